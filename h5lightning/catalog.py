@@ -1,0 +1,150 @@
+"""What all files hold: the result of a scan, compact enough for a million files.
+
+Files of one data set have few distinct layouts, so each is kept once; what differs from file to file
+(lengths, stored bytes) lies in arrays. Pure data: opens no file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from h5lightning.schema import DatasetSchema, FileSchema
+from h5lightning.text_table import TextTable
+
+__all__ = ["Catalog", "SkippedFile"]
+
+Int64Array = npt.NDArray[np.int64]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SkippedFile:
+    """A file that was left out, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Catalog:
+    """The schemas of many files, in path order.
+
+    Args:
+        root: the directory that `names` are relative to; where the data lie now, not what they are.
+        names: path of each file relative to ``root``: the identity of the file.
+        stamps: size in bytes, mtime_ns, ctime_ns, inode of each file when it was scanned, ``(files, 4)``.
+        layouts: the distinct layouts: the datasets of a file without their lengths.
+        layout_of: the layout of each file, ``(files,)`` int32.
+        facts: length of the sample axis (-1 for a scalar), stored bytes and missing chunks of each dataset
+            of each file, ``(datasets over all files, 3)`` int64, file after file.
+        attrs: the attributes of each file that were asked for, as JSON.
+        skipped: the files that were left out.
+    """
+
+    root: str
+    names: TextTable
+    stamps: Int64Array
+    layouts: tuple[tuple[DatasetSchema, ...], ...]
+    layout_of: npt.NDArray[np.int32]
+    facts: Int64Array
+    attrs: TextTable
+    skipped: tuple[SkippedFile, ...] = ()
+
+    def __post_init__(self) -> None:
+        files = len(self.names)
+        found = (len(self.stamps), len(self.layout_of), len(self.attrs), int(self.first_fact[-1]))
+        expected = (files, files, files, len(self.facts))
+        if found != expected:
+            raise ValueError(f"a catalog of {files} files: found parts of {found}, expected {expected}")
+
+    @classmethod
+    def of(
+        cls,
+        root: str,
+        names: Sequence[str],
+        stamps: Int64Array,
+        schemas: Iterable[FileSchema],
+        skipped: Iterable[SkippedFile] = (),
+    ) -> Catalog:
+        """The catalog of files whose schemas are given in the same order as their names."""
+        numbers: dict[tuple[DatasetSchema, ...], int] = {}
+        layout_of, facts, attrs = [], [], []
+        for schema in schemas:
+            layout = tuple(dataset.layout() for dataset in schema.datasets)
+            layout_of.append(numbers.setdefault(layout, len(numbers)))
+            facts.extend(_facts(dataset) for dataset in schema.datasets)
+            attrs.append(json.dumps(dict(schema.attrs), sort_keys=True) if schema.attrs else "{}")
+        return cls(
+            root=root,
+            names=TextTable.of(names),
+            stamps=np.asarray(stamps, dtype=np.int64).reshape(-1, 4),
+            layouts=tuple(numbers),
+            layout_of=np.asarray(layout_of, dtype=np.int32),
+            facts=np.asarray(facts, dtype=np.int64).reshape(-1, 3),
+            attrs=TextTable.of(attrs),
+            skipped=tuple(skipped),
+        )
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def path(self, file: int) -> str:
+        """Where the file lies now."""
+        return os.path.join(self.root, self.names[file])
+
+    @cached_property
+    def first_fact(self) -> Int64Array:
+        """Position in `facts` of each file's first dataset, ``(files + 1,)``."""
+        sizes = np.asarray([len(layout) for layout in self.layouts], dtype=np.int64)
+        counts = sizes[self.layout_of] if len(self.layout_of) else np.zeros(0, dtype=np.int64)
+        return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
+
+    def schema(self, file: int) -> FileSchema:
+        """The whole schema of one file."""
+        facts = self.facts[self.first_fact[file] : self.first_fact[file + 1]].tolist()
+        layout = self.layouts[int(self.layout_of[file])]
+        datasets = tuple(_with_facts(dataset, *row) for dataset, row in zip(layout, facts, strict=True))
+        return FileSchema(datasets=datasets, attrs=self.attrs_of(file))
+
+    def schemas(self) -> Iterator[FileSchema]:
+        """The schema of each file, in order."""
+        return (self.schema(file) for file in range(len(self)))
+
+    def attrs_of(self, file: int) -> dict[str, Any]:
+        """The attributes of one file that were asked for, by ``object@name``."""
+        attrs: dict[str, Any] = json.loads(self.attrs[file])
+        return attrs
+
+    def facts_of(self, path: str) -> Int64Array:
+        """Length, stored bytes and missing chunks of ``path`` in each file, ``(files, 3)``; -2 where absent."""
+        within = np.asarray([_position(layout, path) for layout in self.layouts], dtype=np.int64)
+        found = np.full((len(self), 3), -2, dtype=np.int64)
+        if len(self):
+            place = within[self.layout_of]
+            has = np.flatnonzero(place >= 0)
+            found[has] = self.facts[self.first_fact[has] + place[has]]
+        return found
+
+    def files_with_layout(self, layout: int) -> Int64Array:
+        """The files of one layout, ascending."""
+        return np.flatnonzero(self.layout_of == layout)
+
+
+def _facts(dataset: DatasetSchema) -> tuple[int, int, int]:
+    return (-1 if dataset.rows is None else dataset.rows, dataset.stored_bytes, dataset.missing_chunks)
+
+
+def _with_facts(layout: DatasetSchema, rows: int, stored_bytes: int, missing_chunks: int) -> DatasetSchema:
+    shape = (rows, *layout.shape[1:]) if rows >= 0 else ()
+    return dataclasses.replace(layout, shape=shape, stored_bytes=stored_bytes, missing_chunks=missing_chunks)
+
+
+def _position(layout: tuple[DatasetSchema, ...], path: str) -> int:
+    return next((place for place, dataset in enumerate(layout) if dataset.path == path), -1)

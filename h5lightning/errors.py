@@ -1,0 +1,120 @@
+"""Everything that can go wrong, as one tree.
+
+Each error derives from `H5LightningError` and from the built-in exception that a caller would catch.
+Every class is built from one message string, so that an error raised in a loader worker reaches the
+main process with its class (torch rebuilds it as ``exc_type(message)``).
+
+::
+
+    H5LightningError
+    ├── OptionError (ValueError)              an option, or its value, is wrong
+    ├── DiscoveryError (ValueError)           patterns that cannot be used: a URL, a file in two splits
+    │   └── NoMatchError (FileNotFoundError)  a pattern that matches nothing
+    ├── BadFileError (OSError)                not a readable HDF5 file
+    │   └── FileChangedError                  not the file that was scanned
+    ├── FieldError (ValueError)               a field that cannot be a part of a sample
+    │   ├── MissingFieldError (KeyError)      the path or attribute is not in the file
+    │   └── UnsupportedFieldError (TypeError) it is there, but no tensor can hold it
+    ├── SchemaError (ValueError)              files, or fields of one file, that do not fit together
+    ├── MissingDataError (ValueError)         values that were never written to the file
+    ├── NonFiniteError (ValueError)           NaN or infinity where they were forbidden
+    ├── SplitError (ValueError)               a split that cannot be made
+    │   ├── ManifestError                     a saved split that cannot be read or does not fit
+    │   └── SplitMismatchError                a run resumed with another split
+    ├── ShardingError (ValueError)            samples that cannot be shared among the ranks
+    └── NotSetUpError (RuntimeError)          the DataModule is asked for what `setup` makes
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BadFileError",
+    "DiscoveryError",
+    "FieldError",
+    "FileChangedError",
+    "H5LightningError",
+    "ManifestError",
+    "MissingDataError",
+    "MissingFieldError",
+    "NoMatchError",
+    "NonFiniteError",
+    "NotSetUpError",
+    "OptionError",
+    "SchemaError",
+    "ShardingError",
+    "SplitError",
+    "SplitMismatchError",
+    "UnsupportedFieldError",
+]
+
+
+class H5LightningError(Exception):
+    """Base of all errors that h5lightning raises on purpose."""
+
+    def __str__(self) -> str:
+        # KeyError would print the repr of its message, OSError may look for an errno.
+        return str(self.args[0]) if self.args else type(self).__name__
+
+
+class OptionError(H5LightningError, ValueError):
+    """An unknown option, or a value outside of what the option accepts."""
+
+
+class DiscoveryError(H5LightningError, ValueError):
+    """Patterns that cannot be turned into a list of files."""
+
+
+class NoMatchError(DiscoveryError, FileNotFoundError):
+    """A pattern that matches no HDF5 file."""
+
+
+class BadFileError(H5LightningError, OSError):
+    """A file that cannot be read as HDF5: not regular, empty, truncated, damaged or of another format."""
+
+
+class FileChangedError(BadFileError):
+    """A file that is no longer the one that was scanned."""
+
+
+class FieldError(H5LightningError, ValueError):
+    """A field that cannot be a part of a sample."""
+
+
+class MissingFieldError(FieldError, KeyError):
+    """A dataset, compound member or attribute that the file does not hold."""
+
+
+class UnsupportedFieldError(FieldError, TypeError):
+    """A dataset that exists, but whose type or layout no batch tensor can hold."""
+
+
+class SchemaError(H5LightningError, ValueError):
+    """Files, or fields of one file, that disagree where they must agree."""
+
+
+class MissingDataError(H5LightningError, ValueError):
+    """Values that HDF5 would invent, because they were never written."""
+
+
+class NonFiniteError(H5LightningError, ValueError):
+    """NaN or infinity in a field, with ``Access(on_nonfinite="raise")``."""
+
+
+class SplitError(H5LightningError, ValueError):
+    """A split that cannot be made from these files."""
+
+
+class ManifestError(SplitError):
+    """A saved split that cannot be read, or does not fit the files."""
+
+
+class SplitMismatchError(SplitError):
+    """A run that would resume with another split than it was trained with."""
+
+
+class ShardingError(H5LightningError, ValueError):
+    """Samples that cannot be shared among the ranks."""
+
+
+class NotSetUpError(H5LightningError, RuntimeError):
+    """The DataModule was asked for something that only `setup` makes."""

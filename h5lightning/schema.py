@@ -1,0 +1,156 @@
+"""What a file holds, in words that need no open file: types, shapes, chunks, filters.
+
+A schema is data. It is written by the scan, kept in the index on disk as JSON, compared between files,
+and explained to the user.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+__all__ = ["DatasetSchema", "FileSchema", "explain_difference"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DatasetSchema:
+    """One object that a field may name.
+
+    Args:
+        path: path in the file, without a leading slash.
+        dtype: NumPy's type string with the byte order (``<f4``), ``compound``, or words for a refused type.
+        shape: all axes, the sample axis first; ``()`` for a scalar.
+        chunks: shape of a chunk, or None.
+        filters: the pipeline in the order of writing, such as ``("shuffle", "deflate(4)")``.
+        storage: ``contiguous``, ``chunked``, ``compact``, ``virtual``, ``external`` or ``none``.
+        stored_bytes: bytes that the values take in the file.
+        missing_chunks: chunks that were never written (1 for contiguous data that were never written).
+        members: name and type string of each column of a compound.
+        categories: names of the values of an enumeration or of a table of categories.
+        refusal: why no field can be made of it; empty if one can.
+    """
+
+    path: str
+    dtype: str
+    shape: tuple[int, ...]
+    chunks: tuple[int, ...] | None = None
+    filters: tuple[str, ...] = ()
+    storage: str = "contiguous"
+    stored_bytes: int = 0
+    missing_chunks: int = 0
+    members: tuple[tuple[str, str], ...] = ()
+    categories: tuple[str, ...] | None = None
+    refusal: str = ""
+
+    @property
+    def rows(self) -> int | None:
+        """Length of the sample axis, or None for a scalar."""
+        return self.shape[0] if self.shape else None
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """Shape of one row."""
+        return self.shape[1:]
+
+    @property
+    def is_decoded_by_chunk(self) -> bool:
+        """Whether reading one row means decoding a whole chunk."""
+        return bool(self.filters) and self.storage == "chunked"
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one element as stored; 0 for a refused type."""
+        if self.refusal:
+            return 0
+        return sum(np.dtype(dtype).itemsize for _, dtype in self.members) or np.dtype(self.dtype).itemsize
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row, decoded."""
+        return math.prod(self.row_shape) * self.itemsize
+
+    def element(self, member: str | None) -> str | None:
+        """NumPy type string of an element, or of a compound's member; None if there is no such member."""
+        if member is None:
+            return self.dtype
+        return dict(self.members).get(member)
+
+    def layout(self) -> DatasetSchema:
+        """The schema without what differs from file to file: length, stored bytes, missing chunks."""
+        shape = (0, *self.shape[1:]) if self.shape else ()
+        return dataclasses.replace(self, shape=shape, stored_bytes=0, missing_chunks=0)
+
+    def to_plain(self) -> dict[str, Any]:
+        """A mapping for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> DatasetSchema:
+        """The schema that `to_plain` wrote."""
+        return cls(**{key: _tuples(value) for key, value in plain.items()})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FileSchema:
+    """What the scan found in one file.
+
+    Args:
+        datasets: the objects that were asked for and exist, or all that could be fields.
+        attrs: the attributes that were asked for and exist, by ``object@name`` (``@name`` for the file's
+            own): numbers, strings, and nested lists of them.
+    """
+
+    datasets: tuple[DatasetSchema, ...]
+    attrs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def dataset(self, path: str) -> DatasetSchema | None:
+        """The schema of ``path``, or None where the file lacks it."""
+        return next((dataset for dataset in self.datasets if dataset.path == path), None)
+
+    def to_plain(self) -> dict[str, Any]:
+        """A mapping for JSON."""
+        return {"datasets": [dataset.to_plain() for dataset in self.datasets], "attrs": dict(self.attrs)}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> FileSchema:
+        """The schema that `to_plain` wrote."""
+        datasets = tuple(DatasetSchema.from_plain(dataset) for dataset in plain["datasets"])
+        return cls(datasets=datasets, attrs=dict(plain["attrs"]))
+
+
+def explain_difference(found: DatasetSchema, expected: DatasetSchema) -> str:
+    """How the rows of one dataset differ from those of another; empty if a batch can hold both.
+
+    Example:
+        >>> explain_difference(DatasetSchema("u", "<f4", (9, 4)), DatasetSchema("u", "<f4", (7, 8)))
+        'has rows of shape (4,), expected (8,)'
+    """
+    if found.refusal != expected.refusal:
+        return f"cannot be a field: {found.refusal}" if found.refusal else f"can be a field: {found.dtype}"
+    if found.dtype != expected.dtype or found.members != expected.members:
+        return f"has dtype {_dtype_text(found)}, expected {_dtype_text(expected)}"
+    if len(found.shape) != len(expected.shape) or found.row_shape != expected.row_shape:
+        return f"has rows of shape {found.row_shape}, expected {expected.row_shape}"
+    if found.categories != expected.categories:
+        return f"has categories {_some(found.categories)}, expected {_some(expected.categories)}"
+    return ""
+
+
+def _dtype_text(schema: DatasetSchema) -> str:
+    if schema.members:
+        return "compound {" + ", ".join(f"{name}: {dtype}" for name, dtype in schema.members) + "}"
+    return schema.dtype
+
+
+def _some(names: tuple[str, ...] | None, most: int = 6) -> str:
+    if names is None:
+        return "none"
+    return "[" + ", ".join(names[:most]) + (f", … {len(names) - most} more" if len(names) > most else "") + "]"
+
+
+def _tuples(value: object) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
