@@ -1,0 +1,71 @@
+"""HDF5 files as batches for PyTorch Lightning: fast, exact, resumable.
+
+The types that a user meets, from the outside in::
+
+    H5DataModule            files, fields, samples, split → the loaders of fit, validate, test and predict
+    ├── Split               how rows become train, val and test, without leakage
+    ├── Shuffle             in which order training samples come
+    ├── Access              how files are opened and trusted
+    └── H5Dataset           the samples as a torch Dataset; read_batch(ids) → {key: (N, …) tensor}
+        ├── Field           one entry of a sample: a dataset, some steps of it, or an attribute
+        ├── Rows, Windows, Whole    how samples lie in a series
+        └── SampleIndex     where each sample lies: locate(ids) → file, series, row
+    errors                  everything that can go wrong, as one tree under H5LightningError
+
+A *file* holds one or more *series*; a series is a run of *rows* along axis 0; a *sample* is what the model
+gets: a row, a window of rows, or a whole series.
+
+Importing this package imports none of its names: each is loaded when it is first used, so that neither a
+Hydra application nor ``--help`` waits for torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from h5lightning import errors
+    from h5lightning.datamodule import H5DataModule
+    from h5lightning.dataset import H5Dataset
+    from h5lightning.errors import H5LightningError
+    from h5lightning.index import SampleIndex
+    from h5lightning.options import Access, Field, Rows, Shuffle, Split, Whole, Windows
+
+__all__ = [
+    "Access",
+    "Field",
+    "H5DataModule",
+    "H5Dataset",
+    "H5LightningError",
+    "Rows",
+    "SampleIndex",
+    "Shuffle",
+    "Split",
+    "Whole",
+    "Windows",
+    "errors",
+]
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "H5DataModule": "h5lightning.datamodule",
+    "H5Dataset": "h5lightning.dataset",
+    "H5LightningError": "h5lightning.errors",
+    "SampleIndex": "h5lightning.index",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "errors":
+        return importlib.import_module("h5lightning.errors")
+    if name not in __all__:
+        raise AttributeError(f"module 'h5lightning' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME.get(name, "h5lightning.options")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
