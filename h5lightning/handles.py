@@ -1,0 +1,314 @@
+"""The files that one process holds open: the only place that asks HDF5 to open a file.
+
+A handle belongs to one process. A `HandlePool` may be pickled or forked, and then starts empty; handles
+inherited over a fork are put aside without being used. HDF5 keeps about half a MiB for each open file
+and, by default, 8 MiB of decoded chunks for each open dataset, so both are bounded here.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import resource
+import threading
+import warnings
+import weakref
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from types import TracebackType
+from typing import Any
+
+import h5py
+
+from h5lightning.errors import BadFileError, MissingFieldError, UnsupportedFieldError
+from h5lightning.options import Access
+
+__all__ = ["HandlePool", "default_budget", "open_file", "open_id"]
+
+_KIB = 1024
+_LARGEST_CACHE_BYTES = 1024 * _KIB
+_CACHE_SLOTS = 521  # HDF5 2.0 reserves 8,191 slots for each dataset, sized for its 8 MiB cache
+_NFS_ENOTSUPP = 524  # of the Linux NFS client; has no name in errno
+_LOCK_ERRORS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.EROFS, errno.EAGAIN, _NFS_ENOTSUPP)
+
+
+# ── opening one file ─────────────────────────────────────────────────────────────────────────────────
+
+
+def open_id(path: str, *, locking: bool = False, rdcc_nbytes: int = 0) -> h5py.h5f.FileID:
+    """Open a file for reading, through the low-level interface.
+
+    Args:
+        path: where the file lies.
+        locking: take HDF5's file lock; many network file systems have none.
+        rdcc_nbytes: decoded chunks that HDF5 may keep for each dataset of the file.
+
+    Raises:
+        BadFileError: HDF5 cannot open it; the message says why and what to do.
+    """
+    if "\0" in path:
+        raise BadFileError(f"{path!r} holds a NUL character: HDF5 would open the path before it")
+    try:
+        return h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDONLY, fapl=_access_list(locking, rdcc_nbytes))
+    except OSError as error:
+        raise BadFileError(_explain(path, error)) from error
+
+
+def open_file(path: str, access: Access, *, rdcc_nbytes: int = 0) -> h5py.File:
+    """Open a file for reading; the caller closes it.
+
+    Args:
+        path: where the file lies.
+        access: whether to lock the file.
+        rdcc_nbytes: decoded chunks that HDF5 may keep for each dataset of the file.
+
+    Raises:
+        BadFileError: HDF5 cannot open it; the message says why and what to do.
+    """
+    return h5py.File(open_id(path, locking=access.locking, rdcc_nbytes=rdcc_nbytes))
+
+
+def default_budget(processes: int = 1) -> int:
+    """Files that each of ``processes`` may hold open: half of its free descriptors, 512 together, at least 8."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = (soft - len(os.listdir("/dev/fd"))) // 2 if soft != resource.RLIM_INFINITY else 512
+    return max(8, min(free, 512 // max(1, processes)))
+
+
+def _access_list(locking: bool, rdcc_nbytes: int) -> h5py.h5p.PropFAID:
+    plist = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+    # h5py's own degree: HDF5 refuses to open a file a second time with another one.
+    plist.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
+    plist.set_file_locking(locking, True)
+    plist.set_cache(0, _CACHE_SLOTS, rdcc_nbytes, 0.75)
+    return plist
+
+
+def _explain(path: str, error: OSError) -> str:
+    text = str(error)
+    reason = text[text.find("(") + 1 : text.rfind(")")] if "(" in text else text
+    number = error.errno or int((re.search(r"errno = (\d+)", text) or [0, 0])[1])
+    reason = (re.search(r"error message = '([^']*)'", reason) or [reason, reason])[1]
+    return f"{path} cannot be opened: {reason}. {_remedy(number, 'lock' in text)}"
+
+
+def _remedy(number: int, is_lock: bool) -> str:
+    if number in (errno.EMFILE, errno.ENFILE):
+        return "Raise the limit of open files (ulimit -n) or set access.max_open_files below it"
+    if is_lock and number in _LOCK_ERRORS:
+        return "Its file system has no locks, or a writer holds one: use access.locking=False"
+    if number == errno.ENOENT:
+        return "It was there when the files were listed: has it been moved or deleted?"
+    if number in (errno.EACCES, errno.EPERM):
+        return "Check its permissions and those of its directory"
+    return "Check it with 'h5lightning inspect', and copy it again if it is damaged"
+
+
+# ── the open files of one process ────────────────────────────────────────────────────────────────────
+
+# Handles of a parent process. Dropping them would run their destructors, and closing a locked file in
+# the child releases the parent's lock: both share one file description.
+_INHERITED: list[object] = []
+
+
+class _OpenFile:
+    __slots__ = ("datasets", "file", "is_retired", "path", "pins")
+
+    def __init__(self, path: str, file: h5py.File) -> None:
+        self.path = path
+        self.file = file
+        self.datasets: dict[str, h5py.Dataset] = {}
+        self.pins = 0
+        self.is_retired = False
+
+    def dataset(self, name: str) -> h5py.Dataset:
+        found = self.datasets.get(name)
+        if found is None:
+            found = self.datasets.setdefault(name, _open_dataset(self.file, self.path, name))
+        return found
+
+
+class _OpenFiles:
+    """Least recently used files first; a pinned file is never closed."""
+
+    def __init__(self, access: Access, processes: int) -> None:
+        self.budget = access.max_open_files or default_budget(processes)
+        self.opened = 0
+        self._access = access
+        self._rdcc_nbytes = min(_LARGEST_CACHE_BYTES, access.cache_bytes // self.budget)
+        self._by_path: OrderedDict[str, _OpenFile] = OrderedDict()
+        # Held while a file is opened: h5py holds its own lock and the GIL for that time in any case.
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._by_path)
+
+    def pin(self, path: str) -> _OpenFile:
+        with self._lock:
+            entry = self._by_path.get(path) or self._open(path)
+            self._by_path.move_to_end(path)
+            entry.pins += 1
+            return entry
+
+    def unpin(self, entry: _OpenFile) -> None:
+        with self._lock:
+            entry.pins -= 1
+            if entry.is_retired and not entry.pins:
+                entry.file.close()
+            self._shrink(self.budget)
+
+    def close(self) -> None:
+        with self._lock:
+            for entry in self._by_path.values():
+                entry.is_retired = True
+                if not entry.pins:
+                    entry.file.close()
+            self._by_path.clear()
+
+    def _open(self, path: str) -> _OpenFile:
+        self._shrink(self.budget - 1)
+        entry = _OpenFile(path, open_file(path, self._access, rdcc_nbytes=self._rdcc_nbytes))
+        self._by_path[path] = entry
+        self.opened += 1
+        return entry
+
+    def _shrink(self, most: int) -> None:
+        if len(self._by_path) <= most:
+            return
+        idle = [entry for entry in self._by_path.values() if not entry.pins]
+        for entry in idle[: len(self._by_path) - most]:
+            del self._by_path[entry.path]
+            entry.file.close()
+
+
+def _open_dataset(file: h5py.File, path: str, name: str) -> h5py.Dataset:
+    _require_hard_links(file, path, name)
+    try:
+        opened = file[name]
+    except (KeyError, OSError) as error:
+        raise BadFileError(f"{name!r} in {path} cannot be opened: {error}. Copy the file again") from error
+    if not isinstance(opened, h5py.Dataset):
+        raise UnsupportedFieldError(f"{name!r} in {path} is no dataset; see 'h5lightning inspect'")
+    return opened
+
+
+def _require_hard_links(file: h5py.File, path: str, name: str) -> None:
+    # An external link opens any file that the process can read.
+    parts = [part for part in name.split("/") if part]
+    for depth in range(1, len(parts) + 1):
+        prefix = "/".join(parts[:depth])
+        try:
+            kind = file.id.links.get_info(prefix.encode()).type
+        except (KeyError, RuntimeError, OSError) as error:
+            raise MissingFieldError(f"{name!r} is not in {path}; see 'h5lightning inspect'") from error
+        if kind != h5py.h5l.TYPE_HARD:
+            raise UnsupportedFieldError(f"{prefix!r} in {path} is a soft or external link, expected the data")
+
+
+# ── the pool ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+class HandlePool:
+    """Open files by path, as many at a time as a process may hold.
+
+    Any thread may use it. A pool that is pickled or forked starts empty in the other process. Files stay
+    open between uses, and the least recently used one makes room for the next. More than the budget are
+    open only while more than that are in use at the same time.
+
+    Args:
+        access: how files are opened, how many, and what HDF5 may cache.
+        processes: loading processes on this machine, which share the budget.
+
+    Example:
+        >>> with HandlePool(Access()) as pool, pool.dataset("a.h5", "x") as dataset:  # doctest: +SKIP
+        ...     dataset.shape
+    """
+
+    def __init__(self, access: Access, *, processes: int = 1) -> None:
+        self.access = access
+        self.processes = processes
+        self._by_pid: dict[int, _OpenFiles] = {}
+        weakref.finalize(self, _finish, weakref.ref(self), self._by_pid)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), processes=self.processes), (self.access,)
+
+    def __enter__(self) -> HandlePool:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        """Files that this process holds open."""
+        return len(self._files())
+
+    @property
+    def budget(self) -> int:
+        """Files that this process may hold open."""
+        return self._files().budget
+
+    @property
+    def opened(self) -> int:
+        """How often this process has opened a file since the pool was made."""
+        return self._files().opened
+
+    @contextmanager
+    def file(self, path: str) -> Iterator[h5py.File]:
+        """The open file, which stays open inside the ``with`` block.
+
+        Raises:
+            BadFileError: HDF5 cannot open it.
+        """
+        files = self._files()
+        entry = files.pin(path)
+        try:
+            yield entry.file
+        finally:
+            files.unpin(entry)
+
+    @contextmanager
+    def dataset(self, path: str, name: str) -> Iterator[h5py.Dataset]:
+        """A dataset of the open file, both of which stay open inside the ``with`` block.
+
+        Raises:
+            BadFileError: HDF5 cannot open the file or the dataset.
+            MissingFieldError: the file does not hold it.
+            UnsupportedFieldError: it is a group, or reached through a soft or external link.
+        """
+        files = self._files()
+        entry = files.pin(path)
+        try:
+            yield entry.dataset(name)
+        finally:
+            files.unpin(entry)
+
+    def close(self) -> None:
+        """Close the files of this process, those in use after their use; the pool itself stays usable."""
+        self._files().close()
+
+    def _files(self) -> _OpenFiles:
+        pid = os.getpid()
+        files = self._by_pid.get(pid)
+        if files is None:
+            # setdefault is atomic: a lock of this pool might be one that a fork left locked for ever.
+            files = self._by_pid.setdefault(pid, _OpenFiles(self.access, self.processes))
+            _INHERITED.extend(self._by_pid.pop(other) for other in list(self._by_pid) if other != pid)
+        return files
+
+
+def _finish(pool: weakref.ref[HandlePool], by_pid: dict[int, _OpenFiles]) -> None:
+    files = by_pid.pop(os.getpid(), None)
+    _INHERITED.extend(by_pid.values())
+    if files is None:
+        return
+    # At interpreter exit the pool is still alive, and nobody could have closed it later.
+    if len(files) and pool() is None:
+        text = f"a HandlePool with {len(files)} open files was not closed"
+        warnings.warn(text, ResourceWarning, stacklevel=2)
+    files.close()
