@@ -1,0 +1,183 @@
+"""The arrows point down: floors, cycles and who may touch what, read from the source."""
+
+import ast
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "h5lightning"
+
+# Each floor in the order of ARCHITECTURE.md; a package name stands for all of its modules.
+FLOORS = (
+    ("errors", "options", "schema", "text_table", "permutation"),
+    (
+        "catalog",
+        "index",
+        "fields",
+        "selection",
+        "splitting",
+        "manifest",
+        "coalescing",
+        "ordering",
+        "sharding",
+    ),
+    ("discovery", "guarding", "handles", "scanning", "index_store", "cataloguing", "codecs", "readers"),
+    ("dataset", "sampler", "loader", "transforms"),
+    ("datamodule",),
+    ("config", "hydra_plugin", "cli", "train", "demo", "models", "plotting", "__main__"),
+)
+
+FORBIDDEN = {
+    # A module of this floor or below must not import these.
+    1: {"h5py", "torch", "lightning", "hydra", "omegaconf"},
+    2: {"torch", "lightning", "hydra", "omegaconf"},
+    3: {"lightning", "hydra", "omegaconf"},
+    4: {"hydra"},
+}
+
+# The only callers of h5py.File: handles.py to read, the demo to write its files.
+OPENERS = {"handles", "demo.files"}
+
+
+def module_name(path: Path, package: Path) -> str:
+    parts = path.relative_to(package).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_of(tree: ast.AST) -> set[str]:
+    """All modules that a module imports, also inside functions and under TYPE_CHECKING."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative import"
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def read_package(package: Path) -> dict[str, ast.Module]:
+    return {
+        module_name(path, package): ast.parse(path.read_text(encoding="utf-8"))
+        for path in sorted(package.rglob("*.py"))
+    }
+
+
+def graph_of(trees: dict[str, ast.Module], name: str = "h5lightning") -> dict[str, set[str]]:
+    """Module → the modules of the same package that it imports; the root package is ''."""
+    known = {f"{name}.{module}" if module else name: module for module in trees}
+    return {
+        module: {known[target] for target in imports_of(tree) if target in known} - {module}
+        for module, tree in trees.items()
+    }
+
+
+def floor_of(module: str) -> int:
+    top = module.split(".")[0] or "__main__"
+    return next(floor for floor, modules in enumerate(FLOORS) if top in modules)
+
+
+def upward_imports(graph: dict[str, set[str]]) -> list[str]:
+    """Arrows to a higher floor. The root package names the highest floors, so that only the top may import it."""
+    return [
+        f"{module} (floor {floor_of(module)}) imports {target or 'h5lightning'}"
+        for module, targets in graph.items()
+        for target in targets
+        if module and floor_of(target) > floor_of(module)
+    ]
+
+
+def first_cycle(graph: dict[str, set[str]]) -> list[str]:
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+def calls_of_openers(tree: ast.AST) -> list[int]:
+    """Lines that call h5py.File or h5f.open, under whatever name h5py was imported."""
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func).split(".")[-2:] in (["h5py", "File"], ["File"], ["h5f", "open"])
+    ]
+
+
+TREES = read_package(PACKAGE)
+MODULES = [module for module in TREES if module]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_module_has_a_floor(module):
+    assert any(module.split(".")[0] in floor for floor in FLOORS), (
+        f"{module} is on no floor: add it to FLOORS"
+    )
+
+
+def test_no_import_goes_up():
+    assert upward_imports(graph_of(TREES)) == []
+
+
+def test_no_cycle():
+    assert first_cycle(graph_of(TREES)) == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_module_imports_nothing_above_its_floor(module):
+    forbidden = FORBIDDEN.get(max(floor_of(module), 1), set())
+    assert {target.split(".")[0] for target in imports_of(TREES[module])} & forbidden == set()
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - OPENERS))
+def test_only_the_handle_pool_opens_files(module):
+    assert calls_of_openers(TREES[module]) == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_module_states_its_public_names_sorted(module):
+    listed = [
+        ast.literal_eval(node.value)
+        for node in TREES[module].body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    ]
+    defines = any(isinstance(node, ast.FunctionDef | ast.ClassDef) for node in TREES[module].body)
+    assert listed or not defines, f"{module} has no __all__"
+    assert all(names == sorted(names) for names in listed)
+
+
+def package_of(tmp_path: Path, **sources: str) -> dict[str, ast.Module]:
+    for module, source in {"__init__": "", **sources}.items():
+        (tmp_path / f"{module}.py").write_text(source)
+    return read_package(tmp_path)
+
+
+def test_the_floor_test_can_fail(tmp_path):
+    trees = package_of(
+        tmp_path, errors="from h5lightning import index", index="", options="import h5lightning"
+    )
+    assert sorted(upward_imports(graph_of(trees))) == [
+        "errors (floor 0) imports h5lightning",
+        "errors (floor 0) imports index",
+        "options (floor 0) imports h5lightning",
+    ]
+
+
+def test_the_cycle_test_can_fail(tmp_path):
+    trees = package_of(
+        tmp_path,
+        index="def f():\n    from h5lightning.catalog import x",
+        catalog="if TYPE_CHECKING:\n    import h5lightning.index",
+    )
+    assert set(first_cycle(graph_of(trees))) == {"index", "catalog"}
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["import h5py\nh5py.File(p)", "from h5py import File\nFile(p)", "h5py.h5f.open(p)"],
+    ids=["attribute", "name", "low-level"],
+)
+def test_the_opener_test_can_fail(source):
+    assert calls_of_openers(ast.parse(source)) != []
