@@ -74,12 +74,12 @@ def graph_of(trees: dict[str, ast.Module], name: str = "h5lightning") -> dict[st
 
 
 def floor_of(module: str) -> int:
-    top = module.split(".")[0] or "__main__"
+    top = module.split(".", maxsplit=1)[0] or "__main__"
     return next(floor for floor, modules in enumerate(FLOORS) if top in modules)
 
 
 def upward_imports(graph: dict[str, set[str]]) -> list[str]:
-    """Arrows to a higher floor. The root package names the highest floors, so that only the top may import it."""
+    """Arrows to a higher floor. The root package names all floors, so that only the top may import it."""
     return [
         f"{module} (floor {floor_of(module)}) imports {target or 'h5lightning'}"
         for module, targets in graph.items()
