@@ -19,6 +19,7 @@ __all__ = ["KeyedPermutation", "derive_key"]
 Int64Array = npt.NDArray[np.int64]
 
 _ROUNDS = 8
+_MIN_BITS = 6  # on smaller domains the permutations of few positions are measurably not uniform
 _MULTIPLIER_1 = np.uint64(0xBF58476D1CE4E5B9)  # the two multipliers of splitmix64
 _MULTIPLIER_2 = np.uint64(0x94D049BB133111EB)
 _FOLD = np.uint64(32)
@@ -64,7 +65,7 @@ class KeyedPermutation:
             raise ValueError(f"a permutation needs a size of at least 0, found {size}")
         self.size = size
         self.key = key
-        bits = max(2, (size - 1).bit_length())
+        bits = max(_MIN_BITS, (size - 1).bit_length())
         self._low_bits = np.uint64(bits // 2)
         self._high_bits = np.uint64(bits - bits // 2)
         self._round_keys = [np.uint64(derive_key(key, round_)) for round_ in range(_ROUNDS)]
@@ -83,7 +84,7 @@ class KeyedPermutation:
             raise IndexError(f"positions must lie in [0, {self.size}), found {start.min()}..{start.max()}")
         image = self._encipher(start.ravel().view(np.uint64))
         # Cycle walking: an image outside of the range is enciphered again. The domain is less than
-        # twice the size (four positions at least), so that few rounds are needed.
+        # twice the size (64 positions at least), so that few rounds are needed.
         outside = np.flatnonzero(image >= self.size)
         while outside.size:
             image[outside] = self._encipher(image[outside])
