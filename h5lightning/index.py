@@ -139,7 +139,7 @@ class SampleIndex:
         if wanted.size and (wanted.min() < 0 or wanted.max() >= len(self)):
             raise IndexError(f"sample ids must lie in [0, {len(self)}), found {wanted.min()}..{wanted.max()}")
         series = np.searchsorted(self.first_id, wanted, side="right") - 1
-        row = (wanted - self.first_id[series]) * self._stride_rows
+        row = (wanted - self.first_id[series]) * self.stride_rows
         return Location(file=self.series_file[series], series=series, row=row)
 
     def ranges_within(self, series: Int64Array, starts: Int64Array, stops: Int64Array) -> SampleRanges:
@@ -150,7 +150,7 @@ class SampleIndex:
             starts: first row of each segment, counted in its series.
             stops: one past the last row of each segment.
         """
-        stride = self._stride_rows
+        stride = self.stride_rows
         first = -(-starts // stride)
         if isinstance(self.samples, (Rows, Windows)):
             span = self.samples.span_rows if isinstance(self.samples, Windows) else 1
@@ -162,5 +162,6 @@ class SampleIndex:
         return SampleRanges(base + first, base + stop)
 
     @property
-    def _stride_rows(self) -> int:
+    def stride_rows(self) -> int:
+        """Rows from the start of one sample to the start of the next of its series."""
         return self.samples.stride if isinstance(self.samples, Windows) else 1

@@ -1,0 +1,166 @@
+"""Which positions of an epoch belong to a rank.
+
+Rank and world size are arguments, never read from `torch.distributed`. In training each step takes the next
+``world_size * batch_size`` positions, so that what was consumed is always a prefix of the epoch, whatever the
+world size; all ranks take equally many steps. In evaluation each sample is delivered exactly once, without
+padding::
+
+    training, 11 samples, 2 ranks, batch size 2        evaluation, 9 samples, 2 ranks
+
+    step      0        1        2                      rank 0    0 1 2 3
+    rank 0    0 1      4 5      8 9                    rank 1    4 5 6 7 8
+    rank 1    2 3      6 7      10
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from h5lightning.errors import ShardingError
+
+__all__ = ["EvaluationShards", "Shards", "TrainingShards"]
+
+Int64Array = npt.NDArray[np.int64]
+
+
+class Shards(Protocol):
+    """The division of an epoch's positions among ranks."""
+
+    @property
+    def size(self) -> int:
+        """Number of samples in the epoch."""
+
+    @property
+    def world_size(self) -> int:
+        """Number of ranks."""
+
+    def length(self, rank: int) -> int:
+        """Number of samples of a rank."""
+
+    def positions(self, rank: int, start: int, stop: int) -> Int64Array:
+        """Positions in the epoch of a rank's samples number start to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingShards:
+    """Equal steps on each rank; the last step is spread evenly.
+
+    Args:
+        size: number of samples in the epoch.
+        batch_size: samples of one rank in one step.
+        world_size: number of ranks.
+        tail: ``drop`` or ``repeat`` the samples, fewer than ranks, that remain for the last step.
+        drop_last: drop the whole last step unless it is full.
+
+    Raises:
+        ShardingError: there is not a single step.
+    """
+
+    size: int
+    batch_size: int
+    world_size: int = 1
+    tail: str = "drop"
+    drop_last: bool = False
+
+    def __post_init__(self) -> None:
+        if self.steps:
+            return
+        step = self.step_samples
+        why = f"drop_last=True needs {step}" if self.drop_last else f"each of {self.world_size} ranks needs one"
+        raise ShardingError(
+            f"{self.size} training samples make no step: {why}. Use fewer ranks, a smaller batch_size or tail='repeat'"
+        )
+
+    @property
+    def step_samples(self) -> int:
+        """Samples of one full step over all ranks."""
+        return self.batch_size * self.world_size
+
+    @property
+    def full_steps(self) -> int:
+        """Steps in which each rank has a full batch."""
+        return self.size // self.step_samples
+
+    @property
+    def last_samples(self) -> int:
+        """Samples of the ragged last step over all ranks, repeated ones included; 0 if there is none."""
+        rest = self.size - self.full_steps * self.step_samples
+        if self.drop_last or not rest:
+            return 0
+        if rest < self.world_size:
+            return self.world_size if self.tail == "repeat" else 0
+        return rest
+
+    @property
+    def steps(self) -> int:
+        """Steps of an epoch, the same on each rank."""
+        return self.full_steps + bool(self.last_samples)
+
+    @property
+    def dropped(self) -> int:
+        """Samples that no rank sees in an epoch."""
+        return max(0, self.size - self.full_steps * self.step_samples - self.last_samples)
+
+    @property
+    def repeated(self) -> int:
+        """Samples that are seen twice in an epoch."""
+        return max(0, self.full_steps * self.step_samples + self.last_samples - self.size)
+
+    def length(self, rank: int) -> int:
+        """Number of samples of a rank."""
+        return self.full_steps * self.batch_size + self._last_batch(rank)
+
+    def positions(self, rank: int, start: int, stop: int) -> Int64Array:
+        """Positions in the epoch of a rank's samples number start to stop, ``(stop - start,)``."""
+        number = np.arange(start, min(stop, self.length(rank)), dtype=np.int64)
+        step, place = np.divmod(number, self.batch_size)
+        before = np.where(step < self.full_steps, rank * self.batch_size, self._last_start(rank))
+        # Repeated samples are the first of the epoch: those seen longest ago.
+        return (step * self.step_samples + before + place) % self.size
+
+    def _last_batch(self, rank: int) -> int:
+        share, more = divmod(self.last_samples, self.world_size)
+        return share + (rank < more)
+
+    def _last_start(self, rank: int) -> int:
+        share, more = divmod(self.last_samples, self.world_size)
+        return rank * share + min(rank, more)
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationShards:
+    """Contiguous parts whose sizes differ by one at most; nothing padded, nothing dropped.
+
+    Args:
+        size: number of samples.
+        world_size: number of ranks.
+
+    Raises:
+        ShardingError: a rank would have no sample.
+    """
+
+    size: int
+    world_size: int = 1
+
+    def __post_init__(self) -> None:
+        if 0 < self.size < self.world_size:
+            raise ShardingError(
+                f"{self.size} samples cannot be evaluated on {self.world_size} ranks: a rank without a sample breaks "
+                "its peers. Use fewer ranks or a larger split"
+            )
+
+    def length(self, rank: int) -> int:
+        """Number of samples of a rank."""
+        return self._border(rank + 1) - self._border(rank)
+
+    def positions(self, rank: int, start: int, stop: int) -> Int64Array:
+        """Positions of a rank's samples number start to stop, ``(stop - start,)``."""
+        first = self._border(rank)
+        return np.arange(first + start, min(first + stop, self._border(rank + 1)), dtype=np.int64)
+
+    def _border(self, rank: int) -> int:
+        return self.size * rank // self.world_size
