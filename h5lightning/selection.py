@@ -1,0 +1,106 @@
+"""The samples of one split, as a function of their position: position → id.
+
+A selection never holds its samples: ranges of ids, and optionally a keyed permutation of them, are
+enough. Memory is O(ranges), whatever the number of samples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from h5lightning.index import SampleRanges
+from h5lightning.permutation import KeyedPermutation
+
+__all__ = ["Selection"]
+
+Int64Array = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """Some samples of an index, numbered from 0.
+
+    Args:
+        ranges: the samples to choose from.
+        permutation_key: key of the permutation in which they are numbered; None for ascending ids.
+        slices: ranges of numbers, in that permutation, that belong to the selection; None for all.
+
+    Example:
+        >>> chosen = Selection(SampleRanges(np.array([0, 10]), np.array([3, 12])))
+        >>> len(chosen), chosen([0, 3, 4]).tolist()
+        (5, [0, 10, 11])
+    """
+
+    ranges: SampleRanges
+    permutation_key: int | None = None
+    slices: SampleRanges | None = None
+
+    def __post_init__(self) -> None:
+        if self.slices is not None and self.slices.stops.size and self.slices.stops[-1] > len(self.ranges):
+            raise ValueError(f"slices reach {self.slices.stops[-1]}, beyond {len(self.ranges)} samples")
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __call__(self, positions: npt.ArrayLike) -> Int64Array:
+        """The ids at some positions.
+
+        Args:
+            positions: numbers in [0, len(self)), ``(N,)``.
+
+        Returns:
+            The id of each, ``(N,)`` int64.
+
+        Raises:
+            IndexError: a position is outside of the selection.
+        """
+        wanted = np.asarray(positions, dtype=np.int64)
+        if wanted.size and (wanted.min() < 0 or wanted.max() >= len(self)):
+            found = f"{wanted.min()}..{wanted.max()}"
+            raise IndexError(f"positions in this split must lie in [0, {len(self)}), found {found}")
+        if self._slices is not None:
+            wanted = self._slices(wanted)
+        if self._permutation is not None:
+            wanted = self._permutation(wanted)
+        return self._ids(wanted)
+
+    @cached_property
+    def _length(self) -> int:
+        return len(self.ranges if self.slices is None else self.slices)
+
+    @cached_property
+    def _ids(self) -> _Members:
+        return _Members.of(self.ranges)
+
+    @cached_property
+    def _slices(self) -> _Members | None:
+        return None if self.slices is None else _Members.of(self.slices)
+
+    @cached_property
+    def _permutation(self) -> KeyedPermutation | None:
+        return None if self.permutation_key is None else KeyedPermutation(len(self.ranges), self.permutation_key)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Members:
+    """The n-th member of ranges, by binary search."""
+
+    starts: Int64Array
+    first: Int64Array
+
+    @classmethod
+    def of(cls, ranges: SampleRanges) -> _Members:
+        merged = ranges.merged()
+        sizes = merged.stops - merged.starts
+        return cls(merged.starts, np.cumsum(sizes) - sizes)
+
+    def __call__(self, positions: Int64Array) -> Int64Array:
+        if not positions.size:
+            return positions.astype(np.int64)
+        place = np.searchsorted(self.first, positions, side="right") - 1
+        members: Int64Array = self.starts[place] + (positions - self.first[place])
+        return members
