@@ -1,0 +1,188 @@
+"""From patterns to everything that planning needs: discover, scan, plan fields, count samples.
+
+The one road from the user's arguments to an index; `H5Dataset` and `H5DataModule` both take it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from h5lightning.catalog import Catalog
+from h5lightning.cataloguing import build_catalog
+from h5lightning.discovery import Discovered, discover
+from h5lightning.errors import H5LightningError
+from h5lightning.fields import Fields, plan_fields
+from h5lightning.index import SampleIndex
+from h5lightning.options import Access, Field, Samples
+from h5lightning.ordering import RowLayout
+from h5lightning.scanning import ScanRequest, scan_file
+
+__all__ = ["Files", "Survey", "survey"]
+
+Int64Array = npt.NDArray[np.int64]
+Files = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Survey:
+    """All that is known before a split is made; plain arrays, cheap to send to other ranks.
+
+    Args:
+        catalog: what the files hold.
+        index: the samples.
+        fields: the fields of a batch.
+        predict_fields: the fields of a batch of ``files.predict``, which may lack some; None without it.
+        roles: positions of the files that the user gave to each split; None without a mapping.
+        labels: the attribute that keeps files together, of each file; None if none is asked for.
+        scanned: files that were opened for this survey; the others were known.
+    """
+
+    catalog: Catalog
+    index: SampleIndex
+    fields: Fields
+    predict_fields: Fields | None
+    roles: dict[str, Int64Array] | None
+    labels: tuple[str, ...] | None
+    scanned: int
+
+    def row_layout(self) -> RowLayout:
+        """What must be decoded together, by the field with most bytes."""
+        rows = [plan for plan in self.fields.plans if plan.kind == "rows"]
+        largest = max(rows, key=lambda plan: plan.row_bytes)
+        by_layout = np.asarray([_chunk_rows(self.catalog, number, largest.path) for number in _layouts(self.catalog)])
+        return RowLayout(by_layout[self.catalog.layout_of], sum(plan.row_bytes for plan in rows))
+
+
+def survey(
+    files: Files | Mapping[str, Files],
+    fields: Mapping[str, Field] | None,
+    samples: Samples,
+    *,
+    access: Access,
+    dtype: str | None = None,
+    keep_together: str | None = None,
+    index_dir: str | None = None,
+    processes: int | None = None,
+) -> Survey:
+    """Discover, scan and plan.
+
+    Args:
+        files: patterns, or patterns for each split.
+        fields: sample key → `Field`; None for all eligible datasets.
+        samples: how samples lie in a series.
+        access: how files are opened and trusted.
+        dtype: the type that floating fields are delivered in.
+        keep_together: ``attr:NAME`` of the attribute that keeps files together, else not looked at.
+        index_dir: where the index is kept; None for the user's cache directory.
+        processes: processes that scan; None for all cores.
+
+    Raises:
+        H5LightningError: anything that is wrong with the files or with what is asked of them.
+    """
+    found = discover(files)
+    label = f"@{keep_together.removeprefix('attr:')}" if (keep_together or "").startswith("attr:") else None
+    build = build_catalog(found, _request(fields, label), access=access, index_dir=index_dir, processes=processes)
+    catalog = build.catalog
+    roles = _roles(found, catalog)
+    planned, predicted = _plan(catalog, fields, samples, roles, access=access, dtype=dtype)
+    rows = planned.rows if predicted is None else np.maximum(planned.rows, predicted.rows)
+    index = SampleIndex(catalog.root, catalog.names, np.arange(len(catalog), dtype=np.int64), rows, samples)
+    return Survey(
+        catalog=catalog,
+        index=index,
+        fields=planned,
+        predict_fields=predicted,
+        roles=roles,
+        labels=_labels(catalog, label) if label is not None else None,
+        scanned=build.scanned,
+    )
+
+
+def _request(fields: Mapping[str, Field] | None, label: str | None) -> ScanRequest:
+    labels = (label,) if label is not None else ()
+    if fields is None:
+        return ScanRequest(paths=None, attrs=labels)
+    paths = dict.fromkeys(field.path for field in fields.values() if field.attr is None)
+    attrs = dict.fromkeys(f"{field.path}@{field.attr}" for field in fields.values() if field.attr is not None)
+    return ScanRequest(paths=tuple(paths), attrs=(*attrs, *labels))
+
+
+def _roles(found: Discovered, catalog: Catalog) -> dict[str, Int64Array] | None:
+    """The roles as positions in the catalog, which lacks the files that were skipped."""
+    if found.roles is None:
+        return None
+    if len(catalog) == len(found.names):
+        return dict(found.roles)
+    kept = set(catalog.names)
+    position = np.cumsum([name in kept for name in found.names]) - 1
+    is_kept = np.asarray([name in kept for name in found.names])
+    return {role: position[files[is_kept[files]]] for role, files in found.roles.items()}
+
+
+def _plan(
+    catalog: Catalog,
+    fields: Mapping[str, Field] | None,
+    samples: Samples,
+    roles: Mapping[str, Int64Array] | None,
+    *,
+    access: Access,
+    dtype: str | None,
+) -> tuple[Fields, Fields | None]:
+    predict = (roles or {}).get("predict", np.zeros(0, dtype=np.int64))
+    others = np.setdiff1d(np.arange(len(catalog)), predict)
+
+    def plan(files: Int64Array, fields: Mapping[str, Field] | None) -> Fields:
+        return plan_fields(
+            catalog,
+            fields,
+            samples,
+            dtype=dtype,
+            on_missing=access.on_missing,
+            allow_empty=access.on_bad_file == "skip",
+            files=files,
+            names_in=lambda file: _names_in(catalog.path(file)),
+        )
+
+    if not predict.size:
+        return plan(others, fields), None
+    if not others.size:
+        only = plan(predict, fields)
+        return only, only
+    planned = plan(others, fields)
+    present = {plan.key: (fields or {}).get(plan.key, Field(plan.path)) for plan in planned.plans}
+    present = {key: field for key, field in present.items() if _is_somewhere(catalog, field, predict)}
+    return planned, plan(predict, present)
+
+
+def _is_somewhere(catalog: Catalog, field: Field, files: Int64Array) -> bool:
+    """Whether any of the files has the field: one that all of them lack is unlabelled data, not a mistake."""
+    if field.attr is not None:
+        return any(f"{field.path}@{field.attr}" in catalog.attrs_of(file) for file in files.tolist())
+    return bool((catalog.facts_of(field.path)[files, 0] > -2).any())
+
+
+def _names_in(path: str) -> list[str]:
+    try:
+        return [dataset.path for dataset in scan_file(path, ScanRequest(paths=None, attrs=())).datasets]
+    except H5LightningError:
+        return []  # this only helps to explain another error
+
+
+def _labels(catalog: Catalog, label: str) -> tuple[str, ...]:
+    return tuple(str(catalog.attrs_of(file).get(label, "")) for file in range(len(catalog)))
+
+
+def _layouts(catalog: Catalog) -> range:
+    return range(len(catalog.layouts))
+
+
+def _chunk_rows(catalog: Catalog, layout: int, path: str) -> int:
+    found = next((dataset for dataset in catalog.layouts[layout] if dataset.path == path), None)
+    if found is None or not found.is_decoded_by_chunk or not found.chunks:
+        return 1
+    return found.chunks[0]
