@@ -25,10 +25,12 @@ __all__ = [
     "Whole",
     "Windows",
     "check_choice",
+    "check_int",
     "coerce",
     "coerce_fields",
     "coerce_samples",
     "nearest",
+    "split_for",
     "to_plain",
 ]
 
@@ -67,7 +69,7 @@ class Windows:
 
     def __post_init__(self) -> None:
         for name in ("length", "stride", "dilation"):
-            _check_int(f"samples.{name}", getattr(self, name), at_least=1)
+            check_int(f"samples.{name}", getattr(self, name), at_least=1)
 
     @property
     def span_rows(self) -> int:
@@ -182,9 +184,9 @@ class Split:
         check_choice("split.by", self.by, ("auto", "file", "series", "block", "sample"))
         check_choice("split.order", self.order, ("random", "path"))
         check_choice("split.on_new", self.on_new, ("error", "train", "split"))
-        _check_int("split.gap", self.gap, at_least=0)
+        check_int("split.gap", self.gap, at_least=0)
         if self.seed is not None:
-            _check_int("split.seed", self.seed, at_least=0)
+            check_int("split.seed", self.seed, at_least=0)
         self._check_sum()
         self._check_folds()
         self._check_keep_together()
@@ -205,8 +207,8 @@ class Split:
             return
         if self.folds is None or self.fold is None:
             raise OptionError(f"split: folds and fold go together, found folds={self.folds}, fold={self.fold}")
-        _check_int("split.folds", self.folds, at_least=2)
-        _check_int("split.fold", self.fold, at_least=0)
+        check_int("split.folds", self.folds, at_least=2)
+        check_int("split.fold", self.fold, at_least=0)
         if self.fold >= self.folds:
             raise OptionError(f"split.fold must be below split.folds, found fold={self.fold}, folds={self.folds}")
 
@@ -237,7 +239,7 @@ class Shuffle:
 
     def __post_init__(self) -> None:
         check_choice("shuffle.mode", self.mode, ("auto", "full", "block", "none"))
-        _check_int("shuffle.window_bytes", self.window_bytes, at_least=1)
+        check_int("shuffle.window_bytes", self.window_bytes, at_least=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -262,8 +264,8 @@ class Access:
 
     def __post_init__(self) -> None:
         if self.max_open_files is not None:
-            _check_int("access.max_open_files", self.max_open_files, at_least=1)
-        _check_int("access.cache_bytes", self.cache_bytes, at_least=0)
+            check_int("access.max_open_files", self.max_open_files, at_least=1)
+        check_int("access.cache_bytes", self.cache_bytes, at_least=0)
         check_choice("access.on_bad_file", self.on_bad_file, ("raise", "skip"))
         check_choice("access.on_missing", self.on_missing, ("raise", "fill"))
         check_choice("access.on_nonfinite", self.on_nonfinite, ("ignore", "raise"))
@@ -297,6 +299,23 @@ def coerce(kind: type[T], value: object, name: str) -> T:
         return kind(**{str(key): _plain(item) for key, item in value.items()})
     except TypeError as error:
         raise OptionError(f"{name}: {error}") from error
+
+
+def split_for(files: object, value: object) -> Split:
+    """The split of what the user wrote, given the patterns that it applies to.
+
+    With a mapping of files, sizes apply only if they are given, and only for splits that it does not name.
+
+    Args:
+        files: patterns, or a mapping of splits to patterns.
+        value: a `Split`, a mapping with its keys, or None.
+    """
+    if not isinstance(files, Mapping):
+        return coerce(Split, value, "split")
+    if value is None or isinstance(value, Mapping):
+        value = {"val": None, "test": None, **(value or {})}
+    named = {name: None for name in ("val", "test") if name in files}
+    return dataclasses.replace(coerce(Split, value, "split"), **named)
 
 
 def coerce_samples(value: object) -> Samples:
@@ -392,7 +411,8 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
         raise OptionError(f"{name} must be one of {listed}; found {value!r}")
 
 
-def _check_int(name: str, value: object, *, at_least: int) -> None:
+def check_int(name: str, value: object, *, at_least: int) -> None:
+    """Raise `OptionError` unless ``value`` is an integer (and no bool) of at least ``at_least``."""
     if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
         raise OptionError(f"{name} must be an integer of at least {at_least}, found {value!r}")
 

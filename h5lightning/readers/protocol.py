@@ -64,3 +64,6 @@ class Reader(Protocol):
             BadFileError: the file cannot be read.
             FileChangedError: the dataset is not the one that was scanned.
         """
+
+    def close(self) -> None:
+        """Close this process's open files; they are opened again when they are needed."""

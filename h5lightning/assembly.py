@@ -1,0 +1,116 @@
+"""What `setup` makes: the split, and the datasets of each stage over one shared index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from h5lightning.batching import BatchReader
+from h5lightning.dataset import H5Dataset
+from h5lightning.manifest import apply_manifest, load_manifest
+from h5lightning.options import Access, Shuffle, Split
+from h5lightning.ordering import Order, make_order
+from h5lightning.readers.protocol import Reader
+from h5lightning.selection import Selection
+from h5lightning.split_plan import Segments, SplitPlan
+from h5lightning.splitting import plan_split
+from h5lightning.surveying import Survey
+from h5lightning.transforms import STAGES, Transforms
+
+__all__ = ["Assembly", "StageOptions", "assemble"]
+
+
+@dataclass(frozen=True, slots=True)
+class StageOptions:
+    """What the samples of a stage go through.
+
+    Args:
+        transform: transforms of samples, by stage.
+        batch_transform: transforms of batches, by stage.
+        provenance: add the samples' ids to each batch.
+    """
+
+    transform: Mapping[str, Transforms]
+    batch_transform: Mapping[str, Transforms]
+    provenance: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Assembly:
+    """The data of a run.
+
+    Args:
+        survey: the files and their samples.
+        plan: which rows are train, val and test.
+        datasets: stage → samples, for the stages that have some.
+        seed: the seed that the split was made with, and orders will be.
+    """
+
+    survey: Survey
+    plan: SplitPlan
+    datasets: Mapping[str, H5Dataset]
+    seed: int
+
+    def training_order(self, shuffle: Shuffle) -> Order:
+        """The order of the training samples."""
+        index = self.survey.index
+        selection = self.plan.selection("train", index)
+        return make_order(shuffle, selection, index, self.survey.row_layout(), seed=self.seed)
+
+    def files(self) -> dict[str, list[str]]:
+        """Split → paths of its files, in order."""
+        index = self.survey.index
+        numbers = {name: part.files(index) for name, part in self.plan.parts.items()}
+        numbers |= {role: files for role, files in (self.survey.roles or {}).items() if role == "predict"}
+        return {name: [index.path(file) for file in files.tolist()] for name, files in numbers.items()}
+
+
+def assemble(
+    survey: Survey, split: Split, *, reader: Reader, access: Access, stages: StageOptions, seed: int
+) -> Assembly:
+    """Split the files and make the datasets, all over one index and one reader.
+
+    Args:
+        survey: the files and their samples.
+        split: how data become train, val and test.
+        reader: puts rows into buffers.
+        access: what to do with values that are not finite.
+        stages: what the samples of a stage go through.
+        seed: the seed of the run.
+
+    Raises:
+        SplitError: the split cannot be made.
+    """
+    plan = _plan(survey, split, seed)
+    batches = BatchReader(survey.index, survey.fields, reader, access)
+    parts = {name: (batches, plan.selection(name, survey.index)) for name in plan.parts}
+    if "test" in parts:
+        parts["predict"] = parts["test"]
+    if survey.predict_fields is not None:
+        parts["predict"] = (replace(batches, fields=survey.predict_fields), _predict_selection(survey))
+    datasets = {
+        stage: H5Dataset.of_split(
+            *parts[stage],
+            stage=stage,
+            transform=stages.transform[stage],
+            batch_transform=stages.batch_transform[stage],
+            provenance=stages.provenance,
+            seed=seed,
+        )
+        for stage in STAGES
+        if stage in parts
+    }
+    return Assembly(survey, plan, datasets, seed)
+
+
+def _plan(survey: Survey, split: Split, seed: int) -> SplitPlan:
+    if split.manifest is None:
+        return plan_split(survey.index, split, seed=seed, roles=survey.roles, labels=survey.labels)
+    manifest = load_manifest(split.manifest)
+    return apply_manifest(manifest, survey.index, split, seed=seed, roles=survey.roles, labels=survey.labels)
+
+
+def _predict_selection(survey: Survey) -> Selection:
+    files = (survey.roles or {})["predict"]
+    rows = survey.index.series_rows[files]
+    return Segments(files, rows * 0, rows).selection(survey.index)

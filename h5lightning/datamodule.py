@@ -1,0 +1,328 @@
+"""The LightningDataModule: stores the options, and lets the floors below do the work."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader
+
+from h5lightning.assembly import Assembly, StageOptions, assemble
+from h5lightning.dataset import H5Dataset
+from h5lightning.errors import NotSetUpError
+from h5lightning.fields import FieldSpec, check_dtype
+from h5lightning.handles import HandlePool
+from h5lightning.loader import H5DataLoader, LoaderOptions, make_loader
+from h5lightning.manifest import describe_difference, save_manifest, to_plain_split
+from h5lightning.options import (
+    Access,
+    Samples,
+    Shuffle,
+    Split,
+    check_choice,
+    check_int,
+    coerce,
+    coerce_fields,
+    coerce_samples,
+    split_for,
+    to_plain,
+)
+from h5lightning.ordering import Order, PathOrder
+from h5lightning.ranks import check_split_kept, from_first_rank, log_tail, rank_and_world_size
+from h5lightning.readers.choosing import choose_reader
+from h5lightning.sharding import EvaluationShards, Shards, TrainingShards
+from h5lightning.summary import Summary, summarise
+from h5lightning.surveying import Survey, survey
+from h5lightning.transforms import STAGES, Transforms
+
+__all__ = ["H5DataModule", "SampleLocation"]
+
+
+class SampleLocation(NamedTuple):
+    """Where a sample lies.
+
+    Args:
+        file: path of the file.
+        series: what a ``*`` in the fields' paths matched; empty while each file is one series.
+        row: first row of the sample, counted in its series.
+    """
+
+    file: str
+    series: str
+    row: int
+
+
+class H5DataModule(LightningDataModule):
+    """Trains from HDF5 files: pattern in, batches out, safe with any number of ranks and workers.
+
+    Batches are dicts of tensors ``{key: (N, …)}`` in native byte order. Everything works without a Trainer too:
+    ``dm.prepare_data(); dm.setup(); next(iter(dm.train_dataloader()))``.
+
+    Args:
+        files: glob, list of globs, or mapping of ``train``, ``val``, ``test``, ``predict`` to either.
+        fields: sample key → path, ``attr:NAME`` or `Field`; a list of paths; None for all eligible datasets.
+        samples: `Rows`, `Windows`, `Whole` or a mapping with ``kind``; None for rows.
+        split: how data become train, val and test; None for `Split` with its defaults, or, with a mapping of
+            files, for no split but the named ones.
+        batch_size: samples of one rank in one step.
+        num_workers: worker processes; 0 reads in the training process.
+        shuffle: a `Shuffle`, its mode, or a mapping; for training only.
+        reader: ``auto``, ``direct`` or ``h5py``; all return the same bytes.
+        dtype: the type that floating fields are delivered in, such as ``float32``; None as stored.
+        transform: callable, list of them, or mapping of stage → those; called with each sample, and with a
+            `SampleInfo` if it takes two arguments.
+        batch_transform: likewise, called with each batch, and with a `BatchInfo` if it takes two arguments.
+        access: how files are opened and trusted.
+        provenance: add ``sample_id``, int64 ``(N,)``, to each batch; see `locate`.
+        as_tuple: deliver batches as a tuple of these keys.
+        tail: ``drop`` or ``repeat`` the samples, fewer than ranks, that remain for a last training step.
+        drop_last: drop the whole last training step unless it is full.
+        pin_memory: copy batches to page-locked memory.
+        persistent_workers: keep worker processes alive from epoch to epoch.
+        prefetch_factor: batches that each worker makes ahead.
+        multiprocessing_context: how workers are started: ``fork``, ``forkserver`` or ``spawn``.
+        timeout_s: seconds to wait for a worker's batch; 0 waits for ever.
+        seed: seeds splits, orders and transforms; None for that of `seed_everything`, else 0.
+        index_dir: where the index is kept; None for the user's cache directory.
+
+    Raises:
+        OptionError: an option that cannot be right.
+    """
+
+    def __init__(
+        self,
+        files: str | list[str] | dict[str, Any],
+        fields: dict[str, Any] | list[str] | None = None,
+        samples: Samples | dict[str, Any] | None = None,
+        split: Split | dict[str, Any] | None = None,
+        batch_size: int = 32,
+        num_workers: int = 0,
+        shuffle: Shuffle | str | dict[str, Any] = "auto",
+        reader: str = "auto",
+        dtype: str | None = None,
+        transform: Callable[..., Any] | list[Callable[..., Any]] | dict[str, Any] | None = None,
+        batch_transform: Callable[..., Any] | list[Callable[..., Any]] | dict[str, Any] | None = None,
+        access: Access | dict[str, Any] | None = None,
+        provenance: bool = False,
+        as_tuple: list[str] | None = None,
+        tail: str = "drop",
+        drop_last: bool = False,
+        pin_memory: bool = False,
+        persistent_workers: bool = False,
+        prefetch_factor: int | None = None,
+        multiprocessing_context: str | None = None,
+        timeout_s: float = 0,
+        seed: int | None = None,
+        index_dir: str | None = None,
+    ) -> None:
+        super().__init__()
+        self._fields = coerce_fields(fields)
+        self._samples = coerce_samples(samples)
+        self._split = split_for(files, split)
+        self._shuffle = coerce(Shuffle, {"mode": shuffle} if isinstance(shuffle, str) else shuffle, "shuffle")
+        self._access = coerce(Access, access, "access")
+        self._stages = StageOptions(
+            transform={stage: Transforms.of(transform, stage) for stage in STAGES},
+            batch_transform={stage: Transforms.of(batch_transform, stage, "batch_transform") for stage in STAGES},
+            provenance=provenance,
+        )
+        self._loading = LoaderOptions(
+            num_workers=num_workers,
+            pin_memory=pin_memory,
+            persistent_workers=persistent_workers,
+            prefetch_factor=prefetch_factor,
+            multiprocessing_context=multiprocessing_context,
+            timeout_s=timeout_s,
+            as_tuple=as_tuple,
+        )
+        check_choice("tail", tail, ("drop", "repeat"))
+        check_dtype(dtype)
+        check_int("batch_size", batch_size, at_least=1)
+        # A checkpoint may hold plain types only (torch.load reads weights only): no option, path or NumPy scalar.
+        files, fields, samples, split = to_plain(files), to_plain(fields), to_plain(samples), to_plain(split)
+        shuffle, access, as_tuple = to_plain(shuffle), to_plain(access), to_plain(as_tuple)
+        index_dir = to_plain(index_dir)
+        self.save_hyperparameters(ignore=["transform", "batch_transform"], logger=False)
+        self.batch_size = batch_size  # the Tuner changes it
+        self._reader = choose_reader(reader, HandlePool(self._access, processes=max(1, num_workers)))
+        self._seed = seed
+        self._survey: Survey | None = None
+        self._assembly: Assembly | None = None
+        self._restored: dict[str, Any] | None = None
+
+    # ── hooks ────────────────────────────────────────────────────────────────────────────────────────
+
+    def prepare_data(self) -> None:
+        """Discover and scan the files once, and keep the index for the next run."""
+        if self._survey is None:
+            self._survey = self._make_survey()
+
+    def setup(self, stage: str | None = None) -> None:  # noqa: ARG002 - one plan serves all stages
+        """Split the files; on every rank alike, from what rank 0 found."""
+        if self._assembly is None:
+            self._survey = from_first_rank(self.trainer, lambda: self._survey or self._make_survey())
+            self._assembly = self._assemble(self._survey)
+        if self._restored is not None:
+            self._check_restored(self._restored)
+
+    def teardown(self, stage: str | None = None) -> None:  # noqa: ARG002 - all stages share the files
+        """Close this process's files."""
+        self._reader.close()
+
+    def on_exception(self, exception: BaseException) -> None:  # noqa: ARG002 - whatever it is
+        """Close this process's files: Lightning calls no teardown after an exception."""
+        self._reader.close()
+
+    def train_dataloader(self) -> DataLoader[Any] | list[Any]:
+        """Batches of the training split, shuffled, equally many on each rank; ``[]`` without the split."""
+        if self.train_dataset is None:
+            return []
+        rank, world_size = rank_and_world_size(self.trainer)
+        tail, drop_last = self.hparams["tail"], self.hparams["drop_last"]
+        shards = TrainingShards(len(self.train_dataset), self.batch_size, world_size, tail, drop_last)
+        log_tail(shards)
+        loader = self._loader(self.train_dataset, self._assembled.training_order(self._shuffle), shards, rank)
+        if self.trainer is not None:
+            # The sampler of a resumed run must not start at epoch 0: Lightning sets the epoch too late.
+            loader.sampler.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)
+        return loader
+
+    def val_dataloader(self) -> DataLoader[Any] | list[Any]:
+        """Batches of the validation split, each sample once; ``[]`` without the split."""
+        return self._evaluation_loader(self.val_dataset)
+
+    def test_dataloader(self) -> DataLoader[Any] | list[Any]:
+        """Batches of the test split, each sample once; ``[]`` without the split."""
+        return self._evaluation_loader(self.test_dataset)
+
+    def predict_dataloader(self) -> DataLoader[Any] | list[Any]:
+        """Batches of ``files.predict``, else of the test split, each sample once; ``[]`` without either."""
+        return self._evaluation_loader(self.predict_dataset)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The seed and the split, so that a resumed run can be held against them."""
+        if self._assembly is None:
+            return {}
+        return {"version": 1, "seed": self.seed, "split": to_plain_split(self._assembly.plan, self._assembly.survey.index)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the seed of the checkpoint, unless one was given, and check the split.
+
+        Raises:
+            SplitMismatchError: training would go on with another split.
+        """
+        if not state_dict:
+            return
+        self._restored = state_dict
+        if self._assembly is not None:
+            self._check_restored(state_dict)
+
+    # ── what was found and decided ───────────────────────────────────────────────────────────────────
+
+    @property
+    def seed(self) -> int:
+        """The seed of splits, orders and transforms."""
+        if self._seed is None:
+            self._seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))
+        return self._seed
+
+    @property
+    def train_dataset(self) -> H5Dataset | None:
+        """The training samples; None without a training split."""
+        return self._assembled.datasets.get("train")
+
+    @property
+    def val_dataset(self) -> H5Dataset | None:
+        """The validation samples; None without a validation split."""
+        return self._assembled.datasets.get("val")
+
+    @property
+    def test_dataset(self) -> H5Dataset | None:
+        """The test samples; None without a test split."""
+        return self._assembled.datasets.get("test")
+
+    @property
+    def predict_dataset(self) -> H5Dataset | None:
+        """The samples of ``files.predict``, else of the test split; None without either."""
+        return self._assembled.datasets.get("predict")
+
+    @property
+    def sample_spec(self) -> dict[str, FieldSpec]:
+        """Key → shape, type and classes of what a model gets, for models that are built from the data."""
+        return next(iter(self._assembled.datasets.values())).sample_spec()
+
+    @property
+    def splits(self) -> dict[str, list[str]]:
+        """Split → paths of its files, in order."""
+        return self._assembled.files()
+
+    def locate(self, ids: npt.ArrayLike | torch.Tensor) -> list[SampleLocation]:
+        """File, series and row of samples.
+
+        Args:
+            ids: numbers of samples as in ``batch["sample_id"]``, ``(N,)``.
+
+        Raises:
+            IndexError: an id outside of the index.
+        """
+        index = self._assembled.survey.index
+        where = index.locate(np.atleast_1d(np.asarray(ids, dtype=np.int64)))
+        rows = zip(where.file.tolist(), where.series.tolist(), where.row.tolist(), strict=True)
+        return [SampleLocation(index.path(file), index.series_name(series), row) for file, series, row in rows]
+
+    def summary(self) -> Summary:
+        """Files, series, rows, samples and bytes of each split, and whether anything is shared; prints well."""
+        return summarise(self._assembled.survey, self._assembled.plan)
+
+    def save_split(self, path: str | os.PathLike[str]) -> None:
+        """Write the split to a file that `Split(manifest=…)` reads."""
+        save_manifest(self._assembled.plan, self._assembled.survey.index, os.fspath(path))
+
+    # ── delegation ───────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def _assembled(self) -> Assembly:
+        if self._assembly is None:
+            raise NotSetUpError("the data are not set up: call dm.prepare_data() and dm.setup(), or let a Trainer do it")
+        return self._assembly
+
+    def _make_survey(self) -> Survey:
+        return survey(
+            self.hparams["files"],
+            self._fields,
+            self._samples,
+            access=self._access,
+            dtype=self.hparams["dtype"],
+            keep_together=self._split.keep_together,
+            index_dir=self.hparams["index_dir"],
+            processes=self.hparams["num_workers"] or None,
+        )
+
+    def _assemble(self, found: Survey) -> Assembly:
+        return assemble(
+            found, self._split, reader=self._reader, access=self._access, stages=self._stages, seed=self.seed
+        )
+
+    def _check_restored(self, state: Mapping[str, Any]) -> None:
+        """Hold the split against that of the checkpoint, after taking over its seed."""
+        self._restored = None
+        if self.hparams["seed"] is None and state["seed"] != self.seed:
+            self._seed = int(state["seed"])
+            self._assembly = self._assemble(self._assembled.survey)
+        found = to_plain_split(self._assembled.plan, self._assembled.survey.index)
+        if difference := describe_difference(state["split"], found):
+            check_split_kept(difference, is_training=self.trainer is not None and self.trainer.training)
+
+    def _loader(self, dataset: H5Dataset, order: Order, shards: Shards, rank: int) -> H5DataLoader:
+        return make_loader(dataset, order, shards, rank=rank, batch_size=self.batch_size, options=self._loading)
+
+    def _evaluation_loader(self, dataset: H5Dataset | None) -> DataLoader[Any] | list[Any]:
+        if dataset is None:
+            return []
+        rank, world_size = rank_and_world_size(self.trainer)
+        return self._loader(dataset, PathOrder(len(dataset)), EvaluationShards(len(dataset), world_size), rank)

@@ -1,0 +1,300 @@
+"""The torch Dataset: samples of HDF5 files by number, alone or a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast, overload
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import Dataset, default_collate
+
+from h5lightning.batching import Batch, BatchReader
+from h5lightning.fields import FieldSpec, check_dtype
+from h5lightning.handles import HandlePool
+from h5lightning.index import SampleIndex, SampleRanges
+from h5lightning.options import Access, Field, Samples, coerce, coerce_fields, coerce_samples
+from h5lightning.readers.choosing import choose_reader
+from h5lightning.selection import Selection
+from h5lightning.surveying import Files, survey
+from h5lightning.transforms import BatchInfo, SampleInfo, TransformOption, Transforms
+
+__all__ = ["H5Dataset", "SampleSequence"]
+
+SAMPLE_ID = "sample_id"
+
+
+class H5Dataset(Dataset[dict[str, Any]]):
+    """Samples of many HDF5 files as one sequence; holds no open file, so it may be forked and pickled.
+
+    Args:
+        files: pattern or list of patterns.
+        fields: sample key → path, ``attr:NAME`` or `Field`; a list of paths; None for all eligible datasets.
+        samples: `Rows`, `Windows`, `Whole` or a mapping with ``kind``; None for rows.
+        dtype: the type that floating fields are delivered in; None as stored.
+        transform: called with each sample, and with a `SampleInfo` if it takes two arguments.
+        batch_transform: called with each batch, and with a `BatchInfo` if it takes two arguments.
+        access: how files are opened and trusted.
+        reader: ``auto``, ``direct`` or ``h5py``.
+        provenance: add ``sample_id``, int64 ``(N,)``, to each batch.
+        seed: seeds the generators of transforms.
+        index_dir: where the index is kept; None for the user's cache directory.
+
+    Raises:
+        H5LightningError: anything that is wrong with the files or with what is asked of them.
+
+    Example:
+        >>> dataset = H5Dataset("runs/*.h5", {"x": "images", "y": "labels"})  # doctest: +SKIP
+        >>> dataset[0]["x"].shape  # doctest: +SKIP
+        torch.Size([3, 64, 64])
+    """
+
+    def __init__(
+        self,
+        files: Files,
+        fields: Mapping[str, str | Field | Mapping[str, Any]] | Sequence[str] | None = None,
+        samples: Samples | Mapping[str, Any] | None = None,
+        *,
+        dtype: str | None = None,
+        transform: TransformOption = None,
+        batch_transform: TransformOption = None,
+        access: Access | Mapping[str, Any] | None = None,
+        reader: str = "auto",
+        provenance: bool = False,
+        seed: int = 0,
+        index_dir: str | None = None,
+    ) -> None:
+        check_dtype(dtype)
+        options = coerce(Access, access, "access")
+        found = survey(
+            files, coerce_fields(fields), coerce_samples(samples), access=options, dtype=dtype, index_dir=index_dir
+        )
+        batches = BatchReader(found.index, found.fields, choose_reader(reader, HandlePool(options)), options)
+        everything = SampleRanges(np.zeros(1, dtype=np.int64), np.asarray([len(found.index)], dtype=np.int64))
+        self._setup(
+            batches,
+            Selection(everything),
+            stage="train",
+            transform=Transforms.of(transform, "train"),
+            batch_transform=Transforms.of(batch_transform, "train", "batch_transform"),
+            provenance=provenance,
+            seed=seed,
+        )
+
+    @classmethod
+    def of_split(
+        cls,
+        batches: BatchReader,
+        selection: Selection,
+        *,
+        stage: str,
+        transform: Transforms,
+        batch_transform: Transforms,
+        provenance: bool,
+        seed: int,
+    ) -> H5Dataset:
+        """The samples of one split; splits share the reader and with it the index."""
+        dataset = cls.__new__(cls)
+        dataset._setup(
+            batches,
+            selection,
+            stage=stage,
+            transform=transform,
+            batch_transform=batch_transform,
+            provenance=provenance,
+            seed=seed,
+        )
+        return dataset
+
+    def _setup(
+        self,
+        batches: BatchReader,
+        selection: Selection,
+        *,
+        stage: str,
+        transform: Transforms,
+        batch_transform: Transforms,
+        provenance: bool,
+        seed: int,
+    ) -> None:
+        self._batches = batches
+        self._selection = selection
+        self._stage = stage
+        self._transform = transform
+        self._batch_transform = batch_transform
+        self._provenance = provenance
+        self._seed = seed
+        self._epoch = torch.zeros((), dtype=torch.int64)
+
+    # ── the epoch, which seeds transforms ────────────────────────────────────────────────────────────
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that seeds the generators of transforms."""
+        return int(self._epoch)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the epoch; seen by workers that are alive if `share_epoch` was called before they started."""
+        self._epoch.fill_(epoch)
+
+    def share_epoch(self) -> None:
+        """Put the epoch into shared memory: persistent workers outlive the epoch they were started in."""
+        self._epoch.share_memory_()
+
+    # ── samples ──────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def index(self) -> SampleIndex:
+        """The index over all files, of which this dataset may be a part."""
+        return self._batches.index
+
+    @property
+    def stage(self) -> str:
+        """The stage whose transforms are applied."""
+        return self._stage
+
+    @property
+    def field_spec(self) -> dict[str, FieldSpec]:
+        """Key → shape, type and classes as read, before any transform."""
+        return self._batches.fields.spec()
+
+    def sample_spec(self) -> dict[str, FieldSpec]:
+        """Key → shape, type and classes of what a model gets; with transforms, one sample is read to find out."""
+        spec = self.field_spec
+        if not self._transform and not self._batch_transform:
+            return spec
+        return {key: _spec_of(value, spec.get(key)) for key, value in self.read_batch([0]).items()}
+
+    def __len__(self) -> int:
+        return len(self._selection)
+
+    def __getitem__(self, position: int) -> dict[str, Any]:
+        """One sample.
+
+        Raises:
+            IndexError: there are fewer samples.
+        """
+        size = len(self)
+        if not -size <= position < size:
+            raise IndexError(f"sample {position} of {size}")
+        return self.__getitems__([position % size])[0]
+
+    def __getitems__(self, positions: Sequence[int]) -> SampleSequence:
+        """A lazy sequence of samples; what a plain DataLoader asks for, in place of one sample after the other."""
+        return SampleSequence(self, np.asarray(positions, dtype=np.int64))
+
+    def sample_ids(self, positions: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """Numbers of samples in the whole index, ``(N,)``."""
+        return self._selection(np.asarray(positions, dtype=np.int64))
+
+    def read_batch(self, ids: npt.ArrayLike, keys: Sequence[str] | None = None) -> dict[str, Any]:
+        """A batch: one tensor for each field, with the transforms applied.
+
+        Args:
+            ids: numbers of the samples in this dataset, ``(N,)``.
+            keys: the fields to read, without transforms; None for all.
+
+        Returns:
+            Key → tensor ``(N, …)``; whatever the batch transform returns, if there is one.
+
+        Raises:
+            IndexError: an id outside of the dataset.
+            H5LightningError: a file cannot be read, or values that the options forbid.
+        """
+        numbers = self.sample_ids(ids)
+        if keys is not None:
+            return self._batches.read(numbers, keys)
+        batch: dict[str, Any] = self._batches.read(numbers)
+        if self._transform:
+            batch = default_collate(self._transformed(batch, numbers))
+        if self._provenance:
+            batch[SAMPLE_ID] = torch.from_numpy(numbers)
+        if self._batch_transform:
+            info = BatchInfo(tuple(numbers.tolist()), self._stage, self.epoch, self._seed)
+            batch = self._batch_transform(batch, info)
+        return batch
+
+    def read_samples(self, positions: npt.NDArray[np.int64]) -> list[dict[str, Any]]:
+        """Samples one by one, with the transform applied; read together all the same."""
+        numbers = self.sample_ids(positions)
+        batch = self._batches.read(numbers)
+        samples = self._transformed(batch, numbers) if self._transform else _samples(batch, len(numbers))
+        if self._provenance:
+            for sample, number in zip(samples, numbers.tolist(), strict=True):
+                sample[SAMPLE_ID] = number
+        return samples
+
+    def _transformed(self, batch: Batch, numbers: npt.NDArray[np.int64]) -> list[dict[str, Any]]:
+        where, index = self.index.locate(numbers), self.index
+        rows = zip(numbers.tolist(), where.file.tolist(), where.series.tolist(), where.row.tolist(), strict=True)
+        infos = (
+            SampleInfo(
+                id=number,
+                path=index.path(file),
+                series=index.series_name(series),
+                row=row,
+                stage=self._stage,
+                epoch=self.epoch,
+                seed=self._seed,
+            )
+            for number, file, series, row in rows
+        )
+        return [self._transform(sample, info) for sample, info in zip(_samples(batch, len(numbers)), infos, strict=True)]
+
+    # ── lifecycle ────────────────────────────────────────────────────────────────────────────────────
+
+    def close(self) -> None:
+        """Close this process's open files; they are opened again when they are needed."""
+        self._batches.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._stage}, {len(self)} samples of {len(self.index)})"
+
+
+class SampleSequence(Sequence[dict[str, Any]]):
+    """Samples that are read together, when the first of them is asked for.
+
+    Our own loader never asks: it turns the sequence into a batch as a whole (`batch`).
+    """
+
+    __slots__ = ("_dataset", "_positions", "_samples")
+
+    def __init__(self, dataset: H5Dataset, positions: npt.NDArray[np.int64]) -> None:
+        self._dataset = dataset
+        self._positions = positions
+        self._samples: list[dict[str, Any]] | None = None
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    @overload
+    def __getitem__(self, place: int) -> dict[str, Any]: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[dict[str, Any]]: ...
+    def __getitem__(self, place: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
+        return self._read()[place]
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self._read())
+
+    def batch(self) -> dict[str, Any]:
+        """All samples as one batch, without making single samples."""
+        return self._dataset.read_batch(self._positions)
+
+    def _read(self) -> list[dict[str, Any]]:
+        if self._samples is None:
+            self._samples = self._dataset.read_samples(self._positions)
+        return self._samples
+
+
+def _spec_of(value: Any, read: FieldSpec | None) -> FieldSpec:
+    classes = read.classes if read is not None else None
+    if not isinstance(value, torch.Tensor):
+        return FieldSpec((), type(value).__name__, classes)
+    return FieldSpec(tuple(value.shape[1:]), str(value.dtype).removeprefix("torch."), classes)
+
+
+def _samples(batch: Batch, size: int) -> list[dict[str, Any]]:
+    columns = {key: tensor.unbind(0) for key, tensor in batch.items()}
+    return [{key: cast("Any", column[place]) for key, column in columns.items()} for place in range(size)]

@@ -1,0 +1,145 @@
+"""The DataLoader: whole batches from the dataset, and an iterator that starts late.
+
+Lightning calls ``iter(loader)`` before ``set_epoch`` (lightning#21938): a loader that starts its workers and its
+sampler at once would deliver the order of the epoch before. Ours starts at the first ``next``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+from torch.utils.data import DataLoader
+
+from h5lightning.dataset import H5Dataset, SampleSequence
+from h5lightning.errors import OptionError
+from h5lightning.options import check_choice, check_int
+from h5lightning.ordering import Order
+from h5lightning.sampler import ShardedSampler
+from h5lightning.sharding import Shards
+
+__all__ = ["H5DataLoader", "LoaderOptions", "collate", "make_loader"]
+
+
+@dataclass(frozen=True, slots=True)
+class LoaderOptions:
+    """How batches travel from the dataset to the training loop.
+
+    Args:
+        num_workers: worker processes; 0 reads in the training process.
+        pin_memory: copy batches to page-locked memory.
+        persistent_workers: keep workers alive from epoch to epoch; without workers, it means nothing.
+        prefetch_factor: batches that each worker makes ahead; None for torch's default.
+        multiprocessing_context: how workers are started; None for the system's default.
+        timeout_s: seconds to wait for a worker's batch; 0 waits for ever.
+        as_tuple: deliver batches as a tuple of these keys; None for a dict.
+    """
+
+    num_workers: int = 0
+    pin_memory: bool = False
+    persistent_workers: bool = False
+    prefetch_factor: int | None = None
+    multiprocessing_context: str | None = None
+    timeout_s: float = 0
+    as_tuple: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        check_int("num_workers", self.num_workers, at_least=0)
+        if self.prefetch_factor is not None:
+            check_int("prefetch_factor", self.prefetch_factor, at_least=1)
+        if self.multiprocessing_context is not None:
+            check_choice("multiprocessing_context", self.multiprocessing_context, ("fork", "forkserver", "spawn"))
+        if self.timeout_s < 0:
+            raise OptionError(f"timeout_s must be at least 0, found {self.timeout_s}")
+
+    def for_torch(self) -> dict[str, Any]:
+        """Arguments of `torch.utils.data.DataLoader`, which refuses those of workers where there are none."""
+        common = {"num_workers": self.num_workers, "pin_memory": self.pin_memory, "collate_fn": collate_as(self.as_tuple)}
+        if not self.num_workers:
+            return common
+        return common | {
+            "timeout": self.timeout_s,
+            "persistent_workers": self.persistent_workers,
+            "prefetch_factor": self.prefetch_factor,
+            "multiprocessing_context": self.multiprocessing_context,
+        }
+
+
+def make_loader(
+    dataset: H5Dataset, order: Order, shards: Shards, *, rank: int, batch_size: int, options: LoaderOptions
+) -> H5DataLoader:
+    """The loader of one rank.
+
+    Args:
+        dataset: the samples of a split.
+        order: the order of an epoch.
+        shards: which positions belong to which rank.
+        rank: this rank.
+        batch_size: samples of this rank in one step.
+        options: how batches travel.
+    """
+    sampler = ShardedSampler(dataset, order, shards, rank)
+    return H5DataLoader(dataset, sampler=sampler, batch_size=batch_size, **options.for_torch())
+
+
+class H5DataLoader(DataLoader[Any]):
+    """A DataLoader that reads batches whole and starts at the first batch.
+
+    Args:
+        dataset: the samples.
+        **kwargs: those of `torch.utils.data.DataLoader`; ``collate_fn`` is `collate` unless given.
+    """
+
+    # `**kwargs` is what Lightning looks for when it rebuilds a loader with another sampler.
+    def __init__(self, dataset: H5Dataset, **kwargs: Any) -> None:
+        kwargs.setdefault("collate_fn", collate)
+        super().__init__(dataset, **kwargs)
+        if self.num_workers > 0:
+            dataset.share_epoch()
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # torch annotates its private iterator class
+        return _LateIterator(self._start)
+
+    def _start(self) -> Iterator[Any]:
+        dataset = cast("H5Dataset", self.dataset)
+        dataset.set_epoch(int(getattr(self.sampler, "epoch", dataset.epoch)))
+        if self.num_workers > 0:
+            dataset.close()  # nothing open may travel into a forked worker
+        return super().__iter__()
+
+
+class _LateIterator(Iterator[Any]):
+    """Makes the real iterator when the first batch is asked for."""
+
+    def __init__(self, start: Callable[[], Iterator[Any]]) -> None:
+        self._start = start
+        self._batches: Iterator[Any] | None = None
+
+    def __next__(self) -> Any:
+        if self._batches is None:
+            self._batches = self._start()
+        return next(self._batches)
+
+
+def collate(samples: SampleSequence) -> dict[str, Any]:
+    """The batch of samples, read whole."""
+    return samples.batch()
+
+
+def collate_tuple(samples: SampleSequence, keys: Sequence[str]) -> tuple[Any, ...]:
+    """The batch of samples as a tuple in the order of ``keys``.
+
+    Raises:
+        OptionError: the batch lacks a key.
+    """
+    batch = samples.batch()
+    if missing := [key for key in keys if key not in batch]:
+        raise OptionError(f"as_tuple names {missing}, the batch holds {sorted(batch)}")
+    return tuple(batch[key] for key in keys)
+
+
+def collate_as(keys: Sequence[str] | None) -> Callable[[SampleSequence], Any]:
+    """How batches are delivered: as a dict, or as a tuple of ``keys``."""
+    return collate if keys is None else partial(collate_tuple, keys=tuple(keys))
