@@ -15,21 +15,22 @@ import threading
 import warnings
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import h5py
 
 from h5lightning.errors import BadFileError, MissingFieldError, UnsupportedFieldError
 from h5lightning.options import Access
 
-__all__ = ["HandlePool", "default_budget", "open_file", "open_id"]
+__all__ = ["HandlePool", "default_budget", "open_dataset", "open_file", "open_id"]
 
-_KIB = 1024
-_LARGEST_CACHE_BYTES = 1024 * _KIB
+T = TypeVar("T")
+
+_MOST_CACHE_BYTES = 1024 * 1024
 _CACHE_SLOTS = 521  # HDF5 2.0 reserves 8,191 slots for each dataset, sized for its 8 MiB cache
 _NFS_ENOTSUPP = 524  # of the Linux NFS client; has no name in errno
 _LOCK_ERRORS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.EROFS, errno.EAGAIN, _NFS_ENOTSUPP)
@@ -71,8 +72,44 @@ def open_file(path: str, access: Access, *, rdcc_nbytes: int = 0) -> h5py.File:
     return h5py.File(open_id(path, locking=access.locking, rdcc_nbytes=rdcc_nbytes))
 
 
+def open_dataset(file: h5py.File, path: str, name: str) -> h5py.Dataset:
+    """Open a dataset that lies in the file itself.
+
+    Args:
+        file: the open file.
+        path: where the file lies, for the error.
+        name: path of the dataset in the file.
+
+    Raises:
+        BadFileError: HDF5 cannot open it.
+        MissingFieldError: the file does not hold it.
+        UnsupportedFieldError: it is a group, or reached through a soft or external link.
+    """
+    _require_hard_links(file, path, name)
+    try:
+        opened = file[name]
+    except (KeyError, OSError) as error:
+        raise BadFileError(f"'/{name}' in {path} cannot be opened: {error}. Copy the file again") from error
+    if not isinstance(opened, h5py.Dataset):
+        raise UnsupportedFieldError(f"'/{name}' in {path} is no dataset; see 'h5lightning inspect'")
+    return opened
+
+
+def _require_hard_links(file: h5py.File, path: str, name: str) -> None:
+    # An external link opens any file that the process can read.
+    parts = [part for part in name.split("/") if part]
+    for depth in range(1, len(parts) + 1):
+        prefix = "/".join(parts[:depth])
+        try:
+            kind = file.id.links.get_info(prefix.encode("utf-8", "surrogateescape")).type
+        except (KeyError, RuntimeError, OSError) as error:
+            raise MissingFieldError(f"'/{name}' is not in {path}; see 'h5lightning inspect'") from error
+        if kind != h5py.h5l.TYPE_HARD:
+            raise UnsupportedFieldError(f"'/{prefix}' in {path} is a soft or external link, expected data")
+
+
 def default_budget(processes: int = 1) -> int:
-    """Files that each of ``processes`` may hold open: half of its free descriptors, 512 together, at least 8."""
+    """Files for each of ``processes``: half of its free descriptors, 512 over all, but at least 8."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     free = (soft - len(os.listdir("/dev/fd"))) // 2 if soft != resource.RLIM_INFINITY else 512
     return max(8, min(free, 512 // max(1, processes)))
@@ -115,20 +152,19 @@ _INHERITED: list[object] = []
 
 
 class _OpenFile:
-    __slots__ = ("datasets", "file", "is_retired", "path", "pins")
+    __slots__ = ("file", "is_retired", "kept", "path", "pins")
 
     def __init__(self, path: str, file: h5py.File) -> None:
         self.path = path
         self.file = file
-        self.datasets: dict[str, h5py.Dataset] = {}
+        self.kept: dict[Hashable, Any] = {}
         self.pins = 0
         self.is_retired = False
 
-    def dataset(self, name: str) -> h5py.Dataset:
-        found = self.datasets.get(name)
-        if found is None:
-            found = self.datasets.setdefault(name, _open_dataset(self.file, self.path, name))
-        return found
+    def keep(self, key: Hashable, make: Callable[[h5py.File], T]) -> T:
+        # Two threads may both make it; setdefault lets one of the two win for both.
+        kept: T = self.kept[key] if key in self.kept else self.kept.setdefault(key, make(self.file))
+        return kept
 
 
 class _OpenFiles:
@@ -138,7 +174,7 @@ class _OpenFiles:
         self.budget = access.max_open_files or default_budget(processes)
         self.opened = 0
         self._access = access
-        self._rdcc_nbytes = min(_LARGEST_CACHE_BYTES, access.cache_bytes // self.budget)
+        self._rdcc_nbytes = min(_MOST_CACHE_BYTES, access.cache_bytes // self.budget)
         self._by_path: OrderedDict[str, _OpenFile] = OrderedDict()
         # Held while a file is opened: h5py holds its own lock and the GIL for that time in any case.
         self._lock = threading.Lock()
@@ -182,30 +218,6 @@ class _OpenFiles:
         for entry in idle[: len(self._by_path) - most]:
             del self._by_path[entry.path]
             entry.file.close()
-
-
-def _open_dataset(file: h5py.File, path: str, name: str) -> h5py.Dataset:
-    _require_hard_links(file, path, name)
-    try:
-        opened = file[name]
-    except (KeyError, OSError) as error:
-        raise BadFileError(f"{name!r} in {path} cannot be opened: {error}. Copy the file again") from error
-    if not isinstance(opened, h5py.Dataset):
-        raise UnsupportedFieldError(f"{name!r} in {path} is no dataset; see 'h5lightning inspect'")
-    return opened
-
-
-def _require_hard_links(file: h5py.File, path: str, name: str) -> None:
-    # An external link opens any file that the process can read.
-    parts = [part for part in name.split("/") if part]
-    for depth in range(1, len(parts) + 1):
-        prefix = "/".join(parts[:depth])
-        try:
-            kind = file.id.links.get_info(prefix.encode()).type
-        except (KeyError, RuntimeError, OSError) as error:
-            raise MissingFieldError(f"{name!r} is not in {path}; see 'h5lightning inspect'") from error
-        if kind != h5py.h5l.TYPE_HARD:
-            raise UnsupportedFieldError(f"{prefix!r} in {path} is a soft or external link, expected the data")
 
 
 # ── the pool ─────────────────────────────────────────────────────────────────────────────────────────
@@ -258,22 +270,34 @@ class HandlePool:
         """How often this process has opened a file since the pool was made."""
         return self._files().opened
 
-    @contextmanager
-    def file(self, path: str) -> Iterator[h5py.File]:
+    def file(self, path: str) -> AbstractContextManager[h5py.File]:
         """The open file, which stays open inside the ``with`` block.
 
         Raises:
             BadFileError: HDF5 cannot open it.
         """
+        return self.kept(path, None, lambda file: file)
+
+    @contextmanager
+    def kept(self, path: str, key: Hashable, make: Callable[[h5py.File], T]) -> Iterator[T]:
+        """What ``make`` derives from the open file, which stays open inside the ``with`` block.
+
+        Args:
+            path: where the file lies.
+            key: what is derived; ``make`` is called once for a key and as long as the file stays open.
+            make: derives it from the open file.
+
+        Raises:
+            BadFileError: HDF5 cannot open the file.
+        """
         files = self._files()
         entry = files.pin(path)
         try:
-            yield entry.file
+            yield entry.keep(key, make)
         finally:
             files.unpin(entry)
 
-    @contextmanager
-    def dataset(self, path: str, name: str) -> Iterator[h5py.Dataset]:
+    def dataset(self, path: str, name: str) -> AbstractContextManager[h5py.Dataset]:
         """A dataset of the open file, both of which stay open inside the ``with`` block.
 
         Raises:
@@ -281,12 +305,7 @@ class HandlePool:
             MissingFieldError: the file does not hold it.
             UnsupportedFieldError: it is a group, or reached through a soft or external link.
         """
-        files = self._files()
-        entry = files.pin(path)
-        try:
-            yield entry.dataset(name)
-        finally:
-            files.unpin(entry)
+        return self.kept(path, name, lambda file: open_dataset(file, path, name))
 
     def close(self) -> None:
         """Close the files of this process, those in use after their use; the pool itself stays usable."""
