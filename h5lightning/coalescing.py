@@ -1,0 +1,108 @@
+"""Rows that are wanted → runs of rows that are worth one read each. Pure: opens no file.
+
+A read through HDF5 costs about 4 µs before the first byte, and bytes come at about 4 GB/s from the page
+cache, so skipping less than 16 KiB costs more than reading it. A filtered chunk costs 80 to 400 µs to
+decode, so it is decoded once, and never when no row of it is wanted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["MAX_GAP_BYTES", "MAX_RUN_BYTES", "Runs", "coalesce"]
+
+Int64Array = npt.NDArray[np.int64]
+
+MAX_GAP_BYTES = 16 * 1024
+MAX_RUN_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Runs:
+    """Reads that together hold all wanted rows; run ``i`` serves ``rows[first[i]:first[i + 1]]``.
+
+    Args:
+        starts: first row of each run, ``(runs,)`` int64, ascending.
+        stops: one past the last row of each run, ``(runs,)`` int64.
+        first: position of each run's first row among the wanted rows, ``(runs + 1,)`` int64; the last
+            entry is the number of wanted rows.
+    """
+
+    starts: Int64Array
+    stops: Int64Array
+    first: Int64Array
+
+    def __post_init__(self) -> None:
+        sizes = (len(self.starts), len(self.stops), len(self.first) - 1)
+        if len(set(sizes)) != 1:
+            raise ValueError(f"runs need as many starts as stops, and one more first; found {sizes}")
+        if np.any(self.starts >= self.stops) or np.any(self.stops[:-1] > self.starts[1:]):
+            raise ValueError(f"runs must ascend and be disjoint, found {self.starts} to {self.stops}")
+        if self.first[0] != 0 or np.any(np.diff(self.first) < 1):
+            raise ValueError(f"each run must serve at least one row, found boundaries {self.first}")
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @property
+    def run_of(self) -> Int64Array:
+        """The run of each wanted row, ``(N,)`` int64."""
+        return np.repeat(np.arange(len(self), dtype=np.int64), np.diff(self.first))
+
+
+def coalesce(
+    rows: Int64Array,
+    *,
+    row_bytes: int,
+    chunk_rows: int | None = None,
+    max_gap_bytes: int = MAX_GAP_BYTES,
+    max_run_bytes: int = MAX_RUN_BYTES,
+) -> Runs:
+    """Runs that hold ``rows``, each from a wanted row to a wanted row.
+
+    Args:
+        rows: wanted rows of one dataset, ``(N,)`` int64, ascending; a row may be wanted more than once.
+        row_bytes: decoded bytes of a row.
+        chunk_rows: rows of a chunk that must be decoded whole, so that all its wanted rows are in one run;
+            None where any row can be read alone.
+        max_gap_bytes: unwanted bytes that are read rather than skipped, where any row can be read alone.
+        max_run_bytes: bytes of one run, unless a single chunk (or row) has more.
+
+    Raises:
+        ValueError: the rows do not ascend.
+
+    Example:
+        >>> coalesce(np.array([3, 4, 40, 41]), row_bytes=4096).run_of
+        array([0, 0, 1, 1])
+        >>> coalesce(np.array([3, 4, 40, 70]), row_bytes=4096, chunk_rows=32).stops
+        array([71])
+    """
+    if not rows.size:
+        return Runs(rows, rows, np.zeros(1, dtype=np.int64))
+    if np.any(rows[1:] < rows[:-1]):
+        raise ValueError("rows must ascend to be coalesced")
+    cells = rows // chunk_rows if chunk_rows else rows
+    gap_cells = 0 if chunk_rows else max_gap_bytes // max(1, row_bytes)
+    most_cells = max(1, max_run_bytes // max(1, row_bytes * (chunk_rows or 1)))
+    return _cut(rows, _opens(cells, gap_cells, most_cells))
+
+
+def _opens(cells: Int64Array, gap_cells: int, most_cells: int) -> npt.NDArray[np.bool_]:
+    """Where a new run begins: after a gap, and at every ``most_cells`` cells from the run's own beginning."""
+    opens = np.empty(cells.size, dtype=np.bool_)
+    opens[0] = True
+    np.greater(cells[1:] - cells[:-1], gap_cells + 1, out=opens[1:])
+    if cells[-1] - cells[0] < most_cells:
+        return opens
+    began = cells[opens][np.cumsum(opens) - 1]
+    piece = (cells - began) // most_cells
+    opens[1:] |= piece[1:] != piece[:-1]
+    return opens
+
+
+def _cut(rows: Int64Array, opens: npt.NDArray[np.bool_]) -> Runs:
+    first = np.append(np.flatnonzero(opens), rows.size)
+    return Runs(starts=rows[first[:-1]], stops=rows[first[1:] - 1] + 1, first=first)
