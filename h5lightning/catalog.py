@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.ragged import flat_positions
 from h5lightning.schema import DatasetSchema, FileSchema
 from h5lightning.text_table import TextTable
 
@@ -75,11 +76,13 @@ class Catalog:
     ) -> Catalog:
         """The catalog of files whose schemas are given in the same order as their names."""
         numbers: dict[tuple[DatasetSchema, ...], int] = {}
-        layout_of, facts, attrs = [], [], []
+        layout_of: list[int] = []
+        facts: list[tuple[int, int, int]] = []
+        attrs: list[str] = []
         for schema in schemas:
             layout = tuple(dataset.layout() for dataset in schema.datasets)
             layout_of.append(numbers.setdefault(layout, len(numbers)))
-            facts.extend(_facts(dataset) for dataset in schema.datasets)
+            facts.extend(dataset.facts() for dataset in schema.datasets)
             attrs.append(json.dumps(dict(schema.attrs), sort_keys=True) if schema.attrs else "{}")
         return cls(
             root=root,
@@ -90,6 +93,37 @@ class Catalog:
             facts=np.asarray(facts, dtype=np.int64).reshape(-1, 3),
             attrs=TextTable.of(attrs),
             skipped=tuple(skipped),
+        )
+
+    @classmethod
+    def joined(cls, first: Catalog, second: Catalog) -> Catalog:
+        """The files of both, one after the other, as files of the first one's root."""
+        numbers = {layout: number for number, layout in enumerate(first.layouts)}
+        renumbered = [numbers.setdefault(layout, len(numbers)) for layout in second.layouts]
+        layout_of = np.asarray(renumbered, dtype=np.int32)[second.layout_of]
+        return cls(
+            root=first.root,
+            names=TextTable.joined(first.names, second.names),
+            stamps=np.concatenate([first.stamps, second.stamps]),
+            layouts=tuple(numbers),
+            layout_of=np.concatenate([first.layout_of, layout_of]),
+            facts=np.concatenate([first.facts, second.facts]),
+            attrs=TextTable.joined(first.attrs, second.attrs),
+            skipped=(*first.skipped, *second.skipped),
+        )
+
+    def take(self, files: Int64Array) -> Catalog:
+        """The files at these positions, ``(files,)``, in that order; nothing skipped."""
+        starts, stops = self.first_fact[files], self.first_fact[files + 1]
+        used, layout_of = np.unique(self.layout_of[files], return_inverse=True)
+        return Catalog(
+            root=self.root,
+            names=self.names.take(files),
+            stamps=self.stamps[files],
+            layouts=tuple(self.layouts[number] for number in used.tolist()),
+            layout_of=layout_of.astype(np.int32),
+            facts=self.facts[flat_positions(starts, stops - starts)],
+            attrs=self.attrs.take(files),
         )
 
     def __len__(self) -> int:
@@ -110,7 +144,7 @@ class Catalog:
         """The whole schema of one file."""
         facts = self.facts[self.first_fact[file] : self.first_fact[file + 1]].tolist()
         layout = self.layouts[int(self.layout_of[file])]
-        datasets = tuple(_with_facts(dataset, *row) for dataset, row in zip(layout, facts, strict=True))
+        datasets = tuple(dataset.with_facts(*row) for dataset, row in zip(layout, facts, strict=True))
         return FileSchema(datasets=datasets, attrs=self.attrs_of(file))
 
     def schemas(self) -> Iterator[FileSchema]:
@@ -135,15 +169,6 @@ class Catalog:
     def files_with_layout(self, layout: int) -> Int64Array:
         """The files of one layout, ascending."""
         return np.flatnonzero(self.layout_of == layout)
-
-
-def _facts(dataset: DatasetSchema) -> tuple[int, int, int]:
-    return (-1 if dataset.rows is None else dataset.rows, dataset.stored_bytes, dataset.missing_chunks)
-
-
-def _with_facts(layout: DatasetSchema, rows: int, stored_bytes: int, missing_chunks: int) -> DatasetSchema:
-    shape = (rows, *layout.shape[1:]) if rows >= 0 else ()
-    return dataclasses.replace(layout, shape=shape, stored_bytes=stored_bytes, missing_chunks=missing_chunks)
 
 
 def _position(layout: tuple[DatasetSchema, ...], path: str) -> int:

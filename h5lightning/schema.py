@@ -29,8 +29,9 @@ class DatasetSchema:
         storage: ``contiguous``, ``chunked``, ``compact``, ``virtual``, ``external`` or ``none``.
         stored_bytes: bytes that the values take in the file.
         missing_chunks: chunks that were never written (1 for contiguous data that were never written).
-        members: name and type string of each column of a compound.
+        members: name and type string of each column of a compound that is a plain number.
         categories: names of the values of an enumeration or of a table of categories.
+        is_converted: the stored bits are not those of ``dtype``: only HDF5 can convert them.
         refusal: why no field can be made of it; empty if one can.
     """
 
@@ -44,6 +45,7 @@ class DatasetSchema:
     missing_chunks: int = 0
     members: tuple[tuple[str, str], ...] = ()
     categories: tuple[str, ...] | None = None
+    is_converted: bool = False
     refusal: str = ""
 
     @property
@@ -84,6 +86,17 @@ class DatasetSchema:
         shape = (0, *self.shape[1:]) if self.shape else ()
         return dataclasses.replace(self, shape=shape, stored_bytes=0, missing_chunks=0)
 
+    def facts(self) -> tuple[int, int, int]:
+        """What `layout` leaves out: rows (-1 for a scalar), stored bytes, missing chunks."""
+        return (self.shape[0] if self.shape else -1, self.stored_bytes, self.missing_chunks)
+
+    def with_facts(self, rows: int, stored_bytes: int, missing_chunks: int) -> DatasetSchema:
+        """The schema of a dataset that has this layout and these `facts`."""
+        shape = (rows, *self.shape[1:]) if rows >= 0 else ()
+        return dataclasses.replace(
+            self, shape=shape, stored_bytes=stored_bytes, missing_chunks=missing_chunks
+        )
+
     def to_plain(self) -> dict[str, Any]:
         """A mapping for JSON."""
         return dataclasses.asdict(self)
@@ -99,7 +112,7 @@ class FileSchema:
     """What the scan found in one file.
 
     Args:
-        datasets: the objects that were asked for and exist, or all that could be fields.
+        datasets: the objects that were asked for and exist, or all datasets of the file.
         attrs: the attributes that were asked for and exist, by ``object@name`` (``@name`` for the file's
             own): numbers, strings, and nested lists of them.
     """

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.ragged import flat_positions
+
 __all__ = ["TextTable"]
 
 
@@ -39,6 +41,18 @@ class TextTable:
         encoded = [os.fsencode(text) for text in texts]
         lengths = np.fromiter((len(text) for text in encoded), dtype=np.int64, count=len(encoded))
         return cls(np.frombuffer(b"".join(encoded), dtype=np.uint8), np.cumsum(lengths))
+
+    @classmethod
+    def joined(cls, first: TextTable, second: TextTable) -> TextTable:
+        """The strings of both, one after the other."""
+        blob = np.concatenate([first.blob, second.blob])
+        return cls(blob, np.concatenate([first.ends, second.ends + first.blob.size]))
+
+    def take(self, positions: npt.NDArray[np.int64]) -> TextTable:
+        """The strings at ``positions``, ``(strings,)``, in that order."""
+        starts = np.concatenate([np.zeros(1, dtype=np.int64), self.ends[:-1]])[: len(self)]
+        lengths = (self.ends - starts)[positions]
+        return TextTable(self.blob[flat_positions(starts[positions], lengths)], np.cumsum(lengths))
 
     def __len__(self) -> int:
         return int(self.ends.size)

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parents[1] / "h5lightning"
 
 # Each floor in the order of ARCHITECTURE.md; a package name stands for all of its modules.
 FLOORS = (
-    ("errors", "options", "schema", "text_table", "permutation"),
+    ("errors", "options", "schema", "ragged", "text_table", "permutation", "progress"),
     (
         "catalog",
         "index",

@@ -1,0 +1,129 @@
+"""From paths to the catalog of their contents, opening only the files that are not known yet."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from h5lightning.catalog import Catalog, SkippedFile
+from h5lightning.discovery import Discovered
+from h5lightning.errors import BadFileError
+from h5lightning.index_store import IndexStore
+from h5lightning.options import Access
+from h5lightning.scanning import ScanRequest, scan_files
+from h5lightning.schema import FileSchema
+from h5lightning.text_table import TextTable
+
+__all__ = ["CatalogBuild", "build_catalog"]
+
+Int64Array = npt.NDArray[np.int64]
+
+_NO_STAMPS = np.zeros((0, 4), dtype=np.int64)
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class CatalogBuild:
+    """A catalog, and what it took.
+
+    Args:
+        catalog: what the files hold.
+        scanned: files that were opened.
+        reused: files that were known and unchanged.
+    """
+
+    catalog: Catalog
+    scanned: int
+    reused: int
+
+
+def build_catalog(
+    discovered: Discovered,
+    request: ScanRequest,
+    *,
+    access: Access,
+    index_dir: str | os.PathLike[str] | None = None,
+    processes: int | None = None,
+    progress: bool = True,
+) -> CatalogBuild:
+    """What the files hold, from the index on disk and from a scan of what is new or changed.
+
+    A file is unchanged if its size, times and inode are. Files that were skipped are tried again each time.
+
+    Args:
+        discovered: the files.
+        request: what to look for in them.
+        access: what to do about bad files, and whether to lock.
+        index_dir: where the index lies; None for the user's cache directory.
+        processes: scanning processes for many files; None for one on each core.
+        progress: show a bar where somebody watches.
+
+    Raises:
+        BadFileError: a file cannot be read, unless ``access.on_bad_file`` is ``skip``.
+        FieldError: an attribute that cannot be kept.
+    """
+    store = IndexStore(index_dir)
+    old = store.load(discovered.root, request) or Catalog.of(discovered.root, (), _NO_STAMPS, ())
+    known = _known(old, TextTable.of(discovered.names), discovered.stamps)
+    if np.array_equal(known, np.arange(len(old))):
+        return CatalogBuild(dataclasses.replace(old, skipped=discovered.skipped), scanned=0, reused=len(old))
+    new = np.flatnonzero(known < 0)
+    paths = [os.path.join(discovered.root, discovered.names[file]) for file in new.tolist()]
+    outcomes = scan_files(paths, request, processes=processes, progress=progress, locking=access.locking)
+    catalog = _merged(discovered, old, known, outcomes)
+    # Also before an error: when the bad files are mended, the others need not be scanned again.
+    store.save(catalog, request)
+    bad = [
+        SkippedFile(discovered.names[file], str(outcome))
+        for file, outcome in zip(new.tolist(), outcomes, strict=True)
+        if isinstance(outcome, BadFileError)
+    ]
+    _check_bad(bad, len(discovered.names), access)
+    catalog = dataclasses.replace(catalog, skipped=(*discovered.skipped, *bad))
+    return CatalogBuild(catalog, scanned=len(new), reused=len(known) - len(new))
+
+
+def _known(old: Catalog, names: TextTable, stamps: Int64Array) -> Int64Array:
+    """Position in the old catalog of each file, ``(files,)``; -1 for a file that is new or has changed."""
+    if old.names == names:
+        known = np.arange(len(names))
+    else:
+        positions = {name: position for position, name in enumerate(old.names)}
+        known = np.fromiter((positions.get(name, -1) for name in names), dtype=np.int64, count=len(names))
+    there = np.flatnonzero(known >= 0)
+    changed = there[np.any(old.stamps[known[there]] != stamps[there], axis=1)]
+    known[changed] = -1
+    return known
+
+
+def _merged(
+    discovered: Discovered,
+    old: Catalog,
+    known: Int64Array,
+    outcomes: Sequence[FileSchema | BadFileError],
+) -> Catalog:
+    """The known files and those that could be scanned, in the order of discovery."""
+    good = [outcome for outcome in outcomes if isinstance(outcome, FileSchema)]
+    is_good = np.asarray([isinstance(outcome, FileSchema) for outcome in outcomes], dtype=bool)
+    new = np.flatnonzero(known < 0)[is_good]
+    names = [discovered.names[file] for file in new.tolist()]
+    fresh = Catalog.of(discovered.root, names, discovered.stamps[new], good)
+    kept = np.flatnonzero(known >= 0)
+    order = np.argsort(np.concatenate([kept, new]), kind="stable")
+    return Catalog.joined(old.take(known[kept]), fresh).take(order)
+
+
+def _check_bad(bad: Sequence[SkippedFile], files: int, access: Access) -> None:
+    """Raise if bad files may not be skipped, or if there are no others."""
+    if not bad:
+        return
+    others = f" ({len(bad)} of {files} files are bad)" if len(bad) > 1 else ""
+    if access.on_bad_file == "raise" or len(bad) == files:
+        raise BadFileError(f"{bad[0].reason}{others}")
+    _logger.warning("%d of %d files are skipped, the first because: %s", len(bad), files, bad[0].reason)

@@ -1,0 +1,30 @@
+"""Runs of different length that lie one after the other in a flat array."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["flat_positions"]
+
+Int64Array = npt.NDArray[np.int64]
+
+
+def flat_positions(starts: Int64Array, lengths: Int64Array) -> Int64Array:
+    """The positions of all entries of some runs, run after run.
+
+    Args:
+        starts: first position of each run, ``(runs,)``.
+        lengths: entries of each run, ``(runs,)``.
+
+    Returns:
+        ``(lengths.sum(),)``.
+
+    Example:
+        >>> flat_positions(np.array([7, 0]), np.array([2, 3])).tolist()
+        [7, 8, 0, 1, 2]
+    """
+    ends = np.cumsum(lengths)
+    total = int(ends[-1]) if ends.size else 0
+    offsets: Int64Array = np.repeat(starts - (ends - lengths), lengths)
+    return offsets + np.arange(total, dtype=np.int64)

@@ -1,0 +1,73 @@
+"""Attributes of an open file as plain JSON values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import h5py
+import numpy as np
+from h5py import h5a, h5d, h5f, h5g, h5o, h5t
+
+from h5lightning.errors import FieldError
+from h5lightning.scanning.describing import encoded, foreign_link
+from h5lightning.scanning.element_types import element_type
+
+__all__ = ["read_attributes"]
+
+_MOST_BYTES = 64 * 1024
+_MISSING = object()
+
+
+def read_attributes(fid: h5f.FileID, names: Iterable[str], where: str) -> dict[str, Any]:
+    """The values of those attributes that exist: numbers, strings, and nested lists of them.
+
+    Args:
+        fid: the open file.
+        names: ``object@name``, or ``@name`` for the file's own.
+        where: how to call the file in an error.
+
+    Raises:
+        FieldError: an attribute that is neither number nor text, or is over 64 KiB.
+    """
+    found = {name: _value(fid, name, where) for name in names}
+    return {name: value for name, value in found.items() if value is not _MISSING}
+
+
+def _value(fid: h5f.FileID, name: str, where: str) -> Any:
+    path, _, attribute = name.rpartition("@")
+    if path and foreign_link(fid, path) != "":
+        return _MISSING
+    owner = h5o.open(fid, encoded(path))
+    if not isinstance(owner, (h5g.GroupID, h5d.DatasetID)) or not h5a.exists(owner, encoded(attribute)):
+        return _MISSING
+    problem = _problem(h5a.open(owner, encoded(attribute)))
+    if problem:
+        raise FieldError(f"the attribute {name!r} of {where} {problem}")
+    wrapped = h5py.Group(owner) if isinstance(owner, h5g.GroupID) else h5py.Dataset(owner)
+    return _plain(h5py.AttributeManager(wrapped)[attribute])
+
+
+def _problem(attribute: h5a.AttrID) -> str:
+    """Why the value cannot be had, before it is read; empty if it can."""
+    tid = attribute.get_type()
+    if attribute.shape is None:
+        return "is empty: it has a type, but no value"
+    if attribute.get_storage_size() > _MOST_BYTES:
+        return f"takes {attribute.get_storage_size()} bytes, over {_MOST_BYTES}: store it as a dataset"
+    if tid.get_class() == h5t.STRING:
+        return ""
+    element = element_type(tid)
+    if element.refusal:
+        return element.refusal
+    if element.members or np.dtype(element.dtype).kind == "c":
+        return f"is {element.dtype}, expected numbers or text"
+    return ""
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value

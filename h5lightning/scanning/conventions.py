@@ -1,0 +1,97 @@
+"""What other programs write around the data: sparse matrices and tables of categories.
+
+AnnData keeps a sparse matrix as a group of three arrays, and a categorical column as codes beside their
+names. Neither can be told from its arrays alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import h5py
+from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5r, h5t
+
+__all__ = ["category_names", "sparse_refusal"]
+
+_MOST_NAMES = 10_000
+_SPARSE_ARRAYS = ("data", "indices", "indptr")
+_SPARSE_FORMATS = {"csr_matrix": "CSR", "csr": "CSR", "csc_matrix": "CSC", "csc": "CSC"}
+
+
+def sparse_refusal(fid: h5f.FileID, path: str) -> str:
+    """Why ``path`` has no rows of its own, if it is a part of a sparse matrix; else empty.
+
+    Args:
+        fid: the open file.
+        path: path of a dataset.
+    """
+    parent, _, leaf = path.rpartition("/")
+    if leaf not in _SPARSE_ARRAYS:
+        return ""
+    found = sparse_format(h5g.open(fid, parent.encode("utf-8", "surrogateescape") or b"/"))
+    if not found:
+        return ""
+    axis = "row" if found == "CSR" else "column"
+    return (
+        f"is a part of the sparse {found} matrix '/{parent}': the values of all {axis}s lie one after the "
+        "other, so that its entries are not rows. Store the matrix densely to train on it"
+    )
+
+
+def sparse_format(group: h5g.GroupID) -> str:
+    """``CSR`` or ``CSC`` if the group is a sparse matrix; else empty."""
+    for name in (b"encoding-type", b"h5sparse_format"):
+        if h5a.exists(group, name):
+            return _SPARSE_FORMATS.get(_text_attribute(group, name), "")
+    return ""
+
+
+def category_names(fid: h5f.FileID, did: h5d.DatasetID, path: str) -> tuple[str, ...] | None:
+    """The names of the values of a column of codes; None if it is none, or has over 10,000.
+
+    Args:
+        fid: the open file.
+        did: the dataset, opened.
+        path: its path.
+    """
+    table = _category_table(fid, did, path)
+    if table is None or table.rank != 1 or table.shape[0] > _MOST_NAMES:
+        return None
+    if table.get_type().get_class() not in (h5t.STRING, h5t.INTEGER, h5t.FLOAT):
+        return None
+    return tuple(_text(value) for value in h5py.Dataset(table)[()].tolist())
+
+
+def _category_table(fid: h5f.FileID, did: h5d.DatasetID, path: str) -> h5d.DatasetID | None:
+    if h5a.exists(did, b"categories"):
+        return _referenced(did)
+    group, _, leaf = path.rpartition("/")
+    if leaf != "codes" or not group:
+        return None
+    beside = f"{group}/categories".encode("utf-8", "surrogateescape")
+    if not fid.links.exists(beside) or fid.links.get_info(beside).type != h5l.TYPE_HARD:
+        return None
+    return _dataset(h5o.open(fid, beside))
+
+
+def _referenced(did: h5d.DatasetID) -> h5d.DatasetID | None:
+    attribute = h5a.open(did, b"categories")
+    if not attribute.get_type().equal(h5t.STD_REF_OBJ) or attribute.shape != ():
+        return None
+    reference = h5py.AttributeManager(h5py.Dataset(did))["categories"]
+    return _dataset(h5r.dereference(reference, did)) if reference else None
+
+
+def _dataset(found: object) -> h5d.DatasetID | None:
+    return found if isinstance(found, h5d.DatasetID) else None
+
+
+def _text_attribute(group: h5g.GroupID, name: bytes) -> str:
+    attribute = h5a.open(group, name)
+    if attribute.get_type().get_class() != h5t.STRING or attribute.shape != ():
+        return ""
+    return _text(h5py.AttributeManager(h5py.Group(group))[name.decode()])
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)

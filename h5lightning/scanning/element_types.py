@@ -1,0 +1,170 @@
+"""HDF5 element types: the NumPy type of those that a tensor can hold, and why not of the others.
+
+The class of a type is asked for first: some classes make h5py or HDF5 fail, hang or load plug-ins when more
+is asked of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from h5py import h5t
+
+__all__ = ["ElementType", "element_type"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ElementType:
+    """One element of a dataset or attribute.
+
+    Args:
+        dtype: NumPy's type string, ``compound``, or words for a refused type.
+        members: name and type string of each column of a compound that is a plain number.
+        categories: names of the values of an enumeration, in the order of the values.
+        is_converted: the stored bits are not those of ``dtype``: HDF5 converts them.
+        refusal: why no tensor can hold it, as what a sentence says of the dataset; empty if one can.
+    """
+
+    dtype: str
+    members: tuple[tuple[str, str], ...] = ()
+    categories: tuple[str, ...] | None = None
+    is_converted: bool = False
+    refusal: str = ""
+
+
+def element_type(tid: h5t.TypeID) -> ElementType:
+    """Describe an HDF5 type."""
+    kind = tid.get_class()
+    if kind in _DESCRIBE:
+        return _decoded(tid.encode())
+    if kind == h5t.STRING:
+        return _string(tid)
+    return _REFUSED.get(kind, _refused("unknown", "holds elements of an unknown type"))
+
+
+# ── classes that a tensor can hold ───────────────────────────────────────────────────────────────────
+
+
+@lru_cache(maxsize=256)
+def _decoded(encoded: bytes) -> ElementType:
+    # The files of a data set share few types, and h5py takes 20 µs to find the NumPy type of one.
+    tid = h5t.decode(encoded)
+    return _DESCRIBE[tid.get_class()](tid)
+
+
+def _integer(tid: h5t.TypeIntegerID) -> ElementType:
+    if tid.get_size() not in (1, 2, 4, 8):
+        return _refused("integer", f"holds integers of {8 * tid.get_size()} bits, which no tensor can hold")
+    return _number(tid)
+
+
+def _float(tid: h5t.TypeFloatID) -> ElementType:
+    if tid.dtype.itemsize not in (2, 4, 8):
+        return _refused(
+            "long double",
+            "holds floats of extended precision, which no tensor can hold: store them as float64",
+        )
+    return _number(tid)
+
+
+def _number(tid: h5t.TypeID) -> ElementType:
+    return ElementType(tid.dtype.str, is_converted=not tid.equal(h5t.py_create(tid.dtype)))
+
+
+def _bits(tid: h5t.TypeBitfieldID) -> ElementType:
+    # PyTables stores booleans as bit fields. HDF5 does not convert those of big-endian order.
+    if tid.get_size() not in (1, 2, 4, 8) or tid.get_order() != h5t.ORDER_LE:
+        return _refused(
+            "bits", "holds bit fields of a kind that NumPy cannot represent: store them as integers"
+        )
+    return ElementType(tid.dtype.str, is_converted=tid.get_precision() != 8 * tid.get_size())
+
+
+def _complex(tid: h5t.TypeID) -> ElementType:
+    part = _float(tid.get_super())
+    if part.dtype not in _COMPLEX_OF:
+        return _refused("complex", "holds complex numbers of a precision that no tensor can hold")
+    return dataclasses.replace(part, dtype=_COMPLEX_OF[part.dtype])
+
+
+def _enumeration(tid: h5t.TypeEnumID) -> ElementType:
+    base = _integer(tid.get_super())
+    if base.refusal:
+        return base
+    values = [(tid.get_member_value(i), _text(tid.get_member_name(i))) for i in range(tid.get_nmembers())]
+    if sorted(values) == [(0, "FALSE"), (1, "TRUE")]:
+        return ElementType("|b1", is_converted=tid.get_size() != 1)
+    return dataclasses.replace(base, categories=_category_names(sorted(values)))
+
+
+def _category_names(values: list[tuple[int, str]]) -> tuple[str, ...]:
+    if [value for value, _ in values] == list(range(len(values))):
+        return tuple(name for _, name in values)
+    # A bare name would say that the value is its position.
+    return tuple(f"{name}={value}" for value, name in values)
+
+
+def _compound(tid: h5t.TypeCompoundID) -> ElementType:
+    columns = [
+        (_text(tid.get_member_name(i)), element_type(tid.get_member_type(i)))
+        for i in range(tid.get_nmembers())
+    ]
+    if _is_complex(columns):
+        return dataclasses.replace(columns[0][1], dtype=_COMPLEX_OF[columns[0][1].dtype])
+    plain = tuple((name, found.dtype) for name, found in columns if not found.refusal and not found.members)
+    if not plain:
+        listed = ", ".join(name for name, _ in columns)
+        return _refused("compound", f"is a table (compound) without a column of plain numbers, only {listed}")
+    is_converted = any(found.is_converted for _, found in columns)
+    return ElementType("compound", members=plain, is_converted=is_converted)
+
+
+def _is_complex(columns: list[tuple[str, ElementType]]) -> bool:
+    parts = {found.dtype for _, found in columns}
+    return [name for name, _ in columns] == ["r", "i"] and len(parts) == 1 and parts <= _COMPLEX_OF.keys()
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")
+
+
+# ── classes that none can ────────────────────────────────────────────────────────────────────────────
+
+
+def _refused(dtype: str, refusal: str) -> ElementType:
+    return ElementType(dtype, refusal=refusal)
+
+
+def _string(tid: h5t.TypeStringID) -> ElementType:
+    size = "of variable length" if tid.is_variable_str() else f"of {tid.get_size()} bytes"
+    return _refused("text", f"holds text {size}: no tensor can hold text; store numbers, such as codes")
+
+
+_REFUSED = {
+    h5t.VLEN: _refused(
+        "variable-length",
+        "holds sequences of different length: store their values one after the other in one dataset, "
+        "or pad them to one length",
+    ),
+    h5t.ARRAY: _refused(
+        "array", "has elements that are arrays themselves: store them as further axes of the dataset"
+    ),
+    h5t.REFERENCE: _refused("reference", "holds references to other objects, which are no numbers"),
+    h5t.OPAQUE: _refused("opaque", "holds opaque bytes, such as NumPy dates: store them as integers"),
+    h5t.TIME: _refused("time", "holds HDF5 times, which NumPy cannot represent: store them as integers"),
+}
+
+_COMPLEX_OF = {"<f4": "<c8", ">f4": ">c8", "<f8": "<c16", ">f8": ">c16"}
+
+_DESCRIBE: dict[int, Callable[[Any], ElementType]] = {
+    h5t.INTEGER: _integer,
+    h5t.FLOAT: _float,
+    h5t.BITFIELD: _bits,
+    h5t.ENUM: _enumeration,
+    h5t.COMPOUND: _compound,
+}
+if hasattr(h5t, "COMPLEX"):  # a class of its own since HDF5 2.0
+    _DESCRIBE[h5t.COMPLEX] = _complex

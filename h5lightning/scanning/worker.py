@@ -1,0 +1,42 @@
+"""A scanning process: ``python -m h5lightning.scanning.worker``.
+
+The first line on its standard input says what to look for; each further line is a list of paths, and is
+answered by one line on its standard output. It ends when its input does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import IO
+
+from h5lightning.scanning.messages import Encoder
+from h5lightning.scanning.one_file import ScanRequest, outcome_of
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Answer tasks until there are none."""
+    # Filter plug-ins may print: what they say must not look like an answer.
+    answers = os.fdopen(os.dup(1), "w", encoding="ascii")
+    os.dup2(2, 1)
+    tasks = sys.stdin.buffer
+    setup = json.loads(tasks.readline())
+    paths = setup["paths"]
+    request = ScanRequest(None if paths is None else tuple(paths), tuple(setup["attrs"]))
+    _say(answers, "ready")
+    encoder = Encoder()
+    for task in tasks:
+        outcomes = (outcome_of(path, request, locking=setup["locking"]) for path in json.loads(task))
+        _say(answers, encoder.encode(outcomes))
+
+
+def _say(answers: IO[str], line: str) -> None:
+    answers.write(line + "\n")
+    answers.flush()
+
+
+if __name__ == "__main__":
+    main()
