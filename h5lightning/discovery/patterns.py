@@ -1,0 +1,229 @@
+"""What a user may write for files, as text: variables, braces, wildcards.
+
+A `Pattern` is one entry of ``files``. Its variables and braces are expanded; what is left is one `Glob` for
+each alternative: a fixed directory, and patterns for the names below it. Nothing here lists a directory.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import itertools
+import os
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from h5lightning.errors import DiscoveryError
+
+__all__ = [
+    "RECURSIVE",
+    "Glob",
+    "Pattern",
+    "common_directory",
+    "expand_braces",
+    "has_wildcard",
+    "name_matcher",
+]
+
+RECURSIVE = "**"
+
+_MAX_ALTERNATIVES = 10_000
+_WILDCARD = re.compile(r"[*?\[]")
+_SPECIAL = re.compile(r"[*?\[{$]")
+_BRACE = re.compile(r"[{},]")
+_VARIABLE = re.compile(r"\$(?:(\w+)|\{([^{}]*)\})", re.ASCII)
+# One slash is enough: Path("s3://bucket") says s3:/bucket. Chains such as simplecache::s3:// count too.
+_URL = re.compile(r"([A-Za-z][\w+.:-]+):/", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Glob:
+    """Names to look for below one directory.
+
+    Args:
+        base: an absolute path without wildcards: the directory, or the file itself if there are no parts.
+        parts: a pattern for each name below ``base``; ``**`` stands for any number of directories.
+    """
+
+    base: str
+    parts: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, text: str, directory: str) -> Glob:
+        """The glob of a text without braces, relative to an absolute ``directory``.
+
+        Raises:
+            DiscoveryError: ``..`` after a wildcard.
+        """
+        names = [name for name in text.split("/") if name not in ("", ".")]
+        fixed = next((place for place, name in enumerate(names) if has_wildcard(name)), len(names))
+        parts = tuple(names[fixed:])
+        if ".." in parts:
+            raise DiscoveryError(f"{text!r} has '..' after a wildcard; name the directory that is meant")
+        start = "/" if text.startswith("/") else directory
+        return cls(os.path.abspath(os.path.join(start, *names[:fixed])), parts)
+
+    @property
+    def directory(self) -> str:
+        """The deepest directory that all matches lie in, whatever exists."""
+        return self.base if self.parts else os.path.dirname(self.base)
+
+    def covers(self, path: str) -> bool:
+        """Whether an absolute ``path``, or a directory that it lies in, matches."""
+        prefix = os.path.join(self.base, "")
+        if path.startswith(prefix):
+            return _covers(path[len(prefix) :].split("/"), self.parts)
+        return path == self.base and not self.parts
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """One entry of ``files``.
+
+    Args:
+        text: what the user wrote.
+        globs: what to look for, one for each alternative of its braces.
+    """
+
+    text: str
+    globs: tuple[Glob, ...]
+
+    @classmethod
+    def of(cls, text: str, directory: str) -> Pattern:
+        """The pattern of files to take, relative to an absolute ``directory``.
+
+        Raises:
+            DiscoveryError: a URL, an undefined variable, a directory, or a text that cannot be a path.
+        """
+        if text.endswith("/"):
+            raise DiscoveryError(f"{text!r} names directories; for the files in them, write '{text}**/*.h5'")
+        return cls(text, _globs(text, directory))
+
+    @classmethod
+    def exclude(cls, text: str, directory: str, root: str) -> Pattern:
+        """The pattern of files to leave out: ``text`` starts with ``!``.
+
+        Without a slash (``!*_bad.h5``) it means that name anywhere below ``root``, since a name in the
+        current directory, where the data seldom lie, would leave out nothing and not say so.
+
+        Raises:
+            DiscoveryError: as for `of`.
+        """
+        wanted = text.removeprefix("!")
+        _check_text(wanted)
+        if _is_file(wanted, directory) or "/" in _expand(wanted).rstrip("/"):
+            return cls(text, _globs(wanted, directory))
+        return cls(text, _globs(f"{RECURSIVE}/{wanted}", root))
+
+    def covers(self, path: str) -> bool:
+        """Whether an absolute ``path``, or a directory that it lies in, matches."""
+        return any(glob.covers(path) for glob in self.globs)
+
+
+def common_directory(patterns: Iterable[Pattern]) -> str:
+    """The deepest directory that all matches lie in, whatever exists."""
+    return os.path.commonpath([glob.directory for pattern in patterns for glob in pattern.globs])
+
+
+# ── wildcards ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def has_wildcard(name: str) -> bool:
+    """Whether ``name`` holds ``*``, ``?`` or ``[``."""
+    return _WILDCARD.search(name) is not None
+
+
+@lru_cache(maxsize=1024)
+def name_matcher(part: str) -> Callable[[str], object]:
+    """What tells which names ``part`` matches: hidden ones only if it starts with a dot itself."""
+    visible = "" if part.startswith(".") else r"(?!\.)"
+    return re.compile(visible + fnmatch.translate(part)).match
+
+
+def _covers(names: list[str], parts: tuple[str, ...]) -> bool:
+    if not parts:
+        return True  # what lies in a directory that matches is covered with it
+    if not names:
+        return False
+    if parts[0] == RECURSIVE:
+        is_visible = not names[0].startswith(".")
+        return _covers(names, parts[1:]) or (is_visible and _covers(names[1:], parts))
+    return bool(name_matcher(parts[0])(names[0])) and _covers(names[1:], parts[1:])
+
+
+# ── variables and braces ─────────────────────────────────────────────────────────────────────────────
+
+
+def _globs(text: str, directory: str) -> tuple[Glob, ...]:
+    _check_text(text)
+    expanded = text if _is_file(text, directory) else _expand(text)
+    _check_text(expanded)
+    if _is_file(expanded, directory):
+        return (Glob(os.path.abspath(os.path.join(directory, expanded))),)
+    return tuple(Glob.of(alternative, directory) for alternative in expand_braces(expanded))
+
+
+def _check_text(text: str) -> None:
+    if not text:
+        raise DiscoveryError("an empty pattern names no files")
+    if "\0" in text:
+        raise DiscoveryError(f"{text!r} holds a NUL character, which no file name can")
+    if url := _URL.match(text):
+        raise DiscoveryError(
+            f"{text!r} is a URL ({url[1]}://), which is not supported yet. Copy the files to a disk, or "
+            "mount their storage, and give the local path"
+        )
+
+
+def _is_file(text: str, directory: str) -> bool:
+    """Whether a text that looks like a pattern is the name of a file."""
+    return bool(_SPECIAL.search(text)) and os.path.isfile(os.path.join(directory, text))
+
+
+def _expand(text: str) -> str:
+    return os.path.expanduser(_VARIABLE.sub(lambda found: _value(found[1] or found[2], text), text))
+
+
+def _value(variable: str, text: str) -> str:
+    if variable not in os.environ:
+        raise DiscoveryError(f"{text!r}: the environment variable {variable!r} is not set; export it")
+    return os.environ[variable]
+
+
+def expand_braces(text: str) -> list[str]:
+    """All alternatives of ``{a,b}``, also nested; braces without a comma stay as they are.
+
+    Raises:
+        DiscoveryError: more alternatives than anybody can mean.
+
+    Example:
+        >>> expand_braces("{a,b{1,2}}.h5")
+        ['a.h5', 'b1.h5', 'b2.h5']
+    """
+    found = _first_group(text)
+    if found is None:
+        return [text]
+    head, options, tail = found
+    middles = [middle for option in options for middle in expand_braces(option)]
+    ends = expand_braces(tail)
+    if len(middles) * len(ends) > _MAX_ALTERNATIVES:
+        raise DiscoveryError(f"{text!r} has more than {_MAX_ALTERNATIVES} alternatives; use wildcards")
+    return [head + middle + end for middle in middles for end in ends]
+
+
+def _first_group(text: str) -> tuple[str, list[str], str] | None:
+    """What lies before, between the commas of, and after the first braces that have a comma of their own."""
+    for opening in (found.start() for found in re.finditer(r"\{", text)):
+        depth, cuts = 0, [opening]
+        for found in _BRACE.finditer(text, opening):
+            depth += {"{": 1, "}": -1, ",": 0}[found[0]]
+            if found[0] == "," and depth == 1:
+                cuts.append(found.start())
+            if depth == 0:
+                if len(cuts) == 1:
+                    break
+                cuts.append(found.start())
+                options = [text[start + 1 : stop] for start, stop in itertools.pairwise(cuts)]
+                return text[:opening], options, text[found.end() :]
+    return None

@@ -1,0 +1,219 @@
+"""What may be opened: a regular file that begins as HDF5 does and is as long as its header says.
+
+libhdf5 waits for ever on a FIFO, opens the wrong file when a name holds a NUL, and reports everything else
+without saying which file. So each file is looked at here first, in about 10 µs and without libhdf5.
+"""
+
+from __future__ import annotations
+
+import codecs
+import errno
+import os
+import stat
+
+from h5lightning.errors import BadFileError
+
+__all__ = ["check_file", "has_signature", "stamp"]
+
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_FIRST_USER_BLOCK_BYTES = 512  # user blocks have 512 bytes times a power of two
+_INT64_MAX = 2**63 - 1
+_HEAD_BYTES = 128  # at least what a superblock takes up to its end-of-file address
+_WIDEST_ADDRESS_BYTES = 32
+_UNDEFINED = 0xFF
+_OPEN_FOR_WRITING = 0x01
+
+# Errors that say something about this process, nothing about the file.
+_OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
+_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a character device",
+    stat.S_IFBLK: "a block device",
+}
+
+# First bytes of what is often found under an HDF5 name, what that is, and how to get at the data.
+_FOREIGN: tuple[tuple[bytes, str, str], ...] = (
+    (b"PK\x03\x04", "a zip archive, such as .npz or .pt", "Unpack or convert it"),
+    (b"\x1f\x8b", "gzip", "Unpack it with gunzip"),
+    (b"\x28\xb5\x2f\xfd", "Zstandard", "Unpack it with unzstd"),
+    (b"BZh", "bzip2", "Unpack it with bunzip2"),
+    (b"\xfd7zXZ\x00", "xz", "Unpack it with unxz"),
+    (b"CDF", "netCDF-3", "Convert it: nccopy -k nc4 IN OUT"),
+    (b"\xcd\xf3", "NASA CDF", "Convert it with cdflib and h5py"),
+    (b"\x0e\x03\x13\x01", "HDF4", "Convert it: h4toh5 IN OUT"),
+    (b"MATLAB 5.0", "a MATLAB 5 file", "Save it again with '-v7.3', which is HDF5"),
+    (b"\x93NUMPY", "a NumPy array", "Load it with numpy.load and write it with h5py"),
+    (b"\x89PNG", "a PNG image", "Write its pixels with h5py"),
+    (b"\xff\xd8\xff", "a JPEG image", "Write its pixels with h5py"),
+    (b"PAR1", "Parquet", "Read it with pandas and write it with h5py"),
+    (b"version https://git-lfs", "a Git LFS pointer", "Fetch the data: git lfs pull"),
+    (b"<", "a web page or XML", "Download it again; a log-in page may have been saved instead"),
+    (b"\0" * 8, "zeros", "Its writer was probably stopped: write it again"),
+)
+
+
+def check_file(path: str) -> None:
+    """Make sure that libhdf5 can be given ``path``.
+
+    Args:
+        path: an absolute path, or one relative to the current directory.
+
+    Raises:
+        BadFileError: it does not exist, may not be read, is not a regular file, is empty, is of another
+            format, is shorter than its header says, or is still open in the program that writes it.
+        OSError: this process has no file descriptor left, which is not the file's fault.
+    """
+    descriptor = _open(path)
+    try:
+        problem = _problem(descriptor)
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}. Check the disk or the mount"
+    finally:
+        os.close(descriptor)
+    if problem:
+        raise BadFileError(f"{path!r} {problem}; {_leave_out(path)}")
+
+
+def has_signature(path: str) -> bool:
+    """Whether ``path`` is a regular file with an HDF5 signature, at its start or after a user block.
+
+    Raises:
+        BadFileError: the file cannot be opened, so that nobody can say.
+        OSError: this process has no file descriptor left.
+    """
+    descriptor = _open(path)
+    try:
+        status = os.fstat(descriptor)
+        return stat.S_ISREG(status.st_mode) and _find_superblock(descriptor, status.st_size)[0] >= 0
+    except OSError as error:
+        raise BadFileError(f"{path!r} cannot be read: {error.strerror}; {_leave_out(path)}") from error
+    finally:
+        os.close(descriptor)
+
+
+def stamp(status: os.stat_result) -> tuple[int, int, int, int]:
+    """Size in bytes, mtime_ns, ctime_ns and inode: the file has not changed as long as these have not.
+
+    All fit int64. Some network file systems number their inodes beyond that; those wrap around.
+    """
+    facts = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+    if max(facts) <= _INT64_MAX:
+        return facts
+    size, mtime_ns, ctime_ns, inode = ((fact + 2**63) % 2**64 - 2**63 for fact in facts)
+    return size, mtime_ns, ctime_ns, inode
+
+
+# ── opening ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _open(path: str) -> int:
+    if "\0" in path:
+        raise BadFileError(f"{path!r} holds a NUL character, which no file name can; correct the path")
+    try:
+        # Without O_NONBLOCK, opening a FIFO waits until somebody writes to it.
+        return os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno in _OUT_OF_RESOURCES:
+            raise
+        raise BadFileError(f"{path!r} {_why_not_opened(path, error)}; {_leave_out(path)}") from error
+
+
+def _why_not_opened(path: str, error: OSError) -> str:
+    if error.errno == errno.ENOENT:
+        if os.path.islink(path):
+            return f"is a link to {os.readlink(path)!r}, which does not exist"
+        return "does not exist (any more)"
+    if error.errno == errno.EACCES:
+        return "may not be read by this user. Change its permissions or those of its directory"
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        mode = stat.S_IFREG
+    return f"cannot be opened: {error.strerror}" if stat.S_ISREG(mode) else _explain_kind(mode)
+
+
+def _leave_out(path: str) -> str:
+    return f"to do without it, add '!{path}' to files or set access.on_bad_file=skip"
+
+
+# ── looking ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _problem(descriptor: int) -> str:
+    """What is wrong with an open file; empty if nothing is."""
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        return _explain_kind(status.st_mode)
+    size = status.st_size
+    if not size:
+        return "is empty (0 bytes). Its writer was probably stopped, or the disk was full: write it again"
+    offset, head = _find_superblock(descriptor, size)
+    return _explain_foreign(head) if offset < 0 else _problem_of_superblock(head, offset, size)
+
+
+def _find_superblock(descriptor: int, size: int) -> tuple[int, bytes]:
+    """Where the HDF5 part starts and its first bytes; -1 and the file's first bytes if there is none."""
+    first = head = os.pread(descriptor, _HEAD_BYTES, 0)
+    offset = 0
+    while not head.startswith(_SIGNATURE):
+        offset = 2 * offset or _FIRST_USER_BLOCK_BYTES
+        if offset >= size:
+            return -1, first
+        head = os.pread(descriptor, _HEAD_BYTES, offset)
+    return offset, head
+
+
+def _problem_of_superblock(head: bytes, offset: int, size: int) -> str:
+    # HDF5 file format specification, II.A: versions 0 and 1 have a longer preamble than 2 and 3, then
+    # come base address, one address that is not needed here, and end-of-file address.
+    version, *rest = head[8:14].ljust(6, b"\0")
+    width, start = (rest[4], 24 + 4 * version) if version < 2 else (rest[0], 12)
+    stop = start + 3 * width
+    if version > 3 or width > _WIDEST_ADDRESS_BYTES:
+        return ""  # newer than this code, or damaged: libhdf5 will tell
+    if len(head) < stop:
+        return f"is truncated: {size} bytes, less than its header takes. Copy it or download it again"
+    if version == 3 and head[11] & _OPEN_FOR_WRITING:
+        return (
+            "is open for writing, or its writer was killed. Wait until it is closed, or if nobody writes "
+            "to it, run h5clear --status on a copy of it and check the copy"
+        )
+    base = int.from_bytes(head[start : start + width], "little")
+    end = head[stop - width : stop]
+    # A user block that was put in front or cut off later moves both addresses, as in libhdf5.
+    expected = int.from_bytes(end, "little") - base + offset
+    is_known = any(byte != _UNDEFINED for byte in end)
+    if not is_known or size >= expected:
+        return ""
+    return f"is truncated: {size} bytes, its header says {expected}. Copy it or download it again"
+
+
+# ── words ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _explain_kind(mode: int) -> str:
+    kind = _KINDS.get(stat.S_IFMT(mode), "a special file")
+    advice = ". For the files in it, write DIRECTORY/**/*.h5" if stat.S_ISDIR(mode) else ""
+    return f"is {kind}, not a regular file{advice}"
+
+
+def _explain_foreign(head: bytes) -> str:
+    start = f"is not HDF5: it starts with {head[:8]!r}"
+    for magic, what, advice in _FOREIGN:
+        if head.startswith(magic):
+            return f"{start} ({what}). {advice}"
+    if _is_text(head):
+        return f"{start} (text). Convert it, or give only the HDF5 files"
+    return f"{start}, which no HDF5 file does. It is damaged or of another format"
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        # Incremental, since the head may end inside of a character.
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return all(character.isprintable() or character.isspace() for character in text)
