@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from h5lightning.batching import BatchReader
-from h5lightning.dataset import H5Dataset
+from h5lightning.dataset import SampleDataset
 from h5lightning.manifest import apply_manifest, load_manifest
 from h5lightning.options import Access, Shuffle, Split
 from h5lightning.ordering import Order, make_order
@@ -48,7 +48,7 @@ class Assembly:
 
     survey: Survey
     plan: SplitPlan
-    datasets: Mapping[str, H5Dataset]
+    datasets: Mapping[str, SampleDataset]
     seed: int
 
     def training_order(self, shuffle: Shuffle) -> Order:
@@ -89,7 +89,7 @@ def assemble(
     if survey.predict_fields is not None:
         parts["predict"] = (replace(batches, fields=survey.predict_fields), _predict_selection(survey))
     datasets = {
-        stage: H5Dataset.of_split(
+        stage: SampleDataset(
             *parts[stage],
             stage=stage,
             transform=stages.transform[stage],

@@ -65,7 +65,9 @@ class BatchReader:
         """
         where = self.index.locate(ids)
         plans = self._chosen(keys)
-        arrays = {plan.key: np.empty((len(where.row), *plan.spec.shape), _buffer_dtype(plan)) for plan in plans}
+        arrays = {
+            plan.key: np.empty((len(where.row), *plan.spec.shape), _buffer_dtype(plan)) for plan in plans
+        }
         for file, slots in _by_file(where):
             self._fill(plans, arrays, file, where.row[slots], slots)
         return {plan.key: self._deliver(plan, arrays[plan.key], where) for plan in plans}
@@ -133,7 +135,9 @@ class BatchReader:
         values = np.empty((len(needed), *source.row_shape), np.dtype(source.dtype).newbyteorder("="))
         self.reader.read_rows(path, source, needed, values)
         for plan in plans:
-            taken = place[:, 0] if plan.steps is None else place[:, plan.steps[0] - start : plan.steps[1] - start]
+            taken = (
+                place[:, 0] if plan.steps is None else place[:, plan.steps[0] - start : plan.steps[1] - start]
+            )
             arrays[plan.key][slots] = values[taken]
 
     def _step_rows(self, rows: Int64Array, start: int, stop: int) -> Int64Array:
@@ -147,7 +151,7 @@ class BatchReader:
     def _deliver(self, plan: FieldPlan, array: npt.NDArray[Any], where: Location) -> torch.Tensor:
         if self.access.on_nonfinite == "raise" and plan.is_floating:
             self._check_finite(plan, array, where)
-        if array.dtype.name != plan.spec.dtype and plan.spec.dtype != "bfloat16":
+        if plan.spec.dtype not in (array.dtype.name, "bfloat16"):
             array = self._converted(plan, array, where)
         tensor = torch.from_numpy(array)
         return tensor.to(torch.bfloat16) if plan.spec.dtype == "bfloat16" else tensor
@@ -157,8 +161,9 @@ class BatchReader:
             return
         first = int(np.argwhere(~np.isfinite(array))[0, 0])
         raise NonFiniteError(
-            f"field {plan.key!r} ('/{plan.path}') is not finite in the sample at {self._describe(where, first)}. "
-            "Leave the file out, replace the values in a transform, or accept them with access.on_nonfinite='ignore'"
+            f"field {plan.key!r} ('/{plan.path}') is not finite in the sample at "
+            f"{self._describe(where, first)}. Leave the file out, replace the values in a transform, or accept "
+            "them with access.on_nonfinite='ignore'"
         )
 
     def _converted(self, plan: FieldPlan, array: npt.NDArray[Any], where: Location) -> npt.NDArray[Any]:
@@ -168,8 +173,9 @@ class BatchReader:
         if lossy.any():
             first = tuple(np.argwhere(lossy)[0])
             raise FieldError(
-                f"field {plan.key!r} ('/{plan.path}') holds {array[first]!s} at {self._describe(where, int(first[0]))}, "
-                f"which {plan.spec.dtype} cannot hold. Choose another Field(dtype=…), or convert in a transform"
+                f"field {plan.key!r} ('/{plan.path}') holds {array[first]!s} at "
+                f"{self._describe(where, int(first[0]))}, which {plan.spec.dtype} cannot hold. Choose another "
+                "Field(dtype=…), or convert in a transform"
             )
         return converted
 

@@ -13,7 +13,7 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
 from h5lightning.assembly import Assembly, StageOptions, assemble
-from h5lightning.dataset import H5Dataset
+from h5lightning.dataset import SampleDataset
 from h5lightning.errors import NotSetUpError
 from h5lightning.fields import FieldSpec, check_dtype
 from h5lightning.handles import HandlePool
@@ -33,8 +33,9 @@ from h5lightning.options import (
     to_plain,
 )
 from h5lightning.ordering import Order, PathOrder
-from h5lightning.ranks import check_split_kept, from_first_rank, log_tail, rank_and_world_size
+from h5lightning.ranks import check_split_kept, current_epoch, from_first_rank, log_tail, rank_and_world_size
 from h5lightning.readers.choosing import choose_reader
+from h5lightning.sampler import ShardedSampler
 from h5lightning.sharding import EvaluationShards, Shards, TrainingShards
 from h5lightning.summary import Summary, summarise
 from h5lightning.surveying import Survey, survey
@@ -60,8 +61,8 @@ class SampleLocation(NamedTuple):
 class H5DataModule(LightningDataModule):
     """Trains from HDF5 files: pattern in, batches out, safe with any number of ranks and workers.
 
-    Batches are dicts of tensors ``{key: (N, …)}`` in native byte order. Everything works without a Trainer too:
-    ``dm.prepare_data(); dm.setup(); next(iter(dm.train_dataloader()))``.
+    Batches are dicts of tensors ``{key: (N, …)}`` in native byte order. Everything works without a Trainer
+    too: ``dm.prepare_data(); dm.setup(); next(iter(dm.train_dataloader()))``.
 
     Args:
         files: glob, list of globs, or mapping of ``train``, ``val``, ``test``, ``predict`` to either.
@@ -94,7 +95,7 @@ class H5DataModule(LightningDataModule):
         OptionError: an option that cannot be right.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - LightningCLI and Hydra need one flat signature
         self,
         files: str | list[str] | dict[str, Any],
         fields: dict[str, Any] | list[str] | None = None,
@@ -128,7 +129,9 @@ class H5DataModule(LightningDataModule):
         self._access = coerce(Access, access, "access")
         self._stages = StageOptions(
             transform={stage: Transforms.of(transform, stage) for stage in STAGES},
-            batch_transform={stage: Transforms.of(batch_transform, stage, "batch_transform") for stage in STAGES},
+            batch_transform={
+                stage: Transforms.of(batch_transform, stage, "batch_transform") for stage in STAGES
+            },
             provenance=provenance,
         )
         self._loading = LoaderOptions(
@@ -143,12 +146,14 @@ class H5DataModule(LightningDataModule):
         check_choice("tail", tail, ("drop", "repeat"))
         check_dtype(dtype)
         check_int("batch_size", batch_size, at_least=1)
-        # A checkpoint may hold plain types only (torch.load reads weights only): no option, path or NumPy scalar.
+        # Checkpoints are read with weights_only: no option, path or NumPy scalar may be in them.
         files, fields, samples, split = to_plain(files), to_plain(fields), to_plain(samples), to_plain(split)
         shuffle, access, as_tuple = to_plain(shuffle), to_plain(access), to_plain(as_tuple)
         index_dir = to_plain(index_dir)
         self.save_hyperparameters(ignore=["transform", "batch_transform"], logger=False)
         self.batch_size = batch_size  # the Tuner changes it
+        self._files, self._dtype, self._index_dir = files, dtype, index_dir
+        self._tail, self._drop_last = tail, drop_last
         self._reader = choose_reader(reader, HandlePool(self._access, processes=max(1, num_workers)))
         self._seed = seed
         self._survey: Survey | None = None
@@ -183,14 +188,11 @@ class H5DataModule(LightningDataModule):
         if self.train_dataset is None:
             return []
         rank, world_size = rank_and_world_size(self.trainer)
-        tail, drop_last = self.hparams["tail"], self.hparams["drop_last"]
-        shards = TrainingShards(len(self.train_dataset), self.batch_size, world_size, tail, drop_last)
+        size = len(self.train_dataset)
+        shards = TrainingShards(size, self.batch_size, world_size, self._tail, self._drop_last)
         log_tail(shards)
-        loader = self._loader(self.train_dataset, self._assembled.training_order(self._shuffle), shards, rank)
-        if self.trainer is not None:
-            # The sampler of a resumed run must not start at epoch 0: Lightning sets the epoch too late.
-            loader.sampler.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)
-        return loader
+        order = self._assembled.training_order(self._shuffle)
+        return self._loader(self.train_dataset, order, shards, rank, epoch=current_epoch(self.trainer))
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
         """Batches of the validation split, each sample once; ``[]`` without the split."""
@@ -208,7 +210,11 @@ class H5DataModule(LightningDataModule):
         """The seed and the split, so that a resumed run can be held against them."""
         if self._assembly is None:
             return {}
-        return {"version": 1, "seed": self.seed, "split": to_plain_split(self._assembly.plan, self._assembly.survey.index)}
+        return {
+            "version": 1,
+            "seed": self.seed,
+            "split": to_plain_split(self._assembly.plan, self._assembly.survey.index),
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over the seed of the checkpoint, unless one was given, and check the split.
@@ -232,22 +238,22 @@ class H5DataModule(LightningDataModule):
         return self._seed
 
     @property
-    def train_dataset(self) -> H5Dataset | None:
+    def train_dataset(self) -> SampleDataset | None:
         """The training samples; None without a training split."""
         return self._assembled.datasets.get("train")
 
     @property
-    def val_dataset(self) -> H5Dataset | None:
+    def val_dataset(self) -> SampleDataset | None:
         """The validation samples; None without a validation split."""
         return self._assembled.datasets.get("val")
 
     @property
-    def test_dataset(self) -> H5Dataset | None:
+    def test_dataset(self) -> SampleDataset | None:
         """The test samples; None without a test split."""
         return self._assembled.datasets.get("test")
 
     @property
-    def predict_dataset(self) -> H5Dataset | None:
+    def predict_dataset(self) -> SampleDataset | None:
         """The samples of ``files.predict``, else of the test split; None without either."""
         return self._assembled.datasets.get("predict")
 
@@ -273,7 +279,9 @@ class H5DataModule(LightningDataModule):
         index = self._assembled.survey.index
         where = index.locate(np.atleast_1d(np.asarray(ids, dtype=np.int64)))
         rows = zip(where.file.tolist(), where.series.tolist(), where.row.tolist(), strict=True)
-        return [SampleLocation(index.path(file), index.series_name(series), row) for file, series, row in rows]
+        return [
+            SampleLocation(index.path(file), index.series_name(series), row) for file, series, row in rows
+        ]
 
     def summary(self) -> Summary:
         """Files, series, rows, samples and bytes of each split, and whether anything is shared; prints well."""
@@ -288,19 +296,21 @@ class H5DataModule(LightningDataModule):
     @property
     def _assembled(self) -> Assembly:
         if self._assembly is None:
-            raise NotSetUpError("the data are not set up: call dm.prepare_data() and dm.setup(), or let a Trainer do it")
+            raise NotSetUpError(
+                "the data are not set up: call dm.prepare_data() and dm.setup(), or let a Trainer do it"
+            )
         return self._assembly
 
     def _make_survey(self) -> Survey:
         return survey(
-            self.hparams["files"],
+            self._files,
             self._fields,
             self._samples,
             access=self._access,
-            dtype=self.hparams["dtype"],
+            dtype=self._dtype,
             keep_together=self._split.keep_together,
-            index_dir=self.hparams["index_dir"],
-            processes=self.hparams["num_workers"] or None,
+            index_dir=self._index_dir,
+            processes=self._loading.num_workers or None,
         )
 
     def _assemble(self, found: Survey) -> Assembly:
@@ -318,11 +328,17 @@ class H5DataModule(LightningDataModule):
         if difference := describe_difference(state["split"], found):
             check_split_kept(difference, is_training=self.trainer is not None and self.trainer.training)
 
-    def _loader(self, dataset: H5Dataset, order: Order, shards: Shards, rank: int) -> H5DataLoader:
-        return make_loader(dataset, order, shards, rank=rank, batch_size=self.batch_size, options=self._loading)
+    def _loader(
+        self, dataset: SampleDataset, order: Order, shards: Shards, rank: int, epoch: int = 0
+    ) -> H5DataLoader:
+        sampler = ShardedSampler(dataset, order, shards, rank)
+        sampler.set_epoch(epoch)
+        return make_loader(dataset, sampler, batch_size=self.batch_size, options=self._loading)
 
-    def _evaluation_loader(self, dataset: H5Dataset | None) -> DataLoader[Any] | list[Any]:
+    def _evaluation_loader(self, dataset: SampleDataset | None) -> DataLoader[Any] | list[Any]:
         if dataset is None:
             return []
         rank, world_size = rank_and_world_size(self.trainer)
-        return self._loader(dataset, PathOrder(len(dataset)), EvaluationShards(len(dataset), world_size), rank)
+        return self._loader(
+            dataset, PathOrder(len(dataset)), EvaluationShards(len(dataset), world_size), rank
+        )

@@ -1,4 +1,4 @@
-"""The torch Dataset: samples of HDF5 files by number, alone or a batch at a time."""
+"""The torch Dataset: samples of HDF5 files by number, one by one or a batch at a time."""
 
 from __future__ import annotations
 
@@ -20,103 +20,34 @@ from h5lightning.selection import Selection
 from h5lightning.surveying import Files, survey
 from h5lightning.transforms import BatchInfo, SampleInfo, TransformOption, Transforms
 
-__all__ = ["H5Dataset", "SampleSequence"]
+__all__ = ["H5Dataset", "SampleDataset", "SampleSequence"]
 
 SAMPLE_ID = "sample_id"
 
 
-class H5Dataset(Dataset[dict[str, Any]]):
-    """Samples of many HDF5 files as one sequence; holds no open file, so it may be forked and pickled.
+class SampleDataset(Dataset[dict[str, Any]]):
+    """The samples of one split as a sequence; holds no open file, so it may be forked and pickled.
 
     Args:
-        files: pattern or list of patterns.
-        fields: sample key → path, ``attr:NAME`` or `Field`; a list of paths; None for all eligible datasets.
-        samples: `Rows`, `Windows`, `Whole` or a mapping with ``kind``; None for rows.
-        dtype: the type that floating fields are delivered in; None as stored.
-        transform: called with each sample, and with a `SampleInfo` if it takes two arguments.
-        batch_transform: called with each batch, and with a `BatchInfo` if it takes two arguments.
-        access: how files are opened and trusted.
-        reader: ``auto``, ``direct`` or ``h5py``.
-        provenance: add ``sample_id``, int64 ``(N,)``, to each batch.
+        batches: reads the fields of any samples; splits share it, and with it the index.
+        selection: the samples of this split.
+        stage: ``train``, ``val``, ``test`` or ``predict``.
+        transform: applied to each sample.
+        batch_transform: applied to each batch.
+        provenance: add ``sample_id`` to each batch.
         seed: seeds the generators of transforms.
-        index_dir: where the index is kept; None for the user's cache directory.
-
-    Raises:
-        H5LightningError: anything that is wrong with the files or with what is asked of them.
-
-    Example:
-        >>> dataset = H5Dataset("runs/*.h5", {"x": "images", "y": "labels"})  # doctest: +SKIP
-        >>> dataset[0]["x"].shape  # doctest: +SKIP
-        torch.Size([3, 64, 64])
     """
 
     def __init__(
         self,
-        files: Files,
-        fields: Mapping[str, str | Field | Mapping[str, Any]] | Sequence[str] | None = None,
-        samples: Samples | Mapping[str, Any] | None = None,
+        batches: BatchReader,
+        selection: Selection,
         *,
-        dtype: str | None = None,
-        transform: TransformOption = None,
-        batch_transform: TransformOption = None,
-        access: Access | Mapping[str, Any] | None = None,
-        reader: str = "auto",
+        stage: str,
+        transform: Transforms,
+        batch_transform: Transforms,
         provenance: bool = False,
         seed: int = 0,
-        index_dir: str | None = None,
-    ) -> None:
-        check_dtype(dtype)
-        options = coerce(Access, access, "access")
-        found = survey(
-            files, coerce_fields(fields), coerce_samples(samples), access=options, dtype=dtype, index_dir=index_dir
-        )
-        batches = BatchReader(found.index, found.fields, choose_reader(reader, HandlePool(options)), options)
-        everything = SampleRanges(np.zeros(1, dtype=np.int64), np.asarray([len(found.index)], dtype=np.int64))
-        self._setup(
-            batches,
-            Selection(everything),
-            stage="train",
-            transform=Transforms.of(transform, "train"),
-            batch_transform=Transforms.of(batch_transform, "train", "batch_transform"),
-            provenance=provenance,
-            seed=seed,
-        )
-
-    @classmethod
-    def of_split(
-        cls,
-        batches: BatchReader,
-        selection: Selection,
-        *,
-        stage: str,
-        transform: Transforms,
-        batch_transform: Transforms,
-        provenance: bool,
-        seed: int,
-    ) -> H5Dataset:
-        """The samples of one split; splits share the reader and with it the index."""
-        dataset = cls.__new__(cls)
-        dataset._setup(
-            batches,
-            selection,
-            stage=stage,
-            transform=transform,
-            batch_transform=batch_transform,
-            provenance=provenance,
-            seed=seed,
-        )
-        return dataset
-
-    def _setup(
-        self,
-        batches: BatchReader,
-        selection: Selection,
-        *,
-        stage: str,
-        transform: Transforms,
-        batch_transform: Transforms,
-        provenance: bool,
-        seed: int,
     ) -> None:
         self._batches = batches
         self._selection = selection
@@ -140,7 +71,7 @@ class H5Dataset(Dataset[dict[str, Any]]):
 
     def share_epoch(self) -> None:
         """Put the epoch into shared memory: persistent workers outlive the epoch they were started in."""
-        self._epoch.share_memory_()
+        self._epoch.share_memory_()  # type: ignore[no-untyped-call]  # torch leaves it without annotations
 
     # ── samples ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -227,7 +158,9 @@ class H5Dataset(Dataset[dict[str, Any]]):
 
     def _transformed(self, batch: Batch, numbers: npt.NDArray[np.int64]) -> list[dict[str, Any]]:
         where, index = self.index.locate(numbers), self.index
-        rows = zip(numbers.tolist(), where.file.tolist(), where.series.tolist(), where.row.tolist(), strict=True)
+        rows = zip(
+            numbers.tolist(), where.file.tolist(), where.series.tolist(), where.row.tolist(), strict=True
+        )
         infos = (
             SampleInfo(
                 id=number,
@@ -240,7 +173,10 @@ class H5Dataset(Dataset[dict[str, Any]]):
             )
             for number, file, series, row in rows
         )
-        return [self._transform(sample, info) for sample, info in zip(_samples(batch, len(numbers)), infos, strict=True)]
+        return [
+            self._transform(sample, info)
+            for sample, info in zip(_samples(batch, len(numbers)), infos, strict=True)
+        ]
 
     # ── lifecycle ────────────────────────────────────────────────────────────────────────────────────
 
@@ -252,6 +188,68 @@ class H5Dataset(Dataset[dict[str, Any]]):
         return f"{type(self).__name__}({self._stage}, {len(self)} samples of {len(self.index)})"
 
 
+class H5Dataset(SampleDataset):
+    """All samples of many HDF5 files as one sequence, for use without a DataModule.
+
+    Args:
+        files: pattern or list of patterns.
+        fields: sample key → path, ``attr:NAME`` or `Field`; a list of paths; None for all eligible datasets.
+        samples: `Rows`, `Windows`, `Whole` or a mapping with ``kind``; None for rows.
+        dtype: the type that floating fields are delivered in; None as stored.
+        transform: called with each sample, and with a `SampleInfo` if it takes two arguments.
+        batch_transform: called with each batch, and with a `BatchInfo` if it takes two arguments.
+        access: how files are opened and trusted.
+        reader: ``auto``, ``direct`` or ``h5py``.
+        provenance: add ``sample_id``, int64 ``(N,)``, to each batch.
+        seed: seeds the generators of transforms.
+        index_dir: where the index is kept; None for the user's cache directory.
+
+    Raises:
+        H5LightningError: anything that is wrong with the files or with what is asked of them.
+
+    Example:
+        >>> dataset = H5Dataset("runs/*.h5", {"x": "images", "y": "labels"})  # doctest: +SKIP
+        >>> dataset[0]["x"].shape  # doctest: +SKIP
+        torch.Size([3, 64, 64])
+    """
+
+    def __init__(
+        self,
+        files: Files,
+        fields: Mapping[str, str | Field | Mapping[str, Any]] | Sequence[str] | None = None,
+        samples: Samples | Mapping[str, Any] | None = None,
+        *,
+        dtype: str | None = None,
+        transform: TransformOption = None,
+        batch_transform: TransformOption = None,
+        access: Access | Mapping[str, Any] | None = None,
+        reader: str = "auto",
+        provenance: bool = False,
+        seed: int = 0,
+        index_dir: str | None = None,
+    ) -> None:
+        check_dtype(dtype)
+        options = coerce(Access, access, "access")
+        found = survey(
+            files,
+            coerce_fields(fields),
+            coerce_samples(samples),
+            access=options,
+            dtype=dtype,
+            index_dir=index_dir,
+        )
+        everything = SampleRanges(np.zeros(1, dtype=np.int64), np.asarray([len(found.index)], dtype=np.int64))
+        super().__init__(
+            BatchReader(found.index, found.fields, choose_reader(reader, HandlePool(options)), options),
+            Selection(everything),
+            stage="train",
+            transform=Transforms.of(transform, "train"),
+            batch_transform=Transforms.of(batch_transform, "train", "batch_transform"),
+            provenance=provenance,
+            seed=seed,
+        )
+
+
 class SampleSequence(Sequence[dict[str, Any]]):
     """Samples that are read together, when the first of them is asked for.
 
@@ -260,7 +258,7 @@ class SampleSequence(Sequence[dict[str, Any]]):
 
     __slots__ = ("_dataset", "_positions", "_samples")
 
-    def __init__(self, dataset: H5Dataset, positions: npt.NDArray[np.int64]) -> None:
+    def __init__(self, dataset: SampleDataset, positions: npt.NDArray[np.int64]) -> None:
         self._dataset = dataset
         self._positions = positions
         self._samples: list[dict[str, Any]] | None = None

@@ -13,12 +13,10 @@ from typing import Any, cast
 
 from torch.utils.data import DataLoader
 
-from h5lightning.dataset import H5Dataset, SampleSequence
+from h5lightning.dataset import SampleDataset, SampleSequence
 from h5lightning.errors import OptionError
 from h5lightning.options import check_choice, check_int
-from h5lightning.ordering import Order
 from h5lightning.sampler import ShardedSampler
-from h5lightning.sharding import Shards
 
 __all__ = ["H5DataLoader", "LoaderOptions", "collate", "make_loader"]
 
@@ -50,13 +48,19 @@ class LoaderOptions:
         if self.prefetch_factor is not None:
             check_int("prefetch_factor", self.prefetch_factor, at_least=1)
         if self.multiprocessing_context is not None:
-            check_choice("multiprocessing_context", self.multiprocessing_context, ("fork", "forkserver", "spawn"))
+            check_choice(
+                "multiprocessing_context", self.multiprocessing_context, ("fork", "forkserver", "spawn")
+            )
         if self.timeout_s < 0:
             raise OptionError(f"timeout_s must be at least 0, found {self.timeout_s}")
 
     def for_torch(self) -> dict[str, Any]:
         """Arguments of `torch.utils.data.DataLoader`, which refuses those of workers where there are none."""
-        common = {"num_workers": self.num_workers, "pin_memory": self.pin_memory, "collate_fn": collate_as(self.as_tuple)}
+        common = {
+            "num_workers": self.num_workers,
+            "pin_memory": self.pin_memory,
+            "collate_fn": collate_as(self.as_tuple),
+        }
         if not self.num_workers:
             return common
         return common | {
@@ -68,19 +72,16 @@ class LoaderOptions:
 
 
 def make_loader(
-    dataset: H5Dataset, order: Order, shards: Shards, *, rank: int, batch_size: int, options: LoaderOptions
+    dataset: SampleDataset, sampler: ShardedSampler, *, batch_size: int, options: LoaderOptions
 ) -> H5DataLoader:
     """The loader of one rank.
 
     Args:
         dataset: the samples of a split.
-        order: the order of an epoch.
-        shards: which positions belong to which rank.
-        rank: this rank.
+        sampler: this rank's samples of an epoch.
         batch_size: samples of this rank in one step.
         options: how batches travel.
     """
-    sampler = ShardedSampler(dataset, order, shards, rank)
     return H5DataLoader(dataset, sampler=sampler, batch_size=batch_size, **options.for_torch())
 
 
@@ -93,7 +94,7 @@ class H5DataLoader(DataLoader[Any]):
     """
 
     # `**kwargs` is what Lightning looks for when it rebuilds a loader with another sampler.
-    def __init__(self, dataset: H5Dataset, **kwargs: Any) -> None:
+    def __init__(self, dataset: SampleDataset, **kwargs: Any) -> None:
         kwargs.setdefault("collate_fn", collate)
         super().__init__(dataset, **kwargs)
         if self.num_workers > 0:
@@ -103,7 +104,7 @@ class H5DataLoader(DataLoader[Any]):
         return _LateIterator(self._start)
 
     def _start(self) -> Iterator[Any]:
-        dataset = cast("H5Dataset", self.dataset)
+        dataset = cast("SampleDataset", self.dataset)
         dataset.set_epoch(int(getattr(self.sampler, "epoch", dataset.epoch)))
         if self.num_workers > 0:
             dataset.close()  # nothing open may travel into a forked worker

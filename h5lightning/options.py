@@ -37,8 +37,8 @@ __all__ = [
 T = TypeVar("T")
 
 FLOAT_DTYPES = ("float16", "bfloat16", "float32", "float64")
-DTYPES = (*FLOAT_DTYPES, "bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")
-DTYPES = (*DTYPES, "complex64", "complex128")
+_INTEGER_DTYPES = ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")
+DTYPES = (*FLOAT_DTYPES, "bool", *_INTEGER_DTYPES, "complex64", "complex128")
 MIB = 1024 * 1024
 
 
@@ -127,8 +127,14 @@ class Field:
         if self.steps is None:
             return
         steps = tuple(self.steps)
-        if len(steps) != 2 or not all(isinstance(step, int) for step in steps) or not 0 <= steps[0] < steps[1]:
-            raise OptionError(f"field.steps must be (start, stop) with 0 <= start < stop, found {self.steps!r}")
+        if (
+            len(steps) != 2
+            or not all(isinstance(step, int) for step in steps)
+            or not 0 <= steps[0] < steps[1]
+        ):
+            raise OptionError(
+                f"field.steps must be (start, stop) with 0 <= start < stop, found {self.steps!r}"
+            )
         object.__setattr__(self, "steps", steps)
 
     def _check_combination(self) -> None:
@@ -206,11 +212,15 @@ class Split:
         if self.folds is None and self.fold is None:
             return
         if self.folds is None or self.fold is None:
-            raise OptionError(f"split: folds and fold go together, found folds={self.folds}, fold={self.fold}")
+            raise OptionError(
+                f"split: folds and fold go together, found folds={self.folds}, fold={self.fold}"
+            )
         check_int("split.folds", self.folds, at_least=2)
         check_int("split.fold", self.fold, at_least=0)
         if self.fold >= self.folds:
-            raise OptionError(f"split.fold must be below split.folds, found fold={self.fold}, folds={self.folds}")
+            raise OptionError(
+                f"split.fold must be below split.folds, found fold={self.fold}, folds={self.folds}"
+            )
 
     def _check_keep_together(self) -> None:
         if self.keep_together is None:
@@ -314,8 +324,9 @@ def split_for(files: object, value: object) -> Split:
         return coerce(Split, value, "split")
     if value is None or isinstance(value, Mapping):
         value = {"val": None, "test": None, **(value or {})}
-    named = {name: None for name in ("val", "test") if name in files}
-    return dataclasses.replace(coerce(Split, value, "split"), **named)
+    split = coerce(Split, value, "split")
+    val, test = (None if name in files else getattr(split, name) for name in ("val", "test"))
+    return dataclasses.replace(split, val=val, test=test)
 
 
 def coerce_samples(value: object) -> Samples:

@@ -106,4 +106,6 @@ def _mix(values: npt.NDArray[np.uint64], key: np.uint64, bits: np.uint64) -> npt
     mixed = (values ^ key) * _MULTIPLIER_1
     mixed ^= mixed >> _FOLD
     mixed *= _MULTIPLIER_2
-    return mixed >> (np.uint64(64) - bits)
+    shift = np.uint64(64) - bits
+    mixed >>= shift
+    return mixed

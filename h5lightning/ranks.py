@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
@@ -14,7 +14,7 @@ from h5lightning.sharding import TrainingShards
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
 
-__all__ = ["check_split_kept", "from_first_rank", "log_tail", "rank_and_world_size"]
+__all__ = ["check_split_kept", "current_epoch", "from_first_rank", "log_tail", "rank_and_world_size"]
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -27,6 +27,11 @@ def rank_and_world_size(trainer: Trainer | None) -> tuple[int, int]:
     return (int(kwargs["rank"]), int(kwargs["num_replicas"])) if kwargs else (0, 1)
 
 
+def current_epoch(trainer: Trainer | None) -> int:
+    """The epoch that training is in: of a resumed run too, for which Lightning tells the sampler too late."""
+    return int(cast("Any", trainer).fit_loop.epoch_progress.current.processed) if trainer is not None else 0
+
+
 def from_first_rank(trainer: Trainer | None, make: Callable[[], T]) -> T:
     """What ``make`` returns on rank 0, on every rank.
 
@@ -35,16 +40,18 @@ def from_first_rank(trainer: Trainer | None, make: Callable[[], T]) -> T:
     """
     if trainer is None or trainer.world_size == 1:
         return make()
-    outcome: T | H5LightningError | None = None
-    if trainer.is_global_zero:
-        try:
-            outcome = make()
-        except H5LightningError as error:
-            outcome = error
-    shared: T | H5LightningError = trainer.strategy.broadcast(outcome)
-    if isinstance(shared, H5LightningError):
-        raise shared
+    outcome = _outcome(make) if trainer.is_global_zero else None
+    shared = trainer.strategy.broadcast(outcome)
+    if shared is None or isinstance(shared, H5LightningError):
+        raise shared or RuntimeError("rank 0 sent nothing")
     return shared
+
+
+def _outcome(make: Callable[[], T]) -> T | H5LightningError:
+    try:
+        return make()
+    except H5LightningError as error:
+        return error
 
 
 def log_tail(shards: TrainingShards) -> None:

@@ -54,7 +54,9 @@ class Survey:
         """What must be decoded together, by the field with most bytes."""
         rows = [plan for plan in self.fields.plans if plan.kind == "rows"]
         largest = max(rows, key=lambda plan: plan.row_bytes)
-        by_layout = np.asarray([_chunk_rows(self.catalog, number, largest.path) for number in _layouts(self.catalog)])
+        by_layout = np.asarray(
+            [_chunk_rows(self.catalog, number, largest.path) for number in _layouts(self.catalog)]
+        )
         return RowLayout(by_layout[self.catalog.layout_of], sum(plan.row_bytes for plan in rows))
 
 
@@ -85,8 +87,11 @@ def survey(
         H5LightningError: anything that is wrong with the files or with what is asked of them.
     """
     found = discover(files)
-    label = f"@{keep_together.removeprefix('attr:')}" if (keep_together or "").startswith("attr:") else None
-    build = build_catalog(found, _request(fields, label), access=access, index_dir=index_dir, processes=processes)
+    kind, _, name = (keep_together or "").partition(":")
+    label = f"@{name}" if kind == "attr" else None
+    build = build_catalog(
+        found, _request(fields, label), access=access, index_dir=index_dir, processes=processes
+    )
     catalog = build.catalog
     roles = _roles(found, catalog)
     planned, predicted = _plan(catalog, fields, samples, roles, access=access, dtype=dtype)

@@ -39,7 +39,12 @@ class Reader(Protocol):
     """
 
     def read_rows(
-        self, file: str, source: RowSource, rows: Int64Array, out: npt.NDArray[Any], slots: Int64Array | None = None
+        self,
+        file: str,
+        source: RowSource,
+        rows: Int64Array,
+        out: npt.NDArray[Any],
+        slots: Int64Array | None = None,
     ) -> None:
         """Put row ``rows[i]`` into ``out[slots[i]]``.
 
