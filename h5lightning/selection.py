@@ -82,7 +82,9 @@ class Selection:
 
     @cached_property
     def _permutation(self) -> KeyedPermutation | None:
-        return None if self.permutation_key is None else KeyedPermutation(len(self.ranges), self.permutation_key)
+        return (
+            None if self.permutation_key is None else KeyedPermutation(len(self.ranges), self.permutation_key)
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -60,6 +60,16 @@ class Segments:
         if np.any(self.series[1:] < self.series[:-1]) or np.any(same & (self.start[1:] < self.stop[:-1])):
             raise ValueError("segments must be disjoint and sorted by series and row")
 
+    @classmethod
+    def of_series(cls, index: SampleIndex, series: Int64Array) -> Segments:
+        """All rows of some series, ascending."""
+        return cls(series, np.zeros_like(series), index.series_rows[series])
+
+    @classmethod
+    def of_files(cls, index: SampleIndex, files: Int64Array) -> Segments:
+        """All rows of some files."""
+        return cls.of_series(index, np.flatnonzero(np.isin(index.series_file, files)))
+
     def __len__(self) -> int:
         return int(self.series.size)
 
@@ -120,7 +130,9 @@ class SplitPlan:
         part = self.parts[name]
         selection = part.selection(index)
         if not len(selection):
-            raise SplitError(f"split: {name} has {part.rows} rows, but no sample: {_shortage(part, index.samples)}")
+            raise SplitError(
+                f"split: {name} has {part.rows} rows, but no sample: {_shortage(part, index.samples)}"
+            )
         return selection
 
 
