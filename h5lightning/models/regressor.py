@@ -1,0 +1,98 @@
+"""A regressor for samples and targets of any ordinary shape."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import MeanMetric, MeanSquaredError
+from torchmetrics.regression import R2Score
+
+from h5lightning.errors import UnsupportedFieldError
+from h5lightning.fields import FieldSpec
+from h5lightning.models.networks import Standardise, build_network
+from h5lightning.models.supervised import Batch, Specs, SupervisedModel
+
+__all__ = ["Regressor"]
+
+
+class Regressor(SupervisedModel):
+    """Predicts numbers of any shape from vectors, images or series.
+
+    The loss is the squared error of the standardised target, so that targets of any unit train alike.
+    Metrics: ``train_loss``, ``val_loss``, and ``test_mse`` (in the target's own units), ``test_r2`` (mean
+    over the target's elements; NaN for a single sample).
+
+    Args:
+        x: key of the input.
+        y: key of the target.
+        width: size of the network.
+        lr: highest learning rate.
+        spec: shapes of the fields; None for those of the Trainer's DataModule.
+    """
+
+    def __init__(
+        self, x: str = "x", y: str = "y", *, width: int = 32, lr: float = 1e-3, spec: Specs | None = None
+    ) -> None:
+        super().__init__(x=x, y=y, width=width, lr=lr, spec=spec)
+
+    def build(self, x: FieldSpec, y: FieldSpec) -> None:
+        """Make the network and the metrics.
+
+        Raises:
+            UnsupportedFieldError: the target is complex or has no elements.
+        """
+        if "complex" in y.dtype or 0 in y.shape:
+            raise UnsupportedFieldError(
+                f"field {self.y_key!r} has shape {y.shape} and dtype {y.dtype}, expected real numbers"
+            )
+        self.target_shape = y.shape
+        self.network = build_network(self.x_key, x, math.prod(y.shape), self.width)
+        self.target_scale = Standardise((math.prod(y.shape),))
+        self.val_loss = MeanMetric()
+        self.test_mse = MeanSquaredError()
+        self.test_r2 = _R2()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Predictions in the target's units, ``(N, *target)``, of inputs ``(N, *shape)``."""
+        return self.target_scale.inverse(self.network(x)).reshape(len(x), *self.target_shape)
+
+    def training_step(self, batch: Batch) -> Tensor:
+        """Squared error of a batch, standardised."""
+        prediction, target = self._standardised(batch)
+        loss = nn.functional.mse_loss(prediction, target)
+        self.log("train_loss", loss, batch_size=len(target), prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: Batch) -> None:
+        """Count a batch in ``val_loss``."""
+        prediction, target = self._standardised(batch)
+        self.val_loss.update((prediction - target).square())
+        self.log("val_loss", self.val_loss, on_step=False, on_epoch=True, prog_bar=True)
+
+    def test_step(self, batch: Batch) -> None:
+        """Count a batch in ``test_mse`` and ``test_r2``."""
+        prediction, target = self._standardised(batch)
+        inverse = self.target_scale.inverse
+        self.test_mse.update(inverse(prediction), inverse(target))
+        # The score does not depend on units; standardised targets keep its sums of squares accurate.
+        self.test_r2.update(prediction, target)
+        self.log("test_mse", self.test_mse, on_step=False, on_epoch=True)
+        self.log("test_r2", self.test_r2, on_step=False, on_epoch=True)
+
+    def predict_step(self, batch: Batch) -> Tensor:
+        """Predictions in the target's units, ``(N, *target)``."""
+        return self.forward(self.field(batch, self.x_key))
+
+    def _standardised(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Prediction and target, both ``(N, elements)``."""
+        target = self.field(batch, self.y_key).flatten(start_dim=1)
+        target = target.reshape(len(target), -1)
+        return self.network(self.field(batch, self.x_key)), self.target_scale(target)
+
+
+class _R2(R2Score):
+    def compute(self) -> Tensor:
+        """The score, or NaN where a single sample leaves it undefined."""
+        return super().compute() if self.total > 1 else torch.tensor(torch.nan, device=self.total.device)
