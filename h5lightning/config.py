@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import dataclasses
 import types
+from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-import platformdirs
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from h5lightning.options import Access, Split
 
-__all__ = ["AccessConfig", "H5DataConfig", "SplitConfig", "register"]
+__all__ = ["AccessConfig", "H5DataConfig", "SplitConfig", "conf_dir", "register"]
 
 
 def _mutable(option: type, name: str, **defaults: object) -> type[Any]:
@@ -47,14 +47,12 @@ def _share(default: str, *, _parent_: DictConfig | None) -> float | None:
     data = _parent_._get_parent() if _parent_ is not None else None  # noqa: SLF001 - the only way up
     if not isinstance(data, DictConfig) or OmegaConf.is_missing(data, "files"):
         return float(default)
-    return None if isinstance(data.get("files"), DictConfig) else float(default)
+    files = data.get("files")
+    return None if isinstance(files, DictConfig) and "_target_" not in files else float(default)
 
 
 # Not in `register`: a process that unpickles a config (a cluster launcher's) imports this module and no more.
 OmegaConf.register_new_resolver("h5lightning.share", _share, replace=True)
-OmegaConf.register_new_resolver(
-    "h5lightning.user_data", lambda name: f"{platformdirs.user_data_dir('h5lightning')}/{name}", replace=True
-)
 
 AccessConfig = _mutable(Access, "AccessConfig")
 SplitConfig = _mutable(
@@ -101,3 +99,11 @@ class H5DataConfig:
 def register() -> None:
     """Make ``data: h5`` known to Hydra in this process; once or many times."""
     ConfigStore.instance().store(group="data", name="h5", node=H5DataConfig, provider="h5lightning")
+
+
+def conf_dir() -> Path:
+    """The YAML of ``h5lightning train``: inside the package in a wheel, beside it in a clone."""
+    # By __file__: an editable install leaves a stale copy where pkg:// would look.
+    package = Path(__file__).resolve().parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"

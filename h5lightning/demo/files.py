@@ -28,7 +28,7 @@ from h5lightning.demo.gray_scott import FloatArray, GrayScott, initial_state, si
 from h5lightning.errors import OptionError
 from h5lightning.progress import progress_bar
 
-__all__ = ["DATA_DIR_VARIABLE", "DemoFiles", "Recipe", "data_directory", "ensure_demo_files"]
+__all__ = ["DATA_DIR_VARIABLE", "DemoFiles", "Recipe", "data_directory", "demo_pattern", "ensure_demo_files"]
 
 DATA_DIR_VARIABLE = "H5LIGHTNING_DATA_DIR"
 
@@ -142,6 +142,11 @@ def ensure_demo_files(directory: str | Path | None = None, *, recipe: Recipe | N
                 "directory that can be written to and has 100 MB free"
             ) from error
     return DemoFiles(target, tuple(sorted(recipe.names)))
+
+
+def demo_pattern() -> str:
+    """A glob that matches the demo's files, which are made unless they are there: for configurations."""
+    return ensure_demo_files().pattern
 
 
 def _make(target: Path, recipe: Recipe) -> None:

@@ -1,0 +1,30 @@
+"""The command `h5lightning`.
+
+Each command is a module of this package whose function is registered below. A command imports what it needs
+when it runs: ``--help`` waits for neither torch nor h5py.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from h5lightning.cli import train
+from h5lightning.cli.reporting import reported_errors
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="h5lightning",
+    help="HDF5 files as batches for PyTorch Lightning.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.callback()(lambda: None)  # makes a lone command a sub-command too
+app.command("train", **train.SETTINGS)(train.train)
+
+
+def main() -> None:
+    """Run the command line; an error of this package ends as one message and exit code 2."""
+    with reported_errors():
+        app()

@@ -1,0 +1,72 @@
+"""How fast training ran, and how much of the time it waited for data."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+__all__ = ["ThroughputMeter"]
+
+
+class ThroughputMeter(Callback):
+    """Measures training epochs from their start to their last step, without validation.
+
+    What lies between the end of a step and the start of the next is waiting. On an accelerator steps are
+    queued: their time shows in whichever call waits for them, but the rate is right.
+
+    Attributes:
+        samples: samples that this rank was trained with.
+        waiting_s: seconds in which no step ran.
+        stepping_s: seconds in training steps.
+    """
+
+    def __init__(self) -> None:
+        self.samples = 0
+        self.waiting_s = 0.0
+        self.stepping_s = 0.0
+        self._mark_s = 0.0
+
+    @property
+    def samples_per_second(self) -> float:
+        """Samples of this rank per second."""
+        return self.samples / max(self.waiting_s + self.stepping_s, 1e-9)
+
+    @property
+    def waiting_share(self) -> float:
+        """Share of the time, in [0, 1], in which the training step waited for data."""
+        return self.waiting_s / max(self.waiting_s + self.stepping_s, 1e-9)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start to wait for the first batch."""
+        self._lap()
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """The batch is here."""
+        self.waiting_s += self._lap()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """The step is done."""
+        self.stepping_s += self._lap()
+        self.samples += _samples_of(batch)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leave out what validation took."""
+        self._lap()
+
+    def _lap(self) -> float:
+        before, self._mark_s = self._mark_s, time.perf_counter()
+        return self._mark_s - before
+
+
+def _samples_of(batch: Any) -> int:
+    first = batch
+    while isinstance(first, Mapping | Sequence) and len(first):
+        first = next(iter(first.values())) if isinstance(first, Mapping) else first[0]
+    return len(first) if getattr(first, "ndim", 0) else 0

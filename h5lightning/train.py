@@ -1,0 +1,97 @@
+"""The main job: data and model from a configuration → fit → test → what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
+from omegaconf import DictConfig, OmegaConf
+
+from h5lightning.config import conf_dir
+from h5lightning.datamodule import H5DataModule
+from h5lightning.errors import OptionError
+from h5lightning.results import Results, print_results
+from h5lightning.throughput import ThroughputMeter
+
+__all__ = ["train"]
+
+
+def train(config: DictConfig) -> float | None:
+    """Fit and test as ``conf/train.yaml`` says; rank 0 prints what came out.
+
+    Args:
+        config: the composed configuration.
+
+    Returns:
+        The metric that ``objective`` names, for sweepers that minimise something.
+
+    Raises:
+        OptionError: no files or no model were chosen.
+    """
+    _check_choices(config)
+    if config.seed is not None:
+        seed_everything(config.seed, workers=True, verbose=False)
+    datamodule: H5DataModule = instantiate(config.data)
+    model: LightningModule = instantiate(config.model)
+    meter = ThroughputMeter()
+    trainer = _make_trainer(config, meter)
+    trainer.fit(model, datamodule=datamodule, ckpt_path=config.ckpt_path)
+    metrics = _fit_metrics(trainer) | _test(trainer, model, datamodule)
+    if trainer.is_global_zero:
+        print_results(_results(trainer, meter, metrics, Path(config.output_dir)))
+    return None if config.objective is None else metrics[config.objective]
+
+
+def _check_choices(config: DictConfig) -> None:
+    """Raise unless data and a model are chosen, and say what to write."""
+    if OmegaConf.is_missing(config.data, "files"):
+        raise OptionError(
+            "data.files is not given. Say which files, for example data.files='runs/*.h5'; "
+            "without any data.* option the demo is trained"
+        )
+    if config.get("model") is None:
+        models = sorted(file.stem for file in (conf_dir() / "model").glob("*.yaml"))
+        raise OptionError(f"no model is chosen. Add one of: {', '.join(f'model={name}' for name in models)}")
+
+
+def _make_trainer(config: DictConfig, meter: ThroughputMeter) -> Trainer:
+    chosen: Mapping[str, Callback | None] = instantiate(config.callbacks, _convert_="all")
+    callbacks = [meter, *(callback for callback in chosen.values() if callback is not None)]
+    trainer: Trainer = instantiate(
+        config.trainer, callbacks=callbacks, logger=instantiate(config.logger), _convert_="all"
+    )
+    return trainer
+
+
+def _fit_metrics(trainer: Trainer) -> dict[str, float]:
+    return {name: float(value) for name, value in trainer.callback_metrics.items()}
+
+
+def _test(trainer: Trainer, model: LightningModule, datamodule: H5DataModule) -> dict[str, float]:
+    """Test the best checkpoint, or the model as it is where validation chose none."""
+    if datamodule.test_dataset is None:
+        return {}
+    best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+    results = trainer.test(model, datamodule=datamodule, ckpt_path=best or None, verbose=False)
+    return {name: value for result in results for name, value in result.items()}
+
+
+def _results(
+    trainer: Trainer, meter: ThroughputMeter, metrics: Mapping[str, float], output_dir: Path
+) -> Results:
+    checkpoint: Any = trainer.checkpoint_callback
+    places = {
+        "checkpoint": getattr(checkpoint, "best_model_path", "")
+        or getattr(checkpoint, "last_model_path", ""),
+        "picture": ", ".join(sorted(str(file) for file in output_dir.glob("*.png"))),
+        "all outputs": str(output_dir),
+    }
+    return Results(
+        metrics={name: value for name, value in metrics.items() if name.startswith(("test", "val"))},
+        samples_per_second=meter.samples_per_second * trainer.world_size,
+        waiting_share=meter.waiting_share,
+        places={name: place for name, place in places.items() if place},
+    )
