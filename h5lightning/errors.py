@@ -22,7 +22,8 @@ main process with its class (torch rebuilds it as ``exc_type(message)``).
     │   ├── ManifestError                     a saved split that cannot be read or does not fit
     │   └── SplitMismatchError                a run resumed with another split
     ├── ShardingError (ValueError)            samples that cannot be shared among the ranks
-    └── NotSetUpError (RuntimeError)          the DataModule is asked for what `setup` makes
+    ├── NotSetUpError (RuntimeError)          the DataModule is asked for what `setup` makes
+    └── MissingExtraError (ImportError)       a package that only some features need is not installed
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ __all__ = [
     "H5LightningError",
     "ManifestError",
     "MissingDataError",
+    "MissingExtraError",
     "MissingFieldError",
     "NoMatchError",
     "NonFiniteError",
@@ -118,3 +120,7 @@ class ShardingError(H5LightningError, ValueError):
 
 class NotSetUpError(H5LightningError, RuntimeError):
     """The DataModule was asked for something that only `setup` makes."""
+
+
+class MissingExtraError(H5LightningError, ImportError):
+    """A package of an optional extra is needed and not installed."""
