@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -45,7 +46,11 @@ def _value(fid: h5f.FileID, name: str, where: str) -> Any:
     if problem:
         raise FieldError(f"the attribute {name!r} of {where} {problem}")
     wrapped = h5py.Group(owner) if isinstance(owner, h5g.GroupID) else h5py.Dataset(owner)
-    return _plain(h5py.AttributeManager(wrapped)[attribute])
+    value = _plain(h5py.AttributeManager(wrapped)[attribute])
+    # Text of variable length tells its size only now.
+    if len(str(value)) > 2 * _MOST_BYTES:
+        raise FieldError(f"the attribute {name!r} of {where} {_too_large(len(str(value)))}")
+    return value
 
 
 def _problem(attribute: h5a.AttrID) -> str:
@@ -53,8 +58,10 @@ def _problem(attribute: h5a.AttrID) -> str:
     tid = attribute.get_type()
     if attribute.shape is None:
         return "is empty: it has a type, but no value"
-    if attribute.get_storage_size() > _MOST_BYTES:
-        return f"takes {attribute.get_storage_size()} bytes, over {_MOST_BYTES}: store it as a dataset"
+    # h5py's get_storage_size fails where there are no elements.
+    size = math.prod(attribute.shape) * tid.get_size()
+    if size > _MOST_BYTES:
+        return _too_large(size)
     if tid.get_class() == h5t.STRING:
         return ""
     element = element_type(tid)
@@ -63,6 +70,10 @@ def _problem(attribute: h5a.AttrID) -> str:
     if element.members or np.dtype(element.dtype).kind == "c":
         return f"is {element.dtype}, expected numbers or text"
     return ""
+
+
+def _too_large(size: int) -> str:
+    return f"takes {size} bytes, over {_MOST_BYTES}: store it as a dataset"
 
 
 def _plain(value: Any) -> Any:

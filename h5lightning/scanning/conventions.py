@@ -14,6 +14,7 @@ from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5r, h5t
 __all__ = ["category_names", "sparse_refusal"]
 
 _MOST_NAMES = 10_000
+_MOST_BYTES = 4 * 1024 * 1024
 _SPARSE_ARRAYS = ("data", "indices", "indptr")
 _SPARSE_FORMATS = {"csr_matrix": "CSR", "csr": "CSR", "csc_matrix": "CSC", "csc": "CSC"}
 
@@ -47,7 +48,7 @@ def sparse_format(group: h5g.GroupID) -> str:
 
 
 def category_names(fid: h5f.FileID, did: h5d.DatasetID, path: str) -> tuple[str, ...] | None:
-    """The names of the values of a column of codes; None if it is none, or has over 10,000.
+    """The names of the values of a column of codes; None if there are none, or over 10,000.
 
     Args:
         fid: the open file.
@@ -55,11 +56,18 @@ def category_names(fid: h5f.FileID, did: h5d.DatasetID, path: str) -> tuple[str,
         path: its path.
     """
     table = _category_table(fid, did, path)
-    if table is None or table.rank != 1 or table.shape[0] > _MOST_NAMES:
-        return None
-    if table.get_type().get_class() not in (h5t.STRING, h5t.INTEGER, h5t.FLOAT):
+    if table is None or not _is_readable(table):
         return None
     return tuple(_text(value) for value in h5py.Dataset(table)[()].tolist())
+
+
+def _is_readable(table: h5d.DatasetID) -> bool:
+    plist, tid = table.get_create_plist(), table.get_type()
+    is_foreign = plist.get_layout() == h5d.VIRTUAL or plist.get_external_count() > 0
+    if is_foreign or tid.get_class() not in (h5t.STRING, h5t.INTEGER, h5t.FLOAT) or table.rank != 1:
+        return False
+    names: int = table.shape[0]
+    return names <= _MOST_NAMES and names * int(tid.get_size()) <= _MOST_BYTES
 
 
 def _category_table(fid: h5f.FileID, did: h5d.DatasetID, path: str) -> h5d.DatasetID | None:

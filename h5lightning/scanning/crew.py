@@ -132,14 +132,7 @@ class _Worker:
     """One scanning process."""
 
     def __init__(self) -> None:
-        # In a session of its own, so that Ctrl-C reaches this process alone, which then ends the others.
-        self._process = subprocess.Popen(  # noqa: S603  # this interpreter and a constant
-            [sys.executable, *_COMMAND],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=_environment(),
-            start_new_session=True,
-        )
+        self._process = _start()
         self._decoder = Decoder()
 
     def begin(self, setup: str) -> None:
@@ -178,6 +171,21 @@ class _Worker:
         if not answer.endswith(b"\n"):
             raise _DiedError(_last_words(self.close()))
         return answer
+
+
+def _start() -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(  # noqa: S603  # this interpreter and a constant
+            # Empty where Python is embedded, which ends in the error below.
+            [sys.executable or "", *_COMMAND],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=_environment(),
+            # In a session of its own, so that Ctrl-C reaches this process alone, which then ends the others.
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise CannotStartError(f"no scanning process can be started: {error}") from error
 
 
 def _environment() -> dict[str, str]:

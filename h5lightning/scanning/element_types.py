@@ -76,11 +76,11 @@ def _number(tid: h5t.TypeID) -> ElementType:
 
 def _bits(tid: h5t.TypeBitfieldID) -> ElementType:
     # PyTables stores booleans as bit fields. HDF5 does not convert those of big-endian order.
-    if tid.get_size() not in (1, 2, 4, 8) or tid.get_order() != h5t.ORDER_LE:
+    if not any(tid.equal(plain) for plain in (h5t.STD_B8LE, h5t.STD_B16LE, h5t.STD_B32LE, h5t.STD_B64LE)):
         return _refused(
             "bits", "holds bit fields of a kind that NumPy cannot represent: store them as integers"
         )
-    return ElementType(tid.dtype.str, is_converted=tid.get_precision() != 8 * tid.get_size())
+    return ElementType(tid.dtype.str)
 
 
 def _complex(tid: h5t.TypeID) -> ElementType:

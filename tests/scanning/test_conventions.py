@@ -1,0 +1,107 @@
+"""Sparse matrices and tables of categories, as AnnData and its ancestors write them."""
+
+import h5py
+import numpy as np
+import pytest
+
+from h5lightning.scanning.describing import describe
+
+
+@pytest.fixture
+def file(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as opened:
+        yield opened
+
+
+def write_sparse(file, path, name, value):
+    group = file.create_group(path)
+    group.attrs[name] = value
+    group["data"] = np.ones(5, "f4")
+    group["indices"] = np.arange(5)
+    group["indptr"] = np.array([0, 2, 5])
+    return group
+
+
+FORMATS = {
+    "csr": ("encoding-type", "csr_matrix", "CSR"),
+    "csc": ("encoding-type", "csc_matrix", "CSC"),
+    "h5sparse": ("h5sparse_format", "csr", "CSR"),
+    "bytes": ("h5sparse_format", np.bytes_(b"csc"), "CSC"),
+}
+
+
+@pytest.mark.parametrize(("name", "value", "form"), FORMATS.values(), ids=FORMATS)
+@pytest.mark.parametrize("path", ["X", "layers/raw"])
+def test_parts_of_a_sparse_matrix_are_refused(file, path, name, value, form):
+    write_sparse(file, path, name, value)
+    for leaf in ("data", "indices", "indptr"):
+        assert f"the sparse {form} matrix '/{path}'" in describe(file.id, f"{path}/{leaf}").refusal
+    assert f"sparse matrix ({form})" in describe(file.id, path).refusal
+
+
+def test_data_of_a_plain_group_are_not_refused(file):
+    file["g/data"] = np.ones(3)
+    file["g"].attrs["encoding-type"] = "dict"
+    file["data"] = np.ones(3)
+    assert describe(file.id, "g/data").refusal == ""
+    assert describe(file.id, "data").refusal == ""
+
+
+def write_table(file, codes, names):
+    file[codes] = np.array([0, 1, 1, 0], "i1")
+    file[codes.rpartition("/")[0] + "/categories"] = names
+
+
+NAMES = {
+    "variable": (["ape", "bär"], ("ape", "bär")),
+    "fixed": (np.array([b"ape", b"bee"]), ("ape", "bee")),
+    "numbers": ([10, 20], ("10", "20")),
+}
+
+
+@pytest.mark.parametrize(("names", "categories"), NAMES.values(), ids=NAMES)
+def test_codes_beside_their_categories(file, names, categories):
+    write_table(file, "obs/cell/codes", names)
+    found = describe(file.id, "obs/cell/codes")
+    assert (found.dtype, found.categories, found.refusal) == ("|i1", categories, "")
+
+
+def test_categories_by_reference(file):
+    file["obs/cell"] = np.array([0, 1], "i1")
+    file["obs/__categories/cell"] = ["ape", "bee"]
+    file["obs/cell"].attrs["categories"] = file["obs/__categories/cell"].ref
+    assert describe(file.id, "obs/cell").categories == ("ape", "bee")
+
+
+def test_other_attributes_called_categories(file):
+    file["x"] = np.zeros(3, "i1")
+    file["x"].attrs["categories"] = "a,b"
+    assert describe(file.id, "x").categories is None
+
+
+def test_codes_without_categories(file):
+    file["g/codes"] = np.zeros(3, "i1")
+    file["codes"] = np.zeros(3, "i1")
+    assert describe(file.id, "g/codes").categories is None
+    assert describe(file.id, "codes").categories is None
+
+
+@pytest.mark.parametrize(("count", "is_read"), [(10_000, True), (10_001, False)], ids=["most", "too-many"])
+def test_long_tables_are_left_out(file, count, is_read):
+    write_table(file, "g/codes", np.arange(count))
+    assert (describe(file.id, "g/codes").categories is not None) == is_read
+
+
+def test_large_names_are_left_out(file):
+    write_table(file, "g/codes", np.full(3, b"x" * 2_000_000))
+    assert describe(file.id, "g/codes").categories is None
+
+
+def test_categories_are_never_read_from_another_file(file, tmp_path):
+    (tmp_path / "secret.bin").write_bytes(b"secrets!")
+    file["g/codes"] = np.zeros(3, "i1")
+    file.create_dataset("g/categories", (2,), "S4", external=[(str(tmp_path / "secret.bin"), 0, 8)])
+    assert describe(file.id, "g/codes").categories is None
+    del file["g/categories"]
+    file["g/categories"] = h5py.ExternalLink("other.h5", "/x")
+    assert describe(file.id, "g/codes").categories is None
