@@ -1,104 +1,202 @@
-"""Pictures of what a model predicts."""
+"""Pictures of samples, predictions and splits.
+
+Each function returns a matplotlib Figure that belongs to no window, so that it works without a display, in
+threads and in notebooks alike. Colours can be told apart with any kind of colour blindness.
+"""
 
 from __future__ import annotations
 
-import importlib.util
-import logging
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import Tensor
 
-__all__ = ["FramePicture", "draw_frames"]
+from h5lightning.errors import MissingExtraError, SchemaError
 
-FloatArray = npt.NDArray[np.floating[Any]]
-
-_log = logging.getLogger(__name__)
-
-
-class FramePicture(Callback):
-    """Draws some test samples of a model that predicts frames, beside what is true.
-
-    The samples are spread over the test split, one from a batch. With several ranks, those of rank 0.
-
-    Args:
-        path: the picture, in a format that its suffix names.
-        samples: how many are drawn.
-        channel: of the frames; -1 for the last one.
-    """
-
-    def __init__(self, path: str, samples: int = 4, channel: int = -1) -> None:
-        self.path = path
-        self.samples = samples
-        self.channel = channel
-        self._rows: list[dict[str, FloatArray]] = []
-
-    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget the samples of an earlier test."""
-        self._rows = []
-
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Keep the first sample of every so many batches."""
-        total = int(trainer.num_test_batches[dataloader_idx])
-        if trainer.is_global_zero and batch_idx in np.linspace(0, total - 1, self.samples).astype(int):
-            self._rows.append(self._frames(pl_module, batch))
-
-    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw what was kept."""
-        if not self._rows:
-            return
-        if importlib.util.find_spec("matplotlib") is None:
-            _log.warning("no picture is drawn: matplotlib is missing. pip install 'h5lightning[plot]'")
-            return
-        draw_frames({name: np.stack([row[name] for row in self._rows]) for name in self._rows[0]}, self.path)
-
-    def _frames(self, model: Any, batch: Mapping[str, Tensor]) -> dict[str, FloatArray]:
-        """Title of a column → a frame ``(H, W)`` of the batch's first sample."""
-        first = {key: value[:1] for key, value in batch.items()}
-        with torch.no_grad():
-            predicted = model.predict_step(first)
-        last, following = first[model.x_key][0, -1], first[model.y_key][0, -1]
-        frames = {"last frame given": last, "what follows": following, "prediction": predicted[0, -1]}
-        return {title: self._plane(frame) for title, frame in frames.items()}
-
-    def _plane(self, frame: Tensor) -> FloatArray:
-        plane: FloatArray = (frame[self.channel] if frame.ndim == 3 else frame).float().cpu().numpy()
-        return plane
-
-
-def draw_frames(columns: Mapping[str, FloatArray], path: str) -> None:
-    """Draw samples in rows; a row shares one scale of colours.
-
-    Args:
-        columns: title → frames ``(N, H, W)``.
-        path: the picture; its directory is made.
-    """
-    # The figure without pyplot: no window system is asked for, no global state is left.
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    rows = len(next(iter(columns.values())))
-    figure = Figure(figsize=(2.2 * len(columns), 2.2 * rows + 0.3), layout="constrained")
-    axes = figure.subplots(rows, len(columns), squeeze=False)
-    for row in range(rows):
-        frames = [frames[row] for frames in columns.values()]
-        scale = {"vmin": min(frame.min() for frame in frames), "vmax": max(frame.max() for frame in frames)}
-        for axis, frame in zip(axes[row], frames, strict=True):
-            axis.imshow(frame, **scale, cmap="viridis", interpolation="nearest")
-            axis.set_axis_off()
-    for axis, title in zip(axes[0], columns, strict=True):
-        axis.set_title(title)
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+__all__ = ["plot_prediction", "plot_samples", "plot_split"]
+
+Array = npt.NDArray[Any]
+
+_VALUES = "viridis"
+_ERRORS = "PuOr"
+_DPI = 150
+# From Okabe and Ito's palette, and grey for what is left.
+_SPLIT_COLOURS = {"train": "#0072B2", "val": "#E69F00", "test": "#009E73", "predict": "#CC79A7"}
+_OTHER_COLOUR = "#999999"
+
+
+def plot_prediction(
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    prediction: npt.ArrayLike,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    labels: Sequence[str] = (),
+    title: str = "",
+    unit: str = "dimensionless",
+) -> Figure:
+    """Input, truth, prediction and error side by side, in a row for each channel or sample.
+
+    Args:
+        x: the last frames that were given, ``(H, W)`` or ``(..., H, W)``: all leading axes become rows.
+        y: what followed, of the same shape.
+        prediction: what the model said, of the same shape.
+        path: the picture file to write, or None.
+        labels: name of each row.
+        title: above the picture.
+        unit: of the values, beside their colour bars.
+
+    Raises:
+        SchemaError: the three differ in shape, or hold no images.
+        MissingExtraError: matplotlib is not installed.
+    """
+    frames = _stacked(x=x, y=y, prediction=prediction)
+    rows = frames.shape[1]
+    figure = _figure(11.5, 0.6 + 2.7 * rows)
+    grid = figure.subplots(rows, 4, squeeze=False)
+    for row, panels in enumerate(grid):
+        _draw_row(figure, panels, frames[:, row], unit)
+        if row < len(labels):
+            panels[0].set_ylabel(labels[row], fontsize=11)
+    for panel, name in zip(grid[0], ("input", "truth", "prediction", "prediction − truth"), strict=True):
+        panel.set_title(name, fontsize=12)
+    figure.suptitle(title, fontsize=13)
+    return _saved(figure, path)
+
+
+def plot_samples(
+    batch: Mapping[str, Any],
+    key: str = "x",
+    *,
+    label: str | None = None,
+    count: int = 8,
+    path: str | os.PathLike[str] | None = None,
+) -> Figure:
+    """The first samples of a batch: images as images, series and vectors as lines.
+
+    Args:
+        batch: key → values, ``(N, ...)``; of images with several leading axes the first is shown.
+        key: the field to draw.
+        label: a field whose values are written above the samples.
+        count: samples to draw at most.
+        path: the picture file to write, or None.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    values = _array(batch[key])[:count]
+    columns = max(1, min(4, len(values)))
+    rows = -(-len(values) // columns)
+    figure = _figure(2.6 * columns, max(1.0, 2.6 * rows))
+    for place, sample in enumerate(values):
+        axes = figure.add_subplot(rows, columns, place + 1)
+        _draw_sample(axes, sample)
+        text = f"{key}[{place}]" if label is None else f"{label} = {_short(_array(batch[label])[place])}"
+        axes.set_title(text, fontsize=10)
+    return _saved(figure, path)
+
+
+def plot_split(
+    rows: Mapping[str, Sequence[int]], path: str | os.PathLike[str] | None = None, *, unit: str = "rows"
+) -> Figure:
+    """A bar for each split, with a segment for each of its parts.
+
+    Args:
+        rows: split → rows of each of its files or series.
+        path: the picture file to write, or None.
+        unit: what is counted.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    figure = _figure(8, 0.9 + 0.5 * len(rows))
+    axes = figure.subplots()
+    total = max(1, sum(sum(counts) for counts in rows.values()))
+    for place, (name, counts) in enumerate(rows.items()):
+        widths = np.asarray(counts, dtype=np.int64)
+        colour = _SPLIT_COLOURS.get(name, _OTHER_COLOUR)
+        starts = np.cumsum(widths) - widths
+        axes.barh(place, widths, left=starts, height=0.62, color=colour, edgecolor="white", linewidth=0.8)
+        text = f"  {widths.sum():,} {unit} ({widths.sum() / total:.1%}) in {len(widths)}"
+        axes.text(float(widths.sum()), place, text, va="center", fontsize=10)
+    _style_split(axes, list(rows), unit)
+    return _saved(figure, path)
+
+
+def _figure(width: float, height: float) -> Figure:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError(
+            "pictures need matplotlib, which is not installed: pip install 'h5lightning[plot]'"
+        ) from error
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _saved(figure: Figure, path: str | os.PathLike[str] | None) -> Figure:
+    if path is not None:
+        figure.savefig(path, dpi=_DPI)
+    return figure
+
+
+def _array(values: Any) -> Array:
+    """Values of a tensor on any device, or of anything NumPy takes."""
+    return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
+
+
+def _stacked(**images: npt.ArrayLike) -> Array:
+    """All images as ``(images, rows, H, W)``."""
+    arrays = {name: _array(image) for name, image in images.items()}
+    shapes = {name: array.shape for name, array in arrays.items()}
+    if len(set(shapes.values())) > 1 or any(len(shape) < 2 for shape in shapes.values()):
+        raise SchemaError(f"a picture needs images of one shape, (..., H, W), found {shapes}")
+    return np.stack([array.reshape(-1, *array.shape[-2:]) for array in arrays.values()])
+
+
+def _draw_row(figure: Figure, panels: Sequence[Axes], frames: Array, unit: str) -> None:
+    """Three images on one scale, and their difference on a scale that is symmetric about 0."""
+    x, y, prediction = frames
+    error = prediction - y
+    limit = float(np.abs(error).max()) or 1.0
+    for panel, image in zip(panels, frames, strict=False):
+        shown = panel.imshow(image, cmap=_VALUES, vmin=frames.min(), vmax=frames.max())
+    figure.colorbar(shown, ax=list(panels[:3]), label=unit, shrink=0.9, pad=0.01)
+    difference = panels[3].imshow(error, cmap=_ERRORS, vmin=-limit, vmax=limit)
+    figure.colorbar(difference, ax=panels[3], label=unit, shrink=0.9, pad=0.02)
+    panels[3].set_xlabel(f"RMS {_rms(error):.2g} (no change: {_rms(x - y):.2g})", fontsize=9)
+    for panel in panels:
+        panel.set_xticks([])
+        panel.set_yticks([])
+
+
+def _draw_sample(axes: Axes, sample: Array) -> None:
+    image = sample.reshape(-1, *sample.shape[-2:])[0] if sample.ndim > 2 else sample
+    if image.ndim == 2 and min(image.shape) > 3:
+        axes.imshow(image, cmap=_VALUES)
+        axes.set_axis_off()
+    else:
+        axes.plot(np.atleast_1d(image), linewidth=1.2, marker="." if image.size < 16 else None)
+        axes.tick_params(labelsize=8)
+
+
+def _style_split(axes: Axes, names: list[str], unit: str) -> None:
+    axes.set_yticks(range(len(names)), names, fontsize=11)
+    axes.invert_yaxis()
+    axes.set_xlabel(unit)
+    axes.set_xlim(0, axes.get_xlim()[1] * 1.3)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+
+
+def _rms(values: Array) -> float:
+    return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
+
+
+def _short(value: Array) -> str:
+    return np.array2string(value, precision=3, threshold=6, edgeitems=2)
