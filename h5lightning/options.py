@@ -68,6 +68,7 @@ class Windows:
     kind: ClassVar[str] = "windows"
 
     def __post_init__(self) -> None:
+        _make_plain(self)
         for name in ("length", "stride", "dilation"):
             check_int(f"samples.{name}", getattr(self, name), at_least=1)
 
@@ -114,9 +115,16 @@ class Field:
     ragged: str = "error"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "path", "/".join(part for part in self.path.split("/") if part))
-        if not self.path and self.attr is None:
-            raise OptionError("a field needs a path, or attr= for an attribute; found neither")
+        _make_plain(self)
+        for name in ("path", "attr", "member"):
+            _check_text(f"field.{name}", getattr(self, name))
+        _check_bool("field.constant", self.constant)
+        parts = (self.path or "").split("/")
+        object.__setattr__(self, "path", "/".join(part for part in parts if part))
+        if not (self.path if self.attr is None else self.attr):
+            raise OptionError(
+                f"a field needs a path, or attr= for an attribute; found path={self.path!r}, attr={self.attr!r}"
+            )
         if self.dtype is not None:
             check_choice("field.dtype", self.dtype, DTYPES)
         check_choice("field.ragged", self.ragged, ("error",))
@@ -124,18 +132,13 @@ class Field:
         self._check_combination()
 
     def _check_steps(self) -> None:
-        if self.steps is None:
+        steps: Any = self.steps
+        if steps is None:
             return
-        steps = tuple(self.steps)
-        if (
-            len(steps) != 2
-            or not all(isinstance(step, int) for step in steps)
-            or not 0 <= steps[0] < steps[1]
-        ):
-            raise OptionError(
-                f"field.steps must be (start, stop) with 0 <= start < stop, found {self.steps!r}"
-            )
-        object.__setattr__(self, "steps", steps)
+        is_pair = isinstance(steps, list) and [type(step) for step in steps] == [int, int]
+        if not is_pair or not 0 <= steps[0] < steps[1]:
+            raise OptionError(f"field.steps must be (start, stop) with 0 <= start < stop, found {steps!r}")
+        object.__setattr__(self, "steps", tuple(steps))
 
     def _check_combination(self) -> None:
         if self.attr is not None and (self.constant or self.steps or self.member):
@@ -185,8 +188,11 @@ class Split:
     on_new: str = "error"
 
     def __post_init__(self) -> None:
+        _make_plain(self)
         for name in ("val", "test", "train"):
             _check_share(f"split.{name}", getattr(self, name))
+        for name in ("keep_together", "manifest"):
+            _check_text(f"split.{name}", getattr(self, name))
         check_choice("split.by", self.by, ("auto", "file", "series", "block", "sample"))
         check_choice("split.order", self.order, ("random", "path"))
         check_choice("split.on_new", self.on_new, ("error", "train", "split"))
@@ -248,6 +254,7 @@ class Shuffle:
     window_bytes: int = 256 * MIB
 
     def __post_init__(self) -> None:
+        _make_plain(self)
         check_choice("shuffle.mode", self.mode, ("auto", "full", "block", "none"))
         check_int("shuffle.window_bytes", self.window_bytes, at_least=1)
 
@@ -273,6 +280,8 @@ class Access:
     on_nonfinite: str = "ignore"
 
     def __post_init__(self) -> None:
+        _make_plain(self)
+        _check_bool("access.locking", self.locking)
         if self.max_open_files is not None:
             check_int("access.max_open_files", self.max_open_files, at_least=1)
         check_int("access.cache_bytes", self.cache_bytes, at_least=0)
@@ -300,15 +309,16 @@ def coerce(kind: type[T], value: object, name: str) -> T:
     if value is None:
         return kind()
     if not isinstance(value, Mapping):
-        raise OptionError(f"{name} must be a {kind.__name__} or a mapping with its keys, found {value!r}")
-    known = [field.name for field in dataclasses.fields(cast("Any", kind))]
+        raise OptionError(f"{name} must be {kind.__name__} or a mapping with its keys, found {value!r}")
+    options = dataclasses.fields(cast("Any", kind))
+    known = [option.name for option in options]
     for key in value:
         if key not in known:
             raise OptionError(f"{name} has no option {key!r}{nearest(key, known)}")
-    try:
-        return kind(**{str(key): _plain(item) for key, item in value.items()})
-    except TypeError as error:
-        raise OptionError(f"{name}: {error}") from error
+    for option in options:
+        if option.default is dataclasses.MISSING and option.name not in value:
+            raise OptionError(f"{name} needs {option.name!r}, found {dict(value)!r}")
+    return kind(**dict(value))
 
 
 def split_for(files: object, value: object) -> Split:
@@ -393,14 +403,17 @@ def to_plain(value: object) -> Any:
 def _plain(value: object) -> Any:
     if isinstance(value, Mapping):
         return {str(key): to_plain(item) for key, item in value.items()}
-    if isinstance(value, str) or value is None:
-        return None if value is None else str(value)
-    if hasattr(value, "__fspath__"):
+    if isinstance(value, str) or hasattr(value, "__fspath__"):
         return str(value)
-    if isinstance(value, Iterable):
-        return [to_plain(item) for item in value]
-    # NumPy scalars have item(); a checkpoint may hold plain types only.
-    return value.item() if hasattr(value, "item") else value
+    if getattr(value, "ndim", None) == 0:  # a NumPy scalar, or an array or tensor of one number
+        return cast("Any", value).item()
+    return [to_plain(item) for item in value] if isinstance(value, Iterable) else value
+
+
+def _make_plain(option: object) -> None:
+    """Turn the values of an option into plain types: a checkpoint may hold no others."""
+    for field in dataclasses.fields(cast("Any", option)):
+        object.__setattr__(option, field.name, _plain(getattr(option, field.name)))
 
 
 # ── checks ───────────────────────────────────────────────────────────────────────────────────────────
@@ -426,6 +439,16 @@ def check_int(name: str, value: object, *, at_least: int) -> None:
     """Raise `OptionError` unless ``value`` is an integer (and no bool) of at least ``at_least``."""
     if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
         raise OptionError(f"{name} must be an integer of at least {at_least}, found {value!r}")
+
+
+def _check_text(name: str, value: object) -> None:
+    if value is not None and not isinstance(value, str):
+        raise OptionError(f"{name} must be text, found {value!r}")
+
+
+def _check_bool(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise OptionError(f"{name} must be true or false, found {value!r}")
 
 
 def _check_share(name: str, value: object) -> None:

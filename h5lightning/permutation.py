@@ -9,6 +9,7 @@ arbitrary finite domains", 2002). Any position costs O(1) time and memory.
 from __future__ import annotations
 
 import hashlib
+import operator
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,8 @@ def derive_key(*parts: int | str) -> int:
     """
     digest = hashlib.blake2b(digest_size=8)
     for part in parts:
-        text = f"{type(part).__name__}:{part}".encode()
+        # NumPy integers and bools are the integers that they hold.
+        text = (f"str:{part}" if isinstance(part, str) else f"int:{int(operator.index(part))}").encode()
         digest.update(len(text).to_bytes(8, "little") + text)
     return int.from_bytes(digest.digest(), "little")
 
