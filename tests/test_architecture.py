@@ -10,13 +10,24 @@ PACKAGE = Path(__file__).parents[1] / "h5lightning"
 
 # Each floor in the order of ARCHITECTURE.md; a package name stands for all of its modules.
 FLOORS = (
-    ("errors", "options", "schema", "ragged", "text_table", "permutation", "progress"),
+    (
+        "errors",
+        "options",
+        "schema",
+        "ragged",
+        "text_table",
+        "permutation",
+        "progress",
+        "quantities",
+        "plain_tables",
+    ),
     (
         "catalog",
         "index",
         "fields",
         "selection",
         "split_plan",
+        "overlap",
         "shares",
         "partitioning",
         "grouping",
@@ -30,8 +41,18 @@ FLOORS = (
         "ordering",
         "sharding",
     ),
-    ("discovery", "guarding", "handles", "scanning", "index_store", "cataloguing", "codecs", "readers"),
-    ("dataset", "sampler", "loader", "transforms"),
+    (
+        "discovery",
+        "guarding",
+        "handles",
+        "scanning",
+        "index_store",
+        "cataloguing",
+        "codecs",
+        "readers",
+        "identical_files",
+    ),
+    ("dataset", "sampler", "loader", "transforms", "summary"),
     ("datamodule",),
     ("config", "hydra_plugin", "cli", "train", "demo", "models", "plotting", "__main__"),
 )
