@@ -8,6 +8,7 @@ and, by default, 8 MiB of decoded chunks for each open dataset, so both are boun
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import re
 import resource
@@ -53,9 +54,30 @@ def open_id(path: str, *, locking: bool = False, rdcc_nbytes: int = 0) -> h5py.h
     if "\0" in path:
         raise BadFileError(f"{path!r} holds a NUL character: HDF5 would open the path before it")
     try:
-        return h5py.h5f.open(os.fsencode(path), h5py.h5f.ACC_RDONLY, fapl=_access_list(locking, rdcc_nbytes))
+        return _open_like_h5py(path, locking, _access_list(rdcc_nbytes))
     except OSError as error:
         raise BadFileError(_explain(path, error)) from error
+
+
+def _open_like_h5py(path: str, locking: bool, plist: h5py.h5p.PropFAID) -> h5py.h5f.FileID:
+    """Open with HDF5's default lock, which is given up at once unless it is wanted.
+
+    HDF5 refuses a second handle in the process whose locking differs from the first one's: without the default,
+    a user's own ``h5py.File(path)`` would fail while we hold the file, and ours while they do.
+    """
+    name = os.fsencode(path)
+    try:
+        fid = h5py.h5f.open(name, h5py.h5f.ACC_RDONLY, fapl=plist)
+    except OSError as error:
+        if locking or "lock" not in str(error):
+            raise
+        # No locks on this file system, a writer's lock, or the user's handle without locking.
+        plist.set_file_locking(False, True)
+        return h5py.h5f.open(name, h5py.h5f.ACC_RDONLY, fapl=plist)
+    if not locking and h5py.h5f.get_obj_count(fid, h5py.h5f.OBJ_FILE) == 1:
+        # Other handles of the process share the descriptor, and with it the lock, which may be theirs.
+        fcntl.flock(fid.get_vfd_handle(), fcntl.LOCK_UN)
+    return fid
 
 
 def open_file(path: str, access: Access, *, rdcc_nbytes: int = 0) -> h5py.File:
@@ -115,12 +137,11 @@ def default_budget(processes: int = 1) -> int:
     return max(8, min(free, 512 // max(1, processes)))
 
 
-def _access_list(locking: bool, rdcc_nbytes: int) -> h5py.h5p.PropFAID:
+def _access_list(rdcc_nbytes: int) -> h5py.h5p.PropFAID:
     plist = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
-    # h5py's own degree: HDF5 refuses to open a file a second time with another one.
-    plist.set_fclose_degree(h5py.h5f.CLOSE_STRONG)
-    plist.set_file_locking(locking, True)
     plist.set_cache(0, _CACHE_SLOTS, rdcc_nbytes, 0.75)
+    # The default reads 64 KiB for each short row of contiguous layout: 6.9 instead of 2.3 µs for 4 KiB.
+    plist.set_sieve_buf_size(1)
     return plist
 
 
