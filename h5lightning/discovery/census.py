@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from glob import escape
 
 from h5lightning.discovery.directory_tree import HDF5_SUFFIXES
 from h5lightning.errors import BadFileError, DiscoveryError
@@ -67,7 +68,8 @@ class Census:
     def _is_wanted(self, path: str, mode: int, *, is_literal: bool) -> bool:
         is_directory = stat.S_ISDIR(mode)
         if is_literal and is_directory:
-            raise DiscoveryError(f"{path!r} is a directory; for the files in it, write '{path}/**/*.h5'")
+            below = f"{escape(path)}/**/*.h5"
+            raise DiscoveryError(f"{path!r} is a directory; for the files in it, write {below!r}")
         # A directory that is named like a file is kept: the scan reports it.
         if is_literal or path.lower().endswith(HDF5_SUFFIXES):
             return True

@@ -6,12 +6,13 @@ import difflib
 import errno
 import os
 from collections.abc import Sequence
+from glob import escape
 from typing import TypeAlias
 
 from h5lightning.discovery.patterns import RECURSIVE, Glob, has_wildcard, name_matcher
 from h5lightning.errors import DiscoveryError
 
-__all__ = ["HDF5_SUFFIXES", "DirectoryTree", "explain_no_match"]
+__all__ = ["DirectoryTree", "explain_no_match"]
 
 # Files with these names are taken unseen: one that is not HDF5 is an error, not a bystander.
 HDF5_SUFFIXES: tuple[str, ...] = (".h5", ".hdf5", ".hdf", ".he5", ".h5f", ".h5py", ".h5ad", ".h5mu", ".loom")
@@ -100,17 +101,21 @@ def explain_no_match(glob: Glob, matched: Sequence[str], tree: DirectoryTree) ->
         tree: where it was looked for.
     """
     ancestor, missing = _closest_ancestor(glob.base)
-    if missing and not os.path.isdir(ancestor):
+    if not os.path.isdir(ancestor):
         return f"{ancestor!r} is a file, not a directory"
     names = sorted(entry.name for entry in tree.entries(ancestor))
     if ancestor in tree.unlisted:
         return f"the directory {ancestor!r} {tree.unlisted[ancestor]}"
+    if missing in names:
+        return f"{os.path.join(ancestor, missing)!r} is a link that leads nowhere"
     if missing:
         close = difflib.get_close_matches(missing, names, n=1)
         advice = f"did you mean {close[0]!r}?" if close else f"it holds {_some(names)}"
         return f"there is no {missing!r} in the directory {ancestor!r}; {advice}"
     if matched:
-        return _explain_matched(matched)
+        return _explain_matched(sorted(matched), os.path.join(glob.base, *glob.parts))
+    if glob.parts and glob.parts[0] in names:
+        return f"to mean {os.path.join(ancestor, glob.parts[0])!r}, write {escape(glob.parts[0])!r}"
     return f"the directory {ancestor!r} {_explain_content(names, tree.entries(ancestor))}"
 
 
@@ -122,11 +127,11 @@ def _closest_ancestor(path: str) -> tuple[str, str]:
     return path, missing
 
 
-def _explain_matched(matched: Sequence[str]) -> str:
+def _explain_matched(matched: Sequence[str], pattern: str) -> str:
     files = [path for path in matched if not os.path.isdir(path)]
     if files:
         return f"it matches {_some(files)}, but none of that is HDF5"
-    return f"it matches directories only: {_some(matched)}; their files are '{matched[0]}/**/*.h5'"
+    return f"it matches directories only: {_some(matched)}; their files are '{pattern}/**/*.h5'"
 
 
 def _explain_content(names: list[str], entries: list[os.DirEntry[str]]) -> str:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from h5lightning.catalog import SkippedFile
 from h5lightning.discovery.census import Census
 from h5lightning.discovery.directory_tree import DirectoryTree, explain_no_match
+from h5lightning.discovery.exclusion import Exclusion
 from h5lightning.discovery.patterns import Pattern, common_directory
 from h5lightning.errors import DiscoveryError, NoMatchError, OptionError
 from h5lightning.options import nearest
@@ -73,7 +74,11 @@ def discover(files: object, *, directory: str | None = None) -> Discovered:
     selections = [_Selection.of(role, texts, here) for role, texts in _texts_by_role(files).items()]
     root = common_directory(pattern for selection in selections for pattern in selection.patterns)
     tree = DirectoryTree()
-    matches = [match for selection in selections for match in selection.find(tree, here, root)]
+    matches = [
+        match
+        for selection in selections
+        for match in selection.find(tree, Exclusion(selection.excluded, here, root))
+    ]
     census = _take_census(matches)
     for match in matches:
         _check_match(match, census, tree)
@@ -133,23 +138,25 @@ class _Selection:
 
     role: str
     patterns: list[Pattern]
-    excluded_texts: list[str]
+    excluded: list[str]
 
     @classmethod
     def of(cls, role: str, texts: list[str], here: str) -> _Selection:
         patterns = [Pattern.of(text, here) for text in texts if not text.startswith("!")]
-        return cls(role, patterns, [text for text in texts if text.startswith("!")])
+        return cls(role, patterns, [text[1:] for text in texts if text.startswith("!")])
 
-    def find(self, tree: DirectoryTree, here: str, root: str) -> list[_Match]:
-        excludes = [Pattern.exclude(text, here, root) for text in self.excluded_texts]
+    def find(self, tree: DirectoryTree, exclusion: Exclusion) -> list[_Match]:
+        """What each pattern matches, whether it is HDF5 or not."""
         matches = []
         for pattern in self.patterns:
             found = [path for glob in pattern.globs for path in tree.find(glob)]
-            kept = [path for path in found if not any(exclude.covers(path) for exclude in excludes)]
+            kept = [path for path in found if not exclusion.covers(path)]
             matches.append(_Match(self.role, pattern, kept, len(found) - len(kept)))
         if any(match.left_out for match in matches) and not any(match.paths for match in matches):
             taken = [pattern.text for pattern in self.patterns]
-            raise NoMatchError(f"all that {taken} match is left out by {self.excluded_texts}")
+            raise NoMatchError(
+                f"all that {taken} match is left out by {[f'!{text}' for text in self.excluded]}"
+            )
         return matches
 
 
@@ -190,6 +197,6 @@ def _explain_two_splits(first: _Match, path: str, second: _Match, other: str) ->
     same = f", which is the same file as {other!r}," if other != path else ""
     return (
         f"{path!r}{same} is in two splits: {first.role} ({first.pattern.text!r}) and "
-        f"{second.role} ({second.pattern.text!r}). Leave it out of one: files.{second.role}="
-        f"[{second.pattern.text!r}, '!{other}']"
+        f"{second.role} ({second.pattern.text!r}). Take it out of one: add '!{path}' to "
+        f"files.{first.role}, or '!{other}' to files.{second.role}"
     )

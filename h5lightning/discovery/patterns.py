@@ -17,13 +17,14 @@ from functools import lru_cache
 from h5lightning.errors import DiscoveryError
 
 __all__ = [
-    "RECURSIVE",
     "Glob",
     "Pattern",
     "common_directory",
     "expand_braces",
+    "globs_of",
     "has_wildcard",
     "name_matcher",
+    "spell_out",
 ]
 
 RECURSIVE = "**"
@@ -69,13 +70,6 @@ class Glob:
         """The deepest directory that all matches lie in, whatever exists."""
         return self.base if self.parts else os.path.dirname(self.base)
 
-    def covers(self, path: str) -> bool:
-        """Whether an absolute ``path``, or a directory that it lies in, matches."""
-        prefix = os.path.join(self.base, "")
-        if path.startswith(prefix):
-            return _covers(path[len(prefix) :].split("/"), self.parts)
-        return path == self.base and not self.parts
-
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
@@ -96,29 +90,10 @@ class Pattern:
         Raises:
             DiscoveryError: a URL, an undefined variable, a directory, or a text that cannot be a path.
         """
-        if text.endswith("/"):
+        spelled = spell_out(text, directory)
+        if spelled.endswith("/"):
             raise DiscoveryError(f"{text!r} names directories; for the files in them, write '{text}**/*.h5'")
-        return cls(text, _globs(text, directory))
-
-    @classmethod
-    def exclude(cls, text: str, directory: str, root: str) -> Pattern:
-        """The pattern of files to leave out: ``text`` starts with ``!``.
-
-        Without a slash (``!*_bad.h5``) it means that name anywhere below ``root``, since a name in the
-        current directory, where the data seldom lie, would leave out nothing and not say so.
-
-        Raises:
-            DiscoveryError: as for `of`.
-        """
-        wanted = text.removeprefix("!")
-        _check_text(wanted)
-        if _is_file(wanted, directory) or "/" in _expand(wanted).rstrip("/"):
-            return cls(text, _globs(wanted, directory))
-        return cls(text, _globs(f"{RECURSIVE}/{wanted}", root))
-
-    def covers(self, path: str) -> bool:
-        """Whether an absolute ``path``, or a directory that it lies in, matches."""
-        return any(glob.covers(path) for glob in self.globs)
+        return cls(text, globs_of(spelled, directory))
 
 
 def common_directory(patterns: Iterable[Pattern]) -> str:
@@ -141,27 +116,26 @@ def name_matcher(part: str) -> Callable[[str], object]:
     return re.compile(visible + fnmatch.translate(part)).match
 
 
-def _covers(names: list[str], parts: tuple[str, ...]) -> bool:
-    if not parts:
-        return True  # what lies in a directory that matches is covered with it
-    if not names:
-        return False
-    if parts[0] == RECURSIVE:
-        is_visible = not names[0].startswith(".")
-        return _covers(names, parts[1:]) or (is_visible and _covers(names[1:], parts))
-    return bool(name_matcher(parts[0])(names[0])) and _covers(names[1:], parts[1:])
-
-
 # ── variables and braces ─────────────────────────────────────────────────────────────────────────────
 
 
-def _globs(text: str, directory: str) -> tuple[Glob, ...]:
+def spell_out(text: str, directory: str) -> str:
+    """``text`` with variables and ``~`` replaced, unless it is the name of a file as it stands.
+
+    Raises:
+        DiscoveryError: a URL, an undefined variable, or a text that cannot be a path.
+    """
     _check_text(text)
-    expanded = text if _is_file(text, directory) else _expand(text)
-    _check_text(expanded)
-    if _is_file(expanded, directory):
-        return (Glob(os.path.abspath(os.path.join(directory, expanded))),)
-    return tuple(Glob.of(alternative, directory) for alternative in expand_braces(expanded))
+    spelled = text if _is_file(text, directory) else os.path.expanduser(_replace_variables(text))
+    _check_text(spelled)
+    return spelled
+
+
+def globs_of(spelled: str, directory: str) -> tuple[Glob, ...]:
+    """The globs of a text without variables, one for each alternative of its braces."""
+    if _is_file(spelled, directory):
+        return (Glob(os.path.abspath(os.path.join(directory, spelled))),)
+    return tuple(Glob.of(alternative, directory) for alternative in expand_braces(spelled))
 
 
 def _check_text(text: str) -> None:
@@ -181,8 +155,8 @@ def _is_file(text: str, directory: str) -> bool:
     return bool(_SPECIAL.search(text)) and os.path.isfile(os.path.join(directory, text))
 
 
-def _expand(text: str) -> str:
-    return os.path.expanduser(_VARIABLE.sub(lambda found: _value(found[1] or found[2], text), text))
+def _replace_variables(text: str) -> str:
+    return _VARIABLE.sub(lambda found: _value(found[1] or found[2], text), text)
 
 
 def _value(variable: str, text: str) -> str:
