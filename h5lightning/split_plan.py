@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ from h5lightning.options import Samples, Windows
 from h5lightning.selection import Selection
 from h5lightning.text_table import TextTable
 
-__all__ = ["SPLITS", "Draw", "Segments", "SplitPlan", "fingerprint"]
+__all__ = ["SPLITS", "Draw", "Segments", "SplitPlan"]
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -96,19 +96,45 @@ class SplitPlan:
 
     Args:
         by: what was kept whole: ``file``, ``series``, ``block`` or ``sample`` (never ``auto``).
-        parts: the rows of each split that exists.
-        fingerprint: equal for equal splits of equal files, wherever these lie; see `fingerprint`.
-        requested: share of the rows that was asked for, for each split that was cut by size.
-        reached: share of the rows that these splits have.
-        unused_rows: rows of the divided files that are in no split: gaps, and what a smaller train leaves.
+        parts: the rows of each split that exists, in the order train, val, test.
+        files: the files that take part, ascending: all but those of ``predict`` alone.
+        requested: share of the divided rows that was asked for, for each split that was cut by size.
+        reached: share of the divided rows that these splits have.
+        unused_rows: divided rows that are in no split: gaps, and what a smaller train leaves.
+        fingerprint: equal for equal splits of equal files, wherever these lie.
     """
 
     by: str
     parts: Mapping[str, Segments]
+    files: Int64Array
+    requested: Mapping[str, float]
+    reached: Mapping[str, float]
+    unused_rows: int
     fingerprint: str
-    requested: Mapping[str, float] = field(default_factory=dict)
-    reached: Mapping[str, float] = field(default_factory=dict)
-    unused_rows: int = 0
+
+    @classmethod
+    def of(
+        cls,
+        index: SampleIndex,
+        by: str,
+        parts: Mapping[str, Segments],
+        *,
+        files: Int64Array,
+        requested: Mapping[str, float],
+    ) -> SplitPlan:
+        """The plan of these parts; splits that are not ``requested`` were named explicitly, not divided."""
+        rows = {name: parts[name].rows for name in SPLITS if name in parts}
+        named_rows = sum(count for name, count in rows.items() if name not in requested)
+        divided_rows = int(index.file_rows[files].sum()) - named_rows
+        return cls(
+            by=by,
+            parts={name: parts[name] for name in rows},
+            files=files,
+            requested=requested,
+            reached={name: rows[name] / divided_rows for name in requested},
+            unused_rows=divided_rows - sum(rows[name] for name in requested),
+            fingerprint=_fingerprint(index, parts, files),
+        )
 
     @property
     def rows(self) -> dict[str, int]:
@@ -136,16 +162,11 @@ class SplitPlan:
         return selection
 
 
-def fingerprint(index: SampleIndex, parts: Mapping[str, Segments], files: Int64Array) -> str:
+def _fingerprint(index: SampleIndex, parts: Mapping[str, Segments], files: Int64Array) -> str:
     """A text that is equal for equal splits of equal files.
 
     It depends on the relative names, the series and their rows, and on the rows of each split; not on where
     the files lie, when they were written, or files that take no part.
-
-    Args:
-        index: the index that was split.
-        parts: the rows of each split.
-        files: the files that take part, ascending, ``(files,)``.
     """
     series = np.flatnonzero(np.isin(index.series_file, files))
     digest = hashlib.blake2b(digest_size=16)

@@ -19,7 +19,7 @@ from h5lightning.options import Rows, Samples, Split, Whole
 from h5lightning.permutation import derive_key
 from h5lightning.row_draws import slice_rows
 from h5lightning.shares import Shares
-from h5lightning.split_plan import SPLITS, Draw, Segments, SplitPlan, fingerprint
+from h5lightning.split_plan import Draw, Segments, SplitPlan
 from h5lightning.split_pool import Roles, SplitPool, participants
 
 __all__ = ["Segments", "SplitPlan", "check_samples", "plan_split"]
@@ -64,15 +64,8 @@ def plan_split(
     seed = seed if split.seed is None else split.seed
     by, cut = _cut(pool, shares, split, seed) if "train" in roles else ("file", {})
     check_samples(by, index.samples)
-    parts = {name: {**cut, **named}[name] for name in SPLITS if name in cut or name in named}
-    return SplitPlan(
-        by=by,
-        parts=parts,
-        fingerprint=fingerprint(index, parts, participants(roles)),
-        requested={name: shares.wanted[name] for name in cut},
-        reached={name: part.rows / pool.total for name, part in cut.items()},
-        unused_rows=pool.total - sum(part.rows for part in cut.values()),
-    )
+    requested = {name: shares.wanted[name] for name in cut}
+    return SplitPlan.of(index, by, {**cut, **named}, files=participants(roles), requested=requested)
 
 
 def check_samples(by: str, samples: Samples) -> None:

@@ -20,6 +20,7 @@ FLOORS = (
         "progress",
         "quantities",
         "plain_tables",
+        "atomic_write",
     ),
     (
         "catalog",
@@ -36,6 +37,9 @@ FLOORS = (
         "row_draws",
         "split_pool",
         "splitting",
+        "saved_split",
+        "split_difference",
+        "new_files",
         "manifest",
         "coalescing",
         "ordering",
