@@ -136,7 +136,7 @@ def _why_not_opened(path: str, error: OSError) -> str:
 
 
 def _leave_out(path: str) -> str:
-    return f"to do without it, add '!{path}' to files or set access.on_bad_file=skip"
+    return f"to do without it, add {'!' + path!r} to files or set access.on_bad_file=skip"
 
 
 # ── looking ──────────────────────────────────────────────────────────────────────────────────────────

@@ -6,6 +6,7 @@ import random
 import re
 import shutil
 import socket
+import sys
 import time
 from pathlib import Path
 
@@ -193,9 +194,9 @@ def test_thousands_of_excluded_files_are_looked_up(tree):
         f"!{tree}/bad/{number}.h5" for number in range(5000)
     ]
     plant(tree, *(f"many/{number}.h5" for number in range(1000)))
-    start = time.perf_counter()
+    start = time.process_time()
     assert len(discover(["many/*.h5", "!7.h5", "!many/8.h5", *bad])) == 998
-    assert time.perf_counter() - start < 5  # comparing each with each takes over a minute
+    assert time.process_time() - start < 5  # comparing each with each takes over a minute
 
 
 def test_excludes_concern_their_own_split(tree):
@@ -275,6 +276,17 @@ def test_stamps_are_those_of_the_files(tree):
     for file, facts in enumerate(found.stamps.tolist()):
         status = os.stat(found.path(file))
         assert facts == [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="names of files must be Unicode there")
+def test_names_that_are_no_text_survive(tmp_path):
+    with open(os.fsencode(tmp_path) + b"/\xff.h5", "wb"):
+        pass
+    found = discover(f"{tmp_path}/*.h5")
+    assert os.fsencode(found.names[0]) == b"\xff.h5"
+    with pytest.raises(BadFileError) as caught:
+        check_file(found.path(0))
+    assert str(caught.value).encode()  # the message can be printed and logged
 
 
 # ── splits ───────────────────────────────────────────────────────────────────────────────────────────
@@ -385,7 +397,7 @@ def test_what_may_not_be_read(tree):
         ("s*", r"it matches directories only: '{}/set\[1\]', '{}/sub'; their files are '{}/s\*/\*\*/\*\.h5'"),
         ("empty/*.h5", r"the directory '{}/empty' holds nothing"),
         ("parent/*.h5", r"has no HDF5 files of its own; '\*\*/\*\.h5' looks .* directories too: 'child'"),
-        (["a.h5", "x*.h5"], r"'x\*\.h5' matches no HDF5 file \(looked in {}\)"),
+        (["a.h5", "x*.h5"], r"'x\*\.h5' matches no HDF5 file \(looked in '{}'\)"),
         ({"train": "a.h5", "test": "x.h5"}, r"'x\.h5' matches no HDF5 file"),
     ],
     ids=str,
@@ -504,9 +516,9 @@ def test_ten_thousand_files_cost_little_more_than_their_stat(tmp_path):
     def least_s(work):
         times = []
         for _ in range(5):
-            start = time.perf_counter()
+            start = time.process_time()
             work()
-            times.append(time.perf_counter() - start)
+            times.append(time.process_time() - start)
         return min(times)
 
     assert least_s(lambda: discover(f"{tmp_path}/*.h5")) < 6 * least_s(lambda: [os.stat(p) for p in paths])

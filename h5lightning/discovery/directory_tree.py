@@ -131,7 +131,7 @@ def _explain_matched(matched: Sequence[str], pattern: str) -> str:
     files = [path for path in matched if not os.path.isdir(path)]
     if files:
         return f"it matches {_some(files)}, but none of that is HDF5"
-    return f"it matches directories only: {_some(matched)}; their files are '{pattern}/**/*.h5'"
+    return f"it matches directories only: {_some(matched)}; their files are {pattern + '/**/*.h5'!r}"
 
 
 def _explain_content(names: list[str], entries: list[os.DirEntry[str]]) -> str:

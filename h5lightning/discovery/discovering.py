@@ -173,7 +173,7 @@ def _check_match(match: _Match, census: Census, tree: DirectoryTree) -> None:
         return
     glob = match.pattern.globs[0]
     raise NoMatchError(
-        f"{match.pattern.text!r} matches no HDF5 file (looked in {glob.directory}): "
+        f"{match.pattern.text!r} matches no HDF5 file (looked in {glob.directory!r}): "
         + explain_no_match(glob, match.paths, tree)
     )
 
@@ -197,6 +197,6 @@ def _explain_two_splits(first: _Match, path: str, second: _Match, other: str) ->
     same = f", which is the same file as {other!r}," if other != path else ""
     return (
         f"{path!r}{same} is in two splits: {first.role} ({first.pattern.text!r}) and "
-        f"{second.role} ({second.pattern.text!r}). Take it out of one: add '!{path}' to "
-        f"files.{first.role}, or '!{other}' to files.{second.role}"
+        f"{second.role} ({second.pattern.text!r}). Take it out of one: add {'!' + path!r} to "
+        f"files.{first.role}, or {'!' + other!r} to files.{second.role}"
     )
