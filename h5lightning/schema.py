@@ -146,7 +146,9 @@ def explain_difference(found: DatasetSchema, expected: DatasetSchema) -> str:
         return f"cannot be a field: {found.refusal}" if found.refusal else f"can be a field: {found.dtype}"
     if found.dtype != expected.dtype or found.members != expected.members:
         return f"has dtype {_dtype_text(found)}, expected {_dtype_text(expected)}"
-    if len(found.shape) != len(expected.shape) or found.row_shape != expected.row_shape:
+    if bool(found.shape) != bool(expected.shape):
+        return "is a scalar, expected rows" if expected.shape else "has rows, expected a scalar"
+    if found.row_shape != expected.row_shape:
         return f"has rows of shape {found.row_shape}, expected {expected.row_shape}"
     if found.categories != expected.categories:
         return f"has categories {_some(found.categories)}, expected {_some(expected.categories)}"
