@@ -1,0 +1,237 @@
+"""One dataset of an open file, held against the scan, and read by ranges of rows."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+from h5py import h5d, h5p, h5s, h5t
+
+from h5lightning.errors import BadFileError, FileChangedError
+from h5lightning.handles import open_dataset
+from h5lightning.readers.protocol import RowSource
+from h5lightning.scanning.element_types import element_type
+
+__all__ = ["StoredRows"]
+
+Int64Array = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredRows:
+    """A source in one open file; any number of threads may read.
+
+    Args:
+        file: path of the file.
+        source: what is read.
+        dataset: the opened dataset.
+        shape: shape of the dataset; None if it has no values at all.
+        dtype: type of the stored elements, with their byte order.
+        memory_dtype: what HDF5 is asked for: `dtype`, or a compound with the one member.
+        memory_type: `memory_dtype` as an HDF5 type.
+        is_contiguous: the rows lie one after the other in the file.
+        chunk_rows: rows of a chunk that must be decoded whole; None where a row can be read alone.
+        opened_bytes: size of the file when it was opened.
+        descriptor: HDF5's file descriptor.
+        spare_spaces: selections (file, memory) that no thread uses at the moment: making one takes as long
+            as reading a small row.
+    """
+
+    file: str
+    source: RowSource
+    dataset: h5py.Dataset
+    shape: tuple[int, ...] | None
+    dtype: np.dtype[Any]
+    memory_dtype: np.dtype[Any]
+    memory_type: h5t.TypeID
+    is_contiguous: bool
+    chunk_rows: int | None
+    opened_bytes: int
+    descriptor: int
+    spare_spaces: list[tuple[h5s.SpaceID, h5s.SpaceID]]
+
+    @classmethod
+    def open(cls, file: h5py.File, path: str, source: RowSource) -> StoredRows:
+        """Open the dataset of a source.
+
+        Args:
+            file: the open file.
+            path: where the file lies.
+            source: what is read.
+
+        Raises:
+            BadFileError: HDF5 cannot open it.
+            MissingFieldError: the file does not hold it.
+            UnsupportedFieldError: it is not a dataset of the file itself.
+            FileChangedError: its elements are not those that were scanned.
+        """
+        dataset = open_dataset(file, path, source.path)
+        _check_type(dataset.id.get_type(), path, source)
+        dtype = np.dtype(source.dtype)
+        memory_dtype = dtype if source.member is None else np.dtype([(source.member, dtype)])
+        layout = dataset.id.get_create_plist()
+        return cls(
+            file=path,
+            source=source,
+            dataset=dataset,
+            shape=dataset.shape,
+            dtype=dtype,
+            memory_dtype=memory_dtype,
+            memory_type=h5t.py_create(memory_dtype),
+            is_contiguous=layout.get_layout() == h5d.CONTIGUOUS,
+            chunk_rows=_decoded_rows(layout),
+            opened_bytes=file.id.get_filesize(),
+            descriptor=file.id.get_vfd_handle(),
+            spare_spaces=[],
+        )
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row, decoded."""
+        return math.prod(self.source.row_shape) * self.dtype.itemsize
+
+    # ── checks ───────────────────────────────────────────────────────────────────────────────────────
+
+    def check_rows(self, first: int, last: int) -> None:
+        """Raise unless the dataset has rows of the scanned shape, from ``first`` to ``last``."""
+        if not self.shape or self.shape[1:] != self.source.row_shape:
+            raise self._changed(f"has shape {self.shape}", f"rows of shape {self.source.row_shape}")
+        if first < 0 or last >= self.shape[0]:
+            raise IndexError(
+                f"{self._where} has {self.shape[0]} rows, but row {first if first < 0 else last} is wanted: "
+                "the file or the index of it is not the one that was planned with; scan the files again"
+            )
+
+    def check_whole(self) -> None:
+        """Raise unless the dataset has the scanned shape."""
+        if self.shape != self.source.row_shape:
+            raise self._changed(f"has shape {self.shape}", f"{self.source.row_shape}")
+
+    def check_file(self) -> None:
+        """Raise if the file became shorter: HDF5 reads zeros where it was cut off. To be called after a read."""
+        found = os.fstat(self.descriptor).st_size
+        if found < self.opened_bytes:
+            raise FileChangedError(
+                f"{self.file} was cut off while it was read: it has {found} bytes, expected {self.opened_bytes} "
+                "as when it was opened. Do not write to files that a run reads"
+            )
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────────────────
+
+    def read(self, reads: Iterable[tuple[int, int, npt.NDArray[Any]]]) -> None:
+        """Read runs of rows, one after the other; each has been read when the next is asked for.
+
+        Args:
+            reads: first row, one past the last row, and the C-contiguous buffer of the stored type,
+                ``(stop - start, *row_shape)``.
+
+        Raises:
+            BadFileError: HDF5 cannot read or decode them.
+        """
+        spaces = in_file, in_memory = self._take_spaces()
+        shape, rest = (0, *self.source.row_shape), (0,) * len(self.source.row_shape)
+        for start, stop, into in reads:
+            if stop - start != shape[0]:
+                shape = (stop - start, *self.source.row_shape)
+                in_memory.set_extent_simple(shape)
+            if into.shape != shape:
+                # HDF5 writes as much as is selected, past the end of a shorter buffer.
+                raise ValueError(
+                    f"{self._where}: rows {start} to {stop} need a buffer {shape}, found {into.shape}"
+                )
+            try:
+                in_file.select_hyperslab((start, *rest), shape)
+                self.dataset.id.read(in_memory, in_file, into, self.memory_type)
+            except (OSError, RuntimeError) as error:
+                raise self._unreadable(f"rows {start} to {stop - 1}", error) from error
+        self.spare_spaces.append(spaces)
+
+    def read_scattered(self, rows: Int64Array) -> npt.NDArray[Any]:
+        """Read many rows in one call: in contiguous layout 2 µs instead of 7 µs for each.
+
+        Args:
+            rows: rows, strictly ascending, ``(N,)``.
+
+        Returns:
+            The rows in the stored type, ``(N, *row_shape)``.
+
+        Raises:
+            BadFileError: HDF5 cannot read them.
+        """
+        member = self.source.member
+        try:
+            values: npt.NDArray[Any] = (self.dataset if member is None else self.dataset.fields(member))[rows]
+        except (OSError, RuntimeError) as error:
+            raise self._unreadable(f"rows {rows[0]} to {rows[-1]}", error) from error
+        return values
+
+    def read_whole(self, into: npt.NDArray[Any]) -> None:
+        """Read everything.
+
+        Args:
+            into: C-contiguous buffer of the stored type and of the shape of the dataset.
+
+        Raises:
+            BadFileError: HDF5 cannot read it.
+        """
+        if into.shape != self.shape:
+            raise ValueError(f"{self._where} needs a buffer {self.shape}, found {into.shape}")
+        try:
+            self.dataset.id.read(h5s.ALL, h5s.ALL, into, self.memory_type)
+        except (OSError, RuntimeError) as error:
+            raise self._unreadable("its values", error) from error
+
+    def _take_spaces(self) -> tuple[h5s.SpaceID, h5s.SpaceID]:
+        try:
+            return self.spare_spaces.pop()
+        except IndexError:
+            return self.dataset.id.get_space(), h5s.create(h5s.SIMPLE)
+
+    # ── words ────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def _where(self) -> str:
+        return _name(self.file, self.source)
+
+    def _changed(self, found: str, expected: str) -> FileChangedError:
+        return _changed(self.file, self.source, found, expected)
+
+    def _unreadable(self, what: str, error: Exception) -> BadFileError:
+        if self.opened_bytes > os.fstat(self.descriptor).st_size:
+            self.check_file()
+        text = str(error)
+        reason = text[text.find("(") + 1 : text.rfind(")")] if "(" in text else text
+        return BadFileError(
+            f"{self._where}: {what} cannot be read: {reason}. The file is damaged, or a filter is not installed: "
+            "'h5lightning inspect' names the filters; copy or write the file again if they are all there"
+        )
+
+
+def _check_type(tid: h5t.TypeID, path: str, source: RowSource) -> None:
+    found = element_type(tid)
+    dtype = found.dtype if source.member is None else dict(found.members).get(source.member)
+    if dtype != source.dtype:
+        raise _changed(path, source, f"holds {dtype}", source.dtype)
+
+
+def _decoded_rows(layout: h5p.PropDCID) -> int | None:
+    is_decoded = layout.get_layout() == h5d.CHUNKED and layout.get_nfilters()
+    return int(layout.get_chunk()[0]) if is_decoded else None
+
+
+def _name(path: str, source: RowSource) -> str:
+    member = f" (column {source.member!r})" if source.member is not None else ""
+    return f"'/{source.path}'{member} in {path}"
+
+
+def _changed(path: str, source: RowSource, found: str, expected: str) -> FileChangedError:
+    return FileChangedError(
+        f"{_name(path, source)} {found}, expected {expected} as it was scanned: the file was replaced. "
+        "Start again, which scans the files that changed"
+    )
