@@ -151,7 +151,8 @@ class SampleIndex:
             stops: one past the last row of each segment.
         """
         stride = self.stride_rows
-        first = -(-starts // stride)
+        # Behind a series' last sample there is none: without the limit, ids of the next series would follow.
+        first = np.minimum(-(-starts // stride), self.series_samples[series])
         if isinstance(self.samples, (Rows, Windows)):
             span = self.samples.span_rows if isinstance(self.samples, Windows) else 1
             stop = np.maximum((stops - span) // stride + 1, first)
