@@ -78,7 +78,6 @@ class H5DataConfig:
     split: SplitConfig | None = dataclasses.field(default_factory=SplitConfig)  # type: ignore[valid-type]
     batch_size: int = 32
     num_workers: int = 0
-    threads: int | None = None
     shuffle: Any = "auto"
     reader: str = "auto"
     dtype: str | None = None
@@ -90,10 +89,12 @@ class H5DataConfig:
     tail: str = "drop"
     drop_last: bool = False
     pin_memory: bool = False
+    persistent_workers: bool = False
+    prefetch_factor: int | None = None
+    multiprocessing_context: str | None = None
     timeout_s: float = 0
     seed: int | None = None
     index_dir: str | None = None
-    persistent_workers: bool = False
 
 
 def register() -> None:

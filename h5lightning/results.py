@@ -10,6 +10,8 @@ from rich.table import Table
 
 __all__ = ["Results", "print_results"]
 
+_PERSISTENCE = "_persistence"
+
 
 @dataclass(frozen=True, slots=True)
 class Results:
@@ -33,8 +35,8 @@ def print_results(results: Results, console: Console | None = None) -> None:
     console = console or Console()
     table = Table("result", title="h5lightning train", title_justify="left")
     table.add_column("value", justify="right")
-    for name, value in results.metrics.items():
-        table.add_row(name.replace("_", " "), f"{value:.4g}")
+    for name, value in _lines(results.metrics).items():
+        table.add_row(name, f"{value:.4g}")
     if results.samples_per_second:
         table.add_row("training speed", f"{results.samples_per_second:,.0f} samples/s")
         table.add_row("waiting for data", f"{results.waiting_share:.1%} of the time")
@@ -42,3 +44,19 @@ def print_results(results: Results, console: Console | None = None) -> None:
     for name, place in results.places.items():
         # soft_wrap: a path broken over two lines cannot be copied.
         console.print(f"{name}: {place}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _lines(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Metrics in words; where the error of "nothing changes" is among them, the share of it that is left."""
+    lines = {}
+    for name, value in metrics.items():
+        lines[_in_words(name)] = value
+        if (plain := name.removesuffix(_PERSISTENCE)) != name and plain in metrics and value > 0:
+            lines[f"{_in_words(plain)}, share of that"] = metrics[plain] / value
+    return lines
+
+
+def _in_words(name: str) -> str:
+    if name.endswith(_PERSISTENCE):
+        return f"{_in_words(name.removesuffix(_PERSISTENCE))} if nothing changed"
+    return name.replace("_", " ")

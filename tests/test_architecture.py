@@ -1,6 +1,7 @@
 """The arrows point down: floors, cycles and who may touch what, read from the source."""
 
 import ast
+from collections.abc import Collection
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -10,55 +11,15 @@ PACKAGE = Path(__file__).parents[1] / "h5lightning"
 
 # Each floor in the order of ARCHITECTURE.md; a package name stands for all of its modules.
 FLOORS = (
-    (
-        "errors",
-        "options",
-        "schema",
-        "ragged",
-        "text_table",
-        "permutation",
-        "progress",
-        "quantities",
-        "plain_tables",
-        "atomic_write",
-    ),
-    (
-        "catalog",
-        "index",
-        "fields",
-        "selection",
-        "split_plan",
-        "overlap",
-        "shares",
-        "partitioning",
-        "grouping",
-        "blocks",
-        "item_splits",
-        "row_draws",
-        "split_pool",
-        "splitting",
-        "saved_split",
-        "split_difference",
-        "new_files",
-        "manifest",
-        "coalescing",
-        "ordering",
-        "sharding",
-    ),
-    (
-        "discovery",
-        "guarding",
-        "handles",
-        "scanning",
-        "index_store",
-        "cataloguing",
-        "codecs",
-        "readers",
-        "identical_files",
-    ),
-    ("dataset", "sampler", "loader", "transforms", "summary"),
-    ("datamodule",),
-    ("config", "hydra_plugin", "cli", "train", "demo", "models", "plotting", "__main__"),
+    """errors options schema text_table permutation
+    ragged progress quantities plain_tables atomic_write""",
+    """catalog index fields selection shares partitioning grouping blocks item_splits row_draws split_pool
+    split_plan splitting overlap saved_split split_difference new_files manifest coalescing ordering sharding""",
+    """discovery guarding handles scanning index_store cataloguing codecs readers surveying
+    identical_files summary""",
+    "transforms batching dataset sampler loader assembly",
+    "ranks datamodule",
+    "config hydra_plugin cli train throughput results inspecting demo models plotting __main__",
 )
 
 FORBIDDEN = {
@@ -78,15 +39,19 @@ def module_name(path: Path, package: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports_of(tree: ast.AST) -> set[str]:
-    """All modules that a module imports, also inside functions and under TYPE_CHECKING."""
+def imports_of(tree: ast.AST, known: Collection[str] = ()) -> set[str]:
+    """What a module imports, also inside functions and under TYPE_CHECKING.
+
+    ``from package import name`` is an import of ``package.name`` where that is one of the ``known`` modules.
+    """
     found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "relative import"
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in known else node.module for name in names}
     return found
 
 
@@ -101,14 +66,14 @@ def graph_of(trees: dict[str, ast.Module], name: str = "h5lightning") -> dict[st
     """Module → the modules of the same package that it imports; the root package is ''."""
     known = {f"{name}.{module}" if module else name: module for module in trees}
     return {
-        module: {known[target] for target in imports_of(tree) if target in known} - {module}
+        module: {known[target] for target in imports_of(tree, known) if target in known} - {module}
         for module, tree in trees.items()
     }
 
 
 def floor_of(module: str) -> int:
     top = module.split(".", maxsplit=1)[0] or "__main__"
-    return next(floor for floor, modules in enumerate(FLOORS) if top in modules)
+    return next(floor for floor, modules in enumerate(FLOORS) if top in modules.split())
 
 
 def upward_imports(graph: dict[str, set[str]]) -> list[str]:
@@ -145,7 +110,7 @@ MODULES = [module for module in TREES if module]
 
 @pytest.mark.parametrize("module", MODULES)
 def test_module_has_a_floor(module):
-    assert any(module.split(".")[0] in floor for floor in FLOORS), (
+    assert any(module.split(".")[0] in floor.split() for floor in FLOORS), (
         f"{module} is on no floor: add it to FLOORS"
     )
 
@@ -170,15 +135,10 @@ def test_only_the_handle_pool_opens_files(module):
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_module_states_its_public_names_sorted(module):
-    listed = [
-        ast.literal_eval(node.value)
-        for node in TREES[module].body
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
-    ]
+def test_module_states_its_public_names(module):
+    assigned = {ast.unparse(node.targets[0]) for node in TREES[module].body if isinstance(node, ast.Assign)}
     defines = any(isinstance(node, ast.FunctionDef | ast.ClassDef) for node in TREES[module].body)
-    assert listed or not defines, f"{module} has no __all__"
-    assert all(names == sorted(names) for names in listed)
+    assert "__all__" in assigned or not defines, f"{module} has no __all__"
 
 
 def package_of(tmp_path: Path, **sources: str) -> dict[str, ast.Module]:
@@ -189,7 +149,10 @@ def package_of(tmp_path: Path, **sources: str) -> dict[str, ast.Module]:
 
 def test_the_floor_test_can_fail(tmp_path):
     trees = package_of(
-        tmp_path, errors="from h5lightning import index", index="", options="import h5lightning"
+        tmp_path,
+        errors="import h5lightning.index\nimport h5lightning",
+        index="",
+        options="import h5lightning",
     )
     assert sorted(upward_imports(graph_of(trees))) == [
         "errors (floor 0) imports h5lightning",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from h5lightning.cli import train
+from h5lightning.cli import index, train
 from h5lightning.cli.reporting import reported_errors
 
 __all__ = ["app", "main"]
@@ -20,7 +20,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.callback()(lambda: None)  # makes a lone command a sub-command too
+app.command("index")(index.index)
 app.command("train", **train.SETTINGS)(train.train)
 
 
