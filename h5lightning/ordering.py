@@ -16,11 +16,13 @@ import numpy.typing as npt
 from h5lightning.index import SampleIndex
 from h5lightning.options import Shuffle
 from h5lightning.permutation import KeyedPermutation, derive_key
+from h5lightning.ragged import flat_positions
 from h5lightning.selection import Selection
 
 __all__ = ["BlockOrder", "FullOrder", "Order", "PathOrder", "RowLayout", "make_order"]
 
 Int64Array = npt.NDArray[np.int64]
+_EpochPlan = tuple[Int64Array, Int64Array, Int64Array]
 
 
 class Order(Protocol):
@@ -57,13 +59,13 @@ class FullOrder:
         return KeyedPermutation(self.size, derive_key("full order", self.seed, epoch))(positions)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BlockOrder:
     """Blocks (the rows of a chunk) in random order, mixed completely inside windows of blocks.
 
     Args:
         starts: first sample of each block and the number of samples at the end, ``(blocks + 1,)``.
-        window_samples: samples that are mixed with each other, at least; a window holds whole blocks.
+        window_samples: samples that are mixed with each other, give or take a block: a window holds whole blocks.
         seed: the seed of the order.
     """
 
@@ -90,7 +92,16 @@ class BlockOrder:
         offset = mixed - (ends[place] - self._lengths[blocks[place]])
         return self.starts[blocks[place]] + offset
 
-    def _epoch(self, epoch: int) -> tuple[Int64Array, Int64Array, Int64Array]:
+    def _epoch(self, epoch: int) -> _EpochPlan:
+        """The plan of an epoch; the last one is kept, since a sampler asks for it again and again."""
+        plan = self._kept.get(epoch)
+        if plan is None:
+            plan = self._plan(epoch)
+            self._kept.clear()
+            self._kept[epoch] = plan
+        return plan
+
+    def _plan(self, epoch: int) -> _EpochPlan:
         """The blocks of an epoch in order, where each ends, and where the windows begin."""
         count = len(self.starts) - 1
         blocks = KeyedPermutation(count, derive_key("block order", self.seed, epoch))(np.arange(count))
@@ -98,6 +109,10 @@ class BlockOrder:
         marks = np.arange(self.window_samples, self.size, self.window_samples)
         borders = ends[np.searchsorted(ends, marks)] if len(marks) else ends[:0]
         return blocks, ends, np.unique(np.concatenate([[0], borders, [self.size]]))
+
+    @cached_property
+    def _kept(self) -> dict[int, _EpochPlan]:
+        return {}
 
     @cached_property
     def _lengths(self) -> Int64Array:
@@ -157,16 +172,16 @@ def block_starts(selection: Selection, index: SampleIndex, chunk_rows: Int64Arra
         Positions in the selection, ascending, the number of samples last, ``(blocks + 1,)``.
     """
     starts, stops, series = _by_series(selection, index)
-    block = np.maximum(1, chunk_rows[index.series_file[series]] // index.stride_rows)
+    stride = index.stride_rows
+    chunk = np.maximum(chunk_rows[index.series_file[series]], stride)  # so that a sample begins in each
     first = index.first_id[series]
-    first_block = (starts - first) // block
-    blocks = -(-(stops - first) // block) - first_block
-    segment = np.repeat(np.arange(len(starts)), blocks)
-    number = np.arange(len(segment)) - np.repeat(np.cumsum(blocks) - blocks, blocks)
-    ids = np.maximum(first[segment] + (first_block[segment] + number) * block[segment], starts[segment])
-    begins = np.cumsum(stops - starts) - (stops - starts)
-    positions = begins[segment] + ids - starts[segment]
-    return np.concatenate([positions, np.asarray([len(selection)], dtype=np.int64)])
+    first_chunk = (starts - first) * stride // chunk
+    chunks = (stops - 1 - first) * stride // chunk - first_chunk + 1
+    segment = np.repeat(np.arange(len(starts)), chunks)
+    border_row = flat_positions(first_chunk, chunks) * chunk[segment]
+    ids = np.maximum(first[segment] - (-border_row // stride), starts[segment])
+    before = np.cumsum(stops - starts) - stops
+    return np.concatenate([ids + before[segment], np.asarray([len(selection)], dtype=np.int64)])
 
 
 def _by_series(selection: Selection, index: SampleIndex) -> tuple[Int64Array, Int64Array, Int64Array]:
@@ -176,7 +191,7 @@ def _by_series(selection: Selection, index: SampleIndex) -> tuple[Int64Array, In
     high = np.searchsorted(index.first_id, ranges.stops, side="left")
     pieces = high - low
     which = np.repeat(np.arange(len(low)), pieces)
-    series = low[which] + np.arange(len(which)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    series = flat_positions(low, pieces)
     starts = np.maximum(ranges.starts[which], index.first_id[series])
     stops = np.minimum(ranges.stops[which], index.first_id[series + 1])
     some = stops > starts
