@@ -220,7 +220,7 @@ def _create(
         "frames",
         shape=(frames, 2, recipe.size, recipe.size),
         dtype=np.float32,
-        chunks=(_CHUNK_FRAMES, 2, recipe.size, recipe.size),
+        chunks=(min(_CHUNK_FRAMES, frames), 2, recipe.size, recipe.size),
         compression="gzip",
         shuffle=True,
     )
