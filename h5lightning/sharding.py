@@ -7,9 +7,9 @@ padding::
 
     training, 11 samples, 2 ranks, batch size 2        evaluation, 9 samples, 2 ranks
 
-    step      0        1        2                      rank 0    0 1 2 3
-    rank 0    0 1      4 5      8 9                    rank 1    4 5 6 7 8
-    rank 1    2 3      6 7      10
+    step      0        1        2
+    rank 0    0 1      4 5      8 9                    rank 0    0 1 2 3
+    rank 1    2 3      6 7      10                     rank 1    4 5 6 7 8
 """
 
 from __future__ import annotations
@@ -67,13 +67,8 @@ class TrainingShards:
     drop_last: bool = False
 
     def __post_init__(self) -> None:
-        if self.steps:
-            return
-        step = self.step_samples
-        why = f"drop_last=True needs {step}" if self.drop_last else f"each of {self.world_size} ranks needs one"
-        raise ShardingError(
-            f"{self.size} training samples make no step: {why}. Use fewer ranks, a smaller batch_size or tail='repeat'"
-        )
+        if not self.steps:
+            raise ShardingError(f"{self.size} training samples make no step: {self._shortage()}")
 
     @property
     def step_samples(self) -> int:
@@ -121,6 +116,14 @@ class TrainingShards:
         before = np.where(step < self.full_steps, rank * self.batch_size, self._last_start(rank))
         # Repeated samples are the first of the epoch: those seen longest ago.
         return (step * self.step_samples + before + place) % self.size
+
+    def _shortage(self) -> str:
+        if not self.size:
+            return "the split is empty"
+        if self.drop_last:
+            needed = self.step_samples
+            return f"drop_last=True needs {needed}. Use fewer ranks, a smaller batch_size or drop_last=False"
+        return f"each of {self.world_size} ranks needs one. Use fewer ranks or tail='repeat'"
 
     def _last_batch(self, rank: int) -> int:
         share, more = divmod(self.last_samples, self.world_size)

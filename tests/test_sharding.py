@@ -1,0 +1,196 @@
+"""Which rank gets what: nothing twice, nothing lost, equal steps, and always a prefix of the epoch."""
+
+import inspect
+import itertools
+import pickle
+import re
+
+import numpy as np
+import pytest
+
+from h5lightning import sharding
+from h5lightning.errors import ShardingError
+from h5lightning.sharding import EvaluationShards, TrainingShards
+
+WORLDS = (1, 2, 3, 4, 7, 8)
+SIZES = (1, 7, 256, 1000, 1013)
+BATCHES = (1, 7, 32)
+TAILS = ("drop", "repeat")
+
+
+def has_a_step(size, batch_size, world_size, tail, drop_last):
+    """Whether there is a step at all, in the words of the documentation."""
+    if drop_last:
+        return size >= batch_size * world_size
+    return size >= world_size or tail == "repeat"
+
+
+MATRIX = list(itertools.product(SIZES, BATCHES, WORLDS, TAILS, (False, True)))
+CASES = [case for case in MATRIX if has_a_step(*case)]
+HOPELESS = [case for case in MATRIX if not has_a_step(*case)]
+
+
+def text(case):
+    return "{} samples, batch {}, {} ranks, {}{}".format(*case[:4], ", drop_last" * case[4])
+
+
+def batches_of(shards):
+    """Rank → its batches in the order of steps, each an array of positions."""
+    return [
+        np.split(
+            shards.positions(rank, 0, shards.length(rank)),
+            range(shards.batch_size, shards.length(rank), shards.batch_size),
+        )
+        for rank in range(shards.world_size)
+    ]
+
+
+@pytest.fixture(params=CASES, ids=text)
+def shards(request):
+    size, batch_size, world_size, tail, drop_last = request.param
+    return TrainingShards(size, batch_size, world_size, tail, drop_last)
+
+
+# ── training ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_matrix_covers_both_ends():
+    assert len(MATRIX) == 360
+    assert {case[3:] for case in CASES} == set(itertools.product(TAILS, (False, True)))
+    assert len(HOPELESS) > 30
+
+
+def test_every_rank_takes_equally_many_steps(shards):
+    assert {len(batches) for batches in batches_of(shards)} == {shards.steps}
+
+
+def test_all_batches_but_the_last_are_full_and_that_differs_by_one(shards):
+    batches = batches_of(shards)
+    lengths = [[len(batch) for batch in of_rank] for of_rank in batches]
+    assert {length for of_rank in lengths for length in of_rank[:-1]} <= {shards.batch_size}
+    last = [of_rank[-1] for of_rank in lengths]
+    assert min(last) >= 1
+    assert max(last) - min(last) <= 1
+
+
+def test_each_sample_is_delivered_once_but_for_the_tail(shards):
+    delivered = np.concatenate([batch for of_rank in batches_of(shards) for batch in of_rank])
+    counts = np.bincount(delivered, minlength=shards.size)
+    assert len(counts) == shards.size
+    assert (counts == 0).sum() == shards.dropped
+    assert (counts - 1).clip(0).sum() == shards.repeated
+    if shards.drop_last:
+        assert (shards.dropped, shards.repeated) == (shards.size % shards.step_samples, 0)
+    else:
+        bound = {"drop": shards.dropped, "repeat": shards.repeated}
+        assert bound.pop(shards.tail) <= shards.world_size - 1
+        assert list(bound.values()) == [0]
+
+
+def test_what_is_consumed_is_a_prefix_of_the_epoch(shards):
+    consumed = np.zeros(shards.size, dtype=bool)
+    for step in zip(*batches_of(shards), strict=True):
+        before = int(consumed.sum())
+        positions = np.concatenate(step)
+        consumed[positions] = True
+        after = min(before + len(positions), shards.size)
+        assert consumed[:after].all()
+        assert not consumed[after:].any()
+
+
+def test_any_slice_of_a_rank_is_a_slice_of_its_whole(shards):
+    for rank in {0, shards.world_size - 1}:
+        length = shards.length(rank)
+        whole = shards.positions(rank, 0, length)
+        for start, stop in [(0, 1), (length // 2, length), (length - 1, length + 5), (length, length + 5)]:
+            assert shards.positions(rank, start, stop).tolist() == whole[start:stop].tolist()
+
+
+@pytest.mark.parametrize("case", HOPELESS, ids=text)
+def test_an_epoch_without_a_step_is_refused(case):
+    size, batch_size, world_size, tail, drop_last = case
+    with pytest.raises(ShardingError, match=f"^{size} training samples make no step: ") as caught:
+        TrainingShards(*case)
+    needed = batch_size * world_size
+    why = f"drop_last=True needs {needed}" if drop_last else f"each of {world_size} ranks needs one"
+    assert why in str(caught.value)
+    assert tail == "drop" or drop_last
+
+
+def test_nothing_to_train_on_is_refused():
+    with pytest.raises(ShardingError, match=r"^0 training samples make no step: the split is empty$"):
+        TrainingShards(0, 4, tail="repeat")
+
+
+def test_what_can_help_is_named():
+    with pytest.raises(ShardingError, match=r"Use fewer ranks or tail='repeat'$"):
+        TrainingShards(3, 2, 4)
+    with pytest.raises(ShardingError, match=r"Use fewer ranks, a smaller batch_size or drop_last=False$"):
+        TrainingShards(3, 2, 4, tail="repeat", drop_last=True)
+
+
+def test_the_repeated_samples_are_the_first_of_the_epoch():
+    shards = TrainingShards(9, 2, 4, tail="repeat")
+    assert [shards.positions(rank, 0, 9).tolist() for rank in range(4)] == [
+        [0, 1, 8],
+        [2, 3, 0],
+        [4, 5, 1],
+        [6, 7, 2],
+    ]
+
+
+def test_a_billion_samples_cost_what_a_batch_costs():
+    shards = TrainingShards(10**9 + 3, 32, 8)
+    last = shards.length(7)
+    assert shards.positions(7, last - 3, last).tolist() == [10**9 - 3, 10**9 - 2, 10**9 - 1]
+    assert (shards.dropped, shards.repeated) == (3, 0)
+
+
+# ── evaluation ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("world_size", WORLDS, ids="{} ranks".format)
+@pytest.mark.parametrize("size", [0, *SIZES], ids="{} samples".format)
+def test_evaluation_delivers_each_sample_once_in_order(size, world_size):
+    if 0 < size < world_size:
+        with pytest.raises(ShardingError, match=f"^{size} samples cannot be evaluated on {world_size} ranks"):
+            EvaluationShards(size, world_size)
+        return
+    shards = EvaluationShards(size, world_size)
+    parts = [shards.positions(rank, 0, size + 1) for rank in range(world_size)]
+    assert np.concatenate(parts).tolist() == list(range(size))
+    lengths = [len(part) for part in parts]
+    assert lengths == [shards.length(rank) for rank in range(world_size)]
+    assert max(lengths) - min(lengths) <= 1
+
+
+def test_any_slice_of_an_evaluation_part_is_a_slice_of_its_whole():
+    shards = EvaluationShards(100, 3)
+    whole = shards.positions(1, 0, 100).tolist()
+    assert len(whole) == shards.length(1) == 33
+    for start, stop in [(0, 1), (5, 20), (30, 50), (33, 40)]:
+        assert shards.positions(1, start, stop).tolist() == whole[start:stop]
+
+
+# ── both ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "shards", [TrainingShards(100, 7, 3), EvaluationShards(100, 3)], ids=["train", "eval"]
+)
+def test_survives_a_pickle(shards):
+    assert pickle.loads(pickle.dumps(shards)) == shards
+
+
+def drawn_tables():
+    """The two tables of the docstring: rank → positions in training and in evaluation."""
+    lines = [line for line in inspect.getdoc(sharding).splitlines() if re.match(r" +rank \d", line)]
+    cells = [re.findall(r"rank \d((?: +\d+)+)", line) for line in lines]
+    return [[[int(number) for number in row[table].split()] for row in cells] for table in (0, 1)]
+
+
+def test_the_tables_of_the_docstring_are_right():
+    training, evaluation = TrainingShards(11, 2, 2), EvaluationShards(9, 2)
+    assert drawn_tables() == [
+        [shards.positions(rank, 0, 11).tolist() for rank in range(2)] for shards in (training, evaluation)
+    ]
