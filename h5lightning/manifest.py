@@ -49,7 +49,7 @@ def save_manifest(plan: SplitPlan, index: SampleIndex, path: str) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    text = _indented(Manifest.of(plan, index).to_json(), levels=3) + "\n"
+    text = _indented(Manifest.of(plan, index).to_json()) + "\n"
     replace_file(path, text.encode())
 
 
@@ -69,16 +69,17 @@ def load_manifest(path: str) -> Manifest:
     return Manifest.from_json(plain, f"the manifest {path}")
 
 
-def _indented(value: object, levels: int, margin: str = "") -> str:
-    """JSON with one entry a line down to some levels, and each deeper value on one line."""
-    if not levels or not value or not isinstance(value, (dict, list)):
-        return json.dumps(value)
+def _indented(value: object, margin: str = "") -> str:
+    """JSON with each entry of a mapping and each name on a line of its own, and numbers on one line."""
     inner = margin + " "
-    if isinstance(value, list):
-        entries = [_indented(item, 0) for item in value]
+    if isinstance(value, dict) and value:
+        entries = [f"{json.dumps(key)}: {_indented(item, inner)}" for key, item in value.items()]
+        brackets = "{}"
+    elif isinstance(value, list) and value and isinstance(value[0], str):
+        entries = [json.dumps(item) for item in value]
+        brackets = "[]"
     else:
-        entries = [f"{json.dumps(key)}: {_indented(item, levels - 1, inner)}" for key, item in value.items()]
-    brackets = "{}" if isinstance(value, dict) else "[]"
+        return json.dumps(value)
     lines = ",\n".join(inner + entry for entry in entries)
     return f"{brackets[0]}\n{lines}\n{margin}{brackets[1]}"
 

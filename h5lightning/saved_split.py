@@ -54,11 +54,11 @@ class Manifest:
         names = index.series_names
         portable = SampleIndex(
             root="",
-            names=TextTable.of(index.names[file] for file in plan.files.tolist()),
+            names=index.names.take(plan.files),
             series_file=np.searchsorted(plan.files, index.series_file[series]),
             series_rows=index.series_rows[series],
             samples=Rows(),
-            series_names=None if names is None else TextTable.of(names[number] for number in series.tolist()),
+            series_names=None if names is None else names.take(series),
         )
         parts = {
             name: Segments(np.searchsorted(series, part.series), part.start, part.stop, part.draw)

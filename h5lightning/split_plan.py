@@ -80,7 +80,8 @@ class Segments:
 
     def files(self, index: SampleIndex) -> Int64Array:
         """The files that the runs lie in, ascending."""
-        return np.unique(index.series_file[self.series])
+        files = index.series_file[self.series]
+        return files[np.diff(files, prepend=-1) > 0]
 
     def selection(self, index: SampleIndex) -> Selection:
         """The samples of ``index`` that lie in the runs without crossing the border of one."""
@@ -170,10 +171,10 @@ def _fingerprint(index: SampleIndex, parts: Mapping[str, Segments], files: Int64
     """
     series = np.flatnonzero(np.isin(index.series_file, files))
     digest = hashlib.blake2b(digest_size=16)
-    _add_texts(digest, TextTable.of(index.names[file] for file in files.tolist()))
+    _add_texts(digest, index.names.take(files))
     _add_numbers(digest, np.searchsorted(files, index.series_file[series]), index.series_rows[series])
     if index.series_names is not None:
-        _add_texts(digest, TextTable.of(index.series_names[number] for number in series.tolist()))
+        _add_texts(digest, index.series_names.take(series))
     for name in sorted(parts):
         part = parts[name]
         digest.update(name.encode())

@@ -44,7 +44,7 @@ class SplitPool:
         Raises:
             SplitError: a file has no group, or one group is in two roles.
         """
-        files = np.unique(roles.get("train", np.zeros(0, dtype=np.int64)))
+        files = np.sort(roles.get("train", np.zeros(0, dtype=np.int64)))
         whole = Segments.of_files(index, files)
         item = np.searchsorted(files, index.series_file[whole.series])
         if keep_together is not None:
@@ -79,7 +79,7 @@ class SplitPool:
 def participants(roles: Roles) -> Int64Array:
     """The files that take part in a split, ascending: all but those of ``predict`` alone."""
     files = [roles[name] for name in SPLITS if name in roles]
-    return np.unique(np.concatenate([*files, np.zeros(0, dtype=np.int64)]))
+    return np.sort(np.concatenate([*files, np.zeros(0, dtype=np.int64)]))
 
 
 def _groups(

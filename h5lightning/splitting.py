@@ -112,14 +112,21 @@ def _cut(pool: SplitPool, shares: Shares, split: Split, seed: int) -> tuple[str,
         raise OptionError(
             f"split.gap={split.gap} applies to by='block' only, found by={by!r}; set by='block'"
         )
+    _check_filled(pool, by, parts, shares, split)
+    return by, {name: parts[name] for name in shares.wanted}
+
+
+def _check_filled(pool: SplitPool, by: str, parts: Parts, shares: Shares, split: Split) -> None:
+    left = pool.total - parts["test"].rows if shares.test else pool.total
+    if split.folds is not None and left < split.folds:
+        raise SplitError(f"split: {left} rows cannot fill {split.folds} folds; use fewer folds or more data")
     for name, share in shares.wanted.items():
         if not parts[name].rows:
+            gap = f" and gap={split.gap}" if split.gap else ""
             raise SplitError(
-                f"split: {name} ({share:.4g} of {pool.total} rows) gets no row with by={by!r}"
-                + (f" and gap={split.gap}" if split.gap else "")
-                + f"; take larger shares, fewer splits (data.split.{name}=null) or more data"
+                f"split: {name} ({share:.4g} of {pool.total} rows) gets no row with by={by!r}{gap}; take larger "
+                "shares, fewer splits (such as data.split.test=null) or more data"
             )
-    return by, {name: parts[name] for name in shares.wanted}
 
 
 def _divide(pool: SplitPool, shares: Shares, split: Split, seed: int) -> tuple[str, Parts]:
