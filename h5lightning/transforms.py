@@ -20,7 +20,9 @@ from h5lightning.permutation import derive_key
 __all__ = ["STAGES", "BatchInfo", "SampleInfo", "Transform", "TransformOption", "Transforms"]
 
 Transform: TypeAlias = Callable[..., Any]
-TransformOption: TypeAlias = Transform | Sequence[Transform] | Mapping[str, Transform | Sequence[Transform]] | None
+TransformOption: TypeAlias = (
+    Transform | Sequence[Transform] | Mapping[str, Transform | Sequence[Transform]] | None
+)
 
 STAGES = ("train", "val", "test", "predict")
 
@@ -96,10 +98,11 @@ class Transforms:
             for key in option:
                 if key not in STAGES:
                     raise OptionError(f"{name} has no stage {key!r}{nearest(key, STAGES)}")
-            option = option.get(stage)
-        if option is None:
+        # Any: a configuration may hold text where a transform should be.
+        chosen: Any = option.get(stage) if isinstance(option, Mapping) else option
+        if chosen is None:
             return cls()
-        listed = list(option) if isinstance(option, Sequence) else [option]
+        listed = list(chosen) if isinstance(chosen, Sequence) and not isinstance(chosen, str) else [chosen]
         for transform in listed:
             if not callable(transform):
                 raise OptionError(f"{name} must be callable, found {transform!r}")
@@ -116,12 +119,16 @@ class Transforms:
 
 
 def _takes_info(transform: Transform) -> bool:
+    # What a module takes is what its forward takes: its __call__ accepts anything.
+    called = transform.forward if isinstance(transform, torch.nn.Module) else transform
     try:
-        parameters = list(inspect.signature(transform).parameters.values())
+        parameters = list(inspect.signature(called).parameters.values())
     except (TypeError, ValueError):  # some builtins have no signature
         return False
     positional = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
-    return len(positional) > 1 and (positional[1].default is inspect.Parameter.empty or positional[1].name == "info")
+    return len(positional) > 1 and (
+        positional[1].default is inspect.Parameter.empty or positional[1].name == "info"
+    )
 
 
 def _generator(*parts: int | str) -> torch.Generator:
