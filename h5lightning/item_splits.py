@@ -70,7 +70,8 @@ def divide(weights: Int64Array, shares: Shares, split: Split, key: int) -> Piece
 
 def _divide_in_folds(weights: Int64Array, shares: Shares, split: Split, key: int) -> Pieces | None:
     folds = split.folds or 1
-    outer = divide(weights, shares.without_val(), replace(split, folds=None, fold=None), key)
+    undivided = replace(split, train=None, val=None, folds=None, fold=None)
+    outer = divide(weights, shares.without_val(), undivided, key)
     rest = outer.members("train") if outer is not None else np.zeros(0, dtype=np.int64)
     if outer is None or len(rest) < folds:
         return None

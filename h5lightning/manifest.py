@@ -64,7 +64,7 @@ def load_manifest(path: str) -> Manifest:
             plain = json.loads(file.read())
     except OSError as error:
         raise ManifestError(f"the manifest {path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ManifestError(f"the manifest {path} is not JSON: {error}") from error
     return Manifest.from_json(plain, f"the manifest {path}")
 

@@ -33,6 +33,7 @@ Int64Array = npt.NDArray[np.int64]
 
 _FORMAT = "h5lightning split"
 _VERSION = 1
+_KINDS = ("file", "series", "block", "sample")
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,8 +112,8 @@ class Manifest:
             numbers = {name: number for number, name in enumerate(index.names)}
             parts = {name: _part_from_json(plain["splits"][name], index, numbers) for name in plain["splits"]}
             requested = {str(name): float(share) for name, share in plain["requested"].items()}
-            _check(index, parts, requested)
-            return cls(index, _plan(index, str(plain["by"]), parts, requested))
+            _check(index, plain["by"], parts, requested)
+            return cls(index, _plan(index, plain["by"], parts, requested))
         except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
             raise ManifestError(f"{source} is damaged: {type(error).__name__}: {error}") from error
 
@@ -198,8 +199,14 @@ def _flat(lists: Iterable[list[Any]]) -> list[Any]:
     return [item for listed in lists for item in listed]
 
 
-def _check(index: SampleIndex, parts: Mapping[str, Segments], requested: Mapping[str, float]) -> None:
+def _check(
+    index: SampleIndex, by: str, parts: Mapping[str, Segments], requested: Mapping[str, float]
+) -> None:
     """Raise `ValueError` if a split is unknown, or a row is in two of them."""
+    if by not in _KINDS:
+        raise ValueError(f"'by' must be one of {', '.join(_KINDS)}, found {by!r}")
+    if index.series_rows.min(initial=0) < 0:
+        raise ValueError(f"a series has {index.series_rows.min()} rows")
     for name in (*parts, *requested):
         if name not in SPLITS or name not in parts:
             raise ValueError(f"{name!r} is not one of its splits")
