@@ -1,0 +1,175 @@
+"""From what the files hold to what a sample is probably made of: the biggest dataset, and its labels."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from h5lightning.errors import FieldError, UnsupportedFieldError
+from h5lightning.inspecting.entries import Entry
+from h5lightning.options import Field, Rows, Samples, Whole
+
+__all__ = ["Guess", "guess"]
+
+Int64Array = npt.NDArray[np.int64]
+
+_LABEL_WORDS = frozenset(["label", "labels", "target", "targets", "y", "class", "classes", "category"])
+_COUNTER_WORDS = frozenset(
+    ["id", "ids", "index", "indices", "idx", "time", "timestamp", "step", "offset", "ptr"]
+)
+_MOST_COLUMNS = 8
+_IMAGE_CHANNELS = (1, 3, 4)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class Guess:
+    """What a sample is made of.
+
+    Args:
+        fields: sample key → `Field`; None for all datasets.
+        entries: the datasets behind the fields.
+        samples: how samples lie in a file.
+        files: the files in which these datasets agree, ascending, ``(files,)``.
+        is_categorical: whether ``y`` numbers classes; None without ``y``.
+    """
+
+    fields: Mapping[str, Field] | None
+    entries: tuple[Entry, ...]
+    samples: Samples
+    files: Int64Array
+    is_categorical: bool | None = None
+
+
+def guess(entries: Sequence[Entry], files: int, attrs: Mapping[str, Any]) -> Guess:
+    """Choose fields.
+
+    Args:
+        entries: the datasets.
+        files: how many files hold them.
+        attrs: the attributes of one file.
+
+    Raises:
+        FieldError: there is nothing to choose, or most of the data cannot be a field.
+    """
+    if columns := _numbered_columns(entries):
+        return Guess(None, columns, Rows(), np.arange(files))
+    _check_bulk(entries)
+    found = [entry for entry in entries if entry.is_usable and 2 * entry.files.size > files]
+    with_rows = [entry for entry in found if entry.schema.shape]
+    if not with_rows:
+        raise FieldError("the files have no dataset in common that can be a field")
+    x = max(with_rows, key=lambda entry: (not _is_label(entry.path), entry.weight))
+    if x.schema.members:
+        return _table(x)
+    y = _labels_of(x, with_rows, files)
+    if y is not None:
+        fields = {"x": Field(x.path), "y": Field(y.path)}
+        return Guess(
+            fields, (x, y), Rows(), _agreeing([x, y], files), _is_integer(y) and not y.schema.row_shape
+        )
+    return _without_labels_in_rows(x, [entry for entry in found if not entry.schema.shape], attrs)
+
+
+# ── what cannot be guessed around ────────────────────────────────────────────────────────────────────
+
+
+def _check_bulk(entries: Sequence[Entry]) -> None:
+    """Raise if most of the data are out of reach: what is left would be a misleading choice."""
+    if not entries:
+        raise FieldError("the files hold no dataset")
+    bulk = max(entries, key=lambda entry: entry.weight)
+    if bulk.is_usable or bulk.weight * 2 < sum(entry.weight for entry in entries):
+        return
+    if bulk.is_family:
+        raise UnsupportedFieldError(
+            f"most of the data lie in {len(bulk.paths):,} datasets '/{bulk.path}', and a field names one dataset, the "
+            "same in each file. Write a file for each of them, or all their rows into one dataset"
+        )
+    if bulk.schema.dtype != "text":
+        raise UnsupportedFieldError(f"most of the data lie in '/{bulk.path}', which {bulk.schema.refusal}")
+
+
+def _numbered_columns(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+    """All datasets, if they are the numbered columns of a table: many, of one axis and one length."""
+    usable = [entry for entry in entries if not entry.schema.refusal]
+    are_columns = all(len(entry.schema.shape) == 1 for entry in usable)
+    if are_columns and any(entry.is_family and "/" not in entry.path for entry in usable):
+        return tuple(usable)
+    return ()
+
+
+# ── fields ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _table(entry: Entry) -> Guess:
+    columns = [name for name, _ in entry.schema.members[:_MOST_COLUMNS]]
+    # Hydra's grammar has no quotes for keys.
+    fields = {re.sub(r"\W+", "_", column): Field(entry.path, member=column) for column in columns}
+    return Guess(fields, (entry,), Rows(), entry.files_alike())
+
+
+def _labels_of(x: Entry, others: Iterable[Entry], files: int) -> Entry | None:
+    """The dataset with one label for each row of ``x``: by its name, or the only small integers there are."""
+    beside = [entry for entry in others if entry is not x and 2 * _agreeing([x, entry], files).size > files]
+    beside = [entry for entry in beside if not entry.schema.members]
+    named = [entry for entry in beside if _is_label(entry.path)]
+    if named:
+        return min(named, key=lambda entry: (entry.schema.categories is None, entry.weight))
+    integers = [entry for entry in beside if _is_integer(entry) and len(entry.schema.shape) == 1]
+    integers = [entry for entry in integers if not _COUNTER_WORDS & _words(entry.path)]
+    return integers[0] if len(integers) == 1 and x.schema.row_shape else None
+
+
+def _without_labels_in_rows(x: Entry, scalars: Sequence[Entry], attrs: Mapping[str, Any]) -> Guess:
+    """Fields where the label, if there is one, belongs to the file."""
+    files = x.files_alike()
+    is_equally_long = files.size > 1 and np.unique(x.rows[np.isin(x.files, files)]).size == 1
+    named = [entry for entry in scalars if _is_label(entry.path)] or (scalars if len(scalars) == 1 else [])
+    attr = next(
+        (name for name, value in attrs.items() if _is_label(name) and isinstance(value, (int, float))), None
+    )
+    samples = Whole() if is_equally_long and (named or attr or _is_image(x)) else Rows()
+    fields = {"x": Field(x.path)}
+    if named:
+        fields["y"] = Field(named[0].path, constant=True)
+        files = np.intersect1d(files, named[0].files_alike())
+        return Guess(fields, (x, named[0]), samples, files, _is_integer(named[0]))
+    if attr is not None:
+        fields["y"] = Field(attr=attr)
+        return Guess(fields, (x,), samples, files, isinstance(attrs[attr], int))
+    return Guess(fields, (x,), samples, files)
+
+
+def _agreeing(entries: Sequence[Entry], files: int) -> Int64Array:
+    """The files in which all of these have their usual layout, and one length."""
+    rows = [entry.rows_by_file(files) for entry in entries]
+    agree = np.flatnonzero(np.logical_and.reduce([found == rows[0] for found in rows]))
+    for entry in entries:
+        agree = np.intersect1d(agree, entry.files_alike())
+    return agree
+
+
+# ── what a name and a shape say ──────────────────────────────────────────────────────────────────────
+
+
+def _words(path: str) -> frozenset[str]:
+    """``obs/cell_type/codes`` → obs, cell, type, codes."""
+    return frozenset(re.findall(r"[a-z]+", path.lower()))
+
+
+def _is_label(path: str) -> bool:
+    return bool(_LABEL_WORDS & _words(path))
+
+
+def _is_integer(entry: Entry) -> bool:
+    return np.dtype(entry.schema.dtype).kind in "iub"
+
+
+def _is_image(entry: Entry) -> bool:
+    shape = entry.schema.shape
+    return len(shape) == 3 and shape[-1] in _IMAGE_CHANNELS and _is_integer(entry)

@@ -1,0 +1,190 @@
+"""The report: everything found about some files, as plain values."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from h5lightning.catalog import Catalog, SkippedFile
+from h5lightning.discovery import Discovered, discover
+from h5lightning.errors import BadFileError, FieldError, H5LightningError
+from h5lightning.inspecting.entries import Entry, entries_of
+from h5lightning.inspecting.file_attributes import Grouping, attribute_names, groupings
+from h5lightning.inspecting.guessing import Guess, guess
+from h5lightning.inspecting.pasting import Code, code_for
+from h5lightning.inspecting.suggesting import suggest
+from h5lightning.inspecting.traps import Trap, find_traps
+from h5lightning.inspecting.wording import layout_words, shape_text, storage_text, type_text
+from h5lightning.scanning import ScanRequest, scan_files
+from h5lightning.schema import FileSchema
+
+__all__ = ["DatasetReport", "Inspection", "inspect_files"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DatasetReport:
+    """One dataset, or one family of datasets, over all files.
+
+    Args:
+        path: path in the file; with a ``*`` where many datasets are alike.
+        datasets: how many datasets of one name or family there are.
+        dtype: type in NumPy's words.
+        shape: all axes, the first with the lengths that occur.
+        storage: chunks and filters.
+        stored_bytes: what it takes in all files.
+        rows: shortest and longest sample axis; None for a scalar.
+        files: how many files hold it.
+        variants: in how many ways it is stored.
+        keys: keys of the suggested sample that it serves.
+        refusal: why no field can be made of it; empty if one can.
+    """
+
+    path: str
+    datasets: int
+    dtype: str
+    shape: str
+    storage: str
+    stored_bytes: int
+    rows: tuple[int, int] | None
+    files: int
+    variants: int
+    keys: tuple[str, ...]
+    refusal: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Inspection:
+    """What files hold, and how to train on them.
+
+    Args:
+        patterns: what was asked for.
+        root: the deepest directory that they have in common.
+        files: files that could be read.
+        file_bytes: their size.
+        datasets: what they hold.
+        layout: how it is laid out, in words.
+        traps: what to know before training, the worst first.
+        groupings: attributes that may serve for ``keep_together``.
+        bad: files that cannot be read, and why.
+        skipped: files that the patterns match, but that are no HDF5.
+        split_by: what the default split keeps whole.
+        code: code for these files; None where a DataModule cannot use them.
+        reason: why it cannot; empty where it can.
+    """
+
+    patterns: tuple[str, ...]
+    root: str
+    files: int
+    file_bytes: int
+    datasets: tuple[DatasetReport, ...]
+    layout: tuple[str, ...]
+    traps: tuple[Trap, ...]
+    groupings: tuple[Grouping, ...]
+    bad: tuple[SkippedFile, ...]
+    skipped: tuple[SkippedFile, ...]
+    split_by: str
+    code: Code | None
+    reason: str
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether a DataModule can train on these files, with the code that is suggested."""
+        return self.code is not None
+
+    def to_plain(self) -> dict[str, Any]:
+        """A mapping for JSON."""
+        return {"usable": self.is_usable, **dataclasses.asdict(self)}
+
+
+def inspect_files(
+    patterns: Sequence[str], *, processes: int | None = None, progress: bool = True
+) -> Inspection:
+    """Look at files without reading their values. A bad file is reported, and does not end the report.
+
+    Args:
+        patterns: globs or paths.
+        processes: scanning processes for many files; None for one on each core.
+        progress: show a bar where somebody watches.
+
+    Raises:
+        DiscoveryError: patterns that cannot be used, or match nothing.
+    """
+    found = discover(list(patterns))
+    catalog = _scan(found, processes=processes, progress=progress)
+    entries = entries_of(catalog)
+    guessed: Guess | None = None
+    code, reason, split_by = None, "", ""
+    try:
+        guessed = guess(entries, len(catalog), _first_attrs(catalog))
+        suggestion = suggest(patterns, catalog, guessed)
+        code, split_by = code_for(suggestion), suggestion.split_by
+    except H5LightningError as error:
+        reason = str(error) if len(catalog) else "none of the files can be read"
+    return Inspection(
+        patterns=tuple(patterns),
+        root=found.root,
+        files=len(catalog),
+        file_bytes=int(catalog.stamps[:, 0].sum()),
+        datasets=tuple(_report(entry, guessed) for entry in entries),
+        layout=layout_words(entries, guessed, len(catalog)),
+        traps=find_traps(entries, tuple(catalog.names)),
+        groupings=groupings(catalog),
+        bad=catalog.skipped,
+        skipped=found.skipped,
+        split_by=split_by,
+        code=code,
+        reason=reason,
+    )
+
+
+def _scan(found: Discovered, *, processes: int | None, progress: bool) -> Catalog:
+    """The files that can be read; the others are in ``skipped``."""
+    paths = [found.path(file) for file in range(len(found))]
+    attrs = tuple(f"@{name}" for name in attribute_names(paths))
+    try:
+        outcomes = scan_files(paths, ScanRequest(None, attrs), processes=processes, progress=progress)
+    except FieldError:
+        # In some file an attribute is of another kind: then it says nothing about which belong together.
+        outcomes = scan_files(paths, ScanRequest(None), processes=processes, progress=progress)
+    good = [file for file, outcome in enumerate(outcomes) if isinstance(outcome, FileSchema)]
+    return Catalog.of(
+        found.root,
+        [found.names[file] for file in good],
+        found.stamps[np.asarray(good, dtype=np.int64)],
+        [outcome for outcome in outcomes if isinstance(outcome, FileSchema)],
+        [
+            SkippedFile(name, str(outcome))
+            for name, outcome in zip(found.names, outcomes, strict=True)
+            if isinstance(outcome, BadFileError)
+        ],
+    )
+
+
+def _first_attrs(catalog: Catalog) -> Mapping[str, Any]:
+    """The attributes that all files have, with the first file's values."""
+    shared = (
+        set.intersection(*(set(catalog.attrs_of(file)) for file in range(len(catalog))))
+        if len(catalog)
+        else set()
+    )
+    return {name.removeprefix("@"): catalog.attrs_of(0)[name] for name in sorted(shared)}
+
+
+def _report(entry: Entry, guessed: Guess | None) -> DatasetReport:
+    fields = {} if guessed is None else guessed.fields or {}
+    return DatasetReport(
+        path=entry.path,
+        datasets=len(entry.paths),
+        dtype=type_text(entry),
+        shape=shape_text(entry),
+        storage=storage_text(entry),
+        stored_bytes=int(entry.stored_bytes.sum()),
+        rows=(int(entry.rows.min()), int(entry.rows.max())) if entry.schema.shape else None,
+        files=int(np.unique(entry.files).size),
+        variants=len(entry.variants),
+        keys=tuple(key for key, field in fields.items() if field.path == entry.path and field.attr is None),
+        refusal=entry.schema.refusal,
+    )

@@ -1,0 +1,268 @@
+"""What makes files slow to train from, or hard to train from correctly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from h5lightning.inspecting.entries import Entry
+from h5lightning.quantities import bytes_text, counted
+from h5lightning.schema import DatasetSchema, explain_difference
+
+__all__ = ["SEVERITIES", "Trap", "find_traps", "row_span"]
+
+Int64Array = npt.NDArray[np.int64]
+Names = Sequence[str]
+
+SEVERITIES = ("problem", "warning", "note")
+
+_MIB = 1024 * 1024
+_LARGE_CHUNK_BYTES = 16 * _MIB
+_MANY_ROWS = 8
+_MOST_LISTED = 3
+_BUILT_IN_FILTERS = ("deflate", "shuffle", "fletcher32", "szip", "nbit", "scaleoffset", "lzf")
+
+
+@dataclass(frozen=True, slots=True)
+class Trap:
+    """One thing to know before training.
+
+    Args:
+        kind: a word for machines, such as ``float64``.
+        severity: ``problem``: training fails, or would be wrong; ``warning``: slow or surprising; ``note``.
+        text: what, where, and what to do.
+        paths: the datasets.
+        files: how many files have it.
+    """
+
+    kind: str
+    severity: str
+    text: str
+    paths: tuple[str, ...] = ()
+    files: int = 0
+
+
+def find_traps(entries: Sequence[Entry], names: Names) -> tuple[Trap, ...]:
+    """All traps, the worst first.
+
+    Args:
+        entries: the datasets.
+        names: the files that could be read.
+    """
+    found = [*_together(entries, names)]
+    found += [trap for find in _IN_SOME_FILES for entry in entries for trap in find(entry, names)]
+    found += [trap for find in _IN_ITSELF for entry in entries for trap in find(entry)]
+    return tuple(sorted(_merged(found), key=lambda trap: SEVERITIES.index(trap.severity)))
+
+
+def row_span(rows: Int64Array) -> str:
+    """The lengths that occur, such as ``60–140``."""
+    low, high = int(rows.min()), int(rows.max())
+    return f"{low:,}" if low == high else f"{low:,}–{high:,}"
+
+
+def _merged(traps: Iterable[Trap]) -> list[Trap]:
+    """Traps of the same kind and wording as one, with ``{}`` in the text for the datasets."""
+    alike: dict[tuple[str, str, str], list[Trap]] = {}
+    for trap in traps:
+        alike.setdefault((trap.kind, trap.severity, trap.text), []).append(trap)
+    merged = []
+    for (_, _, text), group in alike.items():
+        paths = tuple(path for trap in group for path in trap.paths)
+        told = text.replace("{}", _some([f"'/{path}'" for path in paths]), 1)
+        merged.append(replace(group[0], text=told, paths=paths, files=max(trap.files for trap in group)))
+    return merged
+
+
+# ── of one dataset ───────────────────────────────────────────────────────────────────────────────────
+
+
+def _refused(entry: Entry) -> Iterator[Trap]:
+    refusal = entry.schema.refusal
+    if refusal:
+        kind = entry.schema.storage if entry.schema.storage in ("virtual", "external") else "unusable"
+        yield Trap(kind, "note", f"{{}} {refusal}", (entry.path,), len(entry.files))
+
+
+def _different_rows(entry: Entry, names: Names) -> Iterator[Trap]:
+    for variant in entry.variants[1:]:
+        difference = explain_difference(variant.schema, entry.schema)
+        if not difference:
+            continue
+        where = _where(variant.files, names)
+        if variant.schema.categories != entry.schema.categories and "categories" in difference:
+            yield Trap(
+                "categories",
+                "problem",
+                f"'/{entry.path}' {difference} as in most files, {where}: one code means different things. "
+                "Write all files with one list of categories",
+                (entry.path,),
+                variant.files.size,
+            )
+        else:
+            text = f"'/{entry.path}' {difference} as in most files, {where}"
+            yield Trap("different rows", "problem", text, (entry.path,), variant.files.size)
+
+
+def _different_storage(entry: Entry) -> Iterator[Trap]:
+    stored = {_storage(variant.schema) for variant in entry.variants}
+    if len(stored) > 1:
+        text = f"{{}} is stored in different ways: {_some(sorted(stored))}; it reads right, some files slower"
+        yield Trap("different storage", "note", text, (entry.path,), len(entry.files))
+
+
+def _never_written(entry: Entry, names: Names) -> Iterator[Trap]:
+    files = np.unique(entry.files[entry.missing > 0])
+    if files.size and not entry.schema.refusal:
+        chunks = counted(int(entry.missing[entry.missing > 0].sum()), "chunk")
+        yield Trap(
+            "never written",
+            "problem",
+            f"'/{entry.path}': {chunks} never written, {_where(files, names)}: HDF5 would invent their values. "
+            "Write them, leave the files out, or accept it with access.on_missing='fill'",
+            (entry.path,),
+            files.size,
+        )
+
+
+def _absent(entry: Entry, names: Names) -> Iterator[Trap]:
+    have = np.unique(entry.files)
+    if len(names) / 2 <= have.size < len(names):
+        lack = np.setdiff1d(np.arange(len(names)), have)
+        yield Trap("absent", "warning", f"{{}} is absent {_where(lack, names)}", (entry.path,), lack.size)
+
+
+def _float64(entry: Entry) -> Iterator[Trap]:
+    kinds = [entry.schema.dtype, *(dtype for _, dtype in entry.schema.members)]
+    if not entry.schema.refusal and any(kind[1:] == "f8" for kind in kinds):
+        yield Trap(
+            "float64",
+            "warning",
+            "{} is float64, and models are float32: dtype='float32' converts each batch; files written "
+            "as float32 would be half as large to read",
+            (entry.path,),
+            len(entry.files),
+        )
+
+
+def _chunk_reads(entry: Entry) -> Iterator[Trap]:
+    schema, files = entry.schema, len(entry.files)
+    if not schema.is_decoded_by_chunk or not schema.chunks or schema.refusal or not entry.rows.max(initial=0):
+        return
+    chunk_rows = min(schema.chunks[0], int(entry.rows.max()))
+    decoded = bytes_text(chunk_rows * schema.row_bytes)
+    if chunk_rows < _MANY_ROWS:
+        return
+    if bool((entry.rows <= schema.chunks[0]).all()):
+        text = f"{{}}: one compressed chunk holds all rows, so that one row costs {decoded}. Write smaller chunks"
+        yield Trap("one chunk", "warning", text, (entry.path,), files)
+        return
+    text = (
+        f"{{}}: a compressed chunk holds {chunk_rows:,} rows, so that in random order a row costs {decoded} in "
+        f"place of {bytes_text(schema.row_bytes)} ({chunk_rows:,} times). shuffle='auto' therefore reads whole "
+        "chunks in random order"
+    )
+    yield Trap("amplified reads", "warning", text, (entry.path,), files)
+
+
+def _large_chunks(entry: Entry) -> Iterator[Trap]:
+    size = math.prod(entry.schema.chunks or (0,)) * entry.schema.itemsize
+    if size > _LARGE_CHUNK_BYTES and entry.schema.is_decoded_by_chunk:
+        text = f"{{}} has chunks of {bytes_text(size)}: each thread needs that much memory. 1 MiB is plenty"
+        yield Trap("large chunks", "warning", text, (entry.path,), len(entry.files))
+
+
+def _plugin_filters(entry: Entry) -> Iterator[Trap]:
+    used = {text.partition("(")[0] for variant in entry.variants for text in variant.schema.filters}
+    for text in sorted(used.difference(_BUILT_IN_FILTERS)):
+        words = f"{{}} is compressed with {text}, which HDF5 reads with a plug-in: pip install hdf5plugin"
+        yield Trap("plug-in filter", "warning", words, (entry.path,), len(entry.files))
+
+
+def _big_endian(entry: Entry) -> Iterator[Trap]:
+    if entry.schema.dtype.startswith(">"):
+        text = "{} is big-endian: fine, batches have the byte order of the machine"
+        yield Trap("big-endian", "note", text, (entry.path,), len(entry.files))
+
+
+_IN_ITSELF: tuple[Callable[[Entry], Iterator[Trap]], ...] = (
+    _float64,
+    _chunk_reads,
+    _large_chunks,
+    _plugin_filters,
+    _refused,
+    _different_storage,
+    _big_endian,
+)
+_IN_SOME_FILES: tuple[Callable[[Entry, Names], Iterator[Trap]], ...] = (
+    _different_rows,
+    _never_written,
+    _absent,
+)
+
+
+# ── of files as a whole ──────────────────────────────────────────────────────────────────────────────
+
+
+def _together(entries: Sequence[Entry], names: Names) -> Iterator[Trap]:
+    if len(names) > 1 and entries and not any(np.unique(entry.files).size == len(names) for entry in entries):
+        most = max(entries, key=lambda entry: int(np.unique(entry.files).size))
+        share = f"'/{most.path}' is in {np.unique(most.files).size} of {len(names)}"
+        text = f"No dataset is in all files: {share}. Are these files of one data set?"
+        yield Trap("nothing in common", "problem", text, (), len(names))
+    yield from _without_rows(entries, names)
+    yield from _unequal_lengths(entries, names)
+
+
+def _without_rows(entries: Sequence[Entry], names: Names) -> Iterator[Trap]:
+    empty = [np.unique(entry.files[entry.rows == 0]) for entry in entries if not entry.is_family]
+    files = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *empty]))
+    if files.size:
+        text = f"Datasets without rows, {_where(files, names)}: access.on_bad_file='skip' accepts that"
+        yield Trap("no rows", "warning", text, (), files.size)
+
+
+def _unequal_lengths(entries: Sequence[Entry], names: Names) -> Iterator[Trap]:
+    rows = {
+        entry.path: entry.rows_by_file(len(names))
+        for entry in entries
+        if entry.is_usable and entry.schema.shape
+    }
+    table = np.stack(list(rows.values())) if rows else np.zeros((0, len(names)), dtype=np.int64)
+    if not len(table):
+        return
+    known = np.where(table < 0, table.max(axis=0), table)
+    differs = np.flatnonzero((known != table.max(axis=0)).any(axis=0))
+    if differs.size:
+        file = int(differs[0])
+        lengths = sorted(
+            ((int(found[file]), path) for path, found in rows.items() if found[file] >= 0), reverse=True
+        )
+        listed = _some([f"'/{path}' {length:,}" for length, path in lengths])
+        text = f"Datasets of one file differ in length, {_where(differs, names)}: {listed}"
+        yield Trap("different lengths", "note", text, tuple(rows), differs.size)
+
+
+# ── words ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _where(files: Int64Array, names: Names) -> str:
+    if files.size == len(names) and len(names) > 1:
+        return "in all files"
+    listed = ", ".join(names[file] for file in files[:_MOST_LISTED].tolist())
+    more = f" and {files.size - _MOST_LISTED:,} more files" if files.size > _MOST_LISTED else ""
+    return f"in {listed}{more}"
+
+
+def _some(texts: Sequence[str]) -> str:
+    more = f" and {len(texts) - _MOST_LISTED:,} more" if len(texts) > _MOST_LISTED else ""
+    return ", ".join(texts[:_MOST_LISTED]) + more
+
+
+def _storage(schema: DatasetSchema) -> str:
+    words = [f"chunks {schema.chunks}" if schema.chunks else schema.storage, *schema.filters]
+    return " ".join(words)

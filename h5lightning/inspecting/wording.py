@@ -1,0 +1,127 @@
+"""How files are laid out, in words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from h5lightning.inspecting.entries import Entry
+from h5lightning.inspecting.guessing import Guess
+from h5lightning.inspecting.traps import row_span
+from h5lightning.options import Whole
+from h5lightning.quantities import counted
+
+__all__ = ["layout_words", "shape_text", "storage_text", "type_text"]
+
+_NOUNS = (
+    ("demo", "demonstration"),
+    ("ep", "episode"),
+    ("traj", "trajectory"),
+    ("sub", "subject"),
+    ("pat", "patient"),
+)
+_MOST_CATEGORIES = 5
+
+
+def layout_words(entries: Sequence[Entry], guess: Guess | None, files: int) -> tuple[str, ...]:
+    """One sentence for each thing that stands out.
+
+    Args:
+        entries: the datasets.
+        guess: what a sample is made of; None where nothing could be guessed.
+        files: how many files hold the datasets.
+    """
+    return (*_samples(guess, files), *_families(entries), *_sparse(entries), *_tables(entries))
+
+
+def type_text(entry: Entry) -> str:
+    """``float32``; ``>float32`` for big-endian; ``table`` for a compound."""
+    dtype = entry.schema.dtype
+    if entry.schema.members:
+        return "table"
+    if not re.fullmatch(r"[<>|][a-z]\d+", dtype):
+        return dtype
+    name = np.dtype(dtype).name
+    return f">{name}" if dtype.startswith(">") else name
+
+
+def shape_text(entry: Entry) -> str:
+    """All axes, the first with the lengths that occur: ``60–140 × 2 × 64``."""
+    if entry.schema.storage == "none" or not entry.schema.shape:
+        return "" if entry.schema.storage == "none" else "scalar"
+    return " × ".join([row_span(entry.rows), *map(str, entry.schema.row_shape)])
+
+
+def storage_text(entry: Entry) -> str:
+    """Chunks and filters, or the kind of storage."""
+    schema = entry.schema
+    place = " × ".join(map(str, schema.chunks)) if schema.chunks else schema.storage
+    return ", ".join([place, *schema.filters])
+
+
+def _samples(guess: Guess | None, files: int) -> Iterator[str]:
+    if guess is None:
+        return
+    x = guess.entries[0]
+    if isinstance(guess.samples, Whole):
+        yield f"The whole file looks like one sample: '/{x.path}' has {shape_text(x)} values in each of {files:,} files"
+        return
+    rows = (
+        counted(int(x.rows.sum()), "row")
+        if files == 1
+        else f"{row_span(x.rows)} rows in each of {files:,} files"
+    )
+    shape = f"of shape {x.schema.row_shape}" if x.schema.row_shape else "of one number"
+    yield f"Rows along the first axis: {rows}, a sample {shape} in '/{x.path}'"
+
+
+def _families(entries: Sequence[Entry]) -> Iterator[str]:
+    """A sentence for each pattern of groups or of datasets."""
+    heads: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if entry.is_family:
+            heads.setdefault(entry.path[: _end_of_star(entry.path)], []).append(entry)
+    for head, members in heads.items():
+        count = max(len({path[: _end_of_star(path, head)] for path in entry.paths}) for entry in members)
+        noun = _noun(head)
+        if any(entry.path != head for entry in members):
+            inner = ", ".join(entry.path.removeprefix(head).strip("/") for entry in members[:4])
+            more = ", …" if len(members) > 4 else ""
+            yield f"One group per {noun}: '/{head}' ({counted(count, 'group')}), each with {inner}{more}"
+        else:
+            yield f"One dataset per {noun}: '/{head}' ({counted(len(members[0].paths), 'dataset')})"
+
+
+def _end_of_star(path: str, head: str | None = None) -> int:
+    """Where the first component with a ``*`` ends; in a member, the component at the same depth."""
+    depth = (head if head is not None else path[: path.index("*")]).count("/")
+    parts = path.split("/")
+    return len("/".join(parts[: depth + 1]))
+
+
+def _noun(head: str) -> str:
+    name = head.rpartition("/")[2].replace("*", "").strip("_-. ").lower()
+    return next((noun for start, noun in _NOUNS if name.startswith(start)), name or "item")
+
+
+def _sparse(entries: Iterable[Entry]) -> Iterator[str]:
+    for entry in entries:
+        group, _, leaf = entry.path.rpartition("/")
+        found = re.search(r"sparse (CSR|CSC) matrix", entry.schema.refusal)
+        if leaf == "data" and found:
+            yield f"{found[1]} matrix '/{group}': only the values that are not zero are stored, so that it has no rows"
+
+
+def _tables(entries: Iterable[Entry]) -> Iterator[str]:
+    for entry in entries:
+        if entry.schema.members:
+            yield f"Table '/{entry.path}' with the columns {_some([name for name, _ in entry.schema.members])}"
+        if entry.schema.categories:
+            count = len(entry.schema.categories)
+            yield f"'/{entry.path}' has {count:,} categories: {_some(entry.schema.categories)}"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_MOST_CATEGORIES]) + (", …" if len(names) > _MOST_CATEGORIES else "")
