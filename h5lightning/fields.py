@@ -27,7 +27,7 @@ from h5lightning.errors import (
 from h5lightning.options import FLOAT_DTYPES, Field, Samples, Whole, Windows, nearest
 from h5lightning.schema import DatasetSchema, explain_difference
 
-__all__ = ["FieldPlan", "FieldSpec", "Fields", "plan_fields"]
+__all__ = ["FieldPlan", "FieldSpec", "Fields", "check_dtype", "plan_fields"]
 
 Int64Array = npt.NDArray[np.int64]
 NameList = Callable[[int], Sequence[str]]
@@ -131,6 +131,8 @@ def plan_fields(
         MissingDataError: data that were never written.
     """
     wanted = np.arange(len(catalog)) if files is None else files
+    if not len(wanted):
+        raise FieldError("there are no files to plan fields for")
     chosen = _all_eligible(catalog, wanted) if fields is None else dict(fields)
     planner = _Planner(catalog, wanted, samples, dtype, on_missing, names_in)
     lengths = planner.lengths({key: field for key, field in chosen.items() if _has_rows(field)})
@@ -154,7 +156,9 @@ def _all_eligible(catalog: Catalog, files: Int64Array) -> dict[str, Field]:
     eligible = [dataset for dataset in schema.datasets if not dataset.refusal and dataset.shape]
     where = catalog.path(int(files[0]))
     if not eligible:
-        refused = "; ".join(f"'/{dataset.path}' {dataset.refusal}" for dataset in schema.datasets[:8])
+        refused = "; ".join(
+            f"'/{dataset.path}' {dataset.refusal or 'is a scalar'}" for dataset in schema.datasets[:8]
+        )
         raise FieldError(f"{where} holds no dataset that can be a field. {refused or 'It holds none at all'}")
     if len({dataset.rows for dataset in eligible}) > 1:
         listed = ", ".join(f"'{dataset.path}' {dataset.shape}" for dataset in eligible)
@@ -196,34 +200,33 @@ class _Planner:
 
     def _lengths_of(self, key: str, field: Field) -> Int64Array:
         self.agreed(key, field)
+        self._check_written(field)
+        return self.catalog.facts_of(field.path)[:, 0]
+
+    def _check_written(self, field: Field) -> None:
         facts = self.catalog.facts_of(field.path)
         never_written = self.files[facts[self.files, 2] > 0]
         if never_written.size and self.on_missing == "raise":
             file = int(never_written[0])
             raise MissingDataError(
-                f"'/{field.path}' in {self.catalog.path(file)} has {facts[file, 2]} chunks that were never written"
+                f"'/{field.path}' in {self.catalog.path(file)} has {_count(int(facts[file, 2]), 'never written chunk')}"
                 f"{_others(never_written)}: HDF5 would return its fill value. Write them, leave the file out, or "
                 "accept the fill value with access.on_missing='fill'"
             )
-        return facts[:, 0]
 
     def agreed(self, key: str, field: Field) -> DatasetSchema:
         """The schema that all files share in what a batch needs."""
-        reference: DatasetSchema | None = None
-        reference_file = -1
-        for number in np.unique(self.catalog.layout_of[self.files]).tolist():
-            file = int(self.files[self.catalog.layout_of[self.files] == number][0])
+        layouts, first = np.unique(self.catalog.layout_of[self.files], return_index=True)
+        reference_file = int(self.files[first[0]])
+        reference = self._dataset(key, field, reference_file)
+        for number, file in zip(layouts[1:].tolist(), self.files[first[1:]].tolist(), strict=True):
             found = self._dataset(key, field, file)
-            if reference is None:
-                reference, reference_file = found, file
-            elif difference := explain_difference(found, reference):
+            if difference := explain_difference(found, reference):
                 raise SchemaError(
                     f"'/{field.path}' in {self.catalog.path(file)} {difference} as in "
                     f"{self.catalog.path(reference_file)}{self._how_many(number)}. "
                     "Run 'h5lightning inspect' to list what differs"
                 )
-        if reference is None:
-            raise FieldError("there are no files to plan fields for")
         return reference
 
     def _how_many(self, layout: int) -> str:
@@ -289,10 +292,14 @@ class _Planner:
         if isinstance(self.samples, Windows):
             start, stop = field.steps or (0, self.samples.length)
             if stop > self.samples.length:
-                raise OptionError(f"field {key!r}: steps end at {stop}, the window has {self.samples.length} rows")
+                raise OptionError(
+                    f"field {key!r}: steps end at {stop}, the window has {self.samples.length} rows"
+                )
             return start, stop
         if field.steps is not None:
-            raise OptionError(f"field {key!r}: steps need samples=Windows(length, ...), found {self.samples!r}")
+            raise OptionError(
+                f"field {key!r}: steps need samples=Windows(length, ...), found {self.samples!r}"
+            )
         return (0, self._whole_length(lengths)) if isinstance(self.samples, Whole) else None
 
     def _whole_length(self, lengths: Int64Array) -> int:
@@ -310,6 +317,7 @@ class _Planner:
         return expected
 
     def _constant_shape(self, key: str, field: Field) -> tuple[int, ...]:
+        self._check_written(field)
         lengths = self.catalog.facts_of(field.path)[self.files, 0]
         differs = self.files[lengths != lengths[0]]
         if differs.size:
@@ -357,14 +365,18 @@ class _Planner:
         kind = np.dtype(stored)
         wanted = field.dtype or (self.dtype if kind.kind == "f" else None) or kind.name
         if kind.kind == "c" and not wanted.startswith("complex"):
-            raise OptionError(f"field {key!r}: complex numbers cannot be delivered as {wanted}; use a transform")
+            raise OptionError(
+                f"field {key!r}: complex numbers cannot be delivered as {wanted}; use a transform"
+            )
         return wanted
 
 
 def check_dtype(dtype: str | None) -> None:
     """Raise `OptionError` unless ``dtype`` is None or names a floating type."""
     if dtype is not None and dtype not in FLOAT_DTYPES:
-        raise OptionError(f"dtype is for floating fields: expected one of {', '.join(FLOAT_DTYPES)}, found {dtype!r}")
+        raise OptionError(
+            f"dtype is for floating fields: expected one of {', '.join(FLOAT_DTYPES)}, found {dtype!r}"
+        )
 
 
 def _files(catalog: Catalog, files: Int64Array) -> str:
@@ -374,4 +386,8 @@ def _files(catalog: Catalog, files: Int64Array) -> str:
 
 
 def _others(files: Int64Array) -> str:
-    return f" (and {len(files) - 1} more files)" if len(files) > 1 else ""
+    return f" (and {_count(len(files) - 1, 'more file')})" if len(files) > 1 else ""
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
