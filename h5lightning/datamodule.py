@@ -147,9 +147,11 @@ class H5DataModule(LightningDataModule):
         check_dtype(dtype)
         check_int("batch_size", batch_size, at_least=1)
         # Checkpoints are read with weights_only: no option, path or NumPy scalar may be in them.
-        files, fields, samples, split = to_plain(files), to_plain(fields), to_plain(samples), to_plain(split)
-        shuffle, access, as_tuple = to_plain(shuffle), to_plain(access), to_plain(as_tuple)
-        index_dir = to_plain(index_dir)
+        files, fields, as_tuple, index_dir = (
+            to_plain(value) for value in (files, fields, as_tuple, index_dir)
+        )
+        samples, split = to_plain(self._samples), to_plain(self._split)
+        shuffle, access = to_plain(self._shuffle), to_plain(self._access)
         self.save_hyperparameters(ignore=["transform", "batch_transform"], logger=False)
         self.batch_size = batch_size  # the Tuner changes it
         self._files, self._dtype, self._index_dir = files, dtype, index_dir

@@ -81,6 +81,11 @@ class SampleDataset(Dataset[dict[str, Any]]):
         return self._batches.index
 
     @property
+    def seed(self) -> int:
+        """What the generators of transforms are seeded with, beside epoch and sample."""
+        return self._seed
+
+    @property
     def stage(self) -> str:
         """The stage whose transforms are applied."""
         return self._stage

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
+import torch
 from torch.utils.data import DataLoader
 
 from h5lightning.dataset import SampleDataset, SampleSequence
 from h5lightning.errors import OptionError
 from h5lightning.options import check_choice, check_int
+from h5lightning.permutation import derive_key
 from h5lightning.sampler import ShardedSampler
 
 __all__ = ["H5DataLoader", "LoaderOptions", "collate", "make_loader"]
@@ -96,6 +98,8 @@ class H5DataLoader(DataLoader[Any]):
     # `**kwargs` is what Lightning looks for when it rebuilds a loader with another sampler.
     def __init__(self, dataset: SampleDataset, **kwargs: Any) -> None:
         kwargs.setdefault("collate_fn", collate)
+        # Without a generator, torch draws the seed of the workers from the user's global one.
+        kwargs.setdefault("generator", torch.Generator())
         super().__init__(dataset, **kwargs)
         if self.num_workers > 0:
             dataset.share_epoch()
@@ -106,6 +110,8 @@ class H5DataLoader(DataLoader[Any]):
     def _start(self) -> Iterator[Any]:
         dataset = cast("SampleDataset", self.dataset)
         dataset.set_epoch(int(getattr(self.sampler, "epoch", dataset.epoch)))
+        rank = int(getattr(self.sampler, "rank", 0))
+        self.generator.manual_seed(derive_key("workers", dataset.seed, dataset.epoch, rank) >> 1)
         if self.num_workers > 0:
             dataset.close()  # nothing open may travel into a forked worker
         return super().__iter__()

@@ -1,0 +1,45 @@
+"""Files and models that more than one test module needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+LENGTHS = (40, 25, 33, 10, 52, 18, 27, 36)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Indexes and demo data of a test stay in the test's own folder."""
+    monkeypatch.setenv("H5LIGHTNING_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture
+def write_files(tmp_path: Path) -> Callable[..., str]:
+    """A function that writes files of given lengths and returns their pattern."""
+
+    def write(lengths: Sequence[int] = LENGTHS, folder: str = "runs", **options: Any) -> str:
+        directory = tmp_path / folder
+        directory.mkdir(exist_ok=True)
+        for number, rows in enumerate(lengths):
+            write_file(directory / f"run-{number:03}.h5", number, rows, **options)
+        return str(directory / "*.h5")
+
+    return write
+
+
+def write_file(path: Path, number: int, rows: int, options: Mapping[str, Any] | None = None) -> None:
+    """One file whose every value says where it is: file number, row, and place in the row."""
+    with h5py.File(path, "w") as file:
+        x = number * 10_000 + np.arange(rows)[:, None, None] * 10 + np.arange(6).reshape(2, 3) / 10
+        file.create_dataset("x", data=x.astype("float32"), **(options or {}))
+        file.create_dataset("y", data=(np.arange(rows) + number) % 5)
+        file.create_dataset("grid", data=np.full((2, 2), number, dtype="float32"))
+        file.attrs["number"] = number
+        file.attrs["viscosity"] = number / 10
+        file.attrs["machine"] = f"m{number // 2}"

@@ -1,0 +1,30 @@
+"""What processes do with a pool that they were given; spawn and forkserver import it by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from h5lightning.handles import HandlePool
+from h5lightning.readers.library import H5pyReader
+from h5lightning.readers.protocol import RowSource
+
+
+def read_all(pool: HandlePool, paths: list[str], results: Any) -> None:
+    """Read the first value of ``x`` of each file through a pool, and tell how many files that opened."""
+    values = []
+    for path in paths * 3:
+        with pool.dataset(path, "x") as dataset:
+            values.append(int(dataset[0, 0]))
+    results.put((values, pool.opened, len(pool)))
+    pool.close()
+
+
+def read_rows(reader: H5pyReader, paths: list[str], results: Any) -> None:
+    """Read row 1 of ``x`` of each file through a reader."""
+    out = np.empty((len(paths), 3), dtype=np.int64)
+    for slot, path in enumerate(paths):
+        reader.read_rows(path, RowSource("x", None, "<i8", (3,)), np.array([1]), out, np.array([slot]))
+    results.put(out.tolist())
+    reader._pool.close()

@@ -1,0 +1,415 @@
+"""The DataModule: every sample where it belongs, with the values that its file holds."""
+
+from __future__ import annotations
+
+import itertools
+import pickle
+import shutil
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch import LightningModule, Trainer, seed_everything
+from recording import Recorder, check_values
+
+from h5lightning import Access, Field, H5DataModule, Shuffle, Split, Windows
+from h5lightning.errors import (
+    NonFiniteError,
+    NotSetUpError,
+    OptionError,
+    ShardingError,
+    SplitMismatchError,
+)
+
+pytestmark = pytest.mark.timeout(120)
+SAMPLES = {
+    "rows": None,
+    "windows": {"kind": "windows", "length": 4},
+    "dilated": {"kind": "windows", "length": 3, "stride": 2, "dilation": 3},
+}
+
+
+@pytest.fixture
+def make() -> Iterator[Callable[..., H5DataModule]]:
+    """A function that makes DataModules and sets them up; they are torn down in the end."""
+    made = []
+
+    def setup(files, **options) -> H5DataModule:
+        options = {"fields": ["x", "y"], "batch_size": 7, "provenance": True} | options
+        dm = H5DataModule(files, **options)
+        made.append(dm)
+        dm.prepare_data()
+        dm.setup()
+        return dm
+
+    yield setup
+    for dm in made:
+        dm.teardown()
+
+
+def ids_of(loader) -> list[int]:
+    return [number for batch in loader for number in batch["sample_id"].tolist()]
+
+
+def trainer(**options) -> Trainer:
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    return Trainer(accelerator="cpu", enable_model_summary=False, **{**quiet, **options})
+
+
+@pytest.mark.parametrize("samples", SAMPLES.values(), ids=SAMPLES)
+def test_every_sample_once_with_its_values(make, write_files, samples) -> None:
+    dm = make(write_files(), samples=samples)
+    seen = []
+    for loader in (dm.train_dataloader(), dm.val_dataloader(), dm.test_dataloader()):
+        for batch in loader:
+            check_values(dm, batch)
+            seen.extend(batch["sample_id"].tolist())
+    assert sorted(seen) == list(range(len(dm.train_dataset.index)))
+
+
+@pytest.mark.parametrize("shuffle", ["full", "block", "none", "auto"])
+def test_orders_deliver_the_same_samples(make, write_files, shuffle) -> None:
+    dm = make(write_files(options={"chunks": (8, 2, 3), "compression": "gzip"}), shuffle=shuffle)
+    loader = dm.train_dataloader()
+    first = ids_of(loader)
+    loader.sampler.set_epoch(1)
+    second = ids_of(loader)
+    assert sorted(first) == sorted(second)
+    assert (first == second) == (shuffle == "none")
+
+
+@pytest.mark.parametrize("context", ["fork", "forkserver", "spawn"])
+@pytest.mark.parametrize("persistent", [False, True], ids=["fresh", "persistent"])
+@pytest.mark.slow
+def test_workers_deliver_the_same_batches(make, write_files, context, persistent) -> None:
+    files = write_files()
+    alone = make(files).train_dataloader()
+    helped = make(
+        files, num_workers=2, multiprocessing_context=context, persistent_workers=persistent, timeout_s=60
+    ).train_dataloader()
+    for epoch in range(2):
+        alone.sampler.set_epoch(epoch)
+        helped.sampler.set_epoch(epoch)
+        for expected, found in itertools.zip_longest(alone, helped):
+            assert torch.equal(expected["x"], found["x"])
+            assert torch.equal(expected["sample_id"], found["sample_id"])
+
+
+def test_one_file_of_ten_rows_works_with_the_defaults(make, write_files) -> None:
+    dm = make(write_files([10]), batch_size=32)
+    sizes = {name: len(getattr(dm, f"{name}_dataset")) for name in ("train", "val", "test")}
+    assert sizes == {"train": 8, "val": 1, "test": 1}
+    assert next(iter(dm.train_dataloader()))["x"].shape == (8, 2, 3)
+
+
+def test_a_list_of_batches_holds_distinct_batches(make, write_files) -> None:
+    dm = make(write_files())
+    for batch in list(dm.train_dataloader()):
+        check_values(dm, batch)
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_trainer_sees_every_sample_once(write_files, num_workers) -> None:
+    dm = H5DataModule(
+        write_files(), ["x", "y"], batch_size=9, provenance=True, num_workers=num_workers, timeout_s=60
+    )
+    model = Recorder()
+    runner = trainer(max_epochs=2, num_sanity_val_steps=0)
+    runner.fit(model, datamodule=dm)
+    runner.test(model, datamodule=dm, verbose=False)
+    predicted = torch.cat(runner.predict(model, datamodule=dm)).tolist()
+    index = dm.train_dataset.index
+    for epoch in range(2):
+        ids = model.seen["train"][epoch] + model.seen["val"][epoch] + model.seen["test"][0]
+        assert Counter(ids) == Counter(range(len(index)))
+    assert model.seen["train"][0] != model.seen["train"][1]
+    assert sorted(predicted) == sorted(model.seen["test"][0])
+
+
+def test_a_resumed_run_keeps_its_seed_and_split(write_files, tmp_path) -> None:
+    files = write_files()
+    seed_everything(11)
+    first, model = H5DataModule(files, ["x", "y"], provenance=True), Recorder()
+    runner = trainer(max_epochs=1)
+    runner.fit(model, datamodule=first)
+    runner.save_checkpoint(tmp_path / "last.ckpt")
+    seed_everything(12)
+    second, again = H5DataModule(files, ["x", "y"], provenance=True), Recorder()
+    trainer(max_epochs=2).fit(again, datamodule=second, ckpt_path=tmp_path / "last.ckpt")
+    assert second.seed == 11
+    assert second.splits == first.splits
+    restored = H5DataModule.load_from_checkpoint(tmp_path / "last.ckpt")
+    restored.prepare_data()
+    restored.setup()
+    assert restored.splits == first.splits
+
+
+def test_a_run_is_not_resumed_with_another_split(write_files, tmp_path) -> None:
+    files = write_files()
+    runner = trainer(max_epochs=1)
+    runner.fit(Recorder(), datamodule=H5DataModule(files, ["x", "y"], provenance=True))
+    runner.save_checkpoint(tmp_path / "last.ckpt")
+    other = H5DataModule(files, ["x", "y"], provenance=True, split={"val": 0.4})
+    with pytest.raises(SplitMismatchError, match="another split.*run-0"):
+        trainer(max_epochs=2).fit(Recorder(), datamodule=other, ckpt_path=tmp_path / "last.ckpt")
+
+
+def test_a_copy_keeps_split_manifest_and_checkpoint(make, write_files, tmp_path) -> None:
+    files = write_files()
+    dm = H5DataModule(files, ["x", "y"], provenance=True)
+    runner = trainer(max_epochs=1)
+    runner.fit(Recorder(), datamodule=dm)
+    runner.save_checkpoint(tmp_path / "last.ckpt")
+    dm.save_split(tmp_path / "split.json")
+    copy = tmp_path / "scratch"
+    shutil.copytree(Path(files).parent, copy)
+    moved = H5DataModule(str(copy / "*.h5"), ["x", "y"], provenance=True)
+    trainer(max_epochs=2).fit(Recorder(), datamodule=moved, ckpt_path=tmp_path / "last.ckpt")
+    known = make(str(copy / "*.h5"), split={"manifest": str(tmp_path / "split.json")}, seed=99)
+    for other in (moved, known):
+        found = {name: [Path(path).name for path in paths] for name, paths in other.splits.items()}
+        assert found == {name: [Path(path).name for path in paths] for name, paths in dm.splits.items()}
+
+
+def test_new_files_move_no_known_file(make, write_files, tmp_path) -> None:
+    dm = make(write_files())
+    dm.save_split(tmp_path / "split.json")
+    files = write_files((*(40, 25, 33, 10, 52, 18, 27, 36), 20, 21, 22))
+    later = make(files, split={"manifest": str(tmp_path / "split.json"), "on_new": "split"})
+    for name, paths in dm.splits.items():
+        assert set(paths) <= set(later.splits[name])
+    assert sum(map(len, later.splits.values())) == 11
+
+
+def test_predict_files_may_lack_the_labels(make, write_files, tmp_path) -> None:
+    labelled = write_files()
+    unlabelled = tmp_path / "unlabelled.h5"
+    with h5py.File(unlabelled, "w") as file:
+        file["x"] = np.arange(30, dtype="float32").reshape(5, 2, 3)
+    dm = make({"train": labelled, "predict": str(unlabelled)})
+    (batch,) = dm.predict_dataloader()
+    assert set(batch) == {"x", "sample_id"}
+    assert dm.locate(batch["sample_id"])[4] == (str(unlabelled), "", 4)
+    assert dm.val_dataloader() == dm.test_dataloader() == []
+
+
+def test_an_explicit_mapping_is_taken_as_it_is(make, write_files) -> None:
+    train, val = write_files(folder="train"), write_files([5, 6], folder="val")
+    dm = make({"train": train, "val": val})
+    assert [Path(path).parent.name for path in dm.splits["val"]] == ["val", "val"]
+    assert len(dm.train_dataset) == 241
+    assert dm.test_dataset is None
+
+
+FIELDS = {
+    "x": Field("x", steps=(0, 2)),
+    "y": Field("x", steps=(1, 3), dtype="float64"),
+    "viscosity": "attr:viscosity",
+    "grid": Field("grid", constant=True),
+    "label": {"path": "y", "dtype": "float32"},
+}
+
+
+def test_fields_of_every_kind(make, write_files) -> None:
+    dm = make(write_files(), fields=FIELDS, samples=Windows(3, dilation=2))
+    spec = {key: (found.shape, found.dtype) for key, found in dm.sample_spec.items()}
+    assert spec == {
+        "x": ((2, 2, 3), "float32"),
+        "y": ((2, 2, 3), "float64"),
+        "viscosity": ((), "float64"),
+        "grid": ((2, 2), "float32"),
+        "label": ((3,), "float32"),
+    }
+    batch = next(iter(dm.train_dataloader()))
+    for number, (path, _, row) in enumerate(dm.locate(batch["sample_id"])):
+        with h5py.File(path) as file:
+            np.testing.assert_array_equal(batch["x"][number], file["x"][row : row + 4 : 2])
+            np.testing.assert_array_equal(batch["y"][number], file["x"][row + 2 : row + 6 : 2])
+            np.testing.assert_array_equal(batch["label"][number], file["y"][row : row + 6 : 2])
+            assert batch["viscosity"][number] == file.attrs["viscosity"]
+            np.testing.assert_array_equal(batch["grid"][number], file["grid"])
+
+
+def test_batches_as_tuples(make, write_files) -> None:
+    files = write_files()
+    x, y = next(iter(make(files, as_tuple=["x", "y"]).train_dataloader()))
+    assert x.shape == (7, 2, 3)
+    assert y.shape == (7,)
+    with pytest.raises(OptionError, match=r"as_tuple names \['z'\]"):
+        next(iter(make(files, as_tuple=["x", "z"]).train_dataloader()))
+
+
+def noisy(sample, info):
+    return {**sample, "noise": torch.rand((), generator=info.generator), "epoch": info.epoch}
+
+
+def test_transforms_are_seeded_by_sample_and_epoch(make, write_files) -> None:
+    files = write_files()
+    alone = noise_of(make(files, transform={"train": noisy}))
+    assert alone == noise_of(make(files, transform=noisy, num_workers=2, persistent_workers=True))
+    assert alone[0].keys() == alone[1].keys()
+    assert all(alone[0][number] != alone[1][number] for number in alone[0])
+
+
+def noise_of(dm) -> list[dict[int, float]]:
+    """What `noisy` drew for each sample in two epochs, while the global random state stays."""
+    loader = dm.train_dataloader()
+    before = torch.random.get_rng_state()
+    noise = []
+    for epoch in range(2):
+        loader.sampler.set_epoch(epoch)
+        found = {}
+        for batch in loader:
+            assert batch["epoch"].tolist() == [epoch] * len(batch["x"])
+            found |= dict(zip(batch["sample_id"].tolist(), batch["noise"].tolist(), strict=True))
+        noise.append(found)
+    assert torch.equal(before, torch.random.get_rng_state())
+    return noise
+
+
+def test_batch_transforms_see_whole_batches(make, write_files) -> None:
+    def stack(batch, info):
+        return {"sum": batch["x"].sum(dim=(1, 2)), "ids": torch.tensor(info.ids)}
+
+    dm = make(write_files(), batch_transform=[stack], provenance=False)
+    batch = next(iter(dm.train_dataloader()))
+    assert set(batch) == {"sum", "ids"}
+    assert dm.sample_spec["sum"].shape == ()
+
+
+def test_values_that_are_not_finite_are_named(make, tmp_path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        values = np.zeros((20, 3), dtype="float32")
+        values[13, 1] = np.nan
+        file["x"] = values
+    dm = make(str(tmp_path / "a.h5"), fields=["x"], access=Access(on_nonfinite="raise"), split=Split(None, None))
+    with pytest.raises(NonFiniteError, match=r"'x'.*row 13 of .*a\.h5"):
+        list(dm.train_dataloader())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": -1}, "batch_size must be"),
+        ({"tail": "cut"}, "tail must be one of 'drop', 'repeat'"),
+        ({"split": {"vall": 0.1}}, "did you mean 'val'"),
+        ({"split": {"val": float("nan")}}, "share of the rows"),
+        ({"shuffle": "fully"}, r"shuffle\.mode must be"),
+        ({"dtype": "int8"}, "dtype is for floating fields"),
+        ({"access": {"on_missing": "zero"}}, "on_missing"),
+        ({"transform": {"training": noisy}}, "did you mean 'train'"),
+        ({"num_workers": -1}, "num_workers"),
+        ({"multiprocessing_context": "thread"}, "multiprocessing_context"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_wrong_options_are_refused_at_once(options, message) -> None:
+    with pytest.raises(OptionError, match=message):
+        H5DataModule("nowhere/*.h5", **options)
+
+
+def test_without_setup_it_says_what_to_do() -> None:
+    dm = H5DataModule("nowhere/*.h5")
+    with pytest.raises(NotSetUpError, match="dm.setup"):
+        dm.train_dataloader()
+    assert "None" in str(dm)
+
+
+def test_more_ranks_than_samples_is_an_error(make, write_files) -> None:
+    dm = make(write_files([10]))
+    dm.trainer = type("Ranks", (), {"distributed_sampler_kwargs": {"rank": 0, "num_replicas": 9}})()
+    with pytest.raises(ShardingError, match="9 ranks"):
+        dm.train_dataloader()
+
+
+def test_hyperparameters_are_plain(write_files, tmp_path) -> None:
+    dm = H5DataModule(
+        Path(write_files()),
+        fields={"x": Field("x")},
+        samples=Windows(2),
+        split=Split(val=np.float64(0.2)),
+        shuffle=Shuffle("block"),
+        access=Access(locking=True),
+    )
+    torch.save(dict(dm.hparams), tmp_path / "hparams.pt")
+    loaded = torch.load(tmp_path / "hparams.pt", weights_only=True)
+    assert loaded["samples"] == {"kind": "windows", "length": 2, "stride": 1, "dilation": 1}
+    H5DataModule(**loaded)
+
+
+def test_the_tuner_may_change_the_batch_size(make, write_files) -> None:
+    dm = make(write_files())
+    dm.batch_size = 3
+    assert next(iter(dm.train_dataloader()))["x"].shape[0] == 3
+
+
+def test_datasets_travel_without_open_files(make, write_files) -> None:
+    dm = make(write_files())
+    next(iter(dm.train_dataloader()))
+    dataset = pickle.loads(pickle.dumps(dm.train_dataset))
+    assert torch.equal(dataset[0]["x"], dm.train_dataset[0]["x"])
+    dataset.close()
+
+
+def test_files_are_closed_in_the_end(write_files) -> None:
+    class Failing(Recorder):
+        def training_step(self, batch, number):
+            raise RuntimeError("the model fails")
+
+    files = write_files()
+
+    def open_h5() -> int:
+        folder = str(Path(files).parent)
+        return sum(1 for entry in Path("/dev/fd").iterdir() if _target(entry).startswith(folder))
+
+    dm = H5DataModule(files, ["x", "y"], provenance=True)
+    with pytest.raises(RuntimeError, match="the model fails"):
+        trainer(max_epochs=1).fit(Failing(), datamodule=dm)
+    assert open_h5() == 0
+    trainer(max_epochs=1).fit(Recorder(), datamodule=dm)
+    assert open_h5() == 0
+
+
+def _target(entry: Path) -> str:
+    try:
+        return str(entry.readlink())
+    except OSError:
+        return ""
+
+
+def test_lightning_features_that_touch_the_loader(write_files) -> None:
+    files = write_files()
+    for options in ({"overfit_batches": 2}, {"limit_train_batches": 3}, {"fast_dev_run": True}):
+        model = Recorder()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            trainer(max_epochs=1, num_sanity_val_steps=0, **options).fit(
+                model, datamodule=H5DataModule(files, ["x", "y"], provenance=True)
+            )
+        assert model.seen["train"]
+
+
+def test_a_plain_module_may_give_loaders_of_its_own(make, write_files) -> None:
+    """The loaders work when they are passed to fit without the DataModule."""
+
+    class Plain(LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.zeros(()))
+            self.count = 0
+
+        def training_step(self, batch, _):
+            self.count += len(batch["x"])
+            return self.weight * batch["x"].mean()
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), lr=0.0)
+
+    dm, model = make(write_files()), Plain()
+    trainer(max_epochs=1).fit(model, dm.train_dataloader())
+    assert model.count == len(dm.train_dataset)
