@@ -139,15 +139,20 @@ def _splits(datamodule: Any) -> list[Any]:
 
 
 def _largest_label(dataset: Any, key: str) -> int:
-    """The largest label, from a bounded number at a time."""
+    """The largest label as stored, from a bounded number at a time."""
+    if key not in dataset.field_spec:
+        raise OptionError(
+            f"the labels {key!r} are no field of the files, a transform makes them, so they are not read before "
+            "training: give num_classes="
+        )
     largest = 0
     for start in range(0, len(dataset), _SCAN_SAMPLES):
         ids = np.arange(start, min(start + _SCAN_SAMPLES, len(dataset)))
         labels = _whole(dataset.read_batch(ids, keys=(key,))[key].flatten(), key)
         if (labels < 0).any():
             raise FieldError(
-                f"field {key!r} holds the labels {_listed(labels)}, expected 0, 1, …. Number the classes from 0, "
-                "for example in a transform"
+                f"field {key!r} holds the labels {_listed(labels)}, expected 0, 1, …. Number the classes from 0; "
+                "if a transform does, give num_classes="
             )
         largest = max(largest, int(labels.max()))
     return largest

@@ -87,9 +87,9 @@ class Regressor(SupervisedModel):
 
     def _standardised(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Prediction and target, both ``(N, elements)``."""
-        target = self.field(batch, self.y_key).flatten(start_dim=1)
-        target = target.reshape(len(target), -1)
-        return self.network(self.field(batch, self.x_key)), self.target_scale(target)
+        target = self.field(batch, self.y_key)
+        elements = target.reshape(len(target), -1)
+        return self.network(self.field(batch, self.x_key)), self.target_scale(elements)
 
 
 class _R2(R2Score):
