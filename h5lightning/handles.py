@@ -12,6 +12,7 @@ import fcntl
 import os
 import re
 import resource
+import sys
 import threading
 import warnings
 import weakref
@@ -132,9 +133,17 @@ def _require_hard_links(file: h5py.File, path: str, name: str) -> None:
 
 def default_budget(processes: int = 1) -> int:
     """Files for each of ``processes``: half of its free descriptors, 512 over all, but at least 8."""
+    return max(8, min(_free_descriptors() // 2, 512 // max(1, processes)))
+
+
+def _free_descriptors() -> int:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    free = (soft - len(os.listdir("/dev/fd"))) // 2 if soft != resource.RLIM_INFINITY else 512
-    return max(8, min(free, 512 // max(1, processes)))
+    if soft == resource.RLIM_INFINITY:
+        return sys.maxsize
+    try:
+        return soft - len(os.listdir("/dev/fd"))
+    except OSError:  # none is free, or a container has no /dev/fd
+        return 0
 
 
 def _access_list(rdcc_nbytes: int) -> h5py.h5p.PropFAID:
