@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-import h5py
 import numpy as np
 from h5py import h5a, h5d, h5f, h5g, h5o, h5t
 
 from h5lightning.errors import FieldError
 from h5lightning.scanning.describing import encoded, foreign_link
 from h5lightning.scanning.element_types import element_type
+from h5lightning.scanning.small_values import ValueReader
 
 __all__ = ["read_attributes"]
 
@@ -20,22 +20,23 @@ _MOST_BYTES = 64 * 1024
 _MISSING = object()
 
 
-def read_attributes(fid: h5f.FileID, names: Iterable[str], where: str) -> dict[str, Any]:
+def read_attributes(fid: h5f.FileID, names: Iterable[str], where: str, values: ValueReader) -> dict[str, Any]:
     """The values of those attributes that exist: numbers, strings, and nested lists of them.
 
     Args:
         fid: the open file.
         names: ``object@name``, or ``@name`` for the file's own.
         where: how to call the file in an error.
+        values: what reads the values.
 
     Raises:
         FieldError: an attribute that is neither number nor text, or is over 64 KiB.
     """
-    found = {name: _value(fid, name, where) for name in names}
+    found = {name: _value(fid, name, where, values) for name in names}
     return {name: value for name, value in found.items() if value is not _MISSING}
 
 
-def _value(fid: h5f.FileID, name: str, where: str) -> Any:
+def _value(fid: h5f.FileID, name: str, where: str, values: ValueReader) -> Any:
     path, _, attribute = name.rpartition("@")
     if path and foreign_link(fid, path) != "":
         return _MISSING
@@ -45,8 +46,7 @@ def _value(fid: h5f.FileID, name: str, where: str) -> Any:
     problem = _problem(h5a.open(owner, encoded(attribute)))
     if problem:
         raise FieldError(f"the attribute {name!r} of {where} {problem}")
-    wrapped = h5py.Group(owner) if isinstance(owner, h5g.GroupID) else h5py.Dataset(owner)
-    value = _plain(h5py.AttributeManager(wrapped)[attribute])
+    value = values.attribute(owner, attribute)
     # Text of variable length tells its size only now.
     if len(str(value)) > 2 * _MOST_BYTES:
         raise FieldError(f"the attribute {name!r} of {where} {_too_large(len(str(value)))}")
@@ -74,11 +74,3 @@ def _problem(attribute: h5a.AttrID) -> str:
 
 def _too_large(size: int) -> str:
     return f"takes {size} bytes, over {_MOST_BYTES}: store it as a dataset"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, (np.ndarray, np.generic)):
-        value = value.tolist()
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value

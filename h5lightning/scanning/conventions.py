@@ -6,12 +6,12 @@ names. Neither can be told from its arrays alone.
 
 from __future__ import annotations
 
-from typing import Any
-
 import h5py
 from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5r, h5t
 
-__all__ = ["category_names", "sparse_refusal"]
+from h5lightning.scanning.small_values import ValueReader
+
+__all__ = ["category_names", "sparse_format", "sparse_refusal"]
 
 _MOST_NAMES = 10_000
 _MOST_BYTES = 4 * 1024 * 1024
@@ -19,17 +19,18 @@ _SPARSE_ARRAYS = ("data", "indices", "indptr")
 _SPARSE_FORMATS = {"csr_matrix": "CSR", "csr": "CSR", "csc_matrix": "CSC", "csc": "CSC"}
 
 
-def sparse_refusal(fid: h5f.FileID, path: str) -> str:
+def sparse_refusal(fid: h5f.FileID, path: str, values: ValueReader) -> str:
     """Why ``path`` has no rows of its own, if it is a part of a sparse matrix; else empty.
 
     Args:
         fid: the open file.
         path: path of a dataset.
+        values: what reads attributes.
     """
     parent, _, leaf = path.rpartition("/")
     if leaf not in _SPARSE_ARRAYS:
         return ""
-    found = sparse_format(h5g.open(fid, parent.encode("utf-8", "surrogateescape") or b"/"))
+    found = sparse_format(h5g.open(fid, parent.encode("utf-8", "surrogateescape") or b"/"), values)
     if not found:
         return ""
     axis = "row" if found == "CSR" else "column"
@@ -39,26 +40,29 @@ def sparse_refusal(fid: h5f.FileID, path: str) -> str:
     )
 
 
-def sparse_format(group: h5g.GroupID) -> str:
+def sparse_format(group: h5g.GroupID, values: ValueReader) -> str:
     """``CSR`` or ``CSC`` if the group is a sparse matrix; else empty."""
-    for name in (b"encoding-type", b"h5sparse_format"):
-        if h5a.exists(group, name):
-            return _SPARSE_FORMATS.get(_text_attribute(group, name), "")
+    for name in ("encoding-type", "h5sparse_format"):
+        if h5a.exists(group, name.encode()):
+            return _SPARSE_FORMATS.get(_text_attribute(group, name, values), "")
     return ""
 
 
-def category_names(fid: h5f.FileID, did: h5d.DatasetID, path: str) -> tuple[str, ...] | None:
+def category_names(
+    fid: h5f.FileID, did: h5d.DatasetID, path: str, values: ValueReader
+) -> tuple[str, ...] | None:
     """The names of the values of a column of codes; None if there are none, or over 10,000.
 
     Args:
         fid: the open file.
         did: the dataset, opened.
         path: its path.
+        values: what reads the names.
     """
     table = _category_table(fid, did, path)
     if table is None or not _is_readable(table):
         return None
-    return tuple(_text(value) for value in h5py.Dataset(table)[()].tolist())
+    return tuple(str(name) for name in values.dataset(table))
 
 
 def _is_readable(table: h5d.DatasetID) -> bool:
@@ -94,12 +98,8 @@ def _dataset(found: object) -> h5d.DatasetID | None:
     return found if isinstance(found, h5d.DatasetID) else None
 
 
-def _text_attribute(group: h5g.GroupID, name: bytes) -> str:
-    attribute = h5a.open(group, name)
+def _text_attribute(group: h5g.GroupID, name: str, values: ValueReader) -> str:
+    attribute = h5a.open(group, name.encode())
     if attribute.get_type().get_class() != h5t.STRING or attribute.shape != ():
         return ""
-    return _text(h5py.AttributeManager(h5py.Group(group))[name.decode()])
-
-
-def _text(value: Any) -> str:
-    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+    return str(values.attribute(group, name))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
+from itertools import islice
 
 from h5py import h5d, h5f, h5g, h5l, h5o, h5p, h5z
 
 from h5lightning.scanning.conventions import category_names, sparse_format, sparse_refusal
 from h5lightning.scanning.element_types import element_type
+from h5lightning.scanning.small_values import ValueReader
 from h5lightning.schema import DatasetSchema
 
 __all__ = ["dataset_paths", "describe", "encoded", "foreign_link"]
@@ -48,12 +50,13 @@ _FOREIGN = {
 }
 
 
-def describe(fid: h5f.FileID, path: str) -> DatasetSchema | None:
+def describe(fid: h5f.FileID, path: str, values: ValueReader) -> DatasetSchema | None:
     """The schema of the object at ``path``, or None if there is none.
 
     Args:
         fid: the open file.
         path: path without a leading slash.
+        values: what reads the names of categories.
     """
     link = foreign_link(fid, path)
     if link is None:
@@ -62,20 +65,22 @@ def describe(fid: h5f.FileID, path: str) -> DatasetSchema | None:
         return _refused(path, "link", link)
     found = h5o.open(fid, encoded(path))
     if isinstance(found, h5g.GroupID):
-        return _refused(path, "group", _group_refusal(found, path))
+        return _refused(path, "group", _group_refusal(found, path, values))
     if not isinstance(found, h5d.DatasetID):
         return _refused(path, "named type", "is a named type, which holds no data")
-    return _describe_dataset(fid, found, path)
+    return _describe_dataset(fid, found, path, values)
 
 
-def _describe_dataset(fid: h5f.FileID, did: h5d.DatasetID, path: str) -> DatasetSchema:
+def _describe_dataset(fid: h5f.FileID, did: h5d.DatasetID, path: str, values: ValueReader) -> DatasetSchema:
     """The schema of an opened dataset."""
     element = element_type(did.get_type())
     plist = did.get_create_plist()
     storage = "external" if plist.get_external_count() else _STORAGE[plist.get_layout()]
     chunks = plist.get_chunk() if storage == "chunked" else None
     shape = did.shape
-    refusal = element.refusal or _FOREIGN.get(storage) or _null_refusal(shape) or sparse_refusal(fid, path)
+    refusal = (
+        element.refusal or _FOREIGN.get(storage) or _null_refusal(shape) or sparse_refusal(fid, path, values)
+    )
     return DatasetSchema(
         path=path,
         dtype=element.dtype,
@@ -86,7 +91,7 @@ def _describe_dataset(fid: h5f.FileID, did: h5d.DatasetID, path: str) -> Dataset
         stored_bytes=did.get_storage_size(),
         missing_chunks=0 if storage in _FOREIGN or shape is None else _missing_chunks(did, shape, chunks),
         members=element.members,
-        categories=element.categories or (None if refusal else category_names(fid, did, path)),
+        categories=element.categories or (None if refusal else category_names(fid, did, path, values)),
         is_converted=element.is_converted,
         refusal=refusal,
     )
@@ -97,21 +102,23 @@ def _null_refusal(shape: tuple[int, ...] | None) -> str:
 
 
 def dataset_paths(group: h5f.FileID | h5g.GroupID, most: int | None = None) -> list[str]:
-    """Paths of all datasets below ``group`` that hard links lead to, relative to it, sorted.
+    """Paths of the datasets below ``group`` that hard links lead to, relative to it, sorted.
 
     Args:
         group: an open file or group.
         most: stop after this many.
     """
-    found: list[str] = []
+    names: list[bytes] = []
 
-    def visit(name: bytes, info: h5l.LinkInfo) -> bool | None:
-        if info.type == h5l.TYPE_HARD and h5o.get_info(group, name).type == h5o.TYPE_DATASET:
-            found.append(name.decode("utf-8", "surrogateescape"))
-        return True if most is not None and len(found) >= most else None
+    def visit(name: bytes, info: h5l.LinkInfo) -> None:
+        # Nothing may fail in here: h5py would end in a SystemError.
+        if info.type == h5l.TYPE_HARD:
+            names.append(name)
 
     group.links.visit(visit, info=True)
-    return sorted(found)
+    names.sort()
+    datasets = (name for name in names if h5o.get_info(group, name).type == h5o.TYPE_DATASET)
+    return [name.decode("utf-8", "surrogateescape") for name in islice(datasets, most)]
 
 
 def encoded(path: str) -> bytes:
@@ -159,8 +166,8 @@ def _link_refusal(fid: h5f.FileID, path: str) -> str:
     )
 
 
-def _group_refusal(group: h5g.GroupID, path: str) -> str:
-    if form := sparse_format(group):
+def _group_refusal(group: h5g.GroupID, path: str, values: ValueReader) -> str:
+    if form := sparse_format(group, values):
         return (
             f"is a sparse matrix ({form}), whose stored values are not rows: store it densely to train on it"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import os
@@ -10,11 +11,13 @@ from collections.abc import Sequence
 
 from h5lightning.errors import BadFileError, H5LightningError
 from h5lightning.progress import Advance, progress_bar
-from h5lightning.scanning.crew import CannotStartError, Crew
+from h5lightning.scanning.crew import Crew
 from h5lightning.scanning.one_file import Outcome, ScanRequest, outcome_of
+from h5lightning.scanning.process import CannotStartError
+from h5lightning.scanning.small_values import NeedsProcessError, ValueReader
 from h5lightning.schema import FileSchema
 
-__all__ = ["available_cores", "scan_files", "scan_in_parallel", "scan_in_turn"]
+__all__ = ["available_cores", "scan_elsewhere", "scan_file", "scan_files", "scan_here"]
 
 # Starting processes takes 0.3 s, and 2,000 files in this process take 0.6 s on a local disk. On a slow one
 # few files can take longer than that, so what is not done by then goes to other processes as well.
@@ -23,6 +26,24 @@ _PATIENCE_S = 0.3
 _BATCH_FILES = 64
 
 _logger = logging.getLogger(__name__)
+
+
+def scan_file(path: str, request: ScanRequest, *, locking: bool = False) -> FileSchema:
+    """Describe what one file holds; `scan_files` for one.
+
+    Args:
+        path: where the file lies.
+        request: what to look for.
+        locking: take HDF5's file lock.
+
+    Raises:
+        BadFileError: the file cannot be opened, or is damaged.
+        FieldError: an attribute that is neither number nor text, or is over 64 KiB.
+    """
+    (outcome,) = scan_files([path], request, processes=1, progress=False, locking=locking)
+    if isinstance(outcome, BadFileError):
+        raise outcome
+    return outcome
 
 
 def scan_files(
@@ -34,6 +55,9 @@ def scan_files(
     locking: bool = False,
 ) -> list[FileSchema | BadFileError]:
     """Describe what each file holds; the outcome does not depend on the number of processes.
+
+    What cannot be a field is described too, with the reason as its ``refusal``; what a file lacks is left
+    out. Links to elsewhere are not followed.
 
     Args:
         paths: where the files lie.
@@ -51,13 +75,13 @@ def scan_files(
     count = processes or available_cores()
     patience_s = math.inf if count == 1 else 0.0 if len(paths) >= _MANY_FILES else _PATIENCE_S
     with progress_bar("scanning", len(paths), is_wanted=progress) as advance:
-        found = scan_in_turn(paths, request, advance=advance, locking=locking, patience_s=patience_s)
+        found = scan_here(paths, request, advance=advance, locking=locking, patience_s=patience_s)
         rest = paths[len(found) :]
         try:
-            others = scan_in_parallel(rest, request, processes=count, advance=advance, locking=locking)
+            others = scan_elsewhere(rest, request, processes=count, advance=advance, locking=locking)
         except CannotStartError as error:
-            _logger.warning("files are scanned by one process only: %s", error)
-            others = scan_in_turn(rest, request, advance=advance, locking=locking)
+            _logger.warning("files are scanned by this process alone: %s", error)
+            others = scan_here(rest, request, advance=advance, locking=locking, reads_text=True)
     return found + others
 
 
@@ -66,26 +90,29 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def scan_in_turn(
+def scan_here(
     paths: Sequence[str],
     request: ScanRequest,
     *,
     advance: Advance,
     locking: bool = False,
     patience_s: float = math.inf,
+    reads_text: bool = False,
 ) -> list[FileSchema | BadFileError]:
-    """The outcomes of the first files, as many as this process can scan until its patience ends."""
+    """The outcomes of the first files: until patience ends, or a file holds what this process must not read."""
     found: list[FileSchema | BadFileError] = []
+    values = ValueReader(reads_text=reads_text)
     end_s = time.monotonic() + patience_s
-    for path in paths:
-        if time.monotonic() >= end_s:
-            break
-        found.append(_schema_or_bad(outcome_of(path, request, locking=locking)))
-        advance(1)
+    with contextlib.suppress(NeedsProcessError):
+        for path in paths:
+            if time.monotonic() >= end_s:
+                break
+            found.append(_schema_or_bad(outcome_of(path, request, values, locking=locking)))
+            advance(1)
     return found
 
 
-def scan_in_parallel(
+def scan_elsewhere(
     paths: Sequence[str], request: ScanRequest, *, processes: int, advance: Advance, locking: bool = False
 ) -> list[FileSchema | BadFileError]:
     """The outcome of each file, found by other processes."""

@@ -14,15 +14,25 @@ from h5lightning.guarding import check_file
 from h5lightning.handles import open_id
 from h5lightning.scanning.attributes import read_attributes
 from h5lightning.scanning.describing import dataset_paths, describe
+from h5lightning.scanning.small_values import ValueReader
 from h5lightning.schema import FileSchema
 
-__all__ = ["Outcome", "ScanRequest", "outcome_of", "scan_file"]
+__all__ = ["Outcome", "ScanRequest", "describe_file", "outcome_of"]
 
 # An error is a value here: one bad file does not end the scan of the others.
 Outcome: TypeAlias = FileSchema | H5LightningError
 
-# What h5py makes of the errors of HDF5.
-_HDF5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, NotImplementedError)
+# What h5py makes of the errors of HDF5, and of sizes and numbers that make no sense.
+_HDF5_ERRORS = (
+    OSError,
+    RuntimeError,
+    LookupError,
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    MemoryError,
+    SystemError,
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -38,8 +48,10 @@ class ScanRequest:
     attrs: tuple[str, ...] = ()
 
 
-def scan_file(path: str, request: ScanRequest, *, locking: bool = False) -> FileSchema:
-    """Describe what one file holds, without reading its values.
+def describe_file(
+    path: str, request: ScanRequest, values: ValueReader, *, locking: bool = False
+) -> FileSchema:
+    """Describe what one file holds.
 
     What cannot be a field is described too, with the reason as its ``refusal``; what the file lacks is left
     out. Links to elsewhere are not followed.
@@ -47,36 +59,38 @@ def scan_file(path: str, request: ScanRequest, *, locking: bool = False) -> File
     Args:
         path: where the file lies.
         request: what to look for.
+        values: what reads attributes and names of categories.
         locking: take HDF5's file lock.
 
     Raises:
         BadFileError: the file cannot be opened, or is damaged.
         FieldError: an attribute that is neither number nor text, or is over 64 KiB.
+        NeedsProcessError: ``values`` may not read what the file holds.
     """
     check_file(path)
     with _explained(path, "the file"):
         fid = open_id(path, locking=locking)
         try:
-            return _scan(fid, path, request)
+            return _describe(fid, path, request, values)
         finally:
             fid.close()
 
 
-def outcome_of(path: str, request: ScanRequest, *, locking: bool = False) -> Outcome:
-    """What `scan_file` returns or raises."""
+def outcome_of(path: str, request: ScanRequest, values: ValueReader, *, locking: bool = False) -> Outcome:
+    """What `describe_file` returns or raises."""
     try:
-        return scan_file(path, request, locking=locking)
+        return describe_file(path, request, values, locking=locking)
     except H5LightningError as error:
         return error
 
 
-def _scan(fid: h5f.FileID, path: str, request: ScanRequest) -> FileSchema:
+def _describe(fid: h5f.FileID, path: str, request: ScanRequest, values: ValueReader) -> FileSchema:
     names = dataset_paths(fid) if request.paths is None else dict.fromkeys(request.paths)
     datasets = []
     for name in names:
         with _explained(path, f"'/{name}'"):
-            datasets.append(describe(fid, name))
-    attrs = read_attributes(fid, request.attrs, path) if request.attrs else {}
+            datasets.append(describe(fid, name, values))
+    attrs = read_attributes(fid, request.attrs, path, values) if request.attrs else {}
     return FileSchema(tuple(dataset for dataset in datasets if dataset is not None), attrs)
 
 

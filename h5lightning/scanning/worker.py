@@ -13,8 +13,11 @@ from typing import IO
 
 from h5lightning.scanning.messages import Encoder
 from h5lightning.scanning.one_file import ScanRequest, outcome_of
+from h5lightning.scanning.small_values import ValueReader
 
 __all__ = ["main"]
+
+_LIMIT_CPU_S = 1.0  # 64 KiB of text take well under a millisecond
 
 
 def main() -> None:
@@ -28,8 +31,9 @@ def main() -> None:
     request = ScanRequest(None if paths is None else tuple(paths), tuple(setup["attrs"]))
     _say(answers, "ready")
     encoder = Encoder()
+    values = ValueReader(reads_text=True, limit_cpu_s=_LIMIT_CPU_S)
     for task in tasks:
-        outcomes = (outcome_of(path, request, locking=setup["locking"]) for path in json.loads(task))
+        outcomes = (outcome_of(path, request, values, locking=setup["locking"]) for path in json.loads(task))
         _say(answers, encoder.encode(outcomes))
 
 

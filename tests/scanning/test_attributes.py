@@ -8,6 +8,9 @@ import pytest
 
 from h5lightning.errors import FieldError
 from h5lightning.scanning.attributes import read_attributes
+from h5lightning.scanning.small_values import ValueReader
+
+READER = ValueReader(reads_text=True)
 
 
 @pytest.fixture
@@ -36,7 +39,7 @@ VALUES = {
 @pytest.mark.parametrize(("value", "expected"), VALUES.values(), ids=VALUES)
 def test_values_are_plain(file, owner, value, expected):
     file[owner or "/"].attrs["a"] = value
-    found = read_attributes(file.id, [f"{owner}@a"], "a.h5")
+    found = read_attributes(file.id, [f"{owner}@a"], "a.h5", READER)
     assert found == {f"{owner}@a": expected}
     assert type(found[f"{owner}@a"]) is type(expected)
     assert json.loads(json.dumps(found)) == found
@@ -45,7 +48,7 @@ def test_values_are_plain(file, owner, value, expected):
 def test_enumerated_value_is_its_number(file):
     dtype = h5py.enum_dtype({"cat": 3, "dog": 4}, "i1")
     file.attrs.create("a", 4, dtype=dtype)
-    assert read_attributes(file.id, ["@a"], "a.h5") == {"@a": 4}
+    assert read_attributes(file.id, ["@a"], "a.h5", READER) == {"@a": 4}
 
 
 @pytest.mark.parametrize("name", ["@absent", "g@absent", "absent@a", "g/x/y@a", "link@a"])
@@ -53,7 +56,7 @@ def test_what_is_not_there_is_left_out(file, name):
     file.attrs["a"] = 1
     file["g/x"].attrs["a"] = 1
     file["link"] = h5py.ExternalLink("b.h5", "/x")
-    assert read_attributes(file.id, [name, "@a"], "a.h5") == {"@a": 1}
+    assert read_attributes(file.id, [name, "@a"], "a.h5", READER) == {"@a": 1}
 
 
 REFUSED = {
@@ -70,11 +73,11 @@ REFUSED = {
 def test_refused_values_say_why(file, value, words):
     file["g"].attrs["a"] = value
     with pytest.raises(FieldError, match=words) as caught:
-        read_attributes(file.id, ["g@a"], "a.h5")
+        read_attributes(file.id, ["g@a"], "a.h5", READER)
     assert "'g@a' of a.h5" in str(caught.value)
 
 
 def test_references_are_refused(file):
     file.attrs["a"] = file["g"].ref
     with pytest.raises(FieldError, match="references"):
-        read_attributes(file.id, ["@a"], "a.h5")
+        read_attributes(file.id, ["@a"], "a.h5", READER)

@@ -5,6 +5,9 @@ import numpy as np
 import pytest
 
 from h5lightning.scanning.describing import describe
+from h5lightning.scanning.small_values import ValueReader
+
+VALUES = ValueReader(reads_text=True)
 
 
 @pytest.fixture
@@ -35,16 +38,16 @@ FORMATS = {
 def test_parts_of_a_sparse_matrix_are_refused(file, path, name, value, form):
     write_sparse(file, path, name, value)
     for leaf in ("data", "indices", "indptr"):
-        assert f"the sparse {form} matrix '/{path}'" in describe(file.id, f"{path}/{leaf}").refusal
-    assert f"sparse matrix ({form})" in describe(file.id, path).refusal
+        assert f"the sparse {form} matrix '/{path}'" in describe(file.id, f"{path}/{leaf}", VALUES).refusal
+    assert f"sparse matrix ({form})" in describe(file.id, path, VALUES).refusal
 
 
 def test_data_of_a_plain_group_are_not_refused(file):
     file["g/data"] = np.ones(3)
     file["g"].attrs["encoding-type"] = "dict"
     file["data"] = np.ones(3)
-    assert describe(file.id, "g/data").refusal == ""
-    assert describe(file.id, "data").refusal == ""
+    assert describe(file.id, "g/data", VALUES).refusal == ""
+    assert describe(file.id, "data", VALUES).refusal == ""
 
 
 def write_table(file, codes, names):
@@ -62,7 +65,7 @@ NAMES = {
 @pytest.mark.parametrize(("names", "categories"), NAMES.values(), ids=NAMES)
 def test_codes_beside_their_categories(file, names, categories):
     write_table(file, "obs/cell/codes", names)
-    found = describe(file.id, "obs/cell/codes")
+    found = describe(file.id, "obs/cell/codes", VALUES)
     assert (found.dtype, found.categories, found.refusal) == ("|i1", categories, "")
 
 
@@ -70,38 +73,38 @@ def test_categories_by_reference(file):
     file["obs/cell"] = np.array([0, 1], "i1")
     file["obs/__categories/cell"] = ["ape", "bee"]
     file["obs/cell"].attrs["categories"] = file["obs/__categories/cell"].ref
-    assert describe(file.id, "obs/cell").categories == ("ape", "bee")
+    assert describe(file.id, "obs/cell", VALUES).categories == ("ape", "bee")
 
 
 def test_other_attributes_called_categories(file):
     file["x"] = np.zeros(3, "i1")
     file["x"].attrs["categories"] = "a,b"
-    assert describe(file.id, "x").categories is None
+    assert describe(file.id, "x", VALUES).categories is None
 
 
 def test_codes_without_categories(file):
     file["g/codes"] = np.zeros(3, "i1")
     file["codes"] = np.zeros(3, "i1")
-    assert describe(file.id, "g/codes").categories is None
-    assert describe(file.id, "codes").categories is None
+    assert describe(file.id, "g/codes", VALUES).categories is None
+    assert describe(file.id, "codes", VALUES).categories is None
 
 
 @pytest.mark.parametrize(("count", "is_read"), [(10_000, True), (10_001, False)], ids=["most", "too-many"])
 def test_long_tables_are_left_out(file, count, is_read):
     write_table(file, "g/codes", np.arange(count))
-    assert (describe(file.id, "g/codes").categories is not None) == is_read
+    assert (describe(file.id, "g/codes", VALUES).categories is not None) == is_read
 
 
 def test_large_names_are_left_out(file):
     write_table(file, "g/codes", np.full(3, b"x" * 2_000_000))
-    assert describe(file.id, "g/codes").categories is None
+    assert describe(file.id, "g/codes", VALUES).categories is None
 
 
 def test_categories_are_never_read_from_another_file(file, tmp_path):
     (tmp_path / "secret.bin").write_bytes(b"secrets!")
     file["g/codes"] = np.zeros(3, "i1")
     file.create_dataset("g/categories", (2,), "S4", external=[(str(tmp_path / "secret.bin"), 0, 8)])
-    assert describe(file.id, "g/codes").categories is None
+    assert describe(file.id, "g/codes", VALUES).categories is None
     del file["g/categories"]
     file["g/categories"] = h5py.ExternalLink("other.h5", "/x")
-    assert describe(file.id, "g/codes").categories is None
+    assert describe(file.id, "g/codes", VALUES).categories is None

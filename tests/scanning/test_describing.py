@@ -6,6 +6,9 @@ import pytest
 from h5py import h5d, h5p, h5s, h5t
 
 from h5lightning.scanning.describing import dataset_paths, describe
+from h5lightning.scanning.small_values import ValueReader
+
+VALUES = ValueReader(reads_text=True)
 
 
 @pytest.fixture
@@ -33,7 +36,7 @@ STORAGE = {
 def test_layout_and_filters(file, options, storage, chunks, filters):
     data = np.arange(30, dtype="<i4").reshape(10, 3)
     dataset = file.create_dataset("g/x", data=data, **options)
-    found = describe(file.id, "g/x")
+    found = describe(file.id, "g/x", VALUES)
     assert (found.path, found.dtype, found.shape) == ("g/x", "<i4", (10, 3))
     assert (found.storage, found.chunks, found.filters) == (storage, chunks, filters)
     assert found.stored_bytes == dataset.id.get_storage_size() > 0
@@ -48,14 +51,14 @@ def test_filters_that_are_not_installed_are_named(file, number, text):
     plist.set_chunk((4,))
     plist.set_filter(number, h5py.h5z.FLAG_OPTIONAL, (1, 2))
     h5d.create(file.id, b"x", h5t.IEEE_F32LE, h5s.create_simple((8,)), plist)
-    assert describe(file.id, "x").filters == (text,)
+    assert describe(file.id, "x", VALUES).filters == (text,)
 
 
 def test_compact(file):
     plist = h5p.create(h5p.DATASET_CREATE)
     plist.set_layout(h5d.COMPACT)
     h5d.create(file.id, b"x", h5t.IEEE_F32LE, h5s.create_simple((8,)), plist)
-    found = describe(file.id, "x")
+    found = describe(file.id, "x", VALUES)
     assert (found.storage, found.stored_bytes, found.missing_chunks) == ("compact", 32, 0)
 
 
@@ -74,32 +77,32 @@ def test_missing_chunks_are_counted(file, options, written, missing):
     dataset = file.create_dataset("x", dtype="f4", **options)
     if written is not None:
         dataset[written] = 1
-    assert describe(file.id, "x").missing_chunks == missing
+    assert describe(file.id, "x", VALUES).missing_chunks == missing
 
 
 @pytest.mark.parametrize("size", [1, 7, 40], ids=["shrunk", "within-a-chunk", "grown"])
 def test_missing_chunks_follow_the_extent(file, size):
     dataset = file.create_dataset("x", data=np.arange(20), chunks=(4,), maxshape=(None,))
     dataset.resize((size,))
-    assert describe(file.id, "x").missing_chunks == max(0, (size - 20) // 4)
+    assert describe(file.id, "x", VALUES).missing_chunks == max(0, (size - 20) // 4)
 
 
 def test_scalar_has_no_rows_and_is_not_refused(file):
     file["x"] = 3.0
-    found = describe(file.id, "x")
+    found = describe(file.id, "x", VALUES)
     assert (found.shape, found.rows, found.refusal) == ((), None, "")
 
 
 def test_null_dataspace(file):
     file["x"] = h5py.Empty("f4")
-    found = describe(file.id, "x")
+    found = describe(file.id, "x", VALUES)
     assert (found.shape, found.storage) == ((), "none")
     assert "no values" in found.refusal
 
 
 def test_refused_type_keeps_its_layout(file):
     file.create_dataset("x", data=["a", "b"], chunks=(1,))
-    found = describe(file.id, "x")
+    found = describe(file.id, "x", VALUES)
     assert (found.dtype, found.shape, found.chunks, found.itemsize) == ("text", (2,), (1,), 0)
     assert "no tensor can hold text" in found.refusal
 
@@ -110,7 +113,7 @@ def test_refused_type_keeps_its_layout(file):
 def test_external_storage(file, tmp_path):
     (tmp_path / "secret.bin").write_bytes(b"\x01" * 64)
     file.create_dataset("x", (16,), "f4", external=[(str(tmp_path / "secret.bin"), 0, 64)])
-    found = describe(file.id, "x")
+    found = describe(file.id, "x", VALUES)
     assert (found.storage, found.missing_chunks) == ("external", 0)
     assert "outside of the HDF5 file" in found.refusal
 
@@ -119,7 +122,7 @@ def test_virtual_dataset(file, tmp_path):
     layout = h5py.VirtualLayout((8,), "f4")
     layout[:] = h5py.VirtualSource(str(tmp_path / "absent.h5"), "x", (8,))
     file.create_virtual_dataset("x", layout)
-    found = describe(file.id, "x")
+    found = describe(file.id, "x", VALUES)
     assert (found.storage, found.missing_chunks) == ("virtual", 0)
     assert "is a virtual dataset" in found.refusal
 
@@ -131,7 +134,7 @@ def test_virtual_dataset(file, tmp_path):
 def test_what_is_not_there_is_none(file, path):
     file["x"] = [1, 2]
     file.create_group("g")
-    assert describe(file.id, path) is None
+    assert describe(file.id, path, VALUES) is None
 
 
 LINKS = {
@@ -139,7 +142,11 @@ LINKS = {
     "dangling": (h5py.SoftLink("/absent"), "link", "the soft link '/link' to '/absent'"),
     "soft-group": (h5py.SoftLink("/g"), "link/y", "the soft link '/link' to '/g'"),
     "external": (h5py.ExternalLink("b.h5", "/q"), "link", "the external link '/link' to '/q' in 'b.h5'"),
-    "external-group": (h5py.ExternalLink("b.h5", "/q"), "link/z", "the external link '/link' to '/q' in 'b.h5'"),
+    "external-group": (
+        h5py.ExternalLink("b.h5", "/q"),
+        "link/z",
+        "the external link '/link' to '/q' in 'b.h5'",
+    ),
 }
 
 
@@ -148,7 +155,7 @@ def test_links_are_not_followed(file, link, path, words):
     file["x"] = [1, 2]
     file["g/y"] = [1, 2]
     file["link"] = link
-    found = describe(file.id, path)
+    found = describe(file.id, path, VALUES)
     assert (found.dtype, found.shape) == ("link", ())
     assert words in found.refusal
 
@@ -157,7 +164,7 @@ def test_group_names_its_datasets(file):
     for number in range(9):
         file[f"g/h/d{number}"] = [number]
     file["g/e"] = h5py.ExternalLink("b.h5", "/x")
-    found = describe(file.id, "g")
+    found = describe(file.id, "g", VALUES)
     assert found.dtype == "group"
     assert found.refusal.startswith("is a group; it holds: 'g/h/d0', 'g/h/d1'")
     assert found.refusal.endswith("'g/h/d7', …")
@@ -165,12 +172,12 @@ def test_group_names_its_datasets(file):
 
 def test_group_without_datasets(file):
     file.create_group("g/h")
-    assert describe(file.id, "g").refusal == "is a group without datasets"
+    assert describe(file.id, "g", VALUES).refusal == "is a group without datasets"
 
 
 def test_named_type(file):
     file["t"] = np.dtype("f4")
-    assert "holds no data" in describe(file.id, "t").refusal
+    assert "holds no data" in describe(file.id, "t", VALUES).refusal
 
 
 def test_dataset_paths_follow_hard_links_only(file):
@@ -187,4 +194,4 @@ def test_dataset_paths_follow_hard_links_only(file):
 def test_names_that_are_not_unicode(file):
     h5d.create(file.id, b"\xff\xfe", h5t.IEEE_F32LE, h5s.create_simple((2,)))
     (path,) = dataset_paths(file.id)
-    assert describe(file.id, path).shape == (2,)
+    assert describe(file.id, path, VALUES).shape == (2,)

@@ -1,0 +1,74 @@
+"""Small values that a scan reads: attributes, and names of categories, as plain JSON values.
+
+Text of variable length lies in the global heap of the file. Where that is damaged, HDF5 may never return, in
+C code that holds the GIL: neither a thread nor Ctrl-C can end it. So such text is left to a process that may
+die, with a limit on its processor time.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, TypeAlias
+
+import h5py
+import numpy as np
+from h5py import h5a, h5d, h5g, h5t
+
+__all__ = ["NeedsProcessError", "ValueReader"]
+
+Owner: TypeAlias = h5g.GroupID | h5d.DatasetID
+
+
+class NeedsProcessError(Exception):
+    """The file holds text that this process must not read."""
+
+
+class ValueReader:
+    """Reads values of attributes and datasets.
+
+    Args:
+        reads_text: False to raise `NeedsProcessError` rather than read text of variable length.
+        limit_cpu_s: processor time for one value; after that, SIGPROF kills this process. None for no limit.
+    """
+
+    def __init__(self, *, reads_text: bool, limit_cpu_s: float | None = None) -> None:
+        self._reads_text = reads_text
+        self._limit_cpu_s = limit_cpu_s
+
+    def attribute(self, owner: Owner, name: str) -> Any:
+        """The value of an attribute that exists."""
+        key = name.encode("utf-8", "surrogateescape")
+        wrapped = h5py.Group(owner) if isinstance(owner, h5g.GroupID) else h5py.Dataset(owner)
+        with self._guarded(h5a.open(owner, key).get_type()):
+            return _plain(h5py.AttributeManager(wrapped)[name])
+
+    def dataset(self, did: h5d.DatasetID) -> Any:
+        """All values of a dataset."""
+        with self._guarded(did.get_type()):
+            return _plain(h5py.Dataset(did)[()])
+
+    def _guarded(self, tid: h5t.TypeID) -> AbstractContextManager[None]:
+        if tid.get_class() != h5t.STRING or not tid.is_variable_str():
+            return nullcontext()
+        if not self._reads_text:
+            raise NeedsProcessError
+        return nullcontext() if self._limit_cpu_s is None else _limited(self._limit_cpu_s)
+
+
+@contextmanager
+def _limited(cpu_s: float) -> Iterator[None]:
+    signal.setitimer(signal.ITIMER_PROF, cpu_s)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value

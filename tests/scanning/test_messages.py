@@ -1,0 +1,67 @@
+"""What a scanning process says arrives as it was."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from h5lightning.errors import BadFileError, FieldError
+from h5lightning.scanning.messages import Decoder, Encoder
+from h5lightning.schema import DatasetSchema, FileSchema
+
+SIZES = st.integers(0, 2**40)
+NAMES = st.text(max_size=5)
+
+DATASETS = st.builds(
+    DatasetSchema,
+    path=NAMES,
+    dtype=st.sampled_from(["<f4", ">i8", "compound", "text"]),
+    shape=st.lists(SIZES, max_size=3).map(tuple),
+    chunks=st.none() | st.just((4, 4)),
+    filters=st.just(("shuffle", "deflate(4)")) | st.just(()),
+    storage=st.sampled_from(["chunked", "contiguous"]),
+    stored_bytes=SIZES,
+    missing_chunks=SIZES,
+    members=st.just((("a", "<f4"),)) | st.just(()),
+    categories=st.none() | st.lists(NAMES, max_size=3).map(tuple),
+    is_converted=st.booleans(),
+    refusal=NAMES,
+)
+ATTRS = st.recursive(
+    st.integers() | NAMES | st.booleans() | st.floats(allow_nan=False),
+    lambda inner: st.lists(inner, max_size=3),
+)
+SCHEMAS = st.builds(
+    FileSchema,
+    datasets=st.lists(DATASETS, max_size=3).map(tuple),
+    attrs=st.dictionaries(NAMES, ATTRS, max_size=3),
+)
+ERRORS = st.builds(BadFileError, NAMES) | st.builds(FieldError, NAMES)
+
+
+def comparable(outcome):
+    return (type(outcome), str(outcome)) if isinstance(outcome, Exception) else outcome
+
+
+@given(st.lists(st.lists(SCHEMAS | ERRORS, max_size=4), max_size=4))
+def test_round_trip(tasks):
+    encoder, decoder = Encoder(), Decoder()
+    for outcomes in tasks:
+        line = encoder.encode(outcomes)
+        assert "\n" not in line
+        assert line.isascii()
+        assert [*map(comparable, decoder.decode(line))] == [*map(comparable, outcomes)]
+
+
+def test_layout_is_sent_once():
+    encoder = Encoder()
+    lengths = [FileSchema((DatasetSchema("x", "<f4", (rows, 4)),)) for rows in (3, 8)]
+    sent = [json.loads(encoder.encode([schema]))["layouts"] for schema in lengths]
+    assert [len(layouts) for layouts in sent] == [1, 0]
+
+
+@pytest.mark.parametrize("name", ["a\udcff", "ж"], ids=["not-unicode", "cyrillic"])
+def test_names_survive(name):
+    schema = FileSchema((DatasetSchema(name, "<f4", (3,)),))
+    assert Decoder().decode(Encoder().encode([schema])) == [schema]
