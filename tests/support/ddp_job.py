@@ -28,8 +28,8 @@ def main(job: dict) -> None:
     model = Recorder(str(folder))
     trainer.fit(model, datamodule=dm)
     trainer.test(model, datamodule=dm, verbose=False)
-    trainer.predict(model, datamodule=dm, return_predictions=False)
-    if job["strategy"] == "ddp":
+    if job["strategy"] == "ddp":  # each stage under ddp_spawn starts both ranks again
+        trainer.predict(model, datamodule=dm, return_predictions=False)
         (folder / f"splits-{trainer.global_rank}.json").write_text(json.dumps(dm.splits))
 
 
