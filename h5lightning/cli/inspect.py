@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from h5lightning.catalog import SkippedFile
-    from h5lightning.inspecting import Inspection
+    from h5lightning.inspecting import DatasetReport, Inspection
 
 __all__ = ["inspect"]
 
 _MOST_DATASETS = 24
 _MOST_TRAPS = 12
-_MOST_FILES = 5
+_MOST_FILES = 3
 _MARKS = {"problem": ("✗", "bold red"), "warning": ("!", "yellow"), "note": ("·", "dim")}
 
 
@@ -48,97 +48,104 @@ def inspect(
 def _show(console: Console, found: Inspection, *, show_all: bool) -> None:
     from h5lightning.quantities import bytes_text, counted
 
-    console.print(
-        f"{counted(found.files, 'file')}, {bytes_text(found.file_bytes)}, in {found.root}", style="bold"
-    )
+    size = bytes_text(found.file_bytes)
+    console.print(f"{counted(found.files, 'file')}, {size}, in {found.root}", style="bold", soft_wrap=True)
     for sentence in found.layout:
         console.print(sentence)
     if found.datasets:
         console.print(_datasets(found, None if show_all else _MOST_DATASETS))
-    _show_traps(console, found, None if show_all else _MOST_TRAPS)
-    most_files = None if show_all else _MOST_FILES
-    _show_files(console, "cannot be read", found.bad, most_files)
-    _show_files(console, "left out", found.skipped, most_files)
-    for grouping in found.groupings:
-        examples = ", ".join(grouping.examples) + (", …" if grouping.values > len(grouping.examples) else "")
-        line = f"{grouping.values:,} values of the attribute {grouping.attr!r} are shared by files ({examples}). "
-        console.print(line + f"To keep such files in one split: Split(keep_together='attr:{grouping.attr}')")
-    _show_code(console, found)
+    marked = [(*_MARKS[trap.severity], trap.text) for trap in found.traps]
+    _show_list(console, marked, None if show_all else _MOST_TRAPS)
+    for what, files in (("cannot be read", found.bad), ("left out", found.skipped)):
+        if files:
+            console.print(f"{counted(len(files), 'file')} {what}", style="bold")
+            reasons = [("✗", "bold red", _reason(file)) for file in files]
+            _show_list(console, reasons, None if show_all else _MOST_FILES)
+    _show_verdict(console, found)
 
 
 def _datasets(found: Inspection, most: int | None) -> Table:
     from rich import box
     from rich.table import Table
 
-    from h5lightning.quantities import bytes_text
-
-    left_out = len(found.datasets) - len(found.datasets[:most])
-    caption = f"{left_out:,} more datasets: --all lists them" if left_out else None
-    table = Table(
-        box=box.SIMPLE_HEAD, pad_edge=False, caption=caption, caption_justify="left", header_style="bold"
-    )
-    table.add_column("dataset", overflow="fold", style="cyan")
-    for name in ("type", "shape", "stored as"):
-        table.add_column(name, overflow="fold")
-    for name in ("bytes", "files"):
+    shown = found.datasets[:most]
+    hidden = len(found.datasets) - len(shown)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", caption_justify="left")
+    table.caption = f"{hidden:,} more: --all lists them" if hidden else None
+    for name, style in (("dataset", "cyan"), ("type", ""), ("shape", ""), ("stored as", "")):
+        table.add_column(name, overflow="fold", style=style)
+    # A column that says the same in each line says nothing.
+    differs = any(dataset.files != found.files for dataset in found.datasets)
+    for name in ("bytes", *(["files"] if differs else [])):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("used as", style="green")
-    for dataset in found.datasets[:most]:
-        name = dataset.path + (f" ({dataset.datasets:,})" if dataset.datasets > 1 else "")
-        used = "–" if dataset.refusal else ", ".join(dataset.keys)
-        size, files = bytes_text(dataset.stored_bytes), f"{dataset.files:,}"
-        style = "dim" if dataset.refusal else None
-        table.add_row(name, dataset.dtype, dataset.shape, dataset.storage, size, files, used, style=style)
+    for dataset in shown:
+        table.add_row(*_cells(dataset, with_files=differs), style="dim" if dataset.refusal else None)
     return table
 
 
-def _show_traps(console: Console, found: Inspection, most: int | None) -> None:
+def _cells(dataset: DatasetReport, *, with_files: bool) -> Iterator[str]:
+    from h5lightning.quantities import bytes_text
+
+    yield dataset.path + (f" ({dataset.datasets:,})" if dataset.datasets > 1 else "")
+    yield from (dataset.dtype, dataset.shape, dataset.storage, bytes_text(dataset.stored_bytes))
+    if with_files:
+        yield f"{dataset.files:,}"
+    yield "–" if dataset.refusal else ", ".join(dataset.keys)
+
+
+def _show_list(console: Console, marked: Sequence[tuple[str, str, str]], most: int | None) -> None:
+    """Paragraphs behind marks, each with its style."""
     from rich.table import Table
     from rich.text import Text
 
-    if not found.traps:
+    if not marked:
         return
     grid = Table.grid(padding=(0, 1))
     grid.add_column(width=1)
     grid.add_column(overflow="fold")
-    for trap in found.traps[:most]:
-        mark, style = _MARKS[trap.severity]
-        grid.add_row(Text(mark, style=style), Text(trap.text))
+    for mark, style, text in marked[:most]:
+        grid.add_row(Text(mark, style), Text(text))
+    if hidden := len(marked) - len(marked[:most]):
+        grid.add_row("", Text(f"{hidden:,} more: --all lists them", "dim"))
     console.print(grid)
-    if left_out := len(found.traps) - len(found.traps[:most]):
-        console.print(f"  {left_out:,} more: --all lists them", style="dim")
     console.print()
 
 
-def _show_files(console: Console, what: str, files: Sequence[SkippedFile], most: int | None) -> None:
-    from h5lightning.quantities import counted
-
-    if not files:
-        return
-    console.print(f"{counted(len(files), 'file')} {what}:", style="bold")
-    for file in files[:most]:
-        console.print(f"  {file.name}: {file.reason}", soft_wrap=False)
-    if left_out := len(files) - len(files[:most]):
-        console.print(f"  {left_out:,} more: --all lists them", style="dim")
-    console.print()
+def _reason(file: SkippedFile) -> str:
+    """The reason, which names the file."""
+    return file.reason if file.name in file.reason else f"{file.name} {file.reason}"
 
 
-def _show_code(console: Console, found: Inspection) -> None:
+def _show_verdict(console: Console, found: Inspection) -> None:
+    from rich.text import Text
+
     if found.code is None:
-        console.print("Not usable: ", style="bold red", end="")
-        console.print(found.reason)
+        console.print(Text.assemble(("Not usable: ", "bold red"), found.reason))
         return
-    console.print("Usable.", style="bold green", end=" ")
-    console.print(f"By default, train, val and test are divided by {found.split_by}.")
-    for title, code in _sections(found):
+    console.print(Text.assemble(("Usable", "bold green"), _conditions(found)))
+    for title, code in (
+        ("Python", found.code.python),
+        ("YAML, for any Hydra application", found.code.yaml),
+        ("Command line", found.code.command),
+    ):
         console.print()
         console.print(title, style="bold")
         # As it is: what a terminal wraps can be pasted, what we wrap cannot.
         console.print(code, soft_wrap=True)
+    if found.hints:
+        console.print()
+        _show_list(console, [("→", "cyan", hint) for hint in found.hints], None)
 
 
-def _sections(found: Inspection) -> Iterable[tuple[str, str]]:
-    code = found.code
-    return (
-        () if code is None else (("Python", code.python), ("YAML", code.yaml), ("Command line", code.command))
+def _conditions(found: Inspection) -> str:
+    from h5lightning.quantities import counted
+
+    without = len(found.left_out) + len(found.bad)
+    words = f" without {counted(without, 'file')}" if without else ""
+    split = (
+        f"split by {found.split_by}"
+        if found.split_by
+        else "all for training, since there is too little to split"
     )
+    return f"{words}, {split}."

@@ -69,6 +69,11 @@ class Entry:
         return not self.is_family and not self.schema.refusal
 
     @property
+    def is_float64(self) -> bool:
+        """Whether values, or a column of them, are float64."""
+        return any(dtype[1:] == "f8" for dtype in (self.schema.dtype, *dict(self.schema.members).values()))
+
+    @property
     def weight(self) -> int:
         """Decoded bytes over all files; where these are unknown, what is stored, or the number of elements."""
         row_bytes = math.prod(self.schema.row_shape) * max(1, self.schema.itemsize)

@@ -11,7 +11,8 @@ import h5py
 
 from h5lightning.catalog import Catalog
 from h5lightning.errors import BadFileError
-from h5lightning.handles import HandlePool
+from h5lightning.guarding import check_file
+from h5lightning.handles import open_file
 from h5lightning.options import Access
 
 __all__ = ["Grouping", "attribute_names", "groupings"]
@@ -37,13 +38,11 @@ class Grouping:
 
 def attribute_names(paths: Sequence[str]) -> tuple[str, ...]:
     """Names of the plain attributes of the first file that can be opened: one number or text each."""
-    pool = HandlePool(Access())
-    try:
-        for path in paths:
-            with contextlib.suppress(BadFileError), pool.file(path) as file:
+    for path in paths:
+        with contextlib.suppress(BadFileError):
+            check_file(path)
+            with open_file(path, Access()) as file:
                 return tuple(name for name in file.attrs if _is_plain(file, name))[:_MOST_ATTRIBUTES]
-    finally:
-        pool.close()
     return ()
 
 

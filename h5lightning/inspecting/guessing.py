@@ -82,16 +82,16 @@ def _check_bulk(entries: Sequence[Entry]) -> None:
     """Raise if most of the data are out of reach: what is left would be a misleading choice."""
     if not entries:
         raise FieldError("the files hold no dataset")
-    bulk = max(entries, key=lambda entry: entry.weight)
-    if bulk.is_usable or bulk.weight * 2 < sum(entry.weight for entry in entries):
+    out_of_reach = [entry for entry in entries if not entry.is_usable and entry.schema.dtype != "text"]
+    if 2 * sum(entry.weight for entry in out_of_reach) <= sum(entry.weight for entry in entries):
         return
-    if bulk.is_family:
+    bulk = max(out_of_reach, key=lambda entry: entry.weight)
+    if bulk.is_family and not bulk.schema.refusal:
         raise UnsupportedFieldError(
-            f"most of the data lie in {len(bulk.paths):,} datasets '/{bulk.path}', and a field names one dataset, the "
-            "same in each file. Write a file for each of them, or all their rows into one dataset"
+            f"most of the data lie in the {len(bulk.paths):,} datasets '/{bulk.path}' and their like, and a field "
+            "names one dataset, the same in each file. Write a file for each, or all rows into one dataset"
         )
-    if bulk.schema.dtype != "text":
-        raise UnsupportedFieldError(f"most of the data lie in '/{bulk.path}', which {bulk.schema.refusal}")
+    raise UnsupportedFieldError(f"most of the data lie in '/{bulk.path}', which {bulk.schema.refusal}")
 
 
 def _numbered_columns(entries: Sequence[Entry]) -> tuple[Entry, ...]:

@@ -12,12 +12,12 @@ from h5lightning.catalog import Catalog, SkippedFile
 from h5lightning.discovery import Discovered, discover
 from h5lightning.errors import BadFileError, FieldError, H5LightningError
 from h5lightning.inspecting.entries import Entry, entries_of
-from h5lightning.inspecting.file_attributes import Grouping, attribute_names, groupings
+from h5lightning.inspecting.file_attributes import attribute_names, groupings
 from h5lightning.inspecting.guessing import Guess, guess
 from h5lightning.inspecting.pasting import Code, code_for
 from h5lightning.inspecting.suggesting import suggest
 from h5lightning.inspecting.traps import Trap, find_traps
-from h5lightning.inspecting.wording import layout_words, shape_text, storage_text, type_text
+from h5lightning.inspecting.wording import hints, layout_words, shape_text, storage_text, type_text
 from h5lightning.scanning import ScanRequest, scan_files
 from h5lightning.schema import FileSchema
 
@@ -67,12 +67,13 @@ class Inspection:
         datasets: what they hold.
         layout: how it is laid out, in words.
         traps: what to know before training, the worst first.
-        groupings: attributes that may serve for ``keep_together``.
         bad: files that cannot be read, and why.
         skipped: files that the patterns match, but that are no HDF5.
-        split_by: what the default split keeps whole.
         code: code for these files; None where a DataModule cannot use them.
         reason: why it cannot; empty where it can.
+        left_out: readable files that the code leaves out, since they differ.
+        split_by: what the split of the code keeps whole; empty where there is too little to divide.
+        hints: what could be changed in the code, and why.
     """
 
     patterns: tuple[str, ...]
@@ -82,12 +83,13 @@ class Inspection:
     datasets: tuple[DatasetReport, ...]
     layout: tuple[str, ...]
     traps: tuple[Trap, ...]
-    groupings: tuple[Grouping, ...]
     bad: tuple[SkippedFile, ...]
     skipped: tuple[SkippedFile, ...]
-    split_by: str
-    code: Code | None
-    reason: str
+    code: Code | None = None
+    reason: str = ""
+    left_out: tuple[str, ...] = ()
+    split_by: str = ""
+    hints: tuple[str, ...] = ()
 
     @property
     def is_usable(self) -> bool:
@@ -115,14 +117,7 @@ def inspect_files(
     found = discover(list(patterns))
     catalog = _scan(found, processes=processes, progress=progress)
     entries = entries_of(catalog)
-    guessed: Guess | None = None
-    code, reason, split_by = None, "", ""
-    try:
-        guessed = guess(entries, len(catalog), _first_attrs(catalog))
-        suggestion = suggest(patterns, catalog, guessed)
-        code, split_by = code_for(suggestion), suggestion.split_by
-    except H5LightningError as error:
-        reason = str(error) if len(catalog) else "none of the files can be read"
+    guessed, verdict = _judge(patterns, catalog, entries)
     return Inspection(
         patterns=tuple(patterns),
         root=found.root,
@@ -131,13 +126,28 @@ def inspect_files(
         datasets=tuple(_report(entry, guessed) for entry in entries),
         layout=layout_words(entries, guessed, len(catalog)),
         traps=find_traps(entries, tuple(catalog.names)),
-        groupings=groupings(catalog),
         bad=catalog.skipped,
         skipped=found.skipped,
-        split_by=split_by,
-        code=code,
-        reason=reason,
+        **verdict,
     )
+
+
+def _judge(
+    patterns: Sequence[str], catalog: Catalog, entries: Sequence[Entry]
+) -> tuple[Guess | None, dict[str, Any]]:
+    """What a sample is made of, and whether that works: the last arguments of an `Inspection`."""
+    guessed = None
+    try:
+        guessed = guess(entries, len(catalog), _first_attrs(catalog))
+        suggestion = suggest(patterns, catalog, guessed)
+    except H5LightningError as error:
+        return guessed, {"reason": str(error) if len(catalog) else "none of the files can be read"}
+    return guessed, {
+        "code": code_for(suggestion),
+        "left_out": suggestion.left_out,
+        "split_by": suggestion.split_by,
+        "hints": hints(guessed, groupings(catalog)),
+    }
 
 
 def _scan(found: Discovered, *, processes: int | None, progress: bool) -> Catalog:

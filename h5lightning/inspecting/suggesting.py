@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from h5lightning.catalog import Catalog
 from h5lightning.discovery import discover
-from h5lightning.errors import H5LightningError, OptionError, SplitError
+from h5lightning.errors import H5LightningError, OptionError, SchemaError, SplitError
 from h5lightning.fields import plan_fields
 from h5lightning.index import SampleIndex
 from h5lightning.inspecting.guessing import Guess
@@ -38,10 +38,11 @@ class Suggestion:
         fields: sample key → `Field`; None for all datasets.
         samples: how samples lie in a file.
         split: how the rows are divided.
-        split_by: what that keeps whole.
+        split_by: what that keeps whole; empty where there is too little to divide.
         dtype: ``float32`` where something is stored as float64; else None.
         access: what must be accepted of the files.
         is_categorical: whether ``y`` numbers classes; None without ``y``.
+        left_out: names of files that the patterns leave out.
     """
 
     files: tuple[str, ...]
@@ -52,6 +53,7 @@ class Suggestion:
     dtype: str | None
     access: Access
     is_categorical: bool | None
+    left_out: tuple[str, ...]
 
 
 def suggest(patterns: Sequence[str], catalog: Catalog, guess: Guess) -> Suggestion:
@@ -68,7 +70,7 @@ def suggest(patterns: Sequence[str], catalog: Catalog, guess: Guess) -> Suggesti
     files, kept = _files(patterns, catalog, guess)
     chosen = catalog.take(kept)
     access = _access(catalog, guess, kept)
-    dtype = "float32" if any(_is_float64(entry.schema.dtype) for entry in guess.entries) else None
+    dtype = "float32" if any(entry.is_float64 for entry in guess.entries) else None
     planned = plan_fields(
         chosen,
         guess.fields,
@@ -80,30 +82,31 @@ def suggest(patterns: Sequence[str], catalog: Catalog, guess: Guess) -> Suggesti
     index = SampleIndex(chosen.root, chosen.names, np.arange(len(chosen)), planned.rows, guess.samples)
     split, by = _split(index)
     return Suggestion(
-        files, guess.fields, guess.samples, split, by, dtype, access, is_categorical=guess.is_categorical
+        files=files,
+        fields=guess.fields,
+        samples=guess.samples,
+        split=split,
+        split_by=by,
+        dtype=dtype,
+        access=access,
+        is_categorical=guess.is_categorical,
+        left_out=tuple(catalog.names[file] for file in np.setdiff1d(np.arange(len(catalog)), kept).tolist()),
     )
 
 
-def _is_float64(dtype: str) -> bool:
-    return dtype[1:] == "f8"
-
-
 def _access(catalog: Catalog, guess: Guess, kept: Int64Array) -> Access:
-    def in_kept(files: Int64Array) -> bool:
-        return bool(np.isin(files, kept).any())
-
-    rowless = any(in_kept(entry.files[entry.rows == 0]) for entry in guess.entries)
-    unwritten = any(in_kept(entry.files[entry.missing > 0]) for entry in guess.entries)
+    rowless = np.concatenate([entry.files[entry.rows == 0] for entry in guess.entries])
+    is_skipping = bool(catalog.skipped) or bool(np.isin(rowless, kept).any())
+    is_filling = bool(np.isin(_unwritten(guess), kept).any())
     return Access(
-        on_bad_file="skip" if catalog.skipped or rowless else "raise",
-        on_missing="fill" if unwritten else "raise",
+        on_bad_file="skip" if is_skipping else "raise", on_missing="fill" if is_filling else "raise"
     )
 
 
 def _split(index: SampleIndex) -> tuple[Split, str]:
     """The default split, or what of it is possible with so few rows, and what it keeps whole."""
     possible = ((split, by) for split in _SPLITS if (by := _split_by(index, split)))
-    return next(possible, (_ALL_FOR_TRAINING, "file"))
+    return next(possible, (_ALL_FOR_TRAINING, ""))
 
 
 def _split_by(index: SampleIndex, split: Split) -> str:
@@ -121,16 +124,26 @@ def _split_by(index: SampleIndex, split: Split) -> str:
 
 
 def _files(patterns: Sequence[str], catalog: Catalog, guess: Guess) -> tuple[tuple[str, ...], Int64Array]:
-    """Patterns, and the files that they leave: without the few that differ from most."""
+    """Patterns, and the files that they leave: without the few that differ, or were not written in full."""
     short = _shortened(patterns)
     everything = np.arange(len(catalog))
-    others = np.setdiff1d(everything, guess.files)
-    if not others.size or others.size > min(_MOST_LEFT_OUT, len(catalog) // 2):
-        return short, everything
-    excluding = (*short, *(_exclusion(catalog.path(file), short[0]) for file in others.tolist()))
-    left = {catalog.path(file) for file in guess.files.tolist()}
-    bad = {os.path.join(catalog.root, skipped.name) for skipped in catalog.skipped}
-    return (excluding, guess.files) if _matches(excluding) - bad == left else (short, everything)
+    complete = np.setdiff1d(guess.files, _unwritten(guess))
+    for kept in (complete, guess.files):
+        others = np.setdiff1d(everything, kept)
+        if 0 < others.size <= min(_MOST_LEFT_OUT, len(catalog) // 2):
+            excluding = (*short, *(_exclusion(catalog.path(file), short[0]) for file in others.tolist()))
+            if _matches(short) - _matches(excluding) == {catalog.path(file) for file in others.tolist()}:
+                return excluding, kept
+    if others.size:
+        raise SchemaError(
+            f"{others.size:,} of {len(catalog):,} files differ from the others. Write them like the others, or "
+            "leave them out with patterns that begin with '!'"
+        )
+    return short, everything
+
+
+def _unwritten(guess: Guess) -> Int64Array:
+    return np.unique(np.concatenate([entry.files[entry.missing > 0] for entry in guess.entries]))
 
 
 def _shortened(patterns: Sequence[str]) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ SEVERITIES = ("problem", "warning", "note")
 _MIB = 1024 * 1024
 _LARGE_CHUNK_BYTES = 16 * _MIB
 _MANY_ROWS = 8
+_SMALL_SHARE = 0.01  # of the data: too little to be slow
 _MOST_LISTED = 3
 _BUILT_IN_FILTERS = ("deflate", "shuffle", "fletcher32", "szip", "nbit", "scaleoffset", "lzf")
 
@@ -53,8 +54,11 @@ def find_traps(entries: Sequence[Entry], names: Names) -> tuple[Trap, ...]:
         entries: the datasets.
         names: the files that could be read.
     """
+    total = sum(entry.weight for entry in entries)
+    large = [entry for entry in entries if entry.weight > _SMALL_SHARE * total and not entry.schema.refusal]
     found = [*_together(entries, names)]
     found += [trap for find in _IN_SOME_FILES for entry in entries for trap in find(entry, names)]
+    found += [trap for find in _SLOW for entry in large for trap in find(entry)]
     found += [trap for find in _IN_ITSELF for entry in entries for trap in find(entry)]
     return tuple(sorted(_merged(found), key=lambda trap: SEVERITIES.index(trap.severity)))
 
@@ -66,14 +70,15 @@ def row_span(rows: Int64Array) -> str:
 
 
 def _merged(traps: Iterable[Trap]) -> list[Trap]:
-    """Traps of the same kind and wording as one, with ``{}`` in the text for the datasets."""
+    """Traps of the same kind and wording as one; the text may begin with ``{}``, the datasets."""
     alike: dict[tuple[str, str, str], list[Trap]] = {}
     for trap in traps:
         alike.setdefault((trap.kind, trap.severity, trap.text), []).append(trap)
     merged = []
     for (_, _, text), group in alike.items():
         paths = tuple(path for trap in group for path in trap.paths)
-        told = text.replace("{}", _some([f"'/{path}'" for path in paths]), 1)
+        subject = _some([f"'/{path}'" for path in paths]) + (": each" if len(group) > 1 else "")
+        told = subject + text.removeprefix("{}") if text.startswith("{}") else text
         merged.append(replace(group[0], text=told, paths=paths, files=max(trap.files for trap in group)))
     return merged
 
@@ -137,42 +142,34 @@ def _absent(entry: Entry, names: Names) -> Iterator[Trap]:
 
 
 def _float64(entry: Entry) -> Iterator[Trap]:
-    kinds = [entry.schema.dtype, *(dtype for _, dtype in entry.schema.members)]
-    if not entry.schema.refusal and any(kind[1:] == "f8" for kind in kinds):
-        yield Trap(
-            "float64",
-            "warning",
-            "{} is float64, and models are float32: dtype='float32' converts each batch; files written "
-            "as float32 would be half as large to read",
-            (entry.path,),
-            len(entry.files),
+    if entry.is_float64:
+        text = (
+            "{} is float64, and models are float32: dtype='float32' converts batches, half the bytes would do"
         )
+        yield Trap("float64", "warning", text, (entry.path,), len(entry.files))
 
 
 def _chunk_reads(entry: Entry) -> Iterator[Trap]:
-    schema, files = entry.schema, len(entry.files)
-    if not schema.is_decoded_by_chunk or not schema.chunks or schema.refusal or not entry.rows.max(initial=0):
+    schema, longest = entry.schema, int(entry.rows.max(initial=0))
+    if not schema.is_decoded_by_chunk or not schema.chunks or min(schema.chunks[0], longest) < _MANY_ROWS:
         return
-    chunk_rows = min(schema.chunks[0], int(entry.rows.max()))
-    decoded = bytes_text(chunk_rows * schema.row_bytes)
-    if chunk_rows < _MANY_ROWS:
-        return
-    if bool((entry.rows <= schema.chunks[0]).all()):
-        text = f"{{}}: one compressed chunk holds all rows, so that one row costs {decoded}. Write smaller chunks"
-        yield Trap("one chunk", "warning", text, (entry.path,), files)
-        return
-    text = (
-        f"{{}}: a compressed chunk holds {chunk_rows:,} rows, so that in random order a row costs {decoded} in "
-        f"place of {bytes_text(schema.row_bytes)} ({chunk_rows:,} times). shuffle='auto' therefore reads whole "
-        "chunks in random order"
-    )
-    yield Trap("amplified reads", "warning", text, (entry.path,), files)
+    rows = min(schema.chunks[0], longest)
+    cost = f"a row costs {bytes_text(rows * schema.row_bytes)} in place of {bytes_text(schema.row_bytes)}"
+    if longest <= schema.chunks[0]:
+        text = f"{{}} lies in one compressed chunk, so that {cost}. Write chunks of about 1 MiB or less"
+        yield Trap("one chunk", "warning", text, (entry.path,), len(entry.files))
+    else:
+        text = (
+            f"{{}} has compressed chunks of {rows:,} rows: read alone, {cost} ({rows:,} times). So shuffle='auto' "
+            "reads whole chunks in random order; shuffle='full' would be slow"
+        )
+        yield Trap("amplified reads", "warning", text, (entry.path,), len(entry.files))
 
 
 def _large_chunks(entry: Entry) -> Iterator[Trap]:
     size = math.prod(entry.schema.chunks or (0,)) * entry.schema.itemsize
     if size > _LARGE_CHUNK_BYTES and entry.schema.is_decoded_by_chunk:
-        text = f"{{}} has chunks of {bytes_text(size)}: each thread needs that much memory. 1 MiB is plenty"
+        text = f"{{}} has chunks of {bytes_text(size)}, which each thread must hold. 1 MiB is plenty"
         yield Trap("large chunks", "warning", text, (entry.path,), len(entry.files))
 
 
@@ -189,10 +186,8 @@ def _big_endian(entry: Entry) -> Iterator[Trap]:
         yield Trap("big-endian", "note", text, (entry.path,), len(entry.files))
 
 
+_SLOW: tuple[Callable[[Entry], Iterator[Trap]], ...] = (_float64, _chunk_reads, _large_chunks)
 _IN_ITSELF: tuple[Callable[[Entry], Iterator[Trap]], ...] = (
-    _float64,
-    _chunk_reads,
-    _large_chunks,
     _plugin_filters,
     _refused,
     _different_storage,
@@ -227,24 +222,19 @@ def _without_rows(entries: Sequence[Entry], names: Names) -> Iterator[Trap]:
 
 
 def _unequal_lengths(entries: Sequence[Entry], names: Names) -> Iterator[Trap]:
-    rows = {
-        entry.path: entry.rows_by_file(len(names))
-        for entry in entries
-        if entry.is_usable and entry.schema.shape
-    }
-    table = np.stack(list(rows.values())) if rows else np.zeros((0, len(names)), dtype=np.int64)
-    if not len(table):
+    arrays = [entry for entry in entries if entry.is_usable and entry.schema.shape]
+    if not arrays:
         return
-    known = np.where(table < 0, table.max(axis=0), table)
-    differs = np.flatnonzero((known != table.max(axis=0)).any(axis=0))
+    table = np.stack([entry.rows_by_file(len(names)) for entry in arrays])
+    longest = table.max(axis=0)
+    differs = np.flatnonzero(((table >= 0) & (table < longest)).any(axis=0))
     if differs.size:
-        file = int(differs[0])
-        lengths = sorted(
-            ((int(found[file]), path) for path, found in rows.items() if found[file] >= 0), reverse=True
+        lengths = {int(rows): entry.path for entry, rows in zip(arrays, table[:, differs[0]], strict=True)}
+        listed = _some(
+            [f"'/{lengths[rows]}' {rows:,}" for rows in sorted(lengths, reverse=True) if rows >= 0]
         )
-        listed = _some([f"'/{path}' {length:,}" for length, path in lengths])
         text = f"Datasets of one file differ in length, {_where(differs, names)}: {listed}"
-        yield Trap("different lengths", "note", text, tuple(rows), differs.size)
+        yield Trap("different lengths", "note", text, tuple(entry.path for entry in arrays), differs.size)
 
 
 # ── words ────────────────────────────────────────────────────────────────────────────────────────────

@@ -8,19 +8,21 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from h5lightning.inspecting.entries import Entry
+from h5lightning.inspecting.file_attributes import Grouping
 from h5lightning.inspecting.guessing import Guess
 from h5lightning.inspecting.traps import row_span
 from h5lightning.options import Whole
 from h5lightning.quantities import counted
 
-__all__ = ["layout_words", "shape_text", "storage_text", "type_text"]
+__all__ = ["hints", "layout_words", "shape_text", "storage_text", "type_text"]
 
 _NOUNS = (
     ("demo", "demonstration"),
     ("ep", "episode"),
-    ("traj", "trajectory"),
-    ("sub", "subject"),
+    ("im", "image"),
     ("pat", "patient"),
+    ("sub", "subject"),
+    ("traj", "trajectory"),
 )
 _MOST_CATEGORIES = 5
 
@@ -33,7 +35,20 @@ def layout_words(entries: Sequence[Entry], guess: Guess | None, files: int) -> t
         guess: what a sample is made of; None where nothing could be guessed.
         files: how many files hold the datasets.
     """
-    return (*_samples(guess, files), *_families(entries), *_sparse(entries), *_tables(entries))
+    others = [
+        entry for entry in entries if guess is None or guess.fields is not None or entry not in guess.entries
+    ]
+    return (*_samples(guess, files), *_families(others), *_sparse(entries), *_tables(entries))
+
+
+def hints(guess: Guess | None, groupings: Sequence[Grouping]) -> tuple[str, ...]:
+    """What could be changed in the suggested code, and why.
+
+    Args:
+        guess: what a sample is made of; None where nothing could be guessed.
+        groupings: attributes that several files share.
+    """
+    return (*_forecast(guess), *map(_grouping_text, groupings))
 
 
 def type_text(entry: Entry) -> str:
@@ -66,15 +81,40 @@ def _samples(guess: Guess | None, files: int) -> Iterator[str]:
         return
     x = guess.entries[0]
     if isinstance(guess.samples, Whole):
-        yield f"The whole file looks like one sample: '/{x.path}' has {shape_text(x)} values in each of {files:,} files"
+        yield f"The whole file looks like one sample: {files:,} files, each with '/{x.path}' of {shape_text(x)}"
         return
-    rows = (
-        counted(int(x.rows.sum()), "row")
-        if files == 1
-        else f"{row_span(x.rows)} rows in each of {files:,} files"
+    rows = f"{row_span(x.rows)} in each file, {int(x.rows.sum()):,} in all" if files > 1 else row_span(x.rows)
+    if guess.fields is None:
+        yield f"Columns: {len(x.paths):,} datasets '/{x.path}' of one number a row. Rows: {row_span(x.rows)}"
+        return
+    yield f"Rows: {rows}. A sample is one row: {_sample_text(guess)}"
+
+
+def _sample_text(guess: Guess) -> str:
+    """Key and shape of each field, such as ``x of 28 × 28, y``."""
+    shapes = {entry.path: entry.schema.row_shape for entry in guess.entries}
+    texts = []
+    for key, field in (guess.fields or {}).items():
+        shape = " × ".join(map(str, shapes.get(field.path, ())))
+        texts.append(f"{key} of {shape}" if shape else key)
+    return ", ".join(texts)
+
+
+def _forecast(guess: Guess | None) -> Iterator[str]:
+    if guess is not None and set(guess.fields or ()) == {"x"} and not isinstance(guess.samples, Whole):
+        path = guess.entries[0].path
+        yield (
+            f"Nothing looks like labels. To predict what follows: samples=Windows(5), fields={{'x': Field('{path}', "
+            f"steps=(0, 4)), 'y': Field('{path}', steps=(4, 5))}}"
+        )
+
+
+def _grouping_text(grouping: Grouping) -> str:
+    examples = ", ".join(grouping.examples) + (", …" if grouping.values > len(grouping.examples) else "")
+    return (
+        f"Files share the attribute {grouping.attr!r} ({grouping.values:,} values: {examples}). To have each value in "
+        f"one split only: split=Split(keep_together='attr:{grouping.attr}')"
     )
-    shape = f"of shape {x.schema.row_shape}" if x.schema.row_shape else "of one number"
-    yield f"Rows along the first axis: {rows}, a sample {shape} in '/{x.path}'"
 
 
 def _families(entries: Sequence[Entry]) -> Iterator[str]:
