@@ -1,7 +1,7 @@
 """The files that one process holds open: the only place that asks HDF5 to open a file.
 
 A handle belongs to one process. A `HandlePool` may be pickled or forked, and then starts empty; handles
-inherited over a fork are put aside without being used. HDF5 keeps about half a MiB for each open file
+inherited over a fork are dropped without being used. HDF5 keeps about half a MiB for each open file
 and, by default, 8 MiB of decoded chunks for each open dataset, so both are bounded here.
 """
 
@@ -28,7 +28,7 @@ import h5py
 from h5lightning.errors import BadFileError, MissingFieldError, UnsupportedFieldError
 from h5lightning.options import Access
 
-__all__ = ["HandlePool", "default_budget", "open_dataset", "open_file", "open_id"]
+__all__ = ["HandlePool", "default_budget", "hdf5_reason", "open_dataset", "open_file", "open_id"]
 
 T = TypeVar("T")
 
@@ -154,12 +154,23 @@ def _access_list(rdcc_nbytes: int) -> h5py.h5p.PropFAID:
     return plist
 
 
-def _explain(path: str, error: OSError) -> str:
+def hdf5_reason(error: Exception) -> str:
+    """What HDF5 says in the end, without the names of its functions.
+
+    Example:
+        >>> hdf5_reason(OSError("Unable to synchronously open file (file signature not found)"))
+        'file signature not found'
+    """
     text = str(error)
     reason = text[text.find("(") + 1 : text.rfind(")")] if "(" in text else text
-    number = error.errno or int((re.search(r"errno = (\d+)", text) or [0, 0])[1])
-    reason = (re.search(r"error message = '([^']*)'", reason) or [reason, reason])[1]
-    return f"{path} cannot be opened: {reason}. {_remedy(number, 'lock' in text)}"
+    system = re.search(r"error message = '([^']*)'", reason)
+    return system[1] if system else reason
+
+
+def _explain(path: str, error: OSError) -> str:
+    text = str(error)
+    number = error.errno or int((re.search(r"errno = (\d+)", text) or (0, 0))[1])
+    return f"{path} cannot be opened: {hdf5_reason(error)}. {_remedy(number, 'lock' in text)}"
 
 
 def _remedy(number: int, is_lock: bool) -> str:
@@ -175,10 +186,6 @@ def _remedy(number: int, is_lock: bool) -> str:
 
 
 # ── the open files of one process ────────────────────────────────────────────────────────────────────
-
-# Handles of a parent process. Dropping them would run their destructors, and closing a locked file in
-# the child releases the parent's lock: both share one file description.
-_INHERITED: list[object] = []
 
 
 class _OpenFile:
@@ -345,19 +352,25 @@ class HandlePool:
         pid = os.getpid()
         files = self._by_pid.get(pid)
         if files is None:
+            self._forget_inherited(pid)
             # setdefault is atomic: a lock of this pool might be one that a fork left locked for ever.
             files = self._by_pid.setdefault(pid, _OpenFiles(self.access, self.processes))
-            _INHERITED.extend(self._by_pid.pop(other) for other in list(self._by_pid) if other != pid)
         return files
+
+    def _forget_inherited(self, pid: int) -> None:
+        # Dropping a parent's handle closes this process's copy of its descriptor: no I/O, no unlocking.
+        for other in list(self._by_pid):
+            if other != pid:
+                self._by_pid.pop(other, None)
 
 
 def _finish(pool: weakref.ref[HandlePool], by_pid: dict[int, _OpenFiles]) -> None:
     files = by_pid.pop(os.getpid(), None)
-    _INHERITED.extend(by_pid.values())
     if files is None:
         return
-    # At interpreter exit the pool is still alive, and nobody could have closed it later.
-    if len(files) and pool() is None:
-        text = f"a HandlePool with {len(files)} open files was not closed"
-        warnings.warn(text, ResourceWarning, stacklevel=2)
+    left_open = len(files)
     files.close()
+    # At interpreter exit the pool is still alive, and nobody could have closed it later.
+    if left_open and pool() is None:
+        text = f"a HandlePool with {left_open} open files was not closed"
+        warnings.warn(text, ResourceWarning, stacklevel=2)

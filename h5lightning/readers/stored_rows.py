@@ -14,7 +14,7 @@ import numpy.typing as npt
 from h5py import h5d, h5p, h5s, h5t
 
 from h5lightning.errors import BadFileError, FileChangedError
-from h5lightning.handles import open_dataset
+from h5lightning.handles import hdf5_reason, open_dataset
 from h5lightning.readers.protocol import RowSource
 from h5lightning.scanning.element_types import element_type
 
@@ -203,13 +203,10 @@ class StoredRows:
         return _changed(self.file, self.source, found, expected)
 
     def _unreadable(self, what: str, error: Exception) -> BadFileError:
-        if self.opened_bytes > os.fstat(self.descriptor).st_size:
-            self.check_file()
-        text = str(error)
-        reason = text[text.find("(") + 1 : text.rfind(")")] if "(" in text else text
+        self.check_file()
         return BadFileError(
-            f"{self._where}: {what} cannot be read: {reason}. The file is damaged, or a filter is not installed: "
-            "'h5lightning inspect' names the filters; copy or write the file again if they are all there"
+            f"{self._where}: {what} cannot be read: {hdf5_reason(error)}. The file is damaged, or a filter is "
+            "not installed: 'h5lightning inspect' names the filters; if they are all there, copy the file again"
         )
 
 
@@ -217,7 +214,7 @@ def _check_type(tid: h5t.TypeID, path: str, source: RowSource) -> None:
     found = element_type(tid)
     dtype = found.dtype if source.member is None else dict(found.members).get(source.member)
     if dtype != source.dtype:
-        raise _changed(path, source, f"holds {dtype}", source.dtype)
+        raise _changed(path, source, f"holds {dtype or 'no such column'}", source.dtype)
 
 
 def _decoded_rows(layout: h5p.PropDCID) -> int | None:

@@ -61,6 +61,17 @@ def test_a_pool_starts_empty_in_another_process(start, paths):
             assert dataset[:, 0].tolist() == list(range(100, 130, 3))
 
 
+def test_inherited_files_take_no_place_in_the_child(paths):
+    with HandlePool(Access()) as pool:
+        before = len(os.listdir("/dev/fd"))
+        for path in paths:
+            with pool.file(path):
+                pass
+        assert len(os.listdir("/dev/fd")) == before + 4
+        inherited, kept = in_process("fork", pool_jobs.count_descriptors, pool)
+        assert kept == inherited - 4
+
+
 @pytest.mark.parametrize("start", STARTS)
 def test_a_reader_reads_in_another_process(start, paths):
     with HandlePool(Access()) as pool:
@@ -123,8 +134,6 @@ def test_a_child_does_not_release_the_locks_of_its_parent(is_used, paths):
         child = os.fork()
     if not child:
         if is_used:
-            with pool.file(paths[0]):
-                pass
             pool.close()
         del pool
         os.write(writer, b"dropped")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -28,3 +29,10 @@ def read_rows(reader: H5pyReader, paths: list[str], results: Any) -> None:
         reader.read_rows(path, RowSource("x", None, "<i8", (3,)), np.array([1]), out, np.array([slot]))
     results.put(out.tolist())
     reader._pool.close()
+
+
+def count_descriptors(pool: HandlePool, results: Any) -> None:
+    """Count the open descriptors before and after the first use of a pool."""
+    before = len(os.listdir("/dev/fd"))
+    assert len(pool) == 0
+    results.put((before, len(os.listdir("/dev/fd"))))
