@@ -11,14 +11,12 @@ Nothing in it is ever executed: JSON and plain numbers, no pickle.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import logging
 import math
 import os
 import struct
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import platformdirs
 
+from h5lightning.atomic_write import replace_file
 from h5lightning.catalog import Catalog, SkippedFile
 from h5lightning.scanning import ScanRequest
 from h5lightning.schema import DatasetSchema
@@ -82,7 +81,7 @@ class IndexStore:
         path = self.path_of(catalog.root, request)
         try:
             os.makedirs(self.directory, exist_ok=True)
-            _replace(path, pack(catalog, request))
+            replace_file(path, pack(catalog, request))
         except OSError as error:
             _logger.warning(
                 "the index cannot be kept in %s (%s): each start will scan the files again. "
@@ -197,19 +196,3 @@ def _digest(body: bytes | memoryview) -> bytes:
 
 def _padded(data: bytes) -> bytes:
     return data + bytes(-len(data) % _ALIGNMENT)
-
-
-def _replace(path: str, data: bytes) -> None:
-    temporary = f"{path}.{uuid.uuid4().hex}.tmp"
-    # Unlike tempfile's, its mode follows the umask: a directory may be shared by a group.
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    try:
-        with open(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise

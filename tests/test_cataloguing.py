@@ -1,0 +1,211 @@
+"""The catalog of the files: only what is new or changed is opened."""
+
+import logging
+import os
+
+import h5py
+import numpy as np
+import pytest
+
+from h5lightning.cataloguing import build_catalog
+from h5lightning.discovery import discover
+from h5lightning.errors import BadFileError
+from h5lightning.options import Access
+from h5lightning.scanning import ScanRequest, scan_file
+
+REQUEST = ScanRequest(("x", "y"), ("@number",))
+SKIP = Access(on_bad_file="skip")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Twelve files of growing length."""
+    directory = tmp_path / "runs"
+    directory.mkdir()
+    for number in range(12):
+        write(directory / f"{number:02}.h5", number)
+    return directory
+
+
+def write(path, number, dtype="f4"):
+    with h5py.File(path, "w") as file:
+        file["x"] = np.zeros((number + 1, 2), dtype)
+        file["y"] = np.zeros(number + 1)
+        file.attrs["number"] = number
+
+
+def build(folder, access=Access(), request=REQUEST, **options):  # noqa: B008  # frozen
+    return build_catalog(discover(str(folder / "*.h5")), request, access=access, progress=False, **options)
+
+
+def check(build, folder):
+    """The catalog says of each file what a fresh scan says."""
+    catalog = build.catalog
+    assert [*catalog.names] == sorted(set(os.listdir(folder)) - {skipped.name for skipped in catalog.skipped})
+    for file, schema in enumerate(catalog.schemas()):
+        assert schema == scan_file(catalog.path(file), REQUEST)
+        assert catalog.stamps[file, 0] == os.stat(catalog.path(file)).st_size
+
+
+def test_first_time_all_are_scanned_then_none(folder):
+    first, second = build(folder), build(folder)
+    assert (first.scanned, first.reused) == (12, 0)
+    assert (second.scanned, second.reused) == (0, 12)
+    check(second, folder)
+
+
+def rewrite(folder):
+    write(folder / "03.h5", 40)
+
+
+def change_type(folder):
+    write(folder / "05.h5", 5, "f8")
+
+
+def touch(folder):
+    os.utime(folder / "05.h5")
+
+
+def rewrite_with_the_same_times(folder):
+    path = folder / "03.h5"
+    before = os.stat(path)
+    with h5py.File(path, "r+") as file:
+        file.attrs["number"] = 77
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert os.stat(path).st_size == before.st_size
+
+
+def add(folder):
+    write(folder / "02a.h5", 3)
+
+
+def remove(folder):
+    (folder / "04.h5").unlink()
+
+
+def rename(folder):
+    (folder / "04.h5").rename(folder / "99.h5")
+
+
+def all_at_once(folder):
+    for change in (rewrite, change_type, add, remove):
+        change(folder)
+
+
+CHANGES = {
+    "rewritten": (rewrite, 1),
+    "other-type": (change_type, 1),
+    "touched": (touch, 1),
+    "same-size-and-time": (rewrite_with_the_same_times, 1),
+    "added": (add, 1),
+    "removed": (remove, 0),
+    "renamed": (rename, 1),
+    "all": (all_at_once, 3),
+}
+
+
+@pytest.mark.parametrize(("change", "scanned"), CHANGES.values(), ids=CHANGES)
+def test_only_what_changed_is_scanned(folder, change, scanned):
+    build(folder)
+    change(folder)
+    again = build(folder)
+    assert (again.scanned, again.scanned + again.reused) == (scanned, len(os.listdir(folder)))
+    check(again, folder)
+    assert build(folder).scanned == 0
+
+
+def test_unused_layouts_are_forgotten(folder):
+    change_type(folder)
+    assert len(build(folder).catalog.layouts) == 2
+    (folder / "05.h5").unlink()
+    assert len(build(folder).catalog.layouts) == 1
+
+
+def test_another_request_is_another_catalog(folder):
+    build(folder)
+    other = build(folder, request=ScanRequest(("x",)))
+    assert (other.scanned, other.reused) == (12, 0)
+    assert build(folder).scanned == 0
+
+
+def test_index_directory(folder, tmp_path):
+    build(folder, index_dir=tmp_path / "index")
+    assert len(os.listdir(tmp_path / "index")) == 1
+    assert build(folder, index_dir=tmp_path / "index").scanned == 0
+    assert build(folder, index_dir=tmp_path / "other").scanned == 12
+
+
+def test_index_that_cannot_be_kept(folder, tmp_path, caplog):
+    (tmp_path / "file").write_text("")
+    for _ in range(2):
+        assert build(folder, index_dir=tmp_path / "file").scanned == 12
+    assert "each start will scan the files again" in caplog.text
+
+
+def test_damaged_index_is_made_anew(folder, tmp_path):
+    build(folder, index_dir=tmp_path / "index")
+    (name,) = os.listdir(tmp_path / "index")
+    os.truncate(tmp_path / "index" / name, 200)
+    assert build(folder, index_dir=tmp_path / "index").scanned == 12
+    assert build(folder, index_dir=tmp_path / "index").scanned == 0
+
+
+# ── bad files ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def two_bad(folder):
+    """The folder, with one empty and one truncated file."""
+    os.truncate(folder / "01.h5", 0)
+    os.truncate(folder / "08.h5", 1000)
+    return folder
+
+
+def test_bad_files_are_an_error_that_counts_them(two_bad):
+    with pytest.raises(BadFileError, match=r"01\.h5.*is empty.*\(2 of 12 files are bad\)"):
+        build(two_bad)
+
+
+def test_after_an_error_only_bad_files_are_scanned_again(two_bad):
+    with pytest.raises(BadFileError):
+        build(two_bad)
+    write(two_bad / "01.h5", 1)
+    write(two_bad / "08.h5", 8)
+    again = build(two_bad)
+    assert (again.scanned, again.reused) == (2, 10)
+    check(again, two_bad)
+
+
+def test_skipped_files_are_listed_with_their_reasons(two_bad, caplog):
+    with caplog.at_level(logging.WARNING):
+        found = build(two_bad, SKIP)
+    assert (len(found.catalog), found.scanned) == (10, 12)
+    assert [skipped.name for skipped in found.catalog.skipped] == ["01.h5", "08.h5"]
+    assert "is empty" in found.catalog.skipped[0].reason
+    assert "2 of 12 files are skipped" in caplog.text
+    check(found, two_bad)
+
+
+def test_skipped_files_are_tried_again(two_bad):
+    build(two_bad, SKIP)
+    again = build(two_bad, SKIP)
+    assert (again.scanned, again.reused, len(again.catalog.skipped)) == (2, 10, 2)
+    write(two_bad / "01.h5", 1)
+    mended = build(two_bad, SKIP)
+    assert (len(mended.catalog), [skipped.name for skipped in mended.catalog.skipped]) == (11, ["08.h5"])
+    check(mended, two_bad)
+
+
+def test_skipped_files_that_are_gone_are_forgotten(two_bad):
+    build(two_bad, SKIP)
+    (two_bad / "01.h5").unlink()
+    (two_bad / "08.h5").unlink()
+    found = build(two_bad)
+    assert (found.scanned, found.reused, found.catalog.skipped) == (0, 10, ())
+
+
+def test_nothing_but_bad_files_is_an_error_in_any_case(tmp_path):
+    for number in range(3):
+        (tmp_path / f"{number}.h5").write_bytes(b"")
+    with pytest.raises(BadFileError, match="3 of 3 files are bad"):
+        build_catalog(discover([str(tmp_path / f"{number}.h5") for number in range(3)]), REQUEST, access=SKIP)
