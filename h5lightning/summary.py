@@ -13,13 +13,13 @@ import numpy.typing as npt
 
 from h5lightning.catalog import SkippedFile
 from h5lightning.fields import Fields
-from h5lightning.grouping import group_labels
+from h5lightning.splitting.grouping import group_labels
 from h5lightning.identical_files import identical_files
 from h5lightning.index import SampleIndex
 from h5lightning.overlap import shared_rows
 from h5lightning.plain_tables import PlainTable
 from h5lightning.quantities import bytes_text, counted, share_text
-from h5lightning.split_plan import Segments, SplitPlan
+from h5lightning.splitting.plan import Segments, SplitPlan
 from h5lightning.surveying import Survey
 
 __all__ = ["SplitSummary", "Summary", "summarise"]
@@ -109,7 +109,7 @@ class Summary:
         if self.unused_rows:
             yield f"In no split: {counted(self.unused_rows, 'row')}"
         if self.identical:
-            twins = [" = ".join(f"{name} ({split})" for name, split in group) for group in self.identical]
+            twins = [_twins(group) for group in self.identical]
             yield f"Same content in different splits: {_some(twins, len(twins), 'case')}"
         if self.without_samples_count:
             yield f"Too short for a sample: {_some(self.without_samples, self.without_samples_count, 'series')}"
@@ -217,6 +217,14 @@ def _row(split: SplitSummary) -> tuple[str, ...]:
     counts = (split.files, split.series, split.rows, split.samples)
     shares = ("named" if share is None else share_text(share) for share in (split.requested, split.reached))
     return (split.name, *(f"{count:,}" for count in counts), bytes_text(split.decoded_bytes), *shares)
+
+
+def _twins(group: Sequence[tuple[str, str]]) -> str:
+    """The first file of a group, the first one of another split, and how many more there are."""
+    first, others = group[0], group[1:]
+    other = next((file for file in others if file[1] != first[1]), others[0])
+    more = f" and {len(group) - 2:,} more" if len(group) > 2 else ""
+    return f"{first[0]} ({first[1]}) = {other[0]} ({other[1]}){more}"
 
 
 def _some(texts: Sequence[str], count: int, noun: str) -> str:

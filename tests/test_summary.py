@@ -10,8 +10,8 @@ import pytest
 
 from h5lightning.options import Access, Field, Rows, Split, Windows
 from h5lightning.permutation import derive_key
-from h5lightning.split_plan import Segments
-from h5lightning.splitting import plan_split
+from h5lightning.splitting.plan import Segments
+from h5lightning.splitting.planning import plan_split
 from h5lightning.summary import summarise
 from h5lightning.surveying import survey
 
@@ -153,6 +153,14 @@ def test_copies_in_different_splits_are_found(write_files, tmp_path):
     summary = summary_of({"train": train, "val": val}, Split(val=None, test=None))
     assert summary.identical == ((("a/run-001.h5", "train"), ("b/copy.h5", "val")),)
     assert "Same content in different splits: 1 case: a/run-001.h5 (train) = b/copy.h5 (val)" in str(summary)
+
+
+def test_of_many_copies_two_in_different_splits_are_shown(write_files, tmp_path):
+    train, val = write_files((40, 25), "a"), write_files((10,), "b")
+    for copy in ("a/run-003.h5", "a/run-004.h5", "b/copy.h5"):
+        shutil.copy(tmp_path / "a" / "run-001.h5", tmp_path / copy)
+    text = str(summary_of({"train": train, "val": val}, Split(val=None, test=None)))
+    assert "1 case: a/run-001.h5 (train) = b/copy.h5 (val) and 2 more" in text
 
 
 def test_copies_in_one_split_are_no_leak(write_files, tmp_path):
