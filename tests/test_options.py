@@ -176,7 +176,7 @@ def test_shares_over_one_name_the_way_out_in_hydra():
 @pytest.mark.parametrize(
     "options",
     [
-        {"val": 0.1, "test": 0.2, "train": 0.7},
+        {"val": 3 * 0.1, "test": 7 * 0.1},
         {"val": 1, "test": 0},
         {"val": 0.9, "test": 0.1, "folds": 3, "fold": 0, "train": 0.9},
     ],
