@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 from h5lightning.batching import BatchReader
 from h5lightning.dataset import SampleDataset
-from h5lightning.manifest import apply_manifest, load_manifest
+from h5lightning.splitting.manifest import apply_manifest, load_manifest
 from h5lightning.options import Access, Shuffle, Split
 from h5lightning.ordering import Order, make_order
 from h5lightning.readers.protocol import Reader
 from h5lightning.selection import Selection
-from h5lightning.split_plan import Segments, SplitPlan
-from h5lightning.splitting import plan_split
+from h5lightning.splitting.plan import Segments, SplitPlan
+from h5lightning.splitting.planning import plan_split
 from h5lightning.surveying import Survey
 from h5lightning.transforms import STAGES, Transforms
 

@@ -18,7 +18,7 @@ from h5lightning.errors import NotSetUpError
 from h5lightning.fields import FieldSpec, check_dtype
 from h5lightning.handles import HandlePool
 from h5lightning.loader import H5DataLoader, LoaderOptions, make_loader
-from h5lightning.manifest import describe_difference, save_manifest, to_plain_split
+from h5lightning.splitting.manifest import describe_difference, save_manifest, to_plain_split
 from h5lightning.options import (
     Access,
     Samples,

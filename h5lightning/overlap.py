@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from h5lightning.index import SampleIndex, SampleRanges
 from h5lightning.options import Rows
-from h5lightning.split_plan import Segments
+from h5lightning.splitting.plan import Segments
 
 __all__ = ["shared_rows"]
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 __all__ = ["KeyedPermutation", "derive_key"]
 
 Int64Array = npt.NDArray[np.int64]
+UInt64Array = npt.NDArray[np.uint64]
 
 _ROUNDS = 8
 _MIN_BITS = 6  # on smaller domains the permutations of few positions are measurably not uniform
@@ -93,21 +94,21 @@ class KeyedPermutation:
             outside = outside[image[outside] >= self.size]
         return image.view(np.int64).reshape(start.shape)
 
-    def _encipher(self, values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-        low = values & ((np.uint64(1) << self._low_bits) - np.uint64(1))
-        high = values >> self._low_bits
+    def _encipher(self, values: UInt64Array) -> UInt64Array:
+        low: UInt64Array = values & ((np.uint64(1) << self._low_bits) - np.uint64(1))
+        high: UInt64Array = values >> self._low_bits
         for number, key in enumerate(self._round_keys):
             if number % 2:
                 low = low ^ _mix(high, key, self._low_bits)
             else:
                 high = high ^ _mix(low, key, self._high_bits)
-        return (high << self._low_bits) | low
+        joined: UInt64Array = (high << self._low_bits) | low
+        return joined
 
 
-def _mix(values: npt.NDArray[np.uint64], key: np.uint64, bits: np.uint64) -> npt.NDArray[np.uint64]:
-    mixed = (values ^ key) * _MULTIPLIER_1
+def _mix(values: UInt64Array, key: np.uint64, bits: np.uint64) -> UInt64Array:
+    mixed: UInt64Array = (values ^ key) * _MULTIPLIER_1
     mixed ^= mixed >> _FOLD
     mixed *= _MULTIPLIER_2
-    shift = np.uint64(64) - bits
-    mixed >>= shift
+    mixed >>= np.uint64(64) - bits
     return mixed

@@ -38,7 +38,8 @@ class Survey:
         fields: the fields of a batch.
         predict_fields: the fields of a batch of ``files.predict``, which may lack some; None without it.
         roles: positions of the files that the user gave to each split; None without a mapping.
-        labels: the attribute that keeps files together, of each file; None if none is asked for.
+        labels: the attribute that keeps files together, of each file, None
+            where a file has none; None if none is asked for.
         scanned: files that were opened for this survey; the others were known.
     """
 
@@ -47,7 +48,7 @@ class Survey:
     fields: Fields
     predict_fields: Fields | None
     roles: dict[str, Int64Array] | None
-    labels: tuple[str, ...] | None
+    labels: tuple[str | None, ...] | None
     scanned: int
 
     def row_layout(self) -> RowLayout:
@@ -178,8 +179,9 @@ def _names_in(path: str) -> list[str]:
         return []  # this only helps to explain another error
 
 
-def _labels(catalog: Catalog, label: str) -> tuple[str, ...]:
-    return tuple(str(catalog.attrs_of(file).get(label, "")) for file in range(len(catalog)))
+def _labels(catalog: Catalog, label: str) -> tuple[str | None, ...]:
+    values = (catalog.attrs_of(file).get(label) for file in range(len(catalog)))
+    return tuple(None if value is None else str(value) for value in values)
 
 
 def _layouts(catalog: Catalog) -> range:

@@ -13,8 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "h5lightning"
 FLOORS = (
     """errors options schema text_table permutation
     ragged progress quantities plain_tables atomic_write""",
-    """catalog index fields selection shares partitioning grouping blocks item_splits row_draws split_pool
-    split_plan splitting overlap saved_split split_difference new_files manifest coalescing ordering sharding""",
+    "catalog index fields selection splitting overlap coalescing ordering sharding",
     """discovery guarding handles scanning index_store cataloguing codecs readers surveying
     identical_files summary""",
     "transforms batching dataset sampler loader assembly",

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from h5lightning.index import SampleIndex, SampleRanges
 from h5lightning.options import Windows
 from h5lightning.overlap import shared_rows
-from h5lightning.split_plan import Draw, Segments
+from h5lightning.splitting.plan import Draw, Segments
 from h5lightning.text_table import TextTable
 
 ROWS = np.array([12, 0, 30, 7])

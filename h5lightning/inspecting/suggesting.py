@@ -17,7 +17,7 @@ from h5lightning.fields import plan_fields
 from h5lightning.index import SampleIndex
 from h5lightning.inspecting.guessing import Guess
 from h5lightning.options import Access, Field, Samples, Split
-from h5lightning.splitting import plan_split
+from h5lightning.splitting.planning import plan_split
 
 __all__ = ["Suggestion", "suggest"]
 

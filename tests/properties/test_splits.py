@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from indexes import files_by_split, make_index, rows_by_split
 
 from h5lightning.errors import SplitError
-from h5lightning.manifest import (
+from h5lightning.splitting.manifest import (
     Manifest,
     apply_manifest,
     describe_difference,
@@ -19,8 +19,8 @@ from h5lightning.manifest import (
     to_plain_split,
 )
 from h5lightning.options import Split, Windows
-from h5lightning.split_plan import SplitPlan
-from h5lightning.splitting import plan_split
+from h5lightning.splitting.plan import SplitPlan
+from h5lightning.splitting.planning import plan_split
 
 common = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.filter_too_much])
 

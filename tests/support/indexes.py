@@ -9,7 +9,7 @@ import numpy as np
 from h5lightning.index import SampleIndex, SampleRanges
 from h5lightning.options import Rows, Samples
 from h5lightning.permutation import KeyedPermutation
-from h5lightning.split_plan import Segments, SplitPlan
+from h5lightning.splitting.plan import Segments, SplitPlan
 from h5lightning.text_table import TextTable
 
 

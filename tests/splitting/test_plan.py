@@ -9,7 +9,7 @@ from indexes import make_index
 from h5lightning.errors import SplitError
 from h5lightning.index import SampleRanges
 from h5lightning.options import Rows, Whole, Windows
-from h5lightning.split_plan import Draw, Segments, SplitPlan
+from h5lightning.splitting.plan import Draw, Segments, SplitPlan
 
 
 def segments(*runs, draw=None):

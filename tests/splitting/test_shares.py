@@ -3,7 +3,7 @@
 import pytest
 
 from h5lightning.options import Split
-from h5lightning.shares import Shares
+from h5lightning.splitting.shares import Shares
 
 
 @pytest.mark.parametrize(

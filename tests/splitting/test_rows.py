@@ -3,8 +3,8 @@
 import pytest
 
 from h5lightning.options import Split
-from h5lightning.row_draws import slice_rows
-from h5lightning.shares import Shares
+from h5lightning.splitting.rows import slice_rows
+from h5lightning.splitting.shares import Shares
 
 
 def slices(total, **options):

@@ -9,7 +9,7 @@ from indexes import files_by_split, make_index, rows_by_split
 
 from h5lightning.errors import OptionError, SplitError
 from h5lightning.options import Rows, Split, Whole, Windows
-from h5lightning.splitting import plan_split
+from h5lightning.splitting.planning import plan_split
 
 MANY = [40, 25, 33, 10, 52, 18, 27, 36, 44, 21, 30, 15, 60, 12, 29]
 

@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from h5lightning.item_splits import Pieces, divide, thin
+from h5lightning.splitting.items import Pieces, divide, thin
 from h5lightning.options import Split
-from h5lightning.shares import Shares
+from h5lightning.splitting.shares import Shares
 
 
 def divided(weights, **options):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from h5lightning.blocks import cut_blocks
+from h5lightning.splitting.blocks import cut_blocks
 from h5lightning.options import Split
-from h5lightning.shares import Shares
+from h5lightning.splitting.shares import Shares
 
 
 def cut(rows, **options):

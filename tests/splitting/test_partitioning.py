@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from h5lightning.partitioning import assign, cut_in_order, cut_nearest, parts_of
+from h5lightning.splitting.partitioning import assign, cut_in_order, cut_nearest, parts_of
 
 
 def deviation(weights, part, targets):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from h5lightning.split_difference import explain_moves
+from h5lightning.splitting.difference import explain_moves
 
 
 def split(by="file", rows=None, **splits):

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from h5lightning.errors import ManifestError
 from h5lightning.index import SampleIndex, SampleRanges
 from h5lightning.options import Rows
-from h5lightning.split_plan import SPLITS, Draw, Segments, SplitPlan
+from h5lightning.splitting.plan import SPLITS, Draw, Segments, SplitPlan
 from h5lightning.text_table import TextTable
 
 __all__ = ["Manifest"]

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from h5lightning.index import SampleRanges
 from h5lightning.options import Split
-from h5lightning.shares import Shares
+from h5lightning.splitting.shares import Shares
 
 __all__ = ["slice_rows"]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from h5lightning.errors import OptionError, SplitError
-from h5lightning.grouping import group_files, group_labels
+from h5lightning.splitting.grouping import group_files, group_labels
 from h5lightning.text_table import TextTable
 
 NAMES = TextTable.of(["a/p1/x.h5", "a/p2/x.h5", "b/p1/y.h5", "other.h5"])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from indexes import make_index
 
-from h5lightning.split_pool import SplitPool, participants
+from h5lightning.splitting.pool import SplitPool, participants
 
 
 def pool_of(index, files, keep_together=None, labels=None):

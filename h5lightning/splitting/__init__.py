@@ -1,0 +1,1 @@
+"""Which rows are train, val and test, and how that is kept."""
