@@ -44,12 +44,14 @@ class Assembly:
         plan: which rows are train, val and test.
         datasets: stage → samples, for the stages that have some.
         seed: the seed that the split was made with, and orders will be.
+        new_files: names of files that the manifest did not know.
     """
 
     survey: Survey
     plan: SplitPlan
     datasets: Mapping[str, SampleDataset]
     seed: int
+    new_files: tuple[str, ...] = ()
 
     def training_order(self, shuffle: Shuffle) -> Order:
         """The order of the training samples."""
@@ -81,7 +83,7 @@ def assemble(
     Raises:
         SplitError: the split cannot be made.
     """
-    plan = _plan(survey, split, seed)
+    plan, new_files = _plan(survey, split, seed)
     batches = BatchReader(survey.index, survey.fields, reader, access)
     parts = {name: (batches, plan.selection(name, survey.index)) for name in plan.parts}
     if "test" in parts:
@@ -100,14 +102,18 @@ def assemble(
         for stage in STAGES
         if stage in parts
     }
-    return Assembly(survey, plan, datasets, seed)
+    return Assembly(survey, plan, datasets, seed, new_files)
 
 
-def _plan(survey: Survey, split: Split, seed: int) -> SplitPlan:
+def _plan(survey: Survey, split: Split, seed: int) -> tuple[SplitPlan, tuple[str, ...]]:
+    """The split, and the files that its manifest does not know."""
+    index, roles, labels = survey.index, survey.roles, survey.labels
     if split.manifest is None:
-        return plan_split(survey.index, split, seed=seed, roles=survey.roles, labels=survey.labels)
+        return plan_split(index, split, seed=seed, roles=roles, labels=labels), ()
     manifest = load_manifest(split.manifest)
-    return apply_manifest(manifest, survey.index, split, seed=seed, roles=survey.roles, labels=survey.labels)
+    known = set(manifest.index.names)
+    plan = apply_manifest(manifest, index, split, seed=seed, roles=roles, labels=labels)
+    return plan, tuple(name for name in index.names if name not in known)
 
 
 def _predict_selection(survey: Survey) -> Selection:

@@ -1,0 +1,93 @@
+"""LightningCLI drives the DataModule from the command line and from YAML, with the same names as Python."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import LightningCLI
+
+from h5lightning import H5DataModule
+
+pytestmark = pytest.mark.timeout(120)
+QUIET = [
+    "--trainer.accelerator=cpu",
+    "--trainer.max_epochs=1",
+    "--trainer.logger=false",
+    "--trainer.enable_checkpointing=false",
+    "--trainer.enable_progress_bar=false",
+    "--trainer.enable_model_summary=false",
+]
+
+
+class Mean(LightningModule):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.shapes: set[tuple[int, ...]] = set()
+
+    def training_step(self, batch, _):
+        self.shapes.add(tuple(batch["x"].shape[1:]))
+        return self.weight * batch["x"].mean()
+
+    def validation_step(self, batch, _):
+        pass
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.0)
+
+
+def run(*arguments: str) -> LightningCLI:
+    return LightningCLI(Mean, save_config_callback=None, args=["fit", *QUIET, *arguments])
+
+
+def test_options_on_the_command_line(write_files) -> None:
+    files = write_files()
+    cli = run(
+        "--data=h5lightning.H5DataModule",
+        f"--data.files={files}",
+        "--data.fields={x: x, y: y}",
+        "--data.split.val=0.2",
+        "--data.split.test=null",
+        "--data.shuffle=block",
+        "--data.access.locking=true",
+    )
+    assert isinstance(cli.datamodule, H5DataModule)
+    assert cli.datamodule.hparams.split["val"] == 0.2
+    assert cli.datamodule.hparams.shuffle["mode"] == "block"
+    assert set(cli.datamodule.splits) == {"train", "val"}
+    assert cli.model.shapes == {(2, 3)}
+
+
+def test_options_in_yaml(write_files, tmp_path) -> None:
+    config = tmp_path / "run.yaml"
+    config.write_text(
+        f"""
+        data:
+          class_path: h5lightning.H5DataModule
+          init_args:
+            files: ["{write_files()}", "!*run-000.h5"]
+            fields: {{x: x, y: {{path: y, dtype: float32}}}}
+            samples: {{kind: windows, length: 16}}
+            split: {{val: 0.2, test: null}}
+        """,
+        encoding="utf-8",
+    )
+    cli = run(f"--config={config}")
+    assert cli.model.shapes == {(16, 2, 3)}
+    assert sum(len(paths) for paths in cli.datamodule.splits.values()) == 7
+
+
+def test_help_explains_every_option(capsys) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        run("--data.help=h5lightning.H5DataModule")
+    assert stopped.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "--data.num_workers" in text
+    assert "worker processes; 0 reads in the training process" in text
+
+
+def test_a_mistyped_option_is_refused(write_files, capsys) -> None:
+    with pytest.raises(SystemExit):
+        run("--data=h5lightning.H5DataModule", f"--data.files={write_files()}", "--data.split={vall: 0.2}")
+    assert "did you mean 'val'" in capsys.readouterr().err
