@@ -52,7 +52,7 @@ def _lines(metrics: Mapping[str, float]) -> dict[str, float]:
     for name, value in metrics.items():
         lines[_in_words(name)] = value
         if (plain := name.removesuffix(_PERSISTENCE)) != name and plain in metrics and value > 0:
-            lines[f"{_in_words(plain)}, share of that"] = metrics[plain] / value
+            lines["ratio of the two"] = metrics[plain] / value
     return lines
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,20 @@ from typing import Any
 from hydra.utils import instantiate
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 from omegaconf import DictConfig, OmegaConf
+from torch import distributed
 
 from h5lightning.config import conf_dir
 from h5lightning.datamodule import H5DataModule
 from h5lightning.errors import OptionError
+from h5lightning.options import nearest
 from h5lightning.results import Results, print_results
 from h5lightning.throughput import ThroughputMeter
 
 __all__ = ["train"]
+
+
+# Nothing that a user could act upon: a class that torch is about to rename, and splits that were not asked for.
+_IDLE_WARNINGS = (r".*isinstance\(treespec, LeafSpec\)", r"Total length of `list` across ranks is zero")
 
 
 def train(config: DictConfig) -> float | None:
@@ -32,8 +39,19 @@ def train(config: DictConfig) -> float | None:
         OptionError: no files or no model were chosen.
     """
     _check_choices(config)
+    for message in _IDLE_WARNINGS:
+        warnings.filterwarnings("ignore", message)
     if config.seed is not None:
         seed_everything(config.seed, workers=True, verbose=False)
+    try:
+        return _fit_and_test(config)
+    finally:
+        # Lightning leaves its process group open, and the next job of a sweep would take it for its own.
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.destroy_process_group()
+
+
+def _fit_and_test(config: DictConfig) -> float | None:
     datamodule: H5DataModule = instantiate(config.data)
     model: LightningModule = instantiate(config.model)
     meter = ThroughputMeter()
@@ -42,7 +60,15 @@ def train(config: DictConfig) -> float | None:
     metrics = _fit_metrics(trainer) | _test(trainer, model, datamodule)
     if trainer.is_global_zero:
         print_results(_results(trainer, meter, metrics, Path(config.output_dir)))
-    return None if config.objective is None else metrics[config.objective]
+    return _objective(config.objective, metrics)
+
+
+def _objective(name: str | None, metrics: Mapping[str, float]) -> float | None:
+    if name is None:
+        return None
+    if name not in metrics:
+        raise OptionError(f"objective must be a logged metric, found {name!r}{nearest(name, metrics)}")
+    return metrics[name]
 
 
 def _check_choices(config: DictConfig) -> None:

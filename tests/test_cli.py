@@ -64,19 +64,18 @@ def test_no_command_and_an_unknown_one_are_refused(command, arguments):
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    "given",
     [
-        ([], ["experiment=demo"]),
-        (["trainer.max_epochs=1"], ["experiment=demo", "trainer.max_epochs=1"]),
-        (["-m", "seed=1,2"], ["-m", "experiment=demo", "seed=1,2"]),
-        (["--cfg", "job"], ["experiment=demo", "--cfg", "job"]),
-        (["--info"], ["experiment=demo", "--info"]),
-        (["+trainer.min_epochs=1"], ["experiment=demo", "+trainer.min_epochs=1"]),
+        [],
+        ["trainer.max_epochs=1"],
+        ["seed=1,2", "model.width=8"],
+        ["+trainer.min_epochs=1"],
+        ["database.x=1"],
     ],
-    ids=["nothing", "trainer", "sweep", "flag-with-value", "flag-with-optional-value", "added-key"],
+    ids=["nothing", "trainer", "several", "added-key", "similar-name"],
 )
-def test_the_demo_is_added_where_neither_data_nor_experiment_is_given(given, expected):
-    assert with_demo(given) == expected
+def test_the_demo_is_added_where_neither_data_nor_experiment_is_given(given):
+    assert with_demo(given) == ["experiment=demo", *given]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +86,7 @@ def test_the_demo_is_added_where_neither_data_nor_experiment_is_given(given, exp
         ["data=h5"],
         ["experiment=null"],
         ["+experiment=mine"],
-        ["-m", "experiment=a,b"],
+        ["experiment=a,b"],
         ["++data.files='runs/*.h5'"],
     ],
     ids=["files", "other-data", "group", "no-experiment", "added-experiment", "swept-experiment", "forced"],

@@ -34,66 +34,77 @@ def train(context: typer.Context) -> None:
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Compose the configuration from Hydra's ``arguments`` and train, once or as a sweep."""
+    """Compose the configuration from Hydra's ``arguments`` and train, once or as a sweep.
+
+    Raises:
+        OptionError: an argument that Hydra's grammar does not know.
+    """
     import hydra
 
     from h5lightning.config import conf_dir, register
 
     register()
-    command = list(sys.argv)
+    launch = sys.argv
+    overrides, flags = _parted(arguments)
+    overrides = with_demo(overrides)
 
     def job(config: DictConfig) -> float | None:
         from hydra.core.hydra_config import HydraConfig
 
-        sys.argv = _command_of_job(command, HydraConfig.get())
+        sys.argv = [launch[0], "train", *_arguments_of_job(HydraConfig.get(), overrides, flags)]
         with reported_errors(), _own_environment():
             from h5lightning.train import train
 
             return train(config)
 
-    sys.argv = [command[0], *with_demo(arguments)]
-    application: Callable[[], Any] = hydra.main(
-        config_path=str(conf_dir()), config_name="train", version_base="1.3"
-    )(job)
+    main: Callable[..., Any] = hydra.main(str(conf_dir()), config_name="train", version_base="1.3")
+    # --info takes what follows for its value, so that flags come last.
+    sys.argv = [launch[0], *overrides, *flags]
     try:
-        application()
+        main(job)()
     finally:
-        sys.argv = command
+        sys.argv = launch
 
 
-def with_demo(arguments: Sequence[str]) -> list[str]:
-    """The arguments, with ``experiment=demo`` where they choose neither data nor an experiment.
+def with_demo(overrides: Sequence[str]) -> list[str]:
+    """The overrides, and ``experiment=demo`` where they choose neither data nor an experiment.
 
     Raises:
-        OptionError: an argument that Hydra's grammar does not know.
+        OptionError: an override that Hydra's grammar does not know.
     """
-    from hydra._internal.utils import get_args_parser
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
-    given = get_args_parser().parse_args(list(arguments)).overrides
     try:
-        overrides = OverridesParser.create().parse_overrides(given)
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
     except HydraException as error:
         raise OptionError(str(error)) from error
-    if {override.key_or_group.split(".", maxsplit=1)[0] for override in overrides} & {"data", "experiment"}:
-        return list(arguments)
-    # Hydra's parser wants all overrides in one run, and takes what follows a flag for the flag's value.
-    position = arguments.index(given[0]) if given else 0
-    return [*arguments[:position], "experiment=demo", *arguments[position:]]
+    chosen = {override.key_or_group.split(".", maxsplit=1)[0] for override in parsed}
+    return list(overrides) if chosen & {"data", "experiment"} else ["experiment=demo", *overrides]
 
 
-def _command_of_job(command: list[str], hydra_config: Any) -> list[str]:
-    """The command line with which Lightning may start another rank of this very job."""
+def _parted(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Overrides, and Hydra's flags with their values; Hydra itself wants all overrides in one place."""
+    from hydra._internal.utils import get_args_parser
+
+    overrides: list[str] = get_args_parser().parse_intermixed_args(list(arguments)).overrides
+    flags = list(arguments)
+    for override in overrides:
+        flags.remove(override)
+    return overrides, flags
+
+
+def _arguments_of_job(hydra_config: Any, overrides: list[str], flags: list[str]) -> list[str]:
+    """Arguments with which Lightning may start another rank of this very job; it appends overrides."""
     from hydra.types import RunMode
     from omegaconf import open_dict, read_write
 
     if hydra_config.mode != RunMode.MULTIRUN:
-        return command
+        return [*flags, *overrides]
     # Lightning hands run.dir to the ranks; in a sweep it is not where the job writes.
     with read_write(hydra_config), open_dict(hydra_config):
         hydra_config.run.dir = hydra_config.runtime.output_dir
-    return [command[0], "train", *hydra_config.overrides.task]
+    return [flag for flag in flags if flag not in {"-m", "--multirun"}] + list(hydra_config.overrides.task)
 
 
 @contextmanager
