@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+
 import pytest
 import torch
 from lightning.pytorch import LightningModule
@@ -37,11 +40,18 @@ class Mean(LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.0)
 
 
-def run(*arguments: str) -> LightningCLI:
-    return LightningCLI(Mean, save_config_callback=None, args=["fit", *QUIET, *arguments])
+@pytest.fixture
+def run(monkeypatch) -> Callable[..., LightningCLI]:
+    """A function that runs the command line ``fit …``."""
+
+    def fit(*arguments: str) -> LightningCLI:
+        monkeypatch.setattr(sys, "argv", ["cli.py", "fit", *QUIET, *arguments])
+        return LightningCLI(Mean, save_config_callback=None)
+
+    return fit
 
 
-def test_options_on_the_command_line(write_files) -> None:
+def test_options_on_the_command_line(run, write_files) -> None:
     files = write_files()
     cli = run(
         "--data=h5lightning.H5DataModule",
@@ -59,7 +69,7 @@ def test_options_on_the_command_line(write_files) -> None:
     assert cli.model.shapes == {(2, 3)}
 
 
-def test_options_in_yaml(write_files, tmp_path) -> None:
+def test_options_in_yaml(run, write_files, tmp_path) -> None:
     config = tmp_path / "run.yaml"
     config.write_text(
         f"""
@@ -78,7 +88,7 @@ def test_options_in_yaml(write_files, tmp_path) -> None:
     assert sum(len(paths) for paths in cli.datamodule.splits.values()) == 7
 
 
-def test_help_explains_every_option(capsys) -> None:
+def test_help_explains_every_option(run, capsys) -> None:
     with pytest.raises(SystemExit) as stopped:
         run("--data.help=h5lightning.H5DataModule")
     assert stopped.value.code == 0
@@ -87,7 +97,7 @@ def test_help_explains_every_option(capsys) -> None:
     assert "worker processes; 0 reads in the training process" in text
 
 
-def test_a_mistyped_option_is_refused(write_files, capsys) -> None:
+def test_a_mistyped_option_is_refused(run, write_files, capsys) -> None:
     with pytest.raises(SystemExit):
         run("--data=h5lightning.H5DataModule", f"--data.files={write_files()}", "--data.split={vall: 0.2}")
     assert "did you mean 'val'" in capsys.readouterr().err
