@@ -1,0 +1,62 @@
+"""A scanning process as its parent sees it."""
+
+import json
+
+import h5py
+import pytest
+
+from h5lightning.scanning.process import DiedError, ScanProcess
+
+pytestmark = pytest.mark.timeout(60)
+
+SETUP = json.dumps({"paths": ["x"], "attrs": ["@t"], "locking": False})
+
+
+@pytest.fixture
+def path(tmp_path):
+    name = str(tmp_path / "a.h5")
+    with h5py.File(name, "w") as file:
+        file["x"] = [1, 2, 3]
+        file.attrs["t"] = "text"
+    return name
+
+
+@pytest.fixture
+def process():
+    started = ScanProcess()
+    yield started
+    started.close()
+
+
+def test_scans_until_it_is_closed(process, path):
+    process.begin(SETUP)
+    for _ in range(2):
+        (schema,) = process.scan([path])
+        assert (schema.datasets[0].rows, schema.attrs) == (3, {"@t": "text"})
+    assert process.close() == 0
+
+
+def test_says_how_it_was_killed(process, path):
+    process.begin(SETUP)
+    process.kill()
+    with pytest.raises(DiedError, match="was killed by SIGKILL"):
+        process.scan([path])
+
+
+def test_says_how_it_ended(process):
+    with pytest.raises(DiedError, match="ended with status 1"):
+        process.begin("no JSON")
+
+
+def test_text_without_end_is_given_up(process, path):
+    """An object of size 0 in the global heap makes HDF5 search it for ever, or is an error of its own."""
+    with open(path, "r+b") as file:
+        content = file.read()
+        file.seek(content.index(b"GCOL") + 24)
+        file.write(bytes(8))
+    process.begin(SETUP)
+    try:
+        (outcome,) = process.scan([path])
+    except DiedError as death:
+        outcome = death
+    assert "no end to the text" in str(outcome) or "is damaged" in str(outcome)
