@@ -164,7 +164,8 @@ def _dtype_text(schema: DatasetSchema) -> str:
 def _some(names: tuple[str, ...] | None, most: int = 6) -> str:
     if names is None:
         return "none"
-    return "[" + ", ".join(names[:most]) + (f", … {len(names) - most} more" if len(names) > most else "") + "]"
+    more = f", … {len(names) - most} more" if len(names) > most else ""
+    return f"[{', '.join(names[:most])}{more}]"
 
 
 def _tuples(value: object) -> Any:

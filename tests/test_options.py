@@ -176,7 +176,7 @@ def test_shares_over_one_name_the_way_out_in_hydra():
 @pytest.mark.parametrize(
     "options",
     [
-        {"val": 3 * 0.1, "test": 7 * 0.1},
+        {"val": 0.3333333334, "test": 0.3333333334, "train": 0.3333333334},
         {"val": 1, "test": 0},
         {"val": 0.9, "test": 0.1, "folds": 3, "fold": 0, "train": 0.9},
     ],
