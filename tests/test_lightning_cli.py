@@ -46,7 +46,7 @@ def run(monkeypatch) -> Callable[..., LightningCLI]:
 
     def fit(*arguments: str) -> LightningCLI:
         monkeypatch.setattr(sys, "argv", ["cli.py", "fit", *QUIET, *arguments])
-        return LightningCLI(Mean, save_config_callback=None)
+        return LightningCLI(Mean, save_config_callback=None, seed_everything_default=3)
 
     return fit
 
