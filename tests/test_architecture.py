@@ -14,11 +14,11 @@ FLOORS = (
     """errors options schema text_table permutation
     ragged progress quantities plain_tables atomic_write""",
     "catalog index fields selection splitting overlap coalescing ordering sharding",
-    """discovery guarding handles scanning index_store cataloguing codecs readers surveying
+    """discovery guarding opening handles scanning index_store cataloguing codecs readers surveying
     identical_files summary""",
     "transforms batching dataset sampler loader assembly",
     "ranks datamodule",
-    "config hydra_plugin cli train throughput results inspecting demo models plotting __main__",
+    "config hydra_plugin cli train checkpointing throughput results inspecting demo models plotting __main__",
 )
 
 FORBIDDEN = {
@@ -29,8 +29,8 @@ FORBIDDEN = {
     4: {"hydra"},
 }
 
-# The only callers of h5py.File: handles.py to read, the demo to write its files.
-OPENERS = {"handles", "demo.files"}
+# The only callers of h5py.File: opening.py to read, the demo to write its files.
+OPENERS = {"opening", "demo.files"}
 
 
 def module_name(path: Path, package: Path) -> str:

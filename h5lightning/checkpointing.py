@@ -1,0 +1,22 @@
+"""Which checkpoint of a run is kept."""
+
+from __future__ import annotations
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+__all__ = ["BestCheckpoint"]
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps the best checkpoint by a metric of validation; without a validation split, the latest one.
+
+    Takes the arguments of `lightning.pytorch.callbacks.ModelCheckpoint`.
+    """
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Watch no metric if there are no data to compute it from."""
+        datamodule = getattr(trainer, "datamodule", None)  # set up by now
+        if stage == "fit" and getattr(datamodule, "val_dataset", True) is None:
+            self.monitor = None
+        super().setup(trainer, pl_module, stage)
