@@ -12,7 +12,11 @@ from lightning.pytorch.cli import LightningCLI
 
 from h5lightning import H5DataModule
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [
+    pytest.mark.timeout(120),
+    # Lightning calls jsonargparse in ways that jsonargparse is about to change.
+    pytest.mark.filterwarnings("ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning"),
+]
 QUIET = [
     "--trainer.accelerator=cpu",
     "--trainer.max_epochs=1",
