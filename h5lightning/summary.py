@@ -13,12 +13,12 @@ import numpy.typing as npt
 
 from h5lightning.catalog import SkippedFile
 from h5lightning.fields import Fields
-from h5lightning.splitting.grouping import group_labels
 from h5lightning.identical_files import identical_files
 from h5lightning.index import SampleIndex
 from h5lightning.overlap import shared_rows
 from h5lightning.plain_tables import PlainTable
 from h5lightning.quantities import bytes_text, counted, share_text
+from h5lightning.splitting.grouping import group_labels
 from h5lightning.splitting.plan import Segments, SplitPlan
 from h5lightning.surveying import Survey
 

@@ -39,7 +39,7 @@ class Suggestion:
         samples: how samples lie in a file.
         split: how the rows are divided.
         split_by: what that keeps whole; empty where there is too little to divide.
-        dtype: ``float32`` where something is stored as float64; else None.
+        dtype: ``float32`` where something would be float64; else None.
         access: what must be accepted of the files.
         is_categorical: whether ``y`` numbers classes; None without ``y``.
         left_out: names of files that the patterns leave out.
@@ -70,12 +70,10 @@ def suggest(patterns: Sequence[str], catalog: Catalog, guess: Guess) -> Suggesti
     files, kept = _files(patterns, catalog, guess)
     chosen = catalog.take(kept)
     access = _access(catalog, guess, kept)
-    dtype = "float32" if any(entry.is_float64 for entry in guess.entries) else None
     planned = plan_fields(
         chosen,
         guess.fields,
         guess.samples,
-        dtype=dtype,
         on_missing=access.on_missing,
         allow_empty=access.on_bad_file == "skip",
     )
@@ -87,7 +85,7 @@ def suggest(patterns: Sequence[str], catalog: Catalog, guess: Guess) -> Suggesti
         samples=guess.samples,
         split=split,
         split_by=by,
-        dtype=dtype,
+        dtype="float32" if any(plan.spec.dtype == "float64" for plan in planned.plans) else None,
         access=access,
         is_categorical=guess.is_categorical,
         left_out=tuple(catalog.names[file] for file in np.setdiff1d(np.arange(len(catalog)), kept).tolist()),
