@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from h5lightning.errors import BadFileError, MissingFieldError, UnsupportedFieldError
-from h5lightning.handles import HandlePool, default_budget, open_file, open_id
+from h5lightning.handles import HandlePool, default_budget
+from h5lightning.opening import open_file, open_id
 from h5lightning.options import Access
 
 
@@ -167,6 +168,21 @@ def test_the_budget_leaves_half_of_the_descriptors(free, expected, few_descripto
 def test_no_descriptor_left_is_no_reason_to_fail(few_descriptors):
     few_descriptors(3)
     assert default_budget() == 8
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [({"chunks": (5,)}, 0), ({"chunks": (5,), "compression": "gzip"}, 1024 * 1024)],
+    ids=["raw", "filtered"],
+)
+def test_only_decoded_chunks_are_cached(options, expected, pool, tmp_path):
+    path = str(tmp_path / "chunked.h5")
+    with h5py.File(path, "w") as file:
+        file.create_dataset("g/x", data=np.arange(10), **options)
+    with pool.dataset(path, "g/x") as dataset:
+        assert dataset.id.get_access_plist().get_chunk_cache()[1] == expected
+        assert dataset.name == "/g/x"
+        assert dataset[:].tolist() == list(range(10))
 
 
 def test_caches_are_bounded(pool, paths):

@@ -27,7 +27,7 @@ __all__ = ["H5pyReader"]
 Int64Array = npt.NDArray[np.int64]
 
 # The rows of a scattered selection are copied once more, which for long rows costs more than it saves.
-_MAX_SCATTERED_ROW_BYTES = 8 * 1024
+_MAX_SCATTERED_ROW_BYTES = 32 * 1024
 
 
 class H5pyReader:

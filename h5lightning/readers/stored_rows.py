@@ -14,7 +14,7 @@ import numpy.typing as npt
 from h5py import h5d, h5p, h5s, h5t
 
 from h5lightning.errors import BadFileError, FileChangedError
-from h5lightning.handles import hdf5_reason, open_dataset
+from h5lightning.opening import hdf5_reason, open_dataset
 from h5lightning.readers.protocol import RowSource
 from h5lightning.scanning.element_types import element_type
 
