@@ -456,4 +456,5 @@ def _check_share(name: str, value: object) -> None:
         return
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not is_number or not 0 <= cast("float", value) <= 1:
-        raise OptionError(f"{name} must be a share of the rows in [0, 1] or None, found {value!r}")
+        hint = "; for no such split on a command line, write 0" if value in ("None", "null") else ""
+        raise OptionError(f"{name} must be a share of the rows in [0, 1] or None, found {value!r}{hint}")
