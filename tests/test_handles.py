@@ -1,6 +1,5 @@
 """The pool of open files in one process: opened once, bounded, never closed while in use."""
 
-import errno
 import gc
 import itertools
 import os
@@ -16,9 +15,8 @@ import h5py
 import numpy as np
 import pytest
 
-from h5lightning.errors import BadFileError, MissingFieldError, UnsupportedFieldError
+from h5lightning.errors import BadFileError
 from h5lightning.handles import HandlePool, default_budget
-from h5lightning.opening import open_file, open_id
 from h5lightning.options import Access
 
 
@@ -29,9 +27,6 @@ def paths(tmp_path):
     for number, name in enumerate(names):
         with h5py.File(name, "w") as file:
             file["g/x"] = np.full(10, number)
-            file["soft"] = h5py.SoftLink("/g/x")
-            file["outside"] = h5py.ExternalLink("other.h5", "/g/x")
-            file["away"] = h5py.ExternalLink("other.h5", "/g")
     return names
 
 
@@ -170,21 +165,6 @@ def test_no_descriptor_left_is_no_reason_to_fail(few_descriptors):
     assert default_budget() == 8
 
 
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [({"chunks": (5,)}, 0), ({"chunks": (5,), "compression": "gzip"}, 1024 * 1024)],
-    ids=["raw", "filtered"],
-)
-def test_only_decoded_chunks_are_cached(options, expected, pool, tmp_path):
-    path = str(tmp_path / "chunked.h5")
-    with h5py.File(path, "w") as file:
-        file.create_dataset("g/x", data=np.arange(10), **options)
-    with pool.dataset(path, "g/x") as dataset:
-        assert dataset.id.get_access_plist().get_chunk_cache()[1] == expected
-        assert dataset.name == "/g/x"
-        assert dataset[:].tolist() == list(range(10))
-
-
 def test_caches_are_bounded(pool, paths):
     with pool.file(paths[0]) as file:
         _, slots, nbytes, _ = file.id.get_access_plist().get_cache()
@@ -235,87 +215,6 @@ def test_the_end_of_the_interpreter_is_quiet(paths):
         [sys.executable, "-W", "error", "-c", code, paths[0]], capture_output=True, text=True, check=True
     )
     assert (ended.stdout, ended.stderr) == ("1\n", "")
-
-
-# ── errors ───────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize("opener", [open_id, lambda path: open_file(path, Access())], ids=["id", "file"])
-def test_a_missing_file_is_named(opener, tmp_path):
-    with pytest.raises(BadFileError, match=r"gone\.h5 cannot be opened: No such file or directory\. .*moved"):
-        opener(str(tmp_path / "gone.h5"))
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [(b"no HDF5 here", "signature"), (None, "truncated")],
-    ids=["other-format", "truncated"],
-)
-def test_a_damaged_file_is_explained(content, message, paths):
-    path = paths[0]
-    if content is None:
-        os.truncate(path, os.path.getsize(path) // 2)
-    else:
-        with open(path, "wb") as file:
-            file.write(content)
-    with pytest.raises(BadFileError, match=rf"0\.h5 cannot be opened: .*{message}.*'h5lightning inspect'"):
-        open_id(path)
-
-
-def test_a_name_is_not_cut_at_a_nul(paths):
-    with pytest.raises(BadFileError, match="NUL"):
-        open_id(paths[0] + "\0.h5")
-
-
-def test_too_many_open_files_name_the_option(paths, few_descriptors):
-    few_descriptors(3)
-    with pytest.raises(BadFileError, match=r"ulimit -n.*access\.max_open_files"):
-        open_id(paths[0])
-
-
-def test_a_lock_of_a_writer_names_the_option(paths):
-    code = (
-        "import h5py, sys; f = h5py.File(sys.argv[1], 'r+', locking=True); print('open', flush=True); input()"
-    )
-    writer = subprocess.Popen(
-        [sys.executable, "-c", code, paths[0]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert writer.stdout.readline() == "open\n"
-        with pytest.raises(BadFileError, match=rf"{os.strerror(errno.EAGAIN)}.*access\.locking=False"):
-            open_id(paths[0], locking=True)
-        open_id(paths[0]).close()
-    finally:
-        writer.communicate("\n", timeout=30)
-
-
-@pytest.mark.parametrize(
-    ("name", "error", "message"),
-    [
-        ("y", MissingFieldError, "'/y' is not in .*0.h5"),
-        ("g/y/z", MissingFieldError, "'/g/y/z' is not in .*0.h5"),
-        ("g/x/z", MissingFieldError, "'/g/x/z' is not in .*0.h5"),
-        ("g", UnsupportedFieldError, "'/g' in .*0.h5 is no dataset"),
-        ("soft", UnsupportedFieldError, "'/soft' in .*0.h5 is a soft or external link"),
-        ("outside", UnsupportedFieldError, "'/outside' in .*0.h5 is a soft or external link"),
-        ("away/x", UnsupportedFieldError, "'/away' in .*0.h5 is a soft or external link"),
-    ],
-    ids=[
-        "missing",
-        "missing-group",
-        "below-a-dataset",
-        "group",
-        "soft-link",
-        "external-link",
-        "external-group",
-    ],
-)
-def test_only_datasets_of_the_file_itself_are_opened(pool, paths, tmp_path, name, error, message):
-    with h5py.File(tmp_path / "other.h5", "w") as file:
-        file["g/x"] = np.arange(3)
-    with pytest.raises(error, match=message), pool.dataset(paths[0], name):
-        pass
-    assert value(pool, paths[0]) == 0
 
 
 def test_a_file_that_cannot_be_opened_takes_no_place(pool, paths):

@@ -68,7 +68,7 @@ def test_options_on_the_command_line(run, write_files) -> None:
     )
     assert isinstance(cli.datamodule, H5DataModule)
     assert cli.datamodule.hparams.split["val"] == 0.2
-    assert cli.datamodule.hparams.shuffle["mode"] == "block"
+    assert cli.datamodule.hparams.shuffle == "block"
     assert set(cli.datamodule.splits) == {"train", "val"}
     assert cli.model.shapes == {(2, 3)}
 
