@@ -20,7 +20,7 @@ pytestmark = pytest.mark.timeout(60)
 def good(tmp_path):
     """The pattern of a few files with images and labels."""
     (tmp_path / "good").mkdir()
-    for number in range(5):
+    for number in range(6):
         with h5py.File(tmp_path / "good" / f"run{number}.h5", "w") as file:
             file["images"] = np.zeros((20 + number, 28, 28), "u1")
             file["labels"] = np.zeros(20 + number, "i8")
@@ -59,10 +59,10 @@ def test_the_report_has_table_verdict_and_code(good):
     done = run_process(good, COLUMNS="100")
     assert (done.returncode, done.stderr) == (0, "")
     first, second, *rest = done.stdout.splitlines()
-    assert first.startswith("5 files, ")
-    assert second == "Rows: 20–24 in each file, 110 in all. A sample is one row: x of 28 × 28, y"
+    assert first.startswith("6 files, ")
+    assert second == "Rows: 20–25 in each file, 135 in all. A sample is one row: x of 28 × 28, y"
     assert any(
-        re.fullmatch(r" images\s+uint8\s+20–24 × 28 × 28\s+contiguous\s+84.2 KiB\s+x\s*", line)
+        re.fullmatch(r" images\s+uint8\s+20–25 × 28 × 28\s+contiguous\s+103 KiB\s+x\s*", line)
         for line in rest
     )
     assert "Usable, split by file." in rest
