@@ -18,6 +18,7 @@ __all__ = ["common_pattern", "families"]
 _FEWEST_NUMBERED_GROUPS = 3
 _FEWEST_OTHER_GROUPS = 8
 _FEWEST_NUMBERED_DATASETS = 8
+_DEEPEST = 64  # what lies deeper counts as one name: a file may nest thousands of groups
 
 _DIGITS = re.compile(r"\d+")
 
@@ -42,7 +43,7 @@ def families(kinds: Mapping[str, Hashable]) -> dict[str, tuple[str, ...]]:
     """
     tree: _Tree = {}
     for path in sorted(kinds):
-        *groups, name = path.split("/")
+        *groups, name = path.split("/", _DEEPEST)
         _group(tree, groups)[name] = path
     return {path: tuple(members) for path, members in sorted(_members(tree, kinds.__getitem__).items())}
 

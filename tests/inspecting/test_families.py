@@ -44,6 +44,11 @@ def test_groups_of_different_types_are_no_copies():
     assert len(families(kinds)) == 5
 
 
+def test_depth_is_no_danger():
+    path = "/".join("a" * 5000)
+    assert families({path: "f4"}) == {path: (path,)}
+
+
 def test_all_members_are_kept():
     paths = numbered("demo_{}/x", 40)
     assert set(families(dict.fromkeys(paths, "f4"))["demo_*/x"]) == set(paths)
