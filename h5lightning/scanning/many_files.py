@@ -23,7 +23,7 @@ __all__ = ["available_cores", "scan_elsewhere", "scan_file", "scan_files", "scan
 # few files can take longer than that, so what is not done by then goes to other processes as well.
 _MANY_FILES = 2_000
 _PATIENCE_S = 0.3
-_BATCH_FILES = 64
+_LARGEST_BATCH = 256
 
 _logger = logging.getLogger(__name__)
 
@@ -118,7 +118,8 @@ def scan_elsewhere(
     """The outcome of each file, found by other processes."""
     if not paths:
         return []
-    size = max(1, min(_BATCH_FILES, len(paths) // (4 * processes)))
+    # Large, since a process waits between batches; small enough that none is left with the last of them.
+    size = max(1, min(_LARGEST_BATCH, len(paths) // (16 * processes)))
     batches = [paths[start : start + size] for start in range(0, len(paths), size)]
     found: list[list[FileSchema | BadFileError]] = [[] for _ in batches]
     with Crew(processes, request, locking=locking) as crew:
