@@ -33,6 +33,9 @@ class FramePicture(Callback):
         samples: how many are drawn.
         channel: of the frames; -1 for the last one.
         title: above the picture.
+
+    Attributes:
+        drawn: input, truth and prediction of each sample, ``(3, H, W)``.
     """
 
     def __init__(self, path: str, samples: int = 3, channel: int = -1, title: str = "") -> None:
@@ -40,11 +43,11 @@ class FramePicture(Callback):
         self.samples = samples
         self.channel = channel
         self.title = title
-        self._drawn: list[FloatArray] = []
+        self.drawn: list[FloatArray] = []
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget the samples of an earlier test."""
-        self._drawn = []
+        self.drawn = []
 
     def on_test_batch_end(
         self,
@@ -59,16 +62,16 @@ class FramePicture(Callback):
         batches = int(trainer.num_test_batches[dataloader_idx])
         chosen = (np.arange(self.samples) + 0.5) * batches / self.samples
         if trainer.is_global_zero and batch_idx in chosen.astype(int):
-            self._drawn.append(self._frames(pl_module, batch))
+            self.drawn.append(self._frames(pl_module, batch))
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw what was kept."""
-        if not self._drawn:
+        if not self.drawn:
             return
         if importlib.util.find_spec("matplotlib") is None:
             _log.warning("no picture is drawn: matplotlib is missing. pip install 'h5lightning[plot]'")
             return
-        x, y, prediction = np.stack(self._drawn, axis=1)
+        x, y, prediction = np.stack(self.drawn, axis=1)
         labels = [f"test sample {number + 1}" for number in range(len(x))]
         self.path.parent.mkdir(parents=True, exist_ok=True)
         plot_prediction(x, y, prediction, self.path, labels=labels, title=self.title)
