@@ -24,6 +24,8 @@ def _no_seed(monkeypatch: pytest.MonkeyPatch) -> None:
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Indexes and demo data of a test stay in the test's own folder."""
     monkeypatch.setenv("H5LIGHTNING_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+    # Made once for all tests: the demo's files never change.
+    monkeypatch.setenv("H5LIGHTNING_DATA_DIR", str(tmp_path_factory.getbasetemp() / "data"))
 
 
 @pytest.fixture
