@@ -39,7 +39,7 @@ class Sleeper(LightningModule):
             first = first["x"] if isinstance(first, dict) else first[0]
         return self.layer(first).mean()
 
-    def validation_step(self, batch):  # noqa: ARG002 - the hook's signature
+    def validation_step(self, batch):
         time.sleep(self.validation_s)
 
     def configure_optimizers(self):
