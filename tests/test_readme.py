@@ -1,0 +1,97 @@
+"""Every code block of the README is run: Python in one session, commands in a shell, files where they say.
+
+A block whose first line is a comment with a file name is written to that file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+README = Path(__file__).parents[1] / "README.md"
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+
+@dataclass(frozen=True)
+class Block:
+    language: str
+    text: str
+    marker: str
+
+    @property
+    def file(self) -> str | None:
+        named = re.match(r"# (\S+\.(?:py|yaml))\n", self.text)
+        return named[1] if named else None
+
+
+def blocks() -> Iterator[Block]:
+    pattern = r"(?:<!-- command: (\w+) -->\n)?^```(\w+)\n(.*?)^```$"
+    for marker, language, text in re.findall(pattern, README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+        yield Block(language, text, marker)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A directory with files as the README supposes them."""
+    (tmp_path / "runs").mkdir()
+    random = np.random.default_rng(0)
+    for number in range(12):
+        rows = 24 + number
+        with h5py.File(tmp_path / "runs" / f"subject-{number // 2}-{number}.h5", "w") as file:
+            file["images"] = random.normal(size=(rows, 8, 8)).astype("float32")
+            file["labels"] = random.integers(0, 3, rows)
+            file["grid"] = random.normal(size=(8, 8))
+            file.attrs["viscosity"] = number / 10
+    return tmp_path
+
+
+def test_every_block_is_of_a_kind_that_is_run() -> None:
+    kinds = {block.language for block in blocks()}
+    assert kinds == {"bash", "python", "yaml", "text"}
+    assert [block.marker for block in blocks() if block.marker] == ["train", "test"]
+    for block in blocks():
+        assert not block.marker or len(block.text.strip().splitlines()) == 1
+
+
+def test_python_blocks(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = [block.text for block in blocks() if block.language == "python" and block.file is None]
+    (project / "session.py").write_text("\n".join(code), encoding="utf-8")
+    done = run([sys.executable, "session.py"], project)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "0 files" in done.stdout
+    assert (project / "split.json").exists()
+
+
+def test_commands(project: Path) -> None:
+    for block in blocks():
+        if block.file is not None:
+            (project / block.file).parent.mkdir(exist_ok=True)
+            (project / block.file).write_text(block.text, encoding="utf-8")
+    ran = 0
+    for block in blocks():
+        if block.language != "bash" or block.marker:
+            continue
+        for line in block.text.splitlines():
+            # The interpreter of this test, whatever is on the path.
+            command = re.sub(r"^(h5lightning|python)\b", {"h": "$PY -m h5lightning", "p": "$PY"}[line[0]], line)
+            done = run(["bash", "-c", command], project)
+            assert done.returncode == 0, f"{line}\n{done.stdout[-1000:]}\n{done.stderr[-3000:]}"
+            ran += 1
+    assert ran >= 6
+
+
+def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PY": sys.executable, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        ["timeout", "-k", "5", "120", *command],
+        cwd=folder, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
