@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 from h5lightning.batching import BatchReader
 from h5lightning.dataset import SampleDataset
-from h5lightning.splitting.manifest import apply_manifest, load_manifest
 from h5lightning.options import Access, Shuffle, Split
 from h5lightning.ordering import Order, make_order
 from h5lightning.readers.protocol import Reader
 from h5lightning.selection import Selection
+from h5lightning.splitting.manifest import apply_manifest, load_manifest
 from h5lightning.splitting.plan import Segments, SplitPlan
 from h5lightning.splitting.planning import plan_split
 from h5lightning.surveying import Survey

@@ -18,7 +18,6 @@ from h5lightning.errors import NotSetUpError
 from h5lightning.fields import FieldSpec, check_dtype
 from h5lightning.handles import HandlePool
 from h5lightning.loader import H5DataLoader, LoaderOptions, make_loader
-from h5lightning.splitting.manifest import describe_difference, save_manifest, to_plain_split
 from h5lightning.options import (
     Access,
     Samples,
@@ -37,6 +36,7 @@ from h5lightning.ranks import check_split_kept, current_epoch, from_first_rank, 
 from h5lightning.readers.choosing import choose_reader
 from h5lightning.sampler import ShardedSampler
 from h5lightning.sharding import EvaluationShards, Shards, TrainingShards
+from h5lightning.splitting.manifest import describe_difference, save_manifest, to_plain_split
 from h5lightning.summary import Summary, summarise
 from h5lightning.surveying import Survey, survey
 from h5lightning.transforms import STAGES, Transforms
@@ -95,7 +95,7 @@ class H5DataModule(LightningDataModule):
         OptionError: an option that cannot be right.
     """
 
-    def __init__(  # noqa: PLR0917 - LightningCLI and Hydra need one flat signature
+    def __init__(
         self,
         files: str | list[str] | dict[str, Any],
         fields: dict[str, Any] | list[str] | None = None,

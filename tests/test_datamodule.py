@@ -155,7 +155,7 @@ def test_a_run_is_not_resumed_with_another_split(write_files, tmp_path) -> None:
     runner.fit(Recorder(), datamodule=H5DataModule(files, ["x", "y"], provenance=True))
     runner.save_checkpoint(tmp_path / "last.ckpt")
     other = H5DataModule(files, ["x", "y"], provenance=True, split={"val": 0.4})
-    with pytest.raises(SplitMismatchError, match="another split.*run-0"):
+    with pytest.raises(SplitMismatchError, match=r"another split.*run-0"):
         trainer(max_epochs=2).fit(Recorder(), datamodule=other, ckpt_path=tmp_path / "last.ckpt")
 
 
@@ -287,7 +287,9 @@ def test_values_that_are_not_finite_are_named(make, tmp_path) -> None:
         values = np.zeros((20, 3), dtype="float32")
         values[13, 1] = np.nan
         file["x"] = values
-    dm = make(str(tmp_path / "a.h5"), fields=["x"], access=Access(on_nonfinite="raise"), split=Split(None, None))
+    dm = make(
+        str(tmp_path / "a.h5"), fields=["x"], access=Access(on_nonfinite="raise"), split=Split(None, None)
+    )
     with pytest.raises(NonFiniteError, match=r"'x'.*row 13 of .*a\.h5"):
         list(dm.train_dataloader())
 
@@ -315,7 +317,7 @@ def test_wrong_options_are_refused_at_once(options, message) -> None:
 
 def test_without_setup_it_says_what_to_do() -> None:
     dm = H5DataModule("nowhere/*.h5")
-    with pytest.raises(NotSetUpError, match="dm.setup"):
+    with pytest.raises(NotSetUpError, match=r"dm\.setup"):
         dm.train_dataloader()
     assert "None" in str(dm)
 

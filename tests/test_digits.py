@@ -50,4 +50,6 @@ def test_digits_are_recognised(digits: Path) -> None:
     dm.setup()
     files = {name: set(paths) for name, paths in dm.splits.items()}
     assert sum(map(len, files.values())) == 8
-    assert all(first.isdisjoint(second) for first, second in combinations(files.values(), 2)), json.dumps(dm.splits)
+    assert all(first.isdisjoint(second) for first, second in combinations(files.values(), 2)), json.dumps(
+        dm.splits
+    )

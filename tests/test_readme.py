@@ -35,7 +35,9 @@ class Block:
 
 def blocks() -> Iterator[Block]:
     pattern = r"(?:<!-- command: (\w+) -->\n)?^```(\w+)\n(.*?)^```$"
-    for marker, language, text in re.findall(pattern, README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+    for marker, language, text in re.findall(
+        pattern, README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    ):
         yield Block(language, text, marker)
 
 
@@ -82,7 +84,9 @@ def test_commands(project: Path) -> None:
             continue
         for line in block.text.splitlines():
             # The interpreter of this test, whatever is on the path.
-            command = re.sub(r"^(h5lightning|python)\b", {"h": "$PY -m h5lightning", "p": "$PY"}[line[0]], line)
+            command = re.sub(
+                r"^(h5lightning|python)\b", {"h": "$PY -m h5lightning", "p": "$PY"}[line[0]], line
+            )
             done = run(["bash", "-c", command], project)
             assert done.returncode == 0, f"{line}\n{done.stdout[-1000:]}\n{done.stderr[-3000:]}"
             ran += 1

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.options import Split
-from h5lightning.splitting.shares import Shares
 from h5lightning.splitting.plan import Segments
+from h5lightning.splitting.shares import Shares
 
 __all__ = ["cut_blocks"]
 

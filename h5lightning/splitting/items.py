@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.options import Split
-from h5lightning.splitting.partitioning import assign, cut_in_order, cut_nearest, parts_of
 from h5lightning.permutation import KeyedPermutation, derive_key
+from h5lightning.splitting.partitioning import assign, cut_in_order, cut_nearest, parts_of
 from h5lightning.splitting.shares import Shares
 
 __all__ = ["Pieces", "arrange", "divide", "thin"]

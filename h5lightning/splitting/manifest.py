@@ -14,16 +14,16 @@ import numpy.typing as npt
 
 from h5lightning.atomic_write import replace_file
 from h5lightning.errors import ManifestError, OptionError
-from h5lightning.splitting.grouping import group_files, group_labels
 from h5lightning.index import SampleIndex
-from h5lightning.splitting.new_files import place_new_files
 from h5lightning.options import Split
 from h5lightning.permutation import derive_key
-from h5lightning.splitting.saved import Manifest
 from h5lightning.splitting.difference import explain_moves
+from h5lightning.splitting.grouping import group_files, group_labels
+from h5lightning.splitting.new_files import place_new_files
 from h5lightning.splitting.plan import SPLITS, Segments, SplitPlan
-from h5lightning.splitting.pool import Roles, participants
 from h5lightning.splitting.planning import check_samples
+from h5lightning.splitting.pool import Roles, participants
+from h5lightning.splitting.saved import Manifest
 
 __all__ = [
     "Manifest",

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.splitting.blocks import cut_blocks
 from h5lightning.index import SampleIndex
-from h5lightning.splitting.items import arrange
 from h5lightning.options import Split
-from h5lightning.splitting.shares import Shares
+from h5lightning.splitting.blocks import cut_blocks
+from h5lightning.splitting.items import arrange
 from h5lightning.splitting.plan import SPLITS, Segments, SplitPlan
+from h5lightning.splitting.shares import Shares
 
 __all__ = ["place_new_files"]
 

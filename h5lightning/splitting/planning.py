@@ -11,16 +11,16 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.splitting.blocks import cut_blocks
 from h5lightning.errors import OptionError, SplitError
 from h5lightning.index import SampleIndex
-from h5lightning.splitting.items import divide, thin
 from h5lightning.options import Rows, Samples, Split, Whole
 from h5lightning.permutation import derive_key
-from h5lightning.splitting.rows import slice_rows
-from h5lightning.splitting.shares import Shares
+from h5lightning.splitting.blocks import cut_blocks
+from h5lightning.splitting.items import divide, thin
 from h5lightning.splitting.plan import Draw, Segments, SplitPlan
 from h5lightning.splitting.pool import Roles, SplitPool, participants
+from h5lightning.splitting.rows import slice_rows
+from h5lightning.splitting.shares import Shares
 
 __all__ = ["Segments", "SplitPlan", "check_samples", "plan_split"]
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.errors import SplitError
-from h5lightning.splitting.grouping import group_files, group_labels
 from h5lightning.index import SampleIndex
+from h5lightning.splitting.grouping import group_files, group_labels
 from h5lightning.splitting.plan import SPLITS, Segments
 
 __all__ = ["Roles", "SplitPool", "participants"]

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,15 @@ def launch(files: str, folder: Path, **job) -> subprocess.CompletedProcess[str]:
     folder.mkdir()
     arguments = {"files": files, "folder": str(folder), "data": {"batch_size": 7}, **job}
     # A hung job of two ranks survives SIGTERM.
-    command = ["timeout", "-k", "5", "150", sys.executable, str(SUPPORT / "ddp_job.py"), json.dumps(arguments)]
+    command = [
+        "timeout",
+        "-k",
+        "5",
+        "150",
+        sys.executable,
+        str(SUPPORT / "ddp_job.py"),
+        json.dumps(arguments),
+    ]
     environment = {**os.environ, "PYTHONPATH": str(SUPPORT), "OMP_NUM_THREADS": "1"}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
@@ -42,10 +51,10 @@ def test_every_sample_once_over_the_ranks(write_files, tmp_path, strategy, optio
     job = launch(files, tmp_path / "out", strategy=strategy, data={"batch_size": 7, **options})
     assert job.returncode == 0, job.stderr[-3000:]
     folder = tmp_path / "out"
-    evaluated = sum(seen(folder, "val", 0) + seen(folder, "test", 0), [])
+    evaluated = list(chain(*seen(folder, "val", 0), *seen(folder, "test", 0)))
     if strategy == "ddp":
         assert seen(folder, "test", 0) == seen(folder, "predict", 0)
-    trained = [sum(seen(folder, "train", epoch), []) for epoch in range(2)]
+    trained = [list(chain(*seen(folder, "train", epoch))) for epoch in range(2)]
     assert trained[0] != trained[1]
     for epoch in range(2):
         first, second = seen(folder, "train", epoch)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from indexes import files_by_split, make_index, rows_by_split
 
 from h5lightning.errors import SplitError
+from h5lightning.options import Split, Windows
 from h5lightning.splitting.manifest import (
     Manifest,
     apply_manifest,
@@ -18,7 +19,6 @@ from h5lightning.splitting.manifest import (
     from_plain_split,
     to_plain_split,
 )
-from h5lightning.options import Split, Windows
 from h5lightning.splitting.plan import SplitPlan
 from h5lightning.splitting.planning import plan_split
 

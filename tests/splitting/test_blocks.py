@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from h5lightning.splitting.blocks import cut_blocks
 from h5lightning.options import Split
+from h5lightning.splitting.blocks import cut_blocks
 from h5lightning.splitting.shares import Shares
 
 

@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from h5lightning.splitting.items import Pieces, divide, thin
 from h5lightning.options import Split
+from h5lightning.splitting.items import Pieces, divide, thin
 from h5lightning.splitting.shares import Shares
 
 

@@ -9,6 +9,7 @@ import pytest
 from indexes import files_by_split, make_index, rows_by_split
 
 from h5lightning.errors import ManifestError, OptionError
+from h5lightning.options import Split, Whole, Windows
 from h5lightning.splitting.manifest import (
     apply_manifest,
     describe_difference,
@@ -17,7 +18,6 @@ from h5lightning.splitting.manifest import (
     save_manifest,
     to_plain_split,
 )
-from h5lightning.options import Split, Whole, Windows
 from h5lightning.splitting.planning import plan_split
 
 ROWS = [40, 25, 33, 10, 52, 18, 27, 36, 44, 21]

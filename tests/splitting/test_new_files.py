@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from indexes import make_index
 
-from h5lightning.splitting.new_files import place_new_files
 from h5lightning.options import Split
+from h5lightning.splitting.new_files import place_new_files
 from h5lightning.splitting.plan import Segments, SplitPlan
 
 

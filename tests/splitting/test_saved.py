@@ -8,8 +8,8 @@ from indexes import make_index
 
 from h5lightning.options import Split
 from h5lightning.permutation import derive_key
-from h5lightning.splitting.saved import Manifest
 from h5lightning.splitting.planning import plan_split
+from h5lightning.splitting.saved import Manifest
 
 DRAW_KEY = str(derive_key("split", 0, "sample"))  # as text: other languages read numbers of 64 bits inexactly
 

@@ -46,7 +46,7 @@ class Recorder(LightningModule):
     def validation_step(self, batch: dict[str, torch.Tensor], _: int) -> None:
         self._record("val", batch)
 
-    def test_step(self, batch: dict[str, torch.Tensor], _: int) -> None:
+    def test_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> None:
         self._record("test", batch)
 
     def predict_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
@@ -81,7 +81,7 @@ def check_values(dm: H5DataModule, batch: dict[str, Any]) -> None:
     for number, (path, _, row) in enumerate(dm.locate(batch["sample_id"])):
         with h5py.File(path, "r") as file:
             length = 1 if batch["x"].ndim == 3 else batch["x"].shape[1]
-            step = dm.hparams.samples["dilation"] if batch["x"].ndim == 4 and dm.hparams.samples["kind"] == "windows" else 1
+            step = dm.hparams.samples.get("dilation", 1)
             rows = row + np.arange(length) * step
             expected = file["x"][rows[0] : rows[-1] + 1][::step].reshape(batch["x"][number].shape)
             np.testing.assert_array_equal(batch["x"][number].numpy(), expected)
