@@ -18,16 +18,26 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import h5py
 
 from h5lightning.opening import open_dataset, open_file, open_id
 from h5lightning.options import Access
 
-__all__ = ["HandlePool", "default_budget", "open_file", "open_id"]
+__all__ = ["Closable", "HandlePool", "default_budget", "open_file", "open_id"]
+
+
+class Closable(Protocol):
+    """What a pool can hold open."""
+
+    def close(self) -> None:
+        """Give back the descriptor."""
+
 
 T = TypeVar("T")
+C = TypeVar("C", bound=Closable)
+_Key: TypeAlias = tuple[str, Callable[[str], Closable] | None]  # the path, and what opened it; None for HDF5
 
 _MOST_CACHE_BYTES = 1024 * 1024
 
@@ -51,16 +61,16 @@ def _free_descriptors() -> int:
 
 
 class _OpenFile:
-    __slots__ = ("file", "is_retired", "kept", "path", "pins")
+    __slots__ = ("file", "is_retired", "kept", "key", "pins")
 
-    def __init__(self, path: str, file: h5py.File) -> None:
-        self.path = path
+    def __init__(self, key: _Key, file: Any) -> None:
+        self.key = key
         self.file = file
         self.kept: dict[Hashable, Any] = {}
         self.pins = 0
         self.is_retired = False
 
-    def keep(self, key: Hashable, make: Callable[[h5py.File], T]) -> T:
+    def keep(self, key: Hashable, make: Callable[[Any], T]) -> T:
         # Two threads may both make it; setdefault lets one of the two win for both.
         kept: T = self.kept[key] if key in self.kept else self.kept.setdefault(key, make(self.file))
         return kept
@@ -74,17 +84,17 @@ class _OpenFiles:
         self.opened = 0
         self._access = access
         self._rdcc_nbytes = min(_MOST_CACHE_BYTES, access.cache_bytes // self.budget)
-        self._by_path: OrderedDict[str, _OpenFile] = OrderedDict()
+        self._by_key: OrderedDict[_Key, _OpenFile] = OrderedDict()
         # Held while a file is opened: h5py holds its own lock and the GIL for that time in any case.
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        return len(self._by_path)
+        return len(self._by_key)
 
-    def pin(self, path: str) -> _OpenFile:
+    def pin(self, key: _Key) -> _OpenFile:
         with self._lock:
-            entry = self._by_path.get(path) or self._open(path)
-            self._by_path.move_to_end(path)
+            entry = self._by_key.get(key) or self._open(key)
+            self._by_key.move_to_end(key)
             entry.pins += 1
             return entry
 
@@ -97,25 +107,26 @@ class _OpenFiles:
 
     def close(self) -> None:
         with self._lock:
-            for entry in self._by_path.values():
+            for entry in self._by_key.values():
                 entry.is_retired = True
                 if not entry.pins:
                     entry.file.close()
-            self._by_path.clear()
+            self._by_key.clear()
 
-    def _open(self, path: str) -> _OpenFile:
+    def _open(self, key: _Key) -> _OpenFile:
         self._shrink(self.budget - 1)
-        entry = _OpenFile(path, open_file(path, self._access, rdcc_nbytes=self._rdcc_nbytes))
-        self._by_path[path] = entry
+        path, opener = key
+        file = opener(path) if opener else open_file(path, self._access, rdcc_nbytes=self._rdcc_nbytes)
+        entry = self._by_key[key] = _OpenFile(key, file)
         self.opened += 1
         return entry
 
     def _shrink(self, most: int) -> None:
-        if len(self._by_path) <= most:
+        if len(self._by_key) <= most:
             return
-        idle = [entry for entry in self._by_path.values() if not entry.pins]
-        for entry in idle[: len(self._by_path) - most]:
-            del self._by_path[entry.path]
+        idle = [entry for entry in self._by_key.values() if not entry.pins]
+        for entry in idle[: len(self._by_key) - most]:
+            del self._by_key[entry.key]
             entry.file.close()
 
 
@@ -189,12 +200,23 @@ class HandlePool:
         Raises:
             BadFileError: HDF5 cannot open the file.
         """
-        files = self._files()
-        entry = files.pin(path)
-        try:
+        with self._pinned((path, None)) as entry:
             yield entry.keep(key, make)
-        finally:
-            files.unpin(entry)
+
+    @contextmanager
+    def kept_by(
+        self, opener: Callable[[str], C], path: str, key: Hashable, make: Callable[[C], T]
+    ) -> Iterator[T]:
+        """What ``make`` derives from a file that HDF5 does not open, under the same budget; see `kept`.
+
+        Args:
+            opener: opens a file; not closed before the ``with`` block ends.
+            path: where the file lies.
+            key: what is derived.
+            make: derives it from the open file.
+        """
+        with self._pinned((path, opener)) as entry:
+            yield entry.keep(key, make)
 
     def dataset(self, path: str, name: str) -> AbstractContextManager[h5py.Dataset]:
         """A dataset of the open file, both of which stay open inside the ``with`` block.
@@ -209,6 +231,15 @@ class HandlePool:
     def close(self) -> None:
         """Close the files of this process, those in use after their use; the pool itself stays usable."""
         self._files().close()
+
+    @contextmanager
+    def _pinned(self, key: _Key) -> Iterator[_OpenFile]:
+        files = self._files()
+        entry = files.pin(key)
+        try:
+            yield entry
+        finally:
+            files.unpin(entry)
 
     def _files(self) -> _OpenFiles:
         pid = os.getpid()
