@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from h5lightning.buffers import BatchMemory
 from h5lightning.errors import FieldError, MissingFieldError, NonFiniteError
 from h5lightning.fields import FieldPlan, Fields
 from h5lightning.index import Location, SampleIndex
@@ -44,6 +45,7 @@ class BatchReader:
     reader: Reader
     access: Access
     _constants: _ConstantCache = field(init=False, repr=False)
+    _memory: BatchMemory = field(init=False, repr=False, default_factory=BatchMemory)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_constants", _ConstantCache(self.access.cache_bytes))
@@ -65,12 +67,14 @@ class BatchReader:
         """
         where = self.index.locate(ids)
         plans = self._chosen(keys)
-        arrays = {
-            plan.key: np.empty((len(where.row), *plan.spec.shape), _buffer_dtype(plan)) for plan in plans
+        size = len(where.row)
+        batch = {
+            plan.key: self._memory.tensor((size, *plan.spec.shape), _buffer_dtype(plan)) for plan in plans
         }
+        arrays = {key: tensor.numpy() for key, tensor in batch.items()}
         for file, slots in _by_file(where):
             self._fill(plans, arrays, file, where.row[slots], slots)
-        return {plan.key: self._deliver(plan, arrays[plan.key], where) for plan in plans}
+        return {plan.key: self._deliver(plan, batch[plan.key], where) for plan in plans}
 
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""
@@ -148,13 +152,15 @@ class BatchReader:
 
     # ── delivering ───────────────────────────────────────────────────────────────────────────────────
 
-    def _deliver(self, plan: FieldPlan, array: npt.NDArray[Any], where: Location) -> torch.Tensor:
+    def _deliver(self, plan: FieldPlan, tensor: torch.Tensor, where: Location) -> torch.Tensor:
+        array = tensor.numpy()
         if self.access.on_nonfinite == "raise" and plan.is_floating:
             self._check_finite(plan, array, where)
-        if plan.spec.dtype not in (array.dtype.name, "bfloat16"):
-            array = self._converted(plan, array, where)
-        tensor = torch.from_numpy(array)
-        return tensor.to(torch.bfloat16) if plan.spec.dtype == "bfloat16" else tensor
+        if plan.spec.dtype == "bfloat16":
+            return tensor.to(torch.bfloat16)
+        if plan.spec.dtype == array.dtype.name:
+            return tensor
+        return torch.from_numpy(self._converted(plan, array, where))
 
     def _check_finite(self, plan: FieldPlan, array: npt.NDArray[Any], where: Location) -> None:
         if np.isfinite(array).all():

@@ -78,6 +78,7 @@ class H5DataConfig:
     split: SplitConfig | None = dataclasses.field(default_factory=SplitConfig)  # type: ignore[valid-type]
     batch_size: int = 32
     num_workers: int = 0
+    threads: int | None = None
     shuffle: Any = "auto"
     reader: str = "auto"
     dtype: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -71,7 +72,9 @@ class H5DataModule(LightningDataModule):
         split: how data become train, val and test; None for `Split` with its defaults, or, with a mapping of
             files, for no split but the named ones.
         batch_size: samples of one rank in one step.
-        num_workers: worker processes; 0 reads in the training process.
+        num_workers: worker processes; 0 reads in the training process, by threads ahead of the training step.
+        threads: threads that read and decode in each loading process; 0 reads each batch when it is asked for,
+            None chooses.
         shuffle: a `Shuffle`, its mode, or a mapping; for training only.
         reader: ``auto``, ``direct`` or ``h5py``; all return the same bytes.
         dtype: the type that floating fields are delivered in, such as ``float32``; None as stored.
@@ -103,6 +106,7 @@ class H5DataModule(LightningDataModule):
         split: Split | dict[str, Any] | None = None,
         batch_size: int = 32,
         num_workers: int = 0,
+        threads: int | None = None,
         shuffle: Shuffle | str | dict[str, Any] = "auto",
         reader: str = "auto",
         dtype: str | None = None,
@@ -136,6 +140,7 @@ class H5DataModule(LightningDataModule):
         )
         self._loading = LoaderOptions(
             num_workers=num_workers,
+            threads=threads,
             pin_memory=pin_memory,
             persistent_workers=persistent_workers,
             prefetch_factor=prefetch_factor,
@@ -161,6 +166,11 @@ class H5DataModule(LightningDataModule):
         self._survey: Survey | None = None
         self._assembly: Assembly | None = None
         self._restored: dict[str, Any] | None = None
+        self._loaders: weakref.WeakSet[H5DataLoader] = weakref.WeakSet()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Loaders may have threads at work; they belong to the process that made them.
+        return {**self.__dict__, "_loaders": weakref.WeakSet()}
 
     # ── hooks ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -179,11 +189,11 @@ class H5DataModule(LightningDataModule):
 
     def teardown(self, stage: str | None = None) -> None:  # noqa: ARG002 - all stages share the files
         """Close this process's files."""
-        self._reader.close()
+        self._close()
 
     def on_exception(self, exception: BaseException) -> None:  # noqa: ARG002 - whatever it is
         """Close this process's files: Lightning calls no teardown after an exception."""
-        self._reader.close()
+        self._close()
 
     def train_dataloader(self) -> DataLoader[Any] | list[Any]:
         """Batches of the training split, shuffled, equally many on each rank; ``[]`` without the split."""
@@ -336,7 +346,14 @@ class H5DataModule(LightningDataModule):
     ) -> H5DataLoader:
         sampler = ShardedSampler(dataset, order, shards, rank)
         sampler.set_epoch(epoch)
-        return make_loader(dataset, sampler, batch_size=self.batch_size, options=self._loading)
+        loader = make_loader(dataset, sampler, batch_size=self.batch_size, options=self._loading)
+        self._loaders.add(loader)
+        return loader
+
+    def _close(self) -> None:
+        for loader in self._loaders:
+            loader.close()
+        self._reader.close()
 
     def _evaluation_loader(self, dataset: SampleDataset | None) -> DataLoader[Any] | list[Any]:
         if dataset is None:

@@ -6,7 +6,8 @@ sampler at once would deliver the order of the epoch before. Ours starts at the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -18,9 +19,14 @@ from h5lightning.dataset import SampleDataset, SampleSequence
 from h5lightning.errors import OptionError
 from h5lightning.options import check_choice, check_int
 from h5lightning.permutation import derive_key
+from h5lightning.read_ahead import ReadAhead
 from h5lightning.sampler import ShardedSampler
 
 __all__ = ["H5DataLoader", "LoaderOptions", "collate", "make_loader"]
+
+# Enough to bridge a slow chunk; more only keeps batches from the processor's caches.
+_AHEAD_BATCHES = 4
+_AHEAD_BYTES = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,8 @@ class LoaderOptions:
 
     Args:
         num_workers: worker processes; 0 reads in the training process.
+        threads: threads that read and decode in each loading process; without workers, batches are then made
+            ahead of the training step. 0 reads each batch when it is asked for; None chooses.
         pin_memory: copy batches to page-locked memory.
         persistent_workers: keep workers alive from epoch to epoch; without workers, it means nothing.
         prefetch_factor: batches that each worker makes ahead; None for torch's default.
@@ -38,6 +46,7 @@ class LoaderOptions:
     """
 
     num_workers: int = 0
+    threads: int | None = None
     pin_memory: bool = False
     persistent_workers: bool = False
     prefetch_factor: int | None = None
@@ -47,6 +56,8 @@ class LoaderOptions:
 
     def __post_init__(self) -> None:
         check_int("num_workers", self.num_workers, at_least=0)
+        if self.threads is not None:
+            check_int("threads", self.threads, at_least=0)
         if self.prefetch_factor is not None:
             check_int("prefetch_factor", self.prefetch_factor, at_least=1)
         if self.multiprocessing_context is not None:
@@ -84,7 +95,10 @@ def make_loader(
         batch_size: samples of this rank in one step.
         options: how batches travel.
     """
-    return H5DataLoader(dataset, sampler=sampler, batch_size=batch_size, **options.for_torch())
+    reads_ahead = options.threads != 0
+    return H5DataLoader(
+        dataset, reads_ahead=reads_ahead, sampler=sampler, batch_size=batch_size, **options.for_torch()
+    )
 
 
 class H5DataLoader(DataLoader[Any]):
@@ -92,15 +106,18 @@ class H5DataLoader(DataLoader[Any]):
 
     Args:
         dataset: the samples.
+        reads_ahead: without workers, make the next batches in a thread while the model works on this one.
         **kwargs: those of `torch.utils.data.DataLoader`; ``collate_fn`` is `collate` unless given.
     """
 
     # `**kwargs` is what Lightning looks for when it rebuilds a loader with another sampler.
-    def __init__(self, dataset: SampleDataset, **kwargs: Any) -> None:
+    def __init__(self, dataset: SampleDataset, *, reads_ahead: bool = True, **kwargs: Any) -> None:
         kwargs.setdefault("collate_fn", collate)
         # Without a generator, torch draws the seed of the workers from the user's global one.
         kwargs.setdefault("generator", torch.Generator())
         super().__init__(dataset, **kwargs)
+        self.reads_ahead = reads_ahead
+        self._running: weakref.WeakSet[ReadAhead[Any]] = weakref.WeakSet()
         if self.num_workers > 0:
             dataset.share_epoch()
 
@@ -114,7 +131,16 @@ class H5DataLoader(DataLoader[Any]):
         self.generator.manual_seed(derive_key("workers", dataset.seed, dataset.epoch, rank) >> 1)
         if self.num_workers > 0:
             dataset.close()  # nothing open may travel into a forked worker
-        return super().__iter__()
+        if self.num_workers > 0 or not self.reads_ahead:
+            return super().__iter__()
+        ahead = ReadAhead(super().__iter__, _bytes_of, most_items=_AHEAD_BATCHES, most_bytes=_AHEAD_BYTES)
+        self._running.add(ahead)
+        return ahead
+
+    def close(self) -> None:
+        """End the threads that still make batches, and wait for them."""
+        for ahead in list(self._running):
+            ahead.close()
 
 
 class _LateIterator(Iterator[Any]):
@@ -128,6 +154,11 @@ class _LateIterator(Iterator[Any]):
         if self._batches is None:
             self._batches = self._start()
         return next(self._batches)
+
+
+def _bytes_of(batch: Any) -> int:
+    values = batch.values() if isinstance(batch, Mapping) else batch if isinstance(batch, tuple) else (batch,)
+    return sum(value.nbytes for value in values if isinstance(value, torch.Tensor))
 
 
 def collate(samples: SampleSequence) -> dict[str, Any]:

@@ -112,9 +112,18 @@ class Transforms:
         return bool(self.steps)
 
     def __call__(self, data: Any, info: SampleInfo | BatchInfo) -> Any:
-        """Apply all transforms to a sample or a batch."""
-        for transform, takes_info in self.steps:
-            data = transform(data, info) if takes_info else transform(data)
+        """Apply all transforms to a sample or a batch.
+
+        Raises:
+            RuntimeError: a transform raised `StopIteration`, which would end the epoch without a word.
+        """
+        try:
+            for transform, takes_info in self.steps:
+                data = transform(data, info) if takes_info else transform(data)
+        except StopIteration as error:
+            raise RuntimeError(
+                "a transform raised StopIteration: catch it there, or raise another error"
+            ) from error
         return data
 
 

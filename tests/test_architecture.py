@@ -16,7 +16,7 @@ FLOORS = (
     "catalog index fields selection splitting overlap coalescing ordering sharding",
     """discovery guarding opening handles scanning index_store cataloguing codecs readers surveying
     identical_files summary""",
-    "transforms batching dataset sampler loader assembly",
+    "transforms buffers batching dataset read_ahead sampler loader assembly",
     "ranks datamodule",
     "config hydra_plugin cli train checkpointing throughput results inspecting demo models plotting __main__",
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import pickle
 import shutil
+import threading
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -98,6 +99,44 @@ def test_workers_deliver_the_same_batches(make, write_files, context, persistent
         for expected, found in itertools.zip_longest(alone, helped):
             assert torch.equal(expected["x"], found["x"])
             assert torch.equal(expected["sample_id"], found["sample_id"])
+
+
+@pytest.mark.parametrize("threads", [0, 1, 3, None])
+def test_threads_deliver_the_same_batches(make, write_files, threads) -> None:
+    files = write_files()
+    expected = list(make(files, threads=0).train_dataloader())
+    found = list(make(files, threads=threads).train_dataloader())
+    for one, other in zip(expected, found, strict=True):
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_an_error_in_a_transform_reaches_the_loop(make, write_files) -> None:
+    def stops(sample):
+        raise StopIteration
+
+    def fails(sample):
+        raise LookupError("the transform fails")
+
+    files = write_files()
+    with pytest.raises(LookupError, match="the transform fails"):
+        list(make(files, transform=fails).train_dataloader())
+    with pytest.raises(RuntimeError, match="raised StopIteration"):
+        list(make(files, transform=stops).train_dataloader())
+
+
+def test_a_loop_that_is_left_leaves_no_thread(make, write_files) -> None:
+    def working() -> int:
+        return sum(thread.name == "h5lightning-read-ahead" for thread in threading.enumerate())
+
+    dm = make(write_files(), batch_size=2)
+    for _ in dm.train_dataloader():
+        break
+    loader = dm.val_dataloader()
+    batches = iter(loader)
+    next(batches)
+    dm.teardown()
+    assert working() == 0
 
 
 def test_one_file_of_ten_rows_works_with_the_defaults(make, write_files) -> None:

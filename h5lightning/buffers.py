@@ -1,0 +1,68 @@
+"""Memory for batches: recycled when nobody holds it any more, and shared where it must cross a process.
+
+A fresh tensor of a MiB costs more in page faults than the gather that fills it. A batch belongs to the user, so its
+memory returns to the pool only when the last tensor over it is gone: a NumPy array owns it, torch keeps that array
+alive, and its weak reference tells.
+"""
+
+from __future__ import annotations
+
+import math
+import weakref
+from collections import OrderedDict, deque
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import get_worker_info
+
+__all__ = ["BatchMemory"]
+
+_LEAST_BYTES = 64 * 1024  # below, the allocator's own pools are as fast
+_MOST_SIZES = 32  # each field has one size, and another one in the last batch of an epoch
+_MOST_OF_ONE_SIZE = 8
+
+
+class BatchMemory:
+    """Makes tensors to be filled; in a worker process in shared memory, so that they are not copied on the way."""
+
+    def __init__(self) -> None:
+        # Finalizers may run at any point of any thread: appending to a deque needs no lock.
+        self._free: OrderedDict[int, deque[npt.NDArray[np.uint8]]] = OrderedDict()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), ())
+
+    def tensor(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> torch.Tensor:
+        """A tensor with arbitrary values, of a NumPy type in native byte order."""
+        nbytes = math.prod(shape) * dtype.itemsize
+        if get_worker_info() is not None and nbytes:
+            return _shared_tensor(shape, dtype, nbytes)
+        if nbytes < _LEAST_BYTES:
+            return torch.from_numpy(np.empty(shape, dtype))
+        memory = self._take(nbytes)
+        owner = memory.view(dtype).reshape(shape)
+        weakref.finalize(owner, self._give_back, memory).atexit = False
+        return torch.from_numpy(owner)
+
+    def _take(self, nbytes: int) -> npt.NDArray[np.uint8]:
+        try:
+            return self._free[nbytes].pop()
+        except (KeyError, IndexError):
+            return np.empty(nbytes, np.uint8)
+
+    def _give_back(self, memory: npt.NDArray[np.uint8]) -> None:
+        self._free.setdefault(memory.nbytes, deque(maxlen=_MOST_OF_ONE_SIZE)).append(memory)
+        while len(self._free) > _MOST_SIZES:
+            self._free.popitem(last=False)
+
+
+def _shared_tensor(shape: tuple[int, ...], dtype: np.dtype[Any], nbytes: int) -> torch.Tensor:
+    storage = torch.UntypedStorage._new_shared(nbytes)  # type: ignore[no-untyped-call]  # noqa: SLF001 - as torch's collate function
+    empty = torch.empty(0, dtype=torch.from_numpy(np.empty(0, dtype)).dtype)
+    return empty.set_(storage, 0, shape, _strides(shape))
+
+
+def _strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))

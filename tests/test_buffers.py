@@ -1,0 +1,88 @@
+"""Batch memory is recycled, and only when nobody holds it."""
+
+from __future__ import annotations
+
+import gc
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from h5lightning.buffers import BatchMemory
+
+SHAPE = (256, 1024)
+FLOAT = np.dtype("float32")
+
+
+def test_memory_returns_when_the_last_tensor_is_gone() -> None:
+    memory = BatchMemory()
+    tensor = memory.tensor(SHAPE, FLOAT)
+    place = tensor.data_ptr()
+    part = tensor[3:5].T
+    del tensor
+    gc.collect()
+    assert memory.tensor(SHAPE, FLOAT).data_ptr() != place
+    del part
+    gc.collect()
+    assert memory.tensor(SHAPE, FLOAT).data_ptr() == place
+
+
+@pytest.mark.parametrize(
+    "hold",
+    [
+        lambda tensor: tensor.numpy()[2:],
+        lambda tensor: tensor.view(-1)[1:],
+        lambda tensor: np.from_dlpack(tensor)[::2],
+        lambda tensor: {"a": [tensor.permute(1, 0)]},
+    ],
+    ids=["numpy", "view", "dlpack", "nested"],
+)
+def test_whatever_holds_the_memory_keeps_it(hold) -> None:
+    memory = BatchMemory()
+    held = [hold(memory.tensor(SHAPE, FLOAT).fill_(number)) for number in range(20)]
+    gc.collect()
+    for number, one in enumerate(held):
+        values = one["a"][0] if isinstance(one, dict) else one
+        assert (np.asarray(values) == number).all()
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint16", "int64", "float16", "complex64"])
+@pytest.mark.parametrize("shape", [(0, 3), (5,), (300, 400), ()], ids=str)
+def test_types_and_shapes(dtype, shape) -> None:
+    tensor = BatchMemory().tensor(shape, np.dtype(dtype))
+    assert tuple(tensor.shape) == shape
+    assert tensor.numpy().dtype == np.dtype(dtype)
+    assert tensor.is_contiguous()
+
+
+def test_only_so_much_is_kept() -> None:
+    memory = BatchMemory()
+    for size in range(100):
+        held = [memory.tensor((64 * 1024 + size,), np.dtype("uint8")) for _ in range(20)]
+        del held
+    kept = [len(free) for free in memory._free.values()]
+    assert len(kept) <= 32
+    assert max(kept) <= 8
+
+
+def test_it_travels_empty() -> None:
+    memory = BatchMemory()
+    memory.tensor(SHAPE, FLOAT)
+    assert not pickle.loads(pickle.dumps(memory))._free
+
+
+class InWorkers(torch.utils.data.Dataset):
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, position: int) -> torch.Tensor:
+        tensor = BatchMemory().tensor((3, 50_000), FLOAT).fill_(position)
+        assert tensor.is_shared()
+        return tensor
+
+
+@pytest.mark.timeout(60)
+def test_in_a_worker_it_is_shared() -> None:
+    loader = torch.utils.data.DataLoader(InWorkers(), batch_size=None, num_workers=1)
+    assert [float(tensor.mean()) for tensor in loader] == [0, 1, 2, 3]

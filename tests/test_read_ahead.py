@@ -1,0 +1,104 @@
+"""The iterator that works ahead: order, bounds, errors, and no thread that stays."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from h5lightning.read_ahead import ReadAhead
+
+pytestmark = pytest.mark.timeout(30)
+
+
+def ahead(start, *, most_items=3, most_bytes=1 << 30, size=1) -> ReadAhead:
+    return ReadAhead(start, lambda _: size, most_items=most_items, most_bytes=most_bytes)
+
+
+def threads() -> int:
+    return sum(thread.name == "h5lightning-read-ahead" for thread in threading.enumerate())
+
+
+def until(condition) -> bool:
+    deadline = time.monotonic() + 10
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return condition()
+
+
+def test_items_come_in_order_and_end() -> None:
+    items = ahead(lambda: iter(range(100)))
+    assert list(items) == list(range(100))
+    with pytest.raises(StopIteration):
+        next(items)
+    assert until(lambda: threads() == 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "ready"),
+    [
+        ({"most_items": 3}, 3),
+        ({"most_items": 9, "most_bytes": 20, "size": 10}, 2),
+        ({"most_bytes": 1, "size": 10}, 1),
+    ],
+    ids=["items", "bytes", "one larger than allowed"],
+)
+def test_it_works_ahead_within_bounds(options, ready) -> None:
+    made = []
+    items = ahead(lambda: (made.append(number) or number for number in itertools.count()), **options)
+    # One more is made, and waits for room.
+    assert until(lambda: len(made) == ready + 1)
+    time.sleep(0.05)
+    assert len(made) == ready + 1
+    assert next(items) == 0
+    assert until(lambda: len(made) == ready + 2)
+    items.close()
+
+
+def test_an_error_comes_after_the_items_before_it() -> None:
+    def fails():
+        yield 1
+        raise LookupError("the second fails")
+
+    items = ahead(fails)
+    assert next(items) == 1
+    for _ in range(2):
+        with pytest.raises(LookupError, match="the second fails"):
+            next(items)
+
+
+def test_dropping_the_iterator_ends_the_thread() -> None:
+    items = ahead(itertools.count)
+    assert next(items) == 0
+    del items
+    gc.collect()
+    assert threads() == 0
+
+
+def test_closing_twice_ends_once() -> None:
+    items = ahead(itertools.count)
+    items.close()
+    items.close()
+    assert threads() == 0
+    with pytest.raises(StopIteration):
+        next(items)
+
+
+def test_the_interpreter_exits_with_a_thread_at_work() -> None:
+    code = (
+        "import itertools, time; from h5lightning.read_ahead import ReadAhead\n"
+        "def slow():\n"
+        "    for n in itertools.count():\n"
+        "        time.sleep(0.01); yield n\n"
+        "items = ReadAhead(slow, lambda _: 1, most_items=2, most_bytes=9)\n"
+        "print(next(items))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")
