@@ -25,9 +25,11 @@ pytestmark = pytest.mark.timeout(120)
 
 def run_train(cwd, *arguments, timeout=110):
     """Runs the command in ``cwd``; a rank that hangs is killed with its parent."""
+    # Hydra takes the tracer of a coverage run for a debugger, and prints tracebacks.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
     return subprocess.run(
         ["timeout", "-k", "5", str(timeout), sys.executable, "-m", "h5lightning", "train", *arguments],
-        check=False, capture_output=True, text=True, cwd=cwd,
+        check=False, capture_output=True, text=True, cwd=cwd, env=environment,
     )  # fmt: skip
 
 
