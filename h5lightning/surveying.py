@@ -160,8 +160,8 @@ def _plan(
         only = plan(predict, fields)
         return only, only
     planned = plan(others, fields)
-    present = {plan.key: (fields or {}).get(plan.key, Field(plan.path)) for plan in planned.plans}
-    present = {key: field for key, field in present.items() if _is_somewhere(catalog, field, predict)}
+    chosen = {plan.key: Field(plan.path) for plan in planned.plans} if fields is None else fields
+    present = {key: field for key, field in chosen.items() if _is_somewhere(catalog, field, predict)}
     return planned, plan(predict, present)
 
 
