@@ -17,10 +17,11 @@ import numpy.typing as npt
 import torch
 
 from h5lightning.buffers import BatchMemory
+from h5lightning.checking import nearest
 from h5lightning.errors import FieldError, MissingFieldError, NonFiniteError
 from h5lightning.fields import FieldPlan, Fields
 from h5lightning.index import Location, SampleIndex
-from h5lightning.options import Access, Windows, nearest
+from h5lightning.options import Access, Windows
 from h5lightning.readers.protocol import Reader, RowSource
 
 __all__ = ["Batch", "BatchReader"]

@@ -14,25 +14,16 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
 from h5lightning.assembly import Assembly, StageOptions, assemble
+from h5lightning.checking import check_choice, check_int
+from h5lightning.coercion import coerce, coerce_fields, coerce_samples, split_for
 from h5lightning.dataset import SampleDataset
 from h5lightning.errors import NotSetUpError
 from h5lightning.fields import FieldSpec, check_dtype
 from h5lightning.handles import HandlePool
 from h5lightning.loader import H5DataLoader, LoaderOptions, make_loader
-from h5lightning.options import (
-    Access,
-    Samples,
-    Shuffle,
-    Split,
-    check_choice,
-    check_int,
-    coerce,
-    coerce_fields,
-    coerce_samples,
-    split_for,
-    to_plain,
-)
+from h5lightning.options import Access, Samples, Shuffle, Split
 from h5lightning.ordering import Order, PathOrder
+from h5lightning.plain import to_plain
 from h5lightning.ranks import check_split_kept, current_epoch, from_first_rank, log_tail, rank_and_world_size
 from h5lightning.readers.choosing import choose_reader
 from h5lightning.sampler import ShardedSampler

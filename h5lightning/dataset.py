@@ -11,10 +11,11 @@ import torch
 from torch.utils.data import Dataset, default_collate
 
 from h5lightning.batching import Batch, BatchReader
+from h5lightning.coercion import coerce, coerce_fields, coerce_samples
 from h5lightning.fields import FieldSpec, check_dtype
 from h5lightning.handles import HandlePool
 from h5lightning.index import SampleIndex, SampleRanges
-from h5lightning.options import Access, Field, Samples, coerce, coerce_fields, coerce_samples
+from h5lightning.options import Access, Field, Samples
 from h5lightning.readers.choosing import choose_reader
 from h5lightning.selection import Selection
 from h5lightning.surveying import Files, survey

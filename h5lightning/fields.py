@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.catalog import Catalog
+from h5lightning.checking import nearest
 from h5lightning.errors import (
     FieldError,
     MissingDataError,
@@ -24,7 +25,7 @@ from h5lightning.errors import (
     SchemaError,
     UnsupportedFieldError,
 )
-from h5lightning.options import FLOAT_DTYPES, Field, Samples, Whole, Windows, nearest
+from h5lightning.options import FLOAT_DTYPES, Field, Samples, Whole, Windows
 from h5lightning.schema import DatasetSchema, explain_difference
 
 __all__ = ["FieldPlan", "FieldSpec", "Fields", "check_dtype", "plan_fields"]

@@ -15,9 +15,9 @@ from typing import Any, cast
 import torch
 from torch.utils.data import DataLoader
 
+from h5lightning.checking import check_choice, check_int
 from h5lightning.dataset import SampleDataset, SampleSequence
 from h5lightning.errors import OptionError
-from h5lightning.options import check_choice, check_int
 from h5lightning.permutation import derive_key
 from h5lightning.read_ahead import ReadAhead
 from h5lightning.sampler import ShardedSampler

@@ -1,40 +1,20 @@
 """The options that users and configuration touch: frozen dataclasses of plain types that check themselves.
 
-Wherever one of them is accepted, a mapping with the same keys is too (`coerce`, `coerce_samples`,
-`coerce_fields`), so that Python, Hydra and LightningCLI share one definition. They are not slotted:
-LightningCLI reads the ``__dict__`` of defaults.
+Wherever one of them is accepted, a mapping with the same keys is too (see `coercion`), so that Python, Hydra and
+LightningCLI share one definition. They are not slotted: LightningCLI reads the ``__dict__`` of defaults.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, TypeAlias, TypeVar, cast
+from typing import Any, ClassVar, TypeAlias
 
+from h5lightning.checking import check_bool, check_choice, check_int, check_share, check_text
 from h5lightning.errors import OptionError
+from h5lightning.plain import make_plain
 
-__all__ = [
-    "Access",
-    "Field",
-    "Rows",
-    "Samples",
-    "Shuffle",
-    "Split",
-    "Whole",
-    "Windows",
-    "check_choice",
-    "check_int",
-    "coerce",
-    "coerce_fields",
-    "coerce_samples",
-    "nearest",
-    "split_for",
-    "to_plain",
-]
-
-T = TypeVar("T")
+__all__ = ["Access", "Field", "Rows", "Samples", "Shuffle", "Split", "Whole", "Windows"]
 
 FLOAT_DTYPES = ("float16", "bfloat16", "float32", "float64")
 _INTEGER_DTYPES = ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")
@@ -68,7 +48,7 @@ class Windows:
     kind: ClassVar[str] = "windows"
 
     def __post_init__(self) -> None:
-        _make_plain(self)
+        make_plain(self)
         for name in ("length", "stride", "dilation"):
             check_int(f"samples.{name}", getattr(self, name), at_least=1)
 
@@ -86,7 +66,6 @@ class Whole:
 
 
 Samples: TypeAlias = Rows | Windows | Whole
-_SAMPLE_KINDS: dict[str, type[Samples]] = {kind.kind: kind for kind in (Rows, Windows, Whole)}
 
 
 # ── what a sample is made of ─────────────────────────────────────────────────────────────────────────
@@ -115,10 +94,10 @@ class Field:
     ragged: str = "error"
 
     def __post_init__(self) -> None:
-        _make_plain(self)
+        make_plain(self)
         for name in ("path", "attr", "member"):
-            _check_text(f"field.{name}", getattr(self, name))
-        _check_bool("field.constant", self.constant)
+            check_text(f"field.{name}", getattr(self, name))
+        check_bool("field.constant", self.constant)
         parts = (self.path or "").split("/")
         object.__setattr__(self, "path", "/".join(part for part in parts if part))
         if not (self.path if self.attr is None else self.attr):
@@ -188,11 +167,11 @@ class Split:
     on_new: str = "error"
 
     def __post_init__(self) -> None:
-        _make_plain(self)
+        make_plain(self)
         for name in ("val", "test", "train"):
-            _check_share(f"split.{name}", getattr(self, name))
+            check_share(f"split.{name}", getattr(self, name))
         for name in ("keep_together", "manifest"):
-            _check_text(f"split.{name}", getattr(self, name))
+            check_text(f"split.{name}", getattr(self, name))
         check_choice("split.by", self.by, ("auto", "file", "series", "block", "sample"))
         check_choice("split.order", self.order, ("random", "path"))
         check_choice("split.on_new", self.on_new, ("error", "train", "split"))
@@ -254,7 +233,7 @@ class Shuffle:
     window_bytes: int = 256 * MIB
 
     def __post_init__(self) -> None:
-        _make_plain(self)
+        make_plain(self)
         check_choice("shuffle.mode", self.mode, ("auto", "full", "block", "none"))
         check_int("shuffle.window_bytes", self.window_bytes, at_least=1)
 
@@ -280,181 +259,11 @@ class Access:
     on_nonfinite: str = "ignore"
 
     def __post_init__(self) -> None:
-        _make_plain(self)
-        _check_bool("access.locking", self.locking)
+        make_plain(self)
+        check_bool("access.locking", self.locking)
         if self.max_open_files is not None:
             check_int("access.max_open_files", self.max_open_files, at_least=1)
         check_int("access.cache_bytes", self.cache_bytes, at_least=0)
         check_choice("access.on_bad_file", self.on_bad_file, ("raise", "skip"))
         check_choice("access.on_missing", self.on_missing, ("raise", "fill"))
         check_choice("access.on_nonfinite", self.on_nonfinite, ("ignore", "raise"))
-
-
-# ── mappings to options ──────────────────────────────────────────────────────────────────────────────
-
-
-def coerce(kind: type[T], value: object, name: str) -> T:
-    """The option itself, or the option that a mapping describes.
-
-    Args:
-        kind: the option class.
-        value: an instance, a mapping with the same keys, or None for the defaults.
-        name: how the user calls the argument, for the error.
-
-    Raises:
-        OptionError: an unknown key (the nearest known one is named), or a value that the option refuses.
-    """
-    if isinstance(value, kind):
-        return value
-    if value is None:
-        return kind()
-    if not isinstance(value, Mapping):
-        raise OptionError(f"{name} must be {kind.__name__} or a mapping with its keys, found {value!r}")
-    options = dataclasses.fields(cast("Any", kind))
-    known = [option.name for option in options]
-    for key in value:
-        if key not in known:
-            raise OptionError(f"{name} has no option {key!r}{nearest(key, known)}")
-    for option in options:
-        if option.default is dataclasses.MISSING and option.name not in value:
-            raise OptionError(f"{name} needs {option.name!r}, found {dict(value)!r}")
-    return kind(**dict(value))
-
-
-def split_for(files: object, value: object) -> Split:
-    """The split of what the user wrote, given the patterns that it applies to.
-
-    With a mapping of files, sizes apply only if they are given, and only for splits that it does not name.
-
-    Args:
-        files: patterns, or a mapping of splits to patterns.
-        value: a `Split`, a mapping with its keys, or None.
-    """
-    if not isinstance(files, Mapping):
-        return coerce(Split, value, "split")
-    if value is None or isinstance(value, Mapping):
-        value = {"val": None, "test": None, **(value or {})}
-    split = coerce(Split, value, "split")
-    val, test = (None if name in files else getattr(split, name) for name in ("val", "test"))
-    return dataclasses.replace(split, val=val, test=test)
-
-
-def coerce_samples(value: object) -> Samples:
-    """Rows, windows or whole series, from an option, a mapping with ``kind`` or None (rows)."""
-    if value is None:
-        return Rows()
-    if isinstance(value, (Rows, Windows, Whole)):
-        return value
-    if not isinstance(value, Mapping):
-        raise OptionError(f"samples must be Rows, Windows, Whole or a mapping with 'kind', found {value!r}")
-    options = dict(value)
-    kind = options.pop("kind", "windows" if "length" in options else None)
-    check_choice("samples.kind", kind, tuple(_SAMPLE_KINDS))
-    for reserved in ("axis", "pad"):
-        if reserved in options:
-            raise OptionError(f"samples.{reserved} is reserved and not available yet")
-    return coerce(_SAMPLE_KINDS[cast("str", kind)], options, "samples")
-
-
-def coerce_fields(value: object) -> dict[str, Field] | None:
-    """Sample key → `Field`, from what a user may write; None stays None (all eligible datasets).
-
-    Raises:
-        OptionError: an entry that is no path, ``attr:NAME``, `Field` or mapping, or no entry at all.
-    """
-    if value is None:
-        return None
-    if isinstance(value, str):
-        value = [value]
-    entries = dict(value) if isinstance(value, Mapping) else _listed_fields(value)
-    if not entries:
-        raise OptionError("fields names nothing: give at least one, or leave it out to use all that fit")
-    if "sample_id" in entries:
-        raise OptionError("fields: the key 'sample_id' is reserved for provenance=True; choose another key")
-    return {str(key): _field(str(key), entry) for key, entry in entries.items()}
-
-
-def _listed_fields(value: object) -> dict[object, object]:
-    if not isinstance(value, Iterable):
-        raise OptionError(f"fields must map keys to paths or list paths, found {value!r}")
-    paths = list(value)
-    if not all(isinstance(path, str) for path in paths):
-        raise OptionError(f"a list of fields holds paths, which become the keys; found {paths!r}")
-    return {path.strip("/"): path for path in paths}
-
-
-def _field(key: str, value: object) -> Field:
-    if isinstance(value, str):
-        return Field(attr=value.removeprefix("attr:")) if value.startswith("attr:") else Field(value)
-    if not isinstance(value, (Field, Mapping)):
-        raise OptionError(f"fields.{key} must be a path, 'attr:NAME', a Field or a mapping, found {value!r}")
-    return coerce(Field, value, f"fields.{key}")
-
-
-def to_plain(value: object) -> Any:
-    """Options, mappings and sequences as dicts, lists and scalars, for hyperparameters and checkpoints."""
-    if isinstance(value, (Rows, Windows, Whole)):
-        return {"kind": value.kind, **dataclasses.asdict(value)}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {key: to_plain(item) for key, item in dataclasses.asdict(value).items()}
-    return _plain(value)
-
-
-def _plain(value: object) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): to_plain(item) for key, item in value.items()}
-    if isinstance(value, str) or hasattr(value, "__fspath__"):
-        return str(value)
-    if getattr(value, "ndim", None) == 0:  # a NumPy scalar, or an array or tensor of one number
-        return cast("Any", value).item()
-    return [to_plain(item) for item in value] if isinstance(value, Iterable) else value
-
-
-def _make_plain(option: object) -> None:
-    """Turn the values of an option into plain types: a checkpoint may hold no others."""
-    for field in dataclasses.fields(cast("Any", option)):
-        object.__setattr__(option, field.name, _plain(getattr(option, field.name)))
-
-
-# ── checks ───────────────────────────────────────────────────────────────────────────────────────────
-
-
-def nearest(name: object, known: Iterable[str]) -> str:
-    """The end of an error message: the known name most like ``name``, or all of them."""
-    names = sorted(known)
-    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; known: {', '.join(names)}" if names else ""
-
-
-def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    """Raise `OptionError` unless ``value`` is one of ``choices``."""
-    if value not in choices:
-        listed = ", ".join(repr(choice) for choice in choices)
-        raise OptionError(f"{name} must be one of {listed}; found {value!r}")
-
-
-def check_int(name: str, value: object, *, at_least: int) -> None:
-    """Raise `OptionError` unless ``value`` is an integer (and no bool) of at least ``at_least``."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
-        raise OptionError(f"{name} must be an integer of at least {at_least}, found {value!r}")
-
-
-def _check_text(name: str, value: object) -> None:
-    if value is not None and not isinstance(value, str):
-        raise OptionError(f"{name} must be text, found {value!r}")
-
-
-def _check_bool(name: str, value: object) -> None:
-    if not isinstance(value, bool):
-        raise OptionError(f"{name} must be true or false, found {value!r}")
-
-
-def _check_share(name: str, value: object) -> None:
-    if value is None:
-        return
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not 0 <= cast("float", value) <= 1:
-        hint = "; for no such split on a command line, write 0" if value in ("None", "null") else ""
-        raise OptionError(f"{name} must be a share of the rows in [0, 1] or None, found {value!r}{hint}")

@@ -12,10 +12,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer, seed_everythin
 from omegaconf import DictConfig, OmegaConf
 from torch import distributed
 
+from h5lightning.checking import nearest
 from h5lightning.config import conf_dir
 from h5lightning.datamodule import H5DataModule
 from h5lightning.errors import OptionError
-from h5lightning.options import nearest
 from h5lightning.results import Results, print_results
 from h5lightning.throughput import ThroughputMeter
 

@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 
 import torch
 
+from h5lightning.checking import nearest
 from h5lightning.errors import OptionError
-from h5lightning.options import nearest
 from h5lightning.permutation import derive_key
 
 __all__ = ["STAGES", "BatchInfo", "SampleInfo", "Transform", "TransformOption", "Transforms"]

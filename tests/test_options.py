@@ -8,25 +8,11 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from h5lightning.checking import check_choice, check_int, nearest
+from h5lightning.coercion import coerce, coerce_fields, coerce_samples, split_for
 from h5lightning.errors import OptionError
-from h5lightning.options import (
-    DTYPES,
-    Access,
-    Field,
-    Rows,
-    Shuffle,
-    Split,
-    Whole,
-    Windows,
-    check_choice,
-    check_int,
-    coerce,
-    coerce_fields,
-    coerce_samples,
-    nearest,
-    split_for,
-    to_plain,
-)
+from h5lightning.options import DTYPES, Access, Field, Rows, Shuffle, Split, Whole, Windows
+from h5lightning.plain import to_plain
 
 NAN = float("nan")
 INSTANCES = [

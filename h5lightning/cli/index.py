@@ -50,8 +50,9 @@ def _parsed(fields: str | None) -> Any:
 
 
 def _scan(patterns: list[str], fields: Any, **options: Any) -> dict[str, Any]:
+    from h5lightning.coercion import coerce_fields
     from h5lightning.index_store import IndexStore
-    from h5lightning.options import Rows, coerce_fields
+    from h5lightning.options import Rows
     from h5lightning.surveying import survey
 
     found = survey(patterns, coerce_fields(fields), Rows(), **options)

@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.catalog import SkippedFile
+from h5lightning.checking import nearest
 from h5lightning.discovery.census import Census
 from h5lightning.discovery.directory_tree import DirectoryTree, explain_no_match
 from h5lightning.discovery.exclusion import Exclusion
 from h5lightning.discovery.patterns import Pattern, common_directory
 from h5lightning.errors import DiscoveryError, NoMatchError, OptionError
-from h5lightning.options import nearest
 
 __all__ = ["Discovered", "discover"]
 

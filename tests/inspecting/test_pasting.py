@@ -7,9 +7,10 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from h5lightning.coercion import coerce_fields
 from h5lightning.inspecting.pasting import code_for
 from h5lightning.inspecting.suggesting import Suggestion
-from h5lightning.options import Access, Field, Rows, Split, Whole, coerce_fields
+from h5lightning.options import Access, Field, Rows, Split, Whole
 
 PLAIN = Suggestion(
     files=("runs/*.h5",), fields={"x": Field("images"), "y": Field("labels")}, samples=Rows(), split=Split(),
