@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "h5lightning"
 
 # Each floor in the order of ARCHITECTURE.md; a package name stands for all of its modules.
 FLOORS = (
-    """errors options schema text_table permutation
+    """errors checking plain options coercion schema text_table permutation
     ragged progress quantities plain_tables atomic_write""",
     "catalog index fields selection splitting overlap coalescing ordering sharding",
     """discovery guarding opening handles scanning index_store cataloguing codecs readers surveying
