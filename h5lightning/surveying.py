@@ -16,7 +16,8 @@ from h5lightning.catalog import Catalog
 from h5lightning.cataloguing import build_catalog
 from h5lightning.discovery import Discovered, discover
 from h5lightning.errors import H5LightningError
-from h5lightning.fields import Fields, plan_fields
+from h5lightning.field_planning import plan_fields
+from h5lightning.fields import Fields
 from h5lightning.index import SampleIndex
 from h5lightning.options import Access, Field, Samples
 from h5lightning.ordering import RowLayout

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "h5lightning"
 FLOORS = (
     """errors checking plain options coercion schema text_table permutation
     ragged progress quantities plain_tables atomic_write""",
-    "catalog index fields selection splitting overlap coalescing ordering sharding",
+    "catalog index fields field_planning selection splitting overlap coalescing ordering sharding",
     """discovery guarding opening handles scanning index_store cataloguing codecs readers surveying
     identical_files summary""",
     "transforms buffers batching dataset read_ahead sampler loader assembly",

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from h5lightning.catalog import Catalog
 from h5lightning.discovery import discover
 from h5lightning.errors import H5LightningError, OptionError, SchemaError, SplitError
-from h5lightning.fields import plan_fields
+from h5lightning.field_planning import plan_fields
 from h5lightning.index import SampleIndex
 from h5lightning.inspecting.guessing import Guess
 from h5lightning.options import Access, Field, Samples, Split

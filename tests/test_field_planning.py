@@ -14,7 +14,8 @@ from h5lightning.errors import (
     SchemaError,
     UnsupportedFieldError,
 )
-from h5lightning.fields import FieldSpec, check_dtype, plan_fields
+from h5lightning.field_planning import plan_fields
+from h5lightning.fields import FieldSpec, check_dtype
 from h5lightning.options import FLOAT_DTYPES, Field, Rows, Whole, Windows
 from h5lightning.schema import DatasetSchema, FileSchema
 

@@ -1,0 +1,317 @@
+"""From the user's fields and the scanned files to what each field of a batch is.
+
+Planning only: everything comes from the `Catalog`. Here files are held against each other, so that a field
+that differs in one file is an error before training starts.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from h5lightning.catalog import Catalog
+from h5lightning.checking import nearest
+from h5lightning.errors import (
+    FieldError,
+    MissingDataError,
+    MissingFieldError,
+    OptionError,
+    SchemaError,
+    UnsupportedFieldError,
+)
+from h5lightning.fields import FieldPlan, Fields, FieldSpec
+from h5lightning.options import Field, Samples, Whole, Windows
+from h5lightning.schema import DatasetSchema, explain_difference
+
+__all__ = ["plan_fields"]
+
+Int64Array = npt.NDArray[np.int64]
+NameList = Callable[[int], Sequence[str]]
+
+
+def plan_fields(
+    catalog: Catalog,
+    fields: Mapping[str, Field] | None,
+    samples: Samples,
+    *,
+    dtype: str | None = None,
+    on_missing: str = "raise",
+    allow_empty: bool = False,
+    files: Int64Array | None = None,
+    names_in: NameList = lambda _: (),
+) -> Fields:
+    """Hold the files against the fields, and plan each field.
+
+    Args:
+        catalog: what the files hold.
+        fields: sample key → `Field`; None for all eligible datasets, if they share one length.
+        samples: how samples lie in a series.
+        dtype: the type that floating fields are delivered in.
+        on_missing: ``raise``, or ``fill`` to accept data that were never written.
+        allow_empty: accept files without rows.
+        files: the files that must agree, ascending; None for all.
+        names_in: the datasets of a file, asked only to explain a missing one.
+
+    Raises:
+        FieldError: a field that is missing, or that no tensor can hold.
+        SchemaError: files that disagree, or fields of one file with different lengths.
+        MissingDataError: data that were never written.
+    """
+    wanted = np.arange(len(catalog)) if files is None else files
+    if not len(wanted):
+        raise FieldError("there are no files to plan fields for")
+    chosen = _all_eligible(catalog, wanted) if fields is None else dict(fields)
+    planner = _Planner(catalog, wanted, samples, dtype, on_missing, names_in)
+    lengths = planner.lengths({key: field for key, field in chosen.items() if _has_rows(field)})
+    if not allow_empty and (empty := wanted[lengths[wanted] == 0]).size:
+        raise SchemaError(
+            f"{_files(catalog, empty)} no rows (the sample axis has length 0): write the file again, or leave "
+            "it out with a '!' pattern or access.on_bad_file='skip'"
+        )
+    if not lengths[wanted].any():
+        raise SchemaError(f"none of the {len(wanted)} files holds a row")
+    plans = tuple(planner.plan(key, field, lengths) for key, field in chosen.items())
+    return Fields(plans=plans, rows=np.maximum(lengths, 0))
+
+
+def _has_rows(field: Field) -> bool:
+    return field.attr is None and not field.constant
+
+
+def _all_eligible(catalog: Catalog, files: Int64Array) -> dict[str, Field]:
+    schema = catalog.schema(int(files[0]))
+    eligible = [dataset for dataset in schema.datasets if not dataset.refusal and dataset.shape]
+    where = catalog.path(int(files[0]))
+    if not eligible:
+        refused = "; ".join(
+            f"'/{dataset.path}' {dataset.refusal or 'is a scalar'}" for dataset in schema.datasets[:8]
+        )
+        raise FieldError(f"{where} holds no dataset that can be a field. {refused or 'It holds none at all'}")
+    if len({dataset.rows for dataset in eligible}) > 1:
+        listed = ", ".join(f"'{dataset.path}' {dataset.shape}" for dataset in eligible)
+        raise FieldError(
+            f"{where} holds datasets of different lengths, so fields must say which to use. "
+            f"Candidates: {listed}. For example fields={{'x': '{eligible[0].path}'}}"
+        )
+    return {dataset.path: Field(dataset.path) for dataset in eligible}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Planner:
+    catalog: Catalog
+    files: Int64Array
+    samples: Samples
+    dtype: str | None
+    on_missing: str
+    names_in: NameList
+
+    # ── agreement ────────────────────────────────────────────────────────────────────────────────────
+
+    def lengths(self, fields: Mapping[str, Field]) -> Int64Array:
+        """Rows of each file, ``(files,)``, after all row fields were found to agree."""
+        if not fields:
+            raise FieldError("all fields are attributes or constants: at least one must have rows")
+        first_key, first = next(iter(fields.items()))
+        expected = self._lengths_of(first_key, first)
+        for key, field in fields.items():
+            found = self._lengths_of(key, field)
+            differs = self.files[found[self.files] != expected[self.files]]
+            if differs.size:
+                file = int(differs[0])
+                raise SchemaError(
+                    f"in {self.catalog.path(file)} '/{field.path}' has {found[file]} rows and '/{first.path}' has "
+                    f"{expected[file]}{_others(differs)}: fields of one sample need one length. A dataset without "
+                    "a sample axis is Field(path, constant=True)"
+                )
+        return expected
+
+    def _lengths_of(self, key: str, field: Field) -> Int64Array:
+        self.agreed(key, field)
+        self._check_written(field)
+        return self.catalog.facts_of(field.path)[:, 0]
+
+    def _check_written(self, field: Field) -> None:
+        facts = self.catalog.facts_of(field.path)
+        never_written = self.files[facts[self.files, 2] > 0]
+        if never_written.size and self.on_missing == "raise":
+            file = int(never_written[0])
+            raise MissingDataError(
+                f"'/{field.path}' in {self.catalog.path(file)} has {_count(int(facts[file, 2]), 'never written chunk')}"
+                f"{_others(never_written)}: HDF5 would return its fill value. Write them, leave the file out, or "
+                "accept the fill value with access.on_missing='fill'"
+            )
+
+    def agreed(self, key: str, field: Field) -> DatasetSchema:
+        """The schema that all files share in what a batch needs."""
+        layouts, first = np.unique(self.catalog.layout_of[self.files], return_index=True)
+        reference_file = int(self.files[first[0]])
+        reference = self._dataset(key, field, reference_file)
+        for number, file in zip(layouts[1:].tolist(), self.files[first[1:]].tolist(), strict=True):
+            found = self._dataset(key, field, file)
+            if difference := explain_difference(found, reference):
+                raise SchemaError(
+                    f"'/{field.path}' in {self.catalog.path(file)} {difference} as in "
+                    f"{self.catalog.path(reference_file)}{self._how_many(number)}. "
+                    "Run 'h5lightning inspect' to list what differs"
+                )
+        return reference
+
+    def _how_many(self, layout: int) -> str:
+        alike = int((self.catalog.layout_of[self.files] == layout).sum())
+        return f" ({alike} of {len(self.files)} files have this layout)"
+
+    def _dataset(self, key: str, field: Field, file: int) -> DatasetSchema:
+        layout = self.catalog.layouts[int(self.catalog.layout_of[file])]
+        found = next((dataset for dataset in layout if dataset.path == field.path), None)
+        where = self.catalog.path(file)
+        if found is None:
+            raise MissingFieldError(
+                f"field {key!r}: {where} holds no dataset '/{field.path}'{nearest(field.path, self.names_in(file))}"
+            )
+        if found.refusal:
+            raise UnsupportedFieldError(f"field {key!r}: '/{field.path}' in {where} {found.refusal}")
+        if not found.shape and not field.constant:
+            raise UnsupportedFieldError(
+                f"field {key!r}: '/{field.path}' in {where} is a scalar, it has no sample axis; "
+                "Field(path, constant=True) gives it to each sample"
+            )
+        return found
+
+    # ── plans ────────────────────────────────────────────────────────────────────────────────────────
+
+    def plan(self, key: str, field: Field, lengths: Int64Array) -> FieldPlan:
+        """What one field of a batch is."""
+        if field.attr is not None:
+            return self._plan_attr(key, field)
+        schema = self.agreed(key, field)
+        stored = self._element(key, field, schema)
+        if field.constant:
+            kind, shape, steps = "constant", self._constant_shape(key, field), None
+            sample_shape = shape
+        else:
+            kind, shape, steps = "rows", schema.row_shape, self._steps(key, field, lengths)
+            sample_shape = shape if steps is None else (steps[1] - steps[0], *shape)
+        return FieldPlan(
+            key=key,
+            kind=kind,
+            path=field.path,
+            member=field.member,
+            stored=stored,
+            row_shape=shape,
+            steps=steps,
+            spec=FieldSpec(sample_shape, self._delivered(key, field, stored), schema.categories),
+        )
+
+    def _element(self, key: str, field: Field, schema: DatasetSchema) -> str:
+        if schema.members and field.member is None:
+            names = ", ".join(name for name, _ in schema.members)
+            raise UnsupportedFieldError(
+                f"field {key!r}: '/{field.path}' is a table (compound) with the columns {names}; "
+                f"choose one: Field({field.path!r}, member={schema.members[0][0]!r})"
+            )
+        element = schema.element(field.member)
+        if element is None:
+            known = nearest(field.member, [name for name, _ in schema.members])
+            raise MissingFieldError(f"field {key!r}: '/{field.path}' has no column {field.member!r}{known}")
+        return element
+
+    def _steps(self, key: str, field: Field, lengths: Int64Array) -> tuple[int, int] | None:
+        if isinstance(self.samples, Windows):
+            start, stop = field.steps or (0, self.samples.length)
+            if stop > self.samples.length:
+                raise OptionError(
+                    f"field {key!r}: steps end at {stop}, the window has {self.samples.length} rows"
+                )
+            return start, stop
+        if field.steps is not None:
+            raise OptionError(
+                f"field {key!r}: steps need samples=Windows(length, ...), found {self.samples!r}"
+            )
+        return (0, self._whole_length(lengths)) if isinstance(self.samples, Whole) else None
+
+    def _whole_length(self, lengths: Int64Array) -> int:
+        found = lengths[self.files]
+        filled = self.files[found > 0]
+        expected = int(lengths[filled[0]])
+        differs = filled[lengths[filled] != expected]
+        if differs.size:
+            file = int(differs[0])
+            raise SchemaError(
+                f"samples='whole': {self.catalog.path(file)} has {lengths[file]} rows, expected {expected} as in "
+                f"{self.catalog.path(int(filled[0]))}{_others(differs)}. A batch holds samples of one length: "
+                "use Windows(length), or make the files equal"
+            )
+        return expected
+
+    def _constant_shape(self, key: str, field: Field) -> tuple[int, ...]:
+        self._check_written(field)
+        lengths = self.catalog.facts_of(field.path)[self.files, 0]
+        differs = self.files[lengths != lengths[0]]
+        if differs.size:
+            file = int(differs[0])
+            raise SchemaError(
+                f"the constant field {key!r}: '/{field.path}' in {self.catalog.path(file)} has length "
+                f"{self.catalog.facts_of(field.path)[file, 0]}, expected {lengths[0]} as in "
+                f"{self.catalog.path(int(self.files[0]))}{_others(differs)}"
+            )
+        schema = self.catalog.schema(int(self.files[0])).dataset(field.path)
+        return schema.shape if schema is not None else ()
+
+    def _plan_attr(self, key: str, field: Field) -> FieldPlan:
+        name = f"{field.path}@{field.attr}"
+        reference: npt.NDArray[Any] | None = None
+        values = []
+        for file in self.files.tolist():
+            found = self._attr(key, name, file)
+            reference = found if reference is None else reference
+            if found.shape != reference.shape:
+                raise SchemaError(
+                    f"field {key!r}: the attribute {name!r} in {self.catalog.path(file)} has shape {found.shape}, "
+                    f"expected {reference.shape} as in {self.catalog.path(int(self.files[0]))}"
+                )
+            values.append(found)
+        stacked = np.stack(values)
+        table = np.zeros((len(self.catalog), *stacked.shape[1:]), dtype=stacked.dtype)
+        table[self.files] = stacked
+        spec = FieldSpec(table.shape[1:], self._delivered(key, field, table.dtype.str))
+        return FieldPlan(key, "attr", field.path, None, table.dtype.str, table.shape[1:], None, spec, table)
+
+    def _attr(self, key: str, name: str, file: int) -> npt.NDArray[Any]:
+        attrs = self.catalog.attrs_of(file)
+        if name not in attrs:
+            raise MissingFieldError(f"field {key!r}: {self.catalog.path(file)} has no attribute {name!r}")
+        value = np.asarray(attrs[name])
+        if value.dtype.kind not in "biuf":
+            raise UnsupportedFieldError(
+                f"field {key!r}: the attribute {name!r} in {self.catalog.path(file)} is {attrs[name]!r}, no tensor "
+                "can hold it; numbers can be fields, text can be used by split.keep_together='attr:NAME'"
+            )
+        return value
+
+    def _delivered(self, key: str, field: Field, stored: str) -> str:
+        kind = np.dtype(stored)
+        wanted = field.dtype or (self.dtype if kind.kind == "f" else None) or kind.name
+        if kind.kind == "c" and not wanted.startswith("complex"):
+            raise OptionError(
+                f"field {key!r}: complex numbers cannot be delivered as {wanted}; use a transform"
+            )
+        return wanted
+
+
+def _files(catalog: Catalog, files: Int64Array) -> str:
+    names = ", ".join(os.fspath(catalog.path(file)) for file in files[:3].tolist())
+    more = f" and {len(files) - 3} more" if len(files) > 3 else ""
+    return f"{names}{more} {'holds' if len(files) == 1 else 'hold'}"
+
+
+def _others(files: Int64Array) -> str:
+    return f" (and {_count(len(files) - 1, 'more file')})" if len(files) > 1 else ""
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
