@@ -14,9 +14,10 @@ __all__ = ["check_bool", "check_choice", "check_int", "check_share", "check_text
 def nearest(name: object, known: Iterable[str]) -> str:
     """The end of an error message: the known name most like ``name``, or all of them."""
     names = sorted(known)
-    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
+    by_folded = {one.casefold(): one for one in names}
+    close = difflib.get_close_matches(str(name).casefold(), by_folded, n=1, cutoff=0.6)
     if close:
-        return f"; did you mean {close[0]!r}?"
+        return f"; did you mean {by_folded[close[0]]!r}?"
     return f"; known: {', '.join(names)}" if names else ""
 
 

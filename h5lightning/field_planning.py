@@ -28,10 +28,11 @@ from h5lightning.fields import FieldPlan, Fields, FieldSpec
 from h5lightning.options import Field, Samples, Whole, Windows
 from h5lightning.schema import DatasetSchema, explain_difference
 
-__all__ = ["plan_fields"]
+__all__ = ["has_rows", "plan_fields"]
 
 Int64Array = npt.NDArray[np.int64]
 NameList = Callable[[int], Sequence[str]]
+AttributeList = Callable[[int, str], Sequence[str]]
 
 
 def plan_fields(
@@ -44,6 +45,7 @@ def plan_fields(
     allow_empty: bool = False,
     files: Int64Array | None = None,
     names_in: NameList = lambda _: (),
+    attrs_in: AttributeList = lambda _, __: (),
 ) -> Fields:
     """Hold the files against the fields, and plan each field.
 
@@ -56,6 +58,7 @@ def plan_fields(
         allow_empty: accept files without rows.
         files: the files that must agree, ascending; None for all.
         names_in: the datasets of a file, asked only to explain a missing one.
+        attrs_in: the attributes of an object in a file, likewise.
 
     Raises:
         FieldError: a field that is missing, or that no tensor can hold.
@@ -66,8 +69,8 @@ def plan_fields(
     if not len(wanted):
         raise FieldError("there are no files to plan fields for")
     chosen = _all_eligible(catalog, wanted) if fields is None else dict(fields)
-    planner = _Planner(catalog, wanted, samples, dtype, on_missing, names_in)
-    lengths = planner.lengths({key: field for key, field in chosen.items() if _has_rows(field)})
+    planner = _Planner(catalog, wanted, samples, dtype, on_missing, names_in, attrs_in)
+    lengths = planner.lengths({key: field for key, field in chosen.items() if has_rows(field)})
     if not allow_empty and (empty := wanted[lengths[wanted] == 0]).size:
         raise SchemaError(
             f"{_files(catalog, empty)} no rows (the sample axis has length 0): write the file again, or leave "
@@ -79,7 +82,8 @@ def plan_fields(
     return Fields(plans=plans, rows=np.maximum(lengths, 0))
 
 
-def _has_rows(field: Field) -> bool:
+def has_rows(field: Field) -> bool:
+    """Whether each sample has values of its own; an attribute or a constant is the same for a whole file."""
     return field.attr is None and not field.constant
 
 
@@ -109,6 +113,7 @@ class _Planner:
     dtype: str | None
     on_missing: str
     names_in: NameList
+    attrs_in: AttributeList
 
     # ── agreement ────────────────────────────────────────────────────────────────────────────────────
 
@@ -170,9 +175,9 @@ class _Planner:
         found = next((dataset for dataset in layout if dataset.path == field.path), None)
         where = self.catalog.path(file)
         if found is None:
-            raise MissingFieldError(
-                f"field {key!r}: {where} holds no dataset '/{field.path}'{nearest(field.path, self.names_in(file))}"
-            )
+            later = " ('*' in a path is not available yet)" if "*" in field.path else ""
+            known = nearest(field.path, self.names_in(file))
+            raise MissingFieldError(f"field {key!r}: {where} holds no dataset '/{field.path}'{later}{known}")
         if found.refusal:
             raise UnsupportedFieldError(f"field {key!r}: '/{field.path}' in {where} {found.refusal}")
         if not found.shape and not field.constant:
@@ -208,16 +213,20 @@ class _Planner:
         )
 
     def _element(self, key: str, field: Field, schema: DatasetSchema) -> str:
-        if schema.members and field.member is None:
-            names = ", ".join(name for name, _ in schema.members)
+        names = [name for name, _ in schema.members]
+        what = f"field {key!r}: '/{field.path}' in {self.catalog.path(int(self.files[0]))}"
+        if names and field.member is None:
             raise UnsupportedFieldError(
-                f"field {key!r}: '/{field.path}' is a table (compound) with the columns {names}; "
-                f"choose one: Field({field.path!r}, member={schema.members[0][0]!r})"
+                f"{what} is a table (compound) with the columns {', '.join(names)}; "
+                f"choose one: Field({field.path!r}, member={names[0]!r})"
             )
         element = schema.element(field.member)
+        if element is None and not names:
+            raise MissingFieldError(
+                f"{what} holds {schema.dtype}, it is no table with columns; leave out member"
+            )
         if element is None:
-            known = nearest(field.member, [name for name, _ in schema.members])
-            raise MissingFieldError(f"field {key!r}: '/{field.path}' has no column {field.member!r}{known}")
+            raise MissingFieldError(f"{what} has no column {field.member!r}{nearest(field.member, names)}")
         return element
 
     def _steps(self, key: str, field: Field, lengths: Int64Array) -> tuple[int, int] | None:
@@ -263,15 +272,14 @@ class _Planner:
         return schema.shape if schema is not None else ()
 
     def _plan_attr(self, key: str, field: Field) -> FieldPlan:
-        name = f"{field.path}@{field.attr}"
         reference: npt.NDArray[Any] | None = None
         values = []
         for file in self.files.tolist():
-            found = self._attr(key, name, file)
+            found = self._attr(key, field, file)
             reference = found if reference is None else reference
             if found.shape != reference.shape:
                 raise SchemaError(
-                    f"field {key!r}: the attribute {name!r} in {self.catalog.path(file)} has shape {found.shape}, "
+                    f"field {key!r}: {_attribute(field)} in {self.catalog.path(file)} has shape {found.shape}, "
                     f"expected {reference.shape} as in {self.catalog.path(int(self.files[0]))}"
                 )
             values.append(found)
@@ -281,14 +289,16 @@ class _Planner:
         spec = FieldSpec(table.shape[1:], self._delivered(key, field, table.dtype.str))
         return FieldPlan(key, "attr", field.path, None, table.dtype.str, table.shape[1:], None, spec, table)
 
-    def _attr(self, key: str, name: str, file: int) -> npt.NDArray[Any]:
-        attrs = self.catalog.attrs_of(file)
+    def _attr(self, key: str, field: Field, file: int) -> npt.NDArray[Any]:
+        attrs, name = self.catalog.attrs_of(file), f"{field.path}@{field.attr}"
+        where = self.catalog.path(file)
         if name not in attrs:
-            raise MissingFieldError(f"field {key!r}: {self.catalog.path(file)} has no attribute {name!r}")
+            known = nearest(field.attr, self.attrs_in(file, field.path))
+            raise MissingFieldError(f"field {key!r}: {where} lacks {_attribute(field)}{known}")
         value = np.asarray(attrs[name])
         if value.dtype.kind not in "biuf":
             raise UnsupportedFieldError(
-                f"field {key!r}: the attribute {name!r} in {self.catalog.path(file)} is {attrs[name]!r}, no tensor "
+                f"field {key!r}: {_attribute(field)} in {where} is {attrs[name]!r}, no tensor "
                 "can hold it; numbers can be fields, text can be used by split.keep_together='attr:NAME'"
             )
         return value
@@ -301,6 +311,10 @@ class _Planner:
                 f"field {key!r}: complex numbers cannot be delivered as {wanted}; use a transform"
             )
         return wanted
+
+
+def _attribute(field: Field) -> str:
+    return f"the attribute {field.attr!r}{f' of {field.path!r}' if field.path else ''}"
 
 
 def _files(catalog: Catalog, files: Int64Array) -> str:

@@ -5,6 +5,7 @@ The one road from the user's arguments to an index; `H5Dataset` and `H5DataModul
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,16 +17,17 @@ from h5lightning.catalog import Catalog
 from h5lightning.cataloguing import build_catalog
 from h5lightning.discovery import Discovered, discover
 from h5lightning.errors import H5LightningError
-from h5lightning.field_planning import plan_fields
+from h5lightning.field_planning import has_rows, plan_fields
 from h5lightning.fields import Fields
 from h5lightning.index import SampleIndex
 from h5lightning.options import Access, Field, Samples
 from h5lightning.ordering import RowLayout
-from h5lightning.scanning import ScanRequest, scan_file
+from h5lightning.scanning import ScanRequest, attribute_names, scan_file
 
 __all__ = ["Files", "Survey", "survey"]
 
 Int64Array = npt.NDArray[np.int64]
+_logger = logging.getLogger(__name__)
 Files = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
@@ -153,17 +155,27 @@ def _plan(
             allow_empty=access.on_bad_file == "skip",
             files=files,
             names_in=lambda file: _names_in(catalog.path(file)),
+            attrs_in=lambda file, owner: _attrs_in(catalog.path(file), owner),
         )
 
     if not predict.size:
         return plan(others, fields), None
     if not others.size:
-        only = plan(predict, fields)
+        only = plan(predict, fields and _present(catalog, fields, predict))
         return only, only
     planned = plan(others, fields)
     chosen = {plan.key: Field(plan.path) for plan in planned.plans} if fields is None else fields
-    present = {key: field for key, field in chosen.items() if _is_somewhere(catalog, field, predict)}
-    return planned, plan(predict, present)
+    return planned, plan(predict, _present(catalog, chosen, predict))
+
+
+def _present(catalog: Catalog, fields: Mapping[str, Field], files: Int64Array) -> Mapping[str, Field]:
+    """The fields of unlabelled data; all of them where none has rows, so that planning names what is missing."""
+    found = {key: field for key, field in fields.items() if _is_somewhere(catalog, field, files)}
+    if not any(has_rows(field) for field in found.values()):
+        return fields
+    if lacking := [key for key in fields if key not in found]:
+        _logger.info("files.predict lack %s: their batches are without", ", ".join(map(repr, lacking)))
+    return found
 
 
 def _is_somewhere(catalog: Catalog, field: Field, files: Int64Array) -> bool:
@@ -178,6 +190,13 @@ def _names_in(path: str) -> list[str]:
         return [dataset.path for dataset in scan_file(path, ScanRequest(paths=None, attrs=())).datasets]
     except H5LightningError:
         return []  # this only helps to explain another error
+
+
+def _attrs_in(path: str, owner: str) -> list[str]:
+    try:
+        return attribute_names(path, owner)
+    except H5LightningError:
+        return []  # likewise
 
 
 def _labels(catalog: Catalog, label: str) -> tuple[str | None, ...]:

@@ -235,6 +235,12 @@ def test_a_missing_dataset_names_the_nearest_of_that_file():
     assert asked == [0]
 
 
+def test_a_star_is_said_to_come_later():
+    assert message_of(MissingFieldError, plan, Field("data/*/x"), (X, Y)) == (
+        "field 'f': /data/a.h5 holds no dataset '/data/*/x' ('*' in a path is not available yet)"
+    )
+
+
 def test_a_dataset_missing_in_one_file_names_the_file():
     assert message_of(MissingFieldError, plan, Field("x"), (X, Y), (X, Y), (Y,)) == (
         "field 'f': /data/c.h5 holds no dataset '/x'"
@@ -256,15 +262,19 @@ def test_a_scalar_has_no_rows():
 
 def test_a_table_needs_a_column():
     assert message_of(UnsupportedFieldError, plan, Field("table")) == (
-        "field 'f': '/table' is a table (compound) with the columns t, id; choose one: Field('table', member='t')"
+        "field 'f': '/table' in /data/a.h5 is a table (compound) with the columns t, id; "
+        "choose one: Field('table', member='t')"
     )
 
 
 @pytest.mark.parametrize(
     ("field", "rest"),
     [
-        (Field("table", member="idx"), "'/table' has no column 'idx'; did you mean 'id'?"),
-        (Field("y", member="t"), "'/y' has no column 't'"),
+        (Field("table", member="idx"), "'/table' in /data/a.h5 has no column 'idx'; did you mean 'id'?"),
+        (
+            Field("y", member="t"),
+            "'/y' in /data/a.h5 holds <i4, it is no table with columns; leave out member",
+        ),
     ],
     ids=["unknown", "no table"],
 )
@@ -436,19 +446,19 @@ def test_an_attribute_has_a_value_for_each_file():
 @pytest.mark.parametrize(
     ("name", "attrs", "error", "expected"),
     [
-        ("fps", [ATTRS, {}], MissingFieldError, "field 'f': /data/b.h5 has no attribute '@fps'"),
+        ("fps", [ATTRS, {}], MissingFieldError, "field 'f': /data/b.h5 lacks the attribute 'fps'"),
         (
             "fps",
             [ATTRS, {"@fps": [30, 31]}],
             SchemaError,
-            "field 'f': the attribute '@fps' in /data/b.h5 has shape (2,), expected () as in /data/a.h5",
+            "field 'f': the attribute 'fps' in /data/b.h5 has shape (2,), expected () as in /data/a.h5",
         ),
         (
             "name",
             [ATTRS, ATTRS],
             UnsupportedFieldError,
             (
-                "field 'f': the attribute '@name' in /data/a.h5 is 'left', no tensor can hold it; "
+                "field 'f': the attribute 'name' in /data/a.h5 is 'left', no tensor can hold it; "
                 "numbers can be fields, text can be used by split.keep_together='attr:NAME'"
             ),
         ),
@@ -458,6 +468,19 @@ def test_an_attribute_has_a_value_for_each_file():
 def test_attributes_that_do_not_fit(name, attrs, error, expected):
     catalog = catalog_of(ALL, ALL, attrs=attrs)
     assert message_of(error, plan, Field(attr=name), catalog=catalog) == expected
+
+
+def test_a_missing_attribute_names_the_nearest_of_that_object():
+    asked = []
+
+    def attrs_in(file, owner):
+        asked.append((file, owner))
+        return ["unit", "scale"]
+
+    assert message_of(MissingFieldError, plan, Field("x", attr="units"), attrs_in=attrs_in) == (
+        "field 'f': /data/a.h5 lacks the attribute 'units' of 'x'; did you mean 'unit'?"
+    )
+    assert asked == [(0, "x")]
 
 
 @pytest.mark.parametrize("samples", [Rows(), Whole()], ids=lambda samples: samples.kind)

@@ -466,10 +466,11 @@ def test_plain_data_of_a_class_is_the_class():
     ("name", "known", "expected"),
     [
         ("imges", ["labels", "images"], "; did you mean 'images'?"),
+        ("IMAGE", ["labels", "Images"], "; did you mean 'Images'?"),
         ("u", ["labels", "images"], "; known: images, labels"),
         ("u", [], ""),
     ],
-    ids=["near", "far", "nothing known"],
+    ids=["near", "another case", "far", "nothing known"],
 )
 def test_nearest(name, known, expected):
     assert nearest(name, known) == expected

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
-from h5lightning.errors import BadFileError, FieldError, MissingFieldError
+from h5lightning.errors import BadFileError, MissingFieldError
 from h5lightning.options import Access, Field, Rows
 from h5lightning.surveying import Survey, survey
 
@@ -73,17 +74,43 @@ def test_predict_alone_is_planned_like_any(write_files) -> None:
         look({"predict": write_files((3, 5))}, {"z": Field("z")})
 
 
-def test_predict_files_without_any_field_are_an_error(write_files, tmp_path) -> None:
+def test_predict_files_alone_may_lack_the_labels_too(tmp_path, caplog) -> None:
+    with caplog.at_level(logging.INFO, logger="h5lightning"):
+        found = look({"predict": unlabelled(tmp_path / "new.h5")})
+    assert [plan.key for plan in found.predict_fields.plans] == ["x"]
+    assert caplog.messages == ["files.predict lack 'y', 'number': their batches are without"]
+
+
+@pytest.mark.parametrize("alone", [True, False], ids=["alone", "beside train"])
+def test_predict_files_without_any_rows_name_what_is_missing(write_files, tmp_path, alone) -> None:
     other = tmp_path / "other.h5"
     with h5py.File(other, "w") as file:
         file["elsewhere"] = np.zeros(3)
-    with pytest.raises(FieldError):
-        look({"train": write_files((3, 5)), "predict": str(other)})
+        file.attrs["number"] = 3
+    with pytest.raises(MissingFieldError, match=r"field 'x': .*other\.h5 holds no dataset '/x'"):
+        look({"predict": str(other)} | ({} if alone else {"train": write_files((3, 5))}))
 
 
 def test_a_missing_dataset_is_explained_by_what_is_there(write_files) -> None:
     with pytest.raises(MissingFieldError, match="did you mean 'grid'"):
         look(write_files((3,)), {"x": Field("x"), "g": Field("grids", constant=True)})
+
+
+@pytest.mark.parametrize(
+    ("field", "lacks"),
+    [
+        (Field(attr="viscosty"), "the attribute 'viscosty'; did you mean 'viscosity'"),
+        (Field("x", attr="scal"), "the attribute 'scal' of 'x'; did you mean 'scale'"),
+        (Field("z", attr="scale"), "the attribute 'scale' of 'z'$"),
+    ],
+    ids=["of the file", "of a dataset", "of nothing"],
+)
+def test_a_missing_attribute_is_explained_by_what_is_there(write_files, field, lacks) -> None:
+    files = write_files((3,))
+    with h5py.File(Path(files).parent / "run-000.h5", "a") as file:
+        file["x"].attrs["scale"] = 0.5
+    with pytest.raises(MissingFieldError, match=rf"run-000\.h5 lacks {lacks}"):
+        look(files, {"x": Field("x"), "f": field})
 
 
 @pytest.mark.parametrize(

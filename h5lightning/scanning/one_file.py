@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
 
-from h5py import h5f
+from h5py import h5a, h5d, h5f, h5g, h5o
 
 from h5lightning.errors import BadFileError, H5LightningError
 from h5lightning.guarding import check_file
 from h5lightning.handles import open_id
 from h5lightning.scanning.attributes import read_attributes
-from h5lightning.scanning.describing import dataset_paths, describe
+from h5lightning.scanning.describing import dataset_paths, describe, encoded, foreign_link
 from h5lightning.scanning.small_values import ValueReader
 from h5lightning.schema import FileSchema
 
-__all__ = ["Outcome", "ScanRequest", "describe_file", "outcome_of"]
+__all__ = ["Outcome", "ScanRequest", "attribute_names", "describe_file", "outcome_of"]
 
 # An error is a value here: one bad file does not end the scan of the others.
 Outcome: TypeAlias = FileSchema | H5LightningError
@@ -72,6 +72,32 @@ def describe_file(
         fid = open_id(path, locking=locking)
         try:
             return _describe(fid, path, request, values)
+        finally:
+            fid.close()
+
+
+def attribute_names(path: str, owner: str = "", *, locking: bool = False) -> list[str]:
+    """Names of the attributes of one object, sorted; none where there is no such object.
+
+    Args:
+        path: where the file lies.
+        owner: path of a group or dataset; empty for the file itself.
+        locking: take HDF5's file lock.
+
+    Raises:
+        BadFileError: the file cannot be opened, or is damaged.
+    """
+    check_file(path)
+    with _explained(path, f"'/{owner}'"):
+        fid = open_id(path, locking=locking)
+        try:
+            if owner and foreign_link(fid, owner) != "":
+                return []
+            found = h5o.open(fid, encoded(owner))
+            names: list[bytes] = []
+            if isinstance(found, (h5g.GroupID, h5d.DatasetID)):
+                h5a.iterate(found, names.append)
+            return sorted(name.decode("utf-8", "surrogateescape") for name in names)
         finally:
             fid.close()
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from h5lightning.errors import BadFileError, FieldError
-from h5lightning.scanning.one_file import ScanRequest, describe_file, outcome_of
+from h5lightning.scanning.one_file import ScanRequest, attribute_names, describe_file, outcome_of
 from h5lightning.scanning.small_values import NeedsProcessError, ValueReader
 
 VALUES = ValueReader(reads_text=True)
@@ -61,6 +61,17 @@ def test_file_is_guarded(tmp_path, content):
     (tmp_path / "b.h5").write_bytes(content)
     with pytest.raises(BadFileError, match=r"b\.h5"):
         describe_file(str(tmp_path / "b.h5"), ScanRequest(None), VALUES)
+
+
+@pytest.mark.parametrize(
+    ("owner", "names"),
+    [("", ["machine"]), ("x", ["scale"]), ("g", []), ("absent", []), ("x/y", []), ("link", [])],
+    ids=["file", "dataset", "group", "absent", "below a dataset", "link"],
+)
+def test_names_of_attributes(path, owner, names):
+    with h5py.File(path, "a") as file:
+        file["link"] = h5py.SoftLink("/x")
+    assert attribute_names(path, owner) == names
 
 
 def test_fifo_does_not_hang(tmp_path):
