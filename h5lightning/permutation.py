@@ -4,27 +4,33 @@ Library generators may change their streams between versions; splits and orders 
 permutation is our own, with golden values in the tests: an alternating (unbalanced) Feistel network on
 the smallest power of two that holds all positions, with cycle walking (Black and Rogaway, "Ciphers with
 arbitrary finite domains", 2002). Any position costs O(1) time and memory.
+
+`KeyedPermutation` is one of them; `KeyedPermutations` are many of different sizes, for positions of which each
+belongs to another one.
 """
 
 from __future__ import annotations
 
 import hashlib
 import operator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["KeyedPermutation", "derive_key"]
+__all__ = ["KeyedPermutation", "KeyedPermutations", "derive_key", "derive_keys"]
 
 Int64Array = npt.NDArray[np.int64]
 UInt64Array = npt.NDArray[np.uint64]
 
 _ROUNDS = 8
 _MIN_BITS = 6  # on smaller domains the permutations of few positions are measurably not uniform
+_MIN_BITS_OF_MANY = 2  # among many there are tiny ones, which would walk for long in a domain of 64
 _MULTIPLIER_1 = np.uint64(0xBF58476D1CE4E5B9)  # the two multipliers of splitmix64
 _MULTIPLIER_2 = np.uint64(0x94D049BB133111EB)
 _FOLD = np.uint64(32)
+_GOLDEN_RATIO = np.uint64(0x9E3779B97F4A7C15)  # the increment of splitmix64
 
 
 def derive_key(*parts: int | str) -> int:
@@ -46,6 +52,24 @@ def derive_key(*parts: int | str) -> int:
         text = (f"str:{part}" if isinstance(part, str) else f"int:{int(operator.index(part))}").encode()
         digest.update(len(text).to_bytes(8, "little") + text)
     return int.from_bytes(digest.digest(), "little")
+
+
+def derive_keys(keys: npt.ArrayLike, numbers: npt.ArrayLike) -> UInt64Array:
+    """64-bit keys that depend on a key and a number, by splitmix64; far cheaper than `derive_key` one by one.
+
+    Args:
+        keys: one 64-bit key or an array of them.
+        numbers: integers from 0 on; broadcast against ``keys``.
+
+    Returns:
+        One key for each pair.
+    """
+    steps = np.asarray(numbers, dtype=np.int64).view(np.uint64) + np.uint64(1)
+    state = np.atleast_1d(np.asarray(keys, dtype=np.uint64)) + steps * _GOLDEN_RATIO
+    state = (state ^ (state >> np.uint64(30))) * _MULTIPLIER_1
+    state = (state ^ (state >> np.uint64(27))) * _MULTIPLIER_2
+    mixed: UInt64Array = state ^ (state >> np.uint64(31))
+    return mixed
 
 
 class KeyedPermutation:
@@ -95,18 +119,73 @@ class KeyedPermutation:
         return image.view(np.int64).reshape(start.shape)
 
     def _encipher(self, values: UInt64Array) -> UInt64Array:
-        low: UInt64Array = values & ((np.uint64(1) << self._low_bits) - np.uint64(1))
-        high: UInt64Array = values >> self._low_bits
-        for number, key in enumerate(self._round_keys):
-            if number % 2:
-                low = low ^ _mix(high, key, self._low_bits)
-            else:
-                high = high ^ _mix(low, key, self._high_bits)
-        joined: UInt64Array = (high << self._low_bits) | low
-        return joined
+        return _encipher(values, self._low_bits, self._high_bits, self._round_keys)
 
 
-def _mix(values: UInt64Array, key: np.uint64, bits: np.uint64) -> UInt64Array:
+class KeyedPermutations:
+    """Bijections of ``range(size)`` of many sizes, computed side by side.
+
+    Args:
+        sizes: the number of positions of each permutation, ``(K,)``.
+        keys: 64-bit keys that select the permutations, ``(K,)``; see `derive_keys`.
+
+    Example:
+        >>> orders = KeyedPermutations(np.array([2, 3]), derive_keys(7, np.arange(2)))
+        >>> images = orders(np.array([0, 0, 1, 1, 1]), np.array([0, 1, 0, 1, 2]))
+        >>> sorted(images[:2].tolist()), sorted(images[2:].tolist())
+        ([0, 1], [0, 1, 2])
+    """
+
+    __slots__ = ("_high_bits", "_low_bits", "_round_keys", "_sizes")
+
+    def __init__(self, sizes: Int64Array, keys: UInt64Array) -> None:
+        # frexp gives the bit length of integers below 2**53.
+        bits = np.maximum(np.frexp((sizes - 1).astype(np.float64))[1], _MIN_BITS_OF_MANY).astype(np.uint64)
+        self._sizes = sizes.astype(np.uint64)
+        self._low_bits = bits >> np.uint64(1)
+        self._high_bits = bits - self._low_bits
+        self._round_keys = derive_keys(keys, np.arange(_ROUNDS)[:, None])
+
+    def __call__(self, which: Int64Array, positions: Int64Array) -> Int64Array:
+        """Map positions to their images.
+
+        Args:
+            which: the permutation of each position, ``(N,)``.
+            positions: each in [0, size of its permutation), ``(N,)``.
+
+        Returns:
+            ``(N,)`` int64.
+        """
+        image = self._encipher(which, positions.view(np.uint64))
+        outside = np.flatnonzero(image >= self._sizes[which])
+        while outside.size:
+            image[outside] = self._encipher(which[outside], image[outside])
+            outside = outside[image[outside] >= self._sizes[which[outside]]]
+        return image.view(np.int64)
+
+    def _encipher(self, which: Int64Array, values: UInt64Array) -> UInt64Array:
+        keys = (of_round[which] for of_round in self._round_keys)
+        return _encipher(values, self._low_bits[which], self._high_bits[which], keys)
+
+
+def _encipher(
+    values: UInt64Array,
+    low_bits: np.uint64 | UInt64Array,
+    high_bits: np.uint64 | UInt64Array,
+    round_keys: Iterable[np.uint64 | UInt64Array],
+) -> UInt64Array:
+    low: UInt64Array = values & ((np.uint64(1) << low_bits) - np.uint64(1))
+    high: UInt64Array = values >> low_bits
+    for number, key in enumerate(round_keys):
+        if number % 2:
+            low = low ^ _mix(high, key, low_bits)
+        else:
+            high = high ^ _mix(low, key, high_bits)
+    joined: UInt64Array = (high << low_bits) | low
+    return joined
+
+
+def _mix(values: UInt64Array, key: np.uint64 | UInt64Array, bits: np.uint64 | UInt64Array) -> UInt64Array:
     mixed: UInt64Array = (values ^ key) * _MULTIPLIER_1
     mixed ^= mixed >> _FOLD
     mixed *= _MULTIPLIER_2

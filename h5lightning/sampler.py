@@ -39,8 +39,9 @@ class ShardedSampler(DistributedSampler[Any]):
 
     def __iter__(self) -> Iterator[int]:
         length = len(self)
+        lanes_of = self.order.lanes_of if self.order.lanes > 1 else None
         for start in range(0, length, _STRETCH):
-            positions = self.shards.positions(self.rank, start, start + _STRETCH)
+            positions = self.shards.positions(self.rank, start, start + _STRETCH, lanes_of)
             yield from self.order.samples(self.epoch, positions).tolist()
 
     def __len__(self) -> int:

@@ -10,10 +10,17 @@ padding::
     step      0        1        2
     rank 0    0 1      4 5      8 9                    rank 0    0 1 2 3
     rank 1    2 3      6 7      10                     rank 1    4 5 6 7 8
+
+An order may have lanes, whose samples come from the same chunks. A step's positions are then dealt by lane: sorted
+by it, rank r gets the r-th part, so that ranks decode different chunks. With two lanes, of even and odd positions::
+
+    rank 0    0 2      4 6      8 10
+    rank 1    1 3      5 7      9
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,9 +29,14 @@ import numpy.typing as npt
 
 from h5lightning.errors import ShardingError
 
-__all__ = ["EvaluationShards", "Shards", "TrainingShards"]
+__all__ = ["EvaluationShards", "LanesOf", "Shards", "TrainingShards"]
 
 Int64Array = npt.NDArray[np.int64]
+LanesOf = Callable[[Int64Array], Int64Array]
+
+_DEALT_AT_ONCE = (
+    1 << 17
+)  # positions of all ranks: enough to be fast, and little memory for any number of ranks
 
 
 class Shards(Protocol):
@@ -41,8 +53,15 @@ class Shards(Protocol):
     def length(self, rank: int) -> int:
         """Number of samples of a rank."""
 
-    def positions(self, rank: int, start: int, stop: int) -> Int64Array:
-        """Positions in the epoch of a rank's samples number start to stop."""
+    def positions(self, rank: int, start: int, stop: int, lanes_of: LanesOf | None = None) -> Int64Array:
+        """Positions in the epoch of a rank's samples number start to stop.
+
+        Args:
+            rank: the rank.
+            start: number of its first sample.
+            stop: one past the number of its last sample; beyond its length, there are none.
+            lanes_of: the lane of each position; None where all are in one.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +128,39 @@ class TrainingShards:
         """Number of samples of a rank."""
         return self.full_steps * self.batch_size + self._last_batch(rank)
 
-    def positions(self, rank: int, start: int, stop: int) -> Int64Array:
-        """Positions in the epoch of a rank's samples number start to stop, ``(stop - start,)``."""
-        number = np.arange(start, min(stop, self.length(rank)), dtype=np.int64)
+    def positions(self, rank: int, start: int, stop: int, lanes_of: LanesOf | None = None) -> Int64Array:
+        """Positions in the epoch of a rank's samples number start to stop, ``(stop - start,)``.
+
+        Args:
+            rank: the rank.
+            start: number of its first sample.
+            stop: one past the number of its last sample; beyond its length, there are none.
+            lanes_of: the lane of each position; None where all are in one.
+        """
+        stop = min(stop, self.length(rank))
+        if lanes_of is not None and self.world_size > 1:
+            return self._dealt(rank, start, stop, lanes_of)
+        number = np.arange(start, stop, dtype=np.int64)
         step, place = np.divmod(number, self.batch_size)
         before = np.where(step < self.full_steps, rank * self.batch_size, self._last_start(rank))
         # Repeated samples are the first of the epoch: those seen longest ago.
         return (step * self.step_samples + before + place) % self.size
+
+    def _dealt(self, rank: int, start: int, stop: int, lanes_of: LanesOf) -> Int64Array:
+        first, last = start // self.batch_size, -(-stop // self.batch_size)
+        some = max(1, _DEALT_AT_ONCE // self.step_samples)
+        full = min(last, self.full_steps)
+        parts = [np.zeros(0, dtype=np.int64)]
+        for step in range(first, full, some):
+            number = np.arange(step, min(step + some, full), dtype=np.int64) * self.step_samples
+            own = slice(rank * self.batch_size, (rank + 1) * self.batch_size)
+            parts.append(_part_by_lane(number, self.step_samples, own, lanes_of))
+        if last > self.full_steps:
+            number = np.asarray([self.full_steps * self.step_samples])
+            own = slice(self._last_start(rank), self._last_start(rank + 1))
+            parts.append(_part_by_lane(number, self.last_samples, own, lanes_of) % self.size)
+        before = start - first * self.batch_size
+        return np.concatenate(parts)[before : before + stop - start]
 
     def _shortage(self) -> str:
         if not self.size:
@@ -160,10 +205,32 @@ class EvaluationShards:
         """Number of samples of a rank."""
         return self._border(rank + 1) - self._border(rank)
 
-    def positions(self, rank: int, start: int, stop: int) -> Int64Array:
-        """Positions of a rank's samples number start to stop, ``(stop - start,)``."""
+    def positions(
+        self,
+        rank: int,
+        start: int,
+        stop: int,
+        lanes_of: LanesOf | None = None,  # noqa: ARG002 - parts are contiguous
+    ) -> Int64Array:
+        """Positions of a rank's samples number start to stop, ``(stop - start,)``; lanes mean nothing here."""
         first = self._border(rank)
         return np.arange(first + start, min(first + stop, self._border(rank + 1)), dtype=np.int64)
 
     def _border(self, rank: int) -> int:
         return self.size * rank // self.world_size
+
+
+def _part_by_lane(starts: Int64Array, length: int, part: slice, lanes_of: LanesOf) -> Int64Array:
+    """One part of each step's positions when those are sorted by lane; inside the part, in ascending order.
+
+    Args:
+        starts: first position of each step, ``(steps,)``.
+        length: positions in a step.
+        part: which of the sorted positions.
+        lanes_of: the lane of each position.
+    """
+    positions = starts[:, None] + np.arange(length)
+    # A stable sort of few bits is a radix sort.
+    lanes = lanes_of(positions.ravel()).astype(np.uint16).reshape(positions.shape)
+    chosen = np.argsort(lanes, axis=1, kind="stable")[:, part]
+    return np.sort(starts[:, None] + chosen, axis=1).ravel()

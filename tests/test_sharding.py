@@ -4,6 +4,7 @@ import inspect
 import itertools
 import pickle
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -146,6 +147,27 @@ def test_a_billion_samples_cost_what_a_batch_costs():
     assert (shards.dropped, shards.repeated) == (3, 0)
 
 
+def test_a_step_is_dealt_by_lane_stably():
+    shards = TrainingShards(12, 2, 3)
+    lanes = np.array([2, 0, 1, 1, 0, 2, 0, 0, 0, 0, 0, 0])
+    dealt = [shards.positions(rank, 0, 4, lanes.__getitem__).tolist() for rank in range(3)]
+    assert dealt == [[1, 4, 6, 7], [2, 3, 8, 9], [0, 5, 10, 11]]
+
+
+def test_many_ranks_are_dealt_to_in_little_memory():
+    shards = TrainingShards(10**9, 64, 1024)
+    tracemalloc.start()
+    try:
+        positions = shards.positions(1023, 640, 640 + 1280, lambda positions: positions % 32)
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert positions.size == 1280
+    assert np.array_equal(positions // (64 * 1024), np.repeat(np.arange(10, 30), 64))
+    assert set((positions % 32).tolist()) == {31}
+    assert peak_bytes < 16 * 2**20
+
+
 # ── evaluation ───────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -183,14 +205,17 @@ def test_survives_a_pickle(shards):
 
 
 def drawn_tables():
-    """The two tables of the docstring: rank → positions in training and in evaluation."""
+    """The tables of the docstring, rank → positions: training and evaluation side by side, then dealt by lane."""
     lines = [line for line in inspect.getdoc(sharding).splitlines() if re.match(r" +rank \d", line)]
     cells = [re.findall(r"rank \d((?: +\d+)+)", line) for line in lines]
-    return [[[int(number) for number in row[table].split()] for row in cells] for table in (0, 1)]
+    tables = [[row[0] for row in cells[:2]], [row[1] for row in cells[:2]], [row[0] for row in cells[2:]]]
+    return [[[int(number) for number in row.split()] for row in table] for table in tables]
 
 
 def test_the_tables_of_the_docstring_are_right():
     training, evaluation = TrainingShards(11, 2, 2), EvaluationShards(9, 2)
     assert drawn_tables() == [
-        [shards.positions(rank, 0, 11).tolist() for rank in range(2)] for shards in (training, evaluation)
+        [training.positions(rank, 0, 11).tolist() for rank in range(2)],
+        [evaluation.positions(rank, 0, 11).tolist() for rank in range(2)],
+        [training.positions(rank, 0, 11, lambda positions: positions % 2).tolist() for rank in range(2)],
     ]

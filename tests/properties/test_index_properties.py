@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from h5lightning.index import SampleIndex, SampleRanges
 from h5lightning.options import Rows, Whole, Windows
-from h5lightning.ordering import block_starts
+from h5lightning.ordering.blocks import cut_blocks
 from h5lightning.selection import Selection
 from h5lightning.text_table import TextTable
 
@@ -84,19 +84,21 @@ def test_segments_hold_the_samples_whose_rows_all_lie_inside(case):
 
 
 @given(segmented_indexes(), st.lists(st.integers(1, 12), min_size=6, max_size=6))
-def test_blocks_are_the_samples_of_one_chunk(case, chunk_rows):
+def test_blocks_are_neighbours_cut_at_every_nth_sample_of_a_series(case, block_samples):
     index, segments = case
-    chunk_rows = np.array(chunk_rows)
+    block_samples = np.array(block_samples)
     selection = Selection(index.ranges_within(*segments.T))
     ids = selection(np.arange(len(selection)))
     where = index.locate(ids)
-    chunk = where.row // chunk_rows[where.file]
+    block = (ids - index.first_id[where.series]) // block_samples[where.file]
     begins = np.flatnonzero(
         (np.diff(ids, prepend=-2) != 1)
         | (np.diff(where.series, prepend=-1) != 0)
-        | (np.diff(chunk, prepend=-1) != 0)
+        | (np.diff(block, prepend=-1) != 0)
     )
-    assert block_starts(selection, index, chunk_rows).tolist() == [*begins.tolist(), len(selection)]
+    blocks = cut_blocks(selection, index, block_samples)
+    assert np.array_equal(np.sort(blocks.starts_of(np.arange(len(blocks)))), begins)
+    assert blocks.size == len(selection)
 
 
 @given(st.lists(st.integers(0, 4), max_size=20), st.integers(0, 3))

@@ -4,18 +4,22 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from h5lightning.ordering import BlockOrder, FullOrder
-from h5lightning.permutation import KeyedPermutation, derive_key
+from h5lightning.ordering import BlockOrder, Blocks, FullOrder
+from h5lightning.permutation import KeyedPermutation, KeyedPermutations, derive_key, derive_keys
 
 SEEDS = st.integers(0, 2**63)
 EPOCHS = st.integers(0, 10_000)
-BLOCKS = st.lists(st.integers(0, 60), min_size=1, max_size=40).filter(any)
+RUNS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 40)), min_size=1, max_size=12).filter(
+    lambda runs: any(count * length for count, length in runs)
+)
 
 
 @st.composite
 def block_orders(draw):
-    starts = np.concatenate([[0], np.cumsum(draw(BLOCKS))])
-    return BlockOrder(starts, draw(st.integers(1, 300)), draw(SEEDS))
+    counts, lengths = np.array(draw(RUNS)).T
+    ends = np.cumsum(counts * lengths)
+    blocks = Blocks.of(ends - counts * lengths, counts, lengths)
+    return BlockOrder(blocks, draw(st.integers(1, 6000)), draw(SEEDS))
 
 
 def orders():
@@ -55,11 +59,33 @@ def test_an_order_does_not_depend_on_how_it_is_asked_for(order, epoch, data):
     assert order.samples(epoch, np.array(positions, dtype=np.int64)).tolist() == whole[positions].tolist()
 
 
+@given(block_orders(), st.integers(1, 500))
+def test_lanes_take_turns_until_they_end(order, piece):
+    positions = np.arange(order.size)
+    lanes = np.concatenate(
+        [order.lanes_of(positions[start : start + piece]) for start in range(0, order.size, piece)]
+    )
+    for start in range(0, order.size, order.lanes):
+        group = lanes[start : start + order.lanes]
+        live = len(np.unique(lanes[start:]))
+        assert len(np.unique(group[:live])) == min(live, len(group))
+
+
 @settings(max_examples=50)
 @given(block_orders(), EPOCHS)
-def test_a_block_never_leaves_its_window(order, epoch):
-    sizes = np.diff(order.starts)
-    position = np.argsort(order.samples(epoch, np.arange(order.size)))
-    bound = order.window_samples + sizes.max()
-    for start, size in zip(order.starts[:-1][sizes > 0], sizes[sizes > 0], strict=True):
-        assert np.ptp(position[start : start + size]) < bound
+def test_a_block_lies_in_one_lane(order, epoch):
+    lanes = np.empty(order.size, dtype=np.int64)
+    lanes[order.samples(epoch, np.arange(order.size))] = order.lanes_of(np.arange(order.size))
+    blocks = np.arange(len(order.blocks))
+    lengths = np.repeat(order.blocks.lengths, order.blocks.counts)
+    starts = order.blocks.starts_of(blocks)
+    assert all(len(set(lanes[s : s + n].tolist())) == 1 for s, n in zip(starts, lengths, strict=True))
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=20), SEEDS)
+def test_permutations_side_by_side_are_bijections(sizes, key):
+    sizes = np.array(sizes)
+    which = np.repeat(np.arange(len(sizes)), sizes)
+    positions = np.concatenate([np.arange(size) for size in sizes])
+    found = KeyedPermutations(sizes, derive_keys(key, np.arange(len(sizes))))(which, positions)
+    assert np.array_equal(found[np.lexsort((found, which))], positions)

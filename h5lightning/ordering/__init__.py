@@ -1,0 +1,12 @@
+"""The order of an epoch: position → sample, computed and not stored.
+
+An order is a function of (seed, epoch) and of the options alone: never of the number of ranks, workers or
+threads. Positions are those of one split, ids are not known here.
+"""
+
+from h5lightning.ordering.block_order import BlockOrder
+from h5lightning.ordering.blocks import Blocks
+from h5lightning.ordering.choosing import RowLayout, make_order
+from h5lightning.ordering.orders import FullOrder, Order, PathOrder
+
+__all__ = ["BlockOrder", "Blocks", "FullOrder", "Order", "PathOrder", "RowLayout", "make_order"]

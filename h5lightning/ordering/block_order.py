@@ -1,0 +1,80 @@
+"""Block order: few chunks in use at a time, each decoded once, and yet well mixed.
+
+Blocks are dealt to lanes (`lanes`), each lane mixes a window of its blocks completely (`windows`), and neighbours in
+the order come from different lanes. Everything is arithmetic and keyed permutations: a position costs O(log series),
+memory is O(series) and what the windows in use take.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from h5lightning.ordering.blocks import Blocks
+from h5lightning.ordering.lanes import Lanes
+from h5lightning.ordering.windows import EpochWindows, WindowShares
+
+__all__ = ["BlockOrder"]
+
+Int64Array = npt.NDArray[np.int64]
+
+_MAX_LANES = 32
+_MIN_BLOCKS_IN_LANE = 4  # lanes of fewer blocks differ much in length: epochs would end badly mixed
+
+
+@dataclass(frozen=True, eq=False)
+class BlockOrder:
+    """Blocks in random order, mixed inside windows.
+
+    Args:
+        blocks: samples that should be used together.
+        window_samples: samples that are mixed with each other, about: a window holds whole blocks.
+        seed: the seed of the order.
+    """
+
+    blocks: Blocks
+    window_samples: int
+    seed: int
+
+    @property
+    def size(self) -> int:
+        """Number of samples."""
+        return self.blocks.size
+
+    @property
+    def lanes(self) -> int:
+        """Number of lanes: as many as the window holds blocks, 32 at most."""
+        return self._shares.lanes.number
+
+    def lanes_of(self, positions: Int64Array) -> Int64Array:
+        """The lane of each position; neighbouring numbers stay with one rank until the lanes end."""
+        lanes = self._shares.lanes
+        return lanes.seats[lanes.locate(positions)[0]]
+
+    def samples(self, epoch: int, positions: Int64Array) -> Int64Array:
+        """The samples at the positions of an epoch."""
+        if not positions.size:
+            return positions
+        return self._windows(epoch).samples(*self._shares.lanes.locate(positions))
+
+    def _windows(self, epoch: int) -> EpochWindows:
+        """The windows of an epoch; the last ones are kept, since a sampler asks for them again and again."""
+        windows = self._kept.get(epoch)
+        if windows is None:
+            windows = EpochWindows(self._shares, self.seed, epoch)
+            self._kept.clear()
+            self._kept[epoch] = windows
+        return windows
+
+    @cached_property
+    def _shares(self) -> WindowShares:
+        in_window = self.window_samples * len(self.blocks) // max(1, self.size)
+        most = max(1, min(_MAX_LANES, len(self.blocks) // _MIN_BLOCKS_IN_LANE, in_window))
+        return WindowShares(Lanes(self.blocks, 1 << (most.bit_length() - 1)), self.window_samples)
+
+    @cached_property
+    def _kept(self) -> dict[int, EpochWindows]:
+        return {}
