@@ -62,10 +62,11 @@ def derive_keys(keys: npt.ArrayLike, numbers: npt.ArrayLike) -> UInt64Array:
         numbers: integers from 0 on; broadcast against ``keys``.
 
     Returns:
-        One key for each pair.
+        One key for each pair, an array even if there is one pair only.
     """
-    steps = np.asarray(numbers, dtype=np.int64).view(np.uint64) + np.uint64(1)
-    state = np.atleast_1d(np.asarray(keys, dtype=np.uint64)) + steps * _GOLDEN_RATIO
+    # Arrays wrap around in silence, scalars warn.
+    steps = np.atleast_1d(np.asarray(numbers, dtype=np.int64)).view(np.uint64) + np.uint64(1)
+    state = np.asarray(keys, dtype=np.uint64) + steps * _GOLDEN_RATIO
     state = (state ^ (state >> np.uint64(30))) * _MULTIPLIER_1
     state = (state ^ (state >> np.uint64(27))) * _MULTIPLIER_2
     mixed: UInt64Array = state ^ (state >> np.uint64(31))

@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from h5lightning.permutation import KeyedPermutation, derive_key
+from h5lightning.permutation import KeyedPermutation, KeyedPermutations, derive_key, derive_keys
 
 MAX_KEY = 2**64 - 1
 
@@ -181,3 +181,73 @@ def test_survives_a_pickle():
     copy = pickle.loads(pickle.dumps(order))
     assert (copy.size, copy.key) == (100, 8)
     assert np.array_equal(copy(np.arange(100)), order(np.arange(100)))
+
+
+# ── many side by side ────────────────────────────────────────────────────────────────────────────────
+
+
+def side_by_side(sizes, key=7):
+    """The images of all positions of some permutations, one list for each."""
+    sizes = np.asarray(sizes)
+    which = np.repeat(np.arange(len(sizes)), sizes)
+    positions = np.concatenate([np.arange(size) for size in sizes])
+    found = KeyedPermutations(sizes, derive_keys(key, np.arange(len(sizes))))(which, positions)
+    return [part.tolist() for part in np.split(found, np.cumsum(sizes)[:-1])]
+
+
+# Orders depend on these values: they never change.
+def test_keys_of_numbers_stay_what_they_are():
+    assert derive_keys(0, np.arange(3)).tolist() == [
+        16294208416658607535,
+        7960286522194355700,
+        487617019471545679,
+    ]
+    assert derive_keys(np.array([MAX_KEY, 5], dtype=np.uint64), 2**40).tolist() == [
+        7550352060150933567,
+        4200579470777321078,
+    ]
+
+
+def test_permutations_side_by_side_stay_what_they_are():
+    assert side_by_side([1, 2, 3, 10]) == [[0], [1, 0], [1, 0, 2], [1, 0, 9, 2, 6, 7, 4, 8, 5, 3]]
+    large = KeyedPermutations(np.array([10**9, 10**12]), derive_keys(7, np.arange(2)))
+    assert large(np.array([0, 0, 1]), np.array([0, 10**9 - 1, 10**11])).tolist() == [
+        112127783,
+        814765600,
+        449155049660,
+    ]
+
+
+def test_keys_of_numbers_differ():
+    found = derive_keys(np.arange(100, dtype=np.uint64)[:, None], np.arange(100))
+    assert np.unique(found).size == 100 * 100
+
+
+def test_every_small_permutation_side_by_side_is_a_bijection():
+    sizes = [*range(1, 301)]
+    found = side_by_side(sizes)
+    assert [sorted(images) for images in found] == [list(range(size)) for size in sizes]
+
+
+def test_an_image_does_not_depend_on_other_permutations():
+    keys = derive_keys(7, np.arange(2))
+    alone = KeyedPermutations(np.array([50]), keys[1:])(np.zeros(50, dtype=np.int64), np.arange(50))
+    assert side_by_side([1000, 50])[1] == alone.tolist()
+
+
+def test_side_by_side_a_position_goes_anywhere():
+    size, keys = 1000, 1000
+    orders = KeyedPermutations(np.full(keys, size), derive_keys(1, np.arange(keys)))
+    found = orders(np.arange(keys), np.arange(keys) % 7)
+    assert chi_square(np.histogram(found, bins=20, range=(0, size))[0]) < 43.8  # 99.9 %, 19 degrees
+
+
+def test_neighbours_in_a_permutation_of_many_do_not_stay_neighbours():
+    steps = np.diff(side_by_side([5, 50_000])[1])
+    assert abs(np.corrcoef(steps[:-1], steps[1:])[0, 1] + 0.5) < 0.02
+
+
+def test_permutations_side_by_side_survive_a_pickle():
+    orders = KeyedPermutations(np.array([30]), derive_keys(1, np.arange(1)))
+    which, positions = np.zeros(30, dtype=np.int64), np.arange(30)
+    assert np.array_equal(pickle.loads(pickle.dumps(orders))(which, positions), orders(which, positions))

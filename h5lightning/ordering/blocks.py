@@ -38,8 +38,8 @@ class Blocks:
 
     def __post_init__(self) -> None:
         by_start = np.argsort(self.starts)
-        ends = np.cumsum((self.counts * self.lengths)[by_start])
-        if np.any(self.starts[by_start] != np.concatenate([ends[:0] * 0, [0], ends])[: len(ends)]):
+        samples = (self.counts * self.lengths)[by_start]
+        if np.any(self.starts[by_start] != np.cumsum(samples) - samples):
             raise ValueError("blocks must hold each sample once")
         if np.any(self.counts < 1) or np.any(self.lengths < 1) or np.any(np.diff(self.lengths) > 0):
             raise ValueError("runs of blocks must not be empty, and those of the longest blocks come first")

@@ -69,13 +69,14 @@ class Lanes:
 
     @cached_property
     def seats(self) -> Int64Array:
-        """Where each lane sits among the ranks, a permutation of the lanes, ``(lanes,)``.
+        """Where each lane sits among the ranks, ``(lanes,)``: the bits of its number in reverse.
 
-        Lanes that end early leave gaps everywhere: so each rank keeps its lanes when fewer are live.
+        The last lanes end first and leave gaps everywhere, so that each rank keeps its own when fewer are live.
         """
-        bits = self.number.bit_length() - 1
-        lane = np.arange(self.number)
-        return sum(((lane >> bit) & 1) << (bits - 1 - bit) for bit in range(bits)) + np.zeros_like(lane)
+        seats = np.zeros(self.number, dtype=np.int64)
+        for bit in range(self.number.bit_length() - 1):
+            seats = seats << 1 | np.arange(self.number) >> bit & 1
+        return seats
 
     @cached_property
     def _phases(self) -> tuple[Int64Array, Int64Array]:
