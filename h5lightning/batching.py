@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any
 
 import numpy as np
@@ -223,8 +223,8 @@ def _by_file(where: Location) -> Iterator[tuple[int, Int64Array]]:
     """The files of a batch in order, with the slots of their samples sorted by row."""
     order = np.lexsort((where.row, where.file))
     files = where.file[order]
-    borders = np.flatnonzero(np.diff(files, prepend=-1))
-    for start, stop in zip(borders, [*borders[1:], len(order)], strict=True):
+    borders = np.flatnonzero(np.diff(files, prepend=-1, append=-1))
+    for start, stop in pairwise(borders.tolist()):
         yield int(files[start]), order[start:stop]
 
 

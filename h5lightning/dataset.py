@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast, overload
 
@@ -107,19 +108,20 @@ class SampleDataset(Dataset[dict[str, Any]]):
         return len(self._selection)
 
     def __getitem__(self, position: int) -> dict[str, Any]:
-        """One sample.
+        """One sample; a negative position counts from the end.
 
         Raises:
             IndexError: there are fewer samples.
         """
         size = len(self)
-        if not -size <= position < size:
+        if not -size <= operator.index(position) < size:
             raise IndexError(f"sample {position} of {size}")
-        return self.__getitems__([position % size])[0]
+        return self.__getitems__([position])[0]
 
     def __getitems__(self, positions: Sequence[int]) -> SampleSequence:
         """A lazy sequence of samples; what a plain DataLoader asks for, in place of one sample after the other."""
-        return SampleSequence(self, np.asarray(positions, dtype=np.int64))
+        wanted = np.asarray(positions, dtype=np.int64)
+        return SampleSequence(self, np.where(wanted < 0, wanted + len(self), wanted))
 
     def sample_ids(self, positions: npt.ArrayLike) -> npt.NDArray[np.int64]:
         """Numbers of samples in the whole index, ``(N,)``."""
