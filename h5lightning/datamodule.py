@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -25,6 +24,7 @@ from h5lightning.options import Access, Samples, Shuffle, Split
 from h5lightning.ordering import Order, PathOrder
 from h5lightning.plain import to_plain
 from h5lightning.ranks import check_split_kept, current_epoch, from_first_rank, log_tail, rank_and_world_size
+from h5lightning.read_ahead import ProcessLocalSet
 from h5lightning.readers.choosing import choose_reader
 from h5lightning.sampler import ShardedSampler
 from h5lightning.sharding import EvaluationShards, Shards, TrainingShards
@@ -157,11 +157,7 @@ class H5DataModule(LightningDataModule):
         self._survey: Survey | None = None
         self._assembly: Assembly | None = None
         self._restored: dict[str, Any] | None = None
-        self._loaders: weakref.WeakSet[H5DataLoader] = weakref.WeakSet()
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Loaders may have threads at work; they belong to the process that made them.
-        return {**self.__dict__, "_loaders": weakref.WeakSet()}
+        self._loaders: ProcessLocalSet[H5DataLoader] = ProcessLocalSet()
 
     # ── hooks ────────────────────────────────────────────────────────────────────────────────────────
 

@@ -6,7 +6,6 @@ sampler at once would deliver the order of the epoch before. Ours starts at the 
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +18,7 @@ from h5lightning.checking import check_choice, check_int
 from h5lightning.dataset import SampleDataset, SampleSequence
 from h5lightning.errors import OptionError
 from h5lightning.permutation import derive_key
-from h5lightning.read_ahead import ReadAhead
+from h5lightning.read_ahead import ProcessLocalSet, ReadAhead
 from h5lightning.sampler import ShardedSampler
 
 __all__ = ["H5DataLoader", "LoaderOptions", "collate", "make_loader"]
@@ -117,7 +116,7 @@ class H5DataLoader(DataLoader[Any]):
         kwargs.setdefault("generator", torch.Generator())
         super().__init__(dataset, **kwargs)
         self.reads_ahead = reads_ahead
-        self._running: weakref.WeakSet[ReadAhead[Any]] = weakref.WeakSet()
+        self._running: ProcessLocalSet[ReadAhead[Any]] = ProcessLocalSet()
         if self.num_workers > 0:
             dataset.share_epoch()
 

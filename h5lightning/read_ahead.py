@@ -10,11 +10,18 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-__all__ = ["ReadAhead"]
+__all__ = ["ProcessLocalSet", "ReadAhead"]
 
 T = TypeVar("T")
+
+
+class ProcessLocalSet(weakref.WeakSet[T]):
+    """Weak references to things at work, which stay in their process: pickled, it is empty."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), ())
 
 
 class ReadAhead(Iterator[T]):

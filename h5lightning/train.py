@@ -98,6 +98,9 @@ def _fit_metrics(trainer: Trainer) -> dict[str, float]:
 
 def _test(trainer: Trainer, model: LightningModule, datamodule: H5DataModule) -> dict[str, float]:
     """Test the best checkpoint, or the model as it is where validation chose none."""
+    # Where ranks were spawned, only they have set up their copies.
+    datamodule.prepare_data()
+    datamodule.setup()
     if datamodule.test_dataset is None:
         return {}
     best = getattr(trainer.checkpoint_callback, "best_model_path", "")

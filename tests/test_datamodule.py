@@ -397,6 +397,16 @@ def test_datasets_travel_without_open_files(make, write_files) -> None:
     dataset.close()
 
 
+def test_a_datamodule_and_its_loaders_travel_while_they_work(make, write_files) -> None:
+    dm = make(write_files(), batch_size=2)
+    loader = dm.train_dataloader()
+    batches = iter(loader)
+    next(batches)
+    copies = pickle.loads(pickle.dumps((dm, loader)))
+    assert ids_of(copies[1]) == ids_of(copies[0].train_dataloader())
+    copies[0].teardown()
+
+
 def test_files_are_closed_in_the_end(write_files) -> None:
     class Failing(Recorder):
         def training_step(self, batch, number):

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -23,12 +24,16 @@ SHORT = (
 pytestmark = pytest.mark.timeout(120)
 
 
-def run_train(cwd, *arguments, timeout=110):
+MODULE = (sys.executable, "-m", "h5lightning")
+SCRIPT = (str(Path(sys.executable).parent / "h5lightning"),)
+
+
+def run_train(cwd, *arguments, timeout=110, command=MODULE):
     """Runs the command in ``cwd``; a rank that hangs is killed with its parent."""
     # Hydra takes the tracer of a coverage run for a debugger, and prints tracebacks.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
     return subprocess.run(
-        ["timeout", "-k", "5", str(timeout), sys.executable, "-m", "h5lightning", "train", *arguments],
+        ["timeout", "-k", "5", str(timeout), *command, "train", *arguments],
         check=False, capture_output=True, text=True, cwd=cwd, env=environment,
     )  # fmt: skip
 
@@ -110,6 +115,18 @@ def test_two_ranks_of_each_job_of_a_sweep_find_each_other(project):
     for job in (0, 1):
         output = only((project / "multirun").glob(f"*/*/{job}"))
         assert (output / "checkpoints" / "last.ckpt").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["ddp", "ddp_spawn"])
+@pytest.mark.parametrize("command", [MODULE, SCRIPT], ids=["module", "script"])
+def test_two_ranks_train(project, command, strategy):
+    done = run_train(
+        project, *OWN_DATA, *SHORT, "model=classifier", "trainer.devices=2", f"trainer.strategy={strategy}",
+        command=command,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(values_of(done.stdout, "test acc")) == 1, "only rank 0 prints"
 
 
 @pytest.mark.slow
