@@ -118,8 +118,9 @@ def test_two_ranks_of_each_job_of_a_sweep_find_each_other(project):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", ["ddp", "ddp_spawn"])
-@pytest.mark.parametrize("command", [MODULE, SCRIPT], ids=["module", "script"])
+@pytest.mark.parametrize(
+    ("command", "strategy"), [(SCRIPT, "ddp"), (MODULE, "ddp_spawn")], ids=["script-ddp", "module-spawn"]
+)
 def test_two_ranks_train(project, command, strategy):
     done = run_train(
         project, *OWN_DATA, *SHORT, "model=classifier", "trainer.devices=2", f"trainer.strategy={strategy}",
