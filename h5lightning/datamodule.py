@@ -13,7 +13,7 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
 from h5lightning.assembly import Assembly, StageOptions, assemble
-from h5lightning.checking import check_choice, check_int
+from h5lightning.checking import check_choice, check_int, check_text
 from h5lightning.coercion import coerce, coerce_fields, coerce_samples, split_for
 from h5lightning.dataset import SampleDataset
 from h5lightning.errors import NotSetUpError
@@ -74,7 +74,7 @@ class H5DataModule(LightningDataModule):
         batch_transform: likewise, called with each batch, and with a `BatchInfo` if it takes two arguments.
         access: how files are opened and trusted.
         provenance: add ``sample_id``, int64 ``(N,)``, to each batch; see `locate`.
-        as_tuple: deliver batches as a tuple of these keys.
+        as_tuple: deliver batches as a tuple of these keys, less the fields that ``files.predict`` lack.
         tail: ``drop`` or ``repeat`` the samples, fewer than ranks, that remain for a last training step.
         drop_last: drop the whole last training step unless it is full.
         pin_memory: copy batches to page-locked memory.
@@ -142,10 +142,13 @@ class H5DataModule(LightningDataModule):
         check_choice("tail", tail, ("drop", "repeat"))
         check_dtype(dtype)
         check_int("batch_size", batch_size, at_least=1)
+        if seed is not None:
+            check_int("seed", seed, at_least=0)
         # Checkpoints are read with weights_only: no option, path or NumPy scalar may be in them.
         files, fields, as_tuple, index_dir = (
             to_plain(value) for value in (files, fields, as_tuple, index_dir)
         )
+        check_text("index_dir", index_dir)
         samples, split = to_plain(self._samples), to_plain(self._split)
         shuffle, access = to_plain(self._shuffle), to_plain(self._access)
         self.save_hyperparameters(ignore=["transform", "batch_transform"], logger=False)
@@ -333,7 +336,9 @@ class H5DataModule(LightningDataModule):
     ) -> H5DataLoader:
         sampler = ShardedSampler(dataset, order, shards, rank)
         sampler.set_epoch(epoch)
-        loader = make_loader(dataset, sampler, batch_size=self.batch_size, options=self._loading)
+        unlabelled = self._assembled.survey.fields.spec().keys() - dataset.field_spec.keys()
+        options = self._loading.without(unlabelled)
+        loader = make_loader(dataset, sampler, batch_size=self.batch_size, options=options)
         self._loaders.add(loader)
         return loader
 

@@ -6,8 +6,8 @@ sampler at once would deliver the order of the epoch before. Ours starts at the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
@@ -65,6 +65,16 @@ class LoaderOptions:
             )
         if self.timeout_s < 0:
             raise OptionError(f"timeout_s must be at least 0, found {self.timeout_s}")
+        if isinstance(self.as_tuple, str) or (self.as_tuple is not None and not self.as_tuple):
+            raise OptionError(
+                f"as_tuple must list keys of the batch, such as ['x', 'y']; found {self.as_tuple!r}"
+            )
+
+    def without(self, keys: Collection[str]) -> LoaderOptions:
+        """The same for batches that lack ``keys``: unlabelled data."""
+        if self.as_tuple is None or not keys:
+            return self
+        return replace(self, as_tuple=[key for key in self.as_tuple if key not in keys])
 
     def for_torch(self) -> dict[str, Any]:
         """Arguments of `torch.utils.data.DataLoader`, which refuses those of workers where there are none."""

@@ -116,10 +116,14 @@ class Transforms:
 
         Raises:
             RuntimeError: a transform raised `StopIteration`, which would end the epoch without a word.
+            OptionError: a transform returned nothing.
         """
         try:
             for transform, takes_info in self.steps:
                 data = transform(data, info) if takes_info else transform(data)
+                if data is None:
+                    what = "sample" if isinstance(info, SampleInfo) else "batch"
+                    raise OptionError(f"the transform {transform!r} returned None, expected the {what}")
         except StopIteration as error:
             raise RuntimeError(
                 "a transform raised StopIteration: catch it there, or raise another error"

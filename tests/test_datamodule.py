@@ -283,6 +283,15 @@ def test_batches_as_tuples(make, write_files) -> None:
         next(iter(make(files, as_tuple=["x", "z"]).train_dataloader()))
 
 
+def test_tuples_of_unlabelled_data_lack_the_labels(make, write_files, tmp_path) -> None:
+    with h5py.File(tmp_path / "unlabelled.h5", "w") as file:
+        file["x"] = np.zeros((5, 2, 3), dtype="float32")
+    files = {"train": write_files(), "predict": str(tmp_path / "unlabelled.h5")}
+    dm = make(files, as_tuple=["y", "x", "sample_id"])
+    assert [tensor.shape for tensor in next(iter(dm.train_dataloader()))] == [(7,), (7, 2, 3), (7,)]
+    assert [tensor.shape for tensor in next(iter(dm.predict_dataloader()))] == [(5, 2, 3), (5,)]
+
+
 def noisy(sample, info):
     return {**sample, "noise": torch.rand((), generator=info.generator), "epoch": info.epoch}
 
@@ -345,6 +354,10 @@ def test_values_that_are_not_finite_are_named(make, tmp_path) -> None:
         ({"access": {"on_missing": "zero"}}, "on_missing"),
         ({"transform": {"training": noisy}}, "did you mean 'train'"),
         ({"num_workers": -1}, "num_workers"),
+        ({"seed": 1.5}, "seed must be an integer of at least 0, found 1.5"),
+        ({"index_dir": 3}, "index_dir must be text, found 3"),
+        ({"as_tuple": "xy"}, "as_tuple must list keys of the batch.*found 'xy'"),
+        ({"as_tuple": []}, r"as_tuple must list keys of the batch.*found \[\]"),
         ({"multiprocessing_context": "thread"}, "multiprocessing_context"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",

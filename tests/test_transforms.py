@@ -145,6 +145,13 @@ def test_what_cannot_be_applied_is_refused(option, message):
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize(("info", "what"), [(INFO, "sample"), (BATCH_INFO, "batch")], ids=["sample", "batch"])
+def test_a_transform_that_returns_nothing_is_named(info, what):
+    forgets = Transforms.of([double, print], "train")
+    with pytest.raises(OptionError, match=rf"<built-in function print> returned None, expected the {what}$"):
+        forgets(3, info)
+
+
 def test_the_argument_is_called_what_the_user_calls_it():
     with pytest.raises(OptionError, match=r"^batch_transform must be callable"):
         Transforms.of(3, "train", "batch_transform")
