@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import re
+import stat
 
 import h5py
 from h5py import h5d, h5f, h5l, h5p
@@ -13,7 +14,7 @@ from h5py import h5d, h5f, h5l, h5p
 from h5lightning.errors import BadFileError, MissingFieldError, UnsupportedFieldError
 from h5lightning.options import Access
 
-__all__ = ["hdf5_reason", "open_dataset", "open_file", "open_id"]
+__all__ = ["hdf5_reason", "open_dataset", "open_descriptor", "open_file", "open_id"]
 
 _CACHE_SLOTS = 521  # HDF5 2.0 reserves 8,191 slots for each dataset, sized for its 8 MiB cache
 _NFS_ENOTSUPP = 524  # of the Linux NFS client; has no name in errno
@@ -72,6 +73,27 @@ def open_file(path: str, access: Access, *, rdcc_nbytes: int = 0) -> h5py.File:
         BadFileError: HDF5 cannot open it; the message says why and what to do.
     """
     return h5py.File(open_id(path, locking=access.locking, rdcc_nbytes=rdcc_nbytes))
+
+
+def open_descriptor(path: str) -> int:
+    """Open a regular file for reading without HDF5; the caller closes the descriptor.
+
+    Args:
+        path: where the file lies.
+
+    Raises:
+        BadFileError: it cannot be opened, or is not a regular file.
+    """
+    try:
+        # Without O_NONBLOCK, opening a FIFO waits until somebody writes to it.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        reason = f"{error.strerror}. {_remedy(error.errno or 0, is_lock=False)}"
+        raise BadFileError(f"{path} cannot be opened: {reason}") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise BadFileError(f"{path} is not a regular file any more: has it been replaced?")
+    return descriptor
 
 
 def open_dataset(file: h5py.File, path: str, name: str) -> h5py.Dataset:

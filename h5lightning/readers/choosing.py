@@ -1,10 +1,10 @@
-"""Which reader reads: the door for more of them."""
+"""Which reader reads what the user's files hold."""
 
 from __future__ import annotations
 
-from h5lightning.errors import OptionError
+from h5lightning.checking import check_choice
 from h5lightning.handles import HandlePool
-from h5lightning.options import check_choice
+from h5lightning.readers.direct import DirectReader
 from h5lightning.readers.library import H5pyReader
 from h5lightning.readers.protocol import Reader
 
@@ -15,13 +15,14 @@ def choose_reader(name: str, pool: HandlePool) -> Reader:
     """The reader that the user asked for.
 
     Args:
-        name: ``auto``, ``direct`` or ``h5py``.
+        name: ``h5py``; ``direct``, which refuses what only HDF5 can read; or ``auto``: the direct reader, and h5py
+            where it cannot read.
         pool: the open files of each process.
 
     Raises:
-        OptionError: an unknown reader, or one that is not available.
+        OptionError: an unknown reader.
     """
     check_choice("reader", name, ("auto", "direct", "h5py"))
-    if name == "direct":
-        raise OptionError("reader='direct' is not available yet: use 'auto' or 'h5py'")
-    return H5pyReader(pool)
+    if name == "h5py":
+        return H5pyReader(pool)
+    return DirectReader(pool, fallback=H5pyReader(pool) if name == "auto" else None)

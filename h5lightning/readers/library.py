@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from h5lightning.coalescing import MAX_RUN_BYTES, Runs, coalesce
 from h5lightning.handles import HandlePool
+from h5lightning.readers.checks import check_buffer
 from h5lightning.readers.protocol import RowSource
 from h5lightning.readers.stored_rows import StoredRows
 
@@ -53,7 +54,7 @@ class H5pyReader:
         slots: Int64Array | None = None,
     ) -> None:
         """Put row ``rows[i]`` into ``out[slots[i]]``; see `Reader.read_rows`."""
-        _check_shape(file, source, out.shape[1:])
+        check_buffer(file, source, out.shape[1:])
         if not rows.size:
             return
         rows, slots = _ascending(rows, slots)
@@ -64,7 +65,7 @@ class H5pyReader:
 
     def read_whole(self, file: str, source: RowSource, out: npt.NDArray[Any]) -> None:
         """Put a dataset without a sample axis into ``out``; see `Reader.read_whole`."""
-        _check_shape(file, source, out.shape)
+        check_buffer(file, source, out.shape)
         with self._pool.kept(file, source, partial(StoredRows.open, path=file, source=source)) as stored:
             stored.check_whole()
             values = out if _takes_stored(out, stored) else np.empty(source.row_shape, stored.dtype)
@@ -163,12 +164,6 @@ class _Staging:
             return self._spare.pop()
         except IndexError:
             return np.empty(MAX_RUN_BYTES, np.uint8)
-
-
-def _check_shape(file: str, source: RowSource, found: tuple[int, ...]) -> None:
-    # Assignment would stretch the values to fit.
-    if found != source.row_shape:
-        raise ValueError(f"'/{source.path}' in {file} needs a buffer for {source.row_shape}, found {found}")
 
 
 def _takes_stored(out: npt.NDArray[Any], stored: StoredRows) -> bool:

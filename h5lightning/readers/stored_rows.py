@@ -15,6 +15,7 @@ from h5py import h5d, h5p, h5s, h5t
 
 from h5lightning.errors import BadFileError, FileChangedError
 from h5lightning.opening import hdf5_reason, open_dataset
+from h5lightning.readers.checks import check_rows, check_type, check_whole, name_of
 from h5lightning.readers.protocol import RowSource
 from h5lightning.scanning.element_types import element_type
 
@@ -72,7 +73,7 @@ class StoredRows:
             FileChangedError: its elements are not those that were scanned.
         """
         dataset = open_dataset(file, path, source.path)
-        _check_type(dataset.id.get_type(), path, source)
+        check_type(path, source, element_type(dataset.id.get_type()))
         dtype = np.dtype(source.dtype)
         memory_dtype = dtype if source.member is None else np.dtype([(source.member, dtype)])
         layout = dataset.id.get_create_plist()
@@ -100,18 +101,11 @@ class StoredRows:
 
     def check_rows(self, first: int, last: int) -> None:
         """Raise unless the dataset has rows of the scanned shape, from ``first`` to ``last``."""
-        if not self.shape or self.shape[1:] != self.source.row_shape:
-            raise self._changed(f"has shape {self.shape}", f"rows of shape {self.source.row_shape}")
-        if first < 0 or last >= self.shape[0]:
-            raise IndexError(
-                f"{self._where} has {self.shape[0]} rows, but row {first if first < 0 else last} is wanted: "
-                "the file or the index of it is not the one that was planned with; scan the files again"
-            )
+        check_rows(self.file, self.source, self.shape, first, last)
 
     def check_whole(self) -> None:
         """Raise unless the dataset has the scanned shape."""
-        if self.shape != self.source.row_shape:
-            raise self._changed(f"has shape {self.shape}", f"{self.source.row_shape}")
+        check_whole(self.file, self.source, self.shape)
 
     def check_file(self) -> None:
         """Raise if the file became shorter: HDF5 reads zeros where it was cut off. To be called after a read."""
@@ -197,10 +191,7 @@ class StoredRows:
 
     @property
     def _where(self) -> str:
-        return _name(self.file, self.source)
-
-    def _changed(self, found: str, expected: str) -> FileChangedError:
-        return _changed(self.file, self.source, found, expected)
+        return name_of(self.file, self.source)
 
     def _unreadable(self, what: str, error: Exception) -> BadFileError:
         self.check_file()
@@ -210,25 +201,6 @@ class StoredRows:
         )
 
 
-def _check_type(tid: h5t.TypeID, path: str, source: RowSource) -> None:
-    found = element_type(tid)
-    dtype = found.dtype if source.member is None else dict(found.members).get(source.member)
-    if dtype != source.dtype:
-        raise _changed(path, source, f"holds {dtype or 'no such column'}", source.dtype)
-
-
 def _decoded_rows(layout: h5p.PropDCID) -> int | None:
     is_decoded = layout.get_layout() == h5d.CHUNKED and layout.get_nfilters()
     return int(layout.get_chunk()[0]) if is_decoded else None
-
-
-def _name(path: str, source: RowSource) -> str:
-    member = f" (column {source.member!r})" if source.member is not None else ""
-    return f"'/{source.path}'{member} in {path}"
-
-
-def _changed(path: str, source: RowSource, found: str, expected: str) -> FileChangedError:
-    return FileChangedError(
-        f"{_name(path, source)} {found}, expected {expected} as it was scanned: the file was replaced. "
-        "Start again, which scans the files that changed"
-    )

@@ -1,0 +1,53 @@
+"""Is it still the dataset that was scanned, and does the buffer fit? The same words from every reader."""
+
+from __future__ import annotations
+
+from h5lightning.errors import FileChangedError
+from h5lightning.readers.protocol import RowSource
+from h5lightning.scanning.element_types import ElementType
+
+__all__ = ["check_buffer", "check_rows", "check_type", "check_whole", "name_of"]
+
+
+def name_of(file: str, source: RowSource) -> str:
+    """The dataset, its column and its file, for messages."""
+    member = f" (column {source.member!r})" if source.member is not None else ""
+    return f"'/{source.path}'{member} in {file}"
+
+
+def check_buffer(file: str, source: RowSource, found: tuple[int, ...]) -> None:
+    """Raise unless a buffer, or the rows of one, have the shape of the source."""
+    # Assignment would stretch the values to fit.
+    if found != source.row_shape:
+        raise ValueError(f"'/{source.path}' in {file} needs a buffer for {source.row_shape}, found {found}")
+
+
+def check_type(file: str, source: RowSource, found: ElementType) -> None:
+    """Raise unless the elements are those that were scanned."""
+    dtype = found.dtype if source.member is None else dict(found.members).get(source.member)
+    if dtype != source.dtype:
+        raise _changed(file, source, f"holds {dtype or 'no such column'}", source.dtype)
+
+
+def check_rows(file: str, source: RowSource, shape: tuple[int, ...] | None, first: int, last: int) -> None:
+    """Raise unless a dataset has rows of the scanned shape, from ``first`` to ``last``."""
+    if not shape or shape[1:] != source.row_shape:
+        raise _changed(file, source, f"has shape {shape}", f"rows of shape {source.row_shape}")
+    if first < 0 or last >= shape[0]:
+        raise IndexError(
+            f"{name_of(file, source)} has {shape[0]} rows, but row {first if first < 0 else last} is wanted: "
+            "the file or the index of it is not the one that was planned with; scan the files again"
+        )
+
+
+def check_whole(file: str, source: RowSource, shape: tuple[int, ...] | None) -> None:
+    """Raise unless a dataset has the scanned shape."""
+    if shape != source.row_shape:
+        raise _changed(file, source, f"has shape {shape}", f"{source.row_shape}")
+
+
+def _changed(file: str, source: RowSource, found: str, expected: str) -> FileChangedError:
+    return FileChangedError(
+        f"{name_of(file, source)} {found}, expected {expected} as it was scanned: the file was replaced. "
+        "Start again, which scans the files that changed"
+    )

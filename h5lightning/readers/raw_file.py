@@ -1,0 +1,96 @@
+"""A file that is read without HDF5."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from h5lightning.errors import BadFileError, FileChangedError
+from h5lightning.guarding import stamp
+from h5lightning.opening import open_descriptor
+
+__all__ = ["RawFile"]
+
+Bytes = npt.NDArray[np.uint8]
+
+
+class RawFile:
+    """An open file; any number of threads may read, in the process that opened it.
+
+    Args:
+        path: where the file lies.
+
+    Raises:
+        BadFileError: it cannot be opened.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._descriptor = open_descriptor(path)
+        status = os.fstat(self._descriptor)
+        self.stamp = stamp(status)
+        self._size, self._mtime_ns = status.st_size, status.st_mtime_ns
+
+    def __del__(self) -> None:
+        # A process that inherits an open file drops it without closing it.
+        self.close()
+
+    def close(self) -> None:
+        """Give back the descriptor; the map goes with the last array that shows it."""
+        descriptor, self._descriptor = self.__dict__.get("_descriptor", -1), -1
+        self.__dict__.pop("view", None)
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    @cached_property
+    def view(self) -> Bytes:
+        """The bytes of the file, ``(size,)``, mapped into memory: call `check` before each look at them."""
+        try:
+            mapped = mmap.mmap(self._descriptor, self._size, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:
+            raise BadFileError(f"{self.path} cannot be mapped: {error}. Use reader='h5py'") from error
+        return np.frombuffer(mapped, np.uint8)
+
+    def check(self) -> None:
+        """Raise if the file was written to: what is known about it may be wrong, and a map of it may kill.
+
+        Raises:
+            FileChangedError: another size or time of modification than when it was opened.
+        """
+        status = os.fstat(self._descriptor)
+        if status.st_mtime_ns == self._mtime_ns and status.st_size == self._size:
+            return
+        what = "cut off" if status.st_size < self._size else "written to"
+        raise FileChangedError(
+            f"{self.path} was {what} while it was read: it has {status.st_size} bytes, expected {self._size} as "
+            "when it was opened. Do not write to files that a run reads"
+        )
+
+    def read(self, offset: int, size: int) -> Bytes:
+        """Bytes of the file, ``(size,)``.
+
+        Raises:
+            FileChangedError: it ends before.
+            BadFileError: the system cannot read it.
+        """
+        try:
+            found = os.pread(self._descriptor, size, offset)
+            while len(found) < size:
+                more = os.pread(self._descriptor, size - len(found), offset + len(found))
+                if not more:
+                    raise FileChangedError(
+                        f"{self.path} was cut off while it was read: it ends at byte {offset + len(found)}, "
+                        f"expected {offset + size} at least. Do not write to files that a run reads"
+                    )
+                found += more
+        except FileChangedError:
+            raise
+        except OSError as error:
+            raise BadFileError(
+                f"{self.path} cannot be read: {error.strerror}. Check the disk or the mount"
+            ) from error
+        return np.frombuffer(found, np.uint8)
