@@ -110,17 +110,27 @@ class SlabTable:
 
     def put(self, rows: Int64Array, slots: Int64Array, to: Delivery) -> None:
         """Deliver rows; see `Table.put`."""
-        slabs, within = np.divmod(rows, self.storage.chunk_rows)
-        wanted, place = np.unique(slabs, return_inverse=True)
+        slabs = rows // self.storage.chunk_rows
+        within = rows - slabs * self.storage.chunk_rows
+        numbers = (slabs + self.first_slab).tolist()
+        # For the few rows that a batch takes from one file, a dict needs a third of the time of np.unique.
+        wanted = list(dict.fromkeys(numbers))
         most = self.cache.capacity
+        if len(wanted) <= most:
+            self._put_held(wanted, numbers, within, slots, to)
+            return
         for first in range(0, len(wanted), most):
-            piece = (wanted[first : first + most] + self.first_slab).tolist()
-            with self.cache.hold(piece, self._fill) as starts:
-                if len(piece) == len(wanted):
-                    to.put(self.cache.rows, starts[place] + within, slots)
-                    continue
-                here = np.flatnonzero((place >= first) & (place < first + most))
-                to.put(self.cache.rows, starts[place[here] - first] + within[here], slots[here])
+            piece = wanted[first : first + most]
+            here = np.flatnonzero(np.isin(numbers, piece))
+            self._put_held(piece, [numbers[i] for i in here.tolist()], within[here], slots[here], to)
+
+    def _put_held(
+        self, wanted: list[int], numbers: list[int], within: Int64Array, slots: Int64Array, to: Delivery
+    ) -> None:
+        """Deliver rows of slabs that fit into the cache together."""
+        with self.cache.hold(wanted, self._fill) as first_rows:
+            starts = np.fromiter(map(first_rows.__getitem__, numbers), np.int64, len(numbers))
+            to.put(self.cache.rows, starts + within, slots)
 
     def _fill(self, slabs: Sequence[tuple[int, Bytes]]) -> None:
         columns = len(self.storage.offsets) // -(-self.storage.shape[0] // self.storage.chunk_rows)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -18,7 +18,6 @@ import numpy.typing as npt
 __all__ = ["SlabCache"]
 
 Bytes = npt.NDArray[np.uint8]
-Int64Array = npt.NDArray[np.int64]
 _ENTRY_BYTES = 256  # what an entry takes beside the slab
 Fill = Callable[[Sequence[tuple[int, Bytes]]], None]  # numbers of slabs, and the buffer of each
 
@@ -70,36 +69,38 @@ class SlabCache:
         return max(1, limit_bytes // (self.slab_bytes + _ENTRY_BYTES))
 
     @contextmanager
-    def hold(self, numbers: Sequence[int], fill: Fill) -> Iterator[Int64Array]:
-        """The first row in `rows` of each slab, ``(N,)``; the slabs stay there inside the ``with`` block.
+    def hold(self, numbers: Sequence[int], fill: Fill) -> Iterator[dict[int, int]]:
+        """The first row in `rows` of each slab; the slabs stay there inside the ``with`` block.
 
         Args:
             numbers: different slabs, `capacity` at most.
             fill: writes those that are not there yet; what it raises ends the block.
         """
-        slabs: list[_Slab] = []
+        slabs: dict[int, _Slab] = {}
         try:
             while not slabs:
                 slabs = self._claim(numbers, fill)
-            yield np.array([slab.slot for slab in slabs], dtype=np.int64) * self.slab_rows
+            yield {number: slab.slot * self.slab_rows for number, slab in slabs.items()}
         finally:
-            self._release(slabs)
+            self._release(slabs.values())
 
-    def _claim(self, numbers: Sequence[int], fill: Fill) -> list[_Slab]:
+    def _claim(self, numbers: Sequence[int], fill: Fill) -> dict[int, _Slab]:
         """The slabs, filled; none if another thread failed to fill one of them."""
-        slabs, new = self._take_all(numbers)
+        slabs, new = self._take(numbers)
         try:
             if new:
                 self._fill(new, fill)
-            if not all(slab.is_ready for slab in slabs):
+            if not all(slab.is_ready for slab in slabs.values()):
                 with self._changed:
-                    self._changed.wait_for(lambda: all(slab.is_ready or slab.is_lost for slab in slabs))
+                    self._changed.wait_for(
+                        lambda: all(slab.is_ready or slab.is_lost for slab in slabs.values())
+                    )
         except BaseException:
-            self._release(slabs)
+            self._release(slabs.values())
             raise
-        if any(slab.is_lost for slab in slabs):
-            self._release(slabs)
-            return []
+        if any(slab.is_lost for slab in slabs.values()):
+            self._release(slabs.values())
+            return {}
         return slabs
 
     def _fill(self, new: dict[int, _Slab], fill: Fill) -> None:
@@ -122,30 +123,29 @@ class SlabCache:
 
     # ── under the lock ───────────────────────────────────────────────────────────────────────────────
 
-    def _take_all(self, numbers: Sequence[int]) -> tuple[list[_Slab], dict[int, _Slab]]:
+    def _take(self, numbers: Sequence[int]) -> tuple[dict[int, _Slab], dict[int, _Slab]]:
         """All slabs, in use from now on, and those among them that the caller has to fill."""
         with self._changed:
-            self._changed.wait_for(lambda: self._has_room(numbers))
-            # Those that are there first, so that they do not make room for the others.
-            found = [self._take(number) for number in numbers]
-            new = {
-                number: self._add(number) for number, slab in zip(numbers, found, strict=True) if slab is None
-            }
-            return [slab or new[number] for number, slab in zip(numbers, found, strict=True)], new
+            there = self._there(numbers)
+            if len(there) < len(numbers):
+                self._changed.wait_for(lambda: self._has_room(numbers))
+                there = self._there(numbers)
+            for number, slab in there.items():
+                self._idle -= not slab.users
+                slab.users += 1
+                self._slabs.move_to_end(number)
+            # After those that are there, so that they do not make room for the others.
+            new = {number: self._add(number) for number in numbers if number not in there}
+            return {**there, **new}, new
+
+    def _there(self, numbers: Sequence[int]) -> dict[int, _Slab]:
+        return {number: self._slabs[number] for number in numbers if number in self._slabs}
 
     def _has_room(self, numbers: Sequence[int]) -> bool:
-        there = [self._slabs[number] for number in numbers if number in self._slabs]
-        others_idle = self._idle - sum(not slab.users for slab in there)
+        there = self._there(numbers)
+        others_idle = self._idle - sum(not slab.users for slab in there.values())
         in_use = self._used_slots - len(self._free) - others_idle
         return in_use + len(numbers) - len(there) <= max(self.capacity, len(numbers))
-
-    def _take(self, number: int) -> _Slab | None:
-        slab = self._slabs.get(number)
-        if slab is not None:
-            self._idle -= not slab.users
-            slab.users += 1
-            self._slabs.move_to_end(number)
-        return slab
 
     def _add(self, number: int) -> _Slab:
         while self._idle and self._used_slots - len(self._free) >= self.capacity:
@@ -158,7 +158,7 @@ class SlabCache:
         slab = self._slabs[number] = _Slab(self._free.pop(), users=1)
         return slab
 
-    def _release(self, slabs: Sequence[_Slab]) -> None:
+    def _release(self, slabs: Iterable[_Slab]) -> None:
         with self._changed:
             for slab in slabs:
                 slab.users -= 1

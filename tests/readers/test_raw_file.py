@@ -1,0 +1,60 @@
+"""A file without HDF5: bytes by reading and by a map, and errors instead of crashes."""
+
+import os
+
+import pytest
+
+from h5lightning.errors import BadFileError, FileChangedError
+from h5lightning.readers.raw_file import RawFile
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "a.h5"
+    path.write_bytes(bytes(range(200)))
+    return str(path)
+
+
+def test_bytes(path):
+    raw = RawFile(path)
+    assert raw.read(190, 10).tolist() == raw.view[190:].tolist() == list(range(190, 200))
+    raw.check()
+
+
+def test_a_read_past_the_end(path):
+    with pytest.raises(
+        FileChangedError, match=r"a\.h5 was cut off .* ends at byte 200, expected 201 at least"
+    ):
+        RawFile(path).read(190, 11)
+
+
+@pytest.mark.parametrize(("size", "what"), [(100, "cut off"), (300, "written to")], ids=["shorter", "longer"])
+def test_another_size(size, what, path):
+    raw = RawFile(path)
+    os.truncate(path, size)
+    with pytest.raises(FileChangedError, match=rf"a\.h5 was {what} .* {size} bytes, expected 200"):
+        raw.check()
+
+
+def test_an_empty_file_cannot_be_mapped(tmp_path):
+    (tmp_path / "a.h5").touch()
+    raw = RawFile(str(tmp_path / "a.h5"))
+    with pytest.raises(BadFileError, match=r"a\.h5 cannot be mapped: .*reader='h5py'"):
+        _ = raw.view
+
+
+def test_a_map_outlives_its_file(path):
+    raw = RawFile(path)
+    view = raw.view
+    raw.close()
+    raw.close()
+    assert view[7] == 7
+
+
+def test_no_descriptor_is_left_open(path):
+    before = len(os.listdir("/dev/fd"))
+    closed, dropped = RawFile(path), RawFile(path)
+    assert len(closed.view) == len(dropped.view) == 200
+    closed.close()
+    del dropped
+    assert len(os.listdir("/dev/fd")) == before

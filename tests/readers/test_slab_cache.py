@@ -1,0 +1,150 @@
+"""The cache of decoded slabs: what is in use stays, what is wanted twice is filled once, failures leave no trace."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from h5lightning.readers.slab_cache import SlabCache
+
+ROW_BYTES = 2048
+
+
+class Filler:
+    """Writes a slab's number into all its rows, and counts."""
+
+    def __init__(self):
+        self.filled = []
+        self.is_broken = False
+
+    def __call__(self, slabs):
+        if self.is_broken:
+            raise OSError("the disk is broken")
+        for number, buffer in slabs:
+            self.filled.append(number)
+            buffer[:] = number
+
+
+@pytest.fixture
+def fill():
+    return Filler()
+
+
+def cache_of(slabs):
+    cache = SlabCache(2, ROW_BYTES, slabs * (2 * ROW_BYTES + 256))
+    assert cache.capacity == slabs
+    return cache
+
+
+def held(cache, numbers, fill):
+    """The value of the first and last byte of each slab."""
+    with cache.hold(numbers, fill) as rows:
+        return [(int(cache.rows[rows[n], 0]), int(cache.rows[rows[n] + 1, -1])) for n in numbers]
+
+
+def test_slabs_are_filled_once_while_they_are_kept(fill):
+    cache = cache_of(3)
+    for _ in range(3):
+        assert held(cache, [7, 5], fill) == [(7, 7), (5, 5)]
+    assert fill.filled == [7, 5]
+    assert cache.filled == 2
+
+
+def test_the_least_recently_used_slab_goes_first(fill):
+    cache = cache_of(3)
+    for number in (1, 2, 3, 1, 4):
+        held(cache, [number], fill)
+    held(cache, [1, 3, 4], fill)
+    assert fill.filled == [1, 2, 3, 4]
+    held(cache, [2], fill)
+    assert fill.filled == [1, 2, 3, 4, 2]
+    assert len(cache) == 3
+
+
+def test_a_slab_in_use_is_not_overwritten(fill):
+    cache = cache_of(3)
+    with cache.hold([1], fill) as rows:
+        for number in range(2, 12):
+            held(cache, [number, number + 1], fill)
+        assert (cache.rows[rows[1] : rows[1] + 2] == 1).all()
+
+
+def test_one_slab_is_kept_in_any_case(fill):
+    cache = SlabCache(2, ROW_BYTES, 0)
+    assert [held(cache, [number], fill) for number in (3, 4)] == [[(3, 3)], [(4, 4)]]
+
+
+def test_a_smaller_limit_holds_from_then_on(fill):
+    cache = cache_of(8)
+    held(cache, list(range(8)), fill)
+    cache.limit(2 * (2 * ROW_BYTES + 256))
+    held(cache, [20], fill)
+    assert len(cache) == 2
+    # What was claimed before the limit shrank must still be possible.
+    assert held(cache, [30, 31, 32, 33], fill)[-1] == (33, 33)
+
+
+def test_a_failure_leaves_room_and_may_be_tried_again(fill):
+    cache = cache_of(2)
+    held(cache, [1], fill)
+    fill.is_broken = True
+    for _ in range(5):
+        with pytest.raises(OSError, match="the disk is broken"):
+            held(cache, [1, 2], fill)
+    fill.is_broken = False
+    assert held(cache, [2, 3], fill) == [(2, 2), (3, 3)]
+
+
+def test_two_threads_that_want_a_slab_fill_it_once(fill):
+    cache = cache_of(4)
+    filling, may_go_on = threading.Event(), threading.Event()
+
+    def slow(slabs):
+        filling.set()
+        assert may_go_on.wait(10)
+        fill(slabs)
+
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(held, cache, [1, 2], slow)
+        assert filling.wait(10)
+        second = threads.submit(held, cache, [2, 3], fill)
+        may_go_on.set()
+        assert (first.result(10), second.result(10)) == ([(1, 1), (2, 2)], [(2, 2), (3, 3)])
+    assert sorted(fill.filled) == [1, 2, 3]
+
+
+def test_who_waits_for_a_failing_thread_fills_the_slab(fill):
+    cache = cache_of(4)
+    filling, may_go_on = threading.Event(), threading.Event()
+
+    def broken(slabs):
+        filling.set()
+        assert may_go_on.wait(10)
+        raise OSError("the disk is broken")
+
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(held, cache, [1, 2], broken)
+        assert filling.wait(10)
+        second = threads.submit(held, cache, [2], fill)
+        may_go_on.set()
+        with pytest.raises(OSError, match="the disk is broken"):
+            first.result(10)
+        assert second.result(10) == [(2, 2)]
+
+
+@pytest.mark.timeout(60)
+def test_many_threads_with_little_room(fill):
+    cache = cache_of(6)
+
+    def work(seed):
+        rng = np.random.default_rng(seed)
+        for _ in range(60):
+            numbers = rng.permutation(20)[: rng.integers(1, 7)].tolist()
+            if held(cache, numbers, fill) != [(number, number) for number in numbers]:
+                return False
+        return True
+
+    with ThreadPoolExecutor(6) as threads:
+        assert all(threads.map(work, range(12)))
+    assert len(cache) <= 6
