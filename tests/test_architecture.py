@@ -18,7 +18,8 @@ FLOORS = (
     identical_files summary""",
     "transforms buffers batching dataset read_ahead sampler loader assembly",
     "ranks datamodule",
-    "config hydra_plugin cli train checkpointing throughput results inspecting demo models plotting __main__",
+    """config hydra_plugin cli train checkpointing throughput results inspecting diagnosing
+    demo models plotting __main__""",
 )
 
 FORBIDDEN = {

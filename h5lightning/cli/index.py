@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from h5lightning.errors import OptionError
+from h5lightning.cli.field_option import parsed_fields
 
 __all__ = ["index"]
 
@@ -29,24 +29,8 @@ def index(
     from h5lightning.options import Access
 
     access = Access(on_bad_file="skip" if skip_bad else "raise")
-    found = _scan(patterns, _parsed(fields), access=access, index_dir=index_dir, processes=processes)
+    found = _scan(patterns, parsed_fields(fields), access=access, index_dir=index_dir, processes=processes)
     print(json.dumps(found, indent=2) if as_json else _in_words(found))
-
-
-def _parsed(fields: str | None) -> Any:
-    if fields is None:
-        return None
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-    from yaml import YAMLError
-
-    try:
-        parsed: Any = OmegaConf.to_container(OmegaConf.create(f"fields: {fields}"))
-    except (YAMLError, OmegaConfBaseException) as error:
-        raise OptionError(
-            f"--fields must be YAML such as '{{x: images}}', found {fields!r}: {error}"
-        ) from error
-    return parsed["fields"]
 
 
 def _scan(patterns: list[str], fields: Any, **options: Any) -> dict[str, Any]:

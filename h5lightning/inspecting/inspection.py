@@ -21,7 +21,7 @@ from h5lightning.inspecting.wording import hints, layout_words, shape_text, stor
 from h5lightning.scanning import ScanRequest, scan_files
 from h5lightning.schema import FileSchema
 
-__all__ = ["DatasetReport", "Inspection", "inspect_files"]
+__all__ = ["DatasetReport", "Inspection", "inspect_files", "scan_readable", "shared_attrs"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ def inspect_files(
         DiscoveryError: patterns that cannot be used, or match nothing.
     """
     found = discover(list(patterns))
-    catalog = _scan(found, processes=processes, progress=progress)
+    catalog = scan_readable(found, processes=processes, progress=progress)
     entries = entries_of(catalog)
     guessed, verdict = _judge(patterns, catalog, entries)
     return Inspection(
@@ -138,7 +138,7 @@ def _judge(
     """What a sample is made of, and whether that works: the last arguments of an `Inspection`."""
     guessed = None
     try:
-        guessed = guess(entries, len(catalog), _first_attrs(catalog))
+        guessed = guess(entries, len(catalog), shared_attrs(catalog))
         suggestion = suggest(patterns, catalog, guessed)
     except H5LightningError as error:
         return guessed, {"reason": str(error) if len(catalog) else "none of the files can be read"}
@@ -150,8 +150,14 @@ def _judge(
     }
 
 
-def _scan(found: Discovered, *, processes: int | None, progress: bool) -> Catalog:
-    """The files that can be read; the others are in ``skipped``."""
+def scan_readable(found: Discovered, *, processes: int | None, progress: bool) -> Catalog:
+    """What the files that can be read hold; the others are in ``skipped``.
+
+    Args:
+        found: the files.
+        processes: scanning processes for many files; None for one on each core.
+        progress: show a bar where somebody watches.
+    """
     paths = [found.path(file) for file in range(len(found))]
     attrs = tuple(f"@{name}" for name in attribute_names(paths))
     try:
@@ -173,7 +179,7 @@ def _scan(found: Discovered, *, processes: int | None, progress: bool) -> Catalo
     )
 
 
-def _first_attrs(catalog: Catalog) -> Mapping[str, Any]:
+def shared_attrs(catalog: Catalog) -> Mapping[str, Any]:
     """The attributes that all files have, with the first file's values."""
     shared = (
         set.intersection(*(set(catalog.attrs_of(file)) for file in range(len(catalog))))

@@ -1,0 +1,115 @@
+"""`h5lightning doctor`: what will be slow with these files, and what to do."""
+
+from __future__ import annotations
+
+import json
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from h5lightning.cli.field_option import parsed_fields
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from h5lightning.diagnosing import Diagnosis, Finding, Fix
+
+__all__ = ["doctor"]
+
+_MARKS = {"slow": ("✗", "bold red"), "faster": ("!", "yellow"), "fine": ("·", "dim")}
+_VERDICTS = {"slow": "will be slow", "faster": "could be faster", "fine": "fine"}
+_MOST_FILES = 3
+
+
+class _Mode(str, Enum):
+    auto, full, block, none = "auto", "full", "block", "none"
+
+
+def doctor(
+    patterns: Annotated[list[str], typer.Argument(help="Globs of HDF5 files; '!…' leaves files out.")],
+    fields: Annotated[
+        str | None,
+        typer.Option(help="As for train: '{x: images, y: labels}'. Without: what inspect suggests."),
+    ] = None,
+    shuffle: Annotated[_Mode, typer.Option(help="The order of training.")] = _Mode.auto,
+    batch_size: Annotated[int, typer.Option(min=1, help="Samples in a batch.")] = 32,
+    num_workers: Annotated[int, typer.Option(min=0, help="Worker processes.")] = 0,
+    max_open_files: Annotated[int | None, typer.Option(min=1, help="As in access.max_open_files.")] = None,
+    processes: Annotated[int | None, typer.Option(min=1, help="Scanning processes.")] = None,
+    no_measure: Annotated[bool, typer.Option("--no-measure", help="Read no values, time nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what will be slow with these files and why, what it costs, and how to write them again.
+
+    Exit code 0 if nothing was found, 1 if something was, 2 if the files or fields cannot be used.
+    """
+    from h5lightning.coercion import coerce_fields
+    from h5lightning.diagnosing import diagnose_files
+    from h5lightning.options import Access, Shuffle
+
+    found = diagnose_files(
+        patterns,
+        coerce_fields(parsed_fields(fields)),
+        shuffle=Shuffle(shuffle.value),
+        access=Access(max_open_files=max_open_files),
+        batch_size=batch_size,
+        num_workers=num_workers,
+        processes=processes,
+        measure=not no_measure,
+    )
+    if as_json:
+        print(json.dumps(found.to_plain(), indent=2, ensure_ascii=False))
+    else:
+        from rich.console import Console
+
+        _show(Console(highlight=False, markup=False), found)
+    raise typer.Exit(0 if found.is_healthy else 1)
+
+
+def _show(console: Console, found: Diagnosis) -> None:
+    from h5lightning.quantities import counted
+
+    fields = ", ".join(f"{key}: {path}" for key, path in found.fields.items())
+    console.print(f"{counted(found.files, 'file')} in {found.root}", style="bold", soft_wrap=True)
+    console.print(f"Fields {{{fields}}}, in {found.mode} order")
+    for finding in found.findings:
+        _show_finding(console, finding)
+    console.print()
+    if found.bad:
+        names = ", ".join(file.name for file in found.bad[:_MOST_FILES])
+        console.print(f"{counted(len(found.bad), 'file')} cannot be read: {names}; 'inspect' says why")
+    if found.is_healthy:
+        console.print("Nothing here will be slow.", style="bold green")
+    elif found.fix is not None:
+        _show_fix(console, found.fix)
+
+
+def _show_finding(console: Console, finding: Finding) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from h5lightning.quantities import counted
+
+    mark, style = _MARKS[finding.severity]
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(width=1)
+    grid.add_column(overflow="fold")
+    title = Text(f"{_VERDICTS[finding.severity]}: {finding.kind}", style)
+    grid.add_row(Text(mark, style), title + Text(f", in {counted(finding.files, 'file')}", "dim"))
+    grid.add_row("", Text(f"{finding.text}."))
+    if finding.measured:
+        grid.add_row("", Text(f"Measured: {finding.measured}.", "cyan"))
+    grid.add_row("", Text(f"→ {finding.advice}."))
+    console.print()
+    console.print(grid)
+
+
+def _show_fix(console: Console, fix: Fix) -> None:
+    # As it is: what a terminal wraps can be pasted, what we wrap cannot.
+    console.print("To write the files again (try it on a copy of one of them first)", style="bold")
+    console.print(fix.python, soft_wrap=True)
+    if fix.h5repack:
+        console.print()
+        console.print("Or, with HDF5's own tools", style="bold")
+        console.print(fix.h5repack, soft_wrap=True)

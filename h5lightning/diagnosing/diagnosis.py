@@ -1,0 +1,158 @@
+"""The report: what will be slow with some files, as plain values."""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import importlib.util
+import os
+import resource
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from h5lightning.catalog import Catalog, SkippedFile
+from h5lightning.diagnosing.chunk_findings import chunk_findings
+from h5lightning.diagnosing.field_lookup import stored_fields_of, with_reasons
+from h5lightning.diagnosing.finding import FINE, SEVERITIES, Finding, Fix
+from h5lightning.diagnosing.measuring import Stopwatch
+from h5lightning.diagnosing.rewriting import FileList, merging, rewriting
+from h5lightning.diagnosing.storage_findings import MERGEABLE_FILES, file_findings, storage_findings
+from h5lightning.diagnosing.stored_fields import Case, Loading
+from h5lightning.discovery import discover
+from h5lightning.handles import default_budget
+from h5lightning.inspecting.inspection import scan_readable
+from h5lightning.options import Access, Field, Shuffle
+
+__all__ = ["Diagnosis", "diagnose_files"]
+
+# What writing the datasets again does not mend.
+_OTHER_REMEDIES = frozenset(["worker processes", "no codec", "open files", "tiny files"])
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What will be slow, and what to do.
+
+    Args:
+        patterns: what was asked for.
+        root: the deepest directory that they have in common.
+        files: files that could be read.
+        fields: sample key → dataset.
+        mode: the order of training that was supposed: ``full``, ``block`` or ``none``.
+        findings: what was found, the worst first.
+        fix: how to write the files again, for all findings together; None if there is nothing to mend so.
+        bad: files that cannot be read.
+    """
+
+    patterns: tuple[str, ...]
+    root: str
+    files: int
+    fields: Mapping[str, str]
+    mode: str
+    findings: tuple[Finding, ...]
+    fix: Fix | None
+    bad: tuple[SkippedFile, ...]
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether nothing will be slow, and nothing could be faster."""
+        return all(finding.severity == FINE for finding in self.findings)
+
+    def to_plain(self) -> dict[str, Any]:
+        """A mapping for JSON."""
+        return {"healthy": self.is_healthy, **dataclasses.asdict(self)}
+
+
+def diagnose_files(
+    patterns: Sequence[str],
+    fields: Mapping[str, Field] | None = None,
+    *,
+    shuffle: Shuffle | None = None,
+    access: Access | None = None,
+    batch_size: int = 32,
+    num_workers: int = 0,
+    processes: int | None = None,
+    measure: bool = True,
+    progress: bool = True,
+) -> Diagnosis:
+    """Look at how files are stored, and read a few rows of them.
+
+    Args:
+        patterns: globs or paths.
+        fields: sample key → `Field`; None for those that `h5lightning inspect` suggests.
+        shuffle: the order of training.
+        access: how the files will be opened.
+        batch_size: samples in a batch.
+        num_workers: worker processes.
+        processes: scanning processes for many files; None for one on each core.
+        measure: time a few reads, for two seconds at most.
+        progress: show a bar where somebody watches.
+
+    Raises:
+        DiscoveryError: patterns that cannot be used, or match nothing.
+        FieldError: a field that no file holds, or files that hold nothing to train on.
+    """
+    access = access or Access()
+    found = discover(list(patterns))
+    catalog = scan_readable(found, processes=processes, progress=progress)
+    stored, is_whole = stored_fields_of(catalog, fields)
+    loading = Loading(
+        shuffle=(shuffle or Shuffle()).mode,
+        window_bytes=(shuffle or Shuffle()).window_bytes,
+        cache_bytes=access.cache_bytes,
+        batch_size=batch_size,
+        num_workers=num_workers,
+        open_files=_open_files(access, num_workers),
+        is_whole=is_whole,
+    )
+    case = Case(with_reasons(catalog, stored), loading, len(catalog))
+    findings = _find(case)
+    if measure:
+        findings = Stopwatch(catalog, case).measured(findings)
+    files = _file_list(patterns, catalog)
+    return Diagnosis(
+        patterns=tuple(patterns),
+        root=found.root,
+        files=len(catalog),
+        fields={field.key: field.path for field in stored},
+        mode=case.mode,
+        findings=tuple(dataclasses.replace(one, fix=_fix_of([one], case, files)) for one in findings),
+        fix=_fix_of(findings, case, files),
+        bad=catalog.skipped,
+    )
+
+
+def _find(case: Case) -> list[Finding]:
+    has_codecs = importlib.util.find_spec("imagecodecs") is not None
+    found = [*storage_findings(case, has_codecs=has_codecs), *chunk_findings(case), *file_findings(case)]
+    return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
+
+
+def _open_files(access: Access, num_workers: int) -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = access.max_open_files or default_budget(max(1, num_workers))
+    return wanted if soft == resource.RLIM_INFINITY else min(wanted, soft)
+
+
+# ── remedies ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _fix_of(findings: Sequence[Finding], case: Case, files: FileList) -> Fix | None:
+    """How to write the files again for some findings together."""
+    bad = [finding for finding in findings if finding.severity != FINE]
+    paths = {path for finding in bad if finding.kind not in _OTHER_REMEDIES for path in finding.paths}
+    narrow = {path for finding in bad if finding.kind == "float64" for path in finding.paths}
+    if fields := [field for field in case.fields if field.path in paths]:
+        return rewriting(fields, case, files, narrow=narrow)
+    kinds = {finding.kind for finding in bad}
+    is_merged = "tiny files" in kinds or ("open files" in kinds and case.files > MERGEABLE_FILES)
+    return merging(case, files) if is_merged else None
+
+
+def _file_list(patterns: Sequence[str], catalog: Catalog) -> FileList:
+    paths = tuple(catalog.path(file) for file in range(len(catalog)))
+    if len(patterns) == 1:
+        matched = {os.path.abspath(path) for path in glob.glob(patterns[0], recursive=True)}
+        if matched == {os.path.abspath(path) for path in paths}:
+            return FileList(patterns[0], paths)
+    return FileList("", paths)

@@ -1,0 +1,521 @@
+"""What is found about real files that are slow in one way each; that the remedies mend them, and change no value."""
+
+import glob
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+
+import h5py
+import hdf5plugin
+import numpy as np
+import pytest
+from h5py import h5d, h5p, h5s, h5t
+
+from h5lightning import H5Dataset
+from h5lightning.diagnosing import diagnose_files
+from h5lightning.errors import FieldError, MissingFieldError, NoMatchError
+from h5lightning.options import Access, Field, Shuffle
+
+KIB = 1024
+FIELDS = {"x": Field("x"), "y": Field("y")}
+GZIP = {"compression": "gzip", "shuffle": True}
+SMALL_CACHE = {"access": Access(cache_bytes=8 * KIB)}
+
+
+def values(rows, shape=(4, 16), dtype="f4", seed=0):
+    """Numbers that can be compressed."""
+    return np.random.default_rng(seed).integers(0, 8, (rows, *shape)).astype(dtype)
+
+
+def write(folder, rows=400, files=2, shape=(4, 16), dtype="f4", x=None, y=None, data=None):
+    """Files with images and labels, stored with these options."""
+    for number in range(files):
+        with h5py.File(folder / f"{number:04}.h5", "w") as file:
+            images = values(rows, shape, dtype, number) if data is None else data
+            file.create_dataset("x", data=images, **(x or {}))
+            file.create_dataset("y", data=np.arange(rows) % 5, **(y or {}))
+            file["x"].attrs["unit"] = "m"
+            file["group/other"] = np.arange(3)
+            file.attrs["number"] = number
+
+
+def chunked(rows, *shape):
+    return {"chunks": (rows, *shape), **GZIP}
+
+
+def write_virtual(folder):
+    (folder / "parts").mkdir()
+    layout = h5py.VirtualLayout((40, 8), "f4")
+    for number in range(2):
+        part = folder / "parts" / f"{number}.hdf5"
+        with h5py.File(part, "w") as file:
+            file["x"] = values(20, (8,), seed=number)
+        layout[20 * number : 20 * number + 20] = h5py.VirtualSource(part, "x", (20, 8))
+    with h5py.File(folder / "all.h5", "w") as file:
+        file.create_virtual_dataset("x", layout)
+
+
+def write_external(folder):
+    values(40, (8,)).tofile(folder / "x.raw")
+    with h5py.File(folder / "a.h5", "w") as file:
+        file.create_dataset("x", (40, 8), "f4", external=[(folder / "x.raw", 0, h5py.h5f.UNLIMITED)])
+
+
+def write_low_level(folder, tid, plist=None, data=None):
+    with h5py.File(folder / "a.h5", "w") as file:
+        data = values(40, (8,), "i4") if data is None else data
+        did = h5d.create(file.id, b"x", tid, h5s.create_simple(data.shape), plist)
+        did.write(h5s.ALL, h5s.ALL, data)
+
+
+def write_converted(folder):
+    tid = h5t.STD_I32LE.copy()
+    tid.set_precision(20)
+    write_low_level(folder, tid)
+
+
+def write_compact(folder):
+    plist = h5p.create(h5p.DATASET_CREATE)
+    plist.set_layout(h5d.COMPACT)
+    write_low_level(folder, h5t.STD_I32LE, plist)
+
+
+def write_table(folder):
+    rows = np.zeros(300, dtype=[("p x", "f8"), ("charge", "i4")])
+    rows["p x"], rows["charge"] = np.arange(300), np.arange(300) % 3
+    with h5py.File(folder / "a.h5", "w") as file:
+        file["runs/events"] = rows
+
+
+# Name → (what writes the files, arguments of the diagnosis, kind, severity).
+SLOW = {
+    "full order": (
+        lambda folder: write(folder, x=chunked(64, 4, 16)),
+        {"shuffle": Shuffle("full"), **SMALL_CACHE},
+        "amplified reads",
+        "slow",
+    ),
+    "contiguous beside chunked": (
+        lambda folder: write(folder, rows=4000, shape=(16,), y=chunked(2000)),
+        SMALL_CACHE,
+        "contiguous beside chunked",
+        "slow",
+    ),
+    "different chunk heights": (
+        lambda folder: write(folder, rows=8000, shape=(16,), x=chunked(200, 16), y=chunked(4000)),
+        {"access": Access(cache_bytes=16 * KIB)},
+        "different chunk heights",
+        "slow",
+    ),
+    "split rows": (lambda folder: write(folder, x=chunked(64, 1, 8)), {}, "split rows", "slow"),
+    "few parts of rows": (lambda folder: write(folder, x=chunked(64, 4, 8)), {}, "split rows", "faster"),
+    "split rows without filter": (
+        lambda folder: write(folder, x={"chunks": (64, 4, 4)}),
+        {},
+        "split rows",
+        "faster",
+    ),
+    "padded": (
+        lambda folder: write(folder, rows=50, x={"maxshape": (None, 4, 16), **chunked(500, 4, 16)}),
+        {},
+        "padded chunks",
+        "slow",
+    ),
+    "larger than the cache": (
+        lambda folder: write(folder, x=chunked(200, 4, 16)),
+        {"access": Access(cache_bytes=32 * KIB)},
+        "large chunks",
+        "slow",
+    ),
+    "large": (
+        lambda folder: write(folder, 5000, 1, (1024,), x=chunked(4500, 1024)),
+        {},
+        "large chunks",
+        "faster",
+    ),
+    "no window": (
+        lambda folder: write(folder, rows=4000, x=chunked(500, 4, 16)),
+        {"shuffle": Shuffle(window_bytes=512 * KIB)},
+        "small window",
+        "slow",
+    ),
+    "small window": (
+        lambda folder: write(folder, rows=4000, x=chunked(64, 4, 16)),
+        {"shuffle": Shuffle(window_bytes=512 * KIB)},
+        "small window",
+        "faster",
+    ),
+    "one chunk": (
+        lambda folder: write(folder, 500, shape=(1024,), x=chunked(500, 1024)),
+        {},
+        "one chunk per file",
+        "faster",
+    ),
+    "small chunks": (
+        lambda folder: write(folder, 2000, shape=(64,), x=chunked(2, 64)),
+        {},
+        "small chunks",
+        "faster",
+    ),
+    "poor compression": (
+        lambda folder: write(
+            folder,
+            data=np.random.default_rng(0).integers(0, 2**32, (400, 64), "u4"),
+            x={"chunks": (64, 64), **GZIP},
+        ),
+        {},
+        "poor compression",
+        "faster",
+    ),
+    "float64": (lambda folder: write(folder, dtype="f8"), {}, "float64", "faster"),
+    "float64 in chunks": (
+        lambda folder: write(folder, dtype="f8", x=chunked(64, 4, 16)),
+        {},
+        "float64",
+        "faster",
+    ),
+    "scaleoffset": (
+        lambda folder: write(folder, dtype="i4", x={"chunks": (64, 4, 16), "scaleoffset": 0}),
+        {},
+        "only HDF5",
+        "slow",
+    ),
+    "virtual": (write_virtual, {"fields": {"x": Field("x")}}, "only HDF5", "slow"),
+    "virtual, guessed": (write_virtual, {"fields": None}, "only HDF5", "slow"),
+    "external": (write_external, {"fields": {"x": Field("x")}}, "only HDF5", "slow"),
+    "converted": (write_converted, {"fields": {"x": Field("x")}}, "only HDF5", "slow"),
+    "compact": (write_compact, {"fields": {"x": Field("x")}}, "only HDF5", "faster"),
+    "tiny files": (lambda folder: write(folder, 6, files=110), {}, "tiny files", "faster"),
+    "too many tiny files": (
+        lambda folder: write(folder, 6, files=110),
+        {"access": Access(max_open_files=20)},
+        "tiny files",
+        "slow",
+    ),
+}
+
+
+def pattern_of(folder):
+    return str(folder / "*.h5")
+
+
+def diagnose(folder, fields=FIELDS, **options):
+    return diagnose_files([pattern_of(folder)], fields, progress=False, **options)
+
+
+def apply(fix, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    exec(compile(fix.python, "fix", "exec"), {})
+
+
+def content(folder, name="x"):
+    """All values, file after file."""
+    parts = []
+    for path in sorted(glob.glob(pattern_of(folder))):
+        with h5py.File(path) as file:
+            parts.append(file[name][...])
+    return np.concatenate(parts)
+
+
+@pytest.fixture
+def data(tmp_path):
+    (tmp_path / "data").mkdir()
+    return tmp_path / "data"
+
+
+# ── findings and remedies ────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("make", "options", "kind", "severity"), SLOW.values(), ids=SLOW)
+def test_what_is_slow_is_found_and_mended(data, monkeypatch, make, options, kind, severity):
+    make(data)
+    found = diagnose(data, **options)
+    assert (kind, severity) in {(finding.kind, finding.severity) for finding in found.findings}
+    assert not found.is_healthy
+    before = content(data)
+    apply(found.fix, data, monkeypatch)
+    mended = data / "merged" if (data / "merged").exists() else data
+    again = diagnose(mended, **options)
+    assert [(finding.kind, finding.text) for finding in again.findings if finding.severity != "fine"] == []
+    assert again.is_healthy
+    np.testing.assert_array_equal(content(mended), before)
+    assert glob.glob(str(data / "*.new")) == []
+
+
+@pytest.mark.parametrize("name", ["split rows", "float64", "different chunk heights", "poor compression"])
+def test_the_remedy_of_one_finding_mends_it(data, monkeypatch, name):
+    make, options, kind, _ = SLOW[name]
+    make(data)
+    (finding,) = (finding for finding in diagnose(data, **options).findings if finding.kind == kind)
+    apply(finding.fix, data, monkeypatch)
+    again = diagnose(data, **options).findings
+    assert not [finding for finding in again if finding.kind == kind and finding.severity != "fine"]
+
+
+def test_writing_again_keeps_what_is_beside(data, monkeypatch):
+    write(data, x=chunked(64, 1, 8))
+    apply(diagnose(data).fix, data, monkeypatch)
+    for number in range(2):
+        with h5py.File(data / f"{number:04}.h5") as file:
+            assert file.attrs["number"] == number
+            assert file["x"].attrs["unit"] == "m"
+            assert file["x"].chunks[1:] == (4, 16)
+            assert file["group/other"][...].tolist() == [0, 1, 2]
+
+
+def test_columns_of_a_table_become_datasets(data, monkeypatch):
+    write_table(data)
+    fields = {name: Field("runs/events", member=name) for name in ("p x", "charge")}
+    found = diagnose(data, fields)
+    assert [finding.kind for finding in found.findings] == ["only HDF5", "only HDF5", "float64"]
+    apply(found.fix, data, monkeypatch)
+    columns = {"p": Field("runs/events/p x"), "charge": Field("runs/events/charge")}
+    assert diagnose(data, columns).findings == ()
+    np.testing.assert_array_equal(content(data, "runs/events/p x"), np.arange(300, dtype="f4"))
+
+
+def test_too_many_files_for_the_limit(data):
+    write(data, 200, files=30, shape=(64,))
+    (finding,) = diagnose(data, access=Access(max_open_files=10)).findings
+    assert (finding.kind, finding.severity, finding.files, finding.fix) == ("open files", "slow", 30, None)
+    assert "67% of the samples" in finding.text
+    assert "access={'max_open_files': 30}" in finding.advice
+    assert diagnose(data, access=Access(max_open_files=30)).findings == ()
+
+
+def test_worker_processes_decode_chunks_for_themselves(data):
+    write(data, x=chunked(64, 4, 16))
+    found = {finding.kind: finding for finding in diagnose(data, num_workers=4).findings}
+    assert found["worker processes"].severity == "slow"
+    assert found["worker processes"].amplification.block == pytest.approx(4 * 448 / 400)
+    assert found["worker processes"].fix is None
+    assert diagnose(data).is_healthy
+
+
+def test_decoders_that_are_not_installed_are_named(data, monkeypatch):
+    write(data, x={"chunks": (64, 4, 16), "compression": "lzf"})
+    assert diagnose(data).is_healthy
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "imagecodecs" else find_spec(name)
+    )
+    found = diagnose(data)
+    assert [(one.kind, one.advice) for one in found.findings if one.severity == "slow"] == [
+        ("no codec", "pip install 'h5lightning[codecs]'")
+    ]
+    assert found.fix is None
+
+
+def test_filters_without_a_fast_decoder(data, monkeypatch):
+    write(data, x={"chunks": (64, 4, 16), **hdf5plugin.BZip2()})
+    finding, *_ = diagnose(data).findings
+    assert (finding.kind, finding.severity) == ("only HDF5", "slow")
+    assert "is stored with bzip2, which only HDF5 decodes, with a plug-in" in finding.text
+    apply(finding.fix, data, monkeypatch)
+    assert diagnose(data).is_healthy
+
+
+@pytest.mark.parametrize("name", ["Blosc", "LZ4", "Zstd", "Bitshuffle"])
+def test_the_filter_stays_what_it_is(data, monkeypatch, name):
+    write(data, x={"chunks": (64, 2, 4), **getattr(hdf5plugin, name)()})
+    fix = diagnose(data).fix
+    assert f"hdf5plugin.{name}(" in fix.python
+    assert fix.h5repack == ""
+    apply(fix, data, monkeypatch)
+    assert diagnose(data).is_healthy
+
+
+@pytest.mark.skipif(shutil.which("h5repack") is None, reason="needs h5repack")
+@pytest.mark.parametrize("name", ["split rows", "full order", "poor compression"])
+def test_h5repack_mends_it_too(data, name):
+    make, options, *_ = SLOW[name]
+    make(data)
+    before = content(data)
+    command = diagnose(data, **options).fix.h5repack
+    subprocess.run(["bash", "-ec", command], check=True, capture_output=True, timeout=60)
+    assert diagnose(data, **options).is_healthy
+    np.testing.assert_array_equal(content(data), before)
+
+
+@pytest.mark.parametrize(
+    "name", ["float64", "virtual", "converted", "scaleoffset"], ids=["type", "virtual", "bits", "filter"]
+)
+def test_h5repack_is_not_asked_for_what_it_cannot_do(data, name):
+    make, options, *_ = SLOW[name]
+    make(data)
+    assert diagnose(data, **options).fix.h5repack == ""
+
+
+# ── healthy files ────────────────────────────────────────────────────────────────────────────────────
+
+HEALTHY = {
+    "contiguous": {},
+    "unfiltered chunks": {"chunks": (50, 4, 16)},
+    "a row is a chunk": {"chunks": (1, 4, 16), **GZIP},
+}
+
+
+@pytest.mark.parametrize("storage", HEALTHY.values(), ids=HEALTHY)
+@pytest.mark.parametrize("fields", [FIELDS, None], ids=["named", "guessed"])
+def test_healthy_files_have_no_findings(data, storage, fields):
+    write(data, x=storage)
+    found = diagnose(data, fields)
+    assert (found.findings, found.fix, found.is_healthy, found.mode) == ((), None, True, "full")
+
+
+def test_good_chunks_are_fine_and_say_what_they_cost(data):
+    write(data, x=chunked(50, 4, 16))
+    found = diagnose(data, **SMALL_CACHE)
+    fine = {finding.kind: finding for finding in found.findings if finding.severity == "fine"}
+    assert found.mode == "block"
+    cost = fine["amplified reads"].amplification
+    # 16 chunks of 50 rows; a batch of 32 rows finds nearly all of them, and nearly none in the cache.
+    touched = 16 * (1 - (1 - 1 / 16) ** 32)
+    assert cost.full == pytest.approx(touched * 50 / 32 * (1 - 8 / 200), rel=1e-6)
+    assert (cost.block, cost.none) == (1.0, 2.0)
+    assert "num_workers=0" in fine["amplified reads"].advice
+
+
+def test_whole_files_as_samples_are_not_amplified(data):
+    for number in range(12):
+        with h5py.File(data / f"{number}.h5", "w") as file:
+            file.create_dataset("image", data=values(64, (64, 3), "u1"), **chunked(64, 64, 3))
+            file["label"] = number % 3
+    assert diagnose(data, None).findings == ()
+
+
+def test_files_that_differ_are_counted_by_themselves(data):
+    write(data, files=3, x=chunked(64, 1, 8))
+    with h5py.File(data / "0003.h5", "w") as file:
+        file["x"], file["y"] = values(400), np.arange(400)
+    (finding,) = (one for one in diagnose(data).findings if one.kind == "split rows")
+    assert finding.files == 3
+
+
+def test_columns_in_many_datasets_are_one_field(data, monkeypatch):
+    with h5py.File(data / "a.h5", "w") as file:
+        for number in range(12):
+            file[f"f{number:02}"] = np.arange(300.0)
+    found = diagnose(data, None)
+    assert [(one.kind, one.paths) for one in found.findings] == [("float64", ("f*",))]
+    apply(found.fix, data, monkeypatch)
+    assert diagnose(data, None).findings == ()
+
+
+# ── measuring, errors, plain values ──────────────────────────────────────────────────────────────────
+
+
+def test_a_row_alone_takes_longer_than_in_its_chunk(data):
+    write(data, x=chunked(64, 1, 8))
+    timed = [finding for finding in diagnose(data).findings if finding.measured]
+    assert timed[0].measured.startswith("a row alone takes ")
+    assert " one of 64 read together " in timed[0].measured
+    assert len({finding.paths for finding in timed}) == len(timed)
+    assert not any(finding.measured for finding in diagnose(data, measure=False).findings)
+
+
+def test_opening_is_timed(data):
+    write(data, 6, files=110)
+    (finding,) = diagnose(data).findings
+    assert finding.measured.startswith("the first row of a file takes ")
+
+
+def test_without_measuring_no_value_is_read(data):
+    """A chunk that cannot be decoded is found by reading alone."""
+    write(data, files=1, x=chunked(64, 1, 8))
+    with h5py.File(data / "0000.h5") as file:
+        places = []
+        file["x"].id.chunk_iter(lambda chunk: places.append((chunk.byte_offset, chunk.size)))
+    with open(data / "0000.h5", "r+b") as raw:
+        for offset, size in places:
+            raw.seek(offset)
+            raw.write(b"\xff" * size)
+    assert not diagnose(data, measure=False).findings[0].measured
+    assert diagnose(data).findings[0].measured.startswith("it cannot be read: ")
+
+
+def test_what_the_direct_reader_leaves_to_hdf5_is_told_with_its_reason(data):
+    """Bit fields look like integers to all but HDF5."""
+    write_low_level(data, h5t.STD_B8LE, data=values(40, (8,), "u1"))
+    (finding,) = diagnose(data, {"x": Field("x")}).findings
+    assert (finding.kind, finding.severity) == ("only HDF5", "slow")
+    assert "'/x' holds bit fields: " in finding.text
+
+
+def test_the_report_is_json(data):
+    write(data, x=chunked(64, 1, 8))
+    plain = json.loads(json.dumps(diagnose(data).to_plain()))
+    assert plain["healthy"] is False
+    assert plain["fields"] == {"x": "x", "y": "y"}
+    first = plain["findings"][0]
+    assert (first["kind"], first["severity"], first["files"], first["paths"]) == (
+        "split rows",
+        "slow",
+        2,
+        ["x"],
+    )
+    assert "import h5py" in first["fix"]["python"]
+
+
+def test_a_bad_file_is_named_and_the_others_are_looked_at(data):
+    write(data)
+    (data / "bad.h5").write_bytes(b"no hdf5")
+    found = diagnose(data)
+    assert found.files == 2
+    assert found.findings == ()
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "words"),
+    [
+        ({"x": Field("z")}, MissingFieldError, "no file holds a dataset '/z'"),
+        ({"x": Field("words")}, FieldError, "holds text"),
+        ({"x": Field("one")}, FieldError, "is a scalar"),
+        ({"x": Field(attr="a")}, FieldError, "at least one must have rows"),
+    ],
+    ids=["missing", "text", "scalar", "no rows"],
+)
+def test_fields_that_cannot_be_used(data, fields, error, words):
+    with h5py.File(data / "a.h5", "w") as file:
+        file["words"], file["one"], file["x"] = np.array([b"a"]), 1.0, np.zeros(4, "f4")
+    with pytest.raises(error, match=words):
+        diagnose(data, fields)
+
+
+@pytest.mark.parametrize("what", ["nothing", "text", "damaged"])
+def test_files_without_anything_to_diagnose(data, what):
+    if what == "text":
+        with h5py.File(data / "a.h5", "w") as file:
+            file["words"] = np.array([b"a"])
+    elif what == "damaged":
+        (data / "a.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
+    with pytest.raises(NoMatchError if what == "nothing" else FieldError):
+        diagnose(data, None)
+
+
+def test_mended_files_give_the_same_batches(data, monkeypatch):
+    write(data, x=chunked(64, 1, 8))
+
+    def batch():
+        with_all = H5Dataset(pattern_of(data), ["x", "y"])
+        found = with_all.read_batch(np.arange(len(with_all)))
+        with_all.close()
+        return found
+
+    before = batch()
+    apply(diagnose(data).fix, data, monkeypatch)
+    after = batch()
+    assert all(np.array_equal(before[key], after[key]) for key in ("x", "y"))
+
+
+def test_the_program_names_files_that_no_glob_matches(data, monkeypatch):
+    write(data, files=3, x=chunked(64, 1, 8))
+    patterns = [pattern_of(data), f"!{data / '0001.h5'}"]
+    fix = diagnose_files(patterns, FIELDS, progress=False).fix
+    assert "glob" not in fix.python
+    stamp = os.stat(data / "0001.h5").st_mtime_ns
+    apply(fix, data, monkeypatch)
+    assert diagnose_files(patterns, FIELDS, progress=False).is_healthy
+    assert os.stat(data / "0001.h5").st_mtime_ns == stamp
