@@ -51,7 +51,13 @@ class ReadAhead(Iterator[T]):
         self._finalizer = weakref.finalize(self, _stop, self._shelf, self._thread)
 
     def __next__(self) -> T:
-        return self._shelf.take()
+        try:
+            return self._shelf.take()
+        except BaseException:
+            # The error keeps, through its traceback, all who asked; kept by the finalizer, it would stay for ever.
+            if self._shelf.is_at_end:
+                self._finalizer.detach()
+            raise
 
     def close(self) -> None:
         """End the thread and wait for it; what was made ahead is dropped."""
@@ -66,8 +72,13 @@ class _Shelf(Generic[T]):
         self._most_bytes = most_bytes
         self._items: deque[tuple[T, int]] = deque()
         self._bytes = 0
-        self._end: BaseException | None = None
+        self._end: BaseException | type[StopIteration] | None = None
         self._changed = threading.Condition()
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether nothing is left, and nothing will be put."""
+        return self._end is not None and not self._items
 
     def put(self, item: T, size_bytes: int) -> bool:
         """Wait for room; False if nobody wants more."""
@@ -91,7 +102,7 @@ class _Shelf(Generic[T]):
             self._changed.notify_all()
             return item
 
-    def end(self, reason: BaseException, *, is_final: bool = False) -> None:
+    def end(self, reason: BaseException | type[StopIteration], *, is_final: bool = False) -> None:
         """No more items; the ready ones are still given out, unless this is final."""
         with self._changed:
             if is_final:
@@ -112,11 +123,11 @@ def _fill(start: Callable[[], Iterator[T]], size_bytes: Callable[[T], int], shel
     except BaseException as error:  # noqa: BLE001 - whatever it is, the consumer must get it
         shelf.end(error)
     else:
-        shelf.end(StopIteration())
+        shelf.end(StopIteration)
 
 
 def _stop(shelf: _Shelf[T], thread: threading.Thread) -> None:
-    shelf.end(StopIteration(), is_final=True)
+    shelf.end(StopIteration, is_final=True)
     # A transform that drops the last reference would wait for itself.
     if thread is not threading.current_thread():
         thread.join()

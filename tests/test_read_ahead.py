@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import itertools
 import subprocess
 import sys
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -70,6 +72,22 @@ def test_an_error_comes_after_the_items_before_it() -> None:
     for _ in range(2):
         with pytest.raises(LookupError, match="the second fails"):
             next(items)
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["end", "error"])
+def test_what_came_to_its_end_keeps_nothing_alive(fails) -> None:
+    def use() -> weakref.ref[object]:
+        # What runs the loop is in the traceback of what ends it.
+        consumer = type("Consumer", (), {})()
+        with contextlib.suppress(ZeroDivisionError):
+            for _ in ahead(lambda: (1 / (2 - number - fails) for number in range(2))):
+                pass
+        return weakref.ref(consumer)
+
+    consumer = use()
+    assert until(lambda: threads() == 0)
+    gc.collect()
+    assert consumer() is None
 
 
 def test_dropping_the_iterator_ends_the_thread() -> None:
