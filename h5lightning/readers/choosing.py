@@ -11,13 +11,14 @@ from h5lightning.readers.protocol import Reader
 __all__ = ["choose_reader"]
 
 
-def choose_reader(name: str, pool: HandlePool) -> Reader:
+def choose_reader(name: str, pool: HandlePool, *, threads: int = 1) -> Reader:
     """The reader that the user asked for.
 
     Args:
         name: ``h5py``; ``direct``, which refuses what only HDF5 can read; or ``auto``: the direct reader, and h5py
             where it cannot read.
         pool: the open files of each process.
+        threads: threads that decode chunks, in each process.
 
     Raises:
         OptionError: an unknown reader.
@@ -25,4 +26,4 @@ def choose_reader(name: str, pool: HandlePool) -> Reader:
     check_choice("reader", name, ("auto", "direct", "h5py"))
     if name == "h5py":
         return H5pyReader(pool)
-    return DirectReader(pool, fallback=H5pyReader(pool) if name == "auto" else None)
+    return DirectReader(pool, fallback=H5pyReader(pool) if name == "auto" else None, threads=threads)

@@ -46,9 +46,7 @@ class Delivery:
         Raises:
             IndexError: a slot outside of the batch.
         """
-        first, last = int(np.minimum.reduce(slots)), int(np.maximum.reduce(slots))
-        if first < 0 or last >= len(self._out):
-            raise IndexError(f"slots {first} to {last} are out of bounds of a buffer {self._out.shape}")
+        first, last = self._checked(slots)
         if self._target is None:
             values = table.take(rows, axis=0).view(self._dtype)
             self._out[slots] = values.reshape(len(rows), *self._out.shape[1:])
@@ -74,6 +72,13 @@ class Delivery:
         if not self._dtype.isnative:
             self._out[slots] = self._out[slots].byteswap()
 
+    def _checked(self, slots: Int64Array) -> tuple[int, int]:
+        """The first and the last slot; NumPy would count a negative one from the end."""
+        first, last = int(np.minimum.reduce(slots)), int(np.maximum.reduce(slots))
+        if first < 0 or last >= len(self._out):
+            raise IndexError(f"slots {first} to {last} are out of bounds of a buffer {self._out.shape}")
+        return first, last
+
     def put_values(self, values: npt.NDArray[Any], slots: Int64Array, part: tuple[slice, ...]) -> None:
         """Put stored elements into a part of each slot.
 
@@ -82,5 +87,6 @@ class Delivery:
             slots: where they belong, ``(N,)``.
             part: which part of a row they are.
         """
+        self._checked(slots)
         index: Any = (slots, *part)
         self._out[index] = values

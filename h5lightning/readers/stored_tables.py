@@ -9,9 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.errors import BadFileError
 from h5lightning.readers.delivering import Delivery
 from h5lightning.readers.raw_file import RawFile
-from h5lightning.readers.storage_map import StorageMap, column_parts
+from h5lightning.readers.storage_map import NeedsHDF5Error, StorageMap, column_parts
 
 __all__ = ["Table", "by_chunk", "stored_table"]
 
@@ -33,14 +34,22 @@ class Table(Protocol):
 
 
 def stored_table(raw: RawFile, storage: StorageMap, dtype: np.dtype[Any]) -> Table:
-    """The table of a dataset without filters."""
+    """The table of a dataset without filters.
+
+    Raises:
+        NeedsHDF5Error: the file cannot be mapped into memory.
+    """
+    try:
+        view = raw.view
+    except BadFileError as error:
+        raise NeedsHDF5Error("lies on a file system that cannot map it into memory") from error
     if not storage.holds_whole_rows:
         return _SplitRows(raw, storage, dtype)
     row_bytes = storage.row_bytes
     first_rows, rest = np.divmod(storage.offsets, row_bytes)
     if (rest != rest[0]).any():
         return _Chunks(raw, storage)
-    return _Rows(raw.view, int(rest[0]), row_bytes, storage.chunk_rows, first_rows)
+    return _Rows(view, int(rest[0]), row_bytes, storage.chunk_rows, first_rows)
 
 
 def by_chunk(

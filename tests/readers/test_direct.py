@@ -18,6 +18,9 @@ from h5lightning.readers.choosing import choose_reader
 from h5lightning.readers.direct import DirectReader
 from h5lightning.readers.library import H5pyReader
 from h5lightning.readers.protocol import RowSource
+from h5lightning.readers.raw_file import RawFile
+from h5lightning.readers.storage_map import NeedsHDF5Error, StorageMap
+from h5lightning.readers.stored_tables import stored_table
 
 DTYPES = (
     "<f4",
@@ -350,6 +353,14 @@ def test_a_column_is_left_to_h5py(tmp_path):
         assert out.tolist() == list(range(20))
 
 
+def test_a_file_that_cannot_be_mapped(tmp_path):
+    (tmp_path / "a.h5").touch()  # as one on a file system without maps, an empty file has none
+    extent = (np.zeros(1, np.int64),) * 3
+    storage = StorageMap((4,), 8, (4,), *extent, pipeline=None)
+    with pytest.raises(NeedsHDF5Error, match="lies on a file system that cannot map it into memory"):
+        stored_table(RawFile(str(tmp_path / "a.h5")), storage, np.dtype("<f8"))
+
+
 @pytest.mark.parametrize("case", ["compact", "holes", "scale-offset", "edges", "blosc2"])
 def test_auto_reads_everything(case, tmp_path):
     path = str(tmp_path / "a.h5")
@@ -520,9 +531,12 @@ def test_a_row_outside_of_the_dataset(rows, wanted, make, direct):
 
 
 @pytest.mark.parametrize("slots", [[0, 2], [-1, 0], [0, 1]], ids=["after", "before", "range"])
-def test_a_slot_outside_of_the_buffer(slots, make, direct):
-    path, source = make(np.arange(ROWS))
-    out = np.zeros(1, "<i8")
+@pytest.mark.parametrize(
+    "options", [{}, {"chunks": (4, 1)}, {"compression": "gzip"}], ids=["plain", "split", "gzip"]
+)
+def test_a_slot_outside_of_the_buffer(options, slots, make, direct):
+    path, source = make(np.arange(2 * ROWS).reshape(ROWS, 2), **options)
+    out = np.zeros((1, 2), "<i8")
     with pytest.raises(IndexError, match="out of bounds"):
         direct.read_rows(path, source, np.array([5, 6]), out, np.array(slots))
 
