@@ -92,19 +92,10 @@ def diagnose_files(
         DiscoveryError: patterns that cannot be used, or match nothing.
         FieldError: a field that no file holds, or files that hold nothing to train on.
     """
-    access = access or Access()
     found = discover(list(patterns))
     catalog = scan_readable(found, processes=processes, progress=progress)
     stored, is_whole = stored_fields_of(catalog, fields)
-    loading = Loading(
-        shuffle=(shuffle or Shuffle()).mode,
-        window_bytes=(shuffle or Shuffle()).window_bytes,
-        cache_bytes=access.cache_bytes,
-        batch_size=batch_size,
-        num_workers=num_workers,
-        open_files=_open_files(access, num_workers),
-        is_whole=is_whole,
-    )
+    loading = _loading(shuffle or Shuffle(), access or Access(), batch_size, num_workers, is_whole=is_whole)
     case = Case(with_reasons(catalog, stored), loading, len(catalog))
     findings = _find(case)
     if measure:
@@ -119,6 +110,20 @@ def diagnose_files(
         findings=tuple(dataclasses.replace(one, fix=_fix_of([one], case, files)) for one in findings),
         fix=_fix_of(findings, case, files),
         bad=catalog.skipped,
+    )
+
+
+def _loading(
+    shuffle: Shuffle, access: Access, batch_size: int, num_workers: int, *, is_whole: bool
+) -> Loading:
+    return Loading(
+        shuffle=shuffle.mode,
+        window_bytes=shuffle.window_bytes,
+        cache_bytes=access.cache_bytes,
+        batch_size=batch_size,
+        num_workers=num_workers,
+        open_files=_open_files(access, num_workers),
+        is_whole=is_whole,
     )
 
 
