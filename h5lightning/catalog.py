@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.ragged import flat_positions
-from h5lightning.schema import DatasetSchema, FileSchema
+from h5lightning.schema import DatasetSchema, FileSchema, untyped
 from h5lightning.text_table import TextTable
 
 __all__ = ["Catalog", "SkippedFile"]
@@ -145,14 +145,18 @@ class Catalog:
         facts = self.facts[self.first_fact[file] : self.first_fact[file + 1]].tolist()
         layout = self.layouts[int(self.layout_of[file])]
         datasets = tuple(dataset.with_facts(*row) for dataset, row in zip(layout, facts, strict=True))
-        return FileSchema(datasets=datasets, attrs=self.attrs_of(file))
+        return FileSchema(datasets=datasets, attrs=self.typed_attrs(file))
 
     def schemas(self) -> Iterator[FileSchema]:
         """The schema of each file, in order."""
         return (self.schema(file) for file in range(len(self)))
 
     def attrs_of(self, file: int) -> dict[str, Any]:
-        """The attributes of one file that were asked for, by ``object@name``."""
+        """The values of the attributes of one file that were asked for, by ``object@name``."""
+        return {name: untyped(value) for name, value in self.typed_attrs(file).items()}
+
+    def typed_attrs(self, file: int) -> dict[str, Any]:
+        """The attributes of one file with their types, as `schema.typed` writes them."""
         attrs: dict[str, Any] = json.loads(self.attrs[file])
         return attrs
 

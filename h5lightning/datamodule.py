@@ -155,7 +155,8 @@ class H5DataModule(LightningDataModule):
         self.batch_size = batch_size  # the Tuner changes it
         self._files, self._dtype, self._index_dir = files, dtype, index_dir
         self._tail, self._drop_last = tail, drop_last
-        self._reader = choose_reader(reader, HandlePool(self._access, processes=max(1, num_workers)))
+        pool = HandlePool(self._access, processes=max(1, num_workers))
+        self._reader = choose_reader(reader, pool, threads=self._loading.reading_threads)
         self._seed = seed
         self._survey: Survey | None = None
         self._assembly: Assembly | None = None

@@ -26,7 +26,7 @@ from h5lightning.errors import (
 )
 from h5lightning.fields import FieldPlan, Fields, FieldSpec
 from h5lightning.options import Field, Samples, Whole, Windows
-from h5lightning.schema import DatasetSchema, explain_difference
+from h5lightning.schema import DatasetSchema, as_array, explain_difference, untyped
 
 __all__ = ["has_rows", "plan_fields"]
 
@@ -290,15 +290,15 @@ class _Planner:
         return FieldPlan(key, "attr", field.path, None, table.dtype.str, table.shape[1:], None, spec, table)
 
     def _attr(self, key: str, field: Field, file: int) -> npt.NDArray[Any]:
-        attrs, name = self.catalog.attrs_of(file), f"{field.path}@{field.attr}"
+        attrs, name = self.catalog.typed_attrs(file), f"{field.path}@{field.attr}"
         where = self.catalog.path(file)
         if name not in attrs:
             known = nearest(field.attr, self.attrs_in(file, field.path))
             raise MissingFieldError(f"field {key!r}: {where} lacks {_attribute(field)}{known}")
-        value = np.asarray(attrs[name])
+        value = as_array(attrs[name])
         if value.dtype.kind not in "biuf":
             raise UnsupportedFieldError(
-                f"field {key!r}: {_attribute(field)} in {where} is {attrs[name]!r}, no tensor "
+                f"field {key!r}: {_attribute(field)} in {where} is {untyped(attrs[name])!r}, no tensor "
                 "can hold it; numbers can be fields, text can be used by split.keep_together='attr:NAME'"
             )
         return value

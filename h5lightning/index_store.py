@@ -32,7 +32,7 @@ from h5lightning.text_table import TextTable
 
 __all__ = ["FORMAT", "IndexStore", "UnusableStoreError", "default_directory", "pack", "unpack"]
 
-FORMAT = 1  # raise it when the file's layout changes, or what a scan says of the same file
+FORMAT = 2  # raise it when the file's layout changes, or what a scan says of the same file
 
 _MAGIC = b"\x93H5LIDX\n"
 _PREAMBLE = struct.Struct("<8sI4x16s")

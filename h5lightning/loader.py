@@ -6,6 +6,7 @@ sampler at once would deliver the order of the epoch before. Ours starts at the 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,6 +27,7 @@ __all__ = ["H5DataLoader", "LoaderOptions", "collate", "make_loader"]
 # Enough to bridge a slow chunk; more only keeps batches from the processor's caches.
 _AHEAD_BATCHES = 4
 _AHEAD_BYTES = 256 * 1024 * 1024
+_MOST_THREADS = 4  # more seldom pay: rows are copied at the speed of memory, and the model wants cores too
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,13 @@ class LoaderOptions:
         if self.as_tuple is None or not keys:
             return self
         return replace(self, as_tuple=[key for key in self.as_tuple if key not in keys])
+
+    @property
+    def reading_threads(self) -> int:
+        """Threads that decode for one batch: worker processes have one each, unless more are asked for."""
+        if self.threads is None:
+            return 1 if self.num_workers else min(_MOST_THREADS, os.cpu_count() or 1)
+        return max(1, self.threads)
 
     def for_torch(self) -> dict[str, Any]:
         """Arguments of `torch.utils.data.DataLoader`, which refuses those of workers where there are none."""

@@ -244,7 +244,8 @@ class Access:
 
     Args:
         max_open_files: open files in one process; None for what the system's limit allows.
-        cache_bytes: decoded data that one process may keep between batches.
+        cache_bytes: decoded data that one process may keep between batches. Block order decodes each chunk once if
+            the shuffle's window fits, with a quarter to spare.
         locking: take HDF5's file lock; many network file systems have none.
         on_bad_file: ``raise``, or ``skip``: leave bad files out when they are scanned, and report them.
         on_missing: ``raise``, or ``fill``: accept HDF5's fill value for data that were never written.
@@ -252,7 +253,7 @@ class Access:
     """
 
     max_open_files: int | None = None
-    cache_bytes: int = 64 * MIB
+    cache_bytes: int = 384 * MIB
     locking: bool = False
     on_bad_file: str = "raise"
     on_missing: str = "raise"

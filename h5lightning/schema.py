@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-__all__ = ["DatasetSchema", "FileSchema", "explain_difference"]
+__all__ = ["DatasetSchema", "FileSchema", "as_array", "explain_difference", "typed", "untyped"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ class FileSchema:
     Args:
         datasets: the objects that were asked for and exist, or all datasets of the file.
         attrs: the attributes that were asked for and exist, by ``object@name`` (``@name`` for the file's
-            own): numbers, strings, and nested lists of them.
+            own): numbers, strings, and nested lists of them, see `typed`.
     """
 
     datasets: tuple[DatasetSchema, ...]
@@ -133,6 +134,21 @@ class FileSchema:
         """The schema that `to_plain` wrote."""
         datasets = tuple(DatasetSchema.from_plain(dataset) for dataset in plain["datasets"])
         return cls(datasets=datasets, attrs=dict(plain["attrs"]))
+
+
+def typed(value: Any, dtype: str | None) -> Any:
+    """An attribute's value for JSON; with its type where JSON would forget it (float32 would become float64)."""
+    return value if dtype in (None, "bool", "int64", "float64") else {"dtype": dtype, "value": value}
+
+
+def untyped(value: Any) -> Any:
+    """The value of an attribute that `typed` wrote, without its type."""
+    return value["value"] if isinstance(value, dict) else value
+
+
+def as_array(value: Any) -> npt.NDArray[Any]:
+    """The value of an attribute that `typed` wrote, in its own type."""
+    return np.asarray(untyped(value), value["dtype"] if isinstance(value, dict) else None)
 
 
 def explain_difference(found: DatasetSchema, expected: DatasetSchema) -> str:

@@ -50,5 +50,5 @@ def write_file(path: Path, number: int, rows: int, options: Mapping[str, Any] | 
         file.create_dataset("y", data=(np.arange(rows) + number) % 5)
         file.create_dataset("grid", data=np.full((2, 2), number, dtype="float32"))
         file.attrs["number"] = number
-        file.attrs["viscosity"] = number / 10
+        file.attrs["viscosity"] = np.float32(number / 10)
         file.attrs["machine"] = f"m{number // 2}"

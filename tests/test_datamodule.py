@@ -260,7 +260,7 @@ def test_fields_of_every_kind(make, write_files) -> None:
     assert spec == {
         "x": ((2, 2, 3), "float32"),
         "y": ((2, 2, 3), "float64"),
-        "viscosity": ((), "float64"),
+        "viscosity": ((), "float32"),
         "grid": ((2, 2), "float32"),
         "label": ((3,), "float32"),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -39,7 +40,7 @@ def test_digits_are_recognised(digits: Path) -> None:
     done = subprocess.run(
         [*command, "data.files=digits/*.h5", "data.fields={x: images, y: labels}", "model=classifier",
          "trainer.max_epochs=20", "trainer.accelerator=cpu", "trainer.enable_progress_bar=false"],
-        cwd=digits, capture_output=True, text=True, check=False,
+        cwd=digits, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     accuracy = re.search(r"test acc\s*│\s*([\d.]+)", done.stdout)

@@ -13,6 +13,7 @@ from h5lightning.errors import FieldError
 from h5lightning.scanning.describing import encoded, foreign_link
 from h5lightning.scanning.element_types import element_type
 from h5lightning.scanning.small_values import ValueReader
+from h5lightning.schema import typed
 
 __all__ = ["read_attributes"]
 
@@ -43,14 +44,21 @@ def _value(fid: h5f.FileID, name: str, where: str, values: ValueReader) -> Any:
     owner = h5o.open(fid, encoded(path))
     if not isinstance(owner, (h5g.GroupID, h5d.DatasetID)) or not h5a.exists(owner, encoded(attribute)):
         return _MISSING
-    problem = _problem(h5a.open(owner, encoded(attribute)))
+    attribute_id = h5a.open(owner, encoded(attribute))
+    problem = _problem(attribute_id)
     if problem:
         raise FieldError(f"the attribute {name!r} of {where} {problem}")
     value = values.attribute(owner, attribute)
     # Text of variable length tells its size only now.
     if len(str(value)) > 2 * _MOST_BYTES:
         raise FieldError(f"the attribute {name!r} of {where} {_too_large(len(str(value)))}")
-    return value
+    return typed(value, _number_type(attribute_id))
+
+
+def _number_type(attribute: h5a.AttrID) -> str | None:
+    """NumPy's name of the type; None for text."""
+    tid = attribute.get_type()
+    return None if tid.get_class() == h5t.STRING else np.dtype(element_type(tid).dtype).name
 
 
 def _problem(attribute: h5a.AttrID) -> str:

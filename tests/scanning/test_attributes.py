@@ -9,6 +9,7 @@ import pytest
 from h5lightning.errors import FieldError
 from h5lightning.scanning.attributes import read_attributes
 from h5lightning.scanning.small_values import ValueReader
+from h5lightning.schema import as_array, untyped
 
 READER = ValueReader(reads_text=True)
 
@@ -40,15 +41,25 @@ VALUES = {
 def test_values_are_plain(file, owner, value, expected):
     file[owner or "/"].attrs["a"] = value
     found = read_attributes(file.id, [f"{owner}@a"], "a.h5", READER)
-    assert found == {f"{owner}@a": expected}
-    assert type(found[f"{owner}@a"]) is type(expected)
+    assert {name: untyped(value) for name, value in found.items()} == {f"{owner}@a": expected}
+    assert type(untyped(found[f"{owner}@a"])) is type(expected)
     assert json.loads(json.dumps(found)) == found
+
+
+@pytest.mark.parametrize(
+    "value", [np.int32(-7), np.float16(0.5), np.uint8([1, 2]), 3, 0.25, True], ids=lambda value: type(value).__name__
+)
+def test_numbers_keep_their_type(file, value):
+    file.attrs["a"] = value
+    found = as_array(read_attributes(file.id, ["@a"], "a.h5", READER)["@a"])
+    assert found.dtype == np.asarray(value).dtype
+    np.testing.assert_array_equal(found, value)
 
 
 def test_enumerated_value_is_its_number(file):
     dtype = h5py.enum_dtype({"cat": 3, "dog": 4}, "i1")
     file.attrs.create("a", 4, dtype=dtype)
-    assert read_attributes(file.id, ["@a"], "a.h5", READER) == {"@a": 4}
+    assert read_attributes(file.id, ["@a"], "a.h5", READER) == {"@a": {"dtype": "int8", "value": 4}}
 
 
 @pytest.mark.parametrize("name", ["@absent", "g@absent", "absent@a", "g/x/y@a", "link@a"])
