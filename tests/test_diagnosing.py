@@ -4,6 +4,7 @@ import glob
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 
@@ -13,7 +14,8 @@ import numpy as np
 import pytest
 from h5py import h5d, h5p, h5s, h5t
 
-from h5lightning import H5Dataset
+from h5lightning import H5DataModule, H5Dataset
+from h5lightning.codecs import Pipeline
 from h5lightning.diagnosing import diagnose_files
 from h5lightning.errors import FieldError, MissingFieldError, NoMatchError
 from h5lightning.options import Access, Field, Shuffle
@@ -104,8 +106,8 @@ SLOW = {
         "slow",
     ),
     "different chunk heights": (
-        lambda folder: write(folder, rows=8000, shape=(16,), x=chunked(200, 16), y=chunked(4000)),
-        {"access": Access(cache_bytes=16 * KIB)},
+        lambda folder: write(folder, rows=40_000, shape=(16,), x=chunked(200, 16), y=chunked(4000)),
+        {"shuffle": Shuffle(window_bytes=1024 * KIB), "access": Access(cache_bytes=2048 * KIB)},
         "different chunk heights",
         "slow",
     ),
@@ -125,7 +127,7 @@ SLOW = {
     ),
     "larger than the cache": (
         lambda folder: write(folder, x=chunked(200, 4, 16)),
-        {"access": Access(cache_bytes=32 * KIB)},
+        {"shuffle": Shuffle("none"), "access": Access(cache_bytes=32 * KIB)},
         "large chunks",
         "slow",
     ),
@@ -285,6 +287,37 @@ def test_too_many_files_for_the_limit(data):
     assert diagnose(data, access=Access(max_open_files=30)).findings == ()
 
 
+def test_a_window_that_the_cache_cannot_hold(data):
+    write(data, rows=4000, x=chunked(50, 4, 16))
+    loading = {"shuffle": Shuffle(window_bytes=1024 * KIB), "access": Access(cache_bytes=256 * KIB)}
+    found = diagnose(data, **loading)
+    (finding,) = (one for one in found.findings if one.severity != "fine")
+    assert (finding.kind, finding.severity, finding.fix) == ("small cache", "slow", None)
+    needed = int(re.search(r"'cache_bytes': (\d+)", finding.advice)[1])
+    assert diagnose(data, **{**loading, "access": Access(cache_bytes=needed)}).is_healthy
+
+
+@pytest.mark.parametrize("mode", ["full", "block", "none"])
+@pytest.mark.parametrize("cache", [64, 320, 4096], ids=lambda cache: f"{cache}KiB")
+def test_what_is_said_to_be_decoded_is_decoded(data, monkeypatch, mode, cache):
+    """Chunks are counted as they are decoded, in the batches of a DataModule."""
+    write(data, rows=2000, x=chunked(40, 4, 16))
+    loading = {"shuffle": Shuffle(mode, window_bytes=256 * KIB), "access": Access(cache_bytes=cache * KIB)}
+    costs = [one.amplification for one in diagnose(data, measure=False, **loading).findings]
+    expected = next(cost for cost in costs if cost).of(mode)
+    decoded = []
+    decode = Pipeline.decode
+    monkeypatch.setattr(Pipeline, "decode", lambda *args: decoded.append(decode(*args)))
+    module = H5DataModule(
+        pattern_of(data), {"x": "x", "y": "y"}, split={"val": None, "test": None}, **loading
+    )
+    module.prepare_data()
+    module.setup()
+    rows = sum(len(batch["x"]) for batch in module.train_dataloader())
+    module.teardown()
+    assert len(decoded) * 40 / rows == pytest.approx(expected, rel=0.2)
+
+
 def test_worker_processes_decode_chunks_for_themselves(data):
     write(data, x=chunked(64, 4, 16))
     found = {finding.kind: finding for finding in diagnose(data, num_workers=4).findings}
@@ -367,14 +400,14 @@ def test_healthy_files_have_no_findings(data, storage, fields):
 
 def test_good_chunks_are_fine_and_say_what_they_cost(data):
     write(data, x=chunked(50, 4, 16))
-    found = diagnose(data, **SMALL_CACHE)
+    found = diagnose(data, shuffle=Shuffle(window_bytes=4 * KIB), access=Access(cache_bytes=16 * KIB))
     fine = {finding.kind: finding for finding in found.findings if finding.severity == "fine"}
     assert found.mode == "block"
     cost = fine["amplified reads"].amplification
-    # 16 chunks of 50 rows; a batch of 32 rows finds nearly all of them, and nearly none in the cache.
+    # 16 chunks of 50 rows; a batch of 32 rows finds nearly all of them, and none in the cache, which holds one.
     touched = 16 * (1 - (1 - 1 / 16) ** 32)
-    assert cost.full == pytest.approx(touched * 50 / 32 * (1 - 8 / 200), rel=1e-6)
-    assert (cost.block, cost.none) == (1.0, 2.0)
+    assert cost.full == pytest.approx(touched * 50 / 32, rel=1e-6)
+    assert (cost.block, cost.none) == (1.0, 1.0)
     assert "num_workers=0" in fine["amplified reads"].advice
 
 

@@ -43,33 +43,39 @@ def amplification_of(field: StoredField, case: Case) -> Amplification:
         return Amplification(1.0, 1.0, 1.0)
     if case.loading.is_whole:
         return Amplification(field.padding, field.padding, field.padding)
-    full = _full(field, case, case.loading.cache_bytes)
-    return Amplification(full, _block(field, case), _none(field, case))
+    cache_bytes = case.cache_bytes(field)
+    return Amplification(
+        full=_scattered(field, case, field.slabs, cache_bytes),
+        block=_block(field, case, cache_bytes),
+        none=_none(field, case, cache_bytes),
+    )
 
 
-def _full(field: StoredField, case: Case, cache_bytes: int) -> float:
-    """Each batch takes rows from anywhere, and finds that part of the chunks in the cache that fits into it."""
+def _scattered(field: StoredField, case: Case, slabs: int, cache_bytes: int) -> float:
+    """Each batch takes rows from anywhere in the slabs, and finds that part of them that fits into the cache."""
     batch = case.loading.batch_size
-    touched = field.slabs * (1 - (1 - 1 / field.slabs) ** batch)
-    missed = max(0.0, 1 - cache_bytes / (field.slabs * field.slab_bytes))
+    touched = slabs * (1 - (1 - 1 / slabs) ** batch)
+    kept = min(slabs, cache_bytes // field.slab_bytes)
+    # A batch that takes more slabs than are kept has thrown out its first ones when the next batch comes.
+    missed = 1 - kept / slabs if kept > touched or kept == slabs else 1.0
     return max(field.padding, missed * touched * field.slab_bytes / (batch * field.row_bytes))
 
 
-def _block(field: StoredField, case: Case) -> float:
+def _block(field: StoredField, case: Case, cache_bytes: int) -> float:
     if field.path == case.main.path:
-        return field.padding
-    # Blocks follow the chunks of the main field: a higher chunk of this one is in several blocks, far apart.
-    cache_bytes = case.loading.cache_bytes
+        live_slabs = max(1, min(field.slabs, case.live_bytes // field.slab_bytes))
+        return _scattered(field, case, live_slabs, cache_bytes)
     if field.slabs * field.slab_bytes <= cache_bytes:
         return field.padding
+    # Blocks follow the chunks of the main field: a higher chunk of this one is in several blocks, far apart.
     blocks = min(case.window_rows, field.total_rows) // case.block_rows
     working_set = max(1, blocks) * -(-case.block_rows // field.slab_rows) * field.slab_bytes
     if working_set > cache_bytes:
-        return _full(field, case, cache_bytes)
+        return _scattered(field, case, field.slabs, cache_bytes)
     return field.padding * max(1.0, field.slab_rows / case.block_rows)
 
 
-def _none(field: StoredField, case: Case) -> float:
+def _none(field: StoredField, case: Case, cache_bytes: int) -> float:
     """A chunk that cannot be kept is decoded again for each batch that takes rows of it."""
-    is_kept = field.slab_bytes <= case.loading.cache_bytes
+    is_kept = field.slab_bytes <= cache_bytes
     return field.padding * (1 if is_kept else max(1, -(-field.slab_rows // case.loading.batch_size)))

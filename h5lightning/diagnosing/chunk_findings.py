@@ -42,7 +42,7 @@ def _amplified(field: StoredField, case: Case) -> Iterator[Finding]:
     # What lies past the end of the data is another finding.
     extra = found.of(case.mode) / field.padding - 1
     severity = severity_of(extra * field.row_bytes * len(field.paths) / case.sample_bytes)
-    fits = field.slabs * field.slab_bytes <= case.loading.cache_bytes
+    fits = field.slabs * field.slab_bytes <= case.cache_bytes(field)
     kind, beside = _kind(field, case)
     yield Finding(
         kind,
@@ -60,10 +60,12 @@ def _amplified(field: StoredField, case: Case) -> Iterator[Finding]:
 def _kind(field: StoredField, case: Case) -> tuple[str, str]:
     main = case.main
     if field.path == main.path:
-        return "amplified reads", ""
-    if main.slab_rows == 1:
+        is_kept = case.mode != "block" or case.live_bytes <= case.cache_bytes(field)
+        text = f", and the shuffle window keeps {bytes_text(case.live_bytes)} of them in use"
+        return ("amplified reads", "") if is_kept else ("small cache", text)
+    if main.slab_rows == 1 and case.mode != "none":
         return "contiguous beside chunked", f", beside '/{main.path}', whose rows can be read alone"
-    if main.slab_rows != field.slab_rows:
+    if main.slab_rows != field.slab_rows and case.mode == "block":
         return "different chunk heights", f", beside chunks of {main.slab_rows:,} rows of '/{main.path}'"
     return "amplified reads", ""
 
@@ -76,6 +78,10 @@ def _advice_on_order(case: Case, severity: str, kind: str) -> str:
             f"Nothing: the order is {case.mode!r}. Keep num_workers=0: each of W worker processes may decode a "
             "chunk for itself, W times in all"
         )
+    if kind == "small cache":
+        main, loading = case.main, case.loading
+        needed = loading.cache_bytes * case.live_bytes // case.cache_bytes(main) + main.slab_bytes
+        return f"Set access={{'cache_bytes': {needed}}} or more: memory of each loading process; or a smaller window"
     if kind == "contiguous beside chunked":
         return "Store both in the same way, or raise access.cache_bytes"
     if kind == "different chunk heights":

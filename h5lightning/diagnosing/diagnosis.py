@@ -26,7 +26,7 @@ from h5lightning.options import Access, Field, Shuffle
 __all__ = ["Diagnosis", "diagnose_files"]
 
 # What writing the datasets again does not mend.
-_OTHER_REMEDIES = frozenset(["worker processes", "no codec", "open files", "tiny files"])
+_OTHER_REMEDIES = frozenset(["small cache", "worker processes", "no codec", "open files", "tiny files"])
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
