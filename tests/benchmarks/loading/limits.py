@@ -1,0 +1,230 @@
+"""What this machine can do at best: reading in order, gathering from RAM, decoding every chunk once.
+
+Their buffers are made once and used for every batch; what is known before the epoch is not timed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from h5lightning.codecs import Filter, Pipeline
+from loading.data import BATCH, Dataset
+from loading.measure import Batch
+from loading.stored_bytes import Piece, grouped, memory_of, merged, opened, pieces_of, read_into
+
+__all__ = ["DecodeAndGather", "GatherFromMemory", "ReadInOrder", "evict", "read_files", "ready_tensors"]
+
+_READ_BYTES = 4 << 20
+
+Int64Array = npt.NDArray[np.int64]
+
+
+# ── reading in order ─────────────────────────────────────────────────────────────────────────────────
+
+
+class ReadInOrder:
+    """``preadv`` of the stored bytes of batches of adjacent rows, one file after the other.
+
+    Args:
+        dataset: of any layout without filters.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._paths = dataset.paths
+        self._reads = [_reads_of(path) for path in self._paths]
+        self._data = np.zeros((BATCH, dataset.workload.columns), np.float32)
+        self._labels = np.zeros(BATCH, np.int64)
+
+    def __call__(self, epoch: int = 0) -> Iterator[Batch]:
+        """An epoch's batches; the order is always the same."""
+        for path, reads in zip(self._paths, self._reads, strict=True):
+            with opened(path) as descriptor:
+                for data, labels in reads:
+                    self._fill(descriptor, self._data, data)
+                    rows = self._fill(descriptor, self._labels, labels)
+                    yield Batch(self._data[:rows], self._labels[:rows])
+
+    @staticmethod
+    def _fill(descriptor: int, out: npt.NDArray[Any], pieces: Sequence[Piece]) -> int:
+        into, filled = memory_of(out), 0
+        for piece in pieces:
+            read_into(descriptor, into[filled : filled + piece.size], piece.offset)
+            filled += piece.size
+        return sum(piece.rows for piece in pieces)
+
+
+def _reads_of(path: str) -> list[tuple[list[Piece], list[Piece]]]:
+    with h5py.File(path, "r") as file:
+        data, labels = (
+            [merged(group) for group in grouped(pieces_of(file[name], BATCH), BATCH)]
+            for name in ("data", "label")
+        )
+    return list(zip(data, labels, strict=True))
+
+
+def read_files(dataset: Dataset) -> Iterator[Batch]:
+    """Whole files in order, into one buffer: what a disk gives at best. Labels are counted, not read."""
+    buffer = memoryview(bytearray(_READ_BYTES))
+    row = 0
+    for path in dataset.paths:
+        with opened(path) as descriptor:
+            offset = 0
+            while count := os.preadv(descriptor, [buffer], offset):
+                offset += count
+        labels = np.arange(row, row + dataset.workload.rows_of_file)
+        row += len(labels)
+        yield Batch(None, labels)
+
+
+def evict(dataset: Dataset) -> None:
+    """Put the files of a data set out of the page cache; the file system may keep what is being used."""
+    for path in dataset.paths:
+        with opened(path) as descriptor:
+            os.fsync(descriptor)
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+# ── gathering ────────────────────────────────────────────────────────────────────────────────────────
+
+
+class GatherFromMemory:
+    """``np.take`` of random rows from arrays in RAM, by one thread; the order of each epoch is ready."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._all = dataset.inmemory_of()
+        self._out = tuple(np.zeros((BATCH, *array.shape[1:]), array.dtype) for array in self._all)
+        self._order = np.random.default_rng(0).permutation(dataset.workload.rows)
+
+    def __call__(self, epoch: int = 0) -> Iterator[Batch]:
+        """An epoch's batches; the order is always the same."""
+        yield from _gathered(self._all, self._order, self._out)
+
+
+def _gathered(
+    stored: Sequence[npt.NDArray[Any]], order: Int64Array, out: Sequence[npt.NDArray[Any]]
+) -> Iterator[Batch]:
+    """Batches of the rows ``order``, ``(N,)``, of arrays that belong together."""
+    for start in range(0, len(order), BATCH):
+        ids = order[start : start + BATCH]
+        for array, into in zip(stored, out, strict=True):
+            # mode="clip" writes straight into the buffer; the default makes a copy first.
+            np.take(array, ids, axis=0, out=into[: len(ids)], mode="clip")
+        yield Batch(*(into[: len(ids)] for into in out))
+
+
+# ── decoding ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+class DecodeAndGather:
+    """Each chunk read and decoded once, in file order, in threads; then the rows gathered from the window.
+
+    Args:
+        dataset: of filtered chunks, which evenly divide the files.
+        threads: that decode.
+        window_bytes: decoded data that are mixed with each other.
+        gathers: deliver the rows in random order; else in file order, without a copy.
+    """
+
+    def __init__(
+        self, dataset: Dataset, *, threads: int, window_bytes: int = 256 << 20, gathers: bool = True
+    ) -> None:
+        self._paths = dataset.paths
+        self._threads = threads
+        self._gathers = gathers
+        self._height = dataset.workload.chunk_rows or BATCH
+        self._chunks = [(place, piece) for place, path in enumerate(self._paths) for piece in _data_of(path)]
+        _, self._labels = dataset.inmemory_of()
+        count = min(len(self._chunks), max(1, window_bytes // (self._height * dataset.workload.row_bytes)))
+        self._window = np.zeros((count * self._height, dataset.workload.columns), np.float32)
+        self._out = np.zeros((BATCH, dataset.workload.columns), np.float32)
+        self._out_labels = np.zeros(BATCH, np.int64)
+        self._pipeline = _pipeline(self._paths[0])
+
+    def __call__(self, epoch: int = 0) -> Iterator[Batch]:
+        """An epoch's batches."""
+        rng = np.random.default_rng(epoch)
+        step = len(self._window) // self._height
+        with ExitStack() as stack:
+            descriptors = [stack.enter_context(opened(path)) for path in self._paths]
+            executor = stack.enter_context(ThreadPoolExecutor(self._threads))
+            for start in range(0, len(self._chunks), step):
+                rows = self._decode(executor, descriptors, self._chunks[start : start + step])
+                labels = self._labels[start * self._height :][:rows]
+                yield from self._batches(labels, rng.permutation(rows) if self._gathers else np.arange(rows))
+
+    def _decode(
+        self, executor: ThreadPoolExecutor, descriptors: Sequence[int], chunks: Sequence[tuple[int, Piece]]
+    ) -> int:
+        """Fill the window with chunks; returns their rows."""
+
+        def decode(number: int) -> None:
+            place, piece = chunks[number]
+            stored = np.empty(piece.size, np.uint8)
+            read_into(descriptors[place], memoryview(stored), piece.offset)
+            out = self._window[number * self._height : (number + 1) * self._height]
+            self._pipeline.decode(stored, out.reshape(-1).view(np.uint8))
+
+        for _ in executor.map(decode, range(len(chunks))):
+            pass  # the exception of a thread is raised here
+        return sum(piece.rows for _, piece in chunks)
+
+    def _batches(self, labels: Int64Array, order: Int64Array) -> Iterator[Batch]:
+        if self._gathers:
+            yield from _gathered((self._window, labels), order, (self._out, self._out_labels))
+            return
+        for start in range(0, len(order), BATCH):
+            stop = min(start + BATCH, len(order))
+            yield Batch(self._window[start:stop], labels[start:stop])
+
+
+def _data_of(path: str) -> list[Piece]:
+    with h5py.File(path, "r") as file:
+        return pieces_of(file["data"], BATCH)
+
+
+def _pipeline(path: str) -> Pipeline:
+    """The product's own decoder of the data in a file."""
+    with h5py.File(path, "r") as file:
+        stored = file["data"]
+        created = stored.id.get_create_plist()
+        found = [created.get_filter(number) for number in range(created.get_nfilters())]
+        filters = [Filter(number, tuple(values)) for number, _, values, _ in found]
+        return Pipeline(filters, int(np.prod(stored.chunks)) * stored.dtype.itemsize)
+
+
+# ── crossing a process boundary ──────────────────────────────────────────────────────────────────────
+
+
+class _ReadyTensors(TorchDataset):
+    """Batches that need no reading: what the way from a worker process to the training loop costs at least."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._size = dataset.workload.rows
+        self._columns = dataset.workload.columns
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitems__(self, numbers: Sequence[int]) -> Batch:
+        return Batch(torch.empty(len(numbers), self._columns), torch.tensor(numbers))
+
+
+def ready_tensors(dataset: Dataset, *, workers: int) -> Iterator[Batch]:
+    """Batches of the right shape and labels, and arbitrary data, from worker processes."""
+    samples = _ReadyTensors(dataset)
+    yield from DataLoader(samples, batch_size=BATCH, shuffle=True, num_workers=workers, collate_fn=_as_it_is)
+
+
+def _as_it_is(batch: Batch) -> Batch:
+    return batch

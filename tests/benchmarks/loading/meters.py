@@ -1,0 +1,107 @@
+"""What is not a race: waiting, memory, bytes read for each byte wanted, how well batches are mixed."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from loading import ours
+from loading.data import BATCH, Dataset
+from loading.measure import (
+    Spread,
+    anonymous_bytes,
+    read_bytes,
+    run_epoch,
+    waiting_share,
+)
+from loading.races import Goal
+
+__all__ = ["amplification", "memory", "mixing", "waiting"]
+
+CLASSES = 10
+
+
+def waiting(dataset: Dataset, *, rounds: int, step_s: float = 0.005) -> Goal:
+    """Share of the time that a loop waits for batches."""
+    with ours.data_module(dataset) as dm:
+        shares = [waiting_share(ours.batches(dm, epoch), step_s) for epoch in range(rounds)]
+    what = (
+        f"waiting, steps of {1000 * step_s:g} ms, batches of {BATCH * dataset.sample_bytes / 2**20:.2g} MiB"
+    )
+    return Goal(what, 0.02, Spread.of(shares), at_least=False)
+
+
+def memory(dataset: Dataset, *, epochs: int = 10) -> Goal:
+    """How far anonymous memory strays from its middle after the first epoch, in a process of its own."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        held = pool.submit(_held_bytes, dataset, epochs).result()[1:]
+    strays = (max(held) - min(held)) / (max(held) + min(held))
+    what = f"anonymous memory over {epochs} epochs, ± of {sum(held) / len(held) / 2**20:.0f} MiB"
+    return Goal(what, 0.03, Spread.of([strays]), at_least=False)
+
+
+def _held_bytes(dataset: Dataset, epochs: int) -> list[int]:
+    """Anonymous memory after each epoch."""
+    held = []
+    with ours.data_module(dataset) as dm:
+        for epoch in range(epochs):
+            run_epoch(ours.batches(dm, epoch))
+            gc.collect()
+            held.append(anonymous_bytes())
+    return held
+
+
+def amplification(dataset: Dataset, world_size: int, wanted: float) -> Goal:
+    """Bytes of data that an epoch of all ranks reads, for each that is stored; for filtered chunks.
+
+    A chunk that is read is decoded, so that this is the number of times that the average chunk is decoded too.
+    """
+    counted = sum(_read_by_rank(dataset, rank, world_size) for rank in range(world_size))
+    ratio = counted / sum(map(_stored_bytes, dataset.paths))
+    ranks = "1 rank" if world_size == 1 else f"{world_size} ranks"
+    return Goal(f"bytes read ÷ stored, {ranks}", wanted, Spread.of([ratio]), at_least=False)
+
+
+def _read_by_rank(dataset: Dataset, rank: int, world_size: int) -> int:
+    # A DataModule of its own: what one rank has decoded, another one has not.
+    with ours.data_module(dataset) as dm:
+        before = read_bytes()
+        run_epoch(ours.batches(dm, 0, rank, world_size))
+        return read_bytes() - before
+
+
+def _stored_bytes(path: str) -> int:
+    with h5py.File(path, "r") as file:
+        stored: int = file["data"].id.get_storage_size()
+    return stored
+
+
+# ── mixing ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def mixing(dataset: Dataset) -> Goal:
+    """Entropy of ten classes in a batch, that of a full shuffle being 1; the classes are sorted in the files."""
+    rows = dataset.workload.rows
+    order = np.random.default_rng(0).permutation(rows)
+    shuffled = (order[start : start + BATCH] for start in range(0, rows, BATCH))
+    with ours.data_module(dataset) as dm:
+        reached = _mean_entropy((np.asarray(batch.labels) for batch in ours.batches(dm, 0)), rows)
+    ratio = reached / _mean_entropy(shuffled, rows)
+    return Goal("entropy of a batch's labels ÷ that of a full shuffle", 0.985, Spread.of([ratio]))
+
+
+def _mean_entropy(labels: Iterable[npt.NDArray[np.int64]], rows: int) -> float:
+    return float(np.mean([_entropy(batch * CLASSES // rows) for batch in labels]))
+
+
+def _entropy(classes: npt.NDArray[np.int64]) -> float:
+    """Bits of the distribution of classes, ``(N,)``."""
+    counts = np.bincount(classes)
+    shares = counts[counts > 0] / len(classes)
+    return float(-(shares * np.log2(shares)).sum())

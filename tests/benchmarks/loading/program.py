@@ -1,0 +1,173 @@
+"""What is measured over which data, in which order."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from loading import meters, peers, races
+from loading.data import BATCH, Dataset, Workload, filters_here, write
+from loading.limits import evict
+from loading.measure import Contestant
+from loading.races import THREADS, Race
+from loading.report import Report
+
+__all__ = ["PARTS", "Scale", "measure"]
+
+MIB = 2**20
+
+TUTORIAL = "tutorial (opens the file for every item)"
+KEPT_OPEN = "h5py kept open"
+UNCACHED = "h5py kept open, data beyond its cache"
+BY_CHUNK = "h5py, one chunk at a time"
+DECODE = "decode + gather"
+IN_ORDER = "preadv in order"
+FROM_RAM = "np.take from RAM"
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much is measured.
+
+    Args:
+        part: of the rows of each workload: 1, 1/2, 1/4 …
+        rounds: epochs of each contestant that count.
+        limit_s: seconds after the first batch in which a contestant is cut short.
+        folder: where data are written.
+        with_peers: convert to other formats, and race them.
+    """
+
+    part: float = 1.0
+    rounds: int = 5
+    limit_s: float = 2.0
+    folder: str | None = None
+    with_peers: bool = False
+
+    def of(self, workload: Workload) -> Workload:
+        """A workload with this part of its rows, in multiples of the files' chunks and of batches."""
+        step = workload.files * (workload.chunk_rows or 1)
+        return replace(workload, rows=max(step, round(self.part * workload.rows / step) * step))
+
+
+@contextmanager
+def _data(workload: Workload, scale: Scale) -> Iterator[Dataset]:
+    workload = scale.of(workload)
+    _say(f"{workload.name}: writing {workload.rows * workload.row_bytes / MIB:,.0f} MiB")
+    with tempfile.TemporaryDirectory(dir=scale.folder) as folder:
+        yield write(workload, Path(folder) / "data")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+def _race(
+    report: Report, race: Race, dataset: Dataset, scale: Scale, others: Sequence[Contestant] = ()
+) -> None:
+    _say(f"  {race.name}")
+    result = races.run(race, dataset, rounds=scale.rounds, limit_s=scale.limit_s, others=others)
+    report.results.append(result)
+
+
+# ── the parts ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def contiguous(report: Report, scale: Scale) -> None:
+    """4 KiB rows as they are: by hand, peers, workers, waiting, memory."""
+    with _data(Workload("contiguous 4 KiB rows", 131_072, 4096, 8), scale) as dataset:
+        with _converted(report, dataset, scale) as others:
+            wanted = {TUTORIAL: 300, KEPT_OPEN: 12, BY_CHUNK: None, IN_ORDER: None, FROM_RAM: 0.6}
+            _race(report, Race("contiguous 4 KiB rows", wanted), dataset, scale, others)
+        if others:
+            names = [other.name for other in others]
+            report.goals.append(races.against_best(report.results[-1], names, "the best peer", 5))
+        workers = Race("4 KiB rows, 2 workers", {"ready tensors, 2 workers": 0.9}, {"num_workers": 2})
+        _race(report, workers, dataset, scale)
+        report.goals += [meters.waiting(dataset, rounds=scale.rounds), meters.memory(dataset)]
+
+
+def small_rows(report: Report, scale: Scale) -> None:
+    """64-byte rows: what is done for each sample shows."""
+    with _data(Workload("contiguous 64-byte rows", 2_097_152, 64, 8), scale) as dataset:
+        wanted = {TUTORIAL: 100, KEPT_OPEN: None, IN_ORDER: None, FROM_RAM: 0.2}
+        _race(report, Race("contiguous 64-byte rows", wanted), dataset, scale)
+
+
+def compressed(report: Report, scale: Scale) -> None:
+    """Gzip with shuffle: chunks of 32 rows in 20 files, from the page cache and from disk."""
+    name = "gzip + shuffle, 32 rows of 4 KiB a chunk"
+    with _data(Workload(name, 128_000, 4096, 20, 32, "gzip+shuffle"), scale) as dataset:
+        wanted = {UNCACHED: 40, KEPT_OPEN: None, BY_CHUNK: 2, "decode only": None, DECODE: 0.85}
+        _race(report, Race(name, wanted), dataset, scale)
+        cold = Race("the same, cold", {"files read in order": 0.8}, prepare=evict)
+        _race(report, cold, dataset, scale)
+        report.goals.append(meters.mixing(dataset))
+        for ranks, wanted_ratio in ((1, 1.05), (2, 1.25), (4, 1.25)):
+            report.goals.append(meters.amplification(dataset, ranks, wanted_ratio))
+
+
+def large_rows(report: Report, scale: Scale) -> None:
+    """Rows of 256 KiB and 1 MiB, each a chunk without a filter."""
+    for name, rows, row_bytes in (("256 KiB", 4096, MIB // 4), ("1 MiB", 2048, MIB)):
+        with _data(Workload(f"{name} rows, one a chunk", rows, row_bytes, 8, 1), scale) as dataset:
+            race = Race(f"{name} rows, one a chunk", {IN_ORDER: 0.8, KEPT_OPEN: None})
+            _race(report, race, dataset, scale)
+
+
+def codecs(report: Report, scale: Scale) -> None:
+    """Other filters than gzip."""
+    for filters in filters_here():
+        if filters in ("none", "gzip+shuffle"):
+            continue
+        name = f"{filters}, 32 rows of 4 KiB a chunk"
+        with _data(Workload(name, 32_768, 4096, 8, 32, filters), scale) as dataset:
+            _race(report, Race(name, {DECODE: 0.85, BY_CHUNK: None}), dataset, scale)
+    if "zstd" not in filters_here():
+        report.left_out.append("blosc, lz4, bitshuffle, zstd (hdf5plugin is not installed)")
+
+
+PARTS: dict[str, Callable[[Report, Scale], None]] = {
+    part.__name__: part for part in (contiguous, small_rows, compressed, large_rows, codecs)
+}
+
+
+@contextmanager
+def _converted(report: Report, dataset: Dataset, scale: Scale) -> Iterator[list[Contestant]]:
+    """The peers that are installed, over copies of the data set."""
+    if not scale.with_peers:
+        yield []
+        return
+    absent = peers.missing()
+    report.left_out += [f"{name} (not installed)" for name in absent]
+    report.original_bytes = sum(Path(path).stat().st_size for path in dataset.paths)
+    with tempfile.TemporaryDirectory(dir=scale.folder) as folder:
+        for peer in peers.PEERS:
+            if peer.name not in absent:
+                _say(f"  converting to {peer.name}")
+                report.conversions.append(peers.convert(peer, dataset, Path(folder) / peer.library))
+        yield [_peer(copy, workers) for copy in report.conversions for workers in (0, 2)]
+
+
+def _peer(copy: peers.Converted, workers: int) -> Contestant:
+    batches = partial(copy.batches, workers=workers)
+    return Contestant(f"{copy.peer.name}, {workers} workers", batches, counts_start=False)
+
+
+def measure(parts: Sequence[str], scale: Scale) -> Report:
+    """Measure some parts, each over data of its own that are removed in the end."""
+    report = Report(
+        {
+            "batches of": BATCH,
+            "rounds": scale.rounds,
+            "part of the rows": scale.part,
+            "decoding threads of the baselines": THREADS,
+        }
+    )
+    for part in parts:
+        PARTS[part](report, scale)
+    return report

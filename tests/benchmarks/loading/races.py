@@ -1,0 +1,123 @@
+"""Who runs against whom over which data, and how many times as fast ours should be."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from loading import by_hand, ours
+from loading.data import Dataset
+from loading.limits import DecodeAndGather, GatherFromMemory, ReadInOrder, read_files, ready_tensors
+from loading.measure import Batch, Contestant, Epoch, Spread, in_turn, ratios
+
+__all__ = ["OURS", "THREADS", "Goal", "Race", "Result", "against_best", "run"]
+
+OURS = "h5lightning"
+THREADS = os.cpu_count() or 1
+
+Batches = Callable[[int], Iterable[Batch]]
+
+
+def _collect(_: Dataset) -> None:
+    gc.collect()
+
+
+# What each rival is called → what makes its epochs from a data set.
+RIVALS: dict[str, Callable[[Dataset], Batches]] = {
+    "tutorial (opens the file for every item)": lambda dataset: partial(by_hand.opened_per_item, dataset),
+    "h5py kept open": lambda dataset: partial(by_hand.kept_open, dataset),
+    "h5py kept open, data beyond its cache": lambda dataset: partial(
+        by_hand.kept_open, dataset, cache_bytes=0
+    ),
+    "h5py, one chunk at a time": lambda dataset: partial(by_hand.chunk_at_a_time, dataset),
+    "preadv in order": ReadInOrder,
+    "np.take from RAM": GatherFromMemory,
+    "decode only": lambda dataset: DecodeAndGather(dataset, threads=THREADS, gathers=False),
+    "decode + gather": lambda dataset: DecodeAndGather(dataset, threads=THREADS),
+    "ready tensors, 2 workers": lambda dataset: lambda _: ready_tensors(dataset, workers=2),
+    "files read in order": lambda dataset: lambda _: read_files(dataset),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A number that should be reached.
+
+    Args:
+        what: what is compared.
+        wanted: the number.
+        reached: as measured.
+        at_least: more is better; else less is.
+    """
+
+    what: str
+    wanted: float
+    reached: Spread
+    at_least: bool = True
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether the median reaches it."""
+        median = self.reached.median
+        return median >= self.wanted if self.at_least else median <= self.wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Race:
+    """Ours against rivals over one data set.
+
+    Args:
+        name: what tables call it.
+        wanted: rival → how many times its samples a second ours should deliver; None for no such wish.
+        options: of ours, those of `H5DataModule`.
+        prepare: what must happen before each epoch.
+    """
+
+    name: str
+    wanted: Mapping[str, float | None]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    prepare: Callable[[Dataset], object] = _collect
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Epochs of each contestant, in the order of the rounds, and what was wanted."""
+
+    name: str
+    epochs: Mapping[str, Sequence[Epoch]]
+    goals: Sequence[Goal]
+    sample_bytes: int
+
+
+def run(
+    race: Race, dataset: Dataset, *, rounds: int, limit_s: float, others: Sequence[Contestant] = ()
+) -> Result:
+    """Run a race: ours, the rivals and the others in turn."""
+    with ours.data_module(dataset, **race.options) as dm:
+        mine = partial(ours.batches, dm)
+        contestants = [_contestant(race, dataset, OURS, mine)]
+        contestants += [_contestant(race, dataset, name, RIVALS[name](dataset)) for name in race.wanted]
+        epochs = in_turn([*contestants, *others], rounds=rounds, limit_s=limit_s)
+    wanted = {rival: least for rival, least in race.wanted.items() if least is not None}
+    goals = [
+        Goal(f"{race.name} ÷ {rival}", least, ratios(epochs[OURS], epochs[rival]))
+        for rival, least in wanted.items()
+    ]
+    return Result(race.name, epochs, goals, dataset.sample_bytes)
+
+
+def against_best(result: Result, rivals: Sequence[str], what: str, wanted: float) -> Goal:
+    """Ours in relation to the rival that has the highest median."""
+    medians = {name: Spread.of([epoch.rate for epoch in result.epochs[name]]).median for name in rivals}
+    best = max(medians, key=medians.__getitem__)
+    reached = ratios(result.epochs[OURS], result.epochs[best])
+    return Goal(f"{result.name} ÷ {what}: {best}", wanted, reached)
+
+
+def _contestant(race: Race, dataset: Dataset, name: str, batches: Batches) -> Contestant:
+    counts_start = not race.options.get("num_workers")
+    return Contestant(name, batches, partial(race.prepare, dataset), counts_start)

@@ -1,0 +1,194 @@
+"""Results as Markdown for people and as JSON for programs."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+from loading.measure import Epoch, Spread
+from loading.peers import Converted
+from loading.races import Goal, Result
+
+__all__ = ["Report"]
+
+_PACKAGES = ("h5lightning", "torch", "lightning", "numpy", "h5py", "deflate", "imagecodecs", "hdf5plugin")
+_PEERS = ("litdata", "webdataset", "datasets", "tensorstore")
+
+
+@dataclass(slots=True)
+class Report:
+    """All that was found, in the order of measuring.
+
+    Args:
+        settings: how it was measured.
+        results: races.
+        goals: what was wanted beside.
+        conversions: copies in other formats.
+        original_bytes: what the data set that was converted takes on disk.
+        left_out: what was not measured, with the reason.
+    """
+
+    settings: Mapping[str, Any]
+    results: list[Result] = field(default_factory=list)
+    goals: list[Goal] = field(default_factory=list)
+    conversions: list[Converted] = field(default_factory=list)
+    original_bytes: int = 0
+    left_out: list[str] = field(default_factory=list)
+
+    def markdown(self) -> str:
+        """Tables with machine and versions."""
+        parts = [_facts(self.settings), *map(_race, self.results)]
+        if self.conversions:
+            parts.append(self._conversions())
+        parts.append(_goals(self._every_goal()))
+        parts += [f"Left out: {'; '.join(self.left_out)}."] if self.left_out else []
+        return "\n\n".join(parts) + "\n"
+
+    def plain(self) -> dict[str, Any]:
+        """The same and every single round, as JSON knows it."""
+        return {
+            "machine": machine(),
+            "versions": versions(),
+            "settings": dict(self.settings),
+            "races": {result.name: _plain_race(result) for result in self.results},
+            "conversions": {
+                found.peer.name: {"seconds": found.seconds, "stored_bytes": found.stored_bytes}
+                for found in self.conversions
+            },
+            "original_bytes": self.original_bytes,
+            "goals": [_plain_goal(goal) for goal in self._every_goal()],
+            "left_out": self.left_out,
+        }
+
+    def _every_goal(self) -> list[Goal]:
+        return [goal for result in self.results for goal in result.goals] + self.goals
+
+    def _conversions(self) -> str:
+        rows = [["HDF5, as it is", "0", _mib(self.original_bytes)]]
+        rows += [
+            [found.peer.name, f"{found.seconds:.1f}", _mib(found.stored_bytes)] for found in self.conversions
+        ]
+        return "### Conversion\n\n" + _table(["format", "seconds", "MiB on disk"], rows)
+
+
+# ── machine ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def machine() -> dict[str, Any]:
+    """Processor, memory and system, and how busy it is just now."""
+    return {
+        "processor": _found("/proc/cpuinfo", r"model name\s*:\s*(.+)") or platform.processor(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(int(_found("/proc/meminfo", r"MemTotal:\s*(\d+)") or 0) / 2**20, 1),
+        "system": f"{platform.system()} {platform.release()}",
+        "load": round(os.getloadavg()[0], 1),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Installed packages that matter."""
+    installed = {found.name.lower(): found.version for found in distributions()}
+    found = {name: installed[name] for name in _PACKAGES + _PEERS if name in installed}
+    return {"python": platform.python_version(), **found}
+
+
+def _found(path: str, pattern: str) -> str | None:
+    try:
+        match = re.search(pattern, Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return match[1] if match else None
+
+
+# ── Markdown ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _facts(settings: Mapping[str, Any]) -> str:
+    found = machine()
+    hardware = "{processor}, {cores} cores, {memory_gib} GiB, {system}; load at the end {load}".format(
+        **found
+    )
+    packages = ", ".join(f"{package} {number}" for package, number in versions().items())
+    chosen = ", ".join(f"{name} {value}" for name, value in settings.items())
+    return f"## Loading\n\n{hardware}.\n{packages}.\n{chosen}."
+
+
+def _race(result: Result) -> str:
+    rows = [_contestant(name, epochs, result.sample_bytes) for name, epochs in result.epochs.items()]
+    header = ["way", "samples/s", "lowest – highest", "MB/s", "first batch, ms"]
+    return f"### {result.name}\n\n" + _table(header, rows)
+
+
+def _contestant(name: str, epochs: Sequence[Epoch], sample_bytes: int) -> list[str]:
+    rate = Spread.of([epoch.rate for epoch in epochs])
+    first_s = Spread.of([epoch.first_s for epoch in epochs]).median
+    ends = f"{_number(rate.low)} – {_number(rate.high)}"
+    return [
+        name,
+        _number(rate.median),
+        ends,
+        _number(rate.median * sample_bytes / 1e6),
+        _number(1000 * first_s),
+    ]
+
+
+def _goals(goals: Iterable[Goal]) -> str:
+    rows = [
+        [
+            goal.what,
+            ("≥ " if goal.at_least else "≤ ") + _number(goal.wanted),
+            _number(goal.reached.median),
+            f"{_number(goal.reached.low)} – {_number(goal.reached.high)}",
+            "yes" if goal.is_reached else "no",
+        ]
+        for goal in goals
+    ]
+    return "### Wanted and reached\n\n" + _table(["", "wanted", "reached", "lowest – highest", ""], rows)
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    rule = ["---", *["--:"] * (len(header) - 1)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [header, rule, *rows])
+
+
+def _number(value: float) -> str:
+    """Three digits that matter: 0.0123, 1.23, 12.3, 123, 12,300."""
+    if abs(value) >= 100:
+        return f"{float(f'{value:.3g}'):,.0f}"
+    return f"{value:.3g}"
+
+
+def _mib(count: int) -> str:
+    return f"{count / 2**20:,.0f}"
+
+
+# ── JSON ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _plain_race(result: Result) -> dict[str, Any]:
+    return {
+        name: {
+            "samples_per_s": [epoch.rate for epoch in epochs],
+            "first_batch_s": [epoch.first_s for epoch in epochs],
+            "samples": [epoch.samples for epoch in epochs],
+        }
+        for name, epochs in result.epochs.items()
+    }
+
+
+def _plain_goal(goal: Goal) -> dict[str, Any]:
+    return {
+        "what": goal.what,
+        "wanted": goal.wanted,
+        "at_least": goal.at_least,
+        "reached": goal.reached.median,
+        "lowest": goal.reached.low,
+        "highest": goal.reached.high,
+        "is_reached": goal.is_reached,
+    }

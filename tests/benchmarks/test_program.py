@@ -1,0 +1,105 @@
+"""The suite runs from data to tables, and its meters say what is so."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from loading import meters, peers
+from loading.data import Workload, write
+from loading.limits import evict, read_files
+from loading.measure import Epoch, Spread, run_epoch
+from loading.program import PARTS, Scale, measure
+from loading.races import OURS, Goal, Race, Result, against_best, run
+from loading.report import Report
+
+RUN = Path(__file__).with_name("run.py")
+GZIP = Workload("gzip", rows=1280, row_bytes=1024, files=2, chunk_rows=32, filters="gzip+shuffle")
+
+
+def test_a_race_has_all_contestants_and_the_goals_that_are_wanted(tmp_path):
+    dataset = write(GZIP, tmp_path / "data")
+    race = Race("gzip", {"decode + gather": 0.5, "h5py kept open": None})
+    result = run(race, dataset, rounds=2, limit_s=10)
+    assert list(result.epochs) == [OURS, "decode + gather", "h5py kept open"]
+    assert all(epoch.samples == 1280 for epochs in result.epochs.values() for epoch in epochs)
+    assert [goal.what for goal in result.goals] == ["gzip ÷ decode + gather"]
+
+
+@pytest.mark.parametrize(
+    ("at_least", "median", "is_reached"),
+    [(True, 2, True), (True, 1, False), (False, 1, True), (False, 2, False)],
+    ids=["above", "not-above", "below", "not-below"],
+)
+def test_goal(at_least, median, is_reached):
+    assert Goal("x", 1.5, Spread(median, 0, 9), at_least).is_reached is is_reached
+
+
+def test_the_best_rival_is_named():
+    epochs = {name: [Epoch(rate, rate, 0, 1)] for name, rate in ((OURS, 60), ("a", 10), ("b", 20))}
+    goal = against_best(Result("race", epochs, [], 8), ["a", "b"], "the best peer", 5)
+    assert (goal.what, goal.reached.median) == ("race ÷ the best peer: b", 3)
+
+
+def test_evicted_files_are_read_again(tmp_path):
+    dataset = write(GZIP, tmp_path / "data")
+    evict(dataset)
+    assert run_epoch(read_files(dataset)).samples == 1280
+
+
+@pytest.mark.parametrize("world_size", [1, 2], ids=lambda size: f"{size}-ranks")
+def test_each_chunk_is_read(tmp_path, world_size):
+    goal = meters.amplification(write(GZIP, tmp_path / "data"), world_size, 1.25)
+    assert 0.99 <= goal.reached.median <= world_size + 0.5
+
+
+def test_mixing_tells_sorted_batches_from_shuffled_ones(tmp_path):
+    dataset = write(Workload("rows", rows=5120, row_bytes=8, files=2), tmp_path / "data")
+    assert meters.mixing(dataset).reached.median == pytest.approx(1, abs=0.01)
+    assert meters._entropy(np.zeros(256, np.int64)) == 0
+    assert meters._entropy(np.arange(256) % 8) == pytest.approx(3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_every_part_runs():
+    report = measure(list(PARTS), Scale(part=1 / 512, rounds=1, limit_s=0.2))
+    assert len(report.results) >= 7
+    text, plain = report.markdown(), json.loads(json.dumps(report.plain()))
+    for result in report.results:
+        assert f"### {result.name}\n" in text
+        assert plain["races"][result.name][OURS]["samples_per_s"][0] > 0
+    assert all(goal["what"] in text for goal in plain["goals"])
+
+
+@pytest.mark.timeout(60)
+def test_command_line(tmp_path):
+    command = [sys.executable, RUN, "small_rows", "--quick", "--rounds=1", f"--out={tmp_path}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)
+    assert done.stdout == (tmp_path / "loading.md").read_text(encoding="utf-8")
+    assert list(json.loads((tmp_path / "loading.json").read_text())["races"]) == ["contiguous 64-byte rows"]
+
+
+def test_unknown_part_is_refused():
+    done = subprocess.run([sys.executable, RUN, "contigous"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "['contigous']" in done.stderr
+
+
+def test_report_names_what_was_left_out():
+    assert "Left out: litdata (not installed)." in Report({}, left_out=["litdata (not installed)"]).markdown()
+
+
+@pytest.mark.parametrize("peer", peers.PEERS, ids=lambda peer: peer.library)
+def test_peer_delivers_every_sample(peer, tmp_path):
+    pytest.importorskip(peer.library)
+    dataset = write(Workload("rows", rows=1024, row_bytes=64, files=2), tmp_path / "data")
+    copy = peers.convert(peer, dataset, tmp_path / "copy")
+    batches = [(np.asarray(data).copy(), np.asarray(labels).copy()) for data, labels in copy.batches(1, 0)]
+    data, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    assert np.array_equal(np.sort(labels), np.arange(1024))
+    assert np.array_equal(data, dataset.in_memory()[0][labels])
+    assert copy.stored_bytes > 1024 * 64
