@@ -102,7 +102,7 @@ class GatherFromMemory:
     """``np.take`` of random rows from arrays in RAM, by one thread; the order of each epoch is ready."""
 
     def __init__(self, dataset: Dataset) -> None:
-        self._all = dataset.inmemory_of()
+        self._all = dataset.in_memory()
         self._out = tuple(np.zeros((BATCH, *array.shape[1:]), array.dtype) for array in self._all)
         self._order = np.random.default_rng(0).permutation(dataset.workload.rows)
 
@@ -144,7 +144,7 @@ class DecodeAndGather:
         self._gathers = gathers
         self._height = dataset.workload.chunk_rows or BATCH
         self._chunks = [(place, piece) for place, path in enumerate(self._paths) for piece in _data_of(path)]
-        _, self._labels = dataset.inmemory_of()
+        _, self._labels = dataset.in_memory()
         count = min(len(self._chunks), max(1, window_bytes // (self._height * dataset.workload.row_bytes)))
         self._window = np.zeros((count * self._height, dataset.workload.columns), np.float32)
         self._out = np.zeros((BATCH, dataset.workload.columns), np.float32)

@@ -52,14 +52,14 @@ def _chunks(stored: h5py.Dataset) -> list[Piece]:
 
 def merged(pieces: Iterable[Piece]) -> list[Piece]:
     """Pieces of consecutive rows, with one for those that are adjacent in the file."""
-    merged: list[Piece] = []
+    runs: list[Piece] = []
     for piece in pieces:
-        last = merged[-1] if merged else None
+        last = runs[-1] if runs else None
         if last is not None and last.offset + last.size == piece.offset:
-            merged[-1] = Piece(last.offset, last.size + piece.size, last.row, last.rows + piece.rows)
+            runs[-1] = Piece(last.offset, last.size + piece.size, last.row, last.rows + piece.rows)
         else:
-            merged.append(piece)
-    return merged
+            runs.append(piece)
+    return runs
 
 
 def grouped(pieces: Sequence[Piece], rows: int) -> Iterator[list[Piece]]:
