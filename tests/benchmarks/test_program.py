@@ -93,6 +93,8 @@ def test_report_names_what_was_left_out():
     assert "Left out: litdata (not installed)." in Report({}, left_out=["litdata (not installed)"]).markdown()
 
 
+# What other projects leave open, or deprecate, is theirs.
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("peer", peers.PEERS, ids=lambda peer: peer.library)
 def test_peer_delivers_every_sample(peer, tmp_path):
     pytest.importorskip(peer.library)

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import h5py
 import numpy as np
@@ -244,7 +244,8 @@ class Zarr(Peer):
 class _ZarrRows(TorchDataset):
     """Opens its arrays in the process that reads: tensorstore's threads do not survive a fork."""
 
-    _CACHE_BYTES = 256 << 20  # of labels and of the shards' indexes
+    # Decoded chunks that are kept. Random rows of data come once in an epoch; a chunk of labels, many times.
+    _CACHE_BYTES: ClassVar[Mapping[str, int]] = {"data": 0, "label": 64 << 20}
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -257,14 +258,14 @@ class _ZarrRows(TorchDataset):
 
     def __getitem__(self, numbers: Sequence[int]) -> Mapping[str, torch.Tensor]:
         if self._stores is None:
-            self._stores = [self._open(name) for name in ("data", "label")]
+            self._stores = [self._open(name) for name in self._CACHE_BYTES]
         data, labels = (store[numbers].read() for store in self._stores)
         return {"data": torch.from_numpy(data.result()), "label": torch.from_numpy(labels.result())}
 
     def _open(self, name: str) -> Any:
         import tensorstore
 
-        context = tensorstore.Context({"cache_pool": {"total_bytes_limit": self._CACHE_BYTES}})
+        context = tensorstore.Context({"cache_pool": {"total_bytes_limit": self._CACHE_BYTES[name]}})
         spec = {"driver": "zarr3", "kvstore": f"file://{self._folder / name}/", "recheck_cached_data": "open"}
         return tensorstore.open(spec, context=context, read=True).result()
 
