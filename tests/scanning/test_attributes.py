@@ -47,7 +47,9 @@ def test_values_are_plain(file, owner, value, expected):
 
 
 @pytest.mark.parametrize(
-    "value", [np.int32(-7), np.float16(0.5), np.uint8([1, 2]), 3, 0.25, True], ids=lambda value: type(value).__name__
+    "value",
+    [np.int32(-7), np.float16(0.5), np.uint8([1, 2]), 3, 0.25, True],
+    ids=lambda value: type(value).__name__,
 )
 def test_numbers_keep_their_type(file, value):
     file.attrs["a"] = value
