@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from loading import meters, peers
+from loading import meters, ours, peers
 from loading.data import Workload, write
 from loading.limits import evict, read_files
-from loading.measure import Epoch, Spread, run_epoch
+from loading.measure import Epoch, Spread, read_bytes, run_epoch
 from loading.program import PARTS, Scale, measure
-from loading.races import OURS, Goal, Race, Result, against_best, run
+from loading.races import OURS, Goal, Race, Result, against_best, contestant_of, run
 from loading.report import Report
 
 RUN = Path(__file__).with_name("run.py")
@@ -27,6 +27,19 @@ def test_a_race_has_all_contestants_and_the_goals_that_are_wanted(tmp_path):
     assert list(result.epochs) == [OURS, "decode + gather", "h5py kept open"]
     assert all(epoch.samples == 1280 for epochs in result.epochs.values() for epoch in epochs)
     assert [goal.what for goal in result.goals] == ["gzip ÷ decode + gather"]
+
+
+def test_ours_keeps_nothing_from_epoch_to_epoch_where_decoding_is_measured(tmp_path):
+    dataset = write(GZIP, tmp_path / "data")
+    stored = sum(map(meters._stored_bytes, dataset.paths))
+    with ours.data_module(dataset) as dm:
+        for forgets in (True, False):
+            contestant = contestant_of(Race("gzip", {}, forgets=forgets), dataset, dm)
+            for epoch in range(2):
+                contestant.prepare()
+                before = read_bytes()
+                run_epoch(contestant.batches(epoch))
+                assert (read_bytes() - before >= stored) == forgets
 
 
 @pytest.mark.parametrize(

@@ -103,8 +103,8 @@ def compressed(report: Report, scale: Scale) -> None:
     name = "gzip + shuffle, 32 rows of 4 KiB a chunk"
     with _data(Workload(name, 128_000, 4096, 20, 32, "gzip+shuffle"), scale) as dataset:
         wanted = {UNCACHED: 40, KEPT_OPEN: None, BY_CHUNK: 2, "decode only": None, DECODE: 0.85}
-        _race(report, Race(name, wanted), dataset, scale)
-        cold = Race("the same, cold", {"files read in order": 0.8}, prepare=evict)
+        _race(report, Race(name, wanted, forgets=True), dataset, scale)
+        cold = Race("the same, cold", {"files read in order": 0.8}, prepare=evict, forgets=True)
         _race(report, cold, dataset, scale)
         report.goals.append(meters.mixing(dataset))
         for ranks, wanted_ratio in ((1, 1.05), (2, 1.25), (4, 1.25)):
@@ -125,8 +125,8 @@ def codecs(report: Report, scale: Scale) -> None:
         if filters in ("none", "gzip+shuffle"):
             continue
         name = f"{filters}, 32 rows of 4 KiB a chunk"
-        with _data(Workload(name, 32_768, 4096, 8, 32, filters), scale) as dataset:
-            _race(report, Race(name, {DECODE: 0.85, BY_CHUNK: None}), dataset, scale)
+        with _data(Workload(name, 65_536, 4096, 8, 32, filters), scale) as dataset:
+            _race(report, Race(name, {DECODE: 0.85, BY_CHUNK: None}, forgets=True), dataset, scale)
     if "zstd" not in filters_here():
         report.left_out.append("blosc, lz4, bitshuffle, zstd (hdf5plugin is not installed)")
 

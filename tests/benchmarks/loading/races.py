@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from h5lightning import H5DataModule
 from loading import by_hand, ours
 from loading.data import Dataset
 from loading.limits import DecodeAndGather, GatherFromMemory, ReadInOrder, read_files, ready_tensors
 from loading.measure import Batch, Contestant, Epoch, Spread, in_turn, ratios
 
-__all__ = ["OURS", "THREADS", "Goal", "Race", "Result", "against_best", "run"]
+__all__ = ["OURS", "THREADS", "Goal", "Race", "Result", "against_best", "contestant_of", "run"]
 
 OURS = "h5lightning"
 THREADS = os.cpu_count() or 1
@@ -75,12 +76,15 @@ class Race:
         wanted: rival → how many times its samples a second ours should deliver; None for no such wish.
         options: of ours, those of `H5DataModule`.
         prepare: what must happen before each epoch.
+        forgets: ours starts each epoch with nothing open and nothing decoded: what it keeps of the epoch before
+            may be a whole data set of a size that suits a benchmark, and then nothing is left to be measured.
     """
 
     name: str
     wanted: Mapping[str, float | None]
     options: Mapping[str, Any] = field(default_factory=dict)
     prepare: Callable[[Dataset], object] = _collect
+    forgets: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +102,8 @@ def run(
 ) -> Result:
     """Run a race: ours, the rivals and the others in turn."""
     with ours.data_module(dataset, **race.options) as dm:
-        mine = partial(ours.batches, dm)
-        contestants = [_contestant(race, dataset, OURS, mine)]
-        contestants += [_contestant(race, dataset, name, RIVALS[name](dataset)) for name in race.wanted]
-        epochs = in_turn([*contestants, *others], rounds=rounds, limit_s=limit_s)
+        rivals = [_rival(race, dataset, name) for name in race.wanted]
+        epochs = in_turn([contestant_of(race, dataset, dm), *rivals, *others], rounds=rounds, limit_s=limit_s)
     wanted = {rival: least for rival, least in race.wanted.items() if least is not None}
     goals = [
         Goal(f"{race.name} ÷ {rival}", least, ratios(epochs[OURS], epochs[rival]))
@@ -118,6 +120,20 @@ def against_best(result: Result, rivals: Sequence[str], what: str, wanted: float
     return Goal(f"{result.name} ÷ {what}: {best}", wanted, reached)
 
 
-def _contestant(race: Race, dataset: Dataset, name: str, batches: Batches) -> Contestant:
-    counts_start = not race.options.get("num_workers")
-    return Contestant(name, batches, partial(race.prepare, dataset), counts_start)
+def contestant_of(race: Race, dataset: Dataset, dm: H5DataModule) -> Contestant:
+    """Ours."""
+
+    def prepare() -> None:
+        if race.forgets:
+            dm.teardown()
+        race.prepare(dataset)
+
+    return Contestant(OURS, partial(ours.batches, dm), prepare, _counts_start(race))
+
+
+def _rival(race: Race, dataset: Dataset, name: str) -> Contestant:
+    return Contestant(name, RIVALS[name](dataset), partial(race.prepare, dataset), _counts_start(race))
+
+
+def _counts_start(race: Race) -> bool:
+    return not race.options.get("num_workers")
