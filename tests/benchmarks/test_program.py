@@ -1,8 +1,7 @@
 """The suite runs from data to tables, and its meters say what is so."""
 
 import json
-import os
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -88,18 +87,22 @@ def test_every_part_runs():
     assert all(goal["what"] in text for goal in plain["goals"])
 
 
+def run_with(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["run.py", *arguments])
+    runpy.run_path(str(RUN), run_name="__main__")
+
+
 @pytest.mark.timeout(60)
-def test_command_line(tmp_path):
-    command = [sys.executable, RUN, "small_rows", "--quick", "--rounds=1", f"--out={tmp_path}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)
-    assert done.stdout == (tmp_path / "loading.md").read_text(encoding="utf-8")
+def test_command_line(tmp_path, monkeypatch, capsys):
+    run_with(monkeypatch, "small_rows", "--quick", "--rounds=1", f"--out={tmp_path}")
+    assert capsys.readouterr().out == (tmp_path / "loading.md").read_text(encoding="utf-8")
     assert list(json.loads((tmp_path / "loading.json").read_text())["races"]) == ["contiguous 64-byte rows"]
 
 
-def test_unknown_part_is_refused():
-    done = subprocess.run([sys.executable, RUN, "contigous"], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "['contigous']" in done.stderr
+def test_unknown_part_is_refused(monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        run_with(monkeypatch, "contigous")
+    assert "['contigous']" in capsys.readouterr().err
 
 
 def test_report_names_what_was_left_out():

@@ -78,7 +78,7 @@ def _race(
 
 
 def contiguous(report: Report, scale: Scale) -> None:
-    """4 KiB rows as they are: by hand, peers, workers, waiting, memory."""
+    """4 KiB rows as they are: by hand, peers, workers, from disk, waiting, memory."""
     with _data(Workload("contiguous 4 KiB rows", 131_072, 4096, 8), scale) as dataset:
         with _converted(report, dataset, scale) as others:
             wanted = {TUTORIAL: 300, KEPT_OPEN: 12, BY_CHUNK: None, IN_ORDER: None, FROM_RAM: 0.6}
@@ -88,6 +88,11 @@ def contiguous(report: Report, scale: Scale) -> None:
             report.goals.append(races.against_best(report.results[-1], names, "the best peer", 5))
         workers = Race("4 KiB rows, 2 workers", {"ready tensors, 2 workers": 0.9}, {"num_workers": 2})
         _race(report, workers, dataset, scale)
+        cold = {"files read in order": 0.8}
+        options = {"shuffle": "block"}
+        _race(
+            report, Race("4 KiB rows, block order, cold", cold, options, evict, forgets=True), dataset, scale
+        )
         report.goals += [meters.waiting(dataset, rounds=scale.rounds), meters.memory(dataset)]
 
 
@@ -99,13 +104,11 @@ def small_rows(report: Report, scale: Scale) -> None:
 
 
 def compressed(report: Report, scale: Scale) -> None:
-    """Gzip with shuffle: chunks of 32 rows in 20 files, from the page cache and from disk."""
+    """Gzip with shuffle: chunks of 32 rows in 20 files."""
     name = "gzip + shuffle, 32 rows of 4 KiB a chunk"
     with _data(Workload(name, 128_000, 4096, 20, 32, "gzip+shuffle"), scale) as dataset:
         wanted = {UNCACHED: 40, KEPT_OPEN: None, BY_CHUNK: 2, "decode only": None, DECODE: 0.85}
         _race(report, Race(name, wanted, forgets=True), dataset, scale)
-        cold = Race("the same, cold", {"files read in order": 0.8}, prepare=evict, forgets=True)
-        _race(report, cold, dataset, scale)
         report.goals.append(meters.mixing(dataset))
         for ranks, wanted_ratio in ((1, 1.05), (2, 1.25), (4, 1.25)):
             report.goals.append(meters.amplification(dataset, ranks, wanted_ratio))
