@@ -102,8 +102,8 @@ def run(
 ) -> Result:
     """Run a race: ours, the rivals and the others in turn."""
     with ours.data_module(dataset, **race.options) as dm:
-        rivals = [_rival(race, dataset, name) for name in race.wanted]
-        epochs = in_turn([contestant_of(race, dataset, dm), *rivals, *others], rounds=rounds, limit_s=limit_s)
+        contestants = [contestant_of(race, dataset, dm, rival) for rival in (None, *race.wanted)]
+        epochs = in_turn([*contestants, *others], rounds=rounds, limit_s=limit_s)
     wanted = {rival: least for rival, least in race.wanted.items() if least is not None}
     goals = [
         Goal(f"{race.name} ÷ {rival}", least, ratios(epochs[OURS], epochs[rival]))
@@ -120,20 +120,14 @@ def against_best(result: Result, rivals: Sequence[str], what: str, wanted: float
     return Goal(f"{result.name} ÷ {what}: {best}", wanted, reached)
 
 
-def contestant_of(race: Race, dataset: Dataset, dm: H5DataModule) -> Contestant:
-    """Ours."""
+def contestant_of(race: Race, dataset: Dataset, dm: H5DataModule, rival: str | None = None) -> Contestant:
+    """Ours, or a rival."""
 
     def prepare() -> None:
+        # Before a rival's turn too: what a process has mapped stays in the page cache.
         if race.forgets:
             dm.teardown()
         race.prepare(dataset)
 
-    return Contestant(OURS, partial(ours.batches, dm), prepare, _counts_start(race))
-
-
-def _rival(race: Race, dataset: Dataset, name: str) -> Contestant:
-    return Contestant(name, RIVALS[name](dataset), partial(race.prepare, dataset), _counts_start(race))
-
-
-def _counts_start(race: Race) -> bool:
-    return not race.options.get("num_workers")
+    batches = partial(ours.batches, dm) if rival is None else RIVALS[rival](dataset)
+    return Contestant(rival or OURS, batches, prepare, counts_start=not race.options.get("num_workers"))
