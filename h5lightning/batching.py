@@ -29,6 +29,9 @@ __all__ = ["Batch", "BatchReader"]
 Int64Array = npt.NDArray[np.int64]
 Batch = dict[str, torch.Tensor]
 
+_FIRST = np.zeros(1, np.int64)
+_MOST_PATHS = 4096
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BatchReader:
@@ -46,16 +49,15 @@ class BatchReader:
     reader: Reader
     access: Access
     _constants: _ConstantCache = field(init=False, repr=False)
-    _sources: dict[str, RowSource] = field(init=False, repr=False)
+    _recipes: dict[str, _Recipe] = field(init=False, repr=False)
+    _paths: _Paths = field(init=False, repr=False)
     _memory: BatchMemory = field(init=False, repr=False, default_factory=BatchMemory)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_constants", _ConstantCache(self.access.cache_bytes))
-        sources = {
-            plan.key: RowSource(plan.path, plan.member, plan.stored, plan.row_shape)
-            for plan in self.fields.plans
-        }
-        object.__setattr__(self, "_sources", sources)
+        recipes = {plan.key: _Recipe(plan, self.access) for plan in self.fields.plans}
+        object.__setattr__(self, "_recipes", recipes)
+        object.__setattr__(self, "_paths", _Paths(self.index))
 
     def read(self, ids: npt.ArrayLike, keys: Sequence[str] | None = None) -> Batch:
         """The fields of samples, in the order of the ids.
@@ -73,62 +75,66 @@ class BatchReader:
             BadFileError: a file cannot be read.
         """
         numbers = np.asarray(ids, dtype=np.int64)
-        wanted = _Wanted.of(numbers, self.index)
-        plans = self._chosen(keys)
+        wanted = _Wanted.of(numbers, self._paths)
+        recipes = self._chosen(keys)
         batch = {
-            plan.key: self._memory.tensor((len(numbers), *plan.spec.shape), _buffer_dtype(plan))
-            for plan in plans
+            recipe.key: self._memory.tensor((len(numbers), *recipe.shape), recipe.dtype) for recipe in recipes
         }
         arrays = {key: tensor.numpy() for key, tensor in batch.items()}
-        self._fill(plans, arrays, wanted)
-        return {plan.key: self._deliver(plan, batch[plan.key], numbers) for plan in plans}
+        self._fill(recipes, arrays, wanted)
+        return {
+            recipe.key: self._deliver(recipe.plan, batch[recipe.key], numbers)
+            if recipe.is_checked
+            else batch[recipe.key]
+            for recipe in recipes
+        }
 
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""
         self.reader.close()
 
-    def _chosen(self, keys: Sequence[str] | None) -> list[FieldPlan]:
-        by_key = {plan.key: plan for plan in self.fields.plans}
+    def _chosen(self, keys: Sequence[str] | None) -> list[_Recipe]:
         for key in keys or ():
-            if key not in by_key:
-                raise MissingFieldError(f"there is no field {key!r}{nearest(key, by_key)}")
-        return list(by_key.values()) if keys is None else [by_key[key] for key in keys]
+            if key not in self._recipes:
+                raise MissingFieldError(f"there is no field {key!r}{nearest(key, self._recipes)}")
+        return [self._recipes[key] for key in (self._recipes if keys is None else keys)]
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────
 
     def _fill(
-        self, plans: Sequence[FieldPlan], arrays: Mapping[str, npt.NDArray[Any]], wanted: _Wanted
+        self, recipes: Sequence[_Recipe], arrays: Mapping[str, npt.NDArray[Any]], wanted: _Wanted
     ) -> None:
-        by_source: dict[RowSource, list[FieldPlan]] = {}
-        for plan in plans:
-            if plan.kind == "rows":
-                by_source.setdefault(self._sources[plan.key], []).append(plan)
-            elif plan.values is not None:
-                arrays[plan.key][wanted.slots] = plan.values[wanted.files].repeat(wanted.sizes, axis=0)
+        by_source: dict[RowSource, list[_Recipe]] = {}
+        for recipe in recipes:
+            values = recipe.plan.values
+            if recipe.plan.kind == "rows":
+                by_source.setdefault(recipe.source, []).append(recipe)
+            elif values is not None:
+                arrays[recipe.key][wanted.slots] = values[wanted.files].repeat(wanted.sizes, axis=0)
             else:
-                self._fill_constant(plan, arrays[plan.key], wanted)
+                self._fill_constant(recipe.source, arrays[recipe.key], wanted)
         if not by_source or not wanted.paths:
             return
         alone = [group[0] for group in by_source.values() if len(group) == 1]
         shared = [_Shared(source, group) for source, group in by_source.items() if len(group) > 1]
-        takes = [self._take(plan, arrays[plan.key], wanted) for plan in alone]
+        takes = [self._take(recipe, arrays[recipe.key], wanted) for recipe in alone]
         takes += [self._take_shared(each, wanted) for each in shared]
         self.reader.read(wanted.paths, takes)
         for each in shared:
             each.deal_out(arrays, wanted.slots)
 
-    def _fill_constant(self, plan: FieldPlan, out: npt.NDArray[Any], wanted: _Wanted) -> None:
+    def _fill_constant(self, source: RowSource, out: npt.NDArray[Any], wanted: _Wanted) -> None:
         for path, (start, stop) in zip(wanted.paths, pairwise(wanted.borders.tolist()), strict=True):
-            out[wanted.slots[start:stop]] = self._constants.get(self.reader, path, self._sources[plan.key])
+            out[wanted.slots[start:stop]] = self._constants.get(self.reader, path, source)
 
-    def _take(self, plan: FieldPlan, out: npt.NDArray[Any], wanted: _Wanted) -> Take:
-        if plan.steps is None:
-            return Take(self._sources[plan.key], wanted.borders, wanted.rows, wanted.slots, out)
-        steps = plan.steps[1] - plan.steps[0]
-        rows = self._step_rows(wanted.rows, *plan.steps).ravel()
-        slots = (wanted.slots[:, None] * steps + np.arange(steps)).ravel()
-        out = out.reshape(len(out) * steps, *plan.row_shape)
-        return Take(self._sources[plan.key], wanted.borders * steps, rows, slots, out)
+    def _take(self, recipe: _Recipe, out: npt.NDArray[Any], wanted: _Wanted) -> Take:
+        if recipe.plan.steps is None:
+            return Take(recipe.source, wanted.borders, wanted.rows, wanted.slots, out)
+        start, stop = recipe.plan.steps
+        rows = self._step_rows(wanted.rows, start, stop).ravel()
+        slots = (wanted.slots[:, None] * (stop - start) + np.arange(stop - start)).ravel()
+        out = out.reshape(len(out) * (stop - start), *recipe.plan.row_shape)
+        return Take(recipe.source, wanted.borders * (stop - start), rows, slots, out)
 
     def _take_shared(self, shared: _Shared, wanted: _Wanted) -> Take:
         """The rows of all steps, each once."""
@@ -188,6 +194,26 @@ class BatchReader:
         return f"row {int(where.row[0])}{series} of {self.index.path(int(where.file[0]))}"
 
 
+class _Recipe:
+    """How one field is read and delivered: what is the same for all batches.
+
+    Args:
+        plan: what the field is.
+        access: what to do with values that are not finite.
+    """
+
+    __slots__ = ("dtype", "is_checked", "key", "plan", "shape", "source")
+
+    def __init__(self, plan: FieldPlan, access: Access) -> None:
+        self.plan = plan
+        self.key = plan.key
+        self.shape = plan.spec.shape
+        self.source = RowSource(plan.path, plan.member, plan.stored, plan.row_shape)
+        self.dtype = _buffer_dtype(plan)
+        must_be_finite = access.on_nonfinite == "raise" and plan.is_floating
+        self.is_checked = must_be_finite or plan.spec.dtype != self.dtype.name
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Wanted:
     """The samples of a batch, sorted by file and row.
@@ -207,18 +233,47 @@ class _Wanted:
     slots: Int64Array
 
     @classmethod
-    def of(cls, ids: Int64Array, index: SampleIndex) -> _Wanted:
+    def of(cls, ids: Int64Array, paths: _Paths) -> _Wanted:
         # Ids count file by file, row by row.
-        slots = np.argsort(ids, kind="stable")
-        where = index.locate(ids[slots])
-        borders = np.flatnonzero(np.diff(where.file, prepend=-1, append=-1))
+        slots = np.argsort(ids)
+        where = paths.index.locate(ids[slots])
+        starts = np.flatnonzero(where.file[1:] != where.file[:-1]) + 1
+        borders = np.concatenate([_FIRST, starts, [len(ids)]]) if len(ids) else _FIRST
         files = where.file[borders[:-1]]
-        return cls(files, [index.path(file) for file in files.tolist()], borders, where.row, slots)
+        return cls(files, paths.of(files.tolist()), borders, where.row, slots)
 
     @property
     def sizes(self) -> Int64Array:
         """Samples of each file, ``(files,)``."""
-        return np.diff(self.borders)
+        return self.borders[1:] - self.borders[:-1]
+
+
+class _Paths:
+    """Where files lie; the last ones are kept, since making a path takes longer than reading a row.
+
+    Args:
+        index: names them.
+    """
+
+    def __init__(self, index: SampleIndex) -> None:
+        self.index = index
+        self._known: dict[int, str] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.index,)
+
+    def of(self, files: Sequence[int]) -> list[str]:
+        """The path of each file."""
+        known = self._known
+        try:
+            return [known[file] for file in files]
+        except KeyError:
+            if len(known) > _MOST_PATHS:
+                known = {}
+            found = {file: known.get(file) or self.index.path(file) for file in files}
+            # A new dict: another thread may be reading the old one.
+            self._known = {**known, **found}
+            return list(found.values())
 
 
 class _Shared:
@@ -226,14 +281,14 @@ class _Shared:
 
     Args:
         source: the dataset.
-        plans: the fields.
+        recipes: the fields.
     """
 
-    def __init__(self, source: RowSource, plans: Sequence[FieldPlan]) -> None:
+    def __init__(self, source: RowSource, recipes: Sequence[_Recipe]) -> None:
         self.source = source
-        self.start = min(plan.steps[0] if plan.steps else 0 for plan in plans)
-        self.stop = max(plan.steps[1] if plan.steps else 1 for plan in plans)
-        self._plans = plans
+        self._plans = [recipe.plan for recipe in recipes]
+        self.start = min(plan.steps[0] if plan.steps else 0 for plan in self._plans)
+        self.stop = max(plan.steps[1] if plan.steps else 1 for plan in self._plans)
         self._values = np.empty((0, *source.row_shape), np.dtype(source.dtype).newbyteorder("="))
         self._place = np.zeros((0, self.stop - self.start), np.int64)
 

@@ -138,8 +138,10 @@ class SampleIndex:
         wanted = np.asarray(ids, dtype=np.int64)
         if wanted.size and (wanted.min() < 0 or wanted.max() >= len(self)):
             raise IndexError(f"sample ids must lie in [0, {len(self)}), found {wanted.min()}..{wanted.max()}")
-        series = np.searchsorted(self.first_id, wanted, side="right") - 1
-        row = (wanted - self.first_id[series]) * self.stride_rows
+        series = self.first_id.searchsorted(wanted, side="right") - 1
+        row = wanted - self.first_id[series]
+        if self.stride_rows > 1:
+            row *= self.stride_rows
         return Location(file=self.series_file[series], series=series, row=row)
 
     def ranges_within(self, series: Int64Array, starts: Int64Array, stops: Int64Array) -> SampleRanges:

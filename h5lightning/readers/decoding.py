@@ -23,7 +23,7 @@ from h5lightning.readers.raw_file import RawFile
 from h5lightning.readers.slab_cache import Missing, SlabCache, SlabPlaces
 from h5lightning.readers.storage_map import StorageMap, column_parts
 
-__all__ = ["DecodedSlabs", "Decoding", "FilteredRows", "SlabTable", "put_slabs"]
+__all__ = ["DecodedSlabs", "Decoding", "FilteredRows", "JoinedSlabs", "SlabTable"]
 
 Bytes = npt.NDArray[np.uint8]
 Int64Array = npt.NDArray[np.int64]
@@ -124,38 +124,45 @@ class SlabTable(Protocol):
         """What fills the buffers of some slabs, in about so many parts that may be done at the same time."""
 
 
-def put_slabs(
-    cache: SlabCache, tables: Sequence[SlabTable], take: Take, to: Delivery, decoding: Decoding
-) -> None:
-    """Deliver rows of several files, none of them outside of its dataset, by way of their slabs.
+class JoinedSlabs:
+    """Rows of several files, by way of their slabs.
 
     Args:
         cache: of all slabs of the tables.
         tables: the dataset in each file.
-        take: what is wanted.
-        to: the batch.
         decoding: does the work.
     """
-    slabs = take.rows // cache.slab_rows
-    within = take.rows - slabs * cache.slab_rows
-    # One number for each slab of all tables, ascending with the tables.
-    firsts = np.cumsum([0, *(len(table.places) for table in tables)])
-    numbers = slabs + firsts[:-1].repeat(np.diff(take.borders))
-    different, which = np.unique(numbers, return_inverse=True)
-    most = cache.capacity
-    for first in range(0, len(different), most):
-        piece = different[first : first + most]
-        # Nearly always, all are held at once.
-        here = (
-            slice(None)
-            if len(different) <= most
-            else np.flatnonzero((which >= first) & (which < first + most))
-        )
-        wanted = _by_table(piece, firsts, tables)
-        with cache.hold([(table.places, own) for table, own in wanted], _Filling(wanted, decoding)):
-            slots = np.concatenate([table.places[own] for table, own in wanted]).astype(np.int64)
-            rows = slots[which[here] - first] * cache.slab_rows + within[here]
-            to.put(cache.rows, rows[:, None], take.slots[here])
+
+    def __init__(self, cache: SlabCache, tables: Sequence[SlabTable], decoding: Decoding) -> None:
+        self._cache = cache
+        self._tables = tables
+        self._decoding = decoding
+        # One number for each slab of all tables, ascending with the tables.
+        self._firsts = np.cumsum([0, *(len(table.places) for table in tables)])
+
+    def put(self, take: Take, to: Delivery) -> None:
+        """See `Joined.put`."""
+        height, most = self._cache.slab_rows, self._cache.capacity
+        slabs = take.rows // height
+        within = take.rows - slabs * height
+        numbers = slabs + self._firsts[:-1].repeat(take.sizes)
+        different, which = np.unique(numbers, return_inverse=True)
+        if len(different) <= most:
+            self._put_held(different, which, within, take.slots, to)
+            return
+        for first in range(0, len(different), most):
+            here = np.flatnonzero((which >= first) & (which < first + most))
+            held = different[first : first + most]
+            self._put_held(held, which[here] - first, within[here], take.slots[here], to)
+
+    def _put_held(
+        self, numbers: Int64Array, which: Int64Array, within: Int64Array, slots: Int64Array, to: Delivery
+    ) -> None:
+        """Deliver rows of slabs that fit into the cache together."""
+        cache, wanted = self._cache, _by_table(numbers, self._firsts, self._tables)
+        with cache.hold([(table.places, own) for table, own in wanted], _Filling(wanted, self._decoding)):
+            places = np.concatenate([table.places[own] for table, own in wanted]).astype(np.int64)
+            to.put(cache.rows, (places[which] * cache.slab_rows + within)[:, None], slots)
 
 
 def _by_table(
@@ -224,13 +231,13 @@ class FilteredRows:
 
     @property
     def group(self) -> object:
-        """Tables of the same group are read together."""
+        """See `Table.group`."""
         return self.cache
 
     @staticmethod
-    def put(tables: Sequence[FilteredRows], take: Take, to: Delivery) -> None:
-        """Deliver rows of several files, none of them outside of its dataset."""
-        put_slabs(tables[0].cache, tables, take, to, tables[0].decoding)
+    def joined(tables: Sequence[FilteredRows]) -> JoinedSlabs:
+        """See `Table.joined`."""
+        return JoinedSlabs(tables[0].cache, tables, tables[0].decoding)
 
     def works(self, slabs: Sequence[tuple[int, Bytes]], parts: int) -> list[Work]:
         """See `SlabTable.works`."""

@@ -39,21 +39,27 @@ Int64Array = npt.NDArray[np.int64]
 _MOST_MAP_BYTES = 64 * 1024 * 1024
 
 
+class Joined(Protocol):
+    """Rows of one dataset of several open files."""
+
+    def put(self, take: Take, to: Delivery) -> None:
+        """Deliver rows of all these files, none of them outside of its dataset.
+
+        Args:
+            take: what is wanted of them.
+            to: the batch that takes the rows.
+        """
+
+
 class Table(Protocol):
     """Rows of one dataset of one open file."""
 
     @property
     def group(self) -> object:
-        """Tables of the same group are read together."""
+        """Tables of the same group can be joined."""
 
-    def put(self, tables: Sequence[Any], take: Take, to: Delivery) -> None:
-        """Deliver rows of several files, none of them outside of its dataset.
-
-        Args:
-            tables: the tables of these files, of the same group.
-            take: what is wanted of them.
-            to: the batch that takes the rows.
-        """
+    def joined(self, tables: Sequence[Any]) -> Joined:
+        """Tables of this group, to be read together."""
 
 
 class DirectReader(Reader):
@@ -140,15 +146,14 @@ class DirectReader(Reader):
             for entry in pinned:
                 entry.file.check()
             for take in takes:
-                source = take.source
-                found = [entry.kept.get(source) or self._opened(entry, source) for entry in pinned]
-                opened = [one for one in found if one is not None]
-                if len(opened) == len(found):
-                    _put(opened, take)
+                together = self._together(pinned, take.source)
+                if not together.missing:
+                    together.put(take)
                     continue
-                left.append(([place for place, one in enumerate(found) if one is None], take))
-                if opened:
-                    _put(opened, take.of([place for place, one in enumerate(found) if one is not None]))
+                left.append((together.missing, take))
+                there = [place for place in range(len(files)) if place not in set(together.missing)]
+                if there:
+                    together.put(take.of(there))
         for places, take in left:
             self._read_by_library(files, places, take)
 
@@ -156,6 +161,15 @@ class DirectReader(Reader):
         if places:
             wanted = [files[place] for place in places]
             self._library(wanted[0], take.source).read(wanted, [take.of(places)])
+
+    def _together(self, pinned: list[OpenFile], source: RowSource) -> _OpenedTogether:
+        """The source in some open files, which are often those of the last batch."""
+        last = self._known().together.get(source)
+        if last is not None and last.pinned == pinned:
+            return last
+        found = [entry.kept.get(source) or self._opened(entry, source) for entry in pinned]
+        together = self._known().together[source] = _OpenedTogether(pinned, found)
+        return together
 
     # ── looking ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -234,20 +248,25 @@ def _mapped_or_none(file: Any, source: RowSource, raw: RawFile) -> StorageMap | 
         return None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class _Opened:
-    """One source in one open file."""
+    """One source in one open file.
 
-    raw: RawFile
-    source: RowSource
-    storage: StorageMap
-    table: Table
+    Args:
+        raw: the open file.
+        source: what is read.
+        storage: where it lies.
+        table: its rows.
+    """
 
-    @property
-    def rows(self) -> int:
-        """Rows of the dataset; none if they are not what was scanned."""
-        storage = self.storage
-        return storage.shape[0] if storage.shape and storage.row_shape == self.source.row_shape else 0
+    __slots__ = ("raw", "rows", "source", "storage", "table")
+
+    def __init__(self, raw: RawFile, source: RowSource, storage: StorageMap, table: Table) -> None:
+        self.raw = raw
+        self.source = source
+        self.storage = storage
+        self.table = table
+        # None if they are not what was scanned.
+        self.rows = storage.shape[0] if storage.shape and storage.row_shape == source.row_shape else 0
 
     def check_rows(self, rows: Int64Array) -> None:
         """Raise unless it has the rows."""
@@ -261,22 +280,40 @@ class _Opened:
         every = np.arange(len(table))
         take = Take(self.source, np.asarray([0, len(every)]), every, every, table)
         to = Delivery(table, np.dtype(self.source.dtype), self.storage.row_bytes)
-        self.table.put([self.table], take, to)
+        self.table.joined([self.table]).put(take, to)
 
 
-def _put(opened: Sequence[_Opened], take: Take) -> None:
-    """Deliver rows of several open files."""
-    most = np.asarray([one.rows for one in opened]).repeat(np.diff(take.borders))
-    if int(np.minimum.reduce(take.rows)) < 0 or (take.rows >= most).any():
-        for one, (start, stop) in zip(opened, pairwise(take.borders.tolist()), strict=True):
-            one.check_rows(take.rows[start:stop])
-    to = Delivery(take.out, np.dtype(take.source.dtype), opened[0].storage.row_bytes)
-    groups: dict[object, list[int]] = {}
-    for place, one in enumerate(opened):
-        groups.setdefault(one.table.group, []).append(place)
-    for places in groups.values():
-        tables = [opened[place].table for place in places]
-        tables[0].put(tables, take if len(groups) == 1 else take.of(places), to)
+class _OpenedTogether:
+    """One source in the open files of a batch.
+
+    Args:
+        pinned: the open files.
+        found: the source in each of them; None where only HDF5 can read it.
+    """
+
+    def __init__(self, pinned: list[OpenFile], found: Sequence[_Opened | None]) -> None:
+        self.pinned = pinned
+        self.missing = [place for place, one in enumerate(found) if one is None]
+        self._opened = [one for one in found if one is not None]
+        self._rows = np.asarray([one.rows for one in self._opened], np.int64)
+        by_group: dict[object, list[int]] = {}
+        for place, one in enumerate(self._opened):
+            by_group.setdefault(one.table.group, []).append(place)
+        self._groups = [(self._joined(places), places) for places in by_group.values()]
+
+    def put(self, take: Take) -> None:
+        """Deliver rows of the files in which it was found."""
+        most = self._rows.repeat(take.sizes)
+        if int(np.minimum.reduce(take.rows)) < 0 or np.greater_equal(take.rows, most).any():
+            for one, (start, stop) in zip(self._opened, pairwise(take.borders.tolist()), strict=True):
+                one.check_rows(take.rows[start:stop])
+        to = Delivery(take.out, np.dtype(take.source.dtype), self._opened[0].storage.row_bytes)
+        for joined, places in self._groups:
+            joined.put(take if len(self._groups) == 1 else take.of(places), to)
+
+    def _joined(self, places: Sequence[int]) -> Joined:
+        tables = [self._opened[place].table for place in places]
+        return tables[0].joined(tables)
 
 
 # ── what a process knows ─────────────────────────────────────────────────────────────────────────────
@@ -295,6 +332,7 @@ class _Known:
     def __init__(self) -> None:
         self.sources: dict[RowSource, None] = {}
         self.reasons: dict[tuple[str, RowSource], str] = {}
+        self.together: dict[RowSource, _OpenedTogether] = {}
         self._found: OrderedDict[tuple[str, RowSource], _Found] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from h5lightning.coalescing import MAX_RUN_BYTES, Runs, coalesce
 from h5lightning.handles import HandlePool
 from h5lightning.readers.checks import check_buffer
-from h5lightning.readers.decoding import DecodedSlabs, Work, put_slabs
+from h5lightning.readers.decoding import DecodedSlabs, JoinedSlabs, Work
 from h5lightning.readers.delivering import Delivery
 from h5lightning.readers.protocol import Reader, RowSource, Take
 from h5lightning.readers.slab_cache import SlabCache, SlabPlaces
@@ -73,7 +73,7 @@ class H5pyReader(Reader):
             else:
                 part = Take(source, np.asarray([0, len(rows)]), rows, slots, take.out)
                 to = Delivery(take.out, stored.dtype, stored.row_bytes)
-                put_slabs(cache, [_Chunks(stored)], part, to, self._decoded.here())
+                JoinedSlabs(cache, [_Chunks(stored)], self._decoded.here()).put(part, to)
             stored.check_file()
 
     def _cache(self, stored: StoredRows) -> SlabCache | None:

@@ -61,6 +61,11 @@ class Take:
     slots: Int64Array
     out: npt.NDArray[Any]
 
+    @property
+    def sizes(self) -> Int64Array:
+        """Rows of each file, ``(files,)``."""
+        return self.borders[1:] - self.borders[:-1]
+
     def of(self, files: Sequence[int]) -> Take:
         """What it takes from some of the files, by their places, ascending."""
         starts = self.borders[:-1].tolist()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -54,24 +53,37 @@ class MappedRows:
 
     @property
     def group(self) -> object:
-        """Tables of the same group are read together."""
+        """See `Table.group`."""
         return MappedRows
 
     @staticmethod
-    def put(tables: Sequence[MappedRows], take: Take, to: Delivery) -> None:
-        """Deliver rows of several files, none of them outside of its dataset."""
-        row_bytes = tables[0].row_bytes
-        sizes = np.diff(take.borders)
-        if all(len(table.addresses) == 1 for table in tables):
-            starts = np.concatenate([table.addresses for table in tables]).repeat(sizes)
-            within = take.rows
+    def joined(tables: Sequence[MappedRows]) -> _JoinedMaps:
+        """See `Table.joined`."""
+        return _JoinedMaps(tables)
+
+
+class _JoinedMaps:
+    """Mapped rows of several files."""
+
+    def __init__(self, tables: Sequence[MappedRows]) -> None:
+        self._row_bytes = tables[0].row_bytes
+        self._chunk_rows = np.asarray([table.chunk_rows for table in tables])
+        self._addresses = np.concatenate([table.addresses for table in tables])
+        chunks = np.asarray([len(table.addresses) for table in tables])
+        self._first_chunks = np.cumsum(chunks) - chunks
+        self._is_contiguous = len(self._addresses) == len(tables)
+
+    def put(self, take: Take, to: Delivery) -> None:
+        """See `Joined.put`."""
+        sizes, rows = take.sizes, take.rows
+        if self._is_contiguous:
+            starts = self._addresses.repeat(sizes)
         else:
-            chunk_rows = np.asarray([table.chunk_rows for table in tables]).repeat(sizes)
-            chunks = take.rows // chunk_rows
-            within = take.rows - chunks * chunk_rows
-            parts = zip(tables, pairwise(take.borders.tolist()), strict=True)
-            starts = np.concatenate([table.addresses[chunks[start:stop]] for table, (start, stop) in parts])
-        to.put(*table_at(starts + within * row_bytes, row_bytes), take.slots)
+            chunk_rows = self._chunk_rows.repeat(sizes)
+            chunks = rows // chunk_rows
+            rows = rows - chunks * chunk_rows
+            starts = self._addresses[chunks + self._first_chunks.repeat(sizes)]
+        to.put(*table_at(starts + rows * self._row_bytes, self._row_bytes), take.slots)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,18 +96,19 @@ class SplitRows:
 
     @property
     def group(self) -> object:
-        """Tables of the same group are read together."""
-        return SplitRows
+        """See `Table.group`: each file alone."""
+        return self
 
     @staticmethod
-    def put(tables: Sequence[SplitRows], take: Take, to: Delivery) -> None:
-        """Deliver rows of several files, none of them outside of its dataset."""
-        for table, (start, stop) in zip(tables, pairwise(take.borders.tolist()), strict=True):
-            table._put(take.rows[start:stop], take.slots[start:stop], to)  # noqa: SLF001 - its own kind
+    def joined(tables: Sequence[SplitRows]) -> SplitRows:
+        """See `Table.joined`."""
+        (table,) = tables
+        return table
 
-    def _put(self, rows: Int64Array, slots: Int64Array, to: Delivery) -> None:
+    def put(self, take: Take, to: Delivery) -> None:
+        """See `Joined.put`."""
         storage, parts = self.storage, column_parts(self.storage)
-        for chunk, within, places in _by_chunk(rows, slots, storage.chunk_rows):
+        for chunk, within, places in _by_chunk(take.rows, take.slots, storage.chunk_rows):
             for column, (part, inside) in enumerate(parts):
                 start = int(storage.offsets[chunk * len(parts) + column])
                 stored = self.raw.view[start : start + storage.chunk_bytes]
