@@ -7,9 +7,9 @@ straight to its slot in the batch. Python runs for each file of a batch, not for
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby, pairwise
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,9 @@ from h5lightning.buffers import BatchMemory
 from h5lightning.checking import nearest
 from h5lightning.errors import FieldError, MissingFieldError, NonFiniteError
 from h5lightning.fields import FieldPlan, Fields
-from h5lightning.index import Location, SampleIndex
+from h5lightning.index import SampleIndex
 from h5lightning.options import Access, Windows
-from h5lightning.readers.protocol import Reader, RowSource
+from h5lightning.readers.protocol import Reader, RowSource, Take
 
 __all__ = ["Batch", "BatchReader"]
 
@@ -46,10 +46,16 @@ class BatchReader:
     reader: Reader
     access: Access
     _constants: _ConstantCache = field(init=False, repr=False)
+    _sources: dict[str, RowSource] = field(init=False, repr=False)
     _memory: BatchMemory = field(init=False, repr=False, default_factory=BatchMemory)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_constants", _ConstantCache(self.access.cache_bytes))
+        sources = {
+            plan.key: RowSource(plan.path, plan.member, plan.stored, plan.row_shape)
+            for plan in self.fields.plans
+        }
+        object.__setattr__(self, "_sources", sources)
 
     def read(self, ids: npt.ArrayLike, keys: Sequence[str] | None = None) -> Batch:
         """The fields of samples, in the order of the ids.
@@ -66,16 +72,16 @@ class BatchReader:
             NonFiniteError: NaN or infinity, with ``on_nonfinite="raise"``.
             BadFileError: a file cannot be read.
         """
-        where = self.index.locate(ids)
+        numbers = np.asarray(ids, dtype=np.int64)
+        wanted = _Wanted.of(numbers, self.index)
         plans = self._chosen(keys)
-        size = len(where.row)
         batch = {
-            plan.key: self._memory.tensor((size, *plan.spec.shape), _buffer_dtype(plan)) for plan in plans
+            plan.key: self._memory.tensor((len(numbers), *plan.spec.shape), _buffer_dtype(plan))
+            for plan in plans
         }
         arrays = {key: tensor.numpy() for key, tensor in batch.items()}
-        for file, slots in _by_file(where):
-            self._fill(plans, arrays, file, where.row[slots], slots)
-        return {plan.key: self._deliver(plan, batch[plan.key], where) for plan in plans}
+        self._fill(plans, arrays, wanted)
+        return {plan.key: self._deliver(plan, batch[plan.key], numbers) for plan in plans}
 
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""
@@ -91,59 +97,48 @@ class BatchReader:
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────
 
     def _fill(
-        self,
-        plans: Sequence[FieldPlan],
-        arrays: Mapping[str, npt.NDArray[Any]],
-        file: int,
-        rows: Int64Array,
-        slots: Int64Array,
+        self, plans: Sequence[FieldPlan], arrays: Mapping[str, npt.NDArray[Any]], wanted: _Wanted
     ) -> None:
-        """Fill the slots of the samples that lie in one file."""
-        path = self.index.path(file)
+        by_source: dict[RowSource, list[FieldPlan]] = {}
         for plan in plans:
-            if plan.kind == "attr" and plan.values is not None:
-                arrays[plan.key][slots] = plan.values[file]
-            elif plan.kind == "constant":
-                arrays[plan.key][slots] = self._constants.get(self.reader, path, plan)
-        row_plans = sorted((plan for plan in plans if plan.kind == "rows"), key=_source_name)
-        for _, group in groupby(row_plans, key=_source_name):
-            sharing = list(group)
-            if len(sharing) == 1:
-                self._read_rows(sharing[0], arrays[sharing[0].key], path, rows, slots)
+            if plan.kind == "rows":
+                by_source.setdefault(self._sources[plan.key], []).append(plan)
+            elif plan.values is not None:
+                arrays[plan.key][wanted.slots] = plan.values[wanted.files].repeat(wanted.sizes, axis=0)
             else:
-                self._read_shared(sharing, arrays, path, rows, slots)
+                self._fill_constant(plan, arrays[plan.key], wanted)
+        if not by_source or not wanted.paths:
+            return
+        alone = [group[0] for group in by_source.values() if len(group) == 1]
+        shared = [_Shared(source, group) for source, group in by_source.items() if len(group) > 1]
+        takes = [self._take(plan, arrays[plan.key], wanted) for plan in alone]
+        takes += [self._take_shared(each, wanted) for each in shared]
+        self.reader.read(wanted.paths, takes)
+        for each in shared:
+            each.deal_out(arrays, wanted.slots)
 
-    def _read_rows(
-        self, plan: FieldPlan, out: npt.NDArray[Any], path: str, rows: Int64Array, slots: Int64Array
-    ) -> None:
-        if plan.steps is not None:
-            steps = plan.steps[1] - plan.steps[0]
-            out = out.reshape(len(out) * steps, *plan.row_shape)
-            rows = self._step_rows(rows, *plan.steps).ravel()
-            slots = (slots[:, None] * steps + np.arange(steps)).ravel()
-        self.reader.read_rows(path, _row_source(plan), rows, out, slots)
+    def _fill_constant(self, plan: FieldPlan, out: npt.NDArray[Any], wanted: _Wanted) -> None:
+        for path, (start, stop) in zip(wanted.paths, pairwise(wanted.borders.tolist()), strict=True):
+            out[wanted.slots[start:stop]] = self._constants.get(self.reader, path, self._sources[plan.key])
 
-    def _read_shared(
-        self,
-        plans: Sequence[FieldPlan],
-        arrays: Mapping[str, npt.NDArray[Any]],
-        path: str,
-        rows: Int64Array,
-        slots: Int64Array,
-    ) -> None:
-        """Fields that are steps of one dataset: its rows are read once, then dealt out."""
-        start = min(plan.steps[0] if plan.steps else 0 for plan in plans)
-        stop = max(plan.steps[1] if plan.steps else 1 for plan in plans)
-        needed, place = np.unique(self._step_rows(rows, start, stop), return_inverse=True)
-        place = place.reshape(len(rows), stop - start)
-        source = _row_source(plans[0])
-        values = np.empty((len(needed), *source.row_shape), np.dtype(source.dtype).newbyteorder("="))
-        self.reader.read_rows(path, source, needed, values)
-        for plan in plans:
-            taken = (
-                place[:, 0] if plan.steps is None else place[:, plan.steps[0] - start : plan.steps[1] - start]
-            )
-            arrays[plan.key][slots] = values[taken]
+    def _take(self, plan: FieldPlan, out: npt.NDArray[Any], wanted: _Wanted) -> Take:
+        if plan.steps is None:
+            return Take(self._sources[plan.key], wanted.borders, wanted.rows, wanted.slots, out)
+        steps = plan.steps[1] - plan.steps[0]
+        rows = self._step_rows(wanted.rows, *plan.steps).ravel()
+        slots = (wanted.slots[:, None] * steps + np.arange(steps)).ravel()
+        out = out.reshape(len(out) * steps, *plan.row_shape)
+        return Take(self._sources[plan.key], wanted.borders * steps, rows, slots, out)
+
+    def _take_shared(self, shared: _Shared, wanted: _Wanted) -> Take:
+        """The rows of all steps, each once."""
+        rows = self._step_rows(wanted.rows, shared.start, shared.stop)
+        file = np.arange(len(wanted.files)).repeat(wanted.sizes)[:, None]
+        span = int(rows.max()) + 1
+        different, place = np.unique(file * span + rows, return_inverse=True)
+        borders = np.searchsorted(different, np.arange(len(wanted.files) + 1) * span)
+        values = shared.expect(len(different), place.reshape(rows.shape))
+        return Take(shared.source, borders, different % span, np.arange(len(different)), values)
 
     def _step_rows(self, rows: Int64Array, start: int, stop: int) -> Int64Array:
         """The rows of steps start to stop of samples, ``(N, stop - start)``."""
@@ -153,27 +148,27 @@ class BatchReader:
 
     # ── delivering ───────────────────────────────────────────────────────────────────────────────────
 
-    def _deliver(self, plan: FieldPlan, tensor: torch.Tensor, where: Location) -> torch.Tensor:
+    def _deliver(self, plan: FieldPlan, tensor: torch.Tensor, ids: Int64Array) -> torch.Tensor:
         array = tensor.numpy()
         if self.access.on_nonfinite == "raise" and plan.is_floating:
-            self._check_finite(plan, array, where)
+            self._check_finite(plan, array, ids)
         if plan.spec.dtype == "bfloat16":
             return tensor.to(torch.bfloat16)
         if plan.spec.dtype == array.dtype.name:
             return tensor
-        return torch.from_numpy(self._converted(plan, array, where))
+        return torch.from_numpy(self._converted(plan, array, ids))
 
-    def _check_finite(self, plan: FieldPlan, array: npt.NDArray[Any], where: Location) -> None:
+    def _check_finite(self, plan: FieldPlan, array: npt.NDArray[Any], ids: Int64Array) -> None:
         if np.isfinite(array).all():
             return
         first = int(np.argwhere(~np.isfinite(array))[0, 0])
         raise NonFiniteError(
             f"field {plan.key!r} ('/{plan.path}') is not finite in the sample at "
-            f"{self._describe(where, first)}. Leave the file out, replace the values in a transform, or accept "
+            f"{self._describe(ids[first])}. Leave the file out, replace the values in a transform, or accept "
             "them with access.on_nonfinite='ignore'"
         )
 
-    def _converted(self, plan: FieldPlan, array: npt.NDArray[Any], where: Location) -> npt.NDArray[Any]:
+    def _converted(self, plan: FieldPlan, array: npt.NDArray[Any], ids: Int64Array) -> npt.NDArray[Any]:
         with np.errstate(invalid="ignore", over="ignore"):
             converted = array.astype(plan.spec.dtype)
         lossy = np.asarray(converted != array)
@@ -181,15 +176,78 @@ class BatchReader:
             first = tuple(np.argwhere(lossy)[0])
             raise FieldError(
                 f"field {plan.key!r} ('/{plan.path}') holds {array[first]!s} at "
-                f"{self._describe(where, int(first[0]))}, which {plan.spec.dtype} cannot hold. Choose another "
+                f"{self._describe(ids[first[0]])}, which {plan.spec.dtype} cannot hold. Choose another "
                 "Field(dtype=…), or convert in a transform"
             )
         return converted
 
-    def _describe(self, where: Location, place: int) -> str:
-        file, row = int(where.file[place]), int(where.row[place])
-        name = self.index.series_name(int(where.series[place]))
-        return f"row {row}{f' of series {name!r}' if name else ''} of {self.index.path(file)}"
+    def _describe(self, sample: np.int64) -> str:
+        where = self.index.locate([sample])
+        name = self.index.series_name(int(where.series[0]))
+        series = f" of series {name!r}" if name else ""
+        return f"row {int(where.row[0])}{series} of {self.index.path(int(where.file[0]))}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Wanted:
+    """The samples of a batch, sorted by file and row.
+
+    Args:
+        files: the files that hold some, ``(files,)``.
+        paths: where they lie.
+        borders: where the samples of each file begin, and the last ones end, ``(files + 1,)``.
+        rows: first row of each sample, ``(N,)``.
+        slots: its place in the batch, ``(N,)``.
+    """
+
+    files: Int64Array
+    paths: list[str]
+    borders: Int64Array
+    rows: Int64Array
+    slots: Int64Array
+
+    @classmethod
+    def of(cls, ids: Int64Array, index: SampleIndex) -> _Wanted:
+        # Ids count file by file, row by row.
+        slots = np.argsort(ids, kind="stable")
+        where = index.locate(ids[slots])
+        borders = np.flatnonzero(np.diff(where.file, prepend=-1, append=-1))
+        files = where.file[borders[:-1]]
+        return cls(files, [index.path(file) for file in files.tolist()], borders, where.row, slots)
+
+    @property
+    def sizes(self) -> Int64Array:
+        """Samples of each file, ``(files,)``."""
+        return np.diff(self.borders)
+
+
+class _Shared:
+    """Fields that are steps of one dataset: its rows are read once, then dealt out.
+
+    Args:
+        source: the dataset.
+        plans: the fields.
+    """
+
+    def __init__(self, source: RowSource, plans: Sequence[FieldPlan]) -> None:
+        self.source = source
+        self.start = min(plan.steps[0] if plan.steps else 0 for plan in plans)
+        self.stop = max(plan.steps[1] if plan.steps else 1 for plan in plans)
+        self._plans = plans
+        self._values = np.empty((0, *source.row_shape), np.dtype(source.dtype).newbyteorder("="))
+        self._place = np.zeros((0, self.stop - self.start), np.int64)
+
+    def expect(self, rows: int, place: Int64Array) -> npt.NDArray[Any]:
+        """A buffer for some rows, of which row ``place[i, s]`` is step ``start + s`` of sample i."""
+        self._values = np.empty((rows, *self.source.row_shape), self._values.dtype)
+        self._place = place
+        return self._values
+
+    def deal_out(self, arrays: Mapping[str, npt.NDArray[Any]], slots: Int64Array) -> None:
+        """Fill the fields of a batch from the rows that were read."""
+        for plan in self._plans:
+            steps = slice(plan.steps[0] - self.start, plan.steps[1] - self.start) if plan.steps else 0
+            arrays[plan.key][slots] = self._values[self._place[:, steps]]
 
 
 class _ConstantCache:
@@ -198,18 +256,17 @@ class _ConstantCache:
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
         self._bytes = 0
-        self._values: OrderedDict[tuple[str, str, str | None], npt.NDArray[Any]] = OrderedDict()
+        self._values: OrderedDict[tuple[str, RowSource], npt.NDArray[Any]] = OrderedDict()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (type(self), (self._limit_bytes,))
 
-    def get(self, reader: Reader, path: str, plan: FieldPlan) -> npt.NDArray[Any]:
+    def get(self, reader: Reader, path: str, source: RowSource) -> npt.NDArray[Any]:
         """The values of a constant field in one file."""
-        key = (path, plan.path, plan.member)
+        key = (path, source)
         if key in self._values:
             self._values.move_to_end(key)
             return self._values[key]
-        source = _row_source(plan)
         values = np.empty(source.row_shape, np.dtype(source.dtype).newbyteorder("="))
         reader.read_whole(path, source, values)
         self._values[key] = values
@@ -217,23 +274,6 @@ class _ConstantCache:
         while self._bytes > self._limit_bytes and len(self._values) > 1:
             self._bytes -= self._values.popitem(last=False)[1].nbytes
         return values
-
-
-def _by_file(where: Location) -> Iterator[tuple[int, Int64Array]]:
-    """The files of a batch in order, with the slots of their samples sorted by row."""
-    order = np.lexsort((where.row, where.file))
-    files = where.file[order]
-    borders = np.flatnonzero(np.diff(files, prepend=-1, append=-1))
-    for start, stop in pairwise(borders.tolist()):
-        yield int(files[start]), order[start:stop]
-
-
-def _source_name(plan: FieldPlan) -> tuple[str, str]:
-    return plan.path, plan.member or ""
-
-
-def _row_source(plan: FieldPlan) -> RowSource:
-    return RowSource(plan.path, plan.member, plan.stored, plan.row_shape)
 
 
 def _buffer_dtype(plan: FieldPlan) -> np.dtype[Any]:

@@ -14,7 +14,7 @@ import threading
 import warnings
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from types import TracebackType
@@ -95,19 +95,30 @@ class _OpenFiles:
     def __len__(self) -> int:
         return len(self._by_key)
 
-    def pin(self, key: _Key) -> OpenFile:
+    def pin(self, keys: Sequence[_Key]) -> list[OpenFile]:
+        entries: list[OpenFile] = []
         with self._lock:
-            entry = self._by_key.get(key) or self._open(key)
-            self._by_key.move_to_end(key)
-            entry.pins += 1
-            return entry
+            try:
+                for key in keys:
+                    entry = self._by_key.get(key) or self._open(key)
+                    self._by_key.move_to_end(key)
+                    entry.pins += 1
+                    entries.append(entry)
+            except BaseException:
+                self._unpin(entries)
+                raise
+        return entries
 
-    def unpin(self, entry: OpenFile) -> None:
+    def unpin(self, entries: Sequence[OpenFile]) -> None:
         with self._lock:
+            self._unpin(entries)
+
+    def _unpin(self, entries: Sequence[OpenFile]) -> None:
+        for entry in entries:
             entry.pins -= 1
             if entry.is_retired and not entry.pins:
                 entry.file.close()
-            self._shrink(self.budget)
+        self._shrink(self.budget)
 
     def close(self) -> None:
         with self._lock:
@@ -135,20 +146,20 @@ class _OpenFiles:
 
 
 class _Pin:
-    """Keeps a file open inside a ``with`` block; a generator would take 1.5 µs more."""
+    """Keeps files open inside a ``with`` block; a generator would take 1.5 µs more."""
 
-    __slots__ = ("_entry", "_files", "_key")
+    __slots__ = ("_entries", "_files", "_keys")
 
-    def __init__(self, files: _OpenFiles, key: _Key) -> None:
+    def __init__(self, files: _OpenFiles, keys: Sequence[_Key]) -> None:
         self._files = files
-        self._key = key
+        self._keys = keys
 
-    def __enter__(self) -> OpenFile:
-        self._entry = self._files.pin(self._key)
-        return self._entry
+    def __enter__(self) -> list[OpenFile]:
+        self._entries = self._files.pin(self._keys)
+        return self._entries
 
     def __exit__(self, *error: object) -> None:
-        self._files.unpin(self._entry)
+        self._files.unpin(self._entries)
 
 
 # ── the pool ─────────────────────────────────────────────────────────────────────────────────────────
@@ -221,17 +232,19 @@ class HandlePool:
         Raises:
             BadFileError: HDF5 cannot open the file.
         """
-        with self._pinned((path, None)) as entry:
+        with _Pin(self._files(), [(path, None)]) as (entry,):
             yield entry.keep(key, make)
 
-    def pinned(self, opener: Callable[[str], Closable], path: str) -> AbstractContextManager[OpenFile]:
-        """A file that HDF5 does not open, under the same budget, which stays open inside the ``with`` block.
+    def pinned(
+        self, opener: Callable[[str], Closable], paths: Sequence[str]
+    ) -> AbstractContextManager[list[OpenFile]]:
+        """Files that HDF5 does not open, under the same budget, which stay open inside the ``with`` block.
 
         Args:
             opener: opens a file.
-            path: where the file lies.
+            paths: where different files lie.
         """
-        return self._pinned((path, opener))
+        return _Pin(self._files(), [(path, opener) for path in paths])
 
     def dataset(self, path: str, name: str) -> AbstractContextManager[h5py.Dataset]:
         """A dataset of the open file, both of which stay open inside the ``with`` block.
@@ -246,9 +259,6 @@ class HandlePool:
     def close(self) -> None:
         """Close the files of this process, those in use after their use; the pool itself stays usable."""
         self._files().close()
-
-    def _pinned(self, key: _Key) -> _Pin:
-        return _Pin(self._files(), key)
 
     def _files(self) -> _OpenFiles:
         pid = os.getpid()

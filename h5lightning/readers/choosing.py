@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from h5lightning.checking import check_choice
 from h5lightning.handles import HandlePool
+from h5lightning.readers.decoding import DecodedSlabs
 from h5lightning.readers.direct import DirectReader
 from h5lightning.readers.library import H5pyReader
 from h5lightning.readers.protocol import Reader
@@ -24,6 +25,8 @@ def choose_reader(name: str, pool: HandlePool, *, threads: int = 1) -> Reader:
         OptionError: an unknown reader.
     """
     check_choice("reader", name, ("auto", "direct", "h5py"))
+    decoded = DecodedSlabs(pool.access.cache_bytes, threads)
+    library = H5pyReader(pool, decoded)
     if name == "h5py":
-        return H5pyReader(pool)
-    return DirectReader(pool, fallback=H5pyReader(pool) if name == "auto" else None, threads=threads)
+        return library
+    return DirectReader(pool, decoded=decoded, fallback=library if name == "auto" else None)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,15 +18,16 @@ from h5lightning.codecs import CodecError, Pipeline
 from h5lightning.errors import BadFileError
 from h5lightning.readers.checks import name_of
 from h5lightning.readers.delivering import Delivery
-from h5lightning.readers.protocol import RowSource
+from h5lightning.readers.protocol import RowSource, Take
 from h5lightning.readers.raw_file import RawFile
-from h5lightning.readers.slab_cache import SlabCache
+from h5lightning.readers.slab_cache import Missing, SlabCache, SlabPlaces
 from h5lightning.readers.storage_map import StorageMap, column_parts
 
-__all__ = ["Decoding", "SlabTable"]
+__all__ = ["DecodedSlabs", "Decoding", "FilteredRows", "SlabTable", "put_slabs"]
 
 Bytes = npt.NDArray[np.uint8]
 Int64Array = npt.NDArray[np.int64]
+Work = Callable[[], None]
 
 
 class Decoding:
@@ -42,21 +46,16 @@ class Decoding:
         self._lock = threading.Lock()
         self._executor: ThreadPoolExecutor | None = None
 
-    def table(self, raw: RawFile, source: RowSource, storage: StorageMap, first_slab: int) -> SlabTable:
-        """The table of a filtered dataset."""
-        cache = self._cache(storage.chunk_rows, storage.row_bytes)
-        return SlabTable(raw, source, storage, first_slab, cache, self)
-
-    def run(self, work: Callable[[_Read], None], reads: Sequence[_Read]) -> None:
+    def run(self, works: Sequence[Work]) -> None:
         """Do all the work, in threads if there are some."""
-        if self.threads == 1 or len(reads) == 1:
-            for read in reads:
-                work(read)
+        if self.threads == 1 or len(works) == 1:
+            for work in works:
+                work()
             return
         with self._lock:
             if self._executor is None:
                 self._executor = ThreadPoolExecutor(self.threads, "h5lightning-decode")
-        for _ in self._executor.map(work, reads):
+        for _ in self._executor.map(_do, works):
             pass  # the exception of a thread is raised here
 
     def close(self) -> None:
@@ -67,7 +66,8 @@ class Decoding:
                 self._executor.shutdown()
                 self._executor = None
 
-    def _cache(self, slab_rows: int, row_bytes: int) -> SlabCache:
+    def cache(self, slab_rows: int, row_bytes: int) -> SlabCache:
+        """The cache of all slabs of this size."""
         with self._lock:
             cache = self._caches.get((slab_rows, row_bytes))
             if cache is None:
@@ -77,6 +77,120 @@ class Decoding:
                 limit_bytes = self._cache_bytes * row_bytes // total
                 cache = self._caches[slab_rows, row_bytes] = SlabCache(slab_rows, row_bytes, limit_bytes)
             return cache
+
+
+def _do(work: Work) -> None:
+    work()
+
+
+class DecodedSlabs:
+    """The `Decoding` of each process; pickled or forked, it starts empty in the other process."""
+
+    def __init__(self, cache_bytes: int, threads: int) -> None:
+        self._options = cache_bytes, threads
+        self._by_pid: dict[int, Decoding] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self._options
+
+    def here(self) -> Decoding:
+        """That of this process."""
+        pid = os.getpid()
+        decoding = self._by_pid.get(pid)
+        if decoding is None:
+            for other in list(self._by_pid):
+                self._by_pid.pop(other, None)
+            # setdefault is atomic: a lock might be one that a fork left locked for ever.
+            decoding = self._by_pid.setdefault(pid, Decoding(*self._options))
+        return decoding
+
+    def close(self) -> None:
+        """Stop this process's threads and forget its slabs."""
+        self.here().close()
+        self._by_pid.clear()
+
+
+# ── rows of slabs ────────────────────────────────────────────────────────────────────────────────────
+
+
+class SlabTable(Protocol):
+    """A dataset that is decoded slab by slab."""
+
+    @property
+    def places(self) -> SlabPlaces:
+        """Where each of its slabs lies in the cache."""
+
+    def works(self, slabs: Sequence[tuple[int, Bytes]], parts: int) -> list[Work]:
+        """What fills the buffers of some slabs, in about so many parts that may be done at the same time."""
+
+
+def put_slabs(
+    cache: SlabCache, tables: Sequence[SlabTable], take: Take, to: Delivery, decoding: Decoding
+) -> None:
+    """Deliver rows of several files, none of them outside of its dataset, by way of their slabs.
+
+    Args:
+        cache: of all slabs of the tables.
+        tables: the dataset in each file.
+        take: what is wanted.
+        to: the batch.
+        decoding: does the work.
+    """
+    slabs = take.rows // cache.slab_rows
+    within = take.rows - slabs * cache.slab_rows
+    # One number for each slab of all tables, ascending with the tables.
+    firsts = np.cumsum([0, *(len(table.places) for table in tables)])
+    numbers = slabs + firsts[:-1].repeat(np.diff(take.borders))
+    different, which = np.unique(numbers, return_inverse=True)
+    most = cache.capacity
+    for first in range(0, len(different), most):
+        piece = different[first : first + most]
+        # Nearly always, all are held at once.
+        here = (
+            slice(None)
+            if len(different) <= most
+            else np.flatnonzero((which >= first) & (which < first + most))
+        )
+        wanted = _by_table(piece, firsts, tables)
+        with cache.hold([(table.places, own) for table, own in wanted], _Filling(wanted, decoding)):
+            slots = np.concatenate([table.places[own] for table, own in wanted]).astype(np.int64)
+            rows = slots[which[here] - first] * cache.slab_rows + within[here]
+            to.put(cache.rows, rows[:, None], take.slots[here])
+
+
+def _by_table(
+    numbers: Int64Array, firsts: Int64Array, tables: Sequence[SlabTable]
+) -> list[tuple[SlabTable, Int64Array]]:
+    """The tables that some ascending numbers belong to, with the numbers of their own slabs."""
+    borders = np.searchsorted(numbers, firsts).tolist()
+    return [
+        (table, numbers[start:stop] - first)
+        for table, first, (start, stop) in zip(tables, firsts.tolist(), pairwise(borders))  # noqa: B905 - one border more
+        if start < stop
+    ]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Filling:
+    """Fills the slabs that a cache lacks, of all files together."""
+
+    wanted: Sequence[tuple[SlabTable, Int64Array]]
+    decoding: Decoding
+
+    def __call__(self, missing: Sequence[Missing]) -> None:
+        by_dataset: dict[int, list[tuple[int, Bytes]]] = {}
+        for slab in missing:
+            by_dataset.setdefault(slab.dataset, []).append((slab.slab, slab.buffer))
+        parts = -(-2 * self.decoding.threads // len(by_dataset))
+        works = [
+            work
+            for dataset, slabs in by_dataset.items()
+            for work in self.wanted[dataset][0].works(slabs, parts)
+        ]
+        self.decoding.run(works)
+
+
+# ── slabs that are decoded here ──────────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,14 +203,14 @@ class _Read:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SlabTable:
-    """A dataset whose chunks are decoded whole; see `Table`.
+class FilteredRows:
+    """A dataset whose chunks are read from the file and decoded whole.
 
     Args:
         raw: the open file.
         source: what is read, for messages.
         storage: where the chunks lie; with a pipeline.
-        first_slab: number of the first slab in the cache.
+        places: where the slabs lie in the cache.
         cache: decoded slabs.
         decoding: the threads.
     """
@@ -104,44 +218,28 @@ class SlabTable:
     raw: RawFile
     source: RowSource
     storage: StorageMap
-    first_slab: int
+    places: SlabPlaces
     cache: SlabCache
     decoding: Decoding
 
-    def put(self, rows: Int64Array, slots: Int64Array, to: Delivery) -> None:
-        """Deliver rows; see `Table.put`."""
-        slabs = rows // self.storage.chunk_rows
-        within = rows - slabs * self.storage.chunk_rows
-        numbers = (slabs + self.first_slab).tolist()
-        # For the few rows that a batch takes from one file, a dict needs a third of the time of np.unique.
-        wanted = list(dict.fromkeys(numbers))
-        most = self.cache.capacity
-        if len(wanted) <= most:
-            self._put_held(wanted, numbers, within, slots, to)
-            return
-        for first in range(0, len(wanted), most):
-            piece = wanted[first : first + most]
-            here = np.flatnonzero(np.isin(numbers, piece))
-            self._put_held(piece, [numbers[i] for i in here.tolist()], within[here], slots[here], to)
+    @property
+    def group(self) -> object:
+        """Tables of the same group are read together."""
+        return self.cache
 
-    def _put_held(
-        self, wanted: list[int], numbers: list[int], within: Int64Array, slots: Int64Array, to: Delivery
-    ) -> None:
-        """Deliver rows of slabs that fit into the cache together."""
-        with self.cache.hold(wanted, self._fill) as first_rows:
-            starts = np.fromiter(map(first_rows.__getitem__, numbers), np.int64, len(numbers))
-            to.put(self.cache.rows, starts + within, slots)
+    @staticmethod
+    def put(tables: Sequence[FilteredRows], take: Take, to: Delivery) -> None:
+        """Deliver rows of several files, none of them outside of its dataset."""
+        put_slabs(tables[0].cache, tables, take, to, tables[0].decoding)
 
-    def _fill(self, slabs: Sequence[tuple[int, Bytes]]) -> None:
-        columns = len(self.storage.offsets) // -(-self.storage.shape[0] // self.storage.chunk_rows)
-        chunks = [
-            ((number - self.first_slab) * columns + column, buffer)
-            for number, buffer in slabs
-            for column in range(columns)
-        ]
-        self.decoding.run(self._decode, _reads(self.storage, chunks, self.decoding.threads))
+    def works(self, slabs: Sequence[tuple[int, Bytes]], parts: int) -> list[Work]:
+        """See `SlabTable.works`."""
+        columns = self._columns
+        chunks = [(slab * columns + column, buffer) for slab, buffer in slabs for column in range(columns)]
+        return [_Decode(self, read) for read in _reads(self.storage, chunks, parts)]
 
-    def _decode(self, read: _Read) -> None:
+    def decode(self, read: _Read) -> None:
+        """Read some chunks, and decode them into the buffers of their slabs."""
         stored = self.raw.read(read.start, read.stop - read.start)
         for chunk, buffer in read.chunks:
             start = int(self.storage.offsets[chunk]) - read.start
@@ -165,9 +263,13 @@ class SlabTable:
         into, values = (slice(None), *part), (slice(None), *inside)
         rows[into] = decoded.view(element).reshape(storage.chunks)[values]
 
+    @property
+    def _columns(self) -> int:
+        """Chunks of a slab."""
+        return len(self.storage.offsets) // len(self.places)
+
     def _damaged(self, chunk: int, error: CodecError) -> BadFileError:
-        columns = len(column_parts(self.storage))
-        first = chunk // columns * self.storage.chunk_rows
+        first = chunk // self._columns * self.storage.chunk_rows
         last = min(first + self.storage.chunk_rows, self.storage.shape[0]) - 1
         return BadFileError(
             f"{name_of(self.raw.path, self.source)}: rows {first} to {last} cannot be read: a chunk decodes "
@@ -175,11 +277,22 @@ class SlabTable:
         )
 
 
-def _reads(storage: StorageMap, chunks: Iterable[tuple[int, Bytes]], threads: int) -> list[_Read]:
-    """Reads of the file that together hold the chunks, enough of them for all threads."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Decode:
+    """One read, to be done."""
+
+    table: FilteredRows
+    read: _Read
+
+    def __call__(self) -> None:
+        self.table.decode(self.read)
+
+
+def _reads(storage: StorageMap, chunks: Iterable[tuple[int, Bytes]], parts: int) -> list[_Read]:
+    """Reads of the file that together hold the chunks, in some parts at least."""
     ordered = sorted(chunks, key=lambda chunk: int(storage.offsets[chunk[0]]))
     numbers = [number for number, _ in ordered]
-    most_bytes = min(MAX_RUN_BYTES, int(storage.sizes[numbers].sum()) // threads)
+    most_bytes = min(MAX_RUN_BYTES, int(storage.sizes[numbers].sum()) // parts)
     reads: list[_Read] = []
     for number, buffer in ordered:
         start = int(storage.offsets[number])

@@ -25,59 +25,41 @@ class Delivery:
         row_bytes: bytes of a stored row.
     """
 
-    __slots__ = ("_dtype", "_out", "_target")
+    __slots__ = ("_dtype", "_out", "_row_bytes", "_target")
 
     def __init__(self, out: npt.NDArray[Any], dtype: np.dtype[Any], row_bytes: int) -> None:
         self._out = out
         self._dtype = dtype
+        self._row_bytes = row_bytes
         # Its bytes, unless rows must be converted.
         self._target: Bytes | None = None
         if out.flags.c_contiguous and out.dtype == (dtype if dtype.isnative else dtype.newbyteorder("=")):
             self._target = out.view(np.uint8).reshape(len(out), row_bytes)
 
-    def put(self, table: Bytes, rows: Int64Array, slots: Int64Array) -> None:
-        """Put row ``rows[i]`` of a table into slot ``slots[i]``.
+    def put(self, table: Bytes, pieces: Int64Array, slots: Int64Array) -> None:
+        """Put rows that are made of rows of a table into slots.
 
         Args:
-            table: C-contiguous rows of stored elements, ``(R, row_bytes)``.
-            rows: rows of the table, none outside, ``(N,)``.
+            table: C-contiguous rows of bytes, ``(R, unit)``.
+            pieces: rows of the table, none outside, that make each row, ``(N, row_bytes / unit)``; with a unit of
+                1, ``(N, 1)`` is the first byte of each row.
             slots: where they belong, no slot twice, ``(N,)``.
 
         Raises:
             IndexError: a slot outside of the batch.
         """
         first, last = self._checked(slots)
-        if self._target is None:
-            values = table.take(rows, axis=0).view(self._dtype)
-            self._out[slots] = values.reshape(len(rows), *self._out.shape[1:])
+        if table.shape[1] * pieces.shape[1] != self._row_bytes:
+            self._put_each(table.reshape(-1), pieces[:, 0], slots)
+        elif self._target is None:
+            values = table.take(pieces.ravel(), axis=0).reshape(len(slots), -1)
+            self._out[slots] = values.view(self._dtype).reshape(len(slots), *self._out.shape[1:])
         elif last - first == len(slots) - 1:
-            self._gather(self._target, table, rows, slots - first, first)
+            self._gather(self._target[first : last + 1], table, pieces, slots - first)
+            self._make_native(slice(first, last + 1))
         else:
-            self._scatter(self._target, table, rows, slots)
-
-    def _gather(self, target: Bytes, table: Bytes, rows: Int64Array, slots: Int64Array, first: int) -> None:
-        in_order = np.empty_like(rows)
-        in_order[slots] = rows
-        # With any other mode, NumPy gathers into a buffer of its own first.
-        table.take(in_order, axis=0, out=target[first : first + len(rows)], mode="clip")
-        if not self._dtype.isnative:
-            self._out[first : first + len(rows)].byteswap(inplace=True)
-
-    def _scatter(self, target: Bytes, table: Bytes, rows: Int64Array, slots: Int64Array) -> None:
-        if target.shape[1] < _LEAST_ROW_BYTES:
-            target[slots] = table.take(rows, axis=0)
-        else:
-            for row, slot in zip(rows.tolist(), slots.tolist(), strict=True):
-                target[slot] = table[row]
-        if not self._dtype.isnative:
-            self._out[slots] = self._out[slots].byteswap()
-
-    def _checked(self, slots: Int64Array) -> tuple[int, int]:
-        """The first and the last slot; NumPy would count a negative one from the end."""
-        first, last = int(np.minimum.reduce(slots)), int(np.maximum.reduce(slots))
-        if first < 0 or last >= len(self._out):
-            raise IndexError(f"slots {first} to {last} are out of bounds of a buffer {self._out.shape}")
-        return first, last
+            self._scatter(self._target, table, pieces, slots)
+            self._make_native(slots)
 
     def put_values(self, values: npt.NDArray[Any], slots: Int64Array, part: tuple[slice, ...]) -> None:
         """Put stored elements into a part of each slot.
@@ -90,3 +72,40 @@ class Delivery:
         self._checked(slots)
         index: Any = (slots, *part)
         self._out[index] = values
+
+    @staticmethod
+    def _gather(target: Bytes, table: Bytes, pieces: Int64Array, slots: Int64Array) -> None:
+        in_order = np.empty_like(pieces)
+        in_order[slots] = pieces
+        # With any other mode, NumPy gathers into a buffer of its own first.
+        table.take(in_order.ravel(), axis=0, out=target.reshape(in_order.size, -1), mode="clip")
+
+    def _scatter(self, target: Bytes, table: Bytes, pieces: Int64Array, slots: Int64Array) -> None:
+        if pieces.shape[1] > 1 or self._row_bytes < _LEAST_ROW_BYTES:
+            target[slots] = table.take(pieces.ravel(), axis=0).reshape(len(slots), -1)
+            return
+        for row, slot in zip(pieces[:, 0].tolist(), slots.tolist(), strict=True):
+            target[slot] = table[row]
+
+    def _put_each(self, memory: Bytes, starts: Int64Array, slots: Int64Array) -> None:
+        """Put rows that begin anywhere in memory into slots, one by one."""
+        shape = self._out.shape[1:]
+        for start, slot in zip(starts.tolist(), slots.tolist(), strict=True):
+            row = memory[start : start + self._row_bytes]
+            if self._target is None:
+                self._out[slot] = row.view(self._dtype).reshape(shape)
+            else:
+                self._target[slot] = row
+        if self._target is not None:
+            self._make_native(slots)
+
+    def _make_native(self, slots: Int64Array | slice) -> None:
+        if not self._dtype.isnative:
+            self._out[slots] = self._out[slots].byteswap()
+
+    def _checked(self, slots: Int64Array) -> tuple[int, int]:
+        """The first and the last slot; NumPy would count a negative one from the end."""
+        first, last = int(np.minimum.reduce(slots)), int(np.maximum.reduce(slots))
+        if first < 0 or last >= len(self._out):
+            raise IndexError(f"slots {first} to {last} are out of bounds of a buffer {self._out.shape}")
+        return first, last

@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from itertools import pairwise
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,12 +24,13 @@ from h5lightning.guarding import stamp
 from h5lightning.handles import HandlePool, OpenFile
 from h5lightning.opening import hdf5_reason, open_dataset, open_file
 from h5lightning.readers.checks import check_buffer, check_rows, check_whole, name_of
-from h5lightning.readers.decoding import Decoding
+from h5lightning.readers.decoding import DecodedSlabs, FilteredRows
 from h5lightning.readers.delivering import Delivery
-from h5lightning.readers.protocol import Reader, RowSource
+from h5lightning.readers.protocol import Reader, RowSource, Take
 from h5lightning.readers.raw_file import RawFile
+from h5lightning.readers.slab_cache import SlabPlaces
 from h5lightning.readers.storage_map import NeedsHDF5Error, StorageMap, map_storage
-from h5lightning.readers.stored_tables import Table, stored_table
+from h5lightning.readers.stored_tables import stored_table
 
 __all__ = ["DirectReader"]
 
@@ -36,55 +39,63 @@ Int64Array = npt.NDArray[np.int64]
 _MOST_MAP_BYTES = 64 * 1024 * 1024
 
 
-class DirectReader:
+class Table(Protocol):
+    """Rows of one dataset of one open file."""
+
+    @property
+    def group(self) -> object:
+        """Tables of the same group are read together."""
+
+    def put(self, tables: Sequence[Any], take: Take, to: Delivery) -> None:
+        """Deliver rows of several files, none of them outside of its dataset.
+
+        Args:
+            tables: the tables of these files, of the same group.
+            take: what is wanted of them.
+            to: the batch that takes the rows.
+        """
+
+
+class DirectReader(Reader):
     """Reads without HDF5; see `Reader` for ownership and concurrency.
 
     Args:
         pool: the open files of each process.
+        decoded: decoded slabs, and the threads that decode, of each process.
         fallback: reads what only HDF5 can read; None to refuse it.
-        threads: threads that decode, in each process.
     """
 
-    def __init__(self, pool: HandlePool, *, fallback: Reader | None = None, threads: int = 1) -> None:
+    def __init__(
+        self, pool: HandlePool, *, decoded: DecodedSlabs | None = None, fallback: Reader | None = None
+    ) -> None:
         self._pool = pool
+        self._decoded = decoded or DecodedSlabs(pool.access.cache_bytes, threads=1)
         self._fallback = fallback
-        self._threads = threads
         self._by_pid: dict[int, _Known] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        make = partial(type(self), fallback=self._fallback, threads=self._threads)
-        return make, (self._pool,)
+        return partial(type(self), decoded=self._decoded, fallback=self._fallback), (self._pool,)
 
-    def read_rows(
-        self,
-        file: str,
-        source: RowSource,
-        rows: Int64Array,
-        out: npt.NDArray[Any],
-        slots: Int64Array | None = None,
-    ) -> None:
-        """Put row ``rows[i]`` into ``out[slots[i]]``; see `Reader.read_rows`."""
-        if out.shape[1:] != source.row_shape:
-            check_buffer(file, source, out.shape[1:])
-        if not rows.size:
-            return
-        slots = np.arange(rows.size) if slots is None else slots
-        known = self._known()
-        if not known.reasons or not known.reason(file, source):
-            with self._pool.pinned(RawFile, file) as pinned:
-                opened = pinned.kept.get(source) or self._opened(pinned, file, source)
-                if opened is not None:
-                    opened.read_rows(rows, out, slots)
-                    return
-        self._library(file, source).read_rows(file, source, rows, out, slots)
+    def read(self, files: Sequence[str], takes: Sequence[Take]) -> None:
+        """Fill the buffers of a batch; see `Reader.read`."""
+        for take in takes:
+            if take.out.shape[1:] != take.source.row_shape:
+                check_buffer(files[0], take.source, take.out.shape[1:])
+        takes = [take for take in takes if take.rows.size]
+        most = self._pool.budget
+        for first in range(0, len(files), most):
+            some = range(first, min(first + most, len(files)))
+            parts = takes if len(some) == len(files) else [take.of(some) for take in takes]
+            self._read(files[first : first + most], parts)
 
     def read_whole(self, file: str, source: RowSource, out: npt.NDArray[Any]) -> None:
         """Put a dataset without a sample axis into ``out``; see `Reader.read_whole`."""
         check_buffer(file, source, out.shape)
         if not self._known().reason(file, source):
-            with self._pool.pinned(RawFile, file) as pinned:
-                opened = self._opened(pinned, file, source)
+            with self._pool.pinned(RawFile, [file]) as (pinned,):
+                opened = self._opened(pinned, source)
                 if opened is not None:
+                    pinned.file.check()
                     opened.read_whole(out)
                     return
         self._library(file, source).read_whole(file, source, out)
@@ -96,17 +107,55 @@ class DirectReader:
             BadFileError: the file cannot be read.
         """
         if not self._known().reason(file, source):
-            with self._pool.pinned(RawFile, file) as pinned:
-                self._opened(pinned, file, source)
+            with self._pool.pinned(RawFile, [file]) as (pinned,):
+                self._opened(pinned, source)
         return self._known().reason(file, source)
 
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""
-        self._known().decoding.close()
+        self._decoded.close()
         self._by_pid.clear()
         self._pool.close()
         if self._fallback is not None:
             self._fallback.close()
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _read(self, files: Sequence[str], takes: Sequence[Take]) -> None:
+        """Read from files that may be open at the same time."""
+        known = self._known()
+        if not known.reasons:
+            self._read_open(files, takes)
+            return
+        for take in takes:
+            by_library = [place for place, file in enumerate(files) if known.reason(file, take.source)]
+            rest = [place for place in range(len(files)) if place not in set(by_library)]
+            if rest:
+                self._read_open([files[place] for place in rest], [take.of(rest)])
+            self._read_by_library(files, by_library, take)
+
+    def _read_open(self, files: Sequence[str], takes: Sequence[Take]) -> None:
+        left: list[tuple[list[int], Take]] = []
+        with self._pool.pinned(RawFile, files) as pinned:
+            for entry in pinned:
+                entry.file.check()
+            for take in takes:
+                source = take.source
+                found = [entry.kept.get(source) or self._opened(entry, source) for entry in pinned]
+                opened = [one for one in found if one is not None]
+                if len(opened) == len(found):
+                    _put(opened, take)
+                    continue
+                left.append(([place for place, one in enumerate(found) if one is None], take))
+                if opened:
+                    _put(opened, take.of([place for place, one in enumerate(found) if one is not None]))
+        for places, take in left:
+            self._read_by_library(files, places, take)
+
+    def _read_by_library(self, files: Sequence[str], places: Sequence[int], take: Take) -> None:
+        if places:
+            wanted = [files[place] for place in places]
+            self._library(wanted[0], take.source).read(wanted, [take.of(places)])
 
     # ── looking ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -117,8 +166,7 @@ class DirectReader:
             for other in list(self._by_pid):
                 self._by_pid.pop(other, None)
             # setdefault is atomic: a lock might be one that a fork left locked for ever.
-            decoding = Decoding(self._pool.access.cache_bytes, self._threads)
-            known = self._by_pid.setdefault(pid, _Known(decoding))
+            known = self._by_pid.setdefault(pid, _Known())
         return known
 
     def _library(self, file: str, source: RowSource) -> Reader:
@@ -129,22 +177,25 @@ class DirectReader:
             )
         return self._fallback
 
-    def _opened(self, pinned: OpenFile, file: str, source: RowSource) -> _Opened | None:
+    def _opened(self, pinned: OpenFile, source: RowSource) -> _Opened | None:
         """The source in an open file; None if only HDF5 can read it."""
         try:
             return pinned.keep(source, partial(self._open, source, self._known()))
         except NeedsHDF5Error as error:
-            self._known().reasons[file, source] = str(error)
+            self._known().reasons[pinned.file.path, source] = str(error)
             return None
 
     def _open(self, source: RowSource, known: _Known, raw: RawFile) -> _Opened:
         found = known.recall(raw, source) or self._look(source, known, raw)
-        if found.storage.pipeline is None:
-            return _Opened(
-                raw, source, found.storage, stored_table(raw, found.storage, np.dtype(source.dtype))
-            )
-        table = known.decoding.table(raw, source, found.storage, found.first_slab)
-        return _Opened(raw, source, found.storage, table)
+        return _Opened(raw, source, found.storage, self._table(raw, source, found))
+
+    def _table(self, raw: RawFile, source: RowSource, found: _Found) -> Table:
+        storage = found.storage
+        if storage.pipeline is None:
+            return stored_table(raw, storage, np.dtype(source.dtype))
+        decoding = self._decoded.here()
+        cache = decoding.cache(storage.chunk_rows, storage.row_bytes)
+        return FilteredRows(raw, source, storage, found.places, cache, decoding)
 
     def _look(self, source: RowSource, known: _Known, raw: RawFile) -> _Found:
         """Ask HDF5 where the values lie: of all sources that were ever asked for, since opening takes 0.4 ms."""
@@ -183,33 +234,49 @@ def _mapped_or_none(file: Any, source: RowSource, raw: RawFile) -> StorageMap | 
         return None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class _Opened:
     """One source in one open file."""
 
-    def __init__(self, raw: RawFile, source: RowSource, storage: StorageMap, table: Table) -> None:
-        self._raw = raw
-        self._source = source
-        self._storage = storage
-        self._table = table
-        self._dtype = np.dtype(source.dtype)
-        self._row_bytes = storage.row_bytes
-        self._rows = storage.shape[0] if storage.shape and storage.row_shape == source.row_shape else 0
+    raw: RawFile
+    source: RowSource
+    storage: StorageMap
+    table: Table
 
-    def read_rows(self, rows: Int64Array, out: npt.NDArray[Any], slots: Int64Array) -> None:
-        first, last = int(np.minimum.reduce(rows)), int(np.maximum.reduce(rows))
-        if first < 0 or last >= self._rows:
-            check_rows(self._raw.path, self._source, self._storage.shape, first, last)
-        self._put(rows, out, slots)
+    @property
+    def rows(self) -> int:
+        """Rows of the dataset; none if they are not what was scanned."""
+        storage = self.storage
+        return storage.shape[0] if storage.shape and storage.row_shape == self.source.row_shape else 0
+
+    def check_rows(self, rows: Int64Array) -> None:
+        """Raise unless it has the rows."""
+        if rows.size and (rows.min() < 0 or rows.max() >= self.rows):
+            check_rows(self.raw.path, self.source, self.storage.shape, int(rows.min()), int(rows.max()))
 
     def read_whole(self, out: npt.NDArray[Any]) -> None:
-        check_whole(self._raw.path, self._source, self._storage.shape)
+        """Read all of a dataset without a sample axis."""
+        check_whole(self.raw.path, self.source, self.storage.shape)
         table = out if out.shape else out.reshape(1)
         every = np.arange(len(table))
-        self._put(every, table, every)
+        take = Take(self.source, np.asarray([0, len(every)]), every, every, table)
+        to = Delivery(table, np.dtype(self.source.dtype), self.storage.row_bytes)
+        self.table.put([self.table], take, to)
 
-    def _put(self, rows: Int64Array, out: npt.NDArray[Any], slots: Int64Array) -> None:
-        self._raw.check()
-        self._table.put(rows, slots, Delivery(out, self._dtype, self._row_bytes))
+
+def _put(opened: Sequence[_Opened], take: Take) -> None:
+    """Deliver rows of several open files."""
+    most = np.asarray([one.rows for one in opened]).repeat(np.diff(take.borders))
+    if int(np.minimum.reduce(take.rows)) < 0 or (take.rows >= most).any():
+        for one, (start, stop) in zip(opened, pairwise(take.borders.tolist()), strict=True):
+            one.check_rows(take.rows[start:stop])
+    to = Delivery(take.out, np.dtype(take.source.dtype), opened[0].storage.row_bytes)
+    groups: dict[object, list[int]] = {}
+    for place, one in enumerate(opened):
+        groups.setdefault(one.table.group, []).append(place)
+    for places in groups.values():
+        tables = [opened[place].table for place in places]
+        tables[0].put(tables, take if len(groups) == 1 else take.of(places), to)
 
 
 # ── what a process knows ─────────────────────────────────────────────────────────────────────────────
@@ -219,19 +286,17 @@ class _Opened:
 class _Found:
     storage: StorageMap
     stamp: tuple[int, int, int, int]
-    first_slab: int
+    places: SlabPlaces
 
 
 class _Known:
     """The maps of one process, least recently used first; any number of threads."""
 
-    def __init__(self, decoding: Decoding) -> None:
-        self.decoding = decoding
+    def __init__(self) -> None:
         self.sources: dict[RowSource, None] = {}
         self.reasons: dict[tuple[str, RowSource], str] = {}
         self._found: OrderedDict[tuple[str, RowSource], _Found] = OrderedDict()
         self._bytes = 0
-        self._slabs = 0
         self._lock = threading.Lock()
 
     def reason(self, file: str, source: RowSource) -> str:
@@ -256,10 +321,10 @@ class _Known:
         return found if found.stamp == raw.stamp else None
 
     def add(self, raw: RawFile, source: RowSource, storage: StorageMap) -> _Found:
-        """Keep a map, with numbers for its slabs that no other has; the oldest goes when there is too much."""
+        """Keep a map; the oldest goes when there is too much."""
+        slabs = -(-storage.shape[0] // storage.chunk_rows) if storage.pipeline is not None else 0
+        found = _Found(storage, raw.stamp, np.full(slabs, -1, np.int32))
         with self._lock:
-            found = _Found(storage, raw.stamp, self._slabs)
-            self._slabs += len(storage.offsets)
             old = self._found.pop((raw.path, source), None)
             self._found[raw.path, source] = found
             self._bytes += _nbytes(storage) - (_nbytes(old.storage) if old else 0)

@@ -8,10 +8,11 @@ of contiguous layout are selected one by one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,48 +21,67 @@ import numpy.typing as npt
 from h5lightning.coalescing import MAX_RUN_BYTES, Runs, coalesce
 from h5lightning.handles import HandlePool
 from h5lightning.readers.checks import check_buffer
-from h5lightning.readers.protocol import RowSource
+from h5lightning.readers.decoding import DecodedSlabs, Work, put_slabs
+from h5lightning.readers.delivering import Delivery
+from h5lightning.readers.protocol import Reader, RowSource, Take
+from h5lightning.readers.slab_cache import SlabCache, SlabPlaces
 from h5lightning.readers.stored_rows import StoredRows
 
 __all__ = ["H5pyReader"]
 
+Bytes = npt.NDArray[np.uint8]
 Int64Array = npt.NDArray[np.int64]
 
+# Fewer decoded chunks than a batch touches would be thrown away before they are used again.
+_LEAST_SLABS = 64
 # The rows of a scattered selection are copied once more, which for long rows costs more than it saves.
 _MAX_SCATTERED_ROW_BYTES = 32 * 1024
 
 
-class H5pyReader:
+class H5pyReader(Reader):
     """Reads through h5py; see `Reader` for ownership and concurrency.
 
     Args:
         pool: the open files of each process.
+        decoded: decoded chunks of each process; None for a cache of its own.
     """
 
-    def __init__(self, pool: HandlePool) -> None:
+    def __init__(self, pool: HandlePool, decoded: DecodedSlabs | None = None) -> None:
         self._pool = pool
+        self._decoded = decoded or DecodedSlabs(pool.access.cache_bytes, threads=1)
         self._staging = _Staging()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._pool,)
+        return type(self), (self._pool, self._decoded)
 
-    def read_rows(
-        self,
-        file: str,
-        source: RowSource,
-        rows: Int64Array,
-        out: npt.NDArray[Any],
-        slots: Int64Array | None = None,
-    ) -> None:
-        """Put row ``rows[i]`` into ``out[slots[i]]``; see `Reader.read_rows`."""
-        check_buffer(file, source, out.shape[1:])
-        if not rows.size:
-            return
-        rows, slots = _ascending(rows, slots)
+    def read(self, files: Sequence[str], takes: Sequence[Take]) -> None:
+        """Fill the buffers of a batch; see `Reader.read`."""
+        for take in takes:
+            check_buffer(files[0], take.source, take.out.shape[1:])
+            for file, (start, stop) in zip(files, pairwise(take.borders.tolist()), strict=True):
+                if start < stop:
+                    self._read(file, take, *_ascending(take.rows[start:stop], take.slots[start:stop]))
+
+    def _read(self, file: str, take: Take, rows: Int64Array, slots: Int64Array) -> None:
+        """Read ascending rows of one file."""
+        source = take.source
         with self._pool.kept(file, source, partial(StoredRows.open, path=file, source=source)) as stored:
             stored.check_rows(int(rows[0]), int(rows[-1]))
-            self._fill(_Request(stored, rows, slots, out))
+            cache = self._cache(stored)
+            if cache is None:
+                self._fill(_Request(stored, rows, slots, take.out))
+            else:
+                part = Take(source, np.asarray([0, len(rows)]), rows, slots, take.out)
+                to = Delivery(take.out, stored.dtype, stored.row_bytes)
+                put_slabs(cache, [_Chunks(stored)], part, to, self._decoded.here())
             stored.check_file()
+
+    def _cache(self, stored: StoredRows) -> SlabCache | None:
+        """Where decoded chunks are kept for the next batches; None if rows are read alone, or too few chunks fit."""
+        if stored.chunk_rows is None:
+            return None
+        cache = self._decoded.here().cache(stored.chunk_rows, stored.row_bytes)
+        return cache if cache.capacity >= _LEAST_SLABS else None
 
     def read_whole(self, file: str, source: RowSource, out: npt.NDArray[Any]) -> None:
         """Put a dataset without a sample axis into ``out``; see `Reader.read_whole`."""
@@ -76,6 +96,7 @@ class H5pyReader:
 
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""
+        self._decoded.close()
         self._pool.close()
 
     def _fill(self, request: _Request) -> None:
@@ -93,6 +114,30 @@ class H5pyReader:
             is_direct = fits & (breaks[runs.first[1:] - 1] == breaks[runs.first[:-1]])
             with self._staging.rows(stored, int((runs.stops - runs.starts).max())) as staging:
                 stored.read(_plan_reads(request, runs, is_direct, staging))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Chunks:
+    """Chunks that HDF5 decodes; see `SlabTable`."""
+
+    stored: StoredRows
+
+    @property
+    def places(self) -> SlabPlaces:
+        """Where each chunk lies in the cache."""
+        return self.stored.places
+
+    def works(self, slabs: Sequence[tuple[int, Bytes]], parts: int) -> list[Work]:  # noqa: ARG002 - HDF5 has one lock
+        """See `SlabTable.works`: one piece, since HDF5 has one lock for all threads."""
+        return [partial(self.stored.read, [self._read_of(slab, buffer) for slab, buffer in slabs])]
+
+    def _read_of(self, slab: int, buffer: Bytes) -> tuple[int, int, npt.NDArray[Any]]:
+        stored = self.stored
+        height = stored.chunk_rows or 1
+        start = slab * height
+        stop = min(start + height, stored.rows)
+        into = buffer[: (stop - start) * stored.row_bytes].view(stored.dtype)
+        return start, stop, into.reshape(stop - start, *stored.source.row_shape)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,9 +221,9 @@ def _is_scattered(stored: StoredRows, rows: int, runs: int) -> bool:
     return is_possible and 100 + 2 * rows < 6 * runs
 
 
-def _ascending(rows: Int64Array, slots: Int64Array | None) -> tuple[Int64Array, Int64Array]:
+def _ascending(rows: Int64Array, slots: Int64Array) -> tuple[Int64Array, Int64Array]:
     # Over many small files most requests are for one row.
     if rows.size == 1 or (rows[1:] >= rows[:-1]).all():
-        return rows, np.arange(rows.size) if slots is None else slots
+        return rows, slots
     order = np.argsort(rows, kind="stable")
-    return rows[order], order if slots is None else slots[order]
+    return rows[order], slots[order]

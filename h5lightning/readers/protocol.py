@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Reader", "RowSource"]
+__all__ = ["Reader", "RowSource", "Take"]
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -28,15 +29,72 @@ class RowSource:
     member: str | None
     dtype: str
     row_shape: tuple[int, ...]
+    _hash: int = field(init=False, repr=False, compare=False, default=0)
+
+    def __post_init__(self) -> None:
+        # Looked up for each file of each batch.
+        object.__setattr__(self, "_hash", hash((self.path, self.member, self.dtype, self.row_shape)))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.path, self.member, self.dtype, self.row_shape)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Take:
+    """What a batch takes from one dataset of several files: row ``rows[i]`` for ``out[slots[i]]``.
+
+    Args:
+        source: what is read.
+        borders: where the rows of each file begin, and the last ones end, ascending from 0, ``(files + 1,)``.
+        rows: rows of the datasets; those of one file in any order, with repetitions, ``(N,)``.
+        slots: where each row belongs, no slot twice, ``(N,)``.
+        out: the buffer, ``(M, *row_shape)``, of the stored type in native byte order or of a wider or another
+            floating type.
+    """
+
+    source: RowSource
+    borders: Int64Array
+    rows: Int64Array
+    slots: Int64Array
+    out: npt.NDArray[Any]
+
+    def of(self, files: Sequence[int]) -> Take:
+        """What it takes from some of the files, by their places, ascending."""
+        starts = self.borders[:-1].tolist()
+        stops = self.borders[1:].tolist()
+        parts = [slice(starts[file], stops[file]) for file in files]
+        sizes = [part.stop - part.start for part in parts]
+        return replace(
+            self,
+            borders=np.cumsum([0, *sizes]),
+            rows=np.concatenate([self.rows[part] for part in parts]),
+            slots=np.concatenate([self.slots[part] for part in parts]),
+        )
 
 
 class Reader(Protocol):
-    """Reads rows of one dataset of one file into the caller's buffer.
+    """Reads rows of datasets into the caller's buffers.
 
-    Ownership: ``out`` belongs to the caller; a reader writes to the slots it was given and keeps no reference.
+    Ownership: buffers belong to the caller; a reader writes to the slots it was given and keeps no reference.
     Concurrency: any thread may call, several at a time with different buffers. A reader holds no open file of
     its own, so that it may be pickled and forked.
     """
+
+    def read(self, files: Sequence[str], takes: Sequence[Take]) -> None:
+        """Fill the buffers of a batch.
+
+        Args:
+            files: paths of different files.
+            takes: what is wanted of them, one for each dataset.
+
+        Raises:
+            BadFileError: a file cannot be read.
+            FileChangedError: a dataset is not the one that was scanned.
+            IndexError: a row outside of its dataset, or a slot outside of its buffer.
+        """
 
     def read_rows(
         self,
@@ -46,21 +104,10 @@ class Reader(Protocol):
         out: npt.NDArray[Any],
         slots: Int64Array | None = None,
     ) -> None:
-        """Put row ``rows[i]`` into ``out[slots[i]]``.
-
-        Args:
-            file: path of the file.
-            source: what is read.
-            rows: rows of the dataset, in any order, with repetitions, ``(N,)``.
-            out: the buffer, ``(M, *row_shape)``, of the stored type in native byte order or of a wider or another
-                floating type.
-            slots: where each row belongs, ``(N,)``; None for ``arange(N)``.
-
-        Raises:
-            BadFileError: the file cannot be read.
-            FileChangedError: the dataset is not the one that was scanned.
-            IndexError: a row outside of the dataset.
-        """
+        """Put row ``rows[i]`` of one file into ``out[slots[i]]``, or into ``out[i]``; see `read`."""
+        if slots is None:
+            slots = np.arange(rows.size)
+        self.read([file], [Take(source, np.asarray([0, rows.size]), rows, slots, out)])
 
     def read_whole(self, file: str, source: RowSource, out: npt.NDArray[Any]) -> None:
         """Put a dataset without a sample axis into ``out``, ``(*row_shape)``.

@@ -1,37 +1,50 @@
 """Decoded slabs, kept between batches: the rows of neighbouring batches of a shuffled epoch share their chunks.
 
-A slab is a range of rows: one chunk, or all the chunks that its rows are spread over. All slabs of a cache
-have the same size and lie in one array, so that the rows of a batch are gathered from it in one call.
+A slab is a range of rows of one dataset: one chunk, or all the chunks that its rows are spread over. All slabs of a
+cache have the same size and lie in one array, so that the rows of a batch, of however many files, are gathered from
+it in one call. What is known of them lies in arrays too: a batch may touch hundreds of slabs.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["SlabCache"]
+__all__ = ["Missing", "SlabCache", "SlabPlaces"]
 
 Bytes = npt.NDArray[np.uint8]
-_ENTRY_BYTES = 256  # what an entry takes beside the slab
-Fill = Callable[[Sequence[tuple[int, Bytes]]], None]  # numbers of slabs, and the buffer of each
+Int64Array = npt.NDArray[np.int64]
+SlabPlaces = npt.NDArray[np.int32]  # the slot of each slab of a dataset, -1 where it is not in the cache
+
+_ENTRY_BYTES = 64  # what is known of a slab
+_NOWHERE = -1
 
 
-@dataclass(slots=True, eq=False)
-class _Slab:
-    slot: int
-    users: int = 0
-    is_ready: bool = False
-    is_lost: bool = False
+@dataclass(frozen=True, slots=True, eq=False)
+class Missing:
+    """A slab to be filled.
+
+    Args:
+        dataset: which of the wanted datasets it belongs to.
+        slab: its number there.
+        buffer: its bytes, ``(slab_bytes,)``.
+    """
+
+    dataset: int
+    slab: int
+    buffer: Bytes
+
+
+Fill = Callable[[Sequence[Missing]], None]
 
 
 class SlabCache:
-    """Slabs by number, least recently used first; for any number of threads of one process.
+    """Slabs of many datasets, least recently used first; for any number of threads of one process.
 
     A slab that two threads want at the same time is filled by one of them.
 
@@ -45,125 +58,188 @@ class SlabCache:
         self.row_bytes = row_bytes
         self.slab_rows = slab_rows
         self.slab_bytes = slab_rows * row_bytes
-        self.capacity = self._fitting(limit_bytes)
+        self.capacity = slots = self._fitting(limit_bytes)
         # The system gives memory page by page, when a slab is first written.
-        self.rows = np.empty((self.capacity * slab_rows, row_bytes), np.uint8)
+        self.rows = np.empty((slots * slab_rows, row_bytes), np.uint8)
         self.filled = 0
-        self._slots = self.capacity
-        self._used_slots = 0  # that were ever used
-        self._free: list[int] = []  # those among them that are free
-        self._slabs: OrderedDict[int, _Slab] = OrderedDict()
-        self._idle = 0  # slabs without users
+        self._slots = _Slots(slots)
         self._changed = threading.Condition()
 
     def __len__(self) -> int:
         """Slabs that are there."""
-        return len(self._slabs)
+        return self._slots.taken
 
     def limit(self, limit_bytes: int) -> None:
         """Keep less than before from now on."""
         with self._changed:
-            self.capacity = min(self._slots, self._fitting(limit_bytes))
+            self.capacity = min(self.capacity, self._fitting(limit_bytes))
 
     def _fitting(self, limit_bytes: int) -> int:
         return max(1, limit_bytes // (self.slab_bytes + _ENTRY_BYTES))
 
     @contextmanager
-    def hold(self, numbers: Sequence[int], fill: Fill) -> Iterator[dict[int, int]]:
-        """The first row in `rows` of each slab; the slabs stay there inside the ``with`` block.
+    def hold(self, wanted: Sequence[tuple[SlabPlaces, Int64Array]], fill: Fill) -> Iterator[None]:
+        """Inside the ``with`` block, the slabs lie at their places in `rows`: slot times `slab_rows`.
 
         Args:
-            numbers: different slabs, `capacity` at most.
+            wanted: places of a dataset's slabs, which are kept up to date here, and the different slabs that are
+                wanted of it, ``(n,)``; `capacity` of them at most over all datasets.
             fill: writes those that are not there yet; what it raises ends the block.
         """
-        slabs: dict[int, _Slab] = {}
+        while (slots := self._claim(wanted, fill)) is None:
+            pass  # another thread failed to fill one of them: it is ours to try
         try:
-            while not slabs:
-                slabs = self._claim(numbers, fill)
-            yield {number: slab.slot * self.slab_rows for number, slab in slabs.items()}
+            yield
         finally:
-            self._release(slabs.values())
+            self._release(slots)
 
-    def _claim(self, numbers: Sequence[int], fill: Fill) -> dict[int, _Slab]:
-        """The slabs, filled; none if another thread failed to fill one of them."""
-        slabs, new = self._take(numbers)
+    def _claim(self, wanted: Sequence[tuple[SlabPlaces, Int64Array]], fill: Fill) -> Int64Array | None:
+        """The slots of all slabs, filled; None if another thread failed to fill one of them."""
+        slots, missing = self._take(wanted)
         try:
-            if new:
-                self._fill(new, fill)
-            if not all(slab.is_ready for slab in slabs.values()):
+            if missing:
+                self._fill(missing, fill)
+            if not self._slots.is_ready[slots].all():
                 with self._changed:
-                    self._changed.wait_for(
-                        lambda: all(slab.is_ready or slab.is_lost for slab in slabs.values())
-                    )
+                    self._changed.wait_for(lambda: self._slots.is_settled(slots))
         except BaseException:
-            self._release(slabs.values())
+            self._release(slots)
             raise
-        if any(slab.is_lost for slab in slabs.values()):
-            self._release(slabs.values())
-            return {}
-        return slabs
+        if self._slots.is_lost[slots].any():
+            self._release(slots)
+            return None
+        return slots
 
-    def _fill(self, new: dict[int, _Slab], fill: Fill) -> None:
+    def _take(
+        self, wanted: Sequence[tuple[SlabPlaces, Int64Array]]
+    ) -> tuple[Int64Array, list[tuple[int, Missing]]]:
+        """The slots of all slabs, in use from now on, and the slabs that the caller has to fill, by slot."""
+        number = sum(len(slabs) for _, slabs in wanted)
+        with self._changed:
+            while True:
+                found = np.concatenate([places[slabs] for places, slabs in wanted])
+                new = int((found < 0).sum())
+                if not new or self._slots.make_room(found, new, max(self.capacity, number)):
+                    break
+                self._changed.wait()
+            self._slots.use(found[found >= 0])
+            missing = [self._add(*slab) for slab in _absent(wanted)] if new else []
+            return np.concatenate([places[slabs] for places, slabs in wanted]).astype(np.int64), missing
+
+    def _add(self, dataset: int, places: SlabPlaces, slab: int) -> tuple[int, Missing]:
+        slot = self._slots.add(places, slab)
+        start = slot * self.slab_rows
+        return slot, Missing(dataset, slab, self.rows[start : start + self.slab_rows].reshape(-1))
+
+    def _fill(self, missing: Sequence[tuple[int, Missing]], fill: Fill) -> None:
+        new = np.asarray([slot for slot, _ in missing])
         is_filled = False
         try:
-            fill([(number, self._buffer(slab)) for number, slab in new.items()])
+            fill([slab for _, slab in missing])
             is_filled = True
         finally:
             with self._changed:
                 self.filled += len(new)
-                for number, slab in new.items():
-                    slab.is_ready, slab.is_lost = is_filled, not is_filled
-                    if slab.is_lost:
-                        del self._slabs[number]
+                self._slots.settle(new, is_filled=is_filled)
                 self._changed.notify_all()
 
-    def _buffer(self, slab: _Slab) -> Bytes:
-        start = slab.slot * self.slab_rows
-        return self.rows[start : start + self.slab_rows].reshape(-1)
-
-    # ── under the lock ───────────────────────────────────────────────────────────────────────────────
-
-    def _take(self, numbers: Sequence[int]) -> tuple[dict[int, _Slab], dict[int, _Slab]]:
-        """All slabs, in use from now on, and those among them that the caller has to fill."""
+    def _release(self, slots: Int64Array) -> None:
         with self._changed:
-            there = self._there(numbers)
-            if len(there) < len(numbers):
-                self._changed.wait_for(lambda: self._has_room(numbers))
-                there = self._there(numbers)
-            for number, slab in there.items():
-                self._idle -= not slab.users
-                slab.users += 1
-                self._slabs.move_to_end(number)
-            # After those that are there, so that they do not make room for the others.
-            new = {number: self._add(number) for number in numbers if number not in there}
-            return {**there, **new}, new
-
-    def _there(self, numbers: Sequence[int]) -> dict[int, _Slab]:
-        return {number: self._slabs[number] for number in numbers if number in self._slabs}
-
-    def _has_room(self, numbers: Sequence[int]) -> bool:
-        there = self._there(numbers)
-        others_idle = self._idle - sum(not slab.users for slab in there.values())
-        in_use = self._used_slots - len(self._free) - others_idle
-        return in_use + len(numbers) - len(there) <= max(self.capacity, len(numbers))
-
-    def _add(self, number: int) -> _Slab:
-        while self._idle and self._used_slots - len(self._free) >= self.capacity:
-            oldest = next(other for other, slab in self._slabs.items() if not slab.users)
-            self._free.append(self._slabs.pop(oldest).slot)
-            self._idle -= 1
-        if not self._free:
-            self._free.append(self._used_slots)
-            self._used_slots += 1
-        slab = self._slabs[number] = _Slab(self._free.pop(), users=1)
-        return slab
-
-    def _release(self, slabs: Iterable[_Slab]) -> None:
-        with self._changed:
-            for slab in slabs:
-                slab.users -= 1
-                if not slab.users and slab.is_lost:
-                    self._free.append(slab.slot)
-                elif not slab.users:
-                    self._idle += 1
+            self._slots.release(slots)
             self._changed.notify_all()
+
+
+def _absent(wanted: Sequence[tuple[SlabPlaces, Int64Array]]) -> Iterator[tuple[int, SlabPlaces, int]]:
+    for dataset, (places, slabs) in enumerate(wanted):
+        for slab in slabs[places[slabs] < 0].tolist():
+            yield dataset, places, slab
+
+
+class _Slots:
+    """What is known of each slot of a cache; all calls but `is_settled` under its lock.
+
+    Args:
+        number: of the slots.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.is_ready = np.zeros(number, np.bool_)
+        self.is_lost = np.zeros(number, np.bool_)
+        self._users = np.zeros(number, np.int32)
+        self._last_use = np.zeros(number, np.int64)
+        self._uses = 0
+        self._owners: list[tuple[SlabPlaces, int] | None] = []  # of those that were ever used
+        self._free: list[int] = []  # those among them that are free
+
+    @property
+    def taken(self) -> int:
+        """Slots that hold a slab."""
+        return len(self._owners) - len(self._free)
+
+    def is_settled(self, slots: Int64Array) -> bool:
+        """Whether nobody is filling one of them any more."""
+        return bool((self.is_ready[slots] | self.is_lost[slots]).all())
+
+    def make_room(self, found: npt.NDArray[np.int32], new: int, most: int) -> bool:
+        """Free slots for new slabs, if enough of the others are idle.
+
+        Args:
+            found: slots that are wanted too; negative ones mean nothing.
+            new: slots needed.
+            most: slots that may be taken, about.
+        """
+        excess = self.taken + new - most
+        if excess <= 0:
+            return True
+        is_idle = (self._users[: len(self._owners)] == 0) & self.is_ready[: len(self._owners)]
+        is_idle[found[found >= 0]] = False
+        idle = np.flatnonzero(is_idle)
+        if len(idle) < excess:
+            return False
+        oldest = idle if len(idle) == excess else idle[np.argpartition(self._last_use[idle], excess)[:excess]]
+        for slot in oldest.tolist():
+            self._forget(slot)
+        return True
+
+    def use(self, slots: npt.NDArray[np.int32]) -> None:
+        """They have one user more, and were used last."""
+        self._uses += 1
+        self._users[slots] += 1
+        self._last_use[slots] = self._uses
+
+    def add(self, places: SlabPlaces, slab: int) -> int:
+        """A slot for a slab, in use by the caller, who has to fill it."""
+        if self._free:
+            slot = self._free.pop()
+            self._owners[slot] = places, slab
+        else:
+            slot = len(self._owners)
+            self._owners.append((places, slab))
+        places[slab] = slot
+        self._users[slot], self._last_use[slot] = 1, self._uses
+        return slot
+
+    def settle(self, slots: Int64Array, *, is_filled: bool) -> None:
+        """They were filled, or could not be: then they are lost to all who wait for them."""
+        self.is_ready[slots], self.is_lost[slots] = is_filled, not is_filled
+        if not is_filled:
+            for slot in slots.tolist():
+                self._disown(slot)
+
+    def release(self, slots: Int64Array) -> None:
+        """They have one user less."""
+        self._users[slots] -= 1
+        if self.is_lost[slots].any():
+            for slot in slots[self.is_lost[slots] & (self._users[slots] == 0)].tolist():
+                self._forget(slot)
+
+    def _forget(self, slot: int) -> None:
+        self._disown(slot)
+        self.is_ready[slot] = self.is_lost[slot] = False
+        self._free.append(slot)
+
+    def _disown(self, slot: int) -> None:
+        owner, self._owners[slot] = self._owners[slot], None
+        if owner is not None:
+            places, slab = owner
+            places[slab] = _NOWHERE

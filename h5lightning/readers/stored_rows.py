@@ -17,6 +17,7 @@ from h5lightning.errors import BadFileError, FileChangedError
 from h5lightning.opening import hdf5_reason, open_dataset
 from h5lightning.readers.checks import check_rows, check_type, check_whole, name_of
 from h5lightning.readers.protocol import RowSource
+from h5lightning.readers.slab_cache import SlabPlaces
 from h5lightning.scanning.element_types import element_type
 
 __all__ = ["StoredRows"]
@@ -40,6 +41,7 @@ class StoredRows:
         chunk_rows: rows of a chunk that must be decoded whole; None where a row can be read alone.
         opened_bytes: size of the file when it was opened.
         descriptor: HDF5's file descriptor.
+        places: where each of the chunks that must be decoded lies in a cache.
         spare_spaces: selections (file, memory) that no thread uses at the moment: making one takes as long
             as reading a small row.
     """
@@ -55,6 +57,7 @@ class StoredRows:
     chunk_rows: int | None
     opened_bytes: int
     descriptor: int
+    places: SlabPlaces
     spare_spaces: list[tuple[h5s.SpaceID, h5s.SpaceID]]
 
     @classmethod
@@ -77,20 +80,27 @@ class StoredRows:
         dtype = np.dtype(source.dtype)
         memory_dtype = dtype if source.member is None else np.dtype([(source.member, dtype)])
         layout = dataset.id.get_create_plist()
+        shape, chunk_rows = dataset.shape, _decoded_rows(layout)
         return cls(
             file=path,
             source=source,
             dataset=dataset,
-            shape=dataset.shape,
+            shape=shape,
             dtype=dtype,
             memory_dtype=memory_dtype,
             memory_type=h5t.py_create(memory_dtype),
             is_contiguous=layout.get_layout() == h5d.CONTIGUOUS,
-            chunk_rows=_decoded_rows(layout),
+            chunk_rows=chunk_rows,
             opened_bytes=file.id.get_filesize(),
             descriptor=file.id.get_vfd_handle(),
+            places=np.full(-(-shape[0] // chunk_rows) if shape and chunk_rows else 0, -1, np.int32),
             spare_spaces=[],
         )
+
+    @property
+    def rows(self) -> int:
+        """Rows of the dataset."""
+        return self.shape[0] if self.shape else 0
 
     @property
     def row_bytes(self) -> int:

@@ -1,39 +1,29 @@
-"""Rows that are stored as they are, straight from the memory map of a file."""
+"""Rows that are stored as they are, straight from the memory maps of files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from h5lightning.errors import BadFileError
 from h5lightning.readers.delivering import Delivery
+from h5lightning.readers.gathering import address_of, table_at
+from h5lightning.readers.protocol import Take
 from h5lightning.readers.raw_file import RawFile
 from h5lightning.readers.storage_map import NeedsHDF5Error, StorageMap, column_parts
 
-__all__ = ["Table", "by_chunk", "stored_table"]
+__all__ = ["MappedRows", "SplitRows", "stored_table"]
 
 Bytes = npt.NDArray[np.uint8]
 Int64Array = npt.NDArray[np.int64]
 
 
-class Table(Protocol):
-    """Rows of one dataset."""
-
-    def put(self, rows: Int64Array, slots: Int64Array, to: Delivery) -> None:
-        """Deliver rows, none of them outside of the dataset.
-
-        Args:
-            rows: rows in any order, ``(N,)``.
-            slots: where they belong, ``(N,)``.
-            to: the batch that takes them.
-        """
-
-
-def stored_table(raw: RawFile, storage: StorageMap, dtype: np.dtype[Any]) -> Table:
+def stored_table(raw: RawFile, storage: StorageMap, dtype: np.dtype[Any]) -> MappedRows | SplitRows:
     """The table of a dataset without filters.
 
     Raises:
@@ -43,16 +33,77 @@ def stored_table(raw: RawFile, storage: StorageMap, dtype: np.dtype[Any]) -> Tab
         view = raw.view
     except BadFileError as error:
         raise NeedsHDF5Error("lies on a file system that cannot map it into memory") from error
-    if not storage.holds_whole_rows:
-        return _SplitRows(raw, storage, dtype)
-    row_bytes = storage.row_bytes
-    first_rows, rest = np.divmod(storage.offsets, row_bytes)
-    if (rest != rest[0]).any():
-        return _Chunks(raw, storage)
-    return _Rows(view, int(rest[0]), row_bytes, storage.chunk_rows, first_rows)
+    if storage.holds_whole_rows:
+        return MappedRows(address_of(view) + storage.offsets, storage.chunk_rows, storage.row_bytes)
+    return SplitRows(raw, storage, dtype)
 
 
-def by_chunk(
+@dataclass(frozen=True, slots=True, eq=False)
+class MappedRows:
+    """Chunks of whole rows in memory; those of a contiguous dataset are one chunk.
+
+    Args:
+        addresses: where each chunk begins, ``(chunks,)``.
+        chunk_rows: rows of a chunk.
+        row_bytes: bytes of a row.
+    """
+
+    addresses: Int64Array
+    chunk_rows: int
+    row_bytes: int
+
+    @property
+    def group(self) -> object:
+        """Tables of the same group are read together."""
+        return MappedRows
+
+    @staticmethod
+    def put(tables: Sequence[MappedRows], take: Take, to: Delivery) -> None:
+        """Deliver rows of several files, none of them outside of its dataset."""
+        row_bytes = tables[0].row_bytes
+        sizes = np.diff(take.borders)
+        if all(len(table.addresses) == 1 for table in tables):
+            starts = np.concatenate([table.addresses for table in tables]).repeat(sizes)
+            within = take.rows
+        else:
+            chunk_rows = np.asarray([table.chunk_rows for table in tables]).repeat(sizes)
+            chunks = take.rows // chunk_rows
+            within = take.rows - chunks * chunk_rows
+            parts = zip(tables, pairwise(take.borders.tolist()), strict=True)
+            starts = np.concatenate([table.addresses[chunks[start:stop]] for table, (start, stop) in parts])
+        to.put(*table_at(starts + within * row_bytes, row_bytes), take.slots)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SplitRows:
+    """Chunks that hold parts of rows, or reach past their end."""
+
+    raw: RawFile
+    storage: StorageMap
+    dtype: np.dtype[Any]
+
+    @property
+    def group(self) -> object:
+        """Tables of the same group are read together."""
+        return SplitRows
+
+    @staticmethod
+    def put(tables: Sequence[SplitRows], take: Take, to: Delivery) -> None:
+        """Deliver rows of several files, none of them outside of its dataset."""
+        for table, (start, stop) in zip(tables, pairwise(take.borders.tolist()), strict=True):
+            table._put(take.rows[start:stop], take.slots[start:stop], to)  # noqa: SLF001 - its own kind
+
+    def _put(self, rows: Int64Array, slots: Int64Array, to: Delivery) -> None:
+        storage, parts = self.storage, column_parts(self.storage)
+        for chunk, within, places in _by_chunk(rows, slots, storage.chunk_rows):
+            for column, (part, inside) in enumerate(parts):
+                start = int(storage.offsets[chunk * len(parts) + column])
+                stored = self.raw.view[start : start + storage.chunk_bytes]
+                values = stored.view(self.dtype).reshape(storage.chunks)
+                to.put_values(_part(values, within, inside), places, part)
+
+
+def _by_chunk(
     rows: Int64Array, slots: Int64Array, chunk_rows: int
 ) -> Iterator[tuple[int, Int64Array, Int64Array]]:
     """Chunk, its wanted rows counted from its first, and their slots; each chunk once."""
@@ -69,58 +120,3 @@ def _part(values: npt.NDArray[Any], rows: Int64Array, inside: tuple[slice, ...])
     index: Any = (rows, *inside)
     taken: npt.NDArray[Any] = values[index]
     return taken
-
-
-class _Rows:
-    """Rows at a multiple of their own length from one byte of the file on: all of a contiguous dataset."""
-
-    def __init__(
-        self, view: Bytes, start: int, row_bytes: int, chunk_rows: int, first_rows: Int64Array
-    ) -> None:
-        count = (len(view) - start) // row_bytes
-        self._table = view[start : start + count * row_bytes].reshape(count, row_bytes)
-        self._chunk_rows = chunk_rows
-        self._first_rows = first_rows
-
-    def put(self, rows: Int64Array, slots: Int64Array, to: Delivery) -> None:
-        """Deliver rows; see `Table.put`."""
-        if len(self._first_rows) == 1:
-            places = rows + self._first_rows[0]
-        else:
-            chunks, within = np.divmod(rows, self._chunk_rows)
-            places = self._first_rows[chunks] + within
-        to.put(self._table, places, slots)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Chunks:
-    """Chunks of whole rows, anywhere in the file."""
-
-    raw: RawFile
-    storage: StorageMap
-
-    def put(self, rows: Int64Array, slots: Int64Array, to: Delivery) -> None:
-        """Deliver rows; see `Table.put`."""
-        for chunk, within, places in by_chunk(rows, slots, self.storage.chunk_rows):
-            start = int(self.storage.offsets[chunk])
-            stored = self.raw.view[start : start + self.storage.chunk_bytes]
-            to.put(stored.reshape(self.storage.chunk_rows, -1), within, places)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _SplitRows:
-    """Chunks that hold parts of rows, or reach past their end."""
-
-    raw: RawFile
-    storage: StorageMap
-    dtype: np.dtype[Any]
-
-    def put(self, rows: Int64Array, slots: Int64Array, to: Delivery) -> None:
-        """Deliver rows; see `Table.put`."""
-        storage, parts = self.storage, column_parts(self.storage)
-        for chunk, within, places in by_chunk(rows, slots, storage.chunk_rows):
-            for column, (part, inside) in enumerate(parts):
-                start = int(storage.offsets[chunk * len(parts) + column])
-                stored = self.raw.view[start : start + storage.chunk_bytes]
-                values = stored.view(self.dtype).reshape(storage.chunks)
-                to.put_values(_part(values, within, inside), places, part)

@@ -15,6 +15,7 @@ from h5lightning.errors import BadFileError, FileChangedError, UnsupportedFieldE
 from h5lightning.handles import HandlePool
 from h5lightning.options import Access
 from h5lightning.readers.choosing import choose_reader
+from h5lightning.readers.decoding import DecodedSlabs
 from h5lightning.readers.direct import DirectReader
 from h5lightning.readers.library import H5pyReader
 from h5lightning.readers.protocol import RowSource
@@ -238,7 +239,7 @@ def test_each_chunk_is_decoded_once_while_it_is_kept(make, direct):
     for start in range(0, 640, 40):
         rows = order[start : start + 40]
         assert np.array_equal(read(direct, path, source, rows), values[rows])
-    (cache,) = direct._known().decoding._caches.values()
+    (cache,) = direct._decoded.here()._caches.values()
     assert cache.filled == 20
 
 
@@ -394,7 +395,7 @@ def test_threads_read_with_one_reader(decoders, make):
 
     # Room for half of the slabs that six threads want at the same time.
     with HandlePool(Access(cache_bytes=150 * 1024)) as pool, ThreadPoolExecutor(6) as threads:
-        reader = DirectReader(pool, threads=decoders)
+        reader = DirectReader(pool, decoded=DecodedSlabs(pool.access.cache_bytes, decoders))
         assert all(threads.map(work, range(60)))
         reader.close()
 

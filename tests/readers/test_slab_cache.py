@@ -21,9 +21,9 @@ class Filler:
     def __call__(self, slabs):
         if self.is_broken:
             raise OSError("the disk is broken")
-        for number, buffer in slabs:
-            self.filled.append(number)
-            buffer[:] = number
+        for missing in slabs:
+            self.filled.append(missing.slab)
+            missing.buffer[:] = missing.slab
 
 
 @pytest.fixture
@@ -31,16 +31,29 @@ def fill():
     return Filler()
 
 
+SLAB_BYTES = 2 * ROW_BYTES + 64
+
+
+class Dataset:
+    """A cache, and where the slabs of a dataset lie in it."""
+
+    def __init__(self, limit_bytes):
+        self.cache = SlabCache(2, ROW_BYTES, limit_bytes)
+        self.places = np.full(64, -1, np.int32)
+
+
 def cache_of(slabs):
-    cache = SlabCache(2, ROW_BYTES, slabs * (2 * ROW_BYTES + 256))
-    assert cache.capacity == slabs
-    return cache
+    dataset = Dataset(slabs * SLAB_BYTES)
+    assert dataset.cache.capacity == slabs
+    return dataset
 
 
-def held(cache, numbers, fill):
+def held(dataset, numbers, fill):
     """The value of the first and last byte of each slab."""
-    with cache.hold(numbers, fill) as rows:
-        return [(int(cache.rows[rows[n], 0]), int(cache.rows[rows[n] + 1, -1])) for n in numbers]
+    cache, places = dataset.cache, dataset.places
+    with cache.hold([(places, np.asarray(numbers))], fill):
+        rows = places[numbers] * 2
+        return [(int(cache.rows[row, 0]), int(cache.rows[row + 1, -1])) for row in rows]
 
 
 def test_slabs_are_filled_once_while_they_are_kept(fill):
@@ -48,7 +61,7 @@ def test_slabs_are_filled_once_while_they_are_kept(fill):
     for _ in range(3):
         assert held(cache, [7, 5], fill) == [(7, 7), (5, 5)]
     assert fill.filled == [7, 5]
-    assert cache.filled == 2
+    assert cache.cache.filled == 2
 
 
 def test_the_least_recently_used_slab_goes_first(fill):
@@ -59,28 +72,29 @@ def test_the_least_recently_used_slab_goes_first(fill):
     assert fill.filled == [1, 2, 3, 4]
     held(cache, [2], fill)
     assert fill.filled == [1, 2, 3, 4, 2]
-    assert len(cache) == 3
+    assert len(cache.cache) == 3
 
 
 def test_a_slab_in_use_is_not_overwritten(fill):
     cache = cache_of(3)
-    with cache.hold([1], fill) as rows:
+    with cache.cache.hold([(cache.places, np.array([1]))], fill):
+        row = 2 * cache.places[1]
         for number in range(2, 12):
             held(cache, [number, number + 1], fill)
-        assert (cache.rows[rows[1] : rows[1] + 2] == 1).all()
+        assert (cache.cache.rows[row : row + 2] == 1).all()
 
 
 def test_one_slab_is_kept_in_any_case(fill):
-    cache = SlabCache(2, ROW_BYTES, 0)
+    cache = Dataset(0)
     assert [held(cache, [number], fill) for number in (3, 4)] == [[(3, 3)], [(4, 4)]]
 
 
 def test_a_smaller_limit_holds_from_then_on(fill):
     cache = cache_of(8)
     held(cache, list(range(8)), fill)
-    cache.limit(2 * (2 * ROW_BYTES + 256))
+    cache.cache.limit(2 * SLAB_BYTES)
     held(cache, [20], fill)
-    assert len(cache) == 2
+    assert len(cache.cache) == 2
     # What was claimed before the limit shrank must still be possible.
     assert held(cache, [30, 31, 32, 33], fill)[-1] == (33, 33)
 
@@ -147,4 +161,29 @@ def test_many_threads_with_little_room(fill):
 
     with ThreadPoolExecutor(6) as threads:
         assert all(threads.map(work, range(12)))
-    assert len(cache) <= 6
+    assert len(cache.cache) <= 6
+
+
+def test_slabs_of_two_datasets_share_the_room(fill):
+    first = cache_of(4)
+    second = np.full(8, -1, np.int32)
+
+    def both(own, others):
+        with first.cache.hold([(first.places, np.array(own, np.int64)), (second, np.array(others))], fill):
+            return first.places[own].tolist() + second[others].tolist()
+
+    assert sorted(both([5, 6], [5])) == [0, 1, 2]
+    held(first, [5, 6], fill)
+    both([], [1, 2])
+    assert fill.filled == [5, 6, 5, 1, 2]
+    # The slab that was used least recently made room, and its dataset knows.
+    assert second[5] == -1
+    assert (first.places[[5, 6]] >= 0).all()
+
+
+def test_places_are_forgotten_with_a_failure(fill):
+    cache = cache_of(2)
+    fill.is_broken = True
+    with pytest.raises(OSError, match="the disk is broken"):
+        held(cache, [3], fill)
+    assert (cache.places == -1).all()
