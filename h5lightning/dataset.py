@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, cast, overload
 
 import numpy as np
@@ -13,6 +15,7 @@ from torch.utils.data import Dataset, default_collate
 
 from h5lightning.batching import Batch, BatchReader
 from h5lightning.coercion import coerce, coerce_fields, coerce_samples
+from h5lightning.errors import H5LightningError
 from h5lightning.fields import FieldSpec, check_dtype
 from h5lightning.handles import HandlePool
 from h5lightning.index import SampleIndex, SampleRanges
@@ -97,6 +100,13 @@ class SampleDataset(Dataset[dict[str, Any]]):
         """Key → shape, type and classes as read, before any transform."""
         return self._batches.fields.spec()
 
+    @cached_property
+    def sample_bytes(self) -> int:
+        """Bytes of one sample as read."""
+        return sum(
+            math.prod(spec.shape) * getattr(torch, spec.dtype).itemsize for spec in self.field_spec.values()
+        )
+
     def sample_spec(self) -> dict[str, FieldSpec]:
         """Key → shape, type and classes of what a model gets; with transforms, one sample is read to find out."""
         spec = self.field_spec
@@ -144,11 +154,42 @@ class SampleDataset(Dataset[dict[str, Any]]):
         numbers = self.sample_ids(ids)
         if keys is not None:
             return self._batches.read(numbers, keys)
-        batch: dict[str, Any] = self._batches.read(numbers)
+        return self._finished(self._batches.read(numbers), numbers)
+
+    def read_batches(self, ids: npt.NDArray[np.int64], batch_size: int) -> Iterator[dict[str, Any]]:
+        """Neighbouring batches, read together; each is what `read_batch` would return, with memory of its own.
+
+        Args:
+            ids: numbers of the samples in this dataset, ``(N,)``.
+            batch_size: samples of a batch; the last one may have fewer.
+
+        Raises:
+            IndexError: an id outside of the dataset.
+            H5LightningError: a batch cannot be read; those before it were returned.
+        """
+        numbers = self.sample_ids(ids)
+        parts = [numbers[start : start + batch_size] for start in range(0, len(numbers), batch_size)]
+        for part, batch in zip(parts, self._read_together(numbers, parts, batch_size), strict=True):
+            yield self._finished(batch, part)
+
+    def _read_together(
+        self, numbers: npt.NDArray[np.int64], parts: Sequence[npt.NDArray[np.int64]], batch_size: int
+    ) -> Iterator[Batch]:
+        if len(parts) > 1:
+            try:
+                together = self._batches.read(numbers)
+            except H5LightningError:
+                pass  # it is raised again by the batch that it belongs to
+            else:
+                return _dealt(together, batch_size)
+        return (self._batches.read(part) for part in parts)
+
+    def _finished(self, batch: dict[str, Any], numbers: npt.NDArray[np.int64]) -> dict[str, Any]:
+        """A batch as it was read → as it is delivered."""
         if self._transform:
             batch = default_collate(self._transformed(batch, numbers))
         if self._provenance:
-            batch[SAMPLE_ID] = torch.from_numpy(numbers)
+            batch[SAMPLE_ID] = torch.from_numpy(numbers.copy())
         if self._batch_transform:
             info = BatchInfo(tuple(numbers.tolist()), self._stage, self.epoch, self._seed)
             batch = self._batch_transform(batch, info)
@@ -292,6 +333,23 @@ class SampleSequence(Sequence[dict[str, Any]]):
         if self._samples is None:
             self._samples = self._dataset.read_samples(self._positions)
         return self._samples
+
+
+def _dealt(batch: Batch, batch_size: int) -> Iterator[Batch]:
+    """Parts of a batch. Views would keep all of it alive, and be saved with all of it."""
+    size = max(map(len, batch.values()), default=0)
+    arrays = {key: _as_array(tensor) for key, tensor in batch.items()}
+    for start in range(0, size, batch_size):
+        # NumPy copies in this thread: torch would wake threads of its own.
+        parts = {
+            key: torch.from_numpy(array[start : start + batch_size].copy()) for key, array in arrays.items()
+        }
+        yield {key: part.view(batch[key].dtype) for key, part in parts.items()}
+
+
+def _as_array(tensor: torch.Tensor) -> npt.NDArray[Any]:
+    # NumPy has no bfloat16.
+    return (tensor.view(torch.int16) if tensor.dtype is torch.bfloat16 else tensor).numpy()
 
 
 def _spec_of(value: Any, read: FieldSpec | None) -> FieldSpec:

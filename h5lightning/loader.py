@@ -7,25 +7,28 @@ sampler at once would deliver the order of the epoch before. Ours starts at the 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from typing import Any, cast
 
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader
+from torch.utils.data._utils.pin_memory import pin_memory
 
 from h5lightning.checking import check_choice, check_int
 from h5lightning.dataset import SampleDataset, SampleSequence
 from h5lightning.errors import OptionError
+from h5lightning.group_reading import GroupReader
 from h5lightning.permutation import derive_key
 from h5lightning.read_ahead import ProcessLocalSet, ReadAhead
 from h5lightning.sampler import ShardedSampler
 
-__all__ = ["H5DataLoader", "LoaderOptions", "collate", "make_loader"]
+__all__ = ["Collate", "H5DataLoader", "LoaderOptions", "make_loader"]
 
 # Enough to bridge a slow chunk; more only keeps batches from the processor's caches.
-_AHEAD_BATCHES = 4
+_AHEAD_GROUPS = 4
 _AHEAD_BYTES = 256 * 1024 * 1024
 _MOST_THREADS = 4  # more seldom pay: rows are copied at the speed of memory, and the model wants cores too
 
@@ -90,7 +93,7 @@ class LoaderOptions:
         common = {
             "num_workers": self.num_workers,
             "pin_memory": self.pin_memory,
-            "collate_fn": collate_as(self.as_tuple),
+            "collate_fn": Collate(self.as_tuple),
         }
         if not self.num_workers:
             return common
@@ -119,18 +122,48 @@ def make_loader(
     )
 
 
+class Collate:
+    """Turns samples that are read together into a batch.
+
+    Args:
+        keys: deliver a tuple in their order; None for a dict.
+    """
+
+    def __init__(self, keys: Sequence[str] | None = None) -> None:
+        self._keys = keys if keys is None else tuple(keys)
+
+    def __call__(self, samples: SampleSequence) -> Any:
+        """The batch of samples, read whole."""
+        return self.deliver(samples.batch())
+
+    def deliver(self, batch: Any) -> Any:
+        """A batch as it is delivered.
+
+        Raises:
+            OptionError: the batch lacks a key.
+        """
+        if self._keys is None:
+            return batch
+        if missing := [key for key in self._keys if key not in batch]:
+            raise OptionError(f"as_tuple names {missing}, the batch holds {sorted(batch)}")
+        return tuple(batch[key] for key in self._keys)
+
+
 class H5DataLoader(DataLoader[Any]):
     """A DataLoader that reads batches whole and starts at the first batch.
+
+    Without workers, and with the sampler it was made with, it goes by arrays and not by torch's fetcher, which
+    handles each sample's number on its own.
 
     Args:
         dataset: the samples.
         reads_ahead: without workers, make the next batches in a thread while the model works on this one.
-        **kwargs: those of `torch.utils.data.DataLoader`; ``collate_fn`` is `collate` unless given.
+        **kwargs: those of `torch.utils.data.DataLoader`; ``collate_fn`` is a `Collate` unless given.
     """
 
     # `**kwargs` is what Lightning looks for when it rebuilds a loader with another sampler.
     def __init__(self, dataset: SampleDataset, *, reads_ahead: bool = True, **kwargs: Any) -> None:
-        kwargs.setdefault("collate_fn", collate)
+        kwargs.setdefault("collate_fn", Collate())
         # Without a generator, torch draws the seed of the workers from the user's global one.
         kwargs.setdefault("generator", torch.Generator())
         super().__init__(dataset, **kwargs)
@@ -149,16 +182,46 @@ class H5DataLoader(DataLoader[Any]):
         self.generator.manual_seed(derive_key("workers", dataset.seed, dataset.epoch, rank) >> 1)
         if self.num_workers > 0:
             dataset.close()  # nothing open may travel into a forked worker
-        if self.num_workers > 0 or not self.reads_ahead:
             return super().__iter__()
-        ahead = ReadAhead(super().__iter__, _bytes_of, most_items=_AHEAD_BATCHES, most_bytes=_AHEAD_BYTES)
+        groups = self._groups if self._goes_by_arrays() else self._single_batches
+        if not self.reads_ahead:
+            return chain.from_iterable(groups())
+        ahead = ReadAhead(groups, _bytes_of, most_items=_AHEAD_GROUPS, most_bytes=_AHEAD_BYTES)
         self._running.add(ahead)
-        return ahead
+        return chain.from_iterable(ahead)
 
     def close(self) -> None:
         """End the threads that still make batches, and wait for them."""
         for ahead in list(self._running):
             ahead.close()
+
+    # ── without workers ──────────────────────────────────────────────────────────────────────────────
+
+    def _goes_by_arrays(self) -> bool:
+        """Whether nobody put another sampler or collate function in the place of ours."""
+        plain = type(self.batch_sampler) is BatchSampler and self.batch_sampler.sampler is self.sampler
+        return plain and isinstance(self.sampler, ShardedSampler) and isinstance(self.collate_fn, Collate)
+
+    def _single_batches(self) -> Iterator[list[Any]]:
+        return ([batch] for batch in super().__iter__())
+
+    def _groups(self) -> Iterator[list[Any]]:
+        sampler, batches = cast("ShardedSampler", self.sampler), cast("BatchSampler", self.batch_sampler)
+        dataset, size = cast("SampleDataset", self.dataset), batches.batch_size
+        reader = GroupReader(dataset, size, self._delivery(), alone=not self.reads_ahead)
+        whole = len(sampler) // size * size if batches.drop_last else len(sampler)
+        return reader.groups(sampler.stretches(multiple=size, stop=whole))
+
+    def _delivery(self) -> Callable[[Any], Any]:
+        """What is done to a batch that was read; as torch, page-locked memory only where there is an accelerator."""
+        deliver = cast("Collate", self.collate_fn).deliver
+        if not self.pin_memory:
+            return deliver
+        decided: Any = super().__iter__()  # torch's own iterator knows whether, where, and what to warn of
+        if not decided._pin_memory:  # noqa: SLF001
+            return deliver
+        pin = partial(pin_memory, device=decided._pin_memory_device)  # noqa: SLF001
+        return lambda batch: pin(deliver(batch))
 
 
 class _LateIterator(Iterator[Any]):
@@ -174,28 +237,11 @@ class _LateIterator(Iterator[Any]):
         return next(self._batches)
 
 
-def _bytes_of(batch: Any) -> int:
-    values = batch.values() if isinstance(batch, Mapping) else batch if isinstance(batch, tuple) else (batch,)
-    return sum(value.nbytes for value in values if isinstance(value, torch.Tensor))
+def _bytes_of(group: list[Any]) -> int:
+    return sum(
+        value.nbytes for batch in group for value in _values_of(batch) if isinstance(value, torch.Tensor)
+    )
 
 
-def collate(samples: SampleSequence) -> dict[str, Any]:
-    """The batch of samples, read whole."""
-    return samples.batch()
-
-
-def collate_tuple(samples: SampleSequence, keys: Sequence[str]) -> tuple[Any, ...]:
-    """The batch of samples as a tuple in the order of ``keys``.
-
-    Raises:
-        OptionError: the batch lacks a key.
-    """
-    batch = samples.batch()
-    if missing := [key for key in keys if key not in batch]:
-        raise OptionError(f"as_tuple names {missing}, the batch holds {sorted(batch)}")
-    return tuple(batch[key] for key in keys)
-
-
-def collate_as(keys: Sequence[str] | None) -> Callable[[SampleSequence], Any]:
-    """How batches are delivered: as a dict, or as a tuple of ``keys``."""
-    return collate if keys is None else partial(collate_tuple, keys=tuple(keys))
+def _values_of(batch: Any) -> Iterable[Any]:
+    return batch.values() if isinstance(batch, Mapping) else batch if isinstance(batch, tuple) else (batch,)

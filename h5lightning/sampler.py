@@ -1,4 +1,4 @@
-"""The sampler: one rank's samples of an epoch, one by one.
+"""The sampler: one rank's samples of an epoch, one by one or as arrays.
 
 A subclass of torch's `DistributedSampler` at the level of samples is the one form that Lightning leaves alone in
 every stage: a batch sampler's inner sampler is replaced, a plain sampler is wrapped in a shuffling one
@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sized
 from typing import Any, cast
 
+import numpy as np
+import numpy.typing as npt
 from torch.utils.data import DistributedSampler
 
 from h5lightning.ordering import Order
@@ -38,11 +40,22 @@ class ShardedSampler(DistributedSampler[Any]):
         self.shards = shards
 
     def __iter__(self) -> Iterator[int]:
-        length = len(self)
-        lanes_of = self.order.lanes_of if self.order.lanes > 1 else None
-        for start in range(0, length, _STRETCH):
-            positions = self.shards.positions(self.rank, start, start + _STRETCH, lanes_of)
-            yield from self.order.samples(self.epoch, positions).tolist()
+        for stretch in self.stretches():
+            yield from stretch.tolist()
 
     def __len__(self) -> int:
         return self.shards.length(self.rank)
+
+    def stretches(self, *, multiple: int = 1, stop: int | None = None) -> Iterator[npt.NDArray[np.int64]]:
+        """The samples as arrays, as many at a time as are computed together.
+
+        Args:
+            multiple: the length of each array but the last is a multiple of it: the size of a batch.
+            stop: how many samples; None for all.
+        """
+        length = len(self) if stop is None else stop
+        lanes_of = self.order.lanes_of if self.order.lanes > 1 else None
+        some = max(1, _STRETCH // multiple) * multiple
+        for start in range(0, length, some):
+            positions = self.shards.positions(self.rank, start, min(start + some, length), lanes_of)
+            yield self.order.samples(self.epoch, positions)

@@ -62,7 +62,7 @@ def test_the_report_has_table_verdict_and_code(good):
     assert first.startswith("6 files, ")
     assert second == "Rows: 20–25 in each file, 135 in all. A sample is one row: x of 28 × 28, y"
     assert any(
-        re.fullmatch(r" images\s+uint8\s+20–25 × 28 × 28\s+contiguous\s+103 KiB\s+x\s*", line)
+        re.fullmatch(r" images\s+uint8\s+20–25 × 28 × 28\s+contiguous\s+direct\s+103 KiB\s+x\s*", line)
         for line in rest
     )
     assert "Usable, split by file." in rest

@@ -22,7 +22,7 @@ INSTANCES = [
     Field("a/b", steps=(0, 3), member="m", dtype="float32"),
     Field(attr="fps"),
     Split(0.2, None, train=0.5, by="block", gap=3, keep_together="attr:subject", folds=5, fold=4, seed=7),
-    Shuffle("block", 1024),
+    Shuffle("block", 1024, weights="w"),
     Access(max_open_files=3, cache_bytes=0, locking=True, on_missing="fill"),
 ]
 each_option = pytest.mark.parametrize("option", INSTANCES, ids=lambda option: repr(option)[:24])
@@ -99,6 +99,20 @@ def refusal_of_choice(name, make, choices):
         case("field.attr", lambda: Field(attr=["a"]), r"field.attr must be text, found \['a'\]"),
         case("field.member", lambda: Field("x", member=1), "field.member must be text, found 1"),
         case("split.manifest", lambda: Split(manifest=3), "split.manifest must be text, found 3"),
+        case("shuffle.weights", lambda: Shuffle(weights=3), "shuffle.weights must be text, found 3"),
+        case(
+            "shuffle.balance", lambda: Shuffle(balance=["y"]), r"shuffle.balance must be text, found \['y'\]"
+        ),
+        case(
+            "weights and balance",
+            lambda: Shuffle(weights="w", balance="y"),
+            "shuffle.weights='w' and shuffle.balance='y': give one of them",
+        ),
+        case(
+            "draws in order",
+            lambda: Shuffle("none", balance="y"),
+            "shuffle.balance draws samples at random, shuffle.mode='none' keeps the order",
+        ),
     ],
 )
 def test_a_value_is_refused(make, message):
@@ -438,7 +452,10 @@ def test_a_typo_in_the_split_of_named_files_is_refused():
     [
         (Rows(), {"kind": "rows"}),
         (Windows(2), {"kind": "windows", "length": 2, "stride": 1, "dilation": 1}),
-        (Shuffle(window_bytes=7), {"mode": "auto", "window_bytes": 7}),
+        (
+            Shuffle(window_bytes=7),
+            {"mode": "auto", "window_bytes": 7, "weights": None, "balance": None},
+        ),
         ({"x": Field("x", steps=(0, 1))}, {"x": {**dataclasses.asdict(Field("x")), "steps": [0, 1]}}),
         (("a", PurePosixPath("b")), ["a", "b"]),
         (OmegaConf.create({"a": [1, {"b": None}]}), {"a": [1, {"b": None}]}),

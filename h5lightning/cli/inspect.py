@@ -72,7 +72,8 @@ def _datasets(found: Inspection, most: int | None) -> Table:
     hidden = len(found.datasets) - len(shown)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", caption_justify="left")
     table.caption = f"{hidden:,} more: --all lists them" if hidden else None
-    for name, style in (("dataset", "cyan"), ("type", ""), ("shape", ""), ("stored as", "")):
+    names = ("dataset", "type", "shape", "stored as", "read by")
+    for name, style in zip(names, ("cyan", *[""] * 4), strict=True):
         table.add_column(name, overflow="fold", style=style)
     # A column that says the same in each line says nothing.
     differs = any(dataset.files != found.files for dataset in found.datasets)
@@ -88,7 +89,9 @@ def _cells(dataset: DatasetReport, *, with_files: bool) -> Iterator[str]:
     from h5lightning.quantities import bytes_text
 
     yield dataset.path + (f" ({dataset.datasets:,})" if dataset.datasets > 1 else "")
-    yield from (dataset.dtype, dataset.shape, dataset.storage, bytes_text(dataset.stored_bytes))
+    readers = ", ".join(dict.fromkeys(reading.reader for reading in dataset.read_by))
+    yield from (dataset.dtype, dataset.shape, dataset.storage, readers or "–")
+    yield bytes_text(dataset.stored_bytes)
     if with_files:
         yield f"{dataset.files:,}"
     yield "–" if dataset.refusal else ", ".join(dataset.keys)

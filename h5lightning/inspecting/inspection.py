@@ -15,6 +15,7 @@ from h5lightning.inspecting.entries import Entry, entries_of
 from h5lightning.inspecting.file_attributes import attribute_names, groupings
 from h5lightning.inspecting.guessing import Guess, guess
 from h5lightning.inspecting.pasting import Code, code_for
+from h5lightning.inspecting.reading import Reading, readings_of
 from h5lightning.inspecting.suggesting import suggest
 from h5lightning.inspecting.traps import Trap, find_traps
 from h5lightning.inspecting.wording import hints, layout_words, shape_text, storage_text, type_text
@@ -40,6 +41,7 @@ class DatasetReport:
         variants: in how many ways it is stored.
         keys: keys of the suggested sample that it serves.
         refusal: why no field can be made of it; empty if one can.
+        read_by: which reader reads it, in how many files, and why it is h5py where it is.
     """
 
     path: str
@@ -53,6 +55,7 @@ class DatasetReport:
     variants: int
     keys: tuple[str, ...]
     refusal: str
+    read_by: tuple[Reading, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -118,14 +121,15 @@ def inspect_files(
     catalog = scan_readable(found, processes=processes, progress=progress)
     entries = entries_of(catalog)
     guessed, verdict = _judge(patterns, catalog, entries)
+    readings = readings_of(entries, catalog)
     return Inspection(
         patterns=tuple(patterns),
         root=found.root,
         files=len(catalog),
         file_bytes=int(catalog.stamps[:, 0].sum()),
-        datasets=tuple(_report(entry, guessed) for entry in entries),
+        datasets=tuple(_report(entry, guessed, readings[entry.path]) for entry in entries),
         layout=layout_words(entries, guessed, len(catalog)),
-        traps=find_traps(entries, tuple(catalog.names)),
+        traps=find_traps(entries, tuple(catalog.names), readings),
         bad=catalog.skipped,
         skipped=found.skipped,
         **verdict,
@@ -189,7 +193,7 @@ def shared_attrs(catalog: Catalog) -> Mapping[str, Any]:
     return {name.removeprefix("@"): catalog.attrs_of(0)[name] for name in sorted(shared)}
 
 
-def _report(entry: Entry, guessed: Guess | None) -> DatasetReport:
+def _report(entry: Entry, guessed: Guess | None, readings: tuple[Reading, ...]) -> DatasetReport:
     fields = {} if guessed is None else guessed.fields or {}
     return DatasetReport(
         path=entry.path,
@@ -203,4 +207,5 @@ def _report(entry: Entry, guessed: Guess | None) -> DatasetReport:
         variants=len(entry.variants),
         keys=tuple(key for key, field in fields.items() if field.path == entry.path and field.attr is None),
         refusal=entry.schema.refusal,
+        read_by=readings,
     )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from h5lightning.inspecting.entries import Entry
+from h5lightning.inspecting.reading import Reading
 from h5lightning.quantities import bytes_text, counted
 from h5lightning.schema import DatasetSchema, explain_difference
 
@@ -47,12 +48,15 @@ class Trap:
     files: int = 0
 
 
-def find_traps(entries: Sequence[Entry], names: Names) -> tuple[Trap, ...]:
+def find_traps(
+    entries: Sequence[Entry], names: Names, readings: Mapping[str, Sequence[Reading]]
+) -> tuple[Trap, ...]:
     """All traps, the worst first.
 
     Args:
         entries: the datasets.
         names: the files that could be read.
+        readings: path → how the dataset is read.
     """
     total = sum(entry.weight for entry in entries)
     large = [entry for entry in entries if entry.weight > _SMALL_SHARE * total and not entry.schema.refusal]
@@ -60,6 +64,8 @@ def find_traps(entries: Sequence[Entry], names: Names) -> tuple[Trap, ...]:
     found += [trap for find in _IN_SOME_FILES for entry in entries for trap in find(entry, names)]
     found += [trap for find in _SLOW for entry in large for trap in find(entry)]
     found += [trap for find in _IN_ITSELF for entry in entries for trap in find(entry)]
+    for entry in entries:
+        found += _not_direct(entry, readings[entry.path], is_large=entry in large)
     return tuple(sorted(_merged(found), key=lambda trap: SEVERITIES.index(trap.severity)))
 
 
@@ -173,11 +179,21 @@ def _large_chunks(entry: Entry) -> Iterator[Trap]:
         yield Trap("large chunks", "warning", text, (entry.path,), len(entry.files))
 
 
-def _plugin_filters(entry: Entry) -> Iterator[Trap]:
+def _not_direct(entry: Entry, readings: Sequence[Reading], *, is_large: bool) -> Iterator[Trap]:
+    """What h5py must read, and what nothing can."""
+    for reading in readings:
+        if reading.reader == "none":
+            yield Trap("damaged", "problem", reading.reason, (entry.path,), reading.files)
+        # Of values that were never written, another trap speaks.
+        elif reading.reason and "never written" not in reading.reason:
+            text = f"{{}} {reading.reason}: read through h5py, by one thread at a time{_plugins(entry)}"
+            yield Trap("h5py", "warning" if is_large else "note", text, (entry.path,), reading.files)
+
+
+def _plugins(entry: Entry) -> str:
     used = {text.partition("(")[0] for variant in entry.variants for text in variant.schema.filters}
-    for text in sorted(used.difference(_BUILT_IN_FILTERS)):
-        words = f"{{}} is compressed with {text}, which HDF5 reads with a plug-in: pip install hdf5plugin"
-        yield Trap("plug-in filter", "warning", words, (entry.path,), len(entry.files))
+    needed = sorted(used.difference(_BUILT_IN_FILTERS))
+    return f", which takes a plug-in for {' and '.join(needed)}: pip install hdf5plugin" if needed else ""
 
 
 def _big_endian(entry: Entry) -> Iterator[Trap]:
@@ -188,7 +204,6 @@ def _big_endian(entry: Entry) -> Iterator[Trap]:
 
 _SLOW: tuple[Callable[[Entry], Iterator[Trap]], ...] = (_float64, _chunk_reads, _large_chunks)
 _IN_ITSELF: tuple[Callable[[Entry], Iterator[Trap]], ...] = (
-    _plugin_filters,
     _refused,
     _different_storage,
     _big_endian,

@@ -7,6 +7,18 @@ threads. Positions are those of one split, ids are not known here.
 from h5lightning.ordering.block_order import BlockOrder
 from h5lightning.ordering.blocks import Blocks
 from h5lightning.ordering.choosing import RowLayout, make_order
+from h5lightning.ordering.drawing import class_weights
 from h5lightning.ordering.orders import FullOrder, Order, PathOrder
+from h5lightning.ordering.weighted import WeightedOrder
 
-__all__ = ["BlockOrder", "Blocks", "FullOrder", "Order", "PathOrder", "RowLayout", "make_order"]
+__all__ = [
+    "BlockOrder",
+    "Blocks",
+    "FullOrder",
+    "Order",
+    "PathOrder",
+    "RowLayout",
+    "WeightedOrder",
+    "class_weights",
+    "make_order",
+]

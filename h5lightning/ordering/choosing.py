@@ -10,13 +10,16 @@ import numpy.typing as npt
 from h5lightning.index import SampleIndex
 from h5lightning.options import Shuffle, Whole, Windows
 from h5lightning.ordering.block_order import BlockOrder
-from h5lightning.ordering.blocks import cut_blocks
+from h5lightning.ordering.blocks import Blocks, cut_blocks
+from h5lightning.ordering.drawing import StratifiedDraw
 from h5lightning.ordering.orders import FullOrder, Order, PathOrder
+from h5lightning.ordering.weighted import SlotBlocks, WeightedOrder
 from h5lightning.selection import Selection
 
 __all__ = ["RowLayout", "block_samples", "make_order"]
 
 Int64Array = npt.NDArray[np.int64]
+Float64Array = npt.NDArray[np.float64]
 
 _MAX_BLOCKS = 1024  # in a window: more mix no better, but are read from more places
 _MIN_BLOCKS = 64  # in a window: with fewer, labels that are sorted in the files are badly mixed
@@ -43,7 +46,13 @@ class RowLayout:
 
 
 def make_order(
-    shuffle: Shuffle, selection: Selection, index: SampleIndex, layout: RowLayout, *, seed: int
+    shuffle: Shuffle,
+    selection: Selection,
+    index: SampleIndex,
+    layout: RowLayout,
+    *,
+    seed: int,
+    weights: Float64Array | None = None,
 ) -> Order:
     """The order of one split's training samples.
 
@@ -53,17 +62,33 @@ def make_order(
         index: all samples.
         layout: what must be decoded together.
         seed: the seed of the run.
+        weights: draw with replacement by these weights of the split's samples, ``(N,)``, each finite and at least
+            0; None for each sample once.
     """
-    if shuffle.mode == "none":
-        return PathOrder(len(selection))
+    size = len(selection)
+    if shuffle.mode == "none" or not size:
+        return PathOrder(size)
+    draw = None if weights is None else StratifiedDraw.of(weights, seed)
+    blocks, window = None, max(1, shuffle.window_bytes // max(1, layout.row_bytes * index.stride_rows))
+    if _keeps_blocks(shuffle, selection, index, layout):
+        blocks = cut_blocks(selection, index, block_samples(layout.chunk_rows, index, min(window, size)))
+    if draw is not None:
+        return _weighted_order(draw, blocks, window, seed)
+    return FullOrder(size, seed) if blocks is None else BlockOrder(blocks, window, seed)
+
+
+def _keeps_blocks(shuffle: Shuffle, selection: Selection, index: SampleIndex, layout: RowLayout) -> bool:
     # Rows that were drawn at random lie in every chunk, and a whole series shares none: there are no blocks to keep.
     has_blocks = selection.permutation_key is None and not isinstance(index.samples, Whole)
     by_block = shuffle.mode == "block" or (shuffle.mode == "auto" and not layout.is_read_by_row)
-    if not by_block or not has_blocks:
-        return FullOrder(len(selection), seed)
-    window = max(1, shuffle.window_bytes // max(1, layout.row_bytes * index.stride_rows))
-    samples = block_samples(layout.chunk_rows, index, min(window, len(selection)))
-    return BlockOrder(cut_blocks(selection, index, samples), window, seed)
+    return by_block and has_blocks
+
+
+def _weighted_order(draw: StratifiedDraw, blocks: Blocks | None, window: int, seed: int) -> WeightedOrder:
+    if blocks is None:
+        return WeightedOrder(FullOrder(draw.size, seed), draw)
+    slot_blocks = SlotBlocks.of(blocks, draw)
+    return WeightedOrder(BlockOrder(slot_blocks.blocks, window, seed), draw, slot_blocks)
 
 
 def block_samples(chunk_rows: Int64Array, index: SampleIndex, mixed_samples: int) -> Int64Array:

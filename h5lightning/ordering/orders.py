@@ -16,7 +16,7 @@ Int64Array = npt.NDArray[np.int64]
 
 
 class Order(Protocol):
-    """A bijection of the positions of a split, another one for each epoch."""
+    """The samples of an epoch: a bijection of the positions of a split, or draws by weight; others in each epoch."""
 
     @property
     def size(self) -> int:

@@ -4,7 +4,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from h5lightning.ordering import BlockOrder, Blocks, FullOrder
+from h5lightning.ordering import BlockOrder, Blocks, FullOrder, WeightedOrder
+from h5lightning.ordering.drawing import StratifiedDraw
+from h5lightning.ordering.weighted import SlotBlocks
 from h5lightning.permutation import KeyedPermutation, KeyedPermutations, derive_key, derive_keys
 
 SEEDS = st.integers(0, 2**63)
@@ -20,6 +22,18 @@ def block_orders(draw):
     ends = np.cumsum(counts * lengths)
     blocks = Blocks.of(ends - counts * lengths, counts, lengths)
     return BlockOrder(blocks, draw(st.integers(1, 6000)), draw(SEEDS))
+
+
+@st.composite
+def weighted_orders(draw):
+    """Weights of a few sizes for samples in blocks; at least one of them is not 0."""
+    order = draw(block_orders())
+    weights = np.random.default_rng(draw(SEEDS)).choice([0, 0, 1, 1.5, 300], order.size)
+    weights[draw(st.integers(0, order.size - 1))] = 2
+    drawn = StratifiedDraw.of(weights, order.seed)
+    slot_blocks = SlotBlocks.of(order.blocks, drawn)
+    places = BlockOrder(slot_blocks.blocks, order.window_samples, order.seed)
+    return weights, WeightedOrder(places, drawn, slot_blocks)
 
 
 def orders():
@@ -51,12 +65,21 @@ def test_an_order_is_a_bijection(order, epoch):
     assert np.array_equal(np.sort(found), np.arange(order.size))
 
 
-@given(orders(), EPOCHS, st.data())
+@given(st.one_of(orders(), weighted_orders().map(lambda pair: pair[1])), EPOCHS, st.data())
 def test_an_order_does_not_depend_on_how_it_is_asked_for(order, epoch, data):
     whole = order.samples(epoch, np.arange(order.size))
     positions = data.draw(st.lists(st.integers(0, order.size - 1), max_size=30))
     order.samples(epoch + 1, np.arange(order.size))
     assert order.samples(epoch, np.array(positions, dtype=np.int64)).tolist() == whole[positions].tolist()
+
+
+@given(weighted_orders(), EPOCHS)
+def test_a_weighted_order_draws_by_weight(weights_and_order, epoch):
+    weights, order = weights_and_order
+    found = np.bincount(order.samples(epoch, np.arange(order.size)), minlength=order.size)
+    assert found.sum() == order.size
+    assert np.all(np.abs(found - order.size * weights / weights.sum()) < 2)
+    assert not found[weights == 0].any()
 
 
 @given(block_orders(), st.integers(1, 500))

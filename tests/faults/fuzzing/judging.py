@@ -1,0 +1,137 @@
+"""What a reader makes of one file: the right values, an error that explains itself, or something worse."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from h5lightning import Field
+from h5lightning.catalog import Catalog
+from h5lightning.errors import H5LightningError
+from h5lightning.field_planning import plan_fields
+from h5lightning.fields import FieldPlan
+from h5lightning.guarding import stamp
+from h5lightning.handles import HandlePool
+from h5lightning.options import Access, Rows
+from h5lightning.readers.choosing import choose_reader
+from h5lightning.readers.protocol import Reader, RowSource
+from h5lightning.scanning import ScanRequest, scan_file
+from h5lightning.schema import FileSchema
+
+__all__ = ["ARMS", "CACHE_BYTES", "Expected", "expect", "judge"]
+
+CACHE_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the whole file holds.
+
+    Args:
+        fields: what is read.
+        schema: what a scan said of it.
+        values: the values of each field.
+    """
+
+    fields: Mapping[str, Field]
+    schema: FileSchema
+    values: Mapping[str, npt.NDArray[Any]]
+
+
+def expect(path: str, fields: Mapping[str, Field]) -> Expected:
+    """What a file holds that is known to be whole."""
+    schema = scan_file(path, _request(fields))
+    with h5py.File(path) as file:
+        values = {key: _plainly(file, field) for key, field in fields.items()}
+    return Expected(fields, schema, values)
+
+
+def judge(arm: str, path: str, expected: Expected) -> tuple[str, str]:
+    """Read all that is expected, and say how it went.
+
+    Args:
+        arm: one of `ARMS`.
+        path: where the damaged file lies.
+        expected: what the whole file held.
+
+    Returns:
+        ``right``, ``error``, ``unclear`` (an error that is not ours or does not name the file) or ``wrong``; and
+        words for it.
+    """
+    try:
+        wrong = ARMS[arm](path, expected)
+    except H5LightningError as error:
+        text = f"{type(error).__name__}: {error}"
+        return ("error" if os.path.basename(path) in str(error) else "unclear"), text
+    except Exception as error:  # noqa: BLE001 - any other is a finding, unless h5py alone reads
+        return ("error" if arm == "h5py alone" else "unclear"), f"{type(error).__name__}: {error}"
+    return ("wrong", wrong) if wrong else ("right", "")
+
+
+def _through_us(name: str) -> Callable[[str, Expected], str]:
+    def read(path: str, expected: Expected) -> str:
+        schema = scan_file(path, _request(expected.fields))
+        stamps = np.asarray([stamp(os.stat(path))] * 2)
+        # Beside a whole file of its kind, as most files of a data set are.
+        catalog = Catalog.of(
+            os.path.dirname(path), ["whole", os.path.basename(path)], stamps, [expected.schema, schema]
+        )
+        fields = plan_fields(catalog, expected.fields, Rows())
+        rows = int(fields.rows[1])
+        with HandlePool(Access(cache_bytes=CACHE_BYTES)) as pool:
+            reader = choose_reader(name, pool)
+            try:
+                found = {plan.key: _read(reader, path, plan, rows) for plan in fields.plans}
+            finally:
+                reader.close()
+        return _difference(found, expected)
+
+    return read
+
+
+def _read(reader: Reader, path: str, plan: FieldPlan, rows: int) -> npt.NDArray[Any]:
+    source = RowSource(plan.path, plan.member, plan.stored, plan.row_shape)
+    # Not in vast amounts: a file that promises too many rows is wrong for that alone.
+    wanted = np.arange(min(rows, 1000))[::-1].copy()
+    out = np.zeros((len(wanted), *plan.row_shape), np.dtype(plan.stored).newbyteorder("="))
+    reader.read_rows(path, source, wanted, out)
+    return out[::-1] if rows <= 1000 else np.zeros(rows)
+
+
+def _alone(path: str, expected: Expected) -> str:
+    with h5py.File(path) as file:
+        return _difference({key: _plainly(file, field) for key, field in expected.fields.items()}, expected)
+
+
+def _plainly(file: h5py.File, field: Field) -> npt.NDArray[Any]:
+    dataset = file[field.path]
+    found: npt.NDArray[Any] = dataset[:] if field.member is None else dataset[field.member]
+    return found
+
+
+def _difference(found: Mapping[str, npt.NDArray[Any]], expected: Expected) -> str:
+    """Where the values differ; empty if they do not."""
+    for key, values in expected.values.items():
+        if found[key].shape != values.shape:
+            return f"{key}: shape {found[key].shape}, expected {values.shape}"
+        if not np.array_equal(found[key], values):
+            place = tuple(np.argwhere(found[key] != values)[0].tolist())
+            return f"{key}: {found[key][place]} at {place}, expected {values[place]}"
+    return ""
+
+
+def _request(fields: Mapping[str, Field]) -> ScanRequest:
+    return ScanRequest(tuple(dict.fromkeys(field.path for field in fields.values())))
+
+
+ARMS: dict[str, Callable[[str, Expected], str]] = {
+    "direct": _through_us("auto"),
+    "h5py": _through_us("h5py"),
+    "h5py alone": _alone,
+}

@@ -1,0 +1,101 @@
+"""A short run of the campaign, and what it rests on: seeds repeat, limits hold, verdicts are told apart."""
+
+import os
+import sys
+import time
+
+import numpy as np
+import pytest
+from fuzzing.campaign import VERDICTS, Recipe, Workshop, recipes, run
+from fuzzing.children import run_limited
+from fuzzing.judging import expect, judge
+from fuzzing.specimens import SPECIMENS
+
+OURS = ("direct", "h5py")
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="children are limited as on Linux")
+
+
+@pytest.fixture
+def workshop(tmp_path):
+    return Workshop(str(tmp_path))
+
+
+@pytest.mark.timeout(120)
+def test_a_short_campaign(tmp_path):
+    tally = run(recipes(3 * len(SPECIMENS), seed=7), str(tmp_path))
+    listed = "\n".join(
+        f"{finding.recipe} {finding.arm} {finding.verdict}: {finding.words}" for finding in tally.findings
+    )
+    for arm in OURS:
+        for verdict in ("unclear", "crash", "hang", "memory"):
+            assert not tally.of(arm, verdict), listed
+        checked = [name for name, specimen in SPECIMENS.items() if specimen.is_checked]
+        assert not tally.of(arm, "wrong", checked), listed
+        assert tally.of(arm, "error") > len(SPECIMENS), listed
+    assert sum(tally.of("h5py alone", verdict) for verdict in VERDICTS) == 3 * len(SPECIMENS)
+
+
+@pytest.mark.parametrize("name", SPECIMENS)
+def test_whole_files_are_right(name, tmp_path):
+    path = str(tmp_path / "a.h5")
+    SPECIMENS[name].write(path)
+    expected = expect(path, SPECIMENS[name].fields)
+    assert [judge(arm, path, expected) for arm in (*OURS, "h5py alone")] == [("right", "")] * 3
+
+
+def test_a_recipe_repeats(workshop):
+    for recipe in recipes(200, seed=3):
+        assert Recipe.parse(str(recipe)) == recipe
+        damaged = workshop.damaged(recipe)
+        assert damaged == workshop.damaged(recipe)
+    assert len({str(recipe) for recipe in recipes(200, seed=4)}) == 200
+
+
+def test_verdicts(tmp_path):
+    path = str(tmp_path / "a.h5")
+    SPECIMENS["contiguous-earliest"].write(path)
+    expected = expect(path, SPECIMENS["contiguous-earliest"].fields)
+    values = expected.values["x"].tobytes()
+    with open(path, "rb") as file:
+        data = file.read()
+    with open(path, "wb") as file:
+        file.write(data.replace(values, b"\1" + values[1:]))
+    assert {judge(arm, path, expected)[0] for arm in OURS} == {"wrong"}
+    os.truncate(path, 100)
+    assert {judge(arm, path, expected)[0] for arm in OURS} == {"error"}
+
+
+def crash():
+    os.kill(os.getpid(), 11)
+    return ""
+
+
+def hang():
+    time.sleep(60)
+    return ""
+
+
+def grow():
+    return str(np.ones(200 * 2**20, np.uint8).sum())
+
+
+def exhaust():
+    return str(np.ones(2**34, np.uint8).sum())
+
+
+@pytest.mark.parametrize(
+    ("work", "problem", "words"),
+    [(crash, "crash", "SIGSEGV"), (hang, "hang", ""), (exhaust, "crash", "status 1"), (lambda: "ok", "", "")],
+    ids=["crash", "hang", "no memory", "none"],
+)
+@pytest.mark.timeout(30)
+def test_children_are_limited(work, problem, words):
+    ended = run_limited(work, limit_s=1.0)
+    assert (ended.problem, ended.words) == (problem, words)
+    assert ended.text == ("" if problem else "ok")
+
+
+def test_memory_of_children_is_measured():
+    assert run_limited(lambda: "", limit_s=30).grown_bytes < 50 * 2**20
+    assert run_limited(grow, limit_s=30).grown_bytes > 150 * 2**20
