@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
+import numpy.typing as npt
+
 from h5lightning.batching import BatchReader
 from h5lightning.dataset import SampleDataset
 from h5lightning.options import Access, Shuffle, Split
@@ -14,6 +17,7 @@ from h5lightning.selection import Selection
 from h5lightning.splitting.manifest import apply_manifest, load_manifest
 from h5lightning.splitting.plan import Segments, SplitPlan
 from h5lightning.splitting.planning import plan_split
+from h5lightning.stamps import KnownStamps
 from h5lightning.surveying import Survey
 from h5lightning.transforms import STAGES, Transforms
 
@@ -53,11 +57,12 @@ class Assembly:
     seed: int
     new_files: tuple[str, ...] = ()
 
-    def training_order(self, shuffle: Shuffle) -> Order:
-        """The order of the training samples."""
+    def training_order(self, shuffle: Shuffle, weights: npt.NDArray[np.float64] | None = None) -> Order:
+        """The order of the training samples; see `make_order` for the weights."""
         index = self.survey.index
         selection = self.plan.selection("train", index)
-        return make_order(shuffle, selection, index, self.survey.row_layout(), seed=self.seed)
+        layout = self.survey.row_layout()
+        return make_order(shuffle, selection, index, layout, seed=self.seed, weights=weights)
 
     def files(self) -> dict[str, list[str]]:
         """Split → paths of its files, in order."""
@@ -84,6 +89,7 @@ def assemble(
         SplitError: the split cannot be made.
     """
     plan, new_files = _plan(survey, split, seed)
+    reader.expect(KnownStamps.of(survey.catalog))
     batches = BatchReader(survey.index, survey.fields, reader, access)
     parts = {name: (batches, plan.selection(name, survey.index)) for name in plan.parts}
     if "test" in parts:

@@ -32,6 +32,7 @@ from h5lightning.splitting.manifest import describe_difference, save_manifest, t
 from h5lightning.summary import Summary, summarise
 from h5lightning.surveying import Survey, survey
 from h5lightning.transforms import STAGES, Transforms
+from h5lightning.weighing import read_weights
 
 __all__ = ["H5DataModule", "SampleLocation"]
 
@@ -66,7 +67,7 @@ class H5DataModule(LightningDataModule):
         num_workers: worker processes; 0 reads in the training process, by threads ahead of the training step.
         threads: threads that read and decode in each loading process; 0 reads each batch when it is asked for,
             None chooses.
-        shuffle: a `Shuffle`, its mode, or a mapping; for training only.
+        shuffle: a `Shuffle`, its mode, or a mapping; for training only, also draws by ``weights`` or ``balance``.
         reader: ``auto``, ``direct`` or ``h5py``; all return the same bytes.
         dtype: the type that floating fields are delivered in, such as ``float32``; None as stored.
         transform: callable, list of them, or mapping of stage → those; called with each sample, and with a
@@ -160,6 +161,7 @@ class H5DataModule(LightningDataModule):
         self._seed = seed
         self._survey: Survey | None = None
         self._assembly: Assembly | None = None
+        self._weights: npt.NDArray[np.float64] | None = None
         self._restored: dict[str, Any] | None = None
         self._loaders: ProcessLocalSet[H5DataLoader] = ProcessLocalSet()
 
@@ -170,13 +172,15 @@ class H5DataModule(LightningDataModule):
         if self._survey is None:
             self._survey = self._make_survey()
 
-    def setup(self, stage: str | None = None) -> None:  # noqa: ARG002 - one plan serves all stages
+    def setup(self, stage: str | None = None) -> None:
         """Split the files; on every rank alike, from what rank 0 found."""
         if self._assembly is None:
             self._survey = from_first_rank(self.trainer, lambda: self._survey or self._make_survey())
             self._assembly = self._assemble(self._survey)
         if self._restored is not None:
             self._check_restored(self._restored)
+        if stage in (None, "fit") and self._weights is None:
+            self._weigh()
 
     def teardown(self, stage: str | None = None) -> None:  # noqa: ARG002 - all stages share the files
         """Close this process's files."""
@@ -194,7 +198,9 @@ class H5DataModule(LightningDataModule):
         size = len(self.train_dataset)
         shards = TrainingShards(size, self.batch_size, world_size, self._tail, self._drop_last)
         log_tail(shards)
-        order = self._assembled.training_order(self._shuffle)
+        # Set up for another stage, there are none yet, and other ranks need not be here.
+        weights = read_weights(self.train_dataset, self._shuffle) if self._weights is None else self._weights
+        order = self._assembled.training_order(self._shuffle, weights)
         return self._loader(self.train_dataset, order, shards, rank, epoch=current_epoch(self.trainer))
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
@@ -322,12 +328,20 @@ class H5DataModule(LightningDataModule):
             found, self._split, reader=self._reader, access=self._access, stages=self._stages, seed=self.seed
         )
 
+    def _weigh(self) -> None:
+        """Read on rank 0 how likely each training sample is to be drawn, if they are drawn."""
+        dataset = self.train_dataset
+        if dataset and self._shuffle.drawn_by is not None:
+            self._weights = from_first_rank(self.trainer, lambda: read_weights(dataset, self._shuffle))
+
     def _check_restored(self, state: Mapping[str, Any]) -> None:
         """Hold the split against that of the checkpoint, after taking over its seed."""
         self._restored = None
         if self.hparams["seed"] is None and state["seed"] != self.seed:
             self._seed = int(state["seed"])
             self._assembly = self._assemble(self._assembled.survey)
+            if self._weights is not None:
+                self._weigh()
         found = to_plain_split(self._assembled.plan, self._assembled.survey.index)
         if difference := describe_difference(state["split"], found):
             check_split_kept(difference, is_training=self.trainer is not None and self.trainer.training)

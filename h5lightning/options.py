@@ -259,7 +259,8 @@ class Shuffle:
         if self.drawn_by is not None and self.mode == "none":
             name = "weights" if self.balance is None else "balance"
             raise OptionError(
-                f"shuffle.{name} draws samples at random, shuffle.mode='none' keeps the order of the files: leave one out"
+                f"shuffle.{name} draws samples at random, shuffle.mode='none' keeps the order of the files: leave one "
+                "out"
             )
 
 

@@ -63,12 +63,13 @@ def test_options_on_the_command_line(run, write_files) -> None:
         "--data.fields={x: x, y: y}",
         "--data.split.val=0.2",
         "--data.split.test=0",
-        "--data.shuffle=block",
+        "--data.shuffle={mode: block, balance: y}",
         "--data.access.locking=true",
     )
     assert isinstance(cli.datamodule, H5DataModule)
     assert cli.datamodule.hparams.split["val"] == 0.2
-    assert cli.datamodule.hparams.shuffle == "block"
+    assert cli.datamodule.hparams.shuffle["mode"] == "block"
+    assert cli.datamodule.hparams.shuffle["balance"] == "y"
     assert set(cli.datamodule.splits) == {"train", "val"}
     assert cli.model.shapes == {(2, 3)}
 
