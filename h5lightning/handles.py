@@ -22,8 +22,11 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 import h5py
 
+from h5lightning.errors import BadFileError
 from h5lightning.opening import open_dataset, open_file, open_id
 from h5lightning.options import Access
+from h5lightning.stamps import KnownStamps
+from h5lightning.watching import Watch
 
 __all__ = ["Closable", "HandlePool", "OpenFile", "default_budget", "open_file", "open_id"]
 
@@ -33,6 +36,9 @@ T = TypeVar("T")
 
 class Closable(Protocol):
     """What a pool can hold open."""
+
+    def fileno(self) -> int:
+        """Its descriptor."""
 
     def close(self) -> None:
         """Give back the descriptor."""
@@ -64,11 +70,12 @@ def _free_descriptors() -> int:
 class OpenFile:
     """A file, and what was derived from it while it is open."""
 
-    __slots__ = ("file", "is_retired", "kept", "key", "pins")
+    __slots__ = ("file", "is_retired", "kept", "key", "pins", "watch")
 
-    def __init__(self, key: _Key, file: Any) -> None:
+    def __init__(self, key: _Key, file: Any, watch: Watch) -> None:
         self.key = key
         self.file = file
+        self.watch = watch
         self.kept: dict[Hashable, Any] = {}
         self.pins = 0
         self.is_retired = False
@@ -83,9 +90,10 @@ class OpenFile:
 class _OpenFiles:
     """Least recently used files first; a pinned file is never closed."""
 
-    def __init__(self, access: Access, processes: int) -> None:
+    def __init__(self, access: Access, processes: int, known: KnownStamps | None) -> None:
         self.budget = access.max_open_files or default_budget(processes)
         self.opened = 0
+        self._known = known
         self._access = access
         self._rdcc_nbytes = min(_MOST_CACHE_BYTES, access.cache_bytes // self.budget)
         self._by_key: OrderedDict[_Key, OpenFile] = OrderedDict()
@@ -131,8 +139,15 @@ class _OpenFiles:
     def _open(self, key: _Key) -> OpenFile:
         self._shrink(self.budget - 1)
         path, opener = key
-        file = opener(path) if opener else open_file(path, self._access, rdcc_nbytes=self._rdcc_nbytes)
-        entry = self._by_key[key] = OpenFile(key, file)
+        file: Any = opener(path) if opener else open_file(path, self._access, rdcc_nbytes=self._rdcc_nbytes)
+        try:
+            watch = Watch(path, file.fileno() if opener else file.id.get_vfd_handle())
+            if self._known is not None:
+                watch.check_scanned(self._known)
+        except BaseException:
+            file.close()
+            raise
+        entry = self._by_key[key] = OpenFile(key, file, watch)
         self.opened += 1
         return entry
 
@@ -175,20 +190,22 @@ class HandlePool:
     Args:
         access: how files are opened, how many, and what HDF5 may cache.
         processes: loading processes on this machine, which share the budget.
+        known: what files looked like when they were scanned; a file that changed since then is not opened.
 
     Example:
         >>> with HandlePool(Access()) as pool, pool.dataset("a.h5", "x") as dataset:  # doctest: +SKIP
         ...     dataset.shape
     """
 
-    def __init__(self, access: Access, *, processes: int = 1) -> None:
+    def __init__(self, access: Access, *, processes: int = 1, known: KnownStamps | None = None) -> None:
         self.access = access
         self.processes = processes
+        self._known = known
         self._by_pid: dict[int, _OpenFiles] = {}
         weakref.finalize(self, _finish, weakref.ref(self), self._by_pid)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return partial(type(self), processes=self.processes), (self.access,)
+        return partial(type(self), processes=self.processes, known=self._known), (self.access,)
 
     def __enter__(self) -> HandlePool:
         return self
@@ -231,9 +248,16 @@ class HandlePool:
 
         Raises:
             BadFileError: HDF5 cannot open the file.
+            FileChangedError: the file is not the one that was scanned, or was written to while it was open.
         """
         with _Pin(self._files(), [(path, None)]) as (entry,):
-            yield entry.keep(key, make)
+            try:
+                yield entry.keep(key, make)
+            except BadFileError:
+                entry.watch.check()
+                raise
+            # After the reading: HDF5 reads zeros where a file was cut off.
+            entry.watch.check()
 
     def pinned(
         self, opener: Callable[[str], Closable], paths: Sequence[str]
@@ -256,6 +280,12 @@ class HandlePool:
         """
         return self.kept(path, name, lambda file: open_dataset(file, path, name))
 
+    def expect(self, known: KnownStamps) -> None:
+        """From now on, open only files that look as they did when they were scanned, and open all of them anew."""
+        self._known = known
+        self._files().close()
+        self._by_pid.clear()
+
     def close(self) -> None:
         """Close the files of this process, those in use after their use; the pool itself stays usable."""
         self._files().close()
@@ -266,7 +296,7 @@ class HandlePool:
         if files is None:
             self._forget_inherited(pid)
             # setdefault is atomic: a lock of this pool might be one that a fork left locked for ever.
-            files = self._by_pid.setdefault(pid, _OpenFiles(self.access, self.processes))
+            files = self._by_pid.setdefault(pid, _OpenFiles(self.access, self.processes, self._known))
         return files
 
     def _forget_inherited(self, pid: int) -> None:

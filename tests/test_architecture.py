@@ -13,8 +13,8 @@ PACKAGE = Path(__file__).parents[1] / "h5lightning"
 FLOORS = (
     """errors checking plain options coercion schema text_table permutation
     ragged progress quantities plain_tables atomic_write""",
-    "catalog index fields field_planning selection splitting overlap coalescing ordering sharding",
-    """discovery guarding opening handles scanning index_store cataloguing codecs readers surveying
+    "catalog stamps index fields field_planning selection splitting overlap coalescing ordering sharding",
+    """discovery guarding watching opening handles scanning index_store cataloguing codecs readers surveying
     identical_files summary""",
     "transforms buffers batching dataset read_ahead sampler weighing group_reading loader assembly",
     "ranks datamodule",

@@ -33,10 +33,12 @@ def check_rows(file: str, source: RowSource, shape: tuple[int, ...] | None, firs
     """Raise unless a dataset has rows of the scanned shape, from ``first`` to ``last``."""
     if not shape or shape[1:] != source.row_shape:
         raise _changed(file, source, f"has shape {shape}", f"rows of shape {source.row_shape}")
-    if first < 0 or last >= shape[0]:
-        raise IndexError(
-            f"{name_of(file, source)} has {shape[0]} rows, but row {first if first < 0 else last} is wanted: "
-            "the file or the index of it is not the one that was planned with; scan the files again"
+    if first < 0:
+        raise IndexError(f"{name_of(file, source)} has {shape[0]} rows, but row {first} is wanted")
+    if last >= shape[0]:
+        raise FileChangedError(
+            f"{name_of(file, source)} has {shape[0]} rows, but row {last} is wanted: "
+            "the file is not the one that was scanned. Start again, which scans the files that changed"
         )
 
 

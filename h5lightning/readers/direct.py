@@ -31,6 +31,7 @@ from h5lightning.readers.raw_file import RawFile
 from h5lightning.readers.slab_cache import SlabPlaces
 from h5lightning.readers.storage_map import NeedsHDF5Error, StorageMap, map_storage
 from h5lightning.readers.stored_tables import stored_table
+from h5lightning.stamps import KnownStamps, explain_change
 
 __all__ = ["DirectReader"]
 
@@ -116,6 +117,11 @@ class DirectReader(Reader):
             with self._pool.pinned(RawFile, [file]) as (pinned,):
                 self._opened(pinned, source)
         return self._known().reason(file, source)
+
+    def expect(self, known: KnownStamps) -> None:
+        """See `Reader.expect`."""
+        self.close()
+        self._pool.expect(known)
 
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""
@@ -350,12 +356,11 @@ class _Known:
         found = self._found.get((raw.path, source))
         if found is None:
             return None
-        if found.stamp[:2] != raw.stamp[:2] or found.stamp[3] != raw.stamp[3]:
+        if what := explain_change(raw.stamp, found.stamp):
             raise FileChangedError(
-                f"{raw.path} was replaced or written to since it was first read: it has {raw.stamp[0]} bytes, then "
-                f"{found.stamp[0]}. Do not write to files that a run reads"
+                f"{raw.path} {what} since it was first read. Do not write to files that a run reads"
             )
-        # Only the time of its status differs: it was linked or renamed, or its times were set back.
+        # Only its inode or the time of its status differs: it was linked, renamed or copied.
         return found if found.stamp == raw.stamp else None
 
     def add(self, raw: RawFile, source: RowSource, storage: StorageMap) -> _Found:

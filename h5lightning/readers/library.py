@@ -26,6 +26,7 @@ from h5lightning.readers.delivering import Delivery
 from h5lightning.readers.protocol import Reader, RowSource, Take
 from h5lightning.readers.slab_cache import SlabCache, SlabPlaces
 from h5lightning.readers.stored_rows import StoredRows
+from h5lightning.stamps import KnownStamps
 
 __all__ = ["H5pyReader"]
 
@@ -74,7 +75,6 @@ class H5pyReader(Reader):
                 part = Take(source, np.asarray([0, len(rows)]), rows, slots, take.out)
                 to = Delivery(take.out, stored.dtype, stored.row_bytes)
                 JoinedSlabs(cache, [_Chunks(stored)], self._decoded.here()).put(part, to)
-            stored.check_file()
 
     def _cache(self, stored: StoredRows) -> SlabCache | None:
         """Where decoded chunks are kept for the next batches; None if rows are read alone, or too few chunks fit."""
@@ -90,9 +90,13 @@ class H5pyReader(Reader):
             stored.check_whole()
             values = out if _takes_stored(out, stored) else np.empty(source.row_shape, stored.dtype)
             stored.read_whole(values)
-            stored.check_file()
         if values is not out:
             out[...] = values
+
+    def expect(self, known: KnownStamps) -> None:
+        """See `Reader.expect`."""
+        self.close()
+        self._pool.expect(known)
 
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.stamps import KnownStamps
+
 __all__ = ["Reader", "RowSource", "Take"]
 
 Int64Array = npt.NDArray[np.int64]
@@ -97,8 +99,8 @@ class Reader(Protocol):
 
         Raises:
             BadFileError: a file cannot be read.
-            FileChangedError: a dataset is not the one that was scanned.
-            IndexError: a row outside of its dataset, or a slot outside of its buffer.
+            FileChangedError: a file or dataset is not the one that was scanned.
+            IndexError: a negative row, or a slot outside of its buffer.
         """
 
     def read_rows(
@@ -121,6 +123,9 @@ class Reader(Protocol):
             BadFileError: the file cannot be read.
             FileChangedError: the dataset is not the one that was scanned.
         """
+
+    def expect(self, known: KnownStamps) -> None:
+        """Forget what was read so far, and from now on read only files that look as they did when they were scanned."""
 
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""

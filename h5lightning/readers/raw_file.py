@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.errors import BadFileError, FileChangedError
-from h5lightning.guarding import stamp
 from h5lightning.opening import open_descriptor
+from h5lightning.watching import Watch
 
 __all__ = ["RawFile"]
 
@@ -20,6 +20,8 @@ Bytes = npt.NDArray[np.uint8]
 
 class RawFile:
     """An open file; any number of threads may read, in the process that opened it.
+
+    ``check()`` raises `FileChangedError` if the file is no longer what was opened.
 
     Args:
         path: where the file lies.
@@ -31,13 +33,17 @@ class RawFile:
     def __init__(self, path: str) -> None:
         self.path = path
         self._descriptor = open_descriptor(path)
-        status = os.fstat(self._descriptor)
-        self.stamp = stamp(status)
-        self._size, self._mtime_ns = status.st_size, status.st_mtime_ns
+        self._watch = Watch(path, self._descriptor)
+        self.stamp = self._watch.stamp
+        self.check = self._watch.check
 
     def __del__(self) -> None:
         # A process that inherits an open file drops it without closing it.
         self.close()
+
+    def fileno(self) -> int:
+        """Its descriptor."""
+        return self._descriptor
 
     def close(self) -> None:
         """Give back the descriptor; the map goes with the last array that shows it."""
@@ -50,25 +56,10 @@ class RawFile:
     def view(self) -> Bytes:
         """The bytes of the file, ``(size,)``, mapped into memory: call `check` before each look at them."""
         try:
-            mapped = mmap.mmap(self._descriptor, self._size, access=mmap.ACCESS_READ)
+            mapped = mmap.mmap(self._descriptor, self.stamp[0], access=mmap.ACCESS_READ)
         except (OSError, ValueError) as error:
             raise BadFileError(f"{self.path} cannot be mapped: {error}. Use reader='h5py'") from error
         return np.frombuffer(mapped, np.uint8)
-
-    def check(self) -> None:
-        """Raise if the file was written to: what is known about it may be wrong, and a map of it may kill.
-
-        Raises:
-            FileChangedError: another size or time of modification than when it was opened.
-        """
-        status = os.fstat(self._descriptor)
-        if status.st_mtime_ns == self._mtime_ns and status.st_size == self._size:
-            return
-        what = "cut off" if status.st_size < self._size else "written to"
-        raise FileChangedError(
-            f"{self.path} was {what} while it was read: it has {status.st_size} bytes, expected {self._size} as "
-            "when it was opened. Do not write to files that a run reads"
-        )
 
     def read(self, offset: int, size: int) -> Bytes:
         """Bytes of the file, ``(size,)``.

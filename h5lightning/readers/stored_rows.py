@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from h5py import h5d, h5p, h5s, h5t
 
-from h5lightning.errors import BadFileError, FileChangedError
+from h5lightning.errors import BadFileError
 from h5lightning.opening import hdf5_reason, open_dataset
 from h5lightning.readers.checks import check_rows, check_type, check_whole, name_of
 from h5lightning.readers.protocol import RowSource
@@ -39,8 +38,6 @@ class StoredRows:
         memory_type: `memory_dtype` as an HDF5 type.
         is_contiguous: the rows lie one after the other in the file.
         chunk_rows: rows of a chunk that must be decoded whole; None where a row can be read alone.
-        opened_bytes: size of the file when it was opened.
-        descriptor: HDF5's file descriptor.
         places: where each of the chunks that must be decoded lies in a cache.
         spare_spaces: selections (file, memory) that no thread uses at the moment: making one takes as long
             as reading a small row.
@@ -55,8 +52,6 @@ class StoredRows:
     memory_type: h5t.TypeID
     is_contiguous: bool
     chunk_rows: int | None
-    opened_bytes: int
-    descriptor: int
     places: SlabPlaces
     spare_spaces: list[tuple[h5s.SpaceID, h5s.SpaceID]]
 
@@ -91,8 +86,6 @@ class StoredRows:
             memory_type=h5t.py_create(memory_dtype),
             is_contiguous=layout.get_layout() == h5d.CONTIGUOUS,
             chunk_rows=chunk_rows,
-            opened_bytes=file.id.get_filesize(),
-            descriptor=file.id.get_vfd_handle(),
             places=np.full(-(-shape[0] // chunk_rows) if shape and chunk_rows else 0, -1, np.int32),
             spare_spaces=[],
         )
@@ -116,15 +109,6 @@ class StoredRows:
     def check_whole(self) -> None:
         """Raise unless the dataset has the scanned shape."""
         check_whole(self.file, self.source, self.shape)
-
-    def check_file(self) -> None:
-        """Raise if the file became shorter: HDF5 reads zeros where it was cut off. To be called after a read."""
-        found = os.fstat(self.descriptor).st_size
-        if found < self.opened_bytes:
-            raise FileChangedError(
-                f"{self.file} was cut off while it was read: it has {found} bytes, expected {self.opened_bytes} "
-                "as when it was opened. Do not write to files that a run reads"
-            )
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -204,7 +188,6 @@ class StoredRows:
         return name_of(self.file, self.source)
 
     def _unreadable(self, what: str, error: Exception) -> BadFileError:
-        self.check_file()
         return BadFileError(
             f"{self._where}: {what} cannot be read: {hdf5_reason(error)}. The file is damaged, or a filter is "
             "not installed: 'h5lightning inspect' names the filters; if they are all there, copy the file again"

@@ -277,7 +277,8 @@ def test_a_file_is_opened_once_for_many_batches(make):
 )
 def test_a_row_outside_of_the_dataset(rows, wanted, make, reader):
     path, source = make(sample_values("<f4", (50, 4)))
-    with pytest.raises(IndexError, match=rf"'/x' in .*a\.h5 has 50 rows, but row {wanted} is wanted"):
+    error = IndexError if wanted < 0 else FileChangedError
+    with pytest.raises(error, match=rf"'/x' in .*a\.h5 has 50 rows, but row {wanted} is wanted"):
         read(reader, path, source, rows)
 
 
@@ -367,9 +368,7 @@ def test_a_file_cut_off_while_it_is_open(count, make, reader):
     rows = np.random.default_rng(0).permutation(100_000)[:count]
     assert np.all(read(reader, path, source, rows) == 1)
     os.truncate(path, os.path.getsize(path) // 2)
-    with pytest.raises(
-        FileChangedError, match=r"a\.h5 was cut off .* bytes, expected \d+ as when it was opened"
-    ):
+    with pytest.raises(FileChangedError, match=r"a\.h5 was cut off from \d+ to \d+ bytes while it was read"):
         read(reader, path, source, rows)
 
 
