@@ -157,7 +157,7 @@ class H5DataModule(LightningDataModule):
         self._files, self._dtype, self._index_dir = files, dtype, index_dir
         self._tail, self._drop_last = tail, drop_last
         pool = HandlePool(self._access, processes=max(1, num_workers))
-        self._reader = choose_reader(reader, pool, threads=self._loading.reading_threads)
+        self._reader = choose_reader(reader, pool, threads=self._loading.decoding_threads)
         self._seed = seed
         self._survey: Survey | None = None
         self._assembly: Assembly | None = None

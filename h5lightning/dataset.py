@@ -6,7 +6,7 @@ import math
 import operator
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, cast, overload
+from typing import Any, NamedTuple, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -26,9 +26,16 @@ from h5lightning.stamps import KnownStamps
 from h5lightning.surveying import Files, survey
 from h5lightning.transforms import BatchInfo, SampleInfo, TransformOption, Transforms
 
-__all__ = ["H5Dataset", "SampleDataset", "SampleSequence"]
+__all__ = ["H5Dataset", "RawBatches", "SampleDataset", "SampleSequence"]
 
 SAMPLE_ID = "sample_id"
+
+
+class RawBatches(NamedTuple):
+    """Batches as they were read, each with the numbers of its samples in the whole index, and what ended them."""
+
+    batches: list[tuple[npt.NDArray[np.int64], Batch]]
+    error: H5LightningError | None = None
 
 
 class SampleDataset(Dataset[dict[str, Any]]):
@@ -155,10 +162,12 @@ class SampleDataset(Dataset[dict[str, Any]]):
         numbers = self.sample_ids(ids)
         if keys is not None:
             return self._batches.read(numbers, keys)
-        return self._finished(self._batches.read(numbers), numbers)
+        return self.finish(self._batches.read(numbers), numbers)
 
-    def read_batches(self, ids: npt.NDArray[np.int64], batch_size: int) -> Iterator[dict[str, Any]]:
-        """Neighbouring batches, read together; each is what `read_batch` would return, with memory of its own.
+    def read_raw(self, ids: npt.NDArray[np.int64], batch_size: int) -> RawBatches:
+        """Neighbouring batches, read together, each with memory of its own; any thread may call.
+
+        `finish` makes of each of them what `read_batch` returns.
 
         Args:
             ids: numbers of the samples in this dataset, ``(N,)``.
@@ -166,27 +175,31 @@ class SampleDataset(Dataset[dict[str, Any]]):
 
         Raises:
             IndexError: an id outside of the dataset.
-            H5LightningError: a batch cannot be read; those before it were returned.
         """
         numbers = self.sample_ids(ids)
         parts = [numbers[start : start + batch_size] for start in range(0, len(numbers), batch_size)]
-        for part, batch in zip(parts, self._read_together(numbers, parts, batch_size), strict=True):
-            yield self._finished(batch, part)
-
-    def _read_together(
-        self, numbers: npt.NDArray[np.int64], parts: Sequence[npt.NDArray[np.int64]], batch_size: int
-    ) -> Iterator[Batch]:
         if len(parts) > 1:
             try:
                 together = self._batches.read(numbers)
             except H5LightningError:
                 pass  # it is raised again by the batch that it belongs to
             else:
-                return _dealt(together, batch_size)
-        return (self._batches.read(part) for part in parts)
+                return RawBatches(list(zip(parts, _dealt(together, batch_size), strict=True)))
+        read: list[tuple[npt.NDArray[np.int64], Batch]] = []
+        for part in parts:
+            try:
+                read.append((part, self._batches.read(part)))
+            except H5LightningError as error:  # noqa: PERF203 - rarely more than one batch
+                return RawBatches(read, error)
+        return RawBatches(read)
 
-    def _finished(self, batch: dict[str, Any], numbers: npt.NDArray[np.int64]) -> dict[str, Any]:
-        """A batch as it was read → as it is delivered."""
+    def finish(self, batch: dict[str, Any], numbers: npt.NDArray[np.int64]) -> dict[str, Any]:
+        """A batch as it was read → as it is delivered; by one thread at a time, since transforms are called.
+
+        Args:
+            batch: what was read.
+            numbers: numbers of its samples in the whole index, ``(N,)``.
+        """
         if self._transform:
             batch = default_collate(self._transformed(batch, numbers))
         if self._provenance:

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.dataset import SampleDataset
+from h5lightning.dataset import RawBatches, SampleDataset
+from h5lightning.read_ahead import Stages
 
 __all__ = ["GroupReader"]
 
@@ -47,34 +48,47 @@ class GroupReader:
         self._most = 1 if alone else min(_MOST_BATCHES, max(1, _MOST_BYTES // batch_bytes))
         self._batches = 1
 
-    def groups(self, stretches: Iterable[Int64Array]) -> Iterator[list[Any]]:
-        """Groups of batches in order, none empty.
+    def stages(self, stretches: Callable[[], Iterable[Int64Array]]) -> Stages[list[Any]]:
+        """Makes groups of batches in order, none empty.
+
+        What cannot be read, or a transform that fails, is raised after the batches before it.
 
         Args:
             stretches: positions of samples, ``(N,)`` each; all lengths but the last are multiples of the batch size.
-
-        Raises:
-            H5LightningError: a batch cannot be read; those before it were delivered.
         """
+        return Stages(lambda: self._cut(stretches()), self._read, self._finish)
+
+    def _cut(self, stretches: Iterable[Int64Array]) -> Iterator[Int64Array]:
         for stretch in stretches:
             start = 0
             while start < len(stretch):
                 stop = start + self._batches * self._batch_size
-                yield from self._group(stretch[start:stop])
+                yield stretch[start:stop]
                 start = stop
 
-    def _group(self, positions: Int64Array) -> Iterator[list[Any]]:
+    def _read(self, positions: Int64Array) -> tuple[RawBatches, float]:
         began = time.perf_counter()
-        group = []
+        read = self._dataset.read_raw(positions, self._batch_size)
+        return read, time.perf_counter() - began
+
+    def _finish(self, read: tuple[RawBatches, float]) -> Iterator[list[Any]]:
+        raw, took_s = read
+        began = time.perf_counter()
+        group: list[Any] = []
         try:
-            for batch in self._dataset.read_batches(positions, self._batch_size):
-                group.append(self._deliver(batch))  # noqa: PERF401 - what was made before an error is delivered
+            for numbers, batch in raw.batches:
+                group.append(self._deliver(self._dataset.finish(batch, numbers)))
+            if raw.error is not None:
+                raise raw.error
         except Exception:
             if group:
                 yield group
             raise
-        took_s = time.perf_counter() - began
-        self._batches = min(self._most, 2 * len(group)) if took_s < _ENOUGH_S / 2 else self._batches
-        if took_s > _ENOUGH_S:
-            self._batches = max(1, len(group) // 2)
+        self._adapt(len(group), took_s + time.perf_counter() - began)
         yield group
+
+    def _adapt(self, batches: int, took_s: float) -> None:
+        if took_s < _ENOUGH_S / 2:
+            self._batches = min(self._most, 2 * batches)
+        elif took_s > _ENOUGH_S:
+            self._batches = max(1, batches // 2)

@@ -22,7 +22,7 @@ from h5lightning.dataset import SampleDataset, SampleSequence
 from h5lightning.errors import OptionError
 from h5lightning.group_reading import GroupReader
 from h5lightning.permutation import derive_key
-from h5lightning.read_ahead import ProcessLocalSet, ReadAhead
+from h5lightning.read_ahead import ProcessLocalSet, ReadAhead, Stages
 from h5lightning.sampler import ShardedSampler
 
 __all__ = ["Collate", "H5DataLoader", "LoaderOptions", "make_loader"]
@@ -83,10 +83,15 @@ class LoaderOptions:
 
     @property
     def reading_threads(self) -> int:
-        """Threads that decode for one batch: worker processes have one each, unless more are asked for."""
-        if self.threads is None:
-            return 1 if self.num_workers else min(_MOST_THREADS, os.cpu_count() or 1)
-        return max(1, self.threads)
+        """Threads that make batches ahead in the training process, each another one; 0 with workers."""
+        if self.num_workers:
+            return 0
+        return min(_MOST_THREADS, os.cpu_count() or 1) if self.threads is None else self.threads
+
+    @property
+    def decoding_threads(self) -> int:
+        """Threads that decode for one batch: more than one only in workers, which make one batch at a time."""
+        return max(1, self.threads or 1) if self.num_workers else 1
 
     def for_torch(self) -> dict[str, Any]:
         """Arguments of `torch.utils.data.DataLoader`, which refuses those of workers where there are none."""
@@ -116,9 +121,12 @@ def make_loader(
         batch_size: samples of this rank in one step.
         options: how batches travel.
     """
-    reads_ahead = options.threads != 0
     return H5DataLoader(
-        dataset, reads_ahead=reads_ahead, sampler=sampler, batch_size=batch_size, **options.for_torch()
+        dataset,
+        threads=options.reading_threads,
+        sampler=sampler,
+        batch_size=batch_size,
+        **options.for_torch(),
     )
 
 
@@ -157,17 +165,18 @@ class H5DataLoader(DataLoader[Any]):
 
     Args:
         dataset: the samples.
-        reads_ahead: without workers, make the next batches in a thread while the model works on this one.
+        threads: without workers, threads that make the next batches while the model works on this one; 0 makes
+            each batch when it is asked for.
         **kwargs: those of `torch.utils.data.DataLoader`; ``collate_fn`` is a `Collate` unless given.
     """
 
     # `**kwargs` is what Lightning looks for when it rebuilds a loader with another sampler.
-    def __init__(self, dataset: SampleDataset, *, reads_ahead: bool = True, **kwargs: Any) -> None:
+    def __init__(self, dataset: SampleDataset, *, threads: int = 1, **kwargs: Any) -> None:
         kwargs.setdefault("collate_fn", Collate())
         # Without a generator, torch draws the seed of the workers from the user's global one.
         kwargs.setdefault("generator", torch.Generator())
         super().__init__(dataset, **kwargs)
-        self.reads_ahead = reads_ahead
+        self.threads = threads
         self._running: ProcessLocalSet[ReadAhead[Any]] = ProcessLocalSet()
         if self.num_workers > 0:
             dataset.share_epoch()
@@ -183,10 +192,14 @@ class H5DataLoader(DataLoader[Any]):
         if self.num_workers > 0:
             dataset.close()  # nothing open may travel into a forked worker
             return super().__iter__()
-        groups = self._groups if self._goes_by_arrays() else self._single_batches
-        if not self.reads_ahead:
-            return chain.from_iterable(groups())
-        ahead = ReadAhead(groups, _bytes_of, most_items=_AHEAD_GROUPS, most_bytes=_AHEAD_BYTES)
+        by_arrays = self._goes_by_arrays()
+        stages = self._groups() if by_arrays else Stages.of(self._single_batches)
+        if not self.threads:
+            return chain.from_iterable(stages)
+        threads = self.threads if by_arrays else 1
+        ahead = ReadAhead(
+            stages, _bytes_of, threads=threads, most_items=_AHEAD_GROUPS, most_bytes=_AHEAD_BYTES
+        )
         self._running.add(ahead)
         return chain.from_iterable(ahead)
 
@@ -205,12 +218,12 @@ class H5DataLoader(DataLoader[Any]):
     def _single_batches(self) -> Iterator[list[Any]]:
         return ([batch] for batch in super().__iter__())
 
-    def _groups(self) -> Iterator[list[Any]]:
+    def _groups(self) -> Stages[list[Any]]:
         sampler, batches = cast("ShardedSampler", self.sampler), cast("BatchSampler", self.batch_sampler)
         dataset, size = cast("SampleDataset", self.dataset), batches.batch_size
-        reader = GroupReader(dataset, size, self._delivery(), alone=not self.reads_ahead)
+        reader = GroupReader(dataset, size, self._delivery(), alone=not self.threads)
         whole = len(sampler) // size * size if batches.drop_last else len(sampler)
-        return reader.groups(sampler.stretches(multiple=size, stop=whole))
+        return reader.stages(partial(sampler.stretches, multiple=size, stop=whole))
 
     def _delivery(self) -> Callable[[Any], Any]:
         """What is done to a batch that was read; as torch, page-locked memory only where there is an accelerator."""

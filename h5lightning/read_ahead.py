@@ -1,7 +1,9 @@
-"""An iterator that works ahead of its consumer, in a thread.
+"""An iterator that works ahead of its consumer, in threads.
 
-Reading and decoding release the GIL, so that the next batches are made while the model works on this one. The
-thread ends with the items, with an exception (which the consumer gets), or when the consumer is gone.
+Reading and decoding release the GIL, so that the next batches are made while the model works on this one. Each
+thread makes whole items: handing parts of one from thread to thread takes longer than most of them. What is read at
+the same time is finished in turn, by one thread at a time, since that is where the user's functions are called. The
+threads end with the items, with an exception (which the consumer gets), or when the consumer is gone.
 """
 
 from __future__ import annotations
@@ -9,10 +11,11 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-__all__ = ["ProcessLocalSet", "ReadAhead"]
+__all__ = ["ProcessLocalSet", "ReadAhead", "Stages"]
 
 T = TypeVar("T")
 
@@ -24,31 +27,61 @@ class ProcessLocalSet(weakref.WeakSet[T]):
         return (type(self), ())
 
 
-class ReadAhead(Iterator[T]):
-    """Items of another iterator, made ahead by one thread.
+@dataclass(frozen=True, slots=True, eq=False)
+class Stages(Generic[T]):
+    """How items are made.
 
     Args:
-        start: makes the iterator; called in the thread.
+        tasks: what is to be read, in order; asked by one thread at a time.
+        read: a task → what was read; called by several threads at the same time.
+        finish: what was read → items; called in order, by one thread at a time.
+    """
+
+    tasks: Callable[[], Iterator[Any]]
+    read: Callable[[Any], Any]
+    finish: Callable[[Any], Iterable[T]]
+
+    @classmethod
+    def of(cls, items: Callable[[], Iterator[T]]) -> Stages[T]:
+        """Items that an iterator makes alone."""
+        return cls(items, lambda item: item, lambda item: (item,))
+
+    def __iter__(self) -> Iterator[T]:
+        """The items, made when they are asked for."""
+        for task in self.tasks():
+            yield from self.finish(self.read(task))
+
+
+class ReadAhead(Iterator[T]):
+    """Items that are made ahead.
+
+    Args:
+        stages: makes them.
         size_bytes: memory that an item holds.
-        most_items: items that are ready and not yet taken, at most.
+        threads: that make them.
+        most_items: items that are ready and not yet taken, at most; each thread may hold what it has just read.
         most_bytes: their memory, at most; one item may be larger.
     """
 
     def __init__(
         self,
-        start: Callable[[], Iterator[T]],
+        stages: Stages[T],
         size_bytes: Callable[[T], int],
         *,
+        threads: int = 1,
         most_items: int,
         most_bytes: int,
     ) -> None:
         self._shelf: _Shelf[T] = _Shelf(most_items, most_bytes)
-        # The thread knows the shelf, not its consumer: a consumer that is dropped ends the thread.
-        self._thread = threading.Thread(
-            target=_fill, args=(start, size_bytes, self._shelf), name="h5lightning-read-ahead", daemon=True
-        )
-        self._thread.start()
-        self._finalizer = weakref.finalize(self, _stop, self._shelf, self._thread)
+        # The threads know the shelf, not its consumer: a consumer that is dropped ends them.
+        arguments = (_Queue(stages.tasks), stages, size_bytes, self._shelf)
+        self._threads = [
+            threading.Thread(target=_fill, args=arguments, name="h5lightning-read-ahead", daemon=True)
+            for _ in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
+        self._finalizer = weakref.finalize(self, _stop, self._shelf, self._threads)
 
     def __next__(self) -> T:
         try:
@@ -60,18 +93,52 @@ class ReadAhead(Iterator[T]):
             raise
 
     def close(self) -> None:
-        """End the thread and wait for it; what was made ahead is dropped."""
+        """End the threads and wait for them; what was made ahead is dropped."""
         self._finalizer()
 
 
+class _Queue:
+    """Tasks in order, for any number of threads."""
+
+    def __init__(self, start: Callable[[], Iterator[Any]]) -> None:
+        self._start = start
+        self._tasks: Iterator[Any] | None = None
+        self._next = 0
+        self._lock = threading.Lock()
+
+    def draw(self) -> tuple[int, Callable[[], Any]]:
+        """Number of the next task, and what returns it, or raises what prevented it."""
+        with self._lock:
+            number = self._next
+            self._next += 1
+            try:
+                if self._tasks is None:
+                    self._tasks = self._start()
+                task = next(self._tasks)
+            except BaseException as error:  # noqa: BLE001 - it is raised when it is this task's turn
+                return number, _Raise(error)
+            return number, lambda: task
+
+
+class _Raise:
+    """A task that could not be drawn."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def __call__(self) -> Any:
+        raise self._error
+
+
 class _Shelf(Generic[T]):
-    """Items between one thread that puts and one that takes."""
+    """Items between threads that put them, in turn, and one that takes."""
 
     def __init__(self, most_items: int, most_bytes: int) -> None:
         self._most_items = most_items
         self._most_bytes = most_bytes
         self._items: deque[tuple[T, int]] = deque()
         self._bytes = 0
+        self._turn = 0
         self._end: BaseException | type[StopIteration] | None = None
         self._changed = threading.Condition()
 
@@ -79,6 +146,18 @@ class _Shelf(Generic[T]):
     def is_at_end(self) -> bool:
         """Whether nothing is left, and nothing will be put."""
         return self._end is not None and not self._items
+
+    def wait_for_turn(self, number: int) -> bool:
+        """Wait until all tasks before this one are done; False if nobody wants more."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._end is not None or self._turn == number)
+            return self._end is None
+
+    def pass_turn(self) -> None:
+        """The task whose turn it is is done."""
+        with self._changed:
+            self._turn += 1
+            self._changed.notify_all()
 
     def put(self, item: T, size_bytes: int) -> bool:
         """Wait for room; False if nobody wants more."""
@@ -115,19 +194,34 @@ class _Shelf(Generic[T]):
         return fits or not self._items
 
 
-def _fill(start: Callable[[], Iterator[T]], size_bytes: Callable[[T], int], shelf: _Shelf[T]) -> None:
+def _fill(queue: _Queue, stages: Stages[T], size_bytes: Callable[[T], int], shelf: _Shelf[T]) -> None:
+    while _make(*queue.draw(), stages, size_bytes, shelf):
+        shelf.pass_turn()
+
+
+def _make(
+    number: int, task: Callable[[], Any], stages: Stages[T], size_bytes: Callable[[T], int], shelf: _Shelf[T]
+) -> bool:
+    """Make the items of one task; whether more are wanted."""
     try:
-        for item in start():
-            if not shelf.put(item, size_bytes(item)):
-                return
-    except BaseException as error:  # noqa: BLE001 - whatever it is, the consumer must get it
+        read, failure = stages.read(task()), None
+    except BaseException as error:  # noqa: BLE001 - whatever it is, the consumer must get it, in turn
+        read, failure = None, error
+    if not shelf.wait_for_turn(number):
+        return False
+    if failure is not None:
+        shelf.end(StopIteration if isinstance(failure, StopIteration) else failure)
+        return False
+    try:
+        return all(shelf.put(item, size_bytes(item)) for item in stages.finish(read))
+    except BaseException as error:  # noqa: BLE001 - likewise
         shelf.end(error)
-    else:
-        shelf.end(StopIteration)
+        return False
 
 
-def _stop(shelf: _Shelf[T], thread: threading.Thread) -> None:
+def _stop(shelf: _Shelf[T], threads: Iterable[threading.Thread]) -> None:
     shelf.end(StopIteration, is_final=True)
-    # A transform that drops the last reference would wait for itself.
-    if thread is not threading.current_thread():
-        thread.join()
+    for thread in threads:
+        # A transform that drops the last reference would wait for itself.
+        if thread is not threading.current_thread():
+            thread.join()

@@ -44,7 +44,7 @@ def positions_of(dataset) -> list[np.ndarray]:
 
 def groups_of(dataset, stretches=None, **options) -> list[list]:
     reader = GroupReader(dataset, BATCH, options.pop("deliver", lambda batch: batch), **options)
-    return list(reader.groups(positions_of(dataset) if stretches is None else stretches))
+    return list(reader.stages(lambda: positions_of(dataset) if stretches is None else stretches))
 
 
 def assert_equal(one, other) -> None:
@@ -102,7 +102,7 @@ def test_a_transform_that_fails_comes_after_the_batches_before_it(dataset) -> No
 
     data, found = dataset(), []
     with pytest.raises(LookupError, match="the sixth"):
-        found.extend(group for group in GroupReader(data, BATCH, fails).groups(positions_of(data)))
+        found.extend(group for group in GroupReader(data, BATCH, fails).stages(lambda: positions_of(data)))
     assert sum(map(len, found)) == 5
 
 
@@ -113,6 +113,6 @@ def test_rows_that_are_refused_come_after_the_batches_before_them(tmp_path) -> N
         file["x"] = values
     data, found = H5Dataset(str(tmp_path / "a.h5"), ["x"], access={"on_nonfinite": "raise"}), []
     with pytest.raises(NonFiniteError, match="row 40"):
-        found.extend(GroupReader(data, BATCH, lambda batch: batch).groups([np.arange(100)]))
+        found.extend(GroupReader(data, BATCH, lambda batch: batch).stages(lambda: [np.arange(100)]))
     assert sum(map(len, found)) == 40 // BATCH
     data.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import itertools
+import random
 import subprocess
 import sys
 import threading
@@ -13,13 +14,13 @@ import weakref
 
 import pytest
 
-from h5lightning.read_ahead import ReadAhead
+from h5lightning.read_ahead import ReadAhead, Stages
 
 pytestmark = pytest.mark.timeout(30)
 
 
 def ahead(start, *, most_items=3, most_bytes=1 << 30, size=1) -> ReadAhead:
-    return ReadAhead(start, lambda _: size, most_items=most_items, most_bytes=most_bytes)
+    return ReadAhead(Stages.of(start), lambda _: size, most_items=most_items, most_bytes=most_bytes)
 
 
 def threads() -> int:
@@ -60,6 +61,63 @@ def test_it_works_ahead_within_bounds(options, ready) -> None:
     assert next(items) == 0
     assert until(lambda: len(made) == ready + 2)
     items.close()
+
+
+@pytest.mark.parametrize("number", [1, 2, 5])
+def test_threads_read_together_and_finish_in_turn(number) -> None:
+    reading, most, finishing = set(), [], []
+    rng = random.Random(number)
+    waits = [rng.random() / 500 for _ in range(60)]
+
+    def read(task):
+        reading.add(task)
+        most.append(len(reading))
+        time.sleep(waits[task])
+        reading.discard(task)
+        return -task
+
+    def finish(read_task):
+        finishing.append(read_task)
+        assert len(finishing) == 1
+        time.sleep(0.0002)
+        yield read_task
+        yield read_task
+        finishing.clear()
+
+    stages = Stages(lambda: iter(range(60)), read, finish)
+    items = ReadAhead(stages, lambda _: 1, threads=number, most_items=4, most_bytes=99)
+    assert list(items) == [-task for task in range(60) for _ in range(2)]
+    assert max(most) == number
+    assert until(lambda: threads() == 0)
+
+
+@pytest.mark.parametrize("where", ["tasks", "read", "finish"])
+def test_an_error_of_any_stage_comes_in_turn(where) -> None:
+    def fails(stage, task):
+        if stage == where and task == 7:
+            raise LookupError(f"{stage} of {task}")
+        return task
+
+    def tasks():
+        for number in range(20):
+            yield fails("tasks", number)
+
+    def finish(task):
+        time.sleep(0.001)
+        yield fails("finish", task)
+
+    items = ReadAhead(
+        Stages(tasks, lambda task: fails("read", task), finish),
+        lambda _: 1,
+        threads=3,
+        most_items=9,
+        most_bytes=9,
+    )
+    assert list(itertools.islice(items, 7)) == list(range(7))
+    for _ in range(2):
+        with pytest.raises(LookupError, match=f"{where} of 7"):
+            next(items)
+    assert until(lambda: threads() == 0)
 
 
 def test_an_error_comes_after_the_items_before_it() -> None:
@@ -109,11 +167,11 @@ def test_closing_twice_ends_once() -> None:
 
 def test_the_interpreter_exits_with_a_thread_at_work() -> None:
     code = (
-        "import itertools, time; from h5lightning.read_ahead import ReadAhead\n"
+        "import itertools, time; from h5lightning.read_ahead import ReadAhead, Stages\n"
         "def slow():\n"
         "    for n in itertools.count():\n"
         "        time.sleep(0.01); yield n\n"
-        "items = ReadAhead(slow, lambda _: 1, most_items=2, most_bytes=9)\n"
+        "items = ReadAhead(Stages.of(slow), lambda _: 1, threads=2, most_items=2, most_bytes=9)\n"
         "print(next(items))\n"
     )
     done = subprocess.run(
