@@ -9,8 +9,12 @@ import uuid
 __all__ = ["replace_file"]
 
 
-def replace_file(path: str, content: bytes) -> None:
+def replace_file(path: str, *content: bytes | memoryview) -> None:
     """Put ``content`` into the file ``path``: written under a name of its own, then moved into place.
+
+    Args:
+        path: where the file shall lie.
+        content: its bytes, in one piece or several.
 
     Raises:
         OSError: the directory does not exist or cannot be written.
@@ -20,7 +24,7 @@ def replace_file(path: str, content: bytes) -> None:
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with open(descriptor, "wb") as file:
-            file.write(content)
+            file.writelines(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

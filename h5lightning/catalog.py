@@ -1,7 +1,7 @@
 """What all files hold: the result of a scan, compact enough for a million files.
 
 Files of one data set have few distinct layouts, so each is kept once; what differs from file to file
-(lengths, stored bytes) lies in arrays. Pure data: opens no file.
+(lengths, stored bytes, where the values lie) lies in arrays. Pure data: opens no file.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.extent_table import ExtentTable
+from h5lightning.extents import Extents
 from h5lightning.ragged import flat_positions
 from h5lightning.schema import DatasetSchema, FileSchema, untyped
 from h5lightning.text_table import TextTable
@@ -46,6 +48,7 @@ class Catalog:
         facts: length of the sample axis (-1 for a scalar), stored bytes and missing chunks of each dataset
             of each file, ``(datasets over all files, 3)`` int64, file after file.
         attrs: the attributes of each file that were asked for, as JSON.
+        extents: where the values of each dataset of each file lie, in the order of `facts`.
         skipped: the files that were left out.
     """
 
@@ -56,12 +59,14 @@ class Catalog:
     layout_of: npt.NDArray[np.int32]
     facts: Int64Array
     attrs: TextTable
+    extents: ExtentTable
     skipped: tuple[SkippedFile, ...] = ()
 
     def __post_init__(self) -> None:
         files = len(self.names)
-        found = (len(self.stamps), len(self.layout_of), len(self.attrs), int(self.first_fact[-1]))
-        expected = (files, files, files, len(self.facts))
+        facts = int(self.first_fact[-1])
+        found = (len(self.stamps), len(self.layout_of), len(self.attrs), facts, len(self.extents))
+        expected = (files, files, files, len(self.facts), len(self.facts))
         if found != expected:
             raise ValueError(f"a catalog of {files} files: found parts of {found}, expected {expected}")
 
@@ -79,11 +84,13 @@ class Catalog:
         layout_of: list[int] = []
         facts: list[tuple[int, int, int]] = []
         attrs: list[str] = []
+        extents: list[Extents | None] = []
         for schema in schemas:
             layout = tuple(dataset.layout() for dataset in schema.datasets)
             layout_of.append(numbers.setdefault(layout, len(numbers)))
             facts.extend(dataset.facts() for dataset in schema.datasets)
             attrs.append(json.dumps(dict(schema.attrs), sort_keys=True) if schema.attrs else "{}")
+            extents.extend(schema.extents or [None] * len(schema.datasets))
         return cls(
             root=root,
             names=TextTable.of(names),
@@ -92,6 +99,7 @@ class Catalog:
             layout_of=np.asarray(layout_of, dtype=np.int32),
             facts=np.asarray(facts, dtype=np.int64).reshape(-1, 3),
             attrs=TextTable.of(attrs),
+            extents=ExtentTable.of(extents),
             skipped=tuple(skipped),
         )
 
@@ -109,12 +117,14 @@ class Catalog:
             layout_of=np.concatenate([first.layout_of, layout_of]),
             facts=np.concatenate([first.facts, second.facts]),
             attrs=TextTable.joined(first.attrs, second.attrs),
+            extents=ExtentTable.joined(first.extents, second.extents),
             skipped=(*first.skipped, *second.skipped),
         )
 
     def take(self, files: Int64Array) -> Catalog:
         """The files at these positions, ``(files,)``, in that order; nothing skipped."""
         starts, stops = self.first_fact[files], self.first_fact[files + 1]
+        facts = flat_positions(starts, stops - starts)
         used, layout_of = np.unique(self.layout_of[files], return_inverse=True)
         return Catalog(
             root=self.root,
@@ -122,8 +132,9 @@ class Catalog:
             stamps=self.stamps[files],
             layouts=tuple(self.layouts[number] for number in used.tolist()),
             layout_of=layout_of.astype(np.int32),
-            facts=self.facts[flat_positions(starts, stops - starts)],
+            facts=self.facts[facts],
             attrs=self.attrs.take(files),
+            extents=self.extents.take(facts),
         )
 
     def __len__(self) -> int:

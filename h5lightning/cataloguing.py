@@ -78,7 +78,7 @@ def build_catalog(
     outcomes = scan_files(paths, request, processes=processes, progress=progress, locking=access.locking)
     catalog = _merged(discovered, old, known, outcomes)
     # Also before an error: when the bad files are mended, the others need not be scanned again.
-    store.save(catalog, request)
+    catalog = _kept(store, catalog, request)
     bad = [
         SkippedFile(discovered.names[file], str(outcome))
         for file, outcome in zip(new.tolist(), outcomes, strict=True)
@@ -117,6 +117,13 @@ def _merged(
     kept = np.flatnonzero(known >= 0)
     order = np.argsort(np.concatenate([kept, new]), kind="stable")
     return Catalog.joined(old.take(known[kept]), fresh).take(order)
+
+
+def _kept(store: IndexStore, catalog: Catalog, request: ScanRequest) -> Catalog:
+    """The same catalog; where values lie is mapped from the store, if it can be stored."""
+    origin = store.save(catalog, request)
+    extents = origin() if origin is not None else None
+    return catalog if extents is None else dataclasses.replace(catalog, extents=extents)
 
 
 def _check_bad(bad: Sequence[SkippedFile], files: int, access: Access) -> None:

@@ -2,7 +2,10 @@
 
 One file for each root and request::
 
-    magic, format version, digest of all that follows | size of the header | header (JSON) | arrays
+    magic, version, digest and size of the body | body: size of the header, header (JSON), arrays | where values lie
+
+Where the values of all datasets lie may take much more than the rest, so it is mapped into memory, by each
+process for itself; its digest, which the header holds, is compared once, by the process that loads the catalog.
 
 A store is a cache. One that is torn, damaged, or of another version is as good as none; it is written under
 a name of its own and then moved into place, so that readers and concurrent writers see whole files only.
@@ -15,10 +18,12 @@ import hashlib
 import json
 import logging
 import math
+import mmap
 import os
 import struct
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,18 +31,29 @@ import platformdirs
 
 from h5lightning.atomic_write import replace_file
 from h5lightning.catalog import Catalog, SkippedFile
+from h5lightning.extent_table import ExtentTable
 from h5lightning.scanning import ScanRequest
 from h5lightning.schema import DatasetSchema
 from h5lightning.text_table import TextTable
 
-__all__ = ["FORMAT", "IndexStore", "UnusableStoreError", "default_directory", "pack", "unpack"]
+__all__ = [
+    "FORMAT",
+    "IndexStore",
+    "StoredExtents",
+    "UnusableStoreError",
+    "default_directory",
+    "pack",
+    "unpack",
+]
 
-FORMAT = 2  # raise it when the file's layout changes, or what a scan says of the same file
+FORMAT = 3  # raise it when the file's layout changes, or what a scan says of the same file
 
 _MAGIC = b"\x93H5LIDX\n"
-_PREAMBLE = struct.Struct("<8sI4x16s")
+_PREAMBLE = struct.Struct("<8sI4x16sQ")
 _HEADER_SIZE = struct.Struct("<Q")
 _ALIGNMENT = 8
+
+T = TypeVar("T")
 
 _logger = logging.getLogger(__name__)
 
@@ -68,20 +84,26 @@ class IndexStore:
         """The stored catalog, or None where there is none that can be used."""
         path = self.path_of(root, request)
         try:
-            with open(path, "rb") as file:
-                return unpack(file.read(), root, request)
+            data = _content(path)
+            origin = StoredExtents(path, _digest_in(data))
+            return unpack(data, root, request, origin)
         except FileNotFoundError:
             return None
         except (OSError, UnusableStoreError) as error:
             _logger.debug("the index %s is made anew: %s", path, error)
             return None
 
-    def save(self, catalog: Catalog, request: ScanRequest) -> bool:
-        """Store a catalog; whether that was possible."""
+    def save(self, catalog: Catalog, request: ScanRequest) -> StoredExtents | None:
+        """Store a catalog.
+
+        Returns:
+            What maps its extents from the store; None if it could not be stored.
+        """
         path = self.path_of(catalog.root, request)
+        preamble, body, numbers = _parts(catalog, request)
         try:
             os.makedirs(self.directory, exist_ok=True)
-            replace_file(path, pack(catalog, request))
+            replace_file(path, preamble, body, numbers)
         except OSError as error:
             _logger.warning(
                 "the index cannot be kept in %s (%s): each start will scan the files again. "
@@ -89,8 +111,32 @@ class IndexStore:
                 self.directory,
                 error.strerror,
             )
-            return False
-        return True
+            return None
+        return StoredExtents(path, _digest_in(preamble))
+
+
+@dataclass(frozen=True, slots=True)
+class StoredExtents:
+    """The extents in one store, for any process that can reach it.
+
+    Args:
+        path: where the store lies.
+        digest: that of its body, which no other store has.
+    """
+
+    path: str
+    digest: bytes
+
+    def __call__(self) -> ExtentTable | None:
+        """Map them; None if the store is gone, or has been replaced by another."""
+        try:
+            data = _content(self.path)
+            if _digest_in(data) != self.digest:
+                raise UnusableStoreError("it has been replaced")
+            return _understood(_extents, data, self)
+        except (OSError, UnusableStoreError) as error:
+            _logger.debug("where values lie is not taken from the index %s: %s", self.path, error)
+            return None
 
 
 def default_directory() -> str:
@@ -103,41 +149,52 @@ def default_directory() -> str:
 
 def pack(catalog: Catalog, request: ScanRequest) -> bytes:
     """The bytes of a store."""
-    arrays = _arrays(catalog)
+    return b"".join(_parts(catalog, request))
+
+
+def unpack(
+    data: bytes | memoryview, root: str, request: ScanRequest, origin: StoredExtents | None = None
+) -> Catalog:
+    """The catalog in the bytes of a store; its arrays share their memory and cannot be written.
+
+    Args:
+        data: the bytes.
+        root: the root that the catalog must have.
+        request: what must have been looked for.
+        origin: what maps the extents in other processes.
+
+    Raises:
+        UnusableStoreError: they are torn or damaged, of another version, or of other files.
+    """
+    return _understood(_catalog, data, root, request, origin)
+
+
+def _parts(catalog: Catalog, request: ScanRequest) -> tuple[bytes, bytes, memoryview]:
+    """Preamble, body, and numbers of the extents."""
+    arrays, extents = _arrays(catalog), catalog.extents
+    numbers = np.ascontiguousarray(extents.numbers, dtype="<i8").view(np.uint8).data
     header = {
         "root": catalog.root,
         "request": _plain(request),
         "layouts": [[dataset.to_plain() for dataset in layout] for layout in catalog.layouts],
         "skipped": [[skipped.name, skipped.reason] for skipped in catalog.skipped],
         "arrays": {name: [array.dtype.str, array.shape] for name, array in arrays.items()},
+        "forms": extents.forms,
+        "numbers": [len(extents.numbers), _digest(numbers).hex()],
     }
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % _ALIGNMENT)
     parts = [_HEADER_SIZE.pack(len(text)), text, *(_padded(array.tobytes()) for array in arrays.values())]
     body = b"".join(parts)
-    return _PREAMBLE.pack(_MAGIC, FORMAT, _digest(body)) + body
+    return _PREAMBLE.pack(_MAGIC, FORMAT, _digest(body), len(body)), body, numbers
 
 
-def unpack(data: bytes, root: str, request: ScanRequest) -> Catalog:
-    """The catalog in the bytes of a store; its arrays share their memory and cannot be written.
-
-    Raises:
-        UnusableStoreError: they are torn or damaged, of another version, or of other files.
-    """
-    body = _checked_body(data)
-    try:
-        return _catalog(body, root, request)
-    except (KeyError, TypeError, ValueError, struct.error) as error:
-        raise UnusableStoreError(f"it cannot be understood: {error!r}") from error
-
-
-def _catalog(body: memoryview, root: str, request: ScanRequest) -> Catalog:
-    (size,) = _HEADER_SIZE.unpack_from(body)
-    start = _HEADER_SIZE.size
-    header = json.loads(bytes(body[start : start + size]))
+def _catalog(store: _Store, root: str, request: ScanRequest, origin: StoredExtents | None) -> Catalog:
+    header, arrays = store.header, store.arrays
     if (header["root"], header["request"]) != (root, _plain(request)):
         raise UnusableStoreError(f"it holds the files of {header['root']}")
-    arrays = dict(_read_arrays(body, start + size, header["arrays"]))
+    if _digest(store.numbers) != bytes.fromhex(header["numbers"][1]):
+        raise UnusableStoreError("it is damaged: the digest of where values lie differs")
     layouts = ((DatasetSchema.from_plain(plain) for plain in layout) for layout in header["layouts"])
     return Catalog(
         root=root,
@@ -147,8 +204,18 @@ def _catalog(body: memoryview, root: str, request: ScanRequest) -> Catalog:
         layout_of=arrays["layout_of"],
         facts=arrays["facts"],
         attrs=TextTable(arrays["attr_bytes"], arrays["attr_ends"]),
+        extents=_extents(store, origin),
         skipped=tuple(SkippedFile(name, reason) for name, reason in header["skipped"]),
     )
+
+
+def _extents(store: _Store, origin: StoredExtents | None) -> ExtentTable:
+    forms = (
+        (tuple((number, tuple(values)) for number, values in filters), reason, parts)
+        for filters, reason, parts in store.header["forms"]
+    )
+    arrays, numbers = store.arrays, np.frombuffer(store.numbers, "<i8")
+    return ExtentTable(tuple(forms), arrays["extent_forms"], arrays["extent_ends"], numbers, origin)
 
 
 def _arrays(catalog: Catalog) -> dict[str, npt.NDArray[Any]]:
@@ -160,7 +227,49 @@ def _arrays(catalog: Catalog) -> dict[str, npt.NDArray[Any]]:
         "facts": catalog.facts.astype("<i8", copy=False),
         "attr_bytes": catalog.attrs.blob,
         "attr_ends": catalog.attrs.ends.astype("<i8", copy=False),
+        "extent_forms": catalog.extents.form_of.astype("<i4", copy=False),
+        "extent_ends": catalog.extents.ends.astype("<i8", copy=False),
     }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Store:
+    """The bytes of a store, taken apart.
+
+    Args:
+        header: what its header says.
+        arrays: the arrays of its body, by name.
+        numbers: the bytes of the numbers of the extents, which nobody has compared with their digest yet.
+    """
+
+    header: dict[str, Any]
+    arrays: dict[str, npt.NDArray[Any]]
+    numbers: memoryview
+
+    @classmethod
+    def of(cls, data: bytes | memoryview) -> _Store:
+        body = _checked_body(data)
+        (size,) = _HEADER_SIZE.unpack_from(body)
+        start = _HEADER_SIZE.size
+        header = json.loads(bytes(body[start : start + size]))
+        numbers = memoryview(data)[_PREAMBLE.size + len(body) :]
+        if len(numbers) != 8 * header["numbers"][0]:
+            raise UnusableStoreError(f"it is torn: where values lie takes {len(numbers)} bytes")
+        return cls(header, dict(_read_arrays(body, start + size, header["arrays"])), numbers)
+
+
+def _understood(make: Callable[..., T], data: bytes | memoryview, *args: object) -> T:
+    """What ``make`` finds in a store.
+
+    Raises:
+        UnusableStoreError: it finds nothing.
+    """
+    try:
+        return make(_Store.of(data), *args)
+    except (KeyError, TypeError, ValueError, struct.error) as error:
+        if isinstance(error, UnusableStoreError):
+            raise
+        raise UnusableStoreError(f"it cannot be understood: {error!r}") from error
 
 
 def _read_arrays(
@@ -176,16 +285,35 @@ def _plain(request: ScanRequest) -> list[Any]:
     return [None if request.paths is None else list(request.paths), list(request.attrs)]
 
 
-def _checked_body(data: bytes) -> memoryview:
+def _content(path: str) -> memoryview:
+    """The bytes of a file, mapped into memory where that can be done."""
+    with open(path, "rb") as file:
+        try:
+            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        except (OSError, ValueError):  # it is empty, or its file system has no maps
+            return memoryview(file.read())
+
+
+def _preamble(data: bytes | memoryview) -> tuple[bytes, int]:
+    """Digest and size of the body."""
     if len(data) < _PREAMBLE.size:
         raise UnusableStoreError(f"it ends after {len(data)} bytes")
-    magic, version, digest = _PREAMBLE.unpack_from(data)
-    body = memoryview(data)[_PREAMBLE.size :]
+    magic, version, digest, size = _PREAMBLE.unpack_from(data)
     if magic != _MAGIC:
         raise UnusableStoreError("it is no index")
     if version != FORMAT:
         raise UnusableStoreError(f"it has format {version}, expected {FORMAT}")
-    if digest != _digest(body):
+    return digest, size
+
+
+def _digest_in(data: bytes | memoryview) -> bytes:
+    return _preamble(data)[0]
+
+
+def _checked_body(data: bytes | memoryview) -> memoryview:
+    digest, size = _preamble(data)
+    body = memoryview(data)[_PREAMBLE.size : _PREAMBLE.size + size]
+    if len(body) != size or digest != _digest(body):
         raise UnusableStoreError("it is damaged: the digest differs")
     return body
 

@@ -187,7 +187,7 @@ def _is_somewhere(catalog: Catalog, field: Field, files: Int64Array) -> bool:
 
 def _names_in(path: str) -> list[str]:
     try:
-        return [dataset.path for dataset in scan_file(path, ScanRequest(paths=None, attrs=())).datasets]
+        return [dataset.path for dataset in scan_file(path, ScanRequest(None, most_chunks=0)).datasets]
     except H5LightningError:
         return []  # this only helps to explain another error
 

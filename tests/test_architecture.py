@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "h5lightning"
 
 # Each floor in the order of ARCHITECTURE.md; a package name stands for all of its modules.
 FLOORS = (
-    """errors checking plain options coercion schema text_table permutation
+    """errors checking extents extent_table plain options coercion schema text_table permutation
     ragged progress quantities plain_tables atomic_write""",
     "catalog stamps index fields field_planning selection splitting overlap coalescing ordering sharding",
     """discovery guarding watching opening handles scanning index_store cataloguing codecs readers surveying

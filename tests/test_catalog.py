@@ -2,23 +2,26 @@
 
 import dataclasses
 import pickle
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from h5lightning.catalog import Catalog, SkippedFile
+from h5lightning.extents import Extents
 from h5lightning.schema import DatasetSchema, FileSchema
 
 X = DatasetSchema("x", "<f4", (5, 3), stored_bytes=60)
 Y = DatasetSchema("y", "<i8", (5,), stored_bytes=40)
 DT = DatasetSchema("dt", "<f8", (), stored_bytes=8)
+COMPACT = Extents.unreadable("is compact")
 
 SCHEMAS = [
-    FileSchema((X, Y), {"@fps": 30}),
+    FileSchema((X, Y), {"@fps": 30}, (Extents(np.array([[96]])), COMPACT)),
     FileSchema((dataclasses.replace(X, shape=(7, 3), missing_chunks=2), dataclasses.replace(Y, shape=(7,)))),
     FileSchema((Y, DT), {"@fps": 25, "a@name": "ä"}),
     FileSchema(()),
-    FileSchema((dataclasses.replace(X, dtype="<f8"), DT)),
+    FileSchema((dataclasses.replace(X, dtype="<f8"), DT), {}, (None, Extents(np.array([[7]])))),
 ]
 NAMES = ["a.h5", "b/c.h5", "d.h5", "e.h5", "f.h5"]
 SKIPPED = SkippedFile("z.h5", "is empty")
@@ -78,6 +81,14 @@ def test_may_hold_no_file():
     assert list(nothing.schemas()) == []
     assert nothing.facts_of("x").shape == (0, 3)
     assert nothing.stamps.shape == (0, 4)
+
+
+def test_extents_go_with_their_files(catalog):
+    both = Catalog.joined(catalog.take(np.array([4, 0])), catalog.take(np.array([1, 0])))
+    starts = both.first_fact.tolist()
+    found = [[both.extents[place] for place in range(*span)] for span in pairwise(starts)]
+    first, last = Extents(np.array([[96]])), Extents(np.array([[7]]))
+    assert found == [[None, last], [first, COMPACT], [None, None], [first, COMPACT]]
 
 
 def test_survives_a_pickle(catalog):

@@ -45,10 +45,14 @@ def check(build, folder):
     for file, schema in enumerate(catalog.schemas()):
         assert schema == scan_file(catalog.path(file), REQUEST)
         assert catalog.stamps[file, 0] == os.stat(catalog.path(file)).st_size
+        extents = [catalog.extents[place] for place in range(*catalog.first_fact[file : file + 2].tolist())]
+        assert extents == [*scan_file(catalog.path(file), REQUEST).extents]
+        assert None not in extents
 
 
 def test_first_time_all_are_scanned_then_none(folder):
     first, second = build(folder), build(folder)
+    assert first.catalog.extents == second.catalog.extents == first.catalog.extents.origin()
     assert (first.scanned, first.reused) == (12, 0)
     assert (second.scanned, second.reused) == (0, 12)
     check(second, folder)
@@ -138,14 +142,25 @@ def test_index_directory(folder, tmp_path):
 def test_index_that_cannot_be_kept(folder, tmp_path, caplog):
     (tmp_path / "file").write_text("")
     for _ in range(2):
-        assert build(folder, index_dir=tmp_path / "file").scanned == 12
+        built = build(folder, index_dir=tmp_path / "file")
+        assert (built.scanned, built.catalog.extents.known, built.catalog.extents.origin) == (12, 24, None)
     assert "each start will scan the files again" in caplog.text
 
 
-def test_damaged_index_is_made_anew(folder, tmp_path):
+def cut_off(path):
+    os.truncate(path, 200)
+
+
+def flip_last_byte(path):
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 0x40]))
+
+
+@pytest.mark.parametrize("damage", [cut_off, flip_last_byte])
+def test_damaged_index_is_made_anew(folder, tmp_path, damage):
     build(folder, index_dir=tmp_path / "index")
     (name,) = os.listdir(tmp_path / "index")
-    os.truncate(tmp_path / "index" / name, 200)
+    damage(tmp_path / "index" / name)
     assert build(folder, index_dir=tmp_path / "index").scanned == 12
     assert build(folder, index_dir=tmp_path / "index").scanned == 0
 

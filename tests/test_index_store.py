@@ -3,7 +3,9 @@
 import dataclasses
 import hashlib
 import logging
+import mmap
 import os
+import pickle
 import resource
 import struct
 import subprocess
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 
 from h5lightning import index_store
 from h5lightning.catalog import Catalog, SkippedFile
+from h5lightning.extents import Extents
 from h5lightning.index_store import IndexStore, UnusableStoreError, default_directory, pack, unpack
 from h5lightning.scanning import ScanRequest
 from h5lightning.schema import DatasetSchema, FileSchema
@@ -32,6 +35,10 @@ def make_catalog(files=5, root="/data"):
                 DatasetSchema("y", "|i1", (rows,), categories=("a", "b"), stored_bytes=rows),
             ),
             {"@machine": f"m{rows}"},
+            (
+                Extents(np.arange(2 * rows).reshape(2, rows) + 99, ((1, (4,)),)),
+                Extents.unreadable("is compact"),
+            ),
         )
         for rows in range(files)
     ]
@@ -58,6 +65,7 @@ def test_round_trip(tmp_path, files):
     assert store.save(catalog, REQUEST)
     assert same(store.load("/data", REQUEST), catalog)
     assert [*store.load("/data", REQUEST).schemas()] == [*catalog.schemas()]
+    assert store.load("/data", REQUEST).extents.chunks == files * (files - 1) // 2
 
 
 NAMES = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=6)
@@ -137,7 +145,7 @@ def test_flipped_at_any_byte():
 
 
 def test_longer_than_written():
-    with pytest.raises(UnusableStoreError, match="digest"):
+    with pytest.raises(UnusableStoreError, match="it is torn"):
         unpack(pack(make_catalog(), REQUEST) + b"\0", "/data", REQUEST)
 
 
@@ -158,9 +166,77 @@ def test_other_versions(tmp_path, version, caplog):
 def test_whole_file_that_makes_no_sense():
     """As if a change of the layout had been forgotten in FORMAT."""
     data = pack(make_catalog(), REQUEST)
-    body = data[32:].replace(b'"layouts"', b'"LAYOUTS"')
+    (size,) = struct.unpack_from("<Q", data, 32)
+    body = data[40 : 40 + size].replace(b'"layouts"', b'"LAYOUTS"')
     with pytest.raises(UnusableStoreError, match="cannot be understood: KeyError"):
-        unpack(data[:16] + hashlib.blake2b(body, digest_size=16).digest() + body, "/data", REQUEST)
+        unpack(
+            data[:16] + hashlib.blake2b(body, digest_size=16).digest() + data[32:40] + body, "/data", REQUEST
+        )
+
+
+# ── where values lie ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_extents_are_mapped_not_read(tmp_path):
+    store, catalog = IndexStore(tmp_path), make_catalog()
+    origin = store.save(catalog, REQUEST)
+    for mapped in (origin(), store.load("/data", REQUEST).extents):
+        assert mapped == catalog.extents
+        assert isinstance(_owner(mapped.numbers), mmap.mmap)
+        assert not mapped.numbers.flags.writeable
+        assert pickle.loads(pickle.dumps(mapped)) == catalog.extents
+
+
+def _owner(array):
+    """What the memory of an array belongs to."""
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return array.obj if isinstance(array, memoryview) else array
+
+
+def test_a_pickled_catalog_does_not_grow_with_its_chunks(tmp_path):
+    sizes = []
+    for chunks in (10, 100_000):
+        schema = FileSchema((DatasetSchema("x", "<f4", (chunks,)),), {}, (Extents(np.arange(chunks)[None]),))
+        store = IndexStore(tmp_path / f"{chunks:06}")
+        store.save(Catalog.of("/data", ["a.h5"], np.zeros((1, 4)), [schema]), REQUEST)
+        pickled = pickle.dumps(store.load("/data", REQUEST))
+        assert pickle.loads(pickled).extents.chunks == chunks
+        sizes.append(len(pickled))
+    assert abs(sizes[0] - sizes[1]) < 16
+
+
+def test_a_replaced_store_is_not_taken_for_the_old_one(tmp_path, caplog):
+    store = IndexStore(tmp_path)
+    origin = store.save(make_catalog(3), REQUEST)
+    old = origin()
+    store.save(make_catalog(4), REQUEST)
+    with caplog.at_level(logging.DEBUG):
+        assert origin() is None
+    assert "it has been replaced" in caplog.text
+    # What was mapped before stays as it was.
+    assert old == make_catalog(3).extents
+
+
+@pytest.mark.parametrize("left", [0, 20, 200], ids=["nothing", "preamble", "part"])
+def test_extents_of_a_torn_store_are_unknown(tmp_path, left):
+    store = IndexStore(tmp_path)
+    origin = store.save(make_catalog(), REQUEST)
+    os.truncate(origin.path, left)
+    assert origin() is None
+    os.unlink(origin.path)
+    assert origin() is None
+
+
+def test_damaged_extents_are_found_when_the_catalog_is_loaded(tmp_path, caplog):
+    store = IndexStore(tmp_path)
+    origin = store.save(make_catalog(), REQUEST)
+    with open(origin.path, "r+b") as file:
+        file.seek(-5, os.SEEK_END)
+        file.write(b"!")
+    with caplog.at_level(logging.DEBUG):
+        assert store.load("/data", REQUEST) is None
+    assert "the digest of where values lie differs" in caplog.text
 
 
 # ── directories ──────────────────────────────────────────────────────────────────────────────────────

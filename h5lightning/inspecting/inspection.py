@@ -165,10 +165,12 @@ def scan_readable(found: Discovered, *, processes: int | None, progress: bool) -
     paths = [found.path(file) for file in range(len(found))]
     attrs = tuple(f"@{name}" for name in attribute_names(paths))
     try:
-        outcomes = scan_files(paths, ScanRequest(None, attrs), processes=processes, progress=progress)
+        outcomes = scan_files(
+            paths, ScanRequest(None, attrs, most_chunks=0), processes=processes, progress=progress
+        )
     except FieldError:
         # In some file an attribute is of another kind: then it says nothing about which belong together.
-        outcomes = scan_files(paths, ScanRequest(None), processes=processes, progress=progress)
+        outcomes = scan_files(paths, ScanRequest(None, most_chunks=0), processes=processes, progress=progress)
     good = [file for file, outcome in enumerate(outcomes) if isinstance(outcome, FileSchema)]
     return Catalog.of(
         found.root,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -34,8 +35,7 @@ class Crew:
     """
 
     def __init__(self, processes: int, request: ScanRequest, *, locking: bool = False) -> None:
-        setup = {"paths": request.paths, "attrs": request.attrs, "locking": locking}
-        self._setup = json.dumps(setup)
+        self._setup = json.dumps({**dataclasses.asdict(request), "locking": locking})
         self._threads = ThreadPoolExecutor(processes, thread_name_prefix="h5lightning-scan")
         self._lock = threading.Lock()
         self._alive: set[ScanProcess] = set()

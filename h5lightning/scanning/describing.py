@@ -7,23 +7,16 @@ import os
 from collections.abc import Iterator
 from itertools import islice
 
-from h5py import h5d, h5f, h5g, h5l, h5o, h5p, h5z
+from h5py import h5d, h5f, h5g, h5l, h5o, h5z
 
 from h5lightning.scanning.conventions import category_names, sparse_format, sparse_refusal
-from h5lightning.scanning.element_types import element_type
+from h5lightning.scanning.opened import OpenedDataset
 from h5lightning.scanning.small_values import ValueReader
 from h5lightning.schema import DatasetSchema
 
-__all__ = ["dataset_paths", "describe", "encoded", "foreign_link"]
+__all__ = ["dataset_paths", "describe", "encoded", "find", "foreign_link"]
 
 _MOST_LISTED = 8
-
-_STORAGE = {
-    h5d.COMPACT: "compact",
-    h5d.CONTIGUOUS: "contiguous",
-    h5d.CHUNKED: "chunked",
-    h5d.VIRTUAL: "virtual",
-}
 
 # The numbers of https://github.com/HDFGroup/hdf5_plugins/blob/master/docs/RegisteredFilterPlugins.md.
 _FILTERS = {
@@ -50,13 +43,13 @@ _FOREIGN = {
 }
 
 
-def describe(fid: h5f.FileID, path: str, values: ValueReader) -> DatasetSchema | None:
-    """The schema of the object at ``path``, or None if there is none.
+def find(fid: h5f.FileID, path: str, values: ValueReader) -> OpenedDataset | DatasetSchema | None:
+    """The dataset at ``path``; the schema of what is none, with the reason; None if there is nothing.
 
     Args:
         fid: the open file.
         path: path without a leading slash.
-        values: what reads the names of categories.
+        values: what reads attributes.
     """
     link = foreign_link(fid, path)
     if link is None:
@@ -68,16 +61,19 @@ def describe(fid: h5f.FileID, path: str, values: ValueReader) -> DatasetSchema |
         return _refused(path, "group", _group_refusal(found, path, values))
     if not isinstance(found, h5d.DatasetID):
         return _refused(path, "named type", "is a named type, which holds no data")
-    return _describe_dataset(fid, found, path, values)
+    return OpenedDataset.of(found)
 
 
-def _describe_dataset(fid: h5f.FileID, did: h5d.DatasetID, path: str, values: ValueReader) -> DatasetSchema:
-    """The schema of an opened dataset."""
-    element = element_type(did.get_type())
-    plist = did.get_create_plist()
-    storage = "external" if plist.get_external_count() else _STORAGE[plist.get_layout()]
-    chunks = plist.get_chunk() if storage == "chunked" else None
-    shape = did.shape
+def describe(fid: h5f.FileID, opened: OpenedDataset, path: str, values: ValueReader) -> DatasetSchema:
+    """The schema of an opened dataset.
+
+    Args:
+        fid: the open file.
+        opened: the dataset.
+        path: its path, without a leading slash.
+        values: what reads the names of categories.
+    """
+    did, element, shape, storage = opened.did, opened.element, opened.shape, opened.storage
     refusal = (
         element.refusal or _FOREIGN.get(storage) or _null_refusal(shape) or sparse_refusal(fid, path, values)
     )
@@ -85,11 +81,13 @@ def _describe_dataset(fid: h5f.FileID, did: h5d.DatasetID, path: str, values: Va
         path=path,
         dtype=element.dtype,
         shape=shape or (),
-        chunks=chunks,
-        filters=_filters(plist),
+        chunks=opened.chunks,
+        filters=tuple(_filter_text(number, values) for number, values in opened.filters),
         storage="none" if shape is None else storage,
         stored_bytes=did.get_storage_size(),
-        missing_chunks=0 if storage in _FOREIGN or shape is None else _missing_chunks(did, shape, chunks),
+        missing_chunks=0
+        if storage in _FOREIGN or shape is None
+        else _missing_chunks(did, shape, opened.chunks),
         members=element.members,
         categories=element.categories or (None if refusal else category_names(fid, did, path, values)),
         is_converted=element.is_converted,
@@ -183,10 +181,6 @@ def _refused(path: str, dtype: str, refusal: str) -> DatasetSchema:
 
 
 # ── storage ──────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _filters(plist: h5p.PropDCID) -> tuple[str, ...]:
-    return tuple(_filter_text(*plist.get_filter(i)[::2]) for i in range(plist.get_nfilters()))
 
 
 def _filter_text(number: int, values: tuple[int, ...]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 from h5py import h5t
 
 __all__ = ["ElementType", "element_type"]
@@ -26,6 +27,7 @@ class ElementType:
         categories: names of the values of an enumeration, in the order of the values.
         is_converted: the stored bits are not those of ``dtype``: HDF5 converts them.
         refusal: why no tensor can hold it, as what a sentence says of the dataset; empty if one can.
+        hdf5_reason: why only HDF5 can read it, likewise; empty if the stored bytes are those of ``dtype``.
     """
 
     dtype: str
@@ -33,6 +35,7 @@ class ElementType:
     categories: tuple[str, ...] | None = None
     is_converted: bool = False
     refusal: str = ""
+    hdf5_reason: str = ""
 
 
 def element_type(tid: h5t.TypeID) -> ElementType:
@@ -52,7 +55,21 @@ def element_type(tid: h5t.TypeID) -> ElementType:
 def _decoded(encoded: bytes) -> ElementType:
     # The files of a data set share few types, and h5py takes 20 µs to find the NumPy type of one.
     tid = h5t.decode(encoded)
-    return _DESCRIBE[tid.get_class()](tid)
+    found = _DESCRIBE[tid.get_class()](tid)
+    return found if found.refusal else dataclasses.replace(found, hdf5_reason=_hdf5_reason(tid, found))
+
+
+def _hdf5_reason(tid: h5t.TypeID, found: ElementType) -> str:
+    kind = tid.get_class()
+    if found.members:
+        return "is a column of a table (compound)"
+    if kind == h5t.BITFIELD:
+        return "holds bit fields"
+    # The parts of complex numbers may lie in any order.
+    is_swapped = kind == h5t.COMPOUND and tid.get_member_offset(0) > tid.get_member_offset(1)
+    if found.is_converted or is_swapped or tid.get_size() != np.dtype(found.dtype).itemsize:
+        return "holds elements that HDF5 must convert"
+    return ""
 
 
 def _integer(tid: h5t.TypeIntegerID) -> ElementType:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import math
 import os
@@ -24,6 +25,9 @@ __all__ = ["available_cores", "scan_elsewhere", "scan_file", "scan_files", "scan
 _MANY_FILES = 2_000
 _PATIENCE_S = 0.3
 _LARGEST_BATCH = 256
+
+# Of all files together: looking them up takes a minute of one core, and the index 256 to 768 MB.
+_MOST_CHUNKS = 2**25
 
 _logger = logging.getLogger(__name__)
 
@@ -57,7 +61,7 @@ def scan_files(
     """Describe what each file holds; the outcome does not depend on the number of processes.
 
     What cannot be a field is described too, with the reason as its ``refusal``; what a file lacks is left
-    out. Links to elsewhere are not followed.
+    out. Where the values of a dataset with very many chunks lie is not looked at. Links to elsewhere are not followed.
 
     Args:
         paths: where the files lie.
@@ -73,6 +77,9 @@ def scan_files(
         FieldError: an attribute that is neither number nor text, or is over 64 KiB.
     """
     count = processes or available_cores()
+    request = dataclasses.replace(
+        request, most_chunks=min(request.most_chunks, _MOST_CHUNKS // max(1, len(paths)))
+    )
     patience_s = math.inf if count == 1 else 0.0 if len(paths) >= _MANY_FILES else _PATIENCE_S
     with progress_bar("scanning", len(paths), is_wanted=progress) as advance:
         found = scan_here(paths, request, advance=advance, locking=locking, patience_s=patience_s)

@@ -1,43 +1,79 @@
-"""What a scanning process and its parent say to each other: one line of JSON for each task and answer.
+"""What a scanning process says: one line of JSON for some of the files of a task.
 
-Files of a data set share few layouts, so each layout is sent once and then called by its number.
+The files of a data set share few layouts, so each layout is sent once and then called by its number. The
+numbers that say where values lie are sent as bytes: a file may have a million of them.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
+
+import numpy as np
 
 from h5lightning import errors
 from h5lightning.errors import H5LightningError
+from h5lightning.extents import Extents, FilterValues
 from h5lightning.scanning.one_file import Outcome
 from h5lightning.schema import DatasetSchema, FileSchema
 
 __all__ = ["Decoder", "Encoder"]
+
+_LINE_BYTES = 4 * 1024 * 1024
 
 
 class Encoder:
     """Outcomes → lines. A line is understood only by the decoder of all lines before it."""
 
     def __init__(self) -> None:
-        self._numbers: dict[DatasetSchema, int] = {}
+        self._layouts: dict[DatasetSchema, int] = {}
+        self._filters: dict[FilterValues, int] = {}
 
-    def encode(self, outcomes: Iterable[Outcome]) -> str:
-        """One line, without its end."""
-        known = len(self._numbers)
+    def encode(self, outcomes: Iterable[Outcome]) -> Iterator[str]:
+        """Lines without their ends, at least one: a line ends when it holds enough, so that none takes much memory."""
+        files: list[Outcome] = []
+        held_bytes, lines = 0, 0
+        for outcome in outcomes:
+            files.append(outcome)
+            held_bytes += _nbytes(outcome)
+            if held_bytes >= _LINE_BYTES:
+                yield self._line(files)
+                files, held_bytes, lines = [], 0, lines + 1
+        if files or not lines:
+            yield self._line(files)
+
+    def _line(self, outcomes: Iterable[Outcome]) -> str:
+        layouts, filters = len(self._layouts), len(self._filters)
         files = [self._file(outcome) for outcome in outcomes]
-        layouts = [layout.to_plain() for layout in list(self._numbers)[known:]]
-        return json.dumps({"layouts": layouts, "files": files})
+        new = {
+            "layouts": [layout.to_plain() for layout in list(self._layouts)[layouts:]],
+            "filters": list(self._filters)[filters:],
+        }
+        return json.dumps({**new, "files": files})
 
     def _file(self, outcome: Outcome) -> dict[str, Any]:
         if isinstance(outcome, H5LightningError):
             return {"error": type(outcome).__name__, "text": str(outcome)}
-        return {"datasets": [self._dataset(dataset) for dataset in outcome.datasets], "attrs": outcome.attrs}
+        return {
+            "datasets": [self._dataset(dataset) for dataset in outcome.datasets],
+            "attrs": outcome.attrs,
+            "extents": [self._extents(extents) for extents in outcome.extents],
+        }
 
     def _dataset(self, dataset: DatasetSchema) -> list[int]:
-        number = self._numbers.setdefault(dataset.layout(), len(self._numbers))
+        number = self._layouts.setdefault(dataset.layout(), len(self._layouts))
         return [number, *dataset.facts()]
+
+    def _extents(self, extents: Extents | None) -> list[Any] | str | None:
+        if extents is None:
+            return None
+        if extents.reason:
+            return extents.reason
+        filters = self._filters.setdefault(extents.filters, len(self._filters))
+        numbers = b64encode(extents.numbers.astype("<i8", copy=False).tobytes()).decode()
+        return [filters, len(extents.numbers), numbers]
 
 
 class Decoder:
@@ -45,19 +81,39 @@ class Decoder:
 
     def __init__(self) -> None:
         self._layouts: list[DatasetSchema] = []
+        self._filters: list[FilterValues] = []
 
     def decode(self, line: str | bytes) -> list[Outcome]:
         """The outcomes of one line."""
         message = json.loads(line)
         self._layouts.extend(DatasetSchema.from_plain(plain) for plain in message["layouts"])
+        self._filters.extend(
+            tuple((number, tuple(values)) for number, values in plain) for plain in message["filters"]
+        )
         return [self._file(plain) for plain in message["files"]]
 
     def _file(self, plain: dict[str, Any]) -> Outcome:
         if "error" in plain:
             error: H5LightningError = getattr(errors, plain["error"])(plain["text"])
             return error
-        return FileSchema(tuple(self._dataset(facts) for facts in plain["datasets"]), plain["attrs"])
+        datasets = tuple(self._dataset(facts) for facts in plain["datasets"])
+        return FileSchema(datasets, plain["attrs"], tuple(self._extents(item) for item in plain["extents"]))
 
     def _dataset(self, facts: Sequence[int]) -> DatasetSchema:
         number, *rest = facts
         return self._layouts[number].with_facts(*rest)
+
+    def _extents(self, plain: list[Any] | str | None) -> Extents | None:
+        if plain is None:
+            return None
+        if isinstance(plain, str):
+            return Extents.unreadable(plain)
+        filters, parts, numbers = plain
+        array = np.frombuffer(b64decode(numbers), "<i8").reshape(parts, -1)
+        return Extents(array, self._filters[filters])
+
+
+def _nbytes(outcome: Outcome) -> int:
+    if isinstance(outcome, H5LightningError):
+        return 0
+    return sum(extents.numbers.nbytes for extents in outcome.extents if extents is not None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
@@ -10,12 +11,15 @@ from typing import TypeAlias
 from h5py import h5a, h5d, h5f, h5g, h5o
 
 from h5lightning.errors import BadFileError, H5LightningError
+from h5lightning.extents import Extents, find_damage
 from h5lightning.guarding import check_file
 from h5lightning.handles import open_id
 from h5lightning.scanning.attributes import read_attributes
-from h5lightning.scanning.describing import dataset_paths, describe, encoded, foreign_link
+from h5lightning.scanning.describing import dataset_paths, describe, encoded, find, foreign_link
+from h5lightning.scanning.locating import locate
+from h5lightning.scanning.opened import OpenedDataset
 from h5lightning.scanning.small_values import ValueReader
-from h5lightning.schema import FileSchema
+from h5lightning.schema import DatasetSchema, FileSchema
 
 __all__ = ["Outcome", "ScanRequest", "attribute_names", "describe_file", "outcome_of"]
 
@@ -42,10 +46,12 @@ class ScanRequest:
     Args:
         paths: paths of datasets; None for all datasets.
         attrs: attributes, written ``object@name``, or ``@name`` for those of the file.
+        most_chunks: find out where the values of a dataset lie if it has no more chunks than this; 0 for never.
     """
 
     paths: tuple[str, ...] | None
     attrs: tuple[str, ...] = ()
+    most_chunks: int = 4_000_000
 
 
 def describe_file(
@@ -112,12 +118,37 @@ def outcome_of(path: str, request: ScanRequest, values: ValueReader, *, locking:
 
 def _describe(fid: h5f.FileID, path: str, request: ScanRequest, values: ValueReader) -> FileSchema:
     names = dataset_paths(fid) if request.paths is None else dict.fromkeys(request.paths)
-    datasets = []
+    most_chunks, file_bytes = request.most_chunks, os.stat(path).st_size
+    datasets: list[DatasetSchema] = []
+    extents: list[Extents | None] = []
     for name in names:
         with _explained(path, f"'/{name}'"):
-            datasets.append(describe(fid, name, values))
+            found = find(fid, name, values)
+            if found is None:
+                continue
+            if isinstance(found, DatasetSchema):
+                datasets.append(found)
+                extents.append(None)
+                continue
+            schema = describe(fid, found, name, values)
+            is_wanted = most_chunks and not schema.refusal
+            datasets.append(schema)
+            extents.append(_locate(found, name, path, file_bytes, most_chunks) if is_wanted else None)
     attrs = read_attributes(fid, request.attrs, path, values) if request.attrs else {}
-    return FileSchema(tuple(dataset for dataset in datasets if dataset is not None), attrs)
+    return FileSchema(tuple(datasets), attrs, tuple(extents))
+
+
+def _locate(opened: OpenedDataset, name: str, path: str, file_bytes: int, most_chunks: int) -> Extents | None:
+    """Where the values of a dataset lie, checked."""
+    found = locate(opened, path, most_chunks)
+    if found is None or found.reason:
+        return found
+    if damage := find_damage(found, opened.chunk_bytes, file_bytes):
+        raise BadFileError(
+            f"'/{name}' in {path!r} is damaged: {damage}. Copy the file again; to do without it, add '!{path}' "
+            "to files or set access.on_bad_file=skip"
+        )
+    return found
 
 
 @contextmanager

@@ -57,7 +57,10 @@ class ScanProcess:
         Raises:
             DiedError: it ended before it answered.
         """
-        return self._decoder.decode(self._ask(json.dumps(paths)))
+        found = self._decoder.decode(self._ask(json.dumps(paths)))
+        while len(found) < len(paths):
+            found += self._decoder.decode(self._answer())
+        return found
 
     def kill(self) -> None:
         """End it at once; any thread may."""
@@ -76,14 +79,17 @@ class ScanProcess:
         return process.wait()
 
     def _ask(self, line: str) -> bytes:
-        stdin, stdout = self._process.stdin, self._process.stdout
-        if stdin is None or stdout is None:
+        stdin = self._process.stdin
+        if stdin is None:
             raise RuntimeError("a scanning process is spoken to through pipes")
-        answer = b""
         with contextlib.suppress(BrokenPipeError):
             stdin.write(f"{line}\n".encode())
             stdin.flush()
-            answer = stdout.readline()
+        return self._answer()
+
+    def _answer(self) -> bytes:
+        stdout = self._process.stdout
+        answer = stdout.readline() if stdout is not None else b""
         if not answer.endswith(b"\n"):
             raise DiedError(_last_words(self.close()))
         return answer

@@ -1,7 +1,7 @@
 """A scanning process: ``python -m h5lightning.scanning.worker``.
 
 The first line on its standard input says what to look for; each further line is a list of paths, and is
-answered by one line on its standard output. It ends when its input does.
+answered by one line or more on its standard output, until all paths are. It ends when its input does.
 """
 
 from __future__ import annotations
@@ -28,13 +28,15 @@ def main() -> None:
     tasks = sys.stdin.buffer
     setup = json.loads(tasks.readline())
     paths = setup["paths"]
-    request = ScanRequest(None if paths is None else tuple(paths), tuple(setup["attrs"]))
+    paths = None if paths is None else tuple(paths)
+    request = ScanRequest(paths, tuple(setup["attrs"]), setup["most_chunks"])
     _say(answers, "ready")
     encoder = Encoder()
     values = ValueReader(reads_text=True, limit_cpu_s=_LIMIT_CPU_S)
     for task in tasks:
         outcomes = (outcome_of(path, request, values, locking=setup["locking"]) for path in json.loads(task))
-        _say(answers, encoder.encode(outcomes))
+        for line in encoder.encode(outcomes):
+            _say(answers, line)
 
 
 def _say(answers: IO[str], line: str) -> None:

@@ -3,8 +3,8 @@
 import h5py
 import numpy as np
 import pytest
+from scanned import describe
 
-from h5lightning.scanning.describing import describe
 from h5lightning.scanning.small_values import ValueReader
 
 VALUES = ValueReader(reads_text=True)

@@ -4,8 +4,9 @@ import h5py
 import numpy as np
 import pytest
 from h5py import h5d, h5p, h5s, h5t
+from scanned import describe
 
-from h5lightning.scanning.describing import dataset_paths, describe
+from h5lightning.scanning.describing import dataset_paths
 from h5lightning.scanning.small_values import ValueReader
 
 VALUES = ValueReader(reads_text=True)

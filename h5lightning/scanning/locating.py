@@ -1,0 +1,114 @@
+"""Where the values of a dataset lie: libhdf5 is asked once, then they can be read without it."""
+
+from __future__ import annotations
+
+import math
+from array import array
+
+import numpy as np
+import numpy.typing as npt
+from h5py import h5d, h5i
+
+from h5lightning.extents import Extents
+from h5lightning.scanning.opened import OpenedDataset
+
+__all__ = ["locate"]
+
+Int64Array = npt.NDArray[np.int64]
+
+_ONLY_HDF5 = {
+    "compact": "is compact: its values lie inside of a header",
+    "virtual": "is virtual: its values lie in other files",
+    "external": "keeps its values outside of the file",
+}
+
+
+def locate(opened: OpenedDataset, file: str, most_chunks: int | None = None) -> Extents | None:
+    """The extents of a dataset, or why only HDF5 can read it; None if it has too many chunks.
+
+    Args:
+        opened: the dataset.
+        file: where the file lies.
+        most_chunks: look at no more chunks than this, which takes 1 µs for each; None for all.
+    """
+    if opened.element.hdf5_reason:
+        return Extents.unreadable(opened.element.hdf5_reason)
+    if opened.shape is None or 0 in opened.shape:
+        return Extents.unreadable("holds no values")
+    if opened.storage in _ONLY_HDF5:
+        return Extents.unreadable(_ONLY_HDF5[opened.storage])
+    if opened.chunks is not None:
+        return _locate_chunks(opened, opened.shape, opened.chunks, file, most_chunks)
+    offset = opened.did.get_offset()
+    return Extents.unreadable("was never written") if offset is None else Extents(np.array([[offset]]))
+
+
+def _locate_chunks(
+    opened: OpenedDataset,
+    shape: tuple[int, ...],
+    chunks: tuple[int, ...],
+    file: str,
+    most_chunks: int | None,
+) -> Extents | None:
+    cells = tuple(-(-length // chunk) for length, chunk in zip(shape, chunks, strict=True))
+    count = math.prod(cells)
+    if opened.did.get_num_chunks() != count:
+        return Extents.unreadable("has chunks that were never written")
+    if most_chunks is not None and count > most_chunks:
+        return None
+    stored = _stored_chunks(opened.did, len(shape))
+    places, rest = np.divmod(stored[:, : len(shape)], np.asarray(chunks))
+    if rest.any() or (places < 0).any() or (places >= cells).any():
+        return Extents.unreadable("has chunks beside the grid of its chunks")
+    numbers = np.ravel_multi_index(tuple(places.T), cells)
+    order = np.argsort(numbers)
+    if not np.array_equal(numbers[order], np.arange(count)):
+        return Extents.unreadable("has chunks that were never written")
+    offsets, sizes, masks = stored[order, len(shape) :].T
+    found = Extents.of(offsets, sizes, masks, opened.chunk_bytes, opened.filters)
+    if found.filters and _may_skip_edges(found, opened.chunk_bytes, _edges(shape, chunks, cells)):
+        return Extents.unreadable("has chunks at its edges that may be stored without filters")
+    if not _counts_user_block(opened, found, file):
+        reason = "lies behind a user block, and this version of HDF5 does not count its bytes"
+        return Extents.unreadable(reason)
+    return found
+
+
+def _stored_chunks(did: h5d.DatasetID, axes: int) -> Int64Array:
+    """Coordinates, offset, size and mask of the stored chunks, ``(chunks, axes + 3)``."""
+    # Eight bytes for each number, where a tuple of integers takes fifty. A damaged address may need all 64 bits.
+    found = array("Q")
+    add = found.extend
+
+    def visit(chunk: h5d.StoreInfo) -> None:
+        add((*chunk.chunk_offset, chunk.byte_offset, chunk.size, chunk.filter_mask))
+
+    did.chunk_iter(visit)
+    return np.frombuffer(found, dtype=np.uint64).view(np.int64).reshape(-1, axes + 3)
+
+
+def _edges(shape: tuple[int, ...], chunks: tuple[int, ...], cells: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    """Which chunks reach past the dataset, in the order of the grid, ``(chunks,)``."""
+    edges = np.zeros(cells, dtype=np.bool_)
+    for axis, (length, chunk) in enumerate(zip(shape, chunks, strict=True)):
+        if length % chunk:
+            np.moveaxis(edges, axis, 0)[-1] = True
+    return edges.ravel()
+
+
+def _may_skip_edges(found: Extents, chunk_bytes: int, edges: npt.NDArray[np.bool_]) -> bool:
+    """Whether a chunk that reaches past the dataset has the size of one without filters.
+
+    HDF5 can be told not to filter those, which neither their filter mask nor h5py shows.
+    """
+    return bool((edges & (found.sizes(chunk_bytes) == chunk_bytes) & (found.masks == 0)).any())
+
+
+def _counts_user_block(opened: OpenedDataset, found: Extents, file: str) -> bool:
+    """Whether the first chunk lies where it should: some versions of HDF5 count from the end of the user block."""
+    if not h5i.get_file_id(opened.did).get_create_plist().get_userblock():
+        return True
+    _, expected = opened.did.read_direct_chunk((0,) * len(opened.shape or ()))
+    with open(file, "rb") as raw:
+        raw.seek(int(found.offsets[0]))
+        return raw.read(int(found.sizes(opened.chunk_bytes)[0])) == bytes(expected)

@@ -1,0 +1,115 @@
+"""Where values lie, against h5py: the bytes there are those of the chunks, or there is a reason why only HDF5 knows."""
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from h5lightning.extents import find_damage
+from h5lightning.scanning.locating import locate
+from h5lightning.scanning.opened import OpenedDataset
+
+
+def locate_in(path, most_chunks=None):
+    with h5py.File(path, "r") as file:
+        opened = OpenedDataset.of(file["x"].id)
+        return opened, locate(opened, str(path), most_chunks)
+
+
+def check(path):
+    """The extents hold the bytes that HDF5 gives for each chunk, in the order of the grid."""
+    data = path.read_bytes()
+    opened, found = locate_in(path)
+    assert find_damage(found, opened.chunk_bytes, len(data)) == ""
+    with h5py.File(path, "r") as file:
+        did = file["x"].id
+        if opened.chunks is None:
+            (offset,) = found.offsets
+            assert data[offset : offset + opened.chunk_bytes] == file["x"][()].tobytes()
+            return
+        grid = np.ndindex(*(-(-n // c) for n, c in zip(opened.shape, opened.chunks, strict=True)))
+        sizes = found.sizes(opened.chunk_bytes).tolist()
+        stored = zip(grid, found.offsets.tolist(), sizes, found.masks.tolist(), strict=True)
+        for cell, offset, size, mask in stored:
+            place = tuple(np.multiply(cell, opened.chunks).tolist())
+            assert did.read_direct_chunk(place) == (mask, data[offset : offset + size])
+
+
+@st.composite
+def layouts(draw):
+    shape = (draw(st.integers(1, 30)), *draw(st.lists(st.integers(1, 6), max_size=2)))
+    options = {
+        "libver": draw(st.sampled_from([None, "latest"])),
+        "userblock_size": draw(st.sampled_from([0, 512])),
+    }
+    how = {}
+    if draw(st.booleans()):
+        how["chunks"] = tuple(draw(st.integers(1, length)) for length in shape)
+        how |= draw(st.sampled_from([{}, {"compression": "gzip"}, {"shuffle": True}, {"fletcher32": True}]))
+        how |= draw(st.sampled_from([{}, {"maxshape": (None, *shape[1:])}]))
+    values = np.random.default_rng(draw(st.integers(0, 99))).integers(0, 3, shape)
+    return values, options, how
+
+
+@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(layouts())
+def test_any_layout(tmp_path, layout):
+    values, options, how = layout
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w", **options) as file:
+        file.create_dataset("x", data=values, **how)
+    _, found = locate_in(path)
+    if found.reason:
+        assert "at its edges" in found.reason
+        return
+    check(path)
+
+
+def test_skipped_filters_are_kept(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        made = file.create_dataset("x", (8,), "u1", chunks=(4,), compression="gzip")
+        made.id.write_direct_chunk((0,), b"abcd", filter_mask=1)
+        made[4:] = 1
+    check(path)
+    _, found = locate_in(path)
+    assert found.masks.tolist() == [1, 0]
+    assert found.filters == ((1, (4,)),)
+
+
+def test_unfiltered_chunks_need_no_sizes(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("x", data=np.arange(100), chunks=(7,))
+    _, found = locate_in(path)
+    assert found.numbers.shape == (1, 15)
+
+
+@pytest.mark.parametrize(("most", "is_found"), [(15, True), (14, False)], ids=["few", "many"])
+def test_many_chunks_are_left_to_others(tmp_path, most, is_found):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("x", data=np.arange(100), chunks=(7,))
+    assert (locate_in(path, most)[1] is not None) == is_found
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (np.zeros(3, [("a", "<f4"), ("b", "<i8")]), "is a column of a table (compound)"),
+        (np.zeros(0), "holds no values"),
+        (h5py.Empty("<f8"), "holds no values"),
+    ],
+    ids=["table", "empty", "null"],
+)
+def test_reasons(tmp_path, value, reason):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"] = value
+    assert locate_in(tmp_path / "a.h5")[1].reason == reason
+
+
+def test_scalar(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"] = 2.5
+    check(tmp_path / "a.h5")
