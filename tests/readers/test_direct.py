@@ -52,6 +52,8 @@ FILTERS = {
     "lzf-all": {"compression": "lzf", "shuffle": True, "fletcher32": True},
     "blosc-lz4": hdf5plugin.Blosc(cname="lz4"),
     "blosc-zstd-bits": hdf5plugin.Blosc(cname="zstd", shuffle=hdf5plugin.Blosc.BITSHUFFLE),
+    "blosc2": hdf5plugin.Blosc2(),
+    "blosc2-boxes": hdf5plugin.Blosc2(cname="zstd", clevel=0),
     "lz4": hdf5plugin.LZ4(),
     "lz4-blocks": hdf5plugin.LZ4(nbytes=100),
     "zstd": hdf5plugin.Zstd(),
@@ -316,9 +318,9 @@ NEEDS_HDF5 = {
         lambda file: file.create_dataset("x", data=np.arange(9), chunks=(3,), scaleoffset=8),
         "has filter 6, which only HDF5 decodes",
     ),
-    "blosc2": (
-        lambda file: file.create_dataset("x", data=np.arange(9), chunks=(3,), **hdf5plugin.Blosc2()),
-        "has filter 32026, which only HDF5 decodes",
+    "bzip2": (
+        lambda file: file.create_dataset("x", data=np.arange(9), chunks=(3,), **hdf5plugin.BZip2()),
+        "has filter 307, which only HDF5 decodes",
     ),
     "edges": (lambda file: file.create_dataset("x", data=np.arange(10.0), chunks=(4,), shuffle=True), EDGES),
 }
@@ -362,7 +364,7 @@ def test_a_file_that_cannot_be_mapped(tmp_path):
         stored_table(RawFile(str(tmp_path / "a.h5")), storage, np.dtype("<f8"))
 
 
-@pytest.mark.parametrize("case", ["compact", "holes", "scale-offset", "edges", "blosc2"])
+@pytest.mark.parametrize("case", ["compact", "holes", "scale-offset", "edges", "bzip2"])
 def test_auto_reads_everything(case, tmp_path):
     path = str(tmp_path / "a.h5")
     with h5py.File(path, "w") as file:
