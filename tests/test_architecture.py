@@ -18,7 +18,7 @@ FLOORS = (
     identical_files summary""",
     "transforms buffers batching dataset read_ahead sampler weighing group_reading loader assembly",
     "ranks datamodule",
-    """config hydra_plugin cli train checkpointing throughput results inspecting diagnosing
+    """config hydra_plugin cli train checkpointing throughput results inspecting diagnosing proving
     demo models plotting __main__""",
 )
 

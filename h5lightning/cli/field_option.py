@@ -1,4 +1,4 @@
-"""The option ``--fields``, written as on the command line of `h5lightning train`."""
+"""Options of more than one value, written as on the command line of `h5lightning train`."""
 
 from __future__ import annotations
 
@@ -6,25 +6,37 @@ from typing import Any
 
 from h5lightning.errors import OptionError
 
-__all__ = ["parsed_fields"]
+__all__ = ["parsed_fields", "parsed_yaml"]
 
 
 def parsed_fields(fields: str | None) -> Any:
-    """What the YAML of the option says; None stays None.
+    """What the YAML of ``--fields`` says; None stays None.
 
     Raises:
         OptionError: it is no YAML.
     """
-    if fields is None:
+    return parsed_yaml("fields", fields, "{x: images}")
+
+
+def parsed_yaml(name: str, text: str | None, example: str) -> Any:
+    """What the YAML of an option says; None stays None.
+
+    Args:
+        name: the option, without ``--``.
+        text: what the user wrote.
+        example: what could be written, for the error.
+
+    Raises:
+        OptionError: it is no YAML.
+    """
+    if text is None:
         return None
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
     from yaml import YAMLError
 
     try:
-        parsed: Any = OmegaConf.to_container(OmegaConf.create(f"fields: {fields}"))
+        parsed: Any = OmegaConf.to_container(OmegaConf.create(f"value: {text}"))
     except (YAMLError, OmegaConfBaseException) as error:
-        raise OptionError(
-            f"--fields must be YAML such as '{{x: images}}', found {fields!r}: {error}"
-        ) from error
-    return parsed["fields"]
+        raise OptionError(f"--{name} must be YAML such as '{example}', found {text!r}: {error}") from error
+    return parsed["value"]

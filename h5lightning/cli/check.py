@@ -1,0 +1,131 @@
+"""`h5lightning check`: what training relies on, proven on these files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from h5lightning.cli.field_option import parsed_fields, parsed_yaml
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from h5lightning.proving import Outcome, Proof
+
+__all__ = ["check"]
+
+_MOST_FAILURES = 20
+
+
+def check(
+    patterns: Annotated[list[str], typer.Argument(help="Globs of HDF5 files; '!…' leaves files out.")],
+    fields: Annotated[
+        str | None,
+        typer.Option(help="As for train: '{x: images, y: labels}'. Without: what inspect suggests."),
+    ] = None,
+    samples: Annotated[str | None, typer.Option(help="As for train: '{kind: windows, length: 4}'.")] = None,
+    split: Annotated[str | None, typer.Option(help="As for train: '{val: 0.2, by: file}'.")] = None,
+    shuffle: Annotated[str | None, typer.Option(help="As for train: block, or '{balance: y}'.")] = None,
+    access: Annotated[str | None, typer.Option(help="As for train: '{on_missing: fill}'.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Samples of one rank in one step.")] = 32,
+    ranks: Annotated[str | None, typer.Option(help="Numbers of ranks. Without: 1,2,3,4,8.")] = None,
+    workers: Annotated[str, typer.Option(help="Numbers of worker processes, really started.")] = "0,2",
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs.")] = 2,
+    batches: Annotated[int, typer.Option(min=1, help="Batches of each real loader and epoch.")] = 4,
+    samples_per_file: Annotated[int, typer.Option(min=1, help="Samples that both readers read.")] = 16,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of splits and orders.")] = 0,
+    finite: Annotated[bool, typer.Option("--finite", help="Read all values; find NaN, infinity.")] = False,
+    processes: Annotated[int | None, typer.Option(min=1, help="Scanning processes.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    show_all: Annotated[bool, typer.Option("--all", help="List all failures.")] = False,
+) -> None:
+    """Prove, before the expensive run, that each sample of these files will come exactly once.
+
+    Goes through whole epochs for several numbers of ranks, starts real loaders with and without worker processes,
+    and reads samples of every file with both readers.
+
+    Exit code 0 if all checks passed, 1 if one failed, 2 if the files or options cannot be used.
+    """
+    from h5lightning.coercion import coerce, coerce_fields, coerce_samples
+    from h5lightning.options import Access, Shuffle, Split
+    from h5lightning.proving import ProofSettings, prove_files
+
+    order = parsed_yaml("shuffle", shuffle, "{balance: y}")
+    found = prove_files(
+        patterns,
+        coerce_fields(parsed_fields(fields)),
+        None if samples is None else coerce_samples(parsed_yaml("samples", samples, "{length: 4}")),
+        split=coerce(Split, parsed_yaml("split", split, "{val: 0.2}"), "split"),
+        shuffle=coerce(Shuffle, {"mode": order} if isinstance(order, str) else order, "shuffle"),
+        access=coerce(Access, parsed_yaml("access", access, "{on_missing: fill}"), "access"),
+        seed=seed,
+        settings=ProofSettings(
+            ranks=None if ranks is None else _numbers("ranks", ranks),
+            workers=_numbers("workers", workers),
+            epochs=epochs,
+            batch_size=batch_size,
+            batches=batches,
+            samples_per_file=samples_per_file,
+            finite=finite,
+        ),
+        processes=processes,
+        progress=not as_json,
+    )
+    if as_json:
+        print(json.dumps(found.to_plain(), indent=2, ensure_ascii=False))
+    else:
+        from rich.console import Console
+
+        _show(Console(highlight=False, markup=False), found, None if show_all else _MOST_FAILURES)
+    raise typer.Exit(0 if found.has_passed else 1)
+
+
+def _numbers(name: str, text: str) -> Any:
+    """Numbers as in 1,2,4."""
+    return parsed_yaml(name, f"[{text}]", "1,2,4")
+
+
+def _show(console: Console, found: Proof, most: int | None) -> None:
+    console.print(_table(found.outcomes))
+    failed = [outcome for outcome in found.outcomes if not outcome.has_passed]
+    for outcome in failed:
+        _show_failures(console, outcome, most)
+    if found.has_passed:
+        console.print("All checks passed.", style="bold green")
+    else:
+        console.print(f"{len(failed)} of {len(found.outcomes)} checks failed.", style="bold red")
+
+
+def _table(outcomes: Sequence[Outcome]) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for name in ("check", "over", "result"):
+        table.add_column(name, overflow="fold")
+    for outcome in outcomes:
+        mark = Text("✓", "green") if outcome.has_passed else Text(f"✗ {len(outcome.failures):,}", "bold red")
+        scope = Text(outcome.scope) + Text(f"\n{outcome.note}" if outcome.note else "", "dim")
+        table.add_row(Text(outcome.name), scope, mark)
+    return table
+
+
+def _show_failures(console: Console, outcome: Outcome, most: int | None) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    console.print(f"Not true: {outcome.name}", style="bold")
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(width=1)
+    grid.add_column(overflow="fold")
+    for failure in outcome.failures[:most]:
+        grid.add_row(Text("✗", "bold red"), Text(failure))
+    if hidden := len(outcome.failures) - len(outcome.failures[:most]):
+        grid.add_row("", Text(f"{hidden:,} more: --all lists them", "dim"))
+    console.print(grid)
+    console.print()

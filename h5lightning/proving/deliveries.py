@@ -1,0 +1,86 @@
+"""Real loaders, with real worker processes: what they deliver is what was planned, with the values of the files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+
+from h5lightning.batching import Batch, BatchReader
+from h5lightning.dataset import SAMPLE_ID
+from h5lightning.errors import H5LightningError
+from h5lightning.loader import LoaderOptions, make_loader
+from h5lightning.progress import Advance
+from h5lightning.proving.case import Case, describe_id, listed
+from h5lightning.proving.outcome import Outcome
+from h5lightning.proving.reading import differences, plain_reader
+from h5lightning.quantities import counted
+from h5lightning.sampler import ShardedSampler
+
+__all__ = ["prove_loaders"]
+
+Int64Array = npt.NDArray[np.int64]
+
+_TIMEOUT_S = 120.0
+
+
+def prove_loaders(case: Case, advance: Advance) -> Outcome:
+    """The first batches of each epoch, for some ranks and each number of workers."""
+    failures: list[str] = []
+    places = case.places()
+    with plain_reader(case) as reader:
+        plain = BatchReader(case.index, case.assembly.survey.fields, reader, case.access)
+        for workers in case.settings.workers:
+            for world, rank in places:
+                where = f"{counted(workers, 'worker')}, rank {rank} of {world}"
+                failures += (f"{where}, {text}" for text in _wrong(case, plain, workers, world, rank))
+                advance(1)
+    worlds = listed(sorted({world for world, _ in places}))
+    scope = (
+        f"workers {listed(case.settings.workers)} × ranks {worlds} × {counted(case.settings.epochs, 'epoch')}, "
+        f"at most {case.settings.batches} batches each"
+    )
+    return Outcome("loaders deliver what is planned", scope, tuple(failures))
+
+
+def _wrong(case: Case, plain: BatchReader, workers: int, world: int, rank: int) -> Iterator[str]:
+    """What is wrong with the batches of one rank's loader."""
+    dataset = case.assembly.datasets["train"]
+    sampler = case.sampler("train", case.training_order, case.training_shards(world), rank)
+    options = LoaderOptions(num_workers=workers, timeout_s=_TIMEOUT_S if workers else 0)
+    loader = make_loader(dataset, sampler, batch_size=case.settings.batch_size, options=options)
+    try:
+        for epoch in range(case.settings.epochs):
+            sampler.set_epoch(epoch)
+            planned = _planned(case, sampler)
+            delivered = 0
+            for batch, positions in zip(islice(loader, len(planned)), planned, strict=False):
+                delivered += 1
+                for text in _wrong_batch(case, plain, batch, dataset.sample_ids(positions)):
+                    yield f"epoch {epoch}, batch {delivered - 1}: {text}"
+            if delivered < len(planned):
+                yield f"epoch {epoch}: {delivered} batches came, expected {len(planned)}"
+    except (H5LightningError, OSError, RuntimeError) as error:
+        yield f"{type(error).__name__}: {error}"
+    finally:
+        loader.close()
+        dataset.close()
+
+
+def _planned(case: Case, sampler: ShardedSampler) -> list[Int64Array]:
+    """Positions of the samples of the first batches."""
+    size = case.settings.batch_size
+    stop = min(len(sampler), size * case.settings.batches)
+    positions = np.concatenate(list(sampler.stretches(stop=stop)))
+    return [positions[start : start + size] for start in range(0, stop, size)]
+
+
+def _wrong_batch(case: Case, plain: BatchReader, batch: Batch, ids: Int64Array) -> Iterator[str]:
+    found = batch.pop(SAMPLE_ID).numpy()
+    if not np.array_equal(found, ids):
+        yield f"it holds samples {listed(found[:4].tolist())} …, planned were {listed(ids[:4].tolist())} …"
+        return
+    for key, place in differences(batch, plain.read(ids)):
+        yield f"field {key!r} is not what h5py reads, first in {describe_id(case.index, int(ids[place]))}"

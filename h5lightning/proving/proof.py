@@ -1,0 +1,188 @@
+"""All checks, one after the other."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from h5lightning.assembly import Assembly, StageOptions, assemble
+from h5lightning.discovery import discover
+from h5lightning.errors import BadFileError, FieldError, MissingDataError, SchemaError
+from h5lightning.handles import HandlePool
+from h5lightning.inspecting.entries import entries_of
+from h5lightning.inspecting.guessing import guess
+from h5lightning.inspecting.inspection import scan_readable, shared_attrs
+from h5lightning.options import Access, Field, Rows, Samples, Shuffle, Split
+from h5lightning.ordering import Order
+from h5lightning.progress import Advance, progress_bar
+from h5lightning.proving.case import Case
+from h5lightning.proving.deliveries import prove_loaders
+from h5lightning.proving.epochs import prove_evaluation, prove_orders, prove_training
+from h5lightning.proving.outcome import Outcome
+from h5lightning.proving.reading import prove_finite, prove_readers
+from h5lightning.proving.settings import ProofSettings
+from h5lightning.proving.splits import prove_catalog, prove_splits
+from h5lightning.readers.choosing import choose_reader
+from h5lightning.readers.protocol import Reader
+from h5lightning.surveying import Survey, survey
+from h5lightning.transforms import STAGES, Transforms
+from h5lightning.weighing import read_weights
+
+__all__ = ["Proof", "prove_files"]
+
+_Check = tuple[str, int, Callable[[Advance], Outcome]]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Proof:
+    """What was checked, and what was found.
+
+    Args:
+        patterns: what was asked for.
+        root: the deepest directory that they have in common; empty if the files could not be used.
+        fields: keys of a batch.
+        samples: split → samples.
+        outcomes: the checks, in the order in which they were made.
+    """
+
+    patterns: tuple[str, ...]
+    root: str
+    fields: tuple[str, ...]
+    samples: Mapping[str, int]
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def has_passed(self) -> bool:
+        """Whether all checks passed."""
+        return all(outcome.has_passed for outcome in self.outcomes)
+
+    def to_plain(self) -> dict[str, Any]:
+        """A mapping for JSON."""
+        outcomes = [
+            {"passed": outcome.has_passed, **dataclasses.asdict(outcome)} for outcome in self.outcomes
+        ]
+        return {"passed": self.has_passed, **dataclasses.asdict(self), "outcomes": outcomes}
+
+
+def prove_files(
+    patterns: Sequence[str],
+    fields: Mapping[str, Field] | None = None,
+    samples: Samples | None = None,
+    *,
+    split: Split | None = None,
+    shuffle: Shuffle | None = None,
+    access: Access | None = None,
+    seed: int = 0,
+    settings: ProofSettings | None = None,
+    index_dir: str | None = None,
+    processes: int | None = None,
+    progress: bool = True,
+) -> Proof:
+    """Check splits, orders, shares of ranks, loaders and readers on some files.
+
+    Args:
+        patterns: globs or paths.
+        fields: sample key → `Field`; None for those that `h5lightning inspect` suggests.
+        samples: how samples lie in a series; None for rows.
+        split: how the data are divided.
+        shuffle: the order of training.
+        access: how the files are opened.
+        seed: the seed of splits and orders.
+        settings: over what the checks go.
+        index_dir: where the index is kept; None for the user's cache directory.
+        processes: scanning processes; None for one on each core.
+        progress: show bars where somebody watches.
+
+    Raises:
+        DiscoveryError: patterns that cannot be used, or match nothing.
+        OptionError: options that cannot be right.
+        FieldError: a field that no file holds, or weights that cannot be drawn by.
+        SplitError: the split cannot be made.
+    """
+    settings, access = settings or ProofSettings(), access or Access()
+    split, shuffle = split or Split(), shuffle or Shuffle()
+    if fields is None:
+        fields, samples = _guessed(patterns, samples, processes=processes, progress=progress)
+    # A bad file must not hide the others.
+    tolerant = dataclasses.replace(access, on_bad_file="skip")
+    try:
+        found = survey(
+            list(patterns),
+            fields,
+            samples or Rows(),
+            access=tolerant,
+            keep_together=split.keep_together,
+            index_dir=index_dir,
+            processes=processes,
+        )
+    except (BadFileError, MissingDataError, SchemaError) as error:
+        misfit = Outcome("files fit together", "all files", (f"{type(error).__name__}: {error}",))
+        return Proof(tuple(patterns), "", tuple(fields or ()), {}, (misfit,))
+    with HandlePool(access) as pool:
+        reader = choose_reader("auto", pool)
+        assembly = _assembled(found, split, access, reader, seed)
+        weights, order = _weighted_order(assembly, shuffle)
+        case = Case(assembly, order, weights, settings, reader, access)
+        outcomes = _outcomes(case, split.keep_together, progress=progress)
+    sizes = {stage: len(dataset) for stage, dataset in assembly.datasets.items()}
+    return Proof(tuple(patterns), found.index.root, tuple(found.fields.spec()), sizes, outcomes)
+
+
+def _guessed(
+    patterns: Sequence[str], samples: Samples | None, *, processes: int | None, progress: bool
+) -> tuple[Mapping[str, Field] | None, Samples]:
+    """What `h5lightning inspect` would suggest."""
+    catalog = scan_readable(discover(list(patterns)), processes=processes, progress=progress)
+    if not len(catalog):
+        raise FieldError("none of the files can be read: see 'h5lightning inspect'")
+    found = guess(entries_of(catalog), len(catalog), shared_attrs(catalog))
+    return found.fields, samples or found.samples
+
+
+def _assembled(found: Survey, split: Split, access: Access, reader: Reader, seed: int) -> Assembly:
+    none = {stage: Transforms.of(None, stage) for stage in STAGES}
+    stages = StageOptions(transform=none, batch_transform=none, provenance=True)
+    return assemble(found, split, reader=reader, access=access, stages=stages, seed=seed)
+
+
+def _weighted_order(
+    assembly: Assembly, shuffle: Shuffle
+) -> tuple[npt.NDArray[np.float64] | None, Order | None]:
+    train = assembly.datasets.get("train")
+    if train is None:
+        return None, None
+    weights = read_weights(train, shuffle)
+    return weights, assembly.training_order(shuffle, weights)
+
+
+def _outcomes(case: Case, keep_together: str | None, *, progress: bool) -> tuple[Outcome, ...]:
+    found = [prove_catalog(case), prove_splits(case, keep_together)]
+    for description, total, check in _checks(case):
+        with progress_bar(description, total, is_wanted=progress) as advance:
+            found.append(check(advance))
+    return tuple(found)
+
+
+def _checks(case: Case) -> Iterator[_Check]:
+    """What takes long, each with the number of its steps."""
+    settings, files = case.settings, len(case.index.names)
+    if case.order is not None:
+        worlds = settings.ranks_for(case.order.size)
+        yield "orders", settings.epochs, partial(prove_orders, case)
+        yield "shares of ranks", len(worlds) * settings.epochs, partial(prove_training, case)
+        yield "loaders", len(case.places()) * len(settings.workers), partial(prove_loaders, case)
+    sizes = [len(dataset) for stage, dataset in case.assembly.datasets.items() if stage != "train"]
+    if sizes:
+        yield (
+            "evaluation",
+            sum(len(settings.ranks_for(size)) for size in sizes),
+            partial(prove_evaluation, case),
+        )
+    yield "both readers", files, partial(prove_readers, case)
+    if settings.finite:
+        yield "all values", files, partial(prove_finite, case)

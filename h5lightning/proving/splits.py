@@ -1,0 +1,48 @@
+"""Whether the files can be used, and whether anything is in two splits."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from h5lightning.catalog import Catalog
+from h5lightning.proving.case import Case
+from h5lightning.proving.outcome import Outcome
+from h5lightning.quantities import counted
+from h5lightning.summary import Summary, summarise
+
+__all__ = ["prove_catalog", "prove_splits"]
+
+
+def prove_catalog(case: Case) -> Outcome:
+    """All files can be opened, and hold rows; every file that cannot is named."""
+    catalog: Catalog = case.assembly.survey.catalog
+    failures = [
+        file.reason if file.name in file.reason else f"{file.name}: {file.reason}" for file in catalog.skipped
+    ]
+    empty = np.flatnonzero(case.index.file_rows == 0).tolist()
+    failures += [f"{catalog.names[file]}: no rows (the sample axis has length 0)" for file in empty]
+    scope = counted(len(catalog) + len(catalog.skipped), "file")
+    return Outcome("all files can be opened", scope, tuple(failures))
+
+
+def prove_splits(case: Case, keep_together: str | None) -> Outcome:
+    """No file, group or row is in two splits, and no file has a twin in another one."""
+    found = summarise(case.assembly.survey, case.assembly.plan, keep_together=keep_together)
+    sizes = ", ".join(f"{split.name} {counted(split.samples, 'sample')}" for split in found.splits)
+    note = f"split by {found.by}" + (
+        f", {counted(found.unused_rows, 'row')} unused" if found.unused_rows else ""
+    )
+    return Outcome("splits share nothing", sizes, tuple(_leaks(found)), note)
+
+
+def _leaks(found: Summary) -> list[str]:
+    leaks = [f"{counted(found.shared_rows, 'row')} are in two splits"] if found.shared_rows else []
+    if found.shared_groups:
+        leaks.append(f"{counted(found.shared_groups, 'group')} of keep_together are in two splits")
+    # Of a file that is cut, each split has a part.
+    if found.shared_files and found.by == "file":
+        leaks.append(f"{counted(found.shared_files, 'file')} are in two splits")
+    for twins in found.identical:
+        listed = ", ".join(f"{name} ({split})" for name, split in twins)
+        leaks.append(f"files of different splits have the same content: {listed}")
+    return leaks

@@ -1,0 +1,100 @@
+"""All checks together, as Python calls them."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+from h5lightning.errors import FieldError, NoMatchError
+from h5lightning.options import Field, Shuffle, Split, Windows
+from h5lightning.proving import ProofSettings, prove_files
+
+pytestmark = pytest.mark.timeout(60)
+FIELDS = {"x": Field("x"), "y": Field("y")}
+QUICK = ProofSettings(ranks=[1, 2], workers=[0], batch_size=7, batches=2, resumptions=3)
+NAMES = [
+    "all files can be opened",
+    "splits share nothing",
+    "each epoch has its order",
+    "training: exactly once over all ranks",
+    "loaders deliver what is planned",
+    "evaluation: exactly once over all ranks",
+    "both readers agree, bit for bit",
+]
+
+
+def names_of(proof):
+    return [outcome.name for outcome in proof.outcomes]
+
+
+def test_sound_files_pass(write_files):
+    proof = prove_files([write_files()], FIELDS, settings=QUICK)
+    assert proof.has_passed, proof
+    assert names_of(proof) == NAMES
+    assert proof.fields == ("x", "y")
+    assert set(proof.samples) == {"train", "val", "test", "predict"}
+    plain = json.loads(json.dumps(proof.to_plain()))
+    assert plain["passed"] is True
+    assert [outcome["passed"] for outcome in plain["outcomes"]] == [True] * len(NAMES)
+
+
+def test_windows_weights_and_all_values(write_files):
+    fields = {"x": Field("x", steps=(0, 3)), "y": Field("y", steps=(3, 4))}
+    settings = ProofSettings(ranks=[1, 3], workers=[0], batch_size=5, finite=True)
+    proof = prove_files(
+        [write_files()], fields, Windows(4, stride=2), shuffle=Shuffle(balance="y"), settings=settings
+    )
+    assert proof.has_passed, proof
+    assert names_of(proof)[-1] == "all values are finite"
+    assert "each epoch draws by weight" in names_of(proof)
+
+
+def test_fields_are_guessed_as_inspect_does(write_files):
+    proof = prove_files([write_files()], settings=QUICK)
+    assert proof.has_passed, proof
+    assert proof.fields[0] == "x"
+
+
+def test_all_for_evaluation_or_all_for_training(write_files):
+    only_train = prove_files([write_files()], FIELDS, split=Split(None, None), settings=QUICK)
+    assert "evaluation: exactly once over all ranks" not in names_of(only_train)
+    only_test = prove_files([write_files()], FIELDS, split=Split(None, 1.0), settings=QUICK)
+    assert "training: exactly once over all ranks" not in names_of(only_test)
+    assert only_train.has_passed
+    assert only_test.has_passed
+
+
+def test_files_that_do_not_fit_together_are_one_failure(write_files, tmp_path):
+    pattern = write_files()
+    with h5py.File(tmp_path / "runs/run-003.h5", "r+") as file:
+        del file["x"]
+        file["x"] = np.zeros((10, 3, 3), "f4")
+    proof = prove_files([pattern], FIELDS, settings=QUICK)
+    assert not proof.has_passed
+    (outcome,) = proof.outcomes
+    assert outcome.name == "files fit together"
+    assert "run-003.h5" in outcome.failures[0]
+
+
+def test_all_bad_files_are_named_and_the_others_proven(write_files, tmp_path):
+    pattern = write_files()
+    for number in (1, 4):
+        with open(tmp_path / f"runs/run-{number:03}.h5", "r+b") as file:
+            file.truncate(900)
+    proof = prove_files([pattern], FIELDS, settings=QUICK)
+    assert [len(outcome.failures) for outcome in proof.outcomes] == [2, 0, 0, 0, 0, 0, 0]
+
+
+def test_files_of_which_none_can_be_read(write_files, tmp_path):
+    pattern = write_files((10,))
+    (tmp_path / "runs/run-000.h5").write_bytes(b"no HDF5" * 100)
+    proof = prove_files([pattern], FIELDS, settings=QUICK)
+    assert not proof.has_passed
+    with pytest.raises(FieldError, match="none of the files can be read"):
+        prove_files([pattern], settings=QUICK)
+
+
+def test_no_files(tmp_path):
+    with pytest.raises(NoMatchError):
+        prove_files([str(tmp_path / "*.h5")], FIELDS)

@@ -1,0 +1,65 @@
+"""Runs over real files, to be proven; with a part of them replaced by one that is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from h5lightning.assembly import StageOptions, assemble
+from h5lightning.coercion import coerce_fields
+from h5lightning.handles import HandlePool
+from h5lightning.options import Access, Rows, Shuffle, Split
+from h5lightning.proving import ProofSettings
+from h5lightning.proving.case import Case
+from h5lightning.readers.choosing import choose_reader
+from h5lightning.surveying import survey
+from h5lightning.transforms import STAGES, Transforms
+from h5lightning.weighing import read_weights
+
+ACCESS = Access(on_bad_file="skip")
+
+
+def ignore(_: int) -> None:
+    """Progress that nobody watches."""
+
+
+@contextmanager
+def case_of(
+    files: Any,
+    *,
+    shuffle: Shuffle | None = None,
+    split: Split | None = None,
+    reader: Any = None,
+    kind: type[Case] = Case,
+    **settings: Any,
+) -> Iterator[Case]:
+    """A run over files with `x` and `y`.
+
+    Args:
+        files: patterns.
+        shuffle: the order of training.
+        split: how the rows are divided.
+        reader: makes the reader of a reader, to put a wrong one in its place.
+        kind: the class of the case.
+        **settings: those of `ProofSettings`.
+    """
+    shuffle = shuffle or Shuffle()
+    found = survey(files, coerce_fields(["x", "y"]), Rows(), access=ACCESS)
+    none = {stage: Transforms.of(None, stage) for stage in STAGES}
+    with HandlePool(ACCESS) as pool:
+        chosen = choose_reader("auto", pool)
+        chosen = reader(chosen) if reader else chosen
+        assembly = assemble(
+            found, split or Split(), reader=chosen, access=ACCESS,
+            stages=StageOptions(none, none, provenance=True), seed=3,
+        )  # fmt: skip
+        weights = read_weights(assembly.datasets["train"], shuffle)
+        order = assembly.training_order(shuffle, weights)
+        yield kind(assembly, order, weights, ProofSettings(**{"batch_size": 7, **settings}), chosen, ACCESS)
+
+
+def with_order(case: Case, order: Any) -> Case:
+    """The same run in another order."""
+    return replace(case, order=order)

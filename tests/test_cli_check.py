@@ -1,0 +1,118 @@
+"""`h5lightning check`: what it prints and how it ends."""
+
+import json
+import os
+import subprocess
+import sys
+
+import h5py
+import pytest
+from typer.testing import CliRunner
+
+from h5lightning.cli import app, main
+
+pytestmark = pytest.mark.timeout(60)
+COMPRESSED = {"chunks": (8, 2, 3), "compression": "gzip"}
+
+
+@pytest.fixture
+def files(write_files):
+    return write_files((40, 25, 33, 10, 52, 18, 27, 36), options=COMPRESSED)
+
+
+@pytest.fixture
+def invoke(monkeypatch):
+    def run(*arguments, columns=120):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        return CliRunner().invoke(app, ["check", *arguments])
+
+    return run
+
+
+def spoil(pattern, number):
+    """Overwrite a stored chunk."""
+    path = pattern.replace("*", f"run-{number:03}")
+    with h5py.File(path) as file:
+        place = file["x"].id.get_chunk_info(0)
+    with open(path, "r+b") as file:
+        file.seek(place.byte_offset)
+        file.write(b"\xff" * place.size)
+
+
+def test_sound_files_with_real_workers(files):
+    done = subprocess.run(
+        [sys.executable, "-m", "h5lightning", "check", files, "--fields", "[x, y]", "--batch-size", "8"],
+        check=False, capture_output=True, text=True, timeout=55, env={**os.environ, "COLUMNS": "120"},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "workers 0, 2 × ranks 1, 8 × 2 epochs, at most 4 batches each" in done.stdout
+    assert done.stdout.count("✓") == 7
+    assert done.stdout.rstrip().endswith("All checks passed.")
+
+
+def test_damaged_files_are_all_named(files, invoke):
+    spoil(files, 2)
+    spoil(files, 5)
+    done = invoke(files, "--fields", "[x, y]", "--workers", "0", "--ranks", "1,2", "--batches", "1")
+    assert done.exit_code == 1
+    both = done.stdout.partition("Not true: both readers agree")[2]
+    assert "✗ run-002.h5: cannot be read" in both
+    assert "✗ run-005.h5: cannot be read" in both
+    assert "checks failed." in done.stdout
+
+
+def test_json(files, invoke):
+    spoil(files, 2)
+    done = invoke(
+        files, "--json", "--fields", "{a: x}", "--samples", "{length: 3}", "--split", "{val: 0.3, by: block}",
+        "--shuffle", "block", "--access", "{locking: true}", "--workers", "0", "--ranks", "2",
+    )  # fmt: skip
+    assert done.exit_code == 1
+    found = json.loads(done.stdout)
+    assert (found["passed"], found["fields"]) == (False, ["a"])
+    assert found["outcomes"][1]["note"].startswith("split by block")
+    assert "run-002.h5" in str(found["outcomes"][-1]["failures"])
+
+
+def test_many_failures_are_cut(write_files, invoke):
+    files = write_files([10] * 24, options=COMPRESSED)
+    for number in range(24):
+        spoil(files, number)
+    arguments = [
+        files,
+        "--fields",
+        "[x, y]",
+        "--workers",
+        "0",
+        "--ranks",
+        "1",
+        "--epochs",
+        "1",
+        "--batches",
+        "1",
+    ]
+    assert "4 more: --all lists them" in invoke(*arguments).stdout
+    shown = invoke(*arguments, "--all").stdout
+    assert "more: --all" not in shown
+    assert "run-023.h5: cannot be read" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["missing/*.h5"], "NoMatchError"),
+        (["FILES", "--fields", "{x: image}"], "MissingFieldError"),
+        (["FILES", "--ranks", "1,x"], "ranks must be an integer"),
+        (["FILES", "--shuffle", "{balanc: y}"], "did you mean 'balance'"),
+        (["FILES", "--split", "{val: "], "--split must be YAML such as '{val: 0.2}'"),
+    ],
+    ids=["files", "field", "ranks", "shuffle", "yaml"],
+)
+def test_what_cannot_be_checked_ends_with_2(files, arguments, words, monkeypatch, capsys):
+    monkeypatch.setattr(
+        sys, "argv", ["h5lightning", "check", *(files if one == "FILES" else one for one in arguments)]
+    )
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert words in capsys.readouterr().err
