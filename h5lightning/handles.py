@@ -22,8 +22,9 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 import h5py
 
+from h5lightning.datasets import open_dataset
 from h5lightning.errors import BadFileError
-from h5lightning.opening import open_dataset, open_file, open_id
+from h5lightning.opening import open_file, open_id
 from h5lightning.options import Access
 from h5lightning.stamps import KnownStamps
 from h5lightning.watching import Watch
@@ -276,9 +277,11 @@ class HandlePool:
         Raises:
             BadFileError: HDF5 cannot open the file or the dataset.
             MissingFieldError: the file does not hold it.
-            UnsupportedFieldError: it is a group, or reached through a soft or external link.
+            UnsupportedFieldError: it is a group, its values lie elsewhere, or a filter of it may not be asked for.
         """
-        return self.kept(path, name, lambda file: open_dataset(file, path, name))
+        return self.kept(
+            path, name, partial(open_dataset, path=path, name=name, allow_external=self.access.allow_external)
+        )
 
     def expect(self, known: KnownStamps) -> None:
         """From now on, open only files that look as they did when they were scanned, and open all of them anew."""

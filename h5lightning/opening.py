@@ -1,4 +1,4 @@
-"""Opening one file or dataset for reading: the only place that asks HDF5 to open a file."""
+"""Opening one file for reading: the only place that asks HDF5 to open a file."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import re
 import stat
 
 import h5py
-from h5py import h5d, h5f, h5l, h5p
+from h5py import h5f, h5p
 
-from h5lightning.errors import BadFileError, MissingFieldError, UnsupportedFieldError
+from h5lightning.errors import BadFileError
 from h5lightning.options import Access
 
-__all__ = ["hdf5_reason", "open_dataset", "open_descriptor", "open_file", "open_id"]
+__all__ = ["CACHE_SLOTS", "hdf5_reason", "open_descriptor", "open_file", "open_id"]
 
-_CACHE_SLOTS = 521  # HDF5 2.0 reserves 8,191 slots for each dataset, sized for its 8 MiB cache
+CACHE_SLOTS = 521  # HDF5 2.0 reserves 8,191 slots for each dataset, sized for its 8 MiB cache
 _NFS_ENOTSUPP = 524  # of the Linux NFS client; has no name in errno
 _LOCK_ERRORS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.EROFS, errno.EAGAIN, _NFS_ENOTSUPP)
 
@@ -34,6 +34,8 @@ def open_id(path: str, *, locking: bool = False, rdcc_nbytes: int = 0) -> h5f.Fi
     """
     if "\0" in path:
         raise BadFileError(f"{path!r} holds a NUL character: HDF5 would open the path before it")
+    # HDF5 would wait for ever for somebody to write to a FIFO.
+    os.close(open_descriptor(path))
     try:
         return _open_like_h5py(path, locking, _access_list(rdcc_nbytes))
     except OSError as error:
@@ -96,64 +98,9 @@ def open_descriptor(path: str) -> int:
     return descriptor
 
 
-def open_dataset(file: h5py.File, path: str, name: str) -> h5py.Dataset:
-    """Open a dataset that lies in the file itself.
-
-    Args:
-        file: the open file.
-        path: where the file lies, for the error.
-        name: path of the dataset in the file.
-
-    Raises:
-        BadFileError: HDF5 cannot open it.
-        MissingFieldError: the file does not hold it.
-        UnsupportedFieldError: it is a group, or reached through a soft or external link.
-    """
-    _require_hard_links(file, path, name)
-    try:
-        opened = file[name]
-        if isinstance(opened, h5py.Dataset) and _needs_no_decoding(opened):
-            return _bypass_cache(file, opened)
-    except (KeyError, OSError) as error:
-        raise BadFileError(f"'/{name}' in {path} cannot be opened: {error}. Copy the file again") from error
-    if not isinstance(opened, h5py.Dataset):
-        raise UnsupportedFieldError(f"'/{name}' in {path} is no dataset; see 'h5lightning inspect'")
-    return opened
-
-
-def _needs_no_decoding(dataset: h5py.Dataset) -> bool:
-    layout = dataset.id.get_create_plist()
-    return layout.get_layout() == h5d.CHUNKED and not layout.get_nfilters()
-
-
-def _bypass_cache(file: h5py.File, dataset: h5py.Dataset) -> h5py.Dataset:
-    """The same dataset without a chunk cache.
-
-    To fill the cache, HDF5 reads the whole chunk: 55 instead of 31 µs for 4 KiB of a chunk of 128 KiB.
-    """
-    name = dataset.name.encode("utf-8", "surrogateescape")
-    plist = h5p.create(h5p.DATASET_ACCESS)
-    plist.set_chunk_cache(_CACHE_SLOTS, 0, 0.75)
-    dataset.id.close()  # else HDF5 gives the new handle the cache of the old one
-    return h5py.Dataset(h5d.open(file.id, name, plist))
-
-
-def _require_hard_links(file: h5py.File, path: str, name: str) -> None:
-    # An external link opens any file that the process can read.
-    parts = [part for part in name.split("/") if part]
-    for depth in range(1, len(parts) + 1):
-        prefix = "/".join(parts[:depth])
-        try:
-            kind = file.id.links.get_info(prefix.encode("utf-8", "surrogateescape")).type
-        except (KeyError, RuntimeError, OSError) as error:
-            raise MissingFieldError(f"'/{name}' is not in {path}; see 'h5lightning inspect'") from error
-        if kind != h5l.TYPE_HARD:
-            raise UnsupportedFieldError(f"'/{prefix}' in {path} is a soft or external link, expected data")
-
-
 def _access_list(rdcc_nbytes: int) -> h5p.PropFAID:
     plist = h5p.create(h5p.FILE_ACCESS)
-    plist.set_cache(0, _CACHE_SLOTS, rdcc_nbytes, 0.75)
+    plist.set_cache(0, CACHE_SLOTS, rdcc_nbytes, 0.75)
     # The default reads 64 KiB for each short row of contiguous layout: 6.9 instead of 2.3 µs for 4 KiB.
     plist.set_sieve_buf_size(1)
     return plist

@@ -276,6 +276,8 @@ class Access:
         on_bad_file: ``raise``, or ``skip``: leave bad files out when they are scanned, and report them.
         on_missing: ``raise``, or ``fill``: accept HDF5's fill value for data that were never written.
         on_nonfinite: ``ignore``, or ``raise`` for NaN and infinity.
+        allow_external: directory that files with values of other files may lie in: the targets of external links,
+            external storage, and the sources of virtual datasets. None to follow nothing out of a file.
     """
 
     max_open_files: int | None = None
@@ -284,6 +286,7 @@ class Access:
     on_bad_file: str = "raise"
     on_missing: str = "raise"
     on_nonfinite: str = "ignore"
+    allow_external: str | None = None
 
     def __post_init__(self) -> None:
         make_plain(self)
@@ -294,3 +297,4 @@ class Access:
         check_choice("access.on_bad_file", self.on_bad_file, ("raise", "skip"))
         check_choice("access.on_missing", self.on_missing, ("raise", "fill"))
         check_choice("access.on_nonfinite", self.on_nonfinite, ("ignore", "raise"))
+        check_text("access.allow_external", self.allow_external)

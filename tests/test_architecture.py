@@ -12,9 +12,9 @@ PACKAGE = Path(__file__).parents[1] / "h5lightning"
 # Each floor in the order of ARCHITECTURE.md; a package name stands for all of its modules.
 FLOORS = (
     """errors checking extents extent_table plain options coercion schema text_table permutation
-    ragged progress quantities plain_tables atomic_write""",
+    ragged filters progress quantities plain_tables atomic_write""",
     "catalog stamps index fields field_planning selection splitting overlap coalescing ordering sharding",
-    """discovery guarding watching opening handles scanning index_store cataloguing codecs readers surveying
+    """discovery guarding watching opening foreign datasets handles scanning index_store cataloguing codecs readers surveying
     identical_files summary""",
     "transforms buffers batching dataset read_ahead sampler weighing group_reading loader assembly",
     "ranks datamodule",

@@ -23,7 +23,7 @@ INSTANCES = [
     Field(attr="fps"),
     Split(0.2, None, train=0.5, by="block", gap=3, keep_together="attr:subject", folds=5, fold=4, seed=7),
     Shuffle("block", 1024, weights="w"),
-    Access(max_open_files=3, cache_bytes=0, locking=True, on_missing="fill"),
+    Access(max_open_files=3, cache_bytes=0, locking=True, on_missing="fill", allow_external="/data"),
 ]
 each_option = pytest.mark.parametrize("option", INSTANCES, ids=lambda option: repr(option)[:24])
 
@@ -98,6 +98,11 @@ def refusal_of_choice(name, make, choices):
         case("field.path", lambda: Field(3), "field.path must be text, found 3"),
         case("field.attr", lambda: Field(attr=["a"]), r"field.attr must be text, found \['a'\]"),
         case("field.member", lambda: Field("x", member=1), "field.member must be text, found 1"),
+        case(
+            "access.allow_external",
+            lambda: Access(allow_external=3),
+            "access.allow_external must be text, found 3",
+        ),
         case("split.manifest", lambda: Split(manifest=3), "split.manifest must be text, found 3"),
         case("shuffle.weights", lambda: Shuffle(weights=3), "shuffle.weights must be text, found 3"),
         case(
@@ -296,8 +301,14 @@ def test_nothing_means_the_defaults():
     ("key", "rest"),
     [
         ("lockin", "; did you mean 'locking'?"),
-        ("zzz", "; known: cache_bytes, locking, max_open_files, on_bad_file, on_missing, on_nonfinite"),
-        (3, "; known: cache_bytes, locking, max_open_files, on_bad_file, on_missing, on_nonfinite"),
+        (
+            "zzz",
+            "; known: allow_external, cache_bytes, locking, max_open_files, on_bad_file, on_missing, on_nonfinite",
+        ),
+        (
+            3,
+            "; known: allow_external, cache_bytes, locking, max_open_files, on_bad_file, on_missing, on_nonfinite",
+        ),
     ],
     ids=["near", "far", "no text"],
 )

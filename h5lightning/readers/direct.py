@@ -16,13 +16,16 @@ from functools import partial
 from itertools import pairwise
 from typing import Any, Protocol
 
+import h5py
 import numpy as np
 import numpy.typing as npt
+from h5py import h5i
 
+from h5lightning.datasets import open_dataset
 from h5lightning.errors import BadFileError, FileChangedError, H5LightningError, UnsupportedFieldError
 from h5lightning.guarding import stamp
 from h5lightning.handles import HandlePool, OpenFile
-from h5lightning.opening import hdf5_reason, open_dataset, open_file
+from h5lightning.opening import hdf5_reason, open_file
 from h5lightning.readers.checks import check_buffer, check_rows, check_whole, name_of
 from h5lightning.readers.decoding import DecodedSlabs, FilteredRows
 from h5lightning.readers.delivering import Delivery
@@ -221,9 +224,9 @@ class DirectReader(Reader):
         """Ask HDF5 where the values lie: of all sources that were ever asked for, since opening takes 0.4 ms."""
         known.sources.setdefault(source)
         with open_file(raw.path, self._pool.access) as file:
-            storage = _mapped(file, source, raw)
+            storage = self._mapped(file, source, raw)
             others = [other for other in list(known.sources) if not known.has(raw.path, other)]
-            also = {other: _mapped_or_none(file, other, raw) for other in others if other != source}
+            also = {other: self._mapped_or_none(file, other, raw) for other in others if other != source}
         if stamp(os.stat(raw.path)) != raw.stamp:
             raise FileChangedError(
                 f"{raw.path} was replaced or written to while it was opened. Do not write to files that a run reads"
@@ -233,25 +236,26 @@ class DirectReader(Reader):
                 known.add(raw, other, found)
         return known.add(raw, source, storage)
 
+    def _mapped(self, file: h5py.File, source: RowSource, raw: RawFile) -> StorageMap:
+        allowed = self._pool.access.allow_external
+        dataset = open_dataset(file, raw.path, source.path, allow_external=allowed)
+        if allowed is not None and h5i.get_file_id(dataset.id) != file.id:
+            raise NeedsHDF5Error("lies in another file")
+        try:
+            return map_storage(dataset.id, source, raw)
+        except (OSError, RuntimeError) as error:
+            if isinstance(error, H5LightningError):
+                raise
+            raise BadFileError(
+                f"{name_of(raw.path, source)} cannot be looked up: {hdf5_reason(error)}. Copy the file again"
+            ) from error
 
-def _mapped(file: Any, source: RowSource, raw: RawFile) -> StorageMap:
-    dataset = open_dataset(file, raw.path, source.path)
-    try:
-        return map_storage(dataset.id, source, raw)
-    except (OSError, RuntimeError) as error:
-        if isinstance(error, H5LightningError):
-            raise
-        raise BadFileError(
-            f"{name_of(raw.path, source)} cannot be looked up: {hdf5_reason(error)}. Copy the file again"
-        ) from error
-
-
-def _mapped_or_none(file: Any, source: RowSource, raw: RawFile) -> StorageMap | None:
-    """As `_mapped`; what is wrong will be told when the source is asked for."""
-    try:
-        return _mapped(file, source, raw)
-    except (H5LightningError, NeedsHDF5Error):
-        return None
+    def _mapped_or_none(self, file: h5py.File, source: RowSource, raw: RawFile) -> StorageMap | None:
+        """As `_mapped`; what is wrong will be told when the source is asked for."""
+        try:
+            return self._mapped(file, source, raw)
+        except (H5LightningError, NeedsHDF5Error):
+            return None
 
 
 class _Opened:

@@ -8,13 +8,14 @@ of contiguous layout are selected one by one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from typing import Any
 
+import h5py
 import numpy as np
 import numpy.typing as npt
 
@@ -66,7 +67,7 @@ class H5pyReader(Reader):
     def _read(self, file: str, take: Take, rows: Int64Array, slots: Int64Array) -> None:
         """Read ascending rows of one file."""
         source = take.source
-        with self._pool.kept(file, source, partial(StoredRows.open, path=file, source=source)) as stored:
+        with self._pool.kept(file, source, self._opener(file, source)) as stored:
             stored.check_rows(int(rows[0]), int(rows[-1]))
             cache = self._cache(stored)
             if cache is None:
@@ -75,6 +76,10 @@ class H5pyReader(Reader):
                 part = Take(source, np.asarray([0, len(rows)]), rows, slots, take.out)
                 to = Delivery(take.out, stored.dtype, stored.row_bytes)
                 JoinedSlabs(cache, [_Chunks(stored)], self._decoded.here()).put(part, to)
+
+    def _opener(self, file: str, source: RowSource) -> Callable[[h5py.File], StoredRows]:
+        allowed = self._pool.access.allow_external
+        return partial(StoredRows.open, path=file, source=source, allow_external=allowed)
 
     def _cache(self, stored: StoredRows) -> SlabCache | None:
         """Where decoded chunks are kept for the next batches; None if rows are read alone, or too few chunks fit."""
@@ -86,7 +91,7 @@ class H5pyReader(Reader):
     def read_whole(self, file: str, source: RowSource, out: npt.NDArray[Any]) -> None:
         """Put a dataset without a sample axis into ``out``; see `Reader.read_whole`."""
         check_buffer(file, source, out.shape)
-        with self._pool.kept(file, source, partial(StoredRows.open, path=file, source=source)) as stored:
+        with self._pool.kept(file, source, self._opener(file, source)) as stored:
             stored.check_whole()
             values = out if _takes_stored(out, stored) else np.empty(source.row_shape, stored.dtype)
             stored.read_whole(values)

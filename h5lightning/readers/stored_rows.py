@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from h5py import h5d, h5p, h5s, h5t
 
+from h5lightning.datasets import open_dataset
 from h5lightning.errors import BadFileError
-from h5lightning.opening import hdf5_reason, open_dataset
+from h5lightning.opening import hdf5_reason
 from h5lightning.readers.checks import check_rows, check_type, check_whole, name_of
 from h5lightning.readers.protocol import RowSource
 from h5lightning.readers.slab_cache import SlabPlaces
@@ -56,21 +57,24 @@ class StoredRows:
     spare_spaces: list[tuple[h5s.SpaceID, h5s.SpaceID]]
 
     @classmethod
-    def open(cls, file: h5py.File, path: str, source: RowSource) -> StoredRows:
+    def open(
+        cls, file: h5py.File, path: str, source: RowSource, *, allow_external: str | None = None
+    ) -> StoredRows:
         """Open the dataset of a source.
 
         Args:
             file: the open file.
             path: where the file lies.
             source: what is read.
+            allow_external: the directory that other files with its values may lie in; None for nowhere.
 
         Raises:
             BadFileError: HDF5 cannot open it.
             MissingFieldError: the file does not hold it.
-            UnsupportedFieldError: it is not a dataset of the file itself.
+            UnsupportedFieldError: it is no dataset, or its values may not be read.
             FileChangedError: its elements are not those that were scanned.
         """
-        dataset = open_dataset(file, path, source.path)
+        dataset = open_dataset(file, path, source.path, allow_external=allow_external)
         check_type(path, source, element_type(dataset.id.get_type()))
         dtype = np.dtype(source.dtype)
         memory_dtype = dtype if source.member is None else np.dtype([(source.member, dtype)])

@@ -1,0 +1,52 @@
+"""The filters of HDF5 that a file may ask for, by number.
+
+A filter of any other number makes libhdf5 load every shared object of its plug-in folder in the search for it, so
+that files which name one are refused before their values are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+__all__ = ["DEFLATE", "SHUFFLE", "filter_name", "unknown_filters"]
+
+DEFLATE, SHUFFLE = 1, 2
+
+# Those of HDF5 itself, of h5py and of hdf5plugin, by the numbers of
+# https://github.com/HDFGroup/hdf5_plugins/blob/master/docs/RegisteredFilterPlugins.md.
+_NAMES = {
+    DEFLATE: "deflate",
+    SHUFFLE: "shuffle",
+    3: "fletcher32",
+    4: "szip",
+    5: "nbit",
+    6: "scaleoffset",
+    307: "bzip2",
+    32000: "lzf",
+    32001: "blosc",
+    32004: "lz4",
+    32008: "bitshuffle",
+    32013: "zfp",
+    32015: "zstd",
+    32017: "sz",
+    32018: "fcidecomp",
+    32024: "sz3",
+    32026: "blosc2",
+    32028: "sperr",
+    32033: "htj2k",
+}
+
+
+def filter_name(number: int) -> str:
+    """What a filter is called.
+
+    Example:
+        >>> filter_name(32015), filter_name(31999)
+        ('zstd', 'filter 31999')
+    """
+    return _NAMES.get(number, f"filter {number}")
+
+
+def unknown_filters(numbers: Iterable[int]) -> list[int]:
+    """The filters that may not be asked for, ascending."""
+    return sorted(set(numbers) - _NAMES.keys())
