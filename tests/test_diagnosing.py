@@ -350,7 +350,7 @@ def test_filters_without_a_fast_decoder(data, monkeypatch):
     assert diagnose(data).is_healthy
 
 
-@pytest.mark.parametrize("name", ["Blosc", "LZ4", "Zstd", "Bitshuffle"])
+@pytest.mark.parametrize("name", ["Blosc", "Blosc2", "LZ4", "Zstd", "Bitshuffle"])
 def test_the_filter_stays_what_it_is(data, monkeypatch, name):
     write(data, x={"chunks": (64, 2, 4), **getattr(hdf5plugin, name)()})
     fix = diagnose(data).fix

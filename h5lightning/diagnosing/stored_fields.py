@@ -17,13 +17,16 @@ __all__ = ["COMPRESSORS", "FAST_FILTERS", "Case", "Loading", "StoredField"]
 Int64Array = npt.NDArray[np.int64]
 
 # What is decoded without HDF5, without the GIL and by several threads.
-FAST_FILTERS = frozenset(["deflate", "shuffle", "fletcher32", "lzf", "blosc", "lz4", "zstd", "bitshuffle"])
+FAST_FILTERS = frozenset(
+    ["deflate", "shuffle", "fletcher32", "lzf", "blosc", "blosc2", "lz4", "zstd", "bitshuffle"]
+)
 _NOT_COMPRESSING = frozenset(["shuffle", "fletcher32"])
 # Filters that make data smaller, and how `create_dataset` of h5py is asked for them.
 COMPRESSORS = {
     "deflate": '"compression": "gzip", "shuffle": True',
     "lzf": '"compression": "lzf", "shuffle": True',
     "blosc": '**hdf5plugin.Blosc(cname="zstd")',
+    "blosc2": '**hdf5plugin.Blosc2(cname="zstd")',
     "lz4": "**hdf5plugin.LZ4()",
     "zstd": '**hdf5plugin.Zstd(), "shuffle": True',
     "bitshuffle": "**hdf5plugin.Bitshuffle()",
