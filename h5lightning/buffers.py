@@ -17,6 +17,8 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import get_worker_info
 
+from h5lightning.crossing import LEAST_SHARED_BYTES
+
 __all__ = ["BatchMemory"]
 
 _LEAST_BYTES = 64 * 1024  # below, the allocator's own pools are as fast
@@ -37,7 +39,7 @@ class BatchMemory:
     def tensor(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> torch.Tensor:
         """A tensor with arbitrary values, of a NumPy type in native byte order."""
         nbytes = math.prod(shape) * dtype.itemsize
-        if get_worker_info() is not None and nbytes:
+        if nbytes >= LEAST_SHARED_BYTES and get_worker_info() is not None:
             return _shared_tensor(shape, dtype, nbytes)
         if nbytes < _LEAST_BYTES:
             return torch.from_numpy(np.empty(shape, dtype))

@@ -14,10 +14,11 @@ from itertools import chain
 from typing import Any, cast
 
 import torch
-from torch.utils.data import BatchSampler, DataLoader
+from torch.utils.data import BatchSampler, DataLoader, get_worker_info
 from torch.utils.data._utils.pin_memory import pin_memory
 
 from h5lightning.checking import check_choice, check_int
+from h5lightning.crossing import for_crossing
 from h5lightning.dataset import SampleDataset, SampleSequence
 from h5lightning.errors import OptionError
 from h5lightning.group_reading import GroupReader
@@ -142,7 +143,8 @@ class Collate:
 
     def __call__(self, samples: SampleSequence) -> Any:
         """The batch of samples, read whole."""
-        return self.deliver(samples.batch())
+        batch = self.deliver(samples.batch())
+        return batch if get_worker_info() is None else for_crossing(batch)
 
     def deliver(self, batch: Any) -> Any:
         """A batch as it is delivered.
@@ -151,7 +153,7 @@ class Collate:
             OptionError: the batch lacks a key.
         """
         if self._keys is None:
-            return batch
+            return batch if get_worker_info() is None else for_crossing(batch)
         if missing := [key for key in self._keys if key not in batch]:
             raise OptionError(f"as_tuple names {missing}, the batch holds {sorted(batch)}")
         return tuple(batch[key] for key in self._keys)

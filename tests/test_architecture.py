@@ -16,7 +16,7 @@ FLOORS = (
     "catalog stamps index fields field_planning selection splitting overlap coalescing ordering sharding",
     """discovery guarding watching opening foreign datasets handles scanning index_store cataloguing codecs readers surveying
     identical_files summary""",
-    "transforms buffers batching dataset read_ahead sampler weighing group_reading loader assembly",
+    "transforms crossing buffers batching dataset read_ahead sampler weighing group_reading loader assembly",
     "ranks datamodule",
     """config hydra_plugin cli train checkpointing throughput results inspecting diagnosing proving
     demo models plotting __main__""",
