@@ -13,9 +13,10 @@ import numpy.typing as npt
 from h5py import h5d, h5p, h5s, h5t
 
 from h5lightning.datasets import open_dataset
-from h5lightning.errors import BadFileError
+from h5lightning.errors import BadFileError, UnsupportedFieldError
 from h5lightning.opening import hdf5_reason
 from h5lightning.readers.checks import check_rows, check_type, check_whole, name_of
+from h5lightning.readers.plugins import plugin_problem
 from h5lightning.readers.protocol import RowSource
 from h5lightning.readers.slab_cache import SlabPlaces
 from h5lightning.scanning.element_types import element_type
@@ -71,7 +72,7 @@ class StoredRows:
         Raises:
             BadFileError: HDF5 cannot open it.
             MissingFieldError: the file does not hold it.
-            UnsupportedFieldError: it is no dataset, or its values may not be read.
+            UnsupportedFieldError: it is no dataset, or its values may not or cannot be read.
             FileChangedError: its elements are not those that were scanned.
         """
         dataset = open_dataset(file, path, source.path, allow_external=allow_external)
@@ -79,6 +80,8 @@ class StoredRows:
         dtype = np.dtype(source.dtype)
         memory_dtype = dtype if source.member is None else np.dtype([(source.member, dtype)])
         layout = dataset.id.get_create_plist()
+        if problem := plugin_problem(layout.get_filter(place)[0] for place in range(layout.get_nfilters())):
+            raise UnsupportedFieldError(f"{name_of(path, source)} {problem}")
         shape, chunk_rows = dataset.shape, _decoded_rows(layout)
         return cls(
             file=path,
