@@ -180,11 +180,11 @@ class SampleDataset(Dataset[dict[str, Any]]):
         parts = [numbers[start : start + batch_size] for start in range(0, len(numbers), batch_size)]
         if len(parts) > 1:
             try:
-                together = self._batches.read(numbers)
+                batches = self._batches.read_neighbours(numbers, batch_size)
             except H5LightningError:
                 pass  # it is raised again by the batch that it belongs to
             else:
-                return RawBatches(list(zip(parts, _dealt(together, batch_size), strict=True)))
+                return RawBatches(list(zip(parts, batches, strict=True)))
         read: list[tuple[npt.NDArray[np.int64], Batch]] = []
         for part in parts:
             try:
@@ -348,23 +348,6 @@ class SampleSequence(Sequence[dict[str, Any]]):
         if self._samples is None:
             self._samples = self._dataset.read_samples(self._positions)
         return self._samples
-
-
-def _dealt(batch: Batch, batch_size: int) -> Iterator[Batch]:
-    """Parts of a batch. Views would keep all of it alive, and be saved with all of it."""
-    size = max(map(len, batch.values()), default=0)
-    arrays = {key: _as_array(tensor) for key, tensor in batch.items()}
-    for start in range(0, size, batch_size):
-        # NumPy copies in this thread: torch would wake threads of its own.
-        parts = {
-            key: torch.from_numpy(array[start : start + batch_size].copy()) for key, array in arrays.items()
-        }
-        yield {key: part.view(batch[key].dtype) for key, part in parts.items()}
-
-
-def _as_array(tensor: torch.Tensor) -> npt.NDArray[Any]:
-    # NumPy has no bfloat16.
-    return (tensor.view(torch.int16) if tensor.dtype is torch.bfloat16 else tensor).numpy()
 
 
 def _spec_of(value: Any, read: FieldSpec | None) -> FieldSpec:

@@ -1,4 +1,4 @@
-"""The fast reader: libhdf5 is asked once where the bytes lie, then rows are read without it.
+"""The fast reader: where the bytes lie is known from the scan, or libhdf5 is asked once; rows are read without it.
 
 Values that are stored as they are come from a memory map: a gather from it takes as long as one from RAM,
 `os.preadv` of 4 KiB three times as long. Filtered chunks are read, decoded without the GIL and kept for the
@@ -32,7 +32,7 @@ from h5lightning.readers.delivering import Delivery
 from h5lightning.readers.protocol import Reader, RowSource, Take
 from h5lightning.readers.raw_file import RawFile
 from h5lightning.readers.slab_cache import SlabPlaces
-from h5lightning.readers.storage_map import NeedsHDF5Error, StorageMap, map_storage
+from h5lightning.readers.storage_map import NeedsHDF5Error, StorageMap, map_storage, storage_of
 from h5lightning.readers.stored_tables import stored_table
 from h5lightning.stamps import KnownStamps, explain_change
 
@@ -87,10 +87,11 @@ class DirectReader(Reader):
         return partial(type(self), decoded=self._decoded, fallback=self._fallback), (self._pool,)
 
     def read(self, files: Sequence[str], takes: Sequence[Take]) -> None:
-        """Fill the buffers of a batch; see `Reader.read`."""
+        """Fill the buffers of some batches; see `Reader.read`."""
         for take in takes:
-            if take.out.shape[1:] != take.source.row_shape:
-                check_buffer(files[0], take.source, take.out.shape[1:])
+            for out in take.outs:
+                if out.shape[1:] != take.source.row_shape:
+                    check_buffer(files[0], take.source, out.shape[1:])
         takes = [take for take in takes if take.rows.size]
         most = self._pool.budget
         for first in range(0, len(files), most):
@@ -209,7 +210,9 @@ class DirectReader(Reader):
             return None
 
     def _open(self, source: RowSource, known: _Known, raw: RawFile) -> _Opened:
-        found = known.recall(raw, source) or self._look(source, known, raw)
+        known.sources.setdefault(source)
+        found = known.recall(raw, source) or self._scanned(source, known, raw)
+        found = found or self._look(source, known, raw)
         return _Opened(raw, source, found.storage, self._table(raw, source, found))
 
     def _table(self, raw: RawFile, source: RowSource, found: _Found) -> Table:
@@ -220,9 +223,17 @@ class DirectReader(Reader):
         cache = decoding.cache(storage.chunk_rows, storage.row_bytes)
         return FilteredRows(raw, source, storage, found.places, cache, decoding)
 
+    def _scanned(self, source: RowSource, known: _Known, raw: RawFile) -> _Found | None:
+        """Where the values lie, as the index says; None where it says nothing of this very file and type."""
+        scanned = self._pool.known
+        stored = None if scanned is None else scanned.stored(raw.path, raw.stamp, source.path)
+        if stored is None or stored.schema.element(source.member) != source.dtype:
+            return None
+        schema, itemsize = stored.schema, np.dtype(source.dtype).itemsize
+        return known.add(raw, source, storage_of(stored.extents, schema.shape, schema.chunks, itemsize))
+
     def _look(self, source: RowSource, known: _Known, raw: RawFile) -> _Found:
         """Ask HDF5 where the values lie: of all sources that were ever asked for, since opening takes 0.4 ms."""
-        known.sources.setdefault(source)
         with open_file(raw.path, self._pool.access) as file:
             storage = self._mapped(file, source, raw)
             others = [other for other in list(known.sources) if not known.has(raw.path, other)]
@@ -237,9 +248,9 @@ class DirectReader(Reader):
         return known.add(raw, source, storage)
 
     def _mapped(self, file: h5py.File, source: RowSource, raw: RawFile) -> StorageMap:
-        allowed = self._pool.access.allow_external
-        dataset = open_dataset(file, raw.path, source.path, allow_external=allowed)
-        if allowed is not None and h5i.get_file_id(dataset.id) != file.id:
+        access = self._pool.access
+        dataset = open_dataset(file, raw.path, source.path, access)
+        if access.allow_external is not None and h5i.get_file_id(dataset.id) != file.id:
             raise NeedsHDF5Error("lies in another file")
         try:
             return map_storage(dataset.id, source, raw)
@@ -288,8 +299,8 @@ class _Opened:
         check_whole(self.raw.path, self.source, self.storage.shape)
         table = out if out.shape else out.reshape(1)
         every = np.arange(len(table))
-        take = Take(self.source, np.asarray([0, len(every)]), every, every, table)
-        to = Delivery(table, np.dtype(self.source.dtype), self.storage.row_bytes)
+        take = Take(self.source, np.asarray([0, len(every)]), every, every, [table])
+        to = Delivery([table], np.dtype(self.source.dtype), self.storage.row_bytes)
         self.table.joined([self.table]).put(take, to)
 
 
@@ -317,7 +328,7 @@ class _OpenedTogether:
         if int(np.minimum.reduce(take.rows)) < 0 or np.greater_equal(take.rows, most).any():
             for one, (start, stop) in zip(self._opened, pairwise(take.borders.tolist()), strict=True):
                 one.check_rows(take.rows[start:stop])
-        to = Delivery(take.out, np.dtype(take.source.dtype), self._opened[0].storage.row_bytes)
+        to = Delivery(take.outs, np.dtype(take.source.dtype), self._opened[0].storage.row_bytes)
         for joined, places in self._groups:
             joined.put(take if len(self._groups) == 1 else take.of(places), to)
 
