@@ -8,8 +8,7 @@ goes through them by itself in 43 and 32 µs.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -75,54 +74,38 @@ class Bitshuffle(Filler):
             )
         decoded = np.empty(size, np.uint8)
         eights = size - size % (8 * self._itemsize)  # what is left, fewer than 8 elements, is stored as it is
-        blocks = _Blocks.of(stored, eights, block * self._itemsize)
+        sizes = _sizes(stored, -(-eights // (block * self._itemsize)))
+        stop = _HEADER.size + _SIZE.size * len(sizes) + sum(sizes)
         if eights:
-            inner(blocks, decoded[:eights])
-        copy(stored[blocks.stop :], decoded[eights:])
+            inner(stored[:stop], sizes, decoded[:eights])
+        copy(stored[stop:], decoded[eights:])
         return decoded, block
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Blocks:
-    """Stored blocks.
-
-    Args:
-        stored: header and blocks, and what follows them.
-        spans: where each block starts and stops, after its size.
-        block_bytes: decoded bytes of each but the last.
-    """
-
-    stored: Bytes
-    spans: list[tuple[int, int]]
-    block_bytes: int
-
-    @classmethod
-    def of(cls, stored: Bytes, size: int, block_bytes: int) -> _Blocks:
-        """The blocks that ``size`` bytes were stored in."""
-        return cls(stored, _spans(stored, -(-size // block_bytes)), block_bytes)
-
-    @property
-    def stop(self) -> int:
-        """Where they end."""
-        return self.spans[-1][1] if self.spans else _HEADER.size
-
-
-def _spans(stored: Bytes, count: int) -> list[tuple[int, int]]:
-    read, buffer, stop = _SIZE.unpack_from, stored.data, _HEADER.size
-    spans = []
+def _sizes(stored: Bytes, count: int) -> list[int]:
+    """The stored sizes of blocks."""
+    read, buffer, place = _SIZE.unpack_from, stored.data, _HEADER.size
+    sizes = []
     try:
         for _ in range(count):
-            start = stop + _SIZE.size
-            stop = start + read(buffer, stop)[0]
-            spans.append((start, stop))
+            (size,) = read(buffer, place)
+            sizes.append(size)
+            place += _SIZE.size + size
     except struct.error:
-        stop = len(stored) + 1
-    if stop > len(stored):
-        raise CodecError(f"block {len(spans)} of {count} ends past the {len(stored)} bytes that are stored")
-    return spans
+        place = len(stored) + 1
+    if place > len(stored):
+        raise CodecError(f"block {len(sizes)} of {count} ends past the {len(stored)} bytes that are stored")
+    return sizes
 
 
-_Inner = Callable[[_Blocks, Bytes], None]
+def _payloads(stored: Bytes, sizes: list[int]) -> Iterator[memoryview]:
+    buffer, stop = stored.data, _HEADER.size
+    for size in sizes:
+        start, stop = stop + _SIZE.size, stop + _SIZE.size + size
+        yield buffer[start:stop]
+
+
+_Inner = Callable[[Bytes, list[int], Bytes], None]  # of header and blocks, their stored sizes, and the buffer
 
 
 class _Lz4Blocks:
@@ -132,21 +115,19 @@ class _Lz4Blocks:
         self._decode = load("lz4")
         self._decode_all = load("lz4h5")
 
-    def __call__(self, blocks: _Blocks, out: Bytes) -> None:
-        size = blocks.block_bytes
-        last_size = len(out) - (len(blocks.spans) - 1) * size
-        if {stop - start for start, stop in blocks.spans}.isdisjoint((size, last_size)):
-            call(self._decode_all, "lz4", _with_size(blocks.stored[: blocks.stop], len(out)), out)
-            return
-        # For the filter lz4, a block of that size is stored as it is.
-        for number, (start, stop) in enumerate(blocks.spans):
-            call(self._decode, "lz4", blocks.stored[start:stop], out[number * size : (number + 1) * size])
+    def __call__(self, stored: Bytes, sizes: list[int], out: Bytes) -> None:
+        said, block = unpack(_HEADER, stored, 0)
+        last = len(out) - (len(sizes) - 1) * block
+        if block in sizes or last in sizes:
+            # For the filter lz4, a block of that size is stored as it is.
+            for number, payload in enumerate(_payloads(stored, sizes)):
+                call(self._decode, "lz4", payload, out[number * block : (number + 1) * block])
+        else:
+            call(self._decode_all, "lz4", stored if said == len(out) else _with_size(stored, len(out)), out)
 
 
 def _with_size(stored: Bytes, size: int) -> Bytes:
-    """The same blocks with a header that says ``size``."""
-    if unpack(_HEADER, stored, 0)[0] == size:
-        return stored
+    """The same blocks with a header that says another size."""
     changed: Bytes = stored.copy()
     changed[:8] = np.frombuffer(size.to_bytes(8, "big"), np.uint8)
     return changed
@@ -158,10 +139,8 @@ class _ZstdBlocks:
     def __init__(self) -> None:
         self._decode = load("zstd")
 
-    def __call__(self, blocks: _Blocks, out: Bytes) -> None:
-        buffer = blocks.stored.data
-        frames = b"".join([buffer[start:stop] for start, stop in blocks.spans])
-        call(self._decode, "zstd", frames, out)
+    def __call__(self, stored: Bytes, sizes: list[int], out: Bytes) -> None:
+        call(self._decode, "zstd", b"".join(_payloads(stored, sizes)), out)
 
 
 _INNER: dict[int, Callable[[], _Inner]] = {2: _Lz4Blocks, 3: _ZstdBlocks}

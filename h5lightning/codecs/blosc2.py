@@ -31,12 +31,13 @@ class Blosc2(Filler):
     def __init__(self, values: tuple[int, ...]) -> None:
         self._shape = values[8 : 8 + values[7]] if len(values) > 7 else None
         self._decode = load("blosc2")
+        self._last: tuple[bytes, int, Boxes | None] = b"", 0, None  # the same for all chunks, as a rule
 
     def fill(self, stored: Bytes, out: Bytes) -> None:
         """See `Decoder.fill`."""
         frame = _Frame(stored)
         boxes = self._boxes(frame, len(out))
-        if boxes is None or boxes.are_in_order:
+        if boxes is None:
             self._fill(frame, out)
             return
         padded = np.empty(boxes.padded_bytes, np.uint8)
@@ -44,7 +45,15 @@ class Blosc2(Filler):
         boxes.unpack(padded, out)
 
     def _boxes(self, frame: _Frame, size: int) -> Boxes | None:
-        """How the chunk is divided; None if it is one row of bytes."""
+        """How the chunk is divided; None if its elements are in order."""
+        layers = frame.layers()
+        known, known_size, boxes = self._last
+        if (known, known_size) != (layers, size):
+            boxes = self._divided(frame, size)
+            self._last = layers, size, boxes
+        return boxes
+
+    def _divided(self, frame: _Frame, size: int) -> Boxes | None:
         found = frame.shapes()
         if found is None:
             return None
@@ -53,7 +62,8 @@ class Blosc2(Filler):
             raise _left_to_hdf5(f"an array {shape} in chunks {chunk}")
         if self._shape is not None and shape != self._shape:
             raise CodecError(f"blosc2: an array {shape}, expected {self._shape}")
-        return Boxes.of(shape, block, size)
+        boxes = Boxes.of(shape, block, size)
+        return None if boxes.are_in_order else boxes
 
     def _fill(self, frame: _Frame, out: Bytes) -> None:
         if frame.decoded_bytes != len(out):
@@ -126,13 +136,17 @@ class _Frame:
         """The chunk of offsets, with a trailer behind it."""
         return self._rest[: unpack(_CHUNK, self._rest, 0)[4]]
 
+    def layers(self) -> bytes:
+        """The part of the header that says what the chunk is."""
+        return self._header[_LAYERS.size - 7 :].tobytes()
+
     def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]] | None:
         """Shapes of the array, of its chunks and of their blocks; None if it is one row of bytes."""
         (layers,) = unpack(_LAYERS, self._header, 0)
         if not layers:
             return None
         name, place = unpack(_LAYER, self._header, 0)
-        if layers > 1 or name != _ARRAY or place < 0:
+        if layers > 1 or name != _ARRAY or place < _LAYERS.size:
             raise _left_to_hdf5("a frame with layers of its own")
         (axes,) = unpack(_AXES, self._header, place)
         if not 1 <= axes <= _MOST_AXES:
