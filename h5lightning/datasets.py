@@ -6,6 +6,8 @@ do not show it.
 
 from __future__ import annotations
 
+import math
+
 import h5py
 from h5py import h5d, h5p
 
@@ -13,31 +15,37 @@ from h5lightning.errors import BadFileError, MissingFieldError, UnsupportedField
 from h5lightning.filters import unknown_filters
 from h5lightning.foreign import encoded, link_problem, storage_problem
 from h5lightning.opening import CACHE_SLOTS
+from h5lightning.options import Access
 
 __all__ = ["filter_problem", "open_dataset"]
 
+_SPARE_BYTES = (
+    256 * 1024 * 1024
+)  # beside what is kept: a chunk may be larger than the cache, but not without end
 
-def open_dataset(file: h5py.File, path: str, name: str, *, allow_external: str | None = None) -> h5py.Dataset:
+
+def open_dataset(file: h5py.File, path: str, name: str, access: Access) -> h5py.Dataset:
     """Open a dataset whose values lie in the file itself, or where the user allows.
 
     Args:
         file: the open file.
         path: where the file lies.
         name: path of the dataset in the file.
-        allow_external: the directory that other files with its values may lie in; None for nowhere.
+        access: where its values may lie, and how much memory they may take.
 
     Raises:
         BadFileError: HDF5 cannot open it.
         MissingFieldError: the file does not hold it.
-        UnsupportedFieldError: it is a group, its values lie elsewhere, or a filter of it may not be asked for.
+        UnsupportedFieldError: it is a group, its values lie elsewhere, a filter of it may not be asked for, or a chunk
+            takes more memory than it may.
     """
     try:
-        problem = link_problem(file.id, path, name, allow_external)
+        problem = link_problem(file.id, path, name, access.allow_external)
         if problem is None:
             raise MissingFieldError(f"'/{name}' is not in {path}; see 'h5lightning inspect'")
         opened = None if problem else file[name]
         if isinstance(opened, h5py.Dataset):
-            problem = storage_problem(opened.id, path, allow_external) or filter_problem(_filters(opened.id))
+            problem = _problem(opened.id, path, access)
         elif not problem:
             problem = "is no dataset; see 'h5lightning inspect'"
         if problem:
@@ -64,9 +72,20 @@ def filter_problem(numbers: list[int]) -> str:
     )
 
 
-def _filters(did: h5d.DatasetID) -> list[int]:
+def _problem(did: h5d.DatasetID, path: str, access: Access) -> str:
     plist = did.get_create_plist()
-    return [int(plist.get_filter(position)[0]) for position in range(plist.get_nfilters())]
+    if plist.get_layout() == h5d.VIRTUAL or plist.get_external_count():
+        return storage_problem(did, path, access.allow_external)
+    numbers = [int(plist.get_filter(position)[0]) for position in range(plist.get_nfilters())]
+    if not numbers:
+        return ""
+    chunk_bytes = math.prod(plist.get_chunk()) * int(did.get_type().get_size())
+    if chunk_bytes > access.cache_bytes + _SPARE_BYTES:
+        return (
+            f"has chunks of {chunk_bytes} bytes, each of which must be decoded as a whole: write it with smaller ones, "
+            f"or set access.cache_bytes to as much (now {access.cache_bytes})"
+        )
+    return filter_problem(numbers)
 
 
 def _needs_no_decoding(dataset: h5py.Dataset) -> bool:

@@ -201,12 +201,12 @@ class HandlePool:
     def __init__(self, access: Access, *, processes: int = 1, known: KnownStamps | None = None) -> None:
         self.access = access
         self.processes = processes
-        self._known = known
+        self.known = known
         self._by_pid: dict[int, _OpenFiles] = {}
         weakref.finalize(self, _finish, weakref.ref(self), self._by_pid)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return partial(type(self), processes=self.processes, known=self._known), (self.access,)
+        return partial(type(self), processes=self.processes, known=self.known), (self.access,)
 
     def __enter__(self) -> HandlePool:
         return self
@@ -279,13 +279,11 @@ class HandlePool:
             MissingFieldError: the file does not hold it.
             UnsupportedFieldError: it is a group, its values lie elsewhere, or a filter of it may not be asked for.
         """
-        return self.kept(
-            path, name, partial(open_dataset, path=path, name=name, allow_external=self.access.allow_external)
-        )
+        return self.kept(path, name, partial(open_dataset, path=path, name=name, access=self.access))
 
     def expect(self, known: KnownStamps) -> None:
         """From now on, open only files that look as they did when they were scanned, and open all of them anew."""
-        self._known = known
+        self.known = known
         self._files().close()
         self._by_pid.clear()
 
@@ -299,7 +297,7 @@ class HandlePool:
         if files is None:
             self._forget_inherited(pid)
             # setdefault is atomic: a lock of this pool might be one that a fork left locked for ever.
-            files = self._by_pid.setdefault(pid, _OpenFiles(self.access, self.processes, self._known))
+            files = self._by_pid.setdefault(pid, _OpenFiles(self.access, self.processes, self.known))
         return files
 
     def _forget_inherited(self, pid: int) -> None:

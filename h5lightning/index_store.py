@@ -282,7 +282,11 @@ def _read_arrays(
 
 
 def _plain(request: ScanRequest) -> list[Any]:
-    return [None if request.paths is None else list(request.paths), list(request.attrs)]
+    return [
+        None if request.paths is None else list(request.paths),
+        list(request.attrs),
+        request.allow_external,
+    ]
 
 
 def _content(path: str) -> memoryview:

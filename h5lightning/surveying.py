@@ -94,7 +94,11 @@ def survey(
     kind, _, name = (keep_together or "").partition(":")
     label = f"@{name}" if kind == "attr" else None
     build = build_catalog(
-        found, _request(fields, label), access=access, index_dir=index_dir, processes=processes
+        found,
+        _request(fields, label, access.allow_external),
+        access=access,
+        index_dir=index_dir,
+        processes=processes,
     )
     catalog = build.catalog
     roles = _roles(found, catalog)
@@ -112,13 +116,15 @@ def survey(
     )
 
 
-def _request(fields: Mapping[str, Field] | None, label: str | None) -> ScanRequest:
+def _request(
+    fields: Mapping[str, Field] | None, label: str | None, allow_external: str | None
+) -> ScanRequest:
     labels = (label,) if label is not None else ()
     if fields is None:
-        return ScanRequest(paths=None, attrs=labels)
+        return ScanRequest(paths=None, attrs=labels, allow_external=allow_external)
     paths = dict.fromkeys(field.path for field in fields.values() if field.attr is None)
     attrs = dict.fromkeys(f"{field.path}@{field.attr}" for field in fields.values() if field.attr is not None)
-    return ScanRequest(paths=tuple(paths), attrs=(*attrs, *labels))
+    return ScanRequest(paths=tuple(paths), attrs=(*attrs, *labels), allow_external=allow_external)
 
 
 def _roles(found: Discovered, catalog: Catalog) -> dict[str, Int64Array] | None:

@@ -33,7 +33,7 @@ def test_only_decoded_chunks_are_cached(options, expected, tmp_path):
     with h5py.File(path, "w") as file:
         file.create_dataset("g/x", data=np.arange(10), **options)
     with open_file(path, Access(), rdcc_nbytes=1000) as file:
-        dataset = open_dataset(file, path, "g/x")
+        dataset = open_dataset(file, path, "g/x", Access())
         assert dataset.id.get_access_plist().get_chunk_cache()[1] == expected
         assert dataset.name == "/g/x"
         assert dataset[:].tolist() == list(range(10))
@@ -73,8 +73,8 @@ def test_only_datasets_of_the_file_itself_are_opened(path, tmp_path, name, error
         file["g/x"] = np.arange(3)
     with open_file(path, Access()) as file:
         with pytest.raises(error, match=message):
-            open_dataset(file, path, name)
-        assert open_dataset(file, path, "g/x")[:].tolist() == list(range(10))
+            open_dataset(file, path, name, Access())
+        assert open_dataset(file, path, "g/x", Access())[:].tolist() == list(range(10))
 
 
 def test_a_filter_that_nobody_knows(path):
@@ -87,7 +87,7 @@ def test_a_filter_that_nobody_knows(path):
         open_file(path, Access()) as file,
         pytest.raises(UnsupportedFieldError, match=r"'/x' in .*a\.h5 has filter 31999, which is not known"),
     ):
-        open_dataset(file, path, "x")
+        open_dataset(file, path, "x", Access())
 
 
 def test_known_filters():
@@ -103,8 +103,8 @@ def test_a_virtual_dataset(path):
         file.create_virtual_dataset("v", layout)
     with open_file(path, Access()) as file:
         with pytest.raises(UnsupportedFieldError, match=r"'/v' in .*a\.h5 is a virtual dataset"):
-            open_dataset(file, path, "v")
-        allowed = open_dataset(file, path, "v", allow_external=str(path).rpartition("/")[0])
+            open_dataset(file, path, "v", Access())
+        allowed = open_dataset(file, path, "v", Access(allow_external=str(path).rpartition("/")[0]))
         assert allowed[:].tolist() == list(range(10))
 
 
@@ -118,4 +118,15 @@ def test_damage_on_the_way_names_the_dataset(path):
         open_file(path, Access()) as file,
         pytest.raises(BadFileError, match=r"'/g/x' in .*a\.h5 cannot be opened"),
     ):
-        open_dataset(file, path, "g/x")
+        open_dataset(file, path, "g/x", Access())
+
+
+def test_chunks_that_take_too_much_memory(path):
+    with h5py.File(path, "a") as file:
+        file.create_dataset("bomb", (2**26,), "<f8", chunks=(2**26,), compression="gzip")
+        file.create_dataset("large", (2**26,), "<f8", chunks=(2**26,))
+    with open_file(path, Access()) as file:
+        with pytest.raises(UnsupportedFieldError, match=r"'/bomb' in .*a\.h5 has chunks of 536870912 bytes"):
+            open_dataset(file, path, "bomb", Access(cache_bytes=2**20))
+        assert open_dataset(file, path, "bomb", Access(cache_bytes=2**30)).shape == (2**26,)
+        assert open_dataset(file, path, "large", Access(cache_bytes=0)).shape == (2**26,)

@@ -15,6 +15,7 @@ from h5py import h5d, h5p, h5s, h5t
 from h5lightning.datasets import open_dataset
 from h5lightning.errors import BadFileError, UnsupportedFieldError
 from h5lightning.opening import hdf5_reason
+from h5lightning.options import Access
 from h5lightning.readers.checks import check_rows, check_type, check_whole, name_of
 from h5lightning.readers.plugins import plugin_problem
 from h5lightning.readers.protocol import RowSource
@@ -58,16 +59,14 @@ class StoredRows:
     spare_spaces: list[tuple[h5s.SpaceID, h5s.SpaceID]]
 
     @classmethod
-    def open(
-        cls, file: h5py.File, path: str, source: RowSource, *, allow_external: str | None = None
-    ) -> StoredRows:
+    def open(cls, file: h5py.File, path: str, source: RowSource, access: Access) -> StoredRows:
         """Open the dataset of a source.
 
         Args:
             file: the open file.
             path: where the file lies.
             source: what is read.
-            allow_external: the directory that other files with its values may lie in; None for nowhere.
+            access: where its values may lie, and how much memory they may take.
 
         Raises:
             BadFileError: HDF5 cannot open it.
@@ -75,7 +74,7 @@ class StoredRows:
             UnsupportedFieldError: it is no dataset, or its values may not or cannot be read.
             FileChangedError: its elements are not those that were scanned.
         """
-        dataset = open_dataset(file, path, source.path, allow_external=allow_external)
+        dataset = open_dataset(file, path, source.path, access)
         check_type(path, source, element_type(dataset.id.get_type()))
         dtype = np.dtype(source.dtype)
         memory_dtype = dtype if source.member is None else np.dtype([(source.member, dtype)])

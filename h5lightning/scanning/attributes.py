@@ -10,7 +10,7 @@ import numpy as np
 from h5py import h5a, h5d, h5f, h5g, h5o, h5t
 
 from h5lightning.errors import FieldError
-from h5lightning.scanning.describing import encoded, foreign_link
+from h5lightning.foreign import encoded, link_problem
 from h5lightning.scanning.element_types import element_type
 from h5lightning.scanning.small_values import ValueReader
 from h5lightning.schema import typed
@@ -39,7 +39,7 @@ def read_attributes(fid: h5f.FileID, names: Iterable[str], where: str, values: V
 
 def _value(fid: h5f.FileID, name: str, where: str, values: ValueReader) -> Any:
     path, _, attribute = name.rpartition("@")
-    if path and foreign_link(fid, path) != "":
+    if path and link_problem(fid, where, path, None) != "":
         return _MISSING
     owner = h5o.open(fid, encoded(path))
     if not isinstance(owner, (h5g.GroupID, h5d.DatasetID)) or not h5a.exists(owner, encoded(attribute)):

@@ -3,55 +3,40 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Iterator
 from itertools import islice
 
-from h5py import h5d, h5f, h5g, h5l, h5o, h5z
+from h5py import h5d, h5f, h5g, h5l, h5o
 
+from h5lightning.datasets import filter_problem
+from h5lightning.filters import DEFLATE, filter_name
+from h5lightning.foreign import encoded, link_problem, storage_problem
 from h5lightning.scanning.conventions import category_names, sparse_format, sparse_refusal
 from h5lightning.scanning.opened import OpenedDataset
 from h5lightning.scanning.small_values import ValueReader
 from h5lightning.schema import DatasetSchema
 
-__all__ = ["dataset_paths", "describe", "encoded", "find", "foreign_link"]
+__all__ = ["dataset_paths", "describe", "find"]
 
 _MOST_LISTED = 8
+_INT64_MAX = 2**63 - 1
 
-# The numbers of https://github.com/HDFGroup/hdf5_plugins/blob/master/docs/RegisteredFilterPlugins.md.
-_FILTERS = {
-    h5z.FILTER_DEFLATE: "deflate",
-    h5z.FILTER_SHUFFLE: "shuffle",
-    h5z.FILTER_FLETCHER32: "fletcher32",
-    h5z.FILTER_SZIP: "szip",
-    h5z.FILTER_NBIT: "nbit",
-    h5z.FILTER_SCALEOFFSET: "scaleoffset",
-    307: "bzip2",
-    32000: "lzf",
-    32001: "blosc",
-    32004: "lz4",
-    32008: "bitshuffle",
-    32013: "zfp",
-    32015: "zstd",
-    32026: "blosc2",
-}
-
-_FOREIGN = {
-    "virtual": "is a virtual dataset: its values lie in other files, and HDF5 invents those that it cannot "
-    "find. Name the files that hold the values, or copy them to a dataset of its own",
-    "external": "keeps its values outside of the HDF5 file: copy them to a dataset of its own",
-}
+# Their values lie in other files, which are looked at as a whole.
+_FOREIGN = ("virtual", "external")
 
 
-def find(fid: h5f.FileID, path: str, values: ValueReader) -> OpenedDataset | DatasetSchema | None:
+def find(
+    fid: h5f.FileID, path: str, values: ValueReader, *, file: str = "", allow_external: str | None = None
+) -> OpenedDataset | DatasetSchema | None:
     """The dataset at ``path``; the schema of what is none, with the reason; None if there is nothing.
 
     Args:
         fid: the open file.
         path: path without a leading slash.
         values: what reads attributes.
+        file: where the file lies.
+        allow_external: the directory that external links may lead to; None for nowhere.
     """
-    link = foreign_link(fid, path)
+    link = link_problem(fid, file, path, allow_external)
     if link is None:
         return None
     if link:
@@ -64,7 +49,15 @@ def find(fid: h5f.FileID, path: str, values: ValueReader) -> OpenedDataset | Dat
     return OpenedDataset.of(found)
 
 
-def describe(fid: h5f.FileID, opened: OpenedDataset, path: str, values: ValueReader) -> DatasetSchema:
+def describe(
+    fid: h5f.FileID,
+    opened: OpenedDataset,
+    path: str,
+    values: ValueReader,
+    *,
+    file: str = "",
+    allow_external: str | None = None,
+) -> DatasetSchema:
     """The schema of an opened dataset.
 
     Args:
@@ -72,10 +65,20 @@ def describe(fid: h5f.FileID, opened: OpenedDataset, path: str, values: ValueRea
         opened: the dataset.
         path: its path, without a leading slash.
         values: what reads the names of categories.
+        file: where the file lies.
+        allow_external: the directory that other files with its values may lie in; None for nowhere.
+
+    Raises:
+        ValueError: it is of a size that makes no sense.
     """
     did, element, shape, storage = opened.did, opened.element, opened.shape, opened.storage
+    _check_size(opened)
     refusal = (
-        element.refusal or _FOREIGN.get(storage) or _null_refusal(shape) or sparse_refusal(fid, path, values)
+        element.refusal
+        or (storage in _FOREIGN and storage_problem(did, file, allow_external))
+        or filter_problem([number for number, _ in opened.filters])
+        or _null_refusal(shape)
+        or sparse_refusal(fid, path, values)
     )
     return DatasetSchema(
         path=path,
@@ -119,49 +122,7 @@ def dataset_paths(group: h5f.FileID | h5g.GroupID, most: int | None = None) -> l
     return [name.decode("utf-8", "surrogateescape") for name in islice(datasets, most)]
 
 
-def encoded(path: str) -> bytes:
-    """The name that HDF5 knows; the file itself for an empty path."""
-    return path.encode("utf-8", "surrogateescape") or b"/"
-
-
-# ── links and groups ─────────────────────────────────────────────────────────────────────────────────
-
-
-def foreign_link(fid: h5f.FileID, path: str) -> str | None:
-    """Why the way to ``path`` cannot be followed; empty where it can, None where it ends early."""
-    for prefix in _prefixes(path):
-        if not _exists(fid, prefix):
-            return None
-        if fid.links.get_info(encoded(prefix)).type != h5l.TYPE_HARD:
-            return _link_refusal(fid, prefix)
-    return ""
-
-
-def _prefixes(path: str) -> Iterator[str]:
-    """``a``, ``a/b`` and ``a/b/c`` of ``a/b/c``."""
-    return (path[:end] for end in (*(i for i, sign in enumerate(path) if sign == "/"), len(path)))
-
-
-def _exists(fid: h5f.FileID, path: str) -> bool:
-    try:
-        return bool(fid.links.exists(encoded(path)))
-    except (KeyError, RuntimeError):
-        # HDF5 fails, rather than saying no, where the parent is a dataset.
-        if h5o.get_info(fid, encoded(path.rpartition("/")[0])).type == h5o.TYPE_GROUP:
-            raise
-        return False
-
-
-def _link_refusal(fid: h5f.FileID, path: str) -> str:
-    target = fid.links.get_val(encoded(path))
-    if isinstance(target, tuple):
-        file, name = (os.fsdecode(part) for part in target)
-        return (
-            f"is reached through the external link '/{path}' to {name!r} in {file!r}: name that file in files"
-        )
-    return (
-        f"is reached through the soft link '/{path}' to {os.fsdecode(target)!r}: name the data by that path"
-    )
+# ── groups ───────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _group_refusal(group: h5g.GroupID, path: str, values: ValueReader) -> str:
@@ -184,8 +145,20 @@ def _refused(path: str, dtype: str, refusal: str) -> DatasetSchema:
 
 
 def _filter_text(number: int, values: tuple[int, ...]) -> str:
-    name = _FILTERS.get(number, f"filter {number}")
-    return f"{name}({values[0]})" if number == h5z.FILTER_DEFLATE else name
+    name = filter_name(number)
+    return f"{name}({values[0]})" if number == DEFLATE and values else name
+
+
+def _check_size(opened: OpenedDataset) -> None:
+    """Raise unless the declared size is one that can be, and agrees with what is stored."""
+    declared = math.prod(opened.shape or ()) * opened.itemsize
+    if max(declared, opened.chunk_bytes) > _INT64_MAX:
+        raise ValueError(f"it says that it has shape {opened.shape}, which would take {declared} bytes")
+    is_whole = opened.storage in ("contiguous", "compact") and opened.shape is not None
+    if is_whole and not opened.element.refusal:  # text of variable length lies elsewhere
+        stored = opened.did.get_storage_size()
+        if stored not in (0, declared):
+            raise ValueError(f"its values take {stored} bytes, expected {declared} for shape {opened.shape}")
 
 
 def _missing_chunks(did: h5d.DatasetID, shape: tuple[int, ...], chunks: tuple[int, ...] | None) -> int:

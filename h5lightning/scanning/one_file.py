@@ -12,10 +12,11 @@ from h5py import h5a, h5d, h5f, h5g, h5o
 
 from h5lightning.errors import BadFileError, H5LightningError
 from h5lightning.extents import Extents, find_damage
+from h5lightning.foreign import encoded, link_problem
 from h5lightning.guarding import check_file
 from h5lightning.handles import open_id
 from h5lightning.scanning.attributes import read_attributes
-from h5lightning.scanning.describing import dataset_paths, describe, encoded, find, foreign_link
+from h5lightning.scanning.describing import dataset_paths, describe, find
 from h5lightning.scanning.locating import locate
 from h5lightning.scanning.opened import OpenedDataset
 from h5lightning.scanning.small_values import ValueReader
@@ -47,11 +48,13 @@ class ScanRequest:
         paths: paths of datasets; None for all datasets.
         attrs: attributes, written ``object@name``, or ``@name`` for those of the file.
         most_chunks: find out where the values of a dataset lie if it has no more chunks than this; 0 for never.
+        allow_external: the directory that files with values of other files may lie in; None for nowhere.
     """
 
     paths: tuple[str, ...] | None
     attrs: tuple[str, ...] = ()
     most_chunks: int = 4_000_000
+    allow_external: str | None = None
 
 
 def describe_file(
@@ -97,7 +100,7 @@ def attribute_names(path: str, owner: str = "", *, locking: bool = False) -> lis
     with _explained(path, f"'/{owner}'"):
         fid = open_id(path, locking=locking)
         try:
-            if owner and foreign_link(fid, owner) != "":
+            if owner and link_problem(fid, path, owner, None) != "":
                 return []
             found = h5o.open(fid, encoded(owner))
             names: list[bytes] = []
@@ -123,14 +126,14 @@ def _describe(fid: h5f.FileID, path: str, request: ScanRequest, values: ValueRea
     extents: list[Extents | None] = []
     for name in names:
         with _explained(path, f"'/{name}'"):
-            found = find(fid, name, values)
+            found = find(fid, name, values, file=path, allow_external=request.allow_external)
             if found is None:
                 continue
             if isinstance(found, DatasetSchema):
                 datasets.append(found)
                 extents.append(None)
                 continue
-            schema = describe(fid, found, name, values)
+            schema = describe(fid, found, name, values, file=path, allow_external=request.allow_external)
             is_wanted = most_chunks and not schema.refusal
             datasets.append(schema)
             extents.append(_locate(found, name, path, file_bytes, most_chunks) if is_wanted else None)

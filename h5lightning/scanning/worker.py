@@ -29,7 +29,7 @@ def main() -> None:
     setup = json.loads(tasks.readline())
     paths = setup["paths"]
     paths = None if paths is None else tuple(paths)
-    request = ScanRequest(paths, tuple(setup["attrs"]), setup["most_chunks"])
+    request = ScanRequest(paths, tuple(setup["attrs"]), setup["most_chunks"], setup["allow_external"])
     _say(answers, "ready")
     encoder = Encoder()
     values = ValueReader(reads_text=True, limit_cpu_s=_LIMIT_CPU_S)

@@ -196,3 +196,36 @@ def test_names_that_are_not_unicode(file):
     h5d.create(file.id, b"\xff\xfe", h5t.IEEE_F32LE, h5s.create_simple((2,)))
     (path,) = dataset_paths(file.id)
     assert describe(file.id, path, VALUES).shape == (2,)
+
+
+# ── sizes and filters that make no sense ─────────────────────────────────────────────────────────────
+
+
+def test_a_filter_that_nobody_knows_is_refused(file):
+    plist = h5p.create(h5p.DATASET_CREATE)
+    plist.set_chunk((4,))
+    plist.set_filter(31999, h5py.h5z.FLAG_OPTIONAL, ())
+    h5d.create(file.id, b"x", h5t.IEEE_F32LE, h5s.create_simple((8,)), plist)
+    assert describe(file.id, "x", VALUES).refusal.startswith("has filter 31999, which is not known here")
+
+
+def test_a_size_that_no_file_has(file):
+    plist = h5p.create(h5p.DATASET_CREATE)
+    plist.set_chunk((2**20,))
+    h5d.create(file.id, b"x", h5t.IEEE_F64LE, h5s.create_simple((2**61,)), plist)
+    with pytest.raises(ValueError, match=rf"has shape \({2**61},\), which would take {2**64} bytes"):
+        describe(file.id, "x", VALUES)
+
+
+def test_a_shape_that_differs_from_what_is_stored(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["x"] = np.arange(40.0)
+    data = path.read_bytes()
+    place = data.index((40).to_bytes(8, "little") * 2)  # the shape, and the largest shape
+    path.write_bytes(data[:place] + (30).to_bytes(8, "little") * 2 + data[place + 16 :])
+    with (
+        h5py.File(path) as file,
+        pytest.raises(ValueError, match=r"take 320 bytes, expected 240 for shape \(30,\)"),
+    ):
+        describe(file.id, "x", VALUES)

@@ -9,7 +9,9 @@ from h5lightning.scanning.process import DiedError, ScanProcess
 
 pytestmark = pytest.mark.timeout(60)
 
-SETUP = json.dumps({"paths": ["x"], "attrs": ["@t"], "most_chunks": 100, "locking": False})
+SETUP = json.dumps(
+    {"paths": ["x"], "attrs": ["@t"], "most_chunks": 100, "allow_external": None, "locking": False}
+)
 
 
 @pytest.fixture

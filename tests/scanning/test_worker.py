@@ -12,7 +12,7 @@ from h5lightning.scanning.messages import Decoder
 
 pytestmark = pytest.mark.timeout(60)
 
-SETUP = {"paths": ["x"], "attrs": ["@t"], "most_chunks": 100, "locking": False}
+SETUP = {"paths": ["x"], "attrs": ["@t"], "most_chunks": 100, "allow_external": None, "locking": False}
 
 
 @pytest.fixture
