@@ -22,7 +22,7 @@ from h5lightning.ragged import flat_positions
 from h5lightning.schema import DatasetSchema, FileSchema, untyped
 from h5lightning.text_table import TextTable
 
-__all__ = ["Catalog", "SkippedFile"]
+__all__ = ["Catalog", "SkippedFile", "StoredDataset"]
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -33,6 +33,14 @@ class SkippedFile:
 
     name: str
     reason: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StoredDataset:
+    """A dataset of one file, and where its values lie."""
+
+    schema: DatasetSchema
+    extents: Extents
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,6 +188,16 @@ class Catalog:
             has = np.flatnonzero(place >= 0)
             found[has] = self.facts[self.first_fact[has] + place[has]]
         return found
+
+    def stored(self, file: int, path: str) -> StoredDataset | None:
+        """A dataset of one file, and where its values lie; None where that is not known."""
+        layout = self.layouts[int(self.layout_of[file])]
+        place = _position(layout, path)
+        fact = int(self.first_fact[file]) + place
+        extents = self.extents[fact] if place >= 0 else None
+        if extents is None:
+            return None
+        return StoredDataset(layout[place].with_facts(*self.facts[fact].tolist()), extents)
 
     def files_with_layout(self, layout: int) -> Int64Array:
         """The files of one layout, ascending."""

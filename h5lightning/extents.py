@@ -95,6 +95,8 @@ def find_damage(extents: Extents, chunk_bytes: int, file_bytes: int) -> str:
         chunk_bytes: bytes of a decoded chunk.
         file_bytes: bytes of the file.
     """
+    if extents.reason:
+        return ""
     if extents.numbers.size == 1:
         start = int(extents.numbers[0, 0])
         return "" if 0 <= start <= file_bytes - chunk_bytes else _past_the_end(file_bytes)

@@ -11,11 +11,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TypeAlias
 
-import numpy as np
-import numpy.typing as npt
-
-from h5lightning.catalog import Catalog
-from h5lightning.text_table import TextTable
+from h5lightning.catalog import Catalog, StoredDataset
 
 __all__ = ["KnownStamps", "Stamp", "explain_change"]
 
@@ -24,34 +20,46 @@ Stamp: TypeAlias = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KnownStamps:
-    """The stamps of all files of a catalog, by path.
+    """The stamps of all files of a catalog, by path, and what else it says of a file that still has its stamp.
 
     Args:
-        root: the directory that the names are relative to.
-        names: path of each file relative to ``root``, sorted.
-        stamps: the stamp of each file, ``(files, 4)``.
+        catalog: the files, sorted by name.
     """
 
-    root: str
-    names: TextTable
-    stamps: npt.NDArray[np.int64]
+    catalog: Catalog
 
     @classmethod
     def of(cls, catalog: Catalog) -> KnownStamps:
         """The stamps that a catalog holds."""
-        return cls(catalog.root, catalog.names, catalog.stamps)
+        return cls(catalog)
 
     def find(self, path: str) -> Stamp | None:
         """The stamp of a file; None for one that was not scanned."""
-        start = self.root if self.root.endswith("/") else f"{self.root}/"
+        position = self._position(path)
+        return None if position is None else self._stamp(position)
+
+    def stored(self, path: str, stamp: Stamp, dataset: str) -> StoredDataset | None:
+        """Where the values of a dataset lie; None where that is not known, or the file has another stamp.
+
+        Unlike for `explain_change`, ctime and inode must be the same, too: a file that was written to and given its
+        old time of modification again may keep its values elsewhere.
+        """
+        position = self._position(path)
+        if position is None or self._stamp(position) != stamp:
+            return None
+        return self.catalog.stored(position, dataset)
+
+    def _position(self, path: str) -> int | None:
+        start = self.catalog.root if self.catalog.root.endswith("/") else f"{self.catalog.root}/"
         if not path.startswith(start):
             return None
-        name = path[len(start) :]
+        name, names = path[len(start) :], self.catalog.names
         # A dict of a million names would take 150 MB in each process; this takes 10 µs, and opening 400.
-        position = bisect_left(self.names, name)
-        if position == len(self.names) or self.names[position] != name:
-            return None
-        size, mtime_ns, ctime_ns, inode = self.stamps[position].tolist()
+        position = bisect_left(names, name)
+        return position if position < len(names) and names[position] == name else None
+
+    def _stamp(self, position: int) -> Stamp:
+        size, mtime_ns, ctime_ns, inode = self.catalog.stamps[position].tolist()
         return size, mtime_ns, ctime_ns, inode
 
 

@@ -170,7 +170,13 @@ def test_whole_file_that_makes_no_sense():
     body = data[40 : 40 + size].replace(b'"layouts"', b'"LAYOUTS"')
     with pytest.raises(UnusableStoreError, match="cannot be understood: KeyError"):
         unpack(
-            data[:16] + hashlib.blake2b(body, digest_size=16).digest() + data[32:40] + body, "/data", REQUEST
+            data[:16]
+            + hashlib.blake2b(body, digest_size=16).digest()
+            + data[32:40]
+            + body
+            + data[40 + size :],
+            "/data",
+            REQUEST,
         )
 
 

@@ -20,16 +20,16 @@ _ONLY_HDF5 = {
     "compact": "is compact: its values lie inside of a header",
     "virtual": "is virtual: its values lie in other files",
     "external": "keeps its values outside of the file",
+    "unknown": "is stored in an unknown layout",
 }
 
 
-def locate(opened: OpenedDataset, file: str, most_chunks: int | None = None) -> Extents | None:
-    """The extents of a dataset, or why only HDF5 can read it; None if it has too many chunks.
+def locate(opened: OpenedDataset, file: str) -> Extents:
+    """The extents of a dataset, or why only HDF5 can read it; each chunk takes 1 µs.
 
     Args:
         opened: the dataset.
         file: where the file lies.
-        most_chunks: look at no more chunks than this, which takes 1 µs for each; None for all.
     """
     if opened.element.hdf5_reason:
         return Extents.unreadable(opened.element.hdf5_reason)
@@ -38,24 +38,18 @@ def locate(opened: OpenedDataset, file: str, most_chunks: int | None = None) -> 
     if opened.storage in _ONLY_HDF5:
         return Extents.unreadable(_ONLY_HDF5[opened.storage])
     if opened.chunks is not None:
-        return _locate_chunks(opened, opened.shape, opened.chunks, file, most_chunks)
+        return _locate_chunks(opened, opened.shape, opened.chunks, file)
     offset = opened.did.get_offset()
     return Extents.unreadable("was never written") if offset is None else Extents(np.array([[offset]]))
 
 
 def _locate_chunks(
-    opened: OpenedDataset,
-    shape: tuple[int, ...],
-    chunks: tuple[int, ...],
-    file: str,
-    most_chunks: int | None,
-) -> Extents | None:
+    opened: OpenedDataset, shape: tuple[int, ...], chunks: tuple[int, ...], file: str
+) -> Extents:
     cells = tuple(-(-length // chunk) for length, chunk in zip(shape, chunks, strict=True))
     count = math.prod(cells)
     if opened.did.get_num_chunks() != count:
         return Extents.unreadable("has chunks that were never written")
-    if most_chunks is not None and count > most_chunks:
-        return None
     stored = _stored_chunks(opened.did, len(shape))
     places, rest = np.divmod(stored[:, : len(shape)], np.asarray(chunks))
     if rest.any() or (places < 0).any() or (places >= cells).any():

@@ -134,18 +134,16 @@ def _describe(fid: h5f.FileID, path: str, request: ScanRequest, values: ValueRea
                 extents.append(None)
                 continue
             schema = describe(fid, found, name, values, file=path, allow_external=request.allow_external)
-            is_wanted = most_chunks and not schema.refusal
+            is_wanted = not schema.refusal and found.chunk_count <= most_chunks
             datasets.append(schema)
-            extents.append(_locate(found, name, path, file_bytes, most_chunks) if is_wanted else None)
+            extents.append(_locate(found, name, path, file_bytes) if is_wanted else None)
     attrs = read_attributes(fid, request.attrs, path, values) if request.attrs else {}
     return FileSchema(tuple(datasets), attrs, tuple(extents))
 
 
-def _locate(opened: OpenedDataset, name: str, path: str, file_bytes: int, most_chunks: int) -> Extents | None:
+def _locate(opened: OpenedDataset, name: str, path: str, file_bytes: int) -> Extents:
     """Where the values of a dataset lie, checked."""
-    found = locate(opened, path, most_chunks)
-    if found is None or found.reason:
-        return found
+    found = locate(opened, path)
     if damage := find_damage(found, opened.chunk_bytes, file_bytes):
         raise BadFileError(
             f"'/{name}' in {path!r} is damaged: {damage}. Copy the file again; to do without it, add '!{path}' "

@@ -29,7 +29,7 @@ class OpenedDataset:
         element: the type of its elements.
         itemsize: bytes of a stored element.
         shape: its shape; None where it has no values.
-        storage: ``contiguous``, ``chunked``, ``compact``, ``virtual`` or ``external``.
+        storage: ``contiguous``, ``chunked``, ``compact``, ``virtual``, ``external`` or ``unknown``.
         chunks: shape of a chunk, or None.
         filters: number and client values of each filter, in the order of writing.
     """
@@ -46,7 +46,7 @@ class OpenedDataset:
     def of(cls, did: h5d.DatasetID) -> OpenedDataset:
         """Ask HDF5."""
         tid, plist = did.get_type(), did.get_create_plist()
-        storage = "external" if plist.get_external_count() else _LAYOUTS[plist.get_layout()]
+        storage = "external" if plist.get_external_count() else _LAYOUTS.get(plist.get_layout(), "unknown")
         chunks = plist.get_chunk() if storage == "chunked" else None
         filters = tuple(plist.get_filter(position)[::2] for position in range(plist.get_nfilters()))
         return cls(did, element_type(tid), tid.get_size(), did.shape, storage, chunks, filters)
@@ -55,3 +55,10 @@ class OpenedDataset:
     def chunk_bytes(self) -> int:
         """Bytes of a decoded chunk; of all values where there are no chunks."""
         return math.prod(self.chunks or self.shape or ()) * self.itemsize
+
+    @property
+    def chunk_count(self) -> int:
+        """Chunks of the dataset if all were written; one where there are none."""
+        if self.chunks is None:
+            return 1
+        return math.prod(-(-n // chunk) for n, chunk in zip(self.shape or (), self.chunks, strict=True))

@@ -11,10 +11,10 @@ from h5lightning.scanning.locating import locate
 from h5lightning.scanning.opened import OpenedDataset
 
 
-def locate_in(path, most_chunks=None):
+def locate_in(path):
     with h5py.File(path, "r") as file:
         opened = OpenedDataset.of(file["x"].id)
-        return opened, locate(opened, str(path), most_chunks)
+        return opened, locate(opened, str(path))
 
 
 def check(path):
@@ -84,14 +84,6 @@ def test_unfiltered_chunks_need_no_sizes(tmp_path):
         file.create_dataset("x", data=np.arange(100), chunks=(7,))
     _, found = locate_in(path)
     assert found.numbers.shape == (1, 15)
-
-
-@pytest.mark.parametrize(("most", "is_found"), [(15, True), (14, False)], ids=["few", "many"])
-def test_many_chunks_are_left_to_others(tmp_path, most, is_found):
-    path = tmp_path / "a.h5"
-    with h5py.File(path, "w") as file:
-        file.create_dataset("x", data=np.arange(100), chunks=(7,))
-    assert (locate_in(path, most)[1] is not None) == is_found
 
 
 @pytest.mark.parametrize(
