@@ -17,7 +17,7 @@ from h5lightning.foreign import encoded, link_problem, storage_problem
 from h5lightning.opening import CACHE_SLOTS
 from h5lightning.options import Access
 
-__all__ = ["filter_problem", "open_dataset"]
+__all__ = ["chunk_problem", "filter_problem", "open_dataset"]
 
 _SPARE_BYTES = (
     256 * 1024 * 1024
@@ -72,6 +72,16 @@ def filter_problem(numbers: list[int]) -> str:
     )
 
 
+def chunk_problem(chunk_bytes: int, access: Access) -> str:
+    """Why filtered chunks of this size may not be decoded, likewise; empty if they may."""
+    if chunk_bytes <= access.cache_bytes + _SPARE_BYTES:
+        return ""
+    return (
+        f"has chunks of {chunk_bytes} bytes, each of which must be decoded as a whole: write it with smaller ones, "
+        f"or set access.cache_bytes to as much (now {access.cache_bytes})"
+    )
+
+
 def _problem(did: h5d.DatasetID, path: str, access: Access) -> str:
     plist = did.get_create_plist()
     if plist.get_layout() == h5d.VIRTUAL or plist.get_external_count():
@@ -80,12 +90,7 @@ def _problem(did: h5d.DatasetID, path: str, access: Access) -> str:
     if not numbers:
         return ""
     chunk_bytes = math.prod(plist.get_chunk()) * int(did.get_type().get_size())
-    if chunk_bytes > access.cache_bytes + _SPARE_BYTES:
-        return (
-            f"has chunks of {chunk_bytes} bytes, each of which must be decoded as a whole: write it with smaller ones, "
-            f"or set access.cache_bytes to as much (now {access.cache_bytes})"
-        )
-    return filter_problem(numbers)
+    return chunk_problem(chunk_bytes, access) or filter_problem(numbers)
 
 
 def _needs_no_decoding(dataset: h5py.Dataset) -> bool:

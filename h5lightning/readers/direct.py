@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from h5py import h5i
 
-from h5lightning.datasets import open_dataset
+from h5lightning.datasets import chunk_problem, open_dataset
 from h5lightning.errors import BadFileError, FileChangedError, H5LightningError, UnsupportedFieldError
 from h5lightning.guarding import stamp
 from h5lightning.handles import HandlePool, OpenFile
@@ -230,7 +230,10 @@ class DirectReader(Reader):
         if stored is None or stored.schema.element(source.member) != source.dtype:
             return None
         schema, itemsize = stored.schema, np.dtype(source.dtype).itemsize
-        return known.add(raw, source, storage_of(stored.extents, schema.shape, schema.chunks, itemsize))
+        storage = storage_of(stored.extents, schema.shape, schema.chunks, itemsize)
+        if storage.pipeline is not None and chunk_problem(storage.chunk_bytes, self._pool.access):
+            return None  # which is refused in the words of whoever opens it with HDF5
+        return known.add(raw, source, storage)
 
     def _look(self, source: RowSource, known: _Known, raw: RawFile) -> _Found:
         """Ask HDF5 where the values lie: of all sources that were ever asked for, since opening takes 0.4 ms."""

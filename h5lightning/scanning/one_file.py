@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
 
-from h5py import h5a, h5d, h5f, h5g, h5o
+from h5py import h5a, h5d, h5f, h5g, h5i, h5o
 
 from h5lightning.errors import BadFileError, H5LightningError
 from h5lightning.extents import Extents, find_damage
@@ -134,9 +134,10 @@ def _describe(fid: h5f.FileID, path: str, request: ScanRequest, values: ValueRea
                 extents.append(None)
                 continue
             schema = describe(fid, found, name, values, file=path, allow_external=request.allow_external)
-            is_wanted = not schema.refusal and found.chunk_count <= most_chunks
             datasets.append(schema)
-            extents.append(_locate(found, name, path, file_bytes) if is_wanted else None)
+            is_wanted = not schema.refusal and found.chunk_count <= most_chunks
+            is_here = request.allow_external is None or h5i.get_file_id(found.did) == fid
+            extents.append(_locate(found, name, path, file_bytes) if is_wanted and is_here else None)
     attrs = read_attributes(fid, request.attrs, path, values) if request.attrs else {}
     return FileSchema(tuple(datasets), attrs, tuple(extents))
 

@@ -13,7 +13,7 @@ from scanned_jobs import AskedError, last_rows, read_without_asking, refuse
 
 from h5lightning.cataloguing import build_catalog
 from h5lightning.discovery import discover
-from h5lightning.errors import FileChangedError
+from h5lightning.errors import FileChangedError, UnsupportedFieldError
 from h5lightning.handles import HandlePool
 from h5lightning.options import Access
 from h5lightning.readers import direct
@@ -234,3 +234,27 @@ def test_a_file_that_was_written_to_is_an_error(folder, paths, tmp_path):
     os.utime(paths[0], ns=(1, 1))
     with reading(known) as pool, pytest.raises(FileChangedError, match="since it was scanned"):
         last_rows(DirectReader(pool), paths[:1], ROWS)
+
+
+def test_values_in_another_file_are_not_looked_for_in_this_one(folder, tmp_path):
+    write(tmp_path / "other.h5", np.arange(2 * ROWS).reshape(ROWS, 2))
+    path = str(folder / "a.h5")
+    with h5py.File(path, "w") as file:
+        file["x"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "x")
+        file["y"] = np.arange(5)
+    found = discover(path)
+    request = ScanRequest(("x", "y"), allow_external=str(tmp_path))
+    catalog = build_catalog(found, request, access=Access(), index_dir=tmp_path, progress=False).catalog
+    assert [catalog.extents[place] is None for place in range(2)] == [True, False]
+    assert catalog.schema(0).datasets[0].shape == (ROWS, 2)
+
+
+def test_chunks_that_take_too_much_memory_are_refused_as_by_hdf5(folder, tmp_path):
+    path = str(folder / "a.h5")
+    with h5py.File(path, "w") as file:
+        file.create_dataset("x", (2**26, 2), "<i8", chunks=(2**26, 2), compression="gzip", shuffle=True)
+        file["x"].id.write_direct_chunk((0, 0), b"anything", filter_mask=0)
+    with HandlePool(Access(cache_bytes=0), known=scan(folder, tmp_path / "index")) as pool:
+        assert pool.known.stored(path, pool.known.find(path), "x") is not None
+        with pytest.raises(UnsupportedFieldError, match="each of which must be decoded as a whole"):
+            last_rows(DirectReader(pool), [path], 5)
