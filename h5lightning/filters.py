@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["DEFLATE", "SHUFFLE", "filter_name", "unknown_filters"]
+__all__ = ["DEFLATE", "NATIVE_FILTERS", "SHUFFLE", "filter_name", "unknown_filters"]
 
 DEFLATE, SHUFFLE = 1, 2
+NATIVE_FILTERS = frozenset([1, 2, 3, 4, 5, 6, 32000])  # of HDF5 and h5py: no plug-in is needed
 
 # Those of HDF5 itself, of h5py and of hdf5plugin, by the numbers of
 # https://github.com/HDFGroup/hdf5_plugins/blob/master/docs/RegisteredFilterPlugins.md.

@@ -6,9 +6,12 @@ names. Neither can be told from its arrays alone.
 
 from __future__ import annotations
 
-import h5py
-from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5r, h5t
+import math
 
+import h5py
+from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5p, h5r, h5t
+
+from h5lightning.filters import NATIVE_FILTERS
 from h5lightning.scanning.small_values import ValueReader
 
 __all__ = ["category_names", "sparse_format", "sparse_refusal"]
@@ -68,10 +71,23 @@ def category_names(
 def _is_readable(table: h5d.DatasetID) -> bool:
     plist, tid = table.get_create_plist(), table.get_type()
     is_foreign = plist.get_layout() == h5d.VIRTUAL or plist.get_external_count() > 0
-    if is_foreign or tid.get_class() not in (h5t.STRING, h5t.INTEGER, h5t.FLOAT) or table.rank != 1:
+    if (
+        is_foreign
+        or not _is_decoded_cheaply(plist, tid.get_size())
+        or tid.get_class() not in (h5t.STRING, h5t.INTEGER, h5t.FLOAT)
+        or table.rank != 1
+    ):
         return False
     names: int = table.shape[0]
     return names <= _MOST_NAMES and names * int(tid.get_size()) <= _MOST_BYTES
+
+
+def _is_decoded_cheaply(plist: h5p.PropDCID, itemsize: int) -> bool:
+    """Whether its filters need no plug-in, and its chunks not much memory."""
+    numbers = {plist.get_filter(position)[0] for position in range(plist.get_nfilters())}
+    if not numbers:
+        return True
+    return numbers <= NATIVE_FILTERS and math.prod(plist.get_chunk()) * int(itemsize) <= _MOST_BYTES
 
 
 def _category_table(fid: h5f.FileID, did: h5d.DatasetID, path: str) -> h5d.DatasetID | None:
