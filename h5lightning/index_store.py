@@ -14,6 +14,7 @@ Nothing in it is ever executed: JSON and plain numbers, no pickle.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -32,6 +33,7 @@ import platformdirs
 from h5lightning.atomic_write import replace_file
 from h5lightning.catalog import Catalog, SkippedFile
 from h5lightning.extent_table import ExtentTable
+from h5lightning.mounts import is_remote
 from h5lightning.scanning import ScanRequest
 from h5lightning.schema import DatasetSchema
 from h5lightning.text_table import TextTable
@@ -290,12 +292,12 @@ def _plain(request: ScanRequest) -> list[Any]:
 
 
 def _content(path: str) -> memoryview:
-    """The bytes of a file, mapped into memory where that can be done."""
+    """The bytes of a file, mapped into memory where they stay there when the file is replaced."""
     with open(path, "rb") as file:
-        try:
-            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        except (OSError, ValueError):  # it is empty, or its file system has no maps
-            return memoryview(file.read())
+        if not is_remote(file.fileno()):
+            with contextlib.suppress(OSError, ValueError):  # it is empty, or its file system has no maps
+                return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        return memoryview(file.read())
 
 
 def _preamble(data: bytes | memoryview) -> tuple[bytes, int]:

@@ -14,7 +14,7 @@ FLOORS = (
     """errors checking extents extent_table plain options coercion schema text_table permutation
     ragged filters progress quantities plain_tables atomic_write""",
     "catalog stamps index fields field_planning selection splitting overlap coalescing ordering sharding",
-    """discovery guarding watching opening foreign datasets handles scanning index_store cataloguing codecs readers surveying
+    """discovery guarding watching opening foreign datasets handles scanning mounts index_store cataloguing codecs readers surveying
     identical_files summary""",
     "transforms crossing buffers batching dataset read_ahead sampler weighing group_reading loader assembly",
     "ranks datamodule",

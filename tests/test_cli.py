@@ -140,6 +140,7 @@ def test_index_scans_once_and_then_knows(command, write_files):
     )
     assert (first["files"], first["rows"], first["scanned"]) == (2, 10, 2)
     assert (second["files"], second["rows"], second["scanned"]) == (2, 10, 0)
+    assert first["extents"] == second["extents"] == {"datasets": 2, "chunks": 2, "bytes": 40}
     assert list(Path(first["index_dir"]).iterdir())
 
 
@@ -147,6 +148,7 @@ def test_index_says_it_in_words(command, write_files):
     done = command("index", write_files((4, 6)), "--fields", "{x: x, y: y}")
     assert "2 scanned, 0 known" in done.stdout
     assert "10 rows" in done.stdout
+    assert "4 chunks of 4 datasets, in a map of 80 bytes" in done.stdout
 
 
 def test_index_keeps_its_index_where_it_is_told(command, write_files, tmp_path):

@@ -193,6 +193,16 @@ def test_extents_are_mapped_not_read(tmp_path):
         assert pickle.loads(pickle.dumps(mapped)) == catalog.extents
 
 
+def test_extents_on_a_network_file_system_are_read(tmp_path, monkeypatch):
+    """As another machine may replace the store, which would kill who looks at a map of it."""
+    store, catalog = IndexStore(tmp_path), make_catalog()
+    store.save(catalog, REQUEST)
+    monkeypatch.setattr(index_store, "is_remote", lambda _: True)
+    found = store.load("/data", REQUEST).extents
+    assert found == catalog.extents
+    assert isinstance(_owner(found.numbers), bytes)
+
+
 def _owner(array):
     """What the memory of an array belongs to."""
     while isinstance(array, np.ndarray):

@@ -47,6 +47,11 @@ def _scan(patterns: list[str], fields: Any, **options: Any) -> dict[str, Any]:
         "scanned": found.scanned,
         "bytes": int(catalog.stamps[:, 0].sum()),
         "rows": len(found.index),
+        "extents": {
+            "datasets": catalog.extents.known,
+            "chunks": catalog.extents.chunks,
+            "bytes": catalog.extents.nbytes,
+        },
         "skipped": [{"file": skipped.name, "reason": skipped.reason} for skipped in catalog.skipped],
         "index_dir": IndexStore(options["index_dir"]).directory,
     }
@@ -55,10 +60,11 @@ def _scan(patterns: list[str], fields: Any, **options: Any) -> dict[str, Any]:
 def _in_words(found: dict[str, Any]) -> str:
     from rich.filesize import decimal
 
-    known = found["files"] - found["scanned"]
+    known, extents = found["files"] - found["scanned"], found["extents"]
     lines = [
         f"{found['files']:,} files under {found['root']}: {found['scanned']:,} scanned, {known:,} known",
         f"{found['rows']:,} rows, {decimal(found['bytes'])}",
+        f"{extents['chunks']:,} chunks of {extents['datasets']:,} datasets, in a map of {decimal(extents['bytes'])}",
         *(f"left out {skipped['file']}: {skipped['reason']}" for skipped in found["skipped"]),
         f"index in {found['index_dir']}",
     ]

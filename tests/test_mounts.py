@@ -1,0 +1,30 @@
+"""Which file systems other machines may change."""
+
+import os
+import sys
+
+import pytest
+
+from h5lightning.mounts import file_system_of, is_remote
+
+MOUNTS = """\
+22 1 259:1 / / rw,relatime shared:1 - ext4 /dev/root rw
+36 22 0:44 / /home rw,noatime shared:7 master:1 - nfs4 host:/home rw,vers=4.2
+37 22 0:45 /sub /data\\040set rw - fuse.sshfs host:/data rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("major", "minor", "expected"),
+    [(259, 1, "ext4"), (0, 44, "nfs4"), (0, 45, "fuse.sshfs"), (0, 4, "")],
+    ids=["disk", "nfs", "fuse", "unknown"],
+)
+def test_file_system_of_a_device(major, minor, expected):
+    assert file_system_of(os.makedev(major, minor), MOUNTS) == expected
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux lists its mounts in /proc")
+def test_the_mounts_of_this_machine_are_understood():
+    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+        assert file_system_of(os.stat("/proc").st_dev, file.read()) == "proc"
+        assert not is_remote(file.fileno())
