@@ -105,6 +105,10 @@ class BatchReader:
                 batch[plan.key] = self._deliver(plan, batch[plan.key], ids[start : start + batch_size])
         return batches
 
+    def page_lock(self, *, wanted: bool) -> None:
+        """Read batches straight to page-locked memory; see `BatchMemory.page_lock`."""
+        self._memory.page_lock(wanted=wanted)
+
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""
         self.reader.close()

@@ -3,11 +3,14 @@
 A fresh tensor of a MiB costs more in page faults than the gather that fills it. A batch belongs to the user, so its
 memory returns to the pool only when the last tensor over it is gone: a NumPy array owns it, torch keeps that array
 alive, and its weak reference tells.
+
+Page-locked memory is recycled by torch, which alone knows when an accelerator has copied the last bytes of it.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 import weakref
 from collections import OrderedDict, deque
 from typing import Any
@@ -32,6 +35,11 @@ class BatchMemory:
     def __init__(self) -> None:
         # Finalizers may run at any point of any thread: appending to a deque needs no lock.
         self._free: OrderedDict[int, deque[npt.NDArray[np.uint8]]] = OrderedDict()
+        self._is_page_locked = False
+
+    def page_lock(self, *, wanted: bool) -> None:
+        """Make tensors that an accelerator can copy by itself, from now on; in workers they are made as ever."""
+        self._is_page_locked = wanted
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (type(self), ())
@@ -39,6 +47,11 @@ class BatchMemory:
     def tensor(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> torch.Tensor:
         """A tensor with arbitrary values, of a NumPy type in native byte order."""
         nbytes = math.prod(shape) * dtype.itemsize
+        if self._is_page_locked and get_worker_info() is None:
+            try:
+                return torch.empty(shape, dtype=_torch_type(dtype), pin_memory=True)
+            except RuntimeError as error:
+                self._give_up(error)
         if nbytes >= LEAST_SHARED_BYTES and get_worker_info() is not None:
             return _shared_tensor(shape, dtype, nbytes)
         if nbytes < _LEAST_BYTES:
@@ -47,6 +60,13 @@ class BatchMemory:
         owner = memory.view(dtype).reshape(shape)
         weakref.finalize(owner, self._give_back, memory).atexit = False
         return torch.from_numpy(owner)
+
+    def _give_up(self, error: RuntimeError) -> None:
+        self._is_page_locked = False
+        reason = str(error).splitlines()[0]
+        warnings.warn(
+            f"batches are read to ordinary memory, since it cannot be page-locked: {reason}", stacklevel=2
+        )
 
     def _take(self, nbytes: int) -> npt.NDArray[np.uint8]:
         try:
@@ -62,9 +82,13 @@ class BatchMemory:
 
 def _shared_tensor(shape: tuple[int, ...], dtype: np.dtype[Any], nbytes: int) -> torch.Tensor:
     storage = torch.UntypedStorage._new_shared(nbytes)  # type: ignore[no-untyped-call]  # noqa: SLF001 - as torch's collate function
-    empty = torch.empty(0, dtype=torch.from_numpy(np.empty(0, dtype)).dtype)
+    empty = torch.empty(0, dtype=_torch_type(dtype))
     return empty.set_(storage, 0, shape, _strides(shape))
 
 
 def _strides(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
+
+
+def _torch_type(dtype: np.dtype[Any]) -> torch.dtype:
+    return torch.from_numpy(np.empty(0, dtype)).dtype

@@ -86,6 +86,10 @@ class SampleDataset(Dataset[dict[str, Any]]):
         """Put the epoch into shared memory: persistent workers outlive the epoch they were started in."""
         self._epoch.share_memory_()  # type: ignore[no-untyped-call]  # torch leaves it without annotations
 
+    def page_lock(self, *, wanted: bool) -> None:
+        """Read batches straight to page-locked memory, unless a transform makes new ones of their samples."""
+        self._batches.page_lock(wanted=wanted and not self._transform)
+
     # ── samples ──────────────────────────────────────────────────────────────────────────────────────
 
     @property

@@ -42,7 +42,7 @@ class LoaderOptions:
         num_workers: worker processes; 0 reads in the training process.
         threads: threads that read and decode in each loading process; without workers, batches are then made
             ahead of the training step. 0 reads each batch when it is asked for; None chooses.
-        pin_memory: copy batches to page-locked memory.
+        pin_memory: deliver batches in page-locked memory; without workers, they are read straight to it.
         persistent_workers: keep workers alive from epoch to epoch; without workers, it means nothing.
         prefetch_factor: batches that each worker makes ahead; None for torch's default.
         multiprocessing_context: how workers are started; None for the system's default.
@@ -230,11 +230,13 @@ class H5DataLoader(DataLoader[Any]):
     def _delivery(self) -> Callable[[Any], Any]:
         """What is done to a batch that was read; as torch, page-locked memory only where there is an accelerator."""
         deliver = cast("Collate", self.collate_fn).deliver
-        if not self.pin_memory:
+        # torch's own iterator knows whether, where, and what to warn of.
+        decided: Any = super().__iter__() if self.pin_memory else None
+        is_pinned = decided is not None and decided._pin_memory  # noqa: SLF001
+        cast("SampleDataset", self.dataset).page_lock(wanted=is_pinned)
+        if not is_pinned:
             return deliver
-        decided: Any = super().__iter__()  # torch's own iterator knows whether, where, and what to warn of
-        if not decided._pin_memory:  # noqa: SLF001
-            return deliver
+        # What was read lies in such memory already, and is not copied again; what a transform made does not.
         pin = partial(pin_memory, device=decided._pin_memory_device)  # noqa: SLF001
         return lambda batch: pin(deliver(batch))
 

@@ -86,3 +86,38 @@ class InWorkers(torch.utils.data.Dataset):
 def test_in_a_worker_it_is_shared() -> None:
     loader = torch.utils.data.DataLoader(InWorkers(), batch_size=None, num_workers=1)
     assert [float(tensor.mean()) for tensor in loader] == [0, 1, 2, 3]
+
+
+def test_what_cannot_be_page_locked_is_ordinary_memory(monkeypatch) -> None:
+    def refuse(*args, **options):
+        raise RuntimeError("CUDA error: out of memory\nmore")
+
+    memory = BatchMemory()
+    memory.page_lock(wanted=True)
+    monkeypatch.setattr(torch, "empty", refuse)
+    with pytest.warns(UserWarning, match="it cannot be page-locked: CUDA error: out of memory$"):
+        tensor = memory.tensor(SHAPE, FLOAT)
+    place = tensor.fill_(1).data_ptr()
+    del tensor
+    gc.collect()
+    assert memory.tensor(SHAPE, FLOAT).data_ptr() == place
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="this machine can page-lock memory")
+def test_without_an_accelerator_nothing_is_page_locked() -> None:
+    memory = BatchMemory()
+    memory.page_lock(wanted=True)
+    with pytest.warns(UserWarning, match="it cannot be page-locked: "):
+        assert not memory.tensor(SHAPE, FLOAT).is_pinned()
+    assert memory.tensor(SHAPE, FLOAT).shape == SHAPE
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_page_locked_memory_comes_from_torch() -> None:
+    memory = BatchMemory()
+    memory.page_lock(wanted=True)
+    tensor = memory.tensor(SHAPE, FLOAT)
+    assert tensor.is_pinned()
+    assert tensor.pin_memory().data_ptr() == tensor.data_ptr()
+    memory.page_lock(wanted=False)
+    assert not memory.tensor(SHAPE, FLOAT).is_pinned()
