@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["DEFLATE", "NATIVE_FILTERS", "SHUFFLE", "filter_name", "unknown_filters"]
+__all__ = ["DEFLATE", "FLETCHER32", "NATIVE_FILTERS", "SHUFFLE", "filter_name", "unknown_filters"]
 
-DEFLATE, SHUFFLE = 1, 2
+DEFLATE, SHUFFLE, FLETCHER32 = 1, 2, 3
 NATIVE_FILTERS = frozenset([1, 2, 3, 4, 5, 6, 32000])  # of HDF5 and h5py: no plug-in is needed
 
 # Those of HDF5 itself, of h5py and of hdf5plugin, by the numbers of
@@ -18,7 +18,7 @@ NATIVE_FILTERS = frozenset([1, 2, 3, 4, 5, 6, 32000])  # of HDF5 and h5py: no pl
 _NAMES = {
     DEFLATE: "deflate",
     SHUFFLE: "shuffle",
-    3: "fletcher32",
+    FLETCHER32: "fletcher32",
     4: "szip",
     5: "nbit",
     6: "scaleoffset",

@@ -56,3 +56,37 @@ def test_damage(extents, damage):
     found = find_damage(extents, chunk_bytes=10, file_bytes=100)
     assert damage in found
     assert bool(found) == bool(damage)
+
+
+SHUFFLED, SUMMED, DEFLATED, ZSTD = (2, (4,)), (3, ()), (1, (6,)), (32015, ())
+SIZES = {
+    "deflate, smallest": ((DEFLATED,), 100_000, 96, ""),
+    "deflate, too small": (
+        (DEFLATED,),
+        100_000,
+        95,
+        "a chunk of 100000 bytes is stored in 95, expected 96 to",
+    ),
+    "deflate and checksum": ((DEFLATED, SUMMED), 100_000, 99, "expected 100 to"),
+    "twice deflate": ((DEFLATED, DEFLATED), 100_000, 20, ""),
+    "zstd": ((ZSTD,), 100_000, 20, ""),
+    "zstd, too large": ((ZSTD,), 100_000, 200_000, "expected 1 to 116596 after its filters"),
+    "checksum": ((SHUFFLED, SUMMED), 100, 104, ""),
+    "checksum left out at an edge": ((SUMMED,), 100, 100, ""),
+    "checksum of no data": ((SUMMED,), 100, 3, "a chunk has 3 bytes, expected 104"),
+    "shuffle alone": ((SHUFFLED,), 100, 90, "a chunk has 90 bytes, expected 100"),
+}
+
+
+@pytest.mark.parametrize(("filters", "chunk_bytes", "size", "damage"), SIZES.values(), ids=SIZES)
+def test_sizes_that_filters_cannot_make(filters, chunk_bytes, size, damage):
+    sizes = [size, chunk_bytes + (4 if SUMMED in filters else 0)]
+    extents = extents_of([0, 500_000], sizes, chunk_bytes=chunk_bytes, filters=filters)
+    found = find_damage(extents, chunk_bytes, file_bytes=10**6)
+    assert damage in found
+    assert bool(found) == bool(damage)
+
+
+def test_sizes_of_chunks_that_were_not_filtered():
+    extents = extents_of([0, 500], [100, 104], masks=[1, 0], chunk_bytes=100, filters=(SUMMED,))
+    assert find_damage(extents, 100, file_bytes=1000) == ""

@@ -12,11 +12,11 @@ from h5py import h5d
 
 from h5lightning.codecs import Filter, NoCodecError, Pipeline
 from h5lightning.errors import BadFileError
-from h5lightning.extents import Extents, FilterValues, find_damage
+from h5lightning.extents import Extents, FilterValues
 from h5lightning.readers.checks import check_type, name_of
 from h5lightning.readers.protocol import RowSource
 from h5lightning.readers.raw_file import RawFile
-from h5lightning.scanning.locating import locate
+from h5lightning.scanning.locating import DamageError, locate
 from h5lightning.scanning.opened import OpenedDataset
 
 __all__ = ["NeedsHDF5Error", "StorageMap", "column_parts", "map_storage", "storage_of"]
@@ -107,10 +107,11 @@ def map_storage(did: h5d.DatasetID, source: RowSource, raw: RawFile) -> StorageM
     """
     opened = OpenedDataset.of(did)
     check_type(raw.path, source, opened.element)
-    extents = locate(opened, raw.path)
+    try:
+        extents = locate(opened, raw.path, raw.stamp[0])
+    except DamageError as error:
+        raise BadFileError(f"{name_of(raw.path, source)} is damaged: {error}. Copy the file again") from error
     found = storage_of(extents, opened.shape or (), opened.chunks, opened.itemsize)
-    if damage := find_damage(extents, opened.chunk_bytes, raw.stamp[0]):
-        raise BadFileError(f"{name_of(raw.path, source)} is damaged: {damage}. Copy the file again")
     return replace(found, nbytes=extents.numbers.nbytes)
 
 

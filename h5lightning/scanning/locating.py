@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from h5py import h5d, h5i
 
-from h5lightning.extents import Extents
+from h5lightning.extents import Extents, find_damage
+from h5lightning.filters import SHUFFLE
 from h5lightning.scanning.opened import OpenedDataset
 
-__all__ = ["locate"]
+__all__ = ["DamageError", "locate"]
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -24,48 +25,78 @@ _ONLY_HDF5 = {
 }
 
 
-def locate(opened: OpenedDataset, file: str) -> Extents:
+class DamageError(ValueError):
+    """A dataset whose stored parts make no sense; the message is what a sentence says of it."""
+
+
+def locate(opened: OpenedDataset, file: str, file_bytes: int) -> Extents:
     """The extents of a dataset, or why only HDF5 can read it; each chunk takes 1 µs.
 
     Args:
         opened: the dataset.
         file: where the file lies.
+        file_bytes: its size.
+
+    Raises:
+        DamageError: what is stored makes no sense, whoever reads it.
     """
-    if opened.element.hdf5_reason:
-        return Extents.unreadable(opened.element.hdf5_reason)
     if opened.shape is None or 0 in opened.shape:
         return Extents.unreadable("holds no values")
     if opened.storage in _ONLY_HDF5:
         return Extents.unreadable(_ONLY_HDF5[opened.storage])
-    if opened.chunks is not None:
-        return _locate_chunks(opened, opened.shape, opened.chunks, file)
+    _check_shuffle(opened)
+    found = _locate_chunks(opened, opened.shape, opened.chunks) if opened.chunks else _locate_whole(opened)
+    if damage := find_damage(found, opened.chunk_bytes, file_bytes):
+        raise DamageError(damage)
+    reason = found.reason or opened.element.hdf5_reason or _doubt(opened, found, file)
+    return Extents.unreadable(reason) if reason else found
+
+
+def _check_shuffle(opened: OpenedDataset) -> None:
+    """Raise if bytes were shuffled as those of other elements: undoing that would take hours, or make no sense."""
+    for number, values in opened.filters:
+        if number == SHUFFLE and values[:1] != (opened.itemsize,):
+            raise DamageError(f"its shuffle filter has the values {values}, expected ({opened.itemsize},)")
+
+
+def _locate_whole(opened: OpenedDataset) -> Extents:
     offset = opened.did.get_offset()
     return Extents.unreadable("was never written") if offset is None else Extents(np.array([[offset]]))
 
 
-def _locate_chunks(
-    opened: OpenedDataset, shape: tuple[int, ...], chunks: tuple[int, ...], file: str
-) -> Extents:
-    cells = tuple(-(-length // chunk) for length, chunk in zip(shape, chunks, strict=True))
+def _locate_chunks(opened: OpenedDataset, shape: tuple[int, ...], chunks: tuple[int, ...]) -> Extents:
+    cells = _cells(shape, chunks)
     count = math.prod(cells)
-    if opened.did.get_num_chunks() != count:
+    missing = count - opened.did.get_num_chunks()
+    if missing > 0:
         return Extents.unreadable("has chunks that were never written")
     stored = _stored_chunks(opened.did, len(shape))
     places, rest = np.divmod(stored[:, : len(shape)], np.asarray(chunks))
     if rest.any() or (places < 0).any() or (places >= cells).any():
-        return Extents.unreadable("has chunks beside the grid of its chunks")
+        raise DamageError("it has chunks beside the grid of its chunks")
     numbers = np.ravel_multi_index(tuple(places.T), cells)
     order = np.argsort(numbers)
     if not np.array_equal(numbers[order], np.arange(count)):
-        return Extents.unreadable("has chunks that were never written")
+        raise DamageError("it has more than one chunk for the same place")
     offsets, sizes, masks = stored[order, len(shape) :].T
-    found = Extents.of(offsets, sizes, masks, opened.chunk_bytes, opened.filters)
-    if found.filters and _may_skip_edges(found, opened.chunk_bytes, _edges(shape, chunks, cells)):
-        return Extents.unreadable("has chunks at its edges that may be stored without filters")
+    return Extents.of(offsets, sizes, masks, opened.chunk_bytes, opened.filters)
+
+
+def _cells(shape: tuple[int, ...], chunks: tuple[int, ...]) -> tuple[int, ...]:
+    """Chunks along each axis."""
+    return tuple(-(-length // chunk) for length, chunk in zip(shape, chunks, strict=True))
+
+
+def _doubt(opened: OpenedDataset, found: Extents, file: str) -> str:
+    """Why the chunks may not be what they seem; empty if they are."""
+    if opened.shape is None or opened.chunks is None:
+        return ""
+    edges = _edges(opened.shape, opened.chunks, _cells(opened.shape, opened.chunks))
+    if found.filters and _may_skip_edges(found, opened.chunk_bytes, edges):
+        return "has chunks at its edges that may be stored without filters"
     if not _counts_user_block(opened, found, file):
-        reason = "lies behind a user block, and this version of HDF5 does not count its bytes"
-        return Extents.unreadable(reason)
-    return found
+        return "lies behind a user block, and this version of HDF5 does not count its bytes"
+    return ""
 
 
 def _stored_chunks(did: h5d.DatasetID, axes: int) -> Int64Array:

@@ -11,13 +11,13 @@ from typing import TypeAlias
 from h5py import h5a, h5d, h5f, h5g, h5i, h5o
 
 from h5lightning.errors import BadFileError, H5LightningError
-from h5lightning.extents import Extents, find_damage
+from h5lightning.extents import Extents
 from h5lightning.foreign import encoded, link_problem
 from h5lightning.guarding import check_file
 from h5lightning.handles import open_id
 from h5lightning.scanning.attributes import read_attributes
 from h5lightning.scanning.describing import dataset_paths, describe, find
-from h5lightning.scanning.locating import locate
+from h5lightning.scanning.locating import DamageError, locate
 from h5lightning.scanning.opened import OpenedDataset
 from h5lightning.scanning.small_values import ValueReader
 from h5lightning.schema import DatasetSchema, FileSchema
@@ -144,13 +144,13 @@ def _describe(fid: h5f.FileID, path: str, request: ScanRequest, values: ValueRea
 
 def _locate(opened: OpenedDataset, name: str, path: str, file_bytes: int) -> Extents:
     """Where the values of a dataset lie, checked."""
-    found = locate(opened, path)
-    if damage := find_damage(found, opened.chunk_bytes, file_bytes):
+    try:
+        return locate(opened, path, file_bytes)
+    except DamageError as error:
         raise BadFileError(
-            f"'/{name}' in {path!r} is damaged: {damage}. Copy the file again; to do without it, add '!{path}' "
+            f"'/{name}' in {path!r} is damaged: {error}. Copy the file again; to do without it, add '!{path}' "
             "to files or set access.on_bad_file=skip"
-        )
-    return found
+        ) from error
 
 
 @contextmanager

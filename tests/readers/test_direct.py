@@ -327,8 +327,11 @@ NEEDS_HDF5 = {
 
 
 @pytest.mark.parametrize("case", list(NEEDS_HDF5))
-def test_reasons(case, tmp_path, direct):
+def test_reasons(case, tmp_path, request):
     prepare, reason = NEEDS_HDF5[case]
+    pool = HandlePool(Access(allow_external=str(tmp_path)))
+    request.addfinalizer(pool.close)
+    direct = DirectReader(pool)
     path = str(tmp_path / "a.h5")
     with h5py.File(path, "w") as file:
         prepare(file)

@@ -253,7 +253,7 @@ def test_chunks_that_take_too_much_memory_are_refused_as_by_hdf5(folder, tmp_pat
     path = str(folder / "a.h5")
     with h5py.File(path, "w") as file:
         file.create_dataset("x", (2**26, 2), "<i8", chunks=(2**26, 2), compression="gzip", shuffle=True)
-        file["x"].id.write_direct_chunk((0, 0), b"anything", filter_mask=0)
+        file["x"].id.write_direct_chunk((0, 0), bytes(2**21), filter_mask=0)
     with HandlePool(Access(cache_bytes=0), known=scan(folder, tmp_path / "index")) as pool:
         assert pool.known.stored(path, pool.known.find(path), "x") is not None
         with pytest.raises(UnsupportedFieldError, match="each of which must be decoded as a whole"):

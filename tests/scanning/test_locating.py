@@ -1,5 +1,7 @@
 """Where values lie, against h5py: the bytes there are those of the chunks, or there is a reason why only HDF5 knows."""
 
+import os
+
 import h5py
 import numpy as np
 import pytest
@@ -7,14 +9,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from h5lightning.extents import find_damage
-from h5lightning.scanning.locating import locate
+from h5lightning.scanning.locating import DamageError, locate
 from h5lightning.scanning.opened import OpenedDataset
 
 
 def locate_in(path):
     with h5py.File(path, "r") as file:
         opened = OpenedDataset.of(file["x"].id)
-        return opened, locate(opened, str(path))
+        return opened, locate(opened, str(path), os.path.getsize(path))
 
 
 def check(path):
@@ -105,3 +107,67 @@ def test_scalar(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["x"] = 2.5
     check(tmp_path / "a.h5")
+
+
+# ── what makes no sense ──────────────────────────────────────────────────────────────────────────────
+
+
+def keys_of_chunks(data, coordinates):
+    """Where the keys of an index without checksums hold these coordinates (of a dataset of one axis)."""
+    key = b"".join(number.to_bytes(8, "little") for number in (coordinates, 0))
+    return [place for place in range(len(data)) if data.startswith(key, place)]
+
+
+@pytest.mark.parametrize(
+    ("moved", "words"),
+    [
+        (3, "beside the grid of its chunks"),
+        (400, "beside the grid"),
+        (4, "more than one chunk for the same place"),
+    ],
+    ids=["off the grid", "outside", "twice"],
+)
+@pytest.mark.parametrize("dtype", ["<f8", "<i2"], ids=["plain", "converted"])
+def test_chunks_at_wrong_places(moved, words, dtype, tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        # Integers of 9 bits are left to HDF5, whose map must be in order nevertheless.
+        tid = h5py.h5t.py_create(np.dtype(dtype)).copy()
+        if dtype == "<i2":
+            tid.set_precision(9)
+        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plist.set_chunk((1021,))
+        did = h5py.h5d.create(file.id, b"x", tid, h5py.h5s.create_simple((3063,)), plist)
+        for start in (0, 1021, 2042):
+            did.write_direct_chunk((start,), bytes(1021 * tid.get_size()))
+    data = path.read_bytes()
+    for place in keys_of_chunks(data, 2042):
+        data = data[:place] + moved.to_bytes(8, "little") + data[place + 8 :]
+    path.write_bytes(data)
+    with pytest.raises(DamageError, match=words):
+        locate_in(path)
+
+
+def test_a_shuffle_of_other_elements(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("x", data=np.arange(100.0), chunks=(10,), shuffle=True)
+    data = path.read_bytes()
+    place = data.index(b"shuffle\0") + 8
+    assert data[place : place + 4] == (8).to_bytes(4, "little")
+    path.write_bytes(data[:place] + (2**23).to_bytes(4, "little") + data[place + 4 :])
+    with pytest.raises(DamageError, match=r"its shuffle filter has the values \(8388608,\), expected \(8,\)"):
+        locate_in(path)
+
+
+def test_a_map_of_a_table_is_checked_too(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        table = np.zeros(12, [("a", "<f4"), ("b", "<i8")])
+        file.create_dataset("x", data=table, chunks=(4,), compression="gzip")
+    assert locate_in(path)[1].reason == "is a column of a table (compound)"
+    with (
+        h5py.File(path, "r") as file,
+        pytest.raises(DamageError, match="past the end of the file, at byte 2000"),
+    ):
+        locate(OpenedDataset.of(file["x"].id), str(path), 2000)
