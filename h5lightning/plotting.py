@@ -1,4 +1,4 @@
-"""Pictures of samples, predictions and splits.
+"""Pictures of samples, predictions, splits and speeds.
 
 Each function returns a matplotlib Figure that belongs to no window, so that it works without a display, in
 threads and in notebooks alike. Colours can be told apart with any kind of colour blindness.
@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.errors import MissingExtraError, SchemaError
+from h5lightning.errors import MissingExtraError, OptionError, SchemaError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["plot_prediction", "plot_samples", "plot_split"]
+__all__ = ["check_picture", "plot_prediction", "plot_rates", "plot_samples", "plot_split"]
 
 Array = npt.NDArray[Any]
 
@@ -29,6 +29,7 @@ _DPI = 150
 # From Okabe and Ito's palette, and grey for what is left.
 _SPLIT_COLOURS = {"train": "#0072B2", "val": "#E69F00", "test": "#009E73", "predict": "#CC79A7"}
 _OTHER_COLOUR = "#999999"
+_LIMIT_COLOURS = ("#009E73", "#D55E00", "#CC79A7")
 
 
 def plot_prediction(
@@ -127,6 +128,59 @@ def plot_split(
         axes.text(float(widths.sum()), place, text, va="center", fontsize=10)
     _style_split(axes, list(rows), unit)
     return _saved(figure, path)
+
+
+def plot_rates(
+    rates: Mapping[str, tuple[float, float, float]],
+    limits: Mapping[str, float],
+    path: str | os.PathLike[str] | None = None,
+) -> Figure:
+    """A bar for each way to load, with its spread, and a line for each limit.
+
+    Args:
+        rates: way → lowest, median and highest samples a second.
+        limits: name of a limit → samples a second.
+        path: the picture file to write, or None.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    figure = _figure(9, 1.6 + 0.4 * len(rates))
+    axes = figure.subplots()
+    low, median, high = np.asarray(list(rates.values()), dtype=np.float64).reshape(-1, 3).T
+    places = np.arange(len(rates))
+    axes.barh(places, median, xerr=(median - low, high - median), height=0.62, color="#56B4E9", capsize=3)
+    for (name, rate), colour in zip(limits.items(), _LIMIT_COLOURS, strict=False):
+        axes.axvline(rate, color=colour, linewidth=1.5, label=f"limit: {name}")
+    axes.set_yticks(places, list(rates), fontsize=10)
+    axes.invert_yaxis()
+    # Ways differ a hundredfold.
+    axes.set_xscale("log")
+    axes.set_xlabel("samples a second")
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    if limits:
+        figure.legend(loc="outside lower center", fontsize=9, frameon=False)
+    return _saved(figure, path)
+
+
+def check_picture(path: str) -> None:
+    """Raise if no picture could be written there.
+
+    Args:
+        path: the picture file to write.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        OptionError: an unknown format, or a directory that does not exist.
+    """
+    known = sorted(_figure(1, 1).canvas.get_supported_filetypes())
+    ending = os.path.splitext(path)[1].removeprefix(".").lower()
+    if ending not in known:
+        raise OptionError(f"{path!r} does not end like a picture: expected one of {', '.join(known)}")
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise OptionError(f"no picture can be written to {path!r}: there is no directory {folder!r}")
 
 
 def _figure(width: float, height: float) -> Figure:

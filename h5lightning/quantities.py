@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["bytes_text", "counted", "share_text"]
+__all__ = ["bytes_text", "counted", "share_text", "time_text"]
 
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
 _NOUNS = {"series": "series"}
@@ -44,3 +44,15 @@ def share_text(share: float) -> str:
         ('80 %', '12.3 %')
     """
     return f"{share:.1%}".replace(".0%", "%").replace("%", " %")
+
+
+def time_text(seconds: float) -> str:
+    """A time in the unit that fits.
+
+    Example:
+        >>> time_text(0.0000123), time_text(0.0456), time_text(2)
+        ('12 µs', '46 ms', '2.0 s')
+    """
+    if seconds < 0.001:
+        return f"{seconds * 1e6:.2g} µs" if seconds < 1e-5 else f"{seconds * 1e6:.0f} µs"
+    return f"{seconds * 1e3:.2g} ms" if seconds < 0.1 else f"{seconds:.1f} s"

@@ -8,7 +8,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-__all__ = ["ThroughputMeter"]
+__all__ = ["ThroughputMeter", "samples_of"]
 
 
 class ThroughputMeter(Callback):
@@ -54,7 +54,7 @@ class ThroughputMeter(Callback):
     ) -> None:
         """The step is done."""
         self.stepping_s += self._lap()
-        self.samples += _samples_of(batch)
+        self.samples += samples_of(batch)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leave out what validation took."""
@@ -65,7 +65,8 @@ class ThroughputMeter(Callback):
         return self._mark_s - before
 
 
-def _samples_of(batch: Any) -> int:
+def samples_of(batch: Any) -> int:
+    """Samples in a batch: the length of its first tensor; 0 if it has none."""
     first = batch
     while isinstance(first, Mapping | Sequence) and len(first):
         first = next(iter(first.values())) if isinstance(first, Mapping) else first[0]

@@ -18,7 +18,7 @@ FLOORS = (
     identical_files summary""",
     "transforms crossing buffers batching dataset read_ahead sampler weighing group_reading loader assembly",
     "ranks datamodule",
-    """config hydra_plugin cli train checkpointing throughput results inspecting diagnosing proving
+    """config hydra_plugin cli train checkpointing throughput results inspecting diagnosing benching proving
     demo models plotting __main__""",
 )
 

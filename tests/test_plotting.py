@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from h5lightning.errors import MissingExtraError, SchemaError
-from h5lightning.plotting import plot_prediction, plot_samples, plot_split
+from h5lightning.errors import MissingExtraError, OptionError, SchemaError
+from h5lightning.plotting import check_picture, plot_prediction, plot_rates, plot_samples, plot_split
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -103,3 +103,32 @@ def test_importing_imports_neither_matplotlib_nor_torch():
     code = "import sys, h5lightning.plotting; print([m for m in ('matplotlib', 'torch') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+RATES = {"direct": (90.0, 100.0, 130.0), "h5py": (9.0, 10.0, 11.0)}
+
+
+def test_rates_are_bars_with_their_spread_and_limits_are_lines(tmp_path):
+    path = tmp_path / "rates.png"
+    axes = plot_rates(RATES, {"gather": 200.0}, path).axes[0]
+    assert [bar.get_width() for bar in axes.patches] == [100, 10]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["direct", "h5py"]
+    (spread,) = axes.collections
+    assert [segment.tolist() for segment in spread.get_segments()] == [[[90, 0], [130, 0]], [[9, 1], [11, 1]]]
+    assert list(axes.lines[-1].get_xdata()) == [200, 200]
+    assert path.read_bytes().startswith(PNG)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("a.txt", "does not end like a picture"), ("no/a.png", "there is no directory")],
+    ids=["format", "directory"],
+)
+def test_a_picture_that_cannot_be_written_is_refused_at_once(name, message, tmp_path):
+    with pytest.raises(OptionError, match=message):
+        check_picture(str(tmp_path / name))
+
+
+def test_a_picture_that_can_be_written(tmp_path):
+    check_picture(str(tmp_path / "a.png"))
+    assert not (tmp_path / "a.png").exists()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from h5lightning.cli import check, doctor, index, inspect, train
+from h5lightning.cli import bench, check, doctor, index, inspect, train
 from h5lightning.cli.reporting import reported_errors
 
 __all__ = ["app", "main"]
@@ -20,6 +20,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command("bench")(bench.bench)
 app.command("check")(check.check)
 app.command("doctor")(doctor.doctor)
 app.command("index")(index.index)

@@ -15,10 +15,11 @@ from h5lightning.diagnosing.stored_fields import Case, StoredField
 from h5lightning.errors import H5LightningError
 from h5lightning.handles import HandlePool
 from h5lightning.options import Access
+from h5lightning.quantities import time_text
 from h5lightning.readers.choosing import choose_reader
 from h5lightning.readers.protocol import Reader
 
-__all__ = ["Stopwatch", "time_text"]
+__all__ = ["Stopwatch"]
 
 _LONGEST_S = 0.25  # for one field
 _LONGEST_IN_ALL_S = 1.5
@@ -147,15 +148,3 @@ def _seconds(reader: Reader, field: StoredField, place: _Place) -> float:
     start = time.perf_counter()
     reader.read_rows(place.file, source, rows, out)
     return time.perf_counter() - start
-
-
-def time_text(seconds: float) -> str:
-    """A time in the unit that fits.
-
-    Example:
-        >>> time_text(0.0000123), time_text(0.0456), time_text(2)
-        ('12 µs', '46 ms', '2.0 s')
-    """
-    if seconds < 0.001:
-        return f"{seconds * 1e6:.2g} µs" if seconds < 1e-5 else f"{seconds * 1e6:.0f} µs"
-    return f"{seconds * 1e3:.2g} ms" if seconds < 0.1 else f"{seconds:.1f} s"
