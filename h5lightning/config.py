@@ -96,6 +96,7 @@ class H5DataConfig:
     timeout_s: float = 0
     seed: int | None = None
     index_dir: str | None = None
+    on_other_data: str = "raise"
 
 
 def register() -> None:

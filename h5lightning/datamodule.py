@@ -21,14 +21,22 @@ from h5lightning.fields import FieldSpec, check_dtype
 from h5lightning.handles import HandlePool
 from h5lightning.loader import H5DataLoader, LoaderOptions, make_loader
 from h5lightning.options import Access, Samples, Shuffle, Split
-from h5lightning.ordering import Order, PathOrder
+from h5lightning.ordering import Order, PathOrder, fingerprint
 from h5lightning.plain import to_plain
-from h5lightning.ranks import check_split_kept, current_epoch, from_first_rank, log_tail, rank_and_world_size
+from h5lightning.position import Position, Rest
+from h5lightning.ranks import (
+    check_agreement,
+    from_first_rank,
+    log_tail,
+    rank_and_world_size,
+    with_files_of_this_node,
+)
 from h5lightning.read_ahead import ProcessLocalSet
 from h5lightning.readers.choosing import choose_reader
+from h5lightning.resuming import Progress, check_same_data, explain_difference
 from h5lightning.sampler import ShardedSampler
 from h5lightning.sharding import EvaluationShards, Shards, TrainingShards
-from h5lightning.splitting.manifest import describe_difference, save_manifest, to_plain_split
+from h5lightning.splitting.manifest import save_manifest, to_plain_split
 from h5lightning.summary import Summary, summarise
 from h5lightning.surveying import Survey, survey
 from h5lightning.transforms import STAGES, Transforms
@@ -85,6 +93,8 @@ class H5DataModule(LightningDataModule):
         timeout_s: seconds to wait for a worker's batch; 0 waits for ever.
         seed: seeds splits, orders and transforms; None for that of `seed_everything`, else 0.
         index_dir: where the index is kept; None for the user's cache directory.
+        on_other_data: what happens when training resumes a checkpoint of other files, or of another split, seed,
+            ``shuffle`` or ``samples``: ``raise``, or ``restart_epoch``, which begins the interrupted epoch again.
 
     Raises:
         OptionError: an option that cannot be right.
@@ -116,6 +126,7 @@ class H5DataModule(LightningDataModule):
         timeout_s: float = 0,
         seed: int | None = None,
         index_dir: str | None = None,
+        on_other_data: str = "raise",
     ) -> None:
         super().__init__()
         self._fields = coerce_fields(fields)
@@ -141,6 +152,7 @@ class H5DataModule(LightningDataModule):
             as_tuple=as_tuple,
         )
         check_choice("tail", tail, ("drop", "repeat"))
+        check_choice("on_other_data", on_other_data, ("raise", "restart_epoch"))
         check_dtype(dtype)
         check_int("batch_size", batch_size, at_least=1)
         if seed is not None:
@@ -155,14 +167,16 @@ class H5DataModule(LightningDataModule):
         self.save_hyperparameters(ignore=["transform", "batch_transform"], logger=False)
         self.batch_size = batch_size  # the Tuner changes it
         self._files, self._dtype, self._index_dir = files, dtype, index_dir
-        self._tail, self._drop_last = tail, drop_last
+        self._tail, self._drop_last, self._on_other_data = tail, drop_last, on_other_data
         pool = HandlePool(self._access, processes=max(1, num_workers))
         self._reader = choose_reader(reader, pool, threads=self._loading.decoding_threads)
         self._seed = seed
         self._survey: Survey | None = None
         self._assembly: Assembly | None = None
         self._weights: npt.NDArray[np.float64] | None = None
+        self._order: Order | None = None
         self._restored: dict[str, Any] | None = None
+        self._progress = Progress()
         self._loaders: ProcessLocalSet[H5DataLoader] = ProcessLocalSet()
 
     # ── hooks ────────────────────────────────────────────────────────────────────────────────────────
@@ -174,9 +188,13 @@ class H5DataModule(LightningDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """Split the files; on every rank alike, from what rank 0 found."""
+        if stage == "fit":
+            self._progress.begin()
         if self._assembly is None:
-            self._survey = from_first_rank(self.trainer, lambda: self._survey or self._make_survey())
+            self._survey, self._seed = from_first_rank(self.trainer, self._decide)
+            self._survey = with_files_of_this_node(self.trainer, self._survey)
             self._assembly = self._assemble(self._survey)
+            check_agreement(self.trainer, self._agreement())
         if self._restored is not None:
             self._check_restored(self._restored)
         if stage in (None, "fit") and self._weights is None:
@@ -184,10 +202,12 @@ class H5DataModule(LightningDataModule):
 
     def teardown(self, stage: str | None = None) -> None:  # noqa: ARG002 - all stages share the files
         """Close this process's files."""
+        self._progress.end(self.trainer)
         self._close()
 
     def on_exception(self, exception: BaseException) -> None:  # noqa: ARG002 - whatever it is
         """Close this process's files: Lightning calls no teardown after an exception."""
+        self._progress.end(self.trainer)
         self._close()
 
     def train_dataloader(self) -> DataLoader[Any] | list[Any]:
@@ -198,10 +218,9 @@ class H5DataModule(LightningDataModule):
         size = len(self.train_dataset)
         shards = TrainingShards(size, self.batch_size, world_size, self._tail, self._drop_last)
         log_tail(shards)
-        # Set up for another stage, there are none yet, and other ranks need not be here.
-        weights = read_weights(self.train_dataset, self._shuffle) if self._weights is None else self._weights
-        order = self._assembled.training_order(self._shuffle, weights)
-        return self._loader(self.train_dataset, order, shards, rank, epoch=current_epoch(self.trainer))
+        rest = self._progress.rest(self.trainer, shards)
+        epoch = self._progress.epoch(self.trainer)
+        return self._loader(self.train_dataset, self._training_order(), shards, rank, epoch, rest)
 
     def val_dataloader(self) -> DataLoader[Any] | list[Any]:
         """Batches of the validation split, each sample once; ``[]`` without the split."""
@@ -216,20 +235,17 @@ class H5DataModule(LightningDataModule):
         return self._evaluation_loader(self.predict_dataset)
 
     def state_dict(self) -> dict[str, Any]:
-        """The seed and the split, so that a resumed run can be held against them."""
+        """Position, seed, split and order, so that a run goes on where this one was, with the same samples."""
         if self._assembly is None:
             return {}
-        return {
-            "version": 1,
-            "seed": self.seed,
-            "split": to_plain_split(self._assembly.plan, self._assembly.survey.index),
-        }
+        return {"version": 2, "position": self._progress.now(self.trainer).to_plain(), **self._record()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over the seed of the checkpoint, unless one was given, and check the split.
+        """Take over the seed of the checkpoint, unless one was given, and the position, if training goes on.
 
         Raises:
             SplitMismatchError: training would go on with another split.
+            ResumeError: training would go on with samples in another order.
         """
         if not state_dict:
             return
@@ -328,28 +344,64 @@ class H5DataModule(LightningDataModule):
             found, self._split, reader=self._reader, access=self._access, stages=self._stages, seed=self.seed
         )
 
+    def _decide(self) -> tuple[Survey, int]:
+        return self._survey or self._make_survey(), self.seed
+
+    def _agreement(self) -> dict[str, Any]:
+        """What must be the same on all ranks."""
+        options = {"batch_size": self.batch_size, "tail": self._tail, "drop_last": self._drop_last}
+        return {**options, "shuffle": to_plain(self._shuffle), "split": self._assembled.plan.fingerprint}
+
     def _weigh(self) -> None:
         """Read on rank 0 how likely each training sample is to be drawn, if they are drawn."""
         dataset = self.train_dataset
         if dataset and self._shuffle.drawn_by is not None:
             self._weights = from_first_rank(self.trainer, lambda: read_weights(dataset, self._shuffle))
 
+    def _training_order(self) -> Order:
+        if self._order is None:
+            dataset, weights = self.train_dataset, self._weights
+            if weights is None and dataset is not None:
+                # Set up for another stage, there are none yet, and other ranks need not be here.
+                weights = read_weights(dataset, self._shuffle)
+            self._order = self._assembled.training_order(self._shuffle, weights)
+        return self._order
+
+    def _record(self) -> dict[str, Any]:
+        """What the samples of training and their order depend on."""
+        return {
+            "seed": self.seed,
+            "samples": to_plain(self._samples),
+            "shuffle": to_plain(self._shuffle),
+            "order": fingerprint(self._training_order()) if self.train_dataset else "",
+            "split": to_plain_split(self._assembled.plan, self._assembled.survey.index),
+        }
+
     def _check_restored(self, state: Mapping[str, Any]) -> None:
-        """Hold the split against that of the checkpoint, after taking over its seed."""
+        """Hold the data against those of the checkpoint, after taking over its seed; go on at its position."""
         self._restored = None
         if self.hparams["seed"] is None and state["seed"] != self.seed:
             self._seed = int(state["seed"])
-            self._assembly = self._assemble(self._assembled.survey)
+            self._assembly, self._order = self._assemble(self._assembled.survey), None
             if self._weights is not None:
                 self._weigh()
-        found = to_plain_split(self._assembled.plan, self._assembled.survey.index)
-        if difference := describe_difference(state["split"], found):
-            check_split_kept(difference, is_training=self.trainer is not None and self.trainer.training)
+        is_training = self.trainer is not None and bool(self.trainer.training)
+        differences = explain_difference(state, self._record())
+        check_same_data(differences, is_training=is_training, on_other_data=self._on_other_data)
+        if is_training and "position" in state:
+            position = Position.of_plain(state["position"])
+            self._progress.resume(position.restarted() if differences else position)
 
     def _loader(
-        self, dataset: SampleDataset, order: Order, shards: Shards, rank: int, epoch: int = 0
+        self,
+        dataset: SampleDataset,
+        order: Order,
+        shards: Shards,
+        rank: int,
+        epoch: int = 0,
+        rest: Rest | None = None,
     ) -> H5DataLoader:
-        sampler = ShardedSampler(dataset, order, shards, rank)
+        sampler = ShardedSampler(dataset, order, shards, rank, rest=rest)
         sampler.set_epoch(epoch)
         unlabelled = self._assembled.survey.fields.spec().keys() - dataset.field_spec.keys()
         options = self._loading.without(unlabelled)
@@ -366,6 +418,6 @@ class H5DataModule(LightningDataModule):
         if dataset is None:
             return []
         rank, world_size = rank_and_world_size(self.trainer)
-        return self._loader(
-            dataset, PathOrder(len(dataset)), EvaluationShards(len(dataset), world_size), rank
-        )
+        allow_empty = self.allow_zero_length_dataloader_with_multiple_devices
+        shards = EvaluationShards(len(dataset), world_size, allow_empty=allow_empty)
+        return self._loader(dataset, PathOrder(len(dataset)), shards, rank)

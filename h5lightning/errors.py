@@ -20,8 +20,11 @@ main process with its class (torch rebuilds it as ``exc_type(message)``).
     ├── NonFiniteError (ValueError)           NaN or infinity where they were forbidden
     ├── SplitError (ValueError)               a split that cannot be made
     │   ├── ManifestError                     a saved split that cannot be read or does not fit
-    │   └── SplitMismatchError                a run resumed with another split
+    │   └── SplitMismatchError (ResumeError)  a run resumed with another split
+    ├── ResumeError (ValueError)              a run resumed with another order of samples
     ├── ShardingError (ValueError)            samples that cannot be shared among the ranks
+    ├── RanksDifferError (RuntimeError)       ranks that would train on different data
+    ├── WorkerError (RuntimeError)            a worker process that was killed, is stuck or ended early
     ├── NotSetUpError (RuntimeError)          the DataModule is asked for what `setup` makes
     └── MissingExtraError (ImportError)       a package that only some features need is not installed
 """
@@ -42,11 +45,14 @@ __all__ = [
     "NonFiniteError",
     "NotSetUpError",
     "OptionError",
+    "RanksDifferError",
+    "ResumeError",
     "SchemaError",
     "ShardingError",
     "SplitError",
     "SplitMismatchError",
     "UnsupportedFieldError",
+    "WorkerError",
 ]
 
 
@@ -110,12 +116,24 @@ class ManifestError(SplitError):
     """A saved split that cannot be read, or does not fit the files."""
 
 
-class SplitMismatchError(SplitError):
+class ResumeError(H5LightningError, ValueError):
+    """A run that would resume with samples in another order than it was trained with."""
+
+
+class SplitMismatchError(SplitError, ResumeError):
     """A run that would resume with another split than it was trained with."""
 
 
 class ShardingError(H5LightningError, ValueError):
     """Samples that cannot be shared among the ranks."""
+
+
+class RanksDifferError(H5LightningError, RuntimeError):
+    """Ranks of one job see other files, or were given other options."""
+
+
+class WorkerError(H5LightningError, RuntimeError):
+    """A worker process was killed, is stuck, or delivered fewer batches than there are."""
 
 
 class NotSetUpError(H5LightningError, RuntimeError):

@@ -155,7 +155,9 @@ def _virtual_problem(did: h5d.DatasetID, plist: h5p.PropDCID, file: str, allowed
     mapped = 0
     for number in range(plist.get_virtual_count()):
         name, inside = plist.get_virtual_filename(number), plist.get_virtual_dsetname(number)
-        if "%" in name + inside or h5s.UNLIMITED in plist.get_virtual_vspace(number).get_simple_extent_dims(True):
+        if "%" in name + inside or h5s.UNLIMITED in plist.get_virtual_vspace(number).get_simple_extent_dims(
+            True
+        ):
             return f"is a virtual dataset of sources without an end, {name!r}: list them one by one"
         path = file if name == "." else _beside(file, name)
         problem = "" if path == file else _file_problem(path, allowed)

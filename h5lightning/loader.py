@@ -186,6 +186,11 @@ class H5DataLoader(DataLoader[Any]):
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # torch annotates its private iterator class
         return _LateIterator(self._start)
 
+    def __len__(self) -> int:
+        # Lightning holds the number of batches that it has had in the epoch against it, those before a resume too.
+        done = self.sampler.steps_done if isinstance(self.sampler, ShardedSampler) else 0
+        return done + super().__len__()
+
     def _start(self) -> Iterator[Any]:
         dataset = cast("SampleDataset", self.dataset)
         dataset.set_epoch(int(getattr(self.sampler, "epoch", dataset.epoch)))

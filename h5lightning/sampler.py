@@ -15,6 +15,7 @@ import numpy.typing as npt
 from torch.utils.data import DistributedSampler
 
 from h5lightning.ordering import Order
+from h5lightning.position import Rest
 from h5lightning.sharding import Shards
 
 __all__ = ["ShardedSampler"]
@@ -30,21 +31,30 @@ class ShardedSampler(DistributedSampler[Any]):
         order: position in an epoch → sample.
         shards: rank → positions.
         rank: this rank.
+        rest: what is left of the epoch that a resumed run goes on with.
     """
 
-    def __init__(self, dataset: Sized, order: Order, shards: Shards, rank: int = 0) -> None:
+    def __init__(
+        self, dataset: Sized, order: Order, shards: Shards, rank: int = 0, *, rest: Rest | None = None
+    ) -> None:
         if not len(dataset) == order.size == shards.size:
             raise ValueError(f"{len(dataset)} samples, an order of {order.size} and shards of {shards.size}")
         super().__init__(cast("Any", dataset), num_replicas=shards.world_size, rank=rank, shuffle=False)
         self.order = order
         self.shards = shards
+        self._rest = rest
 
     def __iter__(self) -> Iterator[int]:
         for stretch in self.stretches():
             yield from stretch.tolist()
 
     def __len__(self) -> int:
-        return self.shards.length(self.rank)
+        return self._current.length(self.rank)
+
+    @property
+    def steps_done(self) -> int:
+        """Steps of this epoch that were done before, in the run that is resumed."""
+        return self._resumed.steps_done if self._resumed is not None else 0
 
     def stretches(self, *, multiple: int = 1, stop: int | None = None) -> Iterator[npt.NDArray[np.int64]]:
         """The samples as arrays, as many at a time as are computed together.
@@ -53,9 +63,19 @@ class ShardedSampler(DistributedSampler[Any]):
             multiple: the length of each array but the last is a multiple of it: the size of a batch.
             stop: how many samples; None for all.
         """
-        length = len(self) if stop is None else stop
+        shards = self._current
+        length = shards.length(self.rank) if stop is None else stop
         lanes_of = self.order.lanes_of if self.order.lanes > 1 else None
         some = max(1, _STRETCH // multiple) * multiple
         for start in range(0, length, some):
-            positions = self.shards.positions(self.rank, start, min(start + some, length), lanes_of)
+            positions = shards.positions(self.rank, start, min(start + some, length), lanes_of)
             yield self.order.samples(self.epoch, positions)
+
+    @property
+    def _current(self) -> Shards:
+        return self.shards if self._resumed is None else self._resumed.shards
+
+    @property
+    def _resumed(self) -> Rest | None:
+        # Asked again and again: Lightning sets the epoch after it made the iterator (lightning#21938).
+        return self._rest if self._rest is not None and self._rest.epoch == self.epoch else None

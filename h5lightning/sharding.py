@@ -21,7 +21,7 @@ by it, rank r gets the r-th part, so that ranks decode different chunks. With tw
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -74,9 +74,10 @@ class TrainingShards:
         world_size: number of ranks.
         tail: ``drop`` or ``repeat`` the samples, fewer than ranks, that remain for the last step.
         drop_last: drop the whole last step unless it is full.
+        start: samples of the epoch that were consumed before; the first step begins behind them.
 
     Raises:
-        ShardingError: there is not a single step.
+        ShardingError: there is not a single step in a whole epoch.
     """
 
     size: int
@@ -84,10 +85,22 @@ class TrainingShards:
     world_size: int = 1
     tail: str = "drop"
     drop_last: bool = False
+    start: int = 0
 
     def __post_init__(self) -> None:
-        if not self.steps:
+        if not 0 <= self.start <= self.size:
+            raise ValueError(f"an epoch of {self.size} samples cannot go on at {self.start}")
+        if not self.steps and not self.start:
             raise ShardingError(f"{self.size} training samples make no step: {self._shortage()}")
+
+    def after(self, samples: int) -> TrainingShards:
+        """The same when the first samples of an epoch were consumed; there may be no step left."""
+        return replace(self, start=samples)
+
+    @property
+    def remaining(self) -> int:
+        """Samples that are left of the epoch."""
+        return self.size - self.start
 
     @property
     def step_samples(self) -> int:
@@ -97,12 +110,12 @@ class TrainingShards:
     @property
     def full_steps(self) -> int:
         """Steps in which each rank has a full batch."""
-        return self.size // self.step_samples
+        return self.remaining // self.step_samples
 
     @property
     def last_samples(self) -> int:
         """Samples of the ragged last step over all ranks, repeated ones included; 0 if there is none."""
-        rest = self.size - self.full_steps * self.step_samples
+        rest = self.remaining - self.full_steps * self.step_samples
         if self.drop_last or not rest:
             return 0
         if rest < self.world_size:
@@ -117,12 +130,12 @@ class TrainingShards:
     @property
     def dropped(self) -> int:
         """Samples that no rank sees in an epoch."""
-        return max(0, self.size - self.full_steps * self.step_samples - self.last_samples)
+        return max(0, self.remaining - self.full_steps * self.step_samples - self.last_samples)
 
     @property
     def repeated(self) -> int:
         """Samples that are seen twice in an epoch."""
-        return max(0, self.full_steps * self.step_samples + self.last_samples - self.size)
+        return max(0, self.full_steps * self.step_samples + self.last_samples - self.remaining)
 
     def length(self, rank: int) -> int:
         """Number of samples of a rank."""
@@ -144,7 +157,7 @@ class TrainingShards:
         step, place = np.divmod(number, self.batch_size)
         before = np.where(step < self.full_steps, rank * self.batch_size, self._last_start(rank))
         # Repeated samples are the first of the epoch: those seen longest ago.
-        return (step * self.step_samples + before + place) % self.size
+        return (self.start + step * self.step_samples + before + place) % self.size
 
     def _dealt(self, rank: int, start: int, stop: int, lanes_of: LanesOf) -> Int64Array:
         first, last = start // self.batch_size, -(-stop // self.batch_size)
@@ -152,11 +165,11 @@ class TrainingShards:
         full = min(last, self.full_steps)
         parts = [np.zeros(0, dtype=np.int64)]
         for step in range(first, full, some):
-            number = np.arange(step, min(step + some, full), dtype=np.int64) * self.step_samples
+            number = self.start + np.arange(step, min(step + some, full), dtype=np.int64) * self.step_samples
             own = slice(rank * self.batch_size, (rank + 1) * self.batch_size)
             parts.append(_part_by_lane(number, self.step_samples, own, lanes_of))
         if last > self.full_steps:
-            number = np.asarray([self.full_steps * self.step_samples])
+            number = np.asarray([self.start + self.full_steps * self.step_samples])
             own = slice(self._last_start(rank), self._last_start(rank + 1))
             parts.append(_part_by_lane(number, self.last_samples, own, lanes_of) % self.size)
         before = start - first * self.batch_size
@@ -186,6 +199,7 @@ class EvaluationShards:
     Args:
         size: number of samples.
         world_size: number of ranks.
+        allow_empty: some ranks may have no sample.
 
     Raises:
         ShardingError: a rank would have no sample.
@@ -193,12 +207,14 @@ class EvaluationShards:
 
     size: int
     world_size: int = 1
+    allow_empty: bool = False
 
     def __post_init__(self) -> None:
-        if 0 < self.size < self.world_size:
+        if 0 < self.size < self.world_size and not self.allow_empty:
             raise ShardingError(
                 f"{self.size} samples cannot be evaluated on {self.world_size} ranks: a rank without a sample breaks "
-                "its peers. Use fewer ranks or a larger split"
+                "its peers. Use fewer ranks or a larger split; if the model computes its metrics on any number of "
+                "ranks, set allow_zero_length_dataloader_with_multiple_devices = True on the DataModule"
             )
 
     def length(self, rank: int) -> int:

@@ -13,11 +13,12 @@ PACKAGE = Path(__file__).parents[1] / "h5lightning"
 FLOORS = (
     """errors checking extents extent_table plain options coercion schema text_table permutation
     ragged filters progress quantities plain_tables atomic_write""",
-    "catalog stamps index fields field_planning selection splitting overlap coalescing ordering sharding",
+    """catalog stamps index fields field_planning selection splitting overlap coalescing ordering sharding
+    position""",
     """discovery guarding watching opening foreign datasets handles scanning mounts index_store cataloguing codecs readers surveying
     identical_files summary""",
     "transforms crossing buffers batching dataset read_ahead sampler weighing group_reading loader assembly",
-    "ranks datamodule",
+    "ranks resuming datamodule",
     """config hydra_plugin cli train checkpointing throughput results inspecting diagnosing benching proving
     demo models plotting __main__""",
 )

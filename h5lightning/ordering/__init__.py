@@ -8,6 +8,7 @@ from h5lightning.ordering.block_order import BlockOrder
 from h5lightning.ordering.blocks import Blocks
 from h5lightning.ordering.choosing import RowLayout, make_order
 from h5lightning.ordering.drawing import class_weights
+from h5lightning.ordering.fingerprint import fingerprint
 from h5lightning.ordering.orders import FullOrder, Order, PathOrder
 from h5lightning.ordering.weighted import WeightedOrder
 
@@ -20,5 +21,6 @@ __all__ = [
     "RowLayout",
     "WeightedOrder",
     "class_weights",
+    "fingerprint",
     "make_order",
 ]

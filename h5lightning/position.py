@@ -1,0 +1,84 @@
+"""Where training is in an epoch, in numbers that are the same on each rank.
+
+Each step takes the next samples of the epoch's order, so that what was consumed is a prefix of it, for any number of
+ranks and any batch size: one number says which samples are left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from h5lightning.sharding import TrainingShards
+
+__all__ = ["Position", "Rest"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What is left of an epoch that was begun.
+
+    Args:
+        epoch: its number, from 0.
+        steps_done: steps that each rank has done in it.
+        shards: how the samples that are left are divided.
+    """
+
+    epoch: int
+    steps_done: int
+    shards: TrainingShards
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far training has come.
+
+    Args:
+        epoch: the epoch that training is in, from 0.
+        steps: steps that each rank has done in it.
+        samples: samples that all ranks together have consumed in it.
+        world_size: ranks of the run that came so far; for the record.
+        batch_size: samples of one of its ranks in one step; for the record.
+    """
+
+    epoch: int = 0
+    steps: int = 0
+    samples: int = 0
+    world_size: int = 1
+    batch_size: int = 1
+
+    @classmethod
+    def of_plain(cls, plain: Mapping[str, int]) -> Position:
+        """The position that `to_plain` wrote."""
+        return cls(**{name: int(plain[name]) for name in cls.__slots__})
+
+    def to_plain(self) -> dict[str, Any]:
+        """Plain integers, for a checkpoint."""
+        return asdict(self)
+
+    def after(self, epoch: int, steps: int, shards: TrainingShards) -> Position:
+        """The position of a run that began here.
+
+        Args:
+            epoch: the epoch that it is in now.
+            steps: steps that each rank has done in it, those before this position included.
+            shards: how a whole epoch is divided in this run.
+        """
+        begin = self if self.epoch == epoch else Position(epoch)
+        part, done = shards.after(begin.samples), max(0, steps - begin.steps)
+        # What is dropped at the end of an epoch does not come back in a smaller world.
+        samples = shards.size if steps and done >= part.steps else begin.samples + done * shards.step_samples
+        return Position(epoch, begin.steps + done, samples, shards.world_size, shards.batch_size)
+
+    def rest(self, shards: TrainingShards) -> Rest | None:
+        """What is left of the epoch; None if it has not begun.
+
+        Args:
+            shards: how a whole epoch is divided in this run.
+        """
+        return Rest(self.epoch, self.steps, shards.after(self.samples)) if self.steps else None
+
+    def restarted(self) -> Position:
+        """The same steps, but all samples of the epoch are to come."""
+        return replace(self, samples=0)
