@@ -22,9 +22,7 @@ __all__ = ["GroupReader"]
 Int64Array = npt.NDArray[np.int64]
 
 _MOST_BATCHES = 32
-_MOST_BYTES = (
-    1024 * 1024
-)  # of a group: what is read together and dealt out should stay in the processor's cache
+_MOST_BYTES = 4 * 1024 * 1024  # of a group
 _ENOUGH_S = 0.005  # larger groups gain nothing, and their first batch waits for their last
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 __all__ = ["ProcessLocalSet", "ReadAhead", "Stages"]
@@ -131,66 +132,80 @@ class _Raise:
 
 
 class _Shelf(Generic[T]):
-    """Items between threads that put them, in turn, and one that takes."""
+    """Items between threads that put them, in turn, and one that takes.
+
+    Waiting for each other happens in two queues written in C: waking a thread by a `threading.Condition` takes as
+    long as making a small batch.
+    """
 
     def __init__(self, most_items: int, most_bytes: int) -> None:
         self._most_items = most_items
         self._most_bytes = most_bytes
-        self._items: deque[tuple[T, int]] = deque()
+        self._ready: SimpleQueue[tuple[T, int] | None] = SimpleQueue()  # None: there are no more
+        self._taken: SimpleQueue[int] = SimpleQueue()  # the bytes of each item that was taken
+        self._items = 0  # put and, as far as those who put have heard, not taken
         self._bytes = 0
         self._turn = 0
+        self._turned = threading.Condition()
         self._end: BaseException | type[StopIteration] | None = None
-        self._changed = threading.Condition()
+        self._is_dropped = False
+        self._is_empty = False
 
     @property
     def is_at_end(self) -> bool:
         """Whether nothing is left, and nothing will be put."""
-        return self._end is not None and not self._items
+        return self._is_empty
 
     def wait_for_turn(self, number: int) -> bool:
         """Wait until all tasks before this one are done; False if nobody wants more."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._end is not None or self._turn == number)
+        with self._turned:
+            self._turned.wait_for(lambda: self._end is not None or self._turn == number)
             return self._end is None
 
     def pass_turn(self) -> None:
         """The task whose turn it is is done."""
-        with self._changed:
+        with self._turned:
             self._turn += 1
-            self._changed.notify_all()
+            self._turned.notify_all()
 
     def put(self, item: T, size_bytes: int) -> bool:
-        """Wait for room; False if nobody wants more."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._end is not None or self._has_room(size_bytes))
-            if self._end is not None:
-                return False
-            self._items.append((item, size_bytes))
-            self._bytes += size_bytes
-            self._changed.notify_all()
-            return True
+        """Wait for room; False if nobody wants more. By the thread whose turn it is."""
+        while not self._has_room(size_bytes) and self._end is None:
+            self._bytes -= self._taken.get()
+            self._items -= 1
+        if self._end is not None:
+            return False
+        self._items += 1
+        self._bytes += size_bytes
+        self._ready.put((item, size_bytes))
+        return True
 
     def take(self) -> T:
         """Wait for an item; what `end` was told, once there are no more."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._items or self._end is not None)
-            if not self._items:
-                raise self._end or StopIteration
-            item, size_bytes = self._items.popleft()
-            self._bytes -= size_bytes
-            self._changed.notify_all()
-            return item
+        found = None if self._is_dropped else self._ready.get()
+        if found is None:
+            self._is_empty = True
+            self._ready.put(None)  # for whoever asks again
+            raise self._end or StopIteration
+        item, size_bytes = found
+        self._taken.put(size_bytes)
+        return item
 
-    def end(self, reason: BaseException | type[StopIteration], *, is_final: bool = False) -> None:
-        """No more items; the ready ones are still given out, unless this is final."""
-        with self._changed:
-            if is_final:
-                self._items.clear()
+    def end(self, reason: BaseException | type[StopIteration], *, is_dropped: bool = False) -> None:
+        """No more items; the ready ones are still given out, unless they are dropped."""
+        with self._turned:
             self._end = self._end or reason
-            self._changed.notify_all()
+            self._turned.notify_all()
+        if is_dropped:
+            self._is_dropped = True
+            with suppress(Empty):
+                while True:
+                    self._ready.get_nowait()
+        self._ready.put(None)
+        self._taken.put(0)  # who waits for room looks again
 
     def _has_room(self, size_bytes: int) -> bool:
-        fits = self._bytes + size_bytes <= self._most_bytes and len(self._items) < self._most_items
+        fits = self._bytes + size_bytes <= self._most_bytes and self._items < self._most_items
         return fits or not self._items
 
 
@@ -220,7 +235,7 @@ def _make(
 
 
 def _stop(shelf: _Shelf[T], threads: Iterable[threading.Thread]) -> None:
-    shelf.end(StopIteration, is_final=True)
+    shelf.end(StopIteration, is_dropped=True)
     for thread in threads:
         # A transform that drops the last reference would wait for itself.
         if thread is not threading.current_thread():
