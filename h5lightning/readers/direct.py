@@ -327,13 +327,17 @@ class _OpenedTogether:
 
     def put(self, take: Take) -> None:
         """Deliver rows of the files in which it was found."""
+        if not take.rows.size:
+            return
         most = self._rows.repeat(take.sizes)
         if int(np.minimum.reduce(take.rows)) < 0 or np.greater_equal(take.rows, most).any():
             for one, (start, stop) in zip(self._opened, pairwise(take.borders.tolist()), strict=True):
                 one.check_rows(take.rows[start:stop])
         to = Delivery(take.outs, np.dtype(take.source.dtype), self._opened[0].storage.row_bytes)
         for joined, places in self._groups:
-            joined.put(take if len(self._groups) == 1 else take.of(places), to)
+            part = take if len(self._groups) == 1 else take.of(places)
+            if part.rows.size:
+                joined.put(part, to)
 
     def _joined(self, places: Sequence[int]) -> Joined:
         tables = [self._opened[place].table for place in places]
