@@ -16,6 +16,7 @@ from h5lightning.datasets import open_dataset
 from h5lightning.errors import BadFileError, UnsupportedFieldError
 from h5lightning.opening import hdf5_reason
 from h5lightning.options import Access
+from h5lightning.readers.admitting import Admission
 from h5lightning.readers.checks import check_rows, check_type, check_whole, name_of
 from h5lightning.readers.plugins import plugin_problem
 from h5lightning.readers.protocol import RowSource
@@ -42,6 +43,7 @@ class StoredRows:
         is_contiguous: the rows lie one after the other in the file.
         chunk_rows: rows of a chunk that must be decoded whole; None where a row can be read alone.
         places: where each of the chunks that must be decoded lies in a cache.
+        admission: looks at chunks before HDF5 does; None where that is not needed.
         spare_spaces: selections (file, memory) that no thread uses at the moment: making one takes as long
             as reading a small row.
     """
@@ -56,6 +58,7 @@ class StoredRows:
     is_contiguous: bool
     chunk_rows: int | None
     places: SlabPlaces
+    admission: Admission | None
     spare_spaces: list[tuple[h5s.SpaceID, h5s.SpaceID]]
 
     @classmethod
@@ -93,6 +96,7 @@ class StoredRows:
             is_contiguous=layout.get_layout() == h5d.CONTIGUOUS,
             chunk_rows=chunk_rows,
             places=np.full(-(-shape[0] // chunk_rows) if shape and chunk_rows else 0, -1, np.int32),
+            admission=Admission.of(name_of(path, source), dataset, on_missing=access.on_missing),
             spare_spaces=[],
         )
 
@@ -140,8 +144,12 @@ class StoredRows:
                     f"{self._where}: rows {start} to {stop} need a buffer {shape}, found {into.shape}"
                 )
             try:
+                if self.admission is not None:
+                    self.admission.admit(start, stop)
                 in_file.select_hyperslab((start, *rest), shape)
                 self.dataset.id.read(in_memory, in_file, into, self.memory_type)
+            except BadFileError:
+                raise
             except (OSError, RuntimeError) as error:
                 raise self._unreadable(f"rows {start} to {stop - 1}", error) from error
         self.spare_spaces.append(spaces)
@@ -177,7 +185,11 @@ class StoredRows:
         if into.shape != self.shape:
             raise ValueError(f"{self._where} needs a buffer {self.shape}, found {into.shape}")
         try:
+            if self.admission is not None:
+                self.admission.admit(0, self.rows)
             self.dataset.id.read(h5s.ALL, h5s.ALL, into, self.memory_type)
+        except BadFileError:
+            raise
         except (OSError, RuntimeError) as error:
             raise self._unreadable("its values", error) from error
 
