@@ -45,8 +45,8 @@ def test_sound_files_with_real_workers(files):
         check=False, capture_output=True, text=True, timeout=55, env={**os.environ, "COLUMNS": "120"},
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
-    assert "workers 0, 2 × ranks 1, 8 × 2 epochs, at most 4 batches each" in done.stdout
-    assert done.stdout.count("✓") == 7
+    assert "workers 0, 2 × ranks 1, 8 × 2 epochs and a resumed one" in done.stdout
+    assert done.stdout.count("✓") == 8
     assert done.stdout.rstrip().endswith("All checks passed.")
 
 

@@ -13,12 +13,13 @@ from h5lightning.errors import ShardingError, SplitError
 from h5lightning.index import SampleIndex
 from h5lightning.options import Access
 from h5lightning.ordering import Order, PathOrder
+from h5lightning.position import Rest
 from h5lightning.proving.settings import ProofSettings
 from h5lightning.readers.protocol import Reader
 from h5lightning.sampler import ShardedSampler
 from h5lightning.sharding import EvaluationShards, Shards, TrainingShards
 
-__all__ = ["Case", "counts_of", "describe_id", "listed"]
+__all__ = ["Case", "describe_id", "listed"]
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -99,9 +100,11 @@ class Case:
         """
         return EvaluationShards(len(self.assembly.datasets[stage]), world_size)
 
-    def sampler(self, stage: str, order: Order, shards: Shards, rank: int, epoch: int = 0) -> ShardedSampler:
-        """The sampler that a DataModule would make."""
-        sampler = ShardedSampler(self.assembly.datasets[stage], order, shards, rank)
+    def sampler(
+        self, stage: str, order: Order, shards: Shards, rank: int, epoch: int = 0, *, rest: Rest | None = None
+    ) -> ShardedSampler:
+        """The sampler that a DataModule would make; with what is left of an epoch, that of a resumed run."""
+        sampler = ShardedSampler(self.assembly.datasets[stage], order, shards, rank, rest=rest)
         sampler.set_epoch(epoch)
         return sampler
 
@@ -114,13 +117,6 @@ def describe_id(index: SampleIndex, number: int) -> str:
     """Where a sample of the index lies."""
     where = index.locate([number])
     return f"{index.names[int(where.file[0])]} row {int(where.row[0])}"
-
-
-def counts_of(sampler: ShardedSampler) -> Int64Array:
-    """How often each sample comes in one rank's part of an epoch, ``(N,)``."""
-    parts = list(sampler.stretches())
-    samples = np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
-    return np.bincount(samples, minlength=sampler.order.size)
 
 
 def listed(numbers: Sequence[int]) -> str:

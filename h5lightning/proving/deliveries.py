@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import numpy as np
@@ -12,8 +12,10 @@ from h5lightning.batching import Batch, BatchReader
 from h5lightning.dataset import SAMPLE_ID
 from h5lightning.errors import H5LightningError
 from h5lightning.loader import LoaderOptions, make_loader
+from h5lightning.position import Position
 from h5lightning.progress import Advance
 from h5lightning.proving.case import Case, describe_id, listed
+from h5lightning.proving.counting import samples_of
 from h5lightning.proving.outcome import Outcome
 from h5lightning.proving.reading import differences, plain_reader
 from h5lightning.quantities import counted
@@ -39,31 +41,45 @@ def prove_loaders(case: Case, advance: Advance) -> Outcome:
                 advance(1)
     worlds = listed(sorted({world for world, _ in places}))
     scope = (
-        f"workers {listed(case.settings.workers)} × ranks {worlds} × {counted(case.settings.epochs, 'epoch')}, "
-        f"at most {case.settings.batches} batches each"
+        f"workers {listed(case.settings.workers)} × ranks {worlds} × {counted(case.settings.epochs, 'epoch')} and a "
+        f"resumed one, at most {case.settings.batches} batches each"
     )
     return Outcome("loaders deliver what is planned", scope, tuple(failures))
 
 
 def _wrong(case: Case, plain: BatchReader, workers: int, world: int, rank: int) -> Iterator[str]:
-    """What is wrong with the batches of one rank's loader."""
+    """What is wrong with the batches of one rank's loaders, of a whole run and of a resumed one."""
+    order, shards = case.training_order, case.training_shards(world)
+    last, half = case.settings.epochs - 1, max(1, shards.steps // 2)
+    rest = Position(last).after(last, half, shards).rest(shards)
+    whole = case.sampler("train", order, shards, rank)
+    resumed = case.sampler("train", order, shards, rank, rest=rest)
+    for name, sampler, epochs in (
+        ("epoch", whole, range(last + 1)),
+        (f"resumed after {half} steps, epoch", resumed, range(last, last + 1)),
+    ):
+        yield from (f"{name} {text}" for text in _wrong_run(case, plain, workers, sampler, epochs))
+
+
+def _wrong_run(
+    case: Case, plain: BatchReader, workers: int, sampler: ShardedSampler, epochs: Sequence[int]
+) -> Iterator[str]:
     dataset = case.assembly.datasets["train"]
-    sampler = case.sampler("train", case.training_order, case.training_shards(world), rank)
     options = LoaderOptions(num_workers=workers, timeout_s=_TIMEOUT_S if workers else 0)
     loader = make_loader(dataset, sampler, batch_size=case.settings.batch_size, options=options)
+    epoch = epochs[0]
     try:
-        for epoch in range(case.settings.epochs):
+        for epoch in epochs:
             sampler.set_epoch(epoch)
             planned = _planned(case, sampler)
-            delivered = 0
-            for batch, positions in zip(islice(loader, len(planned)), planned, strict=False):
-                delivered += 1
-                for text in _wrong_batch(case, plain, batch, dataset.sample_ids(positions)):
-                    yield f"epoch {epoch}, batch {delivered - 1}: {text}"
-            if delivered < len(planned):
-                yield f"epoch {epoch}: {delivered} batches came, expected {len(planned)}"
+            delivered = list(islice(loader, len(planned)))
+            if len(delivered) < len(planned):
+                yield f"{epoch}: {len(delivered)} batches came, expected {len(planned)}"
+            for number, (batch, positions) in enumerate(zip(delivered, planned, strict=False)):
+                wrong = _wrong_batch(case, plain, batch, dataset.sample_ids(positions))
+                yield from (f"{epoch}, batch {number}: {text}" for text in wrong)
     except (H5LightningError, OSError, RuntimeError) as error:
-        yield f"{type(error).__name__}: {error}"
+        yield f"{epoch}: {type(error).__name__}: {error}"
     finally:
         loader.close()
         dataset.close()
@@ -73,7 +89,7 @@ def _planned(case: Case, sampler: ShardedSampler) -> list[Int64Array]:
     """Positions of the samples of the first batches."""
     size = case.settings.batch_size
     stop = min(len(sampler), size * case.settings.batches)
-    positions = np.concatenate(list(sampler.stretches(stop=stop)))
+    positions = samples_of(sampler, stop)
     return [positions[start : start + size] for start in range(0, stop, size)]
 
 

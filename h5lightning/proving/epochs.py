@@ -13,7 +13,8 @@ import numpy.typing as npt
 from h5lightning.errors import ShardingError
 from h5lightning.ordering import Order, PathOrder
 from h5lightning.progress import Advance
-from h5lightning.proving.case import Case, counts_of, listed
+from h5lightning.proving.case import Case, listed
+from h5lightning.proving.counting import MOST_NAMED, counts_of, differing_counts, more_text
 from h5lightning.proving.outcome import Outcome
 from h5lightning.quantities import counted
 from h5lightning.sharding import Shards
@@ -23,7 +24,6 @@ __all__ = ["prove_evaluation", "prove_orders", "prove_training"]
 Int64Array = npt.NDArray[np.int64]
 
 _PROBE = 4096  # positions that are asked for a second time, one by one from behind
-_MOST_NAMED = 3
 
 
 def prove_orders(case: Case, advance: Advance) -> Outcome:
@@ -65,7 +65,7 @@ def prove_training(case: Case, advance: Advance) -> Outcome:
             where = f"{counted(world, 'rank')}, epoch {epoch}"
             failures += [
                 f"{where}: {text}"
-                for text in _difference(case, seen, expected, shards.dropped, shards.repeated)
+                for text in differing_counts(case, seen, expected, shards.dropped, shards.repeated)
             ]
             advance(1)
         failures += [
@@ -90,7 +90,7 @@ def prove_evaluation(case: Case, advance: Advance) -> Outcome:
                 continue
             seen = _seen(case, stage, PathOrder(size), shards, epoch=0)
             failures += [
-                f"{where}: {text}" for text in _difference(case, seen, np.ones_like(seen), 0, 0, stage)
+                f"{where}: {text}" for text in differing_counts(case, seen, np.ones_like(seen), 0, 0, stage)
             ]
             advance(1)
     return Outcome("evaluation: exactly once over all ranks", ", ".join(stages), tuple(failures))
@@ -111,30 +111,16 @@ def _seen(case: Case, stage: str, order: Order, shards: Shards, epoch: int) -> I
 def _wrong_counts(case: Case, samples: Int64Array) -> Iterator[str]:
     counts = np.bincount(samples, minlength=len(samples))
     if case.weights is None:
-        yield from _difference(case, counts, np.ones_like(counts), 0, 0)
+        yield from differing_counts(case, counts, np.ones_like(counts), 0, 0)
         return
     expected = len(samples) * case.weights / case.weights.sum()
     # The range of a sample ends in two strata, each of which it may win or lose.
     wrong = np.flatnonzero((np.abs(counts - expected) >= 2) | (counts > 0) & (case.weights == 0))
-    for sample in wrong[:_MOST_NAMED].tolist():
+    for sample in wrong[:MOST_NAMED].tolist():
         yield (
             f"{case.describe('train', sample)} comes {counts[sample]} times, by its weight "
-            f"{expected[sample]:.1f}{_more(wrong)}"
+            f"{expected[sample]:.1f}{more_text(wrong)}"
         )
-
-
-def _difference(
-    case: Case, seen: Int64Array, expected: Int64Array, dropped: int, repeated: int, stage: str = "train"
-) -> Iterator[str]:
-    """What is missing or comes too often, beyond what was to be left out or repeated."""
-    for kind, wrong, allowed in (
-        ("missing", expected - seen, dropped),
-        ("repeated", seen - expected, repeated),
-    ):
-        if int(wrong.clip(0).sum()) != allowed:
-            which = np.flatnonzero(wrong > 0)
-            named = ", ".join(case.describe(stage, sample) for sample in which[:_MOST_NAMED].tolist())
-            yield f"{wrong.clip(0).sum()} samples {kind}, expected {allowed}: {named or 'none'}{_more(which)}"
 
 
 def _unequal_steps(shards: Shards, batch_size: int) -> Iterator[str]:
@@ -149,7 +135,3 @@ def _equal_neighbours(epochs: list[Int64Array]) -> list[int]:
 
 def _left(dropped: int, repeated: int) -> str:
     return f"{dropped} dropped" if dropped else f"{repeated} repeated" if repeated else ""
-
-
-def _more(which: Int64Array) -> str:
-    return f" and {which.size - _MOST_NAMED:,} more" if which.size > _MOST_NAMED else ""

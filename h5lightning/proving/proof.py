@@ -23,6 +23,7 @@ from h5lightning.progress import Advance, progress_bar
 from h5lightning.proving.case import Case
 from h5lightning.proving.deliveries import prove_loaders
 from h5lightning.proving.epochs import prove_evaluation, prove_orders, prove_training
+from h5lightning.proving.interruptions import prove_resumption
 from h5lightning.proving.outcome import Outcome
 from h5lightning.proving.reading import prove_finite, prove_readers
 from h5lightning.proving.settings import ProofSettings
@@ -175,6 +176,7 @@ def _checks(case: Case) -> Iterator[_Check]:
         worlds = settings.ranks_for(case.order.size)
         yield "orders", settings.epochs, partial(prove_orders, case)
         yield "shares of ranks", len(worlds) * settings.epochs, partial(prove_training, case)
+        yield "resumption", settings.resumptions, partial(prove_resumption, case)
         yield "loaders", len(case.places()) * len(settings.workers), partial(prove_loaders, case)
     sizes = [len(dataset) for stage, dataset in case.assembly.datasets.items() if stage != "train"]
     if sizes:

@@ -4,30 +4,13 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from cases import case_of, ignore
+from cases import LyingReader, case_of, ignore
 
 from h5lightning.proving.reading import differences, drawn_ids, prove_finite, prove_readers
 
 pytestmark = pytest.mark.timeout(60)
 COMPRESSED = {"chunks": (8, 2, 3), "compression": "gzip"}
 STORED = {"plain": None, "compressed": COMPRESSED, "big-endian": {"dtype": ">f4"}}
-
-
-class Liar:
-    """A reader that changes the last row of what another one reads from one file."""
-
-    def __init__(self, reader, file="run-002.h5", key="x"):
-        self._reader, self._file, self._key = reader, file, key
-
-    def __getattr__(self, name):
-        return getattr(self._reader, name)
-
-    def read(self, paths, takes):
-        self._reader.read(paths, takes)
-        for number, path in enumerate(paths):
-            for take in takes:
-                if path.endswith(self._file) and take.source.path == self._key:
-                    take.out[take.slots[take.borders[number] : take.borders[number + 1]][-1:]] += 1
 
 
 def damage(pattern, number, chunk):
@@ -62,7 +45,7 @@ def test_each_damaged_file_is_named(write_files):
     ("key", "place"), [("x", "run-002.h5 row 32"), ("y", "run-002.h5 row 32")], ids=["x", "y"]
 )
 def test_a_reader_that_differs_is_found(write_files, key, place):
-    with case_of(write_files(), reader=lambda reader: Liar(reader, key=key)) as case:
+    with case_of(write_files(), reader=lambda reader: LyingReader(reader, key, "run-002.h5")) as case:
         outcome = prove_readers(case, ignore)
     assert outcome.failures == (f"run-002.h5: field '{key}' differs between the readers, first in {place}",)
 
