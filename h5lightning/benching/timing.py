@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,6 +30,7 @@ class Contestant:
         prepare: what must happen before each turn, not timed, such as to empty a cache.
         counts_start: what it takes until the first batch counts; not where processes must be started, which is
             long beside a turn and short beside a training.
+        is_whole: a turn that counts is never cut short.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Contestant:
     size_of: Callable[[Any], float] = len
     prepare: Callable[[], object] = gc.collect
     counts_start: bool = True
+    is_whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ class Spread:
         return cls(statistics.median(values), min(values), max(values))
 
 
-def run_turn(contestant: Contestant, number: int, limit_s: float = float("inf")) -> Turn:
+def run_turn(contestant: Contestant, number: int, limit_s: float = math.inf) -> Turn:
     """Consume batches as they come, to the end or for so long after the first: slow ways need no whole epoch."""
     samples, first_samples, first_s, was_cut = 0.0, 0.0, 0.0, False
     started = time.perf_counter()
@@ -110,7 +113,7 @@ def in_turn(
     *,
     rounds: int,
     limit_s: float,
-    patience_s: float = float("inf"),
+    patience_s: float = math.inf,
     advance: Callable[[int], None] = lambda _: None,
 ) -> dict[str, list[Turn]]:
     """Turns of all contestants, one each in every round: a slow moment of the machine hits all alike.
@@ -131,7 +134,8 @@ def in_turn(
             name = contestant.name
             if name not in too_slow:
                 contestant.prepare()
-                turn = run_turn(contestant, number, limit_s if number else limit_s * _WARM_UP)
+                longest_s = math.inf if contestant.is_whole else limit_s
+                turn = run_turn(contestant, number, longest_s if number else limit_s * _WARM_UP)
                 too_slow |= {name} if not number and turn.total_s > patience_s else set()
                 found[name] += [turn] if number or name in too_slow else []
             advance(1)

@@ -1,6 +1,7 @@
 """The suite runs from data to tables, and its meters say what is so."""
 
 import json
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -10,10 +11,13 @@ import pytest
 from loading import meters, ours, peers
 from loading.data import Workload, write
 from loading.limits import evict, read_files
-from loading.measure import Epoch, Spread, read_bytes, run_epoch
+from loading.measure import read_bytes, run_epoch
 from loading.program import PARTS, Scale, measure
 from loading.races import OURS, Goal, Race, Result, against_best, contestant_of, run
 from loading.report import Report
+from loading.short import in_short, write_between_marks
+
+from h5lightning.benching.timing import Spread, Turn
 
 RUN = Path(__file__).with_name("run.py")
 GZIP = Workload("gzip", rows=1280, row_bytes=1024, files=2, chunk_rows=32, filters="gzip+shuffle")
@@ -51,8 +55,8 @@ def test_goal(at_least, median, is_reached):
 
 
 def test_the_best_rival_is_named():
-    epochs = {name: [Epoch(rate, rate, 0, 1)] for name, rate in ((OURS, 60), ("a", 10), ("b", 20))}
-    goal = against_best(Result("race", epochs, [], 8), ["a", "b"], "the best peer", 5)
+    epochs = {name: [Turn(rate, rate, 0, 1)] for name, rate in ((OURS, 60), ("a", 10), ("b", 20))}
+    goal = against_best(Result("race", epochs, [], GZIP), ["a", "b"], "the best peer", 5)
     assert (goal.what, goal.reached.median) == ("race ÷ the best peer: b", 3)
 
 
@@ -64,8 +68,9 @@ def test_evicted_files_are_read_again(tmp_path):
 
 @pytest.mark.parametrize("world_size", [1, 2], ids=lambda size: f"{size}-ranks")
 def test_each_chunk_is_read(tmp_path, world_size):
-    goal = meters.amplification(write(GZIP, tmp_path / "data"), world_size, 1.25)
-    assert 0.99 <= goal.reached.median <= world_size + 0.5
+    decoded, read = meters.amplification(write(GZIP, tmp_path / "data"), world_size, 1.25)
+    assert 0.99 <= decoded.reached.median <= world_size + 0.1
+    assert 0.99 <= read.reached.median <= world_size + 0.5
 
 
 def test_mixing_tells_sorted_batches_from_shuffled_ones(tmp_path):
@@ -94,15 +99,64 @@ def run_with(monkeypatch, *arguments):
 
 @pytest.mark.timeout(60)
 def test_command_line(tmp_path, monkeypatch, capsys):
-    run_with(monkeypatch, "small_rows", "--quick", "--rounds=1", f"--out={tmp_path}")
+    readme = tmp_path / "README.md"
+    readme.write_text("# x\n<!-- loading: begin -->\nold\n<!-- loading: end -->\n# y\n", encoding="utf-8")
+    options = ["--part=0.002", "--rounds=1", f"--out={tmp_path}", f"--readme={readme}"]
+    run_with(monkeypatch, "small_rows", "--quick", *options)
     assert capsys.readouterr().out == (tmp_path / "loading.md").read_text(encoding="utf-8")
     assert list(json.loads((tmp_path / "loading.json").read_text())["races"]) == ["contiguous 64-byte rows"]
+    text = readme.read_text(encoding="utf-8")
+    assert "| contiguous 64-byte rows | " in text
+    assert "old" not in text
+    assert (text.startswith("# x\n<!-- "), text.endswith(" -->\n# y\n")) == (True, True)
 
 
 def test_unknown_part_is_refused(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         run_with(monkeypatch, "contigous")
     assert "['contigous']" in capsys.readouterr().err
+
+
+def test_too_little_data_are_not_to_be_quoted(monkeypatch):
+    result = Result("race", {OURS: [Turn(10, 10, 0, 1)]}, [], GZIP)
+    monkeypatch.setattr("loading.report._cache_mib", lambda: 1)
+    assert "1.25 times the processor's last cache: too little" in Report({}, results=[result]).markdown()
+    monkeypatch.setattr("loading.report._cache_mib", lambda: 0.25)
+    assert "5 times the processor's last cache.\n" in Report({}, results=[result]).markdown()
+
+
+def test_in_short_wins_and_losses_are_told():
+    turns = {name: [Turn(rate, rate, 0.1, 1)] for name, rate in ((OURS, 60), ("a", 10), ("b", 120))}
+    missed = Goal("race ÷ b", 0.9, Spread(0.5, 0.5, 0.5))
+    text = in_short(
+        Report(
+            {}, results=[Result("race", turns, [missed], GZIP)], goals=[Goal("mixing", 0.9, Spread(1, 1, 1))]
+        )
+    )
+    assert "| race | 60 | 0.0619 | a 6 (6 – 6) · b 0.5 (0.5 – 0.5) |" in text
+    assert "Beside: mixing 1 (wanted ≥ 0.9)." in text
+    assert "Wanted and not reached: race ÷ b 0.5 (wanted ≥ 0.9)." in text
+
+
+def test_formats_are_beside_what_they_cost(tmp_path):
+    copy = peers.Converted(peers.PEERS[0], tmp_path, seconds=12, stored_bytes=3 << 20)
+    names = (OURS, "litdata, 0 workers", "litdata, 2 workers")
+    turns = {name: [Turn(rate, rate, 0.1, 1)] for name, rate in zip(names, (60, 10, 20), strict=True)}
+    report = Report({}, results=[Result("race", turns, [], GZIP)], conversions=[copy], original_bytes=2 << 20)
+    assert "| litdata | 10 | 20 | 3 (3 – 3) times as fast | 100 | 12 | 3 |" in in_short(report)
+    assert "litdata" not in in_short(report).split("| format |")[0]
+
+
+def test_a_file_without_marks_is_left_alone(tmp_path):
+    (tmp_path / "a.md").write_text("text")
+    with pytest.raises(ValueError, match="lacks the marks"):
+        write_between_marks(tmp_path / "a.md", "x")
+
+
+def test_the_requirements_name_the_peers():
+    lines = Path(__file__).with_name("requirements-peers.txt").read_text(encoding="utf-8").splitlines()
+    named = {re.match(r"[\w-]+", line)[0] for line in lines if line and not line.startswith("#")}
+    assert named == {peer.library for peer in peers.PEERS}
 
 
 def test_report_names_what_was_left_out():

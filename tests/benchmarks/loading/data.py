@@ -14,6 +14,7 @@ import numpy.typing as npt
 __all__ = ["FILTERS", "Dataset", "Workload", "filters_here", "write"]
 
 BATCH = 256
+FILES = 20
 _LEVELS = 4096  # 12 random bits in each float: deflate leaves about half of the bytes
 
 
@@ -33,7 +34,7 @@ class Workload:
     name: str
     rows: int
     row_bytes: int
-    files: int
+    files: int = FILES
     chunk_rows: int | None = None
     filters: str = "none"
 
@@ -41,6 +42,11 @@ class Workload:
     def columns(self) -> int:
         """Elements of a row."""
         return self.row_bytes // 4
+
+    @property
+    def size(self) -> int:
+        """Bytes of the data, decoded."""
+        return self.rows * self.row_bytes
 
     @property
     def rows_of_file(self) -> int:

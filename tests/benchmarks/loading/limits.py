@@ -18,10 +18,9 @@ import torch
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from h5lightning.codecs import Filter, Pipeline
+from h5lightning.benching.stored_pieces import Piece, merged, opened, pieces_of, pipeline_of, read_into
 from loading.data import BATCH, Dataset
 from loading.measure import Batch
-from loading.stored_bytes import Piece, grouped, memory_of, merged, opened, pieces_of, read_into
 
 __all__ = ["DecodeAndGather", "GatherFromMemory", "ReadInOrder", "evict", "read_files", "ready_tensors"]
 
@@ -57,7 +56,7 @@ class ReadInOrder:
 
     @staticmethod
     def _fill(descriptor: int, out: npt.NDArray[Any], pieces: Sequence[Piece]) -> int:
-        into, filled = memory_of(out), 0
+        into, filled = _memory_of(out), 0
         for piece in pieces:
             read_into(descriptor, into[filled : filled + piece.size], piece.offset)
             filled += piece.size
@@ -67,10 +66,26 @@ class ReadInOrder:
 def _reads_of(path: str) -> list[tuple[list[Piece], list[Piece]]]:
     with h5py.File(path, "r") as file:
         data, labels = (
-            [merged(group) for group in grouped(pieces_of(file[name], BATCH), BATCH)]
+            [merged(group) for group in _grouped(pieces_of(file[name], BATCH), BATCH)]
             for name in ("data", "label")
         )
     return list(zip(data, labels, strict=True))
+
+
+def _grouped(pieces: Sequence[Piece], rows: int) -> Iterator[list[Piece]]:
+    """Pieces in groups of at most so many rows."""
+    group: list[Piece] = []
+    for piece in pieces:
+        if group and sum(one.rows for one in group) + piece.rows > rows:
+            yield group
+            group = []
+        group.append(piece)
+    yield group
+
+
+def _memory_of(array: npt.NDArray[Any]) -> memoryview:
+    """The bytes of an array, to write to."""
+    return memoryview(array.reshape(-1).view(np.uint8))
 
 
 def read_files(dataset: Dataset) -> Iterator[Batch]:
@@ -149,7 +164,8 @@ class DecodeAndGather:
         self._window = np.zeros((count * self._height, dataset.workload.columns), np.float32)
         self._out = np.zeros((BATCH, dataset.workload.columns), np.float32)
         self._out_labels = np.zeros(BATCH, np.int64)
-        self._pipeline = _pipeline(self._paths[0])
+        with h5py.File(self._paths[0], "r") as file:
+            self._pipeline = pipeline_of(file["data"])
 
     def __call__(self, epoch: int = 0) -> Iterator[Batch]:
         """An epoch's batches."""
@@ -191,16 +207,6 @@ class DecodeAndGather:
 def _data_of(path: str) -> list[Piece]:
     with h5py.File(path, "r") as file:
         return pieces_of(file["data"], BATCH)
-
-
-def _pipeline(path: str) -> Pipeline:
-    """The product's own decoder of the data in a file."""
-    with h5py.File(path, "r") as file:
-        stored = file["data"]
-        created = stored.id.get_create_plist()
-        found = [created.get_filter(number) for number in range(created.get_nfilters())]
-        filters = [Filter(number, tuple(values)) for number, _, values, _ in found]
-        return Pipeline(filters, int(np.prod(stored.chunks)) * stored.dtype.itemsize)
 
 
 # ── crossing a process boundary ──────────────────────────────────────────────────────────────────────

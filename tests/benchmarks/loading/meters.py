@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from multiprocessing import get_context
+from typing import Any
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.benching.timing import Spread, waiting_share
+from h5lightning.codecs import Pipeline
 from loading import ours
 from loading.data import BATCH, Dataset
-from loading.measure import (
-    Spread,
-    anonymous_bytes,
-    read_bytes,
-    run_epoch,
-    waiting_share,
-)
+from loading.measure import anonymous_bytes, read_bytes, run_epoch
 from loading.races import Goal
 
 __all__ = ["amplification", "memory", "mixing", "waiting"]
@@ -42,7 +40,8 @@ def memory(dataset: Dataset, *, epochs: int = 10) -> Goal:
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         held = pool.submit(_held_bytes, dataset, epochs).result()[1:]
     strays = (max(held) - min(held)) / (max(held) + min(held))
-    what = f"anonymous memory over {epochs} epochs, ± of {sum(held) / len(held) / 2**20:.0f} MiB"
+    size = sum(held) / len(held) / 2**20
+    what = f"anonymous memory over {epochs} epochs of {dataset.workload.name}, ± of {size:.0f} MiB"
     return Goal(what, 0.03, Spread.of([strays]), at_least=False)
 
 
@@ -57,23 +56,53 @@ def _held_bytes(dataset: Dataset, epochs: int) -> list[int]:
     return held
 
 
-def amplification(dataset: Dataset, world_size: int, wanted: float) -> Goal:
-    """Bytes of data that an epoch of all ranks reads, for each that is stored; for filtered chunks.
+def amplification(dataset: Dataset, world_size: int, wanted: float) -> list[Goal]:
+    """Decoded bytes of an epoch of all ranks for each that the rows have, and bytes read for each that is stored.
 
-    A chunk that is read is decoded, so that this is the number of times that the average chunk is decoded too.
+    What is decoded is counted at the decoder. What is read is the process's own I/O counter, which no mistake of ours
+    can fool: a chunk that is decoded was read.
+
+    Args:
+        dataset: of filtered chunks that evenly divide its files.
+        world_size: ranks, one after the other in this process.
+        wanted: at most.
     """
-    counted = sum(_read_by_rank(dataset, rank, world_size) for rank in range(world_size))
-    ratio = counted / sum(map(_stored_bytes, dataset.paths))
+    counted = [_counts_of_rank(dataset, rank, world_size) for rank in range(world_size)]
+    decoded, read = (sum(one) for one in zip(*counted, strict=True))
+    rows = dataset.workload.rows * dataset.workload.row_bytes
+    stored = sum(map(_stored_bytes, dataset.paths))
     ranks = "1 rank" if world_size == 1 else f"{world_size} ranks"
-    return Goal(f"bytes read ÷ stored, {ranks}", wanted, Spread.of([ratio]), at_least=False)
+    return [
+        Goal(
+            f"bytes decoded ÷ bytes of the rows, {ranks}", wanted, Spread.of([decoded / rows]), at_least=False
+        ),
+        Goal(f"bytes read ÷ stored, {ranks}", wanted, Spread.of([read / stored]), at_least=False),
+    ]
 
 
-def _read_by_rank(dataset: Dataset, rank: int, world_size: int) -> int:
+def _counts_of_rank(dataset: Dataset, rank: int, world_size: int) -> tuple[int, int]:
+    """Bytes of data that are decoded, and all bytes that are read."""
     # A DataModule of its own: what one rank has decoded, another one has not.
-    with ours.data_module(dataset) as dm:
+    with ours.data_module(dataset) as dm, _counting() as decoded:
         before = read_bytes()
         run_epoch(ours.batches(dm, 0, rank, world_size))
-        return read_bytes() - before
+        return sum(decoded), read_bytes() - before
+
+
+@contextmanager
+def _counting() -> Iterator[list[int]]:
+    """The sizes of all chunks that this process decodes in the meantime."""
+    decode, sizes = Pipeline.decode, []
+
+    def counted(self: Pipeline, stored: Any, out: Any, *more: Any) -> None:
+        decode(self, stored, out, *more)
+        sizes.append(out.nbytes)  # atomic, for any number of threads
+
+    Pipeline.decode = counted  # type: ignore[method-assign]
+    try:
+        yield sizes
+    finally:
+        Pipeline.decode = decode  # type: ignore[method-assign]
 
 
 def _stored_bytes(path: str) -> int:

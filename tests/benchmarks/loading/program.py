@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from h5lightning.benching.timing import Contestant
 from loading import meters, peers, races
 from loading.data import BATCH, Dataset, Workload, filters_here, write
 from loading.limits import evict
-from loading.measure import Contestant
+from loading.measure import samples_of
 from loading.races import THREADS, Race
 from loading.report import Report
 
@@ -35,7 +36,8 @@ class Scale:
     """How much is measured.
 
     Args:
-        part: of the rows of each workload: 1, 1/2, 1/4 …
+        part: of the rows of each workload, which are 256 MiB at least. With a smaller part than a half, data are as
+            large as the last cache of some processors, where a gather is faster than from memory.
         rounds: epochs of each contestant that count.
         limit_s: seconds after the first batch in which a contestant is cut short.
         folder: where data are written.
@@ -79,7 +81,7 @@ def _race(
 
 def contiguous(report: Report, scale: Scale) -> None:
     """4 KiB rows as they are: by hand, peers, workers, from disk, waiting, memory."""
-    with _data(Workload("contiguous 4 KiB rows", 131_072, 4096, 8), scale) as dataset:
+    with _data(Workload("contiguous 4 KiB rows", 131_072, 4096), scale) as dataset:
         with _converted(report, dataset, scale) as others:
             wanted = {TUTORIAL: 300, KEPT_OPEN: 12, BY_CHUNK: None, IN_ORDER: None, FROM_RAM: 0.6}
             _race(report, Race("contiguous 4 KiB rows", wanted), dataset, scale, others)
@@ -98,26 +100,27 @@ def contiguous(report: Report, scale: Scale) -> None:
 
 def small_rows(report: Report, scale: Scale) -> None:
     """64-byte rows: what is done for each sample shows."""
-    with _data(Workload("contiguous 64-byte rows", 2_097_152, 64, 8), scale) as dataset:
+    with _data(Workload("contiguous 64-byte rows", 8_388_608, 64), scale) as dataset:
         wanted = {TUTORIAL: 100, KEPT_OPEN: None, IN_ORDER: None, FROM_RAM: 0.2}
         _race(report, Race("contiguous 64-byte rows", wanted), dataset, scale)
 
 
 def compressed(report: Report, scale: Scale) -> None:
-    """Gzip with shuffle: chunks of 32 rows in 20 files."""
+    """Gzip with shuffle: chunks of 32 rows."""
     name = "gzip + shuffle, 32 rows of 4 KiB a chunk"
-    with _data(Workload(name, 128_000, 4096, 20, 32, "gzip+shuffle"), scale) as dataset:
+    with _data(Workload(name, 128_000, 4096, chunk_rows=32, filters="gzip+shuffle"), scale) as dataset:
         wanted = {UNCACHED: 40, KEPT_OPEN: None, BY_CHUNK: 2, "decode only": None, DECODE: 0.85}
         _race(report, Race(name, wanted, forgets=True), dataset, scale)
         report.goals.append(meters.mixing(dataset))
         for ranks, wanted_ratio in ((1, 1.05), (2, 1.25), (4, 1.25)):
-            report.goals.append(meters.amplification(dataset, ranks, wanted_ratio))
+            report.goals += meters.amplification(dataset, ranks, wanted_ratio)
+        report.goals.append(meters.memory(dataset))
 
 
 def large_rows(report: Report, scale: Scale) -> None:
     """Rows of 256 KiB and 1 MiB, each a chunk without a filter."""
     for name, rows, row_bytes in (("256 KiB", 4096, MIB // 4), ("1 MiB", 2048, MIB)):
-        with _data(Workload(f"{name} rows, one a chunk", rows, row_bytes, 8, 1), scale) as dataset:
+        with _data(Workload(f"{name} rows, one a chunk", rows, row_bytes, chunk_rows=1), scale) as dataset:
             race = Race(f"{name} rows, one a chunk", {IN_ORDER: 0.8, KEPT_OPEN: None})
             _race(report, race, dataset, scale)
 
@@ -128,7 +131,7 @@ def codecs(report: Report, scale: Scale) -> None:
         if filters in ("none", "gzip+shuffle"):
             continue
         name = f"{filters}, 32 rows of 4 KiB a chunk"
-        with _data(Workload(name, 65_536, 4096, 8, 32, filters), scale) as dataset:
+        with _data(Workload(name, 64_000, 4096, chunk_rows=32, filters=filters), scale) as dataset:
             _race(report, Race(name, {DECODE: 0.85, BY_CHUNK: None}, forgets=True), dataset, scale)
     if "zstd" not in filters_here():
         report.left_out.append("blosc, lz4, bitshuffle, zstd (hdf5plugin is not installed)")
@@ -158,7 +161,7 @@ def _converted(report: Report, dataset: Dataset, scale: Scale) -> Iterator[list[
 
 def _peer(copy: peers.Converted, workers: int) -> Contestant:
     batches = partial(copy.batches, workers=workers)
-    return Contestant(f"{copy.peer.name}, {workers} workers", batches, counts_start=False)
+    return Contestant(f"{copy.peer.name}, {workers} workers", batches, samples_of, counts_start=False)
 
 
 def measure(parts: Sequence[str], scale: Scale) -> Report:

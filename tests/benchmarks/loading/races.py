@@ -10,10 +10,11 @@ from functools import partial
 from typing import Any
 
 from h5lightning import H5DataModule
+from h5lightning.benching.timing import Contestant, Spread, Turn, in_turn, ratios
 from loading import by_hand, ours
-from loading.data import Dataset
+from loading.data import Dataset, Workload
 from loading.limits import DecodeAndGather, GatherFromMemory, ReadInOrder, read_files, ready_tensors
-from loading.measure import Batch, Contestant, Epoch, Spread, in_turn, ratios
+from loading.measure import Batch, samples_of
 
 __all__ = ["OURS", "THREADS", "Goal", "Race", "Result", "against_best", "contestant_of", "run"]
 
@@ -42,6 +43,10 @@ RIVALS: dict[str, Callable[[Dataset], Batches]] = {
     "ready tensors, 2 workers": lambda dataset: lambda _: ready_tensors(dataset, workers=2),
     "files read in order": lambda dataset: lambda _: read_files(dataset),
 }
+
+
+# An epoch begins with what is decoded for the rest of it: only a whole one says how fast they are.
+_DECODES_AHEAD = (None, "decode only", "decode + gather")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +94,24 @@ class Race:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Epochs of each contestant, in the order of the rounds, and what was wanted."""
+    """Turns of each contestant, in the order of the rounds, and what was wanted.
+
+    Args:
+        name: what tables call it.
+        epochs: contestant → an epoch, or its beginning, of each round.
+        goals: what was wanted.
+        workload: what the data are.
+    """
 
     name: str
-    epochs: Mapping[str, Sequence[Epoch]]
+    epochs: Mapping[str, Sequence[Turn]]
     goals: Sequence[Goal]
-    sample_bytes: int
+    workload: Workload
+
+    @property
+    def sample_bytes(self) -> int:
+        """Bytes of a sample: data and label."""
+        return self.workload.row_bytes + 8
 
 
 def run(
@@ -109,7 +126,7 @@ def run(
         Goal(f"{race.name} ÷ {rival}", least, ratios(epochs[OURS], epochs[rival]))
         for rival, least in wanted.items()
     ]
-    return Result(race.name, epochs, goals, dataset.sample_bytes)
+    return Result(race.name, epochs, goals, dataset.workload)
 
 
 def against_best(result: Result, rivals: Sequence[str], what: str, wanted: float) -> Goal:
@@ -130,4 +147,11 @@ def contestant_of(race: Race, dataset: Dataset, dm: H5DataModule, rival: str | N
         race.prepare(dataset)
 
     batches = partial(ours.batches, dm) if rival is None else RIVALS[rival](dataset)
-    return Contestant(rival or OURS, batches, prepare, counts_start=not race.options.get("num_workers"))
+    return Contestant(
+        rival or OURS,
+        batches,
+        samples_of,
+        prepare,
+        counts_start=not race.options.get("num_workers"),
+        is_whole=race.forgets and rival in _DECODES_AHEAD,
+    )

@@ -11,13 +11,15 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from loading.measure import Epoch, Spread
+from h5lightning.benching.timing import Spread, Turn
+from loading.data import Workload
 from loading.peers import Converted
 from loading.races import Goal, Result
 
-__all__ = ["Report"]
+__all__ = ["Report", "machine", "number", "table", "versions"]
 
 _PACKAGES = ("h5lightning", "torch", "lightning", "numpy", "h5py", "deflate", "imagecodecs", "hdf5plugin")
+_TIMES_CACHE = 4  # data that are so many times as large as the cache are gathered from memory
 _PEERS = ("litdata", "webdataset", "datasets", "tensorstore")
 
 
@@ -74,7 +76,7 @@ class Report:
         rows += [
             [found.peer.name, f"{found.seconds:.1f}", _mib(found.stored_bytes)] for found in self.conversions
         ]
-        return "### Conversion\n\n" + _table(["format", "seconds", "MiB on disk"], rows)
+        return "### Conversion\n\n" + table(["format", "seconds", "MiB on disk"], rows)
 
 
 # ── machine ──────────────────────────────────────────────────────────────────────────────────────────
@@ -85,6 +87,7 @@ def machine() -> dict[str, Any]:
     return {
         "processor": _found("/proc/cpuinfo", r"model name\s*:\s*(.+)") or platform.processor(),
         "cores": os.cpu_count(),
+        "cache_mib": _cache_mib(),
         "memory_gib": round(int(_found("/proc/meminfo", r"MemTotal:\s*(\d+)") or 0) / 2**20, 1),
         "system": f"{platform.system()} {platform.release()}",
         "load": round(os.getloadavg()[0], 1),
@@ -96,6 +99,13 @@ def versions() -> dict[str, str]:
     installed = {found.name.lower(): found.version for found in distributions()}
     found = {name: installed[name] for name in _PACKAGES + _PEERS if name in installed}
     return {"python": platform.python_version(), **found}
+
+
+def _cache_mib() -> float:
+    """The processor's largest cache; 0 if the system does not tell."""
+    sizes = Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size")
+    kib = [int(path.read_text(encoding="ascii").strip().removesuffix("K")) for path in sizes]
+    return max(kib, default=0) / 1024
 
 
 def _found(path: str, pattern: str) -> str | None:
@@ -110,10 +120,8 @@ def _found(path: str, pattern: str) -> str | None:
 
 
 def _facts(settings: Mapping[str, Any]) -> str:
-    found = machine()
-    hardware = "{processor}, {cores} cores, {memory_gib} GiB, {system}; load at the end {load}".format(
-        **found
-    )
+    form = "{processor}, {cores} cores, {cache_mib:g} MiB of cache, {memory_gib} GiB, {system}; load at the end {load}"
+    hardware = form.format(**machine())
     packages = ", ".join(f"{package} {number}" for package, number in versions().items())
     chosen = ", ".join(f"{name} {value}" for name, value in settings.items())
     return f"## Loading\n\n{hardware}.\n{packages}.\n{chosen}."
@@ -122,19 +130,34 @@ def _facts(settings: Mapping[str, Any]) -> str:
 def _race(result: Result) -> str:
     rows = [_contestant(name, epochs, result.sample_bytes) for name, epochs in result.epochs.items()]
     header = ["way", "samples/s", "lowest – highest", "MB/s", "first batch, ms"]
-    return f"### {result.name}\n\n" + _table(header, rows)
+    return f"### {result.name}\n\n{_data(result.workload)}\n\n" + table(header, rows)
 
 
-def _contestant(name: str, epochs: Sequence[Epoch], sample_bytes: int) -> list[str]:
+def _data(workload: Workload) -> str:
+    """How large the data are, beside the processor's cache: what fits into it is faster than memory."""
+    cache_bytes = machine()["cache_mib"] * 2**20
+    text = f"{workload.files} files, {workload.rows:,} rows, {_mib(workload.size)} MiB of data"
+    if not cache_bytes:
+        return f"{text}."
+    times = workload.size / cache_bytes
+    warning = (
+        ""
+        if times >= _TIMES_CACHE
+        else ": too little, gathers from RAM come from the cache; not to be quoted"
+    )
+    return f"{text}, {number(times)} times the processor's last cache{warning}."
+
+
+def _contestant(name: str, epochs: Sequence[Turn], sample_bytes: int) -> list[str]:
     rate = Spread.of([epoch.rate for epoch in epochs])
     first_s = Spread.of([epoch.first_s for epoch in epochs]).median
-    ends = f"{_number(rate.low)} – {_number(rate.high)}"
+    ends = f"{number(rate.low)} – {number(rate.high)}"
     return [
         name,
-        _number(rate.median),
+        number(rate.median),
         ends,
-        _number(rate.median * sample_bytes / 1e6),
-        _number(1000 * first_s),
+        number(rate.median * sample_bytes / 1e6),
+        number(1000 * first_s),
     ]
 
 
@@ -142,22 +165,23 @@ def _goals(goals: Iterable[Goal]) -> str:
     rows = [
         [
             goal.what,
-            ("≥ " if goal.at_least else "≤ ") + _number(goal.wanted),
-            _number(goal.reached.median),
-            f"{_number(goal.reached.low)} – {_number(goal.reached.high)}",
+            ("≥ " if goal.at_least else "≤ ") + number(goal.wanted),
+            number(goal.reached.median),
+            f"{number(goal.reached.low)} – {number(goal.reached.high)}",
             "yes" if goal.is_reached else "no",
         ]
         for goal in goals
     ]
-    return "### Wanted and reached\n\n" + _table(["", "wanted", "reached", "lowest – highest", ""], rows)
+    return "### Wanted and reached\n\n" + table(["", "wanted", "reached", "lowest – highest", ""], rows)
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table whose first column is flush left, the others flush right."""
     rule = ["---", *["--:"] * (len(header) - 1)]
     return "\n".join("| " + " | ".join(row) + " |" for row in [header, rule, *rows])
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     """Three digits that matter: 0.0123, 1.23, 12.3, 123, 12,300."""
     if abs(value) >= 100:
         return f"{float(f'{value:.3g}'):,.0f}"

@@ -1,0 +1,130 @@
+"""Results in short, for a README: one line for each kind of data, one for each format, and what was not reached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from h5lightning.benching.timing import Spread, ratios
+from loading.data import BATCH, FILES
+from loading.races import OURS, Goal, Result
+from loading.report import Report, machine, number, table, versions
+
+__all__ = ["BEGIN", "END", "in_short", "write_between_marks"]
+
+BEGIN, END = "<!-- loading: begin -->", "<!-- loading: end -->"
+
+
+def in_short(report: Report) -> str:
+    """Markdown for a README, from the same figures as the long report."""
+    peers = {f"{found.peer.name}, {workers} workers" for found in report.conversions for workers in (0, 2)}
+    parts = [_machine(), _races(report, peers)]
+    parts += [_formats(report)] if report.conversions else []
+    goals = [*(goal for result in report.results for goal in result.goals), *report.goals]
+    meters = [_goal(goal) for goal in report.goals if goal not in _of_races(report)]
+    parts += [f"Beside: {'; '.join(meters)}."] if meters else []
+    missed = [_goal(goal) for goal in goals if not goal.is_reached]
+    parts += [f"Wanted and not reached: {'; '.join(missed)}."] if missed else []
+    return "\n\n".join(parts) + "\n"
+
+
+def write_between_marks(path: Path, text: str) -> None:
+    """Replace what a file holds between its marks.
+
+    Raises:
+        ValueError: it has no marks.
+    """
+    found = path.read_text(encoding="utf-8")
+    head, begin, rest = found.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{path} lacks the marks {BEGIN} and {END}")
+    path.write_text(f"{head}{begin}\n{text}{end}{tail}", encoding="utf-8")
+
+
+def _machine() -> str:
+    found, packages = machine(), versions()
+    named = ", ".join(
+        f"{name} {packages[name]}" for name in ("python", "torch", "h5py", "numpy") if name in packages
+    )
+    return (
+        f"{found['processor']}, {found['cores']} cores, {found['memory_gib']} GiB, {found['system']}; {named}; "
+        f"{FILES} files, batches of {BATCH}, medians of rounds in turn; a ratio below 1 is a loss."
+    )
+
+
+def _races(report: Report, peers: set[str]) -> str:
+    rows = []
+    for result in report.results:
+        rate = _rate(result, OURS)
+        others = [
+            f"{name} {_ratio(result, name)}" for name in result.epochs if name != OURS and name not in peers
+        ]
+        rows.append([result.name, number(rate), number(rate * result.sample_bytes / 1e6), " · ".join(others)])
+    header = ["data", "samples/s", "MB/s", "times the samples a second of (lowest – highest)"]
+    return table(header, rows)
+
+
+def _formats(report: Report) -> str:
+    result = next(one for one in report.results if any("workers" in name for name in one.epochs))
+    header = [
+        "format",
+        "samples/s, 0 workers",
+        "2 workers",
+        "h5lightning is",
+        "first batch, ms",
+        "converting, s",
+        "MiB",
+    ]
+    own = [
+        OURS,
+        number(_rate(result, OURS)),
+        "",
+        "",
+        _first_ms(result, OURS),
+        "0",
+        _mib(report.original_bytes),
+    ]
+    return table(header, [own, *_format_rows(report, result)])
+
+
+def _format_rows(report: Report, result: Result) -> Iterator[list[str]]:
+    for found in report.conversions:
+        alone, workers = (f"{found.peer.name}, {count} workers" for count in (0, 2))
+        best = max(alone, workers, key=lambda name: _rate(result, name))
+        yield [
+            found.peer.name,
+            *(number(_rate(result, name)) for name in (alone, workers)),
+            f"{_ratio(result, best)} times as fast",
+            _first_ms(result, alone),
+            number(found.seconds),
+            _mib(found.stored_bytes),
+        ]
+
+
+def _rate(result: Result, name: str) -> float:
+    return Spread.of([turn.rate for turn in result.epochs[name]]).median
+
+
+def _first_ms(result: Result, name: str) -> str:
+    return number(1000 * Spread.of([turn.first_s for turn in result.epochs[name]]).median)
+
+
+def _ratio(result: Result, name: str) -> str:
+    found = ratios(result.epochs[OURS], result.epochs[name])
+    return f"{number(found.median)} ({number(found.low)} – {number(found.high)})"
+
+
+def _of_races(report: Report) -> list[Goal]:
+    """The goals that compare with the best of others, and so are in a table."""
+    names = [result.name for result in report.results]
+    return [goal for goal in report.goals if any(goal.what.startswith(f"{name} ÷") for name in names)]
+
+
+def _goal(goal: Goal) -> str:
+    sign = "≥" if goal.at_least else "≤"
+    return f"{goal.what} {number(goal.reached.median)} (wanted {sign} {number(goal.wanted)})"
+
+
+def _mib(count: int) -> str:
+    return f"{count / 2**20:,.0f}"
