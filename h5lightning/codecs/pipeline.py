@@ -12,6 +12,7 @@ from h5lightning.codecs.blosc2 import Blosc2
 from h5lightning.codecs.builtin import Fletcher32, Inflate, unshuffle
 from h5lightning.codecs.decoder import Bytes, Copy, Decoder, NoCodecError
 from h5lightning.codecs.libraries import Whole
+from h5lightning.filters import filter_name
 
 __all__ = ["Filter", "Pipeline"]
 
@@ -54,6 +55,7 @@ class Pipeline:
 
     def __init__(self, filters: Sequence[Filter], chunk_bytes: int) -> None:
         self._decoders = [_decoder(item) for item in filters]
+        self.names = [filter_name(item.number) for item in filters]
         self._chunk_bytes = chunk_bytes
         compressors = [
             item.number

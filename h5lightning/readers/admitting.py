@@ -17,6 +17,7 @@ from h5py import h5d, h5i, h5p
 from h5lightning.codecs import CodecError, Filter, NoCodecError, Pipeline
 from h5lightning.errors import BadFileError
 from h5lightning.filters import NATIVE_FILTERS
+from h5lightning.readers.checks import damaged_chunk
 
 __all__ = ["Admission"]
 
@@ -112,11 +113,9 @@ class Admission:
                 np.frombuffer(stored, np.uint8), np.empty(self._chunk_bytes, np.uint8), mask
             )
         except CodecError as error:
-            raise BadFileError(
-                f"{self._where}: the chunk at {place}, {len(stored)} bytes at byte "
-                f"{self._did.get_chunk_info_by_coord(place).byte_offset} of the file, decodes wrongly ({error}). The "
-                "file is damaged: copy it again"
-            ) from error
+            offset = self._did.get_chunk_info_by_coord(place).byte_offset
+            names = self._pipeline.names
+            raise damaged_chunk(self._where, place, len(stored), offset, names, error) from error
 
 
 def _pipeline(filters: list[Filter], chunk_bytes: int) -> Pipeline | None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from h5lightning.errors import FileChangedError
+from collections.abc import Sequence
+
+from h5lightning.codecs import CodecError
+from h5lightning.errors import BadFileError, FileChangedError
 from h5lightning.readers.protocol import RowSource
 from h5lightning.scanning.element_types import ElementType
 
-__all__ = ["check_buffer", "check_rows", "check_type", "check_whole", "name_of"]
+__all__ = ["check_buffer", "check_rows", "check_type", "check_whole", "damaged_chunk", "name_of"]
 
 
 def name_of(file: str, source: RowSource) -> str:
@@ -46,6 +49,25 @@ def check_whole(file: str, source: RowSource, shape: tuple[int, ...] | None) -> 
     """Raise unless a dataset has the scanned shape."""
     if shape != source.row_shape:
         raise _changed(file, source, f"has shape {shape}", f"{source.row_shape}")
+
+
+def damaged_chunk(
+    where: str, place: tuple[int, ...], size: int, offset: int, filters: Sequence[str], error: CodecError
+) -> BadFileError:
+    """The error of a chunk that cannot be decoded.
+
+    Args:
+        where: the dataset and its file.
+        place: coordinates of the chunk in the dataset.
+        size: its stored bytes.
+        offset: the first of them in the file.
+        filters: names of the filters of the dataset.
+        error: what the decoder says.
+    """
+    return BadFileError(
+        f"{where}: the chunk at {place}, {size} bytes at byte {offset} of the file, is not what the filters "
+        f"{', '.join(filters)} make ({error}). The file is damaged: copy it again"
+    )
 
 
 def _changed(file: str, source: RowSource, found: str, expected: str) -> FileChangedError:

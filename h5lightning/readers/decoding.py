@@ -16,7 +16,7 @@ import numpy.typing as npt
 from h5lightning.coalescing import MAX_GAP_BYTES, MAX_RUN_BYTES
 from h5lightning.codecs import CodecError, Pipeline
 from h5lightning.errors import BadFileError
-from h5lightning.readers.checks import name_of
+from h5lightning.readers.checks import damaged_chunk, name_of
 from h5lightning.readers.delivering import Delivery
 from h5lightning.readers.protocol import RowSource, Take
 from h5lightning.readers.raw_file import RawFile
@@ -276,12 +276,12 @@ class FilteredRows:
         return len(self.storage.offsets) // len(self.places)
 
     def _damaged(self, chunk: int, error: CodecError) -> BadFileError:
-        first = chunk // self._columns * self.storage.chunk_rows
-        last = min(first + self.storage.chunk_rows, self.storage.shape[0]) - 1
-        return BadFileError(
-            f"{name_of(self.raw.path, self.source)}: rows {first} to {last} cannot be read: a chunk decodes "
-            f"wrongly ({error}). The file is damaged: copy it again"
-        )
+        storage = self.storage
+        pipeline: Pipeline = storage.pipeline  # type: ignore[assignment] # a slab table has one
+        cells = [-(-length // size) for length, size in zip(storage.shape, storage.chunks, strict=True)]
+        place = tuple(np.multiply(np.unravel_index(chunk, cells), storage.chunks).tolist())
+        size, offset = int(storage.sizes[chunk]), int(storage.offsets[chunk])
+        return damaged_chunk(name_of(self.raw.path, self.source), place, size, offset, pipeline.names, error)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
