@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import SimpleNamespace
 from typing import Any
+
+from lightning.pytorch import Trainer
 
 from h5lightning import H5DataModule, Split
 from loading.data import BATCH, Dataset
@@ -35,16 +36,22 @@ def data_module(dataset: Dataset, **options: Any) -> Iterator[H5DataModule]:
 
 def batches(dm: H5DataModule, epoch: int, rank: int = 0, world_size: int = 1) -> Iterator[Batch]:
     """An epoch's batches of one rank."""
-    dm.trainer = _trainer(rank, world_size) if world_size > 1 else None
+    dm.trainer = _OneOfMany(rank, world_size) if world_size > 1 else None
     loader = dm.train_dataloader()
     loader.sampler.set_epoch(epoch)
     yield from (Batch(*batch) for batch in loader)
 
 
-def _trainer(rank: int, world_size: int) -> Any:
-    """What a DataModule asks a Trainer for: which rank it is, and where training is."""
-    current = SimpleNamespace(processed=0)
-    return SimpleNamespace(
-        distributed_sampler_kwargs={"rank": rank, "num_replicas": world_size},
-        fit_loop=SimpleNamespace(epoch_progress=SimpleNamespace(current=current)),
-    )
+class _OneOfMany(Trainer):
+    """A Trainer that trains nothing, and says that it is one rank of several."""
+
+    def __init__(self, rank: int, world_size: int) -> None:
+        super().__init__(
+            accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False
+        )
+        self._place = {"rank": rank, "num_replicas": world_size}
+
+    @property
+    def distributed_sampler_kwargs(self) -> dict[str, Any]:
+        """What a DataModule asks for."""
+        return self._place
