@@ -47,7 +47,7 @@ def test_the_lowest_lightning(python: Path) -> None:
     environment = {**os.environ, "JSONARGPARSE_DEPRECATION_WARNINGS": "off"}
     environment.pop("PYTHONPATH", None)
     asked = [python, "-c", "import lightning; print(lightning.__version__)"]
-    found = subprocess.run(asked, env=environment, check=True, capture_output=True, text=True, timeout=100)
+    found = subprocess.run(asked, env=environment, check=True, capture_output=True, text=True, timeout=300)
     assert found.stdout.strip() == lowest() != version("lightning")
     done = subprocess.run(
         [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS],

@@ -11,6 +11,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import instantiate
 from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 from recording import Recorder, check_values
 
 from h5lightning import Field, H5DataModule, H5Dataset, Shuffle, Windows
@@ -204,3 +205,22 @@ def test_from_hydra(files):
     classes = torch.cat([batch["c"] for batch in dm.train_dataloader()]).tolist()
     assert abs(classes.count(7) - classes.count(-2)) <= 2
     dm.teardown()
+
+
+@pytest.mark.parametrize("mode", ["full", "block"])
+def test_an_interrupted_run_goes_on_with_the_same_draws(files, tmp_path, mode):
+    def fit(checkpoint=None):
+        shuffle = {"mode": mode, "balance": "c"}
+        dm = H5DataModule(files, ["x", "y", "c"], shuffle=shuffle, batch_size=9, provenance=True)
+        folder = tmp_path / ("resumed" if checkpoint else "whole")
+        saver = ModelCheckpoint(folder, filename="{step}", every_n_train_steps=4, save_top_k=-1)
+        trainer = Trainer(
+            accelerator="cpu", max_epochs=2, logger=False, enable_progress_bar=False, callbacks=[saver],
+            enable_model_summary=False, num_sanity_val_steps=0,
+        )  # fmt: skip
+        model = Recorder()
+        trainer.fit(model, datamodule=dm, ckpt_path=checkpoint)
+        return [number for epoch in model.seen["train"] for number in epoch]
+
+    whole = fit()
+    assert fit(tmp_path / "whole" / "step=4.ckpt") == whole[4 * 9 :]
