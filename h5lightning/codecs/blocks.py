@@ -32,7 +32,8 @@ class Lz4(Filler):
         size, block = unpack(_HEADER, stored, 0)
         if size != len(out) or not block:
             raise CodecError(f"lz4: says {size} bytes in blocks of {block}, expected {len(out)}")
-        call(self._decode, "lz4", stored, out)
+        sizes = _sizes(stored, -(-size // block))
+        call(self._decode, "lz4", stored[: _stop(sizes)], out)
 
 
 class Bitshuffle(Filler):
@@ -42,7 +43,7 @@ class Bitshuffle(Filler):
         values: the client values: two versions, then bytes of an element, elements of a block, compressor.
 
     Raises:
-        NoCodecError: it is not installed, or compresses in a way that is not known.
+        NoCodecError: it is not installed, or the way of this dataset is not known.
     """
 
     def __init__(self, values: tuple[int, ...]) -> None:
@@ -53,6 +54,8 @@ class Bitshuffle(Filler):
         self._block = block
         self._inner = _INNER[compressor]() if compressor else None
         self._transpose = load("bitshuffle")
+        if itemsize not in (1, 2, 4, 8):
+            self._try()
 
     def fill(self, stored: Bytes, out: Bytes) -> None:
         """See `Decoder.fill`."""
@@ -61,8 +64,21 @@ class Bitshuffle(Filler):
             stored, block = self._decompressed(stored, len(out), self._inner)
         if len(stored) != len(out):
             raise CodecError(f"bitshuffle: {len(stored)} bytes, expected {len(out)}")
+        self._untranspose(stored, out, block)
+
+    def _untranspose(self, stored: Bytes, out: Bytes, block: int) -> None:
         # The size of elements is taken from an array's type, and from the argument for a plain buffer.
         call(self._transpose, "bitshuffle", stored.data, out, itemsize=self._itemsize, blocksize=block)
+
+    def _try(self) -> None:
+        """Some versions know elements of 1, 2, 4 and 8 bytes only."""
+        try:
+            probe = np.zeros(8 * self._itemsize, np.uint8)
+            self._untranspose(probe, np.empty_like(probe), 8)
+        except CodecError as error:
+            raise NoCodecError(
+                f"is bitshuffled in elements of {self._itemsize} bytes, which this imagecodecs refuses: {error}"
+            ) from error
 
     def _decompressed(self, stored: Bytes, size: int, inner: _Inner) -> tuple[Bytes, int]:
         """The transposed bits, and the elements of a block."""
@@ -75,7 +91,7 @@ class Bitshuffle(Filler):
         decoded = np.empty(size, np.uint8)
         eights = size - size % (8 * self._itemsize)  # what is left, fewer than 8 elements, is stored as it is
         sizes = _sizes(stored, -(-eights // (block * self._itemsize)))
-        stop = _HEADER.size + _SIZE.size * len(sizes) + sum(sizes)
+        stop = _stop(sizes)
         if eights:
             inner(stored[:stop], sizes, decoded[:eights])
         copy(stored[stop:], decoded[eights:])
@@ -96,6 +112,11 @@ def _sizes(stored: Bytes, count: int) -> list[int]:
     if place > len(stored):
         raise CodecError(f"block {len(sizes)} of {count} ends past the {len(stored)} bytes that are stored")
     return sizes
+
+
+def _stop(sizes: list[int]) -> int:
+    """Where blocks of some sizes end."""
+    return _HEADER.size + _SIZE.size * len(sizes) + sum(sizes)
 
 
 def _payloads(stored: Bytes, sizes: list[int]) -> Iterator[memoryview]:

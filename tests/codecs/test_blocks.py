@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from stored_chunks import OPTIONS, decoded, stored_chunk
 
-from h5lightning.codecs import CodecError, Filter, Pipeline
+from h5lightning.codecs import CodecError, Filter, NoCodecError, Pipeline, blocks
 from h5lightning.codecs.blocks import Bitshuffle, Lz4
 
 VALUES = (np.arange(5003) // 7 % 50).astype("<f4")
@@ -23,7 +23,7 @@ def with_header(stored, size, block):
 )
 def test_lies_about_lz4(size, block):
     pipeline, stored, _ = stored_chunk(VALUES, OPTIONS["lz4-blocks"])
-    with pytest.raises(CodecError, match="lz4: "):
+    with pytest.raises(CodecError, match=r"lz4: |block \d+ of|bytes, expected"):
         decoded(pipeline, with_header(stored, size, block), VALUES.nbytes)
 
 
@@ -80,6 +80,18 @@ def test_a_block_of_lz4_that_did_not_shrink():
     out = np.zeros(150, np.uint8)
     Lz4().fill(chunk, out)
     assert out.tobytes() == noise + noise[:50]
+
+
+def test_elements_that_a_version_does_not_know(monkeypatch):
+    def refuse(stored, *, itemsize, blocksize, out):
+        raise ValueError("invalid item size")
+
+    monkeypatch.setattr(blocks, "load", lambda name: refuse)
+    Bitshuffle((0, 5, 8, 0, 0))
+    with pytest.raises(
+        NoCodecError, match="is bitshuffled in elements of 16 bytes, which this imagecodecs refuses: "
+    ):
+        Bitshuffle((0, 5, 16, 0, 0))
 
 
 def test_blocks_that_decode_to_less():

@@ -6,6 +6,7 @@ import threading
 import time
 import zlib
 
+import imagecodecs
 import numpy as np
 import pytest
 from stored_chunks import OPTIONS, decoded, stored_chunk
@@ -13,11 +14,25 @@ from stored_chunks import OPTIONS, decoded, stored_chunk
 from h5lightning.codecs import CodecError, Filter, NoCodecError, Pipeline, fletcher32
 
 
+def knows_elements_of(size):
+    """Whether the bitshuffle of this imagecodecs does; older ones know 1, 2, 4 and 8 bytes."""
+    try:
+        imagecodecs.bitshuffle_decode(bytes(8 * size), itemsize=size)
+    except ValueError:
+        return False
+    return True
+
+
+KNOWS_ALL_ELEMENTS = knows_elements_of(3)
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 8, 9, 15, 16, 17, 255, 4096, 8191])
 @pytest.mark.parametrize("options", list(OPTIONS))
 @pytest.mark.parametrize("dtype", ["u1", "f8", "S3"])
 def test_sizes(dtype, options, size):
     values = (np.arange(size) % 5).astype(dtype)
+    if dtype == "S3" and options.startswith("bitshuffle") and not KNOWS_ALL_ELEMENTS:
+        pytest.skip("this imagecodecs refuses elements of 3 bytes")
     pipeline, stored, mask = stored_chunk(values, OPTIONS[options])
     assert decoded(pipeline, stored, values.nbytes, mask).tobytes() == values.tobytes()
 
@@ -150,27 +165,42 @@ def test_the_extra_is_named_where_it_is_needed():
 # ── threads ──────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.fixture
+def nobody_is_asked_to_give_way():
+    """Python code keeps the interpreter until it waits for something, or a library lets go of it."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(100)
+    yield
+    sys.setswitchinterval(before)
+
+
 @pytest.mark.parametrize("options", list(OPTIONS))
 @pytest.mark.timeout(60)
-def test_decoding_leaves_the_interpreter_to_others(options):
-    values = (np.arange(12 << 20) % 251).astype("u1").view("<u4")
+def test_decoding_leaves_the_interpreter_to_others(options, nobody_is_asked_to_give_way):
+    values = np.tile(np.arange(251, dtype="u1"), 100_000)[: 16 << 20].view("<u4")
     pipeline, stored, mask = stored_chunk(values, OPTIONS[options])
     out = np.zeros(values.nbytes, np.uint8)
-    moments = []
-    thread = threading.Thread(target=lambda: moments.extend(times_of(pipeline, stored, out, mask)))
+    assert any(ticks_while(lambda: pipeline.decode(stored, out, mask)) for _ in range(20))
+
+
+def test_ticks_need_the_interpreter(nobody_is_asked_to_give_way):
+    numbers = list(range(1_000_000))
+    assert ticks_while(lambda: numbers.index(999_999)) == 0
+
+
+def ticks_while(work):
+    """How often this thread comes to run while another one works."""
+    moments, ticks = [], []
+
+    def timed():
+        moments.append(time.perf_counter())
+        work()
+        moments.append(time.perf_counter())
+
+    thread = threading.Thread(target=timed)
     thread.start()
-    ticks = []
     while thread.is_alive():
         ticks.append(time.perf_counter())
         time.sleep(0.0002)
     thread.join()
-    start, stop = moments
-    assert sum(start < tick < stop for tick in ticks) >= 3
-
-
-def times_of(pipeline, stored, out, mask):
-    """When ten decodings start and end."""
-    start = time.perf_counter()
-    for _ in range(10):
-        pipeline.decode(stored, out, mask)
-    return start, time.perf_counter()
+    return sum(moments[0] < tick < moments[1] for tick in ticks)

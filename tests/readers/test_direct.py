@@ -150,6 +150,8 @@ def check_equal(data, path, readers):
     direct, library = readers
     try:
         reason = direct.reason(path, source)
+        if OLD_LIBRARY in reason:
+            return
         assert reason in ("", EDGES)
         if reason:
             assert any(length % chunk for length, chunk in zip(values.shape, options["chunks"], strict=True))
@@ -169,6 +171,7 @@ def check_equal(data, path, readers):
         library.close()
 
 
+OLD_LIBRARY = "this imagecodecs refuses"  # elements of other than 1, 2, 4 and 8 bytes in bitshuffle
 EDGES = "has chunks at its edges that may be stored without filters"
 RANDOM = {
     "deadline": None,
@@ -200,7 +203,7 @@ def test_each_filter_with_each_type(filters, dtype, make, direct):
     values = sample_values(dtype, (ROWS, 3, 7))
     path, source = make(values, chunks=(10, 3, 7), **FILTERS[filters])
     rows = np.random.default_rng(0).integers(0, ROWS, 50)
-    if "this imagecodecs refuses" in direct.reason(path, source):
+    if OLD_LIBRARY in direct.reason(path, source):
         pytest.skip("an old imagecodecs knows elements of 1, 2, 4 and 8 bytes only")
     assert direct.reason(path, source) == ""
     assert (
@@ -493,11 +496,7 @@ def test_a_damaged_chunk_names_file_dataset_and_rows(options, make, direct):
     with open(path, "r+b") as raw:
         raw.seek(chunk.byte_offset + 5)
         raw.write(b"\xa5" * 8)
-    where = rf"the chunk at \(10, 0\), {chunk.size} bytes at byte {chunk.byte_offset} of the file"
-    with pytest.raises(
-        BadFileError,
-        match=rf"'/x' in .*a\.h5: {where}, is not what the filters .* make \(.*\)\. The file is damaged: copy it",
-    ):
+    with pytest.raises(BadFileError, match=r"'/x' in .*a\.h5: rows 10 to 19 cannot be read: .*copy it again"):
         read(direct, path, source, [12, 3])
     assert np.array_equal(read(direct, path, source, [45, 3]), values[[45, 3]])
 
