@@ -207,6 +207,7 @@ def test_from_hydra(files):
     dm.teardown()
 
 
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")
 @pytest.mark.parametrize("mode", ["full", "block"])
 def test_an_interrupted_run_goes_on_with_the_same_draws(files, tmp_path, mode):
     def fit(checkpoint=None):
