@@ -496,7 +496,11 @@ def test_a_damaged_chunk_names_file_dataset_and_rows(options, make, direct):
     with open(path, "r+b") as raw:
         raw.seek(chunk.byte_offset + 5)
         raw.write(b"\xa5" * 8)
-    with pytest.raises(BadFileError, match=r"'/x' in .*a\.h5: rows 10 to 19 cannot be read: .*copy it again"):
+    where = rf"the chunk at \(10, 0\), {chunk.size} bytes at byte {chunk.byte_offset} of the file"
+    with pytest.raises(
+        BadFileError,
+        match=rf"'/x' in .*a\.h5: {where}, is not what the filters .* make \(.*\)\. The file is damaged: copy it",
+    ):
         read(direct, path, source, [12, 3])
     assert np.array_equal(read(direct, path, source, [45, 3]), values[[45, 3]])
 
