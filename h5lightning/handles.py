@@ -27,7 +27,7 @@ from h5lightning.errors import BadFileError
 from h5lightning.opening import open_file, open_id
 from h5lightning.options import Access
 from h5lightning.stamps import KnownStamps
-from h5lightning.watching import Watch
+from h5lightning.watching import Watch, check_path
 
 __all__ = ["Closable", "HandlePool", "OpenFile", "default_budget", "open_file", "open_id"]
 
@@ -140,7 +140,14 @@ class _OpenFiles:
     def _open(self, key: _Key) -> OpenFile:
         self._shrink(self.budget - 1)
         path, opener = key
-        file: Any = opener(path) if opener else open_file(path, self._access, rdcc_nbytes=self._rdcc_nbytes)
+        try:
+            file: Any = (
+                opener(path) if opener else open_file(path, self._access, rdcc_nbytes=self._rdcc_nbytes)
+            )
+        except BadFileError:
+            if self._known is not None:
+                check_path(path, self._known)
+            raise
         try:
             watch = Watch(path, file.fileno() if opener else file.id.get_vfd_handle())
             if self._known is not None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from h5lightning.errors import FileChangedError
 from h5lightning.guarding import stamp
-from h5lightning.stamps import KnownStamps, explain_change
+from h5lightning.stamps import KnownStamps, Stamp, explain_change
 
-__all__ = ["Watch"]
+__all__ = ["Watch", "check_path"]
 
 _ADVICE = (
     "A run needs files that stay as they are, also those of SWMR writers: write to another file and rename it "
@@ -53,8 +54,20 @@ class Watch:
         Raises:
             FileChangedError: it was scanned with another size or time of modification.
         """
-        expected = known.find(self.path)
-        if expected is None:
-            return
-        if what := explain_change(self.stamp, expected):
-            raise FileChangedError(f"{self.path} {what} since it was scanned. {_ADVICE}")
+        _check_scanned(self.path, self.stamp, known)
+
+
+def check_path(path: str, known: KnownStamps) -> None:
+    """Raise if what lies at a path now, and cannot be opened, is not what was scanned.
+
+    Raises:
+        FileChangedError: it was scanned with another size or time of modification.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        _check_scanned(path, stamp(os.stat(path)), known)
+
+
+def _check_scanned(path: str, found: Stamp, known: KnownStamps) -> None:
+    expected = known.find(path)
+    if expected is not None and (what := explain_change(found, expected)):
+        raise FileChangedError(f"{path} {what} since it was scanned. {_ADVICE}")

@@ -30,6 +30,7 @@ class Specimen:
         fields: what is read.
         userblock: bytes before the HDF5 part.
         is_checked: whether every byte of metadata and values has a checksum, so that no damage may go unnoticed.
+            Not so with fletcher32 alone: that of zeros is zero, so that chunks which were lost to zeros pass.
     """
 
     name: str
@@ -134,7 +135,7 @@ _BUILT_IN = (
     Specimen("gzip-userblock-earliest", "earliest", plain(**_GZIP), userblock=512),
     Specimen("gzip-userblock-latest", "latest", plain(**_GZIP), userblock=512, is_checked=True),
     Specimen("fletcher32-earliest", "earliest", plain(**_SUMMED)),
-    Specimen("fletcher32-latest", "latest", plain(">i2", **_SUMMED), is_checked=True),
+    Specimen("fletcher32-latest", "latest", plain(">i2", **_SUMMED)),
     Specimen("lzf-earliest", "earliest", plain(chunks=_CHUNKS, compression="lzf", shuffle=True)),
     Specimen("lzf-latest", "latest", plain(chunks=_CHUNKS, compression="lzf")),
     Specimen("scaleoffset-latest", "latest", plain("<i4", chunks=_CHUNKS, scaleoffset=0)),
