@@ -88,14 +88,17 @@ class Catalog:
         skipped: Iterable[SkippedFile] = (),
     ) -> Catalog:
         """The catalog of files whose schemas are given in the same order as their names."""
-        numbers: dict[tuple[DatasetSchema, ...], int] = {}
+        numbers: dict[tuple[object, ...], int] = {}
+        layouts: list[tuple[DatasetSchema, ...]] = []
         layout_of: list[int] = []
         facts: list[tuple[int, int, int]] = []
         attrs: list[str] = []
         extents: list[Extents | None] = []
         for schema in schemas:
-            layout = tuple(dataset.layout() for dataset in schema.datasets)
-            layout_of.append(numbers.setdefault(layout, len(numbers)))
+            number = numbers.setdefault(tuple(item.layout_key() for item in schema.datasets), len(numbers))
+            if number == len(layouts):
+                layouts.append(tuple(dataset.layout() for dataset in schema.datasets))
+            layout_of.append(number)
             facts.extend(dataset.facts() for dataset in schema.datasets)
             attrs.append(json.dumps(dict(schema.attrs), sort_keys=True) if schema.attrs else "{}")
             extents.extend(schema.extents or [None] * len(schema.datasets))
@@ -103,7 +106,7 @@ class Catalog:
             root=root,
             names=TextTable.of(names),
             stamps=np.asarray(stamps, dtype=np.int64).reshape(-1, 4),
-            layouts=tuple(numbers),
+            layouts=tuple(layouts),
             layout_of=np.asarray(layout_of, dtype=np.int32),
             facts=np.asarray(facts, dtype=np.int64).reshape(-1, 3),
             attrs=TextTable.of(attrs),

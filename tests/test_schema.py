@@ -72,6 +72,7 @@ def test_layout_leaves_out_what_differs_from_file_to_file():
     other = dataclasses.replace(FRAMES, shape=(70, 4, 2), stored_bytes=999, missing_chunks=0)
     assert other.layout() == FRAMES.layout()
     assert hash(other.layout()) == hash(FRAMES.layout())
+    assert other.layout_key() == FRAMES.layout_key()
     assert (other.facts(), FRAMES.facts()) == ((70, 999, 0), (9, 123, 1))
 
 
@@ -81,11 +82,14 @@ def test_layout_leaves_out_what_differs_from_file_to_file():
     ids=lambda changes: next(iter(changes)),
 )
 def test_layout_keeps_what_files_share(changes):
-    assert dataclasses.replace(FRAMES, **changes).layout() != FRAMES.layout()
+    other = dataclasses.replace(FRAMES, **changes)
+    assert other.layout() != FRAMES.layout()
+    assert other.layout_key() != FRAMES.layout_key()
 
 
 def test_a_scalar_has_another_layout_than_rows_of_scalars():
     assert SCALAR.layout() != dataclasses.replace(SCALAR, shape=(3,)).layout()
+    assert SCALAR.layout_key() != dataclasses.replace(SCALAR, shape=(3,)).layout_key()
 
 
 @each_schema

@@ -1,7 +1,7 @@
 """What a scanning process says: one line of JSON for some of the files of a task.
 
 The files of a data set share few layouts, so each layout is sent once and then called by its number. The
-numbers that say where values lie are sent as bytes: a file may have a million of them.
+numbers that say where values lie are sent as bytes, unless there is only one: a file may have a million of them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ class Encoder:
     """Outcomes → lines. A line is understood only by the decoder of all lines before it."""
 
     def __init__(self) -> None:
-        self._layouts: dict[DatasetSchema, int] = {}
+        self._layouts: dict[tuple[object, ...], int] = {}
+        self._new_layouts: list[DatasetSchema] = []
         self._filters: dict[FilterValues, int] = {}
 
     def encode(self, outcomes: Iterable[Outcome]) -> Iterator[str]:
@@ -45,10 +46,10 @@ class Encoder:
             yield self._line(files)
 
     def _line(self, outcomes: Iterable[Outcome]) -> str:
-        layouts, filters = len(self._layouts), len(self._filters)
+        filters, self._new_layouts = len(self._filters), []
         files = [self._file(outcome) for outcome in outcomes]
         new = {
-            "layouts": [layout.to_plain() for layout in list(self._layouts)[layouts:]],
+            "layouts": [layout.to_plain() for layout in self._new_layouts],
             "filters": list(self._filters)[filters:],
         }
         return json.dumps({**new, "files": files})
@@ -63,14 +64,19 @@ class Encoder:
         }
 
     def _dataset(self, dataset: DatasetSchema) -> list[int]:
-        number = self._layouts.setdefault(dataset.layout(), len(self._layouts))
+        known = len(self._layouts)
+        number = self._layouts.setdefault(dataset.layout_key(), known)
+        if number == known:
+            self._new_layouts.append(dataset.layout())
         return [number, *dataset.facts()]
 
-    def _extents(self, extents: Extents | None) -> list[Any] | str | None:
+    def _extents(self, extents: Extents | None) -> list[Any] | int | str | None:
         if extents is None:
             return None
         if extents.reason:
             return extents.reason
+        if extents.numbers.size == 1 and not extents.filters:
+            return int(extents.numbers[0, 0])
         filters = self._filters.setdefault(extents.filters, len(self._filters))
         numbers = b64encode(extents.numbers.astype("<i8", copy=False).tobytes()).decode()
         return [filters, len(extents.numbers), numbers]
@@ -103,9 +109,11 @@ class Decoder:
         number, *rest = facts
         return self._layouts[number].with_facts(*rest)
 
-    def _extents(self, plain: list[Any] | str | None) -> Extents | None:
+    def _extents(self, plain: list[Any] | int | str | None) -> Extents | None:
         if plain is None:
             return None
+        if isinstance(plain, int):
+            return Extents(np.array([[plain]]))
         if isinstance(plain, str):
             return Extents.unreadable(plain)
         filters, parts, numbers = plain

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
@@ -121,7 +120,7 @@ def outcome_of(path: str, request: ScanRequest, values: ValueReader, *, locking:
 
 def _describe(fid: h5f.FileID, path: str, request: ScanRequest, values: ValueReader) -> FileSchema:
     names = dataset_paths(fid) if request.paths is None else dict.fromkeys(request.paths)
-    most_chunks, file_bytes = request.most_chunks, os.stat(path).st_size
+    most_chunks, file_bytes = request.most_chunks, fid.get_filesize()
     datasets: list[DatasetSchema] = []
     extents: list[Extents | None] = []
     for name in names:
