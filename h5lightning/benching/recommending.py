@@ -14,6 +14,8 @@ __all__ = ["Limit", "Recommendation", "Speed", "recommend"]
 
 _CLEARLY = 1.1  # times as fast, and each round above each round of the other
 _ALIKE = 0.95
+_SCATTERED = 0.5  # of the median, between the slowest and the fastest round
+_BUSY = "The rounds differ much, as on a machine that does something else: measure again, or raise --seconds"
 _SHORT_WAIT = 0.02  # of the time: nobody would notice
 
 
@@ -105,6 +107,7 @@ def recommend(
         reasons.append(f"A complete shuffle costs nothing here: '{best.name}' is as fast")
     reasons += [_against(best, limit)] if limit is not None else []
     reasons += [] if is_enough else [_steps(best, step_s)]
+    reasons += [_BUSY] if base.rate.high - base.rate.low > _SCATTERED * base.rate.median else []
     return Recommendation(best.way.options(), tuple(reasons))
 
 

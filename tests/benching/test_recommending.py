@@ -105,3 +105,9 @@ def test_the_limit_is_told():
 )
 def test_steps(base, step_s, words):
     assert words in recommend([base], mode="full", limit=None, step_s=step_s).reasons
+
+
+@pytest.mark.parametrize(("span", "is_told"), [(240, False), (260, True)], ids=["quiet", "busy"])
+def test_a_busy_machine_is_told(span, is_told):
+    reasons = recommend([speed(span=span)], mode="full", limit=None).reasons
+    assert any(reason.startswith("The rounds differ much") for reason in reasons) == is_told
