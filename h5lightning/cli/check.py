@@ -50,30 +50,20 @@ def check(
 
     Exit code 0 if all checks passed, 1 if one failed, 2 if the files or options cannot be used.
     """
-    from h5lightning.coercion import coerce, coerce_fields, coerce_samples
-    from h5lightning.options import Access, Shuffle, Split
     from h5lightning.proving import ProofSettings, prove_files
 
-    order = parsed_yaml("shuffle", shuffle, "{balance: y}")
+    settings = ProofSettings(
+        ranks=None if ranks is None else _numbers("ranks", ranks),
+        workers=_numbers("workers", workers),
+        epochs=epochs,
+        batch_size=batch_size,
+        batches=batches,
+        samples_per_file=samples_per_file,
+        finite=finite,
+    )
+    run = _run_options(fields, samples, split, shuffle, access)
     found = prove_files(
-        patterns,
-        coerce_fields(parsed_fields(fields)),
-        None if samples is None else coerce_samples(parsed_yaml("samples", samples, "{length: 4}")),
-        split=coerce(Split, parsed_yaml("split", split, "{val: 0.2}"), "split"),
-        shuffle=coerce(Shuffle, {"mode": order} if isinstance(order, str) else order, "shuffle"),
-        access=coerce(Access, parsed_yaml("access", access, "{on_missing: fill}"), "access"),
-        seed=seed,
-        settings=ProofSettings(
-            ranks=None if ranks is None else _numbers("ranks", ranks),
-            workers=_numbers("workers", workers),
-            epochs=epochs,
-            batch_size=batch_size,
-            batches=batches,
-            samples_per_file=samples_per_file,
-            finite=finite,
-        ),
-        processes=processes,
-        progress=not as_json,
+        patterns, **run, seed=seed, settings=settings, processes=processes, progress=not as_json
     )
     if as_json:
         print(json.dumps(found.to_plain(), indent=2, ensure_ascii=False))
@@ -82,6 +72,24 @@ def check(
 
         _show(Console(highlight=False, markup=False), found, None if show_all else _MOST_FAILURES)
     raise typer.Exit(0 if found.has_passed else 1)
+
+
+def _run_options(
+    fields: str | None, samples: str | None, split: str | None, shuffle: str | None, access: str | None
+) -> dict[str, Any]:
+    """The options of a run from what the user wrote."""
+    from h5lightning.coercion import coerce, coerce_fields, coerce_samples
+    from h5lightning.options import Access, Shuffle, Split
+
+    order = parsed_yaml("shuffle", shuffle, "{balance: y}")
+    layout = parsed_yaml("samples", samples, "{length: 4}")
+    return {
+        "fields": coerce_fields(parsed_fields(fields)),
+        "samples": None if layout is None else coerce_samples(layout),
+        "split": coerce(Split, parsed_yaml("split", split, "{val: 0.2}"), "split"),
+        "shuffle": coerce(Shuffle, {"mode": order} if isinstance(order, str) else order, "shuffle"),
+        "access": coerce(Access, parsed_yaml("access", access, "{on_missing: fill}"), "access"),
+    }
 
 
 def _numbers(name: str, text: str) -> Any:

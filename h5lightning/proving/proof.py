@@ -7,10 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from h5lightning.assembly import Assembly, StageOptions, assemble
+from h5lightning.assembly import StageOptions, assemble
 from h5lightning.discovery import discover
 from h5lightning.errors import BadFileError, FieldError, MissingDataError, SchemaError
 from h5lightning.handles import HandlePool
@@ -18,7 +15,6 @@ from h5lightning.inspecting.entries import entries_of
 from h5lightning.inspecting.guessing import guess
 from h5lightning.inspecting.inspection import scan_readable, shared_attrs
 from h5lightning.options import Access, Field, Rows, Samples, Shuffle, Split
-from h5lightning.ordering import Order
 from h5lightning.progress import Advance, progress_bar
 from h5lightning.proving.case import Case
 from h5lightning.proving.deliveries import prove_loaders
@@ -105,33 +101,37 @@ def prove_files(
         FieldError: a field that no file holds, or weights that cannot be drawn by.
         SplitError: the split cannot be made.
     """
-    settings, access = settings or ProofSettings(), access or Access()
-    split, shuffle = split or Split(), shuffle or Shuffle()
+    access, split = access or Access(), split or Split()
     if fields is None:
         fields, samples = _guessed(patterns, samples, processes=processes, progress=progress)
-    # A bad file must not hide the others.
-    tolerant = dataclasses.replace(access, on_bad_file="skip")
+    scan: dict[str, Any] = {
+        "keep_together": split.keep_together,
+        "index_dir": index_dir,
+        "processes": processes,
+    }
     try:
-        found = survey(
-            list(patterns),
-            fields,
-            samples or Rows(),
-            access=tolerant,
-            keep_together=split.keep_together,
-            index_dir=index_dir,
-            processes=processes,
-        )
+        # A bad file must not hide the others.
+        tolerant = dataclasses.replace(access, on_bad_file="skip")
+        found = survey(list(patterns), fields, samples or Rows(), access=tolerant, **scan)
     except (BadFileError, MissingDataError, SchemaError) as error:
         misfit = Outcome("files fit together", "all files", (f"{type(error).__name__}: {error}",))
         return Proof(tuple(patterns), "", tuple(fields or ()), {}, (misfit,))
     with HandlePool(access) as pool:
-        reader = choose_reader("auto", pool)
-        assembly = _assembled(found, split, access, reader, seed)
-        weights, order = _weighted_order(assembly, shuffle)
-        case = Case(assembly, order, weights, settings, reader, access)
-        outcomes = _outcomes(case, split.keep_together, progress=progress)
-    sizes = {stage: len(dataset) for stage, dataset in assembly.datasets.items()}
+        run = _Run(split, shuffle or Shuffle(), access, seed)
+        case, unread = _case(found, run, choose_reader("auto", pool), settings or ProofSettings())
+        outcomes = (*unread, *_outcomes(case, split.keep_together, progress=progress))
+    sizes = {stage: len(dataset) for stage, dataset in case.assembly.datasets.items()}
     return Proof(tuple(patterns), found.index.root, tuple(found.fields.spec()), sizes, outcomes)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Run:
+    """Options of the run that is proven."""
+
+    split: Split
+    shuffle: Shuffle
+    access: Access
+    seed: int
 
 
 def _guessed(
@@ -145,20 +145,22 @@ def _guessed(
     return found.fields, samples or found.samples
 
 
-def _assembled(found: Survey, split: Split, access: Access, reader: Reader, seed: int) -> Assembly:
+def _case(
+    found: Survey, run: _Run, reader: Reader, settings: ProofSettings
+) -> tuple[Case, tuple[Outcome, ...]]:
+    """The run, and what is to be said if its weights cannot be read: then it has no order."""
     none = {stage: Transforms.of(None, stage) for stage in STAGES}
     stages = StageOptions(transform=none, batch_transform=none, provenance=True)
-    return assemble(found, split, reader=reader, access=access, stages=stages, seed=seed)
-
-
-def _weighted_order(
-    assembly: Assembly, shuffle: Shuffle
-) -> tuple[npt.NDArray[np.float64] | None, Order | None]:
-    train = assembly.datasets.get("train")
-    if train is None:
-        return None, None
-    weights = read_weights(train, shuffle)
-    return weights, assembly.training_order(shuffle, weights)
+    assembly = assemble(found, run.split, reader=reader, access=run.access, stages=stages, seed=run.seed)
+    weights, order = None, None
+    unread: tuple[Outcome, ...] = ()
+    try:
+        if "train" in assembly.datasets:
+            weights = read_weights(assembly.datasets["train"], run.shuffle)
+            order = assembly.training_order(run.shuffle, weights)
+    except BadFileError as error:
+        unread = (Outcome("weights can be read", f"field {run.shuffle.drawn_by!r}", (str(error),)),)
+    return Case(assembly, order, weights, settings, reader, run.access), unread
 
 
 def _outcomes(case: Case, keep_together: str | None, *, progress: bool) -> tuple[Outcome, ...]:

@@ -99,3 +99,22 @@ def test_files_of_which_none_can_be_read(write_files, tmp_path):
 def test_no_files(tmp_path):
     with pytest.raises(NoMatchError):
         prove_files([str(tmp_path / "*.h5")], FIELDS)
+
+
+def test_weights_in_a_damaged_file_are_named(write_files, tmp_path):
+    """The other checks go on: the damaged file is not the only thing to know."""
+    pattern = write_files()
+    for number in range(8):
+        path = tmp_path / f"runs/run-{number:03}.h5"
+        with h5py.File(path, "r+") as file:
+            labels = file["y"][:]
+            del file["y"]
+            stored = file.create_dataset("y", data=labels, chunks=labels.shape, compression="gzip")
+            place = stored.id.get_chunk_info(0)
+        with open(path, "r+b") as file:
+            file.seek(place.byte_offset)
+            file.write(b"\xff" * place.size)
+    proof = prove_files([pattern], FIELDS, shuffle=Shuffle(balance="y"), settings=QUICK)
+    assert proof.outcomes[0].name == "weights can be read"
+    assert "run-00" in proof.outcomes[0].failures[0]
+    assert len(proof.outcomes[-1].failures) == 8
