@@ -1,8 +1,9 @@
 """Chunks that HDF5 decodes: each is looked at once before, for what HDF5 does not look at.
 
 Where the index of the chunks has no checksums, a damaged one makes HDF5 miss a chunk that is there, and return its fill
-value. And plug-ins trust the sizes that stored bytes name: some of them crash on damaged ones, with all of the process.
-So a chunk that a plug-in will decode is decoded here first, by a decoder that checks.
+value. Of a chunk that decodes to less than it should, HDF5 delivers whatever its memory held before. And plug-ins trust
+the sizes that stored bytes name: some of them crash on damaged ones, with all of the process. So each chunk is decoded
+here first, by a decoder that checks, where there is one.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from h5py import h5d, h5i, h5p
 
 from h5lightning.codecs import CodecError, Filter, NoCodecError, Pipeline
 from h5lightning.errors import BadFileError
-from h5lightning.filters import NATIVE_FILTERS
+from h5lightning.filters import FLETCHER32, SHUFFLE
 from h5lightning.readers.checks import damaged_chunk
 
 __all__ = ["Admission"]
+
+_SAME_SIZE = frozenset([SHUFFLE, FLETCHER32])  # what they make is as long as what is stored, and known to be
 
 # To find a chunk is to read it, here in 5 µs and 0.1 µs for each KiB; too much for a row of a vast chunk.
 _MOST_UNFILTERED_BYTES = 1024 * 1024
@@ -34,7 +37,7 @@ class Admission:
         did: the dataset, which is chunked.
         plist: how it was created.
         is_looked_up: whether each chunk must be found.
-        pipeline: decodes a chunk; None where HDF5 does so safely.
+        pipeline: decodes a chunk; None where HDF5 does so safely, or where there is no other decoder.
     """
 
     def __init__(
@@ -119,7 +122,7 @@ class Admission:
 
 
 def _pipeline(filters: list[Filter], chunk_bytes: int) -> Pipeline | None:
-    if NATIVE_FILTERS.issuperset(item.number for item in filters):
+    if _SAME_SIZE.issuperset(item.number for item in filters):
         return None
     try:
         return Pipeline(filters, chunk_bytes)

@@ -1,6 +1,7 @@
 """Chunks are looked at before HDF5 decodes them: none is missed, and none crashes a plug-in."""
 
 import struct
+import zlib
 
 import h5py
 import hdf5plugin
@@ -92,15 +93,25 @@ def test_plug_ins_get_no_damaged_chunk(options, stored, make):
         read(path, [0, 2000])
 
 
+@pytest.mark.parametrize("libver", ["earliest", "latest"])
+def test_no_memory_of_others_is_delivered(libver, make):
+    path = make(libver, compression="gzip")
+    with h5py.File(path, "r+") as file:
+        file["x"].id.write_direct_chunk((HEIGHT,), zlib.compress(bytes(100)))
+    with pytest.raises(BadFileError, match=r"deflate make \(100 bytes, expected 8168\)"):
+        read(path, [2000])
+
+
 @pytest.mark.parametrize(
     ("libver", "options", "is_needed"),
     [
         ("earliest", {}, True),
         ("latest", {}, False),
-        ("latest", {"compression": "gzip"}, False),
+        ("latest", {"fletcher32": True, "shuffle": True}, False),
+        ("latest", {"compression": "gzip"}, True),
         ("latest", dict(hdf5plugin.Zstd()), True),
     ],
-    ids=["no checksums", "checksums", "native", "plug-in"],
+    ids=["no checksums", "checksums", "same size", "gzip", "plug-in"],
 )
 def test_what_hdf5_sees_itself_is_left_to_it(libver, options, is_needed, make):
     with h5py.File(make(libver, **options)) as file:
