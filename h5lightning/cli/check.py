@@ -68,9 +68,7 @@ def check(
     if as_json:
         print(json.dumps(found.to_plain(), indent=2, ensure_ascii=False))
     else:
-        from rich.console import Console
-
-        _show(Console(highlight=False, markup=False), found, None if show_all else _MOST_FAILURES)
+        _show(found, None if show_all else _MOST_FAILURES)
     raise typer.Exit(0 if found.has_passed else 1)
 
 
@@ -97,7 +95,10 @@ def _numbers(name: str, text: str) -> Any:
     return parsed_yaml(name, f"[{text}]", "1,2,4")
 
 
-def _show(console: Console, found: Proof, most: int | None) -> None:
+def _show(found: Proof, most: int | None) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False)
     console.print(_table(found.outcomes))
     failed = [outcome for outcome in found.outcomes if not outcome.has_passed]
     for outcome in failed:

@@ -96,10 +96,7 @@ def prove_files(
         progress: show bars where somebody watches.
 
     Raises:
-        DiscoveryError: patterns that cannot be used, or match nothing.
-        OptionError: options that cannot be right.
-        FieldError: a field that no file holds, or weights that cannot be drawn by.
-        SplitError: the split cannot be made.
+        H5LightningError: patterns that match nothing, or options, fields or a split that cannot be.
     """
     access, split = access or Access(), split or Split()
     if fields is None:
@@ -116,12 +113,8 @@ def prove_files(
     except (BadFileError, MissingDataError, SchemaError) as error:
         misfit = Outcome("files fit together", "all files", (f"{type(error).__name__}: {error}",))
         return Proof(tuple(patterns), "", tuple(fields or ()), {}, (misfit,))
-    with HandlePool(access) as pool:
-        run = _Run(split, shuffle or Shuffle(), access, seed)
-        case, unread = _case(found, run, choose_reader("auto", pool), settings or ProofSettings())
-        outcomes = (*unread, *_outcomes(case, split.keep_together, progress=progress))
-    sizes = {stage: len(dataset) for stage, dataset in case.assembly.datasets.items()}
-    return Proof(tuple(patterns), found.index.root, tuple(found.fields.spec()), sizes, outcomes)
+    run = _Run(split, shuffle or Shuffle(), access, seed)
+    return _proof(tuple(patterns), found, run, settings or ProofSettings(), progress=progress)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -143,6 +136,16 @@ def _guessed(
         raise FieldError("none of the files can be read: see 'h5lightning inspect'")
     found = guess(entries_of(catalog), len(catalog), shared_attrs(catalog))
     return found.fields, samples or found.samples
+
+
+def _proof(
+    patterns: tuple[str, ...], found: Survey, run: _Run, settings: ProofSettings, *, progress: bool
+) -> Proof:
+    with HandlePool(run.access) as pool:
+        case, unread = _case(found, run, choose_reader("auto", pool), settings)
+        outcomes = (*unread, *_outcomes(case, run.split.keep_together, progress=progress))
+    sizes = {stage: len(dataset) for stage, dataset in case.assembly.datasets.items()}
+    return Proof(patterns, found.index.root, tuple(found.fields.spec()), sizes, outcomes)
 
 
 def _case(
