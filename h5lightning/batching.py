@@ -7,9 +7,10 @@ straight to its slot in the batch. Python runs for each file of a batch, not for
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +28,6 @@ __all__ = ["Batch", "BatchReader"]
 
 Int64Array = npt.NDArray[np.int64]
 Batch = dict[str, torch.Tensor]
-Outs: TypeAlias = Sequence[npt.NDArray[Any]]  # buffers of neighbouring batches
 
 _FIRST = np.zeros(1, np.int64)
 _MOST_PATHS = 4096
@@ -75,35 +75,43 @@ class BatchReader:
             BadFileError: a file cannot be read.
         """
         numbers = np.asarray(ids, dtype=np.int64)
-        return self.read_neighbours(numbers, max(1, len(numbers)), keys)[0]
+        recipes = self._chosen(keys)
+        batch = {
+            recipe.key: self._memory.tensor((len(numbers), *recipe.shape), recipe.dtype) for recipe in recipes
+        }
+        self._fill(recipes, {key: tensor.numpy() for key, tensor in batch.items()}, numbers)
+        return self._delivered(recipes, batch, numbers)
 
-    def read_neighbours(
-        self, ids: Int64Array, batch_size: int, keys: Sequence[str] | None = None
-    ) -> list[Batch]:
-        """Neighbouring batches, read in one go, each with memory of its own.
+    def read_neighbours(self, ids: Int64Array, batch_size: int) -> list[Batch]:
+        """Neighbouring batches, read in one go.
+
+        Their tensors lie side by side in memory that is recycled when nobody holds any of them. Each has a storage of
+        its own, so that it is saved or sent alone.
 
         Args:
             ids: numbers of the samples in the index, ``(N,)``.
             batch_size: samples of a batch; the last one may have fewer.
-            keys: the fields to read; None for all.
 
         Raises:
             See `read`.
         """
-        recipes = self._chosen(keys)
-        starts = range(0, max(1, len(ids)), batch_size)
-        sizes = [min(batch_size, len(ids) - start) for start in starts]
-        batches = [
-            {recipe.key: self._memory.tensor((size, *recipe.shape), recipe.dtype) for recipe in recipes}
-            for size in sizes
+        parts = [ids[start : start + batch_size] for start in range(0, len(ids), batch_size)]
+        if len(parts) < 2 or not self._memory.can_be_divided:
+            return [self.read(part) for part in parts]
+        recipes = self._chosen(None)
+        arrays = {
+            recipe.key: self._memory.array((len(ids), *recipe.shape), recipe.dtype) for recipe in recipes
+        }
+        self._fill(recipes, arrays, ids)
+        starts = range(0, len(ids), batch_size)
+        return [
+            self._delivered(
+                recipes,
+                {key: torch.from_numpy(array[start : start + len(part)]) for key, array in arrays.items()},
+                part,
+            )
+            for start, part in zip(starts, parts, strict=True)
         ]
-        outs = {recipe.key: [batch[recipe.key].numpy() for batch in batches] for recipe in recipes}
-        self._fill(recipes, outs, _Wanted.of(ids, self._paths))
-        checked = [recipe.plan for recipe in recipes if recipe.is_checked]
-        for batch, start in zip(batches, starts, strict=True) if checked else ():
-            for plan in checked:
-                batch[plan.key] = self._deliver(plan, batch[plan.key], ids[start : start + batch_size])
-        return batches
 
     def page_lock(self, *, wanted: bool) -> None:
         """Read batches straight to page-locked memory; see `BatchMemory.page_lock`."""
@@ -121,43 +129,41 @@ class BatchReader:
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────
 
-    def _fill(self, recipes: Sequence[_Recipe], outs: Mapping[str, Outs], wanted: _Wanted) -> None:
+    def _fill(
+        self, recipes: Sequence[_Recipe], arrays: Mapping[str, npt.NDArray[Any]], ids: Int64Array
+    ) -> None:
+        wanted = _Wanted.of(ids, self._paths)
         by_source: dict[RowSource, list[_Recipe]] = {}
         for recipe in recipes:
             values = recipe.plan.values
             if recipe.plan.kind == "rows":
                 by_source.setdefault(recipe.source, []).append(recipe)
             elif values is not None:
-                _deal(values[wanted.files].repeat(wanted.sizes, axis=0), wanted.slots, outs[recipe.key])
+                arrays[recipe.key][wanted.slots] = values[wanted.files].repeat(wanted.sizes, axis=0)
             else:
-                self._fill_constant(recipe.source, outs[recipe.key], wanted)
+                self._fill_constant(recipe.source, arrays[recipe.key], wanted)
         if not by_source or not wanted.paths:
             return
         alone = [group[0] for group in by_source.values() if len(group) == 1]
         shared = [_Shared(source, group) for source, group in by_source.items() if len(group) > 1]
-        takes = [self._take(recipe, outs[recipe.key], wanted) for recipe in alone]
+        takes = [self._take(recipe, arrays[recipe.key], wanted) for recipe in alone]
         takes += [self._take_shared(each, wanted) for each in shared]
         self.reader.read(wanted.paths, takes)
         for each in shared:
-            each.deal_out(outs, wanted.slots)
+            each.deal_out(arrays, wanted.slots)
 
-    def _fill_constant(self, source: RowSource, outs: Outs, wanted: _Wanted) -> None:
-        values = [self._constants.get(self.reader, path, source) for path in wanted.paths]
-        which = np.arange(len(values)).repeat(wanted.sizes)
-        in_order = np.empty_like(which)
-        in_order[wanted.slots] = which
-        for out, here in _slices(in_order, outs):
-            for number in np.unique(here).tolist():
-                out[here == number] = values[number]
+    def _fill_constant(self, source: RowSource, out: npt.NDArray[Any], wanted: _Wanted) -> None:
+        for path, (start, stop) in zip(wanted.paths, pairwise(wanted.borders.tolist()), strict=True):
+            out[wanted.slots[start:stop]] = self._constants.get(self.reader, path, source)
 
-    def _take(self, recipe: _Recipe, outs: Outs, wanted: _Wanted) -> Take:
+    def _take(self, recipe: _Recipe, out: npt.NDArray[Any], wanted: _Wanted) -> Take:
         if recipe.plan.steps is None:
-            return Take(recipe.source, wanted.borders, wanted.rows, wanted.slots, outs)
+            return Take(recipe.source, wanted.borders, wanted.rows, wanted.slots, out)
         start, stop = recipe.plan.steps
         rows = self._step_rows(wanted.rows, start, stop).ravel()
         slots = (wanted.slots[:, None] * (stop - start) + np.arange(stop - start)).ravel()
-        outs = [out.reshape(len(out) * (stop - start), *recipe.plan.row_shape) for out in outs]
-        return Take(recipe.source, wanted.borders * (stop - start), rows, slots, outs)
+        out = out.reshape(len(out) * (stop - start), *recipe.plan.row_shape)
+        return Take(recipe.source, wanted.borders * (stop - start), rows, slots, out)
 
     def _take_shared(self, shared: _Shared, wanted: _Wanted) -> Take:
         """The rows of all steps, each once."""
@@ -167,7 +173,7 @@ class BatchReader:
         different, place = np.unique(file * span + rows, return_inverse=True)
         borders = np.searchsorted(different, np.arange(len(wanted.files) + 1) * span)
         values = shared.expect(len(different), place.reshape(rows.shape))
-        return Take(shared.source, borders, different % span, np.arange(len(different)), [values])
+        return Take(shared.source, borders, different % span, np.arange(len(different)), values)
 
     def _step_rows(self, rows: Int64Array, start: int, stop: int) -> Int64Array:
         """The rows of steps start to stop of samples, ``(N, stop - start)``."""
@@ -176,6 +182,12 @@ class BatchReader:
         return rows[:, None] + np.arange(start, stop) * dilation
 
     # ── delivering ───────────────────────────────────────────────────────────────────────────────────
+
+    def _delivered(self, recipes: Sequence[_Recipe], batch: Batch, ids: Int64Array) -> Batch:
+        for recipe in recipes:
+            if recipe.is_checked:
+                batch[recipe.key] = self._deliver(recipe.plan, batch[recipe.key], ids)
+        return batch
 
     def _deliver(self, plan: FieldPlan, tensor: torch.Tensor, ids: Int64Array) -> torch.Tensor:
         array = tensor.numpy()
@@ -321,30 +333,11 @@ class _Shared:
         self._place = place
         return self._values
 
-    def deal_out(self, outs: Mapping[str, Outs], slots: Int64Array) -> None:
-        """Fill the fields of batches from the rows that were read."""
-        place = np.empty_like(self._place)
-        place[slots] = self._place
+    def deal_out(self, arrays: Mapping[str, npt.NDArray[Any]], slots: Int64Array) -> None:
+        """Fill the fields from the rows that were read."""
         for plan in self._plans:
             steps = slice(plan.steps[0] - self.start, plan.steps[1] - self.start) if plan.steps else 0
-            for out, here in _slices(place, outs[plan.key]):
-                out[...] = self._values[here[:, steps]]
-
-
-def _deal(values: npt.NDArray[Any], slots: Int64Array, outs: Outs) -> None:
-    """Put each value into its slot, counted over neighbouring batches."""
-    in_order = np.empty_like(values)
-    in_order[slots] = values
-    for out, here in _slices(in_order, outs):
-        out[...] = here
-
-
-def _slices(values: npt.NDArray[Any], outs: Outs) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
-    """Each batch's buffer with its part of what lies in the order of all batches."""
-    start = 0
-    for out in outs:
-        yield out, values[start : start + len(out)]
-        start += len(out)
+            arrays[plan.key][slots] = self._values[self._place[:, steps]]
 
 
 class _ConstantCache:

@@ -1,8 +1,8 @@
 """Memory for batches: recycled when nobody holds it any more, and shared where it must cross a process.
 
 A fresh tensor of a MiB costs more in page faults than the gather that fills it. A batch belongs to the user, so its
-memory returns to the pool only when the last tensor over it is gone: a NumPy array owns it, torch keeps that array
-alive, and its weak reference tells.
+memory returns to the pool only when the last tensor over it is gone: torch keeps the array that it was made from
+alive, that array the lease of its memory, and a weak reference to the lease tells.
 
 Page-locked memory is recycled by torch, which alone knows when an accelerator has copied the last bytes of it.
 """
@@ -27,6 +27,16 @@ __all__ = ["BatchMemory"]
 _LEAST_BYTES = 64 * 1024  # below, the allocator's own pools are as fast
 _MOST_SIZES = 32  # each field has one size, and another one in the last batch of an epoch
 _MOST_OF_ONE_SIZE = 8
+
+
+class _Lease:
+    """What all arrays over recycled memory keep alive; were it an array, NumPy would keep the memory in its place."""
+
+    __slots__ = ("__array_interface__", "__weakref__", "memory")
+
+    def __init__(self, memory: npt.NDArray[np.uint8]) -> None:
+        self.memory = memory
+        self.__array_interface__ = memory.__array_interface__
 
 
 class BatchMemory:
@@ -54,12 +64,22 @@ class BatchMemory:
                 self._give_up(error)
         if nbytes >= LEAST_SHARED_BYTES and get_worker_info() is not None:
             return _shared_tensor(shape, dtype, nbytes)
+        return torch.from_numpy(self.array(shape, dtype))
+
+    @property
+    def can_be_divided(self) -> bool:
+        """Whether tensors of several batches may lie in one array: not if they must be shared or page-locked."""
+        return not self._is_page_locked and get_worker_info() is None
+
+    def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+        """An array with arbitrary values; its memory is recycled when nobody holds it, or a part of it, any more."""
+        nbytes = math.prod(shape) * dtype.itemsize
         if nbytes < _LEAST_BYTES:
-            return torch.from_numpy(np.empty(shape, dtype))
+            return np.empty(shape, dtype)
         memory = self._take(nbytes)
-        owner = memory.view(dtype).reshape(shape)
-        weakref.finalize(owner, self._give_back, memory).atexit = False
-        return torch.from_numpy(owner)
+        lease = _Lease(memory)
+        weakref.finalize(lease, self._give_back, memory).atexit = False
+        return np.asarray(lease).view(dtype).reshape(shape)
 
     def _give_up(self, error: RuntimeError) -> None:
         self._is_page_locked = False

@@ -22,7 +22,7 @@ __all__ = ["GroupReader"]
 Int64Array = npt.NDArray[np.int64]
 
 _MOST_BATCHES = 32
-_MOST_BYTES = 4 * 1024 * 1024  # of a group
+_MOST_BYTES = 8 * 1024 * 1024  # of a group
 _ENOUGH_S = 0.005  # larger groups gain nothing, and their first batch waits for their last
 
 

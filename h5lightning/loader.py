@@ -30,7 +30,7 @@ __all__ = ["Collate", "H5DataLoader", "LoaderOptions", "make_loader"]
 
 # Enough to bridge a slow chunk; more only keeps batches from the processor's caches.
 _AHEAD_GROUPS = 4
-_AHEAD_BYTES = 256 * 1024 * 1024
+_AHEAD_BYTES = 8 * 1024 * 1024
 _MOST_THREADS = 4  # more seldom pay: rows are copied at the speed of memory, and the model wants cores too
 
 

@@ -47,6 +47,21 @@ def test_whatever_holds_the_memory_keeps_it(hold) -> None:
         assert (np.asarray(values) == number).all()
 
 
+def test_parts_of_an_array_keep_all_of_it() -> None:
+    memory = BatchMemory()
+    array = memory.array((8, 64, 1024), FLOAT)
+    place = array.ctypes.data
+    parts = [torch.from_numpy(array[number : number + 1]) for number in range(8)]
+    assert all(part.untyped_storage().nbytes() == part.nbytes for part in parts)
+    last = parts[5].numpy()[0, 3:]
+    del array, parts
+    gc.collect()
+    assert memory.array((8, 64, 1024), FLOAT).ctypes.data != place
+    del last
+    gc.collect()
+    assert memory.array((8, 64, 1024), FLOAT).ctypes.data == place
+
+
 @pytest.mark.parametrize("dtype", ["bool", "uint16", "int64", "float16", "complex64"])
 @pytest.mark.parametrize("shape", [(0, 3), (5,), (300, 400), ()], ids=str)
 def test_types_and_shapes(dtype, shape) -> None:

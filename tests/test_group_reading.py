@@ -74,13 +74,13 @@ def test_each_batch_owns_its_memory(dataset, options) -> None:
     assert len({tensor.data_ptr() for tensor in tensors}) == len(tensors)
 
 
-def test_a_group_holds_no_more_than_four_mebibytes(tmp_path) -> None:
+def test_a_group_holds_no_more_than_eight_mebibytes(tmp_path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["x"] = np.zeros((600, 16_384), np.float32)
     data = H5Dataset(str(tmp_path / "a.h5"), ["x"])
     assert data.sample_bytes == 65_536
     # Seven samples take 448 KiB.
-    assert 1 < max(len(group) for group in groups_of(data, [np.arange(600)])) <= 9
+    assert 1 < max(len(group) for group in groups_of(data, [np.arange(600)])) <= 18
     data.close()
 
 

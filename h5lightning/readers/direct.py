@@ -87,11 +87,10 @@ class DirectReader(Reader):
         return partial(type(self), decoded=self._decoded, fallback=self._fallback), (self._pool,)
 
     def read(self, files: Sequence[str], takes: Sequence[Take]) -> None:
-        """Fill the buffers of some batches; see `Reader.read`."""
+        """Fill the buffers of some takes; see `Reader.read`."""
         for take in takes:
-            for out in take.outs:
-                if out.shape[1:] != take.source.row_shape:
-                    check_buffer(files[0], take.source, out.shape[1:])
+            if take.out.shape[1:] != take.source.row_shape:
+                check_buffer(files[0], take.source, take.out.shape[1:])
         takes = [take for take in takes if take.rows.size]
         most = self._pool.budget
         for first in range(0, len(files), most):
@@ -302,8 +301,8 @@ class _Opened:
         check_whole(self.raw.path, self.source, self.storage.shape)
         table = out if out.shape else out.reshape(1)
         every = np.arange(len(table))
-        take = Take(self.source, np.asarray([0, len(every)]), every, every, [table])
-        to = Delivery([table], np.dtype(self.source.dtype), self.storage.row_bytes)
+        take = Take(self.source, np.asarray([0, len(every)]), every, every, table)
+        to = Delivery(table, np.dtype(self.source.dtype), self.storage.row_bytes)
         self.table.joined([self.table]).put(take, to)
 
 
@@ -333,7 +332,7 @@ class _OpenedTogether:
         if int(np.minimum.reduce(take.rows)) < 0 or np.greater_equal(take.rows, most).any():
             for one, (start, stop) in zip(self._opened, pairwise(take.borders.tolist()), strict=True):
                 one.check_rows(take.rows[start:stop])
-        to = Delivery(take.outs, np.dtype(take.source.dtype), self._opened[0].storage.row_bytes)
+        to = Delivery(take.out, np.dtype(take.source.dtype), self._opened[0].storage.row_bytes)
         for joined, places in self._groups:
             part = take if len(self._groups) == 1 else take.of(places)
             if part.rows.size:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -57,29 +57,24 @@ class H5pyReader(Reader):
         return type(self), (self._pool, self._decoded)
 
     def read(self, files: Sequence[str], takes: Sequence[Take]) -> None:
-        """Fill the buffers of some batches; see `Reader.read`."""
+        """Fill the buffers of some takes; see `Reader.read`."""
         for take in takes:
-            size = len(take.outs[0])
-            for number, out in enumerate(take.outs):
-                check_buffer(files[0], take.source, out.shape[1:])
-                part = take if len(take.outs) == 1 else _within(take, number * size, len(out))
-                for file, (start, stop) in zip(files, pairwise(part.borders.tolist()), strict=True):
-                    if start < stop:
-                        ascending = _ascending(part.rows[start:stop], part.slots[start:stop])
-                        self._read(file, take.source, *ascending, out)
+            check_buffer(files[0], take.source, take.out.shape[1:])
+            for file, (start, stop) in zip(files, pairwise(take.borders.tolist()), strict=True):
+                if start < stop:
+                    self._read(file, take, *_ascending(take.rows[start:stop], take.slots[start:stop]))
 
-    def _read(
-        self, file: str, source: RowSource, rows: Int64Array, slots: Int64Array, out: npt.NDArray[Any]
-    ) -> None:
+    def _read(self, file: str, take: Take, rows: Int64Array, slots: Int64Array) -> None:
         """Read ascending rows of one file."""
+        source = take.source
         with self._pool.kept(file, source, self._opener(file, source)) as stored:
             stored.check_rows(int(rows[0]), int(rows[-1]))
             cache = self._cache(stored)
             if cache is None:
-                self._fill(_Request(stored, rows, slots, out))
+                self._fill(_Request(stored, rows, slots, take.out))
             else:
-                part = Take(source, np.asarray([0, len(rows)]), rows, slots, [out])
-                to = Delivery([out], stored.dtype, stored.row_bytes)
+                part = Take(source, np.asarray([0, len(rows)]), rows, slots, take.out)
+                to = Delivery(take.out, stored.dtype, stored.row_bytes)
                 JoinedSlabs(cache, [_Chunks(stored)], self._decoded.here()).put(part, to)
 
     def _opener(self, file: str, source: RowSource) -> Callable[[h5py.File], StoredRows]:
@@ -232,13 +227,6 @@ def _is_scattered(stored: StoredRows, rows: int, runs: int) -> bool:
     """Whether one selection of the rows takes less time than reading the runs."""
     is_possible = stored.is_contiguous and stored.row_bytes <= _MAX_SCATTERED_ROW_BYTES
     return is_possible and 100 + 2 * rows < 6 * runs
-
-
-def _within(take: Take, first: int, count: int) -> Take:
-    """What a take wants for some slots, counted from the first of them."""
-    is_here = (take.slots >= first) & (take.slots < first + count)
-    borders = np.concatenate([[0], np.cumsum(is_here)])[take.borders]
-    return replace(take, borders=borders, rows=take.rows[is_here], slots=take.slots[is_here] - first)
 
 
 def _ascending(rows: Int64Array, slots: Int64Array) -> tuple[Int64Array, Int64Array]:

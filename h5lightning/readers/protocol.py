@@ -46,22 +46,22 @@ class RowSource:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Take:
-    """What batches take from one dataset of several files: row ``rows[i]`` for slot ``slots[i]``.
+    """What is taken from one dataset of several files: row ``rows[i]`` for ``out[slots[i]]``.
 
     Args:
         source: what is read.
         borders: where the rows of each file begin, and the last ones end, ascending from 0, ``(files + 1,)``.
         rows: rows of the datasets; those of one file in any order, with repetitions, ``(N,)``.
         slots: where each row belongs, no slot twice, ``(N,)``.
-        outs: the buffers of neighbouring batches, ``(M, *row_shape)`` each, the last one maybe shorter, of the stored
-            type in native byte order or of a wider or another floating type; slots are counted over all.
+        out: the buffer, ``(M, *row_shape)``, of the stored type in native byte order or of a wider or another
+            floating type.
     """
 
     source: RowSource
     borders: Int64Array
     rows: Int64Array
     slots: Int64Array
-    outs: Sequence[npt.NDArray[Any]]
+    out: npt.NDArray[Any]
 
     @property
     def sizes(self) -> Int64Array:
@@ -91,7 +91,7 @@ class Reader(Protocol):
     """
 
     def read(self, files: Sequence[str], takes: Sequence[Take]) -> None:
-        """Fill the buffers of some batches.
+        """Fill the buffers of some takes.
 
         Args:
             files: paths of different files.
@@ -114,7 +114,7 @@ class Reader(Protocol):
         """Put row ``rows[i]`` of one file into ``out[slots[i]]``, or into ``out[i]``; see `read`."""
         if slots is None:
             slots = np.arange(rows.size)
-        self.read([file], [Take(source, np.asarray([0, rows.size]), rows, slots, [out])])
+        self.read([file], [Take(source, np.asarray([0, rows.size]), rows, slots, out)])
 
     def read_whole(self, file: str, source: RowSource, out: npt.NDArray[Any]) -> None:
         """Put a dataset without a sample axis into ``out``, ``(*row_shape)``.

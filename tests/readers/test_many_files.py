@@ -59,44 +59,40 @@ def reader(request):
 
 @st.composite
 def wishes(draw):
-    """Which files, how many rows of each, sizes of the batches, and a seed for the rest."""
+    """Which files, how many rows of each, and a seed for the rest."""
     numbers = draw(st.lists(st.integers(0, 3 * len(LAYOUTS) - 1), min_size=1, max_size=9, unique=True))
     counts = draw(st.lists(st.integers(0, 12), min_size=len(numbers), max_size=len(numbers)))
-    return numbers, counts, draw(st.integers(1, 9)), draw(st.integers(0, 99))
+    return numbers, counts, draw(st.integers(0, 99))
 
 
 @given(wishes())
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_rows_of_many_files(files, reader, wish):
-    numbers, counts, size, seed = wish
+    numbers, counts, seed = wish
     rng = np.random.default_rng(seed)
     paths = [files.paths[number] for number in numbers]
     rows = rng.integers(0, ROWS, sum(counts))
     slots = rng.permutation(sum(counts))
-    takes = [take_of(source, counts, rows, slots, size) for source in SOURCES]
+    takes = [take_of(source, counts, rows, slots) for source in SOURCES]
     reader.read(paths, takes)
     owners = np.repeat(numbers, counts)
     for take in takes:
         expected = np.zeros((sum(counts), *take.source.row_shape), take.source.dtype)
         for slot, owner, row in zip(slots, owners, rows, strict=True):
             expected[slot] = files.values[owner][take.source.path][row]
-        assert np.array_equal(np.concatenate(take.outs), expected)
+        assert np.array_equal(take.out, expected)
 
 
-def take_of(source, counts, rows, slots, size):
-    total = sum(counts)
-    outs = [
-        np.empty((min(size, total - start), *source.row_shape), source.dtype)
-        for start in range(0, max(1, total), size)
-    ]
-    return Take(source, np.cumsum([0, *counts]), rows, slots, outs)
+def take_of(source, counts, rows, slots):
+    out = np.empty((sum(counts), *source.row_shape), source.dtype)
+    return Take(source, np.cumsum([0, *counts]), rows, slots, out)
 
 
 def test_without_a_fallback_the_file_is_named(files):
     paths = files.paths[:7]
     with HandlePool(Access()) as pool:
         direct = choose_reader("direct", pool)
-        take = take_of(SOURCES[0], [1] * 7, np.zeros(7, np.int64), np.arange(7), 7)
+        take = take_of(SOURCES[0], [1] * 7, np.zeros(7, np.int64), np.arange(7))
         with pytest.raises(UnsupportedFieldError, match=r"'/x' in .*6\.h5 .*reader='direct' cannot read it"):
             direct.read(paths, [take])
         direct.close()
@@ -105,7 +101,7 @@ def test_without_a_fallback_the_file_is_named(files):
 @pytest.mark.parametrize("row", [-1, ROWS], ids=["before", "behind"])
 def test_a_row_outside_is_told_of_its_file(files, reader, row):
     rows = np.array([3, 4, row, 5])
-    take = take_of(SOURCES[0], [2, 2], rows, np.arange(4), 4)
+    take = take_of(SOURCES[0], [2, 2], rows, np.arange(4))
     with pytest.raises((IndexError, FileChangedError), match=r"7\.h5 "):
         reader.read([files.paths[0], files.paths[7]], [take])
 
@@ -115,10 +111,10 @@ def test_one_bad_file_among_many_is_named(tmp_path, files):
     bad.write_bytes(b"no HDF5 at all" * 99)
     with HandlePool(Access()) as pool:
         reader = choose_reader("auto", pool)
-        take = take_of(SOURCES[1], [1, 1, 1], np.zeros(3, np.int64), np.arange(3), 3)
+        take = take_of(SOURCES[1], [1, 1, 1], np.zeros(3, np.int64), np.arange(3))
         with pytest.raises(BadFileError, match=r"bad\.h5"):
             reader.read([files.paths[0], str(bad), files.paths[1]], [take])
         # Nothing is left in use: the others still read.
         reader.read(files.paths[:3], [take])
-        assert take.outs[0].tolist() == [0, 1000, 2000]
+        assert take.out.tolist() == [0, 1000, 2000]
         reader.close()
