@@ -82,7 +82,9 @@ class ReadAhead(Iterator[T]):
         ]
         for thread in self._threads:
             thread.start()
-        self._finalizer = weakref.finalize(self, _stop, self._shelf, self._threads)
+        self._finalizer: weakref.finalize[..., ReadAhead[T]] = weakref.finalize(
+            self, _stop, self._shelf, self._threads
+        )
 
     def __next__(self) -> T:
         try:
@@ -90,12 +92,17 @@ class ReadAhead(Iterator[T]):
         except BaseException:
             # The error keeps, through its traceback, all who asked; kept by the finalizer, it would stay for ever.
             if self._shelf.is_at_end:
-                self._finalizer.detach()
+                self._forget_error()
             raise
 
     def close(self) -> None:
         """End the threads and wait for them; what was made ahead is dropped."""
         self._finalizer()
+
+    def _forget_error(self) -> None:
+        """Of what came to its end, only the threads are to be waited for: behind an error, others may still read."""
+        self._finalizer.detach()
+        self._finalizer = weakref.finalize(self, _wait_for, self._threads)
 
 
 class _Queue:
@@ -236,6 +243,10 @@ def _make(
 
 def _stop(shelf: _Shelf[T], threads: Iterable[threading.Thread]) -> None:
     shelf.end(StopIteration, is_dropped=True)
+    _wait_for(threads)
+
+
+def _wait_for(threads: Iterable[threading.Thread]) -> None:
     for thread in threads:
         # A transform that drops the last reference would wait for itself.
         if thread is not threading.current_thread():

@@ -148,6 +148,29 @@ def test_what_came_to_its_end_keeps_nothing_alive(fails) -> None:
     assert consumer() is None
 
 
+def test_behind_an_error_nobody_reads_any_more() -> None:
+    """What is closed after the iterator, such as files, must not be opened again by a thread that still reads."""
+    reading, others_read = [], threading.Event()
+
+    def read(number):
+        if number == 0:
+            assert others_read.wait(10)
+            raise ValueError("first")
+        reading.append(number)
+        others_read.set()
+        time.sleep(0.3)
+        reading.remove(number)
+        return number
+
+    stages = Stages(lambda: iter(range(5)), read, lambda item: (item,))
+    items = ReadAhead(stages, lambda _: 1, threads=3, most_items=4, most_bytes=100)
+    with pytest.raises(ValueError, match="first"):
+        next(items)
+    assert reading
+    items.close()
+    assert reading == []
+
+
 def test_dropping_the_iterator_ends_the_thread() -> None:
     items = ahead(itertools.count)
     assert next(items) == 0
