@@ -27,7 +27,7 @@ def for_crossing(batch: Any) -> Any:
 
 def _small_by_value(value: Any) -> Any:
     is_plain = type(value) is torch.Tensor and value.device.type == "cpu" and value.layout is torch.strided
-    if not is_plain or value.requires_grad or value.nbytes >= LEAST_SHARED_BYTES or value.is_shared():
+    if not is_plain or value.requires_grad or value.nbytes >= LEAST_SHARED_BYTES:
         return value
     return _ByValue(value)
 

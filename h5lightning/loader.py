@@ -1,8 +1,4 @@
-"""The DataLoader: whole batches from the dataset, and an iterator that starts late.
-
-Lightning calls ``iter(loader)`` before ``set_epoch`` (lightning#21938): a loader that starts its workers and its
-sampler at once would deliver the order of the epoch before. Ours starts at the first ``next``.
-"""
+"""The DataLoader: whole batches from the dataset, made ahead by threads or by worker processes."""
 
 from __future__ import annotations
 
@@ -20,6 +16,7 @@ from torch.utils.data._utils.pin_memory import pin_memory
 from h5lightning.checking import check_choice, check_int
 from h5lightning.crossing import for_crossing
 from h5lightning.dataset import SampleDataset, SampleSequence
+from h5lightning.epoch_iterator import EpochIterator
 from h5lightning.errors import OptionError
 from h5lightning.group_reading import GroupReader
 from h5lightning.permutation import derive_key
@@ -184,18 +181,25 @@ class H5DataLoader(DataLoader[Any]):
             dataset.share_epoch()
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # torch annotates its private iterator class
-        return _LateIterator(self._start)
+        return EpochIterator(self._start, self._count, self.timeout)
 
     def __len__(self) -> int:
         # Lightning holds the number of batches that it has had in the epoch against it, those before a resume too.
         done = self.sampler.steps_done if isinstance(self.sampler, ShardedSampler) else 0
         return done + super().__len__()
 
+    def _count(self) -> int | None:
+        """Batches that are to come; another sampler than ours may say anything."""
+        is_ours = isinstance(self.sampler, ShardedSampler) and self.batch_sampler is not None
+        return super().__len__() if is_ours else None
+
     def _start(self) -> Iterator[Any]:
         dataset = cast("SampleDataset", self.dataset)
         dataset.set_epoch(int(getattr(self.sampler, "epoch", dataset.epoch)))
         rank = int(getattr(self.sampler, "rank", 0))
-        self.generator.manual_seed(derive_key("workers", dataset.seed, dataset.epoch, rank) >> 1)
+        self.generator.manual_seed(
+            derive_key("workers", dataset.stage, dataset.seed, dataset.epoch, rank) >> 1
+        )
         if self.num_workers > 0:
             dataset.close()  # nothing open may travel into a forked worker
             return super().__iter__()
@@ -244,19 +248,6 @@ class H5DataLoader(DataLoader[Any]):
         # What was read lies in such memory already, and is not copied again; what a transform made does not.
         pin = partial(pin_memory, device=decided._pin_memory_device)  # noqa: SLF001
         return lambda batch: pin(deliver(batch))
-
-
-class _LateIterator(Iterator[Any]):
-    """Makes the real iterator when the first batch is asked for."""
-
-    def __init__(self, start: Callable[[], Iterator[Any]]) -> None:
-        self._start = start
-        self._batches: Iterator[Any] | None = None
-
-    def __next__(self) -> Any:
-        if self._batches is None:
-            self._batches = self._start()
-        return next(self._batches)
 
 
 def _bytes_of(group: list[Any]) -> int:

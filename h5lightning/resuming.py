@@ -49,7 +49,7 @@ class Progress:
     def epoch(self, trainer: Trainer | None) -> int:
         """The epoch that training is in, or will be once Lightning has restored its counters."""
         # A scheduler that asks for estimated_stepping_batches has the loader made before that (lightning#20550).
-        return max(_counted(trainer)[0], self._start.epoch)
+        return max(_current_epoch(trainer), self._start.epoch)
 
     def rest(self, trainer: Trainer | None, shards: TrainingShards) -> Rest | None:
         """What is left of the epoch that is resumed; the loader that is made with it may live for many epochs.
@@ -72,8 +72,10 @@ class Progress:
 
     def now(self, trainer: Trainer | None) -> Position:
         """Where training is, for a checkpoint."""
-        epoch, steps = _counted(trainer)
-        return Position(epoch) if self._shards is None else self._start.after(epoch, steps, self._shards)
+        epoch = _current_epoch(trainer)
+        if self._shards is None:
+            return Position(epoch)
+        return self._start.after(epoch, _steps_done(trainer), self._shards)
 
     def _skip_stale_steps(self, trainer: Trainer | None) -> None:
         """Begin an epoch where Lightning believes to be in it.
@@ -98,14 +100,17 @@ class Progress:
             self._reload_every = None
 
 
-def _counted(trainer: Trainer | None) -> tuple[int, int]:
-    """The epoch that training is in, and the steps that were done in it."""
+def _current_epoch(trainer: Trainer | None) -> int:
+    return int(cast("Any", trainer).fit_loop.epoch_progress.current.processed) if trainer is not None else 0
+
+
+def _steps_done(trainer: Trainer | None) -> int:
+    """Steps that were done in the current epoch."""
     if trainer is None:
-        return 0, 0
+        return 0
     loop = cast("Any", trainer).fit_loop
-    epochs = loop.epoch_progress.current
-    is_inside = epochs.started > epochs.processed
-    return int(epochs.processed), int(loop.epoch_loop.batch_progress.current.processed) if is_inside else 0
+    is_inside = loop.epoch_progress.current.started > loop.epoch_progress.current.processed
+    return int(loop.epoch_loop.batch_progress.current.processed) if is_inside else 0
 
 
 # ── the same data ────────────────────────────────────────────────────────────────────────────────────

@@ -42,6 +42,12 @@ def write_files(tmp_path: Path) -> Callable[..., str]:
     return write
 
 
+@pytest.fixture(scope="session")
+def write_one() -> Callable[..., None]:
+    """`write_file`, for fixtures that outlive a test."""
+    return write_file
+
+
 def write_file(path: Path, number: int, rows: int, options: Mapping[str, Any] | None = None) -> None:
     """One file whose every value says where it is: file number, row, and place in the row."""
     with h5py.File(path, "w") as file:

@@ -17,7 +17,7 @@ FLOORS = (
     position""",
     """discovery guarding watching opening foreign datasets handles scanning mounts index_store cataloguing codecs readers surveying
     identical_files summary""",
-    "transforms crossing buffers batching dataset read_ahead sampler weighing group_reading loader assembly",
+    "transforms crossing buffers batching dataset read_ahead sampler weighing group_reading epoch_iterator loader assembly",
     "ranks resuming datamodule",
     """config hydra_plugin cli train checkpointing throughput results inspecting diagnosing benching proving
     demo models plotting __main__""",

@@ -1,7 +1,8 @@
 """Trains with any number of gloo ranks, again and again: one process imports, and forks the ranks of each job.
 
-Run as ``python rank_jobs.py``; each line of standard input is a job as JSON, each line of standard output says how its
-ranks ended. A rank that takes longer than ``timeout_s`` is killed, and with ``kill_after_s`` all of them are.
+Run as ``python rank_jobs.py``; each line of standard input is a job as JSON, each line of standard output says how
+its ranks ended. A rank that takes longer than ``timeout_s`` is killed. With ``kill_after_saves`` all of them are killed
+``kill_after_s`` seconds after so many checkpoints were written.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 import time
 import traceback
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -30,24 +32,33 @@ class Counting(LightningModule):
     Args:
         samples: samples of the index.
         epochs: epochs that are counted.
-        fails_at: batch of the last epoch in which a step fails.
+        fails_at: the step of the second epoch that fails.
+        slow_s: what each step takes at least.
         asks_for_steps: configure the optimizer with ``estimated_stepping_batches``, as OneCycleLR does.
     """
 
     def __init__(
-        self, samples: int, epochs: int, fails_at: int | None = None, *, asks_for_steps: bool = False
+        self,
+        samples: int,
+        epochs: int,
+        fails_at: int | None = None,
+        *,
+        slow_s: float = 0,
+        asks_for_steps: bool = False,
     ) -> None:
         super().__init__()
         self.weight = torch.nn.Parameter(torch.zeros(()))
         self.register_buffer("seen", torch.zeros(epochs, samples, dtype=torch.int64))
         self.register_buffer("validated", torch.zeros(epochs, samples, dtype=torch.int64))
         self.fails_at = fails_at
+        self.slow_s = slow_s
         self.asks_for_steps = asks_for_steps
         self.steps: list[tuple[int, int, list[int]]] = []
 
     def training_step(self, batch: dict[str, torch.Tensor], number: int) -> torch.Tensor:
-        if number == self.fails_at:
+        if (self.current_epoch, number) == (1, self.fails_at):
             raise RuntimeError("the model fails")
+        time.sleep(self.slow_s)
         ids = batch["sample_id"].tolist()
         self.steps.append((self.current_epoch, number, ids))
         self.seen[self.current_epoch] += self._counted(ids)
@@ -74,11 +85,14 @@ class Counting(LightningModule):
 class Saving(Callback):
     """Saves ``EPOCH-STEP.ckpt`` after each step and validation, each as a whole."""
 
-    def __init__(self, folder: Path, every: int) -> None:
+    def __init__(self, folder: Path, every: int, terminates_after: int | None = None) -> None:
         self.folder = folder
         self.every = every
+        self.terminates_after = terminates_after
 
     def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *rest: Any) -> None:
+        if trainer.global_step == self.terminates_after:
+            os.kill(os.getpid(), signal.SIGTERM)
         if (rest[-1] + 1) % self.every == 0:
             self._save(trainer, f"{trainer.current_epoch}-{rest[-1] + 1}")
 
@@ -112,9 +126,12 @@ def fit(job: dict[str, Any], rank: int) -> None:
         seed_everything(job["seed_everything"] + (rank if job.get("seeds_differ") else 0), verbose=False)
     transform = fails_once if "FAILS_AT_SAMPLE" in os.environ else None
     dm = H5DataModule(job["files"], ["x"], provenance=True, transform=transform, **job["data"])
-    saving = [Saving(folder, job["save_every"])] if job.get("save_every") else []
+    saving = []
+    if "save_every" in job:
+        saving = [Saving(folder, job["save_every"], job.get("terminate_after_step"))]
     for number in range(job.get("fits", 1)):
-        model = Counting(job["samples"], job["epochs"], job.get("fails_at"), **job.get("model", {}))
+        slow_s, fails_at = job.get("slow_s", 0), job.get("fails_at")
+        model = Counting(job["samples"], job["epochs"], fails_at, slow_s=slow_s, **job.get("model", {}))
         trainer = Trainer(
             accelerator="cpu", devices=job["world"], strategy="ddp" if job["world"] > 1 else "auto",
             max_epochs=job["epochs"], logger=False, enable_checkpointing=False, enable_progress_bar=False,
@@ -134,21 +151,26 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     port = free_port()
     ranks = [fork(job, rank, port) for rank in range(job["world"])]
     deadline = time.monotonic() + job.get("timeout_s", 60)
-    kill_at = time.monotonic() + job["kill_after_s"] if "kill_after_s" in job else deadline
-    codes: dict[int, int] = {}
-    while len(codes) < len(ranks):
-        for pid in ranks:
-            if pid not in codes and os.waitpid(pid, os.WNOHANG)[0]:
-                codes[pid] = 0
-        if time.monotonic() > min(kill_at, deadline):
-            for pid in ranks:
-                if pid not in codes:
-                    os.killpg(pid, signal.SIGKILL)
-                    os.waitpid(pid, 0)
-                    codes[pid] = -9
-        time.sleep(0.01)
+    running, killed = set(ranks), False
+    while running:
+        running -= {pid for pid in running if os.waitpid(pid, os.WNOHANG)[0]}
+        if deadline == float("inf") or time.monotonic() > deadline:
+            kill(running)
+            running, killed = set(), True
+        elif len(list(Path(job["folder"]).glob("*.ckpt"))) >= job.get("kill_after_saves", 1000):
+            time.sleep(job["kill_after_s"])
+            deadline = float("inf")
+        time.sleep(0.005)
     errors = [text.read_text() for text in sorted(Path(job["folder"]).glob("error-*.txt"))]
-    return {"killed": -9 in codes.values(), "errors": errors}
+    return {"killed": killed, "errors": errors}
+
+
+def kill(pids: Collection[int]) -> None:
+    """Kill processes, with the workers that they started."""
+    for pid in pids:
+        os.killpg(pid, signal.SIGKILL)
+    for pid in pids:
+        os.waitpid(pid, 0)
 
 
 def fork(job: dict[str, Any], rank: int, port: int) -> int:

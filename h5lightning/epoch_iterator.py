@@ -1,0 +1,124 @@
+"""One pass over a loader: it starts at the first batch, and ends with the last one or with an error.
+
+Lightning calls ``iter(loader)`` before ``set_epoch`` (lightning#21938): workers and a sampler that start at once would
+deliver the order of the epoch before. And where something ends an iterator early (a `StopIteration` that a worker
+raises is such a thing), the loop around it takes that for the end of the epoch.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NoReturn, cast
+
+from torch.utils.data._utils import signal_handling
+
+from h5lightning.errors import WorkerError
+
+__all__ = ["EpochIterator"]
+
+_POLL_S = 5.0  # how often torch looks whether its workers are alive
+_LAST_WORDS_S = 1.0  # for a worker that is told to end
+
+
+class EpochIterator(Iterator[Any]):
+    """Makes the real iterator when the first batch is asked for, and counts what it gives.
+
+    Args:
+        start: makes the iterator.
+        count: how many batches it should give, asked when it is made; None if nobody knows.
+        timeout_s: seconds to wait for a batch of a worker; 0 waits for ever.
+    """
+
+    def __init__(
+        self, start: Callable[[], Iterator[Any]], count: Callable[[], int | None], timeout_s: float = 0
+    ) -> None:
+        self._start = start
+        self._count = count
+        self._timeout_s = timeout_s
+        self._batches: Iterator[Any] | None = None
+        self._expected: int | None = None
+        self._given = 0
+
+    def __next__(self) -> Any:
+        if self._batches is None:
+            self._expected = self._count()
+            self._batches = self._start()
+            _watch_in_next(self._batches, min(_POLL_S, self._timeout_s or _POLL_S))
+        try:
+            batch = self._next(self._batches)
+        except StopIteration:
+            if self._expected is not None and self._given < self._expected:
+                self._ended_early(self._expected)
+            raise
+        self._given += 1
+        return batch
+
+    def _next(self, batches: Iterator[Any]) -> Any:
+        began = time.monotonic()
+        while True:
+            try:
+                return next(batches)
+            except (ConnectionError, EOFError, FileNotFoundError) as error:  # noqa: PERF203 - once in five seconds
+                # It was killed while it handed over the shared memory of a batch.
+                if any(not worker.is_alive() for worker in self._workers):
+                    self._lost_worker("has ended", error)
+                raise
+            except RuntimeError as error:
+                said = str(error)
+                if said.startswith("DataLoader worker"):
+                    self._lost_worker("has ended", error)
+                if not said.startswith("DataLoader timed out"):
+                    raise
+                waited_s = time.monotonic() - began
+                if self._timeout_s and waited_s >= self._timeout_s:
+                    self._lost_worker(
+                        f"has given nothing for {waited_s:.0f} s (timeout_s={self._timeout_s:g})", error
+                    )
+
+    def _ended_early(self, expected: int) -> NoReturn:
+        raise WorkerError(
+            f"the epoch ended after {self._given} of {expected} batches. Either the data were closed meanwhile "
+            "(dm.teardown), or a function of yours raised StopIteration, which means the end: look for a next() "
+            "without a default"
+        ) from None
+
+    @property
+    def _workers(self) -> Sequence[Any]:
+        return list(getattr(self._batches, "_workers", ()))
+
+    def _lost_worker(self, what: str, error: Exception) -> NoReturn:
+        ended = [worker for worker in self._workers if not worker.is_alive()]
+        codes = [f"{worker.name}: exit code {worker.exitcode}" for worker in ended]
+        _end([worker for worker in self._workers if worker not in ended])
+        listed = f" ({', '.join(codes)})" if codes else ""
+        raise WorkerError(
+            f"a worker process of the loader {what}{listed}, after {self._given} batches. If it was killed for "
+            "memory, use fewer workers (num_workers=0 reads in threads); if it is stuck, look at the file system and "
+            "at what the transforms wait for, or raise timeout_s"
+        ) from error
+
+
+def _watch_in_next(batches: Iterator[Any], poll_s: float) -> None:
+    """Let torch look after its workers only while it waits for them.
+
+    By itself it raises an error wherever the program is when a worker dies, outside of the loop over the batches too.
+    """
+    iterator: Any = batches
+    if getattr(iterator, "_worker_pids_set", False):
+        cast("Any", signal_handling)._remove_worker_pids(id(iterator))  # noqa: SLF001 - as torch in the end
+        iterator._worker_pids_set = False  # noqa: SLF001
+    if hasattr(iterator, "_workers"):
+        iterator._timeout = poll_s  # noqa: SLF001
+
+
+def _end(workers: list[Any]) -> None:
+    """A worker that is stuck ignores what torch asks for, five seconds for each."""
+    for worker in workers:
+        worker.terminate()
+    deadline = time.monotonic() + _LAST_WORDS_S
+    for worker in workers:
+        worker.join(max(0.0, deadline - time.monotonic()))
+        if worker.is_alive():
+            worker.kill()
+            worker.join()
