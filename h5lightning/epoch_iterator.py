@@ -77,6 +77,7 @@ class EpochIterator(Iterator[Any]):
                     )
 
     def _ended_early(self, expected: int) -> NoReturn:
+        _end(self._workers)
         raise WorkerError(
             f"the epoch ended after {self._given} of {expected} batches. Either the data were closed meanwhile "
             "(dm.teardown), or a function of yours raised StopIteration, which means the end: look for a next() "
@@ -112,8 +113,8 @@ def _watch_in_next(batches: Iterator[Any], poll_s: float) -> None:
         iterator._timeout = poll_s  # noqa: SLF001
 
 
-def _end(workers: list[Any]) -> None:
-    """A worker that is stuck ignores what torch asks for, five seconds for each."""
+def _end(workers: Sequence[Any]) -> None:
+    """End processes now: torch waits five seconds for each that is stuck, or that garbage collection cut off."""
     for worker in workers:
         worker.terminate()
     deadline = time.monotonic() + _LAST_WORDS_S
