@@ -249,9 +249,12 @@ class H5DataModule(LightningDataModule):
         """
         if not state_dict:
             return
-        self._restored = state_dict
+        # `load_from_checkpoint`, and evaluation, load the same state, but go on with nothing.
+        self._restored = {
+            name: value for name, value in state_dict.items() if self._is_training or name != "position"
+        }
         if self._assembly is not None:
-            self._check_restored(state_dict)
+            self._check_restored(self._restored)
 
     # ── what was found and decided ───────────────────────────────────────────────────────────────────
 
@@ -344,6 +347,10 @@ class H5DataModule(LightningDataModule):
             found, self._split, reader=self._reader, access=self._access, stages=self._stages, seed=self.seed
         )
 
+    @property
+    def _is_training(self) -> bool:
+        return self.trainer is not None and bool(self.trainer.training)
+
     def _decide(self) -> tuple[Survey, int]:
         return self._survey or self._make_survey(), self.seed
 
@@ -385,10 +392,10 @@ class H5DataModule(LightningDataModule):
             self._assembly, self._order = self._assemble(self._assembled.survey), None
             if self._weights is not None:
                 self._weigh()
-        is_training = self.trainer is not None and bool(self.trainer.training)
-        differences = explain_difference(state, self._record())
-        check_same_data(differences, is_training=is_training, on_other_data=self._on_other_data)
-        if is_training and "position" in state:
+        goes_on = "position" in state
+        differences = explain_difference(state if goes_on else {"split": state["split"]}, self._record())
+        check_same_data(differences, is_training=self._is_training, on_other_data=self._on_other_data)
+        if goes_on:
             position = Position.of_plain(state["position"])
             self._progress.resume(position.restarted() if differences else position)
 

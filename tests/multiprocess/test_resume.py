@@ -122,6 +122,7 @@ OTHER = {
     "h5py's reader": {"data": {"reader": "h5py"}},
     "no threads": {"data": {"threads": 0}},
     "several fits": {"fits": 2},
+    "Lightning leaves samplers alone": {"trainer": {"use_distributed_sampler": False}},
 }
 
 
@@ -237,6 +238,47 @@ def test_ranks_with_other_seeds_take_that_of_the_first(jobs, whole) -> None:
     ended = jobs.run("seeds", seed_everything=5, seeds_differ=True, epochs=1)
     assert ended["errors"] == []
     assert_complete(ended)
+
+
+def test_ranks_with_other_options_fail_together(jobs, whole) -> None:
+    ended = jobs.run("options", data_of_rank={"1": {"batch_size": 4}}, timeout_s=30)
+    assert not ended["killed"]
+    for error in ended["errors"]:
+        assert error.startswith("RanksDifferError: ")
+        assert "batch_size is 4 on rank 1, 3 on rank 0" in error
+    assert len(ended["errors"]) == 2
+
+
+# ── evaluation ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def evaluated(
+    jobs: Jobs, write_one: Callable[..., None], name: str, rows: int, **data: Any
+) -> dict[str, Any]:
+    """One epoch whose validation data are one file, the first of the index."""
+    folder = jobs.folder.parent / name
+    folder.mkdir()
+    write_one(folder / "a-val.h5", 0, rows)
+    write_one(folder / "b-train.h5", 1, 30)
+    files = {"val": str(folder / "a-*.h5"), "train": str(folder / "b-*.h5")}
+    return jobs.run(f"{name}-job", files=files, epochs=1, timeout_s=30, data={"split": None, **data})
+
+
+def test_a_metric_of_nine_samples_on_two_ranks_is_exact(jobs, write_one) -> None:
+    """Padding would give 3.6: a sample counted twice."""
+    ended = evaluated(jobs, write_one, "nine", 9)
+    assert ended["errors"] == []
+    assert [rank["metrics"]["mean"] for rank in ended["ranks"]] == [4.0, 4.0]
+    assert [sum(rank["validated"][0]) for rank in ended["ranks"]] == [4, 5]
+
+
+def test_a_rank_without_a_sample_is_an_error_on_all(jobs, write_one) -> None:
+    ended = evaluated(jobs, write_one, "one", 1)
+    assert not ended["killed"]
+    assert len(ended["errors"]) == 2
+    for error in ended["errors"]:
+        assert error.startswith("ShardingError: 1 samples cannot be evaluated on 2 ranks")
+        assert "allow_zero_length_dataloader_with_multiple_devices" in error
 
 
 # ── kills ────────────────────────────────────────────────────────────────────────────────────────────

@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 from torch import distributed
+from torchmetrics import MeanMetric
 
 from h5lightning import H5DataModule
 
@@ -50,6 +51,7 @@ class Counting(LightningModule):
         self.weight = torch.nn.Parameter(torch.zeros(()))
         self.register_buffer("seen", torch.zeros(epochs, samples, dtype=torch.int64))
         self.register_buffer("validated", torch.zeros(epochs, samples, dtype=torch.int64))
+        self.mean = MeanMetric()
         self.fails_at = fails_at
         self.slow_s = slow_s
         self.asks_for_steps = asks_for_steps
@@ -66,6 +68,8 @@ class Counting(LightningModule):
 
     def validation_step(self, batch: dict[str, torch.Tensor], _: int) -> None:
         self.validated[self.current_epoch, batch["sample_id"]] += 1
+        self.mean.update(batch["sample_id"].float())
+        self.log("mean", self.mean)
 
     def _counted(self, ids: list[int]) -> torch.Tensor:
         counts = torch.bincount(torch.tensor(ids), minlength=self.seen.shape[1])
@@ -125,7 +129,8 @@ def fit(job: dict[str, Any], rank: int) -> None:
     if "seed_everything" in job:
         seed_everything(job["seed_everything"] + (rank if job.get("seeds_differ") else 0), verbose=False)
     transform = fails_once if "FAILS_AT_SAMPLE" in os.environ else None
-    dm = H5DataModule(job["files"], ["x"], provenance=True, transform=transform, **job["data"])
+    data = {**job["data"], **job.get("data_of_rank", {}).get(str(rank), {})}
+    dm = H5DataModule(job["files"], ["x"], provenance=True, transform=transform, **data)
     saving = []
     if "save_every" in job:
         saving = [Saving(folder, job["save_every"], job.get("terminate_after_step"))]
@@ -139,6 +144,7 @@ def fit(job: dict[str, Any], rank: int) -> None:
         )  # fmt: skip
         trainer.fit(model, datamodule=dm, ckpt_path=job.get("checkpoint"))
         seen = {"steps": model.steps, "seen": model.seen.tolist(), "validated": model.validated.tolist()}
+        seen["metrics"] = {name: float(value) for name, value in trainer.callback_metrics.items()}
         seen["reload"] = trainer.reload_dataloaders_every_n_epochs
         (folder / f"rank-{rank}-{number}.json").write_text(json.dumps(seen))
 

@@ -1,0 +1,60 @@
+"""What ranks must agree on; how ranks of one job do is in ``multiprocess``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import h5py
+import pytest
+
+from h5lightning import Access, Rows
+from h5lightning.coercion import coerce_fields
+from h5lightning.errors import RanksDifferError
+from h5lightning.ranks import check_agreement, from_first_rank, rank_and_world_size, with_files_of_this_node
+from h5lightning.stamps import KnownStamps
+from h5lightning.surveying import survey
+
+SECOND_NODE = SimpleNamespace(world_size=4, node_rank=1)
+
+
+@pytest.fixture
+def found(write_files):
+    return survey(write_files([3, 4, 5]), coerce_fields(["x"]), Rows(), access=Access())
+
+
+def test_without_a_trainer_there_is_one_rank(found) -> None:
+    assert rank_and_world_size(None) == (0, 1)
+    assert from_first_rank(None, lambda: 7) == 7
+    assert with_files_of_this_node(None, found) is found
+    check_agreement(None, {"seed": 1})
+
+
+def test_a_copy_has_times_of_its_own(found) -> None:
+    path = Path(found.index.path(1))
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content)
+    here = with_files_of_this_node(SECOND_NODE, found)
+    status = path.stat()
+    assert KnownStamps.of(here.catalog).find(str(path))[:2] == (status.st_size, status.st_mtime_ns)
+    assert KnownStamps.of(found.catalog).find(str(path))[1] != status.st_mtime_ns
+    assert here.index is found.index
+
+
+def test_a_node_without_the_files_says_so(found) -> None:
+    missing, other = Path(found.index.path(0)), Path(found.index.path(2))
+    missing.unlink()
+    with h5py.File(other, "a") as file:
+        file["more"] = range(10_000)
+    with pytest.raises(RanksDifferError) as caught:
+        with_files_of_this_node(SECOND_NODE, found)
+    text = str(caught.value)
+    assert f"{missing} cannot be opened (No such file or directory)" in text
+    assert f"{other} has {other.stat().st_size} bytes" in text
+    assert "shared file system" in text
+
+
+def test_the_first_node_takes_what_it_found(found) -> None:
+    Path(found.index.path(0)).unlink()
+    assert with_files_of_this_node(SimpleNamespace(world_size=4, node_rank=0), found) is found
