@@ -23,6 +23,7 @@ SlabPlaces = npt.NDArray[np.int32]  # the slot of each slab of a dataset, -1 whe
 
 _ENTRY_BYTES = 64  # what is known of a slab
 _NOWHERE = -1
+_FILLED_AT_ONCE = 8  # slabs: about as many as a batch needs anew
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,16 +133,22 @@ class SlabCache:
         return slot, Missing(dataset, slab, self.rows[start : start + self.slab_rows].reshape(-1))
 
     def _fill(self, missing: Sequence[tuple[int, Missing]], fill: Fill) -> None:
-        new = np.asarray([slot for slot, _ in missing])
-        is_filled = False
+        """Fill slabs some at a time, so that threads that wait for the first need not wait for the last."""
+        first = 0
         try:
-            fill([slab for _, slab in missing])
-            is_filled = True
-        finally:
-            with self._changed:
-                self.filled += len(new)
-                self._slots.settle(new, is_filled=is_filled)
-                self._changed.notify_all()
+            for first in range(0, len(missing), _FILLED_AT_ONCE):
+                some = missing[first : first + _FILLED_AT_ONCE]
+                fill([slab for _, slab in some])
+                self._settle(some, is_filled=True)
+        except BaseException:
+            self._settle(missing[first:], is_filled=False)
+            raise
+
+    def _settle(self, missing: Sequence[tuple[int, Missing]], *, is_filled: bool) -> None:
+        with self._changed:
+            self.filled += len(missing)
+            self._slots.settle(np.asarray([slot for slot, _ in missing]), is_filled=is_filled)
+            self._changed.notify_all()
 
     def _release(self, slots: Int64Array) -> None:
         with self._changed:

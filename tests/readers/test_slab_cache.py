@@ -187,3 +187,37 @@ def test_places_are_forgotten_with_a_failure(fill):
     with pytest.raises(OSError, match="the disk is broken"):
         held(cache, [3], fill)
     assert (cache.places == -1).all()
+
+
+def test_what_was_filled_before_a_failure_is_there(fill):
+    cache = cache_of(24)
+
+    def broken(slabs):
+        if len(fill.filled) == 16:
+            raise OSError("the disk is broken")
+        fill(slabs)
+
+    with pytest.raises(OSError, match="the disk is broken"):
+        held(cache, list(range(20)), broken)
+    assert fill.filled == list(range(16))
+    assert (cache.places[16:20] == -1).all()
+    held(cache, list(range(20)), fill)
+    assert fill.filled == list(range(20))
+
+
+def test_who_waits_for_the_first_slab_does_not_wait_for_the_last(fill):
+    cache = cache_of(24)
+    half, may_go_on = threading.Event(), threading.Event()
+
+    def slow(slabs):
+        if len(fill.filled) == 8:
+            half.set()
+            assert may_go_on.wait(10)
+        fill(slabs)
+
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(held, cache, list(range(16)), slow)
+        assert half.wait(10)
+        assert held(cache, [3], fill) == [(3, 3)]
+        may_go_on.set()
+        first.result(10)
