@@ -160,8 +160,9 @@ class DecodeAndGather:
         self._height = dataset.workload.chunk_rows or BATCH
         self._chunks = [(place, piece) for place, path in enumerate(self._paths) for piece in _data_of(path)]
         _, self._labels = dataset.in_memory()
-        count = min(len(self._chunks), max(1, window_bytes // (self._height * dataset.workload.row_bytes)))
-        self._window = np.zeros((count * self._height, dataset.workload.columns), np.float32)
+        self._step = min(
+            len(self._chunks), max(1, window_bytes // (self._height * dataset.workload.row_bytes))
+        )
         self._out = np.zeros((BATCH, dataset.workload.columns), np.float32)
         self._out_labels = np.zeros(BATCH, np.int64)
         with h5py.File(self._paths[0], "r") as file:
@@ -170,17 +171,24 @@ class DecodeAndGather:
     def __call__(self, epoch: int = 0) -> Iterator[Batch]:
         """An epoch's batches."""
         rng = np.random.default_rng(epoch)
-        step = len(self._window) // self._height
+        # As of ours, which forgets what was decoded: an epoch begins with memory that nobody has touched.
+        window = np.empty((self._step * self._height, self._out.shape[1]), np.float32)
         with ExitStack() as stack:
             descriptors = [stack.enter_context(opened(path)) for path in self._paths]
             executor = stack.enter_context(ThreadPoolExecutor(self._threads))
-            for start in range(0, len(self._chunks), step):
-                rows = self._decode(executor, descriptors, self._chunks[start : start + step])
+            for start in range(0, len(self._chunks), self._step):
+                chunks = self._chunks[start : start + self._step]
+                rows = self._decode(executor, descriptors, chunks, window)
                 labels = self._labels[start * self._height :][:rows]
-                yield from self._batches(labels, rng.permutation(rows) if self._gathers else np.arange(rows))
+                order = rng.permutation(rows) if self._gathers else np.arange(rows)
+                yield from self._batches(window, labels, order)
 
     def _decode(
-        self, executor: ThreadPoolExecutor, descriptors: Sequence[int], chunks: Sequence[tuple[int, Piece]]
+        self,
+        executor: ThreadPoolExecutor,
+        descriptors: Sequence[int],
+        chunks: Sequence[tuple[int, Piece]],
+        window: npt.NDArray[np.float32],
     ) -> int:
         """Fill the window with chunks; returns their rows."""
 
@@ -188,20 +196,22 @@ class DecodeAndGather:
             place, piece = chunks[number]
             stored = np.empty(piece.size, np.uint8)
             read_into(descriptors[place], memoryview(stored), piece.offset)
-            out = self._window[number * self._height : (number + 1) * self._height]
+            out = window[number * self._height : (number + 1) * self._height]
             self._pipeline.decode(stored, out.reshape(-1).view(np.uint8))
 
         for _ in executor.map(decode, range(len(chunks))):
             pass  # the exception of a thread is raised here
         return sum(piece.rows for _, piece in chunks)
 
-    def _batches(self, labels: Int64Array, order: Int64Array) -> Iterator[Batch]:
+    def _batches(
+        self, window: npt.NDArray[np.float32], labels: Int64Array, order: Int64Array
+    ) -> Iterator[Batch]:
         if self._gathers:
-            yield from _gathered((self._window, labels), order, (self._out, self._out_labels))
+            yield from _gathered((window, labels), order, (self._out, self._out_labels))
             return
         for start in range(0, len(order), BATCH):
             stop = min(start + BATCH, len(order))
-            yield Batch(self._window[start:stop], labels[start:stop])
+            yield Batch(window[start:stop], labels[start:stop])
 
 
 def _data_of(path: str) -> list[Piece]:
