@@ -300,7 +300,7 @@ def test_a_window_that_the_cache_cannot_hold(data):
 @pytest.mark.parametrize("mode", ["full", "block", "none"])
 @pytest.mark.parametrize("cache", [64, 320, 4096], ids=lambda cache: f"{cache}KiB")
 def test_what_is_said_to_be_decoded_is_decoded(data, monkeypatch, mode, cache):
-    """Chunks are counted as they are decoded, in the batches of a DataModule."""
+    """Chunks are counted as they are decoded, in the batches of a DataModule, one read after the other."""
     write(data, rows=2000, x=chunked(40, 4, 16))
     loading = {"shuffle": Shuffle(mode, window_bytes=256 * KIB), "access": Access(cache_bytes=cache * KIB)}
     costs = [one.amplification for one in diagnose(data, measure=False, **loading).findings]
@@ -309,7 +309,7 @@ def test_what_is_said_to_be_decoded_is_decoded(data, monkeypatch, mode, cache):
     decode = Pipeline.decode
     monkeypatch.setattr(Pipeline, "decode", lambda *args: decoded.append(decode(*args)))
     module = H5DataModule(
-        pattern_of(data), {"x": "x", "y": "y"}, split={"val": None, "test": None}, **loading
+        pattern_of(data), {"x": "x", "y": "y"}, split={"val": None, "test": None}, threads=0, **loading
     )
     module.prepare_data()
     module.setup()

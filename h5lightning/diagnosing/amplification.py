@@ -1,7 +1,8 @@
 """How many times the bytes of a row are decoded for one use of it.
 
 Arithmetic over the layout, for the three orders. A row of an unfiltered dataset is read alone: 1. A chunk that
-filters made smaller is decoded whole; how often depends on which rows come together, and on what is kept.
+filters made smaller is decoded whole; how often depends on which rows come together, and on what is kept. Batches
+are taken to be read one by one; small ones that are read together share their chunks, and cost less.
 """
 
 from __future__ import annotations
