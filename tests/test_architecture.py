@@ -15,9 +15,10 @@ FLOORS = (
     ragged filters progress quantities plain_tables atomic_write""",
     """catalog stamps index fields field_planning selection splitting overlap coalescing ordering sharding
     position""",
-    """discovery guarding watching opening foreign datasets handles scanning mounts index_store cataloguing codecs readers surveying
-    identical_files summary""",
-    "transforms crossing buffers batching dataset read_ahead sampler weighing group_reading epoch_iterator loader assembly",
+    """discovery guarding watching opening foreign datasets handles scanning mounts index_store cataloguing codecs
+    readers surveying identical_files summary""",
+    """transforms crossing buffers batching dataset read_ahead sampler weighing group_reading epoch_iterator loader
+    assembly""",
     "ranks resuming datamodule",
     """config hydra_plugin cli train checkpointing throughput results inspecting diagnosing benching proving
     demo models plotting __main__""",

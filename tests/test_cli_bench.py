@@ -86,4 +86,3 @@ def test_what_cannot_be_done_is_an_error_of_one_line(files, invoke, arguments, w
     done = invoke(*([] if arguments == ["missing/*.h5"] else [files]), *QUICK, *arguments)
     assert done.exit_code != 0
     assert words in f"{type(done.exception).__name__}: {done.exception}"
-
