@@ -11,12 +11,12 @@ PACKAGE = Path(__file__).parents[1] / "h5lightning"
 
 # Each floor in the order of ARCHITECTURE.md; a package name stands for all of its modules.
 FLOORS = (
-    """errors checking extents extent_table plain options coercion schema text_table permutation
+    """errors checking extents extent_table checksum_table plain options coercion schema text_table permutation
     ragged filters progress quantities plain_tables atomic_write""",
     """catalog stamps index fields field_planning selection splitting overlap coalescing ordering sharding
     position""",
-    """discovery guarding watching opening foreign datasets handles scanning mounts index_store cataloguing codecs
-    readers surveying identical_files summary""",
+    """discovery guarding watching opening foreign datasets handles scanning mounts stored_arrays index_store
+    checksumming checksum_store cataloguing codecs readers surveying verifying identical_files summary""",
     """transforms crossing buffers batching dataset read_ahead sampler weighing group_reading epoch_iterator loader
     assembly""",
     "ranks resuming datamodule",

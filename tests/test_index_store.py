@@ -17,12 +17,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from h5lightning import index_store
+from h5lightning import index_store, stored_arrays
 from h5lightning.catalog import Catalog, SkippedFile
 from h5lightning.extents import Extents
-from h5lightning.index_store import IndexStore, UnusableStoreError, default_directory, pack, unpack
+from h5lightning.index_store import IndexStore, default_directory, pack, unpack
 from h5lightning.scanning import ScanRequest
 from h5lightning.schema import DatasetSchema, FileSchema
+from h5lightning.stored_arrays import UnusableStoreError
 
 REQUEST = ScanRequest(("x", "y"), ("@machine",))
 
@@ -197,7 +198,7 @@ def test_extents_on_a_network_file_system_are_read(tmp_path, monkeypatch):
     """As another machine may replace the store, which would kill who looks at a map of it."""
     store, catalog = IndexStore(tmp_path), make_catalog()
     store.save(catalog, REQUEST)
-    monkeypatch.setattr(index_store, "is_remote", lambda _: True)
+    monkeypatch.setattr(stored_arrays, "is_remote", lambda _: True)
     found = store.load("/data", REQUEST).extents
     assert found == catalog.extents
     assert isinstance(_owner(found.numbers), bytes)
@@ -252,7 +253,7 @@ def test_damaged_extents_are_found_when_the_catalog_is_loaded(tmp_path, caplog):
         file.write(b"!")
     with caplog.at_level(logging.DEBUG):
         assert store.load("/data", REQUEST) is None
-    assert "the digest of where values lie differs" in caplog.text
+    assert "the digest of its numbers differs" in caplog.text
 
 
 # ── directories ──────────────────────────────────────────────────────────────────────────────────────
