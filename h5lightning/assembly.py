@@ -17,7 +17,6 @@ from h5lightning.selection import Selection
 from h5lightning.splitting.manifest import apply_manifest, load_manifest
 from h5lightning.splitting.plan import Segments, SplitPlan
 from h5lightning.splitting.planning import plan_split
-from h5lightning.stamps import KnownStamps
 from h5lightning.surveying import Survey
 from h5lightning.transforms import STAGES, Transforms
 
@@ -89,7 +88,7 @@ def assemble(
         SplitError: the split cannot be made.
     """
     plan, new_files = _plan(survey, split, seed)
-    reader.expect(KnownStamps.of(survey.catalog))
+    reader.expect(survey.known)
     batches = BatchReader(survey.index, survey.fields, reader, access)
     parts = {name: (batches, plan.selection(name, survey.index)) for name in plan.parts}
     if "test" in parts:

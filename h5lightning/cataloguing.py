@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import os
 from collections.abc import Sequence
 
@@ -15,6 +14,7 @@ from h5lightning.discovery import Discovered
 from h5lightning.errors import BadFileError
 from h5lightning.index_store import IndexStore
 from h5lightning.options import Access
+from h5lightning.quarantine import check_bad
 from h5lightning.scanning import ScanRequest, scan_files
 from h5lightning.schema import FileSchema
 from h5lightning.text_table import TextTable
@@ -24,8 +24,6 @@ __all__ = ["CatalogBuild", "build_catalog"]
 Int64Array = npt.NDArray[np.int64]
 
 _NO_STAMPS = np.zeros((0, 4), dtype=np.int64)
-
-_logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +63,7 @@ def build_catalog(
         progress: show a bar where somebody watches.
 
     Raises:
-        BadFileError: a file cannot be read, unless ``access.on_bad_file`` is ``skip``.
+        BadFileError: a file cannot be read, unless ``access.on_bad_file`` is ``skip``; or too many cannot.
         FieldError: an attribute that cannot be kept.
     """
     store = IndexStore(index_dir)
@@ -84,8 +82,8 @@ def build_catalog(
         for file, outcome in zip(new.tolist(), outcomes, strict=True)
         if isinstance(outcome, BadFileError)
     ]
-    _check_bad(bad, len(discovered.names), access)
-    catalog = dataclasses.replace(catalog, skipped=(*discovered.skipped, *bad))
+    skipped = check_bad(bad, len(discovered.names), access)
+    catalog = dataclasses.replace(catalog, skipped=(*discovered.skipped, *skipped))
     return CatalogBuild(catalog, scanned=len(new), reused=len(known) - len(new))
 
 
@@ -124,13 +122,3 @@ def _kept(store: IndexStore, catalog: Catalog, request: ScanRequest) -> Catalog:
     origin = store.save(catalog, request)
     extents = origin() if origin is not None else None
     return catalog if extents is None else dataclasses.replace(catalog, extents=extents)
-
-
-def _check_bad(bad: Sequence[SkippedFile], files: int, access: Access) -> None:
-    """Raise if bad files may not be skipped, or if there are no others."""
-    if not bad:
-        return
-    others = f" ({len(bad)} of {files} files are bad)" if len(bad) > 1 else ""
-    if access.on_bad_file == "raise" or len(bad) == files:
-        raise BadFileError(f"{bad[0].reason}{others}")
-    _logger.warning("%d of %d files are skipped, the first because: %s", len(bad), files, bad[0].reason)

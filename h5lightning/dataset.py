@@ -22,7 +22,6 @@ from h5lightning.index import SampleIndex, SampleRanges
 from h5lightning.options import Access, Field, Samples
 from h5lightning.readers.choosing import choose_reader
 from h5lightning.selection import Selection
-from h5lightning.stamps import KnownStamps
 from h5lightning.surveying import Files, survey
 from h5lightning.transforms import BatchInfo, SampleInfo, TransformOption, Transforms
 
@@ -305,7 +304,7 @@ class H5Dataset(SampleDataset):
             dtype=dtype,
             index_dir=index_dir,
         )
-        pool = HandlePool(options, known=KnownStamps.of(found.catalog))
+        pool = HandlePool(options, known=found.known)
         everything = SampleRanges(np.zeros(1, dtype=np.int64), np.asarray([len(found.index)], dtype=np.int64))
         super().__init__(
             BatchReader(found.index, found.fields, choose_reader(reader, pool), options),

@@ -11,7 +11,8 @@ main process with its class (torch rebuilds it as ``exc_type(message)``).
     ├── DiscoveryError (ValueError)           patterns that cannot be used: a URL, a file in two splits
     │   └── NoMatchError (FileNotFoundError)  a pattern that matches nothing
     ├── BadFileError (OSError)                not a readable HDF5 file
-    │   └── FileChangedError                  not the file that was scanned
+    │   ├── FileChangedError                  not the file that was scanned
+    │   └── ChecksumError                     bytes that are not those of its checksums, or it has none
     ├── FieldError (ValueError)               a field that cannot be a part of a sample
     │   ├── MissingFieldError (KeyError)      the path or attribute is not in the file
     │   └── UnsupportedFieldError (TypeError) it is there, but no tensor can hold it
@@ -33,6 +34,7 @@ from __future__ import annotations
 
 __all__ = [
     "BadFileError",
+    "ChecksumError",
     "DiscoveryError",
     "FieldError",
     "FileChangedError",
@@ -82,6 +84,10 @@ class BadFileError(H5LightningError, OSError):
 
 class FileChangedError(BadFileError):
     """A file that is no longer the one that was scanned."""
+
+
+class ChecksumError(BadFileError):
+    """With ``Access(verify=True)``: bytes that are not those of their checksum, or no checksum to compare with."""
 
 
 class FieldError(H5LightningError, ValueError):

@@ -13,7 +13,7 @@ import stat
 
 from h5lightning.errors import BadFileError
 
-__all__ = ["check_file", "has_signature", "stamp"]
+__all__ = ["check_file", "has_signature", "leave_out_hint", "stamp", "without_hint"]
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _FIRST_USER_BLOCK_BYTES = 512  # user blocks have 512 bytes times a power of two
@@ -22,6 +22,8 @@ _HEAD_BYTES = 128  # at least what a superblock takes up to its end-of-file addr
 _WIDEST_ADDRESS_BYTES = 32
 _UNDEFINED = 0xFF
 _OPEN_FOR_WRITING = 0x01
+
+_HINT = "to do without it"
 
 # Errors that say something about this process, nothing about the file.
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
@@ -74,7 +76,7 @@ def check_file(path: str) -> None:
     finally:
         os.close(descriptor)
     if problem:
-        raise BadFileError(f"{path!r} {problem}; {_leave_out(path)}")
+        raise BadFileError(f"{path!r} {problem}; {leave_out_hint(path)}")
 
 
 def has_signature(path: str) -> bool:
@@ -89,7 +91,7 @@ def has_signature(path: str) -> bool:
         status = os.fstat(descriptor)
         return stat.S_ISREG(status.st_mode) and _find_superblock(descriptor, status.st_size)[0] >= 0
     except OSError as error:
-        raise BadFileError(f"{path!r} cannot be read: {error.strerror}; {_leave_out(path)}") from error
+        raise BadFileError(f"{path!r} cannot be read: {error.strerror}; {leave_out_hint(path)}") from error
     finally:
         os.close(descriptor)
 
@@ -118,7 +120,7 @@ def _open(path: str) -> int:
     except OSError as error:
         if error.errno in _OUT_OF_RESOURCES:
             raise
-        raise BadFileError(f"{path!r} {_why_not_opened(path, error)}; {_leave_out(path)}") from error
+        raise BadFileError(f"{path!r} {_why_not_opened(path, error)}; {leave_out_hint(path)}") from error
 
 
 def _why_not_opened(path: str, error: OSError) -> str:
@@ -135,8 +137,14 @@ def _why_not_opened(path: str, error: OSError) -> str:
     return f"cannot be opened: {error.strerror}" if stat.S_ISREG(mode) else _explain_kind(mode)
 
 
-def _leave_out(path: str) -> str:
-    return f"to do without it, add {'!' + path!r} to files or set access.on_bad_file=skip"
+def leave_out_hint(path: str) -> str:
+    """How to do without a file, as the end of a message."""
+    return f"{_HINT}, add {'!' + path!r} to files or set access.on_bad_file=skip"
+
+
+def without_hint(message: str) -> str:
+    """A message without that end, for a file that is left out already."""
+    return message.partition(f"; {_HINT}")[0]
 
 
 # ── looking ──────────────────────────────────────────────────────────────────────────────────────────

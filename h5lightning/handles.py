@@ -26,7 +26,8 @@ from h5lightning.datasets import open_dataset
 from h5lightning.errors import BadFileError
 from h5lightning.opening import open_file, open_id
 from h5lightning.options import Access
-from h5lightning.stamps import KnownStamps
+from h5lightning.stamps import KnownStamps, Stamp
+from h5lightning.verified_blocks import VerifiedBlocks, verified_blocks, verify_file
 from h5lightning.watching import Watch, check_path
 
 __all__ = ["Closable", "HandlePool", "OpenFile", "default_budget", "open_file", "open_id"]
@@ -48,6 +49,7 @@ class Closable(Protocol):
 _Key: TypeAlias = tuple[str, Callable[[str], Closable] | None]  # the path, and what opened it; None for HDF5
 
 _MOST_CACHE_BYTES = 1024 * 1024
+_VERIFIED = object()
 
 
 def default_budget(processes: int = 1) -> int:
@@ -98,11 +100,17 @@ class _OpenFiles:
         self._access = access
         self._rdcc_nbytes = min(_MOST_CACHE_BYTES, access.cache_bytes // self.budget)
         self._by_key: OrderedDict[_Key, OpenFile] = OrderedDict()
+        # Kept when a file is closed: it may have to make room, and be opened again, many times in an epoch.
+        self._blocks: dict[tuple[str, Stamp], VerifiedBlocks] = {}
         # Held while a file is opened: h5py holds its own lock and the GIL for that time in any case.
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._by_key)
+
+    def blocks(self, path: str, stamp: Stamp) -> VerifiedBlocks:
+        found = self._blocks.get((path, stamp))
+        return found or self._blocks.setdefault((path, stamp), verified_blocks(path, stamp, self._known))
 
     def pin(self, keys: Sequence[_Key]) -> list[OpenFile]:
         entries: list[OpenFile] = []
@@ -245,6 +253,35 @@ class HandlePool:
         """
         return self.kept(path, None, lambda file: file)
 
+    def blocks(self, path: str, stamp: Stamp) -> VerifiedBlocks | None:
+        """What verifies the bytes of an open file in this process; None where nobody asked for that.
+
+        Args:
+            path: where the file lies.
+            stamp: that of the open file.
+
+        Raises:
+            ChecksumError: it has no checksums, or those of a file of another size.
+        """
+        return self._files().blocks(path, stamp) if self.access.verify else None
+
+    def verify(self, path: str, stamp: Stamp, descriptor: int, *, only_others: bool = False) -> None:
+        """Verify an open file as a whole, before HDF5 reads any of it, if somebody asked for that.
+
+        Args:
+            path: where the file lies.
+            stamp: that of the open file.
+            descriptor: the open file.
+            only_others: leave out what holds nothing but values.
+
+        Raises:
+            ChecksumError: it is not what it was, or has no checksums.
+            BadFileError: the system cannot read it.
+        """
+        blocks = self.blocks(path, stamp)
+        if blocks is not None:
+            verify_file(path, blocks, descriptor, only_others=only_others)
+
     @contextmanager
     def kept(self, path: str, key: Hashable, make: Callable[[h5py.File], T]) -> Iterator[T]:
         """What ``make`` derives from the open file, which stays open inside the ``with`` block.
@@ -257,9 +294,12 @@ class HandlePool:
         Raises:
             BadFileError: HDF5 cannot open the file.
             FileChangedError: the file is not the one that was scanned, or was written to while it was open.
+            ChecksumError: with ``access.verify``, it is not what it was when its checksums were made.
         """
         with _Pin(self._files(), [(path, None)]) as (entry,):
             try:
+                if self.access.verify:
+                    entry.keep(_VERIFIED, partial(self._verify_opened, entry))
                 yield entry.keep(key, make)
             except BadFileError:
                 entry.watch.check()
@@ -297,6 +337,10 @@ class HandlePool:
     def close(self) -> None:
         """Close the files of this process, those in use after their use; the pool itself stays usable."""
         self._files().close()
+
+    def _verify_opened(self, entry: OpenFile, file: h5py.File) -> bool:
+        self.verify(entry.watch.path, entry.watch.stamp, file.id.get_vfd_handle())
+        return True
 
     def _files(self) -> _OpenFiles:
         pid = os.getpid()

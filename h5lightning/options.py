@@ -273,20 +273,26 @@ class Access:
         cache_bytes: decoded data that one process may keep between batches. Block order decodes each chunk once if
             the shuffle's window fits, with a quarter to spare.
         locking: take HDF5's file lock; many network file systems have none.
-        on_bad_file: ``raise``, or ``skip``: leave bad files out when they are scanned, and report them.
+        on_bad_file: ``raise``, or ``skip``: leave bad files out when they are scanned, and report them. While samples
+            are read, a bad file is always an error.
+        max_bad_fraction: the share of all files that may be left out; more are an error.
         on_missing: ``raise``, or ``fill``: accept HDF5's fill value for data that were never written.
         on_nonfinite: ``ignore``, or ``raise`` for NaN and infinity.
         allow_external: directory that files with values of other files may lie in: the targets of external links,
             external storage, and the sources of virtual datasets. None to follow nothing out of a file.
+        verify: compare what is read with the checksums that ``h5lightning index --checksum`` made; an error where
+            there are none.
     """
 
     max_open_files: int | None = None
     cache_bytes: int = 384 * MIB
     locking: bool = False
     on_bad_file: str = "raise"
+    max_bad_fraction: float = 0.01
     on_missing: str = "raise"
     on_nonfinite: str = "ignore"
     allow_external: str | None = None
+    verify: bool = False
 
     def __post_init__(self) -> None:
         make_plain(self)
@@ -295,6 +301,13 @@ class Access:
             check_int("access.max_open_files", self.max_open_files, at_least=1)
         check_int("access.cache_bytes", self.cache_bytes, at_least=0)
         check_choice("access.on_bad_file", self.on_bad_file, ("raise", "skip"))
+        check_share("access.max_bad_fraction", self.max_bad_fraction)
         check_choice("access.on_missing", self.on_missing, ("raise", "fill"))
         check_choice("access.on_nonfinite", self.on_nonfinite, ("ignore", "raise"))
         check_text("access.allow_external", self.allow_external)
+        check_bool("access.verify", self.verify)
+        if self.verify and self.allow_external is not None:
+            raise OptionError(
+                f"access.verify compares files with checksums of their own bytes, access.allow_external="
+                f"{self.allow_external!r} lets values lie in others: leave one out"
+            )

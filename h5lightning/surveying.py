@@ -15,14 +15,18 @@ import numpy.typing as npt
 
 from h5lightning.catalog import Catalog
 from h5lightning.cataloguing import build_catalog
+from h5lightning.checksum_table import ChecksumTable
 from h5lightning.discovery import Discovered, discover
-from h5lightning.errors import H5LightningError
+from h5lightning.errors import ChecksumError, H5LightningError
 from h5lightning.field_planning import has_rows, plan_fields
 from h5lightning.fields import Fields
 from h5lightning.index import SampleIndex
 from h5lightning.options import Access, Field, Samples
 from h5lightning.ordering import RowLayout
+from h5lightning.quarantine import leave_out
 from h5lightning.scanning import ScanRequest, attribute_names, scan_file
+from h5lightning.stamps import KnownStamps
+from h5lightning.verifying import load_checksums, verify_before_a_run
 
 __all__ = ["Files", "Survey", "survey"]
 
@@ -44,6 +48,7 @@ class Survey:
         labels: the attribute that keeps files together, of each file, None
             where a file has none; None if none is asked for.
         scanned: files that were opened for this survey; the others were known.
+        checksums: what verifies the bytes of the files; None where nobody asked for that.
     """
 
     catalog: Catalog
@@ -53,6 +58,12 @@ class Survey:
     roles: dict[str, Int64Array] | None
     labels: tuple[str | None, ...] | None
     scanned: int
+    checksums: ChecksumTable | None = None
+
+    @property
+    def known(self) -> KnownStamps:
+        """What readers hold files against."""
+        return KnownStamps.of(self.catalog, self.checksums)
 
     def row_layout(self) -> RowLayout:
         """What must be decoded together, by the field with most bytes."""
@@ -100,7 +111,12 @@ def survey(
         index_dir=index_dir,
         processes=processes,
     )
-    catalog = build.catalog
+    catalog, checksums = build.catalog, None
+    if access.verify:
+        checksums = load_checksums(found, files, index_dir)
+        catalog = leave_out(
+            catalog, verify_before_a_run(catalog, checksums, threads=processes), access, error=ChecksumError
+        )
     roles = _roles(found, catalog)
     planned, predicted = _plan(catalog, fields, samples, roles, access=access, dtype=dtype)
     rows = planned.rows if predicted is None else np.maximum(planned.rows, predicted.rows)
@@ -113,6 +129,7 @@ def survey(
         roles=roles,
         labels=_labels(catalog, label) if label is not None else None,
         scanned=build.scanned,
+        checksums=checksums,
     )
 
 

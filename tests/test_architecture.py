@@ -16,7 +16,8 @@ FLOORS = (
     """catalog stamps index fields field_planning selection splitting overlap coalescing ordering sharding
     position""",
     """discovery guarding watching opening foreign datasets handles scanning mounts stored_arrays index_store
-    checksumming checksum_store cataloguing codecs readers surveying verifying identical_files summary""",
+    checksumming checksum_store quarantine cataloguing codecs readers surveying verified_blocks verifying
+    identical_files summary""",
     """transforms crossing buffers batching dataset read_ahead sampler weighing group_reading epoch_iterator loader
     assembly""",
     "ranks resuming datamodule",

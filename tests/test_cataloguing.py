@@ -14,7 +14,7 @@ from h5lightning.options import Access
 from h5lightning.scanning import ScanRequest, scan_file
 
 REQUEST = ScanRequest(("x", "y"), ("@number",))
-SKIP = Access(on_bad_file="skip")
+SKIP = Access(on_bad_file="skip", max_bad_fraction=0.5)
 
 
 @pytest.fixture
@@ -197,7 +197,7 @@ def test_skipped_files_are_listed_with_their_reasons(two_bad, caplog):
     assert (len(found.catalog), found.scanned) == (10, 12)
     assert [skipped.name for skipped in found.catalog.skipped] == ["01.h5", "08.h5"]
     assert "is empty" in found.catalog.skipped[0].reason
-    assert "2 of 12 files are skipped" in caplog.text
+    assert "2 of 12 files are left out" in caplog.text
     check(found, two_bad)
 
 

@@ -293,6 +293,12 @@ def test_an_instance_is_taken_as_it_is():
     assert coerce(Access, access, "access") is access
 
 
+KNOWN_OF_ACCESS = (
+    "; known: allow_external, cache_bytes, locking, max_bad_fraction, max_open_files, on_bad_file, on_missing, "
+    "on_nonfinite, verify"
+)
+
+
 def test_nothing_means_the_defaults():
     assert coerce(Access, None, "access") == coerce(Access, {}, "access") == Access()
 
@@ -303,11 +309,11 @@ def test_nothing_means_the_defaults():
         ("lockin", "; did you mean 'locking'?"),
         (
             "zzz",
-            "; known: allow_external, cache_bytes, locking, max_open_files, on_bad_file, on_missing, on_nonfinite",
+            KNOWN_OF_ACCESS,
         ),
         (
             3,
-            "; known: allow_external, cache_bytes, locking, max_open_files, on_bad_file, on_missing, on_nonfinite",
+            KNOWN_OF_ACCESS,
         ),
     ],
     ids=["near", "far", "no text"],

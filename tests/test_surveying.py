@@ -44,7 +44,7 @@ def test_roles_are_kept_when_files_are_left_out(write_files, tmp_path) -> None:
     (tmp_path / "train" / "run-001.h5").write_bytes(b"\x89HDF\r\n\x1a\n and no more")
     with pytest.raises(BadFileError, match=r"run-001\.h5"):
         look({"train": train, "val": val})
-    found = look({"train": train, "val": val}, access=Access(on_bad_file="skip"))
+    found = look({"train": train, "val": val}, access=Access(on_bad_file="skip", max_bad_fraction=0.5))
     assert names(found, "train") == ["run-000.h5", "run-002.h5"]
     assert names(found, "val") == ["run-000.h5", "run-001.h5"]
     assert found.index.series_rows[found.roles["val"]].tolist() == [6, 7]

@@ -130,7 +130,7 @@ def find_training_data(
 
 def _named(catalog: Catalog, fields: Mapping[str, Field]) -> dict[str, Any]:
     """Arguments for these fields."""
-    access = Access(on_bad_file="skip" if catalog.skipped else "raise")
+    access = Access(on_bad_file="skip", max_bad_fraction=1) if catalog.skipped else Access()
     return {"fields": dict(fields), "samples": Rows(), "access": access, "dtype": None}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from h5lightning.cli import bench, check, doctor, index, inspect, train
+from h5lightning.cli import bench, check, doctor, index, inspect, train, verify
 from h5lightning.cli.reporting import reported_errors
 
 __all__ = ["app", "main"]
@@ -25,6 +25,7 @@ app.command("check")(check.check)
 app.command("doctor")(doctor.doctor)
 app.command("index")(index.index)
 app.command("inspect")(inspect.inspect)
+app.command("verify")(verify.verify)
 app.command("train", **train.SETTINGS)(train.train)
 
 

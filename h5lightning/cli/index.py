@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from h5lightning.cli.field_option import parsed_fields
+
+if TYPE_CHECKING:
+    from h5lightning.catalog import Catalog
+    from h5lightning.options import Access
 
 __all__ = ["index"]
 
@@ -20,52 +24,94 @@ def index(
     index_dir: Annotated[str | None, typer.Option(help="Where the index is kept.")] = None,
     processes: Annotated[int | None, typer.Option(min=1, help="Scanning processes.")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad files out.")] = False,
+    checksum: Annotated[
+        bool, typer.Option("--checksum", help="Read all files, and keep checksums for access.verify.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Scan files and keep what they hold, so that a training job starts at once. Only new files are opened.
 
-    Give the fields of the job: an index holds what was asked for.
+    Give the fields of the job: an index holds what was asked for. Checksums are those of whole files, whatever the
+    fields; a file that has some keeps them until its size or time of modification changes.
     """
     from h5lightning.options import Access
 
-    access = Access(on_bad_file="skip" if skip_bad else "raise")
-    found = _scan(patterns, parsed_fields(fields), access=access, index_dir=index_dir, processes=processes)
+    access = Access(on_bad_file="skip", max_bad_fraction=1) if skip_bad else Access()
+    where = {"index_dir": index_dir, "processes": processes}
+    found = _scan(patterns, parsed_fields(fields), checksum=checksum, access=access, **where)
     print(json.dumps(found, indent=2) if as_json else _in_words(found))
 
 
-def _scan(patterns: list[str], fields: Any, **options: Any) -> dict[str, Any]:
-    from h5lightning.coercion import coerce_fields
+def _scan(
+    patterns: list[str], fields: Any, *, checksum: bool, access: Access, **where: Any
+) -> dict[str, Any]:
     from h5lightning.index_store import IndexStore
-    from h5lightning.options import Rows
-    from h5lightning.surveying import survey
 
-    found = survey(patterns, coerce_fields(fields), Rows(), **options)
-    catalog = found.catalog
+    # Checksums need no fields, and so no choice between them.
+    is_chosen = fields is not None or not checksum
+    scan = _survey(patterns, fields, access, **where) if is_chosen else _catalog(patterns, access, **where)
+    catalog, scanned, rows = scan
     return {
         "root": catalog.root,
         "files": len(catalog),
-        "scanned": found.scanned,
+        "scanned": scanned,
         "bytes": int(catalog.stamps[:, 0].sum()),
-        "rows": len(found.index),
+        "rows": rows,
         "extents": {
             "datasets": catalog.extents.known,
             "chunks": catalog.extents.chunks,
             "bytes": catalog.extents.nbytes,
         },
         "skipped": [{"file": skipped.name, "reason": skipped.reason} for skipped in catalog.skipped],
-        "index_dir": IndexStore(options["index_dir"]).directory,
+        "index_dir": IndexStore(where["index_dir"]).directory,
+        "checksums": _checksums(catalog, **where) if checksum else None,
     }
+
+
+def _survey(
+    patterns: list[str], fields: Any, access: Access, **where: Any
+) -> tuple[Catalog, int, int | None]:
+    """What the files hold, how many were scanned, and rows."""
+    from h5lightning.coercion import coerce_fields
+    from h5lightning.options import Rows
+    from h5lightning.surveying import survey
+
+    found = survey(patterns, coerce_fields(fields), Rows(), access=access, **where)
+    return found.catalog, found.scanned, len(found.index)
+
+
+def _catalog(patterns: list[str], access: Access, **where: Any) -> tuple[Catalog, int, int | None]:
+    """The same of all datasets, which may have no rows in common."""
+    from h5lightning.cataloguing import build_catalog
+    from h5lightning.discovery import discover
+    from h5lightning.scanning import ScanRequest
+
+    built = build_catalog(discover(patterns), ScanRequest(None), access=access, **where)
+    return built.catalog, built.scanned, None
+
+
+def _checksums(catalog: Catalog, **where: Any) -> dict[str, int]:
+    from h5lightning.checksumming import make_checksums
+
+    made = make_checksums(catalog, **where)
+    return {"files": len(made.table), "made": made.hashed, "blocks": len(made.table.hashes)}
 
 
 def _in_words(found: dict[str, Any]) -> str:
     from rich.filesize import decimal
 
     known, extents = found["files"] - found["scanned"], found["extents"]
+    rows = "" if found["rows"] is None else f"{found['rows']:,} rows, "
     lines = [
         f"{found['files']:,} files under {found['root']}: {found['scanned']:,} scanned, {known:,} known",
-        f"{found['rows']:,} rows, {decimal(found['bytes'])}",
+        f"{rows}{decimal(found['bytes'])}",
         f"{extents['chunks']:,} chunks of {extents['datasets']:,} datasets, in a map of {decimal(extents['bytes'])}",
         *(f"left out {skipped['file']}: {skipped['reason']}" for skipped in found["skipped"]),
+        *([] if found["checksums"] is None else [_checksums_in_words(found["checksums"])]),
         f"index in {found['index_dir']}",
     ]
     return "\n".join(lines)
+
+
+def _checksums_in_words(found: dict[str, int]) -> str:
+    return f"checksums of {found['files']:,} files: {found['made']:,} made, {found['files'] - found['made']:,} known"

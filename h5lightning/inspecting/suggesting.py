@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import glob
+import math
 import os
 from collections.abc import Mapping, Sequence
 
@@ -96,8 +97,12 @@ def _access(catalog: Catalog, guess: Guess, kept: Int64Array) -> Access:
     rowless = np.concatenate([entry.files[entry.rows == 0] for entry in guess.entries])
     is_skipping = bool(catalog.skipped) or bool(np.isin(rowless, kept).any())
     is_filling = bool(np.isin(_unwritten(guess), kept).any())
+    bad = len(catalog.skipped)
     return Access(
-        on_bad_file="skip" if is_skipping else "raise", on_missing="fill" if is_filling else "raise"
+        on_bad_file="skip" if is_skipping else "raise",
+        # In hundredths, not one too few: it is pasted.
+        max_bad_fraction=max(Access.max_bad_fraction, math.ceil(100 * bad / (bad + len(kept))) / 100),
+        on_missing="fill" if is_filling else "raise",
     )
 
 

@@ -108,7 +108,7 @@ def prove_files(
     }
     try:
         # A bad file must not hide the others.
-        tolerant = dataclasses.replace(access, on_bad_file="skip")
+        tolerant = dataclasses.replace(access, on_bad_file="skip", max_bad_fraction=1)
         found = survey(list(patterns), fields, samples or Rows(), access=tolerant, **scan)
     except (BadFileError, MissingDataError, SchemaError) as error:
         misfit = Outcome("files fit together", "all files", (f"{type(error).__name__}: {error}",))

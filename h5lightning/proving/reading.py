@@ -60,7 +60,7 @@ def prove_finite(case: Case, advance: Advance) -> Outcome:
 @contextmanager
 def plain_reader(case: Case) -> Iterator[Reader]:
     """A reader through h5py, with open files of its own."""
-    with HandlePool(case.access) as pool:
+    with HandlePool(case.access, known=case.assembly.survey.known) as pool:
         reader = choose_reader("h5py", pool)
         yield reader
         reader.close()

@@ -15,13 +15,15 @@ import numpy.typing as npt
 
 from h5lightning.coalescing import MAX_GAP_BYTES, MAX_RUN_BYTES
 from h5lightning.codecs import CodecError, Pipeline
-from h5lightning.errors import BadFileError
+from h5lightning.errors import BadFileError, ChecksumError
 from h5lightning.readers.checks import damaged_chunk, name_of
 from h5lightning.readers.delivering import Delivery
 from h5lightning.readers.protocol import RowSource, Take
 from h5lightning.readers.raw_file import RawFile
 from h5lightning.readers.slab_cache import Missing, SlabCache, SlabPlaces
 from h5lightning.readers.storage_map import StorageMap, column_parts
+from h5lightning.readers.verified import VerifiedFile
+from h5lightning.verified_blocks import DamagedBlockError
 
 __all__ = ["DecodedSlabs", "Decoding", "FilteredRows", "JoinedSlabs", "SlabTable"]
 
@@ -222,7 +224,7 @@ class FilteredRows:
         decoding: the threads.
     """
 
-    raw: RawFile
+    raw: RawFile | VerifiedFile
     source: RowSource
     storage: StorageMap
     places: SlabPlaces
@@ -247,7 +249,10 @@ class FilteredRows:
 
     def decode(self, read: _Read) -> None:
         """Read some chunks, and decode them into the buffers of their slabs."""
-        stored = self.raw.read(read.start, read.stop - read.start)
+        try:
+            stored = self.raw.read(read.start, read.stop - read.start)
+        except DamagedBlockError as error:
+            raise self._not_verified(read, error) from error
         for chunk, buffer in read.chunks:
             start = int(self.storage.offsets[chunk]) - read.start
             try:
@@ -278,10 +283,26 @@ class FilteredRows:
     def _damaged(self, chunk: int, error: CodecError) -> BadFileError:
         storage = self.storage
         pipeline: Pipeline = storage.pipeline  # type: ignore[assignment] # a slab table has one
-        cells = [-(-length // size) for length, size in zip(storage.shape, storage.chunks, strict=True)]
-        place = tuple(np.multiply(np.unravel_index(chunk, cells), storage.chunks).tolist())
         size, offset = int(storage.sizes[chunk]), int(storage.offsets[chunk])
-        return damaged_chunk(name_of(self.raw.path, self.source), place, size, offset, pipeline.names, error)
+        names = pipeline.names
+        return damaged_chunk(
+            name_of(self.raw.path, self.source), self._place(chunk), size, offset, names, error
+        )
+
+    def _not_verified(self, read: _Read, error: DamagedBlockError) -> ChecksumError:
+        """The error that names the first chunk of a read that lies in a damaged block, which may hold several."""
+        offsets, sizes = self.storage.offsets, self.storage.sizes
+        chunks = [chunk for chunk, _ in read.chunks]
+        inside = [chunk for chunk in chunks if offsets[chunk] + sizes[chunk] > error.start]
+        where = f"the chunk at {self._place((inside or chunks)[0])}, or one beside it"
+        return error.of(f"{name_of(self.raw.path, self.source)}: {where}")
+
+    def _place(self, chunk: int) -> tuple[int, ...]:
+        """Coordinates of a chunk in the dataset."""
+        storage = self.storage
+        cells = [-(-length // size) for length, size in zip(storage.shape, storage.chunks, strict=True)]
+        place: tuple[int, ...] = tuple(np.multiply(np.unravel_index(chunk, cells), storage.chunks).tolist())
+        return place
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -34,6 +34,7 @@ from h5lightning.readers.raw_file import RawFile
 from h5lightning.readers.slab_cache import SlabPlaces
 from h5lightning.readers.storage_map import NeedsHDF5Error, StorageMap, map_storage, storage_of
 from h5lightning.readers.stored_tables import stored_table
+from h5lightning.readers.verified import VerifiedFile, VerifiedRows
 from h5lightning.stamps import KnownStamps, explain_change
 
 __all__ = ["DirectReader"]
@@ -216,11 +217,18 @@ class DirectReader(Reader):
 
     def _table(self, raw: RawFile, source: RowSource, found: _Found) -> Table:
         storage = found.storage
+        blocks = self._pool.blocks(raw.path, raw.stamp)
         if storage.pipeline is None:
-            return stored_table(raw, storage, np.dtype(source.dtype))
+            table = stored_table(raw, storage, np.dtype(source.dtype))
+            return (
+                table
+                if blocks is None
+                else VerifiedRows(name_of(raw.path, source), raw, storage, table, blocks)
+            )
         decoding = self._decoded.here()
         cache = decoding.cache(storage.chunk_rows, storage.row_bytes)
-        return FilteredRows(raw, source, storage, found.places, cache, decoding)
+        file = raw if blocks is None else VerifiedFile(raw, blocks)
+        return FilteredRows(file, source, storage, found.places, cache, decoding)
 
     def _scanned(self, source: RowSource, known: _Known, raw: RawFile) -> _Found | None:
         """Where the values lie, as the index says; None where it says nothing of this very file and type."""
@@ -236,6 +244,7 @@ class DirectReader(Reader):
 
     def _look(self, source: RowSource, known: _Known, raw: RawFile) -> _Found:
         """Ask HDF5 where the values lie: of all sources that were ever asked for, since opening takes 0.4 ms."""
+        self._pool.verify(raw.path, raw.stamp, raw.fileno(), only_others=True)
         with open_file(raw.path, self._pool.access) as file:
             storage = self._mapped(file, source, raw)
             others = [other for other in list(known.sources) if not known.has(raw.path, other)]

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from types import TracebackType
 
 from h5lightning.errors import BadFileError
+from h5lightning.guarding import leave_out_hint
 from h5lightning.scanning.one_file import Outcome, ScanRequest
 from h5lightning.scanning.process import CannotStartError, DiedError, ScanProcess
 
@@ -87,9 +88,8 @@ class Crew:
             return self._ask([path])[0]
         except DiedError as death:
             return BadFileError(
-                f"{path!r} crashed the HDF5 library, twice: the scanning process {death}. It is "
-                f"damaged: copy it or download it again; to do without it, add '!{path}' to files or set "
-                "access.on_bad_file=skip"
+                f"{path!r} crashed the HDF5 library, twice: the scanning process {death}. It is damaged: copy it or "
+                f"download it again; {leave_out_hint(path)}"
             )
 
     def _ask(self, paths: Sequence[str]) -> list[Outcome]:

@@ -12,7 +12,7 @@ from h5py import h5a, h5d, h5f, h5g, h5i, h5o
 from h5lightning.errors import BadFileError, H5LightningError
 from h5lightning.extents import Extents
 from h5lightning.foreign import encoded, link_problem
-from h5lightning.guarding import check_file
+from h5lightning.guarding import check_file, leave_out_hint
 from h5lightning.handles import open_id
 from h5lightning.scanning.attributes import read_attributes
 from h5lightning.scanning.describing import dataset_paths, describe, find
@@ -147,8 +147,7 @@ def _locate(opened: OpenedDataset, name: str, path: str, file_bytes: int) -> Ext
         return locate(opened, path, file_bytes)
     except DamageError as error:
         raise BadFileError(
-            f"'/{name}' in {path!r} is damaged: {error}. Copy the file again; to do without it, add '!{path}' "
-            "to files or set access.on_bad_file=skip"
+            f"'/{name}' in {path!r} is damaged: {error}. Copy the file again; {leave_out_hint(path)}"
         ) from error
 
 
@@ -161,6 +160,5 @@ def _explained(path: str, what: str) -> Iterator[None]:
     except _HDF5_ERRORS as error:
         raise BadFileError(
             f"{path!r} is damaged, or uses a feature that HDF5 lacks here: {what} cannot be described: "
-            f"{error}. Copy it again or write it anew; to do without it, add '!{path}' to files or set "
-            "access.on_bad_file=skip"
+            f"{error}. Copy it again or write it anew; {leave_out_hint(path)}"
         ) from error

@@ -18,7 +18,7 @@ from h5lightning.surveying import survey
 from h5lightning.transforms import STAGES, Transforms
 from h5lightning.weighing import read_weights
 
-ACCESS = Access(on_bad_file="skip")
+ACCESS = Access(on_bad_file="skip", max_bad_fraction=1)
 
 
 def ignore(_: int) -> None:

@@ -1,0 +1,71 @@
+"""Bad files: an error, or left out and listed, as `Access` says. Decided before a run, on rank 0, for all ranks."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+
+from h5lightning.catalog import Catalog, SkippedFile
+from h5lightning.errors import BadFileError, H5LightningError
+from h5lightning.guarding import without_hint
+from h5lightning.options import Access
+
+__all__ = ["check_bad", "leave_out"]
+
+_MOST_LISTED = 5
+
+_logger = logging.getLogger(__name__)
+
+
+def check_bad(
+    bad: Sequence[SkippedFile], files: int, access: Access, *, error: type[H5LightningError] = BadFileError
+) -> tuple[SkippedFile, ...]:
+    """The bad files as they are listed from now on, if they may be left out; says in the log which are.
+
+    Args:
+        bad: the bad files.
+        files: all files.
+        access: what may be left out.
+        error: what is raised.
+
+    Raises:
+        H5LightningError: of the class ``error``.
+    """
+    if not bad:
+        return ()
+    others = f" ({len(bad)} of {files} files are bad)" if len(bad) > 1 else ""
+    if access.on_bad_file == "raise" or len(bad) == files:
+        raise error(f"{bad[0].reason}{others}")
+    skipped = tuple(dataclasses.replace(one, reason=without_hint(one.reason)) for one in bad)
+    listed = "; ".join(f"{one.name}: {one.reason}" for one in skipped[:_MOST_LISTED])
+    listed += f"; and {len(bad) - _MOST_LISTED} more" if len(bad) > _MOST_LISTED else ""
+    if len(bad) > access.max_bad_fraction * files:
+        raise error(
+            f"{len(bad)} of {files} files are bad, over access.max_bad_fraction={access.max_bad_fraction:g}: {listed}. "
+            f"Mend them, or raise it if the others are all that is wanted"
+        )
+    _logger.warning("%d of %d files are left out: %s", len(bad), files, listed)
+    return skipped
+
+
+def leave_out(
+    catalog: Catalog,
+    bad: Sequence[SkippedFile],
+    access: Access,
+    *,
+    error: type[H5LightningError] = BadFileError,
+) -> Catalog:
+    """The catalog without bad files, which are listed as skipped.
+
+    Raises:
+        H5LightningError: of the class ``error``: they may not be left out, or are too many.
+    """
+    if not bad:
+        return catalog
+    skipped = check_bad(bad, len(catalog), access, error=error)
+    names = {one.name for one in bad}
+    kept = np.flatnonzero([name not in names for name in catalog.names])
+    return dataclasses.replace(catalog.take(kept), skipped=(*catalog.skipped, *skipped))

@@ -1,0 +1,119 @@
+"""Reads whose bytes are verified: of mapped files when a block is first touched, of others each time they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from h5lightning.checksum_table import BLOCK_BYTES
+from h5lightning.ragged import flat_positions
+from h5lightning.readers.delivering import Delivery
+from h5lightning.readers.protocol import Take
+from h5lightning.readers.raw_file import RawFile
+from h5lightning.readers.storage_map import StorageMap
+from h5lightning.readers.stored_tables import MappedRows, SplitRows
+from h5lightning.verified_blocks import DamagedBlockError, VerifiedBlocks
+
+__all__ = ["VerifiedFile", "VerifiedRows"]
+
+Bytes = npt.NDArray[np.uint8]
+Int64Array = npt.NDArray[np.int64]
+
+
+class VerifiedFile:
+    """A file that is read in whole blocks, each of which is verified.
+
+    Args:
+        raw: the open file.
+        blocks: its checksums.
+    """
+
+    def __init__(self, raw: RawFile, blocks: VerifiedBlocks) -> None:
+        self.path = raw.path
+        self._raw = raw
+        self._blocks = blocks
+
+    def read(self, offset: int, size: int) -> Bytes:
+        """Bytes of the file, ``(size,)``.
+
+        Raises:
+            DamagedBlockError: they are not those whose checksums were made.
+            FileChangedError: it ends before.
+            BadFileError: the system cannot read it.
+        """
+        start = offset - offset % BLOCK_BYTES
+        stop = min(-(-(offset + size) // BLOCK_BYTES) * BLOCK_BYTES, self._blocks.size)
+        found = self._raw.read(start, max(stop, offset + size) - start)
+        self._blocks.check_bytes(start, found)
+        return found[offset - start : offset - start + size]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VerifiedRows:
+    """A table of mapped rows; see `Table`.
+
+    Args:
+        where: the dataset and its file, for messages.
+        raw: the open file.
+        storage: where the rows lie.
+        table: the rows.
+        blocks: the checksums of the file.
+    """
+
+    where: str
+    raw: RawFile
+    storage: StorageMap
+    table: MappedRows | SplitRows
+    blocks: VerifiedBlocks
+
+    @property
+    def group(self) -> object:
+        """See `Table.group`."""
+        return VerifiedRows, self.table.group
+
+    @staticmethod
+    def joined(tables: Sequence[VerifiedRows]) -> _JoinedVerified:
+        """See `Table.joined`."""
+        return _JoinedVerified(tables)
+
+    def verify(self, rows: Int64Array) -> None:
+        """Verify the blocks that hold some rows.
+
+        Raises:
+            ChecksumError: one of them is not what it was.
+        """
+        storage = self.storage
+        chunks = rows // storage.chunk_rows
+        if storage.holds_whole_rows:
+            starts = storage.offsets[chunks] + (rows - chunks * storage.chunk_rows) * storage.row_bytes
+            size = storage.row_bytes
+        else:
+            columns = len(storage.offsets) // -(-storage.shape[0] // storage.chunk_rows)
+            places = np.unique(chunks) * columns
+            starts = storage.offsets[flat_positions(places, np.full(len(places), columns))]
+            size = storage.chunk_bytes
+        try:
+            self.blocks.check_in(self.raw.view, starts, size)
+        except DamagedBlockError as error:
+            raise error.of(f"{self.where}: rows {rows.min()} to {rows.max()}") from error
+
+
+class _JoinedVerified:
+    """Mapped rows of several files."""
+
+    def __init__(self, tables: Sequence[VerifiedRows]) -> None:
+        self._tables = tables
+        inner: Sequence[Any] = [table.table for table in tables]
+        self._joined = inner[0].joined(inner)
+
+    def put(self, take: Take, to: Delivery) -> None:
+        """See `Joined.put`."""
+        for table, (start, stop) in zip(self._tables, pairwise(take.borders.tolist()), strict=True):
+            if start < stop and not table.blocks.is_whole:
+                table.verify(take.rows[start:stop])
+        self._joined.put(take, to)
