@@ -137,6 +137,41 @@ def test_only_the_handle_pool_opens_files(module):
     assert calls_of_openers(TREES[module]) == []
 
 
+# What runs code that lies in data.
+EXECUTORS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
+
+
+def executes_data(tree: ast.AST) -> list[str]:
+    """Imports of, and calls to, what may run code that a file holds."""
+    found = sorted({target.split(".")[0] for target in imports_of(tree)} & EXECUTORS)
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        name = ast.unparse(call.func)
+        trusts = {keyword.arg for keyword in call.keywords if keyword.arg == "allow_pickle"}
+        if name in ("eval", "exec", "np.load", "numpy.load", "torch.load", "yaml.load") or trusts:
+            found.append(name)
+    return found
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_nothing_executes_what_a_file_holds(module):
+    assert executes_data(TREES[module]) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import pickle",
+        "def f():\n    from joblib import load",
+        "np.load(p)",
+        "g(p, allow_pickle=True)",
+        "eval(t)",
+    ],
+    ids=["import", "inside", "numpy", "argument", "eval"],
+)
+def test_the_executor_test_can_fail(source):
+    assert executes_data(ast.parse(source))
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_module_states_its_public_names(module):
     assigned = {ast.unparse(node.targets[0]) for node in TREES[module].body if isinstance(node, ast.Assign)}

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import time
 
 import pytest
 
@@ -37,3 +38,14 @@ def test_nothing_is_left_behind_when_it_fails(tmp_path):
 def test_a_missing_directory_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         replace_file(str(tmp_path / "nowhere" / "file"), b"new")
+
+
+def test_what_a_killed_writer_left_is_removed_after_an_hour(tmp_path):
+    names = [f"file.{letter * 32}.tmp" for letter in "ab"]
+    for name, age_s in zip(names, (3700, 60), strict=True):
+        (tmp_path / name).write_bytes(b"a part")
+        os.utime(tmp_path / name, (time.time() - age_s,) * 2)
+    (tmp_path / "other.tmp").write_bytes(b"of somebody else")
+    os.utime(tmp_path / "other.tmp", (0, 0))
+    replace_file(str(tmp_path / "file"), b"new")
+    assert sorted(os.listdir(tmp_path)) == ["file", names[1], "other.tmp"]
