@@ -57,12 +57,15 @@ class GroupReader:
         return Stages(lambda: self._cut(stretches()), self._read, self._finish)
 
     def _cut(self, stretches: Iterable[Int64Array]) -> Iterator[Int64Array]:
+        left = np.zeros(0, np.int64)
         for stretch in stretches:
-            start = 0
-            while start < len(stretch):
-                stop = start + self._batches * self._batch_size
-                yield stretch[start:stop]
-                start = stop
+            # What is left of a stretch goes with the next one: a short group would be taken for a slow one.
+            left = np.concatenate([left, stretch]) if left.size else stretch
+            while len(left) >= (size := self._batches * self._batch_size):
+                yield left[:size]
+                left = left[size:]
+        if left.size:
+            yield left
 
     def _read(self, positions: Int64Array) -> tuple[RawBatches, float]:
         began = time.perf_counter()

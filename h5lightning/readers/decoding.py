@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
-from typing import Any, Protocol
+from operator import attrgetter
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +48,7 @@ class Decoding:
         self._cache_bytes = cache_bytes
         self._caches: dict[tuple[int, int], SlabCache] = {}
         self._lock = threading.Lock()
+        self._local = threading.local()
         self._executor: ThreadPoolExecutor | None = None
 
     def run(self, works: Sequence[Work]) -> None:
@@ -59,6 +62,14 @@ class Decoding:
                 self._executor = ThreadPoolExecutor(self.threads, "h5lightning-decode")
         for _ in self._executor.map(_do, works):
             pass  # the exception of a thread is raised here
+
+    @property
+    def scratch(self) -> Bytes:
+        """Memory of this thread for what it has just read: to get it from the system anew costs page faults."""
+        scratch: Bytes | None = getattr(self._local, "scratch", None)
+        if scratch is None:
+            scratch = self._local.scratch = np.empty(MAX_RUN_BYTES, np.uint8)
+        return scratch
 
     def close(self) -> None:
         """Stop the threads and forget the slabs."""
@@ -202,13 +213,22 @@ class _Filling:
 # ── slabs that are decoded here ──────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Read:
+class _Chunk(NamedTuple):
+    """A stored chunk, and the buffer of its slab."""
+
+    number: int
+    start: int
+    size: int
+    mask: int
+    slab: Bytes
+
+
+class _Read(NamedTuple):
     """One read of the file, and what lies in it."""
 
     start: int
     stop: int
-    chunks: list[tuple[int, Bytes]]  # number of a chunk, and the buffer of its slab
+    chunks: list[_Chunk]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -244,34 +264,35 @@ class FilteredRows:
     def works(self, slabs: Sequence[tuple[int, Bytes]], parts: int) -> list[Work]:
         """See `SlabTable.works`."""
         columns = self._columns
-        chunks = [(slab * columns + column, buffer) for slab, buffer in slabs for column in range(columns)]
-        return [_Decode(self, read) for read in _reads(self.storage, chunks, parts)]
+        numbers = [slab * columns + column for slab, _ in slabs for column in range(columns)]
+        buffers = [buffer for _, buffer in slabs for _ in range(columns)]
+        return [partial(self.decode, read) for read in _reads(self.storage, numbers, buffers, parts)]
 
     def decode(self, read: _Read) -> None:
         """Read some chunks, and decode them into the buffers of their slabs."""
         try:
-            stored = self.raw.read(read.start, read.stop - read.start)
+            stored = self.raw.read(read.start, read.stop - read.start, self.decoding.scratch)
         except DamagedBlockError as error:
             raise self._not_verified(read, error) from error
-        for chunk, buffer in read.chunks:
-            start = int(self.storage.offsets[chunk]) - read.start
+        for chunk in read.chunks:
+            start = chunk.start - read.start
             try:
-                self._decode_chunk(chunk, stored[start : start + int(self.storage.sizes[chunk])], buffer)
+                self._decode_chunk(chunk, stored[start : start + chunk.size])
             except CodecError as error:
-                raise self._damaged(chunk, error) from error
+                raise self._damaged(chunk.number, error) from error
 
-    def _decode_chunk(self, chunk: int, stored: Bytes, slab: Bytes) -> None:
-        storage, mask = self.storage, int(self.storage.masks[chunk])
+    def _decode_chunk(self, chunk: _Chunk, stored: Bytes) -> None:
+        storage = self.storage
         pipeline: Pipeline = storage.pipeline  # type: ignore[assignment] # a slab table has one
         if storage.holds_whole_rows:
-            pipeline.decode(stored, slab, mask)
+            pipeline.decode(stored, chunk.slab, chunk.mask)
             return
         decoded = np.empty(storage.chunk_bytes, np.uint8)
-        pipeline.decode(stored, decoded, mask)
+        pipeline.decode(stored, decoded, chunk.mask)
         parts = column_parts(storage)
-        part, inside = parts[chunk % len(parts)]
+        part, inside = parts[chunk.number % len(parts)]
         element = np.dtype((np.void, storage.itemsize))
-        rows = slab.view(element).reshape(storage.chunk_rows, *storage.row_shape)
+        rows = chunk.slab.view(element).reshape(storage.chunk_rows, *storage.row_shape)
         into, values = (slice(None), *part), (slice(None), *inside)
         rows[into] = decoded.view(element).reshape(storage.chunks)[values]
 
@@ -291,10 +312,8 @@ class FilteredRows:
 
     def _not_verified(self, read: _Read, error: DamagedBlockError) -> ChecksumError:
         """The error that names the first chunk of a read that lies in a damaged block, which may hold several."""
-        offsets, sizes = self.storage.offsets, self.storage.sizes
-        chunks = [chunk for chunk, _ in read.chunks]
-        inside = [chunk for chunk in chunks if offsets[chunk] + sizes[chunk] > error.start]
-        where = f"the chunk at {self._place((inside or chunks)[0])}, or one beside it"
+        inside = [chunk for chunk in read.chunks if chunk.start + chunk.size > error.start]
+        where = f"the chunk at {self._place((inside or read.chunks)[0].number)}, or one beside it"
         return error.of(f"{name_of(self.raw.path, self.source)}: {where}")
 
     def _place(self, chunk: int) -> tuple[int, ...]:
@@ -305,29 +324,21 @@ class FilteredRows:
         return place
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Decode:
-    """One read, to be done."""
-
-    table: FilteredRows
-    read: _Read
-
-    def __call__(self) -> None:
-        self.table.decode(self.read)
-
-
-def _reads(storage: StorageMap, chunks: Iterable[tuple[int, Bytes]], parts: int) -> list[_Read]:
-    """Reads of the file that together hold the chunks, in some parts at least."""
-    ordered = sorted(chunks, key=lambda chunk: int(storage.offsets[chunk[0]]))
-    numbers = [number for number, _ in ordered]
-    most_bytes = min(MAX_RUN_BYTES, int(storage.sizes[numbers].sum()) // parts)
+def _reads(storage: StorageMap, numbers: Sequence[int], buffers: Sequence[Bytes], parts: int) -> list[_Read]:
+    """Reads of the file that together hold some chunks, in some parts at least."""
+    offsets, sizes, masks = storage.offsets[numbers], storage.sizes[numbers], storage.masks[numbers]
+    most_bytes = min(MAX_RUN_BYTES, int(sizes.sum()) // parts)
+    columns = zip(numbers, offsets.tolist(), sizes.tolist(), masks.tolist(), buffers, strict=True)
     reads: list[_Read] = []
-    for number, buffer in ordered:
-        start = int(storage.offsets[number])
-        stop = start + int(storage.sizes[number])
+    for chunk in sorted(map(_Chunk._make, columns), key=_start_of):
+        stop = chunk.start + chunk.size
         last = reads[-1] if reads else None
-        if last is not None and start - last.stop <= MAX_GAP_BYTES and stop - last.start <= most_bytes:
-            reads[-1] = _Read(last.start, stop, [*last.chunks, (number, buffer)])
+        if last is not None and chunk.start - last.stop <= MAX_GAP_BYTES and stop - last.start <= most_bytes:
+            last.chunks.append(chunk)
+            reads[-1] = _Read(last.start, stop, last.chunks)
         else:
-            reads.append(_Read(start, stop, [(number, buffer)]))
+            reads.append(_Read(chunk.start, stop, [chunk]))
     return reads
+
+
+_start_of = attrgetter("start")

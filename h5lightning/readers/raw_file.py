@@ -61,27 +61,30 @@ class RawFile:
             raise BadFileError(f"{self.path} cannot be mapped: {error}. Use reader='h5py'") from error
         return np.frombuffer(mapped, np.uint8)
 
-    def read(self, offset: int, size: int) -> Bytes:
+    def read(self, offset: int, size: int, scratch: Bytes | None = None) -> Bytes:
         """Bytes of the file, ``(size,)``.
+
+        Args:
+            offset: of the first one.
+            size: how many.
+            scratch: memory that they may be read to, if there is enough of it; None for memory of their own.
 
         Raises:
             FileChangedError: it ends before.
             BadFileError: the system cannot read it.
         """
+        found = np.empty(size, np.uint8) if scratch is None or len(scratch) < size else scratch[:size]
+        done = 0
         try:
-            found = os.pread(self._descriptor, size, offset)
-            while len(found) < size:
-                more = os.pread(self._descriptor, size - len(found), offset + len(found))
-                if not more:
-                    raise FileChangedError(
-                        f"{self.path} was cut off while it was read: it ends at byte {offset + len(found)}, "
-                        f"expected {offset + size} at least. Do not write to files that a run reads"
-                    )
-                found += more
-        except FileChangedError:
-            raise
+            while done < size and (more := os.preadv(self._descriptor, [found[done:].data], offset + done)):
+                done += more
         except OSError as error:
             raise BadFileError(
                 f"{self.path} cannot be read: {error.strerror}. Check the disk or the mount"
             ) from error
-        return np.frombuffer(found, np.uint8)
+        if done < size:
+            raise FileChangedError(
+                f"{self.path} was cut off while it was read: it ends at byte {offset + done}, "
+                f"expected {offset + size} at least. Do not write to files that a run reads"
+            )
+        return found

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +26,7 @@ _NOWHERE = -1
 _FILLED_AT_ONCE = 8  # slabs: about as many as a batch needs anew
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Missing:
+class Missing(NamedTuple):
     """A slab to be filled.
 
     Args:
@@ -62,6 +61,7 @@ class SlabCache:
         self.capacity = slots = self._fitting(limit_bytes)
         # The system gives memory page by page, when a slab is first written.
         self.rows = np.empty((slots * slab_rows, row_bytes), np.uint8)
+        self._slabs = self.rows.reshape(slots, self.slab_bytes)
         self.filled = 0
         self._slots = _Slots(slots)
         self._changed = threading.Condition()
@@ -124,13 +124,19 @@ class SlabCache:
                     break
                 self._changed.wait()
             self._slots.use(found[found >= 0])
-            missing = [self._add(*slab) for slab in _absent(wanted)] if new else []
+            missing = self._add(wanted) if new else []
             return np.concatenate([places[slabs] for places, slabs in wanted]).astype(np.int64), missing
 
-    def _add(self, dataset: int, places: SlabPlaces, slab: int) -> tuple[int, Missing]:
-        slot = self._slots.add(places, slab)
-        start = slot * self.slab_rows
-        return slot, Missing(dataset, slab, self.rows[start : start + self.slab_rows].reshape(-1))
+    def _add(self, wanted: Sequence[tuple[SlabPlaces, Int64Array]]) -> list[tuple[int, Missing]]:
+        added: list[tuple[int, Missing]] = []
+        for dataset, (places, slabs) in enumerate(wanted):
+            absent = slabs[places[slabs] < 0]
+            slots = self._slots.add(places, absent)
+            added += [
+                (slot, Missing(dataset, slab, self._slabs[slot]))
+                for slot, slab in zip(slots, absent.tolist(), strict=True)
+            ]
+        return added
 
     def _fill(self, missing: Sequence[tuple[int, Missing]], fill: Fill) -> None:
         """Fill slabs some at a time, so that threads that wait for the first need not wait for the last."""
@@ -154,12 +160,6 @@ class SlabCache:
         with self._changed:
             self._slots.release(slots)
             self._changed.notify_all()
-
-
-def _absent(wanted: Sequence[tuple[SlabPlaces, Int64Array]]) -> Iterator[tuple[int, SlabPlaces, int]]:
-    for dataset, (places, slabs) in enumerate(wanted):
-        for slab in slabs[places[slabs] < 0].tolist():
-            yield dataset, places, slab
 
 
 class _Slots:
@@ -214,17 +214,17 @@ class _Slots:
         self._users[slots] += 1
         self._last_use[slots] = self._uses
 
-    def add(self, places: SlabPlaces, slab: int) -> int:
-        """A slot for a slab, in use by the caller, who has to fill it."""
-        if self._free:
-            slot = self._free.pop()
+    def add(self, places: SlabPlaces, slabs: Int64Array) -> list[int]:
+        """Slots for some slabs, in use by the caller, who has to fill them."""
+        slots = [self._free.pop() for _ in range(min(len(slabs), len(self._free)))]
+        fresh = range(len(self._owners), len(self._owners) + len(slabs) - len(slots))
+        slots += fresh
+        self._owners += [None] * len(fresh)
+        for slot, slab in zip(slots, slabs.tolist(), strict=True):
             self._owners[slot] = places, slab
-        else:
-            slot = len(self._owners)
-            self._owners.append((places, slab))
-        places[slab] = slot
-        self._users[slot], self._last_use[slot] = 1, self._uses
-        return slot
+        places[slabs] = slots
+        self._users[slots], self._last_use[slots] = 1, self._uses
+        return slots
 
     def settle(self, slots: Int64Array, *, is_filled: bool) -> None:
         """They were filled, or could not be: then they are lost to all who wait for them."""

@@ -38,8 +38,8 @@ class VerifiedFile:
         self._raw = raw
         self._blocks = blocks
 
-    def read(self, offset: int, size: int) -> Bytes:
-        """Bytes of the file, ``(size,)``.
+    def read(self, offset: int, size: int, scratch: Bytes | None = None) -> Bytes:
+        """Bytes of the file, ``(size,)``; see `RawFile.read`.
 
         Raises:
             DamagedBlockError: they are not those whose checksums were made.
@@ -48,7 +48,7 @@ class VerifiedFile:
         """
         start = offset - offset % BLOCK_BYTES
         stop = min(-(-(offset + size) // BLOCK_BYTES) * BLOCK_BYTES, self._blocks.size)
-        found = self._raw.read(start, max(stop, offset + size) - start)
+        found = self._raw.read(start, max(stop, offset + size) - start, scratch)
         self._blocks.check_bytes(start, found)
         return found[offset - start : offset - start + size]
 
