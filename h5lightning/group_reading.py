@@ -22,7 +22,7 @@ __all__ = ["GroupReader"]
 Int64Array = npt.NDArray[np.int64]
 
 _MOST_BATCHES = 32
-_MOST_BYTES = 8 * 1024 * 1024  # of a group
+_MOST_BYTES = 12 * 1024 * 1024  # of a group
 _ENOUGH_S = 0.005  # larger groups gain nothing, and their first batch waits for their last
 
 
@@ -43,7 +43,9 @@ class GroupReader:
         self._batch_size = batch_size
         self._deliver = deliver
         batch_bytes = max(1, batch_size * dataset.sample_bytes)
-        self._most = 1 if alone else min(_MOST_BATCHES, max(1, _MOST_BYTES // batch_bytes))
+        most = 1 if alone else min(_MOST_BATCHES, max(1, _MOST_BYTES // batch_bytes))
+        # Powers of two alone: memory is recycled by its size.
+        self._most = 1 << (most.bit_length() - 1)
         self._batches = 1
 
     def stages(self, stretches: Callable[[], Iterable[Int64Array]]) -> Stages[list[Any]]:
@@ -89,6 +91,8 @@ class GroupReader:
         yield group
 
     def _adapt(self, batches: int, took_s: float) -> None:
+        if batches != self._batches:
+            return  # the rest of an epoch, or of a size that was given up
         if took_s < _ENOUGH_S / 2:
             self._batches = min(self._most, 2 * batches)
         elif took_s > _ENOUGH_S:

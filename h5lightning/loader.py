@@ -212,7 +212,7 @@ class H5DataLoader(DataLoader[Any]):
             stages, _bytes_of, threads=threads, most_items=_AHEAD_GROUPS, most_bytes=_AHEAD_BYTES
         )
         self._running.add(ahead)
-        return chain.from_iterable(ahead)
+        return _dealt(ahead)
 
     def close(self) -> None:
         """End the threads that still make batches, and wait for them."""
@@ -248,6 +248,25 @@ class H5DataLoader(DataLoader[Any]):
         # What was read lies in such memory already, and is not copied again; what a transform made does not.
         pin = partial(pin_memory, device=decided._pin_memory_device)  # noqa: SLF001
         return lambda batch: pin(deliver(batch))
+
+
+def _dealt(groups: ReadAhead[list[Any]]) -> Iterator[Any]:
+    """Batches of groups, one by one.
+
+    None is held here: to drop a whole group takes 0.2 ms. And the threads hear of a group that was taken when its
+    second batch is asked for: the training loop has just got what it waited for, and wants the GIL to go on.
+    """
+    while True:
+        try:
+            group = groups.take()
+        except StopIteration:
+            return
+        group.reverse()
+        if len(group) > 1:
+            yield group.pop()
+        groups.make_room()
+        while group:
+            yield group.pop()
 
 
 def _bytes_of(group: list[Any]) -> int:

@@ -87,6 +87,12 @@ class ReadAhead(Iterator[T]):
         )
 
     def __next__(self) -> T:
+        item = self.take()
+        self.make_room()
+        return item
+
+    def take(self) -> T:
+        """The next item, whose room nobody fills before `make_room` was called: a thread that wakes wants the GIL."""
         try:
             return self._shelf.take()
         except BaseException:
@@ -94,6 +100,10 @@ class ReadAhead(Iterator[T]):
             if self._shelf.is_at_end:
                 self._forget_error()
             raise
+
+    def make_room(self) -> None:
+        """Let the threads make another item for each that was taken."""
+        self._shelf.make_room()
 
     def close(self) -> None:
         """End the threads and wait for them; what was made ahead is dropped."""
@@ -150,6 +160,9 @@ class _Shelf(Generic[T]):
         self._most_bytes = most_bytes
         self._ready: SimpleQueue[tuple[T, int] | None] = SimpleQueue()  # None: there are no more
         self._taken: SimpleQueue[int] = SimpleQueue()  # the bytes of each item that was taken
+        self._given: list[
+            int
+        ] = []  # the bytes of items that were taken, of which those who put have not been told
         self._items = 0  # put and, as far as those who put have heard, not taken
         self._bytes = 0
         self._turn = 0
@@ -195,8 +208,13 @@ class _Shelf(Generic[T]):
             self._ready.put(None)  # for whoever asks again
             raise self._end or StopIteration
         item, size_bytes = found
-        self._taken.put(size_bytes)
+        self._given.append(size_bytes)
         return item
+
+    def make_room(self) -> None:
+        """Tell those who wait for room of what was taken; by the thread that took it."""
+        while self._given:
+            self._taken.put(self._given.pop())
 
     def end(self, reason: BaseException | type[StopIteration], *, is_dropped: bool = False) -> None:
         """No more items; the ready ones are still given out, unless they are dropped."""

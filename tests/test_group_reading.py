@@ -74,14 +74,23 @@ def test_each_batch_owns_its_memory(dataset, options) -> None:
     assert len({tensor.data_ptr() for tensor in tensors}) == len(tensors)
 
 
-def test_a_group_holds_no_more_than_eight_mebibytes(tmp_path) -> None:
+def test_a_group_holds_no_more_than_twelve_mebibytes(tmp_path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["x"] = np.zeros((600, 16_384), np.float32)
     data = H5Dataset(str(tmp_path / "a.h5"), ["x"])
     assert data.sample_bytes == 65_536
-    # Seven samples take 448 KiB.
-    assert 1 < max(len(group) for group in groups_of(data, [np.arange(600)])) <= 18
+    # Seven samples take 448 KiB, 27 such batches 12 MiB.
+    assert 1 < max(len(group) for group in groups_of(data, [np.arange(600)])) <= 16
     data.close()
+
+
+def test_groups_go_on_over_the_ends_of_stretches(dataset) -> None:
+    stretches = [np.arange(start, start + 3 * BATCH) for start in range(0, 90, 3 * BATCH)]
+    lengths = [len(group) for group in groups_of(dataset(), stretches)]
+    assert sum(lengths) == 3 * len(stretches)
+    # A short one, where a stretch ends, would be followed by others that grow again.
+    assert all(length & (length - 1) == 0 for length in lengths[:-1])
+    assert max(lengths) > 1
 
 
 def test_what_takes_long_is_not_kept_back(dataset) -> None:
