@@ -113,6 +113,27 @@ class BatchReader:
             for start, part in zip(starts, parts, strict=True)
         ]
 
+    def is_there(self, ids: Int64Array, *, only_remote: bool = False) -> bool:
+        """Whether nothing is gained by `will_need`; see `Reader.is_there`."""
+        return self.reader.is_there(*self._requests(ids), only_remote=only_remote)
+
+    def will_need(self, ids: Int64Array, *, only_remote: bool = False) -> None:
+        """Let the system fetch what `read` will be asked for; see `Reader.will_need`.
+
+        Args:
+            ids: numbers of the samples in the index, ``(N,)``.
+            only_remote: only from network file systems.
+        """
+        self.reader.will_need(*self._requests(ids), only_remote=only_remote)
+
+    def _requests(self, ids: Int64Array) -> tuple[list[str], list[Take]]:
+        wanted = _Wanted.of(ids, self._paths)
+        return wanted.paths, [
+            self._take(recipe, np.empty((0, *recipe.shape), recipe.dtype), wanted)
+            for recipe in self._recipes.values()
+            if recipe.plan.kind == "rows"
+        ]
+
     def page_lock(self, *, wanted: bool) -> None:
         """Read batches straight to page-locked memory; see `BatchMemory.page_lock`."""
         self._memory.page_lock(wanted=wanted)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["MAX_GAP_BYTES", "MAX_RUN_BYTES", "Runs", "coalesce"]
+__all__ = ["MAX_GAP_BYTES", "MAX_RUN_BYTES", "Runs", "coalesce", "merged"]
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -109,3 +109,26 @@ def _cut(rows: Int64Array, opens: npt.NDArray[np.bool_]) -> Runs:
     first = np.empty(begins.size + 1, dtype=np.int64)
     first[:-1], first[-1] = begins, rows.size
     return Runs(starts=rows[begins], stops=rows[first[1:] - 1] + 1, first=first)
+
+
+def merged(
+    starts: Int64Array, sizes: Int64Array, *, max_gap_bytes: int = MAX_GAP_BYTES
+) -> tuple[Int64Array, Int64Array]:
+    """Stretches of bytes, ascending, of which those that lie close together are one.
+
+    Args:
+        starts: first byte of each stretch, in any order, ``(N,)``.
+        sizes: bytes of each, ``(N,)``.
+        max_gap_bytes: bytes between two stretches that become a part of one.
+
+    Example:
+        >>> merged(np.array([9_000, 0, 40_000]), np.array([10, 10, 10]))
+        (array([    0, 40000]), array([9010,   10]))
+    """
+    order = np.argsort(starts, kind="stable")
+    starts, stops = starts[order], np.maximum.accumulate((starts + sizes)[order])
+    opens = np.ones(len(starts), np.bool_)
+    np.greater(starts[1:] - stops[:-1], max_gap_bytes, out=opens[1:])
+    first = np.flatnonzero(opens)
+    last = np.append(first[1:], len(starts))[: len(first)] - 1
+    return starts[first], stops[last] - starts[first]

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset, default_collate
 
+from h5lightning.announcing import Announcer, available_bytes
 from h5lightning.batching import Batch, BatchReader
 from h5lightning.coercion import coerce, coerce_fields, coerce_samples
 from h5lightning.errors import H5LightningError
@@ -166,6 +167,21 @@ class SampleDataset(Dataset[dict[str, Any]]):
         if keys is not None:
             return self._batches.read(numbers, keys)
         return self.finish(self._batches.read(numbers), numbers)
+
+    def announcer(self, block_samples: int) -> Announcer:
+        """Lets the system fetch samples of this dataset before they are read.
+
+        Args:
+            block_samples: samples that lie side by side and come close together; see `Order.block_samples`.
+        """
+        fits = len(self) * self.sample_bytes < available_bytes()
+        only_remote = block_samples == 1 and fits
+        return Announcer(
+            lambda positions: self._batches.is_there(self.sample_ids(positions), only_remote=only_remote),
+            lambda positions: self._batches.will_need(self.sample_ids(positions), only_remote=only_remote),
+            block_samples=block_samples,
+            size=len(self),
+        )
 
     def read_raw(self, ids: npt.NDArray[np.int64], batch_size: int) -> RawBatches:
         """Neighbouring batches, read together, each with memory of its own; any thread may call.

@@ -2,14 +2,17 @@
 
 What is done once for a read (ids → files → rows, the hand-over between two threads) takes as long as the gather of a
 thousand short rows. Neighbouring batches are therefore read in one go and dealt out, each with memory of its own.
-How many go together is measured on the way: it depends on the storage and on the user's transforms.
+How many go together is measured on the way: it depends on the storage and on the user's transforms. The next groups
+are announced to the storage, in case it has to be waited for.
 """
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from itertools import islice
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +23,11 @@ from h5lightning.read_ahead import Stages
 __all__ = ["GroupReader"]
 
 Int64Array = npt.NDArray[np.int64]
+_Task: TypeAlias = tuple[Int64Array, list[Int64Array]]  # positions to read, and those to announce before
 
 _MOST_BATCHES = 32
 _MOST_BYTES = 12 * 1024 * 1024  # of a group
+_AHEAD_GROUPS = 4  # that are announced before they are read
 _ENOUGH_S = 0.005  # larger groups gain nothing, and their first batch waits for their last
 
 
@@ -33,13 +38,21 @@ class GroupReader:
         dataset: the samples.
         batch_size: samples in a batch.
         deliver: what a batch is turned into.
+        block_samples: samples that lie side by side and come close together; see `Order.block_samples`.
         alone: one batch in each group, however small.
     """
 
     def __init__(
-        self, dataset: SampleDataset, batch_size: int, deliver: Callable[[Any], Any], *, alone: bool = False
+        self,
+        dataset: SampleDataset,
+        batch_size: int,
+        deliver: Callable[[Any], Any],
+        *,
+        block_samples: int = 1,
+        alone: bool = False,
     ) -> None:
         self._dataset = dataset
+        self._announcer = dataset.announcer(block_samples)
         self._batch_size = batch_size
         self._deliver = deliver
         batch_bytes = max(1, batch_size * dataset.sample_bytes)
@@ -56,7 +69,16 @@ class GroupReader:
         Args:
             stretches: positions of samples, ``(N,)`` each; all lengths but the last are multiples of the batch size.
         """
-        return Stages(lambda: self._cut(stretches()), self._read, self._finish)
+        return Stages(lambda: self._looking_ahead(self._cut(stretches())), self._read, self._finish)
+
+    def _looking_ahead(self, groups: Iterator[Int64Array]) -> Iterator[_Task]:
+        later: deque[Int64Array] = deque()
+        while True:
+            announced = list(islice(groups, _AHEAD_GROUPS + 1 - len(later)))
+            later.extend(announced)
+            if not later:
+                return
+            yield later.popleft(), announced
 
     def _cut(self, stretches: Iterable[Int64Array]) -> Iterator[Int64Array]:
         left = np.zeros(0, np.int64)
@@ -69,8 +91,11 @@ class GroupReader:
         if left.size:
             yield left
 
-    def _read(self, positions: Int64Array) -> tuple[RawBatches, float]:
+    def _read(self, task: _Task) -> tuple[RawBatches, float]:
         began = time.perf_counter()
+        positions, announced = task
+        for group in announced:
+            self._announcer.announce(group)
         read = self._dataset.read_raw(positions, self._batch_size)
         return read, time.perf_counter() - began
 

@@ -232,7 +232,8 @@ class H5DataLoader(DataLoader[Any]):
     def _groups(self) -> Stages[list[Any]]:
         sampler, batches = cast("ShardedSampler", self.sampler), cast("BatchSampler", self.batch_sampler)
         dataset, size = cast("SampleDataset", self.dataset), batches.batch_size
-        reader = GroupReader(dataset, size, self._delivery(), alone=not self.threads)
+        blocks = sampler.order.block_samples
+        reader = GroupReader(dataset, size, self._delivery(), block_samples=blocks, alone=not self.threads)
         whole = len(sampler) // size * size if batches.drop_last else len(sampler)
         return reader.stages(partial(sampler.stretches, multiple=size, stop=whole))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 
 __all__ = ["file_system_of", "is_remote"]
 
@@ -30,12 +31,19 @@ def is_remote(descriptor: int) -> bool:
     Args:
         descriptor: the open file.
     """
+    return _is_remote(os.fstat(descriptor).st_dev)
+
+
+@cache
+def _is_remote(device: int) -> bool:
+    # Thousands of files are opened, on very few file systems.
     try:
         with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
             mounts = file.read()
     except OSError:
         return False
-    return file_system_of(os.fstat(descriptor).st_dev, mounts).startswith(_REMOTE)
+    found = file_system_of(device, mounts)
+    return found == "fuse" or found.startswith(_REMOTE)
 
 
 def file_system_of(device: int, mounts: str) -> str:

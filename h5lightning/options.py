@@ -280,6 +280,9 @@ class Access:
         on_nonfinite: ``ignore``, or ``raise`` for NaN and infinity.
         allow_external: directory that files with values of other files may lie in: the targets of external links,
             external storage, and the sources of virtual datasets. None to follow nothing out of a file.
+        memory_map: read values that are stored as they are from memory maps of their files, which is fastest, or by
+            calls of the system, which no file that is cut off can make a signal of. None: maps, but on network file
+            systems. Chunks with filters are never mapped.
         verify: compare what is read with the checksums that ``h5lightning index --checksum`` made; an error where
             there are none.
     """
@@ -292,6 +295,7 @@ class Access:
     on_missing: str = "raise"
     on_nonfinite: str = "ignore"
     allow_external: str | None = None
+    memory_map: bool | None = None
     verify: bool = False
 
     def __post_init__(self) -> None:
@@ -305,6 +309,8 @@ class Access:
         check_choice("access.on_missing", self.on_missing, ("raise", "fill"))
         check_choice("access.on_nonfinite", self.on_nonfinite, ("ignore", "raise"))
         check_text("access.allow_external", self.allow_external)
+        if self.memory_map is not None:
+            check_bool("access.memory_map", self.memory_map)
         check_bool("access.verify", self.verify)
         if self.verify and self.allow_external is not None:
             raise OptionError(

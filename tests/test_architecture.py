@@ -18,8 +18,8 @@ FLOORS = (
     """discovery guarding watching opening foreign datasets handles scanning mounts stored_arrays index_store
     checksumming checksum_store quarantine cataloguing codecs readers surveying verified_blocks verifying
     identical_files summary""",
-    """transforms crossing buffers batching dataset read_ahead sampler weighing group_reading epoch_iterator loader
-    assembly""",
+    """transforms crossing buffers batching announcing dataset read_ahead sampler weighing group_reading
+    epoch_iterator loader assembly""",
     "ranks resuming datamodule",
     """config hydra_plugin cli train checkpointing throughput results inspecting diagnosing benching proving
     demo models plotting __main__""",

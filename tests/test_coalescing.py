@@ -1,11 +1,13 @@
 """Runs hold what is wanted, decode a chunk once, and read little that is not wanted."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from h5lightning.coalescing import Runs, coalesce
+from h5lightning.coalescing import Runs, coalesce, merged
 
 ROWS = st.lists(st.integers(0, 300), min_size=1, max_size=60).map(
     lambda rows: np.sort(np.array(rows, dtype=np.int64))
@@ -101,3 +103,22 @@ def test_rows_must_ascend():
 def test_broken_runs_are_refused(starts, stops, first, message):
     with pytest.raises(ValueError, match=message):
         Runs(starts, stops, first)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2000), st.integers(1, 90)), min_size=1, max_size=40),
+    st.integers(0, 200),
+)
+def test_merged_stretches_hold_all_and_no_wide_gap(stretches, gap):
+    starts, sizes = np.array(stretches).T
+    found = list(zip(*(column.tolist() for column in merged(starts, sizes, max_gap_bytes=gap)), strict=True))
+    wanted = {byte for start, size in stretches for byte in range(start, start + size)}
+    held = {byte for start, size in found for byte in range(start, start + size)}
+    assert wanted <= held
+    for (start, size), (after, _) in itertools.pairwise(found):
+        assert after - (start + size) > gap
+    for start, size in found:
+        assert {start, start + size - 1} <= wanted
+        # No hole that is wider than what may be read for nothing.
+        inside = sorted(wanted & set(range(start, start + size)))
+        assert all(right - left - 1 <= gap for left, right in itertools.pairwise(inside))

@@ -84,16 +84,18 @@ def read_all(path, reader="auto", **access):
 # ── what is read is what was written ─────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("reader", ["auto", "h5py"])
+@pytest.mark.parametrize(
+    ("reader", "memory_map"), [("auto", True), ("auto", False), ("h5py", None)], ids=["maps", "calls", "h5py"]
+)
 @pytest.mark.parametrize("stored", STORED)
-def test_whole_files_are_read_and_a_flipped_bit_is_not(tmp_path, stored, reader):
+def test_whole_files_are_read_and_a_flipped_bit_is_not(tmp_path, stored, reader, memory_map):
     path = tmp_path / "a.h5"
     values = write(path, STORED[stored])
     make_checksums(path)
-    assert (read_all(path, reader)["x"].numpy() == values).all()
+    assert (read_all(path, reader, memory_map=memory_map)["x"].numpy() == values).all()
     flip(path, some_value(path))
     with pytest.raises(ChecksumError, match="are not those whose checksum was made") as caught:
-        read_all(path, reader)
+        read_all(path, reader, memory_map=memory_map)
     assert str(path) in str(caught.value)
     assert "The file is damaged: copy it again" in str(caught.value)
 
@@ -107,14 +109,15 @@ def test_whole_files_are_read_and_a_flipped_bit_is_not(tmp_path, stored, reader)
     ],
     ids=["contiguous", "columns", "gzip"],
 )
-def test_dataset_and_place_are_named(tmp_path, stored, where):
+@pytest.mark.parametrize("memory_map", [True, False], ids=["maps", "calls"])
+def test_dataset_and_place_are_named(tmp_path, stored, where, memory_map):
     path = tmp_path / "a.h5"
     write(path, STORED[stored])
     make_checksums(path)
     place = some_value(path)
     flip(path, place)
     with pytest.raises(ChecksumError) as caught:
-        read_all(path)
+        read_all(path, memory_map=memory_map)
     assert str(caught.value).startswith(where.format(path=path))
     assert f"bytes {place - place % BLOCK_BYTES} to " in str(caught.value)
 

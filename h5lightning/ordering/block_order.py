@@ -49,6 +49,11 @@ class BlockOrder:
         """Number of lanes: as many as the window holds blocks, 32 at most."""
         return self._shares.lanes.number
 
+    @property
+    def block_samples(self) -> int:
+        """Samples of a whole block."""
+        return int(self.blocks.class_lengths[0])
+
     def lanes_of(self, positions: Int64Array) -> Int64Array:
         """The lane of each position; neighbouring numbers stay with one rank until the lanes end."""
         lanes = self._shares.lanes

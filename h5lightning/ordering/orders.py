@@ -26,6 +26,10 @@ class Order(Protocol):
     def lanes(self) -> int:
         """Number of lanes: samples of one lane come from the same few chunks."""
 
+    @property
+    def block_samples(self) -> int:
+        """Samples that lie side by side and come close together in an epoch: those of most blocks; 1 for none."""
+
     def lanes_of(self, positions: Int64Array) -> Int64Array:
         """The lane, ``(N,)`` in [0, lanes), of the positions, ``(N,)``, of any epoch."""
 
@@ -42,6 +46,11 @@ class PathOrder:
     @property
     def lanes(self) -> int:
         """One: neighbours share their chunks."""
+        return 1
+
+    @property
+    def block_samples(self) -> int:
+        """One: what comes together already lies side by side."""
         return 1
 
     def lanes_of(self, positions: Int64Array) -> Int64Array:
@@ -63,6 +72,11 @@ class FullOrder:
     @property
     def lanes(self) -> int:
         """One: all samples are alike."""
+        return 1
+
+    @property
+    def block_samples(self) -> int:
+        """One: there are no blocks."""
         return 1
 
     def lanes_of(self, positions: Int64Array) -> Int64Array:

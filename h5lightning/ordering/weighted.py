@@ -98,6 +98,11 @@ class WeightedOrder:
         """Number of lanes of the order of places."""
         return self.places.lanes
 
+    @property
+    def block_samples(self) -> int:
+        """One: draws from a block are not all of its samples."""
+        return 1
+
     def lanes_of(self, positions: Int64Array) -> Int64Array:
         """The lane of each position."""
         return self.places.lanes_of(positions)

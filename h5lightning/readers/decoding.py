@@ -63,7 +63,6 @@ class Decoding:
         for _ in self._executor.map(_do, works):
             pass  # the exception of a thread is raised here
 
-    @property
     def scratch(self) -> Bytes:
         """Memory of this thread for what it has just read: to get it from the system anew costs page faults."""
         scratch: Bytes | None = getattr(self._local, "scratch", None)
@@ -268,10 +267,14 @@ class FilteredRows:
         buffers = [buffer for _, buffer in slabs for _ in range(columns)]
         return [partial(self.decode, read) for read in _reads(self.storage, numbers, buffers, parts)]
 
+    def lacking(self, rows: Int64Array) -> Int64Array:
+        """Those of some rows whose slab was not decoded yet."""
+        return rows[self.places[rows // self.storage.chunk_rows] < 0]
+
     def decode(self, read: _Read) -> None:
         """Read some chunks, and decode them into the buffers of their slabs."""
         try:
-            stored = self.raw.read(read.start, read.stop - read.start, self.decoding.scratch)
+            stored = self.raw.read(read.start, read.stop - read.start, self.decoding.scratch())
         except DamagedBlockError as error:
             raise self._not_verified(read, error) from error
         for chunk in read.chunks:

@@ -61,6 +61,20 @@ class Delivery:
             self._scatter(self._target, table, pieces, slots)
             self._make_native(slots)
 
+    def memory(self, slots: Int64Array) -> Bytes | None:
+        """The bytes of some slots, to be filled with stored rows; None if they are not neighbours, or rows must change.
+
+        Args:
+            slots: ``(N,)``.
+
+        Raises:
+            IndexError: a slot outside of the batch.
+        """
+        first, last = self._checked(slots)
+        if self._target is None or not self._dtype.isnative or (slots[1:] - slots[:-1] != 1).any():
+            return None
+        return self._target[first : last + 1].reshape(-1)
+
     def put_values(self, values: npt.NDArray[Any], slots: Int64Array, part: tuple[slice, ...]) -> None:
         """Put stored elements into a part of each slot.
 

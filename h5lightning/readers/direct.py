@@ -1,20 +1,16 @@
 """The fast reader: where the bytes lie is known from the scan, or libhdf5 is asked once; rows are read without it.
 
 Values that are stored as they are come from a memory map: a gather from it takes as long as one from RAM,
-`os.preadv` of 4 KiB three times as long. Filtered chunks are read, decoded without the GIL and kept for the
-batches that follow. What is not certain is left to HDF5, with a reason.
+`os.preadv` of 4 KiB three times as long, which is for network file systems. Filtered chunks are read, decoded without
+the GIL and kept for the batches that follow. What is not certain is left to HDF5, with a reason.
 """
 
 from __future__ import annotations
 
 import os
-import threading
-from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any
 
 import h5py
 import numpy as np
@@ -26,45 +22,20 @@ from h5lightning.errors import BadFileError, FileChangedError, H5LightningError,
 from h5lightning.guarding import stamp
 from h5lightning.handles import HandlePool, OpenFile
 from h5lightning.opening import hdf5_reason, open_file
-from h5lightning.readers.checks import check_buffer, check_rows, check_whole, name_of
+from h5lightning.readers.checks import check_buffer, name_of
 from h5lightning.readers.decoding import DecodedSlabs, FilteredRows
-from h5lightning.readers.delivering import Delivery
+from h5lightning.readers.known_maps import FoundMap, KnownMaps
+from h5lightning.readers.opened_sources import OpenedSource, OpenedTogether, Table
 from h5lightning.readers.protocol import Reader, RowSource, Take
 from h5lightning.readers.raw_file import RawFile
-from h5lightning.readers.slab_cache import SlabPlaces
 from h5lightning.readers.storage_map import NeedsHDF5Error, StorageMap, map_storage, storage_of
-from h5lightning.readers.stored_tables import stored_table
-from h5lightning.readers.verified import VerifiedFile, VerifiedRows
-from h5lightning.stamps import KnownStamps, explain_change
+from h5lightning.readers.unfiltered import unfiltered_table
+from h5lightning.readers.verified import VerifiedFile
+from h5lightning.stamps import KnownStamps
 
 __all__ = ["DirectReader"]
 
 Int64Array = npt.NDArray[np.int64]
-
-_MOST_MAP_BYTES = 64 * 1024 * 1024
-
-
-class Joined(Protocol):
-    """Rows of one dataset of several open files."""
-
-    def put(self, take: Take, to: Delivery) -> None:
-        """Deliver rows of all these files, none of them outside of its dataset.
-
-        Args:
-            take: what is wanted of them.
-            to: the batch that takes the rows.
-        """
-
-
-class Table(Protocol):
-    """Rows of one dataset of one open file."""
-
-    @property
-    def group(self) -> object:
-        """Tables of the same group can be joined."""
-
-    def joined(self, tables: Sequence[Any]) -> Joined:
-        """Tables of this group, to be read together."""
 
 
 class DirectReader(Reader):
@@ -82,7 +53,7 @@ class DirectReader(Reader):
         self._pool = pool
         self._decoded = decoded or DecodedSlabs(pool.access.cache_bytes, threads=1)
         self._fallback = fallback
-        self._by_pid: dict[int, _Known] = {}
+        self._by_pid: dict[int, KnownMaps] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return partial(type(self), decoded=self._decoded, fallback=self._fallback), (self._pool,)
@@ -98,6 +69,17 @@ class DirectReader(Reader):
             some = range(first, min(first + most, len(files)))
             parts = takes if len(some) == len(files) else [take.of(some) for take in takes]
             self._read(files[first : first + most], parts)
+
+    def is_there(self, files: Sequence[str], takes: Sequence[Take], *, only_remote: bool = False) -> bool:
+        """Whether `will_need` would change nothing; see `Reader.is_there`."""
+        return all(
+            opened.is_there(rows, only_remote=only_remote) for opened, rows in self._each(files, takes)
+        )
+
+    def will_need(self, files: Sequence[str], takes: Sequence[Take], *, only_remote: bool = False) -> None:
+        """Let the system fetch what some takes lie in; see `Reader.will_need`."""
+        for opened, rows in self._each(files, takes):
+            opened.will_need(rows, only_remote=only_remote)
 
     def read_whole(self, file: str, source: RowSource, out: npt.NDArray[Any]) -> None:
         """Put a dataset without a sample axis into ``out``; see `Reader.read_whole`."""
@@ -172,25 +154,35 @@ class DirectReader(Reader):
             wanted = [files[place] for place in places]
             self._library(wanted[0], take.source).read(wanted, [take.of(places)])
 
-    def _together(self, pinned: list[OpenFile], source: RowSource) -> _OpenedTogether:
+    def _each(self, files: Sequence[str], takes: Sequence[Take]) -> Iterator[tuple[OpenedSource, Int64Array]]:
+        """Each source in each file that is read here, and the rows that are wanted of it."""
+        for place, file in enumerate(files):
+            with self._pool.pinned(RawFile, [file]) as (entry,):
+                for take in takes:
+                    start, stop = take.borders[place : place + 2].tolist()
+                    opened = self._opened(entry, take.source) if start < stop else None
+                    if opened is not None:
+                        yield opened, take.rows[start:stop]
+
+    def _together(self, pinned: list[OpenFile], source: RowSource) -> OpenedTogether:
         """The source in some open files, which are often those of the last batch."""
         last = self._known().together.get(source)
         if last is not None and last.pinned == pinned:
             return last
         found = [entry.kept.get(source) or self._opened(entry, source) for entry in pinned]
-        together = self._known().together[source] = _OpenedTogether(pinned, found)
+        together = self._known().together[source] = OpenedTogether(pinned, found)
         return together
 
     # ── looking ──────────────────────────────────────────────────────────────────────────────────────
 
-    def _known(self) -> _Known:
+    def _known(self) -> KnownMaps:
         pid = os.getpid()
         known = self._by_pid.get(pid)
         if known is None:
             for other in list(self._by_pid):
                 self._by_pid.pop(other, None)
             # setdefault is atomic: a lock might be one that a fork left locked for ever.
-            known = self._by_pid.setdefault(pid, _Known())
+            known = self._by_pid.setdefault(pid, KnownMaps())
         return known
 
     def _library(self, file: str, source: RowSource) -> Reader:
@@ -201,7 +193,7 @@ class DirectReader(Reader):
             )
         return self._fallback
 
-    def _opened(self, pinned: OpenFile, source: RowSource) -> _Opened | None:
+    def _opened(self, pinned: OpenFile, source: RowSource) -> OpenedSource | None:
         """The source in an open file; None if only HDF5 can read it."""
         try:
             return pinned.keep(source, partial(self._open, source, self._known()))
@@ -209,28 +201,30 @@ class DirectReader(Reader):
             self._known().reasons[pinned.file.path, source] = str(error)
             return None
 
-    def _open(self, source: RowSource, known: _Known, raw: RawFile) -> _Opened:
+    def _open(self, source: RowSource, known: KnownMaps, raw: RawFile) -> OpenedSource:
         known.sources.setdefault(source)
         found = known.recall(raw, source) or self._scanned(source, known, raw)
         found = found or self._look(source, known, raw)
-        return _Opened(raw, source, found.storage, self._table(raw, source, found))
+        return OpenedSource(raw, source, found.storage, self._table(raw, source, found))
 
-    def _table(self, raw: RawFile, source: RowSource, found: _Found) -> Table:
-        storage = found.storage
+    def _table(self, raw: RawFile, source: RowSource, found: FoundMap) -> Table:
+        storage, decoding = found.storage, self._decoded.here()
         blocks = self._pool.blocks(raw.path, raw.stamp)
         if storage.pipeline is None:
-            table = stored_table(raw, storage, np.dtype(source.dtype))
-            return (
-                table
-                if blocks is None
-                else VerifiedRows(name_of(raw.path, source), raw, storage, table, blocks)
+            return unfiltered_table(
+                raw,
+                storage,
+                np.dtype(source.dtype),
+                name_of(raw.path, source),
+                blocks=blocks,
+                memory_map=self._pool.access.memory_map,
+                scratch=decoding.scratch,
             )
-        decoding = self._decoded.here()
         cache = decoding.cache(storage.chunk_rows, storage.row_bytes)
         file = raw if blocks is None else VerifiedFile(raw, blocks)
         return FilteredRows(file, source, storage, found.places, cache, decoding)
 
-    def _scanned(self, source: RowSource, known: _Known, raw: RawFile) -> _Found | None:
+    def _scanned(self, source: RowSource, known: KnownMaps, raw: RawFile) -> FoundMap | None:
         """Where the values lie, as the index says; None where it says nothing of this very file and type."""
         scanned = self._pool.known
         stored = None if scanned is None else scanned.stored(raw.path, raw.stamp, source.path)
@@ -242,7 +236,7 @@ class DirectReader(Reader):
             return None  # which is refused in the words of whoever opens it with HDF5
         return known.add(raw, source, storage)
 
-    def _look(self, source: RowSource, known: _Known, raw: RawFile) -> _Found:
+    def _look(self, source: RowSource, known: KnownMaps, raw: RawFile) -> FoundMap:
         """Ask HDF5 where the values lie: of all sources that were ever asked for, since opening takes 0.4 ms."""
         self._pool.verify(raw.path, raw.stamp, raw.fileno(), only_others=True)
         with open_file(raw.path, self._pool.access) as file:
@@ -278,133 +272,3 @@ class DirectReader(Reader):
             return self._mapped(file, source, raw)
         except (H5LightningError, NeedsHDF5Error):
             return None
-
-
-class _Opened:
-    """One source in one open file.
-
-    Args:
-        raw: the open file.
-        source: what is read.
-        storage: where it lies.
-        table: its rows.
-    """
-
-    __slots__ = ("raw", "rows", "source", "storage", "table")
-
-    def __init__(self, raw: RawFile, source: RowSource, storage: StorageMap, table: Table) -> None:
-        self.raw = raw
-        self.source = source
-        self.storage = storage
-        self.table = table
-        # None if they are not what was scanned.
-        self.rows = storage.shape[0] if storage.shape and storage.row_shape == source.row_shape else 0
-
-    def check_rows(self, rows: Int64Array) -> None:
-        """Raise unless it has the rows."""
-        if rows.size and (rows.min() < 0 or rows.max() >= self.rows):
-            check_rows(self.raw.path, self.source, self.storage.shape, int(rows.min()), int(rows.max()))
-
-    def read_whole(self, out: npt.NDArray[Any]) -> None:
-        """Read all of a dataset without a sample axis."""
-        check_whole(self.raw.path, self.source, self.storage.shape)
-        table = out if out.shape else out.reshape(1)
-        every = np.arange(len(table))
-        take = Take(self.source, np.asarray([0, len(every)]), every, every, table)
-        to = Delivery(table, np.dtype(self.source.dtype), self.storage.row_bytes)
-        self.table.joined([self.table]).put(take, to)
-
-
-class _OpenedTogether:
-    """One source in the open files of a batch.
-
-    Args:
-        pinned: the open files.
-        found: the source in each of them; None where only HDF5 can read it.
-    """
-
-    def __init__(self, pinned: list[OpenFile], found: Sequence[_Opened | None]) -> None:
-        self.pinned = pinned
-        self.missing = [place for place, one in enumerate(found) if one is None]
-        self._opened = [one for one in found if one is not None]
-        self._rows = np.asarray([one.rows for one in self._opened], np.int64)
-        by_group: dict[object, list[int]] = {}
-        for place, one in enumerate(self._opened):
-            by_group.setdefault(one.table.group, []).append(place)
-        self._groups = [(self._joined(places), places) for places in by_group.values()]
-
-    def put(self, take: Take) -> None:
-        """Deliver rows of the files in which it was found."""
-        if not take.rows.size:
-            return
-        most = self._rows.repeat(take.sizes)
-        if int(np.minimum.reduce(take.rows)) < 0 or np.greater_equal(take.rows, most).any():
-            for one, (start, stop) in zip(self._opened, pairwise(take.borders.tolist()), strict=True):
-                one.check_rows(take.rows[start:stop])
-        to = Delivery(take.out, np.dtype(take.source.dtype), self._opened[0].storage.row_bytes)
-        for joined, places in self._groups:
-            part = take if len(self._groups) == 1 else take.of(places)
-            if part.rows.size:
-                joined.put(part, to)
-
-    def _joined(self, places: Sequence[int]) -> Joined:
-        tables = [self._opened[place].table for place in places]
-        return tables[0].joined(tables)
-
-
-# ── what a process knows ─────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Found:
-    storage: StorageMap
-    stamp: tuple[int, int, int, int]
-    places: SlabPlaces
-
-
-class _Known:
-    """The maps of one process, least recently used first; any number of threads."""
-
-    def __init__(self) -> None:
-        self.sources: dict[RowSource, None] = {}
-        self.reasons: dict[tuple[str, RowSource], str] = {}
-        self.together: dict[RowSource, _OpenedTogether] = {}
-        self._found: OrderedDict[tuple[str, RowSource], _Found] = OrderedDict()
-        self._bytes = 0
-        self._lock = threading.Lock()
-
-    def reason(self, file: str, source: RowSource) -> str:
-        """Why only HDF5 can read it; empty if that is not known."""
-        return self.reasons.get((file, source), "")
-
-    def has(self, file: str, source: RowSource) -> bool:
-        """Whether anything was found."""
-        return (file, source) in self._found or (file, source) in self.reasons
-
-    def recall(self, raw: RawFile, source: RowSource) -> _Found | None:
-        """What was found before, if the file is still the same."""
-        found = self._found.get((raw.path, source))
-        if found is None:
-            return None
-        if what := explain_change(raw.stamp, found.stamp):
-            raise FileChangedError(
-                f"{raw.path} {what} since it was first read. Do not write to files that a run reads"
-            )
-        # Only its inode or the time of its status differs: it was linked, renamed or copied.
-        return found if found.stamp == raw.stamp else None
-
-    def add(self, raw: RawFile, source: RowSource, storage: StorageMap) -> _Found:
-        """Keep a map; the oldest goes when there is too much."""
-        slabs = -(-storage.shape[0] // storage.chunk_rows) if storage.pipeline is not None else 0
-        found = _Found(storage, raw.stamp, np.full(slabs, -1, np.int32))
-        with self._lock:
-            old = self._found.pop((raw.path, source), None)
-            self._found[raw.path, source] = found
-            self._bytes += _nbytes(storage) - (_nbytes(old.storage) if old else 0)
-            while self._bytes > _MOST_MAP_BYTES and len(self._found) > 1:
-                self._bytes -= _nbytes(self._found.popitem(last=False)[1].storage)
-            return found
-
-
-def _nbytes(storage: StorageMap) -> int:
-    return 1024 + storage.nbytes  # an entry itself, with its key, takes about 1 KiB

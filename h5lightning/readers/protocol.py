@@ -116,6 +116,26 @@ class Reader(Protocol):
             slots = np.arange(rows.size)
         self.read([file], [Take(source, np.asarray([0, rows.size]), rows, slots, out)])
 
+    def is_there(self, files: Sequence[str], takes: Sequence[Take], *, only_remote: bool = False) -> bool:  # noqa: ARG002 - who gives no hints needs none
+        """Whether what takes lie in seems to be in memory already, or nothing is gained by `will_need`; see there."""
+        return True
+
+    def will_need(self, files: Sequence[str], takes: Sequence[Take], *, only_remote: bool = False) -> None:  # noqa: ARG002 - see above
+        """Let the system fetch what `read` will be asked for, without waiting: a disk likes several requests.
+
+        A hint, which may mean nothing. Where rows belong is not looked at, nor any buffer.
+
+        Args:
+            files: paths of different files.
+            takes: what will be wanted of them.
+            only_remote: only from network file systems; others fetch enough around each row by themselves.
+
+        Raises:
+            BadFileError: a file cannot be opened.
+            FileChangedError: a file or dataset is not the one that was scanned.
+        """
+        return
+
     def read_whole(self, file: str, source: RowSource, out: npt.NDArray[Any]) -> None:
         """Put a dataset without a sample axis into ``out``, ``(*row_shape)``.
 

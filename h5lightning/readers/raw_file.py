@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import mmap
 import os
+from contextlib import suppress
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.coalescing import merged
 from h5lightning.errors import BadFileError, FileChangedError
+from h5lightning.mounts import is_remote
 from h5lightning.opening import open_descriptor
 from h5lightning.watching import Watch
 
 __all__ = ["RawFile"]
 
 Bytes = npt.NDArray[np.uint8]
+Int64Array = npt.NDArray[np.int64]
 
 
 class RawFile:
@@ -52,6 +56,11 @@ class RawFile:
         if descriptor >= 0:
             os.close(descriptor)
 
+    @property
+    def may_be_mapped(self) -> bool:
+        """Whether a map of it is safe: not where another machine may take it away."""
+        return not is_remote(self._descriptor)
+
     @cached_property
     def view(self) -> Bytes:
         """The bytes of the file, ``(size,)``, mapped into memory: call `check` before each look at them."""
@@ -60,6 +69,34 @@ class RawFile:
         except (OSError, ValueError) as error:
             raise BadFileError(f"{self.path} cannot be mapped: {error}. Use reader='h5py'") from error
         return np.frombuffer(mapped, np.uint8)
+
+    def has(self, offset: int) -> bool:
+        """Whether a byte is in memory, as far as the system says."""
+        try:
+            os.preadv(self._descriptor, [bytearray(1)], offset, os.RWF_NOWAIT)
+        except BlockingIOError:
+            return False
+        except (OSError, AttributeError):
+            return True  # not every file system, or system, says
+        return True
+
+    def look(self, offset: int, size: int) -> Bytes:
+        """Bytes of the file from `view`, ``(size,)``."""
+        return self.view[offset : offset + size]
+
+    def will_need(self, starts: Int64Array, sizes: Int64Array) -> None:
+        """Let the system fetch some bytes, without waiting for them; where it cannot, nothing happens.
+
+        Args:
+            starts: first byte of each stretch, in any order, ``(N,)``.
+            sizes: bytes of each, ``(N,)``.
+        """
+        if not hasattr(os, "posix_fadvise"):
+            return
+        starts, sizes = merged(starts, sizes)
+        with suppress(OSError):
+            for start, size in zip(starts.tolist(), sizes.tolist(), strict=True):
+                os.posix_fadvise(self._descriptor, start, size, os.POSIX_FADV_WILLNEED)
 
     def read(self, offset: int, size: int, scratch: Bytes | None = None) -> Bytes:
         """Bytes of the file, ``(size,)``.
@@ -83,8 +120,9 @@ class RawFile:
                 f"{self.path} cannot be read: {error.strerror}. Check the disk or the mount"
             ) from error
         if done < size:
+            end = os.fstat(self._descriptor).st_size
             raise FileChangedError(
-                f"{self.path} was cut off while it was read: it ends at byte {offset + done}, "
-                f"expected {offset + size} at least. Do not write to files that a run reads"
+                f"{self.path} was cut off while it was read: it ends at byte {end}, expected {offset + size} at "
+                "least. Do not write to files that a run reads"
             )
         return found

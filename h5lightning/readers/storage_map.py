@@ -13,6 +13,7 @@ from h5py import h5d
 from h5lightning.codecs import Filter, NoCodecError, Pipeline
 from h5lightning.errors import BadFileError
 from h5lightning.extents import Extents, FilterValues
+from h5lightning.ragged import flat_positions
 from h5lightning.readers.checks import check_type, name_of
 from h5lightning.readers.protocol import RowSource
 from h5lightning.readers.raw_file import RawFile
@@ -76,6 +77,21 @@ class StorageMap:
     def holds_whole_rows(self) -> bool:
         """Whether the rows of a chunk lie in it one after the other, whole and without padding."""
         return self.chunks[1:] == self.row_shape
+
+    def stretches(self, rows: Int64Array) -> tuple[Int64Array, Int64Array]:
+        """Where some rows lie: first byte and size of each row, or of each chunk that must be read for them, once.
+
+        Args:
+            rows: rows of the dataset, ``(N,)``.
+        """
+        chunks = rows // self.chunk_rows
+        if self.pipeline is None and self.holds_whole_rows:
+            starts = self.offsets[chunks] + (rows - chunks * self.chunk_rows) * self.row_bytes
+            return starts, np.full(len(starts), self.row_bytes)
+        columns = len(self.offsets) // -(-self.shape[0] // self.chunk_rows)
+        slabs = np.unique(chunks)
+        numbers = flat_positions(slabs * columns, np.full(len(slabs), columns))
+        return self.offsets[numbers], self.sizes[numbers]
 
 
 def column_parts(storage: StorageMap) -> list[tuple[tuple[slice, ...], tuple[slice, ...]]]:

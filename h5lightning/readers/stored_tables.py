@@ -1,40 +1,23 @@
-"""Rows that are stored as they are, straight from the memory maps of files."""
+"""Rows that are stored as they are: of mapped files, and of chunks that hold parts of rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.errors import BadFileError
 from h5lightning.readers.delivering import Delivery
-from h5lightning.readers.gathering import address_of, table_at
+from h5lightning.readers.gathering import table_at
 from h5lightning.readers.protocol import Take
-from h5lightning.readers.raw_file import RawFile
-from h5lightning.readers.storage_map import NeedsHDF5Error, StorageMap, column_parts
+from h5lightning.readers.storage_map import StorageMap, column_parts
 
-__all__ = ["MappedRows", "SplitRows", "stored_table"]
+__all__ = ["MappedRows", "SplitRows"]
 
 Bytes = npt.NDArray[np.uint8]
 Int64Array = npt.NDArray[np.int64]
-
-
-def stored_table(raw: RawFile, storage: StorageMap, dtype: np.dtype[Any]) -> MappedRows | SplitRows:
-    """The table of a dataset without filters.
-
-    Raises:
-        NeedsHDF5Error: the file cannot be mapped into memory.
-    """
-    try:
-        view = raw.view
-    except BadFileError as error:
-        raise NeedsHDF5Error("lies on a file system that cannot map it into memory") from error
-    if storage.holds_whole_rows:
-        return MappedRows(address_of(view) + storage.offsets, storage.chunk_rows, storage.row_bytes)
-    return SplitRows(raw, storage, dtype)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,9 +71,15 @@ class _JoinedMaps:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SplitRows:
-    """Chunks that hold parts of rows, or reach past their end."""
+    """Chunks that hold parts of rows, or reach past their end.
 
-    raw: RawFile
+    Args:
+        look: offset and size → bytes of the file, ``(size,)``.
+        storage: where the chunks lie.
+        dtype: type of the stored elements.
+    """
+
+    look: Callable[[int, int], Bytes]
     storage: StorageMap
     dtype: np.dtype[Any]
 
@@ -111,7 +100,7 @@ class SplitRows:
         for chunk, within, places in _by_chunk(take.rows, take.slots, storage.chunk_rows):
             for column, (part, inside) in enumerate(parts):
                 start = int(storage.offsets[chunk * len(parts) + column])
-                stored = self.raw.view[start : start + storage.chunk_bytes]
+                stored = self.look(start, storage.chunk_bytes)
                 values = stored.view(self.dtype).reshape(storage.chunks)
                 to.put_values(_part(values, within, inside), places, part)
 

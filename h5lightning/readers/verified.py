@@ -11,15 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.checksum_table import BLOCK_BYTES
-from h5lightning.ragged import flat_positions
 from h5lightning.readers.delivering import Delivery
 from h5lightning.readers.protocol import Take
 from h5lightning.readers.raw_file import RawFile
+from h5lightning.readers.read_rows import ReadRows
 from h5lightning.readers.storage_map import StorageMap
 from h5lightning.readers.stored_tables import MappedRows, SplitRows
 from h5lightning.verified_blocks import DamagedBlockError, VerifiedBlocks
 
-__all__ = ["VerifiedFile", "VerifiedRows"]
+__all__ = ["VerifiedFile", "VerifiedReads", "VerifiedRows"]
 
 Bytes = npt.NDArray[np.uint8]
 Int64Array = npt.NDArray[np.int64]
@@ -87,20 +87,46 @@ class VerifiedRows:
         Raises:
             ChecksumError: one of them is not what it was.
         """
-        storage = self.storage
-        chunks = rows // storage.chunk_rows
-        if storage.holds_whole_rows:
-            starts = storage.offsets[chunks] + (rows - chunks * storage.chunk_rows) * storage.row_bytes
-            size = storage.row_bytes
-        else:
-            columns = len(storage.offsets) // -(-storage.shape[0] // storage.chunk_rows)
-            places = np.unique(chunks) * columns
-            starts = storage.offsets[flat_positions(places, np.full(len(places), columns))]
-            size = storage.chunk_bytes
+        starts, sizes = self.storage.stretches(rows)
         try:
-            self.blocks.check_in(self.raw.view, starts, size)
+            self.blocks.check_in(self.raw.view, starts, int(sizes[0]))
         except DamagedBlockError as error:
             raise error.of(f"{self.where}: rows {rows.min()} to {rows.max()}") from error
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VerifiedReads:
+    """A table of rows that are read from a `VerifiedFile`; see `Table`.
+
+    Args:
+        where: the dataset and its file, for messages.
+        table: the rows.
+    """
+
+    where: str
+    table: ReadRows | SplitRows
+
+    @property
+    def group(self) -> object:
+        """See `Table.group`: each file alone."""
+        return self
+
+    @staticmethod
+    def joined(tables: Sequence[VerifiedReads]) -> VerifiedReads:
+        """See `Table.joined`."""
+        (table,) = tables
+        return table
+
+    def put(self, take: Take, to: Delivery) -> None:
+        """See `Joined.put`.
+
+        Raises:
+            ChecksumError: a block of them is not what it was.
+        """
+        try:
+            self.table.put(take, to)
+        except DamagedBlockError as error:
+            raise error.of(f"{self.where}: rows {take.rows.min()} to {take.rows.max()}") from error
 
 
 class _JoinedVerified:

@@ -16,12 +16,13 @@ from h5lightning.handles import HandlePool
 from h5lightning.options import Access
 from h5lightning.readers.choosing import choose_reader
 from h5lightning.readers.decoding import DecodedSlabs
+from h5lightning.readers.delivering import Delivery
 from h5lightning.readers.direct import DirectReader
 from h5lightning.readers.library import H5pyReader
-from h5lightning.readers.protocol import RowSource
+from h5lightning.readers.protocol import RowSource, Take
 from h5lightning.readers.raw_file import RawFile
-from h5lightning.readers.storage_map import NeedsHDF5Error, StorageMap
-from h5lightning.readers.stored_tables import stored_table
+from h5lightning.readers.storage_map import StorageMap
+from h5lightning.readers.unfiltered import unfiltered_table
 
 DTYPES = (
     "<f4",
@@ -86,9 +87,10 @@ def write(path, values, libver=None, userblock=0, **options):
 
 @pytest.fixture(scope="module")
 def readers():
-    """The direct reader without a fallback, and the reader that it must equal."""
-    with HandlePool(Access()) as pool, HandlePool(Access(max_open_files=2)) as other:
-        yield DirectReader(pool), H5pyReader(other)
+    """The direct reader without a fallback, by maps and by calls of the system, and the reader that it must equal."""
+    unmapped = HandlePool(Access(memory_map=False))
+    with HandlePool(Access()) as pool, unmapped, HandlePool(Access(max_open_files=2)) as other:
+        yield [DirectReader(pool), DirectReader(unmapped)], H5pyReader(other)
 
 
 @pytest.fixture
@@ -101,6 +103,13 @@ def make(tmp_path):
 def direct():
     """A direct reader without a fallback."""
     with HandlePool(Access()) as pool:
+        yield DirectReader(pool)
+
+
+@pytest.fixture(params=[True, False], ids=["mapped", "by calls"])
+def either(request):
+    """A direct reader that reads what has no filters from maps, or by calls of the system."""
+    with HandlePool(Access(memory_map=request.param)) as pool:
         yield DirectReader(pool)
 
 
@@ -147,7 +156,8 @@ def requests(draw, rows, dtype):
 def check_equal(data, path, readers):
     values, options = data.draw(datasets())
     path, source = write(path, values, **options)
-    direct, library = readers
+    both, library = readers
+    direct = data.draw(st.sampled_from(both))
     try:
         reason = direct.reason(path, source)
         if OLD_LIBRARY in reason:
@@ -217,13 +227,13 @@ def test_each_filter_with_each_type(filters, dtype, make, direct):
     "options", [{}, {"chunks": True}, {"compression": "gzip"}], ids=["plain", "chunks", "gzip"]
 )
 @pytest.mark.parametrize("kind", ["range", "scattered", "reversed"])
-def test_slots(kind, options, width, make, direct):
+def test_slots(kind, options, width, make, either):
     values = sample_values(">f4", (500, width))
     path, source = make(values, **options)
     rows = np.random.default_rng(0).integers(0, 500, 30)
     slots = {"range": np.arange(5, 35), "scattered": np.arange(30) * 2, "reversed": np.arange(30)[::-1]}[kind]
     out = np.full((60, width), -1, "f4")
-    direct.read_rows(path, source, rows, out, slots)
+    either.read_rows(path, source, rows, out, slots)
     assert np.array_equal(out[slots], values[rows])
     assert (np.delete(out, slots, axis=0) == -1).all()
 
@@ -366,10 +376,18 @@ def test_a_column_is_left_to_h5py(tmp_path):
 
 def test_a_file_that_cannot_be_mapped(tmp_path):
     (tmp_path / "a.h5").touch()  # as one on a file system without maps, an empty file has none
+    raw = RawFile(str(tmp_path / "a.h5"))
+    (tmp_path / "a.h5").write_bytes(np.arange(4.0).tobytes())
     extent = (np.zeros(1, np.int64),) * 3
     storage = StorageMap((4,), 8, (4,), *extent, pipeline=None)
-    with pytest.raises(NeedsHDF5Error, match="lies on a file system that cannot map it into memory"):
-        stored_table(RawFile(str(tmp_path / "a.h5")), storage, np.dtype("<f8"))
+    table = unfiltered_table(
+        raw, storage, np.dtype("<f8"), "'/x'", memory_map=True, scratch=lambda: np.empty(99, np.uint8)
+    )
+    out = np.zeros(2)
+    rows, slots = np.array([3, 1]), np.arange(2)
+    take = Take(RowSource("x", None, "<f8", ()), np.array([0, 2]), rows, slots, out)
+    table.joined([table]).put(take, Delivery(out, np.dtype("<f8"), 8))
+    assert out.tolist() == [3, 1]
 
 
 @pytest.mark.parametrize("case", ["compact", "holes", "scale-offset", "edges", "bzip2"])
@@ -434,12 +452,26 @@ def test_open_files_stay_within_the_budget(tmp_path):
 # ── never silently wrong ─────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_file_cut_off_while_it_is_mapped(make, direct):
+def test_a_file_cut_off_while_it_is_open(make, either):
     path, source = make(np.ones((100_000, 4), "<f4"))
-    assert np.all(read(direct, path, source, [99_999, 0]) == 1)
+    assert np.all(read(either, path, source, [99_999, 0]) == 1)
     os.truncate(path, 4096)
     with pytest.raises(FileChangedError, match=r"a\.h5 was cut off from \d+ to 4096 bytes while it was read"):
-        read(direct, path, source, [99_999, 0])
+        read(either, path, source, [99_999, 0])
+
+
+def test_a_file_cut_off_behind_the_last_look_at_its_size(make, monkeypatch):
+    """Without a map, what is not there is an error at any time; a map would end the process."""
+    path, source = make(np.ones((100_000, 4), "<f4"))
+    with HandlePool(Access(memory_map=False)) as pool:
+        reader = DirectReader(pool)
+        read(reader, path, source, [0])
+        with pool.pinned(RawFile, [path]) as (entry,):
+            monkeypatch.setattr(entry.file, "check", lambda: os.truncate(path, 4096))
+        with pytest.raises(
+            FileChangedError, match=r"a\.h5 was cut off while it was read: it ends at byte 4096"
+        ):
+            read(reader, path, source, [99_999])
 
 
 def test_a_file_written_to_while_it_is_open(make, direct):

@@ -1,7 +1,9 @@
 """A file without HDF5: bytes by reading and by a map, and errors instead of crashes."""
 
 import os
+import time
 
+import numpy as np
 import pytest
 
 from h5lightning.errors import BadFileError, FileChangedError
@@ -58,3 +60,36 @@ def test_no_descriptor_is_left_open(path):
     closed.close()
     del dropped
     assert len(os.listdir("/dev/fd")) == before
+
+
+@pytest.fixture
+def cold(tmp_path):
+    """A file of 2 MiB that is not in memory."""
+    path = tmp_path / "cold.h5"
+    path.write_bytes(bytes(2 << 20))
+    descriptor = os.open(path, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(descriptor)
+    return RawFile(str(path))
+
+
+@pytest.mark.skipif(not hasattr(os, "RWF_NOWAIT"), reason="only Linux says what is in memory")
+def test_what_is_asked_for_comes_to_memory(cold):
+    if cold.has(1 << 20):
+        pytest.skip("the file system keeps what was written in memory")
+    cold.will_need(np.array([1 << 20, 64]), np.array([4096, 10]))
+    deadline = time.monotonic() + 10
+    while not (cold.has(1 << 20) and cold.has(70)) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert cold.has(1 << 20)
+    assert cold.has(70)
+    assert not cold.has(3 << 19)
+
+
+def test_scratch_is_used_where_it_is_large_enough(path):
+    raw, scratch = RawFile(path), np.zeros(20, np.uint8)
+    found = raw.read(3, 20, scratch)
+    assert found.tolist() == scratch.tolist() == list(range(3, 23))
+    assert raw.read(5, 21, scratch).tolist() == list(range(5, 26))
+    assert scratch.tolist() == list(range(3, 23))
