@@ -62,18 +62,16 @@ class Delivery:
             self._make_native(slots)
 
     def memory(self, slots: Int64Array) -> Bytes | None:
-        """The bytes of some slots, to be filled with stored rows; None if they are not neighbours, or rows must change.
+        """The bytes of all slots, to be filled with stored rows; None if rows must change on the way.
 
         Args:
-            slots: ``(N,)``.
+            slots: those that will be filled, ``(N,)``.
 
         Raises:
             IndexError: a slot outside of the batch.
         """
-        first, last = self._checked(slots)
-        if self._target is None or not self._dtype.isnative or (slots[1:] - slots[:-1] != 1).any():
-            return None
-        return self._target[first : last + 1].reshape(-1)
+        self._checked(slots)
+        return None if self._target is None or not self._dtype.isnative else self._target.reshape(-1)
 
     def put_values(self, values: npt.NDArray[Any], slots: Int64Array, part: tuple[slice, ...]) -> None:
         """Put stored elements into a part of each slot.

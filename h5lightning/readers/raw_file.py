@@ -111,9 +111,19 @@ class RawFile:
             BadFileError: the system cannot read it.
         """
         found = np.empty(size, np.uint8) if scratch is None or len(scratch) < size else scratch[:size]
-        done = 0
+        self.read_into(offset, found)
+        return found
+
+    def read_into(self, offset: int, into: Bytes) -> None:
+        """Fill memory, ``(size,)``, with bytes of the file.
+
+        Raises:
+            FileChangedError: it ends before.
+            BadFileError: the system cannot read it.
+        """
+        done, size, memory = 0, len(into), into.data
         try:
-            while done < size and (more := os.preadv(self._descriptor, [found[done:].data], offset + done)):
+            while done < size and (more := os.preadv(self._descriptor, [memory[done:]], offset + done)):
                 done += more
         except OSError as error:
             raise BadFileError(
@@ -125,4 +135,3 @@ class RawFile:
                 f"{self.path} was cut off while it was read: it ends at byte {end}, expected {offset + size} at "
                 "least. Do not write to files that a run reads"
             )
-        return found

@@ -17,11 +17,14 @@ from h5lightning.coalescing import coalesce
 from h5lightning.readers.delivering import Delivery
 from h5lightning.readers.protocol import Take
 from h5lightning.readers.storage_map import StorageMap
+from h5lightning.readers.stored_tables import RowPlaces
 
 __all__ = ["ByteReader", "ReadRows"]
 
 Bytes = npt.NDArray[np.uint8]
 Int64Array = npt.NDArray[np.int64]
+
+_FAR_APART_BYTES = 1 << 44  # more than any file has
 
 
 class ByteReader(Protocol):
@@ -29,6 +32,9 @@ class ByteReader(Protocol):
 
     def read(self, offset: int, size: int, scratch: Bytes | None = None) -> Bytes:
         """Bytes of the file, ``(size,)``; see `RawFile.read`."""
+
+    def read_into(self, offset: int, into: Bytes) -> None:
+        """Fill memory, ``(size,)``; see `RawFile.read_into`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,45 +53,58 @@ class ReadRows:
 
     @property
     def group(self) -> object:
-        """See `Table.group`: each file alone."""
-        return self
+        """See `Table.group`."""
+        return ReadRows
 
     @staticmethod
-    def joined(tables: Sequence[ReadRows]) -> ReadRows:
+    def joined(tables: Sequence[ReadRows]) -> _JoinedReads:
         """See `Table.joined`."""
-        (table,) = tables
-        return table
+        return _JoinedReads(tables)
+
+
+class _JoinedReads:
+    """Rows of several files, which are planned together: as if these lay far apart in one."""
+
+    def __init__(self, tables: Sequence[ReadRows]) -> None:
+        storages = [table.storage for table in tables]
+        self._files = [table.file for table in tables]
+        self._scratch = tables[0].scratch
+        self._row_bytes = row_bytes = storages[0].row_bytes
+        self._rows_apart = _FAR_APART_BYTES // row_bytes + 1
+        apart = self._rows_apart * row_bytes
+        addresses = [storage.offsets + number * apart for number, storage in enumerate(storages)]
+        self._places = RowPlaces(addresses, [storage.chunk_rows for storage in storages], row_bytes)
 
     def put(self, take: Take, to: Delivery) -> None:
         """See `Joined.put`."""
-        row_bytes = self.storage.row_bytes
-        starts, _ = self.storage.stretches(take.rows)
+        starts = self._places.of(take)
         order = np.argsort(starts, kind="stable")
-        starts, slots = starts[order], take.slots[order]
+        slots = take.slots[order]
         # Rows of one run lie whole rows apart from each other; those of other chunks may not.
-        rows, rest = np.divmod(starts, row_bytes)
+        rows, rest = np.divmod(starts[order], self._row_bytes)
         for shift in np.unique(rest).tolist():
             some = np.flatnonzero(rest == shift)
-            runs = coalesce(rows[some], row_bytes=row_bytes)
-            columns = (runs.starts, runs.stops, runs.first[:-1], runs.first[1:])
-            for start, stop, first, last in zip(*(column.tolist() for column in columns), strict=True):
-                wanted = some[first:last]
-                run = _Run(start * row_bytes + shift, stop - start, rows[wanted] - start, slots[wanted])
-                self._put_run(run, to)
+            self._put(rows[some], shift, slots[some], to)
 
-    def _put_run(self, run: _Run, to: Delivery) -> None:
-        row_bytes = self.storage.row_bytes
-        into = to.memory(run.slots) if len(run.slots) == run.rows else None
-        found = self.file.read(run.start, run.rows * row_bytes, self.scratch() if into is None else into)
-        if into is None or not np.may_share_memory(found, into):
-            to.put(found.reshape(run.rows, row_bytes), run.wanted[:, None], run.slots)
+    def _put(self, rows: Int64Array, shift: int, slots: Int64Array, to: Delivery) -> None:
+        """Deliver rows by their places in the files: ascending numbers of rows, and the bytes before the first one."""
+        row_bytes, memory = self._row_bytes, to.memory(slots)
+        runs = coalesce(rows, row_bytes=row_bytes)
+        files, starts = np.divmod(runs.starts, self._rows_apart)
+        counts, firsts = runs.stops - runs.starts, runs.first[:-1]
+        columns = (files, starts, counts, firsts, runs.first[1:], slots[firsts])
+        for number, start, count, first, last, slot in zip(
+            *(column.tolist() for column in columns), strict=True
+        ):
+            file, offset = self._files[number], start * row_bytes + shift
+            if memory is not None and (last - first == 1 or _are_neighbours(slots[first:last], count)):
+                file.read_into(offset, memory[slot * row_bytes : (slot + count) * row_bytes])
+                continue
+            found = file.read(offset, count * row_bytes, self._scratch())
+            wanted = rows[first:last, None] - rows[first]
+            to.put(found.reshape(count, row_bytes), wanted, slots[first:last])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Run:
-    """Neighbouring rows that are read together: from which byte, how many, which are wanted, and for which slots."""
-
-    start: int
-    rows: int
-    wanted: Int64Array
-    slots: Int64Array
+def _are_neighbours(slots: Int64Array, rows: int) -> bool:
+    """Whether as many slots as rows were read lie side by side."""
+    return len(slots) == rows and not (slots[1:] - slots[:-1] != 1).any()

@@ -14,7 +14,7 @@ from h5lightning.readers.gathering import table_at
 from h5lightning.readers.protocol import Take
 from h5lightning.readers.storage_map import StorageMap, column_parts
 
-__all__ = ["MappedRows", "SplitRows"]
+__all__ = ["MappedRows", "RowPlaces", "SplitRows"]
 
 Bytes = npt.NDArray[np.uint8]
 Int64Array = npt.NDArray[np.int64]
@@ -45,28 +45,48 @@ class MappedRows:
         return _JoinedMaps(tables)
 
 
+class RowPlaces:
+    """Where whole rows of several datasets begin.
+
+    Args:
+        addresses: where each chunk of each dataset begins, ``(chunks,)`` each.
+        chunk_rows: rows of a chunk of each dataset; contiguous ones are one chunk.
+        row_bytes: bytes of a row.
+    """
+
+    def __init__(self, addresses: Sequence[Int64Array], chunk_rows: Sequence[int], row_bytes: int) -> None:
+        self._row_bytes = row_bytes
+        self._chunk_rows = np.asarray(chunk_rows)
+        self._addresses = np.concatenate(addresses)
+        chunks = np.asarray([len(one) for one in addresses])
+        self._first_chunks = np.cumsum(chunks) - chunks
+        self._is_contiguous = len(self._addresses) == len(addresses)
+
+    def of(self, take: Take) -> Int64Array:
+        """The address of each row of a take, ``(N,)``."""
+        sizes, rows = take.sizes, take.rows
+        if self._is_contiguous:
+            return self._addresses.repeat(sizes) + rows * self._row_bytes
+        chunk_rows = self._chunk_rows.repeat(sizes)
+        chunks = rows // chunk_rows
+        rows = rows - chunks * chunk_rows
+        starts: Int64Array = (
+            self._addresses[chunks + self._first_chunks.repeat(sizes)] + rows * self._row_bytes
+        )
+        return starts
+
+
 class _JoinedMaps:
     """Mapped rows of several files."""
 
     def __init__(self, tables: Sequence[MappedRows]) -> None:
         self._row_bytes = tables[0].row_bytes
-        self._chunk_rows = np.asarray([table.chunk_rows for table in tables])
-        self._addresses = np.concatenate([table.addresses for table in tables])
-        chunks = np.asarray([len(table.addresses) for table in tables])
-        self._first_chunks = np.cumsum(chunks) - chunks
-        self._is_contiguous = len(self._addresses) == len(tables)
+        addresses, heights = [table.addresses for table in tables], [table.chunk_rows for table in tables]
+        self._places = RowPlaces(addresses, heights, self._row_bytes)
 
     def put(self, take: Take, to: Delivery) -> None:
         """See `Joined.put`."""
-        sizes, rows = take.sizes, take.rows
-        if self._is_contiguous:
-            starts = self._addresses.repeat(sizes)
-        else:
-            chunk_rows = self._chunk_rows.repeat(sizes)
-            chunks = rows // chunk_rows
-            rows = rows - chunks * chunk_rows
-            starts = self._addresses[chunks + self._first_chunks.repeat(sizes)]
-        to.put(*table_at(starts + rows * self._row_bytes, self._row_bytes), take.slots)
+        to.put(*table_at(self._places.of(take), self._row_bytes), take.slots)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -52,6 +52,10 @@ class VerifiedFile:
         self._blocks.check_bytes(start, found)
         return found[offset - start : offset - start + size]
 
+    def read_into(self, offset: int, into: Bytes) -> None:
+        """Fill memory, ``(size,)``, with bytes of the file; see `read`."""
+        into[:] = self.read(offset, len(into))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VerifiedRows:
@@ -124,7 +128,7 @@ class VerifiedReads:
             ChecksumError: a block of them is not what it was.
         """
         try:
-            self.table.put(take, to)
+            self.table.joined([self.table]).put(take, to)  # type: ignore[list-item] # of one kind
         except DamagedBlockError as error:
             raise error.of(f"{self.where}: rows {take.rows.min()} to {take.rows.max()}") from error
 
