@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 import h5py
 
 from fuzzing.children import run_limited
-from fuzzing.judging import ARMS, CACHE_BYTES, Expected, expect, judge
+from fuzzing.judging import ARMS, CACHE_BYTES, OURS, VERIFIED, Expected, expect, judge
 from fuzzing.mutations import KINDS, Target, mutate
 from fuzzing.specimens import SPECIMENS, Specimen
 
-__all__ = ["VERDICTS", "Finding", "Recipe", "Tally", "Workshop", "recipes", "run"]
+__all__ = ["LIMIT_S", "VERDICTS", "Finding", "Recipe", "Tally", "Workshop", "bad_counts", "recipes", "run"]
 
 VERDICTS = ("right", "error", "unclear", "wrong", "crash", "hang", "memory")
 LIMIT_S = 6.0
@@ -65,6 +65,12 @@ class Tally:
         self.counts[finding.arm][finding.recipe.specimen, finding.verdict] += 1
         if finding.verdict not in ("right", "error"):
             self.findings.append(finding)
+
+    def merge(self, other: Tally) -> None:
+        """Add what another one counted."""
+        for arm, counts in other.counts.items():
+            self.counts[arm] += counts
+        self.findings += other.findings
 
     def of(self, arm: str, verdict: str, specimens: Iterable[str] = tuple(SPECIMENS)) -> int:
         """How often."""
@@ -126,6 +132,15 @@ class Workshop:
             expected = expect(self._path, specimen.fields)
             self._whole[specimen.name] = data, _metadata(self._path, len(data)), expected
         return self._whole[specimen.name]
+
+
+def bad_counts(tally: Tally) -> dict[str, int]:
+    """What must not be: how often a reader of ours crashed, hung or took memory, or delivered what checksums deny."""
+    checked = [name for name, specimen in SPECIMENS.items() if specimen.is_checked]
+    counts = {verdict: sum(tally.of(arm, verdict) for arm in OURS) for verdict in ("crash", "hang", "memory")}
+    counts["wrong in files with checksums"] = sum(tally.of(arm, "wrong", checked) for arm in OURS)
+    counts["wrong though verified"] = sum(tally.of(arm, "wrong") for arm in VERIFIED)
+    return counts
 
 
 def recipes(count: int, seed: int, specimens: Sequence[str] = tuple(SPECIMENS)) -> Iterator[Recipe]:

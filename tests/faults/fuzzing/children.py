@@ -64,7 +64,7 @@ def _work(work: Callable[[], str], writing: int) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         limit = _virtual_bytes() + _HEADROOM_BYTES
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-        os.write(writing, work().encode()[:60_000])
+        os.write(writing, work().encode(errors="backslashreplace")[:60_000])
         status = 0
     finally:
         os._exit(status)

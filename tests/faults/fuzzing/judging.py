@@ -13,7 +13,9 @@ import numpy.typing as npt
 
 from h5lightning import Field
 from h5lightning.catalog import Catalog
-from h5lightning.errors import H5LightningError
+from h5lightning.checksum_table import ChecksumTable, FileChecksums
+from h5lightning.checksumming import _checksums_of
+from h5lightning.errors import ChecksumError, H5LightningError
 from h5lightning.field_planning import plan_fields
 from h5lightning.fields import FieldPlan
 from h5lightning.guarding import stamp
@@ -23,8 +25,10 @@ from h5lightning.readers.choosing import choose_reader
 from h5lightning.readers.protocol import Reader, RowSource
 from h5lightning.scanning import ScanRequest, scan_file
 from h5lightning.schema import FileSchema
+from h5lightning.stamps import KnownStamps
+from h5lightning.verifying import verify_before_a_run
 
-__all__ = ["ARMS", "CACHE_BYTES", "Expected", "expect", "judge"]
+__all__ = ["ARMS", "CACHE_BYTES", "OURS", "VERIFIED", "Expected", "expect", "judge"]
 
 CACHE_BYTES = 64 * 1024 * 1024
 
@@ -37,11 +41,13 @@ class Expected:
         fields: what is read.
         schema: what a scan said of it.
         values: the values of each field.
+        checksums: those of its bytes.
     """
 
     fields: Mapping[str, Field]
     schema: FileSchema
     values: Mapping[str, npt.NDArray[Any]]
+    checksums: FileChecksums
 
 
 def expect(path: str, fields: Mapping[str, Field]) -> Expected:
@@ -49,7 +55,7 @@ def expect(path: str, fields: Mapping[str, Field]) -> Expected:
     schema = scan_file(path, _request(fields))
     with h5py.File(path) as file:
         values = {key: _plainly(file, field) for key, field in fields.items()}
-    return Expected(fields, schema, values)
+    return Expected(fields, schema, values, _checksums_of(path, scan_file(path, ScanRequest(None))))
 
 
 def judge(arm: str, path: str, expected: Expected) -> tuple[str, str]:
@@ -74,17 +80,21 @@ def judge(arm: str, path: str, expected: Expected) -> tuple[str, str]:
     return ("wrong", wrong) if wrong else ("right", "")
 
 
-def _through_us(name: str) -> Callable[[str, Expected], str]:
+def _through_us(name: str, *, verify: bool = False) -> Callable[[str, Expected], str]:
     def read(path: str, expected: Expected) -> str:
-        schema = scan_file(path, _request(expected.fields))
+        schema, file = scan_file(path, _request(expected.fields)), os.path.basename(path)
         stamps = np.asarray([stamp(os.stat(path))] * 2)
         # Beside a whole file of its kind, as most files of a data set are.
-        catalog = Catalog.of(
-            os.path.dirname(path), ["whole", os.path.basename(path)], stamps, [expected.schema, schema]
-        )
+        names = ["_whole", file]
+        catalog = Catalog.of(os.path.dirname(path), names, stamps, [expected.schema, schema])
+        checksums = ChecksumTable.of({file: expected.checksums})
+        if verify:
+            for skipped in verify_before_a_run(catalog.take(np.ones(1, np.int64)), checksums, progress=False):
+                raise ChecksumError(skipped.reason)
         fields = plan_fields(catalog, expected.fields, Rows())
         rows = int(fields.rows[1])
-        with HandlePool(Access(cache_bytes=CACHE_BYTES)) as pool:
+        known = KnownStamps.of(catalog, checksums)
+        with HandlePool(Access(cache_bytes=CACHE_BYTES, verify=verify), known=known) as pool:
             reader = choose_reader(name, pool)
             try:
                 found = {plan.key: _read(reader, path, plan, rows) for plan in fields.plans}
@@ -133,5 +143,10 @@ def _request(fields: Mapping[str, Field]) -> ScanRequest:
 ARMS: dict[str, Callable[[str, Expected], str]] = {
     "direct": _through_us("auto"),
     "h5py": _through_us("h5py"),
+    "direct, verified": _through_us("auto", verify=True),
+    "h5py, verified": _through_us("h5py", verify=True),
     "h5py alone": _alone,
 }
+
+OURS = tuple(arm for arm in ARMS if arm != "h5py alone")
+VERIFIED = tuple(arm for arm in ARMS if arm.endswith("verified"))
