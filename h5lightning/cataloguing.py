@@ -82,7 +82,7 @@ def build_catalog(
         for file, outcome in zip(new.tolist(), outcomes, strict=True)
         if isinstance(outcome, BadFileError)
     ]
-    skipped = check_bad(bad, len(discovered.names), access)
+    skipped = check_bad(bad, len(discovered.names), access, root=discovered.root)
     catalog = dataclasses.replace(catalog, skipped=(*discovered.skipped, *skipped))
     return CatalogBuild(catalog, scanned=len(new), reused=len(known) - len(new))
 

@@ -318,7 +318,8 @@ class H5DataModule(LightningDataModule):
 
     def save_split(self, path: str | os.PathLike[str]) -> None:
         """Write the split to a file that `Split(manifest=…)` reads."""
-        save_manifest(self._assembled.plan, self._assembled.survey.index, os.fspath(path))
+        found = self._assembled.survey
+        save_manifest(self._assembled.plan, found.index, os.fspath(path), found.catalog.skipped)
 
     # ── delegation ───────────────────────────────────────────────────────────────────────────────────
 

@@ -13,6 +13,7 @@ main process with its class (torch rebuilds it as ``exc_type(message)``).
     ├── BadFileError (OSError)                not a readable HDF5 file
     │   ├── FileChangedError                  not the file that was scanned
     │   └── ChecksumError                     bytes that are not those of its checksums, or it has none
+    ├── ResourceError (OSError)               no open file or memory left: no file is to blame
     ├── FieldError (ValueError)               a field that cannot be a part of a sample
     │   ├── MissingFieldError (KeyError)      the path or attribute is not in the file
     │   └── UnsupportedFieldError (TypeError) it is there, but no tensor can hold it
@@ -48,6 +49,7 @@ __all__ = [
     "NotSetUpError",
     "OptionError",
     "RanksDifferError",
+    "ResourceError",
     "ResumeError",
     "SchemaError",
     "ShardingError",
@@ -88,6 +90,10 @@ class FileChangedError(BadFileError):
 
 class ChecksumError(BadFileError):
     """With ``Access(verify=True)``: bytes that are not those of their checksum, or no checksum to compare with."""
+
+
+class ResourceError(H5LightningError, OSError):
+    """This process, or the system, has no open files or memory left: no file is to blame."""
 
 
 class FieldError(H5LightningError, ValueError):

@@ -11,9 +11,9 @@ import errno
 import os
 import stat
 
-from h5lightning.errors import BadFileError
+from h5lightning.errors import BadFileError, ResourceError
 
-__all__ = ["check_file", "has_signature", "leave_out_hint", "stamp", "without_hint"]
+__all__ = ["check_file", "check_resources", "has_signature", "leave_out_hint", "stamp", "without_hint"]
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _FIRST_USER_BLOCK_BYTES = 512  # user blocks have 512 bytes times a power of two
@@ -66,7 +66,7 @@ def check_file(path: str) -> None:
     Raises:
         BadFileError: it does not exist, may not be read, is not a regular file, is empty, is of another
             format, is shorter than its header says, or is still open in the program that writes it.
-        OSError: this process has no file descriptor left, which is not the file's fault.
+        ResourceError: this process has no file descriptor left, which is not the file's fault.
     """
     descriptor = _open(path)
     try:
@@ -84,7 +84,7 @@ def has_signature(path: str) -> bool:
 
     Raises:
         BadFileError: the file cannot be opened, so that nobody can say.
-        OSError: this process has no file descriptor left.
+        ResourceError: this process has no file descriptor left.
     """
     descriptor = _open(path)
     try:
@@ -94,6 +94,26 @@ def has_signature(path: str) -> bool:
         raise BadFileError(f"{path!r} cannot be read: {error.strerror}; {leave_out_hint(path)}") from error
     finally:
         os.close(descriptor)
+
+
+def check_resources(path: str, number: int | None, reason: str | None) -> None:
+    """Raise if a file could not be opened for want of something that this process or the system has too little of.
+
+    Args:
+        path: the file.
+        number: the errno of opening it.
+        reason: the same in words.
+
+    Raises:
+        ResourceError: it is no fault of the file.
+    """
+    if number in _OUT_OF_RESOURCES:
+        advice = (
+            "Free some memory, or raise the limit of the job"
+            if number == errno.ENOMEM
+            else "Raise the limit of open files (ulimit -n) or set access.max_open_files below it"
+        )
+        raise ResourceError(f"{path} cannot be opened: {reason}. {advice}")
 
 
 def stamp(status: os.stat_result) -> tuple[int, int, int, int]:
@@ -118,8 +138,7 @@ def _open(path: str) -> int:
         # Without O_NONBLOCK, opening a FIFO waits until somebody writes to it.
         return os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError as error:
-        if error.errno in _OUT_OF_RESOURCES:
-            raise
+        check_resources(path, error.errno, error.strerror)
         raise BadFileError(f"{path!r} {_why_not_opened(path, error)}; {leave_out_hint(path)}") from error
 
 

@@ -12,6 +12,7 @@ import h5py
 from h5py import h5f, h5p
 
 from h5lightning.errors import BadFileError
+from h5lightning.guarding import check_resources
 from h5lightning.options import Access
 
 __all__ = ["CACHE_SLOTS", "hdf5_reason", "open_descriptor", "open_file", "open_id"]
@@ -31,6 +32,7 @@ def open_id(path: str, *, locking: bool = False, rdcc_nbytes: int = 0) -> h5f.Fi
 
     Raises:
         BadFileError: HDF5 cannot open it; the message says why and what to do.
+        ResourceError: this process has no open file or memory left.
     """
     if "\0" in path:
         raise BadFileError(f"{path!r} holds a NUL character: HDF5 would open the path before it")
@@ -39,6 +41,7 @@ def open_id(path: str, *, locking: bool = False, rdcc_nbytes: int = 0) -> h5f.Fi
     try:
         return _open_like_h5py(path, locking, _access_list(rdcc_nbytes))
     except OSError as error:
+        check_resources(path, _errno_of(error), hdf5_reason(error))
         raise BadFileError(_explain(path, error)) from error
 
 
@@ -73,6 +76,7 @@ def open_file(path: str, access: Access, *, rdcc_nbytes: int = 0) -> h5py.File:
 
     Raises:
         BadFileError: HDF5 cannot open it; the message says why and what to do.
+        ResourceError: this process has no open file or memory left.
     """
     return h5py.File(open_id(path, locking=access.locking, rdcc_nbytes=rdcc_nbytes))
 
@@ -85,11 +89,13 @@ def open_descriptor(path: str) -> int:
 
     Raises:
         BadFileError: it cannot be opened, or is not a regular file.
+        ResourceError: this process has no open file or memory left.
     """
     try:
         # Without O_NONBLOCK, opening a FIFO waits until somebody writes to it.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
+        check_resources(path, error.errno, error.strerror)
         reason = f"{error.strerror}. {_remedy(error.errno or 0, is_lock=False)}"
         raise BadFileError(f"{path} cannot be opened: {reason}") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -120,14 +126,15 @@ def hdf5_reason(error: Exception) -> str:
 
 
 def _explain(path: str, error: OSError) -> str:
-    text = str(error)
-    number = error.errno or int((re.search(r"errno = (\d+)", text) or (0, 0))[1])
-    return f"{path} cannot be opened: {hdf5_reason(error)}. {_remedy(number, 'lock' in text)}"
+    remedy = _remedy(_errno_of(error), "lock" in str(error))
+    return f"{path} cannot be opened: {hdf5_reason(error)}. {remedy}"
+
+
+def _errno_of(error: OSError) -> int:
+    return error.errno or int((re.search(r"errno = (\d+)", str(error)) or (0, 0))[1])
 
 
 def _remedy(number: int, is_lock: bool) -> str:
-    if number in (errno.EMFILE, errno.ENFILE):
-        return "Raise the limit of open files (ulimit -n) or set access.max_open_files below it"
     if is_lock and number in _LOCK_ERRORS:
         return "Its file system has no locks, or a writer holds one: use access.locking=False"
     if number == errno.ENOENT:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
+import os
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,7 +22,13 @@ _logger = logging.getLogger(__name__)
 
 
 def check_bad(
-    bad: Sequence[SkippedFile], files: int, access: Access, *, error: type[H5LightningError] = BadFileError
+    bad: Sequence[SkippedFile],
+    files: int,
+    access: Access,
+    *,
+    root: str,
+    earlier: int = 0,
+    error: type[H5LightningError] = BadFileError,
 ) -> tuple[SkippedFile, ...]:
     """The bad files as they are listed from now on, if they may be left out; says in the log which are.
 
@@ -29,6 +36,8 @@ def check_bad(
         bad: the bad files.
         files: all files.
         access: what may be left out.
+        root: the directory that names are relative to: lists say nothing of where it lies.
+        earlier: files that were left out before.
         error: what is raised.
 
     Raises:
@@ -36,16 +45,18 @@ def check_bad(
     """
     if not bad:
         return ()
-    others = f" ({len(bad)} of {files} files are bad)" if len(bad) > 1 else ""
-    if access.on_bad_file == "raise" or len(bad) == files:
+    total = len(bad) + earlier
+    others = f" ({total} of {files} files are bad)" if total > 1 else ""
+    if access.on_bad_file == "raise" or total == files:
         raise error(f"{bad[0].reason}{others}")
-    skipped = tuple(dataclasses.replace(one, reason=without_hint(one.reason)) for one in bad)
+    start = os.path.join(root, "")
+    skipped = tuple(replace(one, reason=without_hint(one.reason).replace(start, "")) for one in bad)
     listed = "; ".join(f"{one.name}: {one.reason}" for one in skipped[:_MOST_LISTED])
     listed += f"; and {len(bad) - _MOST_LISTED} more" if len(bad) > _MOST_LISTED else ""
-    if len(bad) > access.max_bad_fraction * files:
+    if total > access.max_bad_fraction * files:
         raise error(
-            f"{len(bad)} of {files} files are bad, over access.max_bad_fraction={access.max_bad_fraction:g}: {listed}. "
-            f"Mend them, or raise it if the others are all that is wanted"
+            f"{total} of {files} files are bad, over access.max_bad_fraction={access.max_bad_fraction:g}: {listed}. "
+            "Mend them, or raise it if the others are all that is wanted"
         )
     _logger.warning("%d of %d files are left out: %s", len(bad), files, listed)
     return skipped
@@ -54,18 +65,27 @@ def check_bad(
 def leave_out(
     catalog: Catalog,
     bad: Sequence[SkippedFile],
+    files: int,
     access: Access,
     *,
     error: type[H5LightningError] = BadFileError,
 ) -> Catalog:
     """The catalog without bad files, which are listed as skipped.
 
+    Args:
+        catalog: the files that were not bad so far.
+        bad: those of them that are.
+        files: all files.
+        access: what may be left out.
+        error: what is raised.
+
     Raises:
         H5LightningError: of the class ``error``: they may not be left out, or are too many.
     """
     if not bad:
         return catalog
-    skipped = check_bad(bad, len(catalog), access, error=error)
+    earlier = files - len(catalog)
+    skipped = check_bad(bad, files, access, root=catalog.root, earlier=earlier, error=error)
     names = {one.name for one in bad}
     kept = np.flatnonzero([name not in names for name in catalog.names])
-    return dataclasses.replace(catalog.take(kept), skipped=(*catalog.skipped, *skipped))
+    return replace(catalog.take(kept), skipped=(*catalog.skipped, *skipped))

@@ -17,10 +17,11 @@ from h5lightning.catalog import Catalog
 from h5lightning.cataloguing import build_catalog
 from h5lightning.checksum_table import ChecksumTable
 from h5lightning.discovery import Discovered, discover
-from h5lightning.errors import ChecksumError, H5LightningError
+from h5lightning.errors import ChecksumError, H5LightningError, SchemaError
 from h5lightning.field_planning import has_rows, plan_fields
 from h5lightning.fields import Fields
 from h5lightning.index import SampleIndex
+from h5lightning.misfits import find_misfits
 from h5lightning.options import Access, Field, Samples
 from h5lightning.ordering import RowLayout
 from h5lightning.quarantine import leave_out
@@ -113,10 +114,12 @@ def survey(
     )
     catalog, checksums = build.catalog, None
     if access.verify:
-        checksums = load_checksums(found, files, index_dir)
-        catalog = leave_out(
-            catalog, verify_before_a_run(catalog, checksums, threads=processes), access, error=ChecksumError
-        )
+        checksums = load_checksums(found, catalog, files, index_dir)
+        damaged = verify_before_a_run(catalog, checksums, threads=processes)
+        catalog = leave_out(catalog, damaged, len(found), access, error=ChecksumError)
+    if access.on_bad_file == "skip" and fields is not None:
+        misfits = find_misfits(catalog, fields, _labelled(found, catalog), on_missing=access.on_missing)
+        catalog = leave_out(catalog, misfits, len(found), access, error=SchemaError)
     roles = _roles(found, catalog)
     planned, predicted = _plan(catalog, fields, samples, roles, access=access, dtype=dtype)
     rows = planned.rows if predicted is None else np.maximum(planned.rows, predicted.rows)
@@ -154,6 +157,12 @@ def _roles(found: Discovered, catalog: Catalog) -> dict[str, Int64Array] | None:
     position = np.cumsum([name in kept for name in found.names]) - 1
     is_kept = np.asarray([name in kept for name in found.names])
     return {role: position[files[is_kept[files]]] for role, files in found.roles.items()}
+
+
+def _labelled(found: Discovered, catalog: Catalog) -> Int64Array:
+    """The files that must have all fields."""
+    predict = (_roles(found, catalog) or {}).get("predict", np.zeros(0, dtype=np.int64))
+    return np.setdiff1d(np.arange(len(catalog)), predict)
 
 
 def _plan(

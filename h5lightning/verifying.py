@@ -33,11 +33,14 @@ _MOST_LISTED = 3
 # ── before a run ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def load_checksums(found: Discovered, files: object, index_dir: str | None = None) -> ChecksumTable:
+def load_checksums(
+    found: Discovered, catalog: Catalog, files: object, index_dir: str | None = None
+) -> ChecksumTable:
     """The checksums of some files.
 
     Args:
-        found: the files.
+        found: the files, and others that are no HDF5.
+        catalog: the files that can be read, each of which must have checksums.
         files: the patterns that they were found by, for messages.
         index_dir: where checksums are kept; None for the user's cache directory.
 
@@ -47,10 +50,10 @@ def load_checksums(found: Discovered, files: object, index_dir: str | None = Non
     store = ChecksumStore(index_dir)
     table = store.load(found.root)
     has_some = frozenset(table.names if table is not None else ())
-    lacking = [name for name in found.names if name not in has_some]
+    lacking = [name for name in catalog.names if name not in has_some]
     if table is None or lacking:
         which = (
-            f"{len(lacking)} of {len(found)} files, such as {found.root}/{lacking[0]},"
+            f"{len(lacking)} of {len(catalog)} files, such as {found.root}/{lacking[0]},"
             if table
             else "the files"
         )

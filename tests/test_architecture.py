@@ -14,7 +14,7 @@ FLOORS = (
     """errors checking extents extent_table checksum_table plain options coercion schema text_table permutation
     ragged filters progress quantities plain_tables atomic_write""",
     """catalog stamps index fields field_planning selection splitting overlap coalescing ordering sharding
-    position""",
+    position misfits""",
     """discovery guarding watching opening foreign datasets handles scanning mounts stored_arrays index_store
     checksumming checksum_store quarantine cataloguing codecs readers surveying verified_blocks verifying
     identical_files summary""",

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from h5lightning.errors import BadFileError
+from h5lightning.errors import BadFileError, ResourceError
 from h5lightning.guarding import check_file, has_signature, stamp
 
 FORMATS = {
@@ -279,7 +279,7 @@ def test_a_process_without_descriptors_does_not_blame_the_file(hdf5):
     os.close(lowest_free)
     resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
     try:
-        with pytest.raises(OSError, match="Too many open files") as caught:
+        with pytest.raises(ResourceError, match="Too many open files") as caught:
             check_file(hdf5)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

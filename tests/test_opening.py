@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from h5lightning.errors import BadFileError
+from h5lightning.errors import BadFileError, ResourceError
 from h5lightning.opening import open_file, open_id
 from h5lightning.options import Access
 
@@ -60,7 +60,7 @@ def test_a_name_is_not_cut_at_a_nul(path):
 
 def test_too_many_open_files_name_the_option(path, few_descriptors):
     few_descriptors(3)
-    with pytest.raises(BadFileError, match=r"ulimit -n.*access\.max_open_files"):
+    with pytest.raises(ResourceError, match=r"a\.h5 cannot be opened: .*ulimit -n.*access\.max_open_files"):
         open_id(path)
 
 

@@ -13,7 +13,13 @@ from types import TracebackType
 from h5lightning.errors import BadFileError
 from h5lightning.guarding import leave_out_hint
 from h5lightning.scanning.one_file import Outcome, ScanRequest
-from h5lightning.scanning.process import CannotStartError, DiedError, ScanProcess
+from h5lightning.scanning.process import (
+    SILENCE_S,
+    CannotStartError,
+    DiedError,
+    ScanProcess,
+    SilentError,
+)
 
 __all__ = ["Crew"]
 
@@ -28,6 +34,7 @@ class Crew:
         processes: how many work at a time.
         request: what to look for.
         locking: take HDF5's file lock.
+        silence_s: seconds without an answer after which a process is ended.
 
     Example:
         >>> with Crew(2, ScanRequest(paths=None)) as crew:
@@ -35,7 +42,10 @@ class Crew:
         []
     """
 
-    def __init__(self, processes: int, request: ScanRequest, *, locking: bool = False) -> None:
+    def __init__(
+        self, processes: int, request: ScanRequest, *, locking: bool = False, silence_s: float = SILENCE_S
+    ) -> None:
+        self._silence_s = silence_s
         self._setup = json.dumps({**dataclasses.asdict(request), "locking": locking})
         self._threads = ThreadPoolExecutor(processes, thread_name_prefix="h5lightning-scan")
         self._lock = threading.Lock()
@@ -86,6 +96,11 @@ class Crew:
     def _scan_alone(self, path: str) -> Outcome:
         try:
             return self._ask([path])[0]
+        except SilentError as silence:
+            return BadFileError(
+                f"{path!r} cannot be read: the scanning process {silence}. The file system that it lies on does not "
+                f"answer: look at its mount and its server, then start again; {leave_out_hint(path)}"
+            )
         except DiedError as death:
             return BadFileError(
                 f"{path!r} crashed the HDF5 library, twice: the scanning process {death}. It is damaged: copy it or "
@@ -116,7 +131,7 @@ class Crew:
         with self._lock:
             if self._is_over:
                 raise CannotStartError("the scan was ended")
-            process = ScanProcess()
+            process = ScanProcess(self._silence_s)
             self._alive.add(process)
         with self._forgetting(process):
             process.begin(self._setup)

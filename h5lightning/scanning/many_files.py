@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 
 from h5lightning.errors import BadFileError, H5LightningError
+from h5lightning.mounts import lies_on_remote
 from h5lightning.progress import Advance, progress_bar
 from h5lightning.scanning.crew import Crew
 from h5lightning.scanning.one_file import Outcome, ScanRequest, outcome_of
@@ -81,6 +82,8 @@ def scan_files(
         request, most_chunks=min(request.most_chunks, _MOST_CHUNKS // max(1, len(paths)))
     )
     patience_s = math.inf if count == 1 else 0.0 if len(paths) >= _MANY_FILES else _PATIENCE_S
+    if paths and lies_on_remote(paths[0]):
+        patience_s = 0.0  # a server that does not answer would hold up this process, with the GIL in its hand
     with progress_bar("scanning", len(paths), is_wanted=progress) as advance:
         found = scan_here(paths, request, advance=advance, locking=locking, patience_s=patience_s)
         rest = paths[len(found) :]

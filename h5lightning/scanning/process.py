@@ -12,12 +12,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 
 from h5lightning.scanning.messages import Decoder
 from h5lightning.scanning.one_file import Outcome
 
-__all__ = ["CannotStartError", "DiedError", "ScanProcess"]
+__all__ = ["SILENCE_S", "CannotStartError", "DiedError", "ScanProcess", "SilentError"]
+
+SILENCE_S = 120.0  # a batch of files takes seconds, from a slow server too
 
 _COMMAND = ("-m", "h5lightning.scanning.worker")
 _LAST_WORDS_S = 5.0
@@ -31,10 +34,20 @@ class DiedError(Exception):
     """A scanning process ended before it answered."""
 
 
-class ScanProcess:
-    """One scanning process; one thread at a time speaks to it."""
+class SilentError(DiedError):
+    """A scanning process gave no answer for so long that it was ended."""
 
-    def __init__(self) -> None:
+
+class ScanProcess:
+    """One scanning process; one thread at a time speaks to it.
+
+    Args:
+        silence_s: seconds without an answer after which it is ended: a server that is gone would hold it for ever.
+    """
+
+    def __init__(self, silence_s: float = SILENCE_S) -> None:
+        self._silence_s = silence_s
+        self._was_silent = False
         self._process = _start()
         self._decoder = Decoder()
 
@@ -56,6 +69,7 @@ class ScanProcess:
 
         Raises:
             DiedError: it ended before it answered.
+            SilentError: it did not answer in time.
         """
         found = self._decoder.decode(self._ask(json.dumps(paths)))
         while len(found) < len(paths):
@@ -89,10 +103,28 @@ class ScanProcess:
 
     def _answer(self) -> bytes:
         stdout = self._process.stdout
-        answer = stdout.readline() if stdout is not None else b""
-        if not answer.endswith(b"\n"):
-            raise DiedError(_last_words(self.close()))
-        return answer
+        with self._ended_if_silent():
+            answer = stdout.readline() if stdout is not None else b""
+        if answer.endswith(b"\n"):
+            return answer
+        status = self.close()
+        if self._was_silent:
+            raise SilentError(f"gave no answer for {self._silence_s:g} s")
+        raise DiedError(_last_words(status))
+
+    @contextlib.contextmanager
+    def _ended_if_silent(self) -> Iterator[None]:
+        timer = threading.Timer(self._silence_s, self._give_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _give_up(self) -> None:
+        self._was_silent = True
+        self.kill()
 
 
 def _start() -> subprocess.Popen[bytes]:

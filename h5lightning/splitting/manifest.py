@@ -6,13 +6,14 @@ import base64
 import binascii
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from h5lightning.atomic_write import replace_file
+from h5lightning.catalog import SkippedFile
 from h5lightning.errors import ManifestError, OptionError
 from h5lightning.index import SampleIndex
 from h5lightning.options import Split
@@ -43,14 +44,23 @@ _MOST_NAMES = 5
 # ── in a file ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def save_manifest(plan: SplitPlan, index: SampleIndex, path: str) -> None:
+def save_manifest(
+    plan: SplitPlan, index: SampleIndex, path: str, skipped: Iterable[SkippedFile] = ()
+) -> None:
     """Write a split as JSON that people can read: relative names, rows, and what is in each split.
+
+    Args:
+        plan: which rows are train, val and test.
+        index: the files and their rows.
+        path: where the JSON shall lie.
+        skipped: files that were left out, listed with the reasons for whoever reads it.
 
     Raises:
         OSError: the file cannot be written.
     """
-    text = _indented(Manifest.of(plan, index).to_json()) + "\n"
-    replace_file(path, text.encode())
+    left_out = {one.name: one.reason for one in skipped}
+    plain = Manifest.of(plan, index).to_json() | ({"skipped": left_out} if left_out else {})
+    replace_file(path, (_indented(plain) + "\n").encode())
 
 
 def load_manifest(path: str) -> Manifest:

@@ -6,7 +6,8 @@ A file's identity is its name relative to the root, the number of rows of its se
      "requested": {"train": 0.8, "val": 0.1, "test": 0.1},
      "rows": {"a.h5": [120], "b.h5": [80], …},                   rows of each series
      "series": {"a.h5": ["demo_0"], …},                          only if series have names
-     "splits": {"train": {"files": ["a.h5", …]}, …}}
+     "splits": {"train": {"files": ["a.h5", …]}, …},
+     "skipped": {"c.h5": "…"}}                                  only if files were left out; nothing reads it
 
 Instead of whole ``files``, a split may have ``runs``, ``{"a.h5": [[series, start, stop], …]}``, or the ``slices``
 of the rows of ``files`` in the random order that ``key`` selects.

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from h5lightning.errors import BadFileError
+from h5lightning.scanning import process as process_module
 from h5lightning.scanning.crew import Crew
 from h5lightning.scanning.one_file import ScanRequest
 from h5lightning.scanning.process import CannotStartError
@@ -174,3 +175,16 @@ def test_many_threads_of_the_parent_do_not_matter(paths):
         stop.set()
         for thread in threads:
             thread.join()
+
+
+def test_files_of_a_server_that_does_not_answer_are_named(monkeypatch, paths):
+    stuck = "import sys, time; print('ready', flush=True); time.sleep(600)"
+    monkeypatch.setattr(process_module, "_COMMAND", ("-c", stuck))
+    with Crew(2, REQUEST, silence_s=0.5) as crew:
+        ((_, outcomes),) = crew.scan([paths[:2]])
+    for outcome, path in zip(outcomes, paths, strict=False):
+        assert isinstance(outcome, BadFileError)
+        assert str(outcome).startswith(
+            f"{path!r} cannot be read: the scanning process gave no answer for 0.5 s"
+        )
+        assert "does not answer: look at its mount" in str(outcome)

@@ -1,11 +1,14 @@
 """A scanning process as its parent sees it."""
 
 import json
+import threading
+import time
 
 import h5py
 import pytest
 
-from h5lightning.scanning.process import DiedError, ScanProcess
+from h5lightning.scanning import process as process_module
+from h5lightning.scanning.process import DiedError, ScanProcess, SilentError
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -62,3 +65,23 @@ def test_text_without_end_is_given_up(process, path):
     except DiedError as death:
         outcome = death
     assert "no end to the text" in str(outcome) or "is damaged" in str(outcome)
+
+
+def test_a_process_that_gives_no_answer_is_ended(monkeypatch, path):
+    """As one does that waits for a server which is gone."""
+    stuck = "import sys, time; print('ready', flush=True); time.sleep(600)"
+    monkeypatch.setattr(process_module, "_COMMAND", ("-c", stuck))
+    process = ScanProcess(silence_s=1.0)
+    process.begin(SETUP)
+    with pytest.raises(SilentError, match="gave no answer for 1 s"):
+        process.scan([path])
+    assert process.close() == -9
+
+
+def test_patience_begins_anew_with_each_answer(path):
+    process = ScanProcess(silence_s=20.0)
+    process.begin(SETUP)
+    process.scan([path])
+    time.sleep(0.1)
+    assert [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)] == []
+    process.close()

@@ -1,0 +1,101 @@
+"""Files that differ from most others in what is wanted of them. Planning only: everything comes from the `Catalog`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from h5lightning.catalog import Catalog, SkippedFile
+from h5lightning.options import Field
+from h5lightning.schema import DatasetSchema, explain_difference
+
+__all__ = ["find_misfits"]
+
+Int64Array = npt.NDArray[np.int64]
+_Wanted: TypeAlias = Mapping[str, Field]
+
+
+def find_misfits(
+    catalog: Catalog, fields: _Wanted, files: Int64Array, *, on_missing: str
+) -> list[SkippedFile]:
+    """The files that lack a field, hold it in another type or shape than most, or in different lengths.
+
+    Where no layout has all fields, it is the fields that do not fit: then there are none.
+
+    Args:
+        catalog: what the files hold.
+        fields: sample key → `Field`.
+        files: the files that must agree, ascending.
+        on_missing: ``raise``, or ``fill`` to accept data that were never written.
+    """
+    paths = list(dict.fromkeys(field.path for field in fields.values() if field.attr is None))
+    reference = _most_common(catalog, paths, files)
+    if reference is None:
+        return []
+    by_layout = [_difference(layout, paths, reference) for layout in catalog.layouts]
+    lengths = [field.path for field in fields.values() if field.attr is None and not field.constant]
+    facts = {path: catalog.facts_of(path) for path in paths}
+    found = []
+    for file in files.tolist():
+        what = by_layout[int(catalog.layout_of[file])]
+        what = what or _unequal({path: int(facts[path][file, 0]) for path in lengths})
+        if not what and on_missing == "raise":
+            what = _unwritten({path: int(facts[path][file, 2]) for path in paths})
+        if what := what or _lacking(catalog, fields, file):
+            found.append(SkippedFile(catalog.names[file], what))
+    return found
+
+
+def _most_common(catalog: Catalog, paths: list[str], files: Int64Array) -> dict[str, DatasetSchema] | None:
+    """The wanted datasets as most files have them that have all; None if no file has."""
+    numbers = np.bincount(catalog.layout_of[files], minlength=len(catalog.layouts)).tolist()
+    groups: list[tuple[int, dict[str, DatasetSchema]]] = []
+    for layout, number in zip(catalog.layouts, numbers, strict=True):
+        found = {dataset.path: dataset for dataset in layout if dataset.path in paths and not dataset.refusal}
+        if len(found) < len(paths) or not number:
+            continue
+        same = (place for place, (_, other) in enumerate(groups) if not _difference(layout, paths, other))
+        if (place := next(same, None)) is None:
+            groups.append((number, found))
+        else:
+            groups[place] = (groups[place][0] + number, groups[place][1])
+    return max(groups, key=lambda group: group[0])[1] if groups else None
+
+
+def _difference(
+    layout: tuple[DatasetSchema, ...], paths: list[str], reference: Mapping[str, DatasetSchema]
+) -> str:
+    """What is different in the wanted datasets of a layout, in words; empty if nothing is."""
+    here = {dataset.path: dataset for dataset in layout}
+    for path in paths:
+        if path not in here:
+            return f"holds no dataset '/{path}'"
+        if what := explain_difference(here[path], reference[path]):
+            return f"'/{path}' {what} as in most files"
+    return ""
+
+
+def _unequal(lengths: Mapping[str, int]) -> str:
+    if len(set(lengths.values())) < 2:
+        return ""
+    return "holds different numbers of rows: " + ", ".join(
+        f"'/{path}' {rows}" for path, rows in lengths.items()
+    )
+
+
+def _unwritten(chunks: Mapping[str, int]) -> str:
+    found = [f"'/{path}' {number}" for path, number in chunks.items() if number > 0]
+    return f"has chunks that were never written: {', '.join(found)}" if found else ""
+
+
+def _lacking(catalog: Catalog, fields: _Wanted, file: int) -> str:
+    """Which attribute a file lacks, in words; empty if none."""
+    wanted = [field for field in fields.values() if field.attr is not None]
+    if not wanted:
+        return ""
+    attrs = catalog.typed_attrs(file)
+    lacking = [field for field in wanted if f"{field.path}@{field.attr}" not in attrs]
+    return f"lacks the attribute {lacking[0].attr!r}" if lacking else ""
