@@ -20,7 +20,9 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import get_worker_info
 
-from h5lightning.crossing import LEAST_SHARED_BYTES
+from h5lightning.crossing import LEAST_SHARED_BYTES, in_shared_memory
+from h5lightning.errors import ResourceError
+from h5lightning.quantities import bytes_text
 
 __all__ = ["BatchMemory"]
 
@@ -92,7 +94,14 @@ class BatchMemory:
         try:
             return self._free[nbytes].pop()
         except (KeyError, IndexError):
+            pass
+        try:
             return np.empty(nbytes, np.uint8)
+        except MemoryError as error:
+            raise ResourceError(
+                f"there is no memory for batches of {bytes_text(nbytes)}: use a smaller batch_size, fewer threads or "
+                "worker processes, or a smaller access.cache_bytes"
+            ) from error
 
     def _give_back(self, memory: npt.NDArray[np.uint8]) -> None:
         self._free.setdefault(memory.nbytes, deque(maxlen=_MOST_OF_ONE_SIZE)).append(memory)
@@ -101,7 +110,8 @@ class BatchMemory:
 
 
 def _shared_tensor(shape: tuple[int, ...], dtype: np.dtype[Any], nbytes: int) -> torch.Tensor:
-    storage = torch.UntypedStorage._new_shared(nbytes)  # type: ignore[no-untyped-call]  # noqa: SLF001 - as torch's collate function
+    with in_shared_memory():
+        storage = torch.UntypedStorage._new_shared(nbytes)  # type: ignore[no-untyped-call]  # noqa: SLF001 - as torch's collate function
     empty = torch.empty(0, dtype=_torch_type(dtype))
     return empty.set_(storage, 0, shape, _strides(shape))
 

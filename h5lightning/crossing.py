@@ -6,14 +6,35 @@ a thread at the other end. Labels are there sooner if they are copied.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 
-__all__ = ["LEAST_SHARED_BYTES", "for_crossing"]
+from h5lightning.errors import ResourceError
+
+__all__ = ["LEAST_SHARED_BYTES", "for_crossing", "in_shared_memory"]
 
 LEAST_SHARED_BYTES = 128 * 1024  # larger messages do not fit into a pipe, and both ends wait for each other
+
+
+@contextmanager
+def in_shared_memory() -> Iterator[None]:
+    """What is done inside the ``with`` block takes shared memory.
+
+    Raises:
+        ResourceError: there is none, or too little, as in many containers.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "shared memory" not in str(error):
+            raise
+        raise ResourceError(
+            f"worker processes need shared memory ({error}): enlarge /dev/shm (docker run --shm-size=8g), use a "
+            "smaller batch_size or fewer workers, or num_workers=0, which reads in threads and needs none"
+        ) from error
 
 
 def for_crossing(batch: Any) -> Any:

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset, default_collate
 from h5lightning.announcing import Announcer, available_bytes
 from h5lightning.batching import Batch, BatchReader
 from h5lightning.coercion import coerce, coerce_fields, coerce_samples
+from h5lightning.crossing import in_shared_memory
 from h5lightning.errors import H5LightningError
 from h5lightning.fields import FieldSpec, check_dtype
 from h5lightning.handles import HandlePool
@@ -84,7 +85,8 @@ class SampleDataset(Dataset[dict[str, Any]]):
 
     def share_epoch(self) -> None:
         """Put the epoch into shared memory: persistent workers outlive the epoch they were started in."""
-        self._epoch.share_memory_()  # type: ignore[no-untyped-call]  # torch leaves it without annotations
+        with in_shared_memory():
+            self._epoch.share_memory_()  # type: ignore[no-untyped-call]  # torch leaves it without annotations
 
     def page_lock(self, *, wanted: bool) -> None:
         """Read batches straight to page-locked memory, unless a transform makes new ones of their samples."""

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
+from h5lightning.errors import ResourceError
+
 __all__ = ["ProcessLocalSet", "ReadAhead", "Stages"]
 
 T = TypeVar("T")
@@ -80,11 +82,23 @@ class ReadAhead(Iterator[T]):
             threading.Thread(target=_fill, args=arguments, name="h5lightning-read-ahead", daemon=True)
             for _ in range(threads)
         ]
-        for thread in self._threads:
-            thread.start()
+        self._start()
         self._finalizer: weakref.finalize[..., ReadAhead[T]] = weakref.finalize(
             self, _stop, self._shelf, self._threads
         )
+
+    def _start(self) -> None:
+        started: list[threading.Thread] = []
+        try:
+            for thread in self._threads:
+                thread.start()
+                started.append(thread)
+        except RuntimeError as error:
+            _stop(self._shelf, started)
+            raise ResourceError(
+                f"{len(self._threads)} threads that read ahead cannot be started ({error}): this process has no memory "
+                "or no threads left. Raise the limit of the job, or set threads=0"
+            ) from error
 
     def __next__(self) -> T:
         item = self.take()

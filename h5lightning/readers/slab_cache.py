@@ -15,6 +15,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.errors import ResourceError
+from h5lightning.quantities import bytes_text
+
 __all__ = ["Missing", "SlabCache", "SlabPlaces"]
 
 Bytes = npt.NDArray[np.uint8]
@@ -60,7 +63,13 @@ class SlabCache:
         self.slab_bytes = slab_rows * row_bytes
         self.capacity = slots = self._fitting(limit_bytes)
         # The system gives memory page by page, when a slab is first written.
-        self.rows = np.empty((slots * slab_rows, row_bytes), np.uint8)
+        try:
+            self.rows = np.empty((slots * slab_rows, row_bytes), np.uint8)
+        except MemoryError as error:
+            raise ResourceError(
+                f"there is no memory for {bytes_text(slots * self.slab_bytes)} of decoded chunks: set "
+                "access.cache_bytes and shuffle.window_bytes to less, or use fewer worker processes"
+            ) from error
         self._slabs = self.rows.reshape(slots, self.slab_bytes)
         self.filled = 0
         self._slots = _Slots(slots)
