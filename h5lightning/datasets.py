@@ -43,7 +43,7 @@ def open_dataset(file: h5py.File, path: str, name: str, access: Access) -> h5py.
         problem = link_problem(file.id, path, name, access.allow_external)
         if problem is None:
             raise MissingFieldError(f"'/{name}' is not in {path}; see 'h5lightning inspect'")
-        opened = None if problem else file[name]
+        opened = None if problem else file[encoded(name)]  # names need not be UTF-8
         if isinstance(opened, h5py.Dataset):
             problem = _problem(opened.id, path, access)
         elif not problem:

@@ -23,7 +23,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 import h5py
 
 from h5lightning.datasets import open_dataset
-from h5lightning.errors import BadFileError
+from h5lightning.errors import BadFileError, ResourceError
 from h5lightning.opening import open_file, open_id
 from h5lightning.options import Access
 from h5lightning.stamps import KnownStamps, Stamp
@@ -149,9 +149,7 @@ class _OpenFiles:
         self._shrink(self.budget - 1)
         path, opener = key
         try:
-            file: Any = (
-                opener(path) if opener else open_file(path, self._access, rdcc_nbytes=self._rdcc_nbytes)
-            )
+            file = self._opened(path, opener)
         except BadFileError:
             if self._known is not None:
                 check_path(path, self._known)
@@ -166,6 +164,20 @@ class _OpenFiles:
         entry = self._by_key[key] = OpenFile(key, file, watch)
         self.opened += 1
         return entry
+
+    def _opened(self, path: str, opener: Callable[[str], Closable] | None) -> Any:
+        while True:
+            try:
+                return (
+                    opener(path) if opener else open_file(path, self._access, rdcc_nbytes=self._rdcc_nbytes)
+                )
+            except ResourceError:  # noqa: PERF203 - once in a run
+                held = len(self._by_key)
+                self._shrink(held // 2)
+                if len(self._by_key) == held:
+                    raise
+                # Somebody else took descriptors: less of them are for files from now on.
+                self.budget = max(1, held // 2)
 
     def _shrink(self, most: int) -> None:
         if len(self._by_key) <= most:

@@ -130,3 +130,12 @@ def test_chunks_that_take_too_much_memory(path):
             open_dataset(file, path, "bomb", Access(cache_bytes=2**20))
         assert open_dataset(file, path, "bomb", Access(cache_bytes=2**30)).shape == (2**26,)
         assert open_dataset(file, path, "large", Access(cache_bytes=0)).shape == (2**26,)
+
+
+def test_a_name_that_is_no_utf_8(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file[b"\xff\xfe"] = [1, 2, 3]
+    with h5py.File(path) as file:
+        found = open_dataset(file, str(path), b"\xff\xfe".decode("utf-8", "surrogateescape"), Access())
+        assert found[:].tolist() == [1, 2, 3]

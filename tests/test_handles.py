@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 import pytest
 
-from h5lightning.errors import BadFileError
+from h5lightning.errors import BadFileError, ResourceError
 from h5lightning.handles import HandlePool, default_budget
 from h5lightning.options import Access
 
@@ -231,3 +231,32 @@ def test_a_thread_that_waits_for_a_pool_gets_it(pool, paths):
         thread.start()
         assert ended.wait(10)
     thread.join()
+
+
+def lowest_free():
+    """The number of the next descriptor: no file can be opened where it is the limit."""
+    descriptor = os.dup(0)
+    os.close(descriptor)
+    return descriptor
+
+
+def test_a_process_that_runs_out_of_descriptors_gives_some_back(paths, few_descriptors):
+    """Files that nobody uses at the moment are closed, and less of them are held from then on."""
+    with HandlePool(Access(max_open_files=len(paths))) as pool:
+        for path in paths[:-1]:
+            with pool.file(path):
+                pass
+        held = len(pool)
+        few_descriptors(lowest_free())
+        with pool.file(paths[-1]) as file:
+            assert file
+        assert len(pool) <= held // 2 + 1
+        with pool.file(paths[0]) as file:
+            assert file
+
+
+def test_a_process_without_any_descriptor_to_give_back_says_so(paths, few_descriptors):
+    with HandlePool(Access()) as pool, pool.file(paths[0]):
+        few_descriptors(lowest_free())
+        with pytest.raises(ResourceError, match="Too many open files"), pool.file(paths[1]):
+            pass

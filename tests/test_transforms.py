@@ -101,7 +101,11 @@ def test_batches_pass_through_the_same_way():
     assert transforms([0], BATCH_INFO) == [0, 5, 9]
 
 
-@pytest.mark.parametrize("option", [None, [], {}, {"val": double}, {"train": None}], ids=repr)
+@pytest.mark.parametrize(
+    "option",
+    [None, [], {}, {"val": double}, {"train": None}],
+    ids=["none", "no list", "no mapping", "another stage", "none of the stage"],
+)
 def test_without_transforms_data_stay_what_they_are(option):
     transforms = Transforms.of(option, "train")
     assert not transforms

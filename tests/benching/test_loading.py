@@ -24,8 +24,10 @@ def make(tmp_path):
     paths = [str(tmp_path / name) for name in ("a.h5", "b[1].h5")]
     for number, path in enumerate(paths):
         with h5py.File(path, "w") as file:
-            values = np.arange(ROWS)[:, None] + 1000 * number + np.zeros((1, 4))
-            file.create_dataset("x", data=values, chunks=(8, 4), compression="gzip")
+            # Noise that does not shrink, so that reading it shows among all else that a process reads.
+            values = np.random.default_rng(number).random((ROWS, 40))
+            values[:, 0] = np.arange(ROWS) + 1000 * number
+            file.create_dataset("x", data=values, chunks=(8, 40), compression="gzip")
 
     def source(share=1.0, forgets=False, full_cache_bytes=1 << 20):
         arguments = {"fields": {"x": "x"}, "access": Access(), "batch_size": 16, "seed": 0}

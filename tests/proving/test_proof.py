@@ -66,16 +66,18 @@ def test_all_for_evaluation_or_all_for_training(write_files):
     assert only_test.has_passed
 
 
-def test_files_that_do_not_fit_together_are_one_failure(write_files, tmp_path):
+def test_a_file_that_differs_is_named_and_the_others_proven(write_files, tmp_path):
     pattern = write_files()
     with h5py.File(tmp_path / "runs/run-003.h5", "r+") as file:
         del file["x"]
         file["x"] = np.zeros((10, 3, 3), "f4")
     proof = prove_files([pattern], FIELDS, settings=QUICK)
     assert not proof.has_passed
-    (outcome,) = proof.outcomes
-    assert outcome.name == "files fit together"
-    assert "run-003.h5" in outcome.failures[0]
+    assert [len(outcome.failures) for outcome in proof.outcomes] == [1, *[0] * 7]
+    assert (
+        "run-003.h5: '/x' has rows of shape (3, 3), expected (2, 3) as in most files"
+        in proof.outcomes[0].failures[0]
+    )
 
 
 def test_all_bad_files_are_named_and_the_others_proven(write_files, tmp_path):
