@@ -15,7 +15,7 @@ FLOORS = (
     ragged filters progress quantities plain_tables atomic_write""",
     """catalog stamps index fields field_planning selection splitting overlap coalescing ordering sharding
     position misfits""",
-    """discovery guarding watching opening foreign datasets handles scanning mounts stored_arrays index_store
+    """discovery guarding watching opening foreign datasets open_files handles scanning mounts stored_arrays index_store
     checksumming checksum_store quarantine cataloguing codecs readers surveying verified_blocks verifying
     identical_files summary""",
     """transforms crossing buffers batching announcing dataset read_ahead sampler weighing group_reading

@@ -84,8 +84,20 @@ def test_orders_deliver_the_same_samples(make, write_files, shuffle) -> None:
     assert (first == second) == (shuffle == "none")
 
 
-@pytest.mark.parametrize("context", ["fork", "forkserver", "spawn"])
-@pytest.mark.parametrize("persistent", [False, True], ids=["fresh", "persistent"])
+@pytest.mark.parametrize(
+    ("context", "persistent"),
+    [
+        # Processes that import everything again take seconds: each way to start once here, all in campaigns.
+        pytest.param(
+            context, persistent, id=f"{'persistent' if persistent else 'fresh'}-{context}", marks=marks
+        )
+        for context in ("fork", "forkserver", "spawn")
+        for persistent in (False, True)
+        for marks in [
+            [] if context == "fork" or persistent == (context == "spawn") else [pytest.mark.campaign]
+        ]
+    ],
+)
 @pytest.mark.slow
 def test_workers_deliver_the_same_batches(make, write_files, context, persistent) -> None:
     files = write_files()

@@ -2,9 +2,7 @@
 
 import gc
 import itertools
-import os
 import pickle
-import resource
 import subprocess
 import sys
 import threading
@@ -15,8 +13,8 @@ import h5py
 import numpy as np
 import pytest
 
-from h5lightning.errors import BadFileError, ResourceError
-from h5lightning.handles import HandlePool, default_budget
+from h5lightning.errors import BadFileError
+from h5lightning.handles import HandlePool
 from h5lightning.options import Access
 
 
@@ -39,14 +37,6 @@ def pool():
 def value(pool, path):
     with pool.dataset(path, "g/x") as dataset:
         return int(dataset[3])
-
-
-@pytest.fixture
-def few_descriptors():
-    """Sets the soft limit of open files, up to the end of the test."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    yield lambda soft: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, before[1]))
-    resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 # ── open files ───────────────────────────────────────────────────────────────────────────────────────
@@ -146,25 +136,6 @@ def test_the_budget_is_that_of_the_user(paths):
         assert pool.budget == 3
 
 
-@pytest.mark.parametrize(
-    ("processes", "expected"), [(1, 512), (4, 128), (100, 8)], ids=["one", "some", "many"]
-)
-def test_the_budget_is_shared_by_the_processes(processes, expected, few_descriptors):
-    few_descriptors(3000)
-    assert default_budget(processes) == expected
-
-
-@pytest.mark.parametrize(("free", "expected"), [(201, 100), (4, 8)], ids=["half", "at-least"])
-def test_the_budget_leaves_half_of_the_descriptors(free, expected, few_descriptors):
-    few_descriptors(len(os.listdir("/dev/fd")) + free)
-    assert default_budget() == expected
-
-
-def test_no_descriptor_left_is_no_reason_to_fail(few_descriptors):
-    few_descriptors(3)
-    assert default_budget() == 8
-
-
 def test_caches_are_bounded(pool, paths):
     with pool.file(paths[0]) as file:
         _, slots, nbytes, _ = file.id.get_access_plist().get_cache()
@@ -231,32 +202,3 @@ def test_a_thread_that_waits_for_a_pool_gets_it(pool, paths):
         thread.start()
         assert ended.wait(10)
     thread.join()
-
-
-def lowest_free():
-    """The number of the next descriptor: no file can be opened where it is the limit."""
-    descriptor = os.dup(0)
-    os.close(descriptor)
-    return descriptor
-
-
-def test_a_process_that_runs_out_of_descriptors_gives_some_back(paths, few_descriptors):
-    """Files that nobody uses at the moment are closed, and less of them are held from then on."""
-    with HandlePool(Access(max_open_files=len(paths))) as pool:
-        for path in paths[:-1]:
-            with pool.file(path):
-                pass
-        held = len(pool)
-        few_descriptors(lowest_free())
-        with pool.file(paths[-1]) as file:
-            assert file
-        assert len(pool) <= held // 2 + 1
-        with pool.file(paths[0]) as file:
-            assert file
-
-
-def test_a_process_without_any_descriptor_to_give_back_says_so(paths, few_descriptors):
-    with HandlePool(Access()) as pool, pool.file(paths[0]):
-        few_descriptors(lowest_free())
-        with pytest.raises(ResourceError, match="Too many open files"), pool.file(paths[1]):
-            pass

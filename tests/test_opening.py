@@ -2,7 +2,6 @@
 
 import errno
 import os
-import resource
 import subprocess
 import sys
 
@@ -22,14 +21,6 @@ def path(tmp_path):
     with h5py.File(name, "w") as file:
         file["g/x"] = np.arange(10)
     return name
-
-
-@pytest.fixture
-def few_descriptors():
-    """Sets the soft limit of open files, up to the end of the test."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    yield lambda soft: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, before[1]))
-    resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 @pytest.mark.parametrize("opener", [open_id, lambda path: open_file(path, Access())], ids=["id", "file"])

@@ -119,7 +119,12 @@ def test_two_ranks_of_each_job_of_a_sweep_find_each_other(project):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("command", "strategy"), [(SCRIPT, "ddp"), (MODULE, "ddp_spawn")], ids=["script-ddp", "module-spawn"]
+    ("command", "strategy"),
+    [
+        pytest.param(SCRIPT, "ddp", id="script-ddp"),
+        # Spawned ranks with every sample are in test_ddp.py.
+        pytest.param(MODULE, "ddp_spawn", id="module-spawn", marks=pytest.mark.campaign),
+    ],
 )
 def test_two_ranks_train(project, command, strategy):
     done = run_train(

@@ -19,8 +19,8 @@ from h5lightning.diagnosing.rewriting import FileList, merging, rewriting
 from h5lightning.diagnosing.storage_findings import MERGEABLE_FILES, file_findings, storage_findings
 from h5lightning.diagnosing.stored_fields import Case, Loading
 from h5lightning.discovery import discover
-from h5lightning.handles import default_budget
 from h5lightning.inspecting.inspection import scan_readable
+from h5lightning.open_files import default_budget
 from h5lightning.options import Access, Field, Shuffle
 
 __all__ = ["Diagnosis", "diagnose_files"]

@@ -12,7 +12,7 @@ import h5py
 from h5lightning.catalog import Catalog
 from h5lightning.errors import BadFileError
 from h5lightning.guarding import check_file
-from h5lightning.handles import open_file
+from h5lightning.opening import open_file
 from h5lightning.options import Access
 
 __all__ = ["Grouping", "attribute_names", "groupings"]

@@ -20,7 +20,8 @@ from h5py import h5i
 from h5lightning.datasets import chunk_problem, open_dataset
 from h5lightning.errors import BadFileError, FileChangedError, H5LightningError, UnsupportedFieldError
 from h5lightning.guarding import stamp
-from h5lightning.handles import HandlePool, OpenFile
+from h5lightning.handles import HandlePool
+from h5lightning.open_files import OpenFile
 from h5lightning.opening import hdf5_reason, open_file
 from h5lightning.readers.checks import check_buffer, name_of
 from h5lightning.readers.decoding import DecodedSlabs, FilteredRows

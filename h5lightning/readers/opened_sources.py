@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.handles import OpenFile
+from h5lightning.open_files import OpenFile
 from h5lightning.readers.checks import check_rows, check_whole
 from h5lightning.readers.decoding import FilteredRows
 from h5lightning.readers.delivering import Delivery

@@ -13,7 +13,7 @@ from h5lightning.errors import BadFileError, H5LightningError
 from h5lightning.extents import Extents
 from h5lightning.foreign import encoded, link_problem
 from h5lightning.guarding import check_file, leave_out_hint
-from h5lightning.handles import open_id
+from h5lightning.opening import open_id
 from h5lightning.scanning.attributes import read_attributes
 from h5lightning.scanning.describing import dataset_paths, describe, find
 from h5lightning.scanning.locating import DamageError, locate
