@@ -27,6 +27,8 @@ _MOST_SKIPPED = 7  # groups in a row that nobody looks at, when all that were lo
 class Announcer:
     """Announces samples of one epoch; by any number of threads.
 
+    ``is_cold`` says whether the last samples that were looked at had to be fetched.
+
     Args:
         is_there: whether samples, ``(N,)``, are in memory, or nothing is gained by announcing them.
         will_need: lets the system fetch samples, ``(N,)``.
@@ -49,6 +51,7 @@ class Announcer:
         self._seen: set[int] = set()  # blocks
         self._there = 0  # groups in a row
         self._skipped = 0
+        self.is_cold = False  # whether the last group that was looked at was not in memory
 
     def announce(self, positions: Int64Array) -> None:
         """Let the system fetch samples, or whole blocks that hold some, each once.
@@ -73,6 +76,7 @@ class Announcer:
         self._skipped = 0
         found = self._is_there(positions[:: -(-len(positions) // _PROBES)])
         self._there = self._there + 1 if found else 0
+        self.is_cold = not found
         return found
 
     def _new_blocks(self, positions: Int64Array) -> Int64Array:

@@ -74,7 +74,9 @@ class GroupReader:
     def _looking_ahead(self, groups: Iterator[Int64Array]) -> Iterator[_Task]:
         later: deque[Int64Array] = deque()
         while True:
-            announced = list(islice(groups, _AHEAD_GROUPS + 1 - len(later)))
+            # Of what is in memory nothing is cut ahead, so that groups grow at once when they are fast.
+            ahead = _AHEAD_GROUPS if self._announcer.is_cold else 0
+            announced = list(islice(groups, max(0, ahead + 1 - len(later))))
             later.extend(announced)
             if not later:
                 return
