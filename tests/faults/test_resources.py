@@ -1,4 +1,4 @@
-"""Too little of what the system gives: shared memory, memory, threads, open files. It is said what is to blame."""
+"""Too little of what the system gives: shared memory, memory, threads. It is said what is to blame."""
 
 import errno
 import json
@@ -28,16 +28,14 @@ JOBS = """
         with open("/proc/self/statm") as file:
             return int(file.read().split()[0]) * resource.getpagesize()
 
-    def job(path, options, spare_bytes=None, files=None):
+    def job(path, options, spare_bytes=None):
         split = {"val": None, "test": None}
         dm = H5DataModule(path, ["x"], split=split, index_dir=sys.argv[1], **options)
         dm.prepare_data()
         dm.setup()
-        memory, numbers = resource.getrlimit(resource.RLIMIT_AS), resource.getrlimit(resource.RLIMIT_NOFILE)
+        memory = resource.getrlimit(resource.RLIMIT_AS)
         if spare_bytes:
             resource.setrlimit(resource.RLIMIT_AS, (used() + spare_bytes, memory[1]))
-        if files:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (files, numbers[1]))
         try:
             for _ in dm.train_dataloader():
                 pass
@@ -46,7 +44,6 @@ JOBS = """
             return f"ResourceError: {error}"
         finally:
             resource.setrlimit(resource.RLIMIT_AS, memory)
-            resource.setrlimit(resource.RLIMIT_NOFILE, numbers)
             dm.teardown()
 
     if __name__ == "__main__":
@@ -93,21 +90,16 @@ def test_workers_without_shared_memory(rows, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is limited as on Linux")
-def test_too_little_memory_threads_and_files(rows, tmp_path):
-    chunks, many = str(tmp_path / "chunks.h5"), tmp_path / "many"
+def test_too_little_memory_and_threads(rows, tmp_path):
+    chunks = str(tmp_path / "chunks.h5")
     with h5py.File(chunks, "w") as file:
         file.create_dataset("x", data=np.zeros((64, 4096)), chunks=(8, 4096), compression="gzip")
-    many.mkdir()
-    for number in range(30):
-        with h5py.File(many / f"{number:02}.h5", "w") as file:
-            file["x"] = np.zeros((40, 4))
     jobs = [
         {"path": rows, "options": {"batch_size": 60, "threads": 0}, "spare_bytes": 30 << 20},
         {"path": rows, "options": {"batch_size": 16, "threads": 2}, "spare_bytes": 2 << 20},
         {"path": chunks, "options": {"threads": 0}, "spare_bytes": 100 << 20},
-        {"path": f"{many}/*.h5", "options": {"batch_size": 8}, "files": 40},
     ]
-    batches, threads, decoded, files = outcomes(tmp_path, jobs)
+    batches, threads, decoded = outcomes(tmp_path, jobs)
     assert batches.startswith(
         "ResourceError: there is no memory for batches of 60 MiB: use a smaller batch_size"
     )
@@ -115,8 +107,6 @@ def test_too_little_memory_threads_and_files(rows, tmp_path):
     assert decoded.startswith(
         "ResourceError: there is no memory for 384 MiB of decoded chunks: set access.cache_b"
     )
-    # The pool closes the file that was used least recently, and opens it again.
-    assert files == "all read"
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
