@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections import defaultdict
@@ -22,13 +23,23 @@ def anonymous_kib() -> int:
         return next(int(line.split()[1]) for line in file if line.startswith("RssAnon"))
 
 
+def open_data_files() -> int:
+    """Files, not descriptors: a map holds one of its own, and so does each batch that is on its way."""
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            found.add(os.readlink(f"/proc/self/fd/{name}"))
+    return sum(name.endswith(".h5") for name in found)
+
+
 def with_usage(batch):
     """What the process that reads takes, beside what it read."""
-    usage = (os.getpid(), anonymous_kib(), len(os.listdir("/proc/self/fd")))
+    usage = (os.getpid(), anonymous_kib(), open_data_files())
     return {**batch, "usage": torch.tensor(usage)}
 
 
 @pytest.mark.campaign
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 4 worker processes")
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is measured as on Linux")
 @pytest.mark.parametrize(
@@ -63,11 +74,11 @@ def test_four_workers_stay_flat_over_500_files(reader, options, tmp_path):
             usage[pid][epoch].append((kib, files))
     dm.teardown()
     assert len(usage) == 4
-    budget = dm.access.max_open_files or 512 // 4
+    budget = 512 // 4  # of the 512 that all processes share
     for epochs in usage.values():
         ends = [np.mean([kib for kib, _ in epoch[-20:]]) for epoch in epochs]
         sys.stdout.write(f"MiB at the end of epochs: {[round(end / 1024) for end in ends]}; ")
         most = max(files for epoch in epochs for _, files in epoch)
-        sys.stdout.write(f"descriptors at most: {most}\n")
+        sys.stdout.write(f"open files at most: {most}\n")
         assert max(ends) < 1.03 * min(ends)
-        assert most < budget + 60  # pipes, sockets and libraries beside the files
+        assert most <= budget
