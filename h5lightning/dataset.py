@@ -14,14 +14,15 @@ import torch
 from torch.utils.data import Dataset, default_collate
 
 from h5lightning.announcing import Announcer, available_bytes
+from h5lightning.asked_samples import AskedSamples
 from h5lightning.batching import Batch, BatchReader
 from h5lightning.coercion import coerce, coerce_fields, coerce_samples
-from h5lightning.crossing import in_shared_memory
 from h5lightning.errors import H5LightningError
 from h5lightning.fields import FieldSpec, check_dtype
 from h5lightning.handles import HandlePool
 from h5lightning.index import SampleIndex, SampleRanges
 from h5lightning.options import Access, Field, Samples
+from h5lightning.rank_epoch import BatchRequest, EpochPosition
 from h5lightning.readers.choosing import choose_reader
 from h5lightning.selection import Selection
 from h5lightning.surveying import Files, survey
@@ -30,6 +31,7 @@ from h5lightning.transforms import BatchInfo, SampleInfo, TransformOption, Trans
 __all__ = ["H5Dataset", "RawBatches", "SampleDataset", "SampleSequence"]
 
 SAMPLE_ID = "sample_id"
+IS_REPEAT = "is_repeat"
 
 
 class RawBatches(NamedTuple):
@@ -70,23 +72,21 @@ class SampleDataset(Dataset[dict[str, Any]]):
         self._batch_transform = batch_transform
         self._provenance = provenance
         self._seed = seed
-        self._epoch = torch.zeros((), dtype=torch.int64)
+        self._asked = AskedSamples()
 
     # ── the epoch, which seeds transforms ────────────────────────────────────────────────────────────
 
     @property
     def epoch(self) -> int:
-        """The epoch that seeds the generators of transforms."""
-        return int(self._epoch)
+        """The epoch that seeds the generators of transforms where no loader says: that of `set_epoch`, else counted."""
+        return self._asked.epoch(len(self))
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the epoch; seen by workers that are alive if `share_epoch` was called before they started."""
-        self._epoch.fill_(epoch)
+        """Set the epoch that seeds transforms where no loader says; workers that are alive see it too.
 
-    def share_epoch(self) -> None:
-        """Put the epoch into shared memory: persistent workers outlive the epoch they were started in."""
-        with in_shared_memory():
-            self._epoch.share_memory_()  # type: ignore[no-untyped-call]  # torch leaves it without annotations
+        Without it, the epoch is how often samples were asked for, divided by their number.
+        """
+        self._asked.set_epoch(epoch)
 
     def page_lock(self, *, wanted: bool) -> None:
         """Read batches straight to page-locked memory, unless a transform makes new ones of their samples."""
@@ -142,10 +142,20 @@ class SampleDataset(Dataset[dict[str, Any]]):
             raise IndexError(f"sample {position} of {size}")
         return self.__getitems__([position])[0]
 
-    def __getitems__(self, positions: Sequence[int]) -> SampleSequence:
-        """A lazy sequence of samples; what a plain DataLoader asks for, in place of one sample after the other."""
+    def __getitems__(self, positions: Sequence[int] | BatchRequest) -> SampleSequence:
+        """A lazy sequence of samples; what a DataLoader asks for, in place of one sample after the other."""
+        return SampleSequence(self, self._request(positions))
+
+    def _request(self, positions: Sequence[int] | BatchRequest) -> BatchRequest:
+        """The same with the epoch of the samples: that of the loader that asks, if it says one, else counted here."""
+        if isinstance(positions, BatchRequest):
+            return positions
         wanted = np.asarray(positions, dtype=np.int64)
-        return SampleSequence(self, np.where(wanted < 0, wanted + len(self), wanted))
+        wanted = np.where(wanted < 0, wanted + len(self), wanted)
+        if len(wanted) and isinstance(first := positions[0], EpochPosition):
+            told = [getattr(position, "is_repeat", None) for position in positions]
+            return BatchRequest(wanted, first.epoch, None if None in told else np.asarray(told, np.bool_))
+        return BatchRequest(wanted, self._asked.ask(len(wanted), len(self)))
 
     def sample_ids(self, positions: npt.ArrayLike) -> npt.NDArray[np.int64]:
         """Numbers of samples in the whole index, ``(N,)``."""
@@ -168,7 +178,12 @@ class SampleDataset(Dataset[dict[str, Any]]):
         numbers = self.sample_ids(ids)
         if keys is not None:
             return self._batches.read(numbers, keys)
-        return self.finish(self._batches.read(numbers), numbers)
+        return self.finish(self._batches.read(numbers), numbers, self.epoch)
+
+    def read_request(self, request: BatchRequest) -> dict[str, Any]:
+        """The batch that a loader asks for; see `read_batch`."""
+        numbers = self.sample_ids(request.positions)
+        return self.finish(self._batches.read(numbers), numbers, request.epoch, request.is_repeat)
 
     def announcer(self, block_samples: int) -> Announcer:
         """Lets the system fetch samples of this dataset before they are read.
@@ -214,33 +229,52 @@ class SampleDataset(Dataset[dict[str, Any]]):
                 return RawBatches(read, error)
         return RawBatches(read)
 
-    def finish(self, batch: dict[str, Any], numbers: npt.NDArray[np.int64]) -> dict[str, Any]:
+    def finish(
+        self,
+        batch: dict[str, Any],
+        numbers: npt.NDArray[np.int64],
+        epoch: int,
+        is_repeat: npt.NDArray[np.bool_] | None = None,
+    ) -> dict[str, Any]:
         """A batch as it was read → as it is delivered; by one thread at a time, since transforms are called.
 
         Args:
             batch: what was read.
             numbers: numbers of its samples in the whole index, ``(N,)``.
+            epoch: the epoch that seeds transforms.
+            is_repeat: which samples are repeated, ``(N,)``; None if the batch does not tell.
         """
         if self._transform:
-            batch = default_collate(self._transformed(batch, numbers))
+            batch = default_collate(self._transformed(batch, numbers, epoch))
         if self._provenance:
             batch[SAMPLE_ID] = torch.from_numpy(numbers.copy())
+        if is_repeat is not None:
+            batch[IS_REPEAT] = torch.from_numpy(is_repeat)
         if self._batch_transform:
-            info = BatchInfo(tuple(numbers.tolist()), self._stage, self.epoch, self._seed)
+            info = BatchInfo(tuple(numbers.tolist()), self._stage, epoch, self._seed)
             batch = self._batch_transform(batch, info)
         return batch
 
-    def read_samples(self, positions: npt.NDArray[np.int64]) -> list[dict[str, Any]]:
+    def read_samples(self, request: BatchRequest) -> list[dict[str, Any]]:
         """Samples one by one, with the transform applied; read together all the same."""
-        numbers = self.sample_ids(positions)
+        numbers = self.sample_ids(request.positions)
         batch = self._batches.read(numbers)
-        samples = self._transformed(batch, numbers) if self._transform else _samples(batch, len(numbers))
+        samples = (
+            self._transformed(batch, numbers, request.epoch)
+            if self._transform
+            else _samples(batch, len(numbers))
+        )
+        told: dict[str, list[Any]] = {}
         if self._provenance:
-            for sample, number in zip(samples, numbers.tolist(), strict=True):
-                sample[SAMPLE_ID] = number
+            told[SAMPLE_ID] = numbers.tolist()
+        if request.is_repeat is not None:
+            told[IS_REPEAT] = request.is_repeat.tolist()
+        for key, values in told.items():
+            for sample, value in zip(samples, values, strict=True):
+                sample[key] = value
         return samples
 
-    def _transformed(self, batch: Batch, numbers: npt.NDArray[np.int64]) -> list[dict[str, Any]]:
+    def _transformed(self, batch: Batch, numbers: npt.NDArray[np.int64], epoch: int) -> list[dict[str, Any]]:
         where, index = self.index.locate(numbers), self.index
         rows = zip(
             numbers.tolist(), where.file.tolist(), where.series.tolist(), where.row.tolist(), strict=True
@@ -252,7 +286,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
                 series=index.series_name(series),
                 row=row,
                 stage=self._stage,
-                epoch=self.epoch,
+                epoch=epoch,
                 seed=self._seed,
             )
             for number, file, series, row in rows
@@ -341,15 +375,15 @@ class SampleSequence(Sequence[dict[str, Any]]):
     Our own loader never asks: it turns the sequence into a batch as a whole (`batch`).
     """
 
-    __slots__ = ("_dataset", "_positions", "_samples")
+    __slots__ = ("_dataset", "_request", "_samples")
 
-    def __init__(self, dataset: SampleDataset, positions: npt.NDArray[np.int64]) -> None:
+    def __init__(self, dataset: SampleDataset, request: BatchRequest) -> None:
         self._dataset = dataset
-        self._positions = positions
+        self._request = request
         self._samples: list[dict[str, Any]] | None = None
 
     def __len__(self) -> int:
-        return len(self._positions)
+        return len(self._request)
 
     @overload
     def __getitem__(self, place: int) -> dict[str, Any]: ...
@@ -363,11 +397,11 @@ class SampleSequence(Sequence[dict[str, Any]]):
 
     def batch(self) -> dict[str, Any]:
         """All samples as one batch, without making single samples."""
-        return self._dataset.read_batch(self._positions)
+        return self._dataset.read_request(self._request)
 
     def _read(self) -> list[dict[str, Any]]:
         if self._samples is None:
-            self._samples = self._dataset.read_samples(self._positions)
+            self._samples = self._dataset.read_samples(self._request)
         return self._samples
 
 

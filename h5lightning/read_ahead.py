@@ -18,7 +18,7 @@ from typing import Any, Generic, TypeVar
 
 from h5lightning.errors import ResourceError
 
-__all__ = ["ProcessLocalSet", "ReadAhead", "Stages"]
+__all__ = ["ProcessLocalRef", "ProcessLocalSet", "ReadAhead", "Stages"]
 
 T = TypeVar("T")
 
@@ -28,6 +28,24 @@ class ProcessLocalSet(weakref.WeakSet[T]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (type(self), ())
+
+
+class ProcessLocalRef(Generic[T]):
+    """A weak reference to a thing at work, which stays in its process: pickled, it is empty."""
+
+    def __init__(self) -> None:
+        self._found: weakref.ref[Any] | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), ())
+
+    def set(self, thing: T) -> None:
+        """Refer to another one."""
+        self._found = weakref.ref(thing)
+
+    def get(self) -> T | None:
+        """The thing; None if it is gone, or there was none."""
+        return None if self._found is None else self._found()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,12 +14,12 @@ FLOORS = (
     """errors checking extents extent_table checksum_table plain options coercion schema text_table permutation
     ragged filters progress quantities plain_tables atomic_write""",
     """catalog stamps index fields field_planning selection splitting overlap coalescing ordering sharding
-    position misfits""",
+    position rank_epoch misfits""",
     """discovery guarding watching opening foreign datasets open_files handles scanning mounts stored_arrays index_store
     checksumming checksum_store quarantine cataloguing codecs readers surveying verified_blocks verifying
     identical_files summary""",
-    """transforms crossing buffers batching announcing dataset read_ahead sampler weighing group_reading
-    epoch_iterator loader assembly""",
+    """transforms crossing buffers batching announcing asked_samples dataset read_ahead sampler weighing group_reading
+    epoch_iterator epoch_sources loader assembly""",
     "ranks resuming datamodule",
     """config hydra_plugin cli train checkpointing throughput results inspecting diagnosing benching proving
     demo models plotting __main__""",
