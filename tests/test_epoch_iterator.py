@@ -123,7 +123,7 @@ def test_data_that_are_closed_meanwhile_end_no_epoch(make) -> None:
 
 def test_it_starts_with_the_first_batch() -> None:
     started = []
-    batches = EpochIterator(lambda: iter(started.append(1) or [7, 8]), lambda: 2)
+    batches = EpochIterator(lambda _: (iter(started.append(1) or [7, 8]), 2))
     assert not started
     assert list(batches) == [7, 8]
     assert list(batches) == []
@@ -135,7 +135,7 @@ def test_errors_that_are_not_of_workers_pass() -> None:
         raise RuntimeError("DataLoaders are fine")
 
     with pytest.raises(RuntimeError, match="DataLoaders are fine") as caught:
-        list(EpochIterator(fails, lambda: None))
+        list(EpochIterator(lambda _: (fails(), None)))
     assert not isinstance(caught.value, WorkerError)
 
 

@@ -42,9 +42,29 @@ def positions_of(dataset) -> list[np.ndarray]:
     return np.split(order, [6 * BATCH, 20 * BATCH])
 
 
+class Epoch:
+    """An epoch of given samples, in stretches."""
+
+    epoch = 0
+
+    def __init__(self, stretches) -> None:
+        self.stretches = list(stretches)
+        self.rest = self.stretches[-1][len(self.stretches[-1]) // BATCH * BATCH :]
+        self.stretches[-1] = self.stretches[-1][: len(self.stretches[-1]) - len(self.rest)]
+
+    def full_stretches(self):
+        return iter(self.stretches)
+
+    def tail(self):
+        return iter([self.rest] if len(self.rest) else [])
+
+    def repeats(self, start, stop):
+        return None
+
+
 def groups_of(dataset, stretches=None, **options) -> list[list]:
     reader = GroupReader(dataset, BATCH, options.pop("deliver", lambda batch: batch), **options)
-    return list(reader.stages(lambda: positions_of(dataset) if stretches is None else stretches))
+    return list(reader.stages(Epoch(positions_of(dataset) if stretches is None else stretches)))
 
 
 def assert_equal(one, other) -> None:
@@ -119,7 +139,7 @@ def test_a_transform_that_fails_comes_after_the_batches_before_it(dataset) -> No
 
     data, found = dataset(), []
     with pytest.raises(LookupError, match="the sixth"):
-        found.extend(group for group in GroupReader(data, BATCH, fails).stages(lambda: positions_of(data)))
+        found.extend(group for group in GroupReader(data, BATCH, fails).stages(Epoch(positions_of(data))))
     assert sum(map(len, found)) == 5
 
 
@@ -130,6 +150,6 @@ def test_rows_that_are_refused_come_after_the_batches_before_them(tmp_path) -> N
         file["x"] = values
     data, found = H5Dataset(str(tmp_path / "a.h5"), ["x"], access={"on_nonfinite": "raise"}), []
     with pytest.raises(NonFiniteError, match="row 40"):
-        found.extend(GroupReader(data, BATCH, lambda batch: batch).stages(lambda: [np.arange(100)]))
+        found.extend(GroupReader(data, BATCH, lambda batch: batch).stages(Epoch([np.arange(100)])))
     assert sum(map(len, found)) == 40 // BATCH
     data.close()

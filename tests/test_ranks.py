@@ -89,7 +89,9 @@ def test_ranks_of_torchrun_without_a_group_are_an_error(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "variables", [{"WORLD_SIZE": "1", "RANK": "0"}, {"SLURM_NTASKS": "4", "SLURM_PROCID": "1"}], ids=["alone", "slurm"]
+    "variables",
+    [{"WORLD_SIZE": "1", "RANK": "0"}, {"SLURM_NTASKS": "4", "SLURM_PROCID": "1"}],
+    ids=["alone", "slurm"],
 )
 def test_other_variables_are_no_evidence_of_ranks(monkeypatch, variables) -> None:
     for name, value in variables.items():

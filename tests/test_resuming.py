@@ -8,6 +8,7 @@ from recording import Recorder
 
 from h5lightning import H5DataModule
 from h5lightning.errors import ResumeError, SplitMismatchError
+from h5lightning.position import Position
 from h5lightning.resuming import Progress, check_same_data, explain_difference
 from h5lightning.sharding import TrainingShards
 
@@ -59,10 +60,10 @@ def test_an_evaluation_minds_the_split_alone() -> None:
 
 
 def test_without_a_trainer_an_epoch_begins() -> None:
-    progress, shards = Progress(), TrainingShards(10, 2)
-    progress.begin()
-    assert progress.rest(None, shards) is None
-    assert (progress.epoch(None), progress.now(None).steps) == (0, 0)
+    progress = Progress()
+    progress.begin_fit()
+    progress.prepare(TrainingShards(10, 2))
+    assert progress.next(None, None) == progress.now() == Position()
     progress.end(None)
 
 
