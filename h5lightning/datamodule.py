@@ -494,7 +494,8 @@ class H5DataModule(LightningDataModule):
         check_same_data(differences, is_training=goes_on, on_other_data=self._on_other_data)
         if goes_on:
             position = Position.of_plain(state["position"])
-            self._progress.resume(position.restarted() if differences else position)
+            samples = len(self.train_dataset or ())
+            self._progress.resume(position.restarted() if differences else position, samples)
 
     def _loader(self, dataset: SampleDataset, sampler: ShardedSampler) -> H5DataLoader:
         unlabelled = self._assembled.survey.fields.spec().keys() - dataset.field_spec.keys()

@@ -61,6 +61,10 @@ class EpochCounter(Protocol):
 
     version: int  # changes when somebody sets the next epoch of all loaders
 
+    @property
+    def is_decided(self) -> bool:
+        """Whether a Trainer decides the next epoch, whatever was set or restored for one loader."""
+
     def next(self, asked: int | None, restored: Position | None) -> Position:
         """Where the next epoch begins.
 
@@ -312,5 +316,7 @@ class TrainingEpochs:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `EpochSource.load_state_dict`."""
+        if self._counter.is_decided:
+            return  # Lightning restores loaders, after the DataModule has restored the position of its Trainer
         self._division.check(state, "training")
         self._restored = Position.of_plain(state["position"])

@@ -65,6 +65,11 @@ class Progress:
             return restored
         return Position(self._next if asked is None else asked)
 
+    @property
+    def is_decided(self) -> bool:
+        """See `EpochCounter.is_decided`."""
+        return self._fitting is not None
+
     def counts_done(self, position: Position) -> bool:
         """See `EpochCounter.counts_done`."""
         trainer = self._fitting
@@ -97,14 +102,19 @@ class Progress:
         """A new fit begins, which may resume a checkpoint later."""
         self._start, self._trained = Position(), None
 
-    def resume(self, position: Position) -> None:
-        """Go on from a checkpoint."""
+    def resume(self, position: Position, samples: int) -> None:
+        """Go on from a checkpoint.
+
+        Args:
+            position: that of the checkpoint.
+            samples: samples of a training epoch.
+        """
         if self._fitting is None:
             self._restored = position
             self.version += 1
         else:
             self._start = position
-            _warn_of_lost_epoch(self._fitting, position)
+            _warn_of_lost_epoch(self._fitting, position, samples)
 
     def end(self, trainer: Trainer | None) -> None:
         """The fit is over, or was broken off: the Trainer gets back what was changed in it."""
@@ -225,17 +235,19 @@ def _is_trained(trainer: Trainer, begun: BegunEpoch) -> bool:
     return is_wrapped and trainer.training
 
 
-def _warn_of_lost_epoch(trainer: Trainer, position: Position) -> None:
-    """Say that Lightning will skip an epoch.
+def _warn_of_lost_epoch(trainer: Trainer, position: Position, samples: int) -> None:
+    """Say that Lightning will leave out an epoch.
 
-    With ``max_steps`` it restores the counter of steps at the end of an epoch too, and takes the next epoch for done
+    With ``max_steps`` it goes on with the counter of steps of an epoch that is over, and takes the next epoch for done
     (lightning#19617).
     """
     if int(trainer.max_steps) == -1 or position.steps or not position.epoch:
         return
     rank_zero_warn(
-        f"the checkpoint was saved at the end of an epoch, and max_steps is set: Lightning skips epoch "
-        f"{position.epoch} (lightning#19617)"
+        f"all {samples} samples of epoch {position.epoch} are left out: the checkpoint was saved at the end of an "
+        "epoch, and with max_steps Lightning takes the next epoch for done (lightning#19617). To train on them, "
+        "limit this run by max_epochs and leave out max_steps, or resume a checkpoint from within an epoch "
+        "(ModelCheckpoint(every_n_train_steps=…))"
     )
 
 
