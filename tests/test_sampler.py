@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from h5lightning import H5DataModule
-from h5lightning.errors import ShardingError
 from h5lightning.epoch_sources import FixedEpochs
+from h5lightning.errors import ShardingError
 from h5lightning.ordering import BlockOrder, Blocks, FullOrder, PathOrder
 from h5lightning.position import Position
 from h5lightning.sampler import ShardedSampler
