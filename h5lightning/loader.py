@@ -189,17 +189,11 @@ class H5DataLoader(DataLoader[Any]):
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # torch annotates its private iterator class
         return EpochIterator(self._start, self.timeout, check=self._check_newest)
 
-    def __len__(self) -> int:
-        if not self._divides_itself:
-            return super().__len__()
-        # Lightning holds the number of batches that it has had in the epoch against it, those before a resume too.
-        epoch = cast("ShardedSampler", self.sampler).peek()
-        return epoch.steps_done + epoch.steps
-
     @property
     def _index_sampler(self) -> Any:
         """What torch takes numbers of samples from."""
-        return _Requests(self) if self._divides_itself else super()._index_sampler
+        own = super()._index_sampler
+        return _Requests(cast("ShardedSampler", self.sampler), own) if self._divides_itself else own
 
     @property
     def _divides_itself(self) -> bool:
@@ -244,14 +238,21 @@ class H5DataLoader(DataLoader[Any]):
         """Raise if torch's only iterator, which persistent workers have, delivers another epoch by now."""
         if self.persistent_workers and self.num_workers > 0 and self._newest.get() is not asker:
             raise WorkerError(
-                "this iterator is out of date: the loader has persistent workers, and they make the batches of a newer "
-                "iterator over it. Finish one epoch before the next, or set persistent_workers=False"
+                "this iterator is out of date: the loader has persistent workers, which make the batches of a newer "
+                "iterator over it, or were ended (dm.teardown). Finish one epoch before the next, or set "
+                "persistent_workers=False"
             )
 
     def close(self) -> None:
-        """End the threads that still make batches, and wait for them."""
+        """End the threads that still make batches, and persistent workers, and wait for them."""
         for ahead in list(self._running):
             ahead.close()
+        persistent: Any = self._iterator
+        if persistent is not None:
+            # Left to garbage collection, torch waits five seconds for each of them.
+            self._iterator = None
+            self._newest = ProcessLocalRef()
+            persistent._shutdown_workers()  # noqa: SLF001 - as Lightning
 
     # ── state ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -305,18 +306,28 @@ class H5DataLoader(DataLoader[Any]):
 
 
 class _Requests:
-    """The batches of the epoch that is being begun, for torch's iterators; persistent workers keep it."""
+    """The batches of the epoch that is being begun, for torch's iterators.
 
-    def __init__(self, loader: H5DataLoader) -> None:
-        self._loader = loader
+    Persistent workers keep it. It knows no loader: in a circle of references, torch would end workers much too late.
+
+    Args:
+        sampler: whose epochs they are.
+        batches: torch's batches over it.
+    """
+
+    def __init__(self, sampler: ShardedSampler, batches: Any) -> None:
+        self._sampler = sampler
+        self._batches = batches
 
     def __iter__(self) -> Iterator[Any]:
         epoch = _BEGUN.get()
         # torch's own iterators alone ask; without an epoch, somebody else looks at the batches.
-        return iter(self._loader.batch_sampler or ()) if epoch is None else epoch.requests()
+        return iter(self._batches) if epoch is None else epoch.requests()
 
     def __len__(self) -> int:
-        return len(self._loader)
+        # Lightning holds the number of batches that it has had in the epoch against it, those before a resume too.
+        epoch = self._sampler.peek()
+        return epoch.steps_done + epoch.steps
 
 
 def _dealt(groups: ReadAhead[list[Any]]) -> Iterator[Any]:
