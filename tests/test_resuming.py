@@ -159,8 +159,8 @@ def seen(model: Recorder) -> list[int]:
 def test_a_run_that_was_ended_inside_an_epoch_goes_on_there(write_files, tmp_path, how, saved) -> None:
     """Lightning counts the epoch as done."""
     files = write_files([50, 46])
-    for number, (steps, limit, batch_size, val) in enumerate(
-        itertools.product((5, 15), (-1, 600), (8, 4), (0, 0.25))
+    for number, (steps, limit, (batch_size, val)) in enumerate(
+        itertools.product((5, 15), (-1, 600), [(8, 0), (4, 0.25)])
     ):
         folder = tmp_path / str(number)
         folder.mkdir()
@@ -234,6 +234,7 @@ def test_looking_at_batches_moves_no_position(write_files, tmp_path, workers) ->
     state = dm.state_dict()["position"]
     next(iter(dm.train_dataloader()))
     assert dm.state_dict()["position"] == state
+    dm.teardown()
 
 
 # ── seeds ────────────────────────────────────────────────────────────────────────────────────────────
