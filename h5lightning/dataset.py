@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import Any, NamedTuple, cast, overload
 
 import numpy as np
@@ -21,6 +20,7 @@ from h5lightning.errors import H5LightningError
 from h5lightning.fields import FieldSpec, check_dtype
 from h5lightning.handles import HandlePool
 from h5lightning.index import SampleIndex, SampleRanges
+from h5lightning.once import once
 from h5lightning.options import Access, Field, Samples
 from h5lightning.readers.choosing import choose_reader
 from h5lightning.selection import Selection
@@ -114,7 +114,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
         """Key → shape, type and classes as read, before any transform."""
         return self._batches.fields.spec()
 
-    @cached_property
+    @once
     def sample_bytes(self) -> int:
         """Bytes of one sample as read."""
         return sum(

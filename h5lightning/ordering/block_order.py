@@ -8,11 +8,11 @@ memory is O(series) and what the windows in use take.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.once import once
 from h5lightning.ordering.blocks import Blocks
 from h5lightning.ordering.lanes import Lanes
 from h5lightning.ordering.windows import EpochWindows, WindowShares
@@ -74,12 +74,12 @@ class BlockOrder:
             self._kept[epoch] = windows
         return windows
 
-    @cached_property
+    @once
     def _shares(self) -> WindowShares:
         in_window = self.window_samples * len(self.blocks) // max(1, self.size)
         most = max(1, min(_MAX_LANES, len(self.blocks) // _MIN_BLOCKS_IN_LANE, in_window))
         return WindowShares(Lanes(self.blocks, 1 << (most.bit_length() - 1)), self.window_samples)
 
-    @cached_property
+    @once
     def _kept(self) -> dict[int, EpochWindows]:
         return {}

@@ -9,11 +9,11 @@ out; there are no more different lengths than a window has samples, so that this
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.once import once
 from h5lightning.ordering.lanes import Lanes
 from h5lightning.permutation import KeyedPermutations, derive_key, derive_keys
 from h5lightning.ragged import flat_positions
@@ -41,7 +41,7 @@ class WindowShares:
     lanes: Lanes
     window_samples: int
 
-    @cached_property
+    @once
     def counts(self) -> Int64Array:
         """Windows of each lane, ``(lanes,)``."""
         enough: Int64Array = -(-self.lanes.lengths * self.lanes.number // self.window_samples)
@@ -61,7 +61,7 @@ class WindowShares:
         window = np.floor(1 + (share - first) * rest / np.maximum(_ALL - first, 1)).astype(np.int64)
         return np.clip(np.where(share < first, 0, window), 0, rest)
 
-    @cached_property
+    @once
     def _first(self) -> Int64Array:
         number = self.lanes.number
         halves = 2 * self.lanes.seats + 1 + number  # from 1/2 to 3/2, in units of 1 / (2 * number)
