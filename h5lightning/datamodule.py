@@ -24,6 +24,7 @@ from h5lightning.options import Access, Samples, Shuffle, Split
 from h5lightning.ordering import Order, PathOrder, fingerprint
 from h5lightning.plain import to_plain
 from h5lightning.position import Position, Rest
+from h5lightning.process_local import ProcessLocalSet
 from h5lightning.ranks import (
     check_agreement,
     from_first_rank,
@@ -31,7 +32,6 @@ from h5lightning.ranks import (
     rank_and_world_size,
     with_files_of_this_node,
 )
-from h5lightning.read_ahead import ProcessLocalSet
 from h5lightning.readers.choosing import choose_reader
 from h5lightning.resuming import Progress, check_same_data, explain_difference
 from h5lightning.sampler import ShardedSampler

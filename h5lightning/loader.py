@@ -20,7 +20,8 @@ from h5lightning.epoch_iterator import EpochIterator
 from h5lightning.errors import OptionError
 from h5lightning.group_reading import GroupReader
 from h5lightning.permutation import derive_key
-from h5lightning.read_ahead import ProcessLocalSet, ReadAhead, Stages
+from h5lightning.process_local import ProcessLocalSet
+from h5lightning.read_ahead import ReadAhead, Stages
 from h5lightning.sampler import ShardedSampler
 
 __all__ = ["Collate", "H5DataLoader", "LoaderOptions", "make_loader"]
