@@ -4,7 +4,8 @@ A `KeyboardInterrupt` may strike the main thread between any two instructions: a
 ``try``, or while a ``with`` statement is left, and the lock would stay locked. Here the lock is taken inside of what
 gives it back. It is given back in two nested ``finally``, so that an interrupt of the inner one costs nothing, and only
 by the thread that owns it, so that twice does no harm. Whoever reserves anything else follows the same pattern: what is
-reserved is written into an object, and two nested ``finally`` around the reservation release what that object says.
+reserved is written into an object, and two nested ``finally`` around the reservation release what that object says. The
+inner ``try`` holds one call: Python 3.11 leaves the line of a plain ``return True`` outside of it.
 """
 
 from __future__ import annotations

@@ -177,22 +177,24 @@ class SlabCache:
         claim = _Claim(wanted)
         try:
             try:
-                store, slots = self._monitor.until(self._take, claim)
-                while claim.missing:
-                    # Some at a time: threads that wait for the first need not wait for the last.
-                    some = claim.missing[:_FILLED_AT_ONCE]
-                    fill([slab for _, slab in some])
-                    self._monitor.run(self._settle, claim, store, len(some))
-                if not store.slots.is_ready[slots].all() and not self._monitor.until(
-                    self._waited, store, slots
-                ):
-                    return False
-                deliver(store.rows, slots)
-                return True
+                # All in a call: Python 3.11 leaves the line of a plain ``return True`` outside of the ``try``.
+                return self._serve(claim, fill, deliver)
             finally:
                 self._monitor.run(self._release, claim)
         finally:
             self._monitor.run(self._release, claim)
+
+    def _serve(self, claim: _Claim, fill: Fill, deliver: Deliver) -> bool:
+        store, slots = self._monitor.until(self._take, claim)
+        while claim.missing:
+            # Some at a time: threads that wait for the first need not wait for the last.
+            some = claim.missing[:_FILLED_AT_ONCE]
+            fill([slab for _, slab in some])
+            self._monitor.run(self._settle, claim, store, len(some))
+        is_filled = store.slots.is_ready[slots].all() or self._monitor.until(self._waited, store, slots)
+        if is_filled:
+            deliver(store.rows, slots)
+        return bool(is_filled)
 
     # ── under the monitor ────────────────────────────────────────────────────────────────────────────
 
@@ -207,6 +209,7 @@ class SlabCache:
         oldest = store.slots.oldest_idle(found, excess) if excess > 0 else None
         if excess > 0 and oldest is None:
             return None
+        claim.store = store
         store.is_torn = True
         if oldest is not None:
             store.slots.forget(oldest)
@@ -214,7 +217,7 @@ class SlabCache:
         if new:
             claim.missing = self._add(store, places)
         slots = np.concatenate([slots[slabs] for slots, slabs in places]).astype(np.int64)
-        claim.store, claim.slots = store, slots
+        claim.slots = slots
         store.is_torn = False
         return store, slots
 
@@ -259,17 +262,16 @@ class SlabCache:
     def _release(self, claim: _Claim) -> None:
         """Let go of what a thread has reserved; once more does no harm."""
         store, slots = claim.store, claim.slots
-        if store is None or slots is None:
-            return
-        self._monitor.tell()
-        if store.is_torn:
-            # An interrupt left the books half written.
-            self._store = None if store is self._store else self._store
-            return
-        store.is_torn = True
-        store.slots.release(slots, [slot for slot, _ in claim.missing])
-        claim.slots = None
-        store.is_torn = False
+        if store is not None and store.is_torn:
+            # This thread was interrupted while it wrote the books.
+            if store is self._store:
+                self._drop()
+        elif store is not None and slots is not None:
+            self._monitor.tell()
+            store.is_torn = True
+            store.slots.release(slots, [slot for slot, _ in claim.missing])
+            claim.slots = None
+            store.is_torn = False
 
 
 class _Slots:
