@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from h5lightning.extent_table import ExtentTable
 from h5lightning.extents import Extents
+from h5lightning.frozen import Frozen
 from h5lightning.once import once
 from h5lightning.ragged import flat_positions
 from h5lightning.schema import DatasetSchema, FileSchema, untyped
@@ -44,7 +45,7 @@ class StoredDataset:
 
 
 @dataclasses.dataclass(frozen=True)
-class Catalog:
+class Catalog(Frozen):
     """The schemas of many files, in path order.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -320,6 +321,21 @@ class H5DataModule(LightningDataModule):
         """Write the split to a file that `Split(manifest=…)` reads."""
         found = self._assembled.survey
         save_manifest(self._assembled.plan, found.index, os.fspath(path), found.catalog.skipped)
+
+    # ── copies ───────────────────────────────────────────────────────────────────────────────────────
+
+    def __copy__(self) -> H5DataModule:
+        """A module of its own that calls the same transforms; see `__getstate__`."""
+        transforms = (*self._stages.transform.values(), *self._stages.batch_transform.values())
+        return copy.deepcopy(self, {id(one): one for one in transforms})
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy and a pickle take along: no Trainer, and nothing that is at work.
+
+        The index, the catalog and the split are shared by copies, since they never change; a reader is copied without
+        its open files and caches.
+        """
+        return {**self.__dict__, "trainer": None, "_loaders": ProcessLocalSet()}
 
     # ── delegation ───────────────────────────────────────────────────────────────────────────────────
 

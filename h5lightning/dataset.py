@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import operator
 from collections.abc import Iterator, Mapping, Sequence
@@ -267,6 +268,10 @@ class SampleDataset(Dataset[dict[str, Any]]):
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""
         self._batches.close()
+
+    def __copy__(self) -> SampleDataset:
+        """A dataset with files and caches of its own, which calls the same transforms."""
+        return copy.deepcopy(self, {id(one): one for one in (self._transform, self._batch_transform)})
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._stage}, {len(self)} samples of {len(self.index)})"

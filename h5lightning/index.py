@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.frozen import Frozen
 from h5lightning.once import once
 from h5lightning.options import Rows, Samples, Windows
 from h5lightning.text_table import TextTable
@@ -37,7 +38,7 @@ class Location:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SampleRanges:
+class SampleRanges(Frozen):
     """Samples as ascending, disjoint ranges of ids.
 
     Args:
@@ -67,7 +68,7 @@ class SampleRanges:
 
 
 @dataclass(frozen=True)
-class SampleIndex:
+class SampleIndex(Frozen):
     """All samples of a data set.
 
     Args:

@@ -33,6 +33,9 @@ class Progress:
         self._shards: TrainingShards | None = None
         self._reload_every: int | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_reload_every": None}  # what was changed in a Trainer, which no copy has
+
     def begin(self) -> None:
         """A new fit begins, which may resume a checkpoint later."""
         self._start, self._shards = Position(), None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.frozen import Frozen
 from h5lightning.index import SampleRanges
 from h5lightning.once import once
 from h5lightning.permutation import KeyedPermutation
@@ -21,7 +22,7 @@ Int64Array = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Selection:
+class Selection(Frozen):
     """Some samples of an index, numbered from 0.
 
     Args:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.frozen import Frozen
 from h5lightning.once import once
 from h5lightning.ordering.blocks import Blocks
 from h5lightning.ordering.lanes import Lanes
@@ -26,7 +27,7 @@ _MIN_BLOCKS_IN_LANE = 4  # lanes of fewer blocks differ much in length: epochs w
 
 
 @dataclass(frozen=True, eq=False)
-class BlockOrder:
+class BlockOrder(Frozen):
     """Blocks in random order, mixed inside windows.
 
     Args:
@@ -67,12 +68,11 @@ class BlockOrder:
 
     def _windows(self, epoch: int) -> EpochWindows:
         """The windows of an epoch; the last ones are kept, since a sampler asks for them again and again."""
-        windows = self._kept.get(epoch)
-        if windows is None:
-            windows = EpochWindows(self._shares, self.seed, epoch)
-            self._kept.clear()
-            self._kept[epoch] = windows
-        return windows
+        kept = self._kept[0]
+        if kept is None or kept.epoch != epoch:
+            # Two threads may make the same windows twice, which differ in nothing.
+            kept = self._kept[0] = EpochWindows(self._shares, self.seed, epoch)
+        return kept
 
     @once
     def _shares(self) -> WindowShares:
@@ -81,5 +81,5 @@ class BlockOrder:
         return WindowShares(Lanes(self.blocks, 1 << (most.bit_length() - 1)), self.window_samples)
 
     @once
-    def _kept(self) -> dict[int, EpochWindows]:
-        return {}
+    def _kept(self) -> list[EpochWindows | None]:
+        return [None]

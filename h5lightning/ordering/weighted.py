@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.frozen import Frozen
 from h5lightning.once import once
 from h5lightning.ordering.blocks import Blocks
 from h5lightning.ordering.drawing import StratifiedDraw
@@ -75,7 +76,7 @@ class SlotBlocks:
 
 
 @dataclass(frozen=True, eq=False)
-class WeightedOrder:
+class WeightedOrder(Frozen):
     """Samples drawn with replacement, as many in an epoch as there are.
 
     Args:

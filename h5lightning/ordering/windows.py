@@ -97,6 +97,7 @@ class EpochWindows:
     """
 
     def __init__(self, shares: WindowShares, seed: int, epoch: int) -> None:
+        self.epoch = epoch
         self._shares = shares
         self._lanes, self._blocks = shares.lanes, shares.lanes.blocks
         self._mix_key = derive_key("mix of windows", seed, epoch)
@@ -137,13 +138,15 @@ class EpochWindows:
 
     def _windows(self, numbers: Int64Array) -> list[_Window]:
         """Windows by number, window after window of each lane; those of the last calls are kept."""
-        wanted = numbers.tolist()
-        missing = [number for number in wanted if number not in self._known]
+        wanted, known = numbers.tolist(), self._known
+        missing = [number for number in wanted if number not in known]
         if missing:
-            if len(self._known) > 4 * self._lanes.number:
-                self._known = {number: self._known[number] for number in wanted if number in self._known}
-            self._known.update(zip(missing, self._lay_out(np.asarray(missing)), strict=True))
-        return [self._known[number] for number in wanted]
+            if len(known) > 4 * self._lanes.number:
+                known = {number: known[number] for number in wanted if number in known}
+            new = zip(missing, self._lay_out(np.asarray(missing)), strict=True)
+            # A new dict: another thread may be reading the old one.
+            self._known = known = {**known, **dict(new)}
+        return [known[number] for number in wanted]
 
     def _lay_out(self, numbers: Int64Array) -> list[_Window]:
         window, lane = np.divmod(numbers, self._lanes.number)
