@@ -21,7 +21,9 @@ from h5lightning.checking import nearest
 from h5lightning.errors import FieldError, MissingFieldError, NonFiniteError
 from h5lightning.fields import FieldPlan, Fields
 from h5lightning.index import SampleIndex
+from h5lightning.monitor import Guard
 from h5lightning.options import Access, Windows
+from h5lightning.process_local import ProcessLocal
 from h5lightning.readers.protocol import Reader, RowSource, Take
 
 __all__ = ["Batch", "BatchReader"]
@@ -362,29 +364,59 @@ class _Shared:
 
 
 class _ConstantCache:
-    """Datasets without a sample axis, kept while they fit; empty after a pickle."""
+    """Datasets without a sample axis, kept while they fit; any number of threads. Empty in another process."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
-        self._bytes = 0
-        self._values: OrderedDict[tuple[str, RowSource], npt.NDArray[Any]] = OrderedDict()
+        self._local: ProcessLocal[_Constants] = ProcessLocal()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (type(self), (self._limit_bytes,))
 
     def get(self, reader: Reader, path: str, source: RowSource) -> npt.NDArray[Any]:
         """The values of a constant field in one file."""
-        key = (path, source)
-        if key in self._values:
+        constants = self._local.get(self._make)
+        values = constants.find((path, source))
+        if values is None:
+            values = np.empty(source.row_shape, np.dtype(source.dtype).newbyteorder("="))
+            reader.read_whole(path, source, values)
+            constants.add((path, source), values)
+        return values
+
+    def _make(self) -> _Constants:
+        return _Constants(self._limit_bytes)
+
+
+class _Constants:
+    """The values of one process, least recently used first."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._bytes = 0
+        self._values: OrderedDict[tuple[str, RowSource], npt.NDArray[Any]] = OrderedDict()
+        self._guard = Guard()
+
+    def find(self, key: tuple[str, RowSource]) -> npt.NDArray[Any] | None:
+        """What was added, if it is still there."""
+        return self._guard.run(self._find, key)
+
+    def add(self, key: tuple[str, RowSource], values: npt.NDArray[Any]) -> None:
+        """Keep values; the oldest go when there are too many."""
+        self._guard.run(self._add, key, values)
+
+    def _find(self, key: tuple[str, RowSource]) -> npt.NDArray[Any] | None:
+        values = self._values.get(key)
+        if values is not None:
             self._values.move_to_end(key)
-            return self._values[key]
-        values = np.empty(source.row_shape, np.dtype(source.dtype).newbyteorder("="))
-        reader.read_whole(path, source, values)
-        self._values[key] = values
-        self._bytes += values.nbytes
+        return values
+
+    def _add(self, key: tuple[str, RowSource], values: npt.NDArray[Any]) -> None:
+        if key in self._values:  # another thread read them too
+            return
+        # In one line, so that no interrupt comes between the two.
+        self._values[key], self._bytes = values, self._bytes + values.nbytes
         while self._bytes > self._limit_bytes and len(self._values) > 1:
             self._bytes -= self._values.popitem(last=False)[1].nbytes
-        return values
 
 
 def _buffer_dtype(plan: FieldPlan) -> np.dtype[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import weakref
 from collections.abc import Callable, Mapping
@@ -27,6 +28,7 @@ from h5lightning.options import Access, Samples, Shuffle, Split
 from h5lightning.ordering import Order, PathOrder, fingerprint
 from h5lightning.plain import to_plain
 from h5lightning.position import Position
+from h5lightning.process_local import ProcessLocalSet
 from h5lightning.ranks import (
     Notices,
     ShareFinder,
@@ -36,7 +38,6 @@ from h5lightning.ranks import (
     log_tail,
     with_files_of_this_node,
 )
-from h5lightning.read_ahead import ProcessLocalSet
 from h5lightning.readers.choosing import choose_reader
 from h5lightning.resuming import Progress, check_same_data, explain_difference
 from h5lightning.sampler import ShardedSampler
@@ -400,6 +401,21 @@ class H5DataModule(LightningDataModule):
         """Write the split to a file that `Split(manifest=…)` reads."""
         found = self._assembled.survey
         save_manifest(self._assembled.plan, found.index, os.fspath(path), found.catalog.skipped)
+
+    # ── copies ───────────────────────────────────────────────────────────────────────────────────────
+
+    def __copy__(self) -> H5DataModule:
+        """A module of its own that calls the same transforms; see `__getstate__`."""
+        transforms = (*self._stages.transform.values(), *self._stages.batch_transform.values())
+        return copy.deepcopy(self, {id(one): one for one in transforms})
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy and a pickle take along: no Trainer, and nothing that is at work.
+
+        The index, the catalog and the split are shared by copies, since they never change; a reader is copied without
+        its open files and caches.
+        """
+        return {**self.__dict__, "trainer": None, "_loaders": ProcessLocalSet()}
 
     # ── delegation ───────────────────────────────────────────────────────────────────────────────────
 

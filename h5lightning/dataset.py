@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import operator
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import Any, NamedTuple, cast, overload
 
 import numpy as np
@@ -21,6 +21,7 @@ from h5lightning.errors import H5LightningError
 from h5lightning.fields import FieldSpec, check_dtype
 from h5lightning.handles import HandlePool
 from h5lightning.index import SampleIndex, SampleRanges
+from h5lightning.once import once
 from h5lightning.options import Access, Field, Samples
 from h5lightning.rank_epoch import BatchRequest, EpochPosition
 from h5lightning.readers.choosing import choose_reader
@@ -114,7 +115,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
         """Key → shape, type and classes as read, before any transform."""
         return self._batches.fields.spec()
 
-    @cached_property
+    @once
     def sample_bytes(self) -> int:
         """Bytes of one sample as read."""
         return sum(
@@ -301,6 +302,10 @@ class SampleDataset(Dataset[dict[str, Any]]):
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""
         self._batches.close()
+
+    def __copy__(self) -> SampleDataset:
+        """A dataset with files and caches of its own, which calls the same transforms."""
+        return copy.deepcopy(self, {id(one): one for one in (self._transform, self._batch_transform)})
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._stage}, {len(self)} samples of {len(self.index)})"

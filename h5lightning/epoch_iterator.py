@@ -54,8 +54,23 @@ class EpochIterator(Iterator[Any]):
         self._batches: Iterator[Any] | None = None
         self._expected: int | None = None
         self.delivered = Delivered()
+        self._away: list[Any] = []  # the batch that is on its way
 
     def __next__(self) -> Any:
+        if self._away:
+            raise WorkerError(
+                f"the epoch was interrupted after {self.delivered.batches} batches, and the next one may be lost: "
+                "begin a new iterator"
+            )
+        self._away.append(None)
+        try:
+            self._away[0] = self._counted()
+        except Exception:
+            self._away.clear()
+            raise
+        return self._away.pop()
+
+    def _counted(self) -> Any:
         if self._batches is None:
             self._batches, self._expected = self._start(self)
             _watch_in_next(self._batches, min(_POLL_S, self._timeout_s or _POLL_S))

@@ -10,8 +10,8 @@ from h5lightning.epoch_iterator import Delivered, EpochIterator
 from h5lightning.errors import ResumeError
 from h5lightning.ordering import Order, fingerprint
 from h5lightning.position import Position, Rest
+from h5lightning.process_local import ProcessLocalRef
 from h5lightning.rank_epoch import RankEpoch
-from h5lightning.read_ahead import ProcessLocalRef
 from h5lightning.sharding import EvaluationShards, Shards, Share, TrainingShards
 
 __all__ = ["BegunEpoch", "Division", "EpochCounter", "EvaluationEpochs", "FixedEpochs", "TrainingEpochs"]
@@ -64,6 +64,9 @@ class EpochCounter(Protocol):
     @property
     def is_decided(self) -> bool:
         """Whether a Trainer decides the next epoch, whatever was set or restored for one loader."""
+
+    def alone(self, begin: Callable[[], RankEpoch]) -> RankEpoch:
+        """What ``begin`` returns, called while no other thread begins an epoch."""
 
     def next(self, asked: int | None, restored: Position | None) -> Position:
         """Where the next epoch begins.
@@ -288,6 +291,10 @@ class TrainingEpochs:
 
     def begin(self, asker: EpochIterator | None = None, *, is_divided: bool = True) -> RankEpoch:
         """See `EpochSource.begin`."""
+        # Two threads that begin an epoch at the same time begin two.
+        return self._counter.alone(lambda: self._begin(asker, is_divided=is_divided))
+
+    def _begin(self, asker: EpochIterator | None, *, is_divided: bool) -> RankEpoch:
         share, shards = self._division.now(is_divided=is_divided)
         position = self._position()
         epoch = self._planned(position, share, shards)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.errors import OptionError
+from h5lightning.frozen import Frozen
 from h5lightning.options import FLOAT_DTYPES
 
 __all__ = ["FieldPlan", "FieldSpec", "Fields", "check_dtype"]
@@ -33,7 +34,7 @@ class FieldSpec:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FieldPlan:
+class FieldPlan(Frozen):
     """How one field of a batch is made.
 
     Args:
@@ -70,7 +71,7 @@ class FieldPlan:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Fields:
+class Fields(Frozen):
     """The fields of a batch, and how many rows each file has.
 
     Args:

@@ -21,8 +21,9 @@ from h5lightning.epoch_iterator import EpochIterator
 from h5lightning.errors import OptionError, WorkerError
 from h5lightning.group_reading import GroupReader
 from h5lightning.permutation import derive_key
+from h5lightning.process_local import ProcessLocalRef, ProcessLocalSet
 from h5lightning.rank_epoch import RankEpoch
-from h5lightning.read_ahead import ProcessLocalRef, ProcessLocalSet, ReadAhead, Stages
+from h5lightning.read_ahead import ReadAhead, Stages
 from h5lightning.sampler import ShardedSampler
 
 __all__ = ["Collate", "H5DataLoader", "LoaderOptions", "make_loader"]

@@ -11,7 +11,10 @@ from lightning.pytorch.utilities import rank_zero_warn
 from h5lightning.epoch_sources import BegunEpoch
 from h5lightning.errors import ResumeError, SplitMismatchError
 from h5lightning.loader import H5DataLoader
+from h5lightning.monitor import Guard
 from h5lightning.position import Position
+from h5lightning.process_local import ProcessLocal
+from h5lightning.rank_epoch import RankEpoch
 from h5lightning.sharding import TrainingShards
 from h5lightning.splitting.manifest import describe_difference
 
@@ -41,6 +44,11 @@ class Progress:
         self._trained: BegunEpoch | None = None  # the last epoch that the Trainer began
         self._begun: list[BegunEpoch] = []  # without a Trainer: the last one, and those that still run
         self._reload_every: int | None = None
+        self._guard: ProcessLocal[Guard] = ProcessLocal()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy has no Trainer: nothing that it counted, and nothing that was changed in it.
+        return {**self.__dict__, "_reload_every": None, "_trained": None, "_start": Position()}
 
     # ── the next epoch ───────────────────────────────────────────────────────────────────────────────
 
@@ -48,6 +56,10 @@ class Progress:
         """Set the next epoch of all loaders; under a Trainer, its number decides."""
         self.version += 1
         self._next, self._restored = epoch, None
+
+    def alone(self, begin: Callable[[], RankEpoch]) -> RankEpoch:
+        """See `EpochCounter.alone`."""
+        return self._guard.get(Guard).run(begin)
 
     def next(self, asked: int | None, restored: Position | None) -> Position:
         """See `EpochCounter.next`."""

@@ -7,12 +7,13 @@ enough. Memory is O(ranges), whatever the number of samples.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.frozen import Frozen
 from h5lightning.index import SampleRanges
+from h5lightning.once import once
 from h5lightning.permutation import KeyedPermutation
 
 __all__ = ["Selection"]
@@ -21,7 +22,7 @@ Int64Array = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Selection:
+class Selection(Frozen):
     """Some samples of an index, numbered from 0.
 
     Args:
@@ -68,19 +69,19 @@ class Selection:
             wanted = self._permutation(wanted)
         return self._ids(wanted)
 
-    @cached_property
+    @once
     def _length(self) -> int:
         return len(self.ranges if self.slices is None else self.slices)
 
-    @cached_property
+    @once
     def _ids(self) -> _Members:
         return _Members.of(self.ranges)
 
-    @cached_property
+    @once
     def _slices(self) -> _Members | None:
         return None if self.slices is None else _Members.of(self.slices)
 
-    @cached_property
+    @once
     def _permutation(self) -> KeyedPermutation | None:
         return (
             None if self.permutation_key is None else KeyedPermutation(len(self.ranges), self.permutation_key)

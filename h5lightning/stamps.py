@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from h5lightning.catalog import Catalog, StoredDataset
 from h5lightning.checksum_table import ChecksumTable, FileChecksums
+from h5lightning.frozen import Frozen
 
 __all__ = ["KnownStamps", "Stamp", "explain_change"]
 
@@ -20,7 +21,7 @@ Stamp: TypeAlias = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class KnownStamps:
+class KnownStamps(Frozen):
     """The stamps of all files of a catalog, by path, and what else it says of a file that still has its stamp.
 
     Args:

@@ -12,7 +12,8 @@ PACKAGE = Path(__file__).parents[1] / "h5lightning"
 # Each floor in the order of ARCHITECTURE.md; a package name stands for all of its modules.
 FLOORS = (
     """errors checking extents extent_table checksum_table plain options coercion schema text_table permutation
-    ragged filters progress quantities plain_tables atomic_write""",
+    ragged filters progress quantities plain_tables atomic_write monitor once process_local
+    frozen""",
     """catalog stamps index fields field_planning selection splitting overlap coalescing ordering sharding
     position rank_epoch misfits""",
     """discovery guarding watching opening foreign datasets open_files handles scanning mounts stored_arrays index_store
@@ -170,6 +171,35 @@ def test_nothing_executes_what_a_file_holds(module):
 )
 def test_the_executor_test_can_fail(source):
     assert executes_data(ast.parse(source))
+
+
+def lazy_without_lock(tree: ast.AST) -> list[int]:
+    """Lines that use `functools.cached_property`, which has no lock since Python 3.12: `h5lightning.once` has one."""
+    names = (ast.Attribute, ast.Name, ast.alias)
+    found = [node for node in ast.walk(tree) if isinstance(node, names)]
+    return [
+        node.lineno
+        for node in found
+        if "cached_property"
+        in (getattr(node, "attr", ""), getattr(node, "id", ""), getattr(node, "name", ""))
+    ]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_values_that_are_made_late_are_made_once(module):
+    assert lazy_without_lock(TREES[module]) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from functools import cached_property",
+        "import functools\n@functools.cached_property\ndef f(self): ...",
+    ],
+    ids=["name", "attribute"],
+)
+def test_the_lazy_test_can_fail(source):
+    assert lazy_without_lock(ast.parse(source))
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import sys
+import threading
 
 import pytest
 import torch
@@ -109,6 +111,28 @@ def test_two_iterators_are_two_epochs(make, reference, options) -> None:
         for number, batches in enumerate((first, second, third)):
             found[number] += epoch_of([next(batches)])
     assert found == reference[:3]
+
+
+def test_threads_that_begin_at_the_same_time_begin_different_epochs(make) -> None:
+    interval = sys.getswitchinterval()
+    dm, begun = make(threads=0), []
+    loaders = [dm.train_dataloader() for _ in range(8)]
+    start = threading.Barrier(8)
+
+    def begin(loader) -> None:
+        start.wait(30)
+        begun.extend(loader.sampler.begin().epoch for _ in range(20))
+
+    sys.setswitchinterval(1e-5)
+    try:
+        threads = [threading.Thread(target=begin, args=(loader,)) for loader in loaders]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    finally:
+        sys.setswitchinterval(interval)
+    assert sorted(begun) == list(range(160))
 
 
 def test_an_older_iterator_of_persistent_workers_is_an_error(make, reference) -> None:

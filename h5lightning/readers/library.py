@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from h5lightning.coalescing import MAX_RUN_BYTES, Runs, coalesce
 from h5lightning.handles import HandlePool
+from h5lightning.process_local import remade
 from h5lightning.readers.checks import check_buffer
 from h5lightning.readers.decoding import DecodedSlabs, JoinedSlabs, Work
 from h5lightning.readers.delivering import Delivery
@@ -54,7 +55,7 @@ class H5pyReader(Reader):
         self._staging = _Staging()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._pool, self._decoded)
+        return remade, (type(self), {"pool": self._pool, "decoded": self._decoded})
 
     def read(self, files: Sequence[str], takes: Sequence[Take]) -> None:
         """Fill the buffers of some takes; see `Reader.read`."""
@@ -67,7 +68,8 @@ class H5pyReader(Reader):
     def _read(self, file: str, take: Take, rows: Int64Array, slots: Int64Array) -> None:
         """Read ascending rows of one file."""
         source = take.source
-        with self._pool.kept(file, source, self._opener(file, source)) as stored:
+
+        def use(stored: StoredRows) -> None:
             stored.check_rows(int(rows[0]), int(rows[-1]))
             cache = self._cache(stored)
             if cache is None:
@@ -76,6 +78,8 @@ class H5pyReader(Reader):
                 part = Take(source, np.asarray([0, len(rows)]), rows, slots, take.out)
                 to = Delivery(take.out, stored.dtype, stored.row_bytes)
                 JoinedSlabs(cache, [_Chunks(stored)], self._decoded.here()).put(part, to)
+
+        self._pool.using(file, source, self._opener(file, source), use)
 
     def _opener(self, file: str, source: RowSource) -> Callable[[h5py.File], StoredRows]:
         return partial(StoredRows.open, path=file, source=source, access=self._pool.access)
@@ -90,12 +94,15 @@ class H5pyReader(Reader):
     def read_whole(self, file: str, source: RowSource, out: npt.NDArray[Any]) -> None:
         """Put a dataset without a sample axis into ``out``; see `Reader.read_whole`."""
         check_buffer(file, source, out.shape)
-        with self._pool.kept(file, source, self._opener(file, source)) as stored:
+
+        def use(stored: StoredRows) -> None:
             stored.check_whole()
             values = out if _takes_stored(out, stored) else np.empty(source.row_shape, stored.dtype)
             stored.read_whole(values)
-        if values is not out:
-            out[...] = values
+            if values is not out:
+                out[...] = values
+
+        self._pool.using(file, source, self._opener(file, source), use)
 
     def expect(self, known: KnownStamps) -> None:
         """See `Reader.expect`."""

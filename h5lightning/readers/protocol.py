@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -88,7 +89,11 @@ class Reader(Protocol):
     Ownership: buffers belong to the caller; a reader writes to the slots it was given and keeps no reference.
     Concurrency: any thread may call, several at a time with different buffers. A reader holds no open file of
     its own, so that it may be pickled and forked.
+    Copies: a copy has caches and open files of its own, a shallow one too.
     """
+
+    def __copy__(self) -> Reader:
+        return copy.deepcopy(self)
 
     def read(self, files: Sequence[str], takes: Sequence[Take]) -> None:
         """Fill the buffers of some takes.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from h5lightning.errors import BadFileError
-from h5lightning.readers.gathering import address_of
 from h5lightning.readers.opened_sources import Table
 from h5lightning.readers.raw_file import RawFile
 from h5lightning.readers.read_rows import ReadRows
@@ -46,7 +46,7 @@ def unfiltered_table(
     """
     is_mapped = raw.may_be_mapped if memory_map is None else memory_map
     if is_mapped and (mapped := _mapped(raw, storage, dtype)) is not None:
-        return mapped if blocks is None else VerifiedRows(where, raw, storage, mapped, blocks)
+        return mapped if blocks is None else VerifiedRows(where, raw.view, storage, mapped, blocks)
     file = raw if blocks is None else VerifiedFile(raw, blocks)
     read = (
         ReadRows(file, storage, scratch) if storage.holds_whole_rows else SplitRows(file.read, storage, dtype)
@@ -60,5 +60,9 @@ def _mapped(raw: RawFile, storage: StorageMap, dtype: np.dtype[Any]) -> MappedRo
     except BadFileError:
         return None  # some file systems cannot map files
     if storage.holds_whole_rows:
-        return MappedRows(address_of(view) + storage.offsets, storage.chunk_rows, storage.row_bytes)
-    return SplitRows(raw.look, storage, dtype)
+        return MappedRows(view, storage.offsets, storage.chunk_rows, storage.row_bytes)
+    return SplitRows(partial(_look, view), storage, dtype)
+
+
+def _look(view: Bytes, offset: int, size: int) -> Bytes:
+    return view[offset : offset + size]

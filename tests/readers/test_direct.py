@@ -466,7 +466,7 @@ def test_a_file_cut_off_behind_the_last_look_at_its_size(make, monkeypatch):
     with HandlePool(Access(memory_map=False)) as pool:
         reader = DirectReader(pool)
         read(reader, path, source, [0])
-        with pool.pinned(RawFile, [path]) as (entry,):
+        with pool._files().held([(path, RawFile)]) as (entry,):
             monkeypatch.setattr(entry.file, "check", lambda: os.truncate(path, 4096))
         with pytest.raises(
             FileChangedError, match=r"a\.h5 was cut off while it was read: it ends at byte 4096"
