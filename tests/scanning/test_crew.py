@@ -127,9 +127,14 @@ def test_worker_imports_neither_torch_nor_lightning():
 
 INTERRUPTED = """
     import sys
+    from h5lightning.scanning import process
     from h5lightning.scanning.crew import Crew
     from h5lightning.scanning.one_file import ScanRequest
 
+    # The damaged file keeps its process until it is ended.
+    process._COMMAND = (
+        "-c", "from h5lightning.scanning import worker; worker._LIMIT_CPU_S = 1000; worker.main()"
+    )
     with Crew(2, ScanRequest(None, ("@t",))) as crew:
         for number, _ in crew.scan([[path] for path in sys.argv[1:]]):
             print(*crew.pids, flush=True)
