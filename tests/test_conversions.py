@@ -276,3 +276,16 @@ def test_what_the_user_set_for_floating_errors_changes_nothing():
         assign(out, slice(None), np.asarray([1e-310, np.nan, 0.1]))
     with np.errstate(all="ignore"), pytest.raises(FloatingPointError):
         assign(out, slice(None), np.asarray([1e39, 0, 0]))
+
+
+@pytest.mark.parametrize("stored", [stored for stored in STORED if "c" not in stored])
+def test_attributes_keep_each_value_on_their_way_through_the_index(tmp_path, open_dataset, stored):
+    values = boundaries(stored)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"] = [1, 2, 3]
+        file.attrs["a"] = values.astype(stored)
+    for _ in range(2):  # from the file, then from the index
+        dataset = open_dataset(str(tmp_path / "a.h5"), {"x": Field("x"), "a": Field(attr="a")})
+        found = dataset.read_batch([1])["a"][0].numpy()
+        assert found.dtype == values.dtype
+        assert np.array_equal(found, values, equal_nan=values.dtype.kind == "f")
