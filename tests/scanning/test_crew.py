@@ -126,11 +126,12 @@ def test_worker_imports_neither_torch_nor_lightning():
 
 
 INTERRUPTED = """
-    import sys
+    import signal, sys
     from h5lightning.scanning import process
     from h5lightning.scanning.crew import Crew
     from h5lightning.scanning.one_file import ScanRequest
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background ignores it
     # The damaged file keeps its process until it is ended.
     process._COMMAND = (
         "-c", "from h5lightning.scanning import worker; worker._LIMIT_CPU_S = 1000; worker.main()"
