@@ -16,11 +16,11 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
 from h5lightning.assembly import Assembly, StageOptions, assemble
-from h5lightning.checking import check_choice, check_int, check_text
+from h5lightning.checking import MOST_IN_BATCH, check_bool, check_choice, check_int, check_text
 from h5lightning.coercion import coerce, coerce_fields, coerce_samples, split_for
 from h5lightning.dataset import SampleDataset
 from h5lightning.epoch_sources import Division, EvaluationEpochs, TrainingEpochs
-from h5lightning.errors import NotSetUpError
+from h5lightning.errors import NotSetUpError, OptionError
 from h5lightning.fields import FieldSpec, check_dtype
 from h5lightning.handles import HandlePool
 from h5lightning.loader import H5DataLoader, LoaderOptions, make_loader
@@ -40,6 +40,7 @@ from h5lightning.ranks import (
 )
 from h5lightning.readers.choosing import choose_reader
 from h5lightning.resuming import Progress, check_same_data, explain_difference
+from h5lightning.sample_numbers import to_numbers
 from h5lightning.sampler import ShardedSampler
 from h5lightning.sharding import EvaluationShards, Share, TrainingShards
 from h5lightning.splitting.manifest import save_manifest, to_plain_split
@@ -139,6 +140,14 @@ class H5DataModule(LightningDataModule):
         on_other_data: str = "raise",
     ) -> None:
         super().__init__()
+        # Checkpoints are read with weights_only: no option, path or NumPy scalar may be in them.
+        batch_size, num_workers, threads, prefetch_factor, timeout_s, seed = (
+            to_plain(value) for value in (batch_size, num_workers, threads, prefetch_factor, timeout_s, seed)
+        )
+        provenance, drop_last, pin_memory, persistent_workers, as_tuple, index_dir = (
+            to_plain(value)
+            for value in (provenance, drop_last, pin_memory, persistent_workers, as_tuple, index_dir)
+        )
         self._fields = coerce_fields(fields)
         self._samples = coerce_samples(samples)
         self._split = split_for(files, split)
@@ -165,18 +174,16 @@ class H5DataModule(LightningDataModule):
         check_choice("eval_tail", eval_tail, ("uneven", "repeat"))
         check_choice("on_other_data", on_other_data, ("raise", "restart_epoch"))
         check_dtype(dtype)
-        check_int("batch_size", batch_size, at_least=1)
+        check_bool("provenance", provenance)
+        check_bool("drop_last", drop_last)
         if seed is not None:
             check_int("seed", seed, at_least=0)
-        # Checkpoints are read with weights_only: no option, path or NumPy scalar may be in them.
-        files, fields, as_tuple, index_dir = (
-            to_plain(value) for value in (files, fields, as_tuple, index_dir)
-        )
+        files, fields = to_plain(files), to_plain(fields)
         check_text("index_dir", index_dir)
         samples, split = to_plain(self._samples), to_plain(self._split)
         shuffle, access = to_plain(self._shuffle), to_plain(self._access)
         self.save_hyperparameters(ignore=["transform", "batch_transform"], logger=False)
-        self.batch_size = batch_size  # the Tuner changes it
+        self.batch_size = batch_size
         self._files, self._dtype, self._index_dir = files, dtype, index_dir
         self._tail, self._drop_last, self._on_other_data = tail, drop_last, on_other_data
         self._eval_tail = eval_tail
@@ -199,6 +206,17 @@ class H5DataModule(LightningDataModule):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._attached.follow(self)
+
+    @property
+    def batch_size(self) -> int:
+        """Samples of one rank in one step; read at each ``*_dataloader()``, so that the Tuner may change it."""
+        return self._batch_size
+
+    @batch_size.setter
+    def batch_size(self, batch_size: int) -> None:
+        plain = to_plain(batch_size)
+        check_int("batch_size", plain, at_least=1, at_most=MOST_IN_BATCH)
+        self._batch_size: int = plain
 
     # ── hooks ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -343,7 +361,7 @@ class H5DataModule(LightningDataModule):
         if self._seed_of_checkpoint is not None:
             return self._seed_of_checkpoint
         if self._seed is None:
-            self._seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))
+            self._seed = _seed_of_environment()
         return self._seed
 
     @property
@@ -380,13 +398,14 @@ class H5DataModule(LightningDataModule):
         """File, series and row of samples.
 
         Args:
-            ids: numbers of samples as in ``batch["sample_id"]``, ``(N,)``.
+            ids: numbers over the whole index as in ``batch["sample_id"]``, ``(N,)``, or one of them.
 
         Raises:
+            TypeError: masks, floats, or anything else that is no list of numbers.
             IndexError: an id outside of the index.
         """
         index = self._assembled.survey.index
-        where = index.locate(np.atleast_1d(np.asarray(ids, dtype=np.int64)))
+        where = index.locate(to_numbers(ids, "ids", allow_scalar=True))
         rows = zip(where.file.tolist(), where.series.tolist(), where.row.tolist(), strict=True)
         return [
             SampleLocation(index.path(file), index.series_name(series), row) for file, series, row in rows
@@ -561,3 +580,15 @@ class _TrainerOf:
     def __call__(self) -> Any:
         module = self._module() if self._module is not None else None
         return None if module is None else module.trainer
+
+
+def _seed_of_environment() -> int:
+    """The seed that `seed_everything` left for all processes of the job, else 0."""
+    found = os.environ.get("PL_GLOBAL_SEED", "0")
+    if not (found.isascii() and found.isdigit()):
+        raise OptionError(
+            f"the environment variable PL_GLOBAL_SEED must be an integer of at least 0, found {found!r}: unset it, set "
+            "it with seed_everything(), or give seed="
+        )
+    check_int("PL_GLOBAL_SEED", int(found), at_least=0)
+    return int(found)

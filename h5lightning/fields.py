@@ -87,9 +87,9 @@ class Fields(Frozen):
         return {plan.key: plan.spec for plan in self.plans}
 
 
-def check_dtype(dtype: str | None) -> None:
+def check_dtype(dtype: object) -> None:
     """Raise `OptionError` unless ``dtype`` is None or names a floating type."""
-    if dtype is not None and dtype not in FLOAT_DTYPES:
+    if dtype is not None and not (isinstance(dtype, str) and dtype in FLOAT_DTYPES):
         raise OptionError(
             f"dtype is for floating fields: expected one of {', '.join(FLOAT_DTYPES)}, found {dtype!r}"
         )

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from h5lightning.frozen import Frozen
 from h5lightning.once import once
 from h5lightning.options import Rows, Samples, Windows
+from h5lightning.sample_numbers import to_numbers
 from h5lightning.text_table import TextTable
 
 __all__ = ["Location", "SampleIndex", "SampleRanges"]
@@ -134,9 +135,10 @@ class SampleIndex(Frozen):
             ids: numbers of samples, any shape.
 
         Raises:
+            TypeError: masks, floats, or anything else that holds no whole numbers.
             IndexError: an id is outside of the index.
         """
-        wanted = np.asarray(ids, dtype=np.int64)
+        wanted = to_numbers(ids, "ids", ndim=None)
         if wanted.size and (wanted.min() < 0 or wanted.max() >= len(self)):
             raise IndexError(f"sample ids must lie in [0, {len(self)}), found {wanted.min()}..{wanted.max()}")
         series = self.first_id.searchsorted(wanted, side="right") - 1

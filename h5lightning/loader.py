@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import BatchSampler, DataLoader, get_worker_info
 from torch.utils.data._utils.pin_memory import pin_memory
 
-from h5lightning.checking import check_choice, check_int
+from h5lightning.checking import check_bool, check_choice, check_int, check_seconds
 from h5lightning.crossing import for_crossing
 from h5lightning.dataset import SampleDataset, SampleSequence
 from h5lightning.epoch_iterator import EpochIterator
@@ -31,6 +31,9 @@ __all__ = ["Collate", "H5DataLoader", "LoaderOptions", "make_loader"]
 # Enough to bridge a slow chunk; more only keeps batches from the processor's caches.
 _AHEAD_GROUPS = 4
 _AHEAD_BYTES = 8 * 1024 * 1024
+# A slip of the keyboard should not fill the machine with processes, or its memory with batches.
+_MOST_AT_ONCE = 4096
+_MOST_PREFETCHED = 1_000_000
 # The epoch that a loader begins: torch's iterators ask for their numbers while they are made.
 _BEGUN: ContextVar[RankEpoch | None] = ContextVar("begun epoch", default=None)
 _MOST_THREADS = 4  # more seldom pay: rows are copied at the speed of memory, and the model wants cores too
@@ -62,18 +65,21 @@ class LoaderOptions:
     as_tuple: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
-        check_int("num_workers", self.num_workers, at_least=0)
+        check_int("num_workers", self.num_workers, at_least=0, at_most=_MOST_AT_ONCE)
         if self.threads is not None:
-            check_int("threads", self.threads, at_least=0)
+            check_int("threads", self.threads, at_least=0, at_most=_MOST_AT_ONCE)
         if self.prefetch_factor is not None:
-            check_int("prefetch_factor", self.prefetch_factor, at_least=1)
+            check_int("prefetch_factor", self.prefetch_factor, at_least=1, at_most=_MOST_PREFETCHED)
+        check_bool("pin_memory", self.pin_memory)
+        check_bool("persistent_workers", self.persistent_workers)
         if self.multiprocessing_context is not None:
             check_choice(
                 "multiprocessing_context", self.multiprocessing_context, ("fork", "forkserver", "spawn")
             )
-        if self.timeout_s < 0:
-            raise OptionError(f"timeout_s must be at least 0, found {self.timeout_s}")
-        if isinstance(self.as_tuple, str) or (self.as_tuple is not None and not self.as_tuple):
+        check_seconds("timeout_s", self.timeout_s)
+        keys: object = self.as_tuple
+        is_list = isinstance(keys, (list, tuple)) and all(isinstance(key, str) for key in keys)
+        if keys is not None and not (keys and is_list):
             raise OptionError(
                 f"as_tuple must list keys of the batch, such as ['x', 'y']; found {self.as_tuple!r}"
             )

@@ -12,10 +12,10 @@ PACKAGE = Path(__file__).parents[1] / "h5lightning"
 # Each floor in the order of ARCHITECTURE.md; a package name stands for all of its modules.
 FLOORS = (
     """errors checking extents extent_table checksum_table plain options coercion schema text_table permutation
-    ragged filters progress quantities plain_tables atomic_write monitor once process_local
+    sample_numbers ragged filters progress quantities plain_tables atomic_write monitor once process_local
     frozen""",
     """catalog stamps index fields field_planning selection splitting overlap coalescing ordering sharding
-    position rank_epoch misfits""",
+    position rank_epoch misfits conversions""",
     """discovery guarding watching opening foreign datasets open_files handles scanning mounts stored_arrays index_store
     checksumming checksum_store quarantine cataloguing codecs readers surveying verified_blocks verifying
     identical_files summary""",

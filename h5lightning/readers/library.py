@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.coalescing import MAX_RUN_BYTES, Runs, coalesce
+from h5lightning.conversions import assign
 from h5lightning.handles import HandlePool
 from h5lightning.process_local import remade
 from h5lightning.readers.checks import check_buffer
@@ -100,7 +101,7 @@ class H5pyReader(Reader):
             values = out if _takes_stored(out, stored) else np.empty(source.row_shape, stored.dtype)
             stored.read_whole(values)
             if values is not out:
-                out[...] = values
+                assign(out, ..., values)
 
         self._pool.using(file, source, self._opener(file, source), use)
 
@@ -175,7 +176,7 @@ class _Request:
     def scatter(self, first: int, last: int, values: npt.NDArray[Any], places: Int64Array) -> None:
         """Copy from ``values[places]``, ascending, to the slots of the rows ``first`` to ``last``."""
         is_all = len(places) == len(values) and (places[1:] > places[:-1]).all()
-        self.out[self.slots[first:last]] = values if is_all else values[places]
+        assign(self.out, self.slots[first:last], values if is_all else values[places])
 
 
 def _plan_reads(

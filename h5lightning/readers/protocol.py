@@ -54,8 +54,8 @@ class Take:
         borders: where the rows of each file begin, and the last ones end, ascending from 0, ``(files + 1,)``.
         rows: rows of the datasets; those of one file in any order, with repetitions, ``(N,)``.
         slots: where each row belongs, no slot twice, ``(N,)``.
-        out: the buffer, ``(M, *row_shape)``, of the stored type in native byte order or of a wider or another
-            floating type.
+        out: the buffer, ``(M, *row_shape)``, of the stored type in native byte order or of a type that
+            `conversions.buffer_dtype` allows: a wider one or another floating type.
     """
 
     source: RowSource
@@ -106,6 +106,7 @@ class Reader(Protocol):
             BadFileError: a file cannot be read.
             FileChangedError: a file or dataset is not the one that was scanned.
             IndexError: a negative row, or a slot outside of its buffer.
+            FloatingPointError: a finite value would become infinite in the type of its buffer.
         """
 
     def read_rows(
