@@ -19,7 +19,8 @@ import numpy.typing as npt
 from h5lightning.extent_table import ExtentTable
 from h5lightning.extents import Extents
 from h5lightning.ragged import flat_positions
-from h5lightning.schema import DatasetSchema, FileSchema, untyped
+from h5lightning.schema import DatasetSchema, FileSchema, Stamp, untyped
+from h5lightning.sources import SourceTable
 from h5lightning.text_table import TextTable
 
 __all__ = ["Catalog", "SkippedFile", "StoredDataset"]
@@ -58,6 +59,7 @@ class Catalog:
         attrs: the attributes of each file that were asked for, as JSON.
         extents: where the values of each dataset of each file lie, in the order of `facts`.
         skipped: the files that were left out.
+        sources: the other files that files take values from.
     """
 
     root: str
@@ -69,6 +71,7 @@ class Catalog:
     attrs: TextTable
     extents: ExtentTable
     skipped: tuple[SkippedFile, ...] = ()
+    sources: SourceTable = dataclasses.field(default_factory=SourceTable.none)
 
     def __post_init__(self) -> None:
         files = len(self.names)
@@ -94,6 +97,7 @@ class Catalog:
         facts: list[tuple[int, int, int]] = []
         attrs: list[str] = []
         extents: list[Extents | None] = []
+        sources: list[tuple[tuple[str, Stamp], ...]] = []
         for schema in schemas:
             number = numbers.setdefault(tuple(item.layout_key() for item in schema.datasets), len(numbers))
             if number == len(layouts):
@@ -102,6 +106,7 @@ class Catalog:
             facts.extend(dataset.facts() for dataset in schema.datasets)
             attrs.append(json.dumps(dict(schema.attrs), sort_keys=True) if schema.attrs else "{}")
             extents.extend(schema.extents or [None] * len(schema.datasets))
+            sources.append(schema.sources)
         return cls(
             root=root,
             names=TextTable.of(names),
@@ -112,6 +117,7 @@ class Catalog:
             attrs=TextTable.of(attrs),
             extents=ExtentTable.of(extents),
             skipped=tuple(skipped),
+            sources=SourceTable.of(sources),
         )
 
     @classmethod
@@ -130,6 +136,7 @@ class Catalog:
             attrs=TextTable.joined(first.attrs, second.attrs),
             extents=ExtentTable.joined(first.extents, second.extents),
             skipped=(*first.skipped, *second.skipped),
+            sources=SourceTable.joined(first.sources, second.sources, files=len(first)),
         )
 
     def take(self, files: Int64Array) -> Catalog:
@@ -146,6 +153,7 @@ class Catalog:
             facts=self.facts[facts],
             attrs=self.attrs.take(files),
             extents=self.extents.take(facts),
+            sources=self.sources.take(files),
         )
 
     def __len__(self) -> int:
@@ -167,7 +175,8 @@ class Catalog:
         facts = self.facts[self.first_fact[file] : self.first_fact[file + 1]].tolist()
         layout = self.layouts[int(self.layout_of[file])]
         datasets = tuple(dataset.with_facts(*row) for dataset, row in zip(layout, facts, strict=True))
-        return FileSchema(datasets=datasets, attrs=self.typed_attrs(file))
+        sources = self.sources.of_file(file)
+        return FileSchema(datasets=datasets, attrs=self.typed_attrs(file), sources=sources)
 
     def schemas(self) -> Iterator[FileSchema]:
         """The schema of each file, in order."""

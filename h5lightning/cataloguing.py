@@ -12,6 +12,7 @@ import numpy.typing as npt
 from h5lightning.catalog import Catalog, SkippedFile
 from h5lightning.discovery import Discovered
 from h5lightning.errors import BadFileError
+from h5lightning.foreign import source_stamp
 from h5lightning.index_store import IndexStore
 from h5lightning.options import Access
 from h5lightning.quarantine import check_bad
@@ -52,7 +53,8 @@ def build_catalog(
 ) -> CatalogBuild:
     """What the files hold, from the index on disk and from a scan of what is new or changed.
 
-    A file is unchanged if its size, times and inode are. Files that were skipped are tried again each time.
+    A file is unchanged if its size, times and inode are, and those of the files that it takes values from. Files that
+    were skipped are tried again each time.
 
     Args:
         discovered: the files.
@@ -69,6 +71,7 @@ def build_catalog(
     store = IndexStore(index_dir)
     old = store.load(discovered.root, request) or Catalog.of(discovered.root, (), _NO_STAMPS, ())
     known = _known(old, TextTable.of(discovered.names), discovered.stamps)
+    known[np.isin(known, _with_changed_sources(old))] = -1
     if np.array_equal(known, np.arange(len(old))):
         return CatalogBuild(dataclasses.replace(old, skipped=discovered.skipped), scanned=0, reused=len(old))
     new = np.flatnonzero(known < 0)
@@ -98,6 +101,11 @@ def _known(old: Catalog, names: TextTable, stamps: Int64Array) -> Int64Array:
     changed = there[np.any(old.stamps[known[there]] != stamps[there], axis=1)]
     known[changed] = -1
     return known
+
+
+def _with_changed_sources(old: Catalog) -> Int64Array:
+    """Positions of the files of which any source is not what it was."""
+    return old.sources.files_with_other(old.sources.seen(source_stamp).stamps)
 
 
 def _merged(

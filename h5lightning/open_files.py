@@ -10,16 +10,18 @@ import os
 import resource
 import sys
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-from h5lightning.errors import BadFileError, ResourceError
+from h5lightning.errors import BadFileError, FileChangedError, ResourceError
+from h5lightning.held_files import Identity, drop, hold
 from h5lightning.opening import open_file
 from h5lightning.options import Access
 from h5lightning.stamps import KnownStamps, Stamp
 from h5lightning.verified_blocks import VerifiedBlocks, verified_blocks
-from h5lightning.watching import Watch, check_path
+from h5lightning.watching import SourceWatch, Watch, check_path
 
 __all__ = ["Closable", "OpenFile", "OpenFiles", "Pin", "default_budget"]
 
@@ -39,6 +41,7 @@ class Closable(Protocol):
 Key: TypeAlias = tuple[str, Callable[[str], Closable] | None]  # the path, and what opened it; None for HDF5
 
 _MOST_CACHE_BYTES = 1024 * 1024
+_PATIENCE_S = 0.5
 
 
 def default_budget(processes: int = 1) -> int:
@@ -59,21 +62,64 @@ def _free_descriptors() -> int:
 class OpenFile:
     """A file, and what was derived from it while it is open."""
 
-    __slots__ = ("file", "is_retired", "kept", "key", "pins", "watch")
+    __slots__ = (
+        "__weakref__",
+        "_held",
+        "_owner",
+        "file",
+        "is_retired",
+        "kept",
+        "key",
+        "pins",
+        "sources",
+        "watch",
+    )
 
-    def __init__(self, key: Key, file: Any, watch: Watch) -> None:
+    def __init__(self, key: Key, file: Any, watch: Watch, sources: SourceWatch | None = None) -> None:
         self.key = key
         self.file = file
         self.watch = watch
+        self.sources = sources
         self.kept: dict[Hashable, Any] = {}
         self.pins = 0
         self.is_retired = False
+        self._held: dict[Identity, Stamp] = {}
+        self._owner: weakref.ref[OpenFiles] | None = None
 
     def keep(self, key: Hashable, make: Callable[[Any], T]) -> T:
         """What ``make`` derives from the file; it is called once for a key."""
         # Two threads may both make it; setdefault lets one of the two win for both.
         kept: T = self.kept[key] if key in self.kept else self.kept.setdefault(key, make(self.file))
         return kept
+
+    def close(self) -> None:
+        """Close it, and all that HDF5 opened for it: else HDF5 would show what it knows of a source to the next one."""
+        self.kept.clear()
+        self.file.close()
+        drop(self, self._held)
+
+    # ── see `Holder` ─────────────────────────────────────────────────────────────────────────────────
+
+    def hold(self, owner: OpenFiles) -> None:
+        """HDF5 holds it open from now on, and opens its sources when they are read."""
+        self._owner = weakref.ref(owner)
+        self._held = {} if self.sources is None else self.sources.identities()
+        self._held[self.watch.identity] = self.watch.stamp
+        hold(self, self._held)
+
+    def is_outdated(self, identity: Identity, found: Stamp) -> bool:
+        """See `Holder.is_outdated`."""
+        try:
+            if self.sources is not None:
+                self.sources.check()
+        except FileChangedError:
+            return True
+        return self._held.get(identity, found) != found
+
+    def give_back(self) -> bool:
+        """See `Holder.give_back`."""
+        owner = self._owner() if self._owner is not None else None
+        return owner is None or owner.retire(self)
 
 
 class OpenFiles:
@@ -114,6 +160,21 @@ class OpenFiles:
                 raise
         return entries
 
+    def retire(self, entry: OpenFile) -> bool:
+        """Open it anew when it is asked for again, and close it after its use; whether it is closed."""
+        # A thread that opens another file may want the same of one of ours, with its own lock in hand.
+        if not self._lock.acquire(timeout=_PATIENCE_S):
+            return False
+        try:
+            if self._by_key.get(entry.key) is entry:
+                del self._by_key[entry.key]
+                entry.is_retired = True
+                if not entry.pins:
+                    entry.close()
+            return not entry.pins
+        finally:
+            self._lock.release()
+
     def unpin(self, entries: Sequence[OpenFile]) -> None:
         """Nobody uses them any more, as far as this caller goes."""
         with self._lock:
@@ -123,7 +184,7 @@ class OpenFiles:
         for entry in entries:
             entry.pins -= 1
             if entry.is_retired and not entry.pins:
-                entry.file.close()
+                entry.close()
         self._shrink(self.budget)
 
     def close(self) -> None:
@@ -132,7 +193,7 @@ class OpenFiles:
             for entry in self._by_key.values():
                 entry.is_retired = True
                 if not entry.pins:
-                    entry.file.close()
+                    entry.close()
             self._by_key.clear()
 
     def _open(self, key: Key) -> OpenFile:
@@ -148,12 +209,23 @@ class OpenFiles:
             watch = Watch(path, file.fileno() if opener else file.id.get_vfd_handle())
             if self._known is not None:
                 watch.check_scanned(self._known)
+            sources = self._sources(path) if opener is None else None
         except BaseException:
             file.close()
             raise
-        entry = self._by_key[key] = OpenFile(key, file, watch)
+        entry = self._by_key[key] = OpenFile(key, file, watch, sources)
+        if opener is None:
+            entry.hold(self)
         self.opened += 1
         return entry
+
+    def _sources(self, path: str) -> SourceWatch | None:
+        """What watches the files that a file takes values from, where it may."""
+        if self._access.allow_external is None:
+            return None
+        sources = SourceWatch(path, self._known)
+        sources.check()
+        return sources
 
     def _opened(self, path: str, opener: Callable[[str], Closable] | None) -> Any:
         while True:
@@ -175,7 +247,7 @@ class OpenFiles:
         idle = [entry for entry in self._by_key.values() if not entry.pins]
         for entry in idle[: len(self._by_key) - most]:
             del self._by_key[entry.key]
-            entry.file.close()
+            entry.close()
 
 
 class Pin:

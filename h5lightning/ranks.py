@@ -11,6 +11,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import distributed
 
 from h5lightning.errors import H5LightningError, RanksDifferError
+from h5lightning.foreign import source_stamp
 from h5lightning.guarding import stamp
 from h5lightning.sharding import TrainingShards
 from h5lightning.surveying import Survey
@@ -122,7 +123,15 @@ def _seen_here(survey: Survey) -> tuple[Survey, list[str]]:
             continue
         if stamps[number, 0] != catalog.stamps[number, 0]:
             differences.append(f"{path} has {stamps[number, 0]} bytes, {catalog.stamps[number, 0]} on rank 0")
-    return replace(survey, catalog=replace(catalog, stamps=stamps)), differences
+    sources = catalog.sources.seen(source_stamp)
+    for path, found, expected in zip(
+        sources.paths, sources.stamps[:, 0].tolist(), catalog.sources.stamps[:, 0].tolist(), strict=True
+    ):
+        if found != expected and expected >= 0:
+            differences.append(
+                f"{path} {f'has {found} bytes' if found >= 0 else 'is not there'}, {expected} on rank 0"
+            )
+    return replace(survey, catalog=replace(catalog, stamps=stamps, sources=sources)), differences
 
 
 def _gathered(trainer: Trainer | None, mine: T) -> list[T]:

@@ -13,10 +13,10 @@ PACKAGE = Path(__file__).parents[1] / "h5lightning"
 FLOORS = (
     """errors checking extents extent_table checksum_table plain options coercion schema text_table permutation
     ragged filters progress quantities plain_tables atomic_write""",
-    """catalog stamps index fields field_planning selection splitting overlap coalescing ordering sharding
+    """catalog sources stamps index fields field_planning selection splitting overlap coalescing ordering sharding
     position misfits""",
-    """discovery guarding watching opening foreign datasets open_files handles scanning mounts stored_arrays index_store
-    checksumming checksum_store quarantine cataloguing codecs readers surveying verified_blocks verifying
+    """discovery guarding held_files watching opening foreign datasets open_files handles scanning mounts stored_arrays
+    index_store checksumming checksum_store quarantine cataloguing codecs readers surveying verified_blocks verifying
     identical_files summary""",
     """transforms crossing buffers batching announcing dataset read_ahead sampler weighing group_reading
     epoch_iterator loader assembly""",

@@ -118,6 +118,39 @@ def test_only_what_changed_is_scanned(folder, change, scanned):
     assert build(folder).scanned == 0
 
 
+@pytest.fixture
+def linked(folder):
+    """Two of the files take ``x`` from others, one of them from the same file as another."""
+    sources = folder.parent / "sources"
+    sources.mkdir()
+    write(sources / "s.h5", 4)
+    write(sources / "t.h5", 5)
+    for number, source in ((3, "s"), (4, "s"), (5, "t")):
+        with h5py.File(folder / f"{number:02}.h5", "r+") as file:
+            del file["x"]
+            file["x"] = h5py.ExternalLink(f"../sources/{source}.h5", "/x")
+    return ScanRequest(("x", "y"), ("@number",), allow_external=str(folder.parent))
+
+
+def test_files_whose_sources_changed_are_scanned_again(folder, linked):
+    def start():
+        found = build(folder, request=linked)
+        return found.scanned, found.catalog.facts_of("x")[3:6, 0].tolist()
+
+    assert start() == (12, [5, 5, 6])
+    assert start() == (0, [5, 5, 6])
+    write(folder.parent / "sources" / "s.h5", 7)
+    assert start() == (2, [8, 8, 6])
+    assert start() == (0, [8, 8, 6])
+    os.rename(folder.parent / "sources" / "t.h5", folder.parent / "sources" / "away")
+    assert start()[0] == 1
+    assert start()[0] == 0
+    os.rename(folder.parent / "sources" / "away", folder.parent / "sources" / "t.h5")
+    assert start() == (1, [8, 8, 6])
+    remove(folder)
+    assert build(folder, request=linked).scanned == 0
+
+
 def test_unused_layouts_are_forgotten(folder):
     change_type(folder)
     assert len(build(folder).catalog.layouts) == 2

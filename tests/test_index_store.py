@@ -40,6 +40,7 @@ def make_catalog(files=5, root="/data"):
                 Extents(np.arange(2 * rows).reshape(2, rows) + 99, ((1, (4,)),)),
                 Extents.unreadable("is compact"),
             ),
+            (("/data/raw/ä.bin", (8, 7, 6, 5)), (f"{rows}\udcff", (rows, 2, 3, 2**62)))[: rows % 3],
         )
         for rows in range(files)
     ]

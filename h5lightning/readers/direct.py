@@ -240,6 +240,7 @@ class DirectReader(Reader):
     def _look(self, source: RowSource, known: KnownMaps, raw: RawFile) -> FoundMap:
         """Ask HDF5 where the values lie: of all sources that were ever asked for, since opening takes 0.4 ms."""
         self._pool.verify(raw.path, raw.stamp, raw.fileno(), only_others=True)
+        self._pool.check_sources(raw.path)
         with open_file(raw.path, self._pool.access) as file:
             storage = self._mapped(file, source, raw)
             others = [other for other in list(known.sources) if not known.has(raw.path, other)]
