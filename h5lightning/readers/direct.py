@@ -26,7 +26,7 @@ from h5lightning.opening import hdf5_reason, open_file
 from h5lightning.readers.checks import check_buffer, name_of
 from h5lightning.readers.decoding import DecodedSlabs, FilteredRows
 from h5lightning.readers.known_maps import FoundMap, KnownMaps
-from h5lightning.readers.opened_sources import OpenedSource, OpenedTogether, Table
+from h5lightning.readers.opened_sources import EmptyRows, OpenedSource, OpenedTogether, Table
 from h5lightning.readers.protocol import Reader, RowSource, Take
 from h5lightning.readers.raw_file import RawFile
 from h5lightning.readers.storage_map import NeedsHDF5Error, StorageMap, map_storage, storage_of
@@ -210,6 +210,8 @@ class DirectReader(Reader):
 
     def _table(self, raw: RawFile, source: RowSource, found: FoundMap) -> Table:
         storage, decoding = found.storage, self._decoded.here()
+        if 0 in storage.shape:
+            return EmptyRows()
         blocks = self._pool.blocks(raw.path, raw.stamp)
         if storage.pipeline is None:
             return unfiltered_table(

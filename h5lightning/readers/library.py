@@ -70,6 +70,8 @@ class H5pyReader(Reader):
         touched = partial(StoredRows.sources_of, rows=rows)
         with self._pool.kept(file, source, self._opener(file, source), sources=touched) as stored:
             stored.check_rows(int(rows[0]), int(rows[-1]))
+            if not stored.row_bytes:
+                return
             cache = self._cache(stored)
             if cache is None:
                 self._fill(_Request(stored, rows, slots, take.out))

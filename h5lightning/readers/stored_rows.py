@@ -193,6 +193,8 @@ class StoredRows:
         """
         if into.shape != self.shape:
             raise ValueError(f"{self._where} needs a buffer {self.shape}, found {into.shape}")
+        if not into.size:
+            return
         try:
             if self.admission is not None:
                 self.admission.admit(0, self.rows)
