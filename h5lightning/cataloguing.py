@@ -65,15 +65,20 @@ def build_catalog(
         progress: show a bar where somebody watches.
 
     Raises:
-        BadFileError: a file cannot be read, unless ``access.on_bad_file`` is ``skip``; or too many cannot.
+        BadFileError: a file cannot be read, or a directory not be listed, unless ``access.on_bad_file`` is ``skip``; or
+            too many cannot.
         FieldError: an attribute that cannot be kept.
     """
+    total = len(discovered.names) + len(discovered.unlisted)
+    # Before the scan, which may take long: it cannot find what lies in them.
+    unlisted = check_bad(discovered.unlisted, total, access, root=discovered.root)
+    skipped = (*discovered.skipped, *unlisted)
     store = IndexStore(index_dir)
     old = store.load(discovered.root, request) or Catalog.of(discovered.root, (), _NO_STAMPS, ())
     known = _known(old, TextTable.of(discovered.names), discovered.stamps)
     known[np.isin(known, _with_changed_sources(old))] = -1
     if np.array_equal(known, np.arange(len(old))):
-        return CatalogBuild(dataclasses.replace(old, skipped=discovered.skipped), scanned=0, reused=len(old))
+        return CatalogBuild(dataclasses.replace(old, skipped=skipped), scanned=0, reused=len(old))
     new = np.flatnonzero(known < 0)
     paths = [os.path.join(discovered.root, discovered.names[file]) for file in new.tolist()]
     outcomes = scan_files(paths, request, processes=processes, progress=progress, locking=access.locking)
@@ -85,8 +90,8 @@ def build_catalog(
         for file, outcome in zip(new.tolist(), outcomes, strict=True)
         if isinstance(outcome, BadFileError)
     ]
-    skipped = check_bad(bad, len(discovered.names), access, root=discovered.root)
-    catalog = dataclasses.replace(catalog, skipped=(*discovered.skipped, *skipped))
+    skipped += check_bad(bad, total, access, root=discovered.root, earlier=len(unlisted))
+    catalog = dataclasses.replace(catalog, skipped=skipped)
     return CatalogBuild(catalog, scanned=len(new), reused=len(known) - len(new))
 
 
