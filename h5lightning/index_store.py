@@ -1,7 +1,7 @@
 """The catalog on disk: what a scan found, so that the next start need not open the files.
 
-One file for each root and request, a store of arrays whose numbers are where the values of all datasets lie; their
-digest is compared once, by the process that loads the catalog.
+One file for each root and request, a store of arrays whose numbers are where the values of all datasets lie; each
+process compares them with their digest when it takes them from there.
 
 A store is a cache. One that is torn, damaged, or of another version is as good as none; it is written under
 a name of its own and then moved into place, so that readers and concurrent writers see whole files only.
@@ -162,7 +162,6 @@ def _catalog(store: StoredArrays, root: str, request: ScanRequest, origin: Store
     header, arrays = store.header, store.arrays
     if (header["root"], header["request"]) != (root, _plain(request)):
         raise UnusableStoreError(f"it holds the files of {header['root']}")
-    store.check_numbers()
     layouts = ((DatasetSchema.from_plain(plain) for plain in layout) for layout in header["layouts"])
     return Catalog(
         root=root,
