@@ -114,7 +114,7 @@ def link_problem(
         if kind != h5l.TYPE_EXTERNAL:
             return f"is reached through the soft link '/{prefix}' to {_text(target)!r}: name the data by that path"
         name, inside = (os.fsdecode(part) for part in target)
-        problem = "" if allowed is None else place_problem(fid)
+        problem = "" if allowed is None else place_problem(fid, name)
         problem = problem or _followed(_beside(file, name), inside, allowed, depth, sources or Sources())
         if problem:
             return f"is reached through the external link '/{prefix}' to {inside!r} in {name!r}{problem}"
@@ -168,20 +168,32 @@ def storage_problem(did: h5d.DatasetID, allowed: str | None, sources: Sources | 
     return _virtual_problem(did, plist, allowed, sources) if plist.get_layout() == h5d.VIRTUAL else ""
 
 
-def place_problem(fid: h5f.FileID) -> str:
-    """Why HDF5 would not look for sources beside a file, as what a sentence says of it; empty if it would.
+def place_problem(fid: h5f.FileID, name: str) -> str:
+    """Why HDF5 would not look for a source beside the file that names it, as what a sentence says; empty if it would.
 
     HDF5 keeps one directory for a file that is open under several names: that of the name which was first.
+
+    Args:
+        fid: the open file.
+        name: the source, as the file names it.
     """
-    names = [os.fsdecode(other.name) for other in h5f.get_obj_ids(fid, h5f.OBJ_FILE)]
-    here = os.path.dirname(os.path.abspath(os.fsdecode(fid.name)))
-    others = [name for name in names if os.path.dirname(os.path.abspath(name)) != here]
+    if os.path.isabs(name) or name == ".":
+        return ""
+    here = _place_of(fid)
+    others = [
+        os.fsdecode(other.name) for other in h5f.get_obj_ids(fid, h5f.OBJ_FILE) if _place_of(other) != here
+    ]
     if not others:
         return ""
     return (
         f", which HDF5 would look for beside {others[0]!r}, under which name this process has the file open too: "
         "close that, or use the same name"
     )
+
+
+def _place_of(fid: h5f.FileID) -> str:
+    """The directory of the name that a file was opened by."""
+    return os.path.realpath(os.path.dirname(os.path.abspath(os.fsdecode(fid.name))))
 
 
 def _external_problem(did: h5d.DatasetID, plist: h5p.PropDCID, allowed: str | None, sources: Sources) -> str:
@@ -217,8 +229,6 @@ def _virtual_problem(did: h5d.DatasetID, plist: h5p.PropDCID, allowed: str | Non
             "in in access.allow_external"
         )
     fid, mapped = h5i.get_file_id(did), 0
-    if problem := place_problem(fid):
-        return f"is a virtual dataset of sources{problem}"
     file = os.fsdecode(fid.name)  # a link may have led to another file than the first
     for number in range(plist.get_virtual_count()):
         name, inside = plist.get_virtual_filename(number), plist.get_virtual_dsetname(number)
@@ -226,6 +236,8 @@ def _virtual_problem(did: h5d.DatasetID, plist: h5p.PropDCID, allowed: str | Non
             True
         ):
             return f"is a virtual dataset of sources without an end, {name!r}: list them one by one"
+        if problem := place_problem(fid, name):
+            return f"is a virtual dataset with the source {name!r}{problem}"
         path = file if name == "." else _beside(file, name)
         problem = "" if path == file else _file_problem(path, allowed, sources)
         points = int(plist.get_virtual_vspace(number).get_select_npoints())

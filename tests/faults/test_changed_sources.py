@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from h5lightning import H5Dataset
+from h5lightning import H5DataModule, H5Dataset
 from h5lightning.errors import FileChangedError, H5LightningError
+from h5lightning.scanning import ScanRequest, many_files, scan_files
 
 READERS = ("auto", "h5py")
 ROWS = 12
@@ -293,6 +294,58 @@ def test_a_file_that_is_open_under_another_name_is_not_taken_for_the_first(tmp_p
         with pytest.raises(H5LightningError, match=r"would look for beside '.*/two/main\.h5'"):
             H5Dataset(str(tmp_path / "one" / "main.h5"), [path], **options)
     two.close()
+    os.symlink(tmp_path / "one", tmp_path / "same")  # the same place by another name
+    same = H5Dataset(str(tmp_path / "same" / "main.h5"), ["x", "l"], **options)
+    assert same.read_batch([0])["x"].tolist() == [[1, 2]]
     one = H5Dataset(str(tmp_path / "one" / "main.h5"), ["x", "l"], **options)
     assert one.read_batch([0])["x"].tolist() == one.read_batch([0])["l"].tolist() == [[1, 2]]
     one.close()
+    same.close()
+
+
+def test_another_module_starts_again(tmp_path):
+    source = virtual(tmp_path)
+
+    def module():
+        return H5DataModule(
+            str(tmp_path / "main.h5"),
+            ["x"],
+            batch_size=4,
+            shuffle="none",
+            split={"by": "sample", "val": 0, "test": 0},
+            access={"allow_external": str(tmp_path)},
+        )
+
+    def epoch(data):
+        return torch.cat([batch["x"] for batch in data.train_dataloader()]).sort(dim=0).values
+
+    def start():
+        data = module()
+        data.prepare_data()
+        data.setup("fit")
+        return data
+
+    first = start()
+    assert torch.equal(epoch(first), torch.from_numpy(values(1)))
+    replace(source)
+    with pytest.raises(FileChangedError, match=r"source\.h5, which .* was replaced"):
+        epoch(first)
+    second = start()
+    assert torch.equal(epoch(second), torch.from_numpy(values(100)))
+    with pytest.raises(FileChangedError):
+        epoch(first)
+    for data in (first, second):
+        data.teardown("fit")
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_other_processes_scan_the_same(tmp_path, processes, monkeypatch):
+    for number, kind in enumerate((raw, virtual, link)):
+        (tmp_path / f"{number}").mkdir()
+        kind(tmp_path / f"{number}")
+    paths = sorted(str(path) for path in tmp_path.glob("*/main.h5"))
+    request = ScanRequest(("x",), allow_external=str(tmp_path))
+    here = scan_files(paths, request, processes=1, progress=False)
+    monkeypatch.setattr(many_files, "_PATIENCE_S", 0.0)
+    assert scan_files(paths, request, processes=processes, progress=False) == here
+    assert [len(schema.sources) for schema in here] == [1, 1, 1]
