@@ -20,7 +20,8 @@ from h5lightning.extents import Extents
 from h5lightning.frozen import Frozen
 from h5lightning.once import once
 from h5lightning.ragged import flat_positions
-from h5lightning.schema import DatasetSchema, FileSchema, untyped
+from h5lightning.schema import DatasetSchema, FileSchema, Stamp, untyped
+from h5lightning.sources import SourceTable
 from h5lightning.text_table import TextTable
 
 __all__ = ["Catalog", "SkippedFile", "StoredDataset"]
@@ -59,6 +60,7 @@ class Catalog(Frozen):
         attrs: the attributes of each file that were asked for, as JSON.
         extents: where the values of each dataset of each file lie, in the order of `facts`.
         skipped: the files that were left out.
+        sources: the other files that files take values from.
     """
 
     root: str
@@ -70,6 +72,7 @@ class Catalog(Frozen):
     attrs: TextTable
     extents: ExtentTable
     skipped: tuple[SkippedFile, ...] = ()
+    sources: SourceTable = dataclasses.field(default_factory=SourceTable.none)
 
     def __post_init__(self) -> None:
         files = len(self.names)
@@ -95,6 +98,7 @@ class Catalog(Frozen):
         facts: list[tuple[int, int, int]] = []
         attrs: list[str] = []
         extents: list[Extents | None] = []
+        sources: list[tuple[tuple[str, Stamp], ...]] = []
         for schema in schemas:
             number = numbers.setdefault(tuple(item.layout_key() for item in schema.datasets), len(numbers))
             if number == len(layouts):
@@ -103,6 +107,7 @@ class Catalog(Frozen):
             facts.extend(dataset.facts() for dataset in schema.datasets)
             attrs.append(json.dumps(dict(schema.attrs), sort_keys=True) if schema.attrs else "{}")
             extents.extend(schema.extents or [None] * len(schema.datasets))
+            sources.append(schema.sources)
         return cls(
             root=root,
             names=TextTable.of(names),
@@ -113,6 +118,7 @@ class Catalog(Frozen):
             attrs=TextTable.of(attrs),
             extents=ExtentTable.of(extents),
             skipped=tuple(skipped),
+            sources=SourceTable.of(sources),
         )
 
     @classmethod
@@ -131,6 +137,7 @@ class Catalog(Frozen):
             attrs=TextTable.joined(first.attrs, second.attrs),
             extents=ExtentTable.joined(first.extents, second.extents),
             skipped=(*first.skipped, *second.skipped),
+            sources=SourceTable.joined(first.sources, second.sources, files=len(first)),
         )
 
     def take(self, files: Int64Array) -> Catalog:
@@ -147,6 +154,7 @@ class Catalog(Frozen):
             facts=self.facts[facts],
             attrs=self.attrs.take(files),
             extents=self.extents.take(facts),
+            sources=self.sources.take(files),
         )
 
     def __len__(self) -> int:
@@ -168,7 +176,8 @@ class Catalog(Frozen):
         facts = self.facts[self.first_fact[file] : self.first_fact[file + 1]].tolist()
         layout = self.layouts[int(self.layout_of[file])]
         datasets = tuple(dataset.with_facts(*row) for dataset, row in zip(layout, facts, strict=True))
-        return FileSchema(datasets=datasets, attrs=self.typed_attrs(file))
+        sources = self.sources.of_file(file)
+        return FileSchema(datasets=datasets, attrs=self.typed_attrs(file), sources=sources)
 
     def schemas(self) -> Iterator[FileSchema]:
         """The schema of each file, in order."""

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from h5lightning.catalog import Catalog, SkippedFile
 from h5lightning.discovery import Discovered
 from h5lightning.errors import BadFileError
+from h5lightning.foreign import source_stamp
 from h5lightning.index_store import IndexStore
 from h5lightning.options import Access
 from h5lightning.quarantine import check_bad
@@ -52,7 +53,8 @@ def build_catalog(
 ) -> CatalogBuild:
     """What the files hold, from the index on disk and from a scan of what is new or changed.
 
-    A file is unchanged if its size, times and inode are. Files that were skipped are tried again each time.
+    A file is unchanged if its size, times and inode are, and those of the files that it takes values from. Files that
+    were skipped are tried again each time.
 
     Args:
         discovered: the files.
@@ -63,14 +65,20 @@ def build_catalog(
         progress: show a bar where somebody watches.
 
     Raises:
-        BadFileError: a file cannot be read, unless ``access.on_bad_file`` is ``skip``; or too many cannot.
+        BadFileError: a file cannot be read, or a directory not be listed, unless ``access.on_bad_file`` is ``skip``; or
+            too many cannot.
         FieldError: an attribute that cannot be kept.
     """
+    total = len(discovered.names) + len(discovered.unlisted)
+    # Before the scan, which may take long: it cannot find what lies in them.
+    unlisted = check_bad(discovered.unlisted, total, access, root=discovered.root)
+    skipped = (*discovered.skipped, *unlisted)
     store = IndexStore(index_dir)
     old = store.load(discovered.root, request) or Catalog.of(discovered.root, (), _NO_STAMPS, ())
     known = _known(old, TextTable.of(discovered.names), discovered.stamps)
+    known[np.isin(known, _with_changed_sources(old))] = -1
     if np.array_equal(known, np.arange(len(old))):
-        return CatalogBuild(dataclasses.replace(old, skipped=discovered.skipped), scanned=0, reused=len(old))
+        return CatalogBuild(dataclasses.replace(old, skipped=skipped), scanned=0, reused=len(old))
     new = np.flatnonzero(known < 0)
     paths = [os.path.join(discovered.root, discovered.names[file]) for file in new.tolist()]
     outcomes = scan_files(paths, request, processes=processes, progress=progress, locking=access.locking)
@@ -82,8 +90,8 @@ def build_catalog(
         for file, outcome in zip(new.tolist(), outcomes, strict=True)
         if isinstance(outcome, BadFileError)
     ]
-    skipped = check_bad(bad, len(discovered.names), access, root=discovered.root)
-    catalog = dataclasses.replace(catalog, skipped=(*discovered.skipped, *skipped))
+    skipped += check_bad(bad, total, access, root=discovered.root, earlier=len(unlisted))
+    catalog = dataclasses.replace(catalog, skipped=skipped)
     return CatalogBuild(catalog, scanned=len(new), reused=len(known) - len(new))
 
 
@@ -98,6 +106,11 @@ def _known(old: Catalog, names: TextTable, stamps: Int64Array) -> Int64Array:
     changed = there[np.any(old.stamps[known[there]] != stamps[there], axis=1)]
     known[changed] = -1
     return known
+
+
+def _with_changed_sources(old: Catalog) -> Int64Array:
+    """Positions of the files of which any source is not what it was."""
+    return old.sources.files_with_other(old.sources.seen(source_stamp).stamps)
 
 
 def _merged(

@@ -16,6 +16,7 @@ from h5lightning.catalog import Catalog
 from h5lightning.checksum_store import ChecksumStore
 from h5lightning.checksum_table import ChecksumTable, FileChecksums, blocks_of_values
 from h5lightning.errors import BadFileError, OptionError
+from h5lightning.guarding import is_gone
 from h5lightning.progress import Advance, progress_bar
 from h5lightning.readers.raw_file import RawFile
 from h5lightning.scanning import ScanRequest, scan_files
@@ -73,7 +74,7 @@ def make_checksums(
         name: old[file]
         for file, name in enumerate(old.names)
         if stamps.get(name, old.stamps[file].tolist()) == old.stamps[file].tolist()
-        and (name in stamps or os.path.exists(os.path.join(catalog.root, name)))
+        and (name in stamps or not is_gone(os.path.join(catalog.root, name)))
     }
     new = [name for name in stamps if name not in found]
     total = sum(stamps[name][0] for name in new)

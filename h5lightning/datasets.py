@@ -13,7 +13,7 @@ from h5py import h5d, h5p
 
 from h5lightning.errors import BadFileError, MissingFieldError, UnsupportedFieldError
 from h5lightning.filters import unknown_filters
-from h5lightning.foreign import encoded, link_problem, storage_problem
+from h5lightning.foreign import Sources, encoded, link_problem, storage_problem
 from h5lightning.opening import CACHE_SLOTS
 from h5lightning.options import Access
 
@@ -24,7 +24,9 @@ _SPARE_BYTES = (
 )  # beside what is kept: a chunk may be larger than the cache, but not without end
 
 
-def open_dataset(file: h5py.File, path: str, name: str, access: Access) -> h5py.Dataset:
+def open_dataset(
+    file: h5py.File, path: str, name: str, access: Access, sources: Sources | None = None
+) -> h5py.Dataset:
     """Open a dataset whose values lie in the file itself, or where the user allows.
 
     Args:
@@ -32,6 +34,7 @@ def open_dataset(file: h5py.File, path: str, name: str, access: Access) -> h5py.
         path: where the file lies.
         name: path of the dataset in the file.
         access: where its values may lie, and how much memory they may take.
+        sources: takes the other files that its values lie in.
 
     Raises:
         BadFileError: HDF5 cannot open it.
@@ -40,12 +43,12 @@ def open_dataset(file: h5py.File, path: str, name: str, access: Access) -> h5py.
             takes more memory than it may.
     """
     try:
-        problem = link_problem(file.id, path, name, access.allow_external)
+        problem = link_problem(file.id, path, name, access.allow_external, sources=sources)
         if problem is None:
             raise MissingFieldError(f"'/{name}' is not in {path}; see 'h5lightning inspect'")
         opened = None if problem else file[encoded(name)]  # names need not be UTF-8
         if isinstance(opened, h5py.Dataset):
-            problem = _problem(opened.id, path, access)
+            problem = _problem(opened.id, access, sources)
         elif not problem:
             problem = "is no dataset; see 'h5lightning inspect'"
         if problem:
@@ -82,10 +85,10 @@ def chunk_problem(chunk_bytes: int, access: Access) -> str:
     )
 
 
-def _problem(did: h5d.DatasetID, path: str, access: Access) -> str:
+def _problem(did: h5d.DatasetID, access: Access, sources: Sources | None) -> str:
     plist = did.get_create_plist()
     if plist.get_layout() == h5d.VIRTUAL or plist.get_external_count():
-        return storage_problem(did, path, access.allow_external)
+        return storage_problem(did, access.allow_external, sources)
     numbers = [int(plist.get_filter(position)[0]) for position in range(plist.get_nfilters())]
     if not numbers:
         return ""

@@ -27,7 +27,9 @@ _NOTHING = np.zeros((1, 0), dtype=np.int64)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Extents:
-    """The stored chunks of one dataset; one chunk where it is contiguous, none where only HDF5 can read it.
+    """The stored chunks of one dataset.
+
+    One where it is contiguous; none where it has no values, or only HDF5 can read it.
 
     Args:
         numbers: ``(1, 2 or 3, chunks)``: the first byte of each chunk in the order of the grid; its stored bytes,
@@ -60,6 +62,11 @@ class Extents:
     def unreadable(cls, reason: str) -> Extents:
         """A dataset that only HDF5 can read."""
         return cls(_NOTHING, (), reason)
+
+    @classmethod
+    def nothing(cls) -> Extents:
+        """A dataset of no values: no chunk of it is ever read."""
+        return cls(_NOTHING)
 
     @property
     def offsets(self) -> Int64Array:

@@ -2,7 +2,7 @@
 
 HDF5 opens any path that a file names, ``/etc/passwd`` included, and invents the values of sources that it cannot find.
 So nothing is followed unless the user names a directory; then each source must lie in it, be there, and hold all that
-is taken from it.
+is taken from it. Each is stamped before it is looked at: what was found holds as long as its stamp does.
 """
 
 from __future__ import annotations
@@ -10,17 +10,33 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from h5py import h5d, h5f, h5l, h5o, h5p, h5s, h5t
+import numpy as np
+import numpy.typing as npt
+from h5py import h5d, h5f, h5i, h5l, h5o, h5p, h5s, h5t
 
 from h5lightning.errors import BadFileError
-from h5lightning.guarding import check_file
+from h5lightning.guarding import check_file, stamp
 from h5lightning.opening import open_id
+from h5lightning.schema import Stamp
+from h5lightning.sources import NOT_THERE, UNKNOWN
 
-__all__ = ["hard_links", "link_problem", "source_files", "storage_problem"]
+__all__ = [
+    "RowSources",
+    "Sources",
+    "hard_links",
+    "link_problem",
+    "place_problem",
+    "source_stamp",
+    "storage_problem",
+]
+
+Int64Array = npt.NDArray[np.int64]
 
 _MOST_LINKS = 8  # from file to file
 _UNLIMITED_BYTES = 2**64 - 1
+_MOST_ROWS = 2**63 - 1
 
 # They make HDF5 look for sources elsewhere than where they were checked.
 _PREFIXES = ("HDF5_VDS_PREFIX", "HDF5_EXTFILE_PREFIX", "HDF5_EXT_PREFIX")
@@ -37,10 +53,44 @@ def encoded(path: str) -> bytes:
     return path.encode("utf-8", "surrogateescape") or b"/"
 
 
+class Sources:
+    """The files that are looked at for the values of another, each with its stamp from before."""
+
+    __slots__ = ("stamps",)
+
+    def __init__(self) -> None:
+        self.stamps: dict[str, Stamp] = {}
+
+    def add(self, path: str) -> None:
+        """One that will be looked at."""
+        if path not in self.stamps:
+            self.stamps[path] = source_stamp(path)
+
+    def add_unknown(self, path: str) -> None:
+        """One of which nothing can be said now, nor by whoever scans later."""
+        self.stamps[path] = UNKNOWN
+
+
+def source_stamp(path: str) -> Stamp:
+    """The stamp of a source now; `NOT_THERE` if it is not there, or may not be looked at."""
+    try:
+        return stamp(os.stat(path))
+    except OSError:
+        return NOT_THERE
+
+
 # ── links ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def link_problem(fid: h5f.FileID, file: str, path: str, allowed: str | None, *, depth: int = 0) -> str | None:
+def link_problem(
+    fid: h5f.FileID,
+    file: str,
+    path: str,
+    allowed: str | None,
+    *,
+    depth: int = 0,
+    sources: Sources | None = None,
+) -> str | None:
     """Why the way to an object may not be followed, as what a sentence says of it.
 
     Args:
@@ -49,6 +99,7 @@ def link_problem(fid: h5f.FileID, file: str, path: str, allowed: str | None, *, 
         path: the object.
         allowed: the directory that external links may lead to; None for nowhere.
         depth: files that led here.
+        sources: takes the files that the way leads through.
 
     Returns:
         Empty where the way can be followed, None where it ends early.
@@ -63,7 +114,8 @@ def link_problem(fid: h5f.FileID, file: str, path: str, allowed: str | None, *, 
         if kind != h5l.TYPE_EXTERNAL:
             return f"is reached through the soft link '/{prefix}' to {_text(target)!r}: name the data by that path"
         name, inside = (os.fsdecode(part) for part in target)
-        problem = _followed(_beside(file, name), inside, allowed, depth)
+        problem = "" if allowed is None else place_problem(fid, name)
+        problem = problem or _followed(_beside(file, name), inside, allowed, depth, sources or Sources())
         if problem:
             return f"is reached through the external link '/{prefix}' to {inside!r} in {name!r}{problem}"
     return ""
@@ -79,7 +131,7 @@ def _exists(fid: h5f.FileID, path: str) -> bool:
         return False
 
 
-def _followed(target: str, inside: str, allowed: str | None, depth: int) -> str:
+def _followed(target: str, inside: str, allowed: str | None, depth: int, sources: Sources) -> str:
     """Why an external link may not be followed; empty if it may."""
     if allowed is None:
         return (
@@ -87,11 +139,11 @@ def _followed(target: str, inside: str, allowed: str | None, depth: int) -> str:
         )
     if depth == _MOST_LINKS:
         return f", the last of {_MOST_LINKS} links from file to file: name that file in files"
-    if problem := _file_problem(target, allowed):
+    if problem := _file_problem(target, allowed, sources):
         return f", {problem}"
     fid = open_id(target)
     try:
-        found = link_problem(fid, target, inside, allowed, depth=depth + 1)
+        found = link_problem(fid, target, inside, allowed, depth=depth + 1, sources=sources)
     finally:
         fid.close()
     if found is None:
@@ -102,65 +154,92 @@ def _followed(target: str, inside: str, allowed: str | None, depth: int) -> str:
 # ── virtual datasets and external storage ────────────────────────────────────────────────────────────
 
 
-def storage_problem(did: h5d.DatasetID, file: str, allowed: str | None) -> str:
+def storage_problem(did: h5d.DatasetID, allowed: str | None, sources: Sources | None = None) -> str:
     """Why the values of a dataset may not be read, as what a sentence says of it; empty if they may.
 
     Args:
         did: the opened dataset.
-        file: where its file lies.
         allowed: the directory that its sources may lie in; None for nowhere.
+        sources: takes the files that its values lie in.
     """
-    plist = did.get_create_plist()
+    plist, sources = did.get_create_plist(), sources or Sources()
     if plist.get_external_count():
-        return _external_problem(did, plist, allowed)
-    return _virtual_problem(did, plist, file, allowed) if plist.get_layout() == h5d.VIRTUAL else ""
+        return _external_problem(did, plist, allowed, sources)
+    return _virtual_problem(did, plist, allowed, sources) if plist.get_layout() == h5d.VIRTUAL else ""
 
 
-def source_files(did: h5d.DatasetID, file: str) -> list[str]:
-    """The other files that hold values of a dataset; none for most datasets."""
-    plist = did.get_create_plist()
-    if plist.get_external_count():
-        return sorted({_beside_us(plist.get_external(i)[0]) for i in range(plist.get_external_count())})
-    if plist.get_layout() != h5d.VIRTUAL:
-        return []
-    names = {plist.get_virtual_filename(i) for i in range(plist.get_virtual_count())} - {"."}
-    return sorted(_beside(file, name) for name in names)
+def place_problem(fid: h5f.FileID, name: str) -> str:
+    """Why HDF5 would not look for a source beside the file that names it, as what a sentence says; empty if it would.
+
+    HDF5 keeps one directory for a file that is open under several names: that of the name which was first.
+
+    Args:
+        fid: the open file.
+        name: the source, as the file names it.
+    """
+    if os.path.isabs(name) or name == ".":
+        return ""
+    here = _place_of(fid)
+    others = [
+        os.fsdecode(other.name) for other in h5f.get_obj_ids(fid, h5f.OBJ_FILE) if _place_of(other) != here
+    ]
+    if not others:
+        return ""
+    return (
+        f", which HDF5 would look for beside {others[0]!r}, under which name this process has the file open too: "
+        "close that, or use the same name"
+    )
 
 
-def _external_problem(did: h5d.DatasetID, plist: h5p.PropDCID, allowed: str | None) -> str:
+def _place_of(fid: h5f.FileID) -> str:
+    """The directory of the name that a file was opened by."""
+    return os.path.realpath(os.path.dirname(os.path.abspath(os.fsdecode(fid.name))))
+
+
+def _external_problem(did: h5d.DatasetID, plist: h5p.PropDCID, allowed: str | None, sources: Sources) -> str:
     if allowed is None:
         return (
             "keeps its values outside of the HDF5 file: copy them to a dataset of its own, or name the directory "
             "that they lie in in access.allow_external"
         )
     missing = math.prod(did.shape or ()) * int(did.get_type().get_size())
-    for name, offset, size in (plist.get_external(i) for i in range(plist.get_external_count())):
-        path, needed = _beside_us(name), missing if size == _UNLIMITED_BYTES else min(size, missing)
-        if problem := _source_problem(path, allowed):
+    for name, offset, size in _external_parts(plist):
+        path, needed = os.path.abspath(name), missing if size == _UNLIMITED_BYTES else min(size, missing)
+        if problem := _source_problem(name, allowed, sources):
             return f"keeps its values in {path!r}, {problem}"
-        found = os.stat(path).st_size
+        found = os.stat(name).st_size
         if found < offset + needed:
             return f"keeps its values in {path!r}, which has {found} bytes, expected {offset + needed}"
         missing -= needed
     return f"lacks {missing} bytes of its values, which no external file holds" if missing else ""
 
 
-def _virtual_problem(did: h5d.DatasetID, plist: h5p.PropDCID, file: str, allowed: str | None) -> str:
+def _external_parts(plist: h5p.PropDCID) -> Iterator[tuple[str, int, int]]:
+    """Name, offset and size of each part; HDF5 looks for it from the current directory."""
+    for number in range(plist.get_external_count()):
+        name, offset, size = plist.get_external(number)
+        yield os.fsdecode(name), offset, size
+
+
+def _virtual_problem(did: h5d.DatasetID, plist: h5p.PropDCID, allowed: str | None, sources: Sources) -> str:
     if allowed is None:
         return (
             "is a virtual dataset: its values lie in other files, and HDF5 invents those that it cannot find. Name "
             "the files that hold the values, copy them to a dataset of its own, or name the directory that they lie "
             "in in access.allow_external"
         )
-    mapped = 0
+    fid, mapped = h5i.get_file_id(did), 0
+    file = os.fsdecode(fid.name)  # a link may have led to another file than the first
     for number in range(plist.get_virtual_count()):
         name, inside = plist.get_virtual_filename(number), plist.get_virtual_dsetname(number)
         if "%" in name + inside or h5s.UNLIMITED in plist.get_virtual_vspace(number).get_simple_extent_dims(
             True
         ):
             return f"is a virtual dataset of sources without an end, {name!r}: list them one by one"
+        if problem := place_problem(fid, name):
+            return f"is a virtual dataset with the source {name!r}{problem}"
         path = file if name == "." else _beside(file, name)
-        problem = "" if path == file else _file_problem(path, allowed)
+        problem = "" if path == file else _file_problem(path, allowed, sources)
         points = int(plist.get_virtual_vspace(number).get_select_npoints())
         problem = problem or _dataset_problem(did, path, inside, plist.get_virtual_srcspace(number), points)
         if problem:
@@ -207,6 +286,58 @@ def _is_written(did: h5d.DatasetID) -> bool:
     return bool(did.get_num_chunks() >= cells)
 
 
+# ── rows ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowSources:
+    """Which other files the rows of an opened dataset lie in.
+
+    Args:
+        always: those that any row needs: where links lead to, external storage.
+        paths: where other rows lie, once for each part of a virtual dataset.
+        starts: the first row of each part, ``(parts,)``.
+        stops: one past its last row, ``(parts,)``.
+    """
+
+    always: tuple[str, ...]
+    paths: tuple[str, ...]
+    starts: Int64Array
+    stops: Int64Array
+
+    @classmethod
+    def of(cls, did: h5d.DatasetID, sources: Sources) -> RowSources:
+        """Those of a dataset that was found to be readable, with all files that were looked at for it."""
+        plist, file = did.get_create_plist(), os.fsdecode(h5i.get_file_id(did).name)
+        paths: list[str] = []
+        bounds: list[tuple[int, int]] = []
+        for number in range(plist.get_virtual_count() if plist.get_layout() == h5d.VIRTUAL else 0):
+            name = plist.get_virtual_filename(number)
+            if name != "." and _beside(file, name) in sources.stamps:
+                paths.append(_beside(file, name))
+                bounds.append(_rows_of(plist.get_virtual_vspace(number)))
+        parts = np.asarray(bounds, dtype=np.int64).reshape(-1, 2)
+        always = tuple(path for path in sources.stamps if path not in set(paths))
+        return cls(always, tuple(paths), parts[:, 0], parts[:, 1])
+
+    def touched(self, rows: Int64Array) -> list[str]:
+        """The files that hold some rows, ``(N,)``, ascending."""
+        if not self.paths:
+            return [*self.always]
+        has_some = np.searchsorted(rows, self.starts) < np.searchsorted(rows, self.stops)
+        return [*self.always, *{self.paths[part]: None for part in np.flatnonzero(has_some).tolist()}]
+
+
+def _rows_of(space: h5s.SpaceID) -> tuple[int, int]:
+    """The first row of a selection, and one past its last."""
+    if not space.get_select_npoints():
+        return 0, 0
+    if space.get_select_type() == h5s.SEL_ALL or not space.get_simple_extent_ndims():
+        return 0, _MOST_ROWS
+    first, last = space.get_select_bounds()
+    return int(first[0]), int(last[0]) + 1
+
+
 # ── files ────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -215,14 +346,9 @@ def _beside(file: str, name: str) -> str:
     return os.path.join(os.path.dirname(file), name)
 
 
-def _beside_us(name: str | bytes) -> str:
-    """Where HDF5 looks for external storage: from the current directory."""
-    return os.path.abspath(os.fsdecode(name))
-
-
-def _file_problem(path: str, allowed: str) -> str:
+def _file_problem(path: str, allowed: str, sources: Sources) -> str:
     """Why an HDF5 file cannot be a source, as what a sentence says of it; empty if it can."""
-    if problem := _source_problem(path, allowed):
+    if problem := _source_problem(path, allowed, sources):
         return problem
     try:
         check_file(path)
@@ -231,9 +357,11 @@ def _file_problem(path: str, allowed: str) -> str:
     return ""
 
 
-def _source_problem(path: str, allowed: str) -> str:
+def _source_problem(path: str, allowed: str, sources: Sources) -> str:
     if found := [name for name in _PREFIXES if os.environ.get(name)]:
+        sources.add_unknown(path)
         return f"which HDF5 would look for elsewhere, by the environment variable {found[0]}: unset it"
+    sources.add(path)
     root = os.path.realpath(os.path.expanduser(allowed))
     real = os.path.realpath(path)
     if os.path.commonpath([root, real]) != root:

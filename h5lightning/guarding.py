@@ -13,7 +13,15 @@ import stat
 
 from h5lightning.errors import BadFileError, ResourceError
 
-__all__ = ["check_file", "check_resources", "has_signature", "leave_out_hint", "stamp", "without_hint"]
+__all__ = [
+    "check_file",
+    "check_resources",
+    "has_signature",
+    "is_gone",
+    "leave_out_hint",
+    "stamp",
+    "without_hint",
+]
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _FIRST_USER_BLOCK_BYTES = 512  # user blocks have 512 bytes times a power of two
@@ -94,6 +102,17 @@ def has_signature(path: str) -> bool:
         raise BadFileError(f"{path!r} cannot be read: {error.strerror}; {leave_out_hint(path)}") from error
     finally:
         os.close(descriptor)
+
+
+def is_gone(path: str) -> bool:
+    """Whether there is nothing at a path any more; not where this user may not look, or the system cannot."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def check_resources(path: str, number: int | None, reason: str | None) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 import weakref
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from types import TracebackType
@@ -17,12 +17,13 @@ from typing import Any, TypeVar
 import h5py
 
 from h5lightning.datasets import open_dataset
-from h5lightning.errors import BadFileError
+from h5lightning.errors import FileChangedError, H5LightningError
 from h5lightning.open_files import Closable, OpenFile, OpenFiles
 from h5lightning.options import Access
 from h5lightning.process_local import ProcessLocal, remade
 from h5lightning.stamps import KnownStamps, Stamp
 from h5lightning.verified_blocks import VerifiedBlocks, verify_file
+from h5lightning.watching import SourceWatch
 
 __all__ = ["HandlePool"]
 
@@ -120,7 +121,13 @@ class HandlePool:
             verify_file(path, blocks, descriptor, only_others=only_others)
 
     def using(
-        self, path: str, key: Hashable, make: Callable[[h5py.File], T], function: Callable[[T], Result]
+        self,
+        path: str,
+        key: Hashable,
+        make: Callable[[h5py.File], T],
+        function: Callable[[T], Result],
+        *,
+        sources: Callable[[T], Iterable[str]] | None = None,
     ) -> Result:
         """What a function makes of what ``make`` derives from the open file, which stays open meanwhile.
 
@@ -129,18 +136,29 @@ class HandlePool:
             key: what is derived; ``make`` is called once for a key and as long as the file stays open.
             make: derives it from the open file.
             function: is given what was derived.
+            sources: the other files that the function reads; None for all that the file takes values from.
 
         Raises:
             BadFileError: HDF5 cannot open the file.
-            FileChangedError: the file is not the one that was scanned, or was written to while it was open.
+            FileChangedError: the file, or one that it takes values from, is not the one that was scanned, or was
+                written to while it was open.
             ChecksumError: with ``access.verify``, it is not what it was when its checksums were made.
         """
 
         def use(entries: list[OpenFile]) -> Result:
-            with self._checked(entries[0], key, make) as kept:
+            with self._checked(entries[0], key, make, sources) as kept:
                 return function(kept)
 
         return self._files().use([(path, None)], use)
+
+    def check_sources(self, path: str) -> None:
+        """Raise if a file that another one takes values from is not what it was when that was scanned.
+
+        Raises:
+            FileChangedError: it is not.
+        """
+        if self.access.allow_external is not None:
+            SourceWatch(path, self.known).check()
 
     @contextmanager
     def kept(self, path: str, key: Hashable, make: Callable[[h5py.File], T]) -> Iterator[T]:
@@ -149,16 +167,25 @@ class HandlePool:
             yield kept
 
     @contextmanager
-    def _checked(self, entry: OpenFile, key: Hashable, make: Callable[[h5py.File], T]) -> Iterator[T]:
+    def _checked(
+        self,
+        entry: OpenFile,
+        key: Hashable,
+        make: Callable[[h5py.File], T],
+        sources: Callable[[T], Iterable[str]] | None = None,
+    ) -> Iterator[T]:
         try:
             if self.access.verify:
                 entry.keep(_VERIFIED, partial(self._verify_opened, entry))
-            yield entry.keep(key, make)
-        except BadFileError:
-            entry.watch.check()
+            if key not in entry.kept and entry.sources is not None:
+                entry.sources.check()
+            kept = entry.keep(key, make)
+            yield kept
+        except H5LightningError:
+            self._check(entry, None)
             raise
         # After the reading: HDF5 reads zeros where a file was cut off.
-        entry.watch.check()
+        self._check(entry, None if sources is None or entry.sources is None else sources(kept))
 
     def using_files(
         self, opener: Callable[[str], Closable], paths: Sequence[str], function: Callable[[list[OpenFile]], T]
@@ -191,6 +218,16 @@ class HandlePool:
     def close(self) -> None:
         """Close the files of this process, those in use after their use; the pool itself stays usable."""
         self._files().close()
+
+    def _check(self, entry: OpenFile, sources: Iterable[str] | None) -> None:
+        try:
+            entry.watch.check()
+            if entry.sources is not None:
+                entry.sources.check(sources)
+        except FileChangedError:
+            # HDF5 keeps what it knows of the old bytes while anything of them is open.
+            self._files().retire(entry)
+            raise
 
     def _verify_opened(self, entry: OpenFile, file: h5py.File) -> bool:
         self.verify(entry.watch.path, entry.watch.stamp, file.id.get_vfd_handle())

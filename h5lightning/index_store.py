@@ -1,7 +1,7 @@
 """The catalog on disk: what a scan found, so that the next start need not open the files.
 
-One file for each root and request, a store of arrays whose numbers are where the values of all datasets lie; their
-digest is compared once, by the process that loads the catalog.
+One file for each root and request, a store of arrays whose numbers are where the values of all datasets lie; each
+process compares them with their digest when it takes them from there.
 
 A store is a cache. One that is torn, damaged, or of another version is as good as none; it is written under
 a name of its own and then moved into place, so that readers and concurrent writers see whole files only.
@@ -25,12 +25,13 @@ from h5lightning.catalog import Catalog, SkippedFile
 from h5lightning.extent_table import ExtentTable
 from h5lightning.scanning import ScanRequest
 from h5lightning.schema import DatasetSchema
+from h5lightning.sources import SourceTable
 from h5lightning.stored_arrays import StoredArrays, StoreFormat, UnusableStoreError, content_of
 from h5lightning.text_table import TextTable
 
 __all__ = ["FORMAT", "IndexStore", "StoredExtents", "default_directory", "pack", "unpack"]
 
-FORMAT = 3  # raise it when the file's layout changes, or what a scan says of the same file
+FORMAT = 4  # raise it when the file's layout changes, or what a scan says of the same file
 
 _STORE = StoreFormat(b"\x93H5LIDX\n", FORMAT, "index")
 
@@ -161,7 +162,6 @@ def _catalog(store: StoredArrays, root: str, request: ScanRequest, origin: Store
     header, arrays = store.header, store.arrays
     if (header["root"], header["request"]) != (root, _plain(request)):
         raise UnusableStoreError(f"it holds the files of {header['root']}")
-    store.check_numbers()
     layouts = ((DatasetSchema.from_plain(plain) for plain in layout) for layout in header["layouts"])
     return Catalog(
         root=root,
@@ -173,6 +173,12 @@ def _catalog(store: StoredArrays, root: str, request: ScanRequest, origin: Store
         attrs=TextTable(arrays["attr_bytes"], arrays["attr_ends"]),
         extents=_extents(store, origin),
         skipped=tuple(SkippedFile(name, reason) for name, reason in header["skipped"]),
+        sources=SourceTable(
+            TextTable(arrays["source_bytes"], arrays["source_ends"]),
+            arrays["source_stamps"],
+            arrays["source_files"],
+            arrays["source_uses"],
+        ),
     )
 
 
@@ -196,6 +202,11 @@ def _arrays(catalog: Catalog) -> dict[str, npt.NDArray[Any]]:
         "attr_ends": catalog.attrs.ends.astype("<i8", copy=False),
         "extent_forms": catalog.extents.form_of.astype("<i4", copy=False),
         "extent_ends": catalog.extents.ends.astype("<i8", copy=False),
+        "source_bytes": catalog.sources.paths.blob,
+        "source_ends": catalog.sources.paths.ends.astype("<i8", copy=False),
+        "source_stamps": catalog.sources.stamps.astype("<i8", copy=False),
+        "source_files": catalog.sources.file_of.astype("<i8", copy=False),
+        "source_uses": catalog.sources.source_of.astype("<i8", copy=False),
     }
 
 

@@ -49,6 +49,23 @@ class Guard:
             if lock._is_owned():  # noqa: SLF001
                 lock.release()
 
+    def attempt(
+        self, timeout_s: float, change: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T | None:
+        """As `run`; None if another thread is in here for so many seconds."""
+        lock = self._lock
+        if lock._is_owned():  # noqa: SLF001
+            return change(*args, **kwargs)
+        try:
+            try:
+                return change(*args, **kwargs) if lock.acquire(timeout=timeout_s) else None
+            finally:
+                if lock._is_owned():  # noqa: SLF001
+                    lock.release()
+        finally:
+            if lock._is_owned():  # noqa: SLF001
+                lock.release()
+
 
 class Monitor(Guard):
     """A guard whose threads can wait for what others change."""

@@ -9,18 +9,20 @@ from __future__ import annotations
 import os
 import resource
 import sys
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-from h5lightning.errors import BadFileError, ResourceError
+from h5lightning.errors import BadFileError, FileChangedError, ResourceError
+from h5lightning.held_files import Identity, drop, hold
 from h5lightning.monitor import Guard
 from h5lightning.opening import open_file
 from h5lightning.options import Access
 from h5lightning.stamps import KnownStamps, Stamp
 from h5lightning.verified_blocks import VerifiedBlocks, verified_blocks
-from h5lightning.watching import Watch, check_path
+from h5lightning.watching import SourceWatch, Watch, check_path
 
 __all__ = ["Closable", "OpenFile", "OpenFiles", "default_budget"]
 
@@ -40,6 +42,7 @@ class Closable(Protocol):
 Key: TypeAlias = tuple[str, Callable[[str], Closable] | None]  # the path, and what opened it; None for HDF5
 
 _MOST_CACHE_BYTES = 1024 * 1024
+_PATIENCE_S = 0.5
 
 
 def default_budget(processes: int = 1) -> int:
@@ -60,17 +63,32 @@ def _free_descriptors() -> int:
 class OpenFile:
     """A file, and what was derived from it while it is open."""
 
-    __slots__ = ("_guard", "file", "holders", "is_retired", "kept", "key", "watch")
+    __slots__ = (
+        "__weakref__",
+        "_guard",
+        "_held",
+        "_owner",
+        "file",
+        "holders",
+        "is_retired",
+        "kept",
+        "key",
+        "sources",
+        "watch",
+    )
 
-    def __init__(self, key: Key, file: Any, watch: Watch) -> None:
+    def __init__(self, key: Key, file: Any, watch: Watch, sources: SourceWatch | None = None) -> None:
         self.key = key
         self.file = file
         self.watch = watch
+        self.sources = sources
         self.kept: dict[Hashable, Any] = {}
         # Who uses it: whoever leaves twice, or never came in, changes nothing.
         self.holders: set[object] = set()
         self.is_retired = False
         self._guard = Guard()
+        self._held: dict[Identity, Stamp] = {}
+        self._owner: weakref.ref[OpenFiles] | None = None
 
     def keep(self, key: Hashable, make: Callable[[Any], T]) -> T:
         """What ``make`` derives from the file; it is called once for a key, whatever threads ask."""
@@ -82,6 +100,35 @@ class OpenFile:
             self.kept[key] = make(self.file)
         kept: T = self.kept[key]
         return kept
+
+    def close(self) -> None:
+        """Close it, and all that HDF5 opened for it: else HDF5 would show what it knows of a source to the next one."""
+        self.kept.clear()
+        self.file.close()
+        drop(self, self._held)
+
+    # ── see `Holder` ─────────────────────────────────────────────────────────────────────────────────
+
+    def hold(self, owner: OpenFiles) -> None:
+        """HDF5 holds it open from now on, and opens its sources when they are read."""
+        self._owner = weakref.ref(owner)
+        self._held = {} if self.sources is None else self.sources.identities()
+        self._held[self.watch.identity] = self.watch.stamp
+        hold(self, self._held)
+
+    def is_outdated(self, identity: Identity, found: Stamp) -> bool:
+        """See `Holder.is_outdated`."""
+        try:
+            if self.sources is not None:
+                self.sources.check()
+        except FileChangedError:
+            return True
+        return self._held.get(identity, found) != found
+
+    def give_back(self) -> bool:
+        """See `Holder.give_back`."""
+        owner = self._owner() if self._owner is not None else None
+        return owner is None or owner.retire(self)
 
 
 class OpenFiles:
@@ -151,9 +198,22 @@ class OpenFiles:
             entry = entries[-1]
             entry.holders.discard(holder)
             if entry.is_retired and not entry.holders:
-                entry.file.close()
+                entry.close()
             entries.pop()
         self._shrink(self.budget)
+
+    def retire(self, entry: OpenFile) -> bool:
+        """Open it anew when it is asked for again, and close it after its use; whether it is closed."""
+        # A thread that opens another file may want the same of one of ours, with its own guard in hand.
+        return bool(self._guard.attempt(_PATIENCE_S, self._retire, entry))
+
+    def _retire(self, entry: OpenFile) -> bool:
+        if self._by_key.get(entry.key) is entry:
+            entry.is_retired = True
+            if not entry.holders:
+                entry.close()
+            del self._by_key[entry.key]
+        return not entry.holders
 
     def close(self) -> None:
         """Close all files, those in use after their use."""
@@ -164,7 +224,7 @@ class OpenFiles:
         for entry in files.values():
             entry.is_retired = True
             if not entry.holders:
-                entry.file.close()
+                entry.close()
 
     def _open(self, key: Key) -> OpenFile:
         self._shrink(self.budget - 1)
@@ -179,12 +239,23 @@ class OpenFiles:
             watch = Watch(path, file.fileno() if opener else file.id.get_vfd_handle())
             if self._known is not None:
                 watch.check_scanned(self._known)
+            sources = self._sources(path) if opener is None else None
         except BaseException:
             file.close()
             raise
-        entry = self._by_key[key] = OpenFile(key, file, watch)
+        entry = self._by_key[key] = OpenFile(key, file, watch, sources)
+        if opener is None:
+            entry.hold(self)
         self.opened += 1
         return entry
+
+    def _sources(self, path: str) -> SourceWatch | None:
+        """What watches the files that a file takes values from, where it may."""
+        if self._access.allow_external is None:
+            return None
+        sources = SourceWatch(path, self._known)
+        sources.check()
+        return sources
 
     def _opened(self, path: str, opener: Callable[[str], Closable] | None) -> Any:
         while True:
@@ -206,4 +277,4 @@ class OpenFiles:
         idle = [entry for entry in self._by_key.values() if not entry.holders]
         for entry in idle[: len(self._by_key) - most]:
             del self._by_key[entry.key]
-            entry.file.close()
+            entry.close()

@@ -13,6 +13,7 @@ from h5py import h5f, h5p
 
 from h5lightning.errors import BadFileError
 from h5lightning.guarding import check_resources
+from h5lightning.held_files import give_back_outdated
 from h5lightning.options import Access
 
 __all__ = ["CACHE_SLOTS", "hdf5_reason", "open_descriptor", "open_file", "open_id"]
@@ -32,12 +33,17 @@ def open_id(path: str, *, locking: bool = False, rdcc_nbytes: int = 0) -> h5f.Fi
 
     Raises:
         BadFileError: HDF5 cannot open it; the message says why and what to do.
+        FileChangedError: this process is reading it as it was before it changed.
         ResourceError: this process has no open file or memory left.
     """
     if "\0" in path:
         raise BadFileError(f"{path!r} holds a NUL character: HDF5 would open the path before it")
     # HDF5 would wait for ever for somebody to write to a FIFO.
-    os.close(open_descriptor(path))
+    descriptor = open_descriptor(path)
+    try:
+        give_back_outdated(path, os.fstat(descriptor))
+    finally:
+        os.close(descriptor)
     try:
         return _open_like_h5py(path, locking, _access_list(rdcc_nbytes))
     except OSError as error:

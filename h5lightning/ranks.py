@@ -12,6 +12,7 @@ from torch import distributed
 
 from h5lightning.checking import check_int
 from h5lightning.errors import H5LightningError, OptionError, RanksDifferError, ShardingError
+from h5lightning.foreign import source_stamp
 from h5lightning.guarding import stamp
 from h5lightning.sharding import EvaluationShards, Share, TrainingShards
 from h5lightning.surveying import Survey
@@ -235,7 +236,15 @@ def _seen_here(survey: Survey) -> tuple[Survey, list[str]]:
             continue
         if stamps[number, 0] != catalog.stamps[number, 0]:
             differences.append(f"{path} has {stamps[number, 0]} bytes, {catalog.stamps[number, 0]} on rank 0")
-    return replace(survey, catalog=replace(catalog, stamps=stamps)), differences
+    sources = catalog.sources.seen(source_stamp)
+    for path, found, expected in zip(
+        sources.paths, sources.stamps[:, 0].tolist(), catalog.sources.stamps[:, 0].tolist(), strict=True
+    ):
+        if found != expected and expected >= 0:
+            differences.append(
+                f"{path} {f'has {found} bytes' if found >= 0 else 'is not there'}, {expected} on rank 0"
+            )
+    return replace(survey, catalog=replace(catalog, stamps=stamps, sources=sources)), differences
 
 
 def _gathered(trainer: Trainer | None, mine: T) -> list[T]:

@@ -9,14 +9,16 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from h5lightning.extents import Extents
 
-__all__ = ["DatasetSchema", "FileSchema", "as_array", "explain_difference", "typed", "untyped"]
+__all__ = ["DatasetSchema", "FileSchema", "Stamp", "as_array", "explain_difference", "typed", "untyped"]
+
+Stamp: TypeAlias = tuple[int, int, int, int]  # size in bytes, mtime_ns, ctime_ns and inode of a file
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -147,11 +149,13 @@ class FileSchema:
         attrs: the attributes that were asked for and exist, by ``object@name`` (``@name`` for the file's
             own): numbers, strings, and nested lists of them, see `typed`.
         extents: where the values of each dataset lie, None where that is not known; empty if it was not asked for.
+        sources: the other files that were looked at for their values, each with its stamp from before.
     """
 
     datasets: tuple[DatasetSchema, ...]
     attrs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     extents: tuple[Extents | None, ...] = dataclasses.field(default=(), compare=False, repr=False)
+    sources: tuple[tuple[str, Stamp], ...] = ()
 
     def dataset(self, path: str) -> DatasetSchema | None:
         """The schema of ``path``, or None where the file lacks it."""

@@ -9,15 +9,14 @@ from __future__ import annotations
 import datetime as dt
 from bisect import bisect_left
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from h5lightning.catalog import Catalog, StoredDataset
 from h5lightning.checksum_table import ChecksumTable, FileChecksums
 from h5lightning.frozen import Frozen
+from h5lightning.schema import Stamp
+from h5lightning.sources import NOT_THERE
 
-__all__ = ["KnownStamps", "Stamp", "explain_change"]
-
-Stamp: TypeAlias = tuple[int, int, int, int]
+__all__ = ["KnownStamps", "Stamp", "explain_change", "explain_source_change"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +51,14 @@ class KnownStamps(Frozen):
         if position is None or self._stamp(position) != stamp:
             return None
         return self.catalog.stored(position, dataset)
+
+    def sources_of(self, path: str) -> dict[str, Stamp]:
+        """The other files that a file takes values from, each with its stamp, but those that were not there."""
+        if not len(self.catalog.sources):
+            return {}
+        position = self._position(path)
+        found = () if position is None else self.catalog.sources.of_file(position)
+        return {source: stamp for source, stamp in found if stamp[0] >= 0}
 
     def checksums_of(self, path: str) -> FileChecksums | None:
         """The checksums of a file; None where there are none."""
@@ -93,6 +100,29 @@ def explain_change(found: Stamp, expected: Stamp) -> str:
     if is_other:
         return f"was replaced by a file of {found[0]} bytes, expected {expected[0]},"
     return f"{'grew' if found[0] > expected[0] else 'was cut off'} from {expected[0]} to {found[0]} bytes"
+
+
+def explain_source_change(found: Stamp, expected: Stamp) -> str:
+    """What happened to a file that others take values from, likewise.
+
+    More counts than for `explain_change`: nothing but HDF5 reads a source, so that no size or place of its values is
+    compared with what was scanned, and one that was given its old time of modification shows only in its ctime.
+
+    Example:
+        >>> explain_source_change((8, 5, 6, 2), (8, 5, 6, 1))
+        ''
+        >>> explain_source_change(NOT_THERE, (8, 5, 6, 1))
+        'is not there any more, or may not be looked at'
+    """
+    if found == NOT_THERE:
+        return "is not there any more, or may not be looked at"
+    what = explain_change(found, expected)
+    if what or found[2] == expected[2]:
+        return what
+    return (
+        "was written to and given its old time of modification, replaced by a copy, or got another mode or link "
+        f"(its status changed at {_when(found[2])}, expected {_when(expected[2])})"
+    )
 
 
 def _when(mtime_ns: int) -> str:

@@ -4,8 +4,8 @@
 
     magic, version, digest and size of the body | body: size of the header, header (JSON), arrays | numbers
 
-The numbers may take much more than the rest, so they are mapped into memory, by each process for itself; their
-digest, which the header holds, is compared by whoever asks for it.
+The numbers may take much more than the rest. A store is copied into memory and then compared with its digests, so that
+what happens to the file later changes nothing; a large one is mapped, and compared by each process that maps it.
 
 Nothing in it is ever executed: JSON and plain numbers, no pickle.
 """
@@ -17,6 +17,7 @@ import hashlib
 import json
 import math
 import mmap
+import os
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ __all__ = ["StoreFormat", "StoredArrays", "UnusableStoreError", "content_of"]
 _PREAMBLE = struct.Struct("<8sI4x16sQ")
 _HEADER_SIZE = struct.Struct("<Q")
 _ALIGNMENT = 8
+_MOST_COPIED_BYTES = 64 * 1024 * 1024
 
 T = TypeVar("T")
 
@@ -47,21 +49,12 @@ class StoredArrays:
     Args:
         header: what its header says.
         arrays: the arrays of its body, by name.
-        numbers: the bytes of the numbers, which nobody has compared with their digest yet.
+        numbers: the bytes of the numbers.
     """
 
     header: dict[str, Any]
     arrays: dict[str, npt.NDArray[Any]]
     numbers: memoryview
-
-    def check_numbers(self) -> None:
-        """Compare the numbers with their digest.
-
-        Raises:
-            UnusableStoreError: they differ.
-        """
-        if _digest(self.numbers) != bytes.fromhex(self.header["numbers"][1]):
-            raise UnusableStoreError("it is damaged: the digest of its numbers differs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +119,8 @@ class StoreFormat:
         numbers = memoryview(data)[_PREAMBLE.size + len(body) :]
         if len(numbers) != 8 * header["numbers"][0]:
             raise UnusableStoreError(f"it is torn: its numbers take {len(numbers)} bytes")
+        if _digest(numbers) != bytes.fromhex(header["numbers"][1]):
+            raise UnusableStoreError("it is damaged: the digest of its numbers differs")
         return StoredArrays(header, dict(_read_arrays(body, start + size, header["arrays"])), numbers)
 
     def _preamble(self, data: bytes | memoryview) -> tuple[bytes, int]:
@@ -148,14 +143,15 @@ class StoreFormat:
 
 
 def content_of(path: str) -> memoryview:
-    """The bytes of a file, mapped into memory where they stay there when the file is replaced.
+    """The bytes of a file: copied, or mapped where there are many, and they stay there when the file is replaced.
 
     Raises:
         OSError: it cannot be read.
     """
     with open(path, "rb") as file:
-        if not is_remote(file.fileno()):
-            with contextlib.suppress(OSError, ValueError):  # it is empty, or its file system has no maps
+        is_large = os.fstat(file.fileno()).st_size > _MOST_COPIED_BYTES
+        if is_large and not is_remote(file.fileno()):
+            with contextlib.suppress(OSError, ValueError):  # its file system has no maps
                 return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         return memoryview(file.read())
 

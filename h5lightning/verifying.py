@@ -17,6 +17,7 @@ from h5lightning.checksum_store import ChecksumStore
 from h5lightning.checksum_table import BLOCK_BYTES, ChecksumTable, FileChecksums
 from h5lightning.discovery import Discovered, discover
 from h5lightning.errors import BadFileError, ChecksumError
+from h5lightning.guarding import is_gone, without_hint
 from h5lightning.progress import progress_bar
 from h5lightning.readers.raw_file import RawFile
 from h5lightning.scanning.many_files import available_cores
@@ -181,15 +182,16 @@ def verify_files(
     gone = [
         Verdict(name, "gone", "has checksums, but is not there any more")
         for name in table.names
-        if name not in known and not os.path.exists(os.path.join(found.root, name))
+        if name not in known and is_gone(os.path.join(found.root, name))
     ]
+    unlisted = [Verdict(one.name, "unreadable", without_hint(one.reason)) for one in found.unlisted]
     sizes = [0 if one is None else one.size for one in sums]
 
     def look(file: int) -> Verdict:
         return _verdict(found.root, names[file], sums[file])
 
     verdicts = _in_threads(look, sizes, threads, "verifying", is_wanted=progress)
-    return Verification(found.root, (*verdicts, *gone), sum(sizes))
+    return Verification(found.root, (*verdicts, *gone, *unlisted), sum(sizes))
 
 
 def _verdict(root: str, name: str, sums: FileChecksums | None) -> Verdict:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import resource
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -27,6 +29,26 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     monkeypatch.setenv("H5LIGHTNING_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
     # Made once for all tests: the demo's files never change.
     monkeypatch.setenv("H5LIGHTNING_DATA_DIR", str(tmp_path_factory.getbasetemp() / "data"))
+
+
+@pytest.fixture
+def shut(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """A function that shuts a folder for this process, also for root, who may look anywhere."""
+    closed: set[str] = set()
+    real = {name: getattr(os, name) for name in ("scandir", "stat", "lstat")}
+
+    def guarded(name: str) -> Callable[..., Any]:
+        def call(path: Any = ".", *args: Any, **options: Any) -> Any:
+            text = os.path.abspath(path) if isinstance(path, (str, os.PathLike)) else ""
+            if os.path.dirname(text) in closed or (name == "scandir" and text in closed):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), text)
+            return real[name](path, *args, **options)
+
+        return call
+
+    for name in real:
+        monkeypatch.setattr(os, name, guarded(name))
+    return lambda folder: closed.add(str(folder))
 
 
 @pytest.fixture

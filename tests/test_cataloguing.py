@@ -118,6 +118,39 @@ def test_only_what_changed_is_scanned(folder, change, scanned):
     assert build(folder).scanned == 0
 
 
+@pytest.fixture
+def linked(folder):
+    """Two of the files take ``x`` from others, one of them from the same file as another."""
+    sources = folder.parent / "sources"
+    sources.mkdir()
+    write(sources / "s.h5", 4)
+    write(sources / "t.h5", 5)
+    for number, source in ((3, "s"), (4, "s"), (5, "t")):
+        with h5py.File(folder / f"{number:02}.h5", "r+") as file:
+            del file["x"]
+            file["x"] = h5py.ExternalLink(f"../sources/{source}.h5", "/x")
+    return ScanRequest(("x", "y"), ("@number",), allow_external=str(folder.parent))
+
+
+def test_files_whose_sources_changed_are_scanned_again(folder, linked):
+    def start():
+        found = build(folder, request=linked)
+        return found.scanned, found.catalog.facts_of("x")[3:6, 0].tolist()
+
+    assert start() == (12, [5, 5, 6])
+    assert start() == (0, [5, 5, 6])
+    write(folder.parent / "sources" / "s.h5", 7)
+    assert start() == (2, [8, 8, 6])
+    assert start() == (0, [8, 8, 6])
+    os.rename(folder.parent / "sources" / "t.h5", folder.parent / "sources" / "away")
+    assert start()[0] == 1
+    assert start()[0] == 0
+    os.rename(folder.parent / "sources" / "away", folder.parent / "sources" / "t.h5")
+    assert start() == (1, [8, 8, 6])
+    remove(folder)
+    assert build(folder, request=linked).scanned == 0
+
+
 def test_unused_layouts_are_forgotten(folder):
     change_type(folder)
     assert len(build(folder).catalog.layouts) == 2
@@ -224,3 +257,46 @@ def test_nothing_but_bad_files_is_an_error_in_any_case(tmp_path):
         (tmp_path / f"{number}.h5").write_bytes(b"")
     with pytest.raises(BadFileError, match="3 of 3 files are bad"):
         build_catalog(discover([str(tmp_path / f"{number}.h5") for number in range(3)]), REQUEST, access=SKIP)
+
+
+# ── folders that cannot be listed ────────────────────────────────────────────────────────────────────
+
+
+def build_below(folder, access):
+    return build_catalog(discover(str(folder / "**" / "*.h5")), REQUEST, access=access, progress=False)
+
+
+@pytest.fixture
+def shut_below(folder, shut):
+    (folder / "below").mkdir()
+    write(folder / "below" / "a.h5", 3)
+    shut(folder / "below")
+    return folder
+
+
+@pytest.mark.parametrize("times", [1, 2], ids=["first start", "from the index"])
+def test_a_folder_that_cannot_be_listed_is_an_error_as_a_file_is(shut_below, times):
+    if times == 2:
+        build_below(shut_below, SKIP)
+    with pytest.raises(BadFileError, match=r"below' cannot be listed: Permission denied\..*on_bad_file=skip"):
+        build_below(shut_below, Access())
+    with pytest.raises(
+        BadFileError, match=r"1 of 13 files are bad, over access\.max_bad_fraction=0\.01: below"
+    ):
+        build_below(shut_below, Access(on_bad_file="skip"))
+
+
+def test_or_it_is_left_out_and_listed(shut_below, caplog):
+    for scanned in (12, 0):
+        found = build_below(shut_below, SKIP)
+        ((name, reason),) = ((one.name, one.reason) for one in found.catalog.skipped)
+        assert (len(found.catalog), found.scanned, name) == (12, scanned, "below")
+        assert reason.startswith("the directory 'below' cannot be listed: Permission denied. ")
+        assert "on_bad_file" not in reason
+    assert "1 of 13 files are left out: below" in caplog.text
+    os.truncate(shut_below / "01.h5", 0)
+    found = build_below(shut_below, SKIP)
+    assert [one.name for one in found.catalog.skipped] == ["below", "01.h5"]
+    limit = Access(on_bad_file="skip", max_bad_fraction=1 / 13)
+    with pytest.raises(BadFileError, match="2 of 13 files are bad"):
+        build_below(shut_below, limit)

@@ -45,6 +45,17 @@ def test_another_process_finds_them_also_when_others_were_added(store):
     assert len(pickle.loads(pickled)) == 0
 
 
+def test_hashes_are_compared_with_their_digest_and_copied(store, caplog):
+    found = store.load("/data")
+    with open(path_in(store), "r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"!")
+    assert found.find("2.h5").hashes.tolist() == [2**63 + number for number in range(4)]
+    with caplog.at_level(logging.WARNING):
+        assert store.load("/data") is None
+    assert "the digest of its numbers differs" in caplog.text
+
+
 def test_other_roots_have_their_own(store):
     assert store.load("/other") is None
     store.save("/other", table_of(1))

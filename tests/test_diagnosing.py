@@ -492,6 +492,12 @@ def test_the_report_is_json(data):
     assert "import h5py" in first["fix"]["python"]
 
 
+def test_empty_rows_cost_nothing(data):
+    write(data, shape=(0,), x={"chunks": (64, 2), "maxshape": (None, None), **GZIP})
+    for fields in ({"x": Field("x")}, FIELDS):
+        assert diagnose(data, fields).findings == ()
+
+
 def test_a_bad_file_is_named_and_the_others_are_looked_at(data):
     write(data)
     (data / "bad.h5").write_bytes(b"no hdf5")

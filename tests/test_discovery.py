@@ -1,12 +1,15 @@
 """Which files patterns stand for: on real trees, with links, odd names and mistakes."""
 
+import errno
 import glob as reference
 import os
 import random
 import re
 import shutil
 import socket
+import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -19,8 +22,8 @@ from hypothesis import strategies as st
 from h5lightning.discovery import discover
 from h5lightning.discovery.exclusion import Exclusion
 from h5lightning.discovery.patterns import expand_braces
-from h5lightning.errors import BadFileError, DiscoveryError, NoMatchError, OptionError
-from h5lightning.guarding import check_file
+from h5lightning.errors import BadFileError, DiscoveryError, NoMatchError, OptionError, ResourceError
+from h5lightning.guarding import check_file, leave_out_hint
 
 TREE = ("a.h5", "b.h5", "c.hdf5", "d1.h5", "d2.h5", "sub/a.h5", "sub/deep/e.h5", "other/f.h5", ".hidden.h5")
 TREE = (*TREE, ".cache/g.h5", "notes.txt")
@@ -375,8 +378,169 @@ def test_what_may_not_be_read(tree):
     (tree / "sub" / "secret").chmod(0)
     found = discover("sub/**")
     assert found.names == ("a.h5", "deep/e.h5", "secret")
-    assert [file.name for file in found.skipped] == ["locked"]
+    assert [file.name for file in found.unlisted] == ["locked"]
     (tree / "sub" / "locked").chmod(0o700)
+
+
+# ── directories that cannot be looked into ───────────────────────────────────────────────────────────
+
+
+def fail(monkeypatch, call, name, number):
+    """From now on, a call of the system fails for all paths of this name."""
+    real = getattr(os, call)
+
+    def call_or_fail(path=".", *args, **options):
+        if isinstance(path, (str, os.PathLike)) and os.path.basename(os.fspath(path)) == name:
+            raise OSError(number, os.strerror(number), path)
+        return real(path, *args, **options)
+
+    monkeypatch.setattr(os, call, call_or_fail)
+
+
+ERRORS = (errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ENXIO)
+GLOBS = ("*/*.h5", "**/*.h5", "{sub,other}/*.h5", "sub/**", "s*/*.h5", "./sub/*.h5")
+
+
+def unlisted(files):
+    return [(file.name, file.reason) for file in discover(files).unlisted]
+
+
+@pytest.mark.parametrize("number", ERRORS, ids=errno.errorcode.get)
+@pytest.mark.parametrize("pattern", GLOBS)
+def test_a_directory_that_cannot_be_listed_is_told(tree, monkeypatch, number, pattern):
+    fail(monkeypatch, "scandir", "sub", number)
+    ((name, reason),) = unlisted([pattern, "a.h5"])
+    assert name == "sub"
+    assert reason.startswith(
+        f"the directory '{tree}/sub' cannot be listed: {os.strerror(number)}. Files that may"
+    )
+    assert reason.endswith(leave_out_hint(f"{tree}/sub"))
+
+
+@pytest.mark.parametrize("number", ERRORS, ids=errno.errorcode.get)
+def test_a_directory_that_cannot_be_looked_at_is_told(tree, monkeypatch, number):
+    fail(monkeypatch, "stat", "sub", number)
+    assert "cannot be looked at" in unlisted(["**/*.h5"])[0][1]
+
+
+@pytest.mark.parametrize("pattern", ["*/a.h5", "**/a.h5"])
+def test_a_link_in_circles_is_told(tree, pattern):
+    (tree / "loop").symlink_to("loop")
+    ((name, reason),) = unlisted(pattern)
+    assert name == "loop"
+    assert "cannot be looked at: Too many levels of symbolic links" in reason
+
+
+def test_a_link_that_leads_nowhere_is_no_directory(tree):
+    (tree / "gone").symlink_to("lost")
+    assert unlisted(["*/a.h5", "**/e.h5"]) == []
+
+
+def test_a_directory_that_vanishes_meanwhile_is_empty(tree, monkeypatch):
+    fail(monkeypatch, "scandir", "sub", errno.ENOENT)
+    assert discover("*/*.h5").names == ("f.h5",) or discover("*/*.h5").names == ("other/f.h5",)
+    assert unlisted("*/*.h5") == []
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM], ids=errno.errorcode.get)
+def test_too_little_of_anything_is_no_fault_of_a_directory(tree, monkeypatch, number):
+    fail(monkeypatch, "scandir", "sub", number)
+    with pytest.raises(ResourceError, match="sub cannot be opened"):
+        discover("*/*.h5")
+
+
+@pytest.mark.parametrize("left_out", ["!sub", "!sub/*", "!sub/**", "!./s*", "!**/sub", "!{sub,x}"])
+def test_what_is_left_out_need_not_be_listed(tree, monkeypatch, left_out):
+    fail(monkeypatch, "scandir", "sub", errno.EACCES)
+    assert unlisted(["**/*.h5", left_out]) == []
+
+
+@pytest.mark.parametrize("left_out", ["!sub/a.h5", "!sub/*.h5", "!other", "!sub/deep/**"])
+def test_what_is_left_out_in_part_must(tree, monkeypatch, left_out):
+    fail(monkeypatch, "scandir", "sub", errno.EACCES)
+    assert [name for name, _ in unlisted(["**/*.h5", left_out])] == ["sub"]
+
+
+def test_what_one_split_leaves_out_the_other_may_want(tree, monkeypatch):
+    fail(monkeypatch, "scandir", "sub", errno.EACCES)
+    assert unlisted({"train": ["*/*.h5", "!sub"], "val": "a.h5"}) == []
+    assert len(unlisted({"train": ["*/*.h5", "!sub"], "val": ["a.h5", "{sub/**,b.h5}"]})) == 1
+
+
+def test_nothing_but_a_directory_that_cannot_be_listed(tree, monkeypatch):
+    fail(monkeypatch, "scandir", "sub", errno.EACCES)
+    for pattern in ("sub/*.h5", "su*/*.h5"):
+        with pytest.raises(
+            NoMatchError, match=r"matches no .*the directory '.*/sub' cannot be listed: Permission"
+        ):
+            discover(pattern)
+
+
+def test_a_path_that_nobody_can_look_up_stays_in_for_the_scan_to_report(tree, monkeypatch):
+    fail(monkeypatch, "lstat", "a.h5", errno.EACCES)
+    fail(monkeypatch, "stat", "a.h5", errno.EACCES)
+    found = discover("{sub/a,b}.h5")
+    assert found.names == ("b.h5", "sub/a.h5")
+    assert found.stamps[1].tolist() == [0, 0, 0, 0]
+
+
+CODE = """
+import os, sys
+from h5lightning import H5Dataset
+from h5lightning.errors import H5LightningError
+os.chdir(sys.argv[1])
+len(H5Dataset(["in/ok/a.h5", "in/shut/a.h5"], ["x"], index_dir="first"))  # which imports what others may not
+os.chmod("in/shut", int(sys.argv[2], 8))
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+for pattern in sys.argv[3:]:
+    try:
+        print(len(H5Dataset(pattern, ["x"], index_dir="second")))
+    except H5LightningError as error:
+        print(f"{type(error).__name__}: {error}")
+"""
+
+LISTED = ("in/*/*.h5", "**/*.h5", "in/{ok,shut}/*.h5")
+NAMED = ("in/{ok,shut}/a.h5", "in/*/a.h5")
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("mode", "listed", "named"),
+    [
+        (
+            "000",
+            "BadFileError: the directory '.*/in/shut' cannot be listed",
+            "BadFileError: '.*/in/shut/a.h5' may not",
+        ),
+        ("400", "BadFileError: '.*/in/shut/a.h5' may not", "BadFileError: '.*/in/shut/a.h5' may not"),
+        ("100", "BadFileError: the directory '.*/in/shut' cannot be listed", "6$"),
+        ("700", "6$", "6$"),
+    ],
+    ids=["nothing", "list", "enter", "all"],
+)
+def test_permissions(mode, listed, named):
+    """In a process of a user without privileges, since root may look anywhere."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        for name in ("ok", "shut"):
+            os.makedirs(f"{folder}/in/{name}")
+            write_hdf5(f"{folder}/in/{name}/a.h5")
+        os.mkdir(f"{folder}/second")
+        if os.geteuid() == 0:
+            for path in reference.glob(f"{folder}/**", recursive=True):
+                os.chown(path, 65534, 65534)
+        patterns = (*LISTED, *NAMED)
+        done = subprocess.run(
+            [sys.executable, "-c", CODE, folder, mode, *patterns], capture_output=True, text=True, check=False
+        )
+        os.chmod(f"{folder}/in/shut", 0o700)
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(patterns), done.stderr
+    for pattern, line in zip(patterns, lines, strict=True):
+        assert re.match(listed if pattern in LISTED else named, line), (pattern, line)
 
 
 # ── nothing matches ──────────────────────────────────────────────────────────────────────────────────

@@ -7,7 +7,8 @@ import h5py
 import numpy as np
 import pytest
 
-from h5lightning.foreign import link_problem, source_files, storage_problem
+from h5lightning.foreign import RowSources, Sources, link_problem, source_stamp, storage_problem
+from h5lightning.sources import NOT_THERE, UNKNOWN
 
 ROWS = 12
 
@@ -116,7 +117,16 @@ def virtual(folder, source="source.h5", name="x", rows=ROWS, length=ROWS, part=N
 
 def found_storage(path, allowed):
     with h5py.File(path) as file:
-        return storage_problem(file["x"].id, path, allowed)
+        return storage_problem(file["x"].id, allowed)
+
+
+def found_sources(path, allowed):
+    """The sources of ``x``, and the rows of it that are taken from others."""
+    sources = Sources()
+    with h5py.File(path) as file:
+        link = link_problem(file.id, path, "x", allowed, sources=sources)
+        problem = link or storage_problem(file["x"].id, allowed, sources)
+        return sources.stamps, None if problem else RowSources.of(file["x"].id, sources)
 
 
 def test_a_virtual_dataset_is_read_if_it_is_allowed(folder):
@@ -124,7 +134,6 @@ def test_a_virtual_dataset_is_read_if_it_is_allowed(folder):
     assert "is a virtual dataset: its values lie in other files" in found_storage(path, None)
     assert found_storage(path, str(folder / "in")) == ""
     with h5py.File(path) as file:
-        assert source_files(file["x"].id, path) == [str(folder / "in" / "source.h5")]
         assert file["x"][:].tolist() == list(range(ROWS))
 
 
@@ -187,7 +196,6 @@ def test_external_storage_is_read_if_it_is_allowed(folder):
     assert "keeps its values outside" in found_storage(path, None)
     assert found_storage(path, str(folder / "in")) == ""
     with h5py.File(path) as file:
-        assert source_files(file["x"].id, path) == [raw]
         assert file["x"][:].tolist() == list(range(ROWS))
 
 
@@ -221,5 +229,68 @@ def test_external_bytes_that_would_be_invented(parts, words, folder):
 def test_an_ordinary_dataset_has_no_sources(folder):
     path = links(folder, {"x": np.arange(4)})
     assert found_storage(path, None) == ""
-    with h5py.File(path) as file:
-        assert source_files(file["x"].id, path) == []
+    stamps, rows = found_sources(path, None)
+    assert stamps == {}
+    assert rows.touched(np.arange(4)) == []
+
+
+# ── sources and their stamps ─────────────────────────────────────────────────────────────────────────
+
+
+def stamped(*paths):
+    return {str(path): source_stamp(str(path)) for path in paths}
+
+
+def test_each_source_is_stamped(folder):
+    source, raw = folder / "in" / "source.h5", folder / "in" / "values.raw"
+    inside = str(folder / "in")
+    for path in (virtual(folder), links(folder, {"x": h5py.ExternalLink("source.h5", "/x")})):
+        stamps, rows = found_sources(path, inside)
+        assert stamps == stamped(source)
+        assert rows.touched(np.arange(3)) == [str(source)]
+    stamps, rows = found_sources(external(folder, [(str(raw), 0, 96)]), inside)
+    assert stamps == stamped(raw)
+    assert rows.touched(np.arange(3)) == [str(raw)]
+
+
+def test_a_link_to_a_virtual_dataset_has_the_sources_of_both(folder):
+    path = virtual(folder)
+    (folder / "first").mkdir()
+    first = str(folder / "first" / "main.h5")
+    with h5py.File(first, "w") as file:
+        file["x"] = h5py.ExternalLink("../in/main.h5", "/x")
+    stamps, rows = found_sources(first, str(folder))
+    linked = str(folder / "first" / ".." / "in" / "main.h5")
+    beside = str(folder / "first" / ".." / "in" / "source.h5")
+    assert os.path.samefile(linked, path)
+    assert stamps == stamped(linked, beside)
+    assert rows.touched(np.arange(3)) == [linked, beside]
+
+
+def test_sources_of_rows(folder):
+    layout = h5py.VirtualLayout((3 * ROWS,), "<f8")
+    for part, place in enumerate(("in", "out", "in")):
+        layout[part * ROWS : (part + 1) * ROWS] = h5py.VirtualSource(
+            f"../{place}/source.h5", "g/x" if part else "x", (ROWS,), "<f8"
+        )
+    path = str(folder / "in" / "main.h5")
+    with h5py.File(path, "w") as file:
+        file.create_virtual_dataset("x", layout)
+    stamps, rows = found_sources(path, str(folder))
+    first, second = stamps
+    cases = {
+        (0,): [first],
+        (ROWS - 1, ROWS): [first, second],
+        (3 * ROWS - 1,): [first],
+        (ROWS, ROWS): [second],
+    }
+    for some, expected in {**cases, (0, 2 * ROWS): [first]}.items():
+        assert rows.touched(np.asarray(some)) == expected
+
+
+def test_what_was_not_found_is_stamped_too(folder, monkeypatch):
+    gone = str(folder / "in" / "gone.h5")
+    path = virtual(folder, source="gone.h5")
+    assert found_sources(path, str(folder)) == ({gone: NOT_THERE}, None)
+    monkeypatch.setenv("HDF5_VDS_PREFIX", str(folder))
+    assert found_sources(path, str(folder)) == ({gone: UNKNOWN}, None)

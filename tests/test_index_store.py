@@ -40,6 +40,7 @@ def make_catalog(files=5, root="/data"):
                 Extents(np.arange(2 * rows).reshape(2, rows) + 99, ((1, (4,)),)),
                 Extents.unreadable("is compact"),
             ),
+            (("/data/raw/ä.bin", (8, 7, 6, 5)), (f"{rows}\udcff", (rows, 2, 3, 2**62)))[: rows % 3],
         )
         for rows in range(files)
     ]
@@ -184,20 +185,67 @@ def test_whole_file_that_makes_no_sense():
 # ── where values lie ─────────────────────────────────────────────────────────────────────────────────
 
 
-def test_extents_are_mapped_not_read(tmp_path):
+@pytest.fixture(params=["small", "large"])
+def size(request, monkeypatch):
+    """Whether a store is copied into memory, or so large that it is mapped."""
+    if request.param == "large":
+        monkeypatch.setattr(stored_arrays, "_MOST_COPIED_BYTES", 0)
+    return request.param
+
+
+def test_small_stores_are_copied_and_large_ones_mapped(tmp_path, size):
     store, catalog = IndexStore(tmp_path), make_catalog()
     origin = store.save(catalog, REQUEST)
-    for mapped in (origin(), store.load("/data", REQUEST).extents):
-        assert mapped == catalog.extents
-        assert isinstance(_owner(mapped.numbers), mmap.mmap)
-        assert not mapped.numbers.flags.writeable
-        assert pickle.loads(pickle.dumps(mapped)) == catalog.extents
+    for found in (origin(), store.load("/data", REQUEST).extents):
+        assert found == catalog.extents
+        assert isinstance(_owner(found.numbers), bytes if size == "small" else mmap.mmap)
+        assert not found.numbers.flags.writeable
+        assert pickle.loads(pickle.dumps(found)) == catalog.extents
+
+
+def damage_in_place(path):
+    """Other bytes all over the store, of the same size, by whoever writes to the wrong file."""
+    size = os.path.getsize(path)
+    with open(path, "r+b") as file:
+        file.seek(size // 2)
+        file.write(bytes(size - size // 2))
+
+
+def test_what_was_copied_outlives_a_damage_of_the_store(tmp_path):
+    store, catalog = IndexStore(tmp_path), make_catalog()
+    origin = store.save(catalog, REQUEST)
+    found, extents = store.load("/data", REQUEST), origin()
+    damage_in_place(origin.path)
+    assert same(found, catalog)
+    assert extents == found.extents == catalog.extents
+    os.truncate(origin.path, 0)
+    assert same(found, catalog)
+
+
+def test_each_process_compares_what_it_takes_from_the_store(tmp_path, size, caplog):
+    store, catalog = IndexStore(tmp_path), make_catalog()
+    origin = store.save(catalog, REQUEST)
+    pickled = pickle.dumps(store.load("/data", REQUEST))
+    for place in (-1, 60):
+        store.save(catalog, REQUEST)
+        with open(origin.path, "r+b") as file:
+            file.seek(place, os.SEEK_END if place < 0 else os.SEEK_SET)
+            (byte,) = file.read(1)
+            file.seek(place, os.SEEK_END if place < 0 else os.SEEK_SET)
+            file.write(bytes([byte ^ 1]))
+        with caplog.at_level(logging.DEBUG):
+            assert origin() is None
+        assert pickle.loads(pickled).extents.known == 0, "HDF5 is asked instead"
+        assert store.load("/data", REQUEST) is None
+    assert "the digest of its numbers differs" in caplog.text
+    assert "the digest differs" in caplog.text
 
 
 def test_extents_on_a_network_file_system_are_read(tmp_path, monkeypatch):
     """As another machine may replace the store, which would kill who looks at a map of it."""
     store, catalog = IndexStore(tmp_path), make_catalog()
     store.save(catalog, REQUEST)
+    monkeypatch.setattr(stored_arrays, "_MOST_COPIED_BYTES", 0)
     monkeypatch.setattr(stored_arrays, "is_remote", lambda _: True)
     found = store.load("/data", REQUEST).extents
     assert found == catalog.extents

@@ -542,6 +542,16 @@ def test_files_that_are_no_hdf5_are_left_out(tmp_path):
     assert found.files == 6
 
 
+def test_a_folder_that_cannot_be_listed_is_told(tmp_path, shut):
+    simulation(tmp_path)
+    (tmp_path / "below").mkdir()
+    shut(tmp_path / "below")
+    found = inspect_files([str(tmp_path / "**" / "*.h5")])
+    assert [file.name for file in found.bad] == ["below"]
+    assert found.files == 6
+    assert "skip" in found.code.python
+
+
 # ── many files ───────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -114,3 +114,26 @@ def test_half_a_share_is_refused(rank, world_size, message) -> None:
     with pytest.raises(OptionError, match=message):
         given_share(rank, world_size)
     assert given_share(None, None) is None
+
+
+def test_sources_of_this_node(found, tmp_path) -> None:
+    source = tmp_path / "source.h5"
+    source.write_bytes(Path(found.index.path(0)).read_bytes())
+    with h5py.File(tmp_path / "linked.h5", "w") as file:
+        file["x"] = h5py.ExternalLink("source.h5", "/x")
+    access = Access(allow_external=str(tmp_path))
+    linked = survey(str(tmp_path / "linked.h5"), coerce_fields(["x"]), Rows(), access=access)
+    content = source.read_bytes()
+    source.unlink()
+    source.write_bytes(content)
+    here = with_files_of_this_node(SECOND_NODE, linked)
+    (stamp,) = here.known.sources_of(str(tmp_path / "linked.h5")).values()
+    assert stamp[1] == source.stat().st_mtime_ns
+    source.write_bytes(content + b"\0")
+    with pytest.raises(
+        RanksDifferError, match=rf"source\.h5 has {len(content) + 1} bytes, {len(content)} on rank 0"
+    ):
+        with_files_of_this_node(SECOND_NODE, linked)
+    source.unlink()
+    with pytest.raises(RanksDifferError, match=rf"source\.h5 is not there, {len(content)} on rank 0"):
+        with_files_of_this_node(SECOND_NODE, linked)

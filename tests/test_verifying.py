@@ -12,10 +12,14 @@ import pytest
 from typer.testing import CliRunner
 
 from h5lightning import H5DataModule, H5Dataset
+from h5lightning.cataloguing import build_catalog
 from h5lightning.checksum_table import BLOCK_BYTES
+from h5lightning.checksumming import make_checksums as remake
 from h5lightning.cli import app
-from h5lightning.errors import ChecksumError, H5LightningError, OptionError
+from h5lightning.discovery import discover
+from h5lightning.errors import BadFileError, ChecksumError, H5LightningError, OptionError
 from h5lightning.options import Access
+from h5lightning.scanning import ScanRequest
 from h5lightning.verifying import verify_files
 
 pytestmark = pytest.mark.timeout(60)
@@ -31,8 +35,8 @@ STORED = {
 }
 
 
-def command(*arguments):
-    return CliRunner().invoke(app, [*map(str, arguments)])
+def command(*arguments, catch=True):
+    return CliRunner().invoke(app, [*map(str, arguments)], catch_exceptions=catch)
 
 
 def make_checksums(pattern, *arguments):
@@ -360,3 +364,21 @@ def test_verify_of_an_unreadable_file(write_files, tmp_path):
     path.mkdir()
     (bad,) = verify_files(pattern).bad
     assert (bad.name, bad.state) == ("run-000.h5", "unreadable")
+
+
+def test_files_that_nobody_may_look_at_are_not_gone(tmp_path, shut):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        write(tmp_path / folder / "x.h5", {})
+    pattern = tmp_path / "*" / "x.h5"
+    make_checksums(pattern)
+    shut(tmp_path / "b")
+    everything = str(tmp_path / "**" / "*.h5")
+    bad = [(one.name, one.state) for one in verify_files(everything, progress=False).bad]
+    assert bad == [("b", "unreadable")]
+    with pytest.raises(BadFileError, match="cannot be listed"):
+        command("index", everything, "--checksum", catch=False)
+    # Nor are their checksums forgotten: those that were made anew would be right, whatever happened to the files.
+    skip = Access(on_bad_file="skip", max_bad_fraction=0.5)
+    catalog = build_catalog(discover(everything), ScanRequest(None), access=skip, progress=False).catalog
+    assert [*remake(catalog, progress=False).table.names] == ["a/x.h5", "b/x.h5"]

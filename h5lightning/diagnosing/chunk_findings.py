@@ -28,7 +28,7 @@ _WRITE_AGAIN = "Write it again in chunks of whole rows, about 256 KiB"
 def chunk_findings(case: Case) -> Iterator[Finding]:
     """What is found about the chunks of each field."""
     for field in case.fields:
-        if field.schema.refusal:
+        if field.schema.refusal or not field.schema.row_bytes:
             continue
         for find in _FINDERS:
             yield from find(field, case)

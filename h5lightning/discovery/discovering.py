@@ -17,10 +17,11 @@ import numpy.typing as npt
 from h5lightning.catalog import SkippedFile
 from h5lightning.checking import nearest
 from h5lightning.discovery.census import Census
-from h5lightning.discovery.directory_tree import DirectoryTree, explain_no_match
+from h5lightning.discovery.directory_tree import DirectoryTree, explain_no_match, unlisted_reason
 from h5lightning.discovery.exclusion import Exclusion
 from h5lightning.discovery.patterns import Pattern, common_directory
 from h5lightning.errors import DiscoveryError, NoMatchError, OptionError
+from h5lightning.guarding import without_hint
 
 __all__ = ["Discovered", "discover"]
 
@@ -39,7 +40,8 @@ class Discovered:
         stamps: size in bytes, mtime_ns, ctime_ns and inode of each file, ``(files, 4)``; zeros for a file
             that cannot be looked at, which the scan reports.
         roles: for a mapping of splits, the positions of each split's files, ascending; else None.
-        skipped: what wildcards matched that is not HDF5, and directories that may not be listed.
+        skipped: what wildcards matched that is not HDF5.
+        unlisted: directories that cannot be looked into, where other files may lie; each is as bad as a bad file.
     """
 
     root: str
@@ -47,6 +49,7 @@ class Discovered:
     stamps: Int64Array
     roles: dict[str, Int64Array] | None = None
     skipped: tuple[SkippedFile, ...] = ()
+    unlisted: tuple[SkippedFile, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -69,6 +72,7 @@ def discover(files: object, *, directory: str | None = None) -> Discovered:
         OptionError: ``files`` is nothing of that kind.
         DiscoveryError: a URL, an undefined variable, a directory, or a file that is in two splits.
         NoMatchError: a pattern that matches no HDF5 file.
+        ResourceError: this process has no open file or memory left.
     """
     here = os.path.abspath(directory if directory is not None else os.getcwd())
     selections = [_Selection.of(role, texts, here) for role, texts in _texts_by_role(files).items()]
@@ -83,13 +87,16 @@ def discover(files: object, *, directory: str | None = None) -> Discovered:
     for match in matches:
         _check_match(match, census, tree)
     start = len(os.path.join(root, ""))
-    skipped = sorted((census.skipped | tree.unlisted).items())
+    unlisted = sorted({path: reason for match in matches for path, reason in match.unlisted.items()}.items())
     return Discovered(
         root=root,
         names=tuple(path[start:] for path in census.paths),
         stamps=np.asarray(census.stamps, dtype=np.int64).reshape(-1, 4),
         roles=_positions_by_role(matches, census) if isinstance(files, Mapping) else None,
-        skipped=tuple(SkippedFile(path[start:] or ".", reason) for path, reason in skipped),
+        skipped=tuple(SkippedFile(path[start:], reason) for path, reason in sorted(census.skipped.items())),
+        unlisted=tuple(
+            SkippedFile(path[start:] or ".", unlisted_reason(path, reason)) for path, reason in unlisted
+        ),
     )
 
 
@@ -130,6 +137,7 @@ class _Match:
     pattern: Pattern
     paths: list[str]
     left_out: int
+    unlisted: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +157,14 @@ class _Selection:
         """What each pattern matches, whether it is HDF5 or not."""
         matches = []
         for pattern in self.patterns:
-            found = [path for glob in pattern.globs for path in tree.find(glob)]
+            found: list[str] = []
+            unlisted: dict[str, str] = {}
+            for glob in pattern.globs:
+                paths, met = tree.find(glob)
+                found += paths
+                unlisted |= {path: why for path, why in met.items() if not exclusion.covers_all_in(path)}
             kept = [path for path in found if not exclusion.covers(path)]
-            matches.append(_Match(self.role, pattern, kept, len(found) - len(kept)))
+            matches.append(_Match(self.role, pattern, kept, len(found) - len(kept), unlisted))
         if any(match.left_out for match in matches) and not any(match.paths for match in matches):
             taken = [pattern.text for pattern in self.patterns]
             raise NoMatchError(
@@ -172,10 +185,11 @@ def _check_match(match: _Match, census: Census, tree: DirectoryTree) -> None:
     if match.left_out or any(path in census.positions for path in match.paths):
         return
     glob = match.pattern.globs[0]
-    raise NoMatchError(
-        f"{match.pattern.text!r} matches no HDF5 file (looked in {glob.directory!r}): "
-        + explain_no_match(glob, match.paths, tree)
-    )
+    unlisted = next(iter(match.unlisted.items()), None)
+    if unlisted and census.paths:
+        return  # which is told of, and may be left out like a bad file
+    why = without_hint(unlisted_reason(*unlisted)) if unlisted else explain_no_match(glob, match.paths, tree)
+    raise NoMatchError(f"{match.pattern.text!r} matches no HDF5 file (looked in {glob.directory!r}): {why}")
 
 
 def _positions_by_role(matches: list[_Match], census: Census) -> dict[str, Int64Array]:

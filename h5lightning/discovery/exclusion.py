@@ -60,6 +60,13 @@ class Exclusion:
             or any(_covers(glob, path) for glob in self._globs)
         )
 
+    def covers_all_in(self, directory: str) -> bool:
+        """Whether all that may lie in an absolute directory below the root is left out."""
+        return self.covers(directory) or any(
+            glob.parts[-1] in ("*", RECURSIVE) and _covers(glob, os.path.join(directory, "any"))
+            for glob in self._globs
+        )
+
     def _is_listed(self, path: str) -> bool:
         while path not in self._paths:
             above = os.path.dirname(path)

@@ -155,7 +155,7 @@ def _judge(
 
 
 def scan_readable(found: Discovered, *, processes: int | None, progress: bool) -> Catalog:
-    """What the files that can be read hold; the others are in ``skipped``.
+    """What the files that can be read hold; the others, and folders that cannot be listed, are in ``skipped``.
 
     Args:
         found: the files.
@@ -178,9 +178,12 @@ def scan_readable(found: Discovered, *, processes: int | None, progress: bool) -
         found.stamps[np.asarray(good, dtype=np.int64)],
         [outcome for outcome in outcomes if isinstance(outcome, FileSchema)],
         [
-            SkippedFile(name, str(outcome))
-            for name, outcome in zip(found.names, outcomes, strict=True)
-            if isinstance(outcome, BadFileError)
+            *found.unlisted,
+            *(
+                SkippedFile(name, str(outcome))
+                for name, outcome in zip(found.names, outcomes, strict=True)
+                if isinstance(outcome, BadFileError)
+            ),
         ],
     )
 

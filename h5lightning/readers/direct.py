@@ -27,7 +27,7 @@ from h5lightning.process_local import ProcessLocal, remade
 from h5lightning.readers.checks import check_buffer, name_of
 from h5lightning.readers.decoding import DecodedSlabs, FilteredRows
 from h5lightning.readers.known_maps import FoundMap, KnownMaps
-from h5lightning.readers.opened_sources import OpenedSource, OpenedTogether, Table
+from h5lightning.readers.opened_sources import EmptyRows, OpenedSource, OpenedTogether, Table
 from h5lightning.readers.protocol import Reader, RowSource, Take
 from h5lightning.readers.raw_file import RawFile
 from h5lightning.readers.storage_map import NeedsHDF5Error, StorageMap, map_storage, storage_of
@@ -223,6 +223,8 @@ class DirectReader(Reader):
 
     def _table(self, raw: RawFile, source: RowSource, found: FoundMap) -> Table:
         storage, decoding = found.storage, self._decoded.here()
+        if 0 in storage.shape:
+            return EmptyRows()
         blocks = self._pool.blocks(raw.path, raw.stamp)
         if storage.pipeline is None:
             return unfiltered_table(
@@ -253,6 +255,7 @@ class DirectReader(Reader):
     def _look(self, source: RowSource, known: KnownMaps, raw: RawFile) -> FoundMap:
         """Ask HDF5 where the values lie: of all sources that were ever asked for, since opening takes 0.4 ms."""
         self._pool.verify(raw.path, raw.stamp, raw.fileno(), only_others=True)
+        self._pool.check_sources(raw.path)
         with open_file(raw.path, self._pool.access) as file:
             storage = self._mapped(file, source, raw)
             others = [other for other in list(known.sources) if not known.has(raw.path, other)]

@@ -72,6 +72,8 @@ class H5pyReader(Reader):
 
         def use(stored: StoredRows) -> None:
             stored.check_rows(int(rows[0]), int(rows[-1]))
+            if not stored.row_bytes:
+                return
             cache = self._cache(stored)
             if cache is None:
                 self._fill(_Request(stored, rows, slots, take.out))
@@ -80,7 +82,8 @@ class H5pyReader(Reader):
                 to = Delivery(take.out, stored.dtype, stored.row_bytes)
                 JoinedSlabs(cache, [_Chunks(stored)], self._decoded.here()).put(part, to)
 
-        self._pool.using(file, source, self._opener(file, source), use)
+        touched = partial(StoredRows.sources_of, rows=rows)
+        self._pool.using(file, source, self._opener(file, source), use, sources=touched)
 
     def _opener(self, file: str, source: RowSource) -> Callable[[h5py.File], StoredRows]:
         return partial(StoredRows.open, path=file, source=source, access=self._pool.access)

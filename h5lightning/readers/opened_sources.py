@@ -17,7 +17,7 @@ from h5lightning.readers.protocol import RowSource, Take
 from h5lightning.readers.raw_file import RawFile
 from h5lightning.readers.storage_map import StorageMap
 
-__all__ = ["Joined", "OpenedSource", "OpenedTogether", "Table"]
+__all__ = ["EmptyRows", "Joined", "OpenedSource", "OpenedTogether", "Table"]
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -43,6 +43,25 @@ class Table(Protocol):
 
     def joined(self, tables: Sequence[Any]) -> Joined:
         """Tables of this group, to be read together."""
+
+
+class EmptyRows:
+    """Rows without values: there is nothing to read, and no row to count bytes by; see `Table`."""
+
+    __slots__ = ()
+
+    @property
+    def group(self) -> object:
+        """See `Table.group`."""
+        return EmptyRows
+
+    @staticmethod
+    def joined(tables: Sequence[EmptyRows]) -> EmptyRows:
+        """See `Table.joined`."""
+        return tables[0]
+
+    def put(self, take: Take, to: Delivery) -> None:
+        """See `Joined.put`."""
 
 
 class OpenedSource:
@@ -87,6 +106,8 @@ class OpenedSource:
         """Those of some rows that are worth a request: of chunks, none from a disk, since decoding takes longer."""
         is_remote = not self.raw.may_be_mapped
         rows = rows[(rows >= 0) & (rows < self.rows)]
+        if isinstance(self.table, EmptyRows):
+            return rows[:0]
         if isinstance(self.table, FilteredRows):
             return self.table.lacking(rows) if is_remote else rows[:0]
         return rows[:0] if only_remote and not is_remote else rows

@@ -14,6 +14,7 @@ from h5py import h5d, h5p, h5s, h5t
 
 from h5lightning.datasets import open_dataset
 from h5lightning.errors import BadFileError, UnsupportedFieldError
+from h5lightning.foreign import RowSources, Sources
 from h5lightning.opening import hdf5_reason
 from h5lightning.options import Access
 from h5lightning.readers.admitting import Admission
@@ -44,6 +45,7 @@ class StoredRows:
         chunk_rows: rows of a chunk that must be decoded whole; None where a row can be read alone.
         places: where each of the chunks that must be decoded lies in a cache.
         admission: looks at chunks before HDF5 does; None where that is not needed.
+        sources: the other files that its rows lie in; None where there are none.
         spare_spaces: selections (file, memory) that no thread uses at the moment: making one takes as long
             as reading a small row.
     """
@@ -59,6 +61,7 @@ class StoredRows:
     chunk_rows: int | None
     places: SlabPlaces
     admission: Admission | None
+    sources: RowSources | None
     spare_spaces: list[tuple[h5s.SpaceID, h5s.SpaceID]]
 
     @classmethod
@@ -77,7 +80,8 @@ class StoredRows:
             UnsupportedFieldError: it is no dataset, or its values may not or cannot be read.
             FileChangedError: its elements are not those that were scanned.
         """
-        dataset = open_dataset(file, path, source.path, access)
+        sources = Sources()
+        dataset = open_dataset(file, path, source.path, access, sources)
         check_type(path, source, element_type(dataset.id.get_type()))
         dtype = np.dtype(source.dtype)
         memory_dtype = dtype if source.member is None else np.dtype([(source.member, dtype)])
@@ -97,6 +101,7 @@ class StoredRows:
             chunk_rows=chunk_rows,
             places=SlabPlaces(-(-shape[0] // chunk_rows) if shape and chunk_rows else 0),
             admission=Admission.of(name_of(path, source), dataset, on_missing=access.on_missing),
+            sources=RowSources.of(dataset.id, sources) if sources.stamps else None,
             spare_spaces=[],
         )
 
@@ -109,6 +114,10 @@ class StoredRows:
     def row_bytes(self) -> int:
         """Bytes of one row, decoded."""
         return math.prod(self.source.row_shape) * self.dtype.itemsize
+
+    def sources_of(self, rows: Int64Array) -> list[str]:
+        """The other files that some rows lie in; ``rows`` ascending, ``(N,)``."""
+        return [] if self.sources is None else self.sources.touched(rows)
 
     # ── checks ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -184,6 +193,8 @@ class StoredRows:
         """
         if into.shape != self.shape:
             raise ValueError(f"{self._where} needs a buffer {self.shape}, found {into.shape}")
+        if not into.size:
+            return
         try:
             if self.admission is not None:
                 self.admission.admit(0, self.rows)

@@ -21,6 +21,7 @@ from h5lightning.verified_blocks import VerifiedBlocks
 __all__ = ["unfiltered_table"]
 
 Bytes = npt.NDArray[np.uint8]
+Int64Array = npt.NDArray[np.int64]
 
 
 def unfiltered_table(
@@ -60,9 +61,21 @@ def _mapped(raw: RawFile, storage: StorageMap, dtype: np.dtype[Any]) -> MappedRo
     except BadFileError:
         return None  # some file systems cannot map files
     if storage.holds_whole_rows:
-        return MappedRows(view, storage.offsets, storage.chunk_rows, storage.row_bytes)
+        return MappedRows(view, _inside(raw.path, len(view), storage), storage.chunk_rows, storage.row_bytes)
     return SplitRows(partial(_look, view), storage, dtype)
 
 
 def _look(view: Bytes, offset: int, size: int) -> Bytes:
     return view[offset : offset + size]
+
+
+def _inside(path: str, size: int, storage: StorageMap) -> Int64Array:
+    """The offsets of all chunks, in memory of their own, none of them outside of a file of so many bytes."""
+    # A large index is mapped, and may be damaged after it was compared with its digest.
+    offsets = np.array(storage.offsets)
+    if offsets.size and (offsets.min() < 0 or offsets.max() > size - storage.chunk_bytes):
+        raise BadFileError(
+            f"{path} has {size} bytes, and the index says that values lie past them: one of the two was damaged. "
+            "Start again, which compares the index with its digest"
+        )
+    return offsets

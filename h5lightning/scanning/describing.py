@@ -9,7 +9,7 @@ from h5py import h5d, h5f, h5g, h5l, h5o
 
 from h5lightning.datasets import filter_problem
 from h5lightning.filters import DEFLATE, filter_name
-from h5lightning.foreign import encoded, link_problem, storage_problem
+from h5lightning.foreign import Sources, encoded, link_problem, storage_problem
 from h5lightning.scanning.conventions import category_names, sparse_format, sparse_refusal
 from h5lightning.scanning.opened import OpenedDataset
 from h5lightning.scanning.small_values import ValueReader
@@ -25,7 +25,13 @@ _FOREIGN = ("virtual", "external")
 
 
 def find(
-    fid: h5f.FileID, path: str, values: ValueReader, *, file: str = "", allow_external: str | None = None
+    fid: h5f.FileID,
+    path: str,
+    values: ValueReader,
+    *,
+    file: str = "",
+    allow_external: str | None = None,
+    sources: Sources | None = None,
 ) -> OpenedDataset | DatasetSchema | None:
     """The dataset at ``path``; the schema of what is none, with the reason; None if there is nothing.
 
@@ -35,8 +41,9 @@ def find(
         values: what reads attributes.
         file: where the file lies.
         allow_external: the directory that external links may lead to; None for nowhere.
+        sources: takes the files that such links lead to.
     """
-    link = link_problem(fid, file, path, allow_external)
+    link = link_problem(fid, file, path, allow_external, sources=sources)
     if link is None:
         return None
     if link:
@@ -55,8 +62,8 @@ def describe(
     path: str,
     values: ValueReader,
     *,
-    file: str = "",
     allow_external: str | None = None,
+    sources: Sources | None = None,
 ) -> DatasetSchema:
     """The schema of an opened dataset.
 
@@ -65,8 +72,8 @@ def describe(
         opened: the dataset.
         path: its path, without a leading slash.
         values: what reads the names of categories.
-        file: where the file lies.
         allow_external: the directory that other files with its values may lie in; None for nowhere.
+        sources: takes those files.
 
     Raises:
         ValueError: it is of a size that makes no sense.
@@ -75,7 +82,7 @@ def describe(
     _check_size(opened)
     refusal = (
         element.refusal
-        or (storage in _FOREIGN and storage_problem(did, file, allow_external))
+        or (storage in _FOREIGN and storage_problem(did, allow_external, sources))
         or filter_problem([number for number, _ in opened.filters])
         or _null_refusal(shape)
         or sparse_refusal(fid, path, values)

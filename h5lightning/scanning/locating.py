@@ -40,8 +40,11 @@ def locate(opened: OpenedDataset, file: str, file_bytes: int) -> Extents:
     Raises:
         DamageError: what is stored makes no sense, whoever reads it.
     """
-    if opened.shape is None or 0 in opened.shape:
+    if opened.shape is None:
         return Extents.unreadable("holds no values")
+    if 0 in opened.shape:
+        reason = opened.element.hdf5_reason
+        return Extents.unreadable(reason) if reason else Extents.nothing()
     if opened.storage in _ONLY_HDF5:
         return Extents.unreadable(_ONLY_HDF5[opened.storage])
     _check_shuffle(opened)

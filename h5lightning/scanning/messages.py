@@ -61,6 +61,7 @@ class Encoder:
             "datasets": [self._dataset(dataset) for dataset in outcome.datasets],
             "attrs": outcome.attrs,
             "extents": [self._extents(extents) for extents in outcome.extents],
+            "sources": outcome.sources,
         }
 
     def _dataset(self, dataset: DatasetSchema) -> list[int]:
@@ -103,7 +104,11 @@ class Decoder:
             error: H5LightningError = getattr(errors, plain["error"])(plain["text"])
             return error
         datasets = tuple(self._dataset(facts) for facts in plain["datasets"])
-        return FileSchema(datasets, plain["attrs"], tuple(self._extents(item) for item in plain["extents"]))
+        extents = tuple(self._extents(item) for item in plain["extents"])
+        sources = tuple(
+            (path, (size, mtime, ctime, inode)) for path, (size, mtime, ctime, inode) in plain["sources"]
+        )
+        return FileSchema(datasets, plain["attrs"], extents, sources)
 
     def _dataset(self, facts: Sequence[int]) -> DatasetSchema:
         number, *rest = facts

@@ -11,7 +11,7 @@ from h5py import h5a, h5d, h5f, h5g, h5i, h5o
 
 from h5lightning.errors import BadFileError, H5LightningError
 from h5lightning.extents import Extents
-from h5lightning.foreign import encoded, link_problem
+from h5lightning.foreign import Sources, encoded, link_problem
 from h5lightning.guarding import check_file, leave_out_hint
 from h5lightning.opening import open_id
 from h5lightning.scanning.attributes import read_attributes
@@ -123,22 +123,23 @@ def _describe(fid: h5f.FileID, path: str, request: ScanRequest, values: ValueRea
     most_chunks, file_bytes = request.most_chunks, fid.get_filesize()
     datasets: list[DatasetSchema] = []
     extents: list[Extents | None] = []
+    allowed, sources = request.allow_external, Sources()
     for name in names:
         with _explained(path, f"'/{name}'"):
-            found = find(fid, name, values, file=path, allow_external=request.allow_external)
+            found = find(fid, name, values, file=path, allow_external=allowed, sources=sources)
             if found is None:
                 continue
             if isinstance(found, DatasetSchema):
                 datasets.append(found)
                 extents.append(None)
                 continue
-            schema = describe(fid, found, name, values, file=path, allow_external=request.allow_external)
+            schema = describe(fid, found, name, values, allow_external=allowed, sources=sources)
             datasets.append(schema)
             is_wanted = not schema.refusal and found.chunk_count <= most_chunks
-            is_here = request.allow_external is None or h5i.get_file_id(found.did) == fid
+            is_here = allowed is None or h5i.get_file_id(found.did) == fid
             extents.append(_locate(found, name, path, file_bytes) if is_wanted and is_here else None)
     attrs = read_attributes(fid, request.attrs, path, values) if request.attrs else {}
-    return FileSchema(tuple(datasets), attrs, tuple(extents))
+    return FileSchema(tuple(datasets), attrs, tuple(extents), tuple(sources.stamps.items()))
 
 
 def _locate(opened: OpenedDataset, name: str, path: str, file_bytes: int) -> Extents:

@@ -331,7 +331,6 @@ NEEDS_HDF5 = {
     "external": (write_external, "keeps its values outside of the file"),
     "holes": (write_holes, "has chunks that were never written"),
     "unwritten": (lambda file: file.create_dataset("x", (4,), "<f8"), "was never written"),
-    "empty": (lambda file: file.create_dataset("x", (0,), "<f8"), "holds no values"),
     "null": (lambda file: file.create_dataset("x", data=h5py.Empty("<f8")), "holds no values"),
     "bits": (write_bits, "holds bit fields"),
     "converted": (write_short_integers, "holds elements that HDF5 must convert"),

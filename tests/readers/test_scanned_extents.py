@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scanned_jobs import AskedError, last_rows, read_without_asking, refuse
 
+from h5lightning import stored_arrays
 from h5lightning.cataloguing import build_catalog
 from h5lightning.discovery import discover
-from h5lightning.errors import FileChangedError, UnsupportedFieldError
+from h5lightning.errors import BadFileError, FileChangedError, UnsupportedFieldError
 from h5lightning.handles import HandlePool
 from h5lightning.options import Access
 from h5lightning.readers import direct
@@ -100,6 +101,51 @@ def test_hdf5_opens_no_file(folder, paths, tmp_path, monkeypatch, turn):
 def test_another_process_maps_the_index_for_itself(folder, paths, tmp_path):
     with reading(scan(folder, tmp_path / "index")) as pool:
         assert in_a_spawned_process(DirectReader(pool), paths) == LAST
+
+
+def spoil_index(known):
+    """Other places of values, in the store that is in use."""
+    origin = known.catalog.extents.origin
+    offsets = known.catalog.extents.numbers
+    start = os.path.getsize(origin.path) - offsets.nbytes
+    with open(origin.path, "r+b") as file:
+        file.seek(start)
+        file.write((np.array(offsets) + 8).tobytes())
+
+
+def test_a_damaged_index_that_is_in_use_changes_nothing(folder, paths, tmp_path):
+    known = scan(folder, tmp_path / "index")
+    with reading(known) as pool:
+        reader = DirectReader(pool)
+        spoil_index(known)
+        assert last_rows(reader, paths, ROWS) == LAST
+        assert in_a_spawned_process(reader, paths) == "asked"
+        reader.close()
+    assert scan(folder, tmp_path / "index").catalog.extents == known.catalog.extents
+
+
+def test_a_large_index_is_compared_by_each_process(folder, paths, tmp_path, monkeypatch):
+    monkeypatch.setattr(stored_arrays, "_MOST_COPIED_BYTES", 0)
+    known = scan(folder, tmp_path / "index")
+    with reading(known) as pool:
+        assert in_a_spawned_process(DirectReader(pool), paths) == LAST
+        spoil_index(known)
+        assert in_a_spawned_process(DirectReader(pool), paths) == "asked"
+
+
+def test_an_index_that_is_damaged_while_it_is_mapped_leads_to_no_other_memory(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(stored_arrays, "_MOST_COPIED_BYTES", 0)
+    path = str(folder / "a.h5")
+    write(path, np.arange(2 * ROWS).reshape(ROWS, 2))
+    known = scan(folder, tmp_path / "index")
+    numbers = known.catalog.extents.numbers
+    for start in (-1, os.path.getsize(path) - 1, 2**40, -(2**62)):
+        with open(known.catalog.extents.origin.path, "r+b") as file:
+            file.seek(-numbers.nbytes, os.SEEK_END)
+            file.write(np.int64(start).tobytes())
+        assert numbers.tolist() == [start], "it is mapped"
+        with reading(known) as pool, pytest.raises(BadFileError, match="one of the two was damaged"):
+            last_rows(DirectReader(pool), [path], ROWS)
 
 
 def test_a_pickled_reader_does_not_grow_with_the_chunks(tmp_path):

@@ -92,15 +92,19 @@ def test_unfiltered_chunks_need_no_sizes(tmp_path):
     ("value", "reason"),
     [
         (np.zeros(3, [("a", "<f4"), ("b", "<i8")]), "is a column of a table (compound)"),
-        (np.zeros(0), "holds no values"),
+        (np.zeros((0, 3)), ""),
+        (np.zeros((3, 0)), ""),
+        (np.zeros((3, 0), [("a", "<f4"), ("b", "<i8")]), "is a column of a table (compound)"),
         (h5py.Empty("<f8"), "holds no values"),
     ],
-    ids=["table", "empty", "null"],
+    ids=["table", "no rows", "empty rows", "empty rows of a table", "null"],
 )
 def test_reasons(tmp_path, value, reason):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["x"] = value
-    assert locate_in(tmp_path / "a.h5")[1].reason == reason
+    _, found = locate_in(tmp_path / "a.h5")
+    assert found.reason == reason
+    assert found.offsets.size == 0 or found.reason
 
 
 def test_scalar(tmp_path):

@@ -44,6 +44,7 @@ SCHEMAS = st.builds(
     FileSchema,
     datasets=st.lists(DATASETS, max_size=3).map(tuple),
     attrs=st.dictionaries(NAMES, ATTRS, max_size=3),
+    sources=st.lists(st.tuples(NAMES, st.tuples(*[st.integers(-2, 2**63 - 1)] * 4)), max_size=2).map(tuple),
     extents=st.lists(st.none() | NAMES.map(Extents.unreadable) | EXTENTS, max_size=3).map(tuple),
 )
 ERRORS = st.builds(BadFileError, NAMES) | st.builds(FieldError, NAMES)

@@ -1,0 +1,107 @@
+"""The files that this process holds open through HDF5: what HDF5 knows of them must not outlive a change of them.
+
+HDF5 opens a file once for each inode. Whoever opens it again, or a virtual dataset that takes values from it, is shown
+what the first handle has read and keeps, also if the file was written to since: old values, and no error. So a file is
+opened only after all that hold it, or its sources, as they were before have given it back.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from typing import Protocol, TypeAlias
+from weakref import WeakSet
+
+from h5lightning.errors import FileChangedError
+from h5lightning.guarding import stamp
+from h5lightning.monitor import Guard
+from h5lightning.schema import Stamp
+
+__all__ = ["Holder", "Identity", "drop", "give_back_outdated", "hold", "identity_of"]
+
+Identity: TypeAlias = tuple[int, int]  # device and inode
+
+_PATIENCE_S = 5.0
+_PAUSE_S = 0.01
+
+
+class Holder(Protocol):
+    """What holds files open through HDF5."""
+
+    def is_outdated(self, identity: Identity, found: Stamp) -> bool:
+        """Whether a file that it holds had another stamp, or has other sources by now."""
+
+    def give_back(self) -> bool:
+        """Close what it holds, after its use if it is in use; whether that is done."""
+
+
+_holders: dict[Identity, WeakSet[Holder]] = {}
+_guard = Guard()
+
+
+def identity_of(status: os.stat_result) -> Identity:
+    """What HDF5 tells files apart by."""
+    return status.st_dev, status.st_ino
+
+
+def hold(holder: Holder, identities: Iterable[Identity]) -> None:
+    """From now on, it holds these files."""
+    _guard.run(_hold, holder, identities)
+
+
+def _hold(holder: Holder, identities: Iterable[Identity]) -> None:
+    for identity in identities:
+        _holders.setdefault(identity, WeakSet()).add(holder)
+
+
+def drop(holder: Holder, identities: Iterable[Identity]) -> None:
+    """It holds them no more."""
+    _guard.run(_drop, holder, identities)
+
+
+def _drop(holder: Holder, identities: Iterable[Identity]) -> None:
+    for identity in identities:
+        held = _holders.get(identity)
+        if held is not None:
+            held.discard(holder)
+            if not held:
+                del _holders[identity]
+
+
+def _holders_of(identity: Identity) -> list[Holder]:
+    return [*_holders.get(identity, ())]
+
+
+def give_back_outdated(path: str, status: os.stat_result) -> None:
+    """Close what holds a file as it was before, so that HDF5 reads it anew.
+
+    Args:
+        path: where it lies, for messages.
+        status: that of the file now.
+
+    Raises:
+        FileChangedError: it is still being read as it was.
+    """
+    identity = identity_of(status)
+    if identity not in _holders:
+        return
+    holders = _guard.run(_holders_of, identity)
+    outdated = [holder for holder in holders if holder.is_outdated(identity, stamp(status))]
+    end_s = time.monotonic() + _PATIENCE_S
+    while outdated := [holder for holder in outdated if not holder.give_back()]:
+        if time.monotonic() > end_s:
+            raise FileChangedError(
+                f"{path}, or a file that it takes values from, was changed, and this process is still reading it as it "
+                "was, which HDF5 would go on showing. Close the datasets and loaders that read it, and start again"
+            )
+        time.sleep(_PAUSE_S)
+
+
+def _renew() -> None:
+    # Another thread may have held it when this process was forked.
+    global _guard  # noqa: PLW0603 - there is one for each process
+    _guard = Guard()
+
+
+os.register_at_fork(after_in_child=_renew)
