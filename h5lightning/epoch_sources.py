@@ -287,7 +287,7 @@ class TrainingEpochs:
     def peek(self, *, is_divided: bool = True) -> RankEpoch:
         """See `EpochSource.peek`."""
         share, shards = self._division.now(is_divided=is_divided)
-        return self._planned(self._position(), share, shards)
+        return self._planned(self._position(shards), share, shards)
 
     def begin(self, asker: EpochIterator | None = None, *, is_divided: bool = True) -> RankEpoch:
         """See `EpochSource.begin`."""
@@ -296,7 +296,7 @@ class TrainingEpochs:
 
     def _begin(self, asker: EpochIterator | None, *, is_divided: bool) -> RankEpoch:
         share, shards = self._division.now(is_divided=is_divided)
-        position = self._position()
+        position = self._position(shards)
         epoch = self._planned(position, share, shards)
         self._division.tell(share, shards, asker is not None)
         self._asked = self._restored = None
@@ -308,9 +308,15 @@ class TrainingEpochs:
         self._counter.begin(begun)
         return epoch
 
-    def _position(self) -> Position:
-        is_asked = self._asked is not None and self._asked[1] == self._counter.version
-        return self._counter.next(self._asked[0] if self._asked and is_asked else None, self._restored)
+    def _position(self, shards: TrainingShards) -> Position:
+        asked, version = self._asked or (None, self._counter.version)
+        if version != self._counter.version:
+            asked = None
+        position = self._counter.next(asked, self._restored)
+        rest = position.rest(shards)
+        # Whoever saved with the last batch of an epoch, and asks for the next one, does not want the rest of nothing.
+        is_over = rest is not None and not rest.shards.steps
+        return Position(asked) if is_over and asked is not None and asked > position.epoch else position
 
     def _planned(self, position: Position, share: Share, shards: TrainingShards) -> RankEpoch:
         epoch = RankEpoch.of(position.epoch, self.order, shards, share.rank, position.rest(shards))
@@ -318,8 +324,11 @@ class TrainingEpochs:
 
     def state_dict(self) -> dict[str, Any]:
         """See `EpochSource.state_dict`."""
-        position = self._position() if self._restored or not self._begun else self._begun.now()
+        position = self._begun.now() if self._begun and not self._restored else self._next_position()
         return {**self._division.record(), "kind": "training", "position": position.to_plain()}
+
+    def _next_position(self) -> Position:
+        return self._restored or self._position(self._division.now()[1])
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """See `EpochSource.load_state_dict`."""

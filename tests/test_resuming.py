@@ -6,7 +6,8 @@ import itertools
 import json
 
 import pytest
-from lightning.pytorch import Trainer, seed_everything
+import torch
+from lightning.pytorch import LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from recording import Recorder
 
@@ -113,6 +114,22 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:Be aware that when using `ckpt_path`, callbacks used to create the checkpoint",
     "ignore:Checkpoint directory .* exists and is not empty",
 )
+
+
+class Ids(LightningModule):
+    """Keeps the ids of each batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.zeros(()))
+        self.ids = []
+
+    def training_step(self, batch, number):
+        self.ids.append(batch["sample_id"].tolist())
+        return self.weight * batch["x"].mean()
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
 class Stopping(Callback):
@@ -235,6 +252,26 @@ def test_looking_at_batches_moves_no_position(write_files, tmp_path, workers) ->
     next(iter(dm.train_dataloader()))
     assert dm.state_dict()["position"] == state
     dm.teardown()
+
+
+@pytest.mark.timeout(120)
+def test_loaders_that_are_given_to_fit_go_on_alone(write_files, tmp_path) -> None:
+    """Lightning saves the state of a loader, and loads it into the new one."""
+    files, whole = write_files([50, 46]), Ids()
+
+    def loader():
+        dm = ready(files)
+        return dm, dm.train_dataloader()
+
+    dm, first = loader()
+    saving = ModelCheckpoint(tmp_path, "{step}", every_n_train_steps=1, save_top_k=-1)
+    quiet(max_epochs=3, callbacks=[saving], enable_checkpointing=True).fit(whole, train_dataloaders=first)
+    dm.teardown()
+    for step in (1, 5, 11, 12, 13, 24, 30, 35):
+        rest, (dm, again) = Ids(), loader()
+        quiet(max_epochs=3).fit(rest, train_dataloaders=again, ckpt_path=str(tmp_path / f"step={step}.ckpt"))
+        assert rest.ids == whole.ids[step:], step
+        dm.teardown()
 
 
 # ── seeds ────────────────────────────────────────────────────────────────────────────────────────────
