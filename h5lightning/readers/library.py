@@ -67,7 +67,7 @@ class H5pyReader(Reader):
     def _read(self, file: str, take: Take, rows: Int64Array, slots: Int64Array) -> None:
         """Read ascending rows of one file."""
         source = take.source
-        touched = partial(StoredRows.sources_of, rows=rows)
+        touched = None if self._pool.access.allow_external is None else partial(StoredRows.sources_of, rows=rows)
         with self._pool.kept(file, source, self._opener(file, source), sources=touched) as stored:
             stored.check_rows(int(rows[0]), int(rows[-1]))
             if not stored.row_bytes:
