@@ -6,7 +6,7 @@ The types that a user meets, from the outside in::
     ├── Split               how rows become train, val and test, without leakage
     ├── Shuffle             in which order training samples come
     ├── Access              how files are opened and trusted
-    └── H5Dataset           the samples as a torch Dataset; read_batch(ids) → {key: (N, …) tensor}
+    └── H5Dataset           the samples as a torch Dataset; read_batch(positions) → {key: (N, …) tensor}
         ├── Field           one entry of a sample: a dataset, some steps of it, or an attribute
         ├── Rows, Windows, Whole    how samples lie in a series
         └── SampleIndex     where each sample lies: locate(ids) → file, series, row

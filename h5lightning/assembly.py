@@ -95,6 +95,7 @@ def assemble(
         parts["predict"] = parts["test"]
     if survey.predict_fields is not None:
         parts["predict"] = (replace(batches, fields=survey.predict_fields), _predict_selection(survey))
+    splits = {stage: selection for stage, (_, selection) in parts.items()}
     datasets = {
         stage: SampleDataset(
             *parts[stage],
@@ -103,6 +104,7 @@ def assemble(
             batch_transform=stages.batch_transform[stage],
             provenance=stages.provenance,
             seed=seed,
+            splits=splits,
         )
         for stage in STAGES
         if stage in parts

@@ -18,11 +18,15 @@ import torch
 
 from h5lightning.buffers import BatchMemory
 from h5lightning.checking import nearest
+from h5lightning.conversions import assign, buffer_dtype, first_lost
 from h5lightning.errors import FieldError, MissingFieldError, NonFiniteError
 from h5lightning.fields import FieldPlan, Fields
 from h5lightning.index import SampleIndex
+from h5lightning.monitor import Guard
 from h5lightning.options import Access, Windows
+from h5lightning.process_local import ProcessLocal
 from h5lightning.readers.protocol import Reader, RowSource, Take
+from h5lightning.sample_numbers import to_numbers
 
 __all__ = ["Batch", "BatchReader"]
 
@@ -71,10 +75,11 @@ class BatchReader:
 
         Raises:
             MissingFieldError: a key that is no field.
+            FieldError: a value that the delivered type cannot hold.
             NonFiniteError: NaN or infinity, with ``on_nonfinite="raise"``.
             BadFileError: a file cannot be read.
         """
-        numbers = np.asarray(ids, dtype=np.int64)
+        numbers = to_numbers(ids, "ids")
         recipes = self._chosen(keys)
         batch = {
             recipe.key: self._memory.tensor((len(numbers), *recipe.shape), recipe.dtype) for recipe in recipes
@@ -153,6 +158,27 @@ class BatchReader:
     def _fill(
         self, recipes: Sequence[_Recipe], arrays: Mapping[str, npt.NDArray[Any]], ids: Int64Array
     ) -> None:
+        try:
+            self._put(recipes, arrays, ids)
+        except FloatingPointError as error:
+            raise self._overflow(recipes, ids) from error
+
+    def _overflow(self, recipes: Sequence[_Recipe], ids: Int64Array) -> FieldError:
+        """The error of a finite value that became infinite in a buffer: found in the values as they are stored."""
+        for recipe in recipes:
+            plan = recipe.plan
+            stored = np.empty((len(ids), *recipe.shape), np.dtype(plan.stored).newbyteorder("="))
+            if stored.dtype == recipe.dtype:
+                continue
+            self._put([recipe], {recipe.key: stored}, ids)
+            lost = first_lost(stored, plan.spec.dtype)
+            if lost is not None:
+                return self._lost(plan, stored[lost], ids[lost[0]])
+        return FieldError("a value is beyond the largest one of the type that it is delivered in")
+
+    def _put(
+        self, recipes: Sequence[_Recipe], arrays: Mapping[str, npt.NDArray[Any]], ids: Int64Array
+    ) -> None:
         wanted = _Wanted.of(ids, self._paths)
         by_source: dict[RowSource, list[_Recipe]] = {}
         for recipe in recipes:
@@ -160,7 +186,7 @@ class BatchReader:
             if recipe.plan.kind == "rows":
                 by_source.setdefault(recipe.source, []).append(recipe)
             elif values is not None:
-                arrays[recipe.key][wanted.slots] = values[wanted.files].repeat(wanted.sizes, axis=0)
+                assign(arrays[recipe.key], wanted.slots, values[wanted.files].repeat(wanted.sizes, axis=0))
             else:
                 self._fill_constant(recipe.source, arrays[recipe.key], wanted)
         if not by_source or not wanted.paths:
@@ -175,7 +201,7 @@ class BatchReader:
 
     def _fill_constant(self, source: RowSource, out: npt.NDArray[Any], wanted: _Wanted) -> None:
         for path, (start, stop) in zip(wanted.paths, pairwise(wanted.borders.tolist()), strict=True):
-            out[wanted.slots[start:stop]] = self._constants.get(self.reader, path, source)
+            assign(out, wanted.slots[start:stop], self._constants.get(self.reader, path, source))
 
     def _take(self, recipe: _Recipe, out: npt.NDArray[Any], wanted: _Wanted) -> Take:
         if recipe.plan.steps is None:
@@ -214,11 +240,15 @@ class BatchReader:
         array = tensor.numpy()
         if self.access.on_nonfinite == "raise" and plan.is_floating:
             self._check_finite(plan, array, ids)
-        if plan.spec.dtype == "bfloat16":
-            return tensor.to(torch.bfloat16)
         if plan.spec.dtype == array.dtype.name:
             return tensor
-        return torch.from_numpy(self._converted(plan, array, ids))
+        lost = first_lost(array, plan.spec.dtype)
+        if lost is not None:
+            raise self._lost(plan, array[lost], ids[lost[0]])
+        if plan.spec.dtype == "bfloat16":
+            return tensor.to(torch.bfloat16)
+        with np.errstate(invalid="ignore"):  # a NaN that signals
+            return torch.from_numpy(array.astype(plan.spec.dtype))
 
     def _check_finite(self, plan: FieldPlan, array: npt.NDArray[Any], ids: Int64Array) -> None:
         if np.isfinite(array).all():
@@ -230,18 +260,11 @@ class BatchReader:
             "them with access.on_nonfinite='ignore'"
         )
 
-    def _converted(self, plan: FieldPlan, array: npt.NDArray[Any], ids: Int64Array) -> npt.NDArray[Any]:
-        with np.errstate(invalid="ignore", over="ignore"):
-            converted = array.astype(plan.spec.dtype)
-        lossy = np.asarray(converted != array)
-        if lossy.any():
-            first = tuple(np.argwhere(lossy)[0])
-            raise FieldError(
-                f"field {plan.key!r} ('/{plan.path}') holds {array[first]!s} at "
-                f"{self._describe(ids[first[0]])}, which {plan.spec.dtype} cannot hold. Choose another "
-                "Field(dtype=…), or convert in a transform"
-            )
-        return converted
+    def _lost(self, plan: FieldPlan, value: np.generic, sample: np.int64) -> FieldError:
+        return FieldError(
+            f"field {plan.key!r} ('/{plan.path}') holds {value!s} at {self._describe(sample)}, which "
+            f"{plan.spec.dtype} cannot hold. Choose another Field(dtype=…), or convert in a transform"
+        )
 
     def _describe(self, sample: np.int64) -> str:
         where = self.index.locate([sample])
@@ -265,7 +288,7 @@ class _Recipe:
         self.key = plan.key
         self.shape = plan.spec.shape
         self.source = RowSource(plan.path, plan.member, plan.stored, plan.row_shape)
-        self.dtype = _buffer_dtype(plan)
+        self.dtype = buffer_dtype(plan.stored, plan.spec.dtype)
         must_be_finite = access.on_nonfinite == "raise" and plan.is_floating
         self.is_checked = must_be_finite or plan.spec.dtype != self.dtype.name
 
@@ -358,40 +381,60 @@ class _Shared:
         """Fill the fields from the rows that were read."""
         for plan in self._plans:
             steps = slice(plan.steps[0] - self.start, plan.steps[1] - self.start) if plan.steps else 0
-            arrays[plan.key][slots] = self._values[self._place[:, steps]]
+            assign(arrays[plan.key], slots, self._values[self._place[:, steps]])
 
 
 class _ConstantCache:
-    """Datasets without a sample axis, kept while they fit; empty after a pickle."""
+    """Datasets without a sample axis, kept while they fit; any number of threads. Empty in another process."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
-        self._bytes = 0
-        self._values: OrderedDict[tuple[str, RowSource], npt.NDArray[Any]] = OrderedDict()
+        self._local: ProcessLocal[_Constants] = ProcessLocal()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (type(self), (self._limit_bytes,))
 
     def get(self, reader: Reader, path: str, source: RowSource) -> npt.NDArray[Any]:
         """The values of a constant field in one file."""
-        key = (path, source)
-        if key in self._values:
-            self._values.move_to_end(key)
-            return self._values[key]
-        values = np.empty(source.row_shape, np.dtype(source.dtype).newbyteorder("="))
-        reader.read_whole(path, source, values)
-        self._values[key] = values
-        self._bytes += values.nbytes
-        while self._bytes > self._limit_bytes and len(self._values) > 1:
-            self._bytes -= self._values.popitem(last=False)[1].nbytes
+        constants = self._local.get(self._make)
+        values = constants.find((path, source))
+        if values is None:
+            values = np.empty(source.row_shape, np.dtype(source.dtype).newbyteorder("="))
+            reader.read_whole(path, source, values)
+            constants.add((path, source), values)
         return values
 
+    def _make(self) -> _Constants:
+        return _Constants(self._limit_bytes)
 
-def _buffer_dtype(plan: FieldPlan) -> np.dtype[Any]:
-    """The type that a field is read into: that of delivery, unless the conversion could lose a value."""
-    stored = np.dtype(plan.stored).newbyteorder("=")
-    if plan.spec.dtype == "bfloat16":
-        return np.dtype("float32") if stored.kind == "f" else stored
-    delivered = np.dtype(plan.spec.dtype)
-    is_float = stored.kind == delivered.kind and stored.kind in "fc"
-    return delivered if is_float or np.can_cast(stored, delivered, "safe") else stored
+
+class _Constants:
+    """The values of one process, least recently used first."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._bytes = 0
+        self._values: OrderedDict[tuple[str, RowSource], npt.NDArray[Any]] = OrderedDict()
+        self._guard = Guard()
+
+    def find(self, key: tuple[str, RowSource]) -> npt.NDArray[Any] | None:
+        """What was added, if it is still there."""
+        return self._guard.run(self._find, key)
+
+    def add(self, key: tuple[str, RowSource], values: npt.NDArray[Any]) -> None:
+        """Keep values; the oldest go when there are too many."""
+        self._guard.run(self._add, key, values)
+
+    def _find(self, key: tuple[str, RowSource]) -> npt.NDArray[Any] | None:
+        values = self._values.get(key)
+        if values is not None:
+            self._values.move_to_end(key)
+        return values
+
+    def _add(self, key: tuple[str, RowSource], values: npt.NDArray[Any]) -> None:
+        if key in self._values:  # another thread read them too
+            return
+        # In one line, so that no interrupt comes between the two.
+        self._values[key], self._bytes = values, self._bytes + values.nbytes
+        while self._bytes > self._limit_bytes and len(self._values) > 1:
+            self._bytes -= self._values.popitem(last=False)[1].nbytes

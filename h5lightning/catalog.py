@@ -10,7 +10,6 @@ import dataclasses
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,8 @@ import numpy.typing as npt
 
 from h5lightning.extent_table import ExtentTable
 from h5lightning.extents import Extents
+from h5lightning.frozen import Frozen
+from h5lightning.once import once
 from h5lightning.ragged import flat_positions
 from h5lightning.schema import DatasetSchema, FileSchema, Stamp, untyped
 from h5lightning.sources import SourceTable
@@ -45,7 +46,7 @@ class StoredDataset:
 
 
 @dataclasses.dataclass(frozen=True)
-class Catalog:
+class Catalog(Frozen):
     """The schemas of many files, in path order.
 
     Args:
@@ -163,7 +164,7 @@ class Catalog:
         """Where the file lies now."""
         return os.path.join(self.root, self.names[file])
 
-    @cached_property
+    @once
     def first_fact(self) -> Int64Array:
         """Position in `facts` of each file's first dataset, ``(files + 1,)``."""
         sizes = np.asarray([len(layout) for layout in self.layouts], dtype=np.int64)

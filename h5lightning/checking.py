@@ -8,7 +8,11 @@ from typing import cast
 
 from h5lightning.errors import OptionError
 
-__all__ = ["check_bool", "check_choice", "check_int", "check_share", "check_text", "nearest"]
+__all__ = ["check_bool", "check_choice", "check_int", "check_seconds", "check_share", "check_text", "nearest"]
+
+LARGEST_INT = 2**63 - 1  # samples, rows and bytes are counted in int64
+MOST_IN_BATCH = 2**48  # so that the batches of all ranks together can be counted, too
+MOST_SECONDS = 1_000_000  # the system's calls count milliseconds in 31 bits
 
 
 def nearest(name: object, known: Iterable[str]) -> str:
@@ -23,15 +27,26 @@ def nearest(name: object, known: Iterable[str]) -> str:
 
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     """Raise `OptionError` unless ``value`` is one of ``choices``."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         listed = ", ".join(repr(choice) for choice in choices)
         raise OptionError(f"{name} must be one of {listed}; found {value!r}")
 
 
-def check_int(name: str, value: object, *, at_least: int) -> None:
-    """Raise `OptionError` unless ``value`` is an integer (and no bool) of at least ``at_least``."""
+def check_int(name: str, value: object, *, at_least: int, at_most: int = LARGEST_INT) -> None:
+    """Raise `OptionError` unless ``value`` is an integer (and no bool) in ``[at_least, at_most]``."""
     if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
         raise OptionError(f"{name} must be an integer of at least {at_least}, found {value!r}")
+    if value > at_most:
+        raise OptionError(f"{name} must be an integer of at most {at_most}, found {value!r}")
+
+
+def check_seconds(name: str, value: object) -> None:
+    """Raise `OptionError` unless ``value`` is a number of seconds; 0 stands for no limit."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not 0 <= cast("float", value) <= MOST_SECONDS:
+        raise OptionError(
+            f"{name} must be a number of seconds in [0, {MOST_SECONDS}], where 0 means no limit; found {value!r}"
+        )
 
 
 def check_text(name: str, value: object) -> None:
@@ -46,11 +61,12 @@ def check_bool(name: str, value: object) -> None:
         raise OptionError(f"{name} must be true or false, found {value!r}")
 
 
-def check_share(name: str, value: object) -> None:
-    """Raise `OptionError` unless ``value`` is a number in [0, 1] or None."""
-    if value is None:
+def check_share(name: str, value: object, *, is_optional: bool = True) -> None:
+    """Raise `OptionError` unless ``value`` is a number in [0, 1]; or None, where it is optional."""
+    if value is None and is_optional:
         return
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not is_number or not 0 <= cast("float", value) <= 1:
         hint = "; for no such split on a command line, write 0" if value in ("None", "null") else ""
-        raise OptionError(f"{name} must be a share of the rows in [0, 1] or None, found {value!r}{hint}")
+        what = "share of the rows in [0, 1] or None" if is_optional else "share in [0, 1]"
+        raise OptionError(f"{name} must be a {what}, found {value!r}{hint}")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.frozen import Frozen
 from h5lightning.text_table import TextTable
 
 __all__ = ["BLOCK_BYTES", "ChecksumTable", "FileChecksums", "block_count", "blocks_of_values"]
@@ -42,7 +43,7 @@ class FileChecksums:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ChecksumTable:
+class ChecksumTable(Frozen):
     """The checksums of many files.
 
     A pickle holds no array: another process loads them for itself, and has none where that cannot be done.

@@ -93,8 +93,9 @@ def coerce_fields(value: object) -> dict[str, Field] | None:
     entries = dict(value) if isinstance(value, Mapping) else _listed_fields(value)
     if not entries:
         raise OptionError("fields names nothing: give at least one, or leave it out to use all that fit")
-    if "sample_id" in entries:
-        raise OptionError("fields: the key 'sample_id' is reserved for provenance=True; choose another key")
+    for key, option in (("sample_id", "provenance=True"), ("is_repeat", "eval_tail='repeat'")):
+        if key in entries:
+            raise OptionError(f"fields: the key {key!r} is reserved for {option}; choose another key")
     return {str(key): _field(str(key), entry) for key, entry in entries.items()}
 
 

@@ -88,6 +88,7 @@ class H5DataConfig:
     provenance: bool = False
     as_tuple: Any = None
     tail: str = "drop"
+    eval_tail: str = "uneven"
     drop_last: bool = False
     pin_memory: bool = False
     persistent_workers: bool = False

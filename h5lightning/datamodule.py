@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import weakref
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,29 +16,33 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
 from h5lightning.assembly import Assembly, StageOptions, assemble
-from h5lightning.checking import check_choice, check_int, check_text
+from h5lightning.checking import MOST_IN_BATCH, check_bool, check_choice, check_int, check_text
 from h5lightning.coercion import coerce, coerce_fields, coerce_samples, split_for
 from h5lightning.dataset import SampleDataset
-from h5lightning.errors import NotSetUpError
+from h5lightning.epoch_sources import Division, EvaluationEpochs, TrainingEpochs
+from h5lightning.errors import NotSetUpError, OptionError
 from h5lightning.fields import FieldSpec, check_dtype
 from h5lightning.handles import HandlePool
 from h5lightning.loader import H5DataLoader, LoaderOptions, make_loader
 from h5lightning.options import Access, Samples, Shuffle, Split
 from h5lightning.ordering import Order, PathOrder, fingerprint
 from h5lightning.plain import to_plain
-from h5lightning.position import Position, Rest
+from h5lightning.position import Position
+from h5lightning.process_local import ProcessLocalSet
 from h5lightning.ranks import (
+    Notices,
+    ShareFinder,
     check_agreement,
     from_first_rank,
+    given_share,
     log_tail,
-    rank_and_world_size,
     with_files_of_this_node,
 )
-from h5lightning.read_ahead import ProcessLocalSet
 from h5lightning.readers.choosing import choose_reader
 from h5lightning.resuming import Progress, check_same_data, explain_difference
+from h5lightning.sample_numbers import to_numbers
 from h5lightning.sampler import ShardedSampler
-from h5lightning.sharding import EvaluationShards, Shards, TrainingShards
+from h5lightning.sharding import EvaluationShards, Share, TrainingShards
 from h5lightning.splitting.manifest import save_manifest, to_plain_split
 from h5lightning.summary import Summary, summarise
 from h5lightning.surveying import Survey, survey
@@ -85,6 +92,9 @@ class H5DataModule(LightningDataModule):
         provenance: add ``sample_id``, int64 ``(N,)``, to each batch; see `locate`.
         as_tuple: deliver batches as a tuple of these keys, less the fields that ``files.predict`` lack.
         tail: ``drop`` or ``repeat`` the samples, fewer than ranks, that remain for a last training step.
+        eval_tail: evaluation on several ranks takes equally many steps on each: ``uneven``, each sample once, with the
+            last two steps one sample shorter on some ranks; or ``repeat``, equal steps and sizes by repeating samples,
+            which ``batch["is_repeat"]``, bool ``(N,)``, marks.
         drop_last: drop the whole last training step unless it is full.
         pin_memory: copy batches to page-locked memory.
         persistent_workers: keep worker processes alive from epoch to epoch.
@@ -118,6 +128,7 @@ class H5DataModule(LightningDataModule):
         provenance: bool = False,
         as_tuple: list[str] | None = None,
         tail: str = "drop",
+        eval_tail: str = "uneven",
         drop_last: bool = False,
         pin_memory: bool = False,
         persistent_workers: bool = False,
@@ -129,6 +140,14 @@ class H5DataModule(LightningDataModule):
         on_other_data: str = "raise",
     ) -> None:
         super().__init__()
+        # Checkpoints are read with weights_only: no option, path or NumPy scalar may be in them.
+        batch_size, num_workers, threads, prefetch_factor, timeout_s, seed = (
+            to_plain(value) for value in (batch_size, num_workers, threads, prefetch_factor, timeout_s, seed)
+        )
+        provenance, drop_last, pin_memory, persistent_workers, as_tuple, index_dir = (
+            to_plain(value)
+            for value in (provenance, drop_last, pin_memory, persistent_workers, as_tuple, index_dir)
+        )
         self._fields = coerce_fields(fields)
         self._samples = coerce_samples(samples)
         self._split = split_for(files, split)
@@ -152,32 +171,52 @@ class H5DataModule(LightningDataModule):
             as_tuple=as_tuple,
         )
         check_choice("tail", tail, ("drop", "repeat"))
+        check_choice("eval_tail", eval_tail, ("uneven", "repeat"))
         check_choice("on_other_data", on_other_data, ("raise", "restart_epoch"))
         check_dtype(dtype)
-        check_int("batch_size", batch_size, at_least=1)
+        check_bool("provenance", provenance)
+        check_bool("drop_last", drop_last)
         if seed is not None:
             check_int("seed", seed, at_least=0)
-        # Checkpoints are read with weights_only: no option, path or NumPy scalar may be in them.
-        files, fields, as_tuple, index_dir = (
-            to_plain(value) for value in (files, fields, as_tuple, index_dir)
-        )
+        files, fields = to_plain(files), to_plain(fields)
         check_text("index_dir", index_dir)
         samples, split = to_plain(self._samples), to_plain(self._split)
         shuffle, access = to_plain(self._shuffle), to_plain(self._access)
         self.save_hyperparameters(ignore=["transform", "batch_transform"], logger=False)
-        self.batch_size = batch_size  # the Tuner changes it
+        self.batch_size = batch_size
         self._files, self._dtype, self._index_dir = files, dtype, index_dir
         self._tail, self._drop_last, self._on_other_data = tail, drop_last, on_other_data
+        self._eval_tail = eval_tail
         pool = HandlePool(self._access, processes=max(1, num_workers))
         self._reader = choose_reader(reader, pool, threads=self._loading.decoding_threads)
         self._seed = seed
+        self._seed_of_checkpoint: int | None = None  # up to the next fit of the Trainer that loaded it
+        self._owns_seed = False  # whether the seed of what is restored stays: it was loaded without a Trainer
         self._survey: Survey | None = None
         self._assembly: Assembly | None = None
         self._weights: npt.NDArray[np.float64] | None = None
         self._order: Order | None = None
         self._restored: dict[str, Any] | None = None
-        self._progress = Progress()
+        self._attached = _TrainerOf()
+        self._attached.follow(self)
+        self._progress = Progress(self._attached)
+        self._notices = Notices()
         self._loaders: ProcessLocalSet[H5DataLoader] = ProcessLocalSet()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._attached.follow(self)
+
+    @property
+    def batch_size(self) -> int:
+        """Samples of one rank in one step; read at each ``*_dataloader()``, so that the Tuner may change it."""
+        return self._batch_size
+
+    @batch_size.setter
+    def batch_size(self, batch_size: int) -> None:
+        plain = to_plain(batch_size)
+        check_int("batch_size", plain, at_least=1, at_most=MOST_IN_BATCH)
+        self._batch_size: int = plain
 
     # ── hooks ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -189,7 +228,7 @@ class H5DataModule(LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         """Split the files; on every rank alike, from what rank 0 found."""
         if stage == "fit":
-            self._progress.begin()
+            self._begin_fit()
         if self._assembly is None:
             self._survey, self._seed = from_first_rank(self.trainer, self._decide)
             self._survey = with_files_of_this_node(self.trainer, self._survey)
@@ -210,38 +249,96 @@ class H5DataModule(LightningDataModule):
         self._progress.end(self.trainer)
         self._close()
 
-    def train_dataloader(self) -> DataLoader[Any] | list[Any]:
-        """Batches of the training split, shuffled, equally many on each rank; ``[]`` without the split."""
-        if self.train_dataset is None:
+    def train_dataloader(
+        self, rank: int | None = None, world_size: int | None = None
+    ) -> DataLoader[Any] | list[Any]:
+        """Batches of the training split, shuffled, equally many on each rank; ``[]`` without the split.
+
+        Without a Trainer each pass over it, or over another training loader of this DataModule, is the next epoch.
+
+        Args:
+            rank: the part of the samples that the loader delivers, together with ``world_size``. Where neither is
+                given, those of the Trainer, else of ``torch.distributed`` when an epoch begins, else all samples.
+            world_size: number of parts.
+
+        Raises:
+            ShardingError: there are too few samples, or nothing says which of several ranks this is.
+        """
+        dataset = self.train_dataset
+        if dataset is None:
             return []
-        rank, world_size = rank_and_world_size(self.trainer)
-        size = len(self.train_dataset)
-        shards = TrainingShards(size, self.batch_size, world_size, self._tail, self._drop_last)
-        log_tail(shards)
-        rest = self._progress.rest(self.trainer, shards)
-        epoch = self._progress.epoch(self.trainer)
-        return self._loader(self.train_dataset, self._training_order(), shards, rank, epoch, rest)
+        shards_of = partial(
+            TrainingShards, len(dataset), self.batch_size, tail=self._tail, drop_last=self._drop_last
+        )
+        finder = ShareFinder(given_share(rank, world_size), self._attached)
+        known = finder.known()
+        if known is not None:
+            log_tail(shards_of(known.world_size))
+            self._progress.prepare(shards_of(known.world_size))
+        elif self.trainer is not None:
+            self._progress.prepare(shards_of(1))
+        tell = partial(self._notices.of_training, is_told=known is not None)
+        division = Division(self._training_order(), shards_of, finder, tell)
+        return self._loader(dataset, ShardedSampler(dataset, TrainingEpochs(division, self._progress)))
 
-    def val_dataloader(self) -> DataLoader[Any] | list[Any]:
-        """Batches of the validation split, each sample once; ``[]`` without the split."""
-        return self._evaluation_loader(self.val_dataset)
+    def val_dataloader(
+        self, rank: int | None = None, world_size: int | None = None
+    ) -> DataLoader[Any] | list[Any]:
+        """Batches of the validation split, each sample once; ``[]`` without the split.
 
-    def test_dataloader(self) -> DataLoader[Any] | list[Any]:
-        """Batches of the test split, each sample once; ``[]`` without the split."""
-        return self._evaluation_loader(self.test_dataset)
+        Args:
+            rank: see `train_dataloader`.
+            world_size: see `train_dataloader`.
+        """
+        return self._evaluation_loader(self.val_dataset, given_share(rank, world_size))
 
-    def predict_dataloader(self) -> DataLoader[Any] | list[Any]:
-        """Batches of ``files.predict``, else of the test split, each sample once; ``[]`` without either."""
-        return self._evaluation_loader(self.predict_dataset)
+    def test_dataloader(
+        self, rank: int | None = None, world_size: int | None = None
+    ) -> DataLoader[Any] | list[Any]:
+        """Batches of the test split, each sample once; ``[]`` without the split.
+
+        Args:
+            rank: see `train_dataloader`.
+            world_size: see `train_dataloader`.
+        """
+        return self._evaluation_loader(self.test_dataset, given_share(rank, world_size))
+
+    def predict_dataloader(
+        self, rank: int | None = None, world_size: int | None = None
+    ) -> DataLoader[Any] | list[Any]:
+        """Batches of ``files.predict``, else of the test split, each sample once; ``[]`` without either.
+
+        Args:
+            rank: see `train_dataloader`.
+            world_size: see `train_dataloader`.
+        """
+        return self._evaluation_loader(self.predict_dataset, given_share(rank, world_size))
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the number of the next training epoch, of whatever loader; under a Trainer, its number counts.
+
+        Args:
+            epoch: from 0.
+        """
+        check_int("epoch", epoch, at_least=0)
+        self._progress.set_next(epoch)
 
     def state_dict(self) -> dict[str, Any]:
-        """Position, seed, split and order, so that a run goes on where this one was, with the same samples."""
+        """Position, seed, split and order, so that a run goes on where this one was, with the same samples.
+
+        Without a Trainer, the position is that of the only training iterator that delivers batches.
+
+        Raises:
+            ResumeError: several iterators deliver batches: save the ``state_dict()`` of a loader instead.
+        """
         if self._assembly is None:
             return {}
-        return {"version": 2, "position": self._progress.now(self.trainer).to_plain(), **self._record()}
+        return {"version": 2, "position": self._progress.now().to_plain(), **self._record()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over the seed of the checkpoint, unless one was given, and the position, if training goes on.
+
+        Without a Trainer, the next training epoch goes on at the position.
 
         Raises:
             SplitMismatchError: training would go on with another split.
@@ -249,10 +346,10 @@ class H5DataModule(LightningDataModule):
         """
         if not state_dict:
             return
-        # `load_from_checkpoint`, and evaluation, load the same state, but go on with nothing.
-        self._restored = {
-            name: value for name, value in state_dict.items() if self._is_training or name != "position"
-        }
+        # Evaluation under a Trainer loads the same state, but goes on with nothing.
+        goes_on = self.trainer is None or self._is_training
+        self._restored = {name: value for name, value in state_dict.items() if goes_on or name != "position"}
+        self._owns_seed = self.trainer is None
         if self._assembly is not None:
             self._check_restored(self._restored)
 
@@ -261,8 +358,10 @@ class H5DataModule(LightningDataModule):
     @property
     def seed(self) -> int:
         """The seed of splits, orders and transforms."""
+        if self._seed_of_checkpoint is not None:
+            return self._seed_of_checkpoint
         if self._seed is None:
-            self._seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))
+            self._seed = _seed_of_environment()
         return self._seed
 
     @property
@@ -299,13 +398,14 @@ class H5DataModule(LightningDataModule):
         """File, series and row of samples.
 
         Args:
-            ids: numbers of samples as in ``batch["sample_id"]``, ``(N,)``.
+            ids: numbers over the whole index as in ``batch["sample_id"]``, ``(N,)``, or one of them.
 
         Raises:
+            TypeError: masks, floats, or anything else that is no list of numbers.
             IndexError: an id outside of the index.
         """
         index = self._assembled.survey.index
-        where = index.locate(np.atleast_1d(np.asarray(ids, dtype=np.int64)))
+        where = index.locate(to_numbers(ids, "ids", allow_scalar=True))
         rows = zip(where.file.tolist(), where.series.tolist(), where.row.tolist(), strict=True)
         return [
             SampleLocation(index.path(file), index.series_name(series), row) for file, series, row in rows
@@ -320,6 +420,21 @@ class H5DataModule(LightningDataModule):
         """Write the split to a file that `Split(manifest=…)` reads."""
         found = self._assembled.survey
         save_manifest(self._assembled.plan, found.index, os.fspath(path), found.catalog.skipped)
+
+    # ── copies ───────────────────────────────────────────────────────────────────────────────────────
+
+    def __copy__(self) -> H5DataModule:
+        """A module of its own that calls the same transforms; see `__getstate__`."""
+        transforms = (*self._stages.transform.values(), *self._stages.batch_transform.values())
+        return copy.deepcopy(self, {id(one): one for one in transforms})
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy and a pickle take along: no Trainer, and nothing that is at work.
+
+        The index, the catalog and the split are shared by copies, since they never change; a reader is copied without
+        its open files and caches.
+        """
+        return {**self.__dict__, "trainer": None, "_loaders": ProcessLocalSet()}
 
     # ── delegation ───────────────────────────────────────────────────────────────────────────────────
 
@@ -385,32 +500,39 @@ class H5DataModule(LightningDataModule):
             "split": to_plain_split(self._assembled.plan, self._assembled.survey.index),
         }
 
+    def _begin_fit(self) -> None:
+        """A Trainer begins a fit; what it resumes, if anything, is loaded later."""
+        self._progress.begin_fit()
+        if self._restored is not None:
+            self._restored.pop("position", None)
+        if self._seed_of_checkpoint is not None:
+            self._seed_of_checkpoint = None
+            self._assemble_again()
+
+    def _assemble_again(self) -> None:
+        """Split the same files with the seed as it is now."""
+        self._assembly, self._order = self._assemble(self._assembled.survey), None
+        if self._weights is not None:
+            self._weigh()
+
     def _check_restored(self, state: Mapping[str, Any]) -> None:
         """Hold the data against those of the checkpoint, after taking over its seed; go on at its position."""
         self._restored = None
         if self.hparams["seed"] is None and state["seed"] != self.seed:
-            self._seed = int(state["seed"])
-            self._assembly, self._order = self._assemble(self._assembled.survey), None
-            if self._weights is not None:
-                self._weigh()
-        goes_on = "position" in state
+            if self._owns_seed:
+                self._seed = int(state["seed"])
+            else:
+                self._seed_of_checkpoint = int(state["seed"])
+            self._assemble_again()
+        goes_on = "position" in state and (self.trainer is None or self._is_training)
         differences = explain_difference(state if goes_on else {"split": state["split"]}, self._record())
-        check_same_data(differences, is_training=self._is_training, on_other_data=self._on_other_data)
+        check_same_data(differences, is_training=goes_on, on_other_data=self._on_other_data)
         if goes_on:
             position = Position.of_plain(state["position"])
-            self._progress.resume(position.restarted() if differences else position)
+            samples = len(self.train_dataset or ())
+            self._progress.resume(position.restarted() if differences else position, samples)
 
-    def _loader(
-        self,
-        dataset: SampleDataset,
-        order: Order,
-        shards: Shards,
-        rank: int,
-        epoch: int = 0,
-        rest: Rest | None = None,
-    ) -> H5DataLoader:
-        sampler = ShardedSampler(dataset, order, shards, rank, rest=rest)
-        sampler.set_epoch(epoch)
+    def _loader(self, dataset: SampleDataset, sampler: ShardedSampler) -> H5DataLoader:
         unlabelled = self._assembled.survey.fields.spec().keys() - dataset.field_spec.keys()
         options = self._loading.without(unlabelled)
         loader = make_loader(dataset, sampler, batch_size=self.batch_size, options=options)
@@ -422,10 +544,51 @@ class H5DataModule(LightningDataModule):
             loader.close()
         self._reader.close()
 
-    def _evaluation_loader(self, dataset: SampleDataset | None) -> DataLoader[Any] | list[Any]:
+    def _evaluation_loader(
+        self, dataset: SampleDataset | None, given: Share | None
+    ) -> DataLoader[Any] | list[Any]:
         if dataset is None:
             return []
-        rank, world_size = rank_and_world_size(self.trainer)
-        allow_empty = self.allow_zero_length_dataloader_with_multiple_devices
-        shards = EvaluationShards(len(dataset), world_size, allow_empty=allow_empty)
-        return self._loader(dataset, PathOrder(len(dataset)), shards, rank)
+        shards_of = partial(
+            EvaluationShards,
+            len(dataset),
+            batch_size=self.batch_size,
+            tail=self._eval_tail,
+            allow_empty=self.allow_zero_length_dataloader_with_multiple_devices,
+        )
+        finder = ShareFinder(given, self._attached)
+        if (known := finder.known()) is not None:
+            shards_of(known.world_size)
+        tell = partial(self._notices.of_evaluation, dataset.stage, finder)
+        division = Division(PathOrder(len(dataset)), shards_of, finder, tell)
+        return self._loader(dataset, ShardedSampler(dataset, EvaluationEpochs(division)))
+
+
+class _TrainerOf:
+    """The Trainer that a DataModule is attached to, for loaders that outlive it; a copy knows none at first."""
+
+    def __init__(self) -> None:
+        self._module: weakref.ref[H5DataModule] | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), ()
+
+    def follow(self, module: H5DataModule) -> None:
+        """Look at this DataModule from now on."""
+        self._module = weakref.ref(module)
+
+    def __call__(self) -> Any:
+        module = self._module() if self._module is not None else None
+        return None if module is None else module.trainer
+
+
+def _seed_of_environment() -> int:
+    """The seed that `seed_everything` left for all processes of the job, else 0."""
+    found = os.environ.get("PL_GLOBAL_SEED", "0")
+    if not (found.isascii() and found.isdigit()):
+        raise OptionError(
+            f"the environment variable PL_GLOBAL_SEED must be an integer of at least 0, found {found!r}: unset it, set "
+            "it with seed_everything(), or give seed="
+        )
+    check_int("PL_GLOBAL_SEED", int(found), at_least=0)
+    return int(found)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
-import operator
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
-from typing import Any, NamedTuple, cast, overload
+from typing import Any, NamedTuple, TypeAlias, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -14,15 +14,20 @@ import torch
 from torch.utils.data import Dataset, default_collate
 
 from h5lightning.announcing import Announcer, available_bytes
+from h5lightning.asked_samples import AskedSamples
 from h5lightning.batching import Batch, BatchReader
+from h5lightning.checking import check_bool, check_int, check_text
 from h5lightning.coercion import coerce, coerce_fields, coerce_samples
-from h5lightning.crossing import in_shared_memory
 from h5lightning.errors import H5LightningError
 from h5lightning.fields import FieldSpec, check_dtype
 from h5lightning.handles import HandlePool
 from h5lightning.index import SampleIndex, SampleRanges
+from h5lightning.once import once
 from h5lightning.options import Access, Field, Samples
+from h5lightning.plain import to_plain
+from h5lightning.rank_epoch import BatchRequest, EpochPosition
 from h5lightning.readers.choosing import choose_reader
+from h5lightning.sample_numbers import to_number, to_numbers
 from h5lightning.selection import Selection
 from h5lightning.surveying import Files, survey
 from h5lightning.transforms import BatchInfo, SampleInfo, TransformOption, Transforms
@@ -30,6 +35,9 @@ from h5lightning.transforms import BatchInfo, SampleInfo, TransformOption, Trans
 __all__ = ["H5Dataset", "RawBatches", "SampleDataset", "SampleSequence"]
 
 SAMPLE_ID = "sample_id"
+IS_REPEAT = "is_repeat"
+
+Numbers: TypeAlias = npt.ArrayLike | torch.Tensor
 
 
 class RawBatches(NamedTuple):
@@ -50,6 +58,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
         batch_transform: applied to each batch.
         provenance: add ``sample_id`` to each batch.
         seed: seeds the generators of transforms.
+        splits: the samples of all splits over the same index, to say where an id belongs.
     """
 
     def __init__(
@@ -62,6 +71,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
         batch_transform: Transforms,
         provenance: bool = False,
         seed: int = 0,
+        splits: Mapping[str, Selection] | None = None,
     ) -> None:
         self._batches = batches
         self._selection = selection
@@ -70,23 +80,22 @@ class SampleDataset(Dataset[dict[str, Any]]):
         self._batch_transform = batch_transform
         self._provenance = provenance
         self._seed = seed
-        self._epoch = torch.zeros((), dtype=torch.int64)
+        self._splits = splits or {}
+        self._asked = AskedSamples()
 
     # ── the epoch, which seeds transforms ────────────────────────────────────────────────────────────
 
     @property
     def epoch(self) -> int:
-        """The epoch that seeds the generators of transforms."""
-        return int(self._epoch)
+        """The epoch that seeds the generators of transforms where no loader says: that of `set_epoch`, else counted."""
+        return self._asked.epoch(len(self))
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the epoch; seen by workers that are alive if `share_epoch` was called before they started."""
-        self._epoch.fill_(epoch)
+        """Set the epoch that seeds transforms where no loader says; workers that are alive see it too.
 
-    def share_epoch(self) -> None:
-        """Put the epoch into shared memory: persistent workers outlive the epoch they were started in."""
-        with in_shared_memory():
-            self._epoch.share_memory_()  # type: ignore[no-untyped-call]  # torch leaves it without annotations
+        Without it, the epoch is how often samples were asked for, divided by their number.
+        """
+        self._asked.set_epoch(to_number(epoch, "epoch"))
 
     def page_lock(self, *, wanted: bool) -> None:
         """Read batches straight to page-locked memory, unless a transform makes new ones of their samples."""
@@ -114,7 +123,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
         """Key → shape, type and classes as read, before any transform."""
         return self._batches.fields.spec()
 
-    @cached_property
+    @once
     def sample_bytes(self) -> int:
         """Bytes of one sample as read."""
         return sum(
@@ -135,40 +144,115 @@ class SampleDataset(Dataset[dict[str, Any]]):
         """One sample; a negative position counts from the end.
 
         Raises:
+            TypeError: a bool, a float, text or anything else that is no whole number.
             IndexError: there are fewer samples.
         """
         size = len(self)
-        if not -size <= operator.index(position) < size:
-            raise IndexError(f"sample {position} of {size}")
+        number = to_number(position, "position")
+        if not -size <= number < size:
+            raise IndexError(f"sample {number} of {size}")
         return self.__getitems__([position])[0]
 
-    def __getitems__(self, positions: Sequence[int]) -> SampleSequence:
-        """A lazy sequence of samples; what a plain DataLoader asks for, in place of one sample after the other."""
-        wanted = np.asarray(positions, dtype=np.int64)
-        return SampleSequence(self, np.where(wanted < 0, wanted + len(self), wanted))
+    def __getitems__(self, positions: Sequence[int] | BatchRequest) -> SampleSequence:
+        """A lazy sequence of samples; what a DataLoader asks for, in place of one sample after the other.
 
-    def sample_ids(self, positions: npt.ArrayLike) -> npt.NDArray[np.int64]:
-        """Numbers of samples in the whole index, ``(N,)``."""
-        return self._selection(np.asarray(positions, dtype=np.int64))
+        Raises:
+            TypeError: anything else than whole numbers.
+            IndexError: a position outside of the dataset; negative ones count from its end.
+        """
+        return SampleSequence(self, self._request(positions))
 
-    def read_batch(self, ids: npt.ArrayLike, keys: Sequence[str] | None = None) -> dict[str, Any]:
+    def _request(self, positions: Sequence[int] | BatchRequest) -> BatchRequest:
+        """The same with the epoch of the samples: that of the loader that asks, if it says one, else counted here."""
+        if isinstance(positions, BatchRequest):
+            return positions
+        wanted, size = to_numbers(positions, "positions"), len(self)
+        if wanted.size and not (-size <= wanted.min() and wanted.max() < size):
+            raise IndexError(
+                f"positions in this split must lie in [-{size}, {size}), found {wanted.min()}..{wanted.max()}"
+            )
+        wanted = np.where(wanted < 0, wanted + size, wanted)
+        if wanted.size and isinstance(first := positions[0], EpochPosition):
+            told = [getattr(position, "is_repeat", None) for position in positions]
+            return BatchRequest(wanted, first.epoch, None if None in told else np.asarray(told, np.bool_))
+        return BatchRequest(wanted, self._asked.ask(wanted.size, size))
+
+    def sample_ids(self, positions: Numbers) -> npt.NDArray[np.int64]:
+        """Positions in this dataset → numbers over the whole index, ``(N,)`` each."""
+        return self._selection(cast("npt.ArrayLike", positions))
+
+    def read_batch(
+        self,
+        positions: Numbers | None = None,
+        keys: Sequence[str] | None = None,
+        *,
+        ids: Numbers | None = None,
+    ) -> dict[str, Any]:
         """A batch: one tensor for each field, with the transforms applied.
 
         Args:
-            ids: numbers of the samples in this dataset, ``(N,)``.
+            positions: numbers of the samples in this dataset, from 0, ``(N,)``: integers in a list, an array or a
+                tensor. For numbers over the whole index, see `read_ids`.
             keys: the fields to read, without transforms; None for all.
+            ids: the old name of ``positions``.
 
         Returns:
             Key → tensor ``(N, …)``; whatever the batch transform returns, if there is one.
 
         Raises:
-            IndexError: an id outside of the dataset.
+            TypeError: masks, floats, or anything else that is no list of numbers.
+            IndexError: a position outside of the dataset; a negative one, too.
             H5LightningError: a file cannot be read, or values that the options forbid.
         """
-        numbers = self.sample_ids(ids)
+        return self._read(self.sample_ids(_one_of(positions, ids)), keys)
+
+    def read_ids(self, ids: Numbers, keys: Sequence[str] | None = None) -> dict[str, Any]:
+        """The same batch for numbers over the whole index: reads again what ``batch["sample_id"]`` says.
+
+        Transforms are those of this dataset, and are seeded by its `epoch` as it is now.
+
+        Args:
+            ids: numbers of samples over the whole index, ``(N,)``, all of them of this dataset.
+            keys: the fields to read, without transforms; None for all.
+
+        Returns:
+            See `read_batch`.
+
+        Raises:
+            TypeError: masks, floats, or anything else that is no list of numbers.
+            IndexError: an id outside of the index, or of a sample that is not in this dataset.
+            H5LightningError: a file cannot be read, or values that the options forbid.
+        """
+        numbers = to_numbers(ids, "ids")
+        where = self.index.locate(numbers)
+        absent = np.flatnonzero(self._selection.positions(numbers) < 0)
+        if absent.size:
+            first, index = int(absent[0]), self.index
+            file, row = index.path(int(where.file[first])), int(where.row[first])
+            raise IndexError(
+                f"id {numbers[first]} (row {row} of {file}) is not in this dataset, {self._stage!r}, but "
+                f"{self._home_of(numbers[first : first + 1])}"
+            )
+        return self._read(numbers, keys)
+
+    def _home_of(self, number: npt.NDArray[np.int64]) -> str:
+        """The split that holds a sample, for an error."""
+        for stage, selection in self._splits.items():
+            if selection.positions(number)[0] >= 0:
+                return f"in {stage!r}: read it from the {stage}_dataset"
+        return "in no split: it was left out when the data were divided"
+
+    def _read(self, numbers: npt.NDArray[np.int64], keys: Sequence[str] | None) -> dict[str, Any]:
+        if isinstance(keys, str):
+            raise TypeError(f"keys must list fields, such as [{keys!r}]; found the text {keys!r}")
         if keys is not None:
             return self._batches.read(numbers, keys)
-        return self.finish(self._batches.read(numbers), numbers)
+        return self.finish(self._batches.read(numbers), numbers, self.epoch)
+
+    def read_request(self, request: BatchRequest) -> dict[str, Any]:
+        """The batch that a loader asks for; see `read_batch`."""
+        numbers = self.sample_ids(request.positions)
+        return self.finish(self._batches.read(numbers), numbers, request.epoch, request.is_repeat)
 
     def announcer(self, block_samples: int) -> Announcer:
         """Lets the system fetch samples of this dataset before they are read.
@@ -185,19 +269,19 @@ class SampleDataset(Dataset[dict[str, Any]]):
             size=len(self),
         )
 
-    def read_raw(self, ids: npt.NDArray[np.int64], batch_size: int) -> RawBatches:
+    def read_raw(self, positions: npt.NDArray[np.int64], batch_size: int) -> RawBatches:
         """Neighbouring batches, read together, each with memory of its own; any thread may call.
 
         `finish` makes of each of them what `read_batch` returns.
 
         Args:
-            ids: numbers of the samples in this dataset, ``(N,)``.
+            positions: numbers of the samples in this dataset, ``(N,)``.
             batch_size: samples of a batch; the last one may have fewer.
 
         Raises:
-            IndexError: an id outside of the dataset.
+            IndexError: a position outside of the dataset.
         """
-        numbers = self.sample_ids(ids)
+        numbers = self.sample_ids(positions)
         parts = [numbers[start : start + batch_size] for start in range(0, len(numbers), batch_size)]
         if len(parts) > 1:
             try:
@@ -214,33 +298,52 @@ class SampleDataset(Dataset[dict[str, Any]]):
                 return RawBatches(read, error)
         return RawBatches(read)
 
-    def finish(self, batch: dict[str, Any], numbers: npt.NDArray[np.int64]) -> dict[str, Any]:
+    def finish(
+        self,
+        batch: dict[str, Any],
+        numbers: npt.NDArray[np.int64],
+        epoch: int,
+        is_repeat: npt.NDArray[np.bool_] | None = None,
+    ) -> dict[str, Any]:
         """A batch as it was read → as it is delivered; by one thread at a time, since transforms are called.
 
         Args:
             batch: what was read.
             numbers: numbers of its samples in the whole index, ``(N,)``.
+            epoch: the epoch that seeds transforms.
+            is_repeat: which samples are repeated, ``(N,)``; None if the batch does not tell.
         """
         if self._transform:
-            batch = default_collate(self._transformed(batch, numbers))
+            batch = default_collate(self._transformed(batch, numbers, epoch))
         if self._provenance:
             batch[SAMPLE_ID] = torch.from_numpy(numbers.copy())
+        if is_repeat is not None:
+            batch[IS_REPEAT] = torch.from_numpy(is_repeat)
         if self._batch_transform:
-            info = BatchInfo(tuple(numbers.tolist()), self._stage, self.epoch, self._seed)
+            info = BatchInfo(tuple(numbers.tolist()), self._stage, epoch, self._seed)
             batch = self._batch_transform(batch, info)
         return batch
 
-    def read_samples(self, positions: npt.NDArray[np.int64]) -> list[dict[str, Any]]:
+    def read_samples(self, request: BatchRequest) -> list[dict[str, Any]]:
         """Samples one by one, with the transform applied; read together all the same."""
-        numbers = self.sample_ids(positions)
+        numbers = self.sample_ids(request.positions)
         batch = self._batches.read(numbers)
-        samples = self._transformed(batch, numbers) if self._transform else _samples(batch, len(numbers))
+        samples = (
+            self._transformed(batch, numbers, request.epoch)
+            if self._transform
+            else _samples(batch, len(numbers))
+        )
+        told: dict[str, list[Any]] = {}
         if self._provenance:
-            for sample, number in zip(samples, numbers.tolist(), strict=True):
-                sample[SAMPLE_ID] = number
+            told[SAMPLE_ID] = numbers.tolist()
+        if request.is_repeat is not None:
+            told[IS_REPEAT] = request.is_repeat.tolist()
+        for key, values in told.items():
+            for sample, value in zip(samples, values, strict=True):
+                sample[key] = value
         return samples
 
-    def _transformed(self, batch: Batch, numbers: npt.NDArray[np.int64]) -> list[dict[str, Any]]:
+    def _transformed(self, batch: Batch, numbers: npt.NDArray[np.int64], epoch: int) -> list[dict[str, Any]]:
         where, index = self.index.locate(numbers), self.index
         rows = zip(
             numbers.tolist(), where.file.tolist(), where.series.tolist(), where.row.tolist(), strict=True
@@ -252,7 +355,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
                 series=index.series_name(series),
                 row=row,
                 stage=self._stage,
-                epoch=self.epoch,
+                epoch=epoch,
                 seed=self._seed,
             )
             for number, file, series, row in rows
@@ -267,6 +370,10 @@ class SampleDataset(Dataset[dict[str, Any]]):
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""
         self._batches.close()
+
+    def __copy__(self) -> SampleDataset:
+        """A dataset with files and caches of its own, which calls the same transforms."""
+        return copy.deepcopy(self, {id(one): one for one in (self._transform, self._batch_transform)})
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._stage}, {len(self)} samples of {len(self.index)})"
@@ -313,6 +420,10 @@ class H5Dataset(SampleDataset):
         index_dir: str | None = None,
     ) -> None:
         check_dtype(dtype)
+        seed, provenance, index_dir = (to_plain(value) for value in (seed, provenance, index_dir))
+        check_int("seed", seed, at_least=0)
+        check_bool("provenance", provenance)
+        check_text("index_dir", index_dir)
         options = coerce(Access, access, "access")
         found = survey(
             files,
@@ -341,15 +452,15 @@ class SampleSequence(Sequence[dict[str, Any]]):
     Our own loader never asks: it turns the sequence into a batch as a whole (`batch`).
     """
 
-    __slots__ = ("_dataset", "_positions", "_samples")
+    __slots__ = ("_dataset", "_request", "_samples")
 
-    def __init__(self, dataset: SampleDataset, positions: npt.NDArray[np.int64]) -> None:
+    def __init__(self, dataset: SampleDataset, request: BatchRequest) -> None:
         self._dataset = dataset
-        self._positions = positions
+        self._request = request
         self._samples: list[dict[str, Any]] | None = None
 
     def __len__(self) -> int:
-        return len(self._positions)
+        return len(self._request)
 
     @overload
     def __getitem__(self, place: int) -> dict[str, Any]: ...
@@ -363,12 +474,27 @@ class SampleSequence(Sequence[dict[str, Any]]):
 
     def batch(self) -> dict[str, Any]:
         """All samples as one batch, without making single samples."""
-        return self._dataset.read_batch(self._positions)
+        return self._dataset.read_request(self._request)
 
     def _read(self) -> list[dict[str, Any]]:
         if self._samples is None:
-            self._samples = self._dataset.read_samples(self._positions)
+            self._samples = self._dataset.read_samples(self._request)
         return self._samples
+
+
+def _one_of(positions: Numbers | None, ids: Numbers | None) -> Numbers:
+    """What `read_batch` was given, under its name or under its old one."""
+    if ids is not None and positions is not None:
+        raise TypeError("read_batch takes positions; ids= is their old name: give one of them")
+    if ids is not None:
+        warnings.warn(
+            "read_batch(ids=…) takes positions in the split: write read_batch(positions). To read by "
+            "batch['sample_id'], use read_ids(ids)",
+            DeprecationWarning,
+            stacklevel=3,
+        )
+        return ids
+    return cast("Numbers", positions)
 
 
 def _spec_of(value: Any, read: FieldSpec | None) -> FieldSpec:

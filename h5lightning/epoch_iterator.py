@@ -15,43 +15,75 @@ from torch.utils.data._utils import signal_handling
 
 from h5lightning.errors import WorkerError
 
-__all__ = ["EpochIterator"]
+__all__ = ["Delivered", "EpochIterator"]
 
 _POLL_S = 5.0  # how often torch looks whether its workers are alive
 _LAST_WORDS_S = 1.0  # for a worker that is told to end
+
+
+class Delivered:
+    """What an iterator has delivered; it outlives the iterator."""
+
+    __slots__ = ("batches", "is_at_end")
+
+    def __init__(self) -> None:
+        self.batches = 0
+        self.is_at_end = False
 
 
 class EpochIterator(Iterator[Any]):
     """Makes the real iterator when the first batch is asked for, and counts what it gives.
 
     Args:
-        start: makes the iterator.
-        count: how many batches it should give, asked when it is made; None if nobody knows.
+        start: makes the iterator and says how many batches it should give, None if nobody knows; called with this
+            object.
         timeout_s: seconds to wait for a batch of a worker; 0 waits for ever.
+        check: called before each batch, raises if this object may no longer be used.
     """
 
     def __init__(
-        self, start: Callable[[], Iterator[Any]], count: Callable[[], int | None], timeout_s: float = 0
+        self,
+        start: Callable[[EpochIterator], tuple[Iterator[Any], int | None]],
+        timeout_s: float = 0,
+        *,
+        check: Callable[[EpochIterator], None] | None = None,
     ) -> None:
         self._start = start
-        self._count = count
+        self._check = check
         self._timeout_s = timeout_s
         self._batches: Iterator[Any] | None = None
         self._expected: int | None = None
-        self._given = 0
+        self.delivered = Delivered()
+        self._away: list[Any] = []  # the batch that is on its way
 
     def __next__(self) -> Any:
+        if self._away:
+            raise WorkerError(
+                f"the epoch was interrupted after {self.delivered.batches} batches, and the next one may be lost: "
+                "begin a new iterator"
+            )
+        self._away.append(None)
+        try:
+            self._away[0] = self._counted()
+        except Exception:
+            self._away.clear()
+            raise
+        return self._away.pop()
+
+    def _counted(self) -> Any:
         if self._batches is None:
-            self._expected = self._count()
-            self._batches = self._start()
+            self._batches, self._expected = self._start(self)
             _watch_in_next(self._batches, min(_POLL_S, self._timeout_s or _POLL_S))
+        if self._check is not None:
+            self._check(self)
         try:
             batch = self._next(self._batches)
         except StopIteration:
-            if self._expected is not None and self._given < self._expected:
+            if self._expected is not None and self.delivered.batches < self._expected:
                 self._ended_early(self._expected)
+            self.delivered.is_at_end = True
             raise
-        self._given += 1
+        self.delivered.batches += 1
         return batch
 
     def _next(self, batches: Iterator[Any]) -> Any:
@@ -79,9 +111,9 @@ class EpochIterator(Iterator[Any]):
     def _ended_early(self, expected: int) -> NoReturn:
         _end(self._workers)
         raise WorkerError(
-            f"the epoch ended after {self._given} of {expected} batches. Either the data were closed meanwhile "
-            "(dm.teardown), or a function of yours raised StopIteration, which means the end: look for a next() "
-            "without a default"
+            f"the epoch ended after {self.delivered.batches} of {expected} batches. Either the data were closed "
+            "meanwhile (dm.teardown), or a function of yours raised StopIteration, which means the end: look for a "
+            "next() without a default"
         ) from None
 
     @property
@@ -94,9 +126,9 @@ class EpochIterator(Iterator[Any]):
         _end([worker for worker in self._workers if worker not in ended])
         listed = f" ({', '.join(codes)})" if codes else ""
         raise WorkerError(
-            f"a worker process of the loader {what}{listed}, after {self._given} batches. If it was killed for "
-            "memory, use fewer workers (num_workers=0 reads in threads); if it is stuck, look at the file system and "
-            "at what the transforms wait for, or raise timeout_s"
+            f"a worker process of the loader {what}{listed}, after {self.delivered.batches} batches. If it was killed "
+            "for memory, use fewer workers (num_workers=0 reads in threads); if it is stuck, look at the file system "
+            "and at what the transforms wait for, or raise timeout_s"
         ) from error
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.extents import Extents, FilterValues
+from h5lightning.frozen import Frozen
 
 __all__ = ["ExtentTable", "Form"]
 
@@ -24,7 +25,7 @@ _UNKNOWN = -1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ExtentTable:
+class ExtentTable(Frozen):
     """The extents of datasets by position, where they are known.
 
     A pickle holds no array: it maps them again, and knows nothing where that cannot be done.

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.errors import OptionError
+from h5lightning.frozen import Frozen
 from h5lightning.options import FLOAT_DTYPES
 
 __all__ = ["FieldPlan", "FieldSpec", "Fields", "check_dtype"]
@@ -33,7 +34,7 @@ class FieldSpec:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FieldPlan:
+class FieldPlan(Frozen):
     """How one field of a batch is made.
 
     Args:
@@ -70,7 +71,7 @@ class FieldPlan:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Fields:
+class Fields(Frozen):
     """The fields of a batch, and how many rows each file has.
 
     Args:
@@ -86,9 +87,9 @@ class Fields:
         return {plan.key: plan.spec for plan in self.plans}
 
 
-def check_dtype(dtype: str | None) -> None:
+def check_dtype(dtype: object) -> None:
     """Raise `OptionError` unless ``dtype`` is None or names a floating type."""
-    if dtype is not None and dtype not in FLOAT_DTYPES:
+    if dtype is not None and not (isinstance(dtype, str) and dtype in FLOAT_DTYPES):
         raise OptionError(
             f"dtype is for floating fields: expected one of {', '.join(FLOAT_DTYPES)}, found {dtype!r}"
         )

@@ -11,13 +11,15 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from h5lightning.dataset import RawBatches, SampleDataset
+from h5lightning.rank_epoch import RankEpoch
 from h5lightning.read_ahead import Stages
 
 __all__ = ["GroupReader"]
@@ -60,16 +62,20 @@ class GroupReader:
         # Powers of two alone: memory is recycled by its size.
         self._most = 1 << (most.bit_length() - 1)
         self._batches = 1
+        self._done = 0  # samples that were finished
 
-    def stages(self, stretches: Callable[[], Iterable[Int64Array]]) -> Stages[list[Any]]:
+    def stages(self, epoch: RankEpoch) -> Stages[list[Any]]:
         """Makes groups of batches in order, none empty.
 
         What cannot be read, or a transform that fails, is raised after the batches before it.
 
         Args:
-            stretches: positions of samples, ``(N,)`` each; all lengths but the last are multiples of the batch size.
+            epoch: what is to be read.
         """
-        return Stages(lambda: self._looking_ahead(self._cut(stretches())), self._read, self._finish)
+        return Stages(partial(self._tasks, epoch), self._read, partial(self._finish, epoch))
+
+    def _tasks(self, epoch: RankEpoch) -> Iterator[_Task]:
+        return self._looking_ahead(chain(self._cut(epoch.full_stretches()), epoch.tail()))
 
     def _looking_ahead(self, groups: Iterator[Int64Array]) -> Iterator[_Task]:
         later: deque[Int64Array] = deque()
@@ -101,13 +107,15 @@ class GroupReader:
         read = self._dataset.read_raw(positions, self._batch_size)
         return read, time.perf_counter() - began
 
-    def _finish(self, read: tuple[RawBatches, float]) -> Iterator[list[Any]]:
+    def _finish(self, epoch: RankEpoch, read: tuple[RawBatches, float]) -> Iterator[list[Any]]:
         raw, took_s = read
         began = time.perf_counter()
         group: list[Any] = []
         try:
             for numbers, batch in raw.batches:
-                group.append(self._deliver(self._dataset.finish(batch, numbers)))
+                is_repeat = epoch.repeats(self._done, self._done + len(numbers))
+                group.append(self._deliver(self._dataset.finish(batch, numbers, epoch.epoch, is_repeat)))
+                self._done += len(numbers)
             if raw.error is not None:
                 raise raw.error
         except Exception:

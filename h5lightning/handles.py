@@ -6,7 +6,6 @@ inherited over a fork are dropped without being used.
 
 from __future__ import annotations
 
-import os
 import warnings
 import weakref
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
@@ -19,8 +18,9 @@ import h5py
 
 from h5lightning.datasets import open_dataset
 from h5lightning.errors import FileChangedError, H5LightningError
-from h5lightning.open_files import Closable, OpenFile, OpenFiles, Pin
+from h5lightning.open_files import Closable, OpenFile, OpenFiles
 from h5lightning.options import Access
+from h5lightning.process_local import ProcessLocal, remade
 from h5lightning.stamps import KnownStamps, Stamp
 from h5lightning.verified_blocks import VerifiedBlocks, verify_file
 from h5lightning.watching import SourceWatch
@@ -28,6 +28,7 @@ from h5lightning.watching import SourceWatch
 __all__ = ["HandlePool"]
 
 T = TypeVar("T")
+Result = TypeVar("Result")
 
 _VERIFIED = object()
 
@@ -53,11 +54,12 @@ class HandlePool:
         self.access = access
         self.processes = processes
         self.known = known
-        self._by_pid: dict[int, OpenFiles] = {}
-        weakref.finalize(self, _finish, weakref.ref(self), self._by_pid)
+        self._local: ProcessLocal[OpenFiles] = ProcessLocal()
+        weakref.finalize(self, _finish, weakref.ref(self), self._local)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return partial(type(self), processes=self.processes, known=self.known), (self.access,)
+        named = {"access": self.access, "processes": self.processes, "known": self.known}
+        return remade, (type(self), named)
 
     def __enter__(self) -> HandlePool:
         return self
@@ -118,22 +120,23 @@ class HandlePool:
         if blocks is not None:
             verify_file(path, blocks, descriptor, only_others=only_others)
 
-    @contextmanager
-    def kept(
+    def using(
         self,
         path: str,
         key: Hashable,
         make: Callable[[h5py.File], T],
+        function: Callable[[T], Result],
         *,
         sources: Callable[[T], Iterable[str]] | None = None,
-    ) -> Iterator[T]:
-        """What ``make`` derives from the open file, which stays open inside the ``with`` block.
+    ) -> Result:
+        """What a function makes of what ``make`` derives from the open file, which stays open meanwhile.
 
         Args:
             path: where the file lies.
             key: what is derived; ``make`` is called once for a key and as long as the file stays open.
             make: derives it from the open file.
-            sources: the other files that are read in the block; None for all that the file takes values from.
+            function: is given what was derived.
+            sources: the other files that the function reads; None for all that the file takes values from.
 
         Raises:
             BadFileError: HDF5 cannot open the file.
@@ -141,19 +144,12 @@ class HandlePool:
                 written to while it was open.
             ChecksumError: with ``access.verify``, it is not what it was when its checksums were made.
         """
-        with Pin(self._files(), [(path, None)]) as (entry,):
-            try:
-                if self.access.verify:
-                    entry.keep(_VERIFIED, partial(self._verify_opened, entry))
-                if key not in entry.kept and entry.sources is not None:
-                    entry.sources.check()
-                kept = entry.keep(key, make)
-                yield kept
-            except H5LightningError:
-                self._check(entry, None)
-                raise
-            # After the reading: HDF5 reads zeros where a file was cut off.
-            self._check(entry, None if sources is None or entry.sources is None else sources(kept))
+
+        def use(entries: list[OpenFile]) -> Result:
+            with self._checked(entries[0], key, make, sources) as kept:
+                return function(kept)
+
+        return self._files().use([(path, None)], use)
 
     def check_sources(self, path: str) -> None:
         """Raise if a file that another one takes values from is not what it was when that was scanned.
@@ -164,16 +160,44 @@ class HandlePool:
         if self.access.allow_external is not None:
             SourceWatch(path, self.known).check()
 
-    def pinned(
-        self, opener: Callable[[str], Closable], paths: Sequence[str]
-    ) -> AbstractContextManager[list[OpenFile]]:
-        """Files that HDF5 does not open, under the same budget, which stay open inside the ``with`` block.
+    @contextmanager
+    def kept(self, path: str, key: Hashable, make: Callable[[h5py.File], T]) -> Iterator[T]:
+        """What ``make`` derives from the open file, which stays open inside the ``with`` block; see `using`."""
+        with self._files().held([(path, None)]) as (entry,), self._checked(entry, key, make) as kept:
+            yield kept
+
+    @contextmanager
+    def _checked(
+        self,
+        entry: OpenFile,
+        key: Hashable,
+        make: Callable[[h5py.File], T],
+        sources: Callable[[T], Iterable[str]] | None = None,
+    ) -> Iterator[T]:
+        try:
+            if self.access.verify:
+                entry.keep(_VERIFIED, partial(self._verify_opened, entry))
+            if key not in entry.kept and entry.sources is not None:
+                entry.sources.check()
+            kept = entry.keep(key, make)
+            yield kept
+        except H5LightningError:
+            self._check(entry, None)
+            raise
+        # After the reading: HDF5 reads zeros where a file was cut off.
+        self._check(entry, None if sources is None or entry.sources is None else sources(kept))
+
+    def using_files(
+        self, opener: Callable[[str], Closable], paths: Sequence[str], function: Callable[[list[OpenFile]], T]
+    ) -> T:
+        """What a function makes of files that HDF5 does not open, under the same budget, which stay open meanwhile.
 
         Args:
             opener: opens a file.
             paths: where different files lie.
+            function: is given the open files.
         """
-        return Pin(self._files(), [(path, opener) for path in paths])
+        return self._files().use([(path, opener) for path in paths], function)
 
     def dataset(self, path: str, name: str) -> AbstractContextManager[h5py.Dataset]:
         """A dataset of the open file, both of which stay open inside the ``with`` block.
@@ -189,7 +213,7 @@ class HandlePool:
         """From now on, open only files that look as they did when they were scanned, and open all of them anew."""
         self.known = known
         self._files().close()
-        self._by_pid.clear()
+        self._local.forget()
 
     def close(self) -> None:
         """Close the files of this process, those in use after their use; the pool itself stays usable."""
@@ -210,24 +234,16 @@ class HandlePool:
         return True
 
     def _files(self) -> OpenFiles:
-        pid = os.getpid()
-        files = self._by_pid.get(pid)
-        if files is None:
-            self._forget_inherited(pid)
-            # setdefault is atomic: a lock of this pool might be one that a fork left locked for ever.
-            files = self._by_pid.setdefault(pid, OpenFiles(self.access, self.processes, self.known))
-        return files
+        # Dropping an inherited handle closes this process's copy of the descriptor, without I/O and without
+        # unlocking. Were it kept, HDF5 would find the file among its open ones and share the descriptor after all.
+        return self._local.get(self._make)
 
-    def _forget_inherited(self, pid: int) -> None:
-        # Dropping a handle closes this process's copy of the descriptor, without I/O and without unlocking.
-        # Were it kept, HDF5 would find the file among its open ones and share the descriptor after all.
-        for other in list(self._by_pid):
-            if other != pid:
-                self._by_pid.pop(other, None)
+    def _make(self) -> OpenFiles:
+        return OpenFiles(self.access, self.processes, self.known)
 
 
-def _finish(pool: weakref.ref[HandlePool], by_pid: dict[int, OpenFiles]) -> None:
-    files = by_pid.pop(os.getpid(), None)
+def _finish(pool: weakref.ref[HandlePool], local: ProcessLocal[OpenFiles]) -> None:
+    files = local.peek()
     if files is None:
         return
     left_open = len(files)

@@ -8,7 +8,6 @@ opened only after all that hold it, or its sources, as they were before have giv
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Iterable
 from typing import Protocol, TypeAlias
@@ -16,6 +15,7 @@ from weakref import WeakSet
 
 from h5lightning.errors import FileChangedError
 from h5lightning.guarding import stamp
+from h5lightning.monitor import Guard
 from h5lightning.schema import Stamp
 
 __all__ = ["Holder", "Identity", "drop", "give_back_outdated", "hold", "identity_of"]
@@ -37,7 +37,7 @@ class Holder(Protocol):
 
 
 _holders: dict[Identity, WeakSet[Holder]] = {}
-_lock = threading.Lock()
+_guard = Guard()
 
 
 def identity_of(status: os.stat_result) -> Identity:
@@ -47,20 +47,30 @@ def identity_of(status: os.stat_result) -> Identity:
 
 def hold(holder: Holder, identities: Iterable[Identity]) -> None:
     """From now on, it holds these files."""
-    with _lock:
-        for identity in identities:
-            _holders.setdefault(identity, WeakSet()).add(holder)
+    _guard.run(_hold, holder, identities)
+
+
+def _hold(holder: Holder, identities: Iterable[Identity]) -> None:
+    for identity in identities:
+        _holders.setdefault(identity, WeakSet()).add(holder)
 
 
 def drop(holder: Holder, identities: Iterable[Identity]) -> None:
     """It holds them no more."""
-    with _lock:
-        for identity in identities:
-            held = _holders.get(identity)
-            if held is not None:
-                held.discard(holder)
-                if not held:
-                    del _holders[identity]
+    _guard.run(_drop, holder, identities)
+
+
+def _drop(holder: Holder, identities: Iterable[Identity]) -> None:
+    for identity in identities:
+        held = _holders.get(identity)
+        if held is not None:
+            held.discard(holder)
+            if not held:
+                del _holders[identity]
+
+
+def _holders_of(identity: Identity) -> list[Holder]:
+    return [*_holders.get(identity, ())]
 
 
 def give_back_outdated(path: str, status: os.stat_result) -> None:
@@ -76,8 +86,7 @@ def give_back_outdated(path: str, status: os.stat_result) -> None:
     identity = identity_of(status)
     if identity not in _holders:
         return
-    with _lock:
-        holders = [*_holders.get(identity, ())]
+    holders = _guard.run(_holders_of, identity)
     outdated = [holder for holder in holders if holder.is_outdated(identity, stamp(status))]
     end_s = time.monotonic() + _PATIENCE_S
     while outdated := [holder for holder in outdated if not holder.give_back()]:
@@ -89,10 +98,10 @@ def give_back_outdated(path: str, status: os.stat_result) -> None:
         time.sleep(_PAUSE_S)
 
 
-def _renew_lock() -> None:
-    global _lock  # noqa: PLW0603 - a fork may have left it locked for ever
-    _lock = threading.Lock()
+def _renew() -> None:
+    # Another thread may have held it when this process was forked.
+    global _guard  # noqa: PLW0603 - there is one for each process
+    _guard = Guard()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
+os.register_at_fork(after_in_child=_renew)

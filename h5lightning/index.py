@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.frozen import Frozen
+from h5lightning.once import once
 from h5lightning.options import Rows, Samples, Windows
+from h5lightning.sample_numbers import to_numbers
 from h5lightning.text_table import TextTable
 
 __all__ = ["Location", "SampleIndex", "SampleRanges"]
@@ -37,7 +39,7 @@ class Location:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SampleRanges:
+class SampleRanges(Frozen):
     """Samples as ascending, disjoint ranges of ids.
 
     Args:
@@ -67,7 +69,7 @@ class SampleRanges:
 
 
 @dataclass(frozen=True)
-class SampleIndex:
+class SampleIndex(Frozen):
     """All samples of a data set.
 
     Args:
@@ -93,7 +95,7 @@ class SampleIndex:
         if np.any(np.diff(self.series_file) < 0):
             raise ValueError("series must be in the order of their files")
 
-    @cached_property
+    @once
     def series_samples(self) -> Int64Array:
         """Samples of each series, ``(series,)``; a series shorter than the window has none."""
         if isinstance(self.samples, Rows):
@@ -103,12 +105,12 @@ class SampleIndex:
             return np.maximum(fit, 0)
         return (self.series_rows > 0).astype(np.int64)
 
-    @cached_property
+    @once
     def first_id(self) -> Int64Array:
         """Id of the first sample of each series, ``(series + 1,)``; the last entry is the number of samples."""
         return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(self.series_samples)])
 
-    @cached_property
+    @once
     def file_rows(self) -> Int64Array:
         """Rows of each file over its series, ``(files,)``."""
         rows = np.zeros(len(self.names), dtype=np.int64)
@@ -133,9 +135,10 @@ class SampleIndex:
             ids: numbers of samples, any shape.
 
         Raises:
+            TypeError: masks, floats, or anything else that holds no whole numbers.
             IndexError: an id is outside of the index.
         """
-        wanted = np.asarray(ids, dtype=np.int64)
+        wanted = to_numbers(ids, "ids", ndim=None)
         if wanted.size and (wanted.min() < 0 or wanted.max() >= len(self)):
             raise IndexError(f"sample ids must lie in [0, {len(self)}), found {wanted.min()}..{wanted.max()}")
         series = self.first_id.searchsorted(wanted, side="right") - 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
@@ -13,14 +14,16 @@ import torch
 from torch.utils.data import BatchSampler, DataLoader, get_worker_info
 from torch.utils.data._utils.pin_memory import pin_memory
 
-from h5lightning.checking import check_choice, check_int
+from h5lightning.checking import check_bool, check_choice, check_int, check_seconds
 from h5lightning.crossing import for_crossing
 from h5lightning.dataset import SampleDataset, SampleSequence
 from h5lightning.epoch_iterator import EpochIterator
-from h5lightning.errors import OptionError
+from h5lightning.errors import OptionError, WorkerError
 from h5lightning.group_reading import GroupReader
 from h5lightning.permutation import derive_key
-from h5lightning.read_ahead import ProcessLocalSet, ReadAhead, Stages
+from h5lightning.process_local import ProcessLocalRef, ProcessLocalSet
+from h5lightning.rank_epoch import RankEpoch
+from h5lightning.read_ahead import ReadAhead, Stages
 from h5lightning.sampler import ShardedSampler
 
 __all__ = ["Collate", "H5DataLoader", "LoaderOptions", "make_loader"]
@@ -28,6 +31,11 @@ __all__ = ["Collate", "H5DataLoader", "LoaderOptions", "make_loader"]
 # Enough to bridge a slow chunk; more only keeps batches from the processor's caches.
 _AHEAD_GROUPS = 4
 _AHEAD_BYTES = 8 * 1024 * 1024
+# A slip of the keyboard should not fill the machine with processes, or its memory with batches.
+_MOST_AT_ONCE = 4096
+_MOST_PREFETCHED = 1_000_000
+# The epoch that a loader begins: torch's iterators ask for their numbers while they are made.
+_BEGUN: ContextVar[RankEpoch | None] = ContextVar("begun epoch", default=None)
 _MOST_THREADS = 4  # more seldom pay: rows are copied at the speed of memory, and the model wants cores too
 
 
@@ -57,18 +65,21 @@ class LoaderOptions:
     as_tuple: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
-        check_int("num_workers", self.num_workers, at_least=0)
+        check_int("num_workers", self.num_workers, at_least=0, at_most=_MOST_AT_ONCE)
         if self.threads is not None:
-            check_int("threads", self.threads, at_least=0)
+            check_int("threads", self.threads, at_least=0, at_most=_MOST_AT_ONCE)
         if self.prefetch_factor is not None:
-            check_int("prefetch_factor", self.prefetch_factor, at_least=1)
+            check_int("prefetch_factor", self.prefetch_factor, at_least=1, at_most=_MOST_PREFETCHED)
+        check_bool("pin_memory", self.pin_memory)
+        check_bool("persistent_workers", self.persistent_workers)
         if self.multiprocessing_context is not None:
             check_choice(
                 "multiprocessing_context", self.multiprocessing_context, ("fork", "forkserver", "spawn")
             )
-        if self.timeout_s < 0:
-            raise OptionError(f"timeout_s must be at least 0, found {self.timeout_s}")
-        if isinstance(self.as_tuple, str) or (self.as_tuple is not None and not self.as_tuple):
+        check_seconds("timeout_s", self.timeout_s)
+        keys: object = self.as_tuple
+        is_list = isinstance(keys, (list, tuple)) and all(isinstance(key, str) for key in keys)
+        if keys is not None and not (keys and is_list):
             raise OptionError(
                 f"as_tuple must list keys of the batch, such as ['x', 'y']; found {self.as_tuple!r}"
             )
@@ -157,10 +168,13 @@ class Collate:
 
 
 class H5DataLoader(DataLoader[Any]):
-    """A DataLoader that reads batches whole and starts at the first batch.
+    """A DataLoader that reads batches whole and begins an epoch at its first batch.
 
-    Without workers, and with the sampler it was made with, it goes by arrays and not by torch's fetcher, which
-    handles each sample's number on its own.
+    With the sampler it was made with, it goes by whole batches of numbers (`RankEpoch`) and not by torch's
+    BatchSampler, which can end an epoch with one short batch only; without workers, by groups of batches.
+
+    Its state, as that of torchdata's StatefulDataLoader, says how many batches were delivered: a new loader that
+    loads it delivers the others, and then whole epochs.
 
     Args:
         dataset: the samples.
@@ -177,65 +191,112 @@ class H5DataLoader(DataLoader[Any]):
         super().__init__(dataset, **kwargs)
         self.threads = threads
         self._running: ProcessLocalSet[ReadAhead[Any]] = ProcessLocalSet()
-        if self.num_workers > 0:
-            dataset.share_epoch()
+        self._newest: ProcessLocalRef[EpochIterator] = ProcessLocalRef()
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # torch annotates its private iterator class
-        return EpochIterator(self._start, self._count, self.timeout)
+        return EpochIterator(self._start, self.timeout, check=self._check_newest)
 
-    def __len__(self) -> int:
-        # Lightning holds the number of batches that it has had in the epoch against it, those before a resume too.
-        done = self.sampler.steps_done if isinstance(self.sampler, ShardedSampler) else 0
-        return done + super().__len__()
+    @property
+    def _index_sampler(self) -> Any:
+        """What torch takes numbers of samples from."""
+        own = super()._index_sampler
+        return _Requests(cast("ShardedSampler", self.sampler), own) if self._divides_itself else own
 
-    def _count(self) -> int | None:
-        """Batches that are to come; another sampler than ours may say anything."""
-        is_ours = isinstance(self.sampler, ShardedSampler) and self.batch_sampler is not None
-        return super().__len__() if is_ours else None
+    @property
+    def _divides_itself(self) -> bool:
+        """Whether nobody put another sampler, or batches of another size, in the place of ours."""
+        sampler, batches = self.sampler, self.batch_sampler
+        if not isinstance(sampler, ShardedSampler) or type(batches) is not BatchSampler:
+            return False
+        is_same = batches.sampler is sampler and not batches.drop_last
+        return is_same and batches.batch_size == sampler.epochs.batch_size
 
-    def _start(self) -> Iterator[Any]:
+    def _start(self, asker: EpochIterator) -> tuple[Iterator[Any], int | None]:
         dataset = cast("SampleDataset", self.dataset)
-        dataset.set_epoch(int(getattr(self.sampler, "epoch", dataset.epoch)))
-        rank = int(getattr(self.sampler, "rank", 0))
-        self.generator.manual_seed(
-            derive_key("workers", dataset.stage, dataset.seed, dataset.epoch, rank) >> 1
-        )
+        is_whole = self._divides_itself
+        epoch = cast("ShardedSampler", self.sampler).begin(asker) if is_whole else None
+        self._newest.set(asker)
+        number = dataset.epoch if epoch is None else epoch.epoch
+        key = derive_key("workers", dataset.stage, dataset.seed, number, 0 if epoch is None else epoch.rank)
+        self.generator.manual_seed(key >> 1)
+        token = _BEGUN.set(epoch)
+        try:
+            batches = self._batches(epoch)
+        finally:
+            _BEGUN.reset(token)
+        return batches, None if epoch is None else epoch.steps
+
+    def _batches(self, epoch: RankEpoch | None) -> Iterator[Any]:
         if self.num_workers > 0:
-            dataset.close()  # nothing open may travel into a forked worker
+            cast("SampleDataset", self.dataset).close()  # nothing open may travel into a forked worker
             return super().__iter__()
-        by_arrays = self._goes_by_arrays()
-        stages = self._groups() if by_arrays else Stages.of(self._single_batches)
+        by_groups = epoch is not None and isinstance(self.collate_fn, Collate)
+        stages = self._groups(epoch) if epoch is not None and by_groups else self._single_batches()
         if not self.threads:
             return chain.from_iterable(stages)
-        threads = self.threads if by_arrays else 1
+        threads = self.threads if by_groups else 1
         ahead = ReadAhead(
             stages, _bytes_of, threads=threads, most_items=_AHEAD_GROUPS, most_bytes=_AHEAD_BYTES
         )
         self._running.add(ahead)
         return _dealt(ahead)
 
+    def _check_newest(self, asker: EpochIterator) -> None:
+        """Raise if torch's only iterator, which persistent workers have, delivers another epoch by now."""
+        if self.persistent_workers and self.num_workers > 0 and self._newest.get() is not asker:
+            raise WorkerError(
+                "this iterator is out of date: the loader has persistent workers, which make the batches of a newer "
+                "iterator over it, or were ended (dm.teardown). Finish one epoch before the next, or set "
+                "persistent_workers=False"
+            )
+
     def close(self) -> None:
-        """End the threads that still make batches, and wait for them."""
+        """End the threads that still make batches, and persistent workers, and wait for them."""
         for ahead in list(self._running):
             ahead.close()
+        persistent: Any = self._iterator
+        if persistent is not None:
+            # Left to garbage collection, torch waits five seconds for each of them.
+            self._iterator = None
+            self._newest = ProcessLocalRef()
+            persistent._shutdown_workers()  # noqa: SLF001 - as Lightning
+
+    # ── state ────────────────────────────────────────────────────────────────────────────────────────
+
+    def state_dict(self) -> dict[str, Any]:
+        """How far the newest iterator has come, in plain types; see `load_state_dict`."""
+        if not isinstance(self.sampler, ShardedSampler):
+            return {}
+        return self.sampler.epochs.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Let the next iterator begin behind the batches that were delivered when the state was taken.
+
+        Args:
+            state_dict: that of a loader of the same samples, in the same order.
+
+        Raises:
+            ResumeError: it is that of other samples.
+        """
+        if state_dict and isinstance(self.sampler, ShardedSampler):
+            self.sampler.epochs.load_state_dict(state_dict)
 
     # ── without workers ──────────────────────────────────────────────────────────────────────────────
 
-    def _goes_by_arrays(self) -> bool:
-        """Whether nobody put another sampler or collate function in the place of ours."""
-        plain = type(self.batch_sampler) is BatchSampler and self.batch_sampler.sampler is self.sampler
-        return plain and isinstance(self.sampler, ShardedSampler) and isinstance(self.collate_fn, Collate)
+    def _single_batches(self) -> Stages[list[Any]]:
+        # Made here: the thread that asks for the first batch does not know which epoch has begun.
+        batches = super().__iter__()
+        return Stages.of(lambda: ([batch] for batch in batches))
 
-    def _single_batches(self) -> Iterator[list[Any]]:
-        return ([batch] for batch in super().__iter__())
-
-    def _groups(self) -> Stages[list[Any]]:
-        sampler, batches = cast("ShardedSampler", self.sampler), cast("BatchSampler", self.batch_sampler)
-        dataset, size = cast("SampleDataset", self.dataset), batches.batch_size
-        blocks = sampler.order.block_samples
-        reader = GroupReader(dataset, size, self._delivery(), block_samples=blocks, alone=not self.threads)
-        whole = len(sampler) // size * size if batches.drop_last else len(sampler)
-        return reader.stages(partial(sampler.stretches, multiple=size, stop=whole))
+    def _groups(self, epoch: RankEpoch) -> Stages[list[Any]]:
+        reader = GroupReader(
+            cast("SampleDataset", self.dataset),
+            epoch.shards.batch_size,
+            self._delivery(),
+            block_samples=epoch.order.block_samples,
+            alone=not self.threads,
+        )
+        return reader.stages(epoch)
 
     def _delivery(self) -> Callable[[Any], Any]:
         """What is done to a batch that was read; as torch, page-locked memory only where there is an accelerator."""
@@ -249,6 +310,31 @@ class H5DataLoader(DataLoader[Any]):
         # What was read lies in such memory already, and is not copied again; what a transform made does not.
         pin = partial(pin_memory, device=decided._pin_memory_device)  # noqa: SLF001
         return lambda batch: pin(deliver(batch))
+
+
+class _Requests:
+    """The batches of the epoch that is being begun, for torch's iterators.
+
+    Persistent workers keep it. It knows no loader: in a circle of references, torch would end workers much too late.
+
+    Args:
+        sampler: whose epochs they are.
+        batches: torch's batches over it.
+    """
+
+    def __init__(self, sampler: ShardedSampler, batches: Any) -> None:
+        self._sampler = sampler
+        self._batches = batches
+
+    def __iter__(self) -> Iterator[Any]:
+        epoch = _BEGUN.get()
+        # torch's own iterators alone ask; without an epoch, somebody else looks at the batches.
+        return iter(self._batches) if epoch is None else epoch.requests()
+
+    def __len__(self) -> int:
+        # Lightning holds the number of batches that it has had in the epoch against it, those before a resume too.
+        epoch = self._sampler.peek()
+        return epoch.steps_done + epoch.steps
 
 
 def _dealt(groups: ReadAhead[list[Any]]) -> Iterator[Any]:

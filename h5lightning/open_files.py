@@ -9,21 +9,22 @@ from __future__ import annotations
 import os
 import resource
 import sys
-import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from h5lightning.errors import BadFileError, FileChangedError, ResourceError
 from h5lightning.held_files import Identity, drop, hold
+from h5lightning.monitor import Guard
 from h5lightning.opening import open_file
 from h5lightning.options import Access
 from h5lightning.stamps import KnownStamps, Stamp
 from h5lightning.verified_blocks import VerifiedBlocks, verified_blocks
 from h5lightning.watching import SourceWatch, Watch, check_path
 
-__all__ = ["Closable", "OpenFile", "OpenFiles", "Pin", "default_budget"]
+__all__ = ["Closable", "OpenFile", "OpenFiles", "default_budget"]
 
 T = TypeVar("T")
 
@@ -64,13 +65,14 @@ class OpenFile:
 
     __slots__ = (
         "__weakref__",
+        "_guard",
         "_held",
         "_owner",
         "file",
+        "holders",
         "is_retired",
         "kept",
         "key",
-        "pins",
         "sources",
         "watch",
     )
@@ -81,15 +83,22 @@ class OpenFile:
         self.watch = watch
         self.sources = sources
         self.kept: dict[Hashable, Any] = {}
-        self.pins = 0
+        # Who uses it: whoever leaves twice, or never came in, changes nothing.
+        self.holders: set[object] = set()
         self.is_retired = False
+        self._guard = Guard()
         self._held: dict[Identity, Stamp] = {}
         self._owner: weakref.ref[OpenFiles] | None = None
 
     def keep(self, key: Hashable, make: Callable[[Any], T]) -> T:
-        """What ``make`` derives from the file; it is called once for a key."""
-        # Two threads may both make it; setdefault lets one of the two win for both.
-        kept: T = self.kept[key] if key in self.kept else self.kept.setdefault(key, make(self.file))
+        """What ``make`` derives from the file; it is called once for a key, whatever threads ask."""
+        kept: T = self.kept[key] if key in self.kept else self._guard.run(self._keep, key, make)
+        return kept
+
+    def _keep(self, key: Hashable, make: Callable[[Any], T]) -> T:
+        if key not in self.kept:
+            self.kept[key] = make(self.file)
+        kept: T = self.kept[key]
         return kept
 
     def close(self) -> None:
@@ -123,7 +132,7 @@ class OpenFile:
 
 
 class OpenFiles:
-    """Least recently used files first; a pinned file is never closed."""
+    """Least recently used files first; one that somebody uses is never closed."""
 
     def __init__(self, access: Access, processes: int, known: KnownStamps | None) -> None:
         self.budget = access.max_open_files or default_budget(processes)
@@ -135,66 +144,87 @@ class OpenFiles:
         # Kept when a file is closed: it may have to make room, and be opened again, many times in an epoch.
         self._blocks: dict[tuple[str, Stamp], VerifiedBlocks] = {}
         # Held while a file is opened: h5py holds its own lock and the GIL for that time in any case.
-        self._lock = threading.Lock()
+        self._guard = Guard()
 
     def __len__(self) -> int:
         return len(self._by_key)
 
     def blocks(self, path: str, stamp: Stamp) -> VerifiedBlocks:
         """What verifies the bytes of a file; see `verified_blocks`."""
-        found = self._blocks.get((path, stamp))
-        return found or self._blocks.setdefault((path, stamp), verified_blocks(path, stamp, self._known))
+        return self._blocks.get((path, stamp)) or self._guard.run(self._add_blocks, path, stamp)
 
-    def pin(self, keys: Sequence[Key]) -> list[OpenFile]:
-        """Open files, which stay open until as many calls of `unpin`."""
-        entries: list[OpenFile] = []
-        with self._lock:
+    def _add_blocks(self, path: str, stamp: Stamp) -> VerifiedBlocks:
+        if (path, stamp) not in self._blocks:
+            self._blocks[path, stamp] = verified_blocks(path, stamp, self._known)
+        return self._blocks[path, stamp]
+
+    def use(self, keys: Sequence[Key], function: Callable[[list[OpenFile]], T]) -> T:
+        """What ``function`` makes of open files, which stay open until it returns."""
+        holder, entries = object(), list[OpenFile]()
+        try:
             try:
-                for key in keys:
-                    entry = self._by_key.get(key) or self._open(key)
-                    self._by_key.move_to_end(key)
-                    entry.pins += 1
-                    entries.append(entry)
-            except BaseException:
-                self._unpin(entries)
-                raise
-        return entries
+                self._guard.run(self._pin, keys, holder, entries)
+                return function(entries.copy())
+            finally:
+                self._guard.run(self._unpin, holder, entries)
+        finally:
+            if entries:  # the line above was interrupted
+                self._guard.run(self._unpin, holder, entries)
+
+    @contextmanager
+    def held(self, keys: Sequence[Key]) -> Iterator[list[OpenFile]]:
+        """Open files, which stay open inside the ``with`` block."""
+        holder, entries = object(), list[OpenFile]()
+        try:
+            try:
+                self._guard.run(self._pin, keys, holder, entries)
+                yield entries.copy()
+            finally:
+                self._guard.run(self._unpin, holder, entries)
+        finally:
+            if entries:
+                self._guard.run(self._unpin, holder, entries)
+
+    def _pin(self, keys: Sequence[Key], holder: object, entries: list[OpenFile]) -> None:
+        for key in keys:
+            entry = self._by_key.get(key) or self._open(key)
+            self._by_key.move_to_end(key)
+            # Written down before it is held: whoever is interrupted lets go of what is written down.
+            entries.append(entry)
+            entry.holders.add(holder)
+
+    def _unpin(self, holder: object, entries: list[OpenFile]) -> None:
+        while entries:
+            entry = entries[-1]
+            entry.holders.discard(holder)
+            if entry.is_retired and not entry.holders:
+                entry.close()
+            entries.pop()
+        self._shrink(self.budget)
 
     def retire(self, entry: OpenFile) -> bool:
         """Open it anew when it is asked for again, and close it after its use; whether it is closed."""
-        # A thread that opens another file may want the same of one of ours, with its own lock in hand.
-        if not self._lock.acquire(timeout=_PATIENCE_S):
-            return False
-        try:
-            if self._by_key.get(entry.key) is entry:
-                del self._by_key[entry.key]
-                entry.is_retired = True
-                if not entry.pins:
-                    entry.close()
-            return not entry.pins
-        finally:
-            self._lock.release()
+        # A thread that opens another file may want the same of one of ours, with its own guard in hand.
+        return bool(self._guard.attempt(_PATIENCE_S, self._retire, entry))
 
-    def unpin(self, entries: Sequence[OpenFile]) -> None:
-        """Nobody uses them any more, as far as this caller goes."""
-        with self._lock:
-            self._unpin(entries)
-
-    def _unpin(self, entries: Sequence[OpenFile]) -> None:
-        for entry in entries:
-            entry.pins -= 1
-            if entry.is_retired and not entry.pins:
+    def _retire(self, entry: OpenFile) -> bool:
+        if self._by_key.get(entry.key) is entry:
+            entry.is_retired = True
+            if not entry.holders:
                 entry.close()
-        self._shrink(self.budget)
+            del self._by_key[entry.key]
+        return not entry.holders
 
     def close(self) -> None:
         """Close all files, those in use after their use."""
-        with self._lock:
-            for entry in self._by_key.values():
-                entry.is_retired = True
-                if not entry.pins:
-                    entry.close()
-            self._by_key.clear()
+        self._guard.run(self._close)
+
+    def _close(self) -> None:
+        files, self._by_key = self._by_key, OrderedDict()
+        for entry in files.values():
+            entry.is_retired = True
+            if not entry.holders:
+                entry.close()
 
     def _open(self, key: Key) -> OpenFile:
         self._shrink(self.budget - 1)
@@ -244,24 +274,7 @@ class OpenFiles:
     def _shrink(self, most: int) -> None:
         if len(self._by_key) <= most:
             return
-        idle = [entry for entry in self._by_key.values() if not entry.pins]
+        idle = [entry for entry in self._by_key.values() if not entry.holders]
         for entry in idle[: len(self._by_key) - most]:
             del self._by_key[entry.key]
             entry.close()
-
-
-class Pin:
-    """Keeps files open inside a ``with`` block; a generator would take 1.5 µs more."""
-
-    __slots__ = ("_entries", "_files", "_keys")
-
-    def __init__(self, files: OpenFiles, keys: Sequence[Key]) -> None:
-        self._files = files
-        self._keys = keys
-
-    def __enter__(self) -> list[OpenFile]:
-        self._entries = self._files.pin(self._keys)
-        return self._entries
-
-    def __exit__(self, *error: object) -> None:
-        self._files.unpin(self._entries)

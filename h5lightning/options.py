@@ -51,6 +51,11 @@ class Windows:
         make_plain(self)
         for name in ("length", "stride", "dilation"):
             check_int(f"samples.{name}", getattr(self, name), at_least=1)
+        check_int(
+            "the rows that a window spans, (samples.length - 1) * samples.dilation + 1,",
+            self.span_rows,
+            at_least=1,
+        )
 
     @property
     def span_rows(self) -> int:
@@ -305,7 +310,7 @@ class Access:
             check_int("access.max_open_files", self.max_open_files, at_least=1)
         check_int("access.cache_bytes", self.cache_bytes, at_least=0)
         check_choice("access.on_bad_file", self.on_bad_file, ("raise", "skip"))
-        check_share("access.max_bad_fraction", self.max_bad_fraction)
+        check_share("access.max_bad_fraction", self.max_bad_fraction, is_optional=False)
         check_choice("access.on_missing", self.on_missing, ("raise", "fill"))
         check_choice("access.on_nonfinite", self.on_nonfinite, ("ignore", "raise"))
         check_text("access.allow_external", self.allow_external)

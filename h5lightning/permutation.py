@@ -13,16 +13,19 @@ from __future__ import annotations
 
 import hashlib
 import operator
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from h5lightning.sample_numbers import to_numbers
 
 __all__ = ["KeyedPermutation", "KeyedPermutations", "derive_key", "derive_keys"]
 
 Int64Array = npt.NDArray[np.int64]
 UInt64Array = npt.NDArray[np.uint64]
+_Round: TypeAlias = tuple[int, np.uint64 | UInt64Array]  # its number and its key
 
 _ROUNDS = 8
 _MIN_BITS = 6  # on smaller domains the permutations of few positions are measurably not uniform
@@ -86,7 +89,7 @@ class KeyedPermutation:
         [0, 1, 2, 3, 4]
     """
 
-    __slots__ = ("_high_bits", "_low_bits", "_round_keys", "key", "size")
+    __slots__ = ("_high_bits", "_low_bits", "_rounds", "key", "size")
 
     def __init__(self, size: int, key: int) -> None:
         if size < 0:
@@ -96,7 +99,7 @@ class KeyedPermutation:
         bits = max(_MIN_BITS, (size - 1).bit_length())
         self._low_bits = np.uint64(bits // 2)
         self._high_bits = np.uint64(bits - bits // 2)
-        self._round_keys = [np.uint64(derive_key(key, round_)) for round_ in range(_ROUNDS)]
+        self._rounds = [(number, np.uint64(derive_key(key, number))) for number in range(_ROUNDS)]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (type(self), (self.size, self.key))
@@ -107,20 +110,34 @@ class KeyedPermutation:
         Raises:
             IndexError: a position is outside of the permutation.
         """
-        start = np.asarray(positions, dtype=np.int64)
+        return self._walk(self._checked(positions, "positions"), self._rounds)
+
+    def inverse(self, images: npt.ArrayLike) -> Int64Array:
+        """Map images, ``(N,)`` in [0, size), back to their positions, ``(N,)`` int64.
+
+        Raises:
+            IndexError: an image is outside of the permutation.
+        """
+        return self._walk(self._checked(images, "images"), self._rounds[::-1])
+
+    def _checked(self, numbers: npt.ArrayLike, name: str) -> Int64Array:
+        start = to_numbers(numbers, name, ndim=None)
         if start.size and (start.min() < 0 or start.max() >= self.size):
-            raise IndexError(f"positions must lie in [0, {self.size}), found {start.min()}..{start.max()}")
-        image = self._encipher(start.ravel().view(np.uint64))
-        # Cycle walking: an image outside of the range is enciphered again. The domain is less than
-        # twice the size (64 positions at least), so that few rounds are needed.
+            raise IndexError(f"{name} must lie in [0, {self.size}), found {start.min()}..{start.max()}")
+        return start
+
+    def _walk(self, start: Int64Array, rounds: Sequence[_Round]) -> Int64Array:
+        """Encipher, or decipher, until all values lie in the range.
+
+        Cycle walking: a value outside of the range is taken once more. The domain is less than twice the size (64
+        positions at least), so that few times are needed.
+        """
+        image = _encipher(start.ravel().view(np.uint64), self._low_bits, self._high_bits, rounds)
         outside = np.flatnonzero(image >= self.size)
         while outside.size:
-            image[outside] = self._encipher(image[outside])
+            image[outside] = _encipher(image[outside], self._low_bits, self._high_bits, rounds)
             outside = outside[image[outside] >= self.size]
         return image.view(np.int64).reshape(start.shape)
-
-    def _encipher(self, values: UInt64Array) -> UInt64Array:
-        return _encipher(values, self._low_bits, self._high_bits, self._round_keys)
 
 
 class KeyedPermutations:
@@ -165,19 +182,20 @@ class KeyedPermutations:
         return image.view(np.int64)
 
     def _encipher(self, which: Int64Array, values: UInt64Array) -> UInt64Array:
-        keys = (of_round[which] for of_round in self._round_keys)
-        return _encipher(values, self._low_bits[which], self._high_bits[which], keys)
+        rounds = ((number, of_round[which]) for number, of_round in enumerate(self._round_keys))
+        return _encipher(values, self._low_bits[which], self._high_bits[which], rounds)
 
 
 def _encipher(
     values: UInt64Array,
     low_bits: np.uint64 | UInt64Array,
     high_bits: np.uint64 | UInt64Array,
-    round_keys: Iterable[np.uint64 | UInt64Array],
+    rounds: Iterable[_Round],
 ) -> UInt64Array:
+    """The rounds of the network; in reverse order, they undo what they do."""
     low: UInt64Array = values & ((np.uint64(1) << low_bits) - np.uint64(1))
     high: UInt64Array = values >> low_bits
-    for number, key in enumerate(round_keys):
+    for number, key in rounds:
         if number % 2:
             low = low ^ _mix(high, key, low_bits)
         else:

@@ -40,6 +40,8 @@ class Position:
         samples: samples that all ranks together have consumed in it.
         world_size: ranks of the run that came so far; for the record.
         batch_size: samples of one of its ranks in one step; for the record.
+        goes_on_in: the epoch, as the Trainer counts, in which a run goes on from here; None for `epoch`. Lightning
+            counts an epoch that it stopped in the middle as done.
     """
 
     epoch: int = 0
@@ -47,11 +49,18 @@ class Position:
     samples: int = 0
     world_size: int = 1
     batch_size: int = 1
+    goes_on_in: int | None = None
 
     @classmethod
-    def of_plain(cls, plain: Mapping[str, int]) -> Position:
+    def of_plain(cls, plain: Mapping[str, int | None]) -> Position:
         """The position that `to_plain` wrote."""
-        return cls(**{name: int(plain[name]) for name in cls.__slots__})
+        numbers = {name: plain.get(name) for name in cls.__slots__}
+        return cls(**{name: int(number) for name, number in numbers.items() if number is not None})
+
+    @property
+    def trainer_epoch(self) -> int:
+        """The epoch, as the Trainer counts, in which a run goes on from here."""
+        return self.epoch if self.goes_on_in is None else self.goes_on_in
 
     def to_plain(self) -> dict[str, Any]:
         """Plain integers, for a checkpoint."""

@@ -7,23 +7,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import distributed
 
-from h5lightning.errors import H5LightningError, RanksDifferError
+from h5lightning.checking import check_int
+from h5lightning.errors import H5LightningError, OptionError, RanksDifferError, ShardingError
 from h5lightning.foreign import source_stamp
 from h5lightning.guarding import stamp
-from h5lightning.sharding import TrainingShards
+from h5lightning.sharding import EvaluationShards, Share, TrainingShards
 from h5lightning.surveying import Survey
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
 
 __all__ = [
+    "Notices",
+    "ShareFinder",
     "check_agreement",
     "from_first_rank",
+    "given_share",
     "log_tail",
-    "rank_and_world_size",
     "with_files_of_this_node",
 ]
 
@@ -31,11 +34,81 @@ T = TypeVar("T")
 _MOST_DIFFERENCES = 5
 
 
-def rank_and_world_size(trainer: Trainer | None) -> tuple[int, int]:
-    """This process's share of the data; strategies that split a model give several processes the same."""
-    # Not trainer.world_size: a tensor-parallel strategy has more processes than shares of the data.
-    kwargs = trainer.distributed_sampler_kwargs if trainer is not None else None
-    return (int(kwargs["rank"]), int(kwargs["num_replicas"])) if kwargs else (0, 1)
+class ShareFinder:
+    """Finds which part of the data this process delivers, each time that an epoch begins.
+
+    Args:
+        given: rank and world size that the user gave; None to find them.
+        trainer: the Trainer that the DataModule is attached to, if there is one.
+    """
+
+    def __init__(
+        self, given: Share | None = None, trainer: Callable[[], Trainer | None] = lambda: None
+    ) -> None:
+        self._given = given
+        self._trainer = trainer
+        self.is_found = False  # whether the share that was found last is that of the process group
+
+    def __call__(self, is_divided: bool = True) -> Share:
+        """The share; no rank waits for another one.
+
+        Args:
+            is_divided: whether this process is asked for its own part; if not, only what the user or the Trainer
+                said counts.
+
+        Raises:
+            ShardingError: there are several ranks, and nobody knows which this is.
+        """
+        self.is_found = False
+        known = self.known()
+        if known is not None:
+            return known
+        if not is_divided:
+            return Share()
+        if distributed.is_available() and distributed.is_initialized():
+            self.is_found = True
+            return Share(distributed.get_rank(), distributed.get_world_size())
+        if self._trainer() is None:
+            _check_alone()
+        return Share()
+
+    def known(self) -> Share | None:
+        """What the user or the Trainer said; None if neither did."""
+        if self._given is not None:
+            return self._given
+        trainer = self._trainer()
+        # Not trainer.world_size: a tensor-parallel strategy has more processes than shares of the data.
+        kwargs = trainer.distributed_sampler_kwargs if trainer is not None else None
+        return Share(int(kwargs["rank"]), int(kwargs["num_replicas"])) if kwargs else None
+
+
+def given_share(rank: int | None, world_size: int | None) -> Share | None:
+    """The share that a user gave.
+
+    Raises:
+        OptionError: only one of the two was given, or there is no such rank.
+    """
+    if rank is None and world_size is None:
+        return None
+    if rank is None or world_size is None:
+        raise OptionError(f"rank and world_size go together: found rank={rank}, world_size={world_size}")
+    check_int("world_size", world_size, at_least=1)
+    check_int("rank", rank, at_least=0)
+    if rank >= world_size:
+        raise OptionError(f"rank must be less than world_size={world_size}, found {rank}")
+    return Share(rank, world_size)
+
+
+def _check_alone() -> None:
+    """Raise if torchrun has started several ranks; SLURM's variables are no evidence of that."""
+    ranks = os.environ.get("WORLD_SIZE", "1")
+    if "RANK" in os.environ and ranks.isdecimal() and int(ranks) > 1:
+        raise ShardingError(
+            f"this is one of {ranks} ranks (WORLD_SIZE={ranks}, RANK={os.environ['RANK']}), but there is no process "
+            "group yet that says which samples are its own. Call torch.distributed.init_process_group first, let a "
+            "Trainer do it, or give rank= and world_size= to the *_dataloader() method; rank=0, world_size=1 "
+            "delivers all samples on each rank"
+        )
 
 
 def from_first_rank(trainer: Trainer | None, make: Callable[[], T]) -> T:
@@ -66,6 +139,46 @@ def log_tail(shards: TrainingShards) -> None:
         rank_zero_info(f"{shards.dropped} of {shards.size} training samples are dropped in each epoch")
     if shards.repeated:
         rank_zero_info(f"{shards.repeated} of {shards.size} training samples are seen twice in each epoch")
+
+
+class Notices:
+    """What a user should know of the shares of a DataModule's loaders, each said once, on rank 0."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def of_training(self, share: Share, shards: TrainingShards, _is_whole: bool, *, is_told: bool) -> None:
+        """Say what is dropped, if that was not known when the loader was made."""
+        if not is_told and self._is_news(f"training {share}"):
+            log_tail(shards)
+
+    def of_evaluation(
+        self,
+        stage: str,
+        finder: ShareFinder,
+        share: Share,
+        shards: EvaluationShards,
+        is_whole: bool,
+    ) -> None:
+        """Say which part of an evaluation is here, and warn if some ranks take one step fewer than others."""
+        if finder.is_found and share.world_size > 1 and self._is_news(f"share of {stage}"):
+            rank_zero_info(
+                f"{stage}: rank {share.rank} of {share.world_size}: {shards.length(share.rank)} of {shards.size} "
+                "samples; rank=0, world_size=1 for all"
+            )
+        is_equal = shards.are_steps_equal if is_whole else shards.are_plain_steps_equal
+        if shards.size and not is_equal and self._is_news(f"steps of {stage}"):
+            rank_zero_warn(
+                f"{stage}: {shards.size} samples make one step fewer on some of {shards.world_size} ranks, with "
+                f"batch_size={shards.batch_size}. A collective inside of a step, such as all_gather, would hang "
+                "there or mix up steps. Set eval_tail='repeat' for equal steps; outside of predict, a batch_size of "
+                "at least 2 helps too"
+            )
+
+    def _is_news(self, what: str) -> bool:
+        is_news = what not in self._said
+        self._said.add(what)
+        return is_news
 
 
 def check_agreement(trainer: Trainer | None, facts: Mapping[str, object]) -> None:

@@ -8,26 +8,24 @@ threads end with the items, with an exception (which the consumer gets), or when
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
-from h5lightning.errors import ResourceError
+from h5lightning.errors import ResourceError, WorkerError
+from h5lightning.monitor import Guard, Monitor
 
-__all__ = ["ProcessLocalSet", "ReadAhead", "Stages"]
+__all__ = ["ReadAhead", "Stages"]
 
 T = TypeVar("T")
 
 
-class ProcessLocalSet(weakref.WeakSet[T]):
-    """Weak references to things at work, which stay in their process: pickled, it is empty."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (type(self), ())
+_LOOK_AGAIN_S = 0.5  # who waits is told of each change; after an interrupt, maybe nobody does
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,26 +73,24 @@ class ReadAhead(Iterator[T]):
         most_items: int,
         most_bytes: int,
     ) -> None:
-        self._shelf: _Shelf[T] = _Shelf(most_items, most_bytes)
         # The threads know the shelf, not its consumer: a consumer that is dropped ends them.
+        self._shelf: _Shelf[T] = _Shelf(most_items, most_bytes, weakref.ref(self))
         arguments = (_Queue(stages.tasks), stages, size_bytes, self._shelf)
         self._threads = [
             threading.Thread(target=_fill, args=arguments, name="h5lightning-read-ahead", daemon=True)
             for _ in range(threads)
         ]
-        self._start()
         self._finalizer: weakref.finalize[..., ReadAhead[T]] = weakref.finalize(
-            self, _stop, self._shelf, self._threads
+            self, _stop, self._shelf, self._threads, os.getpid()
         )
+        self._start()
 
     def _start(self) -> None:
-        started: list[threading.Thread] = []
         try:
             for thread in self._threads:
                 thread.start()
-                started.append(thread)
         except RuntimeError as error:
-            _stop(self._shelf, started)
+            self._finalizer()
             raise ResourceError(
                 f"{len(self._threads)} threads that read ahead cannot be started ({error}): this process has no memory "
                 "or no threads left. Raise the limit of the job, or set threads=0"
@@ -108,11 +104,13 @@ class ReadAhead(Iterator[T]):
     def take(self) -> T:
         """The next item, whose room nobody fills before `make_room` was called: a thread that wakes wants the GIL."""
         try:
-            return self._shelf.take()
+            return self._shelf.take(self._threads)
         except BaseException:
             # The error keeps, through its traceback, all who asked; kept by the finalizer, it would stay for ever.
             if self._shelf.is_at_end:
                 self._forget_error()
+            else:
+                self._shelf.break_off()  # an interrupt, which may have lost an item on the way
             raise
 
     def make_room(self) -> None:
@@ -126,7 +124,7 @@ class ReadAhead(Iterator[T]):
     def _forget_error(self) -> None:
         """Of what came to its end, only the threads are to be waited for: behind an error, others may still read."""
         self._finalizer.detach()
-        self._finalizer = weakref.finalize(self, _wait_for, self._threads)
+        self._finalizer = weakref.finalize(self, _wait_for, self._threads, os.getpid())
 
 
 class _Queue:
@@ -136,20 +134,22 @@ class _Queue:
         self._start = start
         self._tasks: Iterator[Any] | None = None
         self._next = 0
-        self._lock = threading.Lock()
+        self._guard = Guard()
 
     def draw(self) -> tuple[int, Callable[[], Any]]:
         """Number of the next task, and what returns it, or raises what prevented it."""
-        with self._lock:
-            number = self._next
-            self._next += 1
-            try:
-                if self._tasks is None:
-                    self._tasks = self._start()
-                task = next(self._tasks)
-            except BaseException as error:  # noqa: BLE001 - it is raised when it is this task's turn
-                return number, _Raise(error)
-            return number, lambda: task
+        return self._guard.run(self._draw)
+
+    def _draw(self) -> tuple[int, Callable[[], Any]]:
+        number = self._next
+        self._next += 1
+        try:
+            if self._tasks is None:
+                self._tasks = self._start()
+            task = next(self._tasks)
+        except BaseException as error:  # noqa: BLE001 - it is raised when it is this task's turn
+            return number, _Raise(error)
+        return number, lambda: task
 
 
 class _Raise:
@@ -167,9 +167,14 @@ class _Shelf(Generic[T]):
 
     Waiting for each other happens in two queues written in C: waking a thread by a `threading.Condition` takes as
     long as making a small batch.
+
+    Args:
+        most_items: that are ready and not yet taken, at most.
+        most_bytes: their memory, at most.
+        consumer: who takes; when it is gone, nobody wants more.
     """
 
-    def __init__(self, most_items: int, most_bytes: int) -> None:
+    def __init__(self, most_items: int, most_bytes: int, consumer: weakref.ref[Any]) -> None:
         self._most_items = most_items
         self._most_bytes = most_bytes
         self._ready: SimpleQueue[tuple[T, int] | None] = SimpleQueue()  # None: there are no more
@@ -180,7 +185,8 @@ class _Shelf(Generic[T]):
         self._items = 0  # put and, as far as those who put have heard, not taken
         self._bytes = 0
         self._turn = 0
-        self._turned = threading.Condition()
+        self._turned = Monitor()
+        self._consumer = consumer
         self._end: BaseException | type[StopIteration] | None = None
         self._is_dropped = False
         self._is_empty = False
@@ -192,21 +198,30 @@ class _Shelf(Generic[T]):
 
     def wait_for_turn(self, number: int) -> bool:
         """Wait until all tasks before this one are done; False if nobody wants more."""
-        with self._turned:
-            self._turned.wait_for(lambda: self._end is not None or self._turn == number)
-            return self._end is None
+        return self._turned.until(self._may_go, number)
+
+    def _may_go(self, number: int) -> bool | None:
+        if self._end is not None or self._consumer() is None:
+            return False
+        return True if self._turn == number else None
 
     def pass_turn(self) -> None:
         """The task whose turn it is is done."""
-        with self._turned:
-            self._turn += 1
-            self._turned.notify_all()
+        self._turned.run(self._pass_turn)
+
+    def _pass_turn(self) -> None:
+        self._turn += 1
+        self._turned.tell()
 
     def put(self, item: T, size_bytes: int) -> bool:
         """Wait for room; False if nobody wants more. By the thread whose turn it is."""
         while not self._has_room(size_bytes) and self._end is None:
-            self._bytes -= self._taken.get()
-            self._items -= 1
+            try:
+                self._bytes -= self._taken.get(timeout=_LOOK_AGAIN_S)
+                self._items -= 1
+            except Empty:  # noqa: PERF203 - twice in a second
+                if self._consumer() is None:
+                    return False
         if self._end is not None:
             return False
         self._items += 1
@@ -214,9 +229,13 @@ class _Shelf(Generic[T]):
         self._ready.put((item, size_bytes))
         return True
 
-    def take(self) -> T:
-        """Wait for an item; what `end` was told, once there are no more."""
-        found = None if self._is_dropped else self._ready.get()
+    def take(self, makers: Sequence[threading.Thread]) -> T:
+        """Wait for an item; what `end` was told, once there are no more.
+
+        Args:
+            makers: the threads that put.
+        """
+        found = None if self._is_dropped else self._get(makers)
         if found is None:
             self._is_empty = True
             self._ready.put(None)  # for whoever asks again
@@ -225,6 +244,14 @@ class _Shelf(Generic[T]):
         self._given.append(size_bytes)
         return item
 
+    def _get(self, makers: Sequence[threading.Thread]) -> tuple[T, int] | None:
+        while True:
+            try:
+                return self._ready.get(timeout=_LOOK_AGAIN_S)
+            except Empty:  # noqa: PERF203 - twice in a second
+                if not any(thread.is_alive() for thread in makers) and self._ready.empty():
+                    self.end(WorkerError("the threads that read ahead are gone: start the pass again"))
+
     def make_room(self) -> None:
         """Tell those who wait for room of what was taken; by the thread that took it."""
         while self._given:
@@ -232,9 +259,7 @@ class _Shelf(Generic[T]):
 
     def end(self, reason: BaseException | type[StopIteration], *, is_dropped: bool = False) -> None:
         """No more items; the ready ones are still given out, unless they are dropped."""
-        with self._turned:
-            self._end = self._end or reason
-            self._turned.notify_all()
+        self._turned.run(self._set_end, self._end or reason)
         if is_dropped:
             self._is_dropped = True
             with suppress(Empty):
@@ -243,14 +268,26 @@ class _Shelf(Generic[T]):
         self._ready.put(None)
         self._taken.put(0)  # who waits for room looks again
 
+    def break_off(self) -> None:
+        """End with an error: one item may be lost."""
+        self._turned.run(self._set_end, WorkerError("the pass was interrupted: start it again"))
+        self.end(StopIteration, is_dropped=True)
+
+    def _set_end(self, reason: BaseException | type[StopIteration]) -> None:
+        self._end = reason
+        self._turned.tell()
+
     def _has_room(self, size_bytes: int) -> bool:
         fits = self._bytes + size_bytes <= self._most_bytes and self._items < self._most_items
         return fits or not self._items
 
 
 def _fill(queue: _Queue, stages: Stages[T], size_bytes: Callable[[T], int], shelf: _Shelf[T]) -> None:
-    while _make(*queue.draw(), stages, size_bytes, shelf):
-        shelf.pass_turn()
+    try:
+        while _make(*queue.draw(), stages, size_bytes, shelf):
+            shelf.pass_turn()
+    except BaseException as error:  # noqa: BLE001 - a thread that ends without a word would be waited for
+        shelf.end(error)
 
 
 def _make(
@@ -273,13 +310,14 @@ def _make(
         return False
 
 
-def _stop(shelf: _Shelf[T], threads: Iterable[threading.Thread]) -> None:
-    shelf.end(StopIteration, is_dropped=True)
-    _wait_for(threads)
+def _stop(shelf: _Shelf[T], threads: Iterable[threading.Thread], pid: int) -> None:
+    if os.getpid() == pid:  # a forked child inherits locks, but none of the threads
+        shelf.end(StopIteration, is_dropped=True)
+        _wait_for(threads, pid)
 
 
-def _wait_for(threads: Iterable[threading.Thread]) -> None:
-    for thread in threads:
-        # A transform that drops the last reference would wait for itself.
-        if thread is not threading.current_thread():
+def _wait_for(threads: Iterable[threading.Thread], pid: int) -> None:
+    for thread in threads if os.getpid() == pid else ():
+        # A transform that drops the last reference would wait for itself; not all may have been started.
+        if thread is not threading.current_thread() and thread.ident is not None:
             thread.join()

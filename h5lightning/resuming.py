@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from lightning.pytorch.utilities import rank_zero_warn
 
+from h5lightning.epoch_sources import BegunEpoch
 from h5lightning.errors import ResumeError, SplitMismatchError
-from h5lightning.position import Position, Rest
+from h5lightning.loader import H5DataLoader
+from h5lightning.monitor import Guard
+from h5lightning.position import Position
+from h5lightning.process_local import ProcessLocal
+from h5lightning.rank_epoch import RankEpoch
 from h5lightning.sharding import TrainingShards
 from h5lightning.splitting.manifest import describe_difference
 
@@ -18,77 +23,143 @@ if TYPE_CHECKING:
 
 __all__ = ["Progress", "check_same_data", "explain_difference"]
 
-# Lightning knows of loaders that keep their position themselves, not of a DataModule that does.
-_NOT_RESUMABLE = "You're resuming from a checkpoint that ended before the epoch ended"
-
 
 class Progress:
-    """The position of one DataModule: that of the checkpoint which it resumed, and from there Lightning's counters.
+    """Which epoch is next for the training loaders of one DataModule, and how far training has come.
 
-    Counters of our own would be one batch ahead when a step fails, and many when batches are made ahead.
+    Under a Trainer its counters say both: counters of our own would be one batch ahead when a step fails, and many
+    when batches are made ahead. Only the iterator that the Trainer trains with counts; anybody may look at others.
+    Without a Trainer each pass is the next epoch, and what was delivered is taken to be trained on.
+
+    Args:
+        trainer: the Trainer that the DataModule is attached to, if there is one.
     """
 
-    def __init__(self) -> None:
-        self._start = Position()
-        self._shards: TrainingShards | None = None
+    def __init__(self, trainer: Callable[[], Trainer | None] = lambda: None) -> None:
+        self._trainer = trainer
+        self.version = 0
+        self._next = 0
+        self._restored: Position | None = None  # where the next epoch without a Trainer goes on
+        self._start = Position()  # where the run of the Trainer began
+        self._trained: BegunEpoch | None = None  # the last epoch that the Trainer began
+        self._begun: list[BegunEpoch] = []  # without a Trainer: the last one, and those that still run
         self._reload_every: int | None = None
+        self._guard: ProcessLocal[Guard] = ProcessLocal()
 
-    def begin(self) -> None:
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy has no Trainer: nothing that it counted, and nothing that was changed in it.
+        return {**self.__dict__, "_reload_every": None, "_trained": None, "_start": Position()}
+
+    # ── the next epoch ───────────────────────────────────────────────────────────────────────────────
+
+    def set_next(self, epoch: int) -> None:
+        """Set the next epoch of all loaders; under a Trainer, its number decides."""
+        self.version += 1
+        self._next, self._restored = epoch, None
+
+    def alone(self, begin: Callable[[], RankEpoch]) -> RankEpoch:
+        """See `EpochCounter.alone`."""
+        return self._guard.get(Guard).run(begin)
+
+    def next(self, asked: int | None, restored: Position | None) -> Position:
+        """See `EpochCounter.next`."""
+        trainer = self._fitting
+        if trainer is not None:
+            # A scheduler that asks for estimated_stepping_batches has the loader made before Lightning has restored
+            # its counters (lightning#20550).
+            epoch = max(_current_epoch(trainer), self._start.trainer_epoch)
+            return (
+                self._start if self._start.steps and self._start.trainer_epoch == epoch else Position(epoch)
+            )
+        restored = restored or self._restored
+        # Loops set the epoch that they resume, and the Trainer the one behind an epoch that it stopped in the middle.
+        if restored is not None and asked in (None, restored.epoch, restored.epoch + 1):
+            return restored
+        return Position(self._next if asked is None else asked)
+
+    @property
+    def is_decided(self) -> bool:
+        """See `EpochCounter.is_decided`."""
+        return self._fitting is not None
+
+    def counts_done(self, position: Position) -> bool:
+        """See `EpochCounter.counts_done`."""
+        trainer = self._fitting
+        if trainer is None or position.goes_on_in is None:
+            return True
+        # Lightning took the epoch for done, and goes on with its counter of steps only if steps limit the run.
+        return int(trainer.max_steps) != -1
+
+    def begin(self, begun: BegunEpoch) -> None:
+        """See `EpochCounter.begin`."""
+        trainer = self._fitting
+        if trainer is None:
+            self._next, self._restored = begun.position.epoch + 1, None
+            self._begun = [*(one for one in self._begun if one.is_running), begun]
+        elif _is_trained(trainer, begun):
+            begun.trainer_epoch = _current_epoch(trainer)
+            begun.trainer_steps = _steps(trainer)
+            self._trained = begun
+
+    @property
+    def _fitting(self) -> Trainer | None:
+        """The Trainer, while it trains."""
+        trainer = self._trainer()
+        state: Any = getattr(trainer, "state", None)
+        return trainer if state is not None and (state.status, state.fn) == ("running", "fit") else None
+
+    # ── runs of a Trainer ────────────────────────────────────────────────────────────────────────────
+
+    def begin_fit(self) -> None:
         """A new fit begins, which may resume a checkpoint later."""
-        self._start, self._shards = Position(), None
+        self._start, self._trained = Position(), None
 
-    def resume(self, position: Position) -> None:
-        """Go on from a checkpoint."""
-        self._start = position
+    def resume(self, position: Position, samples: int) -> None:
+        """Go on from a checkpoint.
+
+        Args:
+            position: that of the checkpoint.
+            samples: samples of a training epoch.
+        """
+        if self._fitting is None:
+            self._restored = position
+            self.version += 1
+        else:
+            self._start = position
+            _warn_of_lost_epoch(self._fitting, position, samples)
 
     def end(self, trainer: Trainer | None) -> None:
         """The fit is over, or was broken off: the Trainer gets back what was changed in it."""
         if trainer is not None:
             self._reload(trainer, is_needed=False)
 
-    def epoch(self, trainer: Trainer | None) -> int:
-        """The epoch that training is in, or will be once Lightning has restored its counters."""
-        # A scheduler that asks for estimated_stepping_batches has the loader made before that (lightning#20550).
-        return max(_current_epoch(trainer), self._start.epoch)
-
-    def rest(self, trainer: Trainer | None, shards: TrainingShards) -> Rest | None:
-        """What is left of the epoch that is resumed; the loader that is made with it may live for many epochs.
+    def prepare(self, shards: TrainingShards) -> None:
+        """The Trainer, if one trains, is given a loader, which may live for many epochs.
 
         Args:
-            trainer: whose loader it is.
             shards: how a whole epoch is divided.
         """
-        self._shards = shards
+        trainer = self._fitting
+        if trainer is None:
+            return
         self._skip_stale_steps(trainer)
-        rest = self._start.rest(shards)
-        is_now = rest is not None and rest.epoch == self.epoch(trainer)
-        if is_now:
-            warnings.filterwarnings("ignore", _NOT_RESUMABLE)
-        if trainer is not None:
-            # Lightning counts the steps of a loader once: a resumed epoch of other length must not set that of all.
-            is_other = rest is not None and rest.steps_done + rest.shards.steps != shards.steps
-            self._reload(trainer, is_needed=is_now and is_other)
-        return rest if is_now else None
+        position = self.next(None, None)
+        rest = position.rest(shards)
+        # Lightning counts the steps of a loader once: a resumed epoch of other length must not set that of all.
+        done = position.steps if self.counts_done(position) else 0
+        self._reload(trainer, is_needed=rest is not None and done + rest.shards.steps != shards.steps)
 
-    def now(self, trainer: Trainer | None) -> Position:
-        """Where training is, for a checkpoint."""
-        epoch = _current_epoch(trainer)
-        if self._shards is None:
-            return Position(epoch)
-        return self._start.after(epoch, _steps_done(trainer), self._shards)
-
-    def _skip_stale_steps(self, trainer: Trainer | None) -> None:
+    def _skip_stale_steps(self, trainer: Trainer) -> None:
         """Begin an epoch where Lightning believes to be in it.
 
         A checkpoint of an epoch's last step lets the next epoch begin. Its counter of steps is only set back if the
         loader is not longer than that of the run before.
         """
-        epoch = self.epoch(trainer)
-        if trainer is None or self._reload_every is None or epoch == self._start.epoch:
+        epoch = max(_current_epoch(trainer), self._start.trainer_epoch)
+        if self._reload_every is None or epoch == self._start.trainer_epoch:
             return
-        loop = cast("Any", trainer).fit_loop.epoch_loop
-        if loop.restarting and loop.batch_progress.current.processed:
-            self._start = Position(epoch, int(loop.batch_progress.current.processed))
+        if cast("Any", trainer).fit_loop.epoch_loop.restarting and _steps(trainer):
+            self._start = Position(epoch, _steps(trainer))
 
     def _reload(self, trainer: Trainer, *, is_needed: bool) -> None:
         settings = cast("Any", trainer)
@@ -99,18 +170,97 @@ class Progress:
             settings.reload_dataloaders_every_n_epochs = self._reload_every
             self._reload_every = None
 
+    # ── the position ─────────────────────────────────────────────────────────────────────────────────
 
-def _current_epoch(trainer: Trainer | None) -> int:
-    return int(cast("Any", trainer).fit_loop.epoch_progress.current.processed) if trainer is not None else 0
+    def now(self) -> Position:
+        """Where training is, for a checkpoint.
+
+        Raises:
+            ResumeError: several iterators deliver, and no Trainer says which of them counts.
+        """
+        trainer = self._trainer()
+        if trainer is not None and _has_trained(trainer):
+            return self._now_of(trainer)
+        running = [one for one in self._begun if one.is_running]
+        if len(running) > 1:
+            raise ResumeError(
+                f"{len(running)} iterators over training loaders of this DataModule deliver batches at the same time, "
+                "so that it cannot say how far training has come: save the loader.state_dict() of the one that you "
+                "train with, and load it with loader.load_state_dict()"
+            )
+        newest = running or [one for one in self._begun if one.delivered.batches][-1:]
+        if self._restored is not None or not newest:
+            return self.next(None, None)
+        return newest[0].now()
+
+    def _now_of(self, trainer: Trainer) -> Position:
+        epoch, begun = _current_epoch(trainer), self._trained
+        if begun is None:
+            return self._start if self._start.trainer_epoch == epoch else Position(epoch)
+        steps = max(0, _steps(trainer) - begun.trainer_steps)
+        if begun.trainer_epoch == epoch:
+            return begun.after(steps) if _is_inside(trainer) else Position(epoch)
+        if begun.trainer_epoch == epoch - 1 and not _is_inside(trainer) and not _is_complete(trainer):
+            # max_steps, or should_stop, ended the run: Lightning counts the epoch, but nobody has seen its rest.
+            return replace(begun.after(steps), goes_on_in=epoch)
+        return Position(epoch)
 
 
-def _steps_done(trainer: Trainer | None) -> int:
-    """Steps that were done in the current epoch."""
-    if trainer is None:
-        return 0
-    loop = cast("Any", trainer).fit_loop
-    is_inside = loop.epoch_progress.current.started > loop.epoch_progress.current.processed
-    return int(loop.epoch_loop.batch_progress.current.processed) if is_inside else 0
+# ── what Lightning counts ────────────────────────────────────────────────────────────────────────────
+
+
+def _current_epoch(trainer: Trainer) -> int:
+    return int(cast("Any", trainer).fit_loop.epoch_progress.current.processed)
+
+
+def _steps(trainer: Trainer) -> int:
+    """Steps that were done in the epoch that training is in, or was in last."""
+    return int(cast("Any", trainer).fit_loop.epoch_loop.batch_progress.current.processed)
+
+
+def _is_inside(trainer: Trainer) -> bool:
+    """Whether an epoch was begun and has not come to its end."""
+    current = cast("Any", trainer).fit_loop.epoch_progress.current
+    return bool(current.started > current.processed)
+
+
+def _is_complete(trainer: Trainer) -> bool:
+    """Whether all steps that were wanted of the last epoch were done."""
+    return bool(cast("Any", trainer).fit_loop.epoch_loop._num_ready_batches_reached())  # noqa: SLF001 - nothing public says so
+
+
+def _has_trained(trainer: Trainer) -> bool:
+    return bool(cast("Any", trainer).fit_loop.epoch_progress.total.ready) or trainer.training
+
+
+def _is_trained(trainer: Trainer, begun: BegunEpoch) -> bool:
+    """Whether the Trainer itself takes the batches of an epoch; a callback may look at others."""
+    loader: Any = cast("Any", trainer).fit_loop._combined_loader  # noqa: SLF001 - nothing public says so
+    iterator = begun.iterator.get()
+    if loader is None or iterator is None:
+        return False
+    modes = getattr(loader, "_iterator", None)
+    if any(one is iterator for one in getattr(modes, "iterators", ())):
+        return True
+    # In something of the user's that is no loader of ours, the first one of an epoch is taken for it.
+    is_wrapped = not any(isinstance(one, H5DataLoader) for one in loader.flattened)
+    return is_wrapped and trainer.training
+
+
+def _warn_of_lost_epoch(trainer: Trainer, position: Position, samples: int) -> None:
+    """Say that Lightning will leave out an epoch.
+
+    With ``max_steps`` it goes on with the counter of steps of an epoch that is over, and takes the next epoch for done
+    (lightning#19617).
+    """
+    if int(trainer.max_steps) == -1 or position.steps or not position.epoch:
+        return
+    rank_zero_warn(
+        f"all {samples} samples of epoch {position.epoch} are left out: the checkpoint was saved at the end of an "
+        "epoch, and with max_steps Lightning takes the next epoch for done (lightning#19617). To train on them, "
+        "limit this run by max_epochs and leave out max_steps, or resume a checkpoint from within an epoch "
+        "(ModelCheckpoint(every_n_train_steps=…))"
+    )
 
 
 # ── the same data ────────────────────────────────────────────────────────────────────────────────────

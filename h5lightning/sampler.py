@@ -1,26 +1,65 @@
-"""The sampler: one rank's samples of an epoch, one by one or as arrays.
+"""The sampler: one rank's samples of an epoch, one by one.
 
 A subclass of torch's `DistributedSampler` at the level of samples is the one form that Lightning leaves alone in
 every stage: a batch sampler's inner sampler is replaced, a plain sampler is wrapped in a shuffling one
-(lightning#21447), and `set_epoch` reaches no batch sampler.
+(lightning#21447), and `set_epoch` reaches no batch sampler. Since Lightning and Fabric leave it alone, it must find
+rank and world size itself, when an epoch begins.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sized
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 from torch.utils.data import DistributedSampler
 
 from h5lightning.ordering import Order
-from h5lightning.position import Rest
-from h5lightning.sharding import Shards
+from h5lightning.rank_epoch import EpochPosition, RankEpoch
 
-__all__ = ["ShardedSampler"]
+__all__ = ["EpochSource", "ShardedSampler"]
 
-_STRETCH = 16_384  # samples computed at a time: above it, the cost per sample no longer falls
+
+class EpochSource(Protocol):
+    """Decides which epoch is next, and which part of it this process delivers."""
+
+    @property
+    def order(self) -> Order:
+        """Position in an epoch → sample."""
+
+    @property
+    def batch_size(self) -> int:
+        """Samples of this process in one step."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the number of the epoch that begins next."""
+
+    def peek(self, *, is_divided: bool = True) -> RankEpoch:
+        """The epoch that would begin now.
+
+        Args:
+            is_divided: this process delivers its own part; otherwise whoever asks divides the samples.
+        """
+
+    def begin(self, asker: Any = None, *, is_divided: bool = True) -> RankEpoch:
+        """The epoch that begins now.
+
+        Args:
+            asker: the `EpochIterator` that delivers it, if one does.
+            is_divided: see `peek`.
+        """
+
+    def state_dict(self) -> dict[str, Any]:
+        """How far the newest epoch has come, in plain types."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Let the next epoch go on from there.
+
+        Raises:
+            ResumeError: it is the state of other samples.
+        """
 
 
 class ShardedSampler(DistributedSampler[Any]):
@@ -28,54 +67,54 @@ class ShardedSampler(DistributedSampler[Any]):
 
     Args:
         dataset: the samples; only its length is used.
-        order: position in an epoch → sample.
-        shards: rank → positions.
-        rank: this rank.
-        rest: what is left of the epoch that a resumed run goes on with.
+        epochs: which epoch is next, and which part of it is this rank's.
     """
 
-    def __init__(
-        self, dataset: Sized, order: Order, shards: Shards, rank: int = 0, *, rest: Rest | None = None
-    ) -> None:
-        if not len(dataset) == order.size == shards.size:
-            raise ValueError(f"{len(dataset)} samples, an order of {order.size} and shards of {shards.size}")
-        super().__init__(cast("Any", dataset), num_replicas=shards.world_size, rank=rank, shuffle=False)
-        self.order = order
-        self.shards = shards
-        self._rest = rest
-
-    def __iter__(self) -> Iterator[int]:
-        for stretch in self.stretches():
-            yield from stretch.tolist()
-
-    def __len__(self) -> int:
-        return self._current.length(self.rank)
+    def __init__(self, dataset: Sized, epochs: EpochSource) -> None:
+        if len(dataset) != epochs.order.size:
+            raise ValueError(f"{len(dataset)} samples and an order of {epochs.order.size}")
+        super().__init__(cast("Any", dataset), num_replicas=1, rank=0, shuffle=False)
+        self.epochs = epochs
 
     @property
-    def steps_done(self) -> int:
-        """Steps of this epoch that were done before, in the run that is resumed."""
-        return self._resumed.steps_done if self._resumed is not None else 0
+    def order(self) -> Order:
+        """Position in an epoch → sample."""
+        return self.epochs.order
 
-    def stretches(self, *, multiple: int = 1, stop: int | None = None) -> Iterator[npt.NDArray[np.int64]]:
-        """The samples as arrays, as many at a time as are computed together.
+    def set_epoch(self, epoch: int) -> None:
+        """Set the number of the epoch that begins next; one that has begun stays as it is."""
+        self.epoch = epoch
+        self.epochs.set_epoch(epoch)
+
+    def begin(self, asker: object = None) -> RankEpoch:
+        """Begin an epoch.
 
         Args:
-            multiple: the length of each array but the last is a multiple of it: the size of a batch.
-            stop: how many samples; None for all.
+            asker: the iterator that delivers it.
         """
-        shards = self._current
-        length = shards.length(self.rank) if stop is None else stop
-        lanes_of = self.order.lanes_of if self.order.lanes > 1 else None
-        some = max(1, _STRETCH // multiple) * multiple
-        for start in range(0, length, some):
-            positions = shards.positions(self.rank, start, min(start + some, length), lanes_of)
-            yield self.order.samples(self.epoch, positions)
+        return self._begun(self.epochs.begin(asker))
 
-    @property
-    def _current(self) -> Shards:
-        return self.shards if self._resumed is None else self._resumed.shards
+    def peek(self) -> RankEpoch:
+        """The epoch that would begin now."""
+        return self.epochs.peek()
 
-    @property
-    def _resumed(self) -> Rest | None:
-        # Asked again and again: Lightning sets the epoch after it made the iterator (lightning#21938).
-        return self._rest if self._rest is not None and self._rest.epoch == self.epoch else None
+    def __iter__(self) -> Iterator[EpochPosition]:
+        return self._begun(self.epochs.begin(is_divided=_divides())).positions()
+
+    def __len__(self) -> int:
+        return len(self.epochs.peek(is_divided=_divides()))
+
+    def stretches(self, *, multiple: int = 1, stop: int | None = None) -> Iterator[npt.NDArray[np.int64]]:
+        """The samples of the epoch that would begin now; see `RankEpoch.stretches`."""
+        return self.peek().stretches(multiple=multiple, stop=stop)
+
+    def _begun(self, epoch: RankEpoch) -> RankEpoch:
+        self.epoch, self.rank, self.num_replicas = epoch.epoch, epoch.rank, epoch.shards.world_size
+        return epoch
+
+
+def _divides() -> bool:
+    """Whether the sampler divides the samples itself; Accelerate divides the batches of a loader that it prepares."""
+    state: Any = sys.modules.get("accelerate.state")
+    shared = getattr(getattr(state, "PartialState", None), "_shared_state", {})
+    return int(shared.get("num_processes", 1)) == 1

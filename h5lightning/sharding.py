@@ -3,13 +3,13 @@
 Rank and world size are arguments, never read from `torch.distributed`. In training each step takes the next
 ``world_size * batch_size`` positions, so that what was consumed is always a prefix of the epoch, whatever the
 world size; all ranks take equally many steps. In evaluation each sample is delivered exactly once, without
-padding::
+padding, in equally many steps too: a rank whose samples fill one batch less makes two of its last one::
 
-    training, 11 samples, 2 ranks, batch size 2        evaluation, 9 samples, 2 ranks
+    training, 11 samples, 2 ranks, batch size 2        evaluation, 9 samples, 2 ranks, batch size 2
 
-    step      0        1        2
-    rank 0    0 1      4 5      8 9                    rank 0    0 1 2 3
-    rank 1    2 3      6 7      10                     rank 1    4 5 6 7 8
+    step      0        1        2                      step      0        1        2
+    rank 0    0 1      4 5      8 9                    rank 0    0 1      2        3
+    rank 1    2 3      6 7      10                     rank 1    4 5      6 7      8
 
 An order may have lanes, whose samples come from the same chunks. A step's positions are then dealt by lane: sorted
 by it, rank r gets the r-th part, so that ranks decode different chunks. With two lanes, of even and odd positions::
@@ -22,21 +22,34 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from h5lightning.errors import ShardingError
 
-__all__ = ["EvaluationShards", "LanesOf", "Shards", "TrainingShards"]
+__all__ = ["EvaluationShards", "LanesOf", "Shards", "Share", "TrainingShards"]
 
 Int64Array = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 LanesOf = Callable[[Int64Array], Int64Array]
 
 _DEALT_AT_ONCE = (
     1 << 17
 )  # positions of all ranks: enough to be fast, and little memory for any number of ranks
+
+
+class Share(NamedTuple):
+    """Which part of the data a process delivers.
+
+    Args:
+        rank: its rank, from 0.
+        world_size: number of ranks.
+    """
+
+    rank: int = 0
+    world_size: int = 1
 
 
 class Shards(Protocol):
@@ -47,11 +60,21 @@ class Shards(Protocol):
         """Number of samples in the epoch."""
 
     @property
+    def batch_size(self) -> int:
+        """Samples of a full batch."""
+
+    @property
     def world_size(self) -> int:
         """Number of ranks."""
 
     def length(self, rank: int) -> int:
         """Number of samples of a rank."""
+
+    def batches(self, rank: int) -> tuple[int, tuple[int, ...]]:
+        """Full batches of a rank, and the samples of each of its batches after them."""
+
+    def repeats(self, rank: int, start: int, stop: int) -> BoolArray | None:
+        """Which of a rank's samples number start to stop are repeated, ``(stop - start,)``; None if untold."""
 
     def positions(self, rank: int, start: int, stop: int, lanes_of: LanesOf | None = None) -> Int64Array:
         """Positions in the epoch of a rank's samples number start to stop.
@@ -141,6 +164,15 @@ class TrainingShards:
         """Number of samples of a rank."""
         return self.full_steps * self.batch_size + self._last_batch(rank)
 
+    def batches(self, rank: int) -> tuple[int, tuple[int, ...]]:
+        """Full batches of a rank, and the samples of each of its batches after them."""
+        last = self._last_batch(rank)
+        return self.full_steps, (last,) if last else ()
+
+    def repeats(self, rank: int, start: int, stop: int) -> BoolArray | None:  # noqa: ARG002 - see `Shards`
+        """None: training does not tell which samples are repeated."""
+        return None
+
     def positions(self, rank: int, start: int, stop: int, lanes_of: LanesOf | None = None) -> Int64Array:
         """Positions in the epoch of a rank's samples number start to stop, ``(stop - start,)``.
 
@@ -194,12 +226,18 @@ class TrainingShards:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationShards:
-    """Contiguous parts whose sizes differ by one at most; nothing padded, nothing dropped.
+    """Contiguous parts, in equally many steps on each rank.
+
+    With the tail ``uneven`` each sample comes exactly once, and parts differ by one sample at most. Batches are full
+    but for the last two of a rank, in which ranks differ by one sample at most. That takes a batch size of at least 2.
 
     Args:
         size: number of samples.
         world_size: number of ranks.
+        batch_size: samples of one rank in one step.
+        tail: ``uneven``; or ``repeat``: the last sample of a shorter part comes twice, so that all parts are equal.
         allow_empty: some ranks may have no sample.
+        skip: steps of each rank that were done before.
 
     Raises:
         ShardingError: a rank would have no sample.
@@ -207,19 +245,53 @@ class EvaluationShards:
 
     size: int
     world_size: int = 1
+    batch_size: int = 1
+    tail: str = "uneven"
     allow_empty: bool = False
+    skip: int = 0
 
     def __post_init__(self) -> None:
-        if 0 < self.size < self.world_size and not self.allow_empty:
+        is_short = 0 < self.size < self.world_size
+        if is_short and self.tail != "repeat" and not self.allow_empty:
             raise ShardingError(
                 f"{self.size} samples cannot be evaluated on {self.world_size} ranks: a rank without a sample breaks "
-                "its peers. Use fewer ranks or a larger split; if the model computes its metrics on any number of "
-                "ranks, set allow_zero_length_dataloader_with_multiple_devices = True on the DataModule"
+                "its peers. Use fewer ranks or a larger split, or eval_tail='repeat'; if the model computes its "
+                "metrics on any number of ranks, set "
+                "allow_zero_length_dataloader_with_multiple_devices = True on the DataModule"
             )
+
+    def after(self, steps: int) -> EvaluationShards:
+        """The same when each rank has done some steps."""
+        return replace(self, skip=steps)
+
+    @property
+    def are_steps_equal(self) -> bool:
+        """Whether all ranks take equally many steps."""
+        return len({self._steps(rank) for rank in (self._shortest, self._longest)}) == 1
+
+    @property
+    def are_plain_steps_equal(self) -> bool:
+        """Whether they would if each rank's samples were cut into full batches and a rest."""
+        lengths = {self._whole_length(rank) for rank in (self._shortest, self._longest)}
+        return len({-(-length // self.batch_size) for length in lengths}) == 1
 
     def length(self, rank: int) -> int:
         """Number of samples of a rank."""
-        return self._border(rank + 1) - self._border(rank)
+        full, tail = self.batches(rank)
+        return full * self.batch_size + sum(tail)
+
+    def batches(self, rank: int) -> tuple[int, tuple[int, ...]]:
+        """Full batches of a rank, and the samples of each of its batches after them."""
+        full, tail = self._whole_batches(rank)
+        skipped = min(self.skip, full)
+        return full - skipped, tail[self.skip - skipped :]
+
+    def repeats(self, rank: int, start: int, stop: int) -> BoolArray | None:
+        """Which of a rank's samples number start to stop are repeated, ``(stop - start,)``; None if uneven."""
+        if self.tail != "repeat":
+            return None
+        before = self._whole_length(rank) - self.length(rank)
+        return np.arange(before + start, before + min(stop, self.length(rank))) >= self._own_length(rank)
 
     def positions(
         self,
@@ -229,11 +301,45 @@ class EvaluationShards:
         lanes_of: LanesOf | None = None,  # noqa: ARG002 - parts are contiguous
     ) -> Int64Array:
         """Positions of a rank's samples number start to stop, ``(stop - start,)``; lanes mean nothing here."""
-        first = self._border(rank)
-        return np.arange(first + start, min(first + stop, self._border(rank + 1)), dtype=np.int64)
+        length = self.length(rank)
+        first = self._border(rank) + self._whole_length(rank) - length
+        numbers = np.arange(first + start, first + min(stop, length), dtype=np.int64)
+        return numbers.clip(0, max(0, self._border(rank + 1) - 1))
+
+    # ── sizes ────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def _shortest(self) -> int:
+        # Parts are as long as their ranks say: the first is never longer than others, the last never shorter.
+        return 0
+
+    @property
+    def _longest(self) -> int:
+        return self.world_size - 1
 
     def _border(self, rank: int) -> int:
         return self.size * rank // self.world_size
+
+    def _own_length(self, rank: int) -> int:
+        """Samples of a rank's part, none of them repeated."""
+        return self._border(rank + 1) - self._border(rank)
+
+    def _whole_length(self, rank: int) -> int:
+        """Samples of a rank's part, those of steps that were done before too."""
+        return self._own_length(self._longest if self.tail == "repeat" else rank)
+
+    def _steps(self, rank: int) -> int:
+        full, tail = self._whole_batches(rank)
+        return full + len(tail)
+
+    def _whole_batches(self, rank: int) -> tuple[int, tuple[int, ...]]:
+        full, rest = divmod(self._whole_length(rank), self.batch_size)
+        if rest:
+            return full, (rest,)
+        steps = -(-self._whole_length(self._longest) // self.batch_size)
+        if full and full < steps and self.batch_size > 1:
+            return full - 1, (self.batch_size - 1, 1)
+        return full, ()
 
 
 def _part_by_lane(starts: Int64Array, length: int, part: slice, lanes_of: LanesOf) -> Int64Array:

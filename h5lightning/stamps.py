@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from h5lightning.catalog import Catalog, StoredDataset
 from h5lightning.checksum_table import ChecksumTable, FileChecksums
+from h5lightning.frozen import Frozen
 from h5lightning.schema import Stamp
 from h5lightning.sources import NOT_THERE
 
@@ -19,7 +20,7 @@ __all__ = ["KnownStamps", "Stamp", "explain_change", "explain_source_change"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class KnownStamps:
+class KnownStamps(Frozen):
     """The stamps of all files of a catalog, by path, and what else it says of a file that still has its stamp.
 
     Args:

@@ -20,6 +20,7 @@ from h5lightning.discovery import Discovered, discover
 from h5lightning.errors import ChecksumError, H5LightningError, SchemaError
 from h5lightning.field_planning import has_rows, plan_fields
 from h5lightning.fields import Fields
+from h5lightning.frozen import Frozen
 from h5lightning.index import SampleIndex
 from h5lightning.misfits import find_misfits
 from h5lightning.options import Access, Field, Samples
@@ -37,7 +38,7 @@ Files = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Survey:
+class Survey(Frozen):
     """All that is known before a split is made; plain arrays, cheap to send to other ranks.
 
     Args:

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.frozen import Frozen
 from h5lightning.ragged import flat_positions
 
 __all__ = ["TextTable"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TextTable:
+class TextTable(Frozen):
     """An immutable sequence of strings in two arrays.
 
     Args:

@@ -12,14 +12,15 @@ PACKAGE = Path(__file__).parents[1] / "h5lightning"
 # Each floor in the order of ARCHITECTURE.md; a package name stands for all of its modules.
 FLOORS = (
     """errors checking extents extent_table checksum_table plain options coercion schema text_table permutation
-    ragged filters progress quantities plain_tables atomic_write""",
+    sample_numbers ragged filters progress quantities plain_tables atomic_write monitor once process_local
+    frozen""",
     """catalog sources stamps index fields field_planning selection splitting overlap coalescing ordering sharding
-    position misfits""",
+    position rank_epoch misfits conversions""",
     """discovery guarding held_files watching opening foreign datasets open_files handles scanning mounts stored_arrays
     index_store checksumming checksum_store quarantine cataloguing codecs readers surveying verified_blocks verifying
     identical_files summary""",
-    """transforms crossing buffers batching announcing dataset read_ahead sampler weighing group_reading
-    epoch_iterator loader assembly""",
+    """transforms crossing buffers batching announcing asked_samples dataset read_ahead sampler weighing group_reading
+    epoch_iterator epoch_sources loader assembly""",
     "ranks resuming datamodule",
     """config hydra_plugin cli train checkpointing throughput results inspecting diagnosing benching proving
     demo models plotting __main__""",
@@ -170,6 +171,35 @@ def test_nothing_executes_what_a_file_holds(module):
 )
 def test_the_executor_test_can_fail(source):
     assert executes_data(ast.parse(source))
+
+
+def lazy_without_lock(tree: ast.AST) -> list[int]:
+    """Lines that use `functools.cached_property`, which has no lock since Python 3.12: `h5lightning.once` has one."""
+    names = (ast.Attribute, ast.Name, ast.alias)
+    found = [node for node in ast.walk(tree) if isinstance(node, names)]
+    return [
+        node.lineno
+        for node in found
+        if "cached_property"
+        in (getattr(node, "attr", ""), getattr(node, "id", ""), getattr(node, "name", ""))
+    ]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_values_that_are_made_late_are_made_once(module):
+    assert lazy_without_lock(TREES[module]) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from functools import cached_property",
+        "import functools\n@functools.cached_property\ndef f(self): ...",
+    ],
+    ids=["name", "attribute"],
+)
+def test_the_lazy_test_can_fail(source):
+    assert lazy_without_lock(ast.parse(source))
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -1,16 +1,25 @@
 """`h5lightning bench`: what it prints, writes and draws, and how it ends."""
 
+import io
+import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 
 import h5py
 import numpy as np
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
+from h5lightning.benching import Benchmark
+from h5lightning.benching.recommending import Limit, Speed, recommend
+from h5lightning.benching.timing import Spread
+from h5lightning.benching.ways import Way
 from h5lightning.cli import app
+from h5lightning.cli.bench import _show
 
 pytestmark = pytest.mark.timeout(60)
 QUICK = ["--seconds", "0.02", "--rounds", "1", "--threads", "0", "--num-workers", "1"]
@@ -41,6 +50,37 @@ def run_process(*arguments, **environment):
     )  # fmt: skip
 
 
+def names_in(shown):
+    """The first column of the table; a name goes on below where wide figures leave no room for it."""
+    names = []
+    for line in itertools.dropwhile(lambda line: "samples/s" not in line, shown.splitlines()):
+        cells = [cell for cell in re.split(r"\s{2,}", line.strip()) if cell]
+        if line.startswith("Medians"):
+            break
+        if len(cells) > 1:
+            names.append(cells[0])
+        elif cells and names and "─" not in line:
+            names[-1] += f" {cells[0]}"
+    return names
+
+
+@pytest.mark.parametrize("rate", [1e-3, 0.7, 12.0, 123_456.0, 1e9], ids=str)
+def test_figures_of_any_width_leave_the_table_whole(rate):
+    spread, names = Spread(rate, rate / 9, rate * 99), ["direct, full, 2 threads", "direct, full, 1 worker"]
+    speeds = tuple(Speed(Way(), name, spread, 32 / rate, 3200 / rate, 0.99) for name in names)
+    limits = (Limit("gather from RAM, in this order", spread),)
+    found = Benchmark(
+        patterns=("*.h5",), root="runs", files=2, fields={"x": "images"}, samples=180, sample_bytes=264,
+        stored_bytes=1000, measured_samples=180, measured_bytes=1000, batch_size=32, mode="full", cache="warm",
+        cores=2, rounds=1, step_s=0.005, speeds=speeds, limits=limits, notes=(),
+        recommendation=recommend(speeds, mode="full", limit=limits[0], step_s=0.005),
+    )  # fmt: skip
+    shown = io.StringIO()
+    _show(Console(file=shown, width=80, highlight=False, markup=False), found)
+    assert max(len(line) for line in shown.getvalue().splitlines()) <= 80
+    assert names_in(shown.getvalue()) == ["way", *names, f"limit: {limits[0].name}"]
+
+
 def test_table_words_and_picture(files, tmp_path):
     picture = str(tmp_path / "speeds.png")
     done = run_process(files, *QUICK, "--step-ms", "5", "--plot", picture, COLUMNS="80")
@@ -51,8 +91,9 @@ def test_table_words_and_picture(files, tmp_path):
     assert lines[0].startswith("2 files in ")
     assert "Fields {x: images, y: labels}: 180 samples of 264 B" in lines[1]
     assert max(len(line) for line in lines[1:]) <= 80
-    assert any(line.startswith(" direct, full, 0 threads") for line in lines)
-    assert any(line.startswith(" limit: gather from RAM") for line in lines)
+    names = names_in(done.stdout)
+    assert "direct, full, 0 threads" in names
+    assert any(name.startswith("limit: gather from RAM") for name in names)
     assert "→ " in done.stdout
     with open(picture, "rb") as file:
         assert file.read(8) == b"\x89PNG\r\n\x1a\n"

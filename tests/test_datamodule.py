@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer, seed_everything
+from lightning.pytorch.utilities.parsing import lightning_getattr, lightning_setattr
 from recording import Recorder, check_values
+from torch.utils.data import DataLoader, Subset
 
 from h5lightning import Access, Field, H5DataModule, Shuffle, Split, Windows
 from h5lightning.errors import (
@@ -370,9 +372,32 @@ def test_values_that_are_not_finite_are_named(make, tmp_path) -> None:
         ({"index_dir": 3}, "index_dir must be text, found 3"),
         ({"as_tuple": "xy"}, "as_tuple must list keys of the batch.*found 'xy'"),
         ({"as_tuple": []}, r"as_tuple must list keys of the batch.*found \[\]"),
+        ({"as_tuple": [1, 2]}, r"as_tuple must list keys of the batch.*found \[1, 2\]"),
         ({"multiprocessing_context": "thread"}, "multiprocessing_context"),
+        ({"batch_size": True}, "batch_size must be an integer of at least 1, found True"),
+        ({"batch_size": "8"}, "batch_size must be an integer of at least 1, found '8'"),
+        ({"batch_size": 2**63}, "batch_size must be an integer of at most"),
+        ({"seed": 2**63}, "seed must be an integer of at most 9223372036854775807"),
+        ({"seed": True}, "seed must be"),
+        ({"provenance": "False"}, "provenance must be true or false, found 'False'"),
+        ({"drop_last": "False"}, "drop_last must be true or false, found 'False'"),
+        ({"pin_memory": "no"}, "pin_memory must be true or false, found 'no'"),
+        ({"persistent_workers": 1}, "persistent_workers must be true or false, found 1"),
+        ({"num_workers": "2"}, "num_workers must be an integer"),
+        ({"num_workers": 10**6}, "num_workers must be an integer of at most"),
+        ({"threads": 10**6}, "threads must be an integer of at most"),
+        ({"threads": True}, "threads must be an integer"),
+        ({"prefetch_factor": 2**63}, "prefetch_factor must be an integer of at most"),
+        ({"timeout_s": "5"}, "timeout_s must be a number of seconds"),
+        ({"timeout_s": float("nan")}, "timeout_s must be a number of seconds.*found nan"),
+        ({"timeout_s": float("inf")}, "timeout_s must be .*where 0 means no limit; found inf"),
+        ({"timeout_s": -1}, "timeout_s must be a number of seconds"),
+        ({"timeout_s": True}, "timeout_s must be a number of seconds"),
+        ({"access": {"cache_bytes": 2**63}}, r"access\.cache_bytes must be an integer of at most"),
+        ({"shuffle": {"window_bytes": 2**63}}, r"shuffle\.window_bytes must be an integer of at most"),
+        ({"samples": {"length": 2**62, "dilation": 2**62}}, "the rows that a window spans"),
     ],
-    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+    ids=lambda value: " ".join(map(str, *value.items())) if isinstance(value, dict) else "",
 )
 def test_wrong_options_are_refused_at_once(options, message) -> None:
     with pytest.raises(OptionError, match=message):
@@ -414,6 +439,107 @@ def test_the_tuner_may_change_the_batch_size(make, write_files) -> None:
     assert next(iter(dm.train_dataloader()))["x"].shape[0] == 3
 
 
+@pytest.mark.parametrize("size", [0, -1, True, "8", 8.0, None, [4], 2**63], ids=repr)
+def test_a_batch_size_that_is_set_later_is_checked_like_the_argument(make, write_files, size) -> None:
+    dm = make(write_files())
+    with pytest.raises(OptionError, match="batch_size must be an integer of at"):
+        dm.batch_size = size
+    assert dm.batch_size == 7
+
+
+@pytest.mark.parametrize(
+    "size", [np.int64(3), np.uint8(3), torch.tensor(3)], ids=lambda size: type(size).__name__
+)
+def test_a_batch_size_may_be_an_integer_of_numpy_or_torch(make, write_files, size, tmp_path) -> None:
+    dm = make(write_files(), batch_size=size)
+    assert next(iter(dm.train_dataloader()))["x"].shape[0] == 3
+    dm.batch_size = size
+    assert (type(dm.batch_size), type(dm.hparams["batch_size"])) == (int, int)
+
+
+def test_lightning_finds_the_batch_size_where_it_looks(make, write_files) -> None:
+    class Model(LightningModule):
+        pass
+
+    model = Model()
+    model._trainer = type("Attached", (), {"datamodule": make(write_files())})()
+    lightning_setattr(model, "batch_size", 5)
+    assert lightning_getattr(model, "batch_size") == 5
+    assert next(iter(model._trainer.datamodule.train_dataloader()))["x"].shape[0] == 5
+
+
+@pytest.mark.parametrize("seed", ["abc", "-1", "1.5", "", str(2**63)])
+def test_a_seed_of_the_environment_that_is_no_seed_is_named(write_files, monkeypatch, seed) -> None:
+    monkeypatch.setenv("PL_GLOBAL_SEED", seed)
+    dm = H5DataModule(write_files())
+    with pytest.raises(OptionError, match="PL_GLOBAL_SEED must be an integer"):
+        _ = dm.seed
+    assert H5DataModule(write_files(), seed=3).seed == 3
+
+
+# ── samples by their numbers ─────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("by", ["file", "block", "sample"])
+@pytest.mark.parametrize("samples", list(SAMPLES))
+def test_batches_are_read_again_by_their_ids(make, write_files, samples, by) -> None:
+    if by == "sample" and samples != "rows":
+        pytest.skip("windows are not split row by row")
+    split = {"by": by, "val": 0.3, "test": 0.3}
+    options = {"samples": SAMPLES[samples], "split": split, "transform": noisy}
+    dm = make(write_files(), **options)
+    for stage in ("train", "val", "test", "predict"):
+        dataset = getattr(dm, f"{stage}_dataset")
+        for batch in getattr(dm, f"{stage}_dataloader")():
+            again = dataset.read_ids(batch["sample_id"])
+            assert again.keys() == batch.keys()
+            assert all(torch.equal(again[key], batch[key]) for key in batch)
+        for batch in DataLoader(Subset(dataset, [2, 0]), 2):
+            assert torch.equal(dataset.read_ids(batch["sample_id"])["x"], batch["x"])
+
+
+def test_an_id_of_another_split_is_refused_by_name(make, write_files) -> None:
+    dm = make(write_files(), split={"by": "file", "train": 0.5, "val": 0.1, "test": 0.1})
+    ids = {name: getattr(dm, f"{name}_dataset").sample_ids([0])[0] for name in ("train", "val", "test")}
+    unused = np.setdiff1d(
+        np.arange(len(dm.train_dataset.index)),
+        np.concatenate(
+            [d.sample_ids(range(len(d))) for d in (dm.train_dataset, dm.val_dataset, dm.test_dataset)]
+        ),
+    )
+    for name, other in (("train", "val"), ("val", "test"), ("test", "train")):
+        dataset = getattr(dm, f"{name}_dataset")
+        with pytest.raises(
+            IndexError, match=rf"id {ids[other]} \(row 0 of .*\.h5\) is not .*'{name}'.*in '{other}'"
+        ):
+            dataset.read_ids([ids[name], ids[other]])
+        with pytest.raises(IndexError, match=rf"id {unused[0]} .*in no split"):
+            dataset.read_ids(unused)
+        with pytest.raises(IndexError, match="sample ids must lie in"):
+            dataset.read_ids([len(dataset.index)])
+
+
+def test_ids_of_data_to_predict_are_read_again(make, write_files) -> None:
+    files = {"train": write_files([9, 8]), "predict": write_files([7], folder="new")}
+    dm = make(files)
+    ids = torch.cat([batch["sample_id"] for batch in dm.predict_dataloader()])
+    assert dm.predict_dataset.read_ids(ids)["sample_id"].tolist() == ids.tolist()
+    with pytest.raises(IndexError, match="in 'predict': read it from the predict_dataset"):
+        dm.train_dataset.read_ids(ids)
+
+
+@pytest.mark.parametrize(
+    "ids", [np.array([True, False]), "3", [0.9], None, [[0]], torch.tensor([1.0])], ids=repr
+)
+def test_locate_takes_numbers(make, write_files, ids) -> None:
+    dm = make(write_files())
+    with pytest.raises(TypeError, match="ids must be whole numbers"):
+        dm.locate(ids)
+    assert dm.locate(torch.tensor(3)) == dm.locate(3) == dm.locate(np.uint8(3)) == dm.locate([3])
+    with pytest.raises(IndexError):
+        dm.locate([2**63])
+
+
 def test_datasets_travel_without_open_files(make, write_files) -> None:
     dm = make(write_files())
     next(iter(dm.train_dataloader()))
@@ -428,7 +554,9 @@ def test_a_datamodule_and_its_loaders_travel_while_they_work(make, write_files) 
     batches = iter(loader)
     next(batches)
     copies = pickle.loads(pickle.dumps((dm, loader)))
-    assert ids_of(copies[1]) == ids_of(copies[0].train_dataloader())
+    first, second = ids_of(copies[1]), ids_of(copies[0].train_dataloader())
+    assert first != second, "the copies count their epochs together"
+    assert sorted(first) == sorted(second)
     copies[0].teardown()
 
 

@@ -38,7 +38,8 @@ def test_the_purity_test_can_fail(tmp_path):
 
 
 def test_import_adds_less_than_a_tenth_of_a_second():
-    program = "import time; t = time.perf_counter(); import h5lightning; print(time.perf_counter() - t)"
+    # Processor time: what others do on the machine does not count.
+    program = "import time; t = time.process_time(); import h5lightning; print(time.process_time() - t)"
     runs = [
         subprocess.run([sys.executable, "-c", program], check=True, capture_output=True) for _ in range(3)
     ]

@@ -96,6 +96,12 @@ def test_ids_outside_are_refused(ids):
         make_index(Rows()).locate(ids)
 
 
+@pytest.mark.parametrize("ids", [[True], [0.5], "3", None, np.array([1.0])], ids=repr)
+def test_what_holds_no_whole_numbers_is_refused(ids):
+    with pytest.raises(TypeError, match="ids must be whole numbers"):
+        make_index(Rows()).locate(ids)
+
+
 def test_an_index_may_hold_no_sample():
     index = make_index(Windows(100))
     assert len(index) == 0

@@ -42,10 +42,15 @@ def assert_same(one, other) -> None:
 
 @pytest.mark.parametrize("threads", [0, 1], ids=["when asked for", "ahead"])
 def test_arrays_and_torch_deliver_the_same(make, threads) -> None:
-    loader = make(threads=threads).train_dataloader()
-    assert loader._goes_by_arrays()
+    dm = make(threads=threads)
+    loader = dm.train_dataloader()
+    assert loader._divides_itself
     plain = DataLoader(loader.dataset, batch_size=7, sampler=loader.sampler, collate_fn=loader.collate_fn)
-    assert_same(loader, plain)
+    for _ in range(2):
+        dm.set_epoch(3)
+        batches = list(loader)
+        dm.set_epoch(3)
+        assert_same(batches, plain)
 
 
 REPLACED = {
@@ -64,7 +69,7 @@ REPLACED = {
 def test_what_was_replaced_is_asked(make, replace) -> None:
     loader = make().val_dataloader()
     other = rebuilt(loader, **replace(loader))
-    assert not other._goes_by_arrays()
+    assert other._divides_itself == (replace is REPLACED["collate function"])
     expected = torch.cat([batch["x"] for batch in loader])
     assert torch.equal(torch.cat([batch["x"] for batch in other]), expected)
 
@@ -73,14 +78,13 @@ def test_what_was_replaced_is_asked(make, replace) -> None:
 def test_an_incomplete_batch_is_dropped_if_torch_would(make, size) -> None:
     loader = make().train_dataloader()
     other = rebuilt(loader, batch_size=size, drop_last=True)
-    assert other._goes_by_arrays()
     assert [len(batch["x"]) for batch in other] == [size] * (len(loader.sampler) // size)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="with an accelerator, torch does not warn")
 def test_pinning_warns_where_there_is_nothing_to_pin_for(make) -> None:
     loader = make(pin_memory=True, threads=0).train_dataloader()
-    assert loader._goes_by_arrays()
+    assert loader._divides_itself
     with pytest.warns(UserWarning, match="'pin_memory' argument is set as true but no accelerator"):
         pinned = list(loader)
     assert_same(pinned, make().train_dataloader())

@@ -251,3 +251,19 @@ def test_permutations_side_by_side_survive_a_pickle():
     orders = KeyedPermutations(np.array([30]), derive_keys(1, np.arange(1)))
     which, positions = np.zeros(30, dtype=np.int64), np.arange(30)
     assert np.array_equal(pickle.loads(pickle.dumps(orders))(which, positions), orders(which, positions))
+
+
+# ── the inverse ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 63, 64, 65, 1000, 4097, 10**9, 2**62])
+def test_images_lead_back_to_their_positions(size):
+    permutation = KeyedPermutation(size, key=size % 5)
+    positions = np.arange(0, size, max(1, size // 5000), dtype=np.int64)
+    assert permutation.inverse(permutation(positions)).tolist() == positions.tolist()
+    assert permutation(permutation.inverse(positions)).tolist() == positions.tolist()
+
+
+def test_an_image_outside_is_an_index_error():
+    with pytest.raises(IndexError, match=r"images must lie in \[0, 5\), found 0\.\.5"):
+        KeyedPermutation(5, key=1).inverse([0, 5])

@@ -10,8 +10,15 @@ import pytest
 
 from h5lightning import Access, Rows
 from h5lightning.coercion import coerce_fields
-from h5lightning.errors import RanksDifferError
-from h5lightning.ranks import check_agreement, from_first_rank, rank_and_world_size, with_files_of_this_node
+from h5lightning.errors import OptionError, RanksDifferError, ShardingError
+from h5lightning.ranks import (
+    ShareFinder,
+    check_agreement,
+    from_first_rank,
+    given_share,
+    with_files_of_this_node,
+)
+from h5lightning.sharding import Share
 from h5lightning.stamps import KnownStamps
 from h5lightning.surveying import survey
 
@@ -24,7 +31,7 @@ def found(write_files):
 
 
 def test_without_a_trainer_there_is_one_rank(found) -> None:
-    assert rank_and_world_size(None) == (0, 1)
+    assert ShareFinder()() == Share(0, 1)
     assert from_first_rank(None, lambda: 7) == 7
     assert with_files_of_this_node(None, found) is found
     check_agreement(None, {"seed": 1})
@@ -58,6 +65,55 @@ def test_a_node_without_the_files_says_so(found) -> None:
 def test_the_first_node_takes_what_it_found(found) -> None:
     Path(found.index.path(0)).unlink()
     assert with_files_of_this_node(SimpleNamespace(world_size=4, node_rank=0), found) is found
+
+
+def attached(rank: int, world_size: int):
+    kwargs = {"rank": rank, "num_replicas": world_size}
+    return lambda: SimpleNamespace(distributed_sampler_kwargs=kwargs if world_size > 1 else None)
+
+
+def test_what_the_user_gives_counts_more_than_the_trainer() -> None:
+    assert ShareFinder(Share(2, 5), attached(1, 4))() == Share(2, 5)
+    assert ShareFinder(None, attached(1, 4))() == Share(1, 4)
+    assert ShareFinder(None, attached(0, 1))() == Share(0, 1)
+
+
+def test_ranks_of_torchrun_without_a_group_are_an_error(monkeypatch) -> None:
+    """Each of them would deliver all samples."""
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ShardingError, match=r"one of 2 ranks.*init_process_group.*rank=0, world_size=1"):
+        ShareFinder()()
+    assert ShareFinder(Share(1, 2))() == Share(1, 2)
+    assert ShareFinder(None, attached(0, 1))() == Share(0, 1)
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [{"WORLD_SIZE": "1", "RANK": "0"}, {"SLURM_NTASKS": "4", "SLURM_PROCID": "1"}],
+    ids=["alone", "slurm"],
+)
+def test_other_variables_are_no_evidence_of_ranks(monkeypatch, variables) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert ShareFinder()() == Share(0, 1)
+
+
+@pytest.mark.parametrize(
+    ("rank", "world_size", "message"),
+    [
+        (0, None, "go together"),
+        (None, 2, "go together"),
+        (2, 2, "less than world_size=2, found 2"),
+        (-1, 2, "rank must be"),
+        (0, 0, "world_size must be"),
+        (True, 2, "rank must be"),
+    ],
+)
+def test_half_a_share_is_refused(rank, world_size, message) -> None:
+    with pytest.raises(OptionError, match=message):
+        given_share(rank, world_size)
+    assert given_share(None, None) is None
 
 
 def test_sources_of_this_node(found, tmp_path) -> None:

@@ -68,9 +68,12 @@ def test_threads_read_together_and_finish_in_turn(number) -> None:
     reading, most, finishing = set(), [], []
     rng = random.Random(number)
     waits = [rng.random() / 500 for _ in range(60)]
+    first = threading.Barrier(number)
 
     def read(task):
         reading.add(task)
+        if task < number:
+            first.wait(10)
         most.append(len(reading))
         time.sleep(waits[task])
         reading.discard(task)
@@ -150,7 +153,7 @@ def test_what_came_to_its_end_keeps_nothing_alive(fails) -> None:
 
 def test_behind_an_error_nobody_reads_any_more() -> None:
     """What is closed after the iterator, such as files, must not be opened again by a thread that still reads."""
-    reading, others_read = [], threading.Event()
+    reading, others_read, may_end = [], threading.Event(), threading.Event()
 
     def read(number):
         if number == 0:
@@ -158,7 +161,7 @@ def test_behind_an_error_nobody_reads_any_more() -> None:
             raise ValueError("first")
         reading.append(number)
         others_read.set()
-        time.sleep(0.3)
+        assert may_end.wait(10)
         reading.remove(number)
         return number
 
@@ -167,6 +170,7 @@ def test_behind_an_error_nobody_reads_any_more() -> None:
     with pytest.raises(ValueError, match="first"):
         next(items)
     assert reading
+    threading.Timer(0.2, may_end.set).start()
     items.close()
     assert reading == []
 

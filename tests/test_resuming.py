@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+import json
+
 import pytest
 from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from recording import Recorder
 
 from h5lightning import H5DataModule
 from h5lightning.errors import ResumeError, SplitMismatchError
+from h5lightning.position import Position
 from h5lightning.resuming import Progress, check_same_data, explain_difference
 from h5lightning.sharding import TrainingShards
 
@@ -59,17 +64,17 @@ def test_an_evaluation_minds_the_split_alone() -> None:
 
 
 def test_without_a_trainer_an_epoch_begins() -> None:
-    progress, shards = Progress(), TrainingShards(10, 2)
-    progress.begin()
-    assert progress.rest(None, shards) is None
-    assert (progress.epoch(None), progress.now(None).steps) == (0, 0)
+    progress = Progress()
+    progress.begin_fit()
+    progress.prepare(TrainingShards(10, 2))
+    assert progress.next(None, None) == progress.now() == Position()
     progress.end(None)
 
 
 def quiet(**options) -> Trainer:
     return Trainer(
-        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, num_sanity_val_steps=0, **options,
+        accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
+        **{"enable_checkpointing": False, **options},
     )  # fmt: skip
 
 
@@ -97,3 +102,218 @@ def test_what_is_not_a_resume_begins_at_the_beginning(write_files, tmp_path) -> 
     loaded, fresh = H5DataModule.load_from_checkpoint(path), Recorder()
     quiet(max_epochs=1).fit(fresh, datamodule=loaded)
     assert fresh.seen["train"][0] == whole
+
+
+# ── runs that were ended inside of an epoch ──────────────────────────────────────────────────────────
+
+
+pytestmark = pytest.mark.filterwarnings(
+    # These runs have no validation data, and no folder of their own for checkpoints.
+    "ignore:Total length of `list` across ranks is zero",
+    "ignore:Be aware that when using `ckpt_path`, callbacks used to create the checkpoint",
+    "ignore:Checkpoint directory .* exists and is not empty",
+)
+
+
+class Stopping(Callback):
+    """Asks the Trainer to stop after so many steps."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def on_train_batch_end(self, trainer, *rest) -> None:
+        trainer.should_stop = trainer.global_step == self.steps
+
+
+def training(files: str, **options) -> H5DataModule:
+    split = {"val": options.pop("val", 0), "test": 0, "by": "sample"}
+    return H5DataModule(files, ["x", "y"], provenance=True, split=split, **{"batch_size": 8, **options})
+
+
+def ended(files, folder, *, how: str, steps: int, saved: str, val: float) -> tuple[list[int], str]:
+    """What a run has seen that something ended after some steps, and its checkpoint."""
+    model, callbacks = Recorder(), []
+    if how == "should_stop":
+        callbacks.append(Stopping(steps))
+    if saved == "at its end":
+        callbacks.append(ModelCheckpoint(folder, "end", save_on_train_epoch_end=True))
+    limit = steps if how == "max_steps" else -1
+    trainer = quiet(
+        max_epochs=9, max_steps=limit, callbacks=callbacks, enable_checkpointing=saved == "at its end"
+    )
+    trainer.fit(model, datamodule=training(files, val=val))
+    path = str(folder / ("end.ckpt" if saved == "at its end" else "after.ckpt"))
+    if saved == "afterwards":
+        trainer.save_checkpoint(path)
+    return seen(model), path
+
+
+def seen(model: Recorder) -> list[int]:
+    return [number for epoch in model.seen["train"] for number in epoch]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("saved", ["afterwards", "at its end"])
+@pytest.mark.parametrize("how", ["max_steps", "should_stop"])
+def test_a_run_that_was_ended_inside_an_epoch_goes_on_there(write_files, tmp_path, how, saved) -> None:
+    """Lightning counts the epoch as done."""
+    files = write_files([50, 46])
+    for number, (steps, limit, (batch_size, val)) in enumerate(
+        itertools.product((5, 15), (-1, 600), [(8, 0), (4, 0.25)])
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        first, path = ended(files, folder, how=how, steps=steps, saved=saved, val=val)
+        model = Recorder()
+        again = quiet(max_epochs=4, max_steps=limit)
+        again.fit(model, datamodule=training(files, val=val, batch_size=batch_size), ckpt_path=path)
+        numbers, size = first + seen(model), 96 if val == 0 else 72
+        epochs = [numbers[start : start + size] for start in range(0, len(numbers), size)]
+        assert len(epochs) > 1
+        assert {len(epoch) for epoch in epochs} == {size}
+        assert all(len(set(epoch)) == size for epoch in epochs)
+
+
+@pytest.mark.timeout(120)
+def test_a_run_may_be_ended_again_and_again(write_files, tmp_path) -> None:
+    files, numbers, path = write_files([50, 46]), [], None
+    for steps in (5, 7, 11, 16, 24):
+        model, trainer = Recorder(), quiet(max_steps=steps)
+        trainer.fit(model, datamodule=training(files), ckpt_path=path)
+        numbers += seen(model)
+        path = str(tmp_path / "again.ckpt")
+        trainer.save_checkpoint(path)
+    assert sorted(numbers[:96]) == sorted(numbers[96:]) == list(range(96))
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("saved", ["afterwards", "at its end"])
+def test_an_epoch_that_lightning_leaves_out_is_named(write_files, tmp_path, saved) -> None:
+    """lightning#19617: no position of ours can mend the counters."""
+    files = write_files([50, 46])
+    _, path = ended(files, tmp_path, how="max_steps", steps=12, saved=saved, val=0)
+    model = Recorder()
+    with pytest.warns(
+        UserWarning, match=r"all 96 samples of epoch 1 are left out.*max_epochs.*every_n_train_steps"
+    ):
+        quiet(max_epochs=3, max_steps=60).fit(model, datamodule=training(files), ckpt_path=path)
+    assert len(seen(model)) == 96
+    whole = Recorder()
+    quiet(max_epochs=3).fit(whole, datamodule=training(files), ckpt_path=path)
+    assert len(seen(whole)) == 2 * 96
+
+
+class Looking(Callback):
+    """Looks at batches of any size of any loader in the middle of training."""
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, number) -> None:
+        dm = trainer.datamodule
+        if number == 4:
+            dm.batch_size = 40
+            for loader in (dm.train_dataloader(), dm.val_dataloader(), trainer.train_dataloader):
+                next(iter(loader))
+                loader.state_dict()
+            dm.train_dataset.read_batch([0, 1])
+            dm.batch_size = 8
+        if (trainer.current_epoch, number) == (0, 7):
+            trainer.save_checkpoint(trainer.default_root_dir + "/looked.ckpt")
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("workers", [0, 2])
+def test_looking_at_batches_moves_no_position(write_files, tmp_path, workers) -> None:
+    files, model, rest = write_files([50, 46]), Recorder(), Recorder()
+    options = {"val": 0.25, "num_workers": workers}
+    quiet(max_epochs=2, callbacks=[Looking()], default_root_dir=str(tmp_path)).fit(
+        model, datamodule=training(files, **options)
+    )
+    dm = training(files, **options)
+    quiet(max_epochs=2).fit(rest, datamodule=dm, ckpt_path=str(tmp_path / "looked.ckpt"))
+    assert seen(rest) == seen(model)[8 * 8 :]
+    state = dm.state_dict()["position"]
+    next(iter(dm.train_dataloader()))
+    assert dm.state_dict()["position"] == state
+    dm.teardown()
+
+
+# ── seeds ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.timeout(120)
+def test_the_seed_of_a_checkpoint_stays_for_its_own_run_alone(write_files, tmp_path) -> None:
+    files, path = write_files([50, 46]), str(tmp_path / "seed.ckpt")
+    seed_everything(5, verbose=False)
+    trainer, own = quiet(max_epochs=1), training(files, val=0.25)
+    trainer.fit(Recorder(), datamodule=own)
+    trainer.save_checkpoint(path)
+    seed_everything(6, verbose=False)
+    dm, first, again = training(files, val=0.25), Recorder(), Recorder()
+    quiet(max_epochs=1).fit(first, datamodule=dm)
+    quiet(max_epochs=2).fit(Recorder(), datamodule=dm, ckpt_path=path)
+    assert dm.seed == 5
+    assert set(dm.val_dataset.sample_ids(range(24))) == set(own.val_dataset.sample_ids(range(24)))
+    quiet(max_epochs=1).fit(again, datamodule=dm)
+    assert dm.seed == 6
+    assert seen(again) == seen(first)
+
+
+# ── without a Trainer ────────────────────────────────────────────────────────────────────────────────
+
+
+def ready(files: str, **options) -> H5DataModule:
+    dm = training(files, **options)
+    dm.prepare_data()
+    dm.setup()
+    return dm
+
+
+def numbers_of(batches) -> list[int]:
+    return [number for batch in batches for number in batch["sample_id"].tolist()]
+
+
+def test_a_loop_of_ones_own_goes_on(write_files) -> None:
+    files = write_files([50, 46])
+    dm = ready(files)
+    epochs = [numbers_of(dm.train_dataloader()) for _ in range(3)]
+    dm.teardown()
+    dm = ready(files)
+    list(dm.train_dataloader())
+    assert dm.state_dict()["position"]["epoch"] == 1
+    batches = iter(dm.train_dataloader())
+    assert numbers_of(itertools.islice(batches, 5)) == epochs[1][:40]
+    state = json.loads(json.dumps(dm.state_dict()))
+    other = ready(files)
+    other.load_state_dict(state)
+    assert other.state_dict() == state
+    assert [numbers_of(other.train_dataloader()) for _ in range(2)] == [epochs[1][40:], epochs[2]]
+    later = training(files)
+    later.load_state_dict(state)
+    later.prepare_data()
+    later.setup()
+    assert numbers_of(later.train_dataloader()) == epochs[1][40:]
+    for one in (dm, other, later):
+        one.teardown()
+
+
+def test_several_iterators_have_no_one_position(write_files) -> None:
+    dm = ready(write_files([50, 46]))
+    first, second = iter(dm.train_dataloader()), iter(dm.train_dataloader())
+    next(first)
+    assert dm.state_dict()["position"]["steps"] == 1, "the other has delivered nothing"
+    next(second)
+    with pytest.raises(ResumeError, match=r"2 iterators.*loader\.state_dict\(\)"):
+        dm.state_dict()
+    del first
+    assert dm.state_dict()["position"]["epoch"] == 1
+    dm.teardown()
+
+
+def test_other_data_are_refused_without_a_trainer_too(write_files) -> None:
+    files = write_files([50, 46])
+    dm, other = ready(files), ready(files, shuffle="none")
+    next(iter(dm.train_dataloader()))
+    with pytest.raises(ResumeError, match="shuffle was"):
+        other.load_state_dict(dm.state_dict())
+    for one in (dm, other):
+        one.teardown()

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from h5lightning import H5DataModule
+from h5lightning.epoch_sources import FixedEpochs
 from h5lightning.errors import ShardingError
 from h5lightning.ordering import BlockOrder, Blocks, FullOrder, PathOrder
 from h5lightning.position import Position
@@ -35,7 +36,7 @@ ORDERS = {
 def delivered(size: int, order, shards, epoch: int, rest=None) -> list[int]:
     samples = []
     for rank in range(shards.world_size):
-        sampler = ShardedSampler(range(size), order, shards, rank, rest=rest)
+        sampler = ShardedSampler(range(size), FixedEpochs(order, shards, rank, rest=rest))
         sampler.set_epoch(epoch)
         one_by_one = list(sampler)
         assert len(one_by_one) == len(sampler)
@@ -79,7 +80,7 @@ def test_ranks_may_be_empty_if_that_is_allowed() -> None:
 def test_a_resumed_epoch_has_what_is_left_and_the_next_is_whole(order) -> None:
     size, before, after = 1013, TrainingShards(1013, 7, 4), TrainingShards(1013, 32, 3)
     made = order(size)
-    first = [ShardedSampler(range(size), made, before, rank) for rank in range(4)]
+    first = [ShardedSampler(range(size), FixedEpochs(made, before, rank)) for rank in range(4)]
     consumed = []
     for sampler in first:
         sampler.set_epoch(2)
@@ -95,16 +96,18 @@ def test_a_resumed_epoch_has_what_is_left_and_the_next_is_whole(order) -> None:
 def test_steps_done_are_those_of_the_resumed_epoch_alone() -> None:
     shards = TrainingShards(100, 5)
     rest = Position().after(2, 9, shards).rest(shards)
-    sampler = ShardedSampler(range(100), PathOrder(100), shards, rest=rest)
+    sampler = ShardedSampler(range(100), FixedEpochs(PathOrder(100), shards, rest=rest))
     sampler.set_epoch(2)
-    assert (sampler.steps_done, len(sampler)) == (9, 55)
+    assert (sampler.peek().steps_done, len(sampler)) == (9, 55)
     sampler.set_epoch(3)
-    assert (sampler.steps_done, len(sampler)) == (0, 100)
+    assert (sampler.peek().steps_done, len(sampler)) == (0, 100)
 
 
 def test_parts_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ValueError, match="9 samples, an order of 10 and shards of 10"):
-        ShardedSampler(range(9), PathOrder(10), TrainingShards(10, 2))
+    with pytest.raises(ValueError, match="9 samples and an order of 10"):
+        ShardedSampler(range(9), FixedEpochs(PathOrder(10), TrainingShards(10, 2)))
+    with pytest.raises(ValueError, match="an order of 9 samples and shards of 10"):
+        FixedEpochs(PathOrder(9), TrainingShards(10, 2))
 
 
 @pytest.mark.slow
@@ -119,8 +122,8 @@ def test_the_epoch_may_be_set_after_the_iterator_is_made(write_files, workers) -
     loader = dm.train_dataloader()
     late = iter(loader)
     loader.sampler.set_epoch(1)
-    found = torch.cat([batch["sample_id"] for batch in late])
     expected = torch.from_numpy(dm.train_dataset.sample_ids(np.concatenate(list(loader.sampler.stretches()))))
+    found = torch.cat([batch["sample_id"] for batch in late])
     assert torch.equal(found, expected)
     loader.sampler.set_epoch(0)
     assert not torch.equal(torch.cat([batch["sample_id"] for batch in loader]), found)
@@ -147,7 +150,7 @@ def test_workers_deliver_what_the_sampler_says(write_files, workers, context) ->
         dm.prepare_data()
         dm.setup()
         loader = dm.train_dataloader()
-        found = torch.cat([batch["sample_id"] for batch in loader])
         expected = dm.train_dataset.sample_ids(np.concatenate(list(loader.sampler.stretches())))
+        found = torch.cat([batch["sample_id"] for batch in loader])
         assert np.array_equal(found, expected)
         dm.teardown()

@@ -61,6 +61,28 @@ def test_a_position_outside_is_an_index_error(position):
         Selection(ranges((0, 5)))([0, position])
 
 
+@pytest.mark.parametrize("positions", [[0.5], [True], ["1"], 1, [[1]]], ids=repr)
+def test_what_is_no_list_of_positions_is_a_type_error(positions):
+    with pytest.raises(TypeError, match="positions must be whole numbers"):
+        Selection(ranges((0, 5)))(positions)
+
+
+@pytest.mark.parametrize("key", [None, 7], ids=["ascending", "permuted"])
+@pytest.mark.parametrize("slices", [None, ranges((3, 10), (50, 60))], ids=["all", "slices"])
+def test_ids_lead_back_to_their_positions(slices, key):
+    selection = Selection(ranges((5, 45), (60, 80)), key, slices)
+    positions = np.arange(len(selection))
+    ids = selection(positions)
+    assert selection.positions(ids).tolist() == positions.tolist()
+    others = np.setdiff1d(np.arange(-3, 100), ids)
+    assert set(selection.positions(others).tolist()) == {-1}
+
+
+def test_no_ids_have_no_positions():
+    assert Selection(ranges((0, 5)), 1).positions([]).tolist() == []
+    assert Selection(ranges()).positions([0, 3]).tolist() == [-1, -1]
+
+
 def test_slices_beyond_the_samples_are_refused():
     with pytest.raises(ValueError, match="slices reach 6, beyond 5 samples"):
         Selection(ranges((0, 5)), 1, ranges((0, 6)))
@@ -80,3 +102,4 @@ def test_a_billion_samples_cost_nothing():
     assert len(selection) == 10**9
     last = KeyedPermutation(10**12, 3)(np.asarray([2 * 10**9 - 1]))
     assert selection([10**9 - 1]).tolist() == last.tolist()
+    assert selection.positions(last).tolist() == [10**9 - 1]

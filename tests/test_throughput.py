@@ -1,13 +1,20 @@
-"""Speed and waiting, measured on a loader and a model whose times are known."""
-
-import time
+"""Speed and waiting, measured on a loader and a model whose times are known, by a clock that only they move."""
 
 import pytest
 import torch
+from clocks import Clock
 from lightning.pytorch import LightningModule, Trainer
 from torch.utils.data import DataLoader, Dataset
 
 from h5lightning.throughput import ThroughputMeter
+
+CLOCK = Clock()
+
+
+@pytest.fixture(autouse=True)
+def _clock(monkeypatch):
+    CLOCK.now_s = 0.0
+    monkeypatch.setattr("h5lightning.throughput.time", CLOCK)
 
 
 class Slow(Dataset):
@@ -20,7 +27,7 @@ class Slow(Dataset):
         return 12
 
     def __getitem__(self, position):
-        time.sleep(self.seconds)
+        CLOCK.sleep(self.seconds)
         return self.make(torch.ones(3))
 
 
@@ -33,14 +40,14 @@ class Sleeper(LightningModule):
         self.step_s, self.validation_s = step_s, validation_s
 
     def training_step(self, batch):
-        time.sleep(self.step_s)
+        CLOCK.sleep(self.step_s)
         first = batch
         while not isinstance(first, torch.Tensor):
             first = first["x"] if isinstance(first, dict) else first[0]
         return self.layer(first).mean()
 
     def validation_step(self, batch):
-        time.sleep(self.validation_s)
+        CLOCK.sleep(self.validation_s)
 
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), lr=0.1)
@@ -68,21 +75,22 @@ def test_every_sample_of_every_epoch_counts(make, tmp_path):
 
 def test_waiting_for_slow_data_is_seen(tmp_path):
     meter = measured(Slow(0.01, lambda x: x), Sleeper(), tmp_path)
-    assert meter.waiting_share > 0.5
-    assert meter.waiting_s >= 24 * 0.01
-    assert meter.samples_per_second < 100
+    assert meter.waiting_share == 1
+    assert meter.waiting_s == pytest.approx(24 * 0.01)
+    assert meter.samples_per_second == pytest.approx(100)
 
 
 def test_slow_steps_are_not_waiting(tmp_path):
-    meter = measured(Slow(0, lambda x: x), Sleeper(step_s=0.05), tmp_path)
-    assert meter.stepping_s >= 6 * 0.05
-    assert meter.waiting_share < 0.5
+    meter = measured(Slow(0.01, lambda x: x), Sleeper(step_s=0.05), tmp_path)
+    assert meter.stepping_s == pytest.approx(6 * 0.05)
+    assert meter.waiting_share == pytest.approx(24 * 0.01 / (24 * 0.01 + 6 * 0.05))
 
 
 @pytest.mark.parametrize("interval", [1.0, 1], ids=["after-the-epoch", "after-each-step"])
 def test_validation_does_not_count(interval, tmp_path):
     meter = measured(Slow(0, lambda x: x), Sleeper(validation_s=0.1), tmp_path, val_check_interval=interval)
-    assert meter.waiting_s + meter.stepping_s < 0.6
+    assert CLOCK.now_s >= 3 * 0.1
+    assert meter.waiting_s + meter.stepping_s == 0
 
 
 def test_nothing_trained_is_no_speed():

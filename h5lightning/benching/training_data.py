@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from h5lightning.inspecting.entries import entries_of
 from h5lightning.inspecting.guessing import guess
 from h5lightning.inspecting.inspection import scan_readable, shared_attrs
 from h5lightning.inspecting.suggesting import suggest
+from h5lightning.once import once
 from h5lightning.options import Access, Field, Rows, Shuffle, Whole
 
 __all__ = ["TrainingData", "find_training_data"]
@@ -53,7 +53,7 @@ class TrainingData:
         """Paths of the datasets with rows."""
         return list(dict.fromkeys(path for field in self.stored for path in field.paths))
 
-    @cached_property
+    @once
     def rows(self) -> Int64Array:
         """Rows of each file, ``(files,)``."""
         return np.maximum(self.catalog.facts_of(self.datasets[0])[:, 0], 0)
@@ -63,12 +63,12 @@ class TrainingData:
         """Samples of all files."""
         return int((self.rows > 0).sum() if self.is_whole else self.rows.sum())
 
-    @cached_property
+    @once
     def stored_bytes(self) -> int:
         """What the datasets take in the files."""
         return sum(int(self.catalog.facts_of(path)[:, 1].clip(0).sum()) for path in self.datasets)
 
-    @cached_property
+    @once
     def sample_bytes(self) -> list[int]:
         """Decoded bytes of a sample, for each dataset or column of one."""
         rows = int(self.rows.max(initial=1)) if self.is_whole else 1

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.once import once
 from h5lightning.readers.protocol import RowSource
 from h5lightning.schema import DatasetSchema
 
@@ -87,12 +87,12 @@ class StoredField:
         columns = [np.dtype(dtype).itemsize for _, dtype in self.schema.members]
         return sum(columns) or np.dtype(self.schema.dtype).itemsize
 
-    @cached_property
+    @once
     def row_bytes(self) -> int:
         """Bytes of one row, decoded; at least 1."""
         return max(1, math.prod(self.schema.row_shape) * self.itemsize)
 
-    @cached_property
+    @once
     def total_rows(self) -> int:
         """Rows of all occurrences; at least 1."""
         return max(1, int(self.rows.sum()))
@@ -131,7 +131,7 @@ class StoredField:
         """Decoded bytes of all chunks over one range of rows."""
         return self.chunk_bytes * self.chunks_across if self.schema.is_decoded_by_chunk else self.row_bytes
 
-    @cached_property
+    @once
     def slabs(self) -> int:
         """Ranges of rows of all occurrences; at least 1."""
         return max(1, int((-(-np.maximum(self.rows, 0) // self.slab_rows)).sum()))
@@ -179,12 +179,12 @@ class Case:
     loading: Loading
     files: int
 
-    @cached_property
+    @once
     def main(self) -> StoredField:
         """The field with most bytes in a row, as most files store it: the order follows its chunks."""
         return max(self.fields, key=lambda field: (field.row_bytes, field.files.size))
 
-    @cached_property
+    @once
     def sample_bytes(self) -> int:
         """Decoded bytes of one row over all fields."""
         datasets = {(field.path, field.member): field for field in self.fields}

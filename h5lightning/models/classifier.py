@@ -147,8 +147,8 @@ def _largest_label(dataset: Any, key: str) -> int:
         )
     largest = 0
     for start in range(0, len(dataset), _SCAN_SAMPLES):
-        ids = np.arange(start, min(start + _SCAN_SAMPLES, len(dataset)))
-        labels = _whole(dataset.read_batch(ids, keys=(key,))[key].flatten(), key)
+        positions = np.arange(start, min(start + _SCAN_SAMPLES, len(dataset)))
+        labels = _whole(dataset.read_batch(positions, keys=(key,))[key].flatten(), key)
         if (labels < 0).any():
             raise FieldError(
                 f"field {key!r} holds the labels {_listed(labels)}, expected 0, 1, …. Number the classes from 0; "

@@ -8,11 +8,12 @@ memory is O(series) and what the windows in use take.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.frozen import Frozen
+from h5lightning.once import once
 from h5lightning.ordering.blocks import Blocks
 from h5lightning.ordering.lanes import Lanes
 from h5lightning.ordering.windows import EpochWindows, WindowShares
@@ -26,7 +27,7 @@ _MIN_BLOCKS_IN_LANE = 4  # lanes of fewer blocks differ much in length: epochs w
 
 
 @dataclass(frozen=True, eq=False)
-class BlockOrder:
+class BlockOrder(Frozen):
     """Blocks in random order, mixed inside windows.
 
     Args:
@@ -67,19 +68,18 @@ class BlockOrder:
 
     def _windows(self, epoch: int) -> EpochWindows:
         """The windows of an epoch; the last ones are kept, since a sampler asks for them again and again."""
-        windows = self._kept.get(epoch)
-        if windows is None:
-            windows = EpochWindows(self._shares, self.seed, epoch)
-            self._kept.clear()
-            self._kept[epoch] = windows
-        return windows
+        kept = self._kept[0]
+        if kept is None or kept.epoch != epoch:
+            # Two threads may make the same windows twice, which differ in nothing.
+            kept = self._kept[0] = EpochWindows(self._shares, self.seed, epoch)
+        return kept
 
-    @cached_property
+    @once
     def _shares(self) -> WindowShares:
         in_window = self.window_samples * len(self.blocks) // max(1, self.size)
         most = max(1, min(_MAX_LANES, len(self.blocks) // _MIN_BLOCKS_IN_LANE, in_window))
         return WindowShares(Lanes(self.blocks, 1 << (most.bit_length() - 1)), self.window_samples)
 
-    @cached_property
-    def _kept(self) -> dict[int, EpochWindows]:
-        return {}
+    @once
+    def _kept(self) -> list[EpochWindows | None]:
+        return [None]

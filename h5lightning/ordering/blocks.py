@@ -8,12 +8,12 @@ of blocks.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from h5lightning.index import SampleIndex
+from h5lightning.once import once
 from h5lightning.ragged import flat_positions
 from h5lightning.selection import Selection
 
@@ -55,17 +55,17 @@ class Blocks:
         """Number of blocks."""
         return int(self.counts.sum())
 
-    @cached_property
+    @once
     def size(self) -> int:
         """Number of samples."""
         return int((self.counts * self.lengths).sum())
 
-    @cached_property
+    @once
     def class_lengths(self) -> Int64Array:
         """The different lengths of blocks, descending, ``(classes,)``."""
         return np.unique(self.lengths)[::-1]
 
-    @cached_property
+    @once
     def class_starts(self) -> Int64Array:
         """First block of each class, ``(classes + 1,)``; the last entry is the number of blocks."""
         last_runs = np.searchsorted(-self.lengths, -self.class_lengths, side="right") - 1
@@ -78,7 +78,7 @@ class Blocks:
         starts: Int64Array = self.starts[run] + (blocks - self._first_blocks[run]) * self.lengths[run]
         return starts
 
-    @cached_property
+    @once
     def _first_blocks(self) -> Int64Array:
         return np.cumsum(self.counts) - self.counts
 

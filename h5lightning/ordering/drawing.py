@@ -14,11 +14,11 @@ scatter of independent draws. And slots are in the order of the samples, so that
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.once import once
 from h5lightning.permutation import derive_key, derive_keys
 
 __all__ = ["StratifiedDraw", "class_weights"]
@@ -98,11 +98,11 @@ class StratifiedDraw:
         weight = np.where(samples > 0, self.below[np.maximum(samples, 1) - 1], 0.0)
         return np.rint(weight / self._stratum).astype(np.int64)
 
-    @cached_property
+    @once
     def _stratum(self) -> float:
         return float(self.below[-1]) / self.size
 
-    @cached_property
+    @once
     def _last(self) -> int:
         """The last sample with weight: rounding may put a point at the very end."""
         return int(np.searchsorted(self.below, self.below[-1], side="left"))

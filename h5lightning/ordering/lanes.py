@@ -15,11 +15,11 @@ Which blocks a lane holds changes from epoch to epoch, its length does not.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.once import once
 from h5lightning.ordering.blocks import Blocks
 
 __all__ = ["Lanes"]
@@ -43,19 +43,19 @@ class Lanes:
         if self.number < 1 or self.number & (self.number - 1):
             raise ValueError(f"the number of lanes must be a power of two, found {self.number}")
 
-    @cached_property
+    @once
     def first(self) -> Int64Array:
         """First block that a lane gets of each class of blocks, ``(lanes, classes)``."""
         starts = self.blocks.class_starts[:-1]
         return starts + (np.arange(self.number)[:, None] - starts) % self.number
 
-    @cached_property
+    @once
     def counts(self) -> Int64Array:
         """Blocks that a lane gets of each class of blocks, ``(lanes, classes)``."""
         counts: Int64Array = -((self.first - self.blocks.class_starts[1:]) // self.number)
         return np.maximum(counts, 0)
 
-    @cached_property
+    @once
     def lengths(self) -> Int64Array:
         """Samples of each lane, descending, ``(lanes,)``."""
         return self.counts @ self.blocks.class_lengths
@@ -67,7 +67,7 @@ class Lanes:
         turn, lane = np.divmod(positions - begins[phase], self.number - phase)
         return lane, depths[phase] + turn
 
-    @cached_property
+    @once
     def seats(self) -> Int64Array:
         """Where each lane sits among the ranks, ``(lanes,)``: the bits of its number in reverse.
 
@@ -78,7 +78,7 @@ class Lanes:
             seats = seats << 1 | np.arange(self.number) >> bit & 1
         return seats
 
-    @cached_property
+    @once
     def _phases(self) -> tuple[Int64Array, Int64Array]:
         """First position and offset since which n, n - 1, … 1 lanes are live, ``(lanes,)`` each."""
         depths = np.append(self.lengths[1:], 0)  # where only lanes 0 to k are live, for k from 0 on

@@ -8,11 +8,12 @@ dealt to several blocks, so that none of them holds all draws of one sample.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.frozen import Frozen
+from h5lightning.once import once
 from h5lightning.ordering.blocks import Blocks
 from h5lightning.ordering.drawing import StratifiedDraw
 from h5lightning.ordering.orders import Order
@@ -41,7 +42,7 @@ class SlotBlocks:
         borders = draw.slots_before(np.append(starts, blocks.size))
         return cls(np.unique(borders), int(blocks.class_lengths[0]))
 
-    @cached_property
+    @once
     def blocks(self) -> Blocks:
         """Blocks of places; see `slots`."""
         length, longer = np.divmod(self._sizes, self._hands)
@@ -64,18 +65,18 @@ class SlotBlocks:
         slots: Int64Array = first + place % (length + 1) * hands + place // (length + 1)
         return slots
 
-    @cached_property
+    @once
     def _sizes(self) -> Int64Array:
         return np.diff(self.borders)
 
-    @cached_property
+    @once
     def _hands(self) -> Int64Array:
         hands: Int64Array = (self._sizes + self.block_slots // 2) // self.block_slots
         return hands.clip(1)
 
 
 @dataclass(frozen=True, eq=False)
-class WeightedOrder:
+class WeightedOrder(Frozen):
     """Samples drawn with replacement, as many in an epoch as there are.
 
     Args:

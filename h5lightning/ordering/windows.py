@@ -9,11 +9,11 @@ out; there are no more different lengths than a window has samples, so that this
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.once import once
 from h5lightning.ordering.lanes import Lanes
 from h5lightning.permutation import KeyedPermutations, derive_key, derive_keys
 from h5lightning.ragged import flat_positions
@@ -41,7 +41,7 @@ class WindowShares:
     lanes: Lanes
     window_samples: int
 
-    @cached_property
+    @once
     def counts(self) -> Int64Array:
         """Windows of each lane, ``(lanes,)``."""
         enough: Int64Array = -(-self.lanes.lengths * self.lanes.number // self.window_samples)
@@ -61,7 +61,7 @@ class WindowShares:
         window = np.floor(1 + (share - first) * rest / np.maximum(_ALL - first, 1)).astype(np.int64)
         return np.clip(np.where(share < first, 0, window), 0, rest)
 
-    @cached_property
+    @once
     def _first(self) -> Int64Array:
         number = self.lanes.number
         halves = 2 * self.lanes.seats + 1 + number  # from 1/2 to 3/2, in units of 1 / (2 * number)
@@ -97,6 +97,7 @@ class EpochWindows:
     """
 
     def __init__(self, shares: WindowShares, seed: int, epoch: int) -> None:
+        self.epoch = epoch
         self._shares = shares
         self._lanes, self._blocks = shares.lanes, shares.lanes.blocks
         self._mix_key = derive_key("mix of windows", seed, epoch)
@@ -137,13 +138,15 @@ class EpochWindows:
 
     def _windows(self, numbers: Int64Array) -> list[_Window]:
         """Windows by number, window after window of each lane; those of the last calls are kept."""
-        wanted = numbers.tolist()
-        missing = [number for number in wanted if number not in self._known]
+        wanted, known = numbers.tolist(), self._known
+        missing = [number for number in wanted if number not in known]
         if missing:
-            if len(self._known) > 4 * self._lanes.number:
-                self._known = {number: self._known[number] for number in wanted if number in self._known}
-            self._known.update(zip(missing, self._lay_out(np.asarray(missing)), strict=True))
-        return [self._known[number] for number in wanted]
+            if len(known) > 4 * self._lanes.number:
+                known = {number: known[number] for number in wanted if number in known}
+            new = zip(missing, self._lay_out(np.asarray(missing)), strict=True)
+            # A new dict: another thread may be reading the old one.
+            self._known = known = {**known, **dict(new)}
+        return [known[number] for number in wanted]
 
     def _lay_out(self, numbers: Int64Array) -> list[_Window]:
         window, lane = np.divmod(numbers, self._lanes.number)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.assembly import Assembly
+from h5lightning.epoch_sources import FixedEpochs
 from h5lightning.errors import ShardingError, SplitError
 from h5lightning.index import SampleIndex
 from h5lightning.options import Access
@@ -98,13 +99,14 @@ class Case:
         Raises:
             ShardingError: there are too few for so many ranks.
         """
-        return EvaluationShards(len(self.assembly.datasets[stage]), world_size)
+        size = len(self.assembly.datasets[stage])
+        return EvaluationShards(size, world_size, self.settings.batch_size)
 
     def sampler(
         self, stage: str, order: Order, shards: Shards, rank: int, epoch: int = 0, *, rest: Rest | None = None
     ) -> ShardedSampler:
         """The sampler that a DataModule would make; with what is left of an epoch, that of a resumed run."""
-        sampler = ShardedSampler(self.assembly.datasets[stage], order, shards, rank, rest=rest)
+        sampler = ShardedSampler(self.assembly.datasets[stage], FixedEpochs(order, shards, rank, rest=rest))
         sampler.set_epoch(epoch)
         return sampler
 

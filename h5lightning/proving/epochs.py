@@ -68,9 +68,7 @@ def prove_training(case: Case, advance: Advance) -> Outcome:
                 for text in differing_counts(case, seen, expected, shards.dropped, shards.repeated)
             ]
             advance(1)
-        failures += [
-            f"{counted(world, 'rank')}: {text}" for text in _unequal_steps(shards, case.settings.batch_size)
-        ]
+        failures += [f"{counted(world, 'rank')}: {text}" for text in _unequal_steps(shards)]
     scope = f"ranks {listed(worlds)} × {counted(case.settings.epochs, 'epoch')}"
     return Outcome("training: exactly once over all ranks", scope, tuple(failures), "; ".join(notes))
 
@@ -89,6 +87,8 @@ def prove_evaluation(case: Case, advance: Advance) -> Outcome:
                 failures.append(f"{where}: {error}")
                 continue
             seen = _seen(case, stage, PathOrder(size), shards, epoch=0)
+            if case.settings.batch_size > 1:
+                failures += [f"{where}: {text}" for text in _unequal_steps(shards)]
             failures += [
                 f"{where}: {text}" for text in differing_counts(case, seen, np.ones_like(seen), 0, 0, stage)
             ]
@@ -123,8 +123,8 @@ def _wrong_counts(case: Case, samples: Int64Array) -> Iterator[str]:
         )
 
 
-def _unequal_steps(shards: Shards, batch_size: int) -> Iterator[str]:
-    steps = {-(-shards.length(rank) // batch_size) for rank in range(shards.world_size)}
+def _unequal_steps(shards: Shards) -> Iterator[str]:
+    steps = {full + len(tail) for full, tail in map(shards.batches, range(shards.world_size))}
     if len(steps) > 1:
         yield f"ranks take {listed(sorted(steps))} steps: they would wait for each other"
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -18,6 +17,8 @@ import numpy.typing as npt
 from h5lightning.coalescing import MAX_GAP_BYTES, MAX_RUN_BYTES
 from h5lightning.codecs import CodecError, Pipeline
 from h5lightning.errors import BadFileError, ChecksumError
+from h5lightning.monitor import Guard, Monitor
+from h5lightning.process_local import ProcessLocal
 from h5lightning.readers.checks import damaged_chunk, name_of
 from h5lightning.readers.delivering import Delivery
 from h5lightning.readers.protocol import RowSource, Take
@@ -47,21 +48,41 @@ class Decoding:
         self.threads = threads
         self._cache_bytes = cache_bytes
         self._caches: dict[tuple[int, int], SlabCache] = {}
-        self._lock = threading.Lock()
+        self._guard = Guard()
         self._local = threading.local()
         self._executor: ThreadPoolExecutor | None = None
 
     def run(self, works: Sequence[Work]) -> None:
-        """Do all the work, in threads if there are some."""
+        """Do all the work, in threads if there are some; no thread is at work any more when this ends."""
         if self.threads == 1 or len(works) == 1:
             for work in works:
                 work()
             return
-        with self._lock:
-            if self._executor is None:
-                self._executor = ThreadPoolExecutor(self.threads, "h5lightning-decode")
-        for _ in self._executor.map(_do, works):
-            pass  # the exception of a thread is raised here
+        crew = _Crew()
+        try:
+            try:
+                futures = [self._begin(partial(crew.do, work)) for work in works]
+                for future in futures:
+                    future.result()
+            finally:
+                crew.dismiss()
+        finally:
+            crew.dismiss()
+
+    def _begin(self, work: Work) -> Future[None]:
+        try:
+            return (self._executor or self._guard.run(self._make_executor)).submit(work)
+        except RuntimeError:
+            # It was closed meanwhile, or cannot start a thread: who asks does the work.
+            future: Future[None] = Future()
+            work()
+            future.set_result(None)
+            return future
+
+    def _make_executor(self) -> ThreadPoolExecutor:
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(self.threads, "h5lightning-decode")
+        return self._executor
 
     def scratch(self) -> Bytes:
         """Memory of this thread for what it has just read: to get it from the system anew costs page faults."""
@@ -71,55 +92,93 @@ class Decoding:
         return scratch
 
     def close(self) -> None:
-        """Stop the threads and forget the slabs."""
-        with self._lock:
-            self._caches.clear()
-            if self._executor is not None:
-                self._executor.shutdown()
-                self._executor = None
+        """Stop the threads and forget the slabs; who is at work goes on, and anybody may begin anew."""
+        executor = self._guard.run(self._forget)
+        if executor is not None:
+            executor.shutdown()
+
+    def _forget(self) -> ThreadPoolExecutor | None:
+        for cache in self._caches.values():
+            cache.clear()
+        self._caches = {}
+        executor, self._executor = self._executor, None
+        return executor
 
     def cache(self, slab_rows: int, row_bytes: int) -> SlabCache:
         """The cache of all slabs of this size."""
-        with self._lock:
-            cache = self._caches.get((slab_rows, row_bytes))
-            if cache is None:
-                total = row_bytes + sum(other.row_bytes for other in self._caches.values())
-                for other in self._caches.values():
-                    other.limit(self._cache_bytes * other.row_bytes // total)
-                limit_bytes = self._cache_bytes * row_bytes // total
-                cache = self._caches[slab_rows, row_bytes] = SlabCache(slab_rows, row_bytes, limit_bytes)
-            return cache
+        return self._caches.get((slab_rows, row_bytes)) or self._guard.run(self._add, slab_rows, row_bytes)
+
+    def _add(self, slab_rows: int, row_bytes: int) -> SlabCache:
+        cache = self._caches.get((slab_rows, row_bytes))
+        if cache is None:
+            total = row_bytes + sum(other.row_bytes for other in self._caches.values())
+            for other in self._caches.values():
+                other.limit(self._cache_bytes * other.row_bytes // total)
+            limit_bytes = self._cache_bytes * row_bytes // total
+            cache = self._caches[slab_rows, row_bytes] = SlabCache(slab_rows, row_bytes, limit_bytes)
+        return cache
 
 
-def _do(work: Work) -> None:
-    work()
+class _Crew:
+    """The threads at work for one call: none of them may write to a buffer when the call is over.
+
+    A future tells of what is waiting in a queue, but not the caller who was interrupted before it had the future.
+    """
+
+    __slots__ = ("_at_work", "_is_over", "_monitor")
+
+    def __init__(self) -> None:
+        self._at_work: set[object] = set()
+        self._is_over = False
+        self._monitor = Monitor()
+
+    def do(self, work: Work) -> None:
+        """Do some work, unless the call is over."""
+        member = object()
+        try:
+            try:
+                if self._monitor.run(self._join, member):
+                    work()
+            finally:
+                self._monitor.run(self._leave, member)
+        finally:
+            self._monitor.run(self._leave, member)
+
+    def dismiss(self) -> None:
+        """Let nobody begin any more, and wait for those who have begun."""
+        self._is_over = True
+        self._monitor.until(lambda: None if self._at_work else True)
+
+    def _join(self, member: object) -> bool:
+        if not self._is_over:
+            self._at_work.add(member)
+        return not self._is_over
+
+    def _leave(self, member: object) -> None:
+        self._monitor.tell()
+        self._at_work.discard(member)
 
 
 class DecodedSlabs:
-    """The `Decoding` of each process; pickled or forked, it starts empty in the other process."""
+    """The `Decoding` of each process; pickled, copied or forked, it starts empty."""
 
     def __init__(self, cache_bytes: int, threads: int) -> None:
         self._options = cache_bytes, threads
-        self._by_pid: dict[int, Decoding] = {}
+        self._local: ProcessLocal[Decoding] = ProcessLocal()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self._options
 
     def here(self) -> Decoding:
         """That of this process."""
-        pid = os.getpid()
-        decoding = self._by_pid.get(pid)
-        if decoding is None:
-            for other in list(self._by_pid):
-                self._by_pid.pop(other, None)
-            # setdefault is atomic: a lock might be one that a fork left locked for ever.
-            decoding = self._by_pid.setdefault(pid, Decoding(*self._options))
-        return decoding
+        return self._local.get(self._make)
 
     def close(self) -> None:
         """Stop this process's threads and forget its slabs."""
         self.here().close()
-        self._by_pid.clear()
+
+    def _make(self) -> Decoding:
+        return Decoding(*self._options)
 
 
 # ── rows of slabs ────────────────────────────────────────────────────────────────────────────────────
@@ -172,9 +231,11 @@ class JoinedSlabs:
     ) -> None:
         """Deliver rows of slabs that fit into the cache together."""
         cache, wanted = self._cache, _by_table(numbers, self._firsts, self._tables)
-        with cache.hold([(table.places, own) for table, own in wanted], _Filling(wanted, self._decoding)):
-            places = np.concatenate([table.places[own] for table, own in wanted]).astype(np.int64)
-            to.put(cache.rows, (places[which] * cache.slab_rows + within)[:, None], slots)
+
+        def deliver(rows: Bytes, held: Int64Array) -> None:
+            to.put(rows, (held[which] * cache.slab_rows + within)[:, None], slots)
+
+        cache.use([(table.places, own) for table, own in wanted], _Filling(wanted, self._decoding), deliver)
 
 
 def _by_table(
@@ -269,7 +330,7 @@ class FilteredRows:
 
     def lacking(self, rows: Int64Array) -> Int64Array:
         """Those of some rows whose slab was not decoded yet."""
-        return rows[self.places[rows // self.storage.chunk_rows] < 0]
+        return rows[self.places.is_lacking(rows // self.storage.chunk_rows)]
 
     def decode(self, read: _Read) -> None:
         """Read some chunks, and decode them into the buffers of their slabs."""

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.conversions import assign
+
 __all__ = ["Delivery"]
 
 Bytes = npt.NDArray[np.uint8]
@@ -47,13 +49,14 @@ class Delivery:
 
         Raises:
             IndexError: a slot outside of the batch.
+            FloatingPointError: a finite value would become infinite in the type of the batch.
         """
         first, last = self._checked(slots)
         if table.shape[1] * pieces.shape[1] != self._row_bytes:
             self._put_each(table.reshape(-1), pieces[:, 0], slots)
         elif self._target is None:
             values = table.take(pieces.ravel(), axis=0).reshape(len(slots), -1)
-            self._out[slots] = values.view(self._dtype).reshape(len(slots), *self._out.shape[1:])
+            assign(self._out, slots, values.view(self._dtype).reshape(len(slots), *self._out.shape[1:]))
         elif last - first == len(slots) - 1:
             self._gather(self._target[first : last + 1], table, pieces, slots - first)
             self._make_native(slice(first, last + 1))
@@ -80,10 +83,12 @@ class Delivery:
             values: elements, ``(N, ...)``.
             slots: where they belong, ``(N,)``.
             part: which part of a row they are.
+
+        Raises:
+            See `put`.
         """
         self._checked(slots)
-        index: Any = (slots, *part)
-        self._out[index] = values
+        assign(self._out, (slots, *part), values)
 
     @staticmethod
     def _gather(target: Bytes, table: Bytes, pieces: Int64Array, slots: Int64Array) -> None:
@@ -105,7 +110,7 @@ class Delivery:
         for start, slot in zip(starts.tolist(), slots.tolist(), strict=True):
             row = memory[start : start + self._row_bytes]
             if self._target is None:
-                self._out[slot] = row.view(self._dtype).reshape(shape)
+                assign(self._out, slot, row.view(self._dtype).reshape(shape))
             else:
                 self._target[slot] = row
         if self._target is not None:

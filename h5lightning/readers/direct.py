@@ -8,7 +8,7 @@ the GIL and kept for the batches that follow. What is not certain is left to HDF
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,6 +23,7 @@ from h5lightning.guarding import stamp
 from h5lightning.handles import HandlePool
 from h5lightning.open_files import OpenFile
 from h5lightning.opening import hdf5_reason, open_file
+from h5lightning.process_local import ProcessLocal, remade
 from h5lightning.readers.checks import check_buffer, name_of
 from h5lightning.readers.decoding import DecodedSlabs, FilteredRows
 from h5lightning.readers.known_maps import FoundMap, KnownMaps
@@ -54,10 +55,11 @@ class DirectReader(Reader):
         self._pool = pool
         self._decoded = decoded or DecodedSlabs(pool.access.cache_bytes, threads=1)
         self._fallback = fallback
-        self._by_pid: dict[int, KnownMaps] = {}
+        self._local: ProcessLocal[KnownMaps] = ProcessLocal()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return partial(type(self), decoded=self._decoded, fallback=self._fallback), (self._pool,)
+        named = {"pool": self._pool, "decoded": self._decoded, "fallback": self._fallback}
+        return remade, (type(self), named)
 
     def read(self, files: Sequence[str], takes: Sequence[Take]) -> None:
         """Fill the buffers of some takes; see `Reader.read`."""
@@ -74,25 +76,22 @@ class DirectReader(Reader):
     def is_there(self, files: Sequence[str], takes: Sequence[Take], *, only_remote: bool = False) -> bool:
         """Whether `will_need` would change nothing; see `Reader.is_there`."""
         return all(
-            opened.is_there(rows, only_remote=only_remote) for opened, rows in self._each(files, takes)
+            self._with_each(file, place, takes, partial(_are_there, only_remote=only_remote))
+            for place, file in enumerate(files)
         )
 
     def will_need(self, files: Sequence[str], takes: Sequence[Take], *, only_remote: bool = False) -> None:
         """Let the system fetch what some takes lie in; see `Reader.will_need`."""
-        for opened, rows in self._each(files, takes):
-            opened.will_need(rows, only_remote=only_remote)
+        for place, file in enumerate(files):
+            self._with_each(file, place, takes, partial(_will_need, only_remote=only_remote))
 
     def read_whole(self, file: str, source: RowSource, out: npt.NDArray[Any]) -> None:
         """Put a dataset without a sample axis into ``out``; see `Reader.read_whole`."""
         check_buffer(file, source, out.shape)
-        if not self._known().reason(file, source):
-            with self._pool.pinned(RawFile, [file]) as (pinned,):
-                opened = self._opened(pinned, source)
-                if opened is not None:
-                    pinned.file.check()
-                    opened.read_whole(out)
-                    return
-        self._library(file, source).read_whole(file, source, out)
+        if self._known().reason(file, source) or not self._with_opened(
+            file, source, partial(_read_whole, out)
+        ):
+            self._library(file, source).read_whole(file, source, out)
 
     def reason(self, file: str, source: RowSource) -> str:
         """Why a dataset is read through HDF5, as what a sentence says of it; empty if it is not.
@@ -101,8 +100,7 @@ class DirectReader(Reader):
             BadFileError: the file cannot be read.
         """
         if not self._known().reason(file, source):
-            with self._pool.pinned(RawFile, [file]) as (pinned,):
-                self._opened(pinned, source)
+            self._with_opened(file, source, bool)
         return self._known().reason(file, source)
 
     def expect(self, known: KnownStamps) -> None:
@@ -113,7 +111,7 @@ class DirectReader(Reader):
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""
         self._decoded.close()
-        self._by_pid.clear()
+        self._local.forget()
         self._pool.close()
         if self._fallback is not None:
             self._fallback.close()
@@ -134,36 +132,58 @@ class DirectReader(Reader):
             self._read_by_library(files, by_library, take)
 
     def _read_open(self, files: Sequence[str], takes: Sequence[Take]) -> None:
-        left: list[tuple[list[int], Take]] = []
-        with self._pool.pinned(RawFile, files) as pinned:
-            for entry in pinned:
-                entry.file.check()
-            for take in takes:
-                together = self._together(pinned, take.source)
-                if not together.missing:
-                    together.put(take)
-                    continue
-                left.append((together.missing, take))
-                there = [place for place in range(len(files)) if place not in set(together.missing)]
-                if there:
-                    together.put(take.of(there))
+        left = self._pool.using_files(RawFile, files, partial(self._put, takes))
         for places, take in left:
             self._read_by_library(files, places, take)
+
+    def _put(self, takes: Sequence[Take], pinned: list[OpenFile]) -> list[tuple[list[int], Take]]:
+        """Read from open files; the takes, and the places of their files, that only HDF5 can read."""
+        left: list[tuple[list[int], Take]] = []
+        for entry in pinned:
+            entry.file.check()
+        for take in takes:
+            together = self._together(pinned, take.source)
+            if not together.missing:
+                together.put(take)
+                continue
+            left.append((together.missing, take))
+            there = [place for place in range(len(pinned)) if place not in set(together.missing)]
+            if there:
+                together.put(take.of(there))
+        return left
 
     def _read_by_library(self, files: Sequence[str], places: Sequence[int], take: Take) -> None:
         if places:
             wanted = [files[place] for place in places]
             self._library(wanted[0], take.source).read(wanted, [take.of(places)])
 
-    def _each(self, files: Sequence[str], takes: Sequence[Take]) -> Iterator[tuple[OpenedSource, Int64Array]]:
-        """Each source in each file that is read here, and the rows that are wanted of it."""
-        for place, file in enumerate(files):
-            with self._pool.pinned(RawFile, [file]) as (entry,):
-                for take in takes:
-                    start, stop = take.borders[place : place + 2].tolist()
-                    opened = self._opened(entry, take.source) if start < stop else None
-                    if opened is not None:
-                        yield opened, take.rows[start:stop]
+    def _with_opened(self, file: str, source: RowSource, function: Callable[[OpenedSource], bool]) -> bool:
+        """What a function says of a source in an open file; False, without a call, if only HDF5 can read it."""
+
+        def use(pinned: list[OpenFile]) -> bool:
+            opened = self._opened(pinned[0], source)
+            return opened is not None and function(opened)
+
+        return self._pool.using_files(RawFile, [file], use)
+
+    def _with_each(
+        self,
+        file: str,
+        place: int,
+        takes: Sequence[Take],
+        function: Callable[[OpenedSource, Int64Array], bool],
+    ) -> bool:
+        """Whether a function says so of each source that is read here of a file, and the rows that are wanted of it."""
+
+        def use(pinned: list[OpenFile]) -> bool:
+            for take in takes:
+                start, stop = take.borders[place : place + 2].tolist()
+                opened = self._opened(pinned[0], take.source) if start < stop else None
+                if opened is not None and not function(opened, take.rows[start:stop]):
+                    return False
+            return True
+
+        return self._pool.using_files(RawFile, [file], use)
 
     def _together(self, pinned: list[OpenFile], source: RowSource) -> OpenedTogether:
         """The source in some open files, which are often those of the last batch."""
@@ -177,14 +197,7 @@ class DirectReader(Reader):
     # ── looking ──────────────────────────────────────────────────────────────────────────────────────
 
     def _known(self) -> KnownMaps:
-        pid = os.getpid()
-        known = self._by_pid.get(pid)
-        if known is None:
-            for other in list(self._by_pid):
-                self._by_pid.pop(other, None)
-            # setdefault is atomic: a lock might be one that a fork left locked for ever.
-            known = self._by_pid.setdefault(pid, KnownMaps())
-        return known
+        return self._local.get(KnownMaps)
 
     def _library(self, file: str, source: RowSource) -> Reader:
         if self._fallback is None:
@@ -276,3 +289,18 @@ class DirectReader(Reader):
             return self._mapped(file, source, raw)
         except (H5LightningError, NeedsHDF5Error):
             return None
+
+
+def _are_there(opened: OpenedSource, rows: Int64Array, *, only_remote: bool) -> bool:
+    return opened.is_there(rows, only_remote=only_remote)
+
+
+def _will_need(opened: OpenedSource, rows: Int64Array, *, only_remote: bool) -> bool:
+    opened.will_need(rows, only_remote=only_remote)
+    return True
+
+
+def _read_whole(out: npt.NDArray[Any], opened: OpenedSource) -> bool:
+    opened.raw.check()
+    opened.read_whole(out)
+    return True

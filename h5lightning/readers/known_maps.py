@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
-import numpy as np
-
 from h5lightning.errors import FileChangedError
+from h5lightning.monitor import Guard
 from h5lightning.readers.opened_sources import OpenedTogether
 from h5lightning.readers.protocol import RowSource
 from h5lightning.readers.raw_file import RawFile
@@ -28,7 +26,7 @@ class FoundMap:
     Args:
         storage: the map.
         stamp: what the file looked like.
-        places: where each slab lies in the cache of decoded ones, which outlives the open file.
+        places: where each slab lies in a cache of decoded ones, which outlives the open file.
     """
 
     storage: StorageMap
@@ -45,7 +43,7 @@ class KnownMaps:
         self.together: dict[RowSource, OpenedTogether] = {}
         self._found: OrderedDict[tuple[str, RowSource], FoundMap] = OrderedDict()
         self._bytes = 0
-        self._lock = threading.Lock()
+        self._guard = Guard()
 
     def reason(self, file: str, source: RowSource) -> str:
         """Why only HDF5 can read it; empty if that is not known."""
@@ -70,14 +68,16 @@ class KnownMaps:
     def add(self, raw: RawFile, source: RowSource, storage: StorageMap) -> FoundMap:
         """Keep a map; the oldest goes when there is too much."""
         slabs = -(-storage.shape[0] // storage.chunk_rows) if storage.pipeline is not None else 0
-        found = FoundMap(storage, raw.stamp, np.full(slabs, -1, np.int32))
-        with self._lock:
-            old = self._found.pop((raw.path, source), None)
-            self._found[raw.path, source] = found
-            self._bytes += _nbytes(storage) - (_nbytes(old.storage) if old else 0)
-            while self._bytes > _MOST_MAP_BYTES and len(self._found) > 1:
-                self._bytes -= _nbytes(self._found.popitem(last=False)[1].storage)
-            return found
+        found = FoundMap(storage, raw.stamp, SlabPlaces(slabs))
+        self._guard.run(self._add, (raw.path, source), found)
+        return found
+
+    def _add(self, key: tuple[str, RowSource], found: FoundMap) -> None:
+        old = self._found.pop(key, None)
+        self._found[key] = found
+        self._bytes += _nbytes(found.storage) - (_nbytes(old.storage) if old else 0)
+        while self._bytes > _MOST_MAP_BYTES and len(self._found) > 1:
+            self._bytes -= _nbytes(self._found.popitem(last=False)[1].storage)
 
 
 def _nbytes(storage: StorageMap) -> int:

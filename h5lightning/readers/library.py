@@ -20,7 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.coalescing import MAX_RUN_BYTES, Runs, coalesce
+from h5lightning.conversions import assign
 from h5lightning.handles import HandlePool
+from h5lightning.process_local import remade
 from h5lightning.readers.checks import check_buffer
 from h5lightning.readers.decoding import DecodedSlabs, JoinedSlabs, Work
 from h5lightning.readers.delivering import Delivery
@@ -54,7 +56,7 @@ class H5pyReader(Reader):
         self._staging = _Staging()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self._pool, self._decoded)
+        return remade, (type(self), {"pool": self._pool, "decoded": self._decoded})
 
     def read(self, files: Sequence[str], takes: Sequence[Take]) -> None:
         """Fill the buffers of some takes; see `Reader.read`."""
@@ -67,8 +69,8 @@ class H5pyReader(Reader):
     def _read(self, file: str, take: Take, rows: Int64Array, slots: Int64Array) -> None:
         """Read ascending rows of one file."""
         source = take.source
-        touched = None if self._pool.access.allow_external is None else partial(StoredRows.sources_of, rows=rows)
-        with self._pool.kept(file, source, self._opener(file, source), sources=touched) as stored:
+
+        def use(stored: StoredRows) -> None:
             stored.check_rows(int(rows[0]), int(rows[-1]))
             if not stored.row_bytes:
                 return
@@ -79,6 +81,10 @@ class H5pyReader(Reader):
                 part = Take(source, np.asarray([0, len(rows)]), rows, slots, take.out)
                 to = Delivery(take.out, stored.dtype, stored.row_bytes)
                 JoinedSlabs(cache, [_Chunks(stored)], self._decoded.here()).put(part, to)
+
+        is_watched = self._pool.access.allow_external is not None
+        touched = partial(StoredRows.sources_of, rows=rows) if is_watched else None
+        self._pool.using(file, source, self._opener(file, source), use, sources=touched)
 
     def _opener(self, file: str, source: RowSource) -> Callable[[h5py.File], StoredRows]:
         return partial(StoredRows.open, path=file, source=source, access=self._pool.access)
@@ -93,12 +99,15 @@ class H5pyReader(Reader):
     def read_whole(self, file: str, source: RowSource, out: npt.NDArray[Any]) -> None:
         """Put a dataset without a sample axis into ``out``; see `Reader.read_whole`."""
         check_buffer(file, source, out.shape)
-        with self._pool.kept(file, source, self._opener(file, source)) as stored:
+
+        def use(stored: StoredRows) -> None:
             stored.check_whole()
             values = out if _takes_stored(out, stored) else np.empty(source.row_shape, stored.dtype)
             stored.read_whole(values)
-        if values is not out:
-            out[...] = values
+            if values is not out:
+                assign(out, ..., values)
+
+        self._pool.using(file, source, self._opener(file, source), use)
 
     def expect(self, known: KnownStamps) -> None:
         """See `Reader.expect`."""
@@ -171,7 +180,7 @@ class _Request:
     def scatter(self, first: int, last: int, values: npt.NDArray[Any], places: Int64Array) -> None:
         """Copy from ``values[places]``, ascending, to the slots of the rows ``first`` to ``last``."""
         is_all = len(places) == len(values) and (places[1:] > places[:-1]).all()
-        self.out[self.slots[first:last]] = values if is_all else values[places]
+        assign(self.out, self.slots[first:last], values if is_all else values[places])
 
 
 def _plan_reads(

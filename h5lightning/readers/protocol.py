@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -53,8 +54,8 @@ class Take:
         borders: where the rows of each file begin, and the last ones end, ascending from 0, ``(files + 1,)``.
         rows: rows of the datasets; those of one file in any order, with repetitions, ``(N,)``.
         slots: where each row belongs, no slot twice, ``(N,)``.
-        out: the buffer, ``(M, *row_shape)``, of the stored type in native byte order or of a wider or another
-            floating type.
+        out: the buffer, ``(M, *row_shape)``, of the stored type in native byte order or of a type that
+            `conversions.buffer_dtype` allows: a wider one or another floating type.
     """
 
     source: RowSource
@@ -88,7 +89,11 @@ class Reader(Protocol):
     Ownership: buffers belong to the caller; a reader writes to the slots it was given and keeps no reference.
     Concurrency: any thread may call, several at a time with different buffers. A reader holds no open file of
     its own, so that it may be pickled and forked.
+    Copies: a copy has caches and open files of its own, a shallow one too.
     """
+
+    def __copy__(self) -> Reader:
+        return copy.deepcopy(self)
 
     def read(self, files: Sequence[str], takes: Sequence[Take]) -> None:
         """Fill the buffers of some takes.
@@ -101,6 +106,7 @@ class Reader(Protocol):
             BadFileError: a file cannot be read.
             FileChangedError: a file or dataset is not the one that was scanned.
             IndexError: a negative row, or a slot outside of its buffer.
+            FloatingPointError: a finite value would become infinite in the type of its buffer.
         """
 
     def read_rows(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 from contextlib import suppress
-from functools import cached_property
+from io import FileIO
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from h5lightning.coalescing import merged
 from h5lightning.errors import BadFileError, FileChangedError
 from h5lightning.mounts import is_remote
+from h5lightning.once import once
 from h5lightning.opening import open_descriptor
 from h5lightning.watching import Watch
 
@@ -36,14 +37,17 @@ class RawFile:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self._descriptor = open_descriptor(path)
+        # An object of C closes a descriptor once, whoever asks, and when it is dropped.
+        self._file = FileIO(open_descriptor(path))
+        self._descriptor = self._file.fileno()
         self._watch = Watch(path, self._descriptor)
         self.stamp = self._watch.stamp
         self.check = self._watch.check
 
     def __del__(self) -> None:
         # A process that inherits an open file drops it without closing it.
-        self.close()
+        if "_file" in self.__dict__:
+            self.close()
 
     def fileno(self) -> int:
         """Its descriptor."""
@@ -51,19 +55,21 @@ class RawFile:
 
     def close(self) -> None:
         """Give back the descriptor; the map goes with the last array that shows it."""
-        descriptor, self._descriptor = self.__dict__.get("_descriptor", -1), -1
+        self._descriptor = -1  # first of all: its number may soon be that of another file
         self.__dict__.pop("view", None)
-        if descriptor >= 0:
-            os.close(descriptor)
+        self._file.close()
 
     @property
     def may_be_mapped(self) -> bool:
         """Whether a map of it is safe: not where another machine may take it away."""
         return not is_remote(self._descriptor)
 
-    @cached_property
+    @once
     def view(self) -> Bytes:
         """The bytes of the file, ``(size,)``, mapped into memory: call `check` before each look at them."""
+        if self._descriptor < 0:
+            # Without a descriptor, the system would make a map of zeros.
+            raise BadFileError(f"{self.path} was closed while it was read. Read again")
         try:
             mapped = mmap.mmap(self._descriptor, self.stamp[0], access=mmap.ACCESS_READ)
         except (OSError, ValueError) as error:
@@ -79,10 +85,6 @@ class RawFile:
         except (OSError, AttributeError):
             return True  # not every file system, or system, says
         return True
-
-    def look(self, offset: int, size: int) -> Bytes:
-        """Bytes of the file from `view`, ``(size,)``."""
-        return self.view[offset : offset + size]
 
     def will_need(self, starts: Int64Array, sizes: Int64Array) -> None:
         """Let the system fetch some bytes, without waiting for them; where it cannot, nothing happens.

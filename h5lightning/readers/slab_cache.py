@@ -3,26 +3,29 @@
 A slab is a range of rows of one dataset: one chunk, or all the chunks that its rows are spread over. All slabs of a
 cache have the same size and lie in one array, so that the rows of a batch, of however many files, are gathered from
 it in one call. What is known of them lies in arrays too: a batch may touch hundreds of slabs.
+
+Where the slabs of a dataset lie is known for one store, the array and its books, and means nothing in another one. A
+cache that is closed gets a new store when it is used again; whoever still reads goes on with the old one, which nobody
+changes any more. So does a cache whose books a thread left half written, by a `KeyboardInterrupt`.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from h5lightning.errors import ResourceError
+from h5lightning.monitor import Monitor
 from h5lightning.quantities import bytes_text
 
 __all__ = ["Missing", "SlabCache", "SlabPlaces"]
 
 Bytes = npt.NDArray[np.uint8]
 Int64Array = npt.NDArray[np.int64]
-SlabPlaces = npt.NDArray[np.int32]  # the slot of each slab of a dataset, -1 where it is not in the cache
+Int32Array = npt.NDArray[np.int32]
 
 _ENTRY_BYTES = 64  # what is known of a slab
 _NOWHERE = -1
@@ -44,12 +47,86 @@ class Missing(NamedTuple):
 
 
 Fill = Callable[[Sequence[Missing]], None]
+Deliver = Callable[[Bytes, Int64Array], None]
+
+
+class SlabPlaces:
+    """Where the slabs of one dataset lie in the store of a cache.
+
+    Args:
+        number: of the slabs.
+    """
+
+    __slots__ = ("_bound",)
+
+    def __init__(self, number: int) -> None:
+        # The key of a store and the slots in it, always together: two caches may ask for the same dataset.
+        self._bound: tuple[object, Int32Array] = None, np.full(number, _NOWHERE, np.int32)
+
+    def __len__(self) -> int:
+        return len(self._bound[1])
+
+    def slots_in(self, store: _Store) -> Int32Array:
+        """The slot of each slab, ``(slabs,)``, -1 where it is not in this store."""
+        key, slots = self._bound
+        if key is not store.key:
+            slots = np.full(len(slots), _NOWHERE, np.int32)
+            self._bound = store.key, slots
+        return slots
+
+    def is_lacking(self, slabs: Int64Array) -> npt.NDArray[np.bool_]:
+        """Which of some slabs were probably not decoded yet, ``(N,)``."""
+        return self._bound[1][slabs] < 0
+
+
+Wanted: TypeAlias = tuple[
+    SlabPlaces, Int64Array
+]  # of a dataset, and its different slabs that are wanted, ``(n,)``
+
+
+class _Store:
+    """The memory of a cache, and what is known of it.
+
+    Args:
+        slots: how many slabs fit.
+        slab_rows: rows of a slab.
+        row_bytes: bytes of a row.
+    """
+
+    def __init__(self, slots: int, slab_rows: int, row_bytes: int) -> None:
+        self.key = object()  # names it, without keeping its memory
+        self.capacity = slots
+        # The system gives memory page by page, when a slab is first written.
+        try:
+            self.rows = np.empty((slots * slab_rows, row_bytes), np.uint8)
+        except MemoryError as error:
+            raise ResourceError(
+                f"there is no memory for {bytes_text(slots * slab_rows * row_bytes)} of decoded chunks: set "
+                "access.cache_bytes and shuffle.window_bytes to less, or use fewer worker processes"
+            ) from error
+        self.slabs = self.rows.reshape(slots, slab_rows * row_bytes)
+        self.slots = _Slots(slots)
+        self.is_torn = False  # while the books are changed; left so, nobody can rely on them
+
+
+class _Claim:
+    """What a thread has reserved, so that whoever leaves knows what to release.
+
+    Args:
+        wanted: the slabs of each dataset.
+    """
+
+    __slots__ = ("missing", "slots", "store", "wanted")
+
+    def __init__(self, wanted: Sequence[Wanted]) -> None:
+        self.wanted = wanted
+        self.store: _Store | None = None
+        self.slots: Int64Array | None = None  # of all slabs
+        self.missing: list[tuple[int, Missing]] = []  # those that this thread has to fill, with their slots
 
 
 class SlabCache:
-    """Slabs of many datasets, least recently used first; for any number of threads of one process.
-
-    A slab that two threads want at the same time is filled by one of them.
+    """Slabs of one size; any number of threads.
 
     Args:
         slab_rows: rows of a slab.
@@ -61,118 +138,144 @@ class SlabCache:
         self.row_bytes = row_bytes
         self.slab_rows = slab_rows
         self.slab_bytes = slab_rows * row_bytes
-        self.capacity = slots = self._fitting(limit_bytes)
-        # The system gives memory page by page, when a slab is first written.
-        try:
-            self.rows = np.empty((slots * slab_rows, row_bytes), np.uint8)
-        except MemoryError as error:
-            raise ResourceError(
-                f"there is no memory for {bytes_text(slots * self.slab_bytes)} of decoded chunks: set "
-                "access.cache_bytes and shuffle.window_bytes to less, or use fewer worker processes"
-            ) from error
-        self._slabs = self.rows.reshape(slots, self.slab_bytes)
+        self.capacity = self._fitting(limit_bytes)
         self.filled = 0
-        self._slots = _Slots(slots)
-        self._changed = threading.Condition()
+        self._store: _Store | None = None
+        self._monitor = Monitor()
 
     def __len__(self) -> int:
         """Slabs that are there."""
-        return self._slots.taken
+        store = self._store
+        return 0 if store is None else store.slots.taken
 
     def limit(self, limit_bytes: int) -> None:
         """Keep less than before from now on."""
-        with self._changed:
-            self.capacity = min(self.capacity, self._fitting(limit_bytes))
+        self.capacity = min(self.capacity, self._fitting(limit_bytes))
+
+    def clear(self) -> None:
+        """Forget the slabs and give back their memory; who reads some of them goes on."""
+        self._monitor.run(self._drop)
 
     def _fitting(self, limit_bytes: int) -> int:
         return max(1, limit_bytes // (self.slab_bytes + _ENTRY_BYTES))
 
-    @contextmanager
-    def hold(self, wanted: Sequence[tuple[SlabPlaces, Int64Array]], fill: Fill) -> Iterator[None]:
-        """Inside the ``with`` block, the slabs lie at their places in `rows`: slot times `slab_rows`.
+    def use(self, wanted: Sequence[Wanted], fill: Fill, deliver: Deliver) -> None:
+        """Call ``deliver`` with the rows of a store and the slots of all wanted slabs, which stay there meanwhile.
+
+        A slab begins at the row of its slot times `slab_rows`.
 
         Args:
-            wanted: places of a dataset's slabs, which are kept up to date here, and the different slabs that are
-                wanted of it, ``(n,)``; `capacity` of them at most over all datasets.
-            fill: writes those that are not there yet; what it raises ends the block.
+            wanted: the places of a dataset's slabs, and the different slabs that are wanted of it, ``(n,)``;
+                `capacity` of them over all datasets, or not many more.
+            fill: writes those that are not there yet, or raises.
+            deliver: takes the rows, ``(rows, row_bytes)``, and the slots in the order of the wanted slabs, ``(n,)``.
         """
-        while (slots := self._claim(wanted, fill)) is None:
-            pass  # another thread failed to fill one of them: it is ours to try
+        while not self._use(wanted, fill, deliver):
+            pass  # another thread failed to fill one of them, or the cache was closed: it is ours to try
+
+    def _use(self, wanted: Sequence[Wanted], fill: Fill, deliver: Deliver) -> bool:
+        claim = _Claim(wanted)
         try:
-            yield
+            try:
+                # All in a call: Python 3.11 leaves the line of a plain ``return True`` outside of the ``try``.
+                return self._serve(claim, fill, deliver)
+            finally:
+                self._monitor.run(self._release, claim)
         finally:
-            self._release(slots)
+            self._monitor.run(self._release, claim)
 
-    def _claim(self, wanted: Sequence[tuple[SlabPlaces, Int64Array]], fill: Fill) -> Int64Array | None:
-        """The slots of all slabs, filled; None if another thread failed to fill one of them."""
-        slots, missing = self._take(wanted)
-        try:
-            if missing:
-                self._fill(missing, fill)
-            if not self._slots.is_ready[slots].all():
-                with self._changed:
-                    self._changed.wait_for(lambda: self._slots.is_settled(slots))
-        except BaseException:
-            self._release(slots)
-            raise
-        if self._slots.is_lost[slots].any():
-            self._release(slots)
+    def _serve(self, claim: _Claim, fill: Fill, deliver: Deliver) -> bool:
+        store, slots = self._monitor.until(self._take, claim)
+        while claim.missing:
+            # Some at a time: threads that wait for the first need not wait for the last.
+            some = claim.missing[:_FILLED_AT_ONCE]
+            fill([slab for _, slab in some])
+            self._monitor.run(self._settle, claim, store, len(some))
+        is_filled = store.slots.is_ready[slots].all() or self._monitor.until(self._waited, store, slots)
+        if is_filled:
+            deliver(store.rows, slots)
+        return bool(is_filled)
+
+    # ── under the monitor ────────────────────────────────────────────────────────────────────────────
+
+    def _take(self, claim: _Claim) -> tuple[_Store, Int64Array] | None:
+        """Reserve a slot for each slab; None while there is no room for the new ones."""
+        number = sum(len(slabs) for _, slabs in claim.wanted)
+        store = self._usable(number)
+        places = [(places.slots_in(store), slabs) for places, slabs in claim.wanted]
+        found = np.concatenate([slots[slabs] for slots, slabs in places])
+        new = int((found < 0).sum())
+        excess = store.slots.taken + new - max(min(self.capacity, store.capacity), number) if new else 0
+        oldest = store.slots.oldest_idle(found, excess) if excess > 0 else None
+        if excess > 0 and oldest is None:
             return None
-        return slots
+        claim.store = store
+        store.is_torn = True
+        if oldest is not None:
+            store.slots.forget(oldest)
+        store.slots.use(found[found >= 0])
+        if new:
+            claim.missing = self._add(store, places)
+        slots = np.concatenate([slots[slabs] for slots, slabs in places]).astype(np.int64)
+        claim.slots = slots
+        store.is_torn = False
+        return store, slots
 
-    def _take(
-        self, wanted: Sequence[tuple[SlabPlaces, Int64Array]]
-    ) -> tuple[Int64Array, list[tuple[int, Missing]]]:
-        """The slots of all slabs, in use from now on, and the slabs that the caller has to fill, by slot."""
-        number = sum(len(slabs) for _, slabs in wanted)
-        with self._changed:
-            while True:
-                found = np.concatenate([places[slabs] for places, slabs in wanted])
-                new = int((found < 0).sum())
-                if not new or self._slots.make_room(found, new, max(self.capacity, number)):
-                    break
-                self._changed.wait()
-            self._slots.use(found[found >= 0])
-            missing = self._add(wanted) if new else []
-            return np.concatenate([places[slabs] for places, slabs in wanted]).astype(np.int64), missing
-
-    def _add(self, wanted: Sequence[tuple[SlabPlaces, Int64Array]]) -> list[tuple[int, Missing]]:
+    @staticmethod
+    def _add(store: _Store, wanted: Sequence[tuple[Int32Array, Int64Array]]) -> list[tuple[int, Missing]]:
         added: list[tuple[int, Missing]] = []
         for dataset, (places, slabs) in enumerate(wanted):
             absent = slabs[places[slabs] < 0]
-            slots = self._slots.add(places, absent)
+            slots = store.slots.add(places, absent)
             added += [
-                (slot, Missing(dataset, slab, self._slabs[slot]))
+                (slot, Missing(dataset, slab, store.slabs[slot]))
                 for slot, slab in zip(slots, absent.tolist(), strict=True)
             ]
         return added
 
-    def _fill(self, missing: Sequence[tuple[int, Missing]], fill: Fill) -> None:
-        """Fill slabs some at a time, so that threads that wait for the first need not wait for the last."""
-        first = 0
-        try:
-            for first in range(0, len(missing), _FILLED_AT_ONCE):
-                some = missing[first : first + _FILLED_AT_ONCE]
-                fill([slab for _, slab in some])
-                self._settle(some, is_filled=True)
-        except BaseException:
-            self._settle(missing[first:], is_filled=False)
-            raise
+    def _usable(self, slabs: int) -> _Store:
+        """The store; a new one if there is none, or it is torn, or too small."""
+        store = self._store
+        if store is None or store.is_torn or store.capacity < slabs:
+            self._drop()
+            store = self._store = _Store(max(self.capacity, slabs), self.slab_rows, self.row_bytes)
+        return store
 
-    def _settle(self, missing: Sequence[tuple[int, Missing]], *, is_filled: bool) -> None:
-        with self._changed:
-            self.filled += len(missing)
-            self._slots.settle(np.asarray([slot for slot, _ in missing]), is_filled=is_filled)
-            self._changed.notify_all()
+    def _drop(self) -> None:
+        self._store = None
+        self._monitor.tell()
 
-    def _release(self, slots: Int64Array) -> None:
-        with self._changed:
-            self._slots.release(slots)
-            self._changed.notify_all()
+    def _settle(self, claim: _Claim, store: _Store, number: int) -> None:
+        """The first of the missing slabs were filled."""
+        self._monitor.tell()
+        self.filled += number
+        store.slots.is_ready[[slot for slot, _ in claim.missing[:number]]] = True
+        claim.missing = claim.missing[number:]
+
+    def _waited(self, store: _Store, slots: Int64Array) -> bool | None:
+        """Whether all slots were filled, by whomever; None while somebody may still do so."""
+        if store.slots.is_ready[slots].all():
+            return True
+        is_over = store is not self._store or store.is_torn or store.slots.is_lost[slots].any()
+        return False if is_over else None
+
+    def _release(self, claim: _Claim) -> None:
+        """Let go of what a thread has reserved; once more does no harm."""
+        store, slots = claim.store, claim.slots
+        if store is not None and store.is_torn:
+            # This thread was interrupted while it wrote the books.
+            if store is self._store:
+                self._drop()
+        elif store is not None and slots is not None:
+            self._monitor.tell()
+            store.is_torn = True
+            store.slots.release(slots, [slot for slot, _ in claim.missing])
+            claim.slots = None
+            store.is_torn = False
 
 
 class _Slots:
-    """What is known of each slot of a cache; all calls but `is_settled` under its lock.
+    """What is known of each slot of a cache; all changes by one thread at a time.
 
     Args:
         number: of the slots.
@@ -184,7 +287,7 @@ class _Slots:
         self._users = np.zeros(number, np.int32)
         self._last_use = np.zeros(number, np.int64)
         self._uses = 0
-        self._owners: list[tuple[SlabPlaces, int] | None] = []  # of those that were ever used
+        self._owners: list[tuple[Int32Array, int] | None] = []  # of those that were ever used
         self._free: list[int] = []  # those among them that are free
 
     @property
@@ -192,38 +295,32 @@ class _Slots:
         """Slots that hold a slab."""
         return len(self._owners) - len(self._free)
 
-    def is_settled(self, slots: Int64Array) -> bool:
-        """Whether nobody is filling one of them any more."""
-        return bool((self.is_ready[slots] | self.is_lost[slots]).all())
-
-    def make_room(self, found: npt.NDArray[np.int32], new: int, most: int) -> bool:
-        """Free slots for new slabs, if enough of the others are idle.
+    def oldest_idle(self, found: Int32Array, number: int) -> Int64Array | None:
+        """As many slots that nobody uses, least recently used ones; None if there are fewer.
 
         Args:
             found: slots that are wanted too; negative ones mean nothing.
-            new: slots needed.
-            most: slots that may be taken, about.
+            number: slots needed.
         """
-        excess = self.taken + new - most
-        if excess <= 0:
-            return True
         is_idle = (self._users[: len(self._owners)] == 0) & self.is_ready[: len(self._owners)]
         is_idle[found[found >= 0]] = False
         idle = np.flatnonzero(is_idle)
-        if len(idle) < excess:
-            return False
-        oldest = idle if len(idle) == excess else idle[np.argpartition(self._last_use[idle], excess)[:excess]]
-        for slot in oldest.tolist():
-            self._forget(slot)
-        return True
+        if len(idle) <= number:
+            return idle if len(idle) == number else None
+        return idle[np.argpartition(self._last_use[idle], number)[:number]]
 
-    def use(self, slots: npt.NDArray[np.int32]) -> None:
+    def forget(self, slots: Int64Array) -> None:
+        """They hold nothing, and are free."""
+        for slot in slots.tolist():
+            self._forget(slot)
+
+    def use(self, slots: Int32Array) -> None:
         """They have one user more, and were used last."""
         self._uses += 1
         self._users[slots] += 1
         self._last_use[slots] = self._uses
 
-    def add(self, places: SlabPlaces, slabs: Int64Array) -> list[int]:
+    def add(self, places: Int32Array, slabs: Int64Array) -> list[int]:
         """Slots for some slabs, in use by the caller, who has to fill them."""
         slots = [self._free.pop() for _ in range(min(len(slabs), len(self._free)))]
         fresh = range(len(self._owners), len(self._owners) + len(slabs) - len(slots))
@@ -235,19 +332,14 @@ class _Slots:
         self._users[slots], self._last_use[slots] = 1, self._uses
         return slots
 
-    def settle(self, slots: Int64Array, *, is_filled: bool) -> None:
-        """They were filled, or could not be: then they are lost to all who wait for them."""
-        self.is_ready[slots], self.is_lost[slots] = is_filled, not is_filled
-        if not is_filled:
-            for slot in slots.tolist():
-                self._disown(slot)
-
-    def release(self, slots: Int64Array) -> None:
-        """They have one user less."""
+    def release(self, slots: Int64Array, unfilled: Sequence[int]) -> None:
+        """They have one user less; those that were not filled are lost to all who wait for them."""
+        for slot in unfilled:
+            self.is_lost[slot] = True
+            self._disown(slot)
         self._users[slots] -= 1
         if self.is_lost[slots].any():
-            for slot in slots[self.is_lost[slots] & (self._users[slots] == 0)].tolist():
-                self._forget(slot)
+            self.forget(slots[self.is_lost[slots] & (self._users[slots] == 0)])
 
     def _forget(self, slot: int) -> None:
         self._disown(slot)

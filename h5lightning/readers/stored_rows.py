@@ -99,7 +99,7 @@ class StoredRows:
             memory_type=h5t.py_create(memory_dtype),
             is_contiguous=layout.get_layout() == h5d.CONTIGUOUS,
             chunk_rows=chunk_rows,
-            places=np.full(-(-shape[0] // chunk_rows) if shape and chunk_rows else 0, -1, np.int32),
+            places=SlabPlaces(-(-shape[0] // chunk_rows) if shape and chunk_rows else 0),
             admission=Admission.of(name_of(path, source), dataset, on_missing=access.on_missing),
             sources=RowSources.of(dataset.id, sources) if sources.stamps else None,
             spare_spaces=[],

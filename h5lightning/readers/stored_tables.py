@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.readers.delivering import Delivery
-from h5lightning.readers.gathering import table_at
+from h5lightning.readers.gathering import address_of, table_at
 from h5lightning.readers.protocol import Take
 from h5lightning.readers.storage_map import StorageMap, column_parts
 
@@ -25,14 +25,21 @@ class MappedRows:
     """Chunks of whole rows in memory; those of a contiguous dataset are one chunk.
 
     Args:
-        addresses: where each chunk begins, ``(chunks,)``.
+        view: the map of the file, ``(file bytes,)``, which is held as long as its addresses are.
+        offsets: where each chunk begins in the file, ``(chunks,)``.
         chunk_rows: rows of a chunk.
         row_bytes: bytes of a row.
     """
 
-    addresses: Int64Array
+    view: Bytes
+    offsets: Int64Array
     chunk_rows: int
     row_bytes: int
+
+    @property
+    def addresses(self) -> Int64Array:
+        """Where each chunk begins in memory, ``(chunks,)``."""
+        return address_of(self.view) + self.offsets
 
     @property
     def group(self) -> object:
@@ -46,7 +53,7 @@ class MappedRows:
 
 
 class RowPlaces:
-    """Where whole rows of several datasets begin.
+    """Where whole rows of several datasets begin; who makes it holds what the addresses lie in.
 
     Args:
         addresses: where each chunk of each dataset begins, ``(chunks,)`` each.
@@ -80,6 +87,7 @@ class _JoinedMaps:
     """Mapped rows of several files."""
 
     def __init__(self, tables: Sequence[MappedRows]) -> None:
+        self._views = [table.view for table in tables]  # an address means nothing without its map
         self._row_bytes = tables[0].row_bytes
         addresses, heights = [table.addresses for table in tables], [table.chunk_rows for table in tables]
         self._places = RowPlaces(addresses, heights, self._row_bytes)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from h5lightning.errors import BadFileError
-from h5lightning.readers.gathering import address_of
 from h5lightning.readers.opened_sources import Table
 from h5lightning.readers.raw_file import RawFile
 from h5lightning.readers.read_rows import ReadRows
@@ -47,7 +47,7 @@ def unfiltered_table(
     """
     is_mapped = raw.may_be_mapped if memory_map is None else memory_map
     if is_mapped and (mapped := _mapped(raw, storage, dtype)) is not None:
-        return mapped if blocks is None else VerifiedRows(where, raw, storage, mapped, blocks)
+        return mapped if blocks is None else VerifiedRows(where, raw.view, storage, mapped, blocks)
     file = raw if blocks is None else VerifiedFile(raw, blocks)
     read = (
         ReadRows(file, storage, scratch) if storage.holds_whole_rows else SplitRows(file.read, storage, dtype)
@@ -61,9 +61,12 @@ def _mapped(raw: RawFile, storage: StorageMap, dtype: np.dtype[Any]) -> MappedRo
     except BadFileError:
         return None  # some file systems cannot map files
     if storage.holds_whole_rows:
-        offsets = _inside(raw.path, len(view), storage)
-        return MappedRows(address_of(view) + offsets, storage.chunk_rows, storage.row_bytes)
-    return SplitRows(raw.look, storage, dtype)
+        return MappedRows(view, _inside(raw.path, len(view), storage), storage.chunk_rows, storage.row_bytes)
+    return SplitRows(partial(_look, view), storage, dtype)
+
+
+def _look(view: Bytes, offset: int, size: int) -> Bytes:
+    return view[offset : offset + size]
 
 
 def _inside(path: str, size: int, storage: StorageMap) -> Int64Array:
@@ -71,7 +74,11 @@ def _inside(path: str, size: int, storage: StorageMap) -> Int64Array:
     # A large index is mapped, and may be damaged after it was compared with its digest.
     offsets = np.array(storage.offsets)
     # Of a contiguous dataset there is one, and it is looked at each time a file is opened.
-    first, last = (int(offsets[0]),) * 2 if offsets.size == 1 else (int(offsets.min()), int(offsets.max()))
+    first, last = (
+        (int(offsets[0]),) * 2
+        if offsets.size == 1
+        else (int(offsets.min(initial=0)), int(offsets.max(initial=0)))
+    )
     if first < 0 or last > size - storage.chunk_bytes:
         raise BadFileError(
             f"{path} has {size} bytes, and the index says that values lie past them: one of the two was damaged. "

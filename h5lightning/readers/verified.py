@@ -63,14 +63,14 @@ class VerifiedRows:
 
     Args:
         where: the dataset and its file, for messages.
-        raw: the open file.
+        view: the map of the file, ``(file bytes,)``.
         storage: where the rows lie.
         table: the rows.
         blocks: the checksums of the file.
     """
 
     where: str
-    raw: RawFile
+    view: Bytes
     storage: StorageMap
     table: MappedRows | SplitRows
     blocks: VerifiedBlocks
@@ -93,7 +93,7 @@ class VerifiedRows:
         """
         starts, sizes = self.storage.stretches(rows)
         try:
-            self.blocks.check_in(self.raw.view, starts, int(sizes[0]))
+            self.blocks.check_in(self.view, starts, int(sizes[0]))
         except DamagedBlockError as error:
             raise error.of(f"{self.where}: rows {rows.min()} to {rows.max()}") from error
 

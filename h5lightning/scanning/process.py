@@ -22,7 +22,12 @@ __all__ = ["SILENCE_S", "CannotStartError", "DiedError", "ScanProcess", "SilentE
 
 SILENCE_S = 120.0  # a batch of files takes seconds, from a slow server too
 
-_COMMAND = ("-m", "h5lightning.scanning.worker")
+# Nothing in the current directory may shadow a module: it stands first in sys.path, as an empty text. Python 3.10 has
+# no PYTHONSAFEPATH.
+_COMMAND = (
+    "-c",
+    "import sys; sys.path[:] = filter(None, sys.path); from h5lightning.scanning.worker import main; main()",
+)
 _LAST_WORDS_S = 5.0
 
 
@@ -143,9 +148,9 @@ def _start() -> subprocess.Popen[bytes]:
 
 
 def _environment() -> dict[str, str]:
-    # The package is found where this process found it, and nothing in the current directory shadows a module.
+    # The package is found where this process found it.
     places = [os.path.abspath(place) for place in sys.path]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(places), "PYTHONSAFEPATH": "1"}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
 
 
 def _last_words(status: int) -> str:

@@ -1,4 +1,4 @@
-"""A scanning process: ``python -m h5lightning.scanning.worker``.
+"""A scanning process, which `process` starts; by hand, ``python -m h5lightning.scanning.worker``.
 
 The first line on its standard input says what to look for; each further line is a list of paths, and is
 answered by one line or more on its standard output, until all paths are. It ends when its input does.

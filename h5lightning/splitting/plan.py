@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.errors import SplitError
+from h5lightning.frozen import Frozen
 from h5lightning.index import SampleIndex, SampleRanges
 from h5lightning.options import Samples, Windows
 from h5lightning.selection import Selection
@@ -92,7 +93,7 @@ class Segments:
 
 
 @dataclass(frozen=True, eq=False)
-class SplitPlan:
+class SplitPlan(Frozen):
     """Which rows are train, val and test.
 
     Args:

@@ -25,6 +25,7 @@ import numpy.typing as npt
 from h5lightning.errors import ManifestError
 from h5lightning.index import SampleIndex, SampleRanges
 from h5lightning.options import Rows
+from h5lightning.sample_numbers import to_numbers
 from h5lightning.splitting.plan import SPLITS, Draw, Segments, SplitPlan
 from h5lightning.text_table import TextTable
 
@@ -160,7 +161,11 @@ def _part_from_json(plain: Mapping[str, Any], index: SampleIndex, numbers: Mappi
     whole = Segments.of_files(index, files)
     if "key" not in plain:
         return whole
-    starts, stops = np.asarray(plain["slices"], dtype=np.int64).reshape(-1, 2).T
+    starts, stops = (
+        to_numbers([edge for start, stop in plain["slices"] for edge in (start, stop)], "rows")
+        .reshape(-1, 2)
+        .T
+    )
     return Segments(
         whole.series, whole.start, whole.stop, Draw(int(plain["key"]), SampleRanges(starts, stops))
     )
@@ -168,8 +173,13 @@ def _part_from_json(plain: Mapping[str, Any], index: SampleIndex, numbers: Mappi
 
 def _runs_from_json(runs: Mapping[str, Any], index: SampleIndex, numbers: Mapping[str, int]) -> Segments:
     first = _series_bounds(index)
-    flat = [(numbers[name], *run) for name, listed in runs.items() for run in listed]
-    file, series, start, stop = np.asarray(flat, dtype=np.int64).reshape(-1, 4).T
+    flat = [
+        number
+        for name, listed in runs.items()
+        for series, start, stop in listed
+        for number in (numbers[name], series, start, stop)
+    ]
+    file, series, start, stop = to_numbers(flat, "rows").reshape(-1, 4).T
     series = first[file] + series
     if np.any(series < first[file]) or np.any(series >= first[file + 1]):
         raise ValueError("a run names a series that its file does not have")
@@ -190,7 +200,7 @@ def _index_from_json(plain: Mapping[str, Any]) -> SampleIndex:
         root="",
         names=TextTable.of(rows),
         series_file=np.repeat(np.arange(len(rows)), counts),
-        series_rows=np.asarray(_flat(rows.values()), dtype=np.int64),
+        series_rows=to_numbers(_flat(rows.values()), "rows"),
         samples=Rows(),
         series_names=None if names is None else TextTable.of(_flat(names[file] for file in rows)),
     )

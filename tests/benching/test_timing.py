@@ -1,9 +1,9 @@
-"""The clocks measure what they say; where time is asserted, it is slept."""
+"""The clocks measure what they say; where time is asserted, it is that of a clock which only sleep moves."""
 
-import time
 from itertools import chain, count, islice, repeat
 
 import pytest
+from clocks import Clock
 
 from h5lightning.benching.timing import (
     Contestant,
@@ -17,11 +17,18 @@ from h5lightning.benching.timing import (
 )
 
 BATCH = range(4)
+CLOCK = Clock()
+TICK_S = 1 / 64  # which a float holds exactly
+
+
+@pytest.fixture(autouse=True)
+def _clock(monkeypatch):
+    monkeypatch.setattr("h5lightning.benching.timing.time", CLOCK)
 
 
 def slow(batches, seconds):
     for batch in batches:
-        time.sleep(seconds)
+        CLOCK.sleep(seconds)
         yield batch
 
 
@@ -36,13 +43,13 @@ def test_a_slow_turn_ends_at_the_limit_and_is_closed():
 
     def endless(_):
         try:
-            yield from slow(repeat(BATCH), 0.01)
+            yield from slow(repeat(BATCH), TICK_S)
         finally:
             closed.append(True)
 
-    turn = run_turn(Contestant("a", endless), 0, limit_s=0.05)
-    assert 4 <= turn.samples <= 24
-    assert turn.first_s >= 0.01
+    turn = run_turn(Contestant("a", endless), 0, limit_s=5 * TICK_S)
+    assert (turn.samples, turn.first_samples) == (7 * 4, 4)
+    assert (turn.first_s, turn.total_s) == (TICK_S, 7 * TICK_S)
     assert (turn.was_cut, closed) == (True, [True])
 
 
@@ -71,10 +78,10 @@ def test_contestants_take_turns_after_a_warm_up():
 
 def test_who_is_too_slow_has_one_turn():
     contestants = [
-        Contestant("slow", lambda _: slow(repeat(BATCH, 3), 0.05)),
+        Contestant("slow", lambda _: slow(repeat(BATCH, 3), TICK_S)),
         Contestant("quick", lambda _: [BATCH]),
     ]
-    found = in_turn(contestants, rounds=3, limit_s=0.01, patience_s=0.04)
+    found = in_turn(contestants, rounds=3, limit_s=TICK_S / 4, patience_s=TICK_S * 3 / 4)
     assert {name: len(turns) for name, turns in found.items()} == {"slow": 1, "quick": 3}
 
 
@@ -84,20 +91,17 @@ def test_ratios_are_of_the_same_round():
     assert ratios(ours, others) == Spread(2, 2, 4)
 
 
-@pytest.mark.parametrize(("least_s", "epochs"), [(0, 1), (0.025, 3)], ids=["one", "some"])
+@pytest.mark.parametrize(("least_s", "epochs"), [(0, [7]), (5 * TICK_S, [7, 8, 9])], ids=["one", "some"])
 def test_epochs_are_whole(least_s, epochs):
-    found = list(whole_epochs(lambda number: slow([number, number], 0.005), 7, least_s))
-    assert found[:2] == [7, 7]
-    assert found == sorted(found)
-    assert len(found) % 2 == 0
-    assert 2 <= len(found) <= 2 * epochs
+    found = list(whole_epochs(lambda number: slow([number, number], TICK_S), 7, least_s))
+    assert found == [number for number in epochs for _ in range(2)]
 
 
 def test_epochs_that_are_left_early_are_closed():
     assert list(islice(whole_epochs(count, 3, 0), 2)) == [3, 4]
 
 
-@pytest.mark.parametrize(("seconds", "low", "high"), [(0, 0, 0.2), (0.02, 0.6, 1)], ids=["ready", "late"])
-def test_waiting_share(seconds, low, high):
-    share = waiting_share(slow(repeat(BATCH, 6), seconds), step_s=0.005)
-    assert low <= share <= high
+@pytest.mark.parametrize(("seconds", "share"), [(0, 0), (3 * TICK_S, 15 / 21)], ids=["ready", "late"])
+def test_waiting_share(seconds, share):
+    """Five batches after the first are waited for, and six steps are made."""
+    assert waiting_share(slow(repeat(BATCH, 6), seconds), step_s=TICK_S) == pytest.approx(share)

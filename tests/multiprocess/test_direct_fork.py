@@ -72,6 +72,6 @@ def test_a_lock_held_at_the_fork_does_not_block_the_child(paths):
         known = reader._known()
         decoding = reader._decoded.here()
         (cache,) = decoding._caches.values()
-        with known._lock, decoding._lock, cache._changed:
+        with known._guard._lock, decoding._guard._lock, cache._monitor._lock:
             assert in_process("fork", direct_jobs.read, reader, paths) == expected
         reader.close()

@@ -90,7 +90,7 @@ def test_a_lock_held_at_the_fork_does_not_block_the_child(paths):
         held, done = threading.Event(), threading.Event()
 
         def hold():
-            with pool._files()._lock:
+            with pool._files()._guard._lock:
                 held.set()
                 done.wait(30)
 

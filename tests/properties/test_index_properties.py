@@ -110,3 +110,27 @@ def test_merged_ranges_hold_the_same_samples_in_fewer_ranges(gaps, first):
     assert len(merged) == len(members(ranges))
     assert np.all(merged.stops > merged.starts)
     assert np.all(merged.starts[1:] > merged.stops[:-1])
+
+
+@st.composite
+def selections(draw):
+    """Ranges of up to some hundred ids, with or without a permutation and slices of it."""
+    edges = sorted(draw(st.sets(st.integers(0, 300), max_size=12)))
+    ranges = SampleRanges(
+        *np.array(list(zip(edges[::2], edges[1::2], strict=False)), dtype=np.int64).reshape(-1, 2).T
+    )
+    key = draw(st.none() | st.integers(0, 2**64 - 1))
+    if draw(st.booleans()):
+        return Selection(ranges, key)
+    cuts = sorted(draw(st.sets(st.integers(0, len(ranges)), max_size=8)))
+    slices = np.array(list(zip(cuts[::2], cuts[1::2], strict=False)), dtype=np.int64).reshape(-1, 2)
+    return Selection(ranges, key, SampleRanges(*slices.T))
+
+
+@given(selections(), st.data())
+def test_ids_and_positions_are_inverse(selection, data):
+    ids = selection(np.arange(len(selection))).tolist()
+    place = {number: position for position, number in enumerate(ids)}
+    asked = data.draw(st.lists(st.integers(-2, 305), max_size=40))
+    assert selection.positions(asked).tolist() == [place.get(number, -1) for number in asked]
+    assert selection.positions(ids).tolist() == list(range(len(ids)))

@@ -51,6 +51,10 @@ class WrongShards:
     def length(self, rank):
         return self.shards.length(rank) + self.longer * (rank == 0)
 
+    def batches(self, rank):
+        full, tail = self.shards.batches(rank)
+        return full, (*tail, 1) if self.longer and rank == 0 else tail
+
     def positions(self, rank, start, stop, lanes_of=None):
         return self.move(rank, self.shards.positions(rank, start, stop, lanes_of))
 

@@ -170,8 +170,14 @@ def check_equal(data, path, readers):
             rows, slots, most, dtype = data.draw(requests(len(values), values.dtype))
             found, expected = (np.zeros((most, *source.row_shape), dtype) for _ in range(2))
             with np.errstate(all="ignore"):
-                library.read_rows(path, source, rows, expected, slots)
-                direct.read_rows(path, source, rows, found, slots)
+                becomes_infinite = np.isfinite(values[rows]) & ~np.isfinite(values[rows].astype(dtype))
+            if becomes_infinite.any():
+                for reader, out in ((library, expected), (direct, found)):
+                    with pytest.raises(FloatingPointError):
+                        reader.read_rows(path, source, rows, out, slots)
+                continue
+            library.read_rows(path, source, rows, expected, slots)
+            direct.read_rows(path, source, rows, found, slots)
             assert found.tobytes() == expected.tobytes()
         whole = np.zeros(values.shape, values.dtype.newbyteorder("="))
         direct.read_whole(path, RowSource("x", None, source.dtype, values.shape), whole)
@@ -465,7 +471,7 @@ def test_a_file_cut_off_behind_the_last_look_at_its_size(make, monkeypatch):
     with HandlePool(Access(memory_map=False)) as pool:
         reader = DirectReader(pool)
         read(reader, path, source, [0])
-        with pool.pinned(RawFile, [path]) as (entry,):
+        with pool._files().held([(path, RawFile)]) as (entry,):
             monkeypatch.setattr(entry.file, "check", lambda: os.truncate(path, 4096))
         with pytest.raises(
             FileChangedError, match=r"a\.h5 was cut off while it was read: it ends at byte 4096"

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from h5lightning.readers.slab_cache import SlabCache
+from h5lightning.readers.slab_cache import SlabCache, SlabPlaces
 
 ROW_BYTES = 2048
 
@@ -39,7 +39,7 @@ class Dataset:
 
     def __init__(self, limit_bytes):
         self.cache = SlabCache(2, ROW_BYTES, limit_bytes)
-        self.places = np.full(64, -1, np.int32)
+        self.places = SlabPlaces(64)
 
 
 def cache_of(slabs):
@@ -50,10 +50,18 @@ def cache_of(slabs):
 
 def held(dataset, numbers, fill):
     """The value of the first and last byte of each slab."""
-    cache, places = dataset.cache, dataset.places
-    with cache.hold([(places, np.asarray(numbers))], fill):
-        rows = places[numbers] * 2
-        return [(int(cache.rows[row, 0]), int(cache.rows[row + 1, -1])) for row in rows]
+    found = []
+
+    def look(rows, slots):
+        found.extend((int(rows[2 * slot, 0]), int(rows[2 * slot + 1, -1])) for slot in slots)
+
+    dataset.cache.use([(dataset.places, np.asarray(numbers))], fill, look)
+    return found
+
+
+def slots_of(dataset):
+    """The slot of each slab of a dataset, -1 where there is none."""
+    return dataset.places.slots_in(dataset.cache._store)
 
 
 def test_slabs_are_filled_once_while_they_are_kept(fill):
@@ -77,11 +85,13 @@ def test_the_least_recently_used_slab_goes_first(fill):
 
 def test_a_slab_in_use_is_not_overwritten(fill):
     cache = cache_of(3)
-    with cache.cache.hold([(cache.places, np.array([1]))], fill):
-        row = 2 * cache.places[1]
+
+    def look(rows, slots):
         for number in range(2, 12):
             held(cache, [number, number + 1], fill)
-        assert (cache.cache.rows[row : row + 2] == 1).all()
+        assert (rows[2 * slots[0] : 2 * slots[0] + 2] == 1).all()
+
+    cache.cache.use([(cache.places, np.array([1]))], fill, look)
 
 
 def test_one_slab_is_kept_in_any_case(fill):
@@ -166,19 +176,21 @@ def test_many_threads_with_little_room(fill):
 
 def test_slabs_of_two_datasets_share_the_room(fill):
     first = cache_of(4)
-    second = np.full(8, -1, np.int32)
+    second = SlabPlaces(8)
 
     def both(own, others):
-        with first.cache.hold([(first.places, np.array(own, np.int64)), (second, np.array(others))], fill):
-            return first.places[own].tolist() + second[others].tolist()
+        found = []
+        wanted = [(first.places, np.array(own, np.int64)), (second, np.array(others))]
+        first.cache.use(wanted, fill, lambda rows, slots: found.extend(slots.tolist()))
+        return found
 
     assert sorted(both([5, 6], [5])) == [0, 1, 2]
     held(first, [5, 6], fill)
     both([], [1, 2])
     assert fill.filled == [5, 6, 5, 1, 2]
     # The slab that was used least recently made room, and its dataset knows.
-    assert second[5] == -1
-    assert (first.places[[5, 6]] >= 0).all()
+    assert second.slots_in(first.cache._store)[5] == -1
+    assert (slots_of(first)[[5, 6]] >= 0).all()
 
 
 def test_places_are_forgotten_with_a_failure(fill):
@@ -186,7 +198,7 @@ def test_places_are_forgotten_with_a_failure(fill):
     fill.is_broken = True
     with pytest.raises(OSError, match="the disk is broken"):
         held(cache, [3], fill)
-    assert (cache.places == -1).all()
+    assert (slots_of(cache) == -1).all()
 
 
 def test_what_was_filled_before_a_failure_is_there(fill):
@@ -200,7 +212,7 @@ def test_what_was_filled_before_a_failure_is_there(fill):
     with pytest.raises(OSError, match="the disk is broken"):
         held(cache, list(range(20)), broken)
     assert fill.filled == list(range(16))
-    assert (cache.places[16:20] == -1).all()
+    assert (slots_of(cache)[16:20] == -1).all()
     held(cache, list(range(20)), fill)
     assert fill.filled == list(range(20))
 

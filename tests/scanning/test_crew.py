@@ -16,7 +16,7 @@ from h5lightning.errors import BadFileError
 from h5lightning.scanning import process as process_module
 from h5lightning.scanning.crew import Crew
 from h5lightning.scanning.one_file import ScanRequest
-from h5lightning.scanning.process import CannotStartError
+from h5lightning.scanning.process import CannotStartError, ScanProcess
 from h5lightning.schema import FileSchema
 
 REQUEST = ScanRequest(None, ("@t",))
@@ -126,10 +126,16 @@ def test_worker_imports_neither_torch_nor_lightning():
 
 
 INTERRUPTED = """
-    import sys
+    import signal, sys
+    from h5lightning.scanning import process
     from h5lightning.scanning.crew import Crew
     from h5lightning.scanning.one_file import ScanRequest
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background ignores it
+    # The damaged file keeps its process until it is ended.
+    process._COMMAND = (
+        "-c", "from h5lightning.scanning import worker; worker._LIMIT_CPU_S = 1000; worker.main()"
+    )
     with Crew(2, ScanRequest(None, ("@t",))) as crew:
         for number, _ in crew.scan([[path] for path in sys.argv[1:]]):
             print(*crew.pids, flush=True)
@@ -142,10 +148,8 @@ def test_interrupt_ends_the_processes(paths):
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         pids = [int(pid) for pid in process.stdout.readline().split()]
         process.send_signal(signal.SIGINT)
-        started = time.monotonic()
-        errors = process.communicate()[1]
+        errors = process.communicate(timeout=50)[1]
     assert "KeyboardInterrupt" in errors
-    assert time.monotonic() - started < 10
     assert pids
     assert not any(is_alive(pid) for pid in pids)
 
@@ -180,6 +184,15 @@ def test_many_threads_of_the_parent_do_not_matter(paths):
 def test_files_of_a_server_that_does_not_answer_are_named(monkeypatch, paths):
     stuck = "import sys, time; print('ready', flush=True); time.sleep(600)"
     monkeypatch.setattr(process_module, "_COMMAND", ("-c", stuck))
+    begin = ScanProcess.begin
+
+    def begin_in_peace(process, setup):
+        """On a busy machine, a process takes long to start."""
+        process._silence_s, silence_s = 60, process._silence_s
+        begin(process, setup)
+        process._silence_s = silence_s
+
+    monkeypatch.setattr(ScanProcess, "begin", begin_in_peace)
     with Crew(2, REQUEST, silence_s=0.5) as crew:
         ((_, outcomes),) = crew.scan([paths[:2]])
     for outcome, path in zip(outcomes, paths, strict=False):

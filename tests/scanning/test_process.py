@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 
 import h5py
 import pytest
@@ -71,8 +70,9 @@ def test_a_process_that_gives_no_answer_is_ended(monkeypatch, path):
     """As one does that waits for a server which is gone."""
     stuck = "import sys, time; print('ready', flush=True); time.sleep(600)"
     monkeypatch.setattr(process_module, "_COMMAND", ("-c", stuck))
-    process = ScanProcess(silence_s=1.0)
+    process = ScanProcess()
     process.begin(SETUP)
+    process._silence_s = 1.0  # from now on: on a busy machine, a process takes long to start
     with pytest.raises(SilentError, match="gave no answer for 1 s"):
         process.scan([path])
     assert process.close() == -9
@@ -82,6 +82,8 @@ def test_patience_begins_anew_with_each_answer(path):
     process = ScanProcess(silence_s=20.0)
     process.begin(SETUP)
     process.scan([path])
-    time.sleep(0.1)
-    assert [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)] == []
+    timers = [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+    for timer in timers:
+        timer.join(10)  # 20 s if it was not cancelled
+    assert not any(timer.is_alive() for timer in timers)
     process.close()

@@ -353,6 +353,27 @@ A_AND_B = {"a.h5": [10], "b.h5": [10]}
         pytest.param(changed(by="colour"), "is damaged: .*'colour'", id="unknown by"),
         pytest.param(changed(rows=[1]), "is damaged", id="rows in a list"),
         pytest.param(changed(rows={"a.h5": ["x"]}), "is damaged", id="rows in letters"),
+        pytest.param(
+            changed(rows={"a.h5": ["10"]}), "is damaged: TypeError: rows must be whole", id="rows in text"
+        ),
+        pytest.param(
+            changed(rows={"a.h5": [10.5]}), "is damaged: TypeError: rows must be whole", id="half a row"
+        ),
+        pytest.param(
+            changed(splits={"train": {"runs": {"a.h5": [[0, 0, 6.5]]}}, "val": {"files": ["b.h5"]}}),
+            "is damaged: TypeError: rows must be whole",
+            id="half a row in a run",
+        ),
+        pytest.param(
+            changed(splits={"train": {"runs": {"a.h5": [[0, 6]]}}, "val": {"files": ["b.h5"]}}),
+            "is damaged: ValueError",
+            id="run of two numbers",
+        ),
+        pytest.param(
+            changed(splits={"train": {"key": "1", "slices": [[0, True]], "files": ["a.h5", "b.h5"]}}),
+            "is damaged: TypeError: rows must be whole",
+            id="bool in a slice",
+        ),
         pytest.param(changed(rows={"a.h5": [-4], "b.h5": [10]}), "is damaged: .*-4 rows", id="negative rows"),
         pytest.param(
             changed(splits={"train": {"files": ["c.h5"]}}), "is damaged: KeyError: 'c.h5'", id="unknown file"

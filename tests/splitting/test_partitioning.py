@@ -1,7 +1,6 @@
 """Partitioning: items with weights → parts nearest to targets."""
 
 import itertools
-import time
 from collections import Counter
 
 import numpy as np
@@ -120,6 +119,7 @@ def test_parts_beside_a_giant_are_equal():
     assert totals == [300, 300, 300, 300, 10_000]
 
 
+@pytest.mark.timeout(120)  # about 0.2 s; a quadratic search would take hours
 @pytest.mark.parametrize("kind", ["equal", "uniform", "heavy", "giant"])
 @pytest.mark.parametrize("items", [10_000, 200_000])
 def test_many_items_are_quick_and_exact(kind, items):
@@ -130,9 +130,7 @@ def test_many_items_are_quick_and_exact(kind, items):
         "heavy": np.minimum(random.pareto(1.0, items) * 10 + 1, items).astype(np.int64),
         "giant": np.asarray([items // 2] + [1] * (items - 1)),
     }[kind]
-    started = time.perf_counter()
     part = assign(weights, shares_of([int(weights.sum())], 0.8, 0.1, 0.1), [True] * 3, key=4)
-    assert time.perf_counter() - started < 20  # about 0.2 s; a quadratic search would take hours
     totals = np.bincount(part, weights=weights)
     assert np.abs(totals - np.asarray([0.8, 0.1, 0.1]) * weights.sum()).sum() <= 3 * weights.min()
 

@@ -1,0 +1,74 @@
+"""How often the samples of a dataset were asked for, over all worker processes: how far plain torch code has come.
+
+A plain DataLoader tells its dataset no epoch. Its transforms must draw other numbers in each pass all the same, and
+workers live as long as a pass, or as the program. So the count lies in memory that forked workers share, and that
+torch shares with workers which get the dataset as a pickle.
+"""
+
+from __future__ import annotations
+
+import mmap
+from typing import Any
+
+import torch
+from torch.utils.data import get_worker_info
+
+__all__ = ["AskedSamples"]
+
+_SLOTS = 64  # one for each worker, which alone adds to it; workers beyond share them
+_EPOCH = 0  # the epoch that was set, counted from 1; 0 where none was
+_MAIN = 1
+_FIRST_WORKER = 2
+
+
+class AskedSamples:
+    """Counts samples, and keeps the epoch that somebody set; seen by workers that are alive."""
+
+    def __init__(self) -> None:
+        self._cells = _shared_cells()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_cells": self._cells}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        cells: torch.Tensor = state["_cells"]
+        if not cells.is_shared():  # type: ignore[no-untyped-call]  # torch leaves it without annotations
+            # A copy counts for itself, and must be ready to be forked.
+            values, cells = cells, _shared_cells()
+            cells.copy_(values)
+        self._cells = cells
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the epoch; from now on no count decides it."""
+        self._cells[_EPOCH].fill_(epoch + 1)
+
+    def epoch(self, size: int) -> int:
+        """The epoch of the next sample that is asked for.
+
+        Args:
+            size: samples of an epoch.
+        """
+        given = int(self._cells[_EPOCH])
+        return given - 1 if given else int(self._cells[_MAIN:].sum()) // max(1, size)
+
+    def ask(self, samples: int, size: int) -> int:
+        """Count some samples.
+
+        Args:
+            samples: how many are asked for.
+            size: samples of an epoch.
+
+        Returns:
+            Their epoch.
+        """
+        epoch = self.epoch(size)
+        worker = get_worker_info()
+        slot = _MAIN if worker is None else _FIRST_WORKER + worker.id % _SLOTS
+        self._cells[slot].add_(samples)
+        return epoch
+
+
+def _shared_cells() -> torch.Tensor:
+    # No /dev/shm, which containers have little of.
+    memory = mmap.mmap(-1, 8 * (_FIRST_WORKER + _SLOTS))
+    return torch.frombuffer(memory, dtype=torch.int64)

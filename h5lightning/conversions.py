@@ -1,0 +1,160 @@
+"""What happens to values between their stored type and the delivered one: they stay what they are.
+
+A conversion that would change a value is an error, with one exception: floats are rounded where a narrower floating
+type was asked for. But a finite value never becomes infinite.
+
+NumPy compares an integer with a float as two floats, and so calls 2**53 + 1 equal to 2**53. Here, integers are
+compared as integers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["assign", "buffer_dtype", "first_lost"]
+
+Bools = npt.NDArray[np.bool_]
+
+# Bits of the significand, the hidden one included, and the largest finite value. NumPy has no bfloat16.
+_PRECISION = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53, "complex64": 24, "complex128": 53}
+_LARGEST_FLOAT16 = 65504
+# float32 from here on is rounded to infinity by bfloat16: half a step above its largest value.
+_TOO_LARGE_FOR_BFLOAT16 = 2.0**128 - 2.0**119
+
+
+def buffer_dtype(stored: str, delivered: str) -> np.dtype[Any]:
+    """The type that a field is read into, in native byte order.
+
+    That of delivery, if no check is needed but the one of `assign`; else the stored one, to be held against
+    `first_lost`. For bfloat16, which NumPy lacks, float32 or the stored type.
+    """
+    native = np.dtype(stored).newbyteorder("=")
+    if delivered == "bfloat16":
+        return np.dtype("float32") if native.kind == "f" else native
+    wanted = np.dtype(delivered)
+    is_rounded = native.kind == wanted.kind and native.kind in "fc"
+    return wanted if is_rounded or _is_safe(native, wanted) else native
+
+
+def _is_safe(stored: np.dtype[Any], delivered: np.dtype[Any]) -> bool:
+    """Whether a type holds all values of another one; NumPy believes that float64 holds those of int64."""
+    if stored.kind in "iu" and delivered.kind in "fc":
+        info, (low, high) = np.iinfo(stored), _whole_numbers(delivered.name)
+        return bool(low <= info.min and info.max <= high)
+    return np.can_cast(stored, delivered, "safe")
+
+
+def assign(out: npt.NDArray[Any], where: Any, values: npt.NDArray[Any]) -> None:
+    """Put values into a buffer of the same type, or of another one of `buffer_dtype`.
+
+    Floats are rounded. The processor tells of a finite value that became infinite, which costs no second look.
+
+    Args:
+        out: the buffer.
+        where: an index of it.
+        values: as many values.
+
+    Raises:
+        FloatingPointError: a finite value would become infinite.
+    """
+    if out.dtype == values.dtype:
+        out[where] = values
+        return
+    with np.errstate(over="raise", under="ignore", invalid="ignore"):
+        out[where] = values
+
+
+def first_lost(values: npt.NDArray[Any], delivered: str) -> tuple[int, ...] | None:
+    """Where the first value lies that the delivered type cannot hold; None if it holds all of them.
+
+    Args:
+        values: of a stored type in native byte order, or float32 on its way to bfloat16, ``(N, …)``.
+        delivered: name of the type.
+    """
+    if not values.size or _holds_all(values, delivered):
+        return None
+    lost = _lost(values, delivered)
+    return tuple(np.argwhere(lost)[0].tolist()) if lost.any() else None
+
+
+def _holds_all(values: npt.NDArray[Any], delivered: str) -> bool:
+    """Whether the least and the largest value tell that all are held: a quick look, which may say no too often."""
+    if values.dtype.kind not in "biuf":
+        return False
+    low, high = values.min().item(), values.max().item()
+    if values.dtype.kind != "f":
+        least, largest = _whole_numbers(delivered)
+        return bool(least <= low and high <= largest)
+    if delivered == "bfloat16":
+        return bool(low > -_TOO_LARGE_FOR_BFLOAT16 and high < _TOO_LARGE_FOR_BFLOAT16)
+    if delivered in _PRECISION:
+        return False
+    least, largest = _whole_numbers(delivered)
+    # An integer compared with a float is compared exactly, and nothing is true of NaN.
+    return bool(least <= low and high <= largest and (np.trunc(values) == values).all())
+
+
+def _whole_numbers(delivered: str) -> tuple[int, int]:
+    """Ends of a range of integers that a type holds, each of them."""
+    if delivered in _PRECISION:
+        largest = 2 ** _PRECISION[delivered]
+        return -largest, largest
+    if delivered == "bool":
+        return 0, 1
+    info = np.iinfo(delivered)
+    return int(info.min), int(info.max)
+
+
+def _lost(values: npt.NDArray[Any], delivered: str) -> Bools:
+    kind = values.dtype.kind
+    if kind in "fc":
+        return _lost_floats(values, delivered)
+    if delivered in _PRECISION:
+        return _lost_by_floats(values, delivered)
+    low, high = _whole_numbers(delivered)
+    # Bounds outside of the stored type would not be compared as integers.
+    info = np.iinfo(values.dtype)
+    return np.asarray((values < max(low, info.min)) | (values > min(high, info.max)))
+
+
+def _lost_by_floats(values: npt.NDArray[Any], delivered: str) -> Bools:
+    """Integers that a float cannot hold: too many bits from their first to their last one."""
+    # The absolute value of the least integer is its own bit pattern, read without a sign.
+    magnitude = np.abs(values).view(f"u{values.dtype.itemsize}").astype(np.uint64)
+    last_bit = magnitude & (~magnitude + np.uint64(1))
+    shortest = magnitude // np.maximum(last_bit, np.uint64(1))
+    lost = shortest >= np.uint64(2 ** _PRECISION[delivered])
+    if delivered == "float16":
+        lost |= magnitude > np.uint64(_LARGEST_FLOAT16)
+    return np.asarray(lost)
+
+
+def _lost_floats(values: npt.NDArray[Any], delivered: str) -> Bools:
+    if delivered == "bfloat16":
+        return np.asarray(np.isfinite(values) & (np.abs(values) >= np.float32(_TOO_LARGE_FOR_BFLOAT16)))
+    if delivered in _PRECISION:
+        return _lost_by_rounding(values, delivered)
+    low, high = _whole_numbers(delivered)
+    # The first number on either side is 0, 2 or a power of two, which a float holds, or is infinite where it ends.
+    with np.errstate(over="ignore"):
+        least, beyond = np.asarray([low, high + 1], np.float64).astype(values.dtype)
+    is_held = np.isfinite(values) & (values >= least) & (values < beyond) & (np.trunc(values) == values)
+    return np.asarray(~is_held)
+
+
+def _lost_by_rounding(values: npt.NDArray[Any], delivered: str) -> Bools:
+    """Floats that become infinite; and between different kinds, those that are rounded."""
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        converted = values.astype(delivered)
+    if values.dtype.kind == converted.dtype.kind:
+        lost = np.isfinite(_parts(values)) & ~np.isfinite(_parts(converted))
+        return np.asarray(lost.any(axis=-1))
+    return np.asarray((converted.real != values) & ~np.isnan(values))
+
+
+def _parts(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The real numbers that values are made of, on an axis of their own."""
+    return np.stack([values.real, values.imag], axis=-1) if values.dtype.kind == "c" else values[..., None]
