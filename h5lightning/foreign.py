@@ -10,10 +10,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 from h5py import h5d, h5f, h5i, h5l, h5o, h5p, h5s, h5t
 
 from h5lightning.errors import BadFileError
@@ -23,7 +20,6 @@ from h5lightning.schema import Stamp
 from h5lightning.sources import NOT_THERE, UNKNOWN
 
 __all__ = [
-    "RowSources",
     "Sources",
     "hard_links",
     "link_problem",
@@ -32,11 +28,8 @@ __all__ = [
     "storage_problem",
 ]
 
-Int64Array = npt.NDArray[np.int64]
-
 _MOST_LINKS = 8  # from file to file
 _UNLIMITED_BYTES = 2**64 - 1
-_MOST_ROWS = 2**63 - 1
 
 # They make HDF5 look for sources elsewhere than where they were checked.
 _PREFIXES = ("HDF5_VDS_PREFIX", "HDF5_EXTFILE_PREFIX", "HDF5_EXT_PREFIX")
@@ -114,8 +107,8 @@ def link_problem(
         if kind != h5l.TYPE_EXTERNAL:
             return f"is reached through the soft link '/{prefix}' to {_text(target)!r}: name the data by that path"
         name, inside = (os.fsdecode(part) for part in target)
-        problem = "" if allowed is None else place_problem(fid, name)
-        problem = problem or _followed(_beside(file, name), inside, allowed, depth, sources or Sources())
+        problem = "" if allowed is None or os.path.isabs(name) else place_problem(fid)
+        problem = problem or _followed(beside(file, name), inside, allowed, depth, sources or Sources())
         if problem:
             return f"is reached through the external link '/{prefix}' to {inside!r} in {name!r}{problem}"
     return ""
@@ -168,17 +161,11 @@ def storage_problem(did: h5d.DatasetID, allowed: str | None, sources: Sources | 
     return _virtual_problem(did, plist, allowed, sources) if plist.get_layout() == h5d.VIRTUAL else ""
 
 
-def place_problem(fid: h5f.FileID, name: str) -> str:
-    """Why HDF5 would not look for a source beside the file that names it, as what a sentence says; empty if it would.
+def place_problem(fid: h5f.FileID) -> str:
+    """Why HDF5 would not look for sources beside a file, as what a sentence says of them; empty if it would.
 
     HDF5 keeps one directory for a file that is open under several names: that of the name which was first.
-
-    Args:
-        fid: the open file.
-        name: the source, as the file names it.
     """
-    if os.path.isabs(name) or name == ".":
-        return ""
     here = _place_of(fid)
     others = [
         os.fsdecode(other.name) for other in h5f.get_obj_ids(fid, h5f.OBJ_FILE) if _place_of(other) != here
@@ -230,15 +217,16 @@ def _virtual_problem(did: h5d.DatasetID, plist: h5p.PropDCID, allowed: str | Non
         )
     fid, mapped = h5i.get_file_id(did), 0
     file = os.fsdecode(fid.name)  # a link may have led to another file than the first
+    elsewhere = place_problem(fid)
     for number in range(plist.get_virtual_count()):
         name, inside = plist.get_virtual_filename(number), plist.get_virtual_dsetname(number)
         if "%" in name + inside or h5s.UNLIMITED in plist.get_virtual_vspace(number).get_simple_extent_dims(
             True
         ):
             return f"is a virtual dataset of sources without an end, {name!r}: list them one by one"
-        if problem := place_problem(fid, name):
-            return f"is a virtual dataset with the source {name!r}{problem}"
-        path = file if name == "." else _beside(file, name)
+        if elsewhere and name != "." and not os.path.isabs(name):
+            return f"is a virtual dataset with the source {name!r}{elsewhere}"
+        path = file if name == "." else beside(file, name)
         problem = "" if path == file else _file_problem(path, allowed, sources)
         points = int(plist.get_virtual_vspace(number).get_select_npoints())
         problem = problem or _dataset_problem(did, path, inside, plist.get_virtual_srcspace(number), points)
@@ -286,62 +274,10 @@ def _is_written(did: h5d.DatasetID) -> bool:
     return bool(did.get_num_chunks() >= cells)
 
 
-# ── rows ─────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class RowSources:
-    """Which other files the rows of an opened dataset lie in.
-
-    Args:
-        always: those that any row needs: where links lead to, external storage.
-        paths: where other rows lie, once for each part of a virtual dataset.
-        starts: the first row of each part, ``(parts,)``.
-        stops: one past its last row, ``(parts,)``.
-    """
-
-    always: tuple[str, ...]
-    paths: tuple[str, ...]
-    starts: Int64Array
-    stops: Int64Array
-
-    @classmethod
-    def of(cls, did: h5d.DatasetID, sources: Sources) -> RowSources:
-        """Those of a dataset that was found to be readable, with all files that were looked at for it."""
-        plist, file = did.get_create_plist(), os.fsdecode(h5i.get_file_id(did).name)
-        paths: list[str] = []
-        bounds: list[tuple[int, int]] = []
-        for number in range(plist.get_virtual_count() if plist.get_layout() == h5d.VIRTUAL else 0):
-            name = plist.get_virtual_filename(number)
-            if name != "." and _beside(file, name) in sources.stamps:
-                paths.append(_beside(file, name))
-                bounds.append(_rows_of(plist.get_virtual_vspace(number)))
-        parts = np.asarray(bounds, dtype=np.int64).reshape(-1, 2)
-        always = tuple(path for path in sources.stamps if path not in set(paths))
-        return cls(always, tuple(paths), parts[:, 0], parts[:, 1])
-
-    def touched(self, rows: Int64Array) -> list[str]:
-        """The files that hold some rows, ``(N,)``, ascending."""
-        if not self.paths:
-            return [*self.always]
-        has_some = np.searchsorted(rows, self.starts) < np.searchsorted(rows, self.stops)
-        return [*self.always, *{self.paths[part]: None for part in np.flatnonzero(has_some).tolist()}]
-
-
-def _rows_of(space: h5s.SpaceID) -> tuple[int, int]:
-    """The first row of a selection, and one past its last."""
-    if not space.get_select_npoints():
-        return 0, 0
-    if space.get_select_type() == h5s.SEL_ALL or not space.get_simple_extent_ndims():
-        return 0, _MOST_ROWS
-    first, last = space.get_select_bounds()
-    return int(first[0]), int(last[0]) + 1
-
-
 # ── files ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _beside(file: str, name: str) -> str:
+def beside(file: str, name: str) -> str:
     """Where HDF5 looks first for a source that a file names."""
     return os.path.join(os.path.dirname(file), name)
 

@@ -118,12 +118,15 @@ class OpenFile:
 
     def is_outdated(self, identity: Identity, found: Stamp) -> bool:
         """See `Holder.is_outdated`."""
+        if self._held.get(identity, found) != found:
+            return True
         try:
-            if self.sources is not None:
+            # Not for each source, or a file of many sources would look at all of them as often as it has any.
+            if self.sources is not None and identity == self.watch.identity:
                 self.sources.check()
         except FileChangedError:
             return True
-        return self._held.get(identity, found) != found
+        return False
 
     def give_back(self) -> bool:
         """See `Holder.give_back`."""

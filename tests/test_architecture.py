@@ -16,9 +16,9 @@ FLOORS = (
     frozen""",
     """catalog sources stamps index fields field_planning selection splitting overlap coalescing ordering sharding
     position rank_epoch misfits conversions""",
-    """discovery guarding held_files watching opening foreign datasets open_files handles scanning mounts stored_arrays
-    index_store checksumming checksum_store quarantine cataloguing codecs readers surveying verified_blocks verifying
-    identical_files summary""",
+    """discovery guarding held_files watching opening foreign row_sources datasets open_files handles scanning mounts
+    stored_arrays index_store checksumming checksum_store quarantine cataloguing codecs readers surveying
+    verified_blocks verifying identical_files summary""",
     """transforms crossing buffers batching announcing asked_samples dataset read_ahead sampler weighing group_reading
     epoch_iterator epoch_sources loader assembly""",
     "ranks resuming datamodule",

@@ -7,7 +7,8 @@ import h5py
 import numpy as np
 import pytest
 
-from h5lightning.foreign import RowSources, Sources, link_problem, source_stamp, storage_problem
+from h5lightning.foreign import Sources, link_problem, source_stamp, storage_problem
+from h5lightning.row_sources import RowSources
 from h5lightning.sources import NOT_THERE, UNKNOWN
 
 ROWS = 12
@@ -265,27 +266,6 @@ def test_a_link_to_a_virtual_dataset_has_the_sources_of_both(folder):
     assert os.path.samefile(linked, path)
     assert stamps == stamped(linked, beside)
     assert rows.touched(np.arange(3)) == [linked, beside]
-
-
-def test_sources_of_rows(folder):
-    layout = h5py.VirtualLayout((3 * ROWS,), "<f8")
-    for part, place in enumerate(("in", "out", "in")):
-        layout[part * ROWS : (part + 1) * ROWS] = h5py.VirtualSource(
-            f"../{place}/source.h5", "g/x" if part else "x", (ROWS,), "<f8"
-        )
-    path = str(folder / "in" / "main.h5")
-    with h5py.File(path, "w") as file:
-        file.create_virtual_dataset("x", layout)
-    stamps, rows = found_sources(path, str(folder))
-    first, second = stamps
-    cases = {
-        (0,): [first],
-        (ROWS - 1, ROWS): [first, second],
-        (3 * ROWS - 1,): [first],
-        (ROWS, ROWS): [second],
-    }
-    for some, expected in {**cases, (0, 2 * ROWS): [first]}.items():
-        assert rows.touched(np.asarray(some)) == expected
 
 
 def test_what_was_not_found_is_stamped_too(folder, monkeypatch):

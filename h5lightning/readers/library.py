@@ -82,7 +82,8 @@ class H5pyReader(Reader):
                 to = Delivery(take.out, stored.dtype, stored.row_bytes)
                 JoinedSlabs(cache, [_Chunks(stored)], self._decoded.here()).put(part, to)
 
-        touched = partial(StoredRows.sources_of, rows=rows)
+        is_watched = self._pool.access.allow_external is not None
+        touched = partial(StoredRows.sources_of, rows=rows) if is_watched else None
         self._pool.using(file, source, self._opener(file, source), use, sources=touched)
 
     def _opener(self, file: str, source: RowSource) -> Callable[[h5py.File], StoredRows]:

@@ -14,7 +14,7 @@ from h5py import h5d, h5p, h5s, h5t
 
 from h5lightning.datasets import open_dataset
 from h5lightning.errors import BadFileError, UnsupportedFieldError
-from h5lightning.foreign import RowSources, Sources
+from h5lightning.foreign import Sources
 from h5lightning.opening import hdf5_reason
 from h5lightning.options import Access
 from h5lightning.readers.admitting import Admission
@@ -22,6 +22,7 @@ from h5lightning.readers.checks import check_rows, check_type, check_whole, name
 from h5lightning.readers.plugins import plugin_problem
 from h5lightning.readers.protocol import RowSource
 from h5lightning.readers.slab_cache import SlabPlaces
+from h5lightning.row_sources import RowSources
 from h5lightning.scanning.element_types import element_type
 
 __all__ = ["StoredRows"]

@@ -73,7 +73,13 @@ def _inside(path: str, size: int, storage: StorageMap) -> Int64Array:
     """The offsets of all chunks, in memory of their own, none of them outside of a file of so many bytes."""
     # A large index is mapped, and may be damaged after it was compared with its digest.
     offsets = np.array(storage.offsets)
-    if offsets.size and (offsets.min() < 0 or offsets.max() > size - storage.chunk_bytes):
+    # Of a contiguous dataset there is one, and it is looked at each time a file is opened.
+    first, last = (
+        (int(offsets[0]),) * 2
+        if offsets.size == 1
+        else (int(offsets.min(initial=0)), int(offsets.max(initial=0)))
+    )
+    if first < 0 or last > size - storage.chunk_bytes:
         raise BadFileError(
             f"{path} has {size} bytes, and the index says that values lie past them: one of the two was damaged. "
             "Start again, which compares the index with its digest"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from h5lightning import H5DataModule, H5Dataset
+from h5lightning import H5DataModule, H5Dataset, watching
 from h5lightning.errors import FileChangedError, H5LightningError
 from h5lightning.scanning import ScanRequest, many_files, scan_files
 
@@ -262,12 +262,31 @@ def test_only_the_sources_of_the_rows_that_are_read_count(tmp_path):
     dataset.close()
 
 
+def test_many_sources_are_looked_at_a_few_times_each(tmp_path, monkeypatch):
+    parts, looks = 40, []
+    layout = h5py.VirtualLayout((parts * ROWS, 2), "<f4")
+    for part in range(parts):
+        write(tmp_path / f"{part}.hdf", part)
+        layout[part * ROWS : (part + 1) * ROWS] = h5py.VirtualSource(f"{part}.hdf", "d", (ROWS, 2), "<f4")
+    with h5py.File(tmp_path / "main.h5", "w") as file:
+        file.create_virtual_dataset("x", layout)
+    dataset = opened(tmp_path, "auto")
+    look = watching.source_stamp
+    monkeypatch.setattr(watching, "source_stamp", lambda path: looks.append(path) or look(path))
+    dataset.read_batch([0])
+    assert parts < len(looks) < 6 * parts
+    looks.clear()
+    dataset.read_batch([0, 1, ROWS])
+    assert len(looks) == 2
+    dataset.close()
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_workers_notice(tmp_path, method):
     source = virtual(tmp_path)
     dataset = opened(tmp_path, "auto")
     loader = torch.utils.data.DataLoader(
-        dataset, batch_size=4, num_workers=2, multiprocessing_context=method, timeout=50
+        dataset, batch_size=4, num_workers=1, multiprocessing_context=method, timeout=50
     )
     assert torch.equal(torch.cat([batch["x"] for batch in loader]), torch.from_numpy(values(1)))
     rewrite(source)
