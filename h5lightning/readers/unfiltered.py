@@ -61,7 +61,8 @@ def _mapped(raw: RawFile, storage: StorageMap, dtype: np.dtype[Any]) -> MappedRo
     except BadFileError:
         return None  # some file systems cannot map files
     if storage.holds_whole_rows:
-        return MappedRows(view, _inside(raw.path, len(view), storage), storage.chunk_rows, storage.row_bytes)
+        offsets = _inside(raw.path, len(view), storage)
+        return MappedRows.of(view, offsets, storage.chunk_rows, storage.row_bytes)
     return SplitRows(partial(_look, view), storage, dtype)
 
 
