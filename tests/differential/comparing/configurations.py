@@ -121,7 +121,7 @@ def draw_configuration(rng: random.Random, files: FileSet, *, whole: bool = Fals
     fields = _draw_fields(rng, files, samples)
     options = {
         "batch_size": rng.choice((1, 2, 3, 4, 7, 8, 16, 33)),
-        "reader": rng.choice(("auto", "auto", "direct" if _is_direct(files) else "auto", "h5py")),
+        "reader": rng.choice(("auto", "direct", "direct") if _is_direct(files) else ("auto", "auto", "h5py")),
         "threads": rng.choice((None, None, 0, 1, 2, 4)),
         "shuffle": _draw_shuffle(rng, fields, samples),
         "seed": rng.randrange(1000),

@@ -153,10 +153,13 @@ def draw_files(rng: random.Random, *, equal: bool = False, elsewhere: bool = Fal
     most = rng.choice((6, 20, 60, 120))
     one = rng.randint(1, min(most, 12))
     rows = tuple(one if equal else rng.randint(1, most) for _ in range(count))
+    columns = _draw_columns(rng, elsewhere=elsewhere)
+    if not elsewhere and rng.random() < 0.12:
+        columns = [replace(column, storage=Storage()) for column in columns]
     return FileSet(
         names=_draw_names(rng, count),
         rows=rows,
-        columns=tuple(_draw_columns(rng, elsewhere=elsewhere)),
+        columns=tuple(columns),
         attributes=_draw_attributes(rng),
         libver=rng.choice(("earliest", "latest")),
         userblock=rng.choice((0, 0, 0, 512)),
