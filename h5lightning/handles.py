@@ -137,28 +137,33 @@ class HandlePool:
         """
 
         def use(entries: list[OpenFile]) -> Result:
-            with self._checked(entries[0], key, make) as kept:
-                return function(kept)
+            (entry,) = entries
+            try:
+                result = function(self._derived(entry, key, make))
+            except BadFileError:
+                entry.watch.check()
+                raise
+            # After the reading: HDF5 reads zeros where a file was cut off.
+            entry.watch.check()
+            return result
 
         return self._files().use([(path, None)], use)
 
     @contextmanager
     def kept(self, path: str, key: Hashable, make: Callable[[h5py.File], T]) -> Iterator[T]:
         """What ``make`` derives from the open file, which stays open inside the ``with`` block; see `using`."""
-        with self._files().held([(path, None)]) as (entry,), self._checked(entry, key, make) as kept:
-            yield kept
-
-    @contextmanager
-    def _checked(self, entry: OpenFile, key: Hashable, make: Callable[[h5py.File], T]) -> Iterator[T]:
-        try:
-            if self.access.verify:
-                entry.keep(_VERIFIED, partial(self._verify_opened, entry))
-            yield entry.keep(key, make)
-        except BadFileError:
+        with self._files().held([(path, None)]) as (entry,):
+            try:
+                yield self._derived(entry, key, make)
+            except BadFileError:
+                entry.watch.check()
+                raise
             entry.watch.check()
-            raise
-        # After the reading: HDF5 reads zeros where a file was cut off.
-        entry.watch.check()
+
+    def _derived(self, entry: OpenFile, key: Hashable, make: Callable[[h5py.File], T]) -> T:
+        if self.access.verify:
+            entry.keep(_VERIFIED, partial(self._verify_opened, entry))
+        return entry.keep(key, make)
 
     def using_files(
         self, opener: Callable[[str], Closable], paths: Sequence[str], function: Callable[[list[OpenFile]], T]

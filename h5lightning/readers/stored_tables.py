@@ -26,20 +26,20 @@ class MappedRows:
 
     Args:
         view: the map of the file, ``(file bytes,)``, which is held as long as its addresses are.
-        offsets: where each chunk begins in the file, ``(chunks,)``.
+        addresses: where each chunk begins in memory, ``(chunks,)``.
         chunk_rows: rows of a chunk.
         row_bytes: bytes of a row.
     """
 
     view: Bytes
-    offsets: Int64Array
+    addresses: Int64Array
     chunk_rows: int
     row_bytes: int
 
-    @property
-    def addresses(self) -> Int64Array:
-        """Where each chunk begins in memory, ``(chunks,)``."""
-        return address_of(self.view) + self.offsets
+    @classmethod
+    def of(cls, view: Bytes, storage: StorageMap) -> MappedRows:
+        """The rows of a dataset in the map of its file."""
+        return cls(view, address_of(view) + storage.offsets, storage.chunk_rows, storage.row_bytes)
 
     @property
     def group(self) -> object:

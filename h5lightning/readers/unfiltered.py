@@ -60,7 +60,7 @@ def _mapped(raw: RawFile, storage: StorageMap, dtype: np.dtype[Any]) -> MappedRo
     except BadFileError:
         return None  # some file systems cannot map files
     if storage.holds_whole_rows:
-        return MappedRows(view, storage.offsets, storage.chunk_rows, storage.row_bytes)
+        return MappedRows.of(view, storage)
     return SplitRows(partial(_look, view), storage, dtype)
 
 
