@@ -146,8 +146,16 @@ class HandlePool:
         """
 
         def use(entries: list[OpenFile]) -> Result:
-            with self._checked(entries[0], key, make, sources) as kept:
-                return function(kept)
+            (entry,) = entries
+            try:
+                kept = self._derived(entry, key, make)
+                result = function(kept)
+            except H5LightningError:
+                self._check(entry, None)
+                raise
+            # After the reading: HDF5 reads zeros where a file was cut off.
+            self._check(entry, None if sources is None or entry.sources is None else sources(kept))
+            return result
 
         return self._files().use([(path, None)], use)
 
@@ -163,29 +171,20 @@ class HandlePool:
     @contextmanager
     def kept(self, path: str, key: Hashable, make: Callable[[h5py.File], T]) -> Iterator[T]:
         """What ``make`` derives from the open file, which stays open inside the ``with`` block; see `using`."""
-        with self._files().held([(path, None)]) as (entry,), self._checked(entry, key, make) as kept:
-            yield kept
-
-    @contextmanager
-    def _checked(
-        self,
-        entry: OpenFile,
-        key: Hashable,
-        make: Callable[[h5py.File], T],
-        sources: Callable[[T], Iterable[str]] | None = None,
-    ) -> Iterator[T]:
-        try:
-            if self.access.verify:
-                entry.keep(_VERIFIED, partial(self._verify_opened, entry))
-            if key not in entry.kept and entry.sources is not None:
-                entry.sources.check()
-            kept = entry.keep(key, make)
-            yield kept
-        except H5LightningError:
+        with self._files().held([(path, None)]) as (entry,):
+            try:
+                yield self._derived(entry, key, make)
+            except H5LightningError:
+                self._check(entry, None)
+                raise
             self._check(entry, None)
-            raise
-        # After the reading: HDF5 reads zeros where a file was cut off.
-        self._check(entry, None if sources is None or entry.sources is None else sources(kept))
+
+    def _derived(self, entry: OpenFile, key: Hashable, make: Callable[[h5py.File], T]) -> T:
+        if self.access.verify:
+            entry.keep(_VERIFIED, partial(self._verify_opened, entry))
+        if key not in entry.kept and entry.sources is not None:
+            entry.sources.check()
+        return entry.keep(key, make)
 
     def using_files(
         self, opener: Callable[[str], Closable], paths: Sequence[str], function: Callable[[list[OpenFile]], T]

@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -202,3 +203,38 @@ def test_a_thread_that_waits_for_a_pool_gets_it(pool, paths):
         thread.start()
         assert ended.wait(10)
     thread.join()
+
+
+def test_what_is_derived_is_made_once_for_all_threads(paths):
+    made, barrier = [], threading.Barrier(6)
+
+    def make(file):
+        made.append(file)
+        time.sleep(0.02)
+        return object()
+
+    def ask(_):
+        barrier.wait()
+        return pool.using(paths[0], "key", make, lambda found: found)
+
+    with HandlePool(Access()) as pool, ThreadPoolExecutor(6) as threads:
+        assert len(set(threads.map(ask, range(6)))) == 1
+    assert len(made) == 1
+
+
+def test_a_pool_is_made_once_for_all_threads():
+    with ThreadPoolExecutor(6) as threads:
+        for _ in range(50):
+            barrier, pool = threading.Barrier(6), HandlePool(Access())
+            assert (
+                len(set(threads.map(lambda _, b=barrier, p=pool: (b.wait(), p._files())[1], range(6)))) == 1
+            )
+
+
+def test_an_interrupt_in_use_lets_go_of_the_file(pool, paths):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pool.using(paths[0], None, lambda file: file, interrupted)
+    assert not any(entry.holders for entry in pool._files()._by_key.values())

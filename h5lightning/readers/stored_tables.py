@@ -37,9 +37,9 @@ class MappedRows:
     row_bytes: int
 
     @classmethod
-    def of(cls, view: Bytes, offsets: Int64Array, chunk_rows: int, row_bytes: int) -> MappedRows:
-        """Chunks by their offsets in the file, ``(chunks,)``; see the class for the others."""
-        return cls(view, address_of(view) + offsets, chunk_rows, row_bytes)
+    def of(cls, view: Bytes, storage: StorageMap) -> MappedRows:
+        """The rows of a dataset in the map of its file."""
+        return cls(view, address_of(view) + storage.offsets, storage.chunk_rows, storage.row_bytes)
 
     @property
     def group(self) -> object:

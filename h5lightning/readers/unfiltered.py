@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -62,7 +63,7 @@ def _mapped(raw: RawFile, storage: StorageMap, dtype: np.dtype[Any]) -> MappedRo
         return None  # some file systems cannot map files
     if storage.holds_whole_rows:
         offsets = _inside(raw.path, len(view), storage)
-        return MappedRows.of(view, offsets, storage.chunk_rows, storage.row_bytes)
+        return MappedRows.of(view, replace(storage, offsets=offsets))
     return SplitRows(partial(_look, view), storage, dtype)
 
 

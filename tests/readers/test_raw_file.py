@@ -53,6 +53,25 @@ def test_a_map_outlives_its_file(path):
     assert view[7] == 7
 
 
+def test_a_closed_file_is_not_mapped(path):
+    """Without a descriptor, the system would make a map of zeros."""
+    raw = RawFile(path)
+    raw.close()
+    with pytest.raises(BadFileError, match=r"a\.h5 was closed while it was read"):
+        _ = raw.view
+
+
+def test_closing_twice_leaves_the_next_descriptor_alone(path):
+    raw = RawFile(path)
+    number = raw.fileno()
+    raw.close()
+    other = RawFile(path)
+    assert other.fileno() == number
+    raw.close()
+    del raw
+    assert other.read(7, 1).tolist() == [7]
+
+
 def test_no_descriptor_is_left_open(path):
     before = len(os.listdir("/dev/fd"))
     closed, dropped = RawFile(path), RawFile(path)

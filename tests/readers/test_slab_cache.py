@@ -233,3 +233,88 @@ def test_who_waits_for_the_first_slab_does_not_wait_for_the_last(fill):
         assert held(cache, [3], fill) == [(3, 3)]
         may_go_on.set()
         first.result(10)
+
+
+# ── stores that come and go ──────────────────────────────────────────────────────────────────────────
+
+
+def test_a_slot_means_nothing_in_another_store(fill):
+    """Whoever was given places before the cache was cleared must not find other slabs at them."""
+    first, second = cache_of(4), SlabPlaces(8)
+    held(first, [1, 2], fill)
+    first.cache.clear()
+    other = Dataset(4 * SLAB_BYTES)
+    other.cache, other.places = first.cache, second
+    assert held(other, [5, 6], fill) == [(5, 5), (6, 6)]
+    assert held(first, [1, 2], fill) == [(1, 1), (2, 2)]
+    assert fill.filled == [1, 2, 5, 6, 1, 2]
+
+
+def test_two_caches_may_share_places(fill):
+    first, second = cache_of(4), cache_of(4)
+    second.places = first.places
+    for _ in range(2):
+        assert held(first, [1, 2], fill) == [(1, 1), (2, 2)]
+        assert held(second, [2, 3], fill) == [(2, 2), (3, 3)]
+
+
+def test_who_reads_goes_on_while_the_cache_is_cleared(fill):
+    cache = cache_of(2)
+
+    def look(rows, slots):
+        cache.cache.clear()
+        assert held(cache, [5, 6], fill) == [(5, 5), (6, 6)]
+        assert [int(rows[2 * slot, 0]) for slot in slots] == [1, 2]
+
+    cache.cache.use([(cache.places, np.array([1, 2]))], fill, look)
+    assert held(cache, [5, 6], fill) == [(5, 5), (6, 6)]
+    assert fill.filled == [1, 2, 5, 6]
+
+
+def test_who_waits_for_a_slab_of_a_cleared_cache_fills_it(fill):
+    cache = cache_of(4)
+    filling, may_go_on = threading.Event(), threading.Event()
+
+    def slow(slabs):
+        filling.set()
+        assert may_go_on.wait(10)
+        fill(slabs)
+
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(held, cache, [1, 2], slow)
+        assert filling.wait(10)
+        second = threads.submit(held, cache, [2, 3], fill)
+        cache.cache.clear()
+        assert second.result(10) == [(2, 2), (3, 3)]
+        may_go_on.set()
+        assert first.result(10) == [(1, 1), (2, 2)]
+
+
+def test_more_slabs_than_a_smaller_store_has(fill):
+    """Asked for before the limit shrank, and served by the store that was made behind it."""
+    cache = cache_of(8)
+    cache.cache.limit(2 * SLAB_BYTES)
+    cache.cache.clear()
+    held(cache, [1], fill)
+    assert held(cache, list(range(6)), fill) == [(number, number) for number in range(6)]
+
+
+def test_an_interrupt_while_a_slab_is_filled_leaves_it_to_others(fill):
+    cache = cache_of(4)
+
+    def interrupted(slabs):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        held(cache, [1, 2], interrupted)
+    assert not cache.cache._store.slots._users.any()
+    assert held(cache, [1, 2], fill) == [(1, 1), (2, 2)]
+
+
+def test_torn_books_are_not_used_any_more(fill):
+    cache = cache_of(2)
+    held(cache, [1, 2], fill)
+    torn = cache.cache._store
+    torn.is_torn = True
+    assert held(cache, [2, 3], fill) == [(2, 2), (3, 3)]
+    assert cache.cache._store is not torn
