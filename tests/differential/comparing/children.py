@@ -18,6 +18,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from comparing.disagreement import DisagreementError
+
 __all__ = ["Ended", "Later", "run_limited"]
 
 _SIZE = struct.Struct("<q")
@@ -171,15 +173,23 @@ class Later:
         if not self._pid:
             try:
                 asked.recv()
-                asked.send(work())
+                try:
+                    asked.send(("", work()))
+                except Exception as error:  # noqa: BLE001 - whatever it is, it is told
+                    asked.send((f"{type(error).__name__}: {error}", None))
             finally:
                 os._exit(0)
         asked.close()
 
     def now(self) -> Any:
-        """Do it."""
+        """Do it.
+
+        Raises:
+            DisagreementError: it failed.
+        """
         self._asking.send(None)
-        try:
-            return self._asking.recv()
-        finally:
-            os.waitpid(self._pid, 0)
+        problem, found = self._asking.recv()
+        os.waitpid(self._pid, 0)
+        if problem:
+            raise DisagreementError("what happened in another process", problem, "no error")
+        return found

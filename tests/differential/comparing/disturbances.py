@@ -12,21 +12,22 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
+import h5py
 import numpy as np
 
 from comparing.case import Case, Delivery, Reference
 from comparing.children import Later
 from comparing.configurations import Configuration
-from comparing.disagreement import DisagreementError, expect
+from comparing.disagreement import DisagreementError, RefusedError, expect
 from comparing.plain_loops import maybe_workers
 from comparing.storage import source_of
 from comparing.truth import Sample, Truth
 from h5lightning.errors import FileChangedError, H5LightningError
 
-__all__ = ["closing", "copies", "interrupts", "rewritten", "threads"]
+__all__ = ["closing", "copies", "held_open", "interrupts", "rewritten", "threads"]
 
 
 # ── interrupts ───────────────────────────────────────────────────────────────────────────────────────
@@ -271,6 +272,49 @@ def rewritten(case: Case) -> None:
         _start_again(case, [dm, reference], later)
 
 
+def held_open(case: Case) -> None:
+    """A file is written anew, while somebody in this process holds it open, for whom libhdf5 keeps what it was.
+
+    A new module of this process is right, or fails. What it leaves in the index is right in all other processes.
+    """
+    case.draw(elsewhere=False)
+    if case.files is None:
+        raise RuntimeError("nothing was drawn")
+    files, chosen = case.files, case.chosen
+    later = Later(lambda: Truth(files, case.data, chosen))
+    elsewhere = Later(lambda: _read_anew(case, Truth(files, case.data, chosen)))
+    paths = files.paths(case.data)
+    number = case.rng.randrange(len(paths))
+    holder = case.rng.choice(("h5py.File", "H5Dataset"))
+    case.note(f"file {number} is held open by {holder}, and written over, its datasets in the other order")
+    held: Any = h5py.File(paths[number]) if holder == "h5py.File" else case.dataset()
+    if holder == "h5py.File":
+        held.visititems(lambda _, found: found[()] if isinstance(found, h5py.Dataset) else None)
+        list(held.attrs.values())
+    else:
+        _order_of(case, held)
+    files.write_one(f"{paths[number]}.new", number, salt=17, backwards=case.rng.random() < 0.7)
+    time.sleep(0.03)
+    _write_over(paths[number], f"{paths[number]}.new")
+    case.note("dm, in this process")
+    with suppress(H5LightningError):
+        _read_anew(case, later.now())
+    held.close()
+    case.note("dm, in another process")
+    elsewhere.now()
+
+
+def _read_anew(case: Case, truth: Truth) -> None:
+    """An epoch of a new module, whose files are what a truth says."""
+    fresh = Case(case.kind, case.seed, case.folder)
+    fresh.files, fresh.configuration, fresh.truth = case.files, case.chosen, truth
+    try:
+        fresh.module()
+    except RefusedError:
+        fresh.make_gentle()
+    fresh.read(fresh.module().train_dataloader())
+
+
 def _reading_everything(found: Configuration) -> Configuration:
     return found.with_options(drop_last=False, shuffle=type(found.options["shuffle"])("full"))
 
@@ -290,17 +334,22 @@ def _change(case: Case, file: int, way: str) -> None:
         return
     if way in ("in place", "replaced"):
         new = f"{path}.new"
-        files.write_one(new, file, salt=17)
+        files.write_one(new, file, salt=17, backwards=case.rng.random() < 0.5)
         if way == "in place":
-            with open(new, "rb") as source, open(path, "r+b") as target:
-                target.write(source.read())
-                target.truncate()
-            os.remove(new)
+            _write_over(path, new)
         else:
             os.replace(new, path)
         return
     with open(path, "rb") as opened:
         _change_bytes(path, opened.read(), way)
+
+
+def _write_over(path: str, new: str) -> None:
+    """What ``cp`` does: the file stays the same one."""
+    with open(new, "rb") as source, open(path, "r+b") as target:
+        target.write(source.read())
+        target.truncate()
+    os.remove(new)
 
 
 def _change_bytes(path: str, data: bytes, way: str) -> None:
@@ -345,11 +394,8 @@ def _start_again(case: Case, before: list[Any], later: Later) -> None:
     if closes:
         for one in before:
             one.teardown()
-    fresh = Case(case.kind, case.seed, case.folder)
-    fresh.files, fresh.configuration = case.files, case.configuration
-    fresh.truth = later.now()
     try:
-        fresh.read(fresh.module().train_dataloader())
+        _read_anew(case, later.now())
     except H5LightningError:
         if closes:
             raise

@@ -122,18 +122,18 @@ class FileSet:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             self.write_one(path, file)
 
-    def write_one(self, path: str, file: int, *, rows: int | None = None, salt: int = 0) -> None:
+    def write_one(self, path: str, file: int, *, salt: int = 0, backwards: bool = False) -> None:
         """Write one file.
 
         Args:
             path: where to.
             file: its number.
-            rows: how many, if not those of the set.
             salt: added to that of the set, for other values.
+            backwards: its datasets lie in the other order.
         """
-        count = self.rows[file] if rows is None else rows
+        count, columns = self.rows[file], list(enumerate(self.columns))
         with h5py.File(path, "w", libver=self.libver, userblock_size=self.userblock) as opened:
-            for place, column in enumerate(self.columns):
+            for place, column in reversed(columns) if backwards else columns:
                 data = column.data(file, count, self.salt + salt + 31 * place)
                 write_dataset(opened, column.path, data, column.storage)
             for place, (name, on, dtype, shape) in enumerate(self.attributes):

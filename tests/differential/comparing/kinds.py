@@ -42,6 +42,7 @@ KINDS: dict[str, Kind] = {
     "closed_meanwhile": Kind(disturbances.closed_meanwhile, 3),
     "copies": Kind(disturbances.copies, 4),
     "rewritten": Kind(disturbances.rewritten, 6),
+    "held_open": Kind(disturbances.held_open, 2),
     "dist": Kind(distributed_loops.dist, 5, has_ranks=True),
     "ddp": Kind(distributed_loops.ddp, 5, has_ranks=True),
     "ddp_resume": Kind(distributed_loops.ddp_resume, 3, has_ranks=True),
