@@ -134,13 +134,13 @@ class Progress:
             self._reload(trainer, is_needed=False)
 
     def prepare(self, shards: TrainingShards) -> None:
-        """The Trainer, if one trains, is given a loader, which may live for many epochs.
+        """A loader is made: if the Trainer asks for it, it may live for many epochs.
 
         Args:
             shards: how a whole epoch is divided.
         """
         trainer = self._fitting
-        if trainer is None:
+        if trainer is None or not _wants_loader(trainer):
             return
         self._skip_stale_steps(trainer)
         position = self.next(None, None)
@@ -207,6 +207,12 @@ class Progress:
 
 
 # ── what Lightning counts ────────────────────────────────────────────────────────────────────────────
+
+
+def _wants_loader(trainer: Trainer) -> bool:
+    """Whether the Trainer has no loader, or wants a new one; a callback may make others."""
+    loop: Any = cast("Any", trainer).fit_loop
+    return loop._combined_loader is None or bool(loop._should_reload_train_dl)  # noqa: SLF001 - nothing public says so
 
 
 def _current_epoch(trainer: Trainer) -> int:

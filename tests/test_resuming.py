@@ -254,6 +254,29 @@ def test_looking_at_batches_moves_no_position(write_files, tmp_path, workers) ->
     dm.teardown()
 
 
+class Making(Callback):
+    """Makes loaders of other sizes in the middle of each epoch."""
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, number) -> None:
+        dm, size = trainer.datamodule, trainer.datamodule.batch_size
+        for other in (1, 40, 96):
+            dm.batch_size = other
+            dm.train_dataloader()
+        dm.batch_size = size
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("batch_size", [8, 4])
+def test_making_loaders_changes_no_later_epoch(write_files, tmp_path, batch_size) -> None:
+    """A resumed epoch of another length needs a new loader behind it."""
+    files, model = write_files([50, 46]), Recorder()
+    _, path = ended(files, tmp_path, how="max_steps", steps=5, saved="afterwards", val=0)
+    quiet(max_epochs=4, callbacks=[Making()]).fit(
+        model, datamodule=training(files, batch_size=batch_size), ckpt_path=path
+    )
+    assert [len(epoch) for epoch in model.seen["train"]] == [56, 96, 96]
+
+
 @pytest.mark.timeout(120)
 def test_loaders_that_are_given_to_fit_go_on_alone(write_files, tmp_path) -> None:
     """Lightning saves the state of a loader, and loads it into the new one."""
