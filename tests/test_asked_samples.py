@@ -36,11 +36,17 @@ def test_an_epoch_is_as_many_samples_as_there_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("workers", "context"),
-    [(0, None), (2, "fork"), pytest.param(2, "spawn", marks=pytest.mark.slow)],
-    ids=["here", "fork", "spawn"],
+    ("workers", "context", "persists"),
+    [
+        (0, None, False),
+        (2, "fork", False),
+        (2, "fork", True),
+        # Workers that import everything again take seconds.
+        pytest.param(2, "spawn", False, marks=pytest.mark.campaign),
+        pytest.param(1, "spawn", True, marks=pytest.mark.slow),
+    ],
+    ids=["here", "fork", "fork-persistent", "spawn", "spawn-persistent"],
 )
-@pytest.mark.parametrize("persists", [False, True], ids=["new", "persistent"])
 def test_each_pass_is_an_epoch_for_all_workers(workers, context, persists) -> None:
     dataset = Counting()
     options = {"num_workers": workers, "persistent_workers": persists and workers > 0}

@@ -135,7 +135,7 @@ def test_two_ranks_train(project, command, strategy):
     assert len(values_of(done.stdout, "test acc")) == 1, "only rank 0 prints"
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 def test_two_ranks_train_when_flags_come_last(project):
     config = project / "mine"
     (config / "model").mkdir(parents=True)

@@ -281,7 +281,7 @@ def test_many_sources_are_looked_at_a_few_times_each(tmp_path, monkeypatch):
     dataset.close()
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.campaign)])
 def test_workers_notice(tmp_path, method):
     source = virtual(tmp_path)
     dataset = opened(tmp_path, "auto")
