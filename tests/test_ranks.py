@@ -12,13 +12,14 @@ from h5lightning import Access, Rows
 from h5lightning.coercion import coerce_fields
 from h5lightning.errors import OptionError, RanksDifferError, ShardingError
 from h5lightning.ranks import (
+    Notices,
     ShareFinder,
     check_agreement,
     from_first_rank,
     given_share,
     with_files_of_this_node,
 )
-from h5lightning.sharding import Share
+from h5lightning.sharding import EvaluationShards, Share
 from h5lightning.stamps import KnownStamps
 from h5lightning.surveying import survey
 
@@ -137,3 +138,22 @@ def test_sources_of_this_node(found, tmp_path) -> None:
     source.unlink()
     with pytest.raises(RanksDifferError, match=rf"source\.h5 is not there, {len(content)} on rank 0"):
         with_files_of_this_node(SECOND_NODE, linked)
+
+
+def test_unequal_steps_are_said_once() -> None:
+    """With batches of one, and where somebody else cuts the batches (predict)."""
+    notices, share = Notices(), Share(0, 2)
+    single = EvaluationShards(17, 2, 1)
+    with pytest.warns(
+        UserWarning, match=r"val: 17 samples make one step fewer.*batch_size=1\..*eval_tail='repeat'"
+    ):
+        notices.of_evaluation("val", ShareFinder(), share, single, True)
+    notices.of_evaluation("val", ShareFinder(), share, single, True)
+    plain = EvaluationShards(17, 2, 8)
+    notices.of_evaluation("test", ShareFinder(), share, plain, True)
+    with pytest.warns(
+        UserWarning, match=r"predict: 17 samples make one step fewer.*batch_size=8\..*eval_tail='repeat'"
+    ):
+        notices.of_evaluation("predict", ShareFinder(), share, plain, False)
+    repeated = EvaluationShards(17, 2, 8, "repeat")
+    notices.of_evaluation("other", ShareFinder(), share, repeated, False)
