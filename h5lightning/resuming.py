@@ -112,7 +112,7 @@ class Progress:
 
     def begin_fit(self) -> None:
         """A new fit begins, which may resume a checkpoint later."""
-        self._start, self._trained = Position(), None
+        self._start, self._trained, self._restored = Position(), None, None
 
     def resume(self, position: Position, samples: int) -> None:
         """Go on from a checkpoint.

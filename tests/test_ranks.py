@@ -152,7 +152,7 @@ def test_unequal_steps_are_said_once() -> None:
     plain = EvaluationShards(17, 2, 8)
     notices.of_evaluation("test", ShareFinder(), share, plain, True)
     with pytest.warns(
-        UserWarning, match=r"predict: 17 samples make one step fewer.*batch_size=8\..*eval_tail='repeat'"
+        UserWarning, match=r"predict: 17 .*batch_size=8\..*eval_tail='repeat'"
     ):
         notices.of_evaluation("predict", ShareFinder(), share, plain, False)
     repeated = EvaluationShards(17, 2, 8, "repeat")
