@@ -151,9 +151,7 @@ def test_unequal_steps_are_said_once() -> None:
     notices.of_evaluation("val", ShareFinder(), share, single, True)
     plain = EvaluationShards(17, 2, 8)
     notices.of_evaluation("test", ShareFinder(), share, plain, True)
-    with pytest.warns(
-        UserWarning, match=r"predict: 17 .*batch_size=8\..*eval_tail='repeat'"
-    ):
+    with pytest.warns(UserWarning, match=r"predict: 17 .*batch_size=8\..*eval_tail='repeat'"):
         notices.of_evaluation("predict", ShareFinder(), share, plain, False)
     repeated = EvaluationShards(17, 2, 8, "repeat")
     notices.of_evaluation("other", ShareFinder(), share, repeated, False)

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import h5py
@@ -43,9 +43,7 @@ def interrupts(case: Case) -> None:
         after_s = case.rng.choice((0.0005, 0.002, 0.01, 0.03)) * case.rng.uniform(0.5, 2)
         case.note(f"KeyboardInterrupt after {after_s:.4f} s of: for batch in dm.train_dataloader(): ...")
         found = case.delivery()
-        with _interrupted_after(after_s):
-            for batch in dm.train_dataloader():
-                found.take(batch)
+        _interrupt_after(after_s, lambda: _take_all(dm.train_dataloader(), found))
         found.hold_again()
         # Whether the epoch had begun when the interrupt came cannot be told: the next one is named.
         loader = dm.train_dataloader()
@@ -55,15 +53,19 @@ def interrupts(case: Case) -> None:
     dm.teardown()
 
 
-@contextmanager
-def _interrupted_after(after_s: float) -> Iterator[None]:
+def _take_all(loader: Any, found: Any) -> None:
+    for batch in loader:
+        found.take(batch)
+
+
+def _interrupt_after(after_s: float, work: Callable[[], None]) -> None:
     def stop(*_: Any) -> None:
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGALRM, stop)
     try:
-        signal.setitimer(signal.ITIMER_REAL, after_s)
-        yield
+        signal.setitimer(signal.ITIMER_REAL, after_s)  # it may strike before the work begins
+        work()
     except KeyboardInterrupt:
         pass
     finally:
