@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from h5lightning.assembly import Assembly, StageOptions, assemble
 from h5lightning.checking import MOST_IN_BATCH, check_bool, check_choice, check_int, check_text
 from h5lightning.coercion import coerce, coerce_fields, coerce_samples, split_for
-from h5lightning.dataset import SampleDataset
+from h5lightning.dataset import IS_REPEAT, SampleDataset
 from h5lightning.epoch_sources import Division, EvaluationEpochs, TrainingEpochs
 from h5lightning.errors import NotSetUpError, OptionError
 from h5lightning.fields import FieldSpec, check_dtype
@@ -39,8 +39,8 @@ from h5lightning.ranks import (
     with_files_of_this_node,
 )
 from h5lightning.readers.choosing import choose_reader
-from h5lightning.resuming import Progress, check_same_data, explain_difference
-from h5lightning.sample_numbers import to_numbers
+from h5lightning.resuming import Progress, check_same_data, check_state, explain_difference
+from h5lightning.sample_numbers import to_number, to_numbers
 from h5lightning.sampler import ShardedSampler
 from h5lightning.sharding import EvaluationShards, Share, TrainingShards
 from h5lightning.splitting.manifest import save_manifest, to_plain_split
@@ -227,7 +227,7 @@ class H5DataModule(LightningDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """Split the files; on every rank alike, from what rank 0 found."""
-        if stage == "fit":
+        if stage == "fit" and not self._progress.is_running:
             self._begin_fit()
         if self._assembly is None:
             self._survey, self._seed = from_first_rank(self.trainer, self._decide)
@@ -270,7 +270,8 @@ class H5DataModule(LightningDataModule):
         shards_of = partial(
             TrainingShards, len(dataset), self.batch_size, tail=self._tail, drop_last=self._drop_last
         )
-        finder = ShareFinder(given_share(rank, world_size), self._attached)
+        given = given_share(rank, world_size)
+        finder = ShareFinder(given, self._attached)
         known = finder.known()
         if known is not None:
             log_tail(shards_of(known.world_size))
@@ -279,7 +280,7 @@ class H5DataModule(LightningDataModule):
             self._progress.prepare(shards_of(1))
         tell = partial(self._notices.of_training, is_told=known is not None)
         division = Division(self._training_order(), shards_of, finder, tell)
-        return self._loader(dataset, ShardedSampler(dataset, TrainingEpochs(division, self._progress)))
+        return self._loader(dataset, ShardedSampler(dataset, TrainingEpochs(division, self._progress, given)))
 
     def val_dataloader(
         self, rank: int | None = None, world_size: int | None = None
@@ -320,8 +321,9 @@ class H5DataModule(LightningDataModule):
         Args:
             epoch: from 0.
         """
-        check_int("epoch", epoch, at_least=0)
-        self._progress.set_next(epoch)
+        number = to_number(epoch, "epoch")
+        check_int("epoch", number, at_least=0)
+        self._progress.set_next(number)
 
     def state_dict(self) -> dict[str, Any]:
         """Position, seed, split and order, so that a run goes on where this one was, with the same samples.
@@ -344,8 +346,9 @@ class H5DataModule(LightningDataModule):
             SplitMismatchError: training would go on with another split.
             ResumeError: training would go on with samples in another order.
         """
-        if not state_dict:
+        if not state_dict and self.trainer is not None:
             return
+        check_state(state_dict)
         # Evaluation under a Trainer loads the same state, but goes on with nothing.
         goes_on = self.trainer is None or self._is_training
         self._restored = {name: value for name, value in state_dict.items() if goes_on or name != "position"}
@@ -529,12 +532,13 @@ class H5DataModule(LightningDataModule):
         check_same_data(differences, is_training=goes_on, on_other_data=self._on_other_data)
         if goes_on:
             position = Position.of_plain(state["position"])
-            samples = len(self.train_dataset or ())
-            self._progress.resume(position.restarted() if differences else position, samples)
+            self._progress.resume(position.restarted() if differences else position)
 
     def _loader(self, dataset: SampleDataset, sampler: ShardedSampler) -> H5DataLoader:
-        unlabelled = self._assembled.survey.fields.spec().keys() - dataset.field_spec.keys()
-        options = self._loading.without(unlabelled)
+        lacking = self._assembled.survey.fields.spec().keys() - dataset.field_spec.keys()
+        if dataset.stage == "train" and self._eval_tail == "repeat":
+            lacking |= {IS_REPEAT}  # which samples are repeated is told in evaluation alone
+        options = self._loading.without(lacking)
         loader = make_loader(dataset, sampler, batch_size=self.batch_size, options=options)
         self._loaders.add(loader)
         return loader

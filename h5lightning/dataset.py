@@ -95,7 +95,9 @@ class SampleDataset(Dataset[dict[str, Any]]):
 
         Without it, the epoch is how often samples were asked for, divided by their number.
         """
-        self._asked.set_epoch(to_number(epoch, "epoch"))
+        number = to_number(epoch, "epoch")
+        check_int("epoch", number, at_least=0, at_most=2**62)
+        self._asked.set_epoch(number)
 
     def page_lock(self, *, wanted: bool) -> None:
         """Read batches straight to page-locked memory, unless a transform makes new ones of their samples."""
@@ -313,7 +315,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
             epoch: the epoch that seeds transforms.
             is_repeat: which samples are repeated, ``(N,)``; None if the batch does not tell.
         """
-        if self._transform:
+        if self._transform and numbers.size:
             batch = default_collate(self._transformed(batch, numbers, epoch))
         if self._provenance:
             batch[SAMPLE_ID] = torch.from_numpy(numbers.copy())

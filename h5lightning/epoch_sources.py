@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 from h5lightning.epoch_iterator import Delivered, EpochIterator
 from h5lightning.errors import ResumeError
@@ -29,6 +29,8 @@ class BegunEpoch:
         iterator: delivers it.
         trainer_epoch: the epoch, as the Trainer counts, in which it began; -1 without a Trainer.
         trainer_steps: steps that the Trainer had counted by then.
+        is_counted: whether what it delivers is counted; not where a loader that is not ours takes the numbers.
+        given: the share that the user gave for the loader.
     """
 
     epoch: RankEpoch
@@ -38,6 +40,8 @@ class BegunEpoch:
     iterator: ProcessLocalRef[EpochIterator] = field(default_factory=ProcessLocalRef)
     trainer_epoch: int = -1
     trainer_steps: int = 0
+    is_counted: bool = False
+    given: Share | None = None
 
     @property
     def is_running(self) -> bool:
@@ -51,8 +55,11 @@ class BegunEpoch:
 
     def now(self) -> Position:
         """Where training is if it has done a step with each batch that was delivered."""
-        if self.delivered.is_at_end:
-            return Position(self.position.epoch + 1)
+        if not self.is_counted:
+            raise ResumeError(
+                "it cannot be said how far training has come: a loader that is not of h5lightning took the samples of "
+                f"epoch {self.position.epoch}. Save the state of that loader, or count its batches"
+            )
         return self.after(self.delivered.batches)
 
 
@@ -68,16 +75,17 @@ class EpochCounter(Protocol):
     def alone(self, begin: Callable[[], RankEpoch]) -> RankEpoch:
         """What ``begin`` returns, called while no other thread begins an epoch."""
 
-    def next(self, asked: int | None, restored: Position | None) -> Position:
+    def next(self, asked: int | None, restored: Position | None, given: Share | None = None) -> Position:
         """Where the next epoch begins.
 
         Args:
-            asked: the number that was set for one loader; None if none was.
+            asked: the number that a user or a Trainer set for one loader; None if none was.
             restored: the position that was restored for one loader.
+            given: the share that a user gave for the loader: epochs of other shares are counted for themselves.
         """
 
-    def counts_done(self, position: Position) -> bool:
-        """Whether whoever trains counts the steps that were done before a position as steps of the epoch."""
+    def steps_counted(self, position: Position) -> int:
+        """Steps before a position that whoever trains counts as steps of the epoch."""
 
     def begin(self, begun: BegunEpoch) -> None:
         """An epoch has begun."""
@@ -159,7 +167,7 @@ class FixedEpochs:
         self._rest = rest
         self._epoch = 0
 
-    def set_epoch(self, epoch: int) -> None:
+    def set_epoch(self, epoch: int, *, by_trainer: bool = False) -> None:  # noqa: ARG002 - one number is like another
         """See `EpochSource.set_epoch`."""
         self._epoch = epoch
 
@@ -175,7 +183,7 @@ class FixedEpochs:
         """Nothing: whoever gave the rank says where it goes on."""
         return {}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any], *, by_trainer: bool = False) -> None:
         """See `state_dict`."""
 
 
@@ -202,7 +210,7 @@ class EvaluationEpochs:
         """Samples of this process in one step."""
         return self._division.batch_size
 
-    def set_epoch(self, epoch: int) -> None:
+    def set_epoch(self, epoch: int, *, by_trainer: bool = False) -> None:  # noqa: ARG002 - as for `FixedEpochs`
         """Set the number of this and all following passes."""
         self._epoch = epoch
 
@@ -225,6 +233,7 @@ class EvaluationEpochs:
         if done is None:
             return RankEpoch(self._epoch, self.order, shards, share.rank)
         here = {"rank": share.rank, "world_size": share.world_size, "batch_size": shards.batch_size}
+        here["repeats"] = int(shards.tail == "repeat")
         if different := [
             f"{name} is {here[name]}, was {done[name]}" for name in here if here[name] != done[name]
         ]:
@@ -242,15 +251,23 @@ class EvaluationEpochs:
         if self._begun is None or self._begun[1].is_at_end:
             return record
         epoch, delivered = self._begun
-        division = {"world_size": epoch.shards.world_size, "batch_size": epoch.shards.batch_size}
+        shards = cast("EvaluationShards", epoch.shards)
+        division = {"world_size": shards.world_size, "batch_size": shards.batch_size}
+        division["repeats"] = int(shards.tail == "repeat")
         steps = epoch.steps_done + delivered.batches
         return {**record, "epoch": epoch.epoch, "steps": steps, "rank": epoch.rank, **division}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any], *, by_trainer: bool = False) -> None:  # noqa: ARG002 - nobody counts
         """See `EpochSource.load_state_dict`."""
         self._division.check(state, "evaluation")
-        names = ("epoch", "steps", "rank", "world_size", "batch_size")
-        self._restored = {name: int(state[name]) for name in names} if "steps" in state else None
+        names = ("epoch", "steps", "rank", "world_size", "batch_size", "repeats")
+        if "steps" not in state:
+            self._restored = None
+            return
+        found = {name: state.get(name) for name in names}
+        if not all(isinstance(number, int) and number >= 0 for number in found.values()):
+            raise ResumeError(f"this is no state of an evaluation loader: {found}")
+        self._restored = cast("dict[str, int]", found)
 
 
 class TrainingEpochs:
@@ -259,16 +276,17 @@ class TrainingEpochs:
     Args:
         division: how the samples are divided.
         counter: counts the epochs.
+        given: the share that the user gave for this loader.
     """
 
-    def __init__(self, division: Division, counter: EpochCounter) -> None:
+    def __init__(self, division: Division, counter: EpochCounter, given: Share | None = None) -> None:
         self._division = division
         self._counter = counter
-        self._asked: tuple[int, int] | None = (
-            None  # the number, and the version of the counter that it is for
-        )
-        self._restored: Position | None = None
-        self._begun: BegunEpoch | None = None
+        self._given = given
+        self._asked: _Asked | None = None
+        self._restored: tuple[Position, int] | None = None  # and the version of the counter that it is for
+        self._loaded: Position | None = None  # as it was, for the next state
+        self._begun: list[BegunEpoch] = []  # the last one, and those that still run
 
     @property
     def order(self) -> Order:
@@ -280,9 +298,9 @@ class TrainingEpochs:
         """Samples of this process in one step."""
         return self._division.batch_size
 
-    def set_epoch(self, epoch: int) -> None:
+    def set_epoch(self, epoch: int, *, by_trainer: bool = False) -> None:
         """See `EpochSource.set_epoch`; the epochs after it count on from there."""
-        self._asked = epoch, self._counter.version
+        self._asked = _Asked(epoch, self._counter.version, by_trainer)
 
     def peek(self, *, is_divided: bool = True) -> RankEpoch:
         """See `EpochSource.peek`."""
@@ -300,39 +318,79 @@ class TrainingEpochs:
         epoch = self._planned(position, share, shards)
         self._division.tell(share, shards, asker is not None)
         self._asked = self._restored = None
-        begun = BegunEpoch(epoch, shards, position)
+        begun = BegunEpoch(epoch, shards, position, given=self._given)
         if asker is not None:
-            begun.delivered = asker.delivered
+            begun.delivered, begun.is_counted = asker.delivered, True
             begun.iterator.set(asker)
-            self._begun = begun
+        self._begun = [*(one for one in self._begun if one.is_running), begun]
         self._counter.begin(begun)
         return epoch
 
     def _position(self, shards: TrainingShards) -> Position:
-        asked, version = self._asked or (None, self._counter.version)
-        if version != self._counter.version:
+        """Where the next epoch begins.
+
+        A position that was restored is gone on from, unless a user set another epoch after it. The number of a Trainer
+        is no such thing: an epoch that it stopped in the middle is over for it. Nor does the rest of an epoch count
+        that has no batch left, where the next one was set.
+        """
+        asked = self._asked if self._asked and self._asked.version == self._counter.version else None
+        restored = self._restored_position
+        if restored is not None and asked is not None:
+            rest = restored.rest(shards)
+            is_over = rest is not None and not rest.shards.steps and asked.epoch > restored.epoch
+            if is_over or (not asked.by_trainer and asked.epoch != restored.epoch):
+                return Position(asked.epoch)
             asked = None
-        position = self._counter.next(asked, self._restored)
-        rest = position.rest(shards)
-        # Whoever saved with the last batch of an epoch, and asks for the next one, does not want the rest of nothing.
-        is_over = rest is not None and not rest.shards.steps
-        return Position(asked) if is_over and asked is not None and asked > position.epoch else position
+        return self._counter.next(asked.epoch if asked else None, restored, self._given)
+
+    @property
+    def _restored_position(self) -> Position | None:
+        position, version = self._restored or (None, 0)
+        return position if version == self._counter.version else None
 
     def _planned(self, position: Position, share: Share, shards: TrainingShards) -> RankEpoch:
         epoch = RankEpoch.of(position.epoch, self.order, shards, share.rank, position.rest(shards))
-        return epoch if self._counter.counts_done(position) else replace(epoch, steps_done=0)
+        return replace(epoch, steps_done=self._counter.steps_counted(position))
 
     def state_dict(self) -> dict[str, Any]:
         """See `EpochSource.state_dict`."""
-        position = self._begun.now() if self._begun and not self._restored else self._next_position()
+        # Somebody may have looked at a batch of another iterator meanwhile.
+        running = [one for one in self._begun if one.is_running] or self._begun
+        newest = running[-1] if running else None
+        if newest is None or newest.delivered.is_at_end or self._restored_position is not None:
+            position = self._position(self._division.now()[1])
+            if self._restored_position is not None:
+                position = self._loaded if self._loaded and position == self._restored_position else position
+            elif newest is not None:
+                # What Lightning may go on to count in the next epoch (lightning#19617).
+                position = replace(position, counted=newest.position.steps + newest.delivered.batches)
+        else:
+            position = newest.now()
         return {**self._division.record(), "kind": "training", "position": position.to_plain()}
 
-    def _next_position(self) -> Position:
-        return self._restored or self._position(self._division.now()[1])
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any], *, by_trainer: bool = False) -> None:
         """See `EpochSource.load_state_dict`."""
         if self._counter.is_decided:
             return  # Lightning restores loaders, after the DataModule has restored the position of its Trainer
         self._division.check(state, "training")
-        self._restored = Position.of_plain(state["position"])
+        position = Position.of_plain(state["position"])
+        if position.samples > self.order.size:
+            raise ResumeError(f"this state is {position.samples} samples into an epoch of {self.order.size}")
+        self._loaded = position
+        if not by_trainer:
+            position = replace(position, counted=None)
+        self._asked, self._restored = None, (position, self._counter.version)
+
+
+class _Asked(NamedTuple):
+    """The number of an epoch that was set.
+
+    Args:
+        epoch: the number.
+        version: that of the counter when it was set.
+        by_trainer: a Trainer set it, which counts for itself.
+    """
+
+    epoch: int
+    version: int
+    by_trainer: bool

@@ -24,7 +24,7 @@ from h5lightning.permutation import derive_key
 from h5lightning.process_local import ProcessLocalRef, ProcessLocalSet
 from h5lightning.rank_epoch import RankEpoch
 from h5lightning.read_ahead import ReadAhead, Stages
-from h5lightning.sampler import ShardedSampler
+from h5lightning.sampler import ShardedSampler, caller_of
 
 __all__ = ["Collate", "H5DataLoader", "LoaderOptions", "make_loader"]
 
@@ -279,7 +279,7 @@ class H5DataLoader(DataLoader[Any]):
             ResumeError: it is that of other samples.
         """
         if state_dict and isinstance(self.sampler, ShardedSampler):
-            self.sampler.epochs.load_state_dict(state_dict)
+            self.sampler.epochs.load_state_dict(state_dict, by_trainer=caller_of(2) == "trainer")
 
     # ── without workers ──────────────────────────────────────────────────────────────────────────────
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from h5lightning.errors import ResumeError
 from h5lightning.sharding import TrainingShards
 
 __all__ = ["Position", "Rest"]
@@ -42,6 +43,8 @@ class Position:
         batch_size: samples of one of its ranks in one step; for the record.
         goes_on_in: the epoch, as the Trainer counts, in which a run goes on from here; None for `epoch`. Lightning
             counts an epoch that it stopped in the middle as done.
+        counted: steps that the Trainer counts in that epoch; None for `steps`.
+        is_stopped: the Trainer took the epoch for done.
     """
 
     epoch: int = 0
@@ -50,17 +53,36 @@ class Position:
     world_size: int = 1
     batch_size: int = 1
     goes_on_in: int | None = None
+    counted: int | None = None
+    is_stopped: bool = False
+
+    def __post_init__(self) -> None:
+        if min(self.epoch, self.steps, self.samples, self.trainer_epoch, self.trainer_steps) < 0:
+            raise ValueError(f"a position cannot be negative: {self}")
 
     @classmethod
     def of_plain(cls, plain: Mapping[str, int | None]) -> Position:
-        """The position that `to_plain` wrote."""
-        numbers = {name: plain.get(name) for name in cls.__slots__}
-        return cls(**{name: int(number) for name, number in numbers.items() if number is not None})
+        """The position that `to_plain` wrote.
+
+        Raises:
+            ResumeError: it wrote something else.
+        """
+        try:
+            numbers = {name: plain.get(name) for name in cls.__slots__}
+            found = {name: int(number) for name, number in numbers.items() if number is not None}
+            return cls(**{**found, "is_stopped": bool(found.get("is_stopped"))})  # type: ignore[arg-type]
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ResumeError(f"this is no position of a training loader: {plain!r} ({error})") from error
 
     @property
     def trainer_epoch(self) -> int:
         """The epoch, as the Trainer counts, in which a run goes on from here."""
         return self.epoch if self.goes_on_in is None else self.goes_on_in
+
+    @property
+    def trainer_steps(self) -> int:
+        """Steps that the Trainer counts in the epoch in which a run goes on from here."""
+        return self.steps if self.counted is None else self.counted
 
     def to_plain(self) -> dict[str, Any]:
         """Plain integers, for a checkpoint."""

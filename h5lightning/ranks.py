@@ -14,6 +14,7 @@ from h5lightning.checking import check_int
 from h5lightning.errors import H5LightningError, OptionError, RanksDifferError, ShardingError
 from h5lightning.foreign import source_stamp
 from h5lightning.guarding import stamp
+from h5lightning.plain import to_plain
 from h5lightning.sharding import EvaluationShards, Share, TrainingShards
 from h5lightning.surveying import Survey
 
@@ -88,6 +89,7 @@ def given_share(rank: int | None, world_size: int | None) -> Share | None:
     Raises:
         OptionError: only one of the two was given, or there is no such rank.
     """
+    rank, world_size = to_plain(rank), to_plain(world_size)
     if rank is None and world_size is None:
         return None
     if rank is None or world_size is None:

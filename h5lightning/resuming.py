@@ -15,13 +15,13 @@ from h5lightning.monitor import Guard
 from h5lightning.position import Position
 from h5lightning.process_local import ProcessLocal
 from h5lightning.rank_epoch import RankEpoch
-from h5lightning.sharding import TrainingShards
+from h5lightning.sharding import Share, TrainingShards
 from h5lightning.splitting.manifest import describe_difference
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
 
-__all__ = ["Progress", "check_same_data", "explain_difference"]
+__all__ = ["Progress", "check_same_data", "check_state", "explain_difference"]
 
 
 class Progress:
@@ -38,8 +38,10 @@ class Progress:
     def __init__(self, trainer: Callable[[], Trainer | None] = lambda: None) -> None:
         self._trainer = trainer
         self.version = 0
-        self._next = 0
+        self._first = 0
+        self._next: dict[Share | None, int] = {}  # by the share that a user gave
         self._restored: Position | None = None  # where the next epoch without a Trainer goes on
+        self._gone_on: set[Share | None] = set()  # the shares that have begun it
         self._start = Position()  # where the run of the Trainer began
         self._trained: BegunEpoch | None = None  # the last epoch that the Trainer began
         self._begun: list[BegunEpoch] = []  # without a Trainer: the last one, and those that still run
@@ -55,48 +57,49 @@ class Progress:
     def set_next(self, epoch: int) -> None:
         """Set the next epoch of all loaders; under a Trainer, its number decides."""
         self.version += 1
-        self._next, self._restored = epoch, None
+        self._first, self._next, self._restored = epoch, {}, None
+        self._gone_on = set()
+        self._begun = [one for one in self._begun if one.is_running]
 
     def alone(self, begin: Callable[[], RankEpoch]) -> RankEpoch:
         """See `EpochCounter.alone`."""
         return self._guard.get(Guard).run(begin)
 
-    def next(self, asked: int | None, restored: Position | None) -> Position:
+    def next(self, asked: int | None, restored: Position | None, given: Share | None = None) -> Position:
         """See `EpochCounter.next`."""
         trainer = self._fitting
         if trainer is not None:
             # A scheduler that asks for estimated_stepping_batches has the loader made before Lightning has restored
             # its counters (lightning#20550).
             epoch = max(_current_epoch(trainer), self._start.trainer_epoch)
-            return (
-                self._start if self._start.steps and self._start.trainer_epoch == epoch else Position(epoch)
-            )
-        restored = restored or self._restored
-        # Loops set the epoch that they resume, and the Trainer the one behind an epoch that it stopped in the middle.
-        if restored is not None and asked in (None, restored.epoch, restored.epoch + 1):
+            is_start = self._start.trainer_epoch == epoch and self._start.trainer_steps > 0
+            return self._start if is_start else Position(epoch)
+        restored = restored or (self._restored if given not in self._gone_on else None)
+        if restored is not None and asked in (None, restored.epoch):
             return restored
-        return Position(self._next if asked is None else asked)
+        return Position(self._next.get(given, self._first) if asked is None else asked)
 
     @property
     def is_decided(self) -> bool:
         """See `EpochCounter.is_decided`."""
         return self._fitting is not None
 
-    def counts_done(self, position: Position) -> bool:
-        """See `EpochCounter.counts_done`."""
+    def steps_counted(self, position: Position) -> int:
+        """See `EpochCounter.steps_counted`."""
         trainer = self._fitting
-        if trainer is None or position.goes_on_in is None:
-            return True
-        # Lightning took the epoch for done, and goes on with its counter of steps only if steps limit the run.
-        return int(trainer.max_steps) != -1
+        # Where Lightning took the epoch for done, it goes on with its counter of steps only if steps limit the run.
+        if trainer is not None and position.is_stopped and int(trainer.max_steps) == -1:
+            return 0
+        return position.trainer_steps
 
     def begin(self, begun: BegunEpoch) -> None:
         """See `EpochCounter.begin`."""
         trainer = self._fitting
         if trainer is None:
-            self._next, self._restored = begun.position.epoch + 1, None
+            self._next[begun.given] = begun.position.epoch + 1
+            self._gone_on.add(begun.given)
             self._begun = [*(one for one in self._begun if one.is_running), begun]
-        elif _is_trained(trainer, begun):
+        elif _is_trained(trainer, begun, self._trained):
             begun.trainer_epoch = _current_epoch(trainer)
             begun.trainer_steps = _steps(trainer)
             self._trained = begun
@@ -110,23 +113,24 @@ class Progress:
 
     # ── runs of a Trainer ────────────────────────────────────────────────────────────────────────────
 
+    @property
+    def is_running(self) -> bool:
+        """Whether a Trainer takes batches: its fit has begun long since."""
+        trainer: Any = self._fitting
+        return trainer is not None and trainer.fit_loop._data_fetcher is not None  # noqa: SLF001 - nothing public says so
+
     def begin_fit(self) -> None:
         """A new fit begins, which may resume a checkpoint later."""
         self._start, self._trained, self._restored = Position(), None, None
+        self._begun = []
 
-    def resume(self, position: Position, samples: int) -> None:
-        """Go on from a checkpoint.
-
-        Args:
-            position: that of the checkpoint.
-            samples: samples of a training epoch.
-        """
+    def resume(self, position: Position) -> None:
+        """Go on from a checkpoint."""
         if self._fitting is None:
-            self._restored = position
-            self.version += 1
+            self.set_next(position.epoch)
+            self._restored = replace(position, goes_on_in=None, counted=None, is_stopped=False)
         else:
             self._start = position
-            _warn_of_lost_epoch(self._fitting, position, samples)
 
     def end(self, trainer: Trainer | None) -> None:
         """The fit is over, or was broken off: the Trainer gets back what was changed in it."""
@@ -146,8 +150,8 @@ class Progress:
         position = self.next(None, None)
         rest = position.rest(shards)
         # Lightning counts the steps of a loader once: a resumed epoch of other length must not set that of all.
-        done = position.steps if self.counts_done(position) else 0
-        self._reload(trainer, is_needed=rest is not None and done + rest.shards.steps != shards.steps)
+        left = shards.steps if rest is None else rest.shards.steps
+        self._reload(trainer, is_needed=self.steps_counted(position) + left != shards.steps)
 
     def _skip_stale_steps(self, trainer: Trainer) -> None:
         """Begin an epoch where Lightning believes to be in it.
@@ -156,7 +160,7 @@ class Progress:
         loader is not longer than that of the run before.
         """
         epoch = max(_current_epoch(trainer), self._start.trainer_epoch)
-        if self._reload_every is None or epoch == self._start.trainer_epoch:
+        if self._start.trainer_steps and epoch == self._start.trainer_epoch:
             return
         if cast("Any", trainer).fit_loop.epoch_loop.restarting and _steps(trainer):
             self._start = Position(epoch, _steps(trainer))
@@ -188,22 +192,26 @@ class Progress:
                 "so that it cannot say how far training has come: save the loader.state_dict() of the one that you "
                 "train with, and load it with loader.load_state_dict()"
             )
-        newest = running or [one for one in self._begun if one.delivered.batches][-1:]
-        if self._restored is not None or not newest:
-            return self.next(None, None)
+        newest = running or [one for one in self._begun if one.delivered.batches or not one.is_counted][-1:]
+        if not newest or newest[0].delivered.is_at_end:
+            return self.next(None, None, newest[0].given if newest else None)
         return newest[0].now()
 
     def _now_of(self, trainer: Trainer) -> Position:
         epoch, begun = _current_epoch(trainer), self._trained
+        counted, is_inside = _steps(trainer), _is_inside(trainer)
         if begun is None:
-            return self._start if self._start.trainer_epoch == epoch else Position(epoch)
-        steps = max(0, _steps(trainer) - begun.trainer_steps)
-        if begun.trainer_epoch == epoch:
-            return begun.after(steps) if _is_inside(trainer) else Position(epoch)
-        if begun.trainer_epoch == epoch - 1 and not _is_inside(trainer) and not _is_complete(trainer):
+            is_start = self._start.trainer_epoch == epoch
+            return self._start if is_start else Position(epoch, counted=counted, is_stopped=not is_inside)
+        steps = max(0, counted - begun.trainer_steps)
+        if begun.trainer_epoch == epoch and is_inside:
+            goes_on_in = epoch if epoch != begun.position.epoch else None
+            return replace(begun.after(steps), goes_on_in=goes_on_in, counted=counted)
+        if begun.trainer_epoch == epoch - 1 and not is_inside and not _is_complete(trainer):
             # max_steps, or should_stop, ended the run: Lightning counts the epoch, but nobody has seen its rest.
-            return replace(begun.after(steps), goes_on_in=epoch)
-        return Position(epoch)
+            return replace(begun.after(steps), goes_on_in=epoch, counted=counted, is_stopped=True)
+        # Lightning may go on with its counter of steps in the next epoch (lightning#19617): that must be longer.
+        return Position(epoch, counted=counted, is_stopped=not is_inside)
 
 
 # ── what Lightning counts ────────────────────────────────────────────────────────────────────────────
@@ -225,9 +233,9 @@ def _steps(trainer: Trainer) -> int:
 
 
 def _is_inside(trainer: Trainer) -> bool:
-    """Whether an epoch was begun and has not come to its end."""
+    """Whether an epoch was begun and has not come to its end; its first hooks may still be called."""
     current = cast("Any", trainer).fit_loop.epoch_progress.current
-    return bool(current.started > current.processed)
+    return bool(max(current.ready, current.started) > current.processed)
 
 
 def _is_complete(trainer: Trainer) -> bool:
@@ -239,7 +247,7 @@ def _has_trained(trainer: Trainer) -> bool:
     return bool(cast("Any", trainer).fit_loop.epoch_progress.total.ready) or trainer.training
 
 
-def _is_trained(trainer: Trainer, begun: BegunEpoch) -> bool:
+def _is_trained(trainer: Trainer, begun: BegunEpoch, last: BegunEpoch | None) -> bool:
     """Whether the Trainer itself takes the batches of an epoch; a callback may look at others."""
     loader: Any = cast("Any", trainer).fit_loop._combined_loader  # noqa: SLF001 - nothing public says so
     iterator = begun.iterator.get()
@@ -250,26 +258,27 @@ def _is_trained(trainer: Trainer, begun: BegunEpoch) -> bool:
         return True
     # In something of the user's that is no loader of ours, the first one of an epoch is taken for it.
     is_wrapped = not any(isinstance(one, H5DataLoader) for one in loader.flattened)
-    return is_wrapped and trainer.training
-
-
-def _warn_of_lost_epoch(trainer: Trainer, position: Position, samples: int) -> None:
-    """Say that Lightning will leave out an epoch.
-
-    With ``max_steps`` it goes on with the counter of steps of an epoch that is over, and takes the next epoch for done
-    (lightning#19617).
-    """
-    if int(trainer.max_steps) == -1 or position.steps or not position.epoch:
-        return
-    rank_zero_warn(
-        f"all {samples} samples of epoch {position.epoch} are left out: the checkpoint was saved at the end of an "
-        "epoch, and with max_steps Lightning takes the next epoch for done (lightning#19617). To train on them, "
-        "limit this run by max_epochs and leave out max_steps, or resume a checkpoint from within an epoch "
-        "(ModelCheckpoint(every_n_train_steps=…))"
-    )
+    is_first = last is None or last.trainer_epoch != _current_epoch(trainer)
+    return is_wrapped and is_first and trainer.training
 
 
 # ── the same data ────────────────────────────────────────────────────────────────────────────────────
+
+
+def check_state(state: object) -> None:
+    """Raise unless something is the state of a DataModule.
+
+    Raises:
+        ResumeError: it is not.
+    """
+    if isinstance(state, Mapping) and state.keys() >= {"seed", "split"}:
+        return
+    if not state:
+        raise ResumeError("the state is empty: it was taken before setup(), and nothing can go on from it")
+    raise ResumeError(
+        f"this is no state of an H5DataModule: found {str(state)[:80]}, expected what dm.state_dict() returns. The "
+        "state of a loader is loaded with loader.load_state_dict()"
+    )
 
 
 def explain_difference(saved: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, str]:

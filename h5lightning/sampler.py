@@ -16,10 +16,21 @@ import numpy as np
 import numpy.typing as npt
 from torch.utils.data import DistributedSampler
 
+from h5lightning.checking import check_int
 from h5lightning.ordering import Order
 from h5lightning.rank_epoch import EpochPosition, RankEpoch
+from h5lightning.sample_numbers import to_number
 
-__all__ = ["EpochSource", "ShardedSampler"]
+__all__ = ["EpochSource", "ShardedSampler", "caller_of"]
+
+# Who calls `set_epoch`, by module and function.
+_WRAPPERS = {
+    ("lightning.fabric.wrappers", "__iter__"),
+    ("lightning_fabric.wrappers", "__iter__"),
+    ("accelerate.data_loader", "__iter__"),
+}
+_LOOPS = ("lightning.pytorch.loops", "pytorch_lightning.loops")
+_BETWEEN = ("lightning.", "lightning_fabric.", "pytorch_lightning.", "accelerate.")
 
 
 class EpochSource(Protocol):
@@ -33,8 +44,13 @@ class EpochSource(Protocol):
     def batch_size(self) -> int:
         """Samples of this process in one step."""
 
-    def set_epoch(self, epoch: int) -> None:
-        """Set the number of the epoch that begins next."""
+    def set_epoch(self, epoch: int, *, by_trainer: bool = False) -> None:
+        """Set the number of the epoch that begins next.
+
+        Args:
+            epoch: from 0.
+            by_trainer: a Trainer says what it counts.
+        """
 
     def peek(self, *, is_divided: bool = True) -> RankEpoch:
         """The epoch that would begin now.
@@ -54,8 +70,12 @@ class EpochSource(Protocol):
     def state_dict(self) -> dict[str, Any]:
         """How far the newest epoch has come, in plain types."""
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: dict[str, Any], *, by_trainer: bool = False) -> None:
         """Let the next epoch go on from there.
+
+        Args:
+            state: see `state_dict`.
+            by_trainer: Lightning loads it, and goes on with its own counter of steps.
 
         Raises:
             ResumeError: it is the state of other samples.
@@ -82,9 +102,18 @@ class ShardedSampler(DistributedSampler[Any]):
         return self.epochs.order
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the number of the epoch that begins next; one that has begun stays as it is."""
-        self.epoch = epoch
-        self.epochs.set_epoch(epoch)
+        """Set the number of the epoch that begins next; one that has begun stays as it is.
+
+        Raises:
+            TypeError: it is no whole number.
+            OptionError: it is negative, or too large.
+        """
+        number = to_number(epoch, "epoch")
+        check_int("epoch", number, at_least=0)
+        caller = caller_of(2)
+        if caller != "wrapper":
+            self.epoch = number
+            self.epochs.set_epoch(number, by_trainer=caller == "trainer")
 
     def begin(self, asker: object = None) -> RankEpoch:
         """Begin an epoch.
@@ -111,6 +140,28 @@ class ShardedSampler(DistributedSampler[Any]):
     def _begun(self, epoch: RankEpoch) -> RankEpoch:
         self.epoch, self.rank, self.num_replicas = epoch.epoch, epoch.rank, epoch.shards.world_size
         return epoch
+
+
+def caller_of(called: int) -> str:
+    """Who sets an epoch, or loads a state: ``user``, ``trainer``, or ``wrapper``.
+
+    Fabric and Accelerate number the passes over each loader that they wrap, from 0 for each wrapper: they know nothing
+    of other loaders, or of a state that was loaded. A Trainer counts an epoch that it stopped in the middle.
+
+    Args:
+        called: how many calls above this one.
+    """
+    frame = sys._getframe(called)  # noqa: SLF001 - nothing else tells
+    for _ in range(4):
+        module, function = str(frame.f_globals.get("__name__")), frame.f_code.co_name
+        if (module, function) in _WRAPPERS:
+            return "wrapper"
+        if module.startswith(_LOOPS):
+            return "trainer"
+        if frame.f_back is None or not module.startswith(_BETWEEN):
+            break
+        frame = frame.f_back
+    return "user"
 
 
 def _divides() -> bool:

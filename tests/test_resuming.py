@@ -205,20 +205,52 @@ def test_a_run_may_be_ended_again_and_again(write_files, tmp_path) -> None:
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.parametrize("asks", [False, True], ids=["plain", "asks for steps"])
 @pytest.mark.parametrize("saved", ["afterwards", "at its end"])
-def test_an_epoch_that_lightning_leaves_out_is_named(write_files, tmp_path, saved) -> None:
-    """lightning#19617: no position of ours can mend the counters."""
+def test_no_epoch_is_left_out_behind_the_end_of_another(write_files, tmp_path, saved, asks) -> None:
+    """With max_steps, Lightning goes on with the counter of steps of the epoch before (lightning#19617)."""
     files = write_files([50, 46])
-    _, path = ended(files, tmp_path, how="max_steps", steps=12, saved=saved, val=0)
-    model = Recorder()
-    with pytest.warns(
-        UserWarning, match=r"all 96 samples of epoch 1 are left out.*max_epochs.*every_n_train_steps"
-    ):
-        quiet(max_epochs=3, max_steps=60).fit(model, datamodule=training(files), ckpt_path=path)
-    assert len(seen(model)) == 96
-    whole = Recorder()
-    quiet(max_epochs=3).fit(whole, datamodule=training(files), ckpt_path=path)
-    assert len(seen(whole)) == 2 * 96
+    first, path = ended(files, tmp_path, how="max_steps", steps=12, saved=saved, val=0)
+    for batch_size, limit in itertools.product((8, 4, 16), (-1, 600)):
+        model = Asking() if asks else Recorder()
+        again = quiet(max_epochs=3, max_steps=limit)
+        again.fit(model, datamodule=training(files, batch_size=batch_size), ckpt_path=path)
+        numbers = seen(model)
+        assert len(numbers) == 2 * 96
+        assert sorted(numbers[:96]) == sorted(numbers[96:]) == sorted(first) == list(range(96))
+
+
+class Asking(Recorder):
+    """Has the loader made before Lightning has restored its counters (lightning#20550)."""
+
+    def configure_optimizers(self):
+        assert self.trainer.estimated_stepping_batches
+        return super().configure_optimizers()
+
+
+class SavingAtStart(Callback):
+    """Saves when the second epoch begins, before its first batch is asked for."""
+
+    def on_train_epoch_start(self, trainer, module) -> None:
+        if trainer.current_epoch == 1:
+            trainer.save_checkpoint(trainer.default_root_dir + "/start.ckpt")
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("batch_size", [8, 4, 16])
+@pytest.mark.parametrize("limit", [-1, 600])
+def test_what_was_saved_at_the_start_of_an_epoch_begins_it(write_files, tmp_path, batch_size, limit) -> None:
+    files, model = write_files([50, 46]), Recorder()
+    callbacks = [SavingAtStart()]
+    quiet(max_epochs=2, callbacks=callbacks, default_root_dir=str(tmp_path)).fit(
+        model, datamodule=training(files)
+    )
+    rest, path = Recorder(), str(tmp_path / "start.ckpt")
+    quiet(max_epochs=3, max_steps=limit).fit(
+        rest, datamodule=training(files, batch_size=batch_size), ckpt_path=path
+    )
+    assert seen(rest)[:96] == seen(model)[96:]
+    assert [len(epoch) for epoch in rest.seen["train"]] == [96, 96]
 
 
 class Looking(Callback):
@@ -290,9 +322,11 @@ def test_loaders_that_are_given_to_fit_go_on_alone(write_files, tmp_path) -> Non
     saving = ModelCheckpoint(tmp_path, "{step}", every_n_train_steps=1, save_top_k=-1)
     quiet(max_epochs=3, callbacks=[saving], enable_checkpointing=True).fit(whole, train_dataloaders=first)
     dm.teardown()
-    for step in (1, 5, 11, 12, 13, 24, 30, 35):
+    for step, limit in itertools.product((1, 5, 11, 12, 13, 24, 30, 35), (-1, 36)):
         rest, (dm, again) = Ids(), loader()
-        quiet(max_epochs=3).fit(rest, train_dataloaders=again, ckpt_path=str(tmp_path / f"step={step}.ckpt"))
+        quiet(max_epochs=3, max_steps=limit).fit(
+            rest, train_dataloaders=again, ckpt_path=str(tmp_path / f"step={step}.ckpt")
+        )
         assert rest.ids == whole.ids[step:], step
         dm.teardown()
 
@@ -316,6 +350,42 @@ def test_the_seed_of_a_checkpoint_stays_for_its_own_run_alone(write_files, tmp_p
     quiet(max_epochs=1).fit(again, datamodule=dm)
     assert dm.seed == 6
     assert seen(again) == seen(first)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("how", ["max_steps", "should_stop"])
+def test_a_run_that_goes_on_in_the_rest_of_an_epoch_may_be_saved_there(write_files, tmp_path, how) -> None:
+    files = write_files([50, 46])
+    first, path = ended(files, tmp_path, how=how, steps=3, saved="afterwards", val=0)
+    limit = 600 if how == "max_steps" else -1
+    for steps in (1, 2, 5, 8, 9, 10):
+        saving = ModelCheckpoint(tmp_path / f"{steps}", "mid", every_n_train_steps=3 + steps)
+        middle = Stopped(first_steps=3 + steps)
+        with pytest.raises(KeyError):
+            quiet(max_epochs=4, max_steps=limit, callbacks=[saving], enable_checkpointing=True).fit(
+                middle, datamodule=training(files), ckpt_path=path
+            )
+        rest = Recorder()
+        quiet(max_epochs=4, max_steps=limit).fit(
+            rest, datamodule=training(files), ckpt_path=str(tmp_path / f"{steps}" / "mid.ckpt")
+        )
+        numbers = first + middle.trained[: 8 * steps] + seen(rest)
+        assert sorted(numbers[:96]) == sorted(numbers[96:192]) == list(range(96)), steps
+
+
+class Stopped(Recorder):
+    """Fails two steps after a number of them."""
+
+    def __init__(self, first_steps: int) -> None:
+        super().__init__()
+        self.first_steps = first_steps
+        self.trained = []
+
+    def training_step(self, batch, number):
+        if self.global_step == self.first_steps + 2:
+            raise KeyError("enough")
+        self.trained += batch["sample_id"].tolist()
+        return super().training_step(batch, number)
 
 
 # ── without a Trainer ────────────────────────────────────────────────────────────────────────────────

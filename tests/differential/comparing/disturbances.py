@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import h5py
@@ -43,7 +44,7 @@ def interrupts(case: Case) -> None:
         after_s = case.rng.choice((0.0005, 0.002, 0.01, 0.03)) * case.rng.uniform(0.5, 2)
         case.note(f"KeyboardInterrupt after {after_s:.4f} s of: for batch in dm.train_dataloader(): ...")
         found = case.delivery()
-        _interrupt_after(after_s, lambda: _take_all(dm.train_dataloader(), found))
+        _interrupt_after(after_s, partial(_take_all, dm, found))
         found.hold_again()
         # Whether the epoch had begun when the interrupt came cannot be told: the next one is named.
         loader = dm.train_dataloader()
@@ -53,8 +54,8 @@ def interrupts(case: Case) -> None:
     dm.teardown()
 
 
-def _take_all(loader: Any, found: Any) -> None:
-    for batch in loader:
+def _take_all(dm: Any, found: Any) -> None:
+    for batch in dm.train_dataloader():
         found.take(batch)
 
 
