@@ -97,7 +97,8 @@ class _JoinedReads:
             *(column.tolist() for column in columns), strict=True
         ):
             file, offset = self._files[number], start * row_bytes + shift
-            if memory is not None and (last - first == 1 or _are_neighbours(slots[first:last], count)):
+            is_whole = last - first == 1 or _are_neighbours(rows[first:last], slots[first:last])
+            if memory is not None and is_whole:
                 file.read_into(offset, memory[slot * row_bytes : (slot + count) * row_bytes])
                 continue
             found = file.read(offset, count * row_bytes, self._scratch())
@@ -105,6 +106,6 @@ class _JoinedReads:
             to.put(found.reshape(count, row_bytes), wanted, slots[first:last])
 
 
-def _are_neighbours(slots: Int64Array, rows: int) -> bool:
-    """Whether as many slots as rows were read lie side by side."""
-    return len(slots) == rows and not (slots[1:] - slots[:-1] != 1).any()
+def _are_neighbours(rows: Int64Array, slots: Int64Array) -> bool:
+    """Whether rows follow each other as their slots do, none missing between them and none twice."""
+    return not ((rows[1:] - rows[:-1] != 1) | (slots[1:] - slots[:-1] != 1)).any()
