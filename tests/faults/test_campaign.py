@@ -19,7 +19,7 @@ def workshop(tmp_path):
     return Workshop(str(tmp_path))
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_a_short_campaign(tmp_path):
     tally = run(recipes(3 * len(SPECIMENS), seed=7), str(tmp_path))
     listed = "\n".join(
