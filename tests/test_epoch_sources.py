@@ -7,8 +7,11 @@ import json
 import sys
 import threading
 
+import numpy as np
 import pytest
 import torch
+from lightning.fabric import Fabric
+from lightning.fabric.utilities.data import _set_sampler_epoch
 from torch.utils.data import DataLoader
 
 from h5lightning import H5DataModule
@@ -285,6 +288,108 @@ def test_the_share_is_found_when_an_epoch_begins() -> None:
     shares.append(Share(1, 3))
     assert len(epochs.begin()) == 3
     assert len(begun) == 4
+
+
+def test_one_process_may_read_all_parts(make) -> None:
+    dm = make()
+    for _ in range(2):
+        parts = [ids_of(dm.train_dataloader(rank=rank, world_size=3)) for rank in range(3)]
+        numbers = sorted(number for part in parts for batch in part for number in batch)
+        assert len(numbers) == len(set(numbers)) == 25 - 1, "one sample is left for three ranks"
+    first, second = dm.train_dataloader(rank=0, world_size=2), dm.train_dataloader(rank=1, world_size=2)
+    both = [ids_of(pair) for pair in zip(first, second, strict=True)]
+    numbers = [number for pair in both for batch in pair for number in batch]
+    assert len(numbers) == len(set(numbers)) >= 24
+
+
+class Wrapper:
+    """As Fabric's, which numbers the passes over each loader that it wraps."""
+
+    def __init__(self, loader) -> None:
+        self.loader, self.passes = loader, 0
+
+    def __iter__(self):
+        _set_sampler_epoch(self.loader, self.passes)
+        self.passes += 1
+        yield from self.loader
+
+
+def test_what_fabric_counts_for_each_wrapper_means_nothing(make, reference) -> None:
+    fabric, dm = Fabric(accelerator="cpu", devices=1), make(transform=noise)
+    passes = [epoch_of(fabric.setup_dataloaders(dm.train_dataloader())) for _ in range(2)]
+    assert passes == reference[:2]
+    loader, other = dm.train_dataloader(), make(transform=noise).train_dataloader()
+    next(iter(fabric.setup_dataloaders(loader)))
+    other.load_state_dict(loader.state_dict())
+    assert epoch_of(fabric.setup_dataloaders(other)) == reference[2][1:]
+    dm.set_epoch(1)
+    assert epoch_of(fabric.setup_dataloaders(dm.train_dataloader())) == reference[1]
+
+
+def test_a_wrapper_of_a_users_own_is_the_user(make, reference) -> None:
+    dm = make(transform=noise)
+    for _ in range(2):
+        assert epoch_of(Wrapper(dm.train_dataloader())) == reference[0]
+
+
+def test_a_number_that_is_set_behind_a_state_is_what_the_user_wants(make, reference) -> None:
+    first = make(transform=noise).train_dataloader()
+    list(first)
+    next(batches := iter(first))
+    state = first.state_dict()
+    del batches
+    for module, number, expected in [
+        (False, 3, reference[3]), (True, 3, reference[3]), (False, 1, reference[1][1:]), (None, 0, reference[1][1:])
+    ]:  # fmt: skip
+        dm = make(transform=noise)
+        loader = dm.train_dataloader()
+        if module is None:
+            loader.sampler.set_epoch(number)
+        loader.load_state_dict(state)
+        if module is not None:
+            (dm if module else loader.sampler).set_epoch(number)
+        assert epoch_of(loader) == expected
+
+
+def test_numbers_of_epochs_are_whole_numbers(make) -> None:
+    dm = make()
+    for ask in (dm.set_epoch, dm.train_dataloader().sampler.set_epoch, dm.train_dataset.set_epoch):
+        ask(np.int64(2))
+        ask(torch.tensor(3))
+        for wrong in (1.5, "1", True, None):
+            with pytest.raises(TypeError, match="epoch must be a whole number"):
+                ask(wrong)
+        for wrong in (-1, 2**64):
+            with pytest.raises(OptionError, match="epoch must be an integer of at"):
+                ask(wrong)
+
+
+WRONG_STATES = [{}, None, {"foo": 1}, {"version": 2}]
+
+
+@pytest.mark.parametrize("state", WRONG_STATES, ids=str)
+def test_what_is_no_state_is_refused(make, state) -> None:
+    with pytest.raises(ResumeError):
+        make().load_state_dict(state)
+
+
+@pytest.mark.parametrize("change", [{"steps": -1}, {"samples": 10**6}, {"epoch": "x"}], ids=str)
+def test_a_position_that_cannot_be_is_refused(make, change) -> None:
+    loader = make().train_dataloader()
+    next(iter(loader))
+    state = loader.state_dict()
+    with pytest.raises(ResumeError, match="this"):
+        loader.load_state_dict({**state, "position": {**state["position"], **change}})
+
+
+def test_samples_that_another_loader_took_are_not_counted(make) -> None:
+    dm = make()
+    loader = dm.train_dataloader()
+    other = DataLoader(dm.train_dataset, 5, sampler=loader.sampler)
+    next(iter(other))
+    for owner in (dm, loader):
+        with pytest.raises(ResumeError, match="a loader that is not of h5lightning"):
+            owner.state_dict()
 
 
 def test_too_few_samples_are_said_when_the_loader_is_made(make) -> None:
