@@ -22,7 +22,7 @@ def write(path, value):
 
 
 def rewrite(path, value):
-    """In place, and without HDF5, which would refuse to write what is open for reading."""
+    """In place, so that the file stays the same one."""
     write(f"{path}.new", value)
     with open(path, "r+b") as file, open(f"{path}.new", "rb") as new:
         file.write(new.read())
