@@ -13,16 +13,26 @@ import fcntl
 import os
 import re
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import h5py
 from h5py import h5f, h5p
 
 from h5lightning.errors import BadFileError
 from h5lightning.guarding import check_resources
-from h5lightning.held_files import give_back_outdated
+from h5lightning.held_files import give_back_outdated, hold_briefly
 from h5lightning.options import Access
 
-__all__ = ["CACHE_SLOTS", "hdf5_reason", "open_descriptor", "open_file", "open_id"]
+__all__ = [
+    "CACHE_SLOTS",
+    "hdf5_reason",
+    "open_descriptor",
+    "open_file",
+    "open_id",
+    "opened_file",
+    "opened_id",
+]
 
 CACHE_SLOTS = 521  # HDF5 2.0 reserves 8,191 slots for each dataset, sized for its 8 MiB cache
 _NFS_ENOTSUPP = 524  # of the Linux NFS client; has no name in errno
@@ -42,14 +52,55 @@ def open_id(path: str, *, locking: bool = False, rdcc_nbytes: int = 0) -> h5f.Fi
         FileChangedError: this process is reading it as it was before it changed.
         ResourceError: this process has no open file or memory left.
     """
+    give_back_outdated(path, _status_of(path))
+    return _open(path, locking, rdcc_nbytes)
+
+
+@contextmanager
+def opened_id(path: str, *, locking: bool = False) -> Iterator[h5f.FileID]:
+    """Open a file for reading inside the ``with`` block; what was opened of it is closed with it.
+
+    Args:
+        path: where the file lies.
+        locking: take HDF5's file lock.
+
+    Raises:
+        BadFileError: HDF5 cannot open it; the message says why and what to do.
+        FileChangedError: this process is reading it as it was before it changed.
+        ResourceError: this process has no open file or memory left.
+    """
+    status = _status_of(path)
+    give_back_outdated(path, status)
+    with hold_briefly(status):
+        fid = _open(path, locking, 0)
+        try:
+            yield fid
+        except BaseException:
+            # Whoever keeps the error, a notebook for one, keeps the datasets of its traceback, and they keep the file.
+            h5py.File(fid).close()
+            raise
+        fid.close()
+
+
+@contextmanager
+def opened_file(path: str, *, locking: bool = False) -> Iterator[h5py.File]:
+    """As `opened_id`, through the high-level interface."""
+    with opened_id(path, locking=locking) as fid:
+        yield h5py.File(fid)
+
+
+def _status_of(path: str) -> os.stat_result:
+    """The status of what may be opened: HDF5 would wait for ever for somebody to write to a FIFO."""
     if "\0" in path:
         raise BadFileError(f"{path!r} holds a NUL character: HDF5 would open the path before it")
-    # HDF5 would wait for ever for somebody to write to a FIFO.
     descriptor = open_descriptor(path)
     try:
-        give_back_outdated(path, os.fstat(descriptor))
+        return os.fstat(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _open(path: str, locking: bool, rdcc_nbytes: int) -> h5f.FileID:
     try:
         return _open_apart(path, locking, _access_list(rdcc_nbytes))
     except OSError as error:

@@ -15,7 +15,7 @@ import torch
 from h5py import h5d, h5f
 
 from h5lightning import Field, H5Dataset
-from h5lightning.errors import FileChangedError, MissingFieldError
+from h5lightning.errors import BadFileError, FileChangedError, MissingFieldError
 from h5lightning.inspecting import inspect_files
 
 pytestmark = pytest.mark.timeout(60)
@@ -251,6 +251,26 @@ def test_what_inspect_says(path):
     report = inspect_files([path], progress=False)
     assert sorted(dataset.path for dataset in report.datasets) == ["grid", "x3"]
     held.close()
+
+
+def damage(path):
+    """What is in the way of the last dataset alone, and is found late."""
+    with open(path, "r+b") as file:
+        place = file.read().rfind(b"TREE")
+        file.seek(place)
+        file.write(b"EERT")
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_an_error_that_a_notebook_keeps_holds_nothing(tmp_path, reader):
+    path = str(tmp_path / "a.h5")
+    write(path, ["x1", "x2"], **LAYOUTS["gzip"])
+    damage(path)
+    with pytest.raises(BadFileError, match=r"a\.h5' is damaged") as kept:
+        read(path, reader=reader)
+    write_over(path, ["x2", "x1"], **LAYOUTS["gzip"])
+    check(read(path, reader=reader))
+    del kept
 
 
 # ── what is held goes on ─────────────────────────────────────────────────────────────────────────────
