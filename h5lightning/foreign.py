@@ -15,7 +15,7 @@ from h5py import h5d, h5f, h5i, h5l, h5o, h5p, h5s, h5t
 
 from h5lightning.errors import BadFileError
 from h5lightning.guarding import check_file, stamp
-from h5lightning.opening import open_id
+from h5lightning.opening import opened_id
 from h5lightning.schema import Stamp
 from h5lightning.sources import NOT_THERE, UNKNOWN
 
@@ -134,11 +134,8 @@ def _followed(target: str, inside: str, allowed: str | None, depth: int, sources
         return f", the last of {_MOST_LINKS} links from file to file: name that file in files"
     if problem := _file_problem(target, allowed, sources):
         return f", {problem}"
-    fid = open_id(target)
-    try:
+    with opened_id(target) as fid:
         found = link_problem(fid, target, inside, allowed, depth=depth + 1, sources=sources)
-    finally:
-        fid.close()
     if found is None:
         return ", where there is no such object: it may have been renamed"
     return f", which {found}" if found else ""
@@ -239,8 +236,7 @@ def _virtual_problem(did: h5d.DatasetID, plist: h5p.PropDCID, allowed: str | Non
 
 def _dataset_problem(did: h5d.DatasetID, path: str, name: str, selected: h5s.SpaceID, points: int) -> str:
     """Why a dataset cannot be the source of another, which takes some selected points of it."""
-    fid = open_id(path)
-    try:
+    with opened_id(path) as fid:
         if link := link_problem(fid, path, name, None):
             return f"which {link}"
         if link is None or h5o.get_info(fid, encoded(name)).type != h5o.TYPE_DATASET:
@@ -254,8 +250,6 @@ def _dataset_problem(did: h5d.DatasetID, path: str, name: str, selected: h5s.Spa
         if not _holds(source.shape or (), selected, points):
             return f"which has shape {source.shape}: less than is taken from it"
         return "" if _is_written(source) else "of which parts were never written"
-    finally:
-        fid.close()
 
 
 def _holds(shape: tuple[int, ...], selected: h5s.SpaceID, points: int) -> bool:

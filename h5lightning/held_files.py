@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Protocol, TypeAlias
 from weakref import WeakSet
 
@@ -18,7 +19,7 @@ from h5lightning.guarding import stamp
 from h5lightning.monitor import Guard
 from h5lightning.schema import Stamp
 
-__all__ = ["Holder", "Identity", "drop", "give_back_outdated", "hold", "identity_of"]
+__all__ = ["Holder", "Identity", "drop", "give_back_outdated", "hold", "hold_briefly", "identity_of"]
 
 Identity: TypeAlias = tuple[int, int]  # device and inode
 
@@ -37,6 +38,7 @@ class Holder(Protocol):
 
 
 _holders: dict[Identity, WeakSet[Holder]] = {}
+_brief: dict[object, tuple[Identity, Stamp]] = {}  # a few, of the threads that scan
 _guard = Guard()
 
 
@@ -73,6 +75,21 @@ def _holders_of(identity: Identity) -> list[Holder]:
     return [*_holders.get(identity, ())]
 
 
+@contextmanager
+def hold_briefly(status: os.stat_result) -> Iterator[None]:
+    """Inside the ``with`` block, a file is held that had this status before it was opened."""
+    key = object()
+    try:
+        _brief[key] = identity_of(status), stamp(status)
+        yield
+    finally:
+        _brief.pop(key, None)
+
+
+def _is_brief_outdated(identity: Identity, found: Stamp) -> bool:
+    return any(held == identity and known != found for held, known in list(_brief.values()))
+
+
 def give_back_outdated(path: str, status: os.stat_result) -> None:
     """Close what holds a file as it was before, so that HDF5 reads it anew.
 
@@ -84,12 +101,14 @@ def give_back_outdated(path: str, status: os.stat_result) -> None:
         FileChangedError: it is still being read as it was.
     """
     identity = identity_of(status)
-    if identity not in _holders:
+    if identity not in _holders and not _brief:
         return
-    holders = _guard.run(_holders_of, identity)
-    outdated = [holder for holder in holders if holder.is_outdated(identity, stamp(status))]
+    found, holders = stamp(status), _guard.run(_holders_of, identity)
+    outdated = [holder for holder in holders if holder.is_outdated(identity, found)]
     end_s = time.monotonic() + _PATIENCE_S
-    while outdated := [holder for holder in outdated if not holder.give_back()]:
+    while (outdated := [one for one in outdated if not one.give_back()]) or _is_brief_outdated(
+        identity, found
+    ):
         if time.monotonic() > end_s:
             raise FileChangedError(
                 f"{path}, or a file that it takes values from, was changed, and this process is still reading it as it "

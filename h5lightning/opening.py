@@ -1,4 +1,10 @@
-"""Opening one file for reading: the only place that asks HDF5 to open a file."""
+"""Opening one file for reading: the only place that asks HDF5 to open a file.
+
+HDF5 opens a file once for each inode and driver: whoever opens it again with the same driver is shown what the first
+handle has read and keeps, also if the file was written over since, by ``cp`` or ``rsync --inplace``. A user's own
+``h5py.File``, or its virtual datasets, may have been open for hours. So files are opened with a driver that nobody else
+uses; what we hold ourselves is known, see `held_files`.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +13,26 @@ import fcntl
 import os
 import re
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import h5py
 from h5py import h5f, h5p
 
 from h5lightning.errors import BadFileError
 from h5lightning.guarding import check_resources
-from h5lightning.held_files import give_back_outdated
+from h5lightning.held_files import give_back_outdated, hold_briefly
 from h5lightning.options import Access
 
-__all__ = ["CACHE_SLOTS", "hdf5_reason", "open_descriptor", "open_file", "open_id"]
+__all__ = [
+    "CACHE_SLOTS",
+    "hdf5_reason",
+    "open_descriptor",
+    "open_file",
+    "open_id",
+    "opened_file",
+    "opened_id",
+]
 
 CACHE_SLOTS = 521  # HDF5 2.0 reserves 8,191 slots for each dataset, sized for its 8 MiB cache
 _NFS_ENOTSUPP = 524  # of the Linux NFS client; has no name in errno
@@ -36,26 +52,67 @@ def open_id(path: str, *, locking: bool = False, rdcc_nbytes: int = 0) -> h5f.Fi
         FileChangedError: this process is reading it as it was before it changed.
         ResourceError: this process has no open file or memory left.
     """
+    give_back_outdated(path, _status_of(path))
+    return _open(path, locking, rdcc_nbytes)
+
+
+@contextmanager
+def opened_id(path: str, *, locking: bool = False) -> Iterator[h5f.FileID]:
+    """Open a file for reading inside the ``with`` block; what was opened of it is closed with it.
+
+    Args:
+        path: where the file lies.
+        locking: take HDF5's file lock.
+
+    Raises:
+        BadFileError: HDF5 cannot open it; the message says why and what to do.
+        FileChangedError: this process is reading it as it was before it changed.
+        ResourceError: this process has no open file or memory left.
+    """
+    status = _status_of(path)
+    give_back_outdated(path, status)
+    with hold_briefly(status):
+        fid = _open(path, locking, 0)
+        try:
+            yield fid
+        except BaseException:
+            # Whoever keeps the error, a notebook for one, keeps the datasets of its traceback, and they keep the file.
+            h5py.File(fid).close()
+            raise
+        fid.close()
+
+
+@contextmanager
+def opened_file(path: str, *, locking: bool = False) -> Iterator[h5py.File]:
+    """As `opened_id`, through the high-level interface."""
+    with opened_id(path, locking=locking) as fid:
+        yield h5py.File(fid)
+
+
+def _status_of(path: str) -> os.stat_result:
+    """The status of what may be opened: HDF5 would wait for ever for somebody to write to a FIFO."""
     if "\0" in path:
         raise BadFileError(f"{path!r} holds a NUL character: HDF5 would open the path before it")
-    # HDF5 would wait for ever for somebody to write to a FIFO.
     descriptor = open_descriptor(path)
     try:
-        give_back_outdated(path, os.fstat(descriptor))
+        return os.fstat(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _open(path: str, locking: bool, rdcc_nbytes: int) -> h5f.FileID:
     try:
-        return _open_like_h5py(path, locking, _access_list(rdcc_nbytes))
+        return _open_apart(path, locking, _access_list(rdcc_nbytes))
     except OSError as error:
         check_resources(path, _errno_of(error), hdf5_reason(error))
         raise BadFileError(_explain(path, error)) from error
 
 
-def _open_like_h5py(path: str, locking: bool, plist: h5p.PropFAID) -> h5f.FileID:
+def _open_apart(path: str, locking: bool, plist: h5p.PropFAID) -> h5f.FileID:
     """Open with HDF5's default lock, which is given up at once unless it is wanted.
 
-    HDF5 refuses a second handle in the process whose locking differs from the first one's: without the default,
-    a user's own ``h5py.File(path)`` would fail while we hold the file, and ours while they do.
+    HDF5 refuses a second handle of the same driver whose locking differs from the first one's: all of ours ask for the
+    same. The user's are not among them, and may lock the file, write to it or replace it: that is noticed as a change.
     """
     name = os.fsencode(path)
     try:
@@ -63,11 +120,11 @@ def _open_like_h5py(path: str, locking: bool, plist: h5p.PropFAID) -> h5f.FileID
     except OSError as error:
         if locking or "lock" not in str(error):
             raise
-        # No locks on this file system, a writer's lock, or the user's handle without locking.
+        # No locks on this file system, a writer's lock, or a handle of ours that was opened despite one.
         plist.set_file_locking(False, True)
         return h5f.open(name, h5f.ACC_RDONLY, fapl=plist)
     if not locking and h5f.get_obj_count(fid, h5f.OBJ_FILE) == 1:
-        # Other handles of the process share the descriptor, and with it the lock, which may be theirs.
+        # Other handles of ours share the descriptor, and with it the lock, which may be wanted there.
         fcntl.flock(fid.get_vfd_handle(), fcntl.LOCK_UN)
     return fid
 
@@ -115,6 +172,8 @@ def _access_list(rdcc_nbytes: int) -> h5p.PropFAID:
     plist.set_cache(0, CACHE_SLOTS, rdcc_nbytes, 0.75)
     # The default reads 64 KiB for each short row of contiguous layout: 6.9 instead of 2.3 µs for 4 KiB.
     plist.set_sieve_buf_size(1)
+    # The default driver under another name: same calls, same speed. Without flags it logs nothing, and opens no log.
+    plist.set_fapl_log(b"", 0, 0)
     return plist
 
 
@@ -147,4 +206,7 @@ def _remedy(number: int, is_lock: bool) -> str:
         return "It was there when the files were listed: has it been moved or deleted?"
     if number in (errno.EACCES, errno.EPERM):
         return "Check its permissions and those of its directory"
-    return "Check it with 'h5lightning inspect', and copy it again if it is damaged"
+    return (
+        "Close it in the program that writes it, if one does; else check it with 'h5lightning inspect', and copy it "
+        "again if it is damaged"
+    )

@@ -10,7 +10,7 @@ import pytest
 from h5lightning import held_files
 from h5lightning.errors import FileChangedError
 from h5lightning.handles import HandlePool
-from h5lightning.opening import open_id
+from h5lightning.opening import open_id, opened_id
 from h5lightning.options import Access
 
 pytestmark = pytest.mark.timeout(30)
@@ -22,7 +22,7 @@ def write(path, value):
 
 
 def rewrite(path, value):
-    """In place, and without HDF5, which would refuse to write what is open for reading."""
+    """In place, so that the file stays the same one."""
     write(f"{path}.new", value)
     with open(path, "r+b") as file, open(f"{path}.new", "rb") as new:
         file.write(new.read())
@@ -79,6 +79,38 @@ def test_a_file_in_use_is_waited_for(path):
         threading.Timer(0.1, release.set).start()
         assert values(second, path) == {2}
         thread.join()
+
+
+def test_a_file_that_is_open_for_a_moment_is_waited_for(path):
+    """As by a thread that scans it: HDF5 would show what that one has read."""
+    started, release = threading.Event(), threading.Event()
+
+    def scan():
+        with opened_id(path) as fid:
+            assert set(h5py.File(fid)["x"][:].tolist()) == {1}
+            started.set()
+            release.wait(20)
+
+    thread = threading.Thread(target=scan)
+    thread.start()
+    assert started.wait(20)
+    with opened_id(path):
+        pass
+    rewrite(path, 2)
+    threading.Timer(0.1, release.set).start()
+    with HandlePool(Access()) as pool:
+        assert values(pool, path) == {2}
+    thread.join()
+    assert held_files._brief == {}
+
+
+def test_a_file_that_changes_inside_of_the_moment(path, monkeypatch):
+    monkeypatch.setattr(held_files, "_PATIENCE_S", 0.0)
+    with opened_id(path):
+        rewrite(path, 2)
+        with pytest.raises(FileChangedError, match="is still reading it as it was"):
+            open_id(path)
+    open_id(path).close()
 
 
 def test_but_not_for_ever(path, monkeypatch):

@@ -77,6 +77,47 @@ def test_a_user_may_open_the_file_meanwhile(locking, path):
         assert int(theirs["g/x"][7]) == int(ours["g/x"][7]) == 7
 
 
+def test_what_others_of_this_process_hold_is_not_shared(path, monkeypatch, tmp_path, capfd):
+    monkeypatch.chdir(tmp_path)
+    before = os.listdir()
+    with h5py.File(path) as theirs:
+        first, second = open_id(path), open_id(path)
+        assert first.get_vfd_handle() == second.get_vfd_handle() != theirs.id.get_vfd_handle()
+        assert os.path.samestat(os.fstat(first.get_vfd_handle()), os.stat(path))
+        first.close()
+        second.close()
+        assert int(theirs["g/x"][7]) == 7
+    assert (os.listdir(), *capfd.readouterr()) == (before, "", ""), "its driver could keep a log"
+
+
+def test_sources_are_not_shared_either(tmp_path):
+    """HDF5 opens the source of a virtual dataset, and the file that a link leads to, like the first file."""
+    source, main, new = (str(tmp_path / name) for name in ("source.h5", "main.h5", "new.h5"))
+    for name, order in ((source, "xy"), (new, "yx")):
+        with h5py.File(name, "w") as file:
+            for key in order:
+                file[key] = np.full(10, ord(key))
+    layout = h5py.VirtualLayout((10,), "<i8")
+    layout[:] = h5py.VirtualSource("source.h5", "x", (10,), "<i8")
+    with h5py.File(main, "w") as file:
+        file.create_virtual_dataset("virtual", layout)
+        file["link"] = h5py.ExternalLink("source.h5", "/x")
+    with h5py.File(main) as theirs, h5py.File(source) as theirs_too:
+        assert theirs["virtual"][0] == theirs["link"][0] == theirs_too["x"][0] == ord("x")
+        with open(new, "rb") as data, open(source, "r+b") as target:
+            target.write(data.read())
+        with open_file(main, Access()) as ours:
+            assert ours["virtual"][0] == ours["link"][0] == ord("x")
+
+
+def test_a_forked_process_reads_through_a_descriptor_without_a_position(path):
+    """As `os.pread` does: else processes that inherit an open file would move each other's place in it."""
+    fid = open_id(path)
+    assert h5py.File(fid)["g/x"][7] == 7
+    assert os.lseek(fid.get_vfd_handle(), 0, os.SEEK_CUR) == 0
+    fid.close()
+
+
 @pytest.mark.timeout(10)
 def test_a_fifo_is_not_waited_for(tmp_path):
     path = str(tmp_path / "a.h5")

@@ -12,8 +12,7 @@ import h5py
 from h5lightning.catalog import Catalog
 from h5lightning.errors import BadFileError
 from h5lightning.guarding import check_file
-from h5lightning.opening import open_file
-from h5lightning.options import Access
+from h5lightning.opening import opened_file
 
 __all__ = ["Grouping", "attribute_names", "groupings"]
 
@@ -41,7 +40,7 @@ def attribute_names(paths: Sequence[str]) -> tuple[str, ...]:
     for path in paths:
         with contextlib.suppress(BadFileError):
             check_file(path)
-            with open_file(path, Access()) as file:
+            with opened_file(path) as file:
                 return tuple(name for name in file.attrs if _is_plain(file, name))[:_MOST_ATTRIBUTES]
     return ()
 

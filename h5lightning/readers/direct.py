@@ -22,7 +22,7 @@ from h5lightning.errors import BadFileError, FileChangedError, H5LightningError,
 from h5lightning.guarding import stamp
 from h5lightning.handles import HandlePool
 from h5lightning.open_files import OpenFile
-from h5lightning.opening import hdf5_reason, open_file
+from h5lightning.opening import hdf5_reason, opened_file
 from h5lightning.process_local import ProcessLocal, remade
 from h5lightning.readers.checks import check_buffer, name_of
 from h5lightning.readers.decoding import DecodedSlabs, FilteredRows
@@ -256,7 +256,7 @@ class DirectReader(Reader):
         """Ask HDF5 where the values lie: of all sources that were ever asked for, since opening takes 0.4 ms."""
         self._pool.verify(raw.path, raw.stamp, raw.fileno(), only_others=True)
         self._pool.check_sources(raw.path)
-        with open_file(raw.path, self._pool.access) as file:
+        with opened_file(raw.path, locking=self._pool.access.locking) as file:
             storage = self._mapped(file, source, raw)
             others = [other for other in list(known.sources) if not known.has(raw.path, other)]
             also = {other: self._mapped_or_none(file, other, raw) for other in others if other != source}

@@ -13,7 +13,7 @@ from h5lightning.errors import BadFileError, H5LightningError
 from h5lightning.extents import Extents
 from h5lightning.foreign import Sources, encoded, link_problem
 from h5lightning.guarding import check_file, leave_out_hint
-from h5lightning.opening import open_id
+from h5lightning.opening import opened_id
 from h5lightning.scanning.attributes import read_attributes
 from h5lightning.scanning.describing import dataset_paths, describe, find
 from h5lightning.scanning.locating import DamageError, locate
@@ -76,12 +76,8 @@ def describe_file(
         NeedsProcessError: ``values`` may not read what the file holds.
     """
     check_file(path)
-    with _explained(path, "the file"):
-        fid = open_id(path, locking=locking)
-        try:
-            return _describe(fid, path, request, values)
-        finally:
-            fid.close()
+    with _explained(path, "the file"), opened_id(path, locking=locking) as fid:
+        return _describe(fid, path, request, values)
 
 
 def attribute_names(path: str, owner: str = "", *, locking: bool = False) -> list[str]:
@@ -96,18 +92,14 @@ def attribute_names(path: str, owner: str = "", *, locking: bool = False) -> lis
         BadFileError: the file cannot be opened, or is damaged.
     """
     check_file(path)
-    with _explained(path, f"'/{owner}'"):
-        fid = open_id(path, locking=locking)
-        try:
-            if owner and link_problem(fid, path, owner, None) != "":
-                return []
-            found = h5o.open(fid, encoded(owner))
-            names: list[bytes] = []
-            if isinstance(found, (h5g.GroupID, h5d.DatasetID)):
-                h5a.iterate(found, names.append)
-            return sorted(name.decode("utf-8", "surrogateescape") for name in names)
-        finally:
-            fid.close()
+    with _explained(path, f"'/{owner}'"), opened_id(path, locking=locking) as fid:
+        if owner and link_problem(fid, path, owner, None) != "":
+            return []
+        found = h5o.open(fid, encoded(owner))
+        names: list[bytes] = []
+        if isinstance(found, (h5g.GroupID, h5d.DatasetID)):
+            h5a.iterate(found, names.append)
+        return sorted(name.decode("utf-8", "surrogateescape") for name in names)
 
 
 def outcome_of(path: str, request: ScanRequest, values: ValueReader, *, locking: bool = False) -> Outcome:

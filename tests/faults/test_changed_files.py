@@ -28,7 +28,6 @@ def later(path):
 
 
 def rewrite(path, options):
-    # Without HDF5, which would refuse to open a file for writing that is open for reading.
     with open(path, "r+b") as file:
         file.seek(-1, os.SEEK_END)
         file.write(b"x")

@@ -97,7 +97,7 @@ def other(path, start=100, rows=ROWS):
 
 
 def rewrite(path):
-    # Without HDF5, which would refuse to open a file for writing that is open for reading.
+    # In place, and at once: what HDF5 writes comes in parts.
     data = other(path).read_bytes()
     with open(path, "r+b") as file:
         file.write(data)

@@ -17,7 +17,7 @@ class AskedError(Exception):
     """HDF5 was asked."""
 
 
-def refuse(path: str, *_: object) -> None:
+def refuse(path: str, *, locking: bool = False) -> None:
     """In place of what opens a file with HDF5."""
     raise AskedError(path)
 
@@ -34,7 +34,7 @@ def last_rows(reader: DirectReader, paths: list[str], rows: int) -> list[int]:
 
 def read_without_asking(reader: DirectReader, paths: list[str], rows: int, results: Any) -> None:
     """Read in a process of its own, in which HDF5 opens no file."""
-    direct.open_file = refuse  # type: ignore[assignment]
+    direct.opened_file = refuse  # type: ignore[assignment]
     try:
         results.put(last_rows(reader, paths, rows))
     except AskedError:
