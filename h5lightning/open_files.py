@@ -197,12 +197,12 @@ class OpenFiles:
             entry.holders.add(holder)
 
     def _unpin(self, holder: object, entries: list[OpenFile]) -> None:
-        while entries:
-            entry = entries[-1]
+        # Once more after an interrupt: to let go of what was let go of changes nothing.
+        for entry in entries:
             entry.holders.discard(holder)
             if entry.is_retired and not entry.holders:
                 entry.close()
-            entries.pop()
+        entries.clear()
         self._shrink(self.budget)
 
     def retire(self, entry: OpenFile) -> bool:
