@@ -91,7 +91,12 @@ class EpochIterator(Iterator[Any]):
         while True:
             try:
                 return next(batches)
-            except (ConnectionError, EOFError, FileNotFoundError) as error:  # noqa: PERF203 - once in five seconds
+            except AssertionError as error:  # noqa: PERF203 - as below
+                if not str(error).startswith("Invalid iterator state"):
+                    raise
+                # Persistent workers were ended by another thread.
+                self._ended_early(self._expected or 0)
+            except (ConnectionError, EOFError, FileNotFoundError) as error:
                 # It was killed while it handed over the shared memory of a batch.
                 if any(not worker.is_alive() for worker in self._workers):
                     self._lost_worker("has ended", error)

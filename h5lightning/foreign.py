@@ -7,6 +7,7 @@ is taken from it. Each is stamped before it is looked at: what was found holds a
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections.abc import Iterator
@@ -164,9 +165,12 @@ def place_problem(fid: h5f.FileID) -> str:
     HDF5 keeps one directory for a file that is open under several names: that of the name which was first.
     """
     here = _place_of(fid)
-    others = [
-        os.fsdecode(other.name) for other in h5f.get_obj_ids(fid, h5f.OBJ_FILE) if _place_of(other) != here
-    ]
+    others: list[str] = []
+    for other in h5f.get_obj_ids(fid, h5f.OBJ_FILE):
+        # Another thread may have closed it by now.
+        with contextlib.suppress(ValueError, RuntimeError):
+            if _place_of(other) != here:
+                others.append(os.fsdecode(other.name))
     if not others:
         return ""
     return (
