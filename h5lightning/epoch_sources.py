@@ -111,7 +111,8 @@ class Division:
     ) -> None:
         self.order = order
         self.tell = tell
-        self.batch_size = divide_alone(divide).batch_size
+        # Where there are too few samples for one rank, this fails when the loader is made.
+        self.batch_size = divide(1).batch_size
         self._divide = divide
         self._share = share
         self._fingerprint: str | None = None
@@ -142,9 +143,25 @@ class Division:
                 )
 
 
-def divide_alone(divide: Callable[[int], Shards]) -> Shards:
-    """The division of a process that is alone; it fails where there are too few samples for any number of ranks."""
-    return divide(1)
+class _DividedEpochs:
+    """Epochs whose samples are divided when they begin.
+
+    Args:
+        division: how the samples are divided.
+    """
+
+    def __init__(self, division: Division) -> None:
+        self._division = division
+
+    @property
+    def order(self) -> Order:
+        """Position in an epoch → sample."""
+        return self._division.order
+
+    @property
+    def batch_size(self) -> int:
+        """Samples of this process in one step."""
+        return self._division.batch_size
 
 
 class FixedEpochs:
@@ -187,7 +204,7 @@ class FixedEpochs:
         """See `state_dict`."""
 
 
-class EvaluationEpochs:
+class EvaluationEpochs(_DividedEpochs):
     """Passes over the samples of an evaluation: all alike, unless somebody sets the epoch that seeds transforms.
 
     Args:
@@ -195,20 +212,10 @@ class EvaluationEpochs:
     """
 
     def __init__(self, division: Division) -> None:
-        self._division = division
+        super().__init__(division)
         self._epoch = 0
         self._restored: dict[str, int] | None = None
         self._begun: tuple[RankEpoch, Delivered] | None = None
-
-    @property
-    def order(self) -> Order:
-        """Position in an epoch → sample."""
-        return self._division.order
-
-    @property
-    def batch_size(self) -> int:
-        """Samples of this process in one step."""
-        return self._division.batch_size
 
     def set_epoch(self, epoch: int, *, by_trainer: bool = False) -> None:  # noqa: ARG002 - as for `FixedEpochs`
         """Set the number of this and all following passes."""
@@ -232,8 +239,7 @@ class EvaluationEpochs:
         done = self._restored
         if done is None:
             return RankEpoch(self._epoch, self.order, shards, share.rank)
-        here = {"rank": share.rank, "world_size": share.world_size, "batch_size": shards.batch_size}
-        here["repeats"] = int(shards.tail == "repeat")
+        here = _cut_of(share.rank, shards)
         if different := [
             f"{name} is {here[name]}, was {done[name]}" for name in here if here[name] != done[name]
         ]:
@@ -251,11 +257,8 @@ class EvaluationEpochs:
         if self._begun is None or self._begun[1].is_at_end:
             return record
         epoch, delivered = self._begun
-        shards = cast("EvaluationShards", epoch.shards)
-        division = {"world_size": shards.world_size, "batch_size": shards.batch_size}
-        division["repeats"] = int(shards.tail == "repeat")
-        steps = epoch.steps_done + delivered.batches
-        return {**record, "epoch": epoch.epoch, "steps": steps, "rank": epoch.rank, **division}
+        cut = _cut_of(epoch.rank, cast("EvaluationShards", epoch.shards))
+        return {**record, "epoch": epoch.epoch, "steps": epoch.steps_done + delivered.batches, **cut}
 
     def load_state_dict(self, state: dict[str, Any], *, by_trainer: bool = False) -> None:  # noqa: ARG002 - nobody counts
         """See `EpochSource.load_state_dict`."""
@@ -270,7 +273,13 @@ class EvaluationEpochs:
         self._restored = cast("dict[str, int]", found)
 
 
-class TrainingEpochs:
+def _cut_of(rank: int, shards: EvaluationShards) -> dict[str, int]:
+    """What the steps of an evaluation depend on, in plain types."""
+    division = {"rank": rank, "world_size": shards.world_size, "batch_size": shards.batch_size}
+    return {**division, "repeats": int(shards.tail == "repeat")}
+
+
+class TrainingEpochs(_DividedEpochs):
     """Epochs of one training loader, whose numbers all loaders of a DataModule share.
 
     Args:
@@ -280,23 +289,13 @@ class TrainingEpochs:
     """
 
     def __init__(self, division: Division, counter: EpochCounter, given: Share | None = None) -> None:
-        self._division = division
+        super().__init__(division)
         self._counter = counter
         self._given = given
         self._asked: _Asked | None = None
         self._restored: tuple[Position, int] | None = None  # and the version of the counter that it is for
         self._loaded: Position | None = None  # as it was, for the next state
         self._begun: list[BegunEpoch] = []  # the last one, and those that still run
-
-    @property
-    def order(self) -> Order:
-        """Position in an epoch → sample."""
-        return self._division.order
-
-    @property
-    def batch_size(self) -> int:
-        """Samples of this process in one step."""
-        return self._division.batch_size
 
     def set_epoch(self, epoch: int, *, by_trainer: bool = False) -> None:
         """See `EpochSource.set_epoch`; the epochs after it count on from there."""
