@@ -119,7 +119,7 @@ def test_datasets_are_found_by_path():
         (SCALAR, {"shape": (3,)}, "has rows, expected a scalar"),
         (
             TABLE,
-            {"members": (("t", "<f8"),)},
+            {"members": (Member("t", "<f8"),)},
             "has dtype compound {t: <f8}, expected compound {t: <f8, id: <i2}",
         ),
         (SPECIES, {"categories": ("dog", "cat")}, "has categories [dog, cat], expected [cat, dog]"),
