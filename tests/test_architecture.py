@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "h5lightning"
 FLOORS = (
     """errors checking extents extent_table checksum_table plain options coercion schema text_table permutation
     sample_numbers ragged filters progress quantities plain_tables atomic_write monitor once process_local
-    frozen visible terminal""",
+    frozen visible quoting terminal""",
     """catalog sources stamps index fields field_planning selection splitting overlap coalescing ordering sharding
     position rank_epoch misfits conversions""",
     """discovery guarding held_files watching opening foreign row_sources datasets open_files handles scanning mounts
