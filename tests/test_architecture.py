@@ -202,6 +202,46 @@ def test_the_lazy_test_can_fail(source):
     assert lazy_without_lock(ast.parse(source))
 
 
+# The only modules that print, log and make texts for a terminal: they show names from files with visible escapes.
+PRINTERS = {"visible", "terminal", "cli.reporting"}
+
+
+def prints_past(tree: ast.AST) -> list[str]:
+    """What shows text in another way than those modules."""
+    found = sorted(imports_of(tree) & {"rich.console", "rich.text", "rich.markup", "rich.pretty"})
+    names = (
+        "print",
+        "typer.echo",
+        "typer.secho",
+        "click.echo",
+        "rich.print",
+        "logging.getLogger",
+        "sys.stdout.write",
+    )
+    calls = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return found + [name for name in calls if name in (*names, "sys.stderr.write")]
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - PRINTERS))
+def test_nothing_is_printed_past_what_makes_names_visible(module):
+    assert prints_past(TREES[module]) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "print(json.dumps(x))",
+        "def f():\n    from rich.console import Console",
+        "if TYPE_CHECKING:\n    from rich.text import Text",
+        "typer.echo(x)",
+        "import logging\nlogging.getLogger(__name__)",
+    ],
+    ids=["print", "console", "text", "echo", "logger"],
+)
+def test_the_printing_test_can_fail(source):
+    assert prints_past(ast.parse(source)) != []
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_module_states_its_public_names(module):
     assigned = {ast.unparse(node.targets[0]) for node in TREES[module].body if isinstance(node, ast.Assign)}

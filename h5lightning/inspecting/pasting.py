@@ -148,7 +148,7 @@ def _pattern(text: str) -> str:
 
 def _interpolation(backslashes: str, variable: str) -> str:
     """What reads a variable; the backslashes before it count twice there."""
-    name = variable if re.fullmatch(r"\w+", variable, re.ASCII) else hydra_text(variable)
+    name = variable if re.fullmatch(r"\w+", variable, re.ASCII) else f"'{variable}'"
     return f"{2 * backslashes}${{oc.env:{name}}}"
 
 
