@@ -439,6 +439,7 @@ def test_a_scan_keeps_what_it_found(tmp_path):
         file["t"] = np.array([[1, 2], [3, -9]], ">i2")
         file["t"].attrs.update(scale_factor=0.5, _FillValue=np.int16(-9), units="K")
         create_filled(file, "i4", DEFAULTS["i4"], b"filled")
+        file["filled"].attrs["units"] = np.bytes_(b"1")
     found = describe_file(str(tmp_path / "a.h5"), ScanRequest(None), VALUES)
     assert found.dataset("plain").annotations is NOTHING
     said = found.dataset("t").annotations
@@ -449,3 +450,18 @@ def test_a_scan_keeps_what_it_found(tmp_path):
     assert filled == Found(0, "holds -2147483647, which the default _FillValue of netCDF calls missing")
     values = decoded(np.array([[1, 2], [3, -9]], "i2"), said.encoding, "float32")
     np.testing.assert_array_equal(values, [[0.5, 1.0], [1.5, math.nan]])
+
+
+def test_what_another_file_says_of_its_numbers_is_found_through_a_link(tmp_path):
+    with h5py.File(tmp_path / "there.h5", "w") as file:
+        file["g/t"] = np.arange(3, dtype="i2")
+        file["g/t"].attrs["scale_factor"] = 0.5
+        file["g/s"] = np.arange(3.0)
+        write_index(file, "g/s_index", file["g/s"].ref)
+    with h5py.File(tmp_path / "here.h5", "w") as file:
+        file["t"] = h5py.ExternalLink("there.h5", "/g/t")
+        file["s"] = h5py.ExternalLink("there.h5", "/g/s")
+    request = ScanRequest(("t", "s"), allow_external=str(tmp_path))
+    found = describe_file(str(tmp_path / "here.h5"), request, VALUES)
+    assert found.dataset("t").annotations.encoding.scale == 0.5
+    assert "'/g/s_index'" in found.dataset("s").annotations.encoding.problem
