@@ -17,7 +17,7 @@ from h5lightning.annotations import Encoding, Found, Number
 from h5lightning.encoded_values import DEFAULT, first_missing, missing_text
 from h5lightning.foreign import encoded
 from h5lightning.scanning.conventions import category_count, referenced
-from h5lightning.scanning.number_attributes import NotNumbersError, numbers_text, read_numbers
+from h5lightning.scanning.number_attributes import NotNumbersError, is_one_number, numbers_text, read_numbers
 from h5lightning.scanning.opened import OpenedDataset
 from h5lightning.scanning.small_values import ValueReader
 from h5lightning.scanning.stored_values import MOST_CHUNK_BYTES, can_be_read, read_rows
@@ -31,7 +31,6 @@ _KNOWN = frozenset(
     b"offset".split()
 )
 _OF_NETCDF = frozenset((b"_Netcdf4Dimid", b"_Netcdf4Coordinates", b"DIMENSION_LIST"))
-_IN_NWB = (b"unit", b"neurodata_type")
 
 # What the library of netCDF writes where nothing was written, by kind and size of the type. Bytes have too few values
 # for one of them to mean nothing, says its manual.
@@ -81,17 +80,22 @@ def encoding_of(
 def masked_row(opened: OpenedDataset, encoding: Encoding) -> Found | None:
     """The first of three rows (the first, the middle and the last one) with a number that stands for a missing value.
 
-    None where there is none, or where looking would cost much.
-
-    Raises:
-        OSError: the values are damaged.
+    None where there is none, where looking would cost much, and where the values are damaged: that is for those to
+    say who read them.
     """
     if encoding.problem or encoding.kind == "codes" or not encoding.is_masking:
         return None
     if not can_be_read(opened) or not _has_small_rows(opened):
         return None
     rows = opened.shape[0] if opened.shape else 1
-    for row in sorted({0, rows // 2, rows - 1}):
+    try:
+        return _masked_row(opened, encoding, sorted({0, rows // 2, rows - 1}))
+    except OSError:
+        return None
+
+
+def _masked_row(opened: OpenedDataset, encoding: Encoding, rows: list[int]) -> Found | None:
+    for row in rows:
         found = read_rows(opened, row, row + 1)
         if (place := first_missing(found, encoding)) is not None:
             return Found(row, missing_text(found[place], encoding))
@@ -243,12 +247,14 @@ class _Reading:
 
     def _is_nwb(self) -> bool:
         names = self._names
-        if b"conversion" not in names and b"offset" not in names:
+        found = [name for name in (b"conversion", b"offset") if name in names]
+        if not found:
             return False
-        if any(name in names for name in _IN_NWB):
-            return True
         parent = encoded(self._path.rpartition("/")[0])
-        return bool(h5a.exists(h5g.open(self._fid, parent), b"neurodata_type"))
+        if b"neurodata_type" in names or h5a.exists(h5g.open(self._fid, parent), b"neurodata_type"):
+            return True
+        # Others name the place of a volume like that, by a number for each axis, or in words.
+        return b"unit" in names and all(is_one_number(self._opened.did, name) for name in found)
 
     def _check_channels(self) -> None:
         """Factors of its channels, which NWB keeps in a dataset beside ``data``, must all be one."""

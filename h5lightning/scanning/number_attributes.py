@@ -11,7 +11,7 @@ from h5py import h5a, h5d, h5t
 
 from h5lightning.scanning.element_types import element_type
 
-__all__ = ["NotNumbersError", "numbers_text", "read_numbers"]
+__all__ = ["NotNumbersError", "is_one_number", "numbers_text", "read_numbers"]
 
 _MOST_NUMBERS = 1024
 _MOST_SHOWN = 4
@@ -42,6 +42,14 @@ def read_numbers(did: h5d.DatasetID, name: bytes) -> npt.NDArray[Any]:
     found = np.empty(shape, np.dtype(element.dtype).newbyteorder("="))
     attribute.read(found)
     return found.reshape(-1)
+
+
+def is_one_number(did: h5d.DatasetID, name: bytes) -> bool:
+    """Whether an attribute that exists holds a single number."""
+    attribute = h5a.open(did, name)
+    shape = attribute.shape
+    is_number = attribute.get_type().get_class() in (h5t.INTEGER, h5t.FLOAT)
+    return is_number and shape is not None and math.prod(shape) == 1
 
 
 def numbers_text(name: str, numbers: npt.NDArray[Any]) -> str:

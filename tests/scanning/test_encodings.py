@@ -70,6 +70,8 @@ IDENTITIES = {
     "other": {"long_name": np.bytes_(b"temperature"), "units": np.bytes_(b"K")},
     "offset": {"offset": 5.0},
     "conversion": {"conversion": 0.001},
+    "origin of a volume": {"offset": np.array([0.0, 0.0, 40.0]), "unit": "nm"},
+    "words": {"conversion": "linear", "offset": np.bytes_(b"centre"), "unit": "V"},
 }
 
 
@@ -105,7 +107,8 @@ PROBLEMS = {
     "two ends": ({"valid_min": [0, 1]}, "'valid_min' that holds 2 numbers"),
     "sign": ({"_Unsigned": np.bytes_(b"maybe")}, "'_Unsigned' that is 'maybe', expected 'true' or 'false'"),
     "sign as a number": ({"_Unsigned": 1}, "'_Unsigned' that is no text"),
-    "conversion": ({"conversion": "x", "unit": "V"}, "'conversion' that is text"),
+    "conversion": ({"conversion": "x", "neurodata_type": "TimeSeries"}, "'conversion' that is text"),
+    "NaN conversion": ({"conversion": math.nan, "unit": "V"}, "'conversion' that is nan"),
     "two conventions": (
         {"scale_factor": 2.0, "conversion": 3.0, "unit": "V"},
         "two conventions: scale_factor=2.0, conversion=3.0",
@@ -389,6 +392,12 @@ def test_rows_of_datasets_of_any_length(file):
 
 def test_rows_that_would_cost_much_are_not_looked_at(file):
     file.create_dataset("x", shape=(3, 5_000_000), dtype="i2", fillvalue=-1)
+    assert masked_row(OpenedDataset.of(file["x"].id), MASKING) is None
+
+
+def test_damaged_rows_are_left_to_those_who_read_them(file):
+    file.create_dataset("x", data=np.full((4, 100), -1, "i2"), chunks=(1, 100), compression="gzip")
+    file["x"].id.write_direct_chunk((0, 0), b"no deflate")
     assert masked_row(OpenedDataset.of(file["x"].id), MASKING) is None
 
 
