@@ -131,12 +131,17 @@ def beside(fid: h5f.FileID, path: str) -> h5d.DatasetID | None:
 
 
 def referenced(did: h5d.DatasetID, name: bytes) -> h5d.DatasetID | None:
-    """The dataset that an attribute refers to; None if that is something else."""
+    """The dataset that an attribute refers to; None if that is something else, or was deleted."""
     attribute = h5a.open(did, name)
     if not attribute.get_type().equal(h5t.STD_REF_OBJ) or attribute.shape != ():
         return None
     reference = h5py.AttributeManager(h5py.Dataset(did))[name.decode()]
-    return _dataset(h5r.dereference(reference, did)) if reference else None
+    if not reference:
+        return None
+    try:
+        return _dataset(h5r.dereference(reference, did))
+    except (OSError, ValueError, RuntimeError, LookupError):
+        return None
 
 
 def _dataset(found: object) -> h5d.DatasetID | None:

@@ -48,6 +48,9 @@ def test_what_only_looks_like_an_index(file):
     for target in (file["other"].ref, "x", h5py.Reference(), file["x"].regionref[:2]):
         index.attrs["target"] = target
         assert find(file) is None
+    index.attrs["target"] = file["other"].ref
+    del file["other"]
+    assert find(file) is None
     del file["x_index"]
     file.create_group("x_index")
     assert find(file) is None
