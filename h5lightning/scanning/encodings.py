@@ -24,6 +24,10 @@ _KNOWN = frozenset(
     b"scale_factor add_offset _FillValue missing_value valid_min valid_max valid_range _Unsigned conversion "
     b"offset".split()
 )
+# Less than it takes HDF5 to read two more rows.
+_FEW_BYTES = 64 * 1024
+_FEW_CHUNKS = 3
+
 _OF_NETCDF = frozenset((b"_Netcdf4Dimid", b"_Netcdf4Coordinates", b"DIMENSION_LIST"))
 
 
@@ -59,28 +63,35 @@ def encoding_of(
 
 
 def masked_row(opened: OpenedDataset, encoding: Encoding) -> Found | None:
-    """The first of three rows (the first, the middle and the last one) with a number that stands for a missing value.
+    """The first row with a number that stands for a missing value, of the first, the middle and the last one.
 
-    None where there is none, where looking would cost much, and where the values are damaged: that is for those to
-    say who read them.
+    Of small datasets, all rows are looked at. None where there is none, where looking would cost much, and where the
+    values are damaged: that is for those to say who read them.
     """
     if encoding.problem or encoding.kind == "codes" or not encoding.is_masking:
         return None
     if not can_be_read(opened) or not _has_small_rows(opened):
         return None
-    rows = opened.shape[0] if opened.shape else 1
     try:
-        return _masked_row(opened, encoding, sorted({0, rows // 2, rows - 1}))
+        return _masked_row(opened, encoding)
     except OSError:
         return None
 
 
-def _masked_row(opened: OpenedDataset, encoding: Encoding, rows: list[int]) -> Found | None:
-    for row in rows:
-        found = read_rows(opened, row, row + 1)
+def _masked_row(opened: OpenedDataset, encoding: Encoding) -> Found | None:
+    for start, stop in _looked_at(opened):
+        found = read_rows(opened, start, stop)
         if (place := first_missing(found, encoding)) is not None:
-            return Found(row, missing_text(found[place], encoding))
+            return Found(start + (place[0] if place else 0), missing_text(found[place], encoding))
     return None
+
+
+def _looked_at(opened: OpenedDataset) -> list[tuple[int, int]]:
+    """Ranges of rows: all in one, where they are as cheap as three reads."""
+    shape = opened.shape or (1,)
+    if math.prod(shape) * opened.itemsize <= _FEW_BYTES and opened.chunk_count <= _FEW_CHUNKS:
+        return [(0, shape[0])]
+    return [(row, row + 1) for row in sorted({0, shape[0] // 2, shape[0] - 1})]
 
 
 def _has_small_rows(opened: OpenedDataset) -> bool:

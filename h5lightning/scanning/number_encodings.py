@@ -195,7 +195,7 @@ class _Reading:
         default = _DEFAULT_FILLS.get(self._dtype.str[1:])
         if default is None or not self._of_netcdf or b"_FillValue" in self._names or self._is_complex:
             return None
-        plist = self._opened.did.get_create_plist()
+        plist = self._opened.plist
         if plist.fill_value_defined() != h5d.FILL_VALUE_USER_DEFINED:
             return None
         fill = np.zeros((), self._dtype)

@@ -98,14 +98,23 @@ def test_codes_of_more_axes_are_something_else(file):
 MASKING = Encoding("cf", fills=(-1,), said_by=("_FillValue=-1",))
 
 
-@pytest.mark.parametrize("options", [{}, {"chunks": (2, 3)}, {"chunks": (2, 3), "compression": "gzip"}])
-@pytest.mark.parametrize(("row", "is_seen"), [(0, True), (5, True), (9, True), (3, False)])
+@pytest.mark.parametrize("options", [{}, {"chunks": (2, 3000)}, {"chunks": (2, 3000), "compression": "gzip"}])
+@pytest.mark.parametrize(("row", "is_seen"), [(0, True), (10, True), (19, True), (3, False)])
 def test_three_rows_are_looked_at(file, options, row, is_seen):
-    data = np.zeros((10, 3), ">i2")
+    data = np.zeros((20, 3000), ">i2")
     data[row, 1] = -1
     file.create_dataset("x", data=data, **options)
     found = masked_row(OpenedDataset.of(file["x"].id), MASKING)
     assert found == (Found(row, "holds -1, which _FillValue calls missing") if is_seen else None)
+
+
+@pytest.mark.parametrize(
+    ("options", "is_seen"), [({}, True), ({"chunks": (4,)}, True), ({"chunks": (1,)}, False)]
+)
+def test_all_rows_of_small_datasets_are_looked_at(file, options, is_seen):
+    file.create_dataset("x", data=np.array([0, 0, 0, -1, 0, 0, 0, 0, 0, 0], "i2"), **options)
+    found = masked_row(OpenedDataset.of(file["x"].id), MASKING)
+    assert found == (Found(3, "holds -1, which _FillValue calls missing") if is_seen else None)
 
 
 def test_rows_of_datasets_of_any_length(file):
