@@ -92,13 +92,21 @@ PROBLEMS = {
     "two ends": ({"valid_min": [0, 1]}, "'valid_min' that holds 2 numbers"),
     "sign": ({"_Unsigned": np.bytes_(b"maybe")}, "'_Unsigned' that is 'maybe', expected 'true' or 'false'"),
     "sign as a number": ({"_Unsigned": 1}, "'_Unsigned' that is no text"),
-    "conversion": ({"conversion": "x", "neurodata_type": "TimeSeries"}, "'conversion' that is text"),
+    "conversion": ({"conversion": "1e-6", "neurodata_type": "TimeSeries"}, "'conversion' that is text"),
     "NaN conversion": ({"conversion": math.nan, "unit": "V"}, "'conversion' that is nan"),
     "two conventions": (
         {"scale_factor": 2.0, "conversion": 3.0, "unit": "V"},
         "two conventions: scale_factor=2.0, conversion=3.0",
     ),
 }
+
+
+@pytest.mark.parametrize(
+    "name", ["scale_factor", "add_offset", "_FillValue", "missing_value", "valid_range", "valid_max"]
+)
+@pytest.mark.parametrize("text", ["1 pixel = 2 um", "n/a", "0 to 10", "", np.bytes_(b"none"), "nought"])
+def test_words_are_no_numbers_and_say_nothing(file, name, text):
+    assert of_attributes(file, "i2", **{name: text}) is None
 
 
 @pytest.mark.parametrize(("attrs", "problem"), PROBLEMS.values(), ids=PROBLEMS)
