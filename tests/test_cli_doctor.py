@@ -69,10 +69,14 @@ def test_the_program_that_is_printed_mends_the_files(slow, tmp_path):
     assert (done.returncode, done.stderr) == (1, "")
     assert "✗ will be slow: split rows, in 3 files" in done.stdout
     assert "Measured: a row alone takes" in done.stdout
-    start, stop = done.stdout.index("import glob"), done.stdout.index("\n\nOr, with HDF5's own tools")
+    start, stop = (
+        done.stdout.index("from h5lightning.diagnosing"),
+        done.stdout.index("\n\nOr, with HDF5's own tools"),
+    )
     (tmp_path / "mend.py").write_text(done.stdout[start:stop], encoding="utf-8")
-    subprocess.run([sys.executable, "mend.py"], cwd=tmp_path, check=True, timeout=50)
-    assert run_process(slow).returncode == 0
+    subprocess.run([sys.executable, "mend.py"], cwd=tmp_path, check=True, timeout=50, capture_output=True)
+    assert run_process(slow).returncode == 1
+    assert run_process(str(tmp_path / "rewritten" / "*.h5")).returncode == 0
 
 
 def test_a_limit_of_open_files(tmp_path):

@@ -3,7 +3,6 @@
 import glob
 import importlib.util
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -171,10 +170,10 @@ SLOW = {
         "poor compression",
         "faster",
     ),
-    "float64": (lambda folder: write(folder, dtype="f8"), {}, "float64", "faster"),
+    "float64": (lambda folder: write(folder, dtype="f8"), {"float32": True}, "float64", "faster"),
     "float64 in chunks": (
         lambda folder: write(folder, dtype="f8", x=chunked(64, 4, 16)),
-        {},
+        {"float32": True},
         "float64",
         "faster",
     ),
@@ -208,8 +207,13 @@ def diagnose(folder, fields=FIELDS, **options):
 
 
 def apply(fix, folder, monkeypatch):
+    """Run the program in the folder of the files; the folder of the new ones. The originals must be what they were."""
     monkeypatch.chdir(folder)
+    before = {path: path.read_bytes() for path in folder.glob("*.*")}
     exec(compile(fix.python, "fix", "exec"), {})
+    assert {path: path.read_bytes() for path in folder.glob("*.*")} == before
+    (made,) = (folder / name for name in ("rewritten", "merged") if (folder / name).exists())
+    return made
 
 
 def content(folder, name="x"):
@@ -237,13 +241,11 @@ def test_what_is_slow_is_found_and_mended(data, monkeypatch, make, options, kind
     assert (kind, severity) in {(finding.kind, finding.severity) for finding in found.findings}
     assert not found.is_healthy
     before = content(data)
-    apply(found.fix, data, monkeypatch)
-    mended = data / "merged" if (data / "merged").exists() else data
+    mended = apply(found.fix, data, monkeypatch)
     again = diagnose(mended, **options)
     assert [(finding.kind, finding.text) for finding in again.findings if finding.severity != "fine"] == []
     assert again.is_healthy
     np.testing.assert_array_equal(content(mended), before)
-    assert glob.glob(str(data / "*.new")) == []
 
 
 @pytest.mark.parametrize("name", ["split rows", "float64", "different chunk heights", "poor compression"])
@@ -251,31 +253,45 @@ def test_the_remedy_of_one_finding_mends_it(data, monkeypatch, name):
     make, options, kind, _ = SLOW[name]
     make(data)
     (finding,) = (finding for finding in diagnose(data, **options).findings if finding.kind == kind)
-    apply(finding.fix, data, monkeypatch)
-    again = diagnose(data, **options).findings
+    again = diagnose(apply(finding.fix, data, monkeypatch), **options).findings
     assert not [finding for finding in again if finding.kind == kind and finding.severity != "fine"]
 
 
 def test_writing_again_keeps_what_is_beside(data, monkeypatch):
     write(data, x=chunked(64, 1, 8))
-    apply(diagnose(data).fix, data, monkeypatch)
+    mended = apply(diagnose(data).fix, data, monkeypatch)
     for number in range(2):
-        with h5py.File(data / f"{number:04}.h5") as file:
+        with h5py.File(mended / f"{number:04}.h5") as file:
             assert file.attrs["number"] == number
             assert file["x"].attrs["unit"] == "m"
             assert file["x"].chunks[1:] == (4, 16)
             assert file["group/other"][...].tolist() == [0, 1, 2]
 
 
-def test_columns_of_a_table_become_datasets(data, monkeypatch):
+def test_columns_of_a_table_become_datasets_beside_it(data, monkeypatch):
     write_table(data)
     fields = {name: Field("runs/events", member=name) for name in ("p x", "charge")}
     found = diagnose(data, fields)
     assert [finding.kind for finding in found.findings] == ["only HDF5", "only HDF5", "float64"]
-    apply(found.fix, data, monkeypatch)
-    columns = {"p": Field("runs/events/p x"), "charge": Field("runs/events/charge")}
-    assert diagnose(data, columns).findings == ()
-    np.testing.assert_array_equal(content(data, "runs/events/p x"), np.arange(300, dtype="f4"))
+    assert found.fix.h5repack == ""
+    mended = apply(found.fix, data, monkeypatch)
+    columns = {"p": Field("runs/events_columns/p x"), "charge": Field("runs/events_columns/charge")}
+    assert [finding.kind for finding in diagnose(mended, columns).findings] == ["float64"]
+    for name in ("p x", "charge"):
+        np.testing.assert_array_equal(
+            content(mended, f"runs/events_columns/{name}"), content(data, "runs/events")[name]
+        )
+    np.testing.assert_array_equal(content(mended, "runs/events"), content(data, "runs/events"))
+
+
+def test_float64_stays_what_it_is_unless_somebody_asks(data, monkeypatch):
+    write(data, dtype="f8")
+    found = diagnose(data)
+    (finding,) = found.findings
+    assert (finding.kind, finding.fix, found.fix) == ("float64", None, None)
+    assert finding.advice.startswith("Set dtype='float32' in the DataModule")
+    write(data, dtype="f8", x=chunked(64, 1, 8))
+    assert content(apply(diagnose(data).fix, data, monkeypatch)).dtype == "f8"
 
 
 def test_too_many_files_for_the_limit(data):
@@ -346,30 +362,30 @@ def test_filters_without_a_fast_decoder(data, monkeypatch):
     finding, *_ = diagnose(data).findings
     assert (finding.kind, finding.severity) == ("only HDF5", "slow")
     assert "is stored with bzip2, which only HDF5 decodes, with a plug-in" in finding.text
-    apply(finding.fix, data, monkeypatch)
-    assert diagnose(data).is_healthy
+    assert diagnose(apply(finding.fix, data, monkeypatch)).is_healthy
 
 
 @pytest.mark.parametrize("name", ["Blosc", "Blosc2", "LZ4", "Zstd", "Bitshuffle"])
 def test_the_filter_stays_what_it_is(data, monkeypatch, name):
     write(data, x={"chunks": (64, 2, 4), **getattr(hdf5plugin, name)()})
     fix = diagnose(data).fix
-    assert f"hdf5plugin.{name}(" in fix.python
+    assert f"'filter': '{name.lower()}'" in fix.python
     assert fix.h5repack == ""
-    apply(fix, data, monkeypatch)
-    assert diagnose(data).is_healthy
+    assert diagnose(apply(fix, data, monkeypatch)).is_healthy
 
 
 @pytest.mark.skipif(shutil.which("h5repack") is None, reason="needs h5repack")
 @pytest.mark.parametrize("name", ["split rows", "full order", "poor compression"])
-def test_h5repack_mends_it_too(data, name):
+def test_h5repack_mends_it_too(data, tmp_path, name):
     make, options, *_ = SLOW[name]
     make(data)
-    before = content(data)
     command = diagnose(data, **options).fix.h5repack
-    subprocess.run(["bash", "-ec", command], check=True, capture_output=True, timeout=60)
-    assert diagnose(data, **options).is_healthy
-    np.testing.assert_array_equal(content(data), before)
+    before = {path: path.read_bytes() for path in data.glob("*.h5")}
+    subprocess.run(["bash", "-ec", command], check=True, capture_output=True, timeout=60, cwd=tmp_path)
+    mended = tmp_path / "rewritten"
+    assert diagnose(mended, **options).is_healthy
+    assert {path: path.read_bytes() for path in data.glob("*.h5")} == before
+    np.testing.assert_array_equal(content(mended), content(data))
 
 
 @pytest.mark.parametrize(
@@ -433,8 +449,9 @@ def test_columns_in_many_datasets_are_one_field(data, monkeypatch):
             file[f"f{number:02}"] = np.arange(300.0)
     found = diagnose(data, None)
     assert [(one.kind, one.paths) for one in found.findings] == [("float64", ("f*",))]
-    apply(found.fix, data, monkeypatch)
-    assert diagnose(data, None).findings == ()
+    assert found.fix is None
+    mended = apply(diagnose(data, None, float32=True).fix, data, monkeypatch)
+    assert diagnose(mended, None).findings == ()
 
 
 # ── measuring, errors, plain values ──────────────────────────────────────────────────────────────────
@@ -489,7 +506,7 @@ def test_the_report_is_json(data):
         2,
         ["x"],
     )
-    assert "import h5py" in first["fix"]["python"]
+    assert "rewrite_files(" in first["fix"]["python"]
 
 
 def test_empty_rows_cost_nothing(data):
@@ -537,24 +554,20 @@ def test_files_without_anything_to_diagnose(data, what):
 def test_mended_files_give_the_same_batches(data, monkeypatch):
     write(data, x=chunked(64, 1, 8))
 
-    def batch():
-        with_all = H5Dataset(pattern_of(data), ["x", "y"])
+    def batch(folder):
+        with_all = H5Dataset(pattern_of(folder), ["x", "y"])
         found = with_all.read_batch(np.arange(len(with_all)))
         with_all.close()
         return found
 
-    before = batch()
-    apply(diagnose(data).fix, data, monkeypatch)
-    after = batch()
+    before = batch(data)
+    after = batch(apply(diagnose(data).fix, data, monkeypatch))
     assert all(np.array_equal(before[key], after[key]) for key in ("x", "y"))
 
 
-def test_the_program_names_files_that_no_glob_matches(data, monkeypatch):
+def test_the_program_leaves_out_what_was_left_out(data, monkeypatch):
     write(data, files=3, x=chunked(64, 1, 8))
     patterns = [pattern_of(data), f"!{data / '0001.h5'}"]
-    fix = diagnose_files(patterns, FIELDS, progress=False).fix
-    assert "glob" not in fix.python
-    stamp = os.stat(data / "0001.h5").st_mtime_ns
-    apply(fix, data, monkeypatch)
-    assert diagnose_files(patterns, FIELDS, progress=False).is_healthy
-    assert os.stat(data / "0001.h5").st_mtime_ns == stamp
+    mended = apply(diagnose_files(patterns, FIELDS, progress=False).fix, data, monkeypatch)
+    assert sorted(path.name for path in mended.iterdir()) == ["0000.h5", "0002.h5"]
+    assert diagnose(mended).is_healthy

@@ -15,7 +15,7 @@ from typing import Any
 
 import h5py
 import numpy as np
-from h5py import h5a, h5d, h5f, h5i, h5o, h5p, h5s, h5t
+from h5py import h5a, h5d, h5f, h5g, h5i, h5o, h5p, h5s, h5t
 
 from h5lightning.diagnosing.outputs import opened_to_write
 from h5lightning.diagnosing.raw_values import (
@@ -103,7 +103,7 @@ class _Join:
         with opened_to_write(path, is_new=True) as new:
             rows = [self._join(new, name, paths) for name in self.datasets]
             self._check_rows(rows)
-            self._note_sources(h5py.File(new), np.asarray(rows[0], np.int64))
+            self._note_sources(h5py.Group(h5g.open(new, b"/")), np.asarray(rows[0], np.int64))
             dropped = _copy_file_attributes(new, paths)
         for one, known in zip(paths, before, strict=True):
             check_unchanged(one, known)
@@ -139,7 +139,7 @@ class _Join:
                         "joined must have the same rows"
                     )
 
-    def _note_sources(self, new: h5py.File, rows: Any) -> None:
+    def _note_sources(self, new: h5py.Group, rows: Any) -> None:
         for name in (FILE_NUMBER, FILE_NAMES, *([] if self.is_stacked else [ENDS])):
             if name in new:
                 raise FieldError(f"the files have a '/{name}' of their own: rename it")
@@ -255,7 +255,7 @@ def _copy(found: _Head, made: h5d.DatasetID, start: int, is_stacked: bool) -> st
         did.read(h5s.ALL, h5s.ALL, values, mtype=did.get_type())
         write_rows(made, start, start + 1, values[None], did.get_type())
         return ""
-    elements = Elements.of(did.get_type(), None, is_narrowed=False)
+    elements = Elements.of(did.get_type(), None)
     copy_rows(did, made, elements, ranges, start)
     is_same = first_difference(did, made, elements, ranges, start) is None
     return "" if is_same else "was read back as something else: check the disk"

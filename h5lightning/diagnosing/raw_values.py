@@ -85,21 +85,47 @@ class Elements:
     is_narrowed: bool = False
 
     @classmethod
-    def of(cls, tid: h5t.TypeID, member: str | None, *, is_narrowed: bool) -> Elements:
-        """All of an element, or a member of it."""
-        stored = tid if member is None else _member_type(tid, member)
-        if is_narrowed:
-            little = stored.get_order() == h5t.ORDER_LE
+    def of(cls, tid: h5t.TypeID, member: str | None, dtype: str = "") -> Elements:
+        """All of an element, or a member of it.
+
+        Args:
+            tid: the type of the old dataset.
+            member: the member; None for all.
+            dtype: ``float32`` makes float64 that; another one spells out what HDF5 must convert; empty changes nothing.
+
+        Raises:
+            FieldError: ``dtype`` is another one than the values have.
+        """
+        own = tid if member is None else _member_type(tid, member)
+        is_wide = own.get_class() == h5t.FLOAT and own.dtype == np.dtype("f8").newbyteorder(
+            own.dtype.byteorder
+        )
+        if dtype == "float32":
+            if not is_wide:
+                return cls.of(tid, member)
+            little = own.get_order() == h5t.ORDER_LE
             read, written = h5t.NATIVE_DOUBLE, h5t.NATIVE_FLOAT
-            stored = h5t.IEEE_F32LE if little else h5t.IEEE_F32BE
+            stored, is_narrowed = h5t.IEEE_F32LE if little else h5t.IEEE_F32BE, True
         else:
-            read = written = stored
+            stored, is_narrowed = _plain_type(own, dtype), False
+            written = stored
+            # Bit fields are no numbers for HDF5, which converts them to none: their bytes are.
+            read = own if own.get_class() == h5t.BITFIELD else stored
         return cls(read if member is None else _only(member, read), written, stored, is_narrowed)
 
     @property
     def itemsize(self) -> int:
         """Bytes of an element in the new file."""
         return int(self.stored.get_size())
+
+
+def _plain_type(tid: h5t.TypeID, dtype: str) -> h5t.TypeID:
+    if not dtype:
+        return tid
+    is_bits = tid.get_class() == h5t.BITFIELD and tid.get_size() == np.dtype(dtype).itemsize
+    if tid.dtype != np.dtype(dtype) and not is_bits:
+        raise FieldError(f"holds {tid.dtype}, expected {np.dtype(dtype)}")
+    return h5t.py_create(np.dtype(dtype), logical=True)
 
 
 def _member_type(tid: h5t.TypeID, member: str) -> h5t.TypeID:

@@ -116,7 +116,7 @@ def check_values(original: h5f.FileID, copy: h5f.FileID, plan: Plan) -> None:
         old, new = _dataset(original, source), _dataset(copy, target)
         if old is None or new is None:
             continue
-        elements = Elements.of(old.get_type(), member, is_narrowed=bool(storage.dtype))
+        elements = Elements.of(old.get_type(), member, storage.dtype)
         row = first_difference(old, new, elements, written_rows(old))
         if row is not None:
             raise FieldError(
@@ -158,12 +158,11 @@ def _begin(original: h5f.FileID, copy: h5f.FileID, name: str, storage: Storage, 
     """Make a dataset that has a place in the file, but no name yet."""
     old, was = h5d.open(original, _encoded(name)), h5d.open(copy, _encoded(name))
     with _named(name):
-        is_narrowed = storage.dtype == "float32" and was.dtype.kind == "f" and was.dtype.itemsize == 8
         _check(old, folder)
-        elements = Elements.of(was.get_type(), None, is_narrowed=is_narrowed)
+        elements = Elements.of(was.get_type(), None, storage.dtype)
         ranges = written_rows(old)
         plist = creation_list(old, storage, ranges, elements.itemsize)
-        if is_narrowed:
+        if elements.is_narrowed:
             narrow_fill_value(plist)
         made = h5d.create(copy, None, elements.stored, was.get_space(), plist)
     is_lost = _has_checksums(old.get_create_plist()) and not _has_checksums(plist)
@@ -201,8 +200,7 @@ def _column(
             raise FieldError(f"has no column {column!r} that could be the name of a dataset")
         if _exists(copy, path):
             raise FieldError(f"has a column {column!r}, and something else has the name '/{path}'")
-        is_narrowed = storage.dtype == "float32" and old.dtype[column] == np.dtype("f8")
-        elements = Elements.of(old.get_type(), column, is_narrowed=is_narrowed)
+        elements = Elements.of(old.get_type(), column, storage.dtype)
         ranges = written_rows(old)
         plist = h5p.create(h5p.DATASET_CREATE)
         listed = creation_list(old, storage, ranges, elements.itemsize)
@@ -281,7 +279,7 @@ def _narrow_attributes(did: h5d.DatasetID) -> None:
             attribute.read(values)
             space = attribute.get_space()
             h5a.delete(did, name)
-            made = h5a.create(did, name, Elements.of(did.get_type(), None, is_narrowed=False).stored, space)
+            made = h5a.create(did, name, did.get_type(), space)
             made.write(values.astype("f4"))
 
 

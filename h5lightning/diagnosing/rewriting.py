@@ -120,7 +120,7 @@ def rewriting(fields: Sequence[StoredField], case: Case, files: FileList, *, nar
     stored: dict[str, Storage] = {}
     columns: dict[str, dict[str, Storage]] = {}
     for field in fields:
-        storage = _best_storage(field, case, chunk_rows, "float32" if field.path in narrow else "")
+        storage = _best_storage(field, case, chunk_rows, _dtype(field, is_narrowed=field.path in narrow))
         for path in field.paths:
             if field.member is None:
                 stored[path] = storage
@@ -130,6 +130,14 @@ def rewriting(fields: Sequence[StoredField], case: Case, files: FileList, *, nar
     needed = files.total_bytes + sum(field.total_bytes for field in fields)
     program = _python(stored, columns, files, into, needed)
     return Fix(program, "" if columns else _h5repack(stored, fields, files, into))
+
+
+def _dtype(field: StoredField, *, is_narrowed: bool) -> str:
+    """Another type, where only that mends it."""
+    if is_narrowed:
+        return "float32"
+    is_odd = field.schema.is_converted or field.reason
+    return field.schema.dtype if is_odd and field.member is None else ""
 
 
 def _python(

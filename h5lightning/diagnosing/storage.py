@@ -40,7 +40,8 @@ class Storage:
     Args:
         chunk_rows: rows of a chunk, each a whole row; None for no chunks.
         filter: the compressor, such as ``deflate``; empty for none.
-        dtype: ``float32`` for float64 that should be half as long; empty for the type that it has.
+        dtype: ``float32`` for float64 that should be half as long, NumPy's type string for values that HDF5 must
+            convert to it one by one, such as bit fields; empty for the type that it has.
     """
 
     chunk_rows: int | None = None
@@ -52,8 +53,6 @@ class Storage:
             raise OptionError(f"filter must be one of {', '.join(COMPRESSORS)}, found {self.filter!r}")
         if self.filter and not self.chunk_rows:
             raise OptionError(f"filter={self.filter!r} needs chunk_rows: HDF5 compresses chunks")
-        if self.dtype not in ("", "float32"):
-            raise OptionError(f"dtype must be 'float32' or empty, found {self.dtype!r}")
 
 
 def creation_list(did: h5d.DatasetID, storage: Storage, ranges: Ranges, itemsize: int) -> h5p.PropDCID:
