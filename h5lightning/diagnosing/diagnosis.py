@@ -9,6 +9,7 @@ import os
 import re
 import resource
 from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from h5lightning.catalog import Catalog, SkippedFile
@@ -24,6 +25,7 @@ from h5lightning.discovery.patterns import Pattern
 from h5lightning.inspecting.inspection import scan_readable
 from h5lightning.open_files import default_budget
 from h5lightning.options import Access, Field, Shuffle
+from h5lightning.schema import DatasetSchema
 
 __all__ = ["Diagnosis", "diagnose_files"]
 
@@ -166,8 +168,12 @@ def _file_list(patterns: Sequence[str], catalog: Catalog) -> FileList:
         names=tuple(catalog.names),
         glob=_shell_glob(patterns, catalog),
         total_bytes=int(catalog.stamps[:, 0].sum()),
-        is_full=not catalog.facts[:, 2].any(),
+        is_repackable=not catalog.facts[:, 2].any() and not any(map(_is_elsewhere, chain(*catalog.layouts))),
     )
+
+
+def _is_elsewhere(dataset: DatasetSchema) -> bool:
+    return dataset.storage in ("virtual", "external")
 
 
 def _shell_glob(patterns: Sequence[str], catalog: Catalog) -> str:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 import h5py
 import numpy as np
+import numpy.typing as npt
 from h5py import h5a, h5d, h5f, h5g, h5i, h5o, h5p, h5s, h5t
 
 from h5lightning.diagnosing.outputs import opened_to_write
@@ -33,10 +33,11 @@ from h5lightning.foreign import storage_problem
 from h5lightning.guarding import stamp
 from h5lightning.opening import opened_id
 
-__all__ = ["ENDS", "FILE_NAMES", "FILE_NUMBER", "merge_files"]
+__all__ = ["ATTRIBUTES", "ENDS", "FILE_NAMES", "FILE_NUMBER", "merge_files"]
 
-ENDS, FILE_NUMBER, FILE_NAMES = "episode_ends", "source_file", "source_files"
+ENDS, FILE_NUMBER, FILE_NAMES, ATTRIBUTES = "episode_ends", "source_file", "source_files", "attributes"
 _FILES = 500
+_NUMBER_TYPES = {str(np.dtype(code)): np.dtype(code) for code in "?bhilqBHILQefdFD"}
 # What these refer to does not come along.
 _REFERRING = {b"DIMENSION_LIST", b"REFERENCE_LIST", b"CLASS", b"NAME", b"DIMENSION_LABELS"}
 _REFERRING |= {b"_Netcdf4Dimid", b"_Netcdf4Coordinates", b"_nc3_strict", b"_NCProperties"}
@@ -58,7 +59,8 @@ def merge_files(
     Args:
         files: globs or paths; an entry with ``!`` leaves out.
         into: the folder of the new files. What is there is left alone.
-        datasets: the datasets that are joined. Nothing else comes along but attributes that are equal in all files.
+        datasets: the datasets that are joined. Nothing else comes along but attributes that are equal in all files,
+            and numbers that are attributes of files, row by row (``attributes/NAME``).
         is_stacked: all of a file is one row.
         at_once: files that are joined into one.
 
@@ -104,7 +106,7 @@ class _Join:
             rows = [self._join(new, name, paths) for name in self.datasets]
             self._check_rows(rows)
             self._note_sources(h5py.Group(h5g.open(new, b"/")), np.asarray(rows[0], np.int64))
-            dropped = _copy_file_attributes(new, paths)
+            dropped = _join_file_attributes(new, paths, rows[0])
         for one, known in zip(paths, before, strict=True):
             check_unchanged(one, known)
         return (
@@ -140,7 +142,7 @@ class _Join:
                     )
 
     def _note_sources(self, new: h5py.Group, rows: Any) -> None:
-        for name in (FILE_NUMBER, FILE_NAMES, *([] if self.is_stacked else [ENDS])):
+        for name in (FILE_NUMBER, FILE_NAMES, ATTRIBUTES, *([] if self.is_stacked else [ENDS])):
             if name in new:
                 raise FieldError(f"the files have a '/{name}' of their own: rename it")
         new[FILE_NUMBER] = np.repeat(np.arange(self.first, self.first + len(rows)), rows)
@@ -228,18 +230,35 @@ def _copy_attributes(old: Any, new: Any, names: Sequence[bytes] | None = None) -
             made.write(values)
 
 
-def _copy_file_attributes(new: h5f.FileID, paths: Sequence[str]) -> list[str]:
-    """Copy the attributes that are equal in all files; the names of the others."""
-    with ExitStack() as stack:
-        first = h5o.open(stack.enter_context(opened_id(paths[0])), b"/")
-        kept, seen = _attributes(first), set(_attributes(first))
-        for path in paths[1:]:
-            with opened_id(path) as fid:
-                found = _attributes(h5o.open(fid, b"/"))
-            seen |= found.keys()
-            kept = {name: value for name, value in kept.items() if found.get(name) == value}
-        _copy_attributes(first, h5o.open(new, b"/"), list(kept))
-    return sorted(name.decode("utf-8", "replace") for name in seen - kept.keys())
+def _join_file_attributes(new: h5f.FileID, paths: Sequence[str], rows: Sequence[int]) -> list[str]:
+    """Copy the attributes that are equal in all files, spread numbers over rows; the names of the others."""
+    found = []
+    for path in paths:
+        with opened_id(path) as fid:
+            found.append(_attributes(h5o.open(fid, b"/")))
+    kept = [name for name, value in found[0].items() if all(one.get(name) == value for one in found)]
+    with opened_id(paths[0]) as fid:
+        _copy_attributes(h5o.open(fid, b"/"), h5o.open(new, b"/"), kept)
+    dropped = []
+    for name in sorted({name for one in found for name in one} - set(kept)):
+        values = _numbers([one.get(name) for one in found])
+        text = name.decode("utf-8", "replace")
+        if values is None or "/" in text:
+            dropped.append(text)
+        else:
+            h5py.Group(h5g.open(new, b"/"))[f"{ATTRIBUTES}/{text}"] = np.repeat(values, rows)
+    return dropped
+
+
+def _numbers(found: Sequence[tuple[str, bytes] | None]) -> npt.NDArray[Any] | None:
+    """One number of each file, where all of them have one of the same type."""
+    types = {one[0] for one in found if one is not None}
+    if None in found or len(types) != 1:
+        return None
+    dtype = _NUMBER_TYPES.get(types.pop())
+    if dtype is None or any(one is not None and len(one[1]) != dtype.itemsize for one in found):
+        return None
+    return np.frombuffer(b"".join(one[1] for one in found if one is not None), dtype)
 
 
 def _copy(found: _Head, made: h5d.DatasetID, start: int, is_stacked: bool) -> str:

@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import indent
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,8 @@ class FileList:
         names: the files.
         glob: one that, below ``root``, matches these files and nothing else, for a shell; empty if there is none.
         total_bytes: what they take.
-        is_full: whether all chunks of all datasets were written.
+        is_repackable: whether h5repack keeps what they hold: it writes chunks that were never written, and a virtual
+            dataset would not find its sources from another folder.
     """
 
     patterns: tuple[str, ...]
@@ -47,7 +49,7 @@ class FileList:
     names: tuple[str, ...]
     glob: str
     total_bytes: int
-    is_full: bool
+    is_repackable: bool
 
     def folder(self, name: str) -> str:
         """A folder for new files, outside of what the patterns match: in this directory, else beside the files."""
@@ -147,30 +149,37 @@ def _python(
     into: str,
     needed: int,
 ) -> str:
-    lines = [
-        "from h5lightning.diagnosing import rewrite_files",
-        "",
-        "# Whole new files, with all that the originals hold; these stay as they are.",
-        f"# Up to {bytes_text(needed)} of disk are needed.",
-        *(["# Columns of tables are written beside them, into groups TABLE_columns."] if columns else []),
-        "rewrite_files(",
-        f"    {files.python},",
-        f"    into={_literal(into)},",
+    comments = [
+        "Whole new files, with all that the originals hold; these stay as they are.",
+        f"Up to {bytes_text(needed)} of disk are needed.",
     ]
-    if stored:
-        lines += [
-            "    stored={",
-            *(f"        {_literal(path)}: {_options(one)}," for path, one in stored.items()),
-        ]
-        lines += ["    },"]
+    if any(storage.dtype not in ("", "float32") for storage in stored.values()):
+        comments.append("A dtype that is named is what HDF5 makes of these values: they stay equal.")
     if columns:
-        lines += ["    columns={"]
-        for table, kinds in columns.items():
-            lines += [f"        {_literal(table)}: {{"]
-            lines += [f"            {_literal(column)}: {_options(one)}," for column, one in kinds.items()]
-            lines += ["        },"]
-        lines += ["    },"]
-    return "\n".join([*lines, ")"])
+        comments.append("Columns of tables are written beside them, into groups TABLE_columns.")
+    arguments = {"into": _literal(into)}
+    if stored:
+        arguments["stored"] = _block({path: _options(one) for path, one in stored.items()})
+    if columns:
+        tables = {
+            table: _block({column: _options(one) for column, one in kinds.items()})
+            for table, kinds in columns.items()
+        }
+        arguments["columns"] = _block(tables)
+    return _call("rewrite_files", comments, files, arguments)
+
+
+def _call(function: str, comments: Sequence[str], files: FileList, arguments: Mapping[str, str]) -> str:
+    """A program that calls one function."""
+    given = [files.python, *(f"{name}={value}" for name, value in arguments.items())]
+    lines = [f"from h5lightning.diagnosing import {function}", "", *(f"# {text}" for text in comments)]
+    return "\n".join([*lines, f"{function}(", *(indent(f"{one},", "    ") for one in given), ")"])
+
+
+def _block(items: Mapping[str, str]) -> str:
+    return "\n".join(
+        ["{", *(indent(f"{_literal(key)}: {value},", "    ") for key, value in items.items()), "}"]
+    )
 
 
 def _literal(value: Any) -> str:
@@ -191,27 +200,31 @@ def _options(storage: Storage) -> str:
 def _h5repack(
     stored: Mapping[str, Storage], fields: Sequence[StoredField], files: FileList, into: str
 ) -> str:
-    """A loop over h5repack; empty where it cannot do it: it changes no types and knows no filters but its own.
-
-    It writes all that was never written, so that such files are none for it.
-    """
-    if not files.is_full or any(not _can_repack(field, stored) for field in fields):
+    """A loop over h5repack; empty where it cannot do it: it changes no types and knows no filters but its own."""
+    if not files.is_repackable or any(not _can_repack(field, stored) for field in fields):
         return ""
     words = []
     for field in fields:
         for path in field.paths:
-            rows = stored[path].chunk_rows
-            shape = "x".join(map(str, (rows, *field.schema.row_shape)))
-            checksums = ["-f", f"{path}:FLET"] if "fletcher32" in field.filters else []
-            filters = ["-f", f"{path}:SHUF", "-f", f"{path}:GZIP=4", *checksums] if rows else []
-            layout = f"{path}:CHUNK={shape}" if rows else f"{path}:CONTI"
-            words += ["-l", layout, "-f", f"{path}:NONE", *filters]
+            words += _repack_options(field, path, stored[path])
     options = " ".join(map(_shell_quoted, words))
     return (
         f"r={_shell_quoted(_relative(files.root))}; o={_shell_quoted(into)}; for f in {files.shell}; do "
         'n="$o/${f#"$r"/}"; [ -e "$n" ] || { mkdir -p "$(dirname "$n")" && '
         f'h5repack {options} "$f" "$n" || rm -f "$n"; }}; done'
     )
+
+
+def _repack_options(field: StoredField, path: str, storage: Storage) -> list[str]:
+    checksums = ["-f", f"{path}:FLET"] if "fletcher32" in field.filters else []
+    filters = ["-f", f"{path}:SHUF", "-f", f"{path}:GZIP=4", *checksums] if storage.filter else []
+    rows = storage.chunk_rows
+    if rows is None and field.schema.chunks:
+        # What has chunks may grow: without any, h5repack would put an end to that.
+        rows = max(1, min(_CHUNK_BYTES // field.row_bytes, int(field.rows.min())))
+    shape = "x".join(map(str, (rows, *field.schema.row_shape)))
+    layout = f"{path}:CHUNK={shape}" if rows else f"{path}:CONTI"
+    return ["-l", layout, "-f", f"{path}:NONE", *filters]
 
 
 def _relative(root: str) -> str:
@@ -253,16 +266,11 @@ def merging(case: Case, files: FileList) -> Fix:
         files: the files.
     """
     names = list(dict.fromkeys(path for field in case.fields for path in field.paths))
-    lines = [
-        "from h5lightning.diagnosing import merge_files",
-        "",
-        "# Fewer new files, with these datasets and their attributes; the originals stay as they are.",
-        "# 'source_file' will say from which of them a row comes, for split.keep_together.",
-        "merge_files(",
-        f"    {files.python},",
-        f"    into={_literal(files.folder('merged'))},",
-        f"    datasets={_literal(names)},",
-        *(["    is_stacked=True,"] if case.loading.is_whole else []),
-        ")",
+    comments = [
+        "Fewer new files, with these datasets and their attributes; the originals stay as they are.",
+        "'source_file' will say from which of them a row comes, for split.keep_together.",
     ]
-    return Fix("\n".join(lines))
+    arguments = {"into": _literal(files.folder("merged")), "datasets": _literal(names)}
+    if case.loading.is_whole:
+        arguments["is_stacked"] = "True"
+    return Fix(_call("merge_files", comments, files, arguments))

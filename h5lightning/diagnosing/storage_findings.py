@@ -139,8 +139,8 @@ def _tiny_files(case: Case) -> Iterator[Finding]:
             SLOW if case.files > case.loading.open_files else FASTER,
             f"{case.files:,} files of {bytes_text(size)} each: to open one takes longer than to read it, and each "
             "batch reads from nearly as many files as it has samples",
-            "Merge them into files elsewhere. Attributes that differ do not come along; 'source_file' says where a row "
-            "comes from, for split.keep_together",
+            "Merge them into files elsewhere: 'source_file' says where a row comes from, for split.keep_together, and "
+            "'attributes/NAME' holds numbers that were attributes of files. Text that differs does not come along",
             (),
             case.files,
         )
