@@ -3,6 +3,7 @@
 import glob
 import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from h5py import h5d, h5p, h5s, h5t
 from h5lightning import H5DataModule, H5Dataset
 from h5lightning.codecs import Pipeline
 from h5lightning.diagnosing import diagnose_files
+from h5lightning.diagnosing.rewriting import FileList
 from h5lightning.errors import FieldError, MissingFieldError, NoMatchError
 from h5lightning.options import Access, Field, Shuffle
 
@@ -187,6 +189,12 @@ SLOW = {
     "virtual, guessed": (write_virtual, {"fields": None}, "only HDF5", "slow"),
     "external": (write_external, {"fields": {"x": Field("x")}}, "only HDF5", "slow"),
     "converted": (write_converted, {"fields": {"x": Field("x")}}, "only HDF5", "slow"),
+    "bit fields": (
+        lambda folder: write_low_level(folder, h5t.STD_B8LE, data=values(40, (8,), "u1")),
+        {"fields": {"x": Field("x")}},
+        "only HDF5",
+        "slow",
+    ),
     "compact": (write_compact, {"fields": {"x": Field("x")}}, "only HDF5", "faster"),
     "tiny files": (lambda folder: write(folder, 6, files=110), {}, "tiny files", "faster"),
     "too many tiny files": (
@@ -571,3 +579,87 @@ def test_the_program_leaves_out_what_was_left_out(data, monkeypatch):
     mended = apply(diagnose_files(patterns, FIELDS, progress=False).fix, data, monkeypatch)
     assert sorted(path.name for path in mended.iterdir()) == ["0000.h5", "0002.h5"]
     assert diagnose(mended).is_healthy
+
+
+# ── names ────────────────────────────────────────────────────────────────────────────────────────────
+
+FAKE = """#!/bin/bash
+# Takes the command's words as h5repack does, and copies.
+printf '%s\\n' "${@:1:$#-2}" >>"$WORDS"
+cp "${@: -2:1}" "${@: -1}"
+"""
+NAMES = {
+    "quotes": 'it\'s "x"',
+    "shell": "$(touch pwned) `touch pwned` ${HOME} \\ ; &",
+    "wildcards": "a[1]*?",
+    "controls": "a\x1b[2J\x9b\u202eb\nc\td\x7f",
+    "unicode": "größe Δ 日本 🙂",
+    "hydra": "${oc.env:HOME},x={y}",
+    "dash": "-l",
+    "undecodable": "a\udcffb",
+}
+
+
+@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
+def test_programs_and_commands_name_any_file_and_dataset(data, tmp_path, monkeypatch, name):
+    """Both are run as they are printed; the command by something that takes its words like h5repack."""
+    monkeypatch.chdir(data)
+    encoded = name.encode("utf-8", "surrogateescape")
+    for file_name in (f"{name}.h5", f"{name}/{name}.h5"):
+        os.makedirs(os.path.dirname(file_name) or ".", exist_ok=True)
+        with h5py.File(os.fsencode(file_name), "w") as file:
+            file.create_dataset(encoded, data=values(400), **chunked(64, 1, 8))
+    before = {path: path.read_bytes() for path in data.rglob("*.h5")}
+    fix = diagnose_files(
+        [f"{name}.h5", f"{name}/{name}.h5"], {"x": Field(name)}, progress=False, measure=False
+    ).fix
+    assert all(line.isprintable() for text in (fix.python, fix.h5repack) for line in text.split("\n"))
+    exec(compile(fix.python, "fix", "exec"), {})
+    made = [data / "rewritten" / path.relative_to(data) for path in before]
+    for path in made:
+        with h5py.File(os.fsencode(path)) as file:
+            assert file[encoded].chunks[1:] == (4, 16)
+    if "," not in name and ":" not in name:
+        shutil.rmtree(data / "rewritten")
+        (tmp_path / "bin").mkdir()
+        (tmp_path / "bin" / "h5repack").write_text(FAKE, encoding="utf-8")
+        (tmp_path / "bin" / "h5repack").chmod(0o755)
+        path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+        environment = {**os.environ, "PATH": path, "WORDS": str(tmp_path / "words"), "LC_ALL": "C.UTF-8"}
+        subprocess.run(["bash", "-c", fix.h5repack], check=True, timeout=60, env=environment)
+        assert all(path.exists() for path in made)
+        assert os.fsencode(f"{name}:SHUF\n") in (tmp_path / "words").read_bytes()
+    else:
+        assert fix.h5repack == ""
+    assert {path: path.read_bytes() for path in before} == before
+    assert not (data / "pwned").exists()
+
+
+def test_new_files_lie_outside_of_what_the_patterns_match(data, monkeypatch):
+    monkeypatch.chdir(data)
+    write(data, x=chunked(64, 1, 8))
+    for pattern, into in (
+        ("*.h5", "rewritten"),
+        ("**/*.h5", f"{data}-rewritten"),
+        (f"{data.parent}/**/*.h5", f"{data.parent}-rewritten"),
+    ):
+        fix = diagnose_files([pattern], FIELDS, progress=False, measure=False).fix
+        assert f"into={into!r}," in fix.python
+    everywhere = FileList(("/**/*.h5",), "/", ("a.h5",), "", 1, is_repackable=True)
+    assert everywhere.folder("rewritten") == ".rewritten"
+
+
+def test_files_with_gaps_or_sources_are_none_for_h5repack(data):
+    """It writes what was never written, and would not find the sources from another folder."""
+    write(data, x=chunked(64, 1, 8))
+    assert diagnose(data).fix.h5repack
+    with h5py.File(data / "0000.h5", "r+") as file:
+        file.create_dataset("gaps", (9,), "f4", chunks=(3,))
+    assert diagnose(data).fix.h5repack == ""
+
+
+def test_h5repack_lets_data_that_may_grow_grow(data):
+    write(data, x={**chunked(64, 1, 8), "maxshape": (None, 4, 16)})
+    command = diagnose(data, shuffle=Shuffle("full")).fix.h5repack
+    assert "x:CHUNK=400x4x16" in command
+    assert "CONTI" not in command

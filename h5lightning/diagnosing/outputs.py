@@ -59,7 +59,7 @@ def _matches(glob: Glob, path: str) -> bool:
 
 def _match_names(parts: Sequence[str], names: Sequence[str]) -> bool:
     if not parts or not names:
-        return not parts and not names
+        return not names and all(part == RECURSIVE for part in parts)
     if parts[0] != RECURSIVE:
         return bool(name_matcher(parts[0])(names[0])) and _match_names(parts[1:], names[1:])
     is_visible = not names[0].startswith(".")

@@ -27,7 +27,7 @@ from h5lightning.diagnosing.storage import Ranges, Storage, creation_list, narro
 from h5lightning.errors import FieldError
 from h5lightning.foreign import storage_problem
 
-__all__ = ["Plan", "check_values", "store_again"]
+__all__ = ["Plan", "check_values", "find_dataset", "store_again"]
 
 _TEMPORARY = b".h5lightning"
 # netCDF's readers want these in the type of the values.
@@ -91,7 +91,7 @@ def store_again(original: h5f.FileID, copy: h5f.FileID, plan: Plan, folder: str)
     columns = [
         _column(original, copy, table, column, storage, folder)
         for table, storages in plan.columns.items()
-        if _dataset(copy, table) is not None
+        if find_dataset(copy, table) is not None
         for column, storage in storages.items()
     ]
     _replace(copy, moves)
@@ -113,7 +113,7 @@ def check_values(original: h5f.FileID, copy: h5f.FileID, plan: Plan) -> None:
     for table, storages in plan.columns.items():
         pairs += [(table, column_path(table, name), name, storage) for name, storage in storages.items()]
     for source, target, member, storage in pairs:
-        old, new = _dataset(original, source), _dataset(copy, target)
+        old, new = find_dataset(original, source), find_dataset(copy, target)
         if old is None or new is None:
             continue
         elements = Elements.of(old.get_type(), member, storage.dtype)
@@ -141,16 +141,18 @@ def _named(name: str) -> Iterator[None]:
         raise FieldError(f"'/{name}' {error}") from error
 
 
-def _dataset(fid: h5f.FileID, name: str) -> h5d.DatasetID | None:
+def find_dataset(fid: h5f.FileID, name: str) -> h5d.DatasetID | None:
+    """A dataset of this very file; None where the file has none of that name, or a link leads to another file."""
     try:
         found = h5o.open(fid, _encoded(name))
     except (KeyError, ValueError, OSError):
         return None
-    return found if isinstance(found, h5d.DatasetID) else None
+    is_here = h5o.get_info(found).fileno == h5o.get_info(fid).fileno
+    return found if isinstance(found, h5d.DatasetID) and is_here else None
 
 
 def _address(copy: h5f.FileID, name: str) -> int | None:
-    found = _dataset(copy, name)
+    found = find_dataset(copy, name)
     return None if found is None else int(h5o.get_info(found).addr)
 
 

@@ -12,7 +12,8 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from h5py import h5d, h5f, h5l, h5o
@@ -25,7 +26,7 @@ from h5lightning.diagnosing.outputs import (
     unfinished_folder,
 )
 from h5lightning.diagnosing.references import visited_objects
-from h5lightning.diagnosing.replacing import Plan, check_values, store_again
+from h5lightning.diagnosing.replacing import Plan, check_values, find_dataset, store_again
 from h5lightning.diagnosing.storage import Storage
 from h5lightning.discovery import discover
 from h5lightning.errors import BadFileError, FieldError, H5LightningError, ResourceError
@@ -73,7 +74,8 @@ def rewrite_files(
     found, into = discover(patterns), os.path.abspath(into)
     paths = {os.path.join(into, name): found.path(file) for file, name in enumerate(found.names)}
     outputs = frozenset(paths)
-    prepare(into, outputs, patterns, sum(_most_bytes(path, plan) for path in paths.values()))
+    missing = [path for output, path in paths.items() if not os.path.lexists(output)]
+    prepare(into, outputs, patterns, sum(_most_bytes(path, plan) for path in missing))
     write_each({output: _job(path, output, outputs, plan) for output, path in paths.items()}, into)
 
 
@@ -163,8 +165,7 @@ def _job(path: str, output: str, outputs: frozenset[str], plan: Plan) -> Callabl
 def _rewrite(path: str, output: str, outputs: frozenset[str], unfinished: str, plan: Plan) -> list[str]:
     """Write one file again, under a name of its own."""
     before = stamp(os.stat(path))
-    # A lock keeps writers away while the file is copied.
-    with opened_id(path, locking=True) as original:
+    with _opened_and_locked(path) as original:
         shutil.copyfile(path, unfinished)
         check_unchanged(path, before)
         remarks = _foreign_remarks(original, path, output, outputs, plan)
@@ -175,6 +176,21 @@ def _rewrite(path: str, output: str, outputs: frozenset[str], unfinished: str, p
     check_unchanged(path, before)
     shutil.copymode(path, unfinished)
     return remarks
+
+
+@contextmanager
+def _opened_and_locked(path: str) -> Iterator[h5f.FileID]:
+    """Keep writers away while the file is copied, where the file system can."""
+    with ExitStack() as stack:
+        try:
+            fid = stack.enter_context(opened_id(path, locking=True))
+        except BadFileError as error:
+            if isinstance(error.__cause__, BlockingIOError):
+                raise BadFileError("somebody writes to it: close it there, then start again") from error
+            if "lock" not in str(error.__cause__):
+                raise
+            fid = stack.enter_context(opened_id(path))
+        yield fid
 
 
 def check_unchanged(path: str, before: Stamp) -> None:
@@ -197,7 +213,8 @@ def _foreign_remarks(
         FieldError: HDF5 would invent values for it.
     """
     remarks: list[str] = []
-    written = {h5o.get_info(original, _encoded(name)).addr for name in plan.stored if _holds(original, name)}
+    datasets = [find_dataset(original, name) for name in plan.stored]
+    written = {h5o.get_info(did).addr for did in datasets if did is not None}
     for name, kind in visited_objects(original):
         obj = h5o.open(original, name)
         if kind == h5o.TYPE_DATASET and h5o.get_info(obj).addr not in written:
@@ -247,28 +264,15 @@ def _external_links(group: Any) -> list[str]:
     ]
 
 
-def _holds(fid: h5f.FileID, name: str) -> bool:
-    try:
-        h5o.get_info(fid, _encoded(name))
-    except (KeyError, ValueError, RuntimeError, OSError):
-        return False
-    return True
-
-
 def _most_bytes(path: str, plan: Plan) -> int:
     """What a new file takes at most: all of the old one, and each new dataset without compression."""
     found = os.path.getsize(path)
     with contextlib.suppress(H5LightningError), opened_id(path) as fid:
         for name in [*plan.stored, *plan.columns]:
-            if _holds(fid, name):
-                obj = h5o.open(fid, _encoded(name))
-                if isinstance(obj, h5d.DatasetID):
-                    found += math.prod(obj.shape or ()) * obj.get_type().get_size()
+            did = find_dataset(fid, name)
+            if did is not None:
+                found += math.prod(did.shape or ()) * did.get_type().get_size()
     return found
-
-
-def _encoded(name: str) -> bytes:
-    return name.encode("utf-8", "surrogateescape")
 
 
 def _text(name: bytes) -> str:
