@@ -94,6 +94,19 @@ def test_json(slow, invoke):
     assert found["findings"][0]["measured"]
 
 
+def test_float64_is_stored_as_float32_only_on_demand(slow, invoke):
+    for number in range(3):
+        with h5py.File(slow.replace("*", f"{number:03}"), "r+") as file:
+            pixels = file["images"][...].astype("f8")
+            del file["images"]
+            file.create_dataset("images", data=pixels, chunks=(100, 4, 4), compression="gzip")
+    programs = [
+        json.loads(invoke(slow, "--json", "--no-measure", *more).stdout)["fix"]["python"]
+        for more in ([], ["--float32"])
+    ]
+    assert ["'dtype': 'float32'" in program for program in programs] == [False, True]
+
+
 def test_no_measure(slow, invoke):
     assert "Measured" not in invoke(slow, "--no-measure").stdout
 

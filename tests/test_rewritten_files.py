@@ -299,6 +299,56 @@ def test_files_grow_no_more_than_they_must(data):
     assert os.path.getsize("rewritten/a.h5") < 1.1 * os.path.getsize("a.h5")
 
 
+def places_of(dataset):
+    """Which values lie in chunks that were written."""
+    found, places = np.zeros(dataset.shape, bool), []
+    dataset.id.chunk_iter(lambda chunk: places.append(chunk.chunk_offset))
+    for place in places:
+        found[
+            tuple(slice(start, start + size) for start, size in zip(place, dataset.chunks, strict=True))
+        ] = True
+    return found
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_was_written_in_whatever_chunks(data, seed):
+    rng = np.random.default_rng(seed)
+    shape = (int(rng.choice([1, 5, 40, 97])), *rng.integers(1, 9, rng.integers(0, 3)).tolist())
+    maxshape = (None, *shape[1:]) if rng.random() < 0.4 else shape
+    chunks = tuple(int(rng.integers(1, min(length, 50) + 1)) for length in shape)
+    filters = [{}, GZIP, {"fletcher32": True}, dict(hdf5plugin.Zstd()), {"compression": "lzf"}][seed % 5]
+    with h5py.File("a.h5", "w", libver=["earliest", "latest"][seed % 2]) as file:
+        x = file.create_dataset(
+            "x", shape, "f4", maxshape=maxshape, chunks=chunks, fillvalue=seed % 3, **filters
+        )
+        for _ in range(seed % 4):
+            first = int(rng.integers(0, shape[0]))
+            x[first : first + int(rng.integers(1, 30))] = float(rng.integers(0, 9))
+        file.attrs["x"], written = x.ref, places_of(x)
+    before = described("a.h5")
+    height = int(rng.choice([0, 1, 7, 64, 1000]))
+    storage = {"chunk_rows": height, "filter": ["", "deflate", "blosc2"][seed % 3]} if height else {}
+    rewrite_files("a.h5", "rewritten", {"x": storage})
+    assert described("rewritten/a.h5") == before
+    with h5py.File("rewritten/a.h5") as file:
+        is_stored = bool(file["x"].id.get_storage_size())
+        found = places_of(file["x"]) if file["x"].chunks else np.full(shape, is_stored)
+    np.testing.assert_array_equal(found, written)
+
+
+def test_gaps_are_refused_where_hdf5_tells_wrong_places_of_chunks(data):
+    """With one axis that may grow, and is not the first, ``H5Dchunk_iter`` is wrong."""
+    with h5py.File("a.h5", "w", libver="latest") as file:
+        x = file.create_dataset("x", (12, 6), "f4", maxshape=(12, None), chunks=(4, 6))
+        x[4:8] = 1
+    with pytest.raises(BadFileError, match="HDF5 does not say which chunks"):
+        rewrite_files("a.h5", "rewritten", AGAIN)
+    with h5py.File("a.h5", "r+") as file:
+        file["x"][...] = np.arange(72).reshape(12, 6)
+    rewrite_files("a.h5", "rewritten", {"x": {"chunk_rows": 3}})
+    assert described("rewritten/a.h5") == described("a.h5")
+
+
 # ── float32 ──────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -158,6 +158,12 @@ def written_rows(did: h5d.DatasetID) -> Ranges:
     slabs = -(-rows // chunks[0])
     if did.get_num_chunks() == slabs * across:
         return [(0, rows)]
+    if did.get_space().get_simple_extent_dims(True)[1:].count(h5s.UNLIMITED):
+        # HDF5 tells wrong places of chunks where one axis may grow, and that is not the first one.
+        raise FieldError(
+            "has chunks that were never written, and an axis that may grow beside the first one, so that HDF5 does not "
+            "say which chunks. Finish writing it, or leave it as it is"
+        )
     counts = np.zeros(slabs, np.int64)
     did.chunk_iter(lambda chunk: np.add.at(counts, chunk.chunk_offset[0] // chunks[0], 1))
     if ((counts > 0) & (counts < across)).any():

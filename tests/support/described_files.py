@@ -7,9 +7,6 @@ import h5py
 import numpy as np
 from h5py import h5a, h5d, h5o, h5p
 
-# What moving a dataset may change.
-STORAGE = ("chunks", "filters")
-
 
 def described(path: str) -> dict[str, Any]:
     """Every link, object, attribute, type, value and reference of a file; references by the name of their target."""
@@ -103,12 +100,20 @@ def _plain(file: h5py.File, values: Any, dtype: np.dtype[Any]) -> Any:
     return [_item(file, value) for value in np.asarray(values, object).ravel()]
 
 
+def _is_at(kind: str, item: Any, address: int) -> bool:
+    return kind == "hard" and bool(h5o.get_info(item.id).addr == address)
+
+
 def _item(file: h5py.File, value: Any) -> Any:
     if isinstance(value, h5py.Reference) and value:
         try:
-            target = file[value].name
+            address = h5o.get_info(h5py.h5r.dereference(value, file.id)).addr
         except (ValueError, KeyError):
             return "nowhere"
+        # The name that HDF5 gives is any of those that lead there.
+        target = min(
+            (name for name, kind, item in _links(file["/"], "") if _is_at(kind, item, address)), default="/"
+        )
         is_region = isinstance(value, h5py.RegionReference)
         return target, h5py.h5r.get_region(value, file.id).get_select_bounds() if is_region else None
     if isinstance(value, np.ndarray):
