@@ -392,6 +392,17 @@ def test_types_that_hdf5_must_convert_are_spelt_out_on_demand(data, kind):
         rewrite_files("a.h5", "other", {"x": {"dtype": "i8"}})
 
 
+def test_enumerations_stay_what_they_are(data):
+    with h5py.File("a.h5", "w") as file:
+        kind = h5py.enum_dtype({"R": 0, "B": 1}, ">i2")
+        slow(file, data=np.ones((60, 8), kind), dtype=kind)
+    before = described("a.h5")
+    rewrite_files("a.h5", "rewritten", {"x": {"dtype": ">i2"}})
+    assert described("rewritten/a.h5") == before
+    with h5py.File("rewritten/a.h5") as file:
+        assert h5py.check_enum_dtype(file["x"].dtype) == {"R": 0, "B": 1}
+
+
 # ── tables ───────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -607,6 +618,12 @@ def test_new_files_are_never_data_of_the_next_run(data, pattern, into):
         rewrite_files(pattern, into, AGAIN)
     assert (content_of("a.h5"), os.listdir()) == (before, ["a.h5"])
     rewrite_files([pattern, "!rewritten/**"], "rewritten", AGAIN)
+
+
+def test_a_folder_that_cannot_be_made(data):
+    make(slow)
+    with pytest.raises(OptionError, match=r"/a.h5/deep' cannot be made: Not a directory"):
+        rewrite_files("a.h5", "a.h5/deep", AGAIN)
 
 
 def test_a_disk_that_is_too_small(data, monkeypatch):

@@ -16,7 +16,7 @@ from h5lightning.discovery.patterns import RECURSIVE, Glob, Pattern, name_matche
 from h5lightning.errors import OptionError, ResourceError
 from h5lightning.quantities import bytes_text
 
-__all__ = ["Taken", "check_space", "opened_to_write", "put_in_place", "unfinished_folder"]
+__all__ = ["Taken", "check_space", "make_folder", "opened_to_write", "put_in_place", "unfinished_folder"]
 
 
 class Taken:
@@ -66,6 +66,23 @@ def _match_names(parts: Sequence[str], names: Sequence[str]) -> bool:
     return _match_names(parts[1:], names) or (is_visible and _match_names(parts, names[1:]))
 
 
+def make_folder(folder: str) -> None:
+    """Make the folder of the new files, where there is none.
+
+    Raises:
+        OptionError: that is not possible.
+    """
+    try:
+        os.makedirs(folder, exist_ok=True)
+        is_writable = os.access(folder, os.W_OK)
+    except OSError as error:
+        raise OptionError(
+            f"into: {folder!r} cannot be made: {error.strerror}. Name another folder"
+        ) from error
+    if not is_writable:
+        raise OptionError(f"into: {folder!r} may not be written to. Name another folder")
+
+
 def check_space(folder: str, needed_bytes: int) -> None:
     """Make sure that the disk has room.
 
@@ -86,8 +103,7 @@ def check_space(folder: str, needed_bytes: int) -> None:
 
 @contextmanager
 def unfinished_folder(into: str) -> Iterator[str]:
-    """A hidden folder beside the new files, which no wildcard looks into; gone with all that is in it afterwards."""
-    os.makedirs(into, exist_ok=True)
+    """A hidden folder beside the new files, in a folder that exists, which no wildcard looks into; gone with all that is in it afterwards."""
     folder = tempfile.mkdtemp(prefix=".unfinished-", dir=into)
     try:
         yield folder

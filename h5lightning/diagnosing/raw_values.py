@@ -120,7 +120,7 @@ class Elements:
 
 
 def _plain_type(tid: h5t.TypeID, dtype: str) -> h5t.TypeID:
-    if not dtype:
+    if not dtype or tid.get_class() == h5t.ENUM:
         return tid
     is_bits = tid.get_class() == h5t.BITFIELD and tid.get_size() == np.dtype(dtype).itemsize
     if tid.dtype != np.dtype(dtype) and not is_bits:

@@ -138,7 +138,7 @@ def _dtype(field: StoredField, *, is_narrowed: bool) -> str:
     """Another type, where only that mends it."""
     if is_narrowed:
         return "float32"
-    is_odd = field.schema.is_converted or field.reason
+    is_odd = field.schema.is_converted or "bit fields" in field.reason or "must convert" in field.reason
     return field.schema.dtype if is_odd and field.member is None else ""
 
 

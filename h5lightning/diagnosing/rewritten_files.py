@@ -21,6 +21,7 @@ from h5py import h5d, h5f, h5l, h5o
 from h5lightning.diagnosing.outputs import (
     Taken,
     check_space,
+    make_folder,
     opened_to_write,
     put_in_place,
     unfinished_folder,
@@ -92,14 +93,14 @@ def prepare(into: str, outputs: Collection[str], patterns: Sequence[str], needed
         needed_bytes: what the new files take at most.
 
     Raises:
-        OptionError: the patterns would find the new files.
+        OptionError: the patterns would find the new files, or the folder cannot be made.
         ResourceError: the disk has no room.
     """
     Taken(patterns, os.getcwd()).check(outputs)
     # Originals may need the decoders that a plug-in brings.
     with contextlib.suppress(ImportError):
         importlib.import_module("hdf5plugin")
-    os.makedirs(into, exist_ok=True)
+    make_folder(into)
     check_space(into, needed_bytes)
 
 
