@@ -103,7 +103,7 @@ def check_space(folder: str, needed_bytes: int) -> None:
 
 @contextmanager
 def unfinished_folder(into: str) -> Iterator[str]:
-    """A hidden folder beside the new files, in a folder that exists, which no wildcard looks into; gone with all that is in it afterwards."""
+    """A hidden folder in the one of the new files: no wildcard looks into it. Afterwards it is gone with all in it."""
     folder = tempfile.mkdtemp(prefix=".unfinished-", dir=into)
     try:
         yield folder
