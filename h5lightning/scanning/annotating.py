@@ -6,6 +6,7 @@ from h5py import h5f
 
 from h5lightning.annotations import NOTHING, Annotations
 from h5lightning.scanning.opened import OpenedDataset
+from h5lightning.scanning.series_tables import SeriesFinder
 from h5lightning.scanning.small_values import ValueReader
 
 __all__ = ["Annotator"]
@@ -24,6 +25,7 @@ class Annotator:
         self._fid = fid
         self._values = values
         self._same = same
+        self._series = SeriesFinder(fid)
 
     def annotate(self, opened: OpenedDataset, path: str) -> Annotations:
         """What the file says around a dataset that can be a field.
@@ -35,5 +37,5 @@ class Annotator:
         Raises:
             OSError: values that it looks at are damaged.
         """
-        del opened, path
-        return NOTHING
+        series, remarks = self._series.find(opened, path)
+        return Annotations(series=series, remarks=remarks) if series or remarks else NOTHING
