@@ -58,8 +58,8 @@ def check_series_borders(
     raise UnsupportedFieldError(
         f"field {key!r}: '/{field.path}' in {catalog.path(file)} holds several series, such as episodes, one after the "
         f"other: {evidence_text(table, rows)}{others}. {samples!r} would cross their borders, and put the end of "
-        "one and the beginning of the next into one sample. Single rows (samples=Rows()) are fine; write each series to a file "
-        "of its own; or accept it: series='file' makes each file one series, "
+        "one and the beginning of the next into one sample. Single rows (samples=Rows()) are fine; "
+        "write each series to a file of its own; or accept it: series='file' makes each file one series, "
         f"Field({field.path!r}, decode='stored') does so for this field"
     )
 

@@ -152,8 +152,8 @@ def _several_series(entry: Entry, names: Names) -> Iterator[Trap]:
     for table, files in () if entry.schema.refusal else entry.series:
         text = (
             f"{{}} holds several series one after the other, {_where(files, names)}: "
-            f"{evidence_text(table)}. Single rows are fine; samples=Windows(…) would cross their borders, and is an error "
-            "without series='file'"
+            f"{evidence_text(table)}. Single rows are fine; samples=Windows(…) would cross their borders, and is an "
+            "error without series='file'"
         )
         yield Trap("several series", "note", text, (entry.path,), files.size)
 

@@ -105,9 +105,9 @@ def _forecast(guess: Guess | None) -> Iterator[str]:
         path = guess.entries[0].path
         if guess.entries[0].series:
             yield (
-                f"Nothing looks like labels. To predict what follows takes windows of rows, but '/{path}' holds several "
-                "series one after the other: write each to a file of its own, or accept windows over their borders with "
-                "series='file'"
+                f"Nothing looks like labels. To predict what follows takes windows of rows, but '/{path}' holds "
+                "several series one after the other: write each to a file of its own, or accept windows over their "
+                "borders with series='file'"
             )
             return
         yield (

@@ -49,12 +49,12 @@ _PATTERNS = {
         # Two numbers for each series: where it begins and ends.
         "bounds": (
             rf"(?:(?:{_WIDE})_)?(?:bounds|boundar(?:y|ies)|borders|ranges?|limits|slices?|intervals?|extents?|splits)"
-            rf"|(?:{_WIDE}){_PLACE}"
+            rf"|(?:{_WIDE})(?:_(?:idx|index|indices|rows))?"
         ),
         # Only together with each other.
         "first": rf"(?:\w+_)?(?:first|starts?|begins?|from|offsets?){_PLACE}",
         "count": r"(?:\w+_)?(?:counts?|nums?|n|lens?|lengths?|sizes?)",
-        "after": rf"(?:\w+_)?(?:ends?|stops?|to){_PLACE}",
+        "after": rf"(?:\w+_)?(?:ends?|stops?){_PLACE}|to",
         "last": rf"(?:\w+_)?(?:last|ends?|stops?){_PLACE}",
         "status": r"status",
         # One entry for each row.
