@@ -123,7 +123,9 @@ def are_runs(blocks: Iterable[tuple[int, Numbers]], rows: int) -> bool:
     for _, values in blocks:
         first = values[np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))].tolist()
         begun = first[1:] if first[0] == previous else first
-        if 2 * (len(seen) + len(begun)) > rows or len(set(begun)) < len(begun) or seen.intersection(begun):
+        # In each block, too: a column that numbers its rows is known by the first one.
+        is_dense = 2 * len(begun) > len(values) + 2 or 2 * (len(seen) + len(begun)) > rows
+        if is_dense or len(set(begun)) < len(begun) or seen.intersection(begun):
             return False
         seen.update(begun)
         previous = values[-1].item()

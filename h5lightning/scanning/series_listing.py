@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from h5py import h5f, h5g, h5o
 
 from h5lightning.foreign import encoded, link_problem
+from h5lightning.scanning.series_places import Places
 
 __all__ = ["NameList"]
 
@@ -16,6 +17,8 @@ _NOT_THERE = (RuntimeError, LookupError, OSError, ValueError, TypeError)
 
 # Where tables lie in files of too many names to list all.
 _SIDE_GROUPS = ("meta", "metadata", "index", "indexes", "INDEX", "__I3Index__", "episode_data_index", "next")
+
+_NO_PLACES = Places(())
 
 
 class NameList:
@@ -31,24 +34,36 @@ class NameList:
         self._fid = fid
         self._is_wanted = is_wanted
         self._most = most
-        self._found: list[str] | None = None
-        self._is_complete = True
-        self._children: dict[str, list[str]] = {}
+        self._all: list[str] | None = None
+        self._places: Places | None = None
+        self._places_of: dict[str, Places] = {}
 
     def near(self, path: str) -> list[str]:
-        """Those of the whole file; where there are too many, of the first of them, and beside and above a dataset.
+        """Those that may say something of a dataset.
+
+        In a file of too many names they are looked for among the first of them, and beside and above the dataset.
 
         Args:
-            path: path of a dataset.
+            path: path of the dataset.
         """
-        if self._found is None:
-            names = self._visited()
-            self._is_complete = len(names) < self._most
-            self._found = [name for name in names if self._is_wanted(name)]
-        if self._is_complete:
-            return self._found
-        beside = (name for group in _groups_near(path) for name in self._children_of(group))
-        return list(dict.fromkeys((*self._found, *beside)))
+        if self._all is None:
+            self._all = self._visited()
+            if len(self._all) < self._most:
+                self._places = self._wanted(self._all)
+        places = self._places
+        if places is _NO_PLACES:
+            return []
+        if places is None:
+            group = path.rpartition("/")[0]
+            if group not in self._places_of:
+                beside = (name for near in _groups_near(path) for name in self._listed(near))
+                self._places_of[group] = self._wanted((*self._all, *beside))
+            places = self._places_of[group]
+        return places.near(path)
+
+    def _wanted(self, names: Iterable[str]) -> Places:
+        found = [name for name in names if self._is_wanted(name)]
+        return Places(dict.fromkeys(found)) if found else _NO_PLACES
 
     def _visited(self) -> list[str]:
         names: list[bytes] = []
@@ -58,15 +73,11 @@ class NameList:
             names.append(name)
             return True if len(names) >= self._most else None
 
-        # Of what is damaged, only what is asked for is an error.
-        with contextlib.suppress(*_NOT_THERE):
+        try:
             self._fid.links.visit(visit)
+        except _NOT_THERE:
+            return _decoded(names)  # of what is damaged, only what is asked for is an error
         return _decoded(names)
-
-    def _children_of(self, group: str) -> list[str]:
-        if group not in self._children:
-            self._children[group] = [name for name in self._listed(group) if self._is_wanted(name)]
-        return self._children[group]
 
     def _listed(self, group: str) -> Iterator[str]:
         names: list[bytes] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-__all__ = ["is_index_of", "is_table_of_series", "roles_of"]
+__all__ = ["is_index_of", "may_divide", "roles_of"]
 
 # What rows are divided into; the strict words name nothing else.
 _STRICT = (
@@ -49,7 +49,7 @@ _PATTERNS = {
         # Two numbers for each series: where it begins and ends.
         "bounds": (
             rf"(?:(?:{_WIDE})_)?(?:bounds|boundar(?:y|ies)|borders|ranges?|limits|slices?|intervals?|extents?|splits)"
-            rf"|(?:{_WIDE})(?:_(?:idx|index|indices|rows))?"
+            rf"|(?:{_STRICT})(?:_(?:idx|index|indices|rows))?"
         ),
         # Only together with each other.
         "first": rf"(?:\w+_)?(?:first|starts?|begins?|from|offsets?){_PLACE}",
@@ -94,15 +94,18 @@ def roles_of(name: str) -> frozenset[str]:
     return frozenset(role for role, pattern in _PATTERNS.items() if pattern.fullmatch(words))
 
 
-@lru_cache(maxsize=4096)
-def is_table_of_series(name: str, group: str) -> bool:
-    """Whether a compound of this name may have a line for each series, with the rows where it begins and ends.
+def may_divide(path: str) -> bool:
+    """Whether a dataset at this path may say something, or columns of it if it is a table.
 
     Args:
-        name: the last part of its path.
-        group: the part before it.
+        path: its path.
     """
-    return group == "__I3Index__" or bool(_TABLES.fullmatch(_words(name)))
+    return _may_divide(path[path.rfind("/") + 1 :]) or path.startswith("__I3Index__/")
+
+
+@lru_cache(maxsize=4096)
+def _may_divide(name: str) -> bool:
+    return bool(roles_of(name) or _TABLES.fullmatch(_words(name)))
 
 
 def is_index_of(name: str, path: str) -> bool:

@@ -3,45 +3,66 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
-__all__ = ["belongs_to"]
+__all__ = ["Places"]
 
 _DIGITS = re.compile(r"\d+")
 
 
-def belongs_to(table: str, path: str, tables: Collection[str]) -> bool:
-    """Whether a table may say something of a dataset.
+class Places:
+    """The tables of a file, found by the datasets that they may say something of.
 
-    It does of all below its own group, and of those beside that group (``meta/episode_ends`` of ``data/action``), but
-    where each of several groups has a table of its own: ``demo_0/dones`` says nothing of ``demo_1/actions``.
+    A table may say something of all below its own group, and of those beside that group (``meta/episode_ends`` of
+    ``data/action``). But where several groups have the same table, each says something of what is named after its group
+    alone: ``demo_0/dones`` of ``demo_0/actions``, ``INDEX/camera/first`` of ``INSTRUMENT/camera/image``.
 
     Args:
-        table: path of the table.
-        path: path of the dataset.
-        tables: paths of all tables.
-
-    Example:
-        >>> belongs_to("meta/episode_ends", "data/action", ["meta/episode_ends"])
-        True
-        >>> belongs_to("demo_0/dones", "demo_1/actions", ["demo_0/dones", "demo_1/dones"])
-        False
+        tables: their paths.
     """
-    own, other = table.split("/")[:-1], path.split("/")[:-1]
-    shared = 0
-    while shared < min(len(own), len(other)) and own[shared] == other[shared]:
-        shared += 1
-    if shared == len(own):
-        return True
-    branch = own[shared]
-    if shared < len(other) and _DIGITS.sub("#", branch) == _DIGITS.sub("#", other[shared]):
-        return False
-    before = "".join(f"{part}/" for part in own[:shared])
-    after = table[len(before) + len(branch) :]
-    return not any(
-        name.startswith(before)
-        and name.endswith(after)
-        and "/" not in name[len(before) : len(name) - len(after)]
-        for name in tables
-        if name != table
-    )
+
+    def __init__(self, tables: Iterable[str]) -> None:
+        parts_of = {table: table.split("/") for table in tables}
+        alike = Counter(family for parts in parts_of.values() for family in _families(parts))
+        self._shared: list[tuple[str, list[str]]] = []
+        self._by_group: dict[str, list[tuple[str, list[str]]]] = {}
+        for table, parts in parts_of.items():
+            own = [part for part, family in zip(parts, _families(parts), strict=False) if alike[family] > 1]
+            if own:
+                self._by_group.setdefault(own[-1], []).append((table, own))
+            else:
+                self._shared.append((table, parts))
+
+    def __len__(self) -> int:
+        return len(self._shared) + sum(map(len, self._by_group.values()))
+
+    def near(self, path: str) -> list[str]:
+        """The tables that may say something of a dataset.
+
+        Args:
+            path: path of the dataset.
+
+        Example:
+            >>> Places(["meta/ends", "demo_0/dones", "demo_1/dones"]).near("demo_1/actions")
+            ['meta/ends', 'demo_1/dones']
+        """
+        groups = path.split("/")[:-1]
+        found = [table for table, parts in self._shared if not _is_of_a_sibling(parts, groups)]
+        for group in dict.fromkeys(groups):
+            found += [table for table, own in self._by_group.get(group, ()) if set(own).issubset(groups)]
+        return found
+
+
+def _families(parts: list[str]) -> Iterator[tuple[int, str]]:
+    """For each group on the way to a table, how many come before it, and the path with a ``*`` in its place."""
+    for depth in range(len(parts) - 1):
+        yield depth, "/".join((*parts[:depth], "*", *parts[depth + 1 :]))
+
+
+def _is_of_a_sibling(parts: list[str], groups: list[str]) -> bool:
+    """Whether a table lies in ``demo_0`` and the dataset in ``demo_1``: groups that differ in their numbers."""
+    for own, other in zip(parts[:-1], groups, strict=False):
+        if own != other:
+            return _DIGITS.sub("#", own) == _DIGITS.sub("#", other)
+    return False

@@ -19,8 +19,7 @@ from h5lightning.scanning import series_content as content
 from h5lightning.scanning.opened import OpenedDataset
 from h5lightning.scanning.series_candidates import Candidate, candidates_of
 from h5lightning.scanning.series_listing import NameList
-from h5lightning.scanning.series_names import is_index_of, is_table_of_series, roles_of
-from h5lightning.scanning.series_places import belongs_to
+from h5lightning.scanning.series_names import is_index_of, may_divide
 
 __all__ = ["SeriesFinder"]
 
@@ -50,7 +49,7 @@ class SeriesFinder:
 
     def __init__(self, fid: h5f.FileID) -> None:
         self._fid = fid
-        self._names = NameList(fid, _may_divide)
+        self._names = NameList(fid, may_divide)
         self._candidates: dict[str, list[Candidate]] = {}
         self._memo: Memo = {}
 
@@ -67,9 +66,7 @@ class SeriesFinder:
         near = self._names.near(path)
         if not near and not opened.element.members:
             return (), ()
-        found = {name: self._candidates_at(name) for name in near if name != path}
-        tables = [name for name, candidates in found.items() if candidates]
-        beside = (one for name in tables if belongs_to(name, path, tables) for one in found[name])
+        beside = (one for name in near if name != path for one in self._candidates_at(name))
         search = _Search(rows, path, self._memo)
         search.look([*candidates_of(opened, path), *beside])
         return search.tables(), tuple(search.remarks)
@@ -206,8 +203,3 @@ _STOPS: dict[str, tuple[str, Callable[..., Int64Array]]] = {
     "after": ("starts and ends", lambda _, after, *__: after),
     "last": ("starts and ends", _after_last),
 }
-
-
-def _may_divide(path: str) -> bool:
-    group, _, name = path.rpartition("/")
-    return bool(roles_of(name)) or is_table_of_series(name, group)

@@ -98,6 +98,14 @@ def test_flags_are_asked_for_up_to_the_first_border():
     assert has_flag_inside(blocks(), 9)
 
 
+def test_row_numbers_are_known_by_the_first_block():
+    def blocks():
+        yield 0, np.arange(100)
+        raise AssertionError
+
+    assert not are_runs(blocks(), 1_000_000)
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
 @pytest.mark.parametrize(
     ("numbers", "expected"),

@@ -9,9 +9,9 @@ from h5lightning.scanning.series_listing import NameList
 @pytest.fixture
 def opened(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
-        for name in ("a/1", "a/2", "a/3", "z/data/x", "z/meta/ends", "z/ends", "ends", "other/ends"):
+        for name in ("a/1", "a/2", "a/3", "z/data/x", "z/meta/ends", "z/ends", "ends"):
             file[name] = 1
-        file["z/index"] = h5py.SoftLink("/other")
+        file["z/index"] = h5py.SoftLink("/a")
         yield file.id
 
 
@@ -20,7 +20,7 @@ def ends(path):
 
 
 def test_all_wanted_names_are_listed(opened):
-    assert NameList(opened, ends).near("x") == ["ends", "other/ends", "z/ends", "z/meta/ends"]
+    assert NameList(opened, ends).near("x") == ["ends", "z/ends", "z/meta/ends"]
 
 
 @pytest.mark.parametrize("most", [3, 4])

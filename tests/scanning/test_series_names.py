@@ -2,7 +2,7 @@
 
 import pytest
 
-from h5lightning.scanning.series_names import is_index_of, is_table_of_series, roles_of
+from h5lightning.scanning.series_names import is_index_of, may_divide, roles_of
 
 
 @pytest.mark.parametrize(
@@ -62,8 +62,10 @@ def test_an_index_belongs_to_what_it_is_named_after():
     assert not is_index_of("train_index", "images")
 
 
-def test_tables_of_series_are_named_so():
-    assert is_table_of_series("pulses", "__I3Index__")
-    assert is_table_of_series("frames", "")
-    assert is_table_of_series("episode_index", "meta")
-    assert not is_table_of_series("jets", "")
+def test_paths_may_be_those_of_tables():
+    assert may_divide("__I3Index__/pulses")
+    assert may_divide("frames")
+    assert may_divide("meta/episode_index")
+    assert may_divide("a/terminals")
+    assert not may_divide("episodes/x")
+    assert not may_divide("jets")
