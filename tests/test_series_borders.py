@@ -356,3 +356,18 @@ def test_inspect_forecasts_where_nothing_divides_rows(tmp_path):
     found = inspect_files([str(tmp_path / "0.h5")])
     assert "'/x' holds several series" in found.hints[0]
     assert "Windows(5)" not in found.hints[0]
+
+
+def test_inspect_names_one_table_of_many(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for number in range(6):
+            file[f"data/demo_{number}/actions"] = np.zeros((12, 2), "f4")
+            file[f"data/demo_{number}/dones"] = np.arange(12) >= 10 + number % 2
+    (trap,) = [
+        trap for trap in inspect_files([str(tmp_path / "a.h5")]).traps if trap.kind == "several series"
+    ]
+    assert trap.paths == ("data/demo_*/actions", "data/demo_*/dones")
+    assert (
+        "'/data/demo_0/dones' says that series begin or end among its rows, and 2 more tables likewise"
+        in trap.text
+    )

@@ -149,13 +149,18 @@ def _absent(entry: Entry, names: Names) -> Iterator[Trap]:
 
 
 def _several_series(entry: Entry, names: Names) -> Iterator[Trap]:
-    for table, files in () if entry.schema.refusal else entry.series:
-        text = (
-            f"{{}} holds several series one after the other, {_where(files, names)}: "
-            f"{evidence_text(table)}. Single rows are fine; samples=Windows(…) would cross their borders, and is an "
-            "error without series='file'"
-        )
-        yield Trap("several series", "note", text, (entry.path,), files.size)
+    if entry.schema.refusal or not entry.series:
+        return
+    files = np.unique(np.concatenate([own for _, own in entry.series]))
+    likewise = (
+        f", and {counted(len(entry.series) - 1, 'more table')} likewise" if len(entry.series) > 1 else ""
+    )
+    text = (
+        f"{{}} holds several series one after the other, {_where(files, names)}: "
+        f"{evidence_text(entry.series[0][0])}{likewise}. Single rows are fine; samples=Windows(…) would cross their "
+        "borders, and is an error without series='file'"
+    )
+    yield Trap("several series", "note", text, (entry.path,), files.size)
 
 
 def _float64(entry: Entry) -> Iterator[Trap]:

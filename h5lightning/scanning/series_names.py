@@ -7,11 +7,9 @@ from functools import lru_cache
 
 __all__ = ["is_index_of", "may_divide", "roles_of"]
 
-# What rows are divided into; the strict words name nothing else.
-_STRICT = (
-    "eps?|episodes?|epi|trajs?|trajector(?:y|ies)|demos?|demonstrations?|rollouts?|seqs?|sequences?|trials?|"
-    "paths?"
-)
+# What rows are divided into, from words that name nothing else to those that need the numbers of others.
+_EPISODES = "eps?|episodes?|epi|trajs?|trajector(?:y|ies)|demos?|demonstrations?|rollouts?"
+_STRICT = rf"{_EPISODES}|seqs?|sequences?|trials?|paths?"
 _WIDE = (
     f"{_STRICT}|videos?|clips?|series|runs?|sessions?|segments?|recordings?|records?|tracks?|scenes?|subjects?|patients?|"
     "utts?|utterances?|streams?|games?|sims?|simulations?|sentences?|docs?|documents?|graphs?|mols?|molecules?|"
@@ -68,7 +66,7 @@ _PATTERNS = {
             rf"is_(?:first|starts?|init|reset)|(?:is_)?(?:{_STRICT})_(?:starts?|first|begins?)|"
             rf"(?:is_)?(?:starts?|first)_of_(?:{_STRICT})"
         ),
-        "runs": rf"(?:\w+_)?(?:(?:{_STRICT})(?:_(?:idx|index|ids?|indices|numbers?|num|no|nr))?|value_rowids)",
+        "runs": rf"(?:\w+_)?(?:(?:{_EPISODES})(?:_(?:idx|index|ids?|indices|numbers?|num|no|nr))?|value_rowids)",
     }.items()
 }
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")

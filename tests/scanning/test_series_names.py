@@ -35,7 +35,7 @@ from h5lightning.scanning.series_names import is_index_of, may_divide, roles_of
         ),
         ("inverse flags", "not_done nonterminals not_dones"),
         ("first flags", "is_first is_init episode_start"),
-        ("runs", "episode_index episode_id traj_id traj_ids ep_idx episode seq_id value_rowids"),
+        ("runs", "episode_index episode_id traj_id traj_ids ep_idx episode demo_id value_rowids"),
     ],
 )
 def test_names_have_roles(role, names):

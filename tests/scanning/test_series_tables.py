@@ -129,6 +129,7 @@ ALIKE = {
     "rows numbered as episodes": {"x": X, "episode_id": np.arange(12)},
     "one episode": {"x": X, "episode_id": np.zeros(12, int)},
     "episode numbers that come again": {"x": X, "episode_id": [0, 0, 1, 1] * 3},
+    "numbers of trials in one recording": {"x": X, "trial_id": RUNS, "seq_id": RUNS},
     "sorted labels": {"x": X, "label": RUNS},
     "sorted zero labels": {"x": X, "labels": np.zeros(12, int), "y": RUNS},
     "batches of cells": {"x": X, "batch": RUNS},
