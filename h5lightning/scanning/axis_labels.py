@@ -7,7 +7,7 @@ compared by them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from h5py import h5a, h5d, h5f, h5g, h5i, h5o, h5r, h5t
@@ -44,6 +44,7 @@ _MATRICES = {
     "varm": ("var", ""),
     "varp": ("var", "var"),
 }
+_NOTHING: tuple[tuple[AxisLabels, ...], tuple[str, ...]] = ((), ())
 _INDEX_NAMES = ("_index", "index")
 _KIND = b"_kind"
 
@@ -67,7 +68,6 @@ class _Digests:
     as_set: str
 
 
-@dataclass(slots=True)
 class LabelFinder:
     """Finds the labels of the axes of datasets of one file; what several of them share is read once.
 
@@ -77,12 +77,15 @@ class LabelFinder:
         constants: paths of datasets without a sample axis.
     """
 
-    fid: h5f.FileID
-    values: ValueReader
-    constants: tuple[str, ...] = ()
-    _scales: dict[int, _Scale | None] = field(default_factory=dict)
-    _tables: dict[str, tuple[str, Named] | None] = field(default_factory=dict)
-    _digests: dict[str, _Digests] = field(default_factory=dict)
+    __slots__ = ("_constants", "_digests", "_fid", "_scales", "_tables", "_values")
+
+    def __init__(self, fid: h5f.FileID, values: ValueReader, constants: tuple[str, ...] = ()) -> None:
+        self._fid = fid
+        self._values = values
+        self._constants = constants
+        self._scales: dict[int, _Scale | None] = {}
+        self._tables: dict[str, tuple[str, Named] | None] = {}
+        self._digests: dict[str, _Digests] = {}
 
     def find(self, opened: OpenedDataset, path: str) -> tuple[tuple[AxisLabels, ...], tuple[str, ...]]:
         """Labels of the axes of a dataset, and remarks about those that cannot be compared.
@@ -94,38 +97,32 @@ class LabelFinder:
         Raises:
             OSError: the labels are damaged.
         """
-        shape, first = opened.shape or (), 0 if path in self.constants else 1
+        shape, first = opened.shape or (), 0 if path in self._constants else 1
         members = opened.element.members
         if len(shape) <= first and not members:
-            return (), ()
+            return _NOTHING
         names = attribute_names(opened.did)
-        found: list[tuple[int, str, Named]] = [*self._of_table(path, first)]
+        if not names and not _may_have_table(path):
+            return _NOTHING
+        found = [*self._of_table(path, first)]
         axes: list[AxisLabels] = []
         if names:
             found += self._of_attributes(opened.did, path, shape, names, first)
-            if b"DIMENSION_LIST" in names:
-                scales = self._scales_of(opened.did)
-                found += self._of_scales(opened.did, path, scales, names, first)
-                axes += self._axes(
-                    path, "DIMENSION_LIST", [_leaf(axis[0]) if axis else "" for axis in scales]
-                )
-            if b"DIMENSION_LABELS" in names:
-                told = attribute_list(opened.did, "DIMENSION_LABELS", self.values).values
-                axes += self._axes(path, "DIMENSION_LABELS", told if isinstance(told, list) else [])
+        if b"DIMENSION_LIST" in names:
+            scales = self._scales_of(opened.did)
+            found += self._of_scales(opened.did, path, scales, names, first)
+            axes += self._axes(path, "DIMENSION_LIST", [_leaf(axis[0]) if axis else "" for axis in scales])
+        if b"DIMENSION_LABELS" in names:
+            told = attribute_list(opened.did, "DIMENSION_LABELS", self._values).values
+            axes += self._axes(path, "DIMENSION_LABELS", told if isinstance(told, list) else [])
+        if members and names:
+            axes += self._of_members(opened, path, names)
         labels = [
             one
             for axis, source, named in found
             if axis < len(shape) and (one := self._labels(axis, source, named, shape[axis]))
         ]
-        if members and names:
-            labels += self._of_members(opened, path, names)
-        remarks = [
-            f"is named along axis {axis} by '/{source}', which {named.problem}: its labels are not held against those "
-            "of other files"
-            for axis, source, named in found
-            if named.problem
-        ]
-        return tuple(dict.fromkeys((*labels, *axes))), tuple(dict.fromkeys(remarks))
+        return tuple(dict.fromkeys((*labels, *axes))), tuple(dict.fromkeys(_remarks(found)))
 
     # ── dimension scales ─────────────────────────────────────────────────────────────────────────────
 
@@ -144,7 +141,7 @@ class LabelFinder:
 
     def _scales_of(self, did: h5d.DatasetID) -> list[list[_Scale]]:
         """The scales of each axis; none of those that are no longer there."""
-        lists = self.values.attribute(did, "DIMENSION_LIST")
+        lists = self._values.attribute(did, "DIMENSION_LIST")
         return [[scale for ref in refs if (scale := self._scale(ref, did)) is not None] for refs in lists]
 
     def _scale(self, reference: object, did: h5d.DatasetID) -> _Scale | None:
@@ -165,7 +162,7 @@ class LabelFinder:
 
     def _named(self, scale: _Scale) -> Named:
         if scale.named is None:
-            scale.named = Named(None) if self._is_bare(scale.did) else names_in(scale.did, self.values)
+            scale.named = Named(None) if self._is_bare(scale.did) else names_in(scale.did, self._values)
         return scale.named
 
     def _is_bare(self, did: h5d.DatasetID) -> bool:
@@ -184,14 +181,14 @@ class LabelFinder:
             own = self._scales_of(found[1])
             axis = axis_of.get(own[0][0].path, -1) if own and own[0] else -1
             if axis >= first:
-                yield axis, found[0], names_in(found[1], self.values)
+                yield axis, found[0], names_in(found[1], self._values)
 
     def _nearby(self, path: str, name: str) -> tuple[str, h5d.DatasetID] | None:
         """A variable of the same group, or of one above it."""
         parent = path.rpartition("/")[0]
         while True:
             place = f"{parent}/{name}".lstrip("/")
-            if isinstance(found := here(self.fid, place), h5d.DatasetID):
+            if isinstance(found := here(self._fid, place), h5d.DatasetID):
                 return place, found
             if not parent:
                 return None
@@ -208,7 +205,7 @@ class LabelFinder:
         parent, _, leaf = path.rpartition("/")
         if leaf.startswith("block") and leaf.endswith("_values"):  # pandas
             source = f"{path[: -len('_values')]}_items"
-            yield 1, source, names_at(self.fid, source, self.values)
+            yield 1, source, names_at(self._fid, source, self._values)
             return
         base, _, group = parent.rpartition("/")
         tables = _MATRICES.get(group)
@@ -226,7 +223,7 @@ class LabelFinder:
         return self._tables[path]
 
     def _read_table(self, path: str) -> tuple[str, Named] | None:
-        table = here(self.fid, path)
+        table = here(self._fid, path)
         if table is None:
             return None
         told = self._text(table, "_index")
@@ -235,7 +232,7 @@ class LabelFinder:
             # Text that may be missing is a group of values and a mask.
             sources = (f"{path}/{name}", f"{path}/{name}/values") if is_group else (f"{path}[{name}]",)
             for source in sources:
-                named = names_at(self.fid, source, self.values)
+                named = names_at(self._fid, source, self._values)
                 if named.values is not None or named.problem:
                     return source, named
         return None
@@ -251,7 +248,7 @@ class LabelFinder:
             axes = (axis for axis in dict.fromkeys((first, len(shape) - 1)) if first <= axis < len(shape))
             axis = next((axis for axis in axes if shape[axis] == count), -1)
             if axis >= 0 and attribute.get_type().get_class() == h5t.STRING:
-                yield axis, f"{path}@{name.decode()}", attribute_list(did, name.decode(), self.values)
+                yield axis, f"{path}@{name.decode()}", attribute_list(did, name.decode(), self._values)
 
     def _of_members(self, opened: OpenedDataset, path: str, names: list[bytes]) -> Iterator[AxisLabels]:
         """What pandas says of the columns of a table: ``values_block_0_kind`` lists what an array column holds."""
@@ -262,7 +259,7 @@ class LabelFinder:
                 continue
             shape, name = element.get_array_dims(), member.decode("utf-8", "surrogateescape")
             source = f"{path}@{name}_kind"
-            named = attribute_list(opened.did, f"{name}_kind", self.values)
+            named = attribute_list(opened.did, f"{name}_kind", self._values)
             found = self._labels(1, source, named, shape[0], name) if len(shape) == 1 else None
             if found is not None:
                 yield found
@@ -274,7 +271,7 @@ class LabelFinder:
         attribute = h5a.open(owner, name.encode())
         if attribute.get_type().get_class() != h5t.STRING or attribute.shape != ():
             return ""
-        return str(self.values.attribute(owner, name))
+        return str(self._values.attribute(owner, name))
 
     # ── digests ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -293,3 +290,17 @@ class LabelFinder:
 
 def _leaf(scale: _Scale) -> str:
     return scale.path.rpartition("/")[2]
+
+
+def _may_have_table(path: str) -> bool:
+    """Whether a table beside a dataset may name its columns, by its path alone."""
+    return path.endswith(("X", "_values")) or ("/" in path and path.rsplit("/", 2)[-2] in _MATRICES)
+
+
+def _remarks(found: _Found) -> Iterator[str]:
+    for axis, source, named in found:
+        if named.problem:
+            yield (
+                f"is named along axis {axis} by '/{source}', which {named.problem}: its labels are not held against "
+                "those of other files"
+            )

@@ -71,7 +71,7 @@ class ScanRequest:
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> ScanRequest:
         """What JSON made of a request, and of other things beside it."""
-        names = [item.name for item in dataclasses.fields(cls)]
+        names = [item.name for item in dataclasses.fields(cls) if item.name in plain]
         return cls(**{name: _as_tuple(plain[name]) for name in names})
 
 
