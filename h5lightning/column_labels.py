@@ -6,7 +6,7 @@ Planning only: the scan left digests of the labels in the `Catalog`, and each di
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -91,13 +91,21 @@ def check_labels(
     return tuple(dict.fromkeys(remarks))
 
 
-def find_other_labels(catalog: Catalog, fields: Mapping[str, Field], files: Int64Array) -> list[SkippedFile]:
-    """The files whose columns mean something else than in most."""
+def find_other_labels(
+    catalog: Catalog,
+    fields: Mapping[str, Field],
+    files: Int64Array,
+    *,
+    difference_of: DifferenceOf = lambda _, __, ___: "",
+) -> list[SkippedFile]:
+    """The files whose columns mean something else than in most; see `check_labels`."""
     found: dict[int, str] = {}
     for field in fields.values():
         for difference in label_differences(catalog, field, files):
             if difference.is_error:
                 what = f"{_subject(difference)} {_IN_WORDS[difference.what]} most files"
+                first = _first_difference(difference, difference_of)
+                found.setdefault(int(difference.files[0]), f"{what}{first}")
                 found.update((file, what) for file in difference.files.tolist() if file not in found)
     return [SkippedFile(catalog.names[file], found[file]) for file in sorted(found)]
 
@@ -115,15 +123,9 @@ def label_differences(catalog: Catalog, field: Field, files: Int64Array) -> Iter
     variants = _variants(catalog, field, files)
     if len(variants) < 2:
         return
-    expected = max(variants, key=lambda labels: (variants[labels].size, -int(variants[labels][0])))
-    first = int(variants[expected][0])
-    differences = [
-        LabelDifference(field.path, axis, _source(one), _source(other), what, having, first)
-        for labels, having in variants.items()
-        if labels is not expected
-        for axis, one, other, what in _compared(labels, expected)
-    ]
-    yield from _joined(sorted(differences, key=lambda one: (_SEVERITY[one.what], one.axis >= 0)))
+    axes = sorted({one.axis for labels in variants for one in labels})
+    differences = [found for axis in axes for found in _along(field.path, axis, variants)]
+    yield from sorted(_joined(differences), key=lambda one: (_SEVERITY[one.what], one.axis >= 0, one.axis))
 
 
 def _variants(catalog: Catalog, field: Field, files: Int64Array) -> dict[_Labels, Int64Array]:
@@ -160,36 +162,40 @@ def _counts(labels: AxisLabels, field: Field) -> bool:
     return labels.axis != 0 or field.constant
 
 
-def _compared(
-    labels: _Labels, expected: _Labels
-) -> Iterator[tuple[int, AxisLabels | None, AxisLabels | None, str]]:
-    """The axes along which labels differ, with the labels, and how."""
-    for axis in sorted({one.axis for one in (*labels, *expected)}):
-        for one, other in _pairs(_along(labels, axis), _along(expected, axis)):
-            if one is None or other is None:
-                if axis >= 0:
-                    yield axis, one, other, "none"
-            elif what := _difference(one, other):
-                yield axis, one, other, what
+def _along(path: str, axis: int, variants: Mapping[_Labels, Int64Array]) -> Iterator[LabelDifference]:
+    """Where labels of one axis differ. What has labels is held against what most have of those that have some."""
+    by_source: dict[str, list[tuple[AxisLabels, Int64Array]]] = {}
+    for labels, files in variants.items():
+        for one in labels:
+            if one.axis == axis:
+                by_source.setdefault(one.path, []).append((one, files))
+    expected = {source: _most_common(having) for source, having in by_source.items()}
+    source, (main, first) = max(
+        expected.items(), key=lambda item: sum(files.size for _, files in by_source[item[0]])
+    )
+    for labels, files in variants.items():
+        own = [one for one in labels if one.axis == axis]
+        for one in own:
+            reference, file = expected[one.path]
+            if what := _difference(one, reference):
+                yield LabelDifference(path, axis, one.path, reference.path, what, files, file)
+        if not own and axis >= 0:
+            yield LabelDifference(path, axis, "", source, "none", files, first)
+        elif own and source not in [one.path for one in own]:
+            # It may have been renamed.
+            whats = [_difference(one, main) for one in own]
+            if all(whats):
+                yield LabelDifference(path, axis, own[0].path, source, whats[0], files, first)
 
 
-def _along(labels: _Labels, axis: int) -> dict[str, AxisLabels]:
-    return {one.path: one for one in labels if one.axis == axis}
-
-
-def _pairs(
-    found: dict[str, AxisLabels], expected: dict[str, AxisLabels]
-) -> Iterator[tuple[AxisLabels | None, AxisLabels | None]]:
-    """Labels of one source; where each file has a single other one, these, too: it may have been renamed."""
-    for source in found.keys() & expected.keys():
-        yield found[source], expected[source]
-    rest = [one for source, one in found.items() if source not in expected]
-    others = [one for source, one in expected.items() if source not in found]
-    if len(rest) == len(others) == 1:
-        yield rest[0], others[0]
-        return
-    yield from ((one, None) for one in rest)
-    yield from ((None, other) for other in others)
+def _most_common(having: Sequence[tuple[AxisLabels, Int64Array]]) -> tuple[AxisLabels, int]:
+    """The labels that most files have, with the first of them; among equals, those of the first file."""
+    sizes: dict[AxisLabels, tuple[int, int]] = {}
+    for labels, files in having:
+        size, negated = sizes.get(labels, (0, -int(files[0])))
+        sizes[labels] = size + files.size, max(negated, -int(files[0]))
+    found = max(sizes, key=lambda labels: sizes[labels])
+    return found, -sizes[found][1]
 
 
 def _difference(found: AxisLabels, expected: AxisLabels) -> str:
@@ -200,10 +206,6 @@ def _difference(found: AxisLabels, expected: AxisLabels) -> str:
     if "axes" in (found.kind, expected.kind):
         return ""  # they were renamed
     return "names" if "text" in (found.kind, expected.kind) else "numbers"
-
-
-def _source(labels: AxisLabels | None) -> str:
-    return "" if labels is None else labels.path
 
 
 def _joined(differences: Iterable[LabelDifference]) -> Iterator[LabelDifference]:
@@ -237,17 +239,25 @@ def _error_text(
     catalog: Catalog, key: str, field: Field, difference: LabelDifference, difference_of: DifferenceOf
 ) -> str:
     file, expected = int(difference.files[0]), difference.expected
-    is_same_source = difference.source == difference.expected_source
-    first = difference_of(file, expected, difference.source) if is_same_source else ""
+    first = _first_difference(difference, difference_of)
     others = difference.files.size - 1
     more = f" (and {others} more file{'s' if others > 1 else ''})" if others else ""
+    is_same_source = difference.source == difference.expected_source
     place = "" if is_same_source else f"'/{difference.expected_source}' of "
     return (
         f"field {key!r}: in {catalog.path(file)} {_subject(difference)} {_IN_WORDS[difference.what]} {place}"
-        f"{catalog.path(expected)}{f': {first}' if first else ''}{more}. Columns of different meaning would be "
+        f"{catalog.path(expected)}{first}{more}. Columns of different meaning would be "
         "stacked: write the files with one order, or, if it means nothing here, "
         f"Field({field.path!r}, decode='stored')"
     )
+
+
+def _first_difference(difference: LabelDifference, difference_of: DifferenceOf) -> str:
+    """How the first file differs, after a colon; empty if nobody can say."""
+    if difference.source != difference.expected_source:
+        return ""
+    first = difference_of(int(difference.files[0]), difference.expected, difference.source)
+    return f": {first}" if first else ""
 
 
 def _remark_text(catalog: Catalog, difference: LabelDifference) -> str:

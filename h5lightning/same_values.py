@@ -63,8 +63,14 @@ def check_same(
             raise SchemaError(_error_text(catalog, path, having, difference_of))
 
 
-def find_others(catalog: Catalog, same: Sequence[str], files: Int64Array) -> list[SkippedFile]:
-    """The files that lack one of the datasets while others have it, or have it otherwise than most."""
+def find_others(
+    catalog: Catalog,
+    same: Sequence[str],
+    files: Int64Array,
+    *,
+    difference_of: DifferenceOf = lambda _, __, ___: "",
+) -> list[SkippedFile]:
+    """The files that lack what others have, or have it otherwise than most; for the arguments see `check_same`."""
     found: dict[int, str] = {}
     for path in same:
         having, lacking = _files_by_digest(catalog, path, files)
@@ -73,9 +79,12 @@ def find_others(catalog: Catalog, same: Sequence[str], files: Int64Array) -> lis
         found.update((file, f"holds no '/{path}'") for file in lacking.tolist() if file not in found)
         expected = _most_common(having)
         what = f"'/{path}' is not the same as in most files"
-        for digest, some in having.items():
-            if digest != expected:
-                found.update((file, what) for file in some.tolist() if file not in found)
+        differs = np.concatenate([some[:0] if one == expected else some for one, some in having.items()])
+        if differs.size:
+            file = int(differs.min())
+            first = difference_of(file, int(having[expected][0]), path)
+            found.setdefault(file, f"{what}{f': {first}' if first else ''}")
+        found.update((file, what) for file in differs.tolist() if file not in found)
     return [SkippedFile(catalog.names[file], found[file]) for file in sorted(found)]
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from h5lightning.catalog import Catalog
 from h5lightning.cataloguing import build_catalog
 from h5lightning.checksum_table import ChecksumTable
-from h5lightning.column_labels import check_labels, find_other_labels
+from h5lightning.column_labels import DifferenceOf, check_labels, find_other_labels
 from h5lightning.discovery import Discovered, discover
 from h5lightning.errors import ChecksumError, H5LightningError, SchemaError
 from h5lightning.field_planning import has_rows, plan_fields
@@ -147,9 +147,11 @@ def _without_misfits(
     if fields is not None:
         misfits = find_misfits(catalog, fields, _labelled(found, catalog), on_missing=access.on_missing)
         catalog = leave_out(catalog, misfits, len(found), access, error=SchemaError)
-    others = find_others(catalog, tuple(access.same), np.arange(len(catalog)))
+    told = _differences_between(catalog, access)
+    others = find_others(catalog, tuple(access.same), np.arange(len(catalog)), difference_of=told)
     catalog = leave_out(catalog, others, len(found), access, error=SchemaError)
-    others = find_other_labels(catalog, fields or {}, np.arange(len(catalog)))
+    told = _differences_between(catalog, access)
+    others = find_other_labels(catalog, fields or {}, np.arange(len(catalog)), difference_of=told)
     return leave_out(catalog, others, len(found), access, error=SchemaError)
 
 
@@ -200,6 +202,7 @@ def _plan(
 ) -> tuple[Fields, Fields | None]:
     predict = (roles or {}).get("predict", np.zeros(0, dtype=np.int64))
     others = np.setdiff1d(np.arange(len(catalog)), predict)
+    difference_of = _differences_between(catalog, access)
 
     def plan(files: Int64Array, fields: Mapping[str, Field] | None) -> Fields:
         return plan_fields(
@@ -216,9 +219,6 @@ def _plan(
             attrs_in=lambda file, owner: _attrs_in(catalog.path(file), owner),
             difference_of=difference_of,
         )
-
-    def difference_of(file: int, expected: int, source: str) -> str:
-        return difference_between(catalog.path(file), catalog.path(expected), source, locking=access.locking)
 
     if not predict.size:
         return plan(others, fields), None
@@ -250,6 +250,13 @@ def _is_somewhere(catalog: Catalog, field: Field, files: Int64Array) -> bool:
     if field.attr is not None:
         return any(f"{field.path}@{field.attr}" in catalog.attrs_of(file) for file in files.tolist())
     return bool((catalog.facts_of(field.path)[files, 0] > -2).any())
+
+
+def _differences_between(catalog: Catalog, access: Access) -> DifferenceOf:
+    """Explains an error by looking into both files."""
+    return lambda file, expected, source: difference_between(
+        catalog.path(file), catalog.path(expected), source, locking=access.locking
+    )
 
 
 def _names_in(path: str) -> list[str]:

@@ -141,6 +141,10 @@ class LabelFinder:
 
     def _scales_of(self, did: h5d.DatasetID) -> list[list[_Scale]]:
         """The scales of each axis; none of those that are no longer there."""
+        attribute = h5a.open(did, b"DIMENSION_LIST")
+        tid = attribute.get_type()
+        if tid.get_class() != h5t.VLEN or tid.get_super().get_class() != h5t.REFERENCE or not attribute.shape:
+            return []
         lists = self._values.attribute(did, "DIMENSION_LIST")
         return [[scale for ref in refs if (scale := self._scale(ref, did)) is not None] for refs in lists]
 
@@ -149,7 +153,7 @@ class LabelFinder:
             return None
         try:
             found = h5r.dereference(reference, did)
-        except (ValueError, OSError, RuntimeError):
+        except (LookupError, ValueError, OSError, RuntimeError):
             return None  # a file that was copied without care: its references lead to nowhere
         if not isinstance(found, h5d.DatasetID):
             return None
@@ -301,6 +305,6 @@ def _remarks(found: _Found) -> Iterator[str]:
     for axis, source, named in found:
         if named.problem:
             yield (
-                f"is named along axis {axis} by '/{source}', which {named.problem}: its labels are not held against "
-                "those of other files"
+                f"is named along axis {axis} by '/{source}', which {named.problem}: these labels are not held against "
+                "those of other files, unless access.same lists them"
             )

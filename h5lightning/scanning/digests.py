@@ -16,8 +16,7 @@ import numpy.typing as npt
 import xxhash
 from h5py import h5d, h5f, h5t
 
-from h5lightning.datasets import filter_problem
-from h5lightning.filters import NATIVE_FILTERS
+from h5lightning.filters import NATIVE_FILTERS, filter_name
 from h5lightning.scanning.describing import dataset_paths
 from h5lightning.scanning.label_values import here
 from h5lightning.scanning.opened import OpenedDataset
@@ -86,7 +85,10 @@ def problem_of(opened: OpenedDataset) -> str:
         return (
             f"has chunks of {opened.chunk_bytes} bytes: a scan decodes at most {_MOST_CHUNK_BYTES} at a time"
         )
-    return filter_problem([number for number, _ in opened.filters]) or _type_problem(opened.did.get_type())
+    # Plug-ins trust what they decode, and scanning processes have none.
+    if plugins := [number for number, _ in opened.filters if number not in NATIVE_FILTERS]:
+        return f"is written with {filter_name(plugins[0])}, which a scan does not decode: write it with gzip"
+    return _type_problem(opened.did.get_type())
 
 
 def _type_problem(tid: h5t.TypeID) -> str:
@@ -130,8 +132,6 @@ def read_box(opened: OpenedDataset, box: Box, values: ValueReader) -> Array:
         OSError: it is damaged.
         NeedsProcessError: this process must not read it.
     """
-    if not {number for number, _ in opened.filters} <= NATIVE_FILTERS:
-        values.must_be_process()  # plug-ins trust what they decode
     dataset = h5py.Dataset(opened.did)
     with values.guarded(opened.did.get_type()):
         found = dataset[box]

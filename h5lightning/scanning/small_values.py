@@ -55,26 +55,11 @@ class ValueReader:
         Raises:
             NeedsProcessError: not by this process.
         """
-        return self.in_process() if lies_in_heap(tid) else nullcontext()
-
-    def in_process(self) -> AbstractContextManager[None]:
-        """Inside of it, what only a process that may die may do.
-
-        Raises:
-            NeedsProcessError: this is none.
-        """
+        if not lies_in_heap(tid):
+            return nullcontext()
         if not self._reads_text:
             raise NeedsProcessError
         return nullcontext() if self._limit_cpu_s is None else _limited(self._limit_cpu_s)
-
-    def must_be_process(self) -> None:
-        """The same for what may take long.
-
-        Raises:
-            NeedsProcessError: this process must not do it.
-        """
-        if not self._reads_text:
-            raise NeedsProcessError
 
 
 def lies_in_heap(tid: h5t.TypeID) -> bool:
