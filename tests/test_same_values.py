@@ -1,5 +1,7 @@
 """What the user says is the same in all files is."""
 
+from contextlib import closing
+
 import h5py
 import numpy as np
 import pytest
@@ -127,9 +129,9 @@ def test_what_is_the_same_is_no_field(folder):
     for name in "ab":
         write(folder / f"{name}.h5", s=np.arange(6.0), t=["u", "v"], g__n=np.arange(6))
     same = Access(same=["s", "t", "g"])
-    with H5Dataset(str(folder / "*.h5"), access=same) as dataset:
+    with closing(H5Dataset(str(folder / "*.h5"), access=same)) as dataset:
         assert list(dataset[0]) == ["x"]
-    with H5Dataset(str(folder / "*.h5"), {"x": Field("x"), "s": Field("s")}, access=same) as dataset:
+    with closing(H5Dataset(str(folder / "*.h5"), {"x": Field("x"), "s": Field("s")}, access=same)) as dataset:
         assert list(dataset[0]) == ["x", "s"]
 
 
