@@ -126,7 +126,7 @@ def names_in(did: h5d.DatasetID, values: ValueReader, column: str | None = None)
         letters = np.ascontiguousarray(h5py.Dataset(did)[()])
         return Named([_text(word) for word in letters.view(f"S{shape[1]}").ravel().tolist()])
     if kind == h5t.STRING:
-        return Named([str(name) for name in values.dataset(did)])
+        return Named(list(values.dataset(did)))
     is_number = can_be_read(opened) and np.dtype(opened.element.dtype).kind in "biuf"
     return Named(read_rows(opened, 0, shape[0])) if is_number else _NONE
 

@@ -87,5 +87,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (np.ndarray, np.generic)):
         value = value.tolist()
     if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
+        return [_text(item) if type(item) is bytes else _plain(item) for item in value]
+    return _text(value) if isinstance(value, bytes) else value
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "backslashreplace")
