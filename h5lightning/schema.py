@@ -18,6 +18,7 @@ from h5lightning.annotations import NOTHING, Annotations
 from h5lightning.extents import Extents
 
 __all__ = [
+    "BOOKKEEPING",
     "DatasetSchema",
     "FileSchema",
     "Member",
@@ -28,6 +29,9 @@ __all__ = [
     "typed",
     "untyped",
 ]
+
+# How the refusal of a dataset begins that a program wrote for itself.
+BOOKKEEPING = "is bookkeeping of "
 
 Stamp: TypeAlias = tuple[int, int, int, int]  # size in bytes, mtime_ns, ctime_ns and inode of a file
 
@@ -99,6 +103,11 @@ class DatasetSchema:
     def row_shape(self) -> tuple[int, ...]:
         """Shape of one row."""
         return self.shape[1:]
+
+    @property
+    def is_bookkeeping(self) -> bool:
+        """Whether a program wrote it for itself: nobody misses it. MATLAB keeps the contents of cells in ``#refs#``."""
+        return self.refusal.startswith(BOOKKEEPING) or "#refs#" in self.path.split("/")
 
     @property
     def is_decoded_by_chunk(self) -> bool:
@@ -244,8 +253,13 @@ def as_array(value: Any) -> npt.NDArray[Any]:
     return np.asarray(untyped(value), value["dtype"] if isinstance(value, dict) else None)
 
 
-def explain_difference(found: DatasetSchema, expected: DatasetSchema) -> str:
+def explain_difference(found: DatasetSchema, expected: DatasetSchema, *, any_type: bool = False) -> str:
     """How the rows of one dataset differ from those of another; empty if a batch can hold both.
+
+    Args:
+        found: the one.
+        expected: the other.
+        any_type: whether numbers of any type are converted to one.
 
     Example:
         >>> explain_difference(DatasetSchema("u", "<f4", (9, 4)), DatasetSchema("u", "<f4", (7, 8)))
@@ -253,7 +267,7 @@ def explain_difference(found: DatasetSchema, expected: DatasetSchema) -> str:
     """
     if found.refusal != expected.refusal:
         return f"cannot be a field: {found.refusal}" if found.refusal else f"can be a field: {found.dtype}"
-    if found.dtype != expected.dtype or found.members != expected.members:
+    if found.members != expected.members or not (_is_same_type(found, expected) or any_type):
         return f"has dtype {_dtype_text(found)}, expected {_dtype_text(expected)}"
     if bool(found.shape) != bool(expected.shape):
         return "is a scalar, expected rows" if expected.shape else "has rows, expected a scalar"
@@ -262,6 +276,11 @@ def explain_difference(found: DatasetSchema, expected: DatasetSchema) -> str:
     if found.categories != expected.categories:
         return f"has categories {_some(found.categories)}, expected {_some(expected.categories)}"
     return ""
+
+
+def _is_same_type(found: DatasetSchema, expected: DatasetSchema) -> bool:
+    """Whether elements are of one type; batches have the byte order of the machine, whatever that of files."""
+    return found.dtype.lstrip("<>") == expected.dtype.lstrip("<>")
 
 
 def _dtype_text(schema: DatasetSchema) -> str:

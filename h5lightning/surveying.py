@@ -5,7 +5,6 @@ The one road from the user's arguments to an index; `H5Dataset` and `H5DataModul
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,11 +30,12 @@ from h5lightning.same_values import check_same, find_others
 from h5lightning.scanning import ScanRequest, attribute_names, difference_between, scan_file
 from h5lightning.stamps import KnownStamps
 from h5lightning.verifying import load_checksums, verify_before_a_run
+from h5lightning.visible import visible_logger
 
 __all__ = ["Files", "Survey", "survey"]
 
 Int64Array = npt.NDArray[np.int64]
-_logger = logging.getLogger(__name__)
+_logger = visible_logger(__name__)
 Files = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
@@ -123,7 +123,7 @@ def survey(
         damaged = verify_before_a_run(catalog, checksums, threads=processes)
         catalog = leave_out(catalog, damaged, len(found), access, error=ChecksumError)
     if access.on_bad_file == "skip":
-        catalog = _without_misfits(found, catalog, fields, access)
+        catalog = _without_misfits(found, catalog, fields, access, dtype)
     roles = _roles(found, catalog)
     planned, predicted = _plan(catalog, fields, samples, roles, access=access, dtype=dtype, series=series)
     rows = planned.rows if predicted is None else np.maximum(planned.rows, predicted.rows)
@@ -141,11 +141,16 @@ def survey(
 
 
 def _without_misfits(
-    found: Discovered, catalog: Catalog, fields: Mapping[str, Field] | None, access: Access
+    found: Discovered,
+    catalog: Catalog,
+    fields: Mapping[str, Field] | None,
+    access: Access,
+    dtype: str | None,
 ) -> Catalog:
     """The catalog without the files that differ from most in what is wanted of them."""
     if fields is not None:
-        misfits = find_misfits(catalog, fields, _labelled(found, catalog), on_missing=access.on_missing)
+        labelled = _labelled(found, catalog)
+        misfits = find_misfits(catalog, fields, labelled, on_missing=access.on_missing, dtype=dtype)
         catalog = leave_out(catalog, misfits, len(found), access, error=SchemaError)
     told = _differences_between(catalog, access)
     others = find_others(catalog, tuple(access.same), np.arange(len(catalog)), difference_of=told)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
-from h5py import h5f
+from h5py import h5f, h5i
 
-from h5lightning.annotations import NOTHING, Annotations
+from h5lightning.annotations import NOTHING, Annotations, AxisLabels
 from h5lightning.scanning.axis_labels import LabelFinder
 from h5lightning.scanning.digests import dataset_digest, group_digest
+from h5lightning.scanning.encodings import encoding_of, is_netcdf, masked_row
 from h5lightning.scanning.opened import OpenedDataset
 from h5lightning.scanning.small_values import ValueReader
 from h5lightning.schema import DatasetSchema
@@ -36,6 +37,7 @@ class Annotator:
         self._fid = fid
         self._values = values
         self._same = same
+        self._of_netcdf: bool | None = None
         self._labels = LabelFinder(fid, values, constants)
 
     def annotate(self, opened: OpenedDataset, path: str) -> Annotations:
@@ -48,8 +50,19 @@ class Annotator:
         Raises:
             OSError: values that it looks at are damaged.
         """
-        labels, remarks = self._labels.find(opened, path)
-        return Annotations(labels=labels, remarks=remarks) if labels or remarks else NOTHING
+        return _with_labels(self._encoding(self._fid, opened, path), *self._labels.find(opened, path))
+
+    def annotate_elsewhere(self, opened: OpenedDataset) -> Annotations:
+        """What another file, to which a link leads, says of the numbers of a dataset.
+
+        Raises:
+            OSError: values that it looks at are damaged.
+        """
+        fid, name = h5i.get_file_id(opened.did), h5i.get_name(opened.did) or b""
+        path = name.decode("utf-8", "surrogateescape").strip("/")
+        return _with_labels(
+            self._encoding(fid, opened, path), *LabelFinder(fid, self._values).find(opened, path)
+        )
 
     def with_digest(self, said: Annotations, found: OpenedDataset | DatasetSchema, path: str) -> Annotations:
         """The annotations with a digest of all values, if they must be the same in all files.
@@ -69,6 +82,27 @@ class Annotator:
         else:
             digest = dataset_digest(found, self._values)
         return dataclasses.replace(said, digest=digest or f"? {_refusal(found)}")
+
+    def _encoding(self, fid: h5f.FileID, opened: OpenedDataset, path: str) -> Annotations:
+        # Without attributes, even of its axes, a dataset is none that a library of netCDF wrote.
+        of_netcdf = bool(opened.attributes) and self._is_of_netcdf(fid)
+        encoding = encoding_of(fid, opened, path, self._values, of_netcdf=of_netcdf)
+        if encoding is None:
+            return NOTHING
+        return Annotations(encoding=encoding, masked=masked_row(opened, encoding))
+
+    def _is_of_netcdf(self, fid: h5f.FileID) -> bool:
+        if fid is not self._fid:
+            return is_netcdf(fid)
+        if self._of_netcdf is None:
+            self._of_netcdf = is_netcdf(fid)
+        return self._of_netcdf
+
+
+def _with_labels(said: Annotations, labels: tuple[AxisLabels, ...], remarks: tuple[str, ...]) -> Annotations:
+    if not labels and not remarks:
+        return said
+    return dataclasses.replace(said, labels=labels, remarks=(*said.remarks, *remarks))
 
 
 def _refusal(found: OpenedDataset | DatasetSchema) -> str:

@@ -17,7 +17,6 @@ from h5lightning.scanning.label_values import (
     Named,
     Object,
     attribute_list,
-    attribute_names,
     digests,
     here,
     names_at,
@@ -101,7 +100,7 @@ class LabelFinder:
         members = opened.element.members
         if len(shape) <= first and not members:
             return _NOTHING
-        names = attribute_names(opened.did)
+        names = opened.attributes
         if not names and not _may_have_table(path):
             return _NOTHING
         found = [*self._of_table(path, first)]
@@ -127,7 +126,7 @@ class LabelFinder:
     # ── dimension scales ─────────────────────────────────────────────────────────────────────────────
 
     def _of_scales(
-        self, did: h5d.DatasetID, path: str, scales: list[list[_Scale]], names: list[bytes], first: int
+        self, did: h5d.DatasetID, path: str, scales: list[list[_Scale]], names: frozenset[bytes], first: int
     ) -> _Found:
         found = [
             (axis, scale.path, self._named(scale))
@@ -180,7 +179,7 @@ class LabelFinder:
         axis_of = {scale.path: axis for axis, several in enumerate(scales) for scale in several}
         for name in self._text(did, "coordinates").split():
             found = self._nearby(path, name)
-            if found is None or b"DIMENSION_LIST" not in attribute_names(found[1]):
+            if found is None or not h5a.exists(found[1], b"DIMENSION_LIST"):
                 continue
             own = self._scales_of(found[1])
             axis = axis_of.get(own[0][0].path, -1) if own and own[0] else -1
@@ -244,7 +243,7 @@ class LabelFinder:
     # ── attributes ───────────────────────────────────────────────────────────────────────────────────
 
     def _of_attributes(
-        self, did: h5d.DatasetID, path: str, shape: tuple[int, ...], names: list[bytes], first: int
+        self, did: h5d.DatasetID, path: str, shape: tuple[int, ...], names: frozenset[bytes], first: int
     ) -> _Found:
         for name in _COLUMN_LISTS.intersection(names):
             attribute = h5a.open(did, name)
@@ -254,7 +253,7 @@ class LabelFinder:
             if axis >= 0 and attribute.get_type().get_class() == h5t.STRING:
                 yield axis, f"{path}@{name.decode()}", attribute_list(did, name.decode(), self._values)
 
-    def _of_members(self, opened: OpenedDataset, path: str, names: list[bytes]) -> Iterator[AxisLabels]:
+    def _of_members(self, opened: OpenedDataset, path: str, names: frozenset[bytes]) -> Iterator[AxisLabels]:
         """What pandas says of the columns of a table: ``values_block_0_kind`` lists what an array column holds."""
         tid = opened.did.get_type()
         for place in range(tid.get_nmembers()):

@@ -27,7 +27,6 @@ __all__ = [
     "Object",
     "Values",
     "attribute_list",
-    "attribute_names",
     "digests",
     "frozen_list",
     "here",
@@ -70,13 +69,6 @@ def here(fid: h5f.FileID, path: str) -> Object | None:
         return None
     found = h5o.open(fid, encoded(path))
     return found if isinstance(found, (h5g.GroupID, h5d.DatasetID)) else None
-
-
-def attribute_names(owner: Object) -> list[bytes]:
-    """The names of its attributes; in a fifth of the time that it takes to ask for one by one."""
-    names: list[bytes] = []
-    h5a.iterate(owner, names.append)
-    return names
 
 
 def names_at(fid: h5f.FileID, source: str, values: ValueReader) -> Named:

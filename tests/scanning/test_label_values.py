@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from h5lightning.scanning.label_values import attribute_names, digests, frozen_list, here, names_at
+from h5lightning.scanning.label_values import digests, frozen_list, here, names_at
 from h5lightning.scanning.small_values import NeedsProcessError, ValueReader
 
 VALUES = ValueReader(reads_text=True)
@@ -103,13 +103,6 @@ def test_what_is_large_or_needs_a_plugin_is_not_read(file):
     assert "too large" in names_at(file.id, "chunk", VALUES).problem
     assert "filter" in names_at(file.id, "plugin", VALUES).problem
     assert names_at(file.id, "virtual", VALUES).values is None
-
-
-def test_attributes_are_listed(file):
-    file["x"] = 1
-    file["x"].attrs.update({"a": 1, "b": 2})
-    assert attribute_names(file["x"].id) == [b"a", b"b"]
-    assert attribute_names(file["/"].id) == []
 
 
 # ── what pandas freezes ──────────────────────────────────────────────────────────────────────────────
