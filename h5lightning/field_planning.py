@@ -24,6 +24,7 @@ from h5lightning.errors import (
     SchemaError,
     UnsupportedFieldError,
 )
+from h5lightning.field_columns import check_column
 from h5lightning.fields import FieldPlan, Fields, FieldSpec
 from h5lightning.options import Field, Samples, Whole, Windows
 from h5lightning.schema import DatasetSchema, as_array, explain_difference, untyped
@@ -161,11 +162,12 @@ class _Planner:
         layouts, first = np.unique(self.catalog.layout_of[self.files], return_index=True)
         reference_file = int(self.files[first[0]])
         reference = self._dataset(key, field, reference_file)
+        column = f" (column {field.member!r})" if field.member else ""
         for number, file in zip(layouts[1:].tolist(), self.files[first[1:]].tolist(), strict=True):
             found = self._dataset(key, field, file)
-            if difference := explain_difference(found, reference):
+            if difference := explain_difference(found, reference, field.member):
                 raise SchemaError(
-                    f"'/{field.path}' in {self.catalog.path(file)} {difference} as in "
+                    f"'/{field.path}'{column} in {self.catalog.path(file)} {difference} as in "
                     f"{self.catalog.path(reference_file)}{self._how_many(number)}. "
                     "Run 'h5lightning inspect' to list what differs"
                 )
@@ -190,6 +192,7 @@ class _Planner:
                 f"field {key!r}: '/{field.path}' in {where} is a scalar, it has no sample axis; "
                 "Field(path, constant=True) gives it to each sample"
             )
+        check_column(f"field {key!r}: '/{field.path}' in {where}", field, found)
         return found
 
     # ── plans ────────────────────────────────────────────────────────────────────────────────────────
@@ -199,12 +202,13 @@ class _Planner:
         if field.attr is not None:
             return self._plan_attr(key, field)
         schema = self.agreed(key, field)
-        stored = self._element(key, field, schema)
+        value = schema.value(field.member)
+        stored, classes = (value.dtype, value.categories) if value is not None else (schema.dtype, None)
         if field.constant:
             kind, shape, steps = "constant", self._constant_shape(key, field), None
             sample_shape = shape
         else:
-            kind, shape, steps = "rows", schema.row_shape, self._steps(key, field, lengths)
+            kind, shape, steps = "rows", schema.row_shape_of(field.member), self._steps(key, field, lengths)
             sample_shape = shape if steps is None else (steps[1] - steps[0], *shape)
         return FieldPlan(
             key=key,
@@ -214,25 +218,8 @@ class _Planner:
             stored=stored,
             row_shape=shape,
             steps=steps,
-            spec=FieldSpec(sample_shape, self._delivered(key, field, stored), schema.categories),
+            spec=FieldSpec(sample_shape, self._delivered(key, field, stored), classes),
         )
-
-    def _element(self, key: str, field: Field, schema: DatasetSchema) -> str:
-        names = [column.name for column in schema.columns]
-        what = f"field {key!r}: '/{field.path}' in {self.catalog.path(int(self.files[0]))}"
-        if names and field.member is None:
-            raise UnsupportedFieldError(
-                f"{what} is a table (compound) with the columns {', '.join(names)}; "
-                f"choose one: Field({field.path!r}, member={names[0]!r})"
-            )
-        element = schema.element(field.member)
-        if element is None and not names:
-            raise MissingFieldError(
-                f"{what} holds {schema.dtype}, it is no table with columns; leave out member"
-            )
-        if element is None:
-            raise MissingFieldError(f"{what} has no column {field.member!r}{nearest(field.member, names)}")
-        return element
 
     def _steps(self, key: str, field: Field, lengths: Int64Array) -> tuple[int, int] | None:
         if isinstance(self.samples, Windows):
@@ -274,7 +261,7 @@ class _Planner:
                 f"{self.catalog.path(int(self.files[0]))}{_others(differs)}"
             )
         schema = self.catalog.schema(int(self.files[0])).dataset(field.path)
-        return schema.shape if schema is not None else ()
+        return schema.field_shape(field.member) if schema is not None else ()
 
     def _plan_attr(self, key: str, field: Field) -> FieldPlan:
         reference: npt.NDArray[Any] | None = None

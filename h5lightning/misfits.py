@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -16,6 +16,7 @@ __all__ = ["find_misfits"]
 
 Int64Array = npt.NDArray[np.int64]
 _Wanted: TypeAlias = Mapping[str, Field]
+_Values: TypeAlias = Sequence[tuple[str, str | None]]  # path and column
 
 
 def find_misfits(
@@ -31,11 +32,13 @@ def find_misfits(
         files: the files that must agree, ascending.
         on_missing: ``raise``, or ``fill`` to accept data that were never written.
     """
-    paths = list(dict.fromkeys(field.path for field in fields.values() if field.attr is None))
-    reference = _most_common(catalog, paths, files)
+    stored = [field for field in fields.values() if field.attr is None]
+    values = list(dict.fromkeys((field.path, field.member) for field in stored))
+    paths = list(dict.fromkeys(path for path, _ in values))
+    reference = _most_common(catalog, values, files)
     if reference is None:
         return []
-    by_layout = [_difference(layout, paths, reference) for layout in catalog.layouts]
+    by_layout = [_difference(layout, values, reference) for layout in catalog.layouts]
     lengths = [field.path for field in fields.values() if field.attr is None and not field.constant]
     facts = {path: catalog.facts_of(path) for path in paths}
     found = []
@@ -49,15 +52,15 @@ def find_misfits(
     return found
 
 
-def _most_common(catalog: Catalog, paths: list[str], files: Int64Array) -> dict[str, DatasetSchema] | None:
+def _most_common(catalog: Catalog, values: _Values, files: Int64Array) -> dict[str, DatasetSchema] | None:
     """The wanted datasets as most files have them that have all; None if no file has."""
     numbers = np.bincount(catalog.layout_of[files], minlength=len(catalog.layouts)).tolist()
     groups: list[tuple[int, dict[str, DatasetSchema]]] = []
     for layout, number in zip(catalog.layouts, numbers, strict=True):
-        found = {dataset.path: dataset for dataset in layout if dataset.path in paths and not dataset.refusal}
-        if len(found) < len(paths) or not number:
+        found = {dataset.path: dataset for dataset in layout}
+        if not number or not all(_is_there(found.get(path), member) for path, member in values):
             continue
-        same = (place for place, (_, other) in enumerate(groups) if not _difference(layout, paths, other))
+        same = (place for place, (_, other) in enumerate(groups) if not _difference(layout, values, other))
         if (place := next(same, None)) is None:
             groups.append((number, found))
         else:
@@ -65,15 +68,21 @@ def _most_common(catalog: Catalog, paths: list[str], files: Int64Array) -> dict[
     return max(groups, key=lambda group: group[0])[1] if groups else None
 
 
+def _is_there(dataset: DatasetSchema | None, member: str | None) -> bool:
+    """Whether a field can be made of a dataset, or of that column."""
+    found = None if dataset is None or dataset.refusal else dataset.value(member)
+    return found is not None and not found.refusal
+
+
 def _difference(
-    layout: tuple[DatasetSchema, ...], paths: list[str], reference: Mapping[str, DatasetSchema]
+    layout: tuple[DatasetSchema, ...], values: _Values, reference: Mapping[str, DatasetSchema]
 ) -> str:
-    """What is different in the wanted datasets of a layout, in words; empty if nothing is."""
+    """What is different in the wanted values of a layout, in words; empty if nothing is."""
     here = {dataset.path: dataset for dataset in layout}
-    for path in paths:
+    for path, member in values:
         if path not in here:
             return f"holds no dataset '/{path}'"
-        if what := explain_difference(here[path], reference[path]):
+        if what := explain_difference(here[path], reference[path], member):
             return f"'/{path}' {what} as in most files"
     return ""
 

@@ -14,7 +14,7 @@ FLOORS = (
     """errors checking annotations extents extent_table checksum_table plain options coercion schema text_table
     permutation sample_numbers ragged filters progress quantities plain_tables atomic_write monitor once process_local
     frozen""",
-    """catalog sources stamps index fields field_planning selection splitting overlap coalescing ordering sharding
+    """catalog sources stamps index fields field_columns field_planning missing_values selection splitting overlap coalescing ordering sharding
     position rank_epoch misfits conversions""",
     """discovery guarding held_files watching opening foreign row_sources datasets open_files handles scanning mounts
     stored_arrays index_store checksumming checksum_store quarantine cataloguing codecs readers surveying
