@@ -27,9 +27,7 @@ def check_column(what: str, field: Field, schema: DatasetSchema) -> None:
     if not schema.members and field.member is None:
         return
     if not schema.members:
-        raise MissingFieldError(
-            f"{what} holds {schema.dtype}, it is no table with columns; leave out member"
-        )
+        raise MissingFieldError(f"{what} holds {schema.dtype}, it is no table with columns; leave out member")
     names = [column.name for column in schema.columns]
     if field.member is None:
         raise UnsupportedFieldError(

@@ -306,7 +306,9 @@ def _columns_difference(found: DatasetSchema, expected: DatasetSchema) -> str:
     if here != there:
         return f"has dtype {_dtype_text(found)}, expected {_dtype_text(expected)}"
     pairs = zip(found.columns, expected.columns, strict=True)
-    name, what = next((one.name, what) for one, other in pairs if (what := _categories_difference(one, other)))
+    name, what = next(
+        (one.name, what) for one, other in pairs if (what := _categories_difference(one, other))
+    )
     return f"has a column {name!r} that {what}"
 
 

@@ -14,11 +14,11 @@ FLOORS = (
     """errors checking annotations extents extent_table checksum_table plain options coercion schema text_table
     permutation sample_numbers ragged filters progress quantities plain_tables atomic_write monitor once process_local
     frozen""",
-    """catalog sources stamps index fields field_columns field_planning missing_values selection splitting overlap coalescing ordering sharding
-    position rank_epoch misfits conversions""",
-    """discovery guarding held_files watching opening foreign row_sources datasets open_files handles scanning mounts
-    stored_arrays index_store checksumming checksum_store quarantine cataloguing codecs readers surveying
-    verified_blocks verifying identical_files summary""",
+    """catalog sources stamps index fields field_columns field_planning missing_values selection splitting overlap
+    coalescing ordering sharding position rank_epoch misfits conversions""",
+    """discovery guarding held_files watching opening stored_sizes foreign row_sources datasets open_files handles
+    scanning mounts stored_arrays index_store checksumming checksum_store quarantine cataloguing codecs readers
+    surveying verified_blocks verifying identical_files summary""",
     """transforms crossing buffers batching announcing asked_samples dataset read_ahead sampler weighing group_reading
     epoch_iterator epoch_sources loader assembly""",
     "ranks resuming datamodule",

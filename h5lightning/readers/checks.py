@@ -31,11 +31,9 @@ def check_type(file: str, source: RowSource, found: ElementType) -> tuple[int, .
     Returns:
         The shape of one value: that of an array in a column, else ``()``.
     """
-    if source.member is None:
-        dtype, shape = found.dtype, ()
-    else:
-        column = next((member for member in found.members if member.name == source.member), None)
-        dtype, shape = (column.dtype, column.shape) if column is not None else ("no such column", ())
+    columns = {member.name: (member.dtype, member.shape) for member in found.members}
+    absent: tuple[str, tuple[int, ...]] = ("no such column", ())
+    dtype, shape = (found.dtype, ()) if source.member is None else columns.get(source.member, absent)
     if dtype != source.dtype:
         raise _changed(file, source, f"holds {dtype}", source.dtype)
     return shape

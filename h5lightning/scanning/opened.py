@@ -9,6 +9,7 @@ from h5py import h5d
 
 from h5lightning.extents import FilterValues
 from h5lightning.scanning.element_types import ElementType, element_type
+from h5lightning.stored_sizes import stored_size
 
 __all__ = ["OpenedDataset"]
 
@@ -49,7 +50,7 @@ class OpenedDataset:
         storage = "external" if plist.get_external_count() else _LAYOUTS.get(plist.get_layout(), "unknown")
         chunks = plist.get_chunk() if storage == "chunked" else None
         filters = tuple(plist.get_filter(position)[::2] for position in range(plist.get_nfilters()))
-        return cls(did, element_type(tid), tid.get_size(), did.shape, storage, chunks, filters)
+        return cls(did, element_type(tid), stored_size(tid), did.shape, storage, chunks, filters)
 
     @property
     def chunk_bytes(self) -> int:

@@ -372,9 +372,15 @@ def test_a_constant_of_another_shape(make, reader):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (np.zeros(50, [("v", "<f4", (4,))]), r"has shape \(50,\) of arrays \(4,\), expected rows of shape \(3,\)"),
+        (
+            np.zeros(50, [("v", "<f4", (4,))]),
+            r"has shape \(50,\) of arrays \(4,\), expected rows of shape \(3,\)",
+        ),
         (np.zeros(50, [("v", "<f4")]), r"has shape \(50,\), expected rows of shape \(3,\)"),
-        (np.zeros((), [("v", "<f4", (3,))]), r"has shape \(\) of arrays \(3,\), expected rows of shape \(3,\)"),
+        (
+            np.zeros((), [("v", "<f4", (3,))]),
+            r"has shape \(\) of arrays \(3,\), expected rows of shape \(3,\)",
+        ),
         (np.zeros(50, [("v", "<f8", (3,))]), "holds <f8, expected <f4"),
         (np.zeros(50, [("v", "S4", (3,)), ("a", "i4")]), "holds text of 4 bytes, expected <f4"),
     ],
