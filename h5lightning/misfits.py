@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from h5lightning.catalog import Catalog, SkippedFile
+from h5lightning.field_encodings import is_type_said
 from h5lightning.options import Field
 from h5lightning.schema import DatasetSchema, explain_difference
 
@@ -16,11 +17,10 @@ __all__ = ["find_misfits"]
 
 Int64Array = npt.NDArray[np.int64]
 _Wanted: TypeAlias = Mapping[str, Field]
-_Values: TypeAlias = Sequence[tuple[str, str | None]]  # path and column
 
 
 def find_misfits(
-    catalog: Catalog, fields: _Wanted, files: Int64Array, *, on_missing: str
+    catalog: Catalog, fields: _Wanted, files: Int64Array, *, on_missing: str, dtype: str | None = None
 ) -> list[SkippedFile]:
     """The files that lack a field, hold it in another type or shape than most, or in different lengths.
 
@@ -31,14 +31,14 @@ def find_misfits(
         fields: sample key → `Field`.
         files: the files that must agree, ascending.
         on_missing: ``raise``, or ``fill`` to accept data that were never written.
+        dtype: the type that floating fields are delivered in.
     """
-    stored = [field for field in fields.values() if field.attr is None]
-    values = list(dict.fromkeys((field.path, field.member) for field in stored))
-    paths = list(dict.fromkeys(path for path, _ in values))
-    reference = _most_common(catalog, values, files)
+    compare = _Comparison(fields, dtype)
+    paths = compare.paths
+    reference = _most_common(catalog, compare, files)
     if reference is None:
         return []
-    by_layout = [_difference(layout, values, reference) for layout in catalog.layouts]
+    by_layout = [compare.difference(layout, reference) for layout in catalog.layouts]
     lengths = [field.path for field in fields.values() if field.attr is None and not field.constant]
     facts = {path: catalog.facts_of(path) for path in paths}
     found = []
@@ -52,15 +52,47 @@ def find_misfits(
     return found
 
 
-def _most_common(catalog: Catalog, values: _Values, files: Int64Array) -> dict[str, DatasetSchema] | None:
+class _Comparison:
+    """What must be the same in the wanted datasets.
+
+    Args:
+        fields: sample key → `Field`.
+        dtype: the type that floating fields are delivered in.
+    """
+
+    def __init__(self, fields: _Wanted, dtype: str | None) -> None:
+        self._fields = [field for field in fields.values() if field.attr is None]
+        self._dtype = dtype
+        self.paths = list(dict.fromkeys(field.path for field in self._fields))
+
+    def has_all(self, here: Mapping[str, DatasetSchema]) -> bool:
+        """Whether each field can be made of these datasets."""
+        return all(_is_there(here.get(field.path), field.member) for field in self._fields)
+
+    def difference(self, layout: tuple[DatasetSchema, ...], reference: Mapping[str, DatasetSchema]) -> str:
+        """What is different in the wanted datasets of a layout, in words; empty if nothing is."""
+        here = {dataset.path: dataset for dataset in layout}
+        for field in self._fields:
+            found, expected = here.get(field.path), reference[field.path]
+            if found is None:
+                return f"holds no dataset '/{field.path}'"
+            any_type = is_type_said(field, self._dtype, found, expected)
+            if what := explain_difference(found, expected, field.member, any_type=any_type):
+                return f"'/{field.path}' {what} as in most files"
+        return ""
+
+
+def _most_common(
+    catalog: Catalog, compare: _Comparison, files: Int64Array
+) -> dict[str, DatasetSchema] | None:
     """The wanted datasets as most files have them that have all; None if no file has."""
     numbers = np.bincount(catalog.layout_of[files], minlength=len(catalog.layouts)).tolist()
     groups: list[tuple[int, dict[str, DatasetSchema]]] = []
     for layout, number in zip(catalog.layouts, numbers, strict=True):
         found = {dataset.path: dataset for dataset in layout}
-        if not number or not all(_is_there(found.get(path), member) for path, member in values):
+        if not number or not compare.has_all(found):
             continue
-        same = (place for place, (_, other) in enumerate(groups) if not _difference(layout, values, other))
+        same = (place for place, (_, other) in enumerate(groups) if not compare.difference(layout, other))
         if (place := next(same, None)) is None:
             groups.append((number, found))
         else:
@@ -72,19 +104,6 @@ def _is_there(dataset: DatasetSchema | None, member: str | None) -> bool:
     """Whether a field can be made of a dataset, or of that column."""
     found = None if dataset is None or dataset.refusal else dataset.value(member)
     return found is not None and not found.refusal
-
-
-def _difference(
-    layout: tuple[DatasetSchema, ...], values: _Values, reference: Mapping[str, DatasetSchema]
-) -> str:
-    """What is different in the wanted values of a layout, in words; empty if nothing is."""
-    here = {dataset.path: dataset for dataset in layout}
-    for path, member in values:
-        if path not in here:
-            return f"holds no dataset '/{path}'"
-        if what := explain_difference(here[path], reference[path], member):
-            return f"'/{path}' {what} as in most files"
-    return ""
 
 
 def _unequal(lengths: Mapping[str, int]) -> str:

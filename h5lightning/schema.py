@@ -270,13 +270,16 @@ def as_array(value: Any) -> npt.NDArray[Any]:
     return np.asarray(untyped(value), value["dtype"] if isinstance(value, dict) else None)
 
 
-def explain_difference(found: DatasetSchema, expected: DatasetSchema, member: str | None = None) -> str:
+def explain_difference(
+    found: DatasetSchema, expected: DatasetSchema, member: str | None = None, *, any_type: bool = False
+) -> str:
     """How the rows of one dataset differ from those of another; empty if a batch can hold both.
 
     Args:
         found: the one.
         expected: the other.
         member: the wanted column of a compound: others may differ. None to compare all that fields can be made of.
+        any_type: whether numbers of any type are converted to one.
 
     Example:
         >>> explain_difference(DatasetSchema("u", "<f4", (9, 4)), DatasetSchema("u", "<f4", (7, 8)))
@@ -287,7 +290,8 @@ def explain_difference(found: DatasetSchema, expected: DatasetSchema, member: st
     here, there = found.value(member), expected.value(member)
     if here is None or there is None or here.refusal != there.refusal:
         return f"has columns {_dtype_text(found)}, expected {_dtype_text(expected)}"
-    if here.dtype != there.dtype:
+    is_convertible = any_type and "compound" not in (here.dtype, there.dtype)
+    if not (_is_same_type(here, there) or is_convertible):
         return f"has dtype {_type_text(found, here)}, expected {_type_text(expected, there)}"
     if bool(found.shape) != bool(expected.shape):
         return "is a scalar, expected rows" if expected.shape else "has rows, expected a scalar"
@@ -300,16 +304,15 @@ def explain_difference(found: DatasetSchema, expected: DatasetSchema, member: st
 
 def _columns_difference(found: DatasetSchema, expected: DatasetSchema) -> str:
     here, there = (
-        [(column.name, column.dtype, column.shape) for column in schema.columns]
+        [(column.name, column.dtype.lstrip("<>"), column.shape) for column in schema.columns]
         for schema in (found, expected)
     )
     if here != there:
         return f"has dtype {_dtype_text(found)}, expected {_dtype_text(expected)}"
-    pairs = zip(found.columns, expected.columns, strict=True)
-    name, what = next(
-        (one.name, what) for one, other in pairs if (what := _categories_difference(one, other))
-    )
-    return f"has a column {name!r} that {what}"
+    for one, other in zip(found.columns, expected.columns, strict=True):
+        if what := _categories_difference(one, other):
+            return f"has a column {one.name!r} that {what}"
+    return ""
 
 
 def _categories_difference(found: Member, expected: Member) -> str:
@@ -324,6 +327,11 @@ def _type_text(schema: DatasetSchema, value: Member) -> str:
 
 def _categories_text(value: Member) -> str:
     return _some(value.categories) if not value.vocabulary else value.vocabulary
+
+
+def _is_same_type(found: Member, expected: Member) -> bool:
+    """Whether elements are of one type; batches have the byte order of the machine, whatever that of files."""
+    return found.dtype.lstrip("<>") == expected.dtype.lstrip("<>")
 
 
 def _dtype_text(schema: DatasetSchema) -> str:
