@@ -5,6 +5,7 @@ from __future__ import annotations
 from h5py import h5f
 
 from h5lightning.annotations import NOTHING, Annotations
+from h5lightning.scanning.encodings import encoding_of, is_netcdf, masked_row
 from h5lightning.scanning.opened import OpenedDataset
 from h5lightning.scanning.small_values import ValueReader
 
@@ -24,6 +25,7 @@ class Annotator:
         self._fid = fid
         self._values = values
         self._same = same
+        self._of_netcdf = is_netcdf(fid)
 
     def annotate(self, opened: OpenedDataset, path: str) -> Annotations:
         """What the file says around a dataset that can be a field.
@@ -35,5 +37,7 @@ class Annotator:
         Raises:
             OSError: values that it looks at are damaged.
         """
-        del opened, path
-        return NOTHING
+        encoding = encoding_of(self._fid, opened, path, self._values, of_netcdf=self._of_netcdf)
+        if encoding is None:
+            return NOTHING
+        return Annotations(encoding=encoding, masked=masked_row(opened, encoding))

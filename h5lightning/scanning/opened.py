@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from h5py import h5d
+from h5py import h5a, h5d
 
 from h5lightning.extents import FilterValues
 from h5lightning.scanning.element_types import ElementType, element_type
@@ -20,6 +20,8 @@ _LAYOUTS = {
     h5d.VIRTUAL: "virtual",
 }
 
+_NONE: frozenset[bytes] = frozenset()
+
 
 @dataclass(frozen=True, slots=True)
 class OpenedDataset:
@@ -33,6 +35,7 @@ class OpenedDataset:
         storage: ``contiguous``, ``chunked``, ``compact``, ``virtual``, ``external`` or ``unknown``.
         chunks: shape of a chunk, or None.
         filters: number and client values of each filter, in the order of writing.
+        attributes: names of its attributes.
     """
 
     did: h5d.DatasetID
@@ -42,6 +45,7 @@ class OpenedDataset:
     storage: str
     chunks: tuple[int, ...] | None
     filters: FilterValues
+    attributes: frozenset[bytes]
 
     @classmethod
     def of(cls, did: h5d.DatasetID) -> OpenedDataset:
@@ -50,7 +54,8 @@ class OpenedDataset:
         storage = "external" if plist.get_external_count() else _LAYOUTS.get(plist.get_layout(), "unknown")
         chunks = plist.get_chunk() if storage == "chunked" else None
         filters = tuple(plist.get_filter(position)[::2] for position in range(plist.get_nfilters()))
-        return cls(did, element_type(tid), stored_size(tid), did.shape, storage, chunks, filters)
+        attributes = _names(did) if h5a.get_num_attrs(did) else _NONE
+        return cls(did, element_type(tid), stored_size(tid), did.shape, storage, chunks, filters, attributes)
 
     @property
     def chunk_bytes(self) -> int:
@@ -63,3 +68,9 @@ class OpenedDataset:
         if self.chunks is None:
             return 1
         return math.prod(-(-n // chunk) for n, chunk in zip(self.shape or (), self.chunks, strict=True))
+
+
+def _names(did: h5d.DatasetID) -> frozenset[bytes]:
+    names: list[bytes] = []
+    h5a.iterate(did, names.append)
+    return frozenset(names)
