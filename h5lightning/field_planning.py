@@ -29,6 +29,7 @@ from h5lightning.field_columns import check_column
 from h5lightning.field_encodings import DECODED_DTYPE, check_encodings, forms_of, is_type_said
 from h5lightning.field_values import delivery_dtype
 from h5lightning.fields import FieldPlan, Fields, FieldSpec, StoredForm
+from h5lightning.missing_values import check_missing, check_vocabularies, shared_classes, stored_remedy
 from h5lightning.options import Field, Samples, Whole, Windows
 from h5lightning.schema import DatasetSchema, as_array, explain_difference, untyped
 
@@ -169,7 +170,13 @@ class _Planner:
         for number, file in zip(layouts[1:].tolist(), self.files[first[1:]].tolist(), strict=True):
             found = self._dataset(key, field, file)
             is_converted = is_type_said(field, self.dtype, found, reference)
-            if difference := explain_difference(found, reference, field.member, any_type=is_converted):
+            if difference := explain_difference(
+                found,
+                reference,
+                field.member,
+                any_type=is_converted,
+                any_categories=field.decode == "stored",
+            ):
                 raise SchemaError(
                     f"'/{field.path}'{column} in {self.catalog.path(file)} {difference} as in "
                     f"{self.catalog.path(reference_file)}{self._how_many(number)}. "
@@ -206,11 +213,13 @@ class _Planner:
         if field.attr is not None:
             return self._plan_attr(key, field)
         schema = self.agreed(key, field)
-        value = schema.value(field.member)
         check_encodings(self.catalog, self.files, key, field)
+        check_missing(self.catalog, self.files, key, field)
+        check_vocabularies(self.catalog, self.files, key, field)
         forms, form_of = forms_of(self.catalog, self.files, field)
         delivered = [self._delivered(key, field, form.dtype) for form in forms]
         is_decoded = field.decode == "cf"
+        classes = shared_classes(self.catalog, self.files, field)
         if field.constant:
             kind, shape, steps = "constant", self._constant_shape(key, field), None
             sample_shape = shape
@@ -225,9 +234,7 @@ class _Planner:
             forms=forms,
             row_shape=shape,
             steps=steps,
-            spec=FieldSpec(
-                sample_shape, delivered[0], None if is_decoded or value is None else value.categories
-            ),
+            spec=FieldSpec(sample_shape, delivered[0], None if is_decoded else classes),
             form_of=form_of,
             is_decoded=is_decoded,
         )
@@ -333,9 +340,11 @@ class _Planner:
 
 
 def _remedy_of(field: Field, found: DatasetSchema, expected: DatasetSchema) -> str:
-    """What to do about a difference: nothing but a type may be said."""
-    if explain_difference(found, expected, field.member, any_type=True):
+    """What to do about a difference: nothing but a type, or categories, may be said."""
+    if explain_difference(found, expected, field.member, any_type=True, any_categories=True):
         return "Run 'h5lightning inspect' to list what differs"
+    if not explain_difference(found, expected, field.member, any_categories=True):
+        return f"One code means different things: write all files with one list. {stored_remedy(field)}"
     types = [schema.element(field.member) or schema.dtype for schema in (found, expected)]
     column = f"member={field.member!r}, " if field.member else ""
     wider = np.promote_types(*types).name

@@ -77,7 +77,10 @@ class _Comparison:
             if found is None:
                 return f"holds no dataset '/{field.path}'"
             any_type = is_type_said(field, self._dtype, found, expected)
-            if what := explain_difference(found, expected, field.member, any_type=any_type):
+            any_categories = field.decode == "stored"
+            if what := explain_difference(
+                found, expected, field.member, any_type=any_type, any_categories=any_categories
+            ):
                 return f"'/{field.path}' {what} as in most files"
         return ""
 

@@ -23,7 +23,7 @@ from h5lightning.readers.plugins import plugin_problem
 from h5lightning.readers.protocol import RowSource
 from h5lightning.readers.slab_cache import SlabPlaces
 from h5lightning.row_sources import RowSources
-from h5lightning.scanning.element_types import element_type
+from h5lightning.scanning.element_types import columns_type, element_type
 
 __all__ = ["StoredRows"]
 
@@ -98,7 +98,9 @@ class StoredRows:
             shape=shape,
             dtype=dtype,
             value_shape=value_shape,
-            memory_type=_memory_type(tid, source.member, dtype),
+            memory_type=h5t.py_create(dtype)
+            if source.member is None
+            else columns_type(tid, [(source.member, dtype)]),
             is_selectable=layout.get_layout() == h5d.CONTIGUOUS and _is_known(tid, source.member),
             chunk_rows=chunk_rows,
             places=SlabPlaces(-(-shape[0] // chunk_rows) if shape and chunk_rows else 0),
@@ -235,23 +237,6 @@ def _is_known(tid: h5t.TypeID, member: str | None) -> bool:
         return member is None or tid.dtype is not None
     except TypeError:
         return False
-
-
-def _memory_type(tid: h5t.TypeID, member: str | None, dtype: np.dtype[Any]) -> h5t.TypeID:
-    """What HDF5 is asked for; arrays are nested as they are in the file, or HDF5 would not convert them."""
-    if member is None:
-        return h5t.py_create(dtype)
-    name = member.encode("utf-8", "surrogateescape")
-    column = _array_type(tid.get_member_type(tid.get_member_index(name)), dtype)
-    table = h5t.create(h5t.COMPOUND, column.get_size())
-    table.insert(name, 0, column)
-    return table
-
-
-def _array_type(tid: h5t.TypeID, dtype: np.dtype[Any]) -> h5t.TypeID:
-    if tid.get_class() != h5t.ARRAY:
-        return h5t.py_create(dtype)
-    return h5t.array_create(_array_type(tid.get_super(), dtype), tid.get_array_dims())
 
 
 def _decoded_rows(layout: h5p.PropDCID) -> int | None:

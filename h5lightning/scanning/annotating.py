@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from h5py import h5f
 
 from h5lightning.annotations import NOTHING, Annotations
 from h5lightning.scanning.encodings import encoding_of, is_netcdf, masked_row
+from h5lightning.scanning.missing_categories import missing_of
 from h5lightning.scanning.opened import OpenedDataset
 from h5lightning.scanning.small_values import ValueReader
 
@@ -38,6 +41,9 @@ class Annotator:
             OSError: values that it looks at are damaged.
         """
         encoding = encoding_of(self._fid, opened, path, self._values, of_netcdf=self._of_netcdf)
-        if encoding is None:
-            return NOTHING
-        return Annotations(encoding=encoding, masked=masked_row(opened, encoding))
+        masked = None if encoding is None else masked_row(opened, encoding)
+        missing = missing_of(self._fid, opened, path, self._values)
+        if encoding is not None and encoding.kind == "codes" and missing.is_known:
+            encoding = dataclasses.replace(encoding, low=None, high=None)  # nothing is left to look for
+        found = Annotations(encoding, masked, missing.found, missing.columns)
+        return NOTHING if found == NOTHING else found

@@ -7,7 +7,7 @@ is asked of them.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -16,7 +16,7 @@ from h5py import h5t
 
 from h5lightning.schema import Member, member_text
 
-__all__ = ["ElementType", "element_type"]
+__all__ = ["ElementType", "columns_type", "element_type"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -39,6 +39,11 @@ class ElementType:
     refusal: str = ""
     hdf5_reason: str = ""
 
+    @property
+    def columns(self) -> tuple[Member, ...]:
+        """The columns that a tensor can hold."""
+        return tuple(member for member in self.members if not member.refusal)
+
 
 def element_type(tid: h5t.TypeID) -> ElementType:
     """Describe an HDF5 type."""
@@ -48,6 +53,32 @@ def element_type(tid: h5t.TypeID) -> ElementType:
     if kind == h5t.STRING:
         return _string(tid)
     return _REFUSED.get(kind, _refused("unknown", "holds elements of an unknown type"))
+
+
+def columns_type(tid: h5t.TypeCompoundID, columns: Sequence[tuple[str, np.dtype[Any]]]) -> h5t.TypeCompoundID:
+    """Some columns of a compound as HDF5 is asked for them, one after the other, without gaps.
+
+    Args:
+        tid: the type of the compound in its file.
+        columns: their names, and the types of their numbers in memory; arrays keep their shape.
+    """
+    names = [name.encode("utf-8", "surrogateescape") for name, _ in columns]
+    # Arrays are nested as they are in the file, or HDF5 would not convert them.
+    types = [
+        _array_type(tid.get_member_type(tid.get_member_index(name)), dtype)
+        for name, (_, dtype) in zip(names, columns, strict=True)
+    ]
+    table, offset = h5t.create(h5t.COMPOUND, sum(item.get_size() for item in types)), 0
+    for name, item in zip(names, types, strict=True):
+        table.insert(name, offset, item)
+        offset += item.get_size()
+    return table
+
+
+def _array_type(tid: h5t.TypeID, dtype: np.dtype[Any]) -> h5t.TypeID:
+    if tid.get_class() != h5t.ARRAY:
+        return h5t.py_create(dtype)
+    return h5t.array_create(_array_type(tid.get_super(), dtype), tid.get_array_dims())
 
 
 # ── classes that a tensor can hold ───────────────────────────────────────────────────────────────────
