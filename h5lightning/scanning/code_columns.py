@@ -61,6 +61,7 @@ def _blocks(opened: OpenedDataset, counts: Mapping[str, int]) -> Iterator[tuple[
 
 
 def _with(known: CodeRange, start: int, codes: npt.NDArray[Any], count: int) -> CodeRange:
+    width = codes.size // len(codes)
     codes = codes.reshape(-1)
     is_named = (codes >= 0) & (codes < count)
     if codes.dtype.kind == "f":
@@ -69,6 +70,6 @@ def _with(known: CodeRange, start: int, codes: npt.NDArray[Any], count: int) -> 
         return known
     others = codes[~is_named]
     is_within = known.is_within and bool(((others == -1) | (others != others)).all())  # noqa: PLR0124 - NaN
-    row = int(np.argmin(is_named))
-    missing = known.missing or Found(start + row, f"holds {codes[row]}: it has no category")
+    place = int(np.argmin(is_named))
+    missing = known.missing or Found(start + place // width, f"holds {codes[place]}: it has no category")
     return CodeRange(known.column, is_known=True, is_within=is_within, missing=missing)

@@ -16,7 +16,7 @@ from h5lightning.scanning.conventions import category_table, says
 from h5lightning.scanning.opened import OpenedDataset
 from h5lightning.scanning.small_values import ValueReader
 from h5lightning.scanning.stored_values import blocks_of, can_be_read
-from h5lightning.scanning.vocabularies import legacy_ranges
+from h5lightning.scanning.vocabularies import column_ranges
 
 __all__ = ["Missing", "missing_of"]
 
@@ -55,7 +55,7 @@ def missing_of(fid: h5f.FileID, opened: OpenedDataset, path: str, values: ValueR
     if b"categories" in opened.attributes or leaf == "codes":
         return _of_codes(fid, opened, path, values)
     if opened.element.members or group in ("obs", "var", "raw.var"):
-        ranges = legacy_ranges(fid, opened, path)
+        ranges = column_ranges(fid, opened, path, values)
         found = [(one.column, one.missing) for one in ranges if one.missing is not None]
         if found or opened.element.members:
             columns = tuple(Found(one.row, one.what, column) for column, one in found if column)
