@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
-from h5py import h5f
+from h5py import h5f, h5i
 
 from h5lightning.annotations import NOTHING, Annotations
 from h5lightning.scanning.encodings import encoding_of, is_netcdf, masked_row
-from h5lightning.scanning.missing_categories import missing_of
+from h5lightning.scanning.missing_categories import NONE_MISSING, missing_of
 from h5lightning.scanning.opened import OpenedDataset
 from h5lightning.scanning.small_values import ValueReader
 
@@ -28,7 +28,7 @@ class Annotator:
         self._fid = fid
         self._values = values
         self._same = same
-        self._of_netcdf = is_netcdf(fid)
+        self._of_netcdf: bool | None = None
 
     def annotate(self, opened: OpenedDataset, path: str) -> Annotations:
         """What the file says around a dataset that can be a field.
@@ -40,10 +40,34 @@ class Annotator:
         Raises:
             OSError: values that it looks at are damaged.
         """
-        encoding = encoding_of(self._fid, opened, path, self._values, of_netcdf=self._of_netcdf)
+        return self._encoding(self._fid, opened, path)
+
+    def annotate_elsewhere(self, opened: OpenedDataset) -> Annotations:
+        """What another file, to which a link leads, says of the numbers of a dataset.
+
+        Raises:
+            OSError: values that it looks at are damaged.
+        """
+        name = h5i.get_name(opened.did) or b""
+        return self._encoding(
+            h5i.get_file_id(opened.did), opened, name.decode("utf-8", "surrogateescape").strip("/")
+        )
+
+    def _encoding(self, fid: h5f.FileID, opened: OpenedDataset, path: str) -> Annotations:
+        # Without attributes, even of its axes, a dataset is none that a library of netCDF wrote.
+        of_netcdf = bool(opened.attributes) and self._is_of_netcdf(fid)
+        encoding = encoding_of(fid, opened, path, self._values, of_netcdf=of_netcdf)
         masked = None if encoding is None else masked_row(opened, encoding)
-        missing = missing_of(self._fid, opened, path, self._values)
+        missing = missing_of(fid, opened, path, self._values)
         if encoding is not None and encoding.kind == "codes" and missing.is_known:
             encoding = dataclasses.replace(encoding, low=None, high=None)  # nothing is left to look for
-        found = Annotations(encoding, masked, missing.found, missing.columns)
-        return NOTHING if found == NOTHING else found
+        if encoding is None and missing == NONE_MISSING:
+            return NOTHING
+        return Annotations(encoding, masked, missing.found, missing.columns)
+
+    def _is_of_netcdf(self, fid: h5f.FileID) -> bool:
+        if fid is not self._fid:
+            return is_netcdf(fid)
+        if self._of_netcdf is None:
+            self._of_netcdf = is_netcdf(fid)
+        return self._of_netcdf

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5t
 
 from h5lightning.annotations import Encoding, Found, Number
-from h5lightning.encoded_values import first_missing, missing_text
+from h5lightning.encoded_values import DEFAULT, first_missing, missing_text
 from h5lightning.foreign import encoded
 from h5lightning.scanning.conventions import category_count, referenced
 from h5lightning.scanning.number_attributes import NotNumbersError, numbers_text, read_numbers
@@ -30,7 +30,7 @@ _KNOWN = frozenset(
     b"scale_factor add_offset _FillValue missing_value valid_min valid_max valid_range _Unsigned conversion "
     b"offset".split()
 )
-_OF_NETCDF = frozenset((b"_Netcdf4Dimid", b"_Netcdf4Coordinates", b"DIMENSION_LIST", b"CLASS"))
+_OF_NETCDF = frozenset((b"_Netcdf4Dimid", b"_Netcdf4Coordinates", b"DIMENSION_LIST"))
 _IN_NWB = (b"unit", b"neurodata_type")
 
 # What the library of netCDF writes where nothing was written, by kind and size of the type. Bytes have too few values
@@ -67,6 +67,8 @@ def encoding_of(
     if encoding := _ragged(fid, opened, path):
         return encoding
     element, names = opened.element, opened.attributes
+    if not names and not of_netcdf and not path.endswith("/codes"):
+        return None
     if element.members or element.categories or np.dtype(element.dtype).kind not in "iufc":
         return None
     if encoding := _codes(fid, opened, path):
@@ -277,7 +279,7 @@ class _Reading:
                 self._said.append(numbers_text(name, np.asarray(numbers)))
         if sign is None and (default := self._default_fill()) is not None:
             found[default] = None
-            self._said.append(f"_FillValue={self._dtype.type(default)} (the default of netCDF)")
+            self._said.append(f"_FillValue={self._dtype.type(default)!s} {DEFAULT}")
         return tuple(found)
 
     def _default_fill(self) -> Number | None:
@@ -303,7 +305,7 @@ class _Reading:
             if both.size != 2:
                 raise _wrong("valid_range", f"holds {both.size} numbers", "two numbers")
             held = [_held(number, self._dtype, sign) for number in both]
-            if None not in held:
+            if self._dtype.kind == "f" or None not in held:
                 return self._kept("valid_range", both, held[0], held[1], sign)
         ends = [self._one("valid_min"), self._one("valid_max")]
         low, high = (

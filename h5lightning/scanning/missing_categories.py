@@ -18,7 +18,7 @@ from h5lightning.scanning.small_values import ValueReader
 from h5lightning.scanning.stored_values import blocks_of, can_be_read
 from h5lightning.scanning.vocabularies import column_ranges
 
-__all__ = ["Missing", "missing_of"]
+__all__ = ["NONE_MISSING", "Missing", "missing_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Missing:
     is_known: bool = False
 
 
-_NOTHING = Missing()
+NONE_MISSING = Missing()
 
 
 def missing_of(fid: h5f.FileID, opened: OpenedDataset, path: str, values: ValueReader) -> Missing:
@@ -62,16 +62,16 @@ def missing_of(fid: h5f.FileID, opened: OpenedDataset, path: str, values: ValueR
             return Missing(next((one for column, one in found if not column), None), columns)
     if leaf == "values" and group:
         return Missing(_masked(fid, opened, group, values))
-    return _NOTHING
+    return NONE_MISSING
 
 
 def _of_codes(fid: h5f.FileID, opened: OpenedDataset, path: str, values: ValueReader) -> Missing:
     table = category_table(fid, opened, path)
     if table is None or table.rank != 1 or np.dtype(opened.element.dtype).kind not in "iuf":
-        return _NOTHING
+        return NONE_MISSING
     (found,) = code_ranges(opened, {"": int(table.shape[0])})
     if not found.is_known:
-        return _NOTHING
+        return NONE_MISSING
     group = path.rpartition("/")[0]
     is_said = b"categories" in opened.attributes or bool(says(fid, group, "categorical", values))
     # Without a word, two datasets of these names may have nothing to do with each other.
