@@ -61,7 +61,7 @@ class Annotator:
         missing = missing_of(fid, opened, path, self._values)
         if encoding is not None and encoding.kind == "codes" and missing.is_known:
             encoding = dataclasses.replace(encoding, low=None, high=None)  # nothing is left to look for
-        if encoding is None and missing == NONE_MISSING:
+        if encoding is None and (missing is NONE_MISSING or missing == NONE_MISSING):
             return NOTHING
         return Annotations(encoding, masked, missing.found, missing.columns)
 

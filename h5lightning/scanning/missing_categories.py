@@ -84,11 +84,10 @@ def _of_codes(fid: h5f.FileID, opened: OpenedDataset, path: str, values: ValueRe
 def _masked(fid: h5f.FileID, opened: OpenedDataset, group: str, values: ValueReader) -> Found | None:
     """The first row that a mask calls missing: that of a nullable column of AnnData, or one that looks like it."""
     path = f"{group}/mask"
-    is_said = says(fid, group, "nullable-", values)
-    if is_said is False or link_problem(fid, "", path, None) != "":
+    if not fid.links.exists(encoded(path)) or link_problem(fid, "", path, None) != "":
         return None
-    mask = h5o.open(fid, encoded(path))
-    if not isinstance(mask, h5d.DatasetID):
+    is_said, mask = says(fid, group, "nullable-", values), h5o.open(fid, encoded(path))
+    if is_said is False or not isinstance(mask, h5d.DatasetID):
         return None
     found = OpenedDataset.of(mask)
     if found.element.dtype != "|b1" or found.shape != opened.shape or len(opened.shape or ()) != 1:

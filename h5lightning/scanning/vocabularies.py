@@ -46,6 +46,9 @@ class Vocabulary(NamedTuple):
     text: str = ""
 
 
+_NO_VOCABULARY = Vocabulary()
+
+
 class _Table(NamedTuple):
     """Where the names of a column lie.
 
@@ -76,8 +79,10 @@ def vocabulary_of(fid: h5f.FileID, opened: OpenedDataset, path: str, values: Val
     """
     if (table := category_table(fid, opened, path)) is not None:
         return _read(_Table(table), values)
+    if path.rpartition("/")[0] not in _LEGACY_GROUPS:
+        return _NO_VOCABULARY
     tables, _ = _named_columns(fid, opened, path, values)
-    return _read(tables[""], values) if tables else Vocabulary()
+    return _read(tables[""], values) if tables else _NO_VOCABULARY
 
 
 def with_vocabularies(
@@ -179,7 +184,7 @@ def _dataset(fid: h5f.FileID, path: str) -> h5d.DatasetID | None:
 
 def _read(table: _Table, values: ValueReader) -> Vocabulary:
     if table.did.rank > 1 or table.did.shape is None:
-        return Vocabulary()
+        return _NO_VOCABULARY
     if problem := _problem(table):
         return Vocabulary(None, UNREAD + problem)
     found = values.dataset(table.did, table.member)
