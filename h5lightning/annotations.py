@@ -59,10 +59,12 @@ class Found:
     Args:
         row: its number.
         what: what it holds, as what a sentence says of it: ``holds 1e+20, which _FillValue calls missing``.
+        column: in which column of a table; empty where it is none.
     """
 
     row: int
     what: str
+    column: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ class Annotations:
         encoding: how its numbers stand for values; None where they stand for themselves.
         masked: the first of the rows that were looked at with a number that stands for a missing value.
         missing: the first row without a category, or that the ``mask`` beside it calls missing.
+        missing_columns: likewise of each column of a table in which there is one.
         labels: labels of its axes, but for the sample axis.
         series: what divides its rows.
         ends_with_fill: it holds floats, and its last row holds nothing but the fill value.
@@ -120,6 +123,7 @@ class Annotations:
     encoding: Encoding | None = None
     masked: Found | None = None
     missing: Found | None = None
+    missing_columns: tuple[Found, ...] = ()
     labels: tuple[AxisLabels, ...] = ()
     series: tuple[SeriesTable, ...] = ()
     ends_with_fill: bool = False
@@ -160,6 +164,7 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "encoding": _encoding,
     "masked": lambda plain: Found(**plain),
     "missing": lambda plain: Found(**plain),
+    "missing_columns": lambda plain: tuple(Found(**item) for item in plain),
     "labels": lambda plain: tuple(AxisLabels(**item) for item in plain),
     "series": lambda plain: tuple(SeriesTable(tuple(item["paths"]), item["kind"]) for item in plain),
 }

@@ -11,6 +11,7 @@ from h5lightning.annotations import NOTHING, Annotations
 from h5lightning.scanning.axis_labels import LabelFinder
 from h5lightning.scanning.digests import dataset_digest, group_digest
 from h5lightning.scanning.encodings import encoding_of, is_netcdf, masked_row
+from h5lightning.scanning.missing_categories import NONE_MISSING, missing_of
 from h5lightning.scanning.opened import OpenedDataset
 from h5lightning.scanning.series_tables import SeriesFinder
 from h5lightning.scanning.small_values import ValueReader
@@ -92,9 +93,18 @@ class Annotator:
         # Without attributes, even of its axes, a dataset is none that a library of netCDF wrote.
         of_netcdf = bool(opened.attributes) and self._is_of_netcdf(fid)
         encoding = encoding_of(fid, opened, path, self._values, of_netcdf=of_netcdf)
-        if encoding is None:
+        masked = None if encoding is None else masked_row(opened, encoding)
+        missing = missing_of(fid, opened, path, self._values)
+        if encoding is not None and encoding.kind == "codes" and missing.is_known:
+            encoding = dataclasses.replace(encoding, low=None, high=None)  # nothing is left to look for
+        if encoding is None and missing == NONE_MISSING:
             return {}
-        return {"encoding": encoding, "masked": masked_row(opened, encoding)}
+        return {
+            "encoding": encoding,
+            "masked": masked,
+            "missing": missing.found,
+            "missing_columns": missing.columns,
+        }
 
     def _is_of_netcdf(self, fid: h5f.FileID) -> bool:
         if fid is not self._fid:

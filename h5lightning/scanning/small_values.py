@@ -44,10 +44,16 @@ class ValueReader:
         with self.guarded(h5a.open(owner, key).get_type()):
             return _plain(h5py.AttributeManager(wrapped)[name])
 
-    def dataset(self, did: h5d.DatasetID) -> Any:
-        """All values of a dataset."""
-        with self.guarded(did.get_type()):
-            return _plain(h5py.Dataset(did)[()])
+    def dataset(self, did: h5d.DatasetID, member: str | None = None) -> Any:
+        """All values of a dataset, or of a column of it."""
+        tid = did.get_type()
+        if member is None:
+            with self.guarded(tid):
+                return _plain(h5py.Dataset(did)[()])
+        with self.guarded(
+            tid.get_member_type(tid.get_member_index(member.encode("utf-8", "surrogateescape")))
+        ):
+            return _plain(h5py.Dataset(did).fields(member)[()])
 
     def guarded(self, tid: h5t.TypeID) -> AbstractContextManager[None]:
         """Inside of it, values of this type may be read.
