@@ -73,6 +73,8 @@ class Summary:
         without_samples_count: how many there are.
         skipped: files that were left out, and why.
         new_files: files that the manifest did not know.
+        unwritten_ends: the first fields of files that end with nothing but the fill value, where a scan saw it.
+        unwritten_ends_count: how many there are.
     """
 
     root: str
@@ -87,6 +89,8 @@ class Summary:
     without_samples_count: int
     skipped: tuple[SkippedFile, ...]
     new_files: tuple[str, ...]
+    unwritten_ends: tuple[str, ...] = ()
+    unwritten_ends_count: int = 0
 
     def __str__(self) -> str:
         return self._table().text()
@@ -118,6 +122,9 @@ class Summary:
             yield f"Left out: {_some(reasons, len(reasons), 'file')}"
         if self.new_files:
             yield f"New since the manifest: {_some(self.new_files, len(self.new_files), 'file')}"
+        if self.unwritten_ends_count:
+            ends = _some(self.unwritten_ends, self.unwritten_ends_count, "field")
+            yield f"Last row is only the fill value ('h5lightning check' looks closer): {ends}"
 
 
 def summarise(
@@ -126,6 +133,7 @@ def summarise(
     new_files: Sequence[str] = (),
     *,
     keep_together: str | None = None,
+    on_missing: str = "raise",
 ) -> Summary:
     """Count what each split holds, and what two of them share.
 
@@ -134,6 +142,7 @@ def summarise(
         plan: which rows are train, val and test.
         new_files: names of files that the manifest did not know.
         keep_together: what was to keep files together; None where nothing was, or where it was an attribute.
+        on_missing: ``fill`` where data that were never written are accepted.
     """
     index, parts = found.index, dict(plan.parts)
     predict = (found.roles or {}).get("predict")
@@ -142,6 +151,7 @@ def summarise(
         name: found.predict_fields or found.fields if name == "predict" else found.fields for name in stages
     }
     empty = np.flatnonzero(index.series_samples == 0)
+    unwritten = [] if on_missing == "fill" else _unwritten_ends(found)
     return Summary(
         root=index.root,
         by=plan.by,
@@ -155,6 +165,8 @@ def summarise(
         without_samples_count=int(empty.size),
         skipped=found.catalog.skipped,
         new_files=tuple(new_files),
+        unwritten_ends=tuple(unwritten[:_MOST_LISTED]),
+        unwritten_ends_count=len(unwritten),
     )
 
 
@@ -208,6 +220,18 @@ def _identical(found: Survey, stages: Parts) -> tuple[tuple[tuple[str, str], ...
     return tuple(
         tuple((index.names[files[i]], ", ".join(stages_of[files[i]])) for i in group) for group in groups
     )
+
+
+def _unwritten_ends(found: Survey) -> list[str]:
+    """Files and datasets whose last row holds nothing but the fill value, as far as a scan looks."""
+    catalog = found.catalog
+    is_marked = np.asarray([said.ends_with_fill for said in catalog.annotations] + [False])
+    paths = dict.fromkeys(plan.path for plan in found.fields.plans if plan.kind == "rows")
+    return [
+        f"{catalog.names[file]} '/{path}'"
+        for path in paths
+        for file in np.flatnonzero(is_marked[catalog.annotations_of(path)]).tolist()
+    ]
 
 
 # ── words ────────────────────────────────────────────────────────────────────────────────────────────

@@ -7,6 +7,7 @@ from h5py import h5f
 from h5lightning.annotations import NOTHING, Annotations
 from h5lightning.scanning.opened import OpenedDataset
 from h5lightning.scanning.small_values import ValueReader
+from h5lightning.scanning.unwritten_ends import ends_with_fill
 
 __all__ = ["Annotator"]
 
@@ -35,5 +36,5 @@ class Annotator:
         Raises:
             OSError: values that it looks at are damaged.
         """
-        del opened, path
-        return NOTHING
+        del path
+        return Annotations(ends_with_fill=True) if ends_with_fill(self._fid, opened) else NOTHING
