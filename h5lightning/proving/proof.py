@@ -24,6 +24,7 @@ from h5lightning.proving.outcome import Outcome
 from h5lightning.proving.reading import prove_finite, prove_readers
 from h5lightning.proving.settings import ProofSettings
 from h5lightning.proving.splits import prove_catalog, prove_splits
+from h5lightning.proving.written_ends import prove_written_ends
 from h5lightning.readers.choosing import choose_reader
 from h5lightning.readers.protocol import Reader
 from h5lightning.surveying import Survey, survey
@@ -190,6 +191,8 @@ def _checks(case: Case) -> Iterator[_Check]:
             sum(len(settings.ranks_for(size)) for size in sizes),
             partial(prove_evaluation, case),
         )
+    if case.access.on_missing == "raise":
+        yield "ends of files", files, partial(prove_written_ends, case)
     yield "both readers", files, partial(prove_readers, case)
     if settings.finite:
         yield "all values", files, partial(prove_finite, case)
