@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.annotations import NOTHING, Annotations
 from h5lightning.catalog import Catalog
 from h5lightning.inspecting.families import families
 from h5lightning.schema import DatasetSchema, explain_difference
@@ -43,6 +44,7 @@ class Entry:
         rows: length of the sample axis of each occurrence, -1 for a scalar.
         stored_bytes: what each occurrence takes in its file.
         missing: chunks of each occurrence that were never written.
+        said: what files say around its numbers, each saying with its files; without those that say nothing.
     """
 
     path: str
@@ -52,6 +54,7 @@ class Entry:
     rows: Int64Array
     stored_bytes: Int64Array
     missing: Int64Array
+    said: tuple[tuple[Annotations, Int64Array], ...] = ()
 
     @property
     def schema(self) -> DatasetSchema:
@@ -161,7 +164,17 @@ def _entry(path: str, members: Sequence[str], catalog: Catalog, census: _Census,
         rows=facts[:, 0],
         stored_bytes=facts[:, 1],
         missing=facts[:, 2],
+        said=tuple(_said(catalog, census, places)),
     )
+
+
+def _said(catalog: Catalog, census: _Census, places: Int64Array) -> Iterator[tuple[Annotations, Int64Array]]:
+    """What files say, in the order of the first file that says so."""
+    numbers = catalog.annotation_of[places]
+    found, first = np.unique(numbers, return_index=True)
+    for number in found[np.argsort(first)].tolist():
+        if (annotations := catalog.annotations[number]) != NOTHING:
+            yield annotations, np.unique(census.file_of[places[numbers == number]])
 
 
 def _variants(path: str, census: _Census, places: Int64Array) -> list[Variant]:

@@ -14,7 +14,7 @@ from h5lightning.inspecting.reading import Reading
 from h5lightning.quantities import bytes_text, counted
 from h5lightning.schema import DatasetSchema, explain_difference
 
-__all__ = ["SEVERITIES", "Trap", "find_traps", "row_span"]
+__all__ = ["SEVERITIES", "Trap", "find_traps", "row_span", "where_text"]
 
 Int64Array = npt.NDArray[np.int64]
 Names = Sequence[str]
@@ -49,7 +49,10 @@ class Trap:
 
 
 def find_traps(
-    entries: Sequence[Entry], names: Names, readings: Mapping[str, Sequence[Reading]]
+    entries: Sequence[Entry],
+    names: Names,
+    readings: Mapping[str, Sequence[Reading]],
+    others: Iterable[Trap] = (),
 ) -> tuple[Trap, ...]:
     """All traps, the worst first.
 
@@ -57,10 +60,11 @@ def find_traps(
         entries: the datasets.
         names: the files that could be read.
         readings: path → how the dataset is read.
+        others: what is known beside that.
     """
     total = sum(entry.weight for entry in entries)
     large = [entry for entry in entries if entry.weight > _SMALL_SHARE * total and not entry.schema.refusal]
-    found = [*_together(entries, names)]
+    found = [*_together(entries, names), *others]
     found += [trap for find in _IN_SOME_FILES for entry in entries for trap in find(entry, names)]
     found += [trap for find in _SLOW for entry in large for trap in find(entry)]
     found += [trap for find in _IN_ITSELF for entry in entries for trap in find(entry)]
@@ -104,7 +108,7 @@ def _different_rows(entry: Entry, names: Names) -> Iterator[Trap]:
         difference = explain_difference(variant.schema, entry.schema)
         if not difference:
             continue
-        where = _where(variant.files, names)
+        where = where_text(variant.files, names)
         if variant.schema.categories != entry.schema.categories and "categories" in difference:
             yield Trap(
                 "categories",
@@ -115,8 +119,19 @@ def _different_rows(entry: Entry, names: Names) -> Iterator[Trap]:
                 variant.files.size,
             )
         else:
-            text = f"'/{entry.path}' {difference} as in most files, {where}"
+            text = f"'/{entry.path}' {difference} as in most files, {where}{_dtype_remedy(entry, variant.schema)}"
             yield Trap("different rows", "problem", text, (entry.path,), variant.files.size)
+
+
+def _dtype_remedy(entry: Entry, found: DatasetSchema) -> str:
+    """What reads both types, where they differ in their byte order or width alone."""
+    kinds = {found.dtype[1:2], entry.schema.dtype[1:2]}
+    is_only_type = not explain_difference(replace(found, dtype=entry.schema.dtype), entry.schema)
+    if len(kinds) > 1 or not kinds <= set("iufc") or not is_only_type or found.refusal:
+        return ""
+    widest = max(found.dtype, entry.schema.dtype, key=lambda text: np.dtype(text).itemsize)
+    name = "float32" if widest[1:] == "f8" else np.dtype(widest).name
+    return f": Field({entry.path!r}, dtype={name!r}) reads all of them, each value as that type"
 
 
 def _different_storage(entry: Entry) -> Iterator[Trap]:
@@ -133,7 +148,7 @@ def _never_written(entry: Entry, names: Names) -> Iterator[Trap]:
         yield Trap(
             "never written",
             "problem",
-            f"'/{entry.path}': {chunks} never written, {_where(files, names)}: HDF5 would invent their values. "
+            f"'/{entry.path}': {chunks} never written, {where_text(files, names)}: HDF5 would invent their values. "
             "Write them, leave the files out, or accept it with access.on_missing='fill'",
             (entry.path,),
             files.size,
@@ -144,7 +159,7 @@ def _absent(entry: Entry, names: Names) -> Iterator[Trap]:
     have = np.unique(entry.files)
     if len(names) / 2 <= have.size < len(names):
         lack = np.setdiff1d(np.arange(len(names)), have)
-        yield Trap("absent", "warning", f"{{}} is absent {_where(lack, names)}", (entry.path,), lack.size)
+        yield Trap("absent", "warning", f"{{}} is absent {where_text(lack, names)}", (entry.path,), lack.size)
 
 
 def _float64(entry: Entry) -> Iterator[Trap]:
@@ -232,7 +247,7 @@ def _without_rows(entries: Sequence[Entry], names: Names) -> Iterator[Trap]:
     empty = [np.unique(entry.files[entry.rows == 0]) for entry in entries if not entry.is_family]
     files = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *empty]))
     if files.size:
-        text = f"Datasets without rows, {_where(files, names)}: access.on_bad_file='skip' accepts that"
+        text = f"Datasets without rows, {where_text(files, names)}: access.on_bad_file='skip' accepts that"
         yield Trap("no rows", "warning", text, (), files.size)
 
 
@@ -248,14 +263,15 @@ def _unequal_lengths(entries: Sequence[Entry], names: Names) -> Iterator[Trap]:
         listed = _some(
             [f"'/{lengths[rows]}' {rows:,}" for rows in sorted(lengths, reverse=True) if rows >= 0]
         )
-        text = f"Datasets of one file differ in length, {_where(differs, names)}: {listed}"
+        text = f"Datasets of one file differ in length, {where_text(differs, names)}: {listed}"
         yield Trap("different lengths", "note", text, tuple(entry.path for entry in arrays), differs.size)
 
 
 # ── words ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _where(files: Int64Array, names: Names) -> str:
+def where_text(files: Int64Array, names: Names) -> str:
+    """In which files, with the first of them."""
     if files.size == len(names) and len(names) > 1:
         return "in all files"
     listed = ", ".join(names[file] for file in files[:_MOST_LISTED].tolist())

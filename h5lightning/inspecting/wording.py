@@ -41,14 +41,15 @@ def layout_words(entries: Sequence[Entry], guess: Guess | None, files: int) -> t
     return (*_samples(guess, files), *_families(others), *_sparse(entries), *_tables(entries))
 
 
-def hints(guess: Guess | None, groupings: Sequence[Grouping]) -> tuple[str, ...]:
+def hints(guess: Guess | None, groupings: Sequence[Grouping], *, may_be_time: bool = True) -> tuple[str, ...]:
     """What could be changed in the suggested code, and why.
 
     Args:
         guess: what a sample is made of; None where nothing could be guessed.
         groupings: attributes that several files share.
+        may_be_time: whether rows may be times.
     """
-    return (*_forecast(guess), *map(_grouping_text, groupings))
+    return (*(_forecast(guess) if may_be_time else ()), *map(_grouping_text, groupings))
 
 
 def type_text(entry: Entry) -> str:
@@ -102,10 +103,18 @@ def _sample_text(guess: Guess) -> str:
 
 def _forecast(guess: Guess | None) -> Iterator[str]:
     if guess is not None and set(guess.fields or ()) == {"x"} and not isinstance(guess.samples, Whole):
-        path = guess.entries[0].path
+        x = (guess.fields or {})["x"]
+        field = f"{x.path!r}" + (f", decode={x.decode!r}" if x.decode else "")
+        # What divides the rows is no reason against windows of a file that is one series.
+        tables = [path for said, _ in guess.entries[0].said for table in said.series for path in table.paths]
+        series = (
+            f". {tables[0]!r} divides the rows, so that windows need series='file', which lets them cross its borders"
+            if tables
+            else ""
+        )
         yield (
-            f"Nothing looks like labels. To predict what follows: samples=Windows(5), fields={{'x': Field('{path}', "
-            f"steps=(0, 4)), 'y': Field('{path}', steps=(4, 5))}}"
+            f"Nothing looks like labels. To predict what follows: samples=Windows(5), fields={{'x': Field({field}, "
+            f"steps=(0, 4)), 'y': Field({field}, steps=(4, 5))}}{series}"
         )
 
 

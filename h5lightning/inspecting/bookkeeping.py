@@ -1,0 +1,23 @@
+"""Datasets that programs keep for themselves: no field is made of them, and nothing about them is alarming."""
+
+from __future__ import annotations
+
+import re
+
+from h5lightning.schema import DatasetSchema
+
+__all__ = ["is_bookkeeping"]
+
+# PyTables' indexes, MATLAB's targets of references, and the specifications that NWB keeps.
+_FOLDERS = re.compile(r"(?:^|/)(?:_i_[^/]*|#refs#|#subsystem#|specifications)/")
+_START_TIMES = frozenset(
+    ["starting_time", "timestamps_reference_time", "session_start_time", "file_create_date"]
+)
+
+
+def is_bookkeeping(schema: DatasetSchema) -> bool:
+    """Whether a dataset serves the program that wrote it, and holds no data of anybody."""
+    if schema.refusal.startswith("is bookkeeping"):
+        return True
+    leaf = schema.path.rpartition("/")[2]
+    return bool(_FOLDERS.search(schema.path)) or (not schema.shape and leaf in _START_TIMES)

@@ -1,0 +1,100 @@
+"""What files say around their numbers, as traps: in the words of the errors that a run would end with.
+
+The planner is asked, as a run asks it: for single rows and for windows, with and without a decision of the user.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from h5lightning.catalog import Catalog
+from h5lightning.errors import H5LightningError, MissingDataError, SchemaError
+from h5lightning.field_planning import plan_fields
+from h5lightning.inspecting.axes import row_axis
+from h5lightning.inspecting.entries import Entry
+from h5lightning.inspecting.traps import Trap, where_text
+from h5lightning.options import Field, Rows, Samples, Windows
+
+__all__ = ["find_meanings"]
+
+_SHORTEST_WINDOW = Windows(2)
+_SMALL_SHARE = 0.01  # of the data: its axes do not matter
+
+
+def find_meanings(entries: Sequence[Entry], catalog: Catalog, *, is_matlab: bool = False) -> Iterator[Trap]:
+    """What numbers mean, as far as files say so.
+
+    Args:
+        entries: the datasets.
+        catalog: what the files hold.
+        is_matlab: whether MATLAB wrote the files.
+    """
+    total = sum(entry.weight for entry in entries)
+    for entry in entries:
+        if entry.is_usable and entry.said and entry.schema.shape:
+            yield from _of_numbers(entry, catalog)
+            yield from _remarks(entry, tuple(catalog.names))
+        axis = row_axis(entry, entries, is_matlab=is_matlab)
+        if axis.text and entry.weight > _SMALL_SHARE * total:
+            yield Trap("axes", axis.severity, f"{{}} {axis.text}", (entry.path,), len(entry.files))
+
+
+def _of_numbers(entry: Entry, catalog: Catalog) -> Iterator[Trap]:
+    """What a run would end with unless the user decides; of windows, if single rows are fine."""
+    for samples in (Rows(), _SHORTEST_WINDOW):
+        error = _error(entry, catalog, samples, None)
+        if error is None or _error(entry, catalog, samples, "stored") is not None:
+            continue
+        text = re.sub(r"^field '(?:[^'\\]|\\.)*': ", "", str(error))
+        files = sum(files.size for _, files in entry.said)
+        if samples is _SHORTEST_WINDOW:
+            yield Trap(
+                "series", "note", f"Single rows are fine, windows are not: {text}", (entry.path,), files
+            )
+        else:
+            yield Trap(_kind(error), "problem", text, (entry.path,), files)
+        return
+
+
+def _error(entry: Entry, catalog: Catalog, samples: Samples, decode: str | None) -> H5LightningError | None:
+    """What planning ends with, if a field is made of the dataset."""
+    members = entry.schema.columns
+    field = Field(entry.path, member=members[0].name if members else None, decode=decode)
+    try:
+        plan_fields(
+            catalog,
+            {entry.path: field},
+            samples,
+            on_missing="fill",
+            allow_empty=True,
+            files=entry.files_alike(),
+        )
+    except H5LightningError as error:
+        return error
+    return None
+
+
+def _kind(error: H5LightningError) -> str:
+    if isinstance(error, MissingDataError):
+        return "missing values"
+    return "labels" if isinstance(error, SchemaError) else "packed"
+
+
+def _remarks(entry: Entry, names: Sequence[str]) -> Iterator[Trap]:
+    ends = [files for said, files in entry.said if said.ends_with_fill]
+    if ends:
+        files = np.unique(np.concatenate(ends))
+        text = (
+            f"{{}}: its last row holds nothing but the fill value, {where_text(files, names)}. Perhaps the program "
+            "that wrote it was ended: 'h5lightning check' looks closer"
+        )
+        yield Trap("half written", "warning", text, (entry.path,), files.size)
+    remarks: dict[str, int] = {}
+    for said, files in entry.said:
+        for remark in said.remarks:
+            remarks[remark] = remarks.get(remark, 0) + files.size
+    for remark, count in remarks.items():
+        yield Trap("remark", "note", f"{{}} {remark}", (entry.path,), count)
