@@ -177,7 +177,15 @@ def no_dataset(folder):
     one_file(folder)
 
 
+def buckets(folder):
+    with h5py.File(folder / "waveforms.hdf5", "w") as file:
+        file["data/bucket0"] = RNG.random((50, 3, 949), dtype="f4")
+        file["data/bucket1"] = RNG.random((20, 3, 400), dtype="f4")
+        file["data_format/component_order"] = b"ZNE"
+
+
 UNUSABLE = {
+    buckets: "'/data/bucket0' is a bucket of SeisBench: its rows are traces of different lengths",
     demonstrations: "most of the data lie in the 30 datasets '/data/demo_*/actions'",
     one_group_for_each_file: "the 8 datasets '/sim_*/u'",
     one_dataset_for_each_image: "the 50 datasets '/img_*'",
@@ -200,7 +208,7 @@ def name_of(function):
 def inspected(tmp_path):
     """Writes files of some kind, and inspects them."""
 
-    def inspect(kind, pattern="*.h5"):
+    def inspect(kind, pattern="*.h*5"):
         kind(tmp_path)
         return inspect_files([str(tmp_path / pattern)])
 
@@ -432,6 +440,19 @@ def of_different_storage(folder):
             file.create_dataset("x", data=np.ones((8, 2), "f4"), chunks=(4, 2) if number else None)
 
 
+def of_different_width(folder):
+    for number, dtype in enumerate(("<f4", "<f4", "<f8", ">f4")):
+        with h5py.File(folder / f"w{number}.h5", "w") as file:
+            file["x"] = RNG.random((20, 3)).astype(dtype)
+            file["n"] = RNG.integers(0, 9, 20).astype("i8" if number == 2 else ">i2")
+
+
+def half_written(folder):
+    simulation(folder)
+    with h5py.File(folder / "run3.h5", "a") as file:
+        file["u"][20:] = 0
+
+
 def of_different_length(folder):
     one_file(folder, x=np.zeros((50, 4), "f4"), y=np.zeros(49, "i8"))
 
@@ -481,6 +502,24 @@ def with_links(folder):
         (mixed, "no rows", "warning", "in m5.h5: access.on_bad_file='skip' accepts that"),
         (mixed, "different storage", "note", "'/x' is stored in different ways: chunks (5, 4), contiguous"),
         (of_different_storage, "different storage", "note", "chunks (4, 2), contiguous"),
+        (
+            of_different_width,
+            "different rows",
+            "problem",
+            "w2.h5. Field('x', dtype='float64') delivers one type",
+        ),
+        (
+            of_different_width,
+            "different rows",
+            "problem",
+            "w2.h5. Field('n', dtype='int64') delivers one type",
+        ),
+        (
+            half_written,
+            "half written",
+            "warning",
+            "'/u': its last row holds nothing but the fill value, in run3.h5",
+        ),
         (of_different_length, "different lengths", "note", "in a.h5: '/x' 50, '/y' 49"),
         (sometimes_absent, "absent", "warning", "'/u' is absent in run3.h5"),
         (nothing_in_common, "nothing in common", "problem", "is in 1 of 4. Are these files of one data set?"),

@@ -124,14 +124,11 @@ def _different_rows(entry: Entry, names: Names) -> Iterator[Trap]:
 
 
 def _dtype_remedy(entry: Entry, found: DatasetSchema) -> str:
-    """What reads both types, where they differ in their byte order or width alone."""
-    kinds = {found.dtype[1:2], entry.schema.dtype[1:2]}
-    is_only_type = not explain_difference(replace(found, dtype=entry.schema.dtype), entry.schema)
-    if len(kinds) > 1 or not kinds <= set("iufc") or not is_only_type or found.refusal:
+    """What reads both types, where nothing else differs."""
+    if found.refusal or found.members or explain_difference(found, entry.schema, any_type=True):
         return ""
-    widest = max(found.dtype, entry.schema.dtype, key=lambda text: np.dtype(text).itemsize)
-    name = "float32" if widest[1:] == "f8" else np.dtype(widest).name
-    return f": Field({entry.path!r}, dtype={name!r}) reads all of them, each value as that type"
+    wider = np.promote_types(found.dtype, entry.schema.dtype).name
+    return f". Field({entry.path!r}, dtype={wider!r}) delivers one type, whatever each file stores"
 
 
 def _different_storage(entry: Entry) -> Iterator[Trap]:

@@ -111,7 +111,7 @@ def _what(plan: FieldPlan) -> str:
 
 def _end_of(case: Case, pool: HandlePool, file: int, plan: FieldPlan) -> _End | None:
     """The end of a dataset; None where its last row holds other values than the fill value."""
-    path, source = case.index.path(file), source_of(case, file, plan)
+    path, source = case.index.path(file), source_of(plan, file)
     rows, row_bytes = (
         int(case.index.file_rows[file]),
         math.prod(source.row_shape) * np.dtype(source.dtype).itemsize,
