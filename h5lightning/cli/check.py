@@ -31,6 +31,8 @@ def check(
     split: Annotated[str | None, typer.Option(help="As for train: '{val: 0.2, by: file}'.")] = None,
     shuffle: Annotated[str | None, typer.Option(help="As for train: block, or '{balance: y}'.")] = None,
     access: Annotated[str | None, typer.Option(help="As for train: '{on_missing: fill}'.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="As for train: float32.")] = None,
+    series: Annotated[str | None, typer.Option(help="As for train: file.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Samples of one rank in one step.")] = 32,
     ranks: Annotated[str | None, typer.Option(help="Numbers of ranks. Without: 1,2,3,4,8.")] = None,
     workers: Annotated[str, typer.Option(help="Numbers of worker processes, really started.")] = "0,2",
@@ -46,7 +48,7 @@ def check(
     """Prove, before the expensive run, that each sample of these files will come exactly once.
 
     Goes through whole epochs for several numbers of ranks, starts real loaders with and without worker processes,
-    and reads samples of every file with both readers.
+    reads samples of every file with both readers, and holds them against what the file says that its numbers mean.
 
     Exit code 0 if all checks passed, 1 if one failed, 2 if the files or options cannot be used.
     """
@@ -63,7 +65,14 @@ def check(
     )
     run = _run_options(fields, samples, split, shuffle, access)
     found = prove_files(
-        patterns, **run, seed=seed, settings=settings, processes=processes, progress=not as_json
+        patterns,
+        **run,
+        dtype=dtype,
+        series=series,
+        seed=seed,
+        settings=settings,
+        processes=processes,
+        progress=not as_json,
     )
     if as_json:
         print(json.dumps(found.to_plain(), indent=2, ensure_ascii=False))
