@@ -26,6 +26,10 @@ _COUNTER_WORDS = frozenset(
 _START_WORDS = frozenset(["start", "starting", "rate", "version", "date", "reference"])
 _BUCKET = re.compile(r"(?:^|/)data/bucket[\d*]*$")
 _MOST_COLUMNS = 8
+# What YAML or Hydra would not read as text, and keys that batches use.
+_NO_KEYS = frozenset(
+    ["null", "true", "false", "yes", "no", "on", "off", "nan", "inf", "sample_id", "is_repeat"]
+)
 _IMAGE_CHANNELS = (1, 3, 4)
 
 
@@ -135,8 +139,8 @@ def _series_tables(entries: Iterable[Entry]) -> frozenset[str]:
 
 def _table(entry: Entry) -> Guess:
     columns = [column.name for column in entry.schema.columns[:_MOST_COLUMNS]]
-    # Hydra's grammar has no quotes for keys.
-    fields = {re.sub(r"\W+", "_", column): Field(entry.path, member=column) for column in columns}
+    members = [Field(entry.path, member=column) for column in columns]
+    fields = dict(zip(_keys_of(columns), members, strict=True))
     return Guess(fields, (entry,), Rows(), entry.files_alike())
 
 
@@ -157,6 +161,19 @@ def _label_field(entry: Entry, *, constant: bool = False) -> Field:
     if has_gaps and _is_integer(entry) and not is_packed:
         return Field(entry.path, constant=constant, decode="stored")
     return _field(entry, constant=constant)
+
+
+def _keys_of(columns: Iterable[str]) -> list[str]:
+    """Keys that Python, YAML and Hydra read as text, each once: Hydra's grammar has no quotes for keys."""
+    keys: list[str] = []
+    for column in columns:
+        key = re.sub(r"\W+", "_", column, flags=re.ASCII)
+        if not key[:1].isalpha() or key.lower() in _NO_KEYS:
+            key = f"column_{key}"
+        while key in keys:
+            key += "_"
+        keys.append(key)
+    return keys
 
 
 def _labels_of(x: Entry, others: Iterable[Entry], files: int) -> Entry | None:

@@ -122,7 +122,7 @@ def _grouping_text(grouping: Grouping) -> str:
     examples = ", ".join(grouping.examples) + (", …" if grouping.values > len(grouping.examples) else "")
     return (
         f"Files share the attribute {grouping.attr!r} ({grouping.values:,} values: {examples}). To have each value in "
-        f"one split only: split=Split(keep_together='attr:{grouping.attr}')"
+        f"one split only: split=Split(keep_together={'attr:' + grouping.attr!r})"
     )
 
 
