@@ -102,19 +102,16 @@ def _sample_text(guess: Guess) -> str:
 
 
 def _forecast(guess: Guess | None) -> Iterator[str]:
-    if guess is not None and set(guess.fields or ()) == {"x"} and not isinstance(guess.samples, Whole):
+    if guess is None or isinstance(guess.samples, Whole):
+        return
+    # Windows would cross the borders of what divides the rows.
+    is_divided = any(said.series for said, _ in guess.entries[0].said)
+    if set(guess.fields or ()) == {"x"} and not is_divided:
         x = (guess.fields or {})["x"]
         field = f"{x.path!r}" + (f", decode={x.decode!r}" if x.decode else "")
-        # What divides the rows is no reason against windows of a file that is one series.
-        tables = [path for said, _ in guess.entries[0].said for table in said.series for path in table.paths]
-        series = (
-            f". {tables[0]!r} divides the rows, so that windows need series='file', which lets them cross its borders"
-            if tables
-            else ""
-        )
         yield (
             f"Nothing looks like labels. To predict what follows: samples=Windows(5), fields={{'x': Field({field}, "
-            f"steps=(0, 4)), 'y': Field({field}, steps=(4, 5))}}{series}"
+            f"steps=(0, 4)), 'y': Field({field}, steps=(4, 5))}}"
         )
 
 
