@@ -37,7 +37,7 @@ class _Line:
 
     Args:
         name: what is true if it passes.
-        what: the fields that it is about.
+        what: what is said of the fields that it is about.
         keys: those that were looked at.
         samples: how many samples of them were.
         failures: what was found wrong.
@@ -53,15 +53,15 @@ class _Line:
         """The result."""
         scope = f"no field {self.what}"
         if self.keys:
-            scope = f"{counted(len(self.keys), 'field')} that {self.what}, {counted(self.samples, 'sample')}"
+            scope = f"{counted(len(self.keys), 'field')} {self.what}, {counted(self.samples, 'sample')}"
         return Outcome(self.name, scope, tuple(self.failures))
 
 
 def prove_values(case: Case, advance: Advance) -> tuple[Outcome, ...]:
     """Samples of each file are what its numbers mean: decoded as it says, converted without loss, nothing missing."""
-    decoded = _Line("decoded values are what each file means", "is decoded")
-    converted = _Line("conversions keep each value", "is converted")
-    complete = _Line("no missing value is taken for a number", "says which numbers are missing")
+    decoded = _Line("decoded values are what each file means", "decoded")
+    converted = _Line("conversions keep each value", "converted")
+    complete = _Line("no missing value is taken for a number", "with numbers for missing values")
     lines = (decoded, converted, complete)
     with HandlePool(case.access, known=case.assembly.survey.known) as pool:
         plain = choose_reader("h5py", pool)
@@ -122,12 +122,12 @@ def _wrong(
 ) -> Iterator[tuple[str, int]]:
     """What is wrong with the delivered samples of one file, and the first of them."""
     encoding = form_in(plan, file).encoding
-    if what == "is decoded":
+    if what == "decoded":
         expected = decoded_values(dataset, stored, encoding)
         place = first_wrong(found, expected, plan.spec.dtype, is_exact=False)
         if place is not None:
             yield "is not what its attributes make of the stored numbers", place
-    elif what == "is converted":
+    elif what == "converted":
         place = first_wrong(found, stored, plan.spec.dtype, is_exact=stored.dtype.kind in "iub")
         if place is not None:
             yield f"is not what is stored, but for the rounding of {plan.spec.dtype}", place
