@@ -12,6 +12,10 @@ from h5lightning.inspecting.names import is_label, words_of
 __all__ = ["RowAxis", "row_axis"]
 
 _TIME_WORDS = frozenset(["t", "time", "times", "timestamp", "timestamps"])
+_BESIDE_TIME = frozenset(
+    ["axis", "coord", "coordinate", "coords", "days", "hours", "ms", "s", "sec", "seconds"]
+)
+_OF_COORDINATES = frozenset(["", "coordinates", "coords", "dimensions", "grid"])
 _THE_WELL = re.compile(r"(?:^|/)t[012]_fields/")
 _IMAGE_CHANNELS = (1, 3, 4)
 
@@ -66,25 +70,35 @@ def row_axis(entry: Entry, entries: Sequence[Entry], *, is_matlab: bool = False)
 
 def _time_axis(entry: Entry, entries: Sequence[Entry]) -> tuple[int, str] | None:
     """The axis other than the first one that a coordinate of time belongs to, and the path of that coordinate."""
-    clocks = [other for other in entries if _is_clock(other)]
+    clocks = [other for other in entries if _is_clock(other, entry)]
     if any(_has_rows_of(clock, entry) for clock in clocks):
         return None
     lengths = entry.schema.row_shape
     for axis, path in _labelled_axes(entry):
-        if _TIME_WORDS & words_of(path.rpartition("/")[2]):
+        if axis > 0 and _names_time(path):
             return axis, path
     for clock in clocks:
-        # PDEBench has one time more than steps.
         long = int(clock.rows[0]) if len(set(clock.rows.tolist())) == 1 else -1
+        # PDEBench has one time more than steps.
+        allowed = (long, long - 1) if clock.path.endswith("t-coordinate") else (long,)
         for axis, length in enumerate(lengths, start=1):
-            if length > 1 and long in (length, length + 1):
+            if length > 1 and length in allowed:
                 return axis, clock.path
     return None
 
 
-def _is_clock(entry: Entry) -> bool:
-    leaf = entry.path.rpartition("/")[2]
-    return len(entry.schema.shape) == 1 and not entry.is_family and bool(_TIME_WORDS & words_of(leaf))
+def _is_clock(entry: Entry, data: Entry) -> bool:
+    """Whether a dataset is a coordinate of time that lies where those of the data would."""
+    if len(entry.schema.shape) != 1 or entry.is_family or not _names_time(entry.path):
+        return False
+    group = entry.path.rpartition("/")[0]
+    return group == data.path.rpartition("/")[0] or group.rpartition("/")[2].lower() in _OF_COORDINATES
+
+
+def _names_time(path: str) -> bool:
+    """``time``, ``t-coordinate``, ``time_s``, but not ``spike_times``."""
+    words = words_of(path.rpartition("/")[2])
+    return bool(_TIME_WORDS & words) and words <= _TIME_WORDS | _BESIDE_TIME
 
 
 def _has_rows_of(one: Entry, other: Entry) -> bool:

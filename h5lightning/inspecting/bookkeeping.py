@@ -10,9 +10,7 @@ __all__ = ["is_bookkeeping"]
 
 # PyTables' indexes, MATLAB's targets of references, and the specifications that NWB keeps.
 _FOLDERS = re.compile(r"(?:^|/)(?:_i_[^/]*|#refs#|#subsystem#|specifications)/")
-_START_TIMES = frozenset(
-    ["starting_time", "timestamps_reference_time", "session_start_time", "file_create_date"]
-)
+_START_TIMES = frozenset(["starting_time", "timestamps_reference_time", "session_start_time"])
 
 
 def is_bookkeeping(schema: DatasetSchema) -> bool:
@@ -20,4 +18,9 @@ def is_bookkeeping(schema: DatasetSchema) -> bool:
     if schema.refusal.startswith("is bookkeeping"):
         return True
     leaf = schema.path.rpartition("/")[2]
-    return bool(_FOLDERS.search(schema.path)) or (not schema.shape and leaf in _START_TIMES)
+    is_start = not schema.shape and leaf in _START_TIMES
+    return (
+        bool(_FOLDERS.search(schema.path))
+        or is_start
+        or (leaf == "file_create_date" and bool(schema.refusal))
+    )

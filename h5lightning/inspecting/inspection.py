@@ -70,7 +70,7 @@ class Inspection:
         root: the deepest directory that they have in common.
         files: files that could be read.
         file_bytes: their size.
-        datasets: what they hold.
+        datasets: what they hold; last, what programs keep for themselves.
         layout: how it is laid out, in words.
         traps: what to know before training, the worst first.
         bad: files that cannot be read, and why.
@@ -133,7 +133,10 @@ def inspect_files(
         root=found.root,
         files=len(catalog),
         file_bytes=int(catalog.stamps[:, 0].sum()),
-        datasets=tuple(_report(entry, guessed, readings[entry.path]) for entry in entries),
+        datasets=tuple(
+            _report(entry, guessed, readings[entry.path])
+            for entry in sorted(entries, key=lambda entry: is_bookkeeping(entry.schema))
+        ),
         layout=layout_words(data, guessed, len(catalog)),
         traps=find_traps(data, tuple(catalog.names), readings, meanings),
         bad=catalog.skipped,

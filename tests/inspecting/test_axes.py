@@ -95,6 +95,19 @@ def test_matlab(tmp_path, kind):
     assert advises_windows(found)
 
 
+def test_other_times_are_no_coordinate(tmp_path):
+    for name in ("units__spike_times", "intervals__t", "spike_times", "time_of_arrival"):
+        (folder := tmp_path / name).mkdir()
+        found = write(folder, acquisition__data=normal(40, 5), **{name: np.arange(5.0)})
+        assert axes_of(found) == {}, name
+
+
+def test_a_coordinate_in_a_folder_of_coordinates_counts(tmp_path):
+    found = write(tmp_path, fields__u=normal(40, 25), coords__time_s=np.arange(25.0))
+    (trap,) = axes_of(found).values()
+    assert "'/fields/u' has time along axis 1, as the length of '/coords/time_s' says" in trap.text
+
+
 HONEST = {
     "a simulation": {"u": normal(30, 2, 4, 4)},
     "a table": {"features": normal(500, 20)},

@@ -18,6 +18,7 @@ from h5lightning.schema import DatasetSchema
         ("specifications/core/2.6.0/namespace", (), "holds text"),
         ("acquisition/s/starting_time", (), ""),
         ("timestamps_reference_time", (), "holds text"),
+        ("file_create_date", (1,), "holds text"),
         ("lon", (9,), "is bookkeeping of netCDF: a dimension without values"),
     ],
 )
@@ -27,7 +28,15 @@ def test_bookkeeping(path, shape, refusal):
 
 @pytest.mark.parametrize(
     ("path", "shape"),
-    [("x", (9, 4)), ("refs/a", (9,)), ("a_i_b/x", (9,)), ("starting_time", (9,)), ("_i", (9,)), ("time", ())],
+    [
+        ("x", (9, 4)),
+        ("refs/a", (9,)),
+        ("a_i_b/x", (9,)),
+        ("starting_time", (9,)),
+        ("_i", (9,)),
+        ("time", ()),
+        ("file_create_date", (9,)),
+    ],
 )
 def test_honest_names(path, shape):
     assert not is_bookkeeping(DatasetSchema(path, "<f4", shape))
@@ -45,4 +54,5 @@ def test_it_is_neither_offered_nor_alarming(tmp_path):
     found = inspect_files([str(tmp_path / "*.h5")])
     assert found.traps == ()
     assert found.is_usable
+    assert [dataset.path for dataset in found.datasets][:1] == ["x"]
     assert {dataset.path: dataset.keys for dataset in found.datasets if dataset.keys} == {"x": ("x",)}
