@@ -25,7 +25,7 @@ def hydra_text(text: str) -> str:
     """A quoted text of Hydra's grammar, which knows no escapes: for `shell_word`, and not to be printed."""
     # Backslashes are plain, except before a quote, where each must be doubled.
     escaped = re.sub(r'(\\*)"', r'\1\1\\"', text)
-    return '"' + re.sub(r"(\\+)$", r"\1\1", escaped) + '"'
+    return '"' + re.sub(r"(\\+)\Z", r"\1\1", escaped) + '"'
 
 
 def shell_word(text: str) -> str:

@@ -8,14 +8,14 @@ from h5lightning.schema import DatasetSchema
 
 __all__ = ["is_bookkeeping"]
 
-# PyTables' indexes, MATLAB's targets of references, and the specifications that NWB keeps.
-_FOLDERS = re.compile(r"(?:^|/)(?:_i_[^/]*|#refs#|#subsystem#|specifications)/")
+# Objects of MATLAB, and the specifications that NWB keeps. The scan tells more: PyTables' indexes, netCDF's dimensions.
+_FOLDERS = re.compile(r"(?:^|/)(?:#subsystem#|specifications)/")
 _START_TIMES = frozenset(["starting_time", "timestamps_reference_time", "session_start_time"])
 
 
 def is_bookkeeping(schema: DatasetSchema) -> bool:
     """Whether a dataset serves the program that wrote it, and holds no data of anybody."""
-    if schema.refusal.startswith("is bookkeeping"):
+    if schema.is_bookkeeping:
         return True
     leaf = schema.path.rpartition("/")[2]
     is_start = not schema.shape and leaf in _START_TIMES

@@ -12,8 +12,8 @@ from h5lightning.schema import DatasetSchema
 @pytest.mark.parametrize(
     ("path", "shape", "refusal"),
     [
-        ("_i_table/t/sorted", (9,), ""),
-        ("df/_i_table/index/abounds", (9,), ""),
+        ("_i_table/t/sorted", (9,), "is bookkeeping of PyTables: it belongs to the index of a table"),
+        ("#subsystem#/MCOS", (9,), ""),
         ("#refs#/a", (3, 4), ""),
         ("specifications/core/2.6.0/namespace", (), "holds text"),
         ("acquisition/s/starting_time", (), ""),
@@ -34,6 +34,7 @@ def test_bookkeeping(path, shape, refusal):
         ("a_i_b/x", (9,)),
         ("starting_time", (9,)),
         ("_i", (9,)),
+        ("_i_x/y", (9,)),
         ("time", ()),
         ("file_create_date", (9,)),
     ],
@@ -48,6 +49,7 @@ def test_it_is_neither_offered_nor_alarming(tmp_path):
             file["x"] = np.ones((40, 3), "f4")
             file["starting_time"] = 1.0
             file["_i_x/sorted"] = np.zeros((0, 90_000), "i8")
+            file["_i_x"].attrs["CLASS"] = np.bytes_("TINDEX")
             file["#refs#/a"] = np.arange(20_000.0)
             if number == 3:
                 file["#refs#/b"] = np.arange(9.0)

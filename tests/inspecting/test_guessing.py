@@ -42,7 +42,7 @@ def test_a_start_time_is_no_label_of_a_file():
 
 
 def test_most_of_the_data_in_an_index_is_no_reason_against_them():
-    index = [dataset(f"_i_x/{name}", 10**6, refusal="holds text") for name in "abc"]
+    index = [dataset(f"_i_x/{name}", 10**6, refusal="is bookkeeping of PyTables: an index") for name in "abc"]
     assert guessed(dataset("x", 90, 4), *index).fields == {"x": Field("x")}
 
 
