@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from h5lightning.errors import FieldError, NoMatchError
+from h5lightning.errors import FieldError, NoMatchError, OptionError
 from h5lightning.options import Field, Shuffle, Split, Windows
 from h5lightning.proving import ProofSettings, prove_files
 
@@ -125,3 +125,61 @@ def test_weights_in_a_damaged_file_are_named(write_files, tmp_path):
     assert proof.outcomes[0].name == "weights can be read"
     assert "run-00" in proof.outcomes[0].failures[0]
     assert len(proof.outcomes[-1].failures) == 8
+
+
+# ── what numbers mean ────────────────────────────────────────────────────────────────────────────────
+
+
+def write_numbers(folder, dtype="i2", **attrs):
+    for number in range(4):
+        values = np.random.default_rng(number).integers(1, 90, (60, 3))
+        values[20] = -999
+        with h5py.File(folder / f"{number}.h5", "w") as file:
+            file["x"] = values.astype(dtype if number else "i4")
+            file["x"].attrs.update(attrs)
+            file["y"] = np.arange(60)
+    return str(folder / "*.h5")
+
+
+PACKED = {"scale_factor": 0.5, "_FillValue": np.int16(-999)}
+DECODED = {"x": Field("x", decode="cf"), "y": Field("y")}
+
+
+def test_what_numbers_stand_for_must_be_decided(tmp_path):
+    pattern = write_numbers(tmp_path, **PACKED)
+    (outcome,) = prove_files([pattern], FIELDS, settings=QUICK).outcomes
+    assert outcome.name == "numbers are what they stand for"
+    assert "is packed (scale_factor=0.5" in outcome.failures[0]
+    assert "Field('x', decode='cf')" in outcome.failures[0]
+    proof = prove_files([pattern], DECODED, settings=QUICK)
+    assert proof.has_passed, proof
+    assert "1 field decoded, 60 samples" in [outcome.scope for outcome in proof.outcomes]
+
+
+def test_a_missing_value_that_the_scan_sees(tmp_path):
+    pattern = write_numbers(tmp_path, _FillValue=np.int16(-999))
+    with h5py.File(tmp_path / "2.h5", "r+") as file:
+        file["x"][0] = -999
+    (outcome,) = prove_files([pattern], FIELDS, settings=QUICK, dtype="float32").outcomes
+    assert outcome.name == "no value is missing"
+
+
+def test_a_missing_value_that_the_scan_does_not_see_is_told_once(tmp_path):
+    pattern = write_numbers(tmp_path, "i4", _FillValue=np.int32(-999))
+    settings = ProofSettings(ranks=[1], workers=[0], batches=1, resumptions=3, samples_per_file=60)
+    outcomes = {one.name: one for one in prove_files([pattern], FIELDS, settings=settings).outcomes}
+    assert len(outcomes["no missing value is taken for a number"].failures) == 4
+    assert "at row 20 of" in outcomes["no missing value is taken for a number"].failures[0]
+    assert outcomes["both readers agree, bit for bit"].has_passed
+
+
+def test_the_suggestion_is_proven_where_fields_are_guessed(tmp_path):
+    proof = prove_files([write_numbers(tmp_path, **PACKED)], settings=QUICK)
+    assert proof.has_passed, proof
+    assert proof.fields == ("x", "y")
+
+
+def test_options_of_a_run_are_checked(write_files):
+    for wrong in ({"dtype": "int32"}, {"series": "group"}):
+        with pytest.raises(OptionError):
+            prove_files([write_files()], FIELDS, **wrong)
