@@ -153,7 +153,7 @@ def test_what_numbers_stand_for_must_be_decided(tmp_path):
     assert "Field('x', decode='cf')" in outcome.failures[0]
     proof = prove_files([pattern], DECODED, settings=QUICK)
     assert proof.has_passed, proof
-    assert "1 field decoded, 60 samples" in [outcome.scope for outcome in proof.outcomes]
+    assert any(one.scope.startswith("1 field decoded, ") for one in proof.outcomes)
 
 
 def test_a_missing_value_that_the_scan_sees(tmp_path):
