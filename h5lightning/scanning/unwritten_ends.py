@@ -32,48 +32,79 @@ def ends_with_fill(fid: h5f.FileID, opened: OpenedDataset) -> bool:
     element, shape = opened.element, opened.shape
     if element.dtype[1:2] not in ("f", "c") or element.hdf5_reason or not shape or shape[0] < 2:
         return False
-    row_bytes = math.prod(shape[1:]) * opened.itemsize
-    if not 0 < row_bytes <= _MOST_ROW_BYTES:
-        return False
-    last = _row(fid, opened, shape[0] - 1, row_bytes)
-    # Most rows end the look here.
-    if not last or last != last[: opened.itemsize] * (row_bytes // opened.itemsize):
-        return False
-    if _row(fid, opened, 0, row_bytes) in (b"", last):
-        return False
-    # Some versions of HDF5 count the bytes of chunks from the end of the user block.
-    if opened.chunks is not None and fid.get_create_plist().get_userblock():
-        return False
-    return last.startswith(_fill_value(opened)) and _has_one_border(fid, opened, last)
-
-
-def _has_one_border(fid: h5f.FileID, opened: OpenedDataset, last: bytes) -> bool:
-    """Whether of some rows the first ones hold values, and all after them the fill value."""
-    rows = (opened.shape or (0,))[0]
-    probes = np.unique(np.linspace(0, rows - 1, _PROBES).astype(np.int64)).tolist()
-    is_fill = [_row(fid, opened, row, len(last)) == last for row in probes]
-    return is_fill == sorted(is_fill)
-
-
-def _row(fid: h5f.FileID, opened: OpenedDataset, row: int, row_bytes: int) -> bytes:
-    """The stored bytes of a row; empty where they cannot be had in one read."""
-    offset = _offset(opened, row, row_bytes)
-    if offset is None:
-        return b""
-    found = os.pread(fid.get_vfd_handle(), row_bytes, offset)
-    return found if len(found) == row_bytes else b""
-
-
-def _offset(opened: OpenedDataset, row: int, row_bytes: int) -> int | None:
     if opened.storage == "contiguous":
-        start: int | None = opened.did.get_offset()
-        return None if start is None else start + row * row_bytes
-    chunks, shape = opened.chunks, opened.shape or ()
-    if chunks is None or opened.filters or chunks[1:] != shape[1:]:
+        start = opened.did.get_offset()
+        rows = None if start is None else _Rows(fid, opened, start)
+    else:
+        rows = _rows_of_chunks(fid, opened)
+    if rows is None or not 0 < rows.size <= _MOST_ROW_BYTES:
+        return False
+    last = rows.read(shape[0] - 1)
+    # Most rows end the look here, most of the others with the first row.
+    if not last or last != last[: opened.itemsize] * (rows.size // opened.itemsize):
+        return False
+    return (
+        rows.read(0) not in (b"", last)
+        and last.startswith(_fill_value(opened))
+        and rows.have_one_border(last)
+    )
+
+
+class _Rows:
+    """The stored bytes of rows that lie one after the other, each read by one call of the system.
+
+    Args:
+        fid: the open file.
+        opened: the dataset.
+        start: where the first row lies.
+    """
+
+    __slots__ = ("_count", "_descriptor", "_start", "size")
+
+    def __init__(self, fid: h5f.FileID, opened: OpenedDataset, start: int) -> None:
+        self._count, *row_shape = opened.shape or (0,)
+        self.size = math.prod(row_shape) * opened.itemsize
+        self._start = start
+        self._descriptor = fid.get_vfd_handle()
+
+    def offset(self, row: int) -> int | None:
+        """Where a row lies; None where it was never written."""
+        return self._start + row * self.size
+
+    def read(self, row: int) -> bytes:
+        """The bytes of a row; empty where the file ends before."""
+        offset = self.offset(row)
+        found = b"" if offset is None else os.pread(self._descriptor, self.size, offset)
+        return found if len(found) == self.size else b""
+
+    def have_one_border(self, last: bytes) -> bool:
+        """Whether of some rows the first ones hold values, and all after them what the last one holds."""
+        probes = np.unique(np.linspace(0, self._count - 1, _PROBES).astype(np.int64)).tolist()
+        is_fill = [self.read(row) == last for row in probes]
+        return is_fill == sorted(is_fill)
+
+
+class _RowsOfChunks(_Rows):
+    """Rows in chunks without filters, each of which lies in one of them."""
+
+    __slots__ = ("_did", "_height", "_others")
+
+    def __init__(self, fid: h5f.FileID, opened: OpenedDataset, chunks: tuple[int, ...]) -> None:
+        super().__init__(fid, opened, 0)
+        self._did, self._height, self._others = opened.did, chunks[0], (0,) * (len(chunks) - 1)
+
+    def offset(self, row: int) -> int | None:
+        place = row // self._height * self._height
+        chunk = self._did.get_chunk_info_by_coord((place, *self._others))
+        return None if chunk.byte_offset is None else int(chunk.byte_offset) + (row - place) * self.size
+
+
+def _rows_of_chunks(fid: h5f.FileID, opened: OpenedDataset) -> _RowsOfChunks | None:
+    chunks = opened.chunks
+    if chunks is None or opened.filters or chunks[1:] != (opened.shape or ())[1:]:
         return None
-    place = row // chunks[0] * chunks[0]
-    chunk = opened.did.get_chunk_info_by_coord((place, *(0,) * (len(shape) - 1)))
-    return None if chunk.byte_offset is None else int(chunk.byte_offset) + (row - place) * row_bytes
+    # Some versions of HDF5 count the bytes of chunks from the end of the user block.
+    return None if fid.get_create_plist().get_userblock() else _RowsOfChunks(fid, opened, chunks)
 
 
 def _fill_value(opened: OpenedDataset) -> bytes:
