@@ -47,7 +47,7 @@ def test_sound_files_with_real_workers(files):
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert "workers 0, 2 × ranks 1, 8 × 2 epochs and a resumed one" in done.stdout
-    assert done.stdout.count("✓") == 13
+    assert done.stdout.count("✓") == 14
     assert done.stdout.rstrip().endswith("All checks passed.")
 
 

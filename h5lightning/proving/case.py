@@ -37,6 +37,7 @@ class Case:
         settings: over what the checks go.
         reader: what training reads with.
         access: how files are opened and trusted.
+        stored: keys of the fields whose stored numbers are wanted, whatever a file says around them.
     """
 
     assembly: Assembly
@@ -45,6 +46,7 @@ class Case:
     settings: ProofSettings
     reader: Reader
     access: Access
+    stored: frozenset[str] = frozenset()
 
     @property
     def index(self) -> SampleIndex:

@@ -27,6 +27,7 @@ from h5lightning.options import Access, Field, Rows, Samples, Shuffle, Split, Wi
 from h5lightning.progress import Advance, progress_bar
 from h5lightning.proving.borders import prove_borders
 from h5lightning.proving.case import Case
+from h5lightning.proving.columns import prove_columns
 from h5lightning.proving.deliveries import prove_loaders
 from h5lightning.proving.epochs import prove_evaluation, prove_orders, prove_training
 from h5lightning.proving.interruptions import prove_resumption
@@ -134,7 +135,8 @@ def prove_files(
     except (BadFileError, MissingDataError, SchemaError, UnsupportedFieldError) as error:
         misfit = Outcome(_broken_promise(error), "all files", (f"{type(error).__name__}: {error}",))
         return Proof(tuple(patterns), "", tuple(fields or ()), {}, (misfit,))
-    run = _Run(split, shuffle or Shuffle(), access, seed)
+    stored = frozenset(key for key, field in (fields or {}).items() if field.decode == "stored")
+    run = _Run(split, shuffle or Shuffle(), access, seed, stored)
     return _proof(tuple(patterns), found, run, settings or ProofSettings(), progress=progress)
 
 
@@ -157,6 +159,7 @@ class _Run:
     shuffle: Shuffle
     access: Access
     seed: int
+    stored: frozenset[str]
 
 
 def _guessed(
@@ -195,11 +198,11 @@ def _case(
             order = assembly.training_order(run.shuffle, weights)
     except BadFileError as error:
         unread = (Outcome("weights can be read", f"field {run.shuffle.drawn_by!r}", (str(error),)),)
-    return Case(assembly, order, weights, settings, reader, run.access), unread
+    return Case(assembly, order, weights, settings, reader, run.access, run.stored), unread
 
 
 def _outcomes(case: Case, keep_together: str | None, *, progress: bool) -> tuple[Outcome, ...]:
-    found = [prove_catalog(case), prove_splits(case, keep_together)]
+    found = [prove_catalog(case), prove_splits(case, keep_together), prove_columns(case)]
     for description, total, check in _checks(case):
         with progress_bar(description, total, is_wanted=progress) as advance:
             made = check(advance)

@@ -17,6 +17,7 @@ NAMES = [
     "all files can be opened",
     "splits share nothing",
     "files stayed as they were scanned",
+    "columns mean the same in all files",
     "each epoch has its order",
     "training: exactly once over all ranks",
     "resumed runs lose and repeat nothing",
