@@ -105,9 +105,37 @@ def awkward_names(folder):
     one_file(folder, **{"raw data__größe (m), {a}": RNG.random((50, 2), dtype="f4"), "null": np.arange(50)})
 
 
+def packed(folder):
+    """Numbers with scales of each file's own, and a dimension without coordinates, as netCDF writes them."""
+    for number in range(6):
+        with h5py.File(folder / f"p{number}.h5", "w") as file:
+            file["t2m"] = RNG.integers(1, 90, (30, 6, 5)).astype("i2")
+            file["t2m"].attrs["scale_factor"] = 0.01 * (number + 1)
+            file["t2m"].attrs["_FillValue"] = np.int16(-999)
+            file["station"] = np.zeros(6, "f4")
+            file["station"].attrs["CLASS"] = np.bytes_("DIMENSION_SCALE")
+            file["station"].attrs["NAME"] = np.bytes_(
+                f"This is a netCDF dimension but not a netCDF variable {6:9}"
+            )
+
+
+def masked(folder):
+    """Floats and labels with numbers for missing values."""
+    for number in range(6):
+        with h5py.File(folder / f"o{number}.h5", "w") as file:
+            values = RNG.random((30, 6), dtype="f4")
+            values[0, 2] = 1e20
+            file["sst"] = values
+            file["sst"].attrs["missing_value"] = np.float32(1e20)
+            labels = RNG.integers(0, 5, 30)
+            labels[-1] = -1
+            file["label"] = labels
+            file["label"].attrs["_FillValue"] = -1
+
+
 USABLE = [
-    images, regression, simulation, table, columns, whole, whole_with_attribute, categories, mixed, tiny,
-    awkward_names,
+    packed, masked, images, regression, simulation, table, columns, whole, whole_with_attribute, categories, mixed,
+    tiny, awkward_names,
 ]  # fmt: skip
 
 
@@ -521,6 +549,9 @@ def with_links(folder):
             "warning",
             "'/u': its last row holds nothing but the fill value, in run3.h5",
         ),
+        (packed, "packed", "problem", "'/t2m' in "),
+        (packed, "packed", "problem", "Field('t2m', decode='cf') delivers the values that they stand for"),
+        (masked, "missing values", "problem", "Field('sst', decode='cf') delivers the values"),
         (of_different_length, "different lengths", "note", "in a.h5: '/x' 50, '/y' 49"),
         (sometimes_absent, "absent", "warning", "'/u' is absent in run3.h5"),
         (nothing_in_common, "nothing in common", "problem", "is in 1 of 4. Are these files of one data set?"),
@@ -536,6 +567,18 @@ def test_traps_are_found(inspected, kind, trap, severity, words):
 @pytest.mark.parametrize("kind", [simulation, whole], ids=name_of)
 def test_good_files_have_no_trap(inspected, kind):
     assert inspected(kind).traps == ()
+
+
+def test_what_programs_keep_for_themselves_is_no_trap(inspected):
+    found = inspected(packed)
+    assert {trap.kind for trap in found.traps} == {"packed"}
+    assert datasets_of(found)["station"].refusal.startswith("is bookkeeping of netCDF")
+
+
+def test_values_are_suggested_as_the_file_means_them(inspected):
+    assert 'fields={"x": Field("t2m", decode="cf")}' in inspected(packed).code.python
+    code = made_by_python(inspected(masked, "o*.h5")).hparams["fields"]
+    assert {key: field["decode"] for key, field in code.items()} == {"x": "cf", "y": "stored"}
 
 
 def test_traps_come_in_the_order_of_their_severity(inspected):
