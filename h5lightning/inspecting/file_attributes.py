@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import h5py
@@ -63,13 +64,13 @@ def groupings(catalog: Catalog) -> tuple[Grouping, ...]:
 
 def is_of_matlab(path: str) -> bool:
     """Whether MATLAB wrote a file, or a program that writes as MATLAB does."""
-    with contextlib.suppress(BadFileError, OSError):
+    with contextlib.suppress(OSError, RuntimeError, LookupError, ValueError):
         check_file(path)
         with open(path, "rb") as raw:
             if raw.read(len(_MATLAB_HEADER)) == _MATLAB_HEADER:
                 return True
         with opened_file(path) as file:
-            return any(_says_class(file, name) for name in list(file)[:_MOST_ATTRIBUTES])
+            return any(_says_class(file, name) for name in islice(file, _MOST_ATTRIBUTES))
     return False
 
 

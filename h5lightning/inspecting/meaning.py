@@ -37,8 +37,10 @@ def find_meanings(entries: Sequence[Entry], catalog: Catalog, *, is_matlab: bool
         if entry.is_usable and entry.said and entry.schema.shape:
             yield from _of_numbers(entry, catalog)
             yield from _remarks(entry, tuple(catalog.names))
+        if entry.weight <= _SMALL_SHARE * total:
+            continue
         axis = row_axis(entry, entries, is_matlab=is_matlab)
-        if axis.text and entry.weight > _SMALL_SHARE * total:
+        if axis.text:
             yield Trap("axes", axis.severity, f"{{}} {axis.text}", (entry.path,), len(entry.files))
 
 
