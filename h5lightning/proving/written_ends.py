@@ -112,20 +112,30 @@ def _what(plan: FieldPlan) -> str:
 def _end_of(case: Case, pool: HandlePool, file: int, plan: FieldPlan) -> _End | None:
     """The end of a dataset; None where its last row holds other values than the fill value."""
     path, source = case.index.path(file), source_of(plan, file)
-    rows, row_bytes = (
-        int(case.index.file_rows[file]),
-        math.prod(source.row_shape) * np.dtype(source.dtype).itemsize,
-    )
+    rows = int(case.index.file_rows[file])
+    row_bytes = math.prod(source.row_shape) * np.dtype(source.dtype).itemsize
     if not rows or not row_bytes:
         return None
-    fill = _fill_value(pool, path, source)
     is_floating = np.dtype(source.dtype).kind in "fc"
+    if not _may_end_with_fill(case, path, source, rows, is_floating=is_floating):
+        return None
+    fill = _fill_value(pool, path, source)
     if fill is None or not _are_fill(case, path, source, fill, rows - 1, rows)[0]:
         return None
     if not is_floating and rows * row_bytes > _MOST_INTEGER_BYTES:
         return None
     trailing, is_alone = _trailing(case, path, source, fill, rows, max(1, _BLOCK_BYTES // row_bytes))
     return _End(case.index.names[file], _what(plan), str(fill), is_floating, rows, trailing, is_alone)
+
+
+def _may_end_with_fill(case: Case, path: str, source: RowSource, rows: int, *, is_floating: bool) -> bool:
+    """Whether the last row holds one number only, and of integers the row before the same: most end here."""
+    some = np.arange(max(0, rows - 2), rows)
+    out = np.empty((len(some), *source.row_shape), np.dtype(source.dtype).newbyteorder("="))
+    case.reader.read_rows(path, source, some, out)
+    stored = out.reshape(len(some), -1, 1).view(np.uint8)
+    is_one = (stored[-1] == stored[-1, 0]).all()
+    return bool(is_one and (is_floating or len(some) == 1 or (stored[0] == stored[-1]).all()))
 
 
 def _trailing(
