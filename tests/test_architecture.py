@@ -34,8 +34,8 @@ FORBIDDEN = {
     4: {"hydra"},
 }
 
-# The only callers of h5py.File: opening.py to read, the demo to write its files.
-OPENERS = {"opening", "demo.files"}
+# The only callers of h5py.File: opening.py to read, the demo and what mends files to write new ones.
+OPENERS = {"opening", "demo.files", "diagnosing.outputs"}
 
 
 def module_name(path: Path, package: Path) -> str:

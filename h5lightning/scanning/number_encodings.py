@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -101,7 +102,15 @@ class _Reading:
         try:
             return read_numbers(self._opened.did, key)
         except NotNumbersError as error:
+            if self._is_remark(name):
+                return None
             raise _wrong(name, str(error), expected) from None
+
+    def _is_remark(self, name: str) -> bool:
+        """Whether an attribute is words, such as ``1 pixel = 2 um``, which no library takes for a number."""
+        if h5a.open(self._opened.did, name.encode()).get_type().get_class() != h5t.STRING:
+            return False
+        return not _are_numbers(str(self._values.attribute(self._opened.did, name)))
 
     def _one(self, name: str) -> npt.NDArray[Any] | None:
         """An attribute of one number, or of none."""
@@ -120,16 +129,15 @@ class _Reading:
         return scale, offset
 
     def _factor(self, name: str, identity: float) -> float:
-        found = self._one(name)
-        if found is None:
+        found = self._numbers(name, "one number")
+        if found is None or (found == identity).all():
             return identity
-        if not found.size:
-            raise _wrong(name, "is empty", "one number")
+        if found.size > 1:
+            raise _wrong(name, f"holds {found.size} numbers", "one number")
         number = float(found[0])
         if not math.isfinite(number):
             raise _wrong(name, f"is {number}", "a finite number")
-        if number != identity:
-            self._said.append(numbers_text(name, found))
+        self._said.append(numbers_text(name, found))
         return number
 
     def _sign(self) -> bool | None:
@@ -238,6 +246,15 @@ class _Reading:
         if low is not None or high is not None:
             self._said.append(numbers_text(name, numbers))
         return low, high
+
+
+def _are_numbers(text: str) -> bool:
+    """Whether a text holds nothing but numbers, one or a list of them."""
+    words = re.split(r"[\s\[\](),;'\"\0]+", text)
+    try:
+        return bool([float(word) for word in words if word])
+    except ValueError:
+        return False
 
 
 def _wrong(name: str, what: str, expected: str) -> NotNumbersError:

@@ -46,7 +46,12 @@ IDENTITIES = {
     "integers": {"scale_factor": np.int8(1), "add_offset": np.uint8(0)},
     "float32": {"scale_factor": np.ones(1, "f4"), "add_offset": np.float32(-0.0)},
     "NaN": {"_FillValue": np.float32(math.nan), "missing_value": np.array([math.nan])},
-    "empty": {"missing_value": h5py.Empty("f4"), "valid_range": np.zeros(0)},
+    "empty": {
+        "missing_value": h5py.Empty("f4"),
+        "valid_range": np.zeros(0),
+        "scale_factor": h5py.Empty("f8"),
+    },
+    "one for each column": {"scale_factor": np.ones(3), "add_offset": np.zeros(3)},
     "whole type": {"valid_range": np.array([-32768, 32767], "i2")},
     "wider than the type": {"valid_min": -(10**6), "valid_max": 10**6},
     "infinite": {"valid_min": -math.inf, "valid_max": math.inf},
@@ -79,11 +84,10 @@ def test_nothing_is_found_of_other_types(file):
 PROBLEMS = {
     "text": ({"scale_factor": "0.01"}, "'scale_factor' that is text, expected one number"),
     "fixed text": ({"add_offset": np.bytes_(b"1")}, "'add_offset' that is text"),
-    "array": ({"scale_factor": np.ones(2)}, "'scale_factor' that holds 2 numbers, expected one number"),
+    "array": ({"scale_factor": [1, 2]}, "'scale_factor' that holds 2 numbers, expected one number"),
     "zero": ({"scale_factor": 0.0}, "'scale_factor' that is zero"),
     "NaN": ({"add_offset": math.nan}, "'add_offset' that is nan, expected a finite number"),
     "infinite": ({"scale_factor": math.inf}, "'scale_factor' that is inf"),
-    "empty": ({"scale_factor": h5py.Empty("f4")}, "'scale_factor' that is empty"),
     "complex": ({"scale_factor": 1j}, "'scale_factor' that is no number"),
     "bool": ({"_FillValue": np.True_}, "'_FillValue' that is no number"),
     "text fill": ({"missing_value": "-999"}, "'missing_value' that is text, expected numbers"),
@@ -92,13 +96,21 @@ PROBLEMS = {
     "two ends": ({"valid_min": [0, 1]}, "'valid_min' that holds 2 numbers"),
     "sign": ({"_Unsigned": np.bytes_(b"maybe")}, "'_Unsigned' that is 'maybe', expected 'true' or 'false'"),
     "sign as a number": ({"_Unsigned": 1}, "'_Unsigned' that is no text"),
-    "conversion": ({"conversion": "x", "neurodata_type": "TimeSeries"}, "'conversion' that is text"),
+    "conversion": ({"conversion": "1e-6", "neurodata_type": "TimeSeries"}, "'conversion' that is text"),
     "NaN conversion": ({"conversion": math.nan, "unit": "V"}, "'conversion' that is nan"),
     "two conventions": (
         {"scale_factor": 2.0, "conversion": 3.0, "unit": "V"},
         "two conventions: scale_factor=2.0, conversion=3.0",
     ),
 }
+
+
+@pytest.mark.parametrize(
+    "name", ["scale_factor", "add_offset", "_FillValue", "missing_value", "valid_range", "valid_max"]
+)
+@pytest.mark.parametrize("text", ["1 pixel = 2 um", "n/a", "0 to 10", "", np.bytes_(b"none"), "nought"])
+def test_words_are_no_numbers_and_say_nothing(file, name, text):
+    assert of_attributes(file, "i2", **{name: text}) is None
 
 
 @pytest.mark.parametrize(("attrs", "problem"), PROBLEMS.values(), ids=PROBLEMS)
