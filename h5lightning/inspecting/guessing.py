@@ -69,7 +69,7 @@ def guess(entries: Sequence[Entry], files: int, attrs: Mapping[str, Any]) -> Gue
     _check_buckets(entries)
     _check_bulk(entries)
     tables = _series_tables(entries)
-    found = [entry for entry in entries if entry.is_usable and 2 * entry.files.size > files]
+    found = [entry for entry in entries if not _problem(entry) and 2 * entry.files.size > files]
     found = [entry for entry in found if entry.path not in tables]
     with_rows = [entry for entry in found if entry.schema.shape]
     if not with_rows:
@@ -93,7 +93,7 @@ def _check_bulk(entries: Sequence[Entry]) -> None:
     """Raise if most of the data are out of reach: what is left would be a misleading choice."""
     if not entries:
         raise FieldError("the files hold no dataset")
-    out_of_reach = [entry for entry in entries if not entry.is_usable and entry.schema.dtype != "text"]
+    out_of_reach = [entry for entry in entries if _problem(entry) and entry.schema.dtype != "text"]
     if 2 * sum(entry.weight for entry in out_of_reach) <= sum(entry.weight for entry in entries):
         return
     bulk = max(out_of_reach, key=lambda entry: entry.weight)
@@ -102,7 +102,15 @@ def _check_bulk(entries: Sequence[Entry]) -> None:
             f"most of the data lie in the {len(bulk.paths):,} datasets '/{bulk.path}' and their like, and a field "
             "names one dataset, the same in each file. Write a file for each, or all rows into one dataset"
         )
-    raise UnsupportedFieldError(f"most of the data lie in '/{bulk.path}', which {bulk.schema.refusal}")
+    raise UnsupportedFieldError(f"most of the data lie in '/{bulk.path}', which {_problem(bulk)}")
+
+
+def _problem(entry: Entry) -> str:
+    """Why no field of values is made of a dataset; empty if one can be."""
+    if entry.is_family or entry.schema.refusal:
+        return entry.schema.refusal or "is one of many"
+    encodings = (said.encoding for said, _ in entry.said)
+    return next((encoding.problem for encoding in encodings if encoding and encoding.problem), "")
 
 
 def _check_buckets(entries: Sequence[Entry]) -> None:
@@ -149,9 +157,7 @@ def _field(entry: Entry, *, constant: bool = False) -> Field:
     encodings = [said.encoding for said, _ in entry.said if said.encoding is not None]
     is_packed = any(encoding.is_packed and encoding.kind != "codes" for encoding in encodings)
     is_masked = any(said.masked is not None for said, _ in entry.said)
-    is_decodable = not any(encoding.problem for encoding in encodings)
-    decode = "cf" if is_decodable and (is_packed or is_masked) else None
-    return Field(entry.path, constant=constant, decode=decode)
+    return Field(entry.path, constant=constant, decode="cf" if is_packed or is_masked else None)
 
 
 def _label_field(entry: Entry, *, constant: bool = False) -> Field:

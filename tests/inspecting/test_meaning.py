@@ -93,10 +93,14 @@ def test_packed_and_masked_data_are_decoded_in_all_three_codes(catalog_of, tmp_p
     assert "{path: t2m, decode: cf}" in code.command
 
 
-def test_what_cannot_be_decoded_is_not_suggested(catalog_of, tmp_path):
-    catalog = catalog_of({"t2m": UNKNOWN})
-    with pytest.raises(UnsupportedFieldError, match="scale_factor that is text"):
-        suggest([str(tmp_path / "*.h5")], catalog, guessed(catalog))
+def test_what_cannot_be_decoded_is_not_suggested(catalog_of):
+    with pytest.raises(UnsupportedFieldError, match="'/t2m', which has a scale_factor that is text"):
+        guessed(catalog_of({"t2m": UNKNOWN}))
+    # There may be more.
+    found = guessed(
+        catalog_of({"spikes": UNKNOWN}, spikes=np.ones(70), data=np.ones((40, 3)), label=np.ones(40))
+    )
+    assert found.fields == {"x": Field("data"), "y": Field("label")}
 
 
 def test_masked_labels_keep_their_numbers_and_packed_ones_do_not(catalog_of, tmp_path):
