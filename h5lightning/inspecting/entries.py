@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.annotations import NOTHING, Annotations
+from h5lightning.annotations import NOTHING, Annotations, SeriesTable
 from h5lightning.catalog import Catalog
 from h5lightning.inspecting.families import families
 from h5lightning.schema import DatasetSchema, explain_difference
@@ -70,6 +70,15 @@ class Entry:
     def is_usable(self) -> bool:
         """Whether a field can be made of it."""
         return not self.is_family and not self.schema.refusal
+
+    @property
+    def series(self) -> tuple[tuple[SeriesTable, Int64Array], ...]:
+        """What divides the rows, each distinct table once, with the files that have it, ascending."""
+        found: dict[SeriesTable, list[Int64Array]] = {}
+        for annotations, files in self.said:
+            for table in annotations.series[:1]:
+                found.setdefault(table, []).append(files)
+        return tuple((table, np.unique(np.concatenate(own))) for table, own in found.items())
 
     @property
     def is_float64(self) -> bool:

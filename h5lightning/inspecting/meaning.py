@@ -1,6 +1,6 @@
 """What files say around their numbers, as traps: in the words of the errors that a run would end with.
 
-The planner is asked, as a run asks it: for single rows and for windows, with and without a decision of the user.
+The planner is asked, as a run asks it, with and without a decision of the user.
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ from h5lightning.field_planning import plan_fields
 from h5lightning.inspecting.axes import row_axis
 from h5lightning.inspecting.entries import Entry
 from h5lightning.inspecting.traps import Trap, where_text
-from h5lightning.options import Field, Rows, Samples, Windows
+from h5lightning.options import Field, Rows
 
 __all__ = ["find_meanings"]
 
-_SHORTEST_WINDOW = Windows(2)
 _SMALL_SHARE = 0.01  # of the data: its axes do not matter
 
 
@@ -45,23 +44,15 @@ def find_meanings(entries: Sequence[Entry], catalog: Catalog, *, is_matlab: bool
 
 
 def _of_numbers(entry: Entry, catalog: Catalog) -> Iterator[Trap]:
-    """What a run would end with unless the user decides; of windows, if single rows are fine."""
-    for samples in (Rows(), _SHORTEST_WINDOW):
-        error = _error(entry, catalog, samples, None)
-        if error is None or _error(entry, catalog, samples, "stored") is not None:
-            continue
+    """What a run of single rows would end with unless the user decides."""
+    error = _error(entry, catalog, None)
+    if error is not None and _error(entry, catalog, "stored") is None:
         text = re.sub(r"^field '(?:[^'\\]|\\.)*': ", "", str(error))
         files = sum(files.size for _, files in entry.said)
-        if samples is _SHORTEST_WINDOW:
-            yield Trap(
-                "series", "note", f"Single rows are fine, windows are not: {text}", (entry.path,), files
-            )
-        else:
-            yield Trap(_kind(error), "problem", text, (entry.path,), files)
-        return
+        yield Trap(_kind(error), "problem", text, (entry.path,), files)
 
 
-def _error(entry: Entry, catalog: Catalog, samples: Samples, decode: str | None) -> H5LightningError | None:
+def _error(entry: Entry, catalog: Catalog, decode: str | None) -> H5LightningError | None:
     """What planning ends with, if a field is made of the dataset."""
     members = entry.schema.columns
     field = Field(entry.path, member=members[0].name if members else None, decode=decode)
@@ -69,7 +60,7 @@ def _error(entry: Entry, catalog: Catalog, samples: Samples, decode: str | None)
         plan_fields(
             catalog,
             {entry.path: field},
-            samples,
+            Rows(),
             on_missing="fill",
             allow_empty=True,
             files=entry.files_alike(),

@@ -102,12 +102,15 @@ def _sample_text(guess: Guess) -> str:
 
 
 def _forecast(guess: Guess | None) -> Iterator[str]:
-    if guess is None or isinstance(guess.samples, Whole):
-        return
-    # Windows would cross the borders of what divides the rows.
-    is_divided = any(said.series for said, _ in guess.entries[0].said)
-    if set(guess.fields or ()) == {"x"} and not is_divided:
+    if guess is not None and set(guess.fields or ()) == {"x"} and not isinstance(guess.samples, Whole):
         x = (guess.fields or {})["x"]
+        if guess.entries[0].series:
+            yield (
+                f"Nothing looks like labels. To predict what follows takes windows of rows, but '/{x.path}' holds "
+                "several series one after the other: write each to a file of its own, or accept windows over their "
+                "borders with series='file'"
+            )
+            return
         field = f"{x.path!r}" + (f", decode={x.decode!r}" if x.decode else "")
         yield (
             f"Nothing looks like labels. To predict what follows: samples=Windows(5), fields={{'x': Field({field}, "
