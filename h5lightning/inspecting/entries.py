@@ -75,8 +75,8 @@ class Entry:
     def series(self) -> tuple[tuple[SeriesTable, Int64Array], ...]:
         """What divides the rows, each distinct table once, with the files that have it, ascending."""
         found: dict[SeriesTable, list[Int64Array]] = {}
-        for annotations, files in self.said:
-            for table in annotations.series[:1]:
+        for said, files in self.said:
+            for table in said.series[:1]:
                 found.setdefault(table, []).append(files)
         return tuple((table, np.unique(np.concatenate(own))) for table, own in found.items())
 

@@ -168,7 +168,7 @@ def _several_series(entry: Entry, names: Names) -> Iterator[Trap]:
         f", and {counted(len(entry.series) - 1, 'more table')} likewise" if len(entry.series) > 1 else ""
     )
     text = (
-        f"{{}} holds several series one after the other, {_where(files, names)}: "
+        f"{{}} holds several series one after the other, {where_text(files, names)}: "
         f"{evidence_text(entry.series[0][0])}{likewise}. Single rows are fine; samples=Windows(…) would cross their "
         "borders, and is an error without series='file'"
     )
