@@ -131,9 +131,9 @@ def test_weights_in_a_damaged_file_are_named(write_files, tmp_path):
 # ── what numbers mean ────────────────────────────────────────────────────────────────────────────────
 
 
-def write_numbers(folder, dtype="i2", **attrs):
+def write_numbers(folder, dtype="i2", width=3, **attrs):
     for number in range(4):
-        values = np.random.default_rng(number).integers(1, 90, (60, 3))
+        values = np.random.default_rng(number).integers(1, 90, (60, width))
         values[20] = -999
         with h5py.File(folder / f"{number}.h5", "w") as file:
             file["x"] = values.astype(dtype if number else "i4")
@@ -166,7 +166,9 @@ def test_a_missing_value_that_the_scan_sees(tmp_path):
 
 
 def test_a_missing_value_that_the_scan_does_not_see_is_told_once(tmp_path):
-    pattern = write_numbers(tmp_path, "i4", _FillValue=np.int32(-999))
+    pattern = write_numbers(
+        tmp_path, "i4", 1000, _FillValue=np.int32(-999)
+    )  # a scan looks at all rows of less
     settings = ProofSettings(ranks=[1], workers=[0], batches=1, resumptions=3, samples_per_file=60)
     outcomes = {one.name: one for one in prove_files([pattern], FIELDS, settings=settings).outcomes}
     assert len(outcomes["no missing value is taken for a number"].failures) == 4

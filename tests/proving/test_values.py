@@ -148,7 +148,7 @@ def test_a_value_that_cannot_be_converted_is_named(tmp_path):
 
 
 def test_missing_values_that_are_met_are_named(tmp_path):
-    values = RNG.integers(1, 90, (60, 3))
+    values = RNG.integers(1, 90, (60, 1000))  # a scan looks at all rows of less
     values[1:29] = values[31:59] = -999
     pattern = write(tmp_path, attrs={"_FillValue": np.int16(-999)}, values=values)
     outcome = outcomes_of(pattern, Field("t"))[COMPLETE]
