@@ -73,8 +73,7 @@ class Summary:
         without_samples_count: how many there are.
         skipped: files that were left out, and why.
         new_files: files that the manifest did not know.
-        unwritten_ends: the first fields of files that end with nothing but the fill value, where a scan saw it.
-        unwritten_ends_count: how many there are.
+        remarks: what else is to be known about the fields, in sentences.
     """
 
     root: str
@@ -89,8 +88,7 @@ class Summary:
     without_samples_count: int
     skipped: tuple[SkippedFile, ...]
     new_files: tuple[str, ...]
-    unwritten_ends: tuple[str, ...] = ()
-    unwritten_ends_count: int = 0
+    remarks: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self._table().text()
@@ -122,9 +120,7 @@ class Summary:
             yield f"Left out: {_some(reasons, len(reasons), 'file')}"
         if self.new_files:
             yield f"New since the manifest: {_some(self.new_files, len(self.new_files), 'file')}"
-        if self.unwritten_ends_count:
-            ends = _some(self.unwritten_ends, self.unwritten_ends_count, "field")
-            yield f"Last row is only the fill value ('h5lightning check' looks closer): {ends}"
+        yield from self.remarks
 
 
 def summarise(
@@ -151,7 +147,7 @@ def summarise(
         name: found.predict_fields or found.fields if name == "predict" else found.fields for name in stages
     }
     empty = np.flatnonzero(index.series_samples == 0)
-    unwritten = [] if on_missing == "fill" else _unwritten_ends(found)
+    unwritten = () if on_missing == "fill" else _unwritten_ends(found)
     return Summary(
         root=index.root,
         by=plan.by,
@@ -165,8 +161,7 @@ def summarise(
         without_samples_count=int(empty.size),
         skipped=found.catalog.skipped,
         new_files=tuple(new_files),
-        unwritten_ends=tuple(unwritten[:_MOST_LISTED]),
-        unwritten_ends_count=len(unwritten),
+        remarks=(*found.fields.remarks, *unwritten),
     )
 
 
@@ -222,16 +217,18 @@ def _identical(found: Survey, stages: Parts) -> tuple[tuple[tuple[str, str], ...
     )
 
 
-def _unwritten_ends(found: Survey) -> list[str]:
-    """Files and datasets whose last row holds nothing but the fill value, as far as a scan looks."""
+def _unwritten_ends(found: Survey) -> Iterable[str]:
+    """What is to be known of files whose last row holds nothing but the fill value, as far as a scan looks."""
     catalog = found.catalog
     is_marked = np.asarray([said.ends_with_fill for said in catalog.annotations] + [False])
-    paths = dict.fromkeys(plan.path for plan in found.fields.plans if plan.kind == "rows")
-    return [
-        f"{catalog.names[file]} '/{path}'"
-        for path in paths
-        for file in np.flatnonzero(is_marked[catalog.annotations_of(path)]).tolist()
-    ]
+    for path in dict.fromkeys(plan.path for plan in found.fields.plans if plan.kind == "rows"):
+        files = np.flatnonzero(is_marked[catalog.annotations_of(path)])
+        if files.size:
+            names = [catalog.names[file] for file in files[:_MOST_LISTED].tolist()]
+            yield (
+                f"'/{path}' ends with nothing but its fill value ('h5lightning check' looks closer): "
+                f"{_some(names, files.size, 'file')}"
+            )
 
 
 # ── words ────────────────────────────────────────────────────────────────────────────────────────────
