@@ -147,7 +147,10 @@ def _series_tables(entries: Iterable[Entry]) -> frozenset[str]:
 
 def _table(entry: Entry) -> Guess:
     columns = [column.name for column in entry.schema.columns[:_MOST_COLUMNS]]
-    members = [Field(entry.path, member=column) for column in columns]
+    missing = {found.column for said, _ in entry.said for found in said.missing_columns}
+    members = [
+        Field(entry.path, member=column, decode="stored" if column in missing else None) for column in columns
+    ]
     fields = dict(zip(_keys_of(columns), members, strict=True))
     return Guess(fields, (entry,), Rows(), entry.files_alike())
 

@@ -13,6 +13,7 @@ import numpy as np
 from h5lightning.catalog import Catalog
 from h5lightning.errors import H5LightningError, MissingDataError, SchemaError
 from h5lightning.field_planning import plan_fields
+from h5lightning.fields import Fields
 from h5lightning.inspecting.axes import row_axis
 from h5lightning.inspecting.entries import Entry
 from h5lightning.inspecting.traps import Trap, where_text
@@ -44,30 +45,36 @@ def find_meanings(entries: Sequence[Entry], catalog: Catalog, *, is_matlab: bool
 
 
 def _of_numbers(entry: Entry, catalog: Catalog) -> Iterator[Trap]:
-    """What a run of single rows would end with unless the user decides."""
-    error = _error(entry, catalog, None)
-    if error is not None and _error(entry, catalog, "stored") is None:
-        text = re.sub(r"^field '(?:[^'\\]|\\.)*': ", "", str(error))
-        files = sum(files.size for _, files in entry.said)
-        yield Trap(_kind(error), "problem", text, (entry.path,), files)
+    """What a run would end with unless the user decides, and what else planning has to say."""
+    files = sum(files.size for _, files in entry.said)
+    for member in _members(entry):
+        planned = _planned(entry, catalog, member, None)
+        if isinstance(planned, Fields):
+            for remark in planned.remarks:
+                yield Trap("remark", "note", remark, (entry.path,), files)
+        elif isinstance(_planned(entry, catalog, member, "stored"), Fields):
+            text = re.sub(r"^field '(?:[^'\\]|\\.)*': ", "", str(planned))
+            yield Trap(_kind(planned), "problem", text, (entry.path,), files)
 
 
-def _error(entry: Entry, catalog: Catalog, decode: str | None) -> H5LightningError | None:
-    """What planning ends with, if a field is made of the dataset."""
-    members = entry.schema.columns
-    field = Field(entry.path, member=members[0].name if members else None, decode=decode)
+def _members(entry: Entry) -> tuple[str | None, ...]:
+    """The columns of a table to look at: one, and those with missing values; None for what is no table."""
+    if not entry.schema.members:
+        return (None,)
+    missing = [found.column for said, _ in entry.said for found in said.missing_columns]
+    return tuple(dict.fromkeys([entry.schema.columns[0].name, *missing]))
+
+
+def _planned(
+    entry: Entry, catalog: Catalog, member: str | None, decode: str | None
+) -> Fields | H5LightningError:
+    """What planning makes of a field of single rows, or the error that it ends with."""
+    fields = {entry.path: Field(entry.path, member=member, decode=decode)}
+    files = entry.files_alike()
     try:
-        plan_fields(
-            catalog,
-            {entry.path: field},
-            Rows(),
-            on_missing="fill",
-            allow_empty=True,
-            files=entry.files_alike(),
-        )
+        return plan_fields(catalog, fields, Rows(), on_missing="fill", allow_empty=True, files=files)
     except H5LightningError as error:
         return error
-    return None
 
 
 def _kind(error: H5LightningError) -> str:

@@ -46,11 +46,13 @@ def _labels(case: Case, plan: FieldPlan) -> Iterator[tuple[AxisLabels, int]]:
     numbers, files = np.unique(catalog.annotations_of(plan.path), return_index=True)
     for number, file in sorted(zip(numbers.tolist(), files.tolist(), strict=True), key=lambda pair: pair[1]):
         said = catalog.annotations[number].labels if number >= 0 else ()
-        yield from (
-            (labels, file)
-            for labels in said
-            if labels.axis > 0 or (plan.kind == "constant" and not labels.axis)
-        )
+        yield from ((labels, file) for labels in said if _counts(labels, plan))
+
+
+def _counts(labels: AxisLabels, plan: FieldPlan) -> bool:
+    """Whether labels name something that the field delivers, beside its samples."""
+    is_delivered = labels.axis > 0 or (labels.axis == 0 and plan.kind == "constant")
+    return is_delivered and labels.member in (None, plan.member)
 
 
 def _is_error(labels: AxisLabels, expected: AxisLabels) -> bool:

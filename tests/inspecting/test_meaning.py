@@ -123,9 +123,49 @@ def test_codes_with_gaps_are_chosen_as_stored_numbers_only(catalog_of):
     assert guessed(catalog_of({"label": CODES})).fields["y"] == Field("label", decode="stored")
 
 
+GENES = AxisLabels(1, "genes", "text", 6, "a", "s")
+
+
 def test_columns_in_another_order_are_told(catalog_of):
-    catalog = catalog_of({"t2m": Annotations(labels=(AxisLabels(1, "lat", "text", 6, "a", "s"),))})
+    catalog = catalog_of({"t2m": Annotations(labels=(GENES,))})
     assert traps_of(catalog) == {}
+    others = [Annotations(labels=(GENES,)), Annotations(labels=(dataclasses.replace(GENES, in_order="b"),))]
+    numbers = np.where(catalog.annotation_of == 1, np.arange(len(catalog.annotation_of)) // 8 + 1, 0)
+    catalog = dataclasses.replace(
+        catalog, annotations=(catalog.annotations[0], *others), annotation_of=numbers.astype(np.int32)
+    )
+    assert set(numbers.tolist()) == {0, 1, 2}
+    trap = traps_of(catalog)["labels"]
+    assert trap.severity == "problem"
+    assert "'/genes', are in another order than in" in trap.text
+    assert "decode='stored'" in trap.text
+
+
+def test_tiles_with_coordinates_of_their_own_are_a_remark(catalog_of):
+    lat = [AxisLabels(1, "lat", "numbers", 6, name, name) for name in "ab"]
+    catalog = catalog_of({"t2m": Annotations(labels=(lat[0],))})
+    others = [Annotations(labels=(one,)) for one in lat]
+    numbers = np.where(catalog.annotation_of == 1, np.arange(len(catalog.annotation_of)) // 8 + 1, 0)
+    catalog = dataclasses.replace(
+        catalog, annotations=(catalog.annotations[0], *others), annotation_of=numbers.astype(np.int32)
+    )
+    trap = traps_of(catalog)["remark"]
+    assert trap.severity == "note"
+    assert "other numbers in '/lat'" in trap.text
+
+
+def test_missing_values_of_columns_are_told_and_chosen_as_stored(catalog_of, tmp_path):
+    rows = np.zeros(40, [("energy", "f4"), ("kind", "i1"), ("charge", "i4")])
+    gap = Annotations(missing_columns=(Found(7, "holds -1, which is no category", "kind"),))
+    catalog = catalog_of({"events": gap}, events=rows)
+    trap = traps_of(catalog)["missing values"]
+    assert "row 7 of '/events' (column 'kind')" in trap.text
+    found = guessed(catalog)
+    assert {key: field.decode for key, field in found.fields.items()} == {
+        "charge": None, "energy": None, "kind": "stored",
+    }  # fmt: skip
+    code = code_for(suggest([str(tmp_path / "*.h5")], catalog, found))
+    assert "decode: stored" in code.command
 
 
 def test_remarks_and_ends_are_told(catalog_of):
