@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 
 from h5py import h5f, h5g, h5o
 
@@ -34,7 +35,7 @@ class NameList:
         self._fid = fid
         self._is_wanted = is_wanted
         self._most = most
-        self._all: list[str] | None = None
+        self._all: list[bytes] | None = None
         self._places: Places | None = None
         self._places_of: dict[str, Places] = {}
 
@@ -49,7 +50,7 @@ class NameList:
         if self._all is None:
             self._all = self._visited()
             if len(self._all) < self._most:
-                self._places = self._wanted(self._all)
+                self._places = _places_among(b"\0".join(self._all), self._is_wanted)
         places = self._places
         if places is _NO_PLACES:
             return []
@@ -57,15 +58,11 @@ class NameList:
             group = path.rpartition("/")[0]
             if group not in self._places_of:
                 beside = (name for near in _groups_near(path) for name in self._listed(near))
-                self._places_of[group] = self._wanted((*self._all, *beside))
+                self._places_of[group] = _wanted((*_decoded(self._all), *beside), self._is_wanted)
             places = self._places_of[group]
         return places.near(path)
 
-    def _wanted(self, names: Iterable[str]) -> Places:
-        found = [name for name in names if self._is_wanted(name)]
-        return Places(dict.fromkeys(found)) if found else _NO_PLACES
-
-    def _visited(self) -> list[str]:
+    def _visited(self) -> list[bytes]:
         names: list[bytes] = []
 
         def visit(name: bytes) -> bool | None:
@@ -76,8 +73,8 @@ class NameList:
         try:
             self._fid.links.visit(visit)
         except _NOT_THERE:
-            return _decoded(names)  # of what is damaged, only what is asked for is an error
-        return _decoded(names)
+            return names  # of what is damaged, only what is asked for is an error
+        return names
 
     def _listed(self, group: str) -> Iterator[str]:
         names: list[bytes] = []
@@ -93,6 +90,17 @@ class NameList:
             if isinstance(found, h5g.GroupID):
                 found.links.iterate(visit)
         yield from (f"{group}/{name}" if group else name for name in _decoded(names))
+
+
+@lru_cache(maxsize=64)
+def _places_among(joined: bytes, is_wanted: Callable[[str], bool]) -> Places:
+    # The files of a data set hold the same names.
+    return _wanted(_decoded(joined.split(b"\0")) if joined else (), is_wanted)
+
+
+def _wanted(names: Iterable[str], is_wanted: Callable[[str], bool]) -> Places:
+    found = [name for name in names if is_wanted(name)]
+    return Places(dict.fromkeys(found)) if found else _NO_PLACES
 
 
 def _groups_near(path: str) -> Iterator[str]:
