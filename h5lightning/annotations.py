@@ -72,12 +72,13 @@ class AxisLabels:
     """The labels of one axis that is not the sample axis.
 
     Args:
-        axis: the axis of the dataset.
-        path: the dataset that holds them.
-        kind: ``text`` or ``numbers``.
+        axis: the axis of the dataset; -1 where they name its axes.
+        path: what holds them: a dataset, ``dataset@attribute`` or ``table[column]``.
+        kind: ``text`` or ``numbers``; ``axes`` for the names of the axes.
         count: how many there are.
         in_order: digest of the labels in their order.
         as_set: digest of the labels, sorted.
+        member: the column of a compound whose elements they name; None for all.
     """
 
     axis: int
@@ -86,6 +87,7 @@ class AxisLabels:
     count: int
     in_order: str
     as_set: str
+    member: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -93,8 +95,9 @@ class SeriesTable:
     """What divides the rows of a dataset into series, such as episodes.
 
     Args:
-        paths: the datasets that say so.
-        kind: ``ends``, ``offsets``, ``starts``, ``lengths``, ``starts and lengths`` or ``flags``.
+        paths: the datasets that say so; of a column of a table ``table[column]``.
+        kind: ``ends``, ``offsets``, ``starts``, ``lengths``, ``starts and lengths``, ``starts and ends``; of each row
+            ``flags`` or ``runs`` of equal numbers.
     """
 
     paths: tuple[str, ...]

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from h5lightning.catalog import Catalog
 from h5lightning.checking import nearest
+from h5lightning.column_labels import DifferenceOf, check_labels
 from h5lightning.conversions import LostValueError, common_type, converted
 from h5lightning.errors import (
     FieldError,
@@ -31,7 +32,9 @@ from h5lightning.field_values import delivery_dtype
 from h5lightning.fields import FieldPlan, Fields, FieldSpec, StoredForm
 from h5lightning.missing_values import check_missing, check_vocabularies, shared_classes, stored_remedy
 from h5lightning.options import Field, Samples, Whole, Windows
+from h5lightning.same_values import check_same, is_same
 from h5lightning.schema import DatasetSchema, as_array, explain_difference, untyped
+from h5lightning.series_borders import check_series_borders
 
 __all__ = ["has_rows", "plan_fields"]
 
@@ -53,6 +56,7 @@ def plan_fields(
     files: Int64Array | None = None,
     names_in: NameList = lambda _: (),
     attrs_in: AttributeList = lambda _, __: (),
+    difference_of: DifferenceOf = lambda _, __, ___: "",
 ) -> Fields:
     """Hold the files against the fields, and plan each field.
 
@@ -68,17 +72,19 @@ def plan_fields(
         files: the files that must agree, ascending; None for all.
         names_in: the datasets of a file, asked only to explain a missing one.
         attrs_in: the attributes of an object in a file, likewise.
+        difference_of: the first difference between two files in a dataset, likewise.
 
     Raises:
         FieldError: a field that is missing, or that no tensor can hold.
         SchemaError: files that disagree, or fields of one file with different lengths.
         MissingDataError: data that were never written.
+        UnsupportedFieldError: windows of rows that hold several series.
     """
-    del series, same
     wanted = np.arange(len(catalog)) if files is None else files
     if not len(wanted):
         raise FieldError("there are no files to plan fields for")
-    chosen = _all_eligible(catalog, wanted) if fields is None else dict(fields)
+    check_same(catalog, same, wanted, names_in=names_in, difference_of=difference_of)
+    chosen = _all_eligible(catalog, wanted, same) if fields is None else dict(fields)
     planner = _Planner(catalog, wanted, samples, dtype, on_missing, names_in, attrs_in)
     lengths = planner.lengths({key: field for key, field in chosen.items() if has_rows(field)})
     if not allow_empty and (empty := wanted[lengths[wanted] == 0]).size:
@@ -88,8 +94,12 @@ def plan_fields(
         )
     if not lengths[wanted].any():
         raise SchemaError(f"none of the {len(wanted)} files holds a row")
+    for key, field in chosen.items():
+        if has_rows(field):
+            check_series_borders(catalog, key, field, samples, wanted, series=series)
     plans = tuple(planner.plan(key, field, lengths) for key, field in chosen.items())
-    return Fields(plans=plans, rows=np.maximum(lengths, 0))
+    remarks = check_labels(catalog, chosen, wanted, difference_of=difference_of)
+    return Fields(plans=plans, rows=np.maximum(lengths, 0), remarks=remarks)
 
 
 def has_rows(field: Field) -> bool:
@@ -97,9 +107,13 @@ def has_rows(field: Field) -> bool:
     return field.attr is None and not field.constant
 
 
-def _all_eligible(catalog: Catalog, files: Int64Array) -> dict[str, Field]:
+def _all_eligible(catalog: Catalog, files: Int64Array, same: Sequence[str]) -> dict[str, Field]:
     schema = catalog.schema(int(files[0]))
-    eligible = [dataset for dataset in schema.datasets if not dataset.refusal and dataset.shape]
+    eligible = [
+        dataset
+        for dataset in schema.datasets
+        if not dataset.refusal and dataset.shape and not is_same(dataset.path, same)
+    ]
     where = catalog.path(int(files[0]))
     if not eligible:
         refused = "; ".join(
