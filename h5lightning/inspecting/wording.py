@@ -13,7 +13,7 @@ from h5lightning.inspecting.guessing import Guess
 from h5lightning.inspecting.traps import row_span
 from h5lightning.options import Whole
 from h5lightning.quantities import counted
-from h5lightning.schema import Member
+from h5lightning.schema import DatasetSchema, Member
 
 __all__ = ["hints", "layout_words", "shape_text", "storage_text", "type_text"]
 
@@ -42,14 +42,15 @@ def layout_words(entries: Sequence[Entry], guess: Guess | None, files: int) -> t
     return (*_samples(guess, files), *_families(others), *_sparse(entries), *_tables(entries))
 
 
-def hints(guess: Guess | None, groupings: Sequence[Grouping]) -> tuple[str, ...]:
+def hints(guess: Guess | None, groupings: Sequence[Grouping], *, may_be_time: bool = True) -> tuple[str, ...]:
     """What could be changed in the suggested code, and why.
 
     Args:
         guess: what a sample is made of; None where nothing could be guessed.
         groupings: attributes that several files share.
+        may_be_time: whether rows may be times.
     """
-    return (*_forecast(guess), *map(_grouping_text, groupings))
+    return (*(_forecast(guess) if may_be_time else ()), *map(_grouping_text, groupings))
 
 
 def type_text(entry: Entry) -> str:
@@ -104,17 +105,18 @@ def _sample_text(guess: Guess) -> str:
 
 def _forecast(guess: Guess | None) -> Iterator[str]:
     if guess is not None and set(guess.fields or ()) == {"x"} and not isinstance(guess.samples, Whole):
-        path = guess.entries[0].path
+        x = (guess.fields or {})["x"]
         if guess.entries[0].series:
             yield (
-                f"Nothing looks like labels. To predict what follows takes windows of rows, but '/{path}' holds "
+                f"Nothing looks like labels. To predict what follows takes windows of rows, but '/{x.path}' holds "
                 "several series one after the other: write each to a file of its own, or accept windows over their "
                 "borders with series='file'"
             )
             return
+        field = f"{x.path!r}" + (f", decode={x.decode!r}" if x.decode else "")
         yield (
-            f"Nothing looks like labels. To predict what follows: samples=Windows(5), fields={{'x': Field({path!r}, "
-            f"steps=(0, 4)), 'y': Field({path!r}, steps=(4, 5))}}"
+            f"Nothing looks like labels. To predict what follows: samples=Windows(5), fields={{'x': Field({field}, "
+            f"steps=(0, 4)), 'y': Field({field}, steps=(4, 5))}}"
         )
 
 
@@ -167,18 +169,25 @@ def _tables(entries: Iterable[Entry]) -> Iterator[str]:
     for entry in entries:
         if entry.schema.members:
             yield f"Table '/{entry.path}' with the columns {_some(list(map(_column_text, entry.schema.members)))}"
-        if entry.schema.categories:
-            count = len(entry.schema.categories)
-            yield f"'/{entry.path}' has {count:,} categories: {_some(entry.schema.categories)}"
+        if entry.schema.categories or entry.schema.vocabulary:
+            yield f"'/{entry.path}' has {_categories_text(entry.schema)}"
 
 
 def _column_text(column: Member) -> str:
     """Name, type and categories of a column, such as ``values (3 × float32)``."""
     kind = column.dtype if column.refusal else np.dtype(column.dtype).name
     words = " × ".join([*map(str, column.shape), kind])
-    if column.categories:
-        words += f", {len(column.categories):,} categories: {_some(column.categories)}"
+    if column.categories or column.vocabulary:
+        words += f", {_categories_text(column)}"
     return f"{column.name} ({words})"
+
+
+def _categories_text(coded: DatasetSchema | Member) -> str:
+    """How many categories there are, and the first ones; of those that are not kept, what is said of them."""
+    names = coded.categories
+    if names is None:
+        return f"categories: {coded.vocabulary}"
+    return f"{len(names):,} {'category' if len(names) == 1 else 'categories'}: {_some(names)}"
 
 
 def _some(names: Sequence[str]) -> str:

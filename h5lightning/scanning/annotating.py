@@ -15,6 +15,7 @@ from h5lightning.scanning.missing_categories import NONE_MISSING, missing_of
 from h5lightning.scanning.opened import OpenedDataset
 from h5lightning.scanning.series_tables import SeriesFinder
 from h5lightning.scanning.small_values import ValueReader
+from h5lightning.scanning.unwritten_ends import ends_with_fill
 from h5lightning.schema import DatasetSchema
 
 __all__ = ["Annotator"]
@@ -57,7 +58,9 @@ class Annotator:
         said = self._encoding(self._fid, opened, path)
         series, of_series = self._series.find(opened, path)
         labels, of_labels = self._labels.find(opened, path)
-        return _annotations(said, series=series, labels=labels, remarks=(*of_series, *of_labels))
+        ends = ends_with_fill(self._fid, opened)
+        remarks = (*of_series, *of_labels)
+        return _annotations(said, series=series, labels=labels, ends_with_fill=ends, remarks=remarks)
 
     def annotate_elsewhere(self, opened: OpenedDataset) -> Annotations:
         """What another file, to which a link leads, says of the numbers and the columns of a dataset.
@@ -93,15 +96,18 @@ class Annotator:
         # Without attributes, even of its axes, a dataset is none that a library of netCDF wrote.
         of_netcdf = bool(opened.attributes) and self._is_of_netcdf(fid)
         encoding = encoding_of(fid, opened, path, self._values, of_netcdf=of_netcdf)
-        said: dict[str, Any] = {}
-        if encoding is not None:
-            said = {"encoding": encoding, "masked": masked_row(opened, encoding)}
+        masked = None if encoding is None else masked_row(opened, encoding)
         missing = missing_of(fid, opened, path, self._values)
-        if missing is not NONE_MISSING:
-            said |= {"missing": missing.found, "missing_columns": missing.columns}
-            if encoding is not None and encoding.kind == "codes" and missing.is_known:
-                said["encoding"] = dataclasses.replace(encoding, low=None, high=None)  # nothing to look for
-        return said
+        if encoding is not None and encoding.kind == "codes" and missing.is_known:
+            encoding = dataclasses.replace(encoding, low=None, high=None)  # nothing is left to look for
+        if encoding is None and missing == NONE_MISSING:
+            return {}
+        return {
+            "encoding": encoding,
+            "masked": masked,
+            "missing": missing.found,
+            "missing_columns": missing.columns,
+        }
 
     def _is_of_netcdf(self, fid: h5f.FileID) -> bool:
         if fid is not self._fid:
