@@ -63,6 +63,83 @@ def test_element(schema, member, element):
     assert schema.element(member) == element
 
 
+V, SITE = Member("v", "<f4", (3,)), Member("site", "text of 4 bytes", refusal="holds text of 4 bytes")
+KIND = Member("kind", "|u1", (), ("cat", "dog"))
+ARRAYS = DatasetSchema("t", "compound", (5, 2), members=(V, SITE, KIND))
+
+
+def test_a_column_adds_its_axes_to_those_of_the_dataset():
+    assert ARRAYS.value("v") is V
+    assert (ARRAYS.row_shape_of("v"), ARRAYS.field_shape("v")) == ((2, 3), (5, 2, 3))
+    assert (ARRAYS.row_shape_of("kind"), ARRAYS.field_shape("kind")) == ((2,), (5, 2))
+    assert FRAMES.row_shape_of(None) == FRAMES.row_shape
+    assert (ARRAYS.columns, ARRAYS.value("site"), ARRAYS.element("site")) == ((V, KIND), SITE, None)
+    assert ARRAYS.itemsize == 13
+
+
+def with_members(*members, **changes):
+    return dataclasses.replace(ARRAYS, members=members, **changes)
+
+
+@pytest.mark.parametrize(
+    ("other", "member", "message"),
+    [
+        (with_members(V, KIND), "v", ""),
+        (with_members(V, dataclasses.replace(SITE, dtype="text of 9 bytes"), KIND), None, ""),
+        (with_members(dataclasses.replace(V, dtype=">f4"), KIND), "v", ""),
+        (
+            with_members(dataclasses.replace(V, shape=(3, 2)), shape=(9,)),
+            "v",
+            "has rows of shape (3, 2), expected (2, 3)",
+        ),
+        (with_members(dataclasses.replace(V, shape=(2, 3)), shape=(9,)), "v", ""),
+        (with_members(dataclasses.replace(V, dtype="<f8"), KIND), "v", "has dtype <f8, expected <f4"),
+        (with_members(dataclasses.replace(V, dtype="<f8"), KIND), "kind", ""),
+        (
+            with_members(V, dataclasses.replace(KIND, categories=("dog", "cat"))),
+            "kind",
+            "has categories [dog, cat], expected [cat, dog]",
+        ),
+        (
+            with_members(V, dataclasses.replace(KIND, categories=("dog", "cat"))),
+            None,
+            "has a column 'kind' that has categories [dog, cat], expected [cat, dog]",
+        ),
+        (
+            with_members(V, dataclasses.replace(KIND, categories=None, vocabulary="9 names")),
+            "kind",
+            "has categories 9 names, expected [cat, dog]",
+        ),
+        (
+            with_members(KIND),
+            "v",
+            "has columns compound {kind: |u1}, expected compound {v: (3,)<f4, site: text of 4 bytes, kind: |u1}",
+        ),
+    ],
+    ids=[
+        "other columns",
+        "length of text",
+        "byte order",
+        "longer rows",
+        "rows of one shape",
+        "type",
+        "type of another column",
+        "order of categories",
+        "order of categories of any column",
+        "many categories",
+        "no such column",
+    ],
+)
+def test_the_wanted_column_is_compared(other, member, message):
+    assert explain_difference(other, ARRAYS, member) == message
+
+
+def test_categories_may_differ_where_codes_are_asked_for():
+    other = with_members(V, dataclasses.replace(KIND, categories=("dog", "cat")))
+    assert explain_difference(other, ARRAYS, "kind", any_categories=True) == ""
+    assert explain_difference(other, ARRAYS, "kind", any_type=True) != ""
+
+
 @each_schema
 def test_layout_and_facts_are_the_whole_schema(schema):
     assert schema.layout().with_facts(schema.facts()) == schema

@@ -13,7 +13,7 @@ from h5lightning.inspecting.guessing import Guess
 from h5lightning.inspecting.traps import row_span
 from h5lightning.options import Whole
 from h5lightning.quantities import counted
-from h5lightning.schema import Member
+from h5lightning.schema import DatasetSchema, Member
 
 __all__ = ["hints", "layout_words", "shape_text", "storage_text", "type_text"]
 
@@ -169,18 +169,25 @@ def _tables(entries: Iterable[Entry]) -> Iterator[str]:
     for entry in entries:
         if entry.schema.members:
             yield f"Table '/{entry.path}' with the columns {_some(list(map(_column_text, entry.schema.members)))}"
-        if entry.schema.categories:
-            count = len(entry.schema.categories)
-            yield f"'/{entry.path}' has {count:,} categories: {_some(entry.schema.categories)}"
+        if entry.schema.categories or entry.schema.vocabulary:
+            yield f"'/{entry.path}' has {_categories_text(entry.schema)}"
 
 
 def _column_text(column: Member) -> str:
     """Name, type and categories of a column, such as ``values (3 × float32)``."""
     kind = column.dtype if column.refusal else np.dtype(column.dtype).name
     words = " × ".join([*map(str, column.shape), kind])
-    if column.categories:
-        words += f", {len(column.categories):,} categories: {_some(column.categories)}"
+    if column.categories or column.vocabulary:
+        words += f", {_categories_text(column)}"
     return f"{column.name} ({words})"
+
+
+def _categories_text(coded: DatasetSchema | Member) -> str:
+    """How many categories there are, and the first ones; of those that are not kept, what is said of them."""
+    names = coded.categories
+    if names is None:
+        return f"categories: {coded.vocabulary}"
+    return f"{len(names):,} {'category' if len(names) == 1 else 'categories'}: {_some(names)}"
 
 
 def _some(names: Sequence[str]) -> str:

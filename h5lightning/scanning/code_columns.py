@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from h5lightning.annotations import Found
 from h5lightning.scanning.opened import OpenedDataset
-from h5lightning.scanning.stored_values import blocks_of, blocks_of_columns, can_be_read, columns_can_be_read
+from h5lightning.scanning.stored_values import blocks_of, blocks_of_columns, can_be_read_whole
 
 __all__ = ["CodeRange", "code_ranges"]
 
@@ -42,8 +42,7 @@ def code_ranges(opened: OpenedDataset, counts: Mapping[str, int]) -> list[CodeRa
     """
     if opened.shape is not None and 0 in opened.shape:
         return [CodeRange(name, is_known=True) for name in counts]
-    is_readable = columns_can_be_read(opened) if opened.element.members else can_be_read(opened)
-    if not is_readable or len(opened.shape or ()) > 1:
+    if not can_be_read_whole(opened) or len(opened.shape or ()) > 1:
         return [CodeRange(name) for name in counts]
     ranges = {name: CodeRange(name, is_known=True) for name in counts}
     for start, name, codes in _blocks(opened, counts):

@@ -15,7 +15,7 @@ from h5lightning.scanning.code_columns import code_ranges
 from h5lightning.scanning.conventions import category_table, says
 from h5lightning.scanning.opened import OpenedDataset
 from h5lightning.scanning.small_values import ValueReader
-from h5lightning.scanning.stored_values import blocks_of, can_be_read
+from h5lightning.scanning.stored_values import blocks_of, can_be_read_whole
 from h5lightning.scanning.vocabularies import column_ranges
 
 __all__ = ["NONE_MISSING", "Missing", "missing_of"]
@@ -92,7 +92,7 @@ def _masked(fid: h5f.FileID, opened: OpenedDataset, group: str, values: ValueRea
     found = OpenedDataset.of(mask)
     if found.element.dtype != "|b1" or found.shape != opened.shape or len(opened.shape or ()) != 1:
         return None
-    if not can_be_read(found):
+    if not can_be_read_whole(found):
         return (
             Found(0, f"may be missing: {_unread(found, path)}") if is_said and found.shape != (0,) else None
         )
@@ -108,4 +108,4 @@ def _all_of(mask: OpenedDataset) -> npt.NDArray[np.bool_]:
 
 def _unread(mask: OpenedDataset, path: str) -> str:
     how = f" with {filter_name(mask.filters[0][0])}" if mask.filters else ""
-    return f"'/{path}', which says so, is stored{how} so that a scan does not read it"
+    return f"'/{path}', which says so, is stored{how} or large, so that a scan does not read it"

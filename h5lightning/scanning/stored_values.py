@@ -20,12 +20,13 @@ __all__ = [
     "blocks_of",
     "blocks_of_columns",
     "can_be_read",
-    "columns_can_be_read",
+    "can_be_read_whole",
     "read_rows",
 ]
 
 MOST_CHUNK_BYTES = 4 * 1024 * 1024
 _BLOCK_BYTES = 1024 * 1024
+_MOST_WHOLE_BYTES = 4 * 1024 * 1024 * 1024
 
 
 def can_be_read(opened: OpenedDataset) -> bool:
@@ -33,9 +34,11 @@ def can_be_read(opened: OpenedDataset) -> bool:
     return not opened.element.members and _is_cheap(opened)
 
 
-def columns_can_be_read(opened: OpenedDataset) -> bool:
-    """Whether columns of a table can be read likewise."""
-    return bool(opened.element.members) and _is_cheap(opened)
+def can_be_read_whole(opened: OpenedDataset) -> bool:
+    """Whether all of a dataset, or of columns of a table, can be read: a shape may promise more than a disk holds."""
+    if not _is_cheap(opened) or math.prod(opened.shape or ()) * opened.itemsize > _MOST_WHOLE_BYTES:
+        return False
+    return opened.storage != "chunked" or opened.did.get_num_chunks() == opened.chunk_count
 
 
 def _is_cheap(opened: OpenedDataset) -> bool:

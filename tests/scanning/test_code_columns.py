@@ -67,6 +67,13 @@ def test_what_costs_much_is_not_looked_at(tmp_path):
         assert code_ranges(OpenedDataset.of(did), {"": 2}) == [CodeRange("")]
 
 
+@pytest.mark.timeout(60)
+def test_rows_that_were_never_written_are_not_looked_for(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("x", (10**14,), "i8", chunks=(1000,))
+        assert code_ranges(OpenedDataset.of(h5d.open(file.id, b"x")), {"": 2}) == [CodeRange("")]
+
+
 @pytest.mark.parametrize("values", [np.zeros(0, "i1"), np.zeros(0, [("a", "i1")])], ids=["dataset", "table"])
 def test_no_rows(tmp_path, values):
     name = "a" if values.dtype.names else ""

@@ -25,7 +25,11 @@ DATASETS = st.builds(
     storage=st.sampled_from(["chunked", "contiguous"]),
     stored_bytes=SIZES,
     missing_chunks=SIZES,
-    members=st.just((Member("a", "<f4"),)) | st.just(()),
+    members=st.just(
+        (Member("a", "<f4", (3,), ("x", "y"), vocabulary="9 names"), Member("b", "text", refusal="no"))
+    )
+    | st.just(()),
+    vocabulary=st.sampled_from(["", "20,000 names with the digest ab"]),
     categories=st.none() | st.lists(NAMES, max_size=3).map(tuple),
     is_converted=st.booleans(),
     refusal=NAMES,
