@@ -591,6 +591,16 @@ def test_what_programs_keep_for_themselves_is_no_trap(inspected):
     assert datasets_of(found)["station"].refusal.startswith("is bookkeeping of netCDF")
 
 
+def test_tables_of_series_have_lengths_of_their_own(tmp_path):
+    one_file(tmp_path, observations=RNG.random((90, 5), dtype="f4"), ep_len=np.array([30, 20, 40]))
+    found = inspect_files([str(tmp_path / "*.h5")])
+    assert {trap.kind for trap in found.traps} == {"several series"}
+    assert {path: dataset.keys for path, dataset in datasets_of(found).items()} == {
+        "ep_len": (), "observations": ("x",),
+    }  # fmt: skip
+    assert not any("Windows(5)" in hint for hint in found.hints)
+
+
 def test_values_are_suggested_as_the_file_means_them(inspected):
     assert 'fields={"x": Field("t2m", decode="cf")}' in inspected(packed).code.python
     code = made_by_python(inspected(masked, "o*.h5")).hparams["fields"]
