@@ -186,7 +186,4 @@ def test_numbers_of_no_category_are_named(tmp_path, values, failures):
     outcome = outcomes_of(str(tmp_path / "*.h5"), Field("t"))[COMPLETE]
     assert len(outcome.failures) == failures
     assert all("holds a number that stands for nothing, first in" in failure for failure in outcome.failures)
-    assert (
-        outcomes_of(str(tmp_path / "*.h5"), Field("t", decode="stored"))[COMPLETE].failures
-        == outcome.failures
-    )
+    assert outcomes_of(str(tmp_path / "*.h5"), Field("t", decode="stored"))[COMPLETE].failures == ()
