@@ -115,7 +115,7 @@ class Annotations:
         missing_columns: likewise of each column of a table in which there is one.
         labels: labels of its axes, but for the sample axis.
         series: what divides its rows.
-        ends_with_fill: it holds floats, and its last row holds nothing but the fill value.
+        ends_with_fill: it holds floats, and its last row, but not its first one, holds nothing but the fill value.
         digest: that of all its values, where it must be the same in all files; else empty.
         remarks: further things to know, as what a sentence says of it; no reason against using it.
     """

@@ -213,7 +213,7 @@ def no_dataset(folder):
 
 
 def buckets(folder):
-    with h5py.File(folder / "waveforms.hdf5", "w") as file:
+    with h5py.File(folder / "waveforms.h5", "w") as file:
         file["data/bucket0"] = RNG.random((50, 3, 949), dtype="f4")
         file["data/bucket1"] = RNG.random((20, 3, 400), dtype="f4")
         file["data_format/component_order"] = b"ZNE"
@@ -243,7 +243,7 @@ def name_of(function):
 def inspected(tmp_path):
     """Writes files of some kind, and inspects them."""
 
-    def inspect(kind, pattern="*.h*5"):
+    def inspect(kind, pattern="*.h5"):
         kind(tmp_path)
         return inspect_files([str(tmp_path / pattern)])
 
@@ -275,9 +275,9 @@ def composed():
 
     def make(yaml="defaults:\n  - data: h5\n", overrides=()):
         app = OmegaConf.create(yaml)
-        ConfigStore.instance().store(name="app", node=app)
+        ConfigStore.instance().store(name="app_of_inspecting", node=app)
         with initialize(config_path=None, version_base="1.3"):
-            return hydra.utils.instantiate(compose("app", overrides=list(overrides)).data)
+            return hydra.utils.instantiate(compose("app_of_inspecting", overrides=list(overrides)).data)
 
     return make
 
@@ -586,6 +586,16 @@ def test_what_programs_keep_for_themselves_is_no_trap(inspected):
     found = inspected(packed)
     assert {trap.kind for trap in found.traps} == {"packed"}
     assert datasets_of(found)["station"].refusal.startswith("is bookkeeping of netCDF")
+
+
+def test_tables_of_series_have_lengths_of_their_own(tmp_path):
+    one_file(tmp_path, observations=RNG.random((90, 5), dtype="f4"), ep_len=np.array([30, 20, 40]))
+    found = inspect_files([str(tmp_path / "*.h5")])
+    assert {trap.kind for trap in found.traps} == {"several series"}
+    assert {path: dataset.keys for path, dataset in datasets_of(found).items()} == {
+        "ep_len": (), "observations": ("x",),
+    }  # fmt: skip
+    assert not any("Windows(5)" in hint for hint in found.hints)
 
 
 def test_values_are_suggested_as_the_file_means_them(inspected):

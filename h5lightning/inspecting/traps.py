@@ -266,7 +266,10 @@ def _without_rows(entries: Sequence[Entry], names: Names) -> Iterator[Trap]:
 
 
 def _unequal_lengths(entries: Sequence[Entry], names: Names) -> Iterator[Trap]:
-    arrays = [entry for entry in entries if entry.is_usable and entry.schema.shape]
+    apart = _with_lengths_of_their_own(entries)
+    arrays = [
+        entry for entry in entries if entry.is_usable and entry.schema.shape and entry.path not in apart
+    ]
     if not arrays:
         return
     table = np.stack([entry.rows_by_file(len(names)) for entry in arrays])
@@ -279,6 +282,18 @@ def _unequal_lengths(entries: Sequence[Entry], names: Names) -> Iterator[Trap]:
         )
         text = f"Datasets of one file differ in length, {where_text(differs, names)}: {listed}"
         yield Trap("different lengths", "note", text, tuple(entry.path for entry in arrays), differs.size)
+
+
+def _with_lengths_of_their_own(entries: Sequence[Entry]) -> set[str]:
+    """Tables of series, which have a line for each, and values of rows of different lengths."""
+    found = {path for entry in entries for table, _ in entry.series for path in table.paths}
+    ragged = (
+        entry.path
+        for entry in entries
+        for said, _ in entry.said
+        if said.encoding is not None and said.encoding.kind == "ragged"
+    )
+    return found.union(ragged)
 
 
 # ── words ────────────────────────────────────────────────────────────────────────────────────────────

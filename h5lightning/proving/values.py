@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator
 
 import h5py
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from h5lightning.annotations import Encoding
 from h5lightning.batching import BatchReader
 from h5lightning.errors import FieldError, H5LightningError, MissingDataError
 from h5lightning.fields import FieldPlan
@@ -69,7 +71,7 @@ def prove_values(case: Case, advance: Advance) -> tuple[Outcome, ...]:
             fields, ids = case.fields_of(file), drawn_ids(case, file)
             reader = BatchReader(case.index, fields, case.reader, case.access)
             for plan in fields.plans:
-                own = _lines_of(plan, file, *lines)
+                own = _lines_of(case, plan, file, lines)
                 if own and len(ids):
                     for line in own:
                         line.keys.add(plan.key)
@@ -80,15 +82,25 @@ def prove_values(case: Case, advance: Advance) -> tuple[Outcome, ...]:
     return tuple(line.outcome() for line in lines)
 
 
-def _lines_of(plan: FieldPlan, file: int, decoded: _Line, converted: _Line, complete: _Line) -> list[_Line]:
+def _lines_of(case: Case, plan: FieldPlan, file: int, lines: tuple[_Line, _Line, _Line]) -> list[_Line]:
     """What a field is looked at for: nothing where it is delivered as it is stored, which other checks hold."""
+    decoded, converted, complete = lines
     if plan.kind == "attr":
         return []
-    form = form_in(plan, file)
     if plan.is_decoded:
         return [decoded]
-    is_same = plan.spec.dtype == np.dtype(form.dtype).name
-    return [converted] * (not is_same) + [complete] * (form.encoding is not None)
+    is_same = plan.spec.dtype == np.dtype(form_in(plan, file).dtype).name
+    has_missing = plan.key not in case.stored and _missing_in(plan, file) is not None
+    return [converted] * (not is_same) + [complete] * has_missing
+
+
+def _missing_in(plan: FieldPlan, file: int) -> Encoding | None:
+    """Which numbers of a field stand for nothing; None where no number does."""
+    encoding, classes = form_in(plan, file).encoding, plan.spec.classes
+    # Names of an enumeration that leaves numbers out carry them: which are left out is not known here.
+    if encoding is None and classes and not all(re.search(r"=-?\d+$", name) for name in classes):
+        return Encoding("codes", low=0, high=len(classes) - 1)
+    return encoding
 
 
 def _look(
@@ -121,9 +133,8 @@ def _wrong(
     what: str, dataset: h5py.Dataset, found: Array, stored: Array, plan: FieldPlan, file: int
 ) -> Iterator[tuple[str, int]]:
     """What is wrong with the delivered samples of one file, and the first of them."""
-    encoding = form_in(plan, file).encoding
     if what == "decoded":
-        expected = decoded_values(dataset, stored, encoding)
+        expected = decoded_values(dataset, stored, form_in(plan, file).encoding)
         place = first_wrong(found, expected, plan.spec.dtype, is_exact=False)
         if place is not None:
             yield "is not what its attributes make of the stored numbers", place
@@ -131,8 +142,8 @@ def _wrong(
         place = first_wrong(found, stored, plan.spec.dtype, is_exact=stored.dtype.kind in "iub")
         if place is not None:
             yield f"is not what is stored, but for the rounding of {plan.spec.dtype}", place
-    elif encoding is not None:
-        missing = missing_values(dataset, stored, encoding).reshape(len(stored), -1).any(axis=1)
+    elif (nothing := _missing_in(plan, file)) is not None:
+        missing = missing_values(dataset, stored, nothing).reshape(len(stored), -1).any(axis=1)
         if missing.any():
             yield "holds a number that stands for nothing", int(missing.argmax())
 

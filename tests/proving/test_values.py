@@ -171,3 +171,19 @@ def test_plain_fields_are_not_looked_at(write_files):
     with case_of(write_files()) as case:
         outcomes = prove_values(case, ignore)
     assert all(outcome.scope.startswith("no field") for outcome in outcomes)
+
+
+@pytest.mark.parametrize(
+    ("values", "failures"), [({"a": 0, "b": 1}, 3), ({"a": 0, "b": 7}, 0)], ids=["dense", "sparse"]
+)
+def test_numbers_of_no_category_are_named(tmp_path, values, failures):
+    codes = np.zeros(60, "i1")
+    codes[-1] = 2
+    for number in range(3):
+        with h5py.File(tmp_path / f"{number}.h5", "w") as file:
+            file.create_dataset("t", data=codes, dtype=h5py.enum_dtype(values, basetype="i1"))
+            file["y"] = np.arange(60)
+    outcome = outcomes_of(str(tmp_path / "*.h5"), Field("t"))[COMPLETE]
+    assert len(outcome.failures) == failures
+    assert all("holds a number that stands for nothing, first in" in failure for failure in outcome.failures)
+    assert outcomes_of(str(tmp_path / "*.h5"), Field("t", decode="stored"))[COMPLETE].failures == ()

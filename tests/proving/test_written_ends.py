@@ -54,6 +54,15 @@ def test_a_default_fill_value_of_netcdf(tmp_path):
     assert "fill value 9.96921e+36 from row 50 on" in outcome.failures[0]
 
 
+def test_stored_values_count_where_others_are_delivered(tmp_path):
+    pattern = write(tmp_path, "a.nc", fillvalue=9.969209968386869e36)
+    with h5py.File(tmp_path / "a.nc", "r+") as file:
+        file["x"].attrs["_FillValue"] = np.float32(9.969209968386869e36)
+    fields = {"x": Field("x", decode="cf"), "y": Field("y")}
+    outcome = outcome_of(pattern.replace(".h5", ".nc"), fields=fields)
+    assert "'/x' holds nothing but the fill value 9.96921e+36 from row 50 on" in outcome.failures[0]
+
+
 def test_a_file_of_more_than_a_block(tmp_path, monkeypatch):
     monkeypatch.setattr("h5lightning.proving.written_ends._BLOCK_BYTES", 7 * 12)
     for written in (1, 49, 50, 56, 57):

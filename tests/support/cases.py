@@ -52,7 +52,8 @@ def case_of(
         **settings: those of `ProofSettings`.
     """
     shuffle = shuffle or Shuffle()
-    found = survey(files, coerce_fields(fields), samples or Rows(), access=access)
+    wanted = coerce_fields(fields) or {}
+    found = survey(files, wanted, samples or Rows(), access=access)
     none = {stage: Transforms.of(None, stage) for stage in STAGES}
     with HandlePool(access) as pool:
         chosen = choose_reader("auto", pool)
@@ -63,7 +64,9 @@ def case_of(
         )  # fmt: skip
         weights = read_weights(assembly.datasets["train"], shuffle)
         order = assembly.training_order(shuffle, weights)
-        yield kind(assembly, order, weights, ProofSettings(**{"batch_size": 7, **settings}), chosen, access)
+        proven = ProofSettings(**{"batch_size": 7, **settings})
+        stored = frozenset(key for key, field in wanted.items() if field.decode == "stored")
+        yield kind(assembly, order, weights, proven, chosen, access, stored)
 
 
 class LyingReader:
