@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.annotations import NOTHING, Annotations
 from h5lightning.extent_table import ExtentTable
 from h5lightning.extents import Extents
 from h5lightning.frozen import Frozen
@@ -57,6 +58,8 @@ class Catalog(Frozen):
         layout_of: the layout of each file, ``(files,)`` int32.
         facts: length of the sample axis (-1 for a scalar), stored bytes and missing chunks of each dataset
             of each file, ``(datasets over all files, 3)`` int64, file after file.
+        annotations: what files say around their datasets, each distinct saying once.
+        annotation_of: the one of each dataset of each file, in the order of `facts`, int32.
         attrs: the attributes of each file that were asked for, as JSON.
         extents: where the values of each dataset of each file lie, in the order of `facts`.
         skipped: the files that were left out.
@@ -69,6 +72,8 @@ class Catalog(Frozen):
     layouts: tuple[tuple[DatasetSchema, ...], ...]
     layout_of: npt.NDArray[np.int32]
     facts: Int64Array
+    annotations: tuple[Annotations, ...]
+    annotation_of: npt.NDArray[np.int32]
     attrs: TextTable
     extents: ExtentTable
     skipped: tuple[SkippedFile, ...] = ()
@@ -77,8 +82,9 @@ class Catalog(Frozen):
     def __post_init__(self) -> None:
         files = len(self.names)
         facts = int(self.first_fact[-1])
-        found = (len(self.stamps), len(self.layout_of), len(self.attrs), facts, len(self.extents))
-        expected = (files, files, files, len(self.facts), len(self.facts))
+        of_files = (len(self.stamps), len(self.layout_of), len(self.attrs))
+        found = (*of_files, facts, len(self.extents), len(self.annotation_of))
+        expected = (files, files, files, len(self.facts), len(self.facts), len(self.facts))
         if found != expected:
             raise ValueError(f"a catalog of {files} files: found parts of {found}, expected {expected}")
 
@@ -96,6 +102,8 @@ class Catalog(Frozen):
         layouts: list[tuple[DatasetSchema, ...]] = []
         layout_of: list[int] = []
         facts: list[tuple[int, int, int]] = []
+        annotations: dict[Annotations, int] = {NOTHING: 0}
+        annotation_of: list[int] = []
         attrs: list[str] = []
         extents: list[Extents | None] = []
         sources: list[tuple[tuple[str, Stamp], ...]] = []
@@ -105,6 +113,12 @@ class Catalog(Frozen):
                 layouts.append(tuple(dataset.layout() for dataset in schema.datasets))
             layout_of.append(number)
             facts.extend(dataset.facts() for dataset in schema.datasets)
+            annotation_of.extend(
+                0
+                if dataset.annotations is NOTHING
+                else annotations.setdefault(dataset.annotations, len(annotations))
+                for dataset in schema.datasets
+            )
             attrs.append(json.dumps(dict(schema.attrs), sort_keys=True) if schema.attrs else "{}")
             extents.extend(schema.extents or [None] * len(schema.datasets))
             sources.append(schema.sources)
@@ -115,6 +129,8 @@ class Catalog(Frozen):
             layouts=tuple(layouts),
             layout_of=np.asarray(layout_of, dtype=np.int32),
             facts=np.asarray(facts, dtype=np.int64).reshape(-1, 3),
+            annotations=tuple(annotations),
+            annotation_of=np.asarray(annotation_of, dtype=np.int32),
             attrs=TextTable.of(attrs),
             extents=ExtentTable.of(extents),
             skipped=tuple(skipped),
@@ -127,6 +143,9 @@ class Catalog(Frozen):
         numbers = {layout: number for number, layout in enumerate(first.layouts)}
         renumbered = [numbers.setdefault(layout, len(numbers)) for layout in second.layouts]
         layout_of = np.asarray(renumbered, dtype=np.int32)[second.layout_of]
+        said = {annotations: number for number, annotations in enumerate(first.annotations)}
+        numbered = [said.setdefault(annotations, len(said)) for annotations in second.annotations]
+        annotation_of = np.asarray(numbered, dtype=np.int32)[second.annotation_of]
         return cls(
             root=first.root,
             names=TextTable.joined(first.names, second.names),
@@ -134,6 +153,8 @@ class Catalog(Frozen):
             layouts=tuple(numbers),
             layout_of=np.concatenate([first.layout_of, layout_of]),
             facts=np.concatenate([first.facts, second.facts]),
+            annotations=tuple(said),
+            annotation_of=np.concatenate([first.annotation_of, annotation_of]),
             attrs=TextTable.joined(first.attrs, second.attrs),
             extents=ExtentTable.joined(first.extents, second.extents),
             skipped=(*first.skipped, *second.skipped),
@@ -145,6 +166,7 @@ class Catalog(Frozen):
         starts, stops = self.first_fact[files], self.first_fact[files + 1]
         facts = flat_positions(starts, stops - starts)
         used, layout_of = np.unique(self.layout_of[files], return_inverse=True)
+        said, annotation_of = np.unique(self.annotation_of[facts], return_inverse=True)
         return Catalog(
             root=self.root,
             names=self.names.take(files),
@@ -152,6 +174,8 @@ class Catalog(Frozen):
             layouts=tuple(self.layouts[number] for number in used.tolist()),
             layout_of=layout_of.astype(np.int32),
             facts=self.facts[facts],
+            annotations=tuple(self.annotations[number] for number in said.tolist()),
+            annotation_of=annotation_of.astype(np.int32),
             attrs=self.attrs.take(files),
             extents=self.extents.take(facts),
             sources=self.sources.take(files),
@@ -173,9 +197,11 @@ class Catalog(Frozen):
 
     def schema(self, file: int) -> FileSchema:
         """The whole schema of one file."""
-        facts = self.facts[self.first_fact[file] : self.first_fact[file + 1]].tolist()
+        own = slice(self.first_fact[file], self.first_fact[file + 1])
         layout = self.layouts[int(self.layout_of[file])]
-        datasets = tuple(dataset.with_facts(*row) for dataset, row in zip(layout, facts, strict=True))
+        said = (self.annotations[number] for number in self.annotation_of[own].tolist())
+        rows = zip(layout, self.facts[own].tolist(), said, strict=True)
+        datasets = tuple(dataset.with_facts(facts, annotations) for dataset, facts, annotations in rows)
         sources = self.sources.of_file(file)
         return FileSchema(datasets=datasets, attrs=self.typed_attrs(file), sources=sources)
 
@@ -194,13 +220,26 @@ class Catalog(Frozen):
 
     def facts_of(self, path: str) -> Int64Array:
         """Length, stored bytes and missing chunks of ``path`` in each file, ``(files, 3)``; -2 where absent."""
-        within = np.asarray([_position(layout, path) for layout in self.layouts], dtype=np.int64)
         found = np.full((len(self), 3), -2, dtype=np.int64)
-        if len(self):
-            place = within[self.layout_of]
-            has = np.flatnonzero(place >= 0)
-            found[has] = self.facts[self.first_fact[has] + place[has]]
+        has, places = self._places_of(path)
+        found[has] = self.facts[places]
         return found
+
+    def annotations_of(self, path: str) -> npt.NDArray[np.int32]:
+        """Which of `annotations` each file says of ``path``, ``(files,)``; -1 where it is absent."""
+        found = np.full(len(self), -1, dtype=np.int32)
+        has, places = self._places_of(path)
+        found[has] = self.annotation_of[places]
+        return found
+
+    def _places_of(self, path: str) -> tuple[Int64Array, Int64Array]:
+        """The files that hold a dataset, and where it stands in `facts`."""
+        within = np.asarray([_position(layout, path) for layout in self.layouts], dtype=np.int64)
+        if not len(self):
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        place = within[self.layout_of]
+        has = np.flatnonzero(place >= 0)
+        return has, self.first_fact[has] + place[has]
 
     def stored(self, file: int, path: str) -> StoredDataset | None:
         """A dataset of one file, and where its values lie; None where that is not known."""
@@ -210,7 +249,7 @@ class Catalog(Frozen):
         extents = self.extents[fact] if place >= 0 else None
         if extents is None:
             return None
-        return StoredDataset(layout[place].with_facts(*self.facts[fact].tolist()), extents)
+        return StoredDataset(layout[place].with_facts(self.facts[fact].tolist()), extents)
 
     def files_with_layout(self, layout: int) -> Int64Array:
         """The files of one layout, ascending."""

@@ -8,9 +8,9 @@ from typing import Any, TypeVar, cast
 
 from h5lightning.checking import check_choice, nearest
 from h5lightning.errors import OptionError
-from h5lightning.options import Field, Rows, Samples, Split, Whole, Windows
+from h5lightning.options import SERIES, Field, Rows, Samples, Split, Whole, Windows
 
-__all__ = ["coerce", "coerce_fields", "coerce_samples", "split_for"]
+__all__ = ["check_series", "coerce", "coerce_fields", "coerce_samples", "split_for"]
 
 T = TypeVar("T")
 
@@ -78,6 +78,12 @@ def coerce_samples(value: object) -> Samples:
         if reserved in options:
             raise OptionError(f"samples.{reserved} is reserved and not available yet")
     return coerce(_SAMPLE_KINDS[cast("str", kind)], options, "samples")
+
+
+def check_series(value: object) -> None:
+    """Raise `OptionError` unless ``value`` is None or names what a series is."""
+    if value is not None:
+        check_choice("series", value, SERIES)
 
 
 def coerce_fields(value: object) -> dict[str, Field] | None:

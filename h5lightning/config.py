@@ -98,6 +98,7 @@ class H5DataConfig:
     seed: int | None = None
     index_dir: str | None = None
     on_other_data: str = "raise"
+    series: Any = None
 
 
 def register() -> None:

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from h5lightning.assembly import Assembly, StageOptions, assemble
 from h5lightning.checking import MOST_IN_BATCH, check_bool, check_choice, check_int, check_text
-from h5lightning.coercion import coerce, coerce_fields, coerce_samples, split_for
+from h5lightning.coercion import check_series, coerce, coerce_fields, coerce_samples, split_for
 from h5lightning.dataset import IS_REPEAT, SampleDataset
 from h5lightning.epoch_sources import Division, EvaluationEpochs, TrainingEpochs
 from h5lightning.errors import NotSetUpError, OptionError
@@ -105,6 +105,8 @@ class H5DataModule(LightningDataModule):
         index_dir: where the index is kept; None for the user's cache directory.
         on_other_data: what happens when training resumes a checkpoint of other files, or of another split, seed,
             ``shuffle`` or ``samples``: ``raise``, or ``restart_epoch``, which begins the interrupted epoch again.
+        series: what a series is, whose border no window crosses: ``file``, each file, whatever a table beside the data
+            says of episodes in it. None: each file too, but `Windows` are an error where there is such a table.
 
     Raises:
         OptionError: an option that cannot be right.
@@ -138,6 +140,7 @@ class H5DataModule(LightningDataModule):
         seed: int | None = None,
         index_dir: str | None = None,
         on_other_data: str = "raise",
+        series: str | None = None,
     ) -> None:
         super().__init__()
         # Checkpoints are read with weights_only: no option, path or NumPy scalar may be in them.
@@ -174,6 +177,7 @@ class H5DataModule(LightningDataModule):
         check_choice("eval_tail", eval_tail, ("uneven", "repeat"))
         check_choice("on_other_data", on_other_data, ("raise", "restart_epoch"))
         check_dtype(dtype)
+        check_series(series)
         check_bool("provenance", provenance)
         check_bool("drop_last", drop_last)
         if seed is not None:
@@ -184,7 +188,7 @@ class H5DataModule(LightningDataModule):
         shuffle, access = to_plain(self._shuffle), to_plain(self._access)
         self.save_hyperparameters(ignore=["transform", "batch_transform"], logger=False)
         self.batch_size = batch_size
-        self._files, self._dtype, self._index_dir = files, dtype, index_dir
+        self._files, self._dtype, self._index_dir, self._series = files, dtype, index_dir, series
         self._tail, self._drop_last, self._on_other_data = tail, drop_last, on_other_data
         self._eval_tail = eval_tail
         pool = HandlePool(self._access, processes=max(1, num_workers))
@@ -456,6 +460,7 @@ class H5DataModule(LightningDataModule):
             self._samples,
             access=self._access,
             dtype=self._dtype,
+            series=self._series,
             keep_together=self._split.keep_together,
             index_dir=self._index_dir,
             processes=self._loading.num_workers or None,

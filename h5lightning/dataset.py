@@ -17,7 +17,7 @@ from h5lightning.announcing import Announcer, available_bytes
 from h5lightning.asked_samples import AskedSamples
 from h5lightning.batching import Batch, BatchReader
 from h5lightning.checking import check_bool, check_int, check_text
-from h5lightning.coercion import coerce, coerce_fields, coerce_samples
+from h5lightning.coercion import check_series, coerce, coerce_fields, coerce_samples
 from h5lightning.errors import H5LightningError
 from h5lightning.fields import FieldSpec, check_dtype
 from h5lightning.handles import HandlePool
@@ -401,6 +401,8 @@ class H5Dataset(SampleDataset):
         provenance: add ``sample_id``, int64 ``(N,)``, to each batch.
         seed: seeds the generators of transforms.
         index_dir: where the index is kept; None for the user's cache directory.
+        series: what a series is, whose border no window crosses: ``file``, each file, whatever a table beside the data
+            says of episodes in it. None: each file too, but `Windows` are an error where there is such a table.
 
     Raises:
         H5LightningError: anything that is wrong with the files or with what is asked of them.
@@ -425,8 +427,10 @@ class H5Dataset(SampleDataset):
         provenance: bool = False,
         seed: int = 0,
         index_dir: str | None = None,
+        series: str | None = None,
     ) -> None:
         check_dtype(dtype)
+        check_series(series)
         seed, provenance, index_dir = (to_plain(value) for value in (seed, provenance, index_dir))
         check_int("seed", seed, at_least=0)
         check_bool("provenance", provenance)
@@ -438,6 +442,7 @@ class H5Dataset(SampleDataset):
             coerce_samples(samples),
             access=options,
             dtype=dtype,
+            series=series,
             index_dir=index_dir,
         )
         pool = HandlePool(options, known=found.known)

@@ -41,7 +41,9 @@ def plan_fields(
     samples: Samples,
     *,
     dtype: str | None = None,
+    series: str | None = None,
     on_missing: str = "raise",
+    same: Sequence[str] = (),
     allow_empty: bool = False,
     files: Int64Array | None = None,
     names_in: NameList = lambda _: (),
@@ -54,7 +56,9 @@ def plan_fields(
         fields: sample key → `Field`; None for all eligible datasets, if they share one length.
         samples: how samples lie in a series.
         dtype: the type that floating fields are delivered in.
+        series: ``file`` for each file as one series, whatever divides its rows; None for an error then.
         on_missing: ``raise``, or ``fill`` to accept data that were never written.
+        same: paths of datasets that must be the same in all files.
         allow_empty: accept files without rows.
         files: the files that must agree, ascending; None for all.
         names_in: the datasets of a file, asked only to explain a missing one.
@@ -65,6 +69,7 @@ def plan_fields(
         SchemaError: files that disagree, or fields of one file with different lengths.
         MissingDataError: data that were never written.
     """
+    del series, same
     wanted = np.arange(len(catalog)) if files is None else files
     if not len(wanted):
         raise FieldError("there are no files to plan fields for")
@@ -213,7 +218,7 @@ class _Planner:
         )
 
     def _element(self, key: str, field: Field, schema: DatasetSchema) -> str:
-        names = [name for name, _ in schema.members]
+        names = [column.name for column in schema.columns]
         what = f"field {key!r}: '/{field.path}' in {self.catalog.path(int(self.files[0]))}"
         if names and field.member is None:
             raise UnsupportedFieldError(

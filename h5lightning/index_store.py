@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import platformdirs
 
+from h5lightning.annotations import Annotations
 from h5lightning.atomic_write import replace_file
 from h5lightning.catalog import Catalog, SkippedFile
 from h5lightning.extent_table import ExtentTable
@@ -31,7 +32,7 @@ from h5lightning.text_table import TextTable
 
 __all__ = ["FORMAT", "IndexStore", "StoredExtents", "default_directory", "pack", "unpack"]
 
-FORMAT = 4  # raise it when the file's layout changes, or what a scan says of the same file
+FORMAT = 5  # raise it when the file's layout changes, or what a scan says of the same file
 
 _STORE = StoreFormat(b"\x93H5LIDX\n", FORMAT, "index")
 
@@ -152,6 +153,7 @@ def _parts(catalog: Catalog, request: ScanRequest) -> tuple[bytes, bytes, memory
         "root": catalog.root,
         "request": _plain(request),
         "layouts": [[dataset.to_plain() for dataset in layout] for layout in catalog.layouts],
+        "annotations": [annotations.to_plain() for annotations in catalog.annotations],
         "skipped": [[skipped.name, skipped.reason] for skipped in catalog.skipped],
         "forms": extents.forms,
     }
@@ -170,6 +172,8 @@ def _catalog(store: StoredArrays, root: str, request: ScanRequest, origin: Store
         layouts=tuple(tuple(layout) for layout in layouts),
         layout_of=arrays["layout_of"],
         facts=arrays["facts"],
+        annotations=tuple(Annotations.from_plain(plain) for plain in header["annotations"]),
+        annotation_of=arrays["annotation_of"],
         attrs=TextTable(arrays["attr_bytes"], arrays["attr_ends"]),
         extents=_extents(store, origin),
         skipped=tuple(SkippedFile(name, reason) for name, reason in header["skipped"]),
@@ -198,6 +202,7 @@ def _arrays(catalog: Catalog) -> dict[str, npt.NDArray[Any]]:
         "stamps": catalog.stamps.astype("<i8", copy=False),
         "layout_of": catalog.layout_of.astype("<i4", copy=False),
         "facts": catalog.facts.astype("<i8", copy=False),
+        "annotation_of": catalog.annotation_of.astype("<i4", copy=False),
         "attr_bytes": catalog.attrs.blob,
         "attr_ends": catalog.attrs.ends.astype("<i8", copy=False),
         "extent_forms": catalog.extents.form_of.astype("<i4", copy=False),
@@ -215,4 +220,5 @@ def _plain(request: ScanRequest) -> list[Any]:
         None if request.paths is None else list(request.paths),
         list(request.attrs),
         request.allow_external,
+        list(request.same),
     ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any, ClassVar, TypeAlias
 
 from h5lightning.checking import check_bool, check_choice, check_int, check_share, check_text
@@ -19,6 +20,7 @@ __all__ = ["Access", "Field", "Rows", "Samples", "Shuffle", "Split", "Whole", "W
 FLOAT_DTYPES = ("float16", "bfloat16", "float32", "float64")
 _INTEGER_DTYPES = ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")
 DTYPES = (*FLOAT_DTYPES, "bool", *_INTEGER_DTYPES, "complex64", "complex128")
+SERIES = ("file",)
 MIB = 1024 * 1024
 
 
@@ -88,6 +90,11 @@ class Field:
         member: the column of a compound dataset.
         dtype: the type that is delivered, such as ``"float32"``.
         ragged: what to do with samples of different length; ``"error"`` names the file that differs.
+        decode: ``"cf"``: deliver what the stored numbers stand for, as the attributes of each file say
+            (``scale_factor``, ``add_offset``, ``_FillValue``, ``missing_value``, ``valid_range``, ``_Unsigned``; of NWB
+            ``conversion`` and ``offset``): computed in float64, rounded once to ``dtype`` (float32 unless said), with
+            NaN for missing values. ``"stored"``: deliver the stored numbers, whatever the file says that they stand
+            for. None: an error where they stand for others.
     """
 
     path: str = ""
@@ -97,6 +104,7 @@ class Field:
     member: str | None = None
     dtype: str | None = None
     ragged: str = "error"
+    decode: str | None = None
 
     def __post_init__(self) -> None:
         make_plain(self)
@@ -112,6 +120,8 @@ class Field:
         if self.dtype is not None:
             check_choice("field.dtype", self.dtype, DTYPES)
         check_choice("field.ragged", self.ragged, ("error",))
+        if self.decode is not None:
+            check_choice("field.decode", self.decode, ("stored", "cf"))
         self._check_steps()
         self._check_combination()
 
@@ -125,10 +135,10 @@ class Field:
         object.__setattr__(self, "steps", tuple(steps))
 
     def _check_combination(self) -> None:
-        if self.attr is not None and (self.constant or self.steps or self.member):
+        if self.attr is not None and (self.constant or self.steps or self.member or self.decode):
             raise OptionError(
                 f"the field of attribute {self.attr!r} is the same for each sample of a file: "
-                "leave out constant, steps and member"
+                "leave out constant, steps, member and decode"
             )
         if self.constant and self.steps:
             raise OptionError(f"the constant field {self.path!r} has no sample axis: leave out steps")
@@ -290,6 +300,8 @@ class Access:
             systems. Chunks with filters are never mapped.
         verify: compare what is read with the checksums that ``h5lightning index --checksum`` made; an error where
             there are none.
+        same: paths of datasets, such as names of columns, whose values must be the same in all files: compared when
+            files are scanned.
     """
 
     max_open_files: int | None = None
@@ -302,6 +314,7 @@ class Access:
     allow_external: str | None = None
     memory_map: bool | None = None
     verify: bool = False
+    same: str | Sequence[str] = ()
 
     def __post_init__(self) -> None:
         make_plain(self)
@@ -317,8 +330,18 @@ class Access:
         if self.memory_map is not None:
             check_bool("access.memory_map", self.memory_map)
         check_bool("access.verify", self.verify)
+        self._check_same()
         if self.verify and self.allow_external is not None:
             raise OptionError(
                 f"access.verify compares files with checksums of their own bytes, access.allow_external="
                 f"{self.allow_external!r} lets values lie in others: leave one out"
             )
+
+    def _check_same(self) -> None:
+        same = [self.same] if isinstance(self.same, str) else self.same
+        if not isinstance(same, list) or not all(isinstance(path, str) and path.strip("/") for path in same):
+            raise OptionError(
+                f"access.same must list paths of datasets, such as ['var/_index'], found {self.same!r}"
+            )
+        paths = ("/".join(part for part in path.split("/") if part) for path in same)
+        object.__setattr__(self, "same", tuple(dict.fromkeys(paths)))

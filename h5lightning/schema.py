@@ -8,17 +8,52 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.annotations import NOTHING, Annotations
 from h5lightning.extents import Extents
 
-__all__ = ["DatasetSchema", "FileSchema", "Stamp", "as_array", "explain_difference", "typed", "untyped"]
+__all__ = [
+    "DatasetSchema",
+    "FileSchema",
+    "Member",
+    "Stamp",
+    "as_array",
+    "explain_difference",
+    "member_text",
+    "typed",
+    "untyped",
+]
 
 Stamp: TypeAlias = tuple[int, int, int, int]  # size in bytes, mtime_ns, ctime_ns and inode of a file
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Member:
+    """One column of a compound.
+
+    Args:
+        name: its name.
+        dtype: NumPy's type string of an element, or words for a refused type.
+        shape: shape of one value of the column; ``()`` for a single number.
+        categories: names of its values, where it is an enumeration.
+        refusal: why no field can be made of it, as what a sentence says of it; empty if one can.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...] = ()
+    categories: tuple[str, ...] | None = None
+    refusal: str = ""
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one value; 0 for a refused type."""
+        return 0 if self.refusal else math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -34,10 +69,11 @@ class DatasetSchema:
         storage: ``contiguous``, ``chunked``, ``compact``, ``virtual``, ``external`` or ``none``.
         stored_bytes: bytes that the values take in the file.
         missing_chunks: chunks that were never written (1 for contiguous data that were never written).
-        members: name and type string of each column of a compound that is a plain number.
+        members: the columns of a compound, also those that no field can be made of.
         categories: names of the values of an enumeration or of a table of categories.
         is_converted: the stored bits are not those of ``dtype``: only HDF5 can convert them.
         refusal: why no field can be made of it; empty if one can.
+        annotations: what the file says around its numbers; no part of the layout.
     """
 
     path: str
@@ -48,10 +84,11 @@ class DatasetSchema:
     storage: str = "contiguous"
     stored_bytes: int = 0
     missing_chunks: int = 0
-    members: tuple[tuple[str, str], ...] = ()
+    members: tuple[Member, ...] = ()
     categories: tuple[str, ...] | None = None
     is_converted: bool = False
     refusal: str = ""
+    annotations: Annotations = NOTHING
 
     @property
     def rows(self) -> int | None:
@@ -73,22 +110,31 @@ class DatasetSchema:
         """Bytes of one element as stored; 0 for a refused type."""
         if self.refusal:
             return 0
-        return sum(np.dtype(dtype).itemsize for _, dtype in self.members) or np.dtype(self.dtype).itemsize
+        return sum(member.itemsize for member in self.members) or np.dtype(self.dtype).itemsize
 
     @property
     def row_bytes(self) -> int:
         """Bytes of one row, decoded."""
         return math.prod(self.row_shape) * self.itemsize
 
+    @property
+    def columns(self) -> tuple[Member, ...]:
+        """The columns that fields can be made of."""
+        return tuple(member for member in self.members if not member.refusal)
+
+    def member(self, name: str | None) -> Member | None:
+        """The column of that name, usable or not; None if there is none."""
+        return next((member for member in self.members if member.name == name), None)
+
     def element(self, member: str | None) -> str | None:
-        """NumPy type string of an element, or of a compound's member; None if there is no such member."""
+        """NumPy type string of an element, or of a column that can be a field; None if there is no such column."""
         if member is None:
             return self.dtype
-        return dict(self.members).get(member)
+        return next((column.dtype for column in self.columns if column.name == member), None)
 
     def layout(self) -> DatasetSchema:
-        """The schema without what differs from file to file: length, stored bytes, missing chunks."""
-        return self._with((0, *self.shape[1:]) if self.shape else (), 0, 0)
+        """The schema without what differs from file to file: length, stored bytes, missing chunks, annotations."""
+        return self._with((0, *self.shape[1:]) if self.shape else (), 0, 0, NOTHING)
 
     def layout_key(self) -> tuple[object, ...]:
         """What `layout` compares by, made in a quarter of the time: a scan does so for each dataset of each file."""
@@ -109,11 +155,15 @@ class DatasetSchema:
         """What `layout` leaves out: rows (-1 for a scalar), stored bytes, missing chunks."""
         return (self.shape[0] if self.shape else -1, self.stored_bytes, self.missing_chunks)
 
-    def with_facts(self, rows: int, stored_bytes: int, missing_chunks: int) -> DatasetSchema:
-        """The schema of a dataset that has this layout and these `facts`."""
-        return self._with((rows, *self.shape[1:]) if rows >= 0 else (), stored_bytes, missing_chunks)
+    def with_facts(self, facts: Sequence[int], annotations: Annotations = NOTHING) -> DatasetSchema:
+        """The schema of a dataset that has this layout, these `facts` and annotations."""
+        rows, stored_bytes, missing_chunks = facts
+        shape = (rows, *self.shape[1:]) if rows >= 0 else ()
+        return self._with(shape, stored_bytes, missing_chunks, annotations)
 
-    def _with(self, shape: tuple[int, ...], stored_bytes: int, missing_chunks: int) -> DatasetSchema:
+    def _with(
+        self, shape: tuple[int, ...], stored_bytes: int, missing_chunks: int, annotations: Annotations
+    ) -> DatasetSchema:
         # dataclasses.replace takes twice as long, and a scan does this for each dataset of each file.
         return DatasetSchema(
             self.path,
@@ -128,16 +178,23 @@ class DatasetSchema:
             self.categories,
             self.is_converted,
             self.refusal,
+            annotations,
         )
 
     def to_plain(self) -> dict[str, Any]:
         """A mapping for JSON."""
-        return dataclasses.asdict(self)
+        plain = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
+        members = [dataclasses.asdict(member) for member in self.members]
+        return {**plain, "members": members, "annotations": self.annotations.to_plain()}
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> DatasetSchema:
         """The schema that `to_plain` wrote."""
-        return cls(**{key: _tuples(value) for key, value in plain.items()})
+        values = {key: _tuples(value) for key, value in plain.items() if key != "annotations"}
+        values["members"] = tuple(
+            Member(**{key: _tuples(value) for key, value in member.items()}) for member in plain["members"]
+        )
+        return cls(**values, annotations=Annotations.from_plain(plain["annotations"]))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -209,8 +266,13 @@ def explain_difference(found: DatasetSchema, expected: DatasetSchema) -> str:
 
 def _dtype_text(schema: DatasetSchema) -> str:
     if schema.members:
-        return "compound {" + ", ".join(f"{name}: {dtype}" for name, dtype in schema.members) + "}"
+        return "compound {" + ", ".join(map(member_text, schema.members)) + "}"
     return schema.dtype
+
+
+def member_text(member: Member) -> str:
+    """Name and type of a column, such as ``values: (3,)<f8``."""
+    return f"{member.name}: {member.shape or ''}{member.dtype}"
 
 
 def _some(names: tuple[str, ...] | None, most: int = 6) -> str:

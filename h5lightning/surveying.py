@@ -84,6 +84,7 @@ def survey(
     *,
     access: Access,
     dtype: str | None = None,
+    series: str | None = None,
     keep_together: str | None = None,
     index_dir: str | None = None,
     processes: int | None = None,
@@ -96,6 +97,7 @@ def survey(
         samples: how samples lie in a series.
         access: how files are opened and trusted.
         dtype: the type that floating fields are delivered in.
+        series: ``file`` for each file as one series, whatever divides its rows; None for an error then.
         keep_together: ``attr:NAME`` of the attribute that keeps files together, else not looked at.
         index_dir: where the index is kept; None for the user's cache directory.
         processes: processes that scan; None for all cores.
@@ -108,7 +110,7 @@ def survey(
     label = f"@{name}" if kind == "attr" else None
     build = build_catalog(
         found,
-        _request(fields, label, access.allow_external),
+        _request(fields, label, access),
         access=access,
         index_dir=index_dir,
         processes=processes,
@@ -122,7 +124,7 @@ def survey(
         misfits = find_misfits(catalog, fields, _labelled(found, catalog), on_missing=access.on_missing)
         catalog = leave_out(catalog, misfits, len(found), access, error=SchemaError)
     roles = _roles(found, catalog)
-    planned, predicted = _plan(catalog, fields, samples, roles, access=access, dtype=dtype)
+    planned, predicted = _plan(catalog, fields, samples, roles, access=access, dtype=dtype, series=series)
     rows = planned.rows if predicted is None else np.maximum(planned.rows, predicted.rows)
     index = SampleIndex(catalog.root, catalog.names, np.arange(len(catalog), dtype=np.int64), rows, samples)
     return Survey(
@@ -137,15 +139,14 @@ def survey(
     )
 
 
-def _request(
-    fields: Mapping[str, Field] | None, label: str | None, allow_external: str | None
-) -> ScanRequest:
+def _request(fields: Mapping[str, Field] | None, label: str | None, access: Access) -> ScanRequest:
     labels = (label,) if label is not None else ()
+    allowed, same = access.allow_external, tuple(access.same)
     if fields is None:
-        return ScanRequest(paths=None, attrs=labels, allow_external=allow_external)
+        return ScanRequest(paths=None, attrs=labels, allow_external=allowed, same=same)
     paths = dict.fromkeys(field.path for field in fields.values() if field.attr is None)
     attrs = dict.fromkeys(f"{field.path}@{field.attr}" for field in fields.values() if field.attr is not None)
-    return ScanRequest(paths=tuple(paths), attrs=(*attrs, *labels), allow_external=allow_external)
+    return ScanRequest(paths=tuple(paths), attrs=(*attrs, *labels), allow_external=allowed, same=same)
 
 
 def _roles(found: Discovered, catalog: Catalog) -> dict[str, Int64Array] | None:
@@ -174,6 +175,7 @@ def _plan(
     *,
     access: Access,
     dtype: str | None,
+    series: str | None,
 ) -> tuple[Fields, Fields | None]:
     predict = (roles or {}).get("predict", np.zeros(0, dtype=np.int64))
     others = np.setdiff1d(np.arange(len(catalog)), predict)
@@ -184,7 +186,9 @@ def _plan(
             fields,
             samples,
             dtype=dtype,
+            series=series,
             on_missing=access.on_missing,
+            same=tuple(access.same),
             allow_empty=access.on_bad_file == "skip",
             files=files,
             names_in=lambda file: _names_in(catalog.path(file)),

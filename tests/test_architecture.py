@@ -11,8 +11,8 @@ PACKAGE = Path(__file__).parents[1] / "h5lightning"
 
 # Each floor in the order of ARCHITECTURE.md; a package name stands for all of its modules.
 FLOORS = (
-    """errors checking extents extent_table checksum_table plain options coercion schema text_table permutation
-    sample_numbers ragged filters progress quantities plain_tables atomic_write monitor once process_local
+    """errors checking annotations extents extent_table checksum_table plain options coercion schema text_table
+    permutation sample_numbers ragged filters progress quantities plain_tables atomic_write monitor once process_local
     frozen""",
     """catalog sources stamps index fields field_planning selection splitting overlap coalescing ordering sharding
     position rank_epoch misfits conversions""",

@@ -17,12 +17,12 @@ from h5lightning.errors import (
 from h5lightning.field_planning import plan_fields
 from h5lightning.fields import FieldSpec, check_dtype
 from h5lightning.options import FLOAT_DTYPES, Field, Rows, Whole, Windows
-from h5lightning.schema import DatasetSchema, FileSchema
+from h5lightning.schema import DatasetSchema, FileSchema, Member
 
 X = DatasetSchema("x", "<f8", (9, 4, 2))
 Y = DatasetSchema("y", "<i4", (9,))
 SPECIES = DatasetSchema("species", "|u1", (9,), categories=("cat", "dog"))
-TABLE = DatasetSchema("table", "compound", (9,), members=(("t", "<f8"), ("id", ">i2")))
+TABLE = DatasetSchema("table", "compound", (9,), members=(Member("t", "<f8"), Member("id", ">i2")))
 GRID = DatasetSchema("grid", "<f4", (3, 5))
 DT = DatasetSchema("dt", "<f4", ())
 WAVE = DatasetSchema("wave", "<c8", (9,))

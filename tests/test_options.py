@@ -295,7 +295,7 @@ def test_an_instance_is_taken_as_it_is():
 
 KNOWN_OF_ACCESS = (
     "; known: allow_external, cache_bytes, locking, max_bad_fraction, max_open_files, memory_map, on_bad_file, "
-    "on_missing, on_nonfinite, verify"
+    "on_missing, on_nonfinite, same, verify"
 )
 
 

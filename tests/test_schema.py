@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from h5lightning.schema import DatasetSchema, FileSchema, explain_difference
+from h5lightning.schema import DatasetSchema, FileSchema, Member, explain_difference
 
 FRAMES = DatasetSchema(
     "a/frames",
@@ -17,7 +17,7 @@ FRAMES = DatasetSchema(
     stored_bytes=123,
     missing_chunks=1,
 )
-TABLE = DatasetSchema("table", "compound", (5,), members=(("t", "<f8"), ("id", "<i2")))
+TABLE = DatasetSchema("table", "compound", (5,), members=(Member("t", "<f8"), Member("id", "<i2")))
 SPECIES = DatasetSchema("species", "|u1", (7,), categories=("cat", "dog"))
 SCALAR = DatasetSchema("dt", "<f8", ())
 TEXT = DatasetSchema("names", "variable-length text", (7,), refusal="holds text of variable length")
@@ -65,7 +65,7 @@ def test_element(schema, member, element):
 
 @each_schema
 def test_layout_and_facts_are_the_whole_schema(schema):
-    assert schema.layout().with_facts(*schema.facts()) == schema
+    assert schema.layout().with_facts(schema.facts()) == schema
 
 
 def test_layout_leaves_out_what_differs_from_file_to_file():
@@ -119,7 +119,7 @@ def test_datasets_are_found_by_path():
         (SCALAR, {"shape": (3,)}, "has rows, expected a scalar"),
         (
             TABLE,
-            {"members": (("t", "<f8"),)},
+            {"members": (Member("t", "<f8"),)},
             "has dtype compound {t: <f8}, expected compound {t: <f8, id: <i2}",
         ),
         (SPECIES, {"categories": ("dog", "cat")}, "has categories [dog, cat], expected [cat, dog]"),

@@ -108,7 +108,7 @@ def _required(catalog: Catalog, key: str, path: str, member: str | None) -> list
 
 def _of_entries(catalog: Catalog, entries: Iterable[Entry]) -> Iterator[StoredField]:
     for entry in entries:
-        member = entry.schema.members[0][0] if entry.schema.members else None
+        member = entry.schema.columns[0].name if entry.schema.columns else None
         yield from _of_paths(catalog, entry.path, entry.path, entry.paths, member)
 
 

@@ -84,7 +84,7 @@ class StoredField:
     @property
     def itemsize(self) -> int:
         """Bytes of an element; of all columns for a compound."""
-        columns = [np.dtype(dtype).itemsize for _, dtype in self.schema.members]
+        columns = [member.itemsize for member in self.schema.columns]
         return sum(columns) or np.dtype(self.schema.dtype).itemsize
 
     @once

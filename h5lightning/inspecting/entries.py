@@ -71,7 +71,8 @@ class Entry:
     @property
     def is_float64(self) -> bool:
         """Whether values, or a column of them, are float64."""
-        return any(dtype[1:] == "f8" for dtype in (self.schema.dtype, *dict(self.schema.members).values()))
+        columns = (column.dtype for column in self.schema.columns)
+        return any(dtype[1:] == "f8" for dtype in (self.schema.dtype, *columns))
 
     @property
     def weight(self) -> int:

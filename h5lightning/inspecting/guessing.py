@@ -107,7 +107,7 @@ def _numbered_columns(entries: Sequence[Entry]) -> tuple[Entry, ...]:
 
 
 def _table(entry: Entry) -> Guess:
-    columns = [name for name, _ in entry.schema.members[:_MOST_COLUMNS]]
+    columns = [column.name for column in entry.schema.columns[:_MOST_COLUMNS]]
     # Hydra's grammar has no quotes for keys.
     fields = {re.sub(r"\W+", "_", column): Field(entry.path, member=column) for column in columns}
     return Guess(fields, (entry,), Rows(), entry.files_alike())

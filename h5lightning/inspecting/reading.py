@@ -81,7 +81,7 @@ def _is_stored_so(dataset: DatasetSchema, variant: Variant) -> bool:
 
 
 def _reading(reader: DirectReader, path: str, dataset: DatasetSchema) -> tuple[str, str]:
-    member = dataset.members[0][0] if dataset.members else None
+    member = dataset.columns[0].name if dataset.columns else None
     dtype = dataset.element(member) or dataset.dtype
     try:
         reason = reader.reason(path, RowSource(dataset.path, member, dtype, dataset.row_shape))

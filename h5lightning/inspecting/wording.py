@@ -157,7 +157,7 @@ def _sparse(entries: Iterable[Entry]) -> Iterator[str]:
 def _tables(entries: Iterable[Entry]) -> Iterator[str]:
     for entry in entries:
         if entry.schema.members:
-            yield f"Table '/{entry.path}' with the columns {_some([name for name, _ in entry.schema.members])}"
+            yield f"Table '/{entry.path}' with the columns {_some([column.name for column in entry.schema.columns])}"
         if entry.schema.categories:
             count = len(entry.schema.categories)
             yield f"'/{entry.path}' has {count:,} categories: {_some(entry.schema.categories)}"

@@ -27,7 +27,8 @@ def check_buffer(file: str, source: RowSource, found: tuple[int, ...]) -> None:
 
 def check_type(file: str, source: RowSource, found: ElementType) -> None:
     """Raise unless the elements are those that were scanned."""
-    dtype = found.dtype if source.member is None else dict(found.members).get(source.member)
+    columns = {member.name: member.dtype for member in found.members if not member.refusal}
+    dtype = found.dtype if source.member is None else columns.get(source.member)
     if dtype != source.dtype:
         raise _changed(file, source, f"holds {dtype or 'no such column'}", source.dtype)
 

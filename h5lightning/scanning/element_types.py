@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from h5py import h5t
 
+from h5lightning.schema import Member
+
 __all__ = ["ElementType", "element_type"]
 
 
@@ -23,7 +25,7 @@ class ElementType:
 
     Args:
         dtype: NumPy's type string, ``compound``, or words for a refused type.
-        members: name and type string of each column of a compound that is a plain number.
+        members: the columns of a compound that are plain numbers.
         categories: names of the values of an enumeration, in the order of the values.
         is_converted: the stored bits are not those of ``dtype``: HDF5 converts them.
         refusal: why no tensor can hold it, as what a sentence says of the dataset; empty if one can.
@@ -31,7 +33,7 @@ class ElementType:
     """
 
     dtype: str
-    members: tuple[tuple[str, str], ...] = ()
+    members: tuple[Member, ...] = ()
     categories: tuple[str, ...] | None = None
     is_converted: bool = False
     refusal: str = ""
@@ -131,7 +133,9 @@ def _compound(tid: h5t.TypeCompoundID) -> ElementType:
     ]
     if _is_complex(columns):
         return dataclasses.replace(columns[0][1], dtype=_COMPLEX_OF[columns[0][1].dtype])
-    plain = tuple((name, found.dtype) for name, found in columns if not found.refusal and not found.members)
+    plain = tuple(
+        Member(name, found.dtype) for name, found in columns if not found.refusal and not found.members
+    )
     if not plain:
         listed = ", ".join(name for name, _ in columns)
         return _refused("compound", f"is a table (compound) without a column of plain numbers, only {listed}")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from h5lightning import errors
+from h5lightning.annotations import NOTHING, Annotations
 from h5lightning.errors import H5LightningError
 from h5lightning.extents import Extents, FilterValues
 from h5lightning.scanning.one_file import Outcome
@@ -30,6 +31,7 @@ class Encoder:
     def __init__(self) -> None:
         self._layouts: dict[tuple[object, ...], int] = {}
         self._new_layouts: list[DatasetSchema] = []
+        self._annotations: dict[Annotations, int] = {NOTHING: 0}
         self._filters: dict[FilterValues, int] = {}
 
     def encode(self, outcomes: Iterable[Outcome]) -> Iterator[str]:
@@ -46,11 +48,12 @@ class Encoder:
             yield self._line(files)
 
     def _line(self, outcomes: Iterable[Outcome]) -> str:
-        filters, self._new_layouts = len(self._filters), []
+        filters, annotations, self._new_layouts = len(self._filters), len(self._annotations), []
         files = [self._file(outcome) for outcome in outcomes]
         new = {
             "layouts": [layout.to_plain() for layout in self._new_layouts],
             "filters": list(self._filters)[filters:],
+            "annotations": [said.to_plain() for said in list(self._annotations)[annotations:]],
         }
         return json.dumps({**new, "files": files})
 
@@ -69,7 +72,9 @@ class Encoder:
         number = self._layouts.setdefault(dataset.layout_key(), known)
         if number == known:
             self._new_layouts.append(dataset.layout())
-        return [number, *dataset.facts()]
+        said = dataset.annotations
+        annotation = 0 if said is NOTHING else self._annotations.setdefault(said, len(self._annotations))
+        return [number, *dataset.facts(), annotation]
 
     def _extents(self, extents: Extents | None) -> list[Any] | int | str | None:
         if extents is None:
@@ -88,12 +93,14 @@ class Decoder:
 
     def __init__(self) -> None:
         self._layouts: list[DatasetSchema] = []
+        self._annotations: list[Annotations] = [NOTHING]
         self._filters: list[FilterValues] = []
 
     def decode(self, line: str | bytes) -> list[Outcome]:
         """The outcomes of one line."""
         message = json.loads(line)
         self._layouts.extend(DatasetSchema.from_plain(plain) for plain in message["layouts"])
+        self._annotations.extend(Annotations.from_plain(plain) for plain in message["annotations"])
         self._filters.extend(
             tuple((number, tuple(values)) for number, values in plain) for plain in message["filters"]
         )
@@ -111,8 +118,8 @@ class Decoder:
         return FileSchema(datasets, plain["attrs"], extents, sources)
 
     def _dataset(self, facts: Sequence[int]) -> DatasetSchema:
-        number, *rest = facts
-        return self._layouts[number].with_facts(*rest)
+        number, *rest, annotation = facts
+        return self._layouts[number].with_facts(rest, self._annotations[annotation])
 
     def _extents(self, plain: list[Any] | int | str | None) -> Extents | None:
         if plain is None:

@@ -9,11 +9,13 @@ from typing import TypeAlias
 
 from h5py import h5a, h5d, h5f, h5g, h5i, h5o
 
+from h5lightning.annotations import NOTHING
 from h5lightning.errors import BadFileError, H5LightningError
 from h5lightning.extents import Extents
 from h5lightning.foreign import Sources, encoded, link_problem
 from h5lightning.guarding import check_file, leave_out_hint
 from h5lightning.opening import opened_id
+from h5lightning.scanning.annotating import Annotator
 from h5lightning.scanning.attributes import read_attributes
 from h5lightning.scanning.describing import dataset_paths, describe, find
 from h5lightning.scanning.locating import DamageError, locate
@@ -48,12 +50,14 @@ class ScanRequest:
         attrs: attributes, written ``object@name``, or ``@name`` for those of the file.
         most_chunks: find out where the values of a dataset lie if it has no more chunks than this; 0 for never.
         allow_external: the directory that files with values of other files may lie in; None for nowhere.
+        same: paths of datasets whose values must be the same in all files: they are read, for their digest.
     """
 
     paths: tuple[str, ...] | None
     attrs: tuple[str, ...] = ()
     most_chunks: int = 4_000_000
     allow_external: str | None = None
+    same: tuple[str, ...] = ()
 
 
 def describe_file(
@@ -111,11 +115,12 @@ def outcome_of(path: str, request: ScanRequest, values: ValueReader, *, locking:
 
 
 def _describe(fid: h5f.FileID, path: str, request: ScanRequest, values: ValueReader) -> FileSchema:
-    names = dataset_paths(fid) if request.paths is None else dict.fromkeys(request.paths)
+    names = dataset_paths(fid) if request.paths is None else dict.fromkeys((*request.paths, *request.same))
     most_chunks, file_bytes = request.most_chunks, fid.get_filesize()
     datasets: list[DatasetSchema] = []
     extents: list[Extents | None] = []
     allowed, sources = request.allow_external, Sources()
+    annotator = Annotator(fid, values, request.same)
     for name in names:
         with _explained(path, f"'/{name}'"):
             found = find(fid, name, values, file=path, allow_external=allowed, sources=sources)
@@ -126,9 +131,10 @@ def _describe(fid: h5f.FileID, path: str, request: ScanRequest, values: ValueRea
                 extents.append(None)
                 continue
             schema = describe(fid, found, name, values, allow_external=allowed, sources=sources)
-            datasets.append(schema)
-            is_wanted = not schema.refusal and found.chunk_count <= most_chunks
             is_here = allowed is None or h5i.get_file_id(found.did) == fid
+            said = annotator.annotate(found, name) if is_here and not schema.refusal else NOTHING
+            datasets.append(schema if said is NOTHING else dataclasses.replace(schema, annotations=said))
+            is_wanted = not schema.refusal and found.chunk_count <= most_chunks
             extents.append(_locate(found, name, path, file_bytes) if is_wanted and is_here else None)
     attrs = read_attributes(fid, request.attrs, path, values) if request.attrs else {}
     return FileSchema(tuple(datasets), attrs, tuple(extents), tuple(sources.stamps.items()))

@@ -119,7 +119,8 @@ def test_compound_lists_the_columns_that_are_plain_numbers():
     )
     found = element_type(tid)
     assert found.dtype == "compound"
-    assert found.members == (("t", "<f8"), ("id", ">u2"), ("ok", "|b1"))
+    columns = [(column.name, column.dtype) for column in found.members if not column.refusal]
+    assert columns == [("t", "<f8"), ("id", ">u2"), ("ok", "|b1")]
     assert not found.refusal
 
 
@@ -150,4 +151,4 @@ def test_refused_types_say_why(tid, words):
 
 def test_complex_needs_equal_parts():
     found = element_type(compound(("r", h5t.IEEE_F32LE), ("i", h5t.IEEE_F64LE)))
-    assert found.members == (("r", "<f4"), ("i", "<f8"))
+    assert [(column.name, column.dtype) for column in found.members] == [("r", "<f4"), ("i", "<f8")]

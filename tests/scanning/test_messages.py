@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from h5lightning.errors import BadFileError, FieldError
 from h5lightning.extents import Extents
 from h5lightning.scanning.messages import Decoder, Encoder
-from h5lightning.schema import DatasetSchema, FileSchema
+from h5lightning.schema import DatasetSchema, FileSchema, Member
 
 SIZES = st.integers(0, 2**40)
 NAMES = st.text(max_size=5)
@@ -25,7 +25,7 @@ DATASETS = st.builds(
     storage=st.sampled_from(["chunked", "contiguous"]),
     stored_bytes=SIZES,
     missing_chunks=SIZES,
-    members=st.just((("a", "<f4"),)) | st.just(()),
+    members=st.just((Member("a", "<f4"),)) | st.just(()),
     categories=st.none() | st.lists(NAMES, max_size=3).map(tuple),
     is_converted=st.booleans(),
     refusal=NAMES,

@@ -1,0 +1,62 @@
+"""Values of datasets that a scan looks at: few, of small chunks, and decoded by no plug-in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from h5py import h5s
+
+from h5lightning.filters import NATIVE_FILTERS
+from h5lightning.scanning.opened import OpenedDataset
+
+__all__ = ["MOST_CHUNK_BYTES", "blocks_of", "can_be_read", "read_rows"]
+
+MOST_CHUNK_BYTES = 4 * 1024 * 1024
+_BLOCK_BYTES = 1024 * 1024
+
+
+def can_be_read(opened: OpenedDataset) -> bool:
+    """Whether rows can be read without a plug-in, another file or much memory."""
+    element = opened.element
+    if element.refusal or element.members or opened.shape is None or 0 in opened.shape:
+        return False
+    if opened.storage not in ("contiguous", "compact", "chunked"):
+        return False
+    if not opened.filters:
+        return True
+    return {
+        number for number, _ in opened.filters
+    } <= NATIVE_FILTERS and opened.chunk_bytes <= MOST_CHUNK_BYTES
+
+
+def read_rows(opened: OpenedDataset, start: int, stop: int) -> npt.NDArray[Any]:
+    """Rows ``start`` to ``stop`` of a dataset that `can_be_read`, in native byte order; of a scalar, its value.
+
+    Raises:
+        OSError: they are damaged.
+    """
+    shape = opened.shape or ()
+    dtype = np.dtype(opened.element.dtype).newbyteorder("=")
+    if not shape:
+        value = np.empty((), dtype)
+        opened.did.read(h5s.ALL, h5s.ALL, value)
+        return value
+    found = np.empty((stop - start, *shape[1:]), dtype)
+    in_file, in_memory = opened.did.get_space(), h5s.create_simple(found.shape)
+    in_file.select_hyperslab((start, *(0,) * (len(shape) - 1)), found.shape)
+    opened.did.read(in_memory, in_file, found)
+    return found
+
+
+def blocks_of(opened: OpenedDataset) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+    """All rows of a dataset that `can_be_read`, in blocks of about 1 MiB, each with the number of its first row."""
+    shape = opened.shape or (1,)
+    row_bytes = math.prod(shape[1:]) * opened.itemsize
+    height = (opened.chunks or (1,))[0]
+    rows = max(1, _BLOCK_BYTES // max(1, row_bytes * height)) * height
+    for start in range(0, shape[0], rows):
+        yield start, read_rows(opened, start, min(start + rows, shape[0]))
