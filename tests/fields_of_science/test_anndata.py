@@ -70,8 +70,8 @@ def test_names_of_categories_are_shown(written, case, key):
     files = written(PROGRAM, case)
     request = request_of(files.files, key)
     with closing(H5Dataset(request.files, request.fields)) as dataset:
-        assert list(dataset.field_spec[key].categories) == ["a", "b", "c"]
-        assert list(dataset.sample_spec()[key].categories) == ["a", "b", "c"]
+        assert list(dataset.field_spec[key].classes) == ["a", "b", "c"]
+        assert list(dataset.sample_spec()[key].classes) == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize(("case", "key"), MISSING)
