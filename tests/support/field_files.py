@@ -80,7 +80,7 @@ class Request:
                 assert word in str(error), f"the message does not say {word!r}: {error}"
             assert any(f"/{field.path}" in str(error) for field in self.fields.values()), str(error)
             return error
-        raise AssertionError(f"delivered without a word: { {key: v[:2] for key, v in found.items()} }")
+        raise AssertionError(f"delivered without a word: {[*found]}, nothing said of {mentioned}")
 
 
 def remedies(message: str | Exception) -> Iterator[tuple[str, str, str]]:
