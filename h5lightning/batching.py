@@ -7,10 +7,11 @@ straight to its slot in the batch. Python runs for each file of a batch, not for
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,18 +21,22 @@ from h5lightning.buffers import BatchMemory
 from h5lightning.checking import nearest
 from h5lightning.conversions import assign, buffer_dtype, first_lost
 from h5lightning.errors import FieldError, MissingFieldError, NonFiniteError
+from h5lightning.field_sources import FieldSource
+from h5lightning.field_values import delivery_dtype
 from h5lightning.fields import FieldPlan, Fields
 from h5lightning.index import SampleIndex
 from h5lightning.monitor import Guard
 from h5lightning.options import Access, Windows
 from h5lightning.process_local import ProcessLocal
-from h5lightning.readers.protocol import Reader, RowSource, Take
+from h5lightning.readers.protocol import Reader, Take
 from h5lightning.sample_numbers import to_numbers
 
 __all__ = ["Batch", "BatchReader"]
 
 Int64Array = npt.NDArray[np.int64]
 Batch = dict[str, torch.Tensor]
+
+_ConstantKey: TypeAlias = "tuple[str, FieldSource]"
 
 _FIRST = np.zeros(1, np.int64)
 _MOST_PATHS = 4096
@@ -59,7 +64,8 @@ class BatchReader:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_constants", _ConstantCache(self.access.cache_bytes))
-        recipes = {plan.key: _Recipe(plan, self.access) for plan in self.fields.plans}
+        known: dict[FieldSource, FieldSource] = {}
+        recipes = {plan.key: _Recipe(plan, self.access, known) for plan in self.fields.plans}
         object.__setattr__(self, "_recipes", recipes)
         object.__setattr__(self, "_paths", _Paths(self.index))
 
@@ -76,6 +82,7 @@ class BatchReader:
         Raises:
             MissingFieldError: a key that is no field.
             FieldError: a value that the delivered type cannot hold.
+            MissingDataError: a stored number that stands for a missing value, in a field without ``decode``.
             NonFiniteError: NaN or infinity, with ``on_nonfinite="raise"``.
             BadFileError: a file cannot be read.
         """
@@ -120,7 +127,7 @@ class BatchReader:
 
     def is_there(self, ids: Int64Array, *, only_remote: bool = False) -> bool:
         """Whether nothing is gained by `will_need`; see `Reader.is_there`."""
-        return self.reader.is_there(*self._requests(ids), only_remote=only_remote)
+        return all(self.reader.is_there(*each, only_remote=only_remote) for each in self._requests(ids))
 
     def will_need(self, ids: Int64Array, *, only_remote: bool = False) -> None:
         """Let the system fetch what `read` will be asked for; see `Reader.will_need`.
@@ -129,15 +136,23 @@ class BatchReader:
             ids: numbers of the samples in the index, ``(N,)``.
             only_remote: only from network file systems.
         """
-        self.reader.will_need(*self._requests(ids), only_remote=only_remote)
+        for each in self._requests(ids):
+            self.reader.will_need(*each, only_remote=only_remote)
 
-    def _requests(self, ids: Int64Array) -> tuple[list[str], list[Take]]:
+    def _requests(self, ids: Int64Array) -> Iterator[tuple[list[str], list[Take]]]:
         wanted = _Wanted.of(ids, self._paths)
-        return wanted.paths, [
-            self._take(recipe, np.empty((0, *recipe.shape), recipe.dtype), wanted)
-            for recipe in self._recipes.values()
-            if recipe.plan.kind == "rows"
-        ]
+        recipes = [recipe for recipe in self._recipes.values() if recipe.plan.kind == "rows"]
+        takes = {
+            recipe.key: self._take(recipe, np.empty((0, *recipe.shape), recipe.dtype), wanted)
+            for recipe in recipes
+        }
+        yield wanted.paths, [takes[recipe.key] for recipe in recipes if recipe.plan.is_uniform]
+        for recipe in recipes:
+            if not recipe.plan.is_uniform:
+                yield from (
+                    ([wanted.paths[place] for place in part.places], [part.take])
+                    for part in recipe.source.parts(takes[recipe.key], wanted.files)
+                )
 
     def page_lock(self, *, wanted: bool) -> None:
         """Read batches straight to page-locked memory; see `BatchMemory.page_lock`."""
@@ -168,7 +183,7 @@ class BatchReader:
         for recipe in recipes:
             plan = recipe.plan
             stored = np.empty((len(ids), *recipe.shape), np.dtype(plan.stored).newbyteorder("="))
-            if stored.dtype == recipe.dtype:
+            if not plan.is_uniform or stored.dtype == recipe.dtype:
                 continue
             self._put([recipe], {recipe.key: stored}, ids)
             lost = first_lost(stored, plan.spec.dtype)
@@ -180,7 +195,7 @@ class BatchReader:
         self, recipes: Sequence[_Recipe], arrays: Mapping[str, npt.NDArray[Any]], ids: Int64Array
     ) -> None:
         wanted = _Wanted.of(ids, self._paths)
-        by_source: dict[RowSource, list[_Recipe]] = {}
+        by_source: dict[FieldSource, list[_Recipe]] = {}
         for recipe in recipes:
             values = recipe.plan.values
             if recipe.plan.kind == "rows":
@@ -188,29 +203,56 @@ class BatchReader:
             elif values is not None:
                 assign(arrays[recipe.key], wanted.slots, values[wanted.files].repeat(wanted.sizes, axis=0))
             else:
-                self._fill_constant(recipe.source, arrays[recipe.key], wanted)
+                self._fill_constant(recipe, arrays[recipe.key], wanted)
         if not by_source or not wanted.paths:
             return
-        alone = [group[0] for group in by_source.values() if len(group) == 1]
-        shared = [_Shared(source, group) for source, group in by_source.items() if len(group) > 1]
-        takes = [self._take(recipe, arrays[recipe.key], wanted) for recipe in alone]
-        takes += [self._take_shared(each, wanted) for each in shared]
-        self.reader.read(wanted.paths, takes)
-        for each in shared:
+        shared = {source: _Shared(source, group) for source, group in by_source.items() if len(group) > 1}
+        takes = {
+            source: self._take_shared(shared[source], wanted)
+            if source in shared
+            else self._take(group[0], arrays[group[0].key], wanted)
+            for source, group in by_source.items()
+        }
+        uniform = [take for source, take in takes.items() if source.is_uniform]
+        if uniform:
+            self.reader.read(wanted.paths, uniform)
+        for source, take in takes.items():
+            if not source.is_uniform:
+                self._read_forms(source, take, wanted)
+        for each in shared.values():
             each.deal_out(arrays, wanted.slots)
 
-    def _fill_constant(self, source: RowSource, out: npt.NDArray[Any], wanted: _Wanted) -> None:
-        for path, (start, stop) in zip(wanted.paths, pairwise(wanted.borders.tolist()), strict=True):
-            assign(out, wanted.slots[start:stop], self._constants.get(self.reader, path, source))
+    def _read_forms(self, source: FieldSource, take: Take, wanted: _Wanted) -> None:
+        """Read a field that files store in different ways, or whose numbers stand for others."""
+        for part in source.parts(take, wanted.files):
+            paths = [wanted.paths[place] for place in part.places]
+            self.reader.read(paths, [part.take])
+            take.out[part.slots] = source.delivered_rows(part, paths)
+
+    def _fill_constant(self, recipe: _Recipe, out: npt.NDArray[Any], wanted: _Wanted) -> None:
+        source = recipe.source
+        for place, (start, stop) in enumerate(pairwise(wanted.borders.tolist())):
+            path, form = wanted.paths[place], source.form_in(int(wanted.files[place]))
+            values = self._constants.get((path, source), partial(self._constant, source, path, form))
+            assign(out, wanted.slots[start:stop], values)
+
+    def _constant(self, source: FieldSource, path: str, form: int) -> npt.NDArray[Any]:
+        """The values of a constant field in one file."""
+        stored = source.sources[form]
+        values = np.empty(stored.row_shape, np.dtype(stored.dtype).newbyteorder("="))
+        self.reader.read_whole(path, stored, values)
+        if source.is_uniform:
+            return values
+        return source.delivered_whole(values, form, path)
 
     def _take(self, recipe: _Recipe, out: npt.NDArray[Any], wanted: _Wanted) -> Take:
         if recipe.plan.steps is None:
-            return Take(recipe.source, wanted.borders, wanted.rows, wanted.slots, out)
+            return Take(recipe.source.sources[0], wanted.borders, wanted.rows, wanted.slots, out)
         start, stop = recipe.plan.steps
         rows = self._step_rows(wanted.rows, start, stop).ravel()
         slots = (wanted.slots[:, None] * (stop - start) + np.arange(stop - start)).ravel()
         out = out.reshape(len(out) * (stop - start), *recipe.plan.row_shape)
-        return Take(recipe.source, wanted.borders * (stop - start), rows, slots, out)
+        return Take(recipe.source.sources[0], wanted.borders * (stop - start), rows, slots, out)
 
     def _take_shared(self, shared: _Shared, wanted: _Wanted) -> Take:
         """The rows of all steps, each once."""
@@ -220,7 +262,7 @@ class BatchReader:
         different, place = np.unique(file * span + rows, return_inverse=True)
         borders = np.searchsorted(different, np.arange(len(wanted.files) + 1) * span)
         values = shared.expect(len(different), place.reshape(rows.shape))
-        return Take(shared.source, borders, different % span, np.arange(len(different)), values)
+        return Take(shared.source.sources[0], borders, different % span, np.arange(len(different)), values)
 
     def _step_rows(self, rows: Int64Array, start: int, stop: int) -> Int64Array:
         """The rows of steps start to stop of samples, ``(N, stop - start)``."""
@@ -279,16 +321,20 @@ class _Recipe:
     Args:
         plan: what the field is.
         access: what to do with values that are not finite.
+        known: the sources of other fields, so that equal ones are one.
     """
 
     __slots__ = ("dtype", "is_checked", "key", "plan", "shape", "source")
 
-    def __init__(self, plan: FieldPlan, access: Access) -> None:
+    def __init__(self, plan: FieldPlan, access: Access, known: dict[FieldSource, FieldSource]) -> None:
         self.plan = plan
         self.key = plan.key
         self.shape = plan.spec.shape
-        self.source = RowSource(plan.path, plan.member, plan.stored, plan.row_shape)
-        self.dtype = buffer_dtype(plan.stored, plan.spec.dtype)
+        source = FieldSource.of(plan)
+        self.source = known.setdefault(source, source)
+        self.dtype = (
+            buffer_dtype(plan.stored, plan.spec.dtype) if plan.is_uniform else delivery_dtype(plan.spec.dtype)
+        )
         must_be_finite = access.on_nonfinite == "raise" and plan.is_floating
         self.is_checked = must_be_finite or plan.spec.dtype != self.dtype.name
 
@@ -363,17 +409,18 @@ class _Shared:
         recipes: the fields.
     """
 
-    def __init__(self, source: RowSource, recipes: Sequence[_Recipe]) -> None:
+    def __init__(self, source: FieldSource, recipes: Sequence[_Recipe]) -> None:
         self.source = source
+        row_shape, dtype = source.sources[0].row_shape, source.buffer
         self._plans = [recipe.plan for recipe in recipes]
         self.start = min(plan.steps[0] if plan.steps else 0 for plan in self._plans)
         self.stop = max(plan.steps[1] if plan.steps else 1 for plan in self._plans)
-        self._values = np.empty((0, *source.row_shape), np.dtype(source.dtype).newbyteorder("="))
+        self._values = np.empty((0, *row_shape), dtype)
         self._place = np.zeros((0, self.stop - self.start), np.int64)
 
     def expect(self, rows: int, place: Int64Array) -> npt.NDArray[Any]:
         """A buffer for some rows, of which row ``place[i, s]`` is step ``start + s`` of sample i."""
-        self._values = np.empty((rows, *self.source.row_shape), self._values.dtype)
+        self._values = np.empty((rows, *self._values.shape[1:]), self._values.dtype)
         self._place = place
         return self._values
 
@@ -394,14 +441,13 @@ class _ConstantCache:
     def __reduce__(self) -> tuple[Any, ...]:
         return (type(self), (self._limit_bytes,))
 
-    def get(self, reader: Reader, path: str, source: RowSource) -> npt.NDArray[Any]:
-        """The values of a constant field in one file."""
+    def get(self, key: _ConstantKey, make: Callable[[], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        """The values of a constant field in one file; made unless they are still there."""
         constants = self._local.get(self._make)
-        values = constants.find((path, source))
+        values = constants.find(key)
         if values is None:
-            values = np.empty(source.row_shape, np.dtype(source.dtype).newbyteorder("="))
-            reader.read_whole(path, source, values)
-            constants.add((path, source), values)
+            values = make()
+            constants.add(key, values)
         return values
 
     def _make(self) -> _Constants:
@@ -414,24 +460,24 @@ class _Constants:
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
         self._bytes = 0
-        self._values: OrderedDict[tuple[str, RowSource], npt.NDArray[Any]] = OrderedDict()
+        self._values: OrderedDict[_ConstantKey, npt.NDArray[Any]] = OrderedDict()
         self._guard = Guard()
 
-    def find(self, key: tuple[str, RowSource]) -> npt.NDArray[Any] | None:
+    def find(self, key: _ConstantKey) -> npt.NDArray[Any] | None:
         """What was added, if it is still there."""
         return self._guard.run(self._find, key)
 
-    def add(self, key: tuple[str, RowSource], values: npt.NDArray[Any]) -> None:
+    def add(self, key: _ConstantKey, values: npt.NDArray[Any]) -> None:
         """Keep values; the oldest go when there are too many."""
         self._guard.run(self._add, key, values)
 
-    def _find(self, key: tuple[str, RowSource]) -> npt.NDArray[Any] | None:
+    def _find(self, key: _ConstantKey) -> npt.NDArray[Any] | None:
         values = self._values.get(key)
         if values is not None:
             self._values.move_to_end(key)
         return values
 
-    def _add(self, key: tuple[str, RowSource], values: npt.NDArray[Any]) -> None:
+    def _add(self, key: _ConstantKey, values: npt.NDArray[Any]) -> None:
         if key in self._values:  # another thread read them too
             return
         # In one line, so that no interrupt comes between the two.

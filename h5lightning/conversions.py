@@ -9,12 +9,13 @@ compared as integers.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["assign", "buffer_dtype", "first_lost"]
+__all__ = ["LostValueError", "assign", "buffer_dtype", "common_type", "converted", "first_lost"]
 
 Bools = npt.NDArray[np.bool_]
 
@@ -23,6 +24,60 @@ _PRECISION = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53, "compl
 _LARGEST_FLOAT16 = 65504
 # float32 from here on is rounded to infinity by bfloat16: half a step above its largest value.
 _TOO_LARGE_FOR_BFLOAT16 = 2.0**128 - 2.0**119
+
+
+class LostValueError(Exception):
+    """A value that a type cannot hold.
+
+    Args:
+        place: its index in the array.
+    """
+
+    def __init__(self, place: tuple[int, ...]) -> None:
+        super().__init__(place)
+        self.place = place
+
+
+def converted(values: npt.NDArray[Any], delivered: str) -> npt.NDArray[Any]:
+    """Values in another type, which may be a new array or the same one; for bfloat16, which NumPy lacks, as float32.
+
+    Args:
+        values: of a stored type in native byte order, ``(N, …)``.
+        delivered: name of the type.
+
+    Raises:
+        LostValueError: a value that the type cannot hold.
+    """
+    through = buffer_dtype(values.dtype.str, delivered)
+    if through != values.dtype:
+        out = np.empty(values.shape, through)
+        try:
+            assign(out, ..., values)
+        except FloatingPointError:
+            lost = first_lost(values, through.name)
+            raise LostValueError(lost or (0,) * values.ndim) from None
+        values = out
+    if values.dtype.name != delivered:
+        lost = first_lost(values, delivered)
+        if lost is not None:
+            raise LostValueError(lost)
+    wanted = np.dtype("float32" if delivered == "bfloat16" else delivered)
+    with np.errstate(invalid="ignore"):  # a NaN that signals
+        return values.astype(wanted, copy=False)
+
+
+def common_type(values: Sequence[npt.NDArray[Any]]) -> np.dtype[Any]:
+    """The type for values of several types: an integer type for integers, whatever NumPy would promote them to.
+
+    It need not hold all of them, which `converted` finds out.
+    """
+    types = {value.dtype.newbyteorder("=") for value in values}
+    promoted = np.result_type(*types)
+    if promoted.kind == "f" and all(kind.kind in "biu" for kind in types):
+        # NumPy makes float64 of int64 and uint64, which rounds both.
+        largest = max((int(value.max()) for value in values if value.size), default=0)
+        return np.dtype(np.uint64 if largest > np.iinfo(np.int64).max else np.int64)
+    return promoted
 
 
 def buffer_dtype(stored: str, delivered: str) -> np.dtype[Any]:

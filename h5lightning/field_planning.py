@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from h5lightning.catalog import Catalog
 from h5lightning.checking import nearest
+from h5lightning.conversions import LostValueError, common_type, converted
 from h5lightning.errors import (
     FieldError,
     MissingDataError,
@@ -24,7 +25,9 @@ from h5lightning.errors import (
     SchemaError,
     UnsupportedFieldError,
 )
-from h5lightning.fields import FieldPlan, Fields, FieldSpec
+from h5lightning.field_encodings import DECODED_DTYPE, check_encodings, forms_of, is_type_said
+from h5lightning.field_values import delivery_dtype
+from h5lightning.fields import FieldPlan, Fields, FieldSpec, StoredForm
 from h5lightning.options import Field, Samples, Whole, Windows
 from h5lightning.schema import DatasetSchema, as_array, explain_difference, untyped
 
@@ -163,11 +166,12 @@ class _Planner:
         reference = self._dataset(key, field, reference_file)
         for number, file in zip(layouts[1:].tolist(), self.files[first[1:]].tolist(), strict=True):
             found = self._dataset(key, field, file)
-            if difference := explain_difference(found, reference):
+            is_converted = is_type_said(field, self.dtype, found, reference)
+            if difference := explain_difference(found, reference, any_type=is_converted):
                 raise SchemaError(
                     f"'/{field.path}' in {self.catalog.path(file)} {difference} as in "
                     f"{self.catalog.path(reference_file)}{self._how_many(number)}. "
-                    "Run 'h5lightning inspect' to list what differs"
+                    f"{_remedy_of(field, found, reference)}"
                 )
         return reference
 
@@ -199,7 +203,11 @@ class _Planner:
         if field.attr is not None:
             return self._plan_attr(key, field)
         schema = self.agreed(key, field)
-        stored = self._element(key, field, schema)
+        self._check_element(key, field, schema)
+        check_encodings(self.catalog, self.files, key, field)
+        forms, form_of = forms_of(self.catalog, self.files, field)
+        delivered = [self._delivered(key, field, form.dtype) for form in forms]
+        is_decoded = field.decode == "cf"
         if field.constant:
             kind, shape, steps = "constant", self._constant_shape(key, field), None
             sample_shape = shape
@@ -211,13 +219,15 @@ class _Planner:
             kind=kind,
             path=field.path,
             member=field.member,
-            stored=stored,
+            forms=forms,
             row_shape=shape,
             steps=steps,
-            spec=FieldSpec(sample_shape, self._delivered(key, field, stored), schema.categories),
+            spec=FieldSpec(sample_shape, delivered[0], None if is_decoded else schema.categories),
+            form_of=form_of,
+            is_decoded=is_decoded,
         )
 
-    def _element(self, key: str, field: Field, schema: DatasetSchema) -> str:
+    def _check_element(self, key: str, field: Field, schema: DatasetSchema) -> None:
         names = [column.name for column in schema.columns]
         what = f"field {key!r}: '/{field.path}' in {self.catalog.path(int(self.files[0]))}"
         if names and field.member is None:
@@ -232,7 +242,6 @@ class _Planner:
             )
         if element is None:
             raise MissingFieldError(f"{what} has no column {field.member!r}{nearest(field.member, names)}")
-        return element
 
     def _steps(self, key: str, field: Field, lengths: Int64Array) -> tuple[int, int] | None:
         if isinstance(self.samples, Windows):
@@ -277,22 +286,36 @@ class _Planner:
         return schema.shape if schema is not None else ()
 
     def _plan_attr(self, key: str, field: Field) -> FieldPlan:
-        reference: npt.NDArray[Any] | None = None
-        values = []
-        for file in self.files.tolist():
-            found = self._attr(key, field, file)
-            reference = found if reference is None else reference
-            if found.shape != reference.shape:
+        values = [self._attr(key, field, file) for file in self.files.tolist()]
+        shape = values[0].shape
+        for file, value in zip(self.files.tolist(), values, strict=True):
+            if value.shape != shape:
                 raise SchemaError(
-                    f"field {key!r}: {_attribute(field)} in {self.catalog.path(file)} has shape {found.shape}, "
-                    f"expected {reference.shape} as in {self.catalog.path(int(self.files[0]))}"
+                    f"field {key!r}: {_attribute(field)} in {self.catalog.path(file)} has shape {value.shape}, "
+                    f"expected {shape} as in {self.catalog.path(int(self.files[0]))}"
                 )
-            values.append(found)
-        stacked = np.stack(values)
-        table = np.zeros((len(self.catalog), *stacked.shape[1:]), dtype=stacked.dtype)
-        table[self.files] = stacked
-        spec = FieldSpec(table.shape[1:], self._delivered(key, field, table.dtype.str))
-        return FieldPlan(key, "attr", field.path, None, table.dtype.str, table.shape[1:], None, spec, table)
+        delivered = self._delivered(key, field, common_type(values).str)
+        table = np.zeros((len(self.catalog), *shape), dtype=delivery_dtype(delivered))
+        for file, value in zip(self.files.tolist(), values, strict=True):
+            table[file] = self._converted_attr(key, field, file, value, delivered)
+        form = StoredForm(table.dtype.str)
+        return FieldPlan(
+            key, "attr", field.path, None, (form,), shape, None, FieldSpec(shape, delivered), table
+        )
+
+    def _converted_attr(
+        self, key: str, field: Field, file: int, value: npt.NDArray[Any], delivered: str
+    ) -> npt.NDArray[Any]:
+        try:
+            found: npt.NDArray[Any] = converted(value.reshape(1, *value.shape), delivered)[0, ...]
+            return found
+        except LostValueError as error:
+            lost = value.reshape(1, *value.shape)[error.place]
+            raise FieldError(
+                f"field {key!r}: {_attribute(field)} in {self.catalog.path(file)} is {lost!s}, which {delivered} "
+                f"cannot hold. Files hold it in different types: say which one is wanted, as in "
+                f"Field(attr={field.attr!r}, path={field.path!r}, dtype='float64'), or write it in one type"
+            ) from None
 
     def _attr(self, key: str, field: Field, file: int) -> npt.NDArray[Any]:
         attrs, name = self.catalog.typed_attrs(file), f"{field.path}@{field.attr}"
@@ -310,12 +333,22 @@ class _Planner:
 
     def _delivered(self, key: str, field: Field, stored: str) -> str:
         kind = np.dtype(stored)
-        wanted = field.dtype or (self.dtype if kind.kind == "f" else None) or kind.name
+        is_floating = kind.kind == "f" or field.decode == "cf"
+        wanted = field.dtype or (self.dtype if is_floating else None)
+        wanted = wanted or (DECODED_DTYPE if field.decode == "cf" else kind.name)
         if kind.kind == "c" and not wanted.startswith("complex"):
             raise OptionError(
                 f"field {key!r}: complex numbers cannot be delivered as {wanted}; use a transform"
             )
         return wanted
+
+
+def _remedy_of(field: Field, found: DatasetSchema, expected: DatasetSchema) -> str:
+    """What to do about a difference: nothing but a type may be said."""
+    if explain_difference(found, expected, any_type=True):
+        return "Run 'h5lightning inspect' to list what differs"
+    wider = np.promote_types(found.dtype, expected.dtype).name
+    return f"Field({field.path!r}, dtype={wider!r}) delivers one type, whatever each file stores"
 
 
 def _attribute(field: Field) -> str:

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.annotations import Encoding
 from h5lightning.errors import OptionError
 from h5lightning.frozen import Frozen
 from h5lightning.options import FLOAT_DTYPES
 
-__all__ = ["FieldPlan", "FieldSpec", "Fields", "check_dtype"]
+__all__ = ["FieldPlan", "FieldSpec", "Fields", "StoredForm", "check_dtype"]
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -33,6 +34,19 @@ class FieldSpec:
     classes: tuple[str, ...] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class StoredForm:
+    """One of the ways in which files store a field.
+
+    Args:
+        dtype: NumPy type string of the stored elements.
+        encoding: how they stand for values, where that is looked at; None where they stand for themselves.
+    """
+
+    dtype: str
+    encoding: Encoding | None = None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class FieldPlan(Frozen):
     """How one field of a batch is made.
@@ -42,22 +56,36 @@ class FieldPlan(Frozen):
         kind: ``rows``, ``constant`` or ``attr``.
         path: path of the dataset.
         member: column of a compound, or None.
-        stored: NumPy type string of the stored elements.
+        forms: the ways in which files store it, at least one.
         row_shape: shape of one stored row; of the whole dataset or attribute for ``constant`` and ``attr``.
         steps: ``(start, stop)`` of the window's rows; None where a sample is one row.
         spec: what is delivered.
         values: value of the attribute in each file, ``(files, *row_shape)``.
+        form_of: which of the forms each file has, ``(files,)``; None where all have the first.
+        is_decoded: deliver what stored numbers stand for, in place of the numbers.
     """
 
     key: str
     kind: str
     path: str
     member: str | None
-    stored: str
+    forms: tuple[StoredForm, ...]
     row_shape: tuple[int, ...]
     steps: tuple[int, int] | None
     spec: FieldSpec
     values: npt.NDArray[Any] | None = None
+    form_of: npt.NDArray[np.int32] | None = None
+    is_decoded: bool = False
+
+    @property
+    def stored(self) -> str:
+        """NumPy type string of the stored elements; of the first form, where there are several."""
+        return self.forms[0].dtype
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether all files store it alike, as the numbers that are delivered."""
+        return len(self.forms) == 1 and self.forms[0].encoding is None and not self.is_decoded
 
     @property
     def row_bytes(self) -> int:
@@ -66,8 +94,8 @@ class FieldPlan(Frozen):
 
     @property
     def is_floating(self) -> bool:
-        """Whether the field can hold NaN or infinity."""
-        return np.dtype(self.stored).kind in "fc"
+        """Whether what is delivered can hold NaN or infinity."""
+        return self.is_decoded or any(np.dtype(form.dtype).kind in "fc" for form in self.forms)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

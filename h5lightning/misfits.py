@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.catalog import Catalog, SkippedFile
+from h5lightning.field_encodings import is_type_said
 from h5lightning.options import Field
 from h5lightning.schema import DatasetSchema, explain_difference
 
@@ -19,7 +20,7 @@ _Wanted: TypeAlias = Mapping[str, Field]
 
 
 def find_misfits(
-    catalog: Catalog, fields: _Wanted, files: Int64Array, *, on_missing: str
+    catalog: Catalog, fields: _Wanted, files: Int64Array, *, on_missing: str, dtype: str | None = None
 ) -> list[SkippedFile]:
     """The files that lack a field, hold it in another type or shape than most, or in different lengths.
 
@@ -30,12 +31,14 @@ def find_misfits(
         fields: sample key → `Field`.
         files: the files that must agree, ascending.
         on_missing: ``raise``, or ``fill`` to accept data that were never written.
+        dtype: the type that floating fields are delivered in.
     """
-    paths = list(dict.fromkeys(field.path for field in fields.values() if field.attr is None))
-    reference = _most_common(catalog, paths, files)
+    compare = _Comparison(fields, dtype)
+    paths = compare.paths
+    reference = _most_common(catalog, compare, files)
     if reference is None:
         return []
-    by_layout = [_difference(layout, paths, reference) for layout in catalog.layouts]
+    by_layout = [compare.difference(layout, reference) for layout in catalog.layouts]
     lengths = [field.path for field in fields.values() if field.attr is None and not field.constant]
     facts = {path: catalog.facts_of(path) for path in paths}
     found = []
@@ -49,33 +52,49 @@ def find_misfits(
     return found
 
 
-def _most_common(catalog: Catalog, paths: list[str], files: Int64Array) -> dict[str, DatasetSchema] | None:
+class _Comparison:
+    """What must be the same in the wanted datasets.
+
+    Args:
+        fields: sample key → `Field`.
+        dtype: the type that floating fields are delivered in.
+    """
+
+    def __init__(self, fields: _Wanted, dtype: str | None) -> None:
+        self._fields = [field for field in fields.values() if field.attr is None]
+        self._dtype = dtype
+        self.paths = list(dict.fromkeys(field.path for field in self._fields))
+
+    def difference(self, layout: tuple[DatasetSchema, ...], reference: Mapping[str, DatasetSchema]) -> str:
+        """What is different in the wanted datasets of a layout, in words; empty if nothing is."""
+        here = {dataset.path: dataset for dataset in layout}
+        for field in self._fields:
+            found, expected = here.get(field.path), reference[field.path]
+            if found is None:
+                return f"holds no dataset '/{field.path}'"
+            any_type = is_type_said(field, self._dtype, found, expected)
+            if what := explain_difference(found, expected, any_type=any_type):
+                return f"'/{field.path}' {what} as in most files"
+        return ""
+
+
+def _most_common(
+    catalog: Catalog, compare: _Comparison, files: Int64Array
+) -> dict[str, DatasetSchema] | None:
     """The wanted datasets as most files have them that have all; None if no file has."""
+    paths = compare.paths
     numbers = np.bincount(catalog.layout_of[files], minlength=len(catalog.layouts)).tolist()
     groups: list[tuple[int, dict[str, DatasetSchema]]] = []
     for layout, number in zip(catalog.layouts, numbers, strict=True):
         found = {dataset.path: dataset for dataset in layout if dataset.path in paths and not dataset.refusal}
         if len(found) < len(paths) or not number:
             continue
-        same = (place for place, (_, other) in enumerate(groups) if not _difference(layout, paths, other))
+        same = (place for place, (_, other) in enumerate(groups) if not compare.difference(layout, other))
         if (place := next(same, None)) is None:
             groups.append((number, found))
         else:
             groups[place] = (groups[place][0] + number, groups[place][1])
     return max(groups, key=lambda group: group[0])[1] if groups else None
-
-
-def _difference(
-    layout: tuple[DatasetSchema, ...], paths: list[str], reference: Mapping[str, DatasetSchema]
-) -> str:
-    """What is different in the wanted datasets of a layout, in words; empty if nothing is."""
-    here = {dataset.path: dataset for dataset in layout}
-    for path in paths:
-        if path not in here:
-            return f"holds no dataset '/{path}'"
-        if what := explain_difference(here[path], reference[path]):
-            return f"'/{path}' {what} as in most files"
-    return ""
 
 
 def _unequal(lengths: Mapping[str, int]) -> str:

@@ -244,8 +244,13 @@ def as_array(value: Any) -> npt.NDArray[Any]:
     return np.asarray(untyped(value), value["dtype"] if isinstance(value, dict) else None)
 
 
-def explain_difference(found: DatasetSchema, expected: DatasetSchema) -> str:
+def explain_difference(found: DatasetSchema, expected: DatasetSchema, *, any_type: bool = False) -> str:
     """How the rows of one dataset differ from those of another; empty if a batch can hold both.
+
+    Args:
+        found: the one.
+        expected: the other.
+        any_type: whether numbers of any type are converted to one.
 
     Example:
         >>> explain_difference(DatasetSchema("u", "<f4", (9, 4)), DatasetSchema("u", "<f4", (7, 8)))
@@ -253,7 +258,7 @@ def explain_difference(found: DatasetSchema, expected: DatasetSchema) -> str:
     """
     if found.refusal != expected.refusal:
         return f"cannot be a field: {found.refusal}" if found.refusal else f"can be a field: {found.dtype}"
-    if found.dtype != expected.dtype or found.members != expected.members:
+    if found.members != expected.members or not (_is_same_type(found, expected) or any_type):
         return f"has dtype {_dtype_text(found)}, expected {_dtype_text(expected)}"
     if bool(found.shape) != bool(expected.shape):
         return "is a scalar, expected rows" if expected.shape else "has rows, expected a scalar"
@@ -262,6 +267,11 @@ def explain_difference(found: DatasetSchema, expected: DatasetSchema) -> str:
     if found.categories != expected.categories:
         return f"has categories {_some(found.categories)}, expected {_some(expected.categories)}"
     return ""
+
+
+def _is_same_type(found: DatasetSchema, expected: DatasetSchema) -> bool:
+    """Whether elements are of one type; batches have the byte order of the machine, whatever that of files."""
+    return found.dtype.lstrip("<>") == expected.dtype.lstrip("<>")
 
 
 def _dtype_text(schema: DatasetSchema) -> str:

@@ -121,7 +121,8 @@ def survey(
         damaged = verify_before_a_run(catalog, checksums, threads=processes)
         catalog = leave_out(catalog, damaged, len(found), access, error=ChecksumError)
     if access.on_bad_file == "skip" and fields is not None:
-        misfits = find_misfits(catalog, fields, _labelled(found, catalog), on_missing=access.on_missing)
+        labelled = _labelled(found, catalog)
+        misfits = find_misfits(catalog, fields, labelled, on_missing=access.on_missing, dtype=dtype)
         catalog = leave_out(catalog, misfits, len(found), access, error=SchemaError)
     roles = _roles(found, catalog)
     planned, predicted = _plan(catalog, fields, samples, roles, access=access, dtype=dtype, series=series)
