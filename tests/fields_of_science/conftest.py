@@ -53,7 +53,9 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Wr
 def run(program: str, folder: Path) -> Path | str:
     """The folder that the program filled, or which package it lacks."""
     python = os.environ.get("H5LIGHTNING_FIELDS_PYTHON", sys.executable)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COV"))}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COV"))
+    }
     done = subprocess.run(
         [python, "-W", "ignore", PROGRAMS / f"{program}.py", folder],
         env={**environment, "HOME": str(folder.parent)},

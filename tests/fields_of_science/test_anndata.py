@@ -1,4 +1,4 @@
-"""Annotated matrices in all forms that anndata has written: what is delivered is what anndata reads, or it is refused."""
+"""Annotated matrices in all forms of anndata: what is delivered is what anndata reads, or it is refused."""
 
 from __future__ import annotations
 

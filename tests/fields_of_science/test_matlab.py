@@ -26,13 +26,12 @@ def test_logical_arrays_are_zeros_and_ones(written):
 def test_complex_arrays_are_delivered_or_their_parts_are(written):
     files = written("matlab", "plain")
     request = Request.of(files.files, "waves")
-    try:
-        found = request.read()["waves"]
-    except H5LightningError as error:
-        assert isinstance(error, UnsupportedFieldError)
+    found = request.attempt()
+    if isinstance(found, H5LightningError):
+        assert isinstance(found, UnsupportedFieldError)
         parts = [request.with_remedy("field", "member", part).read()["waves"] for part in ("real", "imag")]
-        found = parts[0] + 1j * parts[1]
-    assert_same(found, files.expected["waves"])
+        found = {"waves": parts[0] + 1j * parts[1]}
+    assert_same(found["waves"], files.expected["waves"])
 
 
 @pytest.mark.parametrize("path", ["names"])
@@ -42,7 +41,9 @@ def test_cells_are_no_rows(written, path):
         Request.of(files.files, path).read()
 
 
-@pytest.mark.parametrize(("case", "path"), [("empty", "x"), ("empty", "y"), ("empty", "cells"), ("plain", "nothing")])
+@pytest.mark.parametrize(
+    ("case", "path"), [("empty", "x"), ("empty", "y"), ("empty", "cells"), ("plain", "nothing")]
+)
 def test_an_empty_array_is_never_two_rows(written, case, path):
     """It is stored as its shape: what is delivered would be that."""
     files = written("matlab", case)

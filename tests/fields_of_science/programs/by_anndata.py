@@ -37,7 +37,9 @@ def frame(number: int, **columns: Any) -> pd.DataFrame:
     return pd.DataFrame(columns, index=[f"cell{number}-{row}" for row in range(CELLS)])
 
 
-def annotated(number: int, obs: pd.DataFrame | None = None, genes: Sequence[str] = GENES, **parts: Any) -> anndata.AnnData:
+def annotated(
+    number: int, obs: pd.DataFrame | None = None, genes: Sequence[str] = GENES, **parts: Any
+) -> anndata.AnnData:
     obs = frame(number, kind=kinds(number)) if obs is None else obs
     var = pd.DataFrame({"length": np.arange(len(genes))}, index=list(genes))
     return anndata.AnnData(parts.pop("X", matrix(number)), obs=obs, var=var, **parts)
@@ -59,7 +61,8 @@ def plain(folder: Path) -> Mapping[str, Any]:
             whole=pd.array(np.arange(CELLS), dtype="Int64"),
             sure=pd.array(np.arange(CELLS) % 3 == 0, dtype="boolean"),
         )
-        parts = {"layers": {"counts": np.arange(CELLS * 4).reshape(CELLS, 4)}, "obsm": {"X_pca": matrix(number + 5)[:, :2]}}
+        counts = np.arange(CELLS * 4).reshape(CELLS, 4)
+        parts = {"layers": {"counts": counts}, "obsm": {"X_pca": matrix(number + 5)[:, :2]}}
         annotated(number, obs, **parts).write_h5ad(folder / f"{number}.h5ad")
     found = read(folder)
     return {
@@ -78,7 +81,10 @@ def plain(folder: Path) -> Mapping[str, Any]:
 def missing(folder: Path) -> Mapping[str, Any]:
     """A cell of the second file has no kind, no number and no answer."""
     for number in range(2):
-        whole, sure = pd.array(np.arange(CELLS), dtype="Int64"), pd.array(np.arange(CELLS) % 3 == 0, dtype="boolean")
+        whole, sure = (
+            pd.array(np.arange(CELLS), dtype="Int64"),
+            pd.array(np.arange(CELLS) % 3 == 0, dtype="boolean"),
+        )
         if number:
             whole[4], sure[4] = pd.NA, pd.NA
         obs = frame(number, kind=kinds(number, missing=bool(number)), whole=whole, sure=sure)
@@ -117,7 +123,9 @@ def sparse(folder: Path) -> Mapping[str, Any]:
     for number in range(2):
         dense = np.where(matrix(number) > 0.5, matrix(number), 0)
         layers = {"csc": scipy.sparse.csc_matrix(dense)}
-        annotated(number, X=scipy.sparse.csr_matrix(dense), layers=layers).write_h5ad(folder / f"{number}.h5ad")
+        annotated(number, X=scipy.sparse.csr_matrix(dense), layers=layers).write_h5ad(
+            folder / f"{number}.h5ad"
+        )
     return {"X": joined([one.X.toarray() for one in read(folder)])}
 
 
@@ -131,7 +139,9 @@ def write_07(path: Path, number: int, *, missing: bool = False, names: Sequence[
             group = file.create_group(name)
             group["_index"] = np.array(index, dtype=TEXT)
             columns = ["kind", "n"] if name == "obs" else []
-            group.attrs.update({"_index": "_index", "encoding-type": "dataframe", "encoding-version": "0.1.0"})
+            group.attrs.update(
+                {"_index": "_index", "encoding-type": "dataframe", "encoding-version": "0.1.0"}
+            )
             group.attrs["column-order"] = np.array(columns, dtype=TEXT)
         file["obs/n"] = np.arange(CELLS)
         found = kinds(number, missing=missing, names=names)
@@ -148,7 +158,11 @@ def form_of_07(folder: Path) -> Mapping[str, Any]:
         write_07(folder / f"{number}.h5ad", number)
     found = read(folder)
     codes = joined([one.obs["kind"].cat.codes for one in found])
-    return {"X": joined([one.X for one in found]), "obs/kind": codes, "obs/n": joined([one.obs["n"] for one in found])}
+    return {
+        "X": joined([one.X for one in found]),
+        "obs/kind": codes,
+        "obs/n": joined([one.obs["n"] for one in found]),
+    }
 
 
 def form_of_07_with_missing(folder: Path) -> Mapping[str, Any]:
@@ -167,7 +181,12 @@ def form_of_07_in_another_order(folder: Path) -> Mapping[str, Any]:
 
 
 def write_06(
-    path: Path, number: int, *, missing: bool = False, names: Sequence[str] = KINDS, genes: Sequence[str] = GENES
+    path: Path,
+    number: int,
+    *,
+    missing: bool = False,
+    names: Sequence[str] = KINDS,
+    genes: Sequence[str] = GENES,
 ) -> None:
     found = kinds(number, missing=missing, names=names)
     obs = np.zeros(CELLS, [("index", TEXT), ("kind", "i1"), ("n", "i8")])
@@ -206,7 +225,10 @@ def form_of_06_in_another_order(folder: Path) -> Mapping[str, Any]:
         step = -1 if number else 1
         write_06(folder / f"{number}.h5ad", number, names=KINDS[::step], genes=GENES[::step])
     found = read(folder)
-    return {"obs:kind": joined([one.obs["kind"].cat.codes for one in found]), "X": joined([one.X for one in found])}
+    return {
+        "obs:kind": joined([one.obs["kind"].cat.codes for one in found]),
+        "X": joined([one.X for one in found]),
+    }
 
 
 if __name__ == "__main__":

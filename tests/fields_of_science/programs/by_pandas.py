@@ -53,7 +53,9 @@ def table(folder: Path) -> Mapping[str, Any]:
     """Floats lie in one column that is an array; numbers of cars and booleans in others; texts beside them."""
     for number in range(2):
         found = frame(number).assign(
-            cars=np.arange(ROWS), site=["a" if row % 2 else "bb" for row in range(ROWS)], open=np.arange(ROWS) % 2 == 0
+            cars=np.arange(ROWS),
+            site=["a" if row % 2 else "bb" for row in range(ROWS)],
+            open=np.arange(ROWS) % 2 == 0,
         )
         write(folder, "table", number, found)
     return {
@@ -86,6 +88,9 @@ def table_with_categories(folder: Path) -> Mapping[str, Any]:
     return {"df/table:kind": joined(codes), "df/table:values_block_0": read(folder, list(SENSORS))}
 
 
+CELLS = np.arange(6).reshape(2, 3)
+
+
 class Jet(tables.IsDescription):
     """One line of a table: numbers, arrays, truths, an enumeration, a text and a nested part."""
 
@@ -110,7 +115,7 @@ def pytables(folder: Path) -> Mapping[str, Any]:
             made = file.create_table("/", "jets", Jet)
             line = made.row
             for row in range(ROWS):
-                line["energy"], line["cells"], line["is_good"] = row / 3 + number, np.arange(6).reshape(2, 3) + row, row % 2
+                line["energy"], line["is_good"], line["cells"] = row / 3 + number, row % 2, CELLS + row
                 line["bits"], line["kind"], line["name"] = np.arange(4) == row % 4, row % 3, f"jet{row}"
                 line["count"], line["Vertex/x"], line["Vertex/n"] = row, row / 2, row
                 line.append()
@@ -119,7 +124,9 @@ def pytables(folder: Path) -> Mapping[str, Any]:
             file.create_earray("/", "images", tables.UInt8Atom(), (0, 4, 4)).append(
                 np.arange(ROWS * 16, dtype="u1").reshape(ROWS, 4, 4)
             )
-            file.create_carray("/", "targets", obj=np.arange(ROWS) / 7, filters=tables.Filters(5, "blosc2:lz4"))
+            file.create_carray(
+                "/", "targets", obj=np.arange(ROWS) / 7, filters=tables.Filters(5, "blosc2:lz4")
+            )
             file.create_array("/", "labels", np.arange(ROWS) % 3)
             texts = file.create_vlarray("/", "notes", tables.VLUnicodeAtom())
             for row in range(ROWS):

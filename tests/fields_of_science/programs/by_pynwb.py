@@ -19,7 +19,9 @@ CHANNELS = 3
 
 def session(number: int) -> pynwb.NWBFile:
     start = datetime(2024, 1, 1 + number, tzinfo=timezone.utc)
-    return pynwb.NWBFile(session_description="a test", identifier=f"session-{number}", session_start_time=start)
+    return pynwb.NWBFile(
+        session_description="a test", identifier=f"session-{number}", session_start_time=start
+    )
 
 
 def counts(number: int) -> np.ndarray:
@@ -97,7 +99,9 @@ def plain(folder: Path) -> Mapping[str, Any]:
     for path in sorted(folder.glob("*.nwb")):
         with pynwb.NWBHDF5IO(path, "r") as io:
             nwb = io.read()
-            found.setdefault("acquisition/wheel/data", []).append(nwb.acquisition["wheel"].get_data_in_units())
+            found.setdefault("acquisition/wheel/data", []).append(
+                nwb.acquisition["wheel"].get_data_in_units()
+            )
             place = nwb.acquisition["Position"].spatial_series["place"]
             found.setdefault("acquisition/Position/place/data", []).append(place.get_data_in_units())
             for name in ("start_time", "stop_time", "side"):

@@ -14,7 +14,9 @@ ROWS = 8
 ENGINES = ("netcdf4", "h5netcdf")
 
 
-def dataset(number: int, *, holes: bool = False, names: Sequence[str] = ("red", "green", "blue")) -> xr.Dataset:
+def dataset(
+    number: int, *, holes: bool = False, names: Sequence[str] = ("red", "green", "blue")
+) -> xr.Dataset:
     values = np.random.default_rng(number).normal(size=(ROWS, 4, 3)) * 10 + 280
     if holes:
         values[3, 1] = np.nan
@@ -61,7 +63,9 @@ def packed(folder: Path) -> Mapping[str, Any]:
 
 def packed_with_holes(folder: Path) -> Mapping[str, Any]:
     for number, engine in enumerate(ENGINES):
-        encoding = {"t": {"dtype": "int16", "scale_factor": 0.01, "add_offset": 280.0 + number, "_FillValue": -9999}}
+        encoding = {
+            "t": {"dtype": "int16", "scale_factor": 0.01, "add_offset": 280.0 + number, "_FillValue": -9999}
+        }
         dataset(number, holes=True).to_netcdf(folder / f"{number}.nc", engine=engine, encoding=encoding)
     return read(folder, ["t"])
 
@@ -70,7 +74,13 @@ def unsigned_bytes(folder: Path) -> Mapping[str, Any]:
     """Bytes, stored signed with ``_Unsigned``, as xarray writes them where it is told so."""
     for number, engine in enumerate(ENGINES):
         encoding = {
-            "t": {"dtype": "int8", "_Unsigned": "true", "scale_factor": 0.5, "add_offset": 220.0, "_FillValue": -1}
+            "t": {
+                "dtype": "int8",
+                "_Unsigned": "true",
+                "scale_factor": 0.5,
+                "add_offset": 220.0,
+                "_FillValue": -1,
+            }
         }
         dataset(number, holes=True).to_netcdf(folder / f"{number}.nc", engine=engine, encoding=encoding)
     return read(folder, ["t"])

@@ -50,7 +50,8 @@ def plain(folder: Path) -> Mapping[str, Any]:
 def empty(folder: Path) -> Mapping[str, Any]:
     """Empty arrays are stored as their shapes: two numbers that are no rows."""
     for number in range(2):
-        write(folder / f"{number}.mat", {"x": np.zeros((0, 7)), "y": np.zeros((0, 3), "u1"), "cells": np.zeros((0, 0), object)})
+        arrays = {"x": np.zeros((0, 7)), "y": np.zeros((0, 3), "u1"), "cells": np.zeros((0, 0), object)}
+        write(folder / f"{number}.mat", arrays)
     return {"x": joined([one.T for one in read(folder, "x")])}
 
 

@@ -58,8 +58,18 @@ def packed_differently(folder: Path) -> Mapping[str, Any]:
         def fill(file: netCDF4.Dataset, number: int = number) -> None:
             options = {"zlib": True, "shuffle": True, "fill_value": -32767, "missing_value": np.int16(-32767)}
             scale, offset = 0.0021 * (number + 1), 273.15 + 11 * number
-            put(file, "t2m", counts(number), "i2", scale_factor=scale, add_offset=offset, units="K", **options)
-            put(file, "tp", counts(9 + number), "i2", scale_factor=1e-6 / (number + 1), add_offset=0.03, **options)
+            put(
+                file, "t2m", counts(number), "i2", scale_factor=scale, add_offset=offset, units="K", **options
+            )
+            put(
+                file,
+                "tp",
+                counts(9 + number),
+                "i2",
+                scale_factor=1e-6 / (number + 1),
+                add_offset=0.03,
+                **options,
+            )
 
         write(folder / f"{number}.nc", fill)
     return read(folder, ["t2m", "tp"])
@@ -178,7 +188,9 @@ def byte_orders_of_files(folder: Path) -> Mapping[str, Any]:
     """One file little-endian, the other big-endian, each packed in its own way."""
     for number, (order, endian) in enumerate((("<", "little"), (">", "big"))):
 
-        def fill(file: netCDF4.Dataset, number: int = number, order: str = order, endian: str = endian) -> None:
+        def fill(
+            file: netCDF4.Dataset, number: int = number, order: str = order, endian: str = endian
+        ) -> None:
             put(file, "t2m", counts(number), f"{order}i2", endian=endian, scale_factor=0.01 * (number + 1))
 
         write(folder / f"{number}.nc", fill)
@@ -205,7 +217,7 @@ def never_written(folder: Path) -> Mapping[str, Any]:
 
 
 def honest(folder: Path) -> Mapping[str, Any]:
-    """Plain variables: 2-D coordinates, a dimension without a variable, times as integers, fill values that do not occur."""
+    """Plain variables, 2-D coordinates, a dimension without a variable, fill values that do not occur."""
     for number in range(2):
 
         def fill(file: netCDF4.Dataset, number: int = number) -> None:

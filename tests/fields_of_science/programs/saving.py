@@ -1,4 +1,4 @@
-"""What the programs of the fields have in common: a folder for each case, and what the field's own reader found in it."""
+"""A folder for each case of a program: its files, and what the field's own reader found in them."""
 
 from __future__ import annotations
 
