@@ -81,7 +81,7 @@ def test_texts_and_nested_columns_are_refused_by_their_type(written, case, key):
 def test_a_column_that_is_not_there_is_named_with_those_that_are(written):
     files = written(PROGRAM, "table")
     error = request_of(files.files, "df/table:values_block_9").refused("values_block_9", "no column")
-    assert "values_block_0" in str(error)
+    assert "values_block_" in str(error).partition("no column")[2].replace("values_block_9", "")
 
 
 def test_an_enumeration_among_columns_has_its_names(written):

@@ -85,7 +85,7 @@ def table_with_categories(folder: Path) -> Mapping[str, Any]:
         kinds = pd.Categorical(["a", "b", None if number else "a", "b"] * 3, categories=["a", "b"])
         write(folder, "table", number, frame(number).assign(kind=kinds), data_columns=["kind"])
     codes = [pd.read_hdf(path, "df")["kind"].cat.codes for path in sorted(folder.glob("*.h5"))]
-    return {"df/table:kind": joined(codes), "df/table:values_block_0": read(folder, list(SENSORS))}
+    return {"df/table:kind": joined(codes), "df/table:values_block_0": read(folder, sorted(SENSORS))}
 
 
 CELLS = np.arange(6).reshape(2, 3)

@@ -204,16 +204,15 @@ def widths_of_files(folder: Path) -> Mapping[str, Any]:
     return read(folder, ["t"])
 
 
-def never_written(folder: Path) -> Mapping[str, Any]:
-    """A dimension grew with one variable; the other has no rows of its own there, and netCDF fills them."""
+def rows_that_were_never_written(folder: Path) -> Mapping[str, Any]:
+    """Rows are missing at the end: in a chunk that was begun, and in chunks of their own. No attribute says so."""
     with netCDF4.Dataset(folder / "0.nc", "w") as file:
-        file.createDimension("time", None)
+        file.createDimension("time", ROWS)
         file.createDimension("x", 4)
-        whole = file.createVariable("whole", "f4", ("time", "x"), chunksizes=(2, 4))
-        short = file.createVariable("short", "f4", ("time", "x"), chunksizes=(2, 4))
-        short[:5] = np.arange(20).reshape(5, 4)
-        whole[:] = np.arange(ROWS * 4).reshape(ROWS, 4)
-    return read(folder, ["whole", "short"])
+        for name, chunk, rows in (("whole", 2, ROWS), ("partly", ROWS, 5), ("never", 2, 5)):
+            variable = file.createVariable(name, "f4", ("time", "x"), chunksizes=(chunk, 4))
+            variable[:rows] = np.arange(rows * 4).reshape(rows, 4)
+    return read(folder, ["whole", "partly", "never"])
 
 
 def honest(folder: Path) -> Mapping[str, Any]:
@@ -239,6 +238,6 @@ if __name__ == "__main__":
         [
             packed_differently, packed_and_masked, packing_of_some_files, land_as_a_large_number, missing_values,
             valid_ranges, unsigned_in_signed, several_types, big_endian, byte_orders_of_files, widths_of_files,
-            never_written, honest,
+            rows_that_were_never_written, honest,
         ]
     )  # fmt: skip
