@@ -172,8 +172,9 @@ def test_inspect_says_where_episodes_end(made):
 def inspect(files: str) -> dict:
     done = subprocess.run(
         [sys.executable, "-m", "h5lightning", "inspect", files, "--json"],
-        check=True, capture_output=True, text=True, timeout=60,
+        check=False, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
+    assert done.returncode in {0, 1}, done.stderr
     return json.loads(done.stdout)
 
 
@@ -231,6 +232,6 @@ def test_buckets_of_seisbench_are_recognised(tmp_path):
                 file[f"data/bucket{bucket}"] = traces
             file["data_format/dimension_order"] = "NCW"
             file["data_format/sampling_rate"] = 100
-    told = json.dumps(inspect(str(tmp_path / "*.hdf5")))
-    assert "bucket" in told
-    assert "SeisBench" in told
+    found = inspect(str(tmp_path / "*.hdf5"))
+    assert not found["usable"]
+    assert "SeisBench" in json.dumps(found)
