@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import logging
 import os
 from dataclasses import dataclass
 
@@ -16,13 +15,14 @@ from h5lightning.checksum_table import BLOCK_BYTES, ChecksumTable
 from h5lightning.index_store import default_directory
 from h5lightning.stored_arrays import StoredArrays, StoreFormat, UnusableStoreError, content_of
 from h5lightning.text_table import TextTable
+from h5lightning.visible import visible_logger
 
 __all__ = ["ChecksumStore", "StoredChecksums"]
 
 _FORMAT = 1
 _STORE = StoreFormat(b"\x93H5LSUM\n", _FORMAT, "store of checksums")
 
-_logger = logging.getLogger(__name__)
+_logger = visible_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ __all__ = ["check_series", "coerce", "coerce_fields", "coerce_samples", "split_f
 
 T = TypeVar("T")
 
+_NAMES = ("path", "attr", "member")  # of a field; may be given in pieces
+
 _SAMPLE_KINDS: dict[str, type[Samples]] = {kind.kind: kind for kind in (Rows, Windows, Whole)}
 
 
@@ -119,4 +121,20 @@ def _field(key: str, value: object) -> Field:
         return Field(attr=value.removeprefix("attr:")) if value.startswith("attr:") else Field(value)
     if not isinstance(value, (Field, Mapping)):
         raise OptionError(f"fields.{key} must be a path, 'attr:NAME', a Field or a mapping, found {value!r}")
-    return coerce(Field, value, f"fields.{key}")
+    return coerce(Field, _joined(value) if isinstance(value, Mapping) else value, f"fields.{key}")
+
+
+def _joined(option: Mapping[Any, Any]) -> dict[Any, Any]:
+    """The option with names in one piece.
+
+    OmegaConf would read a name that holds ``${…}``, however often it is escaped, once more than that; in pieces,
+    ``["$", "{…}"]``, it is only text.
+    """
+    return {
+        name: "".join(value) if name in _NAMES and _is_pieces(value) else value
+        for name, value in option.items()
+    }
+
+
+def _is_pieces(value: object) -> bool:
+    return isinstance(value, (list, tuple)) and all(isinstance(piece, str) for piece in value)

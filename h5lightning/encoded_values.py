@@ -13,7 +13,10 @@ import numpy.typing as npt
 
 from h5lightning.annotations import Encoding, Number
 
-__all__ = ["as_read", "decoded", "first_missing", "is_missing"]
+__all__ = ["DEFAULT", "as_read", "decoded", "first_missing", "is_missing", "missing_text"]
+
+# How what says so ends where the file does not, but the library that wrote it.
+DEFAULT = "(the default of netCDF)"
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
@@ -60,6 +63,26 @@ def first_missing(values: Array, encoding: Encoding) -> tuple[int, ...] | None:
             place = start + int(missing.argmax())
             return tuple(int(number) for number in np.unravel_index(place, values.shape))
     return None
+
+
+def missing_text(number: Any, encoding: Encoding) -> str:
+    """What a row holds, and what says so: ``holds 1e+20, which _FillValue calls missing``.
+
+    Args:
+        number: a stored one that stands for a missing value, as NumPy has it.
+        encoding: what the file says of it.
+    """
+    read = as_read(np.asarray(number), encoding)[()]
+    is_fill = any(read == fill for fill in encoding.fills)
+    names = ("_FillValue", "missing_value") if is_fill else ("valid_", "categories")
+    said = [_who_says(text) for text in encoding.said_by if text.startswith(names)]
+    # Formatting a float32 would show it as a float64.
+    return f"holds {read!s}, which {' and '.join(said) or encoding.kind} {'call' if said[1:] else 'calls'} missing"
+
+
+def _who_says(text: str) -> str:
+    name = text.partition("=")[0]
+    return f"the default {name} of netCDF" if text.endswith(DEFAULT) else name
 
 
 def decoded(values: Array, encoding: Encoding, dtype: npt.DTypeLike) -> Array:

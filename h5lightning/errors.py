@@ -33,6 +33,10 @@ main process with its class (torch rebuilds it as ``exc_type(message)``).
 
 from __future__ import annotations
 
+import re
+
+from h5lightning.visible import visible, visible_lines
+
 __all__ = [
     "BadFileError",
     "ChecksumError",
@@ -60,12 +64,26 @@ __all__ = [
 ]
 
 
+# How torch passes on the error of a worker: its lines are those of a traceback, whose messages are visible already.
+_PASSED_ON = re.compile(r"Caught \w+ [^\n]*\.\nOriginal Traceback \(most recent call last\):\n")
+
+
 class H5LightningError(Exception):
-    """Base of all errors that h5lightning raises on purpose."""
+    """Base of all errors that h5lightning raises on purpose.
+
+    A message is one line. What is not printable in it, as in names from files, is shown by escapes.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(_shown(arg) if isinstance(arg, str) else arg for arg in args))
 
     def __str__(self) -> str:
         # KeyError would print the repr of its message, OSError may look for an errno.
         return str(self.args[0]) if self.args else type(self).__name__
+
+
+def _shown(message: str) -> str:
+    return visible_lines(message) if _PASSED_ON.match(message) else visible(message)
 
 
 class OptionError(H5LightningError, ValueError):

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +28,7 @@ from h5lightning.schema import DatasetSchema
 from h5lightning.sources import SourceTable
 from h5lightning.stored_arrays import StoredArrays, StoreFormat, UnusableStoreError, content_of
 from h5lightning.text_table import TextTable
+from h5lightning.visible import visible_logger
 
 __all__ = ["FORMAT", "IndexStore", "StoredExtents", "default_directory", "pack", "unpack"]
 
@@ -36,7 +36,7 @@ FORMAT = 5  # raise it when the file's layout changes, or what a scan says of th
 
 _STORE = StoreFormat(b"\x93H5LIDX\n", FORMAT, "index")
 
-_logger = logging.getLogger(__name__)
+_logger = visible_logger(__name__)
 
 
 class IndexStore:

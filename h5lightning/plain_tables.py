@@ -6,6 +6,8 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from h5lightning.visible import visible
+
 __all__ = ["PlainTable"]
 
 _INDENT = "  "
@@ -29,21 +31,22 @@ class PlainTable:
 
     def text(self) -> str:
         """Plain text that a terminal, a log file and a mail show alike."""
-        columns = list(zip(self.header, *self.rows, strict=True))
+        header, *rows = [tuple(map(visible, row)) for row in (self.header, *self.rows)]
+        columns = list(zip(header, *rows, strict=True))
         widths = [max(map(len, column)) for column in columns]
         rule = _INDENT + "──".join("─" * width for width in widths)
-        lines = [self.title, "", self._line(self.header, widths), rule]
-        lines += [self._line(row, widths) for row in self.rows]
-        lines += ["", *(_INDENT + remark for remark in self.remarks)] if self.remarks else []
+        lines = [visible(self.title), "", self._line(header, widths), rule]
+        lines += [self._line(row, widths) for row in rows]
+        lines += ["", *(_INDENT + visible(remark) for remark in self.remarks)] if self.remarks else []
         return "\n".join(lines)
 
     def html(self) -> str:
         """A fragment of HTML for notebooks."""
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in self.header)
+        head = "".join(f"<th>{_escaped(name)}</th>" for name in self.header)
         body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in self.rows)
-        remarks = "".join(f"<li>{html.escape(remark)}</li>" for remark in self.remarks)
+        remarks = "".join(f"<li>{_escaped(remark)}</li>" for remark in self.remarks)
         return (
-            f"<div><strong>{html.escape(self.title)}</strong>"
+            f"<div><strong>{_escaped(self.title)}</strong>"
             f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
             + (f"<ul>{remarks}</ul>" if remarks else "")
             + "</div>"
@@ -57,4 +60,8 @@ class PlainTable:
 
 
 def _cell(text: str) -> str:
-    return f"<td>{html.escape(text)}</td>"
+    return f"<td>{_escaped(text)}</td>"
+
+
+def _escaped(text: str) -> str:
+    return html.escape(visible(text))

@@ -59,13 +59,20 @@ class _LateBar:
 
 def _start(description: str, total: int) -> Progress:
     # Imported where a bar is shown: it takes 0.1 s.
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    from h5lightning.terminal import Terminal
+    from h5lightning.visible import visible
+
+    console = Terminal(stderr=True)
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     bar = Progress(*columns, console=console, disable=not (console.is_terminal or console.is_jupyter))
-    bar.add_task(description, total=total)
+    bar.add_task(visible(description), total=total)
     bar.start()
     return bar
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,12 +12,13 @@ from h5lightning.catalog import Catalog, SkippedFile
 from h5lightning.errors import BadFileError, H5LightningError
 from h5lightning.guarding import without_hint
 from h5lightning.options import Access
+from h5lightning.visible import visible_logger
 
 __all__ = ["check_bad", "leave_out"]
 
 _MOST_LISTED = 5
 
-_logger = logging.getLogger(__name__)
+_logger = visible_logger(__name__)
 
 
 def check_bad(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from rich.console import Console
 from rich.table import Table
+
+from h5lightning.terminal import Terminal
 
 __all__ = ["Results", "print_results"]
 
@@ -30,9 +31,9 @@ class Results:
     places: Mapping[str, str] = field(default_factory=dict)
 
 
-def print_results(results: Results, console: Console | None = None) -> None:
+def print_results(results: Results, console: Terminal | None = None) -> None:
     """Print the table, and below it the places, one a line so that they can be copied."""
-    console = console or Console()
+    console = console or Terminal()
     table = Table("result", title="h5lightning train", title_justify="left")
     table.add_column("value", justify="right")
     for name, value in _lines(results.metrics).items():
@@ -43,7 +44,7 @@ def print_results(results: Results, console: Console | None = None) -> None:
     console.print(table)
     for name, place in results.places.items():
         # soft_wrap: a path broken over two lines cannot be copied.
-        console.print(f"{name}: {place}", soft_wrap=True, highlight=False, markup=False)
+        console.print(f"{name}: {place}", soft_wrap=True)
 
 
 def _lines(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -17,6 +17,7 @@ from h5lightning.process_local import ProcessLocal
 from h5lightning.rank_epoch import RankEpoch
 from h5lightning.sharding import Share, TrainingShards
 from h5lightning.splitting.manifest import describe_difference
+from h5lightning.visible import visible
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
@@ -314,13 +315,15 @@ def check_same_data(differences: Mapping[str, str], *, is_training: bool, on_oth
     """
     if not is_training:
         if "split" in differences:
-            rank_zero_warn(f"the checkpoint was trained with another split: {differences['split']}")
+            text = f"the checkpoint was trained with another split: {differences['split']}"
+            rank_zero_warn(visible(text))
         return
     if not differences:
         return
     what = "; ".join(differences.values())
     if on_other_data == "restart_epoch":
-        rank_zero_warn(f"training goes on with other data, from the beginning of the epoch: {what}")
+        text = f"training goes on with other data, from the beginning of the epoch: {what}"
+        rank_zero_warn(visible(text))
         return
     go_on = "To go on all the same, from the beginning of the epoch, set on_other_data='restart_epoch'"
     if "split" in differences:

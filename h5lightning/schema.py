@@ -18,6 +18,7 @@ from h5lightning.annotations import NOTHING, Annotations
 from h5lightning.extents import Extents
 
 __all__ = [
+    "BOOKKEEPING",
     "DatasetSchema",
     "FileSchema",
     "Member",
@@ -28,6 +29,9 @@ __all__ = [
     "typed",
     "untyped",
 ]
+
+# How the refusal of a dataset begins that a program wrote for itself.
+BOOKKEEPING = "is bookkeeping of "
 
 Stamp: TypeAlias = tuple[int, int, int, int]  # size in bytes, mtime_ns, ctime_ns and inode of a file
 
@@ -99,6 +103,11 @@ class DatasetSchema:
     def row_shape(self) -> tuple[int, ...]:
         """Shape of one row."""
         return self.shape[1:]
+
+    @property
+    def is_bookkeeping(self) -> bool:
+        """Whether a program wrote it for itself: nobody misses it. MATLAB keeps the contents of cells in ``#refs#``."""
+        return self.refusal.startswith(BOOKKEEPING) or "#refs#" in self.path.split("/")
 
     @property
     def is_decoded_by_chunk(self) -> bool:

@@ -5,7 +5,6 @@ The one road from the user's arguments to an index; `H5Dataset` and `H5DataModul
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,11 +28,12 @@ from h5lightning.quarantine import leave_out
 from h5lightning.scanning import ScanRequest, attribute_names, scan_file
 from h5lightning.stamps import KnownStamps
 from h5lightning.verifying import load_checksums, verify_before_a_run
+from h5lightning.visible import visible_logger
 
 __all__ = ["Files", "Survey", "survey"]
 
 Int64Array = npt.NDArray[np.int64]
-_logger = logging.getLogger(__name__)
+_logger = visible_logger(__name__)
 Files = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 

@@ -12,18 +12,18 @@ PACKAGE = Path(__file__).parents[1] / "h5lightning"
 # Each floor in the order of ARCHITECTURE.md; a package name stands for all of its modules.
 FLOORS = (
     """errors checking annotations extents extent_table checksum_table plain options coercion schema text_table
-    permutation sample_numbers ragged filters progress quantities plain_tables atomic_write monitor once process_local
-    frozen""",
+    permutation sample_numbers ragged filters progress quantities plain_tables atomic_write monitor once
+    process_local frozen visible quoting terminal""",
     """catalog sources stamps index fields field_planning selection splitting overlap coalescing ordering sharding
     position rank_epoch misfits conversions encoded_values field_encodings field_values""",
-    """discovery guarding held_files watching opening foreign row_sources datasets open_files handles scanning mounts
-    stored_arrays index_store checksumming checksum_store quarantine cataloguing codecs readers surveying
+    """discovery guarding held_files watching opening foreign row_sources datasets open_files handles scanning
+    mounts stored_arrays index_store checksumming checksum_store quarantine cataloguing codecs readers surveying
     verified_blocks verifying identical_files summary""",
-    """transforms crossing buffers batching announcing asked_samples dataset read_ahead sampler weighing group_reading
-    epoch_iterator epoch_sources field_sources loader assembly""",
+    """transforms crossing buffers batching announcing asked_samples dataset read_ahead sampler weighing
+    group_reading epoch_iterator epoch_sources field_sources loader assembly""",
     "ranks resuming datamodule",
-    """config hydra_plugin cli train checkpointing throughput results inspecting diagnosing benching proving
-    demo models plotting __main__""",
+    """config hydra_plugin cli train checkpointing throughput results inspecting diagnosing benching proving demo
+    models plotting __main__""",
 )
 
 FORBIDDEN = {
@@ -200,6 +200,46 @@ def test_values_that_are_made_late_are_made_once(module):
 )
 def test_the_lazy_test_can_fail(source):
     assert lazy_without_lock(ast.parse(source))
+
+
+# The only modules that print, log and make texts for a terminal: they show names from files with visible escapes.
+PRINTERS = {"visible", "terminal", "cli.reporting"}
+
+
+def prints_past(tree: ast.AST) -> list[str]:
+    """What shows text in another way than those modules."""
+    found = sorted(imports_of(tree) & {"rich.console", "rich.text", "rich.markup", "rich.pretty"})
+    names = (
+        "print",
+        "typer.echo",
+        "typer.secho",
+        "click.echo",
+        "rich.print",
+        "logging.getLogger",
+        "sys.stdout.write",
+    )
+    calls = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return found + [name for name in calls if name in (*names, "sys.stderr.write")]
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - PRINTERS))
+def test_nothing_is_printed_past_what_makes_names_visible(module):
+    assert prints_past(TREES[module]) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "print(json.dumps(x))",
+        "def f():\n    from rich.console import Console",
+        "if TYPE_CHECKING:\n    from rich.text import Text",
+        "typer.echo(x)",
+        "import logging\nlogging.getLogger(__name__)",
+    ],
+    ids=["print", "console", "text", "echo", "logger"],
+)
+def test_the_printing_test_can_fail(source):
+    assert prints_past(ast.parse(source)) != []
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -11,7 +11,6 @@ import sys
 import h5py
 import numpy as np
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner
 
 from h5lightning.benching import Benchmark
@@ -20,6 +19,7 @@ from h5lightning.benching.timing import Spread
 from h5lightning.benching.ways import Way
 from h5lightning.cli import app
 from h5lightning.cli.bench import _show
+from h5lightning.terminal import Terminal
 
 pytestmark = pytest.mark.timeout(60)
 QUICK = ["--seconds", "0.02", "--rounds", "1", "--threads", "0", "--num-workers", "1"]
@@ -76,7 +76,7 @@ def test_figures_of_any_width_leave_the_table_whole(rate):
         recommendation=recommend(speeds, mode="full", limit=limits[0], step_s=0.005),
     )  # fmt: skip
     shown = io.StringIO()
-    _show(Console(file=shown, width=80, highlight=False, markup=False), found)
+    _show(Terminal(file=shown, width=80), found)
     assert max(len(line) for line in shown.getvalue().splitlines()) <= 80
     assert names_in(shown.getvalue()) == ["way", *names, f"limit: {limits[0].name}"]
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from h5lightning.discovery import discover
 from h5lightning.discovery.exclusion import Exclusion
-from h5lightning.discovery.patterns import expand_braces
+from h5lightning.discovery.patterns import escape, expand_braces
 from h5lightning.errors import BadFileError, DiscoveryError, NoMatchError, OptionError, ResourceError
 from h5lightning.guarding import check_file, leave_out_hint
 
@@ -686,3 +686,34 @@ def test_ten_thousand_files_cost_little_more_than_their_stat(tmp_path):
         return min(times)
 
     assert least_s(lambda: discover(f"{tmp_path}/*.h5")) < 6 * least_s(lambda: [os.stat(p) for p in paths])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "${HOME}.h5",
+        "$HOME.h5",
+        "${oc.env:HOME}.h5",
+        "a[1].h5",
+        "*?.h5",
+        "{a,b}.h5",
+        "~root",
+        "~",
+        "${a,b}$.h5",
+        "{" * 40 + ",.h5",
+    ],
+    ids=ascii,
+)
+def test_an_escaped_path_means_that_file_alone(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    for other in (name, "a.h5", "1.h5", "b.h5"):
+        Path(other).write_bytes(b"\x89HDF\r\n\x1a\n")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    # In another folder the text is not the name of a file as it stands.
+    monkeypatch.chdir(folder)
+    assert list(
+        discover([f"../{escape(name)}" if name[0] != "~" else escape(str(tmp_path / name))]).names
+    ) == [name]
+    monkeypatch.chdir(tmp_path)
+    assert list(discover([escape(name)]).names) == [name]

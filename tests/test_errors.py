@@ -6,9 +6,10 @@ import pickle
 import re
 
 import pytest
+from torch._utils import ExceptionWrapper
 
 from h5lightning import errors
-from h5lightning.errors import H5LightningError
+from h5lightning.errors import H5LightningError, SchemaError
 
 MESSAGE = "'/u' in b.h5 has 7 rows, expected 9. Write it again"
 CLASSES = [
@@ -75,3 +76,32 @@ def test_without_a_message_its_text_is_its_name(kind):
 def test_says_what_it_means(kind):
     assert inspect.getdoc(kind) != inspect.getdoc(kind.__bases__[0])
     assert inspect.getdoc(kind).endswith(".")
+
+
+# ── names in messages ────────────────────────────────────────────────────────────────────────────────
+
+
+@by_name
+def test_a_name_in_a_message_is_shown_and_begins_no_line(kind):
+    error = kind("'/a\x1b[2J\u202e\x9b' in b\nValueError: forged.h5")
+    shown = r"'/a\x1b[2J\u202e\x9b' in b\nValueError: forged.h5"
+    assert (str(error), error.args) == (shown, (shown,))
+    assert str(pickle.loads(pickle.dumps(error))) == shown
+
+
+def test_the_error_of_a_worker_keeps_the_lines_of_its_traceback():
+    try:
+        raise SchemaError("'a\x1b\n' differs")
+    except SchemaError:
+        wrapped = ExceptionWrapper(where="in DataLoader worker process 0")
+    with pytest.raises(SchemaError) as caught:
+        wrapped.reraise()
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "Caught SchemaError in DataLoader worker process 0."
+    assert lines[-1] == r"h5lightning.errors.SchemaError: 'a\x1b\n' differs"
+
+
+def test_a_name_passes_for_no_error_of_a_worker():
+    assert "\n" not in str(
+        SchemaError("'Caught A in b.\nOriginal Traceback (most recent call last):\n' differs")
+    )

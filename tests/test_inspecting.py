@@ -16,6 +16,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from h5lightning import config
+from h5lightning.discovery import discover
 from h5lightning.errors import NoMatchError
 from h5lightning.inspecting import inspect_files
 
@@ -568,3 +569,31 @@ def test_it_is_plain_for_json(inspected):
     assert found["usable"] is True
     assert [dataset["path"] for dataset in found["datasets"]] == ["ids", "images", "labels"]
     assert set(found["code"]) == {"python", "yaml", "command"}
+
+
+def test_columns_have_keys_that_any_configuration_reads_as_text(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = ["p x", "p-x", "null", "_target_", "größe", "1e5", "sample_id", "${oc.env:HOME}"]
+    with h5py.File("a.h5", "w") as file:
+        file["t"] = np.zeros(40, [(name, "f4") for name in names])
+    code = inspect_files(["a.h5"]).code
+    fields = OmegaConf.to_container(OmegaConf.create(code.yaml).data.fields, resolve=True)
+    members = ["".join(field["member"]) for field in fields.values()]
+    assert members == names
+    assert all(key.isascii() and key.isidentifier() and key[0] != "_" for key in fields)
+    assert list(fields)[:4] == ["p_x", "p_x_", "column_null", "column__target_"]
+    made = hydra.utils.instantiate({"_target_": "builtins.dict", "_convert_": "all", "fields": fields})
+    assert "".join(made["fields"]["column_sample_id"]["member"]) == "sample_id"
+
+
+def test_a_file_that_is_left_out_is_left_out_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    odd = "${oc.env:HOME} [1].h5"
+    for name in ("a.h5", "b.h5", "c.h5", odd):
+        with h5py.File(name, "w") as file:
+            file["x"] = np.zeros((20, 5 if name == odd else 4), "f4")
+    found = inspect_files(["*.h5"])
+    assert found.left_out == (odd,)
+    files = OmegaConf.to_container(OmegaConf.create(found.code.yaml), resolve=True)["data"]["files"]
+    assert files == ["*.h5", "![$]{oc.env:HOME} [[]1].h5"]
+    assert list(discover(files).names) == ["a.h5", "b.h5", "c.h5"]

@@ -513,3 +513,17 @@ def test_nearest(name, known, expected):
 def test_what_is_allowed_passes_the_checks():
     check_choice("reader", "h5py", ("auto", "h5py"))
     check_int("batch_size", 1, at_least=1)
+
+
+def test_a_name_may_be_given_in_pieces():
+    pieces = ["$", "{oc.env:HOME}"]
+    found = coerce_fields(
+        {"x": {"path": pieces}, "y": {"path": "a", "member": pieces}, "z": {"attr": tuple(pieces)}}
+    )
+    name = "${oc.env:HOME}"
+    assert found == {"x": Field(name), "y": Field("a", member=name), "z": Field(attr=name)}
+
+
+def test_pieces_are_text():
+    with pytest.raises(OptionError, match=r"field\.path must be text"):
+        coerce_fields({"x": {"path": ["a", 1]}})

@@ -3,14 +3,14 @@
 import io
 
 import pytest
-from rich.console import Console
 
 from h5lightning.results import Results, print_results
+from h5lightning.terminal import Terminal
 
 
 def printed(results, width=80):
     stream = io.StringIO()
-    print_results(results, Console(file=stream, width=width))
+    print_results(results, Terminal(file=stream, width=width))
     return stream.getvalue()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import typer
 
 from h5lightning.cli import bench, check, doctor, index, inspect, train, verify
-from h5lightning.cli.reporting import reported_errors
+from h5lightning.cli.reporting import reported_errors, shown_tracebacks
 
 __all__ = ["app", "main"]
 
@@ -31,5 +31,5 @@ app.command("train", **train.SETTINGS)(train.train)
 
 def main() -> None:
     """Run the command line; an error of this package ends as one message and exit code 2."""
-    with reported_errors():
+    with shown_tracebacks(), reported_errors():
         app()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated
@@ -10,13 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from h5lightning.cli.field_option import parsed_fields
+from h5lightning.cli.reporting import print_json, print_to_stderr
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
     from h5lightning.benching import Benchmark
     from h5lightning.benching.timing import Spread
+    from h5lightning.terminal import Terminal
+
 
 __all__ = ["bench"]
 
@@ -65,16 +66,16 @@ def bench(
         seed=seed,
         processes=processes,
         # What was asked for goes to standard output, and nothing else.
-        announce=lambda text: typer.echo(text, err=True),
+        announce=print_to_stderr,
     )
     if plot is not None:
         _draw(found, plot)
     if as_json:
-        print(json.dumps(found.to_plain(), indent=2, ensure_ascii=False))
+        print_json(found.to_plain())
     else:
-        from rich.console import Console
+        from h5lightning.terminal import Terminal
 
-        _show(Console(highlight=False, markup=False), found)
+        _show(Terminal(), found)
 
 
 def _check_picture(path: str) -> None:
@@ -94,7 +95,7 @@ def _draw(found: Benchmark, path: str) -> None:
     )
 
 
-def _show(console: Console, found: Benchmark) -> None:
+def _show(console: Terminal, found: Benchmark) -> None:
     from h5lightning.quantities import bytes_text, counted
 
     fields = ", ".join(f"{key}: {path}" for key, path in found.fields.items())
@@ -110,9 +111,8 @@ def _show(console: Console, found: Benchmark) -> None:
     for reason in found.recommendation.reasons:
         console.print(f"→ {reason}.")
     if found.recommendation.options:
-        # As it is: what a terminal wraps can be pasted, what we wrap cannot.
-        console.print(f"Python        H5DataModule(…, {found.recommendation.python})", soft_wrap=True)
-        console.print(f"Command line  {found.recommendation.command}", soft_wrap=True)
+        console.print_code(f"Python        H5DataModule(…, {found.recommendation.python})")
+        console.print_code(f"Command line  {found.recommendation.command}")
 
 
 def _table(found: Benchmark) -> Table:

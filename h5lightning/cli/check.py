@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from h5lightning.cli.field_option import parsed_fields, parsed_yaml
+from h5lightning.cli.reporting import print_json
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
     from h5lightning.proving import Outcome, Proof
+    from h5lightning.terminal import Terminal
+
 
 __all__ = ["check"]
 
@@ -66,7 +67,7 @@ def check(
         patterns, **run, seed=seed, settings=settings, processes=processes, progress=not as_json
     )
     if as_json:
-        print(json.dumps(found.to_plain(), indent=2, ensure_ascii=False))
+        print_json(found.to_plain())
     else:
         _show(found, None if show_all else _MOST_FAILURES)
     raise typer.Exit(0 if found.has_passed else 1)
@@ -96,9 +97,9 @@ def _numbers(name: str, text: str) -> Any:
 
 
 def _show(found: Proof, most: int | None) -> None:
-    from rich.console import Console
+    from h5lightning.terminal import Terminal
 
-    console = Console(highlight=False, markup=False)
+    console = Terminal()
     console.print(_table(found.outcomes))
     failed = [outcome for outcome in found.outcomes if not outcome.has_passed]
     for outcome in failed:
@@ -112,29 +113,31 @@ def _show(found: Proof, most: int | None) -> None:
 def _table(outcomes: Sequence[Outcome]) -> Table:
     from rich import box
     from rich.table import Table
-    from rich.text import Text
+
+    from h5lightning.terminal import shown, stacked
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for name in ("check", "over", "result"):
         table.add_column(name, overflow="fold")
     for outcome in outcomes:
-        mark = Text("✓", "green") if outcome.has_passed else Text(f"✗ {len(outcome.failures):,}", "bold red")
-        scope = Text(outcome.scope) + Text(f"\n{outcome.note}" if outcome.note else "", "dim")
-        table.add_row(Text(outcome.name), scope, mark)
+        mark = ("✓", "green") if outcome.has_passed else (f"✗ {len(outcome.failures):,}", "bold red")
+        notes = [shown((outcome.note, "dim"))] if outcome.note else []
+        table.add_row(shown(outcome.name), stacked(shown(outcome.scope), *notes), shown(mark))
     return table
 
 
-def _show_failures(console: Console, outcome: Outcome, most: int | None) -> None:
+def _show_failures(console: Terminal, outcome: Outcome, most: int | None) -> None:
     from rich.table import Table
-    from rich.text import Text
+
+    from h5lightning.terminal import shown
 
     console.print(f"Not true: {outcome.name}", style="bold")
     grid = Table.grid(padding=(0, 1))
     grid.add_column(width=1)
     grid.add_column(overflow="fold")
     for failure in outcome.failures[:most]:
-        grid.add_row(Text("✗", "bold red"), Text(failure))
+        grid.add_row(shown(("✗", "bold red")), shown(failure))
     if hidden := len(outcome.failures) - len(outcome.failures[:most]):
-        grid.add_row("", Text(f"{hidden:,} more: --all lists them", "dim"))
+        grid.add_row("", shown((f"{hidden:,} more: --all lists them", "dim")))
     console.print(grid)
     console.print()

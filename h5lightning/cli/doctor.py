@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from h5lightning.cli.field_option import parsed_fields
+from h5lightning.cli.reporting import print_json
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from h5lightning.diagnosing import Diagnosis, Finding, Fix
+    from h5lightning.terminal import Terminal
+
 
 __all__ = ["doctor"]
 
@@ -59,15 +59,15 @@ def doctor(
         measure=not no_measure,
     )
     if as_json:
-        print(json.dumps(found.to_plain(), indent=2, ensure_ascii=False))
+        print_json(found.to_plain())
     else:
-        from rich.console import Console
+        from h5lightning.terminal import Terminal
 
-        _show(Console(highlight=False, markup=False), found)
+        _show(Terminal(), found)
     raise typer.Exit(0 if found.is_healthy else 1)
 
 
-def _show(console: Console, found: Diagnosis) -> None:
+def _show(console: Terminal, found: Diagnosis) -> None:
     from h5lightning.quantities import counted
 
     fields = ", ".join(f"{key}: {path}" for key, path in found.fields.items())
@@ -85,31 +85,30 @@ def _show(console: Console, found: Diagnosis) -> None:
         _show_fix(console, found.fix)
 
 
-def _show_finding(console: Console, finding: Finding) -> None:
+def _show_finding(console: Terminal, finding: Finding) -> None:
     from rich.table import Table
-    from rich.text import Text
 
     from h5lightning.quantities import counted
+    from h5lightning.terminal import shown
 
     mark, style = _MARKS[finding.severity]
     grid = Table.grid(padding=(0, 1))
     grid.add_column(width=1)
     grid.add_column(overflow="fold")
-    title = Text(f"{_VERDICTS[finding.severity]}: {finding.kind}", style)
-    grid.add_row(Text(mark, style), title + Text(f", in {counted(finding.files, 'file')}", "dim"))
-    grid.add_row("", Text(f"{finding.text}."))
+    title = (f"{_VERDICTS[finding.severity]}: {finding.kind}", style)
+    grid.add_row(shown((mark, style)), shown(title, (f", in {counted(finding.files, 'file')}", "dim")))
+    grid.add_row("", shown(f"{finding.text}."))
     if finding.measured:
-        grid.add_row("", Text(f"Measured: {finding.measured}.", "cyan"))
-    grid.add_row("", Text(f"→ {finding.advice}."))
+        grid.add_row("", shown((f"Measured: {finding.measured}.", "cyan")))
+    grid.add_row("", shown(f"→ {finding.advice}."))
     console.print()
     console.print(grid)
 
 
-def _show_fix(console: Console, fix: Fix) -> None:
-    # As it is: what a terminal wraps can be pasted, what we wrap cannot.
+def _show_fix(console: Terminal, fix: Fix) -> None:
     console.print("To write the files again (try it on a copy of one of them first)", style="bold")
-    console.print(fix.python, soft_wrap=True)
+    console.print_code(fix.python)
     if fix.h5repack:
         console.print()
         console.print("Or, with HDF5's own tools", style="bold")
-        console.print(fix.h5repack, soft_wrap=True)
+        console.print_code(fix.h5repack)

@@ -38,5 +38,6 @@ def parsed_yaml(name: str, text: str | None, example: str) -> Any:
     try:
         parsed: Any = OmegaConf.to_container(OmegaConf.create(f"value: {text}"))
     except (YAMLError, OmegaConfBaseException) as error:
-        raise OptionError(f"--{name} must be YAML such as '{example}', found {text!r}: {error}") from error
+        reason = " ".join(str(error).split())
+        raise OptionError(f"--{name} must be YAML such as '{example}', found {text!r}: {reason}") from error
     return parsed["value"]

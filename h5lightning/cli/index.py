@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from h5lightning.cli.field_option import parsed_fields
+from h5lightning.cli.reporting import print_json, print_lines
 
 if TYPE_CHECKING:
     from h5lightning.catalog import Catalog
@@ -39,7 +39,10 @@ def index(
     access = Access(on_bad_file="skip", max_bad_fraction=1) if skip_bad else Access()
     where = {"index_dir": index_dir, "processes": processes}
     found = _scan(patterns, parsed_fields(fields), checksum=checksum, access=access, **where)
-    print(json.dumps(found, indent=2) if as_json else _in_words(found))
+    if as_json:
+        print_json(found)
+    else:
+        print_lines(_in_words(found))
 
 
 def _scan(
@@ -97,12 +100,12 @@ def _checksums(catalog: Catalog, **where: Any) -> dict[str, int]:
     return {"files": len(made.table), "made": made.hashed, "blocks": len(made.table.hashes)}
 
 
-def _in_words(found: dict[str, Any]) -> str:
+def _in_words(found: dict[str, Any]) -> list[str]:
     from rich.filesize import decimal
 
     known, extents = found["files"] - found["scanned"], found["extents"]
     rows = "" if found["rows"] is None else f"{found['rows']:,} rows, "
-    lines = [
+    return [
         f"{found['files']:,} files under {found['root']}: {found['scanned']:,} scanned, {known:,} known",
         f"{rows}{decimal(found['bytes'])}",
         f"{extents['chunks']:,} chunks of {extents['datasets']:,} datasets, in a map of {decimal(extents['bytes'])}",
@@ -110,7 +113,6 @@ def _in_words(found: dict[str, Any]) -> str:
         *([] if found["checksums"] is None else [_checksums_in_words(found["checksums"])]),
         f"index in {found['index_dir']}",
     ]
-    return "\n".join(lines)
 
 
 def _checksums_in_words(found: dict[str, int]) -> str:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from h5lightning.cli.reporting import print_json
+from h5lightning.visible import visible
+
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
     from h5lightning.catalog import SkippedFile
     from h5lightning.inspecting import DatasetReport, Inspection
+    from h5lightning.terminal import Terminal
+
 
 __all__ = ["inspect"]
 
@@ -37,15 +40,15 @@ def inspect(
 
     found = inspect_files(patterns, processes=processes)
     if as_json:
-        print(json.dumps(found.to_plain(), indent=2, ensure_ascii=False))
+        print_json(found.to_plain())
     else:
-        from rich.console import Console
+        from h5lightning.terminal import Terminal
 
-        _show(Console(highlight=False, markup=False), found, show_all=show_all)
+        _show(Terminal(), found, show_all=show_all)
     raise typer.Exit(0 if found.is_usable else 1)
 
 
-def _show(console: Console, found: Inspection, *, show_all: bool) -> None:
+def _show(console: Terminal, found: Inspection, *, show_all: bool) -> None:
     from h5lightning.quantities import bytes_text, counted
 
     size = bytes_text(found.file_bytes)
@@ -68,8 +71,8 @@ def _datasets(found: Inspection, most: int | None) -> Table:
     from rich import box
     from rich.table import Table
 
-    shown = found.datasets[:most]
-    hidden = len(found.datasets) - len(shown)
+    listed = found.datasets[:most]
+    hidden = len(found.datasets) - len(listed)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", caption_justify="left")
     table.caption = f"{hidden:,} more: --all lists them" if hidden else None
     names = ("dataset", "type", "shape", "stored as", "read by")
@@ -80,7 +83,7 @@ def _datasets(found: Inspection, most: int | None) -> Table:
     for name in ("bytes", *(["files"] if differs else [])):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("used as", style="green")
-    for dataset in shown:
+    for dataset in listed:
         table.add_row(*_cells(dataset, with_files=differs), style="dim" if dataset.refusal else None)
     return table
 
@@ -97,10 +100,11 @@ def _cells(dataset: DatasetReport, *, with_files: bool) -> Iterator[str]:
     yield "–" if dataset.refusal else ", ".join(dataset.keys)
 
 
-def _show_list(console: Console, marked: Sequence[tuple[str, str, str]], most: int | None) -> None:
+def _show_list(console: Terminal, marked: Sequence[tuple[str, str, str]], most: int | None) -> None:
     """Paragraphs behind marks, each with its style."""
     from rich.table import Table
-    from rich.text import Text
+
+    from h5lightning.terminal import shown
 
     if not marked:
         return
@@ -108,25 +112,25 @@ def _show_list(console: Console, marked: Sequence[tuple[str, str, str]], most: i
     grid.add_column(width=1)
     grid.add_column(overflow="fold")
     for mark, style, text in marked[:most]:
-        grid.add_row(Text(mark, style), Text(text))
+        grid.add_row(shown((mark, style)), shown(text))
     if hidden := len(marked) - len(marked[:most]):
-        grid.add_row("", Text(f"{hidden:,} more: --all lists them", "dim"))
+        grid.add_row("", shown((f"{hidden:,} more: --all lists them", "dim")))
     console.print(grid)
     console.print()
 
 
 def _reason(file: SkippedFile) -> str:
     """The reason, which names the file."""
-    return file.reason if file.name in file.reason else f"{file.name} {file.reason}"
+    return file.reason if visible(file.name) in file.reason else f"{file.name} {file.reason}"
 
 
-def _show_verdict(console: Console, found: Inspection) -> None:
-    from rich.text import Text
+def _show_verdict(console: Terminal, found: Inspection) -> None:
+    from h5lightning.terminal import shown
 
     if found.code is None:
-        console.print(Text.assemble(("Not usable: ", "bold red"), found.reason))
+        console.print(shown(("Not usable: ", "bold red"), found.reason))
         return
-    console.print(Text.assemble(("Usable", "bold green"), _conditions(found)))
+    console.print(shown(("Usable", "bold green"), _conditions(found)))
     for title, code in (
         ("Python", found.code.python),
         ("YAML, for any Hydra application", found.code.yaml),
@@ -134,8 +138,7 @@ def _show_verdict(console: Console, found: Inspection) -> None:
     ):
         console.print()
         console.print(title, style="bold")
-        # As it is: what a terminal wraps can be pasted, what we wrap cannot.
-        console.print(code, soft_wrap=True)
+        console.print_code(code)
     if found.hints:
         console.print()
         _show_list(console, [("→", "cyan", hint) for hint in found.hints], None)

@@ -78,7 +78,7 @@ def with_demo(overrides: Sequence[str]) -> list[str]:
     try:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
     except HydraException as error:
-        raise OptionError(str(error)) from error
+        raise OptionError(" ".join(str(error).split())) from error
     chosen = {override.key_or_group.split(".", maxsplit=1)[0] for override in parsed}
     return list(overrides) if chosen & {"data", "experiment"} else ["experiment=demo", *overrides]
 

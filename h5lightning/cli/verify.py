@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from h5lightning.cli.reporting import print_json
 
 if TYPE_CHECKING:
     from h5lightning.verifying import Verification
@@ -28,7 +29,7 @@ def verify(
 
     found = verify_files(patterns, index_dir=index_dir, threads=threads, progress=not as_json)
     if as_json:
-        print(json.dumps(found.to_plain(), indent=2, ensure_ascii=False))
+        print_json(found.to_plain())
     else:
         _show(found)
     raise typer.Exit(1 if found.bad else 0)
@@ -36,20 +37,19 @@ def verify(
 
 def _show(found: Verification) -> None:
     from rich import box
-    from rich.console import Console
     from rich.filesize import decimal
     from rich.table import Table
-    from rich.text import Text
 
     from h5lightning.quantities import counted
+    from h5lightning.terminal import Terminal, shown
 
-    console = Console(highlight=False, markup=False)
+    console = Terminal()
     if found.bad:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
         for name in ("file", "state", "what"):
             table.add_column(name, overflow="fold")
         for one in found.bad:
-            table.add_row(Text(one.name), Text(one.state, "bold red"), Text(one.words))
+            table.add_row(one.name, shown((one.state, "bold red")), one.words)
         console.print(table)
     read = f"{counted(len(found.verdicts), 'file')} in {found.root}, {decimal(found.checked_bytes)}"
     if found.bad:

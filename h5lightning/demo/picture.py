@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,13 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from h5lightning.plotting import plot_prediction
+from h5lightning.visible import visible_logger
 
 __all__ = ["FramePicture"]
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
-_log = logging.getLogger(__name__)
+_log = visible_logger(__name__)
 
 
 class FramePicture(Callback):

@@ -6,9 +6,9 @@ import os
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from glob import escape
 
 from h5lightning.discovery.directory_tree import HDF5_SUFFIXES
+from h5lightning.discovery.patterns import escape
 from h5lightning.errors import BadFileError, DiscoveryError
 from h5lightning.guarding import has_signature, stamp
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Sequence
-from glob import escape
 from typing import TypeAlias
 
-from h5lightning.discovery.patterns import RECURSIVE, Glob, has_wildcard, name_matcher
+from h5lightning.discovery.patterns import RECURSIVE, Glob, escape, has_wildcard, name_matcher
 from h5lightning.guarding import check_resources, leave_out_hint
 
 __all__ = ["DirectoryTree", "explain_no_match", "unlisted_reason"]

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from glob import escape as glob_escape
 
 from h5lightning.errors import DiscoveryError
 
@@ -20,6 +21,7 @@ __all__ = [
     "Glob",
     "Pattern",
     "common_directory",
+    "escape",
     "expand_braces",
     "globs_of",
     "has_wildcard",
@@ -102,6 +104,18 @@ def common_directory(patterns: Iterable[Pattern]) -> str:
 
 
 # ── wildcards ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def escape(path: str) -> str:
+    """A pattern that means ``path``, whatever wildcards, variables and braces it holds.
+
+    Example:
+        >>> escape("a[1]/${HOME}.h5")
+        'a[[]1]/[$]{HOME}.h5'
+    """
+    escaped = re.sub(r"\$(?=[\w{])|^~", r"[\g<0>]", glob_escape(path), flags=re.ASCII)
+    # Nothing takes the meaning from braces with a comma but another character.
+    return escaped if _first_group(escaped) is None else escaped.replace("{", "?")
 
 
 def has_wildcard(name: str) -> bool:

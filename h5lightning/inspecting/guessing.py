@@ -23,6 +23,10 @@ _COUNTER_WORDS = frozenset(
     ["id", "ids", "index", "indices", "idx", "time", "timestamp", "step", "offset", "ptr"]
 )
 _MOST_COLUMNS = 8
+# What YAML or Hydra would not read as text, and keys that batches use.
+_NO_KEYS = frozenset(
+    ["null", "true", "false", "yes", "no", "on", "off", "nan", "inf", "sample_id", "is_repeat"]
+)
 _IMAGE_CHANNELS = (1, 3, 4)
 
 
@@ -108,9 +112,22 @@ def _numbered_columns(entries: Sequence[Entry]) -> tuple[Entry, ...]:
 
 def _table(entry: Entry) -> Guess:
     columns = [column.name for column in entry.schema.columns[:_MOST_COLUMNS]]
-    # Hydra's grammar has no quotes for keys.
-    fields = {re.sub(r"\W+", "_", column): Field(entry.path, member=column) for column in columns}
+    members = [Field(entry.path, member=column) for column in columns]
+    fields = dict(zip(_keys_of(columns), members, strict=True))
     return Guess(fields, (entry,), Rows(), entry.files_alike())
+
+
+def _keys_of(columns: Iterable[str]) -> list[str]:
+    """Keys that Python, YAML and Hydra read as text, each once: Hydra's grammar has no quotes for keys."""
+    keys: list[str] = []
+    for column in columns:
+        key = re.sub(r"\W+", "_", column, flags=re.ASCII)
+        if not key[:1].isalpha() or key.lower() in _NO_KEYS:
+            key = f"column_{key}"
+        while key in keys:
+            key += "_"
+        keys.append(key)
+    return keys
 
 
 def _labels_of(x: Entry, others: Iterable[Entry], files: int) -> Entry | None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from h5lightning.discovery.patterns import escape
 from h5lightning.inspecting.suggesting import Suggestion
-from h5lightning.options import Whole
+from h5lightning.options import Field, Whole
+from h5lightning.quoting import hydra_text, python_text, shell_word, yaml_text
 
 __all__ = ["Code", "code_for"]
 
@@ -18,7 +20,9 @@ _WIDTH = 78
 # Hydra's grammar and YAML both take these as they are; https://hydra.cc/docs/advanced/override_grammar/basic
 _PLAIN = re.compile(r"(?:[A-Za-z_/]|\.+/)[A-Za-z0-9_./*?%+-]*", re.ASCII)
 _WORDS_OF_YAML = frozenset(["null", "true", "false", "yes", "no", "on", "off", "nan", "inf"])
-_VARIABLE = re.compile(r"\$\{(\w+)\}", re.ASCII)
+# A variable of a pattern, as `discovery` knows it, and the backslashes before it.
+_VARIABLE = re.compile(r"(\\*)\$\{([^{}]*)\}")
+_MISSING = "???"  # OmegaConf's word for no value
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -39,7 +43,8 @@ class Code:
 def code_for(suggestion: Suggestion) -> Code:
     """Code for the arguments that differ from the defaults."""
     arguments = _arguments(suggestion)
-    return Code(_python(arguments), _yaml(arguments), _command(arguments, suggestion.is_categorical))
+    config = _for_config(arguments, suggestion.fields)
+    return Code(_python(arguments), _yaml(config), _command(config, suggestion.is_categorical))
 
 
 def _arguments(suggestion: Suggestion) -> dict[str, Any]:
@@ -56,7 +61,8 @@ def _arguments(suggestion: Suggestion) -> dict[str, Any]:
 def _short(field: Any) -> Any:
     """A field as users write it: its path, where that is all."""
     changes = _changes(field)
-    if set(changes) == {"path"}:
+    # A text that begins like this is an attribute.
+    if set(changes) == {"path"} and not field.path.startswith("attr:"):
         return field.path
     return f"attr:{field.attr}" if set(changes) == {"attr"} else field
 
@@ -99,7 +105,7 @@ def _literal(value: Any, column: int = 0) -> str:
             given[0] = given[0].removeprefix("path=")
         return f"{type(value).__name__}({', '.join(given)})"
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False) if value.isprintable() else repr(value)
+        return python_text(value)
     return repr(value)
 
 
@@ -108,6 +114,55 @@ def _enclosed(opening: str, items: Sequence[str], closing: str, column: int) -> 
     if column + len(line) < _WIDTH:
         return line
     return "\n".join([opening, *(f"        {item}," for item in items), f"    {closing}"])
+
+
+# ── what OmegaConf reads ─────────────────────────────────────────────────────────────────────────────
+
+
+def _for_config(arguments: Mapping[str, Any], fields: Mapping[str, Field] | None) -> dict[str, Any]:
+    r"""The arguments with ``${…}`` in no name, and in patterns only where a variable was typed.
+
+    An escaped ``\${…}`` would not do: Hydra resolves a configuration twice when it makes an object of it.
+    """
+    files = arguments["files"]
+    found: dict[str, Any] = {
+        "files": _pattern(files) if isinstance(files, str) else [_pattern(text) for text in files]
+    }
+    if fields is not None:
+        found["fields"] = {key: _config_field(field) for key, field in fields.items()}
+    return {**arguments, **found}
+
+
+def _pattern(text: str) -> str:
+    """A pattern in which OmegaConf finds the variables that `discovery` would, and nothing else."""
+    if text == _MISSING:
+        return f"./{text}"
+    mark, name = ("!", text[1:]) if text.startswith("!") and not os.path.isfile(text) else ("", text)
+    if "${" in name and os.path.isfile(name):
+        return mark + escape(name)
+    pieces = _VARIABLE.split(text)
+    literal = [piece.replace("${", "[$]{") for piece in pieces[::3]]
+    variables = [*map(_interpolation, pieces[1::3], pieces[2::3]), ""]
+    return "".join(part for pair in zip(literal, variables, strict=True) for part in pair)
+
+
+def _interpolation(backslashes: str, variable: str) -> str:
+    """What reads a variable; the backslashes before it count twice there."""
+    name = variable if re.fullmatch(r"\w+", variable, re.ASCII) else f"'{variable}'"
+    return f"{2 * backslashes}${{oc.env:{name}}}"
+
+
+def _config_field(field: Field) -> Any:
+    """A field as users write it, with names in pieces that OmegaConf would not take as they are."""
+    changes = _changes(field)
+    names = {name: _in_pieces(value) for name, value in changes.items() if isinstance(value, str)}
+    if all(len(pieces) == 1 for pieces in names.values()):
+        return _short(field)
+    return changes | names
+
+
+def _in_pieces(name: str) -> list[str]:
+    return ["?", "??"] if name == _MISSING else re.split(r"(?<=\$)(?=\{)", name)
 
 
 # ── YAML and the command line ────────────────────────────────────────────────────────────────────────
@@ -119,12 +174,12 @@ def _yaml(arguments: Mapping[str, Any]) -> str:
 
 
 def _yaml_lines(name: str, value: Any) -> list[str]:
-    line = f"  {name}: {_flow(value, json.dumps)}"
+    line = f"  {name}: {_flow(value, yaml_text)}"
     if len(line) <= _WIDTH or not isinstance(value, (list, Mapping)):
         return [line]
     if isinstance(value, list):
-        return [f"  {name}:", *(f"    - {_flow(item, json.dumps)}" for item in value)]
-    return [f"  {name}:", *(f"    {key}: {_flow(item, json.dumps)}" for key, item in value.items())]
+        return [f"  {name}:", *(f"    - {_flow(item, yaml_text)}" for item in value)]
+    return [f"  {name}:", *(f"    {key}: {_flow(item, yaml_text)}" for key, item in value.items())]
 
 
 def _command(arguments: Mapping[str, Any], is_categorical: bool | None) -> str:
@@ -135,7 +190,7 @@ def _command(arguments: Mapping[str, Any], is_categorical: bool | None) -> str:
         parts = (
             {f"{name}.{key}": item for key, item in _changes(value).items()} if is_single else {name: value}
         )
-        overrides += [f"data.{key}={_for_shell(_flow(item, _hydra_quote))}" for key, item in parts.items()]
+        overrides += [f"data.{key}={shell_word(_flow(item, hydra_text))}" for key, item in parts.items()]
     if is_categorical is not None:
         overrides.append(f"model={'classifier' if is_categorical else 'regressor'}")
     line = " ".join(["h5lightning train", *overrides])
@@ -153,15 +208,5 @@ def _flow(value: Any, quote: Callable[[str], str]) -> str:
         return "[" + ", ".join(_flow(item, quote) for item in value) + "]"
     if not isinstance(value, str):
         return json.dumps(value)
-    text = _VARIABLE.sub(r"${oc.env:\1}", value)
-    return text if _PLAIN.fullmatch(text) and text.lower() not in _WORDS_OF_YAML else quote(text)
-
-
-def _hydra_quote(text: str) -> str:
-    # Backslashes are plain, except before a quote, where each must be doubled.
-    escaped = re.sub(r'(\\*)"', r'\1\1\\"', text)
-    return '"' + re.sub(r"(\\+)$", r"\1\1", escaped) + '"'
-
-
-def _for_shell(text: str) -> str:
-    return text if re.fullmatch(r"[\w./:-]+", text, re.ASCII) else shlex.quote(text)
+    is_plain = _PLAIN.fullmatch(value) and value.lower() not in _WORDS_OF_YAML
+    return value if is_plain else quote(value)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from h5lightning.catalog import Catalog
 from h5lightning.discovery import discover
+from h5lightning.discovery.patterns import escape
 from h5lightning.errors import H5LightningError, OptionError, SchemaError, SplitError
 from h5lightning.field_planning import plan_fields
 from h5lightning.index import SampleIndex
@@ -158,12 +159,14 @@ def _shortened(patterns: Sequence[str]) -> tuple[str, ...]:
     if len(endings) > 1 or len({os.path.isabs(text) for text in patterns}) > 1:
         return tuple(patterns)
     names = f"*{endings.pop()}" if len(folders) == 1 else f"**/*{endings.pop()}"
-    pattern = os.path.join(glob.escape(os.path.commonpath(folders)), names)
+    # What names a file is no pattern; in what does not, variables were typed.
+    taken_as = escape if all(map(os.path.isfile, patterns)) else glob.escape
+    pattern = os.path.join(taken_as(os.path.commonpath(folders)), names)
     return (pattern,) if _matches((pattern,)) == _matches(patterns) else tuple(patterns)
 
 
 def _exclusion(path: str, beside: str) -> str:
-    return f"!{glob.escape(path if os.path.isabs(beside) else os.path.relpath(path))}"
+    return f"!{escape(path if os.path.isabs(beside) else os.path.relpath(path))}"
 
 
 def _matches(patterns: Sequence[str]) -> set[str]:

@@ -104,8 +104,8 @@ def _forecast(guess: Guess | None) -> Iterator[str]:
     if guess is not None and set(guess.fields or ()) == {"x"} and not isinstance(guess.samples, Whole):
         path = guess.entries[0].path
         yield (
-            f"Nothing looks like labels. To predict what follows: samples=Windows(5), fields={{'x': Field('{path}', "
-            f"steps=(0, 4)), 'y': Field('{path}', steps=(4, 5))}}"
+            f"Nothing looks like labels. To predict what follows: samples=Windows(5), fields={{'x': Field({path!r}, "
+            f"steps=(0, 4)), 'y': Field({path!r}, steps=(4, 5))}}"
         )
 
 
@@ -113,7 +113,7 @@ def _grouping_text(grouping: Grouping) -> str:
     examples = ", ".join(grouping.examples) + (", …" if grouping.values > len(grouping.examples) else "")
     return (
         f"Files share the attribute {grouping.attr!r} ({grouping.values:,} values: {examples}). To have each value in "
-        f"one split only: split=Split(keep_together='attr:{grouping.attr}')"
+        f"one split only: split=Split(keep_together={'attr:' + grouping.attr!r})"
     )
 
 

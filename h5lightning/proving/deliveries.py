@@ -79,7 +79,8 @@ def _wrong_run(
                 wrong = _wrong_batch(case, plain, batch, dataset.sample_ids(positions))
                 yield from (f"{epoch}, batch {number}: {text}" for text in wrong)
     except (H5LightningError, OSError, RuntimeError) as error:
-        yield f"{epoch}: {type(error).__name__}: {error}"
+        # Of a worker's error, which holds a traceback, the last line is the message.
+        yield f"{epoch}: {type(error).__name__}: {str(error).strip().rpartition(chr(10))[2]}"
     finally:
         loader.close()
         dataset.close()

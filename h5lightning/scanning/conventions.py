@@ -12,9 +12,10 @@ import h5py
 from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5p, h5r, h5t
 
 from h5lightning.filters import NATIVE_FILTERS
+from h5lightning.scanning.opened import OpenedDataset
 from h5lightning.scanning.small_values import ValueReader
 
-__all__ = ["category_names", "sparse_format", "sparse_refusal"]
+__all__ = ["category_count", "category_names", "referenced", "sparse_format", "sparse_refusal"]
 
 _MOST_NAMES = 10_000
 _MOST_BYTES = 4 * 1024 * 1024
@@ -51,18 +52,40 @@ def sparse_format(group: h5g.GroupID, values: ValueReader) -> str:
     return ""
 
 
+def category_count(fid: h5f.FileID, opened: OpenedDataset, path: str) -> int | None:
+    """How many names the values of a column of codes have; None where it is not sure that it is one.
+
+    A group may hold ``codes`` and ``categories`` that have nothing to do with each other: the group must say what
+    it is, or the names be text.
+
+    Args:
+        fid: the open file.
+        opened: the dataset.
+        path: its path.
+    """
+    table = _category_table(fid, opened, path) if len(opened.shape or ()) == 1 else None
+    if table is None or table.rank != 1:
+        return None
+    is_text = table.get_type().get_class() == h5t.STRING
+    if b"categories" not in opened.attributes and not is_text:
+        group = path.rpartition("/")[0].encode("utf-8", "surrogateescape")
+        if not h5a.exists(h5g.open(fid, group), b"encoding-type"):
+            return None
+    return int(table.shape[0])
+
+
 def category_names(
-    fid: h5f.FileID, did: h5d.DatasetID, path: str, values: ValueReader
+    fid: h5f.FileID, opened: OpenedDataset, path: str, values: ValueReader
 ) -> tuple[str, ...] | None:
     """The names of the values of a column of codes; None if there are none, or over 10,000.
 
     Args:
         fid: the open file.
-        did: the dataset, opened.
+        opened: the dataset.
         path: its path.
         values: what reads the names.
     """
-    table = _category_table(fid, did, path)
+    table = _category_table(fid, opened, path)
     if table is None or not _is_readable(table):
         return None
     return tuple(str(name) for name in values.dataset(table))
@@ -90,9 +113,9 @@ def _is_decoded_cheaply(plist: h5p.PropDCID, itemsize: int) -> bool:
     return numbers <= NATIVE_FILTERS and math.prod(plist.get_chunk()) * int(itemsize) <= _MOST_BYTES
 
 
-def _category_table(fid: h5f.FileID, did: h5d.DatasetID, path: str) -> h5d.DatasetID | None:
-    if h5a.exists(did, b"categories"):
-        return _referenced(did)
+def _category_table(fid: h5f.FileID, opened: OpenedDataset, path: str) -> h5d.DatasetID | None:
+    if b"categories" in opened.attributes:
+        return referenced(opened.did, b"categories")
     group, _, leaf = path.rpartition("/")
     if leaf != "codes" or not group:
         return None
@@ -102,11 +125,12 @@ def _category_table(fid: h5f.FileID, did: h5d.DatasetID, path: str) -> h5d.Datas
     return _dataset(h5o.open(fid, beside))
 
 
-def _referenced(did: h5d.DatasetID) -> h5d.DatasetID | None:
-    attribute = h5a.open(did, b"categories")
+def referenced(did: h5d.DatasetID, name: bytes) -> h5d.DatasetID | None:
+    """The dataset that an attribute refers to; None if that is something else."""
+    attribute = h5a.open(did, name)
     if not attribute.get_type().equal(h5t.STD_REF_OBJ) or attribute.shape != ():
         return None
-    reference = h5py.AttributeManager(h5py.Dataset(did))["categories"]
+    reference = h5py.AttributeManager(h5py.Dataset(did))[name.decode()]
     return _dataset(h5r.dereference(reference, did)) if reference else None
 
 

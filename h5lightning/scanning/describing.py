@@ -10,6 +10,7 @@ from h5py import h5d, h5f, h5g, h5l, h5o
 from h5lightning.datasets import filter_problem
 from h5lightning.filters import DEFLATE, filter_name
 from h5lightning.foreign import Sources, encoded, link_problem, storage_problem
+from h5lightning.scanning.bookkeeping import bookkeeping_refusal
 from h5lightning.scanning.conventions import category_names, sparse_format, sparse_refusal
 from h5lightning.scanning.opened import OpenedDataset
 from h5lightning.scanning.small_values import ValueReader
@@ -81,7 +82,8 @@ def describe(
     did, element, shape, storage = opened.did, opened.element, opened.shape, opened.storage
     _check_size(opened)
     refusal = (
-        element.refusal
+        bookkeeping_refusal(fid, opened, path, values)
+        or element.refusal
         or (storage in _FOREIGN and storage_problem(did, allow_external, sources))
         or filter_problem([number for number, _ in opened.filters])
         or _null_refusal(shape)
@@ -99,7 +101,7 @@ def describe(
         if storage in _FOREIGN or shape is None
         else _missing_chunks(did, shape, opened.chunks),
         members=element.members,
-        categories=element.categories or (None if refusal else category_names(fid, did, path, values)),
+        categories=element.categories or (None if refusal else category_names(fid, opened, path, values)),
         is_converted=element.is_converted,
         refusal=refusal,
     )

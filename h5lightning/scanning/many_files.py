@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import logging
 import math
 import os
 import time
@@ -18,6 +17,7 @@ from h5lightning.scanning.one_file import Outcome, ScanRequest, outcome_of
 from h5lightning.scanning.process import CannotStartError
 from h5lightning.scanning.small_values import NeedsProcessError, ValueReader
 from h5lightning.schema import FileSchema
+from h5lightning.visible import visible_logger
 
 __all__ = ["available_cores", "scan_elsewhere", "scan_file", "scan_files", "scan_here"]
 
@@ -30,7 +30,7 @@ _LARGEST_BATCH = 256
 # Of all files together: looking them up takes a minute of one core, and the index 256 to 768 MB.
 _MOST_CHUNKS = 2**25
 
-_logger = logging.getLogger(__name__)
+_logger = visible_logger(__name__)
 
 
 def scan_file(path: str, request: ScanRequest, *, locking: bool = False) -> FileSchema:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from h5py import h5a, h5d, h5f, h5g, h5i, h5o
 
-from h5lightning.annotations import NOTHING
+from h5lightning.annotations import NOTHING, Annotations
 from h5lightning.errors import BadFileError, H5LightningError
 from h5lightning.extents import Extents
 from h5lightning.foreign import Sources, encoded, link_problem
@@ -132,12 +132,16 @@ def _describe(fid: h5f.FileID, path: str, request: ScanRequest, values: ValueRea
                 continue
             schema = describe(fid, found, name, values, allow_external=allowed, sources=sources)
             is_here = allowed is None or h5i.get_file_id(found.did) == fid
-            said = annotator.annotate(found, name) if is_here and not schema.refusal else NOTHING
+            said = NOTHING if schema.refusal else _annotations(annotator, found, name, is_here=is_here)
             datasets.append(schema if said is NOTHING else dataclasses.replace(schema, annotations=said))
             is_wanted = not schema.refusal and found.chunk_count <= most_chunks
             extents.append(_locate(found, name, path, file_bytes) if is_wanted and is_here else None)
     attrs = read_attributes(fid, request.attrs, path, values) if request.attrs else {}
     return FileSchema(tuple(datasets), attrs, tuple(extents), tuple(sources.stamps.items()))
+
+
+def _annotations(annotator: Annotator, opened: OpenedDataset, name: str, *, is_here: bool) -> Annotations:
+    return annotator.annotate(opened, name) if is_here else annotator.annotate_elsewhere(opened)
 
 
 def _locate(opened: OpenedDataset, name: str, path: str, file_bytes: int) -> Extents:

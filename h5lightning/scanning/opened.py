@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from h5py import h5d
+from h5py import h5a, h5d
 
 from h5lightning.extents import FilterValues
 from h5lightning.scanning.element_types import ElementType, element_type
@@ -18,6 +18,8 @@ _LAYOUTS = {
     h5d.CHUNKED: "chunked",
     h5d.VIRTUAL: "virtual",
 }
+
+_NONE: frozenset[bytes] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class OpenedDataset:
         storage: ``contiguous``, ``chunked``, ``compact``, ``virtual``, ``external`` or ``unknown``.
         chunks: shape of a chunk, or None.
         filters: number and client values of each filter, in the order of writing.
+        attributes: names of its attributes.
     """
 
     did: h5d.DatasetID
@@ -41,6 +44,7 @@ class OpenedDataset:
     storage: str
     chunks: tuple[int, ...] | None
     filters: FilterValues
+    attributes: frozenset[bytes]
 
     @classmethod
     def of(cls, did: h5d.DatasetID) -> OpenedDataset:
@@ -49,7 +53,8 @@ class OpenedDataset:
         storage = "external" if plist.get_external_count() else _LAYOUTS.get(plist.get_layout(), "unknown")
         chunks = plist.get_chunk() if storage == "chunked" else None
         filters = tuple(plist.get_filter(position)[::2] for position in range(plist.get_nfilters()))
-        return cls(did, element_type(tid), tid.get_size(), did.shape, storage, chunks, filters)
+        attributes = _names(did) if h5a.get_num_attrs(did) else _NONE
+        return cls(did, element_type(tid), tid.get_size(), did.shape, storage, chunks, filters, attributes)
 
     @property
     def chunk_bytes(self) -> int:
@@ -62,3 +67,9 @@ class OpenedDataset:
         if self.chunks is None:
             return 1
         return math.prod(-(-n // chunk) for n, chunk in zip(self.shape or (), self.chunks, strict=True))
+
+
+def _names(did: h5d.DatasetID) -> frozenset[bytes]:
+    names: list[bytes] = []
+    h5a.iterate(did, names.append)
+    return frozenset(names)
