@@ -35,14 +35,15 @@ class Written:
 
 
 @pytest.fixture(scope="session")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Written]:
+def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Written]:
     """A function that gives the files of a case of a program; without the program's packages the test is skipped."""
-    done: dict[str, Path | str] = {}
+    done: dict[tuple[str, ...], Path | str] = {}
 
-    def give(program: str, case: str) -> Written:
-        if program not in done:
-            done[program] = run(program, tmp_path_factory.mktemp(program))
-        found = done[program]
+    def give(program: str, case: str, *arguments: str) -> Written:
+        call = (program, *arguments)
+        if call not in done:
+            done[call] = run(*call, folder=tmp_path_factory.mktemp(program))
+        found = done[call]
         if isinstance(found, str):
             pytest.skip(found)
         return Written(found / case)
@@ -50,14 +51,14 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Wr
     return give
 
 
-def run(program: str, folder: Path) -> Path | str:
+def run(program: str, *arguments: str, folder: Path) -> Path | str:
     """The folder that the program filled, or which package it lacks."""
     python = os.environ.get("H5LIGHTNING_FIELDS_PYTHON", sys.executable)
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COV"))
     }
     done = subprocess.run(
-        [python, "-W", "ignore", PROGRAMS / f"{program}.py", folder],
+        [python, "-W", "ignore", PROGRAMS / f"{program}.py", folder, *arguments],
         env={**environment, "HOME": str(folder.parent)},
         check=False, capture_output=True, text=True, timeout=100,
     )  # fmt: skip

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from contextlib import closing
 
+import h5py
 import numpy as np
 import pytest
 import torch
 from field_files import Request, as_stored, assert_rounded, assert_same, follow
 
 from h5lightning import H5DataModule, H5Dataset, Windows
-from h5lightning.errors import MissingDataError, SchemaError, UnsupportedFieldError
+from h5lightning.errors import H5LightningError, MissingDataError, SchemaError, UnsupportedFieldError
 from h5lightning.options import Field
 
 pytestmark = pytest.mark.timeout(120)
@@ -205,3 +206,62 @@ def test_the_same_coordinates_can_be_asked_for(written):
     assert_same(Request.of(files.files, "t", access={"same": ["channel"]}).read()["t"], files.expected["t"])
     with pytest.raises(SchemaError, match="lat"):
         Request.of(files.files, "t", access={"same": ["lat"]}).read()
+
+
+@pytest.mark.parametrize(
+    "seed", ["0", *(pytest.param(str(seed), marks=pytest.mark.campaign) for seed in range(1, 25))]
+)
+@pytest.mark.parametrize("reader", ["auto", "h5py"])
+def test_random_attributes_mean_what_netcdf_makes_of_them(written, seed, reader):
+    files = written("random_netcdf", "random_variables", seed)
+    for dtype in ("float64", "float32"):
+        exact = [name for name in files.expected if is_exact(files, name, dtype)]
+        got = Request.of(files.files, *exact, decode="cf", dtype=dtype).read(reader=reader)
+        for name in exact:
+            expected = files.expected[name].astype(dtype)
+            np.testing.assert_array_equal(np.isnan(got[name]), np.isnan(expected), err_msg=name)
+            rounding = (
+                2.0**-21 * np.nanmax(np.abs(expected), initial=1) if is_rounded_twice(files, name) else 0.0
+            )
+            np.testing.assert_allclose(got[name], expected, rtol=0, atol=rounding, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "seed", ["0", *(pytest.param(str(seed), marks=pytest.mark.campaign) for seed in range(1, 25))]
+)
+def test_what_netcdf_changes_is_refused_and_what_it_leaves_is_delivered(written, seed):
+    files = written("random_netcdf", "random_variables", seed)
+    for name in [*files.expected][:: 1 if int(seed) else 6]:
+        stored = as_stored(files.files, name)
+        is_changed = not np.array_equal(files.expected[name], stored.astype("f8"))
+        found = Request.of(files.files, name).attempt()
+        assert isinstance(found, H5LightningError) == is_changed, (name, found)
+        if not is_changed:
+            assert_same(found[name], stored)
+
+
+def described(files, name):
+    """The type of a variable, its stored numbers in native order, and its attributes."""
+    with h5py.File(next(files.files.parent.glob("*.nc"))) as file:
+        values, attrs = (
+            file[name][()],
+            {key: file[name].attrs[key] for key in file[name].attrs if key[0] != "D"},
+        )
+    return values.astype(values.dtype.newbyteorder("=")), attrs
+
+
+def is_rounded_twice(files, name):
+    """Whether the reader computes in float32."""
+    values, attrs = described(files, name)
+    kinds = [attrs[key].dtype for key in ("scale_factor", "add_offset") if key in attrs]
+    return np.float32 in {values.dtype.type, *(kind.type for kind in kinds)}
+
+
+def is_exact(files, name, dtype):
+    """Whether the type holds the numbers of a variable that is not packed: others are refused, not rounded."""
+    values, attrs = described(files, name)
+    if values.dtype.kind == "f" or (attrs.get("scale_factor", 1), attrs.get("add_offset", 0)) != (1, 0):
+        return True
+    if attrs.get("_Unsigned") in {b"true", "true"}:
+        values = values.view(values.dtype.str.replace("i", "u"))
+    return bool((np.abs(values.astype("f8")) <= 2.0 ** (53 if dtype == "float64" else 24)).all())
