@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 
 NAMES = [
-    "${oc.env:SECRET}", "\\${oc.env:SECRET}", "\\\\${oc.env:SECRET}", "a${x", "$${oc.env:SECRET}}",
+    "\\\n", "${oc.env:SECRET}", "\\${oc.env:SECRET}", "\\\\${oc.env:SECRET}", "a${x", "$${oc.env:SECRET}}",
     "${${oc.env:SECRET}}", "???", "$SECRET", "$(touch owned)", "`touch owned`", "a;touch owned", "a\ntouch owned\n",
     "\x1b[2J", "b\u202ecod", "\x9b2J", "\x7f", "\udcff", "\U000e0041", "😀", "null", "1e5", "1_0", "0x1", "-x", "!x",
     "&x", "*x", "%x", "@x", "|", "> a", "a: b", "a #b", "#", "~", "~root", "a=b", "x,y", "{a: b}", "[a]", "'", '"',
