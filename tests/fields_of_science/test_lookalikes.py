@@ -114,6 +114,20 @@ with_attrs("valid_min_and_max_of_all_values", REALS, valid_min=np.float32(-99), 
 with_attrs("valid_range_as_a_text", COUNTS, valid_range="0 to 10")
 with_attrs("signed_bytes", COUNTS.astype("i1"), _Unsigned="false")
 with_attrs("bytes_without_unsigned", COUNTS.astype("i1"), valid_min=np.int8(-128))
+with_attrs("valid_range_without_bounds", REALS, valid_range=np.array([-np.inf, np.inf], "f4"))
+with_attrs("valid_max_of_the_largest_value", COUNTS, valid_max=np.int16(28), valid_min=np.int16(-7))
+with_attrs("offset_with_units", REALS, offset=5.0, units="mm")
+with_attrs("conversion_with_units", REALS, conversion=25.4, units="mm")
+with_attrs("offset_of_zero_in_integers", COUNTS, unit="V", offset=0, resolution=-1.0)
+with_attrs("scale_of_one_for_each_column", COUNTS, scale_factor=np.ones(3))
+with_attrs("fill_value_as_a_text", COUNTS, _FillValue="")
+with_attrs("fill_value_of_nan_for_integers", COUNTS, _FillValue=np.nan)
+with_attrs("fill_value_beyond_the_type", COUNTS.astype("u1"), _FillValue=np.int16(-9999))
+with_attrs("unsigned_that_are_said_to_be", COUNTS.astype("u1"), _Unsigned="true")
+with_attrs("floats_that_are_said_to_be_unsigned", REALS, _Unsigned="true")
+with_attrs("attributes_without_a_value", REALS, scale_factor=h5py.Empty("f8"), units=h5py.Empty("S1"))
+with_attrs("fill_of_netcdf_in_other_files", np.where(COUNTS == 3, -32767, COUNTS).astype("i2"), units="m")
+with_attrs("table_of_pytables", COUNTS, CLASS="CARRAY", VERSION="1.1", TITLE="", FLAVOR="numpy")
 with_attrs("flags_with_meanings", COUNTS, flag_values=np.arange(3, dtype="i2"), flag_meanings="sea land ice")
 with_attrs("categories_as_a_text", COUNTS[:, 0], categories="cat, dog")
 with_attrs("encoding_of_an_array", REALS, **{"encoding-type": "array", "encoding-version": "0.2.0"})
@@ -154,6 +168,28 @@ def time_series_without_conversion(files):
         group["starting_time"] = 0.0
         group["starting_time"].attrs.update(rate=30.0, unit="seconds")
     return Honest({"x": "acquisition/ts/data"})
+
+
+@layout
+def bytes_in_a_file_of_netcdf(files):
+    """Bytes have no fill value unless an attribute names one: 255 is white."""
+    for file in files:
+        file.attrs["_NCProperties"] = "version=2,netcdf=4.9.3,hdf5=1.14.6"
+        file["x"] = (np.arange(ROWS * 25) % 256).astype("u1").reshape(ROWS, 25)
+        file["x"][0, 0] = 255
+        file["signed"] = np.full((ROWS, 2), -127, "i1")
+    return Honest({"x": "x", "signed": "signed"})
+
+
+@layout
+def attributes_that_refer_to_others(files):
+    for number, file in enumerate(files):
+        file["x"] = floats(number, 2)
+        file["background"] = floats(5, 2)
+        file["x"].attrs["offset"] = file["background"].ref
+        file["x"].attrs["conversion"] = file["background"].ref
+        file["x"].attrs["unit"] = "volts"
+    return Honest({"x": "x"})
 
 
 # ── numbers that tile nothing ────────────────────────────────────────────────────────────────────────
@@ -342,6 +378,58 @@ def cells_in_another_order(files):
 
 
 @layout
+def times_in_another_order(files):
+    """Labels of the sample axis may be what they are."""
+    for number, file in enumerate(files):
+        file["x"] = floats(number, 2)
+        file["time"] = np.arange(ROWS)[:: -1 if number else 1]
+        file["time"].make_scale("time")
+        file["x"].dims[0].attach_scale(file["time"])
+    return Honest({"x": "x"})
+
+
+@layout
+def labels_of_another_dataset(files):
+    for number, file in enumerate(files):
+        file["x"], file["z"] = floats(number, 2), floats(number, 2)
+        file["channel"] = np.array(["a", "b"][:: -1 if number else 1], dtype=TEXT)
+        file["channel"].make_scale("channel")
+        file["z"].dims[1].attach_scale(file["channel"])
+    return Honest({"x": "x"})
+
+
+@layout
+def coordinates_with_nan(files):
+    for number, file in enumerate(files):
+        file["x"] = floats(number, 3)
+        file["depth"] = np.array([np.nan, 1.0, 2.0])
+        file["depth"].make_scale("depth")
+        file["x"].dims[1].attach_scale(file["depth"])
+    return Honest({"x": "x"})
+
+
+@layout
+def scales_without_values_of_their_own(files):
+    """What netCDF writes for a dimension that has no variable."""
+    for number, file in enumerate(files):
+        file["x"] = floats(number, 3)
+        made = file.create_dataset("n", shape=(3,), dtype=">f4")
+        made.attrs["CLASS"] = np.bytes_("DIMENSION_SCALE")
+        made.attrs["NAME"] = np.bytes_("This is a netCDF dimension but not a netCDF variable.         3")
+        file["x"].dims[1].attach_scale(made)
+    return Honest({"x": "x"})
+
+
+@layout
+def names_of_matrices_that_are_none(files):
+    for number, file in enumerate(files):
+        file["X"] = floats(number, 3)
+        file["var/names"] = np.array(["a", "b", "c"][:: -1 if number else 1], dtype=TEXT)
+        file["obs/label"] = np.arange(ROWS)
+    return Honest({"x": "X", "y": "obs/label"})
+
+
+@layout
 def names_that_label_no_axis(files):
     for number, file in enumerate(files):
         file["x"] = floats(number, 3)
@@ -391,6 +479,29 @@ def targets_that_end_in_zeros(files):
     for file in files:
         file["y"] = np.repeat(np.array([1.0, 0.5, 0.0], "f4"), ROWS // 3)
     return Honest({"y": "y"}, checked=False)
+
+
+@layout
+def nothing_but_zeros(files):
+    for file in files:
+        file["x"] = np.zeros((ROWS, 3), "f4")
+    return Honest({"x": "x"}, checked=False)
+
+
+@layout
+def truths_that_end_in_false(files):
+    for file in files:
+        file["y"] = np.arange(ROWS) < 4
+    return Honest({"y": "y"})
+
+
+@layout
+def zeros_at_the_end_where_the_fill_value_is_another(files):
+    for number, file in enumerate(files):
+        values = floats(number, 3)
+        values[-2:] = 0
+        file.create_dataset("x", data=values, fillvalue=-1.0)
+    return Honest({"x": "x"})
 
 
 @layout
