@@ -15,7 +15,7 @@ from h5lightning.filters import NATIVE_FILTERS
 from h5lightning.scanning.opened import OpenedDataset
 from h5lightning.scanning.small_values import ValueReader
 
-__all__ = ["category_count", "category_names", "referenced", "sparse_format", "sparse_refusal"]
+__all__ = ["beside", "category_count", "category_names", "referenced", "sparse_format", "sparse_refusal"]
 
 _MOST_NAMES = 10_000
 _MOST_BYTES = 4 * 1024 * 1024
@@ -119,19 +119,29 @@ def _category_table(fid: h5f.FileID, opened: OpenedDataset, path: str) -> h5d.Da
     group, _, leaf = path.rpartition("/")
     if leaf != "codes" or not group:
         return None
-    beside = f"{group}/categories".encode("utf-8", "surrogateescape")
-    if not fid.links.exists(beside) or fid.links.get_info(beside).type != h5l.TYPE_HARD:
+    return beside(fid, f"{group}/categories")
+
+
+def beside(fid: h5f.FileID, path: str) -> h5d.DatasetID | None:
+    """The dataset of a path whose groups are known to be there; None if there is none."""
+    name = path.encode("utf-8", "surrogateescape")
+    if not fid.links.exists(name) or fid.links.get_info(name).type != h5l.TYPE_HARD:
         return None
-    return _dataset(h5o.open(fid, beside))
+    return _dataset(h5o.open(fid, name))
 
 
 def referenced(did: h5d.DatasetID, name: bytes) -> h5d.DatasetID | None:
-    """The dataset that an attribute refers to; None if that is something else."""
+    """The dataset that an attribute refers to; None if that is something else, or was deleted."""
     attribute = h5a.open(did, name)
     if not attribute.get_type().equal(h5t.STD_REF_OBJ) or attribute.shape != ():
         return None
     reference = h5py.AttributeManager(h5py.Dataset(did))[name.decode()]
-    return _dataset(h5r.dereference(reference, did)) if reference else None
+    if not reference:
+        return None
+    try:
+        return _dataset(h5r.dereference(reference, did))
+    except (OSError, ValueError, RuntimeError, LookupError):
+        return None
 
 
 def _dataset(found: object) -> h5d.DatasetID | None:

@@ -5,46 +5,30 @@ What says nothing leaves no encoding: a scale of one, fills that can never occur
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5t
+from h5py import h5a, h5f, h5o
 
-from h5lightning.annotations import Encoding, Found, Number
-from h5lightning.encoded_values import DEFAULT, first_missing, missing_text
-from h5lightning.foreign import encoded
-from h5lightning.scanning.conventions import category_count, referenced
-from h5lightning.scanning.number_attributes import NotNumbersError, numbers_text, read_numbers
+from h5lightning.annotations import Encoding, Found
+from h5lightning.encoded_values import first_missing, missing_text
+from h5lightning.scanning.conventions import beside, category_count, referenced
+from h5lightning.scanning.number_encodings import number_encoding
 from h5lightning.scanning.opened import OpenedDataset
 from h5lightning.scanning.small_values import ValueReader
 from h5lightning.scanning.stored_values import MOST_CHUNK_BYTES, can_be_read, read_rows
 
 __all__ = ["encoding_of", "is_netcdf", "masked_row"]
 
-Dtype = np.dtype[Any]
-
 _KNOWN = frozenset(
     b"scale_factor add_offset _FillValue missing_value valid_min valid_max valid_range _Unsigned conversion "
     b"offset".split()
 )
-_OF_NETCDF = frozenset((b"_Netcdf4Dimid", b"_Netcdf4Coordinates", b"DIMENSION_LIST"))
-_IN_NWB = (b"unit", b"neurodata_type")
+# Less than it takes HDF5 to read two more rows.
+_FEW_BYTES = 64 * 1024
+_FEW_CHUNKS = 3
 
-# What the library of netCDF writes where nothing was written, by kind and size of the type. Bytes have too few values
-# for one of them to mean nothing, says its manual.
-_DEFAULT_FILLS: dict[str, Number] = {
-    "i2": -(2**15) + 1,
-    "u2": 2**16 - 1,
-    "i4": -(2**31) + 1,
-    "u4": 2**32 - 1,
-    "i8": -(2**63) + 2,
-    "u8": 2**64 - 2,
-    "f4": 9.9692099683868690e36,
-    "f8": 9.9692099683868690e36,
-}
+_OF_NETCDF = frozenset((b"_Netcdf4Dimid", b"_Netcdf4Coordinates", b"DIMENSION_LIST"))
 
 
 def is_netcdf(fid: h5f.FileID) -> bool:
@@ -74,28 +58,40 @@ def encoding_of(
     if encoding := _codes(fid, opened, path):
         return encoding
     if names & _KNOWN or of_netcdf or names & _OF_NETCDF:
-        return _Reading(fid, opened, path, values, of_netcdf=of_netcdf).encoding()
+        return number_encoding(fid, opened, path, values, of_netcdf=of_netcdf or bool(names & _OF_NETCDF))
     return None
 
 
 def masked_row(opened: OpenedDataset, encoding: Encoding) -> Found | None:
-    """The first of three rows (the first, the middle and the last one) with a number that stands for a missing value.
+    """The first row with a number that stands for a missing value, of the first, the middle and the last one.
 
-    None where there is none, or where looking would cost much.
-
-    Raises:
-        OSError: the values are damaged.
+    Of small datasets, all rows are looked at. None where there is none, where looking would cost much, and where the
+    values are damaged: that is for those to say who read them.
     """
     if encoding.problem or encoding.kind == "codes" or not encoding.is_masking:
         return None
     if not can_be_read(opened) or not _has_small_rows(opened):
         return None
-    rows = opened.shape[0] if opened.shape else 1
-    for row in sorted({0, rows // 2, rows - 1}):
-        found = read_rows(opened, row, row + 1)
+    try:
+        return _masked_row(opened, encoding)
+    except OSError:
+        return None
+
+
+def _masked_row(opened: OpenedDataset, encoding: Encoding) -> Found | None:
+    for start, stop in _looked_at(opened):
+        found = read_rows(opened, start, stop)
         if (place := first_missing(found, encoding)) is not None:
-            return Found(row, missing_text(found[place], encoding))
+            return Found(start + (place[0] if place else 0), missing_text(found[place], encoding))
     return None
+
+
+def _looked_at(opened: OpenedDataset) -> list[tuple[int, int]]:
+    """Ranges of rows: all in one, where they are as cheap as three reads."""
+    shape = opened.shape or (1,)
+    if math.prod(shape) * opened.itemsize <= _FEW_BYTES and opened.chunk_count <= _FEW_CHUNKS:
+        return [(0, shape[0])]
+    return [(row, row + 1) for row in sorted({0, shape[0] // 2, shape[0] - 1})]
 
 
 def _has_small_rows(opened: OpenedDataset) -> bool:
@@ -112,7 +108,7 @@ def _has_small_rows(opened: OpenedDataset) -> bool:
 
 def _ragged(fid: h5f.FileID, opened: OpenedDataset, path: str) -> Encoding | None:
     """Of a dataset that a VectorIndex of NWB divides into rows of different lengths."""
-    index = _beside(fid, f"{path}_index")
+    index = beside(fid, f"{path}_index")
     if index is None or not h5a.exists(index, b"target"):
         return None
     target = referenced(index, b"target")
@@ -132,238 +128,3 @@ def _codes(fid: h5f.FileID, opened: OpenedDataset, path: str) -> Encoding | None
     if count is None or np.dtype(opened.element.dtype).kind == "c":
         return None
     return Encoding("codes", low=0, high=count - 1, said_by=("categories",))
-
-
-def _beside(fid: h5f.FileID, path: str) -> h5d.DatasetID | None:
-    """The dataset of a path whose groups are known to be there; None if there is none."""
-    name = encoded(path)
-    if not fid.links.exists(name) or fid.links.get_info(name).type != h5l.TYPE_HARD:
-        return None
-    found = h5o.open(fid, name)
-    return found if isinstance(found, h5d.DatasetID) else None
-
-
-# ── attributes that are numbers ──────────────────────────────────────────────────────────────────────
-
-
-class _Reading:
-    """Collects what the attributes of one dataset of numbers say."""
-
-    def __init__(
-        self, fid: h5f.FileID, opened: OpenedDataset, path: str, values: ValueReader, *, of_netcdf: bool
-    ) -> None:
-        self._fid = fid
-        self._opened = opened
-        self._path = path
-        self._values = values
-        self._of_netcdf = of_netcdf or bool(opened.attributes & _OF_NETCDF)
-        self._names = opened.attributes
-        # The parts of complex numbers are held against nothing: that there is something to say is enough.
-        stored = np.dtype(opened.element.dtype).newbyteorder("=")
-        self._dtype: Dtype = np.empty(0, stored).real.dtype
-        self._is_complex = stored.kind == "c"
-        self._said: list[str] = []
-
-    def encoding(self) -> Encoding | None:
-        kind = "cf"
-        try:
-            sign = self._sign()
-            scale, offset = self._linear("scale_factor", "add_offset")
-            if self._is_nwb():
-                factors = self._linear("conversion", "offset")
-                if factors != (1.0, 0.0) and (scale, offset) != (1.0, 0.0):
-                    raise NotNumbersError("has attributes of two conventions: " + ", ".join(self._said))
-                kind = "cf" if factors == (1.0, 0.0) else "nwb"
-                scale, offset = (scale, offset) if factors == (1.0, 0.0) else factors
-                self._check_channels()
-            fills, (low, high) = self._fills(sign), self._range(sign)
-        except NotNumbersError as error:
-            return Encoding(kind, said_by=tuple(self._said), problem=str(error))
-        found = Encoding(kind, scale, offset, sign, fills, low, high, tuple(self._said))
-        if not found.is_packed and not found.is_masking:
-            return None
-        if self._is_complex:
-            problem = "holds complex numbers, for which these attributes have no meaning"
-            return dataclasses.replace(found, problem=problem)
-        return found
-
-    def _numbers(self, name: str, expected: str) -> npt.NDArray[Any] | None:
-        """The numbers of an attribute; None if there is none of that name."""
-        key = name.encode()
-        if key not in self._names:
-            return None
-        try:
-            return read_numbers(self._opened.did, key)
-        except NotNumbersError as error:
-            raise _wrong(name, str(error), expected) from None
-
-    def _one(self, name: str) -> npt.NDArray[Any] | None:
-        """An attribute of one number, or of none."""
-        found = self._numbers(name, "one number")
-        if found is not None and found.size > 1:
-            raise _wrong(name, f"holds {found.size} numbers", "one number")
-        return found
-
-    # ── packing ──────────────────────────────────────────────────────────────────────────────────────
-
-    def _linear(self, scale_name: str, offset_name: str) -> tuple[float, float]:
-        """A scale and an offset; 1 and 0 where the file does not say."""
-        scale, offset = self._factor(scale_name, 1.0), self._factor(offset_name, 0.0)
-        if scale == 0.0:
-            raise _wrong(scale_name, "is zero", "a number other than zero")
-        return scale, offset
-
-    def _factor(self, name: str, identity: float) -> float:
-        found = self._one(name)
-        if found is None:
-            return identity
-        if not found.size:
-            raise _wrong(name, "is empty", "one number")
-        number = float(found[0])
-        if not math.isfinite(number):
-            raise _wrong(name, f"is {number}", "a finite number")
-        if number != identity:
-            self._said.append(numbers_text(name, found))
-        return number
-
-    def _sign(self) -> bool | None:
-        """What ``_Unsigned`` says of integers, if it is other than what their type says."""
-        if b"_Unsigned" not in self._names or self._dtype.kind not in "iu":
-            return None
-        attribute = h5a.open(self._opened.did, b"_Unsigned")
-        is_text = attribute.get_type().get_class() == h5t.STRING and attribute.shape in ((), (1,))
-        read = self._values.attribute(self._opened.did, "_Unsigned") if is_text else ""
-        text = str(read[0] if isinstance(read, list) else read).rstrip("\0 ").lower()
-        if text not in ("true", "false"):
-            raise _wrong("_Unsigned", f"is {text!r}" if is_text else "is no text", "'true' or 'false'")
-        if (text == "true") == (self._dtype.kind == "u"):
-            return None
-        self._said.append(f"_Unsigned={text}")
-        return text == "true"
-
-    def _is_nwb(self) -> bool:
-        names = self._names
-        if b"conversion" not in names and b"offset" not in names:
-            return False
-        if any(name in names for name in _IN_NWB):
-            return True
-        parent = encoded(self._path.rpartition("/")[0])
-        return bool(h5a.exists(h5g.open(self._fid, parent), b"neurodata_type"))
-
-    def _check_channels(self) -> None:
-        """Factors of its channels, which NWB keeps in a dataset beside ``data``, must all be one."""
-        parent, _, leaf = self._path.rpartition("/")
-        beside = f"{parent}/channel_conversion"
-        found = _beside(self._fid, beside) if leaf == "data" and parent else None
-        if found is None:
-            return
-        factors = OpenedDataset.of(found)
-        if can_be_read(factors) and factors.chunk_bytes <= MOST_CHUNK_BYTES:
-            read = read_rows(factors, 0, factors.shape[0] if factors.shape else 1)
-            if (read == 1).all():
-                return
-        raise NotNumbersError(
-            f"has a factor for each channel in '/{beside}', which decode='cf' does not know: "
-            "ask for the stored numbers, and multiply in a transform"
-        )
-
-    # ── missing values ───────────────────────────────────────────────────────────────────────────────
-
-    def _fills(self, sign: bool | None) -> tuple[Number, ...]:
-        found: dict[Number, None] = {}
-        for name in ("_FillValue", "missing_value"):
-            numbers = self._numbers(name, "numbers")
-            held = [] if numbers is None else [_held(number, self._dtype, sign) for number in numbers]
-            if kept := [number for number in held if number is not None]:
-                found |= dict.fromkeys(kept)
-                self._said.append(numbers_text(name, np.asarray(numbers)))
-        if sign is None and (default := self._default_fill()) is not None:
-            found[default] = None
-            self._said.append(f"_FillValue={self._dtype.type(default)!s} {DEFAULT}")
-        return tuple(found)
-
-    def _default_fill(self) -> Number | None:
-        """What the library of netCDF fills with, if it wrote the dataset and nothing else was said."""
-        default = _DEFAULT_FILLS.get(self._dtype.str[1:])
-        if default is None or not self._of_netcdf or b"_FillValue" in self._names or self._is_complex:
-            return None
-        plist = self._opened.did.get_create_plist()
-        if plist.fill_value_defined() != h5d.FILL_VALUE_USER_DEFINED:
-            return None
-        fill = np.zeros((), self._dtype)
-        plist.get_fill_value(fill)
-        return (
-            _held(np.asarray(default, self._dtype), self._dtype, None)
-            if fill == self._dtype.type(default)
-            else None
-        )
-
-    def _range(self, sign: bool | None) -> tuple[Number | None, Number | None]:
-        """Bounds of valid numbers, held against stored ones as netCDF4-python does it."""
-        both = self._numbers("valid_range", "two numbers")
-        if both is not None and both.size:
-            if both.size != 2:
-                raise _wrong("valid_range", f"holds {both.size} numbers", "two numbers")
-            held = [_held(number, self._dtype, sign) for number in both]
-            if self._dtype.kind == "f" or None not in held:
-                return self._kept("valid_range", both, held[0], held[1], sign)
-        ends = [self._one("valid_min"), self._one("valid_max")]
-        low, high = (
-            None if end is None or not end.size else _held(end[0], self._dtype, sign) for end in ends
-        )
-        low, _ = (None, None) if ends[0] is None else self._kept("valid_min", ends[0], low, None, sign)
-        _, high = (None, None) if ends[1] is None else self._kept("valid_max", ends[1], None, high, sign)
-        return low, high
-
-    def _kept(
-        self,
-        name: str,
-        numbers: npt.NDArray[Any],
-        low: Number | None,
-        high: Number | None,
-        sign: bool | None,
-    ) -> tuple[Number | None, Number | None]:
-        """The bounds without those that all numbers of the type keep to."""
-        least, largest = _ends(self._dtype, sign)
-        low = None if low is None or low <= least else low
-        high = None if high is None or high >= largest else high
-        if low is not None or high is not None:
-            self._said.append(numbers_text(name, numbers))
-        return low, high
-
-
-def _wrong(name: str, what: str, expected: str) -> NotNumbersError:
-    return NotNumbersError(f"has an attribute {name!r} that {what}, expected {expected}")
-
-
-def _held(number: Any, dtype: Dtype, sign: bool | None) -> Number | None:
-    """A number of an attribute as one of the stored type, read with a sign; None where it cannot occur."""
-    value: Number = number.item()
-    if dtype.kind == "f":
-        return _as_float(float(value), dtype)
-    if not math.isfinite(value) or value != int(value):
-        return None
-    value, bits = int(value), 8 * dtype.itemsize
-    if sign is None:
-        least, largest = _ends(dtype, None)
-        return value if least <= value <= largest else None
-    # Such attributes are written with the sign of the stored type or of the one that is meant: both tell the same bits.
-    if not -(2 ** (bits - 1)) <= value < 2**bits:
-        return None
-    value %= 2**bits
-    return value - 2**bits if not sign and value >= 2 ** (bits - 1) else value
-
-
-def _as_float(value: float, dtype: Dtype) -> Number | None:
-    with np.errstate(over="ignore", under="ignore"):
-        rounded = float(dtype.type(value))
-    is_lost = math.isinf(rounded) != math.isinf(value) or (rounded == 0.0) != (value == 0.0)
-    return None if math.isnan(value) or is_lost else rounded
-
-
-def _ends(dtype: Dtype, sign: bool | None) -> tuple[Number, Number]:
-    """The least and the largest number of a type, read with a sign."""
-    if dtype.kind == "f":
-        return -math.inf, math.inf
-    info = np.iinfo(dtype if sign is None else np.dtype(f"{'u' if sign else 'i'}{dtype.itemsize}"))
-    return int(info.min), int(info.max)

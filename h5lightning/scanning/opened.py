@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from h5py import h5a, h5d
+from h5py import h5a, h5d, h5p
 
 from h5lightning.extents import FilterValues
 from h5lightning.scanning.element_types import ElementType, element_type
@@ -35,6 +35,7 @@ class OpenedDataset:
         chunks: shape of a chunk, or None.
         filters: number and client values of each filter, in the order of writing.
         attributes: names of its attributes.
+        plist: the properties that it was made with.
     """
 
     did: h5d.DatasetID
@@ -45,6 +46,7 @@ class OpenedDataset:
     chunks: tuple[int, ...] | None
     filters: FilterValues
     attributes: frozenset[bytes]
+    plist: h5p.PropDCID
 
     @classmethod
     def of(cls, did: h5d.DatasetID) -> OpenedDataset:
@@ -54,7 +56,9 @@ class OpenedDataset:
         chunks = plist.get_chunk() if storage == "chunked" else None
         filters = tuple(plist.get_filter(position)[::2] for position in range(plist.get_nfilters()))
         attributes = _names(did) if h5a.get_num_attrs(did) else _NONE
-        return cls(did, element_type(tid), tid.get_size(), did.shape, storage, chunks, filters, attributes)
+        return cls(
+            did, element_type(tid), tid.get_size(), did.shape, storage, chunks, filters, attributes, plist
+        )
 
     @property
     def chunk_bytes(self) -> int:

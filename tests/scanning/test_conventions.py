@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from scanned import describe
 
+from h5lightning.scanning.conventions import category_count
+from h5lightning.scanning.opened import OpenedDataset
 from h5lightning.scanning.small_values import ValueReader
 
 VALUES = ValueReader(reads_text=True)
@@ -80,6 +82,29 @@ def test_other_attributes_called_categories(file):
     file["x"] = np.zeros(3, "i1")
     file["x"].attrs["categories"] = "a,b"
     assert describe(file.id, "x", VALUES).categories is None
+
+
+def test_names_that_were_deleted_are_none(file):
+    file["names"] = ["ape", "bee"]
+    file["x"] = np.zeros(3, "i1")
+    file["x"].attrs["categories"] = file["names"].ref
+    del file["names"]
+    found = describe(file.id, "x", VALUES)
+    assert (found.categories, found.refusal) == (None, "")
+
+
+def test_names_are_counted_also_where_they_are_too_many_to_be_read(file):
+    write_table(file, "g/codes", np.array([b"a"] * 10_001))
+    write_table(file, "h/codes", np.arange(3))
+    opened = [OpenedDataset.of(file[path].id) for path in ("g/codes", "h/codes")]
+    assert category_count(file.id, opened[0], "g/codes") == 10_001
+    # Numbers beside numbers may be anything.
+    assert category_count(file.id, opened[1], "h/codes") is None
+    file["h"].attrs["encoding-type"] = "categorical"
+    assert category_count(file.id, opened[1], "h/codes") == 3
+    file["m/codes"] = np.zeros((2, 2), "i1")
+    file["m/categories"] = ["a"]
+    assert category_count(file.id, OpenedDataset.of(file["m/codes"].id), "m/codes") is None
 
 
 def test_codes_without_categories(file):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from h5py import h5a, h5s, h5t
 
-from h5lightning.scanning.number_attributes import NotNumbersError, numbers_text, read_numbers
+from h5lightning.scanning.number_attributes import NotNumbersError, is_one_number, numbers_text, read_numbers
 
 
 @pytest.fixture
@@ -66,3 +66,15 @@ TEXTS = {
 @pytest.mark.parametrize(("numbers", "text"), TEXTS.values(), ids=TEXTS)
 def test_text_is_short(numbers, text):
     assert numbers_text("a", numbers) == text
+
+
+@pytest.mark.parametrize("value", [1, np.float32(0.5), np.ones((1, 1), ">i2")])
+def test_one_number(dataset, value):
+    dataset.attrs["a"] = value
+    assert is_one_number(dataset.id, b"a")
+
+
+@pytest.mark.parametrize("value", ["1", np.ones(2), h5py.Empty("f4"), np.True_, np.zeros(0)])
+def test_what_is_not_one_number(dataset, value):
+    dataset.attrs["a"] = value
+    assert not is_one_number(dataset.id, b"a")

@@ -1,0 +1,36 @@
+"""What a scan finds of the numbers of one dataset in an open file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import h5py
+import numpy as np
+from h5py import h5d, h5p, h5s, h5t
+
+from h5lightning.annotations import Encoding
+from h5lightning.scanning.encodings import encoding_of
+from h5lightning.scanning.opened import OpenedDataset
+from h5lightning.scanning.small_values import ValueReader
+
+NO_TEXT = ValueReader(reads_text=False)
+
+
+def find(
+    file: h5py.File, path: str = "x", *, of_netcdf: bool = False, values: ValueReader = NO_TEXT
+) -> Encoding | None:
+    """How the numbers of a dataset stand for values."""
+    return encoding_of(file.id, OpenedDataset.of(file[path].id), path, values, of_netcdf=of_netcdf)
+
+
+def of_attributes(file: h5py.File, dtype: str, **attrs: Any) -> Encoding | None:
+    """How those of a new dataset ``x`` with these attributes do."""
+    file.create_dataset("x", data=np.zeros(4, dtype)).attrs.update(attrs)
+    return find(file)
+
+
+def create_filled(file: h5py.File, dtype: str, fill: float, path: bytes = b"x") -> None:
+    """A dataset that was never written, as a library of netCDF makes it."""
+    plist = h5p.create(h5p.DATASET_CREATE)
+    plist.set_fill_value(np.array(fill, dtype))
+    h5d.create(file.id, path, h5t.py_create(np.dtype(dtype)), h5s.create_simple((4,)), plist)
