@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from contextlib import closing
 
 import h5py
@@ -12,9 +14,11 @@ from field_files import Request, as_stored, assert_rounded, assert_same, follow
 
 from h5lightning import H5DataModule, H5Dataset, Windows
 from h5lightning.errors import H5LightningError, MissingDataError, SchemaError, UnsupportedFieldError
-from h5lightning.options import Field
+from h5lightning.options import Field, Split
+from h5lightning.proving import ProofSettings, prove_files
 
 pytestmark = pytest.mark.timeout(120)
+QUICK = ProofSettings(ranks=[1, 2], workers=[0], batch_size=4, batches=2, resumptions=1, samples_per_file=4)
 
 PACKED = {
     ("netcdf", "packed_differently", "t2m"): "scale_factor",
@@ -265,3 +269,33 @@ def is_exact(files, name, dtype):
     if attrs.get("_Unsigned") in {b"true", "true"}:
         values = values.view(values.dtype.str.replace("i", "u"))
     return bool((np.abs(values.astype("f8")) <= 2.0 ** (53 if dtype == "float64" else 24)).all())
+
+
+@pytest.mark.parametrize("case", ["packed_differently", "packed_and_masked", "land_as_a_large_number"])
+def test_check_passes_only_with_what_is_meant(written, case):
+    files = written("netcdf", case)
+    (path, *_) = files.expected
+    options = {"split": Split(0.25, None, by="block"), "settings": QUICK, "progress": False}
+    try:
+        proof = prove_files([str(files.files)], {"x": Field(path)}, **options)
+    except H5LightningError as error:
+        told = str(error)
+    else:
+        assert not proof.has_passed
+        told = str(proof.outcomes)
+    assert path in told
+    assert "decode" in told
+    for decode in ("cf", "stored"):
+        proof = prove_files([str(files.files)], {"x": Field(path, decode=decode)}, **options)
+        assert proof.has_passed, [outcome for outcome in proof.outcomes if not outcome.has_passed]
+
+
+def test_inspect_shows_what_is_packed(written):
+    files = written("netcdf", "packed_differently")
+    done = subprocess.run(
+        [sys.executable, "-m", "h5lightning", "inspect", str(files.files), "--json"],
+        check=False, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode in {0, 1}, done.stderr
+    assert "scale_factor" in done.stdout
+    assert "decode" in done.stdout
