@@ -91,8 +91,9 @@ class SeriesTable:
     """What divides the rows of a dataset into series, such as episodes.
 
     Args:
-        paths: the datasets that say so.
-        kind: ``ends``, ``offsets``, ``starts``, ``lengths``, ``starts and lengths`` or ``flags``.
+        paths: the datasets that say so; of a column of a table ``table[column]``.
+        kind: ``ends``, ``offsets``, ``starts``, ``lengths``, ``starts and lengths``, ``starts and ends``; of each row
+            ``flags`` or ``runs`` of equal numbers.
     """
 
     paths: tuple[str, ...]

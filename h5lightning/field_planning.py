@@ -30,6 +30,7 @@ from h5lightning.field_values import delivery_dtype
 from h5lightning.fields import FieldPlan, Fields, FieldSpec, StoredForm
 from h5lightning.options import Field, Samples, Whole, Windows
 from h5lightning.schema import DatasetSchema, as_array, explain_difference, untyped
+from h5lightning.series_borders import check_series_borders
 
 __all__ = ["has_rows", "plan_fields"]
 
@@ -71,8 +72,9 @@ def plan_fields(
         FieldError: a field that is missing, or that no tensor can hold.
         SchemaError: files that disagree, or fields of one file with different lengths.
         MissingDataError: data that were never written.
+        UnsupportedFieldError: windows of rows that hold several series.
     """
-    del series, same
+    del same
     wanted = np.arange(len(catalog)) if files is None else files
     if not len(wanted):
         raise FieldError("there are no files to plan fields for")
@@ -86,6 +88,9 @@ def plan_fields(
         )
     if not lengths[wanted].any():
         raise SchemaError(f"none of the {len(wanted)} files holds a row")
+    for key, field in chosen.items():
+        if has_rows(field):
+            check_series_borders(catalog, key, field, samples, wanted, series=series)
     plans = tuple(planner.plan(key, field, lengths) for key, field in chosen.items())
     return Fields(plans=plans, rows=np.maximum(lengths, 0))
 

@@ -69,10 +69,14 @@ def test_the_program_that_is_printed_mends_the_files(slow, tmp_path):
     assert (done.returncode, done.stderr) == (1, "")
     assert "✗ will be slow: split rows, in 3 files" in done.stdout
     assert "Measured: a row alone takes" in done.stdout
-    start, stop = done.stdout.index("import glob"), done.stdout.index("\n\nOr, with HDF5's own tools")
+    start, stop = (
+        done.stdout.index("from h5lightning.diagnosing"),
+        done.stdout.index("\n\nOr, with HDF5's own tools"),
+    )
     (tmp_path / "mend.py").write_text(done.stdout[start:stop], encoding="utf-8")
-    subprocess.run([sys.executable, "mend.py"], cwd=tmp_path, check=True, timeout=50)
-    assert run_process(slow).returncode == 0
+    subprocess.run([sys.executable, "mend.py"], cwd=tmp_path, check=True, timeout=50, capture_output=True)
+    assert run_process(slow).returncode == 1
+    assert run_process(str(tmp_path / "rewritten" / "*.h5")).returncode == 0
 
 
 def test_a_limit_of_open_files(tmp_path):
@@ -88,6 +92,19 @@ def test_json(slow, invoke):
     found = json.loads(done.stdout)
     assert (found["healthy"], found["files"], found["fields"]) == (False, 3, {"z": "images"})
     assert found["findings"][0]["measured"]
+
+
+def test_float64_is_stored_as_float32_only_on_demand(slow, invoke):
+    for number in range(3):
+        with h5py.File(slow.replace("*", f"{number:03}"), "r+") as file:
+            pixels = file["images"][...].astype("f8")
+            del file["images"]
+            file.create_dataset("images", data=pixels, chunks=(100, 4, 4), compression="gzip")
+    programs = [
+        json.loads(invoke(slow, "--json", "--no-measure", *more).stdout)["fix"]["python"]
+        for more in ([], ["--float32"])
+    ]
+    assert ["'dtype': 'float32'" in program for program in programs] == [False, True]
 
 
 def test_no_measure(slow, invoke):

@@ -17,6 +17,7 @@ from h5py import h5d, h5p, h5s, h5t
 from h5lightning import H5DataModule, H5Dataset
 from h5lightning.codecs import Pipeline
 from h5lightning.diagnosing import diagnose_files
+from h5lightning.diagnosing.rewriting import FileList
 from h5lightning.errors import FieldError, MissingFieldError, NoMatchError
 from h5lightning.options import Access, Field, Shuffle
 
@@ -171,10 +172,10 @@ SLOW = {
         "poor compression",
         "faster",
     ),
-    "float64": (lambda folder: write(folder, dtype="f8"), {}, "float64", "faster"),
+    "float64": (lambda folder: write(folder, dtype="f8"), {"float32": True}, "float64", "faster"),
     "float64 in chunks": (
         lambda folder: write(folder, dtype="f8", x=chunked(64, 4, 16)),
-        {},
+        {"float32": True},
         "float64",
         "faster",
     ),
@@ -188,6 +189,12 @@ SLOW = {
     "virtual, guessed": (write_virtual, {"fields": None}, "only HDF5", "slow"),
     "external": (write_external, {"fields": {"x": Field("x")}}, "only HDF5", "slow"),
     "converted": (write_converted, {"fields": {"x": Field("x")}}, "only HDF5", "slow"),
+    "bit fields": (
+        lambda folder: write_low_level(folder, h5t.STD_B8LE, data=values(40, (8,), "u1")),
+        {"fields": {"x": Field("x")}},
+        "only HDF5",
+        "slow",
+    ),
     "compact": (write_compact, {"fields": {"x": Field("x")}}, "only HDF5", "faster"),
     "tiny files": (lambda folder: write(folder, 6, files=110), {}, "tiny files", "faster"),
     "too many tiny files": (
@@ -208,8 +215,13 @@ def diagnose(folder, fields=FIELDS, **options):
 
 
 def apply(fix, folder, monkeypatch):
+    """Run the program in the folder of the files; the folder of the new ones. The originals must be what they were."""
     monkeypatch.chdir(folder)
+    before = {path: path.read_bytes() for path in folder.glob("*.*")}
     exec(compile(fix.python, "fix", "exec"), {})
+    assert {path: path.read_bytes() for path in folder.glob("*.*")} == before
+    (made,) = (folder / name for name in ("rewritten", "merged") if (folder / name).exists())
+    return made
 
 
 def content(folder, name="x"):
@@ -237,13 +249,11 @@ def test_what_is_slow_is_found_and_mended(data, monkeypatch, make, options, kind
     assert (kind, severity) in {(finding.kind, finding.severity) for finding in found.findings}
     assert not found.is_healthy
     before = content(data)
-    apply(found.fix, data, monkeypatch)
-    mended = data / "merged" if (data / "merged").exists() else data
+    mended = apply(found.fix, data, monkeypatch)
     again = diagnose(mended, **options)
     assert [(finding.kind, finding.text) for finding in again.findings if finding.severity != "fine"] == []
     assert again.is_healthy
     np.testing.assert_array_equal(content(mended), before)
-    assert glob.glob(str(data / "*.new")) == []
 
 
 @pytest.mark.parametrize("name", ["split rows", "float64", "different chunk heights", "poor compression"])
@@ -251,31 +261,45 @@ def test_the_remedy_of_one_finding_mends_it(data, monkeypatch, name):
     make, options, kind, _ = SLOW[name]
     make(data)
     (finding,) = (finding for finding in diagnose(data, **options).findings if finding.kind == kind)
-    apply(finding.fix, data, monkeypatch)
-    again = diagnose(data, **options).findings
+    again = diagnose(apply(finding.fix, data, monkeypatch), **options).findings
     assert not [finding for finding in again if finding.kind == kind and finding.severity != "fine"]
 
 
 def test_writing_again_keeps_what_is_beside(data, monkeypatch):
     write(data, x=chunked(64, 1, 8))
-    apply(diagnose(data).fix, data, monkeypatch)
+    mended = apply(diagnose(data).fix, data, monkeypatch)
     for number in range(2):
-        with h5py.File(data / f"{number:04}.h5") as file:
+        with h5py.File(mended / f"{number:04}.h5") as file:
             assert file.attrs["number"] == number
             assert file["x"].attrs["unit"] == "m"
             assert file["x"].chunks[1:] == (4, 16)
             assert file["group/other"][...].tolist() == [0, 1, 2]
 
 
-def test_columns_of_a_table_become_datasets(data, monkeypatch):
+def test_columns_of_a_table_become_datasets_beside_it(data, monkeypatch):
     write_table(data)
     fields = {name: Field("runs/events", member=name) for name in ("p x", "charge")}
     found = diagnose(data, fields)
     assert [finding.kind for finding in found.findings] == ["only HDF5", "only HDF5", "float64"]
-    apply(found.fix, data, monkeypatch)
-    columns = {"p": Field("runs/events/p x"), "charge": Field("runs/events/charge")}
-    assert diagnose(data, columns).findings == ()
-    np.testing.assert_array_equal(content(data, "runs/events/p x"), np.arange(300, dtype="f4"))
+    assert found.fix.h5repack == ""
+    mended = apply(found.fix, data, monkeypatch)
+    columns = {"p": Field("runs/events_columns/p x"), "charge": Field("runs/events_columns/charge")}
+    assert [finding.kind for finding in diagnose(mended, columns).findings] == ["float64"]
+    for name in ("p x", "charge"):
+        np.testing.assert_array_equal(
+            content(mended, f"runs/events_columns/{name}"), content(data, "runs/events")[name]
+        )
+    np.testing.assert_array_equal(content(mended, "runs/events"), content(data, "runs/events"))
+
+
+def test_float64_stays_what_it_is_unless_somebody_asks(data, monkeypatch):
+    write(data, dtype="f8")
+    found = diagnose(data)
+    (finding,) = found.findings
+    assert (finding.kind, finding.fix, found.fix) == ("float64", None, None)
+    assert finding.advice.startswith("Set dtype='float32' in the DataModule")
+    write(data, dtype="f8", x=chunked(64, 1, 8))
+    assert content(apply(diagnose(data).fix, data, monkeypatch)).dtype == "f8"
 
 
 def test_too_many_files_for_the_limit(data):
@@ -346,30 +370,30 @@ def test_filters_without_a_fast_decoder(data, monkeypatch):
     finding, *_ = diagnose(data).findings
     assert (finding.kind, finding.severity) == ("only HDF5", "slow")
     assert "is stored with bzip2, which only HDF5 decodes, with a plug-in" in finding.text
-    apply(finding.fix, data, monkeypatch)
-    assert diagnose(data).is_healthy
+    assert diagnose(apply(finding.fix, data, monkeypatch)).is_healthy
 
 
 @pytest.mark.parametrize("name", ["Blosc", "Blosc2", "LZ4", "Zstd", "Bitshuffle"])
 def test_the_filter_stays_what_it_is(data, monkeypatch, name):
     write(data, x={"chunks": (64, 2, 4), **getattr(hdf5plugin, name)()})
     fix = diagnose(data).fix
-    assert f"hdf5plugin.{name}(" in fix.python
+    assert f"'filter': '{name.lower()}'" in fix.python
     assert fix.h5repack == ""
-    apply(fix, data, monkeypatch)
-    assert diagnose(data).is_healthy
+    assert diagnose(apply(fix, data, monkeypatch)).is_healthy
 
 
 @pytest.mark.skipif(shutil.which("h5repack") is None, reason="needs h5repack")
 @pytest.mark.parametrize("name", ["split rows", "full order", "poor compression"])
-def test_h5repack_mends_it_too(data, name):
+def test_h5repack_mends_it_too(data, tmp_path, name):
     make, options, *_ = SLOW[name]
     make(data)
-    before = content(data)
     command = diagnose(data, **options).fix.h5repack
-    subprocess.run(["bash", "-ec", command], check=True, capture_output=True, timeout=60)
-    assert diagnose(data, **options).is_healthy
-    np.testing.assert_array_equal(content(data), before)
+    before = {path: path.read_bytes() for path in data.glob("*.h5")}
+    subprocess.run(["bash", "-ec", command], check=True, capture_output=True, timeout=60, cwd=tmp_path)
+    mended = tmp_path / "rewritten"
+    assert diagnose(mended, **options).is_healthy
+    assert {path: path.read_bytes() for path in data.glob("*.h5")} == before
+    np.testing.assert_array_equal(content(mended), content(data))
 
 
 @pytest.mark.parametrize(
@@ -433,8 +457,9 @@ def test_columns_in_many_datasets_are_one_field(data, monkeypatch):
             file[f"f{number:02}"] = np.arange(300.0)
     found = diagnose(data, None)
     assert [(one.kind, one.paths) for one in found.findings] == [("float64", ("f*",))]
-    apply(found.fix, data, monkeypatch)
-    assert diagnose(data, None).findings == ()
+    assert found.fix is None
+    mended = apply(diagnose(data, None, float32=True).fix, data, monkeypatch)
+    assert diagnose(mended, None).findings == ()
 
 
 # ── measuring, errors, plain values ──────────────────────────────────────────────────────────────────
@@ -489,7 +514,7 @@ def test_the_report_is_json(data):
         2,
         ["x"],
     )
-    assert "import h5py" in first["fix"]["python"]
+    assert "rewrite_files(" in first["fix"]["python"]
 
 
 def test_empty_rows_cost_nothing(data):
@@ -537,24 +562,104 @@ def test_files_without_anything_to_diagnose(data, what):
 def test_mended_files_give_the_same_batches(data, monkeypatch):
     write(data, x=chunked(64, 1, 8))
 
-    def batch():
-        with_all = H5Dataset(pattern_of(data), ["x", "y"])
+    def batch(folder):
+        with_all = H5Dataset(pattern_of(folder), ["x", "y"])
         found = with_all.read_batch(np.arange(len(with_all)))
         with_all.close()
         return found
 
-    before = batch()
-    apply(diagnose(data).fix, data, monkeypatch)
-    after = batch()
+    before = batch(data)
+    after = batch(apply(diagnose(data).fix, data, monkeypatch))
     assert all(np.array_equal(before[key], after[key]) for key in ("x", "y"))
 
 
-def test_the_program_names_files_that_no_glob_matches(data, monkeypatch):
+def test_the_program_leaves_out_what_was_left_out(data, monkeypatch):
     write(data, files=3, x=chunked(64, 1, 8))
     patterns = [pattern_of(data), f"!{data / '0001.h5'}"]
-    fix = diagnose_files(patterns, FIELDS, progress=False).fix
-    assert "glob" not in fix.python
-    stamp = os.stat(data / "0001.h5").st_mtime_ns
-    apply(fix, data, monkeypatch)
-    assert diagnose_files(patterns, FIELDS, progress=False).is_healthy
-    assert os.stat(data / "0001.h5").st_mtime_ns == stamp
+    mended = apply(diagnose_files(patterns, FIELDS, progress=False).fix, data, monkeypatch)
+    assert sorted(path.name for path in mended.iterdir()) == ["0000.h5", "0002.h5"]
+    assert diagnose(mended).is_healthy
+
+
+# ── names ────────────────────────────────────────────────────────────────────────────────────────────
+
+FAKE = """#!/bin/bash
+# Takes the command's words as h5repack does, and copies.
+printf '%s\\n' "${@:1:$#-2}" >>"$WORDS"
+cp "${@: -2:1}" "${@: -1}"
+"""
+NAMES = {
+    "quotes": 'it\'s "x"',
+    "shell": "$(touch pwned) `touch pwned` ${HOME} \\ ; &",
+    "wildcards": "a[1]*?",
+    "controls": "a\x1b[2J\x9b\u202eb\nc\td\x7f",
+    "unicode": "größe Δ 日本 🙂",
+    "hydra": "${oc.env:HOME},x={y}",
+    "dash": "-l",
+    "undecodable": "a\udcffb",
+}
+
+
+@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
+def test_programs_and_commands_name_any_file_and_dataset(data, tmp_path, monkeypatch, name):
+    """Both are run as they are printed; the command by something that takes its words like h5repack."""
+    monkeypatch.chdir(data)
+    encoded = name.encode("utf-8", "surrogateescape")
+    for file_name in (f"{name}.h5", f"{name}/{name}.h5"):
+        os.makedirs(os.path.dirname(file_name) or ".", exist_ok=True)
+        with h5py.File(os.fsencode(file_name), "w") as file:
+            file.create_dataset(encoded, data=values(400), **chunked(64, 1, 8))
+    before = {path: path.read_bytes() for path in data.rglob("*.h5")}
+    fix = diagnose_files(
+        [f"{name}.h5", f"{name}/{name}.h5"], {"x": Field(name)}, progress=False, measure=False
+    ).fix
+    assert all(line.isprintable() for text in (fix.python, fix.h5repack) for line in text.split("\n"))
+    exec(compile(fix.python, "fix", "exec"), {})
+    made = [data / "rewritten" / path.relative_to(data) for path in before]
+    for path in made:
+        with h5py.File(os.fsencode(path)) as file:
+            assert file[encoded].chunks[1:] == (4, 16)
+    if "," not in name and ":" not in name:
+        shutil.rmtree(data / "rewritten")
+        (tmp_path / "bin").mkdir()
+        (tmp_path / "bin" / "h5repack").write_text(FAKE, encoding="utf-8")
+        (tmp_path / "bin" / "h5repack").chmod(0o755)
+        path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+        environment = {**os.environ, "PATH": path, "WORDS": str(tmp_path / "words"), "LC_ALL": "C.UTF-8"}
+        subprocess.run(["bash", "-c", fix.h5repack], check=True, timeout=60, env=environment)
+        assert all(path.exists() for path in made)
+        assert os.fsencode(f"{name}:SHUF\n") in (tmp_path / "words").read_bytes()
+    else:
+        assert fix.h5repack == ""
+    assert {path: path.read_bytes() for path in before} == before
+    assert not (data / "pwned").exists()
+
+
+def test_new_files_lie_outside_of_what_the_patterns_match(data, monkeypatch):
+    monkeypatch.chdir(data)
+    write(data, x=chunked(64, 1, 8))
+    for pattern, into in (
+        ("*.h5", "rewritten"),
+        ("**/*.h5", f"{data}-rewritten"),
+        (f"{data.parent}/**/*.h5", f"{data.parent}-rewritten"),
+    ):
+        fix = diagnose_files([pattern], FIELDS, progress=False, measure=False).fix
+        assert f"into={into!r}," in fix.python
+    everywhere = FileList(("/**/*.h5",), "/", ("a.h5",), "", 1, is_repackable=True)
+    assert everywhere.folder("rewritten") == ".rewritten"
+
+
+def test_files_with_gaps_or_sources_are_none_for_h5repack(data):
+    """It writes what was never written, and would not find the sources from another folder."""
+    write(data, x=chunked(64, 1, 8))
+    assert diagnose(data).fix.h5repack
+    with h5py.File(data / "0000.h5", "r+") as file:
+        file.create_dataset("gaps", (9,), "f4", chunks=(3,))
+    assert diagnose(data).fix.h5repack == ""
+
+
+def test_h5repack_lets_data_that_may_grow_grow(data):
+    write(data, x={**chunked(64, 1, 8), "maxshape": (None, 4, 16)})
+    command = diagnose(data, shuffle=Shuffle("full")).fix.h5repack
+    assert "x:CHUNK=400x4x16" in command
+    assert "CONTI" not in command

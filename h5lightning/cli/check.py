@@ -32,6 +32,9 @@ def check(
     split: Annotated[str | None, typer.Option(help="As for train: '{val: 0.2, by: file}'.")] = None,
     shuffle: Annotated[str | None, typer.Option(help="As for train: block, or '{balance: y}'.")] = None,
     access: Annotated[str | None, typer.Option(help="As for train: '{on_missing: fill}'.")] = None,
+    series: Annotated[
+        str | None, typer.Option(help="As for train: file, for each file as one series.")
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Samples of one rank in one step.")] = 32,
     ranks: Annotated[str | None, typer.Option(help="Numbers of ranks. Without: 1,2,3,4,8.")] = None,
     workers: Annotated[str, typer.Option(help="Numbers of worker processes, really started.")] = "0,2",
@@ -62,7 +65,7 @@ def check(
         samples_per_file=samples_per_file,
         finite=finite,
     )
-    run = _run_options(fields, samples, split, shuffle, access)
+    run = _run_options(fields, samples, split, shuffle, access, series)
     found = prove_files(
         patterns, **run, seed=seed, settings=settings, processes=processes, progress=not as_json
     )
@@ -74,12 +77,18 @@ def check(
 
 
 def _run_options(
-    fields: str | None, samples: str | None, split: str | None, shuffle: str | None, access: str | None
+    fields: str | None,
+    samples: str | None,
+    split: str | None,
+    shuffle: str | None,
+    access: str | None,
+    series: str | None,
 ) -> dict[str, Any]:
     """The options of a run from what the user wrote."""
-    from h5lightning.coercion import coerce, coerce_fields, coerce_samples
+    from h5lightning.coercion import check_series, coerce, coerce_fields, coerce_samples
     from h5lightning.options import Access, Shuffle, Split
 
+    check_series(series)
     order = parsed_yaml("shuffle", shuffle, "{balance: y}")
     layout = parsed_yaml("samples", samples, "{length: 4}")
     return {
@@ -88,6 +97,7 @@ def _run_options(
         "split": coerce(Split, parsed_yaml("split", split, "{val: 0.2}"), "split"),
         "shuffle": coerce(Shuffle, {"mode": order} if isinstance(order, str) else order, "shuffle"),
         "access": coerce(Access, parsed_yaml("access", access, "{on_missing: fill}"), "access"),
+        "series": series,
     }
 
 

@@ -37,10 +37,13 @@ def doctor(
     num_workers: Annotated[int, typer.Option(min=0, help="Worker processes.")] = 0,
     max_open_files: Annotated[int | None, typer.Option(min=1, help="As in access.max_open_files.")] = None,
     processes: Annotated[int | None, typer.Option(min=1, help="Scanning processes.")] = None,
+    float32: Annotated[
+        bool, typer.Option("--float32", help="Let what mends the files store float64 as float32: 7 digits.")
+    ] = False,
     no_measure: Annotated[bool, typer.Option("--no-measure", help="Read no values, time nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say what will be slow with these files and why, what it costs, and how to write them again.
+    """Say what will be slow with these files and why, what it costs, and how to write better ones elsewhere.
 
     Exit code 0 if nothing was found, 1 if something was, 2 if the files or fields cannot be used.
     """
@@ -57,6 +60,7 @@ def doctor(
         num_workers=num_workers,
         processes=processes,
         measure=not no_measure,
+        float32=float32,
     )
     if as_json:
         print_json(found.to_plain())
@@ -106,9 +110,9 @@ def _show_finding(console: Terminal, finding: Finding) -> None:
 
 
 def _show_fix(console: Terminal, fix: Fix) -> None:
-    console.print("To write the files again (try it on a copy of one of them first)", style="bold")
+    console.print("To write the files again, elsewhere", style="bold")
     console.print_code(fix.python)
     if fix.h5repack:
         console.print()
-        console.print("Or, with HDF5's own tools", style="bold")
+        console.print("Or, with HDF5's own tools (apt install hdf5-tools; conda install hdf5)", style="bold")
         console.print_code(fix.h5repack)

@@ -6,8 +6,10 @@ import dataclasses
 import glob
 import importlib.util
 import os
+import re
 import resource
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from h5lightning.catalog import Catalog, SkippedFile
@@ -19,9 +21,11 @@ from h5lightning.diagnosing.rewriting import FileList, merging, rewriting
 from h5lightning.diagnosing.storage_findings import MERGEABLE_FILES, file_findings, storage_findings
 from h5lightning.diagnosing.stored_fields import Case, Loading
 from h5lightning.discovery import discover
+from h5lightning.discovery.patterns import Pattern
 from h5lightning.inspecting.inspection import scan_readable
 from h5lightning.open_files import default_budget
 from h5lightning.options import Access, Field, Shuffle
+from h5lightning.schema import DatasetSchema
 
 __all__ = ["Diagnosis", "diagnose_files"]
 
@@ -73,6 +77,7 @@ def diagnose_files(
     num_workers: int = 0,
     processes: int | None = None,
     measure: bool = True,
+    float32: bool = False,
     progress: bool = True,
 ) -> Diagnosis:
     """Look at how files are stored, and read a few rows of them.
@@ -86,6 +91,7 @@ def diagnose_files(
         num_workers: worker processes.
         processes: scanning processes for many files; None for one on each core.
         measure: time a few reads, for two seconds at most.
+        float32: what mends the files may store float64 as float32, which loses digits.
         progress: show a bar where somebody watches.
 
     Raises:
@@ -101,14 +107,15 @@ def diagnose_files(
     if measure:
         findings = Stopwatch(catalog, case).measured(findings)
     files = _file_list(patterns, catalog)
+    kept = frozenset() if float32 else frozenset(["float64"])
     return Diagnosis(
         patterns=tuple(patterns),
         root=found.root,
         files=len(catalog),
         fields={field.key: field.path for field in stored},
         mode=case.mode,
-        findings=tuple(dataclasses.replace(one, fix=_fix_of([one], case, files)) for one in findings),
-        fix=_fix_of(findings, case, files),
+        findings=tuple(dataclasses.replace(one, fix=_fix_of([one], case, files, kept)) for one in findings),
+        fix=_fix_of(findings, case, files, kept),
         bad=catalog.skipped,
     )
 
@@ -142,9 +149,9 @@ def _open_files(access: Access, num_workers: int) -> int:
 # ── remedies ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _fix_of(findings: Sequence[Finding], case: Case, files: FileList) -> Fix | None:
-    """How to write the files again for some findings together."""
-    bad = [finding for finding in findings if finding.severity != FINE]
+def _fix_of(findings: Sequence[Finding], case: Case, files: FileList, kept: Collection[str]) -> Fix | None:
+    """How to write the files again for some findings together, but those whose kind is in ``kept``."""
+    bad = [finding for finding in findings if finding.severity != FINE and finding.kind not in kept]
     paths = {path for finding in bad if finding.kind not in _OTHER_REMEDIES for path in finding.paths}
     narrow = {path for finding in bad if finding.kind == "float64" for path in finding.paths}
     if fields := [field for field in case.fields if field.path in paths]:
@@ -155,9 +162,32 @@ def _fix_of(findings: Sequence[Finding], case: Case, files: FileList) -> Fix | N
 
 
 def _file_list(patterns: Sequence[str], catalog: Catalog) -> FileList:
-    paths = tuple(catalog.path(file) for file in range(len(catalog)))
-    if len(patterns) == 1:
-        matched = {os.path.abspath(path) for path in glob.glob(patterns[0], recursive=True)}
-        if matched == {os.path.abspath(path) for path in paths}:
-            return FileList(patterns[0], paths)
-    return FileList("", paths)
+    return FileList(
+        patterns=tuple(patterns),
+        root=catalog.root,
+        names=tuple(catalog.names),
+        glob=_shell_glob(patterns, catalog),
+        total_bytes=int(catalog.stamps[:, 0].sum()),
+        is_repackable=not catalog.facts[:, 2].any() and not any(map(_is_elsewhere, chain(*catalog.layouts))),
+    )
+
+
+def _is_elsewhere(dataset: DatasetSchema) -> bool:
+    return dataset.storage in ("virtual", "external")
+
+
+def _shell_glob(patterns: Sequence[str], catalog: Catalog) -> str:
+    """A glob below the root that a shell understands as we do; empty if there is none."""
+    if len(patterns) != 1:
+        return ""
+    (first, *others) = Pattern.of(patterns[0], os.getcwd()).globs
+    text = "/".join(first.parts)
+    if (
+        others
+        or "**" in text
+        or first.base != catalog.root
+        or not re.fullmatch(r"[\w./*?-]+", text, re.ASCII)
+    ):
+        return ""
+    matched = glob.glob(text, root_dir=catalog.root)
+    return text if sorted(matched) == sorted(catalog.names) else ""

@@ -13,11 +13,11 @@ SLOW, FASTER, FINE = SEVERITIES = ("slow", "faster", "fine")
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """What mends the files.
+    """What writes better files elsewhere; the originals stay as they are.
 
     Args:
-        python: a program of h5py lines.
-        h5repack: a command of HDF5's own tools; empty where they cannot do it.
+        python: a program that runs by itself.
+        h5repack: a command of HDF5's own tools; empty where they would lose something.
     """
 
     python: str

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import json
+import os
+import re
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import indent
+from typing import Any
 
 import numpy as np
 
 from h5lightning.diagnosing.finding import Fix
-from h5lightning.diagnosing.stored_fields import COMPRESSORS, FAST_FILTERS, Case, StoredField
+from h5lightning.diagnosing.outputs import Taken
+from h5lightning.diagnosing.storage import COMPRESSORS, Storage
+from h5lightning.diagnosing.stored_fields import FAST_FILTERS, Case, StoredField
+from h5lightning.quantities import bytes_text
 
 __all__ = ["FileList", "merging", "rewriting"]
 
@@ -21,8 +27,7 @@ _LARGEST_GOOD_BYTES = 1024 * _KIB
 _WELL_MIXED_CHUNKS = 64
 _WORTHWHILE_SHARE = 0.9
 _SMALL_SHARE = 1 / 8  # of the main field: stored without chunks, it can be read by row beside any chunks
-_COPIED_BYTES = 64 * _KIB * _KIB
-_MERGED_FILES = 500
+_REPACKABLE = (FAST_FILTERS & {"deflate", "shuffle", "fletcher32"}) | {"szip", "nbit"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,53 +35,58 @@ class FileList:
     """The files to write again, as a program and a shell name them.
 
     Args:
-        pattern: a glob that matches them and nothing else; empty if there is none.
-        paths: the files.
+        patterns: what the user gave.
+        root: the directory that the names are relative to.
+        names: the files.
+        glob: one that, below ``root``, matches these files and nothing else, for a shell; empty if there is none.
+        total_bytes: what they take.
+        is_repackable: whether h5repack keeps what they hold: it writes chunks that were never written, and a virtual
+            dataset would not find its sources from another folder.
     """
 
-    pattern: str
-    paths: tuple[str, ...]
+    patterns: tuple[str, ...]
+    root: str
+    names: tuple[str, ...]
+    glob: str
+    total_bytes: int
+    is_repackable: bool
+
+    def folder(self, name: str) -> str:
+        """A folder for new files, outside of what the patterns match: in this directory, else beside the files."""
+        here = os.getcwd()
+        taken = Taken(self.patterns, here)
+        for folder in (
+            name,
+            f"{self.root.rstrip('/')}-{name}",
+            os.path.join(os.path.dirname(self.root), name),
+        ):
+            outputs = (os.path.join(here, folder, file) for file in ("00000000.h5", *self.names))
+            if not any(map(taken.takes, outputs)):
+                return folder
+        return f".{name}"  # no wildcard looks into hidden folders
 
     @property
     def python(self) -> str:
-        """An expression for their paths."""
-        if self.pattern:
-            return f"sorted(glob.glob({_quoted(self.pattern)}, recursive=True))"
-        return _quoted(list(self.paths))
+        """An expression for the patterns."""
+        return _literal(self.patterns[0] if len(self.patterns) == 1 else list(self.patterns))
 
     @property
     def shell(self) -> str:
-        """Words for a loop; a glob stays open to the shell, which knows no ``**``."""
-        if not self.pattern or "**" in self.pattern:
-            return " ".join(map(shlex.quote, self.paths))
-        return "".join(sign if sign in "*?[]" else shlex.quote(sign) for sign in self.pattern)
-
-
-@dataclass(frozen=True, slots=True)
-class _Storage:
-    """How a dataset should be stored.
-
-    Args:
-        chunk_rows: rows of a chunk; None for contiguous.
-        filter: the compressor; empty for none.
-        dtype: another type; empty for the same.
-    """
-
-    chunk_rows: int | None
-    filter: str
-    dtype: str = ""
+        """Words for a loop, below a directory ``$r``."""
+        words = [self.glob] if self.glob else map(_shell_quoted, self.names)
+        return " ".join(f'"$r"/{word}' for word in words)
 
 
 # ── how a field should be stored ─────────────────────────────────────────────────────────────────────
 
 
-def _best_storage(field: StoredField, case: Case, chunk_rows: int, dtype: str) -> _Storage:
+def _best_storage(field: StoredField, case: Case, chunk_rows: int, dtype: str) -> Storage:
     """Chunks only where compression is worth it, and then as high as those of the main field."""
     is_small = field.row_bytes <= case.main.row_bytes * _SMALL_SHARE
     if case.mode == "full" or is_small or not _is_worth_it(case.main) or not _is_worth_it(field):
-        return _Storage(None, "", dtype)
+        return Storage(None, "", dtype)
     known = [name for name in field.filters if name in COMPRESSORS]
-    return _Storage(chunk_rows, known[0] if known else "deflate", dtype)
+    return Storage(chunk_rows, known[0] if known else "deflate", dtype)
 
 
 def _is_worth_it(field: StoredField) -> bool:
@@ -109,147 +119,158 @@ def rewriting(fields: Sequence[StoredField], case: Case, files: FileList, *, nar
     main = case.main
     is_main_written = any(field.path == main.path for field in fields)
     chunk_rows = _chunk_rows(main, case) if is_main_written else main.slab_rows
-    storages = {
-        path: _best_storage(field, case, chunk_rows, "float32" if field.path in narrow else "")
-        for field in fields
-        if field.member is None
-        for path in field.paths
-    }
-    tables: dict[str, dict[str, str]] = {}
+    stored: dict[str, Storage] = {}
+    columns: dict[str, dict[str, Storage]] = {}
     for field in fields:
-        if field.member is not None:
-            kind = "float32" if field.path in narrow else str(field.schema.element(field.member))
-            tables.setdefault(field.path, {})[field.member] = kind
-    step = max(_step_rows(field) for field in fields)
-    program = _python(storages, tables, files, step)
-    return Fix(program, "" if tables else _h5repack(storages, fields, files))
+        storage = _best_storage(field, case, chunk_rows, _dtype(field, is_narrowed=field.path in narrow))
+        for path in field.paths:
+            if field.member is None:
+                stored[path] = storage
+            else:
+                columns.setdefault(path, {})[field.member] = storage
+    into = files.folder("rewritten")
+    needed = files.total_bytes + sum(field.total_bytes for field in fields)
+    program = _python(stored, columns, files, into, needed)
+    return Fix(program, "" if columns else _h5repack(stored, fields, files, into))
 
 
-def _step_rows(field: StoredField) -> int:
-    """Rows that are copied together: whole chunks, so that each is decoded once."""
-    height = (field.schema.chunks or (1,))[0]
-    return max(1, _COPIED_BYTES // (field.row_bytes * height)) * height
+def _dtype(field: StoredField, *, is_narrowed: bool) -> str:
+    """Another type, where only that mends it."""
+    if is_narrowed:
+        return "float32"
+    is_odd = field.schema.is_converted or "bit fields" in field.reason or "must convert" in field.reason
+    return field.schema.dtype if is_odd and field.member is None else ""
 
 
 def _python(
-    storages: Mapping[str, _Storage], tables: Mapping[str, Mapping[str, str]], files: FileList, step: int
+    stored: Mapping[str, Storage],
+    columns: Mapping[str, Mapping[str, Storage]],
+    files: FileList,
+    into: str,
+    needed: int,
 ) -> str:
-    stored = [f"    {_quoted(path)}: {{{_options(storage)}}}," for path, storage in storages.items()]
-    uses_plugin = any("hdf5plugin" in line for line in stored)
-    lines = [
-        *(["import glob"] if files.pattern else []),
-        "import os",
-        "",
-        "import h5py",
-        *(["import hdf5plugin"] if uses_plugin else []),
-        "",
-        *(["stored = {", *stored, "}"] if stored else []),
-        *([f"tables = {_quoted(tables)}"] if tables else []),
-        f"for path in {files.python}:",
-        '    with h5py.File(path) as old, h5py.File(path + ".new", "w") as new:',
-        "        new.attrs.update(old.attrs)",
-        f"        for name in old.keys(){' - stored.keys()' * bool(stored)}{' - tables.keys()' * bool(tables)}:",
-        "            old.copy(name, new)",
-        *(_COPY_DATASETS.format(step=step).splitlines() if stored else []),
-        *(_COPY_COLUMNS.splitlines() if tables else []),
-        '    os.replace(path + ".new", path)',
+    comments = [
+        "Whole new files, with all that the originals hold; these stay as they are.",
+        f"Up to {bytes_text(needed)} of disk are needed.",
     ]
-    return "\n".join(lines)
+    if any(storage.dtype not in ("", "float32") for storage in stored.values()):
+        comments.append("A dtype that is named is what HDF5 makes of these values: they stay equal.")
+    if columns:
+        comments.append("Columns of tables are written beside them, into groups TABLE_columns.")
+    arguments = {"into": _literal(into)}
+    if stored:
+        arguments["stored"] = _block({path: _options(one) for path, one in stored.items()})
+    if columns:
+        tables = {
+            table: _block({column: _options(one) for column, one in kinds.items()})
+            for table, kinds in columns.items()
+        }
+        arguments["columns"] = _block(tables)
+    return _call("rewrite_files", comments, files, arguments)
 
 
-def _quoted(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
+def _call(function: str, comments: Sequence[str], files: FileList, arguments: Mapping[str, str]) -> str:
+    """A program that calls one function."""
+    given = [files.python, *(f"{name}={value}" for name, value in arguments.items())]
+    lines = [f"from h5lightning.diagnosing import {function}", "", *(f"# {text}" for text in comments)]
+    return "\n".join([*lines, f"{function}(", *(indent(f"{one},", "    ") for one in given), ")"])
 
 
-def _options(storage: _Storage) -> str:
-    options = [f'"rows": {storage.chunk_rows}'] if storage.chunk_rows else []
-    options += [COMPRESSORS[storage.filter]] if storage.filter else []
-    options += [f'"dtype": {_quoted(storage.dtype)}'] if storage.dtype else []
-    return ", ".join(options)
+def _block(items: Mapping[str, str]) -> str:
+    return "\n".join(
+        ["{", *(indent(f"{_literal(key)}: {value},", "    ") for key, value in items.items()), "}"]
+    )
 
 
-_COPY_DATASETS = """\
-        for name, options in stored.items():
-            data, options = old[name], {{"dtype": old[name].dtype, **options}}
-            if name in new:
-                del new[name]
-            rows = min(options.pop("rows", 0), len(data))
-            chunks = (rows, *data.shape[1:]) if rows else None
-            made = new.create_dataset(name, data.shape, chunks=chunks, **options)
-            made.attrs.update(data.attrs)
-            for start in range(0, len(data), {step}):
-                made[start : start + {step}] = data[start : start + {step}]"""
+def _literal(value: Any) -> str:
+    """Python's own: it escapes whatever is not printable, and lone halves of surrogate pairs."""
+    return repr(value)
 
-# Each column becomes a dataset in a group with the name of the table.
-_COPY_COLUMNS = """\
-        for name, columns in tables.items():
-            if name in new:
-                del new[name]
-            for column, dtype in columns.items():
-                new[f"{name}/{column}"] = old[name][column].astype(dtype)"""
+
+def _options(storage: Storage) -> str:
+    options = [f"'chunk_rows': {storage.chunk_rows}"] if storage.chunk_rows else []
+    options += [f"'filter': {storage.filter!r}"] if storage.filter else []
+    options += [f"'dtype': {storage.dtype!r}"] if storage.dtype else []
+    return f"{{{', '.join(options)}}}"
 
 
 # ── the command ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def _h5repack(storages: Mapping[str, _Storage], fields: Sequence[StoredField], files: FileList) -> str:
+def _h5repack(
+    stored: Mapping[str, Storage], fields: Sequence[StoredField], files: FileList, into: str
+) -> str:
     """A loop over h5repack; empty where it cannot do it: it changes no types and knows no filters but its own."""
-    if any(not _can_repack(field, storages) for field in fields):
+    if not files.is_repackable or any(not _can_repack(field, stored) for field in fields):
         return ""
     words = []
     for field in fields:
         for path in field.paths:
-            rows = storages[path].chunk_rows
-            shape = "x".join(map(str, (rows, *field.schema.row_shape)))
-            filters = (
-                ["-f", f"{path}:NONE", "-f", f"{path}:SHUF", "-f", f"{path}:GZIP=4"]
-                if rows
-                else ["-f", f"{path}:NONE"]
-            )
-            words += ["-l", f"{path}:CHUNK={shape}" if rows else f"{path}:CONTI", *filters]
-    options = " ".join(map(shlex.quote, words))
-    return f'for f in {files.shell}; do h5repack {options} "$f" "$f.new" && mv "$f.new" "$f"; done'
+            words += _repack_options(field, path, stored[path])
+    options = " ".join(map(_shell_quoted, words))
+    return (
+        f"r={_shell_quoted(_relative(files.root))}; o={_shell_quoted(into)}; for f in {files.shell}; do "
+        'n="$o/${f#"$r"/}"; [ -e "$n" ] || { mkdir -p "$(dirname "$n")" && '
+        f'h5repack {options} "$f" "$n" || rm -f "$n"; }}; done'
+    )
 
 
-def _can_repack(field: StoredField, storages: Mapping[str, _Storage]) -> bool:
-    storage = storages[field.paths[0]]
+def _repack_options(field: StoredField, path: str, storage: Storage) -> list[str]:
+    checksums = ["-f", f"{path}:FLET"] if "fletcher32" in field.filters else []
+    filters = ["-f", f"{path}:SHUF", "-f", f"{path}:GZIP=4", *checksums] if storage.filter else []
+    rows = storage.chunk_rows
+    if rows is None and field.schema.chunks:
+        # What has chunks may grow: without any, h5repack would put an end to that.
+        rows = max(1, min(_CHUNK_BYTES // field.row_bytes, int(field.rows.min())))
+    shape = "x".join(map(str, (rows, *field.schema.row_shape)))
+    layout = f"{path}:CHUNK={shape}" if rows else f"{path}:CONTI"
+    return ["-l", layout, "-f", f"{path}:NONE", *filters]
+
+
+def _relative(root: str) -> str:
+    """A directory, as it is named from here; one that lies elsewhere in full."""
+    here = os.getcwd()
+    return os.path.relpath(root, here) if os.path.commonpath([root, here]) == here else root
+
+
+def _can_repack(field: StoredField, stored: Mapping[str, Storage]) -> bool:
+    storage = stored[field.paths[0]]
     is_refused = bool(field.schema.refusal or field.schema.is_converted)
-    is_known = set(field.filters) <= FAST_FILTERS & {"deflate", "shuffle", "fletcher32"} | {"szip", "nbit"}
-    # A chunk must not be longer than the data.
+    # A chunk must not be longer than the data, and h5repack reads names up to these signs.
     is_short = storage.chunk_rows is not None and storage.chunk_rows > int(field.rows.min())
-    return not (is_refused or storage.dtype or is_short) and is_known and storage.filter in ("", "deflate")
+    is_named = not any(sign in path for path in field.paths for sign in ",:")
+    is_known = set(field.filters) <= _REPACKABLE and storage.filter in ("", "deflate")
+    return is_known and is_named and not (is_refused or storage.dtype or is_short)
+
+
+def _shell_quoted(text: str) -> str:
+    """A word for bash; with escapes for what is not printable."""
+    if text.isprintable():
+        return shlex.quote(text)
+    escaped = re.sub(r"[\\']", r"\\\g<0>", text)
+    return "$'" + "".join(char if char.isprintable() else _shell_escape(char) for char in escaped) + "'"
+
+
+def _shell_escape(char: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(char))
 
 
 # ── many files ───────────────────────────────────────────────────────────────────────────────────────
 
 
 def merging(case: Case, files: FileList) -> Fix:
-    """Write the files into fewer ones, in a directory ``merged``.
+    """Write the files into fewer ones.
 
     Args:
         case: the fields.
         files: the files.
     """
     names = list(dict.fromkeys(path for field in case.fields for path in field.paths))
-    join = "stack" if case.loading.is_whole else "concatenate"
-    lines = [
-        *(["import glob"] if files.pattern else []),
-        "import os",
-        "",
-        "import h5py",
-        "import numpy as np",
-        "",
-        "",
-        "def read(path, name):",
-        "    with h5py.File(path) as file:",
-        "        return file[name][...]",
-        "",
-        "",
-        f"paths = {files.python}",
-        'os.makedirs("merged", exist_ok=True)',
-        f"for start in range(0, len(paths), {_MERGED_FILES}):",
-        '    with h5py.File(f"merged/{start:08}.h5", "w") as new:',
-        f"        for name in {_quoted(names)}:",
-        f"            new[name] = np.{join}([read(path, name) for path in paths[start : start + {_MERGED_FILES}]])",
+    comments = [
+        "Fewer new files, with these datasets and their attributes; the originals stay as they are.",
+        "'source_file' will say from which of them a row comes, for split.keep_together.",
     ]
-    return Fix("\n".join(lines))
+    arguments = {"into": _literal(files.folder("merged")), "datasets": _literal(names)}
+    if case.loading.is_whole:
+        arguments["is_stacked"] = "True"
+    return Fix(_call("merge_files", comments, files, arguments))

@@ -12,7 +12,7 @@ from h5lightning.once import once
 from h5lightning.readers.protocol import RowSource
 from h5lightning.schema import DatasetSchema
 
-__all__ = ["COMPRESSORS", "FAST_FILTERS", "Case", "Loading", "StoredField"]
+__all__ = ["FAST_FILTERS", "Case", "Loading", "StoredField"]
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -21,16 +21,6 @@ FAST_FILTERS = frozenset(
     ["deflate", "shuffle", "fletcher32", "lzf", "blosc", "blosc2", "lz4", "zstd", "bitshuffle"]
 )
 _NOT_COMPRESSING = frozenset(["shuffle", "fletcher32"])
-# Filters that make data smaller, and how `create_dataset` of h5py is asked for them.
-COMPRESSORS = {
-    "deflate": '"compression": "gzip", "shuffle": True',
-    "lzf": '"compression": "lzf", "shuffle": True',
-    "blosc": '**hdf5plugin.Blosc(cname="zstd")',
-    "blosc2": '**hdf5plugin.Blosc2(cname="zstd")',
-    "lz4": "**hdf5plugin.LZ4()",
-    "zstd": '**hdf5plugin.Zstd(), "shuffle": True',
-    "bitshuffle": "**hdf5plugin.Bitshuffle()",
-}
 _MAX_BLOCKS = 1024  # in a window: of rows that can be read alone, block order keeps some together
 # A window ends while the next one begins: measured, a cache of 1.2 windows decodes each chunk about once.
 _LIVE_WINDOWS = 1.2

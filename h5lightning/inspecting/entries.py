@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.annotations import SeriesTable
 from h5lightning.catalog import Catalog
 from h5lightning.inspecting.families import families
 from h5lightning.schema import DatasetSchema, explain_difference
@@ -43,6 +44,7 @@ class Entry:
         rows: length of the sample axis of each occurrence, -1 for a scalar.
         stored_bytes: what each occurrence takes in its file.
         missing: chunks of each occurrence that were never written.
+        series: what divides the rows, each distinct table once, with the files that have it, ascending.
     """
 
     path: str
@@ -52,6 +54,7 @@ class Entry:
     rows: Int64Array
     stored_bytes: Int64Array
     missing: Int64Array
+    series: tuple[tuple[SeriesTable, Int64Array], ...] = ()
 
     @property
     def schema(self) -> DatasetSchema:
@@ -161,7 +164,19 @@ def _entry(path: str, members: Sequence[str], catalog: Catalog, census: _Census,
         rows=facts[:, 0],
         stored_bytes=facts[:, 1],
         missing=facts[:, 2],
+        series=_series(catalog, places, census.file_of[places]),
     )
+
+
+def _series(
+    catalog: Catalog, places: Int64Array, files: Int64Array
+) -> tuple[tuple[SeriesTable, Int64Array], ...]:
+    found: dict[SeriesTable, list[Int64Array]] = {}
+    numbers = catalog.annotation_of[places]
+    for number in np.unique(numbers).tolist():
+        for table in catalog.annotations[number].series[:1]:
+            found.setdefault(table, []).append(files[numbers == number])
+    return tuple((table, np.unique(np.concatenate(own))) for table, own in found.items())
 
 
 def _variants(path: str, census: _Census, places: Int64Array) -> list[Variant]:

@@ -13,6 +13,7 @@ from h5lightning.inspecting.entries import Entry
 from h5lightning.inspecting.reading import Reading
 from h5lightning.quantities import bytes_text, counted
 from h5lightning.schema import DatasetSchema, explain_difference
+from h5lightning.series_borders import evidence_text
 
 __all__ = ["SEVERITIES", "Trap", "find_traps", "row_span"]
 
@@ -147,6 +148,21 @@ def _absent(entry: Entry, names: Names) -> Iterator[Trap]:
         yield Trap("absent", "warning", f"{{}} is absent {_where(lack, names)}", (entry.path,), lack.size)
 
 
+def _several_series(entry: Entry, names: Names) -> Iterator[Trap]:
+    if entry.schema.refusal or not entry.series:
+        return
+    files = np.unique(np.concatenate([own for _, own in entry.series]))
+    likewise = (
+        f", and {counted(len(entry.series) - 1, 'more table')} likewise" if len(entry.series) > 1 else ""
+    )
+    text = (
+        f"{{}} holds several series one after the other, {_where(files, names)}: "
+        f"{evidence_text(entry.series[0][0])}{likewise}. Single rows are fine; samples=Windows(…) would cross their "
+        "borders, and is an error without series='file'"
+    )
+    yield Trap("several series", "note", text, (entry.path,), files.size)
+
+
 def _float64(entry: Entry) -> Iterator[Trap]:
     if entry.is_float64:
         text = (
@@ -212,6 +228,7 @@ _IN_SOME_FILES: tuple[Callable[[Entry, Names], Iterator[Trap]], ...] = (
     _different_rows,
     _never_written,
     _absent,
+    _several_series,
 )
 
 

@@ -103,6 +103,13 @@ def _sample_text(guess: Guess) -> str:
 def _forecast(guess: Guess | None) -> Iterator[str]:
     if guess is not None and set(guess.fields or ()) == {"x"} and not isinstance(guess.samples, Whole):
         path = guess.entries[0].path
+        if guess.entries[0].series:
+            yield (
+                f"Nothing looks like labels. To predict what follows takes windows of rows, but '/{path}' holds "
+                "several series one after the other: write each to a file of its own, or accept windows over their "
+                "borders with series='file'"
+            )
+            return
         yield (
             f"Nothing looks like labels. To predict what follows: samples=Windows(5), fields={{'x': Field({path!r}, "
             f"steps=(0, 4)), 'y': Field({path!r}, steps=(4, 5))}}"

@@ -74,6 +74,7 @@ def prove_files(
     split: Split | None = None,
     shuffle: Shuffle | None = None,
     access: Access | None = None,
+    series: str | None = None,
     seed: int = 0,
     settings: ProofSettings | None = None,
     index_dir: str | None = None,
@@ -89,6 +90,7 @@ def prove_files(
         split: how the data are divided.
         shuffle: the order of training.
         access: how the files are opened.
+        series: ``file`` for each file as one series, whatever divides its rows.
         seed: the seed of splits and orders.
         settings: over what the checks go.
         index_dir: where the index is kept; None for the user's cache directory.
@@ -102,6 +104,7 @@ def prove_files(
     if fields is None:
         fields, samples = _guessed(patterns, samples, processes=processes, progress=progress)
     scan: dict[str, Any] = {
+        "series": series,
         "keep_together": split.keep_together,
         "index_dir": index_dir,
         "processes": processes,

@@ -7,7 +7,7 @@ from array import array
 
 import numpy as np
 import numpy.typing as npt
-from h5py import h5d, h5i
+from h5py import h5d, h5i, h5s
 
 from h5lightning.extents import Extents, find_damage
 from h5lightning.filters import SHUFFLE
@@ -16,6 +16,8 @@ from h5lightning.scanning.opened import OpenedDataset
 __all__ = ["DamageError", "locate"]
 
 Int64Array = npt.NDArray[np.int64]
+
+_NEW_INDEXES = 3  # the version of the superblock from which on there are extensible arrays
 
 _ONLY_HDF5 = {
     "compact": "is compact: its values lie inside of a header",
@@ -68,6 +70,10 @@ def _locate_whole(opened: OpenedDataset) -> Extents:
 
 
 def _locate_chunks(opened: OpenedDataset, shape: tuple[int, ...], chunks: tuple[int, ...]) -> Extents:
+    if len(shape) > 1 and _is_told_wrongly(opened.did):
+        return Extents.unreadable(
+            "grows along another axis than the first, and HDF5 tells wrongly where its chunks lie"
+        )
     cells = _cells(shape, chunks)
     count = math.prod(cells)
     missing = count - opened.did.get_num_chunks()
@@ -83,6 +89,17 @@ def _locate_chunks(opened: OpenedDataset, shape: tuple[int, ...], chunks: tuple[
         raise DamageError("it has more than one chunk for the same place")
     offsets, sizes, masks = stored[order, len(shape) :].T
     return Extents.of(offsets, sizes, masks, opened.chunk_bytes, opened.filters)
+
+
+def _is_told_wrongly(did: h5d.DatasetID) -> bool:
+    """Whether its chunks have an index whose coordinates HDF5 mixes up when it lists them, but not when it reads them.
+
+    Of extensible arrays it holds the axis that grows first, and forgets that on the way back.
+    """
+    grows = [length == h5s.UNLIMITED for length in did.get_space().get_simple_extent_dims(True)]
+    if grows[0] or sum(grows) != 1:
+        return False
+    return bool(h5i.get_file_id(did).get_create_plist().get_version()[0] >= _NEW_INDEXES)
 
 
 def _cells(shape: tuple[int, ...], chunks: tuple[int, ...]) -> tuple[int, ...]:

@@ -129,16 +129,15 @@ class _Reading:
         return scale, offset
 
     def _factor(self, name: str, identity: float) -> float:
-        found = self._one(name)
-        if found is None:
+        found = self._numbers(name, "one number")
+        if found is None or (found == identity).all():
             return identity
-        if not found.size:
-            raise _wrong(name, "is empty", "one number")
+        if found.size > 1:
+            raise _wrong(name, f"holds {found.size} numbers", "one number")
         number = float(found[0])
         if not math.isfinite(number):
             raise _wrong(name, f"is {number}", "a finite number")
-        if number != identity:
-            self._said.append(numbers_text(name, found))
+        self._said.append(numbers_text(name, found))
         return number
 
     def _sign(self) -> bool | None:

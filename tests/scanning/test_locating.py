@@ -171,3 +171,16 @@ def test_a_map_of_a_table_is_checked_too(tmp_path):
         pytest.raises(DamageError, match="past the end of the file, at byte 2000"),
     ):
         locate(OpenedDataset.of(file["x"].id), str(path), 2000)
+
+
+@pytest.mark.parametrize("libver", ["earliest", "v108", "v110", "latest"])
+@pytest.mark.parametrize("maxshape", [(4, None, 4), (4, 6, None), (None, 6, 4), (None, None, 4), (4, 6, 4)])
+def test_where_chunks_lie_is_known_or_left_to_hdf5_whatever_axis_grows(tmp_path, libver, maxshape):
+    values = np.arange(96).reshape(4, 6, 4)
+    with h5py.File(tmp_path / "a.h5", "w", libver=(libver, "latest")) as file:
+        file.create_dataset("x", data=values, chunks=(2, 3, 2), maxshape=maxshape, compression="gzip")
+    _, found = locate_in(tmp_path / "a.h5")
+    is_left = libver in ("v110", "latest") and maxshape in ((4, None, 4), (4, 6, None))
+    assert bool(found.reason) == is_left
+    if not is_left:
+        check(tmp_path / "a.h5")

@@ -26,7 +26,7 @@ def find(
 def of_attributes(file: h5py.File, dtype: str, **attrs: Any) -> Encoding | None:
     """How those of a new dataset ``x`` with these attributes do."""
     file.create_dataset("x", data=np.zeros(4, dtype)).attrs.update(attrs)
-    return find(file)
+    return find(file, values=ValueReader(reads_text=True))
 
 
 def create_filled(file: h5py.File, dtype: str, fill: float, path: bytes = b"x") -> None:
