@@ -59,10 +59,12 @@ class Found:
     Args:
         row: its number.
         what: what it holds, as what a sentence says of it: ``holds 1e+20, which _FillValue calls missing``.
+        column: in which column of a table; empty where it is none.
     """
 
     row: int
     what: str
+    column: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -70,12 +72,13 @@ class AxisLabels:
     """The labels of one axis that is not the sample axis.
 
     Args:
-        axis: the axis of the dataset.
-        path: the dataset that holds them.
-        kind: ``text`` or ``numbers``.
+        axis: the axis of the dataset; -1 where they name its axes.
+        path: what holds them: a dataset, ``dataset@attribute`` or ``table[column]``.
+        kind: ``text`` or ``numbers``; ``axes`` for the names of the axes.
         count: how many there are.
         in_order: digest of the labels in their order.
         as_set: digest of the labels, sorted.
+        member: the column of a compound whose elements they name; None for all.
     """
 
     axis: int
@@ -84,6 +87,7 @@ class AxisLabels:
     count: int
     in_order: str
     as_set: str
+    member: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -108,6 +112,7 @@ class Annotations:
         encoding: how its numbers stand for values; None where they stand for themselves.
         masked: the first of the rows that were looked at with a number that stands for a missing value.
         missing: the first row without a category, or that the ``mask`` beside it calls missing.
+        missing_columns: likewise of each column of a table in which there is one.
         labels: labels of its axes, but for the sample axis.
         series: what divides its rows.
         ends_with_fill: it holds floats, and its last row holds nothing but the fill value.
@@ -118,6 +123,7 @@ class Annotations:
     encoding: Encoding | None = None
     masked: Found | None = None
     missing: Found | None = None
+    missing_columns: tuple[Found, ...] = ()
     labels: tuple[AxisLabels, ...] = ()
     series: tuple[SeriesTable, ...] = ()
     ends_with_fill: bool = False
@@ -158,6 +164,7 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "encoding": _encoding,
     "masked": lambda plain: Found(**plain),
     "missing": lambda plain: Found(**plain),
+    "missing_columns": lambda plain: tuple(Found(**item) for item in plain),
     "labels": lambda plain: tuple(AxisLabels(**item) for item in plain),
     "series": lambda plain: tuple(SeriesTable(tuple(item["paths"]), item["kind"]) for item in plain),
 }

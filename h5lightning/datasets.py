@@ -16,6 +16,7 @@ from h5lightning.filters import unknown_filters
 from h5lightning.foreign import Sources, encoded, link_problem, storage_problem
 from h5lightning.opening import CACHE_SLOTS
 from h5lightning.options import Access
+from h5lightning.stored_sizes import stored_size
 
 __all__ = ["chunk_problem", "filter_problem", "open_dataset"]
 
@@ -92,7 +93,7 @@ def _problem(did: h5d.DatasetID, access: Access, sources: Sources | None) -> str
     numbers = [int(plist.get_filter(position)[0]) for position in range(plist.get_nfilters())]
     if not numbers:
         return ""
-    chunk_bytes = math.prod(plist.get_chunk()) * int(did.get_type().get_size())
+    chunk_bytes = math.prod(plist.get_chunk()) * stored_size(did.get_type())
     return chunk_problem(chunk_bytes, access) or filter_problem(numbers)
 
 

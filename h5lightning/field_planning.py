@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from h5lightning.catalog import Catalog
 from h5lightning.checking import nearest
+from h5lightning.column_labels import DifferenceOf, check_labels
 from h5lightning.conversions import LostValueError, common_type, converted
 from h5lightning.errors import (
     FieldError,
@@ -25,10 +26,13 @@ from h5lightning.errors import (
     SchemaError,
     UnsupportedFieldError,
 )
+from h5lightning.field_columns import check_column
 from h5lightning.field_encodings import DECODED_DTYPE, check_encodings, forms_of, is_type_said
 from h5lightning.field_values import delivery_dtype
 from h5lightning.fields import FieldPlan, Fields, FieldSpec, StoredForm
+from h5lightning.missing_values import check_missing, check_vocabularies, shared_classes, stored_remedy
 from h5lightning.options import Field, Samples, Whole, Windows
+from h5lightning.same_values import check_same, is_same
 from h5lightning.schema import DatasetSchema, as_array, explain_difference, untyped
 from h5lightning.series_borders import check_series_borders
 
@@ -52,6 +56,7 @@ def plan_fields(
     files: Int64Array | None = None,
     names_in: NameList = lambda _: (),
     attrs_in: AttributeList = lambda _, __: (),
+    difference_of: DifferenceOf = lambda _, __, ___: "",
 ) -> Fields:
     """Hold the files against the fields, and plan each field.
 
@@ -67,6 +72,7 @@ def plan_fields(
         files: the files that must agree, ascending; None for all.
         names_in: the datasets of a file, asked only to explain a missing one.
         attrs_in: the attributes of an object in a file, likewise.
+        difference_of: the first difference between two files in a dataset, likewise.
 
     Raises:
         FieldError: a field that is missing, or that no tensor can hold.
@@ -74,11 +80,11 @@ def plan_fields(
         MissingDataError: data that were never written.
         UnsupportedFieldError: windows of rows that hold several series.
     """
-    del same
     wanted = np.arange(len(catalog)) if files is None else files
     if not len(wanted):
         raise FieldError("there are no files to plan fields for")
-    chosen = _all_eligible(catalog, wanted) if fields is None else dict(fields)
+    check_same(catalog, same, wanted, names_in=names_in, difference_of=difference_of)
+    chosen = _all_eligible(catalog, wanted, same) if fields is None else dict(fields)
     planner = _Planner(catalog, wanted, samples, dtype, on_missing, names_in, attrs_in)
     lengths = planner.lengths({key: field for key, field in chosen.items() if has_rows(field)})
     if not allow_empty and (empty := wanted[lengths[wanted] == 0]).size:
@@ -92,7 +98,8 @@ def plan_fields(
         if has_rows(field):
             check_series_borders(catalog, key, field, samples, wanted, series=series)
     plans = tuple(planner.plan(key, field, lengths) for key, field in chosen.items())
-    return Fields(plans=plans, rows=np.maximum(lengths, 0))
+    remarks = check_labels(catalog, chosen, wanted, difference_of=difference_of)
+    return Fields(plans=plans, rows=np.maximum(lengths, 0), remarks=remarks)
 
 
 def has_rows(field: Field) -> bool:
@@ -100,9 +107,13 @@ def has_rows(field: Field) -> bool:
     return field.attr is None and not field.constant
 
 
-def _all_eligible(catalog: Catalog, files: Int64Array) -> dict[str, Field]:
+def _all_eligible(catalog: Catalog, files: Int64Array, same: Sequence[str]) -> dict[str, Field]:
     schema = catalog.schema(int(files[0]))
-    eligible = [dataset for dataset in schema.datasets if not dataset.refusal and dataset.shape]
+    eligible = [
+        dataset
+        for dataset in schema.datasets
+        if not dataset.refusal and dataset.shape and not is_same(dataset.path, same)
+    ]
     where = catalog.path(int(files[0]))
     if not eligible:
         refused = "; ".join(
@@ -169,12 +180,19 @@ class _Planner:
         layouts, first = np.unique(self.catalog.layout_of[self.files], return_index=True)
         reference_file = int(self.files[first[0]])
         reference = self._dataset(key, field, reference_file)
+        column = f" (column {field.member!r})" if field.member else ""
         for number, file in zip(layouts[1:].tolist(), self.files[first[1:]].tolist(), strict=True):
             found = self._dataset(key, field, file)
             is_converted = is_type_said(field, self.dtype, found, reference)
-            if difference := explain_difference(found, reference, any_type=is_converted):
+            if difference := explain_difference(
+                found,
+                reference,
+                field.member,
+                any_type=is_converted,
+                any_categories=field.decode == "stored",
+            ):
                 raise SchemaError(
-                    f"'/{field.path}' in {self.catalog.path(file)} {difference} as in "
+                    f"'/{field.path}'{column} in {self.catalog.path(file)} {difference} as in "
                     f"{self.catalog.path(reference_file)}{self._how_many(number)}. "
                     f"{_remedy_of(field, found, reference)}"
                 )
@@ -199,6 +217,7 @@ class _Planner:
                 f"field {key!r}: '/{field.path}' in {where} is a scalar, it has no sample axis; "
                 "Field(path, constant=True) gives it to each sample"
             )
+        check_column(f"field {key!r}: '/{field.path}' in {where}", field, found)
         return found
 
     # ── plans ────────────────────────────────────────────────────────────────────────────────────────
@@ -208,16 +227,18 @@ class _Planner:
         if field.attr is not None:
             return self._plan_attr(key, field)
         schema = self.agreed(key, field)
-        self._check_element(key, field, schema)
         check_encodings(self.catalog, self.files, key, field)
+        check_missing(self.catalog, self.files, key, field)
+        check_vocabularies(self.catalog, self.files, key, field)
         forms, form_of = forms_of(self.catalog, self.files, field)
         delivered = [self._delivered(key, field, form.dtype) for form in forms]
         is_decoded = field.decode == "cf"
+        classes = shared_classes(self.catalog, self.files, field)
         if field.constant:
             kind, shape, steps = "constant", self._constant_shape(key, field), None
             sample_shape = shape
         else:
-            kind, shape, steps = "rows", schema.row_shape, self._steps(key, field, lengths)
+            kind, shape, steps = "rows", schema.row_shape_of(field.member), self._steps(key, field, lengths)
             sample_shape = shape if steps is None else (steps[1] - steps[0], *shape)
         return FieldPlan(
             key=key,
@@ -227,26 +248,10 @@ class _Planner:
             forms=forms,
             row_shape=shape,
             steps=steps,
-            spec=FieldSpec(sample_shape, delivered[0], None if is_decoded else schema.categories),
+            spec=FieldSpec(sample_shape, delivered[0], None if is_decoded else classes),
             form_of=form_of,
             is_decoded=is_decoded,
         )
-
-    def _check_element(self, key: str, field: Field, schema: DatasetSchema) -> None:
-        names = [column.name for column in schema.columns]
-        what = f"field {key!r}: '/{field.path}' in {self.catalog.path(int(self.files[0]))}"
-        if names and field.member is None:
-            raise UnsupportedFieldError(
-                f"{what} is a table (compound) with the columns {', '.join(names)}; "
-                f"choose one: Field({field.path!r}, member={names[0]!r})"
-            )
-        element = schema.element(field.member)
-        if element is None and not names:
-            raise MissingFieldError(
-                f"{what} holds {schema.dtype}, it is no table with columns; leave out member"
-            )
-        if element is None:
-            raise MissingFieldError(f"{what} has no column {field.member!r}{nearest(field.member, names)}")
 
     def _steps(self, key: str, field: Field, lengths: Int64Array) -> tuple[int, int] | None:
         if isinstance(self.samples, Windows):
@@ -288,7 +293,7 @@ class _Planner:
                 f"{self.catalog.path(int(self.files[0]))}{_others(differs)}"
             )
         schema = self.catalog.schema(int(self.files[0])).dataset(field.path)
-        return schema.shape if schema is not None else ()
+        return schema.field_shape(field.member) if schema is not None else ()
 
     def _plan_attr(self, key: str, field: Field) -> FieldPlan:
         values = [self._attr(key, field, file) for file in self.files.tolist()]
@@ -349,11 +354,15 @@ class _Planner:
 
 
 def _remedy_of(field: Field, found: DatasetSchema, expected: DatasetSchema) -> str:
-    """What to do about a difference: nothing but a type may be said."""
-    if explain_difference(found, expected, any_type=True):
+    """What to do about a difference: nothing but a type, or categories, may be said."""
+    if explain_difference(found, expected, field.member, any_type=True, any_categories=True):
         return "Run 'h5lightning inspect' to list what differs"
-    wider = np.promote_types(found.dtype, expected.dtype).name
-    return f"Field({field.path!r}, dtype={wider!r}) delivers one type, whatever each file stores"
+    if not explain_difference(found, expected, field.member, any_categories=True):
+        return f"One code means different things: write all files with one list. {stored_remedy(field)}"
+    types = [schema.element(field.member) or schema.dtype for schema in (found, expected)]
+    column = f"member={field.member!r}, " if field.member else ""
+    wider = np.promote_types(*types).name
+    return f"Field({field.path!r}, {column}dtype={wider!r}) delivers one type, whatever each file stores"
 
 
 def _attribute(field: Field) -> str:

@@ -105,10 +105,12 @@ class Fields(Frozen):
     Args:
         plans: one plan for each field, in the user's order.
         rows: length of the sample axis of each file, ``(files,)``.
+        remarks: what else is to be known about them, in sentences.
     """
 
     plans: tuple[FieldPlan, ...]
     rows: Int64Array
+    remarks: tuple[str, ...] = ()
 
     def spec(self) -> dict[str, FieldSpec]:
         """Sample key → what a model sees."""

@@ -19,6 +19,7 @@ from h5lightning.guarding import check_file, stamp
 from h5lightning.opening import opened_id
 from h5lightning.schema import Stamp
 from h5lightning.sources import NOT_THERE, UNKNOWN
+from h5lightning.stored_sizes import stored_size
 
 __all__ = [
     "Sources",
@@ -190,7 +191,7 @@ def _external_problem(did: h5d.DatasetID, plist: h5p.PropDCID, allowed: str | No
             "keeps its values outside of the HDF5 file: copy them to a dataset of its own, or name the directory "
             "that they lie in in access.allow_external"
         )
-    missing = math.prod(did.shape or ()) * int(did.get_type().get_size())
+    missing = math.prod(did.shape or ()) * stored_size(did.get_type())
     for name, offset, size in _external_parts(plist):
         path, needed = os.path.abspath(name), missing if size == _UNLIMITED_BYTES else min(size, missing)
         if problem := _source_problem(name, allowed, sources):

@@ -221,4 +221,5 @@ def _plain(request: ScanRequest) -> list[Any]:
         list(request.attrs),
         request.allow_external,
         list(request.same),
+        list(request.constants),
     ]

@@ -65,6 +65,10 @@ class _Comparison:
         self._dtype = dtype
         self.paths = list(dict.fromkeys(field.path for field in self._fields))
 
+    def has_all(self, here: Mapping[str, DatasetSchema]) -> bool:
+        """Whether each field can be made of these datasets."""
+        return all(_is_there(here.get(field.path), field.member) for field in self._fields)
+
     def difference(self, layout: tuple[DatasetSchema, ...], reference: Mapping[str, DatasetSchema]) -> str:
         """What is different in the wanted datasets of a layout, in words; empty if nothing is."""
         here = {dataset.path: dataset for dataset in layout}
@@ -73,7 +77,10 @@ class _Comparison:
             if found is None:
                 return f"holds no dataset '/{field.path}'"
             any_type = is_type_said(field, self._dtype, found, expected)
-            if what := explain_difference(found, expected, any_type=any_type):
+            any_categories = field.decode == "stored"
+            if what := explain_difference(
+                found, expected, field.member, any_type=any_type, any_categories=any_categories
+            ):
                 return f"'/{field.path}' {what} as in most files"
         return ""
 
@@ -82,12 +89,11 @@ def _most_common(
     catalog: Catalog, compare: _Comparison, files: Int64Array
 ) -> dict[str, DatasetSchema] | None:
     """The wanted datasets as most files have them that have all; None if no file has."""
-    paths = compare.paths
     numbers = np.bincount(catalog.layout_of[files], minlength=len(catalog.layouts)).tolist()
     groups: list[tuple[int, dict[str, DatasetSchema]]] = []
     for layout, number in zip(catalog.layouts, numbers, strict=True):
-        found = {dataset.path: dataset for dataset in layout if dataset.path in paths and not dataset.refusal}
-        if len(found) < len(paths) or not number:
+        found = {dataset.path: dataset for dataset in layout}
+        if not number or not compare.has_all(found):
             continue
         same = (place for place, (_, other) in enumerate(groups) if not compare.difference(layout, other))
         if (place := next(same, None)) is None:
@@ -95,6 +101,12 @@ def _most_common(
         else:
             groups[place] = (groups[place][0] + number, groups[place][1])
     return max(groups, key=lambda group: group[0])[1] if groups else None
+
+
+def _is_there(dataset: DatasetSchema | None, member: str | None) -> bool:
+    """Whether a field can be made of a dataset, or of that column."""
+    found = None if dataset is None or dataset.refusal else dataset.value(member)
+    return found is not None and not found.refusal
 
 
 def _unequal(lengths: Mapping[str, int]) -> str:

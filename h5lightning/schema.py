@@ -19,6 +19,7 @@ from h5lightning.extents import Extents
 
 __all__ = [
     "BOOKKEEPING",
+    "UNREAD",
     "DatasetSchema",
     "FileSchema",
     "Member",
@@ -35,6 +36,8 @@ BOOKKEEPING = "is bookkeeping of "
 
 Stamp: TypeAlias = tuple[int, int, int, int]  # size in bytes, mtime_ns, ctime_ns and inode of a file
 
+UNREAD = "not read: "  # how a `vocabulary` begins that a scan does not read; the reason follows
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Member:
@@ -44,8 +47,9 @@ class Member:
         name: its name.
         dtype: NumPy's type string of an element, or words for a refused type.
         shape: shape of one value of the column; ``()`` for a single number.
-        categories: names of its values, where it is an enumeration.
+        categories: names of its values, where it is an enumeration or has a table of categories.
         refusal: why no field can be made of it, as what a sentence says of it; empty if one can.
+        vocabulary: digest of a table of categories, where it is not kept in `categories`; see `DatasetSchema`.
     """
 
     name: str
@@ -53,6 +57,7 @@ class Member:
     shape: tuple[int, ...] = ()
     categories: tuple[str, ...] | None = None
     refusal: str = ""
+    vocabulary: str = ""
 
     @property
     def itemsize(self) -> int:
@@ -78,6 +83,8 @@ class DatasetSchema:
         is_converted: the stored bits are not those of ``dtype``: only HDF5 can convert them.
         refusal: why no field can be made of it; empty if one can.
         annotations: what the file says around its numbers; no part of the layout.
+        vocabulary: digest of a table of categories with too many names for `categories`, or `UNREAD` and the reason
+            why a scan does not read it; empty where there is none, or `categories` says it.
     """
 
     path: str
@@ -93,6 +100,7 @@ class DatasetSchema:
     is_converted: bool = False
     refusal: str = ""
     annotations: Annotations = NOTHING
+    vocabulary: str = ""
 
     @property
     def rows(self) -> int | None:
@@ -135,6 +143,22 @@ class DatasetSchema:
         """The column of that name, usable or not; None if there is none."""
         return next((member for member in self.members if member.name == name), None)
 
+    def value(self, member: str | None) -> Member | None:
+        """What a field holds in each element: that column, or the element itself; None if there is no such column."""
+        if member is not None:
+            return self.member(member)
+        return Member("", self.dtype, (), self.categories, self.refusal, self.vocabulary)
+
+    def field_shape(self, member: str | None) -> tuple[int, ...]:
+        """Shape of all values of a column, or of the dataset: the axes of the dataset, then those of a value."""
+        found = self.value(member)
+        return self.shape if found is None else self.shape + found.shape
+
+    def row_shape_of(self, member: str | None) -> tuple[int, ...]:
+        """Shape of one row of a column, or of the dataset."""
+        found = self.value(member)
+        return self.row_shape if found is None else self.row_shape + found.shape
+
     def element(self, member: str | None) -> str | None:
         """NumPy type string of an element, or of a column that can be a field; None if there is no such column."""
         if member is None:
@@ -158,6 +182,7 @@ class DatasetSchema:
             self.categories,
             self.is_converted,
             self.refusal,
+            self.vocabulary,
         )
 
     def facts(self) -> tuple[int, int, int]:
@@ -188,6 +213,7 @@ class DatasetSchema:
             self.is_converted,
             self.refusal,
             annotations,
+            self.vocabulary,
         )
 
     def to_plain(self) -> dict[str, Any]:
@@ -253,13 +279,22 @@ def as_array(value: Any) -> npt.NDArray[Any]:
     return np.asarray(untyped(value), value["dtype"] if isinstance(value, dict) else None)
 
 
-def explain_difference(found: DatasetSchema, expected: DatasetSchema, *, any_type: bool = False) -> str:
+def explain_difference(
+    found: DatasetSchema,
+    expected: DatasetSchema,
+    member: str | None = None,
+    *,
+    any_type: bool = False,
+    any_categories: bool = False,
+) -> str:
     """How the rows of one dataset differ from those of another; empty if a batch can hold both.
 
     Args:
         found: the one.
         expected: the other.
+        member: the wanted column of a compound: others may differ. None to compare all that fields can be made of.
         any_type: whether numbers of any type are converted to one.
+        any_categories: whether codes may stand for other categories.
 
     Example:
         >>> explain_difference(DatasetSchema("u", "<f4", (9, 4)), DatasetSchema("u", "<f4", (7, 8)))
@@ -267,18 +302,49 @@ def explain_difference(found: DatasetSchema, expected: DatasetSchema, *, any_typ
     """
     if found.refusal != expected.refusal:
         return f"cannot be a field: {found.refusal}" if found.refusal else f"can be a field: {found.dtype}"
-    if found.members != expected.members or not (_is_same_type(found, expected) or any_type):
-        return f"has dtype {_dtype_text(found)}, expected {_dtype_text(expected)}"
+    here, there = found.value(member), expected.value(member)
+    if here is None or there is None or here.refusal != there.refusal:
+        return f"has columns {_dtype_text(found)}, expected {_dtype_text(expected)}"
+    is_convertible = any_type and "compound" not in (here.dtype, there.dtype)
+    if not (_is_same_type(here, there) or is_convertible):
+        return f"has dtype {_type_text(found, here)}, expected {_type_text(expected, there)}"
     if bool(found.shape) != bool(expected.shape):
         return "is a scalar, expected rows" if expected.shape else "has rows, expected a scalar"
-    if found.row_shape != expected.row_shape:
-        return f"has rows of shape {found.row_shape}, expected {expected.row_shape}"
-    if found.categories != expected.categories:
-        return f"has categories {_some(found.categories)}, expected {_some(expected.categories)}"
+    if found.row_shape_of(member) != expected.row_shape_of(member):
+        return f"has rows of shape {found.row_shape_of(member)}, expected {expected.row_shape_of(member)}"
+    if member is None and found.columns != expected.columns:
+        return _columns_difference(found, expected)
+    return "" if any_categories else _categories_difference(here, there)
+
+
+def _columns_difference(found: DatasetSchema, expected: DatasetSchema) -> str:
+    here, there = (
+        [(column.name, column.dtype.lstrip("<>"), column.shape) for column in schema.columns]
+        for schema in (found, expected)
+    )
+    if here != there:
+        return f"has dtype {_dtype_text(found)}, expected {_dtype_text(expected)}"
+    for one, other in zip(found.columns, expected.columns, strict=True):
+        if what := _categories_difference(one, other):
+            return f"has a column {one.name!r} that {what}"
     return ""
 
 
-def _is_same_type(found: DatasetSchema, expected: DatasetSchema) -> bool:
+def _categories_difference(found: Member, expected: Member) -> str:
+    if (found.categories, found.vocabulary) == (expected.categories, expected.vocabulary):
+        return ""
+    return f"has categories {_categories_text(found)}, expected {_categories_text(expected)}"
+
+
+def _type_text(schema: DatasetSchema, value: Member) -> str:
+    return value.dtype if value.name else _dtype_text(schema)
+
+
+def _categories_text(value: Member) -> str:
+    return _some(value.categories) if not value.vocabulary else value.vocabulary
+
+
+def _is_same_type(found: Member, expected: Member) -> bool:
     """Whether elements are of one type; batches have the byte order of the machine, whatever that of files."""
     return found.dtype.lstrip("<>") == expected.dtype.lstrip("<>")
 

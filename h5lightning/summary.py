@@ -73,6 +73,7 @@ class Summary:
         without_samples_count: how many there are.
         skipped: files that were left out, and why.
         new_files: files that the manifest did not know.
+        remarks: what else is to be known about the fields, in sentences.
     """
 
     root: str
@@ -87,6 +88,7 @@ class Summary:
     without_samples_count: int
     skipped: tuple[SkippedFile, ...]
     new_files: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self._table().text()
@@ -118,6 +120,7 @@ class Summary:
             yield f"Left out: {_some(reasons, len(reasons), 'file')}"
         if self.new_files:
             yield f"New since the manifest: {_some(self.new_files, len(self.new_files), 'file')}"
+        yield from self.remarks
 
 
 def summarise(
@@ -155,6 +158,7 @@ def summarise(
         without_samples_count=int(empty.size),
         skipped=found.catalog.skipped,
         new_files=tuple(new_files),
+        remarks=found.fields.remarks,
     )
 
 

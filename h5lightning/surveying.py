@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from h5lightning.catalog import Catalog
 from h5lightning.cataloguing import build_catalog
 from h5lightning.checksum_table import ChecksumTable
+from h5lightning.column_labels import DifferenceOf, check_labels, find_other_labels
 from h5lightning.discovery import Discovered, discover
 from h5lightning.errors import ChecksumError, H5LightningError, SchemaError
 from h5lightning.field_planning import has_rows, plan_fields
@@ -25,7 +26,8 @@ from h5lightning.misfits import find_misfits
 from h5lightning.options import Access, Field, Samples
 from h5lightning.ordering import RowLayout
 from h5lightning.quarantine import leave_out
-from h5lightning.scanning import ScanRequest, attribute_names, scan_file
+from h5lightning.same_values import check_same, find_others
+from h5lightning.scanning import ScanRequest, attribute_names, difference_between, scan_file
 from h5lightning.stamps import KnownStamps
 from h5lightning.verifying import load_checksums, verify_before_a_run
 from h5lightning.visible import visible_logger
@@ -120,10 +122,8 @@ def survey(
         checksums = load_checksums(found, catalog, files, index_dir)
         damaged = verify_before_a_run(catalog, checksums, threads=processes)
         catalog = leave_out(catalog, damaged, len(found), access, error=ChecksumError)
-    if access.on_bad_file == "skip" and fields is not None:
-        labelled = _labelled(found, catalog)
-        misfits = find_misfits(catalog, fields, labelled, on_missing=access.on_missing, dtype=dtype)
-        catalog = leave_out(catalog, misfits, len(found), access, error=SchemaError)
+    if access.on_bad_file == "skip":
+        catalog = _without_misfits(found, catalog, fields, access, dtype)
     roles = _roles(found, catalog)
     planned, predicted = _plan(catalog, fields, samples, roles, access=access, dtype=dtype, series=series)
     rows = planned.rows if predicted is None else np.maximum(planned.rows, predicted.rows)
@@ -140,6 +140,26 @@ def survey(
     )
 
 
+def _without_misfits(
+    found: Discovered,
+    catalog: Catalog,
+    fields: Mapping[str, Field] | None,
+    access: Access,
+    dtype: str | None,
+) -> Catalog:
+    """The catalog without the files that differ from most in what is wanted of them."""
+    if fields is not None:
+        labelled = _labelled(found, catalog)
+        misfits = find_misfits(catalog, fields, labelled, on_missing=access.on_missing, dtype=dtype)
+        catalog = leave_out(catalog, misfits, len(found), access, error=SchemaError)
+    told = _differences_between(catalog, access)
+    others = find_others(catalog, tuple(access.same), np.arange(len(catalog)), difference_of=told)
+    catalog = leave_out(catalog, others, len(found), access, error=SchemaError)
+    told = _differences_between(catalog, access)
+    others = find_other_labels(catalog, fields or {}, np.arange(len(catalog)), difference_of=told)
+    return leave_out(catalog, others, len(found), access, error=SchemaError)
+
+
 def _request(fields: Mapping[str, Field] | None, label: str | None, access: Access) -> ScanRequest:
     labels = (label,) if label is not None else ()
     allowed, same = access.allow_external, tuple(access.same)
@@ -147,7 +167,14 @@ def _request(fields: Mapping[str, Field] | None, label: str | None, access: Acce
         return ScanRequest(paths=None, attrs=labels, allow_external=allowed, same=same)
     paths = dict.fromkeys(field.path for field in fields.values() if field.attr is None)
     attrs = dict.fromkeys(f"{field.path}@{field.attr}" for field in fields.values() if field.attr is not None)
-    return ScanRequest(paths=tuple(paths), attrs=(*attrs, *labels), allow_external=allowed, same=same)
+    constants = dict.fromkeys(field.path for field in fields.values() if field.constant)
+    return ScanRequest(
+        paths=tuple(paths),
+        attrs=(*attrs, *labels),
+        allow_external=allowed,
+        same=same,
+        constants=tuple(constants),
+    )
 
 
 def _roles(found: Discovered, catalog: Catalog) -> dict[str, Int64Array] | None:
@@ -180,6 +207,7 @@ def _plan(
 ) -> tuple[Fields, Fields | None]:
     predict = (roles or {}).get("predict", np.zeros(0, dtype=np.int64))
     others = np.setdiff1d(np.arange(len(catalog)), predict)
+    difference_of = _differences_between(catalog, access)
 
     def plan(files: Int64Array, fields: Mapping[str, Field] | None) -> Fields:
         return plan_fields(
@@ -194,6 +222,7 @@ def _plan(
             files=files,
             names_in=lambda file: _names_in(catalog.path(file)),
             attrs_in=lambda file, owner: _attrs_in(catalog.path(file), owner),
+            difference_of=difference_of,
         )
 
     if not predict.size:
@@ -203,7 +232,12 @@ def _plan(
         return only, only
     planned = plan(others, fields)
     chosen = {plan.key: Field(plan.path) for plan in planned.plans} if fields is None else fields
-    return planned, plan(predict, _present(catalog, chosen, predict))
+    predicted = plan(predict, _present(catalog, chosen, predict))
+    # A model that was trained on one order of columns predicts nonsense on another.
+    everything = np.arange(len(catalog))
+    check_same(catalog, tuple(access.same), everything, difference_of=difference_of)
+    remarks = check_labels(catalog, chosen, everything, difference_of=difference_of)
+    return replace(planned, remarks=remarks), predicted
 
 
 def _present(catalog: Catalog, fields: Mapping[str, Field], files: Int64Array) -> Mapping[str, Field]:
@@ -221,6 +255,13 @@ def _is_somewhere(catalog: Catalog, field: Field, files: Int64Array) -> bool:
     if field.attr is not None:
         return any(f"{field.path}@{field.attr}" in catalog.attrs_of(file) for file in files.tolist())
     return bool((catalog.facts_of(field.path)[files, 0] > -2).any())
+
+
+def _differences_between(catalog: Catalog, access: Access) -> DifferenceOf:
+    """Explains an error by looking into both files."""
+    return lambda file, expected, source: difference_between(
+        catalog.path(file), catalog.path(expected), source, locking=access.locking
+    )
 
 
 def _names_in(path: str) -> list[str]:

@@ -15,10 +15,11 @@ FLOORS = (
     permutation sample_numbers ragged filters progress quantities plain_tables atomic_write monitor once
     process_local frozen visible quoting terminal""",
     """catalog sources stamps index fields field_planning selection splitting overlap coalescing ordering sharding
-    position rank_epoch misfits conversions encoded_values field_encodings field_values series_borders""",
+    position rank_epoch misfits conversions encoded_values field_encodings field_values series_borders
+    column_labels same_values field_columns missing_values""",
     """discovery guarding held_files watching opening foreign row_sources datasets open_files handles scanning
     mounts stored_arrays index_store checksumming checksum_store quarantine cataloguing codecs readers surveying
-    verified_blocks verifying identical_files summary""",
+    verified_blocks verifying identical_files summary stored_sizes""",
     """transforms crossing buffers batching announcing asked_samples dataset read_ahead sampler weighing
     group_reading epoch_iterator epoch_sources field_sources loader assembly""",
     "ranks resuming datamodule",

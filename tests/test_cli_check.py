@@ -61,6 +61,13 @@ def test_damaged_files_are_all_named(files, invoke):
     assert "checks failed." in done.stdout
 
 
+def test_what_must_be_the_same_is_compared(files, invoke):
+    quick = "--workers", "0", "--ranks", "1", "--batches", "1"
+    done = invoke(files, "--fields", "[x, y]", "--access", "{same: [grid]}", *quick)
+    assert done.exit_code == 1
+    assert "'/grid' is not the same as in most files: at [0, 0]: 1.0, expected 0.0" in done.stdout
+
+
 def test_json(files, invoke):
     spoil(files, 2)
     done = invoke(

@@ -20,7 +20,7 @@ from omegaconf.errors import MissingMandatoryValue
 
 from h5lightning import H5DataModule
 from h5lightning.config import AccessConfig, H5DataConfig, SplitConfig, conf_dir, register
-from h5lightning.errors import OptionError
+from h5lightning.errors import OptionError, SchemaError
 from h5lightning.options import Access, Split
 
 ROOT = Path(__file__).parents[1]
@@ -129,6 +129,17 @@ def test_instantiate_makes_the_datamodule_from_plain_types(compose_data):
     assert datamodule.batch_size == 7
     assert type(datamodule.hparams["files"]) is list
     assert type(datamodule.hparams["fields"]) is dict
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("same", ["[grid]", "/grid"], ids=["list", "text"])
+def test_what_must_be_the_same_is_compared(compose_data, write_files, same):
+    override = f"data.access.same={same}"
+    datamodule = instantiate(compose_data(f"data.files={write_files((5, 5))}", "data.fields=[x,y]", override))
+    with pytest.raises(
+        SchemaError, match=r"'/grid' in .*run-001\.h5 is not .*: at \[0, 0\]: 1\.0, expected 0\.0"
+    ):
+        datamodule.setup("fit")
 
 
 def test_a_typo_inside_an_untyped_option_reaches_our_own_check(compose_data):

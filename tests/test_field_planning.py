@@ -291,24 +291,36 @@ def test_complex_numbers_stay_complex(field):
     )
 
 
+LIST = "Run 'h5lightning inspect' to list what differs"
+ONE_LIST = (
+    "One code means different things: write all files with one list. "
+    "Field('species', decode='stored') delivers the stored numbers"
+)
+
+
 # ── files that differ ────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(
-    ("schema", "changes", "difference"),
+    ("schema", "changes", "difference", "remedy"),
     [
-        (X, {"dtype": "<i4", "shape": (9, 4, 3)}, "has dtype <i4, expected <f8"),
-        (X, {"shape": (9, 4, 3)}, "has rows of shape (4, 3), expected (4, 2)"),
-        (SPECIES, {"categories": ("dog",)}, "has categories [dog], expected [cat, dog]"),
+        (X, {"dtype": "<i4", "shape": (9, 4, 3)}, "has dtype <i4, expected <f8", LIST),
+        (X, {"shape": (9, 4, 3)}, "has rows of shape (4, 3), expected (4, 2)", LIST),
+        (SPECIES, {"categories": ("dog",)}, "has categories [dog], expected [cat, dog]", ONE_LIST),
+        (
+            SPECIES,
+            {"categories": None, "vocabulary": "9,999 names with the digest ab"},
+            "has categories 9,999 names with the digest ab, expected [cat, dog]",
+            ONE_LIST,
+        ),
     ],
-    ids=["dtype", "shape", "categories"],
+    ids=["dtype", "shape", "categories", "many categories"],
 )
-def test_a_file_that_differs_is_named_with_both_sides(schema, changes, difference):
+def test_a_file_that_differs_is_named_with_both_sides(schema, changes, difference, remedy):
     other = changed(schema, **changes)
     files = [(schema, Y), (schema, Y), (other, Y), (other, Y)]
     assert message_of(SchemaError, plan, Field(schema.path), *files) == (
-        f"'/{schema.path}' in /data/c.h5 {difference} as in /data/a.h5 (2 of 4 files have this layout). "
-        "Run 'h5lightning inspect' to list what differs"
+        f"'/{schema.path}' in /data/c.h5 {difference} as in /data/a.h5 (2 of 4 files have this layout). {remedy}"
     )
 
 

@@ -115,8 +115,10 @@ def test_arrays_are_aligned_and_cannot_be_written():
         ("/data", ScanRequest(("x",), ("@machine",))),
         ("/data", ScanRequest(("x", "y"))),
         ("/data", ScanRequest(None, ("@machine",))),
+        ("/data", dataclasses.replace(REQUEST, same=("s",))),
+        ("/data", dataclasses.replace(REQUEST, constants=("x",))),
     ],
-    ids=["root", "paths", "attrs", "all-paths"],
+    ids=["root", "paths", "attrs", "all-paths", "same", "constants"],
 )
 def test_other_files_and_requests_have_their_own_store(tmp_path, root, request_):
     store = IndexStore(tmp_path)

@@ -50,6 +50,12 @@ def simulation(folder):
             file["u"] = RNG.random((30 + number, 2, 4, 4), dtype="f4")
 
 
+def table_of_arrays(folder):
+    kinds = h5py.enum_dtype({"cat": 0, "dog": 1}, basetype="u1")
+    with h5py.File(folder / "t.h5", "w") as file:
+        file["df"] = np.zeros(9, [("name", "S4"), ("v", "<f4", (2, 3)), ("kind", kinds)])
+
+
 def table(folder):
     rows = np.zeros(300, dtype=[("p x", "f8"), ("charge", "i4"), ("name", "S4")])
     one_file(folder, events=rows)
@@ -395,7 +401,15 @@ def test_groups_of_one_structure_are_one_line(inspected):
         (one_group_for_each_file, "One group per sim: '/sim_*' (8 groups), each with u"),
         (sparse, "CSR matrix '/X': only the values that are not zero are stored, so that it has no rows"),
         (sparse, "'/obs/kind/codes' has 2 categories: T, B"),
-        (table, "Table '/events' with the columns p x, charge"),
+        (table, "Table '/events' with the columns p x (float64), charge (int32), name (text of 4 bytes)"),
+        (
+            table_of_arrays,
+            (
+                "Table '/df' with the columns name (text of 4 bytes), v (2 × 3 × float32), "
+                "kind (uint8, 2 categories: cat, dog)"
+            ),
+        ),
+        (table_of_arrays, "Rows: 9. A sample is one row: v of 2 × 3, kind"),
         (columns, "Columns: 12 datasets '/f*' of one number a row. Rows: 100"),
     ],
     ids=[
@@ -408,6 +422,8 @@ def test_groups_of_one_structure_are_one_line(inspected):
         "sparse",
         "categories",
         "table",
+        "table of arrays",
+        "rows of arrays",
         "columns",
     ],
 )

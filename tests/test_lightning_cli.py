@@ -11,6 +11,7 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LightningCLI
 
 from h5lightning import H5DataModule
+from h5lightning.errors import SchemaError
 
 pytestmark = [
     pytest.mark.timeout(120),
@@ -72,6 +73,13 @@ def test_options_on_the_command_line(run, write_files) -> None:
     assert cli.datamodule.hparams.shuffle["balance"] == "y"
     assert set(cli.datamodule.splits) == {"train", "val"}
     assert cli.model.shapes == {(2, 3)}
+
+
+@pytest.mark.parametrize("same", ["[grid]", "grid"], ids=["list", "text"])
+def test_what_must_be_the_same_is_compared(run, write_files, same) -> None:
+    arguments = f"--data.files={write_files()}", "--data.fields=[x, y]", f"--data.access.same={same}"
+    with pytest.raises(SchemaError, match="'/grid' in"):
+        run("--data=h5lightning.H5DataModule", *arguments)
 
 
 def test_options_in_yaml(run, write_files, tmp_path) -> None:

@@ -187,6 +187,14 @@ def test_it_is_plain_for_json(write_files):
     assert "New since the manifest: 1 file: run-007.h5" in str(summary)
 
 
+def test_remarks_about_fields_are_told(write_files):
+    found, plan = examine(write_files(), Split())
+    found = replace(found, fields=replace(found.fields, remarks=("'/x' is odd",)))
+    summary = summarise(found, plan)
+    assert summary.to_plain()["remarks"] == ("'/x' is odd",)
+    assert "'/x' is odd" in str(summary)
+
+
 def test_the_text_is_a_table_without_control_characters(write_files):
     text = str(summary_of(write_files(), Split()))
     lines = text.splitlines()

@@ -59,7 +59,7 @@ class StoredField:
     def source(self) -> RowSource:
         """What a reader is asked for: the dataset, or the first one of a family."""
         dtype = self.schema.element(self.member) or self.schema.dtype
-        return RowSource(self.paths[0], self.member, dtype, self.schema.row_shape)
+        return RowSource(self.paths[0], self.member, dtype, self.schema.row_shape_of(self.member))
 
     @property
     def filters(self) -> tuple[str, ...]:

@@ -84,7 +84,7 @@ def _reading(reader: DirectReader, path: str, dataset: DatasetSchema) -> tuple[s
     member = dataset.columns[0].name if dataset.columns else None
     dtype = dataset.element(member) or dataset.dtype
     try:
-        reason = reader.reason(path, RowSource(dataset.path, member, dtype, dataset.row_shape))
+        reason = reader.reason(path, RowSource(dataset.path, member, dtype, dataset.row_shape_of(member)))
     except H5LightningError as error:
         return "none", str(error)
     return ("h5py", reason) if reason else ("direct", "")

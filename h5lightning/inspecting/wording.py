@@ -13,6 +13,7 @@ from h5lightning.inspecting.guessing import Guess
 from h5lightning.inspecting.traps import row_span
 from h5lightning.options import Whole
 from h5lightning.quantities import counted
+from h5lightning.schema import Member
 
 __all__ = ["hints", "layout_words", "shape_text", "storage_text", "type_text"]
 
@@ -92,10 +93,11 @@ def _samples(guess: Guess | None, files: int) -> Iterator[str]:
 
 def _sample_text(guess: Guess) -> str:
     """Key and shape of each field, such as ``x of 28 × 28, y``."""
-    shapes = {entry.path: entry.schema.row_shape for entry in guess.entries}
+    schemas = {entry.path: entry.schema for entry in guess.entries}
     texts = []
     for key, field in (guess.fields or {}).items():
-        shape = " × ".join(map(str, shapes.get(field.path, ())))
+        schema = schemas.get(field.path)
+        shape = " × ".join(map(str, schema.row_shape_of(field.member) if schema is not None else ()))
         texts.append(f"{key} of {shape}" if shape else key)
     return ", ".join(texts)
 
@@ -164,10 +166,19 @@ def _sparse(entries: Iterable[Entry]) -> Iterator[str]:
 def _tables(entries: Iterable[Entry]) -> Iterator[str]:
     for entry in entries:
         if entry.schema.members:
-            yield f"Table '/{entry.path}' with the columns {_some([column.name for column in entry.schema.columns])}"
+            yield f"Table '/{entry.path}' with the columns {_some(list(map(_column_text, entry.schema.members)))}"
         if entry.schema.categories:
             count = len(entry.schema.categories)
             yield f"'/{entry.path}' has {count:,} categories: {_some(entry.schema.categories)}"
+
+
+def _column_text(column: Member) -> str:
+    """Name, type and categories of a column, such as ``values (3 × float32)``."""
+    kind = column.dtype if column.refusal else np.dtype(column.dtype).name
+    words = " × ".join([*map(str, column.shape), kind])
+    if column.categories:
+        words += f", {len(column.categories):,} categories: {_some(column.categories)}"
+    return f"{column.name} ({words})"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -19,6 +19,7 @@ from h5lightning.codecs import CodecError, Filter, NoCodecError, Pipeline
 from h5lightning.errors import BadFileError
 from h5lightning.filters import FLETCHER32, SHUFFLE
 from h5lightning.readers.checks import damaged_chunk
+from h5lightning.stored_sizes import stored_size
 
 __all__ = ["Admission"]
 
@@ -52,7 +53,7 @@ class Admission:
         self._where = where
         self._did = did
         self._chunks = plist.get_chunk()
-        self._chunk_bytes = math.prod(self._chunks) * int(did.get_type().get_size())
+        self._chunk_bytes = math.prod(self._chunks) * stored_size(did.get_type())
         self._is_looked_up = is_looked_up
         self._pipeline = pipeline
         self._admitted = np.zeros(-(-did.shape[0] // self._chunks[0]), np.bool_)
@@ -64,7 +65,7 @@ class Admission:
         if plist.get_layout() != h5d.CHUNKED or not dataset.shape:
             return None
         filters = [Filter(*plist.get_filter(position)[::2]) for position in range(plist.get_nfilters())]
-        chunk_bytes = math.prod(plist.get_chunk()) * int(did.get_type().get_size())
+        chunk_bytes = math.prod(plist.get_chunk()) * stored_size(did.get_type())
         pipeline = _pipeline(filters, chunk_bytes)
         version = h5i.get_file_id(did).get_create_plist().get_version()[0]
         is_read_whole = bool(filters) or chunk_bytes <= _MOST_UNFILTERED_BYTES

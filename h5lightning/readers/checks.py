@@ -25,18 +25,32 @@ def check_buffer(file: str, source: RowSource, found: tuple[int, ...]) -> None:
         raise ValueError(f"'/{source.path}' in {file} needs a buffer for {source.row_shape}, found {found}")
 
 
-def check_type(file: str, source: RowSource, found: ElementType) -> None:
-    """Raise unless the elements are those that were scanned."""
-    columns = {member.name: member.dtype for member in found.members if not member.refusal}
-    dtype = found.dtype if source.member is None else columns.get(source.member)
+def check_type(file: str, source: RowSource, found: ElementType) -> tuple[int, ...]:
+    """Raise unless the elements are those that were scanned.
+
+    Returns:
+        The shape of one value: that of an array in a column, else ``()``.
+    """
+    columns = {member.name: (member.dtype, member.shape) for member in found.members}
+    absent: tuple[str, tuple[int, ...]] = ("no such column", ())
+    dtype, shape = (found.dtype, ()) if source.member is None else columns.get(source.member, absent)
     if dtype != source.dtype:
-        raise _changed(file, source, f"holds {dtype or 'no such column'}", source.dtype)
+        raise _changed(file, source, f"holds {dtype}", source.dtype)
+    return shape
 
 
-def check_rows(file: str, source: RowSource, shape: tuple[int, ...] | None, first: int, last: int) -> None:
-    """Raise unless a dataset has rows of the scanned shape, from ``first`` to ``last``."""
-    if not shape or shape[1:] != source.row_shape:
-        raise _changed(file, source, f"has shape {shape}", f"rows of shape {source.row_shape}")
+def check_rows(
+    file: str,
+    source: RowSource,
+    shape: tuple[int, ...] | None,
+    first: int,
+    last: int,
+    value_shape: tuple[int, ...] = (),
+) -> None:
+    """Raise unless a dataset of such values has rows of the scanned shape, from ``first`` to ``last``."""
+    if not shape or shape[1:] + value_shape != source.row_shape:
+        found = f"has shape {shape}{f' of arrays {value_shape}' if value_shape else ''}"
+        raise _changed(file, source, found, f"rows of shape {source.row_shape}")
     if first < 0:
         raise IndexError(f"{name_of(file, source)} has {shape[0]} rows, but row {first} is wanted")
     if last >= shape[0]:
@@ -46,10 +60,13 @@ def check_rows(file: str, source: RowSource, shape: tuple[int, ...] | None, firs
         )
 
 
-def check_whole(file: str, source: RowSource, shape: tuple[int, ...] | None) -> None:
-    """Raise unless a dataset has the scanned shape."""
-    if shape != source.row_shape:
-        raise _changed(file, source, f"has shape {shape}", f"{source.row_shape}")
+def check_whole(
+    file: str, source: RowSource, shape: tuple[int, ...] | None, value_shape: tuple[int, ...] = ()
+) -> None:
+    """Raise unless a dataset of such values has the scanned shape."""
+    if shape is None or shape + value_shape != source.row_shape:
+        found = f"has shape {shape}{f' of arrays {value_shape}' if value_shape else ''}"
+        raise _changed(file, source, found, f"{source.row_shape}")
 
 
 def damaged_chunk(

@@ -237,7 +237,7 @@ def _takes_stored(out: npt.NDArray[Any], stored: StoredRows) -> bool:
 
 def _is_scattered(stored: StoredRows, rows: int, runs: int) -> bool:
     """Whether one selection of the rows takes less time than reading the runs."""
-    is_possible = stored.is_contiguous and stored.row_bytes <= _MAX_SCATTERED_ROW_BYTES
+    is_possible = stored.is_selectable and stored.row_bytes <= _MAX_SCATTERED_ROW_BYTES
     return is_possible and 100 + 2 * rows < 6 * runs
 
 

@@ -23,7 +23,7 @@ from h5lightning.readers.plugins import plugin_problem
 from h5lightning.readers.protocol import RowSource
 from h5lightning.readers.slab_cache import SlabPlaces
 from h5lightning.row_sources import RowSources
-from h5lightning.scanning.element_types import element_type
+from h5lightning.scanning.element_types import columns_type, element_type
 
 __all__ = ["StoredRows"]
 
@@ -40,9 +40,10 @@ class StoredRows:
         dataset: the opened dataset.
         shape: shape of the dataset; None if it has no values at all.
         dtype: type of the stored elements, with their byte order.
-        memory_dtype: what HDF5 is asked for: `dtype`, or a compound with the one member.
-        memory_type: `memory_dtype` as an HDF5 type.
-        is_contiguous: the rows lie one after the other in the file.
+        value_shape: shape of an element: that of an array in a column, else ``()``.
+        memory_type: what HDF5 is asked for: `dtype`, or a compound with the one member.
+        is_selectable: the rows lie one after the other in the file, and h5py can select some of them: it must have
+            a NumPy type for each column of a table.
         chunk_rows: rows of a chunk that must be decoded whole; None where a row can be read alone.
         places: where each of the chunks that must be decoded lies in a cache.
         admission: looks at chunks before HDF5 does; None where that is not needed.
@@ -56,9 +57,9 @@ class StoredRows:
     dataset: h5py.Dataset
     shape: tuple[int, ...] | None
     dtype: np.dtype[Any]
-    memory_dtype: np.dtype[Any]
+    value_shape: tuple[int, ...]
     memory_type: h5t.TypeID
-    is_contiguous: bool
+    is_selectable: bool
     chunk_rows: int | None
     places: SlabPlaces
     admission: Admission | None
@@ -83,9 +84,9 @@ class StoredRows:
         """
         sources = Sources()
         dataset = open_dataset(file, path, source.path, access, sources)
-        check_type(path, source, element_type(dataset.id.get_type()))
+        tid = dataset.id.get_type()
+        value_shape = check_type(path, source, element_type(tid))
         dtype = np.dtype(source.dtype)
-        memory_dtype = dtype if source.member is None else np.dtype([(source.member, dtype)])
         layout = dataset.id.get_create_plist()
         if problem := plugin_problem(layout.get_filter(place)[0] for place in range(layout.get_nfilters())):
             raise UnsupportedFieldError(f"{name_of(path, source)} {problem}")
@@ -96,9 +97,11 @@ class StoredRows:
             dataset=dataset,
             shape=shape,
             dtype=dtype,
-            memory_dtype=memory_dtype,
-            memory_type=h5t.py_create(memory_dtype),
-            is_contiguous=layout.get_layout() == h5d.CONTIGUOUS,
+            value_shape=value_shape,
+            memory_type=h5t.py_create(dtype)
+            if source.member is None
+            else columns_type(tid, [(source.member, dtype)]),
+            is_selectable=layout.get_layout() == h5d.CONTIGUOUS and _is_known(tid, source.member),
             chunk_rows=chunk_rows,
             places=SlabPlaces(-(-shape[0] // chunk_rows) if shape and chunk_rows else 0),
             admission=Admission.of(name_of(path, source), dataset, on_missing=access.on_missing),
@@ -124,11 +127,11 @@ class StoredRows:
 
     def check_rows(self, first: int, last: int) -> None:
         """Raise unless the dataset has rows of the scanned shape, from ``first`` to ``last``."""
-        check_rows(self.file, self.source, self.shape, first, last)
+        check_rows(self.file, self.source, self.shape, first, last, self.value_shape)
 
     def check_whole(self) -> None:
         """Raise unless the dataset has the scanned shape."""
-        check_whole(self.file, self.source, self.shape)
+        check_whole(self.file, self.source, self.shape, self.value_shape)
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -143,15 +146,17 @@ class StoredRows:
             BadFileError: HDF5 cannot read or decode them.
         """
         spaces = in_file, in_memory = self._take_spaces()
-        shape, rest = (0, *self.source.row_shape), (0,) * len(self.source.row_shape)
+        row_shape = (self.shape or ())[1:]
+        shape, rest = (0, *row_shape), (0,) * len(row_shape)
         for start, stop, into in reads:
             if stop - start != shape[0]:
-                shape = (stop - start, *self.source.row_shape)
+                shape = (stop - start, *row_shape)
                 in_memory.set_extent_simple(shape)
-            if into.shape != shape:
+            if into.shape != shape + self.value_shape:
                 # HDF5 writes as much as is selected, past the end of a shorter buffer.
                 raise ValueError(
-                    f"{self._where}: rows {start} to {stop} need a buffer {shape}, found {into.shape}"
+                    f"{self._where}: rows {start} to {stop} need a buffer {shape + self.value_shape}, "
+                    f"found {into.shape}"
                 )
             try:
                 if self.admission is not None:
@@ -187,13 +192,15 @@ class StoredRows:
         """Read everything.
 
         Args:
-            into: C-contiguous buffer of the stored type and of the shape of the dataset.
+            into: C-contiguous buffer of the stored type and of the shape of the dataset, then of a value.
 
         Raises:
             BadFileError: HDF5 cannot read it.
         """
-        if into.shape != self.shape:
-            raise ValueError(f"{self._where} needs a buffer {self.shape}, found {into.shape}")
+        if self.shape is None or into.shape != self.shape + self.value_shape:
+            raise ValueError(
+                f"{self._where} needs a buffer {self.shape} of {self.value_shape}, found {into.shape}"
+            )
         if not into.size:
             return
         try:
@@ -222,6 +229,14 @@ class StoredRows:
             f"{self._where}: {what} cannot be read: {hdf5_reason(error)}. The file is damaged, or a filter is "
             "not installed: 'h5lightning inspect' names the filters; if they are all there, copy the file again"
         )
+
+
+def _is_known(tid: h5t.TypeID, member: str | None) -> bool:
+    """Whether NumPy has the types of all columns, also those that are not wanted."""
+    try:
+        return member is None or tid.dtype is not None
+    except TypeError:
+        return False
 
 
 def _decoded_rows(layout: h5p.PropDCID) -> int | None:

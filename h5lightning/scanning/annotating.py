@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
 from typing import Any
 
 from h5py import h5f, h5i
 
 from h5lightning.annotations import NOTHING, Annotations
+from h5lightning.scanning.axis_labels import LabelFinder
+from h5lightning.scanning.digests import dataset_digest, group_digest
 from h5lightning.scanning.encodings import encoding_of, is_netcdf, masked_row
+from h5lightning.scanning.missing_categories import NONE_MISSING, missing_of
 from h5lightning.scanning.opened import OpenedDataset
 from h5lightning.scanning.series_tables import SeriesFinder
 from h5lightning.scanning.small_values import ValueReader
+from h5lightning.schema import DatasetSchema
 
 __all__ = ["Annotator"]
 
@@ -23,14 +27,22 @@ class Annotator:
         fid: the open file.
         values: what reads attributes and text.
         same: paths of datasets of which a digest is made.
+        constants: paths of datasets without a sample axis.
     """
 
-    def __init__(self, fid: h5f.FileID, values: ValueReader, same: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        fid: h5f.FileID,
+        values: ValueReader,
+        same: tuple[str, ...] = (),
+        constants: tuple[str, ...] = (),
+    ) -> None:
         self._fid = fid
         self._values = values
         self._same = same
         self._of_netcdf: bool | None = None
         self._series = SeriesFinder(fid)
+        self._labels = LabelFinder(fid, values, constants)
 
     def annotate(self, opened: OpenedDataset, path: str) -> Annotations:
         """What the file says around a dataset that can be a field.
@@ -43,27 +55,56 @@ class Annotator:
             OSError: values that it looks at are damaged.
         """
         said = self._encoding(self._fid, opened, path)
-        series, remarks = self._series.find(opened, path)
-        said |= {"series": series, "remarks": remarks}
-        return _annotations(said)
+        series, of_series = self._series.find(opened, path)
+        labels, of_labels = self._labels.find(opened, path)
+        return _annotations(said, series=series, labels=labels, remarks=(*of_series, *of_labels))
 
     def annotate_elsewhere(self, opened: OpenedDataset) -> Annotations:
-        """What another file, to which a link leads, says of the numbers of a dataset.
+        """What another file, to which a link leads, says of the numbers and the columns of a dataset.
 
         Raises:
             OSError: values that it looks at are damaged.
         """
-        name = h5i.get_name(opened.did) or b""
+        fid, name = h5i.get_file_id(opened.did), h5i.get_name(opened.did) or b""
         path = name.decode("utf-8", "surrogateescape").strip("/")
-        return _annotations(self._encoding(h5i.get_file_id(opened.did), opened, path))
+        labels, remarks = LabelFinder(fid, self._values).find(opened, path)
+        return _annotations(self._encoding(fid, opened, path), labels=labels, remarks=remarks)
+
+    def with_digest(self, said: Annotations, found: OpenedDataset | DatasetSchema, path: str) -> Annotations:
+        """The annotations with a digest of all values, if they must be the same in all files.
+
+        Args:
+            said: the annotations.
+            found: the dataset, or what is none: the datasets of a group count together.
+            path: its path, without a leading slash.
+
+        Raises:
+            OSError: the values are damaged.
+        """
+        if path not in self._same:
+            return said
+        if isinstance(found, DatasetSchema):
+            digest = group_digest(self._fid, path, self._values) if found.dtype == "group" else ""
+        else:
+            digest = dataset_digest(found, self._values)
+        return dataclasses.replace(said, digest=digest or f"? {_refusal(found)}")
 
     def _encoding(self, fid: h5f.FileID, opened: OpenedDataset, path: str) -> dict[str, Any]:
         # Without attributes, even of its axes, a dataset is none that a library of netCDF wrote.
         of_netcdf = bool(opened.attributes) and self._is_of_netcdf(fid)
         encoding = encoding_of(fid, opened, path, self._values, of_netcdf=of_netcdf)
-        if encoding is None:
+        masked = None if encoding is None else masked_row(opened, encoding)
+        missing = missing_of(fid, opened, path, self._values)
+        if encoding is not None and encoding.kind == "codes" and missing.is_known:
+            encoding = dataclasses.replace(encoding, low=None, high=None)  # nothing is left to look for
+        if encoding is None and missing == NONE_MISSING:
             return {}
-        return {"encoding": encoding, "masked": masked_row(opened, encoding)}
+        return {
+            "encoding": encoding,
+            "masked": masked,
+            "missing": missing.found,
+            "missing_columns": missing.columns,
+        }
 
     def _is_of_netcdf(self, fid: h5f.FileID) -> bool:
         if fid is not self._fid:
@@ -73,5 +114,10 @@ class Annotator:
         return self._of_netcdf
 
 
-def _annotations(said: Mapping[str, Any]) -> Annotations:
+def _annotations(said: dict[str, Any], **more: Any) -> Annotations:
+    said.update(more)
     return Annotations(**said) if any(said.values()) else NOTHING
+
+
+def _refusal(found: OpenedDataset | DatasetSchema) -> str:
+    return found.refusal if isinstance(found, DatasetSchema) else "cannot be read"

@@ -6,19 +6,22 @@ names. Neither can be told from its arrays alone.
 
 from __future__ import annotations
 
-import math
-
 import h5py
-from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5p, h5r, h5t
+from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5r, h5t
 
-from h5lightning.filters import NATIVE_FILTERS
 from h5lightning.scanning.opened import OpenedDataset
 from h5lightning.scanning.small_values import ValueReader
 
-__all__ = ["beside", "category_count", "category_names", "referenced", "sparse_format", "sparse_refusal"]
+__all__ = [
+    "beside",
+    "category_count",
+    "category_table",
+    "referenced",
+    "says",
+    "sparse_format",
+    "sparse_refusal",
+]
 
-_MOST_NAMES = 10_000
-_MOST_BYTES = 4 * 1024 * 1024
 _SPARSE_ARRAYS = ("data", "indices", "indptr")
 _SPARSE_FORMATS = {"csr_matrix": "CSR", "csr": "CSR", "csc_matrix": "CSC", "csc": "CSC"}
 
@@ -63,7 +66,7 @@ def category_count(fid: h5f.FileID, opened: OpenedDataset, path: str) -> int | N
         opened: the dataset.
         path: its path.
     """
-    table = _category_table(fid, opened, path) if len(opened.shape or ()) == 1 else None
+    table = category_table(fid, opened, path) if len(opened.shape or ()) == 1 else None
     if table is None or table.rank != 1:
         return None
     is_text = table.get_type().get_class() == h5t.STRING
@@ -74,50 +77,18 @@ def category_count(fid: h5f.FileID, opened: OpenedDataset, path: str) -> int | N
     return int(table.shape[0])
 
 
-def category_names(
-    fid: h5f.FileID, opened: OpenedDataset, path: str, values: ValueReader
-) -> tuple[str, ...] | None:
-    """The names of the values of a column of codes; None if there are none, or over 10,000.
+def category_table(fid: h5f.FileID, opened: OpenedDataset, path: str) -> h5d.DatasetID | None:
+    """The dataset with the names of the values of a column of codes; None if there is none.
 
     Args:
         fid: the open file.
-        opened: the dataset.
+        opened: the column.
         path: its path.
-        values: what reads the names.
     """
-    table = _category_table(fid, opened, path)
-    if table is None or not _is_readable(table):
-        return None
-    return tuple(str(name) for name in values.dataset(table))
-
-
-def _is_readable(table: h5d.DatasetID) -> bool:
-    plist, tid = table.get_create_plist(), table.get_type()
-    is_foreign = plist.get_layout() == h5d.VIRTUAL or plist.get_external_count() > 0
-    if (
-        is_foreign
-        or not _is_decoded_cheaply(plist, tid.get_size())
-        or tid.get_class() not in (h5t.STRING, h5t.INTEGER, h5t.FLOAT)
-        or table.rank != 1
-    ):
-        return False
-    names: int = table.shape[0]
-    return names <= _MOST_NAMES and names * int(tid.get_size()) <= _MOST_BYTES
-
-
-def _is_decoded_cheaply(plist: h5p.PropDCID, itemsize: int) -> bool:
-    """Whether its filters need no plug-in, and its chunks not much memory."""
-    numbers = {plist.get_filter(position)[0] for position in range(plist.get_nfilters())}
-    if not numbers:
-        return True
-    return numbers <= NATIVE_FILTERS and math.prod(plist.get_chunk()) * int(itemsize) <= _MOST_BYTES
-
-
-def _category_table(fid: h5f.FileID, opened: OpenedDataset, path: str) -> h5d.DatasetID | None:
     if b"categories" in opened.attributes:
         return referenced(opened.did, b"categories")
     group, _, leaf = path.rpartition("/")
-    if leaf != "codes" or not group:
+    if leaf != "codes" or not group or len(opened.shape or ()) != 1:
         return None
     return beside(fid, f"{group}/categories")
 
@@ -142,6 +113,21 @@ def referenced(did: h5d.DatasetID, name: bytes) -> h5d.DatasetID | None:
         return _dataset(h5r.dereference(reference, did))
     except (OSError, ValueError, RuntimeError, LookupError):
         return None
+
+
+def says(fid: h5f.FileID, group: str, start: str, values: ValueReader) -> bool | None:
+    """Whether the ``encoding-type`` of a group begins so; None where it has none.
+
+    Args:
+        fid: the open file.
+        group: path of a group.
+        start: how it begins.
+        values: what reads attributes.
+    """
+    opened = h5g.open(fid, group.encode("utf-8", "surrogateescape") or b"/")
+    if not h5a.exists(opened, b"encoding-type"):
+        return None
+    return _text_attribute(opened, "encoding-type", values).startswith(start)
 
 
 def _dataset(found: object) -> h5d.DatasetID | None:

@@ -11,9 +11,10 @@ from h5lightning.datasets import filter_problem
 from h5lightning.filters import DEFLATE, filter_name
 from h5lightning.foreign import Sources, encoded, link_problem, storage_problem
 from h5lightning.scanning.bookkeeping import bookkeeping_refusal
-from h5lightning.scanning.conventions import category_names, sparse_format, sparse_refusal
+from h5lightning.scanning.conventions import sparse_format, sparse_refusal
 from h5lightning.scanning.opened import OpenedDataset
 from h5lightning.scanning.small_values import ValueReader
+from h5lightning.scanning.vocabularies import Vocabulary, vocabulary_of, with_vocabularies
 from h5lightning.schema import DatasetSchema
 
 __all__ = ["dataset_paths", "describe", "find"]
@@ -89,6 +90,11 @@ def describe(
         or _null_refusal(shape)
         or sparse_refusal(fid, path, values)
     )
+    members = (
+        with_vocabularies(fid, opened, path, values) if element.members and not refusal else element.members
+    )
+    is_asked = not (refusal or element.members or element.categories)
+    vocabulary = vocabulary_of(fid, opened, path, values) if is_asked else Vocabulary(element.categories)
     return DatasetSchema(
         path=path,
         dtype=element.dtype,
@@ -100,10 +106,11 @@ def describe(
         missing_chunks=0
         if storage in _FOREIGN or shape is None
         else _missing_chunks(did, shape, opened.chunks),
-        members=element.members,
-        categories=element.categories or (None if refusal else category_names(fid, opened, path, values)),
+        members=members,
+        categories=vocabulary.names,
         is_converted=element.is_converted,
         refusal=refusal,
+        vocabulary=vocabulary.text,
     )
 
 

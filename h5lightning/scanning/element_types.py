@@ -7,16 +7,16 @@ is asked of them.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from h5py import h5t
 
-from h5lightning.schema import Member
+from h5lightning.schema import Member, member_text
 
-__all__ = ["ElementType", "element_type"]
+__all__ = ["ElementType", "columns_type", "element_type"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class ElementType:
 
     Args:
         dtype: NumPy's type string, ``compound``, or words for a refused type.
-        members: the columns of a compound that are plain numbers.
+        members: the columns of a compound, also those that no tensor can hold; none if all are so.
         categories: names of the values of an enumeration, in the order of the values.
         is_converted: the stored bits are not those of ``dtype``: HDF5 converts them.
         refusal: why no tensor can hold it, as what a sentence says of the dataset; empty if one can.
@@ -39,6 +39,11 @@ class ElementType:
     refusal: str = ""
     hdf5_reason: str = ""
 
+    @property
+    def columns(self) -> tuple[Member, ...]:
+        """The columns that a tensor can hold."""
+        return tuple(member for member in self.members if not member.refusal)
+
 
 def element_type(tid: h5t.TypeID) -> ElementType:
     """Describe an HDF5 type."""
@@ -48,6 +53,32 @@ def element_type(tid: h5t.TypeID) -> ElementType:
     if kind == h5t.STRING:
         return _string(tid)
     return _REFUSED.get(kind, _refused("unknown", "holds elements of an unknown type"))
+
+
+def columns_type(tid: h5t.TypeCompoundID, columns: Sequence[tuple[str, np.dtype[Any]]]) -> h5t.TypeCompoundID:
+    """Some columns of a compound as HDF5 is asked for them, one after the other, without gaps.
+
+    Args:
+        tid: the type of the compound in its file.
+        columns: their names, and the types of their numbers in memory; arrays keep their shape.
+    """
+    names = [name.encode("utf-8", "surrogateescape") for name, _ in columns]
+    # Arrays are nested as they are in the file, or HDF5 would not convert them.
+    types = [
+        _array_type(tid.get_member_type(tid.get_member_index(name)), dtype)
+        for name, (_, dtype) in zip(names, columns, strict=True)
+    ]
+    table, offset = h5t.create(h5t.COMPOUND, sum(item.get_size() for item in types)), 0
+    for name, item in zip(names, types, strict=True):
+        table.insert(name, offset, item)
+        offset += item.get_size()
+    return table
+
+
+def _array_type(tid: h5t.TypeID, dtype: np.dtype[Any]) -> h5t.TypeID:
+    if tid.get_class() != h5t.ARRAY:
+        return h5t.py_create(dtype)
+    return h5t.array_create(_array_type(tid.get_super(), dtype), tid.get_array_dims())
 
 
 # ── classes that a tensor can hold ───────────────────────────────────────────────────────────────────
@@ -128,24 +159,40 @@ def _category_names(values: list[tuple[int, str]]) -> tuple[str, ...]:
 
 def _compound(tid: h5t.TypeCompoundID) -> ElementType:
     columns = [
-        (_text(tid.get_member_name(i)), element_type(tid.get_member_type(i)))
-        for i in range(tid.get_nmembers())
+        _column(_text(tid.get_member_name(i)), tid.get_member_type(i)) for i in range(tid.get_nmembers())
     ]
-    if _is_complex(columns):
-        return dataclasses.replace(columns[0][1], dtype=_COMPLEX_OF[columns[0][1].dtype])
-    plain = tuple(
-        Member(name, found.dtype) for name, found in columns if not found.refusal and not found.members
-    )
-    if not plain:
-        listed = ", ".join(name for name, _ in columns)
-        return _refused("compound", f"is a table (compound) without a column of plain numbers, only {listed}")
-    is_converted = any(found.is_converted for _, found in columns)
-    return ElementType("compound", members=plain, is_converted=is_converted)
+    members = tuple(member for member, _ in columns)
+    is_converted = any(is_converted for _, is_converted in columns)
+    if _is_complex(members):
+        return ElementType(_COMPLEX_OF[members[0].dtype], is_converted=is_converted)
+    if all(member.refusal for member in members):
+        listed = ", ".join(map(member_text, members))
+        return _refused("compound", f"is a table (compound) without a column of numbers, only {listed}")
+    return ElementType("compound", members=members, is_converted=is_converted)
 
 
-def _is_complex(columns: list[tuple[str, ElementType]]) -> bool:
-    parts = {found.dtype for _, found in columns}
-    return [name for name, _ in columns] == ["r", "i"] and len(parts) == 1 and parts <= _COMPLEX_OF.keys()
+def _column(name: str, tid: h5t.TypeID) -> tuple[Member, bool]:
+    """A column, and whether HDF5 converts its bits."""
+    shape: tuple[int, ...] = ()
+    while tid.get_class() == h5t.ARRAY:
+        shape, tid = shape + tid.get_array_dims(), tid.get_super()
+    found = element_type(tid)
+    if found.members or found.refusal:
+        return Member(name, _refused_text(tid, found), shape, None, found.refusal or _NESTED), False
+    return Member(name, found.dtype, shape, found.categories), found.is_converted
+
+
+def _refused_text(tid: h5t.TypeID, found: ElementType) -> str:
+    """The type of a column that no tensor can hold."""
+    if found.dtype == "text":
+        return f"text {_text_size(tid)}"
+    return f"table {{{', '.join(map(member_text, found.members))}}}" if found.members else found.dtype
+
+
+def _is_complex(members: tuple[Member, ...]) -> bool:
+    parts = {(member.dtype, member.shape, member.refusal) for member in members}
+    names = [member.name for member in members]
+    return names == ["r", "i"] and parts in [{(dtype, (), "")} for dtype in _COMPLEX_OF]
 
 
 def _text(name: bytes) -> str:
@@ -160,8 +207,15 @@ def _refused(dtype: str, refusal: str) -> ElementType:
 
 
 def _string(tid: h5t.TypeStringID) -> ElementType:
-    size = "of variable length" if tid.is_variable_str() else f"of {tid.get_size()} bytes"
+    size = _text_size(tid)
     return _refused("text", f"holds text {size}: no tensor can hold text; store numbers, such as codes")
+
+
+def _text_size(tid: h5t.TypeStringID) -> str:
+    return "of variable length" if tid.is_variable_str() else f"of {tid.get_size()} bytes"
+
+
+_NESTED = "is a table itself (nested compound): store its columns beside the others"
 
 
 _REFUSED = {

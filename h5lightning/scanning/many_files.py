@@ -13,13 +13,13 @@ from h5lightning.errors import BadFileError, H5LightningError
 from h5lightning.mounts import lies_on_remote
 from h5lightning.progress import Advance, progress_bar
 from h5lightning.scanning.crew import Crew
-from h5lightning.scanning.one_file import Outcome, ScanRequest, outcome_of
+from h5lightning.scanning.one_file import DIFFERENCE, Outcome, ScanRequest, outcome_of
 from h5lightning.scanning.process import CannotStartError
 from h5lightning.scanning.small_values import NeedsProcessError, ValueReader
 from h5lightning.schema import FileSchema
 from h5lightning.visible import visible_logger
 
-__all__ = ["available_cores", "scan_elsewhere", "scan_file", "scan_files", "scan_here"]
+__all__ = ["available_cores", "difference_between", "scan_elsewhere", "scan_file", "scan_files", "scan_here"]
 
 # Starting processes takes 0.3 s, and 2,000 files in this process take 0.6 s on a local disk. On a slow one
 # few files can take longer than that, so what is not done by then goes to other processes as well.
@@ -49,6 +49,22 @@ def scan_file(path: str, request: ScanRequest, *, locking: bool = False) -> File
     if isinstance(outcome, BadFileError):
         raise outcome
     return outcome
+
+
+def difference_between(path: str, other: str, source: str, *, locking: bool = False) -> str:
+    """The first difference between what two files hold, such as ``row 0: 'g3', expected 'g1'``; empty if none is found.
+
+    Args:
+        path: where the file lies.
+        other: where the file lies that has what is expected.
+        source: a dataset or group, ``dataset@attribute`` or ``table[column]``.
+        locking: take HDF5's file lock.
+    """
+    try:
+        found = scan_file(path, ScanRequest((), compared=(other, source)), locking=locking)
+    except H5LightningError:
+        return ""  # this only helps to explain another error
+    return str(found.attrs[DIFFERENCE])
 
 
 def scan_files(

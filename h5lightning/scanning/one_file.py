@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from h5py import h5a, h5d, h5f, h5g, h5i, h5o
 
@@ -18,12 +18,17 @@ from h5lightning.opening import opened_id
 from h5lightning.scanning.annotating import Annotator
 from h5lightning.scanning.attributes import read_attributes
 from h5lightning.scanning.describing import dataset_paths, describe, find
+from h5lightning.scanning.differences import first_difference
 from h5lightning.scanning.locating import DamageError, locate
 from h5lightning.scanning.opened import OpenedDataset
 from h5lightning.scanning.small_values import ValueReader
 from h5lightning.schema import DatasetSchema, FileSchema
 
-__all__ = ["Outcome", "ScanRequest", "attribute_names", "describe_file", "outcome_of"]
+__all__ = ["DIFFERENCE", "Outcome", "ScanRequest", "attribute_names", "describe_file", "outcome_of"]
+
+DIFFERENCE = (
+    "difference"  # where a comparison puts its words: among the attributes, whose names have an ``@``
+)
 
 # An error is a value here: one bad file does not end the scan of the others.
 Outcome: TypeAlias = FileSchema | H5LightningError
@@ -51,6 +56,8 @@ class ScanRequest:
         most_chunks: find out where the values of a dataset lie if it has no more chunks than this; 0 for never.
         allow_external: the directory that files with values of other files may lie in; None for nowhere.
         same: paths of datasets whose values must be the same in all files: they are read, for their digest.
+        constants: paths of datasets without a sample axis, so that labels of their first axis count, too.
+        compared: another file, and what of it is held against the same of this file: then nothing else is looked at.
     """
 
     paths: tuple[str, ...] | None
@@ -58,6 +65,18 @@ class ScanRequest:
     most_chunks: int = 4_000_000
     allow_external: str | None = None
     same: tuple[str, ...] = ()
+    constants: tuple[str, ...] = ()
+    compared: tuple[str, str] | None = None
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> ScanRequest:
+        """What JSON made of a request, and of other things beside it."""
+        names = [item.name for item in dataclasses.fields(cls) if item.name in plain]
+        return cls(**{name: _as_tuple(plain[name]) for name in names})
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def describe_file(
@@ -115,24 +134,30 @@ def outcome_of(path: str, request: ScanRequest, values: ValueReader, *, locking:
 
 
 def _describe(fid: h5f.FileID, path: str, request: ScanRequest, values: ValueReader) -> FileSchema:
-    names = dataset_paths(fid) if request.paths is None else dict.fromkeys((*request.paths, *request.same))
+    if request.compared is not None:
+        other, source = request.compared
+        return FileSchema((), {DIFFERENCE: first_difference(fid, other, source, values)})
+    wanted = dataset_paths(fid) if request.paths is None else request.paths
+    names = dict.fromkeys((*wanted, *request.same))
     most_chunks, file_bytes = request.most_chunks, fid.get_filesize()
     datasets: list[DatasetSchema] = []
     extents: list[Extents | None] = []
     allowed, sources = request.allow_external, Sources()
-    annotator = Annotator(fid, values, request.same)
+    annotator = Annotator(fid, values, request.same, request.constants)
     for name in names:
         with _explained(path, f"'/{name}'"):
             found = find(fid, name, values, file=path, allow_external=allowed, sources=sources)
             if found is None:
                 continue
             if isinstance(found, DatasetSchema):
-                datasets.append(found)
+                said = annotator.with_digest(NOTHING, found, name)
+                datasets.append(found if said is NOTHING else dataclasses.replace(found, annotations=said))
                 extents.append(None)
                 continue
             schema = describe(fid, found, name, values, allow_external=allowed, sources=sources)
             is_here = allowed is None or h5i.get_file_id(found.did) == fid
             said = NOTHING if schema.refusal else _annotations(annotator, found, name, is_here=is_here)
+            said = annotator.with_digest(said, found, name)
             datasets.append(schema if said is NOTHING else dataclasses.replace(schema, annotations=said))
             is_wanted = not schema.refusal and found.chunk_count <= most_chunks
             extents.append(_locate(found, name, path, file_bytes) if is_wanted and is_here else None)

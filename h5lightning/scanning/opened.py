@@ -9,6 +9,7 @@ from h5py import h5a, h5d, h5p
 
 from h5lightning.extents import FilterValues
 from h5lightning.scanning.element_types import ElementType, element_type
+from h5lightning.stored_sizes import stored_size
 
 __all__ = ["OpenedDataset"]
 
@@ -57,7 +58,7 @@ class OpenedDataset:
         filters = tuple(plist.get_filter(position)[::2] for position in range(plist.get_nfilters()))
         attributes = _names(did) if h5a.get_num_attrs(did) else _NONE
         return cls(
-            did, element_type(tid), tid.get_size(), did.shape, storage, chunks, filters, attributes, plist
+            did, element_type(tid), stored_size(tid), did.shape, storage, chunks, filters, attributes, plist
         )
 
     @property

@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 from h5py import h5a, h5d, h5g, h5t
 
-__all__ = ["NeedsProcessError", "ValueReader"]
+__all__ = ["NeedsProcessError", "ValueReader", "lies_in_heap"]
 
 Owner: TypeAlias = h5g.GroupID | h5d.DatasetID
 
@@ -41,20 +41,43 @@ class ValueReader:
         """The value of an attribute that exists."""
         key = name.encode("utf-8", "surrogateescape")
         wrapped = h5py.Group(owner) if isinstance(owner, h5g.GroupID) else h5py.Dataset(owner)
-        with self._guarded(h5a.open(owner, key).get_type()):
+        with self.guarded(h5a.open(owner, key).get_type()):
             return _plain(h5py.AttributeManager(wrapped)[name])
 
-    def dataset(self, did: h5d.DatasetID) -> Any:
-        """All values of a dataset."""
-        with self._guarded(did.get_type()):
-            return _plain(h5py.Dataset(did)[()])
+    def dataset(self, did: h5d.DatasetID, member: str | None = None) -> Any:
+        """All values of a dataset, or of a column of it."""
+        tid = did.get_type()
+        if member is None:
+            with self.guarded(tid):
+                return _plain(h5py.Dataset(did)[()])
+        with self.guarded(
+            tid.get_member_type(tid.get_member_index(member.encode("utf-8", "surrogateescape")))
+        ):
+            return _plain(h5py.Dataset(did).fields(member)[()])
 
-    def _guarded(self, tid: h5t.TypeID) -> AbstractContextManager[None]:
-        if tid.get_class() != h5t.STRING or not tid.is_variable_str():
+    def guarded(self, tid: h5t.TypeID) -> AbstractContextManager[None]:
+        """Inside of it, values of this type may be read.
+
+        Raises:
+            NeedsProcessError: not by this process.
+        """
+        if not lies_in_heap(tid):
             return nullcontext()
         if not self._reads_text:
             raise NeedsProcessError
         return nullcontext() if self._limit_cpu_s is None else _limited(self._limit_cpu_s)
+
+
+def lies_in_heap(tid: h5t.TypeID) -> bool:
+    """Whether values of a type, or parts of them, are of variable length: text, lists, such references."""
+    kind = tid.get_class()
+    if kind == h5t.STRING:
+        return bool(tid.is_variable_str())
+    if kind == h5t.COMPOUND:
+        return any(lies_in_heap(tid.get_member_type(place)) for place in range(tid.get_nmembers()))
+    if kind == h5t.ARRAY:
+        return lies_in_heap(tid.get_super())
+    return kind == h5t.VLEN or (kind == h5t.REFERENCE and not tid.equal(h5t.STD_REF_OBJ))
 
 
 @contextmanager
@@ -70,5 +93,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (np.ndarray, np.generic)):
         value = value.tolist()
     if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
+        return [_text(item) if type(item) is bytes else _plain(item) for item in value]
+    return _text(value) if isinstance(value, bytes) else value
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "backslashreplace")

@@ -27,9 +27,7 @@ def main() -> None:
     os.dup2(2, 1)
     tasks = sys.stdin.buffer
     setup = json.loads(tasks.readline())
-    paths = setup["paths"]
-    paths = None if paths is None else tuple(paths)
-    request = ScanRequest(paths, tuple(setup["attrs"]), setup["most_chunks"], setup["allow_external"])
+    request = ScanRequest.from_plain(setup)
     _say(answers, "ready")
     encoder = Encoder()
     values = ValueReader(reads_text=True, limit_cpu_s=_LIMIT_CPU_S)

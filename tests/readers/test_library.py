@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import h5py
 import numpy as np
 import pytest
+from h5py import h5t
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -34,7 +35,13 @@ LAYOUTS = {
     "one-row-chunks": {"chunks": (1, 3, 2), "compression": "lzf"},
 }
 DTYPES = ("<f4", ">f4", ">i2", "<u2", "<u4", "<u8", ">u8", "|b1", "<c8", ">c16", "<f2", "<f8", "|i1", "<i8")
-TABLE = np.dtype([("a", "<i4"), ("b", ">f8"), ("flag", "?"), ("z", "<c8"), ("half", "<f2")])
+TABLE = np.dtype(
+    [
+        *(("a", "<i4"), ("b", ">f8"), ("name", "S5"), ("flag", "?"), ("z", "<c8"), ("half", "<f2")),
+        *(("vector", "<f4", (3,)), ("swapped", ">i2", (2, 2)), ("one", "<f8", (1,)), ("flags", "?", (2,))),
+        ("waves", ">c8", (2,)),
+    ]
+)
 
 
 def sample_values(dtype, shape):
@@ -68,12 +75,17 @@ def write_everything(path):
         expected["compact", None] = values = sample_values("<i4", (ROWS, 2))
         write_compact(file, "compact", values)
         table = np.zeros((ROWS, 2), TABLE)
-        for member in TABLE.names:
-            table[member] = sample_values(TABLE[member].str, (ROWS, 2))
+        for member in set(TABLE.names) - {"name"}:
+            table[member] = sample_values(TABLE[member].base.str, table[member].shape)
             for name in ("table", "packed"):
                 expected[name, member] = table[member]
         file["table"] = table
         file.create_dataset("packed", data=table, chunks=(6, 2), compression="gzip")
+        file.create_dataset("split", data=table, chunks=(6, 1), compression="gzip")
+        file.create_dataset("raw", data=table[:, 0], chunks=(6,))
+        for member in set(TABLE.names) - {"name"}:
+            expected["split", member] = table[member]
+            expected["raw", member] = table[member][:, 0]
     return expected
 
 
@@ -161,6 +173,52 @@ def test_scattered_columns_of_a_table(make, reader):
     path, _ = make(table)
     wanted = np.random.default_rng(0).permutation(40_000)[:200]
     assert np.array_equal(read(reader, path, RowSource("x", "b", ">f8", ()), wanted), wanted.astype(float))
+
+
+def compound_file(path, rows, *columns, shape=()):
+    """A table of HDF5 types that NumPy may not have, filled with the given bytes of each column."""
+    size = sum(tid.get_size() for _, tid, _ in columns)
+    table, offset = h5t.create(h5t.COMPOUND, size), 0
+    stored = np.zeros((rows, size), "u1")
+    for name, tid, values in columns:
+        table.insert(name.encode(), offset, tid)
+        if values is not None:
+            stored[:, offset : offset + tid.get_size()] = values.reshape(rows, -1).view("u1")
+        offset += tid.get_size()
+    with h5py.File(path, "w") as file:
+        did = h5py.h5d.create(file.id, b"x", table, h5py.h5s.create_simple(shape or (rows,)))
+        did.write(h5py.h5s.ALL, h5py.h5s.ALL, stored.view(f"V{size}"), table)
+
+
+@pytest.mark.parametrize("width", [2, 2048], ids=["short", "scattered"])
+def test_columns_beside_types_that_numpy_lacks(width, tmp_path, reader):
+    path, rows = str(tmp_path / "a.h5"), 1500
+    nested = h5t.array_create(h5t.array_create(h5t.STD_I16BE, (2,)), (width,))
+    kinds = h5t.enum_create(h5t.STD_I16LE)
+    kinds.enum_insert(b"cat", 0)
+    kinds.enum_insert(b"dog", 5)
+    values = np.arange(rows * width * 2).astype(">i2").reshape(rows, width, 2)
+    kind = np.arange(rows * 2).astype("<i2").reshape(rows, 2) % 2 * 5
+    columns = (
+        ("time", h5t.UNIX_D64LE, None),
+        ("nested", nested, values),
+        ("kind", h5t.array_create(kinds, (2,)), kind),
+    )
+    compound_file(path, rows, *columns)
+    wanted = np.random.default_rng(0).permutation(rows)[:60]
+    source = RowSource("x", "nested", ">i2", (width, 2))
+    assert np.array_equal(read(reader, path, source, wanted), values[wanted])
+    assert np.array_equal(read(reader, path, RowSource("x", "kind", "<i2", (2,)), wanted), kind[wanted])
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"], ids=["as-stored", "converted"])
+def test_a_column_that_is_an_array_of_a_scalar_table(dtype, make, reader):
+    value = np.zeros((), TABLE)
+    value["vector"] = [1, 2, 3]
+    path, _ = make(value)
+    out = np.empty(3, dtype)
+    reader.read_whole(path, RowSource("x", "vector", "<f4", (3,)), out)
+    assert out.tolist() == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -309,6 +367,29 @@ def test_a_constant_of_another_shape(make, reader):
     path, _ = make(sample_values("<f4", (50, 4)))
     with pytest.raises(FileChangedError, match=r"has shape \(50, 4\), expected \(50, 5\)"):
         reader.read_whole(path, RowSource("x", None, "<f4", (50, 5)), np.empty((50, 5), "f4"))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            np.zeros(50, [("v", "<f4", (4,))]),
+            r"has shape \(50,\) of arrays \(4,\), expected rows of shape \(3,\)",
+        ),
+        (np.zeros(50, [("v", "<f4")]), r"has shape \(50,\), expected rows of shape \(3,\)"),
+        (
+            np.zeros((), [("v", "<f4", (3,))]),
+            r"has shape \(\) of arrays \(3,\), expected rows of shape \(3,\)",
+        ),
+        (np.zeros(50, [("v", "<f8", (3,))]), "holds <f8, expected <f4"),
+        (np.zeros(50, [("v", "S4", (3,)), ("a", "i4")]), "holds text of 4 bytes, expected <f4"),
+    ],
+    ids=["longer arrays", "numbers", "one row", "type", "text"],
+)
+def test_a_column_other_than_the_scanned_one(values, message, make, reader):
+    path, _ = make(values)
+    with pytest.raises(FileChangedError, match=message):
+        read(reader, path, RowSource("x", "v", "<f4", (3,)), [1, 2])
 
 
 def test_a_dataset_without_values(tmp_path, reader):

@@ -1,12 +1,10 @@
-"""Sparse matrices and tables of categories, as AnnData and its ancestors write them."""
+"""Sparse matrices, as AnnData and its ancestors write them."""
 
 import h5py
 import numpy as np
 import pytest
 from scanned import describe
 
-from h5lightning.scanning.conventions import category_count
-from h5lightning.scanning.opened import OpenedDataset
 from h5lightning.scanning.small_values import ValueReader
 
 VALUES = ValueReader(reads_text=True)
@@ -50,86 +48,3 @@ def test_data_of_a_plain_group_are_not_refused(file):
     file["data"] = np.ones(3)
     assert describe(file.id, "g/data", VALUES).refusal == ""
     assert describe(file.id, "data", VALUES).refusal == ""
-
-
-def write_table(file, codes, names):
-    file[codes] = np.array([0, 1, 1, 0], "i1")
-    file[codes.rpartition("/")[0] + "/categories"] = names
-
-
-NAMES = {
-    "variable": (["ape", "bär"], ("ape", "bär")),
-    "fixed": (np.array([b"ape", b"bee"]), ("ape", "bee")),
-    "numbers": ([10, 20], ("10", "20")),
-}
-
-
-@pytest.mark.parametrize(("names", "categories"), NAMES.values(), ids=NAMES)
-def test_codes_beside_their_categories(file, names, categories):
-    write_table(file, "obs/cell/codes", names)
-    found = describe(file.id, "obs/cell/codes", VALUES)
-    assert (found.dtype, found.categories, found.refusal) == ("|i1", categories, "")
-
-
-def test_categories_by_reference(file):
-    file["obs/cell"] = np.array([0, 1], "i1")
-    file["obs/__categories/cell"] = ["ape", "bee"]
-    file["obs/cell"].attrs["categories"] = file["obs/__categories/cell"].ref
-    assert describe(file.id, "obs/cell", VALUES).categories == ("ape", "bee")
-
-
-def test_other_attributes_called_categories(file):
-    file["x"] = np.zeros(3, "i1")
-    file["x"].attrs["categories"] = "a,b"
-    assert describe(file.id, "x", VALUES).categories is None
-
-
-def test_names_that_were_deleted_are_none(file):
-    file["names"] = ["ape", "bee"]
-    file["x"] = np.zeros(3, "i1")
-    file["x"].attrs["categories"] = file["names"].ref
-    del file["names"]
-    found = describe(file.id, "x", VALUES)
-    assert (found.categories, found.refusal) == (None, "")
-
-
-def test_names_are_counted_also_where_they_are_too_many_to_be_read(file):
-    write_table(file, "g/codes", np.array([b"a"] * 10_001))
-    write_table(file, "h/codes", np.arange(3))
-    opened = [OpenedDataset.of(file[path].id) for path in ("g/codes", "h/codes")]
-    assert category_count(file.id, opened[0], "g/codes") == 10_001
-    # Numbers beside numbers may be anything.
-    assert category_count(file.id, opened[1], "h/codes") is None
-    file["h"].attrs["encoding-type"] = "categorical"
-    assert category_count(file.id, opened[1], "h/codes") == 3
-    file["m/codes"] = np.zeros((2, 2), "i1")
-    file["m/categories"] = ["a"]
-    assert category_count(file.id, OpenedDataset.of(file["m/codes"].id), "m/codes") is None
-
-
-def test_codes_without_categories(file):
-    file["g/codes"] = np.zeros(3, "i1")
-    file["codes"] = np.zeros(3, "i1")
-    assert describe(file.id, "g/codes", VALUES).categories is None
-    assert describe(file.id, "codes", VALUES).categories is None
-
-
-@pytest.mark.parametrize(("count", "is_read"), [(10_000, True), (10_001, False)], ids=["most", "too-many"])
-def test_long_tables_are_left_out(file, count, is_read):
-    write_table(file, "g/codes", np.arange(count))
-    assert (describe(file.id, "g/codes", VALUES).categories is not None) == is_read
-
-
-def test_large_names_are_left_out(file):
-    write_table(file, "g/codes", np.full(3, b"x" * 2_000_000))
-    assert describe(file.id, "g/codes", VALUES).categories is None
-
-
-def test_categories_are_never_read_from_another_file(file, tmp_path):
-    (tmp_path / "secret.bin").write_bytes(b"secrets!")
-    file["g/codes"] = np.zeros(3, "i1")
-    file.create_dataset("g/categories", (2,), "S4", external=[(str(tmp_path / "secret.bin"), 0, 8)])
-    assert describe(file.id, "g/codes", VALUES).categories is None
-    del file["g/categories"]
-    file["g/categories"] = h5py.ExternalLink("other.h5", "/x")
-    assert describe(file.id, "g/codes", VALUES).categories is None

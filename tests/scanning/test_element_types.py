@@ -6,6 +6,7 @@ import pytest
 from h5py import h5d, h5s, h5t
 
 from h5lightning.scanning.element_types import element_type
+from h5lightning.schema import Member
 
 NUMBERS = ["u1", "<u2", ">u2", "<u4", "<u8", "i1", "<i2", "<i4", ">i8", "<f2", "<f4", ">f4", "<f8", ">f8"]
 NUMBERS = [*NUMBERS, "<c8", ">c8", "<c16", "?"]
@@ -124,6 +125,57 @@ def test_compound_lists_the_columns_that_are_plain_numbers():
     assert not found.refusal
 
 
+ARRAYS = {
+    "floats": (h5t.array_create(h5t.IEEE_F32BE, (3,)), Member("a", ">f4", (3,))),
+    "two-axes": (h5t.array_create(h5t.STD_I64LE, (2, 4)), Member("a", "<i8", (2, 4))),
+    "nested": (h5t.array_create(h5t.array_create(h5t.STD_U8LE, (2,)), (3,)), Member("a", "|u1", (3, 2))),
+    "bool": (h5t.array_create(enum(h5t.STD_I8LE, FALSE=0, TRUE=1), (2,)), Member("a", "|b1", (2,))),
+    "bits": (h5t.array_create(h5t.STD_B8LE, (2,)), Member("a", "|u1", (2,))),
+    "complex": (h5t.array_create(h5t.py_create(np.dtype(">c8")), (2,)), Member("a", ">c8", (2,))),
+    "enumeration": (
+        h5t.array_create(enum(h5t.STD_I16LE, cat=0, dog=1), (2,)),
+        Member("a", "<i2", (2,), ("cat", "dog")),
+    ),
+}
+
+
+@pytest.mark.parametrize(("tid", "member"), ARRAYS.values(), ids=ARRAYS)
+def test_columns_may_be_arrays(tmp_path, tid, member):
+    table = compound(("a", tid), ("b", h5t.IEEE_F32LE))
+    assert element_type(table).members == (member, Member("b", "<f4"))
+    found = read_dtype(tmp_path, table)["a"]
+    assert (np.zeros(1, found).dtype.str, np.zeros(1, found).shape[1:]) == (member.dtype, member.shape)
+
+
+INNER = compound(("p", h5t.IEEE_F32LE), ("q", h5t.py_create(np.dtype("S2"))))
+REFUSED_COLUMNS = {
+    "text": (h5t.py_create(np.dtype("S8")), "text of 8 bytes", "holds text of 8 bytes"),
+    "variable text": (variable_text(), "text of variable length", "holds text of variable length"),
+    "array of text": (h5t.array_create(h5t.py_create(np.dtype("S2")), (3,)), "text of 2 bytes", "of 2 bytes"),
+    "nested": (INNER, "table {p: <f4, q: text of 2 bytes}", "is a table itself"),
+    "array of nested": (h5t.array_create(INNER, (2,)), "table {p: <f4, q: text of 2 bytes}", "table itself"),
+    "reference": (h5t.STD_REF_OBJ, "reference", "references"),
+    "sequences": (h5t.vlen_create(h5t.IEEE_F32LE), "variable-length", "different length"),
+    "opaque": (h5t.create(h5t.OPAQUE, 8), "opaque", "opaque bytes"),
+    "time": (h5t.UNIX_D64LE, "time", "HDF5 times"),
+    "bits": (h5t.STD_B8BE, "bits", "bit fields"),
+}
+
+
+@pytest.mark.parametrize(("tid", "dtype", "words"), REFUSED_COLUMNS.values(), ids=REFUSED_COLUMNS)
+def test_columns_that_no_tensor_can_hold_are_listed_with_the_reason(tid, dtype, words):
+    found = element_type(compound(("a", tid), ("b", h5t.IEEE_F32LE))).members
+    assert [member.name for member in found] == ["a", "b"]
+    assert found[0].dtype == dtype
+    assert words in found[0].refusal
+    assert found[1] == Member("b", "<f4")
+
+
+def test_arrays_of_equal_parts_are_no_complex_number():
+    pair = h5t.array_create(h5t.IEEE_F32LE, (3,))
+    assert element_type(compound(("r", pair), ("i", pair))).dtype == "compound"
+
+
 REFUSED = {
     "fixed-text": (h5t.py_create(np.dtype("S8")), "holds text of 8 bytes"),
     "text": (variable_text(), "holds text of variable length"),
@@ -137,7 +189,10 @@ REFUSED = {
     "24-bits": (changed(h5t.STD_I32LE, size=(3,)), "integers of 24 bits"),
     "128-bits": (changed(h5t.STD_I64LE, size=(16,)), "integers of 128 bits"),
     "big-endian-bits": (h5t.STD_B8BE, "bit fields"),
-    "compound-of-text": (compound(("a", h5t.py_create(np.dtype("S8"))), ("b", variable_text())), "only a, b"),
+    "compound-of-text": (
+        compound(("a", h5t.py_create(np.dtype("S8"))), ("b", variable_text())),
+        "only a: text of 8 bytes, b: text of variable length",
+    ),
 }
 
 

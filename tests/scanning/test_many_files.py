@@ -10,7 +10,7 @@ import pytest
 
 from h5lightning.errors import BadFileError, FieldError
 from h5lightning.scanning import ScanRequest, many_files, scan_file, scan_files
-from h5lightning.scanning.many_files import available_cores, scan_elsewhere, scan_here
+from h5lightning.scanning.many_files import available_cores, difference_between, scan_elsewhere, scan_here
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -105,3 +105,27 @@ def test_files_with_many_chunks_in_all_are_not_looked_into(tmp_path, monkeypatch
     for schema in scan_files(names, ScanRequest(("x", "y"))):
         assert [extents is not None for extents in schema.extents] == [is_known, True]
     assert scan_file(names[0], ScanRequest(("x", "y"), most_chunks=0)).extents == (None, None)
+
+
+@pytest.mark.parametrize("values", [(["a"], ["b"]), ([1], [2])], ids=["text", "numbers"])
+def test_two_files_are_compared_by_whoever_may(tmp_path, values):
+    names = [str(tmp_path / name) for name in ("a.h5", "b.h5")]
+    for name, value in zip(names, values, strict=True):
+        with h5py.File(name, "w") as file:
+            file["s"] = value
+    one, other = (repr(value[0]) for value in values)
+    assert difference_between(*names, "s") == f"row 0: {one}, expected {other}"
+    assert difference_between(*names, "absent") == ""
+    assert difference_between(names[0], str(tmp_path / "c.h5"), "s") == ""
+
+
+def test_labels_and_digests_do_not_depend_on_the_process(tmp_path):
+    name = str(tmp_path / "a.h5")
+    with h5py.File(name, "w") as file:
+        file["x"], file["s"] = np.zeros((4, 2)), ["a", "b"]
+        file["x"].dims[1].attach_scale(file["s"])
+    request = ScanRequest(("x",), same=("s",), constants=("x",))
+    here = scan_here([name], request, advance=ignore, reads_text=True)
+    assert here == scan_elsewhere([name], request, processes=1, advance=ignore) == scan_files([name], request)
+    assert here[0].datasets[0].annotations.labels[0].path == "s"
+    assert here[0].datasets[1].annotations.digest.startswith("(2,) text ")

@@ -1,5 +1,7 @@
 """One file → its schema, and what is said of files that cannot be described."""
 
+import dataclasses
+import json
 import os
 import random
 
@@ -8,7 +10,7 @@ import numpy as np
 import pytest
 
 from h5lightning.errors import BadFileError, FieldError
-from h5lightning.scanning.one_file import ScanRequest, attribute_names, describe_file, outcome_of
+from h5lightning.scanning.one_file import DIFFERENCE, ScanRequest, attribute_names, describe_file, outcome_of
 from h5lightning.scanning.small_values import NeedsProcessError, ValueReader
 
 VALUES = ValueReader(reads_text=True)
@@ -42,6 +44,48 @@ def test_request_keeps_its_order_and_leaves_out_what_is_missing(path):
     )
     assert paths_of(schema) == ["x", "g/y"]
     assert schema.attrs == {"@machine": "m1", "x@scale": 0.5}
+
+
+def test_what_must_be_the_same_has_a_digest_whatever_it_is(path):
+    schema = describe_file(path, ScanRequest(("x",), same=("text", "g", "absent")), VALUES)
+    assert paths_of(schema) == ["x", "text", "g"]
+    assert [bool(dataset.annotations.digest) for dataset in schema.datasets] == [False, True, True]
+    schema = describe_file(path, ScanRequest(None, same=("g/y", "g")), VALUES)
+    assert paths_of(schema) == ["g/y", "text", "x", "g"]
+    assert [bool(dataset.annotations.digest) for dataset in schema.datasets] == [True, False, False, True]
+
+
+def test_the_first_axis_of_constants_has_labels(path):
+    with h5py.File(path, "r+") as file:
+        file["lat"] = np.arange(5)
+        file["x"].dims[0].attach_scale(file["lat"])
+
+    def axes(constants):
+        return {
+            one.axis for one in describe_file(path, request(constants), VALUES).datasets[0].annotations.labels
+        }
+
+    def request(constants):
+        return ScanRequest(("x",), constants=constants)
+
+    assert axes(()) == {-1}
+    assert axes(("x",)) == {-1, 0}
+
+
+def test_two_files_can_be_compared(path, tmp_path):
+    other = str(tmp_path / "b.h5")
+    with h5py.File(other, "w") as file:
+        file["text"] = ["a", "c"]
+    schema = describe_file(path, ScanRequest((), compared=(other, "text")), VALUES)
+    assert schema.datasets == ()
+    assert schema.attrs == {DIFFERENCE: "row 1: 'b', expected 'c'"}
+
+
+def test_a_request_survives_json():
+    request = ScanRequest(("x",), ("@a",), 5, "/d", ("s",), ("c",), ("/b.h5", "s"))
+    plain = json.loads(json.dumps({**dataclasses.asdict(request), "locking": True}))
+    assert ScanRequest.from_plain(plain) == request
+    assert ScanRequest.from_plain({"paths": None}) == ScanRequest(None)
 
 
 def test_text_is_left_to_others(path):

@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
-from h5lightning.scanning.small_values import NeedsProcessError, ValueReader
+from h5lightning.scanning.small_values import NeedsProcessError, ValueReader, lies_in_heap
 
 
 @pytest.fixture
@@ -43,3 +43,30 @@ def test_text_of_variable_length_can_be_left_to_others(file, name, outcome):
         values.dataset(file[name].id)
     with outcome:
         values.attribute(file["/"].id, name)
+
+
+HEAP = {
+    "text": (h5py.string_dtype(), True),
+    "fixed": (np.dtype("S4"), False),
+    "numbers": (np.dtype("f4"), False),
+    "lists": (h5py.vlen_dtype("i4"), True),
+    "references": (h5py.ref_dtype, False),
+    "regions": (h5py.regionref_dtype, True),
+    "table with text": (np.dtype([("a", "i4"), ("b", [("c", h5py.string_dtype())])]), True),
+    "arrays of text": (np.dtype([("a", h5py.string_dtype(), (2,))]), True),
+    "table": (np.dtype([("a", "i4", (2,)), ("b", "S3")]), False),
+}
+
+
+@pytest.mark.parametrize(("dtype", "is_there"), HEAP.values(), ids=HEAP)
+def test_what_is_of_variable_length_lies_in_the_heap(dtype, is_there):
+    assert lies_in_heap(h5py.h5t.py_create(dtype, logical=True)) == is_there
+
+
+def test_lists_of_references_can_be_left_to_others(file):
+    file["scale"] = [1, 2]
+    file["numbers"].dims[0].attach_scale(file["scale"])
+    with pytest.raises(NeedsProcessError):
+        ValueReader(reads_text=False).attribute(file["numbers"].id, "DIMENSION_LIST")
+    ((reference,),) = ValueReader(reads_text=True).attribute(file["numbers"].id, "DIMENSION_LIST")
+    assert file[reference] == file["scale"]

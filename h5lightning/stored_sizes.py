@@ -1,0 +1,37 @@
+"""How many bytes an element takes in its file, which HDF5 does not always say."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+from h5py import h5t
+
+__all__ = ["stored_size"]
+
+_HEAP_BYTES = 16  # length, address of a heap and number in it, of text of variable length in a file
+_POINTER_BYTES = 8  # what HDF5 says of it
+
+
+def stored_size(tid: h5t.TypeID) -> int:
+    """Bytes of an element in the file.
+
+    HDF5 tells those in memory, where text of variable length in a table is a pointer; the file has 16 bytes for it.
+    """
+    return _stored_size(tid.encode()) if tid.get_class() == h5t.COMPOUND else int(tid.get_size())
+
+
+@lru_cache(maxsize=256)
+def _stored_size(encoded: bytes) -> int:
+    tid = h5t.decode(encoded)
+    return int(tid.get_size()) + (_HEAP_BYTES - _POINTER_BYTES) * _variable_texts(tid)
+
+
+def _variable_texts(tid: h5t.TypeID) -> int:
+    """How many texts of variable length are in an element."""
+    kind = tid.get_class()
+    if kind == h5t.ARRAY:
+        return int(math.prod(tid.get_array_dims())) * _variable_texts(tid.get_super())
+    if kind == h5t.COMPOUND:
+        return sum(_variable_texts(tid.get_member_type(i)) for i in range(tid.get_nmembers()))
+    return int(kind == h5t.STRING and tid.is_variable_str())
