@@ -421,7 +421,13 @@ class H5DataModule(LightningDataModule):
     def summary(self) -> Summary:
         """Files, series, rows, samples and bytes of each split, and whether anything is shared; prints well."""
         found, keep_together = self._assembled, self._split.keep_together
-        return summarise(found.survey, found.plan, found.new_files, keep_together=keep_together)
+        return summarise(
+            found.survey,
+            found.plan,
+            found.new_files,
+            keep_together=keep_together,
+            on_missing=self._access.on_missing,
+        )
 
     def save_split(self, path: str | os.PathLike[str]) -> None:
         """Write the split to a file that `Split(manifest=…)` reads."""

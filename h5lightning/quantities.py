@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["bytes_text", "counted", "share_text", "time_text"]
 
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
-_NOUNS = {"series": "series"}
+_NOUNS = {"series": "series", "axis": "axes"}
 
 
 def bytes_text(size: int) -> str:

@@ -129,6 +129,7 @@ def summarise(
     new_files: Sequence[str] = (),
     *,
     keep_together: str | None = None,
+    on_missing: str = "raise",
 ) -> Summary:
     """Count what each split holds, and what two of them share.
 
@@ -137,6 +138,7 @@ def summarise(
         plan: which rows are train, val and test.
         new_files: names of files that the manifest did not know.
         keep_together: what was to keep files together; None where nothing was, or where it was an attribute.
+        on_missing: ``fill`` where data that were never written are accepted.
     """
     index, parts = found.index, dict(plan.parts)
     predict = (found.roles or {}).get("predict")
@@ -145,6 +147,7 @@ def summarise(
         name: found.predict_fields or found.fields if name == "predict" else found.fields for name in stages
     }
     empty = np.flatnonzero(index.series_samples == 0)
+    unwritten = () if on_missing == "fill" else _unwritten_ends(found)
     return Summary(
         root=index.root,
         by=plan.by,
@@ -158,7 +161,7 @@ def summarise(
         without_samples_count=int(empty.size),
         skipped=found.catalog.skipped,
         new_files=tuple(new_files),
-        remarks=found.fields.remarks,
+        remarks=(*found.fields.remarks, *unwritten),
     )
 
 
@@ -212,6 +215,20 @@ def _identical(found: Survey, stages: Parts) -> tuple[tuple[tuple[str, str], ...
     return tuple(
         tuple((index.names[files[i]], ", ".join(stages_of[files[i]])) for i in group) for group in groups
     )
+
+
+def _unwritten_ends(found: Survey) -> Iterable[str]:
+    """What is to be known of files whose last row holds nothing but the fill value, as far as a scan looks."""
+    catalog = found.catalog
+    is_marked = np.asarray([said.ends_with_fill for said in catalog.annotations] + [False])
+    for path in dict.fromkeys(plan.path for plan in found.fields.plans if plan.kind == "rows"):
+        files = np.flatnonzero(is_marked[catalog.annotations_of(path)])
+        if files.size:
+            names = [catalog.names[file] for file in files[:_MOST_LISTED].tolist()]
+            yield (
+                f"'/{path}' ends with nothing but its fill value ('h5lightning check' looks closer): "
+                f"{_some(names, files.size, 'file')}"
+            )
 
 
 # ── words ────────────────────────────────────────────────────────────────────────────────────────────

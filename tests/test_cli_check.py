@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import h5py
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -46,7 +47,7 @@ def test_sound_files_with_real_workers(files):
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert "workers 0, 2 × ranks 1, 8 × 2 epochs and a resumed one" in done.stdout
-    assert done.stdout.count("✓") == 8
+    assert done.stdout.count("✓") == 14
     assert done.stdout.rstrip().endswith("All checks passed.")
 
 
@@ -123,3 +124,39 @@ def test_what_cannot_be_checked_ends_with_2(files, arguments, words, monkeypatch
         main()
     assert ended.value.code == 2
     assert words in capsys.readouterr().err
+
+
+def test_packed_numbers_fail_with_the_remedy(tmp_path, invoke):
+    for number in range(3):
+        with h5py.File(tmp_path / f"{number}.h5", "w") as file:
+            file["t2m"] = np.arange(60, dtype="i2").reshape(20, 3) + 1
+            file["t2m"].attrs["scale_factor"] = 0.01 * (number + 1)
+    arguments = (str(tmp_path / "*.h5"), "--workers", "0", "--ranks", "1", "--batches", "1")
+    done = invoke(*arguments, "--fields", "{x: t2m}", columns=400)
+    assert done.exit_code == 1
+    assert "Field('t2m', decode='cf') delivers" in done.stdout
+    done = invoke(
+        *arguments, "--fields", "{x: {path: t2m, decode: cf}}", "--dtype", "float64", "--series", "file"
+    )
+    assert done.exit_code == 0
+    assert "1 field decoded" in done.stdout
+
+
+def test_a_half_written_file_is_named_with_its_first_row(tmp_path, invoke):
+    with h5py.File(tmp_path / "h.h5", "w") as file:
+        file.create_dataset("x", (200, 4), "f4")[:77] = np.random.default_rng(0).normal(size=(77, 4))
+    arguments = (
+        str(tmp_path / "h.h5"),
+        "--fields",
+        "{x: x}",
+        "--workers",
+        "0",
+        "--ranks",
+        "1",
+        "--batches",
+        "1",
+    )
+    done = invoke(*arguments, columns=400)
+    assert done.exit_code == 1
+    assert "h.h5: '/x' holds nothing but the fill value 0.0 from row 77 on" in done.stdout
+    assert invoke(*arguments, "--access", "{on_missing: fill}").exit_code == 0

@@ -111,9 +111,37 @@ def awkward_names(folder):
     one_file(folder, **{"raw data__größe (m), {a}": RNG.random((50, 2), dtype="f4"), "null": np.arange(50)})
 
 
+def packed(folder):
+    """Numbers with scales of each file's own, and a dimension without coordinates, as netCDF writes them."""
+    for number in range(6):
+        with h5py.File(folder / f"p{number}.h5", "w") as file:
+            file["t2m"] = RNG.integers(1, 90, (30, 6, 5)).astype("i2")
+            file["t2m"].attrs["scale_factor"] = 0.01 * (number + 1)
+            file["t2m"].attrs["_FillValue"] = np.int16(-999)
+            file["station"] = np.zeros(6, "f4")
+            file["station"].attrs["CLASS"] = np.bytes_("DIMENSION_SCALE")
+            file["station"].attrs["NAME"] = np.bytes_(
+                f"This is a netCDF dimension but not a netCDF variable {6:9}"
+            )
+
+
+def masked(folder):
+    """Floats and labels with numbers for missing values."""
+    for number in range(6):
+        with h5py.File(folder / f"o{number}.h5", "w") as file:
+            values = RNG.random((30, 6), dtype="f4")
+            values[0, 2] = 1e20
+            file["sst"] = values
+            file["sst"].attrs["missing_value"] = np.float32(1e20)
+            labels = RNG.integers(0, 5, 30)
+            labels[-1] = -1
+            file["label"] = labels
+            file["label"].attrs["_FillValue"] = -1
+
+
 USABLE = [
-    images, regression, simulation, table, columns, whole, whole_with_attribute, categories, mixed, tiny,
-    awkward_names,
+    packed, masked, images, regression, simulation, table, columns, whole, whole_with_attribute, categories, mixed,
+    tiny, awkward_names,
 ]  # fmt: skip
 
 
@@ -184,7 +212,15 @@ def no_dataset(folder):
     one_file(folder)
 
 
+def buckets(folder):
+    with h5py.File(folder / "waveforms.hdf5", "w") as file:
+        file["data/bucket0"] = RNG.random((50, 3, 949), dtype="f4")
+        file["data/bucket1"] = RNG.random((20, 3, 400), dtype="f4")
+        file["data_format/component_order"] = b"ZNE"
+
+
 UNUSABLE = {
+    buckets: "'/data/bucket0' is a bucket of SeisBench: its rows are traces of different lengths",
     demonstrations: "most of the data lie in the 30 datasets '/data/demo_*/actions'",
     one_group_for_each_file: "the 8 datasets '/sim_*/u'",
     one_dataset_for_each_image: "the 50 datasets '/img_*'",
@@ -207,7 +243,7 @@ def name_of(function):
 def inspected(tmp_path):
     """Writes files of some kind, and inspects them."""
 
-    def inspect(kind, pattern="*.h5"):
+    def inspect(kind, pattern="*.h*5"):
         kind(tmp_path)
         return inspect_files([str(tmp_path / pattern)])
 
@@ -449,6 +485,19 @@ def of_different_storage(folder):
             file.create_dataset("x", data=np.ones((8, 2), "f4"), chunks=(4, 2) if number else None)
 
 
+def of_different_width(folder):
+    for number, dtype in enumerate(("<f4", "<f4", "<f8", ">f4")):
+        with h5py.File(folder / f"w{number}.h5", "w") as file:
+            file["x"] = RNG.random((20, 3)).astype(dtype)
+            file["n"] = RNG.integers(0, 9, 20).astype("i8" if number == 2 else ">i2")
+
+
+def half_written(folder):
+    simulation(folder)
+    with h5py.File(folder / "run3.h5", "a") as file:
+        file["u"][20:] = 0
+
+
 def of_different_length(folder):
     one_file(folder, x=np.zeros((50, 4), "f4"), y=np.zeros(49, "i8"))
 
@@ -498,6 +547,27 @@ def with_links(folder):
         (mixed, "no rows", "warning", "in m5.h5: access.on_bad_file='skip' accepts that"),
         (mixed, "different storage", "note", "'/x' is stored in different ways: chunks (5, 4), contiguous"),
         (of_different_storage, "different storage", "note", "chunks (4, 2), contiguous"),
+        (
+            of_different_width,
+            "different rows",
+            "problem",
+            "w2.h5. Field('x', dtype='float64') delivers one type",
+        ),
+        (
+            of_different_width,
+            "different rows",
+            "problem",
+            "w2.h5. Field('n', dtype='int64') delivers one type",
+        ),
+        (
+            half_written,
+            "half written",
+            "warning",
+            "'/u': its last row holds nothing but the fill value, in run3.h5",
+        ),
+        (packed, "packed", "problem", "'/t2m' in "),
+        (packed, "packed", "problem", "Field('t2m', decode='cf') delivers the values that they stand for"),
+        (masked, "missing values", "problem", "Field('sst', decode='cf') delivers the values"),
         (of_different_length, "different lengths", "note", "in a.h5: '/x' 50, '/y' 49"),
         (sometimes_absent, "absent", "warning", "'/u' is absent in run3.h5"),
         (nothing_in_common, "nothing in common", "problem", "is in 1 of 4. Are these files of one data set?"),
@@ -513,6 +583,18 @@ def test_traps_are_found(inspected, kind, trap, severity, words):
 @pytest.mark.parametrize("kind", [simulation, whole], ids=name_of)
 def test_good_files_have_no_trap(inspected, kind):
     assert inspected(kind).traps == ()
+
+
+def test_what_programs_keep_for_themselves_is_no_trap(inspected):
+    found = inspected(packed)
+    assert {trap.kind for trap in found.traps} == {"packed"}
+    assert datasets_of(found)["station"].refusal.startswith("is bookkeeping of netCDF")
+
+
+def test_values_are_suggested_as_the_file_means_them(inspected):
+    assert 'fields={"x": Field("t2m", decode="cf")}' in inspected(packed).code.python
+    code = made_by_python(inspected(masked, "o*.h5")).hparams["fields"]
+    assert {key: field["decode"] for key, field in code.items()} == {"x": "cf", "y": "stored"}
 
 
 def test_traps_come_in_the_order_of_their_severity(inspected):

@@ -221,3 +221,19 @@ def test_html_escapes_names(tmp_path):
     summary = summary_of(str(tmp_path / "*.h5"), Split(val=None, test=None), samples=Windows(5))
     assert "&lt;b&gt;0.h5" in summary._repr_html_()
     assert "<b>0.h5" not in summary._repr_html_()
+
+
+# ── what was perhaps never written ───────────────────────────────────────────────────────────────────
+
+
+def test_files_that_end_with_their_fill_value_are_told(write_files, tmp_path):
+    pattern = write_files()
+    with h5py.File(tmp_path / "runs/run-004.h5", "r+") as file:
+        file["x"][40:] = 0
+    found, plan = examine(pattern, Split())
+    (remark,) = summarise(found, plan).remarks
+    assert remark.startswith(
+        "'/x' ends with nothing but its fill value ('h5lightning check' looks closer): 1 file: "
+    )
+    assert "run-004.h5" in str(summarise(found, plan))
+    assert summarise(found, plan, on_missing="fill").remarks == ()

@@ -32,6 +32,7 @@ def check(
     split: Annotated[str | None, typer.Option(help="As for train: '{val: 0.2, by: file}'.")] = None,
     shuffle: Annotated[str | None, typer.Option(help="As for train: block, or '{balance: y}'.")] = None,
     access: Annotated[str | None, typer.Option(help="As for train: '{on_missing: fill}'.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="As for train: float32.")] = None,
     series: Annotated[
         str | None, typer.Option(help="As for train: file, for each file as one series.")
     ] = None,
@@ -50,7 +51,7 @@ def check(
     """Prove, before the expensive run, that each sample of these files will come exactly once.
 
     Goes through whole epochs for several numbers of ranks, starts real loaders with and without worker processes,
-    and reads samples of every file with both readers.
+    reads samples of every file with both readers, and holds them against what the file says that its numbers mean.
 
     Exit code 0 if all checks passed, 1 if one failed, 2 if the files or options cannot be used.
     """
@@ -67,7 +68,13 @@ def check(
     )
     run = _run_options(fields, samples, split, shuffle, access, series)
     found = prove_files(
-        patterns, **run, seed=seed, settings=settings, processes=processes, progress=not as_json
+        patterns,
+        **run,
+        dtype=dtype,
+        seed=seed,
+        settings=settings,
+        processes=processes,
+        progress=not as_json,
     )
     if as_json:
         print_json(found.to_plain())

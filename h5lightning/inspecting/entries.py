@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.annotations import SeriesTable
+from h5lightning.annotations import NOTHING, Annotations, SeriesTable
 from h5lightning.catalog import Catalog
 from h5lightning.inspecting.families import families
 from h5lightning.schema import DatasetSchema, explain_difference
@@ -44,7 +44,7 @@ class Entry:
         rows: length of the sample axis of each occurrence, -1 for a scalar.
         stored_bytes: what each occurrence takes in its file.
         missing: chunks of each occurrence that were never written.
-        series: what divides the rows, each distinct table once, with the files that have it, ascending.
+        said: what files say around its numbers, each saying with its files; without those that say nothing.
     """
 
     path: str
@@ -54,7 +54,7 @@ class Entry:
     rows: Int64Array
     stored_bytes: Int64Array
     missing: Int64Array
-    series: tuple[tuple[SeriesTable, Int64Array], ...] = ()
+    said: tuple[tuple[Annotations, Int64Array], ...] = ()
 
     @property
     def schema(self) -> DatasetSchema:
@@ -70,6 +70,15 @@ class Entry:
     def is_usable(self) -> bool:
         """Whether a field can be made of it."""
         return not self.is_family and not self.schema.refusal
+
+    @property
+    def series(self) -> tuple[tuple[SeriesTable, Int64Array], ...]:
+        """What divides the rows, each distinct table once, with the files that have it, ascending."""
+        found: dict[SeriesTable, list[Int64Array]] = {}
+        for said, files in self.said:
+            for table in said.series[:1]:
+                found.setdefault(table, []).append(files)
+        return tuple((table, np.unique(np.concatenate(own))) for table, own in found.items())
 
     @property
     def is_float64(self) -> bool:
@@ -164,19 +173,17 @@ def _entry(path: str, members: Sequence[str], catalog: Catalog, census: _Census,
         rows=facts[:, 0],
         stored_bytes=facts[:, 1],
         missing=facts[:, 2],
-        series=_series(catalog, places, census.file_of[places]),
+        said=tuple(_said(catalog, census, places)),
     )
 
 
-def _series(
-    catalog: Catalog, places: Int64Array, files: Int64Array
-) -> tuple[tuple[SeriesTable, Int64Array], ...]:
-    found: dict[SeriesTable, list[Int64Array]] = {}
+def _said(catalog: Catalog, census: _Census, places: Int64Array) -> Iterator[tuple[Annotations, Int64Array]]:
+    """What files say, in the order of the first file that says so."""
     numbers = catalog.annotation_of[places]
-    for number in np.unique(numbers).tolist():
-        for table in catalog.annotations[number].series[:1]:
-            found.setdefault(table, []).append(files[numbers == number])
-    return tuple((table, np.unique(np.concatenate(own))) for table, own in found.items())
+    found, first = np.unique(numbers, return_index=True)
+    for number in found[np.argsort(first)].tolist():
+        if (annotations := catalog.annotations[number]) != NOTHING:
+            yield annotations, np.unique(census.file_of[places[numbers == number]])
 
 
 def _variants(path: str, census: _Census, places: Int64Array) -> list[Variant]:

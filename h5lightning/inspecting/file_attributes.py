@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import h5py
@@ -14,10 +15,11 @@ from h5lightning.errors import BadFileError
 from h5lightning.guarding import check_file
 from h5lightning.opening import opened_file
 
-__all__ = ["Grouping", "attribute_names", "groupings"]
+__all__ = ["Grouping", "attribute_names", "groupings", "is_of_matlab"]
 
 _MOST_ATTRIBUTES = 32
 _MOST_LISTED = 4
+_MATLAB_HEADER = b"MATLAB 7.3 MAT-file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,25 @@ def groupings(catalog: Catalog) -> tuple[Grouping, ...]:
         if is_exact and len(listed) == len(catalog) and 1 < len(distinct) <= len(catalog) / 2:
             found.append(Grouping(name, len(distinct), tuple(distinct[:_MOST_LISTED])))
     return tuple(found)
+
+
+def is_of_matlab(path: str) -> bool:
+    """Whether MATLAB wrote a file, or a program that writes as MATLAB does."""
+    with contextlib.suppress(OSError, RuntimeError, LookupError, ValueError):
+        check_file(path)
+        with open(path, "rb") as raw:
+            if raw.read(len(_MATLAB_HEADER)) == _MATLAB_HEADER:
+                return True
+        with opened_file(path) as file:
+            return any(_says_class(file, name) for name in islice(file, _MOST_ATTRIBUTES))
+    return False
+
+
+def _says_class(file: h5py.File, name: str) -> bool:
+    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+        return False
+    owner = name.encode("utf-8", "surrogateescape")
+    return bool(h5py.h5a.exists(file.id, b"MATLAB_class", obj_name=owner))
 
 
 def _is_plain(file: h5py.File, name: str) -> bool:

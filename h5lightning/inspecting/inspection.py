@@ -11,9 +11,12 @@ import numpy as np
 from h5lightning.catalog import Catalog, SkippedFile
 from h5lightning.discovery import Discovered, discover
 from h5lightning.errors import BadFileError, FieldError, H5LightningError
+from h5lightning.inspecting.axes import row_axis
+from h5lightning.inspecting.bookkeeping import is_bookkeeping
 from h5lightning.inspecting.entries import Entry, entries_of
-from h5lightning.inspecting.file_attributes import attribute_names, groupings
+from h5lightning.inspecting.file_attributes import attribute_names, groupings, is_of_matlab
 from h5lightning.inspecting.guessing import Guess, guess
+from h5lightning.inspecting.meaning import find_meanings
 from h5lightning.inspecting.pasting import Code, code_for
 from h5lightning.inspecting.reading import Reading, readings_of
 from h5lightning.inspecting.suggesting import suggest
@@ -67,7 +70,7 @@ class Inspection:
         root: the deepest directory that they have in common.
         files: files that could be read.
         file_bytes: their size.
-        datasets: what they hold.
+        datasets: what they hold; last, what programs keep for themselves.
         layout: how it is laid out, in words.
         traps: what to know before training, the worst first.
         bad: files that cannot be read, and why.
@@ -120,16 +123,22 @@ def inspect_files(
     found = discover(list(patterns))
     catalog = scan_readable(found, processes=processes, progress=progress)
     entries = entries_of(catalog)
-    guessed, verdict = _judge(patterns, catalog, entries)
+    data = [entry for entry in entries if not is_bookkeeping(entry.schema)]
+    is_matlab = len(catalog) > 0 and is_of_matlab(catalog.path(0))
+    guessed, verdict = _judge(patterns, catalog, entries, is_matlab=is_matlab)
     readings = readings_of(entries, catalog)
+    meanings = find_meanings(data, catalog, is_matlab=is_matlab)
     return Inspection(
         patterns=tuple(patterns),
         root=found.root,
         files=len(catalog),
         file_bytes=int(catalog.stamps[:, 0].sum()),
-        datasets=tuple(_report(entry, guessed, readings[entry.path]) for entry in entries),
-        layout=layout_words(entries, guessed, len(catalog)),
-        traps=find_traps(entries, tuple(catalog.names), readings),
+        datasets=tuple(
+            _report(entry, guessed, readings[entry.path])
+            for entry in sorted(entries, key=lambda entry: is_bookkeeping(entry.schema))
+        ),
+        layout=layout_words(data, guessed, len(catalog)),
+        traps=find_traps(data, tuple(catalog.names), readings, meanings),
         bad=catalog.skipped,
         skipped=found.skipped,
         **verdict,
@@ -137,7 +146,7 @@ def inspect_files(
 
 
 def _judge(
-    patterns: Sequence[str], catalog: Catalog, entries: Sequence[Entry]
+    patterns: Sequence[str], catalog: Catalog, entries: Sequence[Entry], *, is_matlab: bool
 ) -> tuple[Guess | None, dict[str, Any]]:
     """What a sample is made of, and whether that works: the last arguments of an `Inspection`."""
     guessed = None
@@ -150,7 +159,11 @@ def _judge(
         "code": code_for(suggestion),
         "left_out": suggestion.left_out,
         "split_by": suggestion.split_by,
-        "hints": hints(guessed, groupings(catalog)),
+        "hints": hints(
+            guessed,
+            groupings(catalog),
+            may_be_time=row_axis(guessed.entries[0], entries, is_matlab=is_matlab).may_be_time,
+        ),
     }
 
 

@@ -15,7 +15,7 @@ from h5lightning.quantities import bytes_text, counted
 from h5lightning.schema import DatasetSchema, explain_difference
 from h5lightning.series_borders import evidence_text
 
-__all__ = ["SEVERITIES", "Trap", "find_traps", "row_span"]
+__all__ = ["SEVERITIES", "Trap", "find_traps", "row_span", "where_text"]
 
 Int64Array = npt.NDArray[np.int64]
 Names = Sequence[str]
@@ -50,7 +50,10 @@ class Trap:
 
 
 def find_traps(
-    entries: Sequence[Entry], names: Names, readings: Mapping[str, Sequence[Reading]]
+    entries: Sequence[Entry],
+    names: Names,
+    readings: Mapping[str, Sequence[Reading]],
+    others: Iterable[Trap] = (),
 ) -> tuple[Trap, ...]:
     """All traps, the worst first.
 
@@ -58,10 +61,11 @@ def find_traps(
         entries: the datasets.
         names: the files that could be read.
         readings: path → how the dataset is read.
+        others: what is known beside that.
     """
     total = sum(entry.weight for entry in entries)
     large = [entry for entry in entries if entry.weight > _SMALL_SHARE * total and not entry.schema.refusal]
-    found = [*_together(entries, names)]
+    found = [*_together(entries, names), *others]
     found += [trap for find in _IN_SOME_FILES for entry in entries for trap in find(entry, names)]
     found += [trap for find in _SLOW for entry in large for trap in find(entry)]
     found += [trap for find in _IN_ITSELF for entry in entries for trap in find(entry)]
@@ -105,7 +109,7 @@ def _different_rows(entry: Entry, names: Names) -> Iterator[Trap]:
         difference = explain_difference(variant.schema, entry.schema)
         if not difference:
             continue
-        where = _where(variant.files, names)
+        where = where_text(variant.files, names)
         if " has categories " in f" {difference}":
             yield Trap(
                 "categories",
@@ -116,8 +120,16 @@ def _different_rows(entry: Entry, names: Names) -> Iterator[Trap]:
                 variant.files.size,
             )
         else:
-            text = f"'/{entry.path}' {difference} as in most files, {where}"
+            text = f"'/{entry.path}' {difference} as in most files, {where}{_dtype_remedy(entry, variant.schema)}"
             yield Trap("different rows", "problem", text, (entry.path,), variant.files.size)
+
+
+def _dtype_remedy(entry: Entry, found: DatasetSchema) -> str:
+    """What reads both types, where nothing else differs."""
+    if found.refusal or found.members or explain_difference(found, entry.schema, any_type=True):
+        return ""
+    wider = np.promote_types(found.dtype, entry.schema.dtype).name
+    return f". Field({entry.path!r}, dtype={wider!r}) delivers one type, whatever each file stores"
 
 
 def _different_storage(entry: Entry) -> Iterator[Trap]:
@@ -134,7 +146,7 @@ def _never_written(entry: Entry, names: Names) -> Iterator[Trap]:
         yield Trap(
             "never written",
             "problem",
-            f"'/{entry.path}': {chunks} never written, {_where(files, names)}: HDF5 would invent their values. "
+            f"'/{entry.path}': {chunks} never written, {where_text(files, names)}: HDF5 would invent their values. "
             "Write them, leave the files out, or accept it with access.on_missing='fill'",
             (entry.path,),
             files.size,
@@ -145,7 +157,7 @@ def _absent(entry: Entry, names: Names) -> Iterator[Trap]:
     have = np.unique(entry.files)
     if len(names) / 2 <= have.size < len(names):
         lack = np.setdiff1d(np.arange(len(names)), have)
-        yield Trap("absent", "warning", f"{{}} is absent {_where(lack, names)}", (entry.path,), lack.size)
+        yield Trap("absent", "warning", f"{{}} is absent {where_text(lack, names)}", (entry.path,), lack.size)
 
 
 def _several_series(entry: Entry, names: Names) -> Iterator[Trap]:
@@ -156,7 +168,7 @@ def _several_series(entry: Entry, names: Names) -> Iterator[Trap]:
         f", and {counted(len(entry.series) - 1, 'more table')} likewise" if len(entry.series) > 1 else ""
     )
     text = (
-        f"{{}} holds several series one after the other, {_where(files, names)}: "
+        f"{{}} holds several series one after the other, {where_text(files, names)}: "
         f"{evidence_text(entry.series[0][0])}{likewise}. Single rows are fine; samples=Windows(…) would cross their "
         "borders, and is an error without series='file'"
     )
@@ -249,7 +261,7 @@ def _without_rows(entries: Sequence[Entry], names: Names) -> Iterator[Trap]:
     empty = [np.unique(entry.files[entry.rows == 0]) for entry in entries if not entry.is_family]
     files = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *empty]))
     if files.size:
-        text = f"Datasets without rows, {_where(files, names)}: access.on_bad_file='skip' accepts that"
+        text = f"Datasets without rows, {where_text(files, names)}: access.on_bad_file='skip' accepts that"
         yield Trap("no rows", "warning", text, (), files.size)
 
 
@@ -265,14 +277,15 @@ def _unequal_lengths(entries: Sequence[Entry], names: Names) -> Iterator[Trap]:
         listed = _some(
             [f"'/{lengths[rows]}' {rows:,}" for rows in sorted(lengths, reverse=True) if rows >= 0]
         )
-        text = f"Datasets of one file differ in length, {_where(differs, names)}: {listed}"
+        text = f"Datasets of one file differ in length, {where_text(differs, names)}: {listed}"
         yield Trap("different lengths", "note", text, tuple(entry.path for entry in arrays), differs.size)
 
 
 # ── words ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _where(files: Int64Array, names: Names) -> str:
+def where_text(files: Int64Array, names: Names) -> str:
+    """In which files, with the first of them."""
     if files.size == len(names) and len(names) > 1:
         return "in all files"
     listed = ", ".join(names[file] for file in files[:_MOST_LISTED].tolist())

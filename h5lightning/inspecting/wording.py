@@ -42,14 +42,15 @@ def layout_words(entries: Sequence[Entry], guess: Guess | None, files: int) -> t
     return (*_samples(guess, files), *_families(others), *_sparse(entries), *_tables(entries))
 
 
-def hints(guess: Guess | None, groupings: Sequence[Grouping]) -> tuple[str, ...]:
+def hints(guess: Guess | None, groupings: Sequence[Grouping], *, may_be_time: bool = True) -> tuple[str, ...]:
     """What could be changed in the suggested code, and why.
 
     Args:
         guess: what a sample is made of; None where nothing could be guessed.
         groupings: attributes that several files share.
+        may_be_time: whether rows may be times.
     """
-    return (*_forecast(guess), *map(_grouping_text, groupings))
+    return (*(_forecast(guess) if may_be_time else ()), *map(_grouping_text, groupings))
 
 
 def type_text(entry: Entry) -> str:
@@ -104,17 +105,18 @@ def _sample_text(guess: Guess) -> str:
 
 def _forecast(guess: Guess | None) -> Iterator[str]:
     if guess is not None and set(guess.fields or ()) == {"x"} and not isinstance(guess.samples, Whole):
-        path = guess.entries[0].path
+        x = (guess.fields or {})["x"]
         if guess.entries[0].series:
             yield (
-                f"Nothing looks like labels. To predict what follows takes windows of rows, but '/{path}' holds "
+                f"Nothing looks like labels. To predict what follows takes windows of rows, but '/{x.path}' holds "
                 "several series one after the other: write each to a file of its own, or accept windows over their "
                 "borders with series='file'"
             )
             return
+        field = f"{x.path!r}" + (f", decode={x.decode!r}" if x.decode else "")
         yield (
-            f"Nothing looks like labels. To predict what follows: samples=Windows(5), fields={{'x': Field({path!r}, "
-            f"steps=(0, 4)), 'y': Field({path!r}, steps=(4, 5))}}"
+            f"Nothing looks like labels. To predict what follows: samples=Windows(5), fields={{'x': Field({field}, "
+            f"steps=(0, 4)), 'y': Field({field}, steps=(4, 5))}}"
         )
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from h5lightning.assembly import Assembly
 from h5lightning.epoch_sources import FixedEpochs
 from h5lightning.errors import ShardingError, SplitError
+from h5lightning.fields import Fields
 from h5lightning.index import SampleIndex
 from h5lightning.options import Access
 from h5lightning.ordering import Order, PathOrder
@@ -36,6 +37,7 @@ class Case:
         settings: over what the checks go.
         reader: what training reads with.
         access: how files are opened and trusted.
+        stored: keys of the fields whose stored numbers are wanted, whatever a file says around them.
     """
 
     assembly: Assembly
@@ -44,11 +46,19 @@ class Case:
     settings: ProofSettings
     reader: Reader
     access: Access
+    stored: frozenset[str] = frozenset()
 
     @property
     def index(self) -> SampleIndex:
         """All samples."""
         return self.assembly.survey.index
+
+    def fields_of(self, file: int) -> Fields:
+        """The fields of a file: one that is only there to be predicted may lack some."""
+        found = self.assembly.survey
+        predicted = (found.roles or {}).get("predict")
+        is_predicted = predicted is not None and file in predicted
+        return (found.predict_fields if is_predicted else None) or found.fields
 
     @property
     def training_order(self) -> Order:

@@ -8,15 +8,26 @@ from functools import partial
 from typing import Any
 
 from h5lightning.assembly import StageOptions, assemble
+from h5lightning.coercion import check_series
 from h5lightning.discovery import discover
-from h5lightning.errors import BadFileError, FieldError, MissingDataError, SchemaError
+from h5lightning.errors import (
+    BadFileError,
+    FieldError,
+    H5LightningError,
+    MissingDataError,
+    SchemaError,
+    UnsupportedFieldError,
+)
+from h5lightning.fields import check_dtype
 from h5lightning.handles import HandlePool
 from h5lightning.inspecting.entries import entries_of
 from h5lightning.inspecting.guessing import guess
 from h5lightning.inspecting.inspection import scan_readable, shared_attrs
-from h5lightning.options import Access, Field, Rows, Samples, Shuffle, Split
+from h5lightning.options import Access, Field, Rows, Samples, Shuffle, Split, Windows
 from h5lightning.progress import Advance, progress_bar
+from h5lightning.proving.borders import prove_borders
 from h5lightning.proving.case import Case
+from h5lightning.proving.columns import prove_columns
 from h5lightning.proving.deliveries import prove_loaders
 from h5lightning.proving.epochs import prove_evaluation, prove_orders, prove_training
 from h5lightning.proving.interruptions import prove_resumption
@@ -24,6 +35,9 @@ from h5lightning.proving.outcome import Outcome
 from h5lightning.proving.reading import prove_finite, prove_readers
 from h5lightning.proving.settings import ProofSettings
 from h5lightning.proving.splits import prove_catalog, prove_splits
+from h5lightning.proving.unchanged import prove_unchanged
+from h5lightning.proving.values import prove_values
+from h5lightning.proving.written_ends import prove_written_ends
 from h5lightning.readers.choosing import choose_reader
 from h5lightning.readers.protocol import Reader
 from h5lightning.surveying import Survey, survey
@@ -32,7 +46,7 @@ from h5lightning.weighing import read_weights
 
 __all__ = ["Proof", "prove_files"]
 
-_Check = tuple[str, int, Callable[[Advance], Outcome]]
+_Check = tuple[str, int, Callable[[Advance], Outcome | tuple[Outcome, ...]]]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -74,6 +88,7 @@ def prove_files(
     split: Split | None = None,
     shuffle: Shuffle | None = None,
     access: Access | None = None,
+    dtype: str | None = None,
     series: str | None = None,
     seed: int = 0,
     settings: ProofSettings | None = None,
@@ -90,6 +105,7 @@ def prove_files(
         split: how the data are divided.
         shuffle: the order of training.
         access: how the files are opened.
+        dtype: the type that floating fields are delivered in.
         series: ``file`` for each file as one series, whatever divides its rows.
         seed: the seed of splits and orders.
         settings: over what the checks go.
@@ -100,10 +116,13 @@ def prove_files(
     Raises:
         H5LightningError: patterns that match nothing, or options, fields or a split that cannot be.
     """
+    check_dtype(dtype)
+    check_series(series)
     access, split = access or Access(), split or Split()
     if fields is None:
         fields, samples = _guessed(patterns, samples, processes=processes, progress=progress)
     scan: dict[str, Any] = {
+        "dtype": dtype,
         "series": series,
         "keep_together": split.keep_together,
         "index_dir": index_dir,
@@ -113,11 +132,23 @@ def prove_files(
         # A bad file must not hide the others.
         tolerant = dataclasses.replace(access, on_bad_file="skip", max_bad_fraction=1)
         found = survey(list(patterns), fields, samples or Rows(), access=tolerant, **scan)
-    except (BadFileError, MissingDataError, SchemaError) as error:
-        misfit = Outcome("files fit together", "all files", (f"{type(error).__name__}: {error}",))
+    except (BadFileError, MissingDataError, SchemaError, UnsupportedFieldError) as error:
+        misfit = Outcome(_broken_promise(error), "all files", (f"{type(error).__name__}: {error}",))
         return Proof(tuple(patterns), "", tuple(fields or ()), {}, (misfit,))
-    run = _Run(split, shuffle or Shuffle(), access, seed)
+    stored = frozenset(key for key, field in (fields or {}).items() if field.decode == "stored")
+    run = _Run(split, shuffle or Shuffle(), access, seed, stored)
     return _proof(tuple(patterns), found, run, settings or ProofSettings(), progress=progress)
+
+
+def _broken_promise(error: H5LightningError) -> str:
+    """What would be true without the error."""
+    if isinstance(error, MissingDataError):
+        return "no value is missing"
+    return (
+        "numbers are what they stand for"
+        if isinstance(error, UnsupportedFieldError)
+        else "files fit together"
+    )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -128,6 +159,7 @@ class _Run:
     shuffle: Shuffle
     access: Access
     seed: int
+    stored: frozenset[str]
 
 
 def _guessed(
@@ -166,14 +198,17 @@ def _case(
             order = assembly.training_order(run.shuffle, weights)
     except BadFileError as error:
         unread = (Outcome("weights can be read", f"field {run.shuffle.drawn_by!r}", (str(error),)),)
-    return Case(assembly, order, weights, settings, reader, run.access), unread
+    return Case(assembly, order, weights, settings, reader, run.access, run.stored), unread
 
 
 def _outcomes(case: Case, keep_together: str | None, *, progress: bool) -> tuple[Outcome, ...]:
-    found = [prove_catalog(case), prove_splits(case, keep_together)]
+    found = [prove_catalog(case), prove_splits(case, keep_together), prove_columns(case)]
     for description, total, check in _checks(case):
         with progress_bar(description, total, is_wanted=progress) as advance:
-            found.append(check(advance))
+            made = check(advance)
+            found += [made] if isinstance(made, Outcome) else made
+    # Looked at last, told beside the other checks of files.
+    found.insert(2, prove_unchanged(case))
     return tuple(found)
 
 
@@ -193,6 +228,11 @@ def _checks(case: Case) -> Iterator[_Check]:
             sum(len(settings.ranks_for(size)) for size in sizes),
             partial(prove_evaluation, case),
         )
+    if isinstance(case.index.samples, Windows):
+        yield "windows", files, partial(prove_borders, case, case.index.samples)
+    yield "what numbers mean", files, partial(prove_values, case)
+    if case.access.on_missing == "raise":
+        yield "ends of files", files, partial(prove_written_ends, case)
     yield "both readers", files, partial(prove_readers, case)
     if settings.finite:
         yield "all values", files, partial(prove_finite, case)

@@ -15,6 +15,7 @@ from h5lightning.scanning.missing_categories import NONE_MISSING, missing_of
 from h5lightning.scanning.opened import OpenedDataset
 from h5lightning.scanning.series_tables import SeriesFinder
 from h5lightning.scanning.small_values import ValueReader
+from h5lightning.scanning.unwritten_ends import ends_with_fill
 from h5lightning.schema import DatasetSchema
 
 __all__ = ["Annotator"]
@@ -57,7 +58,9 @@ class Annotator:
         said = self._encoding(self._fid, opened, path)
         series, of_series = self._series.find(opened, path)
         labels, of_labels = self._labels.find(opened, path)
-        return _annotations(said, series=series, labels=labels, remarks=(*of_series, *of_labels))
+        ends = ends_with_fill(self._fid, opened)
+        remarks = (*of_series, *of_labels)
+        return _annotations(said, series=series, labels=labels, ends_with_fill=ends, remarks=remarks)
 
     def annotate_elsewhere(self, opened: OpenedDataset) -> Annotations:
         """What another file, to which a link leads, says of the numbers and the columns of a dataset.

@@ -38,6 +38,7 @@ class Candidate:
     opened: OpenedDataset
     dtype: str
     _numbers: Int64Array | None = None
+    _problem: str | None = None
 
     @property
     def group(self) -> str:
@@ -77,11 +78,9 @@ class Candidate:
     @property
     def problem(self) -> str:
         """Why its values are not looked at, as what a sentence says of it; empty if they are."""
-        element = dataclasses.replace(self.opened.element, members=())
-        if not can_be_read(dataclasses.replace(self.opened, element=element)):
-            return "is stored in a way that a scan does not decode"
-        size = math.prod(self.opened.shape or ()) * max(8, self.opened.itemsize)
-        return "takes over 64 MiB" if size > MOST_BYTES else ""
+        if self._problem is None:
+            self._problem = _problem(self.opened)
+        return self._problem
 
     def numbers(self) -> Int64Array:
         """All of its integers, flat; read once.
@@ -121,6 +120,16 @@ def candidates_of(opened: OpenedDataset, path: str) -> list[Candidate]:
         plain = [member for member in element.members if not member.refusal and not member.shape]
         return [Candidate(path, one.name, opened, one.dtype) for one in plain if roles_of(one.name)]
     return [] if element.refusal or not opened.shape else [Candidate(path, "", opened, element.dtype)]
+
+
+def _problem(opened: OpenedDataset) -> str:
+    if opened.element.members:  # of which only one column is read
+        element = dataclasses.replace(opened.element, members=())
+        opened = dataclasses.replace(opened, element=element)
+    if not can_be_read(opened):
+        return "is stored in a way that a scan does not decode"
+    size = math.prod(opened.shape or ()) * max(8, opened.itemsize)
+    return "takes over 64 MiB" if size > MOST_BYTES else ""
 
 
 def _read_column(opened: OpenedDataset, column: str, dtype: str) -> npt.NDArray[Any]:

@@ -33,9 +33,12 @@ def case_of(
     split: Split | None = None,
     reader: Any = None,
     kind: type[Case] = Case,
+    fields: Any = ("x", "y"),
+    samples: Any = None,
+    access: Access = ACCESS,
     **settings: Any,
 ) -> Iterator[Case]:
-    """A run over files with `x` and `y`.
+    """A run over files with `x` and `y`, or with other fields.
 
     Args:
         files: patterns.
@@ -43,21 +46,24 @@ def case_of(
         split: how the rows are divided.
         reader: makes the reader of a reader, to put a wrong one in its place.
         kind: the class of the case.
+        fields: as in a DataModule.
+        samples: how samples lie in a file; None for rows.
+        access: how the files are opened.
         **settings: those of `ProofSettings`.
     """
     shuffle = shuffle or Shuffle()
-    found = survey(files, coerce_fields(["x", "y"]), Rows(), access=ACCESS)
+    found = survey(files, coerce_fields(fields), samples or Rows(), access=access)
     none = {stage: Transforms.of(None, stage) for stage in STAGES}
-    with HandlePool(ACCESS) as pool:
+    with HandlePool(access) as pool:
         chosen = choose_reader("auto", pool)
         chosen = reader(chosen) if reader else chosen
         assembly = assemble(
-            found, split or Split(), reader=chosen, access=ACCESS,
+            found, split or Split(), reader=chosen, access=access,
             stages=StageOptions(none, none, provenance=True), seed=3,
         )  # fmt: skip
         weights = read_weights(assembly.datasets["train"], shuffle)
         order = assembly.training_order(shuffle, weights)
-        yield kind(assembly, order, weights, ProofSettings(**{"batch_size": 7, **settings}), chosen, ACCESS)
+        yield kind(assembly, order, weights, ProofSettings(**{"batch_size": 7, **settings}), chosen, access)
 
 
 class LyingReader:
