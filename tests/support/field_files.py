@@ -62,12 +62,18 @@ class Request:
 
     def read(self, **options: Any) -> dict[str, np.ndarray]:
         """All samples, in their order."""
-        with closing(H5Dataset(self.files, self.fields, **{**self.options, **options})) as dataset:
+        given = {"index_dir": self._index_dir(), **self.options, **options}
+        with closing(H5Dataset(self.files, self.fields, **given)) as dataset:
             batch = dataset.read_batch(range(len(dataset)))
         return {
             key: value.float().numpy() if value.dtype == torch.bfloat16 else value.numpy()
             for key, value in batch.items()
         }
+
+    def _index_dir(self) -> str:
+        """One index for all that is asked of some files, so that what comes from an index is tested, too."""
+        folder = Path(self.files).parent
+        return str(folder.with_name(f"index-{folder.name}"))
 
     def attempt(self) -> dict[str, np.ndarray] | H5LightningError:
         """What `read` returns or raises."""
