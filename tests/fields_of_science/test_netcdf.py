@@ -119,8 +119,8 @@ def test_both_readers_decode_in_float64_and_round_once(written, program, case, p
     if expected.dtype == np.float32:
         stored, attrs = as_stored(files.files, path), {"scale": np.float32(0.1), "offset": np.float32(273.15)}
         expected = stored.astype("f8") * np.float64(attrs["scale"]) + np.float64(attrs["offset"])
-    for dtype in ("float32", "float64"):
-        got = Request.of(files.files, path, decode="cf", dtype=dtype).read(reader=reader)[path]
+    fields = {dtype: Field(path, decode="cf", dtype=dtype) for dtype in ("float32", "float64")}
+    for dtype, got in Request(str(files.files), fields).read(reader=reader).items():
         assert_rounded(got, expected, dtype)
 
 
