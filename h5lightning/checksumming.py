@@ -96,7 +96,7 @@ def make_checksums(
 
 def _checksums(paths: Sequence[str], threads: int, advance: Advance) -> Iterator[FileChecksums]:
     # All datasets, not only those of a job: what holds no values is verified before any job begins.
-    schemas = scan_files(paths, ScanRequest(None), processes=threads, progress=False)
+    schemas = scan_files(paths, ScanRequest(None, labels=False), processes=threads, progress=False)
     with ThreadPoolExecutor(threads, "h5lightning-checksum") as executor:
         for sums in executor.map(_checksums_of, paths, schemas):
             advance(sums.size)

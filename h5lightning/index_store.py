@@ -222,4 +222,5 @@ def _plain(request: ScanRequest) -> list[Any]:
         request.allow_external,
         list(request.same),
         list(request.constants),
+        request.labels,
     ]

@@ -112,7 +112,7 @@ def survey(
     label = f"@{name}" if kind == "attr" else None
     build = build_catalog(
         found,
-        _request(fields, label, access),
+        _request(fields, label, access, labels=len(found) > 1),
         access=access,
         index_dir=index_dir,
         processes=processes,
@@ -160,20 +160,23 @@ def _without_misfits(
     return leave_out(catalog, others, len(found), access, error=SchemaError)
 
 
-def _request(fields: Mapping[str, Field] | None, label: str | None, access: Access) -> ScanRequest:
-    labels = (label,) if label is not None else ()
+def _request(
+    fields: Mapping[str, Field] | None, label: str | None, access: Access, *, labels: bool
+) -> ScanRequest:
+    of_files = (label,) if label is not None else ()
     allowed, same = access.allow_external, tuple(access.same)
     if fields is None:
-        return ScanRequest(paths=None, attrs=labels, allow_external=allowed, same=same)
+        return ScanRequest(paths=None, attrs=of_files, allow_external=allowed, same=same, labels=labels)
     paths = dict.fromkeys(field.path for field in fields.values() if field.attr is None)
     attrs = dict.fromkeys(f"{field.path}@{field.attr}" for field in fields.values() if field.attr is not None)
     constants = dict.fromkeys(field.path for field in fields.values() if field.constant)
     return ScanRequest(
         paths=tuple(paths),
-        attrs=(*attrs, *labels),
+        attrs=(*attrs, *of_files),
         allow_external=allowed,
         same=same,
         constants=tuple(constants),
+        labels=labels,
     )
 
 

@@ -122,3 +122,20 @@ def test_what_must_be_decoded_together(write_files, options, rows) -> None:
     layout = look(write_files((9, 9), options=options)).row_layout()
     assert layout.chunk_rows.tolist() == [rows, rows]
     assert layout.row_bytes == 6 * 4 + 8
+
+
+def test_labels_of_one_file_alone_are_not_looked_for(tmp_path, monkeypatch) -> None:
+    """They lie in the heap of the file, which takes a process of its own: one large file starts at once."""
+    with h5py.File(tmp_path / "a.nc", "w") as file:
+        for name, length in (("time", 4), ("lat", 3)):
+            file[name] = np.arange(length)
+            file[name].make_scale(name)
+        file["t"] = np.zeros((4, 3))
+        for axis, name in enumerate(("time", "lat")):
+            file["t"].dims[axis].attach_scale(file[name])
+    started: list[str] = []
+    monkeypatch.setattr(
+        "h5lightning.scanning.many_files.scan_elsewhere", lambda paths, *_, **__: started.extend(paths) or []
+    )
+    assert len(survey(str(tmp_path / "*.nc"), {"t": Field("t")}, Rows(), access=Access()).index) == 4
+    assert not started

@@ -89,7 +89,8 @@ def _catalog(patterns: list[str], access: Access, **where: Any) -> tuple[Catalog
     from h5lightning.discovery import discover
     from h5lightning.scanning import ScanRequest
 
-    built = build_catalog(discover(patterns), ScanRequest(None), access=access, **where)
+    found = discover(patterns)
+    built = build_catalog(found, ScanRequest(None, labels=len(found) > 1), access=access, **where)
     return built.catalog, built.scanned, None
 
 

@@ -28,7 +28,7 @@ class Annotator:
         fid: the open file.
         values: what reads attributes and text.
         same: paths of datasets of which a digest is made.
-        constants: paths of datasets without a sample axis.
+        constants: paths of datasets without a sample axis; None where no labels are looked for.
     """
 
     def __init__(
@@ -36,14 +36,14 @@ class Annotator:
         fid: h5f.FileID,
         values: ValueReader,
         same: tuple[str, ...] = (),
-        constants: tuple[str, ...] = (),
+        constants: tuple[str, ...] | None = (),
     ) -> None:
         self._fid = fid
         self._values = values
         self._same = same
         self._of_netcdf: bool | None = None
         self._series = SeriesFinder(fid)
-        self._labels = LabelFinder(fid, values, constants)
+        self._labels = None if constants is None else LabelFinder(fid, values, constants)
 
     def annotate(self, opened: OpenedDataset, path: str) -> Annotations:
         """What the file says around a dataset that can be a field.
@@ -57,7 +57,7 @@ class Annotator:
         """
         said = self._encoding(self._fid, opened, path)
         series, of_series = self._series.find(opened, path)
-        labels, of_labels = self._labels.find(opened, path)
+        labels, of_labels = self._labels.find(opened, path) if self._labels is not None else ((), ())
         ends = ends_with_fill(self._fid, opened)
         remarks = (*of_series, *of_labels)
         return _annotations(said, series=series, labels=labels, ends_with_fill=ends, remarks=remarks)
@@ -70,8 +70,11 @@ class Annotator:
         """
         fid, name = h5i.get_file_id(opened.did), h5i.get_name(opened.did) or b""
         path = name.decode("utf-8", "surrogateescape").strip("/")
+        said = self._encoding(fid, opened, path)
+        if self._labels is None:
+            return _annotations(said)
         labels, remarks = LabelFinder(fid, self._values).find(opened, path)
-        return _annotations(self._encoding(fid, opened, path), labels=labels, remarks=remarks)
+        return _annotations(said, labels=labels, remarks=remarks)
 
     def with_digest(self, said: Annotations, found: OpenedDataset | DatasetSchema, path: str) -> Annotations:
         """The annotations with a digest of all values, if they must be the same in all files.

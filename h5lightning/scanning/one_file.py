@@ -57,6 +57,7 @@ class ScanRequest:
         allow_external: the directory that files with values of other files may lie in; None for nowhere.
         same: paths of datasets whose values must be the same in all files: they are read, for their digest.
         constants: paths of datasets without a sample axis, so that labels of their first axis count, too.
+        labels: whether to look for the labels of columns: of one file alone, there is nothing to hold them against.
         compared: another file, and what of it is held against the same of this file: then nothing else is looked at.
     """
 
@@ -66,6 +67,7 @@ class ScanRequest:
     allow_external: str | None = None
     same: tuple[str, ...] = ()
     constants: tuple[str, ...] = ()
+    labels: bool = True
     compared: tuple[str, str] | None = None
 
     @classmethod
@@ -143,7 +145,8 @@ def _describe(fid: h5f.FileID, path: str, request: ScanRequest, values: ValueRea
     datasets: list[DatasetSchema] = []
     extents: list[Extents | None] = []
     allowed, sources = request.allow_external, Sources()
-    annotator = Annotator(fid, values, request.same, request.constants)
+    constants = request.constants if request.labels else None
+    annotator = Annotator(fid, values, request.same, constants)
     for name in names:
         with _explained(path, f"'/{name}'"):
             found = find(fid, name, values, file=path, allow_external=allowed, sources=sources)
