@@ -1,6 +1,6 @@
-"""Stored numbers that stand for other values, or for a missing one: the one place that decides which do.
+"""Stored numbers that stand for missing values: the one place that decides which do.
 
-They are compared in the stored type, computed in float64, and rounded once. A scan and a reader ask the same functions.
+They are compared in the stored type. A scan and a reader ask the same functions.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from h5lightning.annotations import Encoding, Number
 
-__all__ = ["DEFAULT", "as_read", "decoded", "first_missing", "is_missing", "missing_text"]
+__all__ = ["DEFAULT", "as_read", "first_missing", "is_missing", "missing_text"]
 
 # How what says so ends where the file does not, but the library that wrote it.
 DEFAULT = "(the default of netCDF)"
@@ -83,50 +83,6 @@ def missing_text(number: Any, encoding: Encoding) -> str:
 def _who_says(text: str) -> str:
     name = text.partition("=")[0]
     return f"the default {name} of netCDF" if text.endswith(DEFAULT) else name
-
-
-def decoded(values: Array, encoding: Encoding, dtype: npt.DTypeLike) -> Array:
-    """What stored numbers stand for; NaN for a missing value.
-
-    Where nothing is to be computed, they go from the stored type to the asked one at once.
-
-    Args:
-        values: numbers of the stored type, in native byte order, of any shape.
-        encoding: what the file says of them; it has no ``problem``.
-        dtype: a floating type.
-
-    Raises:
-        FloatingPointError: a finite value would become infinite.
-    """
-    out = np.empty(values.shape, dtype)
-    flat = out.reshape(-1)
-    for start, block in _blocks(values, encoding):
-        _decode(flat[start : start + block.size], block, encoding)
-    return out
-
-
-def _decode(out: Array, block: Array, encoding: Encoding) -> None:
-    missing = _missing(block, encoding) if _masks(encoding) else None
-    numbers = block
-    if missing is not None and missing.any():
-        # What stands for nothing may be too large for the type: it is left out before anything is computed.
-        numbers = np.where(missing, block.dtype.type(0), block)
-    with np.errstate(over="raise", under="ignore", invalid="ignore"):
-        if (encoding.scale, encoding.offset) == (1.0, 0.0):
-            _cast(out, numbers)
-        else:
-            work = np.multiply(numbers, encoding.scale, dtype=np.float64)
-            work += encoding.offset
-            _cast(out, work)
-    if missing is not None:
-        np.copyto(out, np.nan, where=missing)
-
-
-def _cast(out: Array, numbers: Array) -> None:
-    out[...] = numbers
-    # Only casts of floats tell that they overflow, and only float16 is less than some integers.
-    if out.dtype.itemsize == 2 and numbers.dtype.kind in "iu" and not np.isfinite(out).all():
-        raise FloatingPointError("overflow encountered in cast")
 
 
 def _masks(encoding: Encoding) -> bool:

@@ -1,4 +1,4 @@
-"""What stored numbers stand for: every stored type, at its edges, against Python's exact numbers."""
+"""Which stored numbers stand for missing values: every stored type, at its edges, against Python's exact numbers."""
 
 from __future__ import annotations
 
@@ -6,52 +6,11 @@ import math
 
 import numpy as np
 import pytest
+from number_edges import FLOATS, INTEGERS, SIGNS, as_python, edges, sign_of
 
 from h5lightning import encoded_values
 from h5lightning.annotations import Encoding
-from h5lightning.encoded_values import as_read, decoded, first_missing, is_missing
-
-INTEGERS = [f"{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)]
-FLOATS = ["f2", "f4", "f8"]
-DELIVERED = ["float16", "float32", "float64"]
-SIGNS = [None, True, False]
-
-
-def edges(dtype):
-    """Numbers of a type where comparisons and roundings go wrong."""
-    kind = np.dtype(dtype)
-    if kind.kind == "f":
-        info = np.finfo(kind)
-        numbers = [
-            0.0,
-            -0.0,
-            1.0,
-            -1.5,
-            0.1,
-            255.0,
-            65504.0,
-            info.max,
-            info.min,
-            info.tiny,
-            math.inf,
-            -math.inf,
-        ]
-        return np.array([*numbers, math.nan], kind)
-    info = np.iinfo(kind)
-    near = {0, 1, 2, 127, 128, 200, 255, 2**15, 2**24 + 1, 2**53 + 1, 2**63 - 1, info.max - 1, info.max}
-    near |= {-1, -2, -128, info.min, info.min + 1, -(2**24) - 1, -(2**53) - 1}
-    return np.array(sorted(number for number in near if info.min <= number <= info.max), kind)
-
-
-def as_python(number, is_unsigned):
-    """The value of a stored number, with the sign that was asked for, by arithmetic."""
-    value = number.item()
-    bits = 8 * number.dtype.itemsize
-    if is_unsigned and number.dtype.kind == "i":
-        return value % 2**bits
-    if is_unsigned is False and number.dtype.kind == "u" and value >= 2 ** (bits - 1):
-        return value - 2**bits
-    return value
+from h5lightning.encoded_values import as_read, first_missing, is_missing
 
 
 def stands_for_nothing(value, encoding):
@@ -60,10 +19,6 @@ def stands_for_nothing(value, encoding):
     below = encoding.low is not None and value < encoding.low
     above = encoding.high is not None and value > encoding.high
     return value in encoding.fills or below or above
-
-
-def sign_of(dtype, is_unsigned):
-    return is_unsigned if np.dtype(dtype).kind in "iu" else None
 
 
 def encodings_of(dtype, is_unsigned):
@@ -97,70 +52,6 @@ def test_what_is_missing_is_found_as_exact_numbers_say(dtype, is_unsigned):
         assert first_missing(stored, encoding) == first, encoding
 
 
-@pytest.mark.parametrize("delivered", DELIVERED)
-@pytest.mark.parametrize("is_unsigned", SIGNS)
-@pytest.mark.parametrize("dtype", INTEGERS + FLOATS)
-def test_values_are_computed_in_float64_and_rounded_once(dtype, is_unsigned, delivered):
-    scale, offset = 0.0009765625 + 2.0**-40, 3.25  # their products are rounded in every type
-    is_unsigned = sign_of(dtype, is_unsigned)
-    for number in edges(dtype):
-        value = as_python(number, is_unsigned)
-        encoding = Encoding("cf", scale, offset, is_unsigned)
-        exact = np.float64(float(value)) * np.float64(scale) + np.float64(offset)
-        check(number, encoding, float(exact), delivered)
-
-
-@pytest.mark.parametrize("delivered", DELIVERED)
-@pytest.mark.parametrize("is_unsigned", SIGNS)
-@pytest.mark.parametrize("dtype", INTEGERS + FLOATS)
-def test_values_of_which_nothing_is_computed_are_rounded_once(dtype, is_unsigned, delivered):
-    is_unsigned = sign_of(dtype, is_unsigned)
-    for number in edges(dtype):
-        check(number, Encoding("cf", 1.0, 0.0, is_unsigned), as_python(number, is_unsigned), delivered)
-
-
-def check(number, encoding, value, delivered):
-    """Hold one delivered value against Python's; one too large for the type must be an error."""
-    with np.errstate(over="ignore"):
-        wanted = np.dtype(delivered).type(value)
-    stored = np.full((2, 3), number)
-    if np.isinf(wanted) and not math.isinf(value):
-        with pytest.raises(FloatingPointError):
-            decoded(stored, encoding, delivered)
-        return
-    found = decoded(stored, encoding, delivered)
-    assert (found.dtype, found.shape) == (np.dtype(delivered), (2, 3))
-    np.testing.assert_array_equal(found, np.full((2, 3), wanted))
-
-
-def test_integers_without_packing_are_not_rounded_on_the_way_to_float32():
-    # By way of float64 this would become 2**60, by one rounding it is the next float32 above.
-    number = 2**60 + 2**36 + 1
-    assert decoded(np.array([number]), Encoding("cf", fills=(0,)), "float32")[0] == np.float32(2**60 + 2**37)
-
-
-@pytest.mark.parametrize("delivered", DELIVERED)
-@pytest.mark.parametrize("dtype", INTEGERS + FLOATS)
-def test_missing_values_are_nan_even_if_they_are_too_large_to_be_delivered(dtype, delivered):
-    info = np.finfo(dtype) if dtype in FLOATS else np.iinfo(dtype)
-    stored = np.array([[1, 2], [info.max, 3]], dtype)
-    encoding = Encoding(
-        "cf", scale=2.0, offset=1.0, fills=(info.max.item() if dtype in FLOATS else info.max,)
-    )
-    np.testing.assert_array_equal(decoded(stored, encoding, delivered), [[3, 5], [math.nan, 7]])
-    unpacked = Encoding("cf", fills=encoding.fills)
-    np.testing.assert_array_equal(decoded(stored, unpacked, delivered), [[1, 2], [math.nan, 3]])
-    assert stored[1, 0] == info.max
-
-
-def test_nan_and_infinity_stay_what_they_are():
-    stored = np.array([math.nan, math.inf, -math.inf], "f4")
-    for encoding in (Encoding("cf", scale=2.0), Encoding("cf", fills=(1e20,)), Encoding("cf", low=-1.0)):
-        found = decoded(stored, encoding, "float16")
-        wanted = [math.nan, math.inf, math.nan if encoding.low is not None else -math.inf]
-        np.testing.assert_array_equal(found, wanted)
-
-
 def test_nan_is_a_missing_code_and_no_other_missing_number():
     stored = np.array([0, math.nan, 1, 2], "f8")
     assert first_missing(stored, Encoding("codes", low=0, high=2)) == (1,)
@@ -171,9 +62,8 @@ def test_nan_is_a_missing_code_and_no_other_missing_number():
 @pytest.mark.parametrize("shape", [(), (0,), (3, 0), (1,), (2, 3, 4)])
 def test_arrays_of_any_shape(shape):
     stored, encoding = np.full(shape, -1, "i2"), Encoding("cf", 0.5, 1.0, fills=(-1,))
-    assert is_missing(stored, encoding).shape == decoded(stored, encoding, "float32").shape == shape
+    assert is_missing(stored, encoding).shape == shape
     assert is_missing(stored, encoding).all()
-    assert np.isnan(decoded(stored, encoding, "float32")).all()
     assert first_missing(stored, encoding) == (None if 0 in shape else (0,) * len(shape))
 
 
@@ -184,9 +74,6 @@ def test_arrays_that_are_no_rows_of_memory(monkeypatch):
     for seen in (stored, stored.T, stored[::-2, 1::3], np.asfortranarray(stored)):
         wanted = seen >= 597
         np.testing.assert_array_equal(is_missing(seen, encoding), wanted)
-        np.testing.assert_array_equal(
-            decoded(seen, encoding, "float32"), np.where(wanted, np.nan, seen * 0.5 + 1)
-        )
         assert first_missing(seen, encoding) == (tuple(np.argwhere(wanted)[0]) if wanted.any() else None)
 
 

@@ -1,17 +1,20 @@
 """Stored numbers become the values that are delivered: converted exactly, or decoded in float64 and rounded once."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from number_edges import FLOATS, INTEGERS, SIGNS, as_python, edges, sign_of
 
 from h5lightning.annotations import Encoding
 from h5lightning.conversions import LostValueError
 from h5lightning.field_values import MissingValueError, delivered_values, delivery_dtype
 
 PLAIN = Encoding("cf", fills=(-9,))
+DELIVERED = ["float16", "float32", "float64"]
 
 
 def one(values, encoding, delivered, *, is_decoded=True):
@@ -159,3 +162,65 @@ def _is_held(value, delivered):
     if isinstance(plain, float):
         return np.isfinite(narrowed) == np.isfinite(plain)
     return np.isfinite(narrowed) and int(narrowed) == plain
+
+
+# ── every stored type, at its edges ──────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("delivered", DELIVERED)
+@pytest.mark.parametrize("is_unsigned", SIGNS)
+@pytest.mark.parametrize("dtype", INTEGERS + FLOATS)
+def test_values_are_computed_in_float64_and_rounded_once(dtype, is_unsigned, delivered):
+    scale, offset = 0.0009765625 + 2.0**-40, 3.25  # their products are rounded in every type
+    is_unsigned = sign_of(dtype, is_unsigned)
+    for number in edges(dtype):
+        value = as_python(number, is_unsigned)
+        encoding = Encoding("cf", scale, offset, is_unsigned)
+        exact = np.float64(float(value)) * np.float64(scale) + np.float64(offset)
+        check(number, encoding, float(exact), delivered)
+
+
+@pytest.mark.parametrize("delivered", DELIVERED)
+@pytest.mark.parametrize("is_unsigned", SIGNS)
+@pytest.mark.parametrize("dtype", INTEGERS + FLOATS)
+def test_values_of_which_nothing_is_computed_are_exact_or_rounded_floats(dtype, is_unsigned, delivered):
+    is_unsigned = sign_of(dtype, is_unsigned)
+    for number in edges(dtype):
+        check(number, Encoding("cf", 1.0, 0.0, is_unsigned), as_python(number, is_unsigned), delivered)
+
+
+def check(number, encoding, value, delivered):
+    """Hold one delivered value against Python's; one that the type cannot hold must be an error."""
+    with np.errstate(over="ignore"):
+        wanted = np.dtype(delivered).type(value)
+    stored = np.full((2, 3), number)
+    is_rounded = isinstance(value, int) and (not np.isfinite(wanted) or int(wanted) != value)
+    if is_rounded or (np.isinf(wanted) and not math.isinf(value)):
+        with pytest.raises(LostValueError):
+            one(stored, encoding, delivered)
+        return
+    found = one(stored, encoding, delivered)
+    assert (found.dtype, found.shape) == (np.dtype(delivered), (2, 3))
+    np.testing.assert_array_equal(found, np.full((2, 3), wanted))
+
+
+@pytest.mark.parametrize("delivered", DELIVERED)
+@pytest.mark.parametrize("dtype", INTEGERS + FLOATS)
+def test_missing_values_are_nan_even_if_they_are_too_large_to_be_delivered(dtype, delivered):
+    info = np.finfo(dtype) if dtype in FLOATS else np.iinfo(dtype)
+    stored = np.array([[1, 2], [info.max, 3]], dtype)
+    encoding = Encoding(
+        "cf", scale=2.0, offset=1.0, fills=(info.max.item() if dtype in FLOATS else info.max,)
+    )
+    np.testing.assert_array_equal(one(stored, encoding, delivered), [[3, 5], [math.nan, 7]])
+    unpacked = Encoding("cf", fills=encoding.fills)
+    np.testing.assert_array_equal(one(stored, unpacked, delivered), [[1, 2], [math.nan, 3]])
+    assert stored[1, 0] == info.max
+
+
+def test_nan_and_infinity_stay_what_they_are():
+    stored = np.array([math.nan, math.inf, -math.inf], "f4")
+    for encoding in (Encoding("cf", scale=2.0), Encoding("cf", fills=(1e20,)), Encoding("cf", low=-1.0)):
+        found = one(stored, encoding, "float16")
+        wanted = [math.nan, math.inf, math.nan if encoding.low is not None else -math.inf]
+        np.testing.assert_array_equal(found, wanted)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import h5py
 import numpy as np
 import pytest
 from encodings_found import NO_TEXT, create_filled, find
 
 from h5lightning.annotations import NOTHING, Annotations, Encoding, Found
-from h5lightning.encoded_values import decoded
 from h5lightning.scanning.encodings import masked_row
 from h5lightning.scanning.one_file import ScanRequest, describe_file
 from h5lightning.scanning.opened import OpenedDataset
@@ -194,8 +191,6 @@ def test_a_scan_keeps_what_it_found(tmp_path):
     assert Annotations.from_plain(said.to_plain()) == said
     filled = found.dataset("filled").annotations.masked
     assert filled == Found(0, "holds -2147483647, which the default _FillValue of netCDF calls missing")
-    values = decoded(np.array([[1, 2], [3, -9]], "i2"), said.encoding, "float32")
-    np.testing.assert_array_equal(values, [[0.5, 1.0], [1.5, math.nan]])
 
 
 def test_what_another_file_says_of_its_numbers_is_found_through_a_link(tmp_path):
