@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,8 @@ import torch
 from h5lightning.buffers import BatchMemory
 from h5lightning.checking import nearest
 from h5lightning.conversions import assign, buffer_dtype, first_lost
-from h5lightning.errors import FieldError, MissingFieldError, NonFiniteError
+from h5lightning.encoded_values import first_missing
+from h5lightning.errors import FieldError, MissingDataError, MissingFieldError, NonFiniteError
 from h5lightning.field_sources import FieldSource
 from h5lightning.field_values import delivery_dtype
 from h5lightning.fields import FieldPlan, Fields
@@ -280,6 +281,8 @@ class BatchReader:
 
     def _deliver(self, plan: FieldPlan, tensor: torch.Tensor, ids: Int64Array) -> torch.Tensor:
         array = tensor.numpy()
+        if plan.mask is not None and first_missing(array, plan.mask) is not None:
+            self._raise_missing(plan, ids)
         if self.access.on_nonfinite == "raise" and plan.is_floating:
             self._check_finite(plan, array, ids)
         if plan.spec.dtype == array.dtype.name:
@@ -291,6 +294,14 @@ class BatchReader:
             return tensor.to(torch.bfloat16)
         with np.errstate(invalid="ignore"):  # a NaN that signals
             return torch.from_numpy(array.astype(plan.spec.dtype))
+
+    def _raise_missing(self, plan: FieldPlan, ids: Int64Array) -> NoReturn:
+        """Read a field again and look at each number on the way, to tell the row of the one that is missing."""
+        recipe = _Recipe(plan, self.access, {}, is_looked_at=True)
+        self._put([recipe], {recipe.key: np.empty((len(ids), *recipe.shape), recipe.dtype)}, ids)
+        raise MissingDataError(
+            f"field {plan.key!r} ('/{plan.path}') holds a number that stands for a missing value"
+        )
 
     def _check_finite(self, plan: FieldPlan, array: npt.NDArray[Any], ids: Int64Array) -> None:
         if np.isfinite(array).all():
@@ -322,21 +333,30 @@ class _Recipe:
         plan: what the field is.
         access: what to do with values that are not finite.
         known: the sources of other fields, so that equal ones are one.
+        is_looked_at: look at each number on the way; see `FieldSource.of`.
     """
 
     __slots__ = ("dtype", "is_checked", "key", "plan", "shape", "source")
 
-    def __init__(self, plan: FieldPlan, access: Access, known: dict[FieldSource, FieldSource]) -> None:
+    def __init__(
+        self,
+        plan: FieldPlan,
+        access: Access,
+        known: dict[FieldSource, FieldSource],
+        *,
+        is_looked_at: bool = False,
+    ) -> None:
         self.plan = plan
         self.key = plan.key
         self.shape = plan.spec.shape
-        source = FieldSource.of(plan)
+        source = FieldSource.of(plan, is_looked_at=is_looked_at)
         self.source = known.setdefault(source, source)
         self.dtype = (
             buffer_dtype(plan.stored, plan.spec.dtype) if plan.is_uniform else delivery_dtype(plan.spec.dtype)
         )
         must_be_finite = access.on_nonfinite == "raise" and plan.is_floating
-        self.is_checked = must_be_finite or plan.spec.dtype != self.dtype.name
+        is_masked = plan.mask is not None
+        self.is_checked = must_be_finite or is_masked or plan.spec.dtype != self.dtype.name
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -67,18 +68,23 @@ class FieldSource:
         return self._hash
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self).of, (self.plan,)
+        return partial(type(self).of, is_looked_at=not self.is_uniform), (self.plan,)
 
     @classmethod
-    def of(cls, plan: FieldPlan) -> FieldSource:
-        """The source of a field."""
+    def of(cls, plan: FieldPlan, *, is_looked_at: bool = False) -> FieldSource:
+        """The source of a field.
+
+        Args:
+            plan: the field.
+            is_looked_at: look at each number on the way, also where that can be done afterwards.
+        """
         by_type = {
             form.dtype: RowSource(plan.path, plan.member, form.dtype, plan.row_shape) for form in plan.forms
         }
         return cls(
             tuple(by_type[form.dtype] for form in plan.forms),
             tuple(form.encoding for form in plan.forms),
-            "" if plan.is_uniform else plan.spec.dtype,
+            "" if plan.is_uniform and not is_looked_at else plan.spec.dtype,
             plan.is_decoded,
             plan,
         )

@@ -84,8 +84,16 @@ class FieldPlan(Frozen):
 
     @property
     def is_uniform(self) -> bool:
-        """Whether all files store it alike, as the numbers that are delivered."""
-        return len(self.forms) == 1 and self.forms[0].encoding is None and not self.is_decoded
+        """Whether all files store it alike, as the numbers that are delivered; some may be forbidden by `mask`."""
+        is_plain = self.forms[0].encoding is None or self.mask is not None
+        return len(self.forms) == 1 and is_plain and not self.is_decoded
+
+    @property
+    def mask(self) -> Encoding | None:
+        """Which of the delivered numbers stand for missing values, where that can be told from them as they are."""
+        form = self.forms[0]
+        is_kept = np.dtype(form.dtype).name == self.spec.dtype
+        return form.encoding if len(self.forms) == 1 and is_kept and not self.is_decoded else None
 
     @property
     def row_bytes(self) -> int:

@@ -128,6 +128,7 @@ def test_a_data_module_delivers_decoded_batches(packed):
     assert (dm.sample_spec["t"].dtype, dm.sample_spec["t"].shape) == ("float32", SHAPE)
     for batch in dm.train_dataloader():
         same(batch["t"], meant[batch["sample_id"].numpy()].astype("f4"))
+    dm.teardown("fit")
 
 
 def test_without_decode_packed_data_are_refused_at_setup(packed):
@@ -223,6 +224,34 @@ def test_a_missing_value_ends_the_batch_that_holds_it(hidden):
         dataset.read_batch(range(40))
 
 
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("dtype", [None, "float32", "float64", "bfloat16"])
+@pytest.mark.parametrize("kind", ["rows", "steps", "shared steps", "constant"])
+def test_a_missing_value_is_found_in_every_kind_of_field_and_its_row_named(tmp_path, kind, dtype, reader):
+    values = np.ones((40, 3000))
+    values[13, 2999] = 1e20
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["y"] = np.arange(40)
+        for name in ("x", "grid"):
+            file[name] = values
+            file[name].attrs["missing_value"] = 1e20
+    fields = {
+        "rows": {"x": Field("x", dtype=dtype)},
+        "steps": {"x": Field("x", dtype=dtype, steps=(1, 3))},
+        "shared steps": {
+            "x": Field("x", dtype=dtype, steps=(1, 3)),
+            "z": Field("x", dtype=dtype, steps=(0, 1)),
+        },
+        "constant": {"y": "y", "x": Field("grid", dtype=dtype, constant=True)},
+    }[kind]
+    samples = Windows(3) if "steps" in kind else None
+    dataset = opened(str(tmp_path / "a.h5"), fields, samples, reader=reader)
+    with pytest.raises(MissingDataError, match=r"field 'x' .*holds 1e\+20 at (row 13 of|\[13, 2999\] in)"):
+        dataset.read_batch([20, 12, 3, 13])
+    if kind != "constant":
+        assert (dataset.read_batch([0, 30])["x"] == 1).all()
+
+
 @pytest.mark.timeout(120)
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("decode", ["cf", "stored"])
@@ -279,6 +308,7 @@ def test_widths_that_differ_name_the_option_that_says_one(tmp_path):
     )
     dm.setup()
     assert len(dm.train_dataset) == 8
+    dm.teardown("fit")
 
 
 def test_a_value_that_is_lost_is_named_with_its_row_in_its_file(tmp_path):
