@@ -65,11 +65,14 @@ _FOREIGN: tuple[tuple[bytes, str, str], ...] = (
 )
 
 
-def check_file(path: str) -> None:
+def check_file(path: str) -> os.stat_result:
     """Make sure that libhdf5 can be given ``path``.
 
     Args:
         path: an absolute path, or one relative to the current directory.
+
+    Returns:
+        What the file looked like.
 
     Raises:
         BadFileError: it does not exist, may not be read, is not a regular file, is empty, is of another
@@ -78,13 +81,15 @@ def check_file(path: str) -> None:
     """
     descriptor = _open(path)
     try:
-        problem = _problem(descriptor)
+        status = os.fstat(descriptor)
+        problem = _problem(descriptor, status)
     except OSError as error:
         problem = f"cannot be read: {error.strerror}. Check the disk or the mount"
     finally:
         os.close(descriptor)
     if problem:
         raise BadFileError(f"{path!r} {problem}; {leave_out_hint(path)}")
+    return status
 
 
 def has_signature(path: str) -> bool:
@@ -188,9 +193,8 @@ def without_hint(message: str) -> str:
 # ── looking ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _problem(descriptor: int) -> str:
+def _problem(descriptor: int, status: os.stat_result) -> str:
     """What is wrong with an open file; empty if nothing is."""
-    status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         return _explain_kind(status.st_mode)
     size = status.st_size

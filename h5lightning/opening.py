@@ -58,19 +58,22 @@ def open_id(path: str, *, locking: bool = False, rdcc_nbytes: int = 0) -> h5f.Fi
 
 
 @contextmanager
-def opened_id(path: str, *, locking: bool = False) -> Iterator[h5f.FileID]:
+def opened_id(
+    path: str, *, locking: bool = False, status: os.stat_result | None = None
+) -> Iterator[h5f.FileID]:
     """Open a file for reading inside the ``with`` block; what was opened of it is closed with it.
 
     Args:
         path: where the file lies.
         locking: take HDF5's file lock.
+        status: that of the file as it was opened and checked just before; None to look at it here.
 
     Raises:
         BadFileError: HDF5 cannot open it; the message says why and what to do.
         FileChangedError: this process is reading it as it was before it changed.
         ResourceError: this process has no open file or memory left.
     """
-    status = _status_of(path)
+    status = _status_of(path) if status is None else status
     give_back_outdated(path, status)
     with hold_briefly(status):
         fid = _open(path, locking, 0)

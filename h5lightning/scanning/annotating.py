@@ -29,6 +29,7 @@ class Annotator:
         values: what reads attributes and text.
         same: paths of datasets of which a digest is made.
         constants: paths of datasets without a sample axis; None where no labels are looked for.
+        known: paths of datasets that may be all that the file holds.
     """
 
     def __init__(
@@ -37,12 +38,13 @@ class Annotator:
         values: ValueReader,
         same: tuple[str, ...] = (),
         constants: tuple[str, ...] | None = (),
+        known: tuple[str, ...] = (),
     ) -> None:
         self._fid = fid
         self._values = values
         self._same = same
         self._of_netcdf: bool | None = None
-        self._series = SeriesFinder(fid)
+        self._series = SeriesFinder(fid, known)
         self._labels = None if constants is None else LabelFinder(fid, values, constants)
 
     def annotate(self, opened: OpenedDataset, path: str) -> Annotations:

@@ -100,8 +100,8 @@ def describe_file(
         FieldError: an attribute that is neither number nor text, or is over 64 KiB.
         NeedsProcessError: ``values`` may not read what the file holds.
     """
-    check_file(path)
-    with _explained(path, "the file"), opened_id(path, locking=locking) as fid:
+    status = check_file(path)
+    with _explained(path, "the file"), opened_id(path, locking=locking, status=status) as fid:
         return _describe(fid, path, request, values)
 
 
@@ -146,7 +146,7 @@ def _describe(fid: h5f.FileID, path: str, request: ScanRequest, values: ValueRea
     extents: list[Extents | None] = []
     allowed, sources = request.allow_external, Sources()
     constants = request.constants if request.labels else None
-    annotator = Annotator(fid, values, request.same, constants)
+    annotator = Annotator(fid, values, request.same, constants, request.paths or ())
     for name in names:
         with _explained(path, f"'/{name}'"):
             found = find(fid, name, values, file=path, allow_external=allowed, sources=sources)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from h5py import h5f, h5g, h5o
@@ -29,10 +29,18 @@ class NameList:
         fid: the open file.
         is_wanted: by its path.
         most: stop after this many; then those near a dataset are listed for themselves.
+        known: paths of datasets that may be all that the file holds, which is seen at once.
     """
 
-    def __init__(self, fid: h5f.FileID, is_wanted: Callable[[str], bool], most: int = _MOST_LINKS) -> None:
+    def __init__(
+        self,
+        fid: h5f.FileID,
+        is_wanted: Callable[[str], bool],
+        most: int = _MOST_LINKS,
+        known: Sequence[str] = (),
+    ) -> None:
         self._fid = fid
+        self._known = known
         self._is_wanted = is_wanted
         self._most = most
         self._all: list[bytes] | None = None
@@ -63,7 +71,10 @@ class NameList:
         return places.near(path)
 
     def _visited(self) -> list[bytes]:
-        names: list[bytes] = []
+        names = [encoded(path) for path in self._known]
+        if names and self._holds_only(names):
+            return names
+        names.clear()
 
         def visit(name: bytes) -> bool | None:
             # Nothing may fail in here: h5py would end in a SystemError.
@@ -75,6 +86,16 @@ class NameList:
         except _NOT_THERE:
             return names  # of what is damaged, only what is asked for is an error
         return names
+
+    def _holds_only(self, names: list[bytes]) -> bool:
+        """Whether the file holds nothing but these, none of them in a group."""
+        try:
+            links = self._fid.links
+            return self._fid.get_num_objs() == len(names) and all(
+                b"/" not in name and links.exists(name) for name in names
+            )
+        except _NOT_THERE:
+            return False
 
     def _listed(self, group: str) -> Iterator[str]:
         names: list[bytes] = []

@@ -45,11 +45,12 @@ class SeriesFinder:
 
     Args:
         fid: the open file.
+        known: paths of datasets that may be all that it holds.
     """
 
-    def __init__(self, fid: h5f.FileID) -> None:
+    def __init__(self, fid: h5f.FileID, known: Sequence[str] = ()) -> None:
         self._fid = fid
-        self._names = NameList(fid, may_divide)
+        self._names = NameList(fid, may_divide, known=known)
         self._candidates: dict[str, list[Candidate]] = {}
         self._memo: Memo = {}
 
