@@ -672,6 +672,7 @@ def test_values_that_are_read_back_otherwise_are_refused(data, monkeypatch):
 
 KILLED = """
 import os, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have started the tests without it
 import h5lightning.diagnosing.replacing as replacing
 copy = replacing.copy_rows
 replacing.copy_rows = lambda *args: (copy(*args), os.kill(os.getpid(), signal.{signal}))
