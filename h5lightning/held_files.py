@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Protocol, TypeAlias
 from weakref import WeakSet
 
@@ -19,7 +18,7 @@ from h5lightning.guarding import stamp
 from h5lightning.monitor import Guard
 from h5lightning.schema import Stamp
 
-__all__ = ["Holder", "Identity", "drop", "give_back_outdated", "hold", "hold_briefly", "identity_of"]
+__all__ = ["BriefHold", "Holder", "Identity", "drop", "give_back_outdated", "hold", "identity_of"]
 
 Identity: TypeAlias = tuple[int, int]  # device and inode
 
@@ -75,15 +74,23 @@ def _holders_of(identity: Identity) -> list[Holder]:
     return [*_holders.get(identity, ())]
 
 
-@contextmanager
-def hold_briefly(status: os.stat_result) -> Iterator[None]:
-    """Inside the ``with`` block, a file is held that had this status before it was opened."""
-    key = object()
-    try:
-        _brief[key] = identity_of(status), stamp(status)
-        yield
-    finally:
-        _brief.pop(key, None)
+class BriefHold:
+    """Inside the ``with`` block, a file is held that had this status before it was opened.
+
+    Args:
+        status: that status.
+    """
+
+    __slots__ = ("_known",)
+
+    def __init__(self, status: os.stat_result) -> None:
+        self._known = identity_of(status), stamp(status)
+
+    def __enter__(self) -> None:
+        _brief[self] = self._known
+
+    def __exit__(self, *_: object) -> None:
+        _brief.pop(self, None)
 
 
 def _is_brief_outdated(identity: Identity, found: Stamp) -> bool:

@@ -22,7 +22,7 @@ from h5py import h5f, h5p
 
 from h5lightning.errors import BadFileError
 from h5lightning.guarding import check_resources
-from h5lightning.held_files import give_back_outdated, hold_briefly
+from h5lightning.held_files import BriefHold, give_back_outdated
 from h5lightning.options import Access
 
 __all__ = [
@@ -75,7 +75,7 @@ def opened_id(
     """
     status = _status_of(path) if status is None else status
     give_back_outdated(path, status)
-    with hold_briefly(status):
+    with BriefHold(status):
         fid = _open(path, locking, 0)
         try:
             yield fid

@@ -13,6 +13,8 @@ from h5lightning.scanning.digests import dataset_digest, group_digest
 from h5lightning.scanning.encodings import encoding_of, is_netcdf, masked_row
 from h5lightning.scanning.missing_categories import NONE_MISSING, missing_of
 from h5lightning.scanning.opened import OpenedDataset
+from h5lightning.scanning.series_listing import NameList
+from h5lightning.scanning.series_names import may_divide
 from h5lightning.scanning.series_tables import SeriesFinder
 from h5lightning.scanning.small_values import ValueReader
 from h5lightning.scanning.unwritten_ends import ends_with_fill
@@ -44,7 +46,8 @@ class Annotator:
         self._values = values
         self._same = same
         self._of_netcdf: bool | None = None
-        self._series = SeriesFinder(fid, known)
+        self._names = NameList(fid, may_divide, known=known)
+        self._series = SeriesFinder(fid, self._names)
         self._labels = None if constants is None else LabelFinder(fid, values, constants)
 
     def annotate(self, opened: OpenedDataset, path: str) -> Annotations:
@@ -100,7 +103,8 @@ class Annotator:
     def _encoding(self, fid: h5f.FileID, opened: OpenedDataset, path: str) -> dict[str, Any]:
         # Without attributes, even of its axes, a dataset is none that a library of netCDF wrote.
         of_netcdf = bool(opened.attributes) and self._is_of_netcdf(fid)
-        encoding = encoding_of(fid, opened, path, self._values, of_netcdf=of_netcdf)
+        is_indexed = fid is not self._fid or self._names.holds(f"{path}_index")
+        encoding = encoding_of(fid, opened, path, self._values, of_netcdf=of_netcdf, is_indexed=is_indexed)
         masked = None if encoding is None else masked_row(opened, encoding)
         missing = missing_of(fid, opened, path, self._values)
         if encoding is not None and encoding.kind == "codes" and missing.is_known:

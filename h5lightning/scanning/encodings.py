@@ -37,7 +37,13 @@ def is_netcdf(fid: h5f.FileID) -> bool:
 
 
 def encoding_of(
-    fid: h5f.FileID, opened: OpenedDataset, path: str, values: ValueReader, *, of_netcdf: bool
+    fid: h5f.FileID,
+    opened: OpenedDataset,
+    path: str,
+    values: ValueReader,
+    *,
+    of_netcdf: bool,
+    is_indexed: bool = True,
 ) -> Encoding | None:
     """How the numbers of a dataset stand for values; None where they stand for themselves.
 
@@ -47,8 +53,9 @@ def encoding_of(
         path: its path, without a leading slash.
         values: what reads text.
         of_netcdf: the file `is_netcdf`.
+        is_indexed: there may be an index of the name that NWB gives to one.
     """
-    if encoding := _ragged(fid, opened, path):
+    if is_indexed and (encoding := _ragged(fid, opened, path)):
         return encoding
     element, names = opened.element, opened.attributes
     if not names and not of_netcdf and not path.endswith("/codes"):

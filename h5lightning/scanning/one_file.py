@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from h5py import h5a, h5d, h5f, h5g, h5i, h5o
@@ -101,7 +100,7 @@ def describe_file(
         NeedsProcessError: ``values`` may not read what the file holds.
     """
     status = check_file(path)
-    with _explained(path, "the file"), opened_id(path, locking=locking, status=status) as fid:
+    with _Explained(path, "the file"), opened_id(path, locking=locking, status=status) as fid:
         return _describe(fid, path, request, values)
 
 
@@ -117,7 +116,7 @@ def attribute_names(path: str, owner: str = "", *, locking: bool = False) -> lis
         BadFileError: the file cannot be opened, or is damaged.
     """
     check_file(path)
-    with _explained(path, f"'/{owner}'"), opened_id(path, locking=locking) as fid:
+    with _Explained(path, f"'/{owner}'"), opened_id(path, locking=locking) as fid:
         if owner and link_problem(fid, path, owner, None) != "":
             return []
         found = h5o.open(fid, encoded(owner))
@@ -148,7 +147,7 @@ def _describe(fid: h5f.FileID, path: str, request: ScanRequest, values: ValueRea
     constants = request.constants if request.labels else None
     annotator = Annotator(fid, values, request.same, constants, request.paths or ())
     for name in names:
-        with _explained(path, f"'/{name}'"):
+        with _Explained(path, f"'/{name}'"):
             found = find(fid, name, values, file=path, allow_external=allowed, sources=sources)
             if found is None:
                 continue
@@ -182,14 +181,26 @@ def _locate(opened: OpenedDataset, name: str, path: str, file_bytes: int) -> Ext
         ) from error
 
 
-@contextmanager
-def _explained(path: str, what: str) -> Iterator[None]:
-    try:
-        yield
-    except H5LightningError:
-        raise
-    except _HDF5_ERRORS as error:
-        raise BadFileError(
-            f"{path!r} is damaged, or uses a feature that HDF5 lacks here: {what} cannot be described: "
-            f"{error}. Copy it again or write it anew; {leave_out_hint(path)}"
-        ) from error
+class _Explained:
+    """Inside the ``with`` block, what HDF5 says of damage is an error of the file.
+
+    Args:
+        path: where the file lies.
+        what: what is described.
+    """
+
+    __slots__ = ("_path", "_what")
+
+    def __init__(self, path: str, what: str) -> None:
+        self._path = path
+        self._what = what
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
+        if isinstance(error, _HDF5_ERRORS) and not isinstance(error, H5LightningError):
+            raise BadFileError(
+                f"{self._path!r} is damaged, or uses a feature that HDF5 lacks here: {self._what} cannot be described: "
+                f"{error}. Copy it again or write it anew; {leave_out_hint(self._path)}"
+            ) from error

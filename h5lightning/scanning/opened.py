@@ -55,7 +55,8 @@ class OpenedDataset:
         tid, plist = did.get_type(), did.get_create_plist()
         storage = "external" if plist.get_external_count() else _LAYOUTS.get(plist.get_layout(), "unknown")
         chunks = plist.get_chunk() if storage == "chunked" else None
-        filters = tuple(plist.get_filter(position)[::2] for position in range(plist.get_nfilters()))
+        count = plist.get_nfilters() if chunks is not None else 0  # others have none
+        filters = tuple(plist.get_filter(position)[::2] for position in range(count))
         attributes = _names(did) if h5a.get_num_attrs(did) else _NONE
         return cls(
             did, element_type(tid), stored_size(tid), did.shape, storage, chunks, filters, attributes, plist

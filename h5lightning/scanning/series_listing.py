@@ -44,8 +44,20 @@ class NameList:
         self._is_wanted = is_wanted
         self._most = most
         self._all: list[bytes] | None = None
+        self._names: frozenset[str] | None = None
         self._places: Places | None = None
         self._places_of: dict[str, Places] = {}
+
+    def holds(self, path: str) -> bool:
+        """Whether a path may be in the file; False where it surely is not."""
+        self._look()
+        return self._names is None or path in self._names
+
+    def _look(self) -> None:
+        if self._all is None:
+            self._all = self._visited()
+            if len(self._all) < self._most:
+                self._names, self._places = _found_in(b"\0".join(self._all), self._is_wanted)
 
     def near(self, path: str) -> list[str]:
         """Those that may say something of a dataset.
@@ -55,10 +67,7 @@ class NameList:
         Args:
             path: path of the dataset.
         """
-        if self._all is None:
-            self._all = self._visited()
-            if len(self._all) < self._most:
-                self._places = _places_among(b"\0".join(self._all), self._is_wanted)
+        self._look()
         places = self._places
         if places is _NO_PLACES:
             return []
@@ -66,7 +75,7 @@ class NameList:
             group = path.rpartition("/")[0]
             if group not in self._places_of:
                 beside = (name for near in _groups_near(path) for name in self._listed(near))
-                self._places_of[group] = _wanted((*_decoded(self._all), *beside), self._is_wanted)
+                self._places_of[group] = _wanted((*_decoded(self._all or []), *beside), self._is_wanted)
             places = self._places_of[group]
         return places.near(path)
 
@@ -114,9 +123,10 @@ class NameList:
 
 
 @lru_cache(maxsize=64)
-def _places_among(joined: bytes, is_wanted: Callable[[str], bool]) -> Places:
-    # The files of a data set hold the same names.
-    return _wanted(_decoded(joined.split(b"\0")) if joined else (), is_wanted)
+def _found_in(joined: bytes, is_wanted: Callable[[str], bool]) -> tuple[frozenset[str], Places]:
+    """All names, and those that are wanted; once for the files of a data set, which hold the same names."""
+    names = _decoded(joined.split(b"\0")) if joined else []
+    return frozenset(names), _wanted(names, is_wanted)
 
 
 def _wanted(names: Iterable[str], is_wanted: Callable[[str], bool]) -> Places:

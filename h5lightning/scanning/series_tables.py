@@ -45,12 +45,12 @@ class SeriesFinder:
 
     Args:
         fid: the open file.
-        known: paths of datasets that may be all that it holds.
+        names: what it holds; None to list it.
     """
 
-    def __init__(self, fid: h5f.FileID, known: Sequence[str] = ()) -> None:
+    def __init__(self, fid: h5f.FileID, names: NameList | None = None) -> None:
         self._fid = fid
-        self._names = NameList(fid, may_divide, known=known)
+        self._names = names or NameList(fid, may_divide)
         self._candidates: dict[str, list[Candidate]] = {}
         self._memo: Memo = {}
 
