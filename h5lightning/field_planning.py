@@ -17,7 +17,7 @@ import numpy.typing as npt
 from h5lightning.catalog import Catalog
 from h5lightning.checking import nearest
 from h5lightning.column_labels import DifferenceOf, check_labels
-from h5lightning.conversions import LostValueError, common_type, converted
+from h5lightning.conversions import LostValueError, common_type, converted, wider_type
 from h5lightning.errors import (
     FieldError,
     MissingDataError,
@@ -251,6 +251,7 @@ class _Planner:
             spec=FieldSpec(sample_shape, delivered[0], None if is_decoded else classes),
             form_of=form_of,
             is_decoded=is_decoded,
+            asked=field,
         )
 
     def _steps(self, key: str, field: Field, lengths: Int64Array) -> tuple[int, int] | None:
@@ -323,9 +324,22 @@ class _Planner:
             lost = value.reshape(1, *value.shape)[error.place]
             raise FieldError(
                 f"field {key!r}: {_attribute(field)} in {self.catalog.path(file)} is {lost!s}, which {delivered} "
-                f"cannot hold. Files hold it in different types: say which one is wanted, as in "
-                f"Field(attr={field.attr!r}, path={field.path!r}, dtype='float64'), or write it in one type"
+                f"cannot hold. {self._attr_remedy(key, field)}"
             ) from None
+
+    def _attr_remedy(self, key: str, field: Field) -> str:
+        """What to do about the values of an attribute that a type cannot hold."""
+        wide = field.text(dtype="float64")
+        try:
+            for file in self.files.tolist():
+                converted(self._attr(key, field, file).reshape(-1), "float64")
+        except LostValueError:
+            return (
+                "Files hold it in different types, and no type holds all of its values: write it in one type"
+            )
+        if field.dtype or self.dtype:
+            return f"{wide} delivers it, or write another value"
+        return f"Files hold it in different types: {wide} says which one is wanted"
 
     def _attr(self, key: str, field: Field, file: int) -> npt.NDArray[Any]:
         attrs, name = self.catalog.typed_attrs(file), f"{field.path}@{field.attr}"
@@ -360,9 +374,7 @@ def _remedy_of(field: Field, found: DatasetSchema, expected: DatasetSchema) -> s
     if not explain_difference(found, expected, field.member, any_categories=True):
         return f"One code means different things: write all files with one list. {stored_remedy(field)}"
     types = [schema.element(field.member) or schema.dtype for schema in (found, expected)]
-    column = f"member={field.member!r}, " if field.member else ""
-    wider = np.promote_types(*types).name
-    return f"Field({field.path!r}, {column}dtype={wider!r}) delivers one type, whatever each file stores"
+    return f"{field.text(dtype=wider_type(*types))} delivers one type, whatever each file stores"
 
 
 def _attribute(field: Field) -> str:

@@ -53,10 +53,13 @@ def encoding_of(
     element, names = opened.element, opened.attributes
     if not names and not of_netcdf and not path.endswith("/codes"):
         return None
-    if element.members or element.categories or np.dtype(element.dtype).kind not in "iufc":
+    if element.members or np.dtype(element.dtype).kind not in "iufc":
         return None
     if encoding := _codes(fid, opened, path):
         return encoding
+    if element.categories:
+        # An enumeration names what it is filled with, or is filled with what it names.
+        return number_encoding(fid, opened, path, values, of_netcdf=False) if names & _KNOWN else None
     if names & _KNOWN or of_netcdf or names & _OF_NETCDF:
         return number_encoding(fid, opened, path, values, of_netcdf=of_netcdf or bool(names & _OF_NETCDF))
     return None
