@@ -214,14 +214,12 @@ def _lost_floats(values: npt.NDArray[Any], delivered: str) -> Bools:
 
 
 def _lost_by_rounding(values: npt.NDArray[Any], delivered: str) -> Bools:
-    """Floats that become infinite; and complex numbers that no real one holds."""
+    """Floats that become infinite; and between different kinds, those that are rounded."""
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         converted = values.astype(delivered)
     if values.dtype.kind == converted.dtype.kind:
         lost = np.isfinite(_parts(values)) & ~np.isfinite(_parts(converted))
         return np.asarray(lost.any(axis=-1))
-    if converted.dtype.kind == "c":
-        return np.asarray(np.isfinite(values) & ~np.isfinite(converted.real))
     return np.asarray((converted.real != values) & ~np.isnan(values))
 
 

@@ -94,10 +94,11 @@ def plan_fields(
         )
     if not lengths[wanted].any():
         raise SchemaError(f"none of the {len(wanted)} files holds a row")
+    plans = tuple(planner.plan(key, field, lengths) for key, field in chosen.items())
+    # Only of what can be read row by row is it true that single rows are fine.
     for key, field in chosen.items():
         if has_rows(field):
             check_series_borders(catalog, key, field, samples, wanted, series=series)
-    plans = tuple(planner.plan(key, field, lengths) for key, field in chosen.items())
     remarks = check_labels(catalog, chosen, wanted, difference_of=difference_of)
     return Fields(plans=plans, rows=np.maximum(lengths, 0), remarks=remarks)
 

@@ -291,16 +291,6 @@ def test_attributes_keep_each_value_on_their_way_through_the_index(tmp_path, ope
         assert np.array_equal(found, values, equal_nan=values.dtype.kind == "f")
 
 
-def test_floats_become_complex_as_they_become_floats(tmp_path, open_dataset):
-    with h5py.File(tmp_path / "a.h5", "w") as file:
-        file["x"], file["large"] = np.array([0.1, np.nan, np.inf, -3e38]), np.array([0.1, 3e39, 0, 0])
-    batch = open_dataset(tmp_path / "a.h5", {"x": Field("x", dtype="complex64")}).read_batch([0, 1, 2, 3])
-    np.testing.assert_array_equal(batch["x"].numpy().real, np.float32([0.1, np.nan, np.inf, -3e38]))
-    dataset = open_dataset(tmp_path / "a.h5", {"x": Field("large", dtype="complex64")})
-    with pytest.raises(FieldError, match=r"holds 3e\+39 at row 1 of .*, which complex64 cannot hold"):
-        dataset.read_batch([0, 1])
-
-
 def test_the_type_for_integers_is_one_of_integers():
     assert [wider_type(*pair) for pair in (("<i8", "<u8"), ("<i4", "<f4"), ("|b1", "<i2"))] == [
         "int64",

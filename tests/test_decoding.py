@@ -128,6 +128,7 @@ def test_a_data_module_delivers_decoded_batches(packed):
     assert (dm.sample_spec["t"].dtype, dm.sample_spec["t"].shape) == ("float32", SHAPE)
     for batch in dm.train_dataloader():
         same(batch["t"], meant[batch["sample_id"].numpy()].astype("f4"))
+    dm.teardown()
 
 
 def test_without_decode_packed_data_are_refused_at_setup(packed):

@@ -230,6 +230,14 @@ def test_the_fill_value_of_an_enumeration_stands_for_a_missing_one(file):
     assert found == Found(2, "holds 255, which _FillValue calls missing")
 
 
+def test_an_enumeration_is_never_packed(file):
+    write_enumeration(file, [0, 1, 255, 1])
+    file["x"].attrs["scale_factor"] = 0.5
+    assert find(file) == Encoding("cf", fills=(255,), said_by=("_FillValue=255",))
+    del file["x"].attrs["_FillValue"]
+    assert find(file) is None
+
+
 def test_an_enumeration_without_a_word_stands_for_itself(file):
     file.create_dataset("x", data=np.array([0, 1], "i2"), dtype=h5py.enum_dtype({"a": 0, "b": 1}, "i2"))
     file["x"].attrs["units"] = "1"
