@@ -195,7 +195,7 @@ class _Planner:
                 raise SchemaError(
                     f"'/{field.path}'{column} in {self.catalog.path(file)} {difference} as in "
                     f"{self.catalog.path(reference_file)}{self._how_many(number)}. "
-                    f"{_remedy_of(field, found, reference)}"
+                    f"{_remedy_of(field, found, reference, is_converted=is_converted)}"
                 )
         return reference
 
@@ -216,7 +216,7 @@ class _Planner:
         if not found.shape and not field.constant:
             raise UnsupportedFieldError(
                 f"field {key!r}: '/{field.path}' in {where} is a scalar, it has no sample axis; "
-                "Field(path, constant=True) gives it to each sample"
+                f"{field.text(constant=True)} gives it to each sample"
             )
         check_column(f"field {key!r}: '/{field.path}' in {where}", field, found)
         return found
@@ -368,11 +368,11 @@ class _Planner:
         return wanted
 
 
-def _remedy_of(field: Field, found: DatasetSchema, expected: DatasetSchema) -> str:
+def _remedy_of(field: Field, found: DatasetSchema, expected: DatasetSchema, *, is_converted: bool) -> str:
     """What to do about a difference: nothing but a type, or categories, may be said."""
     if explain_difference(found, expected, field.member, any_type=True, any_categories=True):
         return "Run 'h5lightning inspect' to list what differs"
-    if not explain_difference(found, expected, field.member, any_categories=True):
+    if not explain_difference(found, expected, field.member, any_type=is_converted, any_categories=True):
         return f"One code means different things: write all files with one list. {stored_remedy(field)}"
     types = [schema.element(field.member) or schema.dtype for schema in (found, expected)]
     return f"{field.text(dtype=wider_type(*types))} delivers one type, whatever each file stores"
