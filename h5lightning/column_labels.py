@@ -246,12 +246,13 @@ def _error_text(
     first = _first_difference(difference, difference_of)
     others = difference.files.size - 1
     more = f" (and {others} more file{'s' if others > 1 else ''})" if others else ""
+    wanted = "the same labels" if difference.what == "names" else "one order"
     is_same_source = difference.source == difference.expected_source
     place = "" if is_same_source else f"'/{difference.expected_source}' of "
     return (
         f"field {key!r}: in {catalog.path(file)} {_subject(difference)} {_IN_WORDS[difference.what]} {place}"
         f"{catalog.path(expected)}{first}{more}. Columns of different meaning would be "
-        "stacked: write the files with one order, or, if it means nothing here, "
+        f"stacked: write the files with {wanted}, or, if it means nothing here, "
         f"{field.text(decode='stored')}{_NOT_DECODED if field.decode else ''}"
     )
 
