@@ -10,9 +10,12 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-__all__ = ["NOTHING", "Annotations", "AxisLabels", "Encoding", "Found", "Number", "SeriesTable"]
+__all__ = ["NOTHING", "PACKED", "Annotations", "AxisLabels", "Encoding", "Found", "Number", "SeriesTable"]
 
 Number: TypeAlias = int | float
+
+# What follows in a digest on the stored numbers, where those stand for others.
+PACKED = " packed "
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

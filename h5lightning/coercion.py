@@ -112,7 +112,11 @@ def _listed_fields(value: object) -> dict[object, object]:
         raise OptionError(f"fields must map keys to paths or list paths, found {value!r}")
     paths = list(value)
     if not all(isinstance(path, str) for path in paths):
-        raise OptionError(f"a list of fields holds paths, which become the keys; found {paths!r}")
+        known = next((path for path in paths if isinstance(path, Field) and path.path), None)
+        how = f": {{{known.path!r}: {known.text()}}}" if known else ""
+        raise OptionError(
+            f"a list of fields holds paths, which become the keys; found {paths!r}. Options need a mapping{how}"
+        )
     return {path.strip("/"): path for path in paths}
 
 

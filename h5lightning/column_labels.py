@@ -228,6 +228,10 @@ _SEVERITY = {"order": 0, "names": 1, "numbers": 2, "none": 3}
 _IN_WORDS = {"order": "are in another order than in", "names": "are not those in"}
 
 
+# What else the option for the stored numbers does.
+_NOT_DECODED = ", which delivers the stored numbers and not what they stand for: decode those in a transform"
+
+
 def _subject(difference: LabelDifference) -> str:
     """What the sentence is about."""
     if difference.axis < 0:
@@ -242,13 +246,14 @@ def _error_text(
     first = _first_difference(difference, difference_of)
     others = difference.files.size - 1
     more = f" (and {others} more file{'s' if others > 1 else ''})" if others else ""
+    wanted = "the same labels" if difference.what == "names" else "one order"
     is_same_source = difference.source == difference.expected_source
     place = "" if is_same_source else f"'/{difference.expected_source}' of "
     return (
         f"field {key!r}: in {catalog.path(file)} {_subject(difference)} {_IN_WORDS[difference.what]} {place}"
         f"{catalog.path(expected)}{first}{more}. Columns of different meaning would be "
-        "stacked: write the files with one order, or, if it means nothing here, "
-        f"Field({field.path!r}, decode='stored')"
+        f"stacked: write the files with {wanted}, or, if it means nothing here, "
+        f"{field.text(decode='stored')}{_NOT_DECODED if field.decode else ''}"
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["LostValueError", "assign", "buffer_dtype", "common_type", "converted", "first_lost"]
+__all__ = ["LostValueError", "assign", "buffer_dtype", "common_type", "converted", "first_lost", "wider_type"]
 
 Bools = npt.NDArray[np.bool_]
 
@@ -78,6 +78,19 @@ def common_type(values: Sequence[npt.NDArray[Any]]) -> np.dtype[Any]:
         largest = max((int(value.max()) for value in values if value.size), default=0)
         return np.dtype(np.uint64 if largest > np.iinfo(np.int64).max else np.int64)
     return promoted
+
+
+def wider_type(*types: str) -> str:
+    """The name of a type for numbers of several stored types, to be asked for: an integer type for integers.
+
+    Example:
+        >>> wider_type("<f4", ">f8"), wider_type("<i8", "<u8")
+        ('float64', 'int64')
+    """
+    dtypes = [np.dtype(text) for text in types]
+    promoted = np.result_type(*dtypes)
+    # NumPy makes float64 of int64 and uint64, which holds fewer of their values than either.
+    return "int64" if promoted.kind == "f" and all(one.kind in "biu" for one in dtypes) else promoted.name
 
 
 def buffer_dtype(stored: str, delivered: str) -> np.dtype[Any]:

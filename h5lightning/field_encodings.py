@@ -16,7 +16,7 @@ from h5lightning.annotations import Annotations, Encoding
 from h5lightning.catalog import Catalog
 from h5lightning.errors import MissingDataError, OptionError, UnsupportedFieldError
 from h5lightning.fields import StoredForm
-from h5lightning.options import Field
+from h5lightning.options import FLOAT_DTYPES, Field
 from h5lightning.schema import DatasetSchema
 
 __all__ = ["DECODED_DTYPE", "check_encodings", "forms_of", "is_type_said", "remedy"]
@@ -53,9 +53,7 @@ def check_encodings(catalog: Catalog, files: Int64Array, key: str, field: Field)
         if said.encoding is not None:
             _check_encoding(where, field, said.encoding)
         if said.masked is not None and field.decode is None:
-            raise MissingDataError(
-                f"{where} {said.masked.what} (row {said.masked.row}). {remedy(field.path)}"
-            )
+            raise MissingDataError(f"{where} {said.masked.what} (row {said.masked.row}). {remedy(field)}")
 
 
 def forms_of(
@@ -98,11 +96,13 @@ def is_type_said(field: Field, dtype: str | None, *schemas: DatasetSchema) -> bo
     return dtype is not None and all(text[1:2] == "f" for text in types)
 
 
-def remedy(path: str) -> str:
+def remedy(field: Field) -> str:
     """What to do about numbers that stand for others."""
+    # No integer is a NaN.
+    dtype = field.dtype if field.dtype in FLOAT_DTYPES else None
     return (
-        f"Field({path!r}, decode='cf') delivers the values that they stand for, NaN where one is missing; "
-        f"Field({path!r}, decode='stored') delivers the stored numbers"
+        f"{field.text(decode='cf', dtype=dtype)} delivers the values that they stand for, NaN where one is missing; "
+        f"{field.text(decode='stored')} delivers the stored numbers"
     )
 
 
@@ -126,7 +126,7 @@ def _check_encoding(where: str, field: Field, encoding: Encoding) -> None:
     said = ", ".join(encoding.said_by)
     if encoding.problem:
         raise UnsupportedFieldError(
-            f"{where} {encoding.problem}. Field({field.path!r}, decode='stored') delivers the stored numbers"
+            f"{where} {encoding.problem}. {field.text(decode='stored')} delivers the stored numbers"
         )
     if field.decode == "cf":
         if encoding.kind == "codes":
@@ -136,5 +136,5 @@ def _check_encoding(where: str, field: Field, encoding: Encoding) -> None:
     elif encoding.is_packed and field.member is None:
         raise UnsupportedFieldError(
             f"{where} is packed ({said}): its numbers stand for others, with factors of each file's own. "
-            f"{remedy(field.path)}"
+            f"{remedy(field)}"
         )

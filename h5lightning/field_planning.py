@@ -17,7 +17,7 @@ import numpy.typing as npt
 from h5lightning.catalog import Catalog
 from h5lightning.checking import nearest
 from h5lightning.column_labels import DifferenceOf, check_labels
-from h5lightning.conversions import LostValueError, common_type, converted
+from h5lightning.conversions import LostValueError, common_type, converted, wider_type
 from h5lightning.errors import (
     FieldError,
     MissingDataError,
@@ -94,10 +94,11 @@ def plan_fields(
         )
     if not lengths[wanted].any():
         raise SchemaError(f"none of the {len(wanted)} files holds a row")
+    plans = tuple(planner.plan(key, field, lengths) for key, field in chosen.items())
+    # Only of what can be read row by row is it true that single rows are fine.
     for key, field in chosen.items():
         if has_rows(field):
             check_series_borders(catalog, key, field, samples, wanted, series=series)
-    plans = tuple(planner.plan(key, field, lengths) for key, field in chosen.items())
     remarks = check_labels(catalog, chosen, wanted, difference_of=difference_of)
     return Fields(plans=plans, rows=np.maximum(lengths, 0), remarks=remarks)
 
@@ -194,7 +195,7 @@ class _Planner:
                 raise SchemaError(
                     f"'/{field.path}'{column} in {self.catalog.path(file)} {difference} as in "
                     f"{self.catalog.path(reference_file)}{self._how_many(number)}. "
-                    f"{_remedy_of(field, found, reference)}"
+                    f"{_remedy_of(field, found, reference, is_converted=is_converted)}"
                 )
         return reference
 
@@ -215,7 +216,7 @@ class _Planner:
         if not found.shape and not field.constant:
             raise UnsupportedFieldError(
                 f"field {key!r}: '/{field.path}' in {where} is a scalar, it has no sample axis; "
-                "Field(path, constant=True) gives it to each sample"
+                f"{field.text(constant=True)} gives it to each sample"
             )
         check_column(f"field {key!r}: '/{field.path}' in {where}", field, found)
         return found
@@ -251,6 +252,7 @@ class _Planner:
             spec=FieldSpec(sample_shape, delivered[0], None if is_decoded else classes),
             form_of=form_of,
             is_decoded=is_decoded,
+            asked=field,
         )
 
     def _steps(self, key: str, field: Field, lengths: Int64Array) -> tuple[int, int] | None:
@@ -323,9 +325,22 @@ class _Planner:
             lost = value.reshape(1, *value.shape)[error.place]
             raise FieldError(
                 f"field {key!r}: {_attribute(field)} in {self.catalog.path(file)} is {lost!s}, which {delivered} "
-                f"cannot hold. Files hold it in different types: say which one is wanted, as in "
-                f"Field(attr={field.attr!r}, path={field.path!r}, dtype='float64'), or write it in one type"
+                f"cannot hold. {self._attr_remedy(key, field)}"
             ) from None
+
+    def _attr_remedy(self, key: str, field: Field) -> str:
+        """What to do about the values of an attribute that a type cannot hold."""
+        wide = field.text(dtype="float64")
+        try:
+            for file in self.files.tolist():
+                converted(self._attr(key, field, file).reshape(-1), "float64")
+        except LostValueError:
+            return (
+                "Files hold it in different types, and no type holds all of its values: write it in one type"
+            )
+        if field.dtype or self.dtype:
+            return f"{wide} delivers it, or write another value"
+        return f"Files hold it in different types: {wide} says which one is wanted"
 
     def _attr(self, key: str, field: Field, file: int) -> npt.NDArray[Any]:
         attrs, name = self.catalog.typed_attrs(file), f"{field.path}@{field.attr}"
@@ -353,16 +368,14 @@ class _Planner:
         return wanted
 
 
-def _remedy_of(field: Field, found: DatasetSchema, expected: DatasetSchema) -> str:
+def _remedy_of(field: Field, found: DatasetSchema, expected: DatasetSchema, *, is_converted: bool) -> str:
     """What to do about a difference: nothing but a type, or categories, may be said."""
     if explain_difference(found, expected, field.member, any_type=True, any_categories=True):
         return "Run 'h5lightning inspect' to list what differs"
-    if not explain_difference(found, expected, field.member, any_categories=True):
+    if not explain_difference(found, expected, field.member, any_type=is_converted, any_categories=True):
         return f"One code means different things: write all files with one list. {stored_remedy(field)}"
     types = [schema.element(field.member) or schema.dtype for schema in (found, expected)]
-    column = f"member={field.member!r}, " if field.member else ""
-    wider = np.promote_types(*types).name
-    return f"Field({field.path!r}, {column}dtype={wider!r}) delivers one type, whatever each file stores"
+    return f"{field.text(dtype=wider_type(*types))} delivers one type, whatever each file stores"
 
 
 def _attribute(field: Field) -> str:

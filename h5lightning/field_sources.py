@@ -176,10 +176,10 @@ class FieldSource:
         said = ", ".join(encoding.said_by) if encoding is not None else ""
         if encoding is not None and encoding.kind == "codes":
             return MissingDataError(
-                f"{what}, which is the number of no category. Field({plan.path!r}, decode='stored') delivers the "
+                f"{what}, which is the number of no category. {plan.as_asked.text(decode='stored')} delivers the "
                 "stored numbers; a run that stopped here goes on from its checkpoint with it"
             )
         return MissingDataError(
-            f"{what}, which stands for a missing value ({said}). {remedy(plan.path)}. A run that stopped here goes on "
-            "from its checkpoint with either"
+            f"{what}, which stands for a missing value ({said}). {remedy(plan.as_asked)}. A run that stopped here "
+            "goes on from its checkpoint with either"
         )

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from h5lightning.annotations import Encoding
 from h5lightning.errors import OptionError
 from h5lightning.frozen import Frozen
-from h5lightning.options import FLOAT_DTYPES
+from h5lightning.options import FLOAT_DTYPES, Field
 
 __all__ = ["FieldPlan", "FieldSpec", "Fields", "StoredForm", "check_dtype"]
 
@@ -63,6 +63,7 @@ class FieldPlan(Frozen):
         values: value of the attribute in each file, ``(files, *row_shape)``.
         form_of: which of the forms each file has, ``(files,)``; None where all have the first.
         is_decoded: deliver what stored numbers stand for, in place of the numbers.
+        asked: the field as the user wrote it, for messages; None for one of no options.
     """
 
     key: str
@@ -76,6 +77,12 @@ class FieldPlan(Frozen):
     values: npt.NDArray[Any] | None = None
     form_of: npt.NDArray[np.int32] | None = None
     is_decoded: bool = False
+    asked: Field | None = None
+
+    @property
+    def as_asked(self) -> Field:
+        """The field as the user wrote it."""
+        return self.asked or Field(self.path)
 
     @property
     def stored(self) -> str:

@@ -82,8 +82,7 @@ def shared_classes(catalog: Catalog, files: Int64Array, field: Field) -> tuple[s
 
 def stored_remedy(field: Field) -> str:
     """The option that asks for the stored numbers."""
-    column = f"member={field.member!r}, " if field.member else ""
-    return f"Field({field.path!r}, {column}decode='stored') delivers the stored numbers"
+    return f"{field.text(decode='stored')} delivers the stored numbers"
 
 
 def _values(catalog: Catalog, files: Int64Array, field: Field) -> Iterator[tuple[Member, int]]:

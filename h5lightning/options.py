@@ -125,6 +125,19 @@ class Field:
         self._check_steps()
         self._check_combination()
 
+    def text(self, **changes: Any) -> str:
+        """How it is written in Python, with some options changed: for what a user may copy.
+
+        Example:
+            >>> Field("x", constant=True).text(decode="cf")
+            "Field('x', constant=True, decode='cf')"
+        """
+        options = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)} | changes
+        defaults = {item.name: item.default for item in dataclasses.fields(self)}
+        path = [repr(options["path"])] if options["path"] else []
+        said = (f"{name}={value!r}" for name, value in options.items() if value != defaults[name])
+        return f"Field({', '.join([*path, *(one for one in said if not one.startswith('path='))])})"
+
     def _check_steps(self) -> None:
         steps: Any = self.steps
         if steps is None:

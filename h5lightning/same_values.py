@@ -8,6 +8,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.annotations import PACKED
 from h5lightning.catalog import Catalog, SkippedFile
 from h5lightning.checking import nearest
 from h5lightning.column_labels import DifferenceOf, files_by_kind
@@ -95,6 +96,8 @@ def _error_text(
     differs = np.sort(np.concatenate([some for digest, some in having.items() if digest != expected]))
     file, reference = int(differs[0]), int(having[expected][0])
     first = difference_of(file, reference, path)
+    if not first and any(PACKED in digest for digest in having):
+        first = "its numbers are packed otherwise"
     return (
         f"access.same: '/{path}' in {catalog.path(file)} is not the same as in {catalog.path(reference)}"
         f"{f': {first}' if first else ''}{_others(differs)}. Write the files alike, leave those out that differ with "

@@ -54,13 +54,13 @@ def check_series_borders(
     file = int(divided[0])
     table = catalog.annotations[int(catalog.annotations_of(field.path)[file])].series[0]
     rows = int(catalog.facts_of(field.path)[file, 0])
+    alone = f", {field.text(decode='stored')} does so for this field" if field.decode is None else ""
     others = f" (and {counted(divided.size - 1, 'more file')} likewise)" if divided.size > 1 else ""
     raise UnsupportedFieldError(
         f"field {key!r}: '/{field.path}' in {catalog.path(file)} holds several series, such as episodes, one after the "
         f"other: {evidence_text(table, rows)}{others}. {samples!r} would cross their borders, and put the end of "
         "one and the beginning of the next into one sample. Single rows (samples=Rows()) are fine; "
-        "write each series to a file of its own; or accept it: series='file' makes each file one series, "
-        f"Field({field.path!r}, decode='stored') does so for this field"
+        f"write each series to a file of its own; or accept it: series='file' makes each file one series{alone}"
     )
 
 

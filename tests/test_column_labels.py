@@ -213,3 +213,15 @@ def test_the_index_remembers_labels(folder):
             H5Dataset(str(folder / "*.h5"), ["x"])
     with pytest.raises(SchemaError, match="in another order"):
         H5Dataset(str(folder / "*.h5"), ["x"])
+
+
+def test_other_labels_are_not_mended_by_an_order_nor_decoded_by_the_way_out():
+    catalog = catalog_of([labels(("text", "u", "u"))], [labels(("text", "v", "v"))])
+    with pytest.raises(SchemaError) as caught:
+        check_labels(catalog, {"x": Field("x", constant=True, decode="cf")}, np.arange(2))
+    text = str(caught.value)
+    assert "write the files with the same labels, or" in text
+    assert (
+        "Field('x', constant=True, decode='stored'), which delivers the stored numbers and not what they"
+        in text
+    )

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from h5lightning import Field, H5Dataset, Windows
-from h5lightning.conversions import assign, buffer_dtype, first_lost
+from h5lightning.conversions import assign, buffer_dtype, first_lost, wider_type
 from h5lightning.errors import FieldError
 from h5lightning.options import DTYPES
 
@@ -289,3 +289,11 @@ def test_attributes_keep_each_value_on_their_way_through_the_index(tmp_path, ope
         found = dataset.read_batch([1])["a"][0].numpy()
         assert found.dtype == values.dtype
         assert np.array_equal(found, values, equal_nan=values.dtype.kind == "f")
+
+
+def test_the_type_for_integers_is_one_of_integers():
+    assert [wider_type(*pair) for pair in (("<i8", "<u8"), ("<i4", "<f4"), ("|b1", "<i2"))] == [
+        "int64",
+        "float64",
+        "int16",
+    ]

@@ -8,7 +8,7 @@ import pytest
 from h5lightning.annotations import Annotations, Encoding, Found
 from h5lightning.catalog import Catalog
 from h5lightning.errors import MissingDataError, OptionError, UnsupportedFieldError
-from h5lightning.field_encodings import check_encodings, forms_of, is_type_said
+from h5lightning.field_encodings import check_encodings, forms_of, is_type_said, remedy
 from h5lightning.fields import StoredForm
 from h5lightning.options import Field
 from h5lightning.schema import DatasetSchema, FileSchema, Member
@@ -111,3 +111,19 @@ def test_who_says_a_type():
     assert not is_type_said(Field("x"), None, f4, f4)
     assert is_type_said(Field("x", member="t"), "float32", table)
     assert not is_type_said(Field("x", member="n"), "float32", table)
+
+
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [
+        (Field("x", constant=True), "Field('x', constant=True, decode='cf')"),
+        (Field("x", steps=(0, 2)), "Field('x', steps=(0, 2), decode='cf')"),
+        (Field("x", dtype="float64"), "Field('x', dtype='float64', decode='cf')"),
+        (Field("x", dtype="int64"), "Field('x', decode='cf')"),  # no integer is a NaN
+    ],
+)
+def test_the_remedy_keeps_the_other_options(field, expected):
+    assert expected in remedy(field)
+    with pytest.raises(UnsupportedFieldError) as caught:
+        check(catalog_of({"encoding": PACKED}), field)
+    assert expected in str(caught.value)

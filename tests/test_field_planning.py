@@ -2,9 +2,11 @@
 
 import dataclasses
 
+import h5py
 import numpy as np
 import pytest
 
+from h5lightning import H5Dataset
 from h5lightning.catalog import Catalog
 from h5lightning.errors import (
     FieldError,
@@ -256,7 +258,7 @@ def test_a_refused_dataset_says_why():
 def test_a_scalar_has_no_rows():
     assert message_of(UnsupportedFieldError, plan, Field("dt")) == (
         "field 'f': '/dt' in /data/a.h5 is a scalar, it has no sample axis; "
-        "Field(path, constant=True) gives it to each sample"
+        "Field('dt', constant=True) gives it to each sample"
     )
 
 
@@ -522,3 +524,21 @@ def test_other_types_are_refused(dtype):
     assert message_of(OptionError, check_dtype, dtype) == (
         f"dtype is for floating fields: expected one of float16, bfloat16, float32, float64, found {dtype!r}"
     )
+
+
+def test_what_a_type_does_not_mend_is_not_mended_by_the_type(tmp_path):
+    for number, names in enumerate(([b"A", b"B"], [b"B", b"A"])):
+        with h5py.File(tmp_path / f"{number}.h5", "w") as file:
+            file["g/codes"] = np.array([0, 1], f"i{number + 1}")
+            file["g/categories"] = names
+    with pytest.raises(SchemaError, match=r"Field\('g/codes', dtype='int16'\) delivers one type"):
+        H5Dataset(tmp_path / "*.h5", ["g/codes"])
+    with pytest.raises(SchemaError, match="One code means different things"):
+        H5Dataset(tmp_path / "*.h5", {"y": Field("g/codes", dtype="int16")})
+
+
+def test_a_scalar_is_refused_with_the_field_to_write(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"], file["s"] = np.arange(3), 2.0
+    with pytest.raises(UnsupportedFieldError, match=r"no sample axis; Field\('s', constant=True\) gives it"):
+        H5Dataset(tmp_path / "a.h5", ["x", "s"])

@@ -527,3 +527,24 @@ def test_a_name_may_be_given_in_pieces():
 def test_pieces_are_text():
     with pytest.raises(OptionError, match=r"field\.path must be text"):
         coerce_fields({"x": {"path": ["a", 1]}})
+
+
+def test_a_list_of_fields_with_options_is_refused_with_the_mapping_to_write():
+    with pytest.raises(OptionError, match=r"Options need a mapping: \{'x': Field\('x', decode='cf'\)\}"):
+        coerce_fields(["y", Field("x", decode="cf")])
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        Field("x"),
+        Field("a/b", constant=True, dtype="float64"),
+        Field(attr="unit"),
+        Field("x", attr="unit", dtype="int64"),
+        Field("t", member="it's", steps=(0, 2), decode="stored"),
+    ],
+    ids=str,
+)
+def test_a_field_is_written_as_python_reads_it(field):
+    assert eval(field.text(), {"Field": Field}) == field
+    assert eval(field.text(dtype="float16"), {"Field": Field}).dtype == "float16"

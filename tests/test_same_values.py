@@ -154,3 +154,17 @@ def test_a_mistyped_path_is_explained(folder):
     on_skip = Access(same="name", on_bad_file="skip")
     with pytest.raises(MissingFieldError, match="did you mean 'names'"):
         H5Dataset(str(folder / "a.h5"), ["x"], access=on_skip)
+
+
+@pytest.mark.parametrize("scale", [0.1, 0.2])
+def test_equal_numbers_that_are_packed_otherwise_are_not_the_same(tmp_path, scale):
+    for number, factor in enumerate((0.1, scale)):
+        with h5py.File(tmp_path / f"{number}.h5", "w") as file:
+            file["x"], file["grid"] = np.arange(3), np.arange(2)
+            file["grid"].attrs["scale_factor"] = factor
+    access = Access(same=["grid"])
+    if scale == 0.1:
+        H5Dataset(tmp_path / "*.h5", {"x": "x"}, access=access).close()
+        return
+    with pytest.raises(SchemaError, match=r"'/grid' in .*1\.h5 is not .*: its numbers are packed otherwise"):
+        H5Dataset(tmp_path / "*.h5", {"x": "x"}, access=access)

@@ -371,3 +371,11 @@ def test_inspect_names_one_table_of_many(tmp_path):
         "'/data/demo_0/dones' says that series begin or end among its rows, and 2 more tables likewise"
         in trap.text
     )
+
+
+def test_values_that_are_no_rows_are_never_called_fine_as_single_rows(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["times"], file["times_index"] = np.arange(9.0), np.array([4, 9])
+        file["times_index"].attrs["target"] = file["times"].ref
+    with pytest.raises(UnsupportedFieldError, match="its entries are not rows"):
+        H5Dataset(tmp_path / "a.h5", ["times"], Windows(2))

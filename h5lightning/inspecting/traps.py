@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.conversions import wider_type
 from h5lightning.inspecting.entries import Entry
 from h5lightning.inspecting.reading import Reading
 from h5lightning.quantities import bytes_text, counted
@@ -128,7 +129,7 @@ def _dtype_remedy(entry: Entry, found: DatasetSchema) -> str:
     """What reads both types, where nothing else differs."""
     if found.refusal or found.members or explain_difference(found, entry.schema, any_type=True):
         return ""
-    wider = np.promote_types(found.dtype, entry.schema.dtype).name
+    wider = wider_type(found.dtype, entry.schema.dtype)
     return f". Field({entry.path!r}, dtype={wider!r}) delivers one type, whatever each file stores"
 
 

@@ -35,7 +35,8 @@ def missing_values(dataset: h5py.Dataset, stored: Array, encoding: Encoding) -> 
     Args:
         dataset: whose attributes say so.
         stored: numbers of its type, in native byte order.
-        encoding: the convention, and what its attributes do not hold: the fill value of a library, a sign in text.
+        encoding: the convention, and what its attributes do not hold: the fill value of a library, a sign in text, what
+            the sources of a virtual dataset say.
     """
     values = _signed(stored, encoding)
     if encoding.kind == "codes":
@@ -47,9 +48,9 @@ def missing_values(dataset: h5py.Dataset, stored: Array, encoding: Encoding) -> 
         np.isin(values, np.asarray(encoding.fills)) if encoding.fills else np.zeros(values.shape, np.bool_)
     )
     for name in ("_FillValue", "missing_value"):
-        for number in _held(dataset, name, values.dtype):
+        for number in _held(dataset, name, values.dtype, encoding):
             missing |= values == number
-    low, high = _bounds(dataset, values.dtype)
+    low, high = _bounds(dataset, values.dtype, encoding)
     missing |= values < low if low is not None else False
     missing |= values > high if high is not None else False
     return missing
@@ -63,6 +64,8 @@ def decoded_values(dataset: h5py.Dataset, stored: Array, encoding: Encoding | No
     values = _signed(stored, encoding)
     names = ("conversion", "offset") if encoding.kind == "nwb" else ("scale_factor", "add_offset")
     scale, offset = (float(found[0]) if (found := _numbers(dataset, name)).size else None for name in names)
+    if dataset.is_virtual and scale is None and offset is None:
+        scale, offset = encoding.scale, encoding.offset
     if scale in (None, 1.0) and offset in (None, 0.0) and not missing.any():
         return values
     computed = values.astype(np.float64) * (1.0 if scale is None else scale) + (offset or 0.0)
@@ -103,27 +106,34 @@ def _signed(stored: Array, encoding: Encoding) -> Array:
     return stored.view(f"{'u' if encoding.is_unsigned else 'i'}{stored.dtype.itemsize}")
 
 
-def _bounds(dataset: h5py.Dataset, dtype: np.dtype[Any]) -> tuple[Any, Any]:
-    both = _held(dataset, "valid_range", dtype)
+def _bounds(dataset: h5py.Dataset, dtype: np.dtype[Any], encoding: Encoding) -> tuple[Any, Any]:
+    both = _held(dataset, "valid_range", dtype, encoding)
     if len(both) == 2:
         return both[0], both[1]
-    low, high = _held(dataset, "valid_min", dtype), _held(dataset, "valid_max", dtype)
+    low, high = (_held(dataset, name, dtype, encoding) for name in ("valid_min", "valid_max"))
+    if dataset.is_virtual and not low and not high:
+        return encoding.low, encoding.high
     return low[0] if low else None, high[0] if high else None
 
 
-def _held(dataset: h5py.Dataset, name: str, dtype: np.dtype[Any]) -> list[Any]:
+def _held(dataset: h5py.Dataset, name: str, dtype: np.dtype[Any], encoding: Encoding) -> list[Any]:
     """The numbers of an attribute in the type of the values; without those that it does not hold."""
     found = []
     for number in _numbers(dataset, name):
         if dtype.kind == "f":
-            with np.errstate(over="ignore"):
-                found.append(dtype.type(number))
+            with np.errstate(over="ignore", under="ignore"):
+                held = dtype.type(number)
+            # A fill value that the type does not hold is no infinity, and no zero.
+            is_lost = np.isinf(held) != np.isinf(number) or (held == 0) != (number == 0)
+            if not is_lost or name.startswith("valid_"):
+                found.append(held)
         elif np.isfinite(number) and number == int(number):
-            # The same bits may be written with either sign.
             bits, info = 8 * dtype.itemsize, np.iinfo(dtype)
-            wrapped = (int(number) - int(info.min)) % 2**bits + int(info.min)
-            if -(2 ** (bits - 1)) <= int(number) < 2**bits:
-                found.append(dtype.type(wrapped))
+            if info.min <= int(number) <= info.max:
+                found.append(dtype.type(int(number)))
+            elif encoding.is_unsigned is not None and -(2 ** (bits - 1)) <= int(number) < 2**bits:
+                # Where the file says which sign is meant, the same bits may be written with either one.
+                found.append(dtype.type((int(number) - int(info.min)) % 2**bits + int(info.min)))
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from h5py import h5f, h5i
 
-from h5lightning.annotations import NOTHING, Annotations
+from h5lightning.annotations import NOTHING, PACKED, Annotations, Encoding
 from h5lightning.scanning.axis_labels import LabelFinder
 from h5lightning.scanning.digests import dataset_digest, group_digest
 from h5lightning.scanning.encodings import encoding_of, is_netcdf, masked_row
@@ -18,6 +18,7 @@ from h5lightning.scanning.series_names import may_divide
 from h5lightning.scanning.series_tables import SeriesFinder
 from h5lightning.scanning.small_values import ValueReader
 from h5lightning.scanning.unwritten_ends import ends_with_fill
+from h5lightning.scanning.virtual_encodings import encoding_with_sources
 from h5lightning.schema import DatasetSchema
 
 __all__ = ["Annotator"]
@@ -97,7 +98,7 @@ class Annotator:
         if isinstance(found, DatasetSchema):
             digest = group_digest(self._fid, path, self._values) if found.dtype == "group" else ""
         else:
-            digest = dataset_digest(found, self._values)
+            digest = dataset_digest(found, self._values) + _packing_text(said.encoding)
         return dataclasses.replace(said, digest=digest or f"? {_refusal(found)}")
 
     def _encoding(self, fid: h5f.FileID, opened: OpenedDataset, path: str) -> dict[str, Any]:
@@ -105,6 +106,8 @@ class Annotator:
         of_netcdf = bool(opened.attributes) and self._is_of_netcdf(fid)
         is_indexed = fid is not self._fid or self._names.holds(f"{path}_index")
         encoding = encoding_of(fid, opened, path, self._values, of_netcdf=of_netcdf, is_indexed=is_indexed)
+        if opened.storage == "virtual":
+            encoding = encoding_with_sources(opened, encoding, self._of_source)
         masked = None if encoding is None else masked_row(opened, encoding)
         missing = missing_of(fid, opened, path, self._values)
         if encoding is not None and encoding.kind == "codes" and missing.is_known:
@@ -118,6 +121,10 @@ class Annotator:
             "missing_columns": missing.columns,
         }
 
+    def _of_source(self, fid: h5f.FileID, opened: OpenedDataset, path: str) -> Encoding | None:
+        of_netcdf = bool(opened.attributes) and is_netcdf(fid)
+        return encoding_of(fid, opened, path, self._values, of_netcdf=of_netcdf)
+
     def _is_of_netcdf(self, fid: h5f.FileID) -> bool:
         if fid is not self._fid:
             return is_netcdf(fid)
@@ -129,6 +136,13 @@ class Annotator:
 def _annotations(said: dict[str, Any], **more: Any) -> Annotations:
     said.update(more)
     return Annotations(**said) if any(said.values()) else NOTHING
+
+
+def _packing_text(encoding: Encoding | None) -> str:
+    """What makes equal stored numbers stand for different values."""
+    if encoding is None or not encoding.is_packed or encoding.problem:
+        return ""
+    return f"{PACKED}({encoding.scale}, {encoding.offset}, {encoding.is_unsigned})"
 
 
 def _refusal(found: OpenedDataset | DatasetSchema) -> str:

@@ -24,6 +24,7 @@ _KNOWN = frozenset(
     b"scale_factor add_offset _FillValue missing_value valid_min valid_max valid_range _Unsigned conversion "
     b"offset".split()
 )
+_FILLS = frozenset((b"_FillValue", b"missing_value"))
 # Less than it takes HDF5 to read two more rows.
 _FEW_BYTES = 64 * 1024
 _FEW_CHUNKS = 3
@@ -60,10 +61,12 @@ def encoding_of(
     element, names = opened.element, opened.attributes
     if not names and not of_netcdf and not path.endswith("/codes"):
         return None
-    if element.members or element.categories or np.dtype(element.dtype).kind not in "iufc":
+    if element.members or np.dtype(element.dtype).kind not in "iufc":
         return None
     if encoding := _codes(fid, opened, path):
         return encoding
+    if element.categories:
+        return _of_enumeration(fid, opened, path, values) if names & _FILLS else None
     if names & _KNOWN or of_netcdf or names & _OF_NETCDF:
         return number_encoding(fid, opened, path, values, of_netcdf=of_netcdf or bool(names & _OF_NETCDF))
     return None
@@ -126,6 +129,17 @@ def _ragged(fid: h5f.FileID, opened: OpenedDataset, path: str) -> Encoding | Non
         "so that its entries are not rows"
     )
     return Encoding("ragged", said_by=(f"target of '/{path}_index'",), problem=problem)
+
+
+def _of_enumeration(
+    fid: h5f.FileID, opened: OpenedDataset, path: str, values: ValueReader
+) -> Encoding | None:
+    """Of numbers with names, which stand for nothing else, those that are missing."""
+    found = number_encoding(fid, opened, path, values, of_netcdf=False)
+    if found is None or not found.fills:
+        return None
+    said = (text for text in found.said_by if text.startswith(("_FillValue", "missing_value")))
+    return Encoding("cf", fills=found.fills, said_by=tuple(said))
 
 
 def _codes(fid: h5f.FileID, opened: OpenedDataset, path: str) -> Encoding | None:

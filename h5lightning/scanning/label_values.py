@@ -116,7 +116,8 @@ def names_in(did: h5d.DatasetID, values: ValueReader, column: str | None = None)
         return _column(did, column, values)
     if is_joined:
         letters = np.ascontiguousarray(h5py.Dataset(did)[()])
-        return Named([_text(word) for word in letters.view(f"S{shape[1]}").ravel().tolist()])
+        # Some programs fill up with spaces, some with zeros.
+        return Named([_text(word).rstrip(" ") for word in letters.view(f"S{shape[1]}").ravel().tolist()])
     if kind == h5t.STRING:
         return Named(list(values.dataset(did)))
     is_number = can_be_read(opened) and np.dtype(opened.element.dtype).kind in "biuf"

@@ -90,7 +90,10 @@ def _masked(fid: h5f.FileID, opened: OpenedDataset, group: str, values: ValueRea
     if is_said is False or not isinstance(mask, h5d.DatasetID):
         return None
     found = OpenedDataset.of(mask)
-    if found.element.dtype != "|b1" or found.shape != opened.shape or len(opened.shape or ()) != 1:
+    kinds = "biu" if is_said else "b"
+    if found.element.members or found.element.refusal or np.dtype(found.element.dtype).kind not in kinds:
+        return None
+    if found.shape != opened.shape or len(opened.shape or ()) != 1:
         return None
     if not can_be_read_whole(found):
         return (

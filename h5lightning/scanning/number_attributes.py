@@ -46,6 +46,8 @@ def read_numbers(did: h5d.DatasetID, name: bytes) -> npt.NDArray[Any]:
     if shape is None or 0 in shape:
         return np.empty(0)
     tid = attribute.get_type()
+    if tid.get_class() == h5t.ENUM and element_type(tid).categories:
+        tid = tid.get_super()  # such as the fill value of an enumeration
     if tid.get_class() not in (h5t.INTEGER, h5t.FLOAT):
         raise NotNumbersError("is text" if tid.get_class() == h5t.STRING else "is no number")
     element = element_type(tid)

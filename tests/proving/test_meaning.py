@@ -94,3 +94,28 @@ def test_codes(tmp_path):
 )
 def test_first_wrong(found, expected, delivered, is_exact, place):
     assert first_wrong(np.asarray(found), np.asarray(expected), delivered, is_exact=is_exact) == place
+
+
+def test_attributes_that_the_type_does_not_hold_mark_nothing(tmp_path):
+    with h5py.File(tmp_path / "wide.h5", "w") as file:
+        file["x"] = np.array([-1, 5], "i2")
+        file["x"].attrs.update(valid_max=np.int32(40000), missing_value=np.int32(65535), scale_factor=0.5)
+        found = decoded_values(file["x"], file["x"][()], Encoding("cf", scale=0.5))
+    np.testing.assert_array_equal(found, [-0.5, 2.5])
+
+
+@pytest.mark.parametrize("fill", [1.7e308, 1e-300])
+def test_a_fill_value_beyond_a_float_marks_nothing(tmp_path, fill):
+    dataset = attributed(tmp_path, np.array([np.inf, 0.0], "f4"), _FillValue=fill)
+    assert not missing_values(dataset, dataset[()], CF).any()
+
+
+def test_a_virtual_dataset_means_what_its_sources_say(tmp_path):
+    with h5py.File(tmp_path / "virtual.h5", "w") as file:
+        file["source"] = np.array([1, 2, 9], "i2")
+        layout = h5py.VirtualLayout((3,), "i2")
+        layout[:] = h5py.VirtualSource(file["source"])
+        virtual = file.create_virtual_dataset("x", layout)
+        said = Encoding("cf", scale=0.5, offset=1.0, fills=(2,), high=5)
+        found = decoded_values(virtual, virtual[()], said)
+    np.testing.assert_array_equal(found, [1.5, np.nan, np.nan])

@@ -206,3 +206,34 @@ def test_what_another_file_says_of_its_numbers_is_found_through_a_link(tmp_path)
     found = describe_file(str(tmp_path / "here.h5"), request, NO_TEXT)
     assert found.dataset("t").annotations.encoding.scale == 0.5
     assert "'/g/s_index'" in found.dataset("s").annotations.encoding.problem
+
+
+# ── enumerations ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def write_enumeration(file, values, fill=255):
+    kinds = h5py.enum_dtype({"clear": 0, "cumulus": 1, "missing": 255}, "u1")
+    file.create_dataset("x", data=np.array(values, "u1"), dtype=kinds)
+    file["x"].attrs.create("_FillValue", fill, dtype=kinds)
+
+
+def test_the_fill_value_of_an_enumeration_stands_for_a_missing_one(file):
+    write_enumeration(file, [0, 1, 255, 1])
+    encoding = find(file)
+    assert (encoding.fills, encoding.is_packed) == ((255,), False)
+    found = masked_row(OpenedDataset.of(file["x"].id), encoding)
+    assert found == Found(2, "holds 255, which _FillValue calls missing")
+
+
+def test_an_enumeration_is_never_packed(file):
+    write_enumeration(file, [0, 1, 255, 1])
+    file["x"].attrs["scale_factor"] = 0.5
+    assert find(file) == Encoding("cf", fills=(255,), said_by=("_FillValue=255",))
+    del file["x"].attrs["_FillValue"]
+    assert find(file) is None
+
+
+def test_an_enumeration_without_a_word_stands_for_itself(file):
+    file.create_dataset("x", data=np.array([0, 1], "i2"), dtype=h5py.enum_dtype({"a": 0, "b": 1}, "i2"))
+    file["x"].attrs["units"] = "1"
+    assert find(file) is None

@@ -24,6 +24,7 @@ HELD = {
     "variable": (["ä", "b"], ["ä", "b"]),
     "fixed": (np.array([b"a", b"bc"]), ["a", "bc"]),
     "letters": (np.array([list("ab"), list("cd")], "S1"), ["ab", "cd"]),
+    "letters, filled up": (np.array([list("ab "), [*"c d"], [*"e", "", ""]], "S1"), ["ab", "c d", "e"]),
     "integers": (np.array([3, 1], ">i2"), [3, 1]),
     "floats": (np.array([0.5, 1.5], "f4"), [0.5, 1.5]),
     "bools": (np.array([True, False]), [True, False]),

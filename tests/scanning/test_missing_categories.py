@@ -175,3 +175,12 @@ def test_tables_without_codes_say_nothing(file):
     file["df/table"] = np.full(3, -1, [("kind", "i1"), ("x", "f4")])
     assert annotate(file, "obs") is NOTHING
     assert annotate(file, "df/table") is NOTHING
+
+
+@pytest.mark.parametrize(("said", "row"), [("nullable-integer", 1), (None, None)])
+def test_a_mask_of_integers_counts_where_the_group_says_what_it_is(file, said, row):
+    file["g/values"], file["g/mask"] = np.arange(3), np.array([0, 1, 0], "u1")
+    if said:
+        file["g"].attrs["encoding-type"] = said
+    missing = annotate(file, "g/values").missing
+    assert (missing and missing.row) == row
