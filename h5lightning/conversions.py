@@ -21,6 +21,7 @@ Bools = npt.NDArray[np.bool_]
 
 # Bits of the significand, the hidden one included, and the largest finite value. NumPy has no bfloat16.
 _PRECISION = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53, "complex64": 24, "complex128": 53}
+_ROUNDED = {("f", "f"), ("f", "c"), ("c", "c")}  # kinds between which numbers may be rounded
 _LARGEST_FLOAT16 = 65504
 # float32 from here on is rounded to infinity by bfloat16: half a step above its largest value.
 _TOO_LARGE_FOR_BFLOAT16 = 2.0**128 - 2.0**119
@@ -103,7 +104,7 @@ def buffer_dtype(stored: str, delivered: str) -> np.dtype[Any]:
     if delivered == "bfloat16":
         return np.dtype("float32") if native.kind == "f" else native
     wanted = np.dtype(delivered)
-    is_rounded = native.kind == wanted.kind and native.kind in "fc"
+    is_rounded = (native.kind, wanted.kind) in _ROUNDED
     return wanted if is_rounded or _is_safe(native, wanted) else native
 
 
@@ -214,13 +215,13 @@ def _lost_floats(values: npt.NDArray[Any], delivered: str) -> Bools:
 
 
 def _lost_by_rounding(values: npt.NDArray[Any], delivered: str) -> Bools:
-    """Floats that become infinite; and between different kinds, those that are rounded."""
+    """Floats that become infinite; and complex numbers that lose their imaginary parts."""
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         converted = values.astype(delivered)
-    if values.dtype.kind == converted.dtype.kind:
-        lost = np.isfinite(_parts(values)) & ~np.isfinite(_parts(converted))
-        return np.asarray(lost.any(axis=-1))
-    return np.asarray((converted.real != values) & ~np.isnan(values))
+    if (values.dtype.kind, converted.dtype.kind) not in _ROUNDED:
+        return np.asarray((converted.real != values) & ~np.isnan(values))
+    lost = np.isfinite(_parts(values)) & ~np.isfinite(_parts(converted))[..., : _parts(values).shape[-1]]
+    return np.asarray(lost.any(axis=-1))
 
 
 def _parts(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
