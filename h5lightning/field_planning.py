@@ -323,8 +323,7 @@ class _Planner:
             lost = value.reshape(1, *value.shape)[error.place]
             raise FieldError(
                 f"field {key!r}: {_attribute(field)} in {self.catalog.path(file)} is {lost!s}, which {delivered} "
-                f"cannot hold. Files hold it in different types: say which one is wanted, as in "
-                f"Field(attr={field.attr!r}, path={field.path!r}, dtype='float64'), or write it in one type"
+                f"cannot hold. {_other_type(field)}"
             ) from None
 
     def _attr(self, key: str, field: Field, file: int) -> npt.NDArray[Any]:
@@ -381,3 +380,13 @@ def _others(files: Int64Array) -> str:
 
 def _count(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def _other_type(field: Field) -> str:
+    """What to do about an attribute that its type cannot hold: one that was said, or that files have in common."""
+    if field.dtype is not None:
+        return "Choose another Field(dtype=…), or convert in a transform"
+    return (
+        "Files hold it in different types: say which one is wanted, as in "
+        f"Field(attr={field.attr!r}, path={field.path!r}, dtype='float64'), or write it in one type"
+    )
