@@ -335,6 +335,8 @@ class _Planner:
             for file in self.files.tolist():
                 converted(self._attr(key, field, file).reshape(-1), "float64")
         except LostValueError:
+            if field.dtype or self.dtype:
+                return "Choose another Field(dtype=…), or write another value"
             return (
                 "Files hold it in different types, and no type holds all of its values: write it in one type"
             )

@@ -11,9 +11,12 @@ import numpy.typing as npt
 from h5lightning.catalog import Catalog, SkippedFile
 from h5lightning.field_encodings import is_type_said
 from h5lightning.options import Field
+from h5lightning.quantities import counted
 from h5lightning.schema import DatasetSchema, explain_difference
 
-__all__ = ["find_misfits"]
+__all__ = ["NEVER_WRITTEN", "find_misfits"]
+
+NEVER_WRITTEN = "never written"
 
 Int64Array = npt.NDArray[np.int64]
 _Wanted: TypeAlias = Mapping[str, Field]
@@ -24,7 +27,8 @@ def find_misfits(
 ) -> list[SkippedFile]:
     """The files that lack a field, hold it in another type or shape than most, or in different lengths.
 
-    Where no layout has all fields, it is the fields that do not fit: then there are none.
+    Where no layout has all fields, or every file has something wrong, it is the fields that do not fit: then there
+    are none, and planning says what is wrong and what to do.
 
     Args:
         catalog: what the files hold.
@@ -49,7 +53,7 @@ def find_misfits(
             what = _unwritten({path: int(facts[path][file, 2]) for path in paths})
         if what := what or _lacking(catalog, fields, file):
             found.append(SkippedFile(catalog.names[file], what))
-    return found
+    return found if len(found) < len(files) else []
 
 
 class _Comparison:
@@ -118,8 +122,8 @@ def _unequal(lengths: Mapping[str, int]) -> str:
 
 
 def _unwritten(chunks: Mapping[str, int]) -> str:
-    found = [f"'/{path}' {number}" for path, number in chunks.items() if number > 0]
-    return f"has chunks that were never written: {', '.join(found)}" if found else ""
+    found = [f"{counted(number, 'chunk')} of '/{path}'" for path, number in chunks.items() if number > 0]
+    return f"lacks values that were {NEVER_WRITTEN}: {', '.join(found)}" if found else ""
 
 
 def _lacking(catalog: Catalog, fields: _Wanted, file: int) -> str:

@@ -345,5 +345,9 @@ def test_attributes_that_no_type_holds_are_an_error_at_setup(tmp_path):
         with h5py.File(tmp_path / f"{number}.h5", "w") as file:
             file["x"] = np.arange(2)
             file.attrs["a"] = value
-    with pytest.raises(FieldError, match=r"attribute 'a'.* is -1, which uint64 cannot hold"):
+    with pytest.raises(
+        FieldError, match=r"attribute 'a'.* is -1, which uint64 cannot hold.* different types"
+    ):
         opened(str(tmp_path / "*.h5"), {"x": "x", "a": "attr:a"})
+    with pytest.raises(FieldError, match=r"is -1, which uint8 cannot hold\. Field\(attr='a', dtype='float64'\) delivers it"):
+        opened(str(tmp_path / "1.h5"), {"x": "x", "a": Field(attr="a", dtype="uint8")})

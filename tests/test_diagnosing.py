@@ -18,7 +18,7 @@ from h5lightning import H5DataModule, H5Dataset
 from h5lightning.codecs import Pipeline
 from h5lightning.diagnosing import diagnose_files
 from h5lightning.diagnosing.rewriting import FileList
-from h5lightning.errors import FieldError, MissingFieldError, NoMatchError
+from h5lightning.errors import FieldError, MissingFieldError, NoMatchError, UnsupportedFieldError
 from h5lightning.options import Access, Field, Shuffle
 
 KIB = 1024
@@ -538,12 +538,16 @@ def test_a_bad_file_is_named_and_the_others_are_looked_at(data):
         ({"x": Field("words")}, FieldError, "holds text"),
         ({"x": Field("one")}, FieldError, "is a scalar"),
         ({"x": Field(attr="a")}, FieldError, "at least one must have rows"),
+        ({"x": Field("table")}, UnsupportedFieldError, r"choose one: Field\('table', member='a'\)"),
+        ({"x": Field("table", member="z")}, MissingFieldError, "has no column 'z'"),
+        ({"x": Field("table", member="s")}, UnsupportedFieldError, "no tensor can hold text"),
     ],
-    ids=["missing", "text", "scalar", "no rows"],
+    ids=["missing", "text", "scalar", "no rows", "no column named", "no such column", "column of text"],
 )
 def test_fields_that_cannot_be_used(data, fields, error, words):
     with h5py.File(data / "a.h5", "w") as file:
         file["words"], file["one"], file["x"] = np.array([b"a"]), 1.0, np.zeros(4, "f4")
+        file["table"] = np.zeros(4, [("a", "f4"), ("s", "S3")])
     with pytest.raises(error, match=words):
         diagnose(data, fields)
 

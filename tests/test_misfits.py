@@ -56,7 +56,7 @@ MISFITS: dict[str, tuple[Callable[[h5py.File], None], str]] = {
     "type": (other_type, "'/x' has dtype <f8, expected <f4 as in most files"),
     "shape": (other_shape, "'/x' has rows of shape (2, 4), expected (2, 3) as in most files"),
     "lengths": (unequal, "holds different numbers of rows: '/x' 20, '/y' 19"),
-    "unwritten": (unwritten, "has chunks that were never written: '/x' 2"),
+    "unwritten": (unwritten, "lacks values that were never written: 2 chunks of '/x'"),
     "lacks an attribute": (no_attribute, "lacks the attribute 'number'"),
     "text": (text, "'/y' "),
 }
@@ -94,6 +94,12 @@ def test_a_file_that_differs_is_left_out_and_listed(spoilt, spoil, words, caplog
     assert skipped.reason.startswith(words)
     assert len(found.index.series_rows) == 7
     assert f"1 of 8 files are left out: run-002.h5: {words}" in caplog.text
+
+
+@pytest.mark.parametrize(("spoil", "error"), [(unwritten, MissingDataError), (unequal, SchemaError)])
+def test_what_is_wrong_with_all_files_is_an_error_that_names_one(spoilt, spoil, error) -> None:
+    with pytest.raises(error, match=r"run-000\.h5 .*(on_missing='fill'|constant=True)"):
+        look(spoilt(spoil, *range(8)), max_bad_fraction=1)
 
 
 def test_what_nobody_asks_for_may_differ(spoilt) -> None:

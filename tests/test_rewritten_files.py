@@ -682,7 +682,7 @@ rewrite_files("a.h5", "rewritten", {{"x": {{}}}})
 
 
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGINT"])
-def test_a_program_that_is_interrupted_leaves_no_half_file(data, name):
+def test_a_program_that_is_interrupted_leaves_no_half_file(data, capsys, name):
     make(slow)
     before = content_of("a.h5")
     done = subprocess.run(
@@ -692,8 +692,12 @@ def test_a_program_that_is_interrupted_leaves_no_half_file(data, name):
     assert [entry for entry in os.listdir("rewritten") if not entry.startswith(".unfinished-")] == []
     assert glob.glob("**/*", root_dir="rewritten", recursive=True) == []
     assert content_of("a.h5") == before
+    left = os.listdir("rewritten")
     rewrite_files("a.h5", "rewritten", AGAIN)
     assert described("rewritten/a.h5") == described("a.h5")
+    told = capsys.readouterr().out
+    assert all(name in told for name in left)
+    assert ("is of a run that was killed" in told) == bool(left)
 
 
 def test_read_only_files_stay_read_only(data):

@@ -12,6 +12,7 @@ from h5lightning.catalog import Catalog
 from h5lightning.checking import nearest
 from h5lightning.diagnosing.stored_fields import StoredField
 from h5lightning.errors import FieldError, H5LightningError, MissingFieldError
+from h5lightning.field_columns import check_column
 from h5lightning.handles import HandlePool
 from h5lightning.inspecting.entries import Entry, entries_of
 from h5lightning.inspecting.guessing import guess
@@ -36,6 +37,7 @@ def stored_fields_of(
 
     Raises:
         FieldError: a field that no file holds, or files that hold nothing to train on.
+        UnsupportedFieldError: a table, and no column of it that can be a field.
     """
     if not len(catalog):
         raise FieldError("none of the files can be read: see 'h5lightning inspect'")
@@ -82,18 +84,15 @@ def _reason(reader: DirectReader, catalog: Catalog, field: StoredField) -> str:
 
 def _chosen(catalog: Catalog, fields: Mapping[str, Field]) -> tuple[StoredField, ...]:
     with_rows = {key: field for key, field in fields.items() if field.attr is None and not field.constant}
-    stored = [
-        stored
-        for key, field in with_rows.items()
-        for stored in _required(catalog, key, field.path, field.member)
-    ]
+    stored = [stored for key, field in with_rows.items() for stored in _required(catalog, key, field)]
     if not stored:
         raise FieldError("all fields are attributes or constants: at least one must have rows")
     return tuple(stored)
 
 
-def _required(catalog: Catalog, key: str, path: str, member: str | None) -> list[StoredField]:
-    found = list(_of_paths(catalog, key, path, (path,), member))
+def _required(catalog: Catalog, key: str, wanted: Field) -> list[StoredField]:
+    path = wanted.path
+    found = list(_of_paths(catalog, key, path, (path,), wanted.member))
     if not found:
         known = sorted({dataset.path for layout in catalog.layouts for dataset in layout})
         raise MissingFieldError(f"field {key!r}: no file holds a dataset '/{path}'{nearest(path, known)}")
@@ -103,6 +102,7 @@ def _required(catalog: Catalog, key: str, path: str, member: str | None) -> list
             raise FieldError(
                 f"field {key!r}: '/{path}' {refusal or 'is a scalar, it has no rows'}; see 'h5lightning inspect'"
             )
+        check_column(f"field {key!r}: '/{path}'", wanted, field.schema)
     return found
 
 

@@ -16,7 +16,17 @@ from h5lightning.discovery.patterns import RECURSIVE, Glob, Pattern, name_matche
 from h5lightning.errors import OptionError, ResourceError
 from h5lightning.quantities import bytes_text
 
-__all__ = ["Taken", "check_space", "make_folder", "opened_to_write", "put_in_place", "unfinished_folder"]
+__all__ = [
+    "Taken",
+    "check_space",
+    "left_behind",
+    "make_folder",
+    "opened_to_write",
+    "put_in_place",
+    "unfinished_folder",
+]
+
+_UNFINISHED = ".unfinished-"
 
 
 class Taken:
@@ -101,10 +111,15 @@ def check_space(folder: str, needed_bytes: int) -> None:
         )
 
 
+def left_behind(into: str) -> list[str]:
+    """Hidden folders of programs that still run, or were killed."""
+    return sorted(entry.path for entry in os.scandir(into) if entry.name.startswith(_UNFINISHED))
+
+
 @contextmanager
 def unfinished_folder(into: str) -> Iterator[str]:
     """A hidden folder in the one of the new files: no wildcard looks into it. Afterwards it is gone with all in it."""
-    folder = tempfile.mkdtemp(prefix=".unfinished-", dir=into)
+    folder = tempfile.mkdtemp(prefix=_UNFINISHED, dir=into)
     try:
         yield folder
     finally:

@@ -20,6 +20,7 @@ from h5py import h5d, h5f, h5l, h5o
 from h5lightning.diagnosing.outputs import (
     Taken,
     check_space,
+    left_behind,
     make_folder,
     opened_to_write,
     put_in_place,
@@ -116,6 +117,10 @@ def write_each(jobs: Mapping[str, Callable[[str], list[str]]], into: str) -> Non
     """
     refused: dict[str, str] = {}
     written = existing = 0
+    for folder in left_behind(into):
+        _say(
+            f"{folder!r} is of a run that was killed, or that still goes on: delete it if nothing else writes here"
+        )
     with unfinished_folder(into) as folder, progress_bar("writing", len(jobs)) as advance:
         for number, (output, job) in enumerate(jobs.items()):
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
@@ -67,7 +68,7 @@ def _wrong_run(
     dataset = case.assembly.datasets["train"]
     options = LoaderOptions(num_workers=workers, timeout_s=_TIMEOUT_S if workers else 0)
     loader = make_loader(dataset, sampler, batch_size=case.settings.batch_size, options=options)
-    epoch = epochs[0]
+    epoch, failure = epochs[0], ""
     try:
         for epoch in epochs:
             sampler.set_epoch(epoch)
@@ -80,10 +81,14 @@ def _wrong_run(
                 yield from (f"{epoch}, batch {number}: {text}" for text in wrong)
     except (H5LightningError, OSError, RuntimeError) as error:
         # Of a worker's error, which holds a traceback, the last line is the message.
-        yield f"{epoch}: {type(error).__name__}: {str(error).strip().rpartition(chr(10))[2]}"
+        failure = f"{epoch}: {type(error).__name__}: {str(error).strip().rpartition(chr(10))[2]}"
+        # The iterator must end here: a worker that is forked later would collect it, and torch then prints an error.
+        traceback.clear_frames(error.__traceback__)
     finally:
         loader.close()
         dataset.close()
+    if failure:
+        yield failure
 
 
 def _planned(case: Case, sampler: ShardedSampler) -> list[Int64Array]:

@@ -23,6 +23,7 @@ from h5lightning.handles import HandlePool
 from h5lightning.inspecting.entries import entries_of
 from h5lightning.inspecting.guessing import guess
 from h5lightning.inspecting.inspection import scan_readable, shared_attrs
+from h5lightning.misfits import NEVER_WRITTEN
 from h5lightning.options import Access, Field, Rows, Samples, Shuffle, Split, Windows
 from h5lightning.progress import Advance, progress_bar
 from h5lightning.proving.borders import prove_borders
@@ -36,6 +37,7 @@ from h5lightning.proving.reading import prove_finite, prove_readers
 from h5lightning.proving.settings import ProofSettings
 from h5lightning.proving.splits import prove_catalog, prove_splits
 from h5lightning.proving.unchanged import prove_unchanged
+from h5lightning.proving.unwritten import unwritten_since
 from h5lightning.proving.values import prove_values
 from h5lightning.proving.written_ends import prove_written_ends
 from h5lightning.readers.choosing import choose_reader
@@ -133,7 +135,8 @@ def prove_files(
         tolerant = dataclasses.replace(access, on_bad_file="skip", max_bad_fraction=1)
         found = survey(list(patterns), fields, samples or Rows(), access=tolerant, **scan)
     except (BadFileError, MissingDataError, SchemaError, UnsupportedFieldError) as error:
-        misfit = Outcome(_broken_promise(error), "all files", (f"{type(error).__name__}: {error}",))
+        told = f"{type(error).__name__}: {error}{_border(error, patterns, fields or {})}"
+        misfit = Outcome(_broken_promise(error), "all files", (told,))
         return Proof(tuple(patterns), "", tuple(fields or ()), {}, (misfit,))
     stored = frozenset(key for key, field in (fields or {}).items() if field.decode == "stored")
     run = _Run(split, shuffle or Shuffle(), access, seed, stored)
@@ -149,6 +152,18 @@ def _broken_promise(error: H5LightningError) -> str:
         if isinstance(error, UnsupportedFieldError)
         else "files fit together"
     )
+
+
+def _border(error: H5LightningError, patterns: Sequence[str], fields: Mapping[str, Field]) -> str:
+    """Where the first file that was not written to its end stops, for an error that speaks of such."""
+    if NEVER_WRITTEN not in str(error):
+        return ""
+    found, paths = discover(list(patterns)), dict.fromkeys(field.path for field in fields.values())
+    told = (
+        (name, unwritten_since(found.path(file), filter(None, paths)))
+        for file, name in enumerate(found.names)
+    )
+    return next((f". In {name}, {where}" for name, where in told if where), "")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

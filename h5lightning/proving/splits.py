@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 
-from h5lightning.catalog import Catalog
+from h5lightning.catalog import Catalog, SkippedFile
+from h5lightning.misfits import NEVER_WRITTEN
 from h5lightning.proving.case import Case
 from h5lightning.proving.outcome import Outcome
+from h5lightning.proving.unwritten import unwritten_since
 from h5lightning.quantities import counted
 from h5lightning.summary import Summary, summarise
 
@@ -16,13 +20,23 @@ __all__ = ["prove_catalog", "prove_splits"]
 def prove_catalog(case: Case) -> Outcome:
     """All files can be opened, and hold rows; every file that cannot is named."""
     catalog: Catalog = case.assembly.survey.catalog
-    failures = [
-        file.reason if file.name in file.reason else f"{file.name}: {file.reason}" for file in catalog.skipped
-    ]
+    failures = [_told(file, catalog.root, case) for file in catalog.skipped]
     empty = np.flatnonzero(case.index.file_rows == 0).tolist()
     failures += [f"{catalog.names[file]}: no rows (the sample axis has length 0)" for file in empty]
     scope = counted(len(catalog) + len(catalog.skipped), "file")
     return Outcome("all files can be opened", scope, tuple(failures))
+
+
+def _told(file: SkippedFile, root: str, case: Case) -> str:
+    text = file.reason if file.name in file.reason else f"{file.name}: {file.reason}"
+    if NEVER_WRITTEN not in file.reason:
+        return text
+    paths = dict.fromkeys(plan.path for plan in case.assembly.survey.fields.plans if plan.path)
+    where = unwritten_since(os.path.join(root, file.name), paths)
+    return (
+        f"{text}{where and f'; {where}'}. Write it again, leave the file out, or accept the fill value with "
+        "access.on_missing='fill'"
+    )
 
 
 def prove_splits(case: Case, keep_together: str | None) -> Outcome:

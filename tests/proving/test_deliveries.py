@@ -1,5 +1,6 @@
 """Real loaders and worker processes; loaders that deliver something else are found."""
 
+import gc
 from functools import partial
 
 import numpy as np
@@ -59,7 +60,7 @@ def test_other_values_than_in_the_files_are_found(write_files, workers):
     assert "steps, epoch 0, batch 0: field 'y' is not what h5py reads, first in run-" in resumed
 
 
-def test_a_file_that_fails_ends_no_other_check(write_files):
+def test_a_file_that_fails_ends_no_other_check(write_files, capfd):
     pattern = write_files((40, 30))
     with case_of(pattern, ranks=[1, 2], workers=[0, 1], epochs=1) as case:
         for name in case.index.names:
@@ -68,6 +69,8 @@ def test_a_file_that_fails_ends_no_other_check(write_files):
         failures = prove_loaders(case, ignore).failures
     assert len(failures) == 2 * 3 * 2
     assert all("FileChangedError" in failure or "BadFileError" in failure for failure in failures)
+    gc.collect()
+    assert "Exception ignored" not in capfd.readouterr().err
 
 
 def test_places_are_few(write_files):
