@@ -349,5 +349,7 @@ def test_attributes_that_no_type_holds_are_an_error_at_setup(tmp_path):
         FieldError, match=r"attribute 'a'.* is -1, which uint64 cannot hold.* different types"
     ):
         opened(str(tmp_path / "*.h5"), {"x": "x", "a": "attr:a"})
-    with pytest.raises(FieldError, match=r"-1, which uint8 cannot hold\. Field\(attr='a', dtype='float64'\) delivers"):
+    with pytest.raises(
+        FieldError, match=r"-1, which uint8 cannot hold\. Field\(attr='a', dtype='float64'\) delivers"
+    ):
         opened(str(tmp_path / "1.h5"), {"x": "x", "a": Field(attr="a", dtype="uint8")})
