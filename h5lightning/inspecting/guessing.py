@@ -21,7 +21,7 @@ __all__ = ["Guess", "guess"]
 Int64Array = npt.NDArray[np.int64]
 
 _COUNTER_WORDS = frozenset(
-    ["id", "ids", "index", "indices", "idx", "time", "timestamp", "step", "offset", "ptr"]
+    ["axis", "id", "ids", "index", "indices", "idx", "time", "timestamp", "step", "offset", "ptr"]
 )
 _START_WORDS = frozenset(["start", "starting", "rate", "version", "date", "reference"])
 _BUCKET = re.compile(r"(?:^|/)data/bucket[\d*]*$")
@@ -146,7 +146,9 @@ def _series_tables(entries: Iterable[Entry]) -> frozenset[str]:
 
 
 def _table(entry: Entry) -> Guess:
-    columns = [column.name for column in entry.schema.columns[:_MOST_COLUMNS]]
+    names = [column.name for column in entry.schema.columns]
+    # pandas keeps the index of a table as its first column.
+    columns = ([name for name in names if name != "index"] or names)[:_MOST_COLUMNS]
     missing = {found.column for said, _ in entry.said for found in said.missing_columns}
     members = [
         Field(entry.path, member=column, decode="stored" if column in missing else None) for column in columns

@@ -9,7 +9,7 @@ from h5lightning.errors import UnsupportedFieldError
 from h5lightning.inspecting.entries import entries_of
 from h5lightning.inspecting.guessing import guess
 from h5lightning.options import Field
-from h5lightning.schema import DatasetSchema, FileSchema
+from h5lightning.schema import DatasetSchema, FileSchema, Member
 
 
 def guessed(*datasets, files=3):
@@ -54,3 +54,13 @@ def test_buckets_of_seisbench_are_told_from_datasets_of_that_name():
     with pytest.raises(UnsupportedFieldError, match=r"fields=\{'x': 'data/bucket0'\}"):
         guessed(buckets[0], formatted)
     assert guessed(buckets[0]).fields == {"x": Field("data/bucket0")}
+
+
+def test_the_index_of_a_table_of_pandas_is_no_label_and_no_column():
+    fixed = guessed(dataset("df/block0_values", 90, 5, dtype="<f8"), dataset("df/axis1", 90, dtype="<i8"))
+    assert fixed.fields == {"x": Field("df/block0_values")}
+    members = (Member("index", "<i8"), Member("values_block_0", "<f8", (5,)))
+    table = guessed(dataset("df/table", 90, dtype="compound", members=members))
+    assert table.fields == {"values_block_0": Field("df/table", member="values_block_0")}
+    alone = guessed(dataset("t", 90, dtype="compound", members=members[:1]))
+    assert alone.fields == {"index": Field("t", member="index")}
