@@ -236,7 +236,7 @@ class _Shelf(Generic[T]):
             makers: the threads that put.
         """
         found = None if self._is_dropped else self._get(makers)
-        if found is None:
+        if found is None or self._is_dropped:  # who drops items takes the first ones: this may be a later one
             self._is_empty = True
             self._ready.put(None)  # for whoever asks again
             raise self._end or StopIteration

@@ -205,3 +205,23 @@ def test_the_interpreter_exits_with_a_thread_at_work() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")
+
+
+def test_an_item_behind_one_that_was_dropped_is_not_given(monkeypatch):
+    """Who closes drops the first items; who takes at that moment would get a later one."""
+    ahead = ReadAhead(Stages.of(lambda: iter(range(5))), lambda _: 1, most_items=5, most_bytes=99)
+    for thread in ahead._threads:
+        thread.join()
+    shelf = ahead._shelf
+    get = shelf._get
+
+    def get_while_others_close(makers):
+        shelf._is_dropped = True
+        assert shelf._ready.get_nowait()[0] == 1
+        return get(makers)
+
+    assert next(ahead) == 0
+    monkeypatch.setattr(shelf, "_get", get_while_others_close)
+    with pytest.raises(StopIteration):
+        next(ahead)
+    ahead.close()
