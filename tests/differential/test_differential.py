@@ -47,7 +47,7 @@ def run_program(out: Path, *arguments: str, timeout_s: float) -> str:
 @pytest.mark.timeout(300)
 def test_a_short_campaign(tmp_path):
     cases = [f"{kind}/{seed}" for kind in KINDS for seed in (7,)]
-    table = run_program(tmp_path, "--no-torchrun", "--only", *cases, timeout_s=280)
+    table = run_program(tmp_path, "--jobs", "2", "--no-torchrun", "--only", *cases, timeout_s=280)
     assert "| **all** |" in table
     assert all(f"| {kind} |" in table for kind in KINDS)
 

@@ -21,15 +21,15 @@ def workshop(tmp_path):
 
 @pytest.mark.timeout(300)
 def test_a_short_campaign(tmp_path):
-    tally = run(recipes(3 * len(SPECIMENS), seed=7), str(tmp_path))
+    tally = run(recipes(2 * len(SPECIMENS), seed=7), str(tmp_path))
     listed = "\n".join(
         f"{finding.recipe} {finding.arm} {finding.verdict}: {finding.words}" for finding in tally.findings
     )
     assert not any(bad_counts(tally).values()), listed
     for arm in OURS:
         assert not tally.of(arm, "unclear"), listed
-        assert tally.of(arm, "error") > len(SPECIMENS), listed
-    assert sum(tally.of("h5py alone", verdict) for verdict in VERDICTS) == 3 * len(SPECIMENS)
+        assert tally.of(arm, "error") > len(SPECIMENS) // 2, listed
+    assert sum(tally.of("h5py alone", verdict) for verdict in VERDICTS) == 2 * len(SPECIMENS)
 
 
 @pytest.mark.parametrize("name", SPECIMENS)
