@@ -7,12 +7,12 @@ keep are kept as a digest, and a table that a scan does not read says so: what i
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import xxhash
 from h5py import h5d, h5f, h5o, h5t
 
 from h5lightning.filters import NATIVE_FILTERS, filter_name
@@ -195,7 +195,7 @@ def _read(table: _Table, values: ValueReader) -> Vocabulary:
 
 
 def _digest(names: Sequence[str]) -> str:
-    digest = hashlib.blake2b(digest_size=8)
+    digest = xxhash.xxh3_128()
     for name in names:
         text = name.encode("utf-8", "surrogatepass")
         digest.update(b"%d:" % len(text) + text)
