@@ -19,11 +19,10 @@ import torch
 
 from h5lightning.buffers import BatchMemory
 from h5lightning.checking import nearest
-from h5lightning.conversions import assign, buffer_dtype, first_lost
+from h5lightning.conversions import assign, buffer_dtype, delivery_dtype, first_lost
 from h5lightning.encoded_values import first_missing
 from h5lightning.errors import FieldError, MissingDataError, MissingFieldError, NonFiniteError
 from h5lightning.field_sources import FieldSource
-from h5lightning.field_values import delivery_dtype
 from h5lightning.fields import FieldPlan, Fields
 from h5lightning.index import SampleIndex
 from h5lightning.monitor import Guard
@@ -147,9 +146,9 @@ class BatchReader:
             recipe.key: self._take(recipe, np.empty((0, *recipe.shape), recipe.dtype), wanted)
             for recipe in recipes
         }
-        yield wanted.paths, [takes[recipe.key] for recipe in recipes if recipe.plan.is_uniform]
+        yield wanted.paths, [takes[recipe.key] for recipe in recipes if recipe.source.is_uniform]
         for recipe in recipes:
-            if not recipe.plan.is_uniform:
+            if not recipe.source.is_uniform:
                 yield from (
                     ([wanted.paths[place] for place in part.places], [part.take])
                     for part in recipe.source.parts(takes[recipe.key], wanted.files)
@@ -281,7 +280,8 @@ class BatchReader:
 
     def _deliver(self, plan: FieldPlan, tensor: torch.Tensor, ids: Int64Array) -> torch.Tensor:
         array = tensor.numpy()
-        if plan.mask is not None and first_missing(array, plan.mask) is not None:
+        mask = plan.mask
+        if mask is not None and first_missing(array, mask) is not None:
             self._raise_missing(plan, ids)
         if self.access.on_nonfinite == "raise" and plan.is_floating:
             self._check_finite(plan, array, ids)

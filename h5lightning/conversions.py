@@ -15,7 +15,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["LostValueError", "assign", "buffer_dtype", "common_type", "converted", "first_lost", "wider_type"]
+__all__ = [
+    "LostValueError",
+    "ValueAtError",
+    "assign",
+    "buffer_dtype",
+    "common_type",
+    "converted",
+    "delivery_dtype",
+    "first_lost",
+    "wider_type",
+]
 
 Bools = npt.NDArray[np.bool_]
 
@@ -27,8 +37,8 @@ _LARGEST_FLOAT16 = 65504
 _TOO_LARGE_FOR_BFLOAT16 = 2.0**128 - 2.0**119
 
 
-class LostValueError(Exception):
-    """A value that a type cannot hold.
+class ValueAtError(Exception):
+    """A value of an array that cannot be delivered.
 
     Args:
         place: its index in the array.
@@ -37,6 +47,15 @@ class LostValueError(Exception):
     def __init__(self, place: tuple[int, ...]) -> None:
         super().__init__(place)
         self.place = place
+
+
+class LostValueError(ValueAtError):
+    """A value that a type cannot hold."""
+
+
+def delivery_dtype(delivered: str) -> np.dtype[Any]:
+    """The NumPy type on the way to a delivered one: float32 for bfloat16, which NumPy lacks."""
+    return np.dtype("float32" if delivered == "bfloat16" else delivered)
 
 
 def converted(values: npt.NDArray[Any], delivered: str) -> npt.NDArray[Any]:
@@ -62,9 +81,8 @@ def converted(values: npt.NDArray[Any], delivered: str) -> npt.NDArray[Any]:
         lost = first_lost(values, delivered)
         if lost is not None:
             raise LostValueError(lost)
-    wanted = np.dtype("float32" if delivered == "bfloat16" else delivered)
     with np.errstate(invalid="ignore"):  # a NaN that signals
-        return values.astype(wanted, copy=False)
+        return values.astype(delivery_dtype(delivered), copy=False)
 
 
 def common_type(values: Sequence[npt.NDArray[Any]]) -> np.dtype[Any]:

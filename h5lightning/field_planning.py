@@ -17,7 +17,7 @@ import numpy.typing as npt
 from h5lightning.catalog import Catalog
 from h5lightning.checking import nearest
 from h5lightning.column_labels import DifferenceOf, check_labels
-from h5lightning.conversions import LostValueError, common_type, converted, wider_type
+from h5lightning.conversions import LostValueError, common_type, converted, delivery_dtype, wider_type
 from h5lightning.errors import (
     FieldError,
     MissingDataError,
@@ -28,7 +28,6 @@ from h5lightning.errors import (
 )
 from h5lightning.field_columns import check_column
 from h5lightning.field_encodings import DECODED_DTYPE, check_encodings, forms_of, is_type_said
-from h5lightning.field_values import delivery_dtype
 from h5lightning.fields import FieldPlan, Fields, FieldSpec, StoredForm
 from h5lightning.missing_values import check_missing, check_vocabularies, shared_classes, stored_remedy
 from h5lightning.options import Field, Samples, Whole, Windows

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.annotations import Encoding
-from h5lightning.conversions import LostValueError
+from h5lightning.conversions import LostValueError, ValueAtError, delivery_dtype
 from h5lightning.errors import FieldError, H5LightningError, MissingDataError
 from h5lightning.field_encodings import remedy
-from h5lightning.field_values import MissingValueError, delivered_values, delivery_dtype
+from h5lightning.field_values import FieldValues
 from h5lightning.fields import FieldPlan
 from h5lightning.readers.protocol import RowSource, Take
 
@@ -58,11 +58,14 @@ class FieldSource:
     is_decoded: bool
     plan: FieldPlan = field(compare=False, repr=False)
     _hash: int = field(init=False, repr=False, compare=False, default=0)
+    _values: FieldValues = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         # Looked up in each batch, and there may be a form for each of ten thousand files.
         parts = (self.sources, self.encodings, self.delivered, self.is_decoded)
         object.__setattr__(self, "_hash", hash(parts))
+        values = FieldValues(self.encodings, self.delivered, is_decoded=self.is_decoded)
+        object.__setattr__(self, "_values", values)
 
     def __hash__(self) -> int:
         return self._hash
@@ -135,8 +138,8 @@ class FieldSource:
         """
         take = part.take
         try:
-            return self._delivered(take.out, part.forms.repeat(take.sizes))
-        except (MissingValueError, LostValueError) as error:
+            return self._values.of(take.out, part.forms.repeat(take.sizes))
+        except ValueAtError as error:
             row = error.place[0]
             file = int(take.borders.searchsorted(row, side="right")) - 1
             where = f"row {int(take.rows[row])} of {paths[file]}"
@@ -152,17 +155,14 @@ class FieldSource:
         """
         one = values[None]
         try:
-            delivered: npt.NDArray[Any] = self._delivered(one, np.asarray([form]))[0, ...]
+            delivered: npt.NDArray[Any] = self._values.of(one, np.asarray([form]))[0, ...]
             return delivered
-        except (MissingValueError, LostValueError) as error:
+        except ValueAtError as error:
             where = f"{list(error.place[1:])} in {path}" if values.ndim else path
             raise self._explained(error, one, form, where) from None
 
-    def _delivered(self, stored: npt.NDArray[Any], forms: Int64Array) -> npt.NDArray[Any]:
-        return delivered_values(stored, self.encodings, forms, self.delivered, is_decoded=self.is_decoded)
-
     def _explained(
-        self, error: MissingValueError | LostValueError, stored: npt.NDArray[Any], form: int, where: str
+        self, error: ValueAtError, stored: npt.NDArray[Any], form: int, where: str
     ) -> H5LightningError:
         plan, value = self.plan, stored[error.place]
         what = f"field {plan.key!r} ('/{plan.path}') holds {value!s} at {where}"

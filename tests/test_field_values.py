@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from number_edges import FLOATS, INTEGERS, SIGNS, as_python, edges, sign_of
 
 from h5lightning.annotations import Encoding
-from h5lightning.conversions import LostValueError
-from h5lightning.field_values import MissingValueError, delivered_values, delivery_dtype
+from h5lightning.conversions import LostValueError, delivery_dtype
+from h5lightning.field_values import FieldValues, MissingValueError
 
 PLAIN = Encoding("cf", fills=(-9,))
 DELIVERED = ["float16", "float32", "float64"]
@@ -20,7 +20,7 @@ DELIVERED = ["float16", "float32", "float64"]
 def one(values, encoding, delivered, *, is_decoded=True):
     array = np.asarray(values)
     which = np.zeros(len(array), np.int64)
-    return delivered_values(array, [encoding], which, delivered, is_decoded=is_decoded)
+    return FieldValues([encoding], delivered, is_decoded=is_decoded).of(array, which)
 
 
 def test_values_are_scaled_in_float64_and_rounded_once():
@@ -41,14 +41,14 @@ def test_each_row_has_the_factors_of_its_file():
     encodings = [Encoding("cf", scale=float(k + 1), offset=float(-k)) for k in range(50)]
     which = np.asarray([3, 49, 0, 7, 3])
     values = np.asarray([[1, 2]] * 5, "i2")
-    found = delivered_values(values, encodings, which, "float32", is_decoded=True)
+    found = FieldValues(encodings, "float32", is_decoded=True).of(values, which)
     assert found.tolist() == [[(k + 1) - k, 2 * (k + 1) - k] for k in which.tolist()]
 
 
 def test_encodings_of_different_kinds_stand_side_by_side():
     encodings = [None, Encoding("cf", fills=(2,)), Encoding("cf", scale=2.0, is_unsigned=True)]
     values = np.asarray([-1, 2, -1, 2, 5], "i1")
-    found = delivered_values(values, encodings, np.asarray([0, 1, 2, 0, 1]), "float32", is_decoded=True)
+    found = FieldValues(encodings, "float32", is_decoded=True).of(values, np.asarray([0, 1, 2, 0, 1]))
     np.testing.assert_array_equal(found, np.asarray([-1, np.nan, 510, 2, 5], "f4"))
 
 
