@@ -9,8 +9,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,9 +25,10 @@ from h5lightning.schema import DatasetSchema, FileSchema, Stamp, untyped
 from h5lightning.sources import SourceTable
 from h5lightning.text_table import TextTable
 
-__all__ = ["Catalog", "SkippedFile", "StoredDataset"]
+__all__ = ["Catalog", "SkippedFile", "StoredDataset", "files_by_kind"]
 
 Int64Array = npt.NDArray[np.int64]
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -232,6 +233,26 @@ class Catalog(Frozen):
         found[has] = self.annotation_of[places]
         return found
 
+    def by_saying(
+        self, path: str, files: Int64Array, what: Callable[[Annotations], T]
+    ) -> dict[T, Int64Array]:
+        """What files say of a dataset → the files that say so, ascending; that of the first file comes first.
+
+        Args:
+            path: the dataset; files that lack it do not count.
+            files: the files that are asked, ascending.
+            what: what of it is looked at: called once for each distinct saying, however many files there are.
+        """
+        said = self.annotations_of(path)[files]
+        numbers, first, of_file = np.unique(said, return_index=True, return_inverse=True)
+        kinds: dict[T, int] = {}
+        kind_of = np.full(len(numbers), -1)
+        for place in np.argsort(first).tolist():
+            if numbers[place] >= 0:
+                kind_of[place] = kinds.setdefault(what(self.annotations[numbers[place]]), len(kinds))
+        there = said >= 0
+        return dict(zip(kinds, files_by_kind(kind_of[of_file][there], files[there]), strict=False))
+
     def _places_of(self, path: str) -> tuple[Int64Array, Int64Array]:
         """The files that hold a dataset, and where it stands in `facts`."""
         within = np.asarray([_position(layout, path) for layout in self.layouts], dtype=np.int64)
@@ -254,6 +275,17 @@ class Catalog(Frozen):
     def files_with_layout(self, layout: int) -> Int64Array:
         """The files of one layout, ascending."""
         return np.flatnonzero(self.layout_of == layout)
+
+
+def files_by_kind(kinds: Int64Array, files: Int64Array) -> list[Int64Array]:
+    """The files of each kind, in their order; all kinds in one go, since each file may have one of its own.
+
+    Args:
+        kinds: the kind of each file, numbered from 0 without a gap.
+        files: the files.
+    """
+    order = np.argsort(kinds, kind="stable")
+    return np.split(files[order], np.cumsum(np.bincount(kinds))[:-1])
 
 
 def _position(layout: tuple[DatasetSchema, ...], path: str) -> int:

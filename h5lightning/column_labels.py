@@ -17,12 +17,12 @@ from h5lightning.annotations import AxisLabels
 from h5lightning.catalog import Catalog, SkippedFile
 from h5lightning.errors import SchemaError
 from h5lightning.options import Field
+from h5lightning.quantities import more_files
 
 __all__ = [
     "DifferenceOf",
     "LabelDifference",
     "check_labels",
-    "files_by_kind",
     "find_other_labels",
     "label_differences",
 ]
@@ -130,29 +130,9 @@ def label_differences(catalog: Catalog, field: Field, files: Int64Array) -> Iter
 
 def _variants(catalog: Catalog, field: Field, files: Int64Array) -> dict[_Labels, Int64Array]:
     """Distinct labels → the files that have them."""
-    said = catalog.annotations_of(field.path)[files]
-    there = said >= 0
-    numbers, of_file = np.unique(said[there], return_inverse=True)
-    kinds: dict[_Labels, int] = {}
-    kind_of = [
-        kinds.setdefault(
-            tuple(one for one in catalog.annotations[number].labels if _counts(one, field)), len(kinds)
-        )
-        for number in numbers.tolist()
-    ]
-    having = files_by_kind(np.asarray(kind_of, np.int64)[of_file], files[there])
-    return {labels: having[kind] for labels, kind in kinds.items()}
-
-
-def files_by_kind(kinds: Int64Array, files: Int64Array) -> list[Int64Array]:
-    """The files of each kind, in their order; all kinds in one go, since each file may have one of its own.
-
-    Args:
-        kinds: the kind of each file, numbered from 0 without a gap.
-        files: the files.
-    """
-    order = np.argsort(kinds, kind="stable")
-    return np.split(files[order], np.cumsum(np.bincount(kinds))[:-1])
+    return catalog.by_saying(
+        field.path, files, lambda said: tuple(one for one in said.labels if _counts(one, field))
+    )
 
 
 def _counts(labels: AxisLabels, field: Field) -> bool:
@@ -244,8 +224,7 @@ def _error_text(
 ) -> str:
     file, expected = int(difference.files[0]), difference.expected
     first = _first_difference(difference, difference_of)
-    others = difference.files.size - 1
-    more = f" (and {others} more file{'s' if others > 1 else ''})" if others else ""
+    more = more_files(difference.files)
     wanted = "the same labels" if difference.what == "names" else "one order"
     is_same_source = difference.source == difference.expected_source
     place = "" if is_same_source else f"'/{difference.expected_source}' of "

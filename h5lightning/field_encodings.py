@@ -7,12 +7,10 @@ user asks for them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.annotations import Annotations, Encoding
+from h5lightning.annotations import Encoding
 from h5lightning.catalog import Catalog
 from h5lightning.errors import MissingDataError, OptionError, UnsupportedFieldError
 from h5lightning.fields import StoredForm
@@ -48,8 +46,8 @@ def check_encodings(catalog: Catalog, files: Int64Array, key: str, field: Field)
             f"field {key!r}: decode='cf' follows the attributes of a dataset, and the column {field.member!r} of "
             f"'/{field.path}' has none of its own: leave decode out, and convert in a transform"
         )
-    for file, said in _sayings(catalog, files, field):
-        where = f"field {key!r}: '/{field.path}' in {catalog.path(file)}"
+    for said, having in catalog.by_saying(field.path, files, lambda said: said).items():
+        where = f"field {key!r}: '/{field.path}' in {catalog.path(int(having[0]))}"
         if said.encoding is not None:
             _check_encoding(where, field, said.encoding)
         if said.masked is not None and field.decode is None:
@@ -112,14 +110,6 @@ def _form(catalog: Catalog, layout: int, said: int, field: Field) -> StoredForm:
     encoding = None if said < 0 or field.member is not None else catalog.annotations[said].encoding
     is_looked_at = encoding is not None and (field.decode == "cf" or encoding.is_masking)
     return StoredForm(dtype, encoding if is_looked_at and field.decode != "stored" else None)
-
-
-def _sayings(catalog: Catalog, files: Int64Array, field: Field) -> Iterator[tuple[int, Annotations]]:
-    """What files say of a field: each distinct saying once, with the first file that says so."""
-    numbers, first = np.unique(catalog.annotations_of(field.path)[files], return_index=True)
-    for place in np.argsort(first).tolist():
-        if numbers[place] >= 0:
-            yield int(files[first[place]]), catalog.annotations[int(numbers[place])]
 
 
 def _check_encoding(where: str, field: Field, encoding: Encoding) -> None:

@@ -31,6 +31,7 @@ from h5lightning.field_encodings import DECODED_DTYPE, check_encodings, forms_of
 from h5lightning.fields import FieldPlan, Fields, FieldSpec, StoredForm
 from h5lightning.missing_values import check_missing, check_vocabularies, shared_classes, stored_remedy
 from h5lightning.options import Field, Samples, Whole, Windows
+from h5lightning.quantities import counted, more_files
 from h5lightning.same_values import check_same, is_same
 from h5lightning.schema import DatasetSchema, as_array, explain_difference, untyped
 from h5lightning.series_borders import check_series_borders
@@ -154,7 +155,7 @@ class _Planner:
                 file = int(differs[0])
                 raise SchemaError(
                     f"in {self.catalog.path(file)} '/{field.path}' has {found[file]} rows and '/{first.path}' has "
-                    f"{expected[file]}{_others(differs)}: fields of one sample need one length. A dataset without "
+                    f"{expected[file]}{more_files(differs)}: fields of one sample need one length. A dataset without "
                     "a sample axis is Field(path, constant=True)"
                 )
         return expected
@@ -169,10 +170,11 @@ class _Planner:
         never_written = self.files[facts[self.files, 2] > 0]
         if never_written.size and self.on_missing == "raise":
             file = int(never_written[0])
+            missing = counted(int(facts[file, 2]), "never written chunk")
             raise MissingDataError(
-                f"'/{field.path}' in {self.catalog.path(file)} has {_count(int(facts[file, 2]), 'never written chunk')}"
-                f"{_others(never_written)}: HDF5 would return its fill value. Write them, leave the file out, or "
-                "accept the fill value with access.on_missing='fill'"
+                f"'/{field.path}' in {self.catalog.path(file)} has {missing}{more_files(never_written)}: HDF5 "
+                "would return its fill value. Write them, leave the file out, or accept the fill value with "
+                "access.on_missing='fill'"
             )
 
     def agreed(self, key: str, field: Field) -> DatasetSchema:
@@ -277,7 +279,7 @@ class _Planner:
             file = int(differs[0])
             raise SchemaError(
                 f"samples='whole': {self.catalog.path(file)} has {lengths[file]} rows, expected {expected} as in "
-                f"{self.catalog.path(int(filled[0]))}{_others(differs)}. A batch holds samples of one length: "
+                f"{self.catalog.path(int(filled[0]))}{more_files(differs)}. A batch holds samples of one length: "
                 "use Windows(length), or make the files equal"
             )
         return expected
@@ -291,7 +293,7 @@ class _Planner:
             raise SchemaError(
                 f"the constant field {key!r}: '/{field.path}' in {self.catalog.path(file)} has length "
                 f"{self.catalog.facts_of(field.path)[file, 0]}, expected {lengths[0]} as in "
-                f"{self.catalog.path(int(self.files[0]))}{_others(differs)}"
+                f"{self.catalog.path(int(self.files[0]))}{more_files(differs)}"
             )
         schema = self.catalog.schema(int(self.files[0])).dataset(field.path)
         return schema.field_shape(field.member) if schema is not None else ()
@@ -387,11 +389,3 @@ def _files(catalog: Catalog, files: Int64Array) -> str:
     names = ", ".join(os.fspath(catalog.path(file)) for file in files[:3].tolist())
     more = f" and {len(files) - 3} more" if len(files) > 3 else ""
     return f"{names}{more} {'holds' if len(files) == 1 else 'hold'}"
-
-
-def _others(files: Int64Array) -> str:
-    return f" (and {_count(len(files) - 1, 'more file')})" if len(files) > 1 else ""
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"

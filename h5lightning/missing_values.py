@@ -14,6 +14,7 @@ from h5lightning.annotations import Annotations, Found
 from h5lightning.catalog import Catalog
 from h5lightning.errors import MissingDataError, SchemaError
 from h5lightning.options import Field
+from h5lightning.quantities import more_files
 from h5lightning.schema import UNREAD, Member
 
 __all__ = ["check_missing", "check_vocabularies", "shared_classes", "stored_remedy"]
@@ -35,18 +36,14 @@ def check_missing(catalog: Catalog, files: Int64Array, key: str, field: Field) -
     """
     if field.decode == "stored":
         return
-    said = catalog.annotations_of(field.path)[files]
-    numbers, first = np.unique(said, return_index=True)
-    for place in np.argsort(first).tolist():
-        found = _of_field(catalog.annotations[numbers[place]], field) if numbers[place] >= 0 else None
+    for said, having in catalog.by_saying(field.path, files, lambda said: said).items():
+        found = _of_field(said, field)
         if found is not None:
-            others = int((said == numbers[place]).sum()) - 1
-            more = f" (and {others} more files)" if others else ""
             column = f" (column {field.member!r})" if field.member else ""
             raise MissingDataError(
-                f"field {key!r}: row {found.row} of '/{field.path}'{column} in "
-                f"{catalog.path(int(files[first[place]]))} {found.what}{more}. A loss would take the number for a "
-                f"value. {stored_remedy(field)}, to be masked in a transform; or write the files without such rows"
+                f"field {key!r}: row {found.row} of '/{field.path}'{column} in {catalog.path(int(having[0]))} "
+                f"{found.what}{more_files(having)}. A loss would take the number for a value. "
+                f"{stored_remedy(field)}, to be masked in a transform; or write the files without such rows"
             )
 
 

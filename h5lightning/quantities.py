@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["bytes_text", "counted", "share_text", "time_text"]
+from collections.abc import Sized
+
+__all__ = ["bytes_text", "counted", "more_files", "share_text", "time_text"]
 
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
 _NOUNS = {"series": "series", "axis": "axes"}
@@ -34,6 +36,16 @@ def counted(count: int, noun: str) -> str:
         ('1 file', '12,000 files', '0 series')
     """
     return f"{count:,} {noun if count == 1 else _NOUNS.get(noun, noun + 's')}"
+
+
+def more_files(files: Sized) -> str:
+    """What follows the name of the first of some files; empty if it is the only one.
+
+    Example:
+        >>> more_files("abc"), more_files("a")
+        (' (and 2 more files)', '')
+    """
+    return f" (and {counted(len(files) - 1, 'more file')})" if len(files) > 1 else ""
 
 
 def share_text(share: float) -> str:

@@ -11,8 +11,9 @@ import numpy.typing as npt
 from h5lightning.annotations import PACKED
 from h5lightning.catalog import Catalog, SkippedFile
 from h5lightning.checking import nearest
-from h5lightning.column_labels import DifferenceOf, files_by_kind
+from h5lightning.column_labels import DifferenceOf
 from h5lightning.errors import MissingFieldError, SchemaError, UnsupportedFieldError
+from h5lightning.quantities import more_files
 
 __all__ = ["check_same", "find_others", "is_same"]
 
@@ -52,7 +53,7 @@ def check_same(
         if lacking.size:
             known = nearest(path, names_in(int(lacking[0])))
             raise MissingFieldError(
-                f"access.same: {catalog.path(int(lacking[0]))} holds no '/{path}'{_others(lacking)}{known}"
+                f"access.same: {catalog.path(int(lacking[0]))} holds no '/{path}'{more_files(lacking)}{known}"
             )
         for digest, some in having.items():
             if digest.startswith("? "):
@@ -100,8 +101,8 @@ def _error_text(
         first = "its numbers are packed otherwise"
     return (
         f"access.same: '/{path}' in {catalog.path(file)} is not the same as in {catalog.path(reference)}"
-        f"{f': {first}' if first else ''}{_others(differs)}. Write the files alike, leave those out that differ with "
-        "a '!' pattern or access.on_bad_file='skip', or take it out of access.same"
+        f"{f': {first}' if first else ''}{more_files(differs)}. Write the files alike, leave those out that differ "
+        "with a '!' pattern or access.on_bad_file='skip', or take it out of access.same"
     )
 
 
@@ -109,22 +110,10 @@ def _files_by_digest(
     catalog: Catalog, path: str, files: Int64Array
 ) -> tuple[dict[str, Int64Array], Int64Array]:
     """The files that have each digest, and those that lack the dataset."""
-    said = catalog.annotations_of(path)[files]
-    there = said >= 0
-    numbers, of_file = np.unique(said[there], return_inverse=True)
-    kinds: dict[str, int] = {}
-    kind_of = [
-        kinds.setdefault(catalog.annotations[number].digest, len(kinds)) for number in numbers.tolist()
-    ]
-    having = files_by_kind(np.asarray(kind_of, np.int64)[of_file], files[there])
-    return {digest: having[kind] for digest, kind in kinds.items()}, files[~there]
+    having = catalog.by_saying(path, files, lambda said: said.digest)
+    return having, files[catalog.annotations_of(path)[files] < 0]
 
 
 def _most_common(having: Mapping[str, Int64Array]) -> str:
     """The digest that most files have; among equals, that of the first file."""
     return max(having, key=lambda digest: (having[digest].size, -int(having[digest][0])))
-
-
-def _others(files: Int64Array) -> str:
-    more = files.size - 1
-    return f" (and {more} more file{'s' if more > 1 else ''})" if more else ""

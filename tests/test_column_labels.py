@@ -6,8 +6,8 @@ import pytest
 
 from h5lightning import H5DataModule, H5Dataset
 from h5lightning.annotations import Annotations, AxisLabels
-from h5lightning.catalog import Catalog
-from h5lightning.column_labels import check_labels, files_by_kind, find_other_labels, label_differences
+from h5lightning.catalog import Catalog, files_by_kind
+from h5lightning.column_labels import check_labels, find_other_labels, label_differences
 from h5lightning.errors import SchemaError
 from h5lightning.options import Access, Field
 from h5lightning.schema import DatasetSchema, FileSchema

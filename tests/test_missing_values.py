@@ -44,7 +44,7 @@ def test_a_code_without_a_category_names_file_row_and_remedy(tmp_path):
     assert f"field 'y': row 3 of '/kind/codes' in {tmp_path / 'b.h5'} holds -1: it has no category" in str(
         caught.value
     )
-    assert "(and 1 more files)" in str(caught.value)
+    assert "(and 1 more file)" in str(caught.value)
     assert "Field('kind/codes', decode='stored') delivers the stored numbers" in str(caught.value)
     assert read(str(tmp_path / "*.h5"), STORED, (0, 7)) == ([0, -1], ("T", "B", "NK"))
 

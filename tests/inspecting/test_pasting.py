@@ -123,7 +123,7 @@ def test_variables_are_those_of_hydra():
 def application(tmp_path_factory):
     """A Hydra application with ``data: h5``, in which a secret lies in the environment."""
     folder = tmp_path_factory.mktemp("app")
-    (folder / "app.yaml").write_text("defaults: [{data: h5}, _self_]\nmodel: null\n")
+    (folder / "pasted.yaml").write_text("defaults: [{data: h5}, _self_]\nmodel: null\n")
     register()
     with pytest.MonkeyPatch.context() as patch, initialize_config_dir(str(folder), version_base="1.3"):
         patch.setenv("SECRET", "hunter2")
@@ -172,7 +172,7 @@ def check_names(names, folder):
         assert made_of(OmegaConf.create(code.yaml).data, passes=passes)[1] == fields
     command, *overrides = words_of(code.command, folder)
     assert command == "train"
-    data = compose("app", overrides).data
+    data = compose("pasted", overrides).data
     assert made_of(data)[1] == fields
     taken = {}
     known = {"H5DataModule": lambda **arguments: taken.update(arguments), "Field": Field}
@@ -219,4 +219,4 @@ def test_variables_that_were_typed_stay_variables(application, monkeypatch, fold
     monkeypatch.setenv("A-B", "odd")
     code = changed(files=(typed,))
     assert made_of(OmegaConf.create(code.yaml).data)[0] == expected
-    assert made_of(compose("app", words_of(code.command, folder)[1:]).data)[0] == expected
+    assert made_of(compose("pasted", words_of(code.command, folder)[1:]).data)[0] == expected
