@@ -12,7 +12,7 @@ import math
 import os
 from collections.abc import Iterator
 
-from h5py import h5d, h5f, h5i, h5l, h5o, h5p, h5s, h5t
+from h5py import h5d, h5f, h5g, h5i, h5l, h5o, h5p, h5s, h5t
 
 from h5lightning.errors import BadFileError
 from h5lightning.guarding import check_file, stamp
@@ -25,6 +25,7 @@ __all__ = [
     "Sources",
     "hard_links",
     "link_problem",
+    "object_at",
     "place_problem",
     "source_stamp",
     "storage_problem",
@@ -75,6 +76,14 @@ def source_stamp(path: str) -> Stamp:
 
 
 # ── links ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def object_at(fid: h5f.FileID, path: str) -> h5g.GroupID | h5d.DatasetID | None:
+    """The group or dataset at a path that hard links lead to; None if there is none."""
+    if link_problem(fid, "", path, None) != "":
+        return None
+    found = h5o.open(fid, encoded(path))
+    return found if isinstance(found, (h5g.GroupID, h5d.DatasetID)) else None
 
 
 def link_problem(

@@ -13,12 +13,12 @@ from typing import TypeAlias
 from h5py import h5a, h5d, h5f, h5g, h5i, h5o, h5r, h5t
 
 from h5lightning.annotations import AxisLabels
+from h5lightning.foreign import object_at
 from h5lightning.scanning.label_values import (
     Named,
     Object,
     attribute_list,
     digests,
-    here,
     names_at,
     names_in,
 )
@@ -191,7 +191,7 @@ class LabelFinder:
         parent = path.rpartition("/")[0]
         while True:
             place = f"{parent}/{name}".lstrip("/")
-            if isinstance(found := here(self._fid, place), h5d.DatasetID):
+            if isinstance(found := object_at(self._fid, place), h5d.DatasetID):
                 return place, found
             if not parent:
                 return None
@@ -226,7 +226,7 @@ class LabelFinder:
         return self._tables[path]
 
     def _read_table(self, path: str) -> tuple[str, Named] | None:
-        table = here(self._fid, path)
+        table = object_at(self._fid, path)
         if table is None:
             return None
         told = self._text(table, "_index")

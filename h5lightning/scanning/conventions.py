@@ -9,6 +9,7 @@ from __future__ import annotations
 import h5py
 from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5r, h5t
 
+from h5lightning.foreign import encoded
 from h5lightning.scanning.opened import OpenedDataset
 from h5lightning.scanning.small_values import ValueReader
 
@@ -95,7 +96,7 @@ def category_table(fid: h5f.FileID, opened: OpenedDataset, path: str) -> h5d.Dat
 
 def beside(fid: h5f.FileID, path: str) -> h5d.DatasetID | None:
     """The dataset of a path whose groups are known to be there; None if there is none."""
-    name = path.encode("utf-8", "surrogateescape")
+    name = encoded(path)
     if not fid.links.exists(name) or fid.links.get_info(name).type != h5l.TYPE_HARD:
         return None
     return _dataset(h5o.open(fid, name))

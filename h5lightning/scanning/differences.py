@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 from h5py import h5d, h5f, h5g
 
+from h5lightning.foreign import object_at
 from h5lightning.guarding import check_file
 from h5lightning.opening import opened_id
 from h5lightning.scanning.describing import dataset_paths
 from h5lightning.scanning.digests import Box, blocks, content_kind, problem_of, read_box
-from h5lightning.scanning.label_values import Values, here, names_at
+from h5lightning.scanning.label_values import Values, names_at
 from h5lightning.scanning.opened import OpenedDataset
 from h5lightning.scanning.small_values import ValueReader
 
@@ -38,7 +39,7 @@ def first_difference(fid: h5f.FileID, other: str, source: str, values: ValueRead
     """
     check_file(other)
     with opened_id(other) as expected:
-        found, wanted = here(fid, source), here(expected, source)
+        found, wanted = object_at(fid, source), object_at(expected, source)
         if isinstance(found, h5g.GroupID) and isinstance(wanted, h5g.GroupID):
             return _of_groups(found, wanted, values)
         pair = None
@@ -64,7 +65,7 @@ def _of_groups(found: h5g.GroupID, wanted: h5g.GroupID, values: ValueReader) -> 
         more = [f"{name!r}, which the other lacks" for name in names if name not in expected]
         return f"holds {(lacking + more)[0]}"
     for name in names:
-        one, other = here(found, name), here(wanted, name)
+        one, other = object_at(found, name), object_at(wanted, name)
         if not isinstance(one, h5d.DatasetID) or not isinstance(other, h5d.DatasetID):
             continue
         if difference := _of_datasets(one, other, values):

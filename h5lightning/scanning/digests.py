@@ -17,8 +17,8 @@ import xxhash
 from h5py import h5d, h5f, h5t
 
 from h5lightning.filters import NATIVE_FILTERS, filter_name
+from h5lightning.foreign import object_at
 from h5lightning.scanning.describing import dataset_paths
-from h5lightning.scanning.label_values import here
 from h5lightning.scanning.opened import OpenedDataset
 from h5lightning.scanning.small_values import ValueReader, lies_in_heap
 
@@ -63,10 +63,10 @@ def group_digest(fid: h5f.FileID, path: str, values: ValueReader) -> str:
         OSError: they are damaged.
         NeedsProcessError: this process must not read them.
     """
-    state, group = xxhash.xxh3_128(), here(fid, path)
+    state, group = xxhash.xxh3_128(), object_at(fid, path)
     names = [] if group is None or isinstance(group, h5d.DatasetID) else dataset_paths(group)
     for name in names:
-        found = here(fid, f"{path}/{name}")
+        found = object_at(fid, f"{path}/{name}")
         digest = dataset_digest(OpenedDataset.of(found), values) if isinstance(found, h5d.DatasetID) else ""
         if digest.startswith("? "):
             return f"? holds '{path}/{name}', which {digest[2:]}"

@@ -14,10 +14,10 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 import xxhash
-from h5py import h5a, h5d, h5f, h5g, h5o, h5t
+from h5py import h5a, h5d, h5f, h5g, h5t
 
 from h5lightning.filters import NATIVE_FILTERS
-from h5lightning.foreign import encoded, link_problem
+from h5lightning.foreign import encoded, object_at
 from h5lightning.scanning.opened import OpenedDataset
 from h5lightning.scanning.small_values import ValueReader
 from h5lightning.scanning.stored_values import MOST_CHUNK_BYTES, can_be_read, read_rows
@@ -29,7 +29,6 @@ __all__ = [
     "attribute_list",
     "digests",
     "frozen_list",
-    "here",
     "names_at",
     "names_in",
 ]
@@ -63,14 +62,6 @@ class Named:
 _NONE = Named(None)
 
 
-def here(fid: h5f.FileID, path: str) -> Object | None:
-    """The object at a path that hard links lead to; None if there is none."""
-    if link_problem(fid, "", path, None) != "":
-        return None
-    found = h5o.open(fid, encoded(path))
-    return found if isinstance(found, (h5g.GroupID, h5d.DatasetID)) else None
-
-
 def names_at(fid: h5f.FileID, source: str, values: ValueReader) -> Named:
     """The labels at a source of an open file.
 
@@ -82,14 +73,14 @@ def names_at(fid: h5f.FileID, source: str, values: ValueReader) -> Named:
     Raises:
         OSError: they are damaged.
     """
-    found = here(fid, source)
+    found = object_at(fid, source)
     if isinstance(found, h5d.DatasetID):
         return names_in(found, values)
     owner, _, attribute = source.rpartition("@")
-    if owner and isinstance(found := here(fid, owner), h5d.DatasetID):
+    if owner and isinstance(found := object_at(fid, owner), h5d.DatasetID):
         return attribute_list(found, attribute, values)
     column = _COLUMN.fullmatch(source)
-    if column and isinstance(found := here(fid, column["table"]), h5d.DatasetID):
+    if column and isinstance(found := object_at(fid, column["table"]), h5d.DatasetID):
         return names_in(found, values, column["column"])
     return _NONE
 

@@ -11,10 +11,10 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from h5py import h5d, h5f, h5o
+from h5py import h5d, h5f
 
 from h5lightning.annotations import SeriesTable
-from h5lightning.foreign import encoded, link_problem
+from h5lightning.foreign import object_at
 from h5lightning.scanning import series_content as content
 from h5lightning.scanning.opened import OpenedDataset
 from h5lightning.scanning.series_candidates import Candidate, candidates_of
@@ -81,9 +81,7 @@ class SeriesFinder:
         return self._candidates[path]
 
     def _opened(self, path: str) -> list[Candidate]:
-        if link_problem(self._fid, "", path, None) != "":
-            return []
-        found = h5o.open(self._fid, encoded(path))
+        found = object_at(self._fid, path)
         return candidates_of(OpenedDataset.of(found), path) if isinstance(found, h5d.DatasetID) else []
 
 

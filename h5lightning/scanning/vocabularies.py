@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 import xxhash
-from h5py import h5d, h5f, h5o, h5t
+from h5py import h5d, h5f, h5t
 
 from h5lightning.filters import NATIVE_FILTERS, filter_name
-from h5lightning.foreign import encoded, link_problem
+from h5lightning.foreign import encoded, object_at
 from h5lightning.scanning.code_columns import CodeRange, code_ranges
 from h5lightning.scanning.conventions import category_table
 from h5lightning.scanning.opened import OpenedDataset
@@ -173,9 +173,7 @@ def _pandas_tables(
 
 
 def _dataset(fid: h5f.FileID, path: str) -> h5d.DatasetID | None:
-    if link_problem(fid, "", path, None) != "":
-        return None
-    found = h5o.open(fid, encoded(path))
+    found = object_at(fid, path)
     return found if isinstance(found, h5d.DatasetID) and found.shape is not None else None
 
 

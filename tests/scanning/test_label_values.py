@@ -4,7 +4,8 @@ import h5py
 import numpy as np
 import pytest
 
-from h5lightning.scanning.label_values import digests, frozen_list, here, names_at
+from h5lightning.foreign import object_at
+from h5lightning.scanning.label_values import digests, frozen_list, names_at
 from h5lightning.scanning.small_values import NeedsProcessError, ValueReader
 
 VALUES = ValueReader(reads_text=True)
@@ -73,8 +74,10 @@ def test_an_attribute_lists_labels(file):
 def test_only_hard_links_are_followed(file):
     file["names"] = [1, 2]
     file["soft"], file["gone"] = h5py.SoftLink("/names"), h5py.ExternalLink("b.h5", "names")
-    assert here(file.id, "names") is not None
-    assert here(file.id, "soft") is here(file.id, "gone") is here(file.id, "absent/names") is None
+    assert object_at(file.id, "names") is not None
+    assert (
+        object_at(file.id, "soft") is object_at(file.id, "gone") is object_at(file.id, "absent/names") is None
+    )
 
 
 @pytest.mark.parametrize("source", ["text", "table[index]", "x@columns"])
