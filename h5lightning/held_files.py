@@ -24,6 +24,7 @@ Identity: TypeAlias = tuple[int, int]  # device and inode
 
 _PATIENCE_S = 5.0
 _PAUSE_S = 0.01
+_FEWEST_TO_SWEEP = 1024
 
 
 class Holder(Protocol):
@@ -38,6 +39,7 @@ class Holder(Protocol):
 
 _holders: dict[Identity, WeakSet[Holder]] = {}
 _brief: dict[object, tuple[Identity, Stamp]] = {}  # a few, of the threads that scan
+_sweep_at = _FEWEST_TO_SWEEP
 _guard = Guard()
 
 
@@ -54,6 +56,16 @@ def hold(holder: Holder, identities: Iterable[Identity]) -> None:
 def _hold(holder: Holder, identities: Iterable[Identity]) -> None:
     for identity in identities:
         _holders.setdefault(identity, WeakSet()).add(holder)
+    _sweep()
+
+
+def _sweep() -> None:
+    """Forget the files whose holders were collected without `drop`, once they may be half of those known."""
+    global _sweep_at  # noqa: PLW0603 - there is one for each process
+    if len(_holders) > _sweep_at:
+        for identity in [identity for identity, held in _holders.items() if not held]:
+            del _holders[identity]
+        _sweep_at = max(2 * len(_holders), _FEWEST_TO_SWEEP)
 
 
 def drop(holder: Holder, identities: Iterable[Identity]) -> None:

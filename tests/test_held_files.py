@@ -1,5 +1,6 @@
 """What HDF5 holds open is given back before a file that changed is opened again."""
 
+import gc
 import os
 import threading
 
@@ -56,7 +57,25 @@ def test_what_did_not_change_stays_open(path):
     with HandlePool(Access()) as first, HandlePool(Access()) as second:
         assert values(first, path) == values(second, path) == {1}
         assert len(first) == len(second) == 1
-    assert held_files._holders == {}
+    assert held_files.identity_of(os.stat(path)) not in held_files._holders
+
+
+def test_files_whose_holders_were_collected_are_forgotten(path, monkeypatch):
+    """A pool that nobody closes leaves nothing behind for good."""
+
+    class Forgetful:
+        pass
+
+    monkeypatch.setattr(held_files, "_holders", {})
+    monkeypatch.setattr(held_files, "_FEWEST_TO_SWEEP", 10)
+    monkeypatch.setattr(held_files, "_sweep_at", 10)
+    kept = Forgetful()
+    held_files.hold(kept, [(1, 0)])
+    for inode in range(1000):
+        held_files.hold(Forgetful(), [(0, inode)])
+    gc.collect()
+    assert len(held_files._holders) <= 11
+    assert (1, 0) in held_files._holders
 
 
 def test_a_file_in_use_is_waited_for(path):
