@@ -11,16 +11,10 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.filters import DEFLATE, FLETCHER32, SHUFFLE
-
-__all__ = ["Extents", "FilterValues", "find_damage"]
+__all__ = ["Extents", "FilterValues"]
 
 Int64Array = npt.NDArray[np.int64]
 FilterValues: TypeAlias = tuple[tuple[int, tuple[int, ...]], ...]
-
-_CHECKSUM_BYTES = 4
-_MOST_DEFLATED = 1032  # deflate cannot make more of a byte: https://www.zlib.net/zlib_tech.html
-_HEADER_BYTES = 4096  # more than any compressor adds to what it cannot make smaller
 
 _NOTHING = np.zeros((1, 0), dtype=np.int64)
 
@@ -96,54 +90,3 @@ class Extents:
         return is_same_form and np.array_equal(self.numbers, other.numbers)
 
     __hash__ = None  # type: ignore[assignment]  # compared by value, and the array could be changed
-
-
-def find_damage(extents: Extents, chunk_bytes: int, file_bytes: int) -> str:
-    """What makes no sense about the extents of a dataset; empty if nothing does.
-
-    That each chunk lies inside of the file, overlaps no other and is of a size that its filters can make tells most
-    damaged files from whole ones. HDF5 promises no alignment.
-
-    Args:
-        extents: where the chunks lie.
-        chunk_bytes: bytes of a decoded chunk.
-        file_bytes: bytes of the file.
-    """
-    if extents.reason:
-        return ""
-    if extents.numbers.size == 1:
-        start = int(extents.numbers[0, 0])
-        return "" if 0 <= start <= file_bytes - chunk_bytes else _past_the_end(file_bytes)
-    order = np.argsort(extents.offsets)
-    starts, sizes = extents.offsets[order], extents.sizes(chunk_bytes)[order]
-    stops = starts + sizes
-    if (starts < 0).any() or (sizes <= 0).any() or (stops > file_bytes).any():
-        return _past_the_end(file_bytes)
-    if (starts[1:] < stops[:-1]).any():
-        return "two of its chunks overlap"
-    if extents.filters:
-        return _find_wrong_size(extents, chunk_bytes)
-    others = sizes[sizes != chunk_bytes]
-    return f"a chunk has {others[0]} bytes, expected {chunk_bytes}" if others.size else ""
-
-
-def _find_wrong_size(extents: Extents, chunk_bytes: int) -> str:
-    """A chunk that its filters cannot have made of what they were given; empty if there is none."""
-    sizes = extents.sizes(chunk_bytes)[extents.masks == 0]
-    numbers = [number for number, _ in extents.filters]
-    added = _CHECKSUM_BYTES * numbers.count(FLETCHER32)
-    compressors = [number for number in numbers if number not in (SHUFFLE, FLETCHER32)]
-    if not compressors:
-        # At the edges of a dataset, chunks may be stored without filters.
-        others = sizes[(sizes != chunk_bytes + added) & (sizes != chunk_bytes)]
-        return f"a chunk has {others[0]} bytes, expected {chunk_bytes + added}" if others.size else ""
-    least = added + (chunk_bytes // _MOST_DEFLATED if compressors == [DEFLATE] else 1)
-    most = added + chunk_bytes + chunk_bytes // 8 + _HEADER_BYTES
-    others = sizes[(sizes < least) | (sizes > most)]
-    if not others.size:
-        return ""
-    return f"a chunk of {chunk_bytes} bytes is stored in {others[0]}, expected {least} to {most} after its filters"
-
-
-def _past_the_end(file_bytes: int) -> str:
-    return f"its values lie past the end of the file, at byte {file_bytes}"

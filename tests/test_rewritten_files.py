@@ -18,7 +18,7 @@ from h5py import h5d, h5p, h5s, h5t
 from h5lightning.diagnosing import diagnose_files, rewrite_files
 from h5lightning.discovery import discover
 from h5lightning.errors import BadFileError, OptionError, ResourceError
-from h5lightning.inspecting.inspection import scan_readable
+from h5lightning.inspecting.scan import scan_readable
 from h5lightning.options import Field
 from tests.support.described_files import described
 

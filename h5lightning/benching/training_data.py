@@ -17,7 +17,7 @@ from h5lightning.discovery import discover
 from h5lightning.errors import FieldError
 from h5lightning.inspecting.entries import entries_of
 from h5lightning.inspecting.guessing import guess
-from h5lightning.inspecting.inspection import scan_readable, shared_attrs
+from h5lightning.inspecting.scan import scan_readable, shared_attrs
 from h5lightning.inspecting.suggesting import suggest
 from h5lightning.once import once
 from h5lightning.options import Access, Field, Rows, Shuffle, Whole

@@ -22,7 +22,7 @@ from h5lightning.diagnosing.storage_findings import MERGEABLE_FILES, file_findin
 from h5lightning.diagnosing.stored_fields import Case, Loading
 from h5lightning.discovery import discover
 from h5lightning.discovery.patterns import Pattern
-from h5lightning.inspecting.inspection import scan_readable
+from h5lightning.inspecting.scan import scan_readable
 from h5lightning.open_files import default_budget
 from h5lightning.options import Access, Field, Shuffle
 from h5lightning.schema import DatasetSchema

@@ -16,7 +16,7 @@ from h5lightning.field_columns import check_column
 from h5lightning.handles import HandlePool
 from h5lightning.inspecting.entries import Entry, entries_of
 from h5lightning.inspecting.guessing import guess
-from h5lightning.inspecting.inspection import shared_attrs
+from h5lightning.inspecting.scan import shared_attrs
 from h5lightning.options import Access, Field, Whole
 from h5lightning.readers.direct import DirectReader
 from h5lightning.schema import DatasetSchema

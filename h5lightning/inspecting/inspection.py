@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from h5lightning.catalog import Catalog, SkippedFile
-from h5lightning.discovery import Discovered, discover
-from h5lightning.errors import BadFileError, FieldError, H5LightningError
+from h5lightning.discovery import discover
+from h5lightning.errors import H5LightningError
 from h5lightning.inspecting.axes import row_axis
 from h5lightning.inspecting.bookkeeping import is_bookkeeping
 from h5lightning.inspecting.entries import Entry, entries_of
-from h5lightning.inspecting.file_attributes import attribute_names, groupings, is_of_matlab
+from h5lightning.inspecting.file_attributes import groupings, is_of_matlab
 from h5lightning.inspecting.guessing import Guess, guess
 from h5lightning.inspecting.meaning import find_meanings
 from h5lightning.inspecting.pasting import Code, code_for
 from h5lightning.inspecting.reading import Reading, readings_of
+from h5lightning.inspecting.scan import scan_readable, shared_attrs
 from h5lightning.inspecting.suggesting import suggest
 from h5lightning.inspecting.traps import Trap, find_traps
 from h5lightning.inspecting.wording import hints, layout_words, shape_text, storage_text, type_text
-from h5lightning.scanning import ScanRequest, scan_files
-from h5lightning.schema import FileSchema
 
-__all__ = ["DatasetReport", "Inspection", "inspect_files", "scan_readable", "shared_attrs"]
+__all__ = ["DatasetReport", "Inspection", "inspect_files"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -165,50 +164,6 @@ def _judge(
             may_be_time=row_axis(guessed.entries[0], entries, is_matlab=is_matlab).may_be_time,
         ),
     }
-
-
-def scan_readable(found: Discovered, *, processes: int | None, progress: bool) -> Catalog:
-    """What the files that can be read hold; the others, and folders that cannot be listed, are in ``skipped``.
-
-    Args:
-        found: the files.
-        processes: scanning processes for many files; None for one on each core.
-        progress: show a bar where somebody watches.
-    """
-    paths = [found.path(file) for file in range(len(found))]
-    attrs = tuple(f"@{name}" for name in attribute_names(paths))
-    try:
-        outcomes = scan_files(
-            paths, ScanRequest(None, attrs, most_chunks=0), processes=processes, progress=progress
-        )
-    except FieldError:
-        # In some file an attribute is of another kind: then it says nothing about which belong together.
-        outcomes = scan_files(paths, ScanRequest(None, most_chunks=0), processes=processes, progress=progress)
-    good = [file for file, outcome in enumerate(outcomes) if isinstance(outcome, FileSchema)]
-    return Catalog.of(
-        found.root,
-        [found.names[file] for file in good],
-        found.stamps[np.asarray(good, dtype=np.int64)],
-        [outcome for outcome in outcomes if isinstance(outcome, FileSchema)],
-        [
-            *found.unlisted,
-            *(
-                SkippedFile(name, str(outcome))
-                for name, outcome in zip(found.names, outcomes, strict=True)
-                if isinstance(outcome, BadFileError)
-            ),
-        ],
-    )
-
-
-def shared_attrs(catalog: Catalog) -> Mapping[str, Any]:
-    """The attributes that all files have, with the first file's values."""
-    shared = (
-        set.intersection(*(set(catalog.attrs_of(file)) for file in range(len(catalog))))
-        if len(catalog)
-        else set()
-    )
-    return {name.removeprefix("@"): catalog.attrs_of(0)[name] for name in sorted(shared)}
 
 
 def _report(entry: Entry, guessed: Guess | None, readings: tuple[Reading, ...]) -> DatasetReport:

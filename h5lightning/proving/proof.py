@@ -22,7 +22,7 @@ from h5lightning.fields import check_dtype
 from h5lightning.handles import HandlePool
 from h5lightning.inspecting.entries import entries_of
 from h5lightning.inspecting.guessing import guess
-from h5lightning.inspecting.inspection import scan_readable, shared_attrs
+from h5lightning.inspecting.scan import scan_readable, shared_attrs
 from h5lightning.misfits import NEVER_WRITTEN
 from h5lightning.options import Access, Field, Rows, Samples, Shuffle, Split, Windows
 from h5lightning.progress import Advance, progress_bar
