@@ -26,11 +26,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from h5lightning import errors
-    from h5lightning.datamodule import H5DataModule
-    from h5lightning.dataset import H5Dataset
+    from h5lightning.datamodule.module import H5DataModule
     from h5lightning.errors import H5LightningError
-    from h5lightning.index import SampleIndex
+    from h5lightning.loading.sample_dataset import H5Dataset
     from h5lightning.options import Access, Field, Rows, Shuffle, Split, Whole, Windows
+    from h5lightning.planning.index import SampleIndex
 
 __all__ = [
     "Access",
@@ -50,10 +50,10 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOME = {
-    "H5DataModule": "h5lightning.datamodule",
-    "H5Dataset": "h5lightning.dataset",
+    "H5DataModule": "h5lightning.datamodule.module",
+    "H5Dataset": "h5lightning.loading.sample_dataset",
     "H5LightningError": "h5lightning.errors",
-    "SampleIndex": "h5lightning.index",
+    "SampleIndex": "h5lightning.planning.index",
 }
 
 

@@ -35,7 +35,7 @@ from __future__ import annotations
 
 import re
 
-from h5lightning.visible import visible, visible_lines
+from h5lightning.core.visible import visible, visible_lines
 
 __all__ = [
     "BadFileError",

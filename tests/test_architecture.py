@@ -11,20 +11,12 @@ PACKAGE = Path(__file__).parents[1] / "h5lightning"
 
 # Each floor in the order of ARCHITECTURE.md; a package name stands for all of its modules.
 FLOORS = (
-    """errors checking annotations extents extent_table checksum_table plain options coercion schema text_table
-    permutation sample_numbers ragged filters progress quantities plain_tables atomic_write monitor once
-    process_local frozen visible quoting terminal""",
-    """catalog sources stamps index fields field_planning selection splitting overlap coalescing ordering sharding
-    position rank_epoch misfits conversions encoded_values field_encodings field_values series_borders
-    column_labels same_values field_columns missing_values""",
-    """discovery guarding held_files watching opening foreign row_sources datasets open_files handles scanning
-    mounts stored_arrays index_store checksumming checksum_store quarantine cataloguing codecs readers surveying
-    verified_blocks verifying identical_files summary stored_sizes""",
-    """transforms crossing buffers batching announcing asked_samples dataset read_ahead sampler weighing
-    group_reading epoch_iterator epoch_sources field_sources loader assembly""",
-    "ranks resuming datamodule",
-    """config hydra_plugin cli train checkpointing throughput results inspecting diagnosing benching proving demo
-    models plotting __main__""",
+    "errors core options",
+    "planning",
+    "storage",
+    "loading",
+    "datamodule",
+    "config hydra_plugin cli app callbacks tools models plotting __main__",
 )
 
 FORBIDDEN = {
@@ -36,7 +28,7 @@ FORBIDDEN = {
 }
 
 # The only callers of h5py.File: opening.py to read, the demo and what mends files to write new ones.
-OPENERS = {"opening", "demo.files", "diagnosing.outputs"}
+OPENERS = {"storage.hdf5.open_file", "app.demo.files", "tools.doctor.rewriting.output_files"}
 
 
 def module_name(path: Path, package: Path) -> str:
@@ -175,7 +167,7 @@ def test_the_executor_test_can_fail(source):
 
 
 def lazy_without_lock(tree: ast.AST) -> list[int]:
-    """Lines that use `functools.cached_property`, which has no lock since Python 3.12: `h5lightning.once` has one."""
+    """Lines that use `functools.cached_property`, without a lock since Python 3.12: `core.once` has one."""
     names = (ast.Attribute, ast.Name, ast.alias)
     found = [node for node in ast.walk(tree) if isinstance(node, names)]
     return [
@@ -204,7 +196,7 @@ def test_the_lazy_test_can_fail(source):
 
 
 # The only modules that print, log and make texts for a terminal: they show names from files with visible escapes.
-PRINTERS = {"visible", "terminal", "cli.reporting"}
+PRINTERS = {"core.visible", "core.terminal", "cli.report_errors"}
 
 
 def prints_past(tree: ast.AST) -> list[str]:
@@ -259,13 +251,13 @@ def package_of(tmp_path: Path, **sources: str) -> dict[str, ast.Module]:
 def test_the_floor_test_can_fail(tmp_path):
     trees = package_of(
         tmp_path,
-        errors="import h5lightning.index\nimport h5lightning",
-        index="",
+        errors="import h5lightning.planning\nimport h5lightning",
+        planning="",
         options="import h5lightning",
     )
     assert sorted(upward_imports(graph_of(trees))) == [
         "errors (floor 0) imports h5lightning",
-        "errors (floor 0) imports index",
+        "errors (floor 0) imports planning",
         "options (floor 0) imports h5lightning",
     ]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import typer
 
 from h5lightning.cli import bench, check, doctor, index, inspect, train, verify
-from h5lightning.cli.reporting import reported_errors, shown_tracebacks
+from h5lightning.cli.report_errors import reported_errors, shown_tracebacks
 
 __all__ = ["app", "main"]
 

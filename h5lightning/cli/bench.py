@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from h5lightning.cli.field_option import parsed_fields
-from h5lightning.cli.reporting import print_json, print_to_stderr
+from h5lightning.cli.report_errors import print_json, print_to_stderr
+from h5lightning.cli.yaml_options import parsed_fields
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from h5lightning.benching import Benchmark
-    from h5lightning.benching.timing import Spread
-    from h5lightning.terminal import Terminal
+    from h5lightning.core.terminal import Terminal
+    from h5lightning.tools.bench import Benchmark
+    from h5lightning.tools.bench.timing import Spread
 
 
 __all__ = ["bench"]
@@ -49,8 +49,8 @@ def bench(
 
     All take turns, for about a minute in all. Exit code 0, or 2 if the files or fields cannot be used.
     """
-    from h5lightning.benching import Effort, bench_files
-    from h5lightning.coercion import coerce_fields
+    from h5lightning.options.coerce import coerce_fields
+    from h5lightning.tools.bench import Effort, bench_files
 
     if plot is not None:
         _check_picture(plot)
@@ -73,7 +73,7 @@ def bench(
     if as_json:
         print_json(found.to_plain())
     else:
-        from h5lightning.terminal import Terminal
+        from h5lightning.core.terminal import Terminal
 
         _show(Terminal(), found)
 
@@ -96,7 +96,7 @@ def _draw(found: Benchmark, path: str) -> None:
 
 
 def _show(console: Terminal, found: Benchmark) -> None:
-    from h5lightning.quantities import bytes_text, counted
+    from h5lightning.core.formatting import bytes_text, counted
 
     fields = ", ".join(f"{key}: {path}" for key, path in found.fields.items())
     console.print(f"{counted(found.files, 'file')} in {found.root}", style="bold", soft_wrap=True)

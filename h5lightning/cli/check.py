@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from h5lightning.cli.field_option import parsed_fields, parsed_yaml
-from h5lightning.cli.reporting import print_json
+from h5lightning.cli.report_errors import print_json
+from h5lightning.cli.yaml_options import parsed_fields, parsed_yaml
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from h5lightning.proving import Outcome, Proof
-    from h5lightning.terminal import Terminal
+    from h5lightning.core.terminal import Terminal
+    from h5lightning.tools.check import Outcome, Proof
 
 
 __all__ = ["check"]
@@ -55,7 +55,7 @@ def check(
 
     Exit code 0 if all checks passed, 1 if one failed, 2 if the files or options cannot be used.
     """
-    from h5lightning.proving import ProofSettings, prove_files
+    from h5lightning.tools.check import ProofSettings, prove_files
 
     settings = ProofSettings(
         ranks=None if ranks is None else _numbers("ranks", ranks),
@@ -92,8 +92,8 @@ def _run_options(
     series: str | None,
 ) -> dict[str, Any]:
     """The options of a run from what the user wrote."""
-    from h5lightning.coercion import check_series, coerce, coerce_fields, coerce_samples
     from h5lightning.options import Access, Shuffle, Split
+    from h5lightning.options.coerce import check_series, coerce, coerce_fields, coerce_samples
 
     check_series(series)
     order = parsed_yaml("shuffle", shuffle, "{balance: y}")
@@ -114,7 +114,7 @@ def _numbers(name: str, text: str) -> Any:
 
 
 def _show(found: Proof, most: int | None) -> None:
-    from h5lightning.terminal import Terminal
+    from h5lightning.core.terminal import Terminal
 
     console = Terminal()
     console.print(_table(found.outcomes))
@@ -131,7 +131,7 @@ def _table(outcomes: Sequence[Outcome]) -> Table:
     from rich import box
     from rich.table import Table
 
-    from h5lightning.terminal import shown, stacked
+    from h5lightning.core.terminal import shown, stacked
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for name in ("check", "over", "result"):
@@ -146,7 +146,7 @@ def _table(outcomes: Sequence[Outcome]) -> Table:
 def _show_failures(console: Terminal, outcome: Outcome, most: int | None) -> None:
     from rich.table import Table
 
-    from h5lightning.terminal import shown
+    from h5lightning.core.terminal import shown
 
     console.print(f"Not true: {outcome.name}", style="bold")
     grid = Table.grid(padding=(0, 1))

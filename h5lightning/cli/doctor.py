@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from h5lightning.cli.field_option import parsed_fields
-from h5lightning.cli.reporting import print_json
+from h5lightning.cli.report_errors import print_json
+from h5lightning.cli.yaml_options import parsed_fields
 
 if TYPE_CHECKING:
-    from h5lightning.diagnosing import Diagnosis, Finding, Fix
-    from h5lightning.terminal import Terminal
+    from h5lightning.core.terminal import Terminal
+    from h5lightning.tools.doctor import Diagnosis, Finding, Fix
 
 
 __all__ = ["doctor"]
@@ -47,9 +47,9 @@ def doctor(
 
     Exit code 0 if nothing was found, 1 if something was, 2 if the files or fields cannot be used.
     """
-    from h5lightning.coercion import coerce_fields
-    from h5lightning.diagnosing import diagnose_files
     from h5lightning.options import Access, Shuffle
+    from h5lightning.options.coerce import coerce_fields
+    from h5lightning.tools.doctor import diagnose_files
 
     found = diagnose_files(
         patterns,
@@ -65,14 +65,14 @@ def doctor(
     if as_json:
         print_json(found.to_plain())
     else:
-        from h5lightning.terminal import Terminal
+        from h5lightning.core.terminal import Terminal
 
         _show(Terminal(), found)
     raise typer.Exit(0 if found.is_healthy else 1)
 
 
 def _show(console: Terminal, found: Diagnosis) -> None:
-    from h5lightning.quantities import counted
+    from h5lightning.core.formatting import counted
 
     fields = ", ".join(f"{key}: {path}" for key, path in found.fields.items())
     console.print(f"{counted(found.files, 'file')} in {found.root}", style="bold", soft_wrap=True)
@@ -92,8 +92,8 @@ def _show(console: Terminal, found: Diagnosis) -> None:
 def _show_finding(console: Terminal, finding: Finding) -> None:
     from rich.table import Table
 
-    from h5lightning.quantities import counted
-    from h5lightning.terminal import shown
+    from h5lightning.core.formatting import counted
+    from h5lightning.core.terminal import shown
 
     mark, style = _MARKS[finding.severity]
     grid = Table.grid(padding=(0, 1))

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from h5lightning.cli.field_option import parsed_fields
-from h5lightning.cli.reporting import print_json, print_lines
+from h5lightning.cli.report_errors import print_json, print_lines
+from h5lightning.cli.yaml_options import parsed_fields
 
 if TYPE_CHECKING:
-    from h5lightning.catalog import Catalog
     from h5lightning.options import Access
+    from h5lightning.planning.catalog.catalog import Catalog
 
 __all__ = ["index"]
 
@@ -48,7 +48,7 @@ def index(
 def _scan(
     patterns: list[str], fields: Any, *, checksum: bool, access: Access, **where: Any
 ) -> dict[str, Any]:
-    from h5lightning.index_store import IndexStore
+    from h5lightning.storage.indexing.catalog_store import IndexStore
 
     # Checksums need no fields, and so no choice between them.
     is_chosen = fields is not None or not checksum
@@ -75,9 +75,9 @@ def _survey(
     patterns: list[str], fields: Any, access: Access, **where: Any
 ) -> tuple[Catalog, int, int | None]:
     """What the files hold, how many were scanned, and rows."""
-    from h5lightning.coercion import coerce_fields
     from h5lightning.options import Rows
-    from h5lightning.surveying import survey
+    from h5lightning.options.coerce import coerce_fields
+    from h5lightning.storage.survey import survey
 
     found = survey(patterns, coerce_fields(fields), Rows(), access=access, **where)
     return found.catalog, found.scanned, len(found.index)
@@ -85,9 +85,9 @@ def _survey(
 
 def _catalog(patterns: list[str], access: Access, **where: Any) -> tuple[Catalog, int, int | None]:
     """The same of all datasets, which may have no rows in common."""
-    from h5lightning.cataloguing import build_catalog
-    from h5lightning.discovery import discover
-    from h5lightning.scanning import ScanRequest
+    from h5lightning.storage.discovery import discover
+    from h5lightning.storage.indexing.build_catalog import build_catalog
+    from h5lightning.storage.scanning import ScanRequest
 
     found = discover(patterns)
     built = build_catalog(found, ScanRequest(None, labels=len(found) > 1), access=access, **where)
@@ -95,7 +95,7 @@ def _catalog(patterns: list[str], access: Access, **where: Any) -> tuple[Catalog
 
 
 def _checksums(catalog: Catalog, **where: Any) -> dict[str, int]:
-    from h5lightning.checksumming import make_checksums
+    from h5lightning.storage.checksums.make_checksums import make_checksums
 
     made = make_checksums(catalog, **where)
     return {"files": len(made.table), "made": made.hashed, "blocks": len(made.table.hashes)}

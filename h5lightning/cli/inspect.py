@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from h5lightning.cli.reporting import print_json
-from h5lightning.visible import visible
+from h5lightning.cli.report_errors import print_json
+from h5lightning.core.visible import visible
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from h5lightning.catalog import SkippedFile
-    from h5lightning.inspecting import DatasetReport, Inspection
-    from h5lightning.terminal import Terminal
+    from h5lightning.core.terminal import Terminal
+    from h5lightning.planning.catalog.catalog import SkippedFile
+    from h5lightning.tools.inspect import DatasetReport, Inspection
 
 
 __all__ = ["inspect"]
@@ -36,20 +36,20 @@ def inspect(
 
     Exit code 0 if a DataModule can use the files, 1 if it cannot, 2 if there are no such files.
     """
-    from h5lightning.inspecting import inspect_files
+    from h5lightning.tools.inspect import inspect_files
 
     found = inspect_files(patterns, processes=processes)
     if as_json:
         print_json(found.to_plain())
     else:
-        from h5lightning.terminal import Terminal
+        from h5lightning.core.terminal import Terminal
 
         _show(Terminal(), found, show_all=show_all)
     raise typer.Exit(0 if found.is_usable else 1)
 
 
 def _show(console: Terminal, found: Inspection, *, show_all: bool) -> None:
-    from h5lightning.quantities import bytes_text, counted
+    from h5lightning.core.formatting import bytes_text, counted
 
     size = bytes_text(found.file_bytes)
     console.print(f"{counted(found.files, 'file')}, {size}, in {found.root}", style="bold", soft_wrap=True)
@@ -89,7 +89,7 @@ def _datasets(found: Inspection, most: int | None) -> Table:
 
 
 def _cells(dataset: DatasetReport, *, with_files: bool) -> Iterator[str]:
-    from h5lightning.quantities import bytes_text
+    from h5lightning.core.formatting import bytes_text
 
     yield dataset.path + (f" ({dataset.datasets:,})" if dataset.datasets > 1 else "")
     readers = ", ".join(dict.fromkeys(reading.reader for reading in dataset.read_by))
@@ -104,7 +104,7 @@ def _show_list(console: Terminal, marked: Sequence[tuple[str, str, str]], most: 
     """Paragraphs behind marks, each with its style."""
     from rich.table import Table
 
-    from h5lightning.terminal import shown
+    from h5lightning.core.terminal import shown
 
     if not marked:
         return
@@ -125,7 +125,7 @@ def _reason(file: SkippedFile) -> str:
 
 
 def _show_verdict(console: Terminal, found: Inspection) -> None:
-    from h5lightning.terminal import shown
+    from h5lightning.core.terminal import shown
 
     if found.code is None:
         console.print(shown(("Not usable: ", "bold red"), found.reason))
@@ -145,7 +145,7 @@ def _show_verdict(console: Terminal, found: Inspection) -> None:
 
 
 def _conditions(found: Inspection) -> str:
-    from h5lightning.quantities import counted
+    from h5lightning.core.formatting import counted
 
     without = len(found.left_out) + len(found.bad)
     words = f" without {counted(without, 'file')}" if without else ""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from h5lightning.cli.reporting import reported_errors
+from h5lightning.cli.report_errors import reported_errors
 from h5lightning.errors import OptionError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def run(arguments: Sequence[str]) -> None:
 
         sys.argv = [launch[0], "train", *_arguments_of_job(HydraConfig.get(), overrides, flags)]
         with reported_errors(), _own_environment():
-            from h5lightning.train import train
+            from h5lightning.app.train import train
 
             return train(config)
 

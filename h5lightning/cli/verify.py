@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from h5lightning.cli.reporting import print_json
+from h5lightning.cli.report_errors import print_json
 
 if TYPE_CHECKING:
-    from h5lightning.verifying import Verification
+    from h5lightning.storage.checksums.verify_files import Verification
 
 __all__ = ["verify"]
 
@@ -25,7 +25,7 @@ def verify(
     Exit code 0 if all are as they were, 1 if one is damaged, was rewritten, is gone, cannot be read or has no
     checksums, 2 if there are no checksums or files at all.
     """
-    from h5lightning.verifying import verify_files
+    from h5lightning.storage.checksums.verify_files import verify_files
 
     found = verify_files(patterns, index_dir=index_dir, threads=threads, progress=not as_json)
     if as_json:
@@ -40,8 +40,8 @@ def _show(found: Verification) -> None:
     from rich.filesize import decimal
     from rich.table import Table
 
-    from h5lightning.quantities import counted
-    from h5lightning.terminal import Terminal, shown
+    from h5lightning.core.formatting import counted
+    from h5lightning.core.terminal import Terminal, shown
 
     console = Terminal()
     if found.bad:

@@ -10,9 +10,9 @@ from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from h5lightning.errors import FieldError, NotSetUpError, OptionError
-from h5lightning.fields import FieldSpec
 from h5lightning.models.networks import build_network
 from h5lightning.models.supervised import Batch, Specs, SupervisedModel
+from h5lightning.planning.fields import FieldSpec
 
 __all__ = ["Classifier"]
 

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric, MeanSquaredError
 
 from h5lightning.errors import SchemaError, UnsupportedFieldError
-from h5lightning.fields import FieldSpec
 from h5lightning.models.networks import Standardise
 from h5lightning.models.supervised import Batch, Specs, SupervisedModel
+from h5lightning.planning.fields import FieldSpec
 
 __all__ = ["FramePredictor"]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from h5lightning.errors import UnsupportedFieldError
-from h5lightning.fields import FieldSpec
+from h5lightning.planning.fields import FieldSpec
 
 __all__ = ["Standardise", "build_network", "layout_of"]
 

@@ -10,9 +10,9 @@ from torchmetrics import MeanMetric, MeanSquaredError
 from torchmetrics.regression import R2Score
 
 from h5lightning.errors import UnsupportedFieldError
-from h5lightning.fields import FieldSpec
 from h5lightning.models.networks import Standardise, build_network
 from h5lightning.models.supervised import Batch, Specs, SupervisedModel
+from h5lightning.planning.fields import FieldSpec
 
 __all__ = ["Regressor"]
 

@@ -14,7 +14,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from h5lightning.errors import FieldError, NotSetUpError
-from h5lightning.fields import FieldSpec
+from h5lightning.planning.fields import FieldSpec
 
 __all__ = ["Batch", "PlainSpec", "Specs", "SupervisedModel", "plain_spec"]
 

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 from block_layouts import LAYOUTS, block_order, decoded_ratio, label_entropy
 
-from h5lightning.ordering import BlockOrder, Blocks, FullOrder, Order
+from h5lightning.planning.sampling import BlockOrder, Blocks, FullOrder, Order
 
 RANKS = (1, 2, 3, 4, 5, 7, 8, 16)
 

@@ -20,13 +20,13 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.handles import HandlePool
 from h5lightning.options import Access
-from h5lightning.readers.direct import DirectReader
-from h5lightning.readers.library import H5pyReader
-from h5lightning.readers.protocol import Reader, RowSource
-from h5lightning.readers.raw_file import RawFile
-from h5lightning.readers.storage_map import map_storage
+from h5lightning.storage.files.handle_pool import HandlePool
+from h5lightning.storage.files.raw_file import RawFile
+from h5lightning.storage.readers.direct.chunk_map import map_storage
+from h5lightning.storage.readers.direct.reader import DirectReader
+from h5lightning.storage.readers.libhdf5.reader import H5pyReader
+from h5lightning.storage.readers.protocol import Reader, RowSource
 
 WIDTH, BATCH, CHUNK_ROWS = 1024, 256, 32
 SOURCE = RowSource("x", None, "<f4", (WIDTH,))

@@ -18,10 +18,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from h5lightning.cataloguing import build_catalog
-from h5lightning.discovery import discover
 from h5lightning.options import Access
-from h5lightning.scanning import ScanRequest
+from h5lightning.storage.discovery import discover
+from h5lightning.storage.indexing.build_catalog import build_catalog
+from h5lightning.storage.scanning import ScanRequest
 
 REQUEST = ScanRequest(("x", "y"))
 

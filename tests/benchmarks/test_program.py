@@ -18,7 +18,7 @@ from loading.races import OURS, Goal, Race, Result, against_best, contestant_of,
 from loading.report import Report
 from loading.short import in_short, write_between_marks
 
-from h5lightning.benching.timing import Spread, Turn
+from h5lightning.tools.bench.timing import Spread, Turn
 
 RUN = Path(__file__).with_name("run.py")
 GZIP = Workload("gzip", rows=1280, row_bytes=1024, files=2, chunk_rows=32, filters="gzip+shuffle")
@@ -26,7 +26,7 @@ GZIP = Workload("gzip", rows=1280, row_bytes=1024, files=2, chunk_rows=32, filte
 
 def test_a_race_has_all_contestants_and_the_goals_that_are_wanted(tmp_path, monkeypatch):
     # A look at the clock for each batch, and nothing else, takes time: an epoch of 40 batches about 0.04 s.
-    monkeypatch.setattr("h5lightning.benching.timing.time", Clock(look_s=0.001))
+    monkeypatch.setattr("h5lightning.tools.bench.timing.time", Clock(look_s=0.001))
     dataset = write(GZIP, tmp_path / "data")
     race = Race("gzip", {"decode + gather": 0.5, "h5py kept open": None})
     result = run(race, dataset, rounds=2, limit_s=0.4)

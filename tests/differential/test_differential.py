@@ -21,8 +21,8 @@ from comparing.kinds import KINDS, Kind
 from comparing.truth import Sample
 
 from h5lightning import Field, Windows
-from h5lightning.loader import H5DataLoader
-from h5lightning.readers.library import H5pyReader
+from h5lightning.loading.loader import H5DataLoader
+from h5lightning.storage.readers.libhdf5.reader import H5pyReader
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="children are limited as on Linux"),

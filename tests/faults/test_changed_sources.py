@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from h5lightning import H5DataModule, H5Dataset, watching
+from h5lightning import H5DataModule, H5Dataset
 from h5lightning.errors import FileChangedError, H5LightningError
-from h5lightning.scanning import ScanRequest, many_files, scan_files
+from h5lightning.storage.files import file_guard as watching
+from h5lightning.storage.scanning import ScanRequest, scan_files
+from h5lightning.storage.scanning import scan_files as many_files
 
 READERS = ("auto", "h5py")
 ROWS = 12

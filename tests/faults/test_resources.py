@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from h5lightning.errors import BadFileError, ResourceError
-from h5lightning.guarding import check_resources
-from h5lightning.opening import _explain
-from h5lightning.readers.raw_file import RawFile
+from h5lightning.storage.files.raw_file import RawFile
+from h5lightning.storage.hdf5.file_checks import check_resources
+from h5lightning.storage.hdf5.open_file import _explain
 
 pytestmark = pytest.mark.timeout(100)
 

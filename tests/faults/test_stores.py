@@ -16,13 +16,13 @@ import pytest
 WRITER = """
     import sys
     import numpy as np
-    from h5lightning.catalog import Catalog
-    from h5lightning.checksum_store import ChecksumStore
-    from h5lightning.checksum_table import ChecksumTable, FileChecksums
-    from h5lightning.extents import Extents
-    from h5lightning.index_store import IndexStore
-    from h5lightning.scanning import ScanRequest
-    from h5lightning.schema import DatasetSchema, FileSchema
+    from h5lightning.planning.catalog.catalog import Catalog
+    from h5lightning.storage.checksums.checksum_store import ChecksumStore
+    from h5lightning.planning.catalog.checksum_table import ChecksumTable, FileChecksums
+    from h5lightning.planning.catalog.extents import Extents
+    from h5lightning.storage.indexing.catalog_store import IndexStore
+    from h5lightning.storage.scanning import ScanRequest
+    from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema
 
     REQUEST, SIZES = ScanRequest(("x",)), (1000, 200_000)
     index, sums = IndexStore(sys.argv[1]), ChecksumStore(sys.argv[1])

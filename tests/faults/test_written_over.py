@@ -16,7 +16,7 @@ from h5py import h5d, h5f
 
 from h5lightning import Field, H5Dataset
 from h5lightning.errors import BadFileError, FileChangedError, MissingFieldError
-from h5lightning.inspecting import inspect_files
+from h5lightning.tools.inspect import inspect_files
 
 pytestmark = pytest.mark.timeout(60)
 

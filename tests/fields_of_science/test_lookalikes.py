@@ -14,7 +14,7 @@ import pytest
 
 from h5lightning import Field, H5Dataset, Windows
 from h5lightning.options import Split
-from h5lightning.proving import ProofSettings, prove_files
+from h5lightning.tools.check import ProofSettings, prove_files
 
 pytestmark = pytest.mark.timeout(60)
 ROWS = 12

@@ -15,7 +15,7 @@ from field_files import Request, as_stored, assert_rounded, assert_same, follow
 from h5lightning import H5DataModule, H5Dataset, Windows
 from h5lightning.errors import H5LightningError, MissingDataError, SchemaError, UnsupportedFieldError
 from h5lightning.options import Field, Split
-from h5lightning.proving import ProofSettings, prove_files
+from h5lightning.tools.check import ProofSettings, prove_files
 
 pytestmark = pytest.mark.timeout(120)
 QUICK = ProofSettings(ranks=[1, 2], workers=[0], batch_size=4, batches=2, resumptions=1, samples_per_file=4)

@@ -9,10 +9,10 @@ import h5py
 import numpy as np
 import pytest
 
-from h5lightning.handles import HandlePool
 from h5lightning.options import Access
-from h5lightning.readers.decoding import DecodedSlabs
-from h5lightning.readers.direct import DirectReader
+from h5lightning.storage.files.handle_pool import HandlePool
+from h5lightning.storage.readers.decoded.cached_rows import DecodedSlabs
+from h5lightning.storage.readers.direct.reader import DirectReader
 
 pytestmark = pytest.mark.timeout(60)
 

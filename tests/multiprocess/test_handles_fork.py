@@ -13,9 +13,9 @@ import numpy as np
 import pool_jobs
 import pytest
 
-from h5lightning.handles import HandlePool
 from h5lightning.options import Access
-from h5lightning.readers.library import H5pyReader
+from h5lightning.storage.files.handle_pool import HandlePool
+from h5lightning.storage.readers.libhdf5.reader import H5pyReader
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from h5lightning import H5DataModule, H5Dataset
-from h5lightning.cataloguing import build_catalog
-from h5lightning.checksumming import make_checksums
-from h5lightning.discovery import discover
 from h5lightning.errors import FileChangedError, SchemaError
-from h5lightning.handles import HandlePool
 from h5lightning.options import Access
-from h5lightning.readers.choosing import choose_reader
-from h5lightning.readers.protocol import RowSource
-from h5lightning.scanning import ScanRequest
+from h5lightning.storage.checksums.make_checksums import make_checksums
+from h5lightning.storage.discovery import discover
+from h5lightning.storage.files.handle_pool import HandlePool
+from h5lightning.storage.indexing.build_catalog import build_catalog
+from h5lightning.storage.readers.make_reader import choose_reader
+from h5lightning.storage.readers.protocol import RowSource
+from h5lightning.storage.scanning import ScanRequest
 
 ROWS = 6
 READERS = ("auto", "h5py", "direct")

@@ -4,11 +4,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from h5lightning.index import SampleIndex, SampleRanges
+from h5lightning.core.string_table import TextTable
 from h5lightning.options import Rows, Whole, Windows
-from h5lightning.ordering.blocks import cut_blocks
-from h5lightning.selection import Selection
-from h5lightning.text_table import TextTable
+from h5lightning.planning.index import SampleIndex, SampleRanges
+from h5lightning.planning.sampling.blocks import cut_blocks
+from h5lightning.planning.selection import Selection
 
 SAMPLES = st.one_of(
     st.just(Rows()),

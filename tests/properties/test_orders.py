@@ -4,10 +4,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from h5lightning.ordering import BlockOrder, Blocks, FullOrder, WeightedOrder
-from h5lightning.ordering.drawing import StratifiedDraw
-from h5lightning.ordering.weighted import SlotBlocks
-from h5lightning.permutation import KeyedPermutation, KeyedPermutations, derive_key, derive_keys
+from h5lightning.core.permutation import KeyedPermutation, KeyedPermutations, derive_key, derive_keys
+from h5lightning.planning.sampling import BlockOrder, Blocks, FullOrder, WeightedOrder
+from h5lightning.planning.sampling.weighted_draw import StratifiedDraw
+from h5lightning.planning.sampling.weighted_order import SlotBlocks
 
 SEEDS = st.integers(0, 2**63)
 EPOCHS = st.integers(0, 10_000)

@@ -12,15 +12,15 @@ from indexes import files_by_split, make_index, rows_by_split
 
 from h5lightning.errors import SplitError
 from h5lightning.options import Split, Windows
-from h5lightning.splitting.manifest import (
+from h5lightning.planning.splitting.manifest import (
     Manifest,
     apply_manifest,
     describe_difference,
     from_plain_split,
     to_plain_split,
 )
-from h5lightning.splitting.plan import SplitPlan
-from h5lightning.splitting.planning import plan_split
+from h5lightning.planning.splitting.plan_split import plan_split
+from h5lightning.planning.splitting.split_plan import SplitPlan
 
 common = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.filter_too_much])
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from h5lightning.index import SampleIndex, SampleRanges
+from h5lightning.core.string_table import TextTable
 from h5lightning.options import Rows, Samples, Shuffle
-from h5lightning.ordering import BlockOrder, RowLayout, make_order
-from h5lightning.selection import Selection
-from h5lightning.sharding import TrainingShards
-from h5lightning.text_table import TextTable
+from h5lightning.planning.index import SampleIndex, SampleRanges
+from h5lightning.planning.sampling import BlockOrder, RowLayout, make_order
+from h5lightning.planning.sampling.sharding import TrainingShards
+from h5lightning.planning.selection import Selection
 
 # Rows of each file, rows in a chunk, rows in a window; the default window holds 65,536 rows of 4 KiB.
 LAYOUTS = {

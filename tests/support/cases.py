@@ -7,16 +7,16 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from h5lightning.assembly import StageOptions, assemble
-from h5lightning.coercion import coerce_fields
-from h5lightning.handles import HandlePool
+from h5lightning.datamodule.setup import StageOptions, assemble
+from h5lightning.loading.sample_weights import read_weights
+from h5lightning.loading.transforms import STAGES, Transforms
 from h5lightning.options import Access, Rows, Shuffle, Split
-from h5lightning.proving import ProofSettings
-from h5lightning.proving.case import Case
-from h5lightning.readers.choosing import choose_reader
-from h5lightning.surveying import survey
-from h5lightning.transforms import STAGES, Transforms
-from h5lightning.weighing import read_weights
+from h5lightning.options.coerce import coerce_fields
+from h5lightning.storage.files.handle_pool import HandlePool
+from h5lightning.storage.readers.make_reader import choose_reader
+from h5lightning.storage.survey import survey
+from h5lightning.tools.check import ProofSettings
+from h5lightning.tools.check.run import Case
 
 ACCESS = Access(on_bad_file="skip", max_bad_fraction=1)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from h5lightning.readers.direct import DirectReader
-from h5lightning.readers.protocol import RowSource
+from h5lightning.storage.readers.direct.reader import DirectReader
+from h5lightning.storage.readers.protocol import RowSource
 
 ROWS = np.array([99, 5, 50])
 

@@ -8,10 +8,10 @@ import h5py
 import numpy as np
 from h5py import h5d, h5p, h5s, h5t
 
-from h5lightning.annotations import Encoding
-from h5lightning.scanning.encodings import encoding_of
-from h5lightning.scanning.opened import OpenedDataset
-from h5lightning.scanning.small_values import ValueReader
+from h5lightning.planning.catalog.annotations import Encoding
+from h5lightning.storage.hdf5.dataset_info import OpenedDataset
+from h5lightning.storage.scanning.conventions.encodings import encoding_of
+from h5lightning.storage.scanning.metadata_values import ValueReader
 
 NO_TEXT = ValueReader(reads_text=False)
 

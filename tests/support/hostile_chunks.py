@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from stored_chunks import OPTIONS, stored_chunk
 
-from h5lightning.codecs import CodecError
+from h5lightning.storage.codecs import CodecError
 
 MORE_MEMORY = 512 << 20
 NUMBERS = (0, 1, 3, 7, 255, 4096, 8191, 8193, 65_536, 2**24, 2**31 - 1, 2**31, 2**32 - 1)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from h5lightning.index import SampleIndex, SampleRanges
+from h5lightning.core.permutation import KeyedPermutation
+from h5lightning.core.string_table import TextTable
 from h5lightning.options import Rows, Samples
-from h5lightning.permutation import KeyedPermutation
-from h5lightning.splitting.plan import Segments, SplitPlan
-from h5lightning.text_table import TextTable
+from h5lightning.planning.index import SampleIndex, SampleRanges
+from h5lightning.planning.splitting.split_plan import Segments, SplitPlan
 
 
 def make_index(

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from h5lightning.handles import HandlePool
-from h5lightning.readers.library import H5pyReader
-from h5lightning.readers.protocol import RowSource
+from h5lightning.storage.files.handle_pool import HandlePool
+from h5lightning.storage.readers.libhdf5.reader import H5pyReader
+from h5lightning.storage.readers.protocol import RowSource
 
 
 def read_all(pool: HandlePool, paths: list[str], results: Any) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from h5py import h5f
 
-from h5lightning.scanning import describing
-from h5lightning.scanning.small_values import ValueReader
-from h5lightning.schema import DatasetSchema
+from h5lightning.planning.catalog.schema import DatasetSchema
+from h5lightning.storage.scanning import describe_dataset as describing
+from h5lightning.storage.scanning.metadata_values import ValueReader
 
 
 def describe(fid: h5f.FileID, path: str, values: ValueReader) -> DatasetSchema | None:

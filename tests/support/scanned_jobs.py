@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from h5lightning.readers import direct
-from h5lightning.readers.direct import DirectReader
-from h5lightning.readers.protocol import RowSource
+from h5lightning.storage.readers.direct import reader as direct
+from h5lightning.storage.readers.direct.reader import DirectReader
+from h5lightning.storage.readers.protocol import RowSource
 
 SOURCE = RowSource("x", None, "<i8", (2,))
 

@@ -4,7 +4,7 @@ import h5py
 import hdf5plugin
 import numpy as np
 
-from h5lightning.codecs import Filter, Pipeline
+from h5lightning.storage.codecs import Filter, Pipeline
 
 OPTIONS = {
     "deflate": {"compression": "gzip"},

@@ -18,7 +18,7 @@ import torch
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from h5lightning.benching.stored_pieces import Piece, merged, opened, pieces_of, pipeline_of, read_into
+from h5lightning.tools.bench.stored_pieces import Piece, merged, opened, pieces_of, pipeline_of, read_into
 from loading.data import BATCH, Dataset
 from loading.measure import Batch
 

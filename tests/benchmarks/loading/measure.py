@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from h5lightning.benching.timing import Contestant, Turn, run_turn
+from h5lightning.tools.bench.timing import Contestant, Turn, run_turn
 
 __all__ = ["Batch", "anonymous_bytes", "read_bytes", "run_epoch", "samples_of"]
 

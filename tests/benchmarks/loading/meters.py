@@ -13,8 +13,8 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.benching.timing import Spread, waiting_share
-from h5lightning.codecs import Pipeline
+from h5lightning.storage.codecs import Pipeline
+from h5lightning.tools.bench.timing import Spread, waiting_share
 from loading import ours
 from loading.data import BATCH, Dataset
 from loading.measure import anonymous_bytes, read_bytes, run_epoch

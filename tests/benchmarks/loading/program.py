@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from h5lightning.benching.timing import Contestant
+from h5lightning.tools.bench.timing import Contestant
 from loading import meters, peers, races
 from loading.data import BATCH, Dataset, Workload, filters_here, write
 from loading.limits import evict

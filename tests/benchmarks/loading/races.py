@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from h5lightning import H5DataModule
-from h5lightning.benching.timing import Contestant, Spread, Turn, in_turn, ratios, whole_epochs
+from h5lightning.tools.bench.timing import Contestant, Spread, Turn, in_turn, ratios, whole_epochs
 from loading import by_hand, ours
 from loading.data import Dataset, Workload
 from loading.limits import DecodeAndGather, GatherFromMemory, ReadInOrder, read_files, ready_tensors

@@ -11,7 +11,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from h5lightning.benching.timing import Spread, Turn
+from h5lightning.tools.bench.timing import Spread, Turn
 from loading.data import Workload
 from loading.peers import Converted
 from loading.races import Goal, Result

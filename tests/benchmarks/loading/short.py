@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from h5lightning.benching.timing import Spread, ratios
+from h5lightning.tools.bench.timing import Spread, ratios
 from loading.data import BATCH, FILES
 from loading.races import OURS, Goal, Result
 from loading.report import Report, machine, number, table, versions

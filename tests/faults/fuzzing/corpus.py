@@ -15,12 +15,12 @@ from fuzzing.campaign import LIMIT_S, MOST_GROWN_BYTES
 from fuzzing.children import run_limited
 from fuzzing.judging import CACHE_BYTES
 from h5lightning.errors import H5LightningError
-from h5lightning.handles import HandlePool
 from h5lightning.options import Access
-from h5lightning.readers.choosing import choose_reader
-from h5lightning.readers.protocol import RowSource
-from h5lightning.scanning import ScanRequest, scan_file
-from h5lightning.schema import DatasetSchema
+from h5lightning.planning.catalog.schema import DatasetSchema
+from h5lightning.storage.files.handle_pool import HandlePool
+from h5lightning.storage.readers.make_reader import choose_reader
+from h5lightning.storage.readers.protocol import RowSource
+from h5lightning.storage.scanning import ScanRequest, scan_file
 
 __all__ = ["Outcome", "read_corpus", "table_of"]
 

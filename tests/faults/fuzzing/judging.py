@@ -12,21 +12,21 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning import Field
-from h5lightning.catalog import Catalog
-from h5lightning.checksum_table import ChecksumTable, FileChecksums
-from h5lightning.checksumming import _checksums_of
 from h5lightning.errors import ChecksumError, H5LightningError
-from h5lightning.field_planning import plan_fields
-from h5lightning.fields import FieldPlan
-from h5lightning.guarding import stamp
-from h5lightning.handles import HandlePool
 from h5lightning.options import Access, Rows
-from h5lightning.readers.choosing import choose_reader
-from h5lightning.readers.protocol import Reader, RowSource
-from h5lightning.scanning import ScanRequest, scan_file
-from h5lightning.schema import FileSchema
-from h5lightning.stamps import KnownStamps
-from h5lightning.verifying import verify_before_a_run
+from h5lightning.planning.catalog.catalog import Catalog
+from h5lightning.planning.catalog.checksum_table import ChecksumTable, FileChecksums
+from h5lightning.planning.catalog.file_stamps import KnownStamps
+from h5lightning.planning.catalog.schema import FileSchema
+from h5lightning.planning.field_planning import plan_fields
+from h5lightning.planning.fields import FieldPlan
+from h5lightning.storage.checksums.make_checksums import _checksums_of
+from h5lightning.storage.checksums.verify_files import verify_before_a_run
+from h5lightning.storage.files.handle_pool import HandlePool
+from h5lightning.storage.hdf5.file_checks import stamp
+from h5lightning.storage.readers.make_reader import choose_reader
+from h5lightning.storage.readers.protocol import Reader, RowSource
+from h5lightning.storage.scanning import ScanRequest, scan_file
 
 __all__ = ["ARMS", "CACHE_BYTES", "OURS", "VERIFIED", "Expected", "expect", "judge"]
 

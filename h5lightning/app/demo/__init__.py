@@ -1,0 +1,7 @@
+"""The demo's data set: real physics, small enough to be made in seconds on any machine."""
+
+from __future__ import annotations
+
+from h5lightning.app.demo.files import DemoFiles, ensure_demo_files
+
+__all__ = ["DemoFiles", "ensure_demo_files"]

@@ -1,0 +1,126 @@
+"""The main job: data and model from a configuration → fit → test → what came out."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
+from omegaconf import DictConfig, OmegaConf
+from torch import distributed
+
+from h5lightning.app.results import Results, print_results
+from h5lightning.callbacks.throughput import ThroughputMeter
+from h5lightning.config import conf_dir
+from h5lightning.datamodule.module import H5DataModule
+from h5lightning.errors import OptionError
+from h5lightning.options.checks import nearest
+
+__all__ = ["train"]
+
+
+# Nothing that a user could act upon: a class that torch is about to rename, and splits that were not asked for.
+_IDLE_WARNINGS = (r".*isinstance\(treespec, LeafSpec\)", r"Total length of `list` across ranks is zero")
+
+
+def train(config: DictConfig) -> float | None:
+    """Fit and test as ``conf/train.yaml`` says; rank 0 prints what came out.
+
+    Args:
+        config: the composed configuration.
+
+    Returns:
+        The metric that ``objective`` names, for sweepers that minimise something.
+
+    Raises:
+        OptionError: no files or no model were chosen.
+    """
+    _check_choices(config)
+    for message in _IDLE_WARNINGS:
+        warnings.filterwarnings("ignore", message)
+    if config.seed is not None:
+        seed_everything(config.seed, workers=True, verbose=False)
+    try:
+        return _fit_and_test(config)
+    finally:
+        # Lightning leaves its process group open, and the next job of a sweep would take it for its own.
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.destroy_process_group()
+
+
+def _fit_and_test(config: DictConfig) -> float | None:
+    datamodule: H5DataModule = instantiate(config.data)
+    model: LightningModule = instantiate(config.model)
+    meter = ThroughputMeter()
+    trainer = _make_trainer(config, meter)
+    trainer.fit(model, datamodule=datamodule, ckpt_path=config.ckpt_path)
+    metrics = _fit_metrics(trainer) | _test(trainer, model, datamodule)
+    if trainer.is_global_zero:
+        print_results(_results(trainer, meter, metrics, Path(config.output_dir)))
+    return _objective(config.objective, metrics)
+
+
+def _objective(name: str | None, metrics: Mapping[str, float]) -> float | None:
+    if name is None:
+        return None
+    if name not in metrics:
+        raise OptionError(f"objective must be a logged metric, found {name!r}{nearest(name, metrics)}")
+    return metrics[name]
+
+
+def _check_choices(config: DictConfig) -> None:
+    """Raise unless data and a model are chosen, and say what to write."""
+    if OmegaConf.is_missing(config.data, "files"):
+        raise OptionError(
+            "data.files is not given. Say which files, for example data.files='runs/*.h5'; "
+            "without any data.* option the demo is trained"
+        )
+    if config.get("model") is None:
+        models = sorted(file.stem for file in (conf_dir() / "model").glob("*.yaml"))
+        raise OptionError(f"no model is chosen. Add one of: {', '.join(f'model={name}' for name in models)}")
+
+
+def _make_trainer(config: DictConfig, meter: ThroughputMeter) -> Trainer:
+    chosen: Mapping[str, Callback | None] = instantiate(config.callbacks, _convert_="all")
+    callbacks = [meter, *(callback for callback in chosen.values() if callback is not None)]
+    trainer: Trainer = instantiate(
+        config.trainer, callbacks=callbacks, logger=instantiate(config.logger), _convert_="all"
+    )
+    return trainer
+
+
+def _fit_metrics(trainer: Trainer) -> dict[str, float]:
+    return {name: float(value) for name, value in trainer.callback_metrics.items()}
+
+
+def _test(trainer: Trainer, model: LightningModule, datamodule: H5DataModule) -> dict[str, float]:
+    """Test the best checkpoint, or the model as it is where validation chose none."""
+    # Where ranks were spawned, only they have set up their copies.
+    datamodule.prepare_data()
+    datamodule.setup()
+    if datamodule.test_dataset is None:
+        return {}
+    best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+    results = trainer.test(model, datamodule=datamodule, ckpt_path=best or None, verbose=False)
+    return {name: value for result in results for name, value in result.items()}
+
+
+def _results(
+    trainer: Trainer, meter: ThroughputMeter, metrics: Mapping[str, float], output_dir: Path
+) -> Results:
+    checkpoint: Any = trainer.checkpoint_callback
+    places = {
+        "checkpoint": getattr(checkpoint, "best_model_path", "")
+        or getattr(checkpoint, "last_model_path", ""),
+        "picture": ", ".join(sorted(str(file) for file in output_dir.glob("*.png"))),
+        "all outputs": str(output_dir),
+    }
+    return Results(
+        metrics={name: value for name, value in metrics.items() if name.startswith(("test", "val"))},
+        samples_per_second=meter.samples_per_second * trainer.world_size,
+        waiting_share=meter.waiting_share,
+        places={name: place for name, place in places.items() if place},
+    )

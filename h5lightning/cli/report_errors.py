@@ -1,0 +1,84 @@
+"""What a command prints, and how it ends when something is wrong: one message, no traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+
+from h5lightning.core.visible import json_text, visible, visible_lines
+from h5lightning.errors import H5LightningError
+
+__all__ = [
+    "EXIT_CODE",
+    "TRACEBACK_VARIABLE",
+    "print_json",
+    "print_lines",
+    "print_to_stderr",
+    "reported_errors",
+    "shown_tracebacks",
+]
+
+EXIT_CODE = 2
+TRACEBACK_VARIABLE = "H5LIGHTNING_TRACEBACK"
+
+
+def print_json(value: Any) -> None:
+    """Print JSON in which everything that is not printable is escaped."""
+    print(json_text(value))
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print texts, each on one line."""
+    print("\n".join(map(visible, lines)))
+
+
+def print_to_stderr(text: str) -> None:
+    """Print one line beside what was asked for."""
+    print(visible(text), file=sys.stderr)
+
+
+@contextmanager
+def reported_errors() -> Iterator[None]:
+    """Print an error of this package as one message and exit; let anything else pass.
+
+    The environment variable ``H5LIGHTNING_TRACEBACK=1`` keeps the traceback.
+
+    Raises:
+        SystemExit: with `EXIT_CODE`, in place of an error of this package or one that it caused.
+    """
+    try:
+        yield
+    except Exception as error:
+        known = _known_cause(error)
+        if known is None or os.environ.get(TRACEBACK_VARIABLE, "0") not in ("", "0"):
+            raise
+        print(visible_lines(f"{type(known).__name__}: {known}"), file=sys.stderr)
+        raise SystemExit(EXIT_CODE) from None
+
+
+@contextmanager
+def shown_tracebacks() -> Iterator[None]:
+    """Let the traceback of an error that ends this process be printed with escapes made visible."""
+    try:
+        yield
+    except Exception:
+        # Set here, and not before: typer sets one of its own.
+        sys.excepthook = _print_traceback
+        raise
+
+
+def _print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    text = "".join(traceback.format_exception(kind, error, trace))
+    print(visible_lines(text.rstrip("\n")), file=sys.stderr)
+
+
+def _known_cause(error: BaseException | None) -> H5LightningError | None:
+    """The error of this package behind ``error``: Hydra and Lightning wrap what a constructor raises."""
+    while error is not None and not isinstance(error, H5LightningError):
+        error = error.__cause__
+    return error

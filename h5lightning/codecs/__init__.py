@@ -1,9 +1,0 @@
-"""Decoders for the filters of HDF5: stored bytes of a chunk → the chunk. Start with `Pipeline`."""
-
-from __future__ import annotations
-
-from h5lightning.codecs.builtin import fletcher32
-from h5lightning.codecs.decoder import CodecError, NoCodecError
-from h5lightning.codecs.pipeline import Filter, Pipeline
-
-__all__ = ["CodecError", "Filter", "NoCodecError", "Pipeline", "fletcher32"]

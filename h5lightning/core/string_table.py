@@ -1,0 +1,80 @@
+"""Many strings as one block of bytes.
+
+A list of a million paths dirties over 100 MiB in every forked worker (reference counts); two NumPy arrays
+stay shared and pickle as they are.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from h5lightning.core.arrays import flat_positions
+from h5lightning.core.frozen import Frozen
+
+__all__ = ["TextTable"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TextTable(Frozen):
+    """An immutable sequence of strings in two arrays.
+
+    Args:
+        blob: the encoded strings one after the other, ``(bytes,)`` uint8.
+        ends: where each string ends in ``blob``, ``(strings,)`` int64, ascending.
+    """
+
+    blob: npt.NDArray[np.uint8]
+    ends: npt.NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        expected = int(self.ends[-1]) if self.ends.size else 0
+        if expected != self.blob.size:
+            raise ValueError(f"a text table of {expected} bytes was given {self.blob.size} bytes")
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> TextTable:
+        """The table of ``texts``; names that are not valid Unicode survive (``os.fsencode``)."""
+        encoded = [os.fsencode(text) for text in texts]
+        lengths = np.fromiter((len(text) for text in encoded), dtype=np.int64, count=len(encoded))
+        return cls(np.frombuffer(b"".join(encoded), dtype=np.uint8), np.cumsum(lengths))
+
+    @classmethod
+    def joined(cls, first: TextTable, second: TextTable) -> TextTable:
+        """The strings of both, one after the other."""
+        blob = np.concatenate([first.blob, second.blob])
+        return cls(blob, np.concatenate([first.ends, second.ends + first.blob.size]))
+
+    def take(self, positions: npt.NDArray[np.int64]) -> TextTable:
+        """The strings at ``positions``, ``(strings,)``, in that order."""
+        starts = np.concatenate([np.zeros(1, dtype=np.int64), self.ends[:-1]])[: len(self)]
+        lengths = (self.ends - starts)[positions]
+        return TextTable(self.blob[flat_positions(starts[positions], lengths)], np.cumsum(lengths))
+
+    def __len__(self) -> int:
+        return int(self.ends.size)
+
+    def __getitem__(self, position: int) -> str:
+        size = len(self)
+        if not -size <= position < size:
+            raise IndexError(f"text {position} of {size}")
+        position %= size
+        start = int(self.ends[position - 1]) if position else 0
+        return os.fsdecode(self.blob[start : int(self.ends[position])].tobytes())
+
+    def __iter__(self) -> Iterator[str]:
+        blob, start = self.blob.tobytes(), 0
+        for end in self.ends.tolist():
+            yield os.fsdecode(blob[start:end])
+            start = end
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, TextTable):
+            return NotImplemented
+        return np.array_equal(self.ends, other.ends) and np.array_equal(self.blob, other.blob)
+
+    __hash__ = None  # type: ignore[assignment]  # compared by value, and the arrays could be changed

@@ -1,0 +1,258 @@
+"""What the DataModule asks of a Trainer: who am I, what did rank 0 find, and what may be said once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+from torch import distributed
+
+from h5lightning.errors import H5LightningError, OptionError, RanksDifferError, ShardingError
+from h5lightning.options.checks import check_int
+from h5lightning.options.plain import to_plain
+from h5lightning.planning.sampling.sharding import EvaluationShards, Share, TrainingShards
+from h5lightning.storage.hdf5.external import source_stamp
+from h5lightning.storage.hdf5.file_checks import stamp
+from h5lightning.storage.survey import Survey
+
+if TYPE_CHECKING:
+    from lightning.pytorch import Trainer
+
+__all__ = [
+    "Notices",
+    "ShareFinder",
+    "check_agreement",
+    "from_first_rank",
+    "given_share",
+    "log_tail",
+    "with_files_of_this_node",
+]
+
+T = TypeVar("T")
+_MOST_DIFFERENCES = 5
+
+
+class ShareFinder:
+    """Finds which part of the data this process delivers, each time that an epoch begins.
+
+    Args:
+        given: rank and world size that the user gave; None to find them.
+        trainer: the Trainer that the DataModule is attached to, if there is one.
+    """
+
+    def __init__(
+        self, given: Share | None = None, trainer: Callable[[], Trainer | None] = lambda: None
+    ) -> None:
+        self._given = given
+        self._trainer = trainer
+        self.is_found = False  # whether the share that was found last is that of the process group
+
+    def __call__(self, is_divided: bool = True) -> Share:
+        """The share; no rank waits for another one.
+
+        Args:
+            is_divided: whether this process is asked for its own part; if not, only what the user or the Trainer
+                said counts.
+
+        Raises:
+            ShardingError: there are several ranks, and nobody knows which this is.
+        """
+        self.is_found = False
+        known = self.known()
+        if known is not None:
+            return known
+        if not is_divided:
+            return Share()
+        if distributed.is_available() and distributed.is_initialized():
+            self.is_found = True
+            return Share(distributed.get_rank(), distributed.get_world_size())
+        if self._trainer() is None:
+            _check_alone()
+        return Share()
+
+    def known(self) -> Share | None:
+        """What the user or the Trainer said; None if neither did."""
+        if self._given is not None:
+            return self._given
+        trainer = self._trainer()
+        # Not trainer.world_size: a tensor-parallel strategy has more processes than shares of the data.
+        kwargs = trainer.distributed_sampler_kwargs if trainer is not None else None
+        return Share(int(kwargs["rank"]), int(kwargs["num_replicas"])) if kwargs else None
+
+
+def given_share(rank: int | None, world_size: int | None) -> Share | None:
+    """The share that a user gave.
+
+    Raises:
+        OptionError: only one of the two was given, or there is no such rank.
+    """
+    rank, world_size = to_plain(rank), to_plain(world_size)
+    if rank is None and world_size is None:
+        return None
+    if rank is None or world_size is None:
+        raise OptionError(f"rank and world_size go together: found rank={rank}, world_size={world_size}")
+    check_int("world_size", world_size, at_least=1)
+    check_int("rank", rank, at_least=0)
+    if rank >= world_size:
+        raise OptionError(f"rank must be less than world_size={world_size}, found {rank}")
+    return Share(rank, world_size)
+
+
+def _check_alone() -> None:
+    """Raise if torchrun has started several ranks; SLURM's variables are no evidence of that."""
+    ranks = os.environ.get("WORLD_SIZE", "1")
+    if "RANK" in os.environ and ranks.isdecimal() and int(ranks) > 1:
+        raise ShardingError(
+            f"this is one of {ranks} ranks (WORLD_SIZE={ranks}, RANK={os.environ['RANK']}), but there is no process "
+            "group yet that says which samples are its own. Call torch.distributed.init_process_group first, let a "
+            "Trainer do it, or give rank= and world_size= to the *_dataloader() method; rank=0, world_size=1 "
+            "delivers all samples on each rank"
+        )
+
+
+def from_first_rank(trainer: Trainer | None, make: Callable[[], T]) -> T:
+    """What ``make`` returns on rank 0, on every rank.
+
+    Raises:
+        H5LightningError: what ``make`` raised on rank 0, on every rank: nobody is left waiting.
+    """
+    if trainer is None or trainer.world_size == 1:
+        return make()
+    outcome = _outcome(make) if trainer.is_global_zero else None
+    shared = trainer.strategy.broadcast(outcome)
+    if shared is None or isinstance(shared, H5LightningError):
+        raise shared or RuntimeError("rank 0 sent nothing")
+    return shared
+
+
+def _outcome(make: Callable[[], T]) -> T | H5LightningError:
+    try:
+        return make()
+    except H5LightningError as error:
+        return error
+
+
+def log_tail(shards: TrainingShards) -> None:
+    """Say, on rank 0, what the last step leaves out or sees twice."""
+    if shards.dropped:
+        rank_zero_info(f"{shards.dropped} of {shards.size} training samples are dropped in each epoch")
+    if shards.repeated:
+        rank_zero_info(f"{shards.repeated} of {shards.size} training samples are seen twice in each epoch")
+
+
+class Notices:
+    """What a user should know of the shares of a DataModule's loaders, each said once, on rank 0."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def of_training(self, share: Share, shards: TrainingShards, _is_whole: bool, *, is_told: bool) -> None:
+        """Say what is dropped, if that was not known when the loader was made."""
+        if not is_told and self._is_news(f"training {share}"):
+            log_tail(shards)
+
+    def of_evaluation(
+        self,
+        stage: str,
+        finder: ShareFinder,
+        share: Share,
+        shards: EvaluationShards,
+        is_whole: bool,
+    ) -> None:
+        """Say which part of an evaluation is here, and warn if some ranks take one step fewer than others."""
+        if finder.is_found and share.world_size > 1 and self._is_news(f"share of {stage}"):
+            rank_zero_info(
+                f"{stage}: rank {share.rank} of {share.world_size}: {shards.length(share.rank)} of {shards.size} "
+                "samples; rank=0, world_size=1 for all"
+            )
+        is_equal = shards.are_steps_equal if is_whole else shards.are_plain_steps_equal
+        if shards.size and not is_equal and self._is_news(f"steps of {stage}"):
+            rank_zero_warn(
+                f"{stage}: {shards.size} samples make one step fewer on some of {shards.world_size} ranks, with "
+                f"batch_size={shards.batch_size}. A collective inside of a step, such as all_gather, would hang "
+                "there or mix up steps. Set eval_tail='repeat' for equal steps; outside of predict, a batch_size of "
+                "at least 2 helps too"
+            )
+
+    def _is_news(self, what: str) -> bool:
+        is_news = what not in self._said
+        self._said.add(what)
+        return is_news
+
+
+def check_agreement(trainer: Trainer | None, facts: Mapping[str, object]) -> None:
+    """Compare what must be the same on all ranks.
+
+    Raises:
+        RanksDifferError: on every rank, if one of them differs from rank 0.
+    """
+    theirs = _gathered(trainer, dict(facts))
+    found = [
+        f"{name} is {facts_there[name]!r} on rank {rank}, {theirs[0][name]!r} on rank 0"
+        for rank, facts_there in enumerate(theirs)
+        for name in facts
+        if facts_there[name] != theirs[0][name]
+    ]
+    if found:
+        raise RanksDifferError(
+            f"the ranks would train on different data: {'; '.join(found[:_MOST_DIFFERENCES])}. Start all of them with "
+            "the same options and the same version of h5lightning"
+        )
+
+
+def with_files_of_this_node(trainer: Trainer | None, survey: Survey) -> Survey:
+    """The survey of rank 0 with what this node knows of the files; a copy of a file has times of its own.
+
+    Raises:
+        RanksDifferError: on every rank, if a node lacks files, or has others of the same names.
+    """
+    if trainer is None or trainer.world_size == 1:
+        return survey
+    own, differences = survey, list[str]()
+    if trainer.node_rank > 0:
+        own, differences = _seen_here(survey)
+    found = [
+        f"on rank {rank} {difference}"
+        for rank, listed in enumerate(_gathered(trainer, differences))
+        for difference in listed
+    ]
+    if found:
+        raise RanksDifferError(
+            f"the nodes see different files: {'; '.join(found[:_MOST_DIFFERENCES])}. All nodes need the same files at "
+            "the same paths: use a shared file system, or copy them to each node"
+        )
+    return own
+
+
+def _seen_here(survey: Survey) -> tuple[Survey, list[str]]:
+    catalog, stamps, differences = survey.catalog, survey.catalog.stamps.copy(), []
+    for number, name in enumerate(catalog.names):
+        path = os.path.join(catalog.root, name)
+        try:
+            stamps[number] = stamp(os.stat(path))
+        except OSError as error:
+            differences.append(f"{path} cannot be opened ({error.strerror})")
+            continue
+        if stamps[number, 0] != catalog.stamps[number, 0]:
+            differences.append(f"{path} has {stamps[number, 0]} bytes, {catalog.stamps[number, 0]} on rank 0")
+    sources = catalog.sources.seen(source_stamp)
+    for path, found, expected in zip(
+        sources.paths, sources.stamps[:, 0].tolist(), catalog.sources.stamps[:, 0].tolist(), strict=True
+    ):
+        if found != expected and expected >= 0:
+            differences.append(
+                f"{path} {f'has {found} bytes' if found >= 0 else 'is not there'}, {expected} on rank 0"
+            )
+    return replace(survey, catalog=replace(catalog, stamps=stamps, sources=sources)), differences
+
+
+def _gathered(trainer: Trainer | None, mine: T) -> list[T]:
+    """What each rank has, on every rank."""
+    if trainer is None or trainer.world_size == 1 or not distributed.is_initialized():
+        return [mine]
+    theirs: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(theirs, mine)
+    return theirs

@@ -1,0 +1,260 @@
+"""What a run trains, validates and tests on, in numbers: sizes of the splits, and whether anything leaks."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from h5lightning.core.formatting import bytes_text, counted, share_text
+from h5lightning.core.text_tables import PlainTable
+from h5lightning.planning.catalog.catalog import SkippedFile
+from h5lightning.planning.fields import Fields
+from h5lightning.planning.index import SampleIndex
+from h5lightning.planning.splitting.groups import group_labels
+from h5lightning.planning.splitting.overlap import shared_rows
+from h5lightning.planning.splitting.split_plan import Segments, SplitPlan
+from h5lightning.storage.discovery.identical_files import identical_files
+from h5lightning.storage.survey import Survey
+
+__all__ = ["SplitSummary", "Summary", "summarise"]
+
+Int64Array = npt.NDArray[np.int64]
+Parts = Mapping[str, Segments]
+
+_MOST_LISTED = 5
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SplitSummary:
+    """One split.
+
+    Args:
+        name: ``train``, ``val``, ``test`` or ``predict``.
+        files: files that have rows in it.
+        series: series that have rows in it.
+        rows: its rows.
+        samples: its samples.
+        decoded_bytes: what its rows take in memory as they are stored, over all fields that have rows.
+        requested: the share of the rows that was asked for; None where its files were named.
+        reached: the share of the rows that it has; None where its files were named.
+    """
+
+    name: str
+    files: int
+    series: int
+    rows: int
+    samples: int
+    decoded_bytes: int
+    requested: float | None
+    reached: float | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Summary:
+    """All splits of a run; ``print`` it, or use `to_plain` for JSON.
+
+    Args:
+        root: the directory that the names of files are relative to.
+        by: what was kept whole: ``file``, ``series``, ``block`` or ``sample``.
+        splits: one entry for each split.
+        unused_rows: rows that are in no split: gaps, and what a smaller train leaves.
+        shared_files: files that have rows in more than one of train, val and test.
+        shared_groups: values of ``keep_together`` whose files are in more than one of them.
+        shared_rows: rows that are in two of them.
+        identical: files of different splits with the same content (size and some blocks), each with its
+            split, one entry for each content.
+        without_samples: the first series that give no sample, since they are too short.
+        without_samples_count: how many there are.
+        skipped: files that were left out, and why.
+        new_files: files that the manifest did not know.
+        remarks: what else is to be known about the fields, in sentences.
+    """
+
+    root: str
+    by: str
+    splits: tuple[SplitSummary, ...]
+    unused_rows: int
+    shared_files: int
+    shared_groups: int
+    shared_rows: int
+    identical: tuple[tuple[tuple[str, str], ...], ...]
+    without_samples: tuple[str, ...]
+    without_samples_count: int
+    skipped: tuple[SkippedFile, ...]
+    new_files: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return self._table().text()
+
+    def to_plain(self) -> dict[str, Any]:
+        """A mapping for JSON."""
+        return dataclasses.asdict(self)
+
+    def _repr_html_(self) -> str:
+        return self._table().html()
+
+    def _table(self) -> PlainTable:
+        header = ("split", "files", "series", "rows", "samples", "decoded", "asked for", "reached")
+        title = f"Split by {self.by}, files in {self.root}"
+        return PlainTable(title, header, [_row(split) for split in self.splits], tuple(self._remarks()))
+
+    def _remarks(self) -> Iterable[str]:
+        shared = (counted(self.shared_files, "file"), counted(self.shared_groups, "group"))
+        yield f"Between splits: {', '.join(shared)}, {counted(self.shared_rows, 'row')} shared"
+        if self.unused_rows:
+            yield f"In no split: {counted(self.unused_rows, 'row')}"
+        if self.identical:
+            twins = [_twins(group) for group in self.identical]
+            yield f"Same content in different splits: {_some(twins, len(twins), 'case')}"
+        if self.without_samples_count:
+            yield f"Too short for a sample: {_some(self.without_samples, self.without_samples_count, 'series')}"
+        if self.skipped:
+            reasons = [f"{file.name}: {file.reason}" for file in self.skipped]
+            yield f"Left out: {_some(reasons, len(reasons), 'file')}"
+        if self.new_files:
+            yield f"New since the manifest: {_some(self.new_files, len(self.new_files), 'file')}"
+        yield from self.remarks
+
+
+def summarise(
+    found: Survey,
+    plan: SplitPlan,
+    new_files: Sequence[str] = (),
+    *,
+    keep_together: str | None = None,
+    on_missing: str = "raise",
+) -> Summary:
+    """Count what each split holds, and what two of them share.
+
+    Args:
+        found: the files and their samples.
+        plan: which rows are train, val and test.
+        new_files: names of files that the manifest did not know.
+        keep_together: what was to keep files together; None where nothing was, or where it was an attribute.
+        on_missing: ``fill`` where data that were never written are accepted.
+    """
+    index, parts = found.index, dict(plan.parts)
+    predict = (found.roles or {}).get("predict")
+    stages = parts if predict is None else {**parts, "predict": Segments.of_files(index, predict)}
+    fields = {
+        name: found.predict_fields or found.fields if name == "predict" else found.fields for name in stages
+    }
+    empty = np.flatnonzero(index.series_samples == 0)
+    unwritten = () if on_missing == "fill" else _unwritten_ends(found)
+    return Summary(
+        root=index.root,
+        by=plan.by,
+        splits=tuple(_split(name, part, index, fields[name], plan) for name, part in stages.items()),
+        unused_rows=plan.unused_rows,
+        shared_files=_count_shared(part.files(index).tolist() for part in parts.values()),
+        shared_groups=_count_shared(_groups(found, parts, keep_together)),
+        shared_rows=sum(shared_rows(*pair, index) for pair in itertools.combinations(parts.values(), 2)),
+        identical=_identical(found, stages),
+        without_samples=tuple(_series_text(index, series) for series in empty[:_MOST_LISTED].tolist()),
+        without_samples_count=int(empty.size),
+        skipped=found.catalog.skipped,
+        new_files=tuple(new_files),
+        remarks=(*found.fields.remarks, *unwritten),
+    )
+
+
+# ── counting ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _split(name: str, part: Segments, index: SampleIndex, fields: Fields, plan: SplitPlan) -> SplitSummary:
+    return SplitSummary(
+        name=name,
+        files=int(part.files(index).size),
+        series=int(np.unique(part.series).size),
+        rows=part.rows,
+        samples=len(part.selection(index)),
+        decoded_bytes=part.rows * _row_bytes(fields),
+        requested=plan.requested.get(name),
+        reached=plan.reached.get(name),
+    )
+
+
+def _row_bytes(fields: Fields) -> int:
+    """Bytes of one row; a dataset that serves two fields counts once."""
+    return sum({(p.path, p.member): p.row_bytes for p in fields.plans if p.kind == "rows"}.values())
+
+
+def _count_shared(sets: Iterable[Iterable[Any]]) -> int:
+    """How many things are in more than one of the sets."""
+    times = Counter(item for items in sets for item in set(items))
+    return sum(count > 1 for count in times.values())
+
+
+def _groups(found: Survey, parts: Parts, keep_together: str | None) -> list[list[str]]:
+    """The values that keep files together, in each split."""
+    index = found.index
+    files = [part.files(index) for part in parts.values()]
+    if keep_together is not None:
+        return [group_labels(keep_together, index.names, some, found.labels) for some in files]
+    labels = found.labels or ()
+    return [[labels[file] for file in some.tolist()] for some in files] if labels else []
+
+
+def _identical(found: Survey, stages: Parts) -> tuple[tuple[tuple[str, str], ...], ...]:
+    index = found.index
+    stages_of: dict[int, list[str]] = {}
+    for name, part in stages.items():
+        for file in part.files(index).tolist():
+            stages_of.setdefault(file, []).append(name)
+    files = sorted(stages_of)
+    sizes = found.catalog.stamps[np.asarray(files, dtype=np.int64), 0].tolist()
+    owners = [frozenset(stages_of[file]) for file in files]
+    groups = identical_files([index.path(file) for file in files], sizes, owners)
+    return tuple(
+        tuple((index.names[files[i]], ", ".join(stages_of[files[i]])) for i in group) for group in groups
+    )
+
+
+def _unwritten_ends(found: Survey) -> Iterable[str]:
+    """What is to be known of files whose last row holds nothing but the fill value, as far as a scan looks."""
+    catalog = found.catalog
+    is_marked = np.asarray([said.ends_with_fill for said in catalog.annotations] + [False])
+    for path in dict.fromkeys(plan.path for plan in found.fields.plans if plan.kind == "rows"):
+        files = np.flatnonzero(is_marked[catalog.annotations_of(path)])
+        if files.size:
+            names = [catalog.names[file] for file in files[:_MOST_LISTED].tolist()]
+            yield (
+                f"'/{path}' ends with nothing but its fill value ('h5lightning check' looks closer): "
+                f"{_some(names, files.size, 'file')}"
+            )
+
+
+# ── words ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _row(split: SplitSummary) -> tuple[str, ...]:
+    counts = (split.files, split.series, split.rows, split.samples)
+    shares = ("named" if share is None else share_text(share) for share in (split.requested, split.reached))
+    return (split.name, *(f"{count:,}" for count in counts), bytes_text(split.decoded_bytes), *shares)
+
+
+def _twins(group: Sequence[tuple[str, str]]) -> str:
+    """The first file of a group, the first one of another split, and how many more there are."""
+    first, others = group[0], group[1:]
+    other = next((file for file in others if file[1] != first[1]), others[0])
+    more = f" and {len(group) - 2:,} more" if len(group) > 2 else ""
+    return f"{first[0]} ({first[1]}) = {other[0]} ({other[1]}){more}"
+
+
+def _some(texts: Sequence[str], count: int, noun: str) -> str:
+    """The number of things, and the first of them."""
+    listed = "; ".join(texts[:_MOST_LISTED])
+    return f"{counted(count, noun)}: {listed}{'; …' if count > _MOST_LISTED else ''}"
+
+
+def _series_text(index: SampleIndex, series: int) -> str:
+    name = index.names[int(index.series_file[series])]
+    within = f"/{index.series_name(series)}" if index.series_names is not None else ""
+    return f"{name}{within} ({counted(int(index.series_rows[series]), 'row')})"

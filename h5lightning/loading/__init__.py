@@ -1,0 +1,1 @@
+"""From sample numbers to batches: datasets, samplers, loaders and prefetching for torch."""

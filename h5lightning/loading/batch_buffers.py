@@ -1,0 +1,124 @@
+"""Memory for batches: recycled when nobody holds it any more, and shared where it must cross a process.
+
+A fresh tensor of a MiB costs more in page faults than the gather that fills it. A batch belongs to the user, so its
+memory returns to the pool only when the last tensor over it is gone: torch keeps the array that it was made from
+alive, that array the lease of its memory, and a weak reference to the lease tells.
+
+Page-locked memory is recycled by torch, which alone knows when an accelerator has copied the last bytes of it.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+import weakref
+from collections import OrderedDict, deque
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import get_worker_info
+
+from h5lightning.core.formatting import bytes_text
+from h5lightning.errors import ResourceError
+from h5lightning.loading.worker_transfer import LEAST_SHARED_BYTES, in_shared_memory
+
+__all__ = ["BatchMemory"]
+
+_LEAST_BYTES = 64 * 1024  # below, the allocator's own pools are as fast
+_MOST_SIZES = 32  # each field has one size, and another one in the last batch of an epoch
+_MOST_OF_ONE_SIZE = 8
+
+
+class _Lease:
+    """What all arrays over recycled memory keep alive; were it an array, NumPy would keep the memory in its place."""
+
+    __slots__ = ("__array_interface__", "__weakref__", "memory")
+
+    def __init__(self, memory: npt.NDArray[np.uint8]) -> None:
+        self.memory = memory
+        self.__array_interface__ = memory.__array_interface__
+
+
+class BatchMemory:
+    """Makes tensors to be filled; in a worker process in shared memory, so that they are not copied on the way."""
+
+    def __init__(self) -> None:
+        # Finalizers may run at any point of any thread: appending to a deque needs no lock.
+        self._free: OrderedDict[int, deque[npt.NDArray[np.uint8]]] = OrderedDict()
+        self._is_page_locked = False
+
+    def page_lock(self, *, wanted: bool) -> None:
+        """Make tensors that an accelerator can copy by itself, from now on; in workers they are made as ever."""
+        self._is_page_locked = wanted
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), ())
+
+    def tensor(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> torch.Tensor:
+        """A tensor with arbitrary values, of a NumPy type in native byte order."""
+        nbytes = math.prod(shape) * dtype.itemsize
+        if self._is_page_locked and get_worker_info() is None:
+            try:
+                return torch.empty(shape, dtype=_torch_type(dtype), pin_memory=True)
+            except RuntimeError as error:
+                self._give_up(error)
+        if nbytes >= LEAST_SHARED_BYTES and get_worker_info() is not None:
+            return _shared_tensor(shape, dtype, nbytes)
+        return torch.from_numpy(self.array(shape, dtype))
+
+    @property
+    def can_be_divided(self) -> bool:
+        """Whether tensors of several batches may lie in one array: not if they must be shared or page-locked."""
+        return not self._is_page_locked and get_worker_info() is None
+
+    def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+        """An array with arbitrary values; its memory is recycled when nobody holds it, or a part of it, any more."""
+        nbytes = math.prod(shape) * dtype.itemsize
+        if nbytes < _LEAST_BYTES:
+            return np.empty(shape, dtype)
+        memory = self._take(nbytes)
+        lease = _Lease(memory)
+        weakref.finalize(lease, self._give_back, memory).atexit = False
+        return np.asarray(lease).view(dtype).reshape(shape)
+
+    def _give_up(self, error: RuntimeError) -> None:
+        self._is_page_locked = False
+        reason = str(error).splitlines()[0]
+        warnings.warn(
+            f"batches are read to ordinary memory, since it cannot be page-locked: {reason}", stacklevel=2
+        )
+
+    def _take(self, nbytes: int) -> npt.NDArray[np.uint8]:
+        try:
+            return self._free[nbytes].pop()
+        except (KeyError, IndexError):
+            pass
+        try:
+            return np.empty(nbytes, np.uint8)
+        except MemoryError as error:
+            raise ResourceError(
+                f"there is no memory for batches of {bytes_text(nbytes)}: use a smaller batch_size, fewer threads or "
+                "worker processes, or a smaller access.cache_bytes"
+            ) from error
+
+    def _give_back(self, memory: npt.NDArray[np.uint8]) -> None:
+        self._free.setdefault(memory.nbytes, deque(maxlen=_MOST_OF_ONE_SIZE)).append(memory)
+        while len(self._free) > _MOST_SIZES:
+            self._free.popitem(last=False)
+
+
+def _shared_tensor(shape: tuple[int, ...], dtype: np.dtype[Any], nbytes: int) -> torch.Tensor:
+    with in_shared_memory():
+        storage = torch.UntypedStorage._new_shared(nbytes)  # type: ignore[no-untyped-call]  # noqa: SLF001 - as torch's collate function
+    empty = torch.empty(0, dtype=_torch_type(dtype))
+    return empty.set_(storage, 0, shape, _strides(shape))
+
+
+def _strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
+
+
+def _torch_type(dtype: np.dtype[Any]) -> torch.dtype:
+    return torch.from_numpy(np.empty(0, dtype)).dtype

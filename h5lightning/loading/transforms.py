@@ -1,0 +1,150 @@
+"""The user's transforms: chosen by stage, given what they ask for, seeded by sample.
+
+A transform that draws random numbers takes them from ``info.generator``: seeded by (seed, epoch, sample), it
+gives the same numbers for any number of workers, threads and ranks. The global random state is not touched.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import torch
+
+from h5lightning.core.permutation import derive_key
+from h5lightning.errors import OptionError
+from h5lightning.options.checks import nearest
+
+__all__ = ["STAGES", "BatchInfo", "SampleInfo", "Transform", "TransformOption", "Transforms"]
+
+Transform: TypeAlias = Callable[..., Any]
+TransformOption: TypeAlias = (
+    Transform | Sequence[Transform] | Mapping[str, Transform | Sequence[Transform]] | None
+)
+
+STAGES = ("train", "val", "test", "predict")
+
+
+@dataclass(frozen=True, slots=True)
+class SampleInfo:
+    """Where a sample comes from.
+
+    Args:
+        id: number of the sample in the whole index.
+        path: the file.
+        series: what a ``*`` matched; empty while each file is one series.
+        row: first row of the sample in its series.
+        stage: ``train``, ``val``, ``test`` or ``predict``.
+        epoch: the epoch, from 0.
+        seed: the seed of the run.
+    """
+
+    id: int
+    path: str
+    series: str
+    row: int
+    stage: str
+    epoch: int
+    seed: int
+
+    @property
+    def generator(self) -> torch.Generator:
+        """A generator seeded by (seed, epoch, sample): keep it, each access makes a new one."""
+        return _generator("sample transform", self.seed, self.epoch, self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchInfo:
+    """What a batch transform may want to know.
+
+    Args:
+        ids: numbers of the samples in the whole index.
+        stage: ``train``, ``val``, ``test`` or ``predict``.
+        epoch: the epoch, from 0.
+        seed: the seed of the run.
+    """
+
+    ids: tuple[int, ...]
+    stage: str
+    epoch: int
+    seed: int
+
+    @property
+    def generator(self) -> torch.Generator:
+        """A generator seeded by (seed, epoch, samples): keep it, each access makes a new one."""
+        return _generator("batch transform", self.seed, self.epoch, *self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Transforms:
+    """The transforms of one stage, applied one after the other.
+
+    Args:
+        steps: each transform, and whether it takes ``info`` as its second argument.
+    """
+
+    steps: tuple[tuple[Transform, bool], ...] = ()
+
+    @classmethod
+    def of(cls, option: TransformOption, stage: str, name: str = "transform") -> Transforms:
+        """The transforms of a stage, from what the user gave.
+
+        Raises:
+            OptionError: an unknown stage, or something that cannot be called.
+        """
+        if isinstance(option, Mapping):
+            for key in option:
+                if key not in STAGES:
+                    raise OptionError(f"{name} has no stage {key!r}{nearest(key, STAGES)}")
+        # Any: a configuration may hold text where a transform should be.
+        chosen: Any = option.get(stage) if isinstance(option, Mapping) else option
+        if chosen is None:
+            return cls()
+        listed = list(chosen) if isinstance(chosen, Sequence) and not isinstance(chosen, str) else [chosen]
+        for transform in listed:
+            if not callable(transform):
+                raise OptionError(f"{name} must be callable, found {transform!r}")
+        return cls(tuple((transform, _takes_info(transform)) for transform in listed))
+
+    def __bool__(self) -> bool:
+        return bool(self.steps)
+
+    def __call__(self, data: Any, info: SampleInfo | BatchInfo) -> Any:
+        """Apply all transforms to a sample or a batch.
+
+        Raises:
+            RuntimeError: a transform raised `StopIteration`, which would end the epoch without a word.
+            OptionError: a transform returned nothing.
+        """
+        try:
+            for transform, takes_info in self.steps:
+                data = transform(data, info) if takes_info else transform(data)
+                if data is None:
+                    what = "sample" if isinstance(info, SampleInfo) else "batch"
+                    raise OptionError(f"the transform {transform!r} returned None, expected the {what}")
+        except StopIteration as error:
+            raise RuntimeError(
+                "a transform raised StopIteration: catch it there, or raise another error"
+            ) from error
+        return data
+
+
+def _takes_info(transform: Transform) -> bool:
+    # What a module takes is what its forward takes: its __call__ accepts anything.
+    called = transform.forward if isinstance(transform, torch.nn.Module) else transform
+    try:
+        parameters = list(inspect.signature(called).parameters.values())
+    except (TypeError, ValueError):  # some builtins have no signature
+        return False
+    positional = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    return len(positional) > 1 and (
+        positional[1].default is inspect.Parameter.empty or positional[1].name == "info"
+    )
+
+
+def _generator(*parts: int | str) -> torch.Generator:
+    generator = torch.Generator()
+    generator.manual_seed(derive_key(*parts) >> 1)
+    return generator

@@ -1,0 +1,1 @@
+"""What all files hold, as plain values: schemas, annotations, where chunks lie, file stamps."""

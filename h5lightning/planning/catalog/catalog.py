@@ -1,0 +1,292 @@
+"""What all files hold: the result of a scan, compact enough for a million files.
+
+Files of one data set have few distinct layouts, so each is kept once; what differs from file to file
+(lengths, stored bytes, where the values lie) lies in arrays. Pure data: opens no file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from h5lightning.core.arrays import flat_positions
+from h5lightning.core.frozen import Frozen
+from h5lightning.core.once import once
+from h5lightning.core.string_table import TextTable
+from h5lightning.planning.catalog.annotations import NOTHING, Annotations
+from h5lightning.planning.catalog.extent_table import ExtentTable
+from h5lightning.planning.catalog.extents import Extents
+from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema, Stamp, untyped
+from h5lightning.planning.catalog.source_files import SourceTable
+
+__all__ = ["Catalog", "SkippedFile", "StoredDataset", "files_by_kind"]
+
+Int64Array = npt.NDArray[np.int64]
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SkippedFile:
+    """A file that was left out, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StoredDataset:
+    """A dataset of one file, and where its values lie."""
+
+    schema: DatasetSchema
+    extents: Extents
+
+
+@dataclasses.dataclass(frozen=True)
+class Catalog(Frozen):
+    """The schemas of many files, in path order.
+
+    Args:
+        root: the directory that `names` are relative to; where the data lie now, not what they are.
+        names: path of each file relative to ``root``: the identity of the file.
+        stamps: size in bytes, mtime_ns, ctime_ns, inode of each file when it was scanned, ``(files, 4)``.
+        layouts: the distinct layouts: the datasets of a file without their lengths.
+        layout_of: the layout of each file, ``(files,)`` int32.
+        facts: length of the sample axis (-1 for a scalar), stored bytes and missing chunks of each dataset
+            of each file, ``(datasets over all files, 3)`` int64, file after file.
+        annotations: what files say around their datasets, each distinct saying once.
+        annotation_of: the one of each dataset of each file, in the order of `facts`, int32.
+        attrs: the attributes of each file that were asked for, as JSON.
+        extents: where the values of each dataset of each file lie, in the order of `facts`.
+        skipped: the files that were left out.
+        sources: the other files that files take values from.
+    """
+
+    root: str
+    names: TextTable
+    stamps: Int64Array
+    layouts: tuple[tuple[DatasetSchema, ...], ...]
+    layout_of: npt.NDArray[np.int32]
+    facts: Int64Array
+    annotations: tuple[Annotations, ...]
+    annotation_of: npt.NDArray[np.int32]
+    attrs: TextTable
+    extents: ExtentTable
+    skipped: tuple[SkippedFile, ...] = ()
+    sources: SourceTable = dataclasses.field(default_factory=SourceTable.none)
+
+    def __post_init__(self) -> None:
+        files = len(self.names)
+        facts = int(self.first_fact[-1])
+        of_files = (len(self.stamps), len(self.layout_of), len(self.attrs))
+        found = (*of_files, facts, len(self.extents), len(self.annotation_of))
+        expected = (files, files, files, len(self.facts), len(self.facts), len(self.facts))
+        if found != expected:
+            raise ValueError(f"a catalog of {files} files: found parts of {found}, expected {expected}")
+
+    @classmethod
+    def of(
+        cls,
+        root: str,
+        names: Sequence[str],
+        stamps: Int64Array,
+        schemas: Iterable[FileSchema],
+        skipped: Iterable[SkippedFile] = (),
+    ) -> Catalog:
+        """The catalog of files whose schemas are given in the same order as their names."""
+        numbers: dict[tuple[object, ...], int] = {}
+        layouts: list[tuple[DatasetSchema, ...]] = []
+        layout_of: list[int] = []
+        facts: list[tuple[int, int, int]] = []
+        annotations: dict[Annotations, int] = {NOTHING: 0}
+        annotation_of: list[int] = []
+        attrs: list[str] = []
+        extents: list[Extents | None] = []
+        sources: list[tuple[tuple[str, Stamp], ...]] = []
+        for schema in schemas:
+            number = numbers.setdefault(tuple(item.layout_key() for item in schema.datasets), len(numbers))
+            if number == len(layouts):
+                layouts.append(tuple(dataset.layout() for dataset in schema.datasets))
+            layout_of.append(number)
+            facts.extend(dataset.facts() for dataset in schema.datasets)
+            annotation_of.extend(
+                0
+                if dataset.annotations is NOTHING
+                else annotations.setdefault(dataset.annotations, len(annotations))
+                for dataset in schema.datasets
+            )
+            attrs.append(json.dumps(dict(schema.attrs), sort_keys=True) if schema.attrs else "{}")
+            extents.extend(schema.extents or [None] * len(schema.datasets))
+            sources.append(schema.sources)
+        return cls(
+            root=root,
+            names=TextTable.of(names),
+            stamps=np.asarray(stamps, dtype=np.int64).reshape(-1, 4),
+            layouts=tuple(layouts),
+            layout_of=np.asarray(layout_of, dtype=np.int32),
+            facts=np.asarray(facts, dtype=np.int64).reshape(-1, 3),
+            annotations=tuple(annotations),
+            annotation_of=np.asarray(annotation_of, dtype=np.int32),
+            attrs=TextTable.of(attrs),
+            extents=ExtentTable.of(extents),
+            skipped=tuple(skipped),
+            sources=SourceTable.of(sources),
+        )
+
+    @classmethod
+    def joined(cls, first: Catalog, second: Catalog) -> Catalog:
+        """The files of both, one after the other, as files of the first one's root."""
+        numbers = {layout: number for number, layout in enumerate(first.layouts)}
+        renumbered = [numbers.setdefault(layout, len(numbers)) for layout in second.layouts]
+        layout_of = np.asarray(renumbered, dtype=np.int32)[second.layout_of]
+        said = {annotations: number for number, annotations in enumerate(first.annotations)}
+        numbered = [said.setdefault(annotations, len(said)) for annotations in second.annotations]
+        annotation_of = np.asarray(numbered, dtype=np.int32)[second.annotation_of]
+        return cls(
+            root=first.root,
+            names=TextTable.joined(first.names, second.names),
+            stamps=np.concatenate([first.stamps, second.stamps]),
+            layouts=tuple(numbers),
+            layout_of=np.concatenate([first.layout_of, layout_of]),
+            facts=np.concatenate([first.facts, second.facts]),
+            annotations=tuple(said),
+            annotation_of=np.concatenate([first.annotation_of, annotation_of]),
+            attrs=TextTable.joined(first.attrs, second.attrs),
+            extents=ExtentTable.joined(first.extents, second.extents),
+            skipped=(*first.skipped, *second.skipped),
+            sources=SourceTable.joined(first.sources, second.sources, files=len(first)),
+        )
+
+    def take(self, files: Int64Array) -> Catalog:
+        """The files at these positions, ``(files,)``, in that order; nothing skipped."""
+        starts, stops = self.first_fact[files], self.first_fact[files + 1]
+        facts = flat_positions(starts, stops - starts)
+        used, layout_of = np.unique(self.layout_of[files], return_inverse=True)
+        said, annotation_of = np.unique(self.annotation_of[facts], return_inverse=True)
+        return Catalog(
+            root=self.root,
+            names=self.names.take(files),
+            stamps=self.stamps[files],
+            layouts=tuple(self.layouts[number] for number in used.tolist()),
+            layout_of=layout_of.astype(np.int32),
+            facts=self.facts[facts],
+            annotations=tuple(self.annotations[number] for number in said.tolist()),
+            annotation_of=annotation_of.astype(np.int32),
+            attrs=self.attrs.take(files),
+            extents=self.extents.take(facts),
+            sources=self.sources.take(files),
+        )
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def path(self, file: int) -> str:
+        """Where the file lies now."""
+        return os.path.join(self.root, self.names[file])
+
+    @once
+    def first_fact(self) -> Int64Array:
+        """Position in `facts` of each file's first dataset, ``(files + 1,)``."""
+        sizes = np.asarray([len(layout) for layout in self.layouts], dtype=np.int64)
+        counts = sizes[self.layout_of] if len(self.layout_of) else np.zeros(0, dtype=np.int64)
+        return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
+
+    def schema(self, file: int) -> FileSchema:
+        """The whole schema of one file."""
+        own = slice(self.first_fact[file], self.first_fact[file + 1])
+        layout = self.layouts[int(self.layout_of[file])]
+        said = (self.annotations[number] for number in self.annotation_of[own].tolist())
+        rows = zip(layout, self.facts[own].tolist(), said, strict=True)
+        datasets = tuple(dataset.with_facts(facts, annotations) for dataset, facts, annotations in rows)
+        sources = self.sources.of_file(file)
+        return FileSchema(datasets=datasets, attrs=self.typed_attrs(file), sources=sources)
+
+    def schemas(self) -> Iterator[FileSchema]:
+        """The schema of each file, in order."""
+        return (self.schema(file) for file in range(len(self)))
+
+    def attrs_of(self, file: int) -> dict[str, Any]:
+        """The values of the attributes of one file that were asked for, by ``object@name``."""
+        return {name: untyped(value) for name, value in self.typed_attrs(file).items()}
+
+    def typed_attrs(self, file: int) -> dict[str, Any]:
+        """The attributes of one file with their types, as `schema.typed` writes them."""
+        attrs: dict[str, Any] = json.loads(self.attrs[file])
+        return attrs
+
+    def facts_of(self, path: str) -> Int64Array:
+        """Length, stored bytes and missing chunks of ``path`` in each file, ``(files, 3)``; -2 where absent."""
+        found = np.full((len(self), 3), -2, dtype=np.int64)
+        has, places = self._places_of(path)
+        found[has] = self.facts[places]
+        return found
+
+    def annotations_of(self, path: str) -> npt.NDArray[np.int32]:
+        """Which of `annotations` each file says of ``path``, ``(files,)``; -1 where it is absent."""
+        found = np.full(len(self), -1, dtype=np.int32)
+        has, places = self._places_of(path)
+        found[has] = self.annotation_of[places]
+        return found
+
+    def by_saying(
+        self, path: str, files: Int64Array, what: Callable[[Annotations], T]
+    ) -> dict[T, Int64Array]:
+        """What files say of a dataset → the files that say so, ascending; that of the first file comes first.
+
+        Args:
+            path: the dataset; files that lack it do not count.
+            files: the files that are asked, ascending.
+            what: what of it is looked at: called once for each distinct saying, however many files there are.
+        """
+        said = self.annotations_of(path)[files]
+        numbers, first, of_file = np.unique(said, return_index=True, return_inverse=True)
+        kinds: dict[T, int] = {}
+        kind_of = np.full(len(numbers), -1)
+        for place in np.argsort(first).tolist():
+            if numbers[place] >= 0:
+                kind_of[place] = kinds.setdefault(what(self.annotations[numbers[place]]), len(kinds))
+        there = said >= 0
+        return dict(zip(kinds, files_by_kind(kind_of[of_file][there], files[there]), strict=False))
+
+    def _places_of(self, path: str) -> tuple[Int64Array, Int64Array]:
+        """The files that hold a dataset, and where it stands in `facts`."""
+        within = np.asarray([_position(layout, path) for layout in self.layouts], dtype=np.int64)
+        if not len(self):
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        place = within[self.layout_of]
+        has = np.flatnonzero(place >= 0)
+        return has, self.first_fact[has] + place[has]
+
+    def stored(self, file: int, path: str) -> StoredDataset | None:
+        """A dataset of one file, and where its values lie; None where that is not known."""
+        layout = self.layouts[int(self.layout_of[file])]
+        place = _position(layout, path)
+        fact = int(self.first_fact[file]) + place
+        extents = self.extents[fact] if place >= 0 else None
+        if extents is None:
+            return None
+        return StoredDataset(layout[place].with_facts(self.facts[fact].tolist()), extents)
+
+    def files_with_layout(self, layout: int) -> Int64Array:
+        """The files of one layout, ascending."""
+        return np.flatnonzero(self.layout_of == layout)
+
+
+def files_by_kind(kinds: Int64Array, files: Int64Array) -> list[Int64Array]:
+    """The files of each kind, in their order; all kinds in one go, since each file may have one of its own.
+
+    Args:
+        kinds: the kind of each file, numbered from 0 without a gap.
+        files: the files.
+    """
+    order = np.argsort(kinds, kind="stable")
+    return np.split(files[order], np.cumsum(np.bincount(kinds))[:-1])
+
+
+def _position(layout: tuple[DatasetSchema, ...], path: str) -> int:
+    return next((place for place, dataset in enumerate(layout) if dataset.path == path), -1)

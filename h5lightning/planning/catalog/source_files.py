@@ -1,0 +1,130 @@
+"""The other files that files take values from (external links, external storage, virtual datasets), and their stamps.
+
+Few files have any, and many files may share one: each is kept once, however many files take values from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from h5lightning.core.arrays import flat_positions
+from h5lightning.core.string_table import TextTable
+from h5lightning.planning.catalog.schema import Stamp
+
+__all__ = ["NOT_THERE", "UNKNOWN", "SourceTable"]
+
+Int64Array = npt.NDArray[np.int64]
+
+NOT_THERE: Stamp = (-1, -1, -1, -1)  # of a source that cannot be looked at
+# No file has it: what was said of such a source is looked at again at each start.
+UNKNOWN: Stamp = (-2, -2, -2, -2)
+
+_NOTHING = np.zeros(0, dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SourceTable:
+    """The sources of many files.
+
+    Args:
+        paths: where each source lies: absolute, or relative to the current directory where HDF5 takes it so.
+        stamps: what each looked like when it was scanned, ``(sources, 4)``.
+        file_of: the position of a file that uses a source, ascending, ``(uses,)``.
+        source_of: the position of that source, ``(uses,)``.
+    """
+
+    paths: TextTable
+    stamps: Int64Array
+    file_of: Int64Array
+    source_of: Int64Array
+
+    def __post_init__(self) -> None:
+        found = (len(self.stamps), len(self.source_of))
+        expected = (len(self.paths), len(self.file_of))
+        if found != expected:
+            raise ValueError(f"a table of sources: found parts of {found}, expected {expected}")
+
+    @classmethod
+    def of(cls, files: Iterable[Sequence[tuple[str, Stamp]]]) -> SourceTable:
+        """The table of the sources of each file, in order."""
+        numbers: dict[tuple[str, Stamp], int] = {}
+        file_of: list[int] = []
+        source_of: list[int] = []
+        for file, sources in enumerate(files):
+            for path, stamp in sources:
+                file_of.append(file)
+                source_of.append(numbers.setdefault((path, stamp), len(numbers)))
+        return cls(
+            TextTable.of(path for path, _ in numbers),
+            np.asarray([stamp for _, stamp in numbers], dtype=np.int64).reshape(-1, 4),
+            np.asarray(file_of, dtype=np.int64),
+            np.asarray(source_of, dtype=np.int64),
+        )
+
+    @classmethod
+    def none(cls) -> SourceTable:
+        """The table of files without sources."""
+        return cls(TextTable.of(()), _NOTHING.reshape(0, 4), _NOTHING, _NOTHING)
+
+    @classmethod
+    def joined(cls, first: SourceTable, second: SourceTable, *, files: int) -> SourceTable:
+        """The sources of both; the first table is that of so many files."""
+        return cls(
+            TextTable.joined(first.paths, second.paths),
+            np.concatenate([first.stamps, second.stamps]),
+            np.concatenate([first.file_of, second.file_of + files]),
+            np.concatenate([first.source_of, second.source_of + len(first.paths)]),
+        )
+
+    def take(self, files: Int64Array) -> SourceTable:
+        """The sources of the files at these positions, ``(files,)``, in that order."""
+        if not len(self.file_of):
+            return self
+        starts = np.searchsorted(self.file_of, files)
+        sizes = np.searchsorted(self.file_of, files, side="right") - starts
+        used, source_of = np.unique(self.source_of[flat_positions(starts, sizes)], return_inverse=True)
+        file_of = np.arange(len(files)).repeat(sizes)
+        return SourceTable(self.paths.take(used), self.stamps[used], file_of, source_of.reshape(-1))
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SourceTable):
+            return NotImplemented
+        arrays = ((table.stamps, table.file_of, table.source_of) for table in (self, other))
+        return self.paths == other.paths and all(map(np.array_equal, *arrays))
+
+    __hash__ = None  # type: ignore[assignment]  # compared by value, and the arrays could be changed
+
+    def of_file(self, file: int) -> tuple[tuple[str, Stamp], ...]:
+        """The sources of one file, with their stamps."""
+        if not len(self.file_of):
+            return ()
+        start, stop = np.searchsorted(self.file_of, [file, file + 1]).tolist()
+        sources = self.source_of[start:stop].tolist()
+        return tuple((self.paths[source], _stamp(self.stamps[source])) for source in sources)
+
+    def seen(self, look: Callable[[str], Stamp]) -> SourceTable:
+        """The same sources with the stamps that they have now."""
+        if not len(self):
+            return self
+        return replace(self, stamps=np.asarray([look(path) for path in self.paths], dtype=np.int64))
+
+    def files_with_other(self, stamps: Int64Array) -> Int64Array:
+        """Files of which any source has another stamp than here, ascending.
+
+        Args:
+            stamps: the stamp of each source, ``(sources, 4)``.
+        """
+        is_other = np.any(self.stamps != stamps, axis=1)
+        return np.unique(self.file_of[is_other[self.source_of]])
+
+
+def _stamp(row: Int64Array) -> Stamp:
+    size, mtime_ns, ctime_ns, inode = row.tolist()
+    return size, mtime_ns, ctime_ns, inode

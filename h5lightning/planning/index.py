@@ -1,0 +1,173 @@
+"""Which samples there are: files × series × rows, numbered once over everything.
+
+A sample's number (its id) counts over the whole index, not over a split. `SampleIndex.locate` turns ids
+into file, series and row by binary search; memory is O(files + series), whatever the number of samples.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from h5lightning.core.frozen import Frozen
+from h5lightning.core.once import once
+from h5lightning.core.sample_numbers import to_numbers
+from h5lightning.core.string_table import TextTable
+from h5lightning.options import Rows, Samples, Windows
+
+__all__ = ["Location", "SampleIndex", "SampleRanges"]
+
+Int64Array = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Location:
+    """Where samples lie; all arrays have the shape of the ids.
+
+    Args:
+        file: number of the file in the index.
+        series: number of the series in the index (over all files).
+        row: first row of the sample, counted in the series.
+    """
+
+    file: Int64Array
+    series: Int64Array
+    row: Int64Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SampleRanges(Frozen):
+    """Samples as ascending, disjoint ranges of ids.
+
+    Args:
+        starts: first id of each range, ``(ranges,)``.
+        stops: one past the last id of each range, ``(ranges,)``.
+    """
+
+    starts: Int64Array
+    stops: Int64Array
+
+    def __post_init__(self) -> None:
+        if np.any(self.starts > self.stops) or np.any(self.stops[:-1] > self.starts[1:]):
+            raise ValueError("ranges of samples must ascend and be disjoint")
+
+    def __len__(self) -> int:
+        return int((self.stops - self.starts).sum())
+
+    def merged(self) -> SampleRanges:
+        """The same samples in the fewest ranges: empty ones dropped, touching ones joined."""
+        some = self.stops > self.starts
+        starts, stops = self.starts[some], self.stops[some]
+        if not starts.size:
+            return SampleRanges(starts, stops)
+        opens = np.concatenate([[True], starts[1:] != stops[:-1]])
+        closes = np.concatenate([opens[1:], [True]])
+        return SampleRanges(starts[opens], stops[closes])
+
+
+@dataclass(frozen=True)
+class SampleIndex(Frozen):
+    """All samples of a data set.
+
+    Args:
+        root: the directory that ``names`` are relative to.
+        names: relative path of each file, the identity of the file.
+        series_file: file of each series, ``(series,)``, ascending.
+        series_rows: rows of each series, ``(series,)``.
+        samples: how samples lie in a series.
+        series_names: what a ``*`` in the fields' paths matched, one text for each series; None while each
+            file is one series.
+    """
+
+    root: str
+    names: TextTable
+    series_file: Int64Array
+    series_rows: Int64Array
+    samples: Samples
+    series_names: TextTable | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.series_file) != len(self.series_rows):
+            raise ValueError(f"{len(self.series_file)} series have files, {len(self.series_rows)} have rows")
+        if np.any(np.diff(self.series_file) < 0):
+            raise ValueError("series must be in the order of their files")
+
+    @once
+    def series_samples(self) -> Int64Array:
+        """Samples of each series, ``(series,)``; a series shorter than the window has none."""
+        if isinstance(self.samples, Rows):
+            return self.series_rows
+        if isinstance(self.samples, Windows):
+            fit = (self.series_rows - self.samples.span_rows) // self.samples.stride + 1
+            return np.maximum(fit, 0)
+        return (self.series_rows > 0).astype(np.int64)
+
+    @once
+    def first_id(self) -> Int64Array:
+        """Id of the first sample of each series, ``(series + 1,)``; the last entry is the number of samples."""
+        return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(self.series_samples)])
+
+    @once
+    def file_rows(self) -> Int64Array:
+        """Rows of each file over its series, ``(files,)``."""
+        rows = np.zeros(len(self.names), dtype=np.int64)
+        np.add.at(rows, self.series_file, self.series_rows)
+        return rows
+
+    def __len__(self) -> int:
+        return int(self.first_id[-1])
+
+    def path(self, file: int) -> str:
+        """Where the file lies now."""
+        return os.path.join(self.root, self.names[file])
+
+    def series_name(self, series: int) -> str:
+        """What a ``*`` matched in the series' path; empty while each file is one series."""
+        return self.series_names[series] if self.series_names is not None else ""
+
+    def locate(self, ids: npt.ArrayLike) -> Location:
+        """File, series and first row of each sample.
+
+        Args:
+            ids: numbers of samples, any shape.
+
+        Raises:
+            TypeError: masks, floats, or anything else that holds no whole numbers.
+            IndexError: an id is outside of the index.
+        """
+        wanted = to_numbers(ids, "ids", ndim=None)
+        if wanted.size and (wanted.min() < 0 or wanted.max() >= len(self)):
+            raise IndexError(f"sample ids must lie in [0, {len(self)}), found {wanted.min()}..{wanted.max()}")
+        series = self.first_id.searchsorted(wanted, side="right") - 1
+        row = wanted - self.first_id[series]
+        if self.stride_rows > 1:
+            row *= self.stride_rows
+        return Location(file=self.series_file[series], series=series, row=row)
+
+    def ranges_within(self, series: Int64Array, starts: Int64Array, stops: Int64Array) -> SampleRanges:
+        """The samples that lie in segments of series, without crossing a segment's border.
+
+        Args:
+            series: series of each segment, ascending, ``(segments,)``.
+            starts: first row of each segment, counted in its series.
+            stops: one past the last row of each segment.
+        """
+        stride = self.stride_rows
+        # Behind a series' last sample there is none: without the limit, ids of the next series would follow.
+        first = np.minimum(-(-starts // stride), self.series_samples[series])
+        if isinstance(self.samples, (Rows, Windows)):
+            span = self.samples.span_rows if isinstance(self.samples, Windows) else 1
+            stop = np.maximum((stops - span) // stride + 1, first)
+        else:
+            is_complete = (starts == 0) & (stops == self.series_rows[series]) & (stops > 0)
+            stop = first + is_complete
+        base = self.first_id[series]
+        return SampleRanges(base + first, base + stop)
+
+    @property
+    def stride_rows(self) -> int:
+        """Rows from the start of one sample to the start of the next of its series."""
+        return self.samples.stride if isinstance(self.samples, Windows) else 1

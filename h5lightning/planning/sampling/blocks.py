@@ -1,0 +1,120 @@
+"""Blocks: samples that should be used together, since their chunks are decoded together.
+
+Blocks are found by arithmetic. A series is cut at every n-th of its samples, so that its part of a split is a block
+that was begun, a run of equally long ones, and one that is not complete: memory is O(series), whatever the number
+of blocks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from h5lightning.core.arrays import flat_positions
+from h5lightning.core.once import once
+from h5lightning.planning.index import SampleIndex
+from h5lightning.planning.selection import Selection
+
+__all__ = ["Blocks", "cut_blocks"]
+
+Int64Array = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """Blocks as runs of equally long neighbours; blocks are numbered run after run, the longest ones first.
+
+    Args:
+        starts: first sample of each run, ``(runs,)``.
+        counts: blocks in each run, at least 1, ``(runs,)``.
+        lengths: samples in each block of a run, at least 1, descending, ``(runs,)``.
+    """
+
+    starts: Int64Array
+    counts: Int64Array
+    lengths: Int64Array
+
+    def __post_init__(self) -> None:
+        by_start = np.argsort(self.starts)
+        samples = (self.counts * self.lengths)[by_start]
+        if np.any(self.starts[by_start] != np.cumsum(samples) - samples):
+            raise ValueError("blocks must hold each sample once")
+        if np.any(self.counts < 1) or np.any(self.lengths < 1) or np.any(np.diff(self.lengths) > 0):
+            raise ValueError("runs of blocks must not be empty, and those of the longest blocks come first")
+
+    @classmethod
+    def of(cls, starts: Int64Array, counts: Int64Array, lengths: Int64Array) -> Blocks:
+        """Runs in any order; those without a sample are left out."""
+        some = np.flatnonzero((counts > 0) & (lengths > 0))
+        some = some[np.lexsort((starts[some], -lengths[some]))]
+        return cls(starts[some], counts[some], lengths[some])
+
+    def __len__(self) -> int:
+        """Number of blocks."""
+        return int(self.counts.sum())
+
+    @once
+    def size(self) -> int:
+        """Number of samples."""
+        return int((self.counts * self.lengths).sum())
+
+    @once
+    def class_lengths(self) -> Int64Array:
+        """The different lengths of blocks, descending, ``(classes,)``."""
+        return np.unique(self.lengths)[::-1]
+
+    @once
+    def class_starts(self) -> Int64Array:
+        """First block of each class, ``(classes + 1,)``; the last entry is the number of blocks."""
+        last_runs = np.searchsorted(-self.lengths, -self.class_lengths, side="right") - 1
+        zero = np.zeros(1, dtype=np.int64)
+        return np.concatenate([zero, np.cumsum(self.counts)[last_runs]])
+
+    def starts_of(self, blocks: Int64Array) -> Int64Array:
+        """First sample of some blocks, ``(N,)``."""
+        run = np.searchsorted(self._first_blocks, blocks, side="right") - 1
+        starts: Int64Array = self.starts[run] + (blocks - self._first_blocks[run]) * self.lengths[run]
+        return starts
+
+    @once
+    def _first_blocks(self) -> Int64Array:
+        return np.cumsum(self.counts) - self.counts
+
+
+def cut_blocks(selection: Selection, index: SampleIndex, block_samples: Int64Array) -> Blocks:
+    """Cut the samples of a split.
+
+    Args:
+        selection: the samples of a split, without a permutation.
+        index: all samples.
+        block_samples: samples in a complete block, counted from the first sample of a series, for each file,
+            ``(files,)``.
+    """
+    starts, stops, series = _by_series(selection, index)
+    length = block_samples[index.series_file[series]]
+    number = starts - index.first_id[series]  # of the first sample, in its series
+    head = np.minimum(-number % length, stops - starts)
+    complete, tail = np.divmod(stops - starts - head, length)
+    begin = np.cumsum(stops - starts) - (stops - starts)
+    one = np.ones_like(head)
+    return Blocks.of(
+        np.concatenate([begin, begin + head, begin + head + complete * length]),
+        np.concatenate([one, complete, one]),
+        np.concatenate([head, length, tail]),
+    )
+
+
+def _by_series(selection: Selection, index: SampleIndex) -> tuple[Int64Array, Int64Array, Int64Array]:
+    """The ranges of a selection, cut where a series ends, with the series of each."""
+    ranges = selection.ranges.merged()
+    low = np.searchsorted(index.first_id, ranges.starts, side="right") - 1
+    high = np.searchsorted(index.first_id, ranges.stops, side="left")
+    pieces = high - low
+    which = np.repeat(np.arange(len(low)), pieces)
+    series = flat_positions(low, pieces)
+    starts = np.maximum(ranges.starts[which], index.first_id[series])
+    stops = np.minimum(ranges.stops[which], index.first_id[series + 1])
+    some = stops > starts
+    return starts[some], stops[some], series[some]

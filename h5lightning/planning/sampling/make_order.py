@@ -1,0 +1,117 @@
+"""Which order fits: by what must be decoded together, and by what the user asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from h5lightning.options import Shuffle, Whole, Windows
+from h5lightning.planning.index import SampleIndex
+from h5lightning.planning.sampling.block_order import BlockOrder
+from h5lightning.planning.sampling.blocks import Blocks, cut_blocks
+from h5lightning.planning.sampling.orders import FullOrder, Order, PathOrder
+from h5lightning.planning.sampling.weighted_draw import StratifiedDraw
+from h5lightning.planning.sampling.weighted_order import SlotBlocks, WeightedOrder
+from h5lightning.planning.selection import Selection
+
+__all__ = ["RowLayout", "block_samples", "make_order"]
+
+Int64Array = npt.NDArray[np.int64]
+Float64Array = npt.NDArray[np.float64]
+
+_MAX_BLOCKS = 1024  # in a window: more mix no better, but are read from more places
+_MIN_BLOCKS = 64  # in a window: with fewer, labels that are sorted in the files are badly mixed
+_CHUNKS_FOR_CROSSED = 22  # chunks in a block for each one behind it that it needs too: under 5 % more
+_MAX_PERIOD = 16  # chunks in a block, so that it begins where a chunk and a sample do
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowLayout:
+    """How the field with most bytes lies in the files.
+
+    Args:
+        chunk_rows: rows that are decoded together, for each file, ``(files,)``; 1 where a row can be read alone.
+        row_bytes: decoded bytes of one row over all fields.
+    """
+
+    chunk_rows: Int64Array
+    row_bytes: int
+
+    @property
+    def is_read_by_row(self) -> bool:
+        """Whether each row can be read without decoding others."""
+        return bool((self.chunk_rows <= 1).all())
+
+
+def make_order(
+    shuffle: Shuffle,
+    selection: Selection,
+    index: SampleIndex,
+    layout: RowLayout,
+    *,
+    seed: int,
+    weights: Float64Array | None = None,
+) -> Order:
+    """The order of one split's training samples.
+
+    Args:
+        shuffle: mode and window.
+        selection: the samples of the split.
+        index: all samples.
+        layout: what must be decoded together.
+        seed: the seed of the run.
+        weights: draw with replacement by these weights of the split's samples, ``(N,)``, each finite and at least
+            0; None for each sample once.
+    """
+    size = len(selection)
+    if shuffle.mode == "none" or not size:
+        return PathOrder(size)
+    draw = None if weights is None else StratifiedDraw.of(weights, seed)
+    blocks, window = None, max(1, shuffle.window_bytes // max(1, layout.row_bytes * index.stride_rows))
+    if _keeps_blocks(shuffle, selection, index, layout):
+        blocks = cut_blocks(selection, index, block_samples(layout.chunk_rows, index, min(window, size)))
+    if draw is not None:
+        return _weighted_order(draw, blocks, window, seed)
+    return FullOrder(size, seed) if blocks is None else BlockOrder(blocks, window, seed)
+
+
+def _keeps_blocks(shuffle: Shuffle, selection: Selection, index: SampleIndex, layout: RowLayout) -> bool:
+    # Rows that were drawn at random lie in every chunk, and a whole series shares none: there are no blocks to keep.
+    has_blocks = selection.permutation_key is None and not isinstance(index.samples, Whole)
+    by_block = shuffle.mode == "block" or (shuffle.mode == "auto" and not layout.is_read_by_row)
+    return by_block and has_blocks
+
+
+def _weighted_order(draw: StratifiedDraw, blocks: Blocks | None, window: int, seed: int) -> WeightedOrder:
+    if blocks is None:
+        return WeightedOrder(FullOrder(draw.size, seed), draw)
+    slot_blocks = SlotBlocks.of(blocks, draw)
+    return WeightedOrder(BlockOrder(slot_blocks.blocks, window, seed), draw, slot_blocks)
+
+
+def block_samples(chunk_rows: Int64Array, index: SampleIndex, mixed_samples: int) -> Int64Array:
+    """How many samples a block should hold: those of one chunk, or of several neighbours.
+
+    Small chunks go together. So do chunks that windows of rows cross: the chunk at the border of two blocks is
+    decoded for both of them.
+
+    Args:
+        chunk_rows: rows that are decoded together, for each file, ``(files,)``.
+        index: all samples.
+        mixed_samples: samples that are mixed with each other.
+
+    Returns:
+        Samples of a block for each file, ``(files,)``, at least 1.
+    """
+    stride = index.stride_rows
+    span = index.samples.span_rows if isinstance(index.samples, Windows) else 1
+    chunk = np.maximum(chunk_rows, 1)
+    crossed = -(-max(0, span - stride) // chunk)
+    chunks = np.minimum(crossed * _CHUNKS_FOR_CROSSED, mixed_samples // _MIN_BLOCKS * stride // chunk)
+    chunks = np.maximum(chunks, mixed_samples // _MAX_BLOCKS * stride // chunk).clip(1)
+    period = stride // np.gcd(chunk, stride)
+    chunks = np.where(period <= _MAX_PERIOD, -(-chunks // period) * period, chunks)
+    samples: Int64Array = chunks * chunk // stride
+    return samples.clip(1)

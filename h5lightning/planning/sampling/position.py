@@ -1,0 +1,115 @@
+"""Where training is in an epoch, in numbers that are the same on each rank.
+
+Each step takes the next samples of the epoch's order, so that what was consumed is a prefix of it, for any number of
+ranks and any batch size: one number says which samples are left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from h5lightning.errors import ResumeError
+from h5lightning.planning.sampling.sharding import TrainingShards
+
+__all__ = ["Position", "Rest"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What is left of an epoch that was begun.
+
+    Args:
+        epoch: its number, from 0.
+        steps_done: steps that each rank has done in it.
+        shards: how the samples that are left are divided.
+    """
+
+    epoch: int
+    steps_done: int
+    shards: TrainingShards
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far training has come.
+
+    Args:
+        epoch: the epoch that training is in, from 0.
+        steps: steps that each rank has done in it.
+        samples: samples that all ranks together have consumed in it.
+        world_size: ranks of the run that came so far; for the record.
+        batch_size: samples of one of its ranks in one step; for the record.
+        goes_on_in: the epoch, as the Trainer counts, in which a run goes on from here; None for `epoch`. Lightning
+            counts an epoch that it stopped in the middle as done.
+        counted: steps that the Trainer counts in that epoch; None for `steps`.
+        is_stopped: the Trainer took the epoch for done.
+    """
+
+    epoch: int = 0
+    steps: int = 0
+    samples: int = 0
+    world_size: int = 1
+    batch_size: int = 1
+    goes_on_in: int | None = None
+    counted: int | None = None
+    is_stopped: bool = False
+
+    def __post_init__(self) -> None:
+        if min(self.epoch, self.steps, self.samples, self.trainer_epoch, self.trainer_steps) < 0:
+            raise ValueError(f"a position cannot be negative: {self}")
+
+    @classmethod
+    def of_plain(cls, plain: Mapping[str, int | None]) -> Position:
+        """The position that `to_plain` wrote.
+
+        Raises:
+            ResumeError: it wrote something else.
+        """
+        try:
+            numbers = {name: plain.get(name) for name in cls.__slots__}
+            found = {name: int(number) for name, number in numbers.items() if number is not None}
+            return cls(**{**found, "is_stopped": bool(found.get("is_stopped"))})  # type: ignore[arg-type]
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ResumeError(f"this is no position of a training loader: {plain!r} ({error})") from error
+
+    @property
+    def trainer_epoch(self) -> int:
+        """The epoch, as the Trainer counts, in which a run goes on from here."""
+        return self.epoch if self.goes_on_in is None else self.goes_on_in
+
+    @property
+    def trainer_steps(self) -> int:
+        """Steps that the Trainer counts in the epoch in which a run goes on from here."""
+        return self.steps if self.counted is None else self.counted
+
+    def to_plain(self) -> dict[str, Any]:
+        """Plain integers, for a checkpoint."""
+        return asdict(self)
+
+    def after(self, epoch: int, steps: int, shards: TrainingShards) -> Position:
+        """The position of a run that began here.
+
+        Args:
+            epoch: the epoch that it is in now.
+            steps: steps that each rank has done in it, those before this position included.
+            shards: how a whole epoch is divided in this run.
+        """
+        begin = self if self.epoch == epoch else Position(epoch)
+        part, done = shards.after(begin.samples), max(0, steps - begin.steps)
+        # What is dropped at the end of an epoch does not come back in a smaller world.
+        samples = shards.size if steps and done >= part.steps else begin.samples + done * shards.step_samples
+        return Position(epoch, begin.steps + done, samples, shards.world_size, shards.batch_size)
+
+    def rest(self, shards: TrainingShards) -> Rest | None:
+        """What is left of the epoch; None if it has not begun.
+
+        Args:
+            shards: how a whole epoch is divided in this run.
+        """
+        return Rest(self.epoch, self.steps, shards.after(self.samples)) if self.steps else None
+
+    def restarted(self) -> Position:
+        """The same steps, but all samples of the epoch are to come."""
+        return replace(self, samples=0)

@@ -1,0 +1,104 @@
+"""Which series are divided by size, and what of them must stay together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from h5lightning.errors import SplitError
+from h5lightning.planning.index import SampleIndex
+from h5lightning.planning.splitting.groups import group_files, group_labels
+from h5lightning.planning.splitting.split_plan import SPLITS, Segments
+
+__all__ = ["Roles", "SplitPool", "participants"]
+
+Int64Array = npt.NDArray[np.int64]
+Roles = Mapping[str, Int64Array]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SplitPool:
+    """The series that are divided by size.
+
+    Args:
+        series: numbers in the index, ascending, ``(series,)``.
+        rows: rows of each, ``(series,)``.
+        item: the file, or the group of files, of each, numbered from 0 in path order, ``(series,)``.
+        is_grouped: whether the items are groups.
+    """
+
+    series: Int64Array
+    rows: Int64Array
+    item: Int64Array
+    is_grouped: bool
+
+    @classmethod
+    def of(
+        cls, index: SampleIndex, roles: Roles, keep_together: str | None, labels: Sequence[str | None] | None
+    ) -> SplitPool:
+        """All series of the files of ``roles["train"]``.
+
+        Raises:
+            SplitError: a file has no group, or one group is in two roles.
+        """
+        files = np.sort(roles.get("train", np.zeros(0, dtype=np.int64)))
+        whole = Segments.of_files(index, files)
+        item = np.searchsorted(files, index.series_file[whole.series])
+        if keep_together is not None:
+            item = _groups(index, roles, keep_together, labels)[files][item]
+        return cls(whole.series, whole.stop, item, is_grouped=keep_together is not None)
+
+    @property
+    def total(self) -> int:
+        """Rows of all series."""
+        return int(self.rows.sum())
+
+    def whole(self, chosen: npt.NDArray[np.bool_]) -> Segments:
+        """All rows of the series that are chosen, ``(series,)``."""
+        return Segments(self.series[chosen], np.zeros_like(self.series[chosen]), self.rows[chosen])
+
+    def items(self, by: str) -> tuple[Int64Array, Int64Array]:
+        """The items to divide, of which none is without rows.
+
+        Args:
+            by: ``file`` or ``series``.
+
+        Returns:
+            The item of each series, -1 where it has no rows, ``(series,)``; the rows of each item, ``(items,)``.
+        """
+        item = self.item if by == "file" else np.arange(len(self.series), dtype=np.int64)
+        rows = np.zeros(int(item.max(initial=-1)) + 1, dtype=np.int64)
+        np.add.at(rows, item, self.rows)
+        number = np.where(rows > 0, np.cumsum(rows > 0) - 1, -1)
+        return number[item], rows[rows > 0]
+
+
+def participants(roles: Roles) -> Int64Array:
+    """The files that take part in a split, ascending: all but those of ``predict`` alone."""
+    files = [roles[name] for name in SPLITS if name in roles]
+    return np.sort(np.concatenate([*files, np.zeros(0, dtype=np.int64)]))
+
+
+def _groups(
+    index: SampleIndex, roles: Roles, keep_together: str, attributes: Sequence[str | None] | None
+) -> Int64Array:
+    """The group of each file of the index, -1 for files that take no part."""
+    files = participants(roles)
+    labels = group_labels(keep_together, index.names, files, attributes)
+    numbers = group_files(labels)
+    role_of = np.full(len(index.names), -1, dtype=np.int64)
+    for role, name in enumerate(SPLITS):
+        role_of[roles.get(name, files[:0])] = role
+    first = files[np.unique(numbers, return_index=True)[1][numbers]]
+    for place in np.flatnonzero(role_of[files] != role_of[first])[:1].tolist():
+        found = [f"{index.names[file]} of {SPLITS[role_of[file]]}" for file in (first[place], files[place])]
+        raise SplitError(
+            f"split.keep_together={keep_together!r}: {' and '.join(found)} share the value {labels[place]!r}. "
+            "Move one of them to the other's entry of 'files', or leave out keep_together"
+        )
+    groups = np.full(len(index.names), -1, dtype=np.int64)
+    groups[files] = numbers
+    return groups

@@ -1,0 +1,257 @@
+"""A split without the place where its files lie: what a manifest and a checkpoint keep.
+
+A file's identity is its name relative to the root, the number of rows of its series, and their names. As JSON::
+
+    {"format": "h5lightning split", "version": 1, "by": "file",
+     "requested": {"train": 0.8, "val": 0.1, "test": 0.1},
+     "rows": {"a.h5": [120], "b.h5": [80], …},                   rows of each series
+     "series": {"a.h5": ["demo_0"], …},                          only if series have names
+     "splits": {"train": {"files": ["a.h5", …]}, …},
+     "skipped": {"c.h5": "…"}}                                  only if files were left out; nothing reads it
+
+Instead of whole ``files``, a split may have ``runs``, ``{"a.h5": [[series, start, stop], …]}``, or the ``slices``
+of the rows of ``files`` in the random order that ``key`` selects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from h5lightning.core.sample_numbers import to_numbers
+from h5lightning.core.string_table import TextTable
+from h5lightning.errors import ManifestError
+from h5lightning.options import Rows
+from h5lightning.planning.index import SampleIndex, SampleRanges
+from h5lightning.planning.splitting.split_plan import SPLITS, Draw, Segments, SplitPlan
+
+__all__ = ["Manifest"]
+
+Int64Array = npt.NDArray[np.int64]
+
+_FORMAT = "h5lightning split"
+_VERSION = 1
+_KINDS = ("file", "series", "block", "sample")
+
+
+@dataclass(frozen=True, eq=False)
+class Manifest:
+    """A split and the files that it was made of.
+
+    Args:
+        index: the files that take part and their series; without a root, in rows.
+        plan: the split of this index.
+    """
+
+    index: SampleIndex
+    plan: SplitPlan
+
+    @classmethod
+    def of(cls, plan: SplitPlan, index: SampleIndex) -> Manifest:
+        """The part of an index that a plan is about."""
+        series = Segments.of_files(index, plan.files).series
+        names = index.series_names
+        portable = SampleIndex(
+            root="",
+            names=index.names.take(plan.files),
+            series_file=np.searchsorted(plan.files, index.series_file[series]),
+            series_rows=index.series_rows[series],
+            samples=Rows(),
+            series_names=None if names is None else names.take(series),
+        )
+        parts = {
+            name: Segments(np.searchsorted(series, part.series), part.start, part.stop, part.draw)
+            for name, part in plan.parts.items()
+        }
+        return cls(portable, _plan(portable, plan.by, parts, plan.requested))
+
+    def to_json(self) -> dict[str, Any]:
+        """A mapping of plain types, for JSON."""
+        index, names = self.index, list(self.index.names)
+        bounds = _series_bounds(index)
+        rows = _by_file(names, bounds, index.series_rows.tolist())
+        series = (
+            {}
+            if index.series_names is None
+            else {"series": _by_file(names, bounds, list(index.series_names))}
+        )
+        return {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "by": self.plan.by,
+            "requested": dict(self.plan.requested),
+            "rows": rows,
+            **series,
+            "splits": {name: _part_to_json(part, index, names) for name, part in self.plan.parts.items()},
+        }
+
+    @classmethod
+    def from_json(cls, plain: object, source: str) -> Manifest:
+        """What `to_json` made.
+
+        Args:
+            plain: the mapping.
+            source: where it comes from, for errors.
+
+        Raises:
+            ManifestError: not such a mapping, of another version, or one that contradicts itself.
+        """
+        if not isinstance(plain, Mapping) or plain.get("format") != _FORMAT:
+            raise ManifestError(
+                f"{source} is not a split that h5lightning saved: it has no format {_FORMAT!r}"
+            )
+        if plain.get("version") != _VERSION:
+            raise ManifestError(
+                f"{source} has version {plain.get('version')!r}, expected {_VERSION}: it was saved by another "
+                "release of h5lightning. Save the split again with this one"
+            )
+        try:
+            index = _index_from_json(plain)
+            numbers = {name: number for number, name in enumerate(index.names)}
+            parts = {name: _part_from_json(plain["splits"][name], index, numbers) for name in plain["splits"]}
+            requested = {str(name): float(share) for name, share in plain["requested"].items()}
+            _check(index, plain["by"], parts, requested)
+            return cls(index, _plan(index, plain["by"], parts, requested))
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
+            raise ManifestError(f"{source} is damaged: {type(error).__name__}: {error}") from error
+
+
+def _plan(
+    index: SampleIndex, by: str, parts: Mapping[str, Segments], requested: Mapping[str, float]
+) -> SplitPlan:
+    files = np.arange(len(index.names), dtype=np.int64)
+    return SplitPlan.of(index, by, parts, files=files, requested=requested)
+
+
+def _series_bounds(index: SampleIndex) -> Int64Array:
+    return np.searchsorted(index.series_file, np.arange(len(index.names) + 1))
+
+
+def _by_file(names: list[str], bounds: Int64Array, values: list[Any]) -> dict[str, list[Any]]:
+    edges = bounds.tolist()
+    return {name: values[edges[file] : edges[file + 1]] for file, name in enumerate(names)}
+
+
+# ── one split ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _part_to_json(part: Segments, index: SampleIndex, names: list[str]) -> dict[str, Any]:
+    files = part.files(index)
+    listed = [names[file] for file in files.tolist()]
+    if part.draw is not None:
+        slices = np.stack([part.draw.slices.starts, part.draw.slices.stops], axis=1)
+        return {"key": str(part.draw.key), "slices": slices.tolist(), "files": listed}
+    whole = Segments.of_files(index, files)
+    if all(np.array_equal(getattr(part, name), getattr(whole, name)) for name in ("series", "start", "stop")):
+        return {"files": listed}
+    file = index.series_file[part.series]
+    runs = np.stack([part.series - _series_bounds(index)[file], part.start, part.stop], axis=1)
+    edges = [*np.searchsorted(file, files).tolist(), len(part)]
+    return {"runs": {name: runs[edges[i] : edges[i + 1]].tolist() for i, name in enumerate(listed)}}
+
+
+def _part_from_json(plain: Mapping[str, Any], index: SampleIndex, numbers: Mapping[str, int]) -> Segments:
+    if "runs" in plain:
+        return _runs_from_json(plain["runs"], index, numbers)
+    files = np.asarray(sorted(numbers[name] for name in plain["files"]), dtype=np.int64)
+    whole = Segments.of_files(index, files)
+    if "key" not in plain:
+        return whole
+    starts, stops = (
+        to_numbers([edge for start, stop in plain["slices"] for edge in (start, stop)], "rows")
+        .reshape(-1, 2)
+        .T
+    )
+    return Segments(
+        whole.series, whole.start, whole.stop, Draw(int(plain["key"]), SampleRanges(starts, stops))
+    )
+
+
+def _runs_from_json(runs: Mapping[str, Any], index: SampleIndex, numbers: Mapping[str, int]) -> Segments:
+    first = _series_bounds(index)
+    flat = [
+        number
+        for name, listed in runs.items()
+        for series, start, stop in listed
+        for number in (numbers[name], series, start, stop)
+    ]
+    file, series, start, stop = to_numbers(flat, "rows").reshape(-1, 4).T
+    series = first[file] + series
+    if np.any(series < first[file]) or np.any(series >= first[file + 1]):
+        raise ValueError("a run names a series that its file does not have")
+    if np.any(start < 0) or np.any(stop < start) or np.any(stop > index.series_rows[series]):
+        raise ValueError("a run lies outside of its series")
+    order = np.lexsort((start, series))
+    return Segments(series[order], start[order], stop[order])
+
+
+# ── the whole ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _index_from_json(plain: Mapping[str, Any]) -> SampleIndex:
+    rows: Mapping[str, list[int]] = plain["rows"]
+    counts = np.asarray([len(listed) for listed in rows.values()], dtype=np.int64)
+    names = plain.get("series")
+    return SampleIndex(
+        root="",
+        names=TextTable.of(rows),
+        series_file=np.repeat(np.arange(len(rows)), counts),
+        series_rows=to_numbers(_flat(rows.values()), "rows"),
+        samples=Rows(),
+        series_names=None if names is None else TextTable.of(_flat(names[file] for file in rows)),
+    )
+
+
+def _flat(lists: Iterable[list[Any]]) -> list[Any]:
+    return [item for listed in lists for item in listed]
+
+
+def _check(
+    index: SampleIndex, by: str, parts: Mapping[str, Segments], requested: Mapping[str, float]
+) -> None:
+    """Raise `ValueError` if a split is unknown, or a row is in two of them."""
+    if by not in _KINDS:
+        raise ValueError(f"'by' must be one of {', '.join(_KINDS)}, found {by!r}")
+    if index.series_rows.min(initial=0) < 0:
+        raise ValueError(f"a series has {index.series_rows.min()} rows")
+    for name in (*parts, *requested):
+        if name not in SPLITS or name not in parts:
+            raise ValueError(f"{name!r} is not one of its splits")
+    drawn = [part for part in parts.values() if part.draw is not None]
+    runs = [part for part in parts.values() if part.draw is None] + drawn[:1]
+    _check_runs(index, runs)
+    _check_draws(index, drawn)
+
+
+def _check_runs(index: SampleIndex, parts: list[Segments]) -> None:
+    series, start, stop = (
+        np.concatenate([getattr(part, name) for part in parts] or [np.zeros(0, dtype=np.int64)])
+        for name in ("series", "start", "stop")
+    )
+    order = np.lexsort((stop, start, series))
+    series, start, stop = series[order], start[order], stop[order]
+    overlaps = np.flatnonzero((series[1:] == series[:-1]) & (start[1:] < stop[:-1]))
+    if overlaps.size:
+        raise ValueError(
+            f"rows of {index.names[int(index.series_file[series[overlaps[0]]])]} are in two splits"
+        )
+
+
+def _check_draws(index: SampleIndex, parts: list[Segments]) -> None:
+    draws = [part.draw for part in parts if part.draw is not None]
+    if not draws:
+        return
+    if len({draw.key for draw in draws}) > 1 or any(
+        not np.array_equal(part.series, parts[0].series) for part in parts
+    ):
+        raise ValueError("splits are drawn from different rows, or with different keys")
+    starts = np.concatenate([draw.slices.starts for draw in draws])
+    stops = np.concatenate([draw.slices.stops for draw in draws])
+    order = np.argsort(starts, kind="stable")
+    rows = int(index.series_rows[parts[0].series].sum())
+    if np.any(starts[order][1:] < stops[order][:-1]) or starts.min() < 0 or stops.max() > rows:
+        raise ValueError(f"the slices of the {rows} rows overlap, or reach beyond them")

@@ -1,0 +1,208 @@
+"""What a split is, once it is made: rows of series for train, val and test.
+
+The plan speaks of rows, never of samples, so that it stays what it is when windows change. `SplitPlan.selection`
+turns it into the samples of an index.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from h5lightning.core.frozen import Frozen
+from h5lightning.core.string_table import TextTable
+from h5lightning.errors import SplitError
+from h5lightning.options import Samples, Windows
+from h5lightning.planning.index import SampleIndex, SampleRanges
+from h5lightning.planning.selection import Selection
+
+__all__ = ["SPLITS", "Draw", "Segments", "SplitPlan"]
+
+Int64Array = npt.NDArray[np.int64]
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Draw:
+    """Rows that are drawn from segments at random.
+
+    Args:
+        key: key of the permutation of all rows of the segments.
+        slices: the positions in that permutation that are drawn.
+    """
+
+    key: int
+    slices: SampleRanges
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Segments:
+    """Runs of rows, sorted by series and row.
+
+    Args:
+        series: series of each run, counted over the index, ``(segments,)``.
+        start: first row of each run, counted in its series, ``(segments,)``.
+        stop: one past the last row of each run, ``(segments,)``.
+        draw: None for all rows of the runs; else which of them (``by="sample"``).
+    """
+
+    series: Int64Array
+    start: Int64Array
+    stop: Int64Array
+    draw: Draw | None = None
+
+    def __post_init__(self) -> None:
+        same = self.series[1:] == self.series[:-1]
+        if np.any(self.series[1:] < self.series[:-1]) or np.any(same & (self.start[1:] < self.stop[:-1])):
+            raise ValueError("segments must be disjoint and sorted by series and row")
+
+    @classmethod
+    def of_series(cls, index: SampleIndex, series: Int64Array) -> Segments:
+        """All rows of some series, ascending."""
+        return cls(series, np.zeros_like(series), index.series_rows[series])
+
+    @classmethod
+    def of_files(cls, index: SampleIndex, files: Int64Array) -> Segments:
+        """All rows of some files."""
+        return cls.of_series(index, np.flatnonzero(np.isin(index.series_file, files)))
+
+    def __len__(self) -> int:
+        return int(self.series.size)
+
+    @property
+    def rows(self) -> int:
+        """Rows in all runs, or those that are drawn from them."""
+        return int((self.stop - self.start).sum()) if self.draw is None else len(self.draw.slices)
+
+    def files(self, index: SampleIndex) -> Int64Array:
+        """The files that the runs lie in, ascending."""
+        files = index.series_file[self.series]
+        return files[np.diff(files, prepend=-1) > 0]
+
+    def selection(self, index: SampleIndex) -> Selection:
+        """The samples of ``index`` that lie in the runs without crossing the border of one."""
+        ranges = index.ranges_within(self.series, self.start, self.stop)
+        if self.draw is None:
+            return Selection(ranges)
+        return Selection(ranges, permutation_key=self.draw.key, slices=self.draw.slices)
+
+
+@dataclass(frozen=True, eq=False)
+class SplitPlan(Frozen):
+    """Which rows are train, val and test.
+
+    Args:
+        by: what was kept whole: ``file``, ``series``, ``block`` or ``sample`` (never ``auto``).
+        parts: the rows of each split that exists, in the order train, val, test.
+        files: the files that take part, ascending: all but those of ``predict`` alone.
+        requested: share of the divided rows that was asked for, for each split that was cut by size.
+        reached: share of the divided rows that these splits have.
+        unused_rows: divided rows that are in no split: gaps, and what a smaller train leaves.
+        fingerprint: equal for equal splits of equal files, wherever these lie.
+    """
+
+    by: str
+    parts: Mapping[str, Segments]
+    files: Int64Array
+    requested: Mapping[str, float]
+    reached: Mapping[str, float]
+    unused_rows: int
+    fingerprint: str
+
+    @classmethod
+    def of(
+        cls,
+        index: SampleIndex,
+        by: str,
+        parts: Mapping[str, Segments],
+        *,
+        files: Int64Array,
+        requested: Mapping[str, float],
+    ) -> SplitPlan:
+        """The plan of these parts; splits that are not ``requested`` were named explicitly, not divided."""
+        rows = {name: parts[name].rows for name in SPLITS if name in parts}
+        named_rows = sum(count for name, count in rows.items() if name not in requested)
+        divided_rows = int(index.file_rows[files].sum()) - named_rows
+        return cls(
+            by=by,
+            parts={name: parts[name] for name in rows},
+            files=files,
+            requested=requested,
+            reached={name: rows[name] / divided_rows for name in requested},
+            unused_rows=divided_rows - sum(rows[name] for name in requested),
+            fingerprint=_fingerprint(index, parts, files),
+        )
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """Rows of each split."""
+        return {name: part.rows for name, part in self.parts.items()}
+
+    def selection(self, name: str, index: SampleIndex) -> Selection:
+        """The samples of one split.
+
+        Args:
+            name: ``train``, ``val`` or ``test``.
+            index: the index that was split, or one of the same series with other windows.
+
+        Raises:
+            SplitError: there is no such split, or its rows hold no sample.
+        """
+        if name not in self.parts:
+            raise SplitError(f"split: there is no {name!r}, only {', '.join(self.parts) or 'nothing'}")
+        part = self.parts[name]
+        selection = part.selection(index)
+        if not len(selection):
+            raise SplitError(
+                f"split: {name} has {part.rows} rows, but no sample: {_shortage(part, index.samples)}"
+            )
+        return selection
+
+
+def _fingerprint(index: SampleIndex, parts: Mapping[str, Segments], files: Int64Array) -> str:
+    """A text that is equal for equal splits of equal files.
+
+    It depends on the relative names, the series and their rows, and on the rows of each split; not on where
+    the files lie, when they were written, or files that take no part.
+    """
+    series = np.flatnonzero(np.isin(index.series_file, files))
+    digest = hashlib.blake2b(digest_size=16)
+    _add_texts(digest, index.names.take(files))
+    _add_numbers(digest, np.searchsorted(files, index.series_file[series]), index.series_rows[series])
+    if index.series_names is not None:
+        _add_texts(digest, index.series_names.take(series))
+    for name in sorted(parts):
+        part = parts[name]
+        digest.update(name.encode())
+        _add_numbers(digest, np.searchsorted(series, part.series), part.start, part.stop)
+        if part.draw is not None:
+            digest.update(part.draw.key.to_bytes(8, "little"))
+            _add_numbers(digest, part.draw.slices.starts, part.draw.slices.stops)
+    return digest.hexdigest()
+
+
+def _add_texts(digest: hashlib.blake2b, texts: TextTable) -> None:
+    _add_numbers(digest, texts.ends)
+    digest.update(texts.blob.tobytes())
+
+
+def _add_numbers(digest: hashlib.blake2b, *arrays: Int64Array) -> None:
+    for array in arrays:
+        digest.update(array.size.to_bytes(8, "little"))
+        digest.update(array.astype("<i8").tobytes())
+
+
+def _shortage(part: Segments, samples: Samples) -> str:
+    longest = int((part.stop - part.start).max(initial=0))
+    if isinstance(samples, Windows):
+        return (
+            f"its longest run of rows is {longest}, a window spans {samples.span_rows} "
+            f"(length={samples.length}, dilation={samples.dilation}). Take shorter windows, a larger share, "
+            "or split by='file' or by='series'"
+        )
+    return "no series is in it from its first to its last row. Split by='file' or by='series'"

@@ -1,0 +1,1 @@
+"""From stored numbers to delivered values: conversion, masks, CF decoding."""

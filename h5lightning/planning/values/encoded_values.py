@@ -1,0 +1,153 @@
+"""Stored numbers that stand for missing values: the one place that decides which do.
+
+They are compared in the stored type. A scan and a reader ask the same functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from h5lightning.planning.catalog.annotations import Encoding, Number
+
+__all__ = ["DEFAULT", "as_read", "first_missing", "is_missing", "missing_text"]
+
+# How what says so ends where the file does not, but the library that wrote it.
+DEFAULT = "(the default of netCDF)"
+
+Array = npt.NDArray[Any]
+Bools = npt.NDArray[np.bool_]
+
+# What is computed in between stays in the cache of the processor, however large the array is.
+_BLOCK_BYTES = 1024 * 1024
+
+
+def as_read(values: Array, encoding: Encoding) -> Array:
+    """The stored integers with the sign that their encoding says; a view."""
+    if encoding.is_unsigned is None or values.dtype.kind not in "iu":
+        return values
+    kind = "u" if encoding.is_unsigned else "i"
+    return values.view(f"{kind}{values.dtype.itemsize}")
+
+
+def is_missing(values: Array, encoding: Encoding) -> Bools:
+    """Which of the stored numbers stand for a missing value.
+
+    Args:
+        values: numbers of the stored type, in native byte order, of any shape.
+        encoding: what the file says of them.
+    """
+    found = np.zeros(values.shape, np.bool_)
+    if _masks(encoding):
+        flat = found.reshape(-1)
+        for start, block in _blocks(values, encoding):
+            flat[start : start + block.size] = _missing(block, encoding)
+    return found
+
+
+def first_missing(values: Array, encoding: Encoding) -> tuple[int, ...] | None:
+    """Where the first number lies that stands for a missing value; None if there is none.
+
+    Args:
+        values: numbers of the stored type, in native byte order, of any shape.
+        encoding: what the file says of them.
+    """
+    if not _masks(encoding):
+        return None
+    for start, block in _blocks(values, encoding):
+        missing = _missing(block, encoding)
+        if missing.any():
+            place = start + int(missing.argmax())
+            return tuple(int(number) for number in np.unravel_index(place, values.shape))
+    return None
+
+
+def missing_text(number: Any, encoding: Encoding) -> str:
+    """What a row holds, and what says so: ``holds 1e+20, which _FillValue calls missing``.
+
+    Args:
+        number: a stored one that stands for a missing value, as NumPy has it.
+        encoding: what the file says of it.
+    """
+    read = as_read(np.asarray(number), encoding)[()]
+    is_fill = any(read == fill for fill in encoding.fills)
+    names = ("_FillValue", "missing_value") if is_fill else ("valid_", "categories")
+    said = [_who_says(text) for text in encoding.said_by if text.startswith(names)]
+    # Formatting a float32 would show it as a float64.
+    return f"holds {read!s}, which {' and '.join(said) or encoding.kind} {'call' if said[1:] else 'calls'} missing"
+
+
+def _who_says(text: str) -> str:
+    name = text.partition("=")[0]
+    return f"the default {name} of netCDF" if text.endswith(DEFAULT) else name
+
+
+def _masks(encoding: Encoding) -> bool:
+    return encoding.is_masking or encoding.kind == "codes"
+
+
+def _blocks(values: Array, encoding: Encoding) -> Iterator[tuple[int, Array]]:
+    """Parts of the numbers in one row, as they are to be read, each with the place of its first one."""
+    flat = as_read(values, encoding).reshape(-1)
+    step = _BLOCK_BYTES // flat.itemsize
+    for start in range(0, flat.size, step):
+        yield start, flat[start : start + step]
+
+
+# ── comparisons in the stored type ───────────────────────────────────────────────────────────────────
+
+
+def _missing(block: Array, encoding: Encoding) -> Bools:
+    found: Bools | None = None
+    for fill in encoding.fills:
+        if (number := _held(fill, block.dtype)) is not None:
+            found = _either(found, block == number)
+    found = _either(found, _below(block, encoding.low))
+    found = _either(found, _above(block, encoding.high))
+    if encoding.kind == "codes" and block.dtype.kind == "f":
+        found = _either(found, np.isnan(block))
+    return np.zeros(block.shape, np.bool_) if found is None else found
+
+
+def _either(found: Bools | None, more: Bools | None) -> Bools | None:
+    if found is None or more is None:
+        return more if found is None else found
+    return np.logical_or(found, more, out=found)
+
+
+def _held(number: Number, dtype: np.dtype[Any]) -> Any:
+    """The number in a type; None where an integer type does not hold it."""
+    if dtype.kind not in "iu":
+        return dtype.type(number)
+    info = np.iinfo(dtype)
+    is_held = info.min <= number <= info.max and number == int(number)
+    return dtype.type(int(number)) if is_held else None
+
+
+def _below(block: Array, low: Number | None) -> Bools | None:
+    if low is None:
+        return None
+    if block.dtype.kind in "iu":
+        info = np.iinfo(block.dtype)
+        if low <= info.min:
+            return None
+        if low > info.max:
+            return np.ones(block.shape, np.bool_)
+        low = -int(-low // 1)  # the next integer that is none below
+    return np.asarray(block < block.dtype.type(low))
+
+
+def _above(block: Array, high: Number | None) -> Bools | None:
+    if high is None:
+        return None
+    if block.dtype.kind in "iu":
+        info = np.iinfo(block.dtype)
+        if high >= info.max:
+            return None
+        if high < info.min:
+            return np.ones(block.shape, np.bool_)
+        high = int(high // 1)
+    return np.asarray(block > block.dtype.type(high))

@@ -1,0 +1,135 @@
+"""Stored numbers of a field → the values that are delivered: converted, and decoded where the user asks for that.
+
+What is computed is computed in float64 and rounded once. Where an encoding only marks missing values, nothing is
+computed: then an integer must be held exactly, as by any other conversion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from h5lightning.planning.catalog.annotations import Encoding
+from h5lightning.planning.values.conversions import LostValueError, ValueAtError, converted, delivery_dtype
+from h5lightning.planning.values.encoded_values import as_read, is_missing
+
+__all__ = ["FieldValues", "MissingValueError"]
+
+Int64Array = npt.NDArray[np.int64]
+Array = npt.NDArray[Any]
+
+_BLOCK_BYTES = 1024 * 1024  # what is computed in float64 stays in the processor's cache
+_IDENTITY = Encoding("cf")
+
+
+class MissingValueError(ValueAtError):
+    """A stored number stands for a missing value, and nobody asked to decode it."""
+
+
+class FieldValues:
+    """Makes the values of a field from its stored numbers; what is the same for all batches is made once.
+
+    Args:
+        encodings: the ways in which stored numbers stand for values; None where they stand for themselves.
+        delivered: name of the type.
+        is_decoded: whether the values that they stand for are delivered, NaN for missing ones.
+    """
+
+    def __init__(self, encodings: Sequence[Encoding | None], delivered: str, *, is_decoded: bool) -> None:
+        known = [encoding or _IDENTITY for encoding in encodings]
+        self._scales = np.asarray([encoding.scale for encoding in known])
+        self._offsets = np.asarray([encoding.offset for encoding in known])
+        # Files with a scale of their own are decoded together: only what is missing is asked of each kind.
+        kinds: dict[Encoding, int] = {}
+        bare = (replace(encoding, scale=1.0, offset=0.0, said_by=()) for encoding in known)
+        self._kind_of = np.asarray([kinds.setdefault(encoding, len(kinds)) for encoding in bare])
+        self._kinds = tuple(kinds)
+        self._delivered = delivered
+        self._is_decoded = is_decoded
+
+    def of(self, stored: Array, which: Int64Array) -> Array:
+        """Rows as they are delivered.
+
+        Args:
+            stored: rows of one stored type in native byte order, ``(N, …)``.
+            which: the encoding of each row, ``(N,)``.
+
+        Raises:
+            MissingValueError: a number that stands for a missing value, where they are not decoded.
+            LostValueError: a value that the delivered type cannot hold.
+        """
+        out = np.empty(stored.shape, delivery_dtype(self._delivered))
+        step = max(1, _BLOCK_BYTES // max(1, stored[:1].nbytes))
+        for encoding, rows in self._alike(which):
+            for start in range(0, len(rows), step):
+                some = rows[start : start + step]
+                place: Any = slice(some[0], some[-1] + 1) if some[-1] - some[0] == len(some) - 1 else some
+                try:
+                    out[place] = self._block(stored[place], encoding, which[some])
+                except ValueAtError as error:
+                    raise type(error)((int(some[error.place[0]]), *error.place[1:])) from None
+        return out
+
+    def _alike(self, which: Int64Array) -> Iterator[tuple[Encoding, Int64Array]]:
+        """Rows whose encodings differ in scale and offset alone, ascending."""
+        if len(self._kinds) == 1:
+            yield self._kinds[0], np.arange(len(which))
+            return
+        kind_of_row = self._kind_of[which]
+        for kind in np.unique(kind_of_row).tolist():
+            yield self._kinds[kind], np.flatnonzero(kind_of_row == kind)
+
+    def _block(self, values: Array, encoding: Encoding, which: Int64Array) -> Array:
+        missing = is_missing(values, encoding) if encoding.is_masking else None
+        if missing is not None and not missing.any():
+            missing = None
+        if not self._is_decoded:
+            if missing is not None:
+                raise MissingValueError(_first(missing))
+            return converted(values, self._delivered)
+        read = as_read(values, encoding)
+        scales, offsets = self._scales[which], self._offsets[which]
+        if (scales != 1).any() or (offsets != 0).any():
+            shape = (-1, *(1,) * (values.ndim - 1))
+            read = _computed(read, scales.reshape(shape), offsets.reshape(shape), missing)
+        elif missing is not None:
+            read = read.copy()
+        if missing is None:
+            return converted(read, self._delivered)
+        read[missing] = 0
+        return _with_nan(converted(read, self._delivered), missing)
+
+
+def _computed(
+    read: Array,
+    scales: npt.NDArray[np.float64],
+    offsets: npt.NDArray[np.float64],
+    missing: npt.NDArray[np.bool_] | None,
+) -> Array:
+    work = read.astype(np.float64)
+    if missing is not None:
+        work[missing] = 0  # a fill value may be the largest number that there is
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        work *= scales
+        work += offsets
+    lost = np.isfinite(read) & ~np.isfinite(work) if read.dtype.kind == "f" else ~np.isfinite(work)
+    if missing is not None:
+        lost &= ~missing
+    if lost.any():
+        raise LostValueError(_first(lost))
+    return work
+
+
+def _with_nan(values: Array, missing: npt.NDArray[np.bool_]) -> Array:
+    if values.dtype.kind not in "fc":
+        raise LostValueError(_first(missing))
+    values[missing] = np.nan
+    return values
+
+
+def _first(where: npt.NDArray[np.bool_]) -> tuple[int, ...]:
+    return tuple(np.argwhere(where)[0].tolist())

@@ -1,0 +1,1 @@
+"""Everything that opens files: discovery, scanning, indexing and reading."""

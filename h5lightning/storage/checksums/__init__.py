@@ -1,0 +1,1 @@
+"""Checksums of whole files: made, stored, verified."""

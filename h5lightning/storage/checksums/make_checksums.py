@@ -1,0 +1,127 @@
+"""Files → checksums of all their bytes, kept in the store: `h5lightning index --checksum`."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from h5lightning.core.progress import Advance, progress_bar
+from h5lightning.errors import BadFileError, OptionError
+from h5lightning.planning.catalog.catalog import Catalog
+from h5lightning.planning.catalog.checksum_table import ChecksumTable, FileChecksums, blocks_of_values
+from h5lightning.planning.catalog.schema import FileSchema
+from h5lightning.storage.checksums.checksum_store import ChecksumStore
+from h5lightning.storage.files.raw_file import RawFile
+from h5lightning.storage.files.verified_blocks import hashes_of
+from h5lightning.storage.hdf5.file_checks import is_gone
+from h5lightning.storage.scanning import ScanRequest, scan_files
+from h5lightning.storage.scanning.scan_files import available_cores
+
+__all__ = ["ChecksumBuild", "make_checksums"]
+
+Int64Array = npt.NDArray[np.int64]
+
+_FILES_AT_ONCE = 256  # scanned again as a whole, and written to the table together
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChecksumBuild:
+    """Checksums, and what it took.
+
+    Args:
+        table: those of all files of the root that have some.
+        hashed: files that were read; those of the others were there.
+        directory: where they are kept.
+    """
+
+    table: ChecksumTable
+    hashed: int
+    directory: str
+
+
+def make_checksums(
+    catalog: Catalog,
+    *,
+    index_dir: str | os.PathLike[str] | None = None,
+    processes: int | None = None,
+    progress: bool = True,
+) -> ChecksumBuild:
+    """Make the checksums of files that have none, or were written to since; all of their bytes are read.
+
+    A file of the same size and time of modification keeps its checksums: what changed in it since is damage.
+
+    Args:
+        catalog: the files.
+        index_dir: where checksums are kept; None for the user's cache directory.
+        processes: scanning processes, and threads that read; None for one on each core.
+        progress: show a bar where somebody watches.
+
+    Raises:
+        BadFileError: a file cannot be read, or is written to.
+        OptionError: they cannot be stored.
+    """
+    store = ChecksumStore(index_dir)
+    old = store.load(catalog.root) or ChecksumTable.of({})
+    stamps = dict(zip(catalog.names, catalog.stamps[:, :2].tolist(), strict=True))
+    found = {
+        name: old[file]
+        for file, name in enumerate(old.names)
+        if stamps.get(name, old.stamps[file].tolist()) == old.stamps[file].tolist()
+        and (name in stamps or not is_gone(os.path.join(catalog.root, name)))
+    }
+    new = [name for name in stamps if name not in found]
+    total = sum(stamps[name][0] for name in new)
+    threads = processes or available_cores()
+    with progress_bar("making checksums", total, is_wanted=progress) as advance:
+        for start in range(0, len(new), _FILES_AT_ONCE):
+            some = new[start : start + _FILES_AT_ONCE]
+            paths = [os.path.join(catalog.root, name) for name in some]
+            found.update(zip(some, _checksums(paths, threads, advance), strict=True))
+    try:
+        table = store.save(catalog.root, ChecksumTable.of(found))
+    except OSError as error:
+        raise OptionError(
+            f"the checksums cannot be kept in {store.directory} ({error.strerror}): set --index-dir or "
+            "H5LIGHTNING_CACHE_DIR to a directory that can be written"
+        ) from error
+    return ChecksumBuild(table, len(new), store.directory)
+
+
+def _checksums(paths: Sequence[str], threads: int, advance: Advance) -> Iterator[FileChecksums]:
+    # All datasets, not only those of a job: what holds no values is verified before any job begins.
+    schemas = scan_files(paths, ScanRequest(None, labels=False), processes=threads, progress=False)
+    with ThreadPoolExecutor(threads, "h5lightning-checksum") as executor:
+        for sums in executor.map(_checksums_of, paths, schemas):
+            advance(sums.size)
+            yield sums
+
+
+def _checksums_of(path: str, schema: FileSchema | BadFileError) -> FileChecksums:
+    if isinstance(schema, BadFileError):
+        raise schema
+    with closing(RawFile(path)) as raw:
+        size, mtime_ns = raw.stamp[:2]
+        try:
+            hashes = hashes_of(raw.fileno(), size)
+        except OSError as error:
+            raise BadFileError(
+                f"{path} cannot be read: {error.strerror}. Check the disk or the mount"
+            ) from error
+        raw.check()
+    return FileChecksums(size, mtime_ns, hashes, blocks_of_values(_parts(schema), size))
+
+
+def _parts(schema: FileSchema) -> Iterator[tuple[Int64Array, Int64Array]]:
+    """First byte and bytes of all stored parts of datasets whose place is known."""
+    for dataset, extents in zip(schema.datasets, schema.extents, strict=True):
+        if extents is not None and not extents.reason:
+            shape = dataset.chunks or dataset.shape or ()
+            chunk_bytes = math.prod(shape) * np.dtype(dataset.dtype).itemsize
+            yield extents.offsets, extents.sizes(chunk_bytes)

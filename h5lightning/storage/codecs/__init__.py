@@ -1,0 +1,9 @@
+"""Decoders for the filters of HDF5: stored bytes of a chunk → the chunk. Start with `Pipeline`."""
+
+from __future__ import annotations
+
+from h5lightning.storage.codecs.builtin import fletcher32
+from h5lightning.storage.codecs.decoder import CodecError, NoCodecError
+from h5lightning.storage.codecs.pipeline import Filter, Pipeline
+
+__all__ = ["CodecError", "Filter", "NoCodecError", "Pipeline", "fletcher32"]

@@ -1,0 +1,103 @@
+"""Arrays that are stored box by box, each box padded to the size of the others."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from h5lightning.storage.codecs.decoder import Bytes, CodecError
+
+__all__ = ["Boxes"]
+
+# Boxes that fit into an array take up to twice the room along each axis, but small ones in a large array hardly more.
+_MOST_TIMES = 4
+_SMALL_BYTES = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Boxes:
+    """An array in boxes.
+
+    Args:
+        shape: shape of the array.
+        box: shape of a box, which fits into the array.
+        itemsize: bytes of an element.
+    """
+
+    shape: tuple[int, ...]
+    box: tuple[int, ...]
+    itemsize: int
+
+    @classmethod
+    def of(cls, shape: tuple[int, ...], box: tuple[int, ...], size: int) -> Boxes:
+        """Boxes of an array of ``size`` bytes.
+
+        Raises:
+            CodecError: there are none.
+        """
+        if not all(0 < part <= length for part, length in zip(box, shape, strict=True)):
+            raise CodecError(f"boxes {box} of an array {shape}")
+        itemsize, rest = divmod(size, math.prod(shape))
+        if rest or not itemsize:
+            raise CodecError(f"an array {shape} of {size} bytes")
+        boxes = cls(shape, box, itemsize)
+        if boxes.padded_bytes > _MOST_TIMES * size + _SMALL_BYTES:
+            raise CodecError(f"boxes {box} of an array {shape}: mostly padding")
+        return boxes
+
+    @property
+    def padded_bytes(self) -> int:
+        """Bytes of all boxes."""
+        return math.prod(self._grid) * math.prod(self.box) * self.itemsize
+
+    @property
+    def are_in_order(self) -> bool:
+        """Whether the boxes, one after the other, are the array."""
+        shape, box = self.shape, self.box
+        is_padded = any(length % part for length, part in zip(shape, box, strict=True))
+        first = next((axis for axis, part in enumerate(box) if part > 1), len(box))
+        return not is_padded and box[first + 1 :] == shape[first + 1 :]
+
+    @property
+    def _grid(self) -> tuple[int, ...]:
+        return tuple(-(-length // part) for length, part in zip(self.shape, self.box, strict=True))
+
+    def unpack(self, padded: Bytes, out: Bytes) -> None:
+        """Put the elements where they belong.
+
+        Args:
+            padded: the boxes, ``(padded_bytes,)``.
+            out: the array, as many bytes as it has.
+        """
+        element = np.dtype((np.void, self.itemsize))
+        boxes = padded.view(element).reshape(self._grid + self.box)
+        array = out.view(element).reshape(self.shape)
+        axes = len(self.shape)
+        # One copy for all whole boxes, and one for each way to be cut off.
+        for pieces in product(*map(_pieces, self.shape, self.box)):
+            found = boxes[tuple(piece.boxes for piece in pieces) + tuple(piece.within for piece in pieces)]
+            by_axis = found.transpose(
+                [axis for pair in zip(range(axes), range(axes, 2 * axes), strict=True) for axis in pair]
+            )
+            into = array[tuple(piece.array for piece in pieces)]
+            into.reshape(by_axis.shape)[...] = by_axis
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A part of an axis: which boxes, which part of each, and where that is in the array."""
+
+    boxes: slice
+    within: slice
+    array: slice
+
+
+def _pieces(length: int, part: int) -> Iterator[_Piece]:
+    whole = length // part
+    yield _Piece(slice(0, whole), slice(0, part), slice(0, whole * part))
+    if length % part:
+        yield _Piece(slice(whole, whole + 1), slice(0, length % part), slice(whole * part, length))

@@ -1,0 +1,84 @@
+"""The decoders of imagecodecs, an extra: 80 MB that hold nearly every filter of HDF5."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from h5lightning.storage.codecs.decoder import Bytes, CodecError, Filler, NoCodecError, check_size
+
+__all__ = ["Decode", "Whole", "call", "load", "load_if_there"]
+
+Decode = Callable[..., Any]  # of stored bytes and out=
+
+
+class Whole(Filler):
+    """A decoder of imagecodecs that undoes a filter by itself.
+
+    Args:
+        name: what imagecodecs calls it.
+
+    Raises:
+        NoCodecError: it is not installed.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._decode = load(name)
+
+    def fill(self, stored: Bytes, out: Bytes) -> None:
+        """See `Decoder.fill`."""
+        call(self._decode, self._name, stored, out)
+
+
+def call(decode: Decode, name: str, stored: Bytes | bytes | memoryview, out: Bytes, **options: int) -> None:
+    """Decode bytes that must fill the buffer.
+
+    Args:
+        decode: of imagecodecs.
+        name: what the format is called.
+        stored: the stored bytes.
+        out: the buffer.
+        **options: of the decoder.
+
+    Raises:
+        CodecError: they are damaged, or decode to another size.
+    """
+    if not len(stored):
+        raise CodecError(f"{name}: nothing is stored")
+    try:
+        decoded = decode(stored, out=out, **options)
+    except (RuntimeError, ValueError) as error:
+        raise CodecError(f"{name}: {error}") from error
+    check_size(decoded, len(out))
+
+
+def load(name: str) -> Decode:
+    """A decoding function of imagecodecs.
+
+    Args:
+        name: what imagecodecs calls the format.
+
+    Raises:
+        NoCodecError: it is not installed; the message says how to install it.
+    """
+    found: Decode | None = load_if_there(f"{name}_decode")
+    if found is None:
+        raise NoCodecError(
+            f"is compressed with {name}, which takes: pip install 'h5lightning[codecs]' (imagecodecs)"
+        )
+    if not load_if_there(name.upper()).available:
+        raise NoCodecError(f"is compressed with {name}, which this build of imagecodecs lacks")
+    return found
+
+
+@cache
+def load_if_there(attribute: str) -> Any:
+    """An attribute of imagecodecs; None if that is not installed."""
+    try:
+        library = importlib.import_module("imagecodecs")
+    except ImportError:
+        return None
+    return getattr(library, attribute)

@@ -1,0 +1,120 @@
+"""The filters of one dataset: a table of decoders, and what takes a chunk through them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from h5lightning.storage.codecs.blocks import Bitshuffle, Lz4
+from h5lightning.storage.codecs.blosc import Blosc
+from h5lightning.storage.codecs.blosc2 import Blosc2
+from h5lightning.storage.codecs.builtin import Fletcher32, Inflate, unshuffle
+from h5lightning.storage.codecs.decoder import Bytes, Copy, Decoder, NoCodecError
+from h5lightning.storage.codecs.libraries import Whole
+from h5lightning.storage.hdf5.filters import filter_name
+
+__all__ = ["Filter", "Pipeline"]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One filter of a dataset.
+
+    Args:
+        number: HDF5's number of the filter.
+        values: its client values in this dataset.
+    """
+
+    number: int
+    values: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A filter to undo, and how many bytes it was given; None where only the stored bytes tell."""
+
+    decoder: Decoder
+    size: int | None
+
+    def size_from(self, stored: Bytes) -> int:
+        """Bytes that ``stored`` decodes to."""
+        return max(0, len(stored) - (self.decoder.growth or 0)) if self.size is None else self.size
+
+
+class Pipeline:
+    """Decodes the chunks of one dataset.
+
+    Args:
+        filters: the filters in the order of writing.
+        chunk_bytes: bytes of a decoded chunk.
+
+    Raises:
+        NoCodecError: chunks of it cannot be decoded here.
+    """
+
+    def __init__(self, filters: Sequence[Filter], chunk_bytes: int) -> None:
+        self._decoders = [_decoder(item) for item in filters]
+        self.names = [filter_name(item.number) for item in filters]
+        self._chunk_bytes = chunk_bytes
+        compressors = [
+            item.number
+            for item, decoder in zip(filters, self._decoders, strict=True)
+            if decoder.growth is None
+        ]
+        if len(compressors) > 1:
+            raise NoCodecError(f"is compressed more than once: filters {compressors}")
+        self._usual = self._steps(0)
+
+    def decode(self, stored: Bytes, out: Bytes, mask: int = 0) -> None:
+        """Decode one chunk.
+
+        Args:
+            stored: the stored bytes, ``(stored bytes,)``.
+            out: what becomes the chunk, ``(chunk_bytes,)``.
+            mask: HDF5's filter mask: bit i is set where filter i was skipped.
+
+        Raises:
+            CodecError: the stored bytes are damaged.
+        """
+        *before, last = self._steps(mask) if mask else self._usual
+        for step in before:
+            stored = step.decoder.make(stored, step.size_from(stored))
+        last.decoder.fill(stored, out)
+
+    def _steps(self, mask: int) -> list[_Step]:
+        """The filters that were applied, in the order in which they are undone."""
+        steps: list[_Step] = []
+        size: int | None = self._chunk_bytes
+        for position, decoder in enumerate(self._decoders):
+            if not mask >> position & 1:
+                steps.append(_Step(decoder, size))
+                size = None if size is None or decoder.growth is None else size + decoder.growth
+        return steps[::-1] or [_Step(Copy(), size)]
+
+
+# ── the table ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _plain(name: str, _: tuple[int, ...]) -> Decoder:
+    return Whole(name)
+
+
+# The numbers of https://github.com/HDFGroup/hdf5_plugins/blob/master/docs/RegisteredFilterPlugins.md.
+_CODECS: dict[int, Callable[[tuple[int, ...]], Decoder]] = {
+    1: lambda _: Inflate(),
+    2: lambda values: unshuffle(values[0] if values else 1),
+    3: lambda _: Fletcher32(),
+    32000: partial(_plain, "lzf"),
+    32001: Blosc,
+    32004: lambda _: Lz4(),
+    32008: Bitshuffle,
+    32015: partial(_plain, "zstd"),
+    32026: Blosc2,
+}
+
+
+def _decoder(item: Filter) -> Decoder:
+    if item.number not in _CODECS:
+        raise NoCodecError(f"has filter {item.number}, which only HDF5 decodes")
+    return _CODECS[item.number](item.values)

@@ -1,0 +1,253 @@
+"""The files that one process holds open.
+
+A handle belongs to one process. A `HandlePool` may be pickled or forked, and then starts empty; handles
+inherited over a fork are dropped without being used.
+"""
+
+from __future__ import annotations
+
+import warnings
+import weakref
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from types import TracebackType
+from typing import Any, TypeVar
+
+import h5py
+
+from h5lightning.core.process_local import ProcessLocal, remade
+from h5lightning.errors import FileChangedError, H5LightningError
+from h5lightning.options import Access
+from h5lightning.planning.catalog.file_stamps import KnownStamps, Stamp
+from h5lightning.storage.files.file_guard import SourceWatch
+from h5lightning.storage.files.open_files import Closable, OpenFile, OpenFiles
+from h5lightning.storage.files.verified_blocks import VerifiedBlocks, verify_file
+from h5lightning.storage.hdf5.open_dataset import open_dataset
+
+__all__ = ["HandlePool"]
+
+T = TypeVar("T")
+Result = TypeVar("Result")
+
+_VERIFIED = object()
+
+
+class HandlePool:
+    """Open files by path, as many at a time as a process may hold.
+
+    Any thread may use it. A pool that is pickled or forked starts empty in the other process. Files stay
+    open between uses, and the least recently used one makes room for the next. More than the budget are
+    open only while more than that are in use at the same time.
+
+    Args:
+        access: how files are opened, how many, and what HDF5 may cache.
+        processes: loading processes on this machine, which share the budget.
+        known: what files looked like when they were scanned; a file that changed since then is not opened.
+
+    Example:
+        >>> with HandlePool(Access()) as pool, pool.dataset("a.h5", "x") as dataset:  # doctest: +SKIP
+        ...     dataset.shape
+    """
+
+    def __init__(self, access: Access, *, processes: int = 1, known: KnownStamps | None = None) -> None:
+        self.access = access
+        self.processes = processes
+        self.known = known
+        self._local: ProcessLocal[OpenFiles] = ProcessLocal()
+        weakref.finalize(self, _finish, weakref.ref(self), self._local)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        named = {"access": self.access, "processes": self.processes, "known": self.known}
+        return remade, (type(self), named)
+
+    def __enter__(self) -> HandlePool:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        """Files that this process holds open."""
+        return len(self._files())
+
+    @property
+    def budget(self) -> int:
+        """Files that this process may hold open."""
+        return self._files().budget
+
+    @property
+    def opened(self) -> int:
+        """How often this process has opened a file since the pool was made."""
+        return self._files().opened
+
+    def file(self, path: str) -> AbstractContextManager[h5py.File]:
+        """The open file, which stays open inside the ``with`` block.
+
+        Raises:
+            BadFileError: HDF5 cannot open it.
+        """
+        return self.kept(path, None, lambda file: file)
+
+    def blocks(self, path: str, stamp: Stamp) -> VerifiedBlocks | None:
+        """What verifies the bytes of an open file in this process; None where nobody asked for that.
+
+        Args:
+            path: where the file lies.
+            stamp: that of the open file.
+
+        Raises:
+            ChecksumError: it has no checksums, or those of a file of another size.
+        """
+        return self._files().blocks(path, stamp) if self.access.verify else None
+
+    def verify(self, path: str, stamp: Stamp, descriptor: int, *, only_others: bool = False) -> None:
+        """Verify an open file as a whole, before HDF5 reads any of it, if somebody asked for that.
+
+        Args:
+            path: where the file lies.
+            stamp: that of the open file.
+            descriptor: the open file.
+            only_others: leave out what holds nothing but values.
+
+        Raises:
+            ChecksumError: it is not what it was, or has no checksums.
+            BadFileError: the system cannot read it.
+        """
+        blocks = self.blocks(path, stamp)
+        if blocks is not None:
+            verify_file(path, blocks, descriptor, only_others=only_others)
+
+    def using(
+        self,
+        path: str,
+        key: Hashable,
+        make: Callable[[h5py.File], T],
+        function: Callable[[T], Result],
+        *,
+        sources: Callable[[T], Iterable[str]] | None = None,
+    ) -> Result:
+        """What a function makes of what ``make`` derives from the open file, which stays open meanwhile.
+
+        Args:
+            path: where the file lies.
+            key: what is derived; ``make`` is called once for a key and as long as the file stays open.
+            make: derives it from the open file.
+            function: is given what was derived.
+            sources: the other files that the function reads; None for all that the file takes values from.
+
+        Raises:
+            BadFileError: HDF5 cannot open the file.
+            FileChangedError: the file, or one that it takes values from, is not the one that was scanned, or was
+                written to while it was open.
+            ChecksumError: with ``access.verify``, it is not what it was when its checksums were made.
+        """
+
+        def use(entries: list[OpenFile]) -> Result:
+            (entry,) = entries
+            try:
+                kept = self._derived(entry, key, make)
+                result = function(kept)
+            except H5LightningError:
+                self._check(entry, None)
+                raise
+            # After the reading: HDF5 reads zeros where a file was cut off.
+            self._check(entry, None if sources is None or entry.sources is None else sources(kept))
+            return result
+
+        return self._files().use([(path, None)], use)
+
+    def check_sources(self, path: str) -> None:
+        """Raise if a file that another one takes values from is not what it was when that was scanned.
+
+        Raises:
+            FileChangedError: it is not.
+        """
+        if self.access.allow_external is not None:
+            SourceWatch(path, self.known).check()
+
+    @contextmanager
+    def kept(self, path: str, key: Hashable, make: Callable[[h5py.File], T]) -> Iterator[T]:
+        """What ``make`` derives from the open file, which stays open inside the ``with`` block; see `using`."""
+        with self._files().held([(path, None)]) as (entry,):
+            try:
+                yield self._derived(entry, key, make)
+            except H5LightningError:
+                self._check(entry, None)
+                raise
+            self._check(entry, None)
+
+    def _derived(self, entry: OpenFile, key: Hashable, make: Callable[[h5py.File], T]) -> T:
+        if self.access.verify:
+            entry.keep(_VERIFIED, partial(self._verify_opened, entry))
+        if key not in entry.kept and entry.sources is not None:
+            entry.sources.check()
+        return entry.keep(key, make)
+
+    def using_files(
+        self, opener: Callable[[str], Closable], paths: Sequence[str], function: Callable[[list[OpenFile]], T]
+    ) -> T:
+        """What a function makes of files that HDF5 does not open, under the same budget, which stay open meanwhile.
+
+        Args:
+            opener: opens a file.
+            paths: where different files lie.
+            function: is given the open files.
+        """
+        return self._files().use([(path, opener) for path in paths], function)
+
+    def dataset(self, path: str, name: str) -> AbstractContextManager[h5py.Dataset]:
+        """A dataset of the open file, both of which stay open inside the ``with`` block.
+
+        Raises:
+            BadFileError: HDF5 cannot open the file or the dataset.
+            MissingFieldError: the file does not hold it.
+            UnsupportedFieldError: it is a group, its values lie elsewhere, or a filter of it may not be asked for.
+        """
+        return self.kept(path, name, partial(open_dataset, path=path, name=name, access=self.access))
+
+    def expect(self, known: KnownStamps) -> None:
+        """From now on, open only files that look as they did when they were scanned, and open all of them anew."""
+        self.known = known
+        self._files().close()
+        self._local.forget()
+
+    def close(self) -> None:
+        """Close the files of this process, those in use after their use; the pool itself stays usable."""
+        self._files().close()
+
+    def _check(self, entry: OpenFile, sources: Iterable[str] | None) -> None:
+        try:
+            entry.watch.check()
+            if entry.sources is not None:
+                entry.sources.check(sources)
+        except FileChangedError:
+            # HDF5 keeps what it knows of the old bytes while anything of them is open.
+            self._files().retire(entry)
+            raise
+
+    def _verify_opened(self, entry: OpenFile, file: h5py.File) -> bool:
+        self.verify(entry.watch.path, entry.watch.stamp, file.id.get_vfd_handle())
+        return True
+
+    def _files(self) -> OpenFiles:
+        # Dropping an inherited handle closes this process's copy of the descriptor, without I/O and without
+        # unlocking. Were it kept, HDF5 would find the file among its open ones and share the descriptor after all.
+        return self._local.get(self._make)
+
+    def _make(self) -> OpenFiles:
+        return OpenFiles(self.access, self.processes, self.known)
+
+
+def _finish(pool: weakref.ref[HandlePool], local: ProcessLocal[OpenFiles]) -> None:
+    files = local.peek()
+    if files is None:
+        return
+    left_open = len(files)
+    files.close()
+    # At interpreter exit the pool is still alive, and nobody could have closed it later.
+    if left_open and pool() is None:
+        text = f"a HandlePool with {left_open} open files was not closed"
+        warnings.warn(text, ResourceWarning, stacklevel=2)

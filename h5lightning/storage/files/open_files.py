@@ -1,0 +1,283 @@
+"""Open files, least recently used first, and how many a process may hold.
+
+HDF5 keeps about half a MiB for each open file and, by default, 8 MiB of decoded chunks for each open dataset, so both
+are bounded here.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+from h5lightning.core.monitor import Guard
+from h5lightning.errors import BadFileError, FileChangedError, ResourceError
+from h5lightning.options import Access
+from h5lightning.planning.catalog.file_stamps import KnownStamps, Stamp
+from h5lightning.storage.files.file_guard import SourceWatch, Watch, check_path
+from h5lightning.storage.files.verified_blocks import VerifiedBlocks, verified_blocks
+from h5lightning.storage.hdf5.held_files import Identity, drop, hold
+from h5lightning.storage.hdf5.open_file import open_file
+
+__all__ = ["Closable", "OpenFile", "OpenFiles", "default_budget"]
+
+T = TypeVar("T")
+
+
+class Closable(Protocol):
+    """What a pool can hold open."""
+
+    def fileno(self) -> int:
+        """Its descriptor."""
+
+    def close(self) -> None:
+        """Give back the descriptor."""
+
+
+Key: TypeAlias = tuple[str, Callable[[str], Closable] | None]  # the path, and what opened it; None for HDF5
+
+_MOST_CACHE_BYTES = 1024 * 1024
+_PATIENCE_S = 0.5
+
+
+def default_budget(processes: int = 1) -> int:
+    """Files for each of ``processes``: half of its free descriptors, 512 over all, but at least 8."""
+    return max(8, min(_free_descriptors() // 2, 512 // max(1, processes)))
+
+
+def _free_descriptors() -> int:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return sys.maxsize
+    try:
+        return soft - len(os.listdir("/dev/fd"))
+    except OSError:  # none is free, or a container has no /dev/fd
+        return 0
+
+
+class OpenFile:
+    """A file, and what was derived from it while it is open."""
+
+    __slots__ = (
+        "__weakref__",
+        "_guard",
+        "_held",
+        "_owner",
+        "file",
+        "holders",
+        "is_retired",
+        "kept",
+        "key",
+        "sources",
+        "watch",
+    )
+
+    def __init__(self, key: Key, file: Any, watch: Watch, sources: SourceWatch | None = None) -> None:
+        self.key = key
+        self.file = file
+        self.watch = watch
+        self.sources = sources
+        self.kept: dict[Hashable, Any] = {}
+        # Who uses it: whoever leaves twice, or never came in, changes nothing.
+        self.holders: set[object] = set()
+        self.is_retired = False
+        self._guard = Guard()
+        self._held: dict[Identity, Stamp] = {}
+        self._owner: weakref.ref[OpenFiles] | None = None
+
+    def keep(self, key: Hashable, make: Callable[[Any], T]) -> T:
+        """What ``make`` derives from the file; it is called once for a key, whatever threads ask."""
+        kept: T = self.kept[key] if key in self.kept else self._guard.run(self._keep, key, make)
+        return kept
+
+    def _keep(self, key: Hashable, make: Callable[[Any], T]) -> T:
+        if key not in self.kept:
+            self.kept[key] = make(self.file)
+        kept: T = self.kept[key]
+        return kept
+
+    def close(self) -> None:
+        """Close it, and all that HDF5 opened for it: else HDF5 would show what it knows of a source to the next one."""
+        self.kept.clear()
+        self.file.close()
+        drop(self, self._held)
+
+    # ── see `Holder` ─────────────────────────────────────────────────────────────────────────────────
+
+    def hold(self, owner: OpenFiles) -> None:
+        """HDF5 holds it open from now on, and opens its sources when they are read."""
+        self._owner = weakref.ref(owner)
+        self._held = {} if self.sources is None else self.sources.identities()
+        self._held[self.watch.identity] = self.watch.stamp
+        hold(self, self._held)
+
+    def is_outdated(self, identity: Identity, found: Stamp) -> bool:
+        """See `Holder.is_outdated`."""
+        if self._held.get(identity, found) != found:
+            return True
+        try:
+            # Not for each source, or a file of many sources would look at all of them as often as it has any.
+            if self.sources is not None and identity == self.watch.identity:
+                self.sources.check()
+        except FileChangedError:
+            return True
+        return False
+
+    def give_back(self) -> bool:
+        """See `Holder.give_back`."""
+        owner = self._owner() if self._owner is not None else None
+        return owner is None or owner.retire(self)
+
+
+class OpenFiles:
+    """Least recently used files first; one that somebody uses is never closed."""
+
+    def __init__(self, access: Access, processes: int, known: KnownStamps | None) -> None:
+        self.budget = access.max_open_files or default_budget(processes)
+        self.opened = 0
+        self._known = known
+        self._access = access
+        self._rdcc_nbytes = min(_MOST_CACHE_BYTES, access.cache_bytes // self.budget)
+        self._by_key: OrderedDict[Key, OpenFile] = OrderedDict()
+        # Kept when a file is closed: it may have to make room, and be opened again, many times in an epoch.
+        self._blocks: dict[tuple[str, Stamp], VerifiedBlocks] = {}
+        # Held while a file is opened: h5py holds its own lock and the GIL for that time in any case.
+        self._guard = Guard()
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    def blocks(self, path: str, stamp: Stamp) -> VerifiedBlocks:
+        """What verifies the bytes of a file; see `verified_blocks`."""
+        return self._blocks.get((path, stamp)) or self._guard.run(self._add_blocks, path, stamp)
+
+    def _add_blocks(self, path: str, stamp: Stamp) -> VerifiedBlocks:
+        if (path, stamp) not in self._blocks:
+            self._blocks[path, stamp] = verified_blocks(path, stamp, self._known)
+        return self._blocks[path, stamp]
+
+    def use(self, keys: Sequence[Key], function: Callable[[list[OpenFile]], T]) -> T:
+        """What ``function`` makes of open files, which stay open until it returns."""
+        holder, entries = object(), list[OpenFile]()
+        try:
+            try:
+                self._guard.run(self._pin, keys, holder, entries)
+                return function(entries.copy())
+            finally:
+                self._guard.run(self._unpin, holder, entries)
+        finally:
+            if entries:  # the line above was interrupted
+                self._guard.run(self._unpin, holder, entries)
+
+    @contextmanager
+    def held(self, keys: Sequence[Key]) -> Iterator[list[OpenFile]]:
+        """Open files, which stay open inside the ``with`` block."""
+        holder, entries = object(), list[OpenFile]()
+        try:
+            try:
+                self._guard.run(self._pin, keys, holder, entries)
+                yield entries.copy()
+            finally:
+                self._guard.run(self._unpin, holder, entries)
+        finally:
+            if entries:
+                self._guard.run(self._unpin, holder, entries)
+
+    def _pin(self, keys: Sequence[Key], holder: object, entries: list[OpenFile]) -> None:
+        for key in keys:
+            entry = self._by_key.get(key) or self._open(key)
+            self._by_key.move_to_end(key)
+            # Written down before it is held: whoever is interrupted lets go of what is written down.
+            entries.append(entry)
+            entry.holders.add(holder)
+
+    def _unpin(self, holder: object, entries: list[OpenFile]) -> None:
+        # Once more after an interrupt: to let go of what was let go of changes nothing.
+        for entry in entries:
+            entry.holders.discard(holder)
+            if entry.is_retired and not entry.holders:
+                entry.close()
+        entries.clear()
+        self._shrink(self.budget)
+
+    def retire(self, entry: OpenFile) -> bool:
+        """Open it anew when it is asked for again, and close it after its use; whether it is closed."""
+        # A thread that opens another file may want the same of one of ours, with its own guard in hand.
+        return bool(self._guard.attempt(_PATIENCE_S, self._retire, entry))
+
+    def _retire(self, entry: OpenFile) -> bool:
+        if self._by_key.get(entry.key) is entry:
+            entry.is_retired = True
+            if not entry.holders:
+                entry.close()
+            del self._by_key[entry.key]
+        return not entry.holders
+
+    def close(self) -> None:
+        """Close all files, those in use after their use."""
+        self._guard.run(self._close)
+
+    def _close(self) -> None:
+        files, self._by_key = self._by_key, OrderedDict()
+        for entry in files.values():
+            entry.is_retired = True
+            if not entry.holders:
+                entry.close()
+
+    def _open(self, key: Key) -> OpenFile:
+        self._shrink(self.budget - 1)
+        path, opener = key
+        try:
+            file = self._opened(path, opener)
+        except BadFileError:
+            if self._known is not None:
+                check_path(path, self._known)
+            raise
+        try:
+            watch = Watch(path, file.fileno() if opener else file.id.get_vfd_handle())
+            if self._known is not None:
+                watch.check_scanned(self._known)
+            sources = self._sources(path) if opener is None else None
+        except BaseException:
+            file.close()
+            raise
+        entry = self._by_key[key] = OpenFile(key, file, watch, sources)
+        if opener is None:
+            entry.hold(self)
+        self.opened += 1
+        return entry
+
+    def _sources(self, path: str) -> SourceWatch | None:
+        """What watches the files that a file takes values from, where it may."""
+        if self._access.allow_external is None:
+            return None
+        sources = SourceWatch(path, self._known)
+        sources.check()
+        return sources
+
+    def _opened(self, path: str, opener: Callable[[str], Closable] | None) -> Any:
+        while True:
+            try:
+                return (
+                    opener(path) if opener else open_file(path, self._access, rdcc_nbytes=self._rdcc_nbytes)
+                )
+            except ResourceError:  # noqa: PERF203 - once in a run
+                held = len(self._by_key)
+                self._shrink(held // 2)
+                if len(self._by_key) == held:
+                    raise
+                # Somebody else took descriptors: less of them are for files from now on.
+                self.budget = max(1, held // 2)
+
+    def _shrink(self, most: int) -> None:
+        if len(self._by_key) <= most:
+            return
+        idle = [entry for entry in self._by_key.values() if not entry.holders]
+        for entry in idle[: len(self._by_key) - most]:
+            del self._by_key[entry.key]
+            entry.close()

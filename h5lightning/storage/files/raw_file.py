@@ -1,0 +1,139 @@
+"""A file that is read without HDF5."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from contextlib import suppress
+from io import FileIO
+
+import numpy as np
+import numpy.typing as npt
+
+from h5lightning.core.once import once
+from h5lightning.errors import BadFileError, FileChangedError
+from h5lightning.storage.files.coalescing import merged
+from h5lightning.storage.files.file_guard import Watch
+from h5lightning.storage.filesystems.mounts import is_remote
+from h5lightning.storage.hdf5.open_file import open_descriptor
+
+__all__ = ["RawFile"]
+
+Bytes = npt.NDArray[np.uint8]
+Int64Array = npt.NDArray[np.int64]
+
+
+class RawFile:
+    """An open file; any number of threads may read, in the process that opened it.
+
+    ``check()`` raises `FileChangedError` if the file is no longer what was opened.
+
+    Args:
+        path: where the file lies.
+
+    Raises:
+        BadFileError: it cannot be opened.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        # An object of C closes a descriptor once, whoever asks, and when it is dropped.
+        self._file = FileIO(open_descriptor(path))
+        self._descriptor = self._file.fileno()
+        self._watch = Watch(path, self._descriptor)
+        self.stamp = self._watch.stamp
+        self.check = self._watch.check
+
+    def __del__(self) -> None:
+        # A process that inherits an open file drops it without closing it.
+        if "_file" in self.__dict__:
+            self.close()
+
+    def fileno(self) -> int:
+        """Its descriptor."""
+        return self._descriptor
+
+    def close(self) -> None:
+        """Give back the descriptor; the map goes with the last array that shows it."""
+        self._descriptor = -1  # first of all: its number may soon be that of another file
+        self.__dict__.pop("view", None)
+        self._file.close()
+
+    @property
+    def may_be_mapped(self) -> bool:
+        """Whether a map of it is safe: not where another machine may take it away."""
+        return not is_remote(self._descriptor)
+
+    @once
+    def view(self) -> Bytes:
+        """The bytes of the file, ``(size,)``, mapped into memory: call `check` before each look at them."""
+        if self._descriptor < 0:
+            # Without a descriptor, the system would make a map of zeros.
+            raise BadFileError(f"{self.path} was closed while it was read. Read again")
+        try:
+            mapped = mmap.mmap(self._descriptor, self.stamp[0], access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:
+            raise BadFileError(f"{self.path} cannot be mapped: {error}. Use reader='h5py'") from error
+        return np.frombuffer(mapped, np.uint8)
+
+    def has(self, offset: int) -> bool:
+        """Whether a byte is in memory, as far as the system says."""
+        try:
+            os.preadv(self._descriptor, [bytearray(1)], offset, os.RWF_NOWAIT)
+        except BlockingIOError:
+            return False
+        except (OSError, AttributeError):
+            return True  # not every file system, or system, says
+        return True
+
+    def will_need(self, starts: Int64Array, sizes: Int64Array) -> None:
+        """Let the system fetch some bytes, without waiting for them; where it cannot, nothing happens.
+
+        Args:
+            starts: first byte of each stretch, in any order, ``(N,)``.
+            sizes: bytes of each, ``(N,)``.
+        """
+        if not hasattr(os, "posix_fadvise"):
+            return
+        starts, sizes = merged(starts, sizes)
+        with suppress(OSError):
+            for start, size in zip(starts.tolist(), sizes.tolist(), strict=True):
+                os.posix_fadvise(self._descriptor, start, size, os.POSIX_FADV_WILLNEED)
+
+    def read(self, offset: int, size: int, scratch: Bytes | None = None) -> Bytes:
+        """Bytes of the file, ``(size,)``.
+
+        Args:
+            offset: of the first one.
+            size: how many.
+            scratch: memory that they may be read to, if there is enough of it; None for memory of their own.
+
+        Raises:
+            FileChangedError: it ends before.
+            BadFileError: the system cannot read it.
+        """
+        found = np.empty(size, np.uint8) if scratch is None or len(scratch) < size else scratch[:size]
+        self.read_into(offset, found)
+        return found
+
+    def read_into(self, offset: int, into: Bytes) -> None:
+        """Fill memory, ``(size,)``, with bytes of the file.
+
+        Raises:
+            FileChangedError: it ends before.
+            BadFileError: the system cannot read it.
+        """
+        done, size, memory = 0, len(into), into.data
+        try:
+            while done < size and (more := os.preadv(self._descriptor, [memory[done:]], offset + done)):
+                done += more
+        except OSError as error:
+            raise BadFileError(
+                f"{self.path} cannot be read: {error.strerror}. Check the disk or the mount"
+            ) from error
+        if done < size:
+            end = os.fstat(self._descriptor).st_size
+            raise FileChangedError(
+                f"{self.path} was cut off while it was read: it ends at byte {end}, expected {offset + size} at "
+                "least. Do not write to files that a run reads"
+            )

@@ -1,0 +1,199 @@
+"""The bytes of one file, held against their checksums, each block when it is first looked at."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+import xxhash
+
+from h5lightning.core.arrays import flat_positions
+from h5lightning.errors import BadFileError, ChecksumError
+from h5lightning.planning.catalog.checksum_table import BLOCK_BYTES, FileChecksums, block_count
+from h5lightning.planning.catalog.file_stamps import KnownStamps, Stamp
+
+__all__ = [
+    "DamagedBlockError",
+    "VerifiedBlocks",
+    "hashes_of",
+    "read_blocks",
+    "verified_blocks",
+    "verify_file",
+]
+
+Bytes = npt.NDArray[np.uint8]
+Int64Array = npt.NDArray[np.int64]
+
+_READ_BLOCKS = 64  # at a time
+_MAKE_THEM = "'h5lightning index --checksum' of the same files makes them"
+
+
+class DamagedBlockError(Exception):
+    """A block that is not what it was.
+
+    Args:
+        start: its first byte in the file.
+        stop: one past its last byte.
+        advice: what may have happened and what to do, as sentences.
+    """
+
+    def __init__(self, start: int, stop: int, advice: str) -> None:
+        super().__init__(start, stop, advice)
+        self.start, self.stop, self.advice = start, stop, advice
+
+    def of(self, what: str) -> ChecksumError:
+        """The error for users; ``what`` begins the sentence."""
+        return ChecksumError(
+            f"{what}: bytes {self.start} to {self.stop - 1} of the file are not those whose checksum was made. "
+            f"{self.advice}"
+        )
+
+
+class VerifiedBlocks:
+    """Which blocks of a file have been verified in this process; any number of threads.
+
+    Args:
+        sums: the checksums of the file.
+        mtime_ns: its time of modification now.
+    """
+
+    def __init__(self, sums: FileChecksums, mtime_ns: int) -> None:
+        self.size = sums.size
+        self.is_whole = not len(sums.hashes)  # whether all blocks have been verified
+        self._sums = sums
+        self._is_rewritten = mtime_ns != sums.mtime_ns
+        self._is_verified = np.zeros(len(sums.hashes), np.bool_)
+
+    def check_in(self, view: Bytes, starts: Int64Array, size: int) -> None:
+        """Verify the blocks of some parts of the file that were not verified before.
+
+        Args:
+            view: the bytes of the file, ``(file bytes,)``.
+            starts: first byte of each part, ``(N,)``.
+            size: bytes of a part.
+
+        Raises:
+            DamagedBlockError: one of them is not what it was.
+        """
+        first = starts // BLOCK_BYTES
+        blocks = flat_positions(first, (starts + (size - 1)) // BLOCK_BYTES - first + 1)
+        new = np.unique(blocks[~self._is_verified[blocks]]).tolist()
+        for block in new:
+            self.check(block, view[block * BLOCK_BYTES : (block + 1) * BLOCK_BYTES].data)
+        if new:
+            self.is_whole = bool(self._is_verified.all())
+
+    def check_bytes(self, start: int, data: Bytes) -> None:
+        """Verify these very bytes.
+
+        Args:
+            start: where they begin, at a block.
+            data: whole blocks, ``(size,)``.
+
+        Raises:
+            DamagedBlockError: one of them is not what it was.
+        """
+        for offset in range(0, len(data), BLOCK_BYTES):
+            self.check((start + offset) // BLOCK_BYTES, data[offset : offset + BLOCK_BYTES].data)
+
+    def check_file(self, descriptor: int, *, only_others: bool = False) -> None:
+        """Verify all blocks that were not verified before, as they are read from the file.
+
+        Args:
+            descriptor: the open file.
+            only_others: leave out those that hold nothing but values.
+
+        Raises:
+            DamagedBlockError: one of them is not what it was.
+            OSError: the system cannot read it.
+        """
+        is_left = ~self._is_verified & ~self._sums.is_values if only_others else ~self._is_verified
+        for block, data in read_blocks(descriptor, np.flatnonzero(is_left)):
+            self.check(block, data)
+
+    def check(self, block: int, data: memoryview) -> None:
+        """Verify one block.
+
+        Raises:
+            DamagedBlockError: it is not what it was.
+        """
+        if xxhash.xxh3_64_intdigest(data) != int(self._sums.hashes[block]):
+            start = block * BLOCK_BYTES
+            raise DamagedBlockError(start, min(start + BLOCK_BYTES, self.size), self._advice)
+        self._is_verified[block] = True
+
+    @property
+    def _advice(self) -> str:
+        if self._is_rewritten:
+            return (
+                f"It was modified after that was made. If it was meant to change: {_MAKE_THEM}, otherwise copy the "
+                "file again"
+            )
+        return "The file is damaged: copy it again"
+
+
+def verified_blocks(path: str, stamp: Stamp, known: KnownStamps | None) -> VerifiedBlocks:
+    """What verifies the bytes of a file.
+
+    Args:
+        path: where the file lies.
+        stamp: that of the file now.
+        known: holds the checksums.
+
+    Raises:
+        ChecksumError: it has no checksums, or those of a file of another size.
+    """
+    sums = None if known is None else known.checksums_of(path)
+    if sums is None:
+        raise ChecksumError(f"{path} has no checksums, which access.verify needs: {_MAKE_THEM}")
+    if sums.size != stamp[0]:
+        raise ChecksumError(
+            f"{path} has {stamp[0]} bytes, {sums.size} when its checksums were made. If it was meant to change: "
+            f"{_MAKE_THEM}, otherwise copy the file again"
+        )
+    return VerifiedBlocks(sums, stamp[1])
+
+
+def verify_file(path: str, blocks: VerifiedBlocks, descriptor: int, *, only_others: bool = False) -> None:
+    """Verify what was not verified before of a file; see `VerifiedBlocks.check_file`.
+
+    Raises:
+        ChecksumError: it is not what it was.
+        BadFileError: the system cannot read it.
+    """
+    try:
+        blocks.check_file(descriptor, only_others=only_others)
+    except DamagedBlockError as error:
+        raise error.of(path) from error
+    except OSError as error:
+        raise BadFileError(f"{path} cannot be read: {error.strerror}. Check the disk or the mount") from error
+
+
+def hashes_of(descriptor: int, size: int) -> npt.NDArray[np.uint64]:
+    """The checksum of each block of a file, ``(blocks,)``.
+
+    Raises:
+        OSError: the system cannot read it.
+    """
+    every = np.arange(block_count(size))
+    return np.fromiter(
+        (xxhash.xxh3_64_intdigest(data) for _, data in read_blocks(descriptor, every)), np.uint64, len(every)
+    )
+
+
+def read_blocks(descriptor: int, blocks: Int64Array) -> Iterator[tuple[int, memoryview]]:
+    """Some blocks of a file, ascending, with their bytes, fewer or none past its end; neighbours are read together.
+
+    Raises:
+        OSError: the system cannot read it.
+    """
+    borders = [*np.flatnonzero(np.diff(blocks, prepend=-2) != 1).tolist(), len(blocks)]
+    for first, last in pairwise(borders):
+        for start in range(first, last, _READ_BLOCKS):
+            some = blocks[start : min(start + _READ_BLOCKS, last)].tolist()
+            data = memoryview(os.pread(descriptor, len(some) * BLOCK_BYTES, some[0] * BLOCK_BYTES))
+            for place, block in enumerate(some):
+                yield block, data[place * BLOCK_BYTES : (place + 1) * BLOCK_BYTES]

@@ -1,0 +1,1 @@
+"""What kind of file system a file lies on."""

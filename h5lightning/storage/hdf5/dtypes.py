@@ -1,0 +1,245 @@
+"""HDF5 element types: the NumPy type of those that a tensor can hold, and why not of the others.
+
+The class of a type is asked for first: some classes make h5py or HDF5 fail, hang or load plug-ins when more
+is asked of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from h5py import h5t
+
+from h5lightning.planning.catalog.schema import Member, member_text
+
+__all__ = ["ElementType", "columns_type", "element_type"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ElementType:
+    """One element of a dataset or attribute.
+
+    Args:
+        dtype: NumPy's type string, ``compound``, or words for a refused type.
+        members: the columns of a compound, also those that no tensor can hold; none if all are so.
+        categories: names of the values of an enumeration, in the order of the values.
+        is_converted: the stored bits are not those of ``dtype``: HDF5 converts them.
+        refusal: why no tensor can hold it, as what a sentence says of the dataset; empty if one can.
+        hdf5_reason: why only HDF5 can read it, likewise; empty if the stored bytes are those of ``dtype``.
+    """
+
+    dtype: str
+    members: tuple[Member, ...] = ()
+    categories: tuple[str, ...] | None = None
+    is_converted: bool = False
+    refusal: str = ""
+    hdf5_reason: str = ""
+
+    @property
+    def columns(self) -> tuple[Member, ...]:
+        """The columns that a tensor can hold."""
+        return tuple(member for member in self.members if not member.refusal)
+
+
+def element_type(tid: h5t.TypeID) -> ElementType:
+    """Describe an HDF5 type."""
+    kind = tid.get_class()
+    if kind in _DESCRIBE:
+        return _decoded(tid.encode())
+    if kind == h5t.STRING:
+        return _string(tid)
+    return _REFUSED.get(kind, _refused("unknown", "holds elements of an unknown type"))
+
+
+def columns_type(tid: h5t.TypeCompoundID, columns: Sequence[tuple[str, np.dtype[Any]]]) -> h5t.TypeCompoundID:
+    """Some columns of a compound as HDF5 is asked for them, one after the other, without gaps.
+
+    Args:
+        tid: the type of the compound in its file.
+        columns: their names, and the types of their numbers in memory; arrays keep their shape.
+    """
+    names = [name.encode("utf-8", "surrogateescape") for name, _ in columns]
+    # Arrays are nested as they are in the file, or HDF5 would not convert them.
+    types = [
+        _array_type(tid.get_member_type(tid.get_member_index(name)), dtype)
+        for name, (_, dtype) in zip(names, columns, strict=True)
+    ]
+    table, offset = h5t.create(h5t.COMPOUND, sum(item.get_size() for item in types)), 0
+    for name, item in zip(names, types, strict=True):
+        table.insert(name, offset, item)
+        offset += item.get_size()
+    return table
+
+
+def _array_type(tid: h5t.TypeID, dtype: np.dtype[Any]) -> h5t.TypeID:
+    if tid.get_class() != h5t.ARRAY:
+        return h5t.py_create(dtype)
+    return h5t.array_create(_array_type(tid.get_super(), dtype), tid.get_array_dims())
+
+
+# ── classes that a tensor can hold ───────────────────────────────────────────────────────────────────
+
+
+@lru_cache(maxsize=256)
+def _decoded(encoded: bytes) -> ElementType:
+    # The files of a data set share few types, and h5py takes 20 µs to find the NumPy type of one.
+    tid = h5t.decode(encoded)
+    found = _DESCRIBE[tid.get_class()](tid)
+    return found if found.refusal else dataclasses.replace(found, hdf5_reason=_hdf5_reason(tid, found))
+
+
+def _hdf5_reason(tid: h5t.TypeID, found: ElementType) -> str:
+    kind = tid.get_class()
+    if found.members:
+        return "is a column of a table (compound)"
+    if kind == h5t.BITFIELD:
+        return "holds bit fields"
+    # The parts of complex numbers may lie in any order.
+    is_swapped = kind == h5t.COMPOUND and tid.get_member_offset(0) > tid.get_member_offset(1)
+    if found.is_converted or is_swapped or tid.get_size() != np.dtype(found.dtype).itemsize:
+        return "holds elements that HDF5 must convert"
+    return ""
+
+
+def _integer(tid: h5t.TypeIntegerID) -> ElementType:
+    if tid.get_size() not in (1, 2, 4, 8):
+        return _refused("integer", f"holds integers of {8 * tid.get_size()} bits, which no tensor can hold")
+    return _number(tid)
+
+
+def _float(tid: h5t.TypeFloatID) -> ElementType:
+    if tid.dtype.itemsize not in (2, 4, 8):
+        return _refused(
+            "long double",
+            "holds floats of extended precision, which no tensor can hold: store them as float64",
+        )
+    return _number(tid)
+
+
+def _number(tid: h5t.TypeID) -> ElementType:
+    return ElementType(tid.dtype.str, is_converted=not tid.equal(h5t.py_create(tid.dtype)))
+
+
+def _bits(tid: h5t.TypeBitfieldID) -> ElementType:
+    # PyTables stores booleans as bit fields. HDF5 does not convert those of big-endian order.
+    if not any(tid.equal(plain) for plain in (h5t.STD_B8LE, h5t.STD_B16LE, h5t.STD_B32LE, h5t.STD_B64LE)):
+        return _refused(
+            "bits", "holds bit fields of a kind that NumPy cannot represent: store them as integers"
+        )
+    return ElementType(tid.dtype.str)
+
+
+def _complex(tid: h5t.TypeID) -> ElementType:
+    part = _float(tid.get_super())
+    if part.dtype not in _COMPLEX_OF:
+        return _refused("complex", "holds complex numbers of a precision that no tensor can hold")
+    return dataclasses.replace(part, dtype=_COMPLEX_OF[part.dtype])
+
+
+def _enumeration(tid: h5t.TypeEnumID) -> ElementType:
+    base = _integer(tid.get_super())
+    if base.refusal:
+        return base
+    values = [(tid.get_member_value(i), _text(tid.get_member_name(i))) for i in range(tid.get_nmembers())]
+    if sorted(values) == [(0, "FALSE"), (1, "TRUE")]:
+        return ElementType("|b1", is_converted=tid.get_size() != 1)
+    return dataclasses.replace(base, categories=_category_names(sorted(values)))
+
+
+def _category_names(values: list[tuple[int, str]]) -> tuple[str, ...]:
+    if [value for value, _ in values] == list(range(len(values))):
+        return tuple(name for _, name in values)
+    # A bare name would say that the value is its position.
+    return tuple(f"{name}={value}" for value, name in values)
+
+
+def _compound(tid: h5t.TypeCompoundID) -> ElementType:
+    columns = [
+        _column(_text(tid.get_member_name(i)), tid.get_member_type(i)) for i in range(tid.get_nmembers())
+    ]
+    members = tuple(member for member, _ in columns)
+    is_converted = any(is_converted for _, is_converted in columns)
+    if _is_complex(members):
+        return ElementType(_COMPLEX_OF[members[0].dtype], is_converted=is_converted)
+    if all(member.refusal for member in members):
+        listed = ", ".join(map(member_text, members))
+        return _refused("compound", f"is a table (compound) without a column of numbers, only {listed}")
+    return ElementType("compound", members=members, is_converted=is_converted)
+
+
+def _column(name: str, tid: h5t.TypeID) -> tuple[Member, bool]:
+    """A column, and whether HDF5 converts its bits."""
+    shape: tuple[int, ...] = ()
+    while tid.get_class() == h5t.ARRAY:
+        shape, tid = shape + tid.get_array_dims(), tid.get_super()
+    found = element_type(tid)
+    if found.members or found.refusal:
+        return Member(name, _refused_text(tid, found), shape, None, found.refusal or _NESTED), False
+    return Member(name, found.dtype, shape, found.categories), found.is_converted
+
+
+def _refused_text(tid: h5t.TypeID, found: ElementType) -> str:
+    """The type of a column that no tensor can hold."""
+    if found.dtype == "text":
+        return f"text {_text_size(tid)}"
+    return f"table {{{', '.join(map(member_text, found.members))}}}" if found.members else found.dtype
+
+
+def _is_complex(members: tuple[Member, ...]) -> bool:
+    parts = {(member.dtype, member.shape, member.refusal) for member in members}
+    names = [member.name for member in members]
+    return names == ["r", "i"] and parts in [{(dtype, (), "")} for dtype in _COMPLEX_OF]
+
+
+def _text(name: bytes) -> str:
+    return name.decode("utf-8", "surrogateescape")
+
+
+# ── classes that none can ────────────────────────────────────────────────────────────────────────────
+
+
+def _refused(dtype: str, refusal: str) -> ElementType:
+    return ElementType(dtype, refusal=refusal)
+
+
+def _string(tid: h5t.TypeStringID) -> ElementType:
+    size = _text_size(tid)
+    return _refused("text", f"holds text {size}: no tensor can hold text; store numbers, such as codes")
+
+
+def _text_size(tid: h5t.TypeStringID) -> str:
+    return "of variable length" if tid.is_variable_str() else f"of {tid.get_size()} bytes"
+
+
+_NESTED = "is a table itself (nested compound): store its columns beside the others"
+
+
+_REFUSED = {
+    h5t.VLEN: _refused(
+        "variable-length",
+        "holds sequences of different length: store their values one after the other in one dataset, "
+        "or pad them to one length",
+    ),
+    h5t.ARRAY: _refused(
+        "array", "has elements that are arrays themselves: store them as further axes of the dataset"
+    ),
+    h5t.REFERENCE: _refused("reference", "holds references to other objects, which are no numbers"),
+    h5t.OPAQUE: _refused("opaque", "holds opaque bytes, such as NumPy dates: store them as integers"),
+    h5t.TIME: _refused("time", "holds HDF5 times, which NumPy cannot represent: store them as integers"),
+}
+
+_COMPLEX_OF = {"<f4": "<c8", ">f4": ">c8", "<f8": "<c16", ">f8": ">c16"}
+
+_DESCRIBE: dict[int, Callable[[Any], ElementType]] = {
+    h5t.INTEGER: _integer,
+    h5t.FLOAT: _float,
+    h5t.BITFIELD: _bits,
+    h5t.ENUM: _enumeration,
+    h5t.COMPOUND: _compound,
+}
+if hasattr(h5t, "COMPLEX"):  # a class of its own since HDF5 2.0
+    _DESCRIBE[h5t.COMPLEX] = _complex

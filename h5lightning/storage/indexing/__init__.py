@@ -1,0 +1,1 @@
+"""The index on disk: written, read back, brought up to date."""

@@ -1,0 +1,226 @@
+"""The catalog on disk: what a scan found, so that the next start need not open the files.
+
+One file for each root and request, a store of arrays whose numbers are where the values of all datasets lie; each
+process compares them with their digest when it takes them from there.
+
+A store is a cache. One that is torn, damaged, or of another version is as good as none; it is written under
+a name of its own and then moved into place, so that readers and concurrent writers see whole files only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import platformdirs
+
+from h5lightning.core.atomic_write import replace_file
+from h5lightning.core.string_table import TextTable
+from h5lightning.core.visible import visible_logger
+from h5lightning.planning.catalog.annotations import Annotations
+from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
+from h5lightning.planning.catalog.extent_table import ExtentTable
+from h5lightning.planning.catalog.schema import DatasetSchema
+from h5lightning.planning.catalog.source_files import SourceTable
+from h5lightning.storage.indexing.array_file import StoredArrays, StoreFormat, UnusableStoreError, content_of
+from h5lightning.storage.scanning import ScanRequest
+
+__all__ = ["FORMAT", "IndexStore", "StoredExtents", "default_directory", "pack", "unpack"]
+
+FORMAT = 5  # raise it when the file's layout changes, or what a scan says of the same file
+
+_STORE = StoreFormat(b"\x93H5LIDX\n", FORMAT, "index")
+
+_logger = visible_logger(__name__)
+
+
+class IndexStore:
+    """The catalogs in one directory.
+
+    Args:
+        directory: where they lie; None for ``$H5LIGHTNING_CACHE_DIR``, or else the user's cache directory.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
+        self.directory = (
+            default_directory() if directory is None else os.path.expanduser(os.fspath(directory))
+        )
+
+    def path_of(self, root: str, request: ScanRequest) -> str:
+        """Where the catalog of these files and this request lies."""
+        text = json.dumps([FORMAT, root, *_plain(request)])
+        digest = hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+        return os.path.join(self.directory, f"{digest}.h5index")
+
+    def load(self, root: str, request: ScanRequest) -> Catalog | None:
+        """The stored catalog, or None where there is none that can be used."""
+        path = self.path_of(root, request)
+        try:
+            data = content_of(path)
+            origin = StoredExtents(path, _STORE.digest_in(data))
+            return unpack(data, root, request, origin)
+        except FileNotFoundError:
+            return None
+        except (OSError, UnusableStoreError) as error:
+            _logger.debug("the index %s is made anew: %s", path, error)
+            return None
+
+    def save(self, catalog: Catalog, request: ScanRequest) -> StoredExtents | None:
+        """Store a catalog.
+
+        Returns:
+            What maps its extents from the store; None if it could not be stored.
+        """
+        path = self.path_of(catalog.root, request)
+        preamble, body, numbers = _parts(catalog, request)
+        try:
+            os.makedirs(self.directory, exist_ok=True)
+            replace_file(path, preamble, body, numbers)
+        except OSError as error:
+            _logger.warning(
+                "the index cannot be kept in %s (%s): each start will scan the files again. "
+                "Set index_dir or H5LIGHTNING_CACHE_DIR to a directory that can be written",
+                self.directory,
+                error.strerror,
+            )
+            return None
+        return StoredExtents(path, _STORE.digest_in(preamble))
+
+
+@dataclass(frozen=True, slots=True)
+class StoredExtents:
+    """The extents in one store, for any process that can reach it.
+
+    Args:
+        path: where the store lies.
+        digest: that of its body, which no other store has.
+    """
+
+    path: str
+    digest: bytes
+
+    def __call__(self) -> ExtentTable | None:
+        """Map them; None if the store is gone, or has been replaced by another."""
+        try:
+            data = content_of(self.path)
+            if _STORE.digest_in(data) != self.digest:
+                raise UnusableStoreError("it has been replaced")
+            return _STORE.unpack(data, lambda store: _extents(store, self))
+        except (OSError, UnusableStoreError) as error:
+            _logger.debug("where values lie is not taken from the index %s: %s", self.path, error)
+            return None
+
+
+def default_directory() -> str:
+    """``$H5LIGHTNING_CACHE_DIR``, or else the user's cache directory."""
+    return os.environ.get("H5LIGHTNING_CACHE_DIR") or platformdirs.user_cache_dir("h5lightning")
+
+
+# ── bytes ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def pack(catalog: Catalog, request: ScanRequest) -> bytes:
+    """The bytes of a store."""
+    return b"".join(_parts(catalog, request))
+
+
+def unpack(
+    data: bytes | memoryview, root: str, request: ScanRequest, origin: StoredExtents | None = None
+) -> Catalog:
+    """The catalog in the bytes of a store; its arrays share their memory and cannot be written.
+
+    Args:
+        data: the bytes.
+        root: the root that the catalog must have.
+        request: what must have been looked for.
+        origin: what maps the extents in other processes.
+
+    Raises:
+        UnusableStoreError: they are torn or damaged, of another version, or of other files.
+    """
+    return _STORE.unpack(data, lambda store: _catalog(store, root, request, origin))
+
+
+def _parts(catalog: Catalog, request: ScanRequest) -> tuple[bytes, bytes, memoryview]:
+    """Preamble, body, and numbers of the extents."""
+    extents = catalog.extents
+    header = {
+        "root": catalog.root,
+        "request": _plain(request),
+        "layouts": [[dataset.to_plain() for dataset in layout] for layout in catalog.layouts],
+        "annotations": [annotations.to_plain() for annotations in catalog.annotations],
+        "skipped": [[skipped.name, skipped.reason] for skipped in catalog.skipped],
+        "forms": extents.forms,
+    }
+    return _STORE.pack(header, _arrays(catalog), extents.numbers.astype("<i8", copy=False))
+
+
+def _catalog(store: StoredArrays, root: str, request: ScanRequest, origin: StoredExtents | None) -> Catalog:
+    header, arrays = store.header, store.arrays
+    if (header["root"], header["request"]) != (root, _plain(request)):
+        raise UnusableStoreError(f"it holds the files of {header['root']}")
+    layouts = ((DatasetSchema.from_plain(plain) for plain in layout) for layout in header["layouts"])
+    return Catalog(
+        root=root,
+        names=TextTable(arrays["name_bytes"], arrays["name_ends"]),
+        stamps=arrays["stamps"],
+        layouts=tuple(tuple(layout) for layout in layouts),
+        layout_of=arrays["layout_of"],
+        facts=arrays["facts"],
+        annotations=tuple(Annotations.from_plain(plain) for plain in header["annotations"]),
+        annotation_of=arrays["annotation_of"],
+        attrs=TextTable(arrays["attr_bytes"], arrays["attr_ends"]),
+        extents=_extents(store, origin),
+        skipped=tuple(SkippedFile(name, reason) for name, reason in header["skipped"]),
+        sources=SourceTable(
+            TextTable(arrays["source_bytes"], arrays["source_ends"]),
+            arrays["source_stamps"],
+            arrays["source_files"],
+            arrays["source_uses"],
+        ),
+    )
+
+
+def _extents(store: StoredArrays, origin: StoredExtents | None) -> ExtentTable:
+    forms = (
+        (tuple((number, tuple(values)) for number, values in filters), reason, parts)
+        for filters, reason, parts in store.header["forms"]
+    )
+    arrays, numbers = store.arrays, np.frombuffer(store.numbers, "<i8")
+    return ExtentTable(tuple(forms), arrays["extent_forms"], arrays["extent_ends"], numbers, origin)
+
+
+def _arrays(catalog: Catalog) -> dict[str, npt.NDArray[Any]]:
+    return {
+        "name_bytes": catalog.names.blob,
+        "name_ends": catalog.names.ends.astype("<i8", copy=False),
+        "stamps": catalog.stamps.astype("<i8", copy=False),
+        "layout_of": catalog.layout_of.astype("<i4", copy=False),
+        "facts": catalog.facts.astype("<i8", copy=False),
+        "annotation_of": catalog.annotation_of.astype("<i4", copy=False),
+        "attr_bytes": catalog.attrs.blob,
+        "attr_ends": catalog.attrs.ends.astype("<i8", copy=False),
+        "extent_forms": catalog.extents.form_of.astype("<i4", copy=False),
+        "extent_ends": catalog.extents.ends.astype("<i8", copy=False),
+        "source_bytes": catalog.sources.paths.blob,
+        "source_ends": catalog.sources.paths.ends.astype("<i8", copy=False),
+        "source_stamps": catalog.sources.stamps.astype("<i8", copy=False),
+        "source_files": catalog.sources.file_of.astype("<i8", copy=False),
+        "source_uses": catalog.sources.source_of.astype("<i8", copy=False),
+    }
+
+
+def _plain(request: ScanRequest) -> list[Any]:
+    return [
+        None if request.paths is None else list(request.paths),
+        list(request.attrs),
+        request.allow_external,
+        list(request.same),
+        list(request.constants),
+        request.labels,
+    ]

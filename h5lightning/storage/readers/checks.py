@@ -1,0 +1,95 @@
+"""Is it still the dataset that was scanned, and does the buffer fit? The same words from every reader."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from h5lightning.errors import BadFileError, FileChangedError
+from h5lightning.storage.codecs import CodecError
+from h5lightning.storage.hdf5.dtypes import ElementType
+from h5lightning.storage.readers.protocol import RowSource
+
+__all__ = ["check_buffer", "check_rows", "check_type", "check_whole", "damaged_chunk", "name_of"]
+
+
+def name_of(file: str, source: RowSource) -> str:
+    """The dataset, its column and its file, for messages."""
+    member = f" (column {source.member!r})" if source.member is not None else ""
+    return f"'/{source.path}'{member} in {file}"
+
+
+def check_buffer(file: str, source: RowSource, found: tuple[int, ...]) -> None:
+    """Raise unless a buffer, or the rows of one, have the shape of the source."""
+    # Assignment would stretch the values to fit.
+    if found != source.row_shape:
+        raise ValueError(f"'/{source.path}' in {file} needs a buffer for {source.row_shape}, found {found}")
+
+
+def check_type(file: str, source: RowSource, found: ElementType) -> tuple[int, ...]:
+    """Raise unless the elements are those that were scanned.
+
+    Returns:
+        The shape of one value: that of an array in a column, else ``()``.
+    """
+    columns = {member.name: (member.dtype, member.shape) for member in found.members}
+    absent: tuple[str, tuple[int, ...]] = ("no such column", ())
+    dtype, shape = (found.dtype, ()) if source.member is None else columns.get(source.member, absent)
+    if dtype != source.dtype:
+        raise _changed(file, source, f"holds {dtype}", source.dtype)
+    return shape
+
+
+def check_rows(
+    file: str,
+    source: RowSource,
+    shape: tuple[int, ...] | None,
+    first: int,
+    last: int,
+    value_shape: tuple[int, ...] = (),
+) -> None:
+    """Raise unless a dataset of such values has rows of the scanned shape, from ``first`` to ``last``."""
+    if not shape or shape[1:] + value_shape != source.row_shape:
+        found = f"has shape {shape}{f' of arrays {value_shape}' if value_shape else ''}"
+        raise _changed(file, source, found, f"rows of shape {source.row_shape}")
+    if first < 0:
+        raise IndexError(f"{name_of(file, source)} has {shape[0]} rows, but row {first} is wanted")
+    if last >= shape[0]:
+        raise FileChangedError(
+            f"{name_of(file, source)} has {shape[0]} rows, but row {last} is wanted: "
+            "the file is not the one that was scanned. Start again, which scans the files that changed"
+        )
+
+
+def check_whole(
+    file: str, source: RowSource, shape: tuple[int, ...] | None, value_shape: tuple[int, ...] = ()
+) -> None:
+    """Raise unless a dataset of such values has the scanned shape."""
+    if shape is None or shape + value_shape != source.row_shape:
+        found = f"has shape {shape}{f' of arrays {value_shape}' if value_shape else ''}"
+        raise _changed(file, source, found, f"{source.row_shape}")
+
+
+def damaged_chunk(
+    where: str, place: tuple[int, ...], size: int, offset: int, filters: Sequence[str], error: CodecError
+) -> BadFileError:
+    """The error of a chunk that cannot be decoded.
+
+    Args:
+        where: the dataset and its file.
+        place: coordinates of the chunk in the dataset.
+        size: its stored bytes.
+        offset: the first of them in the file.
+        filters: names of the filters of the dataset.
+        error: what the decoder says.
+    """
+    return BadFileError(
+        f"{where}: the chunk at {place}, {size} bytes at byte {offset} of the file, is not what the filters "
+        f"{', '.join(filters)} make ({error}). The file is damaged: copy it again"
+    )
+
+
+def _changed(file: str, source: RowSource, found: str, expected: str) -> FileChangedError:
+    return FileChangedError(
+        f"{name_of(file, source)} {found}, expected {expected} as it was scanned: the file was replaced. "
+        "Start again, which scans the files that changed"
+    )

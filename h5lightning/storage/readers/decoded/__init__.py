@@ -1,0 +1,1 @@
+"""Rows of filtered chunks: decoded once and cached."""

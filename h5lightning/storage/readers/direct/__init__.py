@@ -1,0 +1,1 @@
+"""Reading past HDF5: from the bytes of the file to the rows of a batch."""

@@ -1,0 +1,163 @@
+"""Where the bytes of a dataset lie in its file, and what decodes them: all that is needed to read without HDF5."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+from h5py import h5d
+
+from h5lightning.core.arrays import flat_positions
+from h5lightning.errors import BadFileError
+from h5lightning.planning.catalog.extents import Extents, FilterValues
+from h5lightning.storage.codecs import Filter, NoCodecError, Pipeline
+from h5lightning.storage.files.raw_file import RawFile
+from h5lightning.storage.hdf5.chunk_index import DamageError, locate
+from h5lightning.storage.hdf5.dataset_info import OpenedDataset
+from h5lightning.storage.readers.checks import check_type, name_of
+from h5lightning.storage.readers.protocol import RowSource
+
+__all__ = ["NeedsHDF5Error", "StorageMap", "column_parts", "map_storage", "storage_of"]
+
+Int64Array = npt.NDArray[np.int64]
+
+
+class NeedsHDF5Error(ValueError):
+    """A dataset that only HDF5 can read; the message is what a sentence says of it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StorageMap:
+    """The extents of one dataset, in bytes from the start of the file.
+
+    Args:
+        shape: shape of the dataset, ``()`` for a scalar.
+        itemsize: bytes of an element.
+        chunks: shape of a chunk; that of the dataset where it is contiguous, ``(1,)`` for a scalar.
+        offsets: first byte of each chunk in the order of the grid, ``(chunks,)``.
+        sizes: stored bytes of each chunk, ``(chunks,)``.
+        masks: filters that were skipped, of each chunk, ``(chunks,)``.
+        pipeline: decodes a chunk; None where the values are stored as they are.
+        nbytes: bytes that the map takes in the memory of this process; none where it is mapped from the index.
+    """
+
+    shape: tuple[int, ...]
+    itemsize: int
+    chunks: tuple[int, ...]
+    offsets: Int64Array
+    sizes: Int64Array
+    masks: Int64Array
+    pipeline: Pipeline | None
+    nbytes: int = 0
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """Shape of one row."""
+        return self.shape[1:]
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row."""
+        return math.prod(self.row_shape) * self.itemsize
+
+    @property
+    def chunk_rows(self) -> int:
+        """Rows of a chunk; the last one may hold fewer rows of the dataset."""
+        return self.chunks[0]
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Bytes of a decoded chunk."""
+        return math.prod(self.chunks) * self.itemsize
+
+    @property
+    def holds_whole_rows(self) -> bool:
+        """Whether the rows of a chunk lie in it one after the other, whole and without padding."""
+        return self.chunks[1:] == self.row_shape
+
+    def stretches(self, rows: Int64Array) -> tuple[Int64Array, Int64Array]:
+        """Where some rows lie: first byte and size of each row, or of each chunk that must be read for them, once.
+
+        Args:
+            rows: rows of the dataset, ``(N,)``.
+        """
+        chunks = rows // self.chunk_rows
+        if self.pipeline is None and self.holds_whole_rows:
+            starts = self.offsets[chunks] + (rows - chunks * self.chunk_rows) * self.row_bytes
+            return starts, np.full(len(starts), self.row_bytes)
+        columns = len(self.offsets) // -(-self.shape[0] // self.chunk_rows)
+        slabs = np.unique(chunks)
+        numbers = flat_positions(slabs * columns, np.full(len(slabs), columns))
+        return self.offsets[numbers], self.sizes[numbers]
+
+
+def column_parts(storage: StorageMap) -> list[tuple[tuple[slice, ...], tuple[slice, ...]]]:
+    """For each chunk of a slab: the part of a row that it holds, and where in the chunk that is."""
+    axes = [
+        [
+            (slice(start, min(start + chunk, length)), slice(0, min(chunk, length - start)))
+            for start in range(0, length, chunk)
+        ]
+        for length, chunk in zip(storage.row_shape, storage.chunks[1:], strict=True)
+    ]
+    return [
+        (tuple(part for part, _ in parts), tuple(inside for _, inside in parts)) for parts in product(*axes)
+    ]
+
+
+def map_storage(did: h5d.DatasetID, source: RowSource, raw: RawFile) -> StorageMap:
+    """Ask HDF5 where the values of an opened dataset lie.
+
+    Args:
+        did: the dataset.
+        source: what is read of it.
+        raw: the same file, opened without HDF5.
+
+    Raises:
+        NeedsHDF5Error: only HDF5 can read it.
+        BadFileError: the map makes no sense: the file is damaged.
+        FileChangedError: its elements are not those that were scanned.
+    """
+    opened = OpenedDataset.of(did)
+    check_type(raw.path, source, opened.element)
+    try:
+        extents = locate(opened, raw.path, raw.stamp[0])
+    except DamageError as error:
+        raise BadFileError(f"{name_of(raw.path, source)} is damaged: {error}. Copy the file again") from error
+    found = storage_of(extents, opened.shape or (), opened.chunks, opened.itemsize)
+    return replace(found, nbytes=extents.numbers.nbytes)
+
+
+def storage_of(
+    extents: Extents, shape: tuple[int, ...], chunks: tuple[int, ...] | None, itemsize: int
+) -> StorageMap:
+    """The map of a dataset whose extents are known, which shares their memory.
+
+    Args:
+        extents: where the values lie.
+        shape: shape of the dataset.
+        chunks: shape of a chunk; None where it is contiguous.
+        itemsize: bytes of an element.
+
+    Raises:
+        NeedsHDF5Error: only HDF5 can read it.
+    """
+    if extents.reason:
+        raise NeedsHDF5Error(extents.reason)
+    chunks = chunks or shape or (1,)
+    chunk_bytes = math.prod(chunks) * itemsize
+    pipeline = _pipeline(extents.filters, chunk_bytes)
+    sizes, masks = extents.sizes(chunk_bytes), extents.masks
+    return StorageMap(shape, itemsize, chunks, extents.offsets, sizes, masks, pipeline)
+
+
+def _pipeline(filters: FilterValues, chunk_bytes: int) -> Pipeline | None:
+    if not filters:
+        return None
+    try:
+        return Pipeline([Filter(number, values) for number, values in filters], chunk_bytes)
+    except NoCodecError as error:
+        raise NeedsHDF5Error(str(error)) from None

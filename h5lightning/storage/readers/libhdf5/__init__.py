@@ -1,0 +1,1 @@
+"""Reading through h5py."""

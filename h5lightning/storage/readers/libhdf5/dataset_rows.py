@@ -1,0 +1,244 @@
+"""One dataset of an open file, held against the scan, and read by ranges of rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+from h5py import h5d, h5p, h5s, h5t
+
+from h5lightning.errors import BadFileError, UnsupportedFieldError
+from h5lightning.options import Access
+from h5lightning.storage.hdf5.dtypes import columns_type, element_type
+from h5lightning.storage.hdf5.external import Sources
+from h5lightning.storage.hdf5.filter_plugins import plugin_problem
+from h5lightning.storage.hdf5.open_dataset import open_dataset
+from h5lightning.storage.hdf5.open_file import hdf5_reason
+from h5lightning.storage.hdf5.row_sources import RowSources
+from h5lightning.storage.readers.checks import check_rows, check_type, check_whole, name_of
+from h5lightning.storage.readers.decoded.chunk_cache import SlabPlaces
+from h5lightning.storage.readers.libhdf5.chunk_validation import Admission
+from h5lightning.storage.readers.protocol import RowSource
+
+__all__ = ["StoredRows"]
+
+Int64Array = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredRows:
+    """A source in one open file; any number of threads may read.
+
+    Args:
+        file: path of the file.
+        source: what is read.
+        dataset: the opened dataset.
+        shape: shape of the dataset; None if it has no values at all.
+        dtype: type of the stored elements, with their byte order.
+        value_shape: shape of an element: that of an array in a column, else ``()``.
+        memory_type: what HDF5 is asked for: `dtype`, or a compound with the one member.
+        is_selectable: the rows lie one after the other in the file, and h5py can select some of them: it must have
+            a NumPy type for each column of a table.
+        chunk_rows: rows of a chunk that must be decoded whole; None where a row can be read alone.
+        places: where each of the chunks that must be decoded lies in a cache.
+        admission: looks at chunks before HDF5 does; None where that is not needed.
+        sources: the other files that its rows lie in; None where there are none.
+        spare_spaces: selections (file, memory) that no thread uses at the moment: making one takes as long
+            as reading a small row.
+    """
+
+    file: str
+    source: RowSource
+    dataset: h5py.Dataset
+    shape: tuple[int, ...] | None
+    dtype: np.dtype[Any]
+    value_shape: tuple[int, ...]
+    memory_type: h5t.TypeID
+    is_selectable: bool
+    chunk_rows: int | None
+    places: SlabPlaces
+    admission: Admission | None
+    sources: RowSources | None
+    spare_spaces: list[tuple[h5s.SpaceID, h5s.SpaceID]]
+
+    @classmethod
+    def open(cls, file: h5py.File, path: str, source: RowSource, access: Access) -> StoredRows:
+        """Open the dataset of a source.
+
+        Args:
+            file: the open file.
+            path: where the file lies.
+            source: what is read.
+            access: where its values may lie, and how much memory they may take.
+
+        Raises:
+            BadFileError: HDF5 cannot open it.
+            MissingFieldError: the file does not hold it.
+            UnsupportedFieldError: it is no dataset, or its values may not or cannot be read.
+            FileChangedError: its elements are not those that were scanned.
+        """
+        sources = Sources()
+        dataset = open_dataset(file, path, source.path, access, sources)
+        tid = dataset.id.get_type()
+        value_shape = check_type(path, source, element_type(tid))
+        dtype = np.dtype(source.dtype)
+        layout = dataset.id.get_create_plist()
+        if problem := plugin_problem(layout.get_filter(place)[0] for place in range(layout.get_nfilters())):
+            raise UnsupportedFieldError(f"{name_of(path, source)} {problem}")
+        shape, chunk_rows = dataset.shape, _decoded_rows(layout)
+        return cls(
+            file=path,
+            source=source,
+            dataset=dataset,
+            shape=shape,
+            dtype=dtype,
+            value_shape=value_shape,
+            memory_type=h5t.py_create(dtype)
+            if source.member is None
+            else columns_type(tid, [(source.member, dtype)]),
+            is_selectable=layout.get_layout() == h5d.CONTIGUOUS and _is_known(tid, source.member),
+            chunk_rows=chunk_rows,
+            places=SlabPlaces(-(-shape[0] // chunk_rows) if shape and chunk_rows else 0),
+            admission=Admission.of(name_of(path, source), dataset, on_missing=access.on_missing),
+            sources=RowSources.of(dataset.id, sources) if sources.stamps else None,
+            spare_spaces=[],
+        )
+
+    @property
+    def rows(self) -> int:
+        """Rows of the dataset."""
+        return self.shape[0] if self.shape else 0
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row, decoded."""
+        return math.prod(self.source.row_shape) * self.dtype.itemsize
+
+    def sources_of(self, rows: Int64Array) -> list[str]:
+        """The other files that some rows lie in; ``rows`` ascending, ``(N,)``."""
+        return [] if self.sources is None else self.sources.touched(rows)
+
+    # ── checks ───────────────────────────────────────────────────────────────────────────────────────
+
+    def check_rows(self, first: int, last: int) -> None:
+        """Raise unless the dataset has rows of the scanned shape, from ``first`` to ``last``."""
+        check_rows(self.file, self.source, self.shape, first, last, self.value_shape)
+
+    def check_whole(self) -> None:
+        """Raise unless the dataset has the scanned shape."""
+        check_whole(self.file, self.source, self.shape, self.value_shape)
+
+    # ── reading ──────────────────────────────────────────────────────────────────────────────────────
+
+    def read(self, reads: Iterable[tuple[int, int, npt.NDArray[Any]]]) -> None:
+        """Read runs of rows, one after the other; each has been read when the next is asked for.
+
+        Args:
+            reads: first row, one past the last row, and the C-contiguous buffer of the stored type,
+                ``(stop - start, *row_shape)``.
+
+        Raises:
+            BadFileError: HDF5 cannot read or decode them.
+        """
+        spaces = in_file, in_memory = self._take_spaces()
+        row_shape = (self.shape or ())[1:]
+        shape, rest = (0, *row_shape), (0,) * len(row_shape)
+        for start, stop, into in reads:
+            if stop - start != shape[0]:
+                shape = (stop - start, *row_shape)
+                in_memory.set_extent_simple(shape)
+            if into.shape != shape + self.value_shape:
+                # HDF5 writes as much as is selected, past the end of a shorter buffer.
+                raise ValueError(
+                    f"{self._where}: rows {start} to {stop} need a buffer {shape + self.value_shape}, "
+                    f"found {into.shape}"
+                )
+            try:
+                if self.admission is not None:
+                    self.admission.admit(start, stop)
+                in_file.select_hyperslab((start, *rest), shape)
+                self.dataset.id.read(in_memory, in_file, into, self.memory_type)
+            except BadFileError:
+                raise
+            except (OSError, RuntimeError) as error:
+                raise self._unreadable(f"rows {start} to {stop - 1}", error) from error
+        self.spare_spaces.append(spaces)
+
+    def read_scattered(self, rows: Int64Array) -> npt.NDArray[Any]:
+        """Read many rows in one call: in contiguous layout 2 µs instead of 7 µs for each.
+
+        Args:
+            rows: rows, strictly ascending, ``(N,)``.
+
+        Returns:
+            The rows in the stored type, ``(N, *row_shape)``.
+
+        Raises:
+            BadFileError: HDF5 cannot read them.
+        """
+        member = self.source.member
+        try:
+            values: npt.NDArray[Any] = (self.dataset if member is None else self.dataset.fields(member))[rows]
+        except (OSError, RuntimeError) as error:
+            raise self._unreadable(f"rows {rows[0]} to {rows[-1]}", error) from error
+        return values
+
+    def read_whole(self, into: npt.NDArray[Any]) -> None:
+        """Read everything.
+
+        Args:
+            into: C-contiguous buffer of the stored type and of the shape of the dataset, then of a value.
+
+        Raises:
+            BadFileError: HDF5 cannot read it.
+        """
+        if self.shape is None or into.shape != self.shape + self.value_shape:
+            raise ValueError(
+                f"{self._where} needs a buffer {self.shape} of {self.value_shape}, found {into.shape}"
+            )
+        if not into.size:
+            return
+        try:
+            if self.admission is not None:
+                self.admission.admit(0, self.rows)
+            self.dataset.id.read(h5s.ALL, h5s.ALL, into, self.memory_type)
+        except BadFileError:
+            raise
+        except (OSError, RuntimeError) as error:
+            raise self._unreadable("its values", error) from error
+
+    def _take_spaces(self) -> tuple[h5s.SpaceID, h5s.SpaceID]:
+        try:
+            return self.spare_spaces.pop()
+        except IndexError:
+            return self.dataset.id.get_space(), h5s.create(h5s.SIMPLE)
+
+    # ── words ────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def _where(self) -> str:
+        return name_of(self.file, self.source)
+
+    def _unreadable(self, what: str, error: Exception) -> BadFileError:
+        return BadFileError(
+            f"{self._where}: {what} cannot be read: {hdf5_reason(error)}. The file is damaged, or a filter is "
+            "not installed: 'h5lightning inspect' names the filters; if they are all there, copy the file again"
+        )
+
+
+def _is_known(tid: h5t.TypeID, member: str | None) -> bool:
+    """Whether NumPy has the types of all columns, also those that are not wanted."""
+    try:
+        return member is None or tid.dtype is not None
+    except TypeError:
+        return False
+
+
+def _decoded_rows(layout: h5p.PropDCID) -> int | None:
+    is_decoded = layout.get_layout() == h5d.CHUNKED and layout.get_nfilters()
+    return int(layout.get_chunk()[0]) if is_decoded else None

@@ -1,0 +1,157 @@
+"""The seam between the batch and the bytes: a reader puts rows into the caller's buffer."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from h5lightning.planning.catalog.file_stamps import KnownStamps
+
+__all__ = ["Reader", "RowSource", "Take"]
+
+Int64Array = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class RowSource:
+    """What is read: one dataset, or one column of it, the same in all files.
+
+    Args:
+        path: path of the dataset in the file.
+        member: column of a compound dataset, or None.
+        dtype: NumPy type string of the stored elements, with the byte order.
+        row_shape: shape of one row; of the whole dataset for `Reader.read_whole`.
+    """
+
+    path: str
+    member: str | None
+    dtype: str
+    row_shape: tuple[int, ...]
+    _hash: int = field(init=False, repr=False, compare=False, default=0)
+
+    def __post_init__(self) -> None:
+        # Looked up for each file of each batch.
+        object.__setattr__(self, "_hash", hash((self.path, self.member, self.dtype, self.row_shape)))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.path, self.member, self.dtype, self.row_shape)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Take:
+    """What is taken from one dataset of several files: row ``rows[i]`` for ``out[slots[i]]``.
+
+    Args:
+        source: what is read.
+        borders: where the rows of each file begin, and the last ones end, ascending from 0, ``(files + 1,)``.
+        rows: rows of the datasets; those of one file in any order, with repetitions, ``(N,)``.
+        slots: where each row belongs, no slot twice, ``(N,)``.
+        out: the buffer, ``(M, *row_shape)``, of the stored type in native byte order or of a type that
+            `conversions.buffer_dtype` allows: a wider one or another floating type.
+    """
+
+    source: RowSource
+    borders: Int64Array
+    rows: Int64Array
+    slots: Int64Array
+    out: npt.NDArray[Any]
+
+    @property
+    def sizes(self) -> Int64Array:
+        """Rows of each file, ``(files,)``."""
+        return self.borders[1:] - self.borders[:-1]
+
+    def of(self, files: Sequence[int]) -> Take:
+        """What it takes from some of the files, by their places, ascending."""
+        starts = self.borders[:-1].tolist()
+        stops = self.borders[1:].tolist()
+        parts = [slice(starts[file], stops[file]) for file in files]
+        sizes = [part.stop - part.start for part in parts]
+        return replace(
+            self,
+            borders=np.cumsum([0, *sizes]),
+            rows=np.concatenate([self.rows[part] for part in parts]),
+            slots=np.concatenate([self.slots[part] for part in parts]),
+        )
+
+
+class Reader(Protocol):
+    """Reads rows of datasets into the caller's buffers.
+
+    Ownership: buffers belong to the caller; a reader writes to the slots it was given and keeps no reference.
+    Concurrency: any thread may call, several at a time with different buffers. A reader holds no open file of
+    its own, so that it may be pickled and forked.
+    Copies: a copy has caches and open files of its own, a shallow one too.
+    """
+
+    def __copy__(self) -> Reader:
+        return copy.deepcopy(self)
+
+    def read(self, files: Sequence[str], takes: Sequence[Take]) -> None:
+        """Fill the buffers of some takes.
+
+        Args:
+            files: paths of different files.
+            takes: what is wanted of them, one for each dataset.
+
+        Raises:
+            BadFileError: a file cannot be read.
+            FileChangedError: a file or dataset is not the one that was scanned.
+            IndexError: a negative row, or a slot outside of its buffer.
+            FloatingPointError: a finite value would become infinite in the type of its buffer.
+        """
+
+    def read_rows(
+        self,
+        file: str,
+        source: RowSource,
+        rows: Int64Array,
+        out: npt.NDArray[Any],
+        slots: Int64Array | None = None,
+    ) -> None:
+        """Put row ``rows[i]`` of one file into ``out[slots[i]]``, or into ``out[i]``; see `read`."""
+        if slots is None:
+            slots = np.arange(rows.size)
+        self.read([file], [Take(source, np.asarray([0, rows.size]), rows, slots, out)])
+
+    def is_there(self, files: Sequence[str], takes: Sequence[Take], *, only_remote: bool = False) -> bool:  # noqa: ARG002 - who gives no hints needs none
+        """Whether what takes lie in seems to be in memory already, or nothing is gained by `will_need`; see there."""
+        return True
+
+    def will_need(self, files: Sequence[str], takes: Sequence[Take], *, only_remote: bool = False) -> None:  # noqa: ARG002 - see above
+        """Let the system fetch what `read` will be asked for, without waiting: a disk likes several requests.
+
+        A hint, which may mean nothing. Where rows belong is not looked at, nor any buffer.
+
+        Args:
+            files: paths of different files.
+            takes: what will be wanted of them.
+            only_remote: only from network file systems; others fetch enough around each row by themselves.
+
+        Raises:
+            BadFileError: a file cannot be opened.
+            FileChangedError: a file or dataset is not the one that was scanned.
+        """
+        return
+
+    def read_whole(self, file: str, source: RowSource, out: npt.NDArray[Any]) -> None:
+        """Put a dataset without a sample axis into ``out``, ``(*row_shape)``.
+
+        Raises:
+            BadFileError: the file cannot be read.
+            FileChangedError: the dataset is not the one that was scanned.
+        """
+
+    def expect(self, known: KnownStamps) -> None:
+        """Forget what was read so far, and from now on read only files that look as they did when they were scanned."""
+
+    def close(self) -> None:
+        """Close this process's open files; they are opened again when they are needed."""

@@ -1,0 +1,1 @@
+"""What a file says around a dataset, by the conventions of CF, netCDF, NWB, AnnData and pandas."""

@@ -1,0 +1,139 @@
+"""What a scanning process says: one line of JSON for some of the files of a task.
+
+The files of a data set share few layouts, so each layout is sent once and then called by its number. The
+numbers that say where values lie are sent as bytes, unless there is only one: a file may have a million of them.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from h5lightning import errors
+from h5lightning.errors import H5LightningError
+from h5lightning.planning.catalog.annotations import NOTHING, Annotations
+from h5lightning.planning.catalog.extents import Extents, FilterValues
+from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema
+from h5lightning.storage.scanning.scan_file import Outcome
+
+__all__ = ["Decoder", "Encoder"]
+
+_LINE_BYTES = 4 * 1024 * 1024
+
+
+class Encoder:
+    """Outcomes → lines. A line is understood only by the decoder of all lines before it."""
+
+    def __init__(self) -> None:
+        self._layouts: dict[tuple[object, ...], int] = {}
+        self._new_layouts: list[DatasetSchema] = []
+        self._annotations: dict[Annotations, int] = {NOTHING: 0}
+        self._filters: dict[FilterValues, int] = {}
+
+    def encode(self, outcomes: Iterable[Outcome]) -> Iterator[str]:
+        """Lines without their ends, at least one: a line ends when it holds enough, so that none takes much memory."""
+        files: list[Outcome] = []
+        held_bytes, lines = 0, 0
+        for outcome in outcomes:
+            files.append(outcome)
+            held_bytes += _nbytes(outcome)
+            if held_bytes >= _LINE_BYTES:
+                yield self._line(files)
+                files, held_bytes, lines = [], 0, lines + 1
+        if files or not lines:
+            yield self._line(files)
+
+    def _line(self, outcomes: Iterable[Outcome]) -> str:
+        filters, annotations, self._new_layouts = len(self._filters), len(self._annotations), []
+        files = [self._file(outcome) for outcome in outcomes]
+        new = {
+            "layouts": [layout.to_plain() for layout in self._new_layouts],
+            "filters": list(self._filters)[filters:],
+            "annotations": [said.to_plain() for said in list(self._annotations)[annotations:]],
+        }
+        return json.dumps({**new, "files": files})
+
+    def _file(self, outcome: Outcome) -> dict[str, Any]:
+        if isinstance(outcome, H5LightningError):
+            return {"error": type(outcome).__name__, "text": str(outcome)}
+        return {
+            "datasets": [self._dataset(dataset) for dataset in outcome.datasets],
+            "attrs": outcome.attrs,
+            "extents": [self._extents(extents) for extents in outcome.extents],
+            "sources": outcome.sources,
+        }
+
+    def _dataset(self, dataset: DatasetSchema) -> list[int]:
+        known = len(self._layouts)
+        number = self._layouts.setdefault(dataset.layout_key(), known)
+        if number == known:
+            self._new_layouts.append(dataset.layout())
+        said = dataset.annotations
+        annotation = 0 if said is NOTHING else self._annotations.setdefault(said, len(self._annotations))
+        return [number, *dataset.facts(), annotation]
+
+    def _extents(self, extents: Extents | None) -> list[Any] | int | str | None:
+        if extents is None:
+            return None
+        if extents.reason:
+            return extents.reason
+        if extents.numbers.size == 1 and not extents.filters:
+            return int(extents.numbers[0, 0])
+        filters = self._filters.setdefault(extents.filters, len(self._filters))
+        numbers = b64encode(extents.numbers.astype("<i8", copy=False).tobytes()).decode()
+        return [filters, len(extents.numbers), numbers]
+
+
+class Decoder:
+    """The lines of one encoder → outcomes."""
+
+    def __init__(self) -> None:
+        self._layouts: list[DatasetSchema] = []
+        self._annotations: list[Annotations] = [NOTHING]
+        self._filters: list[FilterValues] = []
+
+    def decode(self, line: str | bytes) -> list[Outcome]:
+        """The outcomes of one line."""
+        message = json.loads(line)
+        self._layouts.extend(DatasetSchema.from_plain(plain) for plain in message["layouts"])
+        self._annotations.extend(Annotations.from_plain(plain) for plain in message["annotations"])
+        self._filters.extend(
+            tuple((number, tuple(values)) for number, values in plain) for plain in message["filters"]
+        )
+        return [self._file(plain) for plain in message["files"]]
+
+    def _file(self, plain: dict[str, Any]) -> Outcome:
+        if "error" in plain:
+            error: H5LightningError = getattr(errors, plain["error"])(plain["text"])
+            return error
+        datasets = tuple(self._dataset(facts) for facts in plain["datasets"])
+        extents = tuple(self._extents(item) for item in plain["extents"])
+        sources = tuple(
+            (path, (size, mtime, ctime, inode)) for path, (size, mtime, ctime, inode) in plain["sources"]
+        )
+        return FileSchema(datasets, plain["attrs"], extents, sources)
+
+    def _dataset(self, facts: Sequence[int]) -> DatasetSchema:
+        number, *rest, annotation = facts
+        return self._layouts[number].with_facts(rest, self._annotations[annotation])
+
+    def _extents(self, plain: list[Any] | int | str | None) -> Extents | None:
+        if plain is None:
+            return None
+        if isinstance(plain, int):
+            return Extents(np.array([[plain]]))
+        if isinstance(plain, str):
+            return Extents.unreadable(plain)
+        filters, parts, numbers = plain
+        array = np.frombuffer(b64decode(numbers), "<i8").reshape(parts, -1)
+        return Extents(array, self._filters[filters])
+
+
+def _nbytes(outcome: Outcome) -> int:
+    if isinstance(outcome, H5LightningError):
+        return 0
+    return sum(extents.numbers.nbytes for extents in outcome.extents if extents is not None)

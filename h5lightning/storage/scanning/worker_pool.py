@@ -1,0 +1,148 @@
+"""Several scanning processes, which survive files that crash HDF5."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from types import TracebackType
+
+from h5lightning.errors import BadFileError
+from h5lightning.storage.hdf5.file_checks import leave_out_hint
+from h5lightning.storage.scanning.scan_file import Outcome, ScanRequest
+from h5lightning.storage.scanning.worker_process import (
+    SILENCE_S,
+    CannotStartError,
+    DiedError,
+    ScanProcess,
+    SilentError,
+)
+
+__all__ = ["Crew"]
+
+
+class Crew:
+    """Processes that scan files, each served by one thread of this process.
+
+    A process that dies is replaced, and its files are scanned again one by one: the file with which a
+    process of its own dies too is the culprit.
+
+    Args:
+        processes: how many work at a time.
+        request: what to look for.
+        locking: take HDF5's file lock.
+        silence_s: seconds without an answer after which a process is ended.
+
+    Example:
+        >>> with Crew(2, ScanRequest(paths=None)) as crew:
+        ...     list(crew.scan([]))
+        []
+    """
+
+    def __init__(
+        self, processes: int, request: ScanRequest, *, locking: bool = False, silence_s: float = SILENCE_S
+    ) -> None:
+        self._silence_s = silence_s
+        self._setup = json.dumps({**dataclasses.asdict(request), "locking": locking})
+        self._threads = ThreadPoolExecutor(processes, thread_name_prefix="h5lightning-scan")
+        self._lock = threading.Lock()
+        self._alive: set[ScanProcess] = set()
+        self._idle: list[ScanProcess] = []
+        self._is_over = False
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            self._is_over = True
+            if kind is not None:
+                for process in self._alive:
+                    process.kill()
+        self._threads.shutdown(cancel_futures=True)
+        for process in self._alive:
+            process.close()
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes that are alive now."""
+        with self._lock:
+            return [process.pid for process in self._alive]
+
+    def scan(self, batches: Iterable[Sequence[str]]) -> Iterator[tuple[int, list[Outcome]]]:
+        """The number of each batch with the outcomes of its files, as they are done.
+
+        Args:
+            batches: paths; a batch goes to one process.
+
+        Raises:
+            CannotStartError: no process can be started here.
+        """
+        tasks = {self._threads.submit(self._scan, batch): number for number, batch in enumerate(batches)}
+        for task in as_completed(tasks):
+            yield tasks[task], task.result()
+
+    def _scan(self, batch: Sequence[str]) -> list[Outcome]:
+        try:
+            return self._ask(batch)
+        except DiedError:
+            return [self._scan_alone(path) for path in batch]
+
+    def _scan_alone(self, path: str) -> Outcome:
+        try:
+            return self._ask([path])[0]
+        except SilentError as silence:
+            return BadFileError(
+                f"{path!r} cannot be read: the scanning process {silence}. The file system that it lies on does not "
+                f"answer: look at its mount and its server, then start again; {leave_out_hint(path)}"
+            )
+        except DiedError as death:
+            return BadFileError(
+                f"{path!r} crashed the HDF5 library, twice: the scanning process {death}. It is damaged: copy it or "
+                f"download it again; {leave_out_hint(path)}"
+            )
+
+    def _ask(self, paths: Sequence[str]) -> list[Outcome]:
+        process = self._idle_process() or self._new_process()
+        with self._forgetting(process):
+            outcomes = process.scan(paths)
+        self._idle.append(process)
+        return outcomes
+
+    def _idle_process(self) -> ScanProcess | None:
+        with self._lock:
+            return self._idle.pop() if self._idle else None
+
+    def _new_process(self) -> ScanProcess:
+        # Once more, since something else may have ended the first.
+        with contextlib.suppress(DiedError):
+            return self._begun_process()
+        try:
+            return self._begun_process()
+        except DiedError as death:
+            raise CannotStartError(f"a scanning process {death} before it was ready") from death
+
+    def _begun_process(self) -> ScanProcess:
+        with self._lock:
+            if self._is_over:
+                raise CannotStartError("the scan was ended")
+            process = ScanProcess(self._silence_s)
+            self._alive.add(process)
+        with self._forgetting(process):
+            process.begin(self._setup)
+        return process
+
+    @contextlib.contextmanager
+    def _forgetting(self, process: ScanProcess) -> Iterator[None]:
+        """Forget the process if it dies."""
+        try:
+            yield
+        except DiedError:
+            with self._lock:
+                self._alive.discard(process)
+            raise

@@ -1,0 +1,142 @@
+"""What the patterns hold that can be trained on: arguments of a DataModule, and how the fields lie in the files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from h5lightning.core.once import once
+from h5lightning.errors import FieldError
+from h5lightning.options import Access, Field, Rows, Shuffle, Whole
+from h5lightning.planning.catalog.catalog import Catalog
+from h5lightning.storage.discovery import discover
+from h5lightning.tools.overview.dataset_table import entries_of
+from h5lightning.tools.overview.field_lookup import stored_fields_of, with_reasons
+from h5lightning.tools.overview.guess_fields import guess
+from h5lightning.tools.overview.scan import scan_readable, shared_attrs
+from h5lightning.tools.overview.stored_fields import Case, Loading, StoredField
+from h5lightning.tools.overview.suggest import suggest
+
+__all__ = ["TrainingData", "find_training_data"]
+
+Int64Array = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """Files that can be trained on.
+
+    Args:
+        catalog: what they hold.
+        arguments: ``fields``, ``samples``, ``access`` and ``dtype`` of a DataModule.
+        stored: the fields with rows, once for each way in which files store them.
+        left_out: files that are not used.
+    """
+
+    catalog: Catalog
+    arguments: Mapping[str, Any]
+    stored: Sequence[StoredField]
+    left_out: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether a sample is all of a file."""
+        return isinstance(self.arguments["samples"], Whole)
+
+    @property
+    def datasets(self) -> list[str]:
+        """Paths of the datasets with rows."""
+        return list(dict.fromkeys(path for field in self.stored for path in field.paths))
+
+    @once
+    def rows(self) -> Int64Array:
+        """Rows of each file, ``(files,)``."""
+        return np.maximum(self.catalog.facts_of(self.datasets[0])[:, 0], 0)
+
+    @property
+    def samples(self) -> int:
+        """Samples of all files."""
+        return int((self.rows > 0).sum() if self.is_whole else self.rows.sum())
+
+    @once
+    def stored_bytes(self) -> int:
+        """What the datasets take in the files."""
+        return sum(int(self.catalog.facts_of(path)[:, 1].clip(0).sum()) for path in self.datasets)
+
+    @once
+    def sample_bytes(self) -> list[int]:
+        """Decoded bytes of a sample, for each dataset or column of one."""
+        rows = int(self.rows.max(initial=1)) if self.is_whole else 1
+        fields = {(path, field.member): field for field in self.stored for path in field.paths}
+        return [
+            rows * math.prod(field.source.row_shape) * np.dtype(field.source.dtype).itemsize
+            for field in fields.values()
+        ]
+
+    @property
+    def decoded_bytes(self) -> int:
+        """Decoded bytes of all rows that have filters."""
+        return sum(field.total_bytes for field in self.stored if field.schema.is_decoded_by_chunk)
+
+    @property
+    def chunk_rows(self) -> int:
+        """Rows that are decoded together, at most."""
+        return max(field.slab_rows for field in self.stored)
+
+    @property
+    def readers(self) -> tuple[str, ...]:
+        """What ``reader="auto"`` comes to: ``direct``, ``h5py`` or both."""
+        return tuple(sorted({"h5py" if field.reason else "direct" for field in self.stored}))
+
+    def mode(self, shuffle: str) -> str:
+        """The order that ``shuffle`` comes to: ``full``, ``block`` or ``none``."""
+        access: Access = self.arguments["access"]
+        loading = Loading(shuffle, Shuffle().window_bytes, access.cache_bytes, 1, 0, 1, self.is_whole)
+        return Case(tuple(self.stored), loading, len(self.catalog)).mode
+
+
+def find_training_data(
+    patterns: Sequence[str],
+    fields: Mapping[str, Field] | None,
+    *,
+    processes: int | None = None,
+    progress: bool = True,
+) -> TrainingData:
+    """Scan the files, and take the fields that were named, or those that `h5lightning inspect` suggests.
+
+    Args:
+        patterns: globs or paths.
+        fields: sample key → `Field`; None to guess.
+        processes: scanning processes for many files; None for one on each core.
+        progress: show a bar where somebody watches.
+
+    Raises:
+        DiscoveryError: patterns that cannot be used, or match nothing.
+        FieldError: a field that no file holds, or files that hold nothing to train on.
+    """
+    catalog = scan_readable(discover(list(patterns)), processes=processes, progress=progress)
+    if not len(catalog):
+        raise FieldError("none of the files can be read: see 'h5lightning inspect'")
+    kept, arguments = _suggested(patterns, catalog) if fields is None else (catalog, _named(catalog, fields))
+    stored, _ = stored_fields_of(kept, arguments["fields"])
+    left_out = len(catalog) - len(kept) + len(catalog.skipped)
+    return TrainingData(kept, arguments, with_reasons(kept, stored), left_out)
+
+
+def _named(catalog: Catalog, fields: Mapping[str, Field]) -> dict[str, Any]:
+    """Arguments for these fields."""
+    access = Access(on_bad_file="skip", max_bad_fraction=1) if catalog.skipped else Access()
+    return {"fields": dict(fields), "samples": Rows(), "access": access, "dtype": None}
+
+
+def _suggested(patterns: Sequence[str], catalog: Catalog) -> tuple[Catalog, dict[str, Any]]:
+    """The files that a suggestion keeps, and its arguments."""
+    found = suggest(patterns, catalog, guess(entries_of(catalog), len(catalog), shared_attrs(catalog)))
+    left_out = frozenset(found.left_out)
+    kept = catalog.take(np.flatnonzero([name not in left_out for name in catalog.names]))
+    return kept, {name: getattr(found, name) for name in ("fields", "samples", "access", "dtype")}

@@ -1,0 +1,115 @@
+"""Whether windows lie inside of their files, and which of them hold rows of two series."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+from h5py import h5t
+
+from h5lightning.core.formatting import counted
+from h5lightning.core.progress import Advance
+from h5lightning.errors import H5LightningError
+from h5lightning.options import Windows
+from h5lightning.planning.catalog.annotations import SeriesTable
+from h5lightning.storage.files.handle_pool import HandlePool
+from h5lightning.tools.check.reader_check import drawn_ids
+from h5lightning.tools.check.result import Outcome
+from h5lightning.tools.check.run import Case, describe_id
+
+__all__ = ["prove_borders"]
+
+Int64Array = npt.NDArray[np.int64]
+
+_PLAIN_CLASSES = (h5t.INTEGER, h5t.ENUM, h5t.FLOAT)
+
+
+def prove_borders(case: Case, samples: Windows, advance: Advance) -> Outcome:
+    """No window reaches past the rows of its file; those that cross the border of a series are told.
+
+    Args:
+        case: the run. Whoever plans it refuses windows over borders, unless the user accepts them.
+        samples: its windows.
+        advance: called with the number of files that are done.
+    """
+    failures: list[str] = []
+    crossing, looked_at = 0, 0
+    tables: dict[str, None] = {}
+    with HandlePool(case.access, known=case.assembly.survey.known) as pool:
+        for file in range(len(case.index.names)):
+            ids = drawn_ids(case, file)
+            rows, looked_at = case.index.locate(ids).row, looked_at + len(ids)
+            failures += _past_the_end(case, pool, file, samples, ids)
+            for table in _tables(case, file):
+                borders = _borders(pool, case.index.path(file), table)
+                # The first border after the first row of a window must not come before its last row.
+                after = np.searchsorted(borders, rows, side="right")
+                last = np.append(borders, np.iinfo(np.int64).max)[after]
+                if count := int((last < rows + samples.span_rows).sum()):
+                    crossing, tables[table.paths[0]] = crossing + count, None
+            advance(1)
+    note = ""
+    if crossing:
+        paths = ", ".join(f"'/{path}'" for path in itertools.islice(tables, 3))
+        note = f"{counted(crossing, 'window')} with rows of two series, divided by {paths}, as series or decode accepts"
+    scope = f"{counted(len(case.index.names), 'file')}, {counted(looked_at, 'window')}"
+    return Outcome("windows lie inside of their files", scope, tuple(failures), note)
+
+
+def _past_the_end(
+    case: Case, pool: HandlePool, file: int, samples: Windows, ids: Int64Array
+) -> Iterator[str]:
+    rows = case.index.locate(ids).row
+    paths = dict.fromkeys(plan.path for plan in case.fields_of(file).plans if plan.kind == "rows")
+    for path in paths:
+        try:
+            with pool.dataset(case.index.path(file), path) as dataset:
+                length = int(dataset.shape[0])
+        except (H5LightningError, OSError):
+            continue  # the check of both readers says so
+        beyond = np.flatnonzero((rows < 0) | (rows + samples.span_rows > length))
+        if beyond.size:
+            where = describe_id(case.index, int(ids[beyond[0]]))
+            yield f"the window at {where} reaches past the {length:,} rows of '/{path}'"
+
+
+def _tables(case: Case, file: int) -> tuple[SeriesTable, ...]:
+    """What divides the rows of the fields of one file, each once."""
+    catalog = case.assembly.survey.catalog
+    found: dict[SeriesTable, None] = {}
+    for plan in case.fields_of(file).plans:
+        number = int(catalog.annotations_of(plan.path)[file]) if plan.kind == "rows" else -1
+        if number >= 0:
+            found |= dict.fromkeys(catalog.annotations[number].series)
+    return tuple(found)
+
+
+def _borders(pool: HandlePool, path: str, table: SeriesTable) -> Int64Array:
+    """Rows at which a series begins or ends, ascending; nothing where they cannot be read."""
+    try:
+        values = [_values(pool, path, name) for name in table.paths]
+    except (H5LightningError, OSError):
+        return np.zeros(0, np.int64)
+    if table.kind == "flags":
+        return np.flatnonzero(np.any(values, axis=0)) + 1
+    first = values[0].astype(np.int64)
+    if table.kind == "lengths":
+        return np.cumsum(first)
+    if table.kind == "runs":
+        return np.flatnonzero(np.diff(first)) + 1
+    return np.unique(first)
+
+
+def _values(pool: HandlePool, path: str, name: str) -> npt.NDArray[np.generic]:
+    with pool.dataset(path, name) as dataset:
+        if dataset.id.get_type().get_class() not in _PLAIN_CLASSES:
+            return np.zeros(0, np.int64)
+        return _ravelled(dataset)
+
+
+def _ravelled(dataset: h5py.Dataset) -> npt.NDArray[np.generic]:
+    found: npt.NDArray[np.generic] = np.asarray(dataset[()]).ravel()
+    return found

@@ -1,0 +1,150 @@
+"""What the stored numbers of a file mean, computed anew from its attributes: to hold what is delivered against.
+
+Nothing here is shared with what delivers values, so that a mistake there is found.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+from h5py import h5a, h5t
+
+from h5lightning.planning.catalog.annotations import Encoding
+
+__all__ = ["decoded_values", "first_wrong", "missing_values"]
+
+Array = npt.NDArray[Any]
+Bools = npt.NDArray[np.bool_]
+
+# Half a unit in the last place for rounding once, and half a one for doing so by way of another type.
+_ROUNDING = {
+    "bfloat16": (2.0**-7, 2.0**-133),
+    "float16": (2.0**-10, 2.0**-24),
+    "float32": (2.0**-23, 2.0**-149),
+}
+_ROUNDING |= {"float64": (2.0**-52, 2.0**-1074), "complex64": (2.0**-23, 2.0**-149)}
+_ROUNDING |= {"complex128": (2.0**-52, 2.0**-1074)}
+
+
+def missing_values(dataset: h5py.Dataset, stored: Array, encoding: Encoding) -> Bools:
+    """Which stored numbers stand for nothing.
+
+    Args:
+        dataset: whose attributes say so.
+        stored: numbers of its type, in native byte order.
+        encoding: the convention, and what its attributes do not hold: the fill value of a library, a sign in text, what
+            the sources of a virtual dataset say.
+    """
+    values = _signed(stored, encoding)
+    if encoding.kind == "codes":
+        low, high = encoding.low, encoding.high
+        is_code = np.ones(values.shape, np.bool_) if values.dtype.kind in "iu" else ~np.isnan(values)
+        is_code &= (values >= (0 if low is None else low)) & (True if high is None else values <= high)
+        return np.asarray(~is_code)
+    missing = (
+        np.isin(values, np.asarray(encoding.fills)) if encoding.fills else np.zeros(values.shape, np.bool_)
+    )
+    for name in ("_FillValue", "missing_value"):
+        for number in _held(dataset, name, values.dtype, encoding):
+            missing |= values == number
+    low, high = _bounds(dataset, values.dtype, encoding)
+    missing |= values < low if low is not None else False
+    missing |= values > high if high is not None else False
+    return missing
+
+
+def decoded_values(dataset: h5py.Dataset, stored: Array, encoding: Encoding | None) -> Array:
+    """What stored numbers stand for, in float64, NaN for nothing; the numbers themselves if the file says nothing."""
+    if encoding is None:
+        return stored
+    missing = missing_values(dataset, stored, encoding)
+    values = _signed(stored, encoding)
+    names = ("conversion", "offset") if encoding.kind == "nwb" else ("scale_factor", "add_offset")
+    scale, offset = (float(found[0]) if (found := _numbers(dataset, name)).size else None for name in names)
+    if dataset.is_virtual and scale is None and offset is None:
+        scale, offset = encoding.scale, encoding.offset
+    if scale in (None, 1.0) and offset in (None, 0.0) and not missing.any():
+        return values
+    computed = values.astype(np.float64) * (1.0 if scale is None else scale) + (offset or 0.0)
+    return np.where(missing, np.nan, computed)
+
+
+def first_wrong(found: Array, expected: Array, delivered: str, *, is_exact: bool) -> int | None:
+    """The first sample in which delivered values are not those that are expected, to the rounding of their type.
+
+    Args:
+        found: what was delivered, ``(N, …)``; of bfloat16, as float32.
+        expected: in any type, likewise.
+        delivered: name of the type of what was delivered.
+        is_exact: allow no rounding.
+    """
+    relative, least = (0.0, 0.0) if is_exact else _ROUNDING.get(delivered, (0.0, 0.0))
+    wrong = np.zeros(len(found), np.bool_)
+    for part, other in _parts(found, expected):
+        with np.errstate(invalid="ignore", over="ignore"):
+            is_same = (part == other) | (np.isnan(part) & np.isnan(other))
+            is_same |= np.abs(part - other) <= relative * np.abs(other) + least if relative else False
+        wrong |= ~is_same.reshape(len(found), -1).all(axis=1)
+    return int(wrong.argmax()) if wrong.any() else None
+
+
+def _parts(found: Array, expected: Array) -> list[tuple[Array, Array]]:
+    """Real and imaginary parts, in a type that holds all integers of 64 bits."""
+    wide = np.longdouble
+    pairs = [(found.real, expected.real)]
+    if found.dtype.kind == "c" or expected.dtype.kind == "c":
+        pairs.append((found.imag, expected.imag))
+    return [(part.astype(wide), other.astype(wide)) for part, other in pairs]
+
+
+def _signed(stored: Array, encoding: Encoding) -> Array:
+    if encoding.is_unsigned is None or stored.dtype.kind not in "iu":
+        return stored
+    return stored.view(f"{'u' if encoding.is_unsigned else 'i'}{stored.dtype.itemsize}")
+
+
+def _bounds(dataset: h5py.Dataset, dtype: np.dtype[Any], encoding: Encoding) -> tuple[Any, Any]:
+    both = _held(dataset, "valid_range", dtype, encoding)
+    if len(both) == 2:
+        return both[0], both[1]
+    low, high = (_held(dataset, name, dtype, encoding) for name in ("valid_min", "valid_max"))
+    if dataset.is_virtual and not low and not high:
+        return encoding.low, encoding.high
+    return low[0] if low else None, high[0] if high else None
+
+
+def _held(dataset: h5py.Dataset, name: str, dtype: np.dtype[Any], encoding: Encoding) -> list[Any]:
+    """The numbers of an attribute in the type of the values; without those that it does not hold."""
+    found = []
+    for number in _numbers(dataset, name):
+        if dtype.kind == "f":
+            with np.errstate(over="ignore", under="ignore"):
+                held = dtype.type(number)
+            # A fill value that the type does not hold is no infinity, and no zero.
+            is_lost = np.isinf(held) != np.isinf(number) or (held == 0) != (number == 0)
+            if not is_lost or name.startswith("valid_"):
+                found.append(held)
+        elif np.isfinite(number) and number == int(number):
+            bits, info = 8 * dtype.itemsize, np.iinfo(dtype)
+            if info.min <= int(number) <= info.max:
+                found.append(dtype.type(int(number)))
+            elif encoding.is_unsigned is not None and -(2 ** (bits - 1)) <= int(number) < 2**bits:
+                # Where the file says which sign is meant, the same bits may be written with either one.
+                found.append(dtype.type((int(number) - int(info.min)) % 2**bits + int(info.min)))
+    return found
+
+
+def _numbers(dataset: h5py.Dataset, name: str) -> Array:
+    """The numbers of an attribute; none where it is text, or absent."""
+    key = name.encode()
+    if not h5a.exists(dataset.id, key):
+        return np.zeros(0)
+    attribute = h5a.open(dataset.id, key)
+    if attribute.get_type().get_class() not in (h5t.INTEGER, h5t.FLOAT) or attribute.shape is None:
+        return np.zeros(0)
+    found = np.empty(attribute.shape, attribute.dtype.newbyteorder("="))
+    attribute.read(found)
+    return found.reshape(-1)

@@ -1,0 +1,108 @@
+"""Real loaders, with real worker processes: what they deliver is what was planned, with the values of the files."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+
+from h5lightning.core.formatting import counted
+from h5lightning.core.progress import Advance
+from h5lightning.errors import H5LightningError
+from h5lightning.loading.batch_reader import Batch, BatchReader
+from h5lightning.loading.loader import LoaderOptions, make_loader
+from h5lightning.loading.sample_dataset import SAMPLE_ID
+from h5lightning.loading.sampler import ShardedSampler
+from h5lightning.planning.sampling.position import Position
+from h5lightning.tools.check.counting import samples_of
+from h5lightning.tools.check.reader_check import differences, plain_reader
+from h5lightning.tools.check.result import Outcome
+from h5lightning.tools.check.run import Case, describe_id, listed
+
+__all__ = ["prove_loaders"]
+
+Int64Array = npt.NDArray[np.int64]
+
+_TIMEOUT_S = 120.0
+
+
+def prove_loaders(case: Case, advance: Advance) -> Outcome:
+    """The first batches of each epoch, for some ranks and each number of workers."""
+    failures: list[str] = []
+    places = case.places()
+    with plain_reader(case) as reader:
+        plain = BatchReader(case.index, case.assembly.survey.fields, reader, case.access)
+        for workers in case.settings.workers:
+            for world, rank in places:
+                where = f"{counted(workers, 'worker')}, rank {rank} of {world}"
+                failures += (f"{where}, {text}" for text in _wrong(case, plain, workers, world, rank))
+                advance(1)
+    worlds = listed(sorted({world for world, _ in places}))
+    scope = (
+        f"workers {listed(case.settings.workers)} × ranks {worlds} × {counted(case.settings.epochs, 'epoch')} and a "
+        f"resumed one, at most {case.settings.batches} batches each"
+    )
+    return Outcome("loaders deliver what is planned", scope, tuple(failures))
+
+
+def _wrong(case: Case, plain: BatchReader, workers: int, world: int, rank: int) -> Iterator[str]:
+    """What is wrong with the batches of one rank's loaders, of a whole run and of a resumed one."""
+    order, shards = case.training_order, case.training_shards(world)
+    last, half = case.settings.epochs - 1, max(1, shards.steps // 2)
+    rest = Position(last).after(last, half, shards).rest(shards)
+    whole = case.sampler("train", order, shards, rank)
+    resumed = case.sampler("train", order, shards, rank, rest=rest)
+    for name, sampler, epochs in (
+        ("epoch", whole, range(last + 1)),
+        (f"resumed after {half} steps, epoch", resumed, range(last, last + 1)),
+    ):
+        yield from (f"{name} {text}" for text in _wrong_run(case, plain, workers, sampler, epochs))
+
+
+def _wrong_run(
+    case: Case, plain: BatchReader, workers: int, sampler: ShardedSampler, epochs: Sequence[int]
+) -> Iterator[str]:
+    dataset = case.assembly.datasets["train"]
+    options = LoaderOptions(num_workers=workers, timeout_s=_TIMEOUT_S if workers else 0)
+    loader = make_loader(dataset, sampler, batch_size=case.settings.batch_size, options=options)
+    epoch, failure = epochs[0], ""
+    try:
+        for epoch in epochs:
+            sampler.set_epoch(epoch)
+            planned = _planned(case, sampler)
+            delivered = list(islice(loader, len(planned)))
+            if len(delivered) < len(planned):
+                yield f"{epoch}: {len(delivered)} batches came, expected {len(planned)}"
+            for number, (batch, positions) in enumerate(zip(delivered, planned, strict=False)):
+                wrong = _wrong_batch(case, plain, batch, dataset.sample_ids(positions))
+                yield from (f"{epoch}, batch {number}: {text}" for text in wrong)
+    except (H5LightningError, OSError, RuntimeError) as error:
+        # Of a worker's error, which holds a traceback, the last line is the message.
+        failure = f"{epoch}: {type(error).__name__}: {str(error).strip().rpartition(chr(10))[2]}"
+        # The iterator must end here: a worker that is forked later would collect it, and torch then prints an error.
+        traceback.clear_frames(error.__traceback__)
+    finally:
+        loader.close()
+        dataset.close()
+    if failure:
+        yield failure
+
+
+def _planned(case: Case, sampler: ShardedSampler) -> list[Int64Array]:
+    """Positions of the samples of the first batches."""
+    size = case.settings.batch_size
+    stop = min(len(sampler), size * case.settings.batches)
+    positions = samples_of(sampler, stop)
+    return [positions[start : start + size] for start in range(0, stop, size)]
+
+
+def _wrong_batch(case: Case, plain: BatchReader, batch: Batch, ids: Int64Array) -> Iterator[str]:
+    found = batch.pop(SAMPLE_ID).numpy()
+    if not np.array_equal(found, ids):
+        yield f"it holds samples {listed(found[:4].tolist())} …, planned were {listed(ids[:4].tolist())} …"
+        return
+    for key, place in differences(batch, plain.read(ids)):
+        yield f"field {key!r} is not what h5py reads, first in {describe_id(case.index, int(ids[place]))}"

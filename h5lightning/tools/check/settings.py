@@ -1,0 +1,59 @@
+"""Over what is proven: how many ranks, workers, epochs, batches, samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from h5lightning.errors import OptionError
+from h5lightning.options.checks import check_choice, check_int
+
+__all__ = ["ProofSettings"]
+
+_DEFAULT_RANKS = (1, 2, 3, 4, 8)
+
+
+@dataclass(frozen=True, slots=True)
+class ProofSettings:
+    """Over what the checks go.
+
+    Args:
+        ranks: numbers of ranks; None for 1, 2, 3, 4 and 8, as far as there are samples for so many.
+        workers: numbers of worker processes that loaders are really started with.
+        epochs: epochs whose order is gone through.
+        batch_size: samples of one rank in one step.
+        tail: ``drop`` or ``repeat``, as in the DataModule.
+        drop_last: likewise.
+        batches: batches that each real loader delivers.
+        samples_per_file: samples of each file that both readers read.
+        resumptions: interruptions that are tried, at random steps.
+        finite: read every value, and look for NaN and infinity.
+    """
+
+    ranks: Sequence[int] | None = None
+    workers: Sequence[int] = (0, 2)
+    epochs: int = 2
+    batch_size: int = 32
+    tail: str = "drop"
+    drop_last: bool = False
+    batches: int = 4
+    samples_per_file: int = 16
+    resumptions: int = 20
+    finite: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "batches", "samples_per_file", "resumptions"):
+            check_int(name, getattr(self, name), at_least=1)
+        check_choice("tail", self.tail, ("drop", "repeat"))
+        for name, numbers, least in (("ranks", self.ranks, 1), ("workers", self.workers, 0)):
+            if numbers is not None and not numbers:
+                raise OptionError(f"{name} must list at least one number")
+            for number in numbers or ():
+                check_int(name, number, at_least=least)
+
+    def ranks_for(self, samples: int) -> tuple[int, ...]:
+        """The numbers of ranks: all that were asked for, or those that so many samples are enough for."""
+        if self.ranks is not None:
+            return tuple(self.ranks)
+        needed = self.batch_size if self.drop_last else 1
+        return tuple(ranks for ranks in _DEFAULT_RANKS if ranks * needed <= max(samples, needed))

@@ -1,0 +1,18 @@
+"""What one file stores of a field: the type of its elements, and what they stand for, may differ from file to file."""
+
+from __future__ import annotations
+
+from h5lightning.planning.fields import FieldPlan, StoredForm
+from h5lightning.storage.readers.protocol import RowSource
+
+__all__ = ["form_in", "source_of"]
+
+
+def form_in(plan: FieldPlan, file: int) -> StoredForm:
+    """How one file stores a field."""
+    return plan.forms[0 if plan.form_of is None else int(plan.form_of[file])]
+
+
+def source_of(plan: FieldPlan, file: int) -> RowSource:
+    """What a reader reads of the field in one file."""
+    return RowSource(plan.path, plan.member, form_in(plan, file).dtype, plan.row_shape)

@@ -1,0 +1,8 @@
+"""What will be slow with the files at hand, measured where that is cheap, and what to do."""
+
+from h5lightning.tools.doctor.finding import Finding, Fix
+from h5lightning.tools.doctor.report import Diagnosis, diagnose_files
+from h5lightning.tools.doctor.rewriting.merge_files import merge_files
+from h5lightning.tools.doctor.rewriting.rewrite_files import rewrite_files
+
+__all__ = ["Diagnosis", "Finding", "Fix", "diagnose_files", "merge_files", "rewrite_files"]

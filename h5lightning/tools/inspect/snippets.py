@@ -1,0 +1,212 @@
+"""A suggestion as code to paste: Python, YAML for Hydra, and the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from h5lightning.core.quoting import hydra_text, python_text, shell_word, yaml_text
+from h5lightning.options import Field, Whole
+from h5lightning.storage.discovery.patterns import escape
+from h5lightning.tools.overview.suggest import Suggestion
+
+__all__ = ["Code", "code_for"]
+
+_WIDTH = 78
+# Hydra's grammar and YAML both take these as they are; https://hydra.cc/docs/advanced/override_grammar/basic
+_PLAIN = re.compile(r"(?:[A-Za-z_/]|\.+/)[A-Za-z0-9_./*?%+-]*", re.ASCII)
+_WORDS_OF_YAML = frozenset(["null", "true", "false", "yes", "no", "on", "off", "nan", "inf"])
+# A variable of a pattern, as `discovery` knows it, and the backslashes before it.
+_VARIABLE = re.compile(r"(\\*)\$\{([^{}]*)\}")
+_MISSING = "???"  # OmegaConf's word for no value
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Code:
+    """The same data three times.
+
+    Args:
+        python: statements that make ``dm``.
+        yaml: a configuration of a Hydra application.
+        command: a command line.
+    """
+
+    python: str
+    yaml: str
+    command: str
+
+
+def code_for(suggestion: Suggestion) -> Code:
+    """Code for the arguments that differ from the defaults."""
+    arguments = _arguments(suggestion)
+    config = _for_config(arguments, suggestion.fields)
+    return Code(_python(arguments), _yaml(config), _command(config, suggestion.is_categorical))
+
+
+def _arguments(suggestion: Suggestion) -> dict[str, Any]:
+    files = suggestion.files
+    found: dict[str, Any] = {"files": files[0] if len(files) == 1 else list(files)}
+    if suggestion.fields is not None:
+        found["fields"] = {key: _short(field) for key, field in suggestion.fields.items()}
+    if isinstance(suggestion.samples, Whole):
+        found["samples"] = suggestion.samples
+    found |= {name: option for name in ("split", "access") if _changes(option := getattr(suggestion, name))}
+    return found | ({"dtype": suggestion.dtype} if suggestion.dtype else {})
+
+
+def _short(field: Any) -> Any:
+    """A field as users write it: its path, where that is all."""
+    changes = _changes(field)
+    # A text that begins like this is an attribute.
+    if set(changes) == {"path"} and not field.path.startswith("attr:"):
+        return field.path
+    return f"attr:{field.attr}" if set(changes) == {"attr"} else field
+
+
+def _changes(option: Any) -> dict[str, Any]:
+    """What an option sets other than by default."""
+    own = {field.name: (getattr(option, field.name), field.default) for field in dataclasses.fields(option)}
+    return {name: value for name, (value, default) in own.items() if value != default}
+
+
+# ── Python ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _python(arguments: Mapping[str, Any]) -> str:
+    names = sorted({"H5DataModule", *_options_in(arguments.values())})
+    lines = [f"    {name}={_literal(value, len(name) + 6)}," for name, value in arguments.items()]
+    return "\n".join([f"from h5lightning import {', '.join(names)}", "", "dm = H5DataModule(", *lines, ")"])
+
+
+def _options_in(values: Any) -> set[str]:
+    found = set()
+    for value in values:
+        if dataclasses.is_dataclass(value):
+            found.add(type(value).__name__)
+        elif isinstance(value, Mapping):
+            found |= _options_in(value.values())
+    return found
+
+
+def _literal(value: Any, column: int = 0) -> str:
+    if isinstance(value, Mapping):
+        return _enclosed(
+            "{", [f"{_literal(key)}: {_literal(item)}" for key, item in value.items()], "}", column
+        )
+    if isinstance(value, list):
+        return _enclosed("[", [_literal(item) for item in value], "]", column)
+    if dataclasses.is_dataclass(value):
+        given = [f"{name}={_literal(item)}" for name, item in _changes(value).items()]
+        if "path" in _changes(value):
+            given[0] = given[0].removeprefix("path=")
+        return f"{type(value).__name__}({', '.join(given)})"
+    if isinstance(value, str):
+        return python_text(value)
+    return repr(value)
+
+
+def _enclosed(opening: str, items: Sequence[str], closing: str, column: int) -> str:
+    line = opening + ", ".join(items) + closing
+    if column + len(line) < _WIDTH:
+        return line
+    return "\n".join([opening, *(f"        {item}," for item in items), f"    {closing}"])
+
+
+# ── what OmegaConf reads ─────────────────────────────────────────────────────────────────────────────
+
+
+def _for_config(arguments: Mapping[str, Any], fields: Mapping[str, Field] | None) -> dict[str, Any]:
+    r"""The arguments with ``${…}`` in no name, and in patterns only where a variable was typed.
+
+    An escaped ``\${…}`` would not do: Hydra resolves a configuration twice when it makes an object of it.
+    """
+    files = arguments["files"]
+    found: dict[str, Any] = {
+        "files": _pattern(files) if isinstance(files, str) else [_pattern(text) for text in files]
+    }
+    if fields is not None:
+        found["fields"] = {key: _config_field(field) for key, field in fields.items()}
+    return {**arguments, **found}
+
+
+def _pattern(text: str) -> str:
+    """A pattern in which OmegaConf finds the variables that `discovery` would, and nothing else."""
+    if text == _MISSING:
+        return f"./{text}"
+    mark, name = ("!", text[1:]) if text.startswith("!") and not os.path.isfile(text) else ("", text)
+    if "${" in name and os.path.isfile(name):
+        return mark + escape(name)
+    pieces = _VARIABLE.split(text)
+    literal = [piece.replace("${", "[$]{") for piece in pieces[::3]]
+    variables = [*map(_interpolation, pieces[1::3], pieces[2::3]), ""]
+    return "".join(part for pair in zip(literal, variables, strict=True) for part in pair)
+
+
+def _interpolation(backslashes: str, variable: str) -> str:
+    """What reads a variable; the backslashes before it count twice there."""
+    name = variable if re.fullmatch(r"\w+", variable, re.ASCII) else f"'{variable}'"
+    return f"{2 * backslashes}${{oc.env:{name}}}"
+
+
+def _config_field(field: Field) -> Any:
+    """A field as users write it, with names in pieces that OmegaConf would not take as they are."""
+    changes = _changes(field)
+    names = {name: _in_pieces(value) for name, value in changes.items() if isinstance(value, str)}
+    if all(len(pieces) == 1 for pieces in names.values()):
+        return _short(field)
+    return changes | names
+
+
+def _in_pieces(name: str) -> list[str]:
+    return ["?", "??"] if name == _MISSING else re.split(r"(?<=\$)(?=\{)", name)
+
+
+# ── YAML and the command line ────────────────────────────────────────────────────────────────────────
+
+
+def _yaml(arguments: Mapping[str, Any]) -> str:
+    lines = [line for name, value in arguments.items() for line in _yaml_lines(name, value)]
+    return "\n".join(["defaults:", "  - data: h5", "  - _self_", "", "data:", *lines])
+
+
+def _yaml_lines(name: str, value: Any) -> list[str]:
+    line = f"  {name}: {_flow(value, yaml_text)}"
+    if len(line) <= _WIDTH or not isinstance(value, (list, Mapping)):
+        return [line]
+    if isinstance(value, list):
+        return [f"  {name}:", *(f"    - {_flow(item, yaml_text)}" for item in value)]
+    return [f"  {name}:", *(f"    {key}: {_flow(item, yaml_text)}" for key, item in value.items())]
+
+
+def _command(arguments: Mapping[str, Any], is_categorical: bool | None) -> str:
+    overrides = []
+    for name, value in arguments.items():
+        # What a split and access consist of are known keys, so that each can be set alone.
+        is_single = name in ("split", "access")
+        parts = (
+            {f"{name}.{key}": item for key, item in _changes(value).items()} if is_single else {name: value}
+        )
+        overrides += [f"data.{key}={shell_word(_flow(item, hydra_text))}" for key, item in parts.items()]
+    if is_categorical is not None:
+        overrides.append(f"model={'classifier' if is_categorical else 'regressor'}")
+    line = " ".join(["h5lightning train", *overrides])
+    return line if len(line) <= _WIDTH else " \\\n  ".join(["h5lightning train", *overrides])
+
+
+def _flow(value: Any, quote: Callable[[str], str]) -> str:
+    """A value on one line, as YAML and Hydra's grammar both know it but for their quotes."""
+    if dataclasses.is_dataclass(value):
+        kind = getattr(value, "kind", None)
+        return _flow({**({"kind": kind} if kind else {}), **_changes(value)}, quote)
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_flow(item, quote)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_flow(item, quote) for item in value) + "]"
+    if not isinstance(value, str):
+        return json.dumps(value)
+    is_plain = _PLAIN.fullmatch(value) and value.lower() not in _WORDS_OF_YAML
+    return value if is_plain else quote(value)

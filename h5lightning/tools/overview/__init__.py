@@ -1,0 +1,1 @@
+"""What files hold and which sample they suggest: where inspect, doctor, bench and check begin."""

@@ -1,0 +1,15 @@
+"""Runs in a flat array, against the definition."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from h5lightning.core.arrays import flat_positions
+
+
+@given(st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 20)), max_size=20))
+def test_positions_are_those_of_each_run(runs):
+    starts = np.array([start for start, _ in runs], dtype=np.int64)
+    lengths = np.array([length for _, length in runs], dtype=np.int64)
+    expected = [position for start, length in runs for position in range(start, start + length)]
+    assert flat_positions(starts, lengths).tolist() == expected

@@ -1,0 +1,141 @@
+"""What is announced to the storage: what is not in memory, whole blocks once, and never an error."""
+
+from __future__ import annotations
+
+import os
+
+import h5py
+import numpy as np
+import pytest
+
+from h5lightning import H5DataModule
+from h5lightning.errors import BadFileError
+from h5lightning.loading.prefetch_hints import Announcer, available_bytes
+from h5lightning.storage.files.raw_file import RawFile
+
+
+class Storage:
+    """Says whether it has samples in memory, and notes those that it is asked for."""
+
+    def __init__(self, is_warm=False) -> None:
+        self.is_warm = is_warm
+        self.probed, self.asked = [], []
+
+    def is_there(self, positions) -> bool:
+        self.probed.append(positions.tolist())
+        return self.is_warm
+
+    def will_need(self, positions) -> None:
+        self.asked.append(positions.tolist())
+
+    def announcer(self, **options) -> Announcer:
+        return Announcer(self.is_there, self.will_need, **options)
+
+
+def test_single_samples_are_announced_as_they_are() -> None:
+    storage = Storage()
+    announcer = storage.announcer(size=100)
+    announcer.announce(np.array([7, 3, 90]))
+    announcer.announce(np.array([3]))
+    assert storage.asked == [[7, 3, 90], [3]]
+
+
+def test_blocks_are_announced_whole_and_once() -> None:
+    storage = Storage()
+    announcer = storage.announcer(block_samples=4, size=10)
+    announcer.announce(np.array([9, 1, 2]))
+    announcer.announce(np.array([0, 5, 8]))
+    announcer.announce(np.array([3, 6]))
+    assert storage.asked == [[0, 1, 2, 3, 8, 9], [4, 5, 6, 7]]
+
+
+def test_what_is_in_memory_is_not_announced_and_looked_at_less_and_less() -> None:
+    storage = Storage(is_warm=True)
+    announcer = storage.announcer(size=1000)
+    for _ in range(300):
+        announcer.announce(np.arange(100))
+    assert storage.asked == []
+    assert all(len(probed) <= 4 for probed in storage.probed)
+    # Each eighth group, once it has always been there.
+    assert 300 / 8 <= len(storage.probed) < 100
+    storage.is_warm = False
+    for _ in range(8):
+        announcer.announce(np.arange(100))
+    assert storage.asked
+    before = len(storage.asked)
+    announcer.announce(np.arange(100))
+    assert len(storage.asked) == before + 1
+
+
+def test_errors_are_left_to_the_reading() -> None:
+    def fails(positions):
+        raise BadFileError("it is gone")
+
+    Announcer(lambda positions: False, fails, size=9).announce(np.arange(3))
+
+
+def test_available_memory_is_said_in_bytes() -> None:
+    assert 1 << 26 < available_bytes() < 1 << 63
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Stretches that files are asked for, as if none of them were in memory."""
+    found = []
+    monkeypatch.setattr(RawFile, "has", lambda self, offset: False)
+    will_need = RawFile.will_need
+
+    def note(self, starts, sizes):
+        found.append((os.path.basename(self.path), starts.tolist(), sizes.tolist()))
+        will_need(self, starts, sizes)
+
+    monkeypatch.setattr(RawFile, "will_need", note)
+    return found
+
+
+def batches_of(tmp_path, **options):
+    dm = H5DataModule(
+        str(tmp_path / "*.h5"), fields=["x"], split={"val": None, "test": None}, batch_size=8, **options
+    )
+    dm.prepare_data()
+    dm.setup()
+    try:
+        return [batch["x"].clone() for batch in dm.train_dataloader()]
+    finally:
+        dm.teardown()
+
+
+@pytest.fixture
+def files(tmp_path):
+    for number in range(3):
+        with h5py.File(tmp_path / f"{number}.h5", "w") as file:
+            file["x"] = np.arange(64.0) + 64 * number
+            file.create_dataset("z", data=np.arange(64.0), chunks=(8,), compression="gzip")
+    return tmp_path
+
+
+@pytest.mark.parametrize("threads", [0, 2])
+def test_all_blocks_of_a_cold_file_are_asked_for(tmp_path, asked, threads) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"] = np.arange(3000.0)
+        first = file["x"].id.get_offset()
+    batches = batches_of(tmp_path, shuffle="block", threads=threads)
+    assert sorted(value for batch in batches for value in batch.tolist()) == list(range(3000))
+    held = np.zeros(first + 8 * 3000, np.bool_)
+    for _, starts, sizes in asked:
+        for start, size in zip(starts, sizes, strict=True):
+            held[start : start + size] = True
+    assert held[first:].all()
+
+
+def test_rows_of_data_that_fit_into_memory_are_left_to_the_system(files, asked) -> None:
+    batches_of(files, shuffle="full")
+    assert asked == []
+
+
+@pytest.mark.parametrize("shuffle", ["full", "block"])
+def test_a_network_file_system_is_asked_for_everything(files, asked, monkeypatch, shuffle) -> None:
+    monkeypatch.setattr(RawFile, "may_be_mapped", property(lambda self: False))
+    batches = batches_of(files, shuffle=shuffle)
+    assert sorted(value for batch in batches for value in batch.tolist()) == list(range(192))
+    assert sum(len(starts) for _, starts, _ in asked) == 192

@@ -1,0 +1,228 @@
+"""What a dataset is, apart from its length; and how the difference between two is told."""
+
+import dataclasses
+import json
+
+import pytest
+
+from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema, Member, explain_difference
+
+FRAMES = DatasetSchema(
+    "a/frames",
+    "<f4",
+    (9, 4, 2),
+    chunks=(3, 4, 2),
+    filters=("shuffle", "deflate(4)"),
+    storage="chunked",
+    stored_bytes=123,
+    missing_chunks=1,
+)
+TABLE = DatasetSchema("table", "compound", (5,), members=(Member("t", "<f8"), Member("id", "<i2")))
+SPECIES = DatasetSchema("species", "|u1", (7,), categories=("cat", "dog"))
+SCALAR = DatasetSchema("dt", "<f8", ())
+TEXT = DatasetSchema("names", "variable-length text", (7,), refusal="holds text of variable length")
+EACH = [FRAMES, TABLE, SPECIES, SCALAR, TEXT]
+each_schema = pytest.mark.parametrize("schema", EACH, ids=lambda schema: schema.path)
+
+
+@pytest.mark.parametrize(
+    ("schema", "rows", "row_shape", "itemsize", "row_bytes"),
+    [
+        (FRAMES, 9, (4, 2), 4, 32),
+        (TABLE, 5, (), 10, 10),
+        (SPECIES, 7, (), 1, 1),
+        (SCALAR, None, (), 8, 8),
+        (TEXT, 7, (), 0, 0),
+    ],
+    ids=[schema.path for schema in EACH],
+)
+def test_sizes(schema, rows, row_shape, itemsize, row_bytes):
+    found = (schema.rows, schema.row_shape, schema.itemsize, schema.row_bytes)
+    assert found == (rows, row_shape, itemsize, row_bytes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, True),
+        ({"filters": ()}, False),
+        ({"storage": "virtual"}, False),
+    ],
+    ids=["filtered chunks", "raw chunks", "virtual"],
+)
+def test_what_must_be_decoded_by_chunk(changes, expected):
+    assert dataclasses.replace(FRAMES, **changes).is_decoded_by_chunk is expected
+
+
+@pytest.mark.parametrize(
+    ("schema", "member", "element"),
+    [(FRAMES, None, "<f4"), (TABLE, "id", "<i2"), (TABLE, "x", None), (FRAMES, "x", None)],
+    ids=["plain", "column", "unknown column", "column of a plain dataset"],
+)
+def test_element(schema, member, element):
+    assert schema.element(member) == element
+
+
+V, SITE = Member("v", "<f4", (3,)), Member("site", "text of 4 bytes", refusal="holds text of 4 bytes")
+KIND = Member("kind", "|u1", (), ("cat", "dog"))
+ARRAYS = DatasetSchema("t", "compound", (5, 2), members=(V, SITE, KIND))
+
+
+def test_a_column_adds_its_axes_to_those_of_the_dataset():
+    assert ARRAYS.value("v") is V
+    assert (ARRAYS.row_shape_of("v"), ARRAYS.field_shape("v")) == ((2, 3), (5, 2, 3))
+    assert (ARRAYS.row_shape_of("kind"), ARRAYS.field_shape("kind")) == ((2,), (5, 2))
+    assert FRAMES.row_shape_of(None) == FRAMES.row_shape
+    assert (ARRAYS.columns, ARRAYS.value("site"), ARRAYS.element("site")) == ((V, KIND), SITE, None)
+    assert ARRAYS.itemsize == 13
+
+
+def with_members(*members, **changes):
+    return dataclasses.replace(ARRAYS, members=members, **changes)
+
+
+@pytest.mark.parametrize(
+    ("other", "member", "message"),
+    [
+        (with_members(V, KIND), "v", ""),
+        (with_members(V, dataclasses.replace(SITE, dtype="text of 9 bytes"), KIND), None, ""),
+        (with_members(dataclasses.replace(V, dtype=">f4"), KIND), "v", ""),
+        (
+            with_members(dataclasses.replace(V, shape=(3, 2)), shape=(9,)),
+            "v",
+            "has rows of shape (3, 2), expected (2, 3)",
+        ),
+        (with_members(dataclasses.replace(V, shape=(2, 3)), shape=(9,)), "v", ""),
+        (with_members(dataclasses.replace(V, dtype="<f8"), KIND), "v", "has dtype <f8, expected <f4"),
+        (with_members(dataclasses.replace(V, dtype="<f8"), KIND), "kind", ""),
+        (
+            with_members(V, dataclasses.replace(KIND, categories=("dog", "cat"))),
+            "kind",
+            "has categories [dog, cat], expected [cat, dog]",
+        ),
+        (
+            with_members(V, dataclasses.replace(KIND, categories=("dog", "cat"))),
+            None,
+            "has a column 'kind' that has categories [dog, cat], expected [cat, dog]",
+        ),
+        (
+            with_members(V, dataclasses.replace(KIND, categories=None, vocabulary="9 names")),
+            "kind",
+            "has categories 9 names, expected [cat, dog]",
+        ),
+        (
+            with_members(KIND),
+            "v",
+            "has columns compound {kind: |u1}, expected compound {v: (3,)<f4, site: text of 4 bytes, kind: |u1}",
+        ),
+    ],
+    ids=[
+        "other columns",
+        "length of text",
+        "byte order",
+        "longer rows",
+        "rows of one shape",
+        "type",
+        "type of another column",
+        "order of categories",
+        "order of categories of any column",
+        "many categories",
+        "no such column",
+    ],
+)
+def test_the_wanted_column_is_compared(other, member, message):
+    assert explain_difference(other, ARRAYS, member) == message
+
+
+def test_categories_may_differ_where_codes_are_asked_for():
+    other = with_members(V, dataclasses.replace(KIND, categories=("dog", "cat")))
+    assert explain_difference(other, ARRAYS, "kind", any_categories=True) == ""
+    assert explain_difference(other, ARRAYS, "kind", any_type=True) != ""
+
+
+@each_schema
+def test_layout_and_facts_are_the_whole_schema(schema):
+    assert schema.layout().with_facts(schema.facts()) == schema
+
+
+def test_layout_leaves_out_what_differs_from_file_to_file():
+    other = dataclasses.replace(FRAMES, shape=(70, 4, 2), stored_bytes=999, missing_chunks=0)
+    assert other.layout() == FRAMES.layout()
+    assert hash(other.layout()) == hash(FRAMES.layout())
+    assert other.layout_key() == FRAMES.layout_key()
+    assert (other.facts(), FRAMES.facts()) == ((70, 999, 0), (9, 123, 1))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"shape": (9, 4, 3)}, {"dtype": "<f8"}, {"chunks": None}, {"filters": ()}, {"path": "b"}],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_layout_keeps_what_files_share(changes):
+    other = dataclasses.replace(FRAMES, **changes)
+    assert other.layout() != FRAMES.layout()
+    assert other.layout_key() != FRAMES.layout_key()
+
+
+def test_a_scalar_has_another_layout_than_rows_of_scalars():
+    assert SCALAR.layout() != dataclasses.replace(SCALAR, shape=(3,)).layout()
+    assert SCALAR.layout_key() != dataclasses.replace(SCALAR, shape=(3,)).layout_key()
+
+
+@each_schema
+def test_a_dataset_survives_json(schema):
+    assert DatasetSchema.from_plain(json.loads(json.dumps(schema.to_plain()))) == schema
+
+
+def test_a_file_survives_json():
+    schema = FileSchema(tuple(EACH), {"@fps": 30, "a@name": "left", "a@box": [[0, 1], [2, 3]]})
+    assert FileSchema.from_plain(json.loads(json.dumps(schema.to_plain()))) == schema
+
+
+def test_datasets_are_found_by_path():
+    schema = FileSchema((FRAMES, TABLE))
+    assert schema.dataset("table") is TABLE
+    assert schema.dataset("frames") is None
+
+
+@pytest.mark.parametrize(
+    ("base", "changes", "message"),
+    [
+        (FRAMES, {"path": "b", "chunks": None, "filters": (), "shape": (1, 4, 2)}, ""),
+        (FRAMES, {"dtype": "<f8"}, "has dtype <f8, expected <f4"),
+        (FRAMES, {"shape": (9, 4)}, "has rows of shape (4,), expected (4, 2)"),
+        (FRAMES, {"shape": (9, 2, 4)}, "has rows of shape (2, 4), expected (4, 2)"),
+        (FRAMES, {"shape": ()}, "is a scalar, expected rows"),
+        (SCALAR, {"shape": (3,)}, "has rows, expected a scalar"),
+        (
+            TABLE,
+            {"members": (Member("t", "<f8"),)},
+            "has dtype compound {t: <f8}, expected compound {t: <f8, id: <i2}",
+        ),
+        (SPECIES, {"categories": ("dog", "cat")}, "has categories [dog, cat], expected [cat, dog]"),
+        (SPECIES, {"categories": None}, "has categories none, expected [cat, dog]"),
+        (
+            SPECIES,
+            {"categories": tuple("abcdefgh")},
+            "has categories [a, b, c, d, e, f, … 2 more], expected [cat, dog]",
+        ),
+        (FRAMES, {"refusal": "is external"}, "cannot be a field: is external"),
+        (TEXT, {"refusal": ""}, "can be a field: variable-length text"),
+    ],
+    ids=[
+        "what a batch does not see",
+        "dtype",
+        "number of axes",
+        "axes",
+        "scalar",
+        "no scalar",
+        "columns",
+        "order of categories",
+        "no categories",
+        "many categories",
+        "refused",
+        "not refused",
+    ],
+)
+def test_a_difference_is_told_with_both_sides(base, changes, message):
+    assert explain_difference(dataclasses.replace(base, **changes), base) == message

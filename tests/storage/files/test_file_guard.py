@@ -1,0 +1,80 @@
+"""Watching an open file: what happens to it is noticed and named."""
+
+import os
+
+import numpy as np
+import pytest
+
+from h5lightning.errors import FileChangedError
+from h5lightning.planning.catalog.catalog import Catalog
+from h5lightning.planning.catalog.file_stamps import KnownStamps
+from h5lightning.planning.catalog.schema import FileSchema
+from h5lightning.storage.files.file_guard import Watch
+from h5lightning.storage.hdf5.file_checks import stamp
+
+
+@pytest.fixture
+def path(tmp_path):
+    (tmp_path / "a.h5").write_bytes(bytes(1000))
+    return str(tmp_path / "a.h5")
+
+
+@pytest.fixture
+def watch(path):
+    descriptor = os.open(path, os.O_RDONLY)
+    yield Watch(path, descriptor)
+    os.close(descriptor)
+
+
+def write_within(path):
+    with open(path, "r+b") as file:
+        file.write(b"x")
+    status = os.stat(path)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))  # as if the clock had ticked
+
+
+def replace(path):
+    with open(f"{path}.new", "wb") as file:
+        file.write(bytes(1000))
+    os.replace(f"{path}.new", path)
+
+
+CHANGES = {
+    "written": (write_within, r"was written to \(modified at .*\) while it was read"),
+    "grown": (lambda path: os.truncate(path, 2000), "grew from 1000 to 2000 bytes while it was read"),
+    "cut": (lambda path: os.truncate(path, 10), "was cut off from 1000 to 10 bytes while it was read"),
+    "replaced": (replace, "was deleted or replaced while it was read"),
+    "deleted": (os.unlink, "was deleted or replaced while it was read"),
+}
+
+
+@pytest.mark.parametrize(("change", "words"), CHANGES.values(), ids=CHANGES)
+def test_changes_are_named(change, words, path, watch):
+    watch.check()
+    change(path)
+    with pytest.raises(FileChangedError, match=rf"a\.h5 {words}\. .*SWMR.*Start again"):
+        watch.check()
+
+
+HARMLESS = {
+    "mode": lambda path: os.chmod(path, 0o600),
+    "hard link": lambda path: os.link(path, f"{path}.other"),
+    "renamed": lambda path: os.rename(path, f"{path}.other"),
+}
+
+
+@pytest.mark.parametrize("change", HARMLESS.values(), ids=HARMLESS)
+def test_the_rest_is_no_change(change, path, watch):
+    change(path)
+    watch.check()
+
+
+def test_what_was_scanned(path, watch, tmp_path):
+    def known(names, *stamps):
+        return KnownStamps.of(Catalog.of(str(tmp_path), names, np.asarray(stamps), [FileSchema(())]))
+
+    size, mtime_ns, ctime_ns, inode = stamp(os.stat(path))
+    watch.check_scanned(known(["a.h5"], (size, mtime_ns, ctime_ns - 5, inode + 1)))
+    watch.check_scanned(known(["other.h5"], (0, 0, 0, 0)))
+    with pytest.raises(FileChangedError, match=r"a\.h5 grew from 999 to 1000 bytes since it was scanned"):
+        watch.check_scanned(known(["a.h5"], (999, mtime_ns, ctime_ns, inode)))

@@ -1,0 +1,120 @@
+"""One call over many files: whatever their layouts, each row in its slot, and the same from both readers."""
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from h5lightning.errors import BadFileError, FileChangedError, UnsupportedFieldError
+from h5lightning.options import Access
+from h5lightning.storage.files.handle_pool import HandlePool
+from h5lightning.storage.readers.make_reader import choose_reader
+from h5lightning.storage.readers.protocol import RowSource, Take
+
+LAYOUTS = {
+    "contiguous": {},
+    "chunks": {"chunks": (5, 3)},
+    "split rows": {"chunks": (4, 2)},
+    "gzip": {"chunks": (7, 3), "compression": "gzip", "shuffle": True},
+    "gzip, other height": {"chunks": (16, 3), "compression": "gzip"},
+    "gzip, split rows": {"chunks": (7, 2), "compression": "gzip"},
+    "only HDF5": {"chunks": (8, 3), "scaleoffset": 0},
+}
+SOURCES = RowSource("x", None, "<i4", (3,)), RowSource("y", None, "<f8", ())
+ROWS = 40
+
+
+class Files:
+    """Paths, and the values of each file."""
+
+    def __init__(self):
+        self.paths = []
+        self.values = []
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Three files of each layout."""
+    folder, made = tmp_path_factory.mktemp("files"), Files()
+    for number, options in enumerate(list(LAYOUTS.values()) * 3):
+        path = str(folder / f"{number}.h5")
+        x = np.random.default_rng(number).integers(0, 1000, (ROWS, 3)).astype("<i4")
+        with h5py.File(path, "w") as file:
+            file.create_dataset("x", data=x, **options)
+            file["y"] = np.arange(ROWS) + 1000.0 * number
+        made.paths.append(path)
+        made.values.append({"x": x, "y": np.arange(ROWS) + 1000.0 * number})
+    return made
+
+
+@pytest.fixture(scope="module", params=["auto", "h5py", "two open files"])
+def reader(request):
+    access = Access(max_open_files=2) if request.param == "two open files" else Access()
+    with HandlePool(access) as pool:
+        made = choose_reader("h5py" if request.param == "h5py" else "auto", pool)
+        yield made
+        made.close()
+
+
+@st.composite
+def wishes(draw):
+    """Which files, how many rows of each, and a seed for the rest."""
+    numbers = draw(st.lists(st.integers(0, 3 * len(LAYOUTS) - 1), min_size=1, max_size=9, unique=True))
+    counts = draw(st.lists(st.integers(0, 12), min_size=len(numbers), max_size=len(numbers)))
+    return numbers, counts, draw(st.integers(0, 99))
+
+
+@given(wishes())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_rows_of_many_files(files, reader, wish):
+    numbers, counts, seed = wish
+    rng = np.random.default_rng(seed)
+    paths = [files.paths[number] for number in numbers]
+    rows = rng.integers(0, ROWS, sum(counts))
+    slots = rng.permutation(sum(counts))
+    takes = [take_of(source, counts, rows, slots) for source in SOURCES]
+    reader.read(paths, takes)
+    owners = np.repeat(numbers, counts)
+    for take in takes:
+        expected = np.zeros((sum(counts), *take.source.row_shape), take.source.dtype)
+        for slot, owner, row in zip(slots, owners, rows, strict=True):
+            expected[slot] = files.values[owner][take.source.path][row]
+        assert np.array_equal(take.out, expected)
+
+
+def take_of(source, counts, rows, slots):
+    out = np.empty((sum(counts), *source.row_shape), source.dtype)
+    return Take(source, np.cumsum([0, *counts]), rows, slots, out)
+
+
+def test_without_a_fallback_the_file_is_named(files):
+    paths = files.paths[:7]
+    with HandlePool(Access()) as pool:
+        direct = choose_reader("direct", pool)
+        take = take_of(SOURCES[0], [1] * 7, np.zeros(7, np.int64), np.arange(7))
+        with pytest.raises(UnsupportedFieldError, match=r"'/x' in .*6\.h5 .*reader='direct' cannot read it"):
+            direct.read(paths, [take])
+        direct.close()
+
+
+@pytest.mark.parametrize("row", [-1, ROWS], ids=["before", "behind"])
+def test_a_row_outside_is_told_of_its_file(files, reader, row):
+    rows = np.array([3, 4, row, 5])
+    take = take_of(SOURCES[0], [2, 2], rows, np.arange(4))
+    with pytest.raises((IndexError, FileChangedError), match=r"7\.h5 "):
+        reader.read([files.paths[0], files.paths[7]], [take])
+
+
+def test_one_bad_file_among_many_is_named(tmp_path, files):
+    bad = tmp_path / "bad.h5"
+    bad.write_bytes(b"no HDF5 at all" * 99)
+    with HandlePool(Access()) as pool:
+        reader = choose_reader("auto", pool)
+        take = take_of(SOURCES[1], [1, 1, 1], np.zeros(3, np.int64), np.arange(3))
+        with pytest.raises(BadFileError, match=r"bad\.h5"):
+            reader.read([files.paths[0], str(bad), files.paths[1]], [take])
+        # Nothing is left in use: the others still read.
+        reader.read(files.paths[:3], [take])
+        assert take.out.tolist() == [0, 1000, 2000]
+        reader.close()

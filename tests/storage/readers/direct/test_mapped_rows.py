@@ -1,0 +1,61 @@
+"""Rows of mapped files: a table holds the maps that its addresses lie in."""
+
+import gc
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from h5lightning.storage.files.raw_file import RawFile
+from h5lightning.storage.files.verified_blocks import VerifiedBlocks
+from h5lightning.storage.readers.direct.chunk_map import map_storage
+from h5lightning.storage.readers.direct.unfiltered_rows import unfiltered_table
+from h5lightning.storage.readers.protocol import RowSource, Take
+from h5lightning.storage.readers.row_writer import Delivery
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux says what is mapped")
+
+LAYOUTS = {"rows": {}, "chunks": {"chunks": (3, 5)}, "columns": {"chunks": (3, 2)}}
+
+
+class Anything(VerifiedBlocks):
+    """Checksums that any bytes have."""
+
+    def __init__(self):
+        self.is_whole = False
+
+    def check_in(self, view, starts, size):
+        assert len(view)
+
+
+def is_mapped(path):
+    return path in Path("/proc/self/maps").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("is_verified", [False, True], ids=["plain", "verified"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_table_holds_its_map(layout, is_verified, tmp_path):
+    path, values = str(tmp_path / "a.h5"), np.arange(60.0).reshape(12, 5)
+    with h5py.File(path, "w") as file:
+        file.create_dataset("x", data=values, **LAYOUTS[layout])
+    raw, source = RawFile(path), RowSource("x", None, "<f8", (5,))
+    with h5py.File(path) as file:
+        storage = map_storage(file["x"].id, source, raw)
+    blocks = Anything() if is_verified else None
+    table = unfiltered_table(
+        raw, storage, np.dtype("<f8"), "x", blocks=blocks, memory_map=True, scratch=lambda: np.empty(0, np.uint8)
+    )  # fmt: skip
+    joined = table.joined([table])
+    raw.close()
+    del raw, table
+    gc.collect()
+    assert is_mapped(path)
+    rows, out = np.array([11, 0, 5]), np.empty((3, 5))
+    take = Take(source, np.array([0, 3]), rows, np.arange(3), out)
+    joined.put(take, Delivery(out, np.dtype("<f8"), 40))
+    assert (out == values[rows]).all()
+    del joined
+    gc.collect()
+    assert not is_mapped(path)

@@ -1,0 +1,80 @@
+"""Codes are looked at from end to end, in blocks, in datasets and in tables."""
+
+import h5py
+import numpy as np
+import pytest
+from h5py import h5d
+
+from h5lightning.planning.catalog.annotations import Found
+from h5lightning.storage.hdf5.dataset_info import OpenedDataset
+from h5lightning.storage.scanning.conventions.code_columns import CodeRange, code_ranges
+
+FEW, LONG = 7, 3_000_000
+
+
+def ranges(tmp_path, values, counts, **options):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("x", data=values, **options)
+        return code_ranges(OpenedDataset.of(h5d.open(file.id, b"x")), counts)
+
+
+NUMBERS = {
+    "all named": ([0, 2, 1], "i1", None, True),
+    "unsigned": ([0, 2, 1], "u1", None, True),
+    "big-endian": ([0, 2, 1], ">i4", None, True),
+    "minus one": ([0, -1, -1], "i1", Found(1, "holds -1: it has no category"), True),
+    "beyond": ([0, 1, 3], "i1", Found(2, "holds 3: it has no category"), False),
+    "below": ([-2, 1], "i8", Found(0, "holds -2: it has no category"), False),
+    "floats": ([0.0, 2.0], "f4", None, True),
+    "not a number": ([0.0, np.nan], "f8", Found(1, "holds nan: it has no category"), True),
+    "fractions": ([0.0, 0.5], "f8", Found(1, "holds 0.5: it has no category"), False),
+}
+
+
+@pytest.mark.parametrize(("values", "dtype", "missing", "is_within"), NUMBERS.values(), ids=NUMBERS)
+def test_which_numbers_have_names(tmp_path, values, dtype, missing, is_within):
+    expected = CodeRange("", is_known=True, is_within=is_within, missing=missing)
+    assert ranges(tmp_path, np.array(values, dtype), {"": 3}) == [expected]
+
+
+OPTIONS = {"contiguous": {}, "gzip": {"chunks": (100_000,), "compression": "gzip"}}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_the_last_row_of_many_is_found(tmp_path, options):
+    codes = np.zeros(LONG, "i1")
+    codes[-1] = -1
+    (found,) = ranges(tmp_path, codes, {"": 1}, **options)
+    assert found.missing == Found(LONG - 1, "holds -1: it has no category")
+
+
+def test_columns_of_a_table_are_read_together(tmp_path):
+    table = np.zeros(200_000, [("name", h5py.string_dtype()), ("a", ">i2"), ("b", "i1", (1,)), ("c", "f4")])
+    table["name"] = "x"
+    table["a"][150_000], table["b"][199_999], table["c"] = 5, -1, np.nan
+    assert ranges(tmp_path, table, {"a": 5, "b": 1}, chunks=(10_000,), compression="gzip") == [
+        CodeRange("a", is_known=True, is_within=False, missing=Found(150_000, "holds 5: it has no category")),
+        CodeRange("b", is_known=True, missing=Found(199_999, "holds -1: it has no category")),
+    ]
+
+
+def test_what_costs_much_is_not_looked_at(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plist.set_chunk((2,))
+        plist.set_filter(32015, h5py.h5z.FLAG_OPTIONAL, (3,))
+        did = h5d.create(file.id, b"x", h5py.h5t.STD_I8LE, h5py.h5s.create_simple((6,)), plist)
+        assert code_ranges(OpenedDataset.of(did), {"": 2}) == [CodeRange("")]
+
+
+@pytest.mark.timeout(60)
+def test_rows_that_were_never_written_are_not_looked_for(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("x", (10**14,), "i8", chunks=(1000,))
+        assert code_ranges(OpenedDataset.of(h5d.open(file.id, b"x")), {"": 2}) == [CodeRange("")]
+
+
+@pytest.mark.parametrize("values", [np.zeros(0, "i1"), np.zeros(0, [("a", "i1")])], ids=["dataset", "table"])
+def test_no_rows(tmp_path, values):
+    name = "a" if values.dtype.names else ""
+    assert ranges(tmp_path, values, {name: 2}) == [CodeRange(name, is_known=True)]

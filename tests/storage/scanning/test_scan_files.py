@@ -1,0 +1,137 @@
+"""Many files: here or elsewhere, the outcome is the same."""
+
+import logging
+import os
+import sys
+
+import h5py
+import numpy as np
+import pytest
+
+from h5lightning.errors import BadFileError, FieldError
+from h5lightning.storage.scanning import ScanRequest, scan_file, scan_files
+from h5lightning.storage.scanning import scan_files as many_files
+from h5lightning.storage.scanning.scan_files import (
+    available_cores,
+    difference_between,
+    scan_elsewhere,
+    scan_here,
+)
+
+pytestmark = pytest.mark.timeout(60)
+
+REQUEST = ScanRequest(None, ("@machine",))
+BAD = 7
+
+
+@pytest.fixture
+def paths(tmp_path):
+    """Files of different lengths and types, one of them empty, some with text."""
+    names = [str(tmp_path / f"{number:03}.h5") for number in range(40)]
+    for number, name in enumerate(names):
+        with h5py.File(name, "w") as file:
+            file["x"] = np.zeros((number, 2), "f4" if number % 3 else ">f8")
+            if number >= 20:
+                file.attrs["machine"] = f"m{number}"
+    open(names[BAD], "w").close()
+    return names
+
+
+def ignore(_):
+    pass
+
+
+def comparable(outcomes):
+    return [str(outcome) if isinstance(outcome, Exception) else outcome for outcome in outcomes]
+
+
+def test_outcomes_do_not_depend_on_the_process(paths):
+    here = scan_here(paths, REQUEST, advance=ignore, reads_text=True)
+    elsewhere = scan_elsewhere(paths, REQUEST, processes=2, advance=ignore)
+    assert comparable(here) == comparable(elsewhere) == comparable(scan_files(paths, REQUEST))
+    assert [number for number, outcome in enumerate(here) if isinstance(outcome, BadFileError)] == [BAD]
+    assert [here[number].datasets[0].rows for number in (0, 39)] == [0, 39]
+
+
+def test_this_process_stops_at_text(paths):
+    assert len(scan_here(paths, REQUEST, advance=ignore)) == 20
+
+
+def test_this_process_stops_when_its_patience_ends(paths):
+    assert scan_here(paths, REQUEST, advance=ignore, patience_s=0) == []
+    assert len(scan_here(paths, ScanRequest(None), advance=ignore, patience_s=60)) == 40
+
+
+def test_each_file_advances_the_bar_once(paths):
+    steps = []
+    scan_here(paths, REQUEST, advance=steps.append, reads_text=True)
+    scan_elsewhere(paths, REQUEST, processes=2, advance=steps.append)
+    assert sum(steps) == 80
+
+
+def test_no_files():
+    assert scan_files([], REQUEST) == []
+
+
+def test_one_file(paths):
+    assert scan_file(paths[3], REQUEST).datasets[0].shape == (3, 2)
+    assert scan_file(paths[30], REQUEST).attrs == {"@machine": "m30"}
+    with pytest.raises(BadFileError, match="is empty"):
+        scan_file(paths[BAD], REQUEST)
+
+
+@pytest.mark.parametrize("number", [2, 30], ids=["here", "elsewhere"])
+def test_attribute_that_cannot_be_kept_ends_the_scan(paths, number):
+    with h5py.File(paths[number], "r+") as file:
+        file.attrs["machine"] = h5py.Empty("f4")
+    with pytest.raises(FieldError, match=f"'@machine' of {paths[number]} is empty"):
+        scan_files(paths, REQUEST)
+
+
+def test_without_other_processes_this_one_scans_all(paths, monkeypatch, caplog):
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with caplog.at_level(logging.WARNING):
+        outcomes = scan_files(paths, REQUEST)
+    assert outcomes[30].attrs == {"@machine": "m30"}
+    assert "scanned by this process alone" in caplog.text
+
+
+def test_cores_are_those_of_this_process():
+    assert 1 <= available_cores() <= (os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize(("most", "is_known"), [(80, True), (79, False)], ids=["few", "many"])
+def test_files_with_many_chunks_in_all_are_not_looked_into(tmp_path, monkeypatch, most, is_known):
+    names = [str(tmp_path / f"{number}.h5") for number in range(8)]
+    for name in names:
+        with h5py.File(name, "w") as file:
+            file.create_dataset("x", data=np.arange(10), chunks=(1,))
+            file["y"] = np.arange(10)
+    monkeypatch.setattr(many_files, "_MOST_CHUNKS", most)
+    for schema in scan_files(names, ScanRequest(("x", "y"))):
+        assert [extents is not None for extents in schema.extents] == [is_known, True]
+    assert scan_file(names[0], ScanRequest(("x", "y"), most_chunks=0)).extents == (None, None)
+
+
+@pytest.mark.parametrize("values", [(["a"], ["b"]), ([1], [2])], ids=["text", "numbers"])
+def test_two_files_are_compared_by_whoever_may(tmp_path, values):
+    names = [str(tmp_path / name) for name in ("a.h5", "b.h5")]
+    for name, value in zip(names, values, strict=True):
+        with h5py.File(name, "w") as file:
+            file["s"] = value
+    one, other = (repr(value[0]) for value in values)
+    assert difference_between(*names, "s") == f"row 0: {one}, expected {other}"
+    assert difference_between(*names, "absent") == ""
+    assert difference_between(names[0], str(tmp_path / "c.h5"), "s") == ""
+
+
+def test_labels_and_digests_do_not_depend_on_the_process(tmp_path):
+    name = str(tmp_path / "a.h5")
+    with h5py.File(name, "w") as file:
+        file["x"], file["s"] = np.zeros((4, 2)), ["a", "b"]
+        file["x"].dims[1].attach_scale(file["s"])
+    request = ScanRequest(("x",), same=("s",), constants=("x",))
+    here = scan_here([name], request, advance=ignore, reads_text=True)
+    assert here == scan_elsewhere([name], request, processes=1, advance=ignore) == scan_files([name], request)
+    assert here[0].datasets[0].annotations.labels[0].path == "s"
+    assert here[0].datasets[1].annotations.digest.startswith("(2,) text ")

@@ -1,0 +1,97 @@
+"""What a scanning process says arrives as it was."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from h5lightning.errors import BadFileError, FieldError
+from h5lightning.planning.catalog.extents import Extents
+from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema, Member
+from h5lightning.storage.scanning.wire_format import Decoder, Encoder
+
+SIZES = st.integers(0, 2**40)
+NAMES = st.text(max_size=5)
+
+DATASETS = st.builds(
+    DatasetSchema,
+    path=NAMES,
+    dtype=st.sampled_from(["<f4", ">i8", "compound", "text"]),
+    shape=st.lists(SIZES, max_size=3).map(tuple),
+    chunks=st.none() | st.just((4, 4)),
+    filters=st.just(("shuffle", "deflate(4)")) | st.just(()),
+    storage=st.sampled_from(["chunked", "contiguous"]),
+    stored_bytes=SIZES,
+    missing_chunks=SIZES,
+    members=st.just(
+        (Member("a", "<f4", (3,), ("x", "y"), vocabulary="9 names"), Member("b", "text", refusal="no"))
+    )
+    | st.just(()),
+    vocabulary=st.sampled_from(["", "20,000 names with the digest ab"]),
+    categories=st.none() | st.lists(NAMES, max_size=3).map(tuple),
+    is_converted=st.booleans(),
+    refusal=NAMES,
+)
+EXTENTS = st.builds(
+    lambda parts, chunks, filters: Extents(np.arange(parts * chunks).reshape(parts, chunks) + 2**40, filters),
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.just(((1, (4,)),)) | st.just(()),
+)
+ATTRS = st.recursive(
+    st.integers() | NAMES | st.booleans() | st.floats(allow_nan=False),
+    lambda inner: st.lists(inner, max_size=3),
+)
+SCHEMAS = st.builds(
+    FileSchema,
+    datasets=st.lists(DATASETS, max_size=3).map(tuple),
+    attrs=st.dictionaries(NAMES, ATTRS, max_size=3),
+    sources=st.lists(st.tuples(NAMES, st.tuples(*[st.integers(-2, 2**63 - 1)] * 4)), max_size=2).map(tuple),
+    extents=st.lists(st.none() | NAMES.map(Extents.unreadable) | EXTENTS, max_size=3).map(tuple),
+)
+ERRORS = st.builds(BadFileError, NAMES) | st.builds(FieldError, NAMES)
+
+
+def comparable(outcome):
+    is_error = isinstance(outcome, Exception)
+    return (type(outcome), str(outcome)) if is_error else (outcome, outcome.extents)
+
+
+@given(st.lists(st.lists(SCHEMAS | ERRORS, max_size=4), max_size=4))
+def test_round_trip(tasks):
+    encoder, decoder = Encoder(), Decoder()
+    for outcomes in tasks:
+        (line,) = encoder.encode(outcomes)
+        assert "\n" not in line
+        assert line.isascii()
+        assert [*map(comparable, decoder.decode(line))] == [*map(comparable, outcomes)]
+
+
+def test_layout_is_sent_once():
+    encoder = Encoder()
+    lengths = [FileSchema((DatasetSchema("x", "<f4", (rows, 4)),)) for rows in (3, 8)]
+    sent = [json.loads(line)["layouts"] for schema in lengths for line in encoder.encode([schema])]
+    assert [len(layouts) for layouts in sent] == [1, 0]
+
+
+@pytest.mark.parametrize("name", ["a\udcff", "ж"], ids=["not-unicode", "cyrillic"])
+def test_names_survive(name):
+    schema = FileSchema((DatasetSchema(name, "<f4", (3,)),))
+    assert Decoder().decode(*Encoder().encode([schema])) == [schema]
+
+
+def test_many_chunks_are_sent_in_several_lines():
+    chunks = 200_000
+    schema = FileSchema((DatasetSchema("x", "<f4", (chunks,)),), {}, (Extents(np.arange(chunks)[None]),))
+    encoder, decoder = Encoder(), Decoder()
+    lines = [*encoder.encode([schema] * 7)]
+    found = [outcome for line in lines for outcome in decoder.decode(line)]
+    assert [len(decoder.decode(line)) for line in encoder.encode([schema] * 3)] == [3]
+    assert (len(lines), [*map(comparable, found)]) == (3, [comparable(schema)] * 7)
+
+
+def test_no_outcome_is_a_line_too():
+    (line,) = Encoder().encode([])
+    assert Decoder().decode(line) == []

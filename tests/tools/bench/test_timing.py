@@ -1,0 +1,107 @@
+"""The clocks measure what they say; where time is asserted, it is that of a clock which only sleep moves."""
+
+from itertools import chain, count, islice, repeat
+
+import pytest
+from clocks import Clock
+
+from h5lightning.tools.bench.timing import (
+    Contestant,
+    Spread,
+    Turn,
+    in_turn,
+    ratios,
+    run_turn,
+    waiting_share,
+    whole_epochs,
+)
+
+BATCH = range(4)
+CLOCK = Clock()
+TICK_S = 1 / 64  # which a float holds exactly
+
+
+@pytest.fixture(autouse=True)
+def _clock(monkeypatch):
+    monkeypatch.setattr("h5lightning.tools.bench.timing.time", CLOCK)
+
+
+def slow(batches, seconds):
+    for batch in batches:
+        CLOCK.sleep(seconds)
+        yield batch
+
+
+def test_a_turn_consumes_all_batches():
+    turn = run_turn(Contestant("a", lambda _: chain(repeat(BATCH, 5), [range(1)])), 0)
+    assert (turn.samples, turn.first_samples, turn.was_cut) == (21, 4, False)
+    assert 0 <= turn.first_s <= turn.total_s
+
+
+def test_a_slow_turn_ends_at_the_limit_and_is_closed():
+    closed = []
+
+    def endless(_):
+        try:
+            yield from slow(repeat(BATCH), TICK_S)
+        finally:
+            closed.append(True)
+
+    turn = run_turn(Contestant("a", endless), 0, limit_s=5 * TICK_S)
+    assert (turn.samples, turn.first_samples) == (7 * 4, 4)
+    assert (turn.first_s, turn.total_s) == (TICK_S, 7 * TICK_S)
+    assert (turn.was_cut, closed) == (True, [True])
+
+
+def test_rates_with_and_without_the_start():
+    assert Turn(samples=100, first_samples=20, first_s=6, total_s=10).rate == 10
+    assert Turn(samples=100, first_samples=20, first_s=6, total_s=10, counts_start=False).rate == 20
+    assert Turn(samples=20, first_samples=20, first_s=2, total_s=2, counts_start=False).rate == 10
+
+
+def test_contestants_take_turns_after_a_warm_up():
+    log = []
+
+    def contestant(name):
+        def batches(turn):
+            log.append((name, turn))
+            yield BATCH
+
+        return Contestant(name, batches, prepare=lambda: log.append(name))
+
+    done = []
+    found = in_turn([contestant("a"), contestant("b")], rounds=2, limit_s=1, advance=done.append)
+    assert log == [entry for turn in range(3) for name in "ab" for entry in (name, (name, turn))]
+    assert {name: len(turns) for name, turns in found.items()} == {"a": 2, "b": 2}
+    assert done == [1] * 6
+
+
+def test_who_is_too_slow_has_one_turn():
+    contestants = [
+        Contestant("slow", lambda _: slow(repeat(BATCH, 3), TICK_S)),
+        Contestant("quick", lambda _: [BATCH]),
+    ]
+    found = in_turn(contestants, rounds=3, limit_s=TICK_S / 4, patience_s=TICK_S * 3 / 4)
+    assert {name: len(turns) for name, turns in found.items()} == {"slow": 1, "quick": 3}
+
+
+def test_ratios_are_of_the_same_round():
+    ours = [Turn(100, 10, 0, seconds) for seconds in (1, 2, 4)]
+    others = [Turn(50, 50, seconds, seconds) for seconds in (1, 2, 8)]
+    assert ratios(ours, others) == Spread(2, 2, 4)
+
+
+@pytest.mark.parametrize(("least_s", "epochs"), [(0, [7]), (5 * TICK_S, [7, 8, 9])], ids=["one", "some"])
+def test_epochs_are_whole(least_s, epochs):
+    found = list(whole_epochs(lambda number: slow([number, number], TICK_S), 7, least_s))
+    assert found == [number for number in epochs for _ in range(2)]
+
+
+def test_epochs_that_are_left_early_are_closed():
+    assert list(islice(whole_epochs(count, 3, 0), 2)) == [3, 4]
+
+
+@pytest.mark.parametrize(("seconds", "share"), [(0, 0), (3 * TICK_S, 15 / 21)], ids=["ready", "late"])
+def test_waiting_share(seconds, share):
+    """Five batches after the first are waited for, and six steps are made."""
+    assert waiting_share(slow(repeat(BATCH, 6), seconds), step_s=TICK_S) == pytest.approx(share)

@@ -1,0 +1,122 @@
+"""Which reader `inspect` says reads a dataset, with the reason, for files of each kind."""
+
+import h5py
+import hdf5plugin
+import numpy as np
+import pytest
+
+from h5lightning.tools.inspect import inspect_files
+from h5lightning.tools.overview.reader_choice import Reading
+
+VALUES = np.arange(40.0).reshape(20, 2)
+
+
+def write(**options):
+    return lambda path: h5py.File(path, "w").create_dataset("x", data=VALUES, **options).file.close()
+
+
+def imaginary_part_first(path):
+    """Complex numbers in the order that NumPy has not."""
+    part = h5py.h5t.IEEE_F64LE
+    stored = h5py.h5t.create(h5py.h5t.COMPOUND, 16)
+    stored.insert(b"r", 8, part)
+    stored.insert(b"i", 0, part)
+    with h5py.File(path, "w") as file:
+        h5py.h5d.create(file.id, b"x", stored, h5py.h5s.create_simple((20,))).write(
+            h5py.h5s.ALL, h5py.h5s.ALL, np.arange(20) + 1j
+        )
+
+
+def overlapping(path):
+    with h5py.File(path, "w") as file:
+        stored = file.create_dataset("x", data=np.arange(100.0), chunks=(10,))
+        first, second = (stored.id.get_chunk_info(number).byte_offset for number in (0, 1))
+    with open(path, "r+b") as raw:
+        content = raw.read()
+        assert content.count(second.to_bytes(8, "little")) == 1
+        raw.seek(content.index(second.to_bytes(8, "little")))
+        raw.write((first + 8).to_bytes(8, "little"))
+
+
+def table(path):
+    with h5py.File(path, "w") as file:
+        file["x"] = np.zeros(20, [("a", "f4"), ("b", "i8")])
+
+
+def compact(path):
+    plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plist.set_layout(h5py.h5d.COMPACT)
+    with h5py.File(path, "w") as file:
+        space = h5py.h5s.create_simple(VALUES.shape)
+        did = h5py.h5d.create(file.id, b"x", h5py.h5t.IEEE_F64LE, space, plist)
+        did.write(h5py.h5s.ALL, h5py.h5s.ALL, VALUES)
+
+
+def only(tmp_path):
+    (dataset,) = inspect_files([str(tmp_path / "*.h5")]).datasets
+    return dataset
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"chunks": (5, 2)}, {"compression": "gzip"}, hdf5plugin.Zstd()],
+    ids=["contiguous", "chunked", "gzip", "zstd"],
+)
+def test_read_directly(options, tmp_path):
+    write(**options)(tmp_path / "a.h5")
+    assert only(tmp_path).read_by == (Reading("direct", "", 1),)
+    assert "h5py" not in {trap.kind for trap in inspect_files([str(tmp_path / "a.h5")]).traps}
+
+
+@pytest.mark.parametrize(
+    ("prepare", "reason"),
+    [
+        (compact, "is compact: its values lie inside of a header"),
+        (table, "is a column of a table (compound)"),
+        (imaginary_part_first, "holds elements that HDF5 must convert"),
+        (write(chunks=(5, 2), scaleoffset=3), "has filter 6, which only HDF5 decodes"),
+    ],
+    ids=["compact", "table", "imaginary part first", "scale-offset"],
+)
+def test_read_through_h5py(prepare, reason, tmp_path):
+    prepare(tmp_path / "a.h5")
+    assert only(tmp_path).read_by == (Reading("h5py", reason, 1),)
+    (trap,) = (trap for trap in inspect_files([str(tmp_path / "a.h5")]).traps if trap.kind == "h5py")
+    assert f"'/x' {reason}: read through h5py, by one thread at a time" in trap.text
+    assert trap.severity == "warning"
+
+
+def test_each_way_of_storing_it_is_told(tmp_path):
+    for number, options in enumerate([{}, {}, {"chunks": (4, 2), "scaleoffset": 3}]):
+        write(**options)(tmp_path / f"{number}.h5")
+    with h5py.File(tmp_path / "holes.h5", "w") as file:
+        file.create_dataset("x", (20, 2), "f8", chunks=(5, 2))[:5] = 1
+    assert set(only(tmp_path).read_by) == {
+        Reading("direct", "", 2),
+        Reading("h5py", "has filter 6, which only HDF5 decodes", 1),
+        Reading("h5py", "has chunks that were never written", 1),
+    }
+
+
+def test_of_a_family_one_member_is_asked(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for number in range(30):
+            file[f"demo_{number}/x"] = VALUES
+    assert only(tmp_path).read_by == (Reading("direct", "", 1),)
+
+
+def test_damage_is_a_problem(tmp_path):
+    overlapping(tmp_path / "a.h5")
+    (reading,) = only(tmp_path).read_by
+    assert (reading.reader, "two of its chunks overlap" in reading.reason) == ("none", True)
+    (trap,) = (trap for trap in inspect_files([str(tmp_path / "a.h5")]).traps if trap.kind == "damaged")
+    assert trap.severity == "problem"
+
+
+@pytest.mark.parametrize(
+    "values", [np.array([b"text"]), np.zeros((0, 2))], ids=["cannot be a field", "no rows"]
+)
+def test_what_is_not_read_has_no_reader(values, tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"] = values
+    assert only(tmp_path).read_by == ()
