@@ -29,7 +29,7 @@ from h5lightning.planning.fields import FieldPlan, Fields
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.values.conversions import assign, buffer_dtype, delivery_dtype, first_lost
 from h5lightning.planning.values.encoded_values import first_missing
-from h5lightning.storage.readers.protocol import Reader, Take
+from h5lightning.storage.readers.protocol import Reader, ReadRequest
 
 __all__ = ["Batch", "BatchReader"]
 
@@ -139,7 +139,7 @@ class BatchReader:
         for each in self._requests(ids):
             self.reader.will_need(*each, only_remote=only_remote)
 
-    def _requests(self, ids: Int64Array) -> Iterator[tuple[list[str], list[Take]]]:
+    def _requests(self, ids: Int64Array) -> Iterator[tuple[list[str], list[ReadRequest]]]:
         wanted = _Wanted.of(ids, self._paths)
         recipes = [recipe for recipe in self._recipes.values() if recipe.plan.kind == "rows"]
         takes = {
@@ -222,7 +222,7 @@ class BatchReader:
         for each in shared.values():
             each.deal_out(arrays, wanted.slots)
 
-    def _read_forms(self, source: FieldSource, take: Take, wanted: _Wanted) -> None:
+    def _read_forms(self, source: FieldSource, take: ReadRequest, wanted: _Wanted) -> None:
         """Read a field that files store in different ways, or whose numbers stand for others."""
         for part in source.parts(take, wanted.files):
             paths = [wanted.paths[place] for place in part.places]
@@ -245,16 +245,16 @@ class BatchReader:
             return values
         return source.delivered_whole(values, form, path)
 
-    def _take(self, recipe: _Recipe, out: npt.NDArray[Any], wanted: _Wanted) -> Take:
+    def _take(self, recipe: _Recipe, out: npt.NDArray[Any], wanted: _Wanted) -> ReadRequest:
         if recipe.plan.steps is None:
-            return Take(recipe.source.sources[0], wanted.borders, wanted.rows, wanted.slots, out)
+            return ReadRequest(recipe.source.sources[0], wanted.borders, wanted.rows, wanted.slots, out)
         start, stop = recipe.plan.steps
         rows = self._step_rows(wanted.rows, start, stop).ravel()
         slots = (wanted.slots[:, None] * (stop - start) + np.arange(stop - start)).ravel()
         out = out.reshape(len(out) * (stop - start), *recipe.plan.row_shape)
-        return Take(recipe.source.sources[0], wanted.borders * (stop - start), rows, slots, out)
+        return ReadRequest(recipe.source.sources[0], wanted.borders * (stop - start), rows, slots, out)
 
-    def _take_shared(self, shared: _Shared, wanted: _Wanted) -> Take:
+    def _take_shared(self, shared: _Shared, wanted: _Wanted) -> ReadRequest:
         """The rows of all steps, each once."""
         rows = self._step_rows(wanted.rows, shared.start, shared.stop)
         file = np.arange(len(wanted.files)).repeat(wanted.sizes)[:, None]
@@ -262,7 +262,9 @@ class BatchReader:
         different, place = np.unique(file * span + rows, return_inverse=True)
         borders = np.searchsorted(different, np.arange(len(wanted.files) + 1) * span)
         values = shared.expect(len(different), place.reshape(rows.shape))
-        return Take(shared.source.sources[0], borders, different % span, np.arange(len(different)), values)
+        return ReadRequest(
+            shared.source.sources[0], borders, different % span, np.arange(len(different)), values
+        )
 
     def _step_rows(self, rows: Int64Array, start: int, stop: int) -> Int64Array:
         """The rows of steps start to stop of samples, ``(N, stop - start)``."""

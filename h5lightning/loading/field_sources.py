@@ -16,7 +16,7 @@ from h5lightning.planning.conventions.encodings import remedy
 from h5lightning.planning.fields import FieldPlan
 from h5lightning.planning.values.conversions import LostValueError, ValueAtError, delivery_dtype
 from h5lightning.planning.values.value_decoder import FieldValues
-from h5lightning.storage.readers.protocol import RowSource, Take
+from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
 
 __all__ = ["FieldPart", "FieldSource"]
 
@@ -37,7 +37,7 @@ class FieldPart:
     places: list[int]
     forms: Int64Array
     slots: Int64Array
-    take: Take
+    take: ReadRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class FieldSource:
         plan: the field, or one of those that are equal.
     """
 
-    sources: tuple[RowSource, ...]
+    sources: tuple[DatasetColumn, ...]
     encodings: tuple[Encoding | None, ...]
     delivered: str
     is_decoded: bool
@@ -82,7 +82,8 @@ class FieldSource:
             is_looked_at: look at each number on the way, also where that can be done afterwards.
         """
         by_type = {
-            form.dtype: RowSource(plan.path, plan.member, form.dtype, plan.row_shape) for form in plan.forms
+            form.dtype: DatasetColumn(plan.path, plan.member, form.dtype, plan.row_shape)
+            for form in plan.forms
         }
         return cls(
             tuple(by_type[form.dtype] for form in plan.forms),
@@ -107,7 +108,7 @@ class FieldSource:
         """The form that a file has."""
         return 0 if self.plan.form_of is None else int(self.plan.form_of[file])
 
-    def parts(self, take: Take, files: Int64Array) -> Iterator[FieldPart]:
+    def parts(self, take: ReadRequest, files: Int64Array) -> Iterator[FieldPart]:
         """What is taken, by stored type; each part with a buffer of that type.
 
         Args:
@@ -116,13 +117,13 @@ class FieldSource:
         """
         form_of = self.plan.form_of
         forms = np.zeros(len(files), np.int64) if form_of is None else form_of[files].astype(np.int64)
-        types: dict[RowSource, list[int]] = {}
+        types: dict[DatasetColumn, list[int]] = {}
         for place, form in enumerate(forms.tolist()):
             types.setdefault(self.sources[form], []).append(place)
         for source, places in types.items():
             some = take.of(places)
             out = np.empty((len(some.rows), *source.row_shape), np.dtype(source.dtype).newbyteorder("="))
-            part = Take(source, some.borders, some.rows, np.arange(len(some.rows)), out)
+            part = ReadRequest(source, some.borders, some.rows, np.arange(len(some.rows)), out)
             yield FieldPart(places, forms[places], some.slots, part)
 
     def delivered_rows(self, part: FieldPart, paths: Sequence[str]) -> npt.NDArray[Any]:

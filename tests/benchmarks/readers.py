@@ -26,10 +26,10 @@ from h5lightning.storage.files.raw_file import RawFile
 from h5lightning.storage.readers.direct.chunk_map import map_storage
 from h5lightning.storage.readers.direct.reader import DirectReader
 from h5lightning.storage.readers.libhdf5.reader import H5pyReader
-from h5lightning.storage.readers.protocol import Reader, RowSource
+from h5lightning.storage.readers.protocol import DatasetColumn, Reader
 
 WIDTH, BATCH, CHUNK_ROWS = 1024, 256, 32
-SOURCE = RowSource("x", None, "<f4", (WIDTH,))
+SOURCE = DatasetColumn("x", None, "<f4", (WIDTH,))
 Batch = list[tuple[str, npt.NDArray[np.int64], npt.NDArray[np.int64]]]  # file, rows, slots
 
 

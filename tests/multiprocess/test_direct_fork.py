@@ -11,7 +11,7 @@ import pytest
 
 from h5lightning.options import Access
 from h5lightning.storage.files.handle_pool import HandlePool
-from h5lightning.storage.readers.decoded.cached_rows import DecodedSlabs
+from h5lightning.storage.readers.decoded.cached_rows import DecodedChunkRows
 from h5lightning.storage.readers.direct.reader import DirectReader
 
 pytestmark = pytest.mark.timeout(60)
@@ -45,7 +45,7 @@ def in_process(start, target, *arguments):
 @pytest.mark.parametrize("start", ["fork", "spawn", "forkserver"])
 def test_a_used_reader_reads_in_another_process(start, paths):
     with HandlePool(Access()) as pool:
-        reader = DirectReader(pool, decoded=DecodedSlabs(pool.access.cache_bytes, 2))
+        reader = DirectReader(pool, decoded=DecodedChunkRows(pool.access.cache_bytes, 2))
         expected = direct_jobs.values_of(reader, paths)
         assert expected == [number * 1000 + row * 3 for number in range(3) for row in (99, 5, 50)] * 2
         assert in_process(start, direct_jobs.read, reader, paths) == expected
@@ -67,7 +67,7 @@ def test_inherited_files_are_closed(paths):
 
 def test_a_lock_held_at_the_fork_does_not_block_the_child(paths):
     with HandlePool(Access()) as pool:
-        reader = DirectReader(pool, decoded=DecodedSlabs(pool.access.cache_bytes, 2))
+        reader = DirectReader(pool, decoded=DecodedChunkRows(pool.access.cache_bytes, 2))
         expected = direct_jobs.values_of(reader, paths)
         known = reader._known()
         decoding = reader._decoded.here()

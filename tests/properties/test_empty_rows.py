@@ -13,7 +13,7 @@ from h5lightning.storage.discovery import discover
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.indexing.build_catalog import build_catalog
 from h5lightning.storage.readers.make_reader import choose_reader
-from h5lightning.storage.readers.protocol import RowSource
+from h5lightning.storage.readers.protocol import DatasetColumn
 from h5lightning.storage.scanning import ScanRequest
 
 ROWS = 6
@@ -107,7 +107,7 @@ def test_loaders(tmp_path, num_workers, verify, mode):
 def test_rows_and_files_are_checked_all_the_same(tmp_path, reader):
     path = str(tmp_path / "a.h5")
     write(path, "gzip", (0,))
-    source = RowSource("x", None, "<f4", (0,))
+    source = DatasetColumn("x", None, "<f4", (0,))
     with HandlePool(Access()) as pool:
         rows = choose_reader(reader, pool)
         out = np.empty((1, 0), "<f4")
@@ -116,7 +116,7 @@ def test_rows_and_files_are_checked_all_the_same(tmp_path, reader):
             rows.read_rows(path, source, np.asarray([6]), out)
         with pytest.raises(IndexError):
             rows.read_rows(path, source, np.asarray([-1]), out)
-        other = RowSource("x", None, "<f4", (0, 2))
+        other = DatasetColumn("x", None, "<f4", (0, 2))
         with pytest.raises(FileChangedError, match="expected"):
             rows.read_rows(path, other, np.asarray([0]), np.empty((1, 0, 2), "<f4"))
         assert rows.is_there([path], [])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from h5lightning.storage.readers.direct.reader import DirectReader
-from h5lightning.storage.readers.protocol import RowSource
+from h5lightning.storage.readers.protocol import DatasetColumn
 
 ROWS = np.array([99, 5, 50])
 
@@ -19,7 +19,7 @@ def values_of(reader: DirectReader, paths: list[str]) -> list[int]:
     values: list[int] = []
     for name in ("x", "z"):
         for path in paths:
-            reader.read_rows(path, RowSource(name, None, "<i8", (3,)), ROWS, out)
+            reader.read_rows(path, DatasetColumn(name, None, "<i8", (3,)), ROWS, out)
             values += out[:, 0].tolist()
     return values
 

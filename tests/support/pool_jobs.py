@@ -9,7 +9,7 @@ import numpy as np
 
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.libhdf5.reader import H5pyReader
-from h5lightning.storage.readers.protocol import RowSource
+from h5lightning.storage.readers.protocol import DatasetColumn
 
 
 def read_all(pool: HandlePool, paths: list[str], results: Any) -> None:
@@ -26,7 +26,7 @@ def read_rows(reader: H5pyReader, paths: list[str], results: Any) -> None:
     """Read row 1 of ``x`` of each file through a reader."""
     out = np.empty((len(paths), 3), dtype=np.int64)
     for slot, path in enumerate(paths):
-        reader.read_rows(path, RowSource("x", None, "<i8", (3,)), np.array([1]), out, np.array([slot]))
+        reader.read_rows(path, DatasetColumn("x", None, "<i8", (3,)), np.array([1]), out, np.array([slot]))
     results.put(out.tolist())
     reader._pool.close()
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from h5lightning.storage.readers.direct import reader as direct
 from h5lightning.storage.readers.direct.reader import DirectReader
-from h5lightning.storage.readers.protocol import RowSource
+from h5lightning.storage.readers.protocol import DatasetColumn
 
-SOURCE = RowSource("x", None, "<i8", (2,))
+SOURCE = DatasetColumn("x", None, "<i8", (2,))
 
 
 class AskedError(Exception):

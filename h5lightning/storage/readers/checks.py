@@ -7,25 +7,25 @@ from collections.abc import Sequence
 from h5lightning.errors import BadFileError, FileChangedError
 from h5lightning.storage.codecs import CodecError
 from h5lightning.storage.hdf5.dtypes import ElementType
-from h5lightning.storage.readers.protocol import RowSource
+from h5lightning.storage.readers.protocol import DatasetColumn
 
 __all__ = ["check_buffer", "check_rows", "check_type", "check_whole", "damaged_chunk", "name_of"]
 
 
-def name_of(file: str, source: RowSource) -> str:
+def name_of(file: str, source: DatasetColumn) -> str:
     """The dataset, its column and its file, for messages."""
     member = f" (column {source.member!r})" if source.member is not None else ""
     return f"'/{source.path}'{member} in {file}"
 
 
-def check_buffer(file: str, source: RowSource, found: tuple[int, ...]) -> None:
+def check_buffer(file: str, source: DatasetColumn, found: tuple[int, ...]) -> None:
     """Raise unless a buffer, or the rows of one, have the shape of the source."""
     # Assignment would stretch the values to fit.
     if found != source.row_shape:
         raise ValueError(f"'/{source.path}' in {file} needs a buffer for {source.row_shape}, found {found}")
 
 
-def check_type(file: str, source: RowSource, found: ElementType) -> tuple[int, ...]:
+def check_type(file: str, source: DatasetColumn, found: ElementType) -> tuple[int, ...]:
     """Raise unless the elements are those that were scanned.
 
     Returns:
@@ -41,7 +41,7 @@ def check_type(file: str, source: RowSource, found: ElementType) -> tuple[int, .
 
 def check_rows(
     file: str,
-    source: RowSource,
+    source: DatasetColumn,
     shape: tuple[int, ...] | None,
     first: int,
     last: int,
@@ -61,7 +61,7 @@ def check_rows(
 
 
 def check_whole(
-    file: str, source: RowSource, shape: tuple[int, ...] | None, value_shape: tuple[int, ...] = ()
+    file: str, source: DatasetColumn, shape: tuple[int, ...] | None, value_shape: tuple[int, ...] = ()
 ) -> None:
     """Raise unless a dataset of such values has the scanned shape."""
     if shape is None or shape + value_shape != source.row_shape:
@@ -88,7 +88,7 @@ def damaged_chunk(
     )
 
 
-def _changed(file: str, source: RowSource, found: str, expected: str) -> FileChangedError:
+def _changed(file: str, source: DatasetColumn, found: str, expected: str) -> FileChangedError:
     return FileChangedError(
         f"{name_of(file, source)} {found}, expected {expected} as it was scanned: the file was replaced. "
         "Start again, which scans the files that changed"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from h5lightning.options.checks import check_choice
 from h5lightning.storage.files.handle_pool import HandlePool
-from h5lightning.storage.readers.decoded.cached_rows import DecodedSlabs
+from h5lightning.storage.readers.decoded.cached_rows import DecodedChunkRows
 from h5lightning.storage.readers.direct.reader import DirectReader
 from h5lightning.storage.readers.libhdf5.reader import H5pyReader
 from h5lightning.storage.readers.protocol import Reader
@@ -25,7 +25,7 @@ def choose_reader(name: str, pool: HandlePool, *, threads: int = 1) -> Reader:
         OptionError: an unknown reader.
     """
     check_choice("reader", name, ("auto", "direct", "h5py"))
-    decoded = DecodedSlabs(pool.access.cache_bytes, threads)
+    decoded = DecodedChunkRows(pool.access.cache_bytes, threads)
     library = H5pyReader(pool, decoded)
     if name == "h5py":
         return library

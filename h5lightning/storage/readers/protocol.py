@@ -12,13 +12,13 @@ import numpy.typing as npt
 
 from h5lightning.planning.catalog.file_stamps import KnownStamps
 
-__all__ = ["Reader", "RowSource", "Take"]
+__all__ = ["DatasetColumn", "ReadRequest", "Reader"]
 
 Int64Array = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class RowSource:
+class DatasetColumn:
     """What is read: one dataset, or one column of it, the same in all files.
 
     Args:
@@ -46,7 +46,7 @@ class RowSource:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Take:
+class ReadRequest:
     """What is taken from one dataset of several files: row ``rows[i]`` for ``out[slots[i]]``.
 
     Args:
@@ -58,7 +58,7 @@ class Take:
             `conversions.buffer_dtype` allows: a wider one or another floating type.
     """
 
-    source: RowSource
+    source: DatasetColumn
     borders: Int64Array
     rows: Int64Array
     slots: Int64Array
@@ -69,7 +69,7 @@ class Take:
         """Rows of each file, ``(files,)``."""
         return self.borders[1:] - self.borders[:-1]
 
-    def of(self, files: Sequence[int]) -> Take:
+    def of(self, files: Sequence[int]) -> ReadRequest:
         """What it takes from some of the files, by their places, ascending."""
         starts = self.borders[:-1].tolist()
         stops = self.borders[1:].tolist()
@@ -95,7 +95,7 @@ class Reader(Protocol):
     def __copy__(self) -> Reader:
         return copy.deepcopy(self)
 
-    def read(self, files: Sequence[str], takes: Sequence[Take]) -> None:
+    def read(self, files: Sequence[str], takes: Sequence[ReadRequest]) -> None:
         """Fill the buffers of some takes.
 
         Args:
@@ -112,7 +112,7 @@ class Reader(Protocol):
     def read_rows(
         self,
         file: str,
-        source: RowSource,
+        source: DatasetColumn,
         rows: Int64Array,
         out: npt.NDArray[Any],
         slots: Int64Array | None = None,
@@ -120,13 +120,17 @@ class Reader(Protocol):
         """Put row ``rows[i]`` of one file into ``out[slots[i]]``, or into ``out[i]``; see `read`."""
         if slots is None:
             slots = np.arange(rows.size)
-        self.read([file], [Take(source, np.asarray([0, rows.size]), rows, slots, out)])
+        self.read([file], [ReadRequest(source, np.asarray([0, rows.size]), rows, slots, out)])
 
-    def is_there(self, files: Sequence[str], takes: Sequence[Take], *, only_remote: bool = False) -> bool:  # noqa: ARG002 - who gives no hints needs none
+    def is_there(
+        self, files: Sequence[str], takes: Sequence[ReadRequest], *, only_remote: bool = False
+    ) -> bool:  # noqa: ARG002 - who gives no hints needs none
         """Whether what takes lie in seems to be in memory already, or nothing is gained by `will_need`; see there."""
         return True
 
-    def will_need(self, files: Sequence[str], takes: Sequence[Take], *, only_remote: bool = False) -> None:  # noqa: ARG002 - see above
+    def will_need(
+        self, files: Sequence[str], takes: Sequence[ReadRequest], *, only_remote: bool = False
+    ) -> None:  # noqa: ARG002 - see above
         """Let the system fetch what `read` will be asked for, without waiting: a disk likes several requests.
 
         A hint, which may mean nothing. Where rows belong is not looked at, nor any buffer.
@@ -142,7 +146,7 @@ class Reader(Protocol):
         """
         return
 
-    def read_whole(self, file: str, source: RowSource, out: npt.NDArray[Any]) -> None:
+    def read_whole(self, file: str, source: DatasetColumn, out: npt.NDArray[Any]) -> None:
         """Put a dataset without a sample axis into ``out``, ``(*row_shape)``.
 
         Raises:

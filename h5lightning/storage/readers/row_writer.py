@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from h5lightning.planning.values.conversions import assign
 
-__all__ = ["Delivery"]
+__all__ = ["RowWriter"]
 
 Bytes = npt.NDArray[np.uint8]
 Int64Array = npt.NDArray[np.int64]
@@ -18,7 +18,7 @@ Int64Array = npt.NDArray[np.int64]
 _LEAST_ROW_BYTES = 1024
 
 
-class Delivery:
+class RowWriter:
     """A batch that takes rows.
 
     Args:

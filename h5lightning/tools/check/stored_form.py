@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from h5lightning.planning.fields import FieldPlan, StoredForm
-from h5lightning.storage.readers.protocol import RowSource
+from h5lightning.storage.readers.protocol import DatasetColumn
 
 __all__ = ["form_in", "source_of"]
 
@@ -13,6 +13,6 @@ def form_in(plan: FieldPlan, file: int) -> StoredForm:
     return plan.forms[0 if plan.form_of is None else int(plan.form_of[file])]
 
 
-def source_of(plan: FieldPlan, file: int) -> RowSource:
+def source_of(plan: FieldPlan, file: int) -> DatasetColumn:
     """What a reader reads of the field in one file."""
-    return RowSource(plan.path, plan.member, form_in(plan, file).dtype, plan.row_shape)
+    return DatasetColumn(plan.path, plan.member, form_in(plan, file).dtype, plan.row_shape)

@@ -16,7 +16,7 @@ from h5lightning.core.progress import Advance
 from h5lightning.errors import H5LightningError
 from h5lightning.planning.fields import FieldPlan
 from h5lightning.storage.files.handle_pool import HandlePool
-from h5lightning.storage.readers.protocol import RowSource
+from h5lightning.storage.readers.protocol import DatasetColumn
 from h5lightning.tools.check.result import Outcome
 from h5lightning.tools.check.run import Case
 from h5lightning.tools.check.stored_form import source_of
@@ -128,7 +128,7 @@ def _end_of(case: Case, pool: HandlePool, file: int, plan: FieldPlan) -> _End | 
     return _End(case.index.names[file], _what(plan), str(fill), is_floating, rows, trailing, is_alone)
 
 
-def _may_end_with_fill(case: Case, path: str, source: RowSource, rows: int, *, is_floating: bool) -> bool:
+def _may_end_with_fill(case: Case, path: str, source: DatasetColumn, rows: int, *, is_floating: bool) -> bool:
     """Whether the last row holds one number only, and of integers the row before the same: most end here."""
     some = np.arange(max(0, rows - 2), rows)
     out = np.empty((len(some), *source.row_shape), np.dtype(source.dtype).newbyteorder("="))
@@ -139,7 +139,7 @@ def _may_end_with_fill(case: Case, path: str, source: RowSource, rows: int, *, i
 
 
 def _trailing(
-    case: Case, path: str, source: RowSource, fill: npt.NDArray[Any], rows: int, step: int
+    case: Case, path: str, source: DatasetColumn, fill: npt.NDArray[Any], rows: int, step: int
 ) -> tuple[int, bool]:
     """Rows of the fill value at the end, and whether no row before is one; read from the end, as far as needed."""
     trailing, is_counting = 0, True
@@ -157,7 +157,7 @@ def _trailing(
 
 
 def _are_fill(
-    case: Case, path: str, source: RowSource, fill: npt.NDArray[Any], start: int, stop: int
+    case: Case, path: str, source: DatasetColumn, fill: npt.NDArray[Any], start: int, stop: int
 ) -> npt.NDArray[np.bool_]:
     """Which of some rows hold nothing but the fill value, bit for bit, ``(stop - start,)``."""
     out = np.empty((stop - start, *source.row_shape), fill.dtype)
@@ -168,7 +168,7 @@ def _are_fill(
     return found
 
 
-def _fill_value(pool: HandlePool, path: str, source: RowSource) -> npt.NDArray[Any] | None:
+def _fill_value(pool: HandlePool, path: str, source: DatasetColumn) -> npt.NDArray[Any] | None:
     """The fill value of a dataset, or of a column, in native byte order; zero where none was said, None if unknown."""
     dtype = np.dtype(source.dtype).newbyteorder("=")
     kept = np.zeros((), dtype if source.member is None else np.dtype([(source.member, dtype)]))

@@ -13,7 +13,7 @@ from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.direct.reader import DirectReader
-from h5lightning.storage.readers.protocol import RowSource
+from h5lightning.storage.readers.protocol import DatasetColumn
 from h5lightning.tools.overview.dataset_table import Entry, Variant
 
 __all__ = ["Reading", "readings_of"]
@@ -84,7 +84,7 @@ def _reading(reader: DirectReader, path: str, dataset: DatasetSchema) -> tuple[s
     member = dataset.columns[0].name if dataset.columns else None
     dtype = dataset.element(member) or dataset.dtype
     try:
-        reason = reader.reason(path, RowSource(dataset.path, member, dtype, dataset.row_shape_of(member)))
+        reason = reader.reason(path, DatasetColumn(dataset.path, member, dtype, dataset.row_shape_of(member)))
     except H5LightningError as error:
         return "none", str(error)
     return ("h5py", reason) if reason else ("direct", "")

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from h5lightning.core.once import once
 from h5lightning.planning.catalog.schema import DatasetSchema
-from h5lightning.storage.readers.protocol import RowSource
+from h5lightning.storage.readers.protocol import DatasetColumn
 
 __all__ = ["FAST_FILTERS", "Case", "Loading", "StoredField"]
 
@@ -56,10 +56,10 @@ class StoredField:
         return self.schema.path
 
     @property
-    def source(self) -> RowSource:
+    def source(self) -> DatasetColumn:
         """What a reader is asked for: the dataset, or the first one of a family."""
         dtype = self.schema.element(self.member) or self.schema.dtype
-        return RowSource(self.paths[0], self.member, dtype, self.schema.row_shape_of(self.member))
+        return DatasetColumn(self.paths[0], self.member, dtype, self.schema.row_shape_of(self.member))
 
     @property
     def filters(self) -> tuple[str, ...]:

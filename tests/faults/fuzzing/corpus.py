@@ -19,7 +19,7 @@ from h5lightning.options import Access
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.make_reader import choose_reader
-from h5lightning.storage.readers.protocol import RowSource
+from h5lightning.storage.readers.protocol import DatasetColumn
 from h5lightning.storage.scanning import ScanRequest, scan_file
 
 __all__ = ["Outcome", "read_corpus", "table_of"]
@@ -90,8 +90,8 @@ def _through_us(name: str) -> Callable[[str], int]:
     return read
 
 
-def _source(dataset: DatasetSchema) -> RowSource:
-    return RowSource(dataset.path, None, dataset.dtype, dataset.row_shape)
+def _source(dataset: DatasetSchema) -> DatasetColumn:
+    return DatasetColumn(dataset.path, None, dataset.dtype, dataset.row_shape)
 
 
 def _buffer(dataset: DatasetSchema, rows: int) -> npt.NDArray[np.generic]:

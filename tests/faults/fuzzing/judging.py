@@ -25,7 +25,7 @@ from h5lightning.storage.checksums.verify_files import verify_before_a_run
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.hdf5.file_checks import stamp
 from h5lightning.storage.readers.make_reader import choose_reader
-from h5lightning.storage.readers.protocol import Reader, RowSource
+from h5lightning.storage.readers.protocol import DatasetColumn, Reader
 from h5lightning.storage.scanning import ScanRequest, scan_file
 
 __all__ = ["ARMS", "CACHE_BYTES", "OURS", "VERIFIED", "Expected", "expect", "judge"]
@@ -106,7 +106,7 @@ def _through_us(name: str, *, verify: bool = False) -> Callable[[str, Expected],
 
 
 def _read(reader: Reader, path: str, plan: FieldPlan, rows: int) -> npt.NDArray[Any]:
-    source = RowSource(plan.path, plan.member, plan.stored, plan.row_shape)
+    source = DatasetColumn(plan.path, plan.member, plan.stored, plan.row_shape)
     # Not in vast amounts: a file that promises too many rows is wrong for that alone.
     wanted = np.arange(min(rows, 1000))[::-1].copy()
     out = np.zeros((len(wanted), *plan.row_shape), np.dtype(plan.stored).newbyteorder("="))

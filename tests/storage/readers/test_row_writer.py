@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from h5lightning.storage.readers.row_writer import Delivery
+from h5lightning.storage.readers.row_writer import RowWriter
 
 COLUMNS = 3
 
@@ -46,7 +46,7 @@ def test_rows_come_to_their_slots(case, types, unit, is_strided):
         table = table.reshape(-1, itemsize)
     elif unit == "bytes":
         pieces, table = pieces * row_bytes, table.reshape(-1, 1)
-    Delivery(out, np.dtype(types[0]), row_bytes).put(table, pieces, np.asarray(slots, np.int64))
+    RowWriter(out, np.dtype(types[0]), row_bytes).put(table, pieces, np.asarray(slots, np.int64))
     expected = np.full((size, COLUMNS), -1.0)
     expected[slots] = values[rows]
     assert np.array_equal(out.astype("f8"), expected)
@@ -57,12 +57,12 @@ def test_slots_outside_are_refused(slots):
     out = buffer_of(5, "<f4")
     _, table = stored("<f4")
     with pytest.raises(IndexError, match=r"out of bounds of a buffer \(5, 3\)"):
-        Delivery(out, np.dtype("<f4"), table.shape[1]).put(table, np.array([[0], [1]]), np.array(slots))
+        RowWriter(out, np.dtype("<f4"), table.shape[1]).put(table, np.array([[0], [1]]), np.array(slots))
     assert (out == -1).all()
 
 
 def test_parts_of_rows_go_to_their_slots():
     out = np.zeros((4, 4), "i4")
     values = np.arange(1, 7).reshape(3, 2)
-    Delivery(out, np.dtype("i4"), 16).put_values(values, np.array([3, 0, 2]), (slice(1, 3),))
+    RowWriter(out, np.dtype("i4"), 16).put_values(values, np.array([3, 0, 2]), (slice(1, 3),))
     assert out[:, 1:3].tolist() == [[3, 4], [0, 0], [5, 6], [1, 2]]

@@ -22,13 +22,13 @@ from h5lightning.storage.files.coalescing import MAX_GAP_BYTES, MAX_RUN_BYTES
 from h5lightning.storage.files.raw_file import RawFile
 from h5lightning.storage.files.verified_blocks import DamagedBlockError
 from h5lightning.storage.readers.checks import damaged_chunk, name_of
-from h5lightning.storage.readers.decoded.chunk_cache import Missing, SlabCache, SlabPlaces
-from h5lightning.storage.readers.direct.chunk_map import StorageMap, column_parts
+from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowCache, Missing, SlabPlaces
+from h5lightning.storage.readers.direct.chunk_map import ChunkMap, column_parts
 from h5lightning.storage.readers.direct.verified_rows import VerifiedFile
-from h5lightning.storage.readers.protocol import RowSource, Take
-from h5lightning.storage.readers.row_writer import Delivery
+from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
+from h5lightning.storage.readers.row_writer import RowWriter
 
-__all__ = ["DecodedSlabs", "Decoding", "FilteredRows", "JoinedSlabs", "SlabTable"]
+__all__ = ["CachedRows", "DecodedChunkRows", "Decoding", "FilteredRows", "SlabTable"]
 
 Bytes = npt.NDArray[np.uint8]
 Int64Array = npt.NDArray[np.int64]
@@ -47,7 +47,7 @@ class Decoding:
     def __init__(self, cache_bytes: int, threads: int) -> None:
         self.threads = threads
         self._cache_bytes = cache_bytes
-        self._caches: dict[tuple[int, int], SlabCache] = {}
+        self._caches: dict[tuple[int, int], ChunkRowCache] = {}
         self._guard = Guard()
         self._local = threading.local()
         self._executor: ThreadPoolExecutor | None = None
@@ -104,18 +104,18 @@ class Decoding:
         executor, self._executor = self._executor, None
         return executor
 
-    def cache(self, slab_rows: int, row_bytes: int) -> SlabCache:
+    def cache(self, slab_rows: int, row_bytes: int) -> ChunkRowCache:
         """The cache of all slabs of this size."""
         return self._caches.get((slab_rows, row_bytes)) or self._guard.run(self._add, slab_rows, row_bytes)
 
-    def _add(self, slab_rows: int, row_bytes: int) -> SlabCache:
+    def _add(self, slab_rows: int, row_bytes: int) -> ChunkRowCache:
         cache = self._caches.get((slab_rows, row_bytes))
         if cache is None:
             total = row_bytes + sum(other.row_bytes for other in self._caches.values())
             for other in self._caches.values():
                 other.limit(self._cache_bytes * other.row_bytes // total)
             limit_bytes = self._cache_bytes * row_bytes // total
-            cache = self._caches[slab_rows, row_bytes] = SlabCache(slab_rows, row_bytes, limit_bytes)
+            cache = self._caches[slab_rows, row_bytes] = ChunkRowCache(slab_rows, row_bytes, limit_bytes)
         return cache
 
 
@@ -159,7 +159,7 @@ class _Crew:
         self._at_work.discard(member)
 
 
-class DecodedSlabs:
+class DecodedChunkRows:
     """The `Decoding` of each process; pickled, copied or forked, it starts empty."""
 
     def __init__(self, cache_bytes: int, threads: int) -> None:
@@ -195,7 +195,7 @@ class SlabTable(Protocol):
         """What fills the buffers of some slabs, in about so many parts that may be done at the same time."""
 
 
-class JoinedSlabs:
+class CachedRows:
     """Rows of several files, by way of their slabs.
 
     Args:
@@ -204,14 +204,14 @@ class JoinedSlabs:
         decoding: does the work.
     """
 
-    def __init__(self, cache: SlabCache, tables: Sequence[SlabTable], decoding: Decoding) -> None:
+    def __init__(self, cache: ChunkRowCache, tables: Sequence[SlabTable], decoding: Decoding) -> None:
         self._cache = cache
         self._tables = tables
         self._decoding = decoding
         # One number for each slab of all tables, ascending with the tables.
         self._firsts = np.cumsum([0, *(len(table.places) for table in tables)])
 
-    def put(self, take: Take, to: Delivery) -> None:
+    def put(self, take: ReadRequest, to: RowWriter) -> None:
         """See `Joined.put`."""
         height, most = self._cache.slab_rows, self._cache.capacity
         slabs = take.rows // height
@@ -227,7 +227,7 @@ class JoinedSlabs:
             self._put_held(held, which[here] - first, within[here], take.slots[here], to)
 
     def _put_held(
-        self, numbers: Int64Array, which: Int64Array, within: Int64Array, slots: Int64Array, to: Delivery
+        self, numbers: Int64Array, which: Int64Array, within: Int64Array, slots: Int64Array, to: RowWriter
     ) -> None:
         """Deliver rows of slabs that fit into the cache together."""
         cache, wanted = self._cache, _by_table(numbers, self._firsts, self._tables)
@@ -305,10 +305,10 @@ class FilteredRows:
     """
 
     raw: RawFile | VerifiedFile
-    source: RowSource
-    storage: StorageMap
+    source: DatasetColumn
+    storage: ChunkMap
     places: SlabPlaces
-    cache: SlabCache
+    cache: ChunkRowCache
     decoding: Decoding
 
     @property
@@ -317,9 +317,9 @@ class FilteredRows:
         return self.cache
 
     @staticmethod
-    def joined(tables: Sequence[FilteredRows]) -> JoinedSlabs:
+    def joined(tables: Sequence[FilteredRows]) -> CachedRows:
         """See `Table.joined`."""
-        return JoinedSlabs(tables[0].cache, tables, tables[0].decoding)
+        return CachedRows(tables[0].cache, tables, tables[0].decoding)
 
     def works(self, slabs: Sequence[tuple[int, Bytes]], parts: int) -> list[Work]:
         """See `SlabTable.works`."""
@@ -388,7 +388,7 @@ class FilteredRows:
         return place
 
 
-def _reads(storage: StorageMap, numbers: Sequence[int], buffers: Sequence[Bytes], parts: int) -> list[_Read]:
+def _reads(storage: ChunkMap, numbers: Sequence[int], buffers: Sequence[Bytes], parts: int) -> list[_Read]:
     """Reads of the file that together hold some chunks, in some parts at least."""
     offsets, sizes, masks = storage.offsets[numbers], storage.sizes[numbers], storage.masks[numbers]
     most_bytes = min(MAX_RUN_BYTES, int(sizes.sum()) // parts)

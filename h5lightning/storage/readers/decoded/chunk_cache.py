@@ -21,7 +21,7 @@ from h5lightning.core.formatting import bytes_text
 from h5lightning.core.monitor import Monitor
 from h5lightning.errors import ResourceError
 
-__all__ = ["Missing", "SlabCache", "SlabPlaces"]
+__all__ = ["ChunkRowCache", "Missing", "SlabPlaces"]
 
 Bytes = npt.NDArray[np.uint8]
 Int64Array = npt.NDArray[np.int64]
@@ -125,7 +125,7 @@ class _Claim:
         self.missing: list[tuple[int, Missing]] = []  # those that this thread has to fill, with their slots
 
 
-class SlabCache:
+class ChunkRowCache:
     """Slabs of one size; any number of threads.
 
     Args:

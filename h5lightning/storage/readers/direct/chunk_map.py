@@ -18,9 +18,9 @@ from h5lightning.storage.files.raw_file import RawFile
 from h5lightning.storage.hdf5.chunk_index import DamageError, locate
 from h5lightning.storage.hdf5.dataset_info import OpenedDataset
 from h5lightning.storage.readers.checks import check_type, name_of
-from h5lightning.storage.readers.protocol import RowSource
+from h5lightning.storage.readers.protocol import DatasetColumn
 
-__all__ = ["NeedsHDF5Error", "StorageMap", "column_parts", "map_storage", "storage_of"]
+__all__ = ["ChunkMap", "NeedsHDF5Error", "column_parts", "map_storage", "storage_of"]
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -30,7 +30,7 @@ class NeedsHDF5Error(ValueError):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class StorageMap:
+class ChunkMap:
     """The extents of one dataset, in bytes from the start of the file.
 
     Args:
@@ -94,7 +94,7 @@ class StorageMap:
         return self.offsets[numbers], self.sizes[numbers]
 
 
-def column_parts(storage: StorageMap) -> list[tuple[tuple[slice, ...], tuple[slice, ...]]]:
+def column_parts(storage: ChunkMap) -> list[tuple[tuple[slice, ...], tuple[slice, ...]]]:
     """For each chunk of a slab: the part of a row that it holds, and where in the chunk that is."""
     axes = [
         [
@@ -108,7 +108,7 @@ def column_parts(storage: StorageMap) -> list[tuple[tuple[slice, ...], tuple[sli
     ]
 
 
-def map_storage(did: h5d.DatasetID, source: RowSource, raw: RawFile) -> StorageMap:
+def map_storage(did: h5d.DatasetID, source: DatasetColumn, raw: RawFile) -> ChunkMap:
     """Ask HDF5 where the values of an opened dataset lie.
 
     Args:
@@ -133,7 +133,7 @@ def map_storage(did: h5d.DatasetID, source: RowSource, raw: RawFile) -> StorageM
 
 def storage_of(
     extents: Extents, shape: tuple[int, ...], chunks: tuple[int, ...] | None, itemsize: int
-) -> StorageMap:
+) -> ChunkMap:
     """The map of a dataset whose extents are known, which shares their memory.
 
     Args:
@@ -151,7 +151,7 @@ def storage_of(
     chunk_bytes = math.prod(chunks) * itemsize
     pipeline = _pipeline(extents.filters, chunk_bytes)
     sizes, masks = extents.sizes(chunk_bytes), extents.masks
-    return StorageMap(shape, itemsize, chunks, extents.offsets, sizes, masks, pipeline)
+    return ChunkMap(shape, itemsize, chunks, extents.offsets, sizes, masks, pipeline)
 
 
 def _pipeline(filters: FilterValues, chunk_bytes: int) -> Pipeline | None:

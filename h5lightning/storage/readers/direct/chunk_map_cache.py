@@ -10,17 +10,17 @@ from h5lightning.errors import FileChangedError
 from h5lightning.planning.catalog.file_stamps import explain_change
 from h5lightning.storage.files.raw_file import RawFile
 from h5lightning.storage.readers.decoded.chunk_cache import SlabPlaces
-from h5lightning.storage.readers.direct.chunk_map import StorageMap
-from h5lightning.storage.readers.direct.open_sources import OpenedTogether
-from h5lightning.storage.readers.protocol import RowSource
+from h5lightning.storage.readers.direct.chunk_map import ChunkMap
+from h5lightning.storage.readers.direct.open_sources import OpenSourceGroup
+from h5lightning.storage.readers.protocol import DatasetColumn
 
-__all__ = ["FoundMap", "KnownMaps"]
+__all__ = ["ChunkMapCache", "ChunkMapEntry"]
 
 _MOST_MAP_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FoundMap:
+class ChunkMapEntry:
     """Where the values of a dataset lie.
 
     Args:
@@ -29,31 +29,31 @@ class FoundMap:
         places: where each slab lies in a cache of decoded ones, which outlives the open file.
     """
 
-    storage: StorageMap
+    storage: ChunkMap
     stamp: tuple[int, int, int, int]
     places: SlabPlaces
 
 
-class KnownMaps:
+class ChunkMapCache:
     """The maps of one process, least recently used first; any number of threads."""
 
     def __init__(self) -> None:
-        self.sources: dict[RowSource, None] = {}
-        self.reasons: dict[tuple[str, RowSource], str] = {}
-        self.together: dict[RowSource, OpenedTogether] = {}
-        self._found: OrderedDict[tuple[str, RowSource], FoundMap] = OrderedDict()
+        self.sources: dict[DatasetColumn, None] = {}
+        self.reasons: dict[tuple[str, DatasetColumn], str] = {}
+        self.together: dict[DatasetColumn, OpenSourceGroup] = {}
+        self._found: OrderedDict[tuple[str, DatasetColumn], ChunkMapEntry] = OrderedDict()
         self._bytes = 0
         self._guard = Guard()
 
-    def reason(self, file: str, source: RowSource) -> str:
+    def reason(self, file: str, source: DatasetColumn) -> str:
         """Why only HDF5 can read it; empty if that is not known."""
         return self.reasons.get((file, source), "")
 
-    def has(self, file: str, source: RowSource) -> bool:
+    def has(self, file: str, source: DatasetColumn) -> bool:
         """Whether anything was found."""
         return (file, source) in self._found or (file, source) in self.reasons
 
-    def recall(self, raw: RawFile, source: RowSource) -> FoundMap | None:
+    def recall(self, raw: RawFile, source: DatasetColumn) -> ChunkMapEntry | None:
         """What was found before, if the file is still the same."""
         found = self._found.get((raw.path, source))
         if found is None:
@@ -65,14 +65,14 @@ class KnownMaps:
         # Only its inode or the time of its status differs: it was linked, renamed or copied.
         return found if found.stamp == raw.stamp else None
 
-    def add(self, raw: RawFile, source: RowSource, storage: StorageMap) -> FoundMap:
+    def add(self, raw: RawFile, source: DatasetColumn, storage: ChunkMap) -> ChunkMapEntry:
         """Keep a map; the oldest goes when there is too much."""
         slabs = -(-storage.shape[0] // storage.chunk_rows) if storage.pipeline is not None else 0
-        found = FoundMap(storage, raw.stamp, SlabPlaces(slabs))
+        found = ChunkMapEntry(storage, raw.stamp, SlabPlaces(slabs))
         self._guard.run(self._add, (raw.path, source), found)
         return found
 
-    def _add(self, key: tuple[str, RowSource], found: FoundMap) -> None:
+    def _add(self, key: tuple[str, DatasetColumn], found: ChunkMapEntry) -> None:
         old = self._found.pop(key, None)
         self._found[key] = found
         self._bytes += _nbytes(found.storage) - (_nbytes(old.storage) if old else 0)
@@ -80,5 +80,5 @@ class KnownMaps:
             self._bytes -= _nbytes(self._found.popitem(last=False)[1].storage)
 
 
-def _nbytes(storage: StorageMap) -> int:
+def _nbytes(storage: ChunkMap) -> int:
     return 1024 + storage.nbytes  # an entry itself, with its key, takes about 1 KiB

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.storage.readers.direct.chunk_map import StorageMap, column_parts
+from h5lightning.storage.readers.direct.chunk_map import ChunkMap, column_parts
 from h5lightning.storage.readers.direct.gather import address_of, table_at
-from h5lightning.storage.readers.protocol import Take
-from h5lightning.storage.readers.row_writer import Delivery
+from h5lightning.storage.readers.protocol import ReadRequest
+from h5lightning.storage.readers.row_writer import RowWriter
 
-__all__ = ["MappedRows", "RowPlaces", "SplitRows"]
+__all__ = ["MappedRows", "RowAddresses", "SplitRows"]
 
 Bytes = npt.NDArray[np.uint8]
 Int64Array = npt.NDArray[np.int64]
@@ -37,7 +37,7 @@ class MappedRows:
     row_bytes: int
 
     @classmethod
-    def of(cls, view: Bytes, storage: StorageMap) -> MappedRows:
+    def of(cls, view: Bytes, storage: ChunkMap) -> MappedRows:
         """The rows of a dataset in the map of its file."""
         return cls(view, address_of(view) + storage.offsets, storage.chunk_rows, storage.row_bytes)
 
@@ -52,7 +52,7 @@ class MappedRows:
         return _JoinedMaps(tables)
 
 
-class RowPlaces:
+class RowAddresses:
     """Where whole rows of several datasets begin; who makes it holds what the addresses lie in.
 
     Args:
@@ -69,7 +69,7 @@ class RowPlaces:
         self._first_chunks = np.cumsum(chunks) - chunks
         self._is_contiguous = len(self._addresses) == len(addresses)
 
-    def of(self, take: Take) -> Int64Array:
+    def of(self, take: ReadRequest) -> Int64Array:
         """The address of each row of a take, ``(N,)``."""
         sizes, rows = take.sizes, take.rows
         if self._is_contiguous:
@@ -90,9 +90,9 @@ class _JoinedMaps:
         self._views = [table.view for table in tables]  # an address means nothing without its map
         self._row_bytes = tables[0].row_bytes
         addresses, heights = [table.addresses for table in tables], [table.chunk_rows for table in tables]
-        self._places = RowPlaces(addresses, heights, self._row_bytes)
+        self._places = RowAddresses(addresses, heights, self._row_bytes)
 
-    def put(self, take: Take, to: Delivery) -> None:
+    def put(self, take: ReadRequest, to: RowWriter) -> None:
         """See `Joined.put`."""
         to.put(*table_at(self._places.of(take), self._row_bytes), take.slots)
 
@@ -108,7 +108,7 @@ class SplitRows:
     """
 
     look: Callable[[int, int], Bytes]
-    storage: StorageMap
+    storage: ChunkMap
     dtype: np.dtype[Any]
 
     @property
@@ -122,7 +122,7 @@ class SplitRows:
         (table,) = tables
         return table
 
-    def put(self, take: Take, to: Delivery) -> None:
+    def put(self, take: ReadRequest, to: RowWriter) -> None:
         """See `Joined.put`."""
         storage, parts = self.storage, column_parts(self.storage)
         for chunk, within, places in _by_chunk(take.rows, take.slots, storage.chunk_rows):

@@ -13,11 +13,11 @@ from h5lightning.storage.files.open_files import OpenFile
 from h5lightning.storage.files.raw_file import RawFile
 from h5lightning.storage.readers.checks import check_rows, check_whole
 from h5lightning.storage.readers.decoded.cached_rows import FilteredRows
-from h5lightning.storage.readers.direct.chunk_map import StorageMap
-from h5lightning.storage.readers.protocol import RowSource, Take
-from h5lightning.storage.readers.row_writer import Delivery
+from h5lightning.storage.readers.direct.chunk_map import ChunkMap
+from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
+from h5lightning.storage.readers.row_writer import RowWriter
 
-__all__ = ["EmptyRows", "Joined", "OpenedSource", "OpenedTogether", "Table"]
+__all__ = ["EmptyRows", "Joined", "OpenSourceGroup", "OpenedSource", "Table"]
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -25,7 +25,7 @@ Int64Array = npt.NDArray[np.int64]
 class Joined(Protocol):
     """Rows of one dataset of several open files."""
 
-    def put(self, take: Take, to: Delivery) -> None:
+    def put(self, take: ReadRequest, to: RowWriter) -> None:
         """Deliver rows of all these files, none of them outside of its dataset.
 
         Args:
@@ -60,7 +60,7 @@ class EmptyRows:
         """See `Table.joined`."""
         return tables[0]
 
-    def put(self, take: Take, to: Delivery) -> None:
+    def put(self, take: ReadRequest, to: RowWriter) -> None:
         """See `Joined.put`."""
 
 
@@ -76,7 +76,7 @@ class OpenedSource:
 
     __slots__ = ("raw", "rows", "source", "storage", "table")
 
-    def __init__(self, raw: RawFile, source: RowSource, storage: StorageMap, table: Table) -> None:
+    def __init__(self, raw: RawFile, source: DatasetColumn, storage: ChunkMap, table: Table) -> None:
         self.raw = raw
         self.source = source
         self.storage = storage
@@ -117,12 +117,12 @@ class OpenedSource:
         check_whole(self.raw.path, self.source, self.storage.shape)
         table = out if out.shape else out.reshape(1)
         every = np.arange(len(table))
-        take = Take(self.source, np.asarray([0, len(every)]), every, every, table)
-        to = Delivery(table, np.dtype(self.source.dtype), self.storage.row_bytes)
+        take = ReadRequest(self.source, np.asarray([0, len(every)]), every, every, table)
+        to = RowWriter(table, np.dtype(self.source.dtype), self.storage.row_bytes)
         self.table.joined([self.table]).put(take, to)
 
 
-class OpenedTogether:
+class OpenSourceGroup:
     """One source in the open files of a batch.
 
     Args:
@@ -140,7 +140,7 @@ class OpenedTogether:
             by_group.setdefault(one.table.group, []).append(place)
         self._groups = [(self._joined(places), places) for places in by_group.values()]
 
-    def put(self, take: Take) -> None:
+    def put(self, take: ReadRequest) -> None:
         """Deliver rows of the files in which it was found."""
         if not take.rows.size:
             return
@@ -148,7 +148,7 @@ class OpenedTogether:
         if int(np.minimum.reduce(take.rows)) < 0 or np.greater_equal(take.rows, most).any():
             for one, (start, stop) in zip(self._opened, pairwise(take.borders.tolist()), strict=True):
                 one.check_rows(take.rows[start:stop])
-        to = Delivery(take.out, np.dtype(take.source.dtype), self._opened[0].storage.row_bytes)
+        to = RowWriter(take.out, np.dtype(take.source.dtype), self._opened[0].storage.row_bytes)
         for joined, places in self._groups:
             part = take if len(self._groups) == 1 else take.of(places)
             if part.rows.size:

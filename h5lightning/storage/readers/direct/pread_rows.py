@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.storage.files.coalescing import coalesce
-from h5lightning.storage.readers.direct.chunk_map import StorageMap
-from h5lightning.storage.readers.direct.mapped_rows import RowPlaces
-from h5lightning.storage.readers.protocol import Take
-from h5lightning.storage.readers.row_writer import Delivery
+from h5lightning.storage.readers.direct.chunk_map import ChunkMap
+from h5lightning.storage.readers.direct.mapped_rows import RowAddresses
+from h5lightning.storage.readers.protocol import ReadRequest
+from h5lightning.storage.readers.row_writer import RowWriter
 
 __all__ = ["ByteReader", "ReadRows"]
 
@@ -48,7 +48,7 @@ class ReadRows:
     """
 
     file: ByteReader
-    storage: StorageMap
+    storage: ChunkMap
     scratch: Callable[[], Bytes]
 
     @property
@@ -73,9 +73,9 @@ class _JoinedReads:
         self._rows_apart = _FAR_APART_BYTES // row_bytes + 1
         apart = self._rows_apart * row_bytes
         addresses = [storage.offsets + number * apart for number, storage in enumerate(storages)]
-        self._places = RowPlaces(addresses, [storage.chunk_rows for storage in storages], row_bytes)
+        self._places = RowAddresses(addresses, [storage.chunk_rows for storage in storages], row_bytes)
 
-    def put(self, take: Take, to: Delivery) -> None:
+    def put(self, take: ReadRequest, to: RowWriter) -> None:
         """See `Joined.put`."""
         starts = self._places.of(take)
         order = np.argsort(starts, kind="stable")
@@ -86,7 +86,7 @@ class _JoinedReads:
             some = np.flatnonzero(rest == shift)
             self._put(rows[some], shift, slots[some], to)
 
-    def _put(self, rows: Int64Array, shift: int, slots: Int64Array, to: Delivery) -> None:
+    def _put(self, rows: Int64Array, shift: int, slots: Int64Array, to: RowWriter) -> None:
         """Deliver rows by their places in the files: ascending numbers of rows, and the bytes before the first one."""
         row_bytes, memory = self._row_bytes, to.memory(slots)
         runs = coalesce(rows, row_bytes=row_bytes)

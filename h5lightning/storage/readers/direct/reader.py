@@ -27,13 +27,13 @@ from h5lightning.storage.hdf5.file_checks import stamp
 from h5lightning.storage.hdf5.open_dataset import chunk_problem, open_dataset
 from h5lightning.storage.hdf5.open_file import hdf5_reason, opened_file
 from h5lightning.storage.readers.checks import check_buffer, name_of
-from h5lightning.storage.readers.decoded.cached_rows import DecodedSlabs, FilteredRows
-from h5lightning.storage.readers.direct.chunk_map import NeedsHDF5Error, StorageMap, map_storage, storage_of
-from h5lightning.storage.readers.direct.chunk_map_cache import FoundMap, KnownMaps
-from h5lightning.storage.readers.direct.open_sources import EmptyRows, OpenedSource, OpenedTogether, Table
+from h5lightning.storage.readers.decoded.cached_rows import DecodedChunkRows, FilteredRows
+from h5lightning.storage.readers.direct.chunk_map import ChunkMap, NeedsHDF5Error, map_storage, storage_of
+from h5lightning.storage.readers.direct.chunk_map_cache import ChunkMapCache, ChunkMapEntry
+from h5lightning.storage.readers.direct.open_sources import EmptyRows, OpenedSource, OpenSourceGroup, Table
 from h5lightning.storage.readers.direct.unfiltered_rows import unfiltered_table
 from h5lightning.storage.readers.direct.verified_rows import VerifiedFile
-from h5lightning.storage.readers.protocol import Reader, RowSource, Take
+from h5lightning.storage.readers.protocol import DatasetColumn, Reader, ReadRequest
 
 __all__ = ["DirectReader"]
 
@@ -50,18 +50,18 @@ class DirectReader(Reader):
     """
 
     def __init__(
-        self, pool: HandlePool, *, decoded: DecodedSlabs | None = None, fallback: Reader | None = None
+        self, pool: HandlePool, *, decoded: DecodedChunkRows | None = None, fallback: Reader | None = None
     ) -> None:
         self._pool = pool
-        self._decoded = decoded or DecodedSlabs(pool.access.cache_bytes, threads=1)
+        self._decoded = decoded or DecodedChunkRows(pool.access.cache_bytes, threads=1)
         self._fallback = fallback
-        self._local: ProcessLocal[KnownMaps] = ProcessLocal()
+        self._local: ProcessLocal[ChunkMapCache] = ProcessLocal()
 
     def __reduce__(self) -> tuple[Any, ...]:
         named = {"pool": self._pool, "decoded": self._decoded, "fallback": self._fallback}
         return remade, (type(self), named)
 
-    def read(self, files: Sequence[str], takes: Sequence[Take]) -> None:
+    def read(self, files: Sequence[str], takes: Sequence[ReadRequest]) -> None:
         """Fill the buffers of some takes; see `Reader.read`."""
         for take in takes:
             if take.out.shape[1:] != take.source.row_shape:
@@ -73,19 +73,23 @@ class DirectReader(Reader):
             parts = takes if len(some) == len(files) else [take.of(some) for take in takes]
             self._read(files[first : first + most], parts)
 
-    def is_there(self, files: Sequence[str], takes: Sequence[Take], *, only_remote: bool = False) -> bool:
+    def is_there(
+        self, files: Sequence[str], takes: Sequence[ReadRequest], *, only_remote: bool = False
+    ) -> bool:
         """Whether `will_need` would change nothing; see `Reader.is_there`."""
         return all(
             self._with_each(file, place, takes, partial(_are_there, only_remote=only_remote))
             for place, file in enumerate(files)
         )
 
-    def will_need(self, files: Sequence[str], takes: Sequence[Take], *, only_remote: bool = False) -> None:
+    def will_need(
+        self, files: Sequence[str], takes: Sequence[ReadRequest], *, only_remote: bool = False
+    ) -> None:
         """Let the system fetch what some takes lie in; see `Reader.will_need`."""
         for place, file in enumerate(files):
             self._with_each(file, place, takes, partial(_will_need, only_remote=only_remote))
 
-    def read_whole(self, file: str, source: RowSource, out: npt.NDArray[Any]) -> None:
+    def read_whole(self, file: str, source: DatasetColumn, out: npt.NDArray[Any]) -> None:
         """Put a dataset without a sample axis into ``out``; see `Reader.read_whole`."""
         check_buffer(file, source, out.shape)
         if self._known().reason(file, source) or not self._with_opened(
@@ -93,7 +97,7 @@ class DirectReader(Reader):
         ):
             self._library(file, source).read_whole(file, source, out)
 
-    def reason(self, file: str, source: RowSource) -> str:
+    def reason(self, file: str, source: DatasetColumn) -> str:
         """Why a dataset is read through HDF5, as what a sentence says of it; empty if it is not.
 
         Raises:
@@ -118,7 +122,7 @@ class DirectReader(Reader):
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────
 
-    def _read(self, files: Sequence[str], takes: Sequence[Take]) -> None:
+    def _read(self, files: Sequence[str], takes: Sequence[ReadRequest]) -> None:
         """Read from files that may be open at the same time."""
         known = self._known()
         if not known.reasons:
@@ -131,14 +135,16 @@ class DirectReader(Reader):
                 self._read_open([files[place] for place in rest], [take.of(rest)])
             self._read_by_library(files, by_library, take)
 
-    def _read_open(self, files: Sequence[str], takes: Sequence[Take]) -> None:
+    def _read_open(self, files: Sequence[str], takes: Sequence[ReadRequest]) -> None:
         left = self._pool.using_files(RawFile, files, partial(self._put, takes))
         for places, take in left:
             self._read_by_library(files, places, take)
 
-    def _put(self, takes: Sequence[Take], pinned: list[OpenFile]) -> list[tuple[list[int], Take]]:
+    def _put(
+        self, takes: Sequence[ReadRequest], pinned: list[OpenFile]
+    ) -> list[tuple[list[int], ReadRequest]]:
         """Read from open files; the takes, and the places of their files, that only HDF5 can read."""
-        left: list[tuple[list[int], Take]] = []
+        left: list[tuple[list[int], ReadRequest]] = []
         for entry in pinned:
             entry.file.check()
         for take in takes:
@@ -152,12 +158,14 @@ class DirectReader(Reader):
                 together.put(take.of(there))
         return left
 
-    def _read_by_library(self, files: Sequence[str], places: Sequence[int], take: Take) -> None:
+    def _read_by_library(self, files: Sequence[str], places: Sequence[int], take: ReadRequest) -> None:
         if places:
             wanted = [files[place] for place in places]
             self._library(wanted[0], take.source).read(wanted, [take.of(places)])
 
-    def _with_opened(self, file: str, source: RowSource, function: Callable[[OpenedSource], bool]) -> bool:
+    def _with_opened(
+        self, file: str, source: DatasetColumn, function: Callable[[OpenedSource], bool]
+    ) -> bool:
         """What a function says of a source in an open file; False, without a call, if only HDF5 can read it."""
 
         def use(pinned: list[OpenFile]) -> bool:
@@ -170,7 +178,7 @@ class DirectReader(Reader):
         self,
         file: str,
         place: int,
-        takes: Sequence[Take],
+        takes: Sequence[ReadRequest],
         function: Callable[[OpenedSource, Int64Array], bool],
     ) -> bool:
         """Whether a function says so of each source that is read here of a file, and the rows that are wanted of it."""
@@ -185,21 +193,21 @@ class DirectReader(Reader):
 
         return self._pool.using_files(RawFile, [file], use)
 
-    def _together(self, pinned: list[OpenFile], source: RowSource) -> OpenedTogether:
+    def _together(self, pinned: list[OpenFile], source: DatasetColumn) -> OpenSourceGroup:
         """The source in some open files, which are often those of the last batch."""
         last = self._known().together.get(source)
         if last is not None and last.pinned == pinned:
             return last
         found = [entry.kept.get(source) or self._opened(entry, source) for entry in pinned]
-        together = self._known().together[source] = OpenedTogether(pinned, found)
+        together = self._known().together[source] = OpenSourceGroup(pinned, found)
         return together
 
     # ── looking ──────────────────────────────────────────────────────────────────────────────────────
 
-    def _known(self) -> KnownMaps:
-        return self._local.get(KnownMaps)
+    def _known(self) -> ChunkMapCache:
+        return self._local.get(ChunkMapCache)
 
-    def _library(self, file: str, source: RowSource) -> Reader:
+    def _library(self, file: str, source: DatasetColumn) -> Reader:
         if self._fallback is None:
             raise UnsupportedFieldError(
                 f"{name_of(file, source)} {self._known().reason(file, source)}: reader='direct' cannot read it. "
@@ -207,7 +215,7 @@ class DirectReader(Reader):
             )
         return self._fallback
 
-    def _opened(self, pinned: OpenFile, source: RowSource) -> OpenedSource | None:
+    def _opened(self, pinned: OpenFile, source: DatasetColumn) -> OpenedSource | None:
         """The source in an open file; None if only HDF5 can read it."""
         try:
             return pinned.keep(source, partial(self._open, source, self._known()))
@@ -215,13 +223,13 @@ class DirectReader(Reader):
             self._known().reasons[pinned.file.path, source] = str(error)
             return None
 
-    def _open(self, source: RowSource, known: KnownMaps, raw: RawFile) -> OpenedSource:
+    def _open(self, source: DatasetColumn, known: ChunkMapCache, raw: RawFile) -> OpenedSource:
         known.sources.setdefault(source)
         found = known.recall(raw, source) or self._scanned(source, known, raw)
         found = found or self._look(source, known, raw)
         return OpenedSource(raw, source, found.storage, self._table(raw, source, found))
 
-    def _table(self, raw: RawFile, source: RowSource, found: FoundMap) -> Table:
+    def _table(self, raw: RawFile, source: DatasetColumn, found: ChunkMapEntry) -> Table:
         storage, decoding = found.storage, self._decoded.here()
         if 0 in storage.shape:
             return EmptyRows()
@@ -240,7 +248,7 @@ class DirectReader(Reader):
         file = raw if blocks is None else VerifiedFile(raw, blocks)
         return FilteredRows(file, source, storage, found.places, cache, decoding)
 
-    def _scanned(self, source: RowSource, known: KnownMaps, raw: RawFile) -> FoundMap | None:
+    def _scanned(self, source: DatasetColumn, known: ChunkMapCache, raw: RawFile) -> ChunkMapEntry | None:
         """Where the values lie, as the index says; None where it says nothing of this very file and type."""
         scanned = self._pool.known
         stored = None if scanned is None else scanned.stored(raw.path, raw.stamp, source.path)
@@ -252,7 +260,7 @@ class DirectReader(Reader):
             return None  # which is refused in the words of whoever opens it with HDF5
         return known.add(raw, source, storage)
 
-    def _look(self, source: RowSource, known: KnownMaps, raw: RawFile) -> FoundMap:
+    def _look(self, source: DatasetColumn, known: ChunkMapCache, raw: RawFile) -> ChunkMapEntry:
         """Ask HDF5 where the values lie: of all sources that were ever asked for, since opening takes 0.4 ms."""
         self._pool.verify(raw.path, raw.stamp, raw.fileno(), only_others=True)
         self._pool.check_sources(raw.path)
@@ -269,7 +277,7 @@ class DirectReader(Reader):
                 known.add(raw, other, found)
         return known.add(raw, source, storage)
 
-    def _mapped(self, file: h5py.File, source: RowSource, raw: RawFile) -> StorageMap:
+    def _mapped(self, file: h5py.File, source: DatasetColumn, raw: RawFile) -> ChunkMap:
         access = self._pool.access
         dataset = open_dataset(file, raw.path, source.path, access)
         if access.allow_external is not None and h5i.get_file_id(dataset.id) != file.id:
@@ -283,7 +291,7 @@ class DirectReader(Reader):
                 f"{name_of(raw.path, source)} cannot be looked up: {hdf5_reason(error)}. Copy the file again"
             ) from error
 
-    def _mapped_or_none(self, file: h5py.File, source: RowSource, raw: RawFile) -> StorageMap | None:
+    def _mapped_or_none(self, file: h5py.File, source: DatasetColumn, raw: RawFile) -> ChunkMap | None:
         """As `_mapped`; what is wrong will be told when the source is asked for."""
         try:
             return self._mapped(file, source, raw)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from h5lightning.errors import BadFileError
 from h5lightning.storage.files.raw_file import RawFile
 from h5lightning.storage.files.verified_blocks import VerifiedBlocks
-from h5lightning.storage.readers.direct.chunk_map import StorageMap
+from h5lightning.storage.readers.direct.chunk_map import ChunkMap
 from h5lightning.storage.readers.direct.mapped_rows import MappedRows, SplitRows
 from h5lightning.storage.readers.direct.open_sources import Table
 from h5lightning.storage.readers.direct.pread_rows import ReadRows
@@ -27,7 +27,7 @@ Int64Array = npt.NDArray[np.int64]
 
 def unfiltered_table(
     raw: RawFile,
-    storage: StorageMap,
+    storage: ChunkMap,
     dtype: np.dtype[Any],
     where: str,
     *,
@@ -56,7 +56,7 @@ def unfiltered_table(
     return read if blocks is None else VerifiedReads(where, read)
 
 
-def _mapped(raw: RawFile, storage: StorageMap, dtype: np.dtype[Any]) -> MappedRows | SplitRows | None:
+def _mapped(raw: RawFile, storage: ChunkMap, dtype: np.dtype[Any]) -> MappedRows | SplitRows | None:
     try:
         view = raw.view
     except BadFileError:
@@ -71,7 +71,7 @@ def _look(view: Bytes, offset: int, size: int) -> Bytes:
     return view[offset : offset + size]
 
 
-def _inside(path: str, size: int, storage: StorageMap) -> Int64Array:
+def _inside(path: str, size: int, storage: ChunkMap) -> Int64Array:
     """The offsets of all chunks, in memory of their own, none of them outside of a file of so many bytes."""
     # A large index is mapped, and may be damaged after it was compared with its digest.
     offsets = np.array(storage.offsets)

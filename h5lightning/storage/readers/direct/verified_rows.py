@@ -13,11 +13,11 @@ import numpy.typing as npt
 from h5lightning.planning.catalog.checksum_table import BLOCK_BYTES
 from h5lightning.storage.files.raw_file import RawFile
 from h5lightning.storage.files.verified_blocks import DamagedBlockError, VerifiedBlocks
-from h5lightning.storage.readers.direct.chunk_map import StorageMap
+from h5lightning.storage.readers.direct.chunk_map import ChunkMap
 from h5lightning.storage.readers.direct.mapped_rows import MappedRows, SplitRows
 from h5lightning.storage.readers.direct.pread_rows import ReadRows
-from h5lightning.storage.readers.protocol import Take
-from h5lightning.storage.readers.row_writer import Delivery
+from h5lightning.storage.readers.protocol import ReadRequest
+from h5lightning.storage.readers.row_writer import RowWriter
 
 __all__ = ["VerifiedFile", "VerifiedReads", "VerifiedRows"]
 
@@ -71,7 +71,7 @@ class VerifiedRows:
 
     where: str
     view: Bytes
-    storage: StorageMap
+    storage: ChunkMap
     table: MappedRows | SplitRows
     blocks: VerifiedBlocks
 
@@ -121,7 +121,7 @@ class VerifiedReads:
         (table,) = tables
         return table
 
-    def put(self, take: Take, to: Delivery) -> None:
+    def put(self, take: ReadRequest, to: RowWriter) -> None:
         """See `Joined.put`.
 
         Raises:
@@ -141,7 +141,7 @@ class _JoinedVerified:
         inner: Sequence[Any] = [table.table for table in tables]
         self._joined = inner[0].joined(inner)
 
-    def put(self, take: Take, to: Delivery) -> None:
+    def put(self, take: ReadRequest, to: RowWriter) -> None:
         """See `Joined.put`."""
         for table, (start, stop) in zip(self._tables, pairwise(take.borders.tolist()), strict=True):
             if start < stop and not table.blocks.is_whole:

@@ -21,7 +21,7 @@ from h5lightning.storage.hdf5.element_sizes import stored_size
 from h5lightning.storage.hdf5.filters import FLETCHER32, SHUFFLE
 from h5lightning.storage.readers.checks import damaged_chunk
 
-__all__ = ["Admission"]
+__all__ = ["ChunkValidator"]
 
 _SAME_SIZE = frozenset([SHUFFLE, FLETCHER32])  # what they make is as long as what is stored, and known to be
 
@@ -30,7 +30,7 @@ _MOST_UNFILTERED_BYTES = 1024 * 1024
 _CHECKED_VERSION = 3  # of the superblock: from here on, all indexes have checksums
 
 
-class Admission:
+class ChunkValidator:
     """The chunks of one open dataset that HDF5 may be asked for; any number of threads.
 
     Args:
@@ -59,7 +59,7 @@ class Admission:
         self._admitted = np.zeros(-(-did.shape[0] // self._chunks[0]), np.bool_)
 
     @classmethod
-    def of(cls, where: str, dataset: h5py.Dataset, *, on_missing: str) -> Admission | None:
+    def of(cls, where: str, dataset: h5py.Dataset, *, on_missing: str) -> ChunkValidator | None:
         """What looks at the chunks of a dataset; None if there is nothing that HDF5 does not see itself."""
         did, plist = dataset.id, dataset.id.get_create_plist()
         if plist.get_layout() != h5d.CHUNKED or not dataset.shape:

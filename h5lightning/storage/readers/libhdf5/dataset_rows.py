@@ -22,16 +22,16 @@ from h5lightning.storage.hdf5.open_file import hdf5_reason
 from h5lightning.storage.hdf5.row_sources import RowSources
 from h5lightning.storage.readers.checks import check_rows, check_type, check_whole, name_of
 from h5lightning.storage.readers.decoded.chunk_cache import SlabPlaces
-from h5lightning.storage.readers.libhdf5.chunk_validation import Admission
-from h5lightning.storage.readers.protocol import RowSource
+from h5lightning.storage.readers.libhdf5.chunk_validation import ChunkValidator
+from h5lightning.storage.readers.protocol import DatasetColumn
 
-__all__ = ["StoredRows"]
+__all__ = ["DatasetRows"]
 
 Int64Array = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class StoredRows:
+class DatasetRows:
     """A source in one open file; any number of threads may read.
 
     Args:
@@ -53,7 +53,7 @@ class StoredRows:
     """
 
     file: str
-    source: RowSource
+    source: DatasetColumn
     dataset: h5py.Dataset
     shape: tuple[int, ...] | None
     dtype: np.dtype[Any]
@@ -62,12 +62,12 @@ class StoredRows:
     is_selectable: bool
     chunk_rows: int | None
     places: SlabPlaces
-    admission: Admission | None
+    admission: ChunkValidator | None
     sources: RowSources | None
     spare_spaces: list[tuple[h5s.SpaceID, h5s.SpaceID]]
 
     @classmethod
-    def open(cls, file: h5py.File, path: str, source: RowSource, access: Access) -> StoredRows:
+    def open(cls, file: h5py.File, path: str, source: DatasetColumn, access: Access) -> DatasetRows:
         """Open the dataset of a source.
 
         Args:
@@ -104,7 +104,7 @@ class StoredRows:
             is_selectable=layout.get_layout() == h5d.CONTIGUOUS and _is_known(tid, source.member),
             chunk_rows=chunk_rows,
             places=SlabPlaces(-(-shape[0] // chunk_rows) if shape and chunk_rows else 0),
-            admission=Admission.of(name_of(path, source), dataset, on_missing=access.on_missing),
+            admission=ChunkValidator.of(name_of(path, source), dataset, on_missing=access.on_missing),
             sources=RowSources.of(dataset.id, sources) if sources.stamps else None,
             spare_spaces=[],
         )

@@ -25,11 +25,11 @@ from h5lightning.planning.values.conversions import assign
 from h5lightning.storage.files.coalescing import MAX_RUN_BYTES, Runs, coalesce
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.checks import check_buffer
-from h5lightning.storage.readers.decoded.cached_rows import DecodedSlabs, JoinedSlabs, Work
-from h5lightning.storage.readers.decoded.chunk_cache import SlabCache, SlabPlaces
-from h5lightning.storage.readers.libhdf5.dataset_rows import StoredRows
-from h5lightning.storage.readers.protocol import Reader, RowSource, Take
-from h5lightning.storage.readers.row_writer import Delivery
+from h5lightning.storage.readers.decoded.cached_rows import CachedRows, DecodedChunkRows, Work
+from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowCache, SlabPlaces
+from h5lightning.storage.readers.libhdf5.dataset_rows import DatasetRows
+from h5lightning.storage.readers.protocol import DatasetColumn, Reader, ReadRequest
+from h5lightning.storage.readers.row_writer import RowWriter
 
 __all__ = ["H5pyReader"]
 
@@ -50,15 +50,15 @@ class H5pyReader(Reader):
         decoded: decoded chunks of each process; None for a cache of its own.
     """
 
-    def __init__(self, pool: HandlePool, decoded: DecodedSlabs | None = None) -> None:
+    def __init__(self, pool: HandlePool, decoded: DecodedChunkRows | None = None) -> None:
         self._pool = pool
-        self._decoded = decoded or DecodedSlabs(pool.access.cache_bytes, threads=1)
+        self._decoded = decoded or DecodedChunkRows(pool.access.cache_bytes, threads=1)
         self._staging = _Staging()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return remade, (type(self), {"pool": self._pool, "decoded": self._decoded})
 
-    def read(self, files: Sequence[str], takes: Sequence[Take]) -> None:
+    def read(self, files: Sequence[str], takes: Sequence[ReadRequest]) -> None:
         """Fill the buffers of some takes; see `Reader.read`."""
         for take in takes:
             check_buffer(files[0], take.source, take.out.shape[1:])
@@ -66,11 +66,11 @@ class H5pyReader(Reader):
                 if start < stop:
                     self._read(file, take, *_ascending(take.rows[start:stop], take.slots[start:stop]))
 
-    def _read(self, file: str, take: Take, rows: Int64Array, slots: Int64Array) -> None:
+    def _read(self, file: str, take: ReadRequest, rows: Int64Array, slots: Int64Array) -> None:
         """Read ascending rows of one file."""
         source = take.source
 
-        def use(stored: StoredRows) -> None:
+        def use(stored: DatasetRows) -> None:
             stored.check_rows(int(rows[0]), int(rows[-1]))
             if not stored.row_bytes:
                 return
@@ -78,29 +78,29 @@ class H5pyReader(Reader):
             if cache is None:
                 self._fill(_Request(stored, rows, slots, take.out))
             else:
-                part = Take(source, np.asarray([0, len(rows)]), rows, slots, take.out)
-                to = Delivery(take.out, stored.dtype, stored.row_bytes)
-                JoinedSlabs(cache, [_Chunks(stored)], self._decoded.here()).put(part, to)
+                part = ReadRequest(source, np.asarray([0, len(rows)]), rows, slots, take.out)
+                to = RowWriter(take.out, stored.dtype, stored.row_bytes)
+                CachedRows(cache, [_Chunks(stored)], self._decoded.here()).put(part, to)
 
         is_watched = self._pool.access.allow_external is not None
-        touched = partial(StoredRows.sources_of, rows=rows) if is_watched else None
+        touched = partial(DatasetRows.sources_of, rows=rows) if is_watched else None
         self._pool.using(file, source, self._opener(file, source), use, sources=touched)
 
-    def _opener(self, file: str, source: RowSource) -> Callable[[h5py.File], StoredRows]:
-        return partial(StoredRows.open, path=file, source=source, access=self._pool.access)
+    def _opener(self, file: str, source: DatasetColumn) -> Callable[[h5py.File], DatasetRows]:
+        return partial(DatasetRows.open, path=file, source=source, access=self._pool.access)
 
-    def _cache(self, stored: StoredRows) -> SlabCache | None:
+    def _cache(self, stored: DatasetRows) -> ChunkRowCache | None:
         """Where decoded chunks are kept for the next batches; None if rows are read alone, or too few chunks fit."""
         if stored.chunk_rows is None:
             return None
         cache = self._decoded.here().cache(stored.chunk_rows, stored.row_bytes)
         return cache if cache.capacity >= _LEAST_SLABS else None
 
-    def read_whole(self, file: str, source: RowSource, out: npt.NDArray[Any]) -> None:
+    def read_whole(self, file: str, source: DatasetColumn, out: npt.NDArray[Any]) -> None:
         """Put a dataset without a sample axis into ``out``; see `Reader.read_whole`."""
         check_buffer(file, source, out.shape)
 
-        def use(stored: StoredRows) -> None:
+        def use(stored: DatasetRows) -> None:
             stored.check_whole()
             values = out if _takes_stored(out, stored) else np.empty(source.row_shape, stored.dtype)
             stored.read_whole(values)
@@ -140,7 +140,7 @@ class H5pyReader(Reader):
 class _Chunks:
     """Chunks that HDF5 decodes; see `SlabTable`."""
 
-    stored: StoredRows
+    stored: DatasetRows
 
     @property
     def places(self) -> SlabPlaces:
@@ -164,7 +164,7 @@ class _Chunks:
 class _Request:
     """``rows``, ascending, and the slot of ``out`` for each of them."""
 
-    stored: StoredRows
+    stored: DatasetRows
     rows: Int64Array
     slots: Int64Array
     out: npt.NDArray[Any]
@@ -216,7 +216,7 @@ class _Staging:
         self._spare: list[npt.NDArray[np.uint8]] = []
 
     @contextmanager
-    def rows(self, stored: StoredRows, count: int) -> Iterator[npt.NDArray[Any]]:
+    def rows(self, stored: DatasetRows, count: int) -> Iterator[npt.NDArray[Any]]:
         """A buffer for ``count`` rows of the stored type; only those of usual size are used again."""
         needed_bytes = count * stored.row_bytes
         buffer = self._take() if needed_bytes <= MAX_RUN_BYTES else np.empty(needed_bytes, np.uint8)
@@ -231,11 +231,11 @@ class _Staging:
             return np.empty(MAX_RUN_BYTES, np.uint8)
 
 
-def _takes_stored(out: npt.NDArray[Any], stored: StoredRows) -> bool:
+def _takes_stored(out: npt.NDArray[Any], stored: DatasetRows) -> bool:
     return out.dtype == stored.dtype and out.flags.c_contiguous
 
 
-def _is_scattered(stored: StoredRows, rows: int, runs: int) -> bool:
+def _is_scattered(stored: DatasetRows, rows: int, runs: int) -> bool:
     """Whether one selection of the rows takes less time than reading the runs."""
     is_possible = stored.is_selectable and stored.row_bytes <= _MAX_SCATTERED_ROW_BYTES
     return is_possible and 100 + 2 * rows < 6 * runs

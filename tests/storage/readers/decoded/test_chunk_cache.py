@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from h5lightning.storage.readers.decoded.chunk_cache import SlabCache, SlabPlaces
+from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowCache, SlabPlaces
 
 ROW_BYTES = 2048
 
@@ -38,7 +38,7 @@ class Dataset:
     """A cache, and where the slabs of a dataset lie in it."""
 
     def __init__(self, limit_bytes):
-        self.cache = SlabCache(2, ROW_BYTES, limit_bytes)
+        self.cache = ChunkRowCache(2, ROW_BYTES, limit_bytes)
         self.places = SlabPlaces(64)
 
 

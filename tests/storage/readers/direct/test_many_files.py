@@ -10,7 +10,7 @@ from h5lightning.errors import BadFileError, FileChangedError, UnsupportedFieldE
 from h5lightning.options import Access
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.make_reader import choose_reader
-from h5lightning.storage.readers.protocol import RowSource, Take
+from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
 
 LAYOUTS = {
     "contiguous": {},
@@ -21,7 +21,7 @@ LAYOUTS = {
     "gzip, split rows": {"chunks": (7, 2), "compression": "gzip"},
     "only HDF5": {"chunks": (8, 3), "scaleoffset": 0},
 }
-SOURCES = RowSource("x", None, "<i4", (3,)), RowSource("y", None, "<f8", ())
+SOURCES = DatasetColumn("x", None, "<i4", (3,)), DatasetColumn("y", None, "<f8", ())
 ROWS = 40
 
 
@@ -85,7 +85,7 @@ def test_rows_of_many_files(files, reader, wish):
 
 def take_of(source, counts, rows, slots):
     out = np.empty((sum(counts), *source.row_shape), source.dtype)
-    return Take(source, np.cumsum([0, *counts]), rows, slots, out)
+    return ReadRequest(source, np.cumsum([0, *counts]), rows, slots, out)
 
 
 def test_without_a_fallback_the_file_is_named(files):

@@ -12,8 +12,8 @@ from h5lightning.storage.files.raw_file import RawFile
 from h5lightning.storage.files.verified_blocks import VerifiedBlocks
 from h5lightning.storage.readers.direct.chunk_map import map_storage
 from h5lightning.storage.readers.direct.unfiltered_rows import unfiltered_table
-from h5lightning.storage.readers.protocol import RowSource, Take
-from h5lightning.storage.readers.row_writer import Delivery
+from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
+from h5lightning.storage.readers.row_writer import RowWriter
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux says what is mapped")
 
@@ -40,7 +40,7 @@ def test_a_table_holds_its_map(layout, is_verified, tmp_path):
     path, values = str(tmp_path / "a.h5"), np.arange(60.0).reshape(12, 5)
     with h5py.File(path, "w") as file:
         file.create_dataset("x", data=values, **LAYOUTS[layout])
-    raw, source = RawFile(path), RowSource("x", None, "<f8", (5,))
+    raw, source = RawFile(path), DatasetColumn("x", None, "<f8", (5,))
     with h5py.File(path) as file:
         storage = map_storage(file["x"].id, source, raw)
     blocks = Anything() if is_verified else None
@@ -53,8 +53,8 @@ def test_a_table_holds_its_map(layout, is_verified, tmp_path):
     gc.collect()
     assert is_mapped(path)
     rows, out = np.array([11, 0, 5]), np.empty((3, 5))
-    take = Take(source, np.array([0, 3]), rows, np.arange(3), out)
-    joined.put(take, Delivery(out, np.dtype("<f8"), 40))
+    take = ReadRequest(source, np.array([0, 3]), rows, np.arange(3), out)
+    joined.put(take, RowWriter(out, np.dtype("<f8"), 40))
     assert (out == values[rows]).all()
     del joined
     gc.collect()

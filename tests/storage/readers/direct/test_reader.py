@@ -15,14 +15,14 @@ from h5lightning.errors import BadFileError, FileChangedError, UnsupportedFieldE
 from h5lightning.options import Access
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.files.raw_file import RawFile
-from h5lightning.storage.readers.decoded.cached_rows import DecodedSlabs
-from h5lightning.storage.readers.direct.chunk_map import StorageMap
+from h5lightning.storage.readers.decoded.cached_rows import DecodedChunkRows
+from h5lightning.storage.readers.direct.chunk_map import ChunkMap
 from h5lightning.storage.readers.direct.reader import DirectReader
 from h5lightning.storage.readers.direct.unfiltered_rows import unfiltered_table
 from h5lightning.storage.readers.libhdf5.reader import H5pyReader
 from h5lightning.storage.readers.make_reader import choose_reader
-from h5lightning.storage.readers.protocol import RowSource, Take
-from h5lightning.storage.readers.row_writer import Delivery
+from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
+from h5lightning.storage.readers.row_writer import RowWriter
 
 DTYPES = (
     "<f4",
@@ -82,7 +82,7 @@ def sample_values(dtype, shape, seed=0, *, noisy=False):
 def write(path, values, libver=None, userblock=0, **options):
     with h5py.File(path, "w", libver=libver, userblock_size=userblock) as file:
         file.create_dataset("x", data=values, **options)
-    return str(path), RowSource("x", None, values.dtype.str, values.shape[1:])
+    return str(path), DatasetColumn("x", None, values.dtype.str, values.shape[1:])
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +180,7 @@ def check_equal(data, path, readers):
             direct.read_rows(path, source, rows, found, slots)
             assert found.tobytes() == expected.tobytes()
         whole = np.zeros(values.shape, values.dtype.newbyteorder("="))
-        direct.read_whole(path, RowSource("x", None, source.dtype, values.shape), whole)
+        direct.read_whole(path, DatasetColumn("x", None, source.dtype, values.shape), whole)
         assert whole.tobytes() == values.astype(whole.dtype).tobytes()
     finally:
         direct.close()
@@ -271,7 +271,7 @@ def test_the_file_is_looked_at_once_for_all_its_datasets(tmp_path, direct):
     for path in paths:
         with h5py.File(path, "w") as file:
             file["x"], file["y"] = np.arange(10.0), np.arange(10)
-    sources = RowSource("x", None, "<f8", ()), RowSource("y", None, "<i8", ())
+    sources = DatasetColumn("x", None, "<f8", ()), DatasetColumn("y", None, "<i8", ())
     for path in paths[:2]:
         for source in sources:
             read(direct, path, source, [1])
@@ -356,7 +356,7 @@ def test_reasons(case, tmp_path, request):
     with h5py.File(path, "w") as file:
         prepare(file)
         dtype, shape = (file["x"].dtype.str, file["x"].shape) if case != "bits" else ("|u1", (4,))
-    source = RowSource("x", None, dtype, (shape or ())[1:])
+    source = DatasetColumn("x", None, dtype, (shape or ())[1:])
     assert direct.reason(path, source) == reason
     assert direct.reason(path, source) == reason
     with pytest.raises(UnsupportedFieldError, match=rf"'/x' in .*a\.h5 {reason}: .* Use reader='auto'"):
@@ -369,13 +369,13 @@ def test_a_column_is_left_to_h5py(tmp_path):
     table["b"] = np.arange(20)
     with h5py.File(path, "w") as file:
         file["x"] = table
-    source = RowSource("x", "b", "<i8", ())
+    source = DatasetColumn("x", "b", "<i8", ())
     with HandlePool(Access()) as pool:
         reader = choose_reader("auto", pool)
         assert reader.reason(path, source) == "is a column of a table (compound)"
         assert read(reader, path, source, [7, 3]).tolist() == [7, 3]
         out = np.empty(20, "<i8")
-        reader.read_whole(path, RowSource("x", "b", "<i8", (20,)), out)
+        reader.read_whole(path, DatasetColumn("x", "b", "<i8", (20,)), out)
         assert out.tolist() == list(range(20))
 
 
@@ -384,14 +384,14 @@ def test_a_file_that_cannot_be_mapped(tmp_path):
     raw = RawFile(str(tmp_path / "a.h5"))
     (tmp_path / "a.h5").write_bytes(np.arange(4.0).tobytes())
     extent = (np.zeros(1, np.int64),) * 3
-    storage = StorageMap((4,), 8, (4,), *extent, pipeline=None)
+    storage = ChunkMap((4,), 8, (4,), *extent, pipeline=None)
     table = unfiltered_table(
         raw, storage, np.dtype("<f8"), "'/x'", memory_map=True, scratch=lambda: np.empty(99, np.uint8)
     )
     out = np.zeros(2)
     rows, slots = np.array([3, 1]), np.arange(2)
-    take = Take(RowSource("x", None, "<f8", ()), np.array([0, 2]), rows, slots, out)
-    table.joined([table]).put(take, Delivery(out, np.dtype("<f8"), 8))
+    take = ReadRequest(DatasetColumn("x", None, "<f8", ()), np.array([0, 2]), rows, slots, out)
+    table.joined([table]).put(take, RowWriter(out, np.dtype("<f8"), 8))
     assert out.tolist() == [3, 1]
 
 
@@ -403,14 +403,14 @@ def test_auto_reads_everything(case, tmp_path):
         values = file["x"][:]
     with HandlePool(Access()) as pool:
         reader = choose_reader("auto", pool)
-        source = RowSource("x", None, values.dtype.str, ())
+        source = DatasetColumn("x", None, values.dtype.str, ())
         assert np.array_equal(read(reader, path, source, [3, 0, 3]), values[[3, 0, 3]])
 
 
 def test_a_scalar_constant(make, direct):
     path, _ = make(np.asarray(3.5))
     out = np.empty((), "f4")
-    direct.read_whole(path, RowSource("x", None, "<f8", ()), out)
+    direct.read_whole(path, DatasetColumn("x", None, "<f8", ()), out)
     assert out == 3.5
 
 
@@ -428,7 +428,7 @@ def test_threads_read_with_one_reader(decoders, make):
 
     # Room for half of the slabs that six threads want at the same time.
     with HandlePool(Access(cache_bytes=150 * 1024)) as pool, ThreadPoolExecutor(6) as threads:
-        reader = DirectReader(pool, decoded=DecodedSlabs(pool.access.cache_bytes, decoders))
+        reader = DirectReader(pool, decoded=DecodedChunkRows(pool.access.cache_bytes, decoders))
         assert all(threads.map(work, range(60)))
         reader.close()
 
@@ -449,7 +449,9 @@ def test_open_files_stay_within_the_budget(tmp_path):
         reader = DirectReader(pool)
         for _ in range(2):
             for number, path in enumerate(paths):
-                assert read(reader, path, RowSource("x", None, "<i8", ()), [number % 10]).tolist() == [number]
+                assert read(reader, path, DatasetColumn("x", None, "<i8", ()), [number % 10]).tolist() == [
+                    number
+                ]
                 assert len(pool) <= 4
         assert pool.opened == 24
 
@@ -593,8 +595,8 @@ def test_a_slot_outside_of_the_buffer(options, slots, make, direct):
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (RowSource("x", None, "<f4", (8,)), r"has shape \(50, 4\), expected rows of shape \(8,\)"),
-        (RowSource("x", None, "<f8", (4,)), r"'/x' in .*a\.h5 holds <f4, expected <f8 as it was scanned"),
+        (DatasetColumn("x", None, "<f4", (8,)), r"has shape \(50, 4\), expected rows of shape \(8,\)"),
+        (DatasetColumn("x", None, "<f8", (4,)), r"'/x' in .*a\.h5 holds <f4, expected <f8 as it was scanned"),
     ],
     ids=["shape", "type"],
 )
@@ -607,7 +609,7 @@ def test_a_dataset_other_than_the_scanned_one(source, message, make, direct):
 def test_a_constant_of_another_shape(make, direct):
     path, _ = make(sample_values("<f4", (50, 4)))
     with pytest.raises(FileChangedError, match=r"has shape \(50, 4\), expected \(50, 5\)"):
-        direct.read_whole(path, RowSource("x", None, "<f4", (50, 5)), np.empty((50, 5), "f4"))
+        direct.read_whole(path, DatasetColumn("x", None, "<f4", (50, 5)), np.empty((50, 5), "f4"))
 
 
 def test_a_buffer_that_does_not_fit(make, direct):
@@ -618,7 +620,7 @@ def test_a_buffer_that_does_not_fit(make, direct):
 
 def test_a_file_that_is_gone(tmp_path, direct):
     with pytest.raises(BadFileError, match=r"gone\.h5 cannot be opened: No such file.* moved or deleted"):
-        read(direct, str(tmp_path / "gone.h5"), RowSource("x", None, "<f4", ()), [0])
+        read(direct, str(tmp_path / "gone.h5"), DatasetColumn("x", None, "<f4", ()), [0])
     os.mkfifo(tmp_path / "fifo.h5")
     with pytest.raises(BadFileError, match=r"fifo\.h5 is not a regular file"):
-        read(direct, str(tmp_path / "fifo.h5"), RowSource("x", None, "<f4", ()), [0])
+        read(direct, str(tmp_path / "fifo.h5"), DatasetColumn("x", None, "<f4", ()), [0])

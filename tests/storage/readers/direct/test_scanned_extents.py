@@ -22,7 +22,7 @@ from h5lightning.storage.indexing.build_catalog import build_catalog
 from h5lightning.storage.readers.direct import reader as direct
 from h5lightning.storage.readers.direct.chunk_map import NeedsHDF5Error, map_storage, storage_of
 from h5lightning.storage.readers.direct.reader import DirectReader
-from h5lightning.storage.readers.protocol import RowSource
+from h5lightning.storage.readers.protocol import DatasetColumn
 from h5lightning.storage.scanning import ScanRequest
 
 pytestmark = pytest.mark.timeout(60)
@@ -171,7 +171,7 @@ def test_the_index_says_what_hdf5_says(data, folder, tmp_path):
         options |= data.draw(st.sampled_from([{}, {"compression": "gzip"}, {"fletcher32": True}]))
     path = str(folder / "a.h5")
     write(path, np.zeros(shape, "<f4"), **options)
-    raw, source = RawFile(path), RowSource("x", None, "<f4", shape[1:])
+    raw, source = RawFile(path), DatasetColumn("x", None, "<f4", shape[1:])
     stored = scan(folder, tmp_path / "index").stored(path, raw.stamp, "x")
     try:
         found = storage_of(stored.extents, stored.schema.shape, stored.schema.chunks, 4)
@@ -196,10 +196,12 @@ def test_reasons_come_from_the_index(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(direct, "opened_file", refuse)
     with reading(scan(folder, tmp_path / "index", None)) as pool:
         reader = DirectReader(pool)
-        assert reader.reason(path, RowSource("x", "b", "<i8", ())) == "is a column of a table (compound)"
-        assert reader.reason(path, RowSource("y", None, "<f8", ())) == "has chunks that were never written"
+        assert reader.reason(path, DatasetColumn("x", "b", "<i8", ())) == "is a column of a table (compound)"
+        assert (
+            reader.reason(path, DatasetColumn("y", None, "<f8", ())) == "has chunks that were never written"
+        )
         # Which filters can be decoded is not for the index to say: the next process may have other libraries.
-        assert "which only HDF5 decodes" in reader.reason(path, RowSource("z", None, "<i8", ()))
+        assert "which only HDF5 decodes" in reader.reason(path, DatasetColumn("z", None, "<i8", ()))
         assert pool.known.catalog.extents.known == 3
 
 

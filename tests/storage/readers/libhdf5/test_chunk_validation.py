@@ -11,12 +11,12 @@ import pytest
 from h5lightning.errors import BadFileError
 from h5lightning.options import Access
 from h5lightning.storage.files.handle_pool import HandlePool
-from h5lightning.storage.readers.libhdf5.chunk_validation import Admission
+from h5lightning.storage.readers.libhdf5.chunk_validation import ChunkValidator
 from h5lightning.storage.readers.libhdf5.reader import H5pyReader
-from h5lightning.storage.readers.protocol import RowSource
+from h5lightning.storage.readers.protocol import DatasetColumn
 
 ROWS, HEIGHT = 3063, 1021
-SOURCE = RowSource("x", None, "<f8", ())
+SOURCE = DatasetColumn("x", None, "<f8", ())
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_a_chunk_that_hdf5_misses(options, make):
         read(path, rows)
     out = np.zeros(ROWS)
     with HandlePool(Access()) as pool, pytest.raises(BadFileError, match="is not found"):
-        H5pyReader(pool).read_whole(path, RowSource("x", None, "<f8", (ROWS,)), out)
+        H5pyReader(pool).read_whole(path, DatasetColumn("x", None, "<f8", (ROWS,)), out)
 
 
 def test_chunks_that_were_never_written_may_be_accepted(tmp_path):
@@ -115,9 +115,9 @@ def test_no_memory_of_others_is_delivered(libver, make):
 )
 def test_what_hdf5_sees_itself_is_left_to_it(libver, options, is_needed, make):
     with h5py.File(make(libver, **options)) as file:
-        assert (Admission.of("x", file["x"], on_missing="raise") is not None) == is_needed
+        assert (ChunkValidator.of("x", file["x"], on_missing="raise") is not None) == is_needed
 
 
 def test_contiguous_data_have_no_chunks(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
-        assert Admission.of("x", file.create_dataset("x", data=np.arange(5)), on_missing="raise") is None
+        assert ChunkValidator.of("x", file.create_dataset("x", data=np.arange(5)), on_missing="raise") is None

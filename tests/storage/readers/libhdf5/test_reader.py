@@ -16,7 +16,7 @@ from h5lightning.errors import BadFileError, FileChangedError, UnsupportedFieldE
 from h5lightning.options import Access
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.libhdf5.reader import H5pyReader
-from h5lightning.storage.readers.protocol import RowSource
+from h5lightning.storage.readers.protocol import DatasetColumn
 
 ROWS = 97
 
@@ -109,7 +109,7 @@ def make(tmp_path):
         path = str(tmp_path / name)
         with h5py.File(path, "w") as file:
             file.create_dataset("x", data=values, **options)
-        return path, RowSource("x", None, values.dtype.str, values.shape[1:])
+        return path, DatasetColumn("x", None, values.dtype.str, values.shape[1:])
 
     return make
 
@@ -131,7 +131,7 @@ def test_any_rows_of_any_dataset_equal_fancy_indexing(everything, reader, data):
     values = expected[name, member]
     rows = np.array(data.draw(st.lists(st.integers(0, ROWS - 1), max_size=150)), dtype=np.int64)
     slots = np.array(data.draw(st.permutations(range(len(rows)))), dtype=np.int64)
-    source = RowSource(name, member, values.dtype.str, values.shape[1:])
+    source = DatasetColumn(name, member, values.dtype.str, values.shape[1:])
     out = np.zeros((len(rows), *values.shape[1:]), values.dtype.newbyteorder("="))
     reader.read_rows(path, source, rows, out, slots)
     assert np.array_equal(out[slots], values[rows])
@@ -154,7 +154,7 @@ ORDERS = {
 def test_orders(layout, order, everything, reader):
     path, expected = everything
     values = expected[layout, None]
-    source = RowSource(layout, None, "<i4", values.shape[1:])
+    source = DatasetColumn(layout, None, "<i4", values.shape[1:])
     assert np.array_equal(read(reader, path, source, ORDERS[order]), values[ORDERS[order]])
 
 
@@ -172,7 +172,9 @@ def test_scattered_columns_of_a_table(make, reader):
     table["b"] = np.arange(40_000)
     path, _ = make(table)
     wanted = np.random.default_rng(0).permutation(40_000)[:200]
-    assert np.array_equal(read(reader, path, RowSource("x", "b", ">f8", ()), wanted), wanted.astype(float))
+    assert np.array_equal(
+        read(reader, path, DatasetColumn("x", "b", ">f8", ()), wanted), wanted.astype(float)
+    )
 
 
 def compound_file(path, rows, *columns, shape=()):
@@ -206,9 +208,9 @@ def test_columns_beside_types_that_numpy_lacks(width, tmp_path, reader):
     )
     compound_file(path, rows, *columns)
     wanted = np.random.default_rng(0).permutation(rows)[:60]
-    source = RowSource("x", "nested", ">i2", (width, 2))
+    source = DatasetColumn("x", "nested", ">i2", (width, 2))
     assert np.array_equal(read(reader, path, source, wanted), values[wanted])
-    assert np.array_equal(read(reader, path, RowSource("x", "kind", "<i2", (2,)), wanted), kind[wanted])
+    assert np.array_equal(read(reader, path, DatasetColumn("x", "kind", "<i2", (2,)), wanted), kind[wanted])
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"], ids=["as-stored", "converted"])
@@ -217,7 +219,7 @@ def test_a_column_that_is_an_array_of_a_scalar_table(dtype, make, reader):
     value["vector"] = [1, 2, 3]
     path, _ = make(value)
     out = np.empty(3, dtype)
-    reader.read_whole(path, RowSource("x", "vector", "<f4", (3,)), out)
+    reader.read_whole(path, DatasetColumn("x", "vector", "<f4", (3,)), out)
     assert out.tolist() == [1, 2, 3]
 
 
@@ -272,7 +274,7 @@ def test_enumerations_are_numbers(tmp_path, reader):
     with h5py.File(path, "w") as file:
         kinds = h5py.enum_dtype({"CAT": 0, "DOG": 5}, basetype="<i2")
         file.create_dataset("x", data=np.array([0, 5, 5, 0]), dtype=kinds)
-    assert read(reader, path, RowSource("x", None, "<i2", ()), [3, 2, 0]).tolist() == [0, 5, 0]
+    assert read(reader, path, DatasetColumn("x", None, "<i2", ()), [3, 2, 0]).tolist() == [0, 5, 0]
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"], ids=["as-stored", "converted"])
@@ -281,14 +283,14 @@ def test_a_constant_is_read_whole(shape, dtype, make, reader):
     values = np.asarray(sample_values("<f4", shape))
     path, _ = make(values)
     out = np.empty(shape, dtype)
-    reader.read_whole(path, RowSource("x", None, "<f4", shape), out)
+    reader.read_whole(path, DatasetColumn("x", None, "<f4", shape), out)
     assert np.array_equal(out, values)
 
 
 def test_a_constant_column_is_read_whole(everything, reader):
     path, expected = everything
     out = np.empty((ROWS, 2), "f8")
-    reader.read_whole(path, RowSource("table", "b", ">f8", (ROWS, 2)), out)
+    reader.read_whole(path, DatasetColumn("table", "b", ">f8", (ROWS, 2)), out)
     assert np.array_equal(out, expected["table", "b"])
 
 
@@ -302,7 +304,7 @@ def test_threads_read_with_one_reader(everything, reader):
         rng = np.random.default_rng(seed)
         for name in LAYOUTS:
             rows = rng.integers(0, ROWS, 40)
-            source = RowSource(f"layouts/{name}", None, "<i4", (3, 2))
+            source = DatasetColumn(f"layouts/{name}", None, "<i4", (3, 2))
             if not np.array_equal(read(reader, path, source, rows), expected[source.path, None][rows]):
                 return False
         return True
@@ -314,7 +316,7 @@ def test_threads_read_with_one_reader(everything, reader):
 def test_a_pickled_reader_reads(everything, reader):
     path, expected = everything
     copy = pickle.loads(pickle.dumps(reader))
-    source = RowSource("compact", None, "<i4", (2,))
+    source = DatasetColumn("compact", None, "<i4", (2,))
     assert np.array_equal(read(copy, path, source, [3, 1]), expected["compact", None][[3, 1]])
     copy._pool.close()
 
@@ -345,13 +347,13 @@ def test_a_row_outside_of_the_dataset(rows, wanted, make, reader):
     ("source", "message"),
     [
         (
-            RowSource("x", None, "<f4", (8,)),
+            DatasetColumn("x", None, "<f4", (8,)),
             r"'/x' in .*a\.h5 has shape \(50, 4\), expected rows of shape \(8,\)",
         ),
-        (RowSource("x", None, "<f4", ()), r"has shape \(50, 4\), expected rows of shape \(\)"),
-        (RowSource("x", None, "<f8", (4,)), r"'/x' in .*a\.h5 holds <f4, expected <f8 as it was scanned"),
+        (DatasetColumn("x", None, "<f4", ()), r"has shape \(50, 4\), expected rows of shape \(\)"),
+        (DatasetColumn("x", None, "<f8", (4,)), r"'/x' in .*a\.h5 holds <f4, expected <f8 as it was scanned"),
         (
-            RowSource("x", "b", "<f8", (4,)),
+            DatasetColumn("x", "b", "<f8", (4,)),
             r"'/x' \(column 'b'\) in .*a\.h5 holds no such column, expected <f8",
         ),
     ],
@@ -366,7 +368,7 @@ def test_a_dataset_other_than_the_scanned_one(source, message, make, reader):
 def test_a_constant_of_another_shape(make, reader):
     path, _ = make(sample_values("<f4", (50, 4)))
     with pytest.raises(FileChangedError, match=r"has shape \(50, 4\), expected \(50, 5\)"):
-        reader.read_whole(path, RowSource("x", None, "<f4", (50, 5)), np.empty((50, 5), "f4"))
+        reader.read_whole(path, DatasetColumn("x", None, "<f4", (50, 5)), np.empty((50, 5), "f4"))
 
 
 @pytest.mark.parametrize(
@@ -389,7 +391,7 @@ def test_a_constant_of_another_shape(make, reader):
 def test_a_column_other_than_the_scanned_one(values, message, make, reader):
     path, _ = make(values)
     with pytest.raises(FileChangedError, match=message):
-        read(reader, path, RowSource("x", "v", "<f4", (3,)), [1, 2])
+        read(reader, path, DatasetColumn("x", "v", "<f4", (3,)), [1, 2])
 
 
 def test_a_dataset_without_values(tmp_path, reader):
@@ -397,7 +399,7 @@ def test_a_dataset_without_values(tmp_path, reader):
     with h5py.File(path, "w") as file:
         file["x"] = h5py.Empty("<f4")
     with pytest.raises(FileChangedError, match=r"has shape None, expected rows of shape \(\)"):
-        read(reader, path, RowSource("x", None, "<f4", ()), [0])
+        read(reader, path, DatasetColumn("x", None, "<f4", ()), [0])
 
 
 def test_text_that_takes_the_place_of_numbers(tmp_path, reader):
@@ -405,7 +407,7 @@ def test_text_that_takes_the_place_of_numbers(tmp_path, reader):
     with h5py.File(path, "w") as file:
         file["x"] = ["a", "b"]
     with pytest.raises(FileChangedError, match="holds text, expected <f4"):
-        read(reader, path, RowSource("x", None, "<f4", ()), [0])
+        read(reader, path, DatasetColumn("x", None, "<f4", ()), [0])
 
 
 def test_a_link_that_takes_the_place_of_the_data(tmp_path, make, reader):
@@ -476,4 +478,4 @@ def test_a_buffer_that_does_not_fit_is_never_overrun(rows, make, reader):
 def test_a_constant_is_not_stretched(make, reader):
     path, _ = make(np.zeros((1, 4), "<f4"))
     with pytest.raises(ValueError, match="needs a buffer"):
-        reader.read_whole(path, RowSource("x", None, "<f4", (1, 4)), np.zeros((3, 4), "f4"))
+        reader.read_whole(path, DatasetColumn("x", None, "<f4", (1, 4)), np.zeros((3, 4), "f4"))
