@@ -48,7 +48,7 @@ def index(
 def _scan(
     patterns: list[str], fields: Any, *, checksum: bool, access: Access, **where: Any
 ) -> dict[str, Any]:
-    from h5lightning.storage.indexing.catalog_store import IndexStore
+    from h5lightning.storage.indexing.catalog_store import CatalogStore
 
     # Checksums need no fields, and so no choice between them.
     is_chosen = fields is not None or not checksum
@@ -66,7 +66,7 @@ def _scan(
             "bytes": catalog.extents.nbytes,
         },
         "skipped": [{"file": skipped.name, "reason": skipped.reason} for skipped in catalog.skipped],
-        "index_dir": IndexStore(where["index_dir"]).directory,
+        "index_dir": CatalogStore(where["index_dir"]).directory,
         "checksums": _checksums(catalog, **where) if checksum else None,
     }
 

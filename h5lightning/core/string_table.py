@@ -16,11 +16,11 @@ import numpy.typing as npt
 from h5lightning.core.arrays import flat_positions
 from h5lightning.core.frozen import Frozen
 
-__all__ = ["TextTable"]
+__all__ = ["StringTable"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TextTable(Frozen):
+class StringTable(Frozen):
     """An immutable sequence of strings in two arrays.
 
     Args:
@@ -37,23 +37,23 @@ class TextTable(Frozen):
             raise ValueError(f"a text table of {expected} bytes was given {self.blob.size} bytes")
 
     @classmethod
-    def of(cls, texts: Iterable[str]) -> TextTable:
+    def of(cls, texts: Iterable[str]) -> StringTable:
         """The table of ``texts``; names that are not valid Unicode survive (``os.fsencode``)."""
         encoded = [os.fsencode(text) for text in texts]
         lengths = np.fromiter((len(text) for text in encoded), dtype=np.int64, count=len(encoded))
         return cls(np.frombuffer(b"".join(encoded), dtype=np.uint8), np.cumsum(lengths))
 
     @classmethod
-    def joined(cls, first: TextTable, second: TextTable) -> TextTable:
+    def joined(cls, first: StringTable, second: StringTable) -> StringTable:
         """The strings of both, one after the other."""
         blob = np.concatenate([first.blob, second.blob])
         return cls(blob, np.concatenate([first.ends, second.ends + first.blob.size]))
 
-    def take(self, positions: npt.NDArray[np.int64]) -> TextTable:
+    def take(self, positions: npt.NDArray[np.int64]) -> StringTable:
         """The strings at ``positions``, ``(strings,)``, in that order."""
         starts = np.concatenate([np.zeros(1, dtype=np.int64), self.ends[:-1]])[: len(self)]
         lengths = (self.ends - starts)[positions]
-        return TextTable(self.blob[flat_positions(starts[positions], lengths)], np.cumsum(lengths))
+        return StringTable(self.blob[flat_positions(starts[positions], lengths)], np.cumsum(lengths))
 
     def __len__(self) -> int:
         return int(self.ends.size)
@@ -73,7 +73,7 @@ class TextTable(Frozen):
             start = end
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, TextTable):
+        if not isinstance(other, StringTable):
             return NotImplemented
         return np.array_equal(self.ends, other.ends) and np.array_equal(self.blob, other.blob)
 

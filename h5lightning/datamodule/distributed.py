@@ -16,7 +16,7 @@ from h5lightning.options.plain import to_plain
 from h5lightning.planning.sampling.sharding import EvaluationShards, Share, TrainingShards
 from h5lightning.storage.hdf5.external import source_stamp
 from h5lightning.storage.hdf5.file_checks import stamp
-from h5lightning.storage.survey import Survey
+from h5lightning.storage.survey import DataSurvey
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
@@ -203,7 +203,7 @@ def check_agreement(trainer: Trainer | None, facts: Mapping[str, object]) -> Non
         )
 
 
-def with_files_of_this_node(trainer: Trainer | None, survey: Survey) -> Survey:
+def with_files_of_this_node(trainer: Trainer | None, survey: DataSurvey) -> DataSurvey:
     """The survey of rank 0 with what this node knows of the files; a copy of a file has times of its own.
 
     Raises:
@@ -227,7 +227,7 @@ def with_files_of_this_node(trainer: Trainer | None, survey: Survey) -> Survey:
     return own
 
 
-def _seen_here(survey: Survey) -> tuple[Survey, list[str]]:
+def _seen_here(survey: DataSurvey) -> tuple[DataSurvey, list[str]]:
     catalog, stamps, differences = survey.catalog, survey.catalog.stamps.copy(), []
     for number, name in enumerate(catalog.names):
         path = os.path.join(catalog.root, name)

@@ -47,7 +47,7 @@ from h5lightning.planning.sampling.sharding import EvaluationShards, Share, Trai
 from h5lightning.planning.splitting.manifest import save_manifest, to_plain_split
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.make_reader import choose_reader
-from h5lightning.storage.survey import Survey, survey
+from h5lightning.storage.survey import DataSurvey, survey
 
 __all__ = ["H5DataModule", "SampleLocation"]
 
@@ -196,7 +196,7 @@ class H5DataModule(LightningDataModule):
         self._seed = seed
         self._seed_of_checkpoint: int | None = None  # up to the next fit of the Trainer that loaded it
         self._owns_seed = False  # whether the seed of what is restored stays: it was loaded without a Trainer
-        self._survey: Survey | None = None
+        self._survey: DataSurvey | None = None
         self._assembly: Assembly | None = None
         self._weights: npt.NDArray[np.float64] | None = None
         self._order: Order | None = None
@@ -459,7 +459,7 @@ class H5DataModule(LightningDataModule):
             )
         return self._assembly
 
-    def _make_survey(self) -> Survey:
+    def _make_survey(self) -> DataSurvey:
         return survey(
             self._files,
             self._fields,
@@ -472,7 +472,7 @@ class H5DataModule(LightningDataModule):
             processes=self._loading.num_workers or None,
         )
 
-    def _assemble(self, found: Survey) -> Assembly:
+    def _assemble(self, found: DataSurvey) -> Assembly:
         return assemble(
             found, self._split, reader=self._reader, access=self._access, stages=self._stages, seed=self.seed
         )
@@ -481,7 +481,7 @@ class H5DataModule(LightningDataModule):
     def _is_training(self) -> bool:
         return self.trainer is not None and bool(self.trainer.training)
 
-    def _decide(self) -> tuple[Survey, int]:
+    def _decide(self) -> tuple[DataSurvey, int]:
         return self._survey or self._make_survey(), self.seed
 
     def _agreement(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from h5lightning.planning.splitting.manifest import apply_manifest, load_manifes
 from h5lightning.planning.splitting.plan_split import plan_split
 from h5lightning.planning.splitting.split_plan import Segments, SplitPlan
 from h5lightning.storage.readers.protocol import Reader
-from h5lightning.storage.survey import Survey
+from h5lightning.storage.survey import DataSurvey
 
 __all__ = ["Assembly", "StageOptions", "assemble"]
 
@@ -50,7 +50,7 @@ class Assembly:
         new_files: names of files that the manifest did not know.
     """
 
-    survey: Survey
+    survey: DataSurvey
     plan: SplitPlan
     datasets: Mapping[str, SampleDataset]
     seed: int
@@ -72,7 +72,7 @@ class Assembly:
 
 
 def assemble(
-    survey: Survey, split: Split, *, reader: Reader, access: Access, stages: StageOptions, seed: int
+    survey: DataSurvey, split: Split, *, reader: Reader, access: Access, stages: StageOptions, seed: int
 ) -> Assembly:
     """Split the files and make the datasets, all over one index and one reader.
 
@@ -112,7 +112,7 @@ def assemble(
     return Assembly(survey, plan, datasets, seed, new_files)
 
 
-def _plan(survey: Survey, split: Split, seed: int) -> tuple[SplitPlan, tuple[str, ...]]:
+def _plan(survey: DataSurvey, split: Split, seed: int) -> tuple[SplitPlan, tuple[str, ...]]:
     """The split, and the files that its manifest does not know."""
     index, roles, labels = survey.index, survey.roles, survey.labels
     if split.manifest is None:
@@ -123,7 +123,7 @@ def _plan(survey: Survey, split: Split, seed: int) -> tuple[SplitPlan, tuple[str
     return plan, tuple(name for name in index.names if name not in known)
 
 
-def _predict_selection(survey: Survey) -> Selection:
+def _predict_selection(survey: DataSurvey) -> Selection:
     files = (survey.roles or {})["predict"]
     rows = survey.index.series_rows[files]
     return Segments(files, rows * 0, rows).selection(survey.index)

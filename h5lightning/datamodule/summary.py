@@ -20,7 +20,7 @@ from h5lightning.planning.splitting.groups import group_labels
 from h5lightning.planning.splitting.overlap import shared_rows
 from h5lightning.planning.splitting.split_plan import Segments, SplitPlan
 from h5lightning.storage.discovery.identical_files import identical_files
-from h5lightning.storage.survey import Survey
+from h5lightning.storage.survey import DataSurvey
 
 __all__ = ["SplitSummary", "Summary", "summarise"]
 
@@ -124,7 +124,7 @@ class Summary:
 
 
 def summarise(
-    found: Survey,
+    found: DataSurvey,
     plan: SplitPlan,
     new_files: Sequence[str] = (),
     *,
@@ -192,7 +192,7 @@ def _count_shared(sets: Iterable[Iterable[Any]]) -> int:
     return sum(count > 1 for count in times.values())
 
 
-def _groups(found: Survey, parts: Parts, keep_together: str | None) -> list[list[str]]:
+def _groups(found: DataSurvey, parts: Parts, keep_together: str | None) -> list[list[str]]:
     """The values that keep files together, in each split."""
     index = found.index
     files = [part.files(index) for part in parts.values()]
@@ -202,7 +202,7 @@ def _groups(found: Survey, parts: Parts, keep_together: str | None) -> list[list
     return [[labels[file] for file in some.tolist()] for some in files] if labels else []
 
 
-def _identical(found: Survey, stages: Parts) -> tuple[tuple[tuple[str, str], ...], ...]:
+def _identical(found: DataSurvey, stages: Parts) -> tuple[tuple[tuple[str, str], ...], ...]:
     index = found.index
     stages_of: dict[int, list[str]] = {}
     for name, part in stages.items():
@@ -217,7 +217,7 @@ def _identical(found: Survey, stages: Parts) -> tuple[tuple[tuple[str, str], ...
     )
 
 
-def _unwritten_ends(found: Survey) -> Iterable[str]:
+def _unwritten_ends(found: DataSurvey) -> Iterable[str]:
     """What is to be known of files whose last row holds nothing but the fill value, as far as a scan looks."""
     catalog = found.catalog
     is_marked = np.asarray([said.ends_with_fill for said in catalog.annotations] + [False])

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from h5lightning.core.frozen import Frozen
 from h5lightning.core.once import once
 from h5lightning.core.sample_numbers import to_numbers
-from h5lightning.core.string_table import TextTable
+from h5lightning.core.string_table import StringTable
 from h5lightning.options import Rows, Samples, Windows
 
 __all__ = ["Location", "SampleIndex", "SampleRanges"]
@@ -83,11 +83,11 @@ class SampleIndex(Frozen):
     """
 
     root: str
-    names: TextTable
+    names: StringTable
     series_file: Int64Array
     series_rows: Int64Array
     samples: Samples
-    series_names: TextTable | None = None
+    series_names: StringTable | None = None
 
     def __post_init__(self) -> None:
         if len(self.series_file) != len(self.series_rows):

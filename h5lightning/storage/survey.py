@@ -18,7 +18,7 @@ from h5lightning.errors import ChecksumError, H5LightningError, SchemaError
 from h5lightning.options import Access, Field, Samples
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.checksum_table import ChecksumTable
-from h5lightning.planning.catalog.file_stamps import KnownStamps
+from h5lightning.planning.catalog.file_stamps import ScannedFiles
 from h5lightning.planning.conventions.column_labels import DifferenceOf, check_labels, find_other_labels
 from h5lightning.planning.conventions.same_values import check_same, find_others
 from h5lightning.planning.field_planning import has_rows, plan_fields
@@ -32,7 +32,7 @@ from h5lightning.storage.indexing.bad_files import leave_out
 from h5lightning.storage.indexing.build_catalog import build_catalog
 from h5lightning.storage.scanning import ScanRequest, attribute_names, difference_between, scan_file
 
-__all__ = ["Files", "Survey", "survey"]
+__all__ = ["DataSurvey", "Files", "survey"]
 
 Int64Array = npt.NDArray[np.int64]
 _logger = visible_logger(__name__)
@@ -40,7 +40,7 @@ Files = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Survey(Frozen):
+class DataSurvey(Frozen):
     """All that is known before a split is made; plain arrays, cheap to send to other ranks.
 
     Args:
@@ -65,9 +65,9 @@ class Survey(Frozen):
     checksums: ChecksumTable | None = None
 
     @property
-    def known(self) -> KnownStamps:
+    def known(self) -> ScannedFiles:
         """What readers hold files against."""
-        return KnownStamps.of(self.catalog, self.checksums)
+        return ScannedFiles.of(self.catalog, self.checksums)
 
     def row_layout(self) -> RowLayout:
         """What must be decoded together, by the field with most bytes."""
@@ -90,7 +90,7 @@ def survey(
     keep_together: str | None = None,
     index_dir: str | None = None,
     processes: int | None = None,
-) -> Survey:
+) -> DataSurvey:
     """Discover, scan and plan.
 
     Args:
@@ -128,7 +128,7 @@ def survey(
     planned, predicted = _plan(catalog, fields, samples, roles, access=access, dtype=dtype, series=series)
     rows = planned.rows if predicted is None else np.maximum(planned.rows, predicted.rows)
     index = SampleIndex(catalog.root, catalog.names, np.arange(len(catalog), dtype=np.int64), rows, samples)
-    return Survey(
+    return DataSurvey(
         catalog=catalog,
         index=index,
         fields=planned,

@@ -6,12 +6,12 @@ import pickle
 import numpy as np
 import pytest
 
-from h5lightning.core.string_table import TextTable
+from h5lightning.core.string_table import StringTable
 from h5lightning.planning.index import SampleRanges
 from h5lightning.planning.selection import Selection
 
 VALUES = [
-    pytest.param(TextTable.of(["a", "b"]), id="slots"),
+    pytest.param(StringTable.of(["a", "b"]), id="slots"),
     pytest.param(Selection(SampleRanges(np.array([0]), np.array([5]))), id="dict"),
 ]
 

@@ -19,7 +19,7 @@ from h5lightning.datamodule.distributed import (
 )
 from h5lightning.errors import OptionError, RanksDifferError, ShardingError
 from h5lightning.options.coerce import coerce_fields
-from h5lightning.planning.catalog.file_stamps import KnownStamps
+from h5lightning.planning.catalog.file_stamps import ScannedFiles
 from h5lightning.planning.sampling.sharding import EvaluationShards, Share
 from h5lightning.storage.survey import survey
 
@@ -45,8 +45,8 @@ def test_a_copy_has_times_of_its_own(found) -> None:
     path.write_bytes(content)
     here = with_files_of_this_node(SECOND_NODE, found)
     status = path.stat()
-    assert KnownStamps.of(here.catalog).find(str(path))[:2] == (status.st_size, status.st_mtime_ns)
-    assert KnownStamps.of(found.catalog).find(str(path))[1] != status.st_mtime_ns
+    assert ScannedFiles.of(here.catalog).find(str(path))[:2] == (status.st_size, status.st_mtime_ns)
+    assert ScannedFiles.of(found.catalog).find(str(path))[1] != status.st_mtime_ns
     assert here.index is found.index
 
 

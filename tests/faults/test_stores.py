@@ -20,12 +20,12 @@ WRITER = """
     from h5lightning.storage.checksums.checksum_store import ChecksumStore
     from h5lightning.planning.catalog.checksum_table import ChecksumTable, FileChecksums
     from h5lightning.planning.catalog.extents import Extents
-    from h5lightning.storage.indexing.catalog_store import IndexStore
+    from h5lightning.storage.indexing.catalog_store import CatalogStore
     from h5lightning.storage.scanning import ScanRequest
     from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema
 
     REQUEST, SIZES = ScanRequest(("x",)), (1000, 200_000)
-    index, sums = IndexStore(sys.argv[1]), ChecksumStore(sys.argv[1])
+    index, sums = CatalogStore(sys.argv[1]), ChecksumStore(sys.argv[1])
 
     def check():
         catalog, table = index.load("/data", REQUEST), sums.load("/data")

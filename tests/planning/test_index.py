@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from h5lightning.core.string_table import TextTable
+from h5lightning.core.string_table import StringTable
 from h5lightning.options import Rows, Whole, Windows
 from h5lightning.planning.index import SampleIndex, SampleRanges
 
@@ -29,7 +29,7 @@ def make_index(samples, series_file=SERIES_FILE, series_rows=SERIES_ROWS, **opti
     files = max(series_file, default=-1) + 1
     return SampleIndex(
         root="/data",
-        names=TextTable.of(f"{file}.h5" for file in range(files)),
+        names=StringTable.of(f"{file}.h5" for file in range(files)),
         series_file=np.asarray(series_file, dtype=np.int64),
         series_rows=np.asarray(series_rows, dtype=np.int64),
         samples=samples,
@@ -122,7 +122,7 @@ def test_rows_of_a_file_are_those_of_its_series():
 
 
 def test_names_files_and_series():
-    index = make_index(Rows(), series_names=TextTable.of("abcdefg"))
+    index = make_index(Rows(), series_names=StringTable.of("abcdefg"))
     assert Path(index.path(3)) == Path("/data/3.h5")
     assert [index.series_name(series) for series in (1, 2)] == ["b", "c"]
     assert make_index(Rows()).series_name(2) == ""
@@ -210,7 +210,7 @@ def test_ten_thousand_files_pickle_to_two_megabytes(samples):
     files = np.arange(10_000)
     index = SampleIndex(
         "/data",
-        TextTable.of(f"site-{n % 90}/session-{n:05}/recording.h5" for n in files),
+        StringTable.of(f"site-{n % 90}/session-{n:05}/recording.h5" for n in files),
         files,
         files,
         samples,
@@ -226,7 +226,7 @@ def test_a_billion_samples_take_the_memory_of_their_files():
     files = np.arange(1000)
     tracemalloc.start()
     try:
-        names = TextTable.of(f"{n}.h5" for n in files)
+        names = StringTable.of(f"{n}.h5" for n in files)
         index = SampleIndex("/data", names, files, np.full(1000, 1_000_000), Windows(1))
         where = index.locate([0, 999_999, 1_000_000, 10**9 - 1])
         peak_bytes = tracemalloc.get_traced_memory()[1]

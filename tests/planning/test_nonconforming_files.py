@@ -12,7 +12,7 @@ import pytest
 from h5lightning import H5DataModule
 from h5lightning.errors import FieldError, MissingDataError, SchemaError
 from h5lightning.options import Access, Field, Rows
-from h5lightning.storage.survey import Survey, survey
+from h5lightning.storage.survey import DataSurvey, survey
 
 FIELDS = {"x": Field("x"), "y": Field("y"), "number": Field(attr="number")}
 
@@ -76,7 +76,7 @@ def spoilt(write_files, tmp_path):
     return make
 
 
-def look(files: object, fields=FIELDS, **options: object) -> Survey:
+def look(files: object, fields=FIELDS, **options: object) -> DataSurvey:
     return survey(
         files, fields, Rows(), access=Access(on_bad_file="skip", **{"max_bad_fraction": 0.5, **options})
     )

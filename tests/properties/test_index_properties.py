@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from h5lightning.core.string_table import TextTable
+from h5lightning.core.string_table import StringTable
 from h5lightning.options import Rows, Whole, Windows
 from h5lightning.planning.index import SampleIndex, SampleRanges
 from h5lightning.planning.sampling.blocks import cut_blocks
@@ -23,7 +23,7 @@ def indexes(draw):
     series = draw(st.lists(st.lists(st.integers(0, 30), max_size=3), min_size=1, max_size=6))
     file = [number for number, rows in enumerate(series) for _ in rows]
     rows = [count for of_file in series for count in of_file]
-    names = TextTable.of(f"{number}.h5" for number in range(len(series)))
+    names = StringTable.of(f"{number}.h5" for number in range(len(series)))
     columns = (np.array(column, dtype=np.int64) for column in (file, rows))
     return SampleIndex("/data", names, *columns, draw(SAMPLES))
 

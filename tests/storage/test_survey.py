@@ -11,16 +11,16 @@ import pytest
 
 from h5lightning.errors import BadFileError, MissingFieldError
 from h5lightning.options import Access, Field, Rows
-from h5lightning.storage.survey import Survey, survey
+from h5lightning.storage.survey import DataSurvey, survey
 
 FIELDS = {"x": Field("x"), "y": Field("y"), "number": Field(attr="number")}
 
 
-def look(files, fields=FIELDS, **options) -> Survey:
+def look(files, fields=FIELDS, **options) -> DataSurvey:
     return survey(files, fields, Rows(), access=options.pop("access", Access()), **options)
 
 
-def names(found: Survey, role: str) -> list[str]:
+def names(found: DataSurvey, role: str) -> list[str]:
     return [Path(found.index.path(file)).name for file in found.roles[role].tolist()]
 
 

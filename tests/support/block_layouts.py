@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from h5lightning.core.string_table import TextTable
+from h5lightning.core.string_table import StringTable
 from h5lightning.options import Rows, Samples, Shuffle
 from h5lightning.planning.index import SampleIndex, SampleRanges
 from h5lightning.planning.sampling import BlockOrder, RowLayout, make_order
@@ -26,7 +26,7 @@ LAYOUTS = {
 def everything(rows: Sequence[int], samples: Samples | None = None) -> tuple[SampleIndex, Selection]:
     """Files of one series each, and all their samples."""
     count = len(rows)
-    names = TextTable.of(f"{number}.h5" for number in range(count))
+    names = StringTable.of(f"{number}.h5" for number in range(count))
     index = SampleIndex("/data", names, np.arange(count), np.asarray(rows, dtype=np.int64), samples or Rows())
     return index, Selection(SampleRanges(np.array([0]), np.array([len(index)])))
 

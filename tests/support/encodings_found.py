@@ -9,7 +9,7 @@ import numpy as np
 from h5py import h5d, h5p, h5s, h5t
 
 from h5lightning.planning.catalog.annotations import Encoding
-from h5lightning.storage.hdf5.dataset_info import OpenedDataset
+from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.scanning.conventions.encodings import encoding_of
 from h5lightning.storage.scanning.metadata_values import ValueReader
 
@@ -20,7 +20,7 @@ def find(
     file: h5py.File, path: str = "x", *, of_netcdf: bool = False, values: ValueReader = NO_TEXT
 ) -> Encoding | None:
     """How the numbers of a dataset stand for values."""
-    return encoding_of(file.id, OpenedDataset.of(file[path].id), path, values, of_netcdf=of_netcdf)
+    return encoding_of(file.id, DatasetInfo.of(file[path].id), path, values, of_netcdf=of_netcdf)
 
 
 def of_attributes(file: h5py.File, dtype: str, **attrs: Any) -> Encoding | None:

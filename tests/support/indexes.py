@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from h5lightning.core.permutation import KeyedPermutation
-from h5lightning.core.string_table import TextTable
+from h5lightning.core.string_table import StringTable
 from h5lightning.options import Rows, Samples
 from h5lightning.planning.index import SampleIndex, SampleRanges
 from h5lightning.planning.splitting.split_plan import Segments, SplitPlan
@@ -25,11 +25,11 @@ def make_index(
     files = [[entry] if isinstance(entry, int) else list(entry) for entry in rows]
     return SampleIndex(
         root=root,
-        names=TextTable.of(names or [f"run-{number:04}.h5" for number in range(len(files))]),
+        names=StringTable.of(names or [f"run-{number:04}.h5" for number in range(len(files))]),
         series_file=np.repeat(np.arange(len(files)), [len(file) for file in files]).astype(np.int64),
         series_rows=np.asarray([count for file in files for count in file], dtype=np.int64),
         samples=samples or Rows(),
-        series_names=None if series_names is None else TextTable.of(series_names),
+        series_names=None if series_names is None else StringTable.of(series_names),
     )
 
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from h5lightning.core.arrays import flat_positions
 from h5lightning.core.frozen import Frozen
 from h5lightning.core.once import once
-from h5lightning.core.string_table import TextTable
+from h5lightning.core.string_table import StringTable
 from h5lightning.planning.catalog.annotations import NOTHING, Annotations
 from h5lightning.planning.catalog.extent_table import ExtentTable
 from h5lightning.planning.catalog.extents import Extents
@@ -68,14 +68,14 @@ class Catalog(Frozen):
     """
 
     root: str
-    names: TextTable
+    names: StringTable
     stamps: Int64Array
     layouts: tuple[tuple[DatasetSchema, ...], ...]
     layout_of: npt.NDArray[np.int32]
     facts: Int64Array
     annotations: tuple[Annotations, ...]
     annotation_of: npt.NDArray[np.int32]
-    attrs: TextTable
+    attrs: StringTable
     extents: ExtentTable
     skipped: tuple[SkippedFile, ...] = ()
     sources: SourceTable = dataclasses.field(default_factory=SourceTable.none)
@@ -125,14 +125,14 @@ class Catalog(Frozen):
             sources.append(schema.sources)
         return cls(
             root=root,
-            names=TextTable.of(names),
+            names=StringTable.of(names),
             stamps=np.asarray(stamps, dtype=np.int64).reshape(-1, 4),
             layouts=tuple(layouts),
             layout_of=np.asarray(layout_of, dtype=np.int32),
             facts=np.asarray(facts, dtype=np.int64).reshape(-1, 3),
             annotations=tuple(annotations),
             annotation_of=np.asarray(annotation_of, dtype=np.int32),
-            attrs=TextTable.of(attrs),
+            attrs=StringTable.of(attrs),
             extents=ExtentTable.of(extents),
             skipped=tuple(skipped),
             sources=SourceTable.of(sources),
@@ -149,14 +149,14 @@ class Catalog(Frozen):
         annotation_of = np.asarray(numbered, dtype=np.int32)[second.annotation_of]
         return cls(
             root=first.root,
-            names=TextTable.joined(first.names, second.names),
+            names=StringTable.joined(first.names, second.names),
             stamps=np.concatenate([first.stamps, second.stamps]),
             layouts=tuple(numbers),
             layout_of=np.concatenate([first.layout_of, layout_of]),
             facts=np.concatenate([first.facts, second.facts]),
             annotations=tuple(said),
             annotation_of=np.concatenate([first.annotation_of, annotation_of]),
-            attrs=TextTable.joined(first.attrs, second.attrs),
+            attrs=StringTable.joined(first.attrs, second.attrs),
             extents=ExtentTable.joined(first.extents, second.extents),
             skipped=(*first.skipped, *second.skipped),
             sources=SourceTable.joined(first.sources, second.sources, files=len(first)),

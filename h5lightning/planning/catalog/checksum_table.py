@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.core.frozen import Frozen
-from h5lightning.core.string_table import TextTable
+from h5lightning.core.string_table import StringTable
 
 __all__ = ["BLOCK_BYTES", "ChecksumTable", "FileChecksums", "block_count", "blocks_of_values"]
 
@@ -57,7 +57,7 @@ class ChecksumTable(Frozen):
         origin: gives the table in another process, or None.
     """
 
-    names: TextTable
+    names: StringTable
     stamps: Int64Array
     ends: Int64Array
     hashes: npt.NDArray[np.uint64]
@@ -82,7 +82,7 @@ class ChecksumTable(Frozen):
         ends = np.cumsum(np.asarray([len(one.hashes) for one in listed], dtype=np.int64))
         hashes = np.concatenate([np.zeros(0, np.uint64), *(one.hashes for one in listed)])
         is_values = np.concatenate([np.zeros(0, np.bool_), *(one.is_values for one in listed)])
-        return cls(TextTable.of(names), stamps, ends, hashes, is_values)
+        return cls(StringTable.of(names), stamps, ends, hashes, is_values)
 
     def __len__(self) -> int:
         return len(self.names)

@@ -16,11 +16,11 @@ from h5lightning.planning.catalog.checksum_table import ChecksumTable, FileCheck
 from h5lightning.planning.catalog.schema import Stamp
 from h5lightning.planning.catalog.source_files import NOT_THERE
 
-__all__ = ["KnownStamps", "Stamp", "explain_change", "explain_source_change"]
+__all__ = ["ScannedFiles", "Stamp", "explain_change", "explain_source_change"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class KnownStamps(Frozen):
+class ScannedFiles(Frozen):
     """The stamps of all files of a catalog, by path, and what else it says of a file that still has its stamp.
 
     Args:
@@ -32,7 +32,7 @@ class KnownStamps(Frozen):
     checksums: ChecksumTable | None = None
 
     @classmethod
-    def of(cls, catalog: Catalog, checksums: ChecksumTable | None = None) -> KnownStamps:
+    def of(cls, catalog: Catalog, checksums: ChecksumTable | None = None) -> ScannedFiles:
         """The stamps that a catalog holds."""
         return cls(catalog, checksums)
 

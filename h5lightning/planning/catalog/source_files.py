@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.core.arrays import flat_positions
-from h5lightning.core.string_table import TextTable
+from h5lightning.core.string_table import StringTable
 from h5lightning.planning.catalog.schema import Stamp
 
 __all__ = ["NOT_THERE", "UNKNOWN", "SourceTable"]
@@ -37,7 +37,7 @@ class SourceTable:
         source_of: the position of that source, ``(uses,)``.
     """
 
-    paths: TextTable
+    paths: StringTable
     stamps: Int64Array
     file_of: Int64Array
     source_of: Int64Array
@@ -59,7 +59,7 @@ class SourceTable:
                 file_of.append(file)
                 source_of.append(numbers.setdefault((path, stamp), len(numbers)))
         return cls(
-            TextTable.of(path for path, _ in numbers),
+            StringTable.of(path for path, _ in numbers),
             np.asarray([stamp for _, stamp in numbers], dtype=np.int64).reshape(-1, 4),
             np.asarray(file_of, dtype=np.int64),
             np.asarray(source_of, dtype=np.int64),
@@ -68,13 +68,13 @@ class SourceTable:
     @classmethod
     def none(cls) -> SourceTable:
         """The table of files without sources."""
-        return cls(TextTable.of(()), _NOTHING.reshape(0, 4), _NOTHING, _NOTHING)
+        return cls(StringTable.of(()), _NOTHING.reshape(0, 4), _NOTHING, _NOTHING)
 
     @classmethod
     def joined(cls, first: SourceTable, second: SourceTable, *, files: int) -> SourceTable:
         """The sources of both; the first table is that of so many files."""
         return cls(
-            TextTable.joined(first.paths, second.paths),
+            StringTable.joined(first.paths, second.paths),
             np.concatenate([first.stamps, second.stamps]),
             np.concatenate([first.file_of, second.file_of + files]),
             np.concatenate([first.source_of, second.source_of + len(first.paths)]),

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.core.string_table import TextTable
+from h5lightning.core.string_table import StringTable
 from h5lightning.errors import OptionError, SplitError
 
 __all__ = ["group_files", "group_labels"]
@@ -17,7 +17,7 @@ Int64Array = npt.NDArray[np.int64]
 
 
 def group_labels(
-    keep_together: str, names: TextTable, files: Int64Array, attributes: Sequence[str | None] | None
+    keep_together: str, names: StringTable, files: Int64Array, attributes: Sequence[str | None] | None
 ) -> list[str]:
     """The value that decides which files belong together.
 
@@ -61,7 +61,7 @@ def group_files(labels: Sequence[str]) -> Int64Array:
     return np.asarray([numbers.setdefault(label, len(numbers)) for label in labels], dtype=np.int64)
 
 
-def _from_paths(pattern: str, names: TextTable, files: Int64Array) -> Iterator[str | None]:
+def _from_paths(pattern: str, names: StringTable, files: Int64Array) -> Iterator[str | None]:
     try:
         regex = re.compile(pattern)
     except re.error as error:

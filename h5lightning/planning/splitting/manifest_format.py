@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.core.sample_numbers import to_numbers
-from h5lightning.core.string_table import TextTable
+from h5lightning.core.string_table import StringTable
 from h5lightning.errors import ManifestError
 from h5lightning.options import Rows
 from h5lightning.planning.index import SampleIndex, SampleRanges
@@ -198,11 +198,11 @@ def _index_from_json(plain: Mapping[str, Any]) -> SampleIndex:
     names = plain.get("series")
     return SampleIndex(
         root="",
-        names=TextTable.of(rows),
+        names=StringTable.of(rows),
         series_file=np.repeat(np.arange(len(rows)), counts),
         series_rows=to_numbers(_flat(rows.values()), "rows"),
         samples=Rows(),
-        series_names=None if names is None else TextTable.of(_flat(names[file] for file in rows)),
+        series_names=None if names is None else StringTable.of(_flat(names[file] for file in rows)),
     )
 
 

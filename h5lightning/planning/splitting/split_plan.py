@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.core.frozen import Frozen
-from h5lightning.core.string_table import TextTable
+from h5lightning.core.string_table import StringTable
 from h5lightning.errors import SplitError
 from h5lightning.options import Samples, Windows
 from h5lightning.planning.index import SampleIndex, SampleRanges
@@ -186,7 +186,7 @@ def _fingerprint(index: SampleIndex, parts: Mapping[str, Segments], files: Int64
     return digest.hexdigest()
 
 
-def _add_texts(digest: hashlib.blake2b, texts: TextTable) -> None:
+def _add_texts(digest: hashlib.blake2b, texts: StringTable) -> None:
     _add_numbers(digest, texts.ends)
     digest.update(texts.blob.tobytes())
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from h5lightning.core.atomic_write import replace_file
-from h5lightning.core.string_table import TextTable
+from h5lightning.core.string_table import StringTable
 from h5lightning.core.visible import visible_logger
 from h5lightning.planning.catalog.checksum_table import BLOCK_BYTES, ChecksumTable
 from h5lightning.storage.indexing.array_file import StoredArrays, StoreFormat, UnusableStoreError, content_of
@@ -52,7 +52,7 @@ class StoredChecksums:
         if (header["root"], header["block_bytes"]) != (self.root, BLOCK_BYTES):
             raise UnusableStoreError(f"they are those of {header['root']}")
         return ChecksumTable(
-            TextTable(arrays["name_bytes"], arrays["name_ends"]),
+            StringTable(arrays["name_bytes"], arrays["name_ends"]),
             arrays["stamps"],
             arrays["ends"],
             np.frombuffer(store.numbers, "<u8"),

@@ -16,7 +16,7 @@ from h5lightning.core.progress import progress_bar
 from h5lightning.errors import BadFileError, ChecksumError
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.checksum_table import BLOCK_BYTES, ChecksumTable, FileChecksums
-from h5lightning.planning.catalog.file_stamps import KnownStamps
+from h5lightning.planning.catalog.file_stamps import ScannedFiles
 from h5lightning.storage.checksums.checksum_store import ChecksumStore
 from h5lightning.storage.discovery import Discovered, discover
 from h5lightning.storage.files.raw_file import RawFile
@@ -83,7 +83,7 @@ def verify_before_a_run(
         threads: how many read; None for one on each core.
         progress: show a bar where somebody watches.
     """
-    known = KnownStamps.of(catalog, checksums)
+    known = ScannedFiles.of(catalog, checksums)
 
     def look(file: int) -> SkippedFile | None:
         path = catalog.path(file)

@@ -10,12 +10,17 @@ import os
 from collections.abc import Iterable
 
 from h5lightning.errors import FileChangedError
-from h5lightning.planning.catalog.file_stamps import KnownStamps, Stamp, explain_change, explain_source_change
+from h5lightning.planning.catalog.file_stamps import (
+    ScannedFiles,
+    Stamp,
+    explain_change,
+    explain_source_change,
+)
 from h5lightning.storage.hdf5.external import source_stamp
 from h5lightning.storage.hdf5.file_checks import stamp
 from h5lightning.storage.hdf5.held_files import Identity, identity_of
 
-__all__ = ["SourceWatch", "Watch", "check_path"]
+__all__ = ["OpenFileGuard", "SourceGuard", "check_path"]
 
 _ADVICE = (
     "A run needs files that stay as they are, also those of SWMR writers: write to another file and rename it "
@@ -23,7 +28,7 @@ _ADVICE = (
 )
 
 
-class Watch:
+class OpenFileGuard:
     """One open file.
 
     Args:
@@ -55,7 +60,7 @@ class Watch:
         what = explain_change(stamp(status), self.stamp) or "was deleted or replaced"
         raise FileChangedError(f"{self.path} {what} while it was read. {_ADVICE}")
 
-    def check_scanned(self, known: KnownStamps) -> None:
+    def check_scanned(self, known: ScannedFiles) -> None:
         """Raise unless it is what was scanned, so that what the index says of it holds.
 
         Raises:
@@ -64,7 +69,7 @@ class Watch:
         _check_scanned(self.path, self.stamp, known)
 
 
-class SourceWatch:
+class SourceGuard:
     """The other files that one file takes values from.
 
     Args:
@@ -75,7 +80,7 @@ class SourceWatch:
 
     __slots__ = ("_path", "_scanned", "_stamps")
 
-    def __init__(self, path: str, known: KnownStamps | None) -> None:
+    def __init__(self, path: str, known: ScannedFiles | None) -> None:
         self._path = path
         self._scanned = known is not None and known.find(path) is not None
         self._stamps = known.sources_of(path) if known is not None else {}
@@ -112,7 +117,7 @@ class SourceWatch:
                 )
 
 
-def check_path(path: str, known: KnownStamps) -> None:
+def check_path(path: str, known: ScannedFiles) -> None:
     """Raise if what lies at a path now, and cannot be opened, is not what was scanned.
 
     Raises:
@@ -122,7 +127,7 @@ def check_path(path: str, known: KnownStamps) -> None:
         _check_scanned(path, stamp(os.stat(path)), known)
 
 
-def _check_scanned(path: str, found: Stamp, known: KnownStamps) -> None:
+def _check_scanned(path: str, found: Stamp, known: ScannedFiles) -> None:
     expected = known.find(path)
     if expected is not None and (what := explain_change(found, expected)):
         raise FileChangedError(f"{path} {what} since it was scanned. {_ADVICE}")

@@ -19,8 +19,8 @@ import h5py
 from h5lightning.core.process_local import ProcessLocal, remade
 from h5lightning.errors import FileChangedError, H5LightningError
 from h5lightning.options import Access
-from h5lightning.planning.catalog.file_stamps import KnownStamps, Stamp
-from h5lightning.storage.files.file_guard import SourceWatch
+from h5lightning.planning.catalog.file_stamps import ScannedFiles, Stamp
+from h5lightning.storage.files.file_guard import SourceGuard
 from h5lightning.storage.files.open_files import Closable, OpenFile, OpenFiles
 from h5lightning.storage.files.verified_blocks import VerifiedBlocks, verify_file
 from h5lightning.storage.hdf5.open_dataset import open_dataset
@@ -50,7 +50,7 @@ class HandlePool:
         ...     dataset.shape
     """
 
-    def __init__(self, access: Access, *, processes: int = 1, known: KnownStamps | None = None) -> None:
+    def __init__(self, access: Access, *, processes: int = 1, known: ScannedFiles | None = None) -> None:
         self.access = access
         self.processes = processes
         self.known = known
@@ -166,7 +166,7 @@ class HandlePool:
             FileChangedError: it is not.
         """
         if self.access.allow_external is not None:
-            SourceWatch(path, self.known).check()
+            SourceGuard(path, self.known).check()
 
     @contextmanager
     def kept(self, path: str, key: Hashable, make: Callable[[h5py.File], T]) -> Iterator[T]:
@@ -208,7 +208,7 @@ class HandlePool:
         """
         return self.kept(path, name, partial(open_dataset, path=path, name=name, access=self.access))
 
-    def expect(self, known: KnownStamps) -> None:
+    def expect(self, known: ScannedFiles) -> None:
         """From now on, open only files that look as they did when they were scanned, and open all of them anew."""
         self.known = known
         self._files().close()

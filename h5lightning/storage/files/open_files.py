@@ -18,8 +18,8 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 from h5lightning.core.monitor import Guard
 from h5lightning.errors import BadFileError, FileChangedError, ResourceError
 from h5lightning.options import Access
-from h5lightning.planning.catalog.file_stamps import KnownStamps, Stamp
-from h5lightning.storage.files.file_guard import SourceWatch, Watch, check_path
+from h5lightning.planning.catalog.file_stamps import ScannedFiles, Stamp
+from h5lightning.storage.files.file_guard import OpenFileGuard, SourceGuard, check_path
 from h5lightning.storage.files.verified_blocks import VerifiedBlocks, verified_blocks
 from h5lightning.storage.hdf5.held_files import Identity, drop, hold
 from h5lightning.storage.hdf5.open_file import open_file
@@ -77,7 +77,7 @@ class OpenFile:
         "watch",
     )
 
-    def __init__(self, key: Key, file: Any, watch: Watch, sources: SourceWatch | None = None) -> None:
+    def __init__(self, key: Key, file: Any, watch: OpenFileGuard, sources: SourceGuard | None = None) -> None:
         self.key = key
         self.file = file
         self.watch = watch
@@ -137,7 +137,7 @@ class OpenFile:
 class OpenFiles:
     """Least recently used files first; one that somebody uses is never closed."""
 
-    def __init__(self, access: Access, processes: int, known: KnownStamps | None) -> None:
+    def __init__(self, access: Access, processes: int, known: ScannedFiles | None) -> None:
         self.budget = access.max_open_files or default_budget(processes)
         self.opened = 0
         self._known = known
@@ -239,7 +239,7 @@ class OpenFiles:
                 check_path(path, self._known)
             raise
         try:
-            watch = Watch(path, file.fileno() if opener else file.id.get_vfd_handle())
+            watch = OpenFileGuard(path, file.fileno() if opener else file.id.get_vfd_handle())
             if self._known is not None:
                 watch.check_scanned(self._known)
             sources = self._sources(path) if opener is None else None
@@ -252,11 +252,11 @@ class OpenFiles:
         self.opened += 1
         return entry
 
-    def _sources(self, path: str) -> SourceWatch | None:
+    def _sources(self, path: str) -> SourceGuard | None:
         """What watches the files that a file takes values from, where it may."""
         if self._access.allow_external is None:
             return None
-        sources = SourceWatch(path, self._known)
+        sources = SourceGuard(path, self._known)
         sources.check()
         return sources
 

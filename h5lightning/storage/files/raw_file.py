@@ -13,7 +13,7 @@ import numpy.typing as npt
 from h5lightning.core.once import once
 from h5lightning.errors import BadFileError, FileChangedError
 from h5lightning.storage.files.coalescing import merged
-from h5lightning.storage.files.file_guard import Watch
+from h5lightning.storage.files.file_guard import OpenFileGuard
 from h5lightning.storage.filesystems.mounts import is_remote
 from h5lightning.storage.hdf5.open_file import open_descriptor
 
@@ -40,7 +40,7 @@ class RawFile:
         # An object of C closes a descriptor once, whoever asks, and when it is dropped.
         self._file = FileIO(open_descriptor(path))
         self._descriptor = self._file.fileno()
-        self._watch = Watch(path, self._descriptor)
+        self._watch = OpenFileGuard(path, self._descriptor)
         self.stamp = self._watch.stamp
         self.check = self._watch.check
 

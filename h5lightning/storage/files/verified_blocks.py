@@ -13,7 +13,7 @@ import xxhash
 from h5lightning.core.arrays import flat_positions
 from h5lightning.errors import BadFileError, ChecksumError
 from h5lightning.planning.catalog.checksum_table import BLOCK_BYTES, FileChecksums, block_count
-from h5lightning.planning.catalog.file_stamps import KnownStamps, Stamp
+from h5lightning.planning.catalog.file_stamps import ScannedFiles, Stamp
 
 __all__ = [
     "DamagedBlockError",
@@ -135,7 +135,7 @@ class VerifiedBlocks:
         return "The file is damaged: copy it again"
 
 
-def verified_blocks(path: str, stamp: Stamp, known: KnownStamps | None) -> VerifiedBlocks:
+def verified_blocks(path: str, stamp: Stamp, known: ScannedFiles | None) -> VerifiedBlocks:
     """What verifies the bytes of a file.
 
     Args:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from h5py import h5d, h5i, h5s
 
 from h5lightning.planning.catalog.extents import Extents
-from h5lightning.storage.hdf5.dataset_info import OpenedDataset
+from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.filters import DEFLATE, FLETCHER32, SHUFFLE
 
 __all__ = ["DamageError", "find_damage", "locate"]
@@ -35,7 +35,7 @@ class DamageError(ValueError):
     """A dataset whose stored parts make no sense; the message is what a sentence says of it."""
 
 
-def locate(opened: OpenedDataset, file: str, file_bytes: int) -> Extents:
+def locate(opened: DatasetInfo, file: str, file_bytes: int) -> Extents:
     """The extents of a dataset, or why only HDF5 can read it; each chunk takes 1 µs.
 
     Args:
@@ -61,19 +61,19 @@ def locate(opened: OpenedDataset, file: str, file_bytes: int) -> Extents:
     return Extents.unreadable(reason) if reason else found
 
 
-def _check_shuffle(opened: OpenedDataset) -> None:
+def _check_shuffle(opened: DatasetInfo) -> None:
     """Raise if bytes were shuffled as those of other elements: undoing that would take hours, or make no sense."""
     for number, values in opened.filters:
         if number == SHUFFLE and values[:1] != (opened.itemsize,):
             raise DamageError(f"its shuffle filter has the values {values}, expected ({opened.itemsize},)")
 
 
-def _locate_whole(opened: OpenedDataset) -> Extents:
+def _locate_whole(opened: DatasetInfo) -> Extents:
     offset = opened.did.get_offset()
     return Extents.unreadable("was never written") if offset is None else Extents(np.array([[offset]]))
 
 
-def _locate_chunks(opened: OpenedDataset, shape: tuple[int, ...], chunks: tuple[int, ...]) -> Extents:
+def _locate_chunks(opened: DatasetInfo, shape: tuple[int, ...], chunks: tuple[int, ...]) -> Extents:
     if len(shape) > 1 and _is_told_wrongly(opened.did):
         return Extents.unreadable(
             "grows along another axis than the first, and HDF5 tells wrongly where its chunks lie"
@@ -111,7 +111,7 @@ def _cells(shape: tuple[int, ...], chunks: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(-(-length // chunk) for length, chunk in zip(shape, chunks, strict=True))
 
 
-def _doubt(opened: OpenedDataset, found: Extents, file: str) -> str:
+def _doubt(opened: DatasetInfo, found: Extents, file: str) -> str:
     """Why the chunks may not be what they seem; empty if they are."""
     if opened.shape is None or opened.chunks is None:
         return ""
@@ -153,7 +153,7 @@ def _may_skip_edges(found: Extents, chunk_bytes: int, edges: npt.NDArray[np.bool
     return bool((edges & (found.sizes(chunk_bytes) == chunk_bytes) & (found.masks == 0)).any())
 
 
-def _counts_user_block(opened: OpenedDataset, found: Extents, file: str) -> bool:
+def _counts_user_block(opened: DatasetInfo, found: Extents, file: str) -> bool:
     """Whether the first chunk lies where it should: some versions of HDF5 count from the end of the user block."""
     if not h5i.get_file_id(opened.did).get_create_plist().get_userblock():
         return True

@@ -11,7 +11,7 @@ from h5lightning.planning.catalog.extents import FilterValues
 from h5lightning.storage.hdf5.dtypes import ElementType, element_type
 from h5lightning.storage.hdf5.element_sizes import stored_size
 
-__all__ = ["OpenedDataset"]
+__all__ = ["DatasetInfo"]
 
 _LAYOUTS = {
     h5d.COMPACT: "compact",
@@ -24,7 +24,7 @@ _NONE: frozenset[bytes] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
-class OpenedDataset:
+class DatasetInfo:
     """A dataset, its type, shape and properties.
 
     Args:
@@ -50,7 +50,7 @@ class OpenedDataset:
     plist: h5p.PropDCID
 
     @classmethod
-    def of(cls, did: h5d.DatasetID) -> OpenedDataset:
+    def of(cls, did: h5d.DatasetID) -> DatasetInfo:
         """Ask HDF5."""
         tid, plist = did.get_type(), did.get_create_plist()
         storage = "external" if plist.get_external_count() else _LAYOUTS.get(plist.get_layout(), "unknown")

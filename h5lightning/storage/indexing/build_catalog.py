@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.core.string_table import TextTable
+from h5lightning.core.string_table import StringTable
 from h5lightning.errors import BadFileError
 from h5lightning.options import Access
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
@@ -17,7 +17,7 @@ from h5lightning.planning.catalog.schema import FileSchema
 from h5lightning.storage.discovery import Discovered
 from h5lightning.storage.hdf5.external import source_stamp
 from h5lightning.storage.indexing.bad_files import check_bad
-from h5lightning.storage.indexing.catalog_store import IndexStore
+from h5lightning.storage.indexing.catalog_store import CatalogStore
 from h5lightning.storage.scanning import ScanRequest, scan_files
 
 __all__ = ["CatalogBuild", "build_catalog"]
@@ -73,9 +73,9 @@ def build_catalog(
     # Before the scan, which may take long: it cannot find what lies in them.
     unlisted = check_bad(discovered.unlisted, total, access, root=discovered.root)
     skipped = (*discovered.skipped, *unlisted)
-    store = IndexStore(index_dir)
+    store = CatalogStore(index_dir)
     old = store.load(discovered.root, request) or Catalog.of(discovered.root, (), _NO_STAMPS, ())
-    known = _known(old, TextTable.of(discovered.names), discovered.stamps)
+    known = _known(old, StringTable.of(discovered.names), discovered.stamps)
     known[np.isin(known, _with_changed_sources(old))] = -1
     if np.array_equal(known, np.arange(len(old))):
         return CatalogBuild(dataclasses.replace(old, skipped=skipped), scanned=0, reused=len(old))
@@ -95,7 +95,7 @@ def build_catalog(
     return CatalogBuild(catalog, scanned=len(new), reused=len(known) - len(new))
 
 
-def _known(old: Catalog, names: TextTable, stamps: Int64Array) -> Int64Array:
+def _known(old: Catalog, names: StringTable, stamps: Int64Array) -> Int64Array:
     """Position in the old catalog of each file, ``(files,)``; -1 for a file that is new or has changed."""
     if old.names == names:
         known = np.arange(len(names))
@@ -130,7 +130,7 @@ def _merged(
     return Catalog.joined(old.take(known[kept]), fresh).take(order)
 
 
-def _kept(store: IndexStore, catalog: Catalog, request: ScanRequest) -> Catalog:
+def _kept(store: CatalogStore, catalog: Catalog, request: ScanRequest) -> Catalog:
     """The same catalog; where values lie is mapped from the store, if it can be stored."""
     origin = store.save(catalog, request)
     extents = origin() if origin is not None else None

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import platformdirs
 
 from h5lightning.core.atomic_write import replace_file
-from h5lightning.core.string_table import TextTable
+from h5lightning.core.string_table import StringTable
 from h5lightning.core.visible import visible_logger
 from h5lightning.planning.catalog.annotations import Annotations
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
@@ -30,7 +30,7 @@ from h5lightning.planning.catalog.source_files import SourceTable
 from h5lightning.storage.indexing.array_file import StoredArrays, StoreFormat, UnusableStoreError, content_of
 from h5lightning.storage.scanning import ScanRequest
 
-__all__ = ["FORMAT", "IndexStore", "StoredExtents", "default_directory", "pack", "unpack"]
+__all__ = ["FORMAT", "CatalogStore", "StoredExtents", "default_directory", "pack", "unpack"]
 
 FORMAT = 5  # raise it when the file's layout changes, or what a scan says of the same file
 
@@ -39,7 +39,7 @@ _STORE = StoreFormat(b"\x93H5LIDX\n", FORMAT, "index")
 _logger = visible_logger(__name__)
 
 
-class IndexStore:
+class CatalogStore:
     """The catalogs in one directory.
 
     Args:
@@ -167,18 +167,18 @@ def _catalog(store: StoredArrays, root: str, request: ScanRequest, origin: Store
     layouts = ((DatasetSchema.from_plain(plain) for plain in layout) for layout in header["layouts"])
     return Catalog(
         root=root,
-        names=TextTable(arrays["name_bytes"], arrays["name_ends"]),
+        names=StringTable(arrays["name_bytes"], arrays["name_ends"]),
         stamps=arrays["stamps"],
         layouts=tuple(tuple(layout) for layout in layouts),
         layout_of=arrays["layout_of"],
         facts=arrays["facts"],
         annotations=tuple(Annotations.from_plain(plain) for plain in header["annotations"]),
         annotation_of=arrays["annotation_of"],
-        attrs=TextTable(arrays["attr_bytes"], arrays["attr_ends"]),
+        attrs=StringTable(arrays["attr_bytes"], arrays["attr_ends"]),
         extents=_extents(store, origin),
         skipped=tuple(SkippedFile(name, reason) for name, reason in header["skipped"]),
         sources=SourceTable(
-            TextTable(arrays["source_bytes"], arrays["source_ends"]),
+            StringTable(arrays["source_bytes"], arrays["source_ends"]),
             arrays["source_stamps"],
             arrays["source_files"],
             arrays["source_uses"],

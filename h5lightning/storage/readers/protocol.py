@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.planning.catalog.file_stamps import KnownStamps
+from h5lightning.planning.catalog.file_stamps import ScannedFiles
 
 __all__ = ["DatasetColumn", "ReadRequest", "Reader"]
 
@@ -124,13 +124,13 @@ class Reader(Protocol):
 
     def is_there(
         self, files: Sequence[str], takes: Sequence[ReadRequest], *, only_remote: bool = False
-    ) -> bool:  # noqa: ARG002 - who gives no hints needs none
+    ) -> bool:
         """Whether what takes lie in seems to be in memory already, or nothing is gained by `will_need`; see there."""
         return True
 
     def will_need(
         self, files: Sequence[str], takes: Sequence[ReadRequest], *, only_remote: bool = False
-    ) -> None:  # noqa: ARG002 - see above
+    ) -> None:
         """Let the system fetch what `read` will be asked for, without waiting: a disk likes several requests.
 
         A hint, which may mean nothing. Where rows belong is not looked at, nor any buffer.
@@ -154,7 +154,7 @@ class Reader(Protocol):
             FileChangedError: the dataset is not the one that was scanned.
         """
 
-    def expect(self, known: KnownStamps) -> None:
+    def expect(self, known: ScannedFiles) -> None:
         """Forget what was read so far, and from now on read only files that look as they did when they were scanned."""
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from h5py import h5f, h5i
 
 from h5lightning.planning.catalog.annotations import NOTHING, PACKED, Annotations, Encoding
 from h5lightning.planning.catalog.schema import DatasetSchema
-from h5lightning.storage.hdf5.dataset_info import OpenedDataset
+from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.scanning.conventions.axis_labels import LabelFinder
 from h5lightning.storage.scanning.conventions.encodings import encoding_of, is_netcdf, masked_row
 from h5lightning.storage.scanning.conventions.missing_categories import NONE_MISSING, missing_of
@@ -51,7 +51,7 @@ class Annotator:
         self._series = SeriesFinder(fid, self._names)
         self._labels = None if constants is None else LabelFinder(fid, values, constants)
 
-    def annotate(self, opened: OpenedDataset, path: str) -> Annotations:
+    def annotate(self, opened: DatasetInfo, path: str) -> Annotations:
         """What the file says around a dataset that can be a field.
 
         Args:
@@ -68,7 +68,7 @@ class Annotator:
         remarks = (*of_series, *of_labels)
         return _annotations(said, series=series, labels=labels, ends_with_fill=ends, remarks=remarks)
 
-    def annotate_elsewhere(self, opened: OpenedDataset) -> Annotations:
+    def annotate_elsewhere(self, opened: DatasetInfo) -> Annotations:
         """What another file, to which a link leads, says of the numbers and the columns of a dataset.
 
         Raises:
@@ -82,7 +82,7 @@ class Annotator:
         labels, remarks = LabelFinder(fid, self._values).find(opened, path)
         return _annotations(said, labels=labels, remarks=remarks)
 
-    def with_digest(self, said: Annotations, found: OpenedDataset | DatasetSchema, path: str) -> Annotations:
+    def with_digest(self, said: Annotations, found: DatasetInfo | DatasetSchema, path: str) -> Annotations:
         """The annotations with a digest of all values, if they must be the same in all files.
 
         Args:
@@ -101,7 +101,7 @@ class Annotator:
             digest = dataset_digest(found, self._values) + _packing_text(said.encoding)
         return dataclasses.replace(said, digest=digest or f"? {_refusal(found)}")
 
-    def _encoding(self, fid: h5f.FileID, opened: OpenedDataset, path: str) -> dict[str, Any]:
+    def _encoding(self, fid: h5f.FileID, opened: DatasetInfo, path: str) -> dict[str, Any]:
         # Without attributes, even of its axes, a dataset is none that a library of netCDF wrote.
         of_netcdf = bool(opened.attributes) and self._is_of_netcdf(fid)
         is_indexed = fid is not self._fid or self._names.holds(f"{path}_index")
@@ -121,7 +121,7 @@ class Annotator:
             "missing_columns": missing.columns,
         }
 
-    def _of_source(self, fid: h5f.FileID, opened: OpenedDataset, path: str) -> Encoding | None:
+    def _of_source(self, fid: h5f.FileID, opened: DatasetInfo, path: str) -> Encoding | None:
         of_netcdf = bool(opened.attributes) and is_netcdf(fid)
         return encoding_of(fid, opened, path, self._values, of_netcdf=of_netcdf)
 
@@ -145,5 +145,5 @@ def _packing_text(encoding: Encoding | None) -> str:
     return f"{PACKED}({encoding.scale}, {encoding.offset}, {encoding.is_unsigned})"
 
 
-def _refusal(found: OpenedDataset | DatasetSchema) -> str:
+def _refusal(found: DatasetInfo | DatasetSchema) -> str:
     return found.refusal if isinstance(found, DatasetSchema) else "cannot be read"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from h5py import h5a, h5f, h5g, h5t
 
 from h5lightning.planning.catalog.schema import BOOKKEEPING
-from h5lightning.storage.hdf5.dataset_info import OpenedDataset
+from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.external import encoded
 from h5lightning.storage.scanning.conventions.number_attributes import NotNumbersError, read_numbers
 from h5lightning.storage.scanning.metadata_values import ValueReader
@@ -15,7 +15,7 @@ __all__ = ["bookkeeping_refusal"]
 _NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable"
 
 
-def bookkeeping_refusal(fid: h5f.FileID, opened: OpenedDataset, path: str, values: ValueReader) -> str:
+def bookkeeping_refusal(fid: h5f.FileID, opened: DatasetInfo, path: str, values: ValueReader) -> str:
     """Why a dataset holds no data, if a program wrote it for itself; else empty.
 
     Args:
@@ -36,7 +36,7 @@ def bookkeeping_refusal(fid: h5f.FileID, opened: OpenedDataset, path: str, value
     return ""
 
 
-def _is_dimension(opened: OpenedDataset, values: ValueReader) -> bool:
+def _is_dimension(opened: DatasetInfo, values: ValueReader) -> bool:
     tid = h5a.open(opened.did, b"NAME").get_type()
     # Every library writes this name with a fixed length: others need not be read.
     if tid.get_class() != h5t.STRING or tid.is_variable_str():
@@ -44,7 +44,7 @@ def _is_dimension(opened: OpenedDataset, values: ValueReader) -> bool:
     return str(values.attribute(opened.did, "NAME")).startswith(_NO_VARIABLE)
 
 
-def _is_flagged(opened: OpenedDataset) -> bool:
+def _is_flagged(opened: DatasetInfo) -> bool:
     try:
         return bool(read_numbers(opened.did, b"MATLAB_empty").any())
     except NotNumbersError:

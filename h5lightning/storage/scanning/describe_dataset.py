@@ -8,7 +8,7 @@ from itertools import islice
 from h5py import h5d, h5f, h5g, h5l, h5o
 
 from h5lightning.planning.catalog.schema import DatasetSchema
-from h5lightning.storage.hdf5.dataset_info import OpenedDataset
+from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.external import Sources, encoded, link_problem, storage_problem
 from h5lightning.storage.hdf5.filters import DEFLATE, filter_name
 from h5lightning.storage.hdf5.open_dataset import filter_problem
@@ -34,7 +34,7 @@ def find(
     file: str = "",
     allow_external: str | None = None,
     sources: Sources | None = None,
-) -> OpenedDataset | DatasetSchema | None:
+) -> DatasetInfo | DatasetSchema | None:
     """The dataset at ``path``; the schema of what is none, with the reason; None if there is nothing.
 
     Args:
@@ -55,12 +55,12 @@ def find(
         return _refused(path, "group", _group_refusal(found, path, values))
     if not isinstance(found, h5d.DatasetID):
         return _refused(path, "named type", "is a named type, which holds no data")
-    return OpenedDataset.of(found)
+    return DatasetInfo.of(found)
 
 
 def describe(
     fid: h5f.FileID,
-    opened: OpenedDataset,
+    opened: DatasetInfo,
     path: str,
     values: ValueReader,
     *,
@@ -165,7 +165,7 @@ def _filter_text(number: int, values: tuple[int, ...]) -> str:
     return f"{name}({values[0]})" if number == DEFLATE and values else name
 
 
-def _check_size(opened: OpenedDataset) -> None:
+def _check_size(opened: DatasetInfo) -> None:
     """Raise unless the declared size is one that can be, and agrees with what is stored."""
     declared = math.prod(opened.shape or ()) * opened.itemsize
     if max(declared, opened.chunk_bytes) > _INT64_MAX:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from h5py import h5d, h5f, h5g
 
-from h5lightning.storage.hdf5.dataset_info import OpenedDataset
+from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.external import object_at
 from h5lightning.storage.hdf5.file_checks import check_file
 from h5lightning.storage.hdf5.open_file import opened_id
@@ -74,7 +74,7 @@ def _of_groups(found: h5g.GroupID, wanted: h5g.GroupID, values: ValueReader) -> 
 
 
 def _of_datasets(found: h5d.DatasetID, wanted: h5d.DatasetID, values: ValueReader) -> str:
-    opened, expected = OpenedDataset.of(found), OpenedDataset.of(wanted)
+    opened, expected = DatasetInfo.of(found), DatasetInfo.of(wanted)
     if problem_of(opened) or problem_of(expected):
         return ""
     if opened.shape != expected.shape:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import xxhash
 from h5py import h5d, h5f, h5t
 
-from h5lightning.storage.hdf5.dataset_info import OpenedDataset
+from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.external import object_at
 from h5lightning.storage.hdf5.filters import NATIVE_FILTERS, filter_name
 from h5lightning.storage.scanning.describe_dataset import dataset_paths
@@ -35,7 +35,7 @@ _HEAP_BLOCK_BYTES = 64 * 1024  # of pointers: the limit on processor time is one
 _LARGEST_EXACT = 2**53
 
 
-def dataset_digest(opened: OpenedDataset, values: ValueReader) -> str:
+def dataset_digest(opened: DatasetInfo, values: ValueReader) -> str:
     """The digest of all values of a dataset.
 
     Args:
@@ -67,14 +67,14 @@ def group_digest(fid: h5f.FileID, path: str, values: ValueReader) -> str:
     names = [] if group is None or isinstance(group, h5d.DatasetID) else dataset_paths(group)
     for name in names:
         found = object_at(fid, f"{path}/{name}")
-        digest = dataset_digest(OpenedDataset.of(found), values) if isinstance(found, h5d.DatasetID) else ""
+        digest = dataset_digest(DatasetInfo.of(found), values) if isinstance(found, h5d.DatasetID) else ""
         if digest.startswith("? "):
             return f"? holds '{path}/{name}', which {digest[2:]}"
         state.update(f"{len(name)} {name} {digest}\n".encode("utf-8", "surrogateescape"))
     return f"{len(names)} datasets {state.hexdigest()}" if names else ""
 
 
-def problem_of(opened: OpenedDataset) -> str:
+def problem_of(opened: DatasetInfo) -> str:
     """Why values cannot be compared, as what a sentence says of the dataset; empty if they can."""
     if opened.storage in ("virtual", "external", "unknown"):
         return "takes its values from other files"
@@ -105,12 +105,12 @@ def _type_problem(tid: h5t.TypeID) -> str:
     return ""
 
 
-def content_kind(opened: OpenedDataset) -> str:
+def content_kind(opened: DatasetInfo) -> str:
     """What the values are, in a word or two, without width and byte order."""
     return _kind_of(h5py.Dataset(opened.did).dtype)
 
 
-def blocks(opened: OpenedDataset, values: ValueReader) -> Iterator[tuple[Box, Array]]:
+def blocks(opened: DatasetInfo, values: ValueReader) -> Iterator[tuple[Box, Array]]:
     """All values in C order, in blocks of about 8 MiB, each with its place.
 
     Args:
@@ -125,7 +125,7 @@ def blocks(opened: OpenedDataset, values: ValueReader) -> Iterator[tuple[Box, Ar
         yield box, read_box(opened, box, values)
 
 
-def read_box(opened: OpenedDataset, box: Box, values: ValueReader) -> Array:
+def read_box(opened: DatasetInfo, box: Box, values: ValueReader) -> Array:
     """A part of a dataset.
 
     Raises:

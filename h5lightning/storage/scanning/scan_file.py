@@ -13,7 +13,7 @@ from h5lightning.planning.catalog.annotations import NOTHING, Annotations
 from h5lightning.planning.catalog.extents import Extents
 from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema
 from h5lightning.storage.hdf5.chunk_index import DamageError, locate
-from h5lightning.storage.hdf5.dataset_info import OpenedDataset
+from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.external import Sources, encoded, link_problem
 from h5lightning.storage.hdf5.file_checks import check_file, leave_out_hint
 from h5lightning.storage.hdf5.open_file import opened_id
@@ -167,11 +167,11 @@ def _describe(fid: h5f.FileID, path: str, request: ScanRequest, values: ValueRea
     return FileSchema(tuple(datasets), attrs, tuple(extents), tuple(sources.stamps.items()))
 
 
-def _annotations(annotator: Annotator, opened: OpenedDataset, name: str, *, is_here: bool) -> Annotations:
+def _annotations(annotator: Annotator, opened: DatasetInfo, name: str, *, is_here: bool) -> Annotations:
     return annotator.annotate(opened, name) if is_here else annotator.annotate_elsewhere(opened)
 
 
-def _locate(opened: OpenedDataset, name: str, path: str, file_bytes: int) -> Extents:
+def _locate(opened: DatasetInfo, name: str, path: str, file_bytes: int) -> Extents:
     """Where the values of a dataset lie, checked."""
     try:
         return locate(opened, path, file_bytes)

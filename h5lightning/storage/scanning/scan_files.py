@@ -16,7 +16,7 @@ from h5lightning.planning.catalog.schema import FileSchema
 from h5lightning.storage.filesystems.mounts import lies_on_remote
 from h5lightning.storage.scanning.metadata_values import NeedsProcessError, ValueReader
 from h5lightning.storage.scanning.scan_file import DIFFERENCE, Outcome, ScanRequest, outcome_of
-from h5lightning.storage.scanning.worker_pool import Crew
+from h5lightning.storage.scanning.worker_pool import ScanWorkers
 from h5lightning.storage.scanning.worker_process import CannotStartError
 
 __all__ = ["available_cores", "difference_between", "scan_elsewhere", "scan_file", "scan_files", "scan_here"]
@@ -148,7 +148,7 @@ def scan_elsewhere(
     size = max(1, min(_LARGEST_BATCH, len(paths) // (16 * processes)))
     batches = [paths[start : start + size] for start in range(0, len(paths), size)]
     found: list[list[FileSchema | BadFileError]] = [[] for _ in batches]
-    with Crew(processes, request, locking=locking) as crew:
+    with ScanWorkers(processes, request, locking=locking) as crew:
         for number, outcomes in crew.scan(batches):
             found[number] = [_schema_or_bad(outcome) for outcome in outcomes]
             advance(len(outcomes))

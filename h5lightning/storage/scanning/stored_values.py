@@ -11,7 +11,7 @@ import numpy.typing as npt
 from h5py import h5s
 
 from h5lightning.planning.catalog.schema import Member
-from h5lightning.storage.hdf5.dataset_info import OpenedDataset
+from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.dtypes import columns_type
 from h5lightning.storage.hdf5.filters import NATIVE_FILTERS
 
@@ -29,19 +29,19 @@ _BLOCK_BYTES = 1024 * 1024
 _MOST_WHOLE_BYTES = 4 * 1024 * 1024 * 1024
 
 
-def can_be_read(opened: OpenedDataset) -> bool:
+def can_be_read(opened: DatasetInfo) -> bool:
     """Whether rows can be read without a plug-in, another file or much memory."""
     return not opened.element.members and _is_cheap(opened)
 
 
-def can_be_read_whole(opened: OpenedDataset) -> bool:
+def can_be_read_whole(opened: DatasetInfo) -> bool:
     """Whether all of a dataset, or of columns of a table, can be read: a shape may promise more than a disk holds."""
     if not _is_cheap(opened) or math.prod(opened.shape or ()) * opened.itemsize > _MOST_WHOLE_BYTES:
         return False
     return opened.storage != "chunked" or opened.did.get_num_chunks() == opened.chunk_count
 
 
-def _is_cheap(opened: OpenedDataset) -> bool:
+def _is_cheap(opened: DatasetInfo) -> bool:
     if opened.element.refusal or opened.shape is None or 0 in opened.shape:
         return False
     if opened.storage not in ("contiguous", "compact", "chunked"):
@@ -53,7 +53,7 @@ def _is_cheap(opened: OpenedDataset) -> bool:
     } <= NATIVE_FILTERS and opened.chunk_bytes <= MOST_CHUNK_BYTES
 
 
-def read_rows(opened: OpenedDataset, start: int, stop: int) -> npt.NDArray[Any]:
+def read_rows(opened: DatasetInfo, start: int, stop: int) -> npt.NDArray[Any]:
     """Rows ``start`` to ``stop`` of a dataset that `can_be_read`, in native byte order; of a scalar, its value.
 
     Raises:
@@ -72,14 +72,14 @@ def read_rows(opened: OpenedDataset, start: int, stop: int) -> npt.NDArray[Any]:
     return found
 
 
-def blocks_of(opened: OpenedDataset) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+def blocks_of(opened: DatasetInfo) -> Iterator[tuple[int, npt.NDArray[Any]]]:
     """All rows of a dataset that `can_be_read`, in blocks of about 1 MiB, each with the number of its first row."""
     for start, stop in _block_bounds(opened):
         yield start, read_rows(opened, start, stop)
 
 
 def blocks_of_columns(
-    opened: OpenedDataset, members: Sequence[Member]
+    opened: DatasetInfo, members: Sequence[Member]
 ) -> Iterator[tuple[int, npt.NDArray[Any]]]:
     """Some columns of all rows of a table whose columns can be read; see `blocks_of`.
 
@@ -104,7 +104,7 @@ def blocks_of_columns(
         yield start, found
 
 
-def _block_bounds(opened: OpenedDataset) -> Iterator[tuple[int, int]]:
+def _block_bounds(opened: DatasetInfo) -> Iterator[tuple[int, int]]:
     shape = opened.shape or (1,)
     row_bytes = math.prod(shape[1:]) * opened.itemsize
     height = (opened.chunks or (1,))[0]

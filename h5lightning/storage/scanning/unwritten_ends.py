@@ -12,7 +12,7 @@ import os
 import numpy as np
 from h5py import h5d, h5f
 
-from h5lightning.storage.hdf5.dataset_info import OpenedDataset
+from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 
 __all__ = ["ends_with_fill"]
 
@@ -20,7 +20,7 @@ _MOST_ROW_BYTES = 64 * 1024
 _PROBES = 16
 
 
-def ends_with_fill(fid: h5f.FileID, opened: OpenedDataset) -> bool:
+def ends_with_fill(fid: h5f.FileID, opened: DatasetInfo) -> bool:
     """Whether the last row holds nothing but the fill value, and the rows before do not, as far as they are looked at.
 
     False where that would cost more: of rows that are large, filtered, in several chunks, or in another type.
@@ -61,7 +61,7 @@ class _Rows:
 
     __slots__ = ("_count", "_descriptor", "_start", "size")
 
-    def __init__(self, fid: h5f.FileID, opened: OpenedDataset, start: int) -> None:
+    def __init__(self, fid: h5f.FileID, opened: DatasetInfo, start: int) -> None:
         self._count, *row_shape = opened.shape or (0,)
         self.size = math.prod(row_shape) * opened.itemsize
         self._start = start
@@ -89,7 +89,7 @@ class _RowsOfChunks(_Rows):
 
     __slots__ = ("_did", "_height", "_others")
 
-    def __init__(self, fid: h5f.FileID, opened: OpenedDataset, chunks: tuple[int, ...]) -> None:
+    def __init__(self, fid: h5f.FileID, opened: DatasetInfo, chunks: tuple[int, ...]) -> None:
         super().__init__(fid, opened, 0)
         self._did, self._height, self._others = opened.did, chunks[0], (0,) * (len(chunks) - 1)
 
@@ -99,7 +99,7 @@ class _RowsOfChunks(_Rows):
         return None if chunk.byte_offset is None else int(chunk.byte_offset) + (row - place) * self.size
 
 
-def _rows_of_chunks(fid: h5f.FileID, opened: OpenedDataset) -> _RowsOfChunks | None:
+def _rows_of_chunks(fid: h5f.FileID, opened: DatasetInfo) -> _RowsOfChunks | None:
     chunks = opened.chunks
     if chunks is None or opened.filters or chunks[1:] != (opened.shape or ())[1:]:
         return None
@@ -107,7 +107,7 @@ def _rows_of_chunks(fid: h5f.FileID, opened: OpenedDataset) -> _RowsOfChunks | N
     return None if fid.get_create_plist().get_userblock() else _RowsOfChunks(fid, opened, chunks)
 
 
-def _fill_value(opened: OpenedDataset) -> bytes:
+def _fill_value(opened: DatasetInfo) -> bytes:
     """The stored bytes of the fill value; zeros where there is none."""
     plist = opened.did.get_create_plist()
     value = np.zeros((), opened.element.dtype)

@@ -21,10 +21,10 @@ from h5lightning.storage.scanning.worker_process import (
     SilentError,
 )
 
-__all__ = ["Crew"]
+__all__ = ["ScanWorkers"]
 
 
-class Crew:
+class ScanWorkers:
     """Processes that scan files, each served by one thread of this process.
 
     A process that dies is replaced, and its files are scanned again one by one: the file with which a
@@ -53,7 +53,7 @@ class Crew:
         self._idle: list[ScanProcess] = []
         self._is_over = False
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> ScanWorkers:
         return self
 
     def __exit__(

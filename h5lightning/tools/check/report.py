@@ -27,7 +27,7 @@ from h5lightning.storage.discovery import discover
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.make_reader import choose_reader
 from h5lightning.storage.readers.protocol import Reader
-from h5lightning.storage.survey import Survey, survey
+from h5lightning.storage.survey import DataSurvey, survey
 from h5lightning.tools.check.border_check import prove_borders
 from h5lightning.tools.check.change_check import prove_unchanged
 from h5lightning.tools.check.column_check import prove_columns
@@ -189,7 +189,7 @@ def _guessed(
 
 
 def _proof(
-    patterns: tuple[str, ...], found: Survey, run: _Run, settings: ProofSettings, *, progress: bool
+    patterns: tuple[str, ...], found: DataSurvey, run: _Run, settings: ProofSettings, *, progress: bool
 ) -> Proof:
     with HandlePool(run.access) as pool:
         case, unread = _case(found, run, choose_reader("auto", pool), settings)
@@ -199,7 +199,7 @@ def _proof(
 
 
 def _case(
-    found: Survey, run: _Run, reader: Reader, settings: ProofSettings
+    found: DataSurvey, run: _Run, reader: Reader, settings: ProofSettings
 ) -> tuple[Case, tuple[Outcome, ...]]:
     """The run, and what is to be said if its weights cannot be read: then it has no order."""
     none = {stage: Transforms.of(None, stage) for stage in STAGES}

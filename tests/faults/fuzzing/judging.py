@@ -16,7 +16,7 @@ from h5lightning.errors import ChecksumError, H5LightningError
 from h5lightning.options import Access, Rows
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.checksum_table import ChecksumTable, FileChecksums
-from h5lightning.planning.catalog.file_stamps import KnownStamps
+from h5lightning.planning.catalog.file_stamps import ScannedFiles
 from h5lightning.planning.catalog.schema import FileSchema
 from h5lightning.planning.field_planning import plan_fields
 from h5lightning.planning.fields import FieldPlan
@@ -93,7 +93,7 @@ def _through_us(name: str, *, verify: bool = False) -> Callable[[str, Expected],
                 raise ChecksumError(skipped.reason)
         fields = plan_fields(catalog, expected.fields, Rows())
         rows = int(fields.rows[1])
-        known = KnownStamps.of(catalog, checksums)
+        known = ScannedFiles.of(catalog, checksums)
         with HandlePool(Access(cache_bytes=CACHE_BYTES, verify=verify), known=known) as pool:
             reader = choose_reader(name, pool)
             try:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from h5lightning.planning.catalog.catalog import Catalog
-from h5lightning.planning.catalog.file_stamps import KnownStamps, explain_change
+from h5lightning.planning.catalog.file_stamps import ScannedFiles, explain_change
 from h5lightning.planning.catalog.schema import FileSchema
 
 NAMES = ["a.h5", "b/c.h5", "b/ä.h5", "z\udcff.h5"]
@@ -12,7 +12,7 @@ STAMPS = np.arange(16).reshape(4, 4)
 
 
 def known(root):
-    return KnownStamps.of(Catalog.of(root, NAMES, STAMPS, [FileSchema(())] * 4))
+    return ScannedFiles.of(Catalog.of(root, NAMES, STAMPS, [FileSchema(())] * 4))
 
 
 @pytest.mark.parametrize("root", ["/data", "/"], ids=["folder", "top"])

@@ -226,12 +226,12 @@ QUICK_START = """
     from h5lightning.options import Rows, Shuffle
     from h5lightning.planning.sampling import RowLayout, make_order
     from h5lightning.planning.selection import Selection
-    from h5lightning.core.string_table import TextTable
+    from h5lightning.core.string_table import StringTable
 
     files = 10_000
     rows = np.random.default_rng(0).integers(95_000, 105_001, files)
     chunk_rows = np.random.default_rng(1).integers(16, 64, files)
-    names = TextTable.of(f"{number}.h5" for number in range(files))
+    names = StringTable.of(f"{number}.h5" for number in range(files))
     before_s = time.process_time()
     index = SampleIndex("/data", names, np.arange(files), rows, Rows())
     selection = Selection(SampleRanges(np.array([0]), np.array([len(index)])))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from h5lightning.core.string_table import TextTable
+from h5lightning.core.string_table import StringTable
 from h5lightning.options import Rows, Whole, Windows
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.sampling.blocks import Blocks, cut_blocks
@@ -35,7 +35,7 @@ def runs(*rows):
 
 
 def make_index(samples):
-    names = TextTable.of(f"{file}.h5" for file in range(5))
+    names = StringTable.of(f"{file}.h5" for file in range(5))
     return SampleIndex("/data", names, SERIES_FILE, SERIES_ROWS, samples)
 
 

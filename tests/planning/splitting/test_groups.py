@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from h5lightning.core.string_table import TextTable
+from h5lightning.core.string_table import StringTable
 from h5lightning.errors import OptionError, SplitError
 from h5lightning.planning.splitting.groups import group_files, group_labels
 
-NAMES = TextTable.of(["a/p1/x.h5", "a/p2/x.h5", "b/p1/y.h5", "other.h5"])
+NAMES = StringTable.of(["a/p1/x.h5", "a/p2/x.h5", "b/p1/y.h5", "other.h5"])
 
 
 def labels(keep_together, files=(0, 1, 2), attributes=None):

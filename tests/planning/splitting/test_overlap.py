@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from h5lightning.core.string_table import TextTable
+from h5lightning.core.string_table import StringTable
 from h5lightning.options import Windows
 from h5lightning.planning.index import SampleIndex, SampleRanges
 from h5lightning.planning.splitting.overlap import shared_rows
 from h5lightning.planning.splitting.split_plan import Draw, Segments
 
 ROWS = np.array([12, 0, 30, 7])
-INDEX = SampleIndex("/data", TextTable.of("abcd"), np.arange(4), ROWS, Windows(4, stride=3))
+INDEX = SampleIndex("/data", StringTable.of("abcd"), np.arange(4), ROWS, Windows(4, stride=3))
 
 
 @st.composite

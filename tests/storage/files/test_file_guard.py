@@ -7,9 +7,9 @@ import pytest
 
 from h5lightning.errors import FileChangedError
 from h5lightning.planning.catalog.catalog import Catalog
-from h5lightning.planning.catalog.file_stamps import KnownStamps
+from h5lightning.planning.catalog.file_stamps import ScannedFiles
 from h5lightning.planning.catalog.schema import FileSchema
-from h5lightning.storage.files.file_guard import Watch
+from h5lightning.storage.files.file_guard import OpenFileGuard
 from h5lightning.storage.hdf5.file_checks import stamp
 
 
@@ -22,7 +22,7 @@ def path(tmp_path):
 @pytest.fixture
 def watch(path):
     descriptor = os.open(path, os.O_RDONLY)
-    yield Watch(path, descriptor)
+    yield OpenFileGuard(path, descriptor)
     os.close(descriptor)
 
 
@@ -71,7 +71,7 @@ def test_the_rest_is_no_change(change, path, watch):
 
 def test_what_was_scanned(path, watch, tmp_path):
     def known(names, *stamps):
-        return KnownStamps.of(Catalog.of(str(tmp_path), names, np.asarray(stamps), [FileSchema(())]))
+        return ScannedFiles.of(Catalog.of(str(tmp_path), names, np.asarray(stamps), [FileSchema(())]))
 
     size, mtime_ns, ctime_ns, inode = stamp(os.stat(path))
     watch.check_scanned(known(["a.h5"], (size, mtime_ns, ctime_ns - 5, inode + 1)))

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from h5lightning.planning.catalog.extents import Extents
 from h5lightning.storage.hdf5.chunk_index import DamageError, find_damage, locate
-from h5lightning.storage.hdf5.dataset_info import OpenedDataset
+from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 
 
 def locate_in(path):
     with h5py.File(path, "r") as file:
-        opened = OpenedDataset.of(file["x"].id)
+        opened = DatasetInfo.of(file["x"].id)
         return opened, locate(opened, str(path), os.path.getsize(path))
 
 
@@ -170,7 +170,7 @@ def test_a_map_of_a_table_is_checked_too(tmp_path):
         h5py.File(path, "r") as file,
         pytest.raises(DamageError, match="past the end of the file, at byte 2000"),
     ):
-        locate(OpenedDataset.of(file["x"].id), str(path), 2000)
+        locate(DatasetInfo.of(file["x"].id), str(path), 2000)
 
 
 @pytest.mark.parametrize("libver", ["earliest", "v108", "v110", "latest"])

@@ -23,7 +23,7 @@ from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema
 from h5lightning.storage.indexing import array_file as stored_arrays
 from h5lightning.storage.indexing import catalog_store as index_store
 from h5lightning.storage.indexing.array_file import UnusableStoreError
-from h5lightning.storage.indexing.catalog_store import IndexStore, default_directory, pack, unpack
+from h5lightning.storage.indexing.catalog_store import CatalogStore, default_directory, pack, unpack
 from h5lightning.storage.scanning import ScanRequest
 
 REQUEST = ScanRequest(("x", "y"), ("@machine",))
@@ -64,7 +64,7 @@ def same(first, second):
 
 @pytest.mark.parametrize("files", [0, 1, 5], ids=["none", "one", "some"])
 def test_round_trip(tmp_path, files):
-    store, catalog = IndexStore(tmp_path), make_catalog(files)
+    store, catalog = CatalogStore(tmp_path), make_catalog(files)
     assert store.save(catalog, REQUEST)
     assert same(store.load("/data", REQUEST), catalog)
     assert [*store.load("/data", REQUEST).schemas()] == [*catalog.schemas()]
@@ -122,7 +122,7 @@ def test_arrays_are_aligned_and_cannot_be_written():
     ids=["root", "paths", "attrs", "all-paths", "same", "constants"],
 )
 def test_other_files_and_requests_have_their_own_store(tmp_path, root, request_):
-    store = IndexStore(tmp_path)
+    store = CatalogStore(tmp_path)
     store.save(make_catalog(), REQUEST)
     assert store.load(root, request_) is None
     with pytest.raises(UnusableStoreError, match="it holds the files of /data"):
@@ -156,7 +156,7 @@ def test_longer_than_written():
 
 @pytest.mark.parametrize("version", [0, index_store.FORMAT + 1], ids=["older", "newer"])
 def test_other_versions(tmp_path, version, caplog):
-    store = IndexStore(tmp_path)
+    store = CatalogStore(tmp_path)
     store.save(make_catalog(), REQUEST)
     path = store.path_of("/data", REQUEST)
     with open(path, "r+b") as file:
@@ -197,7 +197,7 @@ def size(request, monkeypatch):
 
 
 def test_small_stores_are_copied_and_large_ones_mapped(tmp_path, size):
-    store, catalog = IndexStore(tmp_path), make_catalog()
+    store, catalog = CatalogStore(tmp_path), make_catalog()
     origin = store.save(catalog, REQUEST)
     for found in (origin(), store.load("/data", REQUEST).extents):
         assert found == catalog.extents
@@ -215,7 +215,7 @@ def damage_in_place(path):
 
 
 def test_what_was_copied_outlives_a_damage_of_the_store(tmp_path):
-    store, catalog = IndexStore(tmp_path), make_catalog()
+    store, catalog = CatalogStore(tmp_path), make_catalog()
     origin = store.save(catalog, REQUEST)
     found, extents = store.load("/data", REQUEST), origin()
     damage_in_place(origin.path)
@@ -226,7 +226,7 @@ def test_what_was_copied_outlives_a_damage_of_the_store(tmp_path):
 
 
 def test_each_process_compares_what_it_takes_from_the_store(tmp_path, size, caplog):
-    store, catalog = IndexStore(tmp_path), make_catalog()
+    store, catalog = CatalogStore(tmp_path), make_catalog()
     origin = store.save(catalog, REQUEST)
     pickled = pickle.dumps(store.load("/data", REQUEST))
     for place in (-1, 60):
@@ -246,7 +246,7 @@ def test_each_process_compares_what_it_takes_from_the_store(tmp_path, size, capl
 
 def test_extents_on_a_network_file_system_are_read(tmp_path, monkeypatch):
     """As another machine may replace the store, which would kill who looks at a map of it."""
-    store, catalog = IndexStore(tmp_path), make_catalog()
+    store, catalog = CatalogStore(tmp_path), make_catalog()
     store.save(catalog, REQUEST)
     monkeypatch.setattr(stored_arrays, "_MOST_COPIED_BYTES", 0)
     monkeypatch.setattr(stored_arrays, "is_remote", lambda _: True)
@@ -266,7 +266,7 @@ def test_a_pickled_catalog_does_not_grow_with_its_chunks(tmp_path):
     sizes = []
     for chunks in (10, 100_000):
         schema = FileSchema((DatasetSchema("x", "<f4", (chunks,)),), {}, (Extents(np.arange(chunks)[None]),))
-        store = IndexStore(tmp_path / f"{chunks:06}")
+        store = CatalogStore(tmp_path / f"{chunks:06}")
         store.save(Catalog.of("/data", ["a.h5"], np.zeros((1, 4)), [schema]), REQUEST)
         pickled = pickle.dumps(store.load("/data", REQUEST))
         assert pickle.loads(pickled).extents.chunks == chunks
@@ -275,7 +275,7 @@ def test_a_pickled_catalog_does_not_grow_with_its_chunks(tmp_path):
 
 
 def test_a_replaced_store_is_not_taken_for_the_old_one(tmp_path, caplog):
-    store = IndexStore(tmp_path)
+    store = CatalogStore(tmp_path)
     origin = store.save(make_catalog(3), REQUEST)
     old = origin()
     store.save(make_catalog(4), REQUEST)
@@ -288,7 +288,7 @@ def test_a_replaced_store_is_not_taken_for_the_old_one(tmp_path, caplog):
 
 @pytest.mark.parametrize("left", [0, 20, 200], ids=["nothing", "preamble", "part"])
 def test_extents_of_a_torn_store_are_unknown(tmp_path, left):
-    store = IndexStore(tmp_path)
+    store = CatalogStore(tmp_path)
     origin = store.save(make_catalog(), REQUEST)
     os.truncate(origin.path, left)
     assert origin() is None
@@ -297,7 +297,7 @@ def test_extents_of_a_torn_store_are_unknown(tmp_path, left):
 
 
 def test_damaged_extents_are_found_when_the_catalog_is_loaded(tmp_path, caplog):
-    store = IndexStore(tmp_path)
+    store = CatalogStore(tmp_path)
     origin = store.save(make_catalog(), REQUEST)
     with open(origin.path, "r+b") as file:
         file.seek(-5, os.SEEK_END)
@@ -312,30 +312,30 @@ def test_damaged_extents_are_found_when_the_catalog_is_loaded(tmp_path, caplog):
 
 def test_directory_from_the_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("H5LIGHTNING_CACHE_DIR", str(tmp_path / "cache"))
-    assert IndexStore().directory == str(tmp_path / "cache")
+    assert CatalogStore().directory == str(tmp_path / "cache")
     monkeypatch.delenv("H5LIGHTNING_CACHE_DIR")
     assert default_directory().endswith("h5lightning")
 
 
 def test_home_is_expanded(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert IndexStore("~/cache").directory == str(tmp_path / "cache")
+    assert CatalogStore("~/cache").directory == str(tmp_path / "cache")
 
 
 def test_missing_directory_is_made(tmp_path):
-    assert IndexStore(tmp_path / "a" / "b").save(make_catalog(), REQUEST)
+    assert CatalogStore(tmp_path / "a" / "b").save(make_catalog(), REQUEST)
 
 
 def test_directory_that_cannot_be_made(tmp_path, caplog):
     (tmp_path / "file").write_text("")
-    store = IndexStore(tmp_path / "file")
+    store = CatalogStore(tmp_path / "file")
     assert not store.save(make_catalog(), REQUEST)
     assert store.load("/data", REQUEST) is None
     assert "each start will scan the files again" in caplog.text
 
 
 def test_full_disk_leaves_the_old_store_and_no_litter(tmp_path, caplog):
-    store = IndexStore(tmp_path)
+    store = CatalogStore(tmp_path)
     store.save(make_catalog(3), REQUEST)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (512, limits[1]))
@@ -352,7 +352,7 @@ def test_full_disk_leaves_the_old_store_and_no_litter(tmp_path, caplog):
 def test_shared_directory_follows_the_umask(tmp_path):
     old = os.umask(0o002)
     try:
-        store = IndexStore(tmp_path)
+        store = CatalogStore(tmp_path)
         store.save(make_catalog(), REQUEST)
         assert os.stat(store.path_of("/data", REQUEST)).st_mode & 0o777 == 0o664
     finally:
@@ -363,9 +363,9 @@ WRITER = """
     import sys
     sys.path[:0] = {path!r}
     from test_index_store import make_catalog, same, REQUEST
-    from h5lightning.storage.indexing.catalog_store import IndexStore
+    from h5lightning.storage.indexing.catalog_store import CatalogStore
 
-    store, catalogs = IndexStore({directory!r}), [make_catalog(files) for files in (3, 40)]
+    store, catalogs = CatalogStore({directory!r}), [make_catalog(files) for files in (3, 40)]
     for turn in range(30):
         assert store.save(catalogs[turn % 2], REQUEST)
         found = store.load("/data", REQUEST)

@@ -6,7 +6,7 @@ import pytest
 
 from h5lightning.planning.catalog.annotations import NOTHING
 from h5lightning.planning.catalog.schema import DatasetSchema
-from h5lightning.storage.hdf5.dataset_info import OpenedDataset
+from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.scanning.annotate import Annotator
 from h5lightning.storage.scanning.metadata_values import ValueReader
 
@@ -22,16 +22,16 @@ def file(tmp_path):
 
 
 def test_where_nothing_is_said_nothing_is_found(file):
-    assert Annotator(file.id, VALUES).annotate(OpenedDataset.of(file["x"].id), "x") is NOTHING
+    assert Annotator(file.id, VALUES).annotate(DatasetInfo.of(file["x"].id), "x") is NOTHING
 
 
 def test_labels_are_found(file):
-    found = Annotator(file.id, VALUES).annotate(OpenedDataset.of(file["y"].id), "y")
+    found = Annotator(file.id, VALUES).annotate(DatasetInfo.of(file["y"].id), "y")
     assert [one.path for one in found.labels] == ["y@columns"]
 
 
 def test_digests_are_made_of_what_must_be_the_same(file):
-    annotator, x = Annotator(file.id, VALUES, same=("x", "g", "link")), OpenedDataset.of(file["x"].id)
+    annotator, x = Annotator(file.id, VALUES, same=("x", "g", "link")), DatasetInfo.of(file["x"].id)
     assert annotator.with_digest(NOTHING, x, "x").digest.startswith("(3, 2) numbers ")
     assert annotator.with_digest(NOTHING, x, "other") is NOTHING
     group = DatasetSchema("g", "group", (), refusal="is a group")

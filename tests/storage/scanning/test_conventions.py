@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scanned import describe
 
-from h5lightning.storage.hdf5.dataset_info import OpenedDataset
+from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.scanning.conventions.group_attributes import category_count
 from h5lightning.storage.scanning.metadata_values import ValueReader
 
@@ -69,7 +69,7 @@ def test_names_that_were_deleted_are_none(file):
 def test_names_are_counted_also_where_they_are_too_many_to_be_read(file):
     write_table(file, "g/codes", np.array([b"a"] * 10_001))
     write_table(file, "h/codes", np.arange(3))
-    opened = [OpenedDataset.of(file[path].id) for path in ("g/codes", "h/codes")]
+    opened = [DatasetInfo.of(file[path].id) for path in ("g/codes", "h/codes")]
     assert category_count(file.id, opened[0], "g/codes") == 10_001
     # Numbers beside numbers may be anything.
     assert category_count(file.id, opened[1], "h/codes") is None
@@ -77,4 +77,4 @@ def test_names_are_counted_also_where_they_are_too_many_to_be_read(file):
     assert category_count(file.id, opened[1], "h/codes") == 3
     file["m/codes"] = np.zeros((2, 2), "i1")
     file["m/categories"] = ["a"]
-    assert category_count(file.id, OpenedDataset.of(file["m/codes"].id), "m/codes") is None
+    assert category_count(file.id, DatasetInfo.of(file["m/codes"].id), "m/codes") is None

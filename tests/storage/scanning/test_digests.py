@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from h5lightning.storage.hdf5.dataset_info import OpenedDataset
+from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.scanning.digests import dataset_digest, group_digest
 from h5lightning.storage.scanning.metadata_values import NeedsProcessError, ValueReader
 
@@ -19,7 +19,7 @@ def file(tmp_path):
 
 
 def digest(file, path, values=VALUES):
-    return dataset_digest(OpenedDataset.of(file[path].id), values)
+    return dataset_digest(DatasetInfo.of(file[path].id), values)
 
 
 def lists(*items):

@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from h5lightning.storage.hdf5.dataset_info import OpenedDataset
+from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.open_file import opened_id
 from h5lightning.storage.scanning import ScanRequest, scan_file
 from h5lightning.storage.scanning.unwritten_ends import ends_with_fill
@@ -82,7 +82,7 @@ def test_a_file_that_is_cut_off_is_not_read_past_its_end(tmp_path):
     with h5py.File(path, "w") as file:
         file.create_dataset("x", (100, 8), "f4")[:40] = 1
     with opened_id(path) as fid:
-        opened = OpenedDataset.of(h5py.h5d.open(fid, b"x"))
+        opened = DatasetInfo.of(h5py.h5d.open(fid, b"x"))
         with open(path, "r+b") as raw:
             raw.truncate(opened.did.get_offset() + 50)
         assert not ends_with_fill(fid, opened)

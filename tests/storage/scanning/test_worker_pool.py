@@ -16,7 +16,7 @@ from h5lightning.errors import BadFileError
 from h5lightning.planning.catalog.schema import FileSchema
 from h5lightning.storage.scanning import worker_process as process_module
 from h5lightning.storage.scanning.scan_file import ScanRequest
-from h5lightning.storage.scanning.worker_pool import Crew
+from h5lightning.storage.scanning.worker_pool import ScanWorkers
 from h5lightning.storage.scanning.worker_process import CannotStartError, ScanProcess
 
 REQUEST = ScanRequest(None, ("@t",))
@@ -44,7 +44,7 @@ def damage_heap(path):
 
 def scan(paths, size=4, processes=2):
     batches = [paths[start : start + size] for start in range(0, len(paths), size)]
-    with Crew(processes, REQUEST) as crew:
+    with ScanWorkers(processes, REQUEST) as crew:
         found = dict(crew.scan(batches))
     return [outcome for number in sorted(found) for outcome in found[number]]
 
@@ -60,7 +60,7 @@ def test_every_file_has_its_outcome(paths):
 
 
 def test_processes_end_with_the_crew(paths):
-    with Crew(2, REQUEST) as crew:
+    with ScanWorkers(2, REQUEST) as crew:
         list(crew.scan([paths[:4], paths[4:8]]))
         pids = crew.pids
     assert len(pids) == 2
@@ -85,7 +85,7 @@ def test_the_culprit_alone_is_blamed(paths):
 
 
 def test_killed_processes_cost_no_file(paths):
-    with Crew(2, REQUEST) as crew:
+    with ScanWorkers(2, REQUEST) as crew:
         found = {}
         for number, outcomes in crew.scan([[path] for path in paths]):
             if not found:
@@ -128,7 +128,7 @@ def test_worker_imports_neither_torch_nor_lightning():
 INTERRUPTED = """
     import signal, sys
     from h5lightning.storage.scanning import worker_process as process
-    from h5lightning.storage.scanning.worker_pool import Crew
+    from h5lightning.storage.scanning.worker_pool import ScanWorkers
     from h5lightning.storage.scanning.scan_file import ScanRequest
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background ignores it
@@ -136,7 +136,7 @@ INTERRUPTED = """
     process._COMMAND = (
         "-c", "from h5lightning.storage.scanning import worker; worker._LIMIT_CPU_S = 1000; worker.main()"
     )
-    with Crew(2, ScanRequest(None, ("@t",))) as crew:
+    with ScanWorkers(2, ScanRequest(None, ("@t",))) as crew:
         for number, _ in crew.scan([[path] for path in sys.argv[1:]]):
             print(*crew.pids, flush=True)
 """
@@ -193,7 +193,7 @@ def test_files_of_a_server_that_does_not_answer_are_named(monkeypatch, paths):
         process._silence_s = silence_s
 
     monkeypatch.setattr(ScanProcess, "begin", begin_in_peace)
-    with Crew(2, REQUEST, silence_s=0.5) as crew:
+    with ScanWorkers(2, REQUEST, silence_s=0.5) as crew:
         ((_, outcomes),) = crew.scan([paths[:2]])
     for outcome, path in zip(outcomes, paths, strict=False):
         assert isinstance(outcome, BadFileError)

@@ -16,7 +16,7 @@ from h5lightning.planning.catalog.extents import Extents, FilterValues
 from h5lightning.storage.codecs import Filter, NoCodecError, Pipeline
 from h5lightning.storage.files.raw_file import RawFile
 from h5lightning.storage.hdf5.chunk_index import DamageError, locate
-from h5lightning.storage.hdf5.dataset_info import OpenedDataset
+from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.readers.checks import check_type, name_of
 from h5lightning.storage.readers.protocol import DatasetColumn
 
@@ -121,7 +121,7 @@ def map_storage(did: h5d.DatasetID, source: DatasetColumn, raw: RawFile) -> Chun
         BadFileError: the map makes no sense: the file is damaged.
         FileChangedError: its elements are not those that were scanned.
     """
-    opened = OpenedDataset.of(did)
+    opened = DatasetInfo.of(did)
     check_type(raw.path, source, opened.element)
     try:
         extents = locate(opened, raw.path, raw.stamp[0])

@@ -19,7 +19,7 @@ from h5py import h5i
 
 from h5lightning.core.process_local import ProcessLocal, remade
 from h5lightning.errors import BadFileError, FileChangedError, H5LightningError, UnsupportedFieldError
-from h5lightning.planning.catalog.file_stamps import KnownStamps
+from h5lightning.planning.catalog.file_stamps import ScannedFiles
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.files.open_files import OpenFile
 from h5lightning.storage.files.raw_file import RawFile
@@ -107,7 +107,7 @@ class DirectReader(Reader):
             self._with_opened(file, source, bool)
         return self._known().reason(file, source)
 
-    def expect(self, known: KnownStamps) -> None:
+    def expect(self, known: ScannedFiles) -> None:
         """See `Reader.expect`."""
         self.close()
         self._pool.expect(known)

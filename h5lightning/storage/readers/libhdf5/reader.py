@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.core.process_local import remade
-from h5lightning.planning.catalog.file_stamps import KnownStamps
+from h5lightning.planning.catalog.file_stamps import ScannedFiles
 from h5lightning.planning.values.conversions import assign
 from h5lightning.storage.files.coalescing import MAX_RUN_BYTES, Runs, coalesce
 from h5lightning.storage.files.handle_pool import HandlePool
@@ -109,7 +109,7 @@ class H5pyReader(Reader):
 
         self._pool.using(file, source, self._opener(file, source), use)
 
-    def expect(self, known: KnownStamps) -> None:
+    def expect(self, known: ScannedFiles) -> None:
         """See `Reader.expect`."""
         self.close()
         self._pool.expect(known)

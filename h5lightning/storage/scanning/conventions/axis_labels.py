@@ -13,7 +13,7 @@ from typing import TypeAlias
 from h5py import h5a, h5d, h5f, h5g, h5i, h5o, h5r, h5t
 
 from h5lightning.planning.catalog.annotations import AxisLabels
-from h5lightning.storage.hdf5.dataset_info import OpenedDataset
+from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.external import object_at
 from h5lightning.storage.scanning.conventions.label_values import (
     Named,
@@ -86,7 +86,7 @@ class LabelFinder:
         self._tables: dict[str, tuple[str, Named] | None] = {}
         self._digests: dict[str, _Digests] = {}
 
-    def find(self, opened: OpenedDataset, path: str) -> tuple[tuple[AxisLabels, ...], tuple[str, ...]]:
+    def find(self, opened: DatasetInfo, path: str) -> tuple[tuple[AxisLabels, ...], tuple[str, ...]]:
         """Labels of the axes of a dataset, and remarks about those that cannot be compared.
 
         Args:
@@ -253,7 +253,7 @@ class LabelFinder:
             if axis >= 0 and attribute.get_type().get_class() == h5t.STRING:
                 yield axis, f"{path}@{name.decode()}", attribute_list(did, name.decode(), self._values)
 
-    def _of_members(self, opened: OpenedDataset, path: str, names: frozenset[bytes]) -> Iterator[AxisLabels]:
+    def _of_members(self, opened: DatasetInfo, path: str, names: frozenset[bytes]) -> Iterator[AxisLabels]:
         """What pandas says of the columns of a table: ``values_block_0_kind`` lists what an array column holds."""
         tid = opened.did.get_type()
         for place in range(tid.get_nmembers()):

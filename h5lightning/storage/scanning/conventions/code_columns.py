@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.planning.catalog.annotations import Found
-from h5lightning.storage.hdf5.dataset_info import OpenedDataset
+from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.scanning.stored_values import blocks_of, blocks_of_columns, can_be_read_whole
 
 __all__ = ["CodeRange", "code_ranges"]
@@ -33,7 +33,7 @@ class CodeRange:
     missing: Found | None = None
 
 
-def code_ranges(opened: OpenedDataset, counts: Mapping[str, int]) -> list[CodeRange]:
+def code_ranges(opened: DatasetInfo, counts: Mapping[str, int]) -> list[CodeRange]:
     """What the codes of some columns are.
 
     Args:
@@ -50,7 +50,7 @@ def code_ranges(opened: OpenedDataset, counts: Mapping[str, int]) -> list[CodeRa
     return list(ranges.values())
 
 
-def _blocks(opened: OpenedDataset, counts: Mapping[str, int]) -> Iterator[tuple[int, str, npt.NDArray[Any]]]:
+def _blocks(opened: DatasetInfo, counts: Mapping[str, int]) -> Iterator[tuple[int, str, npt.NDArray[Any]]]:
     if not opened.element.members:
         yield from ((start, "", codes) for start, codes in blocks_of(opened))
         return

@@ -12,7 +12,7 @@ from h5py import h5a, h5f, h5o
 
 from h5lightning.planning.catalog.annotations import Encoding, Found
 from h5lightning.planning.values.encoded_values import first_missing, missing_text
-from h5lightning.storage.hdf5.dataset_info import OpenedDataset
+from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.scanning.conventions.group_attributes import beside, category_count, referenced
 from h5lightning.storage.scanning.conventions.number_encodings import number_encoding
 from h5lightning.storage.scanning.metadata_values import ValueReader
@@ -39,7 +39,7 @@ def is_netcdf(fid: h5f.FileID) -> bool:
 
 def encoding_of(
     fid: h5f.FileID,
-    opened: OpenedDataset,
+    opened: DatasetInfo,
     path: str,
     values: ValueReader,
     *,
@@ -72,7 +72,7 @@ def encoding_of(
     return None
 
 
-def masked_row(opened: OpenedDataset, encoding: Encoding) -> Found | None:
+def masked_row(opened: DatasetInfo, encoding: Encoding) -> Found | None:
     """The first row with a number that stands for a missing value, of the first, the middle and the last one.
 
     Of small datasets, all rows are looked at. None where there is none, where looking would cost much, and where the
@@ -88,7 +88,7 @@ def masked_row(opened: OpenedDataset, encoding: Encoding) -> Found | None:
         return None
 
 
-def _masked_row(opened: OpenedDataset, encoding: Encoding) -> Found | None:
+def _masked_row(opened: DatasetInfo, encoding: Encoding) -> Found | None:
     for start, stop in _looked_at(opened):
         found = read_rows(opened, start, stop)
         if (place := first_missing(found, encoding)) is not None:
@@ -96,7 +96,7 @@ def _masked_row(opened: OpenedDataset, encoding: Encoding) -> Found | None:
     return None
 
 
-def _looked_at(opened: OpenedDataset) -> list[tuple[int, int]]:
+def _looked_at(opened: DatasetInfo) -> list[tuple[int, int]]:
     """Ranges of rows: all in one, where they are as cheap as three reads."""
     shape = opened.shape or (1,)
     if math.prod(shape) * opened.itemsize <= _FEW_BYTES and opened.chunk_count <= _FEW_CHUNKS:
@@ -104,7 +104,7 @@ def _looked_at(opened: OpenedDataset) -> list[tuple[int, int]]:
     return [(row, row + 1) for row in sorted({0, shape[0] // 2, shape[0] - 1})]
 
 
-def _has_small_rows(opened: OpenedDataset) -> bool:
+def _has_small_rows(opened: DatasetInfo) -> bool:
     """Whether reading one row, with the chunks that it lies in, takes little memory and time."""
     row_shape = (opened.shape or ())[1:]
     chunk_shape = opened.chunks[1:] if opened.chunks else row_shape
@@ -116,7 +116,7 @@ def _has_small_rows(opened: OpenedDataset) -> bool:
 # ── rows that are no rows, and codes ─────────────────────────────────────────────────────────────────
 
 
-def _ragged(fid: h5f.FileID, opened: OpenedDataset, path: str) -> Encoding | None:
+def _ragged(fid: h5f.FileID, opened: DatasetInfo, path: str) -> Encoding | None:
     """Of a dataset that a VectorIndex of NWB divides into rows of different lengths."""
     index = beside(fid, f"{path}_index")
     if index is None or not h5a.exists(index, b"target"):
@@ -131,9 +131,7 @@ def _ragged(fid: h5f.FileID, opened: OpenedDataset, path: str) -> Encoding | Non
     return Encoding("ragged", said_by=(f"target of '/{path}_index'",), problem=problem)
 
 
-def _of_enumeration(
-    fid: h5f.FileID, opened: OpenedDataset, path: str, values: ValueReader
-) -> Encoding | None:
+def _of_enumeration(fid: h5f.FileID, opened: DatasetInfo, path: str, values: ValueReader) -> Encoding | None:
     """Of numbers with names, which stand for nothing else, those that are missing."""
     found = number_encoding(fid, opened, path, values, of_netcdf=False)
     if found is None or not found.fills:
@@ -142,7 +140,7 @@ def _of_enumeration(
     return Encoding("cf", fills=found.fills, said_by=tuple(said))
 
 
-def _codes(fid: h5f.FileID, opened: OpenedDataset, path: str) -> Encoding | None:
+def _codes(fid: h5f.FileID, opened: DatasetInfo, path: str) -> Encoding | None:
     if b"categories" not in opened.attributes and not path.endswith("/codes"):
         return None
     count = category_count(fid, opened, path)

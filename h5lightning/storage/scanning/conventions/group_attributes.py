@@ -9,7 +9,7 @@ from __future__ import annotations
 import h5py
 from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5r, h5t
 
-from h5lightning.storage.hdf5.dataset_info import OpenedDataset
+from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.external import encoded
 from h5lightning.storage.scanning.metadata_values import ValueReader
 
@@ -56,7 +56,7 @@ def sparse_format(group: h5g.GroupID, values: ValueReader) -> str:
     return ""
 
 
-def category_count(fid: h5f.FileID, opened: OpenedDataset, path: str) -> int | None:
+def category_count(fid: h5f.FileID, opened: DatasetInfo, path: str) -> int | None:
     """How many names the values of a column of codes have; None where it is not sure that it is one.
 
     A group may hold ``codes`` and ``categories`` that have nothing to do with each other: the group must say what
@@ -78,7 +78,7 @@ def category_count(fid: h5f.FileID, opened: OpenedDataset, path: str) -> int | N
     return int(table.shape[0])
 
 
-def category_table(fid: h5f.FileID, opened: OpenedDataset, path: str) -> h5d.DatasetID | None:
+def category_table(fid: h5f.FileID, opened: DatasetInfo, path: str) -> h5d.DatasetID | None:
     """The dataset with the names of the values of a column of codes; None if there is none.
 
     Args:

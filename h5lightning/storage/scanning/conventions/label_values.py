@@ -16,7 +16,7 @@ import numpy.typing as npt
 import xxhash
 from h5py import h5a, h5d, h5f, h5g, h5t
 
-from h5lightning.storage.hdf5.dataset_info import OpenedDataset
+from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.external import encoded, object_at
 from h5lightning.storage.hdf5.filters import NATIVE_FILTERS
 from h5lightning.storage.scanning.metadata_values import ValueReader
@@ -96,7 +96,7 @@ def names_in(did: h5d.DatasetID, values: ValueReader, column: str | None = None)
     Raises:
         OSError: they are damaged.
     """
-    opened, tid = OpenedDataset.of(did), did.get_type()
+    opened, tid = DatasetInfo.of(did), did.get_type()
     kind, shape = tid.get_class(), opened.shape or ()
     is_joined = len(shape) == 2 and kind == h5t.STRING and tid.get_size() == 1  # netCDF's text
     if (len(shape) != 1 and not is_joined) or not did.get_storage_size():
@@ -115,7 +115,7 @@ def names_in(did: h5d.DatasetID, values: ValueReader, column: str | None = None)
     return Named(read_rows(opened, 0, shape[0])) if is_number else _NONE
 
 
-def _problem(opened: OpenedDataset) -> str:
+def _problem(opened: DatasetInfo) -> str:
     if opened.storage not in _HERE:
         return "takes its values from other files"
     if not {number for number, _ in opened.filters} <= NATIVE_FILTERS:

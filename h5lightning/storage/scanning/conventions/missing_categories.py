@@ -9,7 +9,7 @@ import numpy.typing as npt
 from h5py import h5d, h5f, h5o
 
 from h5lightning.planning.catalog.annotations import Found
-from h5lightning.storage.hdf5.dataset_info import OpenedDataset
+from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.external import encoded, link_problem
 from h5lightning.storage.hdf5.filters import filter_name
 from h5lightning.storage.scanning.conventions.code_columns import code_ranges
@@ -39,7 +39,7 @@ class Missing:
 NONE_MISSING = Missing()
 
 
-def missing_of(fid: h5f.FileID, opened: OpenedDataset, path: str, values: ValueReader) -> Missing:
+def missing_of(fid: h5f.FileID, opened: DatasetInfo, path: str, values: ValueReader) -> Missing:
     """The first rows without a value.
 
     Args:
@@ -65,7 +65,7 @@ def missing_of(fid: h5f.FileID, opened: OpenedDataset, path: str, values: ValueR
     return NONE_MISSING
 
 
-def _of_codes(fid: h5f.FileID, opened: OpenedDataset, path: str, values: ValueReader) -> Missing:
+def _of_codes(fid: h5f.FileID, opened: DatasetInfo, path: str, values: ValueReader) -> Missing:
     table = category_table(fid, opened, path)
     if table is None or table.rank != 1 or np.dtype(opened.element.dtype).kind not in "iuf":
         return NONE_MISSING
@@ -81,7 +81,7 @@ def _of_codes(fid: h5f.FileID, opened: OpenedDataset, path: str, values: ValueRe
 # ── masks ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _masked(fid: h5f.FileID, opened: OpenedDataset, group: str, values: ValueReader) -> Found | None:
+def _masked(fid: h5f.FileID, opened: DatasetInfo, group: str, values: ValueReader) -> Found | None:
     """The first row that a mask calls missing: that of a nullable column of AnnData, or one that looks like it."""
     path = f"{group}/mask"
     if not fid.links.exists(encoded(path)) or link_problem(fid, "", path, None) != "":
@@ -89,7 +89,7 @@ def _masked(fid: h5f.FileID, opened: OpenedDataset, group: str, values: ValueRea
     is_said, mask = says(fid, group, "nullable-", values), h5o.open(fid, encoded(path))
     if is_said is False or not isinstance(mask, h5d.DatasetID):
         return None
-    found = OpenedDataset.of(mask)
+    found = DatasetInfo.of(mask)
     kinds = "biu" if is_said else "b"
     if found.element.members or found.element.refusal or np.dtype(found.element.dtype).kind not in kinds:
         return None
@@ -105,10 +105,10 @@ def _masked(fid: h5f.FileID, opened: OpenedDataset, group: str, values: ValueRea
     return Found(int(is_masked.argmax()), f"is missing, as '/{path}' beside it says")
 
 
-def _all_of(mask: OpenedDataset) -> npt.NDArray[np.bool_]:
+def _all_of(mask: DatasetInfo) -> npt.NDArray[np.bool_]:
     return np.concatenate([block.astype(np.bool_) for _, block in blocks_of(mask)])
 
 
-def _unread(mask: OpenedDataset, path: str) -> str:
+def _unread(mask: DatasetInfo, path: str) -> str:
     how = f" with {filter_name(mask.filters[0][0])}" if mask.filters else ""
     return f"'/{path}', which says so, is stored{how} or large, so that a scan does not read it"

@@ -13,7 +13,7 @@ from h5py import h5a, h5d, h5f, h5g, h5t
 
 from h5lightning.planning.catalog.annotations import Encoding, Number
 from h5lightning.planning.values.encoded_values import DEFAULT
-from h5lightning.storage.hdf5.dataset_info import OpenedDataset
+from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.external import encoded
 from h5lightning.storage.scanning.conventions.group_attributes import beside
 from h5lightning.storage.scanning.conventions.number_attributes import (
@@ -44,7 +44,7 @@ _DEFAULT_FILLS: dict[str, Number] = {
 
 
 def number_encoding(
-    fid: h5f.FileID, opened: OpenedDataset, path: str, values: ValueReader, *, of_netcdf: bool
+    fid: h5f.FileID, opened: DatasetInfo, path: str, values: ValueReader, *, of_netcdf: bool
 ) -> Encoding | None:
     """What the attributes of a dataset say of its numbers; None where those stand for themselves.
 
@@ -62,7 +62,7 @@ class _Reading:
     """Collects what the attributes of one dataset of numbers say."""
 
     def __init__(
-        self, fid: h5f.FileID, opened: OpenedDataset, path: str, values: ValueReader, *, of_netcdf: bool
+        self, fid: h5f.FileID, opened: DatasetInfo, path: str, values: ValueReader, *, of_netcdf: bool
     ) -> None:
         self._fid = fid
         self._opened = opened
@@ -178,7 +178,7 @@ class _Reading:
         found = beside(self._fid, path) if leaf == "data" and parent else None
         if found is None:
             return
-        factors = OpenedDataset.of(found)
+        factors = DatasetInfo.of(found)
         if can_be_read(factors) and factors.chunk_bytes <= MOST_CHUNK_BYTES:
             read = read_rows(factors, 0, factors.shape[0] if factors.shape else 1)
             if (read == 1).all():

@@ -10,16 +10,16 @@ from typing import TypeAlias
 from h5py import h5d, h5f, h5i
 
 from h5lightning.planning.catalog.annotations import Encoding
-from h5lightning.storage.hdf5.dataset_info import OpenedDataset
+from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.external import beside
 from h5lightning.storage.hdf5.open_file import opened_id
 
 __all__ = ["encoding_with_sources"]
 
-_Find: TypeAlias = Callable[[h5f.FileID, OpenedDataset, str], Encoding | None]
+_Find: TypeAlias = Callable[[h5f.FileID, DatasetInfo, str], Encoding | None]
 
 
-def encoding_with_sources(opened: OpenedDataset, own: Encoding | None, find: _Find) -> Encoding | None:
+def encoding_with_sources(opened: DatasetInfo, own: Encoding | None, find: _Find) -> Encoding | None:
     """How the numbers of a virtual dataset stand for values.
 
     What it says itself is believed. Where it says nothing of a packing, that of its sources counts; what stands for a
@@ -64,7 +64,7 @@ def _joined(encodings: list[Encoding]) -> Encoding | None:
     )
 
 
-def _found(opened: OpenedDataset, find: _Find) -> Iterator[tuple[str, Encoding | None]]:
+def _found(opened: DatasetInfo, find: _Find) -> Iterator[tuple[str, Encoding | None]]:
     file = os.fsdecode(h5i.get_file_id(opened.did).name)
     places = {
         (opened.plist.get_virtual_filename(number), opened.plist.get_virtual_dsetname(number).strip("/"))
@@ -73,7 +73,7 @@ def _found(opened: OpenedDataset, find: _Find) -> Iterator[tuple[str, Encoding |
     for name, inside in sorted(places):
         path = file if name == "." else beside(file, name)
         with opened_id(path) as fid:
-            source = OpenedDataset.of(h5d.open(fid, inside.encode("utf-8", "surrogateescape")))
+            source = DatasetInfo.of(h5d.open(fid, inside.encode("utf-8", "surrogateescape")))
             found = find(fid, source, inside)
             if found is not None and found.is_unsigned is not None and source.itemsize != opened.itemsize:
                 found = dataclasses.replace(found, problem="is read without the sign that it is stored with")

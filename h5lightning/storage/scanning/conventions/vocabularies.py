@@ -16,7 +16,7 @@ import xxhash
 from h5py import h5d, h5f, h5t
 
 from h5lightning.planning.catalog.schema import UNREAD, Member
-from h5lightning.storage.hdf5.dataset_info import OpenedDataset
+from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.external import encoded, object_at
 from h5lightning.storage.hdf5.filters import NATIVE_FILTERS, filter_name
 from h5lightning.storage.scanning.conventions.code_columns import CodeRange, code_ranges
@@ -68,7 +68,7 @@ class _Table(NamedTuple):
         return int(self.did.shape[0]) if self.did.rank else 1
 
 
-def vocabulary_of(fid: h5f.FileID, opened: OpenedDataset, path: str, values: ValueReader) -> Vocabulary:
+def vocabulary_of(fid: h5f.FileID, opened: DatasetInfo, path: str, values: ValueReader) -> Vocabulary:
     """The names of the values of a dataset that is no table.
 
     Args:
@@ -86,7 +86,7 @@ def vocabulary_of(fid: h5f.FileID, opened: OpenedDataset, path: str, values: Val
 
 
 def with_vocabularies(
-    fid: h5f.FileID, opened: OpenedDataset, path: str, values: ValueReader
+    fid: h5f.FileID, opened: DatasetInfo, path: str, values: ValueReader
 ) -> tuple[Member, ...]:
     """The columns of a table with the names of their values; see `vocabulary_of`."""
     tables, _ = _named_columns(fid, opened, path, values)
@@ -104,7 +104,7 @@ def with_vocabularies(
     )
 
 
-def column_ranges(fid: h5f.FileID, opened: OpenedDataset, path: str, values: ValueReader) -> list[CodeRange]:
+def column_ranges(fid: h5f.FileID, opened: DatasetInfo, path: str, values: ValueReader) -> list[CodeRange]:
     """What the codes hold whose names lie elsewhere: of columns of a table, or of one dataset, whose name is empty.
 
     Args:
@@ -117,7 +117,7 @@ def column_ranges(fid: h5f.FileID, opened: OpenedDataset, path: str, values: Val
 
 
 def _named_columns(
-    fid: h5f.FileID, opened: OpenedDataset, path: str, values: ValueReader
+    fid: h5f.FileID, opened: DatasetInfo, path: str, values: ValueReader
 ) -> tuple[dict[str, _Table], list[CodeRange]]:
     group, _, leaf = path.rpartition("/")
     tables: dict[str, _Table] = {}
@@ -155,7 +155,7 @@ def _legacy_tables(fid: h5f.FileID, group: str, columns: Sequence[str]) -> dict[
 
 
 def _pandas_tables(
-    fid: h5f.FileID, opened: OpenedDataset, group: str, columns: Sequence[str], values: ValueReader
+    fid: h5f.FileID, opened: DatasetInfo, group: str, columns: Sequence[str], values: ValueReader
 ) -> dict[str, _Table]:
     """The tables of pandas, which has an attribute for each column that says what it is."""
     found = {}

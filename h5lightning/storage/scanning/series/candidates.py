@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from h5py import h5s
 
-from h5lightning.storage.hdf5.dataset_info import OpenedDataset
+from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.scanning.series.names import roles_of
 from h5lightning.storage.scanning.stored_values import blocks_of, can_be_read
 
@@ -35,7 +35,7 @@ class Candidate:
 
     path: str
     column: str
-    opened: OpenedDataset
+    opened: DatasetInfo
     dtype: str
     _numbers: Int64Array | None = None
     _problem: str | None = None
@@ -108,7 +108,7 @@ class Candidate:
         return shape[0] if math.prod(shape[1:]) == numbers else 0
 
 
-def candidates_of(opened: OpenedDataset, path: str) -> list[Candidate]:
+def candidates_of(opened: DatasetInfo, path: str) -> list[Candidate]:
     """The dataset itself, or those of its columns that may divide rows.
 
     Args:
@@ -122,7 +122,7 @@ def candidates_of(opened: OpenedDataset, path: str) -> list[Candidate]:
     return [] if element.refusal or not opened.shape else [Candidate(path, "", opened, element.dtype)]
 
 
-def _problem(opened: OpenedDataset) -> str:
+def _problem(opened: DatasetInfo) -> str:
     if opened.element.members:  # of which only one column is read
         element = dataclasses.replace(opened.element, members=())
         opened = dataclasses.replace(opened, element=element)
@@ -132,7 +132,7 @@ def _problem(opened: OpenedDataset) -> str:
     return "takes over 64 MiB" if size > MOST_BYTES else ""
 
 
-def _read_column(opened: OpenedDataset, column: str, dtype: str) -> npt.NDArray[Any]:
+def _read_column(opened: DatasetInfo, column: str, dtype: str) -> npt.NDArray[Any]:
     values = np.empty(opened.shape or (), np.dtype([(column, np.dtype(dtype).newbyteorder("="))]))
     opened.did.read(h5s.ALL, h5s.ALL, values)
     found: npt.NDArray[Any] = values[column].reshape(-1)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from h5py import h5d, h5f
 
 from h5lightning.planning.catalog.annotations import SeriesTable
-from h5lightning.storage.hdf5.dataset_info import OpenedDataset
+from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.external import object_at
 from h5lightning.storage.scanning.series import tiling as content
 from h5lightning.storage.scanning.series.candidates import Candidate, candidates_of
@@ -54,7 +54,7 @@ class SeriesFinder:
         self._candidates: dict[str, list[Candidate]] = {}
         self._memo: Memo = {}
 
-    def find(self, opened: OpenedDataset, path: str) -> tuple[tuple[SeriesTable, ...], tuple[str, ...]]:
+    def find(self, opened: DatasetInfo, path: str) -> tuple[tuple[SeriesTable, ...], tuple[str, ...]]:
         """What divides the rows of a dataset, and remarks on what could not be looked at.
 
         Args:
@@ -82,7 +82,7 @@ class SeriesFinder:
 
     def _opened(self, path: str) -> list[Candidate]:
         found = object_at(self._fid, path)
-        return candidates_of(OpenedDataset.of(found), path) if isinstance(found, h5d.DatasetID) else []
+        return candidates_of(DatasetInfo.of(found), path) if isinstance(found, h5d.DatasetID) else []
 
 
 class _Search:

@@ -13,7 +13,7 @@ from scanned_jobs import AskedError, last_rows, read_without_asking, refuse
 
 from h5lightning.errors import BadFileError, FileChangedError, UnsupportedFieldError
 from h5lightning.options import Access
-from h5lightning.planning.catalog.file_stamps import KnownStamps
+from h5lightning.planning.catalog.file_stamps import ScannedFiles
 from h5lightning.storage.discovery import discover
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.files.raw_file import RawFile
@@ -45,7 +45,7 @@ def scan(folder, index, paths=("x",)):
     """What the index says of all files of a folder."""
     found = discover(str(folder / "*.h5"))
     build = build_catalog(found, ScanRequest(paths), access=Access(), index_dir=index, progress=False)
-    return KnownStamps.of(build.catalog)
+    return ScannedFiles.of(build.catalog)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from h5lightning.storage.hdf5.dataset_info import OpenedDataset
+from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.scanning.conventions.axis_labels import LabelFinder
 from h5lightning.storage.scanning.metadata_values import NeedsProcessError, ValueReader
 
@@ -20,7 +20,7 @@ def file(tmp_path):
 
 def find(file, path, constants=()):
     """The labels and remarks of one dataset."""
-    return LabelFinder(file.id, VALUES, constants).find(OpenedDataset.of(file[path].id), path)
+    return LabelFinder(file.id, VALUES, constants).find(DatasetInfo.of(file[path].id), path)
 
 
 def said(file, path, constants=()):
@@ -117,7 +117,7 @@ def test_references_and_text_are_left_to_another_process(file, write):
     else:
         file["x"].dims[1].label = "a"
     with pytest.raises(NeedsProcessError):
-        LabelFinder(file.id, ValueReader(reads_text=False)).find(OpenedDataset.of(file["x"].id), "x")
+        LabelFinder(file.id, ValueReader(reads_text=False)).find(DatasetInfo.of(file["x"].id), "x")
 
 
 # ── AnnData ──────────────────────────────────────────────────────────────────────────────────────────
@@ -169,7 +169,7 @@ def test_what_datasets_share_is_read_once(file):
             return super().dataset(did)
 
     finder = LabelFinder(file.id, Counting(reads_text=True))
-    found = [finder.find(OpenedDataset.of(file[path].id), path)[0] for path in ("X", "layers/n")]
+    found = [finder.find(DatasetInfo.of(file[path].id), path)[0] for path in ("X", "layers/n")]
     assert found[0] == found[1] != ()
     assert len(read) == 1
 

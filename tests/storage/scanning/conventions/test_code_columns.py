@@ -6,7 +6,7 @@ import pytest
 from h5py import h5d
 
 from h5lightning.planning.catalog.annotations import Found
-from h5lightning.storage.hdf5.dataset_info import OpenedDataset
+from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.scanning.conventions.code_columns import CodeRange, code_ranges
 
 FEW, LONG = 7, 3_000_000
@@ -15,7 +15,7 @@ FEW, LONG = 7, 3_000_000
 def ranges(tmp_path, values, counts, **options):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("x", data=values, **options)
-        return code_ranges(OpenedDataset.of(h5d.open(file.id, b"x")), counts)
+        return code_ranges(DatasetInfo.of(h5d.open(file.id, b"x")), counts)
 
 
 NUMBERS = {
@@ -64,14 +64,14 @@ def test_what_costs_much_is_not_looked_at(tmp_path):
         plist.set_chunk((2,))
         plist.set_filter(32015, h5py.h5z.FLAG_OPTIONAL, (3,))
         did = h5d.create(file.id, b"x", h5py.h5t.STD_I8LE, h5py.h5s.create_simple((6,)), plist)
-        assert code_ranges(OpenedDataset.of(did), {"": 2}) == [CodeRange("")]
+        assert code_ranges(DatasetInfo.of(did), {"": 2}) == [CodeRange("")]
 
 
 @pytest.mark.timeout(60)
 def test_rows_that_were_never_written_are_not_looked_for(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("x", (10**14,), "i8", chunks=(1000,))
-        assert code_ranges(OpenedDataset.of(h5d.open(file.id, b"x")), {"": 2}) == [CodeRange("")]
+        assert code_ranges(DatasetInfo.of(h5d.open(file.id, b"x")), {"": 2}) == [CodeRange("")]
 
 
 @pytest.mark.parametrize("values", [np.zeros(0, "i1"), np.zeros(0, [("a", "i1")])], ids=["dataset", "table"])

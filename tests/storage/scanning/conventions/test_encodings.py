@@ -8,7 +8,7 @@ import pytest
 from encodings_found import NO_TEXT, create_filled, find
 
 from h5lightning.planning.catalog.annotations import NOTHING, Annotations, Encoding, Found
-from h5lightning.storage.hdf5.dataset_info import OpenedDataset
+from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.scanning.conventions.encodings import masked_row
 from h5lightning.storage.scanning.scan_file import ScanRequest, describe_file
 
@@ -101,7 +101,7 @@ def test_three_rows_are_looked_at(file, options, row, is_seen):
     data = np.zeros((20, 3000), ">i2")
     data[row, 1] = -1
     file.create_dataset("x", data=data, **options)
-    found = masked_row(OpenedDataset.of(file["x"].id), MASKING)
+    found = masked_row(DatasetInfo.of(file["x"].id), MASKING)
     assert found == (Found(row, "holds -1, which _FillValue calls missing") if is_seen else None)
 
 
@@ -110,34 +110,34 @@ def test_three_rows_are_looked_at(file, options, row, is_seen):
 )
 def test_all_rows_of_small_datasets_are_looked_at(file, options, is_seen):
     file.create_dataset("x", data=np.array([0, 0, 0, -1, 0, 0, 0, 0, 0, 0], "i2"), **options)
-    found = masked_row(OpenedDataset.of(file["x"].id), MASKING)
+    found = masked_row(DatasetInfo.of(file["x"].id), MASKING)
     assert found == (Found(3, "holds -1, which _FillValue calls missing") if is_seen else None)
 
 
 def test_rows_of_datasets_of_any_length(file):
     for rows in (1, 2):
         file[f"x{rows}"] = np.full(rows, -1, "i2")
-        assert masked_row(OpenedDataset.of(file[f"x{rows}"].id), MASKING).row == 0
+        assert masked_row(DatasetInfo.of(file[f"x{rows}"].id), MASKING).row == 0
     file["scalar"] = np.int16(-1)
-    assert masked_row(OpenedDataset.of(file["scalar"].id), MASKING).row == 0
+    assert masked_row(DatasetInfo.of(file["scalar"].id), MASKING).row == 0
     file.create_dataset("empty", shape=(0, 3), dtype="i2", maxshape=(None, 3), chunks=(1, 3))
-    assert masked_row(OpenedDataset.of(file["empty"].id), MASKING) is None
+    assert masked_row(DatasetInfo.of(file["empty"].id), MASKING) is None
 
 
 def test_rows_that_would_cost_much_are_not_looked_at(file):
     file.create_dataset("x", shape=(3, 5_000_000), dtype="i2", fillvalue=-1)
-    assert masked_row(OpenedDataset.of(file["x"].id), MASKING) is None
+    assert masked_row(DatasetInfo.of(file["x"].id), MASKING) is None
 
 
 def test_damaged_rows_are_left_to_those_who_read_them(file):
     file.create_dataset("x", data=np.full((4, 100), -1, "i2"), chunks=(1, 100), compression="gzip")
     file["x"].id.write_direct_chunk((0, 0), b"no deflate")
-    assert masked_row(OpenedDataset.of(file["x"].id), MASKING) is None
+    assert masked_row(DatasetInfo.of(file["x"].id), MASKING) is None
 
 
 def test_codes_and_problems_are_not_looked_at(file):
     file["x"] = np.full(3, -1, "i2")
-    opened = OpenedDataset.of(file["x"].id)
+    opened = DatasetInfo.of(file["x"].id)
     assert masked_row(opened, Encoding("codes", low=0, high=1)) is None
     assert masked_row(opened, Encoding("cf", fills=(-1,), problem="is odd")) is None
     assert masked_row(opened, Encoding("cf", scale=2.0)) is None
@@ -169,7 +169,7 @@ MESSAGES = {
 @pytest.mark.parametrize(("dtype", "value", "attrs", "what"), MESSAGES.values(), ids=MESSAGES)
 def test_messages_name_the_number_and_the_attribute(file, dtype, value, attrs, what):
     file.create_dataset("x", data=np.full(3, value, dtype)).attrs.update(attrs)
-    assert masked_row(OpenedDataset.of(file["x"].id), find(file)) == Found(0, what)
+    assert masked_row(DatasetInfo.of(file["x"].id), find(file)) == Found(0, what)
 
 
 # ── the scan of a file ───────────────────────────────────────────────────────────────────────────────
@@ -221,7 +221,7 @@ def test_the_fill_value_of_an_enumeration_stands_for_a_missing_one(file):
     write_enumeration(file, [0, 1, 255, 1])
     encoding = find(file)
     assert (encoding.fills, encoding.is_packed) == ((255,), False)
-    found = masked_row(OpenedDataset.of(file["x"].id), encoding)
+    found = masked_row(DatasetInfo.of(file["x"].id), encoding)
     assert found == Found(2, "holds 255, which _FillValue calls missing")
 
 

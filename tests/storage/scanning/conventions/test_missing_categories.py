@@ -6,7 +6,7 @@ import pytest
 from h5py import h5d
 
 from h5lightning.planning.catalog.annotations import NOTHING, Found
-from h5lightning.storage.hdf5.dataset_info import OpenedDataset
+from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.scanning.annotate import Annotator
 from h5lightning.storage.scanning.metadata_values import ValueReader
 
@@ -20,7 +20,7 @@ def file(tmp_path):
 
 
 def annotate(file, path):
-    opened = OpenedDataset.of(h5d.open(file.id, path.encode()))
+    opened = DatasetInfo.of(h5d.open(file.id, path.encode()))
     return Annotator(file.id, VALUES).annotate(opened, path)
 
 

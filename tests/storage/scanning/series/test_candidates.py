@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from h5lightning.storage.hdf5.dataset_info import OpenedDataset
+from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.scanning.series.candidates import candidates_of
 
 
@@ -14,7 +14,7 @@ def candidates(tmp_path):
 
         def make(values, name="g/x", **options):
             dataset = file.create_dataset(name, data=values, **options)
-            return candidates_of(OpenedDataset.of(dataset.id), name)
+            return candidates_of(DatasetInfo.of(dataset.id), name)
 
         yield make
 
@@ -67,5 +67,5 @@ def test_text_and_scalars_are_none(candidates, values):
 )
 def test_what_costs_too_much_has_a_problem(tmp_path, options, problem):
     with h5py.File(tmp_path / "a.h5", "w") as file:
-        (found,) = candidates_of(OpenedDataset.of(file.create_dataset("x", **options).id), "x")
+        (found,) = candidates_of(DatasetInfo.of(file.create_dataset("x", **options).id), "x")
         assert problem in found.problem
