@@ -10,7 +10,7 @@ from h5lightning.core.process_local import ProcessLocalRef
 from h5lightning.errors import ResumeError
 from h5lightning.loading.epoch_iterator import Delivered, EpochIterator
 from h5lightning.planning.sampling import Order, fingerprint
-from h5lightning.planning.sampling.position import Position, Rest
+from h5lightning.planning.sampling.position import Position, RemainingEpoch
 from h5lightning.planning.sampling.rank_epoch import RankEpoch
 from h5lightning.planning.sampling.sharding import EvaluationShards, Shards, Share, TrainingShards
 
@@ -174,7 +174,9 @@ class FixedEpochs:
         rest: what is left of the epoch that a resumed run goes on with.
     """
 
-    def __init__(self, order: Order, shards: Shards, rank: int = 0, *, rest: Rest | None = None) -> None:
+    def __init__(
+        self, order: Order, shards: Shards, rank: int = 0, *, rest: RemainingEpoch | None = None
+    ) -> None:
         if order.size != shards.size:
             raise ValueError(f"an order of {order.size} samples and shards of {shards.size}")
         self.order = order

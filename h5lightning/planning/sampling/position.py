@@ -13,11 +13,11 @@ from typing import Any
 from h5lightning.errors import ResumeError
 from h5lightning.planning.sampling.sharding import TrainingShards
 
-__all__ = ["Position", "Rest"]
+__all__ = ["Position", "RemainingEpoch"]
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
+class RemainingEpoch:
     """What is left of an epoch that was begun.
 
     Args:
@@ -102,13 +102,13 @@ class Position:
         samples = shards.size if steps and done >= part.steps else begin.samples + done * shards.step_samples
         return Position(epoch, begin.steps + done, samples, shards.world_size, shards.batch_size)
 
-    def rest(self, shards: TrainingShards) -> Rest | None:
+    def rest(self, shards: TrainingShards) -> RemainingEpoch | None:
         """What is left of the epoch; None if it has not begun.
 
         Args:
             shards: how a whole epoch is divided in this run.
         """
-        return Rest(self.epoch, self.steps, shards.after(self.samples)) if self.steps else None
+        return RemainingEpoch(self.epoch, self.steps, shards.after(self.samples)) if self.steps else None
 
     def restarted(self) -> Position:
         """The same steps, but all samples of the epoch are to come."""

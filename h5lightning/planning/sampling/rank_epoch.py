@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.planning.sampling import Order
-from h5lightning.planning.sampling.position import Rest
+from h5lightning.planning.sampling.position import RemainingEpoch
 from h5lightning.planning.sampling.sharding import Shards
 
 __all__ = ["BatchRequest", "EpochPosition", "RankEpoch"]
@@ -84,7 +84,9 @@ class RankEpoch:
     steps_done: int = 0
 
     @classmethod
-    def of(cls, epoch: int, order: Order, shards: Shards, rank: int, rest: Rest | None = None) -> RankEpoch:
+    def of(
+        cls, epoch: int, order: Order, shards: Shards, rank: int, rest: RemainingEpoch | None = None
+    ) -> RankEpoch:
         """A whole epoch, or what is left of it.
 
         Args:

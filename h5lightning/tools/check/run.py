@@ -16,7 +16,7 @@ from h5lightning.options import Access
 from h5lightning.planning.fields import Fields
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.sampling import Order, PathOrder
-from h5lightning.planning.sampling.position import Rest
+from h5lightning.planning.sampling.position import RemainingEpoch
 from h5lightning.planning.sampling.sharding import EvaluationShards, Shards, TrainingShards
 from h5lightning.storage.readers.protocol import Reader
 from h5lightning.tools.check.settings import ProofSettings
@@ -113,7 +113,14 @@ class Case:
         return EvaluationShards(size, world_size, self.settings.batch_size)
 
     def sampler(
-        self, stage: str, order: Order, shards: Shards, rank: int, epoch: int = 0, *, rest: Rest | None = None
+        self,
+        stage: str,
+        order: Order,
+        shards: Shards,
+        rank: int,
+        epoch: int = 0,
+        *,
+        rest: RemainingEpoch | None = None,
     ) -> ShardedSampler:
         """The sampler that a DataModule would make; with what is left of an epoch, that of a resumed run."""
         sampler = ShardedSampler(self.assembly.datasets[stage], FixedEpochs(order, shards, rank, rest=rest))

@@ -5,7 +5,7 @@ import pytest
 from cases import case_of, ignore
 
 from h5lightning.options import Shuffle
-from h5lightning.planning.sampling.position import Rest
+from h5lightning.planning.sampling.position import RemainingEpoch
 from h5lightning.tools.check.resume_check import prove_resumption
 from h5lightning.tools.check.run import Case
 
@@ -31,7 +31,7 @@ class OneStepBehind(Case):
     def sampler(self, stage, order, shards, rank, epoch=0, *, rest=None):
         if rest is not None:
             again = max(0, rest.shards.start - shards.step_samples)
-            rest = Rest(rest.epoch, rest.steps_done, shards.after(again))
+            rest = RemainingEpoch(rest.epoch, rest.steps_done, shards.after(again))
         return super().sampler(stage, order, shards, rank, epoch, rest=rest)
 
 
