@@ -26,8 +26,8 @@ from h5lightning.datamodule.distributed import (
     log_tail,
     with_files_of_this_node,
 )
-from h5lightning.datamodule.resume import Progress, check_same_data, check_state, explain_difference
-from h5lightning.datamodule.setup import Assembly, StageOptions, assemble
+from h5lightning.datamodule.resume import EpochTracker, check_same_data, check_state, explain_difference
+from h5lightning.datamodule.setup import PreparedData, StageOptions, assemble
 from h5lightning.datamodule.summary import Summary, summarise
 from h5lightning.errors import NotSetUpError, OptionError
 from h5lightning.loading.epoch_sources import Division, EvaluationEpochs, TrainingEpochs
@@ -197,13 +197,13 @@ class H5DataModule(LightningDataModule):
         self._seed_of_checkpoint: int | None = None  # up to the next fit of the Trainer that loaded it
         self._owns_seed = False  # whether the seed of what is restored stays: it was loaded without a Trainer
         self._survey: DataSurvey | None = None
-        self._assembly: Assembly | None = None
+        self._assembly: PreparedData | None = None
         self._weights: npt.NDArray[np.float64] | None = None
         self._order: Order | None = None
         self._restored: dict[str, Any] | None = None
         self._attached = _TrainerOf()
         self._attached.follow(self)
-        self._progress = Progress(self._attached)
+        self._progress = EpochTracker(self._attached)
         self._notices = Notices()
         self._loaders: ProcessLocalSet[H5DataLoader] = ProcessLocalSet()
 
@@ -452,7 +452,7 @@ class H5DataModule(LightningDataModule):
     # ── delegation ───────────────────────────────────────────────────────────────────────────────────
 
     @property
-    def _assembled(self) -> Assembly:
+    def _assembled(self) -> PreparedData:
         if self._assembly is None:
             raise NotSetUpError(
                 "the data are not set up: call dm.prepare_data() and dm.setup(), or let a Trainer do it"
@@ -472,7 +472,7 @@ class H5DataModule(LightningDataModule):
             processes=self._loading.num_workers or None,
         )
 
-    def _assemble(self, found: DataSurvey) -> Assembly:
+    def _assemble(self, found: DataSurvey) -> PreparedData:
         return assemble(
             found, self._split, reader=self._reader, access=self._access, stages=self._stages, seed=self.seed
         )

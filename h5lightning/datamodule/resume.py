@@ -22,10 +22,10 @@ from h5lightning.planning.splitting.manifest import describe_difference
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
 
-__all__ = ["Progress", "check_same_data", "check_state", "explain_difference"]
+__all__ = ["EpochTracker", "check_same_data", "check_state", "explain_difference"]
 
 
-class Progress:
+class EpochTracker:
     """Which epoch is next for the training loaders of one DataModule, and how far training has come.
 
     Under a Trainer its counters say both: counters of our own would be one batch ahead when a step fails, and many

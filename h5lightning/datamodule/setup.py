@@ -20,7 +20,7 @@ from h5lightning.planning.splitting.split_plan import Segments, SplitPlan
 from h5lightning.storage.readers.protocol import Reader
 from h5lightning.storage.survey import DataSurvey
 
-__all__ = ["Assembly", "StageOptions", "assemble"]
+__all__ = ["PreparedData", "StageOptions", "assemble"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class StageOptions:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Assembly:
+class PreparedData:
     """The data of a run.
 
     Args:
@@ -73,7 +73,7 @@ class Assembly:
 
 def assemble(
     survey: DataSurvey, split: Split, *, reader: Reader, access: Access, stages: StageOptions, seed: int
-) -> Assembly:
+) -> PreparedData:
     """Split the files and make the datasets, all over one index and one reader.
 
     Args:
@@ -109,7 +109,7 @@ def assemble(
         for stage in STAGES
         if stage in parts
     }
-    return Assembly(survey, plan, datasets, seed, new_files)
+    return PreparedData(survey, plan, datasets, seed, new_files)
 
 
 def _plan(survey: DataSurvey, split: Split, seed: int) -> tuple[SplitPlan, tuple[str, ...]]:

@@ -24,14 +24,14 @@ from h5lightning.core.formatting import bytes_text
 from h5lightning.errors import ResourceError
 from h5lightning.loading.worker_transfer import LEAST_SHARED_BYTES, in_shared_memory
 
-__all__ = ["BatchMemory"]
+__all__ = ["BufferPool"]
 
 _LEAST_BYTES = 64 * 1024  # below, the allocator's own pools are as fast
 _MOST_SIZES = 32  # each field has one size, and another one in the last batch of an epoch
 _MOST_OF_ONE_SIZE = 8
 
 
-class _Lease:
+class _Buffer:
     """What all arrays over recycled memory keep alive; were it an array, NumPy would keep the memory in its place."""
 
     __slots__ = ("__array_interface__", "__weakref__", "memory")
@@ -41,7 +41,7 @@ class _Lease:
         self.__array_interface__ = memory.__array_interface__
 
 
-class BatchMemory:
+class BufferPool:
     """Makes tensors to be filled; in a worker process in shared memory, so that they are not copied on the way."""
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ class BatchMemory:
         if nbytes < _LEAST_BYTES:
             return np.empty(shape, dtype)
         memory = self._take(nbytes)
-        lease = _Lease(memory)
+        lease = _Buffer(memory)
         weakref.finalize(lease, self._give_back, memory).atexit = False
         return np.asarray(lease).view(dtype).reshape(shape)
 

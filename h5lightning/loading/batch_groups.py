@@ -18,11 +18,11 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.loading.prefetch import Stages
+from h5lightning.loading.prefetch import Pipeline
 from h5lightning.loading.sample_dataset import RawBatches, SampleDataset
 from h5lightning.planning.sampling.rank_epoch import RankEpoch
 
-__all__ = ["GroupReader"]
+__all__ = ["BatchGroupReader"]
 
 Int64Array = npt.NDArray[np.int64]
 _Task: TypeAlias = tuple[Int64Array, list[Int64Array]]  # positions to read, and those to announce before
@@ -33,7 +33,7 @@ _AHEAD_GROUPS = 4  # that are announced before they are read
 _ENOUGH_S = 0.005  # larger groups gain nothing, and their first batch waits for their last
 
 
-class GroupReader:
+class BatchGroupReader:
     """Reads batches in groups that take about a millisecond.
 
     Args:
@@ -64,7 +64,7 @@ class GroupReader:
         self._batches = 1
         self._done = 0  # samples that were finished
 
-    def stages(self, epoch: RankEpoch) -> Stages[list[Any]]:
+    def stages(self, epoch: RankEpoch) -> Pipeline[list[Any]]:
         """Makes groups of batches in order, none empty.
 
         What cannot be read, or a transform that fails, is raised after the batches before it.
@@ -72,7 +72,7 @@ class GroupReader:
         Args:
             epoch: what is to be read.
         """
-        return Stages(partial(self._tasks, epoch), self._read, partial(self._finish, epoch))
+        return Pipeline(partial(self._tasks, epoch), self._read, partial(self._finish, epoch))
 
     def _tasks(self, epoch: RankEpoch) -> Iterator[_Task]:
         return self._looking_ahead(chain(self._cut(epoch.full_stretches()), epoch.tail()))

@@ -21,7 +21,7 @@ from h5lightning.core.monitor import Guard
 from h5lightning.core.process_local import ProcessLocal
 from h5lightning.core.sample_numbers import to_numbers
 from h5lightning.errors import FieldError, MissingDataError, MissingFieldError, NonFiniteError
-from h5lightning.loading.batch_buffers import BatchMemory
+from h5lightning.loading.batch_buffers import BufferPool
 from h5lightning.loading.field_sources import FieldSource
 from h5lightning.options import Access, Windows
 from h5lightning.options.checks import nearest
@@ -60,7 +60,7 @@ class BatchReader:
     _constants: _ConstantCache = field(init=False, repr=False)
     _recipes: dict[str, _Recipe] = field(init=False, repr=False)
     _paths: _Paths = field(init=False, repr=False)
-    _memory: BatchMemory = field(init=False, repr=False, default_factory=BatchMemory)
+    _memory: BufferPool = field(init=False, repr=False, default_factory=BufferPool)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_constants", _ConstantCache(self.access.cache_bytes))
@@ -155,7 +155,7 @@ class BatchReader:
                 )
 
     def page_lock(self, *, wanted: bool) -> None:
-        """Read batches straight to page-locked memory; see `BatchMemory.page_lock`."""
+        """Read batches straight to page-locked memory; see `BufferPool.page_lock`."""
         self._memory.page_lock(wanted=wanted)
 
     def close(self) -> None:

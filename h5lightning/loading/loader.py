@@ -17,9 +17,9 @@ from torch.utils.data._utils.pin_memory import pin_memory
 from h5lightning.core.permutation import derive_key
 from h5lightning.core.process_local import ProcessLocalRef, ProcessLocalSet
 from h5lightning.errors import OptionError, WorkerError
-from h5lightning.loading.batch_groups import GroupReader
+from h5lightning.loading.batch_groups import BatchGroupReader
 from h5lightning.loading.epoch_iterator import EpochIterator
-from h5lightning.loading.prefetch import ReadAhead, Stages
+from h5lightning.loading.prefetch import Pipeline, ReadAhead
 from h5lightning.loading.sample_dataset import SampleDataset, SampleSequence
 from h5lightning.loading.sampler import ShardedSampler, caller_of
 from h5lightning.loading.worker_transfer import for_crossing
@@ -283,13 +283,13 @@ class H5DataLoader(DataLoader[Any]):
 
     # ── without workers ──────────────────────────────────────────────────────────────────────────────
 
-    def _single_batches(self) -> Stages[list[Any]]:
+    def _single_batches(self) -> Pipeline[list[Any]]:
         # Made here: the thread that asks for the first batch does not know which epoch has begun.
         batches = super().__iter__()
-        return Stages.of(lambda: ([batch] for batch in batches))
+        return Pipeline.of(lambda: ([batch] for batch in batches))
 
-    def _groups(self, epoch: RankEpoch) -> Stages[list[Any]]:
-        reader = GroupReader(
+    def _groups(self, epoch: RankEpoch) -> Pipeline[list[Any]]:
+        reader = BatchGroupReader(
             cast("SampleDataset", self.dataset),
             epoch.shards.batch_size,
             self._delivery(),

@@ -20,7 +20,7 @@ from typing import Any, Generic, TypeVar
 from h5lightning.core.monitor import Guard, Monitor
 from h5lightning.errors import ResourceError, WorkerError
 
-__all__ = ["ReadAhead", "Stages"]
+__all__ = ["Pipeline", "ReadAhead"]
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ _LOOK_AGAIN_S = 0.5  # who waits is told of each change; after an interrupt, may
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stages(Generic[T]):
+class Pipeline(Generic[T]):
     """How items are made.
 
     Args:
@@ -43,7 +43,7 @@ class Stages(Generic[T]):
     finish: Callable[[Any], Iterable[T]]
 
     @classmethod
-    def of(cls, items: Callable[[], Iterator[T]]) -> Stages[T]:
+    def of(cls, items: Callable[[], Iterator[T]]) -> Pipeline[T]:
         """Items that an iterator makes alone."""
         return cls(items, lambda item: item, lambda item: (item,))
 
@@ -66,7 +66,7 @@ class ReadAhead(Iterator[T]):
 
     def __init__(
         self,
-        stages: Stages[T],
+        stages: Pipeline[T],
         size_bytes: Callable[[T], int],
         *,
         threads: int = 1,
@@ -74,7 +74,7 @@ class ReadAhead(Iterator[T]):
         most_bytes: int,
     ) -> None:
         # The threads know the shelf, not its consumer: a consumer that is dropped ends them.
-        self._shelf: _Shelf[T] = _Shelf(most_items, most_bytes, weakref.ref(self))
+        self._shelf: _BoundedQueue[T] = _BoundedQueue(most_items, most_bytes, weakref.ref(self))
         arguments = (_Queue(stages.tasks), stages, size_bytes, self._shelf)
         self._threads = [
             threading.Thread(target=_fill, args=arguments, name="h5lightning-read-ahead", daemon=True)
@@ -162,7 +162,7 @@ class _Raise:
         raise self._error
 
 
-class _Shelf(Generic[T]):
+class _BoundedQueue(Generic[T]):
     """Items between threads that put them, in turn, and one that takes.
 
     Waiting for each other happens in two queues written in C: waking a thread by a `threading.Condition` takes as
@@ -282,7 +282,9 @@ class _Shelf(Generic[T]):
         return fits or not self._items
 
 
-def _fill(queue: _Queue, stages: Stages[T], size_bytes: Callable[[T], int], shelf: _Shelf[T]) -> None:
+def _fill(
+    queue: _Queue, stages: Pipeline[T], size_bytes: Callable[[T], int], shelf: _BoundedQueue[T]
+) -> None:
     try:
         while _make(*queue.draw(), stages, size_bytes, shelf):
             shelf.pass_turn()
@@ -291,7 +293,11 @@ def _fill(queue: _Queue, stages: Stages[T], size_bytes: Callable[[T], int], shel
 
 
 def _make(
-    number: int, task: Callable[[], Any], stages: Stages[T], size_bytes: Callable[[T], int], shelf: _Shelf[T]
+    number: int,
+    task: Callable[[], Any],
+    stages: Pipeline[T],
+    size_bytes: Callable[[T], int],
+    shelf: _BoundedQueue[T],
 ) -> bool:
     """Make the items of one task; whether more are wanted."""
     try:
@@ -310,7 +316,7 @@ def _make(
         return False
 
 
-def _stop(shelf: _Shelf[T], threads: Iterable[threading.Thread], pid: int) -> None:
+def _stop(shelf: _BoundedQueue[T], threads: Iterable[threading.Thread], pid: int) -> None:
     if os.getpid() == pid:  # a forked child inherits locks, but none of the threads
         shelf.end(StopIteration, is_dropped=True)
         _wait_for(threads, pid)

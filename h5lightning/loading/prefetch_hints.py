@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from h5lightning.errors import H5LightningError
 
-__all__ = ["Announcer", "available_bytes"]
+__all__ = ["PrefetchAdvisor", "available_bytes"]
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -24,7 +24,7 @@ _PROBES = 4  # samples of a group
 _MOST_SKIPPED = 7  # groups in a row that nobody looks at, when all that were looked at were in memory
 
 
-class Announcer:
+class PrefetchAdvisor:
     """Announces samples of one epoch; by any number of threads.
 
     ``is_cold`` says whether the last samples that were looked at had to be fetched.

@@ -17,7 +17,7 @@ from h5lightning.core.once import once
 from h5lightning.core.sample_numbers import to_number, to_numbers
 from h5lightning.errors import H5LightningError
 from h5lightning.loading.batch_reader import Batch, BatchReader
-from h5lightning.loading.prefetch_hints import Announcer, available_bytes
+from h5lightning.loading.prefetch_hints import PrefetchAdvisor, available_bytes
 from h5lightning.loading.requested_samples import AskedSamples
 from h5lightning.loading.transforms import BatchInfo, SampleInfo, TransformOption, Transforms
 from h5lightning.options import Access, Field, Samples
@@ -261,7 +261,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
         numbers = self.sample_ids(request.positions)
         return self.finish(self._batches.read(numbers), numbers, request.epoch, request.is_repeat)
 
-    def announcer(self, block_samples: int) -> Announcer:
+    def announcer(self, block_samples: int) -> PrefetchAdvisor:
         """Lets the system fetch samples of this dataset before they are read.
 
         Args:
@@ -269,7 +269,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
         """
         fits = len(self) * self.sample_bytes < available_bytes()
         only_remote = block_samples == 1 and fits
-        return Announcer(
+        return PrefetchAdvisor(
             lambda positions: self._batches.is_there(self.sample_ids(positions), only_remote=only_remote),
             lambda positions: self._batches.will_need(self.sample_ids(positions), only_remote=only_remote),
             block_samples=block_samples,

@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from recording import Recorder
 
 from h5lightning import H5DataModule
-from h5lightning.datamodule.resume import Progress, check_same_data, explain_difference
+from h5lightning.datamodule.resume import EpochTracker, check_same_data, explain_difference
 from h5lightning.errors import ResumeError, SplitMismatchError
 from h5lightning.planning.sampling.position import Position
 from h5lightning.planning.sampling.sharding import TrainingShards
@@ -65,7 +65,7 @@ def test_an_evaluation_minds_the_split_alone() -> None:
 
 
 def test_without_a_trainer_an_epoch_begins() -> None:
-    progress = Progress()
+    progress = EpochTracker()
     progress.begin_fit()
     progress.prepare(TrainingShards(10, 2))
     assert progress.next(None, None) == progress.now() == Position()

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from h5lightning.loading.batch_buffers import BatchMemory
+from h5lightning.loading.batch_buffers import BufferPool
 
 SHAPE = (256, 1024)
 FLOAT = np.dtype("float32")
 
 
 def test_memory_returns_when_the_last_tensor_is_gone() -> None:
-    memory = BatchMemory()
+    memory = BufferPool()
     tensor = memory.tensor(SHAPE, FLOAT)
     place = tensor.data_ptr()
     part = tensor[3:5].T
@@ -39,7 +39,7 @@ def test_memory_returns_when_the_last_tensor_is_gone() -> None:
     ids=["numpy", "view", "dlpack", "nested"],
 )
 def test_whatever_holds_the_memory_keeps_it(hold) -> None:
-    memory = BatchMemory()
+    memory = BufferPool()
     held = [hold(memory.tensor(SHAPE, FLOAT).fill_(number)) for number in range(20)]
     gc.collect()
     for number, one in enumerate(held):
@@ -48,7 +48,7 @@ def test_whatever_holds_the_memory_keeps_it(hold) -> None:
 
 
 def test_parts_of_an_array_keep_all_of_it() -> None:
-    memory = BatchMemory()
+    memory = BufferPool()
     array = memory.array((8, 64, 1024), FLOAT)
     place = array.ctypes.data
     parts = [torch.from_numpy(array[number : number + 1]) for number in range(8)]
@@ -65,14 +65,14 @@ def test_parts_of_an_array_keep_all_of_it() -> None:
 @pytest.mark.parametrize("dtype", ["bool", "uint16", "int64", "float16", "complex64"])
 @pytest.mark.parametrize("shape", [(0, 3), (5,), (300, 400), ()], ids=str)
 def test_types_and_shapes(dtype, shape) -> None:
-    tensor = BatchMemory().tensor(shape, np.dtype(dtype))
+    tensor = BufferPool().tensor(shape, np.dtype(dtype))
     assert tuple(tensor.shape) == shape
     assert tensor.numpy().dtype == np.dtype(dtype)
     assert tensor.is_contiguous()
 
 
 def test_only_so_much_is_kept() -> None:
-    memory = BatchMemory()
+    memory = BufferPool()
     for size in range(100):
         held = [memory.tensor((64 * 1024 + size,), np.dtype("uint8")) for _ in range(20)]
         del held
@@ -82,7 +82,7 @@ def test_only_so_much_is_kept() -> None:
 
 
 def test_it_travels_empty() -> None:
-    memory = BatchMemory()
+    memory = BufferPool()
     memory.tensor(SHAPE, FLOAT)
     assert not pickle.loads(pickle.dumps(memory))._free
 
@@ -92,7 +92,7 @@ class InWorkers(torch.utils.data.Dataset):
         return 4
 
     def __getitem__(self, position: int) -> torch.Tensor:
-        tensor = BatchMemory().tensor((3, 50_000), FLOAT).fill_(position)
+        tensor = BufferPool().tensor((3, 50_000), FLOAT).fill_(position)
         assert tensor.is_shared()
         return tensor
 
@@ -107,7 +107,7 @@ def test_what_cannot_be_page_locked_is_ordinary_memory(monkeypatch) -> None:
     def refuse(*args, **options):
         raise RuntimeError("CUDA error: out of memory\nmore")
 
-    memory = BatchMemory()
+    memory = BufferPool()
     memory.page_lock(wanted=True)
     monkeypatch.setattr(torch, "empty", refuse)
     with pytest.warns(UserWarning, match="it cannot be page-locked: CUDA error: out of memory$"):
@@ -120,7 +120,7 @@ def test_what_cannot_be_page_locked_is_ordinary_memory(monkeypatch) -> None:
 
 @pytest.mark.skipif(torch.accelerator.is_available(), reason="this machine can page-lock memory")
 def test_without_an_accelerator_nothing_is_page_locked() -> None:
-    memory = BatchMemory()
+    memory = BufferPool()
     memory.page_lock(wanted=True)
     with pytest.warns(UserWarning, match="it cannot be page-locked: "):
         assert not memory.tensor(SHAPE, FLOAT).is_pinned()
@@ -129,7 +129,7 @@ def test_without_an_accelerator_nothing_is_page_locked() -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_page_locked_memory_comes_from_torch() -> None:
-    memory = BatchMemory()
+    memory = BufferPool()
     memory.page_lock(wanted=True)
     tensor = memory.tensor(SHAPE, FLOAT)
     assert tensor.is_pinned()

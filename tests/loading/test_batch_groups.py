@@ -10,7 +10,7 @@ from clocks import Clock
 
 from h5lightning import H5Dataset
 from h5lightning.errors import NonFiniteError
-from h5lightning.loading.batch_groups import GroupReader
+from h5lightning.loading.batch_groups import BatchGroupReader
 
 pytestmark = pytest.mark.timeout(60)
 BATCH = 7
@@ -70,7 +70,7 @@ class Epoch:
 
 
 def groups_of(dataset, stretches=None, **options) -> list[list]:
-    reader = GroupReader(dataset, BATCH, options.pop("deliver", lambda batch: batch), **options)
+    reader = BatchGroupReader(dataset, BATCH, options.pop("deliver", lambda batch: batch), **options)
     return list(reader.stages(Epoch(positions_of(dataset) if stretches is None else stretches)))
 
 
@@ -145,7 +145,9 @@ def test_a_transform_that_fails_comes_after_the_batches_before_it(dataset) -> No
 
     data, found = dataset(), []
     with pytest.raises(LookupError, match="the sixth"):
-        found.extend(group for group in GroupReader(data, BATCH, fails).stages(Epoch(positions_of(data))))
+        found.extend(
+            group for group in BatchGroupReader(data, BATCH, fails).stages(Epoch(positions_of(data)))
+        )
     assert sum(map(len, found)) == 5
 
 
@@ -156,6 +158,6 @@ def test_rows_that_are_refused_come_after_the_batches_before_them(tmp_path) -> N
         file["x"] = values
     data, found = H5Dataset(str(tmp_path / "a.h5"), ["x"], access={"on_nonfinite": "raise"}), []
     with pytest.raises(NonFiniteError, match="row 40"):
-        found.extend(GroupReader(data, BATCH, lambda batch: batch).stages(Epoch([np.arange(100)])))
+        found.extend(BatchGroupReader(data, BATCH, lambda batch: batch).stages(Epoch([np.arange(100)])))
     assert sum(map(len, found)) == 40 // BATCH
     data.close()

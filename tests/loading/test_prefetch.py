@@ -14,13 +14,13 @@ import weakref
 
 import pytest
 
-from h5lightning.loading.prefetch import ReadAhead, Stages
+from h5lightning.loading.prefetch import Pipeline, ReadAhead
 
 pytestmark = pytest.mark.timeout(30)
 
 
 def ahead(start, *, most_items=3, most_bytes=1 << 30, size=1) -> ReadAhead:
-    return ReadAhead(Stages.of(start), lambda _: size, most_items=most_items, most_bytes=most_bytes)
+    return ReadAhead(Pipeline.of(start), lambda _: size, most_items=most_items, most_bytes=most_bytes)
 
 
 def threads() -> int:
@@ -87,7 +87,7 @@ def test_threads_read_together_and_finish_in_turn(number) -> None:
         yield read_task
         finishing.clear()
 
-    stages = Stages(lambda: iter(range(60)), read, finish)
+    stages = Pipeline(lambda: iter(range(60)), read, finish)
     items = ReadAhead(stages, lambda _: 1, threads=number, most_items=4, most_bytes=99)
     assert list(items) == [-task for task in range(60) for _ in range(2)]
     assert max(most) == number
@@ -110,7 +110,7 @@ def test_an_error_of_any_stage_comes_in_turn(where) -> None:
         yield fails("finish", task)
 
     items = ReadAhead(
-        Stages(tasks, lambda task: fails("read", task), finish),
+        Pipeline(tasks, lambda task: fails("read", task), finish),
         lambda _: 1,
         threads=3,
         most_items=9,
@@ -165,7 +165,7 @@ def test_behind_an_error_nobody_reads_any_more() -> None:
         reading.remove(number)
         return number
 
-    stages = Stages(lambda: iter(range(5)), read, lambda item: (item,))
+    stages = Pipeline(lambda: iter(range(5)), read, lambda item: (item,))
     items = ReadAhead(stages, lambda _: 1, threads=3, most_items=4, most_bytes=100)
     with pytest.raises(ValueError, match="first"):
         next(items)
@@ -194,7 +194,7 @@ def test_closing_twice_ends_once() -> None:
 
 def test_the_interpreter_exits_with_a_thread_at_work() -> None:
     code = (
-        "import itertools, time; from h5lightning.loading.prefetch import ReadAhead, Stages\n"
+        "import itertools, time; from h5lightning.loading.prefetch import ReadAhead, Pipeline\n"
         "def slow():\n"
         "    for n in itertools.count():\n"
         "        time.sleep(0.01); yield n\n"
@@ -209,7 +209,7 @@ def test_the_interpreter_exits_with_a_thread_at_work() -> None:
 
 def test_an_item_behind_one_that_was_dropped_is_not_given(monkeypatch):
     """Who closes drops the first items; who takes at that moment would get a later one."""
-    ahead = ReadAhead(Stages.of(lambda: iter(range(5))), lambda _: 1, most_items=5, most_bytes=99)
+    ahead = ReadAhead(Pipeline.of(lambda: iter(range(5))), lambda _: 1, most_items=5, most_bytes=99)
     for thread in ahead._threads:
         thread.join()
     shelf = ahead._shelf

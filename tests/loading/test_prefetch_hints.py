@@ -10,7 +10,7 @@ import pytest
 
 from h5lightning import H5DataModule
 from h5lightning.errors import BadFileError
-from h5lightning.loading.prefetch_hints import Announcer, available_bytes
+from h5lightning.loading.prefetch_hints import PrefetchAdvisor, available_bytes
 from h5lightning.storage.files.raw_file import RawFile
 
 
@@ -28,8 +28,8 @@ class Storage:
     def will_need(self, positions) -> None:
         self.asked.append(positions.tolist())
 
-    def announcer(self, **options) -> Announcer:
-        return Announcer(self.is_there, self.will_need, **options)
+    def announcer(self, **options) -> PrefetchAdvisor:
+        return PrefetchAdvisor(self.is_there, self.will_need, **options)
 
 
 def test_single_samples_are_announced_as_they_are() -> None:
@@ -71,7 +71,7 @@ def test_errors_are_left_to_the_reading() -> None:
     def fails(positions):
         raise BadFileError("it is gone")
 
-    Announcer(lambda positions: False, fails, size=9).announce(np.arange(3))
+    PrefetchAdvisor(lambda positions: False, fails, size=9).announce(np.arange(3))
 
 
 def test_available_memory_is_said_in_bytes() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.datamodule.setup import Assembly
+from h5lightning.datamodule.setup import PreparedData
 from h5lightning.errors import ShardingError, SplitError
 from h5lightning.loading.epoch_sources import FixedEpochs
 from h5lightning.loading.sampler import ShardedSampler
@@ -40,7 +40,7 @@ class Case:
         stored: keys of the fields whose stored numbers are wanted, whatever a file says around them.
     """
 
-    assembly: Assembly
+    assembly: PreparedData
     order: Order | None
     weights: npt.NDArray[np.float64] | None
     settings: ProofSettings
