@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from h5lightning.core.terminal import Terminal
     from h5lightning.tools.bench import Benchmark
-    from h5lightning.tools.bench.timing import Spread
+    from h5lightning.tools.bench.timing import Timing
 
 
 __all__ = ["bench"]
@@ -50,7 +50,7 @@ def bench(
     All take turns, for about a minute in all. Exit code 0, or 2 if the files or fields cannot be used.
     """
     from h5lightning.options.coerce import coerce_fields
-    from h5lightning.tools.bench import Effort, bench_files
+    from h5lightning.tools.bench import Budget, bench_files
 
     if plot is not None:
         _check_picture(plot)
@@ -62,7 +62,7 @@ def bench(
         threads=threads or (),
         workers=num_workers or (),
         step_s=None if step_ms is None else step_ms / 1000,
-        effort=Effort(seconds, rounds, is_cold=cold),
+        effort=Budget(seconds, rounds, is_cold=cold),
         seed=seed,
         processes=processes,
         # What was asked for goes to standard output, and nothing else.
@@ -145,7 +145,7 @@ def _rows(found: Benchmark) -> Iterator[tuple[list[str], str]]:
         yield [f"limit: {limit.name}", *figures, *times, *waits], "cyan"
 
 
-def _figures(rate: Spread) -> list[str]:
+def _figures(rate: Timing) -> list[str]:
     return [_short(rate.median), f"{(rate.high - rate.low) / 2 / rate.median:.0%}"]
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from h5lightning.core.terminal import Terminal
-    from h5lightning.tools.check import Outcome, Proof
+    from h5lightning.tools.check import CheckReport, CheckResult
 
 
 __all__ = ["check"]
@@ -113,7 +113,7 @@ def _numbers(name: str, text: str) -> Any:
     return parsed_yaml(name, f"[{text}]", "1,2,4")
 
 
-def _show(found: Proof, most: int | None) -> None:
+def _show(found: CheckReport, most: int | None) -> None:
     from h5lightning.core.terminal import Terminal
 
     console = Terminal()
@@ -127,7 +127,7 @@ def _show(found: Proof, most: int | None) -> None:
         console.print(f"{len(failed)} of {len(found.outcomes)} checks failed.", style="bold red")
 
 
-def _table(outcomes: Sequence[Outcome]) -> Table:
+def _table(outcomes: Sequence[CheckResult]) -> Table:
     from rich import box
     from rich.table import Table
 
@@ -143,7 +143,7 @@ def _table(outcomes: Sequence[Outcome]) -> Table:
     return table
 
 
-def _show_failures(console: Terminal, outcome: Outcome, most: int | None) -> None:
+def _show_failures(console: Terminal, outcome: CheckResult, most: int | None) -> None:
     from rich.table import Table
 
     from h5lightning.core.terminal import shown

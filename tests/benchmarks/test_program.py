@@ -18,7 +18,7 @@ from loading.races import OURS, Goal, Race, Result, against_best, contestant_of,
 from loading.report import Report
 from loading.short import in_short, write_between_marks
 
-from h5lightning.tools.bench.timing import Spread, Turn
+from h5lightning.tools.bench.timing import Timing, Trial
 
 RUN = Path(__file__).with_name("run.py")
 GZIP = Workload("gzip", rows=1280, row_bytes=1024, files=2, chunk_rows=32, filters="gzip+shuffle")
@@ -56,11 +56,11 @@ def test_ours_keeps_nothing_from_epoch_to_epoch_where_decoding_is_measured(tmp_p
     ids=["above", "not-above", "below", "not-below"],
 )
 def test_goal(at_least, median, is_reached):
-    assert Goal("x", 1.5, Spread(median, 0, 9), at_least).is_reached is is_reached
+    assert Goal("x", 1.5, Timing(median, 0, 9), at_least).is_reached is is_reached
 
 
 def test_the_best_rival_is_named():
-    epochs = {name: [Turn(rate, rate, 0, 1)] for name, rate in ((OURS, 60), ("a", 10), ("b", 20))}
+    epochs = {name: [Trial(rate, rate, 0, 1)] for name, rate in ((OURS, 60), ("a", 10), ("b", 20))}
     goal = against_best(Result("race", epochs, [], GZIP), ["a", "b"], "the best peer", 5)
     assert (goal.what, goal.reached.median) == ("race ÷ the best peer: b", 3)
 
@@ -123,7 +123,7 @@ def test_unknown_part_is_refused(monkeypatch, capsys):
 
 
 def test_too_little_data_are_not_to_be_quoted(monkeypatch):
-    result = Result("race", {OURS: [Turn(10, 10, 0, 1)]}, [], GZIP)
+    result = Result("race", {OURS: [Trial(10, 10, 0, 1)]}, [], GZIP)
     monkeypatch.setattr("loading.report._cache_mib", lambda: 1)
     assert "1.25 times the processor's last cache: too little" in Report({}, results=[result]).markdown()
     monkeypatch.setattr("loading.report._cache_mib", lambda: 0.25)
@@ -131,11 +131,11 @@ def test_too_little_data_are_not_to_be_quoted(monkeypatch):
 
 
 def test_in_short_wins_and_losses_are_told():
-    turns = {name: [Turn(rate, rate, 0.1, 1)] for name, rate in ((OURS, 60), ("a", 10), ("b", 120))}
-    missed = Goal("race ÷ b", 0.9, Spread(0.5, 0.5, 0.5))
+    turns = {name: [Trial(rate, rate, 0.1, 1)] for name, rate in ((OURS, 60), ("a", 10), ("b", 120))}
+    missed = Goal("race ÷ b", 0.9, Timing(0.5, 0.5, 0.5))
     text = in_short(
         Report(
-            {}, results=[Result("race", turns, [missed], GZIP)], goals=[Goal("mixing", 0.9, Spread(1, 1, 1))]
+            {}, results=[Result("race", turns, [missed], GZIP)], goals=[Goal("mixing", 0.9, Timing(1, 1, 1))]
         )
     )
     assert "| race | 60 | 0.0619 | a 6 (6 – 6) · b 0.5 (0.5 – 0.5) |" in text
@@ -146,7 +146,7 @@ def test_in_short_wins_and_losses_are_told():
 def test_formats_are_beside_what_they_cost(tmp_path):
     copy = peers.Converted(peers.PEERS[0], tmp_path, seconds=12, stored_bytes=3 << 20)
     names = (OURS, "litdata, 0 workers", "litdata, 2 workers")
-    turns = {name: [Turn(rate, rate, 0.1, 1)] for name, rate in zip(names, (60, 10, 20), strict=True)}
+    turns = {name: [Trial(rate, rate, 0.1, 1)] for name, rate in zip(names, (60, 10, 20), strict=True)}
     report = Report({}, results=[Result("race", turns, [], GZIP)], conversions=[copy], original_bytes=2 << 20)
     assert "| litdata | 10 | 20 | 3 (3 – 3) times as fast | 100 | 12 | 3 |" in in_short(report)
     assert "litdata" not in in_short(report).split("| format |")[0]

@@ -17,9 +17,9 @@ from h5lightning.cli import app
 from h5lightning.cli.bench import _show
 from h5lightning.core.terminal import Terminal
 from h5lightning.tools.bench import Benchmark
-from h5lightning.tools.bench.configurations import Way
+from h5lightning.tools.bench.configurations import LoaderConfig
 from h5lightning.tools.bench.recommend import Limit, Speed, recommend
-from h5lightning.tools.bench.timing import Spread
+from h5lightning.tools.bench.timing import Timing
 
 pytestmark = pytest.mark.timeout(60)
 QUICK = ["--seconds", "0.02", "--rounds", "1", "--threads", "0", "--num-workers", "1"]
@@ -66,8 +66,8 @@ def names_in(shown):
 
 @pytest.mark.parametrize("rate", [1e-3, 0.7, 12.0, 123_456.0, 1e9], ids=str)
 def test_figures_of_any_width_leave_the_table_whole(rate):
-    spread, names = Spread(rate, rate / 9, rate * 99), ["direct, full, 2 threads", "direct, full, 1 worker"]
-    speeds = tuple(Speed(Way(), name, spread, 32 / rate, 3200 / rate, 0.99) for name in names)
+    spread, names = Timing(rate, rate / 9, rate * 99), ["direct, full, 2 threads", "direct, full, 1 worker"]
+    speeds = tuple(Speed(LoaderConfig(), name, spread, 32 / rate, 3200 / rate, 0.99) for name in names)
     limits = (Limit("gather from RAM, in this order", spread),)
     found = Benchmark(
         patterns=("*.h5",), root="runs", files=2, fields={"x": "images"}, samples=180, sample_bytes=264,

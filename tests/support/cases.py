@@ -16,7 +16,7 @@ from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.make_reader import choose_reader
 from h5lightning.storage.survey import survey
 from h5lightning.tools.check import ProofSettings
-from h5lightning.tools.check.run import Case
+from h5lightning.tools.check.run import CheckRun
 
 ACCESS = Access(on_bad_file="skip", max_bad_fraction=1)
 
@@ -32,12 +32,12 @@ def case_of(
     shuffle: Shuffle | None = None,
     split: Split | None = None,
     reader: Any = None,
-    kind: type[Case] = Case,
+    kind: type[CheckRun] = CheckRun,
     fields: Any = ("x", "y"),
     samples: Any = None,
     access: Access = ACCESS,
     **settings: Any,
-) -> Iterator[Case]:
+) -> Iterator[CheckRun]:
     """A run over files with `x` and `y`, or with other fields.
 
     Args:
@@ -101,6 +101,6 @@ class LyingReader:
         return replace(take, rows=rows)
 
 
-def with_order(case: Case, order: Any) -> Case:
+def with_order(case: CheckRun, order: Any) -> CheckRun:
     """The same run in another order."""
     return replace(case, order=order)

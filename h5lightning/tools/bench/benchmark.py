@@ -13,16 +13,16 @@ from h5lightning.core.formatting import bytes_text, counted, share_text
 from h5lightning.core.progress import progress_bar
 from h5lightning.loading.loader import LoaderOptions
 from h5lightning.options import Field
-from h5lightning.tools.bench.configurations import Way, ways_to_try
+from h5lightning.tools.bench.configurations import LoaderConfig, ways_to_try
 from h5lightning.tools.bench.limits import DecodeOnce, GatherFromMemory, ReadInOrder, find_stored_rows
 from h5lightning.tools.bench.recommend import Limit, recommend
 from h5lightning.tools.bench.report import Benchmark, speed_of
-from h5lightning.tools.bench.subset import Part, choose_part
-from h5lightning.tools.bench.timing import Contestant, Spread, Turn, in_turn, run_turn, whole_epochs
+from h5lightning.tools.bench.subset import Subset, choose_part
+from h5lightning.tools.bench.timing import Candidate, Timing, Trial, in_turn, run_turn, whole_epochs
 from h5lightning.tools.bench.training_data import TrainingData, find_training_data
 from h5lightning.tools.bench.trials import Source, check_can_evict, contestant, evict
 
-__all__ = ["Effort", "bench_files"]
+__all__ = ["Budget", "bench_files"]
 
 _MOST_BYTES = 2 << 30  # stored: as much as stays in the page cache of small machines, and is read in a second
 _FEWEST_BATCHES = 20
@@ -37,7 +37,7 @@ _LIMITS = (_READ, _DECODE, _GATHER)
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
+class Budget:
     """How long is measured.
 
     Args:
@@ -65,7 +65,7 @@ def bench_files(
     threads: Sequence[int] = (),
     workers: Sequence[int] = (),
     step_s: float | None = None,
-    effort: Effort | None = None,
+    effort: Budget | None = None,
     seed: int = 0,
     processes: int | None = None,
     announce: Callable[[str], None] = lambda _: None,
@@ -92,13 +92,13 @@ def bench_files(
         FieldError: a field that no file holds, or files that hold nothing to train on.
         OptionError: cold reads are asked for, and this system cannot empty its page cache.
     """
-    effort = effort or Effort()
+    effort = effort or Budget()
     if effort.is_cold:
         check_can_evict()
     data = find_training_data(patterns, fields, processes=processes, progress=progress)
     with tempfile.TemporaryDirectory(prefix="h5lightning-bench-") as index_dir:
         fixed = {**data.arguments, "batch_size": batch_size, "seed": seed, "index_dir": index_dir}
-        comparison = _Comparison(data, Way(shuffle=shuffle), fixed, effort)
+        comparison = _Comparison(data, LoaderConfig(shuffle=shuffle), fixed, effort)
         ways = comparison.ways(threads, workers)
         turns = comparison.run(ways, announce=announce, progress=progress)
     return comparison.report(patterns, ways, turns, step_s)
@@ -114,7 +114,9 @@ class _Comparison:
         effort: how long is measured.
     """
 
-    def __init__(self, data: TrainingData, base: Way, fixed: Mapping[str, Any], effort: Effort) -> None:
+    def __init__(
+        self, data: TrainingData, base: LoaderConfig, fixed: Mapping[str, Any], effort: Budget
+    ) -> None:
         self._data = data
         self._base = base
         self._fixed = fixed
@@ -132,7 +134,7 @@ class _Comparison:
 
     # ── which part ───────────────────────────────────────────────────────────────────────────────────
 
-    def _source_of(self, part: Part) -> Source:
+    def _source_of(self, part: Subset) -> Source:
         data, cache_bytes = self._data, self._fixed["access"].cache_bytes
         files = [data.catalog.path(file) for file in part.files.tolist()]
         part_of_all = part.share * int(data.rows[part.files].sum()) / max(1, int(data.rows.sum()))
@@ -141,11 +143,11 @@ class _Comparison:
         kept = cache_bytes if fits else int(part_of_all * cache_bytes)
         return Source(files, self._fixed, part.share, data.decoded_bytes > 0, kept)
 
-    def _choose(self, rows: float) -> Part:
+    def _choose(self, rows: float) -> Subset:
         height, is_divisible = self._data.chunk_rows, not self._data.is_whole
         return choose_part(self._data.rows, max(1, int(rows)), chunk_rows=height, is_divisible=is_divisible)
 
-    def _calibrated(self) -> Part:
+    def _calibrated(self) -> Subset:
         """As much as is loaded in a turn: an epoch must end in it, since its beginning decodes ahead."""
         data = self._data
         total = int(data.rows.sum())
@@ -157,14 +159,14 @@ class _Comparison:
             part = largest if rows >= most else self._choose(rows)
         return part
 
-    def _rate_in_order(self, part: Part) -> float:
+    def _rate_in_order(self, part: Subset) -> float:
         """Samples a second in the order of the files, where the beginning is like the rest."""
         source, way = self._source_of(part), replace(self._base, shuffle="none")
         return run_turn(contestant("", source, way, "none", least_s=0, is_cold=False), 0, _CALIBRATION_S).rate
 
     # ── turns ────────────────────────────────────────────────────────────────────────────────────────
 
-    def ways(self, threads: Sequence[int], workers: Sequence[int]) -> dict[str, Way]:
+    def ways(self, threads: Sequence[int], workers: Sequence[int]) -> dict[str, LoaderConfig]:
         """The ways that are compared, by what tables call them."""
         found = ways_to_try(
             self._base,
@@ -180,8 +182,8 @@ class _Comparison:
         return {way.words(mode=auto, direct=direct, threads=self._threads): way for way in found}
 
     def run(
-        self, ways: Mapping[str, Way], *, announce: Callable[[str], None], progress: bool
-    ) -> dict[str, list[Turn]]:
+        self, ways: Mapping[str, LoaderConfig], *, announce: Callable[[str], None], progress: bool
+    ) -> dict[str, list[Trial]]:
         """Turns of all ways and limits."""
         effort, turn_s = self._effort, self._effort.turn_s
         contestants = [self._loading(name, way) for name, way in ways.items()] + self._limits()
@@ -201,12 +203,12 @@ class _Comparison:
                 advance=advance,
             )
 
-    def _loading(self, name: str, way: Way) -> Contestant:
+    def _loading(self, name: str, way: LoaderConfig) -> Candidate:
         least_s, is_cold = self._effort.turn_s, self._effort.is_cold
         mode = self._data.mode(way.shuffle)
         return contestant(name, self._source, way, mode, least_s=least_s, is_cold=is_cold)
 
-    def _limits(self) -> list[Contestant]:
+    def _limits(self) -> list[Candidate]:
         stored, is_cold = self._stored, self._effort.is_cold
         found: dict[str, Callable[[int], Iterator[float]]] = {}
         if stored.extents:
@@ -222,7 +224,7 @@ class _Comparison:
         prepare: Callable[[], object] = partial(evict, self._source.files) if is_cold else lambda: None
         least_s = 0.0 if is_cold else self._effort.turn_s
         return [
-            Contestant(name, partial(_repeated, limit, least_s), float, prepare)
+            Candidate(name, partial(_repeated, limit, least_s), float, prepare)
             for name, limit in found.items()
         ]
 
@@ -242,8 +244,8 @@ class _Comparison:
     def report(
         self,
         patterns: Sequence[str],
-        ways: Mapping[str, Way],
-        turns: Mapping[str, Sequence[Turn]],
+        ways: Mapping[str, LoaderConfig],
+        turns: Mapping[str, Sequence[Trial]],
         step_s: float | None,
     ) -> Benchmark:
         """The figures, and what to set."""
@@ -253,7 +255,7 @@ class _Comparison:
             speed_of(way, name, turns[name], batch_size=size, step_s=step_s) for name, way in ways.items()
         ]
         limits = [
-            Limit(name, Spread.of([turn.rate for turn in turns[name]])) for name in _LIMITS if name in turns
+            Limit(name, Timing.of([turn.rate for turn in turns[name]])) for name in _LIMITS if name in turns
         ]
         # In other orders the beginning of an epoch is like the rest.
         blocks = [speed for speed in speeds if data.mode(speed.way.shuffle) == "block"]

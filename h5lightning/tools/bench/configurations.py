@@ -8,14 +8,14 @@ from typing import Any
 
 from h5lightning.core.formatting import counted
 
-__all__ = ["Way", "ways_to_try"]
+__all__ = ["LoaderConfig", "ways_to_try"]
 
 _MODES = ("full", "block", "none")
 _MOST_WORKERS = 8
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Way:
+class LoaderConfig:
     """Options of `H5DataModule` that change how fast it is, and not what is delivered.
 
     Args:
@@ -49,11 +49,11 @@ class Way:
         return f"{reader}, {mode if self.shuffle == 'auto' else self.shuffle}, {loading}"
 
 
-_DEFAULTS = Way()
+_DEFAULTS = LoaderConfig()
 
 
 def ways_to_try(
-    base: Way,
+    base: LoaderConfig,
     *,
     mode: str,
     cores: int,
@@ -62,7 +62,7 @@ def ways_to_try(
     has_blocks: bool = True,
     threads: Sequence[int] = (),
     workers: Sequence[int] = (),
-) -> list[Way]:
+) -> list[LoaderConfig]:
     """The base, and one change of it at a time.
 
     Args:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from h5lightning.core.formatting import share_text, time_text
-from h5lightning.tools.bench.configurations import Way
-from h5lightning.tools.bench.timing import Spread
+from h5lightning.tools.bench.configurations import LoaderConfig
+from h5lightning.tools.bench.timing import Timing
 
 __all__ = ["Limit", "Recommendation", "Speed", "recommend"]
 
@@ -33,9 +33,9 @@ class Speed:
         was_cut: not even one epoch of the measured part was read to its end.
     """
 
-    way: Way
+    way: LoaderConfig
     name: str
-    rate: Spread
+    rate: Timing
     batch_s: float
     first_batch_s: float
     waiting: float | None = None
@@ -52,7 +52,7 @@ class Limit:
     """
 
     name: str
-    rate: Spread
+    rate: Timing
 
 
 @dataclass(frozen=True, slots=True)

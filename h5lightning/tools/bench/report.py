@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from h5lightning.tools.bench.configurations import Way
+from h5lightning.tools.bench.configurations import LoaderConfig
 from h5lightning.tools.bench.recommend import Limit, Recommendation, Speed
-from h5lightning.tools.bench.timing import Spread, Turn
+from h5lightning.tools.bench.timing import Timing, Trial
 
 __all__ = ["Benchmark", "speed_of", "waiting"]
 
@@ -75,7 +75,9 @@ class Benchmark:
         return plain
 
 
-def speed_of(way: Way, name: str, turns: Sequence[Turn], *, batch_size: int, step_s: float | None) -> Speed:
+def speed_of(
+    way: LoaderConfig, name: str, turns: Sequence[Trial], *, batch_size: int, step_s: float | None
+) -> Speed:
     """The figures of one way.
 
     Args:
@@ -85,20 +87,20 @@ def speed_of(way: Way, name: str, turns: Sequence[Turn], *, batch_size: int, ste
         batch_size: samples in a batch.
         step_s: seconds of a training step; None if none was given.
     """
-    rate = Spread.of([turn.rate for turn in turns])
+    rate = Timing.of([turn.rate for turn in turns])
     batch_s = batch_size / rate.median
     return Speed(
         way=way,
         name=name,
         rate=rate,
         batch_s=batch_s,
-        first_batch_s=Spread.of([turn.first_s for turn in turns]).median,
+        first_batch_s=Timing.of([turn.first_s for turn in turns]).median,
         waiting=None if step_s is None else waiting(way, batch_s, step_s),
         was_cut=all(turn.was_cut for turn in turns),
     )
 
 
-def waiting(way: Way, batch_s: float, step_s: float) -> float:
+def waiting(way: LoaderConfig, batch_s: float, step_s: float) -> float:
     """Share of the time that training steps wait, in [0, 1], if batches are made while they run.
 
     Args:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Part", "choose_part"]
+__all__ = ["Subset", "choose_part"]
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -18,7 +18,7 @@ _NEARLY_ALL = 0.7
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Part:
+class Subset:
     """Some files, and the share of their rows, the first ones, that is used.
 
     Args:
@@ -34,7 +34,7 @@ class Part:
         return len(self.files) == files and self.share == 1
 
 
-def choose_part(rows: Int64Array, wanted_rows: int, *, chunk_rows: int, is_divisible: bool = True) -> Part:
+def choose_part(rows: Int64Array, wanted_rows: int, *, chunk_rows: int, is_divisible: bool = True) -> Subset:
     """About so many rows, from many files, evenly spaced.
 
     Args:
@@ -46,11 +46,11 @@ def choose_part(rows: Int64Array, wanted_rows: int, *, chunk_rows: int, is_divis
     most = min(_MOST_FILES, len(rows))
     if not is_divisible:
         count = math.ceil(len(rows) * wanted_rows / max(1, int(rows.sum())))
-        return Part(_spaced(len(rows), max(1, min(most, count))), 1.0)
+        return Subset(_spaced(len(rows), max(1, min(most, count))), 1.0)
     count = max(1, min(most, wanted_rows // (_FEWEST_CHUNKS * chunk_rows)))
     files = _spaced(len(rows), count)
     share = wanted_rows / max(1, int(rows[files].sum()))
-    return Part(files, share if share < _NEARLY_ALL else 1.0)
+    return Subset(files, share if share < _NEARLY_ALL else 1.0)
 
 
 def _spaced(files: int, count: int) -> Int64Array:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import count, product
 from typing import Any, TypeVar
 
-__all__ = ["Contestant", "Spread", "Turn", "in_turn", "ratios", "run_turn", "waiting_share", "whole_epochs"]
+__all__ = ["Candidate", "Timing", "Trial", "in_turn", "ratios", "run_turn", "waiting_share", "whole_epochs"]
 
 T = TypeVar("T")
 
@@ -20,7 +20,7 @@ _WARM_UP = 0.25  # of a turn: the first round, which does not count
 
 
 @dataclass(frozen=True, slots=True)
-class Contestant:
+class Candidate:
     """One way to get samples.
 
     Args:
@@ -42,7 +42,7 @@ class Contestant:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class Trial:
     """What it took to consume batches.
 
     Args:
@@ -70,7 +70,7 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class Timing:
     """The median of some measurements, and their ends."""
 
     median: float
@@ -78,12 +78,12 @@ class Spread:
     high: float
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> Spread:
+    def of(cls, values: Sequence[float]) -> Timing:
         """The spread of at least one value."""
         return cls(statistics.median(values), min(values), max(values))
 
 
-def run_turn(contestant: Contestant, number: int, limit_s: float = math.inf) -> Turn:
+def run_turn(contestant: Candidate, number: int, limit_s: float = math.inf) -> Trial:
     """Consume batches as they come, to the end or for so long after the first: slow ways need no whole epoch."""
     samples, first_samples, first_s, was_cut = 0.0, 0.0, 0.0, False
     started = time.perf_counter()
@@ -98,7 +98,7 @@ def run_turn(contestant: Contestant, number: int, limit_s: float = math.inf) -> 
             break
     total_s = time.perf_counter() - started
     _close(iterator)
-    return Turn(samples, first_samples, first_s, total_s, contestant.counts_start, was_cut)
+    return Trial(samples, first_samples, first_s, total_s, contestant.counts_start, was_cut)
 
 
 def _close(iterator: Iterator[Any]) -> None:
@@ -109,13 +109,13 @@ def _close(iterator: Iterator[Any]) -> None:
 
 
 def in_turn(
-    contestants: Sequence[Contestant],
+    contestants: Sequence[Candidate],
     *,
     rounds: int,
     limit_s: float,
     patience_s: float = math.inf,
     advance: Callable[[int], None] = lambda _: None,
-) -> dict[str, list[Turn]]:
+) -> dict[str, list[Trial]]:
     """Turns of all contestants, one each in every round: a slow moment of the machine hits all alike.
 
     A first round, cut short, warms up and does not count.
@@ -127,7 +127,7 @@ def in_turn(
         patience_s: who takes longer in the warm-up has no other turn, and that one counts.
         advance: told after each turn that it is done.
     """
-    found: dict[str, list[Turn]] = {contestant.name: [] for contestant in contestants}
+    found: dict[str, list[Trial]] = {contestant.name: [] for contestant in contestants}
     too_slow: set[str] = set()
     with _quick_collections():
         for number, contestant in product(range(rounds + 1), contestants):
@@ -168,9 +168,9 @@ def whole_epochs(epoch: Callable[[int], Iterable[T]], first: int, least_s: float
             return
 
 
-def ratios(ours: Sequence[Turn], others: Sequence[Turn]) -> Spread:
+def ratios(ours: Sequence[Trial], others: Sequence[Trial]) -> Timing:
     """How many times the samples a second, round by round."""
-    return Spread.of([mine.rate / other.rate for mine, other in zip(ours, others, strict=True)])
+    return Timing.of([mine.rate / other.rate for mine, other in zip(ours, others, strict=True)])
 
 
 def waiting_share(batches: Iterable[Any], step_s: float) -> float:

@@ -13,8 +13,8 @@ from h5lightning.callbacks.throughput import samples_of
 from h5lightning.datamodule.module import H5DataModule
 from h5lightning.errors import OptionError
 from h5lightning.options import Split
-from h5lightning.tools.bench.configurations import Way
-from h5lightning.tools.bench.timing import Contestant, whole_epochs
+from h5lightning.tools.bench.configurations import LoaderConfig
+from h5lightning.tools.bench.timing import Candidate, whole_epochs
 
 __all__ = ["Source", "check_can_evict", "contestant", "evict"]
 
@@ -38,7 +38,7 @@ class Source:
     forgets: bool
     full_cache_bytes: int
 
-    def data_module(self, way: Way, mode: str) -> H5DataModule:
+    def data_module(self, way: LoaderConfig, mode: str) -> H5DataModule:
         """A DataModule that trains with all of it, set up.
 
         Args:
@@ -61,8 +61,8 @@ class Source:
 
 
 def contestant(
-    name: str, source: Source, way: Way, mode: str, *, least_s: float, is_cold: bool
-) -> Contestant:
+    name: str, source: Source, way: LoaderConfig, mode: str, *, least_s: float, is_cold: bool
+) -> Candidate:
     """One way to load, which starts with nothing open in each turn and leaves nothing open.
 
     Args:
@@ -78,7 +78,7 @@ def contestant(
     prepare = partial(evict, source.files) if is_cold else gc.collect
     # What is decoded before the first batch is needed later: it counts, and with it the start of processes.
     counts_start = source.forgets or not way.num_workers
-    return Contestant(name, epochs, samples_of, prepare, counts_start)
+    return Candidate(name, epochs, samples_of, prepare, counts_start)
 
 
 def _turn(dm: H5DataModule, number: int, *, forgets: bool, least_s: float) -> Iterator[Any]:

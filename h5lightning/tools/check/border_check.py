@@ -17,8 +17,8 @@ from h5lightning.options import Windows
 from h5lightning.planning.catalog.annotations import SeriesTable
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.tools.check.reader_check import drawn_ids
-from h5lightning.tools.check.result import Outcome
-from h5lightning.tools.check.run import Case, describe_id
+from h5lightning.tools.check.result import CheckResult
+from h5lightning.tools.check.run import CheckRun, describe_id
 
 __all__ = ["prove_borders"]
 
@@ -27,7 +27,7 @@ Int64Array = npt.NDArray[np.int64]
 _PLAIN_CLASSES = (h5t.INTEGER, h5t.ENUM, h5t.FLOAT)
 
 
-def prove_borders(case: Case, samples: Windows, advance: Advance) -> Outcome:
+def prove_borders(case: CheckRun, samples: Windows, advance: Advance) -> CheckResult:
     """No window reaches past the rows of its file; those that cross the border of a series are told.
 
     Args:
@@ -56,11 +56,11 @@ def prove_borders(case: Case, samples: Windows, advance: Advance) -> Outcome:
         paths = ", ".join(f"'/{path}'" for path in itertools.islice(tables, 3))
         note = f"{counted(crossing, 'window')} with rows of two series, divided by {paths}, as series or decode accepts"
     scope = f"{counted(len(case.index.names), 'file')}, {counted(looked_at, 'window')}"
-    return Outcome("windows lie inside of their files", scope, tuple(failures), note)
+    return CheckResult("windows lie inside of their files", scope, tuple(failures), note)
 
 
 def _past_the_end(
-    case: Case, pool: HandlePool, file: int, samples: Windows, ids: Int64Array
+    case: CheckRun, pool: HandlePool, file: int, samples: Windows, ids: Int64Array
 ) -> Iterator[str]:
     rows = case.index.locate(ids).row
     paths = dict.fromkeys(plan.path for plan in case.fields_of(file).plans if plan.kind == "rows")
@@ -76,7 +76,7 @@ def _past_the_end(
             yield f"the window at {where} reaches past the {length:,} rows of '/{path}'"
 
 
-def _tables(case: Case, file: int) -> tuple[SeriesTable, ...]:
+def _tables(case: CheckRun, file: int) -> tuple[SeriesTable, ...]:
     """What divides the rows of the fields of one file, each once."""
     catalog = case.assembly.survey.catalog
     found: dict[SeriesTable, None] = {}

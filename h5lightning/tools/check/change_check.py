@@ -7,13 +7,13 @@ from h5lightning.planning.catalog.file_stamps import explain_change, explain_sou
 from h5lightning.planning.catalog.schema import Stamp
 from h5lightning.planning.catalog.source_files import NOT_THERE
 from h5lightning.storage.hdf5.external import source_stamp
-from h5lightning.tools.check.result import Outcome
-from h5lightning.tools.check.run import Case
+from h5lightning.tools.check.result import CheckResult
+from h5lightning.tools.check.run import CheckRun
 
 __all__ = ["prove_unchanged"]
 
 
-def prove_unchanged(case: Case) -> Outcome:
+def prove_unchanged(case: CheckRun) -> CheckResult:
     """No file, and no other file that it takes values from, has changed since it was scanned."""
     catalog = case.assembly.survey.catalog
     failures = []
@@ -28,7 +28,7 @@ def prove_unchanged(case: Case) -> Outcome:
             failures.append(f"{path}, which other files take values from, {what} since it was scanned")
     sources = f", {counted(len(catalog.sources), 'source')}" if len(catalog.sources) else ""
     scope = f"{counted(len(catalog), 'file')}{sources}"
-    return Outcome("files stayed as they were scanned", scope, tuple(failures))
+    return CheckResult("files stayed as they were scanned", scope, tuple(failures))
 
 
 def _stamp(row: list[int]) -> Stamp:

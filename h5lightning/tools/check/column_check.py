@@ -9,15 +9,15 @@ import numpy as np
 from h5lightning.core.formatting import counted
 from h5lightning.planning.catalog.annotations import AxisLabels
 from h5lightning.planning.fields import FieldPlan
-from h5lightning.tools.check.result import Outcome
-from h5lightning.tools.check.run import Case
+from h5lightning.tools.check.result import CheckResult
+from h5lightning.tools.check.run import CheckRun
 
 __all__ = ["prove_columns"]
 
 _MOST_NAMED = 3
 
 
-def prove_columns(case: Case) -> Outcome:
+def prove_columns(case: CheckRun) -> CheckResult:
     """Labels of axes that are not the sample axis are in one order in all files, as far as the scan found any."""
     failures: list[str] = []
     remarks: list[str] = []
@@ -37,10 +37,10 @@ def prove_columns(case: Case) -> Outcome:
     scope = f"{counted(len(axes), 'axis')} with labels" if axes else "no axis with labels"
     more = f"; and {len(remarks) - _MOST_NAMED:,} more" if len(remarks) > _MOST_NAMED else ""
     note = "; ".join(remarks[:_MOST_NAMED]) + more
-    return Outcome("columns mean the same in all files", scope, tuple(failures), note)
+    return CheckResult("columns mean the same in all files", scope, tuple(failures), note)
 
 
-def _labels(case: Case, plan: FieldPlan) -> Iterator[tuple[AxisLabels, int]]:
+def _labels(case: CheckRun, plan: FieldPlan) -> Iterator[tuple[AxisLabels, int]]:
     """The labels of a field, each distinct saying once, with the first file that says so."""
     catalog = case.assembly.survey.catalog
     numbers, files = np.unique(catalog.annotations_of(plan.path), return_index=True)
@@ -61,7 +61,7 @@ def _is_error(labels: AxisLabels, expected: AxisLabels) -> bool:
 
 
 def _text(
-    case: Case, plan: FieldPlan, labels: AxisLabels, expected: AxisLabels, file: int, reference: int
+    case: CheckRun, plan: FieldPlan, labels: AxisLabels, expected: AxisLabels, file: int, reference: int
 ) -> str:
     name, other = case.index.names[file], case.index.names[reference]
     how = "the same labels in another order" if labels.as_set == expected.as_set else "other labels"

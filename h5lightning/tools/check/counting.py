@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.loading.sampler import ShardedSampler
-from h5lightning.tools.check.run import Case
+from h5lightning.tools.check.run import CheckRun
 
 __all__ = ["MOST_NAMED", "counts_of", "differing_counts", "more_text", "samples_of"]
 
@@ -29,7 +29,7 @@ def counts_of(sampler: ShardedSampler, stop: int | None = None) -> Int64Array:
 
 
 def differing_counts(
-    case: Case, seen: Int64Array, expected: Int64Array, dropped: int, repeated: int, stage: str = "train"
+    case: CheckRun, seen: Int64Array, expected: Int64Array, dropped: int, repeated: int, stage: str = "train"
 ) -> Iterator[str]:
     """What is missing or comes too often, beyond what was to be left out or repeated.
 

@@ -16,8 +16,8 @@ from h5lightning.errors import ShardingError
 from h5lightning.planning.sampling import Order, PathOrder
 from h5lightning.planning.sampling.sharding import Shards
 from h5lightning.tools.check.counting import MOST_NAMED, counts_of, differing_counts, more_text
-from h5lightning.tools.check.result import Outcome
-from h5lightning.tools.check.run import Case, listed
+from h5lightning.tools.check.result import CheckResult
+from h5lightning.tools.check.run import CheckRun, listed
 
 __all__ = ["prove_evaluation", "prove_orders", "prove_training"]
 
@@ -26,7 +26,7 @@ Int64Array = npt.NDArray[np.int64]
 _PROBE = 4096  # positions that are asked for a second time, one by one from behind
 
 
-def prove_orders(case: Case, advance: Advance) -> Outcome:
+def prove_orders(case: CheckRun, advance: Advance) -> CheckResult:
     """The order of each epoch: every sample once, or as its weight says; another order in each epoch."""
     order, failures = case.training_order, []
     positions = np.arange(order.size)
@@ -42,12 +42,12 @@ def prove_orders(case: Case, advance: Advance) -> Outcome:
     if case.is_shuffled and (same := _equal_neighbours(epochs)):
         failures.append(f"epochs {listed(same)} have the order of the epoch before")
     name = "each epoch has its order" if case.weights is None else "each epoch draws by weight"
-    return Outcome(
+    return CheckResult(
         name, f"{counted(order.size, 'training sample')}, epochs 0–{len(epochs) - 1}", tuple(failures)
     )
 
 
-def prove_training(case: Case, advance: Advance) -> Outcome:
+def prove_training(case: CheckRun, advance: Advance) -> CheckResult:
     """All ranks together get what the order holds; only what `TrainingShards` says is left out or repeated."""
     order, failures, notes = case.training_order, [], []
     worlds = case.settings.ranks_for(order.size)
@@ -70,10 +70,10 @@ def prove_training(case: Case, advance: Advance) -> Outcome:
             advance(1)
         failures += [f"{counted(world, 'rank')}: {text}" for text in _unequal_steps(shards)]
     scope = f"ranks {listed(worlds)} × {counted(case.settings.epochs, 'epoch')}"
-    return Outcome("training: exactly once over all ranks", scope, tuple(failures), "; ".join(notes))
+    return CheckResult("training: exactly once over all ranks", scope, tuple(failures), "; ".join(notes))
 
 
-def prove_evaluation(case: Case, advance: Advance) -> Outcome:
+def prove_evaluation(case: CheckRun, advance: Advance) -> CheckResult:
     """Every validation, test and predict sample comes exactly once, for any number of ranks."""
     failures = []
     stages = [stage for stage in case.assembly.datasets if stage != "train"]
@@ -93,13 +93,13 @@ def prove_evaluation(case: Case, advance: Advance) -> Outcome:
                 f"{where}: {text}" for text in differing_counts(case, seen, np.ones_like(seen), 0, 0, stage)
             ]
             advance(1)
-    return Outcome("evaluation: exactly once over all ranks", ", ".join(stages), tuple(failures))
+    return CheckResult("evaluation: exactly once over all ranks", ", ".join(stages), tuple(failures))
 
 
 # ── counting ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _seen(case: Case, stage: str, order: Order, shards: Shards, epoch: int) -> Int64Array:
+def _seen(case: CheckRun, stage: str, order: Order, shards: Shards, epoch: int) -> Int64Array:
     """How often each sample comes over all ranks, ``(N,)``."""
     ranks = range(shards.world_size)
     return sum(
@@ -108,7 +108,7 @@ def _seen(case: Case, stage: str, order: Order, shards: Shards, epoch: int) -> I
     )
 
 
-def _wrong_counts(case: Case, samples: Int64Array) -> Iterator[str]:
+def _wrong_counts(case: CheckRun, samples: Int64Array) -> Iterator[str]:
     counts = np.bincount(samples, minlength=len(samples))
     if case.weights is None:
         yield from differing_counts(case, counts, np.ones_like(counts), 0, 0)

@@ -19,8 +19,8 @@ from h5lightning.loading.sampler import ShardedSampler
 from h5lightning.planning.sampling.position import Position
 from h5lightning.tools.check.counting import samples_of
 from h5lightning.tools.check.reader_check import differences, plain_reader
-from h5lightning.tools.check.result import Outcome
-from h5lightning.tools.check.run import Case, describe_id, listed
+from h5lightning.tools.check.result import CheckResult
+from h5lightning.tools.check.run import CheckRun, describe_id, listed
 
 __all__ = ["prove_loaders"]
 
@@ -29,7 +29,7 @@ Int64Array = npt.NDArray[np.int64]
 _TIMEOUT_S = 120.0
 
 
-def prove_loaders(case: Case, advance: Advance) -> Outcome:
+def prove_loaders(case: CheckRun, advance: Advance) -> CheckResult:
     """The first batches of each epoch, for some ranks and each number of workers."""
     failures: list[str] = []
     places = case.places()
@@ -45,10 +45,10 @@ def prove_loaders(case: Case, advance: Advance) -> Outcome:
         f"workers {listed(case.settings.workers)} × ranks {worlds} × {counted(case.settings.epochs, 'epoch')} and a "
         f"resumed one, at most {case.settings.batches} batches each"
     )
-    return Outcome("loaders deliver what is planned", scope, tuple(failures))
+    return CheckResult("loaders deliver what is planned", scope, tuple(failures))
 
 
-def _wrong(case: Case, plain: BatchReader, workers: int, world: int, rank: int) -> Iterator[str]:
+def _wrong(case: CheckRun, plain: BatchReader, workers: int, world: int, rank: int) -> Iterator[str]:
     """What is wrong with the batches of one rank's loaders, of a whole run and of a resumed one."""
     order, shards = case.training_order, case.training_shards(world)
     last, half = case.settings.epochs - 1, max(1, shards.steps // 2)
@@ -63,7 +63,7 @@ def _wrong(case: Case, plain: BatchReader, workers: int, world: int, rank: int) 
 
 
 def _wrong_run(
-    case: Case, plain: BatchReader, workers: int, sampler: ShardedSampler, epochs: Sequence[int]
+    case: CheckRun, plain: BatchReader, workers: int, sampler: ShardedSampler, epochs: Sequence[int]
 ) -> Iterator[str]:
     dataset = case.assembly.datasets["train"]
     options = LoaderOptions(num_workers=workers, timeout_s=_TIMEOUT_S if workers else 0)
@@ -91,7 +91,7 @@ def _wrong_run(
         yield failure
 
 
-def _planned(case: Case, sampler: ShardedSampler) -> list[Int64Array]:
+def _planned(case: CheckRun, sampler: ShardedSampler) -> list[Int64Array]:
     """Positions of the samples of the first batches."""
     size = case.settings.batch_size
     stop = min(len(sampler), size * case.settings.batches)
@@ -99,7 +99,7 @@ def _planned(case: Case, sampler: ShardedSampler) -> list[Int64Array]:
     return [positions[start : start + size] for start in range(0, stop, size)]
 
 
-def _wrong_batch(case: Case, plain: BatchReader, batch: Batch, ids: Int64Array) -> Iterator[str]:
+def _wrong_batch(case: CheckRun, plain: BatchReader, batch: Batch, ids: Int64Array) -> Iterator[str]:
     found = batch.pop(SAMPLE_ID).numpy()
     if not np.array_equal(found, ids):
         yield f"it holds samples {listed(found[:4].tolist())} …, planned were {listed(ids[:4].tolist())} …"

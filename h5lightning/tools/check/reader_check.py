@@ -20,8 +20,8 @@ from h5lightning.planning.fields import Fields
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.make_reader import choose_reader
 from h5lightning.storage.readers.protocol import Reader
-from h5lightning.tools.check.result import Outcome
-from h5lightning.tools.check.run import Case, describe_id
+from h5lightning.tools.check.result import CheckResult
+from h5lightning.tools.check.run import CheckRun, describe_id
 
 __all__ = ["differences", "drawn_ids", "plain_reader", "prove_finite", "prove_readers"]
 
@@ -30,7 +30,7 @@ Int64Array = npt.NDArray[np.int64]
 _STRETCH_BYTES = 32 * 1024 * 1024
 
 
-def prove_readers(case: Case, advance: Advance) -> Outcome:
+def prove_readers(case: CheckRun, advance: Advance) -> CheckResult:
     """What training reads is what h5py reads, on samples of each file; every file that fails is named."""
     failures: list[str] = []
     samples = 0
@@ -42,10 +42,10 @@ def prove_readers(case: Case, advance: Advance) -> Outcome:
             failures += (f"{case.index.names[file]}: {text}" for text in _compared(case, fast, slow, ids))
             advance(1)
     scope = f"{counted(len(case.index.names), 'file')}, {counted(samples, 'sample')}"
-    return Outcome("both readers agree, bit for bit", scope, tuple(failures))
+    return CheckResult("both readers agree, bit for bit", scope, tuple(failures))
 
 
-def prove_finite(case: Case, advance: Advance) -> Outcome:
+def prove_finite(case: CheckRun, advance: Advance) -> CheckResult:
     """No value of any file is NaN or infinite; every file that has one is named."""
     failures: list[str] = []
     strict = dataclasses.replace(case.access, on_nonfinite="raise")
@@ -54,11 +54,11 @@ def prove_finite(case: Case, advance: Advance) -> Outcome:
             case, BatchReader(case.index, case.fields_of(file), case.reader, strict), file
         )
         advance(1)
-    return Outcome("all values are finite", counted(len(case.index.names), "file"), tuple(failures))
+    return CheckResult("all values are finite", counted(len(case.index.names), "file"), tuple(failures))
 
 
 @contextmanager
-def plain_reader(case: Case) -> Iterator[Reader]:
+def plain_reader(case: CheckRun) -> Iterator[Reader]:
     """A reader through h5py, with open files of its own."""
     with HandlePool(case.access, known=case.assembly.survey.known) as pool:
         reader = choose_reader("h5py", pool)
@@ -66,7 +66,7 @@ def plain_reader(case: Case) -> Iterator[Reader]:
         reader.close()
 
 
-def drawn_ids(case: Case, file: int) -> Int64Array:
+def drawn_ids(case: CheckRun, file: int) -> Int64Array:
     """Samples of a file: the first, the last, and one of each of equal parts between them, ascending."""
     first, stop = _id_range(case, file)
     size, wanted = stop - first, case.settings.samples_per_file
@@ -95,7 +95,7 @@ def differences(first: Batch, second: Batch) -> Iterator[tuple[str, int]]:
 # ── one file ─────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _compared(case: Case, fast: BatchReader, plain: BatchReader, ids: Int64Array) -> Iterator[str]:
+def _compared(case: CheckRun, fast: BatchReader, plain: BatchReader, ids: Int64Array) -> Iterator[str]:
     try:
         expected, found = plain.read(ids), fast.read(ids)
     except (MissingDataError, FieldError):
@@ -107,7 +107,7 @@ def _compared(case: Case, fast: BatchReader, plain: BatchReader, ids: Int64Array
         yield f"field {key!r} differs between the readers, first in {describe_id(case.index, int(ids[place]))}"
 
 
-def _not_finite(case: Case, reader: BatchReader, file: int) -> Iterator[str]:
+def _not_finite(case: CheckRun, reader: BatchReader, file: int) -> Iterator[str]:
     first, stop = _id_range(case, file)
     if first == stop:
         return
@@ -120,12 +120,12 @@ def _not_finite(case: Case, reader: BatchReader, file: int) -> Iterator[str]:
         yield f"{case.index.names[file]}: {error}"
 
 
-def _id_range(case: Case, file: int) -> tuple[int, int]:
+def _id_range(case: CheckRun, file: int) -> tuple[int, int]:
     first, last = np.searchsorted(case.index.series_file, [file, file + 1])
     return int(case.index.first_id[first]), int(case.index.first_id[last])
 
 
-def _stride(case: Case, fields: Fields) -> int:
+def _stride(case: CheckRun, fields: Fields) -> int:
     """Every how many samples to read, so that the rows of overlapping windows are read about once."""
     samples = case.index.samples
     if not isinstance(samples, Windows) or samples.dilation > 1:

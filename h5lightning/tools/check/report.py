@@ -34,9 +34,9 @@ from h5lightning.tools.check.column_check import prove_columns
 from h5lightning.tools.check.epoch_check import prove_evaluation, prove_orders, prove_training
 from h5lightning.tools.check.loader_check import prove_loaders
 from h5lightning.tools.check.reader_check import prove_finite, prove_readers
-from h5lightning.tools.check.result import Outcome
+from h5lightning.tools.check.result import CheckResult
 from h5lightning.tools.check.resume_check import prove_resumption
-from h5lightning.tools.check.run import Case
+from h5lightning.tools.check.run import CheckRun
 from h5lightning.tools.check.settings import ProofSettings
 from h5lightning.tools.check.split_check import prove_catalog, prove_splits
 from h5lightning.tools.check.unwritten_rows import unwritten_since
@@ -46,13 +46,13 @@ from h5lightning.tools.overview.dataset_table import entries_of
 from h5lightning.tools.overview.guess_fields import guess
 from h5lightning.tools.overview.scan import scan_readable, shared_attrs
 
-__all__ = ["Proof", "prove_files"]
+__all__ = ["CheckReport", "prove_files"]
 
-_Check = tuple[str, int, Callable[[Advance], Outcome | tuple[Outcome, ...]]]
+_Check = tuple[str, int, Callable[[Advance], CheckResult | tuple[CheckResult, ...]]]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Proof:
+class CheckReport:
     """What was checked, and what was found.
 
     Args:
@@ -67,7 +67,7 @@ class Proof:
     root: str
     fields: tuple[str, ...]
     samples: Mapping[str, int]
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[CheckResult, ...]
 
     @property
     def has_passed(self) -> bool:
@@ -97,7 +97,7 @@ def prove_files(
     index_dir: str | None = None,
     processes: int | None = None,
     progress: bool = True,
-) -> Proof:
+) -> CheckReport:
     """Check splits, orders, shares of ranks, loaders and readers on some files.
 
     Args:
@@ -136,8 +136,8 @@ def prove_files(
         found = survey(list(patterns), fields, samples or Rows(), access=tolerant, **scan)
     except (BadFileError, MissingDataError, SchemaError, UnsupportedFieldError) as error:
         told = f"{type(error).__name__}: {error}{_border(error, patterns, fields or {})}"
-        misfit = Outcome(_broken_promise(error), "all files", (told,))
-        return Proof(tuple(patterns), "", tuple(fields or ()), {}, (misfit,))
+        misfit = CheckResult(_broken_promise(error), "all files", (told,))
+        return CheckReport(tuple(patterns), "", tuple(fields or ()), {}, (misfit,))
     stored = frozenset(key for key, field in (fields or {}).items() if field.decode == "stored")
     run = _Run(split, shuffle or Shuffle(), access, seed, stored)
     return _proof(tuple(patterns), found, run, settings or ProofSettings(), progress=progress)
@@ -190,44 +190,44 @@ def _guessed(
 
 def _proof(
     patterns: tuple[str, ...], found: DataSurvey, run: _Run, settings: ProofSettings, *, progress: bool
-) -> Proof:
+) -> CheckReport:
     with HandlePool(run.access) as pool:
         case, unread = _case(found, run, choose_reader("auto", pool), settings)
         outcomes = (*unread, *_outcomes(case, run.split.keep_together, progress=progress))
     sizes = {stage: len(dataset) for stage, dataset in case.assembly.datasets.items()}
-    return Proof(patterns, found.index.root, tuple(found.fields.spec()), sizes, outcomes)
+    return CheckReport(patterns, found.index.root, tuple(found.fields.spec()), sizes, outcomes)
 
 
 def _case(
     found: DataSurvey, run: _Run, reader: Reader, settings: ProofSettings
-) -> tuple[Case, tuple[Outcome, ...]]:
+) -> tuple[CheckRun, tuple[CheckResult, ...]]:
     """The run, and what is to be said if its weights cannot be read: then it has no order."""
     none = {stage: Transforms.of(None, stage) for stage in STAGES}
     stages = StageOptions(transform=none, batch_transform=none, provenance=True)
     assembly = assemble(found, run.split, reader=reader, access=run.access, stages=stages, seed=run.seed)
     weights, order = None, None
-    unread: tuple[Outcome, ...] = ()
+    unread: tuple[CheckResult, ...] = ()
     try:
         if "train" in assembly.datasets:
             weights = read_weights(assembly.datasets["train"], run.shuffle)
             order = assembly.training_order(run.shuffle, weights)
     except BadFileError as error:
-        unread = (Outcome("weights can be read", f"field {run.shuffle.drawn_by!r}", (str(error),)),)
-    return Case(assembly, order, weights, settings, reader, run.access, run.stored), unread
+        unread = (CheckResult("weights can be read", f"field {run.shuffle.drawn_by!r}", (str(error),)),)
+    return CheckRun(assembly, order, weights, settings, reader, run.access, run.stored), unread
 
 
-def _outcomes(case: Case, keep_together: str | None, *, progress: bool) -> tuple[Outcome, ...]:
+def _outcomes(case: CheckRun, keep_together: str | None, *, progress: bool) -> tuple[CheckResult, ...]:
     found = [prove_catalog(case), prove_splits(case, keep_together), prove_columns(case)]
     for description, total, check in _checks(case):
         with progress_bar(description, total, is_wanted=progress) as advance:
             made = check(advance)
-            found += [made] if isinstance(made, Outcome) else made
+            found += [made] if isinstance(made, CheckResult) else made
     # Looked at last, told beside the other checks of files.
     found.insert(2, prove_unchanged(case))
     return tuple(found)
 
 
-def _checks(case: Case) -> Iterator[_Check]:
+def _checks(case: CheckRun) -> Iterator[_Check]:
     """What takes long, each with the number of its steps."""
     settings, files = case.settings, len(case.index.names)
     if case.order is not None:

@@ -12,8 +12,8 @@ from h5lightning.core.permutation import derive_key
 from h5lightning.core.progress import Advance
 from h5lightning.planning.sampling.position import Position
 from h5lightning.tools.check.counting import counts_of, differing_counts, samples_of
-from h5lightning.tools.check.result import Outcome
-from h5lightning.tools.check.run import Case, listed
+from h5lightning.tools.check.result import CheckResult
+from h5lightning.tools.check.run import CheckRun, listed
 
 __all__ = ["prove_resumption"]
 
@@ -22,7 +22,7 @@ Int64Array = npt.NDArray[np.int64]
 _INTERRUPTIONS = 2
 
 
-def prove_resumption(case: Case, advance: Advance) -> Outcome:
+def prove_resumption(case: CheckRun, advance: Advance) -> CheckResult:
     """An epoch that is interrupted twice delivers what the uninterrupted one does."""
     failures: list[str] = []
     worlds = case.worlds()
@@ -31,10 +31,10 @@ def prove_resumption(case: Case, advance: Advance) -> Outcome:
         failures += _wrong_tail(case, number)
         advance(1)
     scope = f"{counted(case.settings.resumptions, 'interrupted epoch')}, ranks {listed(worlds)} in turn"
-    return Outcome("resumed runs lose and repeat nothing", scope, tuple(failures))
+    return CheckResult("resumed runs lose and repeat nothing", scope, tuple(failures))
 
 
-def _wrong_epoch(case: Case, number: int) -> Iterator[str]:
+def _wrong_epoch(case: CheckRun, number: int) -> Iterator[str]:
     """Go through an epoch in three runs with other numbers of ranks, and count every sample."""
     order, epoch = case.training_order, _drawn(case, number, "epoch", case.settings.epochs)
     counts = np.zeros(order.size, dtype=np.int64)
@@ -59,7 +59,7 @@ def _wrong_epoch(case: Case, number: int) -> Iterator[str]:
         yield f"{where}: {text}"
 
 
-def _wrong_tail(case: Case, number: int) -> Iterator[str]:
+def _wrong_tail(case: CheckRun, number: int) -> Iterator[str]:
     """Resume a run as it was: each rank gets, in the same order, what the uninterrupted run would have brought."""
     epoch = _drawn(case, number, "epoch of a tail", case.settings.epochs)
     worlds = case.worlds()
@@ -76,7 +76,7 @@ def _wrong_tail(case: Case, number: int) -> Iterator[str]:
         yield f"epoch {epoch}, rank {rank} of {world}, after {steps} steps: not the rest of the uninterrupted epoch"
 
 
-def _counts(case: Case, position: Position, world: int, steps: int) -> Int64Array:
+def _counts(case: CheckRun, position: Position, world: int, steps: int) -> Int64Array:
     """How often each sample comes in the next steps of all ranks, ``(N,)``."""
     order, shards = case.training_order, case.training_shards(world)
     rest, stop = position.rest(shards), steps * case.settings.batch_size
@@ -86,6 +86,6 @@ def _counts(case: Case, position: Position, world: int, steps: int) -> Int64Arra
     return counts
 
 
-def _drawn(case: Case, number: int, what: str, choices: int) -> int:
+def _drawn(case: CheckRun, number: int, what: str, choices: int) -> int:
     """One of some choices, the same in each check of these files."""
     return derive_key("check of resumption", case.assembly.seed, number, what) % choices

@@ -21,13 +21,13 @@ from h5lightning.planning.sampling.sharding import EvaluationShards, Shards, Tra
 from h5lightning.storage.readers.protocol import Reader
 from h5lightning.tools.check.settings import ProofSettings
 
-__all__ = ["Case", "describe_id", "listed"]
+__all__ = ["CheckRun", "describe_id", "listed"]
 
 Int64Array = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Case:
+class CheckRun:
     """A run and what is checked of it.
 
     Args:

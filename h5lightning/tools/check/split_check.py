@@ -10,24 +10,24 @@ from h5lightning.core.formatting import counted
 from h5lightning.datamodule.summary import Summary, summarise
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.nonconforming_files import NEVER_WRITTEN
-from h5lightning.tools.check.result import Outcome
-from h5lightning.tools.check.run import Case
+from h5lightning.tools.check.result import CheckResult
+from h5lightning.tools.check.run import CheckRun
 from h5lightning.tools.check.unwritten_rows import unwritten_since
 
 __all__ = ["prove_catalog", "prove_splits"]
 
 
-def prove_catalog(case: Case) -> Outcome:
+def prove_catalog(case: CheckRun) -> CheckResult:
     """All files can be opened, and hold rows; every file that cannot is named."""
     catalog: Catalog = case.assembly.survey.catalog
     failures = [_told(file, catalog.root, case) for file in catalog.skipped]
     empty = np.flatnonzero(case.index.file_rows == 0).tolist()
     failures += [f"{catalog.names[file]}: no rows (the sample axis has length 0)" for file in empty]
     scope = counted(len(catalog) + len(catalog.skipped), "file")
-    return Outcome("all files can be opened", scope, tuple(failures))
+    return CheckResult("all files can be opened", scope, tuple(failures))
 
 
-def _told(file: SkippedFile, root: str, case: Case) -> str:
+def _told(file: SkippedFile, root: str, case: CheckRun) -> str:
     text = file.reason if file.name in file.reason else f"{file.name}: {file.reason}"
     if NEVER_WRITTEN not in file.reason:
         return text
@@ -39,14 +39,14 @@ def _told(file: SkippedFile, root: str, case: Case) -> str:
     )
 
 
-def prove_splits(case: Case, keep_together: str | None) -> Outcome:
+def prove_splits(case: CheckRun, keep_together: str | None) -> CheckResult:
     """No file, group or row is in two splits, and no file has a twin in another one."""
     found = summarise(case.assembly.survey, case.assembly.plan, keep_together=keep_together)
     sizes = ", ".join(f"{split.name} {counted(split.samples, 'sample')}" for split in found.splits)
     note = f"split by {found.by}" + (
         f", {counted(found.unused_rows, 'row')} unused" if found.unused_rows else ""
     )
-    return Outcome("splits share nothing", sizes, tuple(_leaks(found)), note)
+    return CheckResult("splits share nothing", sizes, tuple(_leaks(found)), note)
 
 
 def _leaks(found: Summary) -> list[str]:

@@ -23,8 +23,8 @@ from h5lightning.storage.readers.make_reader import choose_reader
 from h5lightning.storage.readers.protocol import Reader
 from h5lightning.tools.check.decode_again import decoded_values, first_wrong, missing_values
 from h5lightning.tools.check.reader_check import drawn_ids
-from h5lightning.tools.check.result import Outcome
-from h5lightning.tools.check.run import Case, describe_id
+from h5lightning.tools.check.result import CheckResult
+from h5lightning.tools.check.run import CheckRun, describe_id
 from h5lightning.tools.check.stored_form import form_in, source_of
 
 __all__ = ["prove_values"]
@@ -51,15 +51,15 @@ class _Line:
     samples: int = 0
     failures: list[str] = dataclasses.field(default_factory=list)
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> CheckResult:
         """The result."""
         scope = f"no field {self.what}"
         if self.keys:
             scope = f"{counted(len(self.keys), 'field')} {self.what}, {counted(self.samples, 'sample')}"
-        return Outcome(self.name, scope, tuple(self.failures))
+        return CheckResult(self.name, scope, tuple(self.failures))
 
 
-def prove_values(case: Case, advance: Advance) -> tuple[Outcome, ...]:
+def prove_values(case: CheckRun, advance: Advance) -> tuple[CheckResult, ...]:
     """Samples of each file are what its numbers mean: decoded as it says, converted without loss, nothing missing."""
     decoded = _Line("decoded values are what each file means", "decoded")
     converted = _Line("conversions keep each value", "converted")
@@ -82,7 +82,7 @@ def prove_values(case: Case, advance: Advance) -> tuple[Outcome, ...]:
     return tuple(line.outcome() for line in lines)
 
 
-def _lines_of(case: Case, plan: FieldPlan, file: int, lines: tuple[_Line, _Line, _Line]) -> list[_Line]:
+def _lines_of(case: CheckRun, plan: FieldPlan, file: int, lines: tuple[_Line, _Line, _Line]) -> list[_Line]:
     """What a field is looked at for: nothing where it is delivered as it is stored, which other checks hold."""
     decoded, converted, complete = lines
     if plan.kind == "attr":
@@ -104,7 +104,7 @@ def _missing_in(plan: FieldPlan, file: int) -> Encoding | None:
 
 
 def _look(
-    case: Case,
+    case: CheckRun,
     lines: list[_Line],
     file: int,
     plan: FieldPlan,
@@ -148,7 +148,7 @@ def _wrong(
             yield "holds a number that stands for nothing", int(missing.argmax())
 
 
-def _stored(case: Case, reader: Reader, file: int, plan: FieldPlan, ids: Int64Array) -> Array:
+def _stored(case: CheckRun, reader: Reader, file: int, plan: FieldPlan, ids: Int64Array) -> Array:
     """The stored numbers of samples, ``(N, *sample shape)``, as h5py reads them."""
     path, source = case.index.path(file), source_of(plan, file)
     dtype = np.dtype(source.dtype).newbyteorder("=")

@@ -17,8 +17,8 @@ from h5lightning.errors import H5LightningError
 from h5lightning.planning.fields import FieldPlan
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.protocol import DatasetColumn
-from h5lightning.tools.check.result import Outcome
-from h5lightning.tools.check.run import Case
+from h5lightning.tools.check.result import CheckResult
+from h5lightning.tools.check.run import CheckRun
 from h5lightning.tools.check.stored_form import source_of
 
 __all__ = ["prove_written_ends"]
@@ -71,7 +71,7 @@ class _End:
         )
 
 
-def prove_written_ends(case: Case, advance: Advance) -> Outcome:
+def prove_written_ends(case: CheckRun, advance: Advance) -> CheckResult:
     """No floating field ends with rows that hold nothing but the fill value, while no row before does."""
     failures, remarks = [], []
     with HandlePool(case.access, known=case.assembly.survey.known) as pool:
@@ -91,7 +91,7 @@ def prove_written_ends(case: Case, advance: Advance) -> Outcome:
                     remarks.append(str(end))
             advance(1)
     scope = counted(len(case.index.names), "file")
-    return Outcome("files are written to their end", scope, tuple(failures), _some(remarks))
+    return CheckResult("files are written to their end", scope, tuple(failures), _some(remarks))
 
 
 def _some(remarks: list[str]) -> str:
@@ -99,7 +99,7 @@ def _some(remarks: list[str]) -> str:
     return "; ".join(remarks[:_MOST_NAMED]) + more
 
 
-def _different(case: Case, file: int) -> Iterator[FieldPlan]:
+def _different(case: CheckRun, file: int) -> Iterator[FieldPlan]:
     """The fields of a file that have rows; one of those that share a dataset."""
     plans = {(plan.path, plan.member): plan for plan in case.fields_of(file).plans if plan.kind == "rows"}
     yield from plans.values()
@@ -109,7 +109,7 @@ def _what(plan: FieldPlan) -> str:
     return f"'/{plan.path}'" + (f" (column {plan.member!r})" if plan.member is not None else "")
 
 
-def _end_of(case: Case, pool: HandlePool, file: int, plan: FieldPlan) -> _End | None:
+def _end_of(case: CheckRun, pool: HandlePool, file: int, plan: FieldPlan) -> _End | None:
     """The end of a dataset; None where its last row holds other values than the fill value."""
     path, source = case.index.path(file), source_of(plan, file)
     rows = int(case.index.file_rows[file])
@@ -128,7 +128,9 @@ def _end_of(case: Case, pool: HandlePool, file: int, plan: FieldPlan) -> _End | 
     return _End(case.index.names[file], _what(plan), str(fill), is_floating, rows, trailing, is_alone)
 
 
-def _may_end_with_fill(case: Case, path: str, source: DatasetColumn, rows: int, *, is_floating: bool) -> bool:
+def _may_end_with_fill(
+    case: CheckRun, path: str, source: DatasetColumn, rows: int, *, is_floating: bool
+) -> bool:
     """Whether the last row holds one number only, and of integers the row before the same: most end here."""
     some = np.arange(max(0, rows - 2), rows)
     out = np.empty((len(some), *source.row_shape), np.dtype(source.dtype).newbyteorder("="))
@@ -139,7 +141,7 @@ def _may_end_with_fill(case: Case, path: str, source: DatasetColumn, rows: int, 
 
 
 def _trailing(
-    case: Case, path: str, source: DatasetColumn, fill: npt.NDArray[Any], rows: int, step: int
+    case: CheckRun, path: str, source: DatasetColumn, fill: npt.NDArray[Any], rows: int, step: int
 ) -> tuple[int, bool]:
     """Rows of the fill value at the end, and whether no row before is one; read from the end, as far as needed."""
     trailing, is_counting = 0, True
@@ -157,7 +159,7 @@ def _trailing(
 
 
 def _are_fill(
-    case: Case, path: str, source: DatasetColumn, fill: npt.NDArray[Any], start: int, stop: int
+    case: CheckRun, path: str, source: DatasetColumn, fill: npt.NDArray[Any], start: int, stop: int
 ) -> npt.NDArray[np.bool_]:
     """Which of some rows hold nothing but the fill value, bit for bit, ``(stop - start,)``."""
     out = np.empty((stop - start, *source.row_shape), fill.dtype)

@@ -15,7 +15,7 @@ from h5lightning.options import Field, Rows
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.field_planning import plan_fields
 from h5lightning.planning.fields import Fields
-from h5lightning.tools.inspect.issues import Trap, where_text
+from h5lightning.tools.inspect.issues import Issue, where_text
 from h5lightning.tools.overview.axis_meaning import row_axis
 from h5lightning.tools.overview.dataset_table import Entry
 
@@ -24,7 +24,7 @@ __all__ = ["find_meanings"]
 _SMALL_SHARE = 0.01  # of the data: its axes do not matter
 
 
-def find_meanings(entries: Sequence[Entry], catalog: Catalog, *, is_matlab: bool = False) -> Iterator[Trap]:
+def find_meanings(entries: Sequence[Entry], catalog: Catalog, *, is_matlab: bool = False) -> Iterator[Issue]:
     """What numbers mean, as far as files say so.
 
     Args:
@@ -41,20 +41,20 @@ def find_meanings(entries: Sequence[Entry], catalog: Catalog, *, is_matlab: bool
             continue
         axis = row_axis(entry, entries, is_matlab=is_matlab)
         if axis.text:
-            yield Trap("axes", axis.severity, f"{{}} {axis.text}", (entry.path,), len(entry.files))
+            yield Issue("axes", axis.severity, f"{{}} {axis.text}", (entry.path,), len(entry.files))
 
 
-def _of_numbers(entry: Entry, catalog: Catalog) -> Iterator[Trap]:
+def _of_numbers(entry: Entry, catalog: Catalog) -> Iterator[Issue]:
     """What a run would end with unless the user decides, and what else planning has to say."""
     files = sum(files.size for _, files in entry.said)
     for member in _members(entry):
         planned = _planned(entry, catalog, member, None)
         if isinstance(planned, Fields):
             for remark in planned.remarks:
-                yield Trap("remark", "note", remark, (entry.path,), files)
+                yield Issue("remark", "note", remark, (entry.path,), files)
         elif isinstance(_planned(entry, catalog, member, "stored"), Fields):
             text = re.sub(r"^field '(?:[^'\\]|\\.)*': ", "", str(planned))
-            yield Trap(_kind(planned), "problem", text, (entry.path,), files)
+            yield Issue(_kind(planned), "problem", text, (entry.path,), files)
 
 
 def _members(entry: Entry) -> tuple[str | None, ...]:
@@ -83,7 +83,7 @@ def _kind(error: H5LightningError) -> str:
     return "labels" if isinstance(error, SchemaError) else "packed"
 
 
-def _remarks(entry: Entry, names: Sequence[str]) -> Iterator[Trap]:
+def _remarks(entry: Entry, names: Sequence[str]) -> Iterator[Issue]:
     ends = [files for said, files in entry.said if said.ends_with_fill]
     if ends:
         files = np.unique(np.concatenate(ends))
@@ -91,10 +91,10 @@ def _remarks(entry: Entry, names: Sequence[str]) -> Iterator[Trap]:
             f"{{}}: its last row holds nothing but the fill value, {where_text(files, names)}. Perhaps the program "
             "that wrote it was ended: 'h5lightning check' looks closer"
         )
-        yield Trap("half written", "warning", text, (entry.path,), files.size)
+        yield Issue("half written", "warning", text, (entry.path,), files.size)
     remarks: dict[str, int] = {}
     for said, files in entry.said:
         for remark in said.remarks:
             remarks[remark] = remarks.get(remark, 0) + files.size
     for remark, count in remarks.items():
-        yield Trap("remark", "note", f"{{}} {remark}", (entry.path,), count)
+        yield Issue("remark", "note", f"{{}} {remark}", (entry.path,), count)

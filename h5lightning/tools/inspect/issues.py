@@ -16,7 +16,7 @@ from h5lightning.planning.values.conversions import wider_type
 from h5lightning.tools.overview.dataset_table import Entry
 from h5lightning.tools.overview.reader_choice import Reading
 
-__all__ = ["SEVERITIES", "Trap", "find_traps", "row_span", "where_text"]
+__all__ = ["SEVERITIES", "Issue", "find_traps", "row_span", "where_text"]
 
 Int64Array = npt.NDArray[np.int64]
 Names = Sequence[str]
@@ -32,7 +32,7 @@ _BUILT_IN_FILTERS = ("deflate", "shuffle", "fletcher32", "szip", "nbit", "scaleo
 
 
 @dataclass(frozen=True, slots=True)
-class Trap:
+class Issue:
     """One thing to know before training.
 
     Args:
@@ -54,8 +54,8 @@ def find_traps(
     entries: Sequence[Entry],
     names: Names,
     readings: Mapping[str, Sequence[Reading]],
-    others: Iterable[Trap] = (),
-) -> tuple[Trap, ...]:
+    others: Iterable[Issue] = (),
+) -> tuple[Issue, ...]:
     """All traps, the worst first.
 
     Args:
@@ -81,9 +81,9 @@ def row_span(rows: Int64Array) -> str:
     return f"{low:,}" if low == high else f"{low:,}–{high:,}"
 
 
-def _merged(traps: Iterable[Trap]) -> list[Trap]:
+def _merged(traps: Iterable[Issue]) -> list[Issue]:
     """Traps of the same kind and wording as one; the text may begin with ``{}``, the datasets."""
-    alike: dict[tuple[str, str, str], list[Trap]] = {}
+    alike: dict[tuple[str, str, str], list[Issue]] = {}
     for trap in traps:
         alike.setdefault((trap.kind, trap.severity, trap.text), []).append(trap)
     merged = []
@@ -98,21 +98,21 @@ def _merged(traps: Iterable[Trap]) -> list[Trap]:
 # ── of one dataset ───────────────────────────────────────────────────────────────────────────────────
 
 
-def _refused(entry: Entry) -> Iterator[Trap]:
+def _refused(entry: Entry) -> Iterator[Issue]:
     refusal = entry.schema.refusal
     if refusal:
         kind = entry.schema.storage if entry.schema.storage in ("virtual", "external") else "unusable"
-        yield Trap(kind, "note", f"{{}} {refusal}", (entry.path,), len(entry.files))
+        yield Issue(kind, "note", f"{{}} {refusal}", (entry.path,), len(entry.files))
 
 
-def _different_rows(entry: Entry, names: Names) -> Iterator[Trap]:
+def _different_rows(entry: Entry, names: Names) -> Iterator[Issue]:
     for variant in entry.variants[1:]:
         difference = explain_difference(variant.schema, entry.schema)
         if not difference:
             continue
         where = where_text(variant.files, names)
         if " has categories " in f" {difference}":
-            yield Trap(
+            yield Issue(
                 "categories",
                 "problem",
                 f"'/{entry.path}' {difference} as in most files, {where}: one code means different things. "
@@ -122,7 +122,7 @@ def _different_rows(entry: Entry, names: Names) -> Iterator[Trap]:
             )
         else:
             text = f"'/{entry.path}' {difference} as in most files, {where}{_dtype_remedy(entry, variant.schema)}"
-            yield Trap("different rows", "problem", text, (entry.path,), variant.files.size)
+            yield Issue("different rows", "problem", text, (entry.path,), variant.files.size)
 
 
 def _dtype_remedy(entry: Entry, found: DatasetSchema) -> str:
@@ -133,18 +133,18 @@ def _dtype_remedy(entry: Entry, found: DatasetSchema) -> str:
     return f". Field({entry.path!r}, dtype={wider!r}) delivers one type, whatever each file stores"
 
 
-def _different_storage(entry: Entry) -> Iterator[Trap]:
+def _different_storage(entry: Entry) -> Iterator[Issue]:
     stored = {_storage(variant.schema) for variant in entry.variants}
     if len(stored) > 1:
         text = f"{{}} is stored in different ways: {_some(sorted(stored))}; it reads right, some files slower"
-        yield Trap("different storage", "note", text, (entry.path,), len(entry.files))
+        yield Issue("different storage", "note", text, (entry.path,), len(entry.files))
 
 
-def _never_written(entry: Entry, names: Names) -> Iterator[Trap]:
+def _never_written(entry: Entry, names: Names) -> Iterator[Issue]:
     files = np.unique(entry.files[entry.missing > 0])
     if files.size and not entry.schema.refusal:
         chunks = counted(int(entry.missing[entry.missing > 0].sum()), "chunk")
-        yield Trap(
+        yield Issue(
             "never written",
             "problem",
             f"'/{entry.path}': {chunks} never written, {where_text(files, names)}: HDF5 would invent their values. "
@@ -154,14 +154,16 @@ def _never_written(entry: Entry, names: Names) -> Iterator[Trap]:
         )
 
 
-def _absent(entry: Entry, names: Names) -> Iterator[Trap]:
+def _absent(entry: Entry, names: Names) -> Iterator[Issue]:
     have = np.unique(entry.files)
     if len(names) / 2 <= have.size < len(names):
         lack = np.setdiff1d(np.arange(len(names)), have)
-        yield Trap("absent", "warning", f"{{}} is absent {where_text(lack, names)}", (entry.path,), lack.size)
+        yield Issue(
+            "absent", "warning", f"{{}} is absent {where_text(lack, names)}", (entry.path,), lack.size
+        )
 
 
-def _several_series(entry: Entry, names: Names) -> Iterator[Trap]:
+def _several_series(entry: Entry, names: Names) -> Iterator[Issue]:
     if entry.schema.refusal or not entry.series:
         return
     files = np.unique(np.concatenate([own for _, own in entry.series]))
@@ -173,18 +175,18 @@ def _several_series(entry: Entry, names: Names) -> Iterator[Trap]:
         f"{evidence_text(entry.series[0][0])}{likewise}. Single rows are fine; samples=Windows(…) would cross their "
         "borders, and is an error without series='file'"
     )
-    yield Trap("several series", "note", text, (entry.path,), files.size)
+    yield Issue("several series", "note", text, (entry.path,), files.size)
 
 
-def _float64(entry: Entry) -> Iterator[Trap]:
+def _float64(entry: Entry) -> Iterator[Issue]:
     if entry.is_float64:
         text = (
             "{} is float64, and models are float32: dtype='float32' converts batches, half the bytes would do"
         )
-        yield Trap("float64", "warning", text, (entry.path,), len(entry.files))
+        yield Issue("float64", "warning", text, (entry.path,), len(entry.files))
 
 
-def _chunk_reads(entry: Entry) -> Iterator[Trap]:
+def _chunk_reads(entry: Entry) -> Iterator[Issue]:
     schema, longest = entry.schema, int(entry.rows.max(initial=0))
     if not schema.is_decoded_by_chunk or not schema.chunks or min(schema.chunks[0], longest) < _MANY_ROWS:
         return
@@ -192,31 +194,31 @@ def _chunk_reads(entry: Entry) -> Iterator[Trap]:
     cost = f"a row costs {bytes_text(rows * schema.row_bytes)} in place of {bytes_text(schema.row_bytes)}"
     if longest <= schema.chunks[0]:
         text = f"{{}} lies in one compressed chunk, so that {cost}. Write chunks of about 1 MiB or less"
-        yield Trap("one chunk", "warning", text, (entry.path,), len(entry.files))
+        yield Issue("one chunk", "warning", text, (entry.path,), len(entry.files))
     else:
         text = (
             f"{{}} has compressed chunks of {rows:,} rows: read alone, {cost} ({rows:,} times). So shuffle='auto' "
             "reads whole chunks in random order; shuffle='full' would be slow"
         )
-        yield Trap("amplified reads", "warning", text, (entry.path,), len(entry.files))
+        yield Issue("amplified reads", "warning", text, (entry.path,), len(entry.files))
 
 
-def _large_chunks(entry: Entry) -> Iterator[Trap]:
+def _large_chunks(entry: Entry) -> Iterator[Issue]:
     size = math.prod(entry.schema.chunks or (0,)) * entry.schema.itemsize
     if size > _LARGE_CHUNK_BYTES and entry.schema.is_decoded_by_chunk:
         text = f"{{}} has chunks of {bytes_text(size)}, which each thread must hold. 1 MiB is plenty"
-        yield Trap("large chunks", "warning", text, (entry.path,), len(entry.files))
+        yield Issue("large chunks", "warning", text, (entry.path,), len(entry.files))
 
 
-def _not_direct(entry: Entry, readings: Sequence[Reading], *, is_large: bool) -> Iterator[Trap]:
+def _not_direct(entry: Entry, readings: Sequence[Reading], *, is_large: bool) -> Iterator[Issue]:
     """What h5py must read, and what nothing can."""
     for reading in readings:
         if reading.reader == "none":
-            yield Trap("damaged", "problem", reading.reason, (entry.path,), reading.files)
+            yield Issue("damaged", "problem", reading.reason, (entry.path,), reading.files)
         # Of values that were never written, another trap speaks.
         elif reading.reason and "never written" not in reading.reason:
             text = f"{{}} {reading.reason}: read through h5py, by one thread at a time{_plugins(entry)}"
-            yield Trap("h5py", "warning" if is_large else "note", text, (entry.path,), reading.files)
+            yield Issue("h5py", "warning" if is_large else "note", text, (entry.path,), reading.files)
 
 
 def _plugins(entry: Entry) -> str:
@@ -225,19 +227,19 @@ def _plugins(entry: Entry) -> str:
     return f", which takes a plug-in for {' and '.join(needed)}: pip install hdf5plugin" if needed else ""
 
 
-def _big_endian(entry: Entry) -> Iterator[Trap]:
+def _big_endian(entry: Entry) -> Iterator[Issue]:
     if entry.schema.dtype.startswith(">"):
         text = "{} is big-endian: fine, batches have the byte order of the machine"
-        yield Trap("big-endian", "note", text, (entry.path,), len(entry.files))
+        yield Issue("big-endian", "note", text, (entry.path,), len(entry.files))
 
 
-_SLOW: tuple[Callable[[Entry], Iterator[Trap]], ...] = (_float64, _chunk_reads, _large_chunks)
-_IN_ITSELF: tuple[Callable[[Entry], Iterator[Trap]], ...] = (
+_SLOW: tuple[Callable[[Entry], Iterator[Issue]], ...] = (_float64, _chunk_reads, _large_chunks)
+_IN_ITSELF: tuple[Callable[[Entry], Iterator[Issue]], ...] = (
     _refused,
     _different_storage,
     _big_endian,
 )
-_IN_SOME_FILES: tuple[Callable[[Entry, Names], Iterator[Trap]], ...] = (
+_IN_SOME_FILES: tuple[Callable[[Entry, Names], Iterator[Issue]], ...] = (
     _different_rows,
     _never_written,
     _absent,
@@ -248,25 +250,25 @@ _IN_SOME_FILES: tuple[Callable[[Entry, Names], Iterator[Trap]], ...] = (
 # ── of files as a whole ──────────────────────────────────────────────────────────────────────────────
 
 
-def _together(entries: Sequence[Entry], names: Names) -> Iterator[Trap]:
+def _together(entries: Sequence[Entry], names: Names) -> Iterator[Issue]:
     if len(names) > 1 and entries and not any(np.unique(entry.files).size == len(names) for entry in entries):
         most = max(entries, key=lambda entry: int(np.unique(entry.files).size))
         share = f"'/{most.path}' is in {np.unique(most.files).size} of {len(names)}"
         text = f"No dataset is in all files: {share}. Are these files of one data set?"
-        yield Trap("nothing in common", "problem", text, (), len(names))
+        yield Issue("nothing in common", "problem", text, (), len(names))
     yield from _without_rows(entries, names)
     yield from _unequal_lengths(entries, names)
 
 
-def _without_rows(entries: Sequence[Entry], names: Names) -> Iterator[Trap]:
+def _without_rows(entries: Sequence[Entry], names: Names) -> Iterator[Issue]:
     empty = [np.unique(entry.files[entry.rows == 0]) for entry in entries if not entry.is_family]
     files = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *empty]))
     if files.size:
         text = f"Datasets without rows, {where_text(files, names)}: access.on_bad_file='skip' accepts that"
-        yield Trap("no rows", "warning", text, (), files.size)
+        yield Issue("no rows", "warning", text, (), files.size)
 
 
-def _unequal_lengths(entries: Sequence[Entry], names: Names) -> Iterator[Trap]:
+def _unequal_lengths(entries: Sequence[Entry], names: Names) -> Iterator[Issue]:
     apart = _with_lengths_of_their_own(entries)
     arrays = [
         entry for entry in entries if entry.is_usable and entry.schema.shape and entry.path not in apart
@@ -282,7 +284,7 @@ def _unequal_lengths(entries: Sequence[Entry], names: Names) -> Iterator[Trap]:
             [f"'/{lengths[rows]}' {rows:,}" for rows in sorted(lengths, reverse=True) if rows >= 0]
         )
         text = f"Datasets of one file differ in length, {where_text(differs, names)}: {listed}"
-        yield Trap("different lengths", "note", text, tuple(entry.path for entry in arrays), differs.size)
+        yield Issue("different lengths", "note", text, tuple(entry.path for entry in arrays), differs.size)
 
 
 def _with_lengths_of_their_own(entries: Sequence[Entry]) -> set[str]:

@@ -12,7 +12,7 @@ from h5lightning.errors import H5LightningError
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.storage.discovery import discover
 from h5lightning.tools.inspect.convention_issues import find_meanings
-from h5lightning.tools.inspect.issues import Trap, find_traps
+from h5lightning.tools.inspect.issues import Issue, find_traps
 from h5lightning.tools.inspect.snippets import Code, code_for
 from h5lightning.tools.inspect.wording import hints, layout_words, shape_text, storage_text, type_text
 from h5lightning.tools.overview.axis_meaning import row_axis
@@ -87,7 +87,7 @@ class Inspection:
     file_bytes: int
     datasets: tuple[DatasetReport, ...]
     layout: tuple[str, ...]
-    traps: tuple[Trap, ...]
+    traps: tuple[Issue, ...]
     bad: tuple[SkippedFile, ...]
     skipped: tuple[SkippedFile, ...]
     code: Code | None = None

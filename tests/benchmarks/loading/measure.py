@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from h5lightning.tools.bench.timing import Contestant, Turn, run_turn
+from h5lightning.tools.bench.timing import Candidate, Trial, run_turn
 
 __all__ = ["Batch", "anonymous_bytes", "read_bytes", "run_epoch", "samples_of"]
 
@@ -24,9 +24,9 @@ def samples_of(batch: Batch) -> int:
     return len(batch.labels)
 
 
-def run_epoch(batches: Iterable[Batch]) -> Turn:
+def run_epoch(batches: Iterable[Batch]) -> Trial:
     """Consume batches as they come, to the end."""
-    return run_turn(Contestant("", lambda _: batches, samples_of), 0)
+    return run_turn(Candidate("", lambda _: batches, samples_of), 0)
 
 
 def anonymous_bytes() -> int:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.storage.codecs import Pipeline
-from h5lightning.tools.bench.timing import Spread, waiting_share
+from h5lightning.tools.bench.timing import Timing, waiting_share
 from loading import ours
 from loading.data import BATCH, Dataset
 from loading.measure import anonymous_bytes, read_bytes, run_epoch
@@ -32,7 +32,7 @@ def waiting(dataset: Dataset, *, rounds: int, step_s: float = 0.005) -> Goal:
     what = (
         f"waiting, steps of {1000 * step_s:g} ms, batches of {BATCH * dataset.sample_bytes / 2**20:.2g} MiB"
     )
-    return Goal(what, 0.02, Spread.of(shares), at_least=False)
+    return Goal(what, 0.02, Timing.of(shares), at_least=False)
 
 
 def memory(dataset: Dataset, *, epochs: int = 10) -> Goal:
@@ -42,7 +42,7 @@ def memory(dataset: Dataset, *, epochs: int = 10) -> Goal:
     strays = (max(held) - min(held)) / (max(held) + min(held))
     size = sum(held) / len(held) / 2**20
     what = f"anonymous memory over {epochs} epochs of {dataset.workload.name}, ± of {size:.0f} MiB"
-    return Goal(what, 0.03, Spread.of([strays]), at_least=False)
+    return Goal(what, 0.03, Timing.of([strays]), at_least=False)
 
 
 def _held_bytes(dataset: Dataset, epochs: int) -> list[int]:
@@ -74,9 +74,9 @@ def amplification(dataset: Dataset, world_size: int, wanted: float) -> list[Goal
     ranks = "1 rank" if world_size == 1 else f"{world_size} ranks"
     return [
         Goal(
-            f"bytes decoded ÷ bytes of the rows, {ranks}", wanted, Spread.of([decoded / rows]), at_least=False
+            f"bytes decoded ÷ bytes of the rows, {ranks}", wanted, Timing.of([decoded / rows]), at_least=False
         ),
-        Goal(f"bytes read ÷ stored, {ranks}", wanted, Spread.of([read / stored]), at_least=False),
+        Goal(f"bytes read ÷ stored, {ranks}", wanted, Timing.of([read / stored]), at_least=False),
     ]
 
 
@@ -122,7 +122,7 @@ def mixing(dataset: Dataset) -> Goal:
     with ours.data_module(dataset) as dm:
         reached = _mean_entropy((np.asarray(batch.labels) for batch in ours.batches(dm, 0)), rows)
     ratio = reached / _mean_entropy(shuffled, rows)
-    return Goal("entropy of a batch's labels ÷ that of a full shuffle", 0.985, Spread.of([ratio]))
+    return Goal("entropy of a batch's labels ÷ that of a full shuffle", 0.985, Timing.of([ratio]))
 
 
 def _mean_entropy(labels: Iterable[npt.NDArray[np.int64]], rows: int) -> float:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from h5lightning.tools.bench.timing import Contestant
+from h5lightning.tools.bench.timing import Candidate
 from loading import meters, peers, races
 from loading.data import BATCH, Dataset, Workload, filters_here, write
 from loading.limits import evict
@@ -69,7 +69,7 @@ def _say(text: str) -> None:
 
 
 def _race(
-    report: Report, race: Race, dataset: Dataset, scale: Scale, others: Sequence[Contestant] = ()
+    report: Report, race: Race, dataset: Dataset, scale: Scale, others: Sequence[Candidate] = ()
 ) -> None:
     _say(f"  {race.name}")
     result = races.run(race, dataset, rounds=scale.rounds, limit_s=scale.limit_s, others=others)
@@ -143,7 +143,7 @@ PARTS: dict[str, Callable[[Report, Scale], None]] = {
 
 
 @contextmanager
-def _converted(report: Report, dataset: Dataset, scale: Scale) -> Iterator[list[Contestant]]:
+def _converted(report: Report, dataset: Dataset, scale: Scale) -> Iterator[list[Candidate]]:
     """The peers that are installed, over copies of the data set."""
     if not scale.with_peers:
         yield []
@@ -159,9 +159,9 @@ def _converted(report: Report, dataset: Dataset, scale: Scale) -> Iterator[list[
         yield [_peer(copy, workers) for copy in report.conversions for workers in (0, 2)]
 
 
-def _peer(copy: peers.Converted, workers: int) -> Contestant:
+def _peer(copy: peers.Converted, workers: int) -> Candidate:
     batches = partial(copy.batches, workers=workers)
-    return Contestant(f"{copy.peer.name}, {workers} workers", batches, samples_of, counts_start=False)
+    return Candidate(f"{copy.peer.name}, {workers} workers", batches, samples_of, counts_start=False)
 
 
 def measure(parts: Sequence[str], scale: Scale) -> Report:

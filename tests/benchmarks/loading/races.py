@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from h5lightning import H5DataModule
-from h5lightning.tools.bench.timing import Contestant, Spread, Turn, in_turn, ratios, whole_epochs
+from h5lightning.tools.bench.timing import Candidate, Timing, Trial, in_turn, ratios, whole_epochs
 from loading import by_hand, ours
 from loading.data import Dataset, Workload
 from loading.limits import DecodeAndGather, GatherFromMemory, ReadInOrder, read_files, ready_tensors
@@ -64,7 +64,7 @@ class Goal:
 
     what: str
     wanted: float
-    reached: Spread
+    reached: Timing
     at_least: bool = True
 
     @property
@@ -114,7 +114,7 @@ class Result:
     """
 
     name: str
-    epochs: Mapping[str, Sequence[Turn]]
+    epochs: Mapping[str, Sequence[Trial]]
     goals: Sequence[Goal]
     workload: Workload
 
@@ -125,7 +125,7 @@ class Result:
 
 
 def run(
-    race: Race, dataset: Dataset, *, rounds: int, limit_s: float, others: Sequence[Contestant] = ()
+    race: Race, dataset: Dataset, *, rounds: int, limit_s: float, others: Sequence[Candidate] = ()
 ) -> Result:
     """Run a race: ours, the rivals and the others in turn."""
     least_s = limit_s / 2 if race.is_repeated else 0.0
@@ -144,7 +144,7 @@ def run(
 
 def against_best(result: Result, rivals: Sequence[str], what: str, wanted: float) -> Goal:
     """Ours in relation to the rival that has the highest median."""
-    medians = {name: Spread.of([epoch.rate for epoch in result.epochs[name]]).median for name in rivals}
+    medians = {name: Timing.of([epoch.rate for epoch in result.epochs[name]]).median for name in rivals}
     best = max(medians, key=medians.__getitem__)
     reached = ratios(result.epochs[OURS], result.epochs[best])
     return Goal(f"{result.name} ÷ {what}: {best}", wanted, reached)
@@ -152,7 +152,7 @@ def against_best(result: Result, rivals: Sequence[str], what: str, wanted: float
 
 def contestant_of(
     race: Race, dataset: Dataset, dm: H5DataModule, rival: str | None = None, *, least_s: float = 0.0
-) -> Contestant:
+) -> Candidate:
     """Ours, or a rival; a turn has as many epochs as take ``least_s``."""
 
     def prepare() -> None:
@@ -162,7 +162,7 @@ def contestant_of(
         race.prepare(dataset)
 
     batches = partial(ours.batches, dm) if rival is None else RIVALS[rival](dataset)
-    return Contestant(
+    return Candidate(
         rival or OURS,
         lambda turn: whole_epochs(batches, turn * _MOST_EPOCHS, least_s),
         samples_of,

@@ -11,7 +11,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from h5lightning.tools.bench.timing import Spread, Turn
+from h5lightning.tools.bench.timing import Timing, Trial
 from loading.data import Workload
 from loading.peers import Converted
 from loading.races import Goal, Result
@@ -148,9 +148,9 @@ def _data(workload: Workload) -> str:
     return f"{text}, {number(times)} times the processor's last cache{warning}."
 
 
-def _contestant(name: str, epochs: Sequence[Turn], sample_bytes: int) -> list[str]:
-    rate = Spread.of([epoch.rate for epoch in epochs])
-    first_s = Spread.of([epoch.first_s for epoch in epochs]).median
+def _contestant(name: str, epochs: Sequence[Trial], sample_bytes: int) -> list[str]:
+    rate = Timing.of([epoch.rate for epoch in epochs])
+    first_s = Timing.of([epoch.first_s for epoch in epochs]).median
     ends = f"{number(rate.low)} – {number(rate.high)}"
     return [
         name,

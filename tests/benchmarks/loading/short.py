@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from h5lightning.tools.bench.timing import Spread, ratios
+from h5lightning.tools.bench.timing import Timing, ratios
 from loading.data import BATCH, FILES
 from loading.races import OURS, Goal, Result
 from loading.report import Report, machine, number, table, versions
@@ -103,11 +103,11 @@ def _format_rows(report: Report, result: Result) -> Iterator[list[str]]:
 
 
 def _rate(result: Result, name: str) -> float:
-    return Spread.of([turn.rate for turn in result.epochs[name]]).median
+    return Timing.of([turn.rate for turn in result.epochs[name]]).median
 
 
 def _first_ms(result: Result, name: str) -> str:
-    return number(1000 * Spread.of([turn.first_s for turn in result.epochs[name]]).median)
+    return number(1000 * Timing.of([turn.first_s for turn in result.epochs[name]]).median)
 
 
 def _ratio(result: Result, name: str) -> str:

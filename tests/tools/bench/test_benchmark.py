@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from h5lightning.options import Field
-from h5lightning.tools.bench import Effort, bench_files
-from h5lightning.tools.bench.configurations import Way
+from h5lightning.tools.bench import Budget, bench_files
+from h5lightning.tools.bench.configurations import LoaderConfig
 
 pytestmark = pytest.mark.timeout(60)
-SHORT = Effort(seconds=0.03, rounds=1)
+SHORT = Budget(seconds=0.03, rounds=1)
 
 
 def write(folder, rows, files=2, **storage):
@@ -41,7 +41,7 @@ def test_contiguous_rows(tmp_path):
         "full, 0 threads",
         "full, 1 worker",
     ]
-    assert found.speeds[0].way == Way()
+    assert found.speeds[0].way == LoaderConfig()
     assert all(speed.rate.median > 0 and 0 <= speed.waiting <= 1 for speed in found.speeds)
     assert [limit.name for limit in found.limits] == ["read in order", "gather from RAM"]
     assert (found.samples, found.measured_samples, found.mode) == (600, 600, "full")
@@ -60,7 +60,7 @@ def test_compressed_chunks(tmp_path):
 
 
 def test_a_part_of_large_data(tmp_path):
-    found = bench(write(tmp_path / "a", 60_000), effort=Effort(seconds=0.002, rounds=1))
+    found = bench(write(tmp_path / "a", 60_000), effort=Budget(seconds=0.002, rounds=1))
     assert 640 <= found.measured_samples < 120_000
     assert found.samples == 120_000
     assert found.notes[0].startswith("Measured over 2 of 2 files, the first ")

@@ -2,20 +2,20 @@
 
 import pytest
 
-from h5lightning.tools.bench.configurations import Way
+from h5lightning.tools.bench.configurations import LoaderConfig
 from h5lightning.tools.bench.recommend import Limit, Speed, recommend
-from h5lightning.tools.bench.timing import Spread
+from h5lightning.tools.bench.timing import Timing
 
 BATCH = 100
 
 
 def speed(name="base", rate=1000, span=50, waiting=None, was_cut=False, **options):
-    spread = Spread(rate, rate - span, rate + span)
-    return Speed(Way(**options), name, spread, BATCH / rate, 0.1, waiting, was_cut)
+    spread = Timing(rate, rate - span, rate + span)
+    return Speed(LoaderConfig(**options), name, spread, BATCH / rate, 0.1, waiting, was_cut)
 
 
 def limit(rate):
-    return Limit("decode once", Spread(rate, rate, rate))
+    return Limit("decode once", Timing(rate, rate, rate))
 
 
 def options_for(*speeds, mode="full", step_s=None):

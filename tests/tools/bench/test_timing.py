@@ -6,9 +6,9 @@ import pytest
 from clocks import Clock
 
 from h5lightning.tools.bench.timing import (
-    Contestant,
-    Spread,
-    Turn,
+    Candidate,
+    Timing,
+    Trial,
     in_turn,
     ratios,
     run_turn,
@@ -33,7 +33,7 @@ def slow(batches, seconds):
 
 
 def test_a_turn_consumes_all_batches():
-    turn = run_turn(Contestant("a", lambda _: chain(repeat(BATCH, 5), [range(1)])), 0)
+    turn = run_turn(Candidate("a", lambda _: chain(repeat(BATCH, 5), [range(1)])), 0)
     assert (turn.samples, turn.first_samples, turn.was_cut) == (21, 4, False)
     assert 0 <= turn.first_s <= turn.total_s
 
@@ -47,16 +47,16 @@ def test_a_slow_turn_ends_at_the_limit_and_is_closed():
         finally:
             closed.append(True)
 
-    turn = run_turn(Contestant("a", endless), 0, limit_s=5 * TICK_S)
+    turn = run_turn(Candidate("a", endless), 0, limit_s=5 * TICK_S)
     assert (turn.samples, turn.first_samples) == (7 * 4, 4)
     assert (turn.first_s, turn.total_s) == (TICK_S, 7 * TICK_S)
     assert (turn.was_cut, closed) == (True, [True])
 
 
 def test_rates_with_and_without_the_start():
-    assert Turn(samples=100, first_samples=20, first_s=6, total_s=10).rate == 10
-    assert Turn(samples=100, first_samples=20, first_s=6, total_s=10, counts_start=False).rate == 20
-    assert Turn(samples=20, first_samples=20, first_s=2, total_s=2, counts_start=False).rate == 10
+    assert Trial(samples=100, first_samples=20, first_s=6, total_s=10).rate == 10
+    assert Trial(samples=100, first_samples=20, first_s=6, total_s=10, counts_start=False).rate == 20
+    assert Trial(samples=20, first_samples=20, first_s=2, total_s=2, counts_start=False).rate == 10
 
 
 def test_contestants_take_turns_after_a_warm_up():
@@ -67,7 +67,7 @@ def test_contestants_take_turns_after_a_warm_up():
             log.append((name, turn))
             yield BATCH
 
-        return Contestant(name, batches, prepare=lambda: log.append(name))
+        return Candidate(name, batches, prepare=lambda: log.append(name))
 
     done = []
     found = in_turn([contestant("a"), contestant("b")], rounds=2, limit_s=1, advance=done.append)
@@ -78,17 +78,17 @@ def test_contestants_take_turns_after_a_warm_up():
 
 def test_who_is_too_slow_has_one_turn():
     contestants = [
-        Contestant("slow", lambda _: slow(repeat(BATCH, 3), TICK_S)),
-        Contestant("quick", lambda _: [BATCH]),
+        Candidate("slow", lambda _: slow(repeat(BATCH, 3), TICK_S)),
+        Candidate("quick", lambda _: [BATCH]),
     ]
     found = in_turn(contestants, rounds=3, limit_s=TICK_S / 4, patience_s=TICK_S * 3 / 4)
     assert {name: len(turns) for name, turns in found.items()} == {"slow": 1, "quick": 3}
 
 
 def test_ratios_are_of_the_same_round():
-    ours = [Turn(100, 10, 0, seconds) for seconds in (1, 2, 4)]
-    others = [Turn(50, 50, seconds, seconds) for seconds in (1, 2, 8)]
-    assert ratios(ours, others) == Spread(2, 2, 4)
+    ours = [Trial(100, 10, 0, seconds) for seconds in (1, 2, 4)]
+    others = [Trial(50, 50, seconds, seconds) for seconds in (1, 2, 8)]
+    assert ratios(ours, others) == Timing(2, 2, 4)
 
 
 @pytest.mark.parametrize(("least_s", "epochs"), [(0, [7]), (5 * TICK_S, [7, 8, 9])], ids=["one", "some"])

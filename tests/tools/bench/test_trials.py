@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from h5lightning.options import Access
-from h5lightning.tools.bench.configurations import Way
+from h5lightning.tools.bench.configurations import LoaderConfig
 from h5lightning.tools.bench.timing import run_turn
 from h5lightning.tools.bench.trials import Source, contestant, evict
 
@@ -39,7 +39,7 @@ def make(tmp_path):
 
 
 def batches(source, way=None, mode="full", turn=0, least_s=0.0):
-    entrant = contestant("a", source, way or Way(), mode, least_s=least_s, is_cold=False)
+    entrant = contestant("a", source, way or LoaderConfig(), mode, least_s=least_s, is_cold=False)
     return [batch["x"][:, 0].clone() for batch in entrant.batches(turn)]
 
 
@@ -53,7 +53,11 @@ def test_a_turn_has_each_sample_of_the_part_once(make, share):
 def test_turns_have_the_same_order_in_each_way_and_differ(make):
     first, again, later = (
         torch.cat(batches(make(), way, turn=turn))
-        for way, turn in ((Way(), 1), (Way(reader="h5py", threads=0), 1), (Way(), 2))
+        for way, turn in (
+            (LoaderConfig(), 1),
+            (LoaderConfig(reader="h5py", threads=0), 1),
+            (LoaderConfig(), 2),
+        )
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, later)
@@ -64,7 +68,7 @@ def test_a_turn_goes_on_until_an_epoch_ends_late_enough(make):
 
 
 def test_workers_are_processes_that_end_with_the_turn(make):
-    entrant = contestant("a", make(), Way(num_workers=2), "full", least_s=0, is_cold=False)
+    entrant = contestant("a", make(), LoaderConfig(num_workers=2), "full", least_s=0, is_cold=False)
     running = entrant.batches(0)
     next(running)
     assert len(multiprocessing.active_children()) == 2
@@ -80,7 +84,9 @@ def test_whether_a_second_epoch_decodes_again(make, forgets):
         with open("/proc/self/io", encoding="ascii") as file:
             return int(file.readline().split()[1])
 
-    dm = contestant("a", make(forgets=forgets), Way(), "full", least_s=0, is_cold=False).batches.args[0]
+    dm = contestant(
+        "a", make(forgets=forgets), LoaderConfig(), "full", least_s=0, is_cold=False
+    ).batches.args[0]
     from h5lightning.tools.bench.trials import _epoch
 
     found = []
@@ -97,14 +103,17 @@ def test_whether_a_second_epoch_decodes_again(make, forgets):
 
 def test_full_order_has_its_own_cache(make):
     source = make(full_cache_bytes=77)
-    caches = [source.data_module(Way(), mode).hparams["access"]["cache_bytes"] for mode in ("full", "block")]
+    caches = [
+        source.data_module(LoaderConfig(), mode).hparams["access"]["cache_bytes"]
+        for mode in ("full", "block")
+    ]
     assert caches == [77, Access().cache_bytes]
 
 
 @pytest.mark.skipif(not hasattr(__import__("os"), "posix_fadvise"), reason="needs posix_fadvise")
 def test_evicted_files_are_read_again(make):
     source = make()
-    entrant = contestant("a", source, Way(), "full", least_s=10, is_cold=True)
+    entrant = contestant("a", source, LoaderConfig(), "full", least_s=10, is_cold=True)
     evict(source.files)
     entrant.prepare()
     turn = run_turn(entrant, 0)

@@ -9,7 +9,7 @@ from cases import case_of, ignore, with_order
 
 from h5lightning.options import Shuffle
 from h5lightning.tools.check.epoch_check import prove_evaluation, prove_orders, prove_training
-from h5lightning.tools.check.run import Case
+from h5lightning.tools.check.run import CheckRun
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ class WrongShards:
         return self.move(rank, self.shards.positions(rank, start, stop, lanes_of))
 
 
-class WrongCase(Case):
+class WrongCase(CheckRun):
     move = staticmethod(lambda rank, positions: positions)
     longer = 0
 

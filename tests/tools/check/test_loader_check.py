@@ -9,12 +9,12 @@ from cases import LyingReader, case_of, ignore
 
 from h5lightning.options import Shuffle
 from h5lightning.tools.check.loader_check import prove_loaders
-from h5lightning.tools.check.run import Case
+from h5lightning.tools.check.run import CheckRun
 
 pytestmark = [pytest.mark.timeout(120)]
 
 
-class Shifted(Case):
+class Shifted(CheckRun):
     """Its loaders are planned with one order, and made with another one."""
 
     def sampler(self, stage, order, shards, rank, epoch=0, *, rest=None):

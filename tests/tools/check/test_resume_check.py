@@ -7,7 +7,7 @@ from cases import case_of, ignore
 from h5lightning.options import Shuffle
 from h5lightning.planning.sampling.position import RemainingEpoch
 from h5lightning.tools.check.resume_check import prove_resumption
-from h5lightning.tools.check.run import Case
+from h5lightning.tools.check.run import CheckRun
 
 COMPRESSED = {"chunks": (8, 2, 3), "compression": "gzip"}
 
@@ -25,7 +25,7 @@ def test_what_is_right_passes(write_files, shuffle, tail):
     assert outcome.scope == "20 interrupted epochs, ranks 1, 2, 3, 4, 8 in turn"
 
 
-class OneStepBehind(Case):
+class OneStepBehind(CheckRun):
     """Its resumed runs repeat the step before the interruption."""
 
     def sampler(self, stage, order, shards, rank, epoch=0, *, rest=None):
@@ -35,7 +35,7 @@ class OneStepBehind(Case):
         return super().sampler(stage, order, shards, rank, epoch, rest=rest)
 
 
-class ShuffledAgain(Case):
+class ShuffledAgain(CheckRun):
     """Its resumed runs deliver the right samples in another order."""
 
     def sampler(self, stage, order, shards, rank, epoch=0, *, rest=None):
