@@ -123,13 +123,21 @@ class Reader(Protocol):
         self.read([file], [ReadRequest(source, np.asarray([0, rows.size]), rows, slots, out)])
 
     def is_there(
-        self, files: Sequence[str], takes: Sequence[ReadRequest], *, only_remote: bool = False
+        self,
+        files: Sequence[str],
+        takes: Sequence[ReadRequest],
+        *,
+        only_remote: bool = False,  # noqa: ARG002 - who gives no hints needs none
     ) -> bool:
         """Whether what takes lie in seems to be in memory already, or nothing is gained by `will_need`; see there."""
         return True
 
     def will_need(
-        self, files: Sequence[str], takes: Sequence[ReadRequest], *, only_remote: bool = False
+        self,
+        files: Sequence[str],
+        takes: Sequence[ReadRequest],
+        *,
+        only_remote: bool = False,  # noqa: ARG002 - who gives no hints needs none
     ) -> None:
         """Let the system fetch what `read` will be asked for, without waiting: a disk likes several requests.
 
