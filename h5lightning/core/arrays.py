@@ -1,13 +1,18 @@
-"""Runs of different length that lie one after the other in a flat array."""
+"""Types of arrays, and positions in arrays that hold runs of different lengths one after the other."""
 
 from __future__ import annotations
+
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["flat_positions"]
+__all__ = ["BoolArray", "Bytes", "Float64Array", "Int64Array", "flat_positions"]
 
-Int64Array = npt.NDArray[np.int64]
+BoolArray: TypeAlias = npt.NDArray[np.bool_]
+Bytes: TypeAlias = npt.NDArray[np.uint8]
+Float64Array: TypeAlias = npt.NDArray[np.float64]
+Int64Array: TypeAlias = npt.NDArray[np.int64]
 
 
 def flat_positions(starts: Int64Array, lengths: Int64Array) -> Int64Array:

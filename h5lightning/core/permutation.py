@@ -19,11 +19,11 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.sample_numbers import to_numbers
 
 __all__ = ["KeyedPermutation", "KeyedPermutations", "derive_key", "derive_keys"]
 
-Int64Array = npt.NDArray[np.int64]
 UInt64Array = npt.NDArray[np.uint64]
 _Round: TypeAlias = tuple[int, np.uint64 | UInt64Array]  # its number and its key
 

@@ -13,9 +13,10 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
+
 __all__ = ["to_number", "to_numbers"]
 
-Int64Array = npt.NDArray[np.int64]
 
 _INT64 = np.dtype(np.int64)
 _LARGEST = 2**63 - 1

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.core.arrays import flat_positions
+from h5lightning.core.arrays import Int64Array, flat_positions
 from h5lightning.core.frozen import Frozen
 
 __all__ = ["StringTable"]
@@ -29,7 +29,7 @@ class StringTable(Frozen):
     """
 
     blob: npt.NDArray[np.uint8]
-    ends: npt.NDArray[np.int64]
+    ends: Int64Array
 
     def __post_init__(self) -> None:
         expected = int(self.ends[-1]) if self.ends.size else 0
@@ -49,7 +49,7 @@ class StringTable(Frozen):
         blob = np.concatenate([first.blob, second.blob])
         return cls(blob, np.concatenate([first.ends, second.ends + first.blob.size]))
 
-    def take(self, positions: npt.NDArray[np.int64]) -> StringTable:
+    def take(self, positions: Int64Array) -> StringTable:
         """The strings at ``positions``, ``(strings,)``, in that order."""
         starts = np.concatenate([np.zeros(1, dtype=np.int64), self.ends[:-1]])[: len(self)]
         lengths = (self.ends - starts)[positions]

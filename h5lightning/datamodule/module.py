@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-import numpy as np
 import numpy.typing as npt
 import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
+from h5lightning.core.arrays import Float64Array
 from h5lightning.core.process_local import ProcessLocalSet
 from h5lightning.core.sample_numbers import to_number, to_numbers
 from h5lightning.datamodule.distributed import (
@@ -198,7 +198,7 @@ class H5DataModule(LightningDataModule):
         self._owns_seed = False  # whether the seed of what is restored stays: it was loaded without a Trainer
         self._survey: DataSurvey | None = None
         self._assembly: PreparedData | None = None
-        self._weights: npt.NDArray[np.float64] | None = None
+        self._weights: Float64Array | None = None
         self._order: Order | None = None
         self._restored: dict[str, Any] | None = None
         self._attached = _TrainerOf()

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
-import numpy.typing as npt
-
+from h5lightning.core.arrays import Float64Array
 from h5lightning.loading.batch_reader import BatchReader
 from h5lightning.loading.sample_dataset import SampleDataset
 from h5lightning.loading.transforms import STAGES, Transforms
@@ -56,7 +54,7 @@ class PreparedData:
     seed: int
     new_files: tuple[str, ...] = ()
 
-    def training_order(self, shuffle: Shuffle, weights: npt.NDArray[np.float64] | None = None) -> Order:
+    def training_order(self, shuffle: Shuffle, weights: Float64Array | None = None) -> Order:
         """The order of the training samples; see `make_order` for the weights."""
         index = self.survey.index
         selection = self.plan.selection("train", index)
@@ -88,7 +86,7 @@ def assemble(
         SplitError: the split cannot be made.
     """
     plan, new_files = _plan(survey, split, seed)
-    reader.expect(survey.known)
+    reader.expect(survey.scanned_files)
     batches = BatchReader(survey.index, survey.fields, reader, access)
     parts = {name: (batches, plan.selection(name, survey.index)) for name in plan.parts}
     if "test" in parts:

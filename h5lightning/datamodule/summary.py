@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from h5lightning.core.formatting import bytes_text, counted, share_text
 from h5lightning.core.text_tables import PlainTable
@@ -24,7 +23,6 @@ from h5lightning.storage.survey import DataSurvey
 
 __all__ = ["SplitSummary", "Summary", "summarise"]
 
-Int64Array = npt.NDArray[np.int64]
 Parts = Mapping[str, Segments]
 
 _MOST_LISTED = 5

@@ -16,15 +16,14 @@ from itertools import chain, islice
 from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.loading.prefetch import Pipeline
 from h5lightning.loading.sample_dataset import RawBatches, SampleDataset
 from h5lightning.planning.sampling.rank_epoch import RankEpoch
 
 __all__ = ["BatchGroupReader"]
 
-Int64Array = npt.NDArray[np.int64]
 _Task: TypeAlias = tuple[Int64Array, list[Int64Array]]  # positions to read, and those to announce before
 
 _MOST_BATCHES = 32

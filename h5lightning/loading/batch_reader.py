@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.monitor import Guard
 from h5lightning.core.process_local import ProcessLocal
 from h5lightning.core.sample_numbers import to_numbers
@@ -33,7 +34,6 @@ from h5lightning.storage.readers.protocol import Reader, ReadRequest
 
 __all__ = ["Batch", "BatchReader"]
 
-Int64Array = npt.NDArray[np.int64]
 Batch = dict[str, torch.Tensor]
 
 _ConstantKey: TypeAlias = "tuple[str, FieldSource]"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import FieldError, H5LightningError, MissingDataError
 from h5lightning.planning.catalog.annotations import Encoding
 from h5lightning.planning.conventions.encodings import remedy
@@ -19,8 +20,6 @@ from h5lightning.planning.values.value_decoder import FieldValues
 from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
 
 __all__ = ["FieldPart", "FieldSource"]
-
-Int64Array = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from torch.utils.data._utils.pin_memory import pin_memory
 
 from h5lightning.core.permutation import derive_key
 from h5lightning.core.process_local import ProcessLocalRef, ProcessLocalSet
+from h5lightning.core.processor import usable_cores
 from h5lightning.errors import OptionError, WorkerError
 from h5lightning.loading.batch_groups import BatchGroupReader
 from h5lightning.loading.epoch_iterator import EpochIterator
@@ -95,7 +95,7 @@ class LoaderOptions:
         """Threads that make batches ahead in the training process, each another one; 0 with workers."""
         if self.num_workers:
             return 0
-        return min(_MOST_THREADS, os.cpu_count() or 1) if self.threads is None else self.threads
+        return min(_MOST_THREADS, usable_cores()) if self.threads is None else self.threads
 
     @property
     def decoding_threads(self) -> int:

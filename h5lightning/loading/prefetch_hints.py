@@ -12,13 +12,12 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import H5LightningError
 
 __all__ = ["PrefetchAdvisor", "available_bytes"]
 
-Int64Array = npt.NDArray[np.int64]
 
 _PROBES = 4  # samples of a group
 _MOST_SKIPPED = 7  # groups in a row that nobody looks at, when all that were looked at were in memory

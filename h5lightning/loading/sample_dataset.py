@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset, default_collate
 
+from h5lightning.core.arrays import BoolArray, Int64Array
 from h5lightning.core.once import once
 from h5lightning.core.sample_numbers import to_number, to_numbers
 from h5lightning.errors import H5LightningError
@@ -43,7 +44,7 @@ Numbers: TypeAlias = npt.ArrayLike | torch.Tensor
 class RawBatches(NamedTuple):
     """Batches as they were read, each with the numbers of its samples in the whole index, and what ended them."""
 
-    batches: list[tuple[npt.NDArray[np.int64], Batch]]
+    batches: list[tuple[Int64Array, Batch]]
     error: H5LightningError | None = None
 
 
@@ -179,7 +180,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
             return BatchRequest(wanted, first.epoch, None if None in told else np.asarray(told, np.bool_))
         return BatchRequest(wanted, self._asked.ask(wanted.size, size))
 
-    def sample_ids(self, positions: Numbers) -> npt.NDArray[np.int64]:
+    def sample_ids(self, positions: Numbers) -> Int64Array:
         """Positions in this dataset → numbers over the whole index, ``(N,)`` each."""
         return self._selection(cast("npt.ArrayLike", positions))
 
@@ -237,14 +238,14 @@ class SampleDataset(Dataset[dict[str, Any]]):
             )
         return self._read(numbers, keys)
 
-    def _home_of(self, number: npt.NDArray[np.int64]) -> str:
+    def _home_of(self, number: Int64Array) -> str:
         """The split that holds a sample, for an error."""
         for stage, selection in self._splits.items():
             if selection.positions(number)[0] >= 0:
                 return f"in {stage!r}: read it from the {stage}_dataset"
         return "in no split: it was left out when the data were divided"
 
-    def _read(self, numbers: npt.NDArray[np.int64], keys: Sequence[str] | None) -> dict[str, Any]:
+    def _read(self, numbers: Int64Array, keys: Sequence[str] | None) -> dict[str, Any]:
         if isinstance(keys, str):
             raise TypeError(f"keys must list fields, such as [{keys!r}]; found the text {keys!r}")
         if keys is not None:
@@ -276,7 +277,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
             size=len(self),
         )
 
-    def read_raw(self, positions: npt.NDArray[np.int64], batch_size: int) -> RawBatches:
+    def read_raw(self, positions: Int64Array, batch_size: int) -> RawBatches:
         """Neighbouring batches, read together, each with memory of its own; any thread may call.
 
         `finish` makes of each of them what `read_batch` returns.
@@ -297,7 +298,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
                 pass  # it is raised again by the batch that it belongs to
             else:
                 return RawBatches(list(zip(parts, batches, strict=True)))
-        read: list[tuple[npt.NDArray[np.int64], Batch]] = []
+        read: list[tuple[Int64Array, Batch]] = []
         for part in parts:
             try:
                 read.append((part, self._batches.read(part)))
@@ -308,9 +309,9 @@ class SampleDataset(Dataset[dict[str, Any]]):
     def finish(
         self,
         batch: dict[str, Any],
-        numbers: npt.NDArray[np.int64],
+        numbers: Int64Array,
         epoch: int,
-        is_repeat: npt.NDArray[np.bool_] | None = None,
+        is_repeat: BoolArray | None = None,
     ) -> dict[str, Any]:
         """A batch as it was read → as it is delivered; by one thread at a time, since transforms are called.
 
@@ -350,7 +351,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
                 sample[key] = value
         return samples
 
-    def _transformed(self, batch: Batch, numbers: npt.NDArray[np.int64], epoch: int) -> list[dict[str, Any]]:
+    def _transformed(self, batch: Batch, numbers: Int64Array, epoch: int) -> list[dict[str, Any]]:
         where, index = self.index.locate(numbers), self.index
         rows = zip(
             numbers.tolist(), where.file.tolist(), where.series.tolist(), where.row.tolist(), strict=True
@@ -445,7 +446,7 @@ class H5Dataset(SampleDataset):
             series=series,
             index_dir=index_dir,
         )
-        pool = HandlePool(options, known=found.known)
+        pool = HandlePool(options, scanned_files=found.scanned_files)
         everything = SampleRanges(np.zeros(1, dtype=np.int64), np.asarray([len(found.index)], dtype=np.int64))
         super().__init__(
             BatchReader(found.index, found.fields, choose_reader(reader, pool), options),

@@ -10,6 +10,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.core.arrays import Float64Array
 from h5lightning.core.progress import progress_bar
 from h5lightning.errors import FieldError, MissingFieldError
 from h5lightning.loading.sample_dataset import SampleDataset
@@ -20,7 +21,6 @@ from h5lightning.planning.sampling import class_weights
 
 __all__ = ["read_weights"]
 
-Float64Array = npt.NDArray[np.float64]
 
 _STRETCH = 1 << 20  # samples read together: enough that rows drawn at random share their chunks
 

@@ -12,10 +12,9 @@ import sys
 from collections.abc import Iterator, Sized
 from typing import Any, Protocol, cast
 
-import numpy as np
-import numpy.typing as npt
 from torch.utils.data import DistributedSampler
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.sample_numbers import to_number
 from h5lightning.options.checks import check_int
 from h5lightning.planning.sampling import Order
@@ -133,7 +132,7 @@ class ShardedSampler(DistributedSampler[Any]):
     def __len__(self) -> int:
         return len(self.epochs.peek(is_divided=_divides()))
 
-    def stretches(self, *, multiple: int = 1, stop: int | None = None) -> Iterator[npt.NDArray[np.int64]]:
+    def stretches(self, *, multiple: int = 1, stop: int | None = None) -> Iterator[Int64Array]:
         """The samples of the epoch that would begin now; see `RankEpoch.stretches`."""
         return self.peek().stretches(multiple=multiple, stop=stop)
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import counted, more_files
 from h5lightning.errors import (
     FieldError,
@@ -49,7 +50,6 @@ from h5lightning.planning.values.conversions import (
 
 __all__ = ["has_rows", "plan_fields"]
 
-Int64Array = npt.NDArray[np.int64]
 NameList = Callable[[int], Sequence[str]]
 AttributeList = Callable[[int, str], Sequence[str]]
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import Frozen
 from h5lightning.core.once import once
 from h5lightning.core.sample_numbers import to_numbers
@@ -19,8 +20,6 @@ from h5lightning.core.string_table import StringTable
 from h5lightning.options import Rows, Samples, Windows
 
 __all__ = ["Location", "SampleIndex", "SampleRanges"]
-
-Int64Array = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

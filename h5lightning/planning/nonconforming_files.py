@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import counted
 from h5lightning.options import Field
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
@@ -18,7 +18,6 @@ __all__ = ["NEVER_WRITTEN", "find_misfits"]
 
 NEVER_WRITTEN = "never written"
 
-Int64Array = npt.NDArray[np.int64]
 _Wanted: TypeAlias = Mapping[str, Field]
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import Frozen
 from h5lightning.core.once import once
 from h5lightning.core.permutation import KeyedPermutation
@@ -18,8 +19,6 @@ from h5lightning.core.sample_numbers import to_numbers
 from h5lightning.planning.index import SampleRanges
 
 __all__ = ["Selection"]
-
-Int64Array = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import Frozen
 from h5lightning.core.visible import visible_logger
 from h5lightning.errors import ChecksumError, H5LightningError, SchemaError
@@ -34,7 +34,6 @@ from h5lightning.storage.scanning import ScanRequest, attribute_names, differenc
 
 __all__ = ["DataSurvey", "Files", "survey"]
 
-Int64Array = npt.NDArray[np.int64]
 _logger = visible_logger(__name__)
 Files = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
@@ -65,7 +64,7 @@ class DataSurvey(Frozen):
     checksums: ChecksumTable | None = None
 
     @property
-    def known(self) -> ScannedFiles:
+    def scanned_files(self) -> ScannedFiles:
         """What readers hold files against."""
         return ScannedFiles.of(self.catalog, self.checksums)
 

@@ -128,7 +128,7 @@ def test_sources_of_this_node(found, tmp_path) -> None:
     source.unlink()
     source.write_bytes(content)
     here = with_files_of_this_node(SECOND_NODE, linked)
-    (stamp,) = here.known.sources_of(str(tmp_path / "linked.h5")).values()
+    (stamp,) = here.scanned_files.sources_of(str(tmp_path / "linked.h5")).values()
     assert stamp[1] == source.stat().st_mtime_ns
     source.write_bytes(content + b"\0")
     with pytest.raises(

@@ -82,7 +82,7 @@ class Readers:
 
 ACTIONS = {
     "close": lambda dataset: dataset.close(),
-    "set up": lambda dataset: dataset._batches.reader.expect(dataset._batches.reader._pool.known),
+    "set up": lambda dataset: dataset._batches.reader.expect(dataset._batches.reader._pool.scanned_files),
     "close the cache": lambda dataset: dataset._batches.reader._decoded.close(),
     "close the files": lambda dataset: dataset._batches.reader._pool.close(),
 }

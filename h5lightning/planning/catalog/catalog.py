@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.core.arrays import flat_positions
+from h5lightning.core.arrays import Int64Array, flat_positions
 from h5lightning.core.frozen import Frozen
 from h5lightning.core.once import once
 from h5lightning.core.string_table import StringTable
@@ -27,7 +27,6 @@ from h5lightning.planning.catalog.source_files import SourceTable
 
 __all__ = ["Catalog", "SkippedFile", "StoredDataset", "files_by_kind"]
 
-Int64Array = npt.NDArray[np.int64]
 T = TypeVar("T")
 
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.core.arrays import BoolArray, Int64Array
 from h5lightning.core.frozen import Frozen
 from h5lightning.core.string_table import StringTable
 
 __all__ = ["BLOCK_BYTES", "ChecksumTable", "FileChecksums", "block_count", "blocks_of_values"]
 
-Int64Array = npt.NDArray[np.int64]
 
 # A row that is read alone brings in its block when that is first touched: 256 rows of 4 KiB 16 MiB, of 1 MiB 256 MiB.
 # Smaller ones are hashed slower (4 KiB at 6 GB/s, 64 KiB at 14) and take more room (8 bytes each).
@@ -39,7 +39,7 @@ class FileChecksums:
     size: int
     mtime_ns: int
     hashes: npt.NDArray[np.uint64]
-    is_values: npt.NDArray[np.bool_]
+    is_values: BoolArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +61,7 @@ class ChecksumTable(Frozen):
     stamps: Int64Array
     ends: Int64Array
     hashes: npt.NDArray[np.uint64]
-    is_values: npt.NDArray[np.bool_]
+    is_values: BoolArray
     origin: Callable[[], ChecksumTable | None] | None = None
 
     def __post_init__(self) -> None:
@@ -107,7 +107,7 @@ def block_count(size: int) -> int:
     return -(-size // BLOCK_BYTES)
 
 
-def blocks_of_values(parts: Iterable[tuple[Int64Array, Int64Array]], size: int) -> npt.NDArray[np.bool_]:
+def blocks_of_values(parts: Iterable[tuple[Int64Array, Int64Array]], size: int) -> BoolArray:
     """Which blocks of a file hold nothing but values, ``(blocks,)``.
 
     Args:
@@ -126,7 +126,7 @@ def blocks_of_values(parts: Iterable[tuple[Int64Array, Int64Array]], size: int) 
     starts, stops = np.concatenate([[-1], starts[is_first]]), np.concatenate([[-1], stops[is_last]])
     first = np.arange(block_count(size), dtype=np.int64) * BLOCK_BYTES
     within = stops[np.searchsorted(starts, first, side="right") - 1]
-    is_inside: npt.NDArray[np.bool_] = within >= np.minimum(first + BLOCK_BYTES, size)
+    is_inside: BoolArray = within >= np.minimum(first + BLOCK_BYTES, size)
     return is_inside
 
 

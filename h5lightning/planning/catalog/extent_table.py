@@ -13,12 +13,12 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import Frozen
 from h5lightning.planning.catalog.extents import Extents, FilterValues
 
 __all__ = ["ExtentTable", "Form"]
 
-Int64Array = npt.NDArray[np.int64]
 Form: TypeAlias = tuple[FilterValues, str, int]  # filters, reason, and numbers kept of each chunk
 
 _UNKNOWN = -1

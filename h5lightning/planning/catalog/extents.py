@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
+
+from h5lightning.core.arrays import Int64Array
 
 __all__ = ["Extents", "FilterValues"]
 
-Int64Array = npt.NDArray[np.int64]
 FilterValues: TypeAlias = tuple[tuple[int, tuple[int, ...]], ...]
 
 _NOTHING = np.zeros((1, 0), dtype=np.int64)

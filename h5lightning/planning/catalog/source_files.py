@@ -9,15 +9,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from h5lightning.core.arrays import flat_positions
+from h5lightning.core.arrays import Int64Array, flat_positions
 from h5lightning.core.string_table import StringTable
 from h5lightning.planning.catalog.schema import Stamp
 
 __all__ = ["NOT_THERE", "UNKNOWN", "SourceTable"]
 
-Int64Array = npt.NDArray[np.int64]
 
 NOT_THERE: Stamp = (-1, -1, -1, -1)  # of a source that cannot be looked at
 # No file has it: what was said of such a source is looked at again at each start.

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import more_files
 from h5lightning.errors import SchemaError
 from h5lightning.options import Field
@@ -27,7 +27,6 @@ __all__ = [
     "label_differences",
 ]
 
-Int64Array = npt.NDArray[np.int64]
 DifferenceOf: TypeAlias = Callable[[int, int, str], str]  # file, file with what is expected, source
 _Labels: TypeAlias = tuple[AxisLabels, ...]
 

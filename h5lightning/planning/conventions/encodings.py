@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import MissingDataError, OptionError, UnsupportedFieldError
 from h5lightning.options import FLOAT_DTYPES, Field
 from h5lightning.planning.catalog.annotations import Encoding
@@ -19,7 +20,6 @@ from h5lightning.planning.fields import StoredForm
 
 __all__ = ["DECODED_DTYPE", "check_encodings", "forms_of", "is_type_said", "remedy"]
 
-Int64Array = npt.NDArray[np.int64]
 
 DECODED_DTYPE = "float32"
 

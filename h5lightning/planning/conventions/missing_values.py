@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import more_files
 from h5lightning.errors import MissingDataError, SchemaError
 from h5lightning.options import Field
@@ -18,8 +18,6 @@ from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.schema import UNREAD, Member
 
 __all__ = ["check_missing", "check_vocabularies", "shared_classes", "stored_remedy"]
-
-Int64Array = npt.NDArray[np.int64]
 
 
 def check_missing(catalog: Catalog, files: Int64Array, key: str, field: Field) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import more_files
 from h5lightning.errors import MissingFieldError, SchemaError, UnsupportedFieldError
 from h5lightning.options.checks import nearest
@@ -17,7 +17,6 @@ from h5lightning.planning.conventions.column_labels import DifferenceOf
 
 __all__ = ["check_same", "find_others", "is_same"]
 
-Int64Array = npt.NDArray[np.int64]
 NameList: TypeAlias = Callable[[int], Sequence[str]]
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import counted
 from h5lightning.errors import UnsupportedFieldError
 from h5lightning.options import Field, Samples, Windows
@@ -13,7 +13,6 @@ from h5lightning.planning.catalog.catalog import Catalog
 
 __all__ = ["check_series_borders", "evidence_text"]
 
-Int64Array = npt.NDArray[np.int64]
 
 _WORDS = {
     "ends": "has the ends of series that tile its {rows} rows",

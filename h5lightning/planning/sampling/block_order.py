@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import Frozen
 from h5lightning.core.once import once
 from h5lightning.planning.sampling.blocks import Blocks
@@ -20,7 +18,6 @@ from h5lightning.planning.sampling.shuffle_windows import EpochWindows, WindowSh
 
 __all__ = ["BlockOrder"]
 
-Int64Array = npt.NDArray[np.int64]
 
 _MAX_LANES = 32
 _MIN_BLOCKS_IN_LANE = 4  # lanes of fewer blocks differ much in length: epochs would end badly mixed

@@ -10,16 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from h5lightning.core.arrays import flat_positions
+from h5lightning.core.arrays import Int64Array, flat_positions
 from h5lightning.core.once import once
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.selection import Selection
 
 __all__ = ["Blocks", "cut_blocks"]
-
-Int64Array = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

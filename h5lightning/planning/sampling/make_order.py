@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import Float64Array, Int64Array
 from h5lightning.options import Shuffle, Whole, Windows
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.sampling.block_order import BlockOrder
@@ -18,8 +18,6 @@ from h5lightning.planning.selection import Selection
 
 __all__ = ["RowLayout", "block_samples", "make_order"]
 
-Int64Array = npt.NDArray[np.int64]
-Float64Array = npt.NDArray[np.float64]
 
 _MAX_BLOCKS = 1024  # in a window: more mix no better, but are read from more places
 _MIN_BLOCKS = 64  # in a window: with fewer, labels that are sorted in the files are badly mixed

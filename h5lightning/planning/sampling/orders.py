@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.permutation import KeyedPermutation, derive_key
 
 __all__ = ["FullOrder", "Order", "PathOrder"]
-
-Int64Array = npt.NDArray[np.int64]
 
 
 class Order(Protocol):

@@ -9,17 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from h5lightning.core.arrays import BoolArray, Int64Array
 from h5lightning.planning.sampling import Order
 from h5lightning.planning.sampling.position import RemainingEpoch
 from h5lightning.planning.sampling.sharding import Shards
 
 __all__ = ["BatchRequest", "EpochPosition", "RankEpoch"]
 
-Int64Array = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 
 _STRETCH = 16_384  # samples computed at a time: above it, the cost per sample no longer falls
 

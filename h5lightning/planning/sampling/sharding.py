@@ -25,14 +25,12 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import BoolArray, Int64Array
 from h5lightning.errors import ShardingError
 
 __all__ = ["EvaluationShards", "LanesOf", "Shards", "Share", "TrainingShards"]
 
-Int64Array = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 LanesOf = Callable[[Int64Array], Int64Array]
 
 _DEALT_AT_ONCE = (

@@ -11,16 +11,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from h5lightning.core.arrays import flat_positions
+from h5lightning.core.arrays import Int64Array, flat_positions
 from h5lightning.core.once import once
 from h5lightning.core.permutation import KeyedPermutations, derive_key, derive_keys
 from h5lightning.planning.sampling.lanes import Lanes
 
 __all__ = ["EpochWindows", "WindowShares"]
 
-Int64Array = npt.NDArray[np.int64]
 
 _SHARE_BITS = 32  # shares of a lane are integers in [0, 2**32]: golden values need exact arithmetic
 _ALL = 1 << _SHARE_BITS

@@ -18,13 +18,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.core.arrays import Float64Array, Int64Array
 from h5lightning.core.once import once
 from h5lightning.core.permutation import derive_key, derive_keys
 
 __all__ = ["StratifiedDraw", "class_weights"]
 
-Int64Array = npt.NDArray[np.int64]
-Float64Array = npt.NDArray[np.float64]
 
 _FRACTION_BITS = 53  # of a float in [0, 1)
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import Frozen
 from h5lightning.core.once import once
 from h5lightning.planning.sampling.blocks import Blocks
@@ -19,8 +19,6 @@ from h5lightning.planning.sampling.orders import Order
 from h5lightning.planning.sampling.weighted_draw import StratifiedDraw
 
 __all__ = ["SlotBlocks", "WeightedOrder"]
-
-Int64Array = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

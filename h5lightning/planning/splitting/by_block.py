@@ -7,15 +7,14 @@ series too.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import BoolArray, Int64Array
 from h5lightning.options import Split
 from h5lightning.planning.splitting.fractions import Shares
 from h5lightning.planning.splitting.split_plan import Segments
 
 __all__ = ["cut_blocks"]
 
-Int64Array = npt.NDArray[np.int64]
 
 _GOLDEN = 0.6180339887498949  # multiples of it, modulo 1, fill the unit interval evenly
 
@@ -102,7 +101,7 @@ def _thinned(before: Run, after: Run, target: float) -> tuple[Run, Run]:
     return (before[0], before[0] + first), (after[0], after[0] + kept - first)
 
 
-def _segments(series: Int64Array, *runs: Run, keep: npt.NDArray[np.bool_] | None = None) -> Segments:
+def _segments(series: Int64Array, *runs: Run, keep: BoolArray | None = None) -> Segments:
     """The runs that are not empty, touching ones joined; ``keep``: series whose first run stays even if it is."""
     number = np.repeat(series, len(runs))
     start = np.stack([run[0] for run in runs], axis=1).ravel()

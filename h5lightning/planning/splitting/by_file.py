@@ -6,16 +6,14 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.permutation import KeyedPermutation, derive_key
 from h5lightning.options import Split
 from h5lightning.planning.splitting.fractions import Shares
 from h5lightning.planning.splitting.partition import assign, cut_in_order, cut_nearest, parts_of
 
 __all__ = ["Pieces", "arrange", "divide", "thin"]
-
-Int64Array = npt.NDArray[np.int64]
 
 
 class Pieces(NamedTuple):

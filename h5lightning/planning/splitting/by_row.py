@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from h5lightning.options import Split
 from h5lightning.planning.index import SampleRanges
 from h5lightning.planning.splitting.fractions import Shares
 
 __all__ = ["slice_rows"]
-
-Int64Array = npt.NDArray[np.int64]
 
 
 def slice_rows(total: int, shares: Shares, split: Split) -> dict[str, SampleRanges]:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import BoolArray, Int64Array
 from h5lightning.errors import SplitError
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.splitting.groups import group_files, group_labels
@@ -15,7 +15,6 @@ from h5lightning.planning.splitting.split_plan import SPLITS, Segments
 
 __all__ = ["Roles", "SplitPool", "participants"]
 
-Int64Array = npt.NDArray[np.int64]
 Roles = Mapping[str, Int64Array]
 
 
@@ -56,7 +55,7 @@ class SplitPool:
         """Rows of all series."""
         return int(self.rows.sum())
 
-    def whole(self, chosen: npt.NDArray[np.bool_]) -> Segments:
+    def whole(self, chosen: BoolArray) -> Segments:
         """All rows of the series that are chosen, ``(series,)``."""
         return Segments(self.series[chosen], np.zeros_like(self.series[chosen]), self.rows[chosen])
 

@@ -6,14 +6,12 @@ import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.string_table import StringTable
 from h5lightning.errors import OptionError, SplitError
 
 __all__ = ["group_files", "group_labels"]
-
-Int64Array = npt.NDArray[np.int64]
 
 
 def group_labels(

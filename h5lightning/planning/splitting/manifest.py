@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.atomic_write import replace_file
 from h5lightning.core.permutation import derive_key
 from h5lightning.errors import ManifestError, OptionError
@@ -36,7 +37,6 @@ __all__ = [
     "to_plain_split",
 ]
 
-Int64Array = npt.NDArray[np.int64]
 
 _MOST_NAMES = 5
 

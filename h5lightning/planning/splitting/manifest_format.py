@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.sample_numbers import to_numbers
 from h5lightning.core.string_table import StringTable
 from h5lightning.errors import ManifestError
@@ -31,7 +31,6 @@ from h5lightning.planning.splitting.split_plan import SPLITS, Draw, Segments, Sp
 
 __all__ = ["Manifest"]
 
-Int64Array = npt.NDArray[np.int64]
 
 _FORMAT = "h5lightning split"
 _VERSION = 1

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import Float64Array, Int64Array
 from h5lightning.options import Split
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.splitting.by_block import cut_blocks
@@ -16,7 +16,6 @@ from h5lightning.planning.splitting.split_plan import SPLITS, Segments, SplitPla
 
 __all__ = ["place_new_files"]
 
-Int64Array = npt.NDArray[np.int64]
 Parts = Mapping[str, Segments]
 
 _PLACES = ("train", "unused", "val", "test")  # in the order of order="path"
@@ -60,7 +59,7 @@ def _shares(known: SplitPlan) -> Shares:
     return Shares(train=train, val=val, test=test, left=1.0 - val - test)
 
 
-def _totals(known: SplitPlan) -> npt.NDArray[np.float64]:
+def _totals(known: SplitPlan) -> Float64Array:
     """The known rows at each place; splits that were named explicitly have no share and do not count."""
     rows = {name: known.rows[name] for name in known.requested} | {"unused": known.unused_rows}
     return np.asarray([rows.get(name, 0) for name in _PLACES], dtype=np.float64)
@@ -78,7 +77,7 @@ def _places_of_groups(index: SampleIndex, known: SplitPlan, groups: Int64Array) 
 def _divided(
     rows: Int64Array,
     item: Int64Array,
-    totals: npt.NDArray[np.float64],
+    totals: Float64Array,
     known: SplitPlan,
     order: str,
     key: int,

@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.options import Rows
 from h5lightning.planning.index import SampleIndex, SampleRanges
 from h5lightning.planning.splitting.split_plan import Segments
 
 __all__ = ["shared_rows"]
-
-Int64Array = npt.NDArray[np.int64]
 
 
 def shared_rows(first: Segments, second: Segments, index: SampleIndex) -> int:

@@ -12,15 +12,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import BoolArray, Float64Array, Int64Array
 from h5lightning.core.permutation import KeyedPermutation, derive_key
 
 __all__ = ["assign", "cut_in_order", "cut_nearest", "parts_of"]
 
-Int64Array = npt.NDArray[np.int64]
-Float64Array = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 _MOST_TRIALS = 3**12  # assignments that are enumerated: 12 items in 3 parts, about 20 ms
 _STARTS = 12

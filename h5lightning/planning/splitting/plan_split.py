@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from h5lightning.core.permutation import derive_key
 from h5lightning.errors import OptionError, SplitError
@@ -24,7 +23,6 @@ from h5lightning.planning.splitting.split_plan import Draw, Segments, SplitPlan
 
 __all__ = ["Segments", "SplitPlan", "check_samples", "plan_split"]
 
-Int64Array = npt.NDArray[np.int64]
 Parts = dict[str, Segments]
 
 

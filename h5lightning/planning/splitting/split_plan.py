@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import Frozen
 from h5lightning.core.string_table import StringTable
 from h5lightning.errors import SplitError
@@ -22,7 +22,6 @@ from h5lightning.planning.selection import Selection
 
 __all__ = ["SPLITS", "Draw", "Segments", "SplitPlan"]
 
-Int64Array = npt.NDArray[np.int64]
 
 SPLITS = ("train", "val", "test")
 

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.core.arrays import BoolArray
+
 __all__ = [
     "LostValueError",
     "ValueAtError",
@@ -27,7 +29,6 @@ __all__ = [
     "wider_type",
 ]
 
-Bools = npt.NDArray[np.bool_]
 
 # Bits of the significand, the hidden one included, and the largest finite value. NumPy has no bfloat16.
 _PRECISION = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53, "complex64": 24, "complex128": 53}
@@ -195,7 +196,7 @@ def _whole_numbers(delivered: str) -> tuple[int, int]:
     return int(info.min), int(info.max)
 
 
-def _lost(values: npt.NDArray[Any], delivered: str) -> Bools:
+def _lost(values: npt.NDArray[Any], delivered: str) -> BoolArray:
     kind = values.dtype.kind
     if kind in "fc":
         return _lost_floats(values, delivered)
@@ -207,7 +208,7 @@ def _lost(values: npt.NDArray[Any], delivered: str) -> Bools:
     return np.asarray((values < max(low, info.min)) | (values > min(high, info.max)))
 
 
-def _lost_by_floats(values: npt.NDArray[Any], delivered: str) -> Bools:
+def _lost_by_floats(values: npt.NDArray[Any], delivered: str) -> BoolArray:
     """Integers that a float cannot hold: too many bits from their first to their last one."""
     # The absolute value of the least integer is its own bit pattern, read without a sign.
     magnitude = np.abs(values).view(f"u{values.dtype.itemsize}").astype(np.uint64)
@@ -219,7 +220,7 @@ def _lost_by_floats(values: npt.NDArray[Any], delivered: str) -> Bools:
     return np.asarray(lost)
 
 
-def _lost_floats(values: npt.NDArray[Any], delivered: str) -> Bools:
+def _lost_floats(values: npt.NDArray[Any], delivered: str) -> BoolArray:
     if delivered == "bfloat16":
         return np.asarray(np.isfinite(values) & (np.abs(values) >= np.float32(_TOO_LARGE_FOR_BFLOAT16)))
     if delivered in _PRECISION:
@@ -232,7 +233,7 @@ def _lost_floats(values: npt.NDArray[Any], delivered: str) -> Bools:
     return np.asarray(~is_held)
 
 
-def _lost_by_rounding(values: npt.NDArray[Any], delivered: str) -> Bools:
+def _lost_by_rounding(values: npt.NDArray[Any], delivered: str) -> BoolArray:
     """Floats that become infinite; and complex numbers that lose their imaginary parts."""
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         converted = values.astype(delivered)

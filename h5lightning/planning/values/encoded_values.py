@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.core.arrays import BoolArray
 from h5lightning.planning.catalog.annotations import Encoding, Number
 
 __all__ = ["DEFAULT", "as_read", "first_missing", "is_missing", "missing_text"]
@@ -19,7 +20,6 @@ __all__ = ["DEFAULT", "as_read", "first_missing", "is_missing", "missing_text"]
 DEFAULT = "(the default of netCDF)"
 
 Array = npt.NDArray[Any]
-Bools = npt.NDArray[np.bool_]
 
 # What is computed in between stays in the cache of the processor, however large the array is.
 _BLOCK_BYTES = 1024 * 1024
@@ -33,7 +33,7 @@ def as_read(values: Array, encoding: Encoding) -> Array:
     return values.view(f"{kind}{values.dtype.itemsize}")
 
 
-def is_missing(values: Array, encoding: Encoding) -> Bools:
+def is_missing(values: Array, encoding: Encoding) -> BoolArray:
     """Which of the stored numbers stand for a missing value.
 
     Args:
@@ -100,8 +100,8 @@ def _blocks(values: Array, encoding: Encoding) -> Iterator[tuple[int, Array]]:
 # ── comparisons in the stored type ───────────────────────────────────────────────────────────────────
 
 
-def _missing(block: Array, encoding: Encoding) -> Bools:
-    found: Bools | None = None
+def _missing(block: Array, encoding: Encoding) -> BoolArray:
+    found: BoolArray | None = None
     for fill in encoding.fills:
         if (number := _held(fill, block.dtype)) is not None:
             found = _either(found, block == number)
@@ -112,7 +112,7 @@ def _missing(block: Array, encoding: Encoding) -> Bools:
     return np.zeros(block.shape, np.bool_) if found is None else found
 
 
-def _either(found: Bools | None, more: Bools | None) -> Bools | None:
+def _either(found: BoolArray | None, more: BoolArray | None) -> BoolArray | None:
     if found is None or more is None:
         return more if found is None else found
     return np.logical_or(found, more, out=found)
@@ -127,7 +127,7 @@ def _held(number: Number, dtype: np.dtype[Any]) -> Any:
     return dtype.type(int(number)) if is_held else None
 
 
-def _below(block: Array, low: Number | None) -> Bools | None:
+def _below(block: Array, low: Number | None) -> BoolArray | None:
     if low is None:
         return None
     if block.dtype.kind in "iu":
@@ -140,7 +140,7 @@ def _below(block: Array, low: Number | None) -> Bools | None:
     return np.asarray(block < block.dtype.type(low))
 
 
-def _above(block: Array, high: Number | None) -> Bools | None:
+def _above(block: Array, high: Number | None) -> BoolArray | None:
     if high is None:
         return None
     if block.dtype.kind in "iu":

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.core.arrays import BoolArray, Float64Array, Int64Array
 from h5lightning.planning.catalog.annotations import Encoding
 from h5lightning.planning.values.conversions import LostValueError, ValueAtError, converted, delivery_dtype
 from h5lightning.planning.values.encoded_values import as_read, is_missing
 
 __all__ = ["FieldValues", "MissingValueError"]
 
-Int64Array = npt.NDArray[np.int64]
 Array = npt.NDArray[Any]
 
 _BLOCK_BYTES = 1024 * 1024  # what is computed in float64 stays in the processor's cache
@@ -106,9 +106,9 @@ class FieldValues:
 
 def _computed(
     read: Array,
-    scales: npt.NDArray[np.float64],
-    offsets: npt.NDArray[np.float64],
-    missing: npt.NDArray[np.bool_] | None,
+    scales: Float64Array,
+    offsets: Float64Array,
+    missing: BoolArray | None,
 ) -> Array:
     work = read.astype(np.float64)
     if missing is not None:
@@ -124,12 +124,12 @@ def _computed(
     return work
 
 
-def _with_nan(values: Array, missing: npt.NDArray[np.bool_]) -> Array:
+def _with_nan(values: Array, missing: BoolArray) -> Array:
     if values.dtype.kind not in "fc":
         raise LostValueError(_first(missing))
     values[missing] = np.nan
     return values
 
 
-def _first(where: npt.NDArray[np.bool_]) -> tuple[int, ...]:
+def _first(where: BoolArray) -> tuple[int, ...]:
     return tuple(np.argwhere(where)[0].tolist())

@@ -10,8 +10,9 @@ from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
+from h5lightning.core.processor import usable_cores
 from h5lightning.core.progress import Advance, progress_bar
 from h5lightning.errors import BadFileError, OptionError
 from h5lightning.planning.catalog.catalog import Catalog
@@ -22,11 +23,9 @@ from h5lightning.storage.files.raw_file import RawFile
 from h5lightning.storage.files.verified_blocks import hashes_of
 from h5lightning.storage.hdf5.file_checks import is_gone
 from h5lightning.storage.scanning import ScanRequest, scan_files
-from h5lightning.storage.scanning.scan_files import available_cores
 
 __all__ = ["ChecksumBuild", "make_checksums"]
 
-Int64Array = npt.NDArray[np.int64]
 
 _FILES_AT_ONCE = 256  # scanned again as a whole, and written to the table together
 
@@ -78,7 +77,7 @@ def make_checksums(
     }
     new = [name for name in stamps if name not in found]
     total = sum(stamps[name][0] for name in new)
-    threads = processes or available_cores()
+    threads = processes or usable_cores()
     with progress_bar("making checksums", total, is_wanted=progress) as advance:
         for start in range(0, len(new), _FILES_AT_ONCE):
             some = new[start : start + _FILES_AT_ONCE]

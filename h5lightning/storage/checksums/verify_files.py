@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from h5lightning.core.processor import usable_cores
 from h5lightning.core.progress import progress_bar
 from h5lightning.errors import BadFileError, ChecksumError
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
@@ -22,7 +23,6 @@ from h5lightning.storage.discovery import Discovered, discover
 from h5lightning.storage.files.raw_file import RawFile
 from h5lightning.storage.files.verified_blocks import hashes_of, verified_blocks, verify_file
 from h5lightning.storage.hdf5.file_checks import is_gone, without_hint
-from h5lightning.storage.scanning.scan_files import available_cores
 
 __all__ = ["Verdict", "Verification", "load_checksums", "verify_before_a_run", "verify_files"]
 
@@ -224,7 +224,7 @@ def _in_threads(
 ) -> list[T]:
     """What ``look`` finds of each file."""
     found: list[T] = []
-    count = threads or available_cores()
+    count = threads or usable_cores()
     with (
         progress_bar(what, sum(weights), is_wanted=is_wanted) as advance,
         ThreadPoolExecutor(count, "h5lightning-verify") as executor,

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import struct
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
+
+from h5lightning.core.arrays import Bytes
 
 __all__ = [
     "Bytes",
@@ -25,8 +26,6 @@ __all__ = [
     "copy",
     "unpack",
 ]
-
-Bytes: TypeAlias = npt.NDArray[np.uint8]
 
 
 class CodecError(ValueError):

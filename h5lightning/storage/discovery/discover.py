@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import DiscoveryError, NoMatchError, OptionError
 from h5lightning.options.checks import nearest
 from h5lightning.planning.catalog.catalog import SkippedFile
@@ -25,7 +25,6 @@ from h5lightning.storage.hdf5.file_checks import without_hint
 
 __all__ = ["Discovered", "discover"]
 
-Int64Array = npt.NDArray[np.int64]
 
 ROLES = ("train", "val", "test", "predict")
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+
+from h5lightning.core.arrays import BoolArray, Int64Array
 
 __all__ = ["MAX_GAP_BYTES", "MAX_RUN_BYTES", "Runs", "coalesce", "merged"]
 
-Int64Array = npt.NDArray[np.int64]
 
 MAX_GAP_BYTES = 16 * 1024
 MAX_RUN_BYTES = 1024 * 1024
@@ -91,7 +91,7 @@ def coalesce(
     return _cut(rows, _opens(cells, gap_cells, most_cells))
 
 
-def _opens(cells: Int64Array, gap_cells: int, most_cells: int) -> npt.NDArray[np.bool_]:
+def _opens(cells: Int64Array, gap_cells: int, most_cells: int) -> BoolArray:
     """Where a new run begins: after a gap, and at every ``most_cells`` cells from the run's own beginning."""
     opens = np.empty(cells.size, dtype=np.bool_)
     opens[0] = True
@@ -104,7 +104,7 @@ def _opens(cells: Int64Array, gap_cells: int, most_cells: int) -> npt.NDArray[np
     return opens
 
 
-def _cut(rows: Int64Array, opens: npt.NDArray[np.bool_]) -> Runs:
+def _cut(rows: Int64Array, opens: BoolArray) -> Runs:
     begins = np.flatnonzero(opens)
     first = np.empty(begins.size + 1, dtype=np.int64)
     first[:-1], first[-1] = begins, rows.size

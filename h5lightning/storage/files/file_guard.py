@@ -60,13 +60,13 @@ class OpenFileGuard:
         what = explain_change(stamp(status), self.stamp) or "was deleted or replaced"
         raise FileChangedError(f"{self.path} {what} while it was read. {_ADVICE}")
 
-    def check_scanned(self, known: ScannedFiles) -> None:
+    def check_scanned(self, scanned_files: ScannedFiles) -> None:
         """Raise unless it is what was scanned, so that what the index says of it holds.
 
         Raises:
             FileChangedError: it was scanned with another size or time of modification.
         """
-        _check_scanned(self.path, self.stamp, known)
+        _check_scanned(self.path, self.stamp, scanned_files)
 
 
 class SourceGuard:
@@ -74,16 +74,16 @@ class SourceGuard:
 
     Args:
         path: where the file lies.
-        known: what its sources looked like when it was scanned; None if it never was, so that each of them counts as
-            it is when it is first asked for.
+        scanned_files: what its sources looked like when they were scanned; None if they never were: then each counts
+            as it is when it is first asked for.
     """
 
     __slots__ = ("_path", "_scanned", "_stamps")
 
-    def __init__(self, path: str, known: ScannedFiles | None) -> None:
+    def __init__(self, path: str, scanned_files: ScannedFiles | None) -> None:
         self._path = path
-        self._scanned = known is not None and known.find(path) is not None
-        self._stamps = known.sources_of(path) if known is not None else {}
+        self._scanned = scanned_files is not None and scanned_files.find(path) is not None
+        self._stamps = scanned_files.sources_of(path) if scanned_files is not None else {}
 
     def identities(self) -> dict[Identity, Stamp]:
         """What HDF5 may hold open for the file, with the stamps that it has now."""
@@ -117,17 +117,17 @@ class SourceGuard:
                 )
 
 
-def check_path(path: str, known: ScannedFiles) -> None:
+def check_path(path: str, scanned_files: ScannedFiles) -> None:
     """Raise if what lies at a path now, and cannot be opened, is not what was scanned.
 
     Raises:
         FileChangedError: it was scanned with another size or time of modification.
     """
     with contextlib.suppress(FileNotFoundError):
-        _check_scanned(path, stamp(os.stat(path)), known)
+        _check_scanned(path, stamp(os.stat(path)), scanned_files)
 
 
-def _check_scanned(path: str, found: Stamp, known: ScannedFiles) -> None:
-    expected = known.find(path)
+def _check_scanned(path: str, found: Stamp, scanned_files: ScannedFiles) -> None:
+    expected = scanned_files.find(path)
     if expected is not None and (what := explain_change(found, expected)):
         raise FileChangedError(f"{path} {what} since it was scanned. {_ADVICE}")

@@ -43,22 +43,24 @@ class HandlePool:
     Args:
         access: how files are opened, how many, and what HDF5 may cache.
         processes: loading processes on this machine, which share the budget.
-        known: what files looked like when they were scanned; a file that changed since then is not opened.
+        scanned_files: what files looked like when they were scanned; a file that changed since then is not opened.
 
     Example:
         >>> with HandlePool(Access()) as pool, pool.dataset("a.h5", "x") as dataset:  # doctest: +SKIP
         ...     dataset.shape
     """
 
-    def __init__(self, access: Access, *, processes: int = 1, known: ScannedFiles | None = None) -> None:
+    def __init__(
+        self, access: Access, *, processes: int = 1, scanned_files: ScannedFiles | None = None
+    ) -> None:
         self.access = access
         self.processes = processes
-        self.known = known
+        self.scanned_files = scanned_files
         self._local: ProcessLocal[OpenFiles] = ProcessLocal()
         weakref.finalize(self, _finish, weakref.ref(self), self._local)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        named = {"access": self.access, "processes": self.processes, "known": self.known}
+        named = {"access": self.access, "processes": self.processes, "scanned_files": self.scanned_files}
         return remade, (type(self), named)
 
     def __enter__(self) -> HandlePool:
@@ -166,7 +168,7 @@ class HandlePool:
             FileChangedError: it is not.
         """
         if self.access.allow_external is not None:
-            SourceGuard(path, self.known).check()
+            SourceGuard(path, self.scanned_files).check()
 
     @contextmanager
     def kept(self, path: str, key: Hashable, make: Callable[[h5py.File], T]) -> Iterator[T]:
@@ -208,9 +210,9 @@ class HandlePool:
         """
         return self.kept(path, name, partial(open_dataset, path=path, name=name, access=self.access))
 
-    def expect(self, known: ScannedFiles) -> None:
+    def expect(self, scanned_files: ScannedFiles) -> None:
         """From now on, open only files that look as they did when they were scanned, and open all of them anew."""
-        self.known = known
+        self.scanned_files = scanned_files
         self._files().close()
         self._local.forget()
 
@@ -238,7 +240,7 @@ class HandlePool:
         return self._local.get(self._make)
 
     def _make(self) -> OpenFiles:
-        return OpenFiles(self.access, self.processes, self.known)
+        return OpenFiles(self.access, self.processes, self.scanned_files)
 
 
 def _finish(pool: weakref.ref[HandlePool], local: ProcessLocal[OpenFiles]) -> None:

@@ -137,10 +137,10 @@ class OpenFile:
 class OpenFiles:
     """Least recently used files first; one that somebody uses is never closed."""
 
-    def __init__(self, access: Access, processes: int, known: ScannedFiles | None) -> None:
+    def __init__(self, access: Access, processes: int, scanned_files: ScannedFiles | None) -> None:
         self.budget = access.max_open_files or default_budget(processes)
         self.opened = 0
-        self._known = known
+        self._scanned_files = scanned_files
         self._access = access
         self._rdcc_nbytes = min(_MOST_CACHE_BYTES, access.cache_bytes // self.budget)
         self._by_key: OrderedDict[Key, OpenFile] = OrderedDict()
@@ -158,7 +158,7 @@ class OpenFiles:
 
     def _add_blocks(self, path: str, stamp: Stamp) -> VerifiedBlocks:
         if (path, stamp) not in self._blocks:
-            self._blocks[path, stamp] = verified_blocks(path, stamp, self._known)
+            self._blocks[path, stamp] = verified_blocks(path, stamp, self._scanned_files)
         return self._blocks[path, stamp]
 
     def use(self, keys: Sequence[Key], function: Callable[[list[OpenFile]], T]) -> T:
@@ -235,13 +235,13 @@ class OpenFiles:
         try:
             file = self._opened(path, opener)
         except BadFileError:
-            if self._known is not None:
-                check_path(path, self._known)
+            if self._scanned_files is not None:
+                check_path(path, self._scanned_files)
             raise
         try:
             watch = OpenFileGuard(path, file.fileno() if opener else file.id.get_vfd_handle())
-            if self._known is not None:
-                watch.check_scanned(self._known)
+            if self._scanned_files is not None:
+                watch.check_scanned(self._scanned_files)
             sources = self._sources(path) if opener is None else None
         except BaseException:
             file.close()
@@ -256,7 +256,7 @@ class OpenFiles:
         """What watches the files that a file takes values from, where it may."""
         if self._access.allow_external is None:
             return None
-        sources = SourceGuard(path, self._known)
+        sources = SourceGuard(path, self._scanned_files)
         sources.check()
         return sources
 

@@ -8,8 +8,8 @@ from contextlib import suppress
 from io import FileIO
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import Bytes, Int64Array
 from h5lightning.core.once import once
 from h5lightning.errors import BadFileError, FileChangedError
 from h5lightning.storage.files.coalescing import merged
@@ -18,9 +18,6 @@ from h5lightning.storage.filesystems.mounts import is_remote
 from h5lightning.storage.hdf5.open_file import open_descriptor
 
 __all__ = ["RawFile"]
-
-Bytes = npt.NDArray[np.uint8]
-Int64Array = npt.NDArray[np.int64]
 
 
 class RawFile:

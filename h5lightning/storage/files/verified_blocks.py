@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
-from h5lightning.core.arrays import flat_positions
+from h5lightning.core.arrays import Bytes, Int64Array, flat_positions
 from h5lightning.errors import BadFileError, ChecksumError
 from h5lightning.planning.catalog.checksum_table import BLOCK_BYTES, FileChecksums, block_count
 from h5lightning.planning.catalog.file_stamps import ScannedFiles, Stamp
@@ -24,8 +24,6 @@ __all__ = [
     "verify_file",
 ]
 
-Bytes = npt.NDArray[np.uint8]
-Int64Array = npt.NDArray[np.int64]
 
 _READ_BLOCKS = 64  # at a time
 _MAKE_THEM = "'h5lightning index --checksum' of the same files makes them"
@@ -135,18 +133,18 @@ class VerifiedBlocks:
         return "The file is damaged: copy it again"
 
 
-def verified_blocks(path: str, stamp: Stamp, known: ScannedFiles | None) -> VerifiedBlocks:
+def verified_blocks(path: str, stamp: Stamp, scanned_files: ScannedFiles | None) -> VerifiedBlocks:
     """What verifies the bytes of a file.
 
     Args:
         path: where the file lies.
         stamp: that of the file now.
-        known: holds the checksums.
+        scanned_files: holds the checksums.
 
     Raises:
         ChecksumError: it has no checksums, or those of a file of another size.
     """
-    sums = None if known is None else known.checksums_of(path)
+    sums = None if scanned_files is None else scanned_files.checksums_of(path)
     if sums is None:
         raise ChecksumError(f"{path} has no checksums, which access.verify needs: {_MAKE_THEM}")
     if sums.size != stamp[0]:

@@ -6,16 +6,15 @@ import math
 from array import array
 
 import numpy as np
-import numpy.typing as npt
 from h5py import h5d, h5i, h5s
 
+from h5lightning.core.arrays import BoolArray, Int64Array
 from h5lightning.planning.catalog.extents import Extents
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.filters import DEFLATE, FLETCHER32, SHUFFLE
 
 __all__ = ["DamageError", "find_damage", "locate"]
 
-Int64Array = npt.NDArray[np.int64]
 
 _CHECKSUM_BYTES = 4
 _MOST_DEFLATED = 1032  # deflate cannot make more of a byte: https://www.zlib.net/zlib_tech.html
@@ -136,7 +135,7 @@ def _stored_chunks(did: h5d.DatasetID, axes: int) -> Int64Array:
     return np.frombuffer(found, dtype=np.uint64).view(np.int64).reshape(-1, axes + 3)
 
 
-def _edges(shape: tuple[int, ...], chunks: tuple[int, ...], cells: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+def _edges(shape: tuple[int, ...], chunks: tuple[int, ...], cells: tuple[int, ...]) -> BoolArray:
     """Which chunks reach past the dataset, in the order of the grid, ``(chunks,)``."""
     edges = np.zeros(cells, dtype=np.bool_)
     for axis, (length, chunk) in enumerate(zip(shape, chunks, strict=True)):
@@ -145,7 +144,7 @@ def _edges(shape: tuple[int, ...], chunks: tuple[int, ...], cells: tuple[int, ..
     return edges.ravel()
 
 
-def _may_skip_edges(found: Extents, chunk_bytes: int, edges: npt.NDArray[np.bool_]) -> bool:
+def _may_skip_edges(found: Extents, chunk_bytes: int, edges: BoolArray) -> bool:
     """Whether a chunk that reaches past the dataset has the size of one without filters.
 
     HDF5 can be told not to filter those, which neither their filter mask nor h5py shows.

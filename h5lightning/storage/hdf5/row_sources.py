@@ -6,14 +6,13 @@ import os
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from h5py import h5d, h5i, h5s
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.storage.hdf5.external import Sources, beside
 
 __all__ = ["RowSources"]
 
-Int64Array = npt.NDArray[np.int64]
 
 _MOST_ROWS = 2**63 - 1
 

@@ -7,8 +7,8 @@ import os
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.string_table import StringTable
 from h5lightning.errors import BadFileError
 from h5lightning.options import Access
@@ -22,7 +22,6 @@ from h5lightning.storage.scanning import ScanRequest, scan_files
 
 __all__ = ["CatalogBuild", "build_catalog"]
 
-Int64Array = npt.NDArray[np.int64]
 
 _NO_STAMPS = np.zeros((0, 4), dtype=np.int64)
 

@@ -10,11 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.planning.catalog.file_stamps import ScannedFiles
 
 __all__ = ["DatasetColumn", "ReadRequest", "Reader"]
-
-Int64Array = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +126,7 @@ class Reader(Protocol):
         files: Sequence[str],
         takes: Sequence[ReadRequest],
         *,
-        only_remote: bool = False,  # noqa: ARG002 - who gives no hints needs none
+        only_remote: bool = False,
     ) -> bool:
         """Whether what takes lie in seems to be in memory already, or nothing is gained by `will_need`; see there."""
         return True
@@ -137,7 +136,7 @@ class Reader(Protocol):
         files: Sequence[str],
         takes: Sequence[ReadRequest],
         *,
-        only_remote: bool = False,  # noqa: ARG002 - who gives no hints needs none
+        only_remote: bool = False,
     ) -> None:
         """Let the system fetch what `read` will be asked for, without waiting: a disk likes several requests.
 

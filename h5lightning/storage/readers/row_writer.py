@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.core.arrays import Bytes, Int64Array
 from h5lightning.planning.values.conversions import assign
 
 __all__ = ["RowWriter"]
 
-Bytes = npt.NDArray[np.uint8]
-Int64Array = npt.NDArray[np.int64]
 
 # Copying row by row takes 0.4 µs a row, copying all of them twice 5 µs and 0.1 µs for each KiB.
 _LEAST_ROW_BYTES = 1024

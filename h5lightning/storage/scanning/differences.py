@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from h5py import h5d, h5f, h5g
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.external import object_at
 from h5lightning.storage.hdf5.file_checks import check_file
@@ -107,7 +108,7 @@ def _of_blocks(found: Array, expected: Array, box: Box) -> str:
     return f"{_place_text(at, box)}: {_pair(found[at], expected[at])}"
 
 
-def _places(found: Array, expected: Array) -> npt.NDArray[np.int64]:
+def _places(found: Array, expected: Array) -> Int64Array:
     """The places at which values differ, by their number in C order."""
     if found.dtype.kind == "O" or expected.dtype.kind == "O":
         pairs = zip(found.reshape(-1).tolist(), expected.reshape(-1).tolist(), strict=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-import os
 import time
 from collections.abc import Sequence
 
+from h5lightning.core.processor import usable_cores
 from h5lightning.core.progress import Advance, progress_bar
 from h5lightning.core.visible import visible_logger
 from h5lightning.errors import BadFileError, H5LightningError
@@ -19,7 +19,7 @@ from h5lightning.storage.scanning.scan_file import DIFFERENCE, Outcome, ScanRequ
 from h5lightning.storage.scanning.worker_pool import ScanWorkers
 from h5lightning.storage.scanning.worker_process import CannotStartError
 
-__all__ = ["available_cores", "difference_between", "scan_elsewhere", "scan_file", "scan_files", "scan_here"]
+__all__ = ["difference_between", "scan_elsewhere", "scan_file", "scan_files", "scan_here"]
 
 # Starting processes takes 0.3 s, and 2,000 files in this process take 0.6 s on a local disk. On a slow one
 # few files can take longer than that, so what is not done by then goes to other processes as well.
@@ -93,7 +93,7 @@ def scan_files(
     Raises:
         FieldError: an attribute that is neither number nor text, or is over 64 KiB.
     """
-    count = processes or available_cores()
+    count = processes or usable_cores()
     request = dataclasses.replace(
         request, most_chunks=min(request.most_chunks, _MOST_CHUNKS // max(1, len(paths)))
     )
@@ -109,11 +109,6 @@ def scan_files(
             _logger.warning("files are scanned by this process alone: %s", error)
             others = scan_here(rest, request, advance=advance, locking=locking, reads_text=True)
     return found + others
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def scan_here(

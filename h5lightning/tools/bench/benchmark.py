@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from h5lightning.core.formatting import bytes_text, counted, share_text
+from h5lightning.core.processor import usable_cores
 from h5lightning.core.progress import progress_bar
 from h5lightning.loading.loader import LoaderOptions
 from h5lightning.options import Field
@@ -171,7 +171,7 @@ class _Comparison:
         found = ways_to_try(
             self._base,
             mode=self._data.mode(self._base.shuffle),
-            cores=os.cpu_count() or 1,
+            cores=usable_cores(),
             auto_threads=self._threads,
             has_direct="direct" in self._data.readers,
             has_blocks=not self._data.is_whole,
@@ -273,7 +273,7 @@ class _Comparison:
             batch_size=size,
             mode=mode,
             cache="cold" if self._effort.is_cold else "warm",
-            cores=os.cpu_count() or 1,
+            cores=usable_cores(),
             rounds=self._effort.rounds,
             step_s=step_s,
             speeds=tuple(speeds),

@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+
+from h5lightning.core.arrays import Int64Array
 
 __all__ = ["Subset", "choose_part"]
 
-Int64Array = npt.NDArray[np.int64]
 
 _MOST_FILES = 64  # each is opened in each turn
 _FEWEST_CHUNKS = 8  # of a file: the last one is decoded for fewer rows than it holds

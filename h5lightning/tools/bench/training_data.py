@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.once import once
 from h5lightning.errors import FieldError
 from h5lightning.options import Access, Field, Rows, Shuffle, Whole
@@ -23,8 +23,6 @@ from h5lightning.tools.overview.stored_fields import Case, Loading, StoredField
 from h5lightning.tools.overview.suggest import suggest
 
 __all__ = ["TrainingData", "find_training_data"]
-
-Int64Array = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from h5py import h5t
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import counted
 from h5lightning.core.progress import Advance
 from h5lightning.errors import H5LightningError
@@ -22,7 +23,6 @@ from h5lightning.tools.check.run import CheckRun, describe_id
 
 __all__ = ["prove_borders"]
 
-Int64Array = npt.NDArray[np.int64]
 
 _PLAIN_CLASSES = (h5t.INTEGER, h5t.ENUM, h5t.FLOAT)
 
@@ -38,7 +38,7 @@ def prove_borders(case: CheckRun, samples: Windows, advance: Advance) -> CheckRe
     failures: list[str] = []
     crossing, looked_at = 0, 0
     tables: dict[str, None] = {}
-    with HandlePool(case.access, known=case.assembly.survey.known) as pool:
+    with HandlePool(case.access, scanned_files=case.assembly.survey.scanned_files) as pool:
         for file in range(len(case.index.names)):
             ids = drawn_ids(case, file)
             rows, looked_at = case.index.locate(ids).row, looked_at + len(ids)

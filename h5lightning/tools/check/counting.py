@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.loading.sampler import ShardedSampler
 from h5lightning.tools.check.run import CheckRun
 
 __all__ = ["MOST_NAMED", "counts_of", "differing_counts", "more_text", "samples_of"]
 
-Int64Array = npt.NDArray[np.int64]
 
 MOST_NAMED = 3
 

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from h5py import h5a, h5t
 
+from h5lightning.core.arrays import BoolArray
 from h5lightning.planning.catalog.annotations import Encoding
 
 __all__ = ["decoded_values", "first_wrong", "missing_values"]
 
 Array = npt.NDArray[Any]
-Bools = npt.NDArray[np.bool_]
 
 # Half a unit in the last place for rounding once, and half a one for doing so by way of another type.
 _ROUNDING = {
@@ -29,7 +29,7 @@ _ROUNDING |= {"float64": (2.0**-52, 2.0**-1074), "complex64": (2.0**-23, 2.0**-1
 _ROUNDING |= {"complex128": (2.0**-52, 2.0**-1074)}
 
 
-def missing_values(dataset: h5py.Dataset, stored: Array, encoding: Encoding) -> Bools:
+def missing_values(dataset: h5py.Dataset, stored: Array, encoding: Encoding) -> BoolArray:
     """Which stored numbers stand for nothing.
 
     Args:

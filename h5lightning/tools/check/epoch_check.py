@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import counted
 from h5lightning.core.progress import Advance
 from h5lightning.errors import ShardingError
@@ -21,7 +21,6 @@ from h5lightning.tools.check.run import CheckRun, listed
 
 __all__ = ["prove_evaluation", "prove_orders", "prove_training"]
 
-Int64Array = npt.NDArray[np.int64]
 
 _PROBE = 4096  # positions that are asked for a second time, one by one from behind
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import counted
 from h5lightning.core.progress import Advance
 from h5lightning.errors import H5LightningError
@@ -24,7 +24,6 @@ from h5lightning.tools.check.run import CheckRun, describe_id, listed
 
 __all__ = ["prove_loaders"]
 
-Int64Array = npt.NDArray[np.int64]
 
 _TIMEOUT_S = 120.0
 

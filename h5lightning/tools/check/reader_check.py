@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import counted
 from h5lightning.core.permutation import derive_key, derive_keys
 from h5lightning.core.progress import Advance
@@ -25,7 +26,6 @@ from h5lightning.tools.check.run import CheckRun, describe_id
 
 __all__ = ["differences", "drawn_ids", "plain_reader", "prove_finite", "prove_readers"]
 
-Int64Array = npt.NDArray[np.int64]
 
 _STRETCH_BYTES = 32 * 1024 * 1024
 
@@ -60,7 +60,7 @@ def prove_finite(case: CheckRun, advance: Advance) -> CheckResult:
 @contextmanager
 def plain_reader(case: CheckRun) -> Iterator[Reader]:
     """A reader through h5py, with open files of its own."""
-    with HandlePool(case.access, known=case.assembly.survey.known) as pool:
+    with HandlePool(case.access, scanned_files=case.assembly.survey.scanned_files) as pool:
         reader = choose_reader("h5py", pool)
         yield reader
         reader.close()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import counted
 from h5lightning.core.permutation import derive_key
 from h5lightning.core.progress import Advance
@@ -17,7 +17,6 @@ from h5lightning.tools.check.run import CheckRun, listed
 
 __all__ = ["prove_resumption"]
 
-Int64Array = npt.NDArray[np.int64]
 
 _INTERRUPTIONS = 2
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
+from h5lightning.core.arrays import Float64Array
 from h5lightning.datamodule.setup import PreparedData
 from h5lightning.errors import ShardingError, SplitError
 from h5lightning.loading.epoch_sources import FixedEpochs
@@ -22,8 +20,6 @@ from h5lightning.storage.readers.protocol import Reader
 from h5lightning.tools.check.settings import ProofSettings
 
 __all__ = ["CheckRun", "describe_id", "listed"]
-
-Int64Array = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +38,7 @@ class CheckRun:
 
     assembly: PreparedData
     order: Order | None
-    weights: npt.NDArray[np.float64] | None
+    weights: Float64Array | None
     settings: ProofSettings
     reader: Reader
     access: Access

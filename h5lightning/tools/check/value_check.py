@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import counted
 from h5lightning.core.progress import Advance
 from h5lightning.errors import FieldError, H5LightningError, MissingDataError
@@ -29,7 +30,6 @@ from h5lightning.tools.check.stored_form import form_in, source_of
 
 __all__ = ["prove_values"]
 
-Int64Array = npt.NDArray[np.int64]
 Array = npt.NDArray[np.generic]
 
 
@@ -65,7 +65,7 @@ def prove_values(case: CheckRun, advance: Advance) -> tuple[CheckResult, ...]:
     converted = _Line("conversions keep each value", "converted")
     complete = _Line("no missing value is taken for a number", "with numbers for missing values")
     lines = (decoded, converted, complete)
-    with HandlePool(case.access, known=case.assembly.survey.known) as pool:
+    with HandlePool(case.access, scanned_files=case.assembly.survey.scanned_files) as pool:
         plain = choose_reader("h5py", pool)
         for file in range(len(case.index.names)):
             fields, ids = case.fields_of(file), drawn_ids(case, file)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from h5py import h5d
 
+from h5lightning.core.arrays import BoolArray
 from h5lightning.core.formatting import counted
 from h5lightning.core.progress import Advance
 from h5lightning.errors import H5LightningError
@@ -74,7 +75,7 @@ class _End:
 def prove_written_ends(case: CheckRun, advance: Advance) -> CheckResult:
     """No floating field ends with rows that hold nothing but the fill value, while no row before does."""
     failures, remarks = [], []
-    with HandlePool(case.access, known=case.assembly.survey.known) as pool:
+    with HandlePool(case.access, scanned_files=case.assembly.survey.scanned_files) as pool:
         for file in range(len(case.index.names)):
             for plan in _different(case, file):
                 try:
@@ -160,13 +161,13 @@ def _trailing(
 
 def _are_fill(
     case: CheckRun, path: str, source: DatasetColumn, fill: npt.NDArray[Any], start: int, stop: int
-) -> npt.NDArray[np.bool_]:
+) -> BoolArray:
     """Which of some rows hold nothing but the fill value, bit for bit, ``(stop - start,)``."""
     out = np.empty((stop - start, *source.row_shape), fill.dtype)
     case.reader.read_rows(path, source, np.arange(start, stop), out)
     stored = out.reshape(stop - start, -1)
     expected = np.full(stored.shape[1], fill)
-    found: npt.NDArray[np.bool_] = (stored.view(np.uint8) == expected.view(np.uint8)).all(axis=1)
+    found: BoolArray = (stored.view(np.uint8) == expected.view(np.uint8)).all(axis=1)
     return found
 
 

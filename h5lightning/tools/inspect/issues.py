@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import bytes_text, counted
 from h5lightning.planning.catalog.schema import DatasetSchema, explain_difference
 from h5lightning.planning.conventions.series_borders import evidence_text
@@ -18,7 +18,6 @@ from h5lightning.tools.overview.reader_choice import Reading
 
 __all__ = ["SEVERITIES", "Issue", "find_traps", "row_span", "where_text"]
 
-Int64Array = npt.NDArray[np.int64]
 Names = Sequence[str]
 
 SEVERITIES = ("problem", "warning", "note")

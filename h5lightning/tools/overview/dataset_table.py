@@ -7,16 +7,14 @@ import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.planning.catalog.annotations import NOTHING, Annotations, SeriesTable
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.schema import DatasetSchema, explain_difference
 from h5lightning.tools.overview.name_patterns import families
 
 __all__ = ["Entry", "Variant", "entries_of"]
-
-Int64Array = npt.NDArray[np.int64]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import FieldError, H5LightningError, MissingFieldError
 from h5lightning.options import Access, Field, Whole
 from h5lightning.options.checks import nearest
@@ -22,8 +22,6 @@ from h5lightning.tools.overview.scan import shared_attrs
 from h5lightning.tools.overview.stored_fields import StoredField
 
 __all__ = ["stored_fields_of", "with_reasons"]
-
-Int64Array = npt.NDArray[np.int64]
 
 
 def stored_fields_of(

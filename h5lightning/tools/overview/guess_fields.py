@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import FieldError, UnsupportedFieldError
 from h5lightning.options import Field, Rows, Samples, Whole
 from h5lightning.tools.overview.bookkeeping import is_bookkeeping
@@ -18,7 +18,6 @@ from h5lightning.tools.overview.dataset_table import Entry
 
 __all__ = ["Guess", "guess"]
 
-Int64Array = npt.NDArray[np.int64]
 
 _COUNTER_WORDS = frozenset(
     ["axis", "id", "ids", "index", "indices", "idx", "time", "timestamp", "step", "offset", "ptr"]

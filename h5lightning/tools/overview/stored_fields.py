@@ -6,15 +6,14 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.once import once
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.storage.readers.protocol import DatasetColumn
 
 __all__ = ["FAST_FILTERS", "Case", "Loading", "StoredField"]
 
-Int64Array = npt.NDArray[np.int64]
 
 # What is decoded without HDF5, without the GIL and by several threads.
 FAST_FILTERS = frozenset(

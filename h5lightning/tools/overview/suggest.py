@@ -9,8 +9,8 @@ import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import H5LightningError, OptionError, SchemaError, SplitError
 from h5lightning.options import Access, Field, Samples, Split
 from h5lightning.planning.catalog.catalog import Catalog
@@ -23,7 +23,6 @@ from h5lightning.tools.overview.guess_fields import Guess
 
 __all__ = ["Suggestion", "suggest"]
 
-Int64Array = npt.NDArray[np.int64]
 
 _MOST_LEFT_OUT = 8
 _FEW_PATTERNS = 3

@@ -94,7 +94,7 @@ def _through_us(name: str, *, verify: bool = False) -> Callable[[str, Expected],
         fields = plan_fields(catalog, expected.fields, Rows())
         rows = int(fields.rows[1])
         known = ScannedFiles.of(catalog, checksums)
-        with HandlePool(Access(cache_bytes=CACHE_BYTES, verify=verify), known=known) as pool:
+        with HandlePool(Access(cache_bytes=CACHE_BYTES, verify=verify), scanned_files=known) as pool:
             reader = choose_reader(name, pool)
             try:
                 found = {plan.key: _read(reader, path, plan, rows) for plan in fields.plans}

@@ -362,7 +362,7 @@ def test_shared_directory_follows_the_umask(tmp_path):
 WRITER = """
     import sys
     sys.path[:0] = {path!r}
-    from test_index_store import make_catalog, same, REQUEST
+    from test_catalog_store import make_catalog, same, REQUEST
     from h5lightning.storage.indexing.catalog_store import CatalogStore
 
     store, catalogs = CatalogStore({directory!r}), [make_catalog(files) for files in (3, 40)]

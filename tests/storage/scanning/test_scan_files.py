@@ -1,7 +1,6 @@
 """Many files: here or elsewhere, the outcome is the same."""
 
 import logging
-import os
 import sys
 
 import h5py
@@ -10,9 +9,7 @@ import pytest
 
 from h5lightning.errors import BadFileError, FieldError
 from h5lightning.storage.scanning import ScanRequest, scan_file, scan_files
-from h5lightning.storage.scanning import scan_files as many_files
 from h5lightning.storage.scanning.scan_files import (
-    available_cores,
     difference_between,
     scan_elsewhere,
     scan_here,
@@ -96,10 +93,6 @@ def test_without_other_processes_this_one_scans_all(paths, monkeypatch, caplog):
     assert "scanned by this process alone" in caplog.text
 
 
-def test_cores_are_those_of_this_process():
-    assert 1 <= available_cores() <= (os.cpu_count() or 1)
-
-
 @pytest.mark.parametrize(("most", "is_known"), [(80, True), (79, False)], ids=["few", "many"])
 def test_files_with_many_chunks_in_all_are_not_looked_into(tmp_path, monkeypatch, most, is_known):
     names = [str(tmp_path / f"{number}.h5") for number in range(8)]
@@ -107,7 +100,7 @@ def test_files_with_many_chunks_in_all_are_not_looked_into(tmp_path, monkeypatch
         with h5py.File(name, "w") as file:
             file.create_dataset("x", data=np.arange(10), chunks=(1,))
             file["y"] = np.arange(10)
-    monkeypatch.setattr(many_files, "_MOST_CHUNKS", most)
+    monkeypatch.setattr(sys.modules[scan_files.__module__], "_MOST_CHUNKS", most)
     for schema in scan_files(names, ScanRequest(("x", "y"))):
         assert [extents is not None for extents in schema.extents] == [is_known, True]
     assert scan_file(names[0], ScanRequest(("x", "y"), most_chunks=0)).extents == (None, None)

@@ -12,8 +12,8 @@ from operator import attrgetter
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import Bytes, Int64Array
 from h5lightning.core.monitor import Guard, Monitor
 from h5lightning.core.process_local import ProcessLocal
 from h5lightning.errors import BadFileError, ChecksumError
@@ -30,8 +30,6 @@ from h5lightning.storage.readers.row_writer import RowWriter
 
 __all__ = ["CachedRows", "DecodedChunkRows", "Decoding", "FilteredRows", "SlabTable"]
 
-Bytes = npt.NDArray[np.uint8]
-Int64Array = npt.NDArray[np.int64]
 Work = Callable[[], None]
 
 

@@ -17,14 +17,13 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.core.arrays import BoolArray, Bytes, Int64Array
 from h5lightning.core.formatting import bytes_text
 from h5lightning.core.monitor import Monitor
 from h5lightning.errors import ResourceError
 
 __all__ = ["ChunkRowCache", "Missing", "SlabPlaces"]
 
-Bytes = npt.NDArray[np.uint8]
-Int64Array = npt.NDArray[np.int64]
 Int32Array = npt.NDArray[np.int32]
 
 _ENTRY_BYTES = 64  # what is known of a slab
@@ -74,7 +73,7 @@ class SlabPlaces:
             self._bound = store.key, slots
         return slots
 
-    def is_lacking(self, slabs: Int64Array) -> npt.NDArray[np.bool_]:
+    def is_lacking(self, slabs: Int64Array) -> BoolArray:
         """Which of some slabs were probably not decoded yet, ``(N,)``."""
         return self._bound[1][slabs] < 0
 

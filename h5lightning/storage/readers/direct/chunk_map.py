@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
-import numpy.typing as npt
 from h5py import h5d
 
-from h5lightning.core.arrays import flat_positions
+from h5lightning.core.arrays import Int64Array, flat_positions
 from h5lightning.errors import BadFileError
 from h5lightning.planning.catalog.extents import Extents, FilterValues
 from h5lightning.storage.codecs import Filter, NoCodecError, Pipeline
@@ -21,8 +20,6 @@ from h5lightning.storage.readers.checks import check_type, name_of
 from h5lightning.storage.readers.protocol import DatasetColumn
 
 __all__ = ["ChunkMap", "NeedsHDF5Error", "column_parts", "map_storage", "storage_of"]
-
-Int64Array = npt.NDArray[np.int64]
 
 
 class NeedsHDF5Error(ValueError):

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.core.arrays import Bytes, Int64Array
+
 __all__ = ["address_of", "table_at"]
 
-Bytes = npt.NDArray[np.uint8]
-Int64Array = npt.NDArray[np.int64]
 
 _MOST_PIECES = 64  # of a row: index arithmetic then takes as long as the copy
 

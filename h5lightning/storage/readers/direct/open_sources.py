@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.storage.files.open_files import OpenFile
 from h5lightning.storage.files.raw_file import RawFile
 from h5lightning.storage.readers.checks import check_rows, check_whole
@@ -18,8 +19,6 @@ from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
 from h5lightning.storage.readers.row_writer import RowWriter
 
 __all__ = ["EmptyRows", "Joined", "OpenSourceGroup", "OpenedSource", "Table"]
-
-Int64Array = npt.NDArray[np.int64]
 
 
 class Joined(Protocol):

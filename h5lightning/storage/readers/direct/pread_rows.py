@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import Bytes, Int64Array
 from h5lightning.storage.files.coalescing import coalesce
 from h5lightning.storage.readers.direct.chunk_map import ChunkMap
 from h5lightning.storage.readers.direct.mapped_rows import RowAddresses
@@ -21,8 +21,6 @@ from h5lightning.storage.readers.row_writer import RowWriter
 
 __all__ = ["ByteReader", "ReadRows"]
 
-Bytes = npt.NDArray[np.uint8]
-Int64Array = npt.NDArray[np.int64]
 
 _FAR_APART_BYTES = 1 << 44  # more than any file has
 

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from h5py import h5i
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.process_local import ProcessLocal, remade
 from h5lightning.errors import BadFileError, FileChangedError, H5LightningError, UnsupportedFieldError
 from h5lightning.planning.catalog.file_stamps import ScannedFiles
@@ -36,8 +37,6 @@ from h5lightning.storage.readers.direct.verified_rows import VerifiedFile
 from h5lightning.storage.readers.protocol import DatasetColumn, Reader, ReadRequest
 
 __all__ = ["DirectReader"]
-
-Int64Array = npt.NDArray[np.int64]
 
 
 class DirectReader(Reader):
@@ -250,7 +249,7 @@ class DirectReader(Reader):
 
     def _scanned(self, source: DatasetColumn, known: ChunkMapCache, raw: RawFile) -> ChunkMapEntry | None:
         """Where the values lie, as the index says; None where it says nothing of this very file and type."""
-        scanned = self._pool.known
+        scanned = self._pool.scanned_files
         stored = None if scanned is None else scanned.stored(raw.path, raw.stamp, source.path)
         if stored is None or stored.schema.element(source.member) != source.dtype:
             return None

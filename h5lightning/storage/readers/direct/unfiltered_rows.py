@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from h5lightning.core.arrays import Bytes, Int64Array
 from h5lightning.errors import BadFileError
 from h5lightning.storage.files.raw_file import RawFile
 from h5lightning.storage.files.verified_blocks import VerifiedBlocks
@@ -20,9 +20,6 @@ from h5lightning.storage.readers.direct.pread_rows import ReadRows
 from h5lightning.storage.readers.direct.verified_rows import VerifiedFile, VerifiedReads, VerifiedRows
 
 __all__ = ["unfiltered_table"]
-
-Bytes = npt.NDArray[np.uint8]
-Int64Array = npt.NDArray[np.int64]
 
 
 def unfiltered_table(

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from h5lightning.core.arrays import Bytes, Int64Array
 from h5lightning.planning.catalog.checksum_table import BLOCK_BYTES
 from h5lightning.storage.files.raw_file import RawFile
 from h5lightning.storage.files.verified_blocks import DamagedBlockError, VerifiedBlocks
@@ -20,9 +18,6 @@ from h5lightning.storage.readers.protocol import ReadRequest
 from h5lightning.storage.readers.row_writer import RowWriter
 
 __all__ = ["VerifiedFile", "VerifiedReads", "VerifiedRows"]
-
-Bytes = npt.NDArray[np.uint8]
-Int64Array = npt.NDArray[np.int64]
 
 
 class VerifiedFile:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from h5py import h5d, h5p, h5s, h5t
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import BadFileError, UnsupportedFieldError
 from h5lightning.options import Access
 from h5lightning.storage.hdf5.dtypes import columns_type, element_type
@@ -26,8 +27,6 @@ from h5lightning.storage.readers.libhdf5.chunk_validation import ChunkValidator
 from h5lightning.storage.readers.protocol import DatasetColumn
 
 __all__ = ["DatasetRows"]
-
-Int64Array = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

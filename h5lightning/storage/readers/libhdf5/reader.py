@@ -19,6 +19,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.core.arrays import BoolArray, Bytes, Int64Array
 from h5lightning.core.process_local import remade
 from h5lightning.planning.catalog.file_stamps import ScannedFiles
 from h5lightning.planning.values.conversions import assign
@@ -33,8 +34,6 @@ from h5lightning.storage.readers.row_writer import RowWriter
 
 __all__ = ["H5pyReader"]
 
-Bytes = npt.NDArray[np.uint8]
-Int64Array = npt.NDArray[np.int64]
 
 # Fewer decoded chunks than a batch touches would be thrown away before they are used again.
 _LEAST_SLABS = 64
@@ -184,7 +183,7 @@ class _Request:
 
 
 def _plan_reads(
-    request: _Request, runs: Runs, is_direct: npt.NDArray[np.bool_], staging: npt.NDArray[Any]
+    request: _Request, runs: Runs, is_direct: BoolArray, staging: npt.NDArray[Any]
 ) -> Iterator[tuple[int, int, npt.NDArray[Any]]]:
     """Runs to read to where they belong or, if their rows do not belong side by side, by way of ``staging``."""
     firsts, lasts = runs.first[:-1], runs.first[1:]

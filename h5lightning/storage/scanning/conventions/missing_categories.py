@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from h5py import h5d, h5f, h5o
 
+from h5lightning.core.arrays import BoolArray
 from h5lightning.planning.catalog.annotations import Found
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.external import encoded, link_problem
@@ -105,7 +105,7 @@ def _masked(fid: h5f.FileID, opened: DatasetInfo, group: str, values: ValueReade
     return Found(int(is_masked.argmax()), f"is missing, as '/{path}' beside it says")
 
 
-def _all_of(mask: DatasetInfo) -> npt.NDArray[np.bool_]:
+def _all_of(mask: DatasetInfo) -> BoolArray:
     return np.concatenate([block.astype(np.bool_) for _, block in blocks_of(mask)])
 
 

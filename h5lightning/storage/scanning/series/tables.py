@@ -9,10 +9,9 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-import numpy as np
-import numpy.typing as npt
 from h5py import h5d, h5f
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.planning.catalog.annotations import SeriesTable
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.external import object_at
@@ -23,7 +22,6 @@ from h5lightning.storage.scanning.series.names import is_index_of, may_divide
 
 __all__ = ["SeriesFinder"]
 
-Int64Array = npt.NDArray[np.int64]
 
 _LEAST_ROWS = 3  # fewer hold no two series of which one has two rows
 _DAMAGED = (OSError, RuntimeError, LookupError, ValueError, TypeError, MemoryError)

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from h5py import h5a, h5d, h5s, h5t
 
+from h5lightning.core.arrays import BoolArray
 from h5lightning.errors import FieldError
 from h5lightning.tools.doctor.rewriting.storage import Ranges
 
@@ -174,7 +175,7 @@ def written_rows(did: h5d.DatasetID) -> Ranges:
     return _runs(counts > 0, chunks[0], rows)
 
 
-def _runs(is_written: npt.NDArray[np.bool_], height: int, rows: int) -> Ranges:
+def _runs(is_written: BoolArray, height: int, rows: int) -> Ranges:
     edges = np.flatnonzero(np.diff(np.concatenate([[False], is_written, [False]]).astype(np.int8)))
     firsts, stops = (edges[::2] * height).tolist(), (edges[1::2] * height).tolist()
     return [(first, min(stop, rows)) for first, stop in zip(firsts, stops, strict=True)]

@@ -67,7 +67,7 @@ LAST = [179, 1179, 2179, 3179]
 
 
 def reading(known):
-    return HandlePool(Access(), known=known)
+    return HandlePool(Access(), scanned_files=known)
 
 
 def in_a_spawned_process(reader, paths):
@@ -156,7 +156,7 @@ def test_a_pickled_reader_does_not_grow_with_the_chunks(tmp_path):
         write(folder / "a.h5", np.zeros((rows, 2), "u1"), chunks=(1, 2))
         with reading(scan(folder, tmp_path / "i")) as pool:
             sizes.append(len(pickle.dumps(DirectReader(pool))))
-            assert pool.known.catalog.extents.chunks == rows
+            assert pool.scanned_files.catalog.extents.chunks == rows
     assert max(sizes) < 4000
     assert abs(sizes[0] - sizes[1]) < 64
 
@@ -202,7 +202,7 @@ def test_reasons_come_from_the_index(folder, tmp_path, monkeypatch):
         )
         # Which filters can be decoded is not for the index to say: the next process may have other libraries.
         assert "which only HDF5 decodes" in reader.reason(path, DatasetColumn("z", None, "<i8", ()))
-        assert pool.known.catalog.extents.known == 3
+        assert pool.scanned_files.catalog.extents.known == 3
 
 
 # ── HDF5 is asked ────────────────────────────────────────────────────────────────────────────────────
@@ -232,7 +232,7 @@ def test_without_its_index_another_process_asks(folder, paths, tmp_path, change)
         assert in_a_spawned_process(reader, paths) == "asked"
         assert last_rows(reader, paths, ROWS) == LAST
     with reading(pickle.loads(pickle.dumps(known))) as pool:
-        assert pool.known.catalog.extents.known == 0
+        assert pool.scanned_files.catalog.extents.known == 0
         assert last_rows(DirectReader(pool), paths, ROWS) == LAST
 
 
@@ -240,7 +240,7 @@ def test_a_torn_index_is_not_read(folder, paths, tmp_path):
     pickled = pickle.dumps(scan(folder, tmp_path / "index"))
     cut_index_off(tmp_path / "index", folder)
     with reading(pickle.loads(pickled)) as pool:
-        assert pool.known.catalog.extents.known == 0
+        assert pool.scanned_files.catalog.extents.known == 0
         assert last_rows(DirectReader(pool), paths, ROWS) == LAST
 
 
@@ -302,7 +302,7 @@ def test_chunks_that_take_too_much_memory_are_refused_as_by_hdf5(folder, tmp_pat
     with h5py.File(path, "w") as file:
         file.create_dataset("x", (2**26, 2), "<i8", chunks=(2**26, 2), compression="gzip", shuffle=True)
         file["x"].id.write_direct_chunk((0, 0), bytes(2**21), filter_mask=0)
-    with HandlePool(Access(cache_bytes=0), known=scan(folder, tmp_path / "index")) as pool:
-        assert pool.known.stored(path, pool.known.find(path), "x") is not None
+    with HandlePool(Access(cache_bytes=0), scanned_files=scan(folder, tmp_path / "index")) as pool:
+        assert pool.scanned_files.stored(path, pool.scanned_files.find(path), "x") is not None
         with pytest.raises(UnsupportedFieldError, match="each of which must be decoded as a whole"):
             last_rows(DirectReader(pool), [path], 5)
