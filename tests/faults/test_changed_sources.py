@@ -12,7 +12,6 @@ from h5lightning import H5DataModule, H5Dataset
 from h5lightning.errors import FileChangedError, H5LightningError
 from h5lightning.storage.files import file_guard as watching
 from h5lightning.storage.scanning import ScanRequest, scan_files
-from h5lightning.storage.scanning import scan_files as many_files
 
 READERS = ("auto", "h5py")
 ROWS = 12
@@ -367,6 +366,6 @@ def test_other_processes_scan_the_same(tmp_path, processes, monkeypatch):
     paths = sorted(str(path) for path in tmp_path.glob("*/main.h5"))
     request = ScanRequest(("x",), allow_external=str(tmp_path))
     here = scan_files(paths, request, processes=1, progress=False)
-    monkeypatch.setattr(many_files, "_PATIENCE_S", 0.0)
+    monkeypatch.setattr(sys.modules[scan_files.__module__], "_PATIENCE_S", 0.0)
     assert scan_files(paths, request, processes=processes, progress=False) == here
     assert [len(schema.sources) for schema in here] == [1, 1, 1]
