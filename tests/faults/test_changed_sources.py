@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 
 import h5py
 import numpy as np
