@@ -16,9 +16,9 @@ pytestmark = [pytest.mark.campaign, pytest.mark.timeout(1500)]
 ROOT = Path(__file__).parents[2]
 # What talks to a Trainer, one process or several.
 TESTS = [
-    "tests/test_datamodule.py",
-    "tests/test_weighing.py",
-    "tests/test_lightning_cli.py",
+    "tests/datamodule/test_module.py",
+    "tests/loading/test_sample_weights.py",
+    "tests/datamodule/test_lightning_cli.py",
     "tests/multiprocess",
 ]
 
