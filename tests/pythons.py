@@ -1,7 +1,8 @@
 """Runs the suite on several Pythons, each in an environment of its own, with the versions of constraints.txt.
 
     python tests/pythons.py 3.10 3.12 3.13                     the whole suite
-    python tests/pythons.py 3.13 -- -m 'not slow and not campaign' tests/readers
+    python tests/pythons.py 3.13 -- -m 'not slow and not campaign' tests/storage
+    python tests/pythons.py --lowest 3.11                      with the lowest versions that pyproject.toml accepts
 
 What follows ``--`` goes to pytest. An interpreter is a version, found on PATH or under pyenv, or a path. Environments
 are kept in the folder and used again; a new one downloads some GB for torch, so this is no part of ``.ci/run``. Prints
@@ -16,10 +17,14 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 ROOT = Path(__file__).resolve().parents[1]
+Install: TypeAlias = Callable[[str, Path], list[list[str]]]
+LOWEST_EXTRAS = ("cli", "codecs", "plot", "plugins")
+TOOLS = "editables hatchling hypothesis ipykernel nbmake nbstripout pytest pytest-cov pytest-timeout scikit-learn".split()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,10 +38,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--folder", type=Path, default=ROOT / "outputs" / "pythons", help="of the environments"
     )
+    parser.add_argument("--lowest", action="store_true", help="the lowest versions accepted; needs uv")
     options = parser.parse_args(given[:cut])
+    install = install_lowest if options.lowest else install_pinned
+    prefix = "lowest-" if options.lowest else ""
     found = {python: find_python(python) for python in options.pythons}  # all of them, before hours are spent
     results = {
-        python: run_suite(path, options.folder.resolve() / name_of(path), given[cut + 1 :])
+        python: run_suite(
+            path, options.folder.resolve() / f"{prefix}{name_of(path)}", given[cut + 1 :], install
+        )
         for python, path in found.items()
     }
     for python, result in results.items():
@@ -70,18 +80,42 @@ def name_of(python: str) -> str:
     return subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
 
 
-def run_suite(python: str, environment: Path, pytest_arguments: Sequence[str]) -> str:
+def install_pinned(python: str, _environment: Path) -> list[list[str]]:
+    """Commands that install what `constraints.txt` pins."""
+    return [[python, "-m", "pip", "install", "--quiet", "-c", "constraints.txt", "-e", ".[test]"]]
+
+
+def install_lowest(python: str, environment: Path) -> list[list[str]]:
+    """Commands that install the lowest version of each dependency, and the newest test tools that go with them."""
+    uv = shutil.which("uv")
+    if uv is None:
+        raise SystemExit("--lowest needs uv: python -m pip install uv")
+    pinned = str(environment / "lowest.txt")
+    extras = [word for extra in LOWEST_EXTRAS for word in ("--extra", extra)]
+    lowest = ["--resolution", "lowest-direct", *extras, "pyproject.toml", "--output-file", pinned, "--quiet"]
+    install = [uv, "pip", "install", "--quiet", "--python", python]
+    return [
+        [uv, "pip", "compile", "--python", python, *lowest],
+        [*install, "-r", pinned],
+        [*install, "-c", pinned, *TOOLS],
+        [*install, "--no-deps", "-e", "."],
+    ]
+
+
+def run_suite(python: str, environment: Path, pytest_arguments: Sequence[str], install: Install) -> str:
     """Make the environment, unless it is there, and run pytest in it; says how that ended."""
     inside = str(environment / "bin" / "python")
     if not Path(inside).exists() and _call([python, "-m", "venv", str(environment)]):
         return "FAILED: no environment could be made"
     # Each time, since dependencies may have changed.
-    install = [inside, "-m", "pip", "install", "--quiet", "-c", "constraints.txt", "-e", ".[test]"]
-    if _call(install):
+    if any(_call(command) for command in install(inside, environment)):
         return "FAILED: the dependencies could not be installed"
     # The suite starts h5lightning by its name, too.
     path = os.pathsep.join([str(environment / "bin"), os.environ.get("PATH", "")])
-    return "passed" if not _call([inside, "-m", "pytest", *pytest_arguments], {"PATH": path}) else "FAILED"
+    # Old versions beside new ones warn of each other, which is no fault of ours.
+    warnings = ["-o", "filterwarnings=default"] if install is install_lowest else []
+    failed = _call([inside, "-m", "pytest", *warnings, *pytest_arguments], {"PATH": path})
+    return "FAILED" if failed else "passed"
 
 
 def _starts(python: str) -> bool:

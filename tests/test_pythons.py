@@ -77,6 +77,26 @@ def test_each_python_has_an_environment_and_runs_the_suite(commands, tmp_path, c
     assert capsys.readouterr().out.splitlines()[-1].split() == [sys.executable, "passed"]
 
 
+def test_the_lowest_versions_have_an_environment_of_their_own(commands, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(PROGRAM["shutil"], "which", lambda name: f"/tools/{name}")
+    assert PROGRAM["main"]([sys.executable, "--lowest", "--folder", str(tmp_path), "--", "-q"]) == 0
+    environment = tmp_path / f"lowest-{VERSION}"
+    _, resolved, lowest, tools, ours, tested = [command for command, _ in commands.calls]
+    assert resolved[:3] == ["/tools/uv", "pip", "compile"]
+    assert "lowest-direct" in resolved
+    pinned = str(environment / "lowest.txt")
+    assert lowest[-2:] == ["-r", pinned]
+    assert tools[tools.index("-c") + 1] == pinned
+    assert ours[-3:] == ["--no-deps", "-e", "."]
+    assert tested[-3:] == ["-o", "filterwarnings=default", "-q"]
+
+
+def test_the_lowest_versions_need_uv(commands, tmp_path, monkeypatch):
+    monkeypatch.setattr(PROGRAM["shutil"], "which", lambda name: None)
+    with pytest.raises(SystemExit, match="--lowest needs uv: python -m pip install uv"):
+        PROGRAM["main"]([sys.executable, "--lowest", "--folder", str(tmp_path)])
+
+
 @pytest.mark.parametrize(
     ("word", "result"),
     [("venv", "no environment could be made"), ("pip", "dependencies could not be"), ("pytest", "FAILED")],
