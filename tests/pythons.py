@@ -24,7 +24,10 @@ from typing import TypeAlias
 ROOT = Path(__file__).resolve().parents[1]
 Install: TypeAlias = Callable[[str, Path], list[list[str]]]
 LOWEST_EXTRAS = ("cli", "codecs", "plot", "plugins")
-TOOLS = "editables hatchling hypothesis ipykernel nbmake nbstripout pytest pytest-cov pytest-timeout scikit-learn".split()
+TOOLS = (
+    *("pytest", "pytest-cov", "pytest-timeout", "hypothesis", "nbmake", "ipykernel", "nbstripout"),
+    *("editables", "hatchling", "scikit-learn"),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
