@@ -198,7 +198,7 @@ def test_the_interpreter_exits_with_a_thread_at_work() -> None:
         "def slow():\n"
         "    for n in itertools.count():\n"
         "        time.sleep(0.01); yield n\n"
-        "items = ReadAhead(Stages.of(slow), lambda _: 1, threads=2, most_items=2, most_bytes=9)\n"
+        "items = ReadAhead(Pipeline.of(slow), lambda _: 1, threads=2, most_items=2, most_bytes=9)\n"
         "print(next(items))\n"
     )
     done = subprocess.run(
