@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, cast
 
 from h5lightning.errors import OptionError
-from h5lightning.options import SERIES, Field, Rows, Samples, Split, Whole, Windows
 from h5lightning.options.checks import check_choice, nearest
+from h5lightning.options.field import Field
+from h5lightning.options.samples import Rows, Samples, Whole, Windows
+from h5lightning.options.split import Split
 
 __all__ = ["check_series", "coerce", "coerce_fields", "coerce_samples", "split_for"]
 
@@ -16,6 +18,7 @@ T = TypeVar("T")
 
 _NAMES = ("path", "attr", "member")  # of a field; may be given in pieces
 
+_SERIES = ("file",)
 _SAMPLE_KINDS: dict[str, type[Samples]] = {kind.kind: kind for kind in (Rows, Windows, Whole)}
 
 
@@ -85,7 +88,7 @@ def coerce_samples(value: object) -> Samples:
 def check_series(value: object) -> None:
     """Raise `OptionError` unless ``value`` is None or names what a series is."""
     if value is not None:
-        check_choice("series", value, SERIES)
+        check_choice("series", value, _SERIES)
 
 
 def coerce_fields(value: object) -> dict[str, Field] | None:
