@@ -18,7 +18,7 @@ from h5lightning.planning.catalog.annotations import Encoding
 from h5lightning.planning.values.conversions import LostValueError, ValueAtError, converted, delivery_dtype
 from h5lightning.planning.values.encoded_values import as_read, is_missing
 
-__all__ = ["FieldValues", "MissingValueError"]
+__all__ = ["MissingValueError", "ValueDecoder"]
 
 Array = npt.NDArray[Any]
 
@@ -30,7 +30,7 @@ class MissingValueError(ValueAtError):
     """A stored number stands for a missing value, and nobody asked to decode it."""
 
 
-class FieldValues:
+class ValueDecoder:
     """Makes the values of a field from its stored numbers; what is the same for all batches is made once.
 
     Args:

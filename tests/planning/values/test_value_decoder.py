@@ -11,7 +11,7 @@ from number_edges import FLOATS, INTEGERS, SIGNS, as_python, edges, sign_of
 
 from h5lightning.planning.catalog.annotations import Encoding
 from h5lightning.planning.values.conversions import LostValueError, delivery_dtype
-from h5lightning.planning.values.value_decoder import FieldValues, MissingValueError
+from h5lightning.planning.values.value_decoder import MissingValueError, ValueDecoder
 
 PLAIN = Encoding("cf", fills=(-9,))
 DELIVERED = ["float16", "float32", "float64"]
@@ -20,7 +20,7 @@ DELIVERED = ["float16", "float32", "float64"]
 def one(values, encoding, delivered, *, is_decoded=True):
     array = np.asarray(values)
     which = np.zeros(len(array), np.int64)
-    return FieldValues([encoding], delivered, is_decoded=is_decoded).of(array, which)
+    return ValueDecoder([encoding], delivered, is_decoded=is_decoded).of(array, which)
 
 
 def test_values_are_scaled_in_float64_and_rounded_once():
@@ -41,14 +41,14 @@ def test_each_row_has_the_factors_of_its_file():
     encodings = [Encoding("cf", scale=float(k + 1), offset=float(-k)) for k in range(50)]
     which = np.asarray([3, 49, 0, 7, 3])
     values = np.asarray([[1, 2]] * 5, "i2")
-    found = FieldValues(encodings, "float32", is_decoded=True).of(values, which)
+    found = ValueDecoder(encodings, "float32", is_decoded=True).of(values, which)
     assert found.tolist() == [[(k + 1) - k, 2 * (k + 1) - k] for k in which.tolist()]
 
 
 def test_encodings_of_different_kinds_stand_side_by_side():
     encodings = [None, Encoding("cf", fills=(2,)), Encoding("cf", scale=2.0, is_unsigned=True)]
     values = np.asarray([-1, 2, -1, 2, 5], "i1")
-    found = FieldValues(encodings, "float32", is_decoded=True).of(values, np.asarray([0, 1, 2, 0, 1]))
+    found = ValueDecoder(encodings, "float32", is_decoded=True).of(values, np.asarray([0, 1, 2, 0, 1]))
     np.testing.assert_array_equal(found, np.asarray([-1, np.nan, 510, 2, 5], "f4"))
 
 
