@@ -27,7 +27,8 @@ from h5lightning.errors import (
 from h5lightning.options import Field, Samples, Whole, Windows
 from h5lightning.options.checks import nearest
 from h5lightning.planning.catalog.catalog import Catalog
-from h5lightning.planning.catalog.schema import DatasetSchema, as_array, explain_difference, untyped
+from h5lightning.planning.catalog.schema import DatasetSchema, as_array, untyped
+from h5lightning.planning.catalog.schema_difference import explain_difference
 from h5lightning.planning.conventions.column_labels import DifferenceOf, check_labels
 from h5lightning.planning.conventions.encodings import DECODED_DTYPE, check_encodings, forms_of, is_type_said
 from h5lightning.planning.conventions.missing_values import (

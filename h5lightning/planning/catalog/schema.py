@@ -25,7 +25,6 @@ __all__ = [
     "Member",
     "Stamp",
     "as_array",
-    "explain_difference",
     "member_text",
     "typed",
     "untyped",
@@ -279,92 +278,9 @@ def as_array(value: Any) -> npt.NDArray[Any]:
     return np.asarray(untyped(value), value["dtype"] if isinstance(value, dict) else None)
 
 
-def explain_difference(
-    found: DatasetSchema,
-    expected: DatasetSchema,
-    member: str | None = None,
-    *,
-    any_type: bool = False,
-    any_categories: bool = False,
-) -> str:
-    """How the rows of one dataset differ from those of another; empty if a batch can hold both.
-
-    Args:
-        found: the one.
-        expected: the other.
-        member: the wanted column of a compound: others may differ. None to compare all that fields can be made of.
-        any_type: whether numbers of any type are converted to one.
-        any_categories: whether codes may stand for other categories.
-
-    Example:
-        >>> explain_difference(DatasetSchema("u", "<f4", (9, 4)), DatasetSchema("u", "<f4", (7, 8)))
-        'has rows of shape (4,), expected (8,)'
-    """
-    if found.refusal != expected.refusal:
-        return f"cannot be a field: {found.refusal}" if found.refusal else f"can be a field: {found.dtype}"
-    here, there = found.value(member), expected.value(member)
-    if here is None or there is None or here.refusal != there.refusal:
-        return f"has columns {_dtype_text(found)}, expected {_dtype_text(expected)}"
-    is_convertible = any_type and "compound" not in (here.dtype, there.dtype)
-    if not (_is_same_type(here, there) or is_convertible):
-        return f"has dtype {_type_text(found, here)}, expected {_type_text(expected, there)}"
-    if bool(found.shape) != bool(expected.shape):
-        return "is a scalar, expected rows" if expected.shape else "has rows, expected a scalar"
-    if found.row_shape_of(member) != expected.row_shape_of(member):
-        return f"has rows of shape {found.row_shape_of(member)}, expected {expected.row_shape_of(member)}"
-    if member is None and found.columns != expected.columns:
-        return _columns_difference(found, expected)
-    return "" if any_categories else _categories_difference(here, there)
-
-
-def _columns_difference(found: DatasetSchema, expected: DatasetSchema) -> str:
-    here, there = (
-        [(column.name, column.dtype.lstrip("<>"), column.shape) for column in schema.columns]
-        for schema in (found, expected)
-    )
-    if here != there:
-        return f"has dtype {_dtype_text(found)}, expected {_dtype_text(expected)}"
-    for one, other in zip(found.columns, expected.columns, strict=True):
-        if what := _categories_difference(one, other):
-            return f"has a column {one.name!r} that {what}"
-    return ""
-
-
-def _categories_difference(found: Member, expected: Member) -> str:
-    if (found.categories, found.vocabulary) == (expected.categories, expected.vocabulary):
-        return ""
-    return f"has categories {_categories_text(found)}, expected {_categories_text(expected)}"
-
-
-def _type_text(schema: DatasetSchema, value: Member) -> str:
-    return value.dtype if value.name else _dtype_text(schema)
-
-
-def _categories_text(value: Member) -> str:
-    return _some(value.categories) if not value.vocabulary else value.vocabulary
-
-
-def _is_same_type(found: Member, expected: Member) -> bool:
-    """Whether elements are of one type; batches have the byte order of the machine, whatever that of files."""
-    return found.dtype.lstrip("<>") == expected.dtype.lstrip("<>")
-
-
-def _dtype_text(schema: DatasetSchema) -> str:
-    if schema.members:
-        return "compound {" + ", ".join(map(member_text, schema.members)) + "}"
-    return schema.dtype
-
-
 def member_text(member: Member) -> str:
     """Name and type of a column, such as ``values: (3,)<f8``."""
     return f"{member.name}: {member.shape or ''}{member.dtype}"
-
-
-def _some(names: tuple[str, ...] | None, most: int = 6) -> str:
-    if names is None:
-        return "none"
-    more = f", … {len(names) - most} more" if len(names) > most else ""
-    return f"[{', '.join(names[:most])}{more}]"
 
 
 def _tuples(value: object) -> Any:
