@@ -221,45 +221,45 @@ class Catalog(Frozen):
     def facts_of(self, path: str) -> Int64Array:
         """Length, stored bytes and missing chunks of ``path`` in each file, ``(files, 3)``; -2 where absent."""
         found = np.full((len(self), 3), -2, dtype=np.int64)
-        has, places = self._places_of(path)
-        found[has] = self.facts[places]
+        has, positions = self._facts_of_dataset(path)
+        found[has] = self.facts[positions]
         return found
 
     def annotations_of(self, path: str) -> npt.NDArray[np.int32]:
         """Which of `annotations` each file says of ``path``, ``(files,)``; -1 where it is absent."""
         found = np.full(len(self), -1, dtype=np.int32)
-        has, places = self._places_of(path)
-        found[has] = self.annotation_of[places]
+        has, positions = self._facts_of_dataset(path)
+        found[has] = self.annotation_of[positions]
         return found
 
-    def by_saying(
-        self, path: str, files: Int64Array, what: Callable[[Annotations], T]
+    def files_by_annotation(
+        self, path: str, files: Int64Array, key: Callable[[Annotations], T]
     ) -> dict[T, Int64Array]:
-        """What files say of a dataset → the files that say so, ascending; that of the first file comes first.
+        """A property of the annotations of a dataset → the files that have it, ascending; that of the first file first.
 
         Args:
             path: the dataset; files that lack it do not count.
-            files: the files that are asked, ascending.
-            what: what of it is looked at: called once for each distinct saying, however many files there are.
+            files: the files to group, ascending.
+            key: the property; called once for each distinct annotation, however many files there are.
         """
-        said = self.annotations_of(path)[files]
-        numbers, first, of_file = np.unique(said, return_index=True, return_inverse=True)
+        annotation_of = self.annotations_of(path)[files]
+        numbers, first, of_file = np.unique(annotation_of, return_index=True, return_inverse=True)
         kinds: dict[T, int] = {}
         kind_of = np.full(len(numbers), -1)
-        for place in np.argsort(first).tolist():
-            if numbers[place] >= 0:
-                kind_of[place] = kinds.setdefault(what(self.annotations[numbers[place]]), len(kinds))
-        there = said >= 0
-        return dict(zip(kinds, files_by_kind(kind_of[of_file][there], files[there]), strict=False))
+        for position in np.argsort(first).tolist():
+            if numbers[position] >= 0:
+                kind_of[position] = kinds.setdefault(key(self.annotations[numbers[position]]), len(kinds))
+        has = annotation_of >= 0
+        return dict(zip(kinds, files_by_kind(kind_of[of_file][has], files[has]), strict=False))
 
-    def _places_of(self, path: str) -> tuple[Int64Array, Int64Array]:
-        """The files that hold a dataset, and where it stands in `facts`."""
+    def _facts_of_dataset(self, path: str) -> tuple[Int64Array, Int64Array]:
+        """The files that hold a dataset, and its position in `facts` for each of them."""
         within = np.asarray([_position(layout, path) for layout in self.layouts], dtype=np.int64)
         if not len(self):
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        place = within[self.layout_of]
-        has = np.flatnonzero(place >= 0)
-        return has, self.first_fact[has] + place[has]
+        position = within[self.layout_of]
+        has = np.flatnonzero(position >= 0)
+        return has, self.first_fact[has] + position[has]
 
     def stored(self, file: int, path: str) -> StoredDataset | None:
         """A dataset of one file, and where its values lie; None where that is not known."""
