@@ -1,4 +1,4 @@
-"""A progress bar for whatever takes over a second, where somebody watches."""
+"""A progress bar for work that takes over a second, if standard error is a terminal or a notebook."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _PATIENCE_S = 1.0
 
 @contextmanager
 def progress_bar(description: str, total: int, *, is_wanted: bool = True) -> Iterator[Advance]:
-    """Count steps on standard error; a bar appears after a second, on a terminal or in a notebook.
+    """Count steps; after a second, a bar appears on standard error if it is a terminal or a notebook.
 
     Args:
-        description: what is done, before the bar.
-        total: steps until the end.
+        description: text before the bar.
+        total: number of steps.
         is_wanted: False for no bar at all.
 
     Example:
@@ -58,7 +58,7 @@ class _LateBar:
 
 
 def _start(description: str, total: int) -> Progress:
-    # Imported where a bar is shown: it takes 0.1 s.
+    # This import takes 0.1 s, so it waits until a bar is shown.
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from h5lightning.core.terminal import Terminal

@@ -33,9 +33,9 @@ def test_equals_a_list(first, second, data):
     assert [both[position] for position in range(len(both))] == listed
     assert both.known == sum(item is not None for item in listed)
     assert both.chunks == sum(item.numbers.shape[1] for item in listed if item is not None)
-    wanted = data.draw(st.lists(st.integers(0, len(listed) - 1), max_size=9)) if listed else []
-    taken = both.take(np.asarray(wanted, dtype=np.int64))
-    assert [taken[position] for position in range(len(taken))] == [listed[position] for position in wanted]
+    positions = data.draw(st.lists(st.integers(0, len(listed) - 1), max_size=9)) if listed else []
+    taken = both.take(np.asarray(positions, dtype=np.int64))
+    assert [taken[position] for position in range(len(taken))] == [listed[position] for position in positions]
 
 
 def test_contiguous_datasets_take_few_bytes():

@@ -192,16 +192,16 @@ def test_values_of_which_nothing_is_computed_are_exact_or_rounded_floats(dtype, 
 def check(number, encoding, value, delivered):
     """Hold one delivered value against Python's; one that the type cannot hold must be an error."""
     with np.errstate(over="ignore"):
-        wanted = np.dtype(delivered).type(value)
+        expected = np.dtype(delivered).type(value)
     stored = np.full((2, 3), number)
-    is_rounded = isinstance(value, int) and (not np.isfinite(wanted) or int(wanted) != value)
-    if is_rounded or (np.isinf(wanted) and not math.isinf(value)):
+    is_rounded = isinstance(value, int) and (not np.isfinite(expected) or int(expected) != value)
+    if is_rounded or (np.isinf(expected) and not math.isinf(value)):
         with pytest.raises(LostValueError):
             one(stored, encoding, delivered)
         return
     found = one(stored, encoding, delivered)
     assert (found.dtype, found.shape) == (np.dtype(delivered), (2, 3))
-    np.testing.assert_array_equal(found, np.full((2, 3), wanted))
+    np.testing.assert_array_equal(found, np.full((2, 3), expected))
 
 
 @pytest.mark.parametrize("delivered", DELIVERED)
@@ -222,5 +222,5 @@ def test_nan_and_infinity_stay_what_they_are():
     stored = np.array([math.nan, math.inf, -math.inf], "f4")
     for encoding in (Encoding("cf", scale=2.0), Encoding("cf", fills=(1e20,)), Encoding("cf", low=-1.0)):
         found = one(stored, encoding, "float16")
-        wanted = [math.nan, math.inf, math.nan if encoding.low is not None else -math.inf]
-        np.testing.assert_array_equal(found, wanted)
+        expected = [math.nan, math.inf, math.nan if encoding.low is not None else -math.inf]
+        np.testing.assert_array_equal(found, expected)
