@@ -111,11 +111,6 @@ def test_a_dataset_survives_json(schema):
     assert DatasetSchema.from_plain(json.loads(json.dumps(schema.to_plain()))) == schema
 
 
-def test_a_file_survives_json():
-    schema = FileSchema(tuple(EACH), {"@fps": 30, "a@name": "left", "a@box": [[0, 1], [2, 3]]})
-    assert FileSchema.from_plain(json.loads(json.dumps(schema.to_plain()))) == schema
-
-
 def test_datasets_are_found_by_path():
     schema = FileSchema((FRAMES, TABLE))
     assert schema.dataset("table") is TABLE
