@@ -1,6 +1,6 @@
-"""Stored numbers that stand for missing values: the one place that decides which do.
+"""Which stored numbers stand for missing values: the same functions decide for the scan and for reading.
 
-They are compared in the stored type. A scan and a reader ask the same functions.
+Numbers are compared in the stored type.
 """
 
 from __future__ import annotations
@@ -16,17 +16,16 @@ from h5lightning.planning.catalog.annotations import Encoding, Number
 
 __all__ = ["DEFAULT", "as_read", "first_missing", "is_missing", "missing_text"]
 
-# How what says so ends where the file does not, but the library that wrote it.
+# Ends an entry of `Encoding.said_by` that is not in the file, but a default of the library that wrote it.
 DEFAULT = "(the default of netCDF)"
 
 Array = npt.NDArray[Any]
 
-# What is computed in between stays in the cache of the processor, however large the array is.
-_BLOCK_BYTES = 1024 * 1024
+_BLOCK_BYTES = 1024 * 1024  # so that intermediate results fit the processor's cache
 
 
 def as_read(values: Array, encoding: Encoding) -> Array:
-    """The stored integers with the sign that their encoding says; a view."""
+    """The stored integers as signed or unsigned, as their encoding says; a view."""
     if encoding.is_unsigned is None or values.dtype.kind not in "iu":
         return values
     kind = "u" if encoding.is_unsigned else "i"
@@ -34,11 +33,11 @@ def as_read(values: Array, encoding: Encoding) -> Array:
 
 
 def is_missing(values: Array, encoding: Encoding) -> BoolArray:
-    """Which of the stored numbers stand for a missing value.
+    """Whether each stored number stands for a missing value.
 
     Args:
         values: numbers of the stored type, in native byte order, of any shape.
-        encoding: what the file says of them.
+        encoding: the encoding that the file declares.
     """
     found = np.zeros(values.shape, np.bool_)
     if _masks(encoding):
@@ -49,38 +48,39 @@ def is_missing(values: Array, encoding: Encoding) -> BoolArray:
 
 
 def first_missing(values: Array, encoding: Encoding) -> tuple[int, ...] | None:
-    """Where the first number lies that stands for a missing value; None if there is none.
+    """Index of the first number that stands for a missing value; None if there is none.
 
     Args:
         values: numbers of the stored type, in native byte order, of any shape.
-        encoding: what the file says of them.
+        encoding: the encoding that the file declares.
     """
     if not _masks(encoding):
         return None
     for start, block in _blocks(values, encoding):
         missing = _missing(block, encoding)
         if missing.any():
-            place = start + int(missing.argmax())
-            return tuple(int(number) for number in np.unravel_index(place, values.shape))
+            first = start + int(missing.argmax())
+            return tuple(int(number) for number in np.unravel_index(first, values.shape))
     return None
 
 
 def missing_text(number: Any, encoding: Encoding) -> str:
-    """What a row holds, and what says so: ``holds 1e+20, which _FillValue calls missing``.
+    """Text about a missing value and the attribute that marks it: ``holds 1e+20, which _FillValue calls missing``.
 
     Args:
-        number: a stored one that stands for a missing value, as NumPy has it.
-        encoding: what the file says of it.
+        number: a stored number that stands for a missing value, as a NumPy scalar.
+        encoding: the encoding that the file declares.
     """
     read = as_read(np.asarray(number), encoding)[()]
     is_fill = any(read == fill for fill in encoding.fills)
     names = ("_FillValue", "missing_value") if is_fill else ("valid_", "categories")
-    said = [_who_says(text) for text in encoding.said_by if text.startswith(names)]
-    # Formatting a float32 would show it as a float64.
-    return f"holds {read!s}, which {' and '.join(said) or encoding.kind} {'call' if said[1:] else 'calls'} missing"
+    sources = [_source_text(text) for text in encoding.said_by if text.startswith(names)]
+    # The format of an f-string would show a float32 as a float64.
+    source = f"{' and '.join(sources) or encoding.kind} {'call' if sources[1:] else 'calls'}"
+    return f"holds {read!s}, which {source} missing"
 
 
-def _who_says(text: str) -> str:
+def _source_text(text: str) -> str:
     name = text.partition("=")[0]
     return f"the default {name} of netCDF" if text.endswith(DEFAULT) else name
 
@@ -90,7 +90,7 @@ def _masks(encoding: Encoding) -> bool:
 
 
 def _blocks(values: Array, encoding: Encoding) -> Iterator[tuple[int, Array]]:
-    """Parts of the numbers in one row, as they are to be read, each with the place of its first one."""
+    """Blocks of the flattened numbers with their declared sign, each with its offset."""
     flat = as_read(values, encoding).reshape(-1)
     step = _BLOCK_BYTES // flat.itemsize
     for start in range(0, flat.size, step):
@@ -119,7 +119,7 @@ def _either(found: BoolArray | None, more: BoolArray | None) -> BoolArray | None
 
 
 def _held(number: Number, dtype: np.dtype[Any]) -> Any:
-    """The number in a type; None where an integer type does not hold it."""
+    """The number in a type; None if an integer type cannot hold it."""
     if dtype.kind not in "iu":
         return dtype.type(number)
     info = np.iinfo(dtype)
@@ -136,7 +136,7 @@ def _below(block: Array, low: Number | None) -> BoolArray | None:
             return None
         if low > info.max:
             return np.ones(block.shape, np.bool_)
-        low = -int(-low // 1)  # the next integer that is none below
+        low = -int(-low // 1)  # rounded up
     return np.asarray(block < block.dtype.type(low))
 
 
