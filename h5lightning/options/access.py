@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from h5lightning.errors import OptionError
-from h5lightning.options.checks import check_bool, check_choice, check_int, check_share, check_text
+from h5lightning.options.checks import check_bool, check_choice, check_fraction, check_int, check_text
 from h5lightning.options.plain import make_plain
 
 __all__ = ["Access"]
@@ -17,24 +17,24 @@ class Access:
     """How files are opened and trusted.
 
     Args:
-        max_open_files: open files in one process; None for what the system's limit allows.
+        max_open_files: open files in one process; None for as many as the limit of the system allows.
         cache_bytes: decoded data that one process may keep between batches. Block order decodes each chunk once if
-            the shuffle's window fits, with a quarter to spare.
-        locking: take HDF5's file lock; many network file systems have none.
-        on_bad_file: ``raise``, or ``skip``: leave bad files out when they are scanned, and report them. While samples
-            are read, a bad file is always an error.
-        max_bad_fraction: the share of all files that may be left out; more are an error.
-        on_missing: ``raise``, or ``fill``: accept HDF5's fill value for data that were never written.
+            the window of the shuffle takes at most four fifths of it.
+        locking: take HDF5's file lock, which many network file systems do not support.
+        on_bad_file: ``raise``, or ``skip`` to leave out and report files that the scan finds to be bad. During
+            training, a bad file is always an error.
+        max_bad_fraction: fraction of all files that may be left out; more are an error.
+        on_missing: ``raise``, or ``fill`` to accept HDF5's fill value for data that were never written.
         on_nonfinite: ``ignore``, or ``raise`` for NaN and infinity.
-        allow_external: directory that files with values of other files may lie in: the targets of external links,
-            external storage, and the sources of virtual datasets. None to follow nothing out of a file.
-        memory_map: read values that are stored as they are from memory maps of their files, which is fastest, or by
-            calls of the system, which no file that is cut off can make a signal of. None: maps, but on network file
-            systems. Chunks with filters are never mapped.
-        verify: compare what is read with the checksums that ``h5lightning index --checksum`` made; an error where
-            there are none.
-        same: paths of datasets, such as names of columns, whose values must be the same in all files: compared when
-            files are scanned.
+        allow_external: directory that may hold other files with values: targets of external links, external storage,
+            sources of virtual datasets. None to read values from the given files only.
+        memory_map: True to read unfiltered values from memory maps, the fastest way; False to read them with system
+            calls, which cannot crash the process (SIGBUS) if a file is truncated. None for maps, except on network
+            file systems. Chunks with filters are never mapped.
+        verify: compare the bytes with the checksums that ``h5lightning index --checksum`` made; an error if there
+            are none.
+        same: paths of datasets, such as names of columns, whose values must be equal in all files; the scan compares
+            them.
     """
 
     max_open_files: int | None = None
@@ -56,7 +56,7 @@ class Access:
             check_int("access.max_open_files", self.max_open_files, at_least=1)
         check_int("access.cache_bytes", self.cache_bytes, at_least=0)
         check_choice("access.on_bad_file", self.on_bad_file, ("raise", "skip"))
-        check_share("access.max_bad_fraction", self.max_bad_fraction, is_optional=False)
+        check_fraction("access.max_bad_fraction", self.max_bad_fraction, is_optional=False)
         check_choice("access.on_missing", self.on_missing, ("raise", "fill"))
         check_choice("access.on_nonfinite", self.on_nonfinite, ("ignore", "raise"))
         check_text("access.allow_external", self.allow_external)
@@ -66,8 +66,8 @@ class Access:
         self._check_same()
         if self.verify and self.allow_external is not None:
             raise OptionError(
-                f"access.verify compares files with checksums of their own bytes, access.allow_external="
-                f"{self.allow_external!r} lets values lie in others: leave one out"
+                "access.verify checks the bytes of the given files, but access.allow_external="
+                f"{self.allow_external!r} reads values from other files: remove one of them"
             )
 
     def _check_same(self) -> None:

@@ -1,4 +1,4 @@
-"""One entry of a sample: which dataset or attribute it comes from, and in which type it is delivered."""
+"""One entry of a sample: the dataset or attribute that it comes from, and the type in which it is delivered."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class Field:
 
     Args:
         path: path of the dataset in the file; with ``attr``, of the object that carries the attribute.
-        attr: name of an attribute, the same value for each sample of the file.
-        steps: ``(start, stop)`` of the window's rows, so that two fields can share one dataset.
+        attr: name of an attribute, whose value is the same for each sample of the file.
+        steps: ``(start, stop)`` within the rows of the window, so that two fields can share one dataset.
         constant: the dataset has no sample axis (a grid, a mask): each sample gets all of it.
         member: the column of a compound dataset.
-        dtype: the type that is delivered, such as ``"float32"``.
+        dtype: the delivered type, such as ``"float32"``.
         ragged: what to do with samples of different length; ``"error"`` names the file that differs.
-        decode: ``"cf"``: deliver what the stored numbers stand for, as the attributes of each file say
-            (``scale_factor``, ``add_offset``, ``_FillValue``, ``missing_value``, ``valid_range``, ``_Unsigned``; of NWB
-            ``conversion`` and ``offset``): computed in float64, rounded once to ``dtype`` (float32 unless said), with
-            NaN for missing values. ``"stored"``: deliver the stored numbers, whatever the file says that they stand
-            for. None: an error where they stand for others.
+        decode: ``"cf"`` to decode the stored numbers as the attributes of each file say (``scale_factor``,
+            ``add_offset``, ``_FillValue``, ``missing_value``, ``valid_range``, ``_Unsigned``; of NWB ``conversion`` and
+            ``offset``): computed in float64, rounded once to ``dtype`` (default float32), with NaN for missing values.
+            ``"stored"`` to deliver the stored numbers, whatever these attributes say. None for an error if the
+            attributes say that the stored numbers are not the values.
     """
 
     path: str = ""
@@ -64,7 +64,7 @@ class Field:
         self._check_combination()
 
     def text(self, **changes: Any) -> str:
-        """How it is written in Python, with some options changed: for what a user may copy.
+        """The Python code of the field, with some options changed, for users to copy.
 
         Example:
             >>> Field("x", constant=True).text(decode="cf")
@@ -72,9 +72,9 @@ class Field:
         """
         options = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)} | changes
         defaults = {item.name: item.default for item in dataclasses.fields(self)}
-        path = [repr(options["path"])] if options["path"] else []
-        said = (f"{name}={value!r}" for name, value in options.items() if value != defaults[name])
-        return f"Field({', '.join([*path, *(one for one in said if not one.startswith('path='))])})"
+        path = options.pop("path")
+        arguments = [f"{name}={value!r}" for name, value in options.items() if value != defaults[name]]
+        return f"Field({', '.join([*([repr(path)] if path else []), *arguments])})"
 
     def _check_steps(self) -> None:
         steps: Any = self.steps
@@ -89,7 +89,7 @@ class Field:
         if self.attr is not None and (self.constant or self.steps or self.member or self.decode):
             raise OptionError(
                 f"the field of attribute {self.attr!r} is the same for each sample of a file: "
-                "leave out constant, steps, member and decode"
+                "remove constant, steps, member and decode"
             )
         if self.constant and self.steps:
-            raise OptionError(f"the constant field {self.path!r} has no sample axis: leave out steps")
+            raise OptionError(f"the constant field {self.path!r} has no sample axis: remove steps")

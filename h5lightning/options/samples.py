@@ -1,4 +1,4 @@
-"""How samples lie in a series: a row, a window of rows, or the whole series."""
+"""The layout of samples in a series: rows, windows of rows, or whole series."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Rows:
 
 @dataclasses.dataclass(frozen=True)
 class Windows:
-    """A sample is a window of rows; windows never cross the border of a series.
+    """A sample is a window of rows; a window never crosses the border of a series.
 
     Args:
         length: rows in a window.
-        stride: rows from the start of one window to the start of the next.
-        dilation: rows from one row of a window to its next.
+        stride: distance in rows between the starts of consecutive windows.
+        dilation: distance in rows between consecutive rows of a window.
     """
 
     length: int
@@ -38,7 +38,7 @@ class Windows:
         for name in ("length", "stride", "dilation"):
             check_int(f"samples.{name}", getattr(self, name), at_least=1)
         check_int(
-            "the rows that a window spans, (samples.length - 1) * samples.dilation + 1,",
+            "the span of a window, (samples.length - 1) * samples.dilation + 1,",
             self.span_rows,
             at_least=1,
         )

@@ -16,13 +16,14 @@ class Shuffle:
     """The order of training samples.
 
     Args:
-        mode: ``full``, a permutation of all samples; ``block``, whole chunks in random order, mixed inside
-            a window; ``none``, the order of the files; ``auto``, full where a row can be read alone, block
-            where a chunk must be decoded whole.
-        window_bytes: decoded bytes that are mixed with each other in block order, for the whole job.
-        weights: the field whose value is a sample's weight: samples are drawn with replacement, as many in an
-            epoch as there are; None for each sample once.
-        balance: the field whose value is a sample's class: likewise, with all classes equally likely.
+        mode: ``full``, a permutation of all samples; ``block``, whole chunks in random order, mixed within a window;
+            ``none``, the order of the files; ``auto``, full if single rows can be read, block if whole chunks must be
+            decoded.
+        window_bytes: decoded bytes that block order mixes at a time, in the whole job.
+        weights: the field with the weight of each sample. An epoch draws as many samples as there are, with
+            replacement. None to deliver each sample once.
+        balance: the field with the class of each sample. Samples are drawn with replacement, so that all classes are
+            equally likely.
     """
 
     mode: str = "auto"
@@ -40,18 +41,18 @@ class Shuffle:
 
     @property
     def drawn_by(self) -> str | None:
-        """The field that says how likely a sample is to be drawn; None where each sample comes once."""
+        """The field that sets the probability of a sample; None if each sample is delivered once."""
         return self.weights if self.balance is None else self.balance
 
     def _check_drawing(self) -> None:
         if self.weights is not None and self.balance is not None:
             raise OptionError(
-                f"shuffle.weights={self.weights!r} and shuffle.balance={self.balance!r}: give one of them. For both, "
-                "write the product of the weights to a field of its own"
+                f"shuffle.weights={self.weights!r} and shuffle.balance={self.balance!r}: use one of them. For both, "
+                "store the product of the weights in a dataset and use it as weights"
             )
         if self.drawn_by is not None and self.mode == "none":
             name = "weights" if self.balance is None else "balance"
             raise OptionError(
-                f"shuffle.{name} draws samples at random, shuffle.mode='none' keeps the order of the files: leave one "
-                "out"
+                f"shuffle.{name} draws samples at random, but shuffle.mode='none' keeps the order of the files: "
+                "remove one of them"
             )

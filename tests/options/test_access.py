@@ -22,5 +22,5 @@ def test_same_that_lists_no_paths_is_refused(given):
 
 
 def test_checksums_cover_no_values_of_other_files():
-    with pytest.raises(OptionError, match=r"access\.verify compares files with checksums of their own bytes"):
+    with pytest.raises(OptionError, match=r"access\.verify checks the bytes of the given files"):
         Access(verify=True, allow_external="/data")

@@ -126,10 +126,10 @@ def test_fields_from_what_a_user_writes(value, expected):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ({}, "fields names nothing"),
-        ([], "fields names nothing"),
+        ({}, "fields is empty"),
+        ([], "fields is empty"),
         (3, "fields must map keys to paths or list paths, found 3"),
-        (["x", 3], r"a list of fields holds paths, which become the keys; found \['x', 3\]"),
+        (["x", 3], r"a list of fields may hold only paths, which become the keys; found \['x', 3\]"),
         ({"sample_id": "x"}, "the key 'sample_id' is reserved for provenance=True"),
         (["/sample_id"], "the key 'sample_id' is reserved for provenance=True"),
         ({"x": 3}, "fields.x must be a path, 'attr:NAME', a Field or a mapping, found 3"),
@@ -170,7 +170,7 @@ def test_pieces_are_text():
 
 
 def test_a_list_of_fields_with_options_is_refused_with_the_mapping_to_write():
-    with pytest.raises(OptionError, match=r"Options need a mapping: \{'x': Field\('x', decode='cf'\)\}"):
+    with pytest.raises(OptionError, match=r"For options, use a mapping: \{'x': Field\('x', decode='cf'\)\}"):
         coerce_fields(["y", Field("x", decode="cf")])
 
 

@@ -33,7 +33,7 @@ def test_an_attribute_has_no_rows(options):
 
 
 def test_a_constant_has_no_steps():
-    with pytest.raises(OptionError, match="constant field 'grid' has no sample axis: leave out steps"):
+    with pytest.raises(OptionError, match="constant field 'grid' has no sample axis: remove steps"):
         Field("grid", constant=True, steps=(0, 1))
 
 

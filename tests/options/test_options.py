@@ -51,7 +51,7 @@ def refusals_of_shares(name):
         case(
             f"split.{name}={label}",
             lambda value=value: Split(**{"val": None, "test": None, name: value}),
-            rf"split\.{name} must be a share of the rows in \[0, 1\] or None, found ",
+            rf"split\.{name} must be a fraction of the rows in \[0, 1\] or None, found ",
         )
         for label, value in values.items()
     ]

@@ -7,13 +7,13 @@ from h5lightning.options import Shuffle
 
 
 def test_weights_and_balance_exclude_each_other():
-    with pytest.raises(OptionError, match=r"shuffle\.weights='w' and shuffle\.balance='y': give one of them"):
+    with pytest.raises(OptionError, match=r"shuffle\.weights='w' and shuffle\.balance='y': use one of them"):
         Shuffle(weights="w", balance="y")
 
 
 @pytest.mark.parametrize("name", ["weights", "balance"])
 def test_samples_are_not_drawn_in_the_order_of_files(name):
-    message = f"shuffle.{name} draws samples at random, shuffle.mode='none' keeps the order"
+    message = f"shuffle.{name} draws samples at random, but shuffle.mode='none' keeps the order"
     with pytest.raises(OptionError, match=message):
         Shuffle("none", **{name: "y"})
 

@@ -10,8 +10,8 @@ def test_shares_over_one_name_the_way_out_in_hydra():
     with pytest.raises(OptionError) as caught:
         Split(val=0.2, train=0.8)
     assert str(caught.value) == (
-        "split: the shares must sum to at most 1, found train 0.8 + val 0.2 + test 0.1 = 1.1. In Hydra a mapping "
-        "is merged with the defaults (val 0.1, test 0.1): data.split.test=null takes one out"
+        "split: the fractions must sum to at most 1, found train 0.8 + val 0.2 + test 0.1 = 1.1. In Hydra a mapping "
+        "is merged with the defaults (val 0.1, test 0.1): data.split.test=null removes one"
     )
 
 
@@ -32,8 +32,8 @@ def test_shares_up_to_one_are_accepted(options):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"folds": 5}, "folds and fold go together, found folds=5, fold=None"),
-        ({"fold": 0}, "folds and fold go together, found folds=None, fold=0"),
+        ({"folds": 5}, "split needs both folds and fold, found folds=5, fold=None"),
+        ({"fold": 0}, "split needs both folds and fold, found folds=None, fold=0"),
         ({"folds": 5, "fold": 5}, "split.fold must be below split.folds, found fold=5, folds=5"),
     ],
     ids=["no fold", "no folds", "beyond"],
