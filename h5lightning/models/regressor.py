@@ -1,4 +1,4 @@
-"""A regressor for samples and targets of any ordinary shape."""
+"""A regressor from vectors, images and series to targets of any shape."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["Regressor"]
 
 
 class Regressor(SupervisedModel):
-    """Predicts numbers of any shape from vectors, images or series.
+    """Predicts an array of numbers from vectors, images or series.
 
-    The loss is the squared error of the standardised target, so that targets of any unit train alike.
-    Metrics: ``train_loss``, ``val_loss``, and ``test_mse`` (in the target's own units), ``test_r2`` (mean
-    over the target's elements; NaN for a single sample).
+    The loss is the squared error of the standardised target, so that the unit of the target does not matter. Metrics:
+    ``train_loss``, ``val_loss``, ``test_mse`` (in units of the target), and ``test_r2`` (mean over the elements of the
+    target; NaN for a single sample).
 
     Args:
         x: key of the input.
@@ -59,7 +59,7 @@ class Regressor(SupervisedModel):
         return self.target_scale.inverse(self.network(x)).reshape(len(x), *self.target_shape)
 
     def training_step(self, batch: Batch) -> Tensor:
-        """Squared error of a batch, standardised."""
+        """Squared error of the standardised target of a batch."""
         prediction, target = self._standardised(batch)
         loss = nn.functional.mse_loss(prediction, target)
         self.log("train_loss", loss, batch_size=len(target), prog_bar=True)
@@ -76,7 +76,7 @@ class Regressor(SupervisedModel):
         prediction, target = self._standardised(batch)
         inverse = self.target_scale.inverse
         self.test_mse.update(inverse(prediction), inverse(target))
-        # The score does not depend on units; standardised targets keep its sums of squares accurate.
+        # The score does not depend on the unit; with standardised targets, its sums of squares are more accurate.
         self.test_r2.update(prediction, target)
         self.log("test_mse", self.test_mse, on_step=False, on_epoch=True)
         self.log("test_r2", self.test_r2, on_step=False, on_epoch=True)
