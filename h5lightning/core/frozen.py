@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
 from typing_extensions import Self
 
 __all__ = ["Frozen"]
-
-T = TypeVar("T")
 
 
 class Frozen:

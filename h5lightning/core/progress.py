@@ -30,31 +30,22 @@ def progress_bar(description: str, total: int, *, is_wanted: bool = True) -> Ite
         >>> with progress_bar("scanning", 2) as advance:
         ...     advance(2)
     """
-    bar = _LateBar(description, total)
+    bar: Progress | None = None
+    done, due_s = 0, time.monotonic() + _PATIENCE_S
+
+    def advance(steps: int) -> None:
+        nonlocal bar, done
+        done += steps
+        if bar is None and is_wanted and time.monotonic() >= due_s:
+            bar = _start(description, total)
+        if bar is not None:
+            bar.update(bar.task_ids[0], completed=done)
+
     try:
-        yield bar.advance if is_wanted else _ignore
+        yield advance
     finally:
-        bar.close()
-
-
-class _LateBar:
-    def __init__(self, description: str, total: int) -> None:
-        self._description = description
-        self._total = total
-        self._done = 0
-        self._due_s = time.monotonic() + _PATIENCE_S
-        self._bar: Progress | None = None
-
-    def advance(self, steps: int) -> None:
-        self._done += steps
-        if self._bar is None and time.monotonic() >= self._due_s:
-            self._bar = _start(self._description, self._total)
-        if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=self._done)
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        if bar is not None:
+            bar.stop()
 
 
 def _start(description: str, total: int) -> Progress:
@@ -75,7 +66,3 @@ def _start(description: str, total: int) -> Progress:
     bar.add_task(visible(description), total=total)
     bar.start()
     return bar
-
-
-def _ignore(_: int) -> None:
-    pass

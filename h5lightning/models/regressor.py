@@ -11,7 +11,7 @@ from torchmetrics.regression import R2Score
 
 from h5lightning.errors import UnsupportedFieldError
 from h5lightning.models.networks import Standardise, build_network
-from h5lightning.models.supervised import Batch, Specs, SupervisedModel
+from h5lightning.models.supervised import Batch, SupervisedModel
 from h5lightning.planning.fields import FieldSpec
 
 __all__ = ["Regressor"]
@@ -31,11 +31,6 @@ class Regressor(SupervisedModel):
         lr: highest learning rate.
         spec: shapes of the fields; None for those of the Trainer's DataModule.
     """
-
-    def __init__(
-        self, x: str = "x", y: str = "y", *, width: int = 32, lr: float = 1e-3, spec: Specs | None = None
-    ) -> None:
-        super().__init__(x=x, y=y, width=width, lr=lr, spec=spec)
 
     def build(self, x: FieldSpec, y: FieldSpec) -> None:
         """Make the network and the metrics.

@@ -41,7 +41,9 @@ class SupervisedModel(LightningModule):
         spec: shapes of the fields; None for those of the Trainer's DataModule.
     """
 
-    def __init__(self, *, x: str, y: str, width: int, lr: float, spec: Specs | None) -> None:
+    def __init__(
+        self, x: str = "x", y: str = "y", *, width: int = 32, lr: float = 1e-3, spec: Specs | None = None
+    ) -> None:
         super().__init__()
         self.x_key, self.y_key, self.width, self.lr = x, y, width, lr
         self.spec = None if spec is None else plain_spec(spec)

@@ -141,33 +141,31 @@ class Annotations:
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Annotations:
         """The annotations that `to_plain` wrote."""
-        return cls(**{name: _READ.get(name, _as_it_is)(value) for name, value in plain.items()})
+        return cls(**{name: _from_plain(value, _KINDS.get(name)) for name, value in plain.items()})
 
 
 NOTHING = Annotations()
+
+_KINDS: dict[str, Callable[..., Any]] = {
+    "encoding": Encoding,
+    "masked": Found,
+    "missing": Found,
+    "missing_columns": Found,
+    "labels": AxisLabels,
+    "series": SeriesTable,
+}
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
-    return (
-        dataclasses.asdict(value) if isinstance(value, (Encoding, Found, AxisLabels, SeriesTable)) else value
-    )
+    is_part = dataclasses.is_dataclass(value) and not isinstance(value, type)
+    return dataclasses.asdict(value) if is_part else value
 
 
-def _as_it_is(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _encoding(plain: Mapping[str, Any]) -> Encoding:
-    return Encoding(**{name: _as_it_is(value) for name, value in plain.items()})
-
-
-_READ: dict[str, Callable[[Any], Any]] = {
-    "encoding": _encoding,
-    "masked": lambda plain: Found(**plain),
-    "missing": lambda plain: Found(**plain),
-    "missing_columns": lambda plain: tuple(Found(**item) for item in plain),
-    "labels": lambda plain: tuple(AxisLabels(**item) for item in plain),
-    "series": lambda plain: tuple(SeriesTable(tuple(item["paths"]), item["kind"]) for item in plain),
-}
+def _from_plain(value: Any, kind: Callable[..., Any] | None = None) -> Any:
+    if isinstance(value, list):
+        return tuple(_from_plain(item, kind) for item in value)
+    if kind is None:
+        return value
+    return kind(**{name: _from_plain(item) for name, item in value.items()})

@@ -41,11 +41,7 @@ def check_labels(
 ) -> tuple[str, ...]:
     """Raise if columns of a field mean different things in different files.
 
-    Args:
-        catalog: what the files hold.
-        fields: sample key → `Field`.
-        files: the files that must agree, ascending; files without the field's dataset do not count.
-        difference_of: the first difference between two files in a dataset; called only for an error.
+    Files without a field's dataset do not count.
 
     Returns:
         Remarks about labels that are no error, one sentence each.
@@ -69,10 +65,7 @@ def find_other_labels(
     *,
     difference_of: DifferenceOf = no_difference,
 ) -> list[SkippedFile]:
-    """The files whose columns mean something else than in most files.
-
-    The arguments are those of `check_labels`.
-    """
+    """The files whose columns mean something else than in most files."""
     reasons: dict[int, str] = {}
     for field in fields.values():
         for difference in label_differences(catalog, field, files):
@@ -84,10 +77,7 @@ def find_other_labels(
 def label_differences(catalog: Catalog, field: Field, files: Int64Array) -> Iterator[LabelDifference]:
     """Where labels of a field's axes differ from those in most files, the worst first; none with ``decode="stored"``.
 
-    Args:
-        catalog: what the files hold.
-        field: a field; the field of an attribute has no labels.
-        files: the files to compare, ascending; files without the dataset do not count.
+    The field of an attribute has no labels; files without the dataset do not count.
     """
     if field.attr is not None or field.decode == "stored":
         return

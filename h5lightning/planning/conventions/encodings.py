@@ -27,12 +27,6 @@ DECODED_DTYPE = "float32"
 def check_encodings(catalog: Catalog, files: Int64Array, key: str, field: Field) -> None:
     """Raise unless the numbers of a field can be delivered as requested.
 
-    Args:
-        catalog: what the files hold.
-        files: the files that must agree, ascending.
-        key: the sample's key.
-        field: the field, which has rows or is constant.
-
     Raises:
         UnsupportedFieldError: without ``decode``, packed numbers; with ``"cf"``, attributes that cannot be decoded.
         MissingDataError: without ``decode``, the scan saw a number that stands for a missing value.
@@ -58,11 +52,6 @@ def forms_of(
     catalog: Catalog, files: Int64Array, field: Field
 ) -> tuple[tuple[StoredForm, ...], npt.NDArray[np.int32] | None]:
     """The ways in which files store a field, and the way of each file.
-
-    Args:
-        catalog: what the files hold.
-        files: the files that must agree, ascending.
-        field: the field, which has rows or is constant.
 
     Returns:
         The distinct ways; and the number of the way of each file, ``(files of the catalog,)``, or None if there is

@@ -24,12 +24,6 @@ __all__ = ["check_missing", "check_vocabularies", "shared_classes"]
 def check_missing(catalog: Catalog, files: Int64Array, key: str, field: Field) -> None:
     """Raise if a row of a field has no value, unless the stored numbers are requested.
 
-    Args:
-        catalog: what the files hold.
-        files: the files that must agree, ascending.
-        key: the sample's key.
-        field: the field, which has rows or is constant.
-
     Raises:
         MissingDataError: a code without a category, or a row that a mask marks as missing.
     """
@@ -49,12 +43,6 @@ def check_missing(catalog: Catalog, files: Int64Array, key: str, field: Field) -
 
 def check_vocabularies(catalog: Catalog, files: Int64Array, key: str, field: Field) -> None:
     """Raise if there are several files, and the category names of one of them were not read.
-
-    Args:
-        catalog: what the files hold.
-        files: the files that must agree, ascending.
-        key: the sample's key.
-        field: the field, which has rows or is constant.
 
     Raises:
         SchemaError: a code may mean different things in different files.

@@ -43,7 +43,7 @@ def check_same(
     """Raise unless each dataset has the same values in all files.
 
     Args:
-        catalog: what the files hold.
+        catalog: the contents of the files.
         same: paths of datasets or groups.
         files: the files that must agree, ascending.
         names_in: lists the datasets of a file; called only to explain a missing dataset.
@@ -74,10 +74,7 @@ def check_same(
 def find_others(
     catalog: Catalog, same: Sequence[str], files: Int64Array, *, difference_of: DifferenceOf = no_difference
 ) -> list[SkippedFile]:
-    """The files that lack one of the datasets, or have other values than most files.
-
-    The arguments are those of `check_same`.
-    """
+    """The files that lack one of the datasets, or have other values than most files."""
     reasons: dict[int, str] = {}
     for path in same:
         files_by_digest, lacking = _files_by_digest(catalog, path, files)

@@ -29,13 +29,7 @@ def check_series_borders(
 ) -> None:
     """Raise if windows of a field would hold rows of two series, such as episodes.
 
-    Args:
-        catalog: what the files hold.
-        key: the sample key of the field.
-        field: the field, which has rows.
-        samples: how samples lie in a series.
-        files: the files in use, ascending.
-        series: ``file`` if each file counts as one series, whatever divides its rows.
+    With ``series="file"``, each file counts as one series, whatever divides its rows.
 
     Raises:
         UnsupportedFieldError: windows span several rows, and a file divides its rows into series.
