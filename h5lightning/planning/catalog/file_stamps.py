@@ -14,7 +14,7 @@ from h5lightning.core.frozen import Frozen
 from h5lightning.planning.catalog.catalog import Catalog, StoredDataset
 from h5lightning.planning.catalog.checksum_table import ChecksumTable, FileChecksums
 from h5lightning.planning.catalog.schema import Stamp
-from h5lightning.planning.catalog.source_files import NOT_THERE
+from h5lightning.planning.catalog.source_files import NOT_THERE, stamp_of
 
 __all__ = ["ScannedFiles", "Stamp", "explain_change", "explain_source_change"]
 
@@ -39,7 +39,7 @@ class ScannedFiles(Frozen):
     def find(self, path: str) -> Stamp | None:
         """The stamp of a file; None if it was not scanned."""
         position = self._position(path)
-        return None if position is None else self._stamp(position)
+        return None if position is None else stamp_of(self.catalog.stamps[position])
 
     def stored(self, path: str, stamp: Stamp, dataset: str) -> StoredDataset | None:
         """A dataset with the positions of its values; None if they are not known, or the file has another stamp.
@@ -48,7 +48,7 @@ class ScannedFiles(Frozen):
         of modification may have its values at other positions.
         """
         position = self._position(path)
-        if position is None or self._stamp(position) != stamp:
+        if position is None or stamp_of(self.catalog.stamps[position]) != stamp:
             return None
         return self.catalog.stored(position, dataset)
 
@@ -76,10 +76,6 @@ class ScannedFiles(Frozen):
     def _name(self, path: str) -> str | None:
         start = self.catalog.root if self.catalog.root.endswith("/") else f"{self.catalog.root}/"
         return path[len(start) :] if path.startswith(start) else None
-
-    def _stamp(self, position: int) -> Stamp:
-        size, mtime_ns, ctime_ns, inode = self.catalog.stamps[position].tolist()
-        return size, mtime_ns, ctime_ns, inode
 
 
 def explain_change(found: Stamp, expected: Stamp) -> str:

@@ -14,7 +14,7 @@ from h5lightning.core.arrays import Int64Array, flat_positions
 from h5lightning.core.string_table import StringTable
 from h5lightning.planning.catalog.schema import Stamp
 
-__all__ = ["NOT_THERE", "UNKNOWN", "SourceTable"]
+__all__ = ["NOT_THERE", "UNKNOWN", "SourceTable", "stamp_of"]
 
 
 NOT_THERE: Stamp = (-1, -1, -1, -1)  # the stamp of a source that cannot be accessed
@@ -104,7 +104,7 @@ class SourceTable:
             return ()
         start, stop = np.searchsorted(self.file_of, [file, file + 1]).tolist()
         sources = self.source_of[start:stop].tolist()
-        return tuple((self.paths[source], _stamp(self.stamps[source])) for source in sources)
+        return tuple((self.paths[source], stamp_of(self.stamps[source])) for source in sources)
 
     def seen(self, look: Callable[[str], Stamp]) -> SourceTable:
         """The same sources with the stamps that ``look`` returns for their paths now."""
@@ -122,6 +122,7 @@ class SourceTable:
         return np.unique(self.file_of[is_other[self.source_of]])
 
 
-def _stamp(row: Int64Array) -> Stamp:
+def stamp_of(row: Int64Array) -> Stamp:
+    """The stamp in a row of an array of stamps, ``(4,)``."""
     size, mtime_ns, ctime_ns, inode = row.tolist()
     return size, mtime_ns, ctime_ns, inode

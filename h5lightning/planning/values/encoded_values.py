@@ -105,8 +105,7 @@ def _missing(block: Array, encoding: Encoding) -> BoolArray:
     for fill in encoding.fills:
         if (number := _held(fill, block.dtype)) is not None:
             found = _either(found, block == number)
-    found = _either(found, _below(block, encoding.low))
-    found = _either(found, _above(block, encoding.high))
+    found = _either(found, _outside(block, encoding.low, encoding.high))
     if encoding.kind == "codes" and block.dtype.kind == "f":
         found = _either(found, np.isnan(block))
     return np.zeros(block.shape, np.bool_) if found is None else found
@@ -127,27 +126,15 @@ def _held(number: Number, dtype: np.dtype[Any]) -> Any:
     return dtype.type(int(number)) if is_held else None
 
 
-def _below(block: Array, low: Number | None) -> BoolArray | None:
-    if low is None:
-        return None
+def _outside(block: Array, low: Number | None, high: Number | None) -> BoolArray | None:
+    """Whether numbers lie below ``low`` or above ``high``; None if no number of their type does."""
     if block.dtype.kind in "iu":
         info = np.iinfo(block.dtype)
-        if low <= info.min:
-            return None
-        if low > info.max:
+        if (low is not None and low > info.max) or (high is not None and high < info.min):
             return np.ones(block.shape, np.bool_)
-        low = -int(-low // 1)  # rounded up
-    return np.asarray(block < block.dtype.type(low))
-
-
-def _above(block: Array, high: Number | None) -> BoolArray | None:
-    if high is None:
-        return None
-    if block.dtype.kind in "iu":
-        info = np.iinfo(block.dtype)
-        if high >= info.max:
-            return None
-        if high < info.min:
-            return np.ones(block.shape, np.bool_)
-        high = int(high // 1)
-    return np.asarray(block > block.dtype.type(high))
+        # In integers: ``low`` is rounded up, ``high`` down.
+        low = None if low is None or low <= info.min else -int(-low // 1)
+        high = None if high is None or high >= info.max else int(high // 1)
+    below = None if low is None else np.asarray(block < block.dtype.type(low))
+    above = None if high is None else np.asarray(block > block.dtype.type(high))
+    return _either(below, above)
