@@ -8,7 +8,7 @@ from h5lightning import H5DataModule, H5Dataset
 from h5lightning.errors import SchemaError
 from h5lightning.options import Access, Field
 from h5lightning.planning.catalog.annotations import Annotations, AxisLabels
-from h5lightning.planning.catalog.catalog import Catalog, files_by_kind
+from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema
 from h5lightning.planning.conventions.column_labels import check_labels, find_other_labels, label_differences
 
@@ -145,11 +145,6 @@ def test_files_that_differ_from_most_are_found():
     found = find_other_labels(catalog, {"x": Field("x")}, np.arange(5))
     assert [one.name for one in found] == ["1.h5", "3.h5"]
     assert "in another order than in most files" in found[0].reason
-
-
-def test_files_are_sorted_by_kind():
-    found = files_by_kind(np.array([1, 0, 1]), np.array([3, 5, 9]))
-    assert [some.tolist() for some in found] == [[5], [3, 9]]
 
 
 # ── real files ───────────────────────────────────────────────────────────────────────────────────────
