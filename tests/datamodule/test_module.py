@@ -395,7 +395,7 @@ def test_values_that_are_not_finite_are_named(make, tmp_path) -> None:
         ({"timeout_s": True}, "timeout_s must be a number of seconds"),
         ({"access": {"cache_bytes": 2**63}}, r"access\.cache_bytes must be an integer of at most"),
         ({"shuffle": {"window_bytes": 2**63}}, r"shuffle\.window_bytes must be an integer of at most"),
-        ({"samples": {"length": 2**62, "dilation": 2**62}}, "the rows that a window spans"),
+        ({"samples": {"length": 2**62, "dilation": 2**62}}, "the span of a window"),
     ],
     ids=lambda value: " ".join(map(str, *value.items())) if isinstance(value, dict) else "",
 )
