@@ -1,22 +1,22 @@
 """HDF5 files as batches for PyTorch Lightning: fast, exact, resumable.
 
-The types that a user meets, from the outside in::
+The public types, from the outside in::
 
-    H5DataModule            files, fields, samples, split → the loaders of fit, validate, test and predict
-    ├── Split               how rows become train, val and test, without leakage
-    ├── Shuffle             in which order training samples come
+    H5DataModule            files, fields, samples, split → the loaders for fit, validate, test and predict
+    ├── Split               how rows are divided into train, val and test, without leakage
+    ├── Shuffle             the order of training samples
     ├── Access              how files are opened and trusted
     └── H5Dataset           the samples as a torch Dataset; read_batch(positions) → {key: (N, …) tensor}
-        ├── Field           one entry of a sample: a dataset, some steps of it, or an attribute
-        ├── Rows, Windows, Whole    how samples lie in a series
-        └── SampleIndex     where each sample lies: locate(ids) → file, series, row
-    errors                  everything that can go wrong, as one tree under H5LightningError
+        ├── Field           one entry of a sample: a dataset, steps of a window of it, or an attribute
+        ├── Rows, Windows, Whole    the layout of samples in a series
+        └── SampleIndex     the location of each sample: locate(ids) → file, series, row
+    errors                  all errors, as one tree under H5LightningError
 
-A *file* holds one or more *series*; a series is a run of *rows* along axis 0; a *sample* is what the model
-gets: a row, a window of rows, or a whole series.
+A *file* holds one or more *series*. A series is a run of *rows* along axis 0. A *sample* is the model's input: a row, a
+window of rows, or a whole series.
 
-Importing this package imports none of its names: each is loaded when it is first used, so that neither a
-Hydra application nor ``--help`` waits for torch.
+Importing this package imports none of these names. Each is loaded at first use, so that Hydra applications and
+``--help`` do not wait for torch.
 """
 
 from __future__ import annotations

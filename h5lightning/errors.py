@@ -1,34 +1,33 @@
-"""Everything that can go wrong, as one tree.
+"""All errors of h5lightning, as one tree.
 
-Each error derives from `H5LightningError` and from the built-in exception that a caller would catch.
-Every class is built from one message string, so that an error raised in a loader worker reaches the
-main process with its class (torch rebuilds it as ``exc_type(message)``).
+Each error derives from `H5LightningError` and from the built-in exception that a caller would catch. Each is built from
+one message string, so that torch can raise it again in the main process as ``exc_type(message)`` after a worker failed.
 
 ::
 
     H5LightningError
-    ├── OptionError (ValueError)              an option, or its value, is wrong
-    ├── DiscoveryError (ValueError)           patterns that cannot be used: a URL, a file in two splits
-    │   └── NoMatchError (FileNotFoundError)  a pattern that matches nothing
-    ├── BadFileError (OSError)                not a readable HDF5 file
-    │   ├── FileChangedError                  not the file that was scanned
-    │   └── ChecksumError                     bytes that are not those of its checksums, or it has none
-    ├── ResourceError (OSError)               no open file or memory left: no file is to blame
-    ├── FieldError (ValueError)               a field that cannot be a part of a sample
-    │   ├── MissingFieldError (KeyError)      the path or attribute is not in the file
-    │   └── UnsupportedFieldError (TypeError) it is there, but no tensor can hold it
-    ├── SchemaError (ValueError)              files, or fields of one file, that do not fit together
-    ├── MissingDataError (ValueError)         values that were never written to the file
-    ├── NonFiniteError (ValueError)           NaN or infinity where they were forbidden
-    ├── SplitError (ValueError)               a split that cannot be made
-    │   ├── ManifestError                     a saved split that cannot be read or does not fit
-    │   └── SplitMismatchError (ResumeError)  a run resumed with another split
-    ├── ResumeError (ValueError)              a run resumed with another order of samples
-    ├── ShardingError (ValueError)            samples that cannot be shared among the ranks
-    ├── RanksDifferError (RuntimeError)       ranks that would train on different data
-    ├── WorkerError (RuntimeError)            a worker process that was killed, is stuck or ended early
-    ├── NotSetUpError (RuntimeError)          the DataModule is asked for what `setup` makes
-    └── MissingExtraError (ImportError)       a package that only some features need is not installed
+    ├── OptionError (ValueError)              an option does not exist or has a wrong value
+    ├── DiscoveryError (ValueError)           the file patterns cannot be used
+    │   └── NoMatchError (FileNotFoundError)  a file pattern matches no file
+    ├── BadFileError (OSError)                a file is not a readable HDF5 file
+    │   ├── FileChangedError                  a file has changed since it was scanned
+    │   └── ChecksumError                     bytes of a file do not match its checksums, or it has none
+    ├── ResourceError (OSError)               memory, threads or file descriptors ran out
+    ├── FieldError (ValueError)               a field cannot be part of a sample
+    │   ├── MissingFieldError (KeyError)      the dataset or attribute of a field is not in the file
+    │   └── UnsupportedFieldError (TypeError) the dataset of a field exists, but fits no tensor
+    ├── SchemaError (ValueError)              files, or fields of one file, do not match each other
+    ├── MissingDataError (ValueError)         values were never written, or are marked as missing
+    ├── NonFiniteError (ValueError)           a field holds NaN or infinity, which was forbidden
+    ├── SplitError (ValueError)               the requested split is not possible
+    │   ├── ManifestError                     a saved split cannot be read, or does not match the files
+    │   └── SplitMismatchError (ResumeError)  a run would resume with another split
+    ├── ResumeError (ValueError)              a run would resume with samples in another order
+    ├── ShardingError (ValueError)            the samples cannot be divided among the ranks
+    ├── RanksDifferError (RuntimeError)       the ranks see different files or options
+    ├── WorkerError (RuntimeError)            a worker process was killed, hangs or ended early
+    ├── NotSetUpError (RuntimeError)          the DataModule needs `setup` first
+    └── MissingExtraError (ImportError)       an optional package is not installed
 """
 
 from __future__ import annotations
@@ -64,21 +63,21 @@ __all__ = [
 ]
 
 
-# How torch passes on the error of a worker: its lines are those of a traceback, whose messages are visible already.
+# The text in which torch passes on the error of a worker: a traceback of several lines, with visible messages.
 _PASSED_ON = re.compile(r"Caught \w+ [^\n]*\.\nOriginal Traceback \(most recent call last\):\n")
 
 
 class H5LightningError(Exception):
     """Base of all errors that h5lightning raises on purpose.
 
-    A message is one line. What is not printable in it, as in names from files, is shown by escapes.
+    A message is one line. Characters that are not printable, as in names from files, are escaped.
     """
 
     def __init__(self, *args: object) -> None:
         super().__init__(*(_shown(arg) if isinstance(arg, str) else arg for arg in args))
 
     def __str__(self) -> str:
-        # KeyError would print the repr of its message, OSError may look for an errno.
+        # KeyError would print the repr of its message, and OSError may expect an errno.
         return str(self.args[0]) if self.args else type(self).__name__
 
 
@@ -87,88 +86,88 @@ def _shown(message: str) -> str:
 
 
 class OptionError(H5LightningError, ValueError):
-    """An unknown option, or a value outside of what the option accepts."""
+    """An option does not exist, or has a value that it does not accept."""
 
 
 class DiscoveryError(H5LightningError, ValueError):
-    """Patterns that cannot be turned into a list of files."""
+    """The file patterns cannot be turned into a list of files: a URL, or a file in two splits."""
 
 
 class NoMatchError(DiscoveryError, FileNotFoundError):
-    """A pattern that matches no HDF5 file."""
+    """A file pattern matches no HDF5 file."""
 
 
 class BadFileError(H5LightningError, OSError):
-    """A file that cannot be read as HDF5: not regular, empty, truncated, damaged or of another format."""
+    """A file cannot be read as HDF5: it is empty, truncated, damaged, not regular, or of another format."""
 
 
 class FileChangedError(BadFileError):
-    """A file that is no longer the one that was scanned."""
+    """A file has changed since it was scanned."""
 
 
 class ChecksumError(BadFileError):
-    """With ``Access(verify=True)``: bytes that are not those of their checksum, or no checksum to compare with."""
+    """With ``Access(verify=True)``: the bytes of a file do not match its checksums, or it has no checksums."""
 
 
 class ResourceError(H5LightningError, OSError):
-    """This process, or the system, has no open files or memory left: no file is to blame."""
+    """Memory, threads or file descriptors ran out; no file is at fault."""
 
 
 class FieldError(H5LightningError, ValueError):
-    """A field that cannot be a part of a sample."""
+    """A field cannot be part of a sample."""
 
 
 class MissingFieldError(FieldError, KeyError):
-    """A dataset, compound member or attribute that the file does not hold."""
+    """A file lacks the dataset, compound member or attribute of a field."""
 
 
 class UnsupportedFieldError(FieldError, TypeError):
-    """A dataset that exists, but whose type or layout no batch tensor can hold."""
+    """The dataset of a field exists, but its type or layout fits no tensor."""
 
 
 class SchemaError(H5LightningError, ValueError):
-    """Files, or fields of one file, that disagree where they must agree."""
+    """Files, or fields of one file, differ where they must agree."""
 
 
 class MissingDataError(H5LightningError, ValueError):
-    """Values that HDF5 would invent, because they were never written."""
+    """Values were never written, or the file marks them as missing."""
 
 
 class NonFiniteError(H5LightningError, ValueError):
-    """NaN or infinity in a field, with ``Access(on_nonfinite="raise")``."""
+    """With ``Access(on_nonfinite="raise")``: a field holds NaN or infinity."""
 
 
 class SplitError(H5LightningError, ValueError):
-    """A split that cannot be made from these files."""
+    """The requested split is not possible with these files."""
 
 
 class ManifestError(SplitError):
-    """A saved split that cannot be read, or does not fit the files."""
+    """A saved split cannot be read, or does not match the files."""
 
 
 class ResumeError(H5LightningError, ValueError):
-    """A run that would resume with samples in another order than it was trained with."""
+    """A run would resume with samples in another order than before."""
 
 
 class SplitMismatchError(SplitError, ResumeError):
-    """A run that would resume with another split than it was trained with."""
+    """A run would resume with another split than before."""
 
 
 class ShardingError(H5LightningError, ValueError):
-    """Samples that cannot be shared among the ranks."""
+    """The samples cannot be divided among the ranks."""
 
 
 class RanksDifferError(H5LightningError, RuntimeError):
-    """Ranks of one job see other files, or were given other options."""
+    """The ranks of one job see different files, or have different options."""
 
 
 class WorkerError(H5LightningError, RuntimeError):
-    """A worker process was killed, is stuck, or delivered fewer batches than there are."""
+    """A worker process was killed, hangs, or delivered too few batches."""
 
 
 class NotSetUpError(H5LightningError, RuntimeError):
-    """The DataModule was asked for something that only `setup` makes."""
+    """The DataModule needs `setup` before it can answer."""
 
 
 class MissingExtraError(H5LightningError, ImportError):
-    """A package of an optional extra is needed and not installed."""
+    """A package of an optional extra is needed, but not installed."""

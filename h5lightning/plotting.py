@@ -1,7 +1,7 @@
 """Pictures of samples, predictions, splits and speeds.
 
-Each function returns a matplotlib Figure that belongs to no window, so that it works without a display, in
-threads and in notebooks alike. Colours can be told apart with any kind of colour blindness.
+Each function returns a matplotlib Figure without a window, so that it works without a display, in threads and in
+notebooks. The colours are distinguishable with any kind of colour blindness.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Array = npt.NDArray[Any]
 _VALUES = "viridis"
 _ERRORS = "PuOr"
 _DPI = 150
-# From Okabe and Ito's palette, and grey for what is left.
+# The palette of Okabe and Ito, and grey for other splits.
 _SPLIT_COLOURS = {"train": "#0072B2", "val": "#E69F00", "test": "#009E73", "predict": "#CC79A7"}
 _OTHER_COLOUR = "#999999"
 _LIMIT_COLOURS = ("#009E73", "#D55E00", "#CC79A7")
@@ -42,19 +42,19 @@ def plot_prediction(
     title: str = "",
     unit: str = "dimensionless",
 ) -> Figure:
-    """Input, truth, prediction and error side by side, in a row for each channel or sample.
+    """Input, truth, prediction and error side by side, with one row for each channel or sample.
 
     Args:
-        x: the last frames that were given, ``(H, W)`` or ``(..., H, W)``: all leading axes become rows.
-        y: what followed, of the same shape.
-        prediction: what the model said, of the same shape.
+        x: the last input frames, ``(H, W)`` or ``(..., H, W)``: all leading axes become rows.
+        y: the following frames, of the same shape.
+        prediction: the predicted frames, of the same shape.
         path: the picture file to write, or None.
         labels: name of each row.
-        title: above the picture.
-        unit: of the values, beside their colour bars.
+        title: text above the picture.
+        unit: unit of the values, beside the colour bars.
 
     Raises:
-        SchemaError: the three differ in shape, or hold no images.
+        SchemaError: the three arrays differ in shape, or hold no images.
         MissingExtraError: matplotlib is not installed.
     """
     frames = _stacked(x=x, y=y, prediction=prediction)
@@ -82,10 +82,10 @@ def plot_samples(
     """The first samples of a batch: images as images, series and vectors as lines.
 
     Args:
-        batch: key → values, ``(N, ...)``; of images with several leading axes the first is shown.
+        batch: key → values, ``(N, ...)``; of images with several leading axes, the first image is drawn.
         key: the field to draw.
-        label: a field whose values are written above the samples.
-        count: samples to draw at most.
+        label: the field whose values are written above the samples.
+        count: maximum number of samples.
         path: the picture file to write, or None.
 
     Raises:
@@ -95,10 +95,12 @@ def plot_samples(
     columns = max(1, min(4, len(values)))
     rows = -(-len(values) // columns)
     figure = _figure(2.6 * columns, max(1.0, 2.6 * rows))
-    for place, sample in enumerate(values):
-        axes = figure.add_subplot(rows, columns, place + 1)
+    for position, sample in enumerate(values):
+        axes = figure.add_subplot(rows, columns, position + 1)
         _draw_sample(axes, sample)
-        text = f"{key}[{place}]" if label is None else f"{label} = {_short(_array(batch[label])[place])}"
+        text = (
+            f"{key}[{position}]" if label is None else f"{label} = {_short(_array(batch[label])[position])}"
+        )
         axes.set_title(text, fontsize=10)
     return _saved(figure, path)
 
@@ -106,12 +108,12 @@ def plot_samples(
 def plot_split(
     rows: Mapping[str, Sequence[int]], path: str | os.PathLike[str] | None = None, *, unit: str = "rows"
 ) -> Figure:
-    """A bar for each split, with a segment for each of its parts.
+    """A bar for each split, with a segment for each of its files or series.
 
     Args:
-        rows: split → rows of each of its files or series.
+        rows: split → number of rows of each of its files or series.
         path: the picture file to write, or None.
-        unit: what is counted.
+        unit: the unit of the counts.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -119,13 +121,13 @@ def plot_split(
     figure = _figure(8, 0.9 + 0.5 * len(rows))
     axes = figure.subplots()
     total = max(1, sum(sum(counts) for counts in rows.values()))
-    for place, (name, counts) in enumerate(rows.items()):
+    for bar, (name, counts) in enumerate(rows.items()):
         widths = np.asarray(counts, dtype=np.int64)
         colour = _SPLIT_COLOURS.get(name, _OTHER_COLOUR)
         starts = np.cumsum(widths) - widths
-        axes.barh(place, widths, left=starts, height=0.62, color=colour, edgecolor="white", linewidth=0.8)
+        axes.barh(bar, widths, left=starts, height=0.62, color=colour, edgecolor="white", linewidth=0.8)
         text = f"  {widths.sum():,} {unit} ({widths.sum() / total:.1%}) in {len(widths)}"
-        axes.text(float(widths.sum()), place, text, va="center", fontsize=10)
+        axes.text(float(widths.sum()), bar, text, va="center", fontsize=10)
     _style_split(axes, list(rows), unit)
     return _saved(figure, path)
 
@@ -135,11 +137,11 @@ def plot_rates(
     limits: Mapping[str, float],
     path: str | os.PathLike[str] | None = None,
 ) -> Figure:
-    """A bar for each way to load, with its spread, and a line for each limit.
+    """A bar for each loader configuration, with its spread, and a line for each limit.
 
     Args:
-        rates: way → lowest, median and highest samples a second.
-        limits: name of a limit → samples a second.
+        rates: configuration → lowest, median and highest samples per second.
+        limits: name of a limit → samples per second.
         path: the picture file to write, or None.
 
     Raises:
@@ -148,15 +150,14 @@ def plot_rates(
     figure = _figure(9, 1.6 + 0.4 * len(rates))
     axes = figure.subplots()
     low, median, high = np.asarray(list(rates.values()), dtype=np.float64).reshape(-1, 3).T
-    places = np.arange(len(rates))
-    axes.barh(places, median, xerr=(median - low, high - median), height=0.62, color="#56B4E9", capsize=3)
+    bars = np.arange(len(rates))
+    axes.barh(bars, median, xerr=(median - low, high - median), height=0.62, color="#56B4E9", capsize=3)
     for (name, rate), colour in zip(limits.items(), _LIMIT_COLOURS, strict=False):
         axes.axvline(rate, color=colour, linewidth=1.5, label=f"limit: {name}")
-    axes.set_yticks(places, list(rates), fontsize=10)
+    axes.set_yticks(bars, list(rates), fontsize=10)
     axes.invert_yaxis()
-    # Ways differ a hundredfold.
-    axes.set_xscale("log")
-    axes.set_xlabel("samples a second")
+    axes.set_xscale("log")  # rates differ by a factor of a hundred
+    axes.set_xlabel("samples per second")
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
     if limits:
@@ -165,22 +166,22 @@ def plot_rates(
 
 
 def check_picture(path: str) -> None:
-    """Raise if no picture could be written there.
+    """Raise if a picture cannot be written to ``path``.
 
     Args:
         path: the picture file to write.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
-        OptionError: an unknown format, or a directory that does not exist.
+        OptionError: the format is unknown, or the directory does not exist.
     """
-    known = sorted(_figure(1, 1).canvas.get_supported_filetypes())
-    ending = os.path.splitext(path)[1].removeprefix(".").lower()
-    if ending not in known:
-        raise OptionError(f"{path!r} does not end like a picture: expected one of {', '.join(known)}")
+    formats = sorted(_figure(1, 1).canvas.get_supported_filetypes())
+    suffix = os.path.splitext(path)[1].removeprefix(".").lower()
+    if suffix not in formats:
+        raise OptionError(f"{path!r} has no suffix of a picture: expected one of {', '.join(formats)}")
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
-        raise OptionError(f"no picture can be written to {path!r}: there is no directory {folder!r}")
+        raise OptionError(f"a picture cannot be written to {path!r}: the directory {folder!r} does not exist")
 
 
 def _figure(width: float, height: float) -> Figure:
@@ -200,7 +201,7 @@ def _saved(figure: Figure, path: str | os.PathLike[str] | None) -> Figure:
 
 
 def _array(values: Any) -> Array:
-    """Values of a tensor on any device, or of anything NumPy takes."""
+    """Values of a tensor on any device, or of any array-like."""
     return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
 
 
@@ -214,7 +215,7 @@ def _stacked(**images: npt.ArrayLike) -> Array:
 
 
 def _draw_row(figure: Figure, panels: Sequence[Axes], frames: Array, unit: str) -> None:
-    """Three images on one scale, and their difference on a scale that is symmetric about 0."""
+    """Three images on one colour scale, and the error on a colour scale symmetric about 0."""
     x, y, prediction = frames
     error = prediction - y
     limit = float(np.abs(error).max()) or 1.0

@@ -1,4 +1,4 @@
-"""Which checkpoint of a run is kept."""
+"""A callback that keeps the best checkpoint of a run."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ __all__ = ["BestCheckpoint"]
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Keeps the best checkpoint by a metric of validation; without a validation split, the latest one.
+    """Keeps the best checkpoint by a validation metric; without a validation split, the latest one.
 
     Takes the arguments of `lightning.pytorch.callbacks.ModelCheckpoint`.
     """
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Watch no metric if there are no data to compute it from."""
+        """Monitor no metric if there are no validation data."""
         datamodule = getattr(trainer, "datamodule", None)  # set up by now
         if stage == "fit" and getattr(datamodule, "val_dataset", True) is None:
             self.monitor = None

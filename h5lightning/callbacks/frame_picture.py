@@ -1,4 +1,4 @@
-"""A picture of what the demo's model predicts, drawn when a test ends."""
+"""A picture of the predictions of the demo's model, drawn at the end of a test."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _log = visible_logger(__name__)
 
 
 class FramePicture(Callback):
-    """Draws some test samples of a model that predicts frames: input, truth, prediction, error.
+    """Draws test samples of a model that predicts frames: input, truth, prediction, error.
 
-    The samples are spread over the test split, one from a batch. With several ranks, those of rank 0.
+    The samples are the first ones of batches that are spread over the test split of rank 0.
 
     Args:
-        path: the picture, in a format that its suffix names; its directory is made.
-        samples: how many are drawn.
-        channel: of the frames; -1 for the last one.
-        title: above the picture.
+        path: path of the picture; its suffix sets the format, and its directory is created.
+        samples: number of samples.
+        channel: channel of the frames; -1 for the last one.
+        title: text above the picture.
 
     Attributes:
         drawn: input, truth and prediction of each sample, ``(3, H, W)``.
@@ -46,7 +46,7 @@ class FramePicture(Callback):
         self.drawn: list[FloatArray] = []
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget the samples of an earlier test."""
+        """Drop the samples of an earlier test."""
         self.drawn = []
 
     def on_test_batch_end(
@@ -58,18 +58,20 @@ class FramePicture(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep the first sample of every so many batches."""
+        """Keep the first sample of each chosen batch."""
         batches = int(trainer.num_test_batches[dataloader_idx])
         chosen = (np.arange(self.samples) + 0.5) * batches / self.samples
         if trainer.is_global_zero and batch_idx in chosen.astype(int):
             self.drawn.append(self._frames(pl_module, batch))
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw what was kept."""
+        """Draw the samples that were kept."""
         if not self.drawn:
             return
         if importlib.util.find_spec("matplotlib") is None:
-            _log.warning("no picture is drawn: matplotlib is missing. pip install 'h5lightning[plot]'")
+            _log.warning(
+                "no picture is drawn, because matplotlib is not installed: pip install 'h5lightning[plot]'"
+            )
             return
         x, y, prediction = np.stack(self.drawn, axis=1)
         labels = [f"test sample {number + 1}" for number in range(len(x))]
@@ -77,7 +79,7 @@ class FramePicture(Callback):
         plot_prediction(x, y, prediction, self.path, labels=labels, title=self.title)
 
     def _frames(self, model: Any, batch: Mapping[str, Tensor]) -> FloatArray:
-        """Last input, truth and prediction of the batch's first sample, ``(3, H, W)``."""
+        """Last frame of input, truth and prediction of the first sample of a batch, ``(3, H, W)``."""
         x, y = batch[model.x_key][:1], batch[model.y_key][:1]
         with torch.no_grad():
             prediction = model.predict_step({model.x_key: x})

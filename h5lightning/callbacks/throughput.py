@@ -1,4 +1,4 @@
-"""How fast training ran, and how much of the time it waited for data."""
+"""The speed of training, and the time that it waited for data."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["ThroughputMeter", "samples_of"]
 class ThroughputMeter(Callback):
     """Measures training epochs from their start to their last step, without validation.
 
-    What lies between the end of a step and the start of the next is waiting. On an accelerator steps are
-    queued: their time shows in whichever call waits for them, but the rate is right.
+    The time between the end of a step and the start of the next counts as waiting. An accelerator queues steps, so that
+    their time appears in the call that waits for them; the rate is right all the same.
 
     Attributes:
-        samples: samples that this rank was trained with.
-        waiting_s: seconds in which no step ran.
+        samples: number of samples in the training steps of this rank.
+        waiting_s: seconds between training steps.
         stepping_s: seconds in training steps.
     """
 
@@ -36,28 +36,28 @@ class ThroughputMeter(Callback):
 
     @property
     def waiting_share(self) -> float:
-        """Share of the time, in [0, 1], in which the training step waited for data."""
+        """Fraction of the time, in [0, 1], in which training waited for data."""
         return self.waiting_s / max(self.waiting_s + self.stepping_s, 1e-9)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start to wait for the first batch."""
+        """Start the clock: training waits for the first batch."""
         self._lap()
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """The batch is here."""
+        """Count the time until now as waiting."""
         self.waiting_s += self._lap()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """The step is done."""
+        """Count the time until now as a step."""
         self.stepping_s += self._lap()
         self.samples += samples_of(batch)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave out what validation took."""
+        """Leave out the time of validation."""
         self._lap()
 
     def _lap(self) -> float:
@@ -66,7 +66,7 @@ class ThroughputMeter(Callback):
 
 
 def samples_of(batch: Any) -> int:
-    """Samples in a batch: the length of its first tensor; 0 if it has none."""
+    """Number of samples in a batch: the length of its first tensor; 0 if it has no tensor."""
     first = batch
     while isinstance(first, Mapping | Sequence) and len(first):
         first = next(iter(first.values())) if isinstance(first, Mapping) else first[0]

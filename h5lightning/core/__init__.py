@@ -1,1 +1,1 @@
-"""Small tools that know nothing of HDF5 or torch: arrays, strings, locks, text."""
+"""Small tools without HDF5 or torch: arrays, strings, locks, text."""

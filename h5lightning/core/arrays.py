@@ -1,4 +1,4 @@
-"""Types of arrays, and positions in arrays that hold runs of different lengths one after the other."""
+"""Types of arrays, and positions in arrays of runs of different lengths."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Int64Array: TypeAlias = npt.NDArray[np.int64]
 
 
 def flat_positions(starts: Int64Array, lengths: Int64Array) -> Int64Array:
-    """The positions of all entries of some runs, run after run.
+    """The positions of all entries of several runs, run after run.
 
     Args:
         starts: first position of each run, ``(runs,)``.

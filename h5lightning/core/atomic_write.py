@@ -1,4 +1,4 @@
-"""Write a file so that readers and concurrent writers see the old or the new one, never a part of it."""
+"""Replace a file atomically: readers and concurrent writers see the old or the new file, never a part."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ import uuid
 
 __all__ = ["replace_file"]
 
-_ABANDONED_S = 3600.0  # no write takes that long
+_ABANDONED_S = 3600.0  # no write takes this long
 
 
 def replace_file(path: str, *content: bytes | memoryview) -> None:
-    """Put ``content`` into the file ``path``: written under a name of its own, then moved into place.
+    """Write ``content`` to a temporary file and move it to ``path``.
 
-    What a writer that was killed an hour ago or more has left behind is removed.
+    Temporary files that killed writers left behind more than an hour ago are removed.
 
     Args:
-        path: where the file shall lie.
-        content: its bytes, in one piece or several.
+        path: the file to replace.
+        content: its bytes, in one or several pieces.
 
     Raises:
         OSError: the directory does not exist or cannot be written.
     """
     temporary = f"{path}.{uuid.uuid4().hex}.tmp"
-    # Unlike tempfile's, its mode follows the umask: a directory may be shared by a group.
+    # Unlike a file of tempfile, its mode follows the umask: a group may share the directory.
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with open(descriptor, "wb") as file:
@@ -43,7 +43,7 @@ def replace_file(path: str, *content: bytes | memoryview) -> None:
 
 def _remove_abandoned(path: str) -> None:
     for temporary in glob.glob(f"{glob.escape(path)}.{'?' * 32}.tmp"):
-        # Another process may be removing it, too.
+        # Another process may remove it at the same time.
         with contextlib.suppress(OSError):
             if time.time() - os.stat(temporary).st_mtime > _ABANDONED_S:
                 os.unlink(temporary)

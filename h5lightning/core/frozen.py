@@ -1,21 +1,18 @@
-"""Values that never change, of which a copy is the value itself."""
+"""Immutable values: a copy is the value itself."""
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
 from typing_extensions import Self
 
 __all__ = ["Frozen"]
 
-T = TypeVar("T")
-
 
 class Frozen:
-    """What copies of a DataModule, a dataset or a reader share: the index, the catalog, the split.
+    """Base of values that copies of a DataModule, a dataset or a reader share: the index, the catalog, the split.
 
-    Whoever inherits from this writes to none of its fields, and to none of their arrays. What it makes late is made
-    once (`h5lightning.core.once`).
+    A subclass never changes its fields or their arrays. It makes values late only by `h5lightning.core.once`.
     """
 
     __slots__ = ()

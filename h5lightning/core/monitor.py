@@ -1,40 +1,42 @@
-"""Locks that a thread gives back however it leaves, and waits that look again.
+"""Locks that are always released, even by a thread that is interrupted, and waits that poll.
 
-A `KeyboardInterrupt` may strike the main thread between any two instructions: after a lock was taken and before the
-``try``, or while a ``with`` statement is left, and the lock would stay locked. Here the lock is taken inside of what
-gives it back. It is given back in two nested ``finally``, so that an interrupt of the inner one costs nothing, and only
-by the thread that owns it, so that twice does no harm. Whoever reserves anything else follows the same pattern: what is
-reserved is written into an object, and two nested ``finally`` around the reservation release what that object says. The
-inner ``try`` holds one call: Python 3.11 leaves the line of a plain ``return True`` outside of it.
+A `KeyboardInterrupt` can strike the main thread between any two instructions: after a lock was acquired and before the
+``try``, or at the end of a ``with`` statement. The lock would then stay locked. So the lock is acquired inside the
+``try``, and released in two nested ``finally`` blocks: the outer one still runs if an interrupt strikes in the inner
+one. Only the owner releases the lock, so that releasing twice does no harm.
+
+Code that reserves another resource follows the same pattern: it notes the reservation in an object, and two nested
+``finally`` blocks release what the object notes. The inner ``try`` holds a single call, because Python 3.11 leaves the
+line of a plain ``return True`` outside of the ``try``.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
-__all__ = ["Guard", "Monitor"]
+__all__ = ["Guard", "Monitor", "ProcessGuard"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_LOOK_AGAIN_S = 0.5  # a thread that is told of each change needs it only after an interrupt
+_POLL_S = 0.5  # every change notifies the waiting threads, so polling matters only after an interrupt
 
 
 class Guard:
-    """Lets one thread at a time change what threads share; the same thread may come in again."""
+    """A reentrant lock: one thread at a time changes what threads share."""
 
     __slots__ = ("_lock",)
 
     def __init__(self) -> None:
-        self._lock: Any = (
-            threading.RLock()
-        )  # typeshed does not know `_is_owned`, which threading.Condition uses
+        # Any: typeshed does not know `_is_owned`, which threading.Condition uses.
+        self._lock: Any = threading.RLock()
 
     def run(self, change: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What ``change`` returns, called while no other thread is in here."""
+        """Call ``change`` while no other thread holds the lock, and return its result."""
         lock = self._lock
         if lock._is_owned():  # noqa: SLF001 - as threading.Condition asks it
             return change(*args, **kwargs)
@@ -52,7 +54,7 @@ class Guard:
     def attempt(
         self, timeout_s: float, change: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> T | None:
-        """As `run`; None if another thread is in here for so many seconds."""
+        """As `run`, but return None if another thread holds the lock for ``timeout_s`` seconds."""
         lock = self._lock
         if lock._is_owned():  # noqa: SLF001
             return change(*args, **kwargs)
@@ -67,8 +69,21 @@ class Guard:
                 lock.release()
 
 
+class ProcessGuard(Guard):
+    """A guard for a module: in a forked child it is free, even if a thread held it at the fork."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+        os.register_at_fork(after_in_child=self._renew)
+
+    def _renew(self) -> None:
+        self._lock = threading.RLock()
+
+
 class Monitor(Guard):
-    """A guard whose threads can wait for what others change."""
+    """A guard whose threads can wait for changes that others make."""
 
     __slots__ = ("_changed",)
 
@@ -78,18 +93,18 @@ class Monitor(Guard):
 
     def until(self, change: Callable[P, T | None], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call ``change`` as `run` does, again after each change of others, until it returns anything but None."""
-        asked = partial(change, *args, **kwargs)
+        attempt = partial(change, *args, **kwargs)
         while True:
-            (found,) = self.run(self._look, asked)
-            if found is not None:
-                return found
+            (result,) = self.run(self._try_or_wait, attempt)
+            if result is not None:
+                return result
 
     def tell(self) -> None:
-        """Let all who wait look again; called by what `run` calls."""
+        """Wake all waiting threads; called inside of `run`."""
         self._changed.notify_all()
 
-    def _look(self, change: Callable[[], T | None]) -> tuple[T | None]:
-        found = change()
-        if found is None:
-            self._changed.wait(_LOOK_AGAIN_S)
-        return (found,)
+    def _try_or_wait(self, change: Callable[[], T | None]) -> tuple[T | None]:
+        result = change()
+        if result is None:
+            self._changed.wait(_POLL_S)
+        return (result,)

@@ -1,28 +1,26 @@
-"""Values that an object makes when they are first asked for, and only once, whatever threads ask.
+"""Attributes that are computed at first use, and only once, even if several threads ask at the same time.
 
-`functools.cached_property` has no lock since Python 3.12: two threads may both make the value, and one of them goes on
-with another value than all who come later. Where that is a memory map, its address outlives it.
+Since Python 3.12, `functools.cached_property` has no lock: two threads may both compute the value, and one of them
+keeps a value that no later caller gets. If the value is a memory map, its address is used after it was closed.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar, overload
 
-from h5lightning.core.monitor import Guard
+from h5lightning.core.monitor import ProcessGuard
 
 __all__ = ["once"]
 
 T = TypeVar("T")
-_NOTHING = object()
 
 
 class once(Generic[T]):  # noqa: N801 - a decorator, as `property` is
-    """Turns a method into a value of the object, which is made once and kept in its ``__dict__``.
+    """Turns a method into an attribute that is computed once and kept in the object's ``__dict__``.
 
-    The lock is that of all such values, in each process another one, so that no object carries one to a pickle, a copy
-    or a forked child. What makes a value must not wait for anybody else.
+    All such attributes of a process share one lock, so that no object carries a lock into a pickle or a copy. The
+    method must not wait for another thread.
 
     Args:
         make: the method.
@@ -51,24 +49,14 @@ class once(Generic[T]):  # noqa: N801 - a decorator, as `property` is
     @overload
     def __get__(self, instance: object, owner: type | None = None) -> T: ...
     def __get__(self, instance: object | None, owner: type | None = None) -> once[T] | T:
-        # Python looks into `__dict__` first: nobody comes here for a value that was made.
-        return self if instance is None else _guard.run(self._made, instance)
+        # Python looks into `__dict__` first: this runs only if the value is not there yet.
+        return self if instance is None else _guard.run(self._computed, instance)
 
-    def _made(self, instance: object) -> T:
+    def _computed(self, instance: object) -> T:
         values = instance.__dict__
-        found = values.get(self._name, _NOTHING)
-        if found is _NOTHING:
-            found = values[self._name] = self._make(instance)
-        return found  # type: ignore[no-any-return]
+        if self._name not in values:
+            values[self._name] = self._make(instance)
+        return values[self._name]  # type: ignore[no-any-return]
 
 
-_guard = Guard()
-
-
-def _renew() -> None:
-    # Another thread may have held it when this process was forked.
-    global _guard  # noqa: PLW0603 - there is one for each process
-    _guard = Guard()
-
-
-os.register_at_fork(after_in_child=_renew)
+_guard = ProcessGuard()

@@ -1,12 +1,11 @@
-"""Keyed permutations of positions, and the keys for them.
+"""Keyed permutations of positions, and their keys.
 
-Library generators may change their streams between versions; splits and orders must not. So the
-permutation is our own, with golden values in the tests: an alternating (unbalanced) Feistel network on
-the smallest power of two that holds all positions, with cycle walking (Black and Rogaway, "Ciphers with
-arbitrary finite domains", 2002). Any position costs O(1) time and memory.
+Random generators of libraries may change between versions; splits and orders must not. So the permutation is our own,
+with golden values in the tests: an alternating (unbalanced) Feistel network on the smallest power of two that holds all
+positions, with cycle walking (Black and Rogaway, "Ciphers with arbitrary finite domains", 2002). Each position costs
+O(1) time and memory.
 
-`KeyedPermutation` is one of them; `KeyedPermutations` are many of different sizes, for positions of which each
-belongs to another one.
+`KeyedPermutation` is a single permutation; `KeyedPermutations` are many permutations of different sizes.
 """
 
 from __future__ import annotations
@@ -25,11 +24,11 @@ from h5lightning.core.sample_numbers import to_numbers
 __all__ = ["KeyedPermutation", "KeyedPermutations", "derive_key", "derive_keys"]
 
 UInt64Array = npt.NDArray[np.uint64]
-_Round: TypeAlias = tuple[int, np.uint64 | UInt64Array]  # its number and its key
+_Round: TypeAlias = tuple[int, np.uint64 | UInt64Array]  # number and key
 
 _ROUNDS = 8
-_MIN_BITS = 6  # on smaller domains the permutations of few positions are measurably not uniform
-_MIN_BITS_OF_MANY = 2  # among many there are tiny ones, which would walk for long in a domain of 64
+_MIN_BITS = 6  # on smaller domains, permutations of few positions are measurably not uniform
+_MIN_BITS_OF_MANY = 2  # many permutations include tiny ones, which would walk for long in a domain of 64
 _MULTIPLIER_1 = np.uint64(0xBF58476D1CE4E5B9)  # the two multipliers of splitmix64
 _MULTIPLIER_2 = np.uint64(0x94D049BB133111EB)
 _FOLD = np.uint64(32)
@@ -37,7 +36,7 @@ _GOLDEN_RATIO = np.uint64(0x9E3779B97F4A7C15)  # the increment of splitmix64
 
 
 def derive_key(*parts: int | str) -> int:
-    """A 64-bit key that depends on every part and on their order, equal on every platform and version.
+    """A 64-bit key of all parts and their order, equal on every platform and in every version.
 
     Args:
         *parts: integers of any size and strings, such as ``("order", seed, epoch)``.
@@ -51,23 +50,23 @@ def derive_key(*parts: int | str) -> int:
     """
     digest = hashlib.blake2b(digest_size=8)
     for part in parts:
-        # NumPy integers and bools are the integers that they hold.
+        # NumPy integers and bools count as Python integers.
         text = (f"str:{part}" if isinstance(part, str) else f"int:{int(operator.index(part))}").encode()
         digest.update(len(text).to_bytes(8, "little") + text)
     return int.from_bytes(digest.digest(), "little")
 
 
 def derive_keys(keys: npt.ArrayLike, numbers: npt.ArrayLike) -> UInt64Array:
-    """64-bit keys that depend on a key and a number, by splitmix64; far cheaper than `derive_key` one by one.
+    """64-bit keys of pairs of a key and a number, by splitmix64; far cheaper than many calls of `derive_key`.
 
     Args:
         keys: one 64-bit key or an array of them.
-        numbers: integers from 0 on; broadcast against ``keys``.
+        numbers: integers from 0 on, broadcast against ``keys``.
 
     Returns:
-        One key for each pair, an array even if there is one pair only.
+        One key for each pair, as an array even for a single pair.
     """
-    # Arrays wrap around in silence, scalars warn.
+    # Arrays wrap around silently, scalars warn.
     steps = np.atleast_1d(np.asarray(numbers, dtype=np.int64)).view(np.uint64) + np.uint64(1)
     state = np.asarray(keys, dtype=np.uint64) + steps * _GOLDEN_RATIO
     state = (state ^ (state >> np.uint64(30))) * _MULTIPLIER_1
@@ -77,7 +76,7 @@ def derive_keys(keys: npt.ArrayLike, numbers: npt.ArrayLike) -> UInt64Array:
 
 
 class KeyedPermutation:
-    """A bijection of ``range(size)`` that is computed, not stored.
+    """A bijection of ``range(size)`` that is computed and not stored.
 
     Args:
         size: the number of positions, at least 0.
@@ -129,8 +128,8 @@ class KeyedPermutation:
     def _walk(self, start: Int64Array, rounds: Sequence[_Round]) -> Int64Array:
         """Encipher, or decipher, until all values lie in the range.
 
-        Cycle walking: a value outside of the range is taken once more. The domain is less than twice the size (64
-        positions at least), so that few times are needed.
+        Cycle walking: a value outside of the range is enciphered again. The domain is less than twice the size (but at
+        least 64), so that few repetitions are needed.
         """
         image = _encipher(start.ravel().view(np.uint64), self._low_bits, self._high_bits, rounds)
         outside = np.flatnonzero(image >= self.size)
@@ -141,7 +140,7 @@ class KeyedPermutation:
 
 
 class KeyedPermutations:
-    """Bijections of ``range(size)`` of many sizes, computed side by side.
+    """Many bijections of ``range(size)`` with different sizes, computed together.
 
     Args:
         sizes: the number of positions of each permutation, ``(K,)``.
@@ -192,7 +191,7 @@ def _encipher(
     high_bits: np.uint64 | UInt64Array,
     rounds: Iterable[_Round],
 ) -> UInt64Array:
-    """The rounds of the network; in reverse order, they undo what they do."""
+    """The rounds of the network; in reverse order they decipher."""
     low: UInt64Array = values & ((np.uint64(1) << low_bits) - np.uint64(1))
     high: UInt64Array = values >> low_bits
     for number, key in rounds:

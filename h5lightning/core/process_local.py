@@ -1,4 +1,4 @@
-"""What belongs to one process: made there once, and left behind by a fork, a pickle and a copy."""
+"""Values that belong to one process: a forked child, a pickle or a copy does not take them along."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
-from h5lightning.core.monitor import Guard
+from h5lightning.core.monitor import ProcessGuard
 
 __all__ = ["ProcessLocal", "ProcessLocalRef", "ProcessLocalSet", "remade"]
 
@@ -15,9 +15,9 @@ T = TypeVar("T")
 
 
 class ProcessLocal(Generic[T]):
-    """A value of each process, made when it is first asked for; any number of threads.
+    """A value that each process makes for itself at first use, safe for threads.
 
-    In a forked child the value of the parent is dropped without being used. Pickled or copied, it is empty.
+    A forked child drops the value of its parent without using it. A pickle or a copy is empty.
     """
 
     __slots__ = ("_held",)
@@ -29,12 +29,12 @@ class ProcessLocal(Generic[T]):
         return type(self), ()
 
     def get(self, make: Callable[[], T]) -> T:
-        """The value of this process; ``make`` is called once, and must not wait for any other lock."""
+        """The value of this process; ``make`` is called once, and must not wait for another lock."""
         held = self._held
         if held is not None and held[0] == os.getpid():
             return held[1]
         made: T = _guard.run(self._get, make)
-        # What a fork left here is dropped now, outside of the lock: that closes files.
+        # The value of a parent process is dropped here, outside of the lock, because that closes files.
         del held
         return made
 
@@ -50,7 +50,7 @@ class ProcessLocal(Generic[T]):
         return held[1] if held is not None and held[0] == os.getpid() else None
 
     def forget(self) -> None:
-        """Let the next one who asks make a new value."""
+        """Drop the value: the next `get` makes a new one."""
         _guard.run(self._forget)
 
     def _forget(self) -> None:
@@ -58,7 +58,7 @@ class ProcessLocal(Generic[T]):
 
 
 class ProcessLocalSet(Generic[T]):
-    """Weak references to things at work in this process; any number of threads. Pickled or copied, it is empty."""
+    """Weak references to objects of this process, safe for threads; a pickle or a copy is empty."""
 
     def __init__(self) -> None:
         self._pid = os.getpid()
@@ -68,7 +68,7 @@ class ProcessLocalSet(Generic[T]):
         return type(self), ()
 
     def __iter__(self) -> Iterator[T]:
-        """Those that live."""
+        """The objects that still exist."""
         references = list(self._members.values()) if self._pid == os.getpid() else []
         return (member for reference in references if (member := reference()) is not None)
 
@@ -76,7 +76,7 @@ class ProcessLocalSet(Generic[T]):
         return sum(1 for _ in self)
 
     def add(self, member: T) -> None:
-        """Keep a reference as long as the member lives."""
+        """Keep a reference as long as the object exists."""
         if self._pid != os.getpid():
             self._pid, self._members = os.getpid(), {}
         members, key = self._members, id(member)
@@ -84,38 +84,29 @@ class ProcessLocalSet(Generic[T]):
 
 
 class ProcessLocalRef(Generic[T]):
-    """A weak reference to a thing at work in this process; pickled or copied, it is empty."""
+    """A weak reference to an object of this process; a pickle or a copy is empty."""
 
     def __init__(self) -> None:
-        self._found: weakref.ref[Any] | None = None
+        self._reference: weakref.ref[Any] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (type(self), ())
 
     def set(self, thing: T) -> None:
-        """Refer to another one."""
-        self._found = weakref.ref(thing)
+        """Refer to this object from now on."""
+        self._reference = weakref.ref(thing)
 
     def get(self) -> T | None:
-        """The thing; None if it is gone, or there was none."""
-        return None if self._found is None else self._found()
+        """The object; None if it no longer exists, or was never set."""
+        return None if self._reference is None else self._reference()
 
 
 def remade(kind: Callable[..., T], named: dict[str, Any]) -> T:
-    """For ``__reduce__``: an object that is made from its arguments again; `copy.deepcopy` copies these too.
+    """Make an object again from its arguments, for ``__reduce__``.
 
-    It does not copy what a `functools.partial` holds: two copies would share it.
+    `copy.deepcopy` copies the arguments of this function, but not those inside of a `functools.partial`.
     """
     return kind(**named)
 
 
-_guard = Guard()
-
-
-def _renew() -> None:
-    # Another thread may have held it when this process was forked.
-    global _guard  # noqa: PLW0603 - there is one for each process
-    _guard = Guard()
-
-
-os.register_at_fork(after_in_child=_renew)
+_guard = ProcessGuard()

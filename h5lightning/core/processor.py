@@ -1,4 +1,4 @@
-"""The processor as this process may use it."""
+"""The processor cores that this process may use."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ __all__ = ["usable_cores"]
 
 
 def usable_cores() -> int:
-    """Cores that this process may use: a batch system may give it fewer than the machine has."""
+    """Number of cores that this process may use; a batch system may grant fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""A progress bar for whatever takes over a second, where somebody watches."""
+"""A progress bar for work that takes over a second, if standard error is a terminal or a notebook."""
 
 from __future__ import annotations
 
@@ -19,46 +19,37 @@ _PATIENCE_S = 1.0
 
 @contextmanager
 def progress_bar(description: str, total: int, *, is_wanted: bool = True) -> Iterator[Advance]:
-    """Count steps on standard error; a bar appears after a second, on a terminal or in a notebook.
+    """Count steps; after a second, a bar appears on standard error if it is a terminal or a notebook.
 
     Args:
-        description: what is done, before the bar.
-        total: steps until the end.
+        description: text before the bar.
+        total: number of steps.
         is_wanted: False for no bar at all.
 
     Example:
         >>> with progress_bar("scanning", 2) as advance:
         ...     advance(2)
     """
-    bar = _LateBar(description, total)
+    bar: Progress | None = None
+    done, due_s = 0, time.monotonic() + _PATIENCE_S
+
+    def advance(steps: int) -> None:
+        nonlocal bar, done
+        done += steps
+        if bar is None and is_wanted and time.monotonic() >= due_s:
+            bar = _start(description, total)
+        if bar is not None:
+            bar.update(bar.task_ids[0], completed=done)
+
     try:
-        yield bar.advance if is_wanted else _ignore
+        yield advance
     finally:
-        bar.close()
-
-
-class _LateBar:
-    def __init__(self, description: str, total: int) -> None:
-        self._description = description
-        self._total = total
-        self._done = 0
-        self._due_s = time.monotonic() + _PATIENCE_S
-        self._bar: Progress | None = None
-
-    def advance(self, steps: int) -> None:
-        self._done += steps
-        if self._bar is None and time.monotonic() >= self._due_s:
-            self._bar = _start(self._description, self._total)
-        if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=self._done)
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        if bar is not None:
+            bar.stop()
 
 
 def _start(description: str, total: int) -> Progress:
-    # Imported where a bar is shown: it takes 0.1 s.
+    # This import takes 0.1 s, so it waits until a bar is shown.
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from h5lightning.core.terminal import Terminal
@@ -75,7 +66,3 @@ def _start(description: str, total: int) -> Progress:
     bar.add_task(visible(description), total=total)
     bar.start()
     return bar
-
-
-def _ignore(_: int) -> None:
-    pass

@@ -1,4 +1,4 @@
-"""Texts as they are written in code that somebody will paste; what is not printable is always escaped."""
+"""Text as a literal in code that a user will paste; characters that are not printable are escaped."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ __all__ = ["hydra_text", "python_text", "shell_word", "yaml_text"]
 
 
 def python_text(text: str) -> str:
-    """A literal of Python."""
+    """A Python literal."""
     return json.dumps(text, ensure_ascii=False) if text.isprintable() else repr(text)
 
 
 def yaml_text(text: str) -> str:
-    """A text of YAML in double quotes; its escapes are those of Python (json has no names for all characters)."""
+    """A YAML string in double quotes, with the escapes of Python (json cannot escape every character)."""
     return '"' + visible(text.replace("\\", "\\\\").replace('"', '\\"')) + '"'
 
 
 def hydra_text(text: str) -> str:
-    """A quoted text of Hydra's grammar, which knows no escapes: for `shell_word`, and not to be printed."""
-    # Backslashes are plain, except before a quote, where each must be doubled.
+    """A quoted string of Hydra's grammar, which has no escapes: pass it to `shell_word` before printing it."""
+    # A backslash stands for itself, but before a quote it must be doubled.
     escaped = re.sub(r'(\\*)"', r'\1\1\\"', text)
     return '"' + re.sub(r"(\\+)\Z", r"\1\1", escaped) + '"'
 
 
 def shell_word(text: str) -> str:
-    """One word of a command line for bash, zsh and ksh; plain where that is possible."""
+    """One word of a command line for bash, zsh and ksh, without quotes if possible."""
     if re.fullmatch(r"[\w./:-]+", text, re.ASCII):
         return text
     return shlex.quote(text) if text.isprintable() else f"$'{''.join(map(_shell_character, text))}'"
@@ -38,7 +38,7 @@ def shell_word(text: str) -> str:
 def _shell_character(char: str) -> str:
     if char in "\\'":
         return f"\\{char}"
-    # By bytes: what \u means depends on the locale.
+    # As bytes: the meaning of \u depends on the locale.
     return char if char.isprintable() else "".join(f"\\x{byte:02x}" for byte in _encoded(char))
 
 

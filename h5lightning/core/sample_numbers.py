@@ -1,7 +1,7 @@
-"""What a user gives for numbers of samples → an int64 array, or an error that says what was found.
+"""Numbers of samples that a user passes → an int64 array, or an error that names the value.
 
-There are two kinds: *positions* count inside one split, *ids* over the whole index. Both are whole numbers. NumPy
-would make numbers of nearly everything: of a mask, of 0.9, of the text "3".
+*Positions* count inside one split, *ids* over the whole index. Both must be integers. NumPy would convert nearly
+everything to integers: a mask, 0.9, the text "3".
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ __all__ = ["to_number", "to_numbers"]
 
 _INT64 = np.dtype(np.int64)
 _LARGEST = 2**63 - 1
-_MASK_HINT = ". A mask is no list of numbers: numpy.flatnonzero(mask) gives the numbers of its true entries"
+_MASK_HINT = ". A mask is not a list of numbers: use numpy.flatnonzero(mask)"
 
 
 def to_numbers(given: object, name: str, *, ndim: int | None = 1, allow_scalar: bool = False) -> Int64Array:
-    """Numbers of samples, from what a user gave.
+    """Numbers of samples as int64.
 
     Args:
-        given: integers of Python, NumPy or torch: a list, a range, an array or a tensor on any device.
-        name: what they are, in the plural, for the error: ``positions`` or ``ids``.
-        ndim: how many axes they may have; None for any.
-        allow_scalar: take a single number for an array of one.
+        given: Python, NumPy or torch integers in a list, a range, an array or a tensor on any device.
+        name: the plural for the error: ``positions`` or ``ids``.
+        ndim: required number of axes; None for any.
+        allow_scalar: accept a single number as an array of one.
 
     Returns:
-        int64, ``(N,)``; whether there are such samples is for the caller to find out.
+        int64, ``(N,)``. The caller checks that such samples exist.
 
     Raises:
-        TypeError: a mask, floats, text, None or another shape.
-        IndexError: a number that int64 cannot hold.
+        TypeError: a mask, floats, text, None, or a wrong number of axes.
+        IndexError: a number does not fit int64.
     """
     if type(given) is np.ndarray and given.dtype == _INT64 and given.ndim == ndim:
         return given
@@ -52,14 +52,14 @@ def to_numbers(given: object, name: str, *, ndim: int | None = 1, allow_scalar: 
 
 
 def to_number(given: object, name: str) -> int:
-    """One number, from an integer of Python or NumPy, or an integer tensor or array without axes.
+    """One number, from a Python or NumPy integer, or an integer tensor or array without axes.
 
     Args:
-        given: what a user gave.
-        name: what it is, for the error: ``position``, ``epoch``.
+        given: the value that the user passed.
+        name: its name for the error: ``position``, ``epoch``.
 
     Raises:
-        TypeError: it is something else.
+        TypeError: the value is something else.
     """
     number = _index_of(given)
     if number is None:
@@ -73,9 +73,9 @@ def _as_array(given: object, name: str) -> npt.NDArray[Any]:
         return _from_range(given, name)
     if isinstance(given, (list, tuple)):
         return _from_items(given, name)
-    found = _from_array_like(given, name)
-    if found is not None:
-        return found
+    array = _from_array_like(given, name)
+    if array is not None:
+        return array
     number = _index_of(given)
     if number is not None:
         return _from_items([number], name).reshape(())
@@ -97,7 +97,7 @@ def _from_range(given: range, name: str) -> Int64Array:
     for end in (given[0], given[-1]) if given else ():
         if not -_LARGEST <= end <= _LARGEST:
             raise _too_large(name, end)
-    # arange would compute with a stop that int64 may not hold.
+    # The stop of arange might not fit int64.
     return np.arange(len(given), dtype=_INT64) * given.step + given[0] if given else np.zeros(0, _INT64)
 
 
@@ -114,7 +114,7 @@ def _from_items(items: Sequence[object], name: str) -> Int64Array:
 
 
 def _from_array_like(given: object, name: str) -> npt.NDArray[Any] | None:
-    """What is an array to NumPy or torch; None where it is none."""
+    """The array that NumPy or torch sees in the value; None if it is no array."""
     if isinstance(given, np.ma.MaskedArray):
         raise _refused(name, "a masked array, which may hide some of them")
     tensor: Any = given
@@ -135,8 +135,8 @@ def _from_array_like(given: object, name: str) -> npt.NDArray[Any] | None:
 
 
 def _index_of(given: object) -> int | None:
-    """The whole number that an object is; None where it is none."""
-    # A bool is an integer to Python, a tensor of one bool to torch: an index 1 for a mask of one row.
+    """The integer that an object stands for; None if it stands for none."""
+    # To Python a bool is an integer, to torch a tensor of one bool too: a mask of one row would become index 1.
     if isinstance(given, (bool, np.bool_)) or "bool" in str(getattr(given, "dtype", "")):
         return None
     if getattr(given, "shape", ()) != ():
@@ -147,7 +147,7 @@ def _index_of(given: object) -> int | None:
         return None
 
 
-# ── words ────────────────────────────────────────────────────────────────────────────────────────────
+# ── texts ────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _refused(name: str, found: str) -> TypeError:
@@ -156,7 +156,7 @@ def _refused(name: str, found: str) -> TypeError:
 
 
 def _too_large(name: str, found: int) -> IndexError:
-    return IndexError(f"{name} must be numbers of samples, found {found}, which is no such number")
+    return IndexError(f"{name} must be numbers of samples, found {found}, which does not fit int64")
 
 
 def _describe(given: object, array: npt.NDArray[Any]) -> str:

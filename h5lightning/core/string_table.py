@@ -1,7 +1,6 @@
-"""Many strings as one block of bytes.
+"""Many strings in two NumPy arrays.
 
-A list of a million paths dirties over 100 MiB in every forked worker (reference counts); two NumPy arrays
-stay shared and pickle as they are.
+Reference counts of a list of a million paths would dirty over 100 MiB in every forked worker. The arrays stay shared.
 """
 
 from __future__ import annotations
@@ -24,8 +23,8 @@ class StringTable(Frozen):
     """An immutable sequence of strings in two arrays.
 
     Args:
-        blob: the encoded strings one after the other, ``(bytes,)`` uint8.
-        ends: where each string ends in ``blob``, ``(strings,)`` int64, ascending.
+        blob: the encoded strings, one after the other, ``(bytes,)`` uint8.
+        ends: end of each string in ``blob``, ``(strings,)`` int64, ascending.
     """
 
     blob: npt.NDArray[np.uint8]
@@ -34,11 +33,11 @@ class StringTable(Frozen):
     def __post_init__(self) -> None:
         expected = int(self.ends[-1]) if self.ends.size else 0
         if expected != self.blob.size:
-            raise ValueError(f"a text table of {expected} bytes was given {self.blob.size} bytes")
+            raise ValueError(f"a string table needs {expected} bytes, found {self.blob.size}")
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> StringTable:
-        """The table of ``texts``; names that are not valid Unicode survive (``os.fsencode``)."""
+        """The table of ``texts``; names that are not valid Unicode are kept (``os.fsencode``)."""
         encoded = [os.fsencode(text) for text in texts]
         lengths = np.fromiter((len(text) for text in encoded), dtype=np.int64, count=len(encoded))
         return cls(np.frombuffer(b"".join(encoded), dtype=np.uint8), np.cumsum(lengths))
@@ -61,7 +60,7 @@ class StringTable(Frozen):
     def __getitem__(self, position: int) -> str:
         size = len(self)
         if not -size <= position < size:
-            raise IndexError(f"text {position} of {size}")
+            raise IndexError(f"position {position} is outside of a table of {size} strings")
         position %= size
         start = int(self.ends[position - 1]) if position else 0
         return os.fsdecode(self.blob[start : int(self.ends[position])].tobytes())

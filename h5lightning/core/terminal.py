@@ -1,4 +1,4 @@
-"""What people read on a terminal, in which no name from a file can do anything but be shown."""
+"""Output on a terminal in which names from files are only shown, and can control nothing."""
 
 from __future__ import annotations
 
@@ -15,39 +15,38 @@ __all__ = ["Terminal", "shown", "stacked"]
 
 
 class Terminal(Console):
-    """A console whose texts are `visible`, each on one line, and mean neither markup nor emoji.
+    """A console that makes all text `visible` and interprets neither markup nor emoji.
 
-    Texts are escaped before they are measured (`shown`, and all plain strings). What comes another way is escaped
-    when it is rendered, so that nothing passes by.
+    Plain strings and texts of `shown` are escaped before they are measured; everything else when it is rendered.
 
     Args:
-        options: those of rich's console.
+        options: options of rich's console.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"highlight": False, "markup": False, "emoji": False, **options})
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """The text of a plain string; rich asks for it wherever one is printed or in a table."""
+        """The text of a plain string; rich calls this for each string that is printed or in a table."""
         return super().render_str(visible(text), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """The pieces that are written."""
+        """The segments that are written."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=visible_lines(segment.text))
 
     def print_code(self, code: str) -> None:
-        """Print code as it is: what a terminal wraps can be pasted, what rich wraps cannot."""
+        """Print code unwrapped: a user can paste lines that the terminal wraps, but not those that rich wraps."""
         for line in code.split("\n"):
             self.print(line, soft_wrap=True)
 
 
 def shown(*parts: str | tuple[str, str]) -> Text:
-    """A `visible` text of parts, each alone or with its style."""
+    """A `visible` text of several parts, each with or without a style."""
     pairs = [(part, "") if isinstance(part, str) else part for part in parts]
     return Text.assemble(*((visible(text), style) for text, style in pairs))
 
 
 def stacked(*texts: Text) -> Text:
-    """Texts, each on a line of its own."""
+    """Several texts, one per line."""
     return Text("\n").join(texts)

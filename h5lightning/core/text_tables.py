@@ -18,7 +18,7 @@ class PlainTable:
     """Text in rows and columns; the first column is flush left, the others flush right.
 
     Args:
-        title: what the table is about.
+        title: text above the table.
         header: names of the columns.
         rows: one text for each column, ``(rows, columns)``.
         remarks: lines below the table.
@@ -30,7 +30,7 @@ class PlainTable:
     remarks: Sequence[str] = ()
 
     def text(self) -> str:
-        """Plain text that a terminal, a log file and a mail show alike."""
+        """Plain text for a terminal, a log file or a mail."""
         header, *rows = [tuple(map(visible, row)) for row in (self.header, *self.rows)]
         columns = list(zip(header, *rows, strict=True))
         widths = [max(map(len, column)) for column in columns]

@@ -1,8 +1,8 @@
-r"""Text that holds names from files, as it may be printed.
+r"""Text with names from files, made safe to print.
 
-A name may hold what commands a terminal (C0 and C1 controls), turns the direction of reading (bidirectional
-controls), begins a line of its own, or is not seen at all. Whatever Python's ``repr`` would escape is shown by the
-same escape. Backslashes stay as they are, so that text may go through here any number of times.
+A name may hold characters that control a terminal (C0 and C1 controls), change the direction of text, break the line,
+or are invisible. Each character that Python's ``repr`` would escape is replaced by that escape. Backslashes stay, so
+that escaping twice gives the same text.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _OUTSIDE_ASCII_OR_DELETE = re.compile(r"[^\x00-\x7e]")
 
 
 def visible(text: str) -> str:
-    r"""``text`` on one line, with escapes in place of characters that are not printable.
+    r"""``text`` on one line, with escapes for characters that are not printable.
 
     Example:
         >>> print(visible("a\x1b[2J\u202eb\n"))
@@ -31,19 +31,19 @@ def visible(text: str) -> str:
 
 
 def visible_lines(text: str) -> str:
-    """The same for text whose line feeds are its author's: names in it must be `visible` already."""
+    """As `visible`, but line feeds stay: names in the text must be `visible` already."""
     return text if text.isprintable() else "\n".join(map(visible, text.split("\n")))
 
 
 def json_text(value: Any) -> str:
-    r"""JSON over several lines, in which ``\uXXXX`` stands for what is not printable; it decodes to ``value``."""
+    r"""Indented JSON of ``value``, with ``\uXXXX`` for characters that are not printable."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
-    # Below U+007F json itself escapes what is inside of texts.
+    # json itself escapes controls below U+007F.
     return _OUTSIDE_ASCII_OR_DELETE.sub(lambda found: _json_escape(found[0]), text)
 
 
 def visible_logger(name: str) -> logging.Logger:
-    """The logger of a module, in whose messages the arguments are `visible`."""
+    """The logger of a module; arguments of its messages are made `visible`."""
     logger = logging.getLogger(name)
     logger.addFilter(_show_arguments)
     return logger

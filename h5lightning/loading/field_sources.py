@@ -16,7 +16,7 @@ from h5lightning.planning.catalog.annotations import Encoding
 from h5lightning.planning.conventions.encodings import remedy
 from h5lightning.planning.fields import FieldPlan
 from h5lightning.planning.values.conversions import LostValueError, ValueAtError, delivery_dtype
-from h5lightning.planning.values.value_decoder import FieldValues
+from h5lightning.planning.values.value_decoder import ValueDecoder
 from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
 
 __all__ = ["FieldPart", "FieldSource"]
@@ -57,13 +57,13 @@ class FieldSource:
     is_decoded: bool
     plan: FieldPlan = field(compare=False, repr=False)
     _hash: int = field(init=False, repr=False, compare=False, default=0)
-    _values: FieldValues = field(init=False, repr=False, compare=False)
+    _values: ValueDecoder = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         # Looked up in each batch, and there may be a form for each of ten thousand files.
         parts = (self.sources, self.encodings, self.delivered, self.is_decoded)
         object.__setattr__(self, "_hash", hash(parts))
-        values = FieldValues(self.encodings, self.delivered, is_decoded=self.is_decoded)
+        values = ValueDecoder(self.encodings, self.delivered, is_decoded=self.is_decoded)
         object.__setattr__(self, "_values", values)
 
     def __hash__(self) -> int:

@@ -1,4 +1,4 @@
-"""Models that fit themselves to the data: for a first result on new files, not for the last percent."""
+"""Models that adapt to the shapes of the data, for a first result on new files."""
 
 from __future__ import annotations
 

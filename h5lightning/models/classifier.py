@@ -1,4 +1,4 @@
-"""A classifier for samples of any ordinary shape."""
+"""A classifier for vectors, images and series."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
+from h5lightning.core.formatting import listed
 from h5lightning.errors import FieldError, NotSetUpError, OptionError
 from h5lightning.models.networks import build_network
 from h5lightning.models.supervised import Batch, Specs, SupervisedModel
@@ -16,21 +17,21 @@ from h5lightning.planning.fields import FieldSpec
 
 __all__ = ["Classifier"]
 
-_SCAN_SAMPLES = 65536  # labels that are read at a time to find the number of classes
+_SCAN_SAMPLES = 65536  # labels to read at a time when the classes are counted
 _SHOWN_LABELS = 8
 
 
 class Classifier(SupervisedModel):
     """Predicts a class label from vectors, images or series.
 
-    Labels are the numbers 0, 1, …, one for each sample, in any integer, boolean or floating type. Metrics:
+    Labels are the numbers 0, 1, …, one per sample, of any integer, boolean or floating type. Metrics:
     ``train_loss``, ``val_loss``, ``val_acc``, ``test_loss``, ``test_acc``.
 
     Args:
         x: key of the input.
         y: key of the label.
-        num_classes: number of classes; None for the field's categories, or else the labels of all splits
-            are read once to find it.
+        num_classes: number of classes; None to use the field's categories, or without categories, to read the labels
+            of all splits once.
         width: size of the network.
         lr: highest learning rate.
         spec: shapes of the fields; None for those of the Trainer's DataModule.
@@ -54,7 +55,7 @@ class Classifier(SupervisedModel):
         """Make the network and the metrics.
 
         Raises:
-            FieldError: ``y`` does not hold one label for each sample.
+            FieldError: ``y`` does not hold one label per sample.
             OptionError: there are fewer than two classes.
         """
         if y.shape not in ((), (1,)):
@@ -64,16 +65,16 @@ class Classifier(SupervisedModel):
             )
         classes = self.num_classes or (len(y.classes) if y.classes else self._count_classes())
         if classes < 2:
-            raise OptionError(f"a classifier needs two classes at least, found {classes}")
+            raise OptionError(f"a classifier needs at least two classes, found {classes}")
         self.num_classes = self.hparams["num_classes"] = classes
         self.network = build_network(self.x_key, x, classes, self.width)
-        # Metrics carry sums and counts: right for a last batch of another size and for ranks that differ.
+        # These metrics sum over samples, so that a shorter last batch and unequal ranks count correctly.
         self.val_loss, self.test_loss = MeanMetric(), MeanMetric()
         self.val_acc = MulticlassAccuracy(classes, average="micro")
         self.test_acc = MulticlassAccuracy(classes, average="micro")
 
     def forward(self, x: Tensor) -> Tensor:
-        """Scores before the softmax, ``(N, classes)``, of inputs ``(N, *shape)``."""
+        """Logits ``(N, classes)`` of inputs ``(N, *shape)``."""
         scores: Tensor = self.network(x)
         return scores
 
@@ -110,7 +111,7 @@ class Classifier(SupervisedModel):
         is_wrong = (labels < 0) | (labels >= self.num_classes)
         if is_wrong.any():
             raise FieldError(
-                f"field {self.y_key!r} holds the labels {_listed(labels[is_wrong])}, expected 0 to "
+                f"field {self.y_key!r} holds the labels {_distinct(labels[is_wrong])}, expected 0 to "
                 f"{self.num_classes - 1} (num_classes={self.num_classes}). Number the classes from 0, or correct "
                 "num_classes"
             )
@@ -126,8 +127,7 @@ class Classifier(SupervisedModel):
         datamodule = getattr(self._trainer, "datamodule", None)
         if datamodule is None:
             raise NotSetUpError(
-                "the number of classes is found from the labels of the Trainer's DataModule, and there is none: "
-                "give num_classes="
+                "num_classes is not given, and there is no DataModule whose labels could be counted: give num_classes="
             )
         return 1 + max(_largest_label(dataset, self.y_key) for dataset in _splits(datamodule))
 
@@ -139,11 +139,11 @@ def _splits(datamodule: Any) -> list[Any]:
 
 
 def _largest_label(dataset: Any, key: str) -> int:
-    """The largest label as stored, from a bounded number at a time."""
+    """The largest stored label; reads a bounded number of labels at a time."""
     if key not in dataset.field_spec:
         raise OptionError(
-            f"the labels {key!r} are no field of the files, a transform makes them, so they are not read before "
-            "training: give num_classes="
+            f"the labels {key!r} are made by a transform and are no field of the files, so that they cannot be counted "
+            "before training: give num_classes="
         )
     largest = 0
     for start in range(0, len(dataset), _SCAN_SAMPLES):
@@ -151,8 +151,8 @@ def _largest_label(dataset: Any, key: str) -> int:
         labels = _whole(dataset.read_batch(positions, keys=(key,))[key].flatten(), key)
         if (labels < 0).any():
             raise FieldError(
-                f"field {key!r} holds the labels {_listed(labels)}, expected 0, 1, …. Number the classes from 0; "
-                "if a transform does, give num_classes="
+                f"field {key!r} holds the labels {_distinct(labels)}, expected 0, 1, …. Number the classes from 0; "
+                "if a transform does so, give num_classes="
             )
         largest = max(largest, int(labels.max()))
     return largest
@@ -164,14 +164,12 @@ def _whole(labels: Tensor, key: str) -> Tensor:
     is_wrong = whole.to(labels.dtype) != labels
     if is_wrong.any():
         raise FieldError(
-            f"field {key!r} holds {_listed(labels[is_wrong])}, expected whole numbers as class labels. For real "
+            f"field {key!r} holds {_distinct(labels[is_wrong])}, expected whole numbers as class labels. For real "
             "numbers use Regressor (model=regressor)"
         )
     return whole
 
 
-def _listed(values: Tensor) -> str:
-    """The values without repetition, the first few of them."""
-    found = sorted(set(values.tolist()))
-    shown = ", ".join(f"{value:g}" for value in found[:_SHOWN_LABELS])
-    return f"{shown}, … ({len(found)} in all)" if len(found) > _SHOWN_LABELS else shown
+def _distinct(values: Tensor) -> str:
+    """The first distinct values, in order."""
+    return listed([f"{value:g}" for value in sorted(set(values.tolist()))], _SHOWN_LABELS)

@@ -1,4 +1,4 @@
-"""The demo's model: the next frames of a periodic simulation from the last ones."""
+"""The demo's model: it predicts the next frames of a periodic simulation from the previous frames."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ __all__ = ["FramePredictor"]
 
 
 class FramePredictor(SupervisedModel):
-    """Predicts how the last frame of ``x`` changes until each frame of ``y``.
+    """Predicts the change from the last frame of ``x`` to each frame of ``y``.
 
-    Both are steps of one window, ``(T, C, H, W)``, ``(T, H, W)`` or with more axes of channels. The network
-    is convolutional with periodic borders and adds to the last frame, so that what it has to beat is
-    "nothing changes". Metrics: ``train_loss``, ``val_loss`` (of the standardised change), ``test_mse``, and
-    ``test_mse_persistence``, the error of "nothing changes".
+    Both fields are steps of one window, ``(T, C, H, W)``, ``(T, H, W)`` or with more channel axes. The network is
+    convolutional with periodic borders. It adds its output to the last frame, so that its baseline is "nothing
+    changes". Metrics: ``train_loss``, ``val_loss`` (of the standardised change), ``test_mse``, and
+    ``test_mse_persistence``, the error of the baseline.
 
     Args:
-        x: key of the frames that are given.
-        y: key of the frames that follow.
+        x: key of the input frames.
+        y: key of the following frames.
         width: channels of the hidden layers.
         lr: highest learning rate.
         spec: shapes of the fields; None for those of the Trainer's DataModule.
@@ -41,7 +41,7 @@ class FramePredictor(SupervisedModel):
         """Make the network and the metrics.
 
         Raises:
-            SchemaError: ``x`` and ``y`` are not frames of one shape.
+            SchemaError: the frames of ``x`` and ``y`` differ in shape.
             UnsupportedFieldError: the frames are complex.
         """
         self._check_frames(x, y)
@@ -108,10 +108,10 @@ class FramePredictor(SupervisedModel):
 
 
 def _convolutions(inputs: int, outputs: int, width: int, fold: int) -> nn.Sequential:
-    """Four periodic convolutions, on squares of ``fold`` by ``fold`` points as channels.
+    """Four periodic convolutions, with squares of ``fold`` by ``fold`` points as channels.
 
-    Folding reaches as far with a quarter of the work: measured on the demo, 3 instead of 10 s an epoch, and
-    a smaller error.
+    Folding needs a quarter of the work for the same reach: on the demo, 3 s instead of 10 s per epoch, and a smaller
+    error.
     """
     area = fold**2
 

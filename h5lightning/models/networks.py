@@ -1,4 +1,4 @@
-"""Networks that are built from the shape of a sample."""
+"""Networks for samples of a given shape."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from h5lightning.planning.fields import FieldSpec
 
 __all__ = ["Standardise", "build_network", "layout_of"]
 
-_SMALL = 6  # convolutions stride along an axis until it is not longer than this
-_FULL_RESOLUTION = 64  # longer axes are halved by each convolution, to be affordable
+_SMALL = 6  # convolutions stride along an axis until it is at most this long
+_FULL_RESOLUTION = 64  # each convolution halves longer axes, to save time
 _SMALLEST_IMAGE = 8
 _LARGEST_Z = 10.0
 
 
 class Standardise(nn.Module):
-    """Brings values to mean 0 and variance 1, by statistics that are learned while training.
+    """Scales values to mean 0 and variance 1, with statistics that are learned during training.
 
-    Every batch that passes in training mode counts, merged by the update of Chan, Golub and LeVeque (1983);
-    unlike a BatchNorm this neither forgets nor depends on the size of the batch.
+    Every batch in training mode counts, merged by the update of Chan, Golub and LeVeque (1983). Unlike BatchNorm, this
+    forgets nothing and does not depend on the batch size.
 
     Args:
-        shape: shape of the statistics, broadcast against the last axes of a sample: ``(C, 1, 1)`` for one
-            mean per channel of ``(N, C, H, W)``, ``()`` for one mean of everything.
+        shape: shape of the statistics, broadcast against the last axes of a sample: ``(C, 1, 1)`` for one mean per
+            channel of ``(N, C, H, W)``, ``()`` for one mean of all values.
     """
 
     mean: Tensor
@@ -42,7 +42,7 @@ class Standardise(nn.Module):
 
     @property
     def deviation(self) -> Tensor:
-        """Standard deviation, ``shape``; 1 where nothing was seen to vary."""
+        """Standard deviation, ``shape``; 1 where the values did not vary."""
         deviation = self.variance.sqrt()
         return torch.where(deviation > 1e-6 * self.mean.abs(), deviation, 1)
 
@@ -54,7 +54,7 @@ class Standardise(nn.Module):
         return (values - self.mean) / self.deviation
 
     def inverse(self, standardised: Tensor) -> Tensor:
-        """The values that ``standardised``, ``(N, ...)``, stand for."""
+        """The original values of ``standardised``, ``(N, ...)``."""
         return standardised * self.deviation + self.mean
 
     def _learn(self, values: Tensor) -> None:
@@ -63,9 +63,9 @@ class Standardise(nn.Module):
         spread = variance.reshape(self.mean.shape) - self.variance
         count = values.numel() // max(1, self.mean.numel())
         self.count.add_(count)
-        share = count / self.count
-        self.variance.add_(share * spread + share * (1 - share) * step**2)
-        self.mean.add_(share * step)
+        weight = count / self.count
+        self.variance.add_(weight * spread + weight * (1 - weight) * step**2)
+        self.mean.add_(weight * step)
 
     def _reduced_axes(self, ndim: int) -> list[int]:
         kept = {ndim - self.mean.ndim + axis for axis, size in enumerate(self.mean.shape) if size > 1}
@@ -73,7 +73,7 @@ class Standardise(nn.Module):
 
 
 class _Clamp(nn.Module):
-    """Keeps what hardly varied in training from swamping the network later."""
+    """Clamps outliers of inputs that hardly varied in training, so that they do not dominate the network."""
 
     def forward(self, values: Tensor) -> Tensor:
         return values.clamp(-_LARGEST_Z, _LARGEST_Z)
@@ -94,10 +94,10 @@ class _Arrange(nn.Module):
 
 
 def layout_of(shape: Sequence[int]) -> str:
-    """What a sample of this shape is taken for: ``image``, ``channels-last image``, ``series`` or ``vector``.
+    """How a sample of this shape is interpreted: ``image``, ``channels-last image``, ``series`` or ``vector``.
 
-    Two long axes of similar length are an image, with channels, frames or both before them, or colours after
-    them. A long axis before another one is time. All else is a vector.
+    Two long axes of similar length are an image, with channels or frames before them, or colours after them. A long
+    axis before another axis is time. All other shapes are vectors.
 
     Example:
         >>> layout_of((3, 32, 32)), layout_of((32, 32, 3)), layout_of((100, 6)), layout_of((64,))
@@ -119,17 +119,17 @@ def build_network(key: str, spec: FieldSpec, outputs: int, width: int) -> nn.Seq
 
     Args:
         key: the field's key, for the error.
-        spec: what a sample of the field is.
-        outputs: numbers that are predicted from each sample.
-        width: channels of the first convolution; other layers are multiples of it.
+        spec: shape and type of a sample of the field.
+        outputs: number of outputs per sample.
+        width: channels of the first convolution; other layers have multiples of it.
 
     Raises:
-        UnsupportedFieldError: the field's values are complex, or it has none.
+        UnsupportedFieldError: the field holds complex numbers, or no numbers.
     """
     if "complex" in spec.dtype or 0 in spec.shape:
         raise UnsupportedFieldError(
-            f"field {key!r} has shape {spec.shape} and dtype {spec.dtype}; this model reads real numbers, at "
-            "least one. A transform can turn complex values into two real channels (torch.view_as_real)"
+            f"field {key!r} has shape {spec.shape} and dtype {spec.dtype}; this model needs at least one "
+            "real number. A transform can turn complex values into two real channels (torch.view_as_real)"
         )
     layout = layout_of(spec.shape)
     if layout == "vector":
@@ -166,7 +166,7 @@ def _perceptron(inputs: int, outputs: int, width: int) -> nn.Sequential:
 
 
 def _convolutions(channels: int, size: tuple[int, ...], outputs: int, width: int) -> list[nn.Module]:
-    """Stages that halve each long axis, then a linear layer on what is left."""
+    """Stages that halve each long axis, then a linear layer."""
     layers: list[nn.Module] = []
     inputs, wide = channels, width
     while max(size) > _SMALL:
@@ -181,7 +181,7 @@ def _convolutions(channels: int, size: tuple[int, ...], outputs: int, width: int
 
 
 def _block(inputs: int, outputs: int, strides: tuple[int, ...]) -> list[nn.Module]:
-    # GroupNorm, unlike BatchNorm, does the same for a last batch of one sample and on every rank.
+    # Unlike BatchNorm, GroupNorm works for a batch of one sample, and equally on every rank.
     norm = nn.GroupNorm(math.gcd(8, outputs), outputs)
     if len(strides) == 1:
         return [nn.Conv1d(inputs, outputs, 3, strides[0], padding=1), norm, nn.GELU()]

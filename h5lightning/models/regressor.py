@@ -1,4 +1,4 @@
-"""A regressor for samples and targets of any ordinary shape."""
+"""A regressor from vectors, images and series to targets of any shape."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from torchmetrics.regression import R2Score
 
 from h5lightning.errors import UnsupportedFieldError
 from h5lightning.models.networks import Standardise, build_network
-from h5lightning.models.supervised import Batch, Specs, SupervisedModel
+from h5lightning.models.supervised import Batch, SupervisedModel
 from h5lightning.planning.fields import FieldSpec
 
 __all__ = ["Regressor"]
 
 
 class Regressor(SupervisedModel):
-    """Predicts numbers of any shape from vectors, images or series.
+    """Predicts an array of numbers from vectors, images or series.
 
-    The loss is the squared error of the standardised target, so that targets of any unit train alike.
-    Metrics: ``train_loss``, ``val_loss``, and ``test_mse`` (in the target's own units), ``test_r2`` (mean
-    over the target's elements; NaN for a single sample).
+    The loss is the squared error of the standardised target, so that the unit of the target does not matter. Metrics:
+    ``train_loss``, ``val_loss``, ``test_mse`` (in units of the target), and ``test_r2`` (mean over the elements of the
+    target; NaN for a single sample).
 
     Args:
         x: key of the input.
@@ -31,11 +31,6 @@ class Regressor(SupervisedModel):
         lr: highest learning rate.
         spec: shapes of the fields; None for those of the Trainer's DataModule.
     """
-
-    def __init__(
-        self, x: str = "x", y: str = "y", *, width: int = 32, lr: float = 1e-3, spec: Specs | None = None
-    ) -> None:
-        super().__init__(x=x, y=y, width=width, lr=lr, spec=spec)
 
     def build(self, x: FieldSpec, y: FieldSpec) -> None:
         """Make the network and the metrics.
@@ -59,7 +54,7 @@ class Regressor(SupervisedModel):
         return self.target_scale.inverse(self.network(x)).reshape(len(x), *self.target_shape)
 
     def training_step(self, batch: Batch) -> Tensor:
-        """Squared error of a batch, standardised."""
+        """Squared error of the standardised target of a batch."""
         prediction, target = self._standardised(batch)
         loss = nn.functional.mse_loss(prediction, target)
         self.log("train_loss", loss, batch_size=len(target), prog_bar=True)
@@ -76,7 +71,7 @@ class Regressor(SupervisedModel):
         prediction, target = self._standardised(batch)
         inverse = self.target_scale.inverse
         self.test_mse.update(inverse(prediction), inverse(target))
-        # The score does not depend on units; standardised targets keep its sums of squares accurate.
+        # The score does not depend on the unit; with standardised targets, its sums of squares are more accurate.
         self.test_r2.update(prediction, target)
         self.log("test_mse", self.test_mse, on_step=False, on_epoch=True)
         self.log("test_r2", self.test_r2, on_step=False, on_epoch=True)

@@ -1,4 +1,4 @@
-"""What the models share: a network built from the data's shapes, and how it is optimised."""
+"""The base of the models: it builds a network for the shapes of the data, and optimises it."""
 
 from __future__ import annotations
 
@@ -29,19 +29,21 @@ _LONGEST_WARM_UP_STEPS = 500
 class SupervisedModel(LightningModule):
     """Predicts the field ``y`` of a batch from the field ``x``.
 
-    The network is made by `configure_model`, when the shapes are known: from the argument ``spec``, or from
-    the ``sample_spec`` of the Trainer's DataModule. They become hyperparameters, so that a checkpoint can be
-    loaded without any data.
+    `configure_model` makes the network when the shapes are known: from the argument ``spec``, or from the
+    ``sample_spec`` of the Trainer's DataModule. The shapes become hyperparameters, so that a checkpoint can be loaded
+    without any data.
 
     Args:
         x: key of the input.
-        y: key of what is predicted.
+        y: key of the target.
         width: size of the network.
         lr: highest learning rate.
         spec: shapes of the fields; None for those of the Trainer's DataModule.
     """
 
-    def __init__(self, *, x: str, y: str, width: int, lr: float, spec: Specs | None) -> None:
+    def __init__(
+        self, x: str = "x", y: str = "y", *, width: int = 32, lr: float = 1e-3, spec: Specs | None = None
+    ) -> None:
         super().__init__()
         self.x_key, self.y_key, self.width, self.lr = x, y, width, lr
         self.spec = None if spec is None else plain_spec(spec)
@@ -56,7 +58,7 @@ class SupervisedModel(LightningModule):
         """Build the network, once.
 
         Raises:
-            NotSetUpError: there is neither a ``spec`` nor a DataModule that has one.
+            NotSetUpError: there is neither a ``spec`` nor a DataModule with a ``sample_spec``.
             FieldError: ``x`` or ``y`` is not among the fields.
         """
         if self._is_built:
@@ -67,7 +69,7 @@ class SupervisedModel(LightningModule):
         self._is_built = True
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """AdamW; the rate warms up to ``lr`` and then falls to 0 along a cosine."""
+        """AdamW, with a learning rate that rises to ``lr`` and then falls to 0 along a cosine."""
         optimizer = torch.optim.AdamW(self.parameters(), lr=self.lr)
         factor = _warm_up_then_cosine(self.trainer.estimated_stepping_batches)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
@@ -83,7 +85,7 @@ class SupervisedModel(LightningModule):
             found = sorted(batch) if isinstance(batch, Mapping) else type(batch).__name__
             raise FieldError(
                 f"{type(self).__name__} reads the field {key!r} of a batch, found {found}. Name the fields "
-                "with the model's x= and y=, and leave out as_tuple"
+                "with the model's x= and y=, and remove as_tuple"
             )
         values: Tensor = batch[key]
         return values
@@ -100,14 +102,14 @@ class SupervisedModel(LightningModule):
 
 
 def plain_spec(spec: Specs) -> PlainSpec:
-    """Specs as mappings of plain types, which a checkpoint can hold and ``weights_only`` can load."""
+    """Specs as mappings of plain types, which a checkpoint with ``weights_only`` may hold."""
     return {key: _plain(field) for key, field in spec.items()}
 
 
 def _field_spec(spec: PlainSpec, key: str) -> FieldSpec:
     if key not in spec:
         raise FieldError(
-            f"the model was told to use the field {key!r}, found {sorted(spec)}. Name the fields with the "
+            f"the model uses the field {key!r}, found {sorted(spec)}. Name the fields with the "
             "model's x= and y="
         )
     plain = spec[key]
@@ -126,7 +128,7 @@ def _plain(field: FieldSpec | Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _warm_up_then_cosine(steps: float) -> Callable[[int], float]:
-    """Factor of the learning rate at each step; constant after the warm-up if ``steps`` is infinite."""
+    """The factor of the learning rate at each step; constant after the warm-up if ``steps`` is infinite."""
     warm_up = min(_LONGEST_WARM_UP_STEPS, 1 + _WARM_UP_SHARE * steps)
 
     def factor(step: int) -> float:
@@ -134,7 +136,7 @@ def _warm_up_then_cosine(steps: float) -> Callable[[int], float]:
             return (step + 1) / (warm_up + 1)
         if math.isinf(steps):
             return 1.0
-        share = min(1.0, (step - warm_up) / max(1.0, steps - warm_up))
-        return 0.5 * (1 + math.cos(math.pi * share))
+        progress = min(1.0, (step - warm_up) / max(1.0, steps - warm_up))
+        return 0.5 * (1 + math.cos(math.pi * progress))
 
     return factor

@@ -1,4 +1,4 @@
-"""What an option may be: checks whose errors name the option, what was found and what is known."""
+"""Checks of option values; their errors name the option, the value and the accepted values."""
 
 from __future__ import annotations
 
@@ -8,15 +8,23 @@ from typing import cast
 
 from h5lightning.errors import OptionError
 
-__all__ = ["check_bool", "check_choice", "check_int", "check_seconds", "check_share", "check_text", "nearest"]
+__all__ = [
+    "check_bool",
+    "check_choice",
+    "check_fraction",
+    "check_int",
+    "check_seconds",
+    "check_text",
+    "nearest",
+]
 
 LARGEST_INT = 2**63 - 1  # samples, rows and bytes are counted in int64
-MOST_IN_BATCH = 2**48  # so that the batches of all ranks together can be counted, too
-MOST_SECONDS = 1_000_000  # the system's calls count milliseconds in 31 bits
+MOST_IN_BATCH = 2**48  # so that int64 also counts the samples of all ranks together
+MOST_SECONDS = 1_000_000  # system calls count milliseconds in 31 bits
 
 
 def nearest(name: object, known: Iterable[str]) -> str:
-    """The end of an error message: the known name most like ``name``, or all of them."""
+    """The end of an error message: the known name most similar to ``name``, or all known names."""
     names = sorted(known)
     by_folded = {one.casefold(): one for one in names}
     close = difflib.get_close_matches(str(name).casefold(), by_folded, n=1, cutoff=0.6)
@@ -33,7 +41,7 @@ def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
 
 
 def check_int(name: str, value: object, *, at_least: int, at_most: int = LARGEST_INT) -> None:
-    """Raise `OptionError` unless ``value`` is an integer (and no bool) in ``[at_least, at_most]``."""
+    """Raise `OptionError` unless ``value`` is an integer, not a bool, in ``[at_least, at_most]``."""
     if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
         raise OptionError(f"{name} must be an integer of at least {at_least}, found {value!r}")
     if value > at_most:
@@ -41,9 +49,8 @@ def check_int(name: str, value: object, *, at_least: int, at_most: int = LARGEST
 
 
 def check_seconds(name: str, value: object) -> None:
-    """Raise `OptionError` unless ``value`` is a number of seconds; 0 stands for no limit."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not 0 <= cast("float", value) <= MOST_SECONDS:
+    """Raise `OptionError` unless ``value`` is a number of seconds; 0 means no limit."""
+    if not _is_number_up_to(MOST_SECONDS, value):
         raise OptionError(
             f"{name} must be a number of seconds in [0, {MOST_SECONDS}], where 0 means no limit; found {value!r}"
         )
@@ -61,12 +68,15 @@ def check_bool(name: str, value: object) -> None:
         raise OptionError(f"{name} must be true or false, found {value!r}")
 
 
-def check_share(name: str, value: object, *, is_optional: bool = True) -> None:
-    """Raise `OptionError` unless ``value`` is a number in [0, 1]; or None, where it is optional."""
-    if value is None and is_optional:
+def check_fraction(name: str, value: object, *, is_optional: bool = True) -> None:
+    """Raise `OptionError` unless ``value`` is a number in [0, 1]; or None, if it is optional."""
+    if (value is None and is_optional) or _is_number_up_to(1, value):
         return
+    hint = "; on a command line, write 0 for no such split" if value in ("None", "null") else ""
+    what = "fraction of the rows in [0, 1] or None" if is_optional else "fraction in [0, 1]"
+    raise OptionError(f"{name} must be a {what}, found {value!r}{hint}")
+
+
+def _is_number_up_to(most: float, value: object) -> bool:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not 0 <= cast("float", value) <= 1:
-        hint = "; for no such split on a command line, write 0" if value in ("None", "null") else ""
-        what = "share of the rows in [0, 1] or None" if is_optional else "share in [0, 1]"
-        raise OptionError(f"{name} must be a {what}, found {value!r}{hint}")
+    return is_number and 0 <= cast("float", value) <= most

@@ -1,4 +1,4 @@
-"""From what a user may write to options: wherever an option is accepted, a mapping with its keys is too."""
+"""Options from the values that users write: an option, a mapping with its keys, a path, or None."""
 
 from __future__ import annotations
 
@@ -7,28 +7,31 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, cast
 
 from h5lightning.errors import OptionError
-from h5lightning.options import SERIES, Field, Rows, Samples, Split, Whole, Windows
 from h5lightning.options.checks import check_choice, nearest
+from h5lightning.options.field import Field
+from h5lightning.options.samples import Rows, Samples, Whole, Windows
+from h5lightning.options.split import Split
 
 __all__ = ["check_series", "coerce", "coerce_fields", "coerce_samples", "split_for"]
 
 T = TypeVar("T")
 
-_NAMES = ("path", "attr", "member")  # of a field; may be given in pieces
+_NAMES = ("path", "attr", "member")  # options of a field that may be given in pieces
 
+_SERIES = ("file",)
 _SAMPLE_KINDS: dict[str, type[Samples]] = {kind.kind: kind for kind in (Rows, Windows, Whole)}
 
 
 def coerce(kind: type[T], value: object, name: str) -> T:
-    """The option itself, or the option that a mapping describes.
+    """The option itself, or the option of a mapping.
 
     Args:
         kind: the option class.
-        value: an instance, a mapping with the same keys, or None for the defaults.
-        name: how the user calls the argument, for the error.
+        value: an instance, a mapping with its keys, or None for the defaults.
+        name: name of the argument, for the error.
 
     Raises:
-        OptionError: an unknown key (the nearest known one is named), or a value that the option refuses.
+        OptionError: a key is unknown (the error names the nearest known key) or missing, or a value is refused.
     """
     if isinstance(value, kind):
         return value
@@ -48,12 +51,12 @@ def coerce(kind: type[T], value: object, name: str) -> T:
 
 
 def split_for(files: object, value: object) -> Split:
-    """The split of what the user wrote, given the patterns that it applies to.
+    """The split options for these files.
 
-    With a mapping of files, sizes apply only if they are given, and only for splits that it does not name.
+    If ``files`` is a mapping, fractions apply only if they are given, and only to splits that the mapping lacks.
 
     Args:
-        files: patterns, or a mapping of splits to patterns.
+        files: patterns, or a mapping from splits to patterns.
         value: a `Split`, a mapping with its keys, or None.
     """
     if not isinstance(files, Mapping):
@@ -66,7 +69,7 @@ def split_for(files: object, value: object) -> Split:
 
 
 def coerce_samples(value: object) -> Samples:
-    """Rows, windows or whole series, from an option, a mapping with ``kind`` or None (rows)."""
+    """The layout of samples, from an option, a mapping with ``kind``, or None for rows."""
     if value is None:
         return Rows()
     if isinstance(value, (Rows, Windows, Whole)):
@@ -83,16 +86,19 @@ def coerce_samples(value: object) -> Samples:
 
 
 def check_series(value: object) -> None:
-    """Raise `OptionError` unless ``value`` is None or names what a series is."""
+    """Raise `OptionError` unless ``value`` is None or ``file``."""
     if value is not None:
-        check_choice("series", value, SERIES)
+        check_choice("series", value, _SERIES)
 
 
 def coerce_fields(value: object) -> dict[str, Field] | None:
-    """Sample key → `Field`, from what a user may write; None stays None (all eligible datasets).
+    """Sample key → `Field`; None stays None (all suitable datasets).
+
+    Args:
+        value: a path, a list of paths, or a mapping from sample keys to paths, ``attr:NAME``, `Field` or mappings.
 
     Raises:
-        OptionError: an entry that is no path, ``attr:NAME``, `Field` or mapping, or no entry at all.
+        OptionError: an entry has another type, or there is no entry.
     """
     if value is None:
         return None
@@ -100,7 +106,7 @@ def coerce_fields(value: object) -> dict[str, Field] | None:
         value = [value]
     entries = dict(value) if isinstance(value, Mapping) else _listed_fields(value)
     if not entries:
-        raise OptionError("fields names nothing: give at least one, or leave it out to use all that fit")
+        raise OptionError("fields is empty: name at least one dataset, or omit it to use every suitable one")
     for key, option in (("sample_id", "provenance=True"), ("is_repeat", "eval_tail='repeat'")):
         if key in entries:
             raise OptionError(f"fields: the key {key!r} is reserved for {option}; choose another key")
@@ -112,10 +118,11 @@ def _listed_fields(value: object) -> dict[object, object]:
         raise OptionError(f"fields must map keys to paths or list paths, found {value!r}")
     paths = list(value)
     if not all(isinstance(path, str) for path in paths):
-        known = next((path for path in paths if isinstance(path, Field) and path.path), None)
-        how = f": {{{known.path!r}: {known.text()}}}" if known else ""
+        field = next((path for path in paths if isinstance(path, Field) and path.path), None)
+        how = f": {{{field.path!r}: {field.text()}}}" if field else ""
         raise OptionError(
-            f"a list of fields holds paths, which become the keys; found {paths!r}. Options need a mapping{how}"
+            f"a list of fields may hold only paths, which become the keys; found {paths!r}. For options, use a "
+            f"mapping{how}"
         )
     return {path.strip("/"): path for path in paths}
 
@@ -129,10 +136,9 @@ def _field(key: str, value: object) -> Field:
 
 
 def _joined(option: Mapping[Any, Any]) -> dict[Any, Any]:
-    """The option with names in one piece.
+    """The option with each name in one piece.
 
-    OmegaConf would read a name that holds ``${…}``, however often it is escaped, once more than that; in pieces,
-    ``["$", "{…}"]``, it is only text.
+    OmegaConf interpolates ``${…}`` in a name, however often it is escaped. In pieces, ``["$", "{…}"]``, it is text.
     """
     return {
         name: "".join(value) if name in _NAMES and _is_pieces(value) else value

@@ -1,4 +1,4 @@
-"""Values as plain types: a checkpoint, which is read with ``weights_only``, may hold no others."""
+"""Values as plain types, the only ones that a checkpoint may hold to be read with ``weights_only``."""
 
 from __future__ import annotations
 
@@ -28,6 +28,6 @@ def _plain(value: object) -> Any:
 
 
 def make_plain(option: object) -> None:
-    """Turn the values of an option into plain types."""
+    """Turn the values of an option into plain types, in place."""
     for field in dataclasses.fields(cast("Any", option)):
         object.__setattr__(option, field.name, _plain(getattr(option, field.name)))

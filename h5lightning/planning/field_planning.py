@@ -27,15 +27,12 @@ from h5lightning.errors import (
 from h5lightning.options import Field, Samples, Whole, Windows
 from h5lightning.options.checks import nearest
 from h5lightning.planning.catalog.catalog import Catalog
-from h5lightning.planning.catalog.schema import DatasetSchema, as_array, explain_difference, untyped
-from h5lightning.planning.conventions.column_labels import DifferenceOf, check_labels
+from h5lightning.planning.catalog.schema import DatasetSchema, as_array, untyped
+from h5lightning.planning.catalog.schema_difference import explain_difference
+from h5lightning.planning.conventions.column_labels import check_labels
 from h5lightning.planning.conventions.encodings import DECODED_DTYPE, check_encodings, forms_of, is_type_said
-from h5lightning.planning.conventions.missing_values import (
-    check_missing,
-    check_vocabularies,
-    shared_classes,
-    stored_remedy,
-)
+from h5lightning.planning.conventions.error_parts import DifferenceOf, stored_remedy
+from h5lightning.planning.conventions.missing_values import check_missing, check_vocabularies, shared_classes
 from h5lightning.planning.conventions.same_values import check_same, is_same
 from h5lightning.planning.conventions.series_borders import check_series_borders
 from h5lightning.planning.field_columns import check_column

@@ -11,7 +11,8 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import counted
 from h5lightning.options import Field
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
-from h5lightning.planning.catalog.schema import DatasetSchema, explain_difference
+from h5lightning.planning.catalog.schema import DatasetSchema
+from h5lightning.planning.catalog.schema_difference import explain_difference
 from h5lightning.planning.conventions.encodings import is_type_said
 
 __all__ = ["NEVER_WRITTEN", "find_misfits"]

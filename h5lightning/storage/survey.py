@@ -19,7 +19,8 @@ from h5lightning.options import Access, Field, Samples
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.checksum_table import ChecksumTable
 from h5lightning.planning.catalog.file_stamps import ScannedFiles
-from h5lightning.planning.conventions.column_labels import DifferenceOf, check_labels, find_other_labels
+from h5lightning.planning.conventions.column_labels import check_labels, find_other_labels
+from h5lightning.planning.conventions.error_parts import DifferenceOf
 from h5lightning.planning.conventions.same_values import check_same, find_others
 from h5lightning.planning.field_planning import has_rows, plan_fields
 from h5lightning.planning.fields import Fields

@@ -118,8 +118,8 @@ def test_json(files, invoke):
     [
         (["missing/*.h5"], "NoMatchError"),
         (["--fields", "{x: image}"], "did you mean"),
-        (["--plot", "speeds.txt"], "does not end like a picture: expected one of"),
-        (["--plot", "nowhere/speeds.png"], "there is no directory"),
+        (["--plot", "speeds.txt"], "has no suffix of a picture: expected one of"),
+        (["--plot", "nowhere/speeds.png"], "nowhere' does not exist"),
     ],
     ids=["files", "field", "picture", "directory"],
 )

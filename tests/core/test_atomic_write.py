@@ -45,7 +45,7 @@ def test_what_a_killed_writer_left_is_removed_after_an_hour(tmp_path):
     for name, age_s in zip(names, (3700, 60), strict=True):
         (tmp_path / name).write_bytes(b"a part")
         os.utime(tmp_path / name, (time.time() - age_s,) * 2)
-    (tmp_path / "other.tmp").write_bytes(b"of somebody else")
+    (tmp_path / "other.tmp").write_bytes(b"of another program")
     os.utime(tmp_path / "other.tmp", (0, 0))
     replace_file(str(tmp_path / "file"), b"new")
     assert sorted(os.listdir(tmp_path)) == ["file", names[1], "other.tmp"]

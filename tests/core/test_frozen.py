@@ -1,4 +1,4 @@
-"""Copies of what never changes are the thing itself; pickles are not."""
+"""A copy of an immutable value is the value itself; a pickle is not."""
 
 import copy
 import pickle

@@ -1,4 +1,4 @@
-"""Locks that are given back at whatever line a thread leaves, and waits that look again."""
+"""Locks that are released wherever a thread is interrupted, and waits that poll."""
 
 import sys
 import threading

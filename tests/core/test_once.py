@@ -1,4 +1,4 @@
-"""Values that are made once, whatever threads ask, and that bring no lock along."""
+"""Attributes that are computed once, whatever threads ask, and that copy no lock."""
 
 import copy
 import multiprocessing

@@ -1,4 +1,4 @@
-"""Keyed permutations: bijective, uniform, cheap, and the same for ever."""
+"""Keyed permutations: bijective, uniform, cheap, and stable between versions."""
 
 import itertools
 import pickle

@@ -1,4 +1,4 @@
-"""What belongs to one process: made once there, empty in a fork, a pickle and a copy."""
+"""Values of one process: made once, empty in a fork, a pickle and a copy."""
 
 import copy
 import gc
@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from h5lightning.core import process_local
-from h5lightning.core.process_local import ProcessLocal, ProcessLocalSet, remade
+from h5lightning.core.process_local import ProcessLocal, ProcessLocalRef, ProcessLocalSet, remade
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -85,6 +85,17 @@ def test_copies_are_empty(again):
     assert list(again(members)) == []
 
 
+def test_a_reference_is_weak_and_not_copied():
+    reference, value = ProcessLocalRef(), Value()
+    assert reference.get() is None
+    reference.set(value)
+    assert reference.get() is value
+    assert copy.deepcopy(reference).get() is None
+    del value
+    gc.collect()
+    assert reference.get() is None
+
+
 def test_what_is_forgotten_is_made_again():
     local = ProcessLocal()
     first = local.get(Value)
@@ -138,6 +149,6 @@ def test_what_is_made_again_is_copied_with_its_parts():
 
 
 def test_each_process_has_a_lock_of_its_own():
-    before = process_local._guard
-    assert in_fork(lambda: process_local._guard is before) is False
-    assert process_local._guard is before
+    before = process_local._guard._lock
+    assert in_fork(lambda: process_local._guard._lock is before) is False
+    assert process_local._guard._lock is before

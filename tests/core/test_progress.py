@@ -1,4 +1,4 @@
-"""A bar appears where somebody watches, and only for what takes long."""
+"""A bar appears on a terminal, and only for work that takes long."""
 
 import os
 import pty

@@ -1,4 +1,4 @@
-"""A text that is pasted is the same text wherever it is read."""
+"""Pasted text is the same text for every reader."""
 
 import ast
 import shutil

@@ -1,4 +1,4 @@
-"""What is a list of numbers of samples, and what is not."""
+"""Which values are accepted as numbers of samples."""
 
 import array
 import collections

@@ -56,7 +56,7 @@ def test_accepts_any_iterable():
 
 @pytest.mark.parametrize("place", [2, -3, 10**20], ids=str)
 def test_a_position_outside_is_refused(place):
-    with pytest.raises(IndexError, match=f"text {place} of 2"):
+    with pytest.raises(IndexError, match=f"position {place} is outside of a table of 2 strings"):
         StringTable.of(["a", "b"])[place]
 
 
@@ -75,9 +75,9 @@ def test_is_not_equal_to_a_list_and_not_hashable():
 
 
 def test_bytes_that_do_not_fit_are_refused():
-    with pytest.raises(ValueError, match="a text table of 3 bytes was given 2 bytes"):
+    with pytest.raises(ValueError, match="a string table needs 3 bytes, found 2"):
         StringTable(np.zeros(2, dtype=np.uint8), np.array([1, 3]))
-    with pytest.raises(ValueError, match="a text table of 0 bytes was given 2 bytes"):
+    with pytest.raises(ValueError, match="a string table needs 0 bytes, found 2"):
         StringTable(np.zeros(2, dtype=np.uint8), np.zeros(0, dtype=np.int64))
 
 

@@ -1,4 +1,4 @@
-"""Names are shown on a terminal, and do nothing to it."""
+"""Names are shown on a terminal and cannot control it."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""What is not printable is seen, and nothing else is changed."""
+"""Characters that are not printable are shown, and nothing else is changed."""
 
 import json
 import logging

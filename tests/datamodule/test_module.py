@@ -362,7 +362,7 @@ def test_values_that_are_not_finite_are_named(make, tmp_path) -> None:
         ({"batch_size": -1}, "batch_size must be"),
         ({"tail": "cut"}, "tail must be one of 'drop', 'repeat'"),
         ({"split": {"vall": 0.1}}, "did you mean 'val'"),
-        ({"split": {"val": float("nan")}}, "share of the rows"),
+        ({"split": {"val": float("nan")}}, "fraction of the rows"),
         ({"shuffle": "fully"}, r"shuffle\.mode must be"),
         ({"dtype": "int8"}, "dtype is for floating fields"),
         ({"access": {"on_missing": "zero"}}, "on_missing"),
@@ -395,7 +395,7 @@ def test_values_that_are_not_finite_are_named(make, tmp_path) -> None:
         ({"timeout_s": True}, "timeout_s must be a number of seconds"),
         ({"access": {"cache_bytes": 2**63}}, r"access\.cache_bytes must be an integer of at most"),
         ({"shuffle": {"window_bytes": 2**63}}, r"shuffle\.window_bytes must be an integer of at most"),
-        ({"samples": {"length": 2**62, "dilation": 2**62}}, "the rows that a window spans"),
+        ({"samples": {"length": 2**62, "dilation": 2**62}}, "the span of a window"),
     ],
     ids=lambda value: " ".join(map(str, *value.items())) if isinstance(value, dict) else "",
 )

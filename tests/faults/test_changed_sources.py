@@ -130,8 +130,8 @@ CHANGES = {
     "replaced": (replace, "was replaced"),
     "grown": (grow, "grew from"),
     "cut": (lambda path: os.truncate(path, os.path.getsize(path) // 2), "was cut off"),
-    "renamed": (lambda path: os.rename(path, f"{path}.old"), "is not there any more"),
-    "deleted": (os.unlink, "is not there any more"),
+    "renamed": (lambda path: os.rename(path, f"{path}.old"), "no longer exists"),
+    "deleted": (os.unlink, "no longer exists"),
 }
 
 

@@ -125,7 +125,7 @@ def test_an_epoch_is_a_number(dataset, epoch):
         ({"reader": 1}, "reader must be one of"),
         ({"dtype": "int8"}, "dtype is for floating fields"),
         ({"dtype": np.zeros(2)}, "dtype is for floating fields"),
-        ({"access": {"max_bad_fraction": None}}, r"max_bad_fraction must be a share in \[0, 1\]"),
+        ({"access": {"max_bad_fraction": None}}, r"max_bad_fraction must be a fraction in \[0, 1\]"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
 )

@@ -356,7 +356,7 @@ def test_a_batch_without_the_field(batch, found):
         ([-1, 1], r"labels -1, expected 0 to 2"),
         ([0.5, 1.0], r"holds 0\.5, expected whole numbers"),
         ([float("nan"), 1.0], r"holds nan, expected whole numbers"),
-        (list(range(20)), r"3, 4, 5, 6, 7, 8, 9, 10, … \(17 in all\)"),
+        (list(range(20)), "3, 4, 5, 6, 7, 8, 9, 10 and 9 more"),
     ],
     ids=["too large", "negative", "fraction", "nan", "many"],
 )
@@ -370,7 +370,7 @@ def test_labels_that_are_no_classes(labels, message):
     ("labels", "error", "message"),
     [
         (np.arange(-1, 29) % 3 - 1, FieldError, r"labels -1, 0, 1, expected 0, 1, …"),
-        (np.zeros(30), OptionError, "two classes at least, found 1"),
+        (np.zeros(30), OptionError, "at least two classes, found 1"),
         (np.linspace(0, 1, 30), FieldError, "expected whole numbers"),
     ],
     ids=["negative", "one class", "fractions"],
@@ -407,7 +407,7 @@ def test_several_labels_in_a_sample_are_refused(shape):
 
 @pytest.mark.parametrize("kind", MODELS.values(), ids=MODELS)
 def test_complex_inputs_are_refused(kind):
-    with pytest.raises(UnsupportedFieldError, match="complex64; this model reads real numbers"):
+    with pytest.raises(UnsupportedFieldError, match="complex64; this model needs at least one real number"):
         kind(
             spec={"x": FieldSpec((3,), "complex64"), "y": FieldSpec((), "int64", ("a", "b"))}
         ).configure_model()

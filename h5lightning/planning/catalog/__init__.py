@@ -1,1 +1,1 @@
-"""What all files hold, as plain values: schemas, annotations, where chunks lie, file stamps."""
+"""The contents of all files as plain values: schemas, annotations, positions of chunks, file stamps."""

@@ -1,7 +1,7 @@
-"""What a file says around the numbers of one dataset: their encoding, its columns, what divides its rows.
+"""What a file says about the numbers of one dataset: their encoding, labels of its axes, what divides its rows.
 
-An annotation is data, as a schema is: written by the scan, kept in the index as JSON, compared between files. What
-differs from file to file lies here and not in the layout: ten thousand files with scales of their own share one layout.
+Annotations are data, as schemas are: the scan writes them, the index keeps them as JSON, and they are compared between
+files. They are kept apart from the layout, so that ten thousand files with different scales share one layout.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ __all__ = ["NOTHING", "PACKED", "Annotations", "AxisLabels", "Encoding", "Found"
 
 Number: TypeAlias = int | float
 
-# What follows in a digest on the stored numbers, where those stand for others.
+# In a digest, it separates the stored numbers from their encoding.
 PACKED = " packed "
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Encoding:
-    """How stored numbers stand for values: ``value = stored * scale + offset``, but for those that stand for nothing.
+    """How stored numbers encode values: ``value = stored * scale + offset``, except for missing values.
 
     Args:
         kind: ``cf`` (the conventions of netCDF), ``nwb``, or ``codes`` (numbers of categories).
-        scale: what stored numbers are multiplied by.
-        offset: what is added.
-        is_unsigned: whether the stored bits are those of an unsigned integer; None for what the type says.
-        fills: stored numbers that stand for a missing value, as numbers of the stored type; NaN left out.
+        scale: factor of the stored numbers.
+        offset: added after scaling.
+        is_unsigned: whether the stored bits are an unsigned integer; None to follow the stored type.
+        fills: stored numbers that stand for a missing value, in the stored type; without NaN.
         low: stored numbers below it stand for a missing value; None for no bound.
-        high: those above it do likewise.
-        said_by: the attributes that say so with their values, such as ``scale_factor=0.01``, for messages.
-        problem: why it cannot be decoded, as what a sentence says of the dataset; empty if it can.
+        high: stored numbers above it stand for a missing value; None for no bound.
+        said_by: the attributes with their values, such as ``scale_factor=0.01``, for messages.
+        problem: the reason why it cannot be decoded, to follow the name of the dataset; empty if it can.
     """
 
     kind: str
@@ -46,7 +46,7 @@ class Encoding:
 
     @property
     def is_packed(self) -> bool:
-        """Whether stored numbers are others than those that they stand for."""
+        """Whether the values differ from the stored numbers."""
         return (self.scale, self.offset) != (1.0, 0.0) or self.is_unsigned is not None or bool(self.problem)
 
     @property
@@ -57,12 +57,12 @@ class Encoding:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Found:
-    """The first row in which something was found.
+    """The first row with a missing value.
 
     Args:
         row: its number.
-        what: what it holds, as what a sentence says of it: ``holds 1e+20, which _FillValue calls missing``.
-        column: in which column of a table; empty where it is none.
+        what: its content, to follow the name of the row: ``holds 1e+20, which _FillValue calls missing``.
+        column: the column of a table; empty if the dataset is no table.
     """
 
     row: int
@@ -75,13 +75,13 @@ class AxisLabels:
     """The labels of one axis that is not the sample axis.
 
     Args:
-        axis: the axis of the dataset; -1 where they name its axes.
-        path: what holds them: a dataset, ``dataset@attribute`` or ``table[column]``.
+        axis: the axis of the dataset; -1 for the names of its axes.
+        path: where the labels are stored: a dataset, ``dataset@attribute`` or ``table[column]``.
         kind: ``text`` or ``numbers``; ``axes`` for the names of the axes.
-        count: how many there are.
+        count: number of labels.
         in_order: digest of the labels in their order.
-        as_set: digest of the labels, sorted.
-        member: the column of a compound whose elements they name; None for all.
+        as_set: digest of the sorted labels.
+        member: the column of a compound whose elements the labels name; None for all.
     """
 
     axis: int
@@ -98,9 +98,9 @@ class SeriesTable:
     """What divides the rows of a dataset into series, such as episodes.
 
     Args:
-        paths: the datasets that say so; of a column of a table ``table[column]``.
-        kind: ``ends``, ``offsets``, ``starts``, ``lengths``, ``starts and lengths``, ``starts and ends``; of each row
-            ``flags`` or ``runs`` of equal numbers.
+        paths: the datasets that divide the rows; ``table[column]`` for a column of a table.
+        kind: ``ends``, ``offsets``, ``starts``, ``lengths``, ``starts and lengths``, ``starts and ends``; or, with a
+            number for each row, ``flags`` or ``runs`` of equal numbers.
     """
 
     paths: tuple[str, ...]
@@ -109,18 +109,18 @@ class SeriesTable:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Annotations:
-    """What a file says around one dataset.
+    """What a file says about one dataset.
 
     Args:
-        encoding: how its numbers stand for values; None where they stand for themselves.
-        masked: the first of the rows that were looked at with a number that stands for a missing value.
-        missing: the first row without a category, or that the ``mask`` beside it calls missing.
-        missing_columns: likewise of each column of a table in which there is one.
-        labels: labels of its axes, but for the sample axis.
+        encoding: how its numbers encode values; None if they are the values.
+        masked: the first row, of those that the scan read, with a number that stands for a missing value.
+        missing: the first row without a category, or marked as missing by the ``mask`` beside the dataset.
+        missing_columns: the same for each column of a table that has such a row.
+        labels: labels of its axes, except for the sample axis.
         series: what divides its rows.
-        ends_with_fill: it holds floats, and its last row, but not its first one, holds nothing but the fill value.
-        digest: that of all its values, where it must be the same in all files; else empty.
-        remarks: further things to know, as what a sentence says of it; no reason against using it.
+        ends_with_fill: it holds floats; its last row, but not its first, is all fill value.
+        digest: digest of all values, if it must be the same in all files; else empty.
+        remarks: further notes, to follow the name of the dataset; the dataset can be used all the same.
     """
 
     encoding: Encoding | None = None
@@ -134,40 +134,38 @@ class Annotations:
     remarks: tuple[str, ...] = ()
 
     def to_plain(self) -> dict[str, Any]:
-        """A mapping for JSON, of what there is to say."""
-        said = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
-        return {name: _plain(value) for name, value in said.items() if value}
+        """A mapping for JSON, without empty entries."""
+        values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
+        return {name: _plain(value) for name, value in values.items() if value}
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Annotations:
         """The annotations that `to_plain` wrote."""
-        return cls(**{name: _READ.get(name, _as_it_is)(value) for name, value in plain.items()})
+        return cls(**{name: _from_plain(value, _KINDS.get(name)) for name, value in plain.items()})
 
 
 NOTHING = Annotations()
+
+_KINDS: dict[str, Callable[..., Any]] = {
+    "encoding": Encoding,
+    "masked": Found,
+    "missing": Found,
+    "missing_columns": Found,
+    "labels": AxisLabels,
+    "series": SeriesTable,
+}
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
-    return (
-        dataclasses.asdict(value) if isinstance(value, (Encoding, Found, AxisLabels, SeriesTable)) else value
-    )
+    is_part = dataclasses.is_dataclass(value) and not isinstance(value, type)
+    return dataclasses.asdict(value) if is_part else value
 
 
-def _as_it_is(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _encoding(plain: Mapping[str, Any]) -> Encoding:
-    return Encoding(**{name: _as_it_is(value) for name, value in plain.items()})
-
-
-_READ: dict[str, Callable[[Any], Any]] = {
-    "encoding": _encoding,
-    "masked": lambda plain: Found(**plain),
-    "missing": lambda plain: Found(**plain),
-    "missing_columns": lambda plain: tuple(Found(**item) for item in plain),
-    "labels": lambda plain: tuple(AxisLabels(**item) for item in plain),
-    "series": lambda plain: tuple(SeriesTable(tuple(item["paths"]), item["kind"]) for item in plain),
-}
+def _from_plain(value: Any, kind: Callable[..., Any] | None = None) -> Any:
+    if isinstance(value, list):
+        return tuple(_from_plain(item, kind) for item in value)
+    if kind is None:
+        return value
+    return kind(**{name: _from_plain(item) for name, item in value.items()})

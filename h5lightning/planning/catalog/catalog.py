@@ -1,7 +1,7 @@
-"""What all files hold: the result of a scan, compact enough for a million files.
+"""The contents of all files: the result of a scan, compact enough for a million files.
 
-Files of one data set have few distinct layouts, so each is kept once; what differs from file to file
-(lengths, stored bytes, where the values lie) lies in arrays. Pure data: opens no file.
+Files of one data set have few distinct layouts, so each layout is kept once. Arrays hold what differs between files:
+lengths, stored bytes, positions of the values. Pure data: opens no file.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SkippedFile:
-    """A file that was left out, and why."""
+    """A file that was left out, and the reason."""
 
     name: str
     reason: str
@@ -40,7 +40,7 @@ class SkippedFile:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StoredDataset:
-    """A dataset of one file, and where its values lie."""
+    """A dataset of one file, and the positions of its values."""
 
     schema: DatasetSchema
     extents: Extents
@@ -51,19 +51,19 @@ class Catalog(Frozen):
     """The schemas of many files, in path order.
 
     Args:
-        root: the directory that `names` are relative to; where the data lie now, not what they are.
+        root: the directory that contains the files now; it is no part of their identity.
         names: path of each file relative to ``root``: the identity of the file.
         stamps: size in bytes, mtime_ns, ctime_ns, inode of each file when it was scanned, ``(files, 4)``.
         layouts: the distinct layouts: the datasets of a file without their lengths.
         layout_of: the layout of each file, ``(files,)`` int32.
         facts: length of the sample axis (-1 for a scalar), stored bytes and missing chunks of each dataset
             of each file, ``(datasets over all files, 3)`` int64, file after file.
-        annotations: what files say around their datasets, each distinct saying once.
-        annotation_of: the one of each dataset of each file, in the order of `facts`, int32.
-        attrs: the attributes of each file that were asked for, as JSON.
-        extents: where the values of each dataset of each file lie, in the order of `facts`.
+        annotations: the distinct annotations of datasets.
+        annotation_of: the annotation of each dataset of each file, in the order of `facts`, int32.
+        attrs: the requested attributes of each file, as JSON.
+        extents: positions of the values of each dataset of each file, in the order of `facts`.
         skipped: the files that were left out.
-        sources: the other files that files take values from.
+        sources: other files that hold values of these files.
     """
 
     root: str
@@ -83,10 +83,10 @@ class Catalog(Frozen):
         files = len(self.names)
         facts = int(self.first_fact[-1])
         of_files = (len(self.stamps), len(self.layout_of), len(self.attrs))
-        found = (*of_files, facts, len(self.extents), len(self.annotation_of))
+        sizes = (*of_files, facts, len(self.extents), len(self.annotation_of))
         expected = (files, files, files, len(self.facts), len(self.facts), len(self.facts))
-        if found != expected:
-            raise ValueError(f"a catalog of {files} files: found parts of {found}, expected {expected}")
+        if sizes != expected:
+            raise ValueError(f"a catalog of {files} files: found parts of {sizes}, expected {expected}")
 
     @classmethod
     def of(
@@ -97,7 +97,7 @@ class Catalog(Frozen):
         schemas: Iterable[FileSchema],
         skipped: Iterable[SkippedFile] = (),
     ) -> Catalog:
-        """The catalog of files whose schemas are given in the same order as their names."""
+        """The catalog of files, with names and schemas in the same order."""
         numbers: dict[tuple[object, ...], int] = {}
         layouts: list[tuple[DatasetSchema, ...]] = []
         layout_of: list[int] = []
@@ -139,13 +139,13 @@ class Catalog(Frozen):
 
     @classmethod
     def joined(cls, first: Catalog, second: Catalog) -> Catalog:
-        """The files of both, one after the other, as files of the first one's root."""
+        """The files of both, one after the other, under the root of the first."""
         numbers = {layout: number for number, layout in enumerate(first.layouts)}
-        renumbered = [numbers.setdefault(layout, len(numbers)) for layout in second.layouts]
-        layout_of = np.asarray(renumbered, dtype=np.int32)[second.layout_of]
-        said = {annotations: number for number, annotations in enumerate(first.annotations)}
-        numbered = [said.setdefault(annotations, len(said)) for annotations in second.annotations]
-        annotation_of = np.asarray(numbered, dtype=np.int32)[second.annotation_of]
+        new_layouts = [numbers.setdefault(layout, len(numbers)) for layout in second.layouts]
+        layout_of = np.asarray(new_layouts, dtype=np.int32)[second.layout_of]
+        annotations = {annotation: number for number, annotation in enumerate(first.annotations)}
+        new_numbers = [annotations.setdefault(each, len(annotations)) for each in second.annotations]
+        annotation_of = np.asarray(new_numbers, dtype=np.int32)[second.annotation_of]
         return cls(
             root=first.root,
             names=StringTable.joined(first.names, second.names),
@@ -153,7 +153,7 @@ class Catalog(Frozen):
             layouts=tuple(numbers),
             layout_of=np.concatenate([first.layout_of, layout_of]),
             facts=np.concatenate([first.facts, second.facts]),
-            annotations=tuple(said),
+            annotations=tuple(annotations),
             annotation_of=np.concatenate([first.annotation_of, annotation_of]),
             attrs=StringTable.joined(first.attrs, second.attrs),
             extents=ExtentTable.joined(first.extents, second.extents),
@@ -162,11 +162,11 @@ class Catalog(Frozen):
         )
 
     def take(self, files: Int64Array) -> Catalog:
-        """The files at these positions, ``(files,)``, in that order; nothing skipped."""
+        """The files at these positions, ``(files,)``, in that order; without skipped files."""
         starts, stops = self.first_fact[files], self.first_fact[files + 1]
         facts = flat_positions(starts, stops - starts)
         used, layout_of = np.unique(self.layout_of[files], return_inverse=True)
-        said, annotation_of = np.unique(self.annotation_of[facts], return_inverse=True)
+        used_annotations, annotation_of = np.unique(self.annotation_of[facts], return_inverse=True)
         return Catalog(
             root=self.root,
             names=self.names.take(files),
@@ -174,7 +174,7 @@ class Catalog(Frozen):
             layouts=tuple(self.layouts[number] for number in used.tolist()),
             layout_of=layout_of.astype(np.int32),
             facts=self.facts[facts],
-            annotations=tuple(self.annotations[number] for number in said.tolist()),
+            annotations=tuple(self.annotations[number] for number in used_annotations.tolist()),
             annotation_of=annotation_of.astype(np.int32),
             attrs=self.attrs.take(files),
             extents=self.extents.take(facts),
@@ -185,7 +185,7 @@ class Catalog(Frozen):
         return len(self.names)
 
     def path(self, file: int) -> str:
-        """Where the file lies now."""
+        """The absolute path of the file."""
         return os.path.join(self.root, self.names[file])
 
     @once
@@ -199,9 +199,9 @@ class Catalog(Frozen):
         """The whole schema of one file."""
         own = slice(self.first_fact[file], self.first_fact[file + 1])
         layout = self.layouts[int(self.layout_of[file])]
-        said = (self.annotations[number] for number in self.annotation_of[own].tolist())
-        rows = zip(layout, self.facts[own].tolist(), said, strict=True)
-        datasets = tuple(dataset.with_facts(facts, annotations) for dataset, facts, annotations in rows)
+        annotations = (self.annotations[number] for number in self.annotation_of[own].tolist())
+        parts = zip(layout, self.facts[own].tolist(), annotations, strict=True)
+        datasets = tuple(dataset.with_facts(facts, annotation) for dataset, facts, annotation in parts)
         sources = self.sources.of_file(file)
         return FileSchema(datasets=datasets, attrs=self.typed_attrs(file), sources=sources)
 
@@ -210,66 +210,66 @@ class Catalog(Frozen):
         return (self.schema(file) for file in range(len(self)))
 
     def attrs_of(self, file: int) -> dict[str, Any]:
-        """The values of the attributes of one file that were asked for, by ``object@name``."""
+        """The values of the requested attributes of one file, by ``object@name``."""
         return {name: untyped(value) for name, value in self.typed_attrs(file).items()}
 
     def typed_attrs(self, file: int) -> dict[str, Any]:
-        """The attributes of one file with their types, as `schema.typed` writes them."""
+        """The requested attributes of one file with their types, as `schema.typed` writes them."""
         attrs: dict[str, Any] = json.loads(self.attrs[file])
         return attrs
 
     def facts_of(self, path: str) -> Int64Array:
-        """Length, stored bytes and missing chunks of ``path`` in each file, ``(files, 3)``; -2 where absent."""
-        found = np.full((len(self), 3), -2, dtype=np.int64)
-        has, places = self._places_of(path)
-        found[has] = self.facts[places]
-        return found
+        """Length, stored bytes and missing chunks of ``path`` in each file, ``(files, 3)``; -2 if absent."""
+        facts = np.full((len(self), 3), -2, dtype=np.int64)
+        has, positions = self._facts_of_dataset(path)
+        facts[has] = self.facts[positions]
+        return facts
 
     def annotations_of(self, path: str) -> npt.NDArray[np.int32]:
-        """Which of `annotations` each file says of ``path``, ``(files,)``; -1 where it is absent."""
-        found = np.full(len(self), -1, dtype=np.int32)
-        has, places = self._places_of(path)
-        found[has] = self.annotation_of[places]
-        return found
+        """The number of the annotation of ``path`` in each file, ``(files,)``; -1 if it is absent."""
+        numbers = np.full(len(self), -1, dtype=np.int32)
+        has, positions = self._facts_of_dataset(path)
+        numbers[has] = self.annotation_of[positions]
+        return numbers
 
-    def by_saying(
-        self, path: str, files: Int64Array, what: Callable[[Annotations], T]
+    def files_by_annotation(
+        self, path: str, files: Int64Array, key: Callable[[Annotations], T]
     ) -> dict[T, Int64Array]:
-        """What files say of a dataset → the files that say so, ascending; that of the first file comes first.
+        """A property of the annotations of a dataset → the files that have it, ascending; that of the first file first.
 
         Args:
             path: the dataset; files that lack it do not count.
-            files: the files that are asked, ascending.
-            what: what of it is looked at: called once for each distinct saying, however many files there are.
+            files: the files to group, ascending.
+            key: the property; called once for each distinct annotation, however many files there are.
         """
-        said = self.annotations_of(path)[files]
-        numbers, first, of_file = np.unique(said, return_index=True, return_inverse=True)
+        annotation_of = self.annotations_of(path)[files]
+        numbers, first, of_file = np.unique(annotation_of, return_index=True, return_inverse=True)
         kinds: dict[T, int] = {}
         kind_of = np.full(len(numbers), -1)
-        for place in np.argsort(first).tolist():
-            if numbers[place] >= 0:
-                kind_of[place] = kinds.setdefault(what(self.annotations[numbers[place]]), len(kinds))
-        there = said >= 0
-        return dict(zip(kinds, files_by_kind(kind_of[of_file][there], files[there]), strict=False))
+        for position in np.argsort(first).tolist():
+            if numbers[position] >= 0:
+                kind_of[position] = kinds.setdefault(key(self.annotations[numbers[position]]), len(kinds))
+        has = annotation_of >= 0
+        return dict(zip(kinds, files_by_kind(kind_of[of_file][has], files[has]), strict=False))
 
-    def _places_of(self, path: str) -> tuple[Int64Array, Int64Array]:
-        """The files that hold a dataset, and where it stands in `facts`."""
+    def _facts_of_dataset(self, path: str) -> tuple[Int64Array, Int64Array]:
+        """The files that hold a dataset, and its position in `facts` for each of them."""
         within = np.asarray([_position(layout, path) for layout in self.layouts], dtype=np.int64)
         if not len(self):
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        place = within[self.layout_of]
-        has = np.flatnonzero(place >= 0)
-        return has, self.first_fact[has] + place[has]
+        position = within[self.layout_of]
+        has = np.flatnonzero(position >= 0)
+        return has, self.first_fact[has] + position[has]
 
     def stored(self, file: int, path: str) -> StoredDataset | None:
-        """A dataset of one file, and where its values lie; None where that is not known."""
+        """A dataset of one file with the positions of its values; None if those are not known."""
         layout = self.layouts[int(self.layout_of[file])]
-        place = _position(layout, path)
-        fact = int(self.first_fact[file]) + place
-        extents = self.extents[fact] if place >= 0 else None
+        position = _position(layout, path)
+        fact = int(self.first_fact[file]) + position
+        extents = self.extents[fact] if position >= 0 else None
         if extents is None:
             return None
-        return StoredDataset(layout[place].with_facts(self.facts[fact].tolist()), extents)
+        return StoredDataset(layout[position].with_facts(self.facts[fact].tolist()), extents)
 
     def files_with_layout(self, layout: int) -> Int64Array:
         """The files of one layout, ascending."""
@@ -277,10 +277,10 @@ class Catalog(Frozen):
 
 
 def files_by_kind(kinds: Int64Array, files: Int64Array) -> list[Int64Array]:
-    """The files of each kind, in their order; all kinds in one go, since each file may have one of its own.
+    """The files of each kind, in their order; for all kinds at once, since there may be as many kinds as files.
 
     Args:
-        kinds: the kind of each file, numbered from 0 without a gap.
+        kinds: the kind of each file, numbered from 0 without gaps.
         files: the files.
     """
     order = np.argsort(kinds, kind="stable")
@@ -288,4 +288,4 @@ def files_by_kind(kinds: Int64Array, files: Int64Array) -> list[Int64Array]:
 
 
 def _position(layout: tuple[DatasetSchema, ...], path: str) -> int:
-    return next((place for place, dataset in enumerate(layout) if dataset.path == path), -1)
+    return next((position for position, dataset in enumerate(layout) if dataset.path == path), -1)

@@ -1,7 +1,7 @@
 """Checksums of the bytes of files, block by block, in a few flat arrays.
 
-They are those of the file as it lies on disk, not of its datasets: so they hold for every reader and filter, and cover
-what HDF5 writes around the values too. Pure data: opens no file.
+The checksums cover the file on disk and not its datasets. So they hold for every reader and filter, and also cover the
+metadata that HDF5 writes around the values. Pure data: opens no file.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from h5lightning.core.string_table import StringTable
 __all__ = ["BLOCK_BYTES", "ChecksumTable", "FileChecksums", "block_count", "blocks_of_values"]
 
 
-# A row that is read alone brings in its block when that is first touched: 256 rows of 4 KiB 16 MiB, of 1 MiB 256 MiB.
-# Smaller ones are hashed slower (4 KiB at 6 GB/s, 64 KiB at 14) and take more room (8 bytes each).
+# Reading a single row also reads and hashes the rest of its block: for 256 rows, 16 MiB with blocks of 64 KiB. Smaller
+# blocks are hashed slower (4 KiB at 6 GB/s, 64 KiB at 14), and each needs 8 bytes for its hash.
 BLOCK_BYTES = 64 * 1024
 
 
@@ -31,9 +31,9 @@ class FileChecksums:
 
     Args:
         size: bytes of the file.
-        mtime_ns: its time of modification when they were made.
+        mtime_ns: time of modification of the file when the checksums were made.
         hashes: XXH3 of each block, ``(blocks,)``.
-        is_values: whether a block holds nothing but values of datasets, ``(blocks,)``.
+        is_values: whether a block holds only values of datasets, ``(blocks,)``.
     """
 
     size: int
@@ -46,15 +46,15 @@ class FileChecksums:
 class ChecksumTable(Frozen):
     """The checksums of many files.
 
-    A pickle holds no array: another process loads them for itself, and has none where that cannot be done.
+    A pickle holds no array: another process loads the table again, and has an empty one if that fails.
 
     Args:
-        names: of the files, sorted.
+        names: names of the files, sorted.
         stamps: size and mtime_ns of each file, ``(files, 2)``.
-        ends: where the blocks of each file end, ``(files,)``.
-        hashes: of all blocks, file after file, ``(blocks,)``.
+        ends: end of the blocks of each file, ``(files,)``.
+        hashes: hashes of all blocks, file after file, ``(blocks,)``.
         is_values: see `FileChecksums`, ``(blocks,)``.
-        origin: gives the table in another process, or None.
+        origin: loads the table in another process, or returns None.
     """
 
     names: StringTable
@@ -67,15 +67,13 @@ class ChecksumTable(Frozen):
     def __post_init__(self) -> None:
         files = len(self.names)
         blocks = int(self.ends[-1]) if files else 0
-        found = (self.stamps.shape, len(self.ends), len(self.hashes), len(self.is_values))
-        if found != ((files, 2), files, blocks, blocks):
-            raise ValueError(
-                f"a table of checksums of {files} files, {blocks} blocks: found parts of {found}"
-            )
+        sizes = (self.stamps.shape, len(self.ends), len(self.hashes), len(self.is_values))
+        if sizes != ((files, 2), files, blocks, blocks):
+            raise ValueError(f"checksums of {files} files with {blocks} blocks: found parts of {sizes}")
 
     @classmethod
     def of(cls, files: Mapping[str, FileChecksums]) -> ChecksumTable:
-        """The table of some files."""
+        """The table of these files."""
         names = sorted(files)
         listed = [files[name] for name in names]
         stamps = np.asarray([(one.size, one.mtime_ns) for one in listed], dtype=np.int64).reshape(-1, 2)
@@ -91,12 +89,12 @@ class ChecksumTable(Frozen):
         return _again, (self.origin,)
 
     def find(self, name: str) -> FileChecksums | None:
-        """The checksums of a file; None where there are none."""
+        """The checksums of a file; None if there are none."""
         file = bisect_left(self.names, name)
         return self[file] if file < len(self) and self.names[file] == name else None
 
     def __getitem__(self, file: int) -> FileChecksums:
-        """Those of one file, which share the memory of the table."""
+        """The checksums of one file, which share the memory of the table."""
         size, mtime_ns = self.stamps[file].tolist()
         blocks = slice(int(self.ends[file - 1]) if file else 0, int(self.ends[file]))
         return FileChecksums(size, mtime_ns, self.hashes[blocks], self.is_values[blocks])
@@ -108,7 +106,7 @@ def block_count(size: int) -> int:
 
 
 def blocks_of_values(parts: Iterable[tuple[Int64Array, Int64Array]], size: int) -> BoolArray:
-    """Which blocks of a file hold nothing but values, ``(blocks,)``.
+    """Whether each block of a file holds only values, ``(blocks,)``.
 
     Args:
         parts: first byte and bytes of each stored part of a dataset, ``(parts,)`` each.
@@ -120,7 +118,7 @@ def blocks_of_values(parts: Iterable[tuple[Int64Array, Int64Array]], size: int) 
     stops = np.concatenate([nothing, *(stop for _, stop in listed)])
     order = np.argsort(starts)
     starts, stops = starts[order], np.maximum.accumulate(stops[order])
-    # Parts side by side are one.
+    # Adjacent parts count as one.
     is_first = np.concatenate([[True], starts[1:] > stops[:-1]])[: len(starts)]
     is_last = np.concatenate([is_first[1:], [True]])[: len(starts)]
     starts, stops = np.concatenate([[-1], starts[is_first]]), np.concatenate([[-1], stops[is_last]])

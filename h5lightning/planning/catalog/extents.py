@@ -1,4 +1,4 @@
-"""Where the values of one dataset lie in its file: what libhdf5 is asked for once, when the file is scanned.
+"""The positions of the values of one dataset in its file, which the scan asks from libhdf5 once.
 
 Pure data: opens no file.
 """
@@ -23,13 +23,14 @@ _NOTHING = np.zeros((1, 0), dtype=np.int64)
 class Extents:
     """The stored chunks of one dataset.
 
-    One where it is contiguous; none where it has no values, or only HDF5 can read it.
+    A contiguous dataset has one chunk; a dataset without values, or that only HDF5 can read, has none.
 
     Args:
-        numbers: ``(1, 2 or 3, chunks)``: the first byte of each chunk in the order of the grid; its stored bytes,
-            left out where they are those of a chunk; the filters that were skipped, left out where there are none.
+        numbers: ``(1, 2 or 3, chunks)``: the first byte of each chunk, in the order of the grid; its stored bytes,
+            unless each chunk has full size; its mask of skipped filters, unless none was skipped.
         filters: number and client values of each filter, in the order of writing.
-        reason: why only HDF5 can read it, as what a sentence says of it; empty if it can be read without.
+        reason: the reason why only HDF5 can read it, to follow the name of the dataset; empty if it can be read
+            without HDF5.
     """
 
     numbers: Int64Array
@@ -45,7 +46,7 @@ class Extents:
         chunk_bytes: int,
         filters: FilterValues,
     ) -> Extents:
-        """The extents of chunks, ``(chunks,)`` each, without what goes without saying."""
+        """The extents of chunks, ``(chunks,)`` each; sizes and masks are left out if they are all the default."""
         if masks.any():
             return cls(np.stack([offsets, sizes, masks]), filters)
         if (sizes != chunk_bytes).any():
@@ -59,7 +60,7 @@ class Extents:
 
     @classmethod
     def nothing(cls) -> Extents:
-        """A dataset of no values: no chunk of it is ever read."""
+        """A dataset without values: none of its chunks is ever read."""
         return cls(_NOTHING)
 
     @property
@@ -69,24 +70,24 @@ class Extents:
         return first
 
     def sizes(self, chunk_bytes: int) -> Int64Array:
-        """Stored bytes of each chunk, ``(chunks,)``, given those of a chunk without filters."""
-        return self._part(1, chunk_bytes)
+        """Stored bytes of each chunk, ``(chunks,)``; ``chunk_bytes`` are the bytes of a chunk without filters."""
+        return self._row(1, chunk_bytes)
 
     @property
     def masks(self) -> Int64Array:
-        """Filters that were skipped, of each chunk, ``(chunks,)``."""
-        return self._part(2, 0)
+        """Mask of skipped filters of each chunk, ``(chunks,)``."""
+        return self._row(2, 0)
 
-    def _part(self, part: int, otherwise: int) -> Int64Array:
-        if len(self.numbers) > part:
-            stored: Int64Array = self.numbers[part]
+    def _row(self, row: int, default: int) -> Int64Array:
+        if len(self.numbers) > row:
+            stored: Int64Array = self.numbers[row]
             return stored
-        return np.broadcast_to(np.int64(otherwise), self.numbers.shape[1:])
+        return np.broadcast_to(np.int64(default), self.numbers.shape[1:])
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Extents):
             return NotImplemented
-        is_same_form = (self.filters, self.reason) == (other.filters, other.reason)
-        return is_same_form and np.array_equal(self.numbers, other.numbers)
+        is_same_layout = (self.filters, self.reason) == (other.filters, other.reason)
+        return is_same_layout and np.array_equal(self.numbers, other.numbers)
 
     __hash__ = None  # type: ignore[assignment]  # compared by value, and the array could be changed

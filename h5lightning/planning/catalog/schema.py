@@ -1,7 +1,6 @@
-"""What a file holds, in words that need no open file: types, shapes, chunks, filters.
+"""The contents of a file without opening it: types, shapes, chunks, filters.
 
-A schema is data. It is written by the scan, kept in the index on disk as JSON, compared between files,
-and explained to the user.
+A schema is data: the scan writes it, the index keeps it as JSON, and it is compared between files.
 """
 
 from __future__ import annotations
@@ -25,18 +24,15 @@ __all__ = [
     "Member",
     "Stamp",
     "as_array",
-    "explain_difference",
     "member_text",
     "typed",
     "untyped",
 ]
 
-# How the refusal of a dataset begins that a program wrote for itself.
-BOOKKEEPING = "is bookkeeping of "
+BOOKKEEPING = "is bookkeeping of "  # begins the refusal of a dataset that a program keeps for itself
+UNREAD = "not read: "  # begins a `vocabulary` that the scan does not read; the reason follows
 
 Stamp: TypeAlias = tuple[int, int, int, int]  # size in bytes, mtime_ns, ctime_ns and inode of a file
-
-UNREAD = "not read: "  # how a `vocabulary` begins that a scan does not read; the reason follows
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -45,11 +41,11 @@ class Member:
 
     Args:
         name: its name.
-        dtype: NumPy's type string of an element, or words for a refused type.
+        dtype: NumPy's type string of an element, or a description of a refused type.
         shape: shape of one value of the column; ``()`` for a single number.
-        categories: names of its values, where it is an enumeration or has a table of categories.
-        refusal: why no field can be made of it, as what a sentence says of it; empty if one can.
-        vocabulary: digest of a table of categories, where it is not kept in `categories`; see `DatasetSchema`.
+        categories: names of the values of an enumeration or of a table of categories.
+        refusal: the reason why it cannot be a field, to follow its name; empty if it can.
+        vocabulary: digest of a table of categories that is too long for `categories`; see `DatasetSchema`.
     """
 
     name: str
@@ -71,20 +67,20 @@ class DatasetSchema:
 
     Args:
         path: path in the file, without a leading slash.
-        dtype: NumPy's type string with the byte order (``<f4``), ``compound``, or words for a refused type.
+        dtype: NumPy's type string with the byte order (``<f4``), ``compound``, or a description of a refused type.
         shape: all axes, the sample axis first; ``()`` for a scalar.
         chunks: shape of a chunk, or None.
         filters: the pipeline in the order of writing, such as ``("shuffle", "deflate(4)")``.
         storage: ``contiguous``, ``chunked``, ``compact``, ``virtual``, ``external`` or ``none``.
-        stored_bytes: bytes that the values take in the file.
+        stored_bytes: bytes of the values in the file.
         missing_chunks: chunks that were never written (1 for contiguous data that were never written).
-        members: the columns of a compound, also those that no field can be made of.
+        members: the columns of a compound, including those that cannot be fields.
         categories: names of the values of an enumeration or of a table of categories.
-        is_converted: the stored bits are not those of ``dtype``: only HDF5 can convert them.
-        refusal: why no field can be made of it; empty if one can.
-        annotations: what the file says around its numbers; no part of the layout.
-        vocabulary: digest of a table of categories with too many names for `categories`, or `UNREAD` and the reason
-            why a scan does not read it; empty where there is none, or `categories` says it.
+        is_converted: the stored bits differ from ``dtype``, and only HDF5 can convert them.
+        refusal: the reason why it cannot be a field, to follow its name; empty if it can.
+        annotations: what the file says about its numbers; no part of the layout.
+        vocabulary: digest of a table of categories that is too long for `categories`, or `UNREAD` and the reason why
+            the scan does not read it; otherwise empty.
     """
 
     path: str
@@ -114,7 +110,7 @@ class DatasetSchema:
 
     @property
     def is_bookkeeping(self) -> bool:
-        """Whether a program wrote it for itself: nobody misses it. MATLAB keeps the contents of cells in ``#refs#``."""
+        """Whether a program keeps it for itself, as MATLAB keeps the contents of cells in ``#refs#``."""
         return self.refusal.startswith(BOOKKEEPING) or "#refs#" in self.path.split("/")
 
     @property
@@ -136,28 +132,28 @@ class DatasetSchema:
 
     @property
     def columns(self) -> tuple[Member, ...]:
-        """The columns that fields can be made of."""
+        """The columns that can be fields."""
         return tuple(member for member in self.members if not member.refusal)
 
     def member(self, name: str | None) -> Member | None:
-        """The column of that name, usable or not; None if there is none."""
+        """The column of that name, even if it cannot be a field; None if there is none."""
         return next((member for member in self.members if member.name == name), None)
 
     def value(self, member: str | None) -> Member | None:
-        """What a field holds in each element: that column, or the element itself; None if there is no such column."""
+        """The column that a field holds, or the whole element as a column; None if there is no such column."""
         if member is not None:
             return self.member(member)
         return Member("", self.dtype, (), self.categories, self.refusal, self.vocabulary)
 
     def field_shape(self, member: str | None) -> tuple[int, ...]:
         """Shape of all values of a column, or of the dataset: the axes of the dataset, then those of a value."""
-        found = self.value(member)
-        return self.shape if found is None else self.shape + found.shape
+        value = self.value(member)
+        return self.shape if value is None else self.shape + value.shape
 
     def row_shape_of(self, member: str | None) -> tuple[int, ...]:
         """Shape of one row of a column, or of the dataset."""
-        found = self.value(member)
-        return self.row_shape if found is None else self.row_shape + found.shape
+        value = self.value(member)
+        return self.row_shape if value is None else self.row_shape + value.shape
 
     def element(self, member: str | None) -> str | None:
         """NumPy type string of an element, or of a column that can be a field; None if there is no such column."""
@@ -166,11 +162,11 @@ class DatasetSchema:
         return next((column.dtype for column in self.columns if column.name == member), None)
 
     def layout(self) -> DatasetSchema:
-        """The schema without what differs from file to file: length, stored bytes, missing chunks, annotations."""
+        """The schema without the parts that differ between files: length, stored bytes, missing chunks, annotations."""
         return self._with((0, *self.shape[1:]) if self.shape else (), 0, 0, NOTHING)
 
     def layout_key(self) -> tuple[object, ...]:
-        """What `layout` compares by, made in a quarter of the time: a scan does so for each dataset of each file."""
+        """The values by which layouts are compared; four times as fast as `layout`, for the scan of many datasets."""
         return (
             self.path,
             self.dtype,
@@ -186,7 +182,7 @@ class DatasetSchema:
         )
 
     def facts(self) -> tuple[int, int, int]:
-        """What `layout` leaves out: rows (-1 for a scalar), stored bytes, missing chunks."""
+        """The numbers that `layout` leaves out: rows (-1 for a scalar), stored bytes, missing chunks."""
         return (self.shape[0] if self.shape else -1, self.stored_bytes, self.missing_chunks)
 
     def with_facts(self, facts: Sequence[int], annotations: Annotations = NOTHING) -> DatasetSchema:
@@ -198,7 +194,7 @@ class DatasetSchema:
     def _with(
         self, shape: tuple[int, ...], stored_bytes: int, missing_chunks: int, annotations: Annotations
     ) -> DatasetSchema:
-        # dataclasses.replace takes twice as long, and a scan does this for each dataset of each file.
+        # dataclasses.replace takes twice as long, and a scan calls this for each dataset of each file.
         return DatasetSchema(
             self.path,
             self.dtype,
@@ -234,14 +230,14 @@ class DatasetSchema:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FileSchema:
-    """What the scan found in one file.
+    """The contents of one file.
 
     Args:
-        datasets: the objects that were asked for and exist, or all datasets of the file.
-        attrs: the attributes that were asked for and exist, by ``object@name`` (``@name`` for the file's
-            own): numbers, strings, and nested lists of them, see `typed`.
-        extents: where the values of each dataset lie, None where that is not known; empty if it was not asked for.
-        sources: the other files that were looked at for their values, each with its stamp from before.
+        datasets: the requested objects that exist, or all datasets of the file.
+        attrs: the requested attributes that exist, by ``object@name`` (``@name`` for attributes of the file):
+            numbers, strings, and nested lists of them, see `typed`.
+        extents: positions of the values of each dataset, None if they are not known; empty if not requested.
+        sources: the other files that hold its values, each with its stamp from before the scan.
     """
 
     datasets: tuple[DatasetSchema, ...]
@@ -250,22 +246,12 @@ class FileSchema:
     sources: tuple[tuple[str, Stamp], ...] = ()
 
     def dataset(self, path: str) -> DatasetSchema | None:
-        """The schema of ``path``, or None where the file lacks it."""
+        """The schema of ``path``, or None if the file lacks it."""
         return next((dataset for dataset in self.datasets if dataset.path == path), None)
-
-    def to_plain(self) -> dict[str, Any]:
-        """A mapping for JSON."""
-        return {"datasets": [dataset.to_plain() for dataset in self.datasets], "attrs": dict(self.attrs)}
-
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> FileSchema:
-        """The schema that `to_plain` wrote."""
-        datasets = tuple(DatasetSchema.from_plain(dataset) for dataset in plain["datasets"])
-        return cls(datasets=datasets, attrs=dict(plain["attrs"]))
 
 
 def typed(value: Any, dtype: str | None) -> Any:
-    """An attribute's value for JSON; with its type where JSON would forget it (float32 would become float64)."""
+    """The value of an attribute for JSON, with its type if JSON cannot keep it (float32 would become float64)."""
     return value if dtype in (None, "bool", "int64", "float64") else {"dtype": dtype, "value": value}
 
 
@@ -279,92 +265,9 @@ def as_array(value: Any) -> npt.NDArray[Any]:
     return np.asarray(untyped(value), value["dtype"] if isinstance(value, dict) else None)
 
 
-def explain_difference(
-    found: DatasetSchema,
-    expected: DatasetSchema,
-    member: str | None = None,
-    *,
-    any_type: bool = False,
-    any_categories: bool = False,
-) -> str:
-    """How the rows of one dataset differ from those of another; empty if a batch can hold both.
-
-    Args:
-        found: the one.
-        expected: the other.
-        member: the wanted column of a compound: others may differ. None to compare all that fields can be made of.
-        any_type: whether numbers of any type are converted to one.
-        any_categories: whether codes may stand for other categories.
-
-    Example:
-        >>> explain_difference(DatasetSchema("u", "<f4", (9, 4)), DatasetSchema("u", "<f4", (7, 8)))
-        'has rows of shape (4,), expected (8,)'
-    """
-    if found.refusal != expected.refusal:
-        return f"cannot be a field: {found.refusal}" if found.refusal else f"can be a field: {found.dtype}"
-    here, there = found.value(member), expected.value(member)
-    if here is None or there is None or here.refusal != there.refusal:
-        return f"has columns {_dtype_text(found)}, expected {_dtype_text(expected)}"
-    is_convertible = any_type and "compound" not in (here.dtype, there.dtype)
-    if not (_is_same_type(here, there) or is_convertible):
-        return f"has dtype {_type_text(found, here)}, expected {_type_text(expected, there)}"
-    if bool(found.shape) != bool(expected.shape):
-        return "is a scalar, expected rows" if expected.shape else "has rows, expected a scalar"
-    if found.row_shape_of(member) != expected.row_shape_of(member):
-        return f"has rows of shape {found.row_shape_of(member)}, expected {expected.row_shape_of(member)}"
-    if member is None and found.columns != expected.columns:
-        return _columns_difference(found, expected)
-    return "" if any_categories else _categories_difference(here, there)
-
-
-def _columns_difference(found: DatasetSchema, expected: DatasetSchema) -> str:
-    here, there = (
-        [(column.name, column.dtype.lstrip("<>"), column.shape) for column in schema.columns]
-        for schema in (found, expected)
-    )
-    if here != there:
-        return f"has dtype {_dtype_text(found)}, expected {_dtype_text(expected)}"
-    for one, other in zip(found.columns, expected.columns, strict=True):
-        if what := _categories_difference(one, other):
-            return f"has a column {one.name!r} that {what}"
-    return ""
-
-
-def _categories_difference(found: Member, expected: Member) -> str:
-    if (found.categories, found.vocabulary) == (expected.categories, expected.vocabulary):
-        return ""
-    return f"has categories {_categories_text(found)}, expected {_categories_text(expected)}"
-
-
-def _type_text(schema: DatasetSchema, value: Member) -> str:
-    return value.dtype if value.name else _dtype_text(schema)
-
-
-def _categories_text(value: Member) -> str:
-    return _some(value.categories) if not value.vocabulary else value.vocabulary
-
-
-def _is_same_type(found: Member, expected: Member) -> bool:
-    """Whether elements are of one type; batches have the byte order of the machine, whatever that of files."""
-    return found.dtype.lstrip("<>") == expected.dtype.lstrip("<>")
-
-
-def _dtype_text(schema: DatasetSchema) -> str:
-    if schema.members:
-        return "compound {" + ", ".join(map(member_text, schema.members)) + "}"
-    return schema.dtype
-
-
 def member_text(member: Member) -> str:
     """Name and type of a column, such as ``values: (3,)<f8``."""
     return f"{member.name}: {member.shape or ''}{member.dtype}"
-
-
-def _some(names: tuple[str, ...] | None, most: int = 6) -> str:
-    if names is None:
-        return "none"
-    more = f", … {len(names) - most} more" if len(names) > most else ""
-    return f"[{', '.join(names[:most])}{more}]"
 
 
 def _tuples(value: object) -> Any:

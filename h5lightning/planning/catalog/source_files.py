@@ -1,6 +1,6 @@
-"""The other files that files take values from (external links, external storage, virtual datasets), and their stamps.
+"""Source files: other files that hold values of a file (external links, external storage, virtual datasets).
 
-Few files have any, and many files may share one: each is kept once, however many files take values from it.
+Few files have sources, and many files may share one, so each source is kept once.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ from h5lightning.core.arrays import Int64Array, flat_positions
 from h5lightning.core.string_table import StringTable
 from h5lightning.planning.catalog.schema import Stamp
 
-__all__ = ["NOT_THERE", "UNKNOWN", "SourceTable"]
+__all__ = ["NOT_THERE", "UNKNOWN", "SourceTable", "stamp_of"]
 
 
-NOT_THERE: Stamp = (-1, -1, -1, -1)  # of a source that cannot be looked at
-# No file has it: what was said of such a source is looked at again at each start.
-UNKNOWN: Stamp = (-2, -2, -2, -2)
+NOT_THERE: Stamp = (-1, -1, -1, -1)  # the stamp of a source that cannot be accessed
+UNKNOWN: Stamp = (-2, -2, -2, -2)  # no file has it, so that such a source is scanned again at each start
 
 _NOTHING = np.zeros(0, dtype=np.int64)
 
@@ -29,8 +28,8 @@ class SourceTable:
     """The sources of many files.
 
     Args:
-        paths: where each source lies: absolute, or relative to the current directory where HDF5 takes it so.
-        stamps: what each looked like when it was scanned, ``(sources, 4)``.
+        paths: path of each source: absolute, or relative to the current directory if HDF5 resolves it so.
+        stamps: stamp of each source when it was scanned, ``(sources, 4)``.
         file_of: the position of a file that uses a source, ascending, ``(uses,)``.
         source_of: the position of that source, ``(uses,)``.
     """
@@ -41,10 +40,10 @@ class SourceTable:
     source_of: Int64Array
 
     def __post_init__(self) -> None:
-        found = (len(self.stamps), len(self.source_of))
+        sizes = (len(self.stamps), len(self.source_of))
         expected = (len(self.paths), len(self.file_of))
-        if found != expected:
-            raise ValueError(f"a table of sources: found parts of {found}, expected {expected}")
+        if sizes != expected:
+            raise ValueError(f"a table of sources: found parts of {sizes}, expected {expected}")
 
     @classmethod
     def of(cls, files: Iterable[Sequence[tuple[str, Stamp]]]) -> SourceTable:
@@ -70,7 +69,7 @@ class SourceTable:
 
     @classmethod
     def joined(cls, first: SourceTable, second: SourceTable, *, files: int) -> SourceTable:
-        """The sources of both; the first table is that of so many files."""
+        """The sources of both tables; the first table describes ``files`` files."""
         return cls(
             StringTable.joined(first.paths, second.paths),
             np.concatenate([first.stamps, second.stamps]),
@@ -105,16 +104,16 @@ class SourceTable:
             return ()
         start, stop = np.searchsorted(self.file_of, [file, file + 1]).tolist()
         sources = self.source_of[start:stop].tolist()
-        return tuple((self.paths[source], _stamp(self.stamps[source])) for source in sources)
+        return tuple((self.paths[source], stamp_of(self.stamps[source])) for source in sources)
 
     def seen(self, look: Callable[[str], Stamp]) -> SourceTable:
-        """The same sources with the stamps that they have now."""
+        """The same sources with the stamps that ``look`` returns for their paths now."""
         if not len(self):
             return self
         return replace(self, stamps=np.asarray([look(path) for path in self.paths], dtype=np.int64))
 
     def files_with_other(self, stamps: Int64Array) -> Int64Array:
-        """Files of which any source has another stamp than here, ascending.
+        """The files with a source whose stamp differs from this table, ascending.
 
         Args:
             stamps: the stamp of each source, ``(sources, 4)``.
@@ -123,6 +122,7 @@ class SourceTable:
         return np.unique(self.file_of[is_other[self.source_of]])
 
 
-def _stamp(row: Int64Array) -> Stamp:
+def stamp_of(row: Int64Array) -> Stamp:
+    """The stamp in a row of an array of stamps, ``(4,)``."""
     size, mtime_ns, ctime_ns, inode = row.tolist()
     return size, mtime_ns, ctime_ns, inode

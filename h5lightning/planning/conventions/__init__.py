@@ -1,1 +1,6 @@
-"""What files say around their numbers, checked against what the user asks for: one module for each convention."""
+"""What files say about their numbers, checked against the options: one module for each convention.
+
+All checks share these arguments: ``catalog``, the contents of the files; ``files``, the files that must agree,
+ascending; ``key`` and ``field``, the sample key and the field, which has rows or is constant; ``difference_of``, the
+first difference between two files in a dataset, called only for an error.
+"""

@@ -1,8 +1,7 @@
-"""What the stored numbers of a field stand for, file by file: refused, looked at while reading, or decoded.
+"""What the stored numbers of a field encode, file by file: refused, checked while reading, or decoded.
 
-Planning only: what a file says was found by the scan. Two files that store one quantity with scales of their own hold
-different numbers for equal values, so that stored numbers are delivered where they stand for themselves, or where the
-user asks for them.
+Planning only: the scan read what the files say. Two files that store one quantity with different scales hold different
+numbers for equal values. So stored numbers are delivered only if they are the values, or if the user requests them.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from h5lightning.options import FLOAT_DTYPES, Field
 from h5lightning.planning.catalog.annotations import Encoding
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.schema import DatasetSchema
+from h5lightning.planning.conventions.error_parts import stored_remedy, where
 from h5lightning.planning.fields import StoredForm
 
 __all__ = ["DECODED_DTYPE", "check_encodings", "forms_of", "is_type_said", "remedy"]
@@ -25,53 +25,44 @@ DECODED_DTYPE = "float32"
 
 
 def check_encodings(catalog: Catalog, files: Int64Array, key: str, field: Field) -> None:
-    """Raise unless the numbers of a field can be delivered as the user asks for them.
-
-    Args:
-        catalog: what the files hold.
-        files: the files that must agree, ascending.
-        key: the sample's key.
-        field: the field, which has rows or is constant.
+    """Raise unless the numbers of a field can be delivered as requested.
 
     Raises:
-        UnsupportedFieldError: without ``decode``, numbers that stand for others; with ``"cf"``, attributes that cannot
-            be decoded.
-        MissingDataError: without ``decode``, a number that stands for a missing value, in a row that was looked at.
-        OptionError: ``decode="cf"`` for what it does not speak of.
+        UnsupportedFieldError: without ``decode``, packed numbers; with ``"cf"``, attributes that cannot be decoded.
+        MissingDataError: without ``decode``, the scan saw a number that stands for a missing value.
+        OptionError: ``decode="cf"`` for a column or for category codes.
     """
     if field.decode == "stored":
         return
     if field.decode == "cf" and field.member is not None:
         raise OptionError(
-            f"field {key!r}: decode='cf' follows the attributes of a dataset, and the column {field.member!r} of "
-            f"'/{field.path}' has none of its own: leave decode out, and convert in a transform"
+            f"field {key!r}: decode='cf' follows the attributes of a dataset, but the column {field.member!r} of "
+            f"'/{field.path}' has no attributes: remove decode, and convert in a transform"
         )
-    for said, having in catalog.by_saying(field.path, files, lambda said: said).items():
-        where = f"field {key!r}: '/{field.path}' in {catalog.path(int(having[0]))}"
-        if said.encoding is not None:
-            _check_encoding(where, field, said.encoding)
-        if said.masked is not None and field.decode is None:
-            raise MissingDataError(f"{where} {said.masked.what} (row {said.masked.row}). {remedy(field)}")
+    by_annotation = catalog.files_by_annotation(field.path, files, lambda annotation: annotation)
+    for annotation, having in by_annotation.items():
+        start, masked = where(catalog, int(having[0]), key, field), annotation.masked
+        if annotation.encoding is not None:
+            _check_encoding(start, field, annotation.encoding)
+        if masked is not None and field.decode is None:
+            raise MissingDataError(f"{start} {masked.what} (row {masked.row}). {remedy(field)}")
 
 
 def forms_of(
     catalog: Catalog, files: Int64Array, field: Field
 ) -> tuple[tuple[StoredForm, ...], npt.NDArray[np.int32] | None]:
-    """The ways in which files store a field, and which of them each file has, ``(files of the catalog,)``.
+    """The ways in which files store a field, and the way of each file.
 
-    The second is None where all have the first.
-
-    Args:
-        catalog: what the files hold.
-        files: the files that must agree, ascending.
-        field: the field, which has rows or is constant.
+    Returns:
+        The distinct ways; and the number of the way of each file, ``(files of the catalog,)``, or None if there is
+        only one.
     """
-    said_of, layout_of = catalog.annotations_of(field.path)[files], catalog.layout_of[files]
-    pairs, which = np.unique(np.stack([layout_of, said_of]), axis=1, return_inverse=True)
+    annotation_of, layout_of = catalog.annotations_of(field.path)[files], catalog.layout_of[files]
+    pairs, which = np.unique(np.stack([layout_of, annotation_of]), axis=1, return_inverse=True)
     numbers: dict[StoredForm, int] = {}
     of_pair = [
-        numbers.setdefault(_form(catalog, layout, said, field), len(numbers))
-        for layout, said in pairs.T.tolist()
+        numbers.setdefault(_form(catalog, layout, annotation, field), len(numbers))
+        for layout, annotation in pairs.T.tolist()
     ]
     if len(numbers) == 1:
         return tuple(numbers), None
@@ -81,12 +72,12 @@ def forms_of(
 
 
 def is_type_said(field: Field, dtype: str | None, *schemas: DatasetSchema) -> bool:
-    """Whether the user says in which type numbers are delivered, whatever type each file stores them in.
+    """Whether the options fix the type of delivery, so that files may store different types.
 
     Args:
         field: the field.
-        dtype: the type that floating fields are delivered in.
-        schemas: datasets in some files.
+        dtype: the type in which floating fields are delivered.
+        schemas: the field's dataset in several files.
     """
     if field.dtype is not None or field.decode == "cf":
         return True
@@ -95,36 +86,34 @@ def is_type_said(field: Field, dtype: str | None, *schemas: DatasetSchema) -> bo
 
 
 def remedy(field: Field) -> str:
-    """What to do about numbers that stand for others."""
-    # No integer is a NaN.
-    dtype = field.dtype if field.dtype in FLOAT_DTYPES else None
+    """What to do about encoded numbers."""
+    dtype = field.dtype if field.dtype in FLOAT_DTYPES else None  # an integer type has no NaN
     return (
-        f"{field.text(decode='cf', dtype=dtype)} delivers the values that they stand for, NaN where one is missing; "
-        f"{field.text(decode='stored')} delivers the stored numbers"
+        f"{field.text(decode='cf', dtype=dtype)} delivers the decoded values, NaN where one is missing; "
+        f"{stored_remedy(field)}"
     )
 
 
-def _form(catalog: Catalog, layout: int, said: int, field: Field) -> StoredForm:
+def _form(catalog: Catalog, layout: int, annotation: int, field: Field) -> StoredForm:
     schema = next(dataset for dataset in catalog.layouts[layout] if dataset.path == field.path)
     dtype = schema.element(field.member) or schema.dtype
-    encoding = None if said < 0 or field.member is not None else catalog.annotations[said].encoding
-    is_looked_at = encoding is not None and (field.decode == "cf" or encoding.is_masking)
-    return StoredForm(dtype, encoding if is_looked_at and field.decode != "stored" else None)
+    has_encoding = annotation >= 0 and field.member is None and field.decode != "stored"
+    encoding = catalog.annotations[annotation].encoding if has_encoding else None
+    is_used = encoding is not None and (field.decode == "cf" or encoding.is_masking)
+    return StoredForm(dtype, encoding if is_used else None)
 
 
-def _check_encoding(where: str, field: Field, encoding: Encoding) -> None:
-    said = ", ".join(encoding.said_by)
+def _check_encoding(start: str, field: Field, encoding: Encoding) -> None:
+    attributes = ", ".join(encoding.said_by)
     if encoding.problem:
-        raise UnsupportedFieldError(
-            f"{where} {encoding.problem}. {field.text(decode='stored')} delivers the stored numbers"
-        )
+        raise UnsupportedFieldError(f"{start} {encoding.problem}. {stored_remedy(field)}")
     if field.decode == "cf":
         if encoding.kind == "codes":
             raise OptionError(
-                f"{where} holds numbers of categories ({said}), which decode='cf' does not speak of: leave decode out"
+                f"{start} holds numbers of categories ({attributes}), which decode='cf' does not decode: remove decode"
             )
     elif encoding.is_packed and field.member is None:
         raise UnsupportedFieldError(
-            f"{where} is packed ({said}): its numbers stand for others, with factors of each file's own. "
+            f"{start} is packed ({attributes}): its numbers are not the values, and each file may use other factors. "
             f"{remedy(field)}"
         )

@@ -1,4 +1,4 @@
-"""Datasets that the user says are the same in all files, held against each other by the digests of the scan."""
+"""Datasets that must be equal in all files (``Access(same=…)``), compared by the digests that the scan made."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ from h5lightning.errors import MissingFieldError, SchemaError, UnsupportedFieldE
 from h5lightning.options.checks import nearest
 from h5lightning.planning.catalog.annotations import PACKED
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
-from h5lightning.planning.conventions.column_labels import DifferenceOf
+from h5lightning.planning.conventions.error_parts import (
+    DifferenceOf,
+    add_reasons,
+    after_colon,
+    most_common,
+    no_difference,
+    skipped_files,
+)
 
 __all__ = ["check_same", "find_others", "is_same"]
 
@@ -21,7 +28,7 @@ NameList: TypeAlias = Callable[[int], Sequence[str]]
 
 
 def is_same(path: str, same: Sequence[str]) -> bool:
-    """Whether a dataset is one of those, or lies in a group that is."""
+    """Whether a dataset is listed in ``same``, or lies in a group that is."""
     return any(path == one or path.startswith(f"{one}/") for one in same)
 
 
@@ -31,77 +38,68 @@ def check_same(
     files: Int64Array,
     *,
     names_in: NameList = lambda _: (),
-    difference_of: DifferenceOf = lambda _, __, ___: "",
+    difference_of: DifferenceOf = no_difference,
 ) -> None:
-    """Raise unless all files hold the same.
+    """Raise unless each dataset has the same values in all files.
 
     Args:
-        catalog: what the files hold.
+        catalog: the contents of the files.
         same: paths of datasets or groups.
         files: the files that must agree, ascending.
-        names_in: the datasets of a file, asked only to explain a missing one.
-        difference_of: the first difference between two files in a dataset, likewise.
+        names_in: lists the datasets of a file; called only to explain a missing dataset.
+        difference_of: the first difference between two files in a dataset; called only for an error.
 
     Raises:
-        MissingFieldError: a file lacks it.
+        MissingFieldError: a file lacks the dataset.
         UnsupportedFieldError: its values cannot be compared.
-        SchemaError: it differs.
+        SchemaError: its values differ.
     """
     for path in same:
-        having, lacking = _files_by_digest(catalog, path, files)
+        files_by_digest, lacking = _files_by_digest(catalog, path, files)
         if lacking.size:
-            known = nearest(path, names_in(int(lacking[0])))
+            hint = nearest(path, names_in(int(lacking[0])))
             raise MissingFieldError(
-                f"access.same: {catalog.path(int(lacking[0]))} holds no '/{path}'{more_files(lacking)}{known}"
+                f"access.same: {catalog.path(int(lacking[0]))} holds no '/{path}'{more_files(lacking)}{hint}"
             )
-        for digest, some in having.items():
+        for digest, having in files_by_digest.items():
             if digest.startswith("? "):
                 raise UnsupportedFieldError(
-                    f"access.same: '/{path}' in {catalog.path(int(some[0]))} cannot be compared: it {digest[2:]}. "
-                    "Leave it out of access.same"
+                    f"access.same: '/{path}' in {catalog.path(int(having[0]))} cannot be compared: it {digest[2:]}. "
+                    "Remove it from access.same"
                 )
-        if len(having) > 1:
-            raise SchemaError(_error_text(catalog, path, having, difference_of))
+        if len(files_by_digest) > 1:
+            raise SchemaError(_error_text(catalog, path, files_by_digest, difference_of))
 
 
 def find_others(
-    catalog: Catalog,
-    same: Sequence[str],
-    files: Int64Array,
-    *,
-    difference_of: DifferenceOf = lambda _, __, ___: "",
+    catalog: Catalog, same: Sequence[str], files: Int64Array, *, difference_of: DifferenceOf = no_difference
 ) -> list[SkippedFile]:
-    """The files that lack what others have, or have it otherwise than most; for the arguments see `check_same`."""
-    found: dict[int, str] = {}
+    """The files that lack one of the datasets, or have other values than most files."""
+    reasons: dict[int, str] = {}
     for path in same:
-        having, lacking = _files_by_digest(catalog, path, files)
-        if not having:
-            continue  # it is the path that is wrong
-        found.update((file, f"holds no '/{path}'") for file in lacking.tolist() if file not in found)
-        expected = _most_common(having)
-        what = f"'/{path}' is not the same as in most files"
-        differs = np.concatenate([some[:0] if one == expected else some for one, some in having.items()])
-        if differs.size:
-            file = int(differs.min())
-            first = difference_of(file, int(having[expected][0]), path)
-            found.setdefault(file, f"{what}{f': {first}' if first else ''}")
-        found.update((file, what) for file in differs.tolist() if file not in found)
-    return [SkippedFile(catalog.names[file], found[file]) for file in sorted(found)]
+        files_by_digest, lacking = _files_by_digest(catalog, path, files)
+        if not files_by_digest:
+            continue  # no file has it: the path is wrong, not the files
+        add_reasons(reasons, lacking, f"holds no '/{path}'")
+        differing, expected = _differing(files_by_digest)
+        if differing.size:
+            difference = difference_of(int(differing[0]), expected, path)
+            add_reasons(reasons, differing, f"'/{path}' is not the same as in most files", difference)
+    return skipped_files(catalog, reasons)
 
 
 def _error_text(
-    catalog: Catalog, path: str, having: Mapping[str, Int64Array], difference_of: DifferenceOf
+    catalog: Catalog, path: str, files_by_digest: Mapping[str, Int64Array], difference_of: DifferenceOf
 ) -> str:
-    expected = _most_common(having)
-    differs = np.sort(np.concatenate([some for digest, some in having.items() if digest != expected]))
-    file, reference = int(differs[0]), int(having[expected][0])
-    first = difference_of(file, reference, path)
-    if not first and any(PACKED in digest for digest in having):
-        first = "its numbers are packed otherwise"
+    differing, expected = _differing(files_by_digest)
+    file = int(differing[0])
+    difference = difference_of(file, expected, path)
+    if not difference and any(PACKED in digest for digest in files_by_digest):
+        difference = "its numbers are encoded differently"
     return (
-        f"access.same: '/{path}' in {catalog.path(file)} is not the same as in {catalog.path(reference)}"
-        f"{f': {first}' if first else ''}{more_files(differs)}. Write the files alike, leave those out that differ "
-        "with a '!' pattern or access.on_bad_file='skip', or take it out of access.same"
+        f"access.same: '/{path}' in {catalog.path(file)} is not the same as in {catalog.path(expected)}"
+        f"{after_colon(difference)}{more_files(differing)}. Write equal values to all files, exclude the files that "
+        "differ (with a '!' pattern or access.on_bad_file='skip'), or remove the path from access.same"
     )
 
 
@@ -109,10 +107,12 @@ def _files_by_digest(
     catalog: Catalog, path: str, files: Int64Array
 ) -> tuple[dict[str, Int64Array], Int64Array]:
     """The files that have each digest, and those that lack the dataset."""
-    having = catalog.by_saying(path, files, lambda said: said.digest)
+    having = catalog.files_by_annotation(path, files, lambda annotations: annotations.digest)
     return having, files[catalog.annotations_of(path)[files] < 0]
 
 
-def _most_common(having: Mapping[str, Int64Array]) -> str:
-    """The digest that most files have; among equals, that of the first file."""
-    return max(having, key=lambda digest: (having[digest].size, -int(having[digest][0])))
+def _differing(files_by_digest: Mapping[str, Int64Array]) -> tuple[Int64Array, int]:
+    """The files that do not have the most common digest, ascending; and the first file that has it."""
+    common, expected = most_common(files_by_digest.items())
+    others = [files for digest, files in files_by_digest.items() if digest != common]
+    return np.sort(np.concatenate(others)) if others else files_by_digest[common][:0], expected

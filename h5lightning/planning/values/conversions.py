@@ -1,10 +1,10 @@
-"""What happens to values between their stored type and the delivered one: they stay what they are.
+"""Conversions from the stored type to the delivered type that keep every value.
 
-A conversion that would change a value is an error, with one exception: floats are rounded where a narrower floating
-type was asked for. But a finite value never becomes infinite.
+A conversion that would change a value is an error, with one exception: floats are rounded if a narrower floating type
+was requested. But a finite value never becomes infinite.
 
-NumPy compares an integer with a float as two floats, and so calls 2**53 + 1 equal to 2**53. Here, integers are
-compared as integers.
+NumPy compares an integer with a float as two floats, so that 2**53 + 1 equals 2**53. This module compares integers as
+integers.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ __all__ = [
 ]
 
 
-# Bits of the significand, the hidden one included, and the largest finite value. NumPy has no bfloat16.
+# Bits of the significand, including the hidden one.
 _PRECISION = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53, "complex64": 24, "complex128": 53}
-_ROUNDED = {("f", "f"), ("f", "c"), ("c", "c")}  # kinds between which numbers may be rounded
+_ROUNDED = {("f", "f"), ("f", "c"), ("c", "c")}  # kinds of types between which rounding is allowed
 _LARGEST_FLOAT16 = 65504
-# float32 from here on is rounded to infinity by bfloat16: half a step above its largest value.
+# bfloat16 rounds float32 to infinity from here on: half a step above its largest value.
 _TOO_LARGE_FOR_BFLOAT16 = 2.0**128 - 2.0**119
 
 
@@ -42,7 +42,7 @@ class ValueAtError(Exception):
     """A value of an array that cannot be delivered.
 
     Args:
-        place: its index in the array.
+        place: index of the value in the array.
     """
 
     def __init__(self, place: tuple[int, ...]) -> None:
@@ -55,19 +55,19 @@ class LostValueError(ValueAtError):
 
 
 def delivery_dtype(delivered: str) -> np.dtype[Any]:
-    """The NumPy type on the way to a delivered one: float32 for bfloat16, which NumPy lacks."""
+    """The NumPy type for a delivered type: float32 for bfloat16, which NumPy lacks."""
     return np.dtype("float32" if delivered == "bfloat16" else delivered)
 
 
 def converted(values: npt.NDArray[Any], delivered: str) -> npt.NDArray[Any]:
-    """Values in another type, which may be a new array or the same one; for bfloat16, which NumPy lacks, as float32.
+    """Values in the delivered type, as a new array or the same one; for bfloat16, which NumPy lacks, as float32.
 
     Args:
-        values: of a stored type in native byte order, ``(N, …)``.
-        delivered: name of the type.
+        values: values of a stored type in native byte order, ``(N, …)``.
+        delivered: name of the delivered type.
 
     Raises:
-        LostValueError: a value that the type cannot hold.
+        LostValueError: the type cannot hold a value.
     """
     through = buffer_dtype(values.dtype.str, delivered)
     if through != values.dtype:
@@ -82,26 +82,26 @@ def converted(values: npt.NDArray[Any], delivered: str) -> npt.NDArray[Any]:
         lost = first_lost(values, delivered)
         if lost is not None:
             raise LostValueError(lost)
-    with np.errstate(invalid="ignore"):  # a NaN that signals
+    with np.errstate(invalid="ignore"):  # a signalling NaN
         return values.astype(delivery_dtype(delivered), copy=False)
 
 
 def common_type(values: Sequence[npt.NDArray[Any]]) -> np.dtype[Any]:
-    """The type for values of several types: an integer type for integers, whatever NumPy would promote them to.
+    """The type for arrays of several types; an integer type for integers, unlike in NumPy.
 
-    It need not hold all of them, which `converted` finds out.
+    It may not hold all values; `converted` checks that.
     """
     types = {value.dtype.newbyteorder("=") for value in values}
     promoted = np.result_type(*types)
     if promoted.kind == "f" and all(kind.kind in "biu" for kind in types):
-        # NumPy makes float64 of int64 and uint64, which rounds both.
+        # NumPy promotes int64 and uint64 to float64, which rounds both.
         largest = max((int(value.max()) for value in values if value.size), default=0)
         return np.dtype(np.uint64 if largest > np.iinfo(np.int64).max else np.int64)
     return promoted
 
 
 def wider_type(*types: str) -> str:
-    """The name of a type for numbers of several stored types, to be asked for: an integer type for integers.
+    """The name of a type to request for numbers of several stored types: an integer type for integers.
 
     Example:
         >>> wider_type("<f4", ">f8"), wider_type("<i8", "<u8")
@@ -109,26 +109,26 @@ def wider_type(*types: str) -> str:
     """
     dtypes = [np.dtype(text) for text in types]
     promoted = np.result_type(*dtypes)
-    # NumPy makes float64 of int64 and uint64, which holds fewer of their values than either.
+    # NumPy promotes int64 and uint64 to float64, which holds fewer of their values than either.
     return "int64" if promoted.kind == "f" and all(one.kind in "biu" for one in dtypes) else promoted.name
 
 
 def buffer_dtype(stored: str, delivered: str) -> np.dtype[Any]:
-    """The type that a field is read into, in native byte order.
+    """The type of the buffer that a field is read into, in native byte order.
 
-    That of delivery, if no check is needed but the one of `assign`; else the stored one, to be held against
-    `first_lost`. For bfloat16, which NumPy lacks, float32 or the stored type.
+    The delivered type if `assign` checks enough; else the stored type, whose values are then checked by `first_lost`.
+    For bfloat16, which NumPy lacks, float32 or the stored type.
     """
     native = np.dtype(stored).newbyteorder("=")
     if delivered == "bfloat16":
         return np.dtype("float32") if native.kind == "f" else native
-    wanted = np.dtype(delivered)
-    is_rounded = (native.kind, wanted.kind) in _ROUNDED
-    return wanted if is_rounded or _is_safe(native, wanted) else native
+    target = np.dtype(delivered)
+    is_rounded = (native.kind, target.kind) in _ROUNDED
+    return target if is_rounded or _is_safe(native, target) else native
 
 
 def _is_safe(stored: np.dtype[Any], delivered: np.dtype[Any]) -> bool:
-    """Whether a type holds all values of another one; NumPy believes that float64 holds those of int64."""
+    """Whether a type holds all values of another type; NumPy calls float64 safe for int64, which it is not."""
     if stored.kind in "iu" and delivered.kind in "fc":
         info, (low, high) = np.iinfo(stored), _whole_numbers(delivered.name)
         return bool(low <= info.min and info.max <= high)
@@ -136,14 +136,14 @@ def _is_safe(stored: np.dtype[Any], delivered: np.dtype[Any]) -> bool:
 
 
 def assign(out: npt.NDArray[Any], where: Any, values: npt.NDArray[Any]) -> None:
-    """Put values into a buffer of the same type, or of another one of `buffer_dtype`.
+    """Put values into a buffer of the same type, or of a type of `buffer_dtype`.
 
-    Floats are rounded. The processor tells of a finite value that became infinite, which costs no second look.
+    Floats are rounded. The processor flags a finite value that becomes infinite, so that no second pass is needed.
 
     Args:
         out: the buffer.
-        where: an index of it.
-        values: as many values.
+        where: index into the buffer.
+        values: the values for this index.
 
     Raises:
         FloatingPointError: a finite value would become infinite.
@@ -156,11 +156,11 @@ def assign(out: npt.NDArray[Any], where: Any, values: npt.NDArray[Any]) -> None:
 
 
 def first_lost(values: npt.NDArray[Any], delivered: str) -> tuple[int, ...] | None:
-    """Where the first value lies that the delivered type cannot hold; None if it holds all of them.
+    """Index of the first value that the delivered type cannot hold; None if it holds all values.
 
     Args:
-        values: of a stored type in native byte order, or float32 on its way to bfloat16, ``(N, …)``.
-        delivered: name of the type.
+        values: values of a stored type in native byte order, or float32 for bfloat16, ``(N, …)``.
+        delivered: name of the delivered type.
     """
     if not values.size or _holds_all(values, delivered):
         return None
@@ -169,7 +169,7 @@ def first_lost(values: npt.NDArray[Any], delivered: str) -> tuple[int, ...] | No
 
 
 def _holds_all(values: npt.NDArray[Any], delivered: str) -> bool:
-    """Whether the least and the largest value tell that all are held: a quick look, which may say no too often."""
+    """Whether the smallest and the largest value show that the type holds all: a quick test that may miss some."""
     if values.dtype.kind not in "biuf":
         return False
     low, high = values.min().item(), values.max().item()
@@ -181,12 +181,12 @@ def _holds_all(values: npt.NDArray[Any], delivered: str) -> bool:
     if delivered in _PRECISION:
         return False
     least, largest = _whole_numbers(delivered)
-    # An integer compared with a float is compared exactly, and nothing is true of NaN.
+    # Python compares an integer with a float exactly, and each comparison with NaN is false.
     return bool(least <= low and high <= largest and (np.trunc(values) == values).all())
 
 
 def _whole_numbers(delivered: str) -> tuple[int, int]:
-    """Ends of a range of integers that a type holds, each of them."""
+    """Ends of a range of integers that a type holds without gaps."""
     if delivered in _PRECISION:
         largest = 2 ** _PRECISION[delivered]
         return -largest, largest
@@ -203,14 +203,14 @@ def _lost(values: npt.NDArray[Any], delivered: str) -> BoolArray:
     if delivered in _PRECISION:
         return _lost_by_floats(values, delivered)
     low, high = _whole_numbers(delivered)
-    # Bounds outside of the stored type would not be compared as integers.
+    # NumPy would not compare bounds outside of the stored type as integers.
     info = np.iinfo(values.dtype)
     return np.asarray((values < max(low, info.min)) | (values > min(high, info.max)))
 
 
 def _lost_by_floats(values: npt.NDArray[Any], delivered: str) -> BoolArray:
-    """Integers that a float cannot hold: too many bits from their first to their last one."""
-    # The absolute value of the least integer is its own bit pattern, read without a sign.
+    """Integers that a float cannot hold: too many bits from the first to the last one that is set."""
+    # np.abs of the smallest integer keeps its bits; read as unsigned, they are its magnitude.
     magnitude = np.abs(values).view(f"u{values.dtype.itemsize}").astype(np.uint64)
     last_bit = magnitude & (~magnitude + np.uint64(1))
     shortest = magnitude // np.maximum(last_bit, np.uint64(1))
@@ -226,7 +226,7 @@ def _lost_floats(values: npt.NDArray[Any], delivered: str) -> BoolArray:
     if delivered in _PRECISION:
         return _lost_by_rounding(values, delivered)
     low, high = _whole_numbers(delivered)
-    # The first number on either side is 0, 2 or a power of two, which a float holds, or is infinite where it ends.
+    # Both bounds are 0, 2 or a power of two, which a float holds exactly, or infinite if they exceed its range.
     with np.errstate(over="ignore"):
         least, beyond = np.asarray([low, high + 1], np.float64).astype(values.dtype)
     is_held = np.isfinite(values) & (values >= least) & (values < beyond) & (np.trunc(values) == values)
@@ -234,7 +234,7 @@ def _lost_floats(values: npt.NDArray[Any], delivered: str) -> BoolArray:
 
 
 def _lost_by_rounding(values: npt.NDArray[Any], delivered: str) -> BoolArray:
-    """Floats that become infinite; and complex numbers that lose their imaginary parts."""
+    """Floats that become infinite, and complex numbers that lose their imaginary part."""
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         converted = values.astype(delivered)
     if (values.dtype.kind, converted.dtype.kind) not in _ROUNDED:
@@ -244,5 +244,5 @@ def _lost_by_rounding(values: npt.NDArray[Any], delivered: str) -> BoolArray:
 
 
 def _parts(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The real numbers that values are made of, on an axis of their own."""
+    """Real and imaginary parts on a new last axis."""
     return np.stack([values.real, values.imag], axis=-1) if values.dtype.kind == "c" else values[..., None]

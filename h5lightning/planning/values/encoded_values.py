@@ -1,6 +1,6 @@
-"""Stored numbers that stand for missing values: the one place that decides which do.
+"""Which stored numbers stand for missing values: the same functions decide for the scan and for reading.
 
-They are compared in the stored type. A scan and a reader ask the same functions.
+Numbers are compared in the stored type.
 """
 
 from __future__ import annotations
@@ -16,17 +16,16 @@ from h5lightning.planning.catalog.annotations import Encoding, Number
 
 __all__ = ["DEFAULT", "as_read", "first_missing", "is_missing", "missing_text"]
 
-# How what says so ends where the file does not, but the library that wrote it.
+# Ends an entry of `Encoding.said_by` that is not in the file, but a default of the library that wrote it.
 DEFAULT = "(the default of netCDF)"
 
 Array = npt.NDArray[Any]
 
-# What is computed in between stays in the cache of the processor, however large the array is.
-_BLOCK_BYTES = 1024 * 1024
+_BLOCK_BYTES = 1024 * 1024  # so that intermediate results fit the processor's cache
 
 
 def as_read(values: Array, encoding: Encoding) -> Array:
-    """The stored integers with the sign that their encoding says; a view."""
+    """The stored integers as signed or unsigned, as their encoding says; a view."""
     if encoding.is_unsigned is None or values.dtype.kind not in "iu":
         return values
     kind = "u" if encoding.is_unsigned else "i"
@@ -34,11 +33,11 @@ def as_read(values: Array, encoding: Encoding) -> Array:
 
 
 def is_missing(values: Array, encoding: Encoding) -> BoolArray:
-    """Which of the stored numbers stand for a missing value.
+    """Whether each stored number stands for a missing value.
 
     Args:
         values: numbers of the stored type, in native byte order, of any shape.
-        encoding: what the file says of them.
+        encoding: the encoding that the file declares.
     """
     found = np.zeros(values.shape, np.bool_)
     if _masks(encoding):
@@ -49,38 +48,39 @@ def is_missing(values: Array, encoding: Encoding) -> BoolArray:
 
 
 def first_missing(values: Array, encoding: Encoding) -> tuple[int, ...] | None:
-    """Where the first number lies that stands for a missing value; None if there is none.
+    """Index of the first number that stands for a missing value; None if there is none.
 
     Args:
         values: numbers of the stored type, in native byte order, of any shape.
-        encoding: what the file says of them.
+        encoding: the encoding that the file declares.
     """
     if not _masks(encoding):
         return None
     for start, block in _blocks(values, encoding):
         missing = _missing(block, encoding)
         if missing.any():
-            place = start + int(missing.argmax())
-            return tuple(int(number) for number in np.unravel_index(place, values.shape))
+            first = start + int(missing.argmax())
+            return tuple(int(number) for number in np.unravel_index(first, values.shape))
     return None
 
 
 def missing_text(number: Any, encoding: Encoding) -> str:
-    """What a row holds, and what says so: ``holds 1e+20, which _FillValue calls missing``.
+    """Text about a missing value and the attribute that marks it: ``holds 1e+20, which _FillValue calls missing``.
 
     Args:
-        number: a stored one that stands for a missing value, as NumPy has it.
-        encoding: what the file says of it.
+        number: a stored number that stands for a missing value, as a NumPy scalar.
+        encoding: the encoding that the file declares.
     """
     read = as_read(np.asarray(number), encoding)[()]
     is_fill = any(read == fill for fill in encoding.fills)
     names = ("_FillValue", "missing_value") if is_fill else ("valid_", "categories")
-    said = [_who_says(text) for text in encoding.said_by if text.startswith(names)]
-    # Formatting a float32 would show it as a float64.
-    return f"holds {read!s}, which {' and '.join(said) or encoding.kind} {'call' if said[1:] else 'calls'} missing"
+    sources = [_source_text(text) for text in encoding.said_by if text.startswith(names)]
+    # The format of an f-string would show a float32 as a float64.
+    source = f"{' and '.join(sources) or encoding.kind} {'call' if sources[1:] else 'calls'}"
+    return f"holds {read!s}, which {source} missing"
 
 
-def _who_says(text: str) -> str:
+def _source_text(text: str) -> str:
     name = text.partition("=")[0]
     return f"the default {name} of netCDF" if text.endswith(DEFAULT) else name
 
@@ -90,7 +90,7 @@ def _masks(encoding: Encoding) -> bool:
 
 
 def _blocks(values: Array, encoding: Encoding) -> Iterator[tuple[int, Array]]:
-    """Parts of the numbers in one row, as they are to be read, each with the place of its first one."""
+    """Blocks of the flattened numbers with their declared sign, each with its offset."""
     flat = as_read(values, encoding).reshape(-1)
     step = _BLOCK_BYTES // flat.itemsize
     for start in range(0, flat.size, step):
@@ -105,8 +105,7 @@ def _missing(block: Array, encoding: Encoding) -> BoolArray:
     for fill in encoding.fills:
         if (number := _held(fill, block.dtype)) is not None:
             found = _either(found, block == number)
-    found = _either(found, _below(block, encoding.low))
-    found = _either(found, _above(block, encoding.high))
+    found = _either(found, _outside(block, encoding.low, encoding.high))
     if encoding.kind == "codes" and block.dtype.kind == "f":
         found = _either(found, np.isnan(block))
     return np.zeros(block.shape, np.bool_) if found is None else found
@@ -119,7 +118,7 @@ def _either(found: BoolArray | None, more: BoolArray | None) -> BoolArray | None
 
 
 def _held(number: Number, dtype: np.dtype[Any]) -> Any:
-    """The number in a type; None where an integer type does not hold it."""
+    """The number in a type; None if an integer type cannot hold it."""
     if dtype.kind not in "iu":
         return dtype.type(number)
     info = np.iinfo(dtype)
@@ -127,27 +126,15 @@ def _held(number: Number, dtype: np.dtype[Any]) -> Any:
     return dtype.type(int(number)) if is_held else None
 
 
-def _below(block: Array, low: Number | None) -> BoolArray | None:
-    if low is None:
-        return None
+def _outside(block: Array, low: Number | None, high: Number | None) -> BoolArray | None:
+    """Whether numbers lie below ``low`` or above ``high``; None if no number of their type does."""
     if block.dtype.kind in "iu":
         info = np.iinfo(block.dtype)
-        if low <= info.min:
-            return None
-        if low > info.max:
+        if (low is not None and low > info.max) or (high is not None and high < info.min):
             return np.ones(block.shape, np.bool_)
-        low = -int(-low // 1)  # the next integer that is none below
-    return np.asarray(block < block.dtype.type(low))
-
-
-def _above(block: Array, high: Number | None) -> BoolArray | None:
-    if high is None:
-        return None
-    if block.dtype.kind in "iu":
-        info = np.iinfo(block.dtype)
-        if high >= info.max:
-            return None
-        if high < info.min:
-            return np.ones(block.shape, np.bool_)
-        high = int(high // 1)
-    return np.asarray(block > block.dtype.type(high))
+        # In integers: ``low`` is rounded up, ``high`` down.
+        low = None if low is None or low <= info.min else -int(-low // 1)
+        high = None if high is None or high >= info.max else int(high // 1)
+    below = None if low is None else np.asarray(block < block.dtype.type(low))
+    above = None if high is None else np.asarray(block > block.dtype.type(high))
+    return _either(below, above)

@@ -1,7 +1,7 @@
-"""Stored numbers of a field → the values that are delivered: converted, and decoded where the user asks for that.
+"""Stored numbers of a field → delivered values: converted, and decoded on request.
 
-What is computed is computed in float64 and rounded once. Where an encoding only marks missing values, nothing is
-computed: then an integer must be held exactly, as by any other conversion.
+Scaling is computed in float64 and rounded once. An encoding that only marks missing values needs no arithmetic; then
+the delivered type must hold each integer exactly, as in any other conversion.
 """
 
 from __future__ import annotations
@@ -18,64 +18,65 @@ from h5lightning.planning.catalog.annotations import Encoding
 from h5lightning.planning.values.conversions import LostValueError, ValueAtError, converted, delivery_dtype
 from h5lightning.planning.values.encoded_values import as_read, is_missing
 
-__all__ = ["FieldValues", "MissingValueError"]
+__all__ = ["MissingValueError", "ValueDecoder"]
 
 Array = npt.NDArray[Any]
 
-_BLOCK_BYTES = 1024 * 1024  # what is computed in float64 stays in the processor's cache
+_BLOCK_BYTES = 1024 * 1024  # so that float64 intermediates fit the processor's cache
 _IDENTITY = Encoding("cf")
 
 
 class MissingValueError(ValueAtError):
-    """A stored number stands for a missing value, and nobody asked to decode it."""
+    """A stored number stands for a missing value, and decoding was not requested."""
 
 
-class FieldValues:
-    """Makes the values of a field from its stored numbers; what is the same for all batches is made once.
+class ValueDecoder:
+    """Makes the values of a field from its stored numbers.
 
     Args:
-        encodings: the ways in which stored numbers stand for values; None where they stand for themselves.
-        delivered: name of the type.
-        is_decoded: whether the values that they stand for are delivered, NaN for missing ones.
+        encodings: the distinct encodings of the field; None for numbers that are the values.
+        delivered: name of the delivered type.
+        is_decoded: whether to decode the numbers, with NaN for missing values.
     """
 
     def __init__(self, encodings: Sequence[Encoding | None], delivered: str, *, is_decoded: bool) -> None:
-        known = [encoding or _IDENTITY for encoding in encodings]
-        self._scales = np.asarray([encoding.scale for encoding in known])
-        self._offsets = np.asarray([encoding.offset for encoding in known])
-        # Files with a scale of their own are decoded together: only what is missing is asked of each kind.
+        listed = [encoding or _IDENTITY for encoding in encodings]
+        self._scales = np.asarray([encoding.scale for encoding in listed])
+        self._offsets = np.asarray([encoding.offset for encoding in listed])
+        # Encodings of one kind differ only in scale and offset: their rows are decoded together.
         kinds: dict[Encoding, int] = {}
-        bare = (replace(encoding, scale=1.0, offset=0.0, said_by=()) for encoding in known)
+        bare = (replace(encoding, scale=1.0, offset=0.0, said_by=()) for encoding in listed)
         self._kind_of = np.asarray([kinds.setdefault(encoding, len(kinds)) for encoding in bare])
         self._kinds = tuple(kinds)
         self._delivered = delivered
         self._is_decoded = is_decoded
 
     def of(self, stored: Array, which: Int64Array) -> Array:
-        """Rows as they are delivered.
+        """The delivered values of rows.
 
         Args:
             stored: rows of one stored type in native byte order, ``(N, …)``.
-            which: the encoding of each row, ``(N,)``.
+            which: number of the encoding of each row, ``(N,)``.
 
         Raises:
-            MissingValueError: a number that stands for a missing value, where they are not decoded.
-            LostValueError: a value that the delivered type cannot hold.
+            MissingValueError: a number stands for a missing value, and numbers are not decoded.
+            LostValueError: the delivered type cannot hold a value.
         """
         out = np.empty(stored.shape, delivery_dtype(self._delivered))
         step = max(1, _BLOCK_BYTES // max(1, stored[:1].nbytes))
-        for encoding, rows in self._alike(which):
+        for encoding, rows in self._rows_by_kind(which):
             for start in range(0, len(rows), step):
-                some = rows[start : start + step]
-                place: Any = slice(some[0], some[-1] + 1) if some[-1] - some[0] == len(some) - 1 else some
+                block = rows[start : start + step]
+                is_run = block[-1] - block[0] == len(block) - 1
+                index: Any = slice(block[0], block[-1] + 1) if is_run else block
                 try:
-                    out[place] = self._block(stored[place], encoding, which[some])
+                    out[index] = self._block(stored[index], encoding, which[block])
                 except ValueAtError as error:
-                    raise type(error)((int(some[error.place[0]]), *error.place[1:])) from None
+                    raise type(error)((int(block[error.place[0]]), *error.place[1:])) from None
         return out
 
-    def _alike(self, which: Int64Array) -> Iterator[tuple[Encoding, Int64Array]]:
-        """Rows whose encodings differ in scale and offset alone, ascending."""
+    def _rows_by_kind(self, which: Int64Array) -> Iterator[tuple[Encoding, Int64Array]]:
+        """The rows of each kind of encoding, ascending."""
         if len(self._kinds) == 1:
             yield self._kinds[0], np.arange(len(which))
             return
@@ -112,7 +113,7 @@ def _computed(
 ) -> Array:
     work = read.astype(np.float64)
     if missing is not None:
-        work[missing] = 0  # a fill value may be the largest number that there is
+        work[missing] = 0  # a fill value may be the largest float
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         work *= scales
         work += offsets

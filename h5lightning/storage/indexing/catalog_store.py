@@ -155,7 +155,7 @@ def _parts(catalog: Catalog, request: ScanRequest) -> tuple[bytes, bytes, memory
         "layouts": [[dataset.to_plain() for dataset in layout] for layout in catalog.layouts],
         "annotations": [annotations.to_plain() for annotations in catalog.annotations],
         "skipped": [[skipped.name, skipped.reason] for skipped in catalog.skipped],
-        "forms": extents.forms,
+        "forms": extents.layouts,
     }
     return _STORE.pack(header, _arrays(catalog), extents.numbers.astype("<i8", copy=False))
 
@@ -205,7 +205,7 @@ def _arrays(catalog: Catalog) -> dict[str, npt.NDArray[Any]]:
         "annotation_of": catalog.annotation_of.astype("<i4", copy=False),
         "attr_bytes": catalog.attrs.blob,
         "attr_ends": catalog.attrs.ends.astype("<i8", copy=False),
-        "extent_forms": catalog.extents.form_of.astype("<i4", copy=False),
+        "extent_forms": catalog.extents.layout_of.astype("<i4", copy=False),
         "extent_ends": catalog.extents.ends.astype("<i8", copy=False),
         "source_bytes": catalog.sources.paths.blob,
         "source_ends": catalog.sources.paths.ends.astype("<i8", copy=False),

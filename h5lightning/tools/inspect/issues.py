@@ -10,7 +10,8 @@ import numpy as np
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import bytes_text, counted
-from h5lightning.planning.catalog.schema import DatasetSchema, explain_difference
+from h5lightning.planning.catalog.schema import DatasetSchema
+from h5lightning.planning.catalog.schema_difference import explain_difference
 from h5lightning.planning.conventions.series_borders import evidence_text
 from h5lightning.planning.values.conversions import wider_type
 from h5lightning.tools.overview.dataset_table import Entry

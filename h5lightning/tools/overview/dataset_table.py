@@ -11,7 +11,8 @@ import numpy as np
 from h5lightning.core.arrays import Int64Array
 from h5lightning.planning.catalog.annotations import NOTHING, Annotations, SeriesTable
 from h5lightning.planning.catalog.catalog import Catalog
-from h5lightning.planning.catalog.schema import DatasetSchema, explain_difference
+from h5lightning.planning.catalog.schema import DatasetSchema
+from h5lightning.planning.catalog.schema_difference import explain_difference
 from h5lightning.tools.overview.name_patterns import families
 
 __all__ = ["Entry", "Variant", "entries_of"]

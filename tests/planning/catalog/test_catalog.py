@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
+from h5lightning.planning.catalog.catalog import Catalog, SkippedFile, files_by_kind
 from h5lightning.planning.catalog.extents import Extents
 from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema
 
@@ -140,3 +140,8 @@ def test_a_file_takes_few_bytes():
     files = 5_000
     schemas = [FileSchema((dataclasses.replace(X, shape=(number, 3)), Y)) for number in range(files)]
     assert len(pickle.dumps(catalog_of(schemas))) / files < 128
+
+
+def test_files_are_sorted_by_kind():
+    found = files_by_kind(np.array([1, 0, 1]), np.array([3, 5, 9]))
+    assert [files.tolist() for files in found] == [[5], [3, 9]]

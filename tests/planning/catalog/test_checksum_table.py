@@ -67,7 +67,7 @@ def test_no_files():
 
 def test_parts_that_do_not_fit_are_refused():
     table = ChecksumTable.of({"a": sums(3)})
-    with pytest.raises(ValueError, match="1 files, 3 blocks"):
+    with pytest.raises(ValueError, match="1 files with 3 blocks"):
         ChecksumTable(table.names, table.stamps, table.ends, table.hashes[:2], table.is_values)
 
 

@@ -33,15 +33,15 @@ def test_equals_a_list(first, second, data):
     assert [both[position] for position in range(len(both))] == listed
     assert both.known == sum(item is not None for item in listed)
     assert both.chunks == sum(item.numbers.shape[1] for item in listed if item is not None)
-    wanted = data.draw(st.lists(st.integers(0, len(listed) - 1), max_size=9)) if listed else []
-    taken = both.take(np.asarray(wanted, dtype=np.int64))
-    assert [taken[position] for position in range(len(taken))] == [listed[position] for position in wanted]
+    positions = data.draw(st.lists(st.integers(0, len(listed) - 1), max_size=9)) if listed else []
+    taken = both.take(np.asarray(positions, dtype=np.int64))
+    assert [taken[position] for position in range(len(taken))] == [listed[position] for position in positions]
 
 
 def test_contiguous_datasets_take_few_bytes():
     table = ExtentTable.of([Extents(np.array([[number]])) for number in range(1000)])
     assert table.nbytes == 20_000
-    assert len(table.forms) == 1
+    assert len(table.layouts) == 1
 
 
 def test_parts_of_different_length_are_refused():
@@ -63,7 +63,7 @@ def gone():
 def test_a_pickle_without_its_origin_knows_nothing(origin):
     table = ExtentTable.of([Extents(np.arange(5)[None]), None])
     copy = pickle.loads(
-        pickle.dumps(ExtentTable(table.forms, table.form_of, table.ends, table.numbers, origin))
+        pickle.dumps(ExtentTable(table.layouts, table.layout_of, table.ends, table.numbers, origin))
     )
     assert (len(copy), copy.known, copy[0]) == (2, 0, None)
     # Another process may find it all the same.
@@ -74,7 +74,9 @@ def test_a_pickle_holds_no_numbers():
     sizes = []
     for chunks in (10, 100_000):
         table = chunked(chunks)
-        mapped = ExtentTable(table.forms, table.form_of, table.ends, table.numbers, partial(chunked, 12345))
+        mapped = ExtentTable(
+            table.layouts, table.layout_of, table.ends, table.numbers, partial(chunked, 12345)
+        )
         sizes.append(len(pickle.dumps(mapped)))
         assert pickle.loads(pickle.dumps(mapped))[0].numbers.shape == (1, 12345)
     assert sizes[0] == sizes[1] < 300

@@ -1,4 +1,4 @@
-"""Stamps of scanned files: found by path, and compared in words."""
+"""Stamps of scanned files: found by path, and compared with what changed as text."""
 
 import numpy as np
 import pytest

@@ -1,11 +1,11 @@
-"""What a dataset is, apart from its length; and how the difference between two is told."""
+"""Schemas of datasets and files: sizes, columns, layouts, and their form as JSON."""
 
 import dataclasses
 import json
 
 import pytest
 
-from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema, Member, explain_difference
+from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema, Member
 
 FRAMES = DatasetSchema(
     "a/frames",
@@ -77,69 +77,6 @@ def test_a_column_adds_its_axes_to_those_of_the_dataset():
     assert ARRAYS.itemsize == 13
 
 
-def with_members(*members, **changes):
-    return dataclasses.replace(ARRAYS, members=members, **changes)
-
-
-@pytest.mark.parametrize(
-    ("other", "member", "message"),
-    [
-        (with_members(V, KIND), "v", ""),
-        (with_members(V, dataclasses.replace(SITE, dtype="text of 9 bytes"), KIND), None, ""),
-        (with_members(dataclasses.replace(V, dtype=">f4"), KIND), "v", ""),
-        (
-            with_members(dataclasses.replace(V, shape=(3, 2)), shape=(9,)),
-            "v",
-            "has rows of shape (3, 2), expected (2, 3)",
-        ),
-        (with_members(dataclasses.replace(V, shape=(2, 3)), shape=(9,)), "v", ""),
-        (with_members(dataclasses.replace(V, dtype="<f8"), KIND), "v", "has dtype <f8, expected <f4"),
-        (with_members(dataclasses.replace(V, dtype="<f8"), KIND), "kind", ""),
-        (
-            with_members(V, dataclasses.replace(KIND, categories=("dog", "cat"))),
-            "kind",
-            "has categories [dog, cat], expected [cat, dog]",
-        ),
-        (
-            with_members(V, dataclasses.replace(KIND, categories=("dog", "cat"))),
-            None,
-            "has a column 'kind' that has categories [dog, cat], expected [cat, dog]",
-        ),
-        (
-            with_members(V, dataclasses.replace(KIND, categories=None, vocabulary="9 names")),
-            "kind",
-            "has categories 9 names, expected [cat, dog]",
-        ),
-        (
-            with_members(KIND),
-            "v",
-            "has columns compound {kind: |u1}, expected compound {v: (3,)<f4, site: text of 4 bytes, kind: |u1}",
-        ),
-    ],
-    ids=[
-        "other columns",
-        "length of text",
-        "byte order",
-        "longer rows",
-        "rows of one shape",
-        "type",
-        "type of another column",
-        "order of categories",
-        "order of categories of any column",
-        "many categories",
-        "no such column",
-    ],
-)
-def test_the_wanted_column_is_compared(other, member, message):
-    assert explain_difference(other, ARRAYS, member) == message
-
-
-def test_categories_may_differ_where_codes_are_asked_for():
-    other = with_members(V, dataclasses.replace(KIND, categories=("dog", "cat")))
-    assert explain_difference(other, ARRAYS, "kind", any_categories=True) == ""
-    assert explain_difference(other, ARRAYS, "kind", any_type=True) != ""
-
-
 @each_schema
 def test_layout_and_facts_are_the_whole_schema(schema):
     assert schema.layout().with_facts(schema.facts()) == schema
@@ -174,55 +111,7 @@ def test_a_dataset_survives_json(schema):
     assert DatasetSchema.from_plain(json.loads(json.dumps(schema.to_plain()))) == schema
 
 
-def test_a_file_survives_json():
-    schema = FileSchema(tuple(EACH), {"@fps": 30, "a@name": "left", "a@box": [[0, 1], [2, 3]]})
-    assert FileSchema.from_plain(json.loads(json.dumps(schema.to_plain()))) == schema
-
-
 def test_datasets_are_found_by_path():
     schema = FileSchema((FRAMES, TABLE))
     assert schema.dataset("table") is TABLE
     assert schema.dataset("frames") is None
-
-
-@pytest.mark.parametrize(
-    ("base", "changes", "message"),
-    [
-        (FRAMES, {"path": "b", "chunks": None, "filters": (), "shape": (1, 4, 2)}, ""),
-        (FRAMES, {"dtype": "<f8"}, "has dtype <f8, expected <f4"),
-        (FRAMES, {"shape": (9, 4)}, "has rows of shape (4,), expected (4, 2)"),
-        (FRAMES, {"shape": (9, 2, 4)}, "has rows of shape (2, 4), expected (4, 2)"),
-        (FRAMES, {"shape": ()}, "is a scalar, expected rows"),
-        (SCALAR, {"shape": (3,)}, "has rows, expected a scalar"),
-        (
-            TABLE,
-            {"members": (Member("t", "<f8"),)},
-            "has dtype compound {t: <f8}, expected compound {t: <f8, id: <i2}",
-        ),
-        (SPECIES, {"categories": ("dog", "cat")}, "has categories [dog, cat], expected [cat, dog]"),
-        (SPECIES, {"categories": None}, "has categories none, expected [cat, dog]"),
-        (
-            SPECIES,
-            {"categories": tuple("abcdefgh")},
-            "has categories [a, b, c, d, e, f, … 2 more], expected [cat, dog]",
-        ),
-        (FRAMES, {"refusal": "is external"}, "cannot be a field: is external"),
-        (TEXT, {"refusal": ""}, "can be a field: variable-length text"),
-    ],
-    ids=[
-        "what a batch does not see",
-        "dtype",
-        "number of axes",
-        "axes",
-        "scalar",
-        "no scalar",
-        "columns",
-        "order of categories",
-        "no categories",
-        "many categories",
-        "refused",
-        "not refused",
-    ],
-)
-def test_a_difference_is_told_with_both_sides(base, changes, message):
-    assert explain_difference(dataclasses.replace(base, **changes), base) == message

@@ -8,7 +8,7 @@ from h5lightning import H5DataModule, H5Dataset
 from h5lightning.errors import SchemaError
 from h5lightning.options import Access, Field
 from h5lightning.planning.catalog.annotations import Annotations, AxisLabels
-from h5lightning.planning.catalog.catalog import Catalog, files_by_kind
+from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema
 from h5lightning.planning.conventions.column_labels import check_labels, find_other_labels, label_differences
 
@@ -36,7 +36,7 @@ def catalog_of(*files):
     )
 
 
-def told(*files, field=None):
+def differences(*files, field=None):
     """What differs along which axis, in which files, from which."""
     found = label_differences(catalog_of(*files), field or Field("x"), np.arange(len(files)))
     return [(one.what, one.axis, one.files.tolist(), one.expected) for one in found]
@@ -55,39 +55,39 @@ KINDS = {
 @pytest.mark.parametrize(("expected", "found", "what"), KINDS.values(), ids=KINDS)
 def test_labels_are_compared(expected, found, what):
     files = [[labels(expected)], [labels(found)], [labels(expected)]]
-    assert told(*files) == ([(what, 1, [1], 0)] if what else [])
+    assert differences(*files) == ([(what, 1, [1], 0)] if what else [])
 
 
 def test_most_files_are_right():
-    assert told([labels(ORDER)], [labels(GENES)], [labels(GENES)]) == [("order", 1, [0], 1)]
+    assert differences([labels(ORDER)], [labels(GENES)], [labels(GENES)]) == [("order", 1, [0], 1)]
 
 
 def test_axes_may_be_swapped_and_renamed():
-    assert told([labels(NAMES, -1)], [labels(SWAPPED, -1)]) == [("order", -1, [1], 0)]
-    assert told([labels(NAMES, -1)], [labels(RENAMED, -1)]) == []
-    assert told([labels(NAMES, -1)], []) == []
+    assert differences([labels(NAMES, -1)], [labels(SWAPPED, -1)]) == [("order", -1, [1], 0)]
+    assert differences([labels(NAMES, -1)], [labels(RENAMED, -1)]) == []
+    assert differences([labels(NAMES, -1)], []) == []
 
 
-def test_labels_in_some_files_only_are_told_and_the_others_compared():
+def test_labels_in_some_files_only_are_a_remark_and_the_others_are_compared():
     none = []
-    assert told(none, none, [labels(GENES)]) == [("none", 1, [0, 1], 2)]
-    assert told(none, none, none, [labels(GENES)], [labels(ORDER)]) == [
+    assert differences(none, none, [labels(GENES)]) == [("none", 1, [0, 1], 2)]
+    assert differences(none, none, none, [labels(GENES)], [labels(ORDER)]) == [
         ("order", 1, [4], 3),
         ("none", 1, [0, 1, 2], 3),
     ]
 
 
 def test_a_source_may_have_another_name():
-    assert told([labels(GENES)], [labels(GENES, path="t")]) == []
-    assert told([labels(GENES)], [labels(ORDER, path="t")]) == [("order", 1, [1], 0)]
+    assert differences([labels(GENES)], [labels(GENES, path="t")]) == []
+    assert differences([labels(GENES)], [labels(ORDER, path="t")]) == [("order", 1, [1], 0)]
 
 
 def test_each_of_several_sources_counts():
     one = [labels(LAT), labels(GENES, path="t")]
-    assert told(one, one, [labels(LAT), labels(ORDER, path="t")]) == [("order", 1, [2], 0)]
-    assert told(one, one, [labels(LAT)]) == []
+    assert differences(one, one, [labels(LAT), labels(ORDER, path="t")]) == [("order", 1, [2], 0)]
+    assert differences(one, one, [labels(LAT)]) == []
     two = [labels(LAT, 1), labels(GENES, 2, "t")]
-    assert told(two, two, [labels(TILE, 1), labels(ORDER, 2, "t")]) == [
+    assert differences(two, two, [labels(TILE, 1), labels(ORDER, 2, "t")]) == [
         ("order", 2, [2], 0),
         ("numbers", 1, [2], 0),
     ]
@@ -95,31 +95,31 @@ def test_each_of_several_sources_counts():
 
 def test_the_first_axis_counts_for_constants():
     files = [labels(GENES, 0)], [labels(ORDER, 0)]
-    assert told(*files) == []
-    assert told(*files, field=Field("x", constant=True)) == [("order", 0, [1], 0)]
+    assert differences(*files) == []
+    assert differences(*files, field=Field("x", constant=True)) == [("order", 0, [1], 0)]
 
 
 def test_labels_of_another_column_do_not_count():
     files = [labels(GENES, member="a")], [labels(ORDER, member="a")]
-    assert told(*files, field=Field("x", member="b")) == []
-    assert told(*files, field=Field("x", member="a")) == [("order", 1, [1], 0)]
+    assert differences(*files, field=Field("x", member="b")) == []
+    assert differences(*files, field=Field("x", member="a")) == [("order", 1, [1], 0)]
 
 
 def test_stored_numbers_and_attributes_are_not_looked_at():
     files = [labels(GENES)], [labels(ORDER)]
-    assert told(*files, field=Field("x", decode="stored")) == []
-    assert told(*files, field=Field("x", attr="a")) == []
+    assert differences(*files, field=Field("x", decode="stored")) == []
+    assert differences(*files, field=Field("x", attr="a")) == []
 
 
 def test_files_without_the_dataset_do_not_count():
-    assert told(None, [labels(GENES)], None, [labels(ORDER)]) == [("order", 1, [3], 1)]
-    assert told(None, None) == []
+    assert differences(None, [labels(GENES)], None, [labels(ORDER)]) == [("order", 1, [3], 1)]
+    assert differences(None, None) == []
 
 
 def test_ten_thousand_tiles_are_one_remark():
     files = [[labels(("numbers", str(number), str(number)))] for number in range(10_000)]
     (remark,) = check_labels(catalog_of(*files), {"x": Field("x"), "y": Field("x")}, np.arange(10_000))
-    assert remark.startswith("'/x', axis 1: 9999 files have other numbers in '/s' than 0.h5, as tiles")
+    assert remark.startswith("'/x', axis 1: 9,999 files have other numbers in '/s' than 0.h5, as tiles")
 
 
 def test_an_error_says_what_to_do():
@@ -134,8 +134,8 @@ def test_an_error_says_what_to_do():
         check_labels(catalog, {"image": Field("x")}, np.arange(4), difference_of=difference_of)
     assert str(caught.value) == (
         "field 'image': in /d/1.h5 the labels of axis 1 of '/x', '/s', are in another order than in /d/0.h5: "
-        "row 0: 'c', expected 'a' (and 1 more file). Columns of different meaning would be stacked: write the files "
-        "with one order, or, if it means nothing here, Field('x', decode='stored')"
+        "row 0: 'c', expected 'a' (and 1 more file). Columns of different meaning would be stacked. Write all "
+        "files with the same order of labels; or, if the labels mean nothing here, use Field('x', decode='stored')"
     )
     assert asked == [(1, 0, "s")]
 
@@ -145,11 +145,6 @@ def test_files_that_differ_from_most_are_found():
     found = find_other_labels(catalog, {"x": Field("x")}, np.arange(5))
     assert [one.name for one in found] == ["1.h5", "3.h5"]
     assert "in another order than in most files" in found[0].reason
-
-
-def test_files_are_sorted_by_kind():
-    found = files_by_kind(np.array([1, 0, 1]), np.array([3, 5, 9]))
-    assert [some.tolist() for some in found] == [[5], [3, 9]]
 
 
 # ── real files ───────────────────────────────────────────────────────────────────────────────────────
@@ -215,13 +210,13 @@ def test_the_index_remembers_labels(folder):
         H5Dataset(str(folder / "*.h5"), ["x"])
 
 
-def test_other_labels_are_not_mended_by_an_order_nor_decoded_by_the_way_out():
+def test_the_remedy_for_other_text_is_no_order_and_warns_that_nothing_is_decoded():
     catalog = catalog_of([labels(("text", "u", "u"))], [labels(("text", "v", "v"))])
     with pytest.raises(SchemaError) as caught:
         check_labels(catalog, {"x": Field("x", constant=True, decode="cf")}, np.arange(2))
     text = str(caught.value)
-    assert "write the files with the same labels, or" in text
+    assert "Write all files with the same labels; or" in text
     assert (
-        "Field('x', constant=True, decode='stored'), which delivers the stored numbers and not what they"
+        "Field('x', constant=True, decode='stored'), which also delivers the stored numbers without decoding"
         in text
     )

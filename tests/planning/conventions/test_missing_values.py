@@ -1,4 +1,4 @@
-"""Rows without a value, and codes that nobody can compare, are errors at setup, and can be asked for as they are."""
+"""Rows without a value, and codes that cannot be compared, are errors at setup; the stored numbers can be requested."""
 
 from contextlib import closing
 

@@ -1,4 +1,4 @@
-"""What the user says is the same in all files is."""
+"""Datasets that must be the same in all files are compared."""
 
 from contextlib import closing
 
@@ -44,9 +44,9 @@ def test_another_digest_is_an_error():
     with pytest.raises(SchemaError) as caught:
         check("b", "a", "c", "a", "c", difference_of=lambda *asked: f"{asked}")
     assert str(caught.value) == (
-        "access.same: '/s' in /d/0.h5 is not the same as in /d/1.h5: (0, 1, 's') (and 2 more files). Write the files "
-        "alike, leave those out that differ with a '!' pattern or access.on_bad_file='skip', or take it out of "
-        "access.same"
+        "access.same: '/s' in /d/0.h5 is not the same as in /d/1.h5: (0, 1, 's') (and 2 more files). Write equal "
+        "values to all files, exclude the files that differ (with a '!' pattern or access.on_bad_file='skip'), or "
+        "remove the path from access.same"
     )
 
 
@@ -157,7 +157,7 @@ def test_a_mistyped_path_is_explained(folder):
 
 
 @pytest.mark.parametrize("scale", [0.1, 0.2])
-def test_equal_numbers_that_are_packed_otherwise_are_not_the_same(tmp_path, scale):
+def test_equal_numbers_with_another_encoding_are_not_the_same(tmp_path, scale):
     for number, factor in enumerate((0.1, scale)):
         with h5py.File(tmp_path / f"{number}.h5", "w") as file:
             file["x"], file["grid"] = np.arange(3), np.arange(2)
@@ -166,5 +166,7 @@ def test_equal_numbers_that_are_packed_otherwise_are_not_the_same(tmp_path, scal
     if scale == 0.1:
         H5Dataset(tmp_path / "*.h5", {"x": "x"}, access=access).close()
         return
-    with pytest.raises(SchemaError, match=r"'/grid' in .*1\.h5 is not .*: its numbers are packed otherwise"):
+    with pytest.raises(
+        SchemaError, match=r"'/grid' in .*1\.h5 is not .*: its numbers are encoded differently"
+    ):
         H5Dataset(tmp_path / "*.h5", {"x": "x"}, access=access)

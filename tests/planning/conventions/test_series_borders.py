@@ -66,8 +66,10 @@ def catalog_of(*tables):
 
 def check(*tables, field=None, samples=None, files=None, series=None):
     catalog = catalog_of(*tables)
-    wanted = np.arange(len(catalog)) if files is None else np.asarray(files)
-    check_series_borders(catalog, "k", field or Field("x"), samples or Windows(3), wanted, series=series)
+    files_to_check = np.arange(len(catalog)) if files is None else np.asarray(files)
+    check_series_borders(
+        catalog, "k", field or Field("x"), samples or Windows(3), files_to_check, series=series
+    )
 
 
 def test_the_error_says_what_where_and_what_to_do():
@@ -75,9 +77,7 @@ def test_the_error_says_what_where_and_what_to_do():
         check(None, TABLE, None, TABLE, TABLE)
     message = str(caught.value)
     assert message.startswith("field 'k': '/x' in /data/1.h5 holds several series")
-    assert (
-        "'/meta/ends' has the ends of series that tile its 1,200 rows (and 2 more files likewise)" in message
-    )
+    assert "'/meta/ends' has the ends of series that tile its 1,200 rows (and 2 more files)" in message
     assert "Windows(length=3, stride=1, dilation=1) would cross their borders" in message
     assert re.search(REMEDY, message)
 

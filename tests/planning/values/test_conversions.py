@@ -120,14 +120,14 @@ def parts_of(value):
 def check_one(value, found, delivered):
     """One value: what was delivered is what exact arithmetic expects, or it was refused where it must be."""
     kind, part = value.dtype.kind, PART.get(delivered, delivered)
-    wanted = [expected(exact(one), part, is_float=kind in "fc") for one in parts_of(value)]
-    if None in wanted:
+    expected_parts = [expected(exact(one), part, is_float=kind in "fc") for one in parts_of(value)]
+    if None in expected_parts:
         assert found is None, f"{value!r} was delivered as {found} in {delivered}"
         return
     assert found is not None, f"{value!r} was refused in {delivered}"
     assert str(found.dtype) == f"torch.{delivered}"
     got = torch.view_as_real(found.reshape(1))[0] if found.is_complex() else (found, torch.zeros(()))
-    assert [exact(one) for one in got] == wanted, f"{value!r} was delivered as {found} in {delivered}"
+    assert [exact(one) for one in got] == expected_parts, f"{value!r} was delivered as {found} in {delivered}"
 
 
 def read_one(dataset, position, name):
@@ -189,13 +189,13 @@ def test_a_lost_value_is_found_in_every_layout_and_named(
         file.create_dataset("x", data=rows, **LAYOUTS[layout])
     dataset = open_dataset(str(tmp_path / "a.h5"), {"x": Field("x", dtype=delivered)}, reader=reader)
     others = [position for position in range(20) if position != 13]
-    for wanted in ([*others], others[::-1], others[::2]):
-        assert (dataset.read_batch(wanted)["x"] == 1).all()
-    for wanted in (range(20), [19, 13, 0, 4], [13], range(19, -1, -1)):
+    for positions in ([*others], others[::-1], others[::2]):
+        assert (dataset.read_batch(positions)["x"] == 1).all()
+    for positions in (range(20), [19, 13, 0, 4], [13], range(19, -1, -1)):
         with pytest.raises(
             FieldError, match=rf"field 'x' \('/x'\) holds .* at row 13 of .*, which {delivered} cannot"
         ):
-            dataset.read_batch(wanted)
+            dataset.read_batch(positions)
 
 
 @pytest.mark.parametrize("reader", READERS)

@@ -46,9 +46,11 @@ def encodings_of(dtype, is_unsigned):
 def test_what_is_missing_is_found_as_exact_numbers_say(dtype, is_unsigned):
     stored = edges(dtype)
     for encoding in encodings_of(dtype, sign_of(dtype, is_unsigned)):
-        wanted = [stands_for_nothing(as_python(number, encoding.is_unsigned), encoding) for number in stored]
-        assert is_missing(stored, encoding).tolist() == wanted, encoding
-        first = (wanted.index(True),) if any(wanted) else None
+        expected = [
+            stands_for_nothing(as_python(number, encoding.is_unsigned), encoding) for number in stored
+        ]
+        assert is_missing(stored, encoding).tolist() == expected, encoding
+        first = (expected.index(True),) if any(expected) else None
         assert first_missing(stored, encoding) == first, encoding
 
 
@@ -72,9 +74,9 @@ def test_arrays_that_are_no_rows_of_memory(monkeypatch):
     stored = np.arange(600, dtype="i4").reshape(20, 30)
     encoding = Encoding("cf", 0.5, 1.0, fills=(597,), high=597)
     for seen in (stored, stored.T, stored[::-2, 1::3], np.asfortranarray(stored)):
-        wanted = seen >= 597
-        np.testing.assert_array_equal(is_missing(seen, encoding), wanted)
-        assert first_missing(seen, encoding) == (tuple(np.argwhere(wanted)[0]) if wanted.any() else None)
+        expected = seen >= 597
+        np.testing.assert_array_equal(is_missing(seen, encoding), expected)
+        assert first_missing(seen, encoding) == (tuple(np.argwhere(expected)[0]) if expected.any() else None)
 
 
 def test_the_stored_bits_are_looked_at_in_place():

@@ -11,7 +11,7 @@ from number_edges import FLOATS, INTEGERS, SIGNS, as_python, edges, sign_of
 
 from h5lightning.planning.catalog.annotations import Encoding
 from h5lightning.planning.values.conversions import LostValueError, delivery_dtype
-from h5lightning.planning.values.value_decoder import FieldValues, MissingValueError
+from h5lightning.planning.values.value_decoder import MissingValueError, ValueDecoder
 
 PLAIN = Encoding("cf", fills=(-9,))
 DELIVERED = ["float16", "float32", "float64"]
@@ -20,7 +20,7 @@ DELIVERED = ["float16", "float32", "float64"]
 def one(values, encoding, delivered, *, is_decoded=True):
     array = np.asarray(values)
     which = np.zeros(len(array), np.int64)
-    return FieldValues([encoding], delivered, is_decoded=is_decoded).of(array, which)
+    return ValueDecoder([encoding], delivered, is_decoded=is_decoded).of(array, which)
 
 
 def test_values_are_scaled_in_float64_and_rounded_once():
@@ -41,14 +41,14 @@ def test_each_row_has_the_factors_of_its_file():
     encodings = [Encoding("cf", scale=float(k + 1), offset=float(-k)) for k in range(50)]
     which = np.asarray([3, 49, 0, 7, 3])
     values = np.asarray([[1, 2]] * 5, "i2")
-    found = FieldValues(encodings, "float32", is_decoded=True).of(values, which)
+    found = ValueDecoder(encodings, "float32", is_decoded=True).of(values, which)
     assert found.tolist() == [[(k + 1) - k, 2 * (k + 1) - k] for k in which.tolist()]
 
 
 def test_encodings_of_different_kinds_stand_side_by_side():
     encodings = [None, Encoding("cf", fills=(2,)), Encoding("cf", scale=2.0, is_unsigned=True)]
     values = np.asarray([-1, 2, -1, 2, 5], "i1")
-    found = FieldValues(encodings, "float32", is_decoded=True).of(values, np.asarray([0, 1, 2, 0, 1]))
+    found = ValueDecoder(encodings, "float32", is_decoded=True).of(values, np.asarray([0, 1, 2, 0, 1]))
     np.testing.assert_array_equal(found, np.asarray([-1, np.nan, 510, 2, 5], "f4"))
 
 
@@ -192,16 +192,16 @@ def test_values_of_which_nothing_is_computed_are_exact_or_rounded_floats(dtype, 
 def check(number, encoding, value, delivered):
     """Hold one delivered value against Python's; one that the type cannot hold must be an error."""
     with np.errstate(over="ignore"):
-        wanted = np.dtype(delivered).type(value)
+        expected = np.dtype(delivered).type(value)
     stored = np.full((2, 3), number)
-    is_rounded = isinstance(value, int) and (not np.isfinite(wanted) or int(wanted) != value)
-    if is_rounded or (np.isinf(wanted) and not math.isinf(value)):
+    is_rounded = isinstance(value, int) and (not np.isfinite(expected) or int(expected) != value)
+    if is_rounded or (np.isinf(expected) and not math.isinf(value)):
         with pytest.raises(LostValueError):
             one(stored, encoding, delivered)
         return
     found = one(stored, encoding, delivered)
     assert (found.dtype, found.shape) == (np.dtype(delivered), (2, 3))
-    np.testing.assert_array_equal(found, np.full((2, 3), wanted))
+    np.testing.assert_array_equal(found, np.full((2, 3), expected))
 
 
 @pytest.mark.parametrize("delivered", DELIVERED)
@@ -222,5 +222,5 @@ def test_nan_and_infinity_stay_what_they_are():
     stored = np.array([math.nan, math.inf, -math.inf], "f4")
     for encoding in (Encoding("cf", scale=2.0), Encoding("cf", fills=(1e20,)), Encoding("cf", low=-1.0)):
         found = one(stored, encoding, "float16")
-        wanted = [math.nan, math.inf, math.nan if encoding.low is not None else -math.inf]
-        np.testing.assert_array_equal(found, wanted)
+        expected = [math.nan, math.inf, math.nan if encoding.low is not None else -math.inf]
+        np.testing.assert_array_equal(found, expected)

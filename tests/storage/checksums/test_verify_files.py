@@ -274,7 +274,7 @@ def test_a_place_that_cannot_be_written_is_an_error(write_files, tmp_path):
 
 
 def test_values_of_other_files_cannot_be_verified():
-    with pytest.raises(OptionError, match="leave one out"):
+    with pytest.raises(OptionError, match="remove one of them"):
         Access(verify=True, allow_external="/data")
 
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from scanned import describe
 
-from h5lightning.planning.catalog.schema import UNREAD, explain_difference
+from h5lightning.planning.catalog.schema import UNREAD
+from h5lightning.planning.catalog.schema_difference import explain_difference
 from h5lightning.storage.scanning.metadata_values import ValueReader
 
 VALUES = ValueReader(reads_text=True)

@@ -1,0 +1,59 @@
+"""The layout of samples in a series: rows, windows of rows, or whole series."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar, TypeAlias
+
+from h5lightning.options.checks import check_int
+from h5lightning.options.plain import make_plain
+
+__all__ = ["Rows", "Samples", "Whole", "Windows"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """Each row of a series is one sample."""
+
+    kind: ClassVar[str] = "rows"
+
+
+@dataclasses.dataclass(frozen=True)
+class Windows:
+    """A sample is a window of rows; a window never crosses the border of a series.
+
+    Args:
+        length: rows in a window.
+        stride: distance in rows between the starts of consecutive windows.
+        dilation: distance in rows between consecutive rows of a window.
+    """
+
+    length: int
+    stride: int = 1
+    dilation: int = 1
+    kind: ClassVar[str] = "windows"
+
+    def __post_init__(self) -> None:
+        make_plain(self)
+        for name in ("length", "stride", "dilation"):
+            check_int(f"samples.{name}", getattr(self, name), at_least=1)
+        check_int(
+            "the span of a window, (samples.length - 1) * samples.dilation + 1,",
+            self.span_rows,
+            at_least=1,
+        )
+
+    @property
+    def span_rows(self) -> int:
+        """Rows from the first to the last row of a window, both included."""
+        return (self.length - 1) * self.dilation + 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Whole:
+    """A sample is a whole series."""
+
+    kind: ClassVar[str] = "whole"
+
+
+Samples: TypeAlias = Rows | Windows | Whole

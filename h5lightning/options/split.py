@@ -1,0 +1,95 @@
+"""How data become train, val and test."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from h5lightning.errors import OptionError
+from h5lightning.options.checks import check_choice, check_fraction, check_int, check_text
+from h5lightning.options.plain import make_plain
+
+__all__ = ["Split"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """How data become train, val and test.
+
+    Args:
+        val: fraction of all rows for validation; None or 0 for no such split.
+        test: fraction of all rows for testing; None or 0 for no such split.
+        train: fraction of all rows for training; None for all other rows.
+        by: unit that goes to one split as a whole: ``file``, ``series``, ``block`` (the rows of each series, cut in
+            order), ``sample`` (random rows), or ``auto``: file if there are enough, else series, else block.
+        order: ``random``, or ``path`` to assign files to train, val and test in path order.
+        keep_together: ``path:REGEX`` (first capture group) or ``attr:NAME``; files with the same value go to one split.
+        gap: with ``by="block"``, rows left out between two parts of a series.
+        folds: number of parts into which the rows outside of the test split are cut.
+        fold: the part, counted from 0, that is val.
+        seed: None for the seed of the DataModule.
+        manifest: path of a saved split to read.
+        on_new: what to do with files that are not in the manifest: ``error``, ``train`` or ``split``.
+    """
+
+    val: float | None = 0.1
+    test: float | None = 0.1
+    train: float | None = None
+    by: str = "auto"
+    order: str = "random"
+    keep_together: str | None = None
+    gap: int = 0
+    folds: int | None = None
+    fold: int | None = None
+    seed: int | None = None
+    manifest: str | None = None
+    on_new: str = "error"
+
+    def __post_init__(self) -> None:
+        make_plain(self)
+        for name in ("val", "test", "train"):
+            check_fraction(f"split.{name}", getattr(self, name))
+        for name in ("keep_together", "manifest"):
+            check_text(f"split.{name}", getattr(self, name))
+        check_choice("split.by", self.by, ("auto", "file", "series", "block", "sample"))
+        check_choice("split.order", self.order, ("random", "path"))
+        check_choice("split.on_new", self.on_new, ("error", "train", "split"))
+        check_int("split.gap", self.gap, at_least=0)
+        if self.seed is not None:
+            check_int("split.seed", self.seed, at_least=0)
+        self._check_sum()
+        self._check_folds()
+        self._check_keep_together()
+
+    def _check_sum(self) -> None:
+        val = 0.0 if self.folds else (self.val or 0.0)
+        fractions = {"train": self.train or 0.0, "val": val, "test": self.test or 0.0}
+        total = math.fsum(fractions.values())
+        if total > 1 + 1e-9:
+            terms = " + ".join(f"{name} {fraction:g}" for name, fraction in fractions.items())
+            raise OptionError(
+                f"split: the fractions must sum to at most 1, found {terms} = {total:g}. In Hydra a mapping is "
+                "merged with the defaults (val 0.1, test 0.1): data.split.test=null removes one"
+            )
+
+    def _check_folds(self) -> None:
+        if self.folds is None and self.fold is None:
+            return
+        if self.folds is None or self.fold is None:
+            raise OptionError(f"split needs both folds and fold, found folds={self.folds}, fold={self.fold}")
+        check_int("split.folds", self.folds, at_least=2)
+        check_int("split.fold", self.fold, at_least=0)
+        if self.fold >= self.folds:
+            raise OptionError(
+                f"split.fold must be below split.folds, found fold={self.fold}, folds={self.folds}"
+            )
+
+    def _check_keep_together(self) -> None:
+        if self.keep_together is None:
+            return
+        kind, _, rule = self.keep_together.partition(":")
+        if kind not in ("path", "attr") or not rule:
+            raise OptionError(
+                f"split.keep_together must be 'path:REGEX' or 'attr:NAME', found {self.keep_together!r}"
+                + (" ('field:PATH' is not available yet)" if kind == "field" else "")
+            )
