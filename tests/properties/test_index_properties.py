@@ -105,7 +105,7 @@ def test_blocks_are_neighbours_cut_at_every_nth_sample_of_a_series(case, block_s
 def test_merged_ranges_hold_the_same_samples_in_fewer_ranges(gaps, first):
     borders = first + np.cumsum([0, *gaps, *([0] * (len(gaps) % 2 == 0))])
     ranges = SampleRanges(borders[::2].astype(np.int64), borders[1::2].astype(np.int64))
-    merged = ranges.merged()
+    merged = ranges.normalized()
     assert members(merged) == members(ranges)
     assert len(merged) == len(members(ranges))
     assert np.all(merged.stops > merged.starts)

@@ -105,7 +105,7 @@ def cut_blocks(selection: Selection, index: SampleIndex, block_samples: Int64Arr
 
 def _by_series(selection: Selection, index: SampleIndex) -> tuple[Int64Array, Int64Array, Int64Array]:
     """The ranges of a selection, cut where a series ends, with the series of each."""
-    ranges = selection.ranges.merged()
+    ranges = selection.ranges.normalized()
     low = np.searchsorted(index.first_id, ranges.starts, side="right") - 1
     high = np.searchsorted(index.first_id, ranges.stops, side="left")
     pieces = high - low

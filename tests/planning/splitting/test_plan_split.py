@@ -79,7 +79,7 @@ def test_by_series_may_part_the_series_of_a_file():
 @pytest.mark.parametrize(
     "options", [{}, {"train": 0.3}, {"folds": 3, "fold": 1}], ids=["all", "less", "folds"]
 )
-def test_shares_are_reached(by, options):
+def test_fractions_are_reached(by, options):
     index = make_index([[rows, rows + 3] for rows in MANY * 4])
     found = plan(index, by=by, val=0.2, **options)
     total = int(index.series_rows.sum())
@@ -262,7 +262,7 @@ def test_named_splits_take_exactly_their_files():
     assert found.requested == {"train": 1.0}
 
 
-def test_sizes_are_shares_of_the_files_of_train():
+def test_sizes_are_fractions_of_the_files_of_train():
     index = make_index([10] * 20)
     found = plan(
         index, roles={"train": list(range(10)), "test": [10, 11], "predict": [12]}, val=0.3, test=None
