@@ -16,7 +16,8 @@ from h5lightning.loading.epoch_sources import BegunEpoch
 from h5lightning.loading.loader import H5DataLoader
 from h5lightning.planning.sampling.position import Position
 from h5lightning.planning.sampling.rank_epoch import RankEpoch
-from h5lightning.planning.sampling.sharding import Share, TrainingShards
+from h5lightning.planning.sampling.sharding import Share
+from h5lightning.planning.sampling.training_shards import TrainingShards
 from h5lightning.planning.splitting.manifest import describe_difference
 
 if TYPE_CHECKING:

@@ -10,9 +10,11 @@ from h5lightning.core.process_local import ProcessLocalRef
 from h5lightning.errors import ResumeError
 from h5lightning.loading.epoch_iterator import Delivered, EpochIterator
 from h5lightning.planning.sampling import Order, fingerprint
+from h5lightning.planning.sampling.evaluation_shards import EvaluationShards
 from h5lightning.planning.sampling.position import Position, RemainingEpoch
 from h5lightning.planning.sampling.rank_epoch import RankEpoch
-from h5lightning.planning.sampling.sharding import EvaluationShards, Shards, Share, TrainingShards
+from h5lightning.planning.sampling.sharding import Shards, Share
+from h5lightning.planning.sampling.training_shards import TrainingShards
 
 __all__ = ["BegunEpoch", "Division", "EpochCounter", "EvaluationEpochs", "FixedEpochs", "TrainingEpochs"]
 

@@ -14,8 +14,9 @@ from h5lightning.errors import ShardingError
 from h5lightning.loading.epoch_sources import FixedEpochs
 from h5lightning.loading.sampler import ShardedSampler
 from h5lightning.planning.sampling import BlockOrder, Blocks, FullOrder, PathOrder
+from h5lightning.planning.sampling.evaluation_shards import EvaluationShards
 from h5lightning.planning.sampling.position import Position
-from h5lightning.planning.sampling.sharding import EvaluationShards, TrainingShards
+from h5lightning.planning.sampling.training_shards import TrainingShards
 
 WORLDS, SIZES, BATCHES = (1, 2, 3, 4, 7, 8), (1, 7, 256, 1000, 1013), (1, 7, 32)
 

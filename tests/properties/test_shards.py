@@ -6,7 +6,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from h5lightning.errors import ShardingError
-from h5lightning.planning.sampling.sharding import EvaluationShards, TrainingShards
+from h5lightning.planning.sampling.evaluation_shards import EvaluationShards
+from h5lightning.planning.sampling.training_shards import TrainingShards
 
 WORLDS = st.integers(1, 40)
 SIZES = st.integers(0, 1500)

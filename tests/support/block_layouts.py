@@ -10,7 +10,7 @@ from h5lightning.core.string_table import StringTable
 from h5lightning.options import Rows, Samples, Shuffle
 from h5lightning.planning.index import SampleIndex, SampleRanges
 from h5lightning.planning.sampling import BlockOrder, RowLayout, make_order
-from h5lightning.planning.sampling.sharding import TrainingShards
+from h5lightning.planning.sampling.training_shards import TrainingShards
 from h5lightning.planning.selection import Selection
 
 # Rows of each file, rows in a chunk, rows in a window; the default window holds 65,536 rows of 4 KiB.

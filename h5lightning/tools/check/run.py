@@ -14,8 +14,10 @@ from h5lightning.options import Access
 from h5lightning.planning.fields import Fields
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.sampling import Order, PathOrder
+from h5lightning.planning.sampling.evaluation_shards import EvaluationShards
 from h5lightning.planning.sampling.position import RemainingEpoch
-from h5lightning.planning.sampling.sharding import EvaluationShards, Shards, TrainingShards
+from h5lightning.planning.sampling.sharding import Shards
+from h5lightning.planning.sampling.training_shards import TrainingShards
 from h5lightning.storage.readers.protocol import Reader
 from h5lightning.tools.check.settings import ProofSettings
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from h5lightning.errors import ShardingError
 from h5lightning.planning.sampling.position import Position
-from h5lightning.planning.sampling.sharding import TrainingShards
+from h5lightning.planning.sampling.training_shards import TrainingShards
 
 SIZE = 101
 
@@ -104,5 +104,5 @@ def test_it_is_plain():
 
 @pytest.mark.parametrize("start", [-1, SIZE + 1])
 def test_there_is_nothing_outside_of_an_epoch(start):
-    with pytest.raises(ValueError, match=f"an epoch of {SIZE} samples cannot go on at {start}"):
+    with pytest.raises(ValueError, match=f"an epoch of {SIZE} samples cannot continue at {start}"):
         TrainingShards(SIZE, 5, 2, start=start)

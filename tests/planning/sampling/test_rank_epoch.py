@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from h5lightning.planning.sampling import FullOrder, PathOrder
+from h5lightning.planning.sampling.evaluation_shards import EvaluationShards
 from h5lightning.planning.sampling.position import Position
 from h5lightning.planning.sampling.rank_epoch import EpochPosition, RankEpoch
-from h5lightning.planning.sampling.sharding import EvaluationShards, TrainingShards
+from h5lightning.planning.sampling.training_shards import TrainingShards
 
 TRAINING = TrainingShards(50_003, 7, 3)
 EPOCHS = {
