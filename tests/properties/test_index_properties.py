@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from h5lightning.core.string_table import StringTable
 from h5lightning.options import Rows, Whole, Windows
 from h5lightning.planning.index import SampleIndex, SampleRanges
-from h5lightning.planning.sampling.blocks import cut_blocks
+from h5lightning.planning.sampling.blocks import shuffle_blocks
 from h5lightning.planning.selection import Selection
 
 SAMPLES = st.one_of(
@@ -96,7 +96,7 @@ def test_blocks_are_neighbours_cut_at_every_nth_sample_of_a_series(case, block_s
         | (np.diff(where.series, prepend=-1) != 0)
         | (np.diff(block, prepend=-1) != 0)
     )
-    blocks = cut_blocks(selection, index, block_samples)
+    blocks = shuffle_blocks(selection, index, block_samples)
     assert np.array_equal(np.sort(blocks.starts_of(np.arange(len(blocks)))), begins)
     assert blocks.size == len(selection)
 

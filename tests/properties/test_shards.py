@@ -31,7 +31,7 @@ def delivered(shards, stop=None):
     samples = None if stop is None else stop * shards.batch_size
     return np.concatenate(
         [
-            shards.positions(rank, 0, shards.length(rank) if samples is None else samples)
+            shards.indices(rank, 0, shards.length(rank) if samples is None else samples)
             for rank in range(shards.world_size)
         ]
     )
@@ -66,8 +66,8 @@ def test_slices_of_a_rank_join_to_its_whole(shards, data):
     rank = data.draw(st.integers(0, shards.world_size - 1))
     piece = data.draw(st.integers(1, 200))
     length = shards.length(rank)
-    parts = [shards.positions(rank, start, start + piece) for start in range(0, length, piece)]
-    assert np.array_equal(np.concatenate(parts), shards.positions(rank, 0, length))
+    parts = [shards.indices(rank, start, start + piece) for start in range(0, length, piece)]
+    assert np.array_equal(np.concatenate(parts), shards.indices(rank, 0, length))
 
 
 @given(SIZES, WORLDS)
@@ -77,7 +77,7 @@ def test_evaluation_delivers_each_sample_once(size, world_size):
             EvaluationShards(size, world_size)
         return
     shards = EvaluationShards(size, world_size)
-    parts = [shards.positions(rank, 0, shards.length(rank)) for rank in range(world_size)]
+    parts = [shards.indices(rank, 0, shards.length(rank)) for rank in range(world_size)]
     assert np.array_equal(np.concatenate(parts), np.arange(size))
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
@@ -95,11 +95,11 @@ def lanes_of_positions(draw, size):
 @given(training_shards(), st.data())
 def test_dealing_by_lane_keeps_steps_and_lengths(shards, data):
     lanes_of = data.draw(lanes_of_positions(shards.size))
-    parts = [shards.positions(rank, 0, shards.length(rank), lanes_of) for rank in range(shards.world_size)]
+    parts = [shards.indices(rank, 0, shards.length(rank), lanes_of) for rank in range(shards.world_size)]
     assert [len(part) for part in parts] == [shards.length(rank) for rank in range(shards.world_size)]
     for step in range(shards.steps):
         own = slice(step * shards.batch_size, (step + 1) * shards.batch_size)
-        plain = [shards.positions(rank, own.start, own.stop) for rank in range(shards.world_size)]
+        plain = [shards.indices(rank, own.start, own.stop) for rank in range(shards.world_size)]
         dealt = [part[own] for part in parts]
         assert [len(part) for part in dealt] == [len(part) for part in plain]
         assert np.array_equal(np.sort(np.concatenate(dealt)), np.sort(np.concatenate(plain)))
@@ -111,7 +111,7 @@ def test_lanes_ascend_from_rank_to_rank(shards, data):
     step = data.draw(st.integers(0, shards.steps - 1))
     own = slice(step * shards.batch_size, (step + 1) * shards.batch_size)
     lanes = [
-        np.sort(lanes_of(shards.positions(rank, own.start, own.stop, lanes_of)))
+        np.sort(lanes_of(shards.indices(rank, own.start, own.stop, lanes_of)))
         for rank in range(shards.world_size)
     ]
     assume(shards.world_size > 1 and not (shards.repeated and step == shards.steps - 1))
@@ -124,5 +124,5 @@ def test_slices_of_a_dealt_rank_join_to_its_whole(shards, data):
     rank = data.draw(st.integers(0, shards.world_size - 1))
     piece = data.draw(st.integers(1, 200))
     length = shards.length(rank)
-    parts = [shards.positions(rank, start, start + piece, lanes_of) for start in range(0, length, piece)]
-    assert np.array_equal(np.concatenate(parts), shards.positions(rank, 0, length, lanes_of))
+    parts = [shards.indices(rank, start, start + piece, lanes_of) for start in range(0, length, piece)]
+    assert np.array_equal(np.concatenate(parts), shards.indices(rank, 0, length, lanes_of))

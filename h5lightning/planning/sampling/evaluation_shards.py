@@ -91,18 +91,18 @@ class EvaluationShards:
         before = self._all_length(rank) - self.length(rank)
         return np.arange(before + start, before + min(stop, self.length(rank))) >= self._own_length(rank)
 
-    def positions(
+    def indices(
         self,
         rank: int,
         start: int,
         stop: int,
         lanes_of: LanesOf | None = None,  # noqa: ARG002 - parts are contiguous
     ) -> Int64Array:
-        """Positions of a rank's samples ``[start, stop)``, ``(stop - start,)``; lanes are ignored."""
+        """The indices in the epoch of a rank's samples ``[start, stop)``, ``(stop - start,)``; lanes are ignored."""
         length = self.length(rank)
         first = self._border(rank) + self._all_length(rank) - length
-        positions = np.arange(first + start, first + min(stop, length), dtype=np.int64)
-        return positions.clip(0, max(0, self._border(rank + 1) - 1))
+        indices = np.arange(first + start, first + min(stop, length), dtype=np.int64)
+        return indices.clip(0, max(0, self._border(rank + 1) - 1))
 
     # ── sizes: the part of rank 0 is never longer, that of the last rank never shorter than others ───
 

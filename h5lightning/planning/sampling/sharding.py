@@ -1,4 +1,4 @@
-"""The division of an epoch's positions among ranks.
+"""The division of the indices of an epoch among ranks.
 
 Rank and world size are arguments, never read from `torch.distributed`. See `training_shards` and `evaluation_shards`.
 """
@@ -12,7 +12,7 @@ from h5lightning.core.arrays import BoolArray, Int64Array
 
 __all__ = ["LanesOf", "Shards", "Share"]
 
-LanesOf = Callable[[Int64Array], Int64Array]  # position of an epoch → lane
+LanesOf = Callable[[Int64Array], Int64Array]  # index in the epoch → lane
 
 
 class Share(NamedTuple):
@@ -28,7 +28,7 @@ class Share(NamedTuple):
 
 
 class Shards(Protocol):
-    """The division of an epoch's positions among ranks."""
+    """The division of the indices of an epoch among ranks."""
 
     @property
     def size(self) -> int:
@@ -51,12 +51,12 @@ class Shards(Protocol):
     def repeats(self, rank: int, start: int, stop: int) -> BoolArray | None:
         """Which of a rank's samples ``[start, stop)`` are repeated, ``(stop - start,)``; None if not recorded."""
 
-    def positions(self, rank: int, start: int, stop: int, lanes_of: LanesOf | None = None) -> Int64Array:
-        """Positions in the epoch of a rank's samples ``[start, stop)``, ``(stop - start,)``.
+    def indices(self, rank: int, start: int, stop: int, lanes_of: LanesOf | None = None) -> Int64Array:
+        """The indices in the epoch of a rank's samples ``[start, stop)``, ``(stop - start,)``.
 
         Args:
             rank: the rank.
             start: number of its first sample.
             stop: one past the number of its last sample, cut to the length of the rank.
-            lanes_of: position → lane; None for a single lane.
+            lanes_of: index in the epoch → lane; None for a single lane.
         """

@@ -1,14 +1,14 @@
 """Training: equally many steps on each rank.
 
-Each step takes the next ``world_size * batch_size`` positions, so that the consumed positions are always a prefix of
+Each step takes the next ``world_size * batch_size`` indices, so that the consumed ones are always a prefix of
 the epoch, for any world size. For 11 samples, 2 ranks and batch size 2::
 
     step      0        1        2
     rank 0    0 1      4 5      8 9
     rank 1    2 3      6 7      10
 
-If the order has lanes, whose samples come from the same chunks, the positions of a step are sorted by lane and rank r
-gets the r-th part, so that ranks decode different chunks. With two lanes, of even and odd positions::
+If the order has lanes, whose samples come from the same chunks, the indices of a step are sorted by lane and rank r
+gets the r-th part, so that ranks decode different chunks. With two lanes, of even and odd indices::
 
     rank 0    0 2      4 6      8 10
     rank 1    1 3      5 7      9
@@ -26,7 +26,7 @@ from h5lightning.planning.sampling.sharding import LanesOf
 
 __all__ = ["TrainingShards"]
 
-# Positions of all ranks that are sorted at once: enough to be fast, and little memory for any number of ranks.
+# Indices of all ranks that are sorted at once: enough to be fast, and little memory for any number of ranks.
 _SORTED_AT_ONCE = 1 << 17
 
 
@@ -115,17 +115,17 @@ class TrainingShards:
     def repeats(self, rank: int, start: int, stop: int) -> None:
         """None: training does not record which samples are repeated."""
 
-    def positions(self, rank: int, start: int, stop: int, lanes_of: LanesOf | None = None) -> Int64Array:
-        """Positions in the epoch of a rank's samples ``[start, stop)``; see `Shards`."""
+    def indices(self, rank: int, start: int, stop: int, lanes_of: LanesOf | None = None) -> Int64Array:
+        """The indices in the epoch of a rank's samples ``[start, stop)``; see `Shards`."""
         stop = min(stop, self.length(rank))
         if lanes_of is not None and self.world_size > 1:
-            return self._positions_by_lane(rank, start, stop, lanes_of)
+            return self._indices_by_lane(rank, start, stop, lanes_of)
         step, i = np.divmod(np.arange(start, stop, dtype=np.int64), self.batch_size)
         before = np.where(step < self.full_steps, rank * self.batch_size, self._last_start(rank))
         # Repeated samples are the first of the epoch, which were seen longest ago.
         return (self.start + step * self.step_samples + before + i) % self.size
 
-    def _positions_by_lane(self, rank: int, start: int, stop: int, lanes_of: LanesOf) -> Int64Array:
+    def _indices_by_lane(self, rank: int, start: int, stop: int, lanes_of: LanesOf) -> Int64Array:
         first, last = start // self.batch_size, -(-stop // self.batch_size)
         steps = max(1, _SORTED_AT_ONCE // self.step_samples)
         full = min(last, self.full_steps)
@@ -158,16 +158,16 @@ class TrainingShards:
 
 
 def _part_by_lane(starts: Int64Array, length: int, part: slice, lanes_of: LanesOf) -> Int64Array:
-    """One part of each step's positions when they are sorted by lane; inside the part, in ascending order.
+    """One part of each step's indices when they are sorted by lane; inside the part, in ascending order.
 
     Args:
-        starts: first position of each step, ``(steps,)``.
-        length: positions in a step.
-        part: the slice of the sorted positions.
-        lanes_of: position → lane.
+        starts: first index of each step, ``(steps,)``.
+        length: indices in a step.
+        part: the slice of the sorted indices.
+        lanes_of: index in the epoch → lane.
     """
-    positions = starts[:, None] + np.arange(length)
+    indices = starts[:, None] + np.arange(length)
     # A stable sort of few bits is a radix sort.
-    lanes = lanes_of(positions.ravel()).astype(np.uint16).reshape(positions.shape)
+    lanes = lanes_of(indices.ravel()).astype(np.uint16).reshape(indices.shape)
     chosen = np.argsort(lanes, axis=1, kind="stable")[:, part]
     return np.sort(starts[:, None] + chosen, axis=1).ravel()

@@ -51,7 +51,7 @@ def _wrong(case: CheckRun, plain: BatchReader, workers: int, world: int, rank: i
     """What is wrong with the batches of one rank's loaders, of a whole run and of a resumed one."""
     order, shards = case.training_order, case.training_shards(world)
     last, half = case.settings.epochs - 1, max(1, shards.steps // 2)
-    rest = Position(last).after(last, half, shards).rest(shards)
+    rest = Position(last).after(last, half, shards).remaining(shards)
     whole = case.sampler("train", order, shards, rank)
     resumed = case.sampler("train", order, shards, rank, rest=rest)
     for name, sampler, epochs in (

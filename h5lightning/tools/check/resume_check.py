@@ -42,7 +42,7 @@ def _wrong_epoch(case: CheckRun, number: int) -> Iterator[str]:
         worlds = case.worlds()
         world = worlds[_drawn(case, number, f"ranks {run}", len(worlds))]
         whole = case.training_shards(world)
-        rest = position.rest(whole)
+        rest = position.remaining(whole)
         shards = whole if rest is None else rest.shards
         steps = (
             shards.steps if run == _INTERRUPTIONS else _drawn(case, number, f"step {run}", shards.steps + 1)
@@ -66,7 +66,7 @@ def _wrong_tail(case: CheckRun, number: int) -> Iterator[str]:
     rank = _drawn(case, number, "rank of a tail", world)
     shards = case.training_shards(world)
     steps = 1 + _drawn(case, number, "step of a tail", shards.steps)
-    rest = Position(epoch).after(epoch, steps, shards).rest(shards)
+    rest = Position(epoch).after(epoch, steps, shards).remaining(shards)
     whole, tail = (
         samples_of(case.sampler("train", case.training_order, shards, rank, epoch, rest=part))
         for part in (None, rest)
@@ -78,7 +78,7 @@ def _wrong_tail(case: CheckRun, number: int) -> Iterator[str]:
 def _counts(case: CheckRun, position: Position, world: int, steps: int) -> Int64Array:
     """How often each sample comes in the next steps of all ranks, ``(N,)``."""
     order, shards = case.training_order, case.training_shards(world)
-    rest, stop = position.rest(shards), steps * case.settings.batch_size
+    rest, stop = position.remaining(shards), steps * case.settings.batch_size
     counts = np.zeros(order.size, dtype=np.int64)
     for rank in range(world):
         counts += counts_of(case.sampler("train", order, shards, rank, position.epoch, rest=rest), stop)

@@ -55,7 +55,7 @@ def test_is_a_bijection(order, epoch):
 
 
 @each_order
-def test_does_not_depend_on_how_it_is_asked_for(order):
+def test_does_not_depend_on_how_it_is_called(order):
     expected = whole(order, 2)
     whole(order, 1)
     for piece in (1, 7, 64):

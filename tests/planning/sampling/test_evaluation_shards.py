@@ -24,7 +24,7 @@ def test_evaluation_delivers_each_sample_once_in_order(size, world_size):
             EvaluationShards(size, world_size)
         return
     shards = EvaluationShards(size, world_size)
-    parts = [shards.positions(rank, 0, size + 1) for rank in range(world_size)]
+    parts = [shards.indices(rank, 0, size + 1) for rank in range(world_size)]
     assert np.concatenate(parts).tolist() == list(range(size))
     lengths = [len(part) for part in parts]
     assert lengths == [shards.length(rank) for rank in range(world_size)]
@@ -33,10 +33,10 @@ def test_evaluation_delivers_each_sample_once_in_order(size, world_size):
 
 def test_any_slice_of_an_evaluation_part_is_a_slice_of_its_whole():
     shards = EvaluationShards(100, 3)
-    whole = shards.positions(1, 0, 100).tolist()
+    whole = shards.indices(1, 0, 100).tolist()
     assert len(whole) == shards.length(1) == 33
     for start, stop in [(0, 1), (5, 20), (30, 50), (33, 40)]:
-        assert shards.positions(1, start, stop).tolist() == whole[start:stop]
+        assert shards.indices(1, start, stop).tolist() == whole[start:stop]
 
 
 def steps_of(shards, rank):
@@ -45,7 +45,7 @@ def steps_of(shards, rank):
     sizes = [shards.batch_size] * full + list(tail)
     stops = np.cumsum([0, *sizes])
     assert stops[-1] == shards.length(rank)
-    return [shards.positions(rank, start, stop).tolist() for start, stop in pairwise(stops.tolist())]
+    return [shards.indices(rank, start, stop).tolist() for start, stop in pairwise(stops.tolist())]
 
 
 def test_evaluation_takes_equally_many_steps_and_each_sample_once():
@@ -119,4 +119,4 @@ def test_the_table_of_the_docstring_is_right():
     lines = [line for line in inspect.getdoc(evaluation_shards).splitlines() if re.match(r" +rank \d", line)]
     table = [[int(number) for number in line.split("rank ")[1].split()[1:]] for line in lines]
     shards = EvaluationShards(9, 2, 2)
-    assert table == [shards.positions(rank, 0, 11).tolist() for rank in range(2)]
+    assert table == [shards.indices(rank, 0, 11).tolist() for rank in range(2)]

@@ -21,7 +21,7 @@ def test_survives_a_pickle(shards):
 
 @BOTH
 def test_all_ranks_together_have_the_epoch(shards):
-    positions = [shards.positions(rank, 0, shards.size) for rank in range(shards.world_size)]
+    positions = [shards.indices(rank, 0, shards.size) for rank in range(shards.world_size)]
     assert sorted(np.concatenate(positions).tolist()) == list(range(99))
 
 

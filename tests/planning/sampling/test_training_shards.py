@@ -34,7 +34,7 @@ def batches_of(shards):
     """Rank → its batches in the order of steps, each an array of positions."""
     return [
         np.split(
-            shards.positions(rank, 0, shards.length(rank)),
+            shards.indices(rank, 0, shards.length(rank)),
             range(shards.batch_size, shards.length(rank), shards.batch_size),
         )
         for rank in range(shards.world_size)
@@ -112,9 +112,9 @@ def test_any_slice_of_a_rank_is_a_slice_of_its_whole(all_shards):
 def check_slices(shards):
     for rank in {0, shards.world_size - 1}:
         length = shards.length(rank)
-        whole = shards.positions(rank, 0, length)
+        whole = shards.indices(rank, 0, length)
         for start, stop in [(0, 1), (length // 2, length), (length - 1, length + 5), (length, length + 5)]:
-            assert shards.positions(rank, start, stop).tolist() == whole[start:stop].tolist()
+            assert shards.indices(rank, start, stop).tolist() == whole[start:stop].tolist()
 
 
 def test_an_epoch_without_a_step_is_refused():
@@ -141,7 +141,7 @@ def test_what_can_help_is_named():
 
 def test_the_repeated_samples_are_the_first_of_the_epoch():
     shards = TrainingShards(9, 2, 4, tail="repeat")
-    assert [shards.positions(rank, 0, 9).tolist() for rank in range(4)] == [
+    assert [shards.indices(rank, 0, 9).tolist() for rank in range(4)] == [
         [0, 1, 8],
         [2, 3, 0],
         [4, 5, 1],
@@ -152,14 +152,14 @@ def test_the_repeated_samples_are_the_first_of_the_epoch():
 def test_a_billion_samples_cost_what_a_batch_costs():
     shards = TrainingShards(10**9 + 3, 32, 8)
     last = shards.length(7)
-    assert shards.positions(7, last - 3, last).tolist() == [10**9 - 3, 10**9 - 2, 10**9 - 1]
+    assert shards.indices(7, last - 3, last).tolist() == [10**9 - 3, 10**9 - 2, 10**9 - 1]
     assert (shards.dropped, shards.repeated) == (3, 0)
 
 
 def test_a_step_is_sorted_by_lane_stably():
     shards = TrainingShards(12, 2, 3)
     lanes = np.array([2, 0, 1, 1, 0, 2, 0, 0, 0, 0, 0, 0])
-    positions = [shards.positions(rank, 0, 4, lanes.__getitem__).tolist() for rank in range(3)]
+    positions = [shards.indices(rank, 0, 4, lanes.__getitem__).tolist() for rank in range(3)]
     assert positions == [[1, 4, 6, 7], [2, 3, 8, 9], [0, 5, 10, 11]]
 
 
@@ -167,7 +167,7 @@ def test_many_ranks_need_little_memory():
     shards = TrainingShards(10**9, 64, 1024)
     tracemalloc.start()
     try:
-        positions = shards.positions(1023, 640, 640 + 1280, lambda positions: positions % 32)
+        positions = shards.indices(1023, 640, 640 + 1280, lambda positions: positions % 32)
         peak_bytes = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -182,6 +182,6 @@ def test_the_tables_of_the_docstring_are_right():
     tables = [[int(number) for number in line.split("rank ")[1].split()[1:]] for line in lines]
     shards = TrainingShards(11, 2, 2)
     assert tables == [
-        *(shards.positions(rank, 0, 11).tolist() for rank in range(2)),
-        *(shards.positions(rank, 0, 11, lambda positions: positions % 2).tolist() for rank in range(2)),
+        *(shards.indices(rank, 0, 11).tolist() for rank in range(2)),
+        *(shards.indices(rank, 0, 11, lambda positions: positions % 2).tolist() for rank in range(2)),
     ]

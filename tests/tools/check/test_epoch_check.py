@@ -56,7 +56,7 @@ class WrongShards:
         return full, (*tail, 1) if self.longer and rank == 0 else tail
 
     def positions(self, rank, start, stop, lanes_of=None):
-        return self.move(rank, self.shards.positions(rank, start, stop, lanes_of))
+        return self.move(rank, self.shards.indices(rank, start, stop, lanes_of))
 
 
 class WrongCase(CheckRun):
