@@ -110,6 +110,11 @@ class SampleIndex(Frozen):
         return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(self.series_samples)])
 
     @once
+    def first_series(self) -> Int64Array:
+        """First series of each file, ``(files + 1,)``; the last entry is the number of series."""
+        return np.searchsorted(self.series_file, np.arange(len(self.names) + 1))
+
+    @once
     def file_rows(self) -> Int64Array:
         """Rows of each file over its series, ``(files,)``."""
         rows = np.zeros(len(self.names), dtype=np.int64)

@@ -68,9 +68,9 @@ class Position:
             ResumeError: it is no such mapping.
         """
         try:
-            numbers = {name: plain.get(name) for name in cls.__slots__}
-            found = {name: int(number) for name, number in numbers.items() if number is not None}
-            return cls(**{**found, "is_stopped": bool(found.get("is_stopped"))})  # type: ignore[arg-type]
+            values = {name: plain.get(name) for name in cls.__slots__}
+            numbers = {name: int(value) for name, value in values.items() if value is not None}
+            return cls(**{**numbers, "is_stopped": bool(numbers.get("is_stopped"))})  # type: ignore[arg-type]
         except (AttributeError, TypeError, ValueError) as error:
             raise ResumeError(f"this is no position of a training loader: {plain!r} ({error})") from error
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.core.arrays import Int64Array
+from h5lightning.core.arrays import Int64Array, flat_positions
 from h5lightning.core.permutation import derive_key
 from h5lightning.errors import ManifestError, OptionError
 from h5lightning.options import Split
@@ -129,10 +129,8 @@ def _renumbered(
 
 def _series_of(index: SampleIndex, files: Int64Array) -> tuple[Int64Array, Int64Array]:
     """The series of files, file after file, and the number of series of each."""
-    first = np.searchsorted(index.series_file, files)
-    sizes = np.searchsorted(index.series_file, files, side="right") - first
-    before = np.cumsum(sizes) - sizes
-    return np.repeat(first - before, sizes) + np.arange(int(sizes.sum())), sizes
+    sizes = np.diff(index.first_series)[files]
+    return flat_positions(index.first_series[files], sizes), sizes
 
 
 def _names(index: SampleIndex, series: Int64Array) -> npt.NDArray[np.object_]:

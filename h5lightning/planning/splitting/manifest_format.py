@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 
-from h5lightning.core.arrays import Int64Array
 from h5lightning.core.sample_numbers import to_numbers
 from h5lightning.core.string_table import StringTable
 from h5lightning.errors import ManifestError
@@ -71,19 +70,13 @@ class Manifest:
     def to_json(self) -> dict[str, Any]:
         """A mapping of plain types, for JSON."""
         index, names = self.index, list(self.index.names)
-        bounds = _series_bounds(index)
-        rows = _by_file(names, bounds, index.series_rows.tolist())
-        series = (
-            {}
-            if index.series_names is None
-            else {"series": _by_file(names, bounds, list(index.series_names))}
-        )
+        series = {} if index.series_names is None else {"series": _lists(index, list(index.series_names))}
         return {
             "format": _FORMAT,
             "version": _VERSION,
             "by": self.plan.by,
             "requested": dict(self.plan.requested),
-            "rows": rows,
+            "rows": _lists(index, index.series_rows.tolist()),
             **series,
             "splits": {name: _part_to_json(part, index, names) for name, part in self.plan.parts.items()},
         }
@@ -110,7 +103,7 @@ class Manifest:
             index = _index_from_json(plain)
             numbers = {name: number for number, name in enumerate(index.names)}
             parts = {name: _part_from_json(plain["splits"][name], index, numbers) for name in plain["splits"]}
-            requested = {str(name): float(share) for name, share in plain["requested"].items()}
+            requested = {str(name): float(fraction) for name, fraction in plain["requested"].items()}
             _check(index, plain["by"], parts, requested)
             return cls(index, _plan(index, plain["by"], parts, requested))
         except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
@@ -124,13 +117,10 @@ def _plan(
     return SplitPlan.of(index, by, parts, files=files, requested=requested)
 
 
-def _series_bounds(index: SampleIndex) -> Int64Array:
-    return np.searchsorted(index.series_file, np.arange(len(index.names) + 1))
-
-
-def _by_file(names: list[str], bounds: Int64Array, values: list[Any]) -> dict[str, list[Any]]:
-    edges = bounds.tolist()
-    return {name: values[edges[file] : edges[file + 1]] for file, name in enumerate(names)}
+def _lists(index: SampleIndex, values: list[Any]) -> dict[str, list[Any]]:
+    """File → the values of its series."""
+    edges = index.first_series.tolist()
+    return {name: values[edges[file] : edges[file + 1]] for file, name in enumerate(index.names)}
 
 
 # ── one split ────────────────────────────────────────────────────────────────────────────────────────
@@ -146,7 +136,7 @@ def _part_to_json(part: Segments, index: SampleIndex, names: list[str]) -> dict[
     if all(np.array_equal(getattr(part, name), getattr(whole, name)) for name in ("series", "start", "stop")):
         return {"files": listed}
     file = index.series_file[part.series]
-    runs = np.stack([part.series - _series_bounds(index)[file], part.start, part.stop], axis=1)
+    runs = np.stack([part.series - index.first_series[file], part.start, part.stop], axis=1)
     edges = [*np.searchsorted(file, files).tolist(), len(part)]
     return {"runs": {name: runs[edges[i] : edges[i + 1]].tolist() for i, name in enumerate(listed)}}
 
@@ -169,7 +159,7 @@ def _part_from_json(plain: Mapping[str, Any], index: SampleIndex, numbers: Mappi
 
 
 def _runs_from_json(runs: Mapping[str, Any], index: SampleIndex, numbers: Mapping[str, int]) -> Segments:
-    first = _series_bounds(index)
+    first = index.first_series
     flat = [
         number
         for name, listed in runs.items()

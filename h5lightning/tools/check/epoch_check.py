@@ -17,7 +17,7 @@ from h5lightning.planning.sampling import Order, PathOrder
 from h5lightning.planning.sampling.sharding import Shards
 from h5lightning.tools.check.counting import counts_of, differing_counts, more_text
 from h5lightning.tools.check.result import MOST_NAMED, CheckResult
-from h5lightning.tools.check.run import CheckRun, listed
+from h5lightning.tools.check.run import CheckRun, joined
 
 __all__ = ["check_evaluation", "check_orders", "check_training"]
 
@@ -38,8 +38,9 @@ def check_orders(run: CheckRun, advance: Advance) -> CheckResult:
             failures.append(f"epoch {epoch}: the order depends on how it is computed")
         epochs.append(samples[:_PROBE])
         advance(1)
-    if run.is_shuffled and (same := _equal_neighbours(epochs)):
-        failures.append(f"epochs {listed(same)} have the order of the epoch before")
+    same = [epoch for epoch in range(1, len(epochs)) if np.array_equal(epochs[epoch - 1], epochs[epoch])]
+    if run.is_shuffled and same:
+        failures.append(f"epochs {joined(same)} have the order of the epoch before")
     name = "each epoch has its order" if run.weights is None else "each epoch draws by weight"
     scope = f"{counted(order.size, 'training sample')}, epochs 0–{len(epochs) - 1}"
     return CheckResult(name, scope, tuple(failures))
@@ -66,7 +67,7 @@ def check_training(run: CheckRun, advance: Advance) -> CheckResult:
             failures += [f"{ranks}, epoch {epoch}: {text}" for text in wrong]
             advance(1)
         failures += [f"{ranks}: {text}" for text in _unequal_steps(shards)]
-    scope = f"ranks {listed(worlds)} × {counted(run.settings.epochs, 'epoch')}"
+    scope = f"ranks {joined(worlds)} × {counted(run.settings.epochs, 'epoch')}"
     return CheckResult("training: exactly once over all ranks", scope, tuple(failures), "; ".join(notes))
 
 
@@ -120,8 +121,4 @@ def _wrong_counts(run: CheckRun, samples: Int64Array) -> Iterator[str]:
 def _unequal_steps(shards: Shards) -> Iterator[str]:
     steps = {full + len(tail) for full, tail in map(shards.batches, range(shards.world_size))}
     if len(steps) > 1:
-        yield f"ranks take {listed(sorted(steps))} steps: they would wait for each other"
-
-
-def _equal_neighbours(epochs: list[Int64Array]) -> list[int]:
-    return [number for number in range(1, len(epochs)) if np.array_equal(epochs[number - 1], epochs[number])]
+        yield f"ranks take {joined(sorted(steps))} steps: they would wait for each other"

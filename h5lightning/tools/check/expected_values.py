@@ -73,32 +73,32 @@ def decoded_values(dataset: h5py.Dataset, stored: Array, encoding: Encoding | No
     return np.where(missing, np.nan, computed)
 
 
-def first_wrong(found: Array, expected: Array, delivered: str, *, is_exact: bool) -> int | None:
+def first_wrong(values: Array, expected: Array, delivered: str, *, is_exact: bool) -> int | None:
     """The index of the first sample whose delivered values differ from the expected ones by more than rounding.
 
     Args:
-        found: the delivered values, ``(N, …)``; bfloat16 as float32.
+        values: the delivered values, ``(N, …)``; bfloat16 as float32.
         expected: the expected values in any type, ``(N, …)``.
         delivered: name of the type in which values were delivered.
         is_exact: allow no rounding.
     """
     relative, least = (0.0, 0.0) if is_exact else _ROUNDING.get(delivered, (0.0, 0.0))
-    wrong = np.zeros(len(found), np.bool_)
-    for part, other in _parts(found, expected):
+    wrong = np.zeros(len(values), np.bool_)
+    for part, goal in _parts(values, expected):
         with np.errstate(invalid="ignore", over="ignore"):
-            is_same = (part == other) | (np.isnan(part) & np.isnan(other))
-            is_same |= np.abs(part - other) <= relative * np.abs(other) + least if relative else False
-        wrong |= ~is_same.reshape(len(found), -1).all(axis=1)
+            is_same = (part == goal) | (np.isnan(part) & np.isnan(goal))
+            is_same |= np.abs(part - goal) <= relative * np.abs(goal) + least if relative else False
+        wrong |= ~is_same.reshape(len(values), -1).all(axis=1)
     return int(wrong.argmax()) if wrong.any() else None
 
 
-def _parts(found: Array, expected: Array) -> list[tuple[Array, Array]]:
+def _parts(values: Array, expected: Array) -> list[tuple[Array, Array]]:
     """Real and imaginary parts, in a type that represents all 64-bit integers."""
     wide = np.longdouble
-    pairs = [(found.real, expected.real)]
-    if found.dtype.kind == "c" or expected.dtype.kind == "c":
-        pairs.append((found.imag, expected.imag))
-    return [(part.astype(wide), other.astype(wide)) for part, other in pairs]
+    pairs = [(values.real, expected.real)]
+    if values.dtype.kind == "c" or expected.dtype.kind == "c":
+        pairs.append((values.imag, expected.imag))
+    return [(part.astype(wide), goal.astype(wide)) for part, goal in pairs]
 
 
 def _signed(stored: Array, encoding: Encoding) -> Array:

@@ -20,7 +20,7 @@ from h5lightning.planning.sampling.position import Position
 from h5lightning.tools.check.counting import samples_of
 from h5lightning.tools.check.reader_check import differences, plain_reader
 from h5lightning.tools.check.result import CheckResult
-from h5lightning.tools.check.run import CheckRun, describe_id, listed
+from h5lightning.tools.check.run import CheckRun, describe_id, joined
 
 __all__ = ["check_loaders"]
 
@@ -39,9 +39,9 @@ def check_loaders(run: CheckRun, advance: Advance) -> CheckResult:
                 where = f"{counted(workers, 'worker')}, rank {rank} of {world}"
                 failures += (f"{where}, {text}" for text in _wrong(run, plain, workers, world, rank))
                 advance(1)
-    worlds = listed(sorted({world for world, _ in ranks}))
+    worlds = joined(sorted({world for world, _ in ranks}))
     scope = (
-        f"workers {listed(run.settings.workers)} × ranks {worlds} × {counted(run.settings.epochs, 'epoch')} and a "
+        f"workers {joined(run.settings.workers)} × ranks {worlds} × {counted(run.settings.epochs, 'epoch')} and a "
         f"resumed one, at most {run.settings.batches} batches each"
     )
     return CheckResult("loaders deliver the planned samples", scope, tuple(failures))
@@ -53,7 +53,7 @@ def _wrong(run: CheckRun, plain: BatchReader, workers: int, world: int, rank: in
     last, half = run.settings.epochs - 1, max(1, shards.steps // 2)
     remaining = Position(last).after(last, half, shards).remaining(shards)
     whole = run.sampler("train", order, shards, rank)
-    resumed = run.sampler("train", order, shards, rank, rest=remaining)
+    resumed = run.sampler("train", order, shards, rank, remaining=remaining)
     for name, sampler, epochs in (
         ("epoch", whole, range(last + 1)),
         (f"resumed after {half} steps, epoch", resumed, range(last, last + 1)),
@@ -101,7 +101,7 @@ def _planned(run: CheckRun, sampler: ShardedSampler) -> list[Int64Array]:
 def _wrong_batch(run: CheckRun, plain: BatchReader, batch: Batch, ids: Int64Array) -> Iterator[str]:
     delivered = batch.pop(SAMPLE_ID).numpy()
     if not np.array_equal(delivered, ids):
-        yield f"it has sample ids {listed(delivered[:4].tolist())} …, expected {listed(ids[:4].tolist())} …"
+        yield f"it has sample ids {joined(delivered[:4].tolist())} …, expected {joined(ids[:4].tolist())} …"
         return
     for key, i in differences(batch, plain.read(ids)):
         yield f"field {key!r} differs from what h5py reads, first in {describe_id(run.index, int(ids[i]))}"

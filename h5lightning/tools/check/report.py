@@ -123,7 +123,7 @@ def check_files(
     check_series(series)
     access, split = access or Access(), split or Split()
     if fields is None:
-        fields, samples = _guessed(patterns, samples, processes=processes, progress=progress)
+        fields, samples = _suggested(patterns, samples, processes=processes, progress=progress)
     scan: dict[str, Any] = {
         "dtype": dtype,
         "series": series,
@@ -134,7 +134,7 @@ def check_files(
     try:
         # A bad file must not hide the others.
         tolerant = dataclasses.replace(access, on_bad_file="skip", max_bad_fraction=1)
-        found = survey(list(patterns), fields, samples or Rows(), access=tolerant, **scan)
+        scanned = survey(list(patterns), fields, samples or Rows(), access=tolerant, **scan)
     except (BadFileError, MissingDataError, SchemaError, UnsupportedFieldError) as error:
         reason = f"{type(error).__name__}: {error}{_first_unwritten(error, patterns, fields or {})}"
         failed = CheckResult(_broken_promise(error), "all files", (reason,))
@@ -143,10 +143,10 @@ def check_files(
     options = _RunOptions(split, shuffle or Shuffle(), access, seed, stored)
     with HandlePool(access) as pool:
         reader = choose_reader("auto", pool)
-        run, unread = _make_run(found, options, reader, settings or CheckSettings())
+        run, unread = _make_run(scanned, options, reader, settings or CheckSettings())
         results = (*unread, *_results(run, split.keep_together, progress=progress))
     sizes = {stage: len(dataset) for stage, dataset in run.data.datasets.items()}
-    return CheckReport(tuple(patterns), found.index.root, tuple(found.fields.spec()), sizes, results)
+    return CheckReport(tuple(patterns), scanned.index.root, tuple(scanned.fields.spec()), sizes, results)
 
 
 def _broken_promise(error: H5LightningError) -> str:
@@ -162,10 +162,10 @@ def _first_unwritten(error: H5LightningError, patterns: Sequence[str], fields: M
     """The first row that was not written, for an error about unwritten values."""
     if NEVER_WRITTEN not in str(error):
         return ""
-    found, paths = discover(list(patterns)), dict.fromkeys(field.path for field in fields.values())
+    files, paths = discover(list(patterns)), dict.fromkeys(field.path for field in fields.values())
     rows = (
-        (name, unwritten_since(found.path(file), filter(None, paths)))
-        for file, name in enumerate(found.names)
+        (name, unwritten_since(files.path(file), filter(None, paths)))
+        for file, name in enumerate(files.names)
     )
     return next((f". In {name}, {where}" for name, where in rows if where), "")
 
@@ -181,25 +181,25 @@ class _RunOptions:
     stored: frozenset[str]
 
 
-def _guessed(
+def _suggested(
     patterns: Sequence[str], samples: Samples | None, *, processes: int | None, progress: bool
 ) -> tuple[Mapping[str, Field] | None, Samples]:
     """The fields and samples that `h5lightning inspect` would suggest."""
     catalog = scan_readable(discover(list(patterns)), processes=processes, progress=progress)
     if not len(catalog):
         raise FieldError("none of the files can be read: run 'h5lightning inspect' for the reasons")
-    found = guess(entries_of(catalog), len(catalog), shared_attrs(catalog))
-    return found.fields, samples or found.samples
+    suggestion = guess(entries_of(catalog), len(catalog), shared_attrs(catalog))
+    return suggestion.fields, samples or suggestion.samples
 
 
 def _make_run(
-    found: DataSurvey, options: _RunOptions, reader: Reader, settings: CheckSettings
+    scanned: DataSurvey, options: _RunOptions, reader: Reader, settings: CheckSettings
 ) -> tuple[CheckRun, tuple[CheckResult, ...]]:
     """The run, and a failed result if its weights cannot be read, so that it has no order."""
     none = {stage: Transforms.of(None, stage) for stage in STAGES}
     stages = StageOptions(transform=none, batch_transform=none, provenance=True)
     data = assemble(
-        found, options.split, reader=reader, access=options.access, stages=stages, seed=options.seed
+        scanned, options.split, reader=reader, access=options.access, stages=stages, seed=options.seed
     )
     weights, order = None, None
     unread: tuple[CheckResult, ...] = ()

@@ -12,7 +12,7 @@ from h5lightning.core.progress import Advance
 from h5lightning.planning.sampling.position import Position
 from h5lightning.tools.check.counting import counts_of, differing_counts, samples_of
 from h5lightning.tools.check.result import CheckResult
-from h5lightning.tools.check.run import CheckRun, listed
+from h5lightning.tools.check.run import CheckRun, joined
 
 __all__ = ["check_resumption"]
 
@@ -28,7 +28,7 @@ def check_resumption(run: CheckRun, advance: Advance) -> CheckResult:
         failures += _wrong_epoch(run, number)
         failures += _wrong_tail(run, number)
         advance(1)
-    scope = f"{counted(run.settings.resumptions, 'interrupted epoch')}, ranks {listed(worlds)} in turn"
+    scope = f"{counted(run.settings.resumptions, 'interrupted epoch')}, ranks {joined(worlds)} in turn"
     return CheckResult("resumed runs lose and repeat nothing", scope, tuple(failures))
 
 
@@ -46,7 +46,7 @@ def _wrong_epoch(run: CheckRun, number: int) -> Iterator[str]:
         is_last = part == _INTERRUPTIONS
         steps = shards.steps if is_last else _drawn(run, number, f"step {part}", shards.steps + 1)
         for rank in range(world):
-            sampler = run.sampler("train", order, whole, rank, epoch, rest=remaining)
+            sampler = run.sampler("train", order, whole, rank, epoch, remaining=remaining)
             counts += counts_of(sampler, steps * run.settings.batch_size)
         story.append(f"{steps} steps on {counted(world, 'rank')}")
         if steps == shards.steps:
@@ -68,7 +68,7 @@ def _wrong_tail(run: CheckRun, number: int) -> Iterator[str]:
     steps = 1 + _drawn(run, number, "step of a tail", shards.steps)
     remaining = Position(epoch).after(epoch, steps, shards).remaining(shards)
     whole, tail = (
-        samples_of(run.sampler("train", run.training_order, shards, rank, epoch, rest=part))
+        samples_of(run.sampler("train", run.training_order, shards, rank, epoch, remaining=part))
         for part in (None, remaining)
     )
     if not np.array_equal(whole[steps * run.settings.batch_size :], tail):

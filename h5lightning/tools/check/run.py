@@ -26,7 +26,7 @@ from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.protocol import DatasetColumn, Reader
 from h5lightning.tools.check.settings import CheckSettings
 
-__all__ = ["CheckRun", "column_in", "describe_id", "layout_in", "listed"]
+__all__ = ["CheckRun", "column_in", "describe_id", "joined", "layout_in"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,15 +70,15 @@ class CheckRun:
 
     def fields_of(self, file: int) -> Fields:
         """The fields of a file; a file of ``predict`` alone may lack some."""
-        found = self.data.survey
-        predicted = (found.roles or {}).get("predict")
+        survey = self.data.survey
+        predicted = (survey.roles or {}).get("predict")
         is_predicted = predicted is not None and file in predicted
-        return (found.predict_fields if is_predicted else None) or found.fields
+        return (survey.predict_fields if is_predicted else None) or survey.fields
 
     def id_range(self, file: int) -> tuple[int, int]:
         """The first id of a file, and one past the last."""
-        first, last = np.searchsorted(self.index.series_file, [file, file + 1])
-        return int(self.index.first_id[first]), int(self.index.first_id[last])
+        first, stop = self.index.first_id[self.index.first_series[file : file + 2]].tolist()
+        return first, stop
 
     def drawn_ids(self, file: int) -> Int64Array:
         """Ids of a file, ascending: the first, the last, and one of each of equal parts between them."""
@@ -155,10 +155,11 @@ class CheckRun:
         rank: int,
         epoch: int = 0,
         *,
-        rest: RemainingEpoch | None = None,
+        remaining: RemainingEpoch | None = None,
     ) -> ShardedSampler:
-        """The sampler that a DataModule would make; with ``rest``, that of a resumed run."""
-        sampler = ShardedSampler(self.data.datasets[stage], FixedEpochs(order, shards, rank, rest=rest))
+        """The sampler that a DataModule would make; with ``remaining``, that of a resumed run."""
+        epochs = FixedEpochs(order, shards, rank, rest=remaining)
+        sampler = ShardedSampler(self.data.datasets[stage], epochs)
         sampler.set_epoch(epoch)
         return sampler
 
@@ -175,7 +176,7 @@ def describe_id(index: SampleIndex, sample_id: int) -> str:
     return f"{index.names[int(where.file[0])]} row {int(where.row[0])}"
 
 
-def listed(numbers: Sequence[int]) -> str:
+def joined(numbers: Sequence[int]) -> str:
     """Numbers as text: 1, 2, 4."""
     return ", ".join(map(str, numbers))
 

@@ -41,20 +41,22 @@ def _reason(file: SkippedFile, root: str, run: CheckRun) -> str:
 
 def check_splits(run: CheckRun, keep_together: str | None) -> CheckResult:
     """No file, group or row is in two splits, and no two splits have files with the same content."""
-    found = summarise(run.data.survey, run.data.plan, keep_together=keep_together)
-    sizes = ", ".join(f"{split.name} {counted(split.samples, 'sample')}" for split in found.splits)
-    unused = f", {counted(found.unused_rows, 'row')} unused" if found.unused_rows else ""
-    return CheckResult("splits share nothing", sizes, tuple(_leaks(found)), f"split by {found.by}{unused}")
+    summary = summarise(run.data.survey, run.data.plan, keep_together=keep_together)
+    sizes = ", ".join(f"{split.name} {counted(split.samples, 'sample')}" for split in summary.splits)
+    unused = f", {counted(summary.unused_rows, 'row')} unused" if summary.unused_rows else ""
+    return CheckResult(
+        "splits share nothing", sizes, tuple(_leaks(summary)), f"split by {summary.by}{unused}"
+    )
 
 
-def _leaks(found: Summary) -> list[str]:
-    leaks = [f"{counted(found.shared_rows, 'row')} are in two splits"] if found.shared_rows else []
-    if found.shared_groups:
-        leaks.append(f"{counted(found.shared_groups, 'group')} of keep_together are in two splits")
+def _leaks(summary: Summary) -> list[str]:
+    leaks = [f"{counted(summary.shared_rows, 'row')} are in two splits"] if summary.shared_rows else []
+    if summary.shared_groups:
+        leaks.append(f"{counted(summary.shared_groups, 'group')} of keep_together are in two splits")
     # A file that is cut is in several splits on purpose.
-    if found.shared_files and found.by == "file":
-        leaks.append(f"{counted(found.shared_files, 'file')} are in two splits")
-    for twins in found.identical:
+    if summary.shared_files and summary.by == "file":
+        leaks.append(f"{counted(summary.shared_files, 'file')} are in two splits")
+    for twins in summary.identical:
         listed = ", ".join(f"{name} ({split})" for name, split in twins)
         leaks.append(f"files of different splits have the same content: {listed}")
     return leaks

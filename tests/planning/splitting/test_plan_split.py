@@ -5,11 +5,13 @@ import itertools
 
 import numpy as np
 import pytest
-from indexes import files_by_split, make_index, rows_by_split
+from indexes import files_by_split, make_index, row_numbers, rows_by_split
 
 from h5lightning.errors import OptionError, SplitError
 from h5lightning.options import Rows, Split, Whole, Windows
-from h5lightning.planning.splitting.plan_split import plan_split
+from h5lightning.planning.splitting.candidates import Candidates
+from h5lightning.planning.splitting.fractions import Fractions
+from h5lightning.planning.splitting.plan_split import STRATEGIES, plan_split
 
 MANY = [40, 25, 33, 10, 52, 18, 27, 36, 44, 21, 30, 15, 60, 12, 29]
 
@@ -511,3 +513,17 @@ def test_golden_files():
     index = make_index(MANY)
     files = files_by_split(plan_split(index, Split(by="file"), seed=42), index)
     assert (files["val"], files["test"]) == ([5, 6], [8])
+
+
+def test_each_strategy_is_a_value_of_the_option():
+    assert [Split(by=by).by for by in STRATEGIES] == ["file", "series", "block", "sample"]
+
+
+@pytest.mark.parametrize("by", STRATEGIES)
+def test_strategies_have_one_form(by):
+    """Each takes the same arguments and gives each requested split its rows, none of them twice."""
+    index = make_index([10] * 20)
+    candidates = Candidates.of(index, {"train": np.arange(20)}, None, None)
+    parts = STRATEGIES[by](candidates, Fractions.of(Split(val=0.2, test=0.1)), 1)
+    rows = [row for name in ("train", "val", "test") for row in row_numbers(parts[name], index).tolist()]
+    assert sorted(rows) == list(range(200))

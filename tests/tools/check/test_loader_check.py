@@ -17,8 +17,8 @@ pytestmark = [pytest.mark.timeout(120)]
 class Shifted(CheckRun):
     """Its loaders are planned with one order, and made with another one."""
 
-    def sampler(self, stage, order, shards, rank, epoch=0, *, rest=None):
-        sampler = super().sampler(stage, order, shards, rank, epoch, rest=rest)
+    def sampler(self, stage, order, shards, rank, epoch=0, *, remaining=None):
+        sampler = super().sampler(stage, order, shards, rank, epoch, remaining=remaining)
         planned = sampler.stretches
         sampler.stretches = lambda **options: (
             planned(**options) if "multiple" in options else reversed_parts(planned())

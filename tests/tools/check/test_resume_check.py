@@ -28,19 +28,19 @@ def test_what_is_right_passes(write_files, shuffle, tail):
 class OneStepBehind(CheckRun):
     """Its resumed runs repeat the step before the interruption."""
 
-    def sampler(self, stage, order, shards, rank, epoch=0, *, rest=None):
-        if rest is not None:
-            again = max(0, rest.shards.start - shards.step_samples)
-            rest = RemainingEpoch(rest.epoch, rest.steps_done, shards.after(again))
-        return super().sampler(stage, order, shards, rank, epoch, rest=rest)
+    def sampler(self, stage, order, shards, rank, epoch=0, *, remaining=None):
+        if remaining is not None:
+            again = max(0, remaining.shards.start - shards.step_samples)
+            remaining = RemainingEpoch(remaining.epoch, remaining.steps_done, shards.after(again))
+        return super().sampler(stage, order, shards, rank, epoch, remaining=remaining)
 
 
 class ShuffledAgain(CheckRun):
     """Its resumed runs deliver the right samples in another order."""
 
-    def sampler(self, stage, order, shards, rank, epoch=0, *, rest=None):
-        sampler = super().sampler(stage, order, shards, rank, epoch, rest=rest)
-        if rest is not None:
+    def sampler(self, stage, order, shards, rank, epoch=0, *, remaining=None):
+        sampler = super().sampler(stage, order, shards, rank, epoch, remaining=remaining)
+        if remaining is not None:
             stretches = sampler.stretches
             sampler.stretches = lambda **options: (part[::-1] for part in stretches(**options))
         return sampler
