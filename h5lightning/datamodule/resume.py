@@ -150,7 +150,7 @@ class EpochTracker:
             return
         self._skip_stale_steps(trainer)
         position = self.next(None, None)
-        rest = position.remaining(shards)
+        rest = position.remaining_epoch(shards)
         # Lightning counts the steps of a loader once: a resumed epoch of other length must not set that of all.
         left = shards.steps if rest is None else rest.shards.steps
         self._reload(trainer, is_needed=self.steps_counted(position) + left != shards.steps)

@@ -86,7 +86,7 @@ def test_a_resumed_epoch_has_what_is_left_and_the_next_is_whole(order) -> None:
     for sampler in first:
         sampler.set_epoch(2)
         consumed += list(sampler)[: 9 * 7]
-    rest = Position().after(2, 9, before).remaining(after)
+    rest = Position().after(2, 9, before).remaining_epoch(after)
     left = delivered(size, made, after, 2, rest)
     assert Counter(consumed + left) == Counter(range(size))
     assert Counter(delivered(size, made, after, 3, rest)) == Counter(range(size)) - Counter(
@@ -96,7 +96,7 @@ def test_a_resumed_epoch_has_what_is_left_and_the_next_is_whole(order) -> None:
 
 def test_steps_done_are_those_of_the_resumed_epoch_alone() -> None:
     shards = TrainingShards(100, 5)
-    rest = Position().after(2, 9, shards).remaining(shards)
+    rest = Position().after(2, 9, shards).remaining_epoch(shards)
     sampler = ShardedSampler(range(100), FixedEpochs(PathOrder(100), shards, rest=rest))
     sampler.set_epoch(2)
     assert (sampler.peek().steps_done, len(sampler)) == (9, 55)

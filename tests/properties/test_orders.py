@@ -1,4 +1,4 @@
-"""Orders and permutations of any size: bijections that do not depend on how they are asked for."""
+"""Orders and permutations of any size: bijections that do not depend on how they are called."""
 
 import numpy as np
 from hypothesis import given, settings

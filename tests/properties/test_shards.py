@@ -83,8 +83,8 @@ def test_evaluation_delivers_each_sample_once(size, world_size):
 
 
 @st.composite
-def lanes_of_positions(draw, size):
-    """Positions dealt to lanes in turn until they end, as an order with lanes of these lengths would."""
+def lanes_of_indices(draw, size):
+    """Indices assigned to lanes in turn until they end, as in an order with lanes of these lengths."""
     number = draw(st.sampled_from([1, 2, 4, 8, 32]))
     lengths = np.sort(draw(st.lists(st.integers(1, 60), min_size=number, max_size=number)))
     turn, lane = np.divmod(np.arange(number * lengths[-1]), number)
@@ -94,20 +94,20 @@ def lanes_of_positions(draw, size):
 
 @given(training_shards(), st.data())
 def test_dealing_by_lane_keeps_steps_and_lengths(shards, data):
-    lanes_of = data.draw(lanes_of_positions(shards.size))
+    lanes_of = data.draw(lanes_of_indices(shards.size))
     parts = [shards.indices(rank, 0, shards.length(rank), lanes_of) for rank in range(shards.world_size)]
     assert [len(part) for part in parts] == [shards.length(rank) for rank in range(shards.world_size)]
     for step in range(shards.steps):
         own = slice(step * shards.batch_size, (step + 1) * shards.batch_size)
         plain = [shards.indices(rank, own.start, own.stop) for rank in range(shards.world_size)]
-        dealt = [part[own] for part in parts]
-        assert [len(part) for part in dealt] == [len(part) for part in plain]
-        assert np.array_equal(np.sort(np.concatenate(dealt)), np.sort(np.concatenate(plain)))
+        by_lane = [part[own] for part in parts]
+        assert [len(part) for part in by_lane] == [len(part) for part in plain]
+        assert np.array_equal(np.sort(np.concatenate(by_lane)), np.sort(np.concatenate(plain)))
 
 
 @given(training_shards(), st.data())
 def test_lanes_ascend_from_rank_to_rank(shards, data):
-    lanes_of = data.draw(lanes_of_positions(shards.size))
+    lanes_of = data.draw(lanes_of_indices(shards.size))
     step = data.draw(st.integers(0, shards.steps - 1))
     own = slice(step * shards.batch_size, (step + 1) * shards.batch_size)
     lanes = [
@@ -119,8 +119,8 @@ def test_lanes_ascend_from_rank_to_rank(shards, data):
 
 
 @given(training_shards(), st.data())
-def test_slices_of_a_dealt_rank_join_to_its_whole(shards, data):
-    lanes_of = data.draw(lanes_of_positions(shards.size))
+def test_slices_of_a_by_lane_rank_join_to_its_whole(shards, data):
+    lanes_of = data.draw(lanes_of_indices(shards.size))
     rank = data.draw(st.integers(0, shards.world_size - 1))
     piece = data.draw(st.integers(1, 200))
     length = shards.length(rank)

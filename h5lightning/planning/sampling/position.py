@@ -102,7 +102,7 @@ class Position:
         samples = shards.size if steps and done >= part.steps else begin.samples + done * shards.step_samples
         return Position(epoch, begin.steps + done, samples, shards.world_size, shards.batch_size)
 
-    def remaining(self, shards: TrainingShards) -> RemainingEpoch | None:
+    def remaining_epoch(self, shards: TrainingShards) -> RemainingEpoch | None:
         """The rest of the epoch; None if it has not begun.
 
         Args:

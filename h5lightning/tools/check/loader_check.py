@@ -51,7 +51,7 @@ def _wrong(run: CheckRun, plain: BatchReader, workers: int, world: int, rank: in
     """Errors in the batches of one rank's loaders, of a whole run and of a resumed one."""
     order, shards = run.training_order, run.training_shards(world)
     last, half = run.settings.epochs - 1, max(1, shards.steps // 2)
-    remaining = Position(last).after(last, half, shards).remaining(shards)
+    remaining = Position(last).after(last, half, shards).remaining_epoch(shards)
     whole = run.sampler("train", order, shards, rank)
     resumed = run.sampler("train", order, shards, rank, remaining=remaining)
     for name, sampler, epochs in (

@@ -121,30 +121,72 @@ def check_files(
     """
     check_dtype(dtype)
     check_series(series)
-    access, split = access or Access(), split or Split()
+    options = _RunOptions(split or Split(), shuffle or Shuffle(), access or Access(), seed)
     if fields is None:
         fields, samples = _suggested(patterns, samples, processes=processes, progress=progress)
-    scan: dict[str, Any] = {
-        "dtype": dtype,
-        "series": series,
-        "keep_together": split.keep_together,
-        "index_dir": index_dir,
-        "processes": processes,
-    }
+    scan = {"dtype": dtype, "series": series, "index_dir": index_dir, "processes": processes}
     try:
-        # A bad file must not hide the others.
-        tolerant = dataclasses.replace(access, on_bad_file="skip", max_bad_fraction=1)
-        scanned = survey(list(patterns), fields, samples or Rows(), access=tolerant, **scan)
+        scanned = _survey(patterns, fields, samples or Rows(), options, scan)
     except (BadFileError, MissingDataError, SchemaError, UnsupportedFieldError) as error:
-        reason = f"{type(error).__name__}: {error}{_first_unwritten(error, patterns, fields or {})}"
-        failed = CheckResult(_broken_promise(error), "all files", (reason,))
-        return CheckReport(tuple(patterns), "", tuple(fields or ()), {}, (failed,))
+        return _unusable(patterns, fields or {}, error)
     stored = frozenset(key for key, field in (fields or {}).items() if field.decode == "stored")
-    options = _RunOptions(split, shuffle or Shuffle(), access, seed, stored)
-    with HandlePool(access) as pool:
+    return _check_scanned(patterns, scanned, options, settings or CheckSettings(), stored, progress=progress)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _RunOptions:
+    """Options of the run to check."""
+
+    split: Split
+    shuffle: Shuffle
+    access: Access
+    seed: int
+
+
+def _suggested(
+    patterns: Sequence[str], samples: Samples | None, *, processes: int | None, progress: bool
+) -> tuple[Mapping[str, Field] | None, Samples]:
+    """The fields and samples that `h5lightning inspect` would suggest."""
+    catalog = scan_readable(discover(list(patterns)), processes=processes, progress=progress)
+    if not len(catalog):
+        raise FieldError("none of the files can be read: run 'h5lightning inspect' for the reasons")
+    suggestion = guess(entries_of(catalog), len(catalog), shared_attrs(catalog))
+    return suggestion.fields, samples or suggestion.samples
+
+
+def _survey(
+    patterns: Sequence[str],
+    fields: Mapping[str, Field] | None,
+    samples: Samples,
+    options: _RunOptions,
+    scan: Mapping[str, Any],
+) -> DataSurvey:
+    # A bad file must not hide the others.
+    tolerant = dataclasses.replace(options.access, on_bad_file="skip", max_bad_fraction=1)
+    keep_together = options.split.keep_together
+    return survey(list(patterns), fields, samples, access=tolerant, keep_together=keep_together, **scan)
+
+
+def _unusable(patterns: Sequence[str], fields: Mapping[str, Field], error: H5LightningError) -> CheckReport:
+    """The report on files that cannot be used together."""
+    reason = f"{type(error).__name__}: {error}{_first_unwritten(error, patterns, fields)}"
+    failed = CheckResult(_broken_promise(error), "all files", (reason,))
+    return CheckReport(tuple(patterns), "", tuple(fields), {}, (failed,))
+
+
+def _check_scanned(
+    patterns: Sequence[str],
+    scanned: DataSurvey,
+    options: _RunOptions,
+    settings: CheckSettings,
+    stored: frozenset[str],
+    *,
+    progress: bool,
+) -> CheckReport:
+    with HandlePool(options.access) as pool:
         reader = choose_reader("auto", pool)
-        run, unread = _make_run(scanned, options, reader, settings or CheckSettings())
-        results = (*unread, *_results(run, split.keep_together, progress=progress))
+        run, unread = _make_run(scanned, options, reader, settings, stored)
+        results = (*unread, *_results(run, options.split.keep_together, progress=progress))
     sizes = {stage: len(dataset) for stage, dataset in run.data.datasets.items()}
     return CheckReport(tuple(patterns), scanned.index.root, tuple(scanned.fields.spec()), sizes, results)
 
@@ -170,30 +212,12 @@ def _first_unwritten(error: H5LightningError, patterns: Sequence[str], fields: M
     return next((f". In {name}, {where}" for name, where in rows if where), "")
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _RunOptions:
-    """Options of the run to check."""
-
-    split: Split
-    shuffle: Shuffle
-    access: Access
-    seed: int
-    stored: frozenset[str]
-
-
-def _suggested(
-    patterns: Sequence[str], samples: Samples | None, *, processes: int | None, progress: bool
-) -> tuple[Mapping[str, Field] | None, Samples]:
-    """The fields and samples that `h5lightning inspect` would suggest."""
-    catalog = scan_readable(discover(list(patterns)), processes=processes, progress=progress)
-    if not len(catalog):
-        raise FieldError("none of the files can be read: run 'h5lightning inspect' for the reasons")
-    suggestion = guess(entries_of(catalog), len(catalog), shared_attrs(catalog))
-    return suggestion.fields, samples or suggestion.samples
-
-
 def _make_run(
-    scanned: DataSurvey, options: _RunOptions, reader: Reader, settings: CheckSettings
+    scanned: DataSurvey,
+    options: _RunOptions,
+    reader: Reader,
+    settings: CheckSettings,
+    stored: frozenset[str],
 ) -> tuple[CheckRun, tuple[CheckResult, ...]]:
     """The run, and a failed result if its weights cannot be read, so that it has no order."""
     none = {stage: Transforms.of(None, stage) for stage in STAGES}
@@ -209,7 +233,7 @@ def _make_run(
             order = data.training_order(options.shuffle, weights)
     except BadFileError as error:
         unread = (CheckResult("weights can be read", f"field {options.shuffle.drawn_by!r}", (str(error),)),)
-    return CheckRun(data, order, weights, settings, reader, options.access, options.stored), unread
+    return CheckRun(data, order, weights, settings, reader, options.access, stored), unread
 
 
 def _results(run: CheckRun, keep_together: str | None, *, progress: bool) -> tuple[CheckResult, ...]:

@@ -41,7 +41,7 @@ def _wrong_epoch(run: CheckRun, number: int) -> Iterator[str]:
     for part in range(_INTERRUPTIONS + 1):
         world = worlds[_drawn(run, number, f"ranks {part}", len(worlds))]
         whole = run.training_shards(world)
-        remaining = position.remaining(whole)
+        remaining = position.remaining_epoch(whole)
         shards = whole if remaining is None else remaining.shards
         is_last = part == _INTERRUPTIONS
         steps = shards.steps if is_last else _drawn(run, number, f"step {part}", shards.steps + 1)
@@ -66,7 +66,7 @@ def _wrong_tail(run: CheckRun, number: int) -> Iterator[str]:
     rank = _drawn(run, number, "rank of a tail", world)
     shards = run.training_shards(world)
     steps = 1 + _drawn(run, number, "step of a tail", shards.steps)
-    remaining = Position(epoch).after(epoch, steps, shards).remaining(shards)
+    remaining = Position(epoch).after(epoch, steps, shards).remaining_epoch(shards)
     whole, tail = (
         samples_of(run.sampler("train", run.training_order, shards, rank, epoch, remaining=part))
         for part in (None, remaining)

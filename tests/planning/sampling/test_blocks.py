@@ -50,10 +50,10 @@ def borders_one_by_one(selection, index):
     for position, number in enumerate(selection(np.arange(len(selection))).tolist()):
         series = int(index.locate([number]).series[0])
         block = (number - int(index.first_id[series])) // int(BLOCK_SAMPLES[index.series_file[series]])
-        here = (series, block, number)
-        if before is None or here[:2] != before[:2] or number != before[2] + 1:
+        current = (series, block, number)
+        if before is None or current[:2] != before[:2] or number != before[2] + 1:
             starts.append(position)
-        before = here
+        before = current
     return [*starts, len(selection)]
 
 

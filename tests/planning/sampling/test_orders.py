@@ -1,4 +1,4 @@
-"""Full and path order: bijective, different each epoch or never, the same however they are asked for."""
+"""Full and path order: bijective, different each epoch or never, the same however they are called."""
 
 import pickle
 

@@ -37,7 +37,7 @@ def delivered(shards, steps):
 def test_an_epoch_that_is_resumed_again_and_again_is_an_epoch(runs, data):
     position, seen, ended = Position(), [], None
     for number, shards in enumerate(runs):
-        left = position.remaining(shards)
+        left = position.remaining_epoch(shards)
         part = shards if left is None else left.shards
         is_last = number == len(runs) - 1
         steps = part.steps if is_last else data.draw(st.integers(0, max(0, part.full_steps - 1)))
@@ -64,7 +64,7 @@ def test_steps_are_those_of_each_rank(shards, steps):
 @given(divisions(), st.integers(0, 50))
 def test_the_same_division_goes_on_where_it_was(shards, steps):
     steps = min(steps, shards.full_steps)
-    left = Position().after(0, steps, shards).remaining(shards)
+    left = Position().after(0, steps, shards).remaining_epoch(shards)
     if left is None:
         assert steps == 0
         return
@@ -80,7 +80,7 @@ def test_an_epoch_begins_at_its_first_sample():
     position = Position(2, 4, 40, 2, 5)
     assert position.after(3, 0, shards) == Position(3, 0, 0, 2, 5)
     assert position.after(3, 1, shards).samples == 10
-    assert Position(3).remaining(shards) is None
+    assert Position(3).remaining_epoch(shards) is None
 
 
 def test_what_was_dropped_does_not_come_back():
@@ -88,12 +88,12 @@ def test_what_was_dropped_does_not_come_back():
     assert shards.dropped == 1
     done = Position().after(0, 2, shards)
     assert done.samples == 9
-    assert done.remaining(TrainingShards(9, 2, 1)).shards.steps == 0
+    assert done.remaining_epoch(TrainingShards(9, 2, 1)).shards.steps == 0
 
 
 def test_a_restarted_epoch_has_all_of_its_samples():
     shards = TrainingShards(SIZE, 5, 2)
-    left = Position(1, 4, 40).restarted().remaining(shards)
+    left = Position(1, 4, 40).restarted().remaining_epoch(shards)
     assert (left.epoch, left.steps_done, left.shards) == (1, 4, shards)
 
 

@@ -46,7 +46,7 @@ def test_repeated_samples_are_marked_in_all_forms() -> None:
 
 
 def test_a_resumed_epoch_is_the_tail_of_the_whole() -> None:
-    whole, remaining = EPOCHS["training"], Position().after(2, 1000, TRAINING).remaining(TRAINING)
+    whole, remaining = EPOCHS["training"], Position().after(2, 1000, TRAINING).remaining_epoch(TRAINING)
     resumed = RankEpoch.of(2, whole.order, TRAINING, 1, remaining)
     assert (resumed.steps_done, resumed.steps) == (1000, whole.steps - 1000)
     tails = zip(list(whole.requests())[1000:], resumed.requests(), strict=True)

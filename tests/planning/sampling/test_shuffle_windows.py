@@ -88,7 +88,7 @@ def test_no_window_is_tiny_or_too_large(windows_in_lane):
     lane = np.repeat(np.arange(32), lane_windows.counts)
     window = np.concatenate([np.arange(count) for count in lane_windows.counts])
     fraction = lane_windows.before(lane, window + 1) - lane_windows.before(lane, window)
-    found = fraction / WHOLE * windows_in_lane  # in windows as asked for
+    found = fraction / WHOLE * windows_in_lane  # in windows as requested
     assert found.max() <= 1.5
     assert np.mean(found) <= 1.001
     assert (fraction / WHOLE * lane_windows.counts[lane]).min() >= 0.5

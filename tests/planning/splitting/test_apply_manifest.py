@@ -26,7 +26,7 @@ def named_runs(part, index):
 def test_no_listed_file_moves(by, on_new):
     index = make_index(ROWS)
     plan = plan_split(index, Split(by=by), seed=3)
-    # The new files sort before, between and behind the listed ones.
+    # The new files sort before, between and after the listed ones.
     names = sorted(
         [f"run-{n:04}.h5" for n in range(10)] + [f"run-{n:04}-new.h5" for n in range(9)] + ["a.h5", "z.h5"]
     )

@@ -505,7 +505,7 @@ GOLDEN = {
     ],
 )
 def test_golden_fingerprints(name, expected):
-    """A published split must be found again for ever, on every platform."""
+    """A published split must be found again, at any time and on every platform."""
     assert plan_split(make_index(MANY), GOLDEN[name], seed=42).fingerprint == expected
 
 

@@ -1,4 +1,4 @@
-"""Numbers decoded anew from attributes, against values that were worked out by hand."""
+"""Numbers decoded from attributes, compared with values computed by hand."""
 
 import h5py
 import numpy as np

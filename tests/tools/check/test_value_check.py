@@ -15,7 +15,7 @@ DECODED, CONVERTED, COMPLETE = range(3)
 
 
 def write(folder, count=3, *, dtype="i2", attrs=None, rows=60, values=None):
-    """Files of packed numbers, each with a scale of its own."""
+    """Files of packed numbers, each with another scale."""
     for number in range(count):
         with h5py.File(folder / f"{number}.h5", "w") as file:
             stored = RNG.integers(1, 90, (rows, 3)) if values is None else values
