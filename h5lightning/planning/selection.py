@@ -18,7 +18,20 @@ from h5lightning.core.permutation import KeyedPermutation
 from h5lightning.core.sample_numbers import to_numbers
 from h5lightning.planning.index import SampleRanges
 
-__all__ = ["Selection"]
+__all__ = ["RandomSubset", "Selection"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RandomSubset:
+    """A random subset of a sequence, in random order.
+
+    Args:
+        key: key of the permutation of the sequence.
+        slices: the slices of the permuted sequence that are in the subset.
+    """
+
+    key: int
+    slices: SampleRanges
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,8 +40,7 @@ class Selection(Frozen):
 
     Args:
         ranges: the ids to select from.
-        permutation_key: key of the permutation of these ids; None for ascending ids.
-        slices: the slices of the permuted ids that belong to the selection; None for all.
+        subset: the random subset of these ids; None for all of them, ascending.
 
     Example:
         >>> chosen = Selection(SampleRanges(np.array([0, 10]), np.array([3, 12])))
@@ -37,12 +49,12 @@ class Selection(Frozen):
     """
 
     ranges: SampleRanges
-    permutation_key: int | None = None
-    slices: SampleRanges | None = None
+    subset: RandomSubset | None = None
 
     def __post_init__(self) -> None:
-        if self.slices is not None and self.slices.stops.size and self.slices.stops[-1] > len(self.ranges):
-            raise ValueError(f"slices reach {self.slices.stops[-1]}, beyond {len(self.ranges)} samples")
+        last = 0 if self.subset is None else int(self.subset.slices.stops.max(initial=0))
+        if last > len(self.ranges):
+            raise ValueError(f"slices reach {last}, beyond {len(self.ranges)} samples")
 
     def __len__(self) -> int:
         return self._length
@@ -64,10 +76,9 @@ class Selection(Frozen):
         if numbers.size and (numbers.min() < 0 or numbers.max() >= len(self)):
             bounds = f"{numbers.min()}..{numbers.max()}"
             raise IndexError(f"positions in this split must lie in [0, {len(self)}), found {bounds}")
-        if self._slices is not None:
-            numbers = self._slices(numbers)
-        if self._permutation is not None:
-            numbers = self._permutation(numbers)
+        if self._subset is not None:
+            slices, permutation = self._subset
+            numbers = permutation(slices(numbers))
         return self._ids(numbers)
 
     def positions(self, ids: npt.ArrayLike) -> Int64Array:
@@ -80,28 +91,26 @@ class Selection(Frozen):
             The position of each, ``(N,)`` int64; -1 where an id is not in the split.
         """
         numbers = self._ids.inverse(to_numbers(ids, "ids"))
-        if self._permutation is not None:
-            is_member = numbers >= 0
-            numbers[is_member] = self._permutation.inverse(numbers[is_member])
-        return numbers if self._slices is None else self._slices.inverse(numbers)
+        if self._subset is None:
+            return numbers
+        slices, permutation = self._subset
+        is_member = numbers >= 0
+        numbers[is_member] = permutation.inverse(numbers[is_member])
+        return slices.inverse(numbers)
 
     @once
     def _length(self) -> int:
-        return len(self.ranges if self.slices is None else self.slices)
+        return len(self.ranges if self.subset is None else self.subset.slices)
 
     @once
     def _ids(self) -> _Members:
         return _Members.of(self.ranges)
 
     @once
-    def _slices(self) -> _Members | None:
-        return None if self.slices is None else _Members.of(self.slices)
-
-    @once
-    def _permutation(self) -> KeyedPermutation | None:
-        if self.permutation_key is None:
+    def _subset(self) -> tuple[_Members, KeyedPermutation] | None:
+        if self.subset is None:
             return None
-        return KeyedPermutation(len(self.ranges), self.permutation_key)
+        return _Members.of(self.subset.slices), KeyedPermutation(len(self.ranges), self.subset.key)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,7 +8,7 @@ from h5lightning.core.string_table import StringTable
 from h5lightning.options import Rows, Whole, Windows
 from h5lightning.planning.index import SampleIndex, SampleRanges
 from h5lightning.planning.sampling.blocks import shuffle_blocks
-from h5lightning.planning.selection import Selection
+from h5lightning.planning.selection import RandomSubset, Selection
 
 SAMPLES = st.one_of(
     st.just(Rows()),
@@ -114,17 +114,17 @@ def test_merged_ranges_hold_the_same_samples_in_fewer_ranges(gaps, first):
 
 @st.composite
 def selections(draw):
-    """Ranges of up to some hundred ids, with or without a permutation and slices of it."""
+    """Ranges of up to some hundred ids, or random subsets of them."""
     edges = sorted(draw(st.sets(st.integers(0, 300), max_size=12)))
     ranges = SampleRanges(
         *np.array(list(zip(edges[::2], edges[1::2], strict=False)), dtype=np.int64).reshape(-1, 2).T
     )
-    key = draw(st.none() | st.integers(0, 2**64 - 1))
     if draw(st.booleans()):
-        return Selection(ranges, key)
+        return Selection(ranges)
+    key = draw(st.integers(0, 2**64 - 1))
     cuts = sorted(draw(st.sets(st.integers(0, len(ranges)), max_size=8)))
     slices = np.array(list(zip(cuts[::2], cuts[1::2], strict=False)), dtype=np.int64).reshape(-1, 2)
-    return Selection(ranges, key, SampleRanges(*slices.T))
+    return Selection(ranges, RandomSubset(key, SampleRanges(*slices.T)))
 
 
 @given(selections(), st.data())

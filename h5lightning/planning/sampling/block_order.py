@@ -18,7 +18,6 @@ from h5lightning.planning.sampling.shuffle_windows import EpochWindows, LaneWind
 
 __all__ = ["BlockOrder"]
 
-
 _MAX_LANES = 32
 _MIN_BLOCKS_IN_LANE = 4  # lanes of fewer blocks differ much in length: epochs would end badly mixed
 

@@ -18,7 +18,6 @@ from h5lightning.planning.selection import Selection
 
 __all__ = ["RowLayout", "block_samples", "make_order"]
 
-
 _MAX_BLOCKS = 1024  # in a window: more mix no better, but are read from more places
 _MIN_BLOCKS = 64  # in a window: with fewer, labels that are sorted in the files are badly mixed
 _CHUNKS_FOR_CROSSED = (
@@ -79,7 +78,7 @@ def make_order(
 
 def _keeps_blocks(shuffle: Shuffle, selection: Selection, index: SampleIndex, layout: RowLayout) -> bool:
     # Rows of a random subset lie in every chunk, and whole series share no chunk: there are no blocks to keep.
-    has_blocks = selection.permutation_key is None and not isinstance(index.samples, Whole)
+    has_blocks = selection.subset is None and not isinstance(index.samples, Whole)
     by_block = shuffle.mode == "block" or (shuffle.mode == "auto" and not layout.is_read_by_row)
     return by_block and has_blocks
 

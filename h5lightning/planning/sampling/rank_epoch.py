@@ -16,7 +16,6 @@ from h5lightning.planning.sampling.sharding import Shards
 
 __all__ = ["BatchRequest", "EpochPosition", "RankEpoch"]
 
-
 _SAMPLES_AT_ONCE = 16_384  # with more, the cost per sample no longer falls
 
 

@@ -19,7 +19,6 @@ from h5lightning.planning.sampling.lanes import Lanes
 
 __all__ = ["EpochWindows", "LaneWindows"]
 
-
 _FRACTION_BITS = 32  # fractions of a lane are integers in [0, 2**32]: golden values need exact arithmetic
 _ALL = 1 << _FRACTION_BITS
 

@@ -24,7 +24,6 @@ from h5lightning.core.permutation import derive_key, derive_keys
 
 __all__ = ["StratifiedSampler", "class_weights"]
 
-
 _FRACTION_BITS = 53  # of a float in [0, 1)
 
 

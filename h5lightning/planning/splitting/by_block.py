@@ -15,7 +15,6 @@ from h5lightning.planning.splitting.split_plan import Segments
 
 __all__ = ["by_block"]
 
-
 _GOLDEN = 0.6180339887498949  # multiples of it, modulo 1, fill the unit interval evenly
 
 

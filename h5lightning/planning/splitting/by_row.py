@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from h5lightning.planning.index import SampleRanges
+from h5lightning.planning.selection import RandomSubset
 from h5lightning.planning.splitting.candidates import Candidates
 from h5lightning.planning.splitting.fractions import Fractions
-from h5lightning.planning.splitting.split_plan import RandomSubset, Segments
+from h5lightning.planning.splitting.split_plan import Segments
 
 __all__ = ["by_row", "slice_rows"]
 

@@ -27,9 +27,6 @@ __all__ = [
 ]
 
 
-# ── in a file ────────────────────────────────────────────────────────────────────────────────────────
-
-
 def save_manifest(
     plan: SplitPlan, index: SampleIndex, path: str, skipped: Iterable[SkippedFile] = ()
 ) -> None:
@@ -80,9 +77,6 @@ def _indented(value: object, margin: str = "") -> str:
     return f"{brackets[0]}\n{lines}\n{margin}{brackets[1]}"
 
 
-# ── in a checkpoint ──────────────────────────────────────────────────────────────────────────────────
-
-
 def to_plain_split(plan: SplitPlan, index: SampleIndex) -> dict[str, Any]:
     """A split as a few plain values, compressed, for a checkpoint."""
     text = json.dumps(Manifest.of(plan, index).to_json(), separators=(",", ":"))
@@ -96,7 +90,11 @@ def from_plain_split(plain: Mapping[str, Any]) -> Manifest:
     Raises:
         ManifestError: it is damaged or has another version.
     """
-    return Manifest.from_json(_unpacked(plain), "the split in the checkpoint")
+    try:
+        unpacked = json.loads(zlib.decompress(base64.b64decode(plain["zlib_base64"])))
+    except (KeyError, TypeError, ValueError, binascii.Error, zlib.error) as error:
+        raise ManifestError(f"the split in the checkpoint is damaged: {error!r}") from error
+    return Manifest.from_json(unpacked, "the split in the checkpoint")
 
 
 def describe_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
@@ -115,10 +113,3 @@ def describe_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     if old.get("fingerprint") == new.get("fingerprint"):
         return ""
     return explain_moves(from_plain_split(old).to_json(), from_plain_split(new).to_json())
-
-
-def _unpacked(plain: Mapping[str, Any]) -> object:
-    try:
-        return json.loads(zlib.decompress(base64.b64decode(plain["zlib_base64"])))
-    except (KeyError, TypeError, ValueError, binascii.Error, zlib.error) as error:
-        raise ManifestError(f"the split in the checkpoint is damaged: {error!r}") from error

@@ -26,11 +26,11 @@ from h5lightning.core.string_table import StringTable
 from h5lightning.errors import ManifestError
 from h5lightning.options import Rows
 from h5lightning.planning.index import SampleIndex, SampleRanges
+from h5lightning.planning.selection import RandomSubset
 from h5lightning.planning.splitting.plan_split import STRATEGIES
-from h5lightning.planning.splitting.split_plan import SPLITS, RandomSubset, Segments, SplitPlan
+from h5lightning.planning.splitting.split_plan import SPLITS, Segments, SplitPlan
 
 __all__ = ["Manifest"]
-
 
 _FORMAT = "h5lightning split"
 _VERSION = 1
@@ -123,9 +123,6 @@ def _lists(index: SampleIndex, values: list[Any]) -> dict[str, list[Any]]:
     return {name: values[edges[file] : edges[file + 1]] for file, name in enumerate(index.names)}
 
 
-# ── one split ────────────────────────────────────────────────────────────────────────────────────────
-
-
 def _part_to_json(part: Segments, index: SampleIndex, names: list[str]) -> dict[str, Any]:
     files = part.files(index)
     listed = [names[file] for file in files.tolist()]
@@ -174,9 +171,6 @@ def _runs_from_json(runs: Mapping[str, Any], index: SampleIndex, numbers: Mappin
         raise ValueError("a run lies outside of its series")
     order = np.lexsort((start, series))
     return Segments(series[order], start[order], stop[order])
-
-
-# ── the manifest ────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _index_from_json(plain: Mapping[str, Any]) -> SampleIndex:

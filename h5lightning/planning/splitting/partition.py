@@ -18,7 +18,6 @@ from h5lightning.core.permutation import KeyedPermutation, derive_key
 
 __all__ = ["assign", "cut_in_order", "cut_nearest", "parts_of"]
 
-
 _MOST_TRIALS = 3**12  # assignments to try: 12 items in 3 parts, about 20 ms
 _STARTS = 12
 _MOST_ROUNDS = 200

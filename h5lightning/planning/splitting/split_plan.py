@@ -16,26 +16,12 @@ from h5lightning.core.frozen import Frozen
 from h5lightning.core.string_table import StringTable
 from h5lightning.errors import SplitError
 from h5lightning.options import Samples, Windows
-from h5lightning.planning.index import SampleIndex, SampleRanges
-from h5lightning.planning.selection import Selection
+from h5lightning.planning.index import SampleIndex
+from h5lightning.planning.selection import RandomSubset, Selection
 
-__all__ = ["SPLITS", "RandomSubset", "Segments", "SplitPlan"]
-
+__all__ = ["SPLITS", "Segments", "SplitPlan"]
 
 SPLITS = ("train", "val", "test")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class RandomSubset:
-    """A random subset of the rows of segments.
-
-    Args:
-        key: key of the permutation of all rows of the segments.
-        slices: the part of the permuted rows that is in the subset.
-    """
-
-    key: int
-    slices: SampleRanges
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,10 +70,7 @@ class Segments:
 
     def selection(self, index: SampleIndex) -> Selection:
         """The samples of ``index`` that lie inside one run each."""
-        ranges = index.ranges_within(self.series, self.start, self.stop)
-        if self.subset is None:
-            return Selection(ranges)
-        return Selection(ranges, permutation_key=self.subset.key, slices=self.subset.slices)
+        return Selection(index.ranges_within(self.series, self.start, self.stop), self.subset)
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,6 @@ from h5lightning.tools.check.run import CheckRun, describe_id
 
 __all__ = ["check_borders"]
 
-
 _PLAIN_CLASSES = (h5t.INTEGER, h5t.ENUM, h5t.FLOAT)
 
 

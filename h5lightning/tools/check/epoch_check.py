@@ -21,7 +21,6 @@ from h5lightning.tools.check.run import CheckRun, joined
 
 __all__ = ["check_evaluation", "check_orders", "check_training"]
 
-
 _PROBE = 4096  # indices that are computed a second time, in reverse
 
 
@@ -90,9 +89,6 @@ def check_evaluation(run: CheckRun, advance: Advance) -> CheckResult:
             failures += [f"{where}: {text}" for text in wrong]
             advance(1)
     return CheckResult("evaluation: exactly once over all ranks", ", ".join(stages), tuple(failures))
-
-
-# ── counting ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _seen(run: CheckRun, stage: str, order: Order, shards: Shards, epoch: int) -> Int64Array:

@@ -24,7 +24,6 @@ from h5lightning.tools.check.run import CheckRun, describe_id, joined
 
 __all__ = ["check_loaders"]
 
-
 _TIMEOUT_S = 120.0
 
 

@@ -23,7 +23,6 @@ from h5lightning.tools.check.run import CheckRun, describe_id
 
 __all__ = ["check_finite", "check_readers", "differences", "plain_reader"]
 
-
 _BYTES_AT_ONCE = 32 * 1024 * 1024
 
 
@@ -70,9 +69,6 @@ def differences(first: Batch, second: Batch) -> Iterator[tuple[str, int]]:
             yield key, 0
         elif (wrong := np.flatnonzero((rows[0] != rows[1]).any(axis=1))).size:
             yield key, int(wrong[0])
-
-
-# ── one file ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _compared(run: CheckRun, fast: BatchReader, plain: BatchReader, ids: Int64Array) -> Iterator[str]:

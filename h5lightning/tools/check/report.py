@@ -183,7 +183,7 @@ def _check_scanned(
     *,
     progress: bool,
 ) -> CheckReport:
-    with HandlePool(options.access) as pool:
+    with HandlePool(options.access, scanned_files=scanned.scanned_files) as pool:
         reader = choose_reader("auto", pool)
         run, unread = _make_run(scanned, options, reader, settings, stored)
         results = (*unread, *_results(run, options.split.keep_together, progress=progress))

@@ -16,7 +16,6 @@ from h5lightning.tools.check.run import CheckRun, joined
 
 __all__ = ["check_resumption"]
 
-
 _INTERRUPTIONS = 2
 
 

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from h5lightning.core.string_table import StringTable
 from h5lightning.options import Windows
 from h5lightning.planning.index import SampleIndex, SampleRanges
+from h5lightning.planning.selection import RandomSubset
 from h5lightning.planning.splitting.overlap import shared_rows
-from h5lightning.planning.splitting.split_plan import RandomSubset, Segments
+from h5lightning.planning.splitting.split_plan import Segments
 
 ROWS = np.array([12, 0, 30, 7])
 INDEX = SampleIndex("/data", StringTable.of("abcd"), np.arange(4), ROWS, Windows(4, stride=3))

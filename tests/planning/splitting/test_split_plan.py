@@ -9,7 +9,8 @@ from indexes import make_index
 from h5lightning.errors import SplitError
 from h5lightning.options import Rows, Whole, Windows
 from h5lightning.planning.index import SampleRanges
-from h5lightning.planning.splitting.split_plan import RandomSubset, Segments, SplitPlan
+from h5lightning.planning.selection import RandomSubset
+from h5lightning.planning.splitting.split_plan import Segments, SplitPlan
 
 
 def segments(*runs, subset=None):
