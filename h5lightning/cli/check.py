@@ -55,9 +55,9 @@ def check(
 
     Exit code 0 if all checks passed, 1 if one failed, 2 if the files or options cannot be used.
     """
-    from h5lightning.tools.check import ProofSettings, prove_files
+    from h5lightning.tools.check import CheckSettings, check_files
 
-    settings = ProofSettings(
+    settings = CheckSettings(
         ranks=None if ranks is None else _numbers("ranks", ranks),
         workers=_numbers("workers", workers),
         epochs=epochs,
@@ -67,7 +67,7 @@ def check(
         finite=finite,
     )
     run = _run_options(fields, samples, split, shuffle, access, series)
-    found = prove_files(
+    found = check_files(
         patterns,
         **run,
         dtype=dtype,
@@ -117,17 +117,17 @@ def _show(found: CheckReport, most: int | None) -> None:
     from h5lightning.core.terminal import Terminal
 
     console = Terminal()
-    console.print(_table(found.outcomes))
-    failed = [outcome for outcome in found.outcomes if not outcome.has_passed]
-    for outcome in failed:
-        _show_failures(console, outcome, most)
+    console.print(_table(found.results))
+    failed = [result for result in found.results if not result.has_passed]
+    for result in failed:
+        _show_failures(console, result, most)
     if found.has_passed:
         console.print("All checks passed.", style="bold green")
     else:
-        console.print(f"{len(failed)} of {len(found.outcomes)} checks failed.", style="bold red")
+        console.print(f"{len(failed)} of {len(found.results)} checks failed.", style="bold red")
 
 
-def _table(outcomes: Sequence[CheckResult]) -> Table:
+def _table(results: Sequence[CheckResult]) -> Table:
     from rich import box
     from rich.table import Table
 
@@ -136,25 +136,25 @@ def _table(outcomes: Sequence[CheckResult]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for name in ("check", "over", "result"):
         table.add_column(name, overflow="fold")
-    for outcome in outcomes:
-        mark = ("✓", "green") if outcome.has_passed else (f"✗ {len(outcome.failures):,}", "bold red")
-        notes = [shown((outcome.note, "dim"))] if outcome.note else []
-        table.add_row(shown(outcome.name), stacked(shown(outcome.scope), *notes), shown(mark))
+    for result in results:
+        mark = ("✓", "green") if result.has_passed else (f"✗ {len(result.failures):,}", "bold red")
+        notes = [shown((result.note, "dim"))] if result.note else []
+        table.add_row(shown(result.name), stacked(shown(result.scope), *notes), shown(mark))
     return table
 
 
-def _show_failures(console: Terminal, outcome: CheckResult, most: int | None) -> None:
+def _show_failures(console: Terminal, result: CheckResult, most: int | None) -> None:
     from rich.table import Table
 
     from h5lightning.core.terminal import shown
 
-    console.print(f"Not true: {outcome.name}", style="bold")
+    console.print(f"FAILED: {result.name}", style="bold")
     grid = Table.grid(padding=(0, 1))
     grid.add_column(width=1)
     grid.add_column(overflow="fold")
-    for failure in outcome.failures[:most]:
+    for failure in result.failures[:most]:
         grid.add_row(shown(("✗", "bold red")), shown(failure))
-    if hidden := len(outcome.failures) - len(outcome.failures[:most]):
+    if hidden := len(result.failures) - len(result.failures[:most]):
         grid.add_row("", shown((f"{hidden:,} more: --all lists them", "dim")))
     console.print(grid)
     console.print()

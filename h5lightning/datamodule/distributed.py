@@ -13,7 +13,9 @@ from torch import distributed
 from h5lightning.errors import H5LightningError, OptionError, RanksDifferError, ShardingError
 from h5lightning.options.checks import check_int
 from h5lightning.options.plain import to_plain
-from h5lightning.planning.sampling.sharding import EvaluationShards, Share, TrainingShards
+from h5lightning.planning.sampling.evaluation_shards import EvaluationShards
+from h5lightning.planning.sampling.sharding import Share
+from h5lightning.planning.sampling.training_shards import TrainingShards
 from h5lightning.storage.hdf5.external import source_stamp
 from h5lightning.storage.hdf5.file_checks import stamp
 from h5lightning.storage.survey import DataSurvey

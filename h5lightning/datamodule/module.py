@@ -42,8 +42,10 @@ from h5lightning.options.coerce import check_series, coerce, coerce_fields, coer
 from h5lightning.options.plain import to_plain
 from h5lightning.planning.fields import FieldSpec, check_dtype
 from h5lightning.planning.sampling import Order, PathOrder, fingerprint
+from h5lightning.planning.sampling.evaluation_shards import EvaluationShards
 from h5lightning.planning.sampling.position import Position
-from h5lightning.planning.sampling.sharding import EvaluationShards, Share, TrainingShards
+from h5lightning.planning.sampling.sharding import Share
+from h5lightning.planning.sampling.training_shards import TrainingShards
 from h5lightning.planning.splitting.manifest import save_manifest, to_plain_split
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.make_reader import choose_reader

@@ -16,7 +16,8 @@ from h5lightning.loading.epoch_sources import BegunEpoch
 from h5lightning.loading.loader import H5DataLoader
 from h5lightning.planning.sampling.position import Position
 from h5lightning.planning.sampling.rank_epoch import RankEpoch
-from h5lightning.planning.sampling.sharding import Share, TrainingShards
+from h5lightning.planning.sampling.sharding import Share
+from h5lightning.planning.sampling.training_shards import TrainingShards
 from h5lightning.planning.splitting.manifest import describe_difference
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ class EpochTracker:
             return
         self._skip_stale_steps(trainer)
         position = self.next(None, None)
-        rest = position.rest(shards)
+        rest = position.remaining_epoch(shards)
         # Lightning counts the steps of a loader once: a resumed epoch of other length must not set that of all.
         left = shards.steps if rest is None else rest.shards.steps
         self._reload(trainer, is_needed=self.steps_counted(position) + left != shards.steps)

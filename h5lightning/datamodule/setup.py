@@ -12,7 +12,8 @@ from h5lightning.loading.transforms import STAGES, Transforms
 from h5lightning.options import Access, Shuffle, Split
 from h5lightning.planning.sampling import Order, make_order
 from h5lightning.planning.selection import Selection
-from h5lightning.planning.splitting.manifest import apply_manifest, load_manifest
+from h5lightning.planning.splitting.apply_manifest import apply_manifest
+from h5lightning.planning.splitting.manifest import load_manifest
 from h5lightning.planning.splitting.plan_split import plan_split
 from h5lightning.planning.splitting.split_plan import Segments, SplitPlan
 from h5lightning.storage.readers.protocol import Reader

@@ -74,7 +74,7 @@ class BatchGroupReader:
         return Pipeline(partial(self._tasks, epoch), self._read, partial(self._finish, epoch))
 
     def _tasks(self, epoch: RankEpoch) -> Iterator[_Task]:
-        return self._looking_ahead(chain(self._cut(epoch.full_stretches()), epoch.tail()))
+        return self._looking_ahead(chain(self._cut(epoch.full_batches()), epoch.tail()))
 
     def _looking_ahead(self, groups: Iterator[Int64Array]) -> Iterator[_Task]:
         later: deque[Int64Array] = deque()

@@ -10,9 +10,11 @@ from h5lightning.core.process_local import ProcessLocalRef
 from h5lightning.errors import ResumeError
 from h5lightning.loading.epoch_iterator import Delivered, EpochIterator
 from h5lightning.planning.sampling import Order, fingerprint
+from h5lightning.planning.sampling.evaluation_shards import EvaluationShards
 from h5lightning.planning.sampling.position import Position, RemainingEpoch
 from h5lightning.planning.sampling.rank_epoch import RankEpoch
-from h5lightning.planning.sampling.sharding import EvaluationShards, Shards, Share, TrainingShards
+from h5lightning.planning.sampling.sharding import Shards, Share
+from h5lightning.planning.sampling.training_shards import TrainingShards
 
 __all__ = ["BegunEpoch", "Division", "EpochCounter", "EvaluationEpochs", "FixedEpochs", "TrainingEpochs"]
 
@@ -337,7 +339,7 @@ class TrainingEpochs(_DividedEpochs):
         asked = self._asked if self._asked and self._asked.version == self._counter.version else None
         restored = self._restored_position
         if restored is not None and asked is not None:
-            rest = restored.rest(shards)
+            rest = restored.remaining_epoch(shards)
             is_over = rest is not None and not rest.shards.steps and asked.epoch > restored.epoch
             if is_over or (not asked.by_trainer and asked.epoch != restored.epoch):
                 return Position(asked.epoch)
@@ -350,7 +352,7 @@ class TrainingEpochs(_DividedEpochs):
         return position if version == self._counter.version else None
 
     def _planned(self, position: Position, share: Share, shards: TrainingShards) -> RankEpoch:
-        epoch = RankEpoch.of(position.epoch, self.order, shards, share.rank, position.rest(shards))
+        epoch = RankEpoch.of(position.epoch, self.order, shards, share.rank, position.remaining_epoch(shards))
         return replace(epoch, steps_done=self._counter.steps_counted(position))
 
     def state_dict(self) -> dict[str, Any]:

@@ -133,8 +133,8 @@ class ShardedSampler(DistributedSampler[Any]):
         return len(self.epochs.peek(is_divided=_divides()))
 
     def stretches(self, *, multiple: int = 1, stop: int | None = None) -> Iterator[Int64Array]:
-        """The samples of the epoch that would begin now; see `RankEpoch.stretches`."""
-        return self.peek().stretches(multiple=multiple, stop=stop)
+        """The samples of the epoch that would begin now; see `RankEpoch.position_arrays`."""
+        return self.peek().position_arrays(multiple=multiple, stop=stop)
 
     def _begun(self, epoch: RankEpoch) -> RankEpoch:
         self.epoch, self.rank, self.num_replicas = epoch.epoch, epoch.rank, epoch.shards.world_size

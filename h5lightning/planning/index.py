@@ -1,7 +1,7 @@
-"""Which samples there are: files × series × rows, numbered once over everything.
+"""The index of all samples: files × series × rows, with one id for each sample.
 
-A sample's number (its id) counts over the whole index, not over a split. `SampleIndex.locate` turns ids
-into file, series and row by binary search; memory is O(files + series), whatever the number of samples.
+An id counts over the whole index, a position inside one split. `SampleIndex.locate` turns ids into file, series and
+row by binary search; memory is O(files + series) for any number of samples.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["Location", "SampleIndex", "SampleRanges"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Location:
-    """Where samples lie; all arrays have the shape of the ids.
+    """The location of samples; all arrays have the shape of the ids.
 
     Args:
         file: number of the file in the index.
@@ -56,10 +56,10 @@ class SampleRanges(Frozen):
     def __len__(self) -> int:
         return int((self.stops - self.starts).sum())
 
-    def merged(self) -> SampleRanges:
+    def normalized(self) -> SampleRanges:
         """The same samples in the fewest ranges: empty ones dropped, touching ones joined."""
-        some = self.stops > self.starts
-        starts, stops = self.starts[some], self.stops[some]
+        nonempty = self.stops > self.starts
+        starts, stops = self.starts[nonempty], self.stops[nonempty]
         if not starts.size:
             return SampleRanges(starts, stops)
         opens = np.concatenate([[True], starts[1:] != stops[:-1]])
@@ -73,12 +73,12 @@ class SampleIndex(Frozen):
 
     Args:
         root: the directory that ``names`` are relative to.
-        names: relative path of each file, the identity of the file.
+        names: relative path of each file, which identifies it.
         series_file: file of each series, ``(series,)``, ascending.
         series_rows: rows of each series, ``(series,)``.
         samples: how samples lie in a series.
-        series_names: what a ``*`` in the fields' paths matched, one text for each series; None while each
-            file is one series.
+        series_names: the text that a ``*`` in the fields' paths matched, for each series; None if each file is one
+            series.
     """
 
     root: str
@@ -110,6 +110,11 @@ class SampleIndex(Frozen):
         return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(self.series_samples)])
 
     @once
+    def first_series(self) -> Int64Array:
+        """First series of each file, ``(files + 1,)``; the last entry is the number of series."""
+        return np.searchsorted(self.series_file, np.arange(len(self.names) + 1))
+
+    @once
     def file_rows(self) -> Int64Array:
         """Rows of each file over its series, ``(files,)``."""
         rows = np.zeros(len(self.names), dtype=np.int64)
@@ -120,34 +125,34 @@ class SampleIndex(Frozen):
         return int(self.first_id[-1])
 
     def path(self, file: int) -> str:
-        """Where the file lies now."""
+        """The current path of a file."""
         return os.path.join(self.root, self.names[file])
 
     def series_name(self, series: int) -> str:
-        """What a ``*`` matched in the series' path; empty while each file is one series."""
+        """The text that a ``*`` matched in the series' path; empty if each file is one series."""
         return self.series_names[series] if self.series_names is not None else ""
 
     def locate(self, ids: npt.ArrayLike) -> Location:
         """File, series and first row of each sample.
 
         Args:
-            ids: numbers of samples, any shape.
+            ids: ids of samples, any shape.
 
         Raises:
-            TypeError: masks, floats, or anything else that holds no whole numbers.
-            IndexError: an id is outside of the index.
+            TypeError: masks, floats, or anything else but integers.
+            IndexError: an id is not in the index.
         """
-        wanted = to_numbers(ids, "ids", ndim=None)
-        if wanted.size and (wanted.min() < 0 or wanted.max() >= len(self)):
-            raise IndexError(f"sample ids must lie in [0, {len(self)}), found {wanted.min()}..{wanted.max()}")
-        series = self.first_id.searchsorted(wanted, side="right") - 1
-        row = wanted - self.first_id[series]
+        ids = to_numbers(ids, "ids", ndim=None)
+        if ids.size and (ids.min() < 0 or ids.max() >= len(self)):
+            raise IndexError(f"sample ids must lie in [0, {len(self)}), found {ids.min()}..{ids.max()}")
+        series = self.first_id.searchsorted(ids, side="right") - 1
+        row = ids - self.first_id[series]
         if self.stride_rows > 1:
             row *= self.stride_rows
         return Location(file=self.series_file[series], series=series, row=row)
 
     def ranges_within(self, series: Int64Array, starts: Int64Array, stops: Int64Array) -> SampleRanges:
-        """The samples that lie in segments of series, without crossing a segment's border.
+        """The samples that lie in one segment of a series each.
 
         Args:
             series: series of each segment, ascending, ``(segments,)``.
@@ -155,7 +160,7 @@ class SampleIndex(Frozen):
             stops: one past the last row of each segment.
         """
         stride = self.stride_rows
-        # Behind a series' last sample there is none: without the limit, ids of the next series would follow.
+        # Without this limit, ids of the next series would follow the last sample of a series.
         first = np.minimum(-(-starts // stride), self.series_samples[series])
         if isinstance(self.samples, (Rows, Windows)):
             span = self.samples.span_rows if isinstance(self.samples, Windows) else 1

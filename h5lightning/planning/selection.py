@@ -1,7 +1,7 @@
-"""The samples of one split, as a function of their position and back: position → id, id → position.
+"""The samples of one split: position → id, and id → position.
 
-A selection never holds its samples: ranges of ids, and optionally a keyed permutation of them, are
-enough. Memory is O(ranges), whatever the number of samples.
+A selection is computed from ranges of ids and, optionally, a keyed permutation of them. Memory is O(ranges) for any
+number of samples.
 """
 
 from __future__ import annotations
@@ -18,17 +18,29 @@ from h5lightning.core.permutation import KeyedPermutation
 from h5lightning.core.sample_numbers import to_numbers
 from h5lightning.planning.index import SampleRanges
 
-__all__ = ["Selection"]
+__all__ = ["RandomSubset", "Selection"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RandomSubset:
+    """A random subset of a sequence, in random order.
+
+    Args:
+        key: key of the permutation of the sequence.
+        slices: the slices of the permuted sequence that are in the subset.
+    """
+
+    key: int
+    slices: SampleRanges
 
 
 @dataclass(frozen=True, eq=False)
 class Selection(Frozen):
-    """Some samples of an index, numbered from 0.
+    """The samples of one split, with positions from 0.
 
     Args:
-        ranges: the samples to choose from.
-        permutation_key: key of the permutation in which they are numbered; None for ascending ids.
-        slices: ranges of numbers, in that permutation, that belong to the selection; None for all.
+        ranges: the ids to select from.
+        subset: the random subset of these ids; None for all of them, ascending.
 
     Example:
         >>> chosen = Selection(SampleRanges(np.array([0, 10]), np.array([3, 12])))
@@ -37,71 +49,68 @@ class Selection(Frozen):
     """
 
     ranges: SampleRanges
-    permutation_key: int | None = None
-    slices: SampleRanges | None = None
+    subset: RandomSubset | None = None
 
     def __post_init__(self) -> None:
-        if self.slices is not None and self.slices.stops.size and self.slices.stops[-1] > len(self.ranges):
-            raise ValueError(f"slices reach {self.slices.stops[-1]}, beyond {len(self.ranges)} samples")
+        last = 0 if self.subset is None else int(self.subset.slices.stops.max(initial=0))
+        if last > len(self.ranges):
+            raise ValueError(f"slices reach {last}, beyond {len(self.ranges)} samples")
 
     def __len__(self) -> int:
         return self._length
 
     def __call__(self, positions: npt.ArrayLike) -> Int64Array:
-        """The ids at some positions.
+        """The ids at the given positions.
 
         Args:
-            positions: numbers in [0, len(self)), ``(N,)``.
+            positions: each in [0, len(self)), ``(N,)``.
 
         Returns:
             The id of each, ``(N,)`` int64.
 
         Raises:
-            TypeError: masks, floats, or anything else that is no list of numbers.
-            IndexError: a position is outside of the selection.
+            TypeError: masks, floats, or anything else but a list of integers.
+            IndexError: a position is not in the split.
         """
-        wanted = to_numbers(positions, "positions")
-        if wanted.size and (wanted.min() < 0 or wanted.max() >= len(self)):
-            found = f"{wanted.min()}..{wanted.max()}"
-            raise IndexError(f"positions in this split must lie in [0, {len(self)}), found {found}")
-        if self._slices is not None:
-            wanted = self._slices(wanted)
-        if self._permutation is not None:
-            wanted = self._permutation(wanted)
-        return self._ids(wanted)
+        numbers = to_numbers(positions, "positions")
+        if numbers.size and (numbers.min() < 0 or numbers.max() >= len(self)):
+            bounds = f"{numbers.min()}..{numbers.max()}"
+            raise IndexError(f"positions in this split must lie in [0, {len(self)}), found {bounds}")
+        if self._subset is not None:
+            slices, permutation = self._subset
+            numbers = permutation(slices(numbers))
+        return self._ids(numbers)
 
     def positions(self, ids: npt.ArrayLike) -> Int64Array:
-        """The positions of some ids: the inverse.
+        """The positions of the given ids.
 
         Args:
-            ids: numbers of samples of the index, ``(N,)``.
+            ids: ids of the index, ``(N,)``.
 
         Returns:
-            The position of each, ``(N,)`` int64; -1 where an id is not in the selection.
+            The position of each, ``(N,)`` int64; -1 where an id is not in the split.
         """
-        found = self._ids.inverse(to_numbers(ids, "ids"))
-        if self._permutation is not None:
-            is_there = found >= 0
-            found[is_there] = self._permutation.inverse(found[is_there])
-        return found if self._slices is None else self._slices.inverse(found)
+        numbers = self._ids.inverse(to_numbers(ids, "ids"))
+        if self._subset is None:
+            return numbers
+        slices, permutation = self._subset
+        is_member = numbers >= 0
+        numbers[is_member] = permutation.inverse(numbers[is_member])
+        return slices.inverse(numbers)
 
     @once
     def _length(self) -> int:
-        return len(self.ranges if self.slices is None else self.slices)
+        return len(self.ranges if self.subset is None else self.subset.slices)
 
     @once
     def _ids(self) -> _Members:
         return _Members.of(self.ranges)
 
     @once
-    def _slices(self) -> _Members | None:
-        return None if self.slices is None else _Members.of(self.slices)
-
-    @once
-    def _permutation(self) -> KeyedPermutation | None:
-        return (
-            None if self.permutation_key is None else KeyedPermutation(len(self.ranges), self.permutation_key)
-        )
+    def _subset(self) -> tuple[_Members, KeyedPermutation] | None:
+        if self.subset is None:
+            return None
+        return _Members.of(self.subset.slices), KeyedPermutation(len(self.ranges), self.subset.key)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,23 +123,23 @@ class _Members:
 
     @classmethod
     def of(cls, ranges: SampleRanges) -> _Members:
-        merged = ranges.merged()
-        sizes = merged.stops - merged.starts
-        return cls(merged.starts, merged.stops, np.cumsum(sizes) - sizes)
+        ranges = ranges.normalized()
+        sizes = ranges.stops - ranges.starts
+        return cls(ranges.starts, ranges.stops, np.cumsum(sizes) - sizes)
 
     def __call__(self, positions: Int64Array) -> Int64Array:
         if not positions.size:
             return positions.astype(np.int64)
-        place = np.searchsorted(self.first, positions, side="right") - 1
-        members: Int64Array = self.starts[place] + (positions - self.first[place])
+        i = np.searchsorted(self.first, positions, side="right") - 1
+        members: Int64Array = self.starts[i] + (positions - self.first[i])
         return members
 
     def inverse(self, members: Int64Array) -> Int64Array:
-        """The number of each member, ``(N,)``; -1 for what is in none of the ranges."""
+        """The number of each member, ``(N,)``; -1 for numbers outside of the ranges."""
         numbers = np.full(members.shape, -1, dtype=np.int64)
-        place = np.searchsorted(self.starts, members, side="right") - 1
-        inside = np.flatnonzero(place >= 0)
-        inside = inside[members[inside] < self.stops[place[inside]]]
-        place = place[inside]
-        numbers[inside] = self.first[place] + (members[inside] - self.starts[place])
+        i = np.searchsorted(self.starts, members, side="right") - 1
+        inside = np.flatnonzero(i >= 0)
+        inside = inside[members[inside] < self.stops[i[inside]]]
+        i = i[inside]
+        numbers[inside] = self.first[i] + (members[inside] - self.starts[i])
         return numbers

@@ -20,7 +20,8 @@ from h5lightning.datamodule.distributed import (
 from h5lightning.errors import OptionError, RanksDifferError, ShardingError
 from h5lightning.options.coerce import coerce_fields
 from h5lightning.planning.catalog.file_stamps import ScannedFiles
-from h5lightning.planning.sampling.sharding import EvaluationShards, Share
+from h5lightning.planning.sampling.evaluation_shards import EvaluationShards
+from h5lightning.planning.sampling.sharding import Share
 from h5lightning.storage.survey import survey
 
 SECOND_NODE = SimpleNamespace(world_size=4, node_rank=1)

@@ -15,7 +15,7 @@ from h5lightning import H5DataModule
 from h5lightning.datamodule.resume import EpochTracker, check_same_data, explain_difference
 from h5lightning.errors import ResumeError, SplitMismatchError
 from h5lightning.planning.sampling.position import Position
-from h5lightning.planning.sampling.sharding import TrainingShards
+from h5lightning.planning.sampling.training_shards import TrainingShards
 
 SAVED = {
     "split": {"fingerprint": "a"},

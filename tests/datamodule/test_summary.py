@@ -123,7 +123,7 @@ def test_drawn_rows_in_two_splits_are_counted(write_files):
     assert summarise(found, same).shared_rows == val.rows
     whole = Segments(val.series, val.start, val.stop)
     assert summarise(found, replace(plan, parts={"train": whole, "val": val})).shared_rows == val.rows
-    other = replace(val, draw=replace(val.draw, key=derive_key("other")))
+    other = replace(val, subset=replace(val.subset, key=derive_key("other")))
     expected = np.intersect1d(
         *(part.selection(found.index)(np.arange(part.rows)) for part in (val, other))
     ).size

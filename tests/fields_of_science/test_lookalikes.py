@@ -14,11 +14,11 @@ import pytest
 
 from h5lightning import Field, H5Dataset, Windows
 from h5lightning.options import Split
-from h5lightning.tools.check import ProofSettings, prove_files
+from h5lightning.tools.check import CheckSettings, check_files
 
 pytestmark = pytest.mark.timeout(60)
 ROWS = 12
-QUICK = ProofSettings(
+QUICK = CheckSettings(
     ranks=[1], workers=[0], batch_size=6, batches=1, resumptions=1, epochs=1, samples_per_file=4
 )
 TEXT = h5py.string_dtype()
@@ -597,8 +597,8 @@ def test_a_file_that_only_looks_alike_is_read_as_it_lies(written):
         read_windows(pattern, paths, asked)
     if honest.checked:
         fields = {key: Field(field) if isinstance(field, str) else field for key, field in asked.items()}
-        proof = prove_files([pattern], fields, split=Split(None, None), settings=QUICK, progress=False)
-        assert proof.has_passed, [outcome for outcome in proof.outcomes if not outcome.has_passed]
+        report = check_files([pattern], fields, split=Split(None, None), settings=QUICK, progress=False)
+        assert report.has_passed, [result for result in report.results if not result.has_passed]
 
 
 def read_windows(pattern: str, paths: list[Path], fields: Mapping[str, str | Field]) -> None:

@@ -15,10 +15,10 @@ from field_files import Request, as_stored, assert_rounded, assert_same, follow
 from h5lightning import H5DataModule, H5Dataset, Windows
 from h5lightning.errors import H5LightningError, MissingDataError, SchemaError, UnsupportedFieldError
 from h5lightning.options import Field, Split
-from h5lightning.tools.check import ProofSettings, prove_files
+from h5lightning.tools.check import CheckSettings, check_files
 
 pytestmark = pytest.mark.timeout(120)
-QUICK = ProofSettings(ranks=[1, 2], workers=[0], batch_size=4, batches=2, resumptions=1, samples_per_file=4)
+QUICK = CheckSettings(ranks=[1, 2], workers=[0], batch_size=4, batches=2, resumptions=1, samples_per_file=4)
 
 PACKED = {
     ("netcdf", "packed_differently", "t2m"): "scale_factor",
@@ -277,17 +277,17 @@ def test_check_passes_only_with_what_is_meant(written, case):
     (path, *_) = files.expected
     options = {"split": Split(0.25, None, by="block"), "settings": QUICK, "progress": False}
     try:
-        proof = prove_files([str(files.files)], {"x": Field(path)}, **options)
+        report = check_files([str(files.files)], {"x": Field(path)}, **options)
     except H5LightningError as error:
         told = str(error)
     else:
-        assert not proof.has_passed
-        told = str(proof.outcomes)
+        assert not report.has_passed
+        told = str(report.results)
     assert path in told
     assert "decode" in told
     for decode in ("cf", "stored"):
-        proof = prove_files([str(files.files)], {"x": Field(path, decode=decode)}, **options)
-        assert proof.has_passed, [outcome for outcome in proof.outcomes if not outcome.has_passed]
+        report = check_files([str(files.files)], {"x": Field(path, decode=decode)}, **options)
+        assert report.has_passed, [result for result in report.results if not result.has_passed]
 
 
 def test_inspect_shows_what_is_packed(written):

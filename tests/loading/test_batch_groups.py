@@ -59,7 +59,7 @@ class Epoch:
         self.rest = self.stretches[-1][len(self.stretches[-1]) // BATCH * BATCH :]
         self.stretches[-1] = self.stretches[-1][: len(self.stretches[-1]) - len(self.rest)]
 
-    def full_stretches(self):
+    def full_batches(self):
         return iter(self.stretches)
 
     def tail(self):

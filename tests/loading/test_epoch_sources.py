@@ -18,7 +18,8 @@ from h5lightning import H5DataModule
 from h5lightning.errors import OptionError, ResumeError, ShardingError, WorkerError
 from h5lightning.loading.epoch_sources import Division, EvaluationEpochs
 from h5lightning.planning.sampling import PathOrder
-from h5lightning.planning.sampling.sharding import EvaluationShards, Share
+from h5lightning.planning.sampling.evaluation_shards import EvaluationShards
+from h5lightning.planning.sampling.sharding import Share
 
 pytestmark = pytest.mark.timeout(120)
 LENGTHS = (8, 8, 9)

@@ -188,8 +188,8 @@ def pairs(ranges):
 )
 def test_ranges_merge_to_the_fewest(starts, stops, merged):
     ranges = SampleRanges(np.array(starts, dtype=np.int64), np.array(stops, dtype=np.int64))
-    assert pairs(ranges.merged()) == merged
-    assert len(ranges) == len(ranges.merged()) == sum(stop - start for start, stop in merged)
+    assert pairs(ranges.normalized()) == merged
+    assert len(ranges) == len(ranges.normalized()) == sum(stop - start for start, stop in merged)
 
 
 @pytest.mark.parametrize(
@@ -234,3 +234,8 @@ def test_a_billion_samples_take_the_memory_of_their_files():
         tracemalloc.stop()
     assert triples(where) == [(0, 0, 0), (0, 0, 999_999), (1, 1, 0), (999, 999, 999_999)]
     assert peak_bytes < 1_000_000
+
+
+def test_first_series_of_each_file():
+    index = make_index(Rows(), [0, 0, 2, 6, 6, 6], [4, 0, 3, 1, 1, 1])
+    assert index.first_series.tolist() == [0, 2, 2, 3, 3, 3, 3, 6]

@@ -7,11 +7,15 @@ import pytest
 
 from h5lightning.core.permutation import KeyedPermutation
 from h5lightning.planning.index import SampleRanges
-from h5lightning.planning.selection import Selection
+from h5lightning.planning.selection import RandomSubset, Selection
 
 
 def ranges(*edges):
     return SampleRanges(*np.asarray(edges, dtype=np.int64).reshape(-1, 2).T)
+
+
+def subset(key, *edges):
+    return RandomSubset(key, ranges(*edges))
 
 
 @pytest.mark.parametrize(
@@ -38,21 +42,20 @@ def test_ids_are_int64():
 
 
 def test_a_key_numbers_the_same_ids_in_another_order():
-    plain, permuted = Selection(ranges((0, 40), (60, 80))), Selection(ranges((0, 40), (60, 80)), 7)
+    plain, permuted = (
+        Selection(ranges((0, 40), (60, 80))),
+        Selection(ranges((0, 40), (60, 80)), subset(7, (0, 60))),
+    )
     found = permuted(np.arange(60)).tolist()
     assert sorted(found) == plain(np.arange(60)).tolist()
     assert found != sorted(found)
 
 
 def test_slices_choose_from_the_permutation():
-    everything = Selection(ranges((0, 40), (60, 80)), 7)
-    chosen = Selection(ranges((0, 40), (60, 80)), 7, ranges((3, 10), (50, 60)))
+    everything = Selection(ranges((0, 40), (60, 80)), subset(7, (0, 60)))
+    chosen = Selection(ranges((0, 40), (60, 80)), subset(7, (3, 10), (50, 60)))
     assert len(chosen) == 17
     assert chosen(np.arange(17)).tolist() == everything([*range(3, 10), *range(50, 60)]).tolist()
-
-
-def test_slices_without_a_key_choose_from_the_ids():
-    assert Selection(ranges((10, 20)), slices=ranges((2, 4)))([0, 1]).tolist() == [12, 13]
 
 
 @pytest.mark.parametrize("position", [-1, 5])
@@ -67,10 +70,13 @@ def test_what_is_no_list_of_positions_is_a_type_error(positions):
         Selection(ranges((0, 5)))(positions)
 
 
-@pytest.mark.parametrize("key", [None, 7], ids=["ascending", "permuted"])
-@pytest.mark.parametrize("slices", [None, ranges((3, 10), (50, 60))], ids=["all", "slices"])
-def test_ids_lead_back_to_their_positions(slices, key):
-    selection = Selection(ranges((5, 45), (60, 80)), key, slices)
+@pytest.mark.parametrize(
+    "chosen",
+    [None, subset(7, (0, 60)), subset(7, (3, 10), (50, 60)), subset(7)],
+    ids=["ascending", "permuted", "slices", "nothing"],
+)
+def test_ids_lead_back_to_their_positions(chosen):
+    selection = Selection(ranges((5, 45), (60, 80)), chosen)
     positions = np.arange(len(selection))
     ids = selection(positions)
     assert selection.positions(ids).tolist() == positions.tolist()
@@ -79,18 +85,18 @@ def test_ids_lead_back_to_their_positions(slices, key):
 
 
 def test_no_ids_have_no_positions():
-    assert Selection(ranges((0, 5)), 1).positions([]).tolist() == []
+    assert Selection(ranges((0, 5)), subset(1, (0, 5))).positions([]).tolist() == []
     assert Selection(ranges()).positions([0, 3]).tolist() == [-1, -1]
 
 
 def test_slices_beyond_the_samples_are_refused():
     with pytest.raises(ValueError, match="slices reach 6, beyond 5 samples"):
-        Selection(ranges((0, 5)), 1, ranges((0, 6)))
+        Selection(ranges((0, 5)), subset(1, (0, 6)))
 
 
 @pytest.mark.parametrize("is_used", [False, True], ids=["fresh", "used"])
 def test_a_pickled_selection_is_the_same(is_used):
-    selection = Selection(ranges((0, 40), (60, 80)), 7, ranges((3, 10)))
+    selection = Selection(ranges((0, 40), (60, 80)), subset(7, (3, 10)))
     if is_used:
         selection([0])
     copy = pickle.loads(pickle.dumps(selection))
@@ -98,7 +104,7 @@ def test_a_pickled_selection_is_the_same(is_used):
 
 
 def test_a_billion_samples_cost_nothing():
-    selection = Selection(ranges((0, 10**12)), 3, ranges((10**9, 2 * 10**9)))
+    selection = Selection(ranges((0, 10**12)), subset(3, (10**9, 2 * 10**9)))
     assert len(selection) == 10**9
     last = KeyedPermutation(10**12, 3)(np.asarray([2 * 10**9 - 1]))
     assert selection([10**9 - 1]).tolist() == last.tolist()

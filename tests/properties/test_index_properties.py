@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from h5lightning.core.string_table import StringTable
 from h5lightning.options import Rows, Whole, Windows
 from h5lightning.planning.index import SampleIndex, SampleRanges
-from h5lightning.planning.sampling.blocks import cut_blocks
-from h5lightning.planning.selection import Selection
+from h5lightning.planning.sampling.blocks import shuffle_blocks
+from h5lightning.planning.selection import RandomSubset, Selection
 
 SAMPLES = st.one_of(
     st.just(Rows()),
@@ -96,7 +96,7 @@ def test_blocks_are_neighbours_cut_at_every_nth_sample_of_a_series(case, block_s
         | (np.diff(where.series, prepend=-1) != 0)
         | (np.diff(block, prepend=-1) != 0)
     )
-    blocks = cut_blocks(selection, index, block_samples)
+    blocks = shuffle_blocks(selection, index, block_samples)
     assert np.array_equal(np.sort(blocks.starts_of(np.arange(len(blocks)))), begins)
     assert blocks.size == len(selection)
 
@@ -105,7 +105,7 @@ def test_blocks_are_neighbours_cut_at_every_nth_sample_of_a_series(case, block_s
 def test_merged_ranges_hold_the_same_samples_in_fewer_ranges(gaps, first):
     borders = first + np.cumsum([0, *gaps, *([0] * (len(gaps) % 2 == 0))])
     ranges = SampleRanges(borders[::2].astype(np.int64), borders[1::2].astype(np.int64))
-    merged = ranges.merged()
+    merged = ranges.normalized()
     assert members(merged) == members(ranges)
     assert len(merged) == len(members(ranges))
     assert np.all(merged.stops > merged.starts)
@@ -114,17 +114,17 @@ def test_merged_ranges_hold_the_same_samples_in_fewer_ranges(gaps, first):
 
 @st.composite
 def selections(draw):
-    """Ranges of up to some hundred ids, with or without a permutation and slices of it."""
+    """Ranges of up to some hundred ids, or random subsets of them."""
     edges = sorted(draw(st.sets(st.integers(0, 300), max_size=12)))
     ranges = SampleRanges(
         *np.array(list(zip(edges[::2], edges[1::2], strict=False)), dtype=np.int64).reshape(-1, 2).T
     )
-    key = draw(st.none() | st.integers(0, 2**64 - 1))
     if draw(st.booleans()):
-        return Selection(ranges, key)
+        return Selection(ranges)
+    key = draw(st.integers(0, 2**64 - 1))
     cuts = sorted(draw(st.sets(st.integers(0, len(ranges)), max_size=8)))
     slices = np.array(list(zip(cuts[::2], cuts[1::2], strict=False)), dtype=np.int64).reshape(-1, 2)
-    return Selection(ranges, key, SampleRanges(*slices.T))
+    return Selection(ranges, RandomSubset(key, SampleRanges(*slices.T)))
 
 
 @given(selections(), st.data())

@@ -1,4 +1,4 @@
-"""Orders and permutations of any size: bijections that do not depend on how they are asked for."""
+"""Orders and permutations of any size: bijections that do not depend on how they are called."""
 
 import numpy as np
 from hypothesis import given, settings
@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from h5lightning.core.permutation import KeyedPermutation, KeyedPermutations, derive_key, derive_keys
 from h5lightning.planning.sampling import BlockOrder, Blocks, FullOrder, WeightedOrder
-from h5lightning.planning.sampling.weighted_draw import StratifiedDraw
+from h5lightning.planning.sampling.weighted_draw import StratifiedSampler
 from h5lightning.planning.sampling.weighted_order import SlotBlocks
 
 SEEDS = st.integers(0, 2**63)
@@ -30,7 +30,7 @@ def weighted_orders(draw):
     order = draw(block_orders())
     weights = np.random.default_rng(draw(SEEDS)).choice([0, 0, 1, 1.5, 300], order.size)
     weights[draw(st.integers(0, order.size - 1))] = 2
-    drawn = StratifiedDraw.of(weights, order.seed)
+    drawn = StratifiedSampler.of(weights, order.seed)
     slot_blocks = SlotBlocks.of(order.blocks, drawn)
     places = BlockOrder(slot_blocks.blocks, order.window_samples, order.seed)
     return weights, WeightedOrder(places, drawn, slot_blocks)

@@ -6,7 +6,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from h5lightning.errors import ShardingError
-from h5lightning.planning.sampling.sharding import EvaluationShards, TrainingShards
+from h5lightning.planning.sampling.evaluation_shards import EvaluationShards
+from h5lightning.planning.sampling.training_shards import TrainingShards
 
 WORLDS = st.integers(1, 40)
 SIZES = st.integers(0, 1500)
@@ -30,7 +31,7 @@ def delivered(shards, stop=None):
     samples = None if stop is None else stop * shards.batch_size
     return np.concatenate(
         [
-            shards.positions(rank, 0, shards.length(rank) if samples is None else samples)
+            shards.indices(rank, 0, shards.length(rank) if samples is None else samples)
             for rank in range(shards.world_size)
         ]
     )
@@ -65,8 +66,8 @@ def test_slices_of_a_rank_join_to_its_whole(shards, data):
     rank = data.draw(st.integers(0, shards.world_size - 1))
     piece = data.draw(st.integers(1, 200))
     length = shards.length(rank)
-    parts = [shards.positions(rank, start, start + piece) for start in range(0, length, piece)]
-    assert np.array_equal(np.concatenate(parts), shards.positions(rank, 0, length))
+    parts = [shards.indices(rank, start, start + piece) for start in range(0, length, piece)]
+    assert np.array_equal(np.concatenate(parts), shards.indices(rank, 0, length))
 
 
 @given(SIZES, WORLDS)
@@ -76,14 +77,14 @@ def test_evaluation_delivers_each_sample_once(size, world_size):
             EvaluationShards(size, world_size)
         return
     shards = EvaluationShards(size, world_size)
-    parts = [shards.positions(rank, 0, shards.length(rank)) for rank in range(world_size)]
+    parts = [shards.indices(rank, 0, shards.length(rank)) for rank in range(world_size)]
     assert np.array_equal(np.concatenate(parts), np.arange(size))
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
 @st.composite
-def lanes_of_positions(draw, size):
-    """Positions dealt to lanes in turn until they end, as an order with lanes of these lengths would."""
+def lanes_of_indices(draw, size):
+    """Indices assigned to lanes in turn until they end, as in an order with lanes of these lengths."""
     number = draw(st.sampled_from([1, 2, 4, 8, 32]))
     lengths = np.sort(draw(st.lists(st.integers(1, 60), min_size=number, max_size=number)))
     turn, lane = np.divmod(np.arange(number * lengths[-1]), number)
@@ -93,24 +94,24 @@ def lanes_of_positions(draw, size):
 
 @given(training_shards(), st.data())
 def test_dealing_by_lane_keeps_steps_and_lengths(shards, data):
-    lanes_of = data.draw(lanes_of_positions(shards.size))
-    parts = [shards.positions(rank, 0, shards.length(rank), lanes_of) for rank in range(shards.world_size)]
+    lanes_of = data.draw(lanes_of_indices(shards.size))
+    parts = [shards.indices(rank, 0, shards.length(rank), lanes_of) for rank in range(shards.world_size)]
     assert [len(part) for part in parts] == [shards.length(rank) for rank in range(shards.world_size)]
     for step in range(shards.steps):
         own = slice(step * shards.batch_size, (step + 1) * shards.batch_size)
-        plain = [shards.positions(rank, own.start, own.stop) for rank in range(shards.world_size)]
-        dealt = [part[own] for part in parts]
-        assert [len(part) for part in dealt] == [len(part) for part in plain]
-        assert np.array_equal(np.sort(np.concatenate(dealt)), np.sort(np.concatenate(plain)))
+        plain = [shards.indices(rank, own.start, own.stop) for rank in range(shards.world_size)]
+        by_lane = [part[own] for part in parts]
+        assert [len(part) for part in by_lane] == [len(part) for part in plain]
+        assert np.array_equal(np.sort(np.concatenate(by_lane)), np.sort(np.concatenate(plain)))
 
 
 @given(training_shards(), st.data())
 def test_lanes_ascend_from_rank_to_rank(shards, data):
-    lanes_of = data.draw(lanes_of_positions(shards.size))
+    lanes_of = data.draw(lanes_of_indices(shards.size))
     step = data.draw(st.integers(0, shards.steps - 1))
     own = slice(step * shards.batch_size, (step + 1) * shards.batch_size)
     lanes = [
-        np.sort(lanes_of(shards.positions(rank, own.start, own.stop, lanes_of)))
+        np.sort(lanes_of(shards.indices(rank, own.start, own.stop, lanes_of)))
         for rank in range(shards.world_size)
     ]
     assume(shards.world_size > 1 and not (shards.repeated and step == shards.steps - 1))
@@ -118,10 +119,10 @@ def test_lanes_ascend_from_rank_to_rank(shards, data):
 
 
 @given(training_shards(), st.data())
-def test_slices_of_a_dealt_rank_join_to_its_whole(shards, data):
-    lanes_of = data.draw(lanes_of_positions(shards.size))
+def test_slices_of_a_by_lane_rank_join_to_its_whole(shards, data):
+    lanes_of = data.draw(lanes_of_indices(shards.size))
     rank = data.draw(st.integers(0, shards.world_size - 1))
     piece = data.draw(st.integers(1, 200))
     length = shards.length(rank)
-    parts = [shards.positions(rank, start, start + piece, lanes_of) for start in range(0, length, piece)]
-    assert np.array_equal(np.concatenate(parts), shards.positions(rank, 0, length, lanes_of))
+    parts = [shards.indices(rank, start, start + piece, lanes_of) for start in range(0, length, piece)]
+    assert np.array_equal(np.concatenate(parts), shards.indices(rank, 0, length, lanes_of))

@@ -12,9 +12,9 @@ from indexes import files_by_split, make_index, rows_by_split
 
 from h5lightning.errors import SplitError
 from h5lightning.options import Split, Windows
+from h5lightning.planning.splitting.apply_manifest import apply_manifest
 from h5lightning.planning.splitting.manifest import (
     Manifest,
-    apply_manifest,
     describe_difference,
     from_plain_split,
     to_plain_split,
@@ -27,7 +27,7 @@ common = settings(deadline=None, max_examples=60, suppress_health_check=[HealthC
 file_rows = st.lists(st.integers(0, 60), min_size=1, max_size=14)
 series_rows = st.lists(st.lists(st.integers(0, 40), min_size=1, max_size=4), min_size=1, max_size=10)
 seeds = st.integers(0, 2**64)
-shares = st.sampled_from([None, 0, 0.05, 0.1, 0.2, 0.25, 1 / 3, 0.4])
+fractions = st.sampled_from([None, 0, 0.05, 0.1, 0.2, 0.25, 1 / 3, 0.4])
 
 
 @st.composite
@@ -35,8 +35,8 @@ def splits(draw: st.DrawFn) -> Split:
     by = draw(st.sampled_from(["auto", "file", "series", "block", "sample"]))
     folds = draw(st.sampled_from([None, None, 2, 3, 5]))
     return Split(
-        val=draw(shares),
-        test=draw(shares),
+        val=draw(fractions),
+        test=draw(fractions),
         by=by,
         order="random" if by == "sample" else draw(st.sampled_from(["random", "path"])),
         gap=draw(st.integers(0, 4)) if by == "block" else 0,
@@ -143,28 +143,30 @@ def least_deviation(rows: Sequence[int], goals: Sequence[float], contiguous: boo
     st.sampled_from(["random", "path"]),
     seeds,
 )
-def test_files_are_as_near_to_the_shares_as_possible(rows, sizes, order, seed):
+def test_files_are_as_near_to_the_fractions_as_possible(rows, sizes, order, seed):
     val, test = sizes
     plan = plan_split(make_index(rows), Split(val=val, test=test, by="file", order=order), seed=seed)
-    wanted = {"train": 1 - (val or 0) - (test or 0), "val": val or 0, "test": test or 0}
-    goals = {name: share * sum(rows) for name, share in wanted.items() if share > 1e-9}
+    fractions_of = {"train": 1 - (val or 0) - (test or 0), "val": val or 0, "test": test or 0}
+    goals = {name: fraction * sum(rows) for name, fraction in fractions_of.items() if fraction > 1e-9}
     found = sum(abs(plan.rows[name] - goal) for name, goal in goals.items())
     assert found == pytest.approx(least_deviation(rows, list(goals.values()), order == "path"), abs=1e-6)
 
 
 @common
 @given(st.lists(st.integers(1, 1000), min_size=40, max_size=200), seeds)
-def test_many_files_come_near_to_the_shares(rows, seed):
+def test_many_files_come_near_to_the_fractions(rows, seed):
     plan = plan_split(make_index(rows), Split(by="file"), seed=seed)
     assert plan.reached == pytest.approx(plan.requested, abs=max(rows) / sum(rows))
 
 
 @common
 @given(st.lists(st.integers(1, 9), min_size=30, max_size=100), st.sampled_from([None, 2, 5]))
-def test_blocks_of_short_series_come_near_to_the_shares(rows, folds):
+def test_blocks_of_short_series_come_near_to_the_fractions(rows, folds):
     split = Split(by="block", folds=folds, fold=None if folds is None else folds - 1)
     plan = plan_split(make_index(rows), split, seed=0)
-    assert all(abs(plan.reached[name] - share) * sum(rows) <= 2 for name, share in plan.requested.items())
+    assert all(
+        abs(plan.reached[name] - fraction) * sum(rows) <= 2 for name, fraction in plan.requested.items()
+    )
 
 
 # ── windows and gaps ─────────────────────────────────────────────────────────────────────────────────

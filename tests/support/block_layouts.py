@@ -10,7 +10,7 @@ from h5lightning.core.string_table import StringTable
 from h5lightning.options import Rows, Samples, Shuffle
 from h5lightning.planning.index import SampleIndex, SampleRanges
 from h5lightning.planning.sampling import BlockOrder, RowLayout, make_order
-from h5lightning.planning.sampling.sharding import TrainingShards
+from h5lightning.planning.sampling.training_shards import TrainingShards
 from h5lightning.planning.selection import Selection
 
 # Rows of each file, rows in a chunk, rows in a window; the default window holds 65,536 rows of 4 KiB.
@@ -51,7 +51,7 @@ def chunks_of(index: SampleIndex, ids: np.ndarray, chunk_rows: int) -> np.ndarra
 
 def windows_of(order: BlockOrder, positions: np.ndarray) -> np.ndarray:
     """The window that each position of epoch 0 lies in, numbered over all lanes, ``(N,)``."""
-    lane, offset = order._shares.lanes.locate(positions)
+    lane, offset = order._lane_windows.lanes.locate(positions)
     numbers, _, which = order._windows(0)._find(lane, offset)
     return numbers[which]
 
@@ -66,7 +66,7 @@ def decoded_ratio(
     rows_in = np.bincount(chunks_of(index, np.arange(len(index)), chunk_rows))
     decoded = 0
     for rank in range(world_size):
-        positions = shards.positions(rank, 0, shards.length(rank), order.lanes_of)
+        positions = shards.indices(rank, 0, shards.length(rank), order.lanes_of)
         chunks = chunks_of(index, selection(order.samples(0, positions)), chunk_rows)
         decoded += rows_in[np.unique(np.stack([chunks, windows_of(order, positions)]), axis=1)[0]].sum()
     return float(decoded / order.size)

@@ -41,11 +41,11 @@ def row_numbers(part: Segments, index: SampleIndex) -> np.ndarray:
         for series, start, stop in zip(part.series, part.start, part.stop, strict=True)
     ]
     rows = np.concatenate([np.zeros(0, dtype=np.int64), *runs])
-    if part.draw is None:
+    if part.subset is None:
         return rows
-    slices: SampleRanges = part.draw.slices
+    slices: SampleRanges = part.subset.slices
     drawn = [np.arange(start, stop) for start, stop in zip(slices.starts, slices.stops, strict=True)]
-    return np.sort(rows[KeyedPermutation(rows.size, part.draw.key)(np.concatenate(drawn))])
+    return np.sort(rows[KeyedPermutation(rows.size, part.subset.key)(np.concatenate(drawn))])
 
 
 def rows_by_split(plan: SplitPlan, index: SampleIndex) -> dict[str, list[int]]:

@@ -1,7 +1,7 @@
-"""The order of an epoch: position → sample, computed and not stored.
+"""The order of an epoch: index in the epoch → sample, computed and not stored.
 
-An order is a function of (seed, epoch) and of the options alone: never of the number of ranks, workers or
-threads. Positions are those of one split, ids are not known here.
+A sample is a position in a split here; orders know no ids. An order depends on seed, epoch and options alone, never
+on the number of ranks, workers or threads.
 """
 
 from h5lightning.planning.sampling.block_order import BlockOrder

@@ -1,8 +1,8 @@
-"""Block order: few chunks in use at a time, each decoded once, and yet well mixed.
+"""Block order: few chunks in use at a time, each decoded once, and the samples still well mixed.
 
-Blocks are dealt to lanes (`lanes`), each lane mixes a window of its blocks completely (`windows`), and neighbours in
-the order come from different lanes. Everything is arithmetic and keyed permutations: a position costs O(log series),
-memory is O(series) and what the windows in use take.
+Shuffle blocks are assigned to lanes (`lanes`), each lane mixes a window of its blocks completely (`shuffle_windows`),
+and neighbours in the order come from different lanes. All of it is arithmetic and keyed permutations: an index costs
+O(log series), memory is O(series) and the windows in use.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from h5lightning.core.frozen import Frozen
 from h5lightning.core.once import once
 from h5lightning.planning.sampling.blocks import Blocks
 from h5lightning.planning.sampling.lanes import Lanes
-from h5lightning.planning.sampling.shuffle_windows import EpochWindows, WindowShares
+from h5lightning.planning.sampling.shuffle_windows import EpochWindows, LaneWindows
 
 __all__ = ["BlockOrder"]
-
 
 _MAX_LANES = 32
 _MIN_BLOCKS_IN_LANE = 4  # lanes of fewer blocks differ much in length: epochs would end badly mixed
@@ -25,11 +24,11 @@ _MIN_BLOCKS_IN_LANE = 4  # lanes of fewer blocks differ much in length: epochs w
 
 @dataclass(frozen=True, eq=False)
 class BlockOrder(Frozen):
-    """Blocks in random order, mixed inside windows.
+    """Shuffle blocks in random order, mixed inside windows.
 
     Args:
-        blocks: samples that should be used together.
-        window_samples: samples that are mixed with each other, about: a window holds whole blocks.
+        blocks: the blocks.
+        window_samples: samples that are mixed with each other, about: a window has whole blocks.
         seed: the seed of the order.
     """
 
@@ -44,38 +43,38 @@ class BlockOrder(Frozen):
 
     @property
     def lanes(self) -> int:
-        """Number of lanes: as many as the window holds blocks, 32 at most."""
-        return self._shares.lanes.number
+        """Number of lanes: as many as the window has blocks, 32 at most."""
+        return self._lane_windows.lanes.number
 
     @property
     def block_samples(self) -> int:
         """Samples of a whole block."""
         return int(self.blocks.class_lengths[0])
 
-    def lanes_of(self, positions: Int64Array) -> Int64Array:
-        """The lane of each position; neighbouring numbers stay with one rank until the lanes end."""
-        lanes = self._shares.lanes
-        return lanes.seats[lanes.locate(positions)[0]]
+    def lanes_of(self, indices: Int64Array) -> Int64Array:
+        """The lane of each index, numbered in the order of the ranks."""
+        lanes = self._lane_windows.lanes
+        return lanes.rank_order[lanes.locate(indices)[0]]
 
-    def samples(self, epoch: int, positions: Int64Array) -> Int64Array:
-        """The samples at the positions of an epoch."""
-        if not positions.size:
-            return positions
-        return self._windows(epoch).samples(*self._shares.lanes.locate(positions))
+    def samples(self, epoch: int, indices: Int64Array) -> Int64Array:
+        """The sample at each index of an epoch."""
+        if not indices.size:
+            return indices
+        return self._windows(epoch).samples(*self._lane_windows.lanes.locate(indices))
 
     def _windows(self, epoch: int) -> EpochWindows:
-        """The windows of an epoch; the last ones are kept, since a sampler asks for them again and again."""
+        """The windows of an epoch; those of the last epoch are kept for the next call."""
         kept = self._kept[0]
         if kept is None or kept.epoch != epoch:
-            # Two threads may make the same windows twice, which differ in nothing.
-            kept = self._kept[0] = EpochWindows(self._shares, self.seed, epoch)
+            # Two threads may make the same windows twice, which are equal.
+            kept = self._kept[0] = EpochWindows(self._lane_windows, self.seed, epoch)
         return kept
 
     @once
-    def _shares(self) -> WindowShares:
+    def _lane_windows(self) -> LaneWindows:
         in_window = self.window_samples * len(self.blocks) // max(1, self.size)
         most = max(1, min(_MAX_LANES, len(self.blocks) // _MIN_BLOCKS_IN_LANE, in_window))
-        return WindowShares(Lanes(self.blocks, 1 << (most.bit_length() - 1)), self.window_samples)
+        return LaneWindows(Lanes(self.blocks, 1 << (most.bit_length() - 1)), self.window_samples)
 
     @once
     def _kept(self) -> list[EpochWindows | None]:

@@ -1,8 +1,8 @@
-"""Blocks: samples that should be used together, since their chunks are decoded together.
+"""Shuffle blocks: samples that should be used together, since their chunks are decoded together.
 
-Blocks are found by arithmetic. A series is cut at every n-th of its samples, so that its part of a split is a block
-that was begun, a run of equally long ones, and one that is not complete: memory is O(series), whatever the number
-of blocks.
+Blocks are computed, not stored. A series is cut at every n-th of its samples, so that its part of a split is an
+incomplete block, a run of equally long ones, and another incomplete one: memory is O(series) for any number of
+blocks.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from h5lightning.core.once import once
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.selection import Selection
 
-__all__ = ["Blocks", "cut_blocks"]
+__all__ = ["Blocks", "shuffle_blocks"]
 
 
 @dataclass(frozen=True, eq=False)
 class Blocks:
-    """Blocks as runs of equally long neighbours; blocks are numbered run after run, the longest ones first.
+    """Shuffle blocks as runs of equally long neighbours, numbered run after run, the longest first.
 
     Args:
         starts: first sample of each run, ``(runs,)``.
@@ -37,16 +37,16 @@ class Blocks:
         by_start = np.argsort(self.starts)
         samples = (self.counts * self.lengths)[by_start]
         if np.any(self.starts[by_start] != np.cumsum(samples) - samples):
-            raise ValueError("blocks must hold each sample once")
+            raise ValueError("blocks must contain each sample once")
         if np.any(self.counts < 1) or np.any(self.lengths < 1) or np.any(np.diff(self.lengths) > 0):
             raise ValueError("runs of blocks must not be empty, and those of the longest blocks come first")
 
     @classmethod
     def of(cls, starts: Int64Array, counts: Int64Array, lengths: Int64Array) -> Blocks:
-        """Runs in any order; those without a sample are left out."""
-        some = np.flatnonzero((counts > 0) & (lengths > 0))
-        some = some[np.lexsort((starts[some], -lengths[some]))]
-        return cls(starts[some], counts[some], lengths[some])
+        """Blocks from runs in any order; runs without a sample are left out."""
+        runs = np.flatnonzero((counts > 0) & (lengths > 0))
+        runs = runs[np.lexsort((starts[runs], -lengths[runs]))]
+        return cls(starts[runs], counts[runs], lengths[runs])
 
     def __len__(self) -> int:
         """Number of blocks."""
@@ -70,7 +70,7 @@ class Blocks:
         return np.concatenate([zero, np.cumsum(self.counts)[last_runs]])
 
     def starts_of(self, blocks: Int64Array) -> Int64Array:
-        """First sample of some blocks, ``(N,)``."""
+        """First sample of each of ``blocks``, ``(N,)``."""
         run = np.searchsorted(self._first_blocks, blocks, side="right") - 1
         starts: Int64Array = self.starts[run] + (blocks - self._first_blocks[run]) * self.lengths[run]
         return starts
@@ -80,14 +80,14 @@ class Blocks:
         return np.cumsum(self.counts) - self.counts
 
 
-def cut_blocks(selection: Selection, index: SampleIndex, block_samples: Int64Array) -> Blocks:
-    """Cut the samples of a split.
+def shuffle_blocks(selection: Selection, index: SampleIndex, block_samples: Int64Array) -> Blocks:
+    """Cut the samples of a split into shuffle blocks.
 
     Args:
         selection: the samples of a split, without a permutation.
         index: all samples.
-        block_samples: samples in a complete block, counted from the first sample of a series, for each file,
-            ``(files,)``.
+        block_samples: samples in a complete block for each file, ``(files,)``; blocks are counted from the first
+            sample of a series.
     """
     starts, stops, series = _by_series(selection, index)
     length = block_samples[index.series_file[series]]
@@ -104,8 +104,8 @@ def cut_blocks(selection: Selection, index: SampleIndex, block_samples: Int64Arr
 
 
 def _by_series(selection: Selection, index: SampleIndex) -> tuple[Int64Array, Int64Array, Int64Array]:
-    """The ranges of a selection, cut where a series ends, with the series of each."""
-    ranges = selection.ranges.merged()
+    """The starts and stops of the ranges of a selection, cut where a series ends, and the series of each."""
+    ranges = selection.ranges.normalized()
     low = np.searchsorted(index.first_id, ranges.starts, side="right") - 1
     high = np.searchsorted(index.first_id, ranges.stops, side="left")
     pieces = high - low
@@ -113,5 +113,5 @@ def _by_series(selection: Selection, index: SampleIndex) -> tuple[Int64Array, In
     series = flat_positions(low, pieces)
     starts = np.maximum(ranges.starts[which], index.first_id[series])
     stops = np.minimum(ranges.stops[which], index.first_id[series + 1])
-    some = stops > starts
-    return starts[some], stops[some], series[some]
+    nonempty = stops > starts
+    return starts[nonempty], stops[nonempty], series[nonempty]

@@ -1,4 +1,4 @@
-"""Which order fits: by what must be decoded together, and by what the user asked for."""
+"""Choose the order of an epoch from the shuffle options and the layout of the files."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ from h5lightning.core.arrays import Float64Array, Int64Array
 from h5lightning.options import Shuffle, Whole, Windows
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.sampling.block_order import BlockOrder
-from h5lightning.planning.sampling.blocks import Blocks, cut_blocks
+from h5lightning.planning.sampling.blocks import Blocks, shuffle_blocks
 from h5lightning.planning.sampling.orders import FullOrder, Order, PathOrder
-from h5lightning.planning.sampling.weighted_draw import StratifiedDraw
+from h5lightning.planning.sampling.weighted_draw import StratifiedSampler
 from h5lightning.planning.sampling.weighted_order import SlotBlocks, WeightedOrder
 from h5lightning.planning.selection import Selection
 
 __all__ = ["RowLayout", "block_samples", "make_order"]
 
-
 _MAX_BLOCKS = 1024  # in a window: more mix no better, but are read from more places
 _MIN_BLOCKS = 64  # in a window: with fewer, labels that are sorted in the files are badly mixed
-_CHUNKS_FOR_CROSSED = 22  # chunks in a block for each one behind it that it needs too: under 5 % more
-_MAX_PERIOD = 16  # chunks in a block, so that it begins where a chunk and a sample do
+_CHUNKS_FOR_CROSSED = (
+    22  # chunks in a block for each chunk of the next block that it needs too: under 5 % more
+)
+_MAX_PERIOD = 16  # most chunks in a block, to let it begin where both a chunk and a sample begin
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowLayout:
-    """How the field with most bytes lies in the files.
+    """The layout of the field with the most bytes.
 
     Args:
         chunk_rows: rows that are decoded together, for each file, ``(files,)``; 1 where a row can be read alone.
@@ -58,7 +59,7 @@ def make_order(
         shuffle: mode and window.
         selection: the samples of the split.
         index: all samples.
-        layout: what must be decoded together.
+        layout: the rows that are decoded together.
         seed: the seed of the run.
         weights: draw with replacement by these weights of the split's samples, ``(N,)``, each finite and at least
             0; None for each sample once.
@@ -66,34 +67,36 @@ def make_order(
     size = len(selection)
     if shuffle.mode == "none" or not size:
         return PathOrder(size)
-    draw = None if weights is None else StratifiedDraw.of(weights, seed)
+    sampler = None if weights is None else StratifiedSampler.of(weights, seed)
     blocks, window = None, max(1, shuffle.window_bytes // max(1, layout.row_bytes * index.stride_rows))
     if _keeps_blocks(shuffle, selection, index, layout):
-        blocks = cut_blocks(selection, index, block_samples(layout.chunk_rows, index, min(window, size)))
-    if draw is not None:
-        return _weighted_order(draw, blocks, window, seed)
+        blocks = shuffle_blocks(selection, index, block_samples(layout.chunk_rows, index, min(window, size)))
+    if sampler is not None:
+        return _weighted_order(sampler, blocks, window, seed)
     return FullOrder(size, seed) if blocks is None else BlockOrder(blocks, window, seed)
 
 
 def _keeps_blocks(shuffle: Shuffle, selection: Selection, index: SampleIndex, layout: RowLayout) -> bool:
-    # Rows that were drawn at random lie in every chunk, and a whole series shares none: there are no blocks to keep.
-    has_blocks = selection.permutation_key is None and not isinstance(index.samples, Whole)
+    # Rows of a random subset lie in every chunk, and whole series share no chunk: there are no blocks to keep.
+    has_blocks = selection.subset is None and not isinstance(index.samples, Whole)
     by_block = shuffle.mode == "block" or (shuffle.mode == "auto" and not layout.is_read_by_row)
     return by_block and has_blocks
 
 
-def _weighted_order(draw: StratifiedDraw, blocks: Blocks | None, window: int, seed: int) -> WeightedOrder:
+def _weighted_order(
+    sampler: StratifiedSampler, blocks: Blocks | None, window: int, seed: int
+) -> WeightedOrder:
     if blocks is None:
-        return WeightedOrder(FullOrder(draw.size, seed), draw)
-    slot_blocks = SlotBlocks.of(blocks, draw)
-    return WeightedOrder(BlockOrder(slot_blocks.blocks, window, seed), draw, slot_blocks)
+        return WeightedOrder(FullOrder(sampler.size, seed), sampler)
+    slot_blocks = SlotBlocks.of(blocks, sampler)
+    return WeightedOrder(BlockOrder(slot_blocks.blocks, window, seed), sampler, slot_blocks)
 
 
 def block_samples(chunk_rows: Int64Array, index: SampleIndex, mixed_samples: int) -> Int64Array:
-    """How many samples a block should hold: those of one chunk, or of several neighbours.
+    """The length of shuffle blocks: the samples of one chunk, or of several neighbouring chunks.
 
-    Small chunks go together. So do chunks that windows of rows cross: the chunk at the border of two blocks is
-    decoded for both of them.
+    Small chunks share a block. So do chunks that windows of rows cross, because the chunk at the border of two blocks
+    is decoded for both.
 
     Args:
         chunk_rows: rows that are decoded together, for each file, ``(files,)``.

@@ -1,4 +1,4 @@
-"""What an order is, and the two that know nothing of chunks."""
+"""The order of an epoch, and the two orders that ignore chunks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["FullOrder", "Order", "PathOrder"]
 
 
 class Order(Protocol):
-    """The samples of an epoch: a bijection of the positions of a split, or draws by weight; others in each epoch."""
+    """Index in an epoch → sample: a permutation of the positions of a split, or draws by weight."""
 
     @property
     def size(self) -> int:
@@ -22,65 +22,55 @@ class Order(Protocol):
 
     @property
     def lanes(self) -> int:
-        """Number of lanes: samples of one lane come from the same few chunks."""
+        """Number of lanes; see `lanes`."""
 
     @property
     def block_samples(self) -> int:
-        """Samples that lie side by side and come close together in an epoch: those of most blocks; 1 for none."""
+        """Length of most shuffle blocks: neighbouring samples that an epoch uses together; 1 without blocks."""
 
-    def lanes_of(self, positions: Int64Array) -> Int64Array:
-        """The lane, ``(N,)`` in [0, lanes), of the positions, ``(N,)``, of any epoch."""
+    def lanes_of(self, indices: Int64Array) -> Int64Array:
+        """The lane of each index, ``(N,)`` in [0, lanes), the same in each epoch."""
 
-    def samples(self, epoch: int, positions: Int64Array) -> Int64Array:
-        """The samples, ``(N,)`` in [0, size), at the positions, ``(N,)``, of an epoch."""
+    def samples(self, epoch: int, indices: Int64Array) -> Int64Array:
+        """The sample at each index of an epoch: its position in the split, ``(N,)`` in [0, size)."""
 
 
 @dataclass(frozen=True, slots=True)
-class PathOrder:
+class _OneLane:
+    """An order without lanes or blocks."""
+
+    size: int
+
+    @property
+    def lanes(self) -> int:
+        """1."""
+        return 1
+
+    @property
+    def block_samples(self) -> int:
+        """1."""
+        return 1
+
+    def lanes_of(self, indices: Int64Array) -> Int64Array:
+        """The only lane, ``(N,)``."""
+        return np.zeros_like(indices)
+
+
+@dataclass(frozen=True, slots=True)
+class PathOrder(_OneLane):
     """File after file, row after row, the same in each epoch."""
 
-    size: int
-
-    @property
-    def lanes(self) -> int:
-        """One: neighbours share their chunks."""
-        return 1
-
-    @property
-    def block_samples(self) -> int:
-        """One: what comes together already lies side by side."""
-        return 1
-
-    def lanes_of(self, positions: Int64Array) -> Int64Array:
-        """The only lane."""
-        return np.zeros_like(positions)
-
-    def samples(self, epoch: int, positions: Int64Array) -> Int64Array:  # noqa: ARG002 - same in each epoch
-        """The positions themselves."""
-        return positions
+    def samples(self, epoch: int, indices: Int64Array) -> Int64Array:  # noqa: ARG002 - same in each epoch
+        """The indices themselves."""
+        return indices
 
 
 @dataclass(frozen=True, slots=True)
-class FullOrder:
+class FullOrder(_OneLane):
     """A permutation of all samples: best where a row can be read alone."""
 
-    size: int
     seed: int
 
-    @property
-    def lanes(self) -> int:
-        """One: all samples are alike."""
-        return 1
-
-    @property
-    def block_samples(self) -> int:
-        """One: there are no blocks."""
-        return 1
-
-    def lanes_of(self, positions: Int64Array) -> Int64Array:
-        """The only lane."""
-        return np.zeros_like(positions)
-
-    def samples(self, epoch: int, positions: Int64Array) -> Int64Array:
-        """The samples at the positions of an epoch; O(1) for each."""
-        return KeyedPermutation(self.size, derive_key("full order", self.seed, epoch))(positions)
+    def samples(self, epoch: int, indices: Int64Array) -> Int64Array:
+        """The sample at each index of an epoch; O(1) for each."""
+        return KeyedPermutation(self.size, derive_key("full order", self.seed, epoch))(indices)

@@ -1,7 +1,7 @@
-"""Where training is in an epoch, in numbers that are the same on each rank.
+"""The progress of training in an epoch, in numbers that are the same on each rank.
 
-Each step takes the next samples of the epoch's order, so that what was consumed is a prefix of it, for any number of
-ranks and any batch size: one number says which samples are left.
+Each step takes the next samples of the epoch's order, so that the consumed samples are a prefix of it, for any number
+of ranks and any batch size: one number says which samples are left.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from h5lightning.errors import ResumeError
-from h5lightning.planning.sampling.sharding import TrainingShards
+from h5lightning.planning.sampling.training_shards import TrainingShards
 
 __all__ = ["Position", "RemainingEpoch"]
 
 
 @dataclass(frozen=True, slots=True)
 class RemainingEpoch:
-    """What is left of an epoch that was begun.
+    """The rest of an epoch that has begun.
 
     Args:
         epoch: its number, from 0.
-        steps_done: steps that each rank has done in it.
-        shards: how the samples that are left are divided.
+        steps_done: steps that each rank has done in this epoch.
+        shards: the division of the remaining samples.
     """
 
     epoch: int
@@ -33,18 +33,18 @@ class RemainingEpoch:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far training has come.
+    """The progress of training.
 
     Args:
         epoch: the epoch that training is in, from 0.
         steps: steps that each rank has done in it.
         samples: samples that all ranks together have consumed in it.
-        world_size: ranks of the run that came so far; for the record.
-        batch_size: samples of one of its ranks in one step; for the record.
-        goes_on_in: the epoch, as the Trainer counts, in which a run goes on from here; None for `epoch`. Lightning
-            counts an epoch that it stopped in the middle as done.
+        world_size: number of ranks of the last run, for information only.
+        batch_size: samples of one of its ranks in one step, for information only.
+        goes_on_in: the epoch, as the Trainer counts, in which a run continues; None for `epoch`. Lightning counts an
+            epoch that it stopped in the middle as done.
         counted: steps that the Trainer counts in that epoch; None for `steps`.
-        is_stopped: the Trainer took the epoch for done.
+        is_stopped: the Trainer counted the epoch as done.
     """
 
     epoch: int = 0
@@ -62,26 +62,26 @@ class Position:
 
     @classmethod
     def of_plain(cls, plain: Mapping[str, int | None]) -> Position:
-        """The position that `to_plain` wrote.
+        """Read a mapping that `to_plain` made.
 
         Raises:
-            ResumeError: it wrote something else.
+            ResumeError: it is no such mapping.
         """
         try:
-            numbers = {name: plain.get(name) for name in cls.__slots__}
-            found = {name: int(number) for name, number in numbers.items() if number is not None}
-            return cls(**{**found, "is_stopped": bool(found.get("is_stopped"))})  # type: ignore[arg-type]
+            values = {name: plain.get(name) for name in cls.__slots__}
+            numbers = {name: int(value) for name, value in values.items() if value is not None}
+            return cls(**{**numbers, "is_stopped": bool(numbers.get("is_stopped"))})  # type: ignore[arg-type]
         except (AttributeError, TypeError, ValueError) as error:
             raise ResumeError(f"this is no position of a training loader: {plain!r} ({error})") from error
 
     @property
     def trainer_epoch(self) -> int:
-        """The epoch, as the Trainer counts, in which a run goes on from here."""
+        """The epoch, as the Trainer counts, in which a run continues."""
         return self.epoch if self.goes_on_in is None else self.goes_on_in
 
     @property
     def trainer_steps(self) -> int:
-        """Steps that the Trainer counts in the epoch in which a run goes on from here."""
+        """Steps that the Trainer counts in the epoch in which a run continues."""
         return self.steps if self.counted is None else self.counted
 
     def to_plain(self) -> dict[str, Any]:
@@ -92,24 +92,24 @@ class Position:
         """The position of a run that began here.
 
         Args:
-            epoch: the epoch that it is in now.
-            steps: steps that each rank has done in it, those before this position included.
-            shards: how a whole epoch is divided in this run.
+            epoch: the current epoch of the run.
+            steps: steps that each rank has done in it, including those before this position.
+            shards: the division of a whole epoch in the run.
         """
         begin = self if self.epoch == epoch else Position(epoch)
         part, done = shards.after(begin.samples), max(0, steps - begin.steps)
-        # What is dropped at the end of an epoch does not come back in a smaller world.
+        # Samples dropped at the end of an epoch do not come back with fewer ranks.
         samples = shards.size if steps and done >= part.steps else begin.samples + done * shards.step_samples
         return Position(epoch, begin.steps + done, samples, shards.world_size, shards.batch_size)
 
-    def rest(self, shards: TrainingShards) -> RemainingEpoch | None:
-        """What is left of the epoch; None if it has not begun.
+    def remaining_epoch(self, shards: TrainingShards) -> RemainingEpoch | None:
+        """The rest of the epoch; None if it has not begun.
 
         Args:
-            shards: how a whole epoch is divided in this run.
+            shards: the division of a whole epoch in this run.
         """
         return RemainingEpoch(self.epoch, self.steps, shards.after(self.samples)) if self.steps else None
 
     def restarted(self) -> Position:
-        """The same steps, but all samples of the epoch are to come."""
+        """The same steps, but with all samples of the epoch left."""
         return replace(self, samples=0)

@@ -1,6 +1,6 @@
-"""One rank's part of one epoch, as a value: what was begun stays that epoch, whatever is set or begun meanwhile.
+"""One rank's part of one epoch, as a value that later calls of `set_epoch` do not change.
 
-The number of the epoch travels with the numbers of the samples, to worker processes too, since it seeds transforms.
+The number of the epoch travels with the positions of the samples, also to worker processes, since it seeds transforms.
 """
 
 from __future__ import annotations
@@ -16,18 +16,17 @@ from h5lightning.planning.sampling.sharding import Shards
 
 __all__ = ["BatchRequest", "EpochPosition", "RankEpoch"]
 
-
-_STRETCH = 16_384  # samples computed at a time: above it, the cost per sample no longer falls
+_SAMPLES_AT_ONCE = 16_384  # with more, the cost per sample no longer falls
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BatchRequest:
-    """What a loader asks a dataset for.
+    """The samples of one batch, requested from a dataset.
 
     Args:
-        positions: numbers of the samples in the split, ``(N,)``.
+        positions: positions of the samples in the split, ``(N,)``.
         epoch: the epoch that seeds their transforms.
-        is_repeat: which of them are repeated, ``(N,)``; None if that is not told.
+        is_repeat: which of them are repeated, ``(N,)``; None if not recorded.
     """
 
     positions: Int64Array
@@ -39,7 +38,7 @@ class BatchRequest:
 
 
 class EpochPosition(int):
-    """The number of one sample in its split, for loaders that are not ours: it carries its epoch with it."""
+    """The position of one sample in its split, with its epoch, for other loaders."""
 
     epoch: int
     is_repeat: bool | None
@@ -49,9 +48,9 @@ class EpochPosition(int):
         """A position in an epoch.
 
         Args:
-            position: number of the sample in its split.
+            position: position of the sample in the split.
             epoch: the epoch that seeds its transforms.
-            is_repeat: whether the sample is repeated; None if that is not told.
+            is_repeat: whether the sample is repeated; None if not recorded.
         """
         made = cls(position)
         made.epoch, made.is_repeat = epoch, is_repeat
@@ -67,10 +66,10 @@ class RankEpoch:
 
     Args:
         epoch: its number, from 0.
-        order: position in an epoch → sample.
-        shards: rank → positions, less those of steps that were done before.
+        order: index in the epoch → position in the split.
+        shards: the division of the epoch among ranks, without the steps that were done before.
         rank: this rank.
-        steps_done: steps of this epoch that were done before, in the run that is resumed.
+        steps_done: steps of this epoch that an interrupted run has done.
     """
 
     epoch: int
@@ -81,69 +80,69 @@ class RankEpoch:
 
     @classmethod
     def of(
-        cls, epoch: int, order: Order, shards: Shards, rank: int, rest: RemainingEpoch | None = None
+        cls, epoch: int, order: Order, shards: Shards, rank: int, remaining: RemainingEpoch | None = None
     ) -> RankEpoch:
-        """A whole epoch, or what is left of it.
+        """A whole epoch, or the rest of it.
 
         Args:
             epoch: its number, from 0.
-            order: position in an epoch → sample.
-            shards: how a whole epoch is divided.
+            order: index in the epoch → position in the split.
+            shards: the division of a whole epoch.
             rank: this rank.
-            rest: what is left of an epoch; for another one, it means nothing.
+            remaining: the rest of an epoch; ignored if it is of another epoch.
         """
-        if rest is None or rest.epoch != epoch:
+        if remaining is None or remaining.epoch != epoch:
             return cls(epoch, order, shards, rank)
-        return cls(epoch, order, rest.shards, rank, rest.steps_done)
+        return cls(epoch, order, remaining.shards, rank, remaining.steps_done)
 
     def __len__(self) -> int:
-        """Samples that are to come."""
+        """Number of samples left."""
         return self.shards.length(self.rank)
 
     @property
     def steps(self) -> int:
-        """Batches that are to come."""
+        """Number of batches left."""
         full, tail = self.shards.batches(self.rank)
         return full + len(tail)
 
-    def stretches(
+    def position_arrays(
         self, *, multiple: int = 1, start: int = 0, stop: int | None = None
     ) -> Iterator[Int64Array]:
-        """The samples as arrays, as many at a time as are computed together.
+        """The positions of the samples, as arrays of up to 16,384 or more.
 
         Args:
-            multiple: the length of each array but the last is a multiple of it: the size of a batch.
-            start: the first sample.
-            stop: one past the last sample; None for all.
+            multiple: the length of each array but the last is a multiple of it, such as a batch size.
+            start: number of the first sample.
+            stop: one past the number of the last sample; None for all.
         """
         length = len(self) if stop is None else min(stop, len(self))
         lanes_of = self.order.lanes_of if self.order.lanes > 1 else None
-        some = max(1, _STRETCH // multiple) * multiple
-        for first in range(start, length, some):
-            positions = self.shards.positions(self.rank, first, min(first + some, length), lanes_of)
-            yield self.order.samples(self.epoch, positions)
+        step = max(1, _SAMPLES_AT_ONCE // multiple) * multiple
+        for first in range(start, length, step):
+            indices = self.shards.indices(self.rank, first, min(first + step, length), lanes_of)
+            yield self.order.samples(self.epoch, indices)
 
-    def full_stretches(self) -> Iterator[Int64Array]:
-        """The samples of all full batches, as arrays whose lengths are multiples of the batch size."""
+    def full_batches(self) -> Iterator[Int64Array]:
+        """The positions of the samples of all full batches, as arrays whose lengths are multiples of the batch size."""
         full, _ = self.shards.batches(self.rank)
-        return self.stretches(multiple=self.shards.batch_size, stop=full * self.shards.batch_size)
+        return self.position_arrays(multiple=self.shards.batch_size, stop=full * self.shards.batch_size)
 
     def tail(self) -> Iterator[Int64Array]:
-        """The samples of each batch behind the full ones, ``(N,)``."""
+        """The positions of the samples of each batch after the full ones, ``(N,)``."""
         full, sizes = self.shards.batches(self.rank)
         start = full * self.shards.batch_size
         for size in sizes:
-            yield from self.stretches(multiple=size, start=start, stop=start + size)
+            yield from self.position_arrays(multiple=size, start=start, stop=start + size)
             start += size
 
     def repeats(self, start: int, stop: int) -> BoolArray | None:
-        """Which of the samples number start to stop are repeated, ``(stop - start,)``; None if that is not told."""
+        """Which of the samples ``[start, stop)`` are repeated, ``(stop - start,)``; None if not recorded."""
         return self.shards.repeats(self.rank, start, stop)
 
     def requests(self) -> Iterator[BatchRequest]:
         """The batches, one by one."""
         size, done = self.shards.batch_size, 0
-        for positions in self.full_stretches():
+        for positions in self.full_batches():
             for start in range(0, len(positions), size):
                 yield self._request(positions[start : start + size], done + start)
             done += len(positions)
@@ -152,12 +151,12 @@ class RankEpoch:
             done += len(positions)
 
     def positions(self) -> Iterator[EpochPosition]:
-        """The samples, one by one."""
+        """The positions of the samples, one by one."""
         done = 0
-        for positions in self.stretches():
+        for positions in self.position_arrays():
             repeats = self.repeats(done, done + len(positions))
-            told = [None] * len(positions) if repeats is None else repeats.tolist()
-            for position, is_repeat in zip(positions.tolist(), told, strict=True):
+            marks = [None] * len(positions) if repeats is None else repeats.tolist()
+            for position, is_repeat in zip(positions.tolist(), marks, strict=True):
                 yield EpochPosition.of(position, self.epoch, is_repeat)
             done += len(positions)
 

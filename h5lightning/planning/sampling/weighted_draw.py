@@ -1,14 +1,14 @@
-"""Drawing with replacement by weight: slot of an epoch → sample, computed for any slot alone.
+"""Draw samples with replacement by weight: slot of an epoch → sample, computed for each slot alone.
 
-The samples, laid end to end by weight, are cut into as many equal strata as there are samples, and each slot draws
-one point of its own stratum::
+The samples, laid end to end by weight, are cut into as many equal strata as there are samples. Each slot draws one
+point of its stratum::
 
     weights    ▕ a ▕ b ▕         c         ▕ d ▕ e ▕
     slots      ▕   0   ▕   1   ▕   2   ▕   3   ▕   4   ▕      0: a or b,  1 and 2: c,  3: c or d,  4: d or e
 
-A slot that is chosen at random draws each sample with a probability that is exactly its share of the weights. In an
-epoch a sample comes as often as its weight says, give or take one at each end of its range: there is none of the
-scatter of independent draws. And slots are in the order of the samples, so that they can be kept together by chunk.
+A random slot draws each sample with a probability exactly proportional to its weight. In an epoch a sample comes as
+often as its weight says, give or take one at each end of its range, without the scatter of independent draws. Slots
+are in the order of the samples, so that they can be kept together by chunk.
 """
 
 from __future__ import annotations
@@ -22,14 +22,13 @@ from h5lightning.core.arrays import Float64Array, Int64Array
 from h5lightning.core.once import once
 from h5lightning.core.permutation import derive_key, derive_keys
 
-__all__ = ["StratifiedDraw", "class_weights"]
-
+__all__ = ["StratifiedSampler", "class_weights"]
 
 _FRACTION_BITS = 53  # of a float in [0, 1)
 
 
 def class_weights(labels: npt.NDArray[np.generic]) -> Float64Array:
-    """Weights that make all classes equally likely, and the samples of one class too.
+    """Weights that make all classes equally likely, and all samples of a class.
 
     Args:
         labels: the class of each sample, ``(N,)``.
@@ -43,7 +42,7 @@ def class_weights(labels: npt.NDArray[np.generic]) -> Float64Array:
 
 
 @dataclass(frozen=True, eq=False)
-class StratifiedDraw:
+class StratifiedSampler:
     """As many draws in an epoch as there are samples; O(log samples) for each of them.
 
     Args:
@@ -61,8 +60,8 @@ class StratifiedDraw:
             raise ValueError("weights must be at least 0")
 
     @classmethod
-    def of(cls, weights: Float64Array, seed: int) -> StratifiedDraw:
-        """The draw by the weights of all samples, ``(N,)``, each finite and at least 0."""
+    def of(cls, weights: Float64Array, seed: int) -> StratifiedSampler:
+        """The sampler for the weights of all samples, ``(N,)``, each finite and at least 0."""
         # Scaled by a power of two, which is exact, so that the sum of the largest floats does not overflow.
         _, exponent = np.frexp(weights.max(initial=0.0))
         return cls(np.cumsum(np.ldexp(weights, -exponent), dtype=np.float64), seed)
@@ -73,7 +72,7 @@ class StratifiedDraw:
         return int(self.below.size)
 
     def samples(self, epoch: int, slots: Int64Array) -> Int64Array:
-        """What slots draw in an epoch.
+        """The samples that slots draw in an epoch.
 
         Args:
             epoch: the epoch.
@@ -85,15 +84,15 @@ class StratifiedDraw:
         keys = derive_keys(derive_key("weighted draw", self.seed, epoch), slots)
         inside = (keys >> np.uint64(64 - _FRACTION_BITS)) * 2.0**-_FRACTION_BITS
         points = (slots + inside) * self._stratum
-        # In ascending order the search is three times as fast: neighbours look at the same weights.
+        # In ascending order the search is three times as fast, since neighbours look at the same weights.
         ascending = np.argsort(points)
         drawn = np.empty(points.shape, dtype=np.int64)
-        # A sample ends where it is `below`, and one without weight nowhere begins: no point lies in it.
+        # side="right": a point at the end of a sample belongs to the next one, and none to a sample without weight.
         drawn[ascending] = np.searchsorted(self.below, points[ascending], side="right")
         return np.minimum(drawn, self._last)
 
     def slots_before(self, samples: Int64Array) -> Int64Array:
-        """How many slots draw, for the most part, from samples before some, ``(N,)`` in [0, size] each."""
+        """The number of slots that mostly draw from samples before the given ones, ``(N,)`` in [0, size]."""
         weight = np.where(samples > 0, self.below[np.maximum(samples, 1) - 1], 0.0)
         return np.rint(weight / self._stratum).astype(np.int64)
 
@@ -103,5 +102,5 @@ class StratifiedDraw:
 
     @once
     def _last(self) -> int:
-        """The last sample with weight: rounding may put a point at the very end."""
+        """The last sample with weight; rounding may put a point at the very end."""
         return int(np.searchsorted(self.below, self.below[-1], side="left"))

@@ -1,19 +1,45 @@
-"""Whole items (files, series or groups of files) → train, val and test."""
+"""Split by whole items: files, series, or groups of files."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.permutation import KeyedPermutation, derive_key
-from h5lightning.options import Split
-from h5lightning.planning.splitting.fractions import Shares
+from h5lightning.planning.splitting.candidates import Candidates
+from h5lightning.planning.splitting.fractions import Fractions
 from h5lightning.planning.splitting.partition import assign, cut_in_order, cut_nearest, parts_of
+from h5lightning.planning.splitting.split_plan import Segments
 
-__all__ = ["Pieces", "arrange", "divide", "thin"]
+__all__ = ["Pieces", "arrange", "by_file", "by_series", "divide", "thin"]
+
+
+def by_file(candidates: Candidates, fractions: Fractions, key: int) -> dict[str, Segments] | None:
+    """Keep files, or groups of files, whole; None if there are too few."""
+    return _by_item(candidates, "file", fractions, key)
+
+
+def by_series(candidates: Candidates, fractions: Fractions, key: int) -> dict[str, Segments] | None:
+    """Keep series whole; None if there are too few."""
+    return _by_item(candidates, "series", fractions, key)
+
+
+def _by_item(candidates: Candidates, by: str, fractions: Fractions, key: int) -> dict[str, Segments] | None:
+    item, weights = candidates.items(by)
+    pieces = divide(weights, fractions, key)
+    if pieces is None or (fractions.must_be_near and not pieces.is_near(weights)):
+        return None
+    members = {name: pieces.members(name) for name in fractions.requested}
+    if "train" in members:
+        train = members["train"]
+        if not fractions.train_takes_all:
+            target = fractions.train * candidates.total
+            train = train[thin(weights[train], target, fractions.order, derive_key(key, "train"))]
+        # Series without rows go with train, so that each file is in the list of some split.
+        members["train"] = np.append(train, -1)
+    return {name: candidates.whole(np.isin(item, chosen)) for name, chosen in members.items()}
 
 
 class Pieces(NamedTuple):
@@ -40,44 +66,41 @@ class Pieces(NamedTuple):
         return np.flatnonzero(np.isin(self.piece, pieces))
 
 
-def divide(weights: Int64Array, shares: Shares, split: Split, key: int) -> Pieces | None:
-    """Divide items as near to the shares as possible.
+def divide(weights: Int64Array, fractions: Fractions, key: int) -> Pieces | None:
+    """Divide items as near to the fractions as possible.
 
-    Test, val and what they leave are found together. With folds the test items are found first, without
-    knowing how many folds there are.
+    Without folds, all splits are found together. With folds the test items are found first, independently of the
+    number of folds.
 
     Args:
         weights: rows of each item, at least 1, in path order, ``(items,)``.
-        shares: what each split should get.
-        split: its ``order``, ``folds`` and ``fold`` are used.
-        key: selects among what is equally good.
+        fractions: the fraction of each split.
+        key: selects among equally good divisions.
 
     Returns:
-        The pieces, or None if the items are too few to leave no split empty.
+        The pieces, or None if there are fewer items than splits.
     """
-    if split.folds is not None:
-        return _divide_in_folds(weights, shares, split, key)
-    if len(weights) < len(shares.wanted):
+    if fractions.folds is not None:
+        return _divide_in_folds(weights, fractions, fractions.folds, key)
+    if len(weights) < len(fractions.requested):
         return None
-    wanted = {"train": shares.left, "val": shares.val, "test": shares.test}
-    wanted = {name: share * float(weights.sum()) for name, share in wanted.items() if share > 0}
-    required = [name in shares.wanted for name in wanted]
-    targets = tuple(wanted.values())
-    return Pieces(arrange(weights, targets, required, split.order, key), tuple(wanted), targets)
+    by_split = {"train": fractions.left, "val": fractions.val, "test": fractions.test}
+    goals = {name: fraction * float(weights.sum()) for name, fraction in by_split.items() if fraction > 0}
+    required = [name in fractions.requested for name in goals]
+    targets = tuple(goals.values())
+    return Pieces(arrange(weights, targets, required, fractions.order, key), tuple(goals), targets)
 
 
-def _divide_in_folds(weights: Int64Array, shares: Shares, split: Split, key: int) -> Pieces | None:
-    folds = split.folds or 1
-    undivided = replace(split, train=None, val=None, folds=None, fold=None)
-    outer = divide(weights, shares.without_val(), undivided, key)
-    rest = outer.members("train") if outer is not None else np.zeros(0, dtype=np.int64)
-    if outer is None or len(rest) < folds:
+def _divide_in_folds(weights: Int64Array, fractions: Fractions, folds: int, key: int) -> Pieces | None:
+    outer = divide(weights, fractions.without_val(), key)
+    inner = outer.members("train") if outer is not None else np.zeros(0, dtype=np.int64)
+    if outer is None or len(inner) < folds:
         return None
-    targets = (float(weights[rest].sum()) / folds,) * folds
+    targets = (float(weights[inner].sum()) / folds,) * folds
     piece = np.full(len(weights), folds, dtype=np.int64)
     key = derive_key(key, "folds", folds)
-    piece[rest] = arrange(weights[rest], targets, [True] * folds, split.order, key)
-    splits = ("val" if number == split.fold else "train" for number in range(folds))
+    piece[inner] = arrange(weights[inner], targets, [True] * folds, fractions.order, key)
+    splits = ("val" if number == fractions.fold else "train" for number in range(folds))
     return Pieces(piece, (*splits, *outer.splits[1:]), (*targets, *outer.targets[1:]))
 
 
@@ -91,7 +114,7 @@ def arrange(
 
 
 def thin(weights: Int64Array, target: float, order: str, key: int) -> Int64Array:
-    """Some of the items; fewer are a subset of more.
+    """A selection of the items; a smaller one is a subset of a larger one.
 
     Args:
         weights: rows of each item, at least 1, in path order, ``(items,)``; at least one item.
@@ -100,7 +123,7 @@ def thin(weights: Int64Array, target: float, order: str, key: int) -> Int64Array
         key: selects the random choice.
 
     Returns:
-        The items that are kept, ascending; at least one.
+        The items to keep, ascending; at least one.
     """
     items = np.arange(len(weights))
     if order == "random":

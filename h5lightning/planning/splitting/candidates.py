@@ -1,4 +1,4 @@
-"""Which series are divided by size, and what of them must stay together."""
+"""The series that are divided by size, and the items of them that stay whole."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.splitting.groups import group_files, group_labels
 from h5lightning.planning.splitting.split_plan import SPLITS, Segments
 
-__all__ = ["Roles", "SplitPool", "participants"]
+__all__ = ["Candidates", "Roles", "files_to_split"]
 
 Roles = Mapping[str, Int64Array]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SplitPool:
+class Candidates:
     """The series that are divided by size.
 
     Args:
-        series: numbers in the index, ascending, ``(series,)``.
+        series: their numbers in the index, ascending, ``(series,)``.
         rows: rows of each, ``(series,)``.
         item: the file, or the group of files, of each, numbered from 0 in path order, ``(series,)``.
         is_grouped: whether the items are groups.
@@ -32,12 +32,12 @@ class SplitPool:
     series: Int64Array
     rows: Int64Array
     item: Int64Array
-    is_grouped: bool
+    is_grouped: bool = False
 
     @classmethod
     def of(
         cls, index: SampleIndex, roles: Roles, keep_together: str | None, labels: Sequence[str | None] | None
-    ) -> SplitPool:
+    ) -> Candidates:
         """All series of the files of ``roles["train"]``.
 
         Raises:
@@ -56,11 +56,11 @@ class SplitPool:
         return int(self.rows.sum())
 
     def whole(self, chosen: BoolArray) -> Segments:
-        """All rows of the series that are chosen, ``(series,)``."""
+        """All rows of the chosen series, ``(series,)``."""
         return Segments(self.series[chosen], np.zeros_like(self.series[chosen]), self.rows[chosen])
 
     def items(self, by: str) -> tuple[Int64Array, Int64Array]:
-        """The items to divide, of which none is without rows.
+        """The items that have rows.
 
         Args:
             by: ``file`` or ``series``.
@@ -75,7 +75,7 @@ class SplitPool:
         return number[item], rows[rows > 0]
 
 
-def participants(roles: Roles) -> Int64Array:
+def files_to_split(roles: Roles) -> Int64Array:
     """The files that take part in a split, ascending: all but those of ``predict`` alone."""
     files = [roles[name] for name in SPLITS if name in roles]
     return np.sort(np.concatenate([*files, np.zeros(0, dtype=np.int64)]))
@@ -84,20 +84,18 @@ def participants(roles: Roles) -> Int64Array:
 def _groups(
     index: SampleIndex, roles: Roles, keep_together: str, attributes: Sequence[str | None] | None
 ) -> Int64Array:
-    """The group of each file of the index, -1 for files that take no part."""
-    files = participants(roles)
-    labels = group_labels(keep_together, index.names, files, attributes)
-    numbers = group_files(labels)
+    """The group of each file of the index, -1 for files that take no part; no group is in two roles."""
+    files = files_to_split(roles)
+    groups = group_files(keep_together, index.names, files, attributes)
     role_of = np.full(len(index.names), -1, dtype=np.int64)
     for role, name in enumerate(SPLITS):
         role_of[roles.get(name, files[:0])] = role
-    first = files[np.unique(numbers, return_index=True)[1][numbers]]
-    for place in np.flatnonzero(role_of[files] != role_of[first])[:1].tolist():
-        found = [f"{index.names[file]} of {SPLITS[role_of[file]]}" for file in (first[place], files[place])]
+    first = files[np.unique(groups[files], return_index=True)[1][groups[files]]]
+    for i in np.flatnonzero(role_of[files] != role_of[first])[:1]:
+        pair = [f"{index.names[file]} of {SPLITS[role_of[file]]}" for file in (int(first[i]), int(files[i]))]
+        (label,) = group_labels(keep_together, index.names, files[[i]], attributes)
         raise SplitError(
-            f"split.keep_together={keep_together!r}: {' and '.join(found)} share the value {labels[place]!r}. "
+            f"split.keep_together={keep_together!r}: {' and '.join(pair)} share the value {label!r}. "
             "Move one of them to the other's entry of 'files', or leave out keep_together"
         )
-    groups = np.full(len(index.names), -1, dtype=np.int64)
-    groups[files] = numbers
     return groups

@@ -1,4 +1,4 @@
-"""Files that must not be separated: one group for each value of a part of the path or of an attribute."""
+"""Groups of files that stay together: files with the same part of the path, or the same attribute."""
 
 from __future__ import annotations
 
@@ -22,22 +22,23 @@ def group_labels(
     Args:
         keep_together: ``path:REGEX`` or ``attr:NAME``.
         names: the relative path of each file of the index.
-        files: the files that are asked for, ``(files,)``.
+        files: the files to label, ``(files,)``.
         attributes: with ``attr:NAME``, the value of each file of the index, None where a file lacks it.
 
     Returns:
-        A value for each of ``files``.
+        The label of each of ``files``.
 
     Raises:
         OptionError: the regular expression cannot be used.
         SplitError: a file has no such value.
     """
-    kind, _, rest = keep_together.partition(":")
-    found = _from_paths(rest, names, files) if kind == "path" else _from_attributes(rest, files, attributes)
+    kind, _, source = keep_together.partition(":")
+    is_path = kind == "path"
+    found = _from_paths(source, names, files) if is_path else _from_attributes(source, files, attributes)
     labels = []
     for file, label in zip(files.tolist(), found, strict=True):
         if label is None:
-            lacks = f"does not match {rest!r}" if kind == "path" else f"has no attribute {rest!r}"
+            lacks = f"does not match {source!r}" if is_path else f"has no attribute {source!r}"
             raise SplitError(
                 f"split.keep_together={keep_together!r}: {names[file]} {lacks}, so that it belongs to no group. "
                 "Change keep_together, or exclude the file with a pattern that begins with '!'"
@@ -46,17 +47,18 @@ def group_labels(
     return labels
 
 
-def group_files(labels: Sequence[str]) -> Int64Array:
-    """Number the groups in the order of their first files.
+def group_files(
+    keep_together: str, names: StringTable, files: Int64Array, attributes: Sequence[str | None] | None
+) -> Int64Array:
+    """The group of each file of the index, numbered in the order of the first files, -1 for other files.
 
-    Args:
-        labels: the value of each file.
-
-    Returns:
-        The group of each file, ``(files,)``.
+    Args and errors are those of `group_labels`.
     """
     numbers: dict[str, int] = {}
-    return np.asarray([numbers.setdefault(label, len(numbers)) for label in labels], dtype=np.int64)
+    labels = group_labels(keep_together, names, files, attributes)
+    groups = np.full(len(names), -1, dtype=np.int64)
+    groups[files] = [numbers.setdefault(label, len(numbers)) for label in labels]
+    return groups
 
 
 def _from_paths(pattern: str, names: StringTable, files: Int64Array) -> Iterator[str | None]:

@@ -1,4 +1,4 @@
-"""How one saved split differs from another, in words."""
+"""Describe as text how one saved split differs from another."""
 
 from __future__ import annotations
 
@@ -11,64 +11,61 @@ _MOST_NAMES = 3
 
 
 def explain_moves(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """Which files moved, came, went or changed between two splits, each as `Manifest.to_json` writes it."""
-    before, after = _places(old), _places(new)
-    same = {name: old["rows"][name] == rows for name, rows in new["rows"].items() if name in old["rows"]}
-    kept = [name for name, is_same in same.items() if is_same]
-    found = [f"it was by {old['by']!r} and is by {new['by']!r}"] if old["by"] != new["by"] else []
-    found += _moves(before, after, kept)
-    found += _group(
-        "has other rows",
-        "have other rows",
-        (
-            f"{name}: {sum(old['rows'][name])}, now {sum(new['rows'][name])}"
-            for name in same
-            if not same[name]
-        ),
+    """List the files that moved, came, went or changed between two splits, each as `Manifest.to_json` writes it."""
+    before, after = _splits_of_files(old), _splits_of_files(new)
+    common = [name for name in new["rows"] if name in old["rows"]]
+    kept = [name for name in common if old["rows"][name] == new["rows"][name]]
+    changed = (
+        f"{name}: {sum(old['rows'][name])}, now {sum(new['rows'][name])}"
+        for name in common
+        if old["rows"][name] != new["rows"][name]
     )
-    found += _group("is new", "are new", _labelled(after, (name for name in after if name not in before)))
-    found += _group("is gone", "are gone", _labelled(before, (name for name in before if name not in after)))
-    return "; ".join(found) or "its series have other names"
+    texts = [f"it was by {old['by']!r} and is by {new['by']!r}"] if old["by"] != new["by"] else []
+    texts += _moves(before, after, kept)
+    texts += _group("has other rows", "have other rows", changed)
+    texts += _group("is new", "are new", _labelled(after, (name for name in after if name not in before)))
+    texts += _group("is gone", "are gone", _labelled(before, (name for name in before if name not in after)))
+    return "; ".join(texts) or "its series have other names"
 
 
-Places = dict[str, dict[str, Any]]  # file → split → all of it (None), or which part of it
+SplitsOfFiles = dict[str, dict[str, Any]]  # file → split → all rows (None), or the part that is in the split
 
 
-def _places(plain: Mapping[str, Any]) -> Places:
-    places: Places = {name: {} for name in plain["rows"]}
+def _splits_of_files(plain: Mapping[str, Any]) -> SplitsOfFiles:
+    splits: SplitsOfFiles = {name: {} for name in plain["rows"]}
     for split, part in plain["splits"].items():
         if "runs" in part:
             for name, runs in part["runs"].items():
-                places[name][split] = runs
+                splits[name][split] = runs
         else:
-            drawn = (part["key"], part["slices"]) if "key" in part else None
+            slices = (part["key"], part["slices"]) if "key" in part else None
             for name in part["files"]:
-                places[name][split] = drawn
-    return places
+                splits[name][split] = slices
+    return splits
 
 
-def _moves(before: Places, after: Places, names: Iterable[str]) -> list[str]:
+def _moves(before: SplitsOfFiles, after: SplitsOfFiles, names: Iterable[str]) -> list[str]:
     moved: dict[tuple[str, str], list[str]] = {}
     recut = []
     for name in names:
-        ways = _label(before[name]), _label(after[name])
-        if ways[0] != ways[1]:
-            moved.setdefault(ways, []).append(name)
+        source, target = _label(before[name]), _label(after[name])
+        if source != target:
+            moved.setdefault((source, target), []).append(name)
         elif before[name] != after[name]:
             recut.append(name)
-    found = []
-    for (source, target), listed in moved.items():
+    texts = []
+    for (source, target), files in moved.items():
         verb = f"went from {source} to {target}"
-        found += _group(verb, verb, listed)
-    return found + _group("is divided at other rows", "are divided at other rows", recut)
+        texts += _group(verb, verb, files)
+    return texts + _group("is divided at other rows", "are divided at other rows", recut)
 
 
 def _label(splits: Mapping[str, Any]) -> str:
     return " and ".join(splits) or "no split"
 
 
-def _labelled(places: Places, names: Iterable[str]) -> Iterable[str]:
-    return (f"{name} in {_label(places[name])}" for name in names)
+def _labelled(splits: SplitsOfFiles, names: Iterable[str]) -> Iterable[str]:
+    return (f"{name} in {_label(splits[name])}" for name in names)
 
 
 def _group(verb: str, verbs: str, names: Iterable[str]) -> list[str]:

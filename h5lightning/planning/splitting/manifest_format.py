@@ -1,6 +1,6 @@
-"""A split without the place where its files lie: what a manifest and a checkpoint keep.
+"""The format of a saved split, in a manifest or a checkpoint: it does not depend on the directory of the files.
 
-A file's identity is its name relative to the root, the number of rows of its series, and their names. As JSON::
+A file is identified by its name relative to the root, the rows of its series, and their names. As JSON::
 
     {"format": "h5lightning split", "version": 1, "by": "file",
      "requested": {"train": 0.8, "val": 0.1, "test": 0.1},
@@ -9,8 +9,8 @@ A file's identity is its name relative to the root, the number of rows of its se
      "splits": {"train": {"files": ["a.h5", …]}, …},
      "skipped": {"c.h5": "…"}}                                  only if files were left out; nothing reads it
 
-Instead of whole ``files``, a split may have ``runs``, ``{"a.h5": [[series, start, stop], …]}``, or the ``slices``
-of the rows of ``files`` in the random order that ``key`` selects.
+Instead of whole ``files``, a split may have ``runs``, ``{"a.h5": [[series, start, stop], …]}``, or ``slices`` of the
+random order of the rows of ``files`` that ``key`` selects.
 """
 
 from __future__ import annotations
@@ -21,25 +21,24 @@ from typing import Any
 
 import numpy as np
 
-from h5lightning.core.arrays import Int64Array
 from h5lightning.core.sample_numbers import to_numbers
 from h5lightning.core.string_table import StringTable
 from h5lightning.errors import ManifestError
 from h5lightning.options import Rows
 from h5lightning.planning.index import SampleIndex, SampleRanges
-from h5lightning.planning.splitting.split_plan import SPLITS, Draw, Segments, SplitPlan
+from h5lightning.planning.selection import RandomSubset
+from h5lightning.planning.splitting.plan_split import STRATEGIES
+from h5lightning.planning.splitting.split_plan import SPLITS, Segments, SplitPlan
 
 __all__ = ["Manifest"]
 
-
 _FORMAT = "h5lightning split"
 _VERSION = 1
-_KINDS = ("file", "series", "block", "sample")
 
 
 @dataclass(frozen=True, eq=False)
 class Manifest:
-    """A split and the files that it was made of.
+    """A split and the files that were split.
 
     Args:
         index: the files that take part and their series; without a root, in rows.
@@ -51,7 +50,7 @@ class Manifest:
 
     @classmethod
     def of(cls, plan: SplitPlan, index: SampleIndex) -> Manifest:
-        """The part of an index that a plan is about."""
+        """The manifest of a plan, with the part of the index that it covers."""
         series = Segments.of_files(index, plan.files).series
         names = index.series_names
         portable = SampleIndex(
@@ -63,7 +62,7 @@ class Manifest:
             series_names=None if names is None else names.take(series),
         )
         parts = {
-            name: Segments(np.searchsorted(series, part.series), part.start, part.stop, part.draw)
+            name: Segments(np.searchsorted(series, part.series), part.start, part.stop, part.subset)
             for name, part in plan.parts.items()
         }
         return cls(portable, _plan(portable, plan.by, parts, plan.requested))
@@ -71,38 +70,30 @@ class Manifest:
     def to_json(self) -> dict[str, Any]:
         """A mapping of plain types, for JSON."""
         index, names = self.index, list(self.index.names)
-        bounds = _series_bounds(index)
-        rows = _by_file(names, bounds, index.series_rows.tolist())
-        series = (
-            {}
-            if index.series_names is None
-            else {"series": _by_file(names, bounds, list(index.series_names))}
-        )
+        series = {} if index.series_names is None else {"series": _lists(index, list(index.series_names))}
         return {
             "format": _FORMAT,
             "version": _VERSION,
             "by": self.plan.by,
             "requested": dict(self.plan.requested),
-            "rows": rows,
+            "rows": _lists(index, index.series_rows.tolist()),
             **series,
             "splits": {name: _part_to_json(part, index, names) for name, part in self.plan.parts.items()},
         }
 
     @classmethod
     def from_json(cls, plain: object, source: str) -> Manifest:
-        """What `to_json` made.
+        """Read a mapping that `to_json` made.
 
         Args:
             plain: the mapping.
-            source: where it comes from, for errors.
+            source: its origin, for errors.
 
         Raises:
-            ManifestError: not such a mapping, of another version, or one that contradicts itself.
+            ManifestError: it is no such mapping, has another version, or contradicts itself.
         """
         if not isinstance(plain, Mapping) or plain.get("format") != _FORMAT:
-            raise ManifestError(
-                f"{source} is not a split that h5lightning saved: it has no format {_FORMAT!r}"
-            )
+            raise ManifestError(f"{source} is not a split saved by h5lightning: it has no format {_FORMAT!r}")
         if plain.get("version") != _VERSION:
             raise ManifestError(
                 f"{source} has version {plain.get('version')!r}, expected {_VERSION}: it was saved by another "
@@ -112,7 +103,7 @@ class Manifest:
             index = _index_from_json(plain)
             numbers = {name: number for number, name in enumerate(index.names)}
             parts = {name: _part_from_json(plain["splits"][name], index, numbers) for name in plain["splits"]}
-            requested = {str(name): float(share) for name, share in plain["requested"].items()}
+            requested = {str(name): float(fraction) for name, fraction in plain["requested"].items()}
             _check(index, plain["by"], parts, requested)
             return cls(index, _plan(index, plain["by"], parts, requested))
         except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
@@ -126,29 +117,23 @@ def _plan(
     return SplitPlan.of(index, by, parts, files=files, requested=requested)
 
 
-def _series_bounds(index: SampleIndex) -> Int64Array:
-    return np.searchsorted(index.series_file, np.arange(len(index.names) + 1))
-
-
-def _by_file(names: list[str], bounds: Int64Array, values: list[Any]) -> dict[str, list[Any]]:
-    edges = bounds.tolist()
-    return {name: values[edges[file] : edges[file + 1]] for file, name in enumerate(names)}
-
-
-# ── one split ────────────────────────────────────────────────────────────────────────────────────────
+def _lists(index: SampleIndex, values: list[Any]) -> dict[str, list[Any]]:
+    """File → the values of its series."""
+    edges = index.first_series.tolist()
+    return {name: values[edges[file] : edges[file + 1]] for file, name in enumerate(index.names)}
 
 
 def _part_to_json(part: Segments, index: SampleIndex, names: list[str]) -> dict[str, Any]:
     files = part.files(index)
     listed = [names[file] for file in files.tolist()]
-    if part.draw is not None:
-        slices = np.stack([part.draw.slices.starts, part.draw.slices.stops], axis=1)
-        return {"key": str(part.draw.key), "slices": slices.tolist(), "files": listed}
+    if part.subset is not None:
+        slices = np.stack([part.subset.slices.starts, part.subset.slices.stops], axis=1)
+        return {"key": str(part.subset.key), "slices": slices.tolist(), "files": listed}
     whole = Segments.of_files(index, files)
     if all(np.array_equal(getattr(part, name), getattr(whole, name)) for name in ("series", "start", "stop")):
         return {"files": listed}
     file = index.series_file[part.series]
-    runs = np.stack([part.series - _series_bounds(index)[file], part.start, part.stop], axis=1)
+    runs = np.stack([part.series - index.first_series[file], part.start, part.stop], axis=1)
     edges = [*np.searchsorted(file, files).tolist(), len(part)]
     return {"runs": {name: runs[edges[i] : edges[i + 1]].tolist() for i, name in enumerate(listed)}}
 
@@ -166,12 +151,12 @@ def _part_from_json(plain: Mapping[str, Any], index: SampleIndex, numbers: Mappi
         .T
     )
     return Segments(
-        whole.series, whole.start, whole.stop, Draw(int(plain["key"]), SampleRanges(starts, stops))
+        whole.series, whole.start, whole.stop, RandomSubset(int(plain["key"]), SampleRanges(starts, stops))
     )
 
 
 def _runs_from_json(runs: Mapping[str, Any], index: SampleIndex, numbers: Mapping[str, int]) -> Segments:
-    first = _series_bounds(index)
+    first = index.first_series
     flat = [
         number
         for name, listed in runs.items()
@@ -186,9 +171,6 @@ def _runs_from_json(runs: Mapping[str, Any], index: SampleIndex, numbers: Mappin
         raise ValueError("a run lies outside of its series")
     order = np.lexsort((start, series))
     return Segments(series[order], start[order], stop[order])
-
-
-# ── the whole ────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _index_from_json(plain: Mapping[str, Any]) -> SampleIndex:
@@ -212,18 +194,18 @@ def _flat(lists: Iterable[list[Any]]) -> list[Any]:
 def _check(
     index: SampleIndex, by: str, parts: Mapping[str, Segments], requested: Mapping[str, float]
 ) -> None:
-    """Raise `ValueError` if a split is unknown, or a row is in two of them."""
-    if by not in _KINDS:
-        raise ValueError(f"'by' must be one of {', '.join(_KINDS)}, found {by!r}")
+    """Raise `ValueError` if a split is unknown, or a row is in two splits."""
+    if by not in STRATEGIES:
+        raise ValueError(f"'by' must be one of {', '.join(STRATEGIES)}, found {by!r}")
     if index.series_rows.min(initial=0) < 0:
         raise ValueError(f"a series has {index.series_rows.min()} rows")
     for name in (*parts, *requested):
         if name not in SPLITS or name not in parts:
             raise ValueError(f"{name!r} is not one of its splits")
-    drawn = [part for part in parts.values() if part.draw is not None]
-    runs = [part for part in parts.values() if part.draw is None] + drawn[:1]
+    subsets = [part for part in parts.values() if part.subset is not None]
+    runs = [part for part in parts.values() if part.subset is None] + subsets[:1]
     _check_runs(index, runs)
-    _check_draws(index, drawn)
+    _check_subsets(index, subsets)
 
 
 def _check_runs(index: SampleIndex, parts: list[Segments]) -> None:
@@ -240,16 +222,16 @@ def _check_runs(index: SampleIndex, parts: list[Segments]) -> None:
         )
 
 
-def _check_draws(index: SampleIndex, parts: list[Segments]) -> None:
-    draws = [part.draw for part in parts if part.draw is not None]
-    if not draws:
+def _check_subsets(index: SampleIndex, parts: list[Segments]) -> None:
+    subsets = [part.subset for part in parts if part.subset is not None]
+    if not subsets:
         return
-    if len({draw.key for draw in draws}) > 1 or any(
+    if len({subset.key for subset in subsets}) > 1 or any(
         not np.array_equal(part.series, parts[0].series) for part in parts
     ):
         raise ValueError("splits are drawn from different rows, or with different keys")
-    starts = np.concatenate([draw.slices.starts for draw in draws])
-    stops = np.concatenate([draw.slices.stops for draw in draws])
+    starts = np.concatenate([subset.slices.starts for subset in subsets])
+    stops = np.concatenate([subset.slices.stops for subset in subsets])
     order = np.argsort(starts, kind="stable")
     rows = int(index.series_rows[parts[0].series].sum())
     if np.any(starts[order][1:] < stops[order][:-1]) or starts.min() < 0 or stops.max() > rows:

@@ -1,4 +1,4 @@
-"""Which rows two splits have in common: counted from what they are, not from how they were made."""
+"""The rows that two splits share, counted from the rows themselves, not from how the split was made."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["shared_rows"]
 
 
 def shared_rows(first: Segments, second: Segments, index: SampleIndex) -> int:
-    """How many rows lie in both.
+    """The number of rows in both splits.
 
-    Time and memory grow with the runs, not with the rows, unless rows are drawn at random on one side only.
+    Time and memory grow with the runs, not with the rows, unless only one of the splits is a random subset.
 
     Args:
         first: the rows of one split.
@@ -26,10 +26,10 @@ def shared_rows(first: Segments, second: Segments, index: SampleIndex) -> int:
     """
     by_row = replace(index, samples=Rows())
     runs = [by_row.ranges_within(part.series, part.start, part.stop) for part in (first, second)]
-    if first.draw is None and second.draw is None:
+    if first.subset is None and second.subset is None:
         return _common(*runs)
-    if first.draw and second.draw and first.draw.key == second.draw.key and _are_equal(*runs):
-        return _common(first.draw.slices, second.draw.slices)
+    if first.subset and second.subset and first.subset.key == second.subset.key and _are_equal(*runs):
+        return _common(first.subset.slices, second.subset.slices)
     if not _common(*runs):
         return 0
     return int(np.intersect1d(_all_rows(first, by_row), _all_rows(second, by_row)).size)
@@ -45,17 +45,17 @@ def _are_equal(first: SampleRanges, second: SampleRanges) -> bool:
 
 
 def _common(first: SampleRanges, second: SampleRanges) -> int:
-    """Numbers that lie in both: what both hold below each bound of the one, summed over its ranges."""
-    first, second = first.merged(), second.merged()
+    """The number of members of both: members of ``second`` below each bound of ``first``, summed over its ranges."""
+    first, second = first.normalized(), second.normalized()
     return int((_members_below(second, first.stops) - _members_below(second, first.starts)).sum())
 
 
 def _members_below(ranges: SampleRanges, bounds: Int64Array) -> Int64Array:
-    """How many members of ascending, disjoint ranges are below each bound, ``(bounds,)``."""
+    """The number of members below each bound, ``(bounds,)``; the ranges ascend and are disjoint."""
     before = np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(ranges.stops - ranges.starts)])
-    place = np.searchsorted(ranges.starts, bounds, side="left")
-    # Of the last range that starts below the bound, only a part may lie below it.
+    started = np.searchsorted(ranges.starts, bounds, side="left")
+    # The last range that starts below the bound may reach beyond it.
     excess = np.zeros_like(bounds)
-    inside = place > 0
-    excess[inside] = np.maximum(ranges.stops[place[inside] - 1] - bounds[inside], 0)
-    return before[place] - excess
+    inside = started > 0
+    excess[inside] = np.maximum(ranges.stops[started[inside] - 1] - bounds[inside], 0)
+    return before[started] - excess

@@ -1,8 +1,8 @@
-"""The number problem behind every split: items with weights → parts with totals nearest to targets.
+"""Assign items with weights to parts, so that the totals of the parts are nearest to targets.
 
-An item is a file, a series or a group of files, its weight is its rows. A few items are solved exactly, by
-trying everything; many by local search from a random start, in O(n log n) a round. Both depend on nothing but
-the numbers and a key.
+An item is a file, a series or a group of files; its weight is its rows. A few items are solved exactly, by trying
+all assignments; many by local search from a random start, in O(n log n) per round. Both depend only on the numbers
+and a key.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ from h5lightning.core.permutation import KeyedPermutation, derive_key
 
 __all__ = ["assign", "cut_in_order", "cut_nearest", "parts_of"]
 
-
-_MOST_TRIALS = 3**12  # assignments that are enumerated: 12 items in 3 parts, about 20 ms
+_MOST_TRIALS = 3**12  # assignments to try: 12 items in 3 parts, about 20 ms
 _STARTS = 12
 _MOST_ROUNDS = 200
-_TOLERANCE = 1e-9  # of the total weight: costs this close are equal but for rounding
+_TOLERANCE = 1e-9  # of the total weight: closer costs differ by rounding only
 
 
 def assign(weights: Int64Array, targets: Sequence[float], required: Sequence[bool], key: int) -> Int64Array:
@@ -36,7 +35,7 @@ def assign(weights: Int64Array, targets: Sequence[float], required: Sequence[boo
         weights: weight of each item, at least 1, ``(n,)``.
         targets: total weight that each part should have; they sum to the weight of all items.
         required: whether each part needs an item; at most n of them do.
-        key: selects among what is equally good.
+        key: selects among equally good assignments.
 
     Returns:
         The part of each item, ``(n,)``.
@@ -82,13 +81,13 @@ def _best_found(weights: Int64Array, targets: Float64Array, required: BoolArray,
     best, least = np.zeros(len(weights), dtype=np.int64), np.inf
     for start in range(max(1, min(_STARTS, _MOST_TRIALS // len(weights)))):
         order = KeyedPermutation(len(weights), derive_key(key, "start", start))(np.arange(len(weights)))
-        # In a random order, items of equal weight are alike, so that no choice below prefers one of them.
-        found = _improve(weights[order], targets, required)
-        cost = float(np.abs(_excess(weights[order], found, targets)).sum())
+        # The order is random, so that no choice below prefers one of several items of equal weight.
+        part = _improve(weights[order], targets, required)
+        cost = float(np.abs(_excess(weights[order], part, targets)).sum())
         if cost < least - _TOLERANCE * float(weights.sum()):
-            best[order], least = found, cost
+            best[order], least = part, cost
         if least < len(targets):
-            break  # totals are whole numbers: within one row each, there is next to nothing to gain
+            break  # totals are whole numbers: within one row each, there is almost nothing to gain
     return best
 
 
@@ -102,7 +101,7 @@ def _improve(weights: Int64Array, targets: Float64Array, required: BoolArray) ->
 
 
 class _Transfer(NamedTuple):
-    """A part that should give weight to another: a net weight between the two amounts gains most."""
+    """A part that should give weight to another; a net weight between ``least`` and ``most`` gains most."""
 
     giver: int
     taker: int
@@ -111,9 +110,9 @@ class _Transfer(NamedTuple):
 
 
 def _useful_transfers(excess: Float64Array) -> list[_Transfer]:
-    """What to try: first what brings two parts nearer to their targets, then what makes two equally far off.
+    """The transfers to try: first those that bring two parts nearer to their targets, then those that even out two.
 
-    An exchange changes totals by at least 1, so that there is nothing to gain from smaller differences.
+    An exchange changes totals by at least 1, so that smaller differences cannot be improved.
     """
     ascending = np.argsort(excess, kind="stable").tolist()
     pairs = [(giver, taker) for giver in reversed(ascending) for taker in ascending]
@@ -130,7 +129,7 @@ def _useful_transfers(excess: Float64Array) -> list[_Transfer]:
 
 
 def _transfer(weights: Int64Array, part: Int64Array, transfer: _Transfer, required: BoolArray) -> bool:
-    """Carry out a transfer as well as the items allow, in place; whether anything was gained."""
+    """Carry out a transfer in place, as well as the items allow; return whether it gained anything."""
     givers, takers = np.flatnonzero(part == transfer.giver), np.flatnonzero(part == transfer.taker)
     spare = givers.size - int(required[transfer.giver])
     small = _small_items(weights[givers], transfer.least)[:spare]
@@ -147,7 +146,7 @@ def _transfer(weights: Int64Array, part: Int64Array, transfer: _Transfer, requir
 
 
 def _small_items(weights: Int64Array, room: float) -> Int64Array:
-    """Items that fit into the room together, taken in their order: one step in place of thousands."""
+    """Items that fit into the room together, in their order: one step instead of thousands."""
     small = np.flatnonzero(weights <= room)
     return small[: int(np.searchsorted(np.cumsum(weights[small]), room, side="right"))]
 
@@ -155,7 +154,7 @@ def _small_items(weights: Int64Array, room: float) -> Int64Array:
 def _best_exchange(
     given: Int64Array, taken: Int64Array, transfer: _Transfer, *, may_give: bool
 ) -> tuple[int, int, float]:
-    """The item to give, the item to take for it (-1 for none), and what that gains.
+    """The item to give, the item to take for it (-1 for none), and the gain.
 
     The gain is greatest for a net weight between ``least`` and ``most`` and falls on both sides. So the best
     partner of each item is one of the two around ``weight - least``.
@@ -193,9 +192,9 @@ def cut_nearest(weights: Int64Array, targets: Sequence[float], required: Sequenc
         The items of part p are ``[bounds[p], bounds[p + 1])``; ``(parts + 1,)``.
     """
     ends = np.concatenate([[0], np.cumsum(weights)])
-    wanted = np.cumsum(np.asarray(targets, dtype=np.float64))[:-1]
-    above = np.searchsorted(ends, wanted).clip(1, len(weights))
-    cuts = above - (wanted - ends[above - 1] < ends[above] - wanted)
+    goals = np.cumsum(np.asarray(targets, dtype=np.float64))[:-1]
+    above = np.searchsorted(ends, goals).clip(1, len(weights))
+    cuts = above - (goals - ends[above - 1] < ends[above] - goals)
     needed = np.cumsum(np.asarray(required, dtype=np.int64))
     cuts = np.maximum.accumulate(np.maximum(cuts - needed[:-1], 0)) + needed[:-1]
     cuts = np.minimum(cuts, len(weights) - (needed[-1] - needed[:-1]))
@@ -219,8 +218,8 @@ def cut_in_order(weights: Int64Array, targets: Sequence[float], required: Sequen
     needed = np.asarray(required, dtype=np.int64)
     ends = np.concatenate([[0], np.cumsum(weights)])
     first = np.arange(needed[0], items - needed[1] - needed[2] + 1)
-    # Given the first cut, the deviation is convex in the running total at the second one and least between
-    # two values, so that the best second cut is next to the smaller of them.
+    # For a given first cut, the deviation is convex in the running total at the second cut and least between
+    # two values, so that the best second cut is next to the smaller value.
     low = np.minimum(ends[first] + targets[1], ends[-1] - targets[2])
     above = np.searchsorted(ends, low)
     second = np.stack([above - 1, above]).clip(first + needed[1], items - needed[2])

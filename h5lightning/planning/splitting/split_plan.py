@@ -1,7 +1,6 @@
-"""What a split is, once it is made: rows of series for train, val and test.
+"""The result of a split: rows of series for train, val and test.
 
-The plan speaks of rows, never of samples, so that it stays what it is when windows change. `SplitPlan.selection`
-turns it into the samples of an index.
+A plan lists rows, never samples, so that other windows do not change it. `SplitPlan.selection` gives the samples.
 """
 
 from __future__ import annotations
@@ -17,26 +16,12 @@ from h5lightning.core.frozen import Frozen
 from h5lightning.core.string_table import StringTable
 from h5lightning.errors import SplitError
 from h5lightning.options import Samples, Windows
-from h5lightning.planning.index import SampleIndex, SampleRanges
-from h5lightning.planning.selection import Selection
+from h5lightning.planning.index import SampleIndex
+from h5lightning.planning.selection import RandomSubset, Selection
 
-__all__ = ["SPLITS", "Draw", "Segments", "SplitPlan"]
-
+__all__ = ["SPLITS", "Segments", "SplitPlan"]
 
 SPLITS = ("train", "val", "test")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Draw:
-    """Rows that are drawn from segments at random.
-
-    Args:
-        key: key of the permutation of all rows of the segments.
-        slices: the positions in that permutation that are drawn.
-    """
-
-    key: int
-    slices: SampleRanges
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,13 +32,13 @@ class Segments:
         series: series of each run, counted over the index, ``(segments,)``.
         start: first row of each run, counted in its series, ``(segments,)``.
         stop: one past the last row of each run, ``(segments,)``.
-        draw: None for all rows of the runs; else which of them (``by="sample"``).
+        subset: the rows of the runs that count (``by="sample"``); None for all.
     """
 
     series: Int64Array
     start: Int64Array
     stop: Int64Array
-    draw: Draw | None = None
+    subset: RandomSubset | None = None
 
     def __post_init__(self) -> None:
         same = self.series[1:] == self.series[:-1]
@@ -62,12 +47,12 @@ class Segments:
 
     @classmethod
     def of_series(cls, index: SampleIndex, series: Int64Array) -> Segments:
-        """All rows of some series, ascending."""
+        """All rows of the given series, which ascend."""
         return cls(series, np.zeros_like(series), index.series_rows[series])
 
     @classmethod
     def of_files(cls, index: SampleIndex, files: Int64Array) -> Segments:
-        """All rows of some files."""
+        """All rows of the given files."""
         return cls.of_series(index, np.flatnonzero(np.isin(index.series_file, files)))
 
     def __len__(self) -> int:
@@ -75,8 +60,8 @@ class Segments:
 
     @property
     def rows(self) -> int:
-        """Rows in all runs, or those that are drawn from them."""
-        return int((self.stop - self.start).sum()) if self.draw is None else len(self.draw.slices)
+        """Number of rows."""
+        return int((self.stop - self.start).sum()) if self.subset is None else len(self.subset.slices)
 
     def files(self, index: SampleIndex) -> Int64Array:
         """The files that the runs lie in, ascending."""
@@ -84,11 +69,8 @@ class Segments:
         return files[np.diff(files, prepend=-1) > 0]
 
     def selection(self, index: SampleIndex) -> Selection:
-        """The samples of ``index`` that lie in the runs without crossing the border of one."""
-        ranges = index.ranges_within(self.series, self.start, self.stop)
-        if self.draw is None:
-            return Selection(ranges)
-        return Selection(ranges, permutation_key=self.draw.key, slices=self.draw.slices)
+        """The samples of ``index`` that lie inside one run each."""
+        return Selection(index.ranges_within(self.series, self.start, self.stop), self.subset)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,13 +78,13 @@ class SplitPlan(Frozen):
     """Which rows are train, val and test.
 
     Args:
-        by: what was kept whole: ``file``, ``series``, ``block`` or ``sample`` (never ``auto``).
+        by: the strategy: ``file``, ``series``, ``block`` or ``sample`` (never ``auto``).
         parts: the rows of each split that exists, in the order train, val, test.
         files: the files that take part, ascending: all but those of ``predict`` alone.
-        requested: share of the divided rows that was asked for, for each split that was cut by size.
-        reached: share of the divided rows that these splits have.
+        requested: the requested fraction of the divided rows, for each split that was cut by size.
+        reached: the fraction of the divided rows that these splits have.
         unused_rows: divided rows that are in no split: gaps, and what a smaller train leaves.
-        fingerprint: equal for equal splits of equal files, wherever these lie.
+        fingerprint: equal for equal splits of equal files, in any directory.
     """
 
     by: str
@@ -123,7 +105,7 @@ class SplitPlan(Frozen):
         files: Int64Array,
         requested: Mapping[str, float],
     ) -> SplitPlan:
-        """The plan of these parts; splits that are not ``requested`` were named explicitly, not divided."""
+        """The plan of these parts; the files of a split that is not ``requested`` were named explicitly."""
         rows = {name: parts[name].rows for name in SPLITS if name in parts}
         named_rows = sum(count for name, count in rows.items() if name not in requested)
         divided_rows = int(index.file_rows[files].sum()) - named_rows
@@ -150,7 +132,7 @@ class SplitPlan(Frozen):
             index: the index that was split, or one of the same series with other windows.
 
         Raises:
-            SplitError: there is no such split, or its rows hold no sample.
+            SplitError: there is no such split, or its rows contain no sample.
         """
         if name not in self.parts:
             raise SplitError(f"split: there is no {name!r}, only {', '.join(self.parts) or 'nothing'}")
@@ -166,8 +148,8 @@ class SplitPlan(Frozen):
 def _fingerprint(index: SampleIndex, parts: Mapping[str, Segments], files: Int64Array) -> str:
     """A text that is equal for equal splits of equal files.
 
-    It depends on the relative names, the series and their rows, and on the rows of each split; not on where
-    the files lie, when they were written, or files that take no part.
+    It depends on the relative names, the series and their rows, and on the rows of each split; not on the
+    directory, the age of the files, or files that take no part.
     """
     series = np.flatnonzero(np.isin(index.series_file, files))
     digest = hashlib.blake2b(digest_size=16)
@@ -179,9 +161,9 @@ def _fingerprint(index: SampleIndex, parts: Mapping[str, Segments], files: Int64
         part = parts[name]
         digest.update(name.encode())
         _add_numbers(digest, np.searchsorted(series, part.series), part.start, part.stop)
-        if part.draw is not None:
-            digest.update(part.draw.key.to_bytes(8, "little"))
-            _add_numbers(digest, part.draw.slices.starts, part.draw.slices.stops)
+        if part.subset is not None:
+            digest.update(part.subset.key.to_bytes(8, "little"))
+            _add_numbers(digest, part.subset.slices.starts, part.subset.slices.stops)
     return digest.hexdigest()
 
 
@@ -201,7 +183,7 @@ def _shortage(part: Segments, samples: Samples) -> str:
     if isinstance(samples, Windows):
         return (
             f"its longest run of rows is {longest}, a window spans {samples.span_rows} "
-            f"(length={samples.length}, dilation={samples.dilation}). Take shorter windows, a larger share, "
+            f"(length={samples.length}, dilation={samples.dilation}). Use shorter windows, a larger fraction, "
             "or split by='file' or by='series'"
         )
     return "no series is in it from its first to its last row. Split by='file' or by='series'"

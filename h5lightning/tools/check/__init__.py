@@ -1,7 +1,7 @@
-"""Proving on the user's own files what this package promises, before the expensive run."""
+"""Check on the user's files, before the expensive run, what this package promises."""
 
-from h5lightning.tools.check.report import CheckReport, prove_files
+from h5lightning.tools.check.report import CheckReport, check_files
 from h5lightning.tools.check.result import CheckResult
-from h5lightning.tools.check.settings import ProofSettings
+from h5lightning.tools.check.settings import CheckSettings
 
-__all__ = ["CheckReport", "CheckResult", "ProofSettings", "prove_files"]
+__all__ = ["CheckReport", "CheckResult", "CheckSettings", "check_files"]

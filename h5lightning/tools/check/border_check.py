@@ -1,11 +1,10 @@
-"""Whether windows lie inside of their files, and which of them hold rows of two series."""
+"""Check that windows lie inside their files, and find windows with rows of two series."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 from h5py import h5t
@@ -17,78 +16,75 @@ from h5lightning.errors import H5LightningError
 from h5lightning.options import Windows
 from h5lightning.planning.catalog.annotations import SeriesTable
 from h5lightning.storage.files.handle_pool import HandlePool
-from h5lightning.tools.check.reader_check import drawn_ids
 from h5lightning.tools.check.result import CheckResult
 from h5lightning.tools.check.run import CheckRun, describe_id
 
-__all__ = ["prove_borders"]
-
+__all__ = ["check_borders"]
 
 _PLAIN_CLASSES = (h5t.INTEGER, h5t.ENUM, h5t.FLOAT)
 
 
-def prove_borders(case: CheckRun, samples: Windows, advance: Advance) -> CheckResult:
-    """No window reaches past the rows of its file; those that cross the border of a series are told.
+def check_borders(run: CheckRun, samples: Windows, advance: Advance) -> CheckResult:
+    """No window reaches past the rows of its file; windows over the border of a series are noted.
 
     Args:
-        case: the run. Whoever plans it refuses windows over borders, unless the user accepts them.
+        run: the run. Planning refuses windows over borders, unless the user accepts them.
         samples: its windows.
-        advance: called with the number of files that are done.
+        advance: called with the number of completed files.
     """
     failures: list[str] = []
-    crossing, looked_at = 0, 0
+    crossing, checked = 0, 0
     tables: dict[str, None] = {}
-    with HandlePool(case.access, scanned_files=case.assembly.survey.scanned_files) as pool:
-        for file in range(len(case.index.names)):
-            ids = drawn_ids(case, file)
-            rows, looked_at = case.index.locate(ids).row, looked_at + len(ids)
-            failures += _past_the_end(case, pool, file, samples, ids)
-            for table in _tables(case, file):
-                borders = _borders(pool, case.index.path(file), table)
+    with run.open_files() as pool:
+        for file in run.files(advance):
+            ids = run.drawn_ids(file)
+            rows, checked = run.index.locate(ids).row, checked + len(ids)
+            failures += _past_the_end(run, pool, file, samples, ids)
+            for table in _tables(run, file):
+                borders = _borders(pool, run.index.path(file), table)
                 # The first border after the first row of a window must not come before its last row.
                 after = np.searchsorted(borders, rows, side="right")
                 last = np.append(borders, np.iinfo(np.int64).max)[after]
                 if count := int((last < rows + samples.span_rows).sum()):
                     crossing, tables[table.paths[0]] = crossing + count, None
-            advance(1)
     note = ""
     if crossing:
         paths = ", ".join(f"'/{path}'" for path in itertools.islice(tables, 3))
         note = f"{counted(crossing, 'window')} with rows of two series, divided by {paths}, as series or decode accepts"
-    scope = f"{counted(len(case.index.names), 'file')}, {counted(looked_at, 'window')}"
-    return CheckResult("windows lie inside of their files", scope, tuple(failures), note)
+    scope = f"{counted(len(run.index.names), 'file')}, {counted(checked, 'window')}"
+    return CheckResult("windows lie inside their files", scope, tuple(failures), note)
 
 
 def _past_the_end(
-    case: CheckRun, pool: HandlePool, file: int, samples: Windows, ids: Int64Array
+    run: CheckRun, pool: HandlePool, file: int, samples: Windows, ids: Int64Array
 ) -> Iterator[str]:
-    rows = case.index.locate(ids).row
-    paths = dict.fromkeys(plan.path for plan in case.fields_of(file).plans if plan.kind == "rows")
+    rows = run.index.locate(ids).row
+    paths = dict.fromkeys(plan.path for plan in run.fields_of(file).plans if plan.kind == "rows")
     for path in paths:
         try:
-            with pool.dataset(case.index.path(file), path) as dataset:
+            with pool.dataset(run.index.path(file), path) as dataset:
                 length = int(dataset.shape[0])
         except (H5LightningError, OSError):
-            continue  # the check of both readers says so
+            continue  # the check of both readers reports it
         beyond = np.flatnonzero((rows < 0) | (rows + samples.span_rows > length))
         if beyond.size:
-            where = describe_id(case.index, int(ids[beyond[0]]))
+            where = describe_id(run.index, int(ids[beyond[0]]))
             yield f"the window at {where} reaches past the {length:,} rows of '/{path}'"
 
 
-def _tables(case: CheckRun, file: int) -> tuple[SeriesTable, ...]:
-    """What divides the rows of the fields of one file, each once."""
-    catalog = case.assembly.survey.catalog
-    found: dict[SeriesTable, None] = {}
-    for plan in case.fields_of(file).plans:
+def _tables(run: CheckRun, file: int) -> tuple[SeriesTable, ...]:
+    """The distinct tables that divide the rows of the fields of one file into series."""
+    catalog = run.data.survey.catalog
+    tables: dict[SeriesTable, None] = {}
+    for plan in run.fields_of(file).plans:
         number = int(catalog.annotations_of(plan.path)[file]) if plan.kind == "rows" else -1
         if number >= 0:
-            found |= dict.fromkeys(catalog.annotations[number].series)
-    return tuple(found)
+            tables |= dict.fromkeys(catalog.annotations[number].series)
+    return tuple(tables)
 
 
 def _borders(pool: HandlePool, path: str, table: SeriesTable) -> Int64Array:
-    """Rows at which a series begins or ends, ascending; nothing where they cannot be read."""
+    """Rows at which a series begins or ends, ascending; empty where they cannot be read."""
     try:
         values = [_values(pool, path, name) for name in table.paths]
     except (H5LightningError, OSError):
@@ -107,9 +103,5 @@ def _values(pool: HandlePool, path: str, name: str) -> npt.NDArray[np.generic]:
     with pool.dataset(path, name) as dataset:
         if dataset.id.get_type().get_class() not in _PLAIN_CLASSES:
             return np.zeros(0, np.int64)
-        return _ravelled(dataset)
-
-
-def _ravelled(dataset: h5py.Dataset) -> npt.NDArray[np.generic]:
-    found: npt.NDArray[np.generic] = np.asarray(dataset[()]).ravel()
-    return found
+        values: npt.NDArray[np.generic] = np.asarray(dataset[()]).ravel()
+        return values

@@ -1,4 +1,4 @@
-"""Real loaders, with real worker processes: what they deliver is what was planned, with the values of the files."""
+"""Check that real loaders, with real worker processes, deliver the planned samples with the values of the files."""
 
 from __future__ import annotations
 
@@ -20,66 +20,65 @@ from h5lightning.planning.sampling.position import Position
 from h5lightning.tools.check.counting import samples_of
 from h5lightning.tools.check.reader_check import differences, plain_reader
 from h5lightning.tools.check.result import CheckResult
-from h5lightning.tools.check.run import CheckRun, describe_id, listed
+from h5lightning.tools.check.run import CheckRun, describe_id, joined
 
-__all__ = ["prove_loaders"]
-
+__all__ = ["check_loaders"]
 
 _TIMEOUT_S = 120.0
 
 
-def prove_loaders(case: CheckRun, advance: Advance) -> CheckResult:
+def check_loaders(run: CheckRun, advance: Advance) -> CheckResult:
     """The first batches of each epoch, for some ranks and each number of workers."""
     failures: list[str] = []
-    places = case.places()
-    with plain_reader(case) as reader:
-        plain = BatchReader(case.index, case.assembly.survey.fields, reader, case.access)
-        for workers in case.settings.workers:
-            for world, rank in places:
+    ranks = run.loader_ranks()
+    with plain_reader(run) as reader:
+        plain = BatchReader(run.index, run.data.survey.fields, reader, run.access)
+        for workers in run.settings.workers:
+            for world, rank in ranks:
                 where = f"{counted(workers, 'worker')}, rank {rank} of {world}"
-                failures += (f"{where}, {text}" for text in _wrong(case, plain, workers, world, rank))
+                failures += (f"{where}, {text}" for text in _wrong(run, plain, workers, world, rank))
                 advance(1)
-    worlds = listed(sorted({world for world, _ in places}))
+    worlds = joined(sorted({world for world, _ in ranks}))
     scope = (
-        f"workers {listed(case.settings.workers)} × ranks {worlds} × {counted(case.settings.epochs, 'epoch')} and a "
-        f"resumed one, at most {case.settings.batches} batches each"
+        f"workers {joined(run.settings.workers)} × ranks {worlds} × {counted(run.settings.epochs, 'epoch')} and a "
+        f"resumed one, at most {run.settings.batches} batches each"
     )
-    return CheckResult("loaders deliver what is planned", scope, tuple(failures))
+    return CheckResult("loaders deliver the planned samples", scope, tuple(failures))
 
 
-def _wrong(case: CheckRun, plain: BatchReader, workers: int, world: int, rank: int) -> Iterator[str]:
-    """What is wrong with the batches of one rank's loaders, of a whole run and of a resumed one."""
-    order, shards = case.training_order, case.training_shards(world)
-    last, half = case.settings.epochs - 1, max(1, shards.steps // 2)
-    rest = Position(last).after(last, half, shards).rest(shards)
-    whole = case.sampler("train", order, shards, rank)
-    resumed = case.sampler("train", order, shards, rank, rest=rest)
+def _wrong(run: CheckRun, plain: BatchReader, workers: int, world: int, rank: int) -> Iterator[str]:
+    """Errors in the batches of one rank's loaders, of a whole run and of a resumed one."""
+    order, shards = run.training_order, run.training_shards(world)
+    last, half = run.settings.epochs - 1, max(1, shards.steps // 2)
+    remaining = Position(last).after(last, half, shards).remaining_epoch(shards)
+    whole = run.sampler("train", order, shards, rank)
+    resumed = run.sampler("train", order, shards, rank, remaining=remaining)
     for name, sampler, epochs in (
         ("epoch", whole, range(last + 1)),
         (f"resumed after {half} steps, epoch", resumed, range(last, last + 1)),
     ):
-        yield from (f"{name} {text}" for text in _wrong_run(case, plain, workers, sampler, epochs))
+        yield from (f"{name} {text}" for text in _wrong_epochs(run, plain, workers, sampler, epochs))
 
 
-def _wrong_run(
-    case: CheckRun, plain: BatchReader, workers: int, sampler: ShardedSampler, epochs: Sequence[int]
+def _wrong_epochs(
+    run: CheckRun, plain: BatchReader, workers: int, sampler: ShardedSampler, epochs: Sequence[int]
 ) -> Iterator[str]:
-    dataset = case.assembly.datasets["train"]
+    dataset = run.data.datasets["train"]
     options = LoaderOptions(num_workers=workers, timeout_s=_TIMEOUT_S if workers else 0)
-    loader = make_loader(dataset, sampler, batch_size=case.settings.batch_size, options=options)
+    loader = make_loader(dataset, sampler, batch_size=run.settings.batch_size, options=options)
     epoch, failure = epochs[0], ""
     try:
         for epoch in epochs:
             sampler.set_epoch(epoch)
-            planned = _planned(case, sampler)
+            planned = _planned(run, sampler)
             delivered = list(islice(loader, len(planned)))
             if len(delivered) < len(planned):
                 yield f"{epoch}: {len(delivered)} batches came, expected {len(planned)}"
             for number, (batch, positions) in enumerate(zip(delivered, planned, strict=False)):
-                wrong = _wrong_batch(case, plain, batch, dataset.sample_ids(positions))
+                wrong = _wrong_batch(run, plain, batch, dataset.sample_ids(positions))
                 yield from (f"{epoch}, batch {number}: {text}" for text in wrong)
     except (H5LightningError, OSError, RuntimeError) as error:
-        # Of a worker's error, which holds a traceback, the last line is the message.
+        # A worker's error contains a traceback, whose last line is the message.
         failure = f"{epoch}: {type(error).__name__}: {str(error).strip().rpartition(chr(10))[2]}"
         # The iterator must end here: a worker that is forked later would collect it, and torch then prints an error.
         traceback.clear_frames(error.__traceback__)
@@ -90,18 +89,18 @@ def _wrong_run(
         yield failure
 
 
-def _planned(case: CheckRun, sampler: ShardedSampler) -> list[Int64Array]:
+def _planned(run: CheckRun, sampler: ShardedSampler) -> list[Int64Array]:
     """Positions of the samples of the first batches."""
-    size = case.settings.batch_size
-    stop = min(len(sampler), size * case.settings.batches)
+    size = run.settings.batch_size
+    stop = min(len(sampler), size * run.settings.batches)
     positions = samples_of(sampler, stop)
     return [positions[start : start + size] for start in range(0, stop, size)]
 
 
-def _wrong_batch(case: CheckRun, plain: BatchReader, batch: Batch, ids: Int64Array) -> Iterator[str]:
-    found = batch.pop(SAMPLE_ID).numpy()
-    if not np.array_equal(found, ids):
-        yield f"it holds samples {listed(found[:4].tolist())} …, planned were {listed(ids[:4].tolist())} …"
+def _wrong_batch(run: CheckRun, plain: BatchReader, batch: Batch, ids: Int64Array) -> Iterator[str]:
+    delivered = batch.pop(SAMPLE_ID).numpy()
+    if not np.array_equal(delivered, ids):
+        yield f"it has sample ids {joined(delivered[:4].tolist())} …, expected {joined(ids[:4].tolist())} …"
         return
-    for key, place in differences(batch, plain.read(ids)):
-        yield f"field {key!r} is not what h5py reads, first in {describe_id(case.index, int(ids[place]))}"
+    for key, i in differences(batch, plain.read(ids)):
+        yield f"field {key!r} differs from what h5py reads, first in {describe_id(run.index, int(ids[i]))}"

@@ -1,21 +1,24 @@
-"""What one check found."""
+"""The result of one check."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["CheckResult"]
+__all__ = ["MOST_NAMED", "CheckResult", "first_texts"]
+
+MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One check.
+    """The result of one check.
 
     Args:
-        name: what was checked, as a short sentence that is true if it passed.
-        scope: over what: ranks, epochs, files.
-        failures: all that was found wrong, one sentence each; empty if the check passed.
-        note: what a user should know although nothing is wrong; may be empty.
+        name: a short sentence that is true if the check passed.
+        scope: the extent of the check: ranks, epochs, files.
+        failures: one sentence for each failure; empty if the check passed.
+        note: what a user should know although the check passed; may be empty.
     """
 
     name: str
@@ -25,5 +28,16 @@ class CheckResult:
 
     @property
     def has_passed(self) -> bool:
-        """Whether nothing was found wrong."""
+        """Whether there are no failures."""
         return not self.failures
+
+
+def first_texts(texts: Sequence[str]) -> str:
+    """The first texts, and the number of others.
+
+    Example:
+        >>> first_texts("abcde")
+        'a; b; c; and 2 more'
+    """
+    more = [f"and {len(texts) - MOST_NAMED:,} more"] if len(texts) > MOST_NAMED else []
+    return "; ".join([*texts[:MOST_NAMED], *more])

@@ -1,60 +1,99 @@
-"""The run that is proven: its files, splits and order, and words for its samples."""
+"""The run to check: its files, splits and order, and texts for its samples."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from h5lightning.core.arrays import Float64Array
+import numpy as np
+
+from h5lightning.core.arrays import Float64Array, Int64Array
+from h5lightning.core.permutation import derive_key, derive_keys
+from h5lightning.core.progress import Advance
 from h5lightning.datamodule.setup import PreparedData
 from h5lightning.errors import ShardingError, SplitError
 from h5lightning.loading.epoch_sources import FixedEpochs
 from h5lightning.loading.sampler import ShardedSampler
 from h5lightning.options import Access
-from h5lightning.planning.fields import Fields
+from h5lightning.planning.fields import FieldPlan, Fields, StoredForm
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.sampling import Order, PathOrder
+from h5lightning.planning.sampling.evaluation_shards import EvaluationShards
 from h5lightning.planning.sampling.position import RemainingEpoch
-from h5lightning.planning.sampling.sharding import EvaluationShards, Shards, TrainingShards
-from h5lightning.storage.readers.protocol import Reader
-from h5lightning.tools.check.settings import ProofSettings
+from h5lightning.planning.sampling.sharding import Shards
+from h5lightning.planning.sampling.training_shards import TrainingShards
+from h5lightning.storage.files.handle_pool import HandlePool
+from h5lightning.storage.readers.protocol import DatasetColumn, Reader
+from h5lightning.tools.check.settings import CheckSettings
 
-__all__ = ["CheckRun", "describe_id", "listed"]
+__all__ = ["CheckRun", "column_in", "describe_id", "joined", "layout_in"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CheckRun:
-    """A run and what is checked of it.
+    """A run to check.
 
     Args:
-        assembly: files, splits and datasets.
+        data: files, splits and datasets.
         order: the order of the training samples; None without a training split.
         weights: how likely each training sample is to be drawn, ``(N,)``; None where each comes once.
-        settings: over what the checks go.
-        reader: what training reads with.
+        settings: the extent of the checks.
+        reader: the reader that training uses.
         access: how files are opened and trusted.
-        stored: keys of the fields whose stored numbers are wanted, whatever a file says around them.
+        stored: keys of the fields that deliver the stored numbers, whatever they stand for.
     """
 
-    assembly: PreparedData
+    data: PreparedData
     order: Order | None
     weights: Float64Array | None
-    settings: ProofSettings
+    settings: CheckSettings
     reader: Reader
     access: Access
     stored: frozenset[str] = frozenset()
 
+    # ── files ────────────────────────────────────────────────────────────────────────────────────────
+
     @property
     def index(self) -> SampleIndex:
         """All samples."""
-        return self.assembly.survey.index
+        return self.data.survey.index
+
+    def files(self, advance: Advance) -> Iterator[int]:
+        """The number of each file; reports to ``advance`` after each."""
+        for file in range(len(self.index.names)):
+            yield file
+            advance(1)
+
+    def open_files(self) -> HandlePool:
+        """A pool of open files for a check alone."""
+        return HandlePool(self.access, scanned_files=self.data.survey.scanned_files)
 
     def fields_of(self, file: int) -> Fields:
-        """The fields of a file: one that is only there to be predicted may lack some."""
-        found = self.assembly.survey
-        predicted = (found.roles or {}).get("predict")
+        """The fields of a file; a file of ``predict`` alone may lack some."""
+        survey = self.data.survey
+        predicted = (survey.roles or {}).get("predict")
         is_predicted = predicted is not None and file in predicted
-        return (found.predict_fields if is_predicted else None) or found.fields
+        return (survey.predict_fields if is_predicted else None) or survey.fields
+
+    def id_range(self, file: int) -> tuple[int, int]:
+        """The first id of a file, and one past the last."""
+        first, stop = self.index.first_id[self.index.first_series[file : file + 2]].tolist()
+        return first, stop
+
+    def drawn_ids(self, file: int) -> Int64Array:
+        """Ids of a file, ascending: the first, the last, and one of each of equal parts between them."""
+        first, stop = self.id_range(file)
+        size, most = stop - first, self.settings.samples_per_file
+        if size <= most:
+            return np.arange(first, stop)
+        borders = np.linspace(0, size, max(most - 1, 1)).astype(np.int64)
+        lengths = np.diff(borders)
+        numbers = np.arange(len(lengths)) + file * len(lengths)
+        keys = derive_keys(derive_key("check of readers", self.data.seed), numbers)
+        inside = borders[:-1] + (keys % np.maximum(lengths, 1).astype(np.uint64)).astype(np.int64)
+        return first + np.unique(np.concatenate([[0], inside, [size - 1]]))
+
+    # ── epochs ───────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def training_order(self) -> Order:
@@ -69,17 +108,17 @@ class CheckRun:
 
     @property
     def is_shuffled(self) -> bool:
-        """Whether epochs should differ; of a handful of samples, two orders may be the same."""
+        """Whether epochs should differ; two orders of a few samples may be equal by chance."""
         return self.order is not None and not isinstance(self.order, PathOrder) and self.order.size > 8
 
     def worlds(self) -> list[int]:
-        """The numbers of ranks for which there are enough training samples."""
+        """The world sizes for which there are enough training samples."""
         return [
             world for world in self.settings.ranks_for(self.training_order.size) if self._has_steps(world)
         ]
 
-    def places(self) -> list[tuple[int, int]]:
-        """Worlds and ranks whose loaders are started: a rank of the fewest, the first and the last of the most."""
+    def loader_ranks(self) -> list[tuple[int, int]]:
+        """World size and rank of each loader to start: one of the smallest world, first and last of the largest."""
         worlds = self.worlds() or [1]
         return sorted({(min(worlds), 0), (max(worlds), 0), (max(worlds), max(worlds) - 1)})
 
@@ -90,22 +129,22 @@ class CheckRun:
             return False
 
     def training_shards(self, world_size: int) -> TrainingShards:
-        """How training samples are shared.
+        """The division of training samples.
 
         Raises:
-            ShardingError: there are too few for so many ranks.
+            ShardingError: there are too few samples for this world size.
         """
         options = self.settings
-        size = len(self.assembly.datasets["train"])
+        size = len(self.data.datasets["train"])
         return TrainingShards(size, options.batch_size, world_size, options.tail, options.drop_last)
 
     def evaluation_shards(self, stage: str, world_size: int) -> EvaluationShards:
-        """How the samples of another stage are shared.
+        """The division of the samples of another stage.
 
         Raises:
-            ShardingError: there are too few for so many ranks.
+            ShardingError: there are too few samples for this world size.
         """
-        size = len(self.assembly.datasets[stage])
+        size = len(self.data.datasets[stage])
         return EvaluationShards(size, world_size, self.settings.batch_size)
 
     def sampler(
@@ -116,24 +155,37 @@ class CheckRun:
         rank: int,
         epoch: int = 0,
         *,
-        rest: RemainingEpoch | None = None,
+        remaining: RemainingEpoch | None = None,
     ) -> ShardedSampler:
-        """The sampler that a DataModule would make; with what is left of an epoch, that of a resumed run."""
-        sampler = ShardedSampler(self.assembly.datasets[stage], FixedEpochs(order, shards, rank, rest=rest))
+        """The sampler that a DataModule would make; with ``remaining``, that of a resumed run."""
+        epochs = FixedEpochs(order, shards, rank, rest=remaining)
+        sampler = ShardedSampler(self.data.datasets[stage], epochs)
         sampler.set_epoch(epoch)
         return sampler
 
+    # ── texts ────────────────────────────────────────────────────────────────────────────────────────
+
     def describe(self, stage: str, position: int) -> str:
-        """Where a sample of a split lies."""
-        return describe_id(self.index, int(self.assembly.datasets[stage].sample_ids([position])[0]))
+        """File and row of a position in a split."""
+        return describe_id(self.index, int(self.data.datasets[stage].sample_ids([position])[0]))
 
 
-def describe_id(index: SampleIndex, number: int) -> str:
-    """Where a sample of the index lies."""
-    where = index.locate([number])
+def describe_id(index: SampleIndex, sample_id: int) -> str:
+    """File and row of an id."""
+    where = index.locate([sample_id])
     return f"{index.names[int(where.file[0])]} row {int(where.row[0])}"
 
 
-def listed(numbers: Sequence[int]) -> str:
-    """Numbers in a row: 1, 2, 4."""
+def joined(numbers: Sequence[int]) -> str:
+    """Numbers as text: 1, 2, 4."""
     return ", ".join(map(str, numbers))
+
+
+def layout_in(plan: FieldPlan, file: int) -> StoredForm:
+    """The type and encoding of a field in one file, which may differ from file to file."""
+    return plan.forms[0 if plan.form_of is None else int(plan.form_of[file])]
+
+
+def column_in(plan: FieldPlan, file: int) -> DatasetColumn:
+    """The dataset column that a reader reads for a field in one file."""
+    return DatasetColumn(plan.path, plan.member, layout_in(plan, file).dtype, plan.row_shape)

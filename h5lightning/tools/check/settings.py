@@ -1,4 +1,4 @@
-"""Over what is proven: how many ranks, workers, epochs, batches, samples."""
+"""The extent of the checks: numbers of ranks, workers, epochs, batches and samples."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from dataclasses import dataclass
 from h5lightning.errors import OptionError
 from h5lightning.options.checks import check_choice, check_int
 
-__all__ = ["ProofSettings"]
+__all__ = ["CheckSettings"]
 
 _DEFAULT_RANKS = (1, 2, 3, 4, 8)
 
 
 @dataclass(frozen=True, slots=True)
-class ProofSettings:
-    """Over what the checks go.
+class CheckSettings:
+    """The extent of the checks.
 
     Args:
-        ranks: numbers of ranks; None for 1, 2, 3, 4 and 8, as far as there are samples for so many.
-        workers: numbers of worker processes that loaders are really started with.
-        epochs: epochs whose order is gone through.
+        ranks: numbers of ranks; None for those of 1, 2, 3, 4 and 8 that the samples suffice for.
+        workers: numbers of worker processes of the loaders to start.
+        epochs: number of epochs.
         batch_size: samples of one rank in one step.
         tail: ``drop`` or ``repeat``, as in the DataModule.
-        drop_last: likewise.
-        batches: batches that each real loader delivers.
-        samples_per_file: samples of each file that both readers read.
-        resumptions: interruptions that are tried, at random steps.
+        drop_last: as in the DataModule.
+        batches: batches to take from each loader.
+        samples_per_file: samples of each file to read with both readers.
+        resumptions: number of epochs to interrupt at random steps.
         finite: read every value, and look for NaN and infinity.
     """
 
@@ -52,7 +52,7 @@ class ProofSettings:
                 check_int(name, number, at_least=least)
 
     def ranks_for(self, samples: int) -> tuple[int, ...]:
-        """The numbers of ranks: all that were asked for, or those that so many samples are enough for."""
+        """The requested numbers of ranks, or those of the default that ``samples`` suffice for."""
         if self.ranks is not None:
             return tuple(self.ranks)
         needed = self.batch_size if self.drop_last else 1

@@ -1,4 +1,4 @@
-"""From which row on a file was never written: where a job ended that was half done."""
+"""Find the first row of a file that was never written, because the job that wrote it was killed."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from h5lightning.storage.hdf5.open_file import opened_id
 __all__ = ["unwritten_since"]
 
 _UNKNOWN = (H5LightningError, OSError, KeyError, ValueError, RuntimeError, TypeError)
-_MOST_SLAB_BYTES = 64 * 1024 * 1024
+_MOST_CHUNK_ROW_BYTES = 64 * 1024 * 1024
 
 
 def unwritten_since(path: str, datasets: Iterable[str]) -> str:
-    """Which row of which dataset is the first one that was not written; empty if there is none, or nobody can tell.
+    """Name the first row that was not written, and its dataset; empty if there is none, or it cannot be found.
 
     Args:
-        path: the file, which a scan has read.
-        datasets: paths of datasets of numbers.
+        path: the file, which was scanned before.
+        datasets: paths of numeric datasets.
     """
     with contextlib.suppress(*_UNKNOWN), opened_id(path) as fid:
         for name in datasets:
@@ -41,7 +41,7 @@ def _first_unwritten(did: h5d.DatasetID) -> int | None:
     if plist.get_layout() == h5d.CONTIGUOUS:
         return None if did.get_storage_size() or plist.get_external_count() else 0
     if h5s.UNLIMITED in did.get_space().get_simple_extent_dims(True)[1:]:
-        return None  # HDF5 may mix up the coordinates of such chunks when it lists them
+        return None  # HDF5 may list wrong coordinates of such chunks
     chunks: tuple[int, ...] = plist.get_chunk()
     height, *across = (-(-length // chunk) for length, chunk in zip(shape, chunks, strict=True))
     counts = np.zeros(height, np.int64)
@@ -54,9 +54,9 @@ def _first_unwritten(did: h5d.DatasetID) -> int | None:
 
 
 def _fill_rows(dataset: h5py.Dataset, start: int, stop: int) -> int:
-    """Rows before ``stop`` that hold nothing but the fill value: HDF5 writes a chunk to its end."""
-    slab_bytes = (stop - start) * math.prod(dataset.shape[1:]) * dataset.dtype.itemsize
-    if start < 0 or slab_bytes > _MOST_SLAB_BYTES:
+    """Rows before ``stop`` that hold nothing but the fill value, because HDF5 always writes whole chunks."""
+    chunk_row_bytes = (stop - start) * math.prod(dataset.shape[1:]) * dataset.dtype.itemsize
+    if start < 0 or chunk_row_bytes > _MOST_CHUNK_ROW_BYTES:
         return 0
     fill = np.full(dataset.shape[1:], dataset.fillvalue, dataset.dtype).tobytes()
     rows = dataset[start:stop]

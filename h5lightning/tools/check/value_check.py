@@ -1,10 +1,11 @@
-"""What is delivered, held against what the files store: decoded, converted, and complete."""
+"""Check that delivered values agree with the files: decoded, converted, and complete."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -22,151 +23,151 @@ from h5lightning.planning.fields import FieldPlan
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.make_reader import choose_reader
 from h5lightning.storage.readers.protocol import Reader
-from h5lightning.tools.check.decode_again import decoded_values, first_wrong, missing_values
-from h5lightning.tools.check.reader_check import drawn_ids
+from h5lightning.tools.check.expected_values import decoded_values, first_wrong, missing_values
 from h5lightning.tools.check.result import CheckResult
-from h5lightning.tools.check.run import CheckRun, describe_id
-from h5lightning.tools.check.stored_form import form_in, source_of
+from h5lightning.tools.check.run import CheckRun, column_in, describe_id, layout_in
 
-__all__ = ["prove_values"]
+__all__ = ["check_values"]
 
 Array = npt.NDArray[np.generic]
 
 
 @dataclasses.dataclass(slots=True)
-class _Line:
+class _ValueCheck:
     """One check while it is made.
 
     Args:
-        name: what is true if it passes.
-        what: what is said of the fields that it is about.
-        keys: those that were looked at.
-        samples: how many samples of them were.
-        failures: what was found wrong.
+        name: the name of the result.
+        kind: describes the fields that it checks.
+        keys: the fields that were checked.
+        samples: how many of their samples were checked.
+        failures: what was wrong.
     """
 
     name: str
-    what: str
+    kind: str
     keys: set[str] = dataclasses.field(default_factory=set)
     samples: int = 0
     failures: list[str] = dataclasses.field(default_factory=list)
 
-    def outcome(self) -> CheckResult:
-        """The result."""
-        scope = f"no field {self.what}"
+    def result(self) -> CheckResult:
+        scope = f"no field {self.kind}"
         if self.keys:
-            scope = f"{counted(len(self.keys), 'field')} {self.what}, {counted(self.samples, 'sample')}"
+            scope = f"{counted(len(self.keys), 'field')} {self.kind}, {counted(self.samples, 'sample')}"
         return CheckResult(self.name, scope, tuple(self.failures))
 
 
-def prove_values(case: CheckRun, advance: Advance) -> tuple[CheckResult, ...]:
-    """Samples of each file are what its numbers mean: decoded as it says, converted without loss, nothing missing."""
-    decoded = _Line("decoded values are what each file means", "decoded")
-    converted = _Line("conversions keep each value", "converted")
-    complete = _Line("no missing value is taken for a number", "with numbers for missing values")
-    lines = (decoded, converted, complete)
-    with HandlePool(case.access, scanned_files=case.assembly.survey.scanned_files) as pool:
+class _Readers(NamedTuple):
+    """What reads one file: as training does, by h5py, and its open datasets."""
+
+    delivered: BatchReader
+    plain: Reader
+    pool: HandlePool
+
+
+def check_values(run: CheckRun, advance: Advance) -> tuple[CheckResult, ...]:
+    """Samples of each file agree with its numbers: decoded by its attributes, converted without loss, complete."""
+    decoded = _ValueCheck("decoded values are what each file means", "decoded")
+    converted = _ValueCheck("conversions keep each value", "converted")
+    complete = _ValueCheck("no missing value is taken for a number", "with numbers for missing values")
+    checks = (decoded, converted, complete)
+    with run.open_files() as pool:
         plain = choose_reader("h5py", pool)
-        for file in range(len(case.index.names)):
-            fields, ids = case.fields_of(file), drawn_ids(case, file)
-            reader = BatchReader(case.index, fields, case.reader, case.access)
+        for file in run.files(advance):
+            fields, ids = run.fields_of(file), run.drawn_ids(file)
+            readers = _Readers(BatchReader(run.index, fields, run.reader, run.access), plain, pool)
             for plan in fields.plans:
-                own = _lines_of(case, plan, file, lines)
-                if own and len(ids):
-                    for line in own:
-                        line.keys.add(plan.key)
-                        line.samples += len(ids)
-                    _look(case, own, file, plan, ids, (reader, plain, pool))
-            advance(1)
+                due = _checks_of(run, plan, file, checks)
+                if due and len(ids):
+                    for check in due:
+                        check.keys.add(plan.key)
+                        check.samples += len(ids)
+                    _check_field(run, due, file, plan, ids, readers)
         plain.close()
-    return tuple(line.outcome() for line in lines)
+    return tuple(check.result() for check in checks)
 
 
-def _lines_of(case: CheckRun, plan: FieldPlan, file: int, lines: tuple[_Line, _Line, _Line]) -> list[_Line]:
-    """What a field is looked at for: nothing where it is delivered as it is stored, which other checks hold."""
-    decoded, converted, complete = lines
+def _checks_of(
+    run: CheckRun, plan: FieldPlan, file: int, checks: tuple[_ValueCheck, _ValueCheck, _ValueCheck]
+) -> list[_ValueCheck]:
+    """The checks of a field; none where it is delivered as stored, which other checks cover."""
+    decoded, converted, complete = checks
     if plan.kind == "attr":
         return []
     if plan.is_decoded:
         return [decoded]
-    is_same = plan.spec.dtype == np.dtype(form_in(plan, file).dtype).name
-    has_missing = plan.key not in case.stored and _missing_in(plan, file) is not None
+    is_same = plan.spec.dtype == np.dtype(layout_in(plan, file).dtype).name
+    has_missing = plan.key not in run.stored and _encoding_of_missing(plan, file) is not None
     return [converted] * (not is_same) + [complete] * has_missing
 
 
-def _missing_in(plan: FieldPlan, file: int) -> Encoding | None:
-    """Which numbers of a field stand for nothing; None where no number does."""
-    encoding, classes = form_in(plan, file).encoding, plan.spec.classes
-    # Names of an enumeration that leaves numbers out carry them: which are left out is not known here.
+def _encoding_of_missing(plan: FieldPlan, file: int) -> Encoding | None:
+    """The encoding whose numbers stand for missing values; None where no number does."""
+    encoding, classes = layout_in(plan, file).encoding, plan.spec.classes
+    # An enumeration with gaps has its numbers in the names of its classes; the gaps are not known here.
     if encoding is None and classes and not all(re.search(r"=-?\d+$", name) for name in classes):
         return Encoding("codes", low=0, high=len(classes) - 1)
     return encoding
 
 
-def _look(
-    case: CheckRun,
-    lines: list[_Line],
-    file: int,
-    plan: FieldPlan,
-    ids: Int64Array,
-    how: tuple[BatchReader, Reader, HandlePool],
+def _check_field(
+    run: CheckRun, checks: list[_ValueCheck], file: int, plan: FieldPlan, ids: Int64Array, readers: _Readers
 ) -> None:
-    reader, plain, pool = how
-    name = case.index.names[file]
+    name = run.index.names[file]
     try:
-        found = _as_numpy(reader.read(ids, [plan.key])[plan.key])
-        stored = _stored(case, plain, file, plan, ids)
+        delivered = _as_numpy(readers.delivered.read(ids, [plan.key])[plan.key])
+        stored = _stored(run, readers.plain, file, plan, ids)
     except (MissingDataError, FieldError) as error:
-        # The last line is that of missing values, if there are two.
-        lines[-1 if isinstance(error, MissingDataError) else 0].failures.append(f"{name}: {error}")
+        # The last check is that of missing values, if there are two.
+        checks[-1 if isinstance(error, MissingDataError) else 0].failures.append(f"{name}: {error}")
         return
     except (H5LightningError, OSError):
-        return  # the check of both readers says so
-    with pool.dataset(case.index.path(file), plan.path) as dataset:
-        for line in lines:
-            for what, place in _wrong(line.what, dataset, found, stored, plan, file):
-                where = describe_id(case.index, int(ids[place]))
-                line.failures.append(f"field {plan.key!r} ('/{plan.path}') {what}, first in {where}")
+        return  # the check of both readers reports it
+    with readers.pool.dataset(run.index.path(file), plan.path) as dataset:
+        for check in checks:
+            for problem, i in _wrong(check.kind, dataset, delivered, stored, plan, file):
+                where = describe_id(run.index, int(ids[i]))
+                check.failures.append(f"field {plan.key!r} ('/{plan.path}') {problem}, first in {where}")
 
 
 def _wrong(
-    what: str, dataset: h5py.Dataset, found: Array, stored: Array, plan: FieldPlan, file: int
+    kind: str, dataset: h5py.Dataset, delivered: Array, stored: Array, plan: FieldPlan, file: int
 ) -> Iterator[tuple[str, int]]:
-    """What is wrong with the delivered samples of one file, and the first of them."""
-    if what == "decoded":
-        expected = decoded_values(dataset, stored, form_in(plan, file).encoding)
-        place = first_wrong(found, expected, plan.spec.dtype, is_exact=False)
-        if place is not None:
-            yield "is not what its attributes make of the stored numbers", place
-    elif what == "converted":
-        place = first_wrong(found, stored, plan.spec.dtype, is_exact=stored.dtype.kind in "iub")
-        if place is not None:
-            yield f"is not what is stored, but for the rounding of {plan.spec.dtype}", place
-    elif (nothing := _missing_in(plan, file)) is not None:
-        missing = missing_values(dataset, stored, nothing).reshape(len(stored), -1).any(axis=1)
+    """The problem with the delivered samples of one file, and the index of the first wrong sample."""
+    if kind == "decoded":
+        expected = decoded_values(dataset, stored, layout_in(plan, file).encoding)
+        i = first_wrong(delivered, expected, plan.spec.dtype, is_exact=False)
+        if i is not None:
+            yield "differs from the stored numbers decoded by its attributes", i
+    elif kind == "converted":
+        i = first_wrong(delivered, stored, plan.spec.dtype, is_exact=stored.dtype.kind in "iub")
+        if i is not None:
+            yield f"differs from the stored values by more than the rounding of {plan.spec.dtype}", i
+    elif (encoding := _encoding_of_missing(plan, file)) is not None:
+        missing = missing_values(dataset, stored, encoding).reshape(len(stored), -1).any(axis=1)
         if missing.any():
-            yield "holds a number that stands for nothing", int(missing.argmax())
+            yield "contains a number that stands for a missing value", int(missing.argmax())
 
 
-def _stored(case: CheckRun, reader: Reader, file: int, plan: FieldPlan, ids: Int64Array) -> Array:
+def _stored(run: CheckRun, reader: Reader, file: int, plan: FieldPlan, ids: Int64Array) -> Array:
     """The stored numbers of samples, ``(N, *sample shape)``, as h5py reads them."""
-    path, source = case.index.path(file), source_of(plan, file)
-    dtype = np.dtype(source.dtype).newbyteorder("=")
+    path, column = run.index.path(file), column_in(plan, file)
+    dtype = np.dtype(column.dtype).newbyteorder("=")
     if plan.kind == "constant":
-        whole = np.empty(source.row_shape, dtype)
-        reader.read_whole(path, source, whole)
-        return np.broadcast_to(whole, (len(ids), *source.row_shape))
+        whole = np.empty(column.row_shape, dtype)
+        reader.read_whole(path, column, whole)
+        return np.broadcast_to(whole, (len(ids), *column.row_shape))
     start, stop = plan.steps or (0, 1)
-    samples = case.index.samples
+    samples = run.index.samples
     dilation = samples.dilation if isinstance(samples, Windows) else 1
-    rows = case.index.locate(ids).row[:, None] + np.arange(start, stop) * dilation
-    different, places = np.unique(rows, return_inverse=True)
-    out = np.empty((len(different), *source.row_shape), dtype)
-    reader.read_rows(path, source, different, out)
-    taken: Array = out[places.reshape(rows.shape)].reshape(len(ids), *plan.spec.shape)
-    return taken
+    rows = run.index.locate(ids).row[:, None] + np.arange(start, stop) * dilation
+    distinct, i = np.unique(rows, return_inverse=True)
+    out = np.empty((len(distinct), *column.row_shape), dtype)
+    reader.read_rows(path, column, distinct, out)
+    stored: Array = out[i.reshape(rows.shape)].reshape(len(ids), *plan.spec.shape)
+    return stored
 
 
 def _as_numpy(tensor: torch.Tensor) -> Array:
-    found: Array = (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).numpy()
-    return found
+    array: Array = (tensor.float() if tensor.dtype is torch.bfloat16 else tensor).numpy()
+    return array

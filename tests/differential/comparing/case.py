@@ -30,7 +30,7 @@ _REASONS = (
     "too few",
     "weights",
     "by='file'",
-    "take larger shares",
+    "use larger fractions",
     "cannot fill",
 )
 

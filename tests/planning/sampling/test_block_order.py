@@ -55,7 +55,7 @@ def test_is_a_bijection(order, epoch):
 
 
 @each_order
-def test_does_not_depend_on_how_it_is_asked_for(order):
+def test_does_not_depend_on_how_it_is_called(order):
     expected = whole(order, 2)
     whole(order, 1)
     for piece in (1, 7, 64):
@@ -239,7 +239,7 @@ QUICK_START = """
     ids = selection(order.samples(3, np.arange(256)))
     processor_s = time.process_time() - before_s
     status = Path("/proc/self/status")
-    if status.exists():  # Linux hands ru_maxrss down from the process that started this one
+    if status.exists():  # Linux passes ru_maxrss on from the process that started this one
         peak_mib = int(status.read_text().split("VmHWM:")[1].split()[0]) / 2**10
     else:
         peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

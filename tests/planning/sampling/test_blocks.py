@@ -6,7 +6,7 @@ import pytest
 from h5lightning.core.string_table import StringTable
 from h5lightning.options import Rows, Whole, Windows
 from h5lightning.planning.index import SampleIndex
-from h5lightning.planning.sampling.blocks import Blocks, cut_blocks
+from h5lightning.planning.sampling.blocks import Blocks, shuffle_blocks
 from h5lightning.planning.selection import Selection
 
 SERIES_FILE = np.array([0, 1, 1, 2, 3, 4])
@@ -50,10 +50,10 @@ def borders_one_by_one(selection, index):
     for position, number in enumerate(selection(np.arange(len(selection))).tolist()):
         series = int(index.locate([number]).series[0])
         block = (number - int(index.first_id[series])) // int(BLOCK_SAMPLES[index.series_file[series]])
-        here = (series, block, number)
-        if before is None or here[:2] != before[:2] or number != before[2] + 1:
+        current = (series, block, number)
+        if before is None or current[:2] != before[:2] or number != before[2] + 1:
             starts.append(position)
-        before = here
+        before = current
     return [*starts, len(selection)]
 
 
@@ -67,7 +67,7 @@ def borders(blocks):
 def test_series_are_cut_at_every_nth_sample(samples, segments):
     index = make_index(samples)
     selection = select(index, segments)
-    assert borders(cut_blocks(selection, index, BLOCK_SAMPLES)) == borders_one_by_one(selection, index)
+    assert borders(shuffle_blocks(selection, index, BLOCK_SAMPLES)) == borders_one_by_one(selection, index)
 
 
 def test_the_brute_force_finds_many_blocks():

@@ -8,13 +8,14 @@ from h5lightning.options import Rows, Shuffle, Whole, Windows
 from h5lightning.planning.index import SampleRanges
 from h5lightning.planning.sampling import BlockOrder, FullOrder, PathOrder, RowLayout, make_order
 from h5lightning.planning.sampling.make_order import block_samples
-from h5lightning.planning.selection import Selection
+from h5lightning.planning.selection import RandomSubset, Selection
 
 SEED = 3
 ROWS = [20, 33, 7, 64]
 BY_ROW = RowLayout(np.ones(4, dtype=np.int64), row_bytes=100)
 BY_CHUNK = RowLayout(np.array([8, 5, 1, 100]), row_bytes=100)
-DRAWN = Selection(SampleRanges(np.array([0]), np.array([124])), permutation_key=1)
+EVERYTHING = SampleRanges(np.array([0]), np.array([124]))
+DRAWN = Selection(EVERYTHING, RandomSubset(1, EVERYTHING))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Full and path order: bijective, different each epoch or never, the same however they are asked for."""
+"""Full and path order: bijective, different each epoch or never, the same however they are called."""
 
 import pickle
 
@@ -23,7 +23,7 @@ def test_is_a_bijection(order, epoch):
 
 
 @each_order
-def test_does_not_depend_on_how_it_is_asked_for(order):
+def test_does_not_depend_on_how_it_is_called(order):
     expected = whole(order, 2)
     backward = np.arange(order.size)[::-1]
     assert np.array_equal(order.samples(2, backward), expected[::-1])

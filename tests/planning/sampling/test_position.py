@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from h5lightning.errors import ShardingError
 from h5lightning.planning.sampling.position import Position
-from h5lightning.planning.sampling.sharding import TrainingShards
+from h5lightning.planning.sampling.training_shards import TrainingShards
 
 SIZE = 101
 
@@ -29,7 +29,7 @@ def divisions(draw, size=SIZE):
 def delivered(shards, steps):
     """Positions that all ranks deliver in the first steps."""
     stop = steps * shards.batch_size
-    parts = [shards.positions(rank, 0, min(stop, shards.length(rank))) for rank in range(shards.world_size)]
+    parts = [shards.indices(rank, 0, min(stop, shards.length(rank))) for rank in range(shards.world_size)]
     return np.concatenate(parts)
 
 
@@ -37,8 +37,8 @@ def delivered(shards, steps):
 def test_an_epoch_that_is_resumed_again_and_again_is_an_epoch(runs, data):
     position, seen, ended = Position(), [], None
     for number, shards in enumerate(runs):
-        rest = position.rest(shards)
-        part = shards if rest is None else rest.shards
+        left = position.remaining_epoch(shards)
+        part = shards if left is None else left.shards
         is_last = number == len(runs) - 1
         steps = part.steps if is_last else data.draw(st.integers(0, max(0, part.full_steps - 1)))
         seen.append(delivered(part, steps))
@@ -64,15 +64,15 @@ def test_steps_are_those_of_each_rank(shards, steps):
 @given(divisions(), st.integers(0, 50))
 def test_the_same_division_goes_on_where_it_was(shards, steps):
     steps = min(steps, shards.full_steps)
-    rest = Position().after(0, steps, shards).rest(shards)
-    if rest is None:
+    left = Position().after(0, steps, shards).remaining_epoch(shards)
+    if left is None:
         assert steps == 0
         return
-    assert rest.steps_done == steps
-    assert rest.steps_done + rest.shards.steps == shards.steps
+    assert left.steps_done == steps
+    assert left.steps_done + left.shards.steps == shards.steps
     for rank in range(shards.world_size):
-        whole = shards.positions(rank, steps * shards.batch_size, shards.length(rank))
-        assert np.array_equal(rest.shards.positions(rank, 0, rest.shards.length(rank)), whole)
+        whole = shards.indices(rank, steps * shards.batch_size, shards.length(rank))
+        assert np.array_equal(left.shards.indices(rank, 0, left.shards.length(rank)), whole)
 
 
 def test_an_epoch_begins_at_its_first_sample():
@@ -80,7 +80,7 @@ def test_an_epoch_begins_at_its_first_sample():
     position = Position(2, 4, 40, 2, 5)
     assert position.after(3, 0, shards) == Position(3, 0, 0, 2, 5)
     assert position.after(3, 1, shards).samples == 10
-    assert Position(3).rest(shards) is None
+    assert Position(3).remaining_epoch(shards) is None
 
 
 def test_what_was_dropped_does_not_come_back():
@@ -88,13 +88,13 @@ def test_what_was_dropped_does_not_come_back():
     assert shards.dropped == 1
     done = Position().after(0, 2, shards)
     assert done.samples == 9
-    assert done.rest(TrainingShards(9, 2, 1)).shards.steps == 0
+    assert done.remaining_epoch(TrainingShards(9, 2, 1)).shards.steps == 0
 
 
 def test_a_restarted_epoch_has_all_of_its_samples():
     shards = TrainingShards(SIZE, 5, 2)
-    rest = Position(1, 4, 40).restarted().rest(shards)
-    assert (rest.epoch, rest.steps_done, rest.shards) == (1, 4, shards)
+    left = Position(1, 4, 40).restarted().remaining_epoch(shards)
+    assert (left.epoch, left.steps_done, left.shards) == (1, 4, shards)
 
 
 def test_it_is_plain():
@@ -104,5 +104,5 @@ def test_it_is_plain():
 
 @pytest.mark.parametrize("start", [-1, SIZE + 1])
 def test_there_is_nothing_outside_of_an_epoch(start):
-    with pytest.raises(ValueError, match=f"an epoch of {SIZE} samples cannot go on at {start}"):
+    with pytest.raises(ValueError, match=f"an epoch of {SIZE} samples cannot continue at {start}"):
         TrainingShards(SIZE, 5, 2, start=start)

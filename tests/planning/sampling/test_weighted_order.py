@@ -1,4 +1,4 @@
-"""Weighted orders: slots of chunks stay together, heavy chunks are dealt to many blocks, no slot is lost."""
+"""Weighted orders: slots of chunks stay together, heavy chunks are spread over many blocks, no slot is lost."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from h5lightning.planning.sampling import (
     make_order,
 )
 from h5lightning.planning.sampling.blocks import Blocks
-from h5lightning.planning.sampling.weighted_draw import StratifiedDraw
+from h5lightning.planning.sampling.weighted_draw import StratifiedSampler
 from h5lightning.planning.sampling.weighted_order import SlotBlocks
 
 SEED = 3
@@ -50,28 +50,28 @@ def whole(order, epoch=0):
     [("full", FullOrder), ("block", BlockOrder), ("auto", BlockOrder)],
     ids=["full", "block", "auto"],
 )
-def test_places_are_in_the_order_that_fits(mode, kind):
+def test_slots_are_in_the_order_that_fits(mode, kind):
     order = weighted(WEIGHTS["random"], mode)
-    assert type(order.places) is kind
-    assert (order.size, order.lanes) == (SIZE, order.places.lanes)
+    assert type(order.slot_order) is kind
+    assert (order.size, order.lanes) == (SIZE, order.slot_order.lanes)
     positions = np.arange(SIZE)
-    assert np.array_equal(order.lanes_of(positions), order.places.lanes_of(positions))
+    assert np.array_equal(order.lanes_of(positions), order.slot_order.lanes_of(positions))
 
 
 def test_whole_series_are_drawn_one_by_one():
     index, selection = everything([7] * 50, Whole())
     layout = RowLayout(np.full(50, 7), row_bytes=1)
     order = make_order(Shuffle("block"), selection, index, layout, seed=SEED, weights=np.arange(50.0))
-    assert type(order.places) is FullOrder
+    assert type(order.slot_order) is FullOrder
     assert 0 not in whole(order)
 
 
 @each_weights
 @pytest.mark.parametrize("mode", ["full", "block"])
 def test_each_slot_is_used_once_in_an_epoch(weights, mode):
-    """So that the order draws what the draw does, whichever order places have."""
+    """So that the order draws what the draw does, in whichever order the slots are."""
     order = weighted(weights, mode)
-    draws = [np.sort(StratifiedDraw.of(weights, SEED).samples(epoch, np.arange(SIZE))) for epoch in (0, 1)]
+    draws = [np.sort(StratifiedSampler.of(weights, SEED).samples(epoch, np.arange(SIZE))) for epoch in (0, 1)]
     found = [whole(order, epoch) for epoch in (0, 1)]
     assert np.array_equal(np.sort(found[0]), draws[0])
     assert np.array_equal(np.sort(found[1]), draws[1])
@@ -99,7 +99,7 @@ def decoded(order):
     """Chunks that are decoded in an epoch, each once for each window that it is used in, by all chunks."""
     index, selection = everything(ROWS)
     chunks = chunks_of(index, selection(whole(order)), CHUNK)
-    windows = windows_of(order.places, np.arange(SIZE))
+    windows = windows_of(order.slot_order, np.arange(SIZE))
     return np.unique(np.stack([chunks, windows]), axis=1).shape[1] / (SIZE / CHUNK)
 
 
@@ -115,14 +115,14 @@ def decoded(order):
 )
 def test_chunks_are_decoded_about_once(name, most):
     order = weighted(WEIGHTS[name])
-    windows = len(np.unique(windows_of(order.places, np.arange(SIZE))))
+    windows = len(np.unique(windows_of(order.slot_order, np.arange(SIZE))))
     assert windows > 5, "with one window, any order would do"
     assert decoded(order) <= most
 
 
 def test_the_test_of_decoded_chunks_can_fail():
     order = weighted(WEIGHTS["random"])
-    scattered = WeightedOrder(order.places, order.draw, SlotBlocks(np.array([0, SIZE]), CHUNK))
+    scattered = WeightedOrder(order.slot_order, order.sampler, SlotBlocks(np.array([0, SIZE]), CHUNK))
     assert decoded(scattered) > 5
 
 
@@ -138,16 +138,16 @@ def test_a_heavy_chunk_is_spread_over_the_epoch():
 
 @pytest.mark.parametrize("sizes", [[7, 1, 40], [1], [5, 5, 5], [23, 24, 25, 26]], ids=str)
 @pytest.mark.parametrize("block_slots", [1, 4, 5, 100])
-def test_dealt_slots_are_all_slots(sizes, block_slots):
+def test_assigned_slots_are_all_slots(sizes, block_slots):
     borders = np.concatenate([[0], np.cumsum(sizes)])
-    dealt = SlotBlocks(borders, block_slots)
-    assert np.array_equal(np.sort(dealt.slots(np.arange(borders[-1]))), np.arange(borders[-1]))
-    lengths = np.repeat(dealt.blocks.lengths, dealt.blocks.counts)
+    slot_blocks = SlotBlocks(borders, block_slots)
+    assert np.array_equal(np.sort(slot_blocks.slots(np.arange(borders[-1]))), np.arange(borders[-1]))
+    lengths = np.repeat(slot_blocks.blocks.lengths, slot_blocks.blocks.counts)
     assert lengths.sum() == borders[-1]
     assert lengths.max() <= max(1.5 * block_slots, 1)
-    starts = dealt.blocks.starts_of(np.arange(len(dealt.blocks)))
+    starts = slot_blocks.blocks.starts_of(np.arange(len(slot_blocks.blocks)))
     for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
-        slots = dealt.slots(np.arange(start, start + length))
+        slots = slot_blocks.slots(np.arange(start, start + length))
         group = np.searchsorted(borders, slots, side="right")
         assert len(set(group.tolist())) == 1, "a block holds slots of one group"
         assert length == 1 or slots[-1] - slots[0] >= sizes[group[0] - 1] - 2 * sizes[group[0] - 1] / length
@@ -155,8 +155,8 @@ def test_dealt_slots_are_all_slots(sizes, block_slots):
 
 def test_blocks_without_slots_are_left_out():
     blocks = Blocks.of(np.array([0]), np.array([4]), np.array([5]))
-    draw = StratifiedDraw.of(np.repeat([0.0, 1.0, 0.0, 1.0], 5), SEED)
-    assert SlotBlocks.of(blocks, draw).borders.tolist() == [0, 10, 20]
+    sampler = StratifiedSampler.of(np.repeat([0.0, 1.0, 0.0, 1.0], 5), SEED)
+    assert SlotBlocks.of(blocks, sampler).borders.tolist() == [0, 10, 20]
 
 
 # Resuming an old run needs these values: they never change.

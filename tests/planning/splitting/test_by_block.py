@@ -1,17 +1,19 @@
-"""cut_blocks: train, val and test in each series."""
+"""by_block: train, val and test in each series."""
 
 import numpy as np
 import pytest
 
 from h5lightning.options import Split
-from h5lightning.planning.splitting.by_block import cut_blocks
-from h5lightning.planning.splitting.fractions import Shares
+from h5lightning.planning.splitting.by_block import by_block
+from h5lightning.planning.splitting.candidates import Candidates
+from h5lightning.planning.splitting.fractions import Fractions
 
 
 def cut(rows, **options):
     split = Split(by="block", **options)
     numbers = np.arange(len(rows), dtype=np.int64) * 10  # series need not be numbered without gaps
-    parts = cut_blocks(numbers, np.asarray(rows, dtype=np.int64), Shares.of(split), split)
+    candidates = Candidates(numbers, np.asarray(rows, dtype=np.int64), item=numbers)
+    parts = by_block(candidates, Fractions.of(split))
     return {
         name: [
             (s // 10, a, b)
@@ -88,11 +90,11 @@ def test_folds_have_the_same_rows_but_for_one(rows, folds):
     assert max(sizes) - min(sizes) <= 1
 
 
-@pytest.mark.parametrize("share", [0.1, 0.2, 1 / 3])
+@pytest.mark.parametrize("fraction", [0.1, 0.2, 1 / 3])
 @pytest.mark.parametrize("rows", [[1] * 100, [3] * 33, [2, 7, 1] * 9], ids=["ones", "threes", "mixed"])
-def test_totals_are_within_a_row_of_the_shares(rows, share):
-    parts = cut(rows, val=share, test=share)
-    assert all(abs(sum(lengths(parts[name])) - share * sum(rows)) <= 1 for name in ("val", "test"))
+def test_totals_are_within_a_row_of_the_fractions(rows, fraction):
+    parts = cut(rows, val=fraction, test=fraction)
+    assert all(abs(sum(lengths(parts[name])) - fraction * sum(rows)) <= 1 for name in ("val", "test"))
 
 
 def test_each_series_of_a_smaller_train_has_at_most_the_rows_of_a_larger_one():

@@ -1,4 +1,4 @@
-"""Whole items: divide and thin."""
+"""Whole items: divide and thin; `test_plan_split` tests by_file and by_series."""
 
 import itertools
 
@@ -7,12 +7,11 @@ import pytest
 
 from h5lightning.options import Split
 from h5lightning.planning.splitting.by_file import Pieces, divide, thin
-from h5lightning.planning.splitting.fractions import Shares
+from h5lightning.planning.splitting.fractions import Fractions
 
 
 def divided(weights, **options):
-    split = Split(**options)
-    return divide(np.asarray(weights), Shares.of(split), split, key=5)
+    return divide(np.asarray(weights), Fractions.of(Split(**options)), key=5)
 
 
 def test_pieces_without_folds_are_the_splits():

@@ -1,17 +1,17 @@
-"""slice_rows: slices of a random order."""
+"""by_row: slices of a random order; `test_plan_split` tests the parts."""
 
 import pytest
 
 from h5lightning.options import Split
 from h5lightning.planning.splitting.by_row import slice_rows
-from h5lightning.planning.splitting.fractions import Shares
+from h5lightning.planning.splitting.fractions import Fractions
 
 
 def slices(total, **options):
     split = Split(by="sample", **options)
     return {
         name: list(zip(found.starts.tolist(), found.stops.tolist(), strict=True))
-        for name, found in slice_rows(total, Shares.of(split), split).items()
+        for name, found in slice_rows(total, Fractions.of(split)).items()
     }
 
 

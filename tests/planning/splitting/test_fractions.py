@@ -1,13 +1,13 @@
-"""Shares: what a split asks for."""
+"""Fractions: the sizes that a split requests."""
 
 import pytest
 
 from h5lightning.options import Split
-from h5lightning.planning.splitting.fractions import Shares
+from h5lightning.planning.splitting.fractions import Fractions
 
 
 @pytest.mark.parametrize(
-    ("split", "wanted", "takes_all"),
+    ("split", "requested", "takes_all"),
     [
         pytest.param(Split(), {"train": 0.8, "val": 0.1, "test": 0.1}, True, id="defaults"),
         pytest.param(Split(val=None, test=0), {"train": 1.0}, True, id="train alone"),
@@ -24,16 +24,16 @@ from h5lightning.planning.splitting.fractions import Shares
         ),
     ],
 )
-def test_wanted(split, wanted, takes_all):
-    shares = Shares.of(split)
-    assert shares.wanted == pytest.approx(wanted)
-    assert shares.train_takes_all == takes_all
+def test_requested(split, requested, takes_all):
+    fractions = Fractions.of(split)
+    assert fractions.requested == pytest.approx(requested)
+    assert fractions.train_takes_all == takes_all
 
 
-def test_splits_with_files_of_their_own_get_no_share():
-    assert Shares.of(Split(val=0.2, test=0.3), named={"test"}).wanted == {"train": 0.8, "val": 0.2}
+def test_splits_with_files_in_files_get_no_fraction():
+    assert Fractions.of(Split(val=0.2, test=0.3), named={"test"}).requested == {"train": 0.8, "val": 0.2}
 
 
 def test_rounding_leaves_no_split_of_nothing():
-    assert Shares.of(Split(val=0.7, test=0.1, train=None)).left == pytest.approx(0.2)
-    assert Shares.of(Split(val=1 / 3, test=2 / 3)).left == 0.0
+    assert Fractions.of(Split(val=0.7, test=0.1, train=None)).left == pytest.approx(0.2)
+    assert Fractions.of(Split(val=1 / 3, test=2 / 3)).left == 0.0

@@ -54,4 +54,7 @@ def test_attributes_have_to_be_given():
 
 
 def test_groups_are_numbered_in_the_order_of_their_first_files():
-    assert group_files(["z", "a", "z", "m", "a"]).tolist() == [0, 1, 0, 2, 1]
+    attributes = ["z", "a", None, "z", "m"]
+    names = StringTable.of(f"{number}.h5" for number in range(5))
+    groups = group_files("attr:m", names, np.asarray([0, 1, 3, 4]), attributes)
+    assert groups.tolist() == [0, 1, -1, 0, 2]

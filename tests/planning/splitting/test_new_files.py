@@ -1,4 +1,4 @@
-"""place_new_files: where files go that a saved split does not know."""
+"""place_new_files: the splits of files that a manifest does not list."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def test_a_split_that_has_too_much_gets_nothing():
     assert placed(index, plan, [6, 7], on_new="split") == {"train": [], "val": [6, 7], "test": []}
 
 
-def test_files_of_known_groups_count_towards_their_split():
+def test_files_of_old_groups_count_towards_their_split():
     index = make_index([10] * 6)
     plan = known_plan(index, HALVES, train=[0], val=[1])
     groups = np.asarray([0, 1, 1, 1, 2, 3])  # two new files belong to the group of val

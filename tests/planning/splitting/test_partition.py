@@ -158,7 +158,7 @@ def test_cut_nearest(weights, targets, required, expected):
 
 
 def test_golden_values():
-    """Splits of published results must not change: these values are for ever."""
+    """Splits of published results must not change: neither do these values."""
     few = assign(np.asarray([8, 3, 5, 9, 2, 7, 4, 6]), [35.2, 4.4, 4.4], [True] * 3, key=11)
     many = assign(np.arange(1, 25), [240.0, 30.0, 30.0], [True] * 3, key=11)
     assert few.tolist() == [0, 0, 2, 0, 0, 0, 1, 0]

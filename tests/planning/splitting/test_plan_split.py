@@ -5,11 +5,13 @@ import itertools
 
 import numpy as np
 import pytest
-from indexes import files_by_split, make_index, rows_by_split
+from indexes import files_by_split, make_index, row_numbers, rows_by_split
 
 from h5lightning.errors import OptionError, SplitError
 from h5lightning.options import Rows, Split, Whole, Windows
-from h5lightning.planning.splitting.plan_split import plan_split
+from h5lightning.planning.splitting.candidates import Candidates
+from h5lightning.planning.splitting.fractions import Fractions
+from h5lightning.planning.splitting.plan_split import STRATEGIES, plan_split
 
 MANY = [40, 25, 33, 10, 52, 18, 27, 36, 44, 21, 30, 15, 60, 12, 29]
 
@@ -79,7 +81,7 @@ def test_by_series_may_part_the_series_of_a_file():
 @pytest.mark.parametrize(
     "options", [{}, {"train": 0.3}, {"folds": 3, "fold": 1}], ids=["all", "less", "folds"]
 )
-def test_shares_are_reached(by, options):
+def test_fractions_are_reached(by, options):
     index = make_index([[rows, rows + 3] for rows in MANY * 4])
     found = plan(index, by=by, val=0.2, **options)
     total = int(index.series_rows.sum())
@@ -262,7 +264,7 @@ def test_named_splits_take_exactly_their_files():
     assert found.requested == {"train": 1.0}
 
 
-def test_sizes_are_shares_of_the_files_of_train():
+def test_sizes_are_fractions_of_the_files_of_train():
     index = make_index([10] * 20)
     found = plan(
         index, roles={"train": list(range(10)), "test": [10, 11], "predict": [12]}, val=0.3, test=None
@@ -503,7 +505,7 @@ GOLDEN = {
     ],
 )
 def test_golden_fingerprints(name, expected):
-    """A published split must be found again for ever, on every platform."""
+    """A published split must be found again, at any time and on every platform."""
     assert plan_split(make_index(MANY), GOLDEN[name], seed=42).fingerprint == expected
 
 
@@ -511,3 +513,17 @@ def test_golden_files():
     index = make_index(MANY)
     files = files_by_split(plan_split(index, Split(by="file"), seed=42), index)
     assert (files["val"], files["test"]) == ([5, 6], [8])
+
+
+def test_each_strategy_is_a_value_of_the_option():
+    assert [Split(by=by).by for by in STRATEGIES] == ["file", "series", "block", "sample"]
+
+
+@pytest.mark.parametrize("by", STRATEGIES)
+def test_strategies_have_one_form(by):
+    """Each takes the same arguments and gives each requested split its rows, none of them twice."""
+    index = make_index([10] * 20)
+    candidates = Candidates.of(index, {"train": np.arange(20)}, None, None)
+    parts = STRATEGIES[by](candidates, Fractions.of(Split(val=0.2, test=0.1)), 1)
+    rows = [row for name in ("train", "val", "test") for row in row_numbers(parts[name], index).tolist()]
+    assert sorted(rows) == list(range(200))

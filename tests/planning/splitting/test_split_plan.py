@@ -9,11 +9,12 @@ from indexes import make_index
 from h5lightning.errors import SplitError
 from h5lightning.options import Rows, Whole, Windows
 from h5lightning.planning.index import SampleRanges
-from h5lightning.planning.splitting.split_plan import Draw, Segments, SplitPlan
+from h5lightning.planning.selection import RandomSubset
+from h5lightning.planning.splitting.split_plan import Segments, SplitPlan
 
 
-def segments(*runs, draw=None):
-    return Segments(*np.asarray(runs, dtype=np.int64).reshape(-1, 3).T, draw)
+def segments(*runs, subset=None):
+    return Segments(*np.asarray(runs, dtype=np.int64).reshape(-1, 3).T, subset)
 
 
 def plan_of(index, **parts):
@@ -50,10 +51,10 @@ def test_samples_of_segments_cross_no_border(samples, ids):
     assert found(np.arange(len(found))).tolist() == ids
 
 
-def test_drawn_segments_have_the_rows_of_their_slices():
-    drawn = segments((0, 0, 10), draw=Draw(4, SampleRanges(np.asarray([2, 7]), np.asarray([5, 8]))))
-    selection = drawn.selection(make_index([10]))
-    assert (drawn.rows, len(selection)) == (4, 4)
+def test_a_random_subset_has_the_rows_of_their_slices():
+    part = segments((0, 0, 10), subset=RandomSubset(4, SampleRanges(np.asarray([2, 7]), np.asarray([5, 8]))))
+    selection = part.selection(make_index([10]))
+    assert (part.rows, len(selection)) == (4, 4)
     assert len(set(selection(np.arange(4)).tolist())) == 4
 
 

@@ -4,9 +4,9 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from cases import LyingReader, case_of, ignore
+from check_runs import LyingReader, check_run, ignore
 
-from h5lightning.tools.check.reader_check import differences, drawn_ids, prove_finite, prove_readers
+from h5lightning.tools.check.reader_check import check_finite, check_readers, differences
 
 pytestmark = pytest.mark.timeout(60)
 COMPRESSED = {"chunks": (8, 2, 3), "compression": "gzip"}
@@ -25,41 +25,29 @@ def damage(pattern, number, chunk):
 
 @pytest.mark.parametrize("options", STORED.values(), ids=STORED)
 def test_sound_files_pass(write_files, options):
-    with case_of(write_files(options=options)) as case:
-        outcome = prove_readers(case, ignore)
-    assert outcome.failures == ()
-    assert outcome.scope == "8 files, 112 samples"
+    with check_run(write_files(options=options)) as run:
+        result = check_readers(run, ignore)
+    assert result.failures == ()
+    assert result.scope == "8 files, 112 samples"
 
 
 def test_each_damaged_file_is_named(write_files):
     pattern = write_files(options=COMPRESSED)
     damage(pattern, 1, 0)
     damage(pattern, 6, 2)
-    with case_of(pattern) as case:
-        outcome = prove_readers(case, ignore)
-    assert [failure.split(":")[0] for failure in outcome.failures] == ["run-001.h5", "run-006.h5"]
-    assert all("cannot be read" in failure for failure in outcome.failures)
+    with check_run(pattern) as run:
+        result = check_readers(run, ignore)
+    assert [failure.split(":")[0] for failure in result.failures] == ["run-001.h5", "run-006.h5"]
+    assert all("cannot be read" in failure for failure in result.failures)
 
 
 @pytest.mark.parametrize(
     ("key", "place"), [("x", "run-002.h5 row 32"), ("y", "run-002.h5 row 32")], ids=["x", "y"]
 )
 def test_a_reader_that_differs_is_found(write_files, key, place):
-    with case_of(write_files(), reader=lambda reader: LyingReader(reader, key, "run-002.h5")) as case:
-        outcome = prove_readers(case, ignore)
-    assert outcome.failures == (f"run-002.h5: field '{key}' differs between the readers, first in {place}",)
-
-
-def test_drawn_samples_are_spread_over_each_file(write_files):
-    with case_of(write_files((1, 5, 300)), split=None, samples_per_file=8) as case:
-        drawn = [drawn_ids(case, file).tolist() for file in range(3)]
-        again = [drawn_ids(case, file).tolist() for file in range(3)]
-    assert drawn == again
-    assert drawn[:2] == [[0], [1, 2, 3, 4, 5]]
-    rows = np.asarray(drawn[2]) - 6
-    assert (rows[0], rows[-1]) == (0, 299)
-    assert len(rows) == len(set(rows.tolist())) <= 9
-    assert np.diff(rows).max() < 2 * 300 / 7
+    with check_run(write_files(), reader=lambda reader: LyingReader(reader, key, "run-002.h5")) as run:
+        result = check_readers(run, ignore)
+    assert result.failures == (f"run-002.h5: field '{key}' differs between the readers, first in {place}",)
 
 
 @pytest.mark.parametrize(
@@ -89,12 +77,12 @@ def test_each_file_that_is_not_finite_is_named(write_files):
     for number, value in ((2, np.nan), (5, np.inf)):
         with h5py.File(pattern.replace("*", f"run-{number:03}"), "r+") as file:
             file["x"][7, 1, 1] = value
-    with case_of(pattern) as case:
-        outcome = prove_finite(case, ignore)
-    assert [failure.split(":")[0] for failure in outcome.failures] == ["run-002.h5", "run-005.h5"]
-    assert all("row 7" in failure for failure in outcome.failures)
+    with check_run(pattern) as run:
+        result = check_finite(run, ignore)
+    assert [failure.split(":")[0] for failure in result.failures] == ["run-002.h5", "run-005.h5"]
+    assert all("row 7" in failure for failure in result.failures)
 
 
 def test_finite_files_pass(write_files):
-    with case_of(write_files()) as case:
-        assert prove_finite(case, ignore).failures == ()
+    with check_run(write_files()) as run:
+        assert check_finite(run, ignore).failures == ()

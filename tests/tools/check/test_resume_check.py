@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from cases import case_of, ignore
+from check_runs import check_run, ignore
 
 from h5lightning.options import Shuffle
 from h5lightning.planning.sampling.position import RemainingEpoch
-from h5lightning.tools.check.resume_check import prove_resumption
+from h5lightning.tools.check.resume_check import check_resumption
 from h5lightning.tools.check.run import CheckRun
 
 COMPRESSED = {"chunks": (8, 2, 3), "compression": "gzip"}
@@ -19,47 +19,47 @@ COMPRESSED = {"chunks": (8, 2, 3), "compression": "gzip"}
 )
 @pytest.mark.parametrize("tail", ["drop", "repeat"])
 def test_what_is_right_passes(write_files, shuffle, tail):
-    with case_of(write_files(options=COMPRESSED), shuffle=shuffle, tail=tail) as case:
-        outcome = prove_resumption(case, ignore)
-    assert outcome.failures == ()
-    assert outcome.scope == "20 interrupted epochs, ranks 1, 2, 3, 4, 8 in turn"
+    with check_run(write_files(options=COMPRESSED), shuffle=shuffle, tail=tail) as run:
+        result = check_resumption(run, ignore)
+    assert result.failures == ()
+    assert result.scope == "20 interrupted epochs, ranks 1, 2, 3, 4, 8 in turn"
 
 
 class OneStepBehind(CheckRun):
     """Its resumed runs repeat the step before the interruption."""
 
-    def sampler(self, stage, order, shards, rank, epoch=0, *, rest=None):
-        if rest is not None:
-            again = max(0, rest.shards.start - shards.step_samples)
-            rest = RemainingEpoch(rest.epoch, rest.steps_done, shards.after(again))
-        return super().sampler(stage, order, shards, rank, epoch, rest=rest)
+    def sampler(self, stage, order, shards, rank, epoch=0, *, remaining=None):
+        if remaining is not None:
+            again = max(0, remaining.shards.start - shards.step_samples)
+            remaining = RemainingEpoch(remaining.epoch, remaining.steps_done, shards.after(again))
+        return super().sampler(stage, order, shards, rank, epoch, remaining=remaining)
 
 
 class ShuffledAgain(CheckRun):
     """Its resumed runs deliver the right samples in another order."""
 
-    def sampler(self, stage, order, shards, rank, epoch=0, *, rest=None):
-        sampler = super().sampler(stage, order, shards, rank, epoch, rest=rest)
-        if rest is not None:
+    def sampler(self, stage, order, shards, rank, epoch=0, *, remaining=None):
+        sampler = super().sampler(stage, order, shards, rank, epoch, remaining=remaining)
+        if remaining is not None:
             stretches = sampler.stretches
             sampler.stretches = lambda **options: (part[::-1] for part in stretches(**options))
         return sampler
 
 
 def test_a_run_that_goes_on_too_early_is_found(write_files):
-    with case_of(write_files(), kind=OneStepBehind) as case:
-        failures = prove_resumption(case, ignore).failures
+    with check_run(write_files(), kind=OneStepBehind) as run:
+        failures = check_resumption(run, ignore).failures
     assert any("samples repeated, expected 0: run-" in failure for failure in failures)
-    assert any("not the rest of the uninterrupted epoch" in failure for failure in failures)
+    assert any("the samples differ from those of the uninterrupted epoch" in failure for failure in failures)
 
 
 def test_another_order_is_found(write_files):
-    with case_of(write_files(), kind=ShuffledAgain, ranks=[2]) as case:
-        failures = prove_resumption(case, ignore).failures
-    assert any("not the rest of the uninterrupted epoch" in failure for failure in failures)
+    with check_run(write_files(), kind=ShuffledAgain, ranks=[2]) as run:
+        failures = check_resumption(run, ignore).failures
+    assert any("the samples differ from those of the uninterrupted epoch" in failure for failure in failures)
 
 
 def test_too_few_samples_for_any_of_the_ranks(write_files):
-    with case_of(write_files((10, 9)), ranks=[40]) as case:
-        assert prove_resumption(case, ignore).failures == ()
-    assert np.array_equal(case.worlds(), [])
+    with check_run(write_files((10, 9)), ranks=[40]) as run:
+        assert check_resumption(run, ignore).failures == ()
+    assert np.array_equal(run.worlds(), [])

@@ -1,9 +1,9 @@
-"""Over what is proven: defaults that fit the data, and numbers that mean nothing."""
+"""CheckSettings: defaults that fit the data, and numbers that mean nothing."""
 
 import pytest
 
 from h5lightning.errors import OptionError
-from h5lightning.tools.check import ProofSettings
+from h5lightning.tools.check import CheckSettings
 
 
 @pytest.mark.parametrize(
@@ -15,10 +15,10 @@ from h5lightning.tools.check import ProofSettings
         ({"drop_last": True, "batch_size": 10}, 25, (1, 2)),
         ({"ranks": [5]}, 3, (5,)),
     ],
-    ids=["many", "three", "one", "whole steps", "as asked for"],
+    ids=["many", "three", "one", "whole steps", "as requested"],
 )
 def test_ranks(settings, samples, expected):
-    assert ProofSettings(**settings).ranks_for(samples) == expected
+    assert CheckSettings(**settings).ranks_for(samples) == expected
 
 
 @pytest.mark.parametrize(
@@ -34,4 +34,4 @@ def test_ranks(settings, samples, expected):
 )
 def test_what_is_refused(settings, message):
     with pytest.raises(OptionError, match=message):
-        ProofSettings(**settings)
+        CheckSettings(**settings)

@@ -5,24 +5,24 @@ from dataclasses import replace
 
 import h5py
 import pytest
-from cases import case_of
+from check_runs import check_run
 
 from h5lightning.options import Split
-from h5lightning.tools.check.split_check import prove_catalog, prove_splits
+from h5lightning.tools.check.split_check import check_catalog, check_splits
 
 
 def test_sound_files_and_splits_pass(write_files):
-    with case_of(write_files()) as case:
-        assert prove_catalog(case).failures == ()
-        outcome = prove_splits(case, None)
-    assert outcome.failures == ()
-    assert (outcome.note, outcome.scope.split()[0]) == ("split by file", "train")
+    with check_run(write_files()) as run:
+        assert check_catalog(run).failures == ()
+        result = check_splits(run, None)
+    assert result.failures == ()
+    assert (result.note, result.scope.split()[0]) == ("split by file", "train")
 
 
 @pytest.mark.parametrize("by", ["block", "sample"])
 def test_files_may_be_cut(write_files, by):
-    with case_of(write_files(), split=Split(by=by)) as case:
-        assert prove_splits(case, None).failures == ()
+    with check_run(write_files(), split=Split(by=by)) as run:
+        assert check_splits(run, None).failures == ()
 
 
 def test_twins_in_two_splits_are_found(write_files, tmp_path):
@@ -33,18 +33,18 @@ def test_twins_in_two_splits_are_found(write_files, tmp_path):
         file["x"][:] += 1
         file["y"][:] += 1
     files = {"train": str(tmp_path / "train/*.h5"), "test": str(tmp_path / "test/*.h5")}
-    with case_of(files, split=Split(None, None)) as case:
-        (failure,) = prove_splits(case, None).failures
+    with check_run(files, split=Split(None, None)) as run:
+        (failure,) = check_splits(run, None).failures
     assert failure.startswith("files of different splits have the same content: ")
     assert "run-001.h5 (train)" in failure
 
 
 def test_rows_files_and_groups_in_two_splits_are_found(write_files):
-    with case_of(write_files()) as case:
-        parts = dict(case.assembly.plan.parts)
-        plan = replace(case.assembly.plan, parts={**parts, "val": parts["train"]})
-        leaky = replace(case, assembly=replace(case.assembly, plan=plan))
-        failures = prove_splits(leaky, r"path:run-00(\d)").failures
+    with check_run(write_files()) as run:
+        parts = dict(run.data.plan.parts)
+        plan = replace(run.data.plan, parts={**parts, "val": parts["train"]})
+        leaky = replace(run, data=replace(run.data, plan=plan))
+        failures = check_splits(leaky, r"path:run-00(\d)").failures
     files = len(parts["train"].series)
     assert failures == (
         f"{parts['train'].rows} rows are in two splits",
@@ -62,11 +62,11 @@ def test_each_file_that_cannot_be_used_is_named(write_files, tmp_path):
         del file["x"], file["y"]
         file.create_dataset("x", shape=(0, 2, 3), dtype="f4")
         file.create_dataset("y", shape=(0,), dtype="i8")
-    with case_of(pattern) as case:
-        outcome = prove_catalog(case)
-    assert outcome.scope == "8 files"
+    with check_run(pattern) as run:
+        result = check_catalog(run)
+    assert result.scope == "8 files"
     named = [
-        next(name for name in ("run-001", "run-004", "run-006") if name in text) for text in outcome.failures
+        next(name for name in ("run-001", "run-004", "run-006") if name in text) for text in result.failures
     ]
     assert named == ["run-001", "run-004", "run-006"]
-    assert outcome.failures[2] == "run-006.h5: no rows (the sample axis has length 0)"
+    assert result.failures[2] == "run-006.h5: no rows (the sample axis has length 0)"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from h5lightning.options import Field
-from h5lightning.tools.check import prove_files
+from h5lightning.tools.check import check_files
 from h5lightning.tools.check.unwritten_rows import unwritten_since
 
 pytestmark = pytest.mark.timeout(60)
@@ -56,15 +56,15 @@ def test_nothing_is_said_of_what_cannot_be_opened(tmp_path, path):
 def test_one_bad_file_among_others(tmp_path):
     for number, written in enumerate((100, 30, 100)):
         write(tmp_path / f"{number}.h5", written, chunks=(20, 3))
-    (outcome, *_) = prove_files([str(tmp_path / "*.h5")], **SETTINGS).outcomes
-    (failure,) = outcome.failures
+    (result, *_) = check_files([str(tmp_path / "*.h5")], **SETTINGS).results
+    (failure,) = result.failures
     assert failure.startswith("1.h5: lacks values that were never written: 3 chunks of '/x'; row 30 of '/x'")
     assert failure.endswith("accept the fill value with access.on_missing='fill'")
 
 
 def test_all_files_are_bad(tmp_path):
     path = write(tmp_path / "a.h5", 30, chunks=(20, 3))
-    (outcome,) = prove_files([path], **SETTINGS).outcomes
-    (failure,) = outcome.failures
+    (result,) = check_files([path], **SETTINGS).results
+    (failure,) = result.failures
     assert failure.startswith(f"MissingDataError: '/x' in {path} has 3 never written chunks")
     assert failure.endswith("In a.h5, row 30 of '/x' is the first that was not written")

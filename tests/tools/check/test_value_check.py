@@ -3,11 +3,11 @@
 import h5py
 import numpy as np
 import pytest
-from cases import case_of, ignore
+from check_runs import check_run, ignore
 
 from h5lightning.errors import UnsupportedFieldError
 from h5lightning.options import Field, Windows
-from h5lightning.tools.check.value_check import prove_values
+from h5lightning.tools.check.value_check import check_values
 
 pytestmark = pytest.mark.timeout(60)
 RNG = np.random.default_rng(0)
@@ -15,7 +15,7 @@ DECODED, CONVERTED, COMPLETE = range(3)
 
 
 def write(folder, count=3, *, dtype="i2", attrs=None, rows=60, values=None):
-    """Files of packed numbers, each with a scale of its own."""
+    """Files of packed numbers, each with another scale."""
     for number in range(count):
         with h5py.File(folder / f"{number}.h5", "w") as file:
             stored = RNG.integers(1, 90, (rows, 3)) if values is None else values
@@ -33,10 +33,10 @@ PACKING = {
 }
 
 
-def outcomes_of(pattern, field, **options):
+def results_of(pattern, field, **options):
     fields = {"x": field, "y": Field("y")}
-    with case_of(pattern, fields=fields, **options) as case:
-        return prove_values(case, ignore)
+    with check_run(pattern, fields=fields, **options) as run:
+        return check_values(run, ignore)
 
 
 class Spoiling:
@@ -61,7 +61,7 @@ class Spoiling:
 @pytest.mark.parametrize("dtype", [None, "float64", "float16", "bfloat16"])
 def test_decoded_values_are_what_each_file_means(tmp_path, dtype):
     pattern = write(tmp_path, attrs=PACKING)
-    decoded, converted, complete = outcomes_of(pattern, Field("t", decode="cf", dtype=dtype))
+    decoded, converted, complete = results_of(pattern, Field("t", decode="cf", dtype=dtype))
     assert decoded.failures == ()
     assert decoded.scope == "1 field decoded, 47 samples"
     assert (converted.scope, complete.scope) == (
@@ -72,12 +72,12 @@ def test_decoded_values_are_what_each_file_means(tmp_path, dtype):
 
 def test_wrong_values_are_found(tmp_path):
     pattern = write(tmp_path, attrs=PACKING)
-    outcome = outcomes_of(pattern, Field("t", decode="cf"), reader=Spoiling)[DECODED]
-    assert len(outcome.failures) == 3
-    assert outcome.failures[0].startswith(
-        "field 'x' ('/t') is not what its attributes make of the stored numbers"
+    result = results_of(pattern, Field("t", decode="cf"), reader=Spoiling)[DECODED]
+    assert len(result.failures) == 3
+    assert result.failures[0].startswith(
+        "field 'x' ('/t') differs from the stored numbers decoded by its attributes"
     )
-    assert "first in 0.h5 row 59" in outcome.failures[0]
+    assert "first in 0.h5 row 59" in result.failures[0]
 
 
 @pytest.mark.parametrize(
@@ -97,10 +97,10 @@ def test_other_conventions(tmp_path, attrs, dtype):
         values = RNG.normal(size=(60, 3)).astype("f4")
         values[5:50] = 1e20
     pattern = write(tmp_path, attrs=attrs, dtype=dtype, values=values)
-    good = outcomes_of(pattern, Field("t", decode="cf"))
-    assert [outcome.failures for outcome in good] == [(), (), ()]
+    good = results_of(pattern, Field("t", decode="cf"))
+    assert [result.failures for result in good] == [(), (), ()]
     assert good[DECODED].scope == "1 field decoded, 47 samples"
-    bad = outcomes_of(pattern, Field("t", decode="cf"), reader=Spoiling)
+    bad = results_of(pattern, Field("t", decode="cf"), reader=Spoiling)
     assert len(bad[DECODED].failures) == 3
 
 
@@ -111,14 +111,14 @@ def test_windows_and_constants(tmp_path):
         "y": Field("y"),
         "z": Field("t", decode="cf", constant=True),
     }
-    with case_of(pattern, fields=fields, samples=Windows(3, dilation=2)) as case:
-        decoded = prove_values(case, ignore)[DECODED]
+    with check_run(pattern, fields=fields, samples=Windows(3, dilation=2)) as run:
+        decoded = check_values(run, ignore)[DECODED]
     assert decoded.failures == ()
     assert decoded.scope == "2 fields decoded, 92 samples"
 
 
 @pytest.mark.parametrize(
-    ("dtype", "wanted"),
+    ("dtype", "delivered"),
     [
         ("f8", "float32"),
         ("f4", "float16"),
@@ -128,49 +128,49 @@ def test_windows_and_constants(tmp_path):
         ("f4", "int16"),
     ],
 )
-def test_conversions(tmp_path, dtype, wanted):
+def test_conversions(tmp_path, dtype, delivered):
     pattern = write(tmp_path, dtype=dtype)
-    good = outcomes_of(pattern, Field("t", dtype=wanted))
-    assert [outcome.failures for outcome in good] == [(), (), ()]
+    good = results_of(pattern, Field("t", dtype=delivered))
+    assert [result.failures for result in good] == [(), (), ()]
     assert good[CONVERTED].scope == "1 field converted, 47 samples"
     assert good[DECODED].scope == "no field decoded"
-    bad = outcomes_of(pattern, Field("t", dtype=wanted), reader=Spoiling)[CONVERTED]
+    bad = results_of(pattern, Field("t", dtype=delivered), reader=Spoiling)[CONVERTED]
     assert len(bad.failures) == 3
-    assert f"is not what is stored, but for the rounding of {wanted}" in bad.failures[0]
+    assert f"differs from the stored values by more than the rounding of {delivered}" in bad.failures[0]
 
 
 def test_a_value_that_cannot_be_converted_is_named(tmp_path):
     values = np.ones((60, 3))
     values[-1] = 1e10
-    outcome = outcomes_of(write(tmp_path, dtype="f8", values=values), Field("t", dtype="int16"))[CONVERTED]
-    assert len(outcome.failures) == 3
-    assert "holds 10000000000.0 at row 59" in outcome.failures[0]
+    result = results_of(write(tmp_path, dtype="f8", values=values), Field("t", dtype="int16"))[CONVERTED]
+    assert len(result.failures) == 3
+    assert "holds 10000000000.0 at row 59" in result.failures[0]
 
 
 def test_missing_values_that_are_met_are_named(tmp_path):
     values = RNG.integers(1, 90, (60, 1000))  # a scan looks at all rows of less
     values[1:29] = values[31:59] = -999
     pattern = write(tmp_path, attrs={"_FillValue": np.int16(-999)}, values=values)
-    outcome = outcomes_of(pattern, Field("t"))[COMPLETE]
-    assert outcome.scope == "1 field with numbers for missing values, 47 samples"
-    assert [failure.partition(":")[0] for failure in outcome.failures] == ["0.h5", "1.h5", "2.h5"]
-    assert "which stands for a missing value (_FillValue=-999)" in outcome.failures[0]
-    stored = outcomes_of(pattern, Field("t", decode="stored"))
+    result = results_of(pattern, Field("t"))[COMPLETE]
+    assert result.scope == "1 field with numbers for missing values, 47 samples"
+    assert [failure.partition(":")[0] for failure in result.failures] == ["0.h5", "1.h5", "2.h5"]
+    assert "which stands for a missing value (_FillValue=-999)" in result.failures[0]
+    stored = results_of(pattern, Field("t", decode="stored"))
     assert [one.failures for one in stored] == [(), (), ()]
 
 
 def test_undecided_packing_is_an_error_of_planning(tmp_path):
     with (
         pytest.raises(UnsupportedFieldError, match="is packed"),
-        case_of(write(tmp_path, attrs=PACKING), fields={"x": Field("t"), "y": Field("y")}),
+        check_run(write(tmp_path, attrs=PACKING), fields={"x": Field("t"), "y": Field("y")}),
     ):
         pass
 
 
 def test_plain_fields_are_not_looked_at(write_files):
-    with case_of(write_files()) as case:
-        outcomes = prove_values(case, ignore)
-    assert all(outcome.scope.startswith("no field") for outcome in outcomes)
+    with check_run(write_files()) as run:
+        results = check_values(run, ignore)
+    assert all(result.scope.startswith("no field") for result in results)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,10 @@ def test_numbers_of_no_category_are_named(tmp_path, values, failures):
         with h5py.File(tmp_path / f"{number}.h5", "w") as file:
             file.create_dataset("t", data=codes, dtype=h5py.enum_dtype(values, basetype="i1"))
             file["y"] = np.arange(60)
-    outcome = outcomes_of(str(tmp_path / "*.h5"), Field("t"))[COMPLETE]
-    assert len(outcome.failures) == failures
-    assert all("holds a number that stands for nothing, first in" in failure for failure in outcome.failures)
-    assert outcomes_of(str(tmp_path / "*.h5"), Field("t", decode="stored"))[COMPLETE].failures == ()
+    result = results_of(str(tmp_path / "*.h5"), Field("t"))[COMPLETE]
+    assert len(result.failures) == failures
+    assert all(
+        "contains a number that stands for a missing value, first in" in failure
+        for failure in result.failures
+    )
+    assert results_of(str(tmp_path / "*.h5"), Field("t", decode="stored"))[COMPLETE].failures == ()

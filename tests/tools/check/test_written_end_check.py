@@ -3,11 +3,11 @@
 import h5py
 import numpy as np
 import pytest
-from cases import ACCESS, case_of, ignore
+from check_runs import ACCESS, check_run, ignore
 
 from h5lightning.options import Field, Windows
-from h5lightning.tools.check import prove_files
-from h5lightning.tools.check.written_end_check import prove_written_ends
+from h5lightning.tools.check import check_files
+from h5lightning.tools.check.written_end_check import check_written_ends
 
 pytestmark = pytest.mark.timeout(60)
 RNG = np.random.default_rng(0)
@@ -26,9 +26,9 @@ def write(folder, name="a.h5", rows=120, written=50, dtype="f4", row_shape=(3,),
     return str(folder / "*.h5")
 
 
-def outcome_of(pattern, **options):
-    with case_of(pattern, **options) as case:
-        return prove_written_ends(case, ignore)
+def result_of(pattern, **options):
+    with check_run(pattern, **options) as run:
+        return check_written_ends(run, ignore)
 
 
 @pytest.mark.parametrize("written", [1, 50, 119])
@@ -39,19 +39,19 @@ def outcome_of(pattern, **options):
 )
 def test_the_file_and_its_first_row_are_named(tmp_path, written, options):
     write(tmp_path, "good.h5", written=120, **options)
-    outcome = outcome_of(write(tmp_path, "half.h5", written=written, **options))
-    assert len(outcome.failures) == 1
-    assert outcome.failures[0].startswith("half.h5: '/x' holds nothing but the fill value")
+    result = result_of(write(tmp_path, "half.h5", written=written, **options))
+    assert len(result.failures) == 1
+    assert result.failures[0].startswith("half.h5: '/x' holds nothing but the fill value")
     assert (
-        f"from row {written} on ({120 - written} of 120 rows), and no row before does" in outcome.failures[0]
+        f"from row {written} on ({120 - written} of 120 rows), and no row before does" in result.failures[0]
     )
-    assert "access.on_missing='fill'" in outcome.failures[0]
-    assert outcome.note == ""
+    assert "access.on_missing='fill'" in result.failures[0]
+    assert result.note == ""
 
 
 def test_a_default_fill_value_of_netcdf(tmp_path):
-    outcome = outcome_of(write(tmp_path, fillvalue=9.969209968386869e36))
-    assert "fill value 9.96921e+36 from row 50 on" in outcome.failures[0]
+    result = result_of(write(tmp_path, fillvalue=9.969209968386869e36))
+    assert "fill value 9.96921e+36 from row 50 on" in result.failures[0]
 
 
 def test_stored_values_count_where_others_are_delivered(tmp_path):
@@ -59,15 +59,15 @@ def test_stored_values_count_where_others_are_delivered(tmp_path):
     with h5py.File(tmp_path / "a.nc", "r+") as file:
         file["x"].attrs["_FillValue"] = np.float32(9.969209968386869e36)
     fields = {"x": Field("x", decode="cf"), "y": Field("y")}
-    outcome = outcome_of(pattern.replace(".h5", ".nc"), fields=fields)
-    assert "'/x' holds nothing but the fill value 9.96921e+36 from row 50 on" in outcome.failures[0]
+    result = result_of(pattern.replace(".h5", ".nc"), fields=fields)
+    assert "'/x' holds nothing but the fill value 9.96921e+36 from row 50 on" in result.failures[0]
 
 
 def test_a_file_of_more_than_a_block(tmp_path, monkeypatch):
-    monkeypatch.setattr("h5lightning.tools.check.written_end_check._BLOCK_BYTES", 7 * 12)
+    monkeypatch.setattr("h5lightning.tools.check.written_end_check._BYTES_AT_ONCE", 7 * 12)
     for written in (1, 49, 50, 56, 57):
-        outcome = outcome_of(write(tmp_path, written=written))
-        assert f"from row {written} on" in outcome.failures[0]
+        result = result_of(write(tmp_path, written=written))
+        assert f"from row {written} on" in result.failures[0]
 
 
 def test_a_column_of_a_table(tmp_path):
@@ -77,16 +77,14 @@ def test_a_column_of_a_table(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["events"] = rows
     fields = {"x": Field("events", member="t"), "y": Field("events", member="charge")}
-    outcome = outcome_of(str(tmp_path / "a.h5"), fields=fields)
-    assert [failure.partition(" holds")[0] for failure in outcome.failures] == [
-        "a.h5: '/events' (column 't')"
-    ]
+    result = result_of(str(tmp_path / "a.h5"), fields=fields)
+    assert [failure.partition(" holds")[0] for failure in result.failures] == ["a.h5: '/events' (column 't')"]
 
 
 def test_windows_that_share_a_dataset_name_it_once(tmp_path):
     fields = {"x": Field("x", steps=(0, 3)), "y": Field("x", steps=(3, 4))}
-    outcome = outcome_of(write(tmp_path), fields=fields, samples=Windows(4))
-    assert len(outcome.failures) == 1
+    result = result_of(write(tmp_path), fields=fields, samples=Windows(4))
+    assert len(result.failures) == 1
 
 
 ELSEWHERE = np.where(np.arange(120)[:, None] % 7 == 3, 0, RNG.normal(size=(120, 3)))
@@ -99,9 +97,9 @@ REMARKS = {
 
 @pytest.mark.parametrize(("options", "words"), REMARKS.values(), ids=REMARKS)
 def test_remarks(tmp_path, options, words):
-    outcome = outcome_of(write(tmp_path, **options))
-    assert outcome.failures == ()
-    assert words in outcome.note
+    result = result_of(write(tmp_path, **options))
+    assert result.failures == ()
+    assert words in result.note
 
 
 HONEST = {
@@ -119,27 +117,27 @@ HONEST = {
 
 @pytest.mark.parametrize("options", HONEST.values(), ids=HONEST)
 def test_honest_files_pass_without_a_remark(tmp_path, options):
-    outcome = outcome_of(write(tmp_path, **options))
-    assert (outcome.failures, outcome.note) == ((), "")
+    result = result_of(write(tmp_path, **options))
+    assert (result.failures, result.note) == ((), "")
 
 
 def test_one_row_of_zeros_is_a_remark(tmp_path):
     write(tmp_path, "a.h5", written=120)
-    outcome = outcome_of(write(tmp_path, "b.h5", rows=1, written=1, values=np.zeros((1, 3))))
-    assert outcome.failures == ()
-    assert outcome.note.startswith("b.h5: '/x' holds nothing but")
+    result = result_of(write(tmp_path, "b.h5", rows=1, written=1, values=np.zeros((1, 3))))
+    assert result.failures == ()
+    assert result.note.startswith("b.h5: '/x' holds nothing but")
 
 
 def test_many_remarks_are_cut(tmp_path):
     for number in range(5):
         pattern = write(tmp_path, f"{number}.h5", dtype="i4")
-    assert outcome_of(pattern).note.endswith("; and 2 more")
+    assert result_of(pattern).note.endswith("; and 2 more")
 
 
 def test_fill_accepts_it(tmp_path):
     pattern, fields = write(tmp_path), {"x": Field("x"), "y": Field("y")}
-    names = [outcome.name for outcome in prove_files([pattern], fields).outcomes]
+    names = [result.name for result in check_files([pattern], fields).results]
     assert "files are written to their end" in names
-    accepted = prove_files([pattern], fields, access=ACCESS.__class__(on_missing="fill"))
+    accepted = check_files([pattern], fields, access=ACCESS.__class__(on_missing="fill"))
     assert accepted.has_passed
-    assert "files are written to their end" not in [outcome.name for outcome in accepted.outcomes]
+    assert "files are written to their end" not in [result.name for result in accepted.results]

@@ -1,4 +1,4 @@
-"""Runs over real files, to be proven; with a part of them replaced by one that is wrong."""
+"""Runs over real files to check, some of them with a wrong part."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from h5lightning.options.coerce import coerce_fields
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.make_reader import choose_reader
 from h5lightning.storage.survey import survey
-from h5lightning.tools.check import ProofSettings
+from h5lightning.tools.check import CheckSettings
 from h5lightning.tools.check.run import CheckRun
 
 ACCESS = Access(on_bad_file="skip", max_bad_fraction=1)
 
 
 def ignore(_: int) -> None:
-    """Progress that nobody watches."""
+    """Progress that is not shown."""
 
 
 @contextmanager
-def case_of(
+def check_run(
     files: Any,
     *,
     shuffle: Shuffle | None = None,
@@ -45,35 +45,35 @@ def case_of(
         shuffle: the order of training.
         split: how the rows are divided.
         reader: makes the reader of a reader, to put a wrong one in its place.
-        kind: the class of the case.
+        kind: the class of the run.
         fields: as in a DataModule.
         samples: how samples lie in a file; None for rows.
         access: how the files are opened.
-        **settings: those of `ProofSettings`.
+        **settings: those of `CheckSettings`.
     """
     shuffle = shuffle or Shuffle()
     wanted = coerce_fields(fields) or {}
     found = survey(files, wanted, samples or Rows(), access=access)
     none = {stage: Transforms.of(None, stage) for stage in STAGES}
-    with HandlePool(access) as pool:
+    with HandlePool(access, scanned_files=found.scanned_files) as pool:
         chosen = choose_reader("auto", pool)
         chosen = reader(chosen) if reader else chosen
-        assembly = assemble(
+        data = assemble(
             found, split or Split(), reader=chosen, access=access,
             stages=StageOptions(none, none, provenance=True), seed=3,
         )  # fmt: skip
-        weights = read_weights(assembly.datasets["train"], shuffle)
-        order = assembly.training_order(shuffle, weights)
-        proven = ProofSettings(**{"batch_size": 7, **settings})
+        weights = read_weights(data.datasets["train"], shuffle)
+        order = data.training_order(shuffle, weights)
+        extent = CheckSettings(**{"batch_size": 7, **settings})
         stored = frozenset(key for key, field in wanted.items() if field.decode == "stored")
-        yield kind(assembly, order, weights, proven, chosen, access, stored)
+        yield kind(data, order, weights, extent, chosen, access, stored)
 
 
 class LyingReader:
-    """Reads the row before the last one in place of it, each time that rows of a dataset are asked for.
+    """Reads the row before the last one instead of the last, in each read of a dataset.
 
     Args:
-        reader: reads what it is told to.
+        reader: the reader that reads.
         path: the dataset.
         file: name of the only file that is read wrongly; None for all.
     """
@@ -101,6 +101,6 @@ class LyingReader:
         return replace(take, rows=rows)
 
 
-def with_order(case: CheckRun, order: Any) -> CheckRun:
+def with_order(run: CheckRun, order: Any) -> CheckRun:
     """The same run in another order."""
-    return replace(case, order=order)
+    return replace(run, order=order)

@@ -1,11 +1,11 @@
-"""Numbers decoded anew from attributes, against values that were worked out by hand."""
+"""Numbers decoded from attributes, compared with values computed by hand."""
 
 import h5py
 import numpy as np
 import pytest
 
 from h5lightning.planning.catalog.annotations import Encoding
-from h5lightning.tools.check.decode_again import decoded_values, first_wrong, missing_values
+from h5lightning.tools.check.expected_values import decoded_values, first_wrong, missing_values
 
 
 def attributed(tmp_path, values, **attrs):

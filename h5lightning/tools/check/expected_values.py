@@ -1,6 +1,6 @@
-"""What the stored numbers of a file mean, computed anew from its attributes: to hold what is delivered against.
+"""Compute the expected values of a field from the stored numbers and the attributes of the file.
 
-Nothing here is shared with what delivers values, so that a mistake there is found.
+This shares no code with the loading of values, so that it finds mistakes there.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["decoded_values", "first_wrong", "missing_values"]
 
 Array = npt.NDArray[Any]
 
-# Half a unit in the last place for rounding once, and half a one for doing so by way of another type.
+# Half a unit in the last place for rounding, and another half for rounding to an intermediate type before.
 _ROUNDING = {
     "bfloat16": (2.0**-7, 2.0**-133),
     "float16": (2.0**-10, 2.0**-24),
@@ -30,13 +30,13 @@ _ROUNDING |= {"complex128": (2.0**-52, 2.0**-1074)}
 
 
 def missing_values(dataset: h5py.Dataset, stored: Array, encoding: Encoding) -> BoolArray:
-    """Which stored numbers stand for nothing.
+    """Which stored numbers stand for a missing value.
 
     Args:
-        dataset: whose attributes say so.
+        dataset: the dataset with the attributes.
         stored: numbers of its type, in native byte order.
-        encoding: the convention, and what its attributes do not hold: the fill value of a library, a sign in text, what
-            the sources of a virtual dataset say.
+        encoding: the convention, and what is not in its attributes: the fill value of a library, a sign as text, the
+            attributes of the sources of a virtual dataset.
     """
     values = _signed(stored, encoding)
     if encoding.kind == "codes":
@@ -48,7 +48,7 @@ def missing_values(dataset: h5py.Dataset, stored: Array, encoding: Encoding) -> 
         np.isin(values, np.asarray(encoding.fills)) if encoding.fills else np.zeros(values.shape, np.bool_)
     )
     for name in ("_FillValue", "missing_value"):
-        for number in _held(dataset, name, values.dtype, encoding):
+        for number in _in_type(dataset, name, values.dtype, encoding):
             missing |= values == number
     low, high = _bounds(dataset, values.dtype, encoding)
     missing |= values < low if low is not None else False
@@ -57,13 +57,14 @@ def missing_values(dataset: h5py.Dataset, stored: Array, encoding: Encoding) -> 
 
 
 def decoded_values(dataset: h5py.Dataset, stored: Array, encoding: Encoding | None) -> Array:
-    """What stored numbers stand for, in float64, NaN for nothing; the numbers themselves if the file says nothing."""
+    """The decoded values in float64, NaN for missing ones; without an encoding, the stored numbers themselves."""
     if encoding is None:
         return stored
     missing = missing_values(dataset, stored, encoding)
     values = _signed(stored, encoding)
     names = ("conversion", "offset") if encoding.kind == "nwb" else ("scale_factor", "add_offset")
-    scale, offset = (float(found[0]) if (found := _numbers(dataset, name)).size else None for name in names)
+    numbers = (_numbers(dataset, name) for name in names)
+    scale, offset = (float(values[0]) if values.size else None for values in numbers)
     if dataset.is_virtual and scale is None and offset is None:
         scale, offset = encoding.scale, encoding.offset
     if scale in (None, 1.0) and offset in (None, 0.0) and not missing.any():
@@ -72,32 +73,32 @@ def decoded_values(dataset: h5py.Dataset, stored: Array, encoding: Encoding | No
     return np.where(missing, np.nan, computed)
 
 
-def first_wrong(found: Array, expected: Array, delivered: str, *, is_exact: bool) -> int | None:
-    """The first sample in which delivered values are not those that are expected, to the rounding of their type.
+def first_wrong(values: Array, expected: Array, delivered: str, *, is_exact: bool) -> int | None:
+    """The index of the first sample whose delivered values differ from the expected ones by more than rounding.
 
     Args:
-        found: what was delivered, ``(N, …)``; of bfloat16, as float32.
-        expected: in any type, likewise.
-        delivered: name of the type of what was delivered.
+        values: the delivered values, ``(N, …)``; bfloat16 as float32.
+        expected: the expected values in any type, ``(N, …)``.
+        delivered: name of the type in which values were delivered.
         is_exact: allow no rounding.
     """
     relative, least = (0.0, 0.0) if is_exact else _ROUNDING.get(delivered, (0.0, 0.0))
-    wrong = np.zeros(len(found), np.bool_)
-    for part, other in _parts(found, expected):
+    wrong = np.zeros(len(values), np.bool_)
+    for part, goal in _parts(values, expected):
         with np.errstate(invalid="ignore", over="ignore"):
-            is_same = (part == other) | (np.isnan(part) & np.isnan(other))
-            is_same |= np.abs(part - other) <= relative * np.abs(other) + least if relative else False
-        wrong |= ~is_same.reshape(len(found), -1).all(axis=1)
+            is_same = (part == goal) | (np.isnan(part) & np.isnan(goal))
+            is_same |= np.abs(part - goal) <= relative * np.abs(goal) + least if relative else False
+        wrong |= ~is_same.reshape(len(values), -1).all(axis=1)
     return int(wrong.argmax()) if wrong.any() else None
 
 
-def _parts(found: Array, expected: Array) -> list[tuple[Array, Array]]:
-    """Real and imaginary parts, in a type that holds all integers of 64 bits."""
+def _parts(values: Array, expected: Array) -> list[tuple[Array, Array]]:
+    """Real and imaginary parts, in a type that represents all 64-bit integers."""
     wide = np.longdouble
-    pairs = [(found.real, expected.real)]
-    if found.dtype.kind == "c" or expected.dtype.kind == "c":
-        pairs.append((found.imag, expected.imag))
-    return [(part.astype(wide), other.astype(wide)) for part, other in pairs]
+    pairs = [(values.real, expected.real)]
+    if values.dtype.kind == "c" or expected.dtype.kind == "c":
+        pairs.append((values.imag, expected.imag))
+    return [(part.astype(wide), goal.astype(wide)) for part, goal in pairs]
 
 
 def _signed(stored: Array, encoding: Encoding) -> Array:
@@ -107,44 +108,44 @@ def _signed(stored: Array, encoding: Encoding) -> Array:
 
 
 def _bounds(dataset: h5py.Dataset, dtype: np.dtype[Any], encoding: Encoding) -> tuple[Any, Any]:
-    both = _held(dataset, "valid_range", dtype, encoding)
+    both = _in_type(dataset, "valid_range", dtype, encoding)
     if len(both) == 2:
         return both[0], both[1]
-    low, high = (_held(dataset, name, dtype, encoding) for name in ("valid_min", "valid_max"))
+    low, high = (_in_type(dataset, name, dtype, encoding) for name in ("valid_min", "valid_max"))
     if dataset.is_virtual and not low and not high:
         return encoding.low, encoding.high
     return low[0] if low else None, high[0] if high else None
 
 
-def _held(dataset: h5py.Dataset, name: str, dtype: np.dtype[Any], encoding: Encoding) -> list[Any]:
-    """The numbers of an attribute in the type of the values; without those that it does not hold."""
-    found = []
+def _in_type(dataset: h5py.Dataset, name: str, dtype: np.dtype[Any], encoding: Encoding) -> list[Any]:
+    """The numbers of an attribute that the type of the values can represent, in this type."""
+    numbers = []
     for number in _numbers(dataset, name):
         if dtype.kind == "f":
             with np.errstate(over="ignore", under="ignore"):
-                held = dtype.type(number)
-            # A fill value that the type does not hold is no infinity, and no zero.
-            is_lost = np.isinf(held) != np.isinf(number) or (held == 0) != (number == 0)
+                value = dtype.type(number)
+            # A fill value that overflows is not infinity, and one that underflows is not zero.
+            is_lost = np.isinf(value) != np.isinf(number) or (value == 0) != (number == 0)
             if not is_lost or name.startswith("valid_"):
-                found.append(held)
+                numbers.append(value)
         elif np.isfinite(number) and number == int(number):
             bits, info = 8 * dtype.itemsize, np.iinfo(dtype)
             if info.min <= int(number) <= info.max:
-                found.append(dtype.type(int(number)))
+                numbers.append(dtype.type(int(number)))
             elif encoding.is_unsigned is not None and -(2 ** (bits - 1)) <= int(number) < 2**bits:
-                # Where the file says which sign is meant, the same bits may be written with either one.
-                found.append(dtype.type((int(number) - int(info.min)) % 2**bits + int(info.min)))
-    return found
+                # If the file gives the sign of the values, the attribute may have the same bits with the other sign.
+                numbers.append(dtype.type((int(number) - int(info.min)) % 2**bits + int(info.min)))
+    return numbers
 
 
 def _numbers(dataset: h5py.Dataset, name: str) -> Array:
-    """The numbers of an attribute; none where it is text, or absent."""
+    """The numbers of an attribute; empty if it is text, or absent."""
     key = name.encode()
     if not h5a.exists(dataset.id, key):
         return np.zeros(0)
     attribute = h5a.open(dataset.id, key)
     if attribute.get_type().get_class() not in (h5t.INTEGER, h5t.FLOAT) or attribute.shape is None:
         return np.zeros(0)
-    found = np.empty(attribute.shape, attribute.dtype.newbyteorder("="))
-    attribute.read(found)
-    return found.reshape(-1)
+    numbers = np.empty(attribute.shape, attribute.dtype.newbyteorder("="))
+    attribute.read(numbers)
+    return numbers.reshape(-1)
