@@ -12,8 +12,8 @@ from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.external import Sources, encoded, link_problem, storage_problem
 from h5lightning.storage.hdf5.filters import DEFLATE, filter_name
 from h5lightning.storage.hdf5.open_dataset import filter_problem
-from h5lightning.storage.scanning.bookkeeping import bookkeeping_refusal
-from h5lightning.storage.scanning.conventions.group_attributes import sparse_format, sparse_refusal
+from h5lightning.storage.scanning.conventions.bookkeeping import bookkeeping_refusal
+from h5lightning.storage.scanning.conventions.category_tables import sparse_format, sparse_refusal
 from h5lightning.storage.scanning.conventions.vocabularies import Vocabulary, vocabulary_of, with_vocabularies
 from h5lightning.storage.scanning.metadata_values import ValueReader
 

@@ -14,8 +14,8 @@ from h5lightning.core.visible import visible_logger
 from h5lightning.errors import BadFileError, H5LightningError
 from h5lightning.planning.catalog.schema import FileSchema
 from h5lightning.storage.filesystems.mounts import lies_on_remote
+from h5lightning.storage.scanning.describe_file import DIFFERENCE, Outcome, ScanRequest, outcome_of
 from h5lightning.storage.scanning.metadata_values import NeedsProcessError, ValueReader
-from h5lightning.storage.scanning.scan_file import DIFFERENCE, Outcome, ScanRequest, outcome_of
 from h5lightning.storage.scanning.worker_pool import ScanWorkers
 from h5lightning.storage.scanning.worker_process import CannotStartError
 

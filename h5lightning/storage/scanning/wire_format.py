@@ -18,7 +18,7 @@ from h5lightning.errors import H5LightningError
 from h5lightning.planning.catalog.annotations import NOTHING, Annotations
 from h5lightning.planning.catalog.extents import Extents, FilterValues
 from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema
-from h5lightning.storage.scanning.scan_file import Outcome
+from h5lightning.storage.scanning.describe_file import Outcome
 
 __all__ = ["Decoder", "Encoder"]
 

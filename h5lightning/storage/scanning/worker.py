@@ -11,8 +11,8 @@ import os
 import sys
 from typing import IO
 
+from h5lightning.storage.scanning.describe_file import ScanRequest, outcome_of
 from h5lightning.storage.scanning.metadata_values import ValueReader
-from h5lightning.storage.scanning.scan_file import ScanRequest, outcome_of
 from h5lightning.storage.scanning.wire_format import Encoder
 
 __all__ = ["main"]

@@ -12,7 +12,7 @@ from types import TracebackType
 
 from h5lightning.errors import BadFileError
 from h5lightning.storage.hdf5.file_checks import leave_out_hint
-from h5lightning.storage.scanning.scan_file import Outcome, ScanRequest
+from h5lightning.storage.scanning.describe_file import Outcome, ScanRequest
 from h5lightning.storage.scanning.worker_process import (
     SILENCE_S,
     CannotStartError,

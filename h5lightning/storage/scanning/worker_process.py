@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 
-from h5lightning.storage.scanning.scan_file import Outcome
+from h5lightning.storage.scanning.describe_file import Outcome
 from h5lightning.storage.scanning.wire_format import Decoder
 
 __all__ = ["SILENCE_S", "CannotStartError", "DiedError", "ScanProcess", "SilentError"]

@@ -13,7 +13,7 @@ from h5py import h5a, h5f, h5o
 from h5lightning.planning.catalog.annotations import Encoding, Found
 from h5lightning.planning.values.encoded_values import first_missing, missing_text
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
-from h5lightning.storage.scanning.conventions.group_attributes import beside, category_count, referenced
+from h5lightning.storage.scanning.conventions.category_tables import beside, category_count, referenced
 from h5lightning.storage.scanning.conventions.number_encodings import number_encoding
 from h5lightning.storage.scanning.metadata_values import ValueReader
 from h5lightning.storage.scanning.stored_values import MOST_CHUNK_BYTES, can_be_read, read_rows

@@ -12,8 +12,8 @@ from h5lightning.planning.catalog.annotations import Found
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.external import encoded, link_problem
 from h5lightning.storage.hdf5.filters import filter_name
+from h5lightning.storage.scanning.conventions.category_tables import category_table, says
 from h5lightning.storage.scanning.conventions.code_columns import code_ranges
-from h5lightning.storage.scanning.conventions.group_attributes import category_table, says
 from h5lightning.storage.scanning.conventions.vocabularies import column_ranges
 from h5lightning.storage.scanning.metadata_values import ValueReader
 from h5lightning.storage.scanning.stored_values import blocks_of, can_be_read_whole

@@ -15,7 +15,7 @@ from h5lightning.planning.catalog.annotations import Encoding, Number
 from h5lightning.planning.values.encoded_values import DEFAULT
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.external import encoded
-from h5lightning.storage.scanning.conventions.group_attributes import beside
+from h5lightning.storage.scanning.conventions.category_tables import beside
 from h5lightning.storage.scanning.conventions.number_attributes import (
     NotNumbersError,
     is_one_number,

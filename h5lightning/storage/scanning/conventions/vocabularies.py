@@ -19,8 +19,8 @@ from h5lightning.planning.catalog.schema import UNREAD, Member
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.external import encoded, object_at
 from h5lightning.storage.hdf5.filters import NATIVE_FILTERS, filter_name
+from h5lightning.storage.scanning.conventions.category_tables import category_table
 from h5lightning.storage.scanning.conventions.code_columns import CodeRange, code_ranges
-from h5lightning.storage.scanning.conventions.group_attributes import category_table
 from h5lightning.storage.scanning.metadata_values import ValueReader
 
 __all__ = ["Vocabulary", "column_ranges", "vocabulary_of", "with_vocabularies"]

@@ -13,7 +13,7 @@ from h5py import h5s
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
-from h5lightning.storage.scanning.series.names import roles_of
+from h5lightning.storage.scanning.series.name_roles import roles_of
 from h5lightning.storage.scanning.stored_values import blocks_of, can_be_read
 
 __all__ = ["MOST_BYTES", "Candidate", "candidates_of"]

@@ -7,7 +7,7 @@ from h5py import h5d
 
 from h5lightning.planning.catalog.annotations import NOTHING, Found
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
-from h5lightning.storage.scanning.annotate import Annotator
+from h5lightning.storage.scanning.annotator import Annotator
 from h5lightning.storage.scanning.metadata_values import ValueReader
 
 VALUES = ValueReader(reads_text=True)

@@ -16,9 +16,9 @@ from h5lightning.storage.scanning.conventions.missing_categories import NONE_MIS
 from h5lightning.storage.scanning.conventions.virtual_encodings import encoding_with_sources
 from h5lightning.storage.scanning.digests import dataset_digest, group_digest
 from h5lightning.storage.scanning.metadata_values import ValueReader
-from h5lightning.storage.scanning.series.listing import NameList
-from h5lightning.storage.scanning.series.names import may_divide
-from h5lightning.storage.scanning.series.tables import SeriesFinder
+from h5lightning.storage.scanning.series.name_list import NameList
+from h5lightning.storage.scanning.series.name_roles import may_divide
+from h5lightning.storage.scanning.series.series_finder import SeriesFinder
 from h5lightning.storage.scanning.unwritten_ends import ends_with_fill
 
 __all__ = ["Annotator"]

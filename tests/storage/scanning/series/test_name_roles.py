@@ -2,7 +2,7 @@
 
 import pytest
 
-from h5lightning.storage.scanning.series.names import is_index_of, may_divide, roles_of
+from h5lightning.storage.scanning.series.name_roles import is_index_of, may_divide, roles_of
 
 
 @pytest.mark.parametrize(

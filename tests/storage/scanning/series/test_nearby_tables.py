@@ -2,7 +2,7 @@
 
 import pytest
 
-from h5lightning.storage.scanning.series.places import Places
+from h5lightning.storage.scanning.series.nearby_tables import Places
 
 
 @pytest.mark.parametrize(

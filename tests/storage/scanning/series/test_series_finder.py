@@ -295,7 +295,7 @@ def test_tables_are_found_in_files_of_very_many_names(tmp_path):
 
 
 def test_names_are_listed_once_for_a_file(tmp_path, monkeypatch):
-    from h5lightning.storage.scanning.series import listing as series_listing
+    from h5lightning.storage.scanning.series import name_list as series_listing
 
     calls = []
     real = series_listing.NameList._visited

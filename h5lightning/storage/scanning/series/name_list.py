@@ -9,7 +9,7 @@ from functools import lru_cache
 from h5py import h5f, h5g, h5o
 
 from h5lightning.storage.hdf5.external import encoded, link_problem
-from h5lightning.storage.scanning.series.places import Places
+from h5lightning.storage.scanning.series.nearby_tables import Places
 
 __all__ = ["NameList"]
 

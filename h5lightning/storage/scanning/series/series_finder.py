@@ -17,8 +17,8 @@ from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.external import object_at
 from h5lightning.storage.scanning.series import tiling as content
 from h5lightning.storage.scanning.series.candidates import Candidate, candidates_of
-from h5lightning.storage.scanning.series.listing import NameList
-from h5lightning.storage.scanning.series.names import is_index_of, may_divide
+from h5lightning.storage.scanning.series.name_list import NameList
+from h5lightning.storage.scanning.series.name_roles import is_index_of, may_divide
 
 __all__ = ["SeriesFinder"]
 

@@ -17,7 +17,7 @@ from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.external import Sources, encoded, link_problem
 from h5lightning.storage.hdf5.file_checks import check_file, leave_out_hint
 from h5lightning.storage.hdf5.open_file import opened_id
-from h5lightning.storage.scanning.annotate import Annotator
+from h5lightning.storage.scanning.annotator import Annotator
 from h5lightning.storage.scanning.attributes import read_attributes
 from h5lightning.storage.scanning.describe_dataset import dataset_paths, describe, find
 from h5lightning.storage.scanning.differences import first_difference

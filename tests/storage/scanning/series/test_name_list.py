@@ -3,7 +3,7 @@
 import h5py
 import pytest
 
-from h5lightning.storage.scanning.series.listing import NameList
+from h5lightning.storage.scanning.series.name_list import NameList
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from scanned import describe
 
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
-from h5lightning.storage.scanning.conventions.group_attributes import category_count
+from h5lightning.storage.scanning.conventions.category_tables import category_count
 from h5lightning.storage.scanning.metadata_values import ValueReader
 
 VALUES = ValueReader(reads_text=True)

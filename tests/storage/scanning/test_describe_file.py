@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from h5lightning.errors import BadFileError, FieldError
-from h5lightning.storage.scanning.metadata_values import NeedsProcessError, ValueReader
-from h5lightning.storage.scanning.scan_file import (
+from h5lightning.storage.scanning.describe_file import (
     DIFFERENCE,
     ScanRequest,
     attribute_names,
     describe_file,
     outcome_of,
 )
+from h5lightning.storage.scanning.metadata_values import NeedsProcessError, ValueReader
 
 VALUES = ValueReader(reads_text=True)
 
