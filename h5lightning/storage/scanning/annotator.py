@@ -1,4 +1,4 @@
-"""What one file says around its datasets → `Annotations`, found by those that know each convention."""
+"""Collect the `Annotations` of a dataset: what the file says about it by any of the conventions."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from h5lightning.storage.scanning.conventions.missing_categories import NONE_MIS
 from h5lightning.storage.scanning.conventions.virtual_encodings import encoding_with_sources
 from h5lightning.storage.scanning.digests import dataset_digest, group_digest
 from h5lightning.storage.scanning.metadata_values import ValueReader
+from h5lightning.storage.scanning.scanned_dataset import ScannedDataset
 from h5lightning.storage.scanning.series.name_list import NameList
 from h5lightning.storage.scanning.series.name_roles import may_divide
 from h5lightning.storage.scanning.series.series_finder import SeriesFinder
@@ -25,125 +26,124 @@ __all__ = ["Annotator"]
 
 
 class Annotator:
-    """Finds the annotations of the datasets of one file; what several of them share is looked at once.
+    """Annotates the datasets of one file; what several of them share is read once.
 
     Args:
         fid: the open file.
-        values: what reads attributes and text.
-        same: paths of datasets of which a digest is made.
-        constants: paths of datasets without a sample axis; None where no labels are looked for.
-        known: paths of datasets that may be all that the file holds.
+        reader: reads attributes and text.
+        same: paths of datasets that get a digest.
+        constants: paths of datasets without a sample axis; None to look for no labels.
+        likely_paths: paths of datasets; if the file holds nothing else, its names need not be listed.
     """
 
     def __init__(
         self,
         fid: h5f.FileID,
-        values: ValueReader,
+        reader: ValueReader,
         same: tuple[str, ...] = (),
         constants: tuple[str, ...] | None = (),
-        known: tuple[str, ...] = (),
+        likely_paths: tuple[str, ...] = (),
     ) -> None:
         self._fid = fid
-        self._values = values
+        self._reader = reader
         self._same = same
-        self._of_netcdf: bool | None = None
-        self._names = NameList(fid, may_divide, known=known)
+        self._is_netcdf: bool | None = None
+        self._names = NameList(fid, may_divide, likely_paths=likely_paths)
         self._series = SeriesFinder(fid, self._names)
-        self._labels = None if constants is None else LabelFinder(fid, values, constants)
+        self._labels = None if constants is None else LabelFinder(fid, reader, constants)
 
-    def annotate(self, opened: DatasetInfo, path: str) -> Annotations:
-        """What the file says around a dataset that can be a field.
-
-        Args:
-            opened: the dataset.
-            path: its path, without a leading slash.
+    def annotate(self, dataset: ScannedDataset) -> Annotations:
+        """What the file says about a dataset that can be a field.
 
         Raises:
-            OSError: values that it looks at are damaged.
+            OSError: values that must be read are damaged.
         """
-        said = self._encoding(self._fid, opened, path)
-        series, of_series = self._series.find(opened, path)
-        labels, of_labels = self._labels.find(opened, path) if self._labels is not None else ((), ())
-        ends = ends_with_fill(self._fid, opened)
-        remarks = (*of_series, *of_labels)
-        return _annotations(said, series=series, labels=labels, ends_with_fill=ends, remarks=remarks)
+        info, path = dataset.info, dataset.path
+        numbers = self._about_numbers(dataset)
+        series, series_remarks = self._series.find(info, path)
+        labels, label_remarks = self._labels.find(info, path) if self._labels is not None else ((), ())
+        return _annotations(
+            numbers,
+            series=series,
+            labels=labels,
+            ends_with_fill=ends_with_fill(self._fid, info),
+            remarks=(*series_remarks, *label_remarks),
+        )
 
-    def annotate_elsewhere(self, opened: DatasetInfo) -> Annotations:
-        """What another file, to which a link leads, says of the numbers and the columns of a dataset.
+    def annotate_elsewhere(self, info: DatasetInfo) -> Annotations:
+        """What another file, to which a link leads, says about the numbers and columns of its dataset.
 
         Raises:
-            OSError: values that it looks at are damaged.
+            OSError: values that must be read are damaged.
         """
-        fid, name = h5i.get_file_id(opened.did), h5i.get_name(opened.did) or b""
+        fid, name = h5i.get_file_id(info.did), h5i.get_name(info.did) or b""
         path = name.decode("utf-8", "surrogateescape").strip("/")
-        said = self._encoding(fid, opened, path)
+        numbers = self._about_numbers(ScannedDataset(fid, path, info, self._reader))
         if self._labels is None:
-            return _annotations(said)
-        labels, remarks = LabelFinder(fid, self._values).find(opened, path)
-        return _annotations(said, labels=labels, remarks=remarks)
+            return _annotations(numbers)
+        labels, remarks = LabelFinder(fid, self._reader).find(info, path)
+        return _annotations(numbers, labels=labels, remarks=remarks)
 
-    def with_digest(self, said: Annotations, found: DatasetInfo | DatasetSchema, path: str) -> Annotations:
-        """The annotations with a digest of all values, if they must be the same in all files.
+    def with_digest(
+        self, annotations: Annotations, found: DatasetInfo | DatasetSchema, path: str
+    ) -> Annotations:
+        """The annotations, with a digest of all values if these must be equal in all files.
 
         Args:
-            said: the annotations.
-            found: the dataset, or what is none: the datasets of a group count together.
+            annotations: what the file says about the dataset.
+            found: the dataset, or the schema of another object; for a group, all datasets below it are hashed.
             path: its path, without a leading slash.
 
         Raises:
             OSError: the values are damaged.
         """
         if path not in self._same:
-            return said
+            return annotations
+        refusal = "cannot be read"
         if isinstance(found, DatasetSchema):
-            digest = group_digest(self._fid, path, self._values) if found.dtype == "group" else ""
+            digest = group_digest(self._fid, path, self._reader) if found.dtype == "group" else ""
+            refusal = found.refusal
         else:
-            digest = dataset_digest(found, self._values) + _packing_text(said.encoding)
-        return dataclasses.replace(said, digest=digest or f"? {_refusal(found)}")
+            digest = dataset_digest(found, self._reader) + _packing_text(annotations.encoding)
+        return dataclasses.replace(annotations, digest=digest or f"? {refusal}")
 
-    def _encoding(self, fid: h5f.FileID, opened: DatasetInfo, path: str) -> dict[str, Any]:
-        # Without attributes, even of its axes, a dataset is none that a library of netCDF wrote.
-        of_netcdf = bool(opened.attributes) and self._is_of_netcdf(fid)
-        is_indexed = fid is not self._fid or self._names.holds(f"{path}_index")
-        encoding = encoding_of(fid, opened, path, self._values, of_netcdf=of_netcdf, is_indexed=is_indexed)
-        if opened.storage == "virtual":
-            encoding = encoding_with_sources(opened, encoding, self._of_source)
-        masked = None if encoding is None else masked_row(opened, encoding)
-        missing = missing_of(fid, opened, path, self._values)
+    def _about_numbers(self, dataset: ScannedDataset) -> dict[str, Any]:
+        """The encoding of the numbers, and the first rows without a value."""
+        info, in_file = dataset.info, dataset.fid is self._fid
+        may_have_index = not in_file or self._names.may_hold(f"{dataset.path}_index")
+        encoding = encoding_of(dataset, of_netcdf=self._is_of_netcdf(dataset), may_have_index=may_have_index)
+        if info.storage == "virtual":
+            encoding = encoding_with_sources(dataset, encoding)
+        masked = None if encoding is None else masked_row(info, encoding)
+        missing = missing_of(dataset)
         if encoding is not None and encoding.kind == "codes" and missing.is_known:
-            encoding = dataclasses.replace(encoding, low=None, high=None)  # nothing is left to look for
+            encoding = dataclasses.replace(encoding, low=None, high=None)  # all codes were checked already
         if encoding is None and missing == NONE_MISSING:
             return {}
         return {
             "encoding": encoding,
             "masked": masked,
-            "missing": missing.found,
+            "missing": missing.first,
             "missing_columns": missing.columns,
         }
 
-    def _of_source(self, fid: h5f.FileID, opened: DatasetInfo, path: str) -> Encoding | None:
-        of_netcdf = bool(opened.attributes) and is_netcdf(fid)
-        return encoding_of(fid, opened, path, self._values, of_netcdf=of_netcdf)
-
-    def _is_of_netcdf(self, fid: h5f.FileID) -> bool:
-        if fid is not self._fid:
-            return is_netcdf(fid)
-        if self._of_netcdf is None:
-            self._of_netcdf = is_netcdf(fid)
-        return self._of_netcdf
+    def _is_of_netcdf(self, dataset: ScannedDataset) -> bool:
+        if not dataset.info.attributes:
+            return False  # a library of netCDF writes attributes to each dataset, at least to its dimensions
+        if dataset.fid is not self._fid:
+            return is_netcdf(dataset.fid)
+        if self._is_netcdf is None:
+            self._is_netcdf = is_netcdf(self._fid)
+        return self._is_netcdf
 
 
-def _annotations(said: dict[str, Any], **more: Any) -> Annotations:
-    said.update(more)
-    return Annotations(**said) if any(said.values()) else NOTHING
+def _annotations(numbers: dict[str, Any], **further: Any) -> Annotations:
+    values = numbers | further
+    return Annotations(**values) if any(values.values()) else NOTHING
 
 
 def _packing_text(encoding: Encoding | None) -> str:
-    """What makes equal stored numbers stand for different values."""
+    """What tells apart equal stored numbers that are decoded to different values."""
     if encoding is None or not encoding.is_packed or encoding.problem:
         return ""
     return f"{PACKED}({encoding.scale}, {encoding.offset}, {encoding.is_unsigned})"
-
-
-def _refusal(found: DatasetInfo | DatasetSchema) -> str:
-    return found.refusal if isinstance(found, DatasetSchema) else "cannot be read"

@@ -9,6 +9,7 @@ from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.scanning.annotator import Annotator
 from h5lightning.storage.scanning.metadata_values import ValueReader
+from h5lightning.storage.scanning.scanned_dataset import ScannedDataset
 
 VALUES = ValueReader(reads_text=True)
 
@@ -21,12 +22,17 @@ def file(tmp_path):
         yield opened
 
 
+def annotate(file, path):
+    dataset = ScannedDataset(file.id, path, DatasetInfo.of(file[path].id), VALUES)
+    return Annotator(file.id, VALUES).annotate(dataset)
+
+
 def test_where_nothing_is_said_nothing_is_found(file):
-    assert Annotator(file.id, VALUES).annotate(DatasetInfo.of(file["x"].id), "x") is NOTHING
+    assert annotate(file, "x") is NOTHING
 
 
 def test_labels_are_found(file):
-    found = Annotator(file.id, VALUES).annotate(DatasetInfo.of(file["y"].id), "y")
+    found = annotate(file, "y")
     assert [one.path for one in found.labels] == ["y@columns"]
 
 

@@ -1,7 +1,5 @@
 """One file → its schema, and what is said of files that cannot be described."""
 
-import dataclasses
-import json
 import os
 import random
 
@@ -10,14 +8,9 @@ import numpy as np
 import pytest
 
 from h5lightning.errors import BadFileError, FieldError
-from h5lightning.storage.scanning.describe_file import (
-    DIFFERENCE,
-    ScanRequest,
-    attribute_names,
-    describe_file,
-    outcome_of,
-)
+from h5lightning.storage.scanning.describe_file import attribute_names, describe_file, outcome_of
 from h5lightning.storage.scanning.metadata_values import NeedsProcessError, ValueReader
+from h5lightning.storage.scanning.scan_request import DIFFERENCE, ScanRequest
 
 VALUES = ValueReader(reads_text=True)
 
@@ -85,13 +78,6 @@ def test_two_files_can_be_compared(path, tmp_path):
     schema = describe_file(path, ScanRequest((), compared=(other, "text")), VALUES)
     assert schema.datasets == ()
     assert schema.attrs == {DIFFERENCE: "row 1: 'b', expected 'c'"}
-
-
-def test_a_request_survives_json():
-    request = ScanRequest(("x",), ("@a",), 5, "/d", ("s",), ("c",), ("/b.h5", "s"))
-    plain = json.loads(json.dumps({**dataclasses.asdict(request), "locking": True}))
-    assert ScanRequest.from_plain(plain) == request
-    assert ScanRequest.from_plain({"paths": None}) == ScanRequest(None)
 
 
 def test_text_is_left_to_others(path):

@@ -11,8 +11,8 @@ from h5lightning.errors import BadFileError, FieldError
 from h5lightning.storage.scanning import ScanRequest, scan_file, scan_files
 from h5lightning.storage.scanning.scan_files import (
     difference_between,
-    scan_elsewhere,
-    scan_here,
+    scan_by_workers,
+    scan_in_process,
 )
 
 pytestmark = pytest.mark.timeout(60)
@@ -43,26 +43,26 @@ def comparable(outcomes):
 
 
 def test_outcomes_do_not_depend_on_the_process(paths):
-    here = scan_here(paths, REQUEST, advance=ignore, reads_text=True)
-    elsewhere = scan_elsewhere(paths, REQUEST, processes=2, advance=ignore)
+    here = scan_in_process(paths, REQUEST, advance=ignore, reads_text=True)
+    elsewhere = scan_by_workers(paths, REQUEST, processes=2, advance=ignore)
     assert comparable(here) == comparable(elsewhere) == comparable(scan_files(paths, REQUEST))
     assert [number for number, outcome in enumerate(here) if isinstance(outcome, BadFileError)] == [BAD]
     assert [here[number].datasets[0].rows for number in (0, 39)] == [0, 39]
 
 
 def test_this_process_stops_at_text(paths):
-    assert len(scan_here(paths, REQUEST, advance=ignore)) == 20
+    assert len(scan_in_process(paths, REQUEST, advance=ignore)) == 20
 
 
 def test_this_process_stops_when_its_patience_ends(paths):
-    assert scan_here(paths, REQUEST, advance=ignore, patience_s=0) == []
-    assert len(scan_here(paths, ScanRequest(None), advance=ignore, patience_s=60)) == 40
+    assert scan_in_process(paths, REQUEST, advance=ignore, patience_s=0) == []
+    assert len(scan_in_process(paths, ScanRequest(None), advance=ignore, patience_s=60)) == 40
 
 
 def test_each_file_advances_the_bar_once(paths):
     steps = []
-    scan_here(paths, REQUEST, advance=steps.append, reads_text=True)
-    scan_elsewhere(paths, REQUEST, processes=2, advance=steps.append)
+    scan_in_process(paths, REQUEST, advance=steps.append, reads_text=True)
+    scan_by_workers(paths, REQUEST, processes=2, advance=steps.append)
     assert sum(steps) == 80
 
 
@@ -124,7 +124,9 @@ def test_labels_and_digests_do_not_depend_on_the_process(tmp_path):
         file["x"], file["s"] = np.zeros((4, 2)), ["a", "b"]
         file["x"].dims[1].attach_scale(file["s"])
     request = ScanRequest(("x",), same=("s",), constants=("x",))
-    here = scan_here([name], request, advance=ignore, reads_text=True)
-    assert here == scan_elsewhere([name], request, processes=1, advance=ignore) == scan_files([name], request)
+    here = scan_in_process([name], request, advance=ignore, reads_text=True)
+    assert (
+        here == scan_by_workers([name], request, processes=1, advance=ignore) == scan_files([name], request)
+    )
     assert here[0].datasets[0].annotations.labels[0].path == "s"
     assert here[0].datasets[1].annotations.digest.startswith("(2,) text ")

@@ -15,7 +15,7 @@ import pytest
 from h5lightning.errors import BadFileError
 from h5lightning.planning.catalog.schema import FileSchema
 from h5lightning.storage.scanning import worker_process as process_module
-from h5lightning.storage.scanning.describe_file import ScanRequest
+from h5lightning.storage.scanning.scan_request import ScanRequest
 from h5lightning.storage.scanning.worker_pool import ScanWorkers
 from h5lightning.storage.scanning.worker_process import CannotStartError, ScanProcess
 
@@ -129,7 +129,7 @@ INTERRUPTED = """
     import signal, sys
     from h5lightning.storage.scanning import worker_process as process
     from h5lightning.storage.scanning.worker_pool import ScanWorkers
-    from h5lightning.storage.scanning.describe_file import ScanRequest
+    from h5lightning.storage.scanning.scan_request import ScanRequest
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background ignores it
     # The damaged file keeps its process until it is ended.
@@ -200,4 +200,4 @@ def test_files_of_a_server_that_does_not_answer_are_named(monkeypatch, paths):
         assert str(outcome).startswith(
             f"{path!r} cannot be read: the scanning process gave no answer for 0.5 s"
         )
-        assert "does not answer: look at its mount" in str(outcome)
+        assert "does not answer: check the mount" in str(outcome)

@@ -1,4 +1,4 @@
-"""Names in a file, listed once and within bounds: a file may hold a million."""
+"""List the names in a file, once and within bounds: a file may hold a million."""
 
 from __future__ import annotations
 
@@ -6,132 +6,132 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 
-from h5py import h5f, h5g, h5o
+from h5py import h5f, h5g
 
-from h5lightning.storage.hdf5.external import encoded, link_problem
-from h5lightning.storage.scanning.series.nearby_tables import Places
+from h5lightning.storage.hdf5.external import encoded, object_at
+from h5lightning.storage.scanning.series.nearby_tables import NearbyTables
 
 __all__ = ["NameList"]
 
 _MOST_LINKS = 2000
-_NOT_THERE = (RuntimeError, LookupError, OSError, ValueError, TypeError)
+_HDF5_ERRORS = (RuntimeError, LookupError, OSError, ValueError, TypeError)
 
-# Where tables lie in files of too many names to list all.
+# Groups with tables, in files of too many names to list all.
 _SIDE_GROUPS = ("meta", "metadata", "index", "indexes", "INDEX", "__I3Index__", "episode_data_index", "next")
 
-_NO_PLACES = Places(())
+_NO_TABLES = NearbyTables(())
 
 
 class NameList:
-    """The paths of those links of a file that are wanted; damaged groups have none.
+    """The paths of the links of a file, and of those that may be tables; damaged groups have none.
 
     Args:
         fid: the open file.
-        is_wanted: by its path.
-        most: stop after this many; then those near a dataset are listed for themselves.
-        known: paths of datasets that may be all that the file holds, which is seen at once.
+        may_be_table: decides by a path.
+        most: stop after this many; then the names near each dataset are listed separately.
+        likely_paths: paths of datasets; if the file holds nothing else, its names need not be listed.
     """
 
     def __init__(
         self,
         fid: h5f.FileID,
-        is_wanted: Callable[[str], bool],
+        may_be_table: Callable[[str], bool],
         most: int = _MOST_LINKS,
-        known: Sequence[str] = (),
+        likely_paths: Sequence[str] = (),
     ) -> None:
         self._fid = fid
-        self._known = known
-        self._is_wanted = is_wanted
+        self._likely_paths = likely_paths
+        self._may_be_table = may_be_table
         self._most = most
-        self._all: list[bytes] | None = None
+        self._listed: list[bytes] | None = None
         self._names: frozenset[str] | None = None
-        self._places: Places | None = None
-        self._places_of: dict[str, Places] = {}
+        self._tables: NearbyTables | None = None
+        self._tables_near: dict[str, NearbyTables] = {}
 
-    def holds(self, path: str) -> bool:
-        """Whether a path may be in the file; False where it surely is not."""
-        self._look()
+    def may_hold(self, path: str) -> bool:
+        """Whether a path may be in the file; False only if it is not."""
+        self._list()
         return self._names is None or path in self._names
 
-    def _look(self) -> None:
-        if self._all is None:
-            self._all = self._visited()
-            if len(self._all) < self._most:
-                self._names, self._places = _found_in(b"\0".join(self._all), self._is_wanted)
-
     def near(self, path: str) -> list[str]:
-        """Those that may say something of a dataset.
+        """The tables that may say something about a dataset.
 
-        In a file of too many names they are looked for among the first of them, and beside and above the dataset.
+        In a file of too many names, only the first names and those beside and above the dataset are searched.
 
         Args:
             path: path of the dataset.
         """
-        self._look()
-        places = self._places
-        if places is _NO_PLACES:
+        self._list()
+        if self._tables is _NO_TABLES:
             return []
-        if places is None:
+        tables = self._tables
+        if tables is None:
             group = path.rpartition("/")[0]
-            if group not in self._places_of:
-                beside = (name for near in _groups_near(path) for name in self._listed(near))
-                self._places_of[group] = _wanted((*_decoded(self._all or []), *beside), self._is_wanted)
-            places = self._places_of[group]
-        return places.near(path)
+            if group not in self._tables_near:
+                nearby = (name for near in _groups_near(path) for name in self._names_in(near))
+                self._tables_near[group] = _tables(
+                    (*_decoded(self._listed or []), *nearby), self._may_be_table
+                )
+            tables = self._tables_near[group]
+        return tables.near(path)
+
+    def _list(self) -> None:
+        if self._listed is None:
+            self._listed = self._visited()
+            if len(self._listed) < self._most:
+                self._names, self._tables = _names_and_tables(b"\0".join(self._listed), self._may_be_table)
 
     def _visited(self) -> list[bytes]:
-        names = [encoded(path) for path in self._known]
+        names = [encoded(path) for path in self._likely_paths]
         if names and self._holds_only(names):
             return names
         names.clear()
 
         def visit(name: bytes) -> bool | None:
-            # Nothing may fail in here: h5py would end in a SystemError.
+            # An exception in here would end as a SystemError of h5py.
             names.append(name)
             return True if len(names) >= self._most else None
 
-        try:
+        with contextlib.suppress(*_HDF5_ERRORS):  # damage is an error only in objects that were asked for
             self._fid.links.visit(visit)
-        except _NOT_THERE:
-            return names  # of what is damaged, only what is asked for is an error
         return names
 
     def _holds_only(self, names: list[bytes]) -> bool:
-        """Whether the file holds nothing but these, none of them in a group."""
+        """Whether the file holds only these names, all of them in its root group."""
         try:
             links = self._fid.links
             return self._fid.get_num_objs() == len(names) and all(
                 b"/" not in name and links.exists(name) for name in names
             )
-        except _NOT_THERE:
+        except _HDF5_ERRORS:
             return False
 
-    def _listed(self, group: str) -> Iterator[str]:
+    def _names_in(self, group: str) -> Iterator[str]:
         names: list[bytes] = []
 
         def visit(name: bytes) -> bool | None:
             names.append(name)
             return True if len(names) >= self._most else None
 
-        with contextlib.suppress(*_NOT_THERE):
-            if group and link_problem(self._fid, "", group, None) != "":
-                return
-            found = h5o.open(self._fid, encoded(group))
+        with contextlib.suppress(*_HDF5_ERRORS):
+            found = object_at(self._fid, group)
             if isinstance(found, h5g.GroupID):
                 found.links.iterate(visit)
         yield from (f"{group}/{name}" if group else name for name in _decoded(names))
 
 
 @lru_cache(maxsize=64)
-def _found_in(joined: bytes, is_wanted: Callable[[str], bool]) -> tuple[frozenset[str], Places]:
-    """All names, and those that are wanted; once for the files of a data set, which hold the same names."""
+def _names_and_tables(
+    joined: bytes, may_be_table: Callable[[str], bool]
+) -> tuple[frozenset[str], NearbyTables]:
+    """All names, and the tables among them; cached since the files of a data set hold the same names."""
     names = _decoded(joined.split(b"\0")) if joined else []
-    return frozenset(names), _wanted(names, is_wanted)
+    return frozenset(names), _tables(names, may_be_table)
 
 
-def _wanted(names: Iterable[str], is_wanted: Callable[[str], bool]) -> Places:
-    found = [name for name in names if is_wanted(name)]
-    return Places(dict.fromkeys(found)) if found else _NO_PLACES
+def _tables(names: Iterable[str], may_be_table: Callable[[str], bool]) -> NearbyTables:
+    tables = dict.fromkeys(name for name in names if may_be_table(name))
+    return NearbyTables(tables) if tables else _NO_TABLES
 
 
 def _groups_near(path: str) -> Iterator[str]:
@@ -143,5 +143,5 @@ def _groups_near(path: str) -> Iterator[str]:
 
 
 def _decoded(names: list[bytes]) -> list[str]:
-    # At once, since each call takes as long as a name: no name holds a zero.
+    # In one call, since a call takes as long as a name. No name holds a zero byte.
     return b"\0".join(names).decode("utf-8", "surrogateescape").split("\0") if names else []

@@ -10,7 +10,8 @@ from encodings_found import NO_TEXT, create_filled, find
 from h5lightning.planning.catalog.annotations import NOTHING, Annotations, Encoding, Found
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.scanning.conventions.encodings import masked_row
-from h5lightning.storage.scanning.describe_file import ScanRequest, describe_file
+from h5lightning.storage.scanning.describe_file import describe_file
+from h5lightning.storage.scanning.scan_request import ScanRequest
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from h5lightning.planning.catalog.annotations import NOTHING, Found
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.scanning.annotator import Annotator
 from h5lightning.storage.scanning.metadata_values import ValueReader
+from h5lightning.storage.scanning.scanned_dataset import ScannedDataset
 
 VALUES = ValueReader(reads_text=True)
 
@@ -20,8 +21,8 @@ def file(tmp_path):
 
 
 def annotate(file, path):
-    opened = DatasetInfo.of(h5d.open(file.id, path.encode()))
-    return Annotator(file.id, VALUES).annotate(opened, path)
+    info = DatasetInfo.of(h5d.open(file.id, path.encode()))
+    return Annotator(file.id, VALUES).annotate(ScannedDataset(file.id, path, info, VALUES))
 
 
 # ── codes ────────────────────────────────────────────────────────────────────────────────────────────

@@ -2,7 +2,7 @@
 
 import pytest
 
-from h5lightning.storage.scanning.series.nearby_tables import Places
+from h5lightning.storage.scanning.series.nearby_tables import NearbyTables
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from h5lightning.storage.scanning.series.nearby_tables import Places
     ],
 )
 def test_it_does(table, path, others):
-    assert table in Places([table, *others]).near(path)
+    assert table in NearbyTables([table, *others]).near(path)
 
 
 @pytest.mark.parametrize(
@@ -37,11 +37,11 @@ def test_it_does(table, path, others):
     ],
 )
 def test_it_does_not(table, path, others):
-    assert table not in Places([table, *others]).near(path)
+    assert table not in NearbyTables([table, *others]).near(path)
 
 
 def test_many_tables_are_found_at_once():
-    places = Places([f"data/demo_{number}/dones" for number in range(2000)] + ["meta/ends"])
+    places = NearbyTables([f"data/demo_{number}/dones" for number in range(2000)] + ["meta/ends"])
     assert len(places) == 2001
     assert [places.near(f"data/demo_{number}/x") for number in (0, 1999)] == [
         ["meta/ends", "data/demo_0/dones"],
@@ -50,4 +50,4 @@ def test_many_tables_are_found_at_once():
 
 
 def test_no_tables_are_none():
-    assert (len(Places(())), Places(()).near("x")) == (0, [])
+    assert (len(NearbyTables(())), NearbyTables(()).near("x")) == (0, [])

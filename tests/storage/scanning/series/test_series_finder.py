@@ -7,6 +7,7 @@ import pytest
 from h5lightning.planning.catalog.annotations import NOTHING, SeriesTable
 from h5lightning.storage.scanning import ScanRequest, scan_file
 from h5lightning.storage.scanning.series import candidates as series_candidates
+from h5lightning.storage.scanning.series.name_list import NameList
 
 ROWS = 12
 X = np.zeros((ROWS, 2), "f4")
@@ -295,11 +296,9 @@ def test_tables_are_found_in_files_of_very_many_names(tmp_path):
 
 
 def test_names_are_listed_once_for_a_file(tmp_path, monkeypatch):
-    from h5lightning.storage.scanning.series import name_list as series_listing
-
     calls = []
-    real = series_listing.NameList._visited
-    monkeypatch.setattr(series_listing.NameList, "_visited", lambda self: calls.append(1) or real(self))
+    real = NameList._visited
+    monkeypatch.setattr(NameList, "_visited", lambda self: calls.append(1) or real(self))
     with h5py.File(tmp_path / "a.h5", "w") as file:
         for name in "abcd":
             file[name] = X
