@@ -84,28 +84,25 @@ class Annotator:
         labels, remarks = LabelFinder(fid, self._reader).find(info, path)
         return _annotations(numbers, labels=labels, remarks=remarks)
 
-    def with_digest(
-        self, annotations: Annotations, found: DatasetInfo | DatasetSchema, path: str
-    ) -> Annotations:
-        """The annotations, with a digest of all values if these must be equal in all files.
+    def with_digest(self, schema: DatasetSchema, info: DatasetInfo | None) -> DatasetSchema:
+        """The schema with a digest of all values, if these must be equal in all files.
 
         Args:
-            annotations: what the file says about the dataset.
-            found: the dataset, or the schema of another object; for a group, all datasets below it are hashed.
-            path: its path, without a leading slash.
+            schema: the schema, with its other annotations.
+            info: the dataset; None for other objects, of which a group has the digest of all datasets below it.
 
         Raises:
             OSError: the values are damaged.
         """
-        if path not in self._same:
-            return annotations
-        refusal = "cannot be read"
-        if isinstance(found, DatasetSchema):
-            digest = group_digest(self._fid, path, self._reader) if found.dtype == "group" else ""
-            refusal = found.refusal
-        else:
-            digest = dataset_digest(found, self._reader) + _packing_text(annotations.encoding)
-        return dataclasses.replace(annotations, digest=digest or f"? {refusal}")
+        if schema.path not in self._same:
+            return schema
+        digest = ""
+        if info is not None:
+            digest = dataset_digest(info, self._reader) + _packing_text(schema.annotations.encoding)
+        elif schema.dtype == "group":
+            digest = group_digest(self._fid, schema.path, self._reader)
+        annotations = dataclasses.replace(schema.annotations, digest=digest or f"? {schema.refusal}")
+        return dataclasses.replace(schema, annotations=annotations)
 
     def _about_numbers(self, dataset: ScannedDataset) -> dict[str, Any]:
         """The encoding of the numbers, and the first rows without a value."""

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from h5py import h5a, h5f, h5i
 
 from h5lightning.errors import BadFileError, H5LightningError
-from h5lightning.planning.catalog.annotations import NOTHING, Annotations
+from h5lightning.planning.catalog.annotations import NOTHING
 from h5lightning.planning.catalog.extents import Extents
 from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema
 from h5lightning.storage.hdf5.chunk_index import DamageError, locate
@@ -139,22 +139,18 @@ class _FileScan:
         if found is None:
             return None
         if isinstance(found, DatasetSchema):
-            return self._with_digest(found, NOTHING, found), None
+            return self._annotator.with_digest(found, None), None
         dataset = ScannedDataset(self._fid, path, found, self._reader)
         schema = describe_dataset(dataset, allow_external=allowed, sources=self._sources)
-        if schema.refusal:
-            return self._with_digest(schema, NOTHING, found), None
-        if allowed is not None and h5i.get_file_id(found.did) != self._fid:
-            return self._with_digest(schema, self._annotator.annotate_elsewhere(found), found), None
-        schema = self._with_digest(schema, self._annotator.annotate(dataset), found)
-        is_located = found.chunk_count <= self._request.most_chunks
+        in_file = allowed is None or h5i.get_file_id(found.did) == self._fid
+        if not schema.refusal:
+            annotator = self._annotator
+            annotations = annotator.annotate(dataset) if in_file else annotator.annotate_elsewhere(found)
+            if annotations is not NOTHING:
+                schema = dataclasses.replace(schema, annotations=annotations)
+        schema = self._annotator.with_digest(schema, found)
+        is_located = in_file and not schema.refusal and found.chunk_count <= self._request.most_chunks
         return schema, self._extents(found, path) if is_located else None
-
-    def _with_digest(
-        self, schema: DatasetSchema, annotations: Annotations, found: DatasetInfo | DatasetSchema
-    ) -> DatasetSchema:
-        annotations = self._annotator.with_digest(annotations, found, schema.path)
-        return schema if annotations is NOTHING else dataclasses.replace(schema, annotations=annotations)
 
     def _extents(self, info: DatasetInfo, path: str) -> Extents:
         """Where the values of a dataset are stored, checked."""

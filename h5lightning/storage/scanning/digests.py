@@ -47,10 +47,6 @@ _HEAP_BOX_BYTES = 64 * 1024  # of pointers: the limit on processor time counts f
 def dataset_digest(info: DatasetInfo, reader: ValueReader) -> str:
     """The digest of all values of a dataset.
 
-    Args:
-        info: the dataset.
-        reader: decides whether this process may read them.
-
     Raises:
         OSError: they are damaged.
         NeedsProcessError: this process must not read them.
@@ -117,12 +113,7 @@ def content_kind(info: DatasetInfo) -> str:
 
 
 def read_boxes(info: DatasetInfo, reader: ValueReader) -> Iterator[tuple[Box, npt.NDArray[Any]]]:
-    """All values in C order, in boxes of about 8 MiB.
-
-    Args:
-        info: the dataset.
-        reader: decides whether this process may read them.
-    """
+    """All values in C order, in boxes of about 8 MiB."""
     in_heap, shape = lies_in_heap(info.did.get_type()), info.shape or ()
     if 0 in shape:
         return

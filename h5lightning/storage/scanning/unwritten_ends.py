@@ -24,10 +24,6 @@ def ends_with_fill(fid: h5f.FileID, info: DatasetInfo) -> bool:
     """Whether the last row holds only the fill value, and the probed rows show values up to one row and none after it.
 
     False for datasets that are more expensive to check: rows that are large, filtered, in several chunks, or converted.
-
-    Args:
-        fid: the open file.
-        info: the dataset.
     """
     element, shape = info.element, info.shape
     if element.dtype[1:2] not in ("f", "c") or element.hdf5_reason or not shape or shape[0] < 2:

@@ -98,19 +98,26 @@ class _NumberHash:
         return self._floats.hexdigest() + self._differences.hexdigest()
 
 
-class _TextHash:
-    """Text by its bytes, whether its length is fixed or variable."""
+class _ByteHash:
+    """Elements of other types by their bytes."""
 
     def __init__(self) -> None:
         self._state = xxhash.xxh3_128()
 
     def update(self, block: npt.NDArray[Any]) -> None:
-        for text in block.reshape(-1).tolist():
-            raw = text if isinstance(text, bytes) else str(text).encode("utf-8", "surrogateescape")
-            self._state.update(b"%d:%b" % (len(raw), raw))
+        self._state.update(block.tobytes())
 
     def digest(self) -> str:
         return self._state.hexdigest()
+
+
+class _TextHash(_ByteHash):
+    """Text by its bytes, whether its length is fixed or variable."""
+
+    def update(self, block: npt.NDArray[Any]) -> None:
+        for text in block.reshape(-1).tolist():
+            raw = text if isinstance(text, bytes) else str(text).encode("utf-8", "surrogateescape")
+            self._state.update(b"%d:%b" % (len(raw), raw))
 
 
 class _ListHash:
@@ -141,16 +148,3 @@ class _TableHash:
     def digest(self) -> str:
         parts = (f"{name}:{column.digest()};" for name, column in self._columns.items())
         return xxhash.xxh3_128("".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
-
-
-class _ByteHash:
-    """Elements of other types by their bytes."""
-
-    def __init__(self) -> None:
-        self._state = xxhash.xxh3_128()
-
-    def update(self, block: npt.NDArray[Any]) -> None:
-        self._state.update(block.tobytes())
-
-    def digest(self) -> str:
-        return self._state.hexdigest()

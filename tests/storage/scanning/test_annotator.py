@@ -1,4 +1,4 @@
-"""What is said around a dataset comes together in one place."""
+"""Annotations of a dataset, collected from all conventions."""
 
 import h5py
 import numpy as np
@@ -27,7 +27,7 @@ def annotate(file, path):
     return Annotator(file.id, VALUES).annotate(dataset)
 
 
-def test_where_nothing_is_said_nothing_is_found(file):
+def test_a_dataset_without_attributes_has_no_annotations(file):
     assert annotate(file, "x") is NOTHING
 
 
@@ -36,11 +36,14 @@ def test_labels_are_found(file):
     assert [one.path for one in found.labels] == ["y@columns"]
 
 
-def test_digests_are_made_of_what_must_be_the_same(file):
-    annotator, x = Annotator(file.id, VALUES, same=("x", "g", "link")), DatasetInfo.of(file["x"].id)
-    assert annotator.with_digest(NOTHING, x, "x").digest.startswith("(3, 2) numbers ")
-    assert annotator.with_digest(NOTHING, x, "other") is NOTHING
-    group = DatasetSchema("g", "group", (), refusal="is a group")
-    assert annotator.with_digest(NOTHING, group, "g").digest.startswith("1 datasets ")
-    link = DatasetSchema("link", "link", (), refusal="is a soft link")
-    assert annotator.with_digest(NOTHING, link, "link").digest == "? is a soft link"
+def test_objects_that_must_be_the_same_have_digests(file):
+    annotator, info = Annotator(file.id, VALUES, same=("x", "g", "link")), DatasetInfo.of(file["x"].id)
+
+    def digest(schema, info=None):
+        return annotator.with_digest(schema, info).annotations.digest
+
+    assert digest(DatasetSchema("x", "<f8", (3, 2)), info).startswith("(3, 2) numbers ")
+    other = DatasetSchema("other", "<f8", (3, 2))
+    assert annotator.with_digest(other, info) is other
+    assert digest(DatasetSchema("g", "group", (), refusal="is a group")).startswith("1 datasets ")
+    assert digest(DatasetSchema("link", "link", (), refusal="is a soft link")) == "? is a soft link"

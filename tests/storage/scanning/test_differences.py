@@ -1,4 +1,4 @@
-"""The first difference between what two files hold, in words."""
+"""The first difference between the contents of two files, as text."""
 
 import h5py
 import numpy as np

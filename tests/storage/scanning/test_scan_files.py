@@ -107,7 +107,7 @@ def test_files_with_many_chunks_in_all_are_not_looked_into(tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("values", [(["a"], ["b"]), ([1], [2])], ids=["text", "numbers"])
-def test_two_files_are_compared_by_whoever_may(tmp_path, values):
+def test_two_files_are_compared_in_this_process_or_another(tmp_path, values):
     names = [str(tmp_path / name) for name in ("a.h5", "b.h5")]
     for name, value in zip(names, values, strict=True):
         with h5py.File(name, "w") as file:

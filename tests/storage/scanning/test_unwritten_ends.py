@@ -1,4 +1,4 @@
-"""Datasets that end with rows that nobody wrote, as a scan sees them; and others that only look alike."""
+"""Datasets that end with rows that were never written, and others that only look alike."""
 
 import h5py
 import numpy as np

@@ -35,7 +35,7 @@ def paths(tmp_path):
 
 
 def damage_heap(path):
-    """Make HDF5 search the global heap for ever: an object of size 0 that is not the free space."""
+    """Make HDF5 search the global heap indefinitely: an object of size 0 that is not the free space."""
     with open(path, "r+b") as file:
         content = file.read()
         file.seek(content.index(b"GCOL") + 24)

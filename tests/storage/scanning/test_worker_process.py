@@ -53,7 +53,7 @@ def test_says_how_it_ended(process):
 
 
 def test_text_without_end_is_given_up(process, path):
-    """An object of size 0 in the global heap makes HDF5 search it for ever, or is an error of its own."""
+    """An object of size 0 in the global heap makes HDF5 search it indefinitely, or is an error."""
     with open(path, "r+b") as file:
         content = file.read()
         file.seek(content.index(b"GCOL") + 24)

@@ -56,16 +56,6 @@ class _Scale:
     labels: Labels | None = None
 
 
-@dataclass(slots=True)
-class _Digests:
-    """Digests of labels that several datasets share."""
-
-    kind: str
-    count: int
-    in_order: str
-    as_set: str
-
-
 class LabelFinder:
     """Finds the labels of the axes of datasets of one file; what several of them share is read once.
 
@@ -83,14 +73,10 @@ class LabelFinder:
         self._constants = constants
         self._scales: dict[int, _Scale | None] = {}
         self._tables: dict[str, tuple[str, Labels] | None] = {}
-        self._digests: dict[str, _Digests] = {}
+        self._digests: dict[str, tuple[str, str]] = {}  # by source
 
     def find(self, info: DatasetInfo, path: str) -> tuple[tuple[AxisLabels, ...], tuple[str, ...]]:
         """The labels of the axes of a dataset, and remarks about labels that cannot be compared.
-
-        Args:
-            info: the dataset.
-            path: its path, without a leading slash.
 
         Raises:
             OSError: the labels are damaged.
@@ -262,10 +248,9 @@ class LabelFinder:
         if labels.values is None or len(labels.values) != length:
             return None
         if source not in self._digests:
-            kind = "text" if isinstance(labels.values, list) else "numbers"
-            self._digests[source] = _Digests(kind, length, *digests(labels.values))
-        found = self._digests[source]
-        return AxisLabels(axis, source, found.kind, found.count, found.in_order, found.as_set, member)
+            self._digests[source] = digests(labels.values)
+        kind = "text" if isinstance(labels.values, list) else "numbers"
+        return AxisLabels(axis, source, kind, length, *self._digests[source], member)
 
 
 def _leaf(scale: _Scale) -> str:

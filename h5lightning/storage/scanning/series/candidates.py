@@ -111,12 +111,7 @@ class SeriesCandidate:
 
 
 def candidates_of(info: DatasetInfo, path: str) -> list[SeriesCandidate]:
-    """The dataset itself, or the columns of a table that may divide rows.
-
-    Args:
-        info: the dataset.
-        path: its path.
-    """
+    """The dataset itself, or the columns of a table that may divide rows."""
     element = info.element
     if element.members:
         columns = [member for member in element.members if not member.refusal and not member.shape]

@@ -57,9 +57,6 @@ class NameList:
         """The tables that may say something about a dataset.
 
         In a file of too many names, only the first names and those beside and above the dataset are searched.
-
-        Args:
-            path: path of the dataset.
         """
         self._list()
         if self._tables is _NO_TABLES:
@@ -83,18 +80,7 @@ class NameList:
 
     def _visited(self) -> list[bytes]:
         names = [encoded(path) for path in self._likely_paths]
-        if names and self._holds_only(names):
-            return names
-        names.clear()
-
-        def visit(name: bytes) -> bool | None:
-            # An exception in here would end as a SystemError of h5py.
-            names.append(name)
-            return True if len(names) >= self._most else None
-
-        with contextlib.suppress(*_HDF5_ERRORS):  # damage is an error only in objects that were asked for
-            self._fid.links.visit(visit)
-        return names
+        return names if names and self._holds_only(names) else self._collected(self._fid.links.visit)
 
     def _holds_only(self, names: list[bytes]) -> bool:
         """Whether the file holds only these names, all of them in its root group."""
@@ -106,18 +92,26 @@ class NameList:
         except _HDF5_ERRORS:
             return False
 
-    def _names_in(self, group: str) -> Iterator[str]:
+    def _names_in(self, path: str) -> list[str]:
+        """Paths of the links of a group; none if there is no such group."""
+        group = None
+        with contextlib.suppress(*_HDF5_ERRORS):
+            group = object_at(self._fid, path)
+        names = _decoded(self._collected(group.links.iterate)) if isinstance(group, h5g.GroupID) else []
+        return [f"{path}/{name}" for name in names] if path else names
+
+    def _collected(self, visit: Callable[[Callable[[bytes], bool | None]], object]) -> list[bytes]:
+        """The names that a method of HDF5 visits, up to the limit, and up to where the file is damaged."""
         names: list[bytes] = []
 
-        def visit(name: bytes) -> bool | None:
+        def add(name: bytes) -> bool | None:
+            # An exception in here would end as a SystemError of h5py.
             names.append(name)
             return True if len(names) >= self._most else None
 
         with contextlib.suppress(*_HDF5_ERRORS):
-            found = object_at(self._fid, group)
-            if isinstance(found, h5g.GroupID):
-                found.links.iterate(visit)
-        yield from (f"{group}/{name}" if group else name for name in _decoded(names))
+            visit(add)
+        return names
 
 
 @lru_cache(maxsize=64)

@@ -42,9 +42,6 @@ class NearbyTables:
     def near(self, path: str) -> list[str]:
         """The tables that may say something about a dataset.
 
-        Args:
-            path: path of the dataset.
-
         Example:
             >>> NearbyTables(["meta/ends", "demo_0/dones", "demo_1/dones"]).near("demo_1/actions")
             ['meta/ends', 'demo_1/dones']

@@ -54,12 +54,7 @@ class SeriesFinder:
         self._kinds: _Kinds = {}
 
     def find(self, info: DatasetInfo, path: str) -> tuple[tuple[SeriesTable, ...], tuple[str, ...]]:
-        """What divides the rows of a dataset, and remarks about candidates that were not read.
-
-        Args:
-            info: the dataset.
-            path: its path, without a leading slash.
-        """
+        """What divides the rows of a dataset, and remarks about candidates that were not read."""
         rows = info.shape[0] if info.shape else 0
         if rows < _LEAST_ROWS:
             return (), ()

@@ -123,22 +123,22 @@ def test_references_and_text_are_left_to_another_process(file, write):
 # ── AnnData ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def write_matrix(file, base="", index="_index", told=None):
+def write_matrix(file, base="", index="_index", index_attribute=None):
     for path in ("X", "layers/n", "obsp/d", "varp/d", "varm/p", "obsm/p"):
         file[base + path] = np.zeros((3, 3), "f4")
     for name in ("obs", "var"):
         file[f"{base}{name}/{index}"] = [f"{name}{number}" for number in range(3)]
-        if told:
-            file[base + name].attrs["_index"] = told
+        if index_attribute:
+            file[base + name].attrs["_index"] = index_attribute
 
 
 @pytest.mark.parametrize(
-    ("base", "index", "told"),
+    ("base", "index", "index_attribute"),
     [("", "_index", "_index"), ("mod/rna/", "gene", "gene"), ("", "index", None), ("raw/", "_index", None)],
     ids=["today", "nested", "default", "raw"],
 )
-def test_tables_name_the_columns_of_matrices(file, base, index, told):
-    write_matrix(file, base, index, told)
+def test_tables_name_the_columns_of_matrices(file, base, index, index_attribute):
+    write_matrix(file, base, index, index_attribute)
     var, obs = (1, f"{base}var/{index}", "text", 3), (1, f"{base}obs/{index}", "text", 3)
     assert said(file, f"{base}X") == said(file, f"{base}layers/n") == said(file, f"{base}varp/d") == [var]
     assert said(file, f"{base}obsp/d") == [obs]
