@@ -1,4 +1,4 @@
-"""Many files: here or elsewhere, the outcome is the same."""
+"""Many files: scanned in this process or by others, the outcome is the same."""
 
 import logging
 import sys
@@ -43,11 +43,11 @@ def comparable(outcomes):
 
 
 def test_outcomes_do_not_depend_on_the_process(paths):
-    here = scan_in_process(paths, REQUEST, advance=ignore, reads_text=True)
-    elsewhere = scan_by_workers(paths, REQUEST, processes=2, advance=ignore)
-    assert comparable(here) == comparable(elsewhere) == comparable(scan_files(paths, REQUEST))
-    assert [number for number, outcome in enumerate(here) if isinstance(outcome, BadFileError)] == [BAD]
-    assert [here[number].datasets[0].rows for number in (0, 39)] == [0, 39]
+    in_process = scan_in_process(paths, REQUEST, advance=ignore, reads_text=True)
+    by_workers = scan_by_workers(paths, REQUEST, processes=2, advance=ignore)
+    assert comparable(in_process) == comparable(by_workers) == comparable(scan_files(paths, REQUEST))
+    assert [number for number, outcome in enumerate(in_process) if isinstance(outcome, BadFileError)] == [BAD]
+    assert [in_process[number].datasets[0].rows for number in (0, 39)] == [0, 39]
 
 
 def test_this_process_stops_at_text(paths):
@@ -77,7 +77,7 @@ def test_one_file(paths):
         scan_file(paths[BAD], REQUEST)
 
 
-@pytest.mark.parametrize("number", [2, 30], ids=["here", "elsewhere"])
+@pytest.mark.parametrize("number", [2, 30], ids=["this process", "another process"])
 def test_attribute_that_cannot_be_kept_ends_the_scan(paths, number):
     with h5py.File(paths[number], "r+") as file:
         file.attrs["machine"] = h5py.Empty("f4")
@@ -94,7 +94,7 @@ def test_without_other_processes_this_one_scans_all(paths, monkeypatch, caplog):
 
 
 @pytest.mark.parametrize(("most", "is_known"), [(80, True), (79, False)], ids=["few", "many"])
-def test_files_with_many_chunks_in_all_are_not_looked_into(tmp_path, monkeypatch, most, is_known):
+def test_values_of_very_many_chunks_are_not_located(tmp_path, monkeypatch, most, is_known):
     names = [str(tmp_path / f"{number}.h5") for number in range(8)]
     for name in names:
         with h5py.File(name, "w") as file:
@@ -124,9 +124,9 @@ def test_labels_and_digests_do_not_depend_on_the_process(tmp_path):
         file["x"], file["s"] = np.zeros((4, 2)), ["a", "b"]
         file["x"].dims[1].attach_scale(file["s"])
     request = ScanRequest(("x",), same=("s",), constants=("x",))
-    here = scan_in_process([name], request, advance=ignore, reads_text=True)
+    in_process = scan_in_process([name], request, advance=ignore, reads_text=True)
     assert (
-        here == scan_by_workers([name], request, processes=1, advance=ignore) == scan_files([name], request)
+        in_process == scan_by_workers([name], request, processes=1, advance=ignore) == scan_files([name], request)
     )
-    assert here[0].datasets[0].annotations.labels[0].path == "s"
-    assert here[0].datasets[1].annotations.digest.startswith("(2,) text ")
+    assert in_process[0].datasets[0].annotations.labels[0].path == "s"
+    assert in_process[0].datasets[1].annotations.digest.startswith("(2,) text ")

@@ -1,4 +1,4 @@
-"""What a scanning process says arrives as it was."""
+"""Outcomes are decoded as they were encoded."""
 
 import json
 
@@ -92,6 +92,6 @@ def test_many_chunks_are_sent_in_several_lines():
     assert (len(lines), [*map(comparable, found)]) == (3, [comparable(schema)] * 7)
 
 
-def test_no_outcome_is_a_line_too():
+def test_no_outcomes_are_a_line_too():
     (line,) = OutcomeEncoder().encode([])
     assert OutcomeDecoder().decode(line) == []

@@ -1,4 +1,4 @@
-"""A scanning process as it is spoken to."""
+"""The program of a scanning process, driven through its pipes."""
 
 import json
 import subprocess

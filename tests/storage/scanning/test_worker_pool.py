@@ -44,8 +44,8 @@ def damage_heap(path):
 
 def scan(paths, size=4, processes=2):
     batches = [paths[start : start + size] for start in range(0, len(paths), size)]
-    with ScanWorkers(processes, REQUEST) as crew:
-        found = dict(crew.scan(batches))
+    with ScanWorkers(processes, REQUEST) as pool:
+        found = dict(pool.scan(batches))
     return [outcome for number in sorted(found) for outcome in found[number]]
 
 
@@ -59,10 +59,10 @@ def test_every_file_has_its_outcome(paths):
     assert all(outcome.attrs == {"@t": "text"} for outcome in outcomes)
 
 
-def test_processes_end_with_the_crew(paths):
-    with ScanWorkers(2, REQUEST) as crew:
-        list(crew.scan([paths[:4], paths[4:8]]))
-        pids = crew.pids
+def test_processes_end_with_the_pool(paths):
+    with ScanWorkers(2, REQUEST) as pool:
+        list(pool.scan([paths[:4], paths[4:8]]))
+        pids = pool.pids
     assert len(pids) == 2
     assert not any(is_alive(pid) for pid in pids)
 
@@ -85,11 +85,11 @@ def test_the_culprit_alone_is_blamed(paths):
 
 
 def test_killed_processes_cost_no_file(paths):
-    with ScanWorkers(2, REQUEST) as crew:
+    with ScanWorkers(2, REQUEST) as pool:
         found = {}
-        for number, outcomes in crew.scan([[path] for path in paths]):
+        for number, outcomes in pool.scan([[path] for path in paths]):
             if not found:
-                for pid in crew.pids:
+                for pid in pool.pids:
                     os.kill(pid, signal.SIGKILL)
             found[number] = outcomes
     assert rows(found[number][0] for number in range(24)) == list(range(1, 25))
@@ -136,9 +136,9 @@ INTERRUPTED = """
     process._COMMAND = (
         "-c", "from h5lightning.storage.scanning import worker; worker._LIMIT_CPU_S = 1000; worker.main()"
     )
-    with ScanWorkers(2, ScanRequest(None, ("@t",))) as crew:
-        for number, _ in crew.scan([[path] for path in sys.argv[1:]]):
-            print(*crew.pids, flush=True)
+    with ScanWorkers(2, ScanRequest(None, ("@t",))) as pool:
+        for number, _ in pool.scan([[path] for path in sys.argv[1:]]):
+            print(*pool.pids, flush=True)
 """
 
 
@@ -193,8 +193,8 @@ def test_files_of_a_server_that_does_not_answer_are_named(monkeypatch, paths):
         process._silence_s = silence_s
 
     monkeypatch.setattr(ScanProcess, "begin", begin_in_peace)
-    with ScanWorkers(2, REQUEST, silence_s=0.5) as crew:
-        ((_, outcomes),) = crew.scan([paths[:2]])
+    with ScanWorkers(2, REQUEST, silence_s=0.5) as pool:
+        ((_, outcomes),) = pool.scan([paths[:2]])
     for outcome, path in zip(outcomes, paths, strict=False):
         assert isinstance(outcome, BadFileError)
         assert str(outcome).startswith(

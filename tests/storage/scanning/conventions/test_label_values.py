@@ -1,4 +1,4 @@
-"""Labels as files hold them: text, numbers, columns of tables, lists in attributes; and their digests."""
+"""Labels in files: text, numbers, columns of tables, lists in attributes; and their digests."""
 
 import h5py
 import numpy as np
@@ -49,7 +49,7 @@ def test_other_datasets_hold_none(file, value):
     assert (found.values, found.problem) == (None, "")
 
 
-def test_what_was_never_written_holds_none(file):
+def test_values_that_were_never_written_are_no_labels(file):
     file.create_dataset("names", (4,), "f4")
     assert labels_at(file.id, "names", VALUES).values is None
 
@@ -112,7 +112,7 @@ def test_what_is_large_or_needs_a_plugin_is_not_read(file):
 # ── what pandas freezes ──────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_frozen_list_is_told_by_its_form():
+def test_a_pickled_list_is_parsed():
     assert unpickled_list("(lp0\nVu\np1\naVv\\u20ac\np2\na.") == ["u", "v€"]
     assert unpickled_list("(lp0\nI1\naL22L\na.").tolist() == [1, 22]
     assert unpickled_list("(lp0\n.") == []
@@ -132,7 +132,7 @@ def test_a_frozen_list_is_told_by_its_form():
     ],
     ids=["call", "call inside", "mixed", "float", "number", "empty", "text", "large"],
 )
-def test_anything_else_is_no_frozen_list(text):
+def test_other_text_is_no_pickled_list(text):
     assert unpickled_list(text) is None
 
 
@@ -163,14 +163,14 @@ def test_equal_labels_have_equal_digests(one, other):
 
 
 @pytest.mark.parametrize(("one", "other"), OTHER.values(), ids=OTHER)
-def test_other_labels_have_others(one, other):
+def test_other_labels_have_other_digests(one, other):
     assert not set(digests(one)) & set(digests(other))
 
 
 @pytest.mark.parametrize(
     "labels", [["b", "a", "a"], np.array([3.5, 1.25]), np.array([3, 1])], ids=["text", "floats", "integers"]
 )
-def test_order_is_in_one_of_them(labels):
+def test_one_digest_depends_on_the_order(labels):
     (one, as_set), (other, as_other) = digests(labels), digests(labels[::-1])
     assert one != other
     assert as_set == as_other

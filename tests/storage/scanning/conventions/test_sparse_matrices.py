@@ -1,4 +1,4 @@
-"""Sparse matrices, as AnnData and its ancestors write them."""
+"""Sparse matrices, as AnnData and older programs write them."""
 
 import h5py
 import numpy as np

@@ -1,4 +1,4 @@
-"""Which names may say where series begin and end."""
+"""Names of datasets that may say where series begin and end."""
 
 import pytest
 
