@@ -9,7 +9,7 @@ import pytest
 
 from h5lightning.errors import BadFileError, FieldError
 from h5lightning.storage.scanning import ScanRequest, scan_file, scan_files
-from h5lightning.storage.scanning.scan_files import (
+from h5lightning.storage.scanning.parallel_scan import (
     difference_between,
     scan_by_workers,
     scan_in_process,
@@ -100,7 +100,7 @@ def test_values_of_very_many_chunks_are_not_located(tmp_path, monkeypatch, most,
         with h5py.File(name, "w") as file:
             file.create_dataset("x", data=np.arange(10), chunks=(1,))
             file["y"] = np.arange(10)
-    monkeypatch.setattr(sys.modules[scan_files.__module__], "_MOST_CHUNKS", most)
+    monkeypatch.setattr("h5lightning.storage.scanning.parallel_scan._MOST_CHUNKS", most)
     for schema in scan_files(names, ScanRequest(("x", "y"))):
         assert [extents is not None for extents in schema.extents] == [is_known, True]
     assert scan_file(names[0], ScanRequest(("x", "y"), most_chunks=0)).extents == (None, None)
@@ -126,7 +126,9 @@ def test_labels_and_digests_do_not_depend_on_the_process(tmp_path):
     request = ScanRequest(("x",), same=("s",), constants=("x",))
     in_process = scan_in_process([name], request, advance=ignore, reads_text=True)
     assert (
-        in_process == scan_by_workers([name], request, processes=1, advance=ignore) == scan_files([name], request)
+        in_process
+        == scan_by_workers([name], request, processes=1, advance=ignore)
+        == scan_files([name], request)
     )
     assert in_process[0].datasets[0].annotations.labels[0].path == "s"
     assert in_process[0].datasets[1].annotations.digest.startswith("(2,) text ")
