@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from h5py import h5s
+from h5py import h5s, h5t
 
 from h5lightning.planning.catalog.schema import Member
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
@@ -68,17 +68,8 @@ def read_rows(info: DatasetInfo, start: int, stop: int) -> npt.NDArray[Any]:
     Raises:
         OSError: they are damaged.
     """
-    shape = info.shape or ()
-    dtype = np.dtype(info.element.dtype).newbyteorder("=")
-    if not shape:
-        value = np.empty((), dtype)
-        info.did.read(h5s.ALL, h5s.ALL, value)
-        return value
-    rows = np.empty((stop - start, *shape[1:]), dtype)
-    in_file, in_memory = info.did.get_space(), h5s.create_simple(rows.shape)
-    in_file.select_hyperslab((start, *(0,) * (len(shape) - 1)), rows.shape)
-    info.did.read(in_memory, in_file, rows)
-    return rows
+    rows = _read(info, start, stop, np.dtype(info.element.dtype).newbyteorder("="))
+    return rows if info.shape else rows.reshape(())
 
 
 def blocks_of(info: DatasetInfo) -> Iterator[tuple[int, npt.NDArray[Any]]]:
@@ -97,18 +88,25 @@ def blocks_of_columns(info: DatasetInfo, members: Sequence[Member]) -> Iterator[
         members: columns of types that a tensor can have.
     """
     types = [(member.name, np.dtype(member.dtype).newbyteorder("=")) for member in members]
-    memory = columns_type(info.did.get_type(), types)
+    memory_type = columns_type(info.did.get_type(), types)
     dtype = np.dtype(
         [(name, kind, member.shape) for (name, kind), member in zip(types, members, strict=True)]
     )
-    row_shape = (info.shape or (1,))[1:]
     for start, stop in _block_bounds(info):
-        rows = np.empty((stop - start, *row_shape), dtype)
-        in_file, in_memory = info.did.get_space(), h5s.create_simple(rows.shape)
-        if info.shape:
-            in_file.select_hyperslab((start, *(0,) * len(row_shape)), rows.shape)
-        info.did.read(in_memory, in_file, rows, memory)
-        yield start, rows
+        yield start, _read(info, start, stop, dtype, memory_type)
+
+
+def _read(
+    info: DatasetInfo, start: int, stop: int, dtype: np.dtype[Any], memory_type: h5t.TypeID | None = None
+) -> npt.NDArray[Any]:
+    """Rows ``start`` to ``stop``; a scalar is one row."""
+    row_shape = (info.shape or (1,))[1:]
+    rows = np.empty((stop - start, *row_shape), dtype)
+    in_file, in_memory = info.did.get_space(), h5s.create_simple(rows.shape)
+    if info.shape:
+        in_file.select_hyperslab((start, *(0,) * len(row_shape)), rows.shape)
+    info.did.read(in_memory, in_file, rows, memory_type)
+    return rows
 
 
 def _block_bounds(info: DatasetInfo) -> Iterator[tuple[int, int]]:
