@@ -156,7 +156,7 @@ def _status_text(status: int) -> str:
     if status >= 0:
         return f"ended with status {status}"
     if status == -signal.SIGPROF:
-        return "found no end to the text in it"
+        return "did not finish reading a text in it (the heap of the file may be damaged)"
     try:
         return f"was killed by {signal.Signals(-status).name}"
     except ValueError:

@@ -113,7 +113,7 @@ def _ragged(dataset: ScannedDataset) -> Encoding | None:
         return None
     problem = (
         f"holds the values of all rows of '/{path}' one after the other (a VectorIndex of NWB), "
-        "so that its entries are not rows"
+        "so its entries are not rows"
     )
     return Encoding("ragged", said_by=(f"target of '/{path}'",), problem=problem)
 

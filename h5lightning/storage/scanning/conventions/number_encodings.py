@@ -28,8 +28,8 @@ __all__ = ["number_encoding"]
 
 Dtype: TypeAlias = np.dtype[Any]
 
-# What the netCDF library stores where nothing was written, by kind and size of the type. Bytes have none: their manual
-# says that all 256 values are in use.
+# What the netCDF library stores where nothing was written, by kind and size of the type. Its manual gives bytes no such
+# value, since all 256 values are needed.
 _DEFAULT_FILLS: dict[str, Number] = {
     "i2": -(2**15) + 1,
     "u2": 2**16 - 1,
@@ -173,8 +173,8 @@ class _EncodingBuilder:
             if (factors == 1).all():
                 return
         raise NotNumbersError(
-            f"has a factor for each channel in '/{path}', which decode='cf' does not know: "
-            "ask for the stored numbers, and multiply in a transform"
+            f"has a factor for each channel in '/{path}', which decode='cf' does not apply: "
+            "read the stored numbers, and multiply in a transform"
         )
 
     # ── missing values ───────────────────────────────────────────────────────────────────────────────

@@ -25,7 +25,7 @@ def sparse_refusal(dataset: ScannedDataset) -> str:
     axis = "row" if layout == "CSR" else "column"
     return (
         f"is a part of the sparse {layout} matrix '/{group}': the values of all {axis}s lie one after the "
-        "other, so that its entries are not rows. Store the matrix densely to train on it"
+        "other, so its entries are not rows. Store the matrix densely to train on it"
     )
 
 

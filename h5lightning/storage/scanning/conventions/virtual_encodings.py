@@ -38,11 +38,9 @@ def encoding_with_sources(dataset: ScannedDataset, own: Encoding | None) -> Enco
     where, first = packed[0]
     if own is None and all(encoding == first for _, encoding in sources):
         return first
-    conflict = (
-        "its own attributes say nothing of that" if own else "others of its sources are not, or are otherwise"
-    )
+    conflict = "its own attributes do not say so" if own else "other sources are not packed in the same way"
     packing = ", ".join(first.said_by) or first.problem
-    problem = f"takes its values from {where}, which is packed ({packing}), and {conflict}"
+    problem = f"takes its values from {where}, which is packed ({packing}), but {conflict}"
     return Encoding("cf", said_by=first.said_by, problem=problem)
 
 

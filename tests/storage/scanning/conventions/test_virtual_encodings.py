@@ -55,7 +55,7 @@ def test_sources_that_are_packed_otherwise_cannot_be_decoded(read, other, decode
 def test_packing_by_own_attributes_takes_precedence(read):
     found = read(PACKED, PACKED, own=OTHER, decode="cf")
     np.testing.assert_array_equal(found, (np.tile(STORED, 2) * 0.2).astype("f4"))
-    with pytest.raises(UnsupportedFieldError, match=r"its own attributes say nothing of that"):
+    with pytest.raises(UnsupportedFieldError, match=r"but its own attributes do not say so"):
         read(PACKED, own=FILLED, decode="cf")
 
 
