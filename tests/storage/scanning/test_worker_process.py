@@ -63,7 +63,7 @@ def test_text_without_end_is_given_up(process, path):
         (outcome,) = process.scan([path])
     except DiedError as death:
         outcome = death
-    assert "no end to the text" in str(outcome) or "is damaged" in str(outcome)
+    assert "did not finish reading a text" in str(outcome) or "is damaged" in str(outcome)
 
 
 def test_a_process_that_gives_no_answer_is_ended(monkeypatch, path):
