@@ -50,12 +50,12 @@ def find_dataset(
         return None
     if link:
         return _refused(path, "link", link)
-    found = h5o.open(fid, encoded(path))
-    if isinstance(found, h5g.GroupID):
-        return _refused(path, "group", _group_refusal(found, path, reader))
-    if not isinstance(found, h5d.DatasetID):
+    target = h5o.open(fid, encoded(path))
+    if isinstance(target, h5g.GroupID):
+        return _refused(path, "group", _group_refusal(target, path, reader))
+    if not isinstance(target, h5d.DatasetID):
         return _refused(path, "named type", "is a named type, which holds no data")
-    return DatasetInfo.of(found)
+    return DatasetInfo.of(target)
 
 
 def describe_dataset(

@@ -133,24 +133,24 @@ class _FileScan:
     def _described(self, path: str) -> _Described | None:
         """The schema at a path, and where its values are stored; None if the file has no such object."""
         allowed = self._request.allow_external
-        found = find_dataset(
+        info = find_dataset(
             self._fid, path, self._reader, file=self._path, allow_external=allowed, sources=self._sources
         )
-        if found is None:
+        if info is None:
             return None
-        if isinstance(found, DatasetSchema):
-            return self._annotator.with_digest(found, None), None
-        dataset = ScannedDataset(self._fid, path, found, self._reader)
+        if isinstance(info, DatasetSchema):  # of an object that is no dataset
+            return self._annotator.with_digest(info, None), None
+        dataset = ScannedDataset(self._fid, path, info, self._reader)
         schema = describe_dataset(dataset, allow_external=allowed, sources=self._sources)
-        in_file = allowed is None or h5i.get_file_id(found.did) == self._fid
+        in_file = allowed is None or h5i.get_file_id(info.did) == self._fid
         if not schema.refusal:
             annotator = self._annotator
-            annotations = annotator.annotate(dataset) if in_file else annotator.annotate_elsewhere(found)
+            annotations = annotator.annotate(dataset) if in_file else annotator.annotate_elsewhere(info)
             if annotations is not NOTHING:
                 schema = dataclasses.replace(schema, annotations=annotations)
-        schema = self._annotator.with_digest(schema, found)
-        is_located = in_file and not schema.refusal and found.chunk_count <= self._request.most_chunks
-        return schema, self._extents(found, path) if is_located else None
+        schema = self._annotator.with_digest(schema, info)
+        is_located = in_file and not schema.refusal and info.chunk_count <= self._request.most_chunks
+        return schema, self._extents(info, path) if is_located else None
 
     def _extents(self, info: DatasetInfo, path: str) -> Extents:
         """Where the values of a dataset are stored, checked."""

@@ -43,8 +43,8 @@ class ScannedDataset:
 
 def dataset_at(fid: h5f.FileID, path: str) -> h5d.DatasetID | None:
     """The dataset at a path of hard links; None if there is none."""
-    found = object_at(fid, path)
-    return found if isinstance(found, h5d.DatasetID) else None
+    target = object_at(fid, path)
+    return target if isinstance(target, h5d.DatasetID) else None
 
 
 def dereferenced(reference: object, owner: h5d.DatasetID) -> h5d.DatasetID | None:

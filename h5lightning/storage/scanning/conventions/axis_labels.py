@@ -27,7 +27,7 @@ from h5lightning.storage.scanning.scanned_dataset import dataset_at, dereference
 
 __all__ = ["LabelFinder"]
 
-_Found: TypeAlias = Iterable[tuple[int, str, Labels]]  # axis, source, labels
+_Labelled: TypeAlias = Iterable[tuple[int, str, Labels]]  # axis, source, labels
 
 # An attribute of this name lists the columns, if it has as many entries as there are columns.
 _COLUMN_LISTS = frozenset(
@@ -87,13 +87,13 @@ class LabelFinder:
             return _NOTHING
         if not names and not _may_have_table(path):
             return _NOTHING
-        found = [*self._of_table(path, first)]
+        labelled = [*self._of_table(path, first)]
         axes: list[AxisLabels] = []
         if names:
-            found += self._of_attributes(info, path, first)
+            labelled += self._of_attributes(info, path, first)
         if b"DIMENSION_LIST" in names:
             scales = self._scales_of(info.did)
-            found += self._of_scales(info, path, scales, first)
+            labelled += self._of_scales(info, path, scales, first)
             axes += self._axes(path, "DIMENSION_LIST", [_leaf(axis[0]) if axis else "" for axis in scales])
         if b"DIMENSION_LABELS" in names:
             axis_names = attribute_labels(info.did, "DIMENSION_LABELS", self._reader).values
@@ -102,23 +102,23 @@ class LabelFinder:
             axes += self._of_members(info, path)
         labels = [
             one
-            for axis, source, named in found
+            for axis, source, named in labelled
             if axis < len(shape) and (one := self._axis_labels(axis, source, named, shape[axis]))
         ]
-        return tuple(dict.fromkeys((*labels, *axes))), tuple(dict.fromkeys(_remarks(found)))
+        return tuple(dict.fromkeys((*labels, *axes))), tuple(dict.fromkeys(_remarks(labelled)))
 
     # ── dimension scales ─────────────────────────────────────────────────────────────────────────────
 
-    def _of_scales(self, info: DatasetInfo, path: str, scales: list[list[_Scale]], first: int) -> _Found:
-        found = [
+    def _of_scales(self, info: DatasetInfo, path: str, scales: list[list[_Scale]], first: int) -> _Labelled:
+        labelled = [
             (axis, scale.path, self._labels_of(scale))
             for axis, of_axis in enumerate(scales)
             for scale in of_axis
             if axis >= first
         ]
         if b"coordinates" in info.attributes:
-            found += self._of_coordinates(info.did, path, scales, first)
-        return found
+            labelled += self._of_coordinates(info.did, path, scales, first)
+        return labelled
 
     def _scales_of(self, did: h5d.DatasetID) -> list[list[_Scale]]:
         """The scales of each axis, without those that were deleted."""
@@ -148,7 +148,7 @@ class LabelFinder:
 
     def _of_coordinates(
         self, did: h5d.DatasetID, path: str, scales: list[list[_Scale]], first: int
-    ) -> _Found:
+    ) -> _Labelled:
         """The variables in the attribute ``coordinates``, each along one of the axes."""
         axis_of = {scale.path: axis for axis, of_axis in enumerate(scales) for scale in of_axis}
         for name in self._reader.text(did, "coordinates").split():
@@ -178,7 +178,7 @@ class LabelFinder:
 
     # ── tables beside a matrix ───────────────────────────────────────────────────────────────────────
 
-    def _of_table(self, path: str, first: int) -> _Found:
+    def _of_table(self, path: str, first: int) -> _Labelled:
         parent, _, leaf = path.rpartition("/")
         if leaf.startswith("block") and leaf.endswith("_values"):  # pandas
             source = f"{path[: -len('_values')]}_items"
@@ -189,9 +189,9 @@ class LabelFinder:
         if leaf == "X":
             base, tables = parent, ("obs", "var")
         for axis, table in enumerate(tables or ()):
-            found = self._table(f"{base}/{table}".lstrip("/")) if table and axis >= first else None
-            if found is not None:
-                yield (axis, *found)
+            index = self._table(f"{base}/{table}".lstrip("/")) if table and axis >= first else None
+            if index is not None:
+                yield (axis, *index)
 
     def _table(self, path: str) -> tuple[str, Labels] | None:
         """The source and the labels of the rows of a table of AnnData."""
@@ -216,7 +216,7 @@ class LabelFinder:
 
     # ── attributes ───────────────────────────────────────────────────────────────────────────────────
 
-    def _of_attributes(self, info: DatasetInfo, path: str, first: int) -> _Found:
+    def _of_attributes(self, info: DatasetInfo, path: str, first: int) -> _Labelled:
         shape = info.shape or ()
         for raw_name in _COLUMN_LISTS.intersection(info.attributes):
             attribute, name = h5a.open(info.did, raw_name), raw_name.decode()
@@ -237,9 +237,9 @@ class LabelFinder:
             if len(shape) != 1:
                 continue
             labels = attribute_labels(info.did, f"{name}_kind", self._reader)
-            found = self._axis_labels(1, f"{path}@{name}_kind", labels, shape[0], name)
-            if found is not None:
-                yield found
+            axis_labels = self._axis_labels(1, f"{path}@{name}_kind", labels, shape[0], name)
+            if axis_labels is not None:
+                yield axis_labels
 
     def _axis_labels(
         self, axis: int, source: str, labels: Labels, length: int, member: str | None = None
@@ -262,8 +262,8 @@ def _may_have_table(path: str) -> bool:
     return path.endswith(("X", "_values")) or ("/" in path and path.rsplit("/", 2)[-2] in _MATRICES)
 
 
-def _remarks(found: _Found) -> Iterator[str]:
-    for axis, source, labels in found:
+def _remarks(labelled: _Labelled) -> Iterator[str]:
+    for axis, source, labels in labelled:
         if labels.problem:
             yield (
                 f"is named along axis {axis} by '/{source}', which {labels.problem}: these labels are compared with "
