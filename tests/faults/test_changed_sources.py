@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 
 import h5py
 import numpy as np
@@ -367,6 +366,6 @@ def test_other_processes_scan_the_same(tmp_path, processes, monkeypatch):
     paths = sorted(str(path) for path in tmp_path.glob("*/main.h5"))
     request = ScanRequest(("x",), allow_external=str(tmp_path))
     here = scan_files(paths, request, processes=1, progress=False)
-    monkeypatch.setattr(sys.modules[scan_files.__module__], "_PATIENCE_S", 0.0)
+    monkeypatch.setattr("h5lightning.storage.scanning.parallel_scan._PATIENCE_S", 0.0)
     assert scan_files(paths, request, processes=processes, progress=False) == here
     assert [len(schema.sources) for schema in here] == [1, 1, 1]

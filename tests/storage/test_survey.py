@@ -135,7 +135,7 @@ def test_labels_of_one_file_alone_are_not_looked_for(tmp_path, monkeypatch) -> N
             file["t"].dims[axis].attach_scale(file[name])
     started: list[str] = []
     monkeypatch.setattr(
-        "h5lightning.storage.scanning.scan_files.scan_elsewhere",
+        "h5lightning.storage.scanning.parallel_scan.scan_by_workers",
         lambda paths, *_, **__: started.extend(paths) or [],
     )
     assert len(survey(str(tmp_path / "*.nc"), {"t": Field("t")}, Rows(), access=Access()).index) == 4

@@ -12,6 +12,7 @@ from h5lightning.planning.catalog.annotations import Encoding
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.scanning.conventions.encodings import encoding_of
 from h5lightning.storage.scanning.metadata_values import ValueReader
+from h5lightning.storage.scanning.scanned_dataset import ScannedDataset
 
 NO_TEXT = ValueReader(reads_text=False)
 
@@ -20,7 +21,9 @@ def find(
     file: h5py.File, path: str = "x", *, of_netcdf: bool = False, values: ValueReader = NO_TEXT
 ) -> Encoding | None:
     """How the numbers of a dataset stand for values."""
-    return encoding_of(file.id, DatasetInfo.of(file[path].id), path, values, of_netcdf=of_netcdf)
+    return encoding_of(
+        ScannedDataset(file.id, path, DatasetInfo.of(file[path].id), values), of_netcdf=of_netcdf
+    )
 
 
 def of_attributes(file: h5py.File, dtype: str, **attrs: Any) -> Encoding | None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from h5py import h5f
 
 from h5lightning.planning.catalog.schema import DatasetSchema
-from h5lightning.storage.scanning import describe_dataset as describing
+from h5lightning.storage.scanning.describe_dataset import describe_dataset, find_dataset
 from h5lightning.storage.scanning.metadata_values import ValueReader
+from h5lightning.storage.scanning.scanned_dataset import ScannedDataset
 
 
 def describe(fid: h5f.FileID, path: str, values: ValueReader) -> DatasetSchema | None:
-    """The schema of what lies at ``path``; None if nothing does."""
-    found = describing.find(fid, path, values)
+    """The schema of the object at ``path``; None if there is none."""
+    found = find_dataset(fid, path, values)
     if found is None or isinstance(found, DatasetSchema):
         return found
-    return describing.describe(fid, found, path, values)
+    return describe_dataset(ScannedDataset(fid, path, found, values))

@@ -1,4 +1,4 @@
-"""Attributes of an open file as plain JSON values."""
+"""Read the attributes that a scan was asked for, as plain JSON values."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from h5py import h5a, h5d, h5f, h5g, h5o, h5t
+from h5py import h5a, h5f, h5t
 
 from h5lightning.errors import FieldError
 from h5lightning.planning.catalog.schema import typed
 from h5lightning.storage.hdf5.dtypes import element_type
-from h5lightning.storage.hdf5.external import encoded, link_problem
+from h5lightning.storage.hdf5.external import encoded, object_at
 from h5lightning.storage.scanning.metadata_values import ValueReader
 
 __all__ = ["read_attributes"]
@@ -21,37 +21,34 @@ _MOST_BYTES = 64 * 1024
 _MISSING = object()
 
 
-def read_attributes(fid: h5f.FileID, names: Iterable[str], where: str, values: ValueReader) -> dict[str, Any]:
-    """The values of those attributes that exist: numbers, strings, and nested lists of them.
+def read_attributes(fid: h5f.FileID, names: Iterable[str], file: str, reader: ValueReader) -> dict[str, Any]:
+    """The values of the attributes that exist: numbers, strings, and nested lists of them.
 
     Args:
         fid: the open file.
         names: ``object@name``, or ``@name`` for the file's own.
-        where: how to call the file in an error.
-        values: what reads the values.
+        file: the name of the file in errors.
+        reader: reads the values.
 
     Raises:
         FieldError: an attribute that is neither number nor text, or is over 64 KiB.
     """
-    found = {name: _value(fid, name, where, values) for name in names}
-    return {name: value for name, value in found.items() if value is not _MISSING}
+    values = {name: _value(fid, name, file, reader) for name in names}
+    return {name: value for name, value in values.items() if value is not _MISSING}
 
 
-def _value(fid: h5f.FileID, name: str, where: str, values: ValueReader) -> Any:
+def _value(fid: h5f.FileID, name: str, file: str, reader: ValueReader) -> Any:
     path, _, attribute = name.rpartition("@")
-    if path and link_problem(fid, where, path, None) != "":
-        return _MISSING
-    owner = h5o.open(fid, encoded(path))
-    if not isinstance(owner, (h5g.GroupID, h5d.DatasetID)) or not h5a.exists(owner, encoded(attribute)):
+    owner = object_at(fid, path)
+    if owner is None or not h5a.exists(owner, encoded(attribute)):
         return _MISSING
     attribute_id = h5a.open(owner, encoded(attribute))
-    problem = _problem(attribute_id)
-    if problem:
-        raise FieldError(f"the attribute {name!r} of {where} {problem}")
-    value = values.attribute(owner, attribute)
-    # Text of variable length tells its size only now.
+    if problem := _problem(attribute_id):
+        raise FieldError(f"the attribute {name!r} of {file} {problem}")
+    value = reader.attribute(owner, attribute)
+    # The size of text of variable length is known only now.
     if len(str(value)) > 2 * _MOST_BYTES:
-        raise FieldError(f"the attribute {name!r} of {where} {_too_large(len(str(value)))}")
+        raise FieldError(f"the attribute {name!r} of {file} {_too_large(len(str(value)))}")
     return typed(value, _number_type(attribute_id))
 
 
@@ -62,11 +59,11 @@ def _number_type(attribute: h5a.AttrID) -> str | None:
 
 
 def _problem(attribute: h5a.AttrID) -> str:
-    """Why the value cannot be had, before it is read; empty if it can."""
+    """Why the value cannot be used, before it is read; empty if it can."""
     tid = attribute.get_type()
     if attribute.shape is None:
         return "is empty: it has a type, but no value"
-    # h5py's get_storage_size fails where there are no elements.
+    # h5py's get_storage_size fails if there are no elements.
     size = math.prod(attribute.shape) * tid.get_size()
     if size > _MOST_BYTES:
         return _too_large(size)

@@ -1,4 +1,4 @@
-"""One object of an open file → its `DatasetSchema`. A reason against using it is written down, not raised."""
+"""Describe one object of an open file as a `DatasetSchema`; why it cannot be a field is recorded, not raised."""
 
 from __future__ import annotations
 
@@ -12,101 +12,88 @@ from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.external import Sources, encoded, link_problem, storage_problem
 from h5lightning.storage.hdf5.filters import DEFLATE, filter_name
 from h5lightning.storage.hdf5.open_dataset import filter_problem
-from h5lightning.storage.scanning.bookkeeping import bookkeeping_refusal
-from h5lightning.storage.scanning.conventions.group_attributes import sparse_format, sparse_refusal
+from h5lightning.storage.scanning.conventions.bookkeeping import bookkeeping_refusal
+from h5lightning.storage.scanning.conventions.sparse_matrices import sparse_format, sparse_refusal
 from h5lightning.storage.scanning.conventions.vocabularies import Vocabulary, vocabulary_of, with_vocabularies
 from h5lightning.storage.scanning.metadata_values import ValueReader
+from h5lightning.storage.scanning.scanned_dataset import ScannedDataset
 
-__all__ = ["dataset_paths", "describe", "find"]
+__all__ = ["dataset_paths", "describe_dataset", "find_dataset"]
 
 _MOST_LISTED = 8
 _INT64_MAX = 2**63 - 1
 
-# Their values lie in other files, which are looked at as a whole.
-_FOREIGN = ("virtual", "external")
+_IN_OTHER_FILES = ("virtual", "external")
 
 
-def find(
+def find_dataset(
     fid: h5f.FileID,
     path: str,
-    values: ValueReader,
+    reader: ValueReader,
     *,
     file: str = "",
     allow_external: str | None = None,
     sources: Sources | None = None,
 ) -> DatasetInfo | DatasetSchema | None:
-    """The dataset at ``path``; the schema of what is none, with the reason; None if there is nothing.
+    """The dataset at ``path``; for another object its schema with the reason; None if there is no object.
 
     Args:
         fid: the open file.
         path: path without a leading slash.
-        values: what reads attributes.
+        reader: reads attributes.
         file: where the file lies.
-        allow_external: the directory that external links may lead to; None for nowhere.
-        sources: takes the files that such links lead to.
+        allow_external: the directory to which external links may lead; None to follow none.
+        sources: collects the files to which such links lead.
     """
     link = link_problem(fid, file, path, allow_external, sources=sources)
     if link is None:
         return None
     if link:
         return _refused(path, "link", link)
-    found = h5o.open(fid, encoded(path))
-    if isinstance(found, h5g.GroupID):
-        return _refused(path, "group", _group_refusal(found, path, values))
-    if not isinstance(found, h5d.DatasetID):
+    target = h5o.open(fid, encoded(path))
+    if isinstance(target, h5g.GroupID):
+        return _refused(path, "group", _group_refusal(target, path, reader))
+    if not isinstance(target, h5d.DatasetID):
         return _refused(path, "named type", "is a named type, which holds no data")
-    return DatasetInfo.of(found)
+    return DatasetInfo.of(target)
 
 
-def describe(
-    fid: h5f.FileID,
-    opened: DatasetInfo,
-    path: str,
-    values: ValueReader,
-    *,
-    allow_external: str | None = None,
-    sources: Sources | None = None,
+def describe_dataset(
+    dataset: ScannedDataset, *, allow_external: str | None = None, sources: Sources | None = None
 ) -> DatasetSchema:
-    """The schema of an opened dataset.
+    """The schema of a dataset.
 
     Args:
-        fid: the open file.
-        opened: the dataset.
-        path: its path, without a leading slash.
-        values: what reads the names of categories.
-        allow_external: the directory that other files with its values may lie in; None for nowhere.
-        sources: takes those files.
+        dataset: the dataset.
+        allow_external: the directory in which other files with its values may lie; None for no such files.
+        sources: collects those files.
 
     Raises:
-        ValueError: it is of a size that makes no sense.
+        ValueError: its size is impossible.
     """
-    did, element, shape, storage = opened.did, opened.element, opened.shape, opened.storage
-    _check_size(opened)
+    info = dataset.info
+    element, shape = info.element, info.shape
+    _check_size(info)
     refusal = (
-        bookkeeping_refusal(fid, opened, path, values)
+        bookkeeping_refusal(dataset)
         or element.refusal
-        or (storage in _FOREIGN and storage_problem(did, allow_external, sources))
-        or filter_problem([number for number, _ in opened.filters])
-        or _null_refusal(shape)
-        or sparse_refusal(fid, path, values)
+        or (info.storage in _IN_OTHER_FILES and storage_problem(info.did, allow_external, sources))
+        or filter_problem([number for number, _ in info.filters])
+        or ("is empty: it has a type, but no values" if shape is None else "")
+        or sparse_refusal(dataset)
     )
-    members = (
-        with_vocabularies(fid, opened, path, values) if element.members and not refusal else element.members
-    )
-    is_asked = not (refusal or element.members or element.categories)
-    vocabulary = vocabulary_of(fid, opened, path, values) if is_asked else Vocabulary(element.categories)
+    may_have_names = not (refusal or element.members or element.categories)
+    vocabulary = vocabulary_of(dataset) if may_have_names else Vocabulary(element.categories)
     return DatasetSchema(
-        path=path,
+        path=dataset.path,
         dtype=element.dtype,
         shape=shape or (),
-        chunks=opened.chunks,
-        filters=tuple(_filter_text(number, values) for number, values in opened.filters),
-        storage="none" if shape is None else storage,
-        stored_bytes=did.get_storage_size(),
-        missing_chunks=0
-        if storage in _FOREIGN or shape is None
-        else _missing_chunks(did, shape, opened.chunks),
-        members=members,
+        chunks=info.chunks,
+        filters=tuple(_filter_text(number, client_values) for number, client_values in info.filters),
+        storage="none" if shape is None else info.storage,
+        stored_bytes=info.did.get_storage_size(),
+        missing_chunks=_missing_chunks(info),
+        members=with_vocabularies(dataset) if element.members and not refusal else element.members,
         categories=vocabulary.names,
         is_converted=element.is_converted,
         refusal=refusal,
@@ -114,12 +101,8 @@ def describe(
     )
 
 
-def _null_refusal(shape: tuple[int, ...] | None) -> str:
-    return "is empty: it has a type, but no values" if shape is None else ""
-
-
 def dataset_paths(group: h5f.FileID | h5g.GroupID, most: int | None = None) -> list[str]:
-    """Paths of the datasets below ``group`` that hard links lead to, relative to it, sorted.
+    """Paths of the datasets below ``group`` to which hard links lead, relative to it, sorted.
 
     Args:
         group: an open file or group.
@@ -128,7 +111,7 @@ def dataset_paths(group: h5f.FileID | h5g.GroupID, most: int | None = None) -> l
     names: list[bytes] = []
 
     def visit(name: bytes, info: h5l.LinkInfo) -> None:
-        # Nothing may fail in here: h5py would end in a SystemError.
+        # An exception in here would end as a SystemError of h5py.
         if info.type == h5l.TYPE_HARD:
             names.append(name)
 
@@ -138,50 +121,41 @@ def dataset_paths(group: h5f.FileID | h5g.GroupID, most: int | None = None) -> l
     return [name.decode("utf-8", "surrogateescape") for name in islice(datasets, most)]
 
 
-# ── groups ───────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _group_refusal(group: h5g.GroupID, path: str, values: ValueReader) -> str:
-    if form := sparse_format(group, values):
-        return (
-            f"is a sparse matrix ({form}), whose stored values are not rows: store it densely to train on it"
-        )
-    held = dataset_paths(group, most=_MOST_LISTED + 1)
-    if not held:
+def _group_refusal(group: h5g.GroupID, path: str, reader: ValueReader) -> str:
+    if sparse := sparse_format(group, reader):
+        return f"is a sparse matrix ({sparse}), whose stored values are not rows: store it densely to train on it"
+    datasets = dataset_paths(group, most=_MOST_LISTED + 1)
+    if not datasets:
         return "is a group without datasets"
-    listed = ", ".join(repr(f"{path}/{name}") for name in held[:_MOST_LISTED])
-    return f"is a group; it holds: {listed}{', …' if len(held) > _MOST_LISTED else ''}"
+    listed = ", ".join(repr(f"{path}/{name}") for name in datasets[:_MOST_LISTED])
+    return f"is a group; it holds: {listed}{', …' if len(datasets) > _MOST_LISTED else ''}"
 
 
 def _refused(path: str, dtype: str, refusal: str) -> DatasetSchema:
     return DatasetSchema(path=path, dtype=dtype, shape=(), storage="none", refusal=refusal)
 
 
-# ── storage ──────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _filter_text(number: int, values: tuple[int, ...]) -> str:
+def _filter_text(number: int, client_values: tuple[int, ...]) -> str:
     name = filter_name(number)
-    return f"{name}({values[0]})" if number == DEFLATE and values else name
+    return f"{name}({client_values[0]})" if number == DEFLATE and client_values else name
 
 
-def _check_size(opened: DatasetInfo) -> None:
-    """Raise unless the declared size is one that can be, and agrees with what is stored."""
-    declared = math.prod(opened.shape or ()) * opened.itemsize
-    if max(declared, opened.chunk_bytes) > _INT64_MAX:
-        raise ValueError(f"it says that it has shape {opened.shape}, which would take {declared} bytes")
-    is_whole = opened.storage in ("contiguous", "compact") and opened.shape is not None
-    if is_whole and not opened.element.refusal:  # text of variable length lies elsewhere
-        stored = opened.did.get_storage_size()
+def _check_size(info: DatasetInfo) -> None:
+    """Raise unless the declared size is possible and agrees with the stored bytes."""
+    declared = math.prod(info.shape or ()) * info.itemsize
+    if max(declared, info.chunk_bytes) > _INT64_MAX:
+        raise ValueError(f"it says that it has shape {info.shape}, which would take {declared} bytes")
+    is_whole = info.storage in ("contiguous", "compact") and info.shape is not None
+    if is_whole and not info.element.refusal:  # text of variable length is stored in the heap
+        stored = info.did.get_storage_size()
         if stored not in (0, declared):
-            raise ValueError(f"its values take {stored} bytes, expected {declared} for shape {opened.shape}")
+            raise ValueError(f"its values take {stored} bytes, expected {declared} for shape {info.shape}")
 
 
-def _missing_chunks(did: h5d.DatasetID, shape: tuple[int, ...], chunks: tuple[int, ...] | None) -> int:
-    if chunks is not None:
-        return _expected_chunks(shape, chunks) - int(did.get_num_chunks())
-    return int(math.prod(shape) > 0 and did.get_storage_size() == 0)
-
-
-def _expected_chunks(shape: tuple[int, ...], chunks: tuple[int, ...]) -> int:
-    return math.prod(-(-length // chunk) for length, chunk in zip(shape, chunks, strict=True))
+def _missing_chunks(info: DatasetInfo) -> int:
+    """Chunks that were never written; a dataset without chunks counts as one."""
+    if info.storage in _IN_OTHER_FILES or info.shape is None:
+        return 0
+    if info.chunks is not None:
+        return info.chunk_count - int(info.did.get_num_chunks())
+    return int(math.prod(info.shape) > 0 and info.did.get_storage_size() == 0)

@@ -1,8 +1,8 @@
-"""The first difference between what two files hold, in words: for an error that says that they differ."""
+"""Find the first difference between the contents of two files, as text for the error that reports it."""
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,133 +13,139 @@ from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.external import object_at
 from h5lightning.storage.hdf5.file_checks import check_file
 from h5lightning.storage.hdf5.open_file import opened_id
-from h5lightning.storage.scanning.conventions.label_values import Values, names_at
+from h5lightning.storage.scanning.conventions.label_values import LabelValues, labels_at
 from h5lightning.storage.scanning.describe_dataset import dataset_paths
-from h5lightning.storage.scanning.digests import Box, blocks, content_kind, problem_of, read_box
-from h5lightning.storage.scanning.metadata_values import ValueReader
+from h5lightning.storage.scanning.digests import Box, content_kind, incomparable_reason, read_box, read_boxes
+from h5lightning.storage.scanning.metadata_values import ValueReader, decoded_text
+from h5lightning.storage.scanning.scanned_dataset import dataset_at
 
 __all__ = ["first_difference"]
-
-Array: TypeAlias = npt.NDArray[Any]
 
 _MOST_LETTERS = 60
 
 
-def first_difference(fid: h5f.FileID, other: str, source: str, values: ValueReader) -> str:
-    """How a file differs from another, such as ``row 0: 'g3', expected 'g1'``; empty if nothing is found.
+def first_difference(fid: h5f.FileID, other: str, source: str, reader: ValueReader) -> str:
+    """The first difference from another file, such as ``row 0: 'g3', expected 'g1'``; empty if none is found.
 
     Args:
         fid: the open file.
-        other: where the file lies that has what is expected.
+        other: path of the file with the expected content.
         source: a dataset or group, ``dataset@attribute`` or ``table[column]``.
-        values: what reads text.
+        reader: reads text.
 
     Raises:
         OSError: one of the files is damaged.
         NeedsProcessError: this process must not read them.
     """
     check_file(other)
-    with opened_id(other) as expected:
-        found, wanted = object_at(fid, source), object_at(expected, source)
-        if isinstance(found, h5g.GroupID) and isinstance(wanted, h5g.GroupID):
-            return _of_groups(found, wanted, values)
+    with opened_id(other) as other_fid:
+        actual, expected = object_at(fid, source), object_at(other_fid, source)
+        if isinstance(actual, h5g.GroupID) and isinstance(expected, h5g.GroupID):
+            return _of_groups(actual, expected, reader)
         pair = None
-        if isinstance(found, h5d.DatasetID) and isinstance(wanted, h5d.DatasetID):
-            pair = found, wanted
-            if (found.rank, wanted.rank) != (2, 2):
-                return _of_datasets(*pair, values)
+        if isinstance(actual, h5d.DatasetID) and isinstance(expected, h5d.DatasetID):
+            pair = actual, expected
+            if (actual.rank, expected.rank) != (2, 2):
+                return _of_datasets(*pair, reader)
         # Labels, which may be text in a matrix of letters.
-        names = [names_at(one, source, values).values for one in (fid, expected)]
-        if names[0] is not None and names[1] is not None:
-            return _of_blocks(_array(names[0]), _array(names[1]), ())
-        return _of_datasets(*pair, values) if pair else ""
+        labels = [labels_at(file, source, reader).values for file in (fid, other_fid)]
+        if labels[0] is not None and labels[1] is not None:
+            return _of_arrays(_array(labels[0]), _array(labels[1]), ())
+        return _of_datasets(*pair, reader) if pair else ""
 
 
-def _array(labels: Values) -> Array:
+def _array(labels: LabelValues) -> npt.NDArray[Any]:
     return np.asarray(labels, object) if isinstance(labels, list) else labels
 
 
-def _of_groups(found: h5g.GroupID, wanted: h5g.GroupID, values: ValueReader) -> str:
-    names, expected = dataset_paths(found), dataset_paths(wanted)
-    if names != expected:
-        lacking = [f"no {name!r}" for name in expected if name not in names]
-        more = [f"{name!r}, which the other lacks" for name in names if name not in expected]
-        return f"holds {(lacking + more)[0]}"
+def _of_groups(actual: h5g.GroupID, expected: h5g.GroupID, reader: ValueReader) -> str:
+    names, expected_names = dataset_paths(actual), dataset_paths(expected)
+    if names != expected_names:
+        missing = [f"no {name!r}" for name in expected_names if name not in names]
+        extra = [f"{name!r}, which the other lacks" for name in names if name not in expected_names]
+        return f"holds {(missing + extra)[0]}"
     for name in names:
-        one, other = object_at(found, name), object_at(wanted, name)
-        if not isinstance(one, h5d.DatasetID) or not isinstance(other, h5d.DatasetID):
+        dataset, expected_dataset = dataset_at(actual, name), dataset_at(expected, name)
+        if dataset is None or expected_dataset is None:
             continue
-        if difference := _of_datasets(one, other, values):
+        if difference := _of_datasets(dataset, expected_dataset, reader):
             return f"{name!r} {difference}"
     return ""
 
 
-def _of_datasets(found: h5d.DatasetID, wanted: h5d.DatasetID, values: ValueReader) -> str:
-    opened, expected = DatasetInfo.of(found), DatasetInfo.of(wanted)
-    if problem_of(opened) or problem_of(expected):
+def _of_datasets(actual: h5d.DatasetID, expected: h5d.DatasetID, reader: ValueReader) -> str:
+    info, expected_info = DatasetInfo.of(actual), DatasetInfo.of(expected)
+    if incomparable_reason(info) or incomparable_reason(expected_info):
         return ""
-    if opened.shape != expected.shape:
-        return f"has shape {opened.shape}, expected {expected.shape}"
-    kinds = content_kind(opened), content_kind(expected)
-    if kinds[0] != kinds[1]:
-        return f"holds {kinds[0]}, expected {kinds[1]}"
-    for box, block in blocks(opened, values):
-        if difference := _of_blocks(block, read_box(expected, box, values), box):
+    if info.shape != expected_info.shape:
+        return f"has shape {info.shape}, expected {expected_info.shape}"
+    kind, expected_kind = content_kind(info), content_kind(expected_info)
+    if kind != expected_kind:
+        return f"holds {kind}, expected {expected_kind}"
+    for box, values in read_boxes(info, reader):
+        if difference := _of_arrays(values, read_box(expected_info, box, reader), box):
             return difference
     return ""
 
 
-def _of_blocks(found: Array, expected: Array, box: Box) -> str:
-    """The first place at which two arrays of values differ."""
-    if found.dtype.names is not None and found.ndim == expected.ndim:
-        differ = [(name, _places(found[name], expected[name])) for name in sorted(found.dtype.names)]
-        first = min(((places[0], name) for name, places in differ if len(places)), default=None)
-        if first is None:
-            return ""
-        place, name = first
-        at = np.unravel_index(int(place), found[name].shape)
-        return f"{_place_text(at[: found.ndim], box)}, column {name!r}: {_pair(found[name][at], expected[name][at])}"
-    if found.shape != expected.shape:
-        return f"has {found.shape[0]} entries, expected {expected.shape[0]}" if found.ndim == 1 else ""
-    places = _places(found, expected)
-    if not len(places):
+def _of_arrays(actual: npt.NDArray[Any], expected: npt.NDArray[Any], box: Box) -> str:
+    """The first difference between the values of two files in the same box."""
+    if actual.dtype.names is not None and actual.ndim == expected.ndim:
+        return _of_tables(actual, expected, box)
+    if actual.shape != expected.shape:
+        return f"has {actual.shape[0]} entries, expected {expected.shape[0]}" if actual.ndim == 1 else ""
+    indices = _differing(actual, expected)
+    if not len(indices):
         return ""
-    at = np.unravel_index(int(places[0]), found.shape)
-    return f"{_place_text(at, box)}: {_pair(found[at], expected[at])}"
+    at = np.unravel_index(int(indices[0]), actual.shape)
+    return f"{_location(at, box)}: {_pair(actual[at], expected[at])}"
 
 
-def _places(found: Array, expected: Array) -> Int64Array:
-    """The places at which values differ, by their number in C order."""
-    if found.dtype.kind == "O" or expected.dtype.kind == "O":
-        pairs = zip(found.reshape(-1).tolist(), expected.reshape(-1).tolist(), strict=True)
-        return np.flatnonzero([not _equal(one, other) for one, other in pairs])
-    differ = np.asarray(found != expected)
-    if found.dtype.kind in "fc" and expected.dtype.kind in "fc":
-        differ &= ~(np.isnan(found) & np.isnan(expected))
-    return np.flatnonzero(differ)
+def _of_tables(actual: npt.NDArray[Any], expected: npt.NDArray[Any], box: Box) -> str:
+    differing = [
+        (name, _differing(actual[name], expected[name])) for name in sorted(actual.dtype.names or ())
+    ]
+    first = min(((indices[0], name) for name, indices in differing if len(indices)), default=None)
+    if first is None:
+        return ""
+    index, name = first
+    at = np.unravel_index(int(index), actual[name].shape)
+    values = _pair(actual[name][at], expected[name][at])
+    return f"{_location(at[: actual.ndim], box)}, column {name!r}: {values}"
 
 
-def _equal(one: Any, other: Any) -> bool:
-    if isinstance(one, np.ndarray) or isinstance(other, np.ndarray):
-        return bool(np.array_equal(one, other))
-    return bool(_text_of(one) == _text_of(other))
+def _differing(actual: npt.NDArray[Any], expected: npt.NDArray[Any]) -> Int64Array:
+    """Flat indices in C order at which values differ."""
+    if actual.dtype.kind == "O" or expected.dtype.kind == "O":
+        pairs = zip(actual.reshape(-1).tolist(), expected.reshape(-1).tolist(), strict=True)
+        return np.flatnonzero([not _are_equal(*pair) for pair in pairs])
+    differs = np.asarray(actual != expected)
+    if actual.dtype.kind in "fc" and expected.dtype.kind in "fc":
+        differs &= ~(np.isnan(actual) & np.isnan(expected))
+    return np.flatnonzero(differs)
 
 
-def _place_text(at: tuple[Any, ...], box: Box) -> str:
-    places = [int(place) + (box[axis].start if axis < len(box) else 0) for axis, place in enumerate(at)]
-    return f"row {places[0]}" if len(places) == 1 else f"at {places}" if places else "value"
+def _are_equal(actual: Any, expected: Any) -> bool:
+    if isinstance(actual, np.ndarray) or isinstance(expected, np.ndarray):
+        return bool(np.array_equal(actual, expected))
+    return bool(_as_text(actual) == _as_text(expected))
 
 
-def _pair(found: Any, expected: Any) -> str:
-    return f"{_shown(found)}, expected {_shown(expected)}"
+def _location(at: tuple[Any, ...], box: Box) -> str:
+    index = [int(offset) + (box[axis].start if axis < len(box) else 0) for axis, offset in enumerate(at)]
+    return f"row {index[0]}" if len(index) == 1 else f"at {index}" if index else "value"
+
+
+def _pair(actual: Any, expected: Any) -> str:
+    return f"{_shown(actual)}, expected {_shown(expected)}"
 
 
 def _shown(value: Any) -> str:
     if isinstance(value, np.generic):
         value = value.item()
-    text = repr(_text_of(value))
+    text = repr(_as_text(value))
     return text if len(text) <= _MOST_LETTERS else f"{text[: _MOST_LETTERS - 1]}…"
 
 
-def _text_of(value: Any) -> Any:
-    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
+def _as_text(value: Any) -> Any:
+    return decoded_text(value) if isinstance(value, bytes) else value

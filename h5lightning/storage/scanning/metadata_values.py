@@ -1,8 +1,8 @@
-"""Small values that a scan reads: attributes, and names of categories, as plain JSON values.
+"""Read attributes and names of categories as plain JSON values.
 
-Text of variable length lies in the global heap of the file. Where that is damaged, HDF5 may never return, in
-C code that holds the GIL: neither a thread nor Ctrl-C can end it. So such text is left to a process that may
-die, with a limit on its processor time.
+Text of variable length is stored in the global heap of the file. If the heap is damaged, HDF5 may loop indefinitely in
+C code that holds the GIL, where neither a thread nor Ctrl-C can end it. So such text is read only by a separate process
+with a limit on its processor time.
 """
 
 from __future__ import annotations
@@ -16,20 +16,22 @@ import h5py
 import numpy as np
 from h5py import h5a, h5d, h5g, h5t
 
-__all__ = ["NeedsProcessError", "ValueReader", "lies_in_heap"]
+from h5lightning.storage.hdf5.external import encoded
 
-Owner: TypeAlias = h5g.GroupID | h5d.DatasetID
+__all__ = ["AttributeOwner", "NeedsProcessError", "ValueReader", "decoded_text", "lies_in_heap"]
+
+AttributeOwner: TypeAlias = h5g.GroupID | h5d.DatasetID
 
 
 class NeedsProcessError(Exception):
-    """The file holds text that this process must not read."""
+    """The file holds text that must be read by a scanning process."""
 
 
 class ValueReader:
     """Reads values of attributes and datasets.
 
     Args:
-        reads_text: False to raise `NeedsProcessError` rather than read text of variable length.
+        reads_text: False to raise `NeedsProcessError` instead of reading text of variable length.
         limit_cpu_s: processor time for one value; after that, SIGPROF kills this process. None for no limit.
     """
 
@@ -37,9 +39,9 @@ class ValueReader:
         self._reads_text = reads_text
         self._limit_cpu_s = limit_cpu_s
 
-    def attribute(self, owner: Owner, name: str) -> Any:
+    def attribute(self, owner: AttributeOwner, name: str) -> Any:
         """The value of an attribute that exists."""
-        attribute = h5a.open(owner, name.encode("utf-8", "surrogateescape"))
+        attribute = h5a.open(owner, encoded(name))
         tid = attribute.get_type()
         if tid.get_class() == h5t.STRING and not tid.is_variable_str() and attribute.shape == ():
             return _fixed_text(attribute, tid)
@@ -47,22 +49,28 @@ class ValueReader:
         with self.guarded(tid):
             return _plain(h5py.AttributeManager(wrapped)[name])
 
-    def dataset(self, did: h5d.DatasetID, member: str | None = None) -> Any:
-        """All values of a dataset, or of a column of it."""
+    def text(self, owner: AttributeOwner, name: str) -> str:
+        """The value of an attribute; empty if it does not exist or is not a single text."""
+        if not h5a.exists(owner, encoded(name)):
+            return ""
+        attribute = h5a.open(owner, encoded(name))
+        is_text = attribute.get_type().get_class() == h5t.STRING and attribute.shape == ()
+        return str(self.attribute(owner, name)) if is_text else ""
+
+    def dataset(self, did: h5d.DatasetID, column: str | None = None) -> Any:
+        """All values of a dataset, or of one of its columns."""
         tid = did.get_type()
-        if member is None:
+        if column is None:
             with self.guarded(tid):
                 return _plain(h5py.Dataset(did)[()])
-        with self.guarded(
-            tid.get_member_type(tid.get_member_index(member.encode("utf-8", "surrogateescape")))
-        ):
-            return _plain(h5py.Dataset(did).fields(member)[()])
+        with self.guarded(tid.get_member_type(tid.get_member_index(encoded(column)))):
+            return _plain(h5py.Dataset(did).fields(column)[()])
 
     def guarded(self, tid: h5t.TypeID) -> AbstractContextManager[None]:
-        """Inside of it, values of this type may be read.
+        """A context in which values of this type may be read.
 
         Raises:
-            NeedsProcessError: not by this process.
+            NeedsProcessError: this process must not read them.
         """
         if not lies_in_heap(tid):
             return nullcontext()
@@ -72,15 +80,20 @@ class ValueReader:
 
 
 def lies_in_heap(tid: h5t.TypeID) -> bool:
-    """Whether values of a type, or parts of them, are of variable length: text, lists, such references."""
+    """Whether values of a type, or parts of them, have variable length: text, lists, region references."""
     kind = tid.get_class()
     if kind == h5t.STRING:
         return bool(tid.is_variable_str())
     if kind == h5t.COMPOUND:
-        return any(lies_in_heap(tid.get_member_type(place)) for place in range(tid.get_nmembers()))
+        return any(lies_in_heap(tid.get_member_type(number)) for number in range(tid.get_nmembers()))
     if kind == h5t.ARRAY:
         return lies_in_heap(tid.get_super())
     return kind == h5t.VLEN or (kind == h5t.REFERENCE and not tid.equal(h5t.STD_REF_OBJ))
+
+
+def decoded_text(value: bytes) -> str:
+    """Text of a file; bytes that are not UTF-8 are escaped."""
+    return value.decode("utf-8", "backslashreplace")
 
 
 @contextmanager
@@ -93,20 +106,16 @@ def _limited(cpu_s: float) -> Iterator[None]:
 
 
 def _fixed_text(attribute: h5a.AttrID, tid: h5t.TypeStringID) -> str:
-    """Text of fixed length, read in a quarter of the time that h5py's own mapping takes."""
-    found = np.empty((), f"S{tid.get_size()}")
-    attribute.read(found, tid)
-    text: bytes = found.item()
-    return _text(text.partition(b"\0")[0] if tid.get_strpad() == h5t.STR_NULLTERM else text)
+    """Text of fixed length, read four times as fast as through h5py's mapping."""
+    value = np.empty((), f"S{tid.get_size()}")
+    attribute.read(value, tid)
+    text: bytes = value.item()
+    return decoded_text(text.partition(b"\0")[0] if tid.get_strpad() == h5t.STR_NULLTERM else text)
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, (np.ndarray, np.generic)):
         value = value.tolist()
     if isinstance(value, list):
-        return [_text(item) if type(item) is bytes else _plain(item) for item in value]
-    return _text(value) if isinstance(value, bytes) else value
-
-
-def _text(value: bytes) -> str:
-    return value.decode("utf-8", "backslashreplace")
+        return [decoded_text(item) if type(item) is bytes else _plain(item) for item in value]
+    return decoded_text(value) if isinstance(value, bytes) else value

@@ -1,4 +1,4 @@
-"""Values of datasets that a scan looks at: few, of small chunks, and decoded by no plug-in."""
+"""Read the values that a scan looks at, in native byte order: in small chunks, without plug-ins or other files."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from h5py import h5s
+from h5py import h5s, h5t
 
 from h5lightning.planning.catalog.schema import Member
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.dtypes import columns_type
-from h5lightning.storage.hdf5.filters import NATIVE_FILTERS
+from h5lightning.storage.hdf5.filters import NATIVE_FILTERS, filter_name
 
 __all__ = [
     "MOST_CHUNK_BYTES",
@@ -21,6 +21,8 @@ __all__ = [
     "blocks_of_columns",
     "can_be_read",
     "can_be_read_whole",
+    "has_own_values",
+    "plugin_filter",
     "read_rows",
 ]
 
@@ -29,85 +31,88 @@ _BLOCK_BYTES = 1024 * 1024
 _MOST_WHOLE_BYTES = 4 * 1024 * 1024 * 1024
 
 
-def can_be_read(opened: DatasetInfo) -> bool:
+def has_own_values(info: DatasetInfo) -> bool:
+    """Whether the values are stored in the file itself, in a layout that is known."""
+    return info.storage in ("contiguous", "compact", "chunked")
+
+
+def plugin_filter(info: DatasetInfo) -> str:
+    """The name of the first filter that needs a plug-in, which scanning processes do not load; empty if none does."""
+    return next((filter_name(number) for number, _ in info.filters if number not in NATIVE_FILTERS), "")
+
+
+def can_be_read(info: DatasetInfo) -> bool:
     """Whether rows can be read without a plug-in, another file or much memory."""
-    return not opened.element.members and _is_cheap(opened)
+    return not info.element.members and _is_cheap(info)
 
 
-def can_be_read_whole(opened: DatasetInfo) -> bool:
-    """Whether all of a dataset, or of columns of a table, can be read: a shape may promise more than a disk holds."""
-    if not _is_cheap(opened) or math.prod(opened.shape or ()) * opened.itemsize > _MOST_WHOLE_BYTES:
+def can_be_read_whole(info: DatasetInfo) -> bool:
+    """Whether all rows of a dataset, or of columns of a table, can be read.
+
+    A file can declare a shape that is larger than any disk, so the chunks must have been written.
+    """
+    if not _is_cheap(info) or math.prod(info.shape or ()) * info.itemsize > _MOST_WHOLE_BYTES:
         return False
-    return opened.storage != "chunked" or opened.did.get_num_chunks() == opened.chunk_count
+    return info.storage != "chunked" or info.did.get_num_chunks() == info.chunk_count
 
 
-def _is_cheap(opened: DatasetInfo) -> bool:
-    if opened.element.refusal or opened.shape is None or 0 in opened.shape:
+def _is_cheap(info: DatasetInfo) -> bool:
+    if info.element.refusal or info.shape is None or 0 in info.shape or not has_own_values(info):
         return False
-    if opened.storage not in ("contiguous", "compact", "chunked"):
-        return False
-    if not opened.filters:
-        return True
-    return {
-        number for number, _ in opened.filters
-    } <= NATIVE_FILTERS and opened.chunk_bytes <= MOST_CHUNK_BYTES
+    return not info.filters or (not plugin_filter(info) and info.chunk_bytes <= MOST_CHUNK_BYTES)
 
 
-def read_rows(opened: DatasetInfo, start: int, stop: int) -> npt.NDArray[Any]:
-    """Rows ``start`` to ``stop`` of a dataset that `can_be_read`, in native byte order; of a scalar, its value.
+def read_rows(info: DatasetInfo, start: int, stop: int) -> npt.NDArray[Any]:
+    """Rows ``start`` to ``stop`` of a dataset that `can_be_read`; of a scalar, its value.
 
     Raises:
         OSError: they are damaged.
     """
-    shape = opened.shape or ()
-    dtype = np.dtype(opened.element.dtype).newbyteorder("=")
-    if not shape:
-        value = np.empty((), dtype)
-        opened.did.read(h5s.ALL, h5s.ALL, value)
-        return value
-    found = np.empty((stop - start, *shape[1:]), dtype)
-    in_file, in_memory = opened.did.get_space(), h5s.create_simple(found.shape)
-    in_file.select_hyperslab((start, *(0,) * (len(shape) - 1)), found.shape)
-    opened.did.read(in_memory, in_file, found)
-    return found
+    rows = _read(info, start, stop, np.dtype(info.element.dtype).newbyteorder("="))
+    return rows if info.shape else rows.reshape(())
 
 
-def blocks_of(opened: DatasetInfo) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+def blocks_of(info: DatasetInfo) -> Iterator[tuple[int, npt.NDArray[Any]]]:
     """All rows of a dataset that `can_be_read`, in blocks of about 1 MiB, each with the number of its first row."""
-    for start, stop in _block_bounds(opened):
-        yield start, read_rows(opened, start, stop)
+    for start, stop in _block_bounds(info):
+        yield start, read_rows(info, start, stop)
 
 
-def blocks_of_columns(
-    opened: DatasetInfo, members: Sequence[Member]
-) -> Iterator[tuple[int, npt.NDArray[Any]]]:
-    """Some columns of all rows of a table whose columns can be read; see `blocks_of`.
+def blocks_of_columns(info: DatasetInfo, members: Sequence[Member]) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+    """Columns of all rows of a table, in blocks as `blocks_of` yields them, with one field for each column.
 
-    Each block has a field for each column, without text of variable length: the heap that it lies in is never read.
+    Other columns are not read, so neither is the heap with their text of variable length.
 
     Args:
-        opened: the table.
-        members: columns that a tensor can hold.
+        info: the table.
+        members: columns of types that a tensor can have.
     """
     types = [(member.name, np.dtype(member.dtype).newbyteorder("=")) for member in members]
-    memory = columns_type(opened.did.get_type(), types)
+    memory_type = columns_type(info.did.get_type(), types)
     dtype = np.dtype(
         [(name, kind, member.shape) for (name, kind), member in zip(types, members, strict=True)]
     )
-    rest = (opened.shape or (1,))[1:]
-    for start, stop in _block_bounds(opened):
-        found = np.empty((stop - start, *rest), dtype)
-        in_file, in_memory = opened.did.get_space(), h5s.create_simple(found.shape)
-        if opened.shape:
-            in_file.select_hyperslab((start, *(0,) * len(rest)), found.shape)
-        opened.did.read(in_memory, in_file, found, memory)
-        yield start, found
+    for start, stop in _block_bounds(info):
+        yield start, _read(info, start, stop, dtype, memory_type)
 
 
-def _block_bounds(opened: DatasetInfo) -> Iterator[tuple[int, int]]:
-    shape = opened.shape or (1,)
-    row_bytes = math.prod(shape[1:]) * opened.itemsize
-    height = (opened.chunks or (1,))[0]
+def _read(
+    info: DatasetInfo, start: int, stop: int, dtype: np.dtype[Any], memory_type: h5t.TypeID | None = None
+) -> npt.NDArray[Any]:
+    """Rows ``start`` to ``stop``; a scalar is one row."""
+    row_shape = (info.shape or (1,))[1:]
+    rows = np.empty((stop - start, *row_shape), dtype)
+    in_file, in_memory = info.did.get_space(), h5s.create_simple(rows.shape)
+    if info.shape:
+        in_file.select_hyperslab((start, *(0,) * len(row_shape)), rows.shape)
+    info.did.read(in_memory, in_file, rows, memory_type)
+    return rows
+
+
+def _block_bounds(info: DatasetInfo) -> Iterator[tuple[int, int]]:
+    shape = info.shape or (1,)
+    row_bytes = math.prod(shape[1:]) * info.itemsize
+    height = (info.chunks or (1,))[0]
     rows = max(1, _BLOCK_BYTES // max(1, row_bytes * height)) * height
     for start in range(0, shape[0], rows):
         yield start, min(start + rows, shape[0])

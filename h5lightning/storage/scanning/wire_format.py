@@ -1,7 +1,7 @@
-"""What a scanning process says: one line of JSON for some of the files of a task.
+"""The answers of a scanning process as lines of JSON, each for some of the files of a task.
 
-The files of a data set share few layouts, so each layout is sent once and then called by its number. The
-numbers that say where values lie are sent as bytes, unless there is only one: a file may have a million of them.
+The files of a data set share few layouts, so each layout is sent once and then referred to by its number. The numbers
+that locate stored values are sent as bytes, unless there is only one: a file may have a million of them.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from h5lightning.errors import H5LightningError
 from h5lightning.planning.catalog.annotations import NOTHING, Annotations
 from h5lightning.planning.catalog.extents import Extents, FilterValues
 from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema
-from h5lightning.storage.scanning.scan_file import Outcome
+from h5lightning.storage.scanning.scan_request import Outcome
 
-__all__ = ["Decoder", "Encoder"]
+__all__ = ["OutcomeDecoder", "OutcomeEncoder"]
 
 _LINE_BYTES = 4 * 1024 * 1024
 
 
-class Encoder:
-    """Outcomes → lines. A line is understood only by the decoder of all lines before it."""
+class OutcomeEncoder:
+    """Writes outcomes as lines. A line can be decoded only by the decoder of all lines before it."""
 
     def __init__(self) -> None:
         self._layouts: dict[tuple[object, ...], int] = {}
@@ -35,15 +35,15 @@ class Encoder:
         self._filters: dict[FilterValues, int] = {}
 
     def encode(self, outcomes: Iterable[Outcome]) -> Iterator[str]:
-        """Lines without their ends, at least one: a line ends when it holds enough, so that none takes much memory."""
+        """Lines without line ends, at least one; large outcomes are divided among lines to bound the memory."""
         files: list[Outcome] = []
-        held_bytes, lines = 0, 0
+        line_bytes, lines = 0, 0
         for outcome in outcomes:
             files.append(outcome)
-            held_bytes += _nbytes(outcome)
-            if held_bytes >= _LINE_BYTES:
+            line_bytes += _nbytes(outcome)
+            if line_bytes >= _LINE_BYTES:
                 yield self._line(files)
-                files, held_bytes, lines = [], 0, lines + 1
+                files, line_bytes, lines = [], 0, lines + 1
         if files or not lines:
             yield self._line(files)
 
@@ -53,7 +53,7 @@ class Encoder:
         new = {
             "layouts": [layout.to_plain() for layout in self._new_layouts],
             "filters": list(self._filters)[filters:],
-            "annotations": [said.to_plain() for said in list(self._annotations)[annotations:]],
+            "annotations": [one.to_plain() for one in list(self._annotations)[annotations:]],
         }
         return json.dumps({**new, "files": files})
 
@@ -68,13 +68,14 @@ class Encoder:
         }
 
     def _dataset(self, dataset: DatasetSchema) -> list[int]:
-        known = len(self._layouts)
-        number = self._layouts.setdefault(dataset.layout_key(), known)
-        if number == known:
+        next_number = len(self._layouts)
+        layout = self._layouts.setdefault(dataset.layout_key(), next_number)
+        if layout == next_number:
             self._new_layouts.append(dataset.layout())
-        said = dataset.annotations
-        annotation = 0 if said is NOTHING else self._annotations.setdefault(said, len(self._annotations))
-        return [number, *dataset.facts(), annotation]
+        annotations, number = dataset.annotations, 0
+        if annotations is not NOTHING:
+            number = self._annotations.setdefault(annotations, len(self._annotations))
+        return [layout, *dataset.facts(), number]
 
     def _extents(self, extents: Extents | None) -> list[Any] | int | str | None:
         if extents is None:
@@ -88,8 +89,8 @@ class Encoder:
         return [filters, len(extents.numbers), numbers]
 
 
-class Decoder:
-    """The lines of one encoder → outcomes."""
+class OutcomeDecoder:
+    """Reads the lines of one encoder, in order."""
 
     def __init__(self) -> None:
         self._layouts: list[DatasetSchema] = []
@@ -118,8 +119,8 @@ class Decoder:
         return FileSchema(datasets, plain["attrs"], extents, sources)
 
     def _dataset(self, facts: Sequence[int]) -> DatasetSchema:
-        number, *rest, annotation = facts
-        return self._layouts[number].with_facts(rest, self._annotations[annotation])
+        layout, *of_file, annotations = facts
+        return self._layouts[layout].with_facts(of_file, self._annotations[annotations])
 
     def _extents(self, plain: list[Any] | int | str | None) -> Extents | None:
         if plain is None:

@@ -1,7 +1,8 @@
-"""A scanning process, which `process` starts; by hand, ``python -m h5lightning.storage.scanning.worker``.
+"""The program of a scanning process, which `worker_process` starts.
 
-The first line on its standard input says what to look for; each further line is a list of paths, and is
-answered by one line or more on its standard output, until all paths are. It ends when its input does.
+By hand: ``python -m h5lightning.storage.scanning.worker``. The first line of its standard input is the request. Each
+further line is a list of paths, which it answers with one or more lines on its standard output. It ends when its input
+does.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import os
 import sys
 from typing import IO
 
+from h5lightning.storage.scanning.describe_file import outcome_of
 from h5lightning.storage.scanning.metadata_values import ValueReader
-from h5lightning.storage.scanning.scan_file import ScanRequest, outcome_of
-from h5lightning.storage.scanning.wire_format import Encoder
+from h5lightning.storage.scanning.scan_request import ScanRequest
+from h5lightning.storage.scanning.wire_format import OutcomeEncoder
 
 __all__ = ["main"]
 
@@ -21,23 +23,23 @@ _LIMIT_CPU_S = 1.0  # 64 KiB of text take well under a millisecond
 
 
 def main() -> None:
-    """Answer tasks until there are none."""
-    # Filter plug-ins may print: what they say must not look like an answer.
+    """Answer tasks until the input ends."""
+    # Filter plug-ins may print: send that to standard error, where it cannot be taken for an answer.
     answers = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)
     tasks = sys.stdin.buffer
     setup = json.loads(tasks.readline())
     request = ScanRequest.from_plain(setup)
-    _say(answers, "ready")
-    encoder = Encoder()
-    values = ValueReader(reads_text=True, limit_cpu_s=_LIMIT_CPU_S)
+    _send(answers, "ready")
+    encoder = OutcomeEncoder()
+    reader = ValueReader(reads_text=True, limit_cpu_s=_LIMIT_CPU_S)
     for task in tasks:
-        outcomes = (outcome_of(path, request, values, locking=setup["locking"]) for path in json.loads(task))
+        outcomes = (outcome_of(path, request, reader, locking=setup["locking"]) for path in json.loads(task))
         for line in encoder.encode(outcomes):
-            _say(answers, line)
+            _send(answers, line)
 
 
-def _say(answers: IO[str], line: str) -> None:
+def _send(answers: IO[str], line: str) -> None:
     answers.write(line + "\n")
     answers.flush()
 

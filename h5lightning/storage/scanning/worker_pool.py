@@ -1,4 +1,4 @@
-"""Several scanning processes, which survive files that crash HDF5."""
+"""Scan files in several processes, and survive files that crash HDF5."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from types import TracebackType
 
 from h5lightning.errors import BadFileError
 from h5lightning.storage.hdf5.file_checks import leave_out_hint
-from h5lightning.storage.scanning.scan_file import Outcome, ScanRequest
+from h5lightning.storage.scanning.scan_request import Outcome, ScanRequest
 from h5lightning.storage.scanning.worker_process import (
     SILENCE_S,
     CannotStartError,
@@ -25,10 +25,10 @@ __all__ = ["ScanWorkers"]
 
 
 class ScanWorkers:
-    """Processes that scan files, each served by one thread of this process.
+    """Processes that scan files, each driven by one thread of this process.
 
-    A process that dies is replaced, and its files are scanned again one by one: the file with which a
-    process of its own dies too is the culprit.
+    A process that dies is replaced, and its files are scanned again one by one. A file that ends a second process is
+    reported as damaged.
 
     Args:
         processes: how many work at a time.
@@ -37,8 +37,8 @@ class ScanWorkers:
         silence_s: seconds without an answer after which a process is ended.
 
     Example:
-        >>> with Crew(2, ScanRequest(paths=None)) as crew:
-        ...     list(crew.scan([]))
+        >>> with ScanWorkers(2, ScanRequest(paths=None)) as workers:
+        ...     list(workers.scan([]))
         []
     """
 
@@ -70,22 +70,22 @@ class ScanWorkers:
 
     @property
     def pids(self) -> list[int]:
-        """The processes that are alive now."""
+        """Process ids of those that are alive now."""
         with self._lock:
             return [process.pid for process in self._alive]
 
     def scan(self, batches: Iterable[Sequence[str]]) -> Iterator[tuple[int, list[Outcome]]]:
-        """The number of each batch with the outcomes of its files, as they are done.
+        """The number of each batch with the outcomes of its files, in the order in which they finish.
 
         Args:
-            batches: paths; a batch goes to one process.
+            batches: paths; each batch goes to one process.
 
         Raises:
-            CannotStartError: no process can be started here.
+            CannotStartError: no process can be started.
         """
-        tasks = {self._threads.submit(self._scan, batch): number for number, batch in enumerate(batches)}
-        for task in as_completed(tasks):
-            yield tasks[task], task.result()
+        numbers = {self._threads.submit(self._scan, batch): number for number, batch in enumerate(batches)}
+        for future in as_completed(numbers):
+            yield numbers[future], future.result()
 
     def _scan(self, batch: Sequence[str]) -> list[Outcome]:
         try:
@@ -98,8 +98,8 @@ class ScanWorkers:
             return self._ask([path])[0]
         except SilentError as silence:
             return BadFileError(
-                f"{path!r} cannot be read: the scanning process {silence}. The file system that it lies on does not "
-                f"answer: look at its mount and its server, then start again; {leave_out_hint(path)}"
+                f"{path!r} cannot be read: the scanning process {silence}. Its file system does not answer: "
+                f"check the mount and the server, then start again; {leave_out_hint(path)}"
             )
         except DiedError as death:
             return BadFileError(
@@ -109,7 +109,7 @@ class ScanWorkers:
 
     def _ask(self, paths: Sequence[str]) -> list[Outcome]:
         process = self._idle_process() or self._new_process()
-        with self._forgetting(process):
+        with self._dropped_if_dead(process):
             outcomes = process.scan(paths)
         self._idle.append(process)
         return outcomes
@@ -119,27 +119,27 @@ class ScanWorkers:
             return self._idle.pop() if self._idle else None
 
     def _new_process(self) -> ScanProcess:
-        # Once more, since something else may have ended the first.
+        # Tried twice, since the first process may have been ended from outside.
         with contextlib.suppress(DiedError):
-            return self._begun_process()
+            return self._started_process()
         try:
-            return self._begun_process()
+            return self._started_process()
         except DiedError as death:
             raise CannotStartError(f"a scanning process {death} before it was ready") from death
 
-    def _begun_process(self) -> ScanProcess:
+    def _started_process(self) -> ScanProcess:
         with self._lock:
             if self._is_over:
-                raise CannotStartError("the scan was ended")
+                raise CannotStartError("the scan has ended")
             process = ScanProcess(self._silence_s)
             self._alive.add(process)
-        with self._forgetting(process):
+        with self._dropped_if_dead(process):
             process.begin(self._setup)
         return process
 
     @contextlib.contextmanager
-    def _forgetting(self, process: ScanProcess) -> Iterator[None]:
-        """Forget the process if it dies."""
+    def _dropped_if_dead(self, process: ScanProcess) -> Iterator[None]:
+        """Drop the process from the living ones if it dies inside the ``with`` block."""
         try:
             yield
         except DiedError:

@@ -1,7 +1,7 @@
-"""One scanning process of our own, as its parent sees it.
+"""One scanning process, as its parent sees it.
 
-Not `multiprocessing`: spawn and forkserver run the user's script again, and fork is unsafe beside threads.
-A fresh interpreter that imports neither torch nor Lightning is ready in about 0.25 s.
+It is not a process of `multiprocessing`: spawn and forkserver run the user's script again, and fork is unsafe beside
+threads. A fresh interpreter that imports neither torch nor Lightning is ready in about 0.25 s.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 
-from h5lightning.storage.scanning.scan_file import Outcome
-from h5lightning.storage.scanning.wire_format import Decoder
+from h5lightning.storage.scanning.scan_request import Outcome
+from h5lightning.storage.scanning.wire_format import OutcomeDecoder
 
 __all__ = ["SILENCE_S", "CannotStartError", "DiedError", "ScanProcess", "SilentError"]
 
-SILENCE_S = 120.0  # a batch of files takes seconds, from a slow server too
+SILENCE_S = 120.0  # a batch of files takes seconds, even from a slow server
 
-# Nothing in the current directory may shadow a module: it stands first in sys.path, as an empty text. Python 3.10 has
+# The current directory, the empty entry of sys.path, is removed so that no file in it shadows a module. Python 3.10 has
 # no PYTHONSAFEPATH.
 _COMMAND = (
     "-c",
     "import sys; sys.path[:] = filter(None, sys.path); from h5lightning.storage.scanning.worker import main; main()",
 )
-_LAST_WORDS_S = 5.0
+_CLOSE_S = 5.0
 
 
 class CannotStartError(RuntimeError):
@@ -40,32 +40,32 @@ class DiedError(Exception):
 
 
 class SilentError(DiedError):
-    """A scanning process gave no answer for so long that it was ended."""
+    """A scanning process was ended because it did not answer in time."""
 
 
 class ScanProcess:
-    """One scanning process; one thread at a time speaks to it.
+    """One scanning process. Only one thread at a time may use it, except for `kill`.
 
     Args:
-        silence_s: seconds without an answer after which it is ended: a server that is gone would hold it for ever.
+        silence_s: seconds without an answer after which it is ended: a server that is gone would block it indefinitely.
     """
 
     def __init__(self, silence_s: float = SILENCE_S) -> None:
         self._silence_s = silence_s
         self._was_silent = False
         self._process = _start()
-        self._decoder = Decoder()
+        self._decoder = OutcomeDecoder()
 
     @property
     def pid(self) -> int:
-        """Its number."""
+        """Its process id."""
         return self._process.pid
 
     def begin(self, setup: str) -> None:
-        """Say what to look for, and wait until it is ready.
+        """Send the request, and wait until the process is ready.
 
         Raises:
-            DiedError: it ended before.
+            DiedError: it ended before it was ready.
         """
         self._ask(setup)
 
@@ -76,23 +76,23 @@ class ScanProcess:
             DiedError: it ended before it answered.
             SilentError: it did not answer in time.
         """
-        found = self._decoder.decode(self._ask(json.dumps(paths)))
-        while len(found) < len(paths):
-            found += self._decoder.decode(self._answer())
-        return found
+        outcomes = self._decoder.decode(self._ask(json.dumps(paths)))
+        while len(outcomes) < len(paths):
+            outcomes += self._decoder.decode(self._answer())
+        return outcomes
 
     def kill(self) -> None:
-        """End it at once; any thread may."""
+        """End it at once; any thread may call this."""
         self._process.kill()
 
     def close(self) -> int:
-        """End it by ending its input, and return its exit status."""
+        """End it by closing its input, and return its exit status."""
         process = self._process
         with contextlib.suppress(BrokenPipeError), process:
             try:
                 if process.stdin is not None:
                     process.stdin.close()
-                return process.wait(_LAST_WORDS_S)
+                return process.wait(_CLOSE_S)
             except subprocess.TimeoutExpired:
                 process.kill()
         return process.wait()
@@ -100,7 +100,7 @@ class ScanProcess:
     def _ask(self, line: str) -> bytes:
         stdin = self._process.stdin
         if stdin is None:
-            raise RuntimeError("a scanning process is spoken to through pipes")
+            raise RuntimeError("a scanning process must have a pipe as its standard input")
         with contextlib.suppress(BrokenPipeError):
             stdin.write(f"{line}\n".encode())
             stdin.flush()
@@ -115,7 +115,7 @@ class ScanProcess:
         status = self.close()
         if self._was_silent:
             raise SilentError(f"gave no answer for {self._silence_s:g} s")
-        raise DiedError(_last_words(status))
+        raise DiedError(_status_text(status))
 
     @contextlib.contextmanager
     def _ended_if_silent(self) -> Iterator[None]:
@@ -135,12 +135,12 @@ class ScanProcess:
 def _start() -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(  # noqa: S603  # this interpreter and a constant
-            # Empty where Python is embedded, which ends in the error below.
+            # Empty in an embedded Python, which ends in the error below.
             [sys.executable or "", *_COMMAND],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=_environment(),
-            # In a session of its own, so that Ctrl-C reaches this process alone, which then ends the others.
+            # In its own session, so that Ctrl-C reaches only this process, which then ends the others.
             start_new_session=True,
         )
     except OSError as error:
@@ -148,16 +148,15 @@ def _start() -> subprocess.Popen[bytes]:
 
 
 def _environment() -> dict[str, str]:
-    # The package is found where this process found it.
-    places = [os.path.abspath(place) for place in sys.path]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
+    # The process must find the same package as this one.
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(os.path.abspath(folder) for folder in sys.path)}
 
 
-def _last_words(status: int) -> str:
+def _status_text(status: int) -> str:
     if status >= 0:
         return f"ended with status {status}"
     if status == -signal.SIGPROF:
-        return "found no end to the text in it"
+        return "did not finish reading a text in it (the heap of the file may be damaged)"
     try:
         return f"was killed by {signal.Signals(-status).name}"
     except ValueError:

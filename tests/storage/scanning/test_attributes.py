@@ -1,4 +1,4 @@
-"""Attributes as plain JSON values."""
+"""Attributes read as plain JSON values."""
 
 import json
 
@@ -65,7 +65,7 @@ def test_enumerated_value_is_its_number(file):
 
 
 @pytest.mark.parametrize("name", ["@absent", "g@absent", "absent@a", "g/x/y@a", "link@a"])
-def test_what_is_not_there_is_left_out(file, name):
+def test_missing_attributes_are_left_out(file, name):
     file.attrs["a"] = 1
     file["g/x"].attrs["a"] = 1
     file["link"] = h5py.ExternalLink("b.h5", "/x")

@@ -1,4 +1,4 @@
-"""One object of a file → its schema: layout, filters, missing data, links and groups."""
+"""The schema of one object of a file: layout, filters, missing data, links and groups."""
 
 import h5py
 import numpy as np
@@ -132,7 +132,7 @@ def test_virtual_dataset(file, tmp_path):
 
 
 @pytest.mark.parametrize("path", ["absent", "absent/x", "g/absent", "x/y", "x/y/z"])
-def test_what_is_not_there_is_none(file, path):
+def test_missing_objects_are_none(file, path):
     file["x"] = [1, 2]
     file.create_group("g")
     assert describe(file.id, path, VALUES) is None
@@ -201,7 +201,7 @@ def test_names_that_are_not_unicode(file):
 # ── sizes and filters that make no sense ─────────────────────────────────────────────────────────────
 
 
-def test_a_filter_that_nobody_knows_is_refused(file):
+def test_an_unknown_filter_is_refused(file):
     plist = h5p.create(h5p.DATASET_CREATE)
     plist.set_chunk((4,))
     plist.set_filter(31999, h5py.h5z.FLAG_OPTIONAL, ())

@@ -1,4 +1,4 @@
-"""The first difference between what two files hold, in words."""
+"""The first difference between the contents of two files, as text."""
 
 import h5py
 import numpy as np
@@ -12,7 +12,7 @@ NAMED = [("n", h5py.string_dtype()), ("v", "f4", (2,))]
 
 
 def difference(folder, found, expected, source="s", values=VALUES):
-    """How a file in which ``write`` put the first differs from one with the second."""
+    """The difference between a file with the first content and one with the second."""
     for name, value in (("a", found), ("b", expected)):
         with h5py.File(folder / f"{name}.h5", "w") as file:
             if callable(value):
@@ -47,7 +47,7 @@ WORDS = {
 
 
 @pytest.mark.parametrize(("found", "expected", "words"), WORDS.values(), ids=WORDS)
-def test_the_first_difference_is_told(tmp_path, found, expected, words):
+def test_the_first_difference_is_reported(tmp_path, found, expected, words):
     assert difference(tmp_path, found, expected) == words
 
 

@@ -1,4 +1,4 @@
-"""Digests of whole datasets: equal where the values are, whatever types, chunks and filters they are stored with."""
+"""Digests of whole datasets: equal if the values are, whatever their types, chunks and filters are."""
 
 import h5py
 import numpy as np
@@ -80,7 +80,7 @@ def test_equal_values_have_equal_digests(file, one, other):
 
 
 @pytest.mark.parametrize(("one", "other"), OTHER.values(), ids=OTHER)
-def test_other_values_have_others(file, one, other):
+def test_other_values_have_other_digests(file, one, other):
     file["a"], file["b"] = one, other
     assert digest(file, "a") != digest(file, "b")
 
@@ -110,7 +110,7 @@ def test_rows_larger_than_a_block_are_cut(file):
     assert digest(file, "one") == digest(file, "other")
 
 
-def test_what_cannot_be_compared_is_told(file):
+def test_values_that_cannot_be_compared_have_a_reason(file):
     file["x"] = np.zeros(3)
     file["reference"] = np.array([file["x"].ref], h5py.ref_dtype)
     file.create_dataset("huge", (2**33,), "i1")
@@ -140,7 +140,7 @@ def test_a_filter_that_needs_a_plugin_is_named(file):
 @pytest.mark.parametrize(
     "value", [["a"], np.array([("a", (1, 2))], NAMED), lists([1])], ids=["text", "compound", "lists"]
 )
-def test_what_lies_in_the_heap_is_left_to_another_process(file, value):
+def test_values_in_the_heap_are_left_to_another_process(file, value):
     file["a"] = value
     with pytest.raises(NeedsProcessError):
         digest(file, "a", ValueReader(reads_text=False))

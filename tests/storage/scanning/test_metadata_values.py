@@ -1,4 +1,4 @@
-"""Small values, and text that only an expendable process may read."""
+"""Attributes and names of categories; text that only an expendable process may read."""
 
 import signal
 from contextlib import nullcontext
@@ -37,7 +37,7 @@ def test_values_are_plain(file, limit_cpu_s):
     [("text", pytest.raises(NeedsProcessError)), ("fixed", nullcontext()), ("numbers", nullcontext())],
     ids=["text", "fixed", "numbers"],
 )
-def test_text_of_variable_length_can_be_left_to_others(file, name, outcome):
+def test_text_of_variable_length_can_be_left_to_another_process(file, name, outcome):
     values = ValueReader(reads_text=False)
     with outcome:
         values.dataset(file[name].id)
@@ -59,11 +59,11 @@ HEAP = {
 
 
 @pytest.mark.parametrize(("dtype", "is_there"), HEAP.values(), ids=HEAP)
-def test_what_is_of_variable_length_lies_in_the_heap(dtype, is_there):
+def test_values_of_variable_length_lie_in_the_heap(dtype, is_there):
     assert lies_in_heap(h5py.h5t.py_create(dtype, logical=True)) == is_there
 
 
-def test_lists_of_references_can_be_left_to_others(file):
+def test_lists_of_references_can_be_left_to_another_process(file):
     file["scale"] = [1, 2]
     file["numbers"].dims[0].attach_scale(file["scale"])
     with pytest.raises(NeedsProcessError):

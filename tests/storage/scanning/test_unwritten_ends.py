@@ -1,4 +1,4 @@
-"""Datasets that end with rows that nobody wrote, as a scan sees them; and others that only look alike."""
+"""Datasets that end with rows that were never written, and others that only look alike."""
 
 import h5py
 import numpy as np
@@ -44,7 +44,7 @@ def test_numbers_behind_a_user_block_and_in_chunks(tmp_path):
     assert marked(tmp_path, 40, values=VALUES[:, 0])
 
 
-HONEST = {
+LOOKALIKES = {
     "written": {},
     "a row that is zero in some places": {
         "values": np.vstack([VALUES[:-1], [[0, 0, 0, 0, 0, 0, 0, 1]]]),
@@ -62,7 +62,7 @@ HONEST = {
 }
 
 
-@pytest.mark.parametrize("options", HONEST.values(), ids=HONEST)
+@pytest.mark.parametrize("options", LOOKALIKES.values(), ids=LOOKALIKES)
 def test_honest_files_are_not_marked(tmp_path, options):
     values = options.get("values", VALUES)
     assert not marked(tmp_path, len(values), **options)
@@ -73,7 +73,7 @@ def test_honest_files_are_not_marked(tmp_path, options):
     [{"chunks": (10, 8), "compression": "gzip"}, {"chunks": (10, 4)}],
     ids=["compressed", "a row in two chunks"],
 )
-def test_what_costs_more_is_left_alone(tmp_path, options):
+def test_expensive_datasets_are_not_checked(tmp_path, options):
     assert not marked(tmp_path, 40, **options)
 
 

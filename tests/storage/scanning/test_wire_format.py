@@ -1,4 +1,4 @@
-"""What a scanning process says arrives as it was."""
+"""Outcomes are decoded as they were encoded."""
 
 import json
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from h5lightning.errors import BadFileError, FieldError
 from h5lightning.planning.catalog.extents import Extents
 from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema, Member
-from h5lightning.storage.scanning.wire_format import Decoder, Encoder
+from h5lightning.storage.scanning.wire_format import OutcomeDecoder, OutcomeEncoder
 
 SIZES = st.integers(0, 2**40)
 NAMES = st.text(max_size=5)
@@ -61,7 +61,7 @@ def comparable(outcome):
 
 @given(st.lists(st.lists(SCHEMAS | ERRORS, max_size=4), max_size=4))
 def test_round_trip(tasks):
-    encoder, decoder = Encoder(), Decoder()
+    encoder, decoder = OutcomeEncoder(), OutcomeDecoder()
     for outcomes in tasks:
         (line,) = encoder.encode(outcomes)
         assert "\n" not in line
@@ -70,7 +70,7 @@ def test_round_trip(tasks):
 
 
 def test_layout_is_sent_once():
-    encoder = Encoder()
+    encoder = OutcomeEncoder()
     lengths = [FileSchema((DatasetSchema("x", "<f4", (rows, 4)),)) for rows in (3, 8)]
     sent = [json.loads(line)["layouts"] for schema in lengths for line in encoder.encode([schema])]
     assert [len(layouts) for layouts in sent] == [1, 0]
@@ -79,19 +79,19 @@ def test_layout_is_sent_once():
 @pytest.mark.parametrize("name", ["a\udcff", "ж"], ids=["not-unicode", "cyrillic"])
 def test_names_survive(name):
     schema = FileSchema((DatasetSchema(name, "<f4", (3,)),))
-    assert Decoder().decode(*Encoder().encode([schema])) == [schema]
+    assert OutcomeDecoder().decode(*OutcomeEncoder().encode([schema])) == [schema]
 
 
 def test_many_chunks_are_sent_in_several_lines():
     chunks = 200_000
     schema = FileSchema((DatasetSchema("x", "<f4", (chunks,)),), {}, (Extents(np.arange(chunks)[None]),))
-    encoder, decoder = Encoder(), Decoder()
+    encoder, decoder = OutcomeEncoder(), OutcomeDecoder()
     lines = [*encoder.encode([schema] * 7)]
     found = [outcome for line in lines for outcome in decoder.decode(line)]
     assert [len(decoder.decode(line)) for line in encoder.encode([schema] * 3)] == [3]
     assert (len(lines), [*map(comparable, found)]) == (3, [comparable(schema)] * 7)
 
 
-def test_no_outcome_is_a_line_too():
-    (line,) = Encoder().encode([])
-    assert Decoder().decode(line) == []
+def test_no_outcomes_are_a_line_too():
+    (line,) = OutcomeEncoder().encode([])
+    assert OutcomeDecoder().decode(line) == []

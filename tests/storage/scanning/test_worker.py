@@ -1,4 +1,4 @@
-"""A scanning process as it is spoken to."""
+"""The program of a scanning process, driven through its pipes."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from h5lightning.storage.scanning.wire_format import Decoder
+from h5lightning.storage.scanning.wire_format import OutcomeDecoder
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -37,7 +37,7 @@ def converse(*lines):
 def test_each_task_is_answered_by_a_line(paths, tmp_path):
     (ready, *answers), status = converse(SETUP, paths[:2], [paths[2], str(tmp_path / "absent.h5")])
     assert (ready, len(answers), status) == ("ready", 2, 0)
-    decoder = Decoder()
+    decoder = OutcomeDecoder()
     first, second = (decoder.decode(answer) for answer in answers)
     assert [schema.datasets[0].rows for schema in (*first, second[0])] == [0, 1, 2]
     assert first[0].attrs == {"@t": "ä"}

@@ -15,7 +15,7 @@ import pytest
 from h5lightning.errors import BadFileError
 from h5lightning.planning.catalog.schema import FileSchema
 from h5lightning.storage.scanning import worker_process as process_module
-from h5lightning.storage.scanning.scan_file import ScanRequest
+from h5lightning.storage.scanning.scan_request import ScanRequest
 from h5lightning.storage.scanning.worker_pool import ScanWorkers
 from h5lightning.storage.scanning.worker_process import CannotStartError, ScanProcess
 
@@ -35,7 +35,7 @@ def paths(tmp_path):
 
 
 def damage_heap(path):
-    """Make HDF5 search the global heap for ever: an object of size 0 that is not the free space."""
+    """Make HDF5 search the global heap indefinitely: an object of size 0 that is not the free space."""
     with open(path, "r+b") as file:
         content = file.read()
         file.seek(content.index(b"GCOL") + 24)
@@ -44,8 +44,8 @@ def damage_heap(path):
 
 def scan(paths, size=4, processes=2):
     batches = [paths[start : start + size] for start in range(0, len(paths), size)]
-    with ScanWorkers(processes, REQUEST) as crew:
-        found = dict(crew.scan(batches))
+    with ScanWorkers(processes, REQUEST) as pool:
+        found = dict(pool.scan(batches))
     return [outcome for number in sorted(found) for outcome in found[number]]
 
 
@@ -59,10 +59,10 @@ def test_every_file_has_its_outcome(paths):
     assert all(outcome.attrs == {"@t": "text"} for outcome in outcomes)
 
 
-def test_processes_end_with_the_crew(paths):
-    with ScanWorkers(2, REQUEST) as crew:
-        list(crew.scan([paths[:4], paths[4:8]]))
-        pids = crew.pids
+def test_processes_end_with_the_pool(paths):
+    with ScanWorkers(2, REQUEST) as pool:
+        list(pool.scan([paths[:4], paths[4:8]]))
+        pids = pool.pids
     assert len(pids) == 2
     assert not any(is_alive(pid) for pid in pids)
 
@@ -85,11 +85,11 @@ def test_the_culprit_alone_is_blamed(paths):
 
 
 def test_killed_processes_cost_no_file(paths):
-    with ScanWorkers(2, REQUEST) as crew:
+    with ScanWorkers(2, REQUEST) as pool:
         found = {}
-        for number, outcomes in crew.scan([[path] for path in paths]):
+        for number, outcomes in pool.scan([[path] for path in paths]):
             if not found:
-                for pid in crew.pids:
+                for pid in pool.pids:
                     os.kill(pid, signal.SIGKILL)
             found[number] = outcomes
     assert rows(found[number][0] for number in range(24)) == list(range(1, 25))
@@ -129,16 +129,16 @@ INTERRUPTED = """
     import signal, sys
     from h5lightning.storage.scanning import worker_process as process
     from h5lightning.storage.scanning.worker_pool import ScanWorkers
-    from h5lightning.storage.scanning.scan_file import ScanRequest
+    from h5lightning.storage.scanning.scan_request import ScanRequest
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background ignores it
     # The damaged file keeps its process until it is ended.
     process._COMMAND = (
         "-c", "from h5lightning.storage.scanning import worker; worker._LIMIT_CPU_S = 1000; worker.main()"
     )
-    with ScanWorkers(2, ScanRequest(None, ("@t",))) as crew:
-        for number, _ in crew.scan([[path] for path in sys.argv[1:]]):
-            print(*crew.pids, flush=True)
+    with ScanWorkers(2, ScanRequest(None, ("@t",))) as pool:
+        for number, _ in pool.scan([[path] for path in sys.argv[1:]]):
+            print(*pool.pids, flush=True)
 """
 
 
@@ -193,11 +193,11 @@ def test_files_of_a_server_that_does_not_answer_are_named(monkeypatch, paths):
         process._silence_s = silence_s
 
     monkeypatch.setattr(ScanProcess, "begin", begin_in_peace)
-    with ScanWorkers(2, REQUEST, silence_s=0.5) as crew:
-        ((_, outcomes),) = crew.scan([paths[:2]])
+    with ScanWorkers(2, REQUEST, silence_s=0.5) as pool:
+        ((_, outcomes),) = pool.scan([paths[:2]])
     for outcome, path in zip(outcomes, paths, strict=False):
         assert isinstance(outcome, BadFileError)
         assert str(outcome).startswith(
             f"{path!r} cannot be read: the scanning process gave no answer for 0.5 s"
         )
-        assert "does not answer: look at its mount" in str(outcome)
+        assert "does not answer: check the mount" in str(outcome)

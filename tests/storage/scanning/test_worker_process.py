@@ -1,4 +1,4 @@
-"""A scanning process as its parent sees it."""
+"""One scanning process, as its parent sees it."""
 
 import json
 import threading
@@ -40,20 +40,20 @@ def test_scans_until_it_is_closed(process, path):
     assert process.close() == 0
 
 
-def test_says_how_it_was_killed(process, path):
+def test_an_error_says_how_the_process_was_killed(process, path):
     process.begin(SETUP)
     process.kill()
     with pytest.raises(DiedError, match="was killed by SIGKILL"):
         process.scan([path])
 
 
-def test_says_how_it_ended(process):
+def test_an_error_says_how_the_process_ended(process):
     with pytest.raises(DiedError, match="ended with status 1"):
         process.begin("no JSON")
 
 
 def test_text_without_end_is_given_up(process, path):
-    """An object of size 0 in the global heap makes HDF5 search it for ever, or is an error of its own."""
+    """An object of size 0 in the global heap makes HDF5 search it indefinitely, or is an error."""
     with open(path, "r+b") as file:
         content = file.read()
         file.seek(content.index(b"GCOL") + 24)
@@ -63,11 +63,11 @@ def test_text_without_end_is_given_up(process, path):
         (outcome,) = process.scan([path])
     except DiedError as death:
         outcome = death
-    assert "no end to the text" in str(outcome) or "is damaged" in str(outcome)
+    assert "did not finish reading a text" in str(outcome) or "is damaged" in str(outcome)
 
 
 def test_a_process_that_gives_no_answer_is_ended(monkeypatch, path):
-    """As one does that waits for a server which is gone."""
+    """A process that waits for a server which is gone."""
     stuck = "import sys, time; print('ready', flush=True); time.sleep(600)"
     monkeypatch.setattr(process_module, "_COMMAND", ("-c", stuck))
     process = ScanProcess()

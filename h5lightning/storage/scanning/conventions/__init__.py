@@ -1,1 +1,1 @@
-"""What a file says around a dataset, by the conventions of CF, netCDF, NWB, AnnData and pandas."""
+"""Read what a file says about a dataset by the conventions of CF, netCDF, NWB, AnnData and pandas."""

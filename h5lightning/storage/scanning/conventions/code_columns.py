@@ -1,4 +1,4 @@
-"""Columns of codes, looked at from end to end: which numbers they hold, and where the first one is without a name."""
+"""Check all codes of a column: whether each one has a category, and which row is the first without one."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class CodeRange:
     """What the codes of a column are.
 
     Args:
-        column: its name; empty for a dataset of its own.
-        is_known: whether all of it was looked at; nothing else is said if not.
-        is_within: each is -1, NaN, or the number of a name.
-        missing: the first row with one that has no name.
+        column: its name; empty for a dataset that is no table.
+        is_known: whether all codes were read; if not, the other values mean nothing.
+        is_within: whether each code is -1, NaN, or the number of a category.
+        missing: the first row with a code that has no category.
     """
 
     column: str
@@ -33,42 +33,42 @@ class CodeRange:
     missing: Found | None = None
 
 
-def code_ranges(opened: DatasetInfo, counts: Mapping[str, int]) -> list[CodeRange]:
+def code_ranges(info: DatasetInfo, counts: Mapping[str, int]) -> list[CodeRange]:
     """What the codes of some columns are.
 
     Args:
-        opened: a table, or a column that is a dataset of its own.
-        counts: how many names each column has; the name of a dataset of its own is empty.
+        info: a table, or a dataset of codes.
+        counts: the number of categories of each column; the name of a dataset that is no table is empty.
     """
-    if opened.shape is not None and 0 in opened.shape:
+    if info.shape is not None and 0 in info.shape:
         return [CodeRange(name, is_known=True) for name in counts]
-    if not can_be_read_whole(opened) or len(opened.shape or ()) > 1:
+    if not can_be_read_whole(info) or len(info.shape or ()) > 1:
         return [CodeRange(name) for name in counts]
     ranges = {name: CodeRange(name, is_known=True) for name in counts}
-    for start, name, codes in _blocks(opened, counts):
-        ranges[name] = _with(ranges[name], start, codes, counts[name])
+    for start, name, codes in _blocks(info, counts):
+        ranges[name] = _extended(ranges[name], start, codes, counts[name])
     return list(ranges.values())
 
 
-def _blocks(opened: DatasetInfo, counts: Mapping[str, int]) -> Iterator[tuple[int, str, npt.NDArray[Any]]]:
-    if not opened.element.members:
-        yield from ((start, "", codes) for start, codes in blocks_of(opened))
+def _blocks(info: DatasetInfo, counts: Mapping[str, int]) -> Iterator[tuple[int, str, npt.NDArray[Any]]]:
+    if not info.element.members:
+        yield from ((start, "", codes) for start, codes in blocks_of(info))
         return
-    members = [member for member in opened.element.members if member.name in counts]
-    for start, table in blocks_of_columns(opened, members):
+    members = [member for member in info.element.members if member.name in counts]
+    for start, table in blocks_of_columns(info, members):
         yield from ((start, member.name, table[member.name]) for member in members)
 
 
-def _with(known: CodeRange, start: int, codes: npt.NDArray[Any], count: int) -> CodeRange:
+def _extended(previous: CodeRange, start: int, codes: npt.NDArray[Any], count: int) -> CodeRange:
     width = codes.size // len(codes)
     codes = codes.reshape(-1)
     is_named = (codes >= 0) & (codes < count)
     if codes.dtype.kind == "f":
         is_named &= codes == np.floor(codes)
     if is_named.all():
-        return known
-    others = codes[~is_named]
-    is_within = known.is_within and bool(((others == -1) | (others != others)).all())  # noqa: PLR0124 - NaN
-    place = int(np.argmin(is_named))
-    missing = known.missing or Found(start + place // width, f"holds {codes[place]}: it has no category")
-    return CodeRange(known.column, is_known=True, is_within=is_within, missing=missing)
+        return previous
+    unnamed = codes[~is_named]
+    is_within = previous.is_within and bool(((unnamed == -1) | (unnamed != unnamed)).all())  # noqa: PLR0124 - NaN
+    index = int(np.argmin(is_named))
+    missing = previous.missing or Found(start + index // width, f"holds {codes[index]}: it has no category")
+    return CodeRange(previous.column, is_known=True, is_within=is_within, missing=missing)

@@ -1,56 +1,51 @@
-"""What the sources of a virtual dataset say of its numbers: HDF5 takes their values, and leaves their attributes."""
+"""Find how a virtual dataset is decoded: HDF5 takes the values of its sources, but not their attributes."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterator
-from typing import TypeAlias
+from collections.abc import Iterator
 
-from h5py import h5d, h5f, h5i
+from h5py import h5d, h5i
 
 from h5lightning.planning.catalog.annotations import Encoding
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
-from h5lightning.storage.hdf5.external import beside
+from h5lightning.storage.hdf5.external import beside, encoded
 from h5lightning.storage.hdf5.open_file import opened_id
+from h5lightning.storage.scanning.conventions.encodings import encoding_of, is_netcdf
+from h5lightning.storage.scanning.scanned_dataset import ScannedDataset
 
 __all__ = ["encoding_with_sources"]
 
-_Find: TypeAlias = Callable[[h5f.FileID, DatasetInfo, str], Encoding | None]
 
+def encoding_with_sources(dataset: ScannedDataset, own: Encoding | None) -> Encoding | None:
+    """How the numbers of a virtual dataset are decoded.
 
-def encoding_with_sources(opened: DatasetInfo, own: Encoding | None, find: _Find) -> Encoding | None:
-    """How the numbers of a virtual dataset stand for values.
-
-    What it says itself is believed. Where it says nothing of a packing, that of its sources counts; what stands for a
-    missing value in one of them does so in it.
+    Its own attributes take precedence. If they describe no packing, the packing of its sources counts. A number that
+    stands for a missing value in one source stands for one in the virtual dataset.
 
     Args:
-        opened: a virtual dataset whose sources are all there.
-        own: what its own attributes say.
-        find: says how the numbers of a dataset of an open file stand for values.
+        dataset: a virtual dataset whose sources all exist.
+        own: the encoding by its own attributes.
     """
     if own is not None and (own.is_packed or own.kind != "cf"):
         return own
-    found = dict.fromkeys(_found(opened, find))
-    packed = [(where, one) for where, one in found if one is not None and one.is_packed]
+    sources = dict.fromkeys(_source_encodings(dataset))
+    packed = [(where, encoding) for where, encoding in sources if encoding is not None and encoding.is_packed]
     if not packed:
-        return _joined(
-            list(dict.fromkeys(one for one in (own, *(one for _, one in found)) if one is not None))
-        )
+        encodings = dict.fromkeys((own, *(encoding for _, encoding in sources)))
+        return _joined([encoding for encoding in encodings if encoding is not None])
     where, first = packed[0]
-    if own is None and all(one == first for _, one in found):
+    if own is None and all(encoding == first for _, encoding in sources):
         return first
-    others = (
-        "its own attributes say nothing of that" if own else "others of its sources are not, or are otherwise"
-    )
-    said = ", ".join(first.said_by) or first.problem
-    problem = f"takes its values from {where}, which is packed ({said}), and {others}"
+    conflict = "its own attributes do not say so" if own else "other sources are not packed in the same way"
+    packing = ", ".join(first.said_by) or first.problem
+    problem = f"takes its values from {where}, which is packed ({packing}), but {conflict}"
     return Encoding("cf", said_by=first.said_by, problem=problem)
 
 
 def _joined(encodings: list[Encoding]) -> Encoding | None:
-    """What only marks missing values, in one: what stands for one anywhere; bounds that all of them have."""
+    """One encoding for several that only mark missing values: the fills of all, and the bounds that they share."""
     if len(encodings) < 2:
         return encodings[0] if encodings else None
     first = encodings[0]
@@ -64,17 +59,22 @@ def _joined(encodings: list[Encoding]) -> Encoding | None:
     )
 
 
-def _found(opened: DatasetInfo, find: _Find) -> Iterator[tuple[str, Encoding | None]]:
-    file = os.fsdecode(h5i.get_file_id(opened.did).name)
-    places = {
-        (opened.plist.get_virtual_filename(number), opened.plist.get_virtual_dsetname(number).strip("/"))
-        for number in range(opened.plist.get_virtual_count())
+def _source_encodings(dataset: ScannedDataset) -> Iterator[tuple[str, Encoding | None]]:
+    """Each source as text, with its encoding."""
+    info = dataset.info
+    file = os.fsdecode(h5i.get_file_id(info.did).name)
+    sources = {
+        (info.plist.get_virtual_filename(number), info.plist.get_virtual_dsetname(number).strip("/"))
+        for number in range(info.plist.get_virtual_count())
     }
-    for name, inside in sorted(places):
-        path = file if name == "." else beside(file, name)
-        with opened_id(path) as fid:
-            source = DatasetInfo.of(h5d.open(fid, inside.encode("utf-8", "surrogateescape")))
-            found = find(fid, source, inside)
-            if found is not None and found.is_unsigned is not None and source.itemsize != opened.itemsize:
-                found = dataclasses.replace(found, problem="is read without the sign that it is stored with")
-        yield f"'/{inside}' in {path!r}", found
+    for name, path in sorted(sources):
+        source_file = file if name == "." else beside(file, name)
+        with opened_id(source_file) as fid:
+            source = DatasetInfo.of(h5d.open(fid, encoded(path)))
+            of_netcdf = bool(source.attributes) and is_netcdf(fid)
+            encoding = encoding_of(ScannedDataset(fid, path, source, dataset.reader), of_netcdf=of_netcdf)
+            if encoding is not None and encoding.is_unsigned is not None and source.itemsize != info.itemsize:
+                encoding = dataclasses.replace(
+                    encoding, problem="is read without the sign that it is stored with"
+                )
+        yield f"'/{path}' in {source_file!r}", encoding

@@ -1,1 +1,1 @@
-"""Which datasets of a file divide the rows of others into series, such as episodes."""
+"""Find what divides the rows of a dataset into series, such as episodes."""

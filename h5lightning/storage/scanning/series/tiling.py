@@ -1,9 +1,9 @@
-"""Numbers that tile the rows of a dataset: the content that a name must have to be evidence. Looks at no file."""
+"""Check whether numbers divide the rows of a dataset into series, without gap or overlap. Reads no file."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +18,11 @@ __all__ = [
     "tile",
 ]
 
-Numbers = npt.NDArray[Any]
+Numbers: TypeAlias = npt.NDArray[Any]
 
 
 def are_ends(ends: Numbers, rows: int) -> bool:
-    """Whether these are the rows after the last one of each series, ``(series,)``.
+    """Whether these are the rows after the last row of each series, ``(series,)``.
 
     Example:
         >>> are_ends(np.array([3, 7, 10]), 10), are_ends(np.array([3, 7, 9]), 10)
@@ -32,7 +32,7 @@ def are_ends(ends: Numbers, rows: int) -> bool:
 
 
 def are_offsets(offsets: Numbers, rows: int) -> bool:
-    """Whether these are the first rows of each series and, at last, the number of rows, ``(series + 1,)``.
+    """Whether these are the first rows of each series and then the number of rows, ``(series + 1,)``.
 
     Example:
         >>> are_offsets(np.array([0, 3, 7, 10]), 10), are_offsets(np.array([0, 10]), 10)
@@ -53,7 +53,7 @@ def are_starts(starts: Numbers, rows: int) -> bool:
 
 
 def are_lengths(lengths: Numbers, rows: int) -> bool:
-    """Whether these are the rows of each series, ``(series,)``.
+    """Whether these are the numbers of rows of each series, ``(series,)``.
 
     Example:
         >>> are_lengths(np.array([3, 4, 3]), 10), are_lengths(np.array([3, 4, 4]), 10)
@@ -65,12 +65,12 @@ def are_lengths(lengths: Numbers, rows: int) -> bool:
 
 
 def tile(starts: Numbers, stops: Numbers, rows: int) -> bool:
-    """Whether each series begins where another one ends; those without rows may lie anywhere.
+    """Whether each series begins where another one ends; series without rows may lie anywhere.
 
     Args:
         starts: first row of each series, ``(series,)``.
-        stops: the row after its last one, likewise.
-        rows: of the dataset.
+        stops: the row after the last row of each series, ``(series,)``.
+        rows: rows of the dataset.
 
     Example:
         >>> tile(np.array([3, 0, 0, 7]), np.array([7, 3, 0, 10]), 10)
@@ -87,12 +87,12 @@ def tile(starts: Numbers, stops: Numbers, rows: int) -> bool:
 
 
 def has_flag_inside(blocks: Iterable[tuple[int, Numbers]], rows: int, *, at_start: bool = False) -> bool:
-    """Whether flags of each row are true at a border inside: before the last row, or after the first one.
+    """Whether a flag of some row marks a border between two series: before the last row, or after the first.
 
     Args:
-        blocks: the flags in blocks, each with the number of its first row; not all are asked for.
-        rows: how many there are.
-        at_start: they are true at the first row of a series, not at its last one.
+        blocks: the flags in blocks, each with the number of its first row; read up to the first border.
+        rows: rows of the dataset.
+        at_start: flags are true at the first row of a series, not at its last.
 
     Example:
         >>> has_flag_inside([(0, np.array([0, 1])), (2, np.array([0, 1]))], 4)
@@ -110,9 +110,9 @@ def has_flag_inside(blocks: Iterable[tuple[int, Numbers]], rows: int, *, at_star
 
 
 def are_runs(blocks: Iterable[tuple[int, Numbers]], rows: int) -> bool:
-    """Whether these number the series of each row: runs of equal values, two rows long or more on average.
+    """Whether these number the series of each row: runs of equal values, two rows or longer on average.
 
-    Each number has one run. Blocks are asked for up to what speaks against it.
+    Each number has one run. Blocks are read up to the first that contradicts this.
 
     Example:
         >>> are_runs([(0, np.array([0, 0, 0])), (3, np.array([1, 1]))], 5), are_runs([(0, np.arange(5))], 5)
@@ -123,7 +123,7 @@ def are_runs(blocks: Iterable[tuple[int, Numbers]], rows: int) -> bool:
     for _, values in blocks:
         first = values[np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))].tolist()
         begun = first[1:] if first[0] == previous else first
-        # In each block, too: a column that numbers its rows is known by the first one.
+        # Also in each block, so that a column that numbers its rows is rejected by its first block.
         is_dense = 2 * len(begun) > len(values) + 2 or 2 * (len(seen) + len(begun)) > rows
         if is_dense or len(set(begun)) < len(begun) or seen.intersection(begun):
             return False
@@ -133,17 +133,17 @@ def are_runs(blocks: Iterable[tuple[int, Numbers]], rows: int) -> bool:
 
 
 def _fits(numbers: Numbers, rows: int) -> bool:
-    """At least two series, and not each row one."""
+    """Whether there are at least two series, and fewer than rows."""
     return 2 <= len(numbers) < rows
 
 
 def _tiles(borders: Numbers, rows: int) -> bool:
-    """Whether borders, from 0 to the number of rows, ascend; some series may be without rows."""
+    """Whether borders, from 0 to the number of rows, ascend; series may be empty."""
     if len(borders) - 1 >= rows or not (borders[1:] >= borders[:-1]).all():
         return False
     return _has_border(borders[1:] - borders[:-1])
 
 
 def _has_border(lengths: Numbers) -> bool:
-    """Whether two series have rows, and one of them more than one."""
+    """Whether two series have rows, and one of them more than one row."""
     return int((lengths > 0).sum()) > 1 and bool((lengths > 1).any())

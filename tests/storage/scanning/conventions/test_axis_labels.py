@@ -1,4 +1,4 @@
-"""What names the columns of a dataset, as h5py, netCDF, AnnData and pandas write it; and what only looks alike."""
+"""Labels of columns, as h5py, netCDF, AnnData and pandas write them, and lookalikes."""
 
 import h5py
 import numpy as np
@@ -24,7 +24,7 @@ def find(file, path, constants=()):
 
 
 def said(file, path, constants=()):
-    """Axis, source, kind and count of each, but for the names of axes."""
+    """Axis, source, kind and count of each, without the names of axes."""
     labels, _ = find(file, path, constants)
     return [(one.axis, one.path, one.kind, one.count) for one in labels if one.axis >= 0]
 
@@ -123,22 +123,22 @@ def test_references_and_text_are_left_to_another_process(file, write):
 # ── AnnData ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def write_matrix(file, base="", index="_index", told=None):
+def write_matrix(file, base="", index="_index", index_attribute=None):
     for path in ("X", "layers/n", "obsp/d", "varp/d", "varm/p", "obsm/p"):
         file[base + path] = np.zeros((3, 3), "f4")
     for name in ("obs", "var"):
         file[f"{base}{name}/{index}"] = [f"{name}{number}" for number in range(3)]
-        if told:
-            file[base + name].attrs["_index"] = told
+        if index_attribute:
+            file[base + name].attrs["_index"] = index_attribute
 
 
 @pytest.mark.parametrize(
-    ("base", "index", "told"),
+    ("base", "index", "index_attribute"),
     [("", "_index", "_index"), ("mod/rna/", "gene", "gene"), ("", "index", None), ("raw/", "_index", None)],
     ids=["today", "nested", "default", "raw"],
 )
-def test_tables_name_the_columns_of_matrices(file, base, index, told):
-    write_matrix(file, base, index, told)
+def test_tables_name_the_columns_of_matrices(file, base, index, index_attribute):
+    write_matrix(file, base, index, index_attribute)
     var, obs = (1, f"{base}var/{index}", "text", 3), (1, f"{base}obs/{index}", "text", 3)
     assert said(file, f"{base}X") == said(file, f"{base}layers/n") == said(file, f"{base}varp/d") == [var]
     assert said(file, f"{base}obsp/d") == [obs]
@@ -159,7 +159,7 @@ def test_old_tables_are_compounds(file, dtype):
     assert said(file, "X") == [(1, "var[index]", "text", 3)]
 
 
-def test_what_datasets_share_is_read_once(file):
+def test_shared_labels_are_read_once(file):
     write_matrix(file)
     read = []
 
@@ -233,7 +233,7 @@ def test_rows_of_numbers_have_no_columns(file):
     assert said(file, "y", ("y",)) == [(0, "time", "numbers", 4)]
 
 
-def test_labels_that_are_not_compared_are_told(file):
+def test_labels_that_are_not_compared_are_reported(file):
     file["X"] = np.zeros((1, 600_000), "f4")
     file["var/index"] = np.arange(600_000.0)
     labels, (remark,) = find(file, "X")

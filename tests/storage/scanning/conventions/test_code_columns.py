@@ -1,4 +1,4 @@
-"""Codes are looked at from end to end, in blocks, in datasets and in tables."""
+"""All codes of datasets and of columns of tables are checked, in blocks."""
 
 import h5py
 import numpy as np
@@ -58,7 +58,7 @@ def test_columns_of_a_table_are_read_together(tmp_path):
     ]
 
 
-def test_what_costs_much_is_not_looked_at(tmp_path):
+def test_expensive_columns_are_not_read(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         plist.set_chunk((2,))

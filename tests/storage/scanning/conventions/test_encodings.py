@@ -1,4 +1,4 @@
-"""What files say of the numbers of a dataset: ragged rows, codes, the rows that are looked at, and the scan."""
+"""How the numbers of a dataset are decoded: ragged rows, codes, probed rows, and the scan."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from encodings_found import NO_TEXT, create_filled, find
 from h5lightning.planning.catalog.annotations import NOTHING, Annotations, Encoding, Found
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.scanning.conventions.encodings import masked_row
-from h5lightning.storage.scanning.scan_file import ScanRequest, describe_file
+from h5lightning.storage.scanning.describe_file import describe_file
+from h5lightning.storage.scanning.scan_request import ScanRequest
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def test_targets_of_an_index_are_no_rows(file):
     assert find(file, "units/spike_times_index") is None
 
 
-def test_what_only_looks_like_an_index(file):
+def test_lookalikes_of_an_index_have_no_effect(file):
     file["x"] = np.arange(6.0)
     file["other"] = np.arange(6.0)
     index = file.create_dataset("x_index", data=np.arange(6))
@@ -97,7 +98,7 @@ MASKING = Encoding("cf", fills=(-1,), said_by=("_FillValue=-1",))
 
 @pytest.mark.parametrize("options", [{}, {"chunks": (2, 3000)}, {"chunks": (2, 3000), "compression": "gzip"}])
 @pytest.mark.parametrize(("row", "is_seen"), [(0, True), (10, True), (19, True), (3, False)])
-def test_three_rows_are_looked_at(file, options, row, is_seen):
+def test_three_rows_are_probed(file, options, row, is_seen):
     data = np.zeros((20, 3000), ">i2")
     data[row, 1] = -1
     file.create_dataset("x", data=data, **options)
@@ -108,7 +109,7 @@ def test_three_rows_are_looked_at(file, options, row, is_seen):
 @pytest.mark.parametrize(
     ("options", "is_seen"), [({}, True), ({"chunks": (4,)}, True), ({"chunks": (1,)}, False)]
 )
-def test_all_rows_of_small_datasets_are_looked_at(file, options, is_seen):
+def test_all_rows_of_small_datasets_are_probed(file, options, is_seen):
     file.create_dataset("x", data=np.array([0, 0, 0, -1, 0, 0, 0, 0, 0, 0], "i2"), **options)
     found = masked_row(DatasetInfo.of(file["x"].id), MASKING)
     assert found == (Found(3, "holds -1, which _FillValue calls missing") if is_seen else None)
@@ -124,18 +125,18 @@ def test_rows_of_datasets_of_any_length(file):
     assert masked_row(DatasetInfo.of(file["empty"].id), MASKING) is None
 
 
-def test_rows_that_would_cost_much_are_not_looked_at(file):
+def test_expensive_rows_are_not_probed(file):
     file.create_dataset("x", shape=(3, 5_000_000), dtype="i2", fillvalue=-1)
     assert masked_row(DatasetInfo.of(file["x"].id), MASKING) is None
 
 
-def test_damaged_rows_are_left_to_those_who_read_them(file):
+def test_damaged_rows_are_left_to_the_reader(file):
     file.create_dataset("x", data=np.full((4, 100), -1, "i2"), chunks=(1, 100), compression="gzip")
     file["x"].id.write_direct_chunk((0, 0), b"no deflate")
     assert masked_row(DatasetInfo.of(file["x"].id), MASKING) is None
 
 
-def test_codes_and_problems_are_not_looked_at(file):
+def test_codes_and_undecodable_numbers_are_not_probed(file):
     file["x"] = np.full(3, -1, "i2")
     opened = DatasetInfo.of(file["x"].id)
     assert masked_row(opened, Encoding("codes", low=0, high=1)) is None
@@ -233,7 +234,7 @@ def test_an_enumeration_is_never_packed(file):
     assert find(file) is None
 
 
-def test_an_enumeration_without_a_word_stands_for_itself(file):
+def test_an_enumeration_without_attributes_has_no_encoding(file):
     file.create_dataset("x", data=np.array([0, 1], "i2"), dtype=h5py.enum_dtype({"a": 0, "b": 1}, "i2"))
     file["x"].attrs["units"] = "1"
     assert find(file) is None

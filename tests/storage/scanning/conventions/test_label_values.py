@@ -1,11 +1,11 @@
-"""Labels as files hold them: text, numbers, columns of tables, lists in attributes; and their digests."""
+"""Labels in files: text, numbers, columns of tables, lists in attributes; and their digests."""
 
 import h5py
 import numpy as np
 import pytest
 
 from h5lightning.storage.hdf5.external import object_at
-from h5lightning.storage.scanning.conventions.label_values import digests, frozen_list, names_at
+from h5lightning.storage.scanning.conventions.label_values import digests, labels_at, unpickled_list
 from h5lightning.storage.scanning.metadata_values import NeedsProcessError, ValueReader
 
 VALUES = ValueReader(reads_text=True)
@@ -35,7 +35,7 @@ HELD = {
 @pytest.mark.parametrize(("value", "expected"), HELD.values(), ids=HELD)
 def test_a_dataset_holds_labels(file, value, expected):
     file["g/names"] = value
-    assert list(names_at(file.id, "g/names", VALUES).values) == expected
+    assert list(labels_at(file.id, "g/names", VALUES).values) == expected
 
 
 @pytest.mark.parametrize(
@@ -45,30 +45,30 @@ def test_a_dataset_holds_labels(file, value, expected):
 )
 def test_other_datasets_hold_none(file, value):
     file["names"] = value
-    found = names_at(file.id, "names", VALUES)
+    found = labels_at(file.id, "names", VALUES)
     assert (found.values, found.problem) == (None, "")
 
 
-def test_what_was_never_written_holds_none(file):
+def test_values_that_were_never_written_are_no_labels(file):
     file.create_dataset("names", (4,), "f4")
-    assert names_at(file.id, "names", VALUES).values is None
+    assert labels_at(file.id, "names", VALUES).values is None
 
 
 @pytest.mark.parametrize("dtype", ["S4", h5py.string_dtype()], ids=["fixed", "variable"])
 def test_a_column_of_a_table_holds_labels(file, dtype):
     file["var"] = table(["a", "b"], dtype)
-    assert names_at(file.id, "var[index]", VALUES).values == ["a", "b"]
-    assert names_at(file.id, "var[n]", VALUES).values.tolist() == [1, 1]
-    assert names_at(file.id, "var[absent]", VALUES).values is None
+    assert labels_at(file.id, "var[index]", VALUES).values == ["a", "b"]
+    assert labels_at(file.id, "var[n]", VALUES).values.tolist() == [1, 1]
+    assert labels_at(file.id, "var[absent]", VALUES).values is None
 
 
 def test_an_attribute_lists_labels(file):
     file["x"] = np.zeros(3)
     file["x"].attrs["columns"] = ["a", "b"]
     file["x"].attrs["number"] = 5
-    assert names_at(file.id, "x@columns", VALUES).values == ["a", "b"]
+    assert labels_at(file.id, "x@columns", VALUES).values == ["a", "b"]
     for source in ("x@number", "x@absent", "y@columns", "y"):
-        assert names_at(file.id, source, VALUES).values is None
+        assert labels_at(file.id, source, VALUES).values is None
 
 
 def test_only_hard_links_are_followed(file):
@@ -87,7 +87,7 @@ def test_text_of_variable_length_is_left_to_another_process(file, source):
     file["x"] = np.zeros(2)
     file["x"].attrs["columns"] = ["a", "b"]
     with pytest.raises(NeedsProcessError):
-        names_at(file.id, source, ValueReader(reads_text=False))
+        labels_at(file.id, source, ValueReader(reads_text=False))
 
 
 def test_what_is_large_or_needs_a_plugin_is_not_read(file):
@@ -103,19 +103,19 @@ def test_what_is_large_or_needs_a_plugin_is_not_read(file):
     layout = h5py.VirtualLayout((10,), "f4")
     layout[:] = h5py.VirtualSource("b.h5", "x", (10,))
     file.create_virtual_dataset("virtual", layout)
-    assert "too large" in names_at(file.id, "large", VALUES).problem
-    assert "too large" in names_at(file.id, "chunk", VALUES).problem
-    assert "filter" in names_at(file.id, "plugin", VALUES).problem
-    assert names_at(file.id, "virtual", VALUES).values is None
+    assert "too large" in labels_at(file.id, "large", VALUES).problem
+    assert "too large" in labels_at(file.id, "chunk", VALUES).problem
+    assert "filter" in labels_at(file.id, "plugin", VALUES).problem
+    assert labels_at(file.id, "virtual", VALUES).values is None
 
 
 # ── what pandas freezes ──────────────────────────────────────────────────────────────────────────────
 
 
-def test_a_frozen_list_is_told_by_its_form():
-    assert frozen_list("(lp0\nVu\np1\naVv\\u20ac\np2\na.") == ["u", "v€"]
-    assert frozen_list("(lp0\nI1\naL22L\na.").tolist() == [1, 22]
-    assert frozen_list("(lp0\n.") == []
+def test_a_pickled_list_is_parsed():
+    assert unpickled_list("(lp0\nVu\np1\naVv\\u20ac\np2\na.") == ["u", "v€"]
+    assert unpickled_list("(lp0\nI1\naL22L\na.").tolist() == [1, 22]
+    assert unpickled_list("(lp0\n.") == []
 
 
 @pytest.mark.parametrize(
@@ -132,8 +132,8 @@ def test_a_frozen_list_is_told_by_its_form():
     ],
     ids=["call", "call inside", "mixed", "float", "number", "empty", "text", "large"],
 )
-def test_anything_else_is_no_frozen_list(text):
-    assert frozen_list(text) is None
+def test_other_text_is_no_pickled_list(text):
+    assert unpickled_list(text) is None
 
 
 # ── digests ──────────────────────────────────────────────────────────────────────────────────────────
@@ -163,14 +163,14 @@ def test_equal_labels_have_equal_digests(one, other):
 
 
 @pytest.mark.parametrize(("one", "other"), OTHER.values(), ids=OTHER)
-def test_other_labels_have_others(one, other):
+def test_other_labels_have_other_digests(one, other):
     assert not set(digests(one)) & set(digests(other))
 
 
 @pytest.mark.parametrize(
     "labels", [["b", "a", "a"], np.array([3.5, 1.25]), np.array([3, 1])], ids=["text", "floats", "integers"]
 )
-def test_order_is_in_one_of_them(labels):
+def test_one_digest_depends_on_the_order(labels):
     (one, as_set), (other, as_other) = digests(labels), digests(labels[::-1])
     assert one != other
     assert as_set == as_other

@@ -1,4 +1,4 @@
-"""Rows without a value, in the forms of AnnData and pandas; and files that only look alike."""
+"""Rows without a value, as AnnData and pandas write them, and lookalikes."""
 
 import h5py
 import numpy as np
@@ -7,8 +7,9 @@ from h5py import h5d
 
 from h5lightning.planning.catalog.annotations import NOTHING, Found
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
-from h5lightning.storage.scanning.annotate import Annotator
+from h5lightning.storage.scanning.annotator import Annotator
 from h5lightning.storage.scanning.metadata_values import ValueReader
+from h5lightning.storage.scanning.scanned_dataset import ScannedDataset
 
 VALUES = ValueReader(reads_text=True)
 
@@ -20,8 +21,8 @@ def file(tmp_path):
 
 
 def annotate(file, path):
-    opened = DatasetInfo.of(h5d.open(file.id, path.encode()))
-    return Annotator(file.id, VALUES).annotate(opened, path)
+    info = DatasetInfo.of(h5d.open(file.id, path.encode()))
+    return Annotator(file.id, VALUES).annotate(ScannedDataset(file.id, path, info, VALUES))
 
 
 # ── codes ────────────────────────────────────────────────────────────────────────────────────────────
@@ -49,7 +50,7 @@ def test_codes_without_a_category(file, codes, what):
 
 @pytest.mark.parametrize("said", ["categorical", ""], ids=["said", "by name"])
 @pytest.mark.parametrize("codes", [[0, 2, 1], []], ids=["some", "none"])
-def test_codes_that_all_have_a_category_need_no_look_while_reading(file, codes, said):
+def test_codes_that_all_have_a_category_need_no_check_while_reading(file, codes, said):
     write_codes(file, np.array(codes, "i1"), said=said)
     found = annotate(file, "g/codes")
     assert found.missing is None
@@ -103,7 +104,7 @@ def test_all_rows_may_be_missing_where_it_is_said(file):
     assert annotate(file, "g/values").missing is not None
 
 
-HONEST = {
+LOOKALIKES = {
     "nothing is masked": {"mask": [False] * 4},
     "nothing is masked, nothing said": {"mask": [False] * 4, "said": ""},
     "all are valid": {"mask": [True] * 4, "said": ""},
@@ -115,7 +116,7 @@ HONEST = {
 }
 
 
-@pytest.mark.parametrize("options", HONEST.values(), ids=HONEST)
+@pytest.mark.parametrize("options", LOOKALIKES.values(), ids=LOOKALIKES)
 def test_masks_that_say_nothing(file, options):
     write_masked(file, **options)
     assert annotate(file, f"g/{options.get('name', 'values')}") is NOTHING

@@ -1,4 +1,4 @@
-"""Attributes that are numbers: their type, their text, and what is none."""
+"""Attributes that are numbers, with their types; others are refused."""
 
 import h5py
 import numpy as np
@@ -44,7 +44,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize(("value", "what"), OTHERS.values(), ids=OTHERS)
-def test_others_are_said_to_be_none(dataset, value, what):
+def test_other_attributes_are_no_numbers(dataset, value, what):
     dataset.attrs["a"] = value
     with pytest.raises(NotNumbersError, match=what):
         read_numbers(dataset.id, b"a")

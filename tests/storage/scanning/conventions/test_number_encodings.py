@@ -1,4 +1,4 @@
-"""What attributes say of numbers, as CF, netCDF and NWB write them, and what only looks like it."""
+"""How numbers are decoded by their attributes, as CF, netCDF and NWB write them, and lookalikes."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ IDENTITIES = {
 
 
 @pytest.mark.parametrize("attrs", IDENTITIES.values(), ids=IDENTITIES)
-def test_what_says_nothing_leaves_nothing(file, attrs):
+def test_attributes_without_effect_are_no_encoding(file, attrs):
     assert of_attributes(file, "i2", **attrs) is None
 
 
-def test_nothing_is_found_of_other_types(file):
+def test_other_types_have_no_encoding(file):
     kinds = {
         "bool": np.zeros(4, "?"),
         "compound": np.zeros(4, [("a", "i4"), ("b", "f4")]),
@@ -108,7 +108,7 @@ PROBLEMS = {
     "name", ["scale_factor", "add_offset", "_FillValue", "missing_value", "valid_range", "valid_max"]
 )
 @pytest.mark.parametrize("text", ["1 pixel = 2 um", "n/a", "0 to 10", "", np.bytes_(b"none"), "nought"])
-def test_words_are_no_numbers_and_say_nothing(file, name, text):
+def test_prose_in_attributes_of_numbers_has_no_effect(file, name, text):
     assert of_attributes(file, "i2", **{name: text}) is None
 
 
@@ -277,7 +277,7 @@ def test_conversion_of_nwb(file, evidence):
 
 
 @pytest.mark.parametrize("attrs", [{"conversion": 1.0, "offset": 0.0}, {"conversion": np.float32(1)}])
-def test_identities_of_nwb_are_nothing(file, attrs):
+def test_factors_of_one_are_no_encoding(file, attrs):
     write_series(file, unit="volts", **attrs)
     assert find(file, "acquisition/es/data") is None
 

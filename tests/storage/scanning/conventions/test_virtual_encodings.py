@@ -1,4 +1,4 @@
-"""What the sources of a virtual dataset say of its numbers."""
+"""How a virtual dataset is decoded, by its own attributes and those of its sources."""
 
 from contextlib import closing
 
@@ -52,10 +52,10 @@ def test_sources_that_are_packed_otherwise_cannot_be_decoded(read, other, decode
     np.testing.assert_array_equal(read(PACKED, other, decode="stored"), np.tile(STORED, 2))
 
 
-def test_what_it_says_of_its_packing_itself_is_believed(read):
+def test_packing_by_own_attributes_takes_precedence(read):
     found = read(PACKED, PACKED, own=OTHER, decode="cf")
     np.testing.assert_array_equal(found, (np.tile(STORED, 2) * 0.2).astype("f4"))
-    with pytest.raises(UnsupportedFieldError, match=r"its own attributes say nothing of that"):
+    with pytest.raises(UnsupportedFieldError, match=r"but its own attributes do not say so"):
         read(PACKED, own=FILLED, decode="cf")
 
 
@@ -65,5 +65,5 @@ def test_a_missing_value_of_a_source_is_one_of_the_virtual_dataset(read):
     assert np.isnan(read({}, FILLED, decode="cf")).sum() == 2
 
 
-def test_sources_that_say_nothing_leave_nothing_to_say(read):
+def test_sources_without_effect_are_no_encoding(read):
     np.testing.assert_array_equal(read({}, {"units": "m"}, {"scale_factor": 1}), np.tile(STORED, 3))

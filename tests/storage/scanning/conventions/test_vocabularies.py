@@ -1,4 +1,4 @@
-"""Names of codes, as AnnData and its ancestors and pandas write them: kept, digested, or said to be unread."""
+"""Names of categories, as AnnData and pandas write them: kept, as a digest, or recorded as unread."""
 
 import h5py
 import numpy as np
@@ -19,7 +19,7 @@ def file(tmp_path):
 
 
 def columns_of(file, path):
-    """Column → names of its values, or what is said in place of them."""
+    """The names of the categories of each column, or the text that stands in their place."""
     return {
         member.name: member.categories or member.vocabulary
         for member in describe(file.id, path, VALUES).members
@@ -181,7 +181,7 @@ def test_columns_of_their_own_whose_names_lie_elsewhere(file):
     assert describe(file.id, "obs/n", VALUES).categories is None
 
 
-HONEST = {
+LOOKALIKES = {
     "numbers beyond the names": (np.array([0, 100]), ["few", "many"], "obs"),
     "below minus one": (np.array([0, -2]), ["few", "many"], "obs"),
     "floats": (np.array([0.0, 1.0]), ["few", "many"], "obs"),
@@ -190,8 +190,8 @@ HONEST = {
 }
 
 
-@pytest.mark.parametrize(("values", "names", "path"), HONEST.values(), ids=HONEST)
-def test_what_only_looks_like_codes_has_no_names(file, values, names, path):
+@pytest.mark.parametrize(("values", "names", "path"), LOOKALIKES.values(), ids=LOOKALIKES)
+def test_lookalikes_of_codes_have_no_names(file, values, names, path):
     table = np.zeros(2, [("n", values.dtype), ("x", "f4")])
     table["n"] = values
     file[path] = table

@@ -19,7 +19,7 @@ def candidates(tmp_path):
         yield make
 
 
-def test_a_dataset_is_one(candidates):
+def test_a_dataset_of_numbers_is_a_candidate(candidates):
     (found,) = candidates(np.array([[1], [2]], ">u2"), "meta/ep_len")
     assert (found.text, found.group, found.name, found.length, found.pairs) == (
         "meta/ep_len",
@@ -39,7 +39,7 @@ def test_pairs_are_flat(candidates):
     assert (found.length, found.pairs, found.numbers().tolist()) == (0, 2, [0, 4, 4, 9])
 
 
-def test_columns_are_some(candidates):
+def test_columns_of_a_table_are_candidates(candidates):
     rows = np.array([(0, 4, 0.5), (4, 9, 0.5)], [("start", ">i4"), ("stop", "u8"), ("score", "f4")])
     found = candidates(rows, "episodes", chunks=(1,), compression="gzip")
     assert [(one.text, one.group, one.numbers().tolist()) for one in found] == [
@@ -49,7 +49,7 @@ def test_columns_are_some(candidates):
 
 
 @pytest.mark.parametrize("values", [b"text", np.int64(3), [b"a", b"b"]])
-def test_text_and_scalars_are_none(candidates, values):
+def test_text_and_scalars_are_no_candidates(candidates, values):
     assert candidates(values) == []
 
 
@@ -65,7 +65,7 @@ def test_text_and_scalars_are_none(candidates, values):
         ({"shape": (0,), "dtype": "i8"}, "does not decode"),
     ],
 )
-def test_what_costs_too_much_has_a_problem(tmp_path, options, problem):
+def test_expensive_datasets_have_a_problem(tmp_path, options, problem):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         (found,) = candidates_of(DatasetInfo.of(file.create_dataset("x", **options).id), "x")
         assert problem in found.problem

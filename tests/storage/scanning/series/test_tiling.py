@@ -1,4 +1,4 @@
-"""Numbers that tile rows, and flags that show a border."""
+"""Numbers that divide rows without gap or overlap, and flags that show a border."""
 
 import numpy as np
 import pytest
@@ -90,7 +90,7 @@ def test_flags_show_a_border_inside(flags, at_start, expected, size):
     assert has_flag_inside(in_blocks(flags, size), 5, at_start=at_start) is expected
 
 
-def test_flags_are_asked_for_up_to_the_first_border():
+def test_blocks_of_flags_are_read_up_to_the_first_border():
     def blocks():
         yield 0, np.array([0, 1])
         raise AssertionError

@@ -1,4 +1,4 @@
-"""Many files → their schemas, in parallel where that is faster."""
+"""Scan many files, in parallel processes if that is faster."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ from h5lightning.core.visible import visible_logger
 from h5lightning.errors import BadFileError, H5LightningError
 from h5lightning.planning.catalog.schema import FileSchema
 from h5lightning.storage.filesystems.mounts import lies_on_remote
+from h5lightning.storage.scanning.describe_file import outcome_of
 from h5lightning.storage.scanning.metadata_values import NeedsProcessError, ValueReader
-from h5lightning.storage.scanning.scan_file import DIFFERENCE, Outcome, ScanRequest, outcome_of
+from h5lightning.storage.scanning.scan_request import DIFFERENCE, Outcome, ScanRequest
 from h5lightning.storage.scanning.worker_pool import ScanWorkers
 from h5lightning.storage.scanning.worker_process import CannotStartError
 
-__all__ = ["difference_between", "scan_elsewhere", "scan_file", "scan_files", "scan_here"]
+__all__ = ["difference_between", "scan_by_workers", "scan_file", "scan_files", "scan_in_process"]
 
-# Starting processes takes 0.3 s, and 2,000 files in this process take 0.6 s on a local disk. On a slow one
-# few files can take longer than that, so what is not done by then goes to other processes as well.
+# Starting processes takes 0.3 s; scanning 2,000 files in this process takes 0.6 s on a local disk. On a slow disk a few
+# files can take longer, so after that time other processes scan the remaining files.
 _MANY_FILES = 2_000
 _PATIENCE_S = 0.3
 _LARGEST_BATCH = 256
 
-# Of all files together: looking them up takes a minute of one core, and the index 256 to 768 MB.
+# In all files together: locating them takes one core a minute, and the index 256 to 768 MB.
 _MOST_CHUNKS = 2**25
 
 _logger = visible_logger(__name__)
 
 
 def scan_file(path: str, request: ScanRequest, *, locking: bool = False) -> FileSchema:
-    """Describe what one file holds; `scan_files` for one.
+    """Describe the datasets of one file; see `scan_files`.
 
     Args:
         path: where the file lies.
@@ -52,19 +53,19 @@ def scan_file(path: str, request: ScanRequest, *, locking: bool = False) -> File
 
 
 def difference_between(path: str, other: str, source: str, *, locking: bool = False) -> str:
-    """The first difference between what two files hold, such as ``row 0: 'g3', expected 'g1'``; empty if none is found.
+    """The first difference between two files, such as ``row 0: 'g3', expected 'g1'``; empty if none is found.
 
     Args:
         path: where the file lies.
-        other: where the file lies that has what is expected.
+        other: where the file with the expected content lies.
         source: a dataset or group, ``dataset@attribute`` or ``table[column]``.
         locking: take HDF5's file lock.
     """
     try:
-        found = scan_file(path, ScanRequest((), compared=(other, source)), locking=locking)
+        schema = scan_file(path, ScanRequest((), compared=(other, source)), locking=locking)
     except H5LightningError:
         return ""  # this only helps to explain another error
-    return str(found.attrs[DIFFERENCE])
+    return str(schema.attrs[DIFFERENCE])
 
 
 def scan_files(
@@ -75,10 +76,10 @@ def scan_files(
     progress: bool = True,
     locking: bool = False,
 ) -> list[FileSchema | BadFileError]:
-    """Describe what each file holds; the outcome does not depend on the number of processes.
+    """Describe the datasets of each file; the result does not depend on the number of processes.
 
-    What cannot be a field is described too, with the reason as its ``refusal``; what a file lacks is left
-    out. Where the values of a dataset with very many chunks lie is not looked at. Links to elsewhere are not followed.
+    A dataset that cannot be a field is described too, with the reason as its ``refusal``. Objects that a file lacks are
+    left out. Stored values of datasets with very many chunks are not located.
 
     Args:
         paths: where the files lie.
@@ -99,19 +100,22 @@ def scan_files(
     )
     patience_s = math.inf if count == 1 else 0.0 if len(paths) >= _MANY_FILES else _PATIENCE_S
     if paths and lies_on_remote(paths[0]):
-        patience_s = 0.0  # a server that does not answer would hold up this process, with the GIL in its hand
+        patience_s = 0.0  # a server that does not answer would block this process, which holds the GIL
     with progress_bar("scanning", len(paths), is_wanted=progress) as advance:
-        found = scan_here(paths, request, advance=advance, locking=locking, patience_s=patience_s)
-        rest = paths[len(found) :]
+        scanned = scan_in_process(paths, request, advance=advance, locking=locking, patience_s=patience_s)
+        remaining = paths[len(scanned) :]
         try:
-            others = scan_elsewhere(rest, request, processes=count, advance=advance, locking=locking)
+            return scanned + scan_by_workers(
+                remaining, request, processes=count, advance=advance, locking=locking
+            )
         except CannotStartError as error:
             _logger.warning("files are scanned by this process alone: %s", error)
-            others = scan_here(rest, request, advance=advance, locking=locking, reads_text=True)
-    return found + others
+            return scanned + scan_in_process(
+                remaining, request, advance=advance, locking=locking, reads_text=True
+            )
 
 
-def scan_here(
+def scan_in_process(
     paths: Sequence[str],
     request: ScanRequest,
     *,
@@ -120,34 +124,34 @@ def scan_here(
     patience_s: float = math.inf,
     reads_text: bool = False,
 ) -> list[FileSchema | BadFileError]:
-    """The outcomes of the first files: until patience ends, or a file holds what this process must not read."""
-    found: list[FileSchema | BadFileError] = []
-    values = ValueReader(reads_text=reads_text)
+    """Scan files here, up to the end of the patience or a file with text that this process must not read."""
+    scanned: list[FileSchema | BadFileError] = []
+    reader = ValueReader(reads_text=reads_text)
     end_s = time.monotonic() + patience_s
     with contextlib.suppress(NeedsProcessError):
         for path in paths:
             if time.monotonic() >= end_s:
                 break
-            found.append(_schema_or_bad(outcome_of(path, request, values, locking=locking)))
+            scanned.append(_schema_or_bad(outcome_of(path, request, reader, locking=locking)))
             advance(1)
-    return found
+    return scanned
 
 
-def scan_elsewhere(
+def scan_by_workers(
     paths: Sequence[str], request: ScanRequest, *, processes: int, advance: Advance, locking: bool = False
 ) -> list[FileSchema | BadFileError]:
-    """The outcome of each file, found by other processes."""
+    """Scan files in other processes."""
     if not paths:
         return []
-    # Large, since a process waits between batches; small enough that none is left with the last of them.
+    # Large, since a process waits between batches; small, so that no process works alone on the last batch for long.
     size = max(1, min(_LARGEST_BATCH, len(paths) // (16 * processes)))
     batches = [paths[start : start + size] for start in range(0, len(paths), size)]
-    found: list[list[FileSchema | BadFileError]] = [[] for _ in batches]
-    with ScanWorkers(processes, request, locking=locking) as crew:
-        for number, outcomes in crew.scan(batches):
-            found[number] = [_schema_or_bad(outcome) for outcome in outcomes]
+    scanned: list[list[FileSchema | BadFileError]] = [[] for _ in batches]
+    with ScanWorkers(processes, request, locking=locking) as workers:
+        for number, outcomes in workers.scan(batches):
+            scanned[number] = [_schema_or_bad(outcome) for outcome in outcomes]
             advance(len(outcomes))
-    return [outcome for outcomes in found for outcome in outcomes]
+    return [outcome for outcomes in scanned for outcome in outcomes]
 
 
 def _schema_or_bad(outcome: Outcome) -> FileSchema | BadFileError:

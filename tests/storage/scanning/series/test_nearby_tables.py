@@ -1,8 +1,8 @@
-"""Which datasets a table of series says something of."""
+"""The datasets to which a table of series belongs, by their paths."""
 
 import pytest
 
-from h5lightning.storage.scanning.series.places import Places
+from h5lightning.storage.scanning.series.nearby_tables import NearbyTables
 
 
 @pytest.mark.parametrize(
@@ -20,8 +20,8 @@ from h5lightning.storage.scanning.series.places import Places
         ("meta/train/ends", "data/train/x", ["meta/val/ends"]),
     ],
 )
-def test_it_does(table, path, others):
-    assert table in Places([table, *others]).near(path)
+def test_a_table_belongs_to_a_dataset(table, path, others):
+    assert table in NearbyTables([table, *others]).near(path)
 
 
 @pytest.mark.parametrize(
@@ -36,18 +36,18 @@ def test_it_does(table, path, others):
         ("INDEX/A/DET/0/first", "INSTRUMENT/A/DET/1/x", ["INDEX/A/DET/1/first", "INDEX/B/DET/0/first"]),
     ],
 )
-def test_it_does_not(table, path, others):
-    assert table not in Places([table, *others]).near(path)
+def test_a_table_does_not_belong_to_a_dataset(table, path, others):
+    assert table not in NearbyTables([table, *others]).near(path)
 
 
-def test_many_tables_are_found_at_once():
-    places = Places([f"data/demo_{number}/dones" for number in range(2000)] + ["meta/ends"])
-    assert len(places) == 2001
-    assert [places.near(f"data/demo_{number}/x") for number in (0, 1999)] == [
+def test_of_many_tables_those_of_the_own_group_are_near():
+    tables = NearbyTables([f"data/demo_{number}/dones" for number in range(2000)] + ["meta/ends"])
+    assert len(tables) == 2001
+    assert [tables.near(f"data/demo_{number}/x") for number in (0, 1999)] == [
         ["meta/ends", "data/demo_0/dones"],
         ["meta/ends", "data/demo_1999/dones"],
     ]
 
 
-def test_no_tables_are_none():
-    assert (len(Places(())), Places(()).near("x")) == (0, [])
+def test_without_tables_none_is_near():
+    assert (len(NearbyTables(())), NearbyTables(()).near("x")) == (0, [])

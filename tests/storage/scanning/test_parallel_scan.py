@@ -1,4 +1,4 @@
-"""Many files: here or elsewhere, the outcome is the same."""
+"""Many files: scanned in this process or by others, the outcome is the same."""
 
 import logging
 import sys
@@ -9,10 +9,10 @@ import pytest
 
 from h5lightning.errors import BadFileError, FieldError
 from h5lightning.storage.scanning import ScanRequest, scan_file, scan_files
-from h5lightning.storage.scanning.scan_files import (
+from h5lightning.storage.scanning.parallel_scan import (
     difference_between,
-    scan_elsewhere,
-    scan_here,
+    scan_by_workers,
+    scan_in_process,
 )
 
 pytestmark = pytest.mark.timeout(60)
@@ -43,26 +43,26 @@ def comparable(outcomes):
 
 
 def test_outcomes_do_not_depend_on_the_process(paths):
-    here = scan_here(paths, REQUEST, advance=ignore, reads_text=True)
-    elsewhere = scan_elsewhere(paths, REQUEST, processes=2, advance=ignore)
-    assert comparable(here) == comparable(elsewhere) == comparable(scan_files(paths, REQUEST))
-    assert [number for number, outcome in enumerate(here) if isinstance(outcome, BadFileError)] == [BAD]
-    assert [here[number].datasets[0].rows for number in (0, 39)] == [0, 39]
+    in_process = scan_in_process(paths, REQUEST, advance=ignore, reads_text=True)
+    by_workers = scan_by_workers(paths, REQUEST, processes=2, advance=ignore)
+    assert comparable(in_process) == comparable(by_workers) == comparable(scan_files(paths, REQUEST))
+    assert [number for number, outcome in enumerate(in_process) if isinstance(outcome, BadFileError)] == [BAD]
+    assert [in_process[number].datasets[0].rows for number in (0, 39)] == [0, 39]
 
 
 def test_this_process_stops_at_text(paths):
-    assert len(scan_here(paths, REQUEST, advance=ignore)) == 20
+    assert len(scan_in_process(paths, REQUEST, advance=ignore)) == 20
 
 
 def test_this_process_stops_when_its_patience_ends(paths):
-    assert scan_here(paths, REQUEST, advance=ignore, patience_s=0) == []
-    assert len(scan_here(paths, ScanRequest(None), advance=ignore, patience_s=60)) == 40
+    assert scan_in_process(paths, REQUEST, advance=ignore, patience_s=0) == []
+    assert len(scan_in_process(paths, ScanRequest(None), advance=ignore, patience_s=60)) == 40
 
 
 def test_each_file_advances_the_bar_once(paths):
     steps = []
-    scan_here(paths, REQUEST, advance=steps.append, reads_text=True)
-    scan_elsewhere(paths, REQUEST, processes=2, advance=steps.append)
+    scan_in_process(paths, REQUEST, advance=steps.append, reads_text=True)
+    scan_by_workers(paths, REQUEST, processes=2, advance=steps.append)
     assert sum(steps) == 80
 
 
@@ -77,7 +77,7 @@ def test_one_file(paths):
         scan_file(paths[BAD], REQUEST)
 
 
-@pytest.mark.parametrize("number", [2, 30], ids=["here", "elsewhere"])
+@pytest.mark.parametrize("number", [2, 30], ids=["this process", "another process"])
 def test_attribute_that_cannot_be_kept_ends_the_scan(paths, number):
     with h5py.File(paths[number], "r+") as file:
         file.attrs["machine"] = h5py.Empty("f4")
@@ -94,20 +94,20 @@ def test_without_other_processes_this_one_scans_all(paths, monkeypatch, caplog):
 
 
 @pytest.mark.parametrize(("most", "is_known"), [(80, True), (79, False)], ids=["few", "many"])
-def test_files_with_many_chunks_in_all_are_not_looked_into(tmp_path, monkeypatch, most, is_known):
+def test_values_of_very_many_chunks_are_not_located(tmp_path, monkeypatch, most, is_known):
     names = [str(tmp_path / f"{number}.h5") for number in range(8)]
     for name in names:
         with h5py.File(name, "w") as file:
             file.create_dataset("x", data=np.arange(10), chunks=(1,))
             file["y"] = np.arange(10)
-    monkeypatch.setattr(sys.modules[scan_files.__module__], "_MOST_CHUNKS", most)
+    monkeypatch.setattr("h5lightning.storage.scanning.parallel_scan._MOST_CHUNKS", most)
     for schema in scan_files(names, ScanRequest(("x", "y"))):
         assert [extents is not None for extents in schema.extents] == [is_known, True]
     assert scan_file(names[0], ScanRequest(("x", "y"), most_chunks=0)).extents == (None, None)
 
 
 @pytest.mark.parametrize("values", [(["a"], ["b"]), ([1], [2])], ids=["text", "numbers"])
-def test_two_files_are_compared_by_whoever_may(tmp_path, values):
+def test_two_files_are_compared_in_this_process_or_another(tmp_path, values):
     names = [str(tmp_path / name) for name in ("a.h5", "b.h5")]
     for name, value in zip(names, values, strict=True):
         with h5py.File(name, "w") as file:
@@ -124,7 +124,11 @@ def test_labels_and_digests_do_not_depend_on_the_process(tmp_path):
         file["x"], file["s"] = np.zeros((4, 2)), ["a", "b"]
         file["x"].dims[1].attach_scale(file["s"])
     request = ScanRequest(("x",), same=("s",), constants=("x",))
-    here = scan_here([name], request, advance=ignore, reads_text=True)
-    assert here == scan_elsewhere([name], request, processes=1, advance=ignore) == scan_files([name], request)
-    assert here[0].datasets[0].annotations.labels[0].path == "s"
-    assert here[0].datasets[1].annotations.digest.startswith("(2,) text ")
+    in_process = scan_in_process([name], request, advance=ignore, reads_text=True)
+    assert (
+        in_process
+        == scan_by_workers([name], request, processes=1, advance=ignore)
+        == scan_files([name], request)
+    )
+    assert in_process[0].datasets[0].annotations.labels[0].path == "s"
+    assert in_process[0].datasets[1].annotations.digest.startswith("(2,) text ")

@@ -1,8 +1,8 @@
-"""Which names may say where series begin and end."""
+"""Names of datasets that may say where series begin and end."""
 
 import pytest
 
-from h5lightning.storage.scanning.series.names import is_index_of, may_divide, roles_of
+from h5lightning.storage.scanning.series.name_roles import is_index_of, may_divide, roles_of
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What netCDF, PyTables and MATLAB write for themselves, and what only looks like it."""
+"""Datasets that netCDF, PyTables and MATLAB write for their own use, and lookalikes."""
 
 import h5py
 import numpy as np
@@ -59,7 +59,7 @@ def test_groups_that_only_have_such_a_name(file, kind):
     assert [describe(file.id, path, VALUES).refusal for path in ("_i_table/x", "a_i_b")] == ["", ""]
 
 
-def test_contents_of_cells_of_matlab_are_no_news_but_can_be_read(file):
+def test_contents_of_cells_of_matlab_are_bookkeeping_but_can_be_read(file):
     add(file, "#refs#/a")
     add(file, "x#refs#")
     assert [describe(file.id, path, VALUES).refusal for path in ("#refs#/a", "x#refs#")] == ["", ""]

@@ -1,4 +1,4 @@
-"""What divides the rows of datasets, in real files: layouts of many fields, and as many that only look alike."""
+"""What divides the rows of datasets, in layouts of many fields of science and in lookalikes."""
 
 import h5py
 import numpy as np
@@ -7,6 +7,7 @@ import pytest
 from h5lightning.planning.catalog.annotations import NOTHING, SeriesTable
 from h5lightning.storage.scanning import ScanRequest, scan_file
 from h5lightning.storage.scanning.series import candidates as series_candidates
+from h5lightning.storage.scanning.series.name_list import NameList
 
 ROWS = 12
 X = np.zeros((ROWS, 2), "f4")
@@ -171,7 +172,7 @@ def test_what_divides_rows_is_found(layout, tmp_path):
 
 
 @pytest.mark.parametrize("layout", ALIKE)
-def test_what_only_looks_alike_is_nothing(layout, tmp_path):
+def test_lookalikes_are_no_series_tables(layout, tmp_path):
     datasets = ALIKE[layout]
     assert said_of(next(iter(datasets)), datasets, tmp_path) is NOTHING
 
@@ -206,7 +207,7 @@ def test_tables_may_be_chunked(options, tmp_path):
     assert said_of("x", {"x": X, "terminals": LAST}, tmp_path, **options).series[0].kind == "flags"
 
 
-def test_all_datasets_of_a_file_are_told_apart(tmp_path):
+def test_flags_belong_to_datasets_of_their_group(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         for number, flags in enumerate([LAST, np.zeros(12, bool)]):
             file[f"data/demo_{number}/actions"] = X
@@ -244,7 +245,7 @@ def test_flags_are_read_up_to_the_first_border(tmp_path, monkeypatch):
     assert (said.series[0].kind, read) == ("flags", [0])
 
 
-def test_large_tables_are_not_looked_at_and_that_is_said(tmp_path, monkeypatch):
+def test_large_tables_are_not_read_and_that_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(series_candidates, "MOST_BYTES", 50)
     found = said_of("x", {"x": X, "dones": LAST}, tmp_path)
     assert found.series == ()
@@ -252,7 +253,7 @@ def test_large_tables_are_not_looked_at_and_that_is_said(tmp_path, monkeypatch):
     assert said_of("x", {"x": X, "labels": LAST}, tmp_path) is NOTHING
 
 
-def test_what_takes_a_plug_in_is_not_decoded_and_that_is_said(tmp_path):
+def test_values_behind_a_plugin_are_not_decoded_and_that_is_reported(tmp_path):
     hdf5plugin = pytest.importorskip("hdf5plugin")
     found = said_of("x", {"x": X, "episode_ends": ENDS}, tmp_path, **hdf5plugin.Blosc())
     assert found.series == ()
@@ -295,11 +296,9 @@ def test_tables_are_found_in_files_of_very_many_names(tmp_path):
 
 
 def test_names_are_listed_once_for_a_file(tmp_path, monkeypatch):
-    from h5lightning.storage.scanning.series import listing as series_listing
-
     calls = []
-    real = series_listing.NameList._visited
-    monkeypatch.setattr(series_listing.NameList, "_visited", lambda self: calls.append(1) or real(self))
+    real = NameList._visited
+    monkeypatch.setattr(NameList, "_visited", lambda self: calls.append(1) or real(self))
     with h5py.File(tmp_path / "a.h5", "w") as file:
         for name in "abcd":
             file[name] = X

@@ -1,4 +1,7 @@
-"""Names of datasets that may say where a series, such as an episode, begins or ends. A name alone is no evidence."""
+"""What the names of datasets say about series, such as episodes: which may hold their ends, lengths or flags.
+
+A name alone is no evidence: the contents are checked by `tiling`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from functools import lru_cache
 
 __all__ = ["is_index_of", "may_divide", "roles_of"]
 
-# What rows are divided into, from words that name nothing else to those that need the numbers of others.
+# Words for series, from those that name nothing else to those that need further evidence.
 _EPISODES = "eps?|episodes?|epi|trajs?|trajector(?:y|ies)|demos?|demonstrations?|rollouts?"
 _STRICT = rf"{_EPISODES}|seqs?|sequences?|trials?|paths?"
 _WIDE = (
@@ -24,9 +27,9 @@ _PLACE = "(?:_(?:idx|idxs|index|indexes|indices|ind|inds|rows?|pos|ids?))?"
 _PATTERNS = {
     role: re.compile(pattern)
     for role, pattern in {
-        # One entry for each series, the row after its last one.
+        # One entry for each series: the row after its last one.
         "ends": rf"(?:\w+_)?(?:ends?|stops?){_PLACE}|cum(?:ulative)?_?(?:sum|{_WIDE}|lens?|lengths?|sizes?)\w*",
-        # One entry for each series, and the number of rows.
+        # One entry for each series, and then the number of rows.
         "offsets": (
             rf"(?:\w+_)?(?:offsets?|ind_?ptrs?|ptrs?|pointers?|boundar(?:y|ies)|bounds|borders|breaks){_PLACE}|"
             r"(?:\w+_)?(?:row_?splits|slices|row_?ptrs?|c(?:row|col)_indices)|"
@@ -35,7 +38,7 @@ _PATTERNS = {
         ),
         "starts": rf"(?:{_STRICT})_(?:starts?|offsets?|begins?|first|from){_PLACE}|"
         rf"(?:starts?|first|begins?)_of_(?:{_STRICT})",
-        # Row after the last one, of the series of the values that the stem of the name names.
+        # One entry for each series of the dataset that the name without its end names: the row after its last one.
         "index": r"\w+_index",
         "lengths": (
             rf"(?:(?:{_WIDE})_)?(?:lens?|lengths?)|seq_?lens?|(?:{_WIDE})_(?:sizes?|{_STEPS}|n{_STEPS})|"
@@ -44,12 +47,12 @@ _PATTERNS = {
         ),
         # Last rows, where the next series begins after them.
         "last ends": rf"(?:{_STRICT})_(?:ends?|last|stops?){_PLACE}",
-        # Two numbers for each series: where it begins and ends.
+        # Two numbers for each series: its first row and its end.
         "bounds": (
             rf"(?:(?:{_WIDE})_)?(?:bounds|boundar(?:y|ies)|borders|ranges?|limits|slices?|intervals?|extents?|splits)"
             rf"|(?:{_STRICT})(?:_(?:idx|index|indices|rows))?"
         ),
-        # Only together with each other.
+        # These count only in pairs.
         "first": rf"(?:\w+_)?(?:first|starts?|begins?|from|offsets?){_PLACE}",
         "count": r"(?:\w+_)?(?:counts?|nums?|n|lens?|lengths?|sizes?)",
         "after": rf"(?:\w+_)?(?:ends?|stops?){_PLACE}|to",
@@ -77,27 +80,23 @@ _TABLES = re.compile(
 
 @lru_cache(maxsize=4096)
 def roles_of(name: str) -> frozenset[str]:
-    """What a dataset of this name may say of the rows of others.
+    """What a dataset of this name may say about the rows of others.
 
     Args:
         name: the last part of its path.
 
     Returns:
-        Of one entry for each series ``ends``, ``last ends``, ``offsets`` (one more), ``starts``, ``index``,
-        ``lengths``, ``bounds`` (two numbers); of two datasets together ``first`` with ``count``, ``after`` or ``last``,
-        of which ``status`` may say that some count; of one entry for each row ``flags``, ``inverse flags``, ``first
-        flags``, ``runs``. Empty for most names.
+        With one entry for each series: ``ends``, ``last ends``, ``offsets`` (one entry more), ``starts``, ``index``,
+        ``lengths``, ``bounds`` (two numbers). In pairs: ``first`` with ``count``, ``after`` or ``last``; ``status``
+        says which of them have rows. With one entry for each row: ``flags``, ``inverse flags``, ``first flags``,
+        ``runs``. Empty for most names.
     """
     words = _words(name)
     return frozenset(role for role, pattern in _PATTERNS.items() if pattern.fullmatch(words))
 
 
 def may_divide(path: str) -> bool:
-    """Whether a dataset at this path may say something, or columns of it if it is a table.
-
-    Args:
-        path: its path.
-    """
+    """Whether a dataset at this path, or a column of it, may divide rows into series."""
     return _may_divide(path[path.rfind("/") + 1 :]) or path.startswith("__I3Index__/")
 
 
@@ -107,16 +106,16 @@ def _may_divide(name: str) -> bool:
 
 
 def is_index_of(name: str, path: str) -> bool:
-    """Whether ``spike_times_index`` is the index of ``units/spike_times``, or of what lies in ``spike_times``.
+    """Whether ``spike_times_index`` is the index of ``units/spike_times``, or of a dataset below ``spike_times``.
 
     Args:
-        name: of the index; an ``episode_index`` is one of anything.
-        path: of the dataset.
+        name: name of the index; an ``episode_index`` is one of any dataset.
+        path: path of the dataset.
     """
     stem = name[: -len("_index")].lower()
     return stem in path.lower().split("/") or bool(re.fullmatch(_STRICT, stem))
 
 
 def _words(name: str) -> str:
-    """``episode_ends`` of ``episodeEnds``, ``Episode-Ends`` and ``episode_ends``."""
+    """``episode_ends`` for ``episodeEnds``, ``Episode-Ends`` and ``episode_ends``."""
     return "_".join(_PARTS.findall(name)).lower()

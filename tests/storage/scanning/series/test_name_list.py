@@ -1,9 +1,9 @@
-"""Names of a file, listed within bounds."""
+"""The names in a file, listed within bounds."""
 
 import h5py
 import pytest
 
-from h5lightning.storage.scanning.series.listing import NameList
+from h5lightning.storage.scanning.series.name_list import NameList
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def ends(path):
     return path.endswith("ends")
 
 
-def test_all_wanted_names_are_listed(opened):
+def test_all_tables_are_listed(opened):
     assert NameList(opened, ends).near("x") == ["ends", "z/ends", "z/meta/ends"]
 
 

@@ -1,7 +1,5 @@
-"""One file → its schema, and what is said of files that cannot be described."""
+"""The schema of one file, and the errors of files that cannot be described."""
 
-import dataclasses
-import json
 import os
 import random
 
@@ -10,14 +8,9 @@ import numpy as np
 import pytest
 
 from h5lightning.errors import BadFileError, FieldError
+from h5lightning.storage.scanning.describe_file import attribute_names, describe_file, outcome_of
 from h5lightning.storage.scanning.metadata_values import NeedsProcessError, ValueReader
-from h5lightning.storage.scanning.scan_file import (
-    DIFFERENCE,
-    ScanRequest,
-    attribute_names,
-    describe_file,
-    outcome_of,
-)
+from h5lightning.storage.scanning.scan_request import DIFFERENCE, ScanRequest
 
 VALUES = ValueReader(reads_text=True)
 
@@ -52,7 +45,7 @@ def test_request_keeps_its_order_and_leaves_out_what_is_missing(path):
     assert schema.attrs == {"@machine": "m1", "x@scale": 0.5}
 
 
-def test_what_must_be_the_same_has_a_digest_whatever_it_is(path):
+def test_any_object_that_must_be_the_same_has_a_digest(path):
     schema = describe_file(path, ScanRequest(("x",), same=("text", "g", "absent")), VALUES)
     assert paths_of(schema) == ["x", "text", "g"]
     assert [bool(dataset.annotations.digest) for dataset in schema.datasets] == [False, True, True]
@@ -87,14 +80,7 @@ def test_two_files_can_be_compared(path, tmp_path):
     assert schema.attrs == {DIFFERENCE: "row 1: 'b', expected 'c'"}
 
 
-def test_a_request_survives_json():
-    request = ScanRequest(("x",), ("@a",), 5, "/d", ("s",), ("c",), ("/b.h5", "s"))
-    plain = json.loads(json.dumps({**dataclasses.asdict(request), "locking": True}))
-    assert ScanRequest.from_plain(plain) == request
-    assert ScanRequest.from_plain({"paths": None}) == ScanRequest(None)
-
-
-def test_text_is_left_to_others(path):
+def test_text_can_be_left_to_another_process(path):
     with pytest.raises(NeedsProcessError):
         describe_file(path, ScanRequest(("x",), ("@machine",)), ValueReader(reads_text=False))
     assert paths_of(describe_file(path, ScanRequest(("x", "text")), ValueReader(reads_text=False)))
@@ -153,7 +139,7 @@ def flip(path, offset):
 
 
 @pytest.mark.parametrize("libver", ["earliest", "latest"])
-def test_damage_is_an_error_of_ours_or_goes_unnoticed(tmp_path, libver):
+def test_damage_is_a_bad_file_error_or_goes_unnoticed(tmp_path, libver):
     path = str(tmp_path / "b.h5")
     with h5py.File(path, "w", libver=libver) as file:
         file.create_dataset("g/x", data=np.zeros((16, 4)), chunks=(4, 4), compression="gzip")

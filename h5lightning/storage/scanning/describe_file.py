@@ -1,0 +1,187 @@
+"""Describe one file: its datasets, the attributes asked for, and where values are stored."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TypeAlias
+
+from h5py import h5a, h5f, h5i
+
+from h5lightning.errors import BadFileError, H5LightningError
+from h5lightning.planning.catalog.annotations import NOTHING
+from h5lightning.planning.catalog.extents import Extents
+from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema
+from h5lightning.storage.hdf5.chunk_index import DamageError, locate
+from h5lightning.storage.hdf5.dataset_info import DatasetInfo
+from h5lightning.storage.hdf5.external import Sources, object_at
+from h5lightning.storage.hdf5.file_checks import check_file, leave_out_hint
+from h5lightning.storage.hdf5.open_file import opened_id
+from h5lightning.storage.scanning.annotator import Annotator
+from h5lightning.storage.scanning.attributes import read_attributes
+from h5lightning.storage.scanning.describe_dataset import dataset_paths, describe_dataset, find_dataset
+from h5lightning.storage.scanning.differences import first_difference
+from h5lightning.storage.scanning.metadata_values import ValueReader
+from h5lightning.storage.scanning.scan_request import DIFFERENCE, Outcome, ScanRequest
+from h5lightning.storage.scanning.scanned_dataset import ScannedDataset
+
+__all__ = ["attribute_names", "describe_file", "outcome_of"]
+
+# What h5py raises for errors of HDF5, and for sizes and numbers that are impossible.
+_HDF5_ERRORS = (
+    OSError,
+    RuntimeError,
+    LookupError,
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    MemoryError,
+    SystemError,
+)
+
+_Described: TypeAlias = tuple[DatasetSchema, Extents | None]
+
+
+def describe_file(
+    path: str, request: ScanRequest, reader: ValueReader, *, locking: bool = False
+) -> FileSchema:
+    """Describe the datasets of one file.
+
+    A dataset that cannot be a field is described too, with the reason as its ``refusal``. Objects that the file lacks
+    are left out. Links to other files are followed only as ``request.allow_external`` says.
+
+    Args:
+        path: where the file lies.
+        request: what to look for.
+        reader: reads attributes and names of categories.
+        locking: take HDF5's file lock.
+
+    Raises:
+        BadFileError: the file cannot be opened, or is damaged.
+        FieldError: an attribute that is neither number nor text, or is over 64 KiB.
+        NeedsProcessError: ``reader`` may not read a value of the file.
+    """
+    status = check_file(path)
+    with _DamageExplained(path, "the file"), opened_id(path, locking=locking, status=status) as fid:
+        if request.compared is not None:
+            return FileSchema((), {DIFFERENCE: first_difference(fid, *request.compared, reader)})
+        return _FileScan(fid, path, request, reader).schema()
+
+
+def attribute_names(path: str, owner: str = "", *, locking: bool = False) -> list[str]:
+    """Names of the attributes of one object, sorted; empty if there is no such object.
+
+    Args:
+        path: where the file lies.
+        owner: path of a group or dataset; empty for the file itself.
+        locking: take HDF5's file lock.
+
+    Raises:
+        BadFileError: the file cannot be opened, or is damaged.
+    """
+    check_file(path)
+    with _DamageExplained(path, f"'/{owner}'"), opened_id(path, locking=locking) as fid:
+        names: list[bytes] = []
+        if (owner_id := object_at(fid, owner)) is not None:
+            h5a.iterate(owner_id, names.append)
+        return sorted(name.decode("utf-8", "surrogateescape") for name in names)
+
+
+def outcome_of(path: str, request: ScanRequest, reader: ValueReader, *, locking: bool = False) -> Outcome:
+    """What `describe_file` returns, or the `H5LightningError` that it raises."""
+    try:
+        return describe_file(path, request, reader, locking=locking)
+    except H5LightningError as error:
+        return error
+
+
+class _FileScan:
+    """The scan of one open file.
+
+    Args:
+        fid: the open file.
+        path: where it lies.
+        request: what to look for.
+        reader: reads attributes and text.
+    """
+
+    __slots__ = ("_annotator", "_fid", "_file_bytes", "_path", "_reader", "_request", "_sources")
+
+    def __init__(self, fid: h5f.FileID, path: str, request: ScanRequest, reader: ValueReader) -> None:
+        self._fid = fid
+        self._path = path
+        self._request = request
+        self._reader = reader
+        self._file_bytes = fid.get_filesize()
+        self._sources = Sources()
+        constants = request.constants if request.labels else None
+        self._annotator = Annotator(fid, reader, request.same, constants, request.paths or ())
+
+    def schema(self) -> FileSchema:
+        """The description of the file."""
+        request = self._request
+        paths = dataset_paths(self._fid) if request.paths is None else request.paths
+        described: list[_Described] = []
+        for path in dict.fromkeys((*paths, *request.same)):
+            with _DamageExplained(self._path, f"'/{path}'"):
+                if (one := self._described(path)) is not None:
+                    described.append(one)
+        attrs = read_attributes(self._fid, request.attrs, self._path, self._reader) if request.attrs else {}
+        schemas = tuple(schema for schema, _ in described)
+        extents = tuple(extents for _, extents in described)
+        return FileSchema(schemas, attrs, extents, tuple(self._sources.stamps.items()))
+
+    def _described(self, path: str) -> _Described | None:
+        """The schema at a path, and where its values are stored; None if the file has no such object."""
+        allowed = self._request.allow_external
+        info = find_dataset(
+            self._fid, path, self._reader, file=self._path, allow_external=allowed, sources=self._sources
+        )
+        if info is None:
+            return None
+        if isinstance(info, DatasetSchema):  # of an object that is no dataset
+            return self._annotator.with_digest(info, None), None
+        dataset = ScannedDataset(self._fid, path, info, self._reader)
+        schema = describe_dataset(dataset, allow_external=allowed, sources=self._sources)
+        in_file = allowed is None or h5i.get_file_id(info.did) == self._fid
+        if not schema.refusal:
+            annotator = self._annotator
+            annotations = annotator.annotate(dataset) if in_file else annotator.annotate_elsewhere(info)
+            if annotations is not NOTHING:
+                schema = dataclasses.replace(schema, annotations=annotations)
+        schema = self._annotator.with_digest(schema, info)
+        is_located = in_file and not schema.refusal and info.chunk_count <= self._request.most_chunks
+        return schema, self._extents(info, path) if is_located else None
+
+    def _extents(self, info: DatasetInfo, path: str) -> Extents:
+        """Where the values of a dataset are stored, checked."""
+        try:
+            return locate(info, self._path, self._file_bytes)
+        except DamageError as error:
+            raise BadFileError(
+                f"'/{path}' in {self._path!r} is damaged: {error}. Copy the file again; {leave_out_hint(self._path)}"
+            ) from error
+
+
+class _DamageExplained:
+    """Inside the ``with`` block, errors that HDF5 raises for damage become a `BadFileError`.
+
+    Args:
+        path: where the file lies.
+        what: what is described.
+    """
+
+    __slots__ = ("_path", "_what")
+
+    def __init__(self, path: str, what: str) -> None:
+        self._path = path
+        self._what = what
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
+        if isinstance(error, _HDF5_ERRORS) and not isinstance(error, H5LightningError):
+            raise BadFileError(
+                f"{self._path!r} is damaged, or uses a feature that this HDF5 library lacks: {self._what} cannot be "
+                f"described: {error}. Copy the file again or rewrite it; {leave_out_hint(self._path)}"
+            ) from error

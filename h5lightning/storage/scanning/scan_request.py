@@ -1,0 +1,53 @@
+"""What a scan looks for in a file, and what it returns for one."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from h5lightning.errors import H5LightningError
+from h5lightning.planning.catalog.schema import FileSchema
+
+__all__ = ["DIFFERENCE", "Outcome", "ScanRequest"]
+
+# The key of a comparison's result among the attributes, whose names all contain an ``@``.
+DIFFERENCE = "difference"
+
+# An error is a value here: one bad file does not end the scan of the others.
+Outcome: TypeAlias = FileSchema | H5LightningError
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ScanRequest:
+    """What to look for in a file.
+
+    Args:
+        paths: paths of datasets; None for all datasets.
+        attrs: attributes, written ``object@name``, or ``@name`` for those of the file.
+        most_chunks: locate the stored values of datasets with at most this many chunks; 0 for none.
+        allow_external: the directory in which files with values of other files may lie; None to follow no link.
+        same: paths of datasets whose values must be equal in all files; the scan reads them for their digest.
+        constants: paths of datasets without a sample axis, whose first axis may have labels too.
+        labels: whether to look for labels of columns; those of a single file can be compared with nothing.
+        compared: another file and a source in it: only the difference between both files is looked for.
+    """
+
+    paths: tuple[str, ...] | None
+    attrs: tuple[str, ...] = ()
+    most_chunks: int = 4_000_000
+    allow_external: str | None = None
+    same: tuple[str, ...] = ()
+    constants: tuple[str, ...] = ()
+    labels: bool = True
+    compared: tuple[str, str] | None = None
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> ScanRequest:
+        """The request that was written as JSON; other keys are ignored."""
+        names = [item.name for item in dataclasses.fields(cls) if item.name in plain]
+        return cls(**{name: _as_tuple(plain[name]) for name in names})
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

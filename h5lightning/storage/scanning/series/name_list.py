@@ -1,0 +1,141 @@
+"""List the names in a file, once and within bounds: a file may hold a million."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
+
+from h5py import h5f, h5g
+
+from h5lightning.storage.hdf5.external import encoded, object_at
+from h5lightning.storage.scanning.series.nearby_tables import NearbyTables
+
+__all__ = ["NameList"]
+
+_MOST_LINKS = 2000
+_HDF5_ERRORS = (RuntimeError, LookupError, OSError, ValueError, TypeError)
+
+# Groups with tables, in files of too many names to list all.
+_SIDE_GROUPS = ("meta", "metadata", "index", "indexes", "INDEX", "__I3Index__", "episode_data_index", "next")
+
+_NO_TABLES = NearbyTables(())
+
+
+class NameList:
+    """The paths of the links of a file, and of those that may be tables; damaged groups have none.
+
+    Args:
+        fid: the open file.
+        may_be_table: decides by a path.
+        most: stop after this many; then the names near each dataset are listed separately.
+        likely_paths: paths of datasets; if the file holds nothing else, its names need not be listed.
+    """
+
+    def __init__(
+        self,
+        fid: h5f.FileID,
+        may_be_table: Callable[[str], bool],
+        most: int = _MOST_LINKS,
+        likely_paths: Sequence[str] = (),
+    ) -> None:
+        self._fid = fid
+        self._likely_paths = likely_paths
+        self._may_be_table = may_be_table
+        self._most = most
+        self._listed: list[bytes] | None = None
+        self._names: frozenset[str] | None = None
+        self._tables: NearbyTables | None = None
+        self._tables_near: dict[str, NearbyTables] = {}
+
+    def may_hold(self, path: str) -> bool:
+        """Whether a path may be in the file; False only if it is not."""
+        self._list()
+        return self._names is None or path in self._names
+
+    def near(self, path: str) -> list[str]:
+        """The tables that may say something about a dataset.
+
+        In a file of too many names, only the first names and those beside and above the dataset are searched.
+        """
+        self._list()
+        if self._tables is _NO_TABLES:
+            return []
+        tables = self._tables
+        if tables is None:
+            group = path.rpartition("/")[0]
+            if group not in self._tables_near:
+                nearby = (name for near in _groups_near(path) for name in self._names_in(near))
+                self._tables_near[group] = _tables(
+                    (*_decoded(self._listed or []), *nearby), self._may_be_table
+                )
+            tables = self._tables_near[group]
+        return tables.near(path)
+
+    def _list(self) -> None:
+        if self._listed is None:
+            self._listed = self._visited()
+            if len(self._listed) < self._most:
+                self._names, self._tables = _names_and_tables(b"\0".join(self._listed), self._may_be_table)
+
+    def _visited(self) -> list[bytes]:
+        names = [encoded(path) for path in self._likely_paths]
+        return names if names and self._holds_only(names) else self._collected(self._fid.links.visit)
+
+    def _holds_only(self, names: list[bytes]) -> bool:
+        """Whether the file holds only these names, all of them in its root group."""
+        try:
+            links = self._fid.links
+            return self._fid.get_num_objs() == len(names) and all(
+                b"/" not in name and links.exists(name) for name in names
+            )
+        except _HDF5_ERRORS:
+            return False
+
+    def _names_in(self, path: str) -> list[str]:
+        """Paths of the links of a group; none if there is no such group."""
+        group = None
+        with contextlib.suppress(*_HDF5_ERRORS):
+            group = object_at(self._fid, path)
+        names = _decoded(self._collected(group.links.iterate)) if isinstance(group, h5g.GroupID) else []
+        return [f"{path}/{name}" for name in names] if path else names
+
+    def _collected(self, visit: Callable[[Callable[[bytes], bool | None]], object]) -> list[bytes]:
+        """The names that a method of HDF5 visits, up to the limit, and up to where the file is damaged."""
+        names: list[bytes] = []
+
+        def add(name: bytes) -> bool | None:
+            # An exception in here would end as a SystemError of h5py.
+            names.append(name)
+            return True if len(names) >= self._most else None
+
+        with contextlib.suppress(*_HDF5_ERRORS):
+            visit(add)
+        return names
+
+
+@lru_cache(maxsize=64)
+def _names_and_tables(
+    joined: bytes, may_be_table: Callable[[str], bool]
+) -> tuple[frozenset[str], NearbyTables]:
+    """All names, and the tables among them; cached since the files of a data set hold the same names."""
+    names = _decoded(joined.split(b"\0")) if joined else []
+    return frozenset(names), _tables(names, may_be_table)
+
+
+def _tables(names: Iterable[str], may_be_table: Callable[[str], bool]) -> NearbyTables:
+    tables = dict.fromkeys(name for name in names if may_be_table(name))
+    return NearbyTables(tables) if tables else _NO_TABLES
+
+
+def _groups_near(path: str) -> Iterator[str]:
+    parts = path.split("/")[:-1]
+    for depth in range(len(parts), -1, -1):
+        group = "/".join(parts[:depth])
+        yield group
+        yield from (f"{group}/{side}" if group else side for side in _SIDE_GROUPS)
+
+
+def _decoded(names: list[bytes]) -> list[str]:
+    # In one call, since a call takes as long as a name. No name holds a zero byte.
+    return b"\0".join(names).decode("utf-8", "surrogateescape").split("\0") if names else []
