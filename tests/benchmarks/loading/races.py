@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from h5lightning import H5DataModule
-from h5lightning.tools.bench.timing import Candidate, Timing, Trial, in_turn, ratios, whole_epochs
+from h5lightning.tools.bench.timing import Candidate, Timing, Trial, ratios, run_trials, whole_epochs
 from loading import by_hand, ours
 from loading.data import Dataset, Workload
 from loading.limits import DecodeAndGather, GatherFromMemory, ReadInOrder, read_files, ready_tensors
@@ -133,7 +133,7 @@ def run(
         contestants = [
             contestant_of(race, dataset, dm, rival, least_s=least_s) for rival in (None, *race.wanted)
         ]
-        epochs = in_turn([*contestants, *others], rounds=rounds, limit_s=limit_s)
+        epochs = run_trials([*contestants, *others], rounds=rounds, limit_s=limit_s)
     wanted = {rival: least for rival, least in race.wanted.items() if least is not None}
     goals = [
         Goal(f"{race.name} ÷ {rival}", least, ratios(epochs[OURS], epochs[rival]))

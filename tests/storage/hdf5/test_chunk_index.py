@@ -124,7 +124,7 @@ def keys_of_chunks(data, coordinates):
 
 @pytest.mark.parametrize(
     ("moved", "words"),
-    [(102100, "beside the grid of its chunks"), (1021, "more than one chunk for the same place")],
+    [(102100, "outside of its chunk grid"), (1021, "more than one chunk at the same place")],
     ids=["outside", "twice"],
 )
 @pytest.mark.parametrize("dtype", ["<f8", "<i2"], ids=["plain", "converted"])
