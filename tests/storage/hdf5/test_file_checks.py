@@ -190,7 +190,7 @@ FOREIGN = {
     "zeros": (writer_of(bytes(4096)), "zeros.*write it again"),
     "text": (writer_of("Zeile für Zeile\n".encode() * 100), r"\(text\)"),
     "text-cut-in-a-character": (writer_of("é".encode().rjust(129, b"a")), r"\(text\)"),
-    "other": (writer_of(b"\xff\xfe\xfd\xfc"), "damaged or of another format"),
+    "other": (writer_of(b"\xff\xfe\xfd\xfc"), "damaged or has another format"),
     "signature-at-a-wrong-place": (writer_of(b"abcd\x89HDF\r\n\x1a\n"), "which no HDF5 file does"),
 }
 

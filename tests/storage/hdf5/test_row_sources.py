@@ -4,7 +4,8 @@ import h5py
 import numpy as np
 import pytest
 
-from h5lightning.storage.hdf5.external import Sources, link_problem, storage_problem
+from h5lightning.storage.hdf5.external import Sources, link_problem
+from h5lightning.storage.hdf5.external_values import storage_problem
 from h5lightning.storage.hdf5.row_sources import RowSources
 
 ROWS = 12
