@@ -270,7 +270,7 @@ def test_a_place_that_cannot_be_written_is_an_error(write_files, tmp_path):
     (tmp_path / "file").write_text("")
     done = command("index", write_files((5,)), "--checksum", "--index-dir", tmp_path / "file")
     assert isinstance(done.exception, OptionError)
-    assert "the checksums cannot be kept in" in str(done.exception)
+    assert "the checksums cannot be stored in" in str(done.exception)
 
 
 def test_values_of_other_files_cannot_be_verified():

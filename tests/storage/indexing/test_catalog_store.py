@@ -22,8 +22,8 @@ from h5lightning.planning.catalog.extents import Extents
 from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema
 from h5lightning.storage.indexing import array_file as stored_arrays
 from h5lightning.storage.indexing import catalog_store as index_store
-from h5lightning.storage.indexing.array_file import UnusableStoreError
-from h5lightning.storage.indexing.catalog_store import CatalogStore, default_directory, pack, unpack
+from h5lightning.storage.indexing.array_file import UnusableStoreError, store_directory
+from h5lightning.storage.indexing.catalog_store import CatalogStore, pack, unpack
 from h5lightning.storage.scanning import ScanRequest
 
 REQUEST = ScanRequest(("x", "y"), ("@machine",))
@@ -173,7 +173,7 @@ def test_whole_file_that_makes_no_sense():
     data = pack(make_catalog(), REQUEST)
     (size,) = struct.unpack_from("<Q", data, 32)
     body = data[40 : 40 + size].replace(b'"layouts"', b'"LAYOUTS"')
-    with pytest.raises(UnusableStoreError, match="cannot be understood: KeyError"):
+    with pytest.raises(UnusableStoreError, match="cannot be parsed: KeyError"):
         unpack(
             data[:16]
             + hashlib.blake2b(body, digest_size=16).digest()
@@ -314,7 +314,7 @@ def test_directory_from_the_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("H5LIGHTNING_CACHE_DIR", str(tmp_path / "cache"))
     assert CatalogStore().directory == str(tmp_path / "cache")
     monkeypatch.delenv("H5LIGHTNING_CACHE_DIR")
-    assert default_directory().endswith("h5lightning")
+    assert store_directory(None).endswith("h5lightning")
 
 
 def test_home_is_expanded(monkeypatch, tmp_path):
