@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
 
 import h5py
@@ -78,7 +79,7 @@ def test_predict_files_alone_may_lack_the_labels_too(tmp_path, caplog) -> None:
     with caplog.at_level(logging.INFO, logger="h5lightning"):
         found = look({"predict": unlabelled(tmp_path / "new.h5")})
     assert [plan.key for plan in found.predict_fields.plans] == ["x"]
-    assert caplog.messages == ["files.predict lack 'y', 'number': their batches are without"]
+    assert caplog.messages == ["files.predict lack 'y', 'number': their batches do not have them"]
 
 
 @pytest.mark.parametrize("alone", [True, False], ids=["alone", "beside train"])
@@ -135,7 +136,8 @@ def test_labels_of_one_file_alone_are_not_looked_for(tmp_path, monkeypatch) -> N
             file["t"].dims[axis].attach_scale(file[name])
     started: list[str] = []
     monkeypatch.setattr(
-        "h5lightning.storage.scanning.scan_files.scan_elsewhere",
+        sys.modules["h5lightning.storage.scanning.scan_files"],  # the function of its name hides the module
+        "scan_elsewhere",
         lambda paths, *_, **__: started.extend(paths) or [],
     )
     assert len(survey(str(tmp_path / "*.nc"), {"t": Field("t")}, Rows(), access=Access()).index) == 4
