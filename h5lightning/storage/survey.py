@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -258,9 +259,6 @@ def _is_in_any(catalog: Catalog, field: Field, files: Int64Array) -> bool:
     return bool((catalog.facts_of(field.path)[files, 0] > -2).any())
 
 
-# ── for explanations ─────────────────────────────────────────────────────────────────────────────────
-
-
 def _differences_between(catalog: Catalog, access: Access) -> DifferenceOf:
     """The function that looks into two files to explain how they differ."""
     return lambda file, expected, source: difference_between(
@@ -269,17 +267,15 @@ def _differences_between(catalog: Catalog, access: Access) -> DifferenceOf:
 
 
 def _names_in(path: str) -> list[str]:
-    try:
+    with suppress(H5LightningError):  # this only helps to explain another error
         return [dataset.path for dataset in scan_file(path, ScanRequest(None, most_chunks=0)).datasets]
-    except H5LightningError:
-        return []  # this only helps to explain another error
+    return []
 
 
 def _attrs_in(path: str, owner: str) -> list[str]:
-    try:
+    with suppress(H5LightningError):
         return attribute_names(path, owner)
-    except H5LightningError:
-        return []  # as above
+    return []
 
 
 def _labels(catalog: Catalog, label: str) -> tuple[str | None, ...]:

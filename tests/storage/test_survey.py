@@ -1,4 +1,4 @@
-"""From patterns to an index: what is asked of the scan, who is left out, and what unlabelled files may lack."""
+"""From patterns to an index: what is scanned, which files are left out, and what unlabelled files may lack."""
 
 from __future__ import annotations
 

@@ -32,9 +32,6 @@ T = TypeVar("T")
 _MOST_LISTED = 3
 
 
-# ── before a run ─────────────────────────────────────────────────────────────────────────────────────
-
-
 def load_checksums(
     discovered: Discovered, catalog: Catalog, files: object, index_dir: str | None = None
 ) -> ChecksumTable:
@@ -111,9 +108,6 @@ def _command(files: object, index_dir: str | None) -> str:
 
 def _texts(part: Any) -> list[str]:
     return [os.fspath(part)] if isinstance(part, (str, os.PathLike)) else [str(text) for text in part or ()]
-
-
-# ── all bytes ────────────────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True, slots=True)

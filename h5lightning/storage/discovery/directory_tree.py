@@ -174,7 +174,7 @@ def _explain_content(names: list[str], entries: list[os.DirEntry[str]]) -> str:
     similar = [name for name in names if name.lower().endswith(HDF5_SUFFIXES)]
     if similar:
         return f"has HDF5 files with other names: {_listed(similar)}"
-    directories = sorted(entry.name for entry in entries if _seems_directory(entry))
+    directories = sorted(entry.name for entry in entries if os.path.isdir(entry.path))
     if directories:
         return f"has no HDF5 files; '**/*.h5' also searches its directories: {_listed(directories)}"
     return f"holds {_listed(names)}"
@@ -186,10 +186,3 @@ def _listed(names: Sequence[str]) -> str:
     return (
         f"{shown} and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else shown or "nothing"
     )
-
-
-def _seems_directory(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False

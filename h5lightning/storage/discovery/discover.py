@@ -99,9 +99,6 @@ def discover(files: object, *, directory: str | None = None) -> Discovered:
     )
 
 
-# ── the patterns ─────────────────────────────────────────────────────────────────────────────────────
-
-
 def _texts_by_role(files: object) -> dict[str, list[str]]:
     if not isinstance(files, Mapping):
         return {"": _texts(files, "files")}
@@ -170,9 +167,6 @@ class _Selection:
             unlisted |= {path: why for path, why in problems.items() if not exclusion.covers_all_in(path)}
         kept = [path for path in matched if not exclusion.covers(path)]
         return _Match(self.role, pattern, kept, len(matched) - len(kept), unlisted)
-
-
-# ── the files ────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _unique_files(matches: list[_Match]) -> UniqueFiles:

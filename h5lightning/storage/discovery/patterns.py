@@ -103,9 +103,6 @@ def common_directory(patterns: Iterable[Pattern]) -> str:
     return os.path.commonpath([glob.directory for pattern in patterns for glob in pattern.globs])
 
 
-# ── wildcards ────────────────────────────────────────────────────────────────────────────────────────
-
-
 def escape(path: str) -> str:
     """A pattern that matches only ``path``, whatever wildcards, variables and braces it contains.
 
@@ -128,9 +125,6 @@ def name_matcher(part: str) -> Callable[[str], object]:
     """The function that matches names with ``part``; only a part with a leading dot matches hidden names."""
     visible = "" if part.startswith(".") else r"(?!\.)"
     return re.compile(visible + fnmatch.translate(part)).match
-
-
-# ── variables and braces ─────────────────────────────────────────────────────────────────────────────
 
 
 def spell_out(text: str, directory: str) -> str:

@@ -9,20 +9,7 @@ from functools import cache
 __all__ = ["file_system_of", "is_remote", "lies_on_remote", "type_of_path"]
 
 _OCTAL = re.compile(r"\\([0-7]{3})")
-_REMOTE = (
-    "nfs",
-    "cifs",
-    "smb",
-    "lustre",
-    "gpfs",
-    "beegfs",
-    "ceph",
-    "afs",
-    "9p",
-    "fuse.",
-    "orangefs",
-    "wekafs",
-)
+_REMOTE = re.compile(r"nfs|cifs|smb|lustre|gpfs|beegfs|ceph|afs|9p|fuse(\.|$)|orangefs|wekafs")
 
 
 def lies_on_remote(path: str) -> bool:
@@ -52,7 +39,7 @@ def _is_remote(device: int) -> bool:
 
 
 def _is_remote_type(name: str) -> bool:
-    return name == "fuse" or name.startswith(_REMOTE)
+    return _REMOTE.match(name) is not None
 
 
 def _mounts() -> str:

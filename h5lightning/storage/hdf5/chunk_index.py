@@ -52,15 +52,7 @@ def locate(opened: DatasetInfo, file: str, file_bytes: int) -> Extents:
 
 
 def stored_extents(opened: DatasetInfo, file_bytes: int) -> Extents:
-    """As `locate`, also where HDF5 must convert or decode the bytes that lie there.
-
-    Args:
-        opened: the dataset.
-        file_bytes: size of the file in bytes.
-
-    Raises:
-        DamageError: the file is damaged.
-    """
+    """As `locate`, also for bytes that only HDF5 can convert or decode."""
     if opened.shape is None:
         return Extents.unreadable("holds no values")
     if 0 in opened.shape:

@@ -80,9 +80,6 @@ def _array_type(tid: h5t.TypeID, dtype: np.dtype[Any]) -> h5t.TypeID:
     return h5t.array_create(_array_type(tid.get_super(), dtype), tid.get_array_dims())
 
 
-# ── classes that a tensor can hold ───────────────────────────────────────────────────────────────────
-
-
 @lru_cache(maxsize=256)
 def _decoded(encoded: bytes) -> ElementType:
     # The files of a data set share few types, and h5py takes 20 µs to find the NumPy type of one.
@@ -198,9 +195,6 @@ def _is_complex(members: tuple[Member, ...]) -> bool:
 
 def _text(name: bytes) -> str:
     return name.decode("utf-8", "surrogateescape")
-
-
-# ── classes that no tensor can hold ────────────────────────────────────────────────────────────────────────────
 
 
 def _refused(dtype: str, refusal: str) -> ElementType:

@@ -73,9 +73,6 @@ def source_stamp(path: str) -> Stamp:
         return NOT_THERE
 
 
-# ── links ────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def object_at(fid: h5f.FileID, path: str) -> h5g.GroupID | h5d.DatasetID | None:
     """The group or dataset at a path of hard links; None if there is none."""
     if link_problem(fid, "", path, None) != "":
@@ -153,9 +150,6 @@ def _target_problem(target: str, inside: str, allowed: str | None, depth: int, s
     if problem_inside is None:
         return ", where there is no such object: it may have been renamed"
     return f", which {problem_inside}" if problem_inside else ""
-
-
-# ── sources ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 def other_name_problem(fid: h5f.FileID) -> str:

@@ -39,9 +39,6 @@ def storage_problem(did: h5d.DatasetID, allowed: str | None, sources: Sources | 
     return _virtual_problem(did, plist, allowed, sources) if plist.get_layout() == h5d.VIRTUAL else ""
 
 
-# ── external storage ─────────────────────────────────────────────────────────────────────────────────
-
-
 def _external_problem(did: h5d.DatasetID, plist: h5p.PropDCID, allowed: str | None, sources: Sources) -> str:
     if allowed is None:
         return (
@@ -65,9 +62,6 @@ def _external_parts(plist: h5p.PropDCID) -> Iterator[tuple[str, int, int]]:
     for number in range(plist.get_external_count()):
         name, offset, size = plist.get_external(number)
         yield os.fsdecode(name), offset, size
-
-
-# ── virtual datasets ─────────────────────────────────────────────────────────────────────────────────
 
 
 def _virtual_problem(did: h5d.DatasetID, plist: h5p.PropDCID, allowed: str | None, sources: Sources) -> str:

@@ -113,15 +113,13 @@ def is_gone(path: str) -> bool:
     """Whether a path no longer exists; False where this cannot be determined."""
     try:
         os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
+    except OSError as error:
+        return isinstance(error, (FileNotFoundError, NotADirectoryError))
     return False
 
 
 def check_resources(path: str, number: int | None, reason: str | None) -> None:
-    """Check that a file could not be opened for a reason other than a lack of memory or descriptors.
+    """Raise if opening a file failed for lack of memory or file descriptors.
 
     Args:
         path: the file.
@@ -150,9 +148,6 @@ def stamp(status: os.stat_result) -> tuple[int, int, int, int]:
         return facts
     size, mtime_ns, ctime_ns, inode = ((fact + 2**63) % 2**64 - 2**63 for fact in facts)
     return size, mtime_ns, ctime_ns, inode
-
-
-# ── opening ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _open(path: str) -> int:
@@ -188,9 +183,6 @@ def leave_out_hint(path: str) -> str:
 def without_hint(message: str) -> str:
     """A message without that end, for a file that is already left out."""
     return message.partition(f"; {_HINT}")[0]
-
-
-# ── the header ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _problem(descriptor: int, status: os.stat_result) -> str:
@@ -240,9 +232,6 @@ def _problem_of_superblock(head: bytes, offset: int, size: int) -> str:
     if not is_known or size >= expected:
         return ""
     return f"is truncated: {size} bytes, its header says {expected}. Copy or download it again"
-
-
-# ── explanations ────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _explain_kind(mode: int) -> str:

@@ -16,6 +16,9 @@ __all__ = ["plugin_problem"]
 # The filters of HDF5, except szip, which some builds lack; and lzf of h5py.
 _ALWAYS_THERE = frozenset([1, 2, 3, 5, 6, 32000])
 
+_UNKNOWN = "which neither HDF5 nor the installed hdf5plugin can decode. Rewrite it with another filter"
+_NOT_INSTALLED = "which needs a plug-in: pip install 'h5lightning[plugins]' (hdf5plugin)"
+
 
 def plugin_problem(numbers: Iterable[int]) -> str:
     """Register the filters with HDF5; the reason why it cannot decode, as the predicate of a sentence, or empty.
@@ -28,17 +31,8 @@ def plugin_problem(numbers: Iterable[int]) -> str:
             is_installed = _register()
             # Only now may HDF5 search its plug-in folders.
             if not _is_registered(number) and not h5z.filter_avail(number):
-                return _problem(filter_name(number), is_installed=is_installed)
+                return f"is stored with {filter_name(number)}, {_UNKNOWN if is_installed else _NOT_INSTALLED}"
     return ""
-
-
-def _problem(name: str, *, is_installed: bool) -> str:
-    if is_installed:
-        return (
-            f"is stored with {name}, which neither HDF5 nor the installed hdf5plugin can decode. Rewrite it with "
-            "another filter"
-        )
-    return f"is stored with {name}, which needs a plug-in: pip install 'h5lightning[plugins]' (hdf5plugin)"
 
 
 def _is_registered(number: int) -> bool:

@@ -60,17 +60,12 @@ def open_id(path: str, *, locking: bool = False, rdcc_nbytes: int = 0) -> h5f.Fi
 def opened_id(
     path: str, *, locking: bool = False, status: os.stat_result | None = None
 ) -> Iterator[h5f.FileID]:
-    """Open a file for reading inside the ``with`` block; its objects are closed with it.
+    """As `open_id`, inside the ``with`` block; all objects of the file are closed with it.
 
     Args:
         path: path of the file.
         locking: take HDF5's file lock.
         status: status of the file from a check just before; None to read it here.
-
-    Raises:
-        BadFileError: HDF5 cannot open it; the message says why and what to do.
-        FileChangedError: this process still reads the file as it was before it changed.
-        ResourceError: this process has no file descriptor or memory left.
     """
     status = _status_of(path) if status is None else status
     give_back_outdated(path, status)
@@ -135,17 +130,7 @@ def _open_with_own_driver(path: str, locking: bool, plist: h5p.PropFAID) -> h5f.
 
 
 def open_file(path: str, access: Access, *, rdcc_nbytes: int = 0) -> h5py.File:
-    """Open a file for reading; the caller closes it.
-
-    Args:
-        path: path of the file.
-        access: whether to lock the file.
-        rdcc_nbytes: chunk cache of each dataset of the file, in bytes.
-
-    Raises:
-        BadFileError: HDF5 cannot open it; the message says why and what to do.
-        ResourceError: this process has no file descriptor or memory left.
-    """
+    """As `open_id`, through the high-level interface; the caller closes the file."""
     return h5py.File(open_id(path, locking=access.locking, rdcc_nbytes=rdcc_nbytes))
 
 

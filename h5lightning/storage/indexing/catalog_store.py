@@ -76,7 +76,7 @@ class CatalogStore:
             The extents in the store; None if the catalog could not be stored.
         """
         path = self.path_of(catalog.root, request)
-        preamble, body, numbers = _parts(catalog, request)
+        preamble, body, numbers = pack(catalog, request)
         try:
             os.makedirs(self.directory, exist_ok=True)
             replace_file(path, preamble, body, numbers)
@@ -115,12 +115,18 @@ class StoredExtents:
             return None
 
 
-# ── bytes ────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def pack(catalog: Catalog, request: ScanRequest) -> bytes:
-    """The bytes of a store."""
-    return b"".join(_parts(catalog, request))
+def pack(catalog: Catalog, request: ScanRequest) -> tuple[bytes, bytes, memoryview]:
+    """The bytes of a store, to be written one after the other: preamble, body, and numbers of the extents."""
+    extents = catalog.extents
+    header = {
+        "root": catalog.root,
+        "request": _plain(request),
+        "layouts": [[dataset.to_plain() for dataset in layout] for layout in catalog.layouts],
+        "annotations": [annotations.to_plain() for annotations in catalog.annotations],
+        "skipped": [[skipped.name, skipped.reason] for skipped in catalog.skipped],
+        "forms": extents.forms,
+    }
+    return _STORE.pack(header, _arrays(catalog), extents.numbers.astype("<i8", copy=False))
 
 
 def unpack(
@@ -138,20 +144,6 @@ def unpack(
         UnusableStoreError: they are torn or damaged, of another version, or of other files.
     """
     return _STORE.unpack(data, lambda store: _catalog(store, root, request, origin))
-
-
-def _parts(catalog: Catalog, request: ScanRequest) -> tuple[bytes, bytes, memoryview]:
-    """Preamble, body, and numbers of the extents."""
-    extents = catalog.extents
-    header = {
-        "root": catalog.root,
-        "request": _plain(request),
-        "layouts": [[dataset.to_plain() for dataset in layout] for layout in catalog.layouts],
-        "annotations": [annotations.to_plain() for annotations in catalog.annotations],
-        "skipped": [[skipped.name, skipped.reason] for skipped in catalog.skipped],
-        "forms": extents.forms,
-    }
-    return _STORE.pack(header, _arrays(catalog), extents.numbers.astype("<i8", copy=False))
 
 
 def _catalog(store: StoredArrays, root: str, request: ScanRequest, origin: StoredExtents | None) -> Catalog:

@@ -113,8 +113,6 @@ class Comparison:
         after = _device_bytes()
         return None if before is None or after is None else after - before
 
-    # ── the subset ───────────────────────────────────────────────────────────────────────────────────
-
     def _fitting_subset(self) -> Subset:
         """As much as loads in a trial: an epoch must end in it, because its beginning decodes ahead."""
         data = self.data
@@ -148,8 +146,6 @@ class Comparison:
         full_cache_bytes = cache_bytes if data.decoded_bytes <= cache_bytes else int(fraction * cache_bytes)
         return Source(files, self.fixed, subset.share, data.decoded_bytes > 0, full_cache_bytes)
 
-    # ── the candidates ───────────────────────────────────────────────────────────────────────────────
-
     def _candidate(self, name: str, config: LoaderConfig) -> Candidate:
         mode, budget = self.data.mode(config.shuffle), self.budget
         return make_candidate(name, self.source, config, mode, least_s=budget.trial_s, is_cold=budget.is_cold)
@@ -170,13 +166,9 @@ class Comparison:
         prepare: Callable[[], object] = partial(evict, self.source.files) if is_cold else lambda: None
         least_s = 0.0 if is_cold else self.budget.trial_s
         return [
-            Candidate(name, partial(_repeated, limit, least_s), float, prepare)
+            Candidate(name, partial(whole_epochs, limit, least_s=least_s), float, prepare)
             for name, limit in limits.items()
         ]
-
-
-def _repeated(limit: Callable[[int], Iterator[float]], least_s: float, number: int) -> Iterator[float]:
-    return whole_epochs(limit, number, least_s)
 
 
 def _device_bytes() -> int | None:

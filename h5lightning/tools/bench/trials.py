@@ -98,9 +98,6 @@ def _epoch(dm: H5DataModule, number: int, *, forgets: bool) -> Iterator[Any]:
         dm.teardown()
 
 
-# ── the page cache ───────────────────────────────────────────────────────────────────────────────────
-
-
 def check_can_evict() -> None:
     """Check that this system can put files out of its page cache.
 

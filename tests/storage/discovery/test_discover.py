@@ -38,7 +38,7 @@ def tree(tmp_path, monkeypatch):
 
 
 def plant(directory, *names):
-    """Files that nobody reads: an HDF5 name is enough to be taken."""
+    """Files that are never read: an HDF5 name is enough."""
     for name in names:
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -240,8 +240,8 @@ def test_names_survive_a_copy_of_the_tree(tree, tmp_path_factory):
     copy = tmp_path_factory.mktemp("scratch") / "data"
     shutil.copytree(tree, copy)
     (copy / "b.h5").unlink()
-    here, there = discover(f"{tree}/**/*.h5"), discover(f"{copy}/**/*.h5")
-    assert set(there.names) == set(here.names) - {"b.h5"}
+    found, copied = discover(f"{tree}/**/*.h5"), discover(f"{copy}/**/*.h5")
+    assert set(copied.names) == set(found.names) - {"b.h5"}
 
 
 def test_links_in_the_root_are_kept(tree):
@@ -407,7 +407,7 @@ def unlisted(files):
 
 @pytest.mark.parametrize("number", ERRORS, ids=errno.errorcode.get)
 @pytest.mark.parametrize("pattern", GLOBS)
-def test_a_directory_that_cannot_be_listed_is_told(tree, monkeypatch, number, pattern):
+def test_a_directory_that_cannot_be_listed_is_reported(tree, monkeypatch, number, pattern):
     fail(monkeypatch, "scandir", "sub", number)
     ((name, reason),) = unlisted([pattern, "a.h5"])
     assert name == "sub"
@@ -418,13 +418,13 @@ def test_a_directory_that_cannot_be_listed_is_told(tree, monkeypatch, number, pa
 
 
 @pytest.mark.parametrize("number", ERRORS, ids=errno.errorcode.get)
-def test_a_directory_that_cannot_be_looked_at_is_told(tree, monkeypatch, number):
+def test_a_directory_that_cannot_be_looked_at_is_reported(tree, monkeypatch, number):
     fail(monkeypatch, "stat", "sub", number)
     assert "cannot be looked at" in unlisted(["**/*.h5"])[0][1]
 
 
 @pytest.mark.parametrize("pattern", ["*/a.h5", "**/a.h5"])
-def test_a_link_in_circles_is_told(tree, pattern):
+def test_a_link_in_circles_is_reported(tree, pattern):
     (tree / "loop").symlink_to("loop")
     ((name, reason),) = unlisted(pattern)
     assert name == "loop"
@@ -461,7 +461,7 @@ def test_what_is_left_out_in_part_must(tree, monkeypatch, left_out):
     assert [name for name, _ in unlisted(["**/*.h5", left_out])] == ["sub"]
 
 
-def test_what_one_split_leaves_out_the_other_may_want(tree, monkeypatch):
+def test_what_one_split_leaves_out_the_other_may_take(tree, monkeypatch):
     fail(monkeypatch, "scandir", "sub", errno.EACCES)
     assert unlisted({"train": ["*/*.h5", "!sub"], "val": "a.h5"}) == []
     assert len(unlisted({"train": ["*/*.h5", "!sub"], "val": ["a.h5", "{sub/**,b.h5}"]})) == 1
@@ -476,7 +476,7 @@ def test_nothing_but_a_directory_that_cannot_be_listed(tree, monkeypatch):
             discover(pattern)
 
 
-def test_a_path_that_nobody_can_look_up_stays_in_for_the_scan_to_report(tree, monkeypatch):
+def test_a_path_that_cannot_be_looked_up_stays_in_for_the_scan_to_report(tree, monkeypatch):
     fail(monkeypatch, "lstat", "a.h5", errno.EACCES)
     fail(monkeypatch, "stat", "a.h5", errno.EACCES)
     found = discover("{sub/a,b}.h5")

@@ -1,4 +1,4 @@
-"""Values of other files are read only where the user allows, and only if they are all there."""
+"""Values of other files are read only where the user allows, and only if all of them exist."""
 
 import os
 import re

@@ -61,7 +61,7 @@ def test_what_did_not_change_stays_open(path):
 
 
 def test_files_whose_holders_were_collected_are_forgotten(path, monkeypatch):
-    """A pool that nobody closes leaves nothing behind for good."""
+    """A pool that is never closed leaves nothing behind for good."""
 
     class Forgetful:
         pass

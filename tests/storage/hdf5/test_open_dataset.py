@@ -1,4 +1,4 @@
-"""Opening a dataset: bounded caches, nothing but data of the file itself, no filter that nobody knows."""
+"""Opening a dataset: bounded caches, only data of the file itself, no unknown filter."""
 
 import h5py
 import numpy as np

@@ -87,8 +87,8 @@ def test_a_candidate_that_is_too_slow_has_one_trial():
 
 def test_ratios_are_of_the_same_round():
     ours = [Trial(100, 10, 0, seconds) for seconds in (1, 2, 4)]
-    others = [Trial(50, 50, seconds, seconds) for seconds in (1, 2, 8)]
-    assert ratios(ours, others) == Timing(2, 2, 4)
+    theirs = [Trial(50, 50, seconds, seconds) for seconds in (1, 2, 8)]
+    assert ratios(ours, theirs) == Timing(2, 2, 4)
 
 
 @pytest.mark.parametrize(("least_s", "epochs"), [(0, [7]), (5 * TICK_S, [7, 8, 9])], ids=["one", "some"])
