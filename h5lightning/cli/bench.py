@@ -62,7 +62,7 @@ def bench(
         threads=threads or (),
         workers=num_workers or (),
         step_s=None if step_ms is None else step_ms / 1000,
-        effort=Budget(seconds, rounds, is_cold=cold),
+        budget=Budget(seconds, rounds, is_cold=cold),
         seed=seed,
         processes=processes,
         # What was asked for goes to standard output, and nothing else.

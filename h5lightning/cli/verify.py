@@ -49,7 +49,7 @@ def _show(found: Verification) -> None:
         for name in ("file", "state", "what"):
             table.add_column(name, overflow="fold")
         for one in found.bad:
-            table.add_row(one.name, shown((one.state, "bold red")), one.words)
+            table.add_row(one.name, shown((one.state, "bold red")), one.reason)
         console.print(table)
     read = f"{counted(len(found.verdicts), 'file')} in {found.root}, {decimal(found.checked_bytes)}"
     if found.bad:

@@ -1,12 +1,13 @@
-"""From patterns to everything that planning needs: discover, scan, plan fields, count samples.
+"""Survey the data: discover and scan the files, plan the fields, count the samples.
 
-The one road from the user's arguments to an index; `H5Dataset` and `H5DataModule` both take it.
+`H5Dataset` and `H5DataModule` both turn the user's arguments into an index here.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,9 +17,10 @@ from h5lightning.core.frozen import Frozen
 from h5lightning.core.visible import visible_logger
 from h5lightning.errors import ChecksumError, H5LightningError, SchemaError
 from h5lightning.options import Access, Field, Samples
-from h5lightning.planning.catalog.catalog import Catalog
+from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.checksum_table import ChecksumTable
 from h5lightning.planning.catalog.file_stamps import ScannedFiles
+from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.conventions.column_labels import check_labels, find_other_labels
 from h5lightning.planning.conventions.error_parts import DifferenceOf
 from h5lightning.planning.conventions.same_values import check_same, find_others
@@ -41,18 +43,18 @@ Files = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DataSurvey(Frozen):
-    """All that is known before a split is made; plain arrays, cheap to send to other ranks.
+    """All that is known before a split is made: plain arrays, cheap to send to other ranks.
 
     Args:
-        catalog: what the files hold.
+        catalog: the contents of the files.
         index: the samples.
         fields: the fields of a batch.
-        predict_fields: the fields of a batch of ``files.predict``, which may lack some; None without it.
-        roles: positions of the files that the user gave to each split; None without a mapping.
-        labels: the attribute that keeps files together, of each file, None
-            where a file has none; None if none is asked for.
-        scanned: files that were opened for this survey; the others were known.
-        checksums: what verifies the bytes of the files; None where nobody asked for that.
+        predict_fields: the fields of a batch of ``files.predict``, which may lack some; None without such files.
+        roles: positions of the files of each split, from a mapping of splits; None without a mapping.
+        labels: the attribute that keeps files together, for each file; None for a file that lacks it. None if no
+            attribute was requested.
+        scanned: number of files that were opened; the others were taken from the index.
+        checksums: verify the bytes of the files; None without ``access.verify``.
     """
 
     catalog: Catalog
@@ -66,16 +68,14 @@ class DataSurvey(Frozen):
 
     @property
     def scanned_files(self) -> ScannedFiles:
-        """What readers hold files against."""
+        """The state of the files when they were scanned, for readers to compare."""
         return ScannedFiles.of(self.catalog, self.checksums)
 
     def row_layout(self) -> RowLayout:
-        """What must be decoded together, by the field with most bytes."""
+        """The rows that must be decoded together, in the field with most bytes."""
         rows = [plan for plan in self.fields.plans if plan.kind == "rows"]
         largest = max(rows, key=lambda plan: plan.row_bytes)
-        by_layout = np.asarray(
-            [_chunk_rows(self.catalog, number, largest.path) for number in _layouts(self.catalog)]
-        )
+        by_layout = np.asarray([_chunk_rows(layout, largest.path) for layout in self.catalog.layouts])
         return RowLayout(by_layout[self.catalog.layout_of], sum(plan.row_bytes for plan in rows))
 
 
@@ -98,39 +98,36 @@ def survey(
         fields: sample key → `Field`; None for all eligible datasets.
         samples: how samples lie in a series.
         access: how files are opened and trusted.
-        dtype: the type that floating fields are delivered in.
-        series: ``file`` for each file as one series, whatever divides its rows; None for an error then.
-        keep_together: ``attr:NAME`` of the attribute that keeps files together, else not looked at.
-        index_dir: where the index is kept; None for the user's cache directory.
-        processes: processes that scan; None for all cores.
+        dtype: the type in which floating fields are delivered.
+        series: ``file`` to treat each file as one series even if its attributes divide its rows; None for an error
+            in that case.
+        keep_together: ``attr:NAME`` of the attribute that keeps files together; other values are ignored here.
+        index_dir: directory of the index; None for the user's cache directory.
+        processes: scanning processes; None for one on each core.
 
     Raises:
-        H5LightningError: anything that is wrong with the files or with what is asked of them.
+        H5LightningError: the files or the arguments cannot be used.
     """
-    found = discover(files)
+    discovered = discover(files)
     kind, _, name = (keep_together or "").partition(":")
     label = f"@{name}" if kind == "attr" else None
-    build = build_catalog(
-        found,
-        _request(fields, label, access, labels=len(found) > 1),
-        access=access,
-        index_dir=index_dir,
-        processes=processes,
-    )
+    request = _request(fields, label, access, labels=len(discovered) > 1)
+    build = build_catalog(discovered, request, access=access, index_dir=index_dir, processes=processes)
     catalog, checksums = build.catalog, None
     if access.verify:
-        checksums = load_checksums(found, catalog, files, index_dir)
+        checksums = load_checksums(discovered, catalog, files, index_dir)
         damaged = verify_before_a_run(catalog, checksums, threads=processes)
-        catalog = leave_out(catalog, damaged, len(found), access, error=ChecksumError)
+        catalog = leave_out(catalog, damaged, len(discovered), access, error=ChecksumError)
     if access.on_bad_file == "skip":
-        catalog = _without_misfits(found, catalog, fields, access, dtype)
-    roles = _roles(found, catalog)
+        catalog = _without_nonconforming(discovered, catalog, fields, access, dtype)
+    roles = _roles(discovered, catalog)
     planned, predicted = _plan(catalog, fields, samples, roles, access=access, dtype=dtype, series=series)
     rows = planned.rows if predicted is None else np.maximum(planned.rows, predicted.rows)
-    index = SampleIndex(catalog.root, catalog.names, np.arange(len(catalog), dtype=np.int64), rows, samples)
     return DataSurvey(
         catalog=catalog,
-        index=index,
+        index=SampleIndex(
+            catalog.root, catalog.names, np.arange(len(catalog), dtype=np.int64), rows, samples
+        ),
         fields=planned,
         predict_fields=predicted,
         roles=roles,
@@ -140,62 +137,66 @@ def survey(
     )
 
 
-def _without_misfits(
-    found: Discovered,
+def _without_nonconforming(
+    discovered: Discovered,
     catalog: Catalog,
     fields: Mapping[str, Field] | None,
     access: Access,
     dtype: str | None,
 ) -> Catalog:
-    """The catalog without the files that differ from most in what is wanted of them."""
+    """The catalog without the files whose requested contents differ from those of most files."""
+
+    def without(bad: Sequence[SkippedFile]) -> Catalog:
+        return leave_out(catalog, bad, len(discovered), access, error=SchemaError)
+
     if fields is not None:
-        labelled = _labelled(found, catalog)
+        _, labelled = _predict_and_labelled(_roles(discovered, catalog), len(catalog))
         misfits = find_misfits(catalog, fields, labelled, on_missing=access.on_missing, dtype=dtype)
-        catalog = leave_out(catalog, misfits, len(found), access, error=SchemaError)
-    told = _differences_between(catalog, access)
-    others = find_others(catalog, tuple(access.same), np.arange(len(catalog)), difference_of=told)
-    catalog = leave_out(catalog, others, len(found), access, error=SchemaError)
-    told = _differences_between(catalog, access)
-    others = find_other_labels(catalog, fields or {}, np.arange(len(catalog)), difference_of=told)
-    return leave_out(catalog, others, len(found), access, error=SchemaError)
+        catalog = without(misfits)
+    explain = _differences_between(catalog, access)
+    catalog = without(
+        find_others(catalog, tuple(access.same), np.arange(len(catalog)), difference_of=explain)
+    )
+    explain = _differences_between(catalog, access)
+    return without(find_other_labels(catalog, fields or {}, np.arange(len(catalog)), difference_of=explain))
 
 
 def _request(
     fields: Mapping[str, Field] | None, label: str | None, access: Access, *, labels: bool
 ) -> ScanRequest:
-    of_files = (label,) if label is not None else ()
-    allowed, same = access.allow_external, tuple(access.same)
+    request = ScanRequest(
+        paths=None,
+        attrs=() if label is None else (label,),
+        allow_external=access.allow_external,
+        same=tuple(access.same),
+        labels=labels,
+    )
     if fields is None:
-        return ScanRequest(paths=None, attrs=of_files, allow_external=allowed, same=same, labels=labels)
+        return request
     paths = dict.fromkeys(field.path for field in fields.values() if field.attr is None)
     attrs = dict.fromkeys(f"{field.path}@{field.attr}" for field in fields.values() if field.attr is not None)
     constants = dict.fromkeys(field.path for field in fields.values() if field.constant)
-    return ScanRequest(
-        paths=tuple(paths),
-        attrs=(*attrs, *of_files),
-        allow_external=allowed,
-        same=same,
-        constants=tuple(constants),
-        labels=labels,
-    )
+    return replace(request, paths=tuple(paths), attrs=(*attrs, *request.attrs), constants=tuple(constants))
 
 
-def _roles(found: Discovered, catalog: Catalog) -> dict[str, Int64Array] | None:
-    """The roles as positions in the catalog, which lacks the files that were skipped."""
-    if found.roles is None:
+def _roles(discovered: Discovered, catalog: Catalog) -> dict[str, Int64Array] | None:
+    """The files of each split as positions in the catalog, which lacks the skipped files."""
+    if discovered.roles is None:
         return None
-    if len(catalog) == len(found.names):
-        return dict(found.roles)
-    kept = set(catalog.names)
-    position = np.cumsum([name in kept for name in found.names]) - 1
-    is_kept = np.asarray([name in kept for name in found.names])
-    return {role: position[files[is_kept[files]]] for role, files in found.roles.items()}
+    if len(catalog) == len(discovered.names):
+        return dict(discovered.roles)
+    names = set(catalog.names)
+    is_kept = np.asarray([name in names for name in discovered.names])
+    position = np.cumsum(is_kept) - 1
+    return {role: position[files[is_kept[files]]] for role, files in discovered.roles.items()}
 
 
-def _labelled(found: Discovered, catalog: Catalog) -> Int64Array:
-    """The files that must have all fields."""
-    predict = (_roles(found, catalog) or {}).get("predict", np.zeros(0, dtype=np.int64))
-    return np.setdiff1d(np.arange(len(catalog)), predict)
+def _predict_and_labelled(
+    roles: Mapping[str, Int64Array] | None, files: int
+) -> tuple[Int64Array, Int64Array]:
+    """The files of ``files.predict``, which may lack fields, and all others, which must have all fields."""
+    predict = (roles or {}).get("predict", np.zeros(0, dtype=np.int64))
+    return predict, np.setdiff1d(np.arange(files), predict)
 
 
 def _plan(
@@ -208,8 +209,7 @@ def _plan(
     dtype: str | None,
     series: str | None,
 ) -> tuple[Fields, Fields | None]:
-    predict = (roles or {}).get("predict", np.zeros(0, dtype=np.int64))
-    others = np.setdiff1d(np.arange(len(catalog)), predict)
+    predict, labelled = _predict_and_labelled(roles, len(catalog))
     difference_of = _differences_between(catalog, access)
 
     def plan(files: Int64Array, fields: Mapping[str, Field] | None) -> Fields:
@@ -229,11 +229,11 @@ def _plan(
         )
 
     if not predict.size:
-        return plan(others, fields), None
-    if not others.size:
+        return plan(labelled, fields), None
+    if not labelled.size:
         only = plan(predict, fields and _present(catalog, fields, predict))
         return only, only
-    planned = plan(others, fields)
+    planned = plan(labelled, fields)
     chosen = {plan.key: Field(plan.path) for plan in planned.plans} if fields is None else fields
     predicted = plan(predict, _present(catalog, chosen, predict))
     # A model that was trained on one order of columns predicts nonsense on another.
@@ -244,41 +244,39 @@ def _plan(
 
 
 def _present(catalog: Catalog, fields: Mapping[str, Field], files: Int64Array) -> Mapping[str, Field]:
-    """The fields of unlabelled data; all of them where none has rows, so that planning names what is missing."""
-    found = {key: field for key, field in fields.items() if _is_somewhere(catalog, field, files)}
-    if not any(has_rows(field) for field in found.values()):
+    """The fields of unlabelled data; all fields if none has rows, so that planning names the missing one."""
+    present = {key: field for key, field in fields.items() if _is_in_any(catalog, field, files)}
+    if not any(has_rows(field) for field in present.values()):
         return fields
-    if lacking := [key for key in fields if key not in found]:
-        _logger.info("files.predict lack %s: their batches are without", ", ".join(map(repr, lacking)))
-    return found
+    if lacking := [key for key in fields if key not in present]:
+        _logger.info("files.predict lack %s: their batches do not have them", ", ".join(map(repr, lacking)))
+    return present
 
 
-def _is_somewhere(catalog: Catalog, field: Field, files: Int64Array) -> bool:
-    """Whether any of the files has the field: one that all of them lack is unlabelled data, not a mistake."""
+def _is_in_any(catalog: Catalog, field: Field, files: Int64Array) -> bool:
+    """Whether any of the files has the field: a field that all of them lack is unlabelled data, not a mistake."""
     if field.attr is not None:
         return any(f"{field.path}@{field.attr}" in catalog.attrs_of(file) for file in files.tolist())
     return bool((catalog.facts_of(field.path)[files, 0] > -2).any())
 
 
 def _differences_between(catalog: Catalog, access: Access) -> DifferenceOf:
-    """Explains an error by looking into both files."""
+    """The function that looks into two files to explain how they differ."""
     return lambda file, expected, source: difference_between(
         catalog.path(file), catalog.path(expected), source, locking=access.locking
     )
 
 
 def _names_in(path: str) -> list[str]:
-    try:
+    with suppress(H5LightningError):  # this only helps to explain another error
         return [dataset.path for dataset in scan_file(path, ScanRequest(None, most_chunks=0)).datasets]
-    except H5LightningError:
-        return []  # this only helps to explain another error
+    return []
 
 
 def _attrs_in(path: str, owner: str) -> list[str]:
-    try:
+    with suppress(H5LightningError):
         return attribute_names(path, owner)
-    except H5LightningError:
-        return []  # likewise
+    return []
 
 
 def _labels(catalog: Catalog, label: str) -> tuple[str | None, ...]:
@@ -286,12 +284,8 @@ def _labels(catalog: Catalog, label: str) -> tuple[str | None, ...]:
     return tuple(None if value is None else str(value) for value in values)
 
 
-def _layouts(catalog: Catalog) -> range:
-    return range(len(catalog.layouts))
-
-
-def _chunk_rows(catalog: Catalog, layout: int, path: str) -> int:
-    found = next((dataset for dataset in catalog.layouts[layout] if dataset.path == path), None)
-    if found is None or not found.is_decoded_by_chunk or not found.chunks:
+def _chunk_rows(layout: Iterable[DatasetSchema], path: str) -> int:
+    dataset = next((dataset for dataset in layout if dataset.path == path), None)
+    if dataset is None or not dataset.is_decoded_by_chunk or not dataset.chunks:
         return 1
-    return found.chunks[0]
+    return dataset.chunks[0]

@@ -37,10 +37,10 @@ def mixing(layout: str, labels: int = 10) -> float:
     return found[0] / found[1]
 
 
-def microseconds(order: Order, stretches: int = 30) -> float:
-    """Median time for a sample, in stretches as the sampler asks for them."""
+def microseconds(order: Order, ranges: int = 30) -> float:
+    """Median time for a sample, in the ranges that the sampler requests."""
     taken = []
-    for number in range(stretches):
+    for number in range(ranges):
         positions = np.arange(number * 16_384, (number + 1) * 16_384)
         started = time.perf_counter()
         order.samples(0, positions)

@@ -41,12 +41,13 @@ def main() -> None:
     report = measure(options.parts or list(PARTS), scale)
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "loading.md").write_text(report.markdown(), encoding="utf-8")
+    markdown = report.markdown()  # once: the load of the machine is in it
+    (out / "loading.md").write_text(markdown, encoding="utf-8")
     (out / "loading.json").write_text(json.dumps(report.plain(), indent=1), encoding="utf-8")
     (out / "loading-short.md").write_text(in_short(report), encoding="utf-8")
     if options.readme:
         write_between_marks(Path(options.readme), in_short(report))
-    sys.stdout.write(report.markdown())
+    sys.stdout.write(markdown)
 
 
 if __name__ == "__main__":

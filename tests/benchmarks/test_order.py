@@ -8,4 +8,4 @@ def test_order_benchmark():
     module = runpy.run_path(str(Path(__file__).with_name("order.py")))
     assert module["decoded"]("one window")[2] < 1.05
     assert 0.95 < module["mixing"]("one window") < 1.05
-    assert module["microseconds"](module["billion"](65_536), stretches=3) > 0
+    assert module["microseconds"](module["billion"](65_536), ranges=3) > 0

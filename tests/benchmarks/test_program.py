@@ -14,7 +14,7 @@ from loading.data import Workload, write
 from loading.limits import evict, read_files
 from loading.measure import read_bytes, run_epoch
 from loading.program import PARTS, Scale, measure
-from loading.races import OURS, Goal, Race, Result, against_best, contestant_of, run
+from loading.races import OURS, Goal, Race, Result, against_best, candidate_of, run
 from loading.report import Report
 from loading.short import in_short, write_between_marks
 
@@ -24,16 +24,16 @@ RUN = Path(__file__).with_name("run.py")
 GZIP = Workload("gzip", rows=1280, row_bytes=1024, files=2, chunk_rows=32, filters="gzip+shuffle")
 
 
-def test_a_race_has_all_contestants_and_the_goals_that_are_wanted(tmp_path, monkeypatch):
+def test_a_race_has_all_candidates_and_goals(tmp_path, monkeypatch):
     # A look at the clock for each batch, and nothing else, takes time: an epoch of 40 batches about 0.04 s.
     monkeypatch.setattr("h5lightning.tools.bench.timing.time", Clock(look_s=0.001))
     dataset = write(GZIP, tmp_path / "data")
     race = Race("gzip", {"decode + gather": 0.5, "h5py kept open": None})
     result = run(race, dataset, rounds=2, limit_s=0.4)
     assert list(result.epochs) == [OURS, "decode + gather", "h5py kept open"]
-    # Whole epochs, as many as take the time of a turn.
-    assert all(turn.samples % 1280 == 0 for turns in result.epochs.values() for turn in turns)
-    assert all(turn.total_s >= 0.2 for turns in result.epochs.values() for turn in turns)
+    # Whole epochs, as many as take the time of a trial.
+    assert all(trial.samples % 1280 == 0 for trials in result.epochs.values() for trial in trials)
+    assert all(trial.total_s >= 0.2 for trials in result.epochs.values() for trial in trials)
     assert [goal.what for goal in result.goals] == ["gzip ÷ decode + gather"]
 
 
@@ -42,11 +42,11 @@ def test_ours_keeps_nothing_from_epoch_to_epoch_where_decoding_is_measured(tmp_p
     stored = sum(map(meters._stored_bytes, dataset.paths))
     with ours.data_module(dataset) as dm:
         for forgets in (True, False):
-            contestant = contestant_of(Race("gzip", {}, forgets=forgets), dataset, dm)
+            candidate = candidate_of(Race("gzip", {}, forgets=forgets), dataset, dm)
             for epoch in range(2):
-                contestant.prepare()
+                candidate.prepare()
                 before = read_bytes()
-                run_epoch(contestant.batches(epoch))
+                run_epoch(candidate.batches(epoch))
                 assert (read_bytes() - before >= stored) == forgets
 
 
@@ -131,23 +131,25 @@ def test_too_little_data_are_not_to_be_quoted(monkeypatch):
 
 
 def test_in_short_wins_and_losses_are_told():
-    turns = {name: [Trial(rate, rate, 0.1, 1)] for name, rate in ((OURS, 60), ("a", 10), ("b", 120))}
+    trials = {name: [Trial(rate, rate, 0.1, 1)] for name, rate in ((OURS, 60), ("a", 10), ("b", 120))}
     missed = Goal("race ÷ b", 0.9, Timing(0.5, 0.5, 0.5))
     text = in_short(
         Report(
-            {}, results=[Result("race", turns, [missed], GZIP)], goals=[Goal("mixing", 0.9, Timing(1, 1, 1))]
+            {}, results=[Result("race", trials, [missed], GZIP)], goals=[Goal("mixing", 0.9, Timing(1, 1, 1))]
         )
     )
     assert "| race | 60 | 0.0619 | a 6 (6 – 6) · b 0.5 (0.5 – 0.5) |" in text
-    assert "Beside: mixing 1 (wanted ≥ 0.9)." in text
-    assert "Wanted and not reached: race ÷ b 0.5 (wanted ≥ 0.9)." in text
+    assert "Beside: mixing 1 (goal ≥ 0.9)." in text
+    assert "Goals not reached: race ÷ b 0.5 (goal ≥ 0.9)." in text
 
 
 def test_formats_are_beside_what_they_cost(tmp_path):
     copy = peers.Converted(peers.PEERS[0], tmp_path, seconds=12, stored_bytes=3 << 20)
     names = (OURS, "litdata, 0 workers", "litdata, 2 workers")
-    turns = {name: [Trial(rate, rate, 0.1, 1)] for name, rate in zip(names, (60, 10, 20), strict=True)}
-    report = Report({}, results=[Result("race", turns, [], GZIP)], conversions=[copy], original_bytes=2 << 20)
+    trials = {name: [Trial(rate, rate, 0.1, 1)] for name, rate in zip(names, (60, 10, 20), strict=True)}
+    report = Report(
+        {}, results=[Result("race", trials, [], GZIP)], conversions=[copy], original_bytes=2 << 20
+    )
     assert "| litdata | 10 | 20 | 3 (3 – 3) times as fast | 100 | 12 | 3 |" in in_short(report)
     assert "litdata" not in in_short(report).split("| format |")[0]
 

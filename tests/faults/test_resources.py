@@ -126,7 +126,7 @@ def test_file_systems_without_locks_name_the_option(number):
     # As HDF5 says it; no file system that is here by itself refuses locks.
     said = f"Unable to synchronously open file (unable to lock file, errno = {number}, error message = 'not supported')"
     assert _explain("/data/a.h5", OSError(said)) == (
-        "/data/a.h5 cannot be opened: not supported. Its file system has no locks, or a writer holds one: use "
+        "/data/a.h5 cannot be opened: not supported. Its file system has no locks, or a writer holds one: set "
         "access.locking=False"
     )
 

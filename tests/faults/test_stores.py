@@ -159,7 +159,7 @@ def test_a_disk_that_takes_no_index(runs, tmp_path, disk):
     done = run()
     assert done.returncode == 0, done.stderr
     assert (
-        f"the index cannot be kept in {tmp_path} ({reason}): each start will scan the files again"
+        f"the index cannot be stored in {tmp_path} ({reason}): each start will scan the files again"
         in done.stderr
     )
     assert "12,000 rows" in done.stdout
@@ -168,4 +168,4 @@ def test_a_disk_that_takes_no_index(runs, tmp_path, disk):
         assert done.returncode == 0, done.stderr  # checksums of three small files still fit
     else:
         assert done.returncode == 2
-        assert f"OptionError: the checksums cannot be kept in {tmp_path} ({reason})" in done.stderr
+        assert f"OptionError: the checksums cannot be stored in {tmp_path} ({reason})" in done.stderr

@@ -1,4 +1,4 @@
-"""From patterns to an index: what is asked of the scan, who is left out, and what unlabelled files may lack."""
+"""From patterns to an index: what is scanned, which files are left out, and what unlabelled files may lack."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_predict_files_alone_may_lack_the_labels_too(tmp_path, caplog) -> None:
     with caplog.at_level(logging.INFO, logger="h5lightning"):
         found = look({"predict": unlabelled(tmp_path / "new.h5")})
     assert [plan.key for plan in found.predict_fields.plans] == ["x"]
-    assert caplog.messages == ["files.predict lack 'y', 'number': their batches are without"]
+    assert caplog.messages == ["files.predict lack 'y', 'number': their batches do not have them"]
 
 
 @pytest.mark.parametrize("alone", [True, False], ids=["alone", "beside train"])

@@ -1,1 +1,1 @@
-"""Checksums of whole files: made, stored, verified."""
+"""Checksums of whole files: make, store and verify them."""

@@ -1,4 +1,4 @@
-"""Files → checksums of all their bytes, kept in the store: `h5lightning index --checksum`."""
+"""Make checksums of all bytes of files and store them: `h5lightning index --checksum`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.processor import usable_cores
@@ -24,20 +25,19 @@ from h5lightning.storage.files.verified_blocks import hashes_of
 from h5lightning.storage.hdf5.file_checks import is_gone
 from h5lightning.storage.scanning import ScanRequest, scan_files
 
-__all__ = ["ChecksumBuild", "make_checksums"]
+__all__ = ["ChecksumBuild", "hashes_of_file", "make_checksums"]
 
-
-_FILES_AT_ONCE = 256  # scanned again as a whole, and written to the table together
+_FILES_AT_ONCE = 256  # scanned together, before their bytes are read
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChecksumBuild:
-    """Checksums, and what it took.
+    """Checksums, and how many files were read for them.
 
     Args:
-        table: those of all files of the root that have some.
-        hashed: files that were read; those of the others were there.
-        directory: where they are kept.
+        table: the checksums of all files of the root that have some.
+        hashed: number of files that were read; the others had checksums.
+        directory: where the checksums are stored.
     """
 
     table: ChecksumTable
@@ -52,49 +52,49 @@ def make_checksums(
     processes: int | None = None,
     progress: bool = True,
 ) -> ChecksumBuild:
-    """Make the checksums of files that have none, or were written to since; all of their bytes are read.
+    """Read all bytes of files that have no checksums, or were modified since, and store their checksums.
 
-    A file of the same size and time of modification keeps its checksums: what changed in it since is damage.
+    A file with the same size and time of modification keeps its checksums: any other change in it is damage.
 
     Args:
         catalog: the files.
-        index_dir: where checksums are kept; None for the user's cache directory.
-        processes: scanning processes, and threads that read; None for one on each core.
-        progress: show a bar where somebody watches.
+        index_dir: directory of the checksums; None for the user's cache directory.
+        processes: scanning processes, and reading threads; None for one on each core.
+        progress: show a progress bar if stderr is a terminal.
 
     Raises:
-        BadFileError: a file cannot be read, or is written to.
-        OptionError: they cannot be stored.
+        BadFileError: a file cannot be read, or changes meanwhile.
+        OptionError: the checksums cannot be stored.
     """
     store = ChecksumStore(index_dir)
     old = store.load(catalog.root) or ChecksumTable.of({})
     stamps = dict(zip(catalog.names, catalog.stamps[:, :2].tolist(), strict=True))
-    found = {
+    checksums = {
         name: old[file]
         for file, name in enumerate(old.names)
         if stamps.get(name, old.stamps[file].tolist()) == old.stamps[file].tolist()
         and (name in stamps or not is_gone(os.path.join(catalog.root, name)))
     }
-    new = [name for name in stamps if name not in found]
+    new = [name for name in stamps if name not in checksums]
     total = sum(stamps[name][0] for name in new)
     threads = processes or usable_cores()
     with progress_bar("making checksums", total, is_wanted=progress) as advance:
         for start in range(0, len(new), _FILES_AT_ONCE):
-            some = new[start : start + _FILES_AT_ONCE]
-            paths = [os.path.join(catalog.root, name) for name in some]
-            found.update(zip(some, _checksums(paths, threads, advance), strict=True))
+            names = new[start : start + _FILES_AT_ONCE]
+            paths = [os.path.join(catalog.root, name) for name in names]
+            checksums.update(zip(names, _checksums(paths, threads, advance), strict=True))
     try:
-        table = store.save(catalog.root, ChecksumTable.of(found))
+        table = store.save(catalog.root, ChecksumTable.of(checksums))
     except OSError as error:
         raise OptionError(
-            f"the checksums cannot be kept in {store.directory} ({error.strerror}): set --index-dir or "
-            "H5LIGHTNING_CACHE_DIR to a directory that can be written"
+            f"the checksums cannot be stored in {store.directory} ({error.strerror}): set --index-dir or "
+            "H5LIGHTNING_CACHE_DIR to a writable directory"
         ) from error
     return ChecksumBuild(table, len(new), store.directory)
 
 
 def _checksums(paths: Sequence[str], threads: int, advance: Advance) -> Iterator[FileChecksums]:
-    # All datasets, not only those of a job: what holds no values is verified before any job begins.
+    # All datasets, not only those of a job: bytes that hold no values are verified before any job begins.
     schemas = scan_files(paths, ScanRequest(None, labels=False), processes=threads, progress=False)
     with ThreadPoolExecutor(threads, "h5lightning-checksum") as executor:
         for sums in executor.map(_checksums_of, paths, schemas):
@@ -107,18 +107,29 @@ def _checksums_of(path: str, schema: FileSchema | BadFileError) -> FileChecksums
         raise schema
     with closing(RawFile(path)) as raw:
         size, mtime_ns = raw.stamp[:2]
-        try:
-            hashes = hashes_of(raw.fileno(), size)
-        except OSError as error:
-            raise BadFileError(
-                f"{path} cannot be read: {error.strerror}. Check the disk or the mount"
-            ) from error
-        raw.check()
+        hashes = hashes_of_file(raw)
     return FileChecksums(size, mtime_ns, hashes, blocks_of_values(_parts(schema), size))
 
 
+def hashes_of_file(raw: RawFile) -> npt.NDArray[np.uint64]:
+    """The checksum of each block of a file, ``(blocks,)``.
+
+    Raises:
+        BadFileError: the file cannot be read.
+        FileChangedError: it changed meanwhile.
+    """
+    try:
+        hashes = hashes_of(raw.fileno(), raw.stamp[0])
+    except OSError as error:
+        raise BadFileError(
+            f"{raw.path} cannot be read: {error.strerror}. Check the disk or the mount"
+        ) from error
+    raw.check()
+    return hashes
+
+
 def _parts(schema: FileSchema) -> Iterator[tuple[Int64Array, Int64Array]]:
-    """First byte and bytes of all stored parts of datasets whose place is known."""
+    """First bytes and sizes of the stored chunks of each dataset with known extents."""
     for dataset, extents in zip(schema.datasets, schema.extents, strict=True):
         if extents is not None and not extents.reason:
             shape = dataset.chunks or dataset.shape or ()

@@ -1,4 +1,4 @@
-"""Files held against their checksums: before a run, what holds no values; on request, all of their bytes."""
+"""Compare files with their checksums: all bytes on request, and bytes that hold no values before a run."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.checksum_table import BLOCK_BYTES, ChecksumTable, FileChecksums
 from h5lightning.planning.catalog.file_stamps import ScannedFiles
 from h5lightning.storage.checksums.checksum_store import ChecksumStore
+from h5lightning.storage.checksums.make_checksums import hashes_of_file
 from h5lightning.storage.discovery import Discovered, discover
 from h5lightning.storage.files.raw_file import RawFile
-from h5lightning.storage.files.verified_blocks import hashes_of, verified_blocks, verify_file
+from h5lightning.storage.files.verified_blocks import verified_blocks, verify_file
 from h5lightning.storage.hdf5.file_checks import is_gone, without_hint
 
 __all__ = ["Verdict", "Verification", "load_checksums", "verify_before_a_run", "verify_files"]
@@ -31,40 +32,37 @@ T = TypeVar("T")
 _MOST_LISTED = 3
 
 
-# ── before a run ─────────────────────────────────────────────────────────────────────────────────────
-
-
 def load_checksums(
-    found: Discovered, catalog: Catalog, files: object, index_dir: str | None = None
+    discovered: Discovered, catalog: Catalog, files: object, index_dir: str | None = None
 ) -> ChecksumTable:
-    """The checksums of some files.
+    """The checksums of the files that a run reads.
 
     Args:
-        found: the files, and others that are no HDF5.
+        discovered: the files, including skipped ones.
         catalog: the files that can be read, each of which must have checksums.
-        files: the patterns that they were found by, for messages.
-        index_dir: where checksums are kept; None for the user's cache directory.
+        files: their patterns, for messages.
+        index_dir: directory of the checksums; None for the user's cache directory.
 
     Raises:
-        ChecksumError: some of them have none; the message says which command makes them.
+        ChecksumError: some files have none; the message names the command that makes them.
     """
     store = ChecksumStore(index_dir)
-    table = store.load(found.root)
-    has_some = frozenset(table.names if table is not None else ())
-    lacking = [name for name in catalog.names if name not in has_some]
+    table = store.load(discovered.root)
+    names = frozenset(table.names if table is not None else ())
+    lacking = [name for name in catalog.names if name not in names]
     if table is None or lacking:
         which = (
-            f"{len(lacking)} of {len(catalog)} files, such as {found.root}/{lacking[0]},"
+            f"{len(lacking)} of {len(catalog)} files, such as {discovered.root}/{lacking[0]},"
             if table
             else "the files"
         )
         raise ChecksumError(
             f"{which} have no checksums in {store.directory}, which access.verify needs. Make them while the files are "
-            f"as they should be: {_command(files, index_dir)}"
+            f"intact: {_command(files, index_dir)}"
         )
-    if damaged := [skipped for skipped in found.skipped if skipped.name in has_some]:
+    if damaged := [skipped for skipped in discovered.skipped if skipped.name in names]:
         raise ChecksumError(
-            f"{found.root}/{damaged[0].name} {damaged[0].reason}, but had checksums: it is damaged. Copy it again"
+            f"{discovered.root}/{damaged[0].name} {damaged[0].reason}, but had checksums: it is damaged. Copy it again"
         )
     return table
 
@@ -72,71 +70,69 @@ def load_checksums(
 def verify_before_a_run(
     catalog: Catalog, checksums: ChecksumTable, *, threads: int | None = None, progress: bool = True
 ) -> list[SkippedFile]:
-    """The files that are bad: whose size, or bytes other than values, are not those of their checksums.
+    """The damaged files: those whose size, or bytes other than values, do not match their checksums.
 
-    The values are left to the readers. What HDF5 writes around them says what they are and where they lie: it must be
-    right before anything is planned.
+    Readers verify the values. The metadata of HDF5 must be intact before anything is planned: they say what the values
+    are and where they lie.
 
     Args:
         catalog: the files.
-        checksums: theirs.
-        threads: how many read; None for one on each core.
-        progress: show a bar where somebody watches.
+        checksums: their checksums.
+        threads: reading threads; None for one on each core.
+        progress: show a progress bar if stderr is a terminal.
     """
-    known = ScannedFiles.of(catalog, checksums)
+    scanned_files = ScannedFiles.of(catalog, checksums)
 
-    def look(file: int) -> SkippedFile | None:
+    def verify(file: int) -> SkippedFile | None:
         path = catalog.path(file)
         try:
             with closing(RawFile(path)) as raw:
-                verify_file(path, verified_blocks(path, raw.stamp, known), raw.fileno(), only_others=True)
+                blocks = verified_blocks(path, raw.stamp, scanned_files)
+                verify_file(path, blocks, raw.fileno(), only_others=True)
         except BadFileError as error:
             return SkippedFile(catalog.names[file], str(error))
         return None
 
-    found = _in_threads(look, [1] * len(catalog), threads, "verifying", is_wanted=progress)
-    return [skipped for skipped in found if skipped is not None]
+    damaged = _in_threads(verify, [1] * len(catalog), threads, progress=progress)
+    return [file for file in damaged if file is not None]
 
 
 def _command(files: object, index_dir: str | None) -> str:
-    """What the user may paste."""
+    """The command that makes the checksums, to paste."""
     patterns = [
         text for part in (files.values() if isinstance(files, Mapping) else [files]) for text in _texts(part)
     ]
-    where = [] if index_dir is None else ["--index-dir", index_dir]
-    return shlex.join(["h5lightning", "index", "--checksum", *where, "--", *patterns])
+    options = [] if index_dir is None else ["--index-dir", index_dir]
+    return shlex.join(["h5lightning", "index", "--checksum", *options, "--", *patterns])
 
 
 def _texts(part: Any) -> list[str]:
     return [os.fspath(part)] if isinstance(part, (str, os.PathLike)) else [str(text) for text in part or ()]
 
 
-# ── all bytes ────────────────────────────────────────────────────────────────────────────────────────
-
-
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of one file.
+    """The result for one file.
 
     Args:
         name: its path relative to the root.
         state: ``ok``, ``damaged``, ``rewritten``, ``unknown`` (without checksums), ``gone`` or ``unreadable``.
-        words: what differs; empty where nothing does.
+        reason: the difference, as the predicate of a sentence; empty if there is none.
     """
 
     name: str
     state: str
-    words: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What became of some files.
+    """The results for several files.
 
     Args:
         root: the directory that names are relative to.
         verdicts: one for each file, in path order.
-        checked_bytes: bytes of the files that were read.
+        checked_bytes: bytes that were read.
     """
 
     root: str
@@ -145,53 +141,54 @@ class Verification:
 
     @property
     def bad(self) -> list[Verdict]:
-        """The files that are not as they were."""
+        """The files that do not match their checksums."""
         return [verdict for verdict in self.verdicts if verdict.state != "ok"]
 
     def to_plain(self) -> dict[str, Any]:
         """A mapping for JSON."""
-        bad = [{"file": one.name, "state": one.state, "reason": one.words} for one in self.bad]
+        bad = [{"file": bad.name, "state": bad.state, "reason": bad.reason} for bad in self.bad]
         return {"root": self.root, "files": len(self.verdicts), "bytes": self.checked_bytes, "bad": bad}
 
 
 def verify_files(
     files: object, *, index_dir: str | None = None, threads: int | None = None, progress: bool = True
 ) -> Verification:
-    """Read all bytes of files and hold them against their checksums.
+    """Read all bytes of files and compare them with their checksums.
 
     Args:
         files: patterns.
-        index_dir: where checksums are kept; None for the user's cache directory.
-        threads: how many read; None for one on each core.
-        progress: show a bar where somebody watches.
+        index_dir: directory of the checksums; None for the user's cache directory.
+        threads: reading threads; None for one on each core.
+        progress: show a progress bar if stderr is a terminal.
 
     Raises:
         ChecksumError: there are no checksums at all.
-        DiscoveryError: patterns that cannot be used.
+        DiscoveryError: a pattern cannot be used.
     """
-    found = discover(files)
-    table = ChecksumStore(index_dir).load(found.root)
+    discovered = discover(files)
+    root, table = discovered.root, ChecksumStore(index_dir).load(discovered.root)
     if table is None:
         raise ChecksumError(
-            f"there are no checksums of files in {found.root}. Make them while the files are as they should be: "
+            f"there are no checksums of files in {root}. Make them while the files are intact: "
             f"{_command(files, index_dir)}"
         )
-    names = sorted({*found.names, *(skipped.name for skipped in found.skipped if table.find(skipped.name))})
-    sums = [table.find(name) for name in names]
-    known = set(names)
+    skipped = (file.name for file in discovered.skipped if table.find(file.name))
+    names = sorted({*discovered.names, *skipped})
+    checksums = [table.find(name) for name in names]
+    present = set(names)
     gone = [
-        Verdict(name, "gone", "has checksums, but is not there any more")
+        Verdict(name, "gone", "has checksums, but no longer exists")
         for name in table.names
-        if name not in known and is_gone(os.path.join(found.root, name))
+        if name not in present and is_gone(os.path.join(root, name))
     ]
-    unlisted = [Verdict(one.name, "unreadable", without_hint(one.reason)) for one in found.unlisted]
-    sizes = [0 if one is None else one.size for one in sums]
-
-    def look(file: int) -> Verdict:
-        return _verdict(found.root, names[file], sums[file])
-
-    verdicts = _in_threads(look, sizes, threads, "verifying", is_wanted=progress)
-    return Verification(found.root, (*verdicts, *gone, *unlisted), sum(sizes))
+    unlisted = [
+        Verdict(folder.name, "unreadable", without_hint(folder.reason)) for folder in discovered.unlisted
+    ]
+    sizes = [0 if sums is None else sums.size for sums in checksums]
+    verdicts = _in_threads(
+        lambda file: _verdict(root, names[file], checksums[file]), sizes, threads, progress=progress
+    )
+    return Verification(root, (*verdicts, *gone, *unlisted), sum(sizes))
 
 
 def _verdict(root: str, name: str, sums: FileChecksums | None) -> Verdict:
@@ -203,8 +200,7 @@ def _verdict(root: str, name: str, sums: FileChecksums | None) -> Verdict:
             state = "damaged" if mtime_ns == sums.mtime_ns else "rewritten"
             if size != sums.size:
                 return Verdict(name, state, f"has {size:,} bytes, {sums.size:,} when its checksums were made")
-            blocks = np.flatnonzero(hashes_of(raw.fileno(), size) != sums.hashes).tolist()
-            raw.check()
+            blocks = np.flatnonzero(hashes_of_file(raw) != sums.hashes).tolist()
     except OSError as error:
         return Verdict(name, "unreadable", str(error))
     return Verdict(name, state, _differing(blocks, size)) if blocks else Verdict(name, "ok")
@@ -215,21 +211,20 @@ def _differing(blocks: list[int], size: int) -> str:
         f"{block * BLOCK_BYTES} to {min((block + 1) * BLOCK_BYTES, size) - 1}"
         for block in blocks[:_MOST_LISTED]
     ]
-    more = f" and {len(blocks) - _MOST_LISTED:,} other blocks" if len(blocks) > _MOST_LISTED else ""
+    more = f" and {len(blocks) - _MOST_LISTED:,} more blocks" if len(blocks) > _MOST_LISTED else ""
     return f"differs in bytes {', '.join(parts)}{more}"
 
 
 def _in_threads(
-    look: Callable[[int], T], weights: list[int], threads: int | None, what: str, *, is_wanted: bool
+    verify: Callable[[int], T], weights: list[int], threads: int | None, *, progress: bool
 ) -> list[T]:
-    """What ``look`` finds of each file."""
-    found: list[T] = []
-    count = threads or usable_cores()
+    """The result of ``verify`` for each file."""
+    results: list[T] = []
     with (
-        progress_bar(what, sum(weights), is_wanted=is_wanted) as advance,
-        ThreadPoolExecutor(count, "h5lightning-verify") as executor,
+        progress_bar("verifying", sum(weights), is_wanted=progress) as advance,
+        ThreadPoolExecutor(threads or usable_cores(), "h5lightning-verify") as executor,
     ):
-        for one, weight in zip(executor.map(look, range(len(weights))), weights, strict=True):
-            found.append(one)
+        for result, weight in zip(executor.map(verify, range(len(weights))), weights, strict=True):
+            results.append(result)
             advance(weight)
-    return found
+    return results

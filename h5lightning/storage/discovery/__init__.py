@@ -1,4 +1,4 @@
-"""Patterns → ordered, unique files: as text, on disk, each file once, all together."""
+"""Finding the files that the user's patterns match: each file once, in an order that never varies."""
 
 from h5lightning.storage.discovery.discover import Discovered, discover
 

@@ -1,8 +1,8 @@
 """Patterns → ordered, unique files.
 
-The order and the names depend on the patterns and on the files alone: not on the file system, on the order
-of the patterns, or on where the tree lies. A name is relative to the deepest directory that the patterns
-have in common, so that it survives a copy of the tree.
+Order and names depend only on the patterns and the files: not on the file system, the order of the patterns, or where
+the tree lies. A name is relative to the deepest common directory of the patterns, so that it survives a copy of the
+tree.
 """
 
 from __future__ import annotations
@@ -17,30 +17,29 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import DiscoveryError, NoMatchError, OptionError
 from h5lightning.options.checks import nearest
 from h5lightning.planning.catalog.catalog import SkippedFile
-from h5lightning.storage.discovery.directory_tree import DirectoryTree, explain_no_match, unlisted_reason
+from h5lightning.storage.discovery.directory_tree import DirectoryTree, explain_no_match, explain_unlisted
 from h5lightning.storage.discovery.exclusion import Exclusion
 from h5lightning.storage.discovery.patterns import Pattern, common_directory
-from h5lightning.storage.discovery.unique_files import Census
+from h5lightning.storage.discovery.unique_files import UniqueFiles
 from h5lightning.storage.hdf5.file_checks import without_hint
 
 __all__ = ["Discovered", "discover"]
-
 
 ROLES = ("train", "val", "test", "predict")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Discovered:
-    """The files that patterns stand for, in path order.
+    """The files that patterns match, in path order.
 
     Args:
-        root: the deepest directory that all patterns have in common, absolute; links in it are kept.
-        names: path of each file relative to ``root``, with ``/``: the identity of the file; sorted.
-        stamps: size in bytes, mtime_ns, ctime_ns and inode of each file, ``(files, 4)``; zeros for a file
-            that cannot be looked at, which the scan reports.
-        roles: for a mapping of splits, the positions of each split's files, ascending; else None.
-        skipped: what wildcards matched that is not HDF5.
-        unlisted: directories that cannot be looked into, where other files may lie; each is as bad as a bad file.
+        root: the deepest common directory of all patterns, absolute; links in it are kept.
+        names: path of each file relative to ``root``, with ``/``; sorted. It identifies the file.
+        stamps: size in bytes, mtime_ns, ctime_ns and inode of each file, ``(files, 4)``; zeros for a file whose status
+            cannot be read, which the scan reports.
+        roles: for a mapping of splits, the positions of the files of each split, ascending; else None.
+        skipped: files that wildcards match but that are not HDF5.
+        unlisted: directories that cannot be searched, where more files may lie; each counts as a bad file.
     """
 
     root: str
@@ -54,52 +53,50 @@ class Discovered:
         return len(self.names)
 
     def path(self, file: int) -> str:
-        """Where the file lies now."""
+        """The current path of a file."""
         return os.path.join(self.root, self.names[file])
 
 
 def discover(files: object, *, directory: str | None = None) -> Discovered:
-    """Find the files that patterns stand for.
+    """Find the files that patterns match.
 
     Args:
         files: a glob or path, several of them, or a mapping of ``train``, ``val``, ``test`` and
             ``predict`` to either. ``**``, ``{a,b}``, ``[0-9]``, ``~`` and environment variables are
-            expanded; a leading ``!`` leaves out what the rest of it matches, and all in such a directory.
-        directory: what relative patterns are relative to; None for the current directory.
+            expanded; an entry with a leading ``!`` leaves out the files that it matches, and everything in a directory
+            that it matches.
+        directory: the directory that relative patterns start from; None for the current directory.
 
     Raises:
-        OptionError: ``files`` is nothing of that kind.
-        DiscoveryError: a URL, an undefined variable, a directory, or a file that is in two splits.
-        NoMatchError: a pattern that matches no HDF5 file.
-        ResourceError: this process has no open file or memory left.
+        OptionError: ``files`` has another type.
+        DiscoveryError: a pattern is a URL or a directory, uses an undefined variable, or a file is in two splits.
+        NoMatchError: a pattern matches no HDF5 file.
+        ResourceError: this process has no file descriptor or memory left.
     """
-    here = os.path.abspath(directory if directory is not None else os.getcwd())
-    selections = [_Selection.of(role, texts, here) for role, texts in _texts_by_role(files).items()]
+    directory = os.path.abspath(directory if directory is not None else os.getcwd())
+    selections = [_Selection.of(role, texts, directory) for role, texts in _texts_by_role(files).items()]
     root = common_directory(pattern for selection in selections for pattern in selection.patterns)
     tree = DirectoryTree()
     matches = [
         match
         for selection in selections
-        for match in selection.find(tree, Exclusion(selection.excluded, here, root))
+        for match in selection.find(tree, Exclusion(selection.excluded, directory, root))
     ]
-    census = _take_census(matches)
+    unique = _unique_files(matches)
     for match in matches:
-        _check_match(match, census, tree)
+        _check_match(match, unique, tree)
     start = len(os.path.join(root, ""))
     unlisted = sorted({path: reason for match in matches for path, reason in match.unlisted.items()}.items())
     return Discovered(
         root=root,
-        names=tuple(path[start:] for path in census.paths),
-        stamps=np.asarray(census.stamps, dtype=np.int64).reshape(-1, 4),
-        roles=_positions_by_role(matches, census) if isinstance(files, Mapping) else None,
-        skipped=tuple(SkippedFile(path[start:], reason) for path, reason in sorted(census.skipped.items())),
+        names=tuple(path[start:] for path in unique.paths),
+        stamps=np.asarray(unique.stamps, dtype=np.int64).reshape(-1, 4),
+        roles=_positions_by_role(matches, unique) if isinstance(files, Mapping) else None,
+        skipped=tuple(SkippedFile(path[start:], reason) for path, reason in sorted(unique.skipped.items())),
         unlisted=tuple(
-            SkippedFile(path[start:] or ".", unlisted_reason(path, reason)) for path, reason in unlisted
+            SkippedFile(path[start:] or ".", explain_unlisted(path, reason)) for path, reason in unlisted
         ),
     )
-
-
-# ── what was asked for ───────────────────────────────────────────────────────────────────────────────
 
 
 def _texts_by_role(files: object) -> dict[str, list[str]]:
@@ -110,7 +107,7 @@ def _texts_by_role(files: object) -> dict[str, list[str]]:
             raise OptionError(f"files has no split {role!r}{nearest(role, ROLES)}")
     texts = {role: _texts(files[role], f"files.{role}") for role in ROLES if files.get(role) is not None}
     if not texts:
-        raise OptionError(f"files names no split; give at least one of {', '.join(ROLES)}")
+        raise OptionError(f"files names no split: give at least one of {', '.join(ROLES)}")
     return texts
 
 
@@ -124,13 +121,13 @@ def _texts(value: object, name: str) -> list[str]:
             raise OptionError(f"{name} must hold paths and patterns, found {text!r}")
     if not any(text[:1] != "!" for text in texts):
         left_out = f": it only leaves out {', '.join(texts)}" if texts else ""
-        raise OptionError(f"{name} names no file to take{left_out}. Add a pattern such as 'runs/*.h5'")
+        raise OptionError(f"{name} names no file{left_out}. Add a pattern such as 'runs/*.h5'")
     return texts
 
 
 @dataclass(frozen=True, slots=True)
 class _Match:
-    """What one pattern matches."""
+    """The paths that one pattern matches."""
 
     role: str
     pattern: Pattern
@@ -148,56 +145,53 @@ class _Selection:
     excluded: list[str]
 
     @classmethod
-    def of(cls, role: str, texts: list[str], here: str) -> _Selection:
-        patterns = [Pattern.of(text, here) for text in texts if not text.startswith("!")]
+    def of(cls, role: str, texts: list[str], directory: str) -> _Selection:
+        patterns = [Pattern.of(text, directory) for text in texts if not text.startswith("!")]
         return cls(role, patterns, [text[1:] for text in texts if text.startswith("!")])
 
     def find(self, tree: DirectoryTree, exclusion: Exclusion) -> list[_Match]:
-        """What each pattern matches, whether it is HDF5 or not."""
-        matches = []
-        for pattern in self.patterns:
-            found: list[str] = []
-            unlisted: dict[str, str] = {}
-            for glob in pattern.globs:
-                paths, met = tree.find(glob)
-                found += paths
-                unlisted |= {path: why for path, why in met.items() if not exclusion.covers_all_in(path)}
-            kept = [path for path in found if not exclusion.covers(path)]
-            matches.append(_Match(self.role, pattern, kept, len(found) - len(kept), unlisted))
+        """The paths that each pattern matches, HDF5 or not."""
+        matches = [self._match(pattern, tree, exclusion) for pattern in self.patterns]
         if any(match.left_out for match in matches) and not any(match.paths for match in matches):
-            taken = [pattern.text for pattern in self.patterns]
-            raise NoMatchError(
-                f"all that {taken} match is left out by {[f'!{text}' for text in self.excluded]}"
-            )
+            texts = [pattern.text for pattern in self.patterns]
+            excluded = [f"!{text}" for text in self.excluded]
+            raise NoMatchError(f"all files that {texts} match are left out by {excluded}")
         return matches
 
+    def _match(self, pattern: Pattern, tree: DirectoryTree, exclusion: Exclusion) -> _Match:
+        matched: list[str] = []
+        unlisted: dict[str, str] = {}
+        for glob in pattern.globs:
+            paths, problems = tree.find(glob)
+            matched += paths
+            unlisted |= {path: why for path, why in problems.items() if not exclusion.covers_all_in(path)}
+        kept = [path for path in matched if not exclusion.covers(path)]
+        return _Match(self.role, pattern, kept, len(matched) - len(kept), unlisted)
 
-# ── what is there ────────────────────────────────────────────────────────────────────────────────────
 
-
-def _take_census(matches: list[_Match]) -> Census:
+def _unique_files(matches: list[_Match]) -> UniqueFiles:
     literal = {glob.base for match in matches for glob in match.pattern.globs if not glob.parts}
-    return Census.of((path for match in matches for path in match.paths), literal)
+    return UniqueFiles.of((path for match in matches for path in match.paths), literal)
 
 
-def _check_match(match: _Match, census: Census, tree: DirectoryTree) -> None:
-    if match.left_out or any(path in census.positions for path in match.paths):
+def _check_match(match: _Match, unique: UniqueFiles, tree: DirectoryTree) -> None:
+    if match.left_out or any(path in unique.positions for path in match.paths):
         return
     glob = match.pattern.globs[0]
     unlisted = next(iter(match.unlisted.items()), None)
-    if unlisted and census.paths:
-        return  # which is told of, and may be left out like a bad file
-    why = without_hint(unlisted_reason(*unlisted)) if unlisted else explain_no_match(glob, match.paths, tree)
-    raise NoMatchError(f"{match.pattern.text!r} matches no HDF5 file (looked in {glob.directory!r}): {why}")
+    if unlisted and unique.paths:
+        return  # it is reported later, and may be left out like a bad file
+    why = without_hint(explain_unlisted(*unlisted)) if unlisted else explain_no_match(glob, match.paths, tree)
+    raise NoMatchError(f"{match.pattern.text!r} matches no HDF5 file (searched in {glob.directory!r}): {why}")
 
 
-def _positions_by_role(matches: list[_Match], census: Census) -> dict[str, Int64Array]:
+def _positions_by_role(matches: list[_Match], unique: UniqueFiles) -> dict[str, Int64Array]:
     owners: dict[int, tuple[_Match, str]] = {}
     for match in matches:
         for path in match.paths:
-            if path not in census.positions:
+            if path not in unique.positions:
                 continue
-            owner, other = owners.setdefault(census.positions[path], (match, path))
+            owner, other = owners.setdefault(unique.positions[path], (match, path))
             if owner.role != match.role:
                 raise DiscoveryError(_explain_two_splits(owner, other, match, path))
     files: dict[str, list[int]] = {match.role: [] for match in matches}

@@ -1,4 +1,4 @@
-"""What entries with a leading ``!`` leave out."""
+"""Entries of ``files`` with a leading ``!``, which leave files out."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ __all__ = ["Exclusion"]
 
 
 class Exclusion:
-    """Paths to leave out: what the entries match, and all that lies in a directory that they match.
+    """Paths to leave out: those that an entry matches, and everything in a directory that an entry matches.
 
-    An entry without a slash (``!*_bad.h5``) means that name anywhere below ``root``: a name in the current
-    directory, where the data seldom lie, would leave out nothing and not say so. Names and paths without
-    wildcards are looked up, so that a list of thousands of bad files costs little.
+    An entry without a slash (``!*_bad.h5``) matches that name anywhere below ``root``: as a name in the current
+    directory, where data seldom lie, it would silently match nothing. Entries without wildcards are looked up in a
+    set, so that thousands of them cost little.
 
     Args:
         texts: the entries, without ``!``.
-        directory: what relative entries are relative to, absolute.
-        root: the directory that all candidates lie in, absolute.
+        directory: the absolute directory that relative entries start from.
+        root: the absolute directory that contains all files.
 
     Raises:
         DiscoveryError: a URL, an undefined variable, or a text that cannot be a path.
@@ -61,7 +61,7 @@ class Exclusion:
         )
 
     def covers_all_in(self, directory: str) -> bool:
-        """Whether all that may lie in an absolute directory below the root is left out."""
+        """Whether everything in an absolute directory below the root is left out."""
         return self.covers(directory) or any(
             glob.parts[-1] in ("*", RECURSIVE) and _covers(glob, os.path.join(directory, "any"))
             for glob in self._globs
@@ -69,10 +69,10 @@ class Exclusion:
 
     def _is_listed(self, path: str) -> bool:
         while path not in self._paths:
-            above = os.path.dirname(path)
-            if above == path:
+            parent = os.path.dirname(path)
+            if parent == path:
                 return False
-            path = above
+            path = parent
         return True
 
 
@@ -83,7 +83,7 @@ def _covers(glob: Glob, path: str) -> bool:
 
 def _match(names: list[str], parts: tuple[str, ...]) -> bool:
     if not parts:
-        return True  # what lies in a directory that matches is left out with it
+        return True  # the contents of a directory are left out with it
     if not names:
         return False
     if parts[0] == RECURSIVE:

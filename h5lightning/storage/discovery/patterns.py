@@ -1,7 +1,7 @@
-"""What a user may write for files, as text: variables, braces, wildcards.
+"""Patterns of files: variables, braces and wildcards.
 
-A `Pattern` is one entry of ``files``. Its variables and braces are expanded; what is left is one `Glob` for
-each alternative: a fixed directory, and patterns for the names below it. Nothing here lists a directory.
+A `Pattern` is one entry of ``files``. After its variables and braces are expanded, each alternative is a `Glob`: a
+fixed directory, and patterns for the names below it. No directory is listed here.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Glob:
 
     Args:
         base: an absolute path without wildcards: the directory, or the file itself if there are no parts.
-        parts: a pattern for each name below ``base``; ``**`` stands for any number of directories.
+        parts: a pattern for each name below ``base``; ``**`` matches any number of directories.
     """
 
     base: str
@@ -60,16 +60,16 @@ class Glob:
             DiscoveryError: ``..`` after a wildcard.
         """
         names = [name for name in text.split("/") if name not in ("", ".")]
-        fixed = next((place for place, name in enumerate(names) if has_wildcard(name)), len(names))
+        fixed = next((depth for depth, name in enumerate(names) if has_wildcard(name)), len(names))
         parts = tuple(names[fixed:])
         if ".." in parts:
-            raise DiscoveryError(f"{text!r} has '..' after a wildcard; name the directory that is meant")
+            raise DiscoveryError(f"{text!r} has '..' after a wildcard: name the directory instead")
         start = "/" if text.startswith("/") else directory
         return cls(os.path.abspath(os.path.join(start, *names[:fixed])), parts)
 
     @property
     def directory(self) -> str:
-        """The deepest directory that all matches lie in, whatever exists."""
+        """The deepest directory that contains all matches; it need not exist."""
         return self.base if self.parts else os.path.dirname(self.base)
 
 
@@ -78,8 +78,8 @@ class Pattern:
     """One entry of ``files``.
 
     Args:
-        text: what the user wrote.
-        globs: what to look for, one for each alternative of its braces.
+        text: the entry as written.
+        globs: one for each alternative of its braces.
     """
 
     text: str
@@ -94,47 +94,41 @@ class Pattern:
         """
         spelled = spell_out(text, directory)
         if spelled.endswith("/"):
-            raise DiscoveryError(f"{text!r} names directories; for the files in them, write '{text}**/*.h5'")
+            raise DiscoveryError(f"{text!r} names directories: for the files in them, write '{text}**/*.h5'")
         return cls(text, globs_of(spelled, directory))
 
 
 def common_directory(patterns: Iterable[Pattern]) -> str:
-    """The deepest directory that all matches lie in, whatever exists."""
+    """The deepest directory that contains all matches of all patterns; it need not exist."""
     return os.path.commonpath([glob.directory for pattern in patterns for glob in pattern.globs])
 
 
-# ── wildcards ────────────────────────────────────────────────────────────────────────────────────────
-
-
 def escape(path: str) -> str:
-    """A pattern that means ``path``, whatever wildcards, variables and braces it holds.
+    """A pattern that matches only ``path``, whatever wildcards, variables and braces it contains.
 
     Example:
         >>> escape("a[1]/${HOME}.h5")
         'a[[]1]/[$]{HOME}.h5'
     """
     escaped = re.sub(r"\$(?=[\w{])|^~", r"[\g<0>]", glob_escape(path), flags=re.ASCII)
-    # Nothing takes the meaning from braces with a comma but another character.
+    # Braces with a comma cannot be escaped, only replaced by a wildcard.
     return escaped if _first_group(escaped) is None else escaped.replace("{", "?")
 
 
 def has_wildcard(name: str) -> bool:
-    """Whether ``name`` holds ``*``, ``?`` or ``[``."""
+    """Whether ``name`` contains ``*``, ``?`` or ``[``."""
     return _WILDCARD.search(name) is not None
 
 
 @lru_cache(maxsize=1024)
 def name_matcher(part: str) -> Callable[[str], object]:
-    """What tells which names ``part`` matches: hidden ones only if it starts with a dot itself."""
+    """The function that matches names with ``part``; only a part with a leading dot matches hidden names."""
     visible = "" if part.startswith(".") else r"(?!\.)"
     return re.compile(visible + fnmatch.translate(part)).match
 
 
-# ── variables and braces ─────────────────────────────────────────────────────────────────────────────
-
-
 def spell_out(text: str, directory: str) -> str:
-    """``text`` with variables and ``~`` replaced, unless it is the name of a file as it stands.
+    """``text`` with variables and ``~`` replaced, unless a file has exactly this name.
 
     Raises:
         DiscoveryError: a URL, an undefined variable, or a text that cannot be a path.
@@ -154,13 +148,13 @@ def globs_of(spelled: str, directory: str) -> tuple[Glob, ...]:
 
 def _check_text(text: str) -> None:
     if not text:
-        raise DiscoveryError("an empty pattern names no files")
+        raise DiscoveryError("an empty pattern matches no files: remove it")
     if "\0" in text:
-        raise DiscoveryError(f"{text!r} holds a NUL character, which no file name can")
+        raise DiscoveryError(f"{text!r} holds a NUL character, which a file name cannot: correct it")
     if url := _URL.match(text):
         raise DiscoveryError(
-            f"{text!r} is a URL ({url[1]}://), which is not supported yet. Copy the files to a disk, or "
-            "mount their storage, and give the local path"
+            f"{text!r} is a URL ({url[1]}://), which is not supported yet. Copy the files to a disk, "
+            "or mount their storage, and use the local path"
         )
 
 
@@ -170,48 +164,48 @@ def _is_file(text: str, directory: str) -> bool:
 
 
 def _replace_variables(text: str) -> str:
-    return _VARIABLE.sub(lambda found: _value(found[1] or found[2], text), text)
+    return _VARIABLE.sub(lambda match: _value(match[1] or match[2], text), text)
 
 
 def _value(variable: str, text: str) -> str:
     if variable not in os.environ:
-        raise DiscoveryError(f"{text!r}: the environment variable {variable!r} is not set; export it")
+        raise DiscoveryError(f"{text!r}: the environment variable {variable!r} is not set: export it")
     return os.environ[variable]
 
 
 def expand_braces(text: str) -> list[str]:
-    """All alternatives of ``{a,b}``, also nested; braces without a comma stay as they are.
+    """All alternatives of ``{a,b}``, also nested; braces without a comma stay.
 
     Raises:
-        DiscoveryError: more alternatives than anybody can mean.
+        DiscoveryError: there are too many alternatives.
 
     Example:
         >>> expand_braces("{a,b{1,2}}.h5")
         ['a.h5', 'b1.h5', 'b2.h5']
     """
-    found = _first_group(text)
-    if found is None:
+    group = _first_group(text)
+    if group is None:
         return [text]
-    head, options, tail = found
+    head, options, tail = group
     middles = [middle for option in options for middle in expand_braces(option)]
     ends = expand_braces(tail)
     if len(middles) * len(ends) > _MAX_ALTERNATIVES:
-        raise DiscoveryError(f"{text!r} has more than {_MAX_ALTERNATIVES} alternatives; use wildcards")
+        raise DiscoveryError(f"{text!r} has more than {_MAX_ALTERNATIVES} alternatives: use wildcards")
     return [head + middle + end for middle in middles for end in ends]
 
 
 def _first_group(text: str) -> tuple[str, list[str], str] | None:
-    """What lies before, between the commas of, and after the first braces that have a comma of their own."""
-    for opening in (found.start() for found in re.finditer(r"\{", text)):
+    """The text before, the alternatives in, and the text after the first braces that contain a comma."""
+    for opening in (match.start() for match in re.finditer(r"\{", text)):
         depth, cuts = 0, [opening]
-        for found in _BRACE.finditer(text, opening):
-            depth += {"{": 1, "}": -1, ",": 0}[found[0]]
-            if found[0] == "," and depth == 1:
-                cuts.append(found.start())
+        for match in _BRACE.finditer(text, opening):
+            depth += {"{": 1, "}": -1, ",": 0}[match[0]]
+            if match[0] == "," and depth == 1:
+                cuts.append(match.start())
             if depth == 0:
                 if len(cuts) == 1:
                     break
-                cuts.append(found.start())
+                cuts.append(match.start())
                 options = [text[start + 1 : stop] for start, stop in itertools.pairwise(cuts)]
-                return text[:opening], options, text[found.end() :]
+                return text[:opening], options, text[match.end() :]
     return None

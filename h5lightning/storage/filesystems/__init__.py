@@ -1,1 +1,1 @@
-"""What kind of file system a file lies on."""
+"""The file systems that files lie on."""

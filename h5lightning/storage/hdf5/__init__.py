@@ -1,1 +1,1 @@
-"""The only callers of HDF5 for opening files and asking what a dataset is."""
+"""Opening HDF5 files and datasets, and describing them: no other folder opens them."""

@@ -1,4 +1,4 @@
-"""An opened dataset with what is asked of it more than once: each answer of HDF5 takes 5 to 10 µs."""
+"""An opened dataset with its properties, read once: each call of HDF5 takes 5 to 10 µs."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class DatasetInfo:
 
     Args:
         did: the dataset.
-        element: the type of its elements.
+        element: type of its elements.
         itemsize: bytes of a stored element.
-        shape: its shape; None where it has no values.
+        shape: its shape; None for a null dataspace.
         storage: ``contiguous``, ``chunked``, ``compact``, ``virtual``, ``external`` or ``unknown``.
         chunks: shape of a chunk, or None.
-        filters: number and client values of each filter, in the order of writing.
+        filters: number and parameters of each filter, in the order of writing.
         attributes: names of its attributes.
-        plist: the properties that it was made with.
+        plist: its creation properties.
     """
 
     did: h5d.DatasetID
@@ -51,11 +51,11 @@ class DatasetInfo:
 
     @classmethod
     def of(cls, did: h5d.DatasetID) -> DatasetInfo:
-        """Ask HDF5."""
+        """Read the properties of an opened dataset."""
         tid, plist = did.get_type(), did.get_create_plist()
         storage = "external" if plist.get_external_count() else _LAYOUTS.get(plist.get_layout(), "unknown")
         chunks = plist.get_chunk() if storage == "chunked" else None
-        count = plist.get_nfilters() if chunks is not None else 0  # others have none
+        count = plist.get_nfilters() if chunks is not None else 0
         filters = tuple(plist.get_filter(position)[::2] for position in range(count))
         attributes = _names(did) if h5a.get_num_attrs(did) else _NONE
         return cls(
@@ -64,12 +64,12 @@ class DatasetInfo:
 
     @property
     def chunk_bytes(self) -> int:
-        """Bytes of a decoded chunk; of all values where there are no chunks."""
+        """Bytes of a decoded chunk; of the whole dataset where there are no chunks."""
         return math.prod(self.chunks or self.shape or ()) * self.itemsize
 
     @property
     def chunk_count(self) -> int:
-        """Chunks of the dataset if all were written; one where there are none."""
+        """Chunks of the dataset if all were written; 1 for a dataset without chunks."""
         if self.chunks is None:
             return 1
         return math.prod(-(-n // chunk) for n, chunk in zip(self.shape or (), self.chunks, strict=True))

@@ -1,7 +1,6 @@
-"""HDF5 element types: the NumPy type of those that a tensor can hold, and why not of the others.
+"""HDF5 element types: their NumPy types, or why a tensor cannot hold them.
 
-The class of a type is asked for first: some classes make h5py or HDF5 fail, hang or load plug-ins when more
-is asked of them.
+The class of a type is read first: for some classes, other calls make h5py or HDF5 fail, hang or load plug-ins.
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ __all__ = ["ElementType", "columns_type", "element_type"]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ElementType:
-    """One element of a dataset or attribute.
+    """The type of the elements of a dataset or attribute.
 
     Args:
-        dtype: NumPy's type string, ``compound``, or words for a refused type.
-        members: the columns of a compound, also those that no tensor can hold; none if all are so.
+        dtype: NumPy's type string, ``compound``, or a description of a refused type.
+        members: the columns of a compound, including those that no tensor can hold; empty if no tensor can hold any.
         categories: names of the values of an enumeration, in the order of the values.
-        is_converted: the stored bits are not those of ``dtype``: HDF5 converts them.
-        refusal: why no tensor can hold it, as what a sentence says of the dataset; empty if one can.
-        hdf5_reason: why only HDF5 can read it, likewise; empty if the stored bytes are those of ``dtype``.
+        is_converted: whether the stored bits differ from those of ``dtype``, so that HDF5 must convert them.
+        refusal: why no tensor can hold it, as the predicate of a sentence about the dataset; empty if one can.
+        hdf5_reason: why only HDF5 can read it, as above; empty if the stored bytes are those of ``dtype``.
     """
 
     dtype: str
@@ -56,23 +55,23 @@ def element_type(tid: h5t.TypeID) -> ElementType:
 
 
 def columns_type(tid: h5t.TypeCompoundID, columns: Sequence[tuple[str, np.dtype[Any]]]) -> h5t.TypeCompoundID:
-    """Some columns of a compound as HDF5 is asked for them, one after the other, without gaps.
+    """The memory type of some columns of a compound, packed.
 
     Args:
         tid: the type of the compound in its file.
-        columns: their names, and the types of their numbers in memory; arrays keep their shape.
+        columns: names of the columns, and types of their numbers in memory; arrays keep their shape.
     """
     names = [name.encode("utf-8", "surrogateescape") for name, _ in columns]
-    # Arrays are nested as they are in the file, or HDF5 would not convert them.
+    # Arrays are nested as in the file, otherwise HDF5 would not convert them.
     types = [
         _array_type(tid.get_member_type(tid.get_member_index(name)), dtype)
         for name, (_, dtype) in zip(names, columns, strict=True)
     ]
-    table, offset = h5t.create(h5t.COMPOUND, sum(item.get_size() for item in types)), 0
+    compound, offset = h5t.create(h5t.COMPOUND, sum(item.get_size() for item in types)), 0
     for name, item in zip(names, types, strict=True):
-        table.insert(name, offset, item)
+        compound.insert(name, offset, item)
         offset += item.get_size()
-    return table
+    return compound
 
 
 def _array_type(tid: h5t.TypeID, dtype: np.dtype[Any]) -> h5t.TypeID:
@@ -81,26 +80,25 @@ def _array_type(tid: h5t.TypeID, dtype: np.dtype[Any]) -> h5t.TypeID:
     return h5t.array_create(_array_type(tid.get_super(), dtype), tid.get_array_dims())
 
 
-# ── classes that a tensor can hold ───────────────────────────────────────────────────────────────────
-
-
 @lru_cache(maxsize=256)
 def _decoded(encoded: bytes) -> ElementType:
     # The files of a data set share few types, and h5py takes 20 µs to find the NumPy type of one.
     tid = h5t.decode(encoded)
-    found = _DESCRIBE[tid.get_class()](tid)
-    return found if found.refusal else dataclasses.replace(found, hdf5_reason=_hdf5_reason(tid, found))
+    element = _DESCRIBE[tid.get_class()](tid)
+    return (
+        element if element.refusal else dataclasses.replace(element, hdf5_reason=_hdf5_reason(tid, element))
+    )
 
 
-def _hdf5_reason(tid: h5t.TypeID, found: ElementType) -> str:
+def _hdf5_reason(tid: h5t.TypeID, element: ElementType) -> str:
     kind = tid.get_class()
-    if found.members:
+    if element.members:
         return "is a column of a table (compound)"
     if kind == h5t.BITFIELD:
         return "holds bit fields"
     # The parts of complex numbers may lie in any order.
     is_swapped = kind == h5t.COMPOUND and tid.get_member_offset(0) > tid.get_member_offset(1)
-    if found.is_converted or is_swapped or tid.get_size() != np.dtype(found.dtype).itemsize:
+    if element.is_converted or is_swapped or tid.get_size() != np.dtype(element.dtype).itemsize:
         return "holds elements that HDF5 must convert"
     return ""
 
@@ -153,7 +151,7 @@ def _enumeration(tid: h5t.TypeEnumID) -> ElementType:
 def _category_names(values: list[tuple[int, str]]) -> tuple[str, ...]:
     if [value for value, _ in values] == list(range(len(values))):
         return tuple(name for _, name in values)
-    # A bare name would say that the value is its position.
+    # A name without its value would suggest that the value is its position.
     return tuple(f"{name}={value}" for value, name in values)
 
 
@@ -176,17 +174,17 @@ def _column(name: str, tid: h5t.TypeID) -> tuple[Member, bool]:
     shape: tuple[int, ...] = ()
     while tid.get_class() == h5t.ARRAY:
         shape, tid = shape + tid.get_array_dims(), tid.get_super()
-    found = element_type(tid)
-    if found.members or found.refusal:
-        return Member(name, _refused_text(tid, found), shape, None, found.refusal or _NESTED), False
-    return Member(name, found.dtype, shape, found.categories), found.is_converted
+    element = element_type(tid)
+    if element.members or element.refusal:
+        return Member(name, _refused_text(tid, element), shape, None, element.refusal or _NESTED), False
+    return Member(name, element.dtype, shape, element.categories), element.is_converted
 
 
-def _refused_text(tid: h5t.TypeID, found: ElementType) -> str:
+def _refused_text(tid: h5t.TypeID, element: ElementType) -> str:
     """The type of a column that no tensor can hold."""
-    if found.dtype == "text":
+    if element.dtype == "text":
         return f"text {_text_size(tid)}"
-    return f"table {{{', '.join(map(member_text, found.members))}}}" if found.members else found.dtype
+    return f"table {{{', '.join(map(member_text, element.members))}}}" if element.members else element.dtype
 
 
 def _is_complex(members: tuple[Member, ...]) -> bool:
@@ -197,9 +195,6 @@ def _is_complex(members: tuple[Member, ...]) -> bool:
 
 def _text(name: bytes) -> str:
     return name.decode("utf-8", "surrogateescape")
-
-
-# ── classes that none can ────────────────────────────────────────────────────────────────────────────
 
 
 def _refused(dtype: str, refusal: str) -> ElementType:
@@ -217,17 +212,14 @@ def _text_size(tid: h5t.TypeStringID) -> str:
 
 _NESTED = "is a table itself (nested compound): store its columns beside the others"
 
-
 _REFUSED = {
     h5t.VLEN: _refused(
         "variable-length",
-        "holds sequences of different length: store their values one after the other in one dataset, "
-        "or pad them to one length",
+        "holds sequences of different length: store their values one after the other in one dataset, or pad them "
+        "to one length",
     ),
-    h5t.ARRAY: _refused(
-        "array", "has elements that are arrays themselves: store them as further axes of the dataset"
-    ),
-    h5t.REFERENCE: _refused("reference", "holds references to other objects, which are no numbers"),
+    h5t.ARRAY: _refused("array", "has elements that are arrays: store them as further axes of the dataset"),
+    h5t.REFERENCE: _refused("reference", "holds references to other objects, which are not numbers"),
     h5t.OPAQUE: _refused("opaque", "holds opaque bytes, such as NumPy dates: store them as integers"),
     h5t.TIME: _refused("time", "holds HDF5 times, which NumPy cannot represent: store them as integers"),
 }
@@ -241,5 +233,5 @@ _DESCRIBE: dict[int, Callable[[Any], ElementType]] = {
     h5t.ENUM: _enumeration,
     h5t.COMPOUND: _compound,
 }
-if hasattr(h5t, "COMPLEX"):  # a class of its own since HDF5 2.0
+if hasattr(h5t, "COMPLEX"):  # since HDF5 2.0
     _DESCRIBE[h5t.COMPLEX] = _complex

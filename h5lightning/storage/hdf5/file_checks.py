@@ -1,7 +1,7 @@
-"""What may be opened: a regular file that begins as HDF5 does and is as long as its header says.
+"""Checks before a file is opened: is it a regular file with an HDF5 header, as long as the header says?
 
-libhdf5 waits for ever on a FIFO, opens the wrong file when a name holds a NUL, and reports everything else
-without saying which file. So each file is looked at here first, in about 10 µs and without libhdf5.
+libhdf5 waits indefinitely on a FIFO, opens the wrong file if a name holds a NUL, and does not name the file in its
+errors. These checks take about 10 µs, without libhdf5.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ __all__ = [
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _FIRST_USER_BLOCK_BYTES = 512  # user blocks have 512 bytes times a power of two
 _INT64_MAX = 2**63 - 1
-_HEAD_BYTES = 128  # at least what a superblock takes up to its end-of-file address
+_HEAD_BYTES = 128  # a superblock is shorter, up to its end-of-file address
 _WIDEST_ADDRESS_BYTES = 32
 _UNDEFINED = 0xFF
 _OPEN_FOR_WRITING = 0x01
 
-_HINT = "to do without it"
+_HINT = "to leave it out"
 
-# Errors that say something about this process, nothing about the file.
+# Errors of this process, not of the file.
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 _KINDS = {
@@ -44,7 +44,7 @@ _KINDS = {
     stat.S_IFBLK: "a block device",
 }
 
-# First bytes of what is often found under an HDF5 name, what that is, and how to get at the data.
+# First bytes of other formats that are often named like HDF5, their names, and how to get at the data.
 _FOREIGN: tuple[tuple[bytes, str, str], ...] = (
     (b"PK\x03\x04", "a zip archive, such as .npz or .pt", "Unpack or convert it"),
     (b"\x1f\x8b", "gzip", "Unpack it with gunzip"),
@@ -61,23 +61,23 @@ _FOREIGN: tuple[tuple[bytes, str, str], ...] = (
     (b"PAR1", "Parquet", "Read it with pandas and write it with h5py"),
     (b"version https://git-lfs", "a Git LFS pointer", "Fetch the data: git lfs pull"),
     (b"<", "a web page or XML", "Download it again; a log-in page may have been saved instead"),
-    (b"\0" * 8, "zeros", "Its writer was probably stopped: write it again"),
+    (b"\0" * 8, "zeros", "Its writer was probably interrupted: write it again"),
 )
 
 
 def check_file(path: str) -> os.stat_result:
-    """Make sure that libhdf5 can be given ``path``.
+    """Check that libhdf5 may open a file.
 
     Args:
         path: an absolute path, or one relative to the current directory.
 
     Returns:
-        What the file looked like.
+        The status of the file.
 
     Raises:
-        BadFileError: it does not exist, may not be read, is not a regular file, is empty, is of another
-            format, is shorter than its header says, or is still open in the program that writes it.
-        ResourceError: this process has no file descriptor left, which is not the file's fault.
+        BadFileError: it does not exist, may not be read, is not a regular file, is empty, has another format, is
+            shorter than its header says, or is still open for writing.
+        ResourceError: this process has no file descriptor or memory left.
     """
     descriptor = _open(path)
     try:
@@ -96,8 +96,8 @@ def has_signature(path: str) -> bool:
     """Whether ``path`` is a regular file with an HDF5 signature, at its start or after a user block.
 
     Raises:
-        BadFileError: the file cannot be opened, so that nobody can say.
-        ResourceError: this process has no file descriptor left.
+        BadFileError: the file cannot be opened or read.
+        ResourceError: this process has no file descriptor or memory left.
     """
     descriptor = _open(path)
     try:
@@ -110,26 +110,24 @@ def has_signature(path: str) -> bool:
 
 
 def is_gone(path: str) -> bool:
-    """Whether there is nothing at a path any more; not where this user may not look, or the system cannot."""
+    """Whether a path no longer exists; False where this cannot be determined."""
     try:
         os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
+    except OSError as error:
+        return isinstance(error, (FileNotFoundError, NotADirectoryError))
     return False
 
 
 def check_resources(path: str, number: int | None, reason: str | None) -> None:
-    """Raise if a file could not be opened for want of something that this process or the system has too little of.
+    """Raise if opening a file failed for lack of memory or file descriptors.
 
     Args:
         path: the file.
-        number: the errno of opening it.
-        reason: the same in words.
+        number: errno of the failure.
+        reason: the same as text.
 
     Raises:
-        ResourceError: it is no fault of the file.
+        ResourceError: this process or the system has too few file descriptors, or too little memory.
     """
     if number in _OUT_OF_RESOURCES:
         advice = (
@@ -141,9 +139,9 @@ def check_resources(path: str, number: int | None, reason: str | None) -> None:
 
 
 def stamp(status: os.stat_result) -> tuple[int, int, int, int]:
-    """Size in bytes, mtime_ns, ctime_ns and inode: the file has not changed as long as these have not.
+    """Size in bytes, mtime_ns, ctime_ns and inode: a file is unchanged as long as they are.
 
-    All fit int64. Some network file systems number their inodes beyond that; those wrap around.
+    All fit int64. Some network file systems have larger inode numbers, which wrap around.
     """
     facts = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
     if max(facts) <= _INT64_MAX:
@@ -152,14 +150,11 @@ def stamp(status: os.stat_result) -> tuple[int, int, int, int]:
     return size, mtime_ns, ctime_ns, inode
 
 
-# ── opening ──────────────────────────────────────────────────────────────────────────────────────────
-
-
 def _open(path: str) -> int:
     if "\0" in path:
-        raise BadFileError(f"{path!r} holds a NUL character, which no file name can; correct the path")
+        raise BadFileError(f"{path!r} holds a NUL character, which a file name cannot: correct the path")
     try:
-        # Without O_NONBLOCK, opening a FIFO waits until somebody writes to it.
+        # Without O_NONBLOCK, opening a FIFO waits for a writer.
         return os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError as error:
         check_resources(path, error.errno, error.strerror)
@@ -170,7 +165,7 @@ def _why_not_opened(path: str, error: OSError) -> str:
     if error.errno == errno.ENOENT:
         if os.path.islink(path):
             return f"is a link to {os.readlink(path)!r}, which does not exist"
-        return "does not exist (any more)"
+        return "does not exist"
     if error.errno == errno.EACCES:
         return "may not be read by this user. Change its permissions or those of its directory"
     try:
@@ -181,16 +176,13 @@ def _why_not_opened(path: str, error: OSError) -> str:
 
 
 def leave_out_hint(path: str) -> str:
-    """How to do without a file, as the end of a message."""
+    """How to leave a file out, as the end of a message."""
     return f"{_HINT}, add {'!' + path!r} to files or set access.on_bad_file=skip"
 
 
 def without_hint(message: str) -> str:
-    """A message without that end, for a file that is left out already."""
+    """A message without that end, for a file that is already left out."""
     return message.partition(f"; {_HINT}")[0]
-
-
-# ── looking ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _problem(descriptor: int, status: os.stat_result) -> str:
@@ -199,7 +191,7 @@ def _problem(descriptor: int, status: os.stat_result) -> str:
         return _explain_kind(status.st_mode)
     size = status.st_size
     if not size:
-        return "is empty (0 bytes). Its writer was probably stopped, or the disk was full: write it again"
+        return "is empty (0 bytes). Its writer was probably interrupted, or the disk was full: write it again"
     offset, head = _find_superblock(descriptor, size)
     return _explain_foreign(head) if offset < 0 else _problem_of_superblock(head, offset, size)
 
@@ -217,31 +209,29 @@ def _find_superblock(descriptor: int, size: int) -> tuple[int, bytes]:
 
 
 def _problem_of_superblock(head: bytes, offset: int, size: int) -> str:
-    # HDF5 file format specification, II.A: versions 0 and 1 have a longer preamble than 2 and 3, then
-    # come base address, one address that is not needed here, and end-of-file address.
-    version, *rest = head[8:14].ljust(6, b"\0")
-    width, start = (rest[4], 24 + 4 * version) if version < 2 else (rest[0], 12)
+    # HDF5 file format specification, II.A: versions 0 and 1 have a longer preamble than 2 and 3. Then follow
+    # base address, an address that is not needed here, and end-of-file address.
+    version = (head[8:9] or b"\0")[0]
+    width_at, start = (13, 24 + 4 * version) if version < 2 else (9, 12)
+    width = (head[width_at : width_at + 1] or b"\0")[0]
     stop = start + 3 * width
     if version > 3 or width > _WIDEST_ADDRESS_BYTES:
-        return ""  # newer than this code, or damaged: libhdf5 will tell
+        return ""  # newer than this code, or damaged: libhdf5 will report it
     if len(head) < stop:
-        return f"is truncated: {size} bytes, less than its header takes. Copy it or download it again"
+        return f"is truncated: {size} bytes, less than its header takes. Copy or download it again"
     if version == 3 and head[11] & _OPEN_FOR_WRITING:
         return (
-            "is open for writing, or its writer was killed. Wait until it is closed, or if nobody writes "
-            "to it, run h5clear --status on a copy of it and check the copy"
+            "is open for writing, or its writer was killed. Wait until it is closed; if no program writes to it, run "
+            "h5clear --status on a copy and check the copy"
         )
     base = int.from_bytes(head[start : start + width], "little")
     end = head[stop - width : stop]
-    # A user block that was put in front or cut off later moves both addresses, as in libhdf5.
+    # A user block that was added or removed later moves both addresses, as in libhdf5.
     expected = int.from_bytes(end, "little") - base + offset
     is_known = any(byte != _UNDEFINED for byte in end)
     if not is_known or size >= expected:
         return ""
-    return f"is truncated: {size} bytes, its header says {expected}. Copy it or download it again"
-
-
-# ── words ────────────────────────────────────────────────────────────────────────────────────────────
+    return f"is truncated: {size} bytes, its header says {expected}. Copy or download it again"
 
 
 def _explain_kind(mode: int) -> str:
@@ -257,12 +247,12 @@ def _explain_foreign(head: bytes) -> str:
             return f"{start} ({what}). {advice}"
     if _is_text(head):
         return f"{start} (text). Convert it, or give only the HDF5 files"
-    return f"{start}, which no HDF5 file does. It is damaged or of another format"
+    return f"{start}, which no HDF5 file does. It is damaged or has another format"
 
 
 def _is_text(head: bytes) -> bool:
     try:
-        # Incremental, since the head may end inside of a character.
+        # Incremental, because the head may end inside of a character.
         text = codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
         return False

@@ -1,4 +1,4 @@
-"""Filters that HDF5 itself lacks: hdf5plugin brings most of them, and is imported where one is needed."""
+"""Filters that HDF5 lacks: hdf5plugin is imported when one of its filters is needed."""
 
 from __future__ import annotations
 
@@ -13,32 +13,26 @@ from h5lightning.storage.hdf5.filters import filter_name
 
 __all__ = ["plugin_problem"]
 
-# Of HDF5, but for szip, which some builds lack; and lzf of h5py.
+# The filters of HDF5, except szip, which some builds lack; and lzf of h5py.
 _ALWAYS_THERE = frozenset([1, 2, 3, 5, 6, 32000])
+
+_UNKNOWN = "which neither HDF5 nor the installed hdf5plugin can decode. Rewrite it with another filter"
+_NOT_INSTALLED = "which needs a plug-in: pip install 'h5lightning[plugins]' (hdf5plugin)"
 
 
 def plugin_problem(numbers: Iterable[int]) -> str:
-    """Make HDF5 ready to decode; why it cannot, as what a sentence says of the dataset; empty if it can.
+    """Register the filters with HDF5; the reason why it cannot decode, as the predicate of a sentence, or empty.
 
     Args:
-        numbers: the filters, by HDF5's numbers.
+        numbers: the filters, by their numbers in HDF5.
     """
     for number in numbers:
         if number not in _ALWAYS_THERE and not _is_registered(number):
             is_installed = _register()
-            # That HDF5 looks into its plug-in folders is the last resort.
+            # Only now may HDF5 search its plug-in folders.
             if not _is_registered(number) and not h5z.filter_avail(number):
-                return _problem(filter_name(number), is_installed=is_installed)
+                return f"is stored with {filter_name(number)}, {_UNKNOWN if is_installed else _NOT_INSTALLED}"
     return ""
-
-
-def _problem(name: str, *, is_installed: bool) -> str:
-    if is_installed:
-        return (
-            f"is stored with {name}, which neither HDF5 nor the installed hdf5plugin can decode. Write it again with "
-            "another filter"
-        )
-    return f"is stored with {name}, which HDF5 reads with a plug-in: pip install 'h5lightning[plugins]' (hdf5plugin)"
 
 
 def _is_registered(number: int) -> bool:
@@ -47,8 +41,8 @@ def _is_registered(number: int) -> bool:
 
 
 def _register() -> bool:
-    """Register what hdf5plugin has; whether it is installed."""
-    # It asks HDF5 for each of its filters, and HDF5 would load all libraries of its plug-in folders to find them.
+    """Register the filters of hdf5plugin; returns whether it is installed."""
+    # Its import looks each filter up, for which HDF5 would load all libraries in its plug-in folders.
     # The lock of h5py must not be held: another thread may be importing, and wait for it.
     with _without_folders():
         try:
@@ -60,7 +54,7 @@ def _register() -> bool:
 
 @contextmanager
 def _without_folders() -> Iterator[None]:
-    """HDF5 loads no plug-ins meanwhile."""
+    """Keep HDF5 from loading plug-ins inside of the ``with`` block."""
     with phil:
         folders = [h5pl.get(position) for position in range(h5pl.size())]
         for _ in folders:

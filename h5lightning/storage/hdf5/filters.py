@@ -1,7 +1,7 @@
-"""The filters of HDF5 that a file may ask for, by number.
+"""The known filters of HDF5, by number.
 
-A filter of any other number makes libhdf5 load every shared object of its plug-in folder in the search for it, so
-that files which name one are refused before their values are asked for.
+For any other number, libhdf5 would load every shared object in its plug-in folders to look for the filter. Datasets
+that use one are refused before their values are read.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _NAMES = {
 
 
 def filter_name(number: int) -> str:
-    """What a filter is called.
+    """The name of a filter.
 
     Example:
         >>> filter_name(32015), filter_name(31999)
@@ -49,5 +49,5 @@ def filter_name(number: int) -> str:
 
 
 def unknown_filters(numbers: Iterable[int]) -> list[int]:
-    """The filters that may not be asked for, ascending."""
+    """The filters that are not known here, ascending."""
     return sorted(set(numbers) - _NAMES.keys())

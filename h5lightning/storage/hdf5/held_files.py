@@ -1,8 +1,8 @@
-"""The files that this process holds open through HDF5: what HDF5 knows of them must not outlive a change of them.
+"""The files that this process holds open through HDF5, so that no cached contents outlive a change of a file.
 
-HDF5 opens a file once for each inode. Whoever opens it again, or a virtual dataset that takes values from it, is shown
-what the first handle has read and keeps, also if the file was written to since: old values, and no error. So a file is
-opened only after all that hold it, or its sources, as they were before have given it back.
+HDF5 opens a file once for each inode. A second handle, or a virtual dataset that takes values from the file, shows the
+cached contents of the first handle, even if the file was written to since: old values, and no error. So before a file
+is opened, all handles from before its change, or a change of its sources, are closed.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ _FEWEST_TO_SWEEP = 1024
 
 
 class Holder(Protocol):
-    """What holds files open through HDF5."""
+    """An object that holds files open through HDF5."""
 
     def is_outdated(self, identity: Identity, found: Stamp) -> bool:
-        """Whether a file that it holds had another stamp, or has other sources by now."""
+        """Whether it holds a file with another stamp than ``found``, or with changed sources."""
 
     def give_back(self) -> bool:
-        """Close what it holds, after its use if it is in use; whether that is done."""
+        """Close its files, or mark them to be closed after use; returns whether they are closed."""
 
 
 _holders: dict[Identity, WeakSet[Holder]] = {}
-_brief: dict[object, tuple[Identity, Stamp]] = {}  # a few, of the threads that scan
+_brief: dict[object, tuple[Identity, Stamp]] = {}  # at most one for each scanning thread
 _sweep_at = _FEWEST_TO_SWEEP
 _guard = Guard()
 
 
 def identity_of(status: os.stat_result) -> Identity:
-    """What HDF5 tells files apart by."""
+    """The identity of a file for HDF5."""
     return status.st_dev, status.st_ino
 
 
 def hold(holder: Holder, identities: Iterable[Identity]) -> None:
-    """From now on, it holds these files."""
+    """Register files that a holder has opened."""
     _guard.run(_hold, holder, identities)
 
 
@@ -60,7 +60,7 @@ def _hold(holder: Holder, identities: Iterable[Identity]) -> None:
 
 
 def _sweep() -> None:
-    """Forget the files whose holders were collected without `drop`, once they may be half of those known."""
+    """Forget files whose holders were collected without `drop`, once these may be half of all files."""
     global _sweep_at  # noqa: PLW0603 - there is one for each process
     if len(_holders) > _sweep_at:
         for identity in [identity for identity, held in _holders.items() if not held]:
@@ -69,7 +69,7 @@ def _sweep() -> None:
 
 
 def drop(holder: Holder, identities: Iterable[Identity]) -> None:
-    """It holds them no more."""
+    """Unregister files that a holder has closed."""
     _guard.run(_drop, holder, identities)
 
 
@@ -87,37 +87,37 @@ def _holders_of(identity: Identity) -> list[Holder]:
 
 
 class BriefHold:
-    """Inside the ``with`` block, a file is held that had this status before it was opened.
+    """Registers a file that is held open inside of the ``with`` block.
 
     Args:
-        status: that status.
+        status: its status before it was opened.
     """
 
-    __slots__ = ("_known",)
+    __slots__ = ("_held",)
 
     def __init__(self, status: os.stat_result) -> None:
-        self._known = identity_of(status), stamp(status)
+        self._held = identity_of(status), stamp(status)
 
     def __enter__(self) -> None:
-        _brief[self] = self._known
+        _brief[self] = self._held
 
     def __exit__(self, *_: object) -> None:
         _brief.pop(self, None)
 
 
 def _is_brief_outdated(identity: Identity, found: Stamp) -> bool:
-    return any(held == identity and known != found for held, known in list(_brief.values()))
+    return any(held == identity and before != found for held, before in list(_brief.values()))
 
 
 def give_back_outdated(path: str, status: os.stat_result) -> None:
-    """Close what holds a file as it was before, so that HDF5 reads it anew.
+    """Close all handles from before a change of a file, so that HDF5 reads the file anew.
 
     Args:
-        path: where it lies, for messages.
-        status: that of the file now.
+        path: path of the file, for messages.
+        status: status of the file now.
 
     Raises:
-        FileChangedError: it is still being read as it was.
+        FileChangedError: the file as it was is still in use.
     """
     identity = identity_of(status)
     if identity not in _holders and not _brief:
@@ -125,19 +125,19 @@ def give_back_outdated(path: str, status: os.stat_result) -> None:
     found, holders = stamp(status), _guard.run(_holders_of, identity)
     outdated = [holder for holder in holders if holder.is_outdated(identity, found)]
     end_s = time.monotonic() + _PATIENCE_S
-    while (outdated := [one for one in outdated if not one.give_back()]) or _is_brief_outdated(
+    while (outdated := [holder for holder in outdated if not holder.give_back()]) or _is_brief_outdated(
         identity, found
     ):
         if time.monotonic() > end_s:
             raise FileChangedError(
-                f"{path}, or a file that it takes values from, was changed, and this process is still reading it as it "
-                "was, which HDF5 would go on showing. Close the datasets and loaders that read it, and start again"
+                f"{path}, or a file that it takes values from, was changed while this process reads it, and HDF5 would "
+                "still show its old contents. Close the datasets and loaders that read it, and start again"
             )
         time.sleep(_PAUSE_S)
 
 
 def _renew() -> None:
-    # Another thread may have held it when this process was forked.
+    # Another thread may have held the lock when this process was forked.
     global _guard  # noqa: PLW0603 - there is one for each process
     _guard = Guard()
 

@@ -1,8 +1,4 @@
-"""Opening one dataset for reading: only if its values can be had without surprises.
-
-Whose bytes they are, and what would have to run to decode them, is looked at before HDF5 is asked for them: the values
-do not show it.
-"""
+"""Opening one dataset for reading, after checking where its values lie and what would decode them."""
 
 from __future__ import annotations
 
@@ -14,15 +10,14 @@ from h5py import h5d, h5p
 from h5lightning.errors import BadFileError, MissingFieldError, UnsupportedFieldError
 from h5lightning.options import Access
 from h5lightning.storage.hdf5.element_sizes import stored_size
-from h5lightning.storage.hdf5.external import Sources, encoded, link_problem, storage_problem
+from h5lightning.storage.hdf5.external import Sources, encoded, link_problem
+from h5lightning.storage.hdf5.external_values import storage_problem
 from h5lightning.storage.hdf5.filters import unknown_filters
 from h5lightning.storage.hdf5.open_file import CACHE_SLOTS
 
 __all__ = ["chunk_problem", "filter_problem", "open_dataset"]
 
-_SPARE_BYTES = (
-    256 * 1024 * 1024
-)  # beside what is kept: a chunk may be larger than the cache, but not without end
+_SPARE_BYTES = 256 * 1024 * 1024  # by which a chunk may exceed the cache
 
 
 def open_dataset(
@@ -32,16 +27,16 @@ def open_dataset(
 
     Args:
         file: the open file.
-        path: where the file lies.
+        path: path of the file.
         name: path of the dataset in the file.
-        access: where its values may lie, and how much memory they may take.
-        sources: takes the other files that its values lie in.
+        access: where its values may lie, and how much memory a chunk may take.
+        sources: collects the other files that its values lie in.
 
     Raises:
         BadFileError: HDF5 cannot open it.
-        MissingFieldError: the file does not hold it.
-        UnsupportedFieldError: it is a group, its values lie elsewhere, a filter of it may not be asked for, or a chunk
-            takes more memory than it may.
+        MissingFieldError: the file has no such dataset.
+        UnsupportedFieldError: it is a group, its values lie elsewhere, it has an unknown filter, or a chunk takes too
+            much memory.
     """
     try:
         problem = link_problem(file.id, path, name, access.allow_external, sources=sources)
@@ -51,7 +46,7 @@ def open_dataset(
         if isinstance(opened, h5py.Dataset):
             problem = _problem(opened.id, access, sources)
         elif not problem:
-            problem = "is no dataset; see 'h5lightning inspect'"
+            problem = "is not a dataset; see 'h5lightning inspect'"
         if problem:
             raise UnsupportedFieldError(f"'/{name}' in {path} {problem}")
         return _bypass_cache(file, opened, name) if _needs_no_decoding(opened) else opened
@@ -62,27 +57,27 @@ def open_dataset(
 
 
 def filter_problem(numbers: list[int]) -> str:
-    """Why the values may not be decoded, as what a sentence says of the dataset; empty if they may.
+    """The reason why values may not be decoded, as the predicate of a sentence; empty if they may.
 
     Args:
-        numbers: the filters, by HDF5's numbers.
+        numbers: the filters, by their numbers in HDF5.
     """
     unknown = unknown_filters(numbers)
     if not unknown:
         return ""
     return (
-        f"has filter {unknown[0]}, which is not known here: to find it, HDF5 would load every library of its plug-in "
-        "folder. Write the file with a filter of HDF5 or of hdf5plugin"
+        f"uses unknown filter {unknown[0]} (looking it up would make HDF5 load every plug-in it finds). Write the file "
+        "with a filter of HDF5 or of hdf5plugin"
     )
 
 
 def chunk_problem(chunk_bytes: int, access: Access) -> str:
-    """Why filtered chunks of this size may not be decoded, likewise; empty if they may."""
+    """The reason why filtered chunks of this size may not be decoded, as above; empty if they may."""
     if chunk_bytes <= access.cache_bytes + _SPARE_BYTES:
         return ""
     return (
-        f"has chunks of {chunk_bytes} bytes, each of which must be decoded as a whole: write it with smaller ones, "
-        f"or set access.cache_bytes to as much (now {access.cache_bytes})"
+        f"has chunks of {chunk_bytes} bytes, each of which must be decoded as a whole: write it with smaller chunks, "
+        f"or set access.cache_bytes to at least that size (now {access.cache_bytes})"
     )
 
 
@@ -103,11 +98,11 @@ def _needs_no_decoding(dataset: h5py.Dataset) -> bool:
 
 
 def _bypass_cache(file: h5py.File, dataset: h5py.Dataset, name: str) -> h5py.Dataset:
-    """The same dataset without a chunk cache.
+    """Open the same dataset without a chunk cache.
 
-    To fill the cache, HDF5 reads the whole chunk: 55 instead of 31 µs for 4 KiB of a chunk of 128 KiB.
+    To fill its cache, HDF5 reads the whole chunk: 55 instead of 31 µs for 4 KiB of a chunk of 128 KiB.
     """
     plist = h5p.create(h5p.DATASET_ACCESS)
     plist.set_chunk_cache(CACHE_SLOTS, 0, 0.75)
-    dataset.id.close()  # else HDF5 gives the new handle the cache of the old one
+    dataset.id.close()  # otherwise the new handle shares the cache of the old one
     return h5py.Dataset(h5d.open(file.id, encoded(name), plist))

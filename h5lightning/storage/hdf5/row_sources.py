@@ -1,4 +1,4 @@
-"""Which other files the rows of a dataset lie in: those alone count when some rows are read."""
+"""The other files that rows of a dataset lie in: reading a row depends on these files only."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _MOST_ROWS = 2**63 - 1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowSources:
-    """Which other files the rows of an opened dataset lie in.
+    """The other files that rows of an opened dataset lie in.
 
     Args:
-        always: those that any row needs: where links lead to, external storage.
-        paths: where other rows lie, once for each part of a virtual dataset.
-        starts: the first row of each part, ``(parts,)``.
-        stops: one past its last row, ``(parts,)``.
+        always: files that every row needs: targets of links, external storage.
+        paths: the source file of each part of a virtual dataset.
+        starts: first row of each part, ``(parts,)``.
+        stops: one past the last row of each part, ``(parts,)``.
     """
 
     always: tuple[str, ...]
@@ -35,7 +35,7 @@ class RowSources:
 
     @classmethod
     def of(cls, did: h5d.DatasetID, sources: Sources) -> RowSources:
-        """Those of a dataset that was found to be readable, with all files that were looked at for it."""
+        """Describe a dataset that may be read, given all files that were checked for it."""
         plist, file = did.get_create_plist(), os.fsdecode(h5i.get_file_id(did).name)
         paths: list[str] = []
         bounds: list[tuple[int, int]] = []
@@ -49,7 +49,7 @@ class RowSources:
         return cls(always, tuple(paths), parts[:, 0], parts[:, 1])
 
     def touched(self, rows: Int64Array) -> list[str]:
-        """The files that hold some rows, ``(N,)``, ascending."""
+        """The files that hold any of the rows, ``(N,)``, ascending."""
         if not self.paths:
             return [*self.always]
         has_some = np.searchsorted(rows, self.starts) < np.searchsorted(rows, self.stops)
@@ -57,7 +57,7 @@ class RowSources:
 
 
 def _rows_of(space: h5s.SpaceID) -> tuple[int, int]:
-    """The first row of a selection, and one past its last."""
+    """The first row of a selection, and one past its last row."""
     if not space.get_select_npoints():
         return 0, 0
     if space.get_select_type() == h5s.SEL_ALL or not space.get_simple_extent_ndims():

@@ -1,1 +1,1 @@
-"""The index on disk: written, read back, brought up to date."""
+"""The index on disk: what a scan found, so that only new and changed files are opened."""

@@ -1,13 +1,13 @@
-"""Arrays and a header in one file on disk, whole or not at all.
+"""Arrays and a header in one file, with digests that show damage.
 
 ::
 
     magic, version, digest and size of the body | body: size of the header, header (JSON), arrays | numbers
 
-The numbers may take much more than the rest. A store is copied into memory and then compared with its digests, so that
-what happens to the file later changes nothing; a large one is mapped, and compared by each process that maps it.
+The numbers may be much larger than the rest. A store is copied into memory and then compared with its digests, so that
+later changes of the file have no effect. A large store is mapped, and compared in each process that maps it.
 
-Nothing in it is ever executed: JSON and plain numbers, no pickle.
+A store holds JSON and plain numbers, no pickle: nothing in it is ever executed.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import platformdirs
 
 from h5lightning.storage.filesystems.mounts import is_remote
 
-__all__ = ["StoreFormat", "StoredArrays", "UnusableStoreError", "content_of"]
+__all__ = ["StoreFormat", "StoredArrays", "UnusableStoreError", "content_of", "store_directory"]
 
 _PREAMBLE = struct.Struct("<8sI4x16sQ")
 _HEADER_SIZE = struct.Struct("<Q")
@@ -39,17 +40,17 @@ T = TypeVar("T")
 
 
 class UnusableStoreError(ValueError):
-    """Bytes that are not what was asked for: torn, damaged, of another version, or of other files."""
+    """A store that is torn, damaged, of another version, or of other files."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StoredArrays:
-    """The bytes of a store, taken apart; arrays share their memory and cannot be written.
+    """The parts of a store; arrays share the memory of its bytes and are read-only.
 
     Args:
-        header: what its header says.
+        header: its header.
         arrays: the arrays of its body, by name.
-        numbers: the bytes of the numbers.
+        numbers: the bytes of its numbers.
     """
 
     header: dict[str, Any]
@@ -63,13 +64,21 @@ class StoreFormat:
 
     Args:
         magic: its first eight bytes.
-        version: that of its layout.
-        what: what to call it in words.
+        version: version of its layout.
+        name: its name in messages.
+        suffix: end of its file names.
     """
 
     magic: bytes
     version: int
-    what: str
+    name: str
+    suffix: str
+
+    def path_in(self, directory: str, *key: Any) -> str:
+        """The path of the store of a key of JSON values."""
+        text = json.dumps([self.version, *key])
+        digest = hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+        return os.path.join(directory, f"{digest}{self.suffix}")
 
     def pack(
         self, header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]], numbers: npt.NDArray[Any]
@@ -77,41 +86,41 @@ class StoreFormat:
         """Preamble, body and numbers, to be written one after the other.
 
         Args:
-            header: plain values, but none called ``arrays`` or ``numbers``.
+            header: plain values, with other keys than ``arrays`` and ``numbers``.
             arrays: arrays of little-endian types, by name.
             numbers: items of eight bytes, little-endian, ``(N,)``.
         """
-        last = np.ascontiguousarray(numbers).view(np.uint8).data
+        number_bytes = np.ascontiguousarray(numbers).view(np.uint8).data
         listed = {name: [array.dtype.str, array.shape] for name, array in arrays.items()}
         text = json.dumps(
-            {**header, "arrays": listed, "numbers": [len(numbers), _digest(last).hex()]}
+            {**header, "arrays": listed, "numbers": [len(numbers), _digest(number_bytes).hex()]}
         ).encode()
         text += b" " * (-len(text) % _ALIGNMENT)
         body = b"".join([_HEADER_SIZE.pack(len(text)), text, *map(_padded, arrays.values())])
-        return _PREAMBLE.pack(self.magic, self.version, _digest(body), len(body)), body, last
+        return _PREAMBLE.pack(self.magic, self.version, _digest(body), len(body)), body, number_bytes
 
     def unpack(self, data: bytes | memoryview, make: Callable[[StoredArrays], T]) -> T:
-        """What ``make`` finds in the bytes of a store.
+        """The object that ``make`` builds from the bytes of a store.
 
         Raises:
             UnusableStoreError: they are torn or damaged, of another version, or ``make`` cannot use them.
         """
         try:
-            return make(self._taken_apart(data))
+            return make(self._parse(data))
         except (KeyError, TypeError, ValueError, struct.error) as error:
             if isinstance(error, UnusableStoreError):
                 raise
-            raise UnusableStoreError(f"it cannot be understood: {error!r}") from error
+            raise UnusableStoreError(f"it cannot be parsed: {error!r}") from error
 
     def digest_in(self, data: bytes | memoryview) -> bytes:
-        """The digest of the body, as the preamble says it.
+        """The digest of the body, from the preamble.
 
         Raises:
-            UnusableStoreError: there is none.
+            UnusableStoreError: it is no store of this format.
         """
         return self._preamble(data)[0]
 
-    def _taken_apart(self, data: bytes | memoryview) -> StoredArrays:
+    def _parse(self, data: bytes | memoryview) -> StoredArrays:
         body = self._checked_body(data)
         (size,) = _HEADER_SIZE.unpack_from(body)
         start = _HEADER_SIZE.size
@@ -129,7 +138,7 @@ class StoreFormat:
             raise UnusableStoreError(f"it ends after {len(data)} bytes")
         magic, version, digest, size = _PREAMBLE.unpack_from(data)
         if magic != self.magic:
-            raise UnusableStoreError(f"it is no {self.what}")
+            raise UnusableStoreError(f"it is not {self.name}")
         if version != self.version:
             raise UnusableStoreError(f"it has format {version}, expected {self.version}")
         return digest, size
@@ -142,8 +151,15 @@ class StoreFormat:
         return body
 
 
+def store_directory(directory: str | os.PathLike[str] | None) -> str:
+    """``directory``; by default, ``$H5LIGHTNING_CACHE_DIR`` or the user's cache directory."""
+    if directory is not None:
+        return os.path.expanduser(os.fspath(directory))
+    return os.environ.get("H5LIGHTNING_CACHE_DIR") or platformdirs.user_cache_dir("h5lightning")
+
+
 def content_of(path: str) -> memoryview:
-    """The bytes of a file: copied, or mapped where there are many, and they stay there when the file is replaced.
+    """The bytes of a file, copied, or mapped if there are many; they stay when the file is replaced.
 
     Raises:
         OSError: it cannot be read.
@@ -151,7 +167,7 @@ def content_of(path: str) -> memoryview:
     with open(path, "rb") as file:
         is_large = os.fstat(file.fileno()).st_size > _MOST_COPIED_BYTES
         if is_large and not is_remote(file.fileno()):
-            with contextlib.suppress(OSError, ValueError):  # its file system has no maps
+            with contextlib.suppress(OSError, ValueError):  # the file system cannot map files
                 return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         return memoryview(file.read())
 

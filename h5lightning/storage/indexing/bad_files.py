@@ -1,4 +1,4 @@
-"""Bad files: an error, or left out and listed, as `Access` says. Decided before a run, on rank 0, for all ranks."""
+"""Bad files raise an error or are left out, as `Access` says; rank 0 decides before a run for all ranks."""
 
 from __future__ import annotations
 
@@ -30,33 +30,33 @@ def check_bad(
     earlier: int = 0,
     error: type[H5LightningError] = BadFileError,
 ) -> tuple[SkippedFile, ...]:
-    """The bad files as they are listed from now on, if they may be left out; says in the log which are.
+    """The bad files with reasons that do not contain ``root``, if they may be left out; a warning lists them.
 
     Args:
         bad: the bad files.
-        files: all files.
-        access: what may be left out.
-        root: the directory that names are relative to: lists say nothing of where it lies.
-        earlier: files that were left out before.
-        error: what is raised.
+        files: number of all files.
+        access: how many files may be left out.
+        root: the directory that names are relative to.
+        earlier: number of files that were left out before.
+        error: class of the error.
 
     Raises:
-        H5LightningError: of the class ``error``.
+        H5LightningError: of class ``error``: they may not be left out, or are too many.
     """
     if not bad:
         return ()
     total = len(bad) + earlier
-    others = f" ({total} of {files} files are bad)" if total > 1 else ""
+    count = f" ({total} of {files} files are bad)" if total > 1 else ""
     if access.on_bad_file == "raise" or total == files:
-        raise error(f"{bad[0].reason}{others}")
+        raise error(f"{bad[0].reason}{count}")
     start = os.path.join(root, "")
-    skipped = tuple(replace(one, reason=without_hint(one.reason).replace(start, "")) for one in bad)
-    listed = "; ".join(f"{one.name}: {one.reason}" for one in skipped[:_MOST_LISTED])
+    skipped = tuple(replace(file, reason=without_hint(file.reason).replace(start, "")) for file in bad)
+    listed = "; ".join(f"{file.name}: {file.reason}" for file in skipped[:_MOST_LISTED])
     listed += f"; and {len(bad) - _MOST_LISTED} more" if len(bad) > _MOST_LISTED else ""
     if total > access.max_bad_fraction * files:
         raise error(
             f"{total} of {files} files are bad, over access.max_bad_fraction={access.max_bad_fraction:g}: {listed}. "
-            "Mend them, or raise it if the others are all that is wanted"
+            "Fix them, or raise this limit if the other files are enough"
         )
     _logger.warning("%d of %d files are left out: %s", len(bad), files, listed)
     return skipped
@@ -70,22 +70,22 @@ def leave_out(
     *,
     error: type[H5LightningError] = BadFileError,
 ) -> Catalog:
-    """The catalog without bad files, which are listed as skipped.
+    """The catalog without bad files, which are added to its skipped files.
 
     Args:
-        catalog: the files that were not bad so far.
-        bad: those of them that are.
-        files: all files.
-        access: what may be left out.
-        error: what is raised.
+        catalog: the files that are left.
+        bad: those of them that are bad.
+        files: number of all files.
+        access: how many files may be left out.
+        error: class of the error.
 
     Raises:
-        H5LightningError: of the class ``error``: they may not be left out, or are too many.
+        H5LightningError: of class ``error``: they may not be left out, or are too many.
     """
     if not bad:
         return catalog
     earlier = files - len(catalog)
     skipped = check_bad(bad, files, access, root=catalog.root, earlier=earlier, error=error)
-    names = {one.name for one in bad}
+    names = {file.name for file in bad}
     kept = np.flatnonzero([name not in names for name in catalog.names])
     return replace(catalog.take(kept), skipped=(*catalog.skipped, *skipped))

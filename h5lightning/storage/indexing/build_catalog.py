@@ -1,4 +1,4 @@
-"""From paths to the catalog of their contents, opening only the files that are not known yet."""
+"""Files → the catalog of their contents, from the index on disk and a scan of new and changed files."""
 
 from __future__ import annotations
 
@@ -22,18 +22,17 @@ from h5lightning.storage.scanning import ScanRequest, scan_files
 
 __all__ = ["CatalogBuild", "build_catalog"]
 
-
 _NO_STAMPS = np.zeros((0, 4), dtype=np.int64)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class CatalogBuild:
-    """A catalog, and what it took.
+    """A catalog, and how many files were opened for it.
 
     Args:
-        catalog: what the files hold.
-        scanned: files that were opened.
-        reused: files that were known and unchanged.
+        catalog: the contents of the files.
+        scanned: number of files that were opened.
+        reused: number of unchanged files, taken from the index.
     """
 
     catalog: Catalog
@@ -50,40 +49,38 @@ def build_catalog(
     processes: int | None = None,
     progress: bool = True,
 ) -> CatalogBuild:
-    """What the files hold, from the index on disk and from a scan of what is new or changed.
+    """Take what is known about the files from the index on disk, scan new and changed files, and update the index.
 
-    A file is unchanged if its size, times and inode are, and those of the files that it takes values from. Files that
-    were skipped are tried again each time.
+    A file is unchanged if its size, times and inode are, and those of the files that it takes values from. Skipped
+    files are tried again each time.
 
     Args:
         discovered: the files.
         request: what to look for in them.
         access: what to do about bad files, and whether to lock.
-        index_dir: where the index lies; None for the user's cache directory.
+        index_dir: directory of the index; None for the user's cache directory.
         processes: scanning processes for many files; None for one on each core.
-        progress: show a bar where somebody watches.
+        progress: show a progress bar if stderr is a terminal.
 
     Raises:
-        BadFileError: a file cannot be read, or a directory not be listed, unless ``access.on_bad_file`` is ``skip``; or
+        BadFileError: a file cannot be read or a directory cannot be listed, and ``access.on_bad_file`` is ``raise``; or
             too many cannot.
-        FieldError: an attribute that cannot be kept.
+        FieldError: an attribute has an unsupported type, or is too large.
     """
     total = len(discovered.names) + len(discovered.unlisted)
-    # Before the scan, which may take long: it cannot find what lies in them.
+    # Before the scan, which may take long and cannot find files in these directories.
     unlisted = check_bad(discovered.unlisted, total, access, root=discovered.root)
     skipped = (*discovered.skipped, *unlisted)
     store = CatalogStore(index_dir)
     old = store.load(discovered.root, request) or Catalog.of(discovered.root, (), _NO_STAMPS, ())
-    known = _known(old, StringTable.of(discovered.names), discovered.stamps)
-    known[np.isin(known, _with_changed_sources(old))] = -1
-    if np.array_equal(known, np.arange(len(old))):
+    old_positions = _unchanged(old, StringTable.of(discovered.names), discovered.stamps)
+    if np.array_equal(old_positions, np.arange(len(old))):
         return CatalogBuild(dataclasses.replace(old, skipped=skipped), scanned=0, reused=len(old))
-    new = np.flatnonzero(known < 0)
+    new = np.flatnonzero(old_positions < 0)
     paths = [os.path.join(discovered.root, discovered.names[file]) for file in new.tolist()]
     outcomes = scan_files(paths, request, processes=processes, progress=progress, locking=access.locking)
-    catalog = _merged(discovered, old, known, outcomes)
-    # Also before an error: when the bad files are mended, the others need not be scanned again.
-    catalog = _kept(store, catalog, request)
+    # Stored before an error is raised: when the bad files are fixed, the others are not scanned again.
+    catalog = _stored(store, _combined(discovered, old, old_positions, outcomes), request)
     bad = [
         SkippedFile(discovered.names[file], str(outcome))
         for file, outcome in zip(new.tolist(), outcomes, strict=True)
@@ -91,46 +88,43 @@ def build_catalog(
     ]
     skipped += check_bad(bad, total, access, root=discovered.root, earlier=len(unlisted))
     catalog = dataclasses.replace(catalog, skipped=skipped)
-    return CatalogBuild(catalog, scanned=len(new), reused=len(known) - len(new))
+    return CatalogBuild(catalog, scanned=len(new), reused=len(old_positions) - len(new))
 
 
-def _known(old: Catalog, names: StringTable, stamps: Int64Array) -> Int64Array:
+def _unchanged(old: Catalog, names: StringTable, stamps: Int64Array) -> Int64Array:
     """Position in the old catalog of each file, ``(files,)``; -1 for a file that is new or has changed."""
     if old.names == names:
-        known = np.arange(len(names))
+        positions = np.arange(len(names))
     else:
-        positions = {name: position for position, name in enumerate(old.names)}
-        known = np.fromiter((positions.get(name, -1) for name in names), dtype=np.int64, count=len(names))
-    there = np.flatnonzero(known >= 0)
-    changed = there[np.any(old.stamps[known[there]] != stamps[there], axis=1)]
-    known[changed] = -1
-    return known
+        position_of = {name: position for position, name in enumerate(old.names)}
+        positions = np.fromiter((position_of.get(name, -1) for name in names), np.int64, count=len(names))
+    known = np.flatnonzero(positions >= 0)
+    changed = known[np.any(old.stamps[positions[known]] != stamps[known], axis=1)]
+    positions[changed] = -1
+    changed_sources = old.sources.files_with_other(old.sources.seen(source_stamp).stamps)
+    positions[np.isin(positions, changed_sources)] = -1
+    return positions
 
 
-def _with_changed_sources(old: Catalog) -> Int64Array:
-    """Positions of the files of which any source is not what it was."""
-    return old.sources.files_with_other(old.sources.seen(source_stamp).stamps)
-
-
-def _merged(
+def _combined(
     discovered: Discovered,
     old: Catalog,
-    known: Int64Array,
+    old_positions: Int64Array,
     outcomes: Sequence[FileSchema | BadFileError],
 ) -> Catalog:
-    """The known files and those that could be scanned, in the order of discovery."""
-    good = [outcome for outcome in outcomes if isinstance(outcome, FileSchema)]
+    """The unchanged files and those that could be scanned, in the order of discovery."""
     is_good = np.asarray([isinstance(outcome, FileSchema) for outcome in outcomes], dtype=bool)
-    new = np.flatnonzero(known < 0)[is_good]
+    new = np.flatnonzero(old_positions < 0)[is_good]
     names = [discovered.names[file] for file in new.tolist()]
-    fresh = Catalog.of(discovered.root, names, discovered.stamps[new], good)
-    kept = np.flatnonzero(known >= 0)
+    schemas = [outcome for outcome in outcomes if isinstance(outcome, FileSchema)]
+    scanned = Catalog.of(discovered.root, names, discovered.stamps[new], schemas)
+    kept = np.flatnonzero(old_positions >= 0)
     order = np.argsort(np.concatenate([kept, new]), kind="stable")
-    return Catalog.joined(old.take(known[kept]), fresh).take(order)
+    return Catalog.joined(old.take(old_positions[kept]), scanned).take(order)
 
 
-def _kept(store: CatalogStore, catalog: Catalog, request: ScanRequest) -> Catalog:
-    """The same catalog; where values lie is mapped from the store, if it can be stored."""
+def _stored(store: CatalogStore, catalog: Catalog, request: ScanRequest) -> Catalog:
+    """Store a catalog; returns it with its extents mapped from the store, if it could be stored."""
     origin = store.save(catalog, request)
     extents = origin() if origin is not None else None
     return catalog if extents is None else dataclasses.replace(catalog, extents=extents)

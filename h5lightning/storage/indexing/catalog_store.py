@@ -1,23 +1,20 @@
-"""The catalog on disk: what a scan found, so that the next start need not open the files.
+"""The catalog on disk: what a scan found, so that the next start does not open the files.
 
-One file for each root and request, a store of arrays whose numbers are where the values of all datasets lie; each
-process compares them with their digest when it takes them from there.
+There is one store for each root and request. Its numbers are the extents of all datasets; each process compares them
+with their digest when it maps them.
 
-A store is a cache. One that is torn, damaged, or of another version is as good as none; it is written under
-a name of its own and then moved into place, so that readers and concurrent writers see whole files only.
+A store is a cache: one that is torn, damaged, or of another version is ignored. It is written under a temporary name
+and then moved into place, so that readers and concurrent writers only see whole files.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import platformdirs
 
 from h5lightning.core.atomic_write import replace_file
 from h5lightning.core.string_table import StringTable
@@ -27,14 +24,20 @@ from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.extent_table import ExtentTable
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.catalog.source_files import SourceTable
-from h5lightning.storage.indexing.array_file import StoredArrays, StoreFormat, UnusableStoreError, content_of
+from h5lightning.storage.indexing.array_file import (
+    StoredArrays,
+    StoreFormat,
+    UnusableStoreError,
+    content_of,
+    store_directory,
+)
 from h5lightning.storage.scanning import ScanRequest
 
-__all__ = ["FORMAT", "CatalogStore", "StoredExtents", "default_directory", "pack", "unpack"]
+__all__ = ["FORMAT", "CatalogStore", "StoredExtents", "pack", "unpack"]
 
-FORMAT = 5  # raise it when the file's layout changes, or what a scan says of the same file
+FORMAT = 5  # raise it when the layout of the store changes, or the result of scanning the same file
 
-_STORE = StoreFormat(b"\x93H5LIDX\n", FORMAT, "index")
+_STORE = StoreFormat(b"\x93H5LIDX\n", FORMAT, "an index", ".h5index")
 
 _logger = visible_logger(__name__)
 
@@ -43,22 +46,18 @@ class CatalogStore:
     """The catalogs in one directory.
 
     Args:
-        directory: where they lie; None for ``$H5LIGHTNING_CACHE_DIR``, or else the user's cache directory.
+        directory: the directory; None for ``$H5LIGHTNING_CACHE_DIR``, or else the user's cache directory.
     """
 
     def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
-        self.directory = (
-            default_directory() if directory is None else os.path.expanduser(os.fspath(directory))
-        )
+        self.directory = store_directory(directory)
 
     def path_of(self, root: str, request: ScanRequest) -> str:
-        """Where the catalog of these files and this request lies."""
-        text = json.dumps([FORMAT, root, *_plain(request)])
-        digest = hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
-        return os.path.join(self.directory, f"{digest}.h5index")
+        """The path of the store of a root and a request."""
+        return _STORE.path_in(self.directory, root, *_plain(request))
 
     def load(self, root: str, request: ScanRequest) -> Catalog | None:
-        """The stored catalog, or None where there is none that can be used."""
+        """The stored catalog; None if there is none that can be used."""
         path = self.path_of(root, request)
         try:
             data = content_of(path)
@@ -67,24 +66,24 @@ class CatalogStore:
         except FileNotFoundError:
             return None
         except (OSError, UnusableStoreError) as error:
-            _logger.debug("the index %s is made anew: %s", path, error)
+            _logger.debug("the index %s cannot be used: %s", path, error)
             return None
 
     def save(self, catalog: Catalog, request: ScanRequest) -> StoredExtents | None:
         """Store a catalog.
 
         Returns:
-            What maps its extents from the store; None if it could not be stored.
+            The extents in the store; None if the catalog could not be stored.
         """
         path = self.path_of(catalog.root, request)
-        preamble, body, numbers = _parts(catalog, request)
+        preamble, body, numbers = pack(catalog, request)
         try:
             os.makedirs(self.directory, exist_ok=True)
             replace_file(path, preamble, body, numbers)
         except OSError as error:
             _logger.warning(
-                "the index cannot be kept in %s (%s): each start will scan the files again. "
-                "Set index_dir or H5LIGHTNING_CACHE_DIR to a directory that can be written",
+                "the index cannot be stored in %s (%s): each start will scan the files again. "
+                "Set index_dir or H5LIGHTNING_CACHE_DIR to a writable directory",
                 self.directory,
                 error.strerror,
             )
@@ -97,8 +96,8 @@ class StoredExtents:
     """The extents in one store, for any process that can reach it.
 
     Args:
-        path: where the store lies.
-        digest: that of its body, which no other store has.
+        path: path of the store.
+        digest: digest of its body, which no other store has.
     """
 
     path: str
@@ -112,42 +111,12 @@ class StoredExtents:
                 raise UnusableStoreError("it has been replaced")
             return _STORE.unpack(data, lambda store: _extents(store, self))
         except (OSError, UnusableStoreError) as error:
-            _logger.debug("where values lie is not taken from the index %s: %s", self.path, error)
+            _logger.debug("the extents in the index %s cannot be used: %s", self.path, error)
             return None
 
 
-def default_directory() -> str:
-    """``$H5LIGHTNING_CACHE_DIR``, or else the user's cache directory."""
-    return os.environ.get("H5LIGHTNING_CACHE_DIR") or platformdirs.user_cache_dir("h5lightning")
-
-
-# ── bytes ────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def pack(catalog: Catalog, request: ScanRequest) -> bytes:
-    """The bytes of a store."""
-    return b"".join(_parts(catalog, request))
-
-
-def unpack(
-    data: bytes | memoryview, root: str, request: ScanRequest, origin: StoredExtents | None = None
-) -> Catalog:
-    """The catalog in the bytes of a store; its arrays share their memory and cannot be written.
-
-    Args:
-        data: the bytes.
-        root: the root that the catalog must have.
-        request: what must have been looked for.
-        origin: what maps the extents in other processes.
-
-    Raises:
-        UnusableStoreError: they are torn or damaged, of another version, or of other files.
-    """
-    return _STORE.unpack(data, lambda store: _catalog(store, root, request, origin))
-
-
-def _parts(catalog: Catalog, request: ScanRequest) -> tuple[bytes, bytes, memoryview]:
-    """Preamble, body, and numbers of the extents."""
+def pack(catalog: Catalog, request: ScanRequest) -> tuple[bytes, bytes, memoryview]:
+    """The bytes of a store, to be written one after the other: preamble, body, and numbers of the extents."""
     extents = catalog.extents
     header = {
         "root": catalog.root,
@@ -158,6 +127,23 @@ def _parts(catalog: Catalog, request: ScanRequest) -> tuple[bytes, bytes, memory
         "forms": extents.layouts,
     }
     return _STORE.pack(header, _arrays(catalog), extents.numbers.astype("<i8", copy=False))
+
+
+def unpack(
+    data: bytes | memoryview, root: str, request: ScanRequest, origin: StoredExtents | None = None
+) -> Catalog:
+    """The catalog in the bytes of a store; its arrays share their memory and are read-only.
+
+    Args:
+        data: the bytes.
+        root: the root that the catalog must have.
+        request: the request that the catalog must answer.
+        origin: the extents in the store, for other processes.
+
+    Raises:
+        UnusableStoreError: they are torn or damaged, of another version, or of other files.
+    """
+    return _STORE.unpack(data, lambda store: _catalog(store, root, request, origin))
 
 
 def _catalog(store: StoredArrays, root: str, request: ScanRequest, origin: StoredExtents | None) -> Catalog:

@@ -9,7 +9,8 @@ from h5py import h5d, h5f, h5g, h5l, h5o
 
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
-from h5lightning.storage.hdf5.external import Sources, encoded, link_problem, storage_problem
+from h5lightning.storage.hdf5.external import Sources, encoded, link_problem
+from h5lightning.storage.hdf5.external_values import storage_problem
 from h5lightning.storage.hdf5.filters import DEFLATE, filter_name
 from h5lightning.storage.hdf5.open_dataset import filter_problem
 from h5lightning.storage.scanning.conventions.bookkeeping import bookkeeping_refusal

@@ -1,4 +1,4 @@
-"""The ways to load that are compared: the defaults, and what differs from them in one thing."""
+"""The loader options that are compared: the defaults, and one change of them at a time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from h5lightning.core.formatting import counted
 
-__all__ = ["LoaderConfig", "ways_to_try"]
+__all__ = ["LoaderConfig", "configs_to_try"]
 
 _MODES = ("full", "block", "none")
 _MOST_WORKERS = 8
@@ -16,7 +16,7 @@ _MOST_WORKERS = 8
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class LoaderConfig:
-    """Options of `H5DataModule` that change how fast it is, and not what is delivered.
+    """Options of `H5DataModule` that change how fast it loads, and not what it delivers.
 
     Args:
         reader: ``auto`` or ``h5py``.
@@ -31,28 +31,28 @@ class LoaderConfig:
     num_workers: int = 0
 
     def options(self) -> dict[str, Any]:
-        """Those that differ from the defaults."""
-        own = dataclasses.asdict(self)
-        return {name: value for name, value in own.items() if value != getattr(_DEFAULTS, name)}
+        """The options that differ from the defaults."""
+        options = dataclasses.asdict(self)
+        return {name: value for name, value in options.items() if value != getattr(_DEFAULTS, name)}
 
-    def words(self, *, mode: str, direct: str, threads: int) -> str:
-        """The way as a line of a table.
+    def label(self, *, mode: str, direct: str, threads: int) -> str:
+        """The name of this configuration in tables.
 
         Args:
-            mode: what ``shuffle="auto"`` comes to.
-            direct: what ``reader="auto"`` comes to.
-            threads: what ``threads=None`` comes to.
+            mode: the mode that ``shuffle="auto"`` chooses.
+            direct: the reader that ``reader="auto"`` chooses.
+            threads: the number that ``threads=None`` chooses.
         """
         reader = direct if self.reader == "auto" else self.reader
-        own = threads if self.threads is None else self.threads
-        loading = counted(self.num_workers, "worker") if self.num_workers else counted(own, "thread")
+        threads = threads if self.threads is None else self.threads
+        loading = counted(self.num_workers, "worker") if self.num_workers else counted(threads, "thread")
         return f"{reader}, {mode if self.shuffle == 'auto' else self.shuffle}, {loading}"
 
 
 _DEFAULTS = LoaderConfig()
 
 
-def ways_to_try(
+def configs_to_try(
     base: LoaderConfig,
     *,
     mode: str,
@@ -66,19 +66,19 @@ def ways_to_try(
     """The base, and one change of it at a time.
 
     Args:
-        base: what the others are compared with.
-        mode: what its order comes to.
-        cores: processors.
-        auto_threads: what ``threads=None`` comes to.
-        has_direct: whether anything is read without h5py.
+        base: the configuration that the others are compared with.
+        mode: the shuffle mode of the base.
+        cores: processor cores.
+        auto_threads: the number that ``threads=None`` chooses.
+        has_direct: whether any data are read without h5py.
         has_blocks: whether rows can be shuffled in blocks.
-        threads: numbers of threads to try; empty for those that make sense.
-        workers: numbers of worker processes, likewise.
+        threads: numbers of threads to try; empty to choose them.
+        workers: numbers of worker processes to try; empty to choose them.
     """
-    few = threads or [number for number in (0, 1, cores) if number <= 2 * _MOST_WORKERS]
-    processes = workers or [2, *([min(cores, _MOST_WORKERS)] if cores > 2 else [])]
+    threads = threads or [number for number in (0, 1, cores) if number <= 2 * _MOST_WORKERS]
+    workers = workers or [2, *([min(cores, _MOST_WORKERS)] if cores > 2 else [])]
     changes: list[dict[str, Any]] = [{"reader": "h5py"}] if has_direct else []
-    changes += [{"shuffle": one} for one in _MODES if one != mode and (has_blocks or one != "block")]
-    changes += [{"threads": number} for number in few if number != auto_threads]
-    changes += [{"num_workers": number} for number in processes if number]
+    changes += [{"shuffle": other} for other in _MODES if other != mode and (has_blocks or other != "block")]
+    changes += [{"threads": number} for number in threads if number != auto_threads]
+    changes += [{"num_workers": number} for number in workers if number]
     return list(dict.fromkeys([base, *(dataclasses.replace(base, **change) for change in changes)]))

@@ -1,4 +1,4 @@
-"""From what was measured to what to set: a pure function of the figures."""
+"""Measured speeds → the options to set. Pure."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from h5lightning.tools.bench.timing import Timing
 
 __all__ = ["Limit", "Recommendation", "Speed", "recommend"]
 
-_CLEARLY = 1.1  # times as fast, and each round above each round of the other
+_CLEARLY = 1.1  # ratio of medians; in addition, each round must be faster than each round of the other
 _ALIKE = 0.95
-_SCATTERED = 0.5  # of the median, between the slowest and the fastest round
+_SCATTERED = 0.5  # range of the rounds as a fraction of their median
 _BUSY = "The rounds differ much, as on a machine that does something else: measure again, or raise --seconds"
-_SHORT_WAIT = 0.02  # of the time: nobody would notice
+_SHORT_WAIT = 0.02  # of the time: too little to notice
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """How fast one way was.
+    """How fast one configuration loads.
 
     Args:
-        way: the options.
-        name: the way in words.
-        rate: samples a second.
-        batch_s: seconds a batch takes: a training step that is at least so long does not wait.
-        first_batch_s: seconds until the first batch is there.
-        waiting: share of the time, in [0, 1], that training steps of the given length would wait; None without one.
-        was_cut: not even one epoch of the measured part was read to its end.
+        config: the options.
+        name: the configuration as text.
+        rate: samples per second.
+        batch_s: seconds for a batch: a training step of at least this length does not wait.
+        first_batch_s: seconds until the first batch.
+        waiting: share of the time, in [0, 1], that training steps of the given length wait; None without a length.
+        was_cut: whether no trial read a whole epoch of the measured subset.
     """
 
-    way: LoaderConfig
+    config: LoaderConfig
     name: str
     rate: Timing
     batch_s: float
@@ -44,11 +44,11 @@ class Speed:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What the machine can do at best.
+    """The best that this machine can do.
 
     Args:
-        name: what is done.
-        rate: samples a second.
+        name: the operation that is measured.
+        rate: samples per second.
     """
 
     name: str
@@ -57,13 +57,11 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """What to set.
+    """The options to set.
 
     Args:
-        options: of `H5DataModule`, those that should differ from the defaults.
-        reasons: sentences.
-        python: the options as arguments; empty if there are none.
-        command: the options on the command line of `h5lightning train`.
+        options: options of `H5DataModule` that should differ from the defaults.
+        reasons: sentences without their full stop.
     """
 
     options: dict[str, Any]
@@ -83,20 +81,20 @@ class Recommendation:
 def recommend(
     speeds: Sequence[Speed], *, mode: str, limit: Limit | None, step_s: float | None = None
 ) -> Recommendation:
-    """The way to take. The order of the files alone is never recommended: training needs a shuffle.
+    """The configuration to use. An order without a shuffle is never recommended.
 
     Args:
-        speeds: the way that the others are compared with first.
-        mode: what its order comes to: ``full``, ``block`` or ``none``.
-        limit: what bounds it here; None if that could not be measured.
-        step_s: seconds of a training step; None if it is not known.
+        speeds: the base configuration first, then those that are compared with it.
+        mode: the shuffle mode of the base: ``full``, ``block`` or ``none``.
+        limit: the limit that loading meets first; None if it could not be measured.
+        step_s: seconds of a training step; None if unknown.
     """
     base = speeds[0]
     if base.was_cut and mode == "block":
         return Recommendation(
             {}, (f"'{base.name}' had no time for a whole epoch: raise --seconds to compare",)
         )
-    rivals = [speed for speed in speeds[1:] if speed.way.shuffle == base.way.shuffle]
+    rivals = [speed for speed in speeds[1:] if speed.config.shuffle == base.config.shuffle]
     clearly = [speed for speed in rivals if _is_clearly_faster(speed, base)]
     is_enough = base.waiting is not None and base.waiting <= _SHORT_WAIT
     best = base if is_enough or not clearly else max(clearly, key=lambda speed: speed.rate.median)
@@ -108,7 +106,7 @@ def recommend(
     reasons += [_against(best, limit)] if limit is not None else []
     reasons += [] if is_enough else [_steps(best, step_s)]
     reasons += [_BUSY] if base.rate.high - base.rate.low > _SCATTERED * base.rate.median else []
-    return Recommendation(best.way.options(), tuple(reasons))
+    return Recommendation(best.config.options(), tuple(reasons))
 
 
 def _is_clearly_faster(speed: Speed, base: Speed) -> bool:
@@ -116,8 +114,8 @@ def _is_clearly_faster(speed: Speed, base: Speed) -> bool:
 
 
 def _complete_shuffle(speeds: Sequence[Speed], mode: str, best: Speed) -> Speed | None:
-    """The way with a full permutation, if that is no slower, or would not be waited for, and mixes better."""
-    full = next((speed for speed in speeds[1:] if speed.way.shuffle == "full"), None)
+    """The configuration with a full permutation, if it mixes better and is no slower, or steps do not wait for it."""
+    full = next((speed for speed in speeds[1:] if speed.config.shuffle == "full"), None)
     if mode != "block" or full is None or best is not speeds[0]:
         return None
     is_waited_for = full.waiting is None or full.waiting > _SHORT_WAIT

@@ -1,4 +1,4 @@
-"""What a comparison found, as plain values for tables, JSON and pictures."""
+"""The result of a benchmark, as plain values for tables, JSON and pictures."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ __all__ = ["Benchmark", "speed_of", "waiting"]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Benchmark:
-    """How fast the ways to load some files are, beside the limits of the machine.
+    """How fast different configurations load some files, beside the limits of the machine.
 
     Args:
-        patterns: what was asked for.
-        root: the deepest directory that they have in common.
-        files: files with data.
+        patterns: the patterns of the files.
+        root: the deepest directory that the files have in common.
+        files: number of files with data.
         fields: sample key → dataset, column of one, or attribute.
-        samples: of all files.
-        sample_bytes: decoded.
-        stored_bytes: what the fields take in all files.
-        measured_samples: of the part that was measured.
-        measured_bytes: what that takes in its files.
+        samples: samples of all files.
+        sample_bytes: decoded bytes of a sample.
+        stored_bytes: bytes of the fields in all files.
+        measured_samples: samples of the subset that was measured.
+        measured_bytes: stored bytes of that subset.
         batch_size: samples in a batch.
-        mode: what the order comes to: ``full``, ``block`` or ``none``.
-        cache: ``warm`` or ``cold``: whether the page cache holds the files when a turn begins.
-        cores: processors.
-        rounds: turns of each that count.
+        mode: the shuffle mode of the base: ``full``, ``block`` or ``none``.
+        cache: ``warm`` or ``cold``: whether the page cache holds the files when a trial begins.
+        cores: processor cores.
+        rounds: trials of each candidate that count.
         step_s: seconds of a training step; None if none was given.
-        speeds: of each way, the one that the others are compared with first.
-        limits: of this machine, with the same files.
-        notes: what to know to judge the figures.
-        recommendation: what to set.
+        speeds: the base configuration first, then those that are compared with it.
+        limits: the limits of this machine for the same files.
+        notes: remarks that help to judge the figures.
+        recommendation: the options to set.
     """
 
     patterns: tuple[str, ...]
@@ -60,14 +60,16 @@ class Benchmark:
     recommendation: Recommendation
 
     def mb_per_s(self, rate: float) -> float:
-        """Megabytes of decoded values a second, at so many samples a second."""
+        """Megabytes of decoded values per second, at ``rate`` samples per second."""
         return rate * self.sample_bytes / 1e6
 
     def to_plain(self) -> dict[str, Any]:
         """A mapping for JSON."""
         plain = dataclasses.asdict(self)
-        for found in (*plain["speeds"], *plain["limits"]):
-            found["mb_per_s"] = self.mb_per_s(found["rate"]["median"])
+        for speed in plain["speeds"]:
+            speed["way"] = speed.pop("config")
+        for figures in (*plain["speeds"], *plain["limits"]):
+            figures["mb_per_s"] = self.mb_per_s(figures["rate"]["median"])
         plain["recommendation"] |= {
             "python": self.recommendation.python,
             "command": self.recommendation.command,
@@ -76,42 +78,44 @@ class Benchmark:
 
 
 def speed_of(
-    way: LoaderConfig, name: str, turns: Sequence[Trial], *, batch_size: int, step_s: float | None
+    config: LoaderConfig, name: str, trials: Sequence[Trial], *, batch_size: int, step_s: float | None
 ) -> Speed:
-    """The figures of one way.
+    """The figures of one configuration.
 
     Args:
-        way: the options.
-        name: the way in words.
-        turns: those that count.
+        config: the options.
+        name: the configuration as text.
+        trials: those that count.
         batch_size: samples in a batch.
         step_s: seconds of a training step; None if none was given.
     """
-    rate = Timing.of([turn.rate for turn in turns])
+    rate = Timing.of([trial.rate for trial in trials])
     batch_s = batch_size / rate.median
     return Speed(
-        way=way,
+        config=config,
         name=name,
         rate=rate,
         batch_s=batch_s,
-        first_batch_s=Timing.of([turn.first_s for turn in turns]).median,
-        waiting=None if step_s is None else waiting(way, batch_s, step_s),
-        was_cut=all(turn.was_cut for turn in turns),
+        first_batch_s=Timing.of([trial.first_s for trial in trials]).median,
+        waiting=None if step_s is None else waiting(config, batch_s, step_s),
+        was_cut=all(trial.was_cut for trial in trials),
     )
 
 
-def waiting(way: LoaderConfig, batch_s: float, step_s: float) -> float:
+def waiting(config: LoaderConfig, batch_s: float, step_s: float) -> float:
     """Share of the time that training steps wait, in [0, 1], if batches are made while they run.
 
     Args:
-        way: without workers and threads, nothing is made ahead.
-        batch_s: seconds that a batch takes.
-        step_s: seconds that a step takes.
+        config: without workers and threads, no batch is made ahead.
+        batch_s: seconds for a batch.
+        step_s: seconds for a step.
 
     Example:
-        >>> waiting(Way(), 0.010, 0.005), waiting(Way(), 0.004, 0.005), waiting(Way(threads=0), 0.005, 0.005)
-        (0.5, 0.0, 0.5)
+        >>> waiting(LoaderConfig(), 0.010, 0.005), waiting(LoaderConfig(), 0.004, 0.005)
+        (0.5, 0.0)
+        >>> waiting(LoaderConfig(threads=0), 0.005, 0.005)
+        0.5
     """
-    if not way.num_workers and way.threads == 0:
+    if not config.num_workers and config.threads == 0:
         return batch_s / (batch_s + step_s)
     return max(0.0, 1 - step_s / batch_s)

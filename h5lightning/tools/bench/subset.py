@@ -1,4 +1,4 @@
-"""Which part of large data is measured: some rows of some files, which a turn reads to their end."""
+"""The subset of large data that is measured: the first rows of some files, small enough for whole epochs."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import numpy as np
 
 from h5lightning.core.arrays import Int64Array
 
-__all__ = ["Subset", "choose_part"]
+__all__ = ["Subset", "choose_subset"]
 
 
-_MOST_FILES = 64  # each is opened in each turn
-_FEWEST_CHUNKS = 8  # of a file: the last one is decoded for fewer rows than it holds
+_MOST_FILES = 64  # each is opened in each trial
+_FEWEST_CHUNKS = 8  # of a file: its last chunk is decoded for fewer rows than it holds
 _NEARLY_ALL = 0.7
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Subset:
-    """Some files, and the share of their rows, the first ones, that is used.
+    """Some files, and the share of their rows that is used, from the first row.
 
     Args:
-        files: positions, ascending, ``(files,)``.
+        files: positions of the files, ascending, ``(files,)``.
         share: in (0, 1].
     """
 
@@ -30,27 +30,26 @@ class Subset:
     share: float
 
     def is_all(self, files: int) -> bool:
-        """Whether nothing is left out of so many files."""
+        """Whether it holds all rows of all ``files``."""
         return len(self.files) == files and self.share == 1
 
 
-def choose_part(rows: Int64Array, wanted_rows: int, *, chunk_rows: int, is_divisible: bool = True) -> Subset:
-    """About so many rows, from many files, evenly spaced.
+def choose_subset(file_rows: Int64Array, rows: int, *, chunk_rows: int, is_divisible: bool = True) -> Subset:
+    """About ``rows`` rows from many files, evenly spaced.
 
     Args:
-        rows: of each file, ``(files,)``.
-        wanted_rows: how many.
+        file_rows: rows of each file, ``(files,)``.
+        rows: the number of rows to choose.
         chunk_rows: rows that are decoded together.
         is_divisible: whether some rows of a file make samples.
     """
-    most = min(_MOST_FILES, len(rows))
+    files, most = len(file_rows), min(_MOST_FILES, len(file_rows))
     if not is_divisible:
-        count = math.ceil(len(rows) * wanted_rows / max(1, int(rows.sum())))
-        return Subset(_spaced(len(rows), max(1, min(most, count))), 1.0)
-    count = max(1, min(most, wanted_rows // (_FEWEST_CHUNKS * chunk_rows)))
-    files = _spaced(len(rows), count)
-    share = wanted_rows / max(1, int(rows[files].sum()))
-    return Subset(files, share if share < _NEARLY_ALL else 1.0)
+        count = math.ceil(files * rows / max(1, int(file_rows.sum())))
+        return Subset(_spaced(files, max(1, min(most, count))), 1.0)
+    chosen = _spaced(files, max(1, min(most, rows // (_FEWEST_CHUNKS * chunk_rows))))
+    share = rows / max(1, int(file_rows[chosen].sum()))
+    return Subset(chosen, share if share < _NEARLY_ALL else 1.0)
 
 
 def _spaced(files: int, count: int) -> Int64Array:

@@ -1,4 +1,4 @@
-"""Clocks for ways to get batches: turns of each, one after the other in rounds; medians with spread."""
+"""Fair timing of several ways to get batches: trials in rounds, each result a median with its range."""
 
 from __future__ import annotations
 
@@ -12,11 +12,41 @@ from dataclasses import dataclass
 from itertools import count, product
 from typing import Any, TypeVar
 
-__all__ = ["Candidate", "Timing", "Trial", "in_turn", "ratios", "run_turn", "waiting_share", "whole_epochs"]
+__all__ = [
+    "Budget",
+    "Candidate",
+    "Timing",
+    "Trial",
+    "ratios",
+    "run_trial",
+    "run_trials",
+    "waiting_share",
+    "whole_epochs",
+]
 
 T = TypeVar("T")
 
-_WARM_UP = 0.25  # of a turn: the first round, which does not count
+_WARM_UP = 0.25  # length of the first round, which does not count, as a fraction of a trial
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How long to measure.
+
+    Args:
+        seconds: about how long for each candidate, over all rounds.
+        rounds: trials of each candidate that count.
+        is_cold: put the files out of the page cache before each trial.
+    """
+
+    seconds: float = 2.5
+    rounds: int = 3
+    is_cold: bool = False
+
+    @property
+    def trial_s(self) -> float:
+        """About how many seconds a trial takes."""
+        return self.seconds / self.rounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +54,13 @@ class Candidate:
     """One way to get samples.
 
     Args:
-        name: what tables call it.
-        batches: number of a turn → its batches.
-        size_of: samples of a batch.
-        prepare: what must happen before each turn, not timed, such as to empty a cache.
-        counts_start: what it takes until the first batch counts; not where processes must be started, which is
-            long beside a turn and short beside a training.
-        is_whole: a turn that counts is never cut short.
+        name: its name in tables.
+        batches: number of a trial → its batches.
+        size_of: a batch → its number of samples.
+        prepare: runs before each trial and is not timed, such as emptying a cache.
+        counts_start: whether the time until the first batch counts. It should not where worker processes are started:
+            that is long beside a trial, but short beside a training.
+        is_whole: whether a trial that counts is never cut short.
     """
 
     name: str
@@ -43,15 +73,15 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What it took to consume batches.
+    """The samples and the time of one trial.
 
     Args:
-        samples: delivered.
-        first_samples: of them in the first batch.
-        first_s: seconds until the first batch was there.
-        total_s: seconds until the last was.
-        counts_start: the first batch counts.
-        was_cut: there were more.
+        samples: number of samples.
+        first_samples: number of samples in the first batch.
+        first_s: seconds until the first batch.
+        total_s: seconds until the last batch.
+        counts_start: whether the first batch counts.
+        was_cut: whether the trial ended before its batches did.
     """
 
     samples: float
@@ -63,7 +93,7 @@ class Trial:
 
     @property
     def rate(self) -> float:
-        """Samples a second; where the start does not count, from the first batch on, if there are more."""
+        """Samples per second; from the first batch on where the start does not count and there are more batches."""
         if self.counts_start or self.samples == self.first_samples:
             return self.samples / max(self.total_s, 1e-9)
         return (self.samples - self.first_samples) / max(self.total_s - self.first_s, 1e-9)
@@ -71,7 +101,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """The median of some measurements, and their ends."""
+    """The median of some measurements, and their range."""
 
     median: float
     low: float
@@ -79,17 +109,17 @@ class Timing:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Timing:
-        """The spread of at least one value."""
+        """The median and range of at least one value."""
         return cls(statistics.median(values), min(values), max(values))
 
 
-def run_turn(contestant: Candidate, number: int, limit_s: float = math.inf) -> Trial:
-    """Consume batches as they come, to the end or for so long after the first: slow ways need no whole epoch."""
+def run_trial(candidate: Candidate, number: int, limit_s: float = math.inf) -> Trial:
+    """Consume batches to the end, or for ``limit_s`` seconds after the first batch."""
     samples, first_samples, first_s, was_cut = 0.0, 0.0, 0.0, False
     started = time.perf_counter()
-    iterator = iter(contestant.batches(number))
+    iterator = iter(candidate.batches(number))
     for batch in iterator:
-        samples += contestant.size_of(batch)
+        samples += candidate.size_of(batch)
         elapsed = time.perf_counter() - started
         if not first_samples:
             first_samples, first_s = samples, elapsed
@@ -98,53 +128,53 @@ def run_turn(contestant: Candidate, number: int, limit_s: float = math.inf) -> T
             break
     total_s = time.perf_counter() - started
     _close(iterator)
-    return Trial(samples, first_samples, first_s, total_s, contestant.counts_start, was_cut)
+    return Trial(samples, first_samples, first_s, total_s, candidate.counts_start, was_cut)
 
 
 def _close(iterator: Iterator[Any]) -> None:
-    """End what a generator that was left early still holds."""
+    """Release what a generator holds that was left early."""
     close = getattr(iterator, "close", None)
     if close is not None:
         close()
 
 
-def in_turn(
-    contestants: Sequence[Candidate],
+def run_trials(
+    candidates: Sequence[Candidate],
     *,
     rounds: int,
     limit_s: float,
     patience_s: float = math.inf,
     advance: Callable[[int], None] = lambda _: None,
 ) -> dict[str, list[Trial]]:
-    """Turns of all contestants, one each in every round: a slow moment of the machine hits all alike.
+    """Trials of all candidates, one each in every round, so that a slow moment of the machine affects all of them.
 
     A first round, cut short, warms up and does not count.
 
     Args:
-        contestants: who takes turns, in this order.
-        rounds: turns of each that count.
-        limit_s: seconds of a turn after its first batch, at most.
-        patience_s: who takes longer in the warm-up has no other turn, and that one counts.
-        advance: told after each turn that it is done.
+        candidates: in the order of their trials in a round.
+        rounds: number of rounds that count.
+        limit_s: maximum length of a trial in seconds, from its first batch.
+        patience_s: a candidate that takes longer in the warm-up has no other trial, and that one counts.
+        advance: called with 1 after each trial.
     """
-    found: dict[str, list[Trial]] = {contestant.name: [] for contestant in contestants}
+    trials: dict[str, list[Trial]] = {candidate.name: [] for candidate in candidates}
     too_slow: set[str] = set()
     with _quick_collections():
-        for number, contestant in product(range(rounds + 1), contestants):
-            name = contestant.name
+        for number, candidate in product(range(rounds + 1), candidates):
+            name = candidate.name
             if name not in too_slow:
-                contestant.prepare()
-                longest_s = math.inf if contestant.is_whole else limit_s
-                turn = run_turn(contestant, number, longest_s if number else limit_s * _WARM_UP)
-                too_slow |= {name} if not number and turn.total_s > patience_s else set()
-                found[name] += [turn] if number or name in too_slow else []
+                candidate.prepare()
+                longest_s = math.inf if candidate.is_whole else limit_s
+                trial = run_trial(candidate, number, longest_s if number else limit_s * _WARM_UP)
+                too_slow |= {name} if not number and trial.total_s > patience_s else set()
+                trials[name] += [trial] if number or name in too_slow else []
             advance(1)
-    return found
+    return trials
 
 
 @contextmanager
 def _quick_collections() -> Iterator[None]:
-    """Keep the garbage collector from looking at what is there already: that takes 0.2 s with torch, each time."""
+    """Exclude existing objects from garbage collection: with torch, looking at them takes 0.2 s each time."""
     gc.collect()
     gc.freeze()
     try:
@@ -154,11 +184,11 @@ def _quick_collections() -> Iterator[None]:
 
 
 def whole_epochs(epoch: Callable[[int], Iterable[T]], first: int, least_s: float) -> Iterator[T]:
-    """The batches of epochs, one after the other, until one of them ends after so many seconds.
+    """The batches of whole epochs, one after the other, for at least ``least_s`` seconds.
 
     Args:
         epoch: number of an epoch → its batches.
-        first: the first number.
+        first: number of the first epoch.
         least_s: seconds; 0 for one epoch.
     """
     started = time.perf_counter()
@@ -168,13 +198,13 @@ def whole_epochs(epoch: Callable[[int], Iterable[T]], first: int, least_s: float
             return
 
 
-def ratios(ours: Sequence[Trial], others: Sequence[Trial]) -> Timing:
-    """How many times the samples a second, round by round."""
-    return Timing.of([mine.rate / other.rate for mine, other in zip(ours, others, strict=True)])
+def ratios(ours: Sequence[Trial], theirs: Sequence[Trial]) -> Timing:
+    """The ratio of the sample rates, round by round."""
+    return Timing.of([our.rate / their.rate for our, their in zip(ours, theirs, strict=True)])
 
 
 def waiting_share(batches: Iterable[Any], step_s: float) -> float:
-    """Share of an epoch's time, in [0, 1], that a loop waits whose steps take ``step_s``, after its first batch.
+    """Share of an epoch's time, in [0, 1], that a loop with steps of ``step_s`` waits after its first batch.
 
     A step sleeps, as the process does while an accelerator works.
     """

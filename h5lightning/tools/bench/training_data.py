@@ -1,4 +1,4 @@
-"""What the patterns hold that can be trained on: arguments of a DataModule, and how the fields lie in the files."""
+"""The trainable data behind the patterns: arguments for a DataModule, and how the files store its fields."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class TrainingData:
     """Files that can be trained on.
 
     Args:
-        catalog: what they hold.
+        catalog: the contents of the files.
         arguments: ``fields``, ``samples``, ``access`` and ``dtype`` of a DataModule.
-        stored: the fields with rows, once for each way in which files store them.
-        left_out: files that are not used.
+        stored: the fields with rows, one entry for each way in which files store them.
+        left_out: number of files that are not used.
     """
 
     catalog: Catalog
@@ -43,7 +43,7 @@ class TrainingData:
 
     @property
     def is_whole(self) -> bool:
-        """Whether a sample is all of a file."""
+        """Whether a sample is a whole file."""
         return isinstance(self.arguments["samples"], Whole)
 
     @property
@@ -63,7 +63,7 @@ class TrainingData:
 
     @once
     def stored_bytes(self) -> int:
-        """What the datasets take in the files."""
+        """Bytes of the datasets in the files."""
         return sum(int(self.catalog.facts_of(path)[:, 1].clip(0).sum()) for path in self.datasets)
 
     @once
@@ -88,11 +88,11 @@ class TrainingData:
 
     @property
     def readers(self) -> tuple[str, ...]:
-        """What ``reader="auto"`` comes to: ``direct``, ``h5py`` or both."""
+        """The readers that ``reader="auto"`` chooses: ``direct``, ``h5py`` or both."""
         return tuple(sorted({"h5py" if field.reason else "direct" for field in self.stored}))
 
     def mode(self, shuffle: str) -> str:
-        """The order that ``shuffle`` comes to: ``full``, ``block`` or ``none``."""
+        """The mode that ``shuffle`` chooses: ``full``, ``block`` or ``none``."""
         access: Access = self.arguments["access"]
         loading = Loading(shuffle, Shuffle().window_bytes, access.cache_bytes, 1, 0, 1, self.is_whole)
         return Case(tuple(self.stored), loading, len(self.catalog)).mode
@@ -105,17 +105,17 @@ def find_training_data(
     processes: int | None = None,
     progress: bool = True,
 ) -> TrainingData:
-    """Scan the files, and take the fields that were named, or those that `h5lightning inspect` suggests.
+    """Scan the files, and take the named fields, or those that `h5lightning inspect` suggests.
 
     Args:
         patterns: globs or paths.
         fields: sample key → `Field`; None to guess.
         processes: scanning processes for many files; None for one on each core.
-        progress: show a bar where somebody watches.
+        progress: show a progress bar if stderr is a terminal.
 
     Raises:
-        DiscoveryError: patterns that cannot be used, or match nothing.
-        FieldError: a field that no file holds, or files that hold nothing to train on.
+        DiscoveryError: a pattern cannot be used, or matches nothing.
+        FieldError: no file holds a field, or no file can be read.
     """
     catalog = scan_readable(discover(list(patterns)), processes=processes, progress=progress)
     if not len(catalog):
@@ -134,7 +134,7 @@ def _named(catalog: Catalog, fields: Mapping[str, Field]) -> dict[str, Any]:
 
 def _suggested(patterns: Sequence[str], catalog: Catalog) -> tuple[Catalog, dict[str, Any]]:
     """The files that a suggestion keeps, and its arguments."""
-    found = suggest(patterns, catalog, guess(entries_of(catalog), len(catalog), shared_attrs(catalog)))
-    left_out = frozenset(found.left_out)
+    suggestion = suggest(patterns, catalog, guess(entries_of(catalog), len(catalog), shared_attrs(catalog)))
+    left_out = frozenset(suggestion.left_out)
     kept = catalog.take(np.flatnonzero([name not in left_out for name in catalog.names]))
-    return kept, {name: getattr(found, name) for name in ("fields", "samples", "access", "dtype")}
+    return kept, {name: getattr(suggestion, name) for name in ("fields", "samples", "access", "dtype")}

@@ -16,20 +16,21 @@ from h5lightning.options import Split
 from h5lightning.tools.bench.configurations import LoaderConfig
 from h5lightning.tools.bench.timing import Candidate, whole_epochs
 
-__all__ = ["Source", "check_can_evict", "contestant", "evict"]
+__all__ = ["Source", "check_can_evict", "evict", "make_candidate"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Source:
-    """What is loaded, whatever the way.
+    """The data that all configurations load.
 
     Args:
         files: paths.
-        arguments: of `H5DataModule`, those that say what a sample is.
-        share: of the rows of each file, its first ones.
-        forgets: an epoch starts with nothing decoded: what was kept of the one before may be all that is measured.
-        full_cache_bytes: what may be kept in full order, where each batch takes rows from anywhere: the same share of
-            what is measured as `Access.cache_bytes` is of all data. Else all of a small part would fit.
+        arguments: the arguments of `H5DataModule` that say what a sample is.
+        share: fraction of the rows of each file, from its first row.
+        forgets: start each epoch with nothing decoded; otherwise decoded data kept from the epoch before could be all
+            that is measured.
+        full_cache_bytes: `Access.cache_bytes` in full order, where each batch takes rows from anywhere: the same
+            fraction of the measured data as the option is of all data. Otherwise a small subset would fit entirely.
     """
 
     files: Sequence[str]
@@ -38,50 +39,51 @@ class Source:
     forgets: bool
     full_cache_bytes: int
 
-    def data_module(self, way: LoaderConfig, mode: str) -> H5DataModule:
-        """A DataModule that trains with all of it, set up.
+    def data_module(self, config: LoaderConfig, mode: str) -> H5DataModule:
+        """A DataModule that trains with all of the data, set up.
 
         Args:
-            way: how it is loaded.
-            mode: what its order comes to.
+            config: how it loads.
+            mode: the shuffle mode of the configuration.
         """
         split = (
             Split(val=None, test=None)
             if self.share == 1
             else Split(train=self.share, val=None, test=None, by="block")
         )
-        options = dict(self.arguments) | way.options()
+        options = dict(self.arguments) | config.options()
         if mode == "full":
             options["access"] = replace(options["access"], cache_bytes=self.full_cache_bytes)
-        # The name of a file is taken as it stands, whatever wildcards are in it.
+        # A file name is taken literally, whatever wildcards are in it.
         dm = H5DataModule(list(self.files), split=split, **options)
         dm.prepare_data()
         dm.setup()
         return dm
 
 
-def contestant(
-    name: str, source: Source, way: LoaderConfig, mode: str, *, least_s: float, is_cold: bool
+def make_candidate(
+    name: str, source: Source, config: LoaderConfig, mode: str, *, least_s: float, is_cold: bool
 ) -> Candidate:
-    """One way to load, which starts with nothing open in each turn and leaves nothing open.
+    """A configuration as a candidate, whose trials start with nothing open and leave nothing open.
 
     Args:
-        name: what tables call it.
-        source: what is loaded.
-        way: how.
-        mode: what its order comes to.
-        least_s: a turn ends with an epoch, after so many seconds.
-        is_cold: put the files out of the page cache before each turn, which has one epoch.
+        name: its name in tables.
+        source: the data.
+        config: how it loads.
+        mode: the shuffle mode of the configuration.
+        least_s: minimum length of a trial in seconds; a trial ends with an epoch.
+        is_cold: put the files out of the page cache before each trial, which then has one epoch.
     """
-    dm = source.data_module(way, mode)
-    epochs = partial(_turn, dm, forgets=source.forgets, least_s=0.0 if is_cold else least_s)
+    dm = source.data_module(config, mode)
+    epochs = partial(_epochs, dm, forgets=source.forgets, least_s=0.0 if is_cold else least_s)
     prepare = partial(evict, source.files) if is_cold else gc.collect
-    # What is decoded before the first batch is needed later: it counts, and with it the start of processes.
-    counts_start = source.forgets or not way.num_workers
+    # Chunks that are decoded before the first batch are needed later: this time counts, and with it the start of
+    # processes.
+    counts_start = source.forgets or not config.num_workers
     return Candidate(name, epochs, samples_of, prepare, counts_start)
 
 
-def _turn(dm: H5DataModule, number: int, *, forgets: bool, least_s: float) -> Iterator[Any]:
+def _epochs(dm: H5DataModule, number: int, *, forgets: bool, least_s: float) -> Iterator[Any]:
     try:
         yield from whole_epochs(partial(_epoch, dm, forgets=forgets), number, least_s)
     finally:
@@ -96,25 +98,22 @@ def _epoch(dm: H5DataModule, number: int, *, forgets: bool) -> Iterator[Any]:
         dm.teardown()
 
 
-# ── the page cache ───────────────────────────────────────────────────────────────────────────────────
-
-
 def check_can_evict() -> None:
-    """Raise unless this system can put files out of its page cache.
+    """Check that this system can put files out of its page cache.
 
     Raises:
         OptionError: it cannot.
     """
     if not hasattr(os, "posix_fadvise"):
-        raise OptionError("--cold needs posix_fadvise, which this system lacks: leave it out, or use Linux")
+        raise OptionError("--cold needs posix_fadvise, which this system lacks: omit it, or use Linux")
 
 
 def evict(paths: Sequence[str], *, syncs: bool = False) -> None:
-    """Put files out of the page cache; the system keeps what somebody maps, and what it has yet to write.
+    """Put files out of the page cache; the system keeps pages that are mapped, or not yet written to the disk.
 
     Args:
         paths: the files.
-        syncs: have the system write what was written to them lately.
+        syncs: first write changed pages to the disk.
     """
     gc.collect()
     for path in paths:

@@ -30,8 +30,8 @@ class OpenedPerItem(TorchDataset):
         return len(self._paths) * self._rows_of_file
 
     def __getitem__(self, number: int) -> tuple[torch.Tensor, int]:
-        place, row = divmod(number, self._rows_of_file)
-        with h5py.File(self._paths[place], "r") as file:
+        position, row = divmod(number, self._rows_of_file)
+        with h5py.File(self._paths[position], "r") as file:
             return torch.from_numpy(file["data"][row]), int(file["label"][row])
 
 
@@ -50,8 +50,8 @@ class KeptOpen(OpenedPerItem):
         self._datasets = [(file["data"], file["label"]) for file in self._files]
 
     def __getitem__(self, number: int) -> tuple[torch.Tensor, int]:
-        place, row = divmod(number, self._rows_of_file)
-        data, labels = self._datasets[place]
+        file, row = divmod(number, self._rows_of_file)
+        data, labels = self._datasets[file]
         return torch.from_numpy(data[row]), int(labels[row])
 
     def close(self) -> None:
@@ -95,13 +95,13 @@ def _chunk_batches(dataset: Dataset, files: list[tuple[Any, Any]], epoch: int) -
     data = np.empty((max(BATCH, height), dataset.workload.columns), np.float32)
     labels = np.empty(len(data), np.int64)
     filled = 0
-    for place, start in _shuffled_chunks(dataset, height, epoch):
+    for file, start in _shuffled_chunks(dataset, height, epoch):
         stop = min(start + height, dataset.workload.rows_of_file)
         if filled + stop - start > len(data):
             yield Batch(data[:filled], labels[:filled])
             filled = 0
         into = np.s_[filled : filled + stop - start]
-        for stored, out in zip(files[place], (data, labels), strict=True):
+        for stored, out in zip(files[file], (data, labels), strict=True):
             stored.read_direct(out, np.s_[start:stop], into)
         filled += stop - start
     yield Batch(data[:filled], labels[:filled])
@@ -110,6 +110,6 @@ def _chunk_batches(dataset: Dataset, files: list[tuple[Any, Any]], epoch: int) -
 def _shuffled_chunks(dataset: Dataset, height: int, epoch: int) -> list[tuple[int, int]]:
     """File and first row of each chunk."""
     starts = range(0, dataset.workload.rows_of_file, height)
-    chunks = [(place, start) for place in range(dataset.workload.files) for start in starts]
+    chunks = [(file, start) for file in range(dataset.workload.files) for start in starts]
     order = np.random.default_rng(epoch).permutation(len(chunks))
     return [chunks[number] for number in order]

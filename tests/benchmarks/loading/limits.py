@@ -1,4 +1,4 @@
-"""What this machine can do at best: reading in order, gathering from RAM, decoding every chunk once.
+"""The limits of this machine: read in order, gather from memory, decode every chunk once.
 
 Their buffers are made once and used for every batch; what is known before the epoch is not timed.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import Any
 
 import h5py
@@ -18,15 +18,16 @@ import torch
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from h5lightning.tools.bench.stored_pieces import Piece, merged, opened, pieces_of, pipeline_of, read_into
+from h5lightning.core.arrays import Int64Array
+from h5lightning.storage.files.raw_file import RawFile
+from h5lightning.tools.bench import trials
+from h5lightning.tools.bench.stored_ranges import ByteRange, join_adjacent, pipeline_of, stored_ranges
 from loading.data import BATCH, Dataset
 from loading.measure import Batch
 
 __all__ = ["DecodeAndGather", "GatherFromMemory", "ReadInOrder", "evict", "read_files", "ready_tensors"]
 
 _READ_BYTES = 4 << 20
-
-Int64Array = npt.NDArray[np.int64]
 
 
 # ── reading in order ─────────────────────────────────────────────────────────────────────────────────
@@ -48,54 +49,49 @@ class ReadInOrder:
     def __call__(self, epoch: int = 0) -> Iterator[Batch]:
         """An epoch's batches; the order is always the same."""
         for path, reads in zip(self._paths, self._reads, strict=True):
-            with opened(path) as descriptor:
+            with closing(RawFile(path)) as raw:
                 for data, labels in reads:
-                    self._fill(descriptor, self._data, data)
-                    rows = self._fill(descriptor, self._labels, labels)
+                    self._fill(raw, self._data, data)
+                    rows = self._fill(raw, self._labels, labels)
                     yield Batch(self._data[:rows], self._labels[:rows])
 
     @staticmethod
-    def _fill(descriptor: int, out: npt.NDArray[Any], pieces: Sequence[Piece]) -> int:
-        into, filled = _memory_of(out), 0
-        for piece in pieces:
-            read_into(descriptor, into[filled : filled + piece.size], piece.offset)
-            filled += piece.size
-        return sum(piece.rows for piece in pieces)
+    def _fill(raw: RawFile, out: npt.NDArray[Any], ranges: Sequence[ByteRange]) -> int:
+        into, filled = out.reshape(-1).view(np.uint8), 0
+        for part in ranges:
+            raw.read_into(part.offset, into[filled : filled + part.size])
+            filled += part.size
+        return sum(part.rows for part in ranges)
 
 
-def _reads_of(path: str) -> list[tuple[list[Piece], list[Piece]]]:
+def _reads_of(path: str) -> list[tuple[list[ByteRange], list[ByteRange]]]:
     with h5py.File(path, "r") as file:
         data, labels = (
-            [merged(group) for group in _grouped(pieces_of(file[name], BATCH), BATCH)]
+            [join_adjacent(group) for group in _grouped(stored_ranges(file[name], BATCH), BATCH)]
             for name in ("data", "label")
         )
     return list(zip(data, labels, strict=True))
 
 
-def _grouped(pieces: Sequence[Piece], rows: int) -> Iterator[list[Piece]]:
-    """Pieces in groups of at most so many rows."""
-    group: list[Piece] = []
-    for piece in pieces:
-        if group and sum(one.rows for one in group) + piece.rows > rows:
+def _grouped(ranges: Sequence[ByteRange], rows: int) -> Iterator[list[ByteRange]]:
+    """Ranges in groups of at most ``rows`` rows."""
+    group: list[ByteRange] = []
+    for part in ranges:
+        if group and sum(member.rows for member in group) + part.rows > rows:
             yield group
             group = []
-        group.append(piece)
+        group.append(part)
     yield group
 
 
-def _memory_of(array: npt.NDArray[Any]) -> memoryview:
-    """The bytes of an array, to write to."""
-    return memoryview(array.reshape(-1).view(np.uint8))
-
-
 def read_files(dataset: Dataset) -> Iterator[Batch]:
-    """Whole files in order, into one buffer: what a disk gives at best. Labels are counted, not read."""
+    """Whole files in order, into one buffer: the best that a disk can do. Labels are counted, not read."""
     buffer = memoryview(bytearray(_READ_BYTES))
     row = 0
     for path in dataset.paths:
-        with opened(path) as descriptor:
+        with closing(RawFile(path)) as raw:
             offset = 0
-            while count := os.preadv(descriptor, [buffer], offset):
+            while count := os.preadv(raw.fileno(), [buffer], offset):
                 offset += count
         labels = np.arange(row, row + dataset.workload.rows_of_file)
         row += len(labels)
@@ -103,11 +99,8 @@ def read_files(dataset: Dataset) -> Iterator[Batch]:
 
 
 def evict(dataset: Dataset) -> None:
-    """Put the files of a data set out of the page cache; the file system may keep what is being used."""
-    for path in dataset.paths:
-        with opened(path) as descriptor:
-            os.fsync(descriptor)
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    """Put the files of a data set out of the page cache."""
+    trials.evict(dataset.paths, syncs=True)
 
 
 # ── gathering ────────────────────────────────────────────────────────────────────────────────────────
@@ -158,7 +151,7 @@ class DecodeAndGather:
         self._threads = threads
         self._gathers = gathers
         self._height = dataset.workload.chunk_rows or BATCH
-        self._chunks = [(place, piece) for place, path in enumerate(self._paths) for piece in _data_of(path)]
+        self._chunks = [(file, part) for file, path in enumerate(self._paths) for part in _data_of(path)]
         _, self._labels = dataset.in_memory()
         self._step = min(
             len(self._chunks), max(1, window_bytes // (self._height * dataset.workload.row_bytes))
@@ -171,14 +164,14 @@ class DecodeAndGather:
     def __call__(self, epoch: int = 0) -> Iterator[Batch]:
         """An epoch's batches."""
         rng = np.random.default_rng(epoch)
-        # As of ours, which forgets what was decoded: an epoch begins with memory that nobody has touched.
+        # As of ours, which forgets what was decoded: an epoch begins with untouched memory.
         window = np.empty((self._step * self._height, self._out.shape[1]), np.float32)
         with ExitStack() as stack:
-            descriptors = [stack.enter_context(opened(path)) for path in self._paths]
+            files = [stack.enter_context(closing(RawFile(path))) for path in self._paths]
             executor = stack.enter_context(ThreadPoolExecutor(self._threads))
             for start in range(0, len(self._chunks), self._step):
                 chunks = self._chunks[start : start + self._step]
-                rows = self._decode(executor, descriptors, chunks, window)
+                rows = self._decode(executor, files, chunks, window)
                 labels = self._labels[start * self._height :][:rows]
                 order = rng.permutation(rows) if self._gathers else np.arange(rows)
                 yield from self._batches(window, labels, order)
@@ -186,22 +179,21 @@ class DecodeAndGather:
     def _decode(
         self,
         executor: ThreadPoolExecutor,
-        descriptors: Sequence[int],
-        chunks: Sequence[tuple[int, Piece]],
+        files: Sequence[RawFile],
+        chunks: Sequence[tuple[int, ByteRange]],
         window: npt.NDArray[np.float32],
     ) -> int:
         """Fill the window with chunks; returns their rows."""
 
         def decode(number: int) -> None:
-            place, piece = chunks[number]
-            stored = np.empty(piece.size, np.uint8)
-            read_into(descriptors[place], memoryview(stored), piece.offset)
+            file, part = chunks[number]
+            stored = files[file].read(part.offset, part.size)
             out = window[number * self._height : (number + 1) * self._height]
             self._pipeline.decode(stored, out.reshape(-1).view(np.uint8))
 
         for _ in executor.map(decode, range(len(chunks))):
             pass  # the exception of a thread is raised here
-        return sum(piece.rows for _, piece in chunks)
+        return sum(part.rows for _, part in chunks)
 
     def _batches(
         self, window: npt.NDArray[np.float32], labels: Int64Array, order: Int64Array
@@ -214,12 +206,12 @@ class DecodeAndGather:
             yield Batch(window[start:stop], labels[start:stop])
 
 
-def _data_of(path: str) -> list[Piece]:
+def _data_of(path: str) -> list[ByteRange]:
     with h5py.File(path, "r") as file:
-        return pieces_of(file["data"], BATCH)
+        return stored_ranges(file["data"], BATCH)
 
 
-# ── crossing a process boundary ──────────────────────────────────────────────────────────────────────
+# ── transfer between processes ──────────────────────────────────────────────────────────────────────
 
 
 class _ReadyTensors(TorchDataset):

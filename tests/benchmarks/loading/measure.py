@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from h5lightning.tools.bench.timing import Candidate, Trial, run_turn
+from h5lightning.tools.bench.timing import Candidate, Trial, run_trial
 
 __all__ = ["Batch", "anonymous_bytes", "read_bytes", "run_epoch", "samples_of"]
 
@@ -26,7 +26,7 @@ def samples_of(batch: Batch) -> int:
 
 def run_epoch(batches: Iterable[Batch]) -> Trial:
     """Consume batches as they come, to the end."""
-    return run_turn(Candidate("", lambda _: batches, samples_of), 0)
+    return run_trial(Candidate("", lambda _: batches, samples_of), 0)
 
 
 def anonymous_bytes() -> int:

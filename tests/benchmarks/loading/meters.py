@@ -1,4 +1,4 @@
-"""What is not a race: waiting, memory, bytes read for each byte wanted, how well batches are mixed."""
+"""Measurements other than speed: waiting, memory, read amplification, and how well batches are mixed."""
 
 from __future__ import annotations
 
@@ -56,16 +56,15 @@ def _held_bytes(dataset: Dataset, epochs: int) -> list[int]:
     return held
 
 
-def amplification(dataset: Dataset, world_size: int, wanted: float) -> list[Goal]:
+def amplification(dataset: Dataset, world_size: int, most: float) -> list[Goal]:
     """Decoded bytes of an epoch of all ranks for each that the rows have, and bytes read for each that is stored.
 
-    What is decoded is counted at the decoder. What is read is the process's own I/O counter, which no mistake of ours
-    can fool: a chunk that is decoded was read.
+    Decoded bytes are counted at the decoder, and read bytes by the I/O counter of the process, which shows every read.
 
     Args:
         dataset: of filtered chunks that evenly divide its files.
         world_size: ranks, one after the other in this process.
-        wanted: at most.
+        most: the largest ratio that is accepted.
     """
     counted = [_counts_of_rank(dataset, rank, world_size) for rank in range(world_size)]
     decoded, read = (sum(one) for one in zip(*counted, strict=True))
@@ -74,9 +73,9 @@ def amplification(dataset: Dataset, world_size: int, wanted: float) -> list[Goal
     ranks = "1 rank" if world_size == 1 else f"{world_size} ranks"
     return [
         Goal(
-            f"bytes decoded ÷ bytes of the rows, {ranks}", wanted, Timing.of([decoded / rows]), at_least=False
+            f"bytes decoded ÷ bytes of the rows, {ranks}", most, Timing.of([decoded / rows]), at_least=False
         ),
-        Goal(f"bytes read ÷ stored, {ranks}", wanted, Timing.of([read / stored]), at_least=False),
+        Goal(f"bytes read ÷ stored, {ranks}", most, Timing.of([read / stored]), at_least=False),
     ]
 
 

@@ -137,9 +137,9 @@ class WebDataset(Peer):
         import webdataset
 
         number = 0
-        for place, path in enumerate(dataset.paths):
+        for shard_number, path in enumerate(dataset.paths):
             # A time in whole seconds needs no extra header, which would take longer to read than the sample.
-            with webdataset.TarWriter(str(folder / f"{place:06}.tar"), mtime=0) as shard:
+            with webdataset.TarWriter(str(folder / f"{shard_number:06}.tar"), mtime=0) as shard:
                 for data, label in _samples_of(path):
                     shard.write({"__key__": f"{number:09}", "npy": data, "cls": label})
                     number += 1
@@ -213,8 +213,8 @@ class Zarr(Peer):
             name: self._create(folder / name, shape, "float32" if name == "data" else "int64")
             for name, shape in arrays.items()
         }
-        for place, path in enumerate(dataset.paths):
-            start = place * dataset.workload.rows_of_file
+        for shard_number, path in enumerate(dataset.paths):
+            start = shard_number * dataset.workload.rows_of_file
             with h5py.File(path, "r") as file:
                 for name, store in stores.items():
                     store[start : start + dataset.workload.rows_of_file] = file[name][()]

@@ -38,8 +38,8 @@ class Scale:
     Args:
         part: of the rows of each workload, which are 256 MiB at least. With a smaller part than a half, data are as
             large as the last cache of some processors, where a gather is faster than from memory.
-        rounds: epochs of each contestant that count.
-        limit_s: seconds after the first batch in which a contestant is cut short.
+        rounds: epochs of each candidate that count.
+        limit_s: seconds after the first batch in which a candidate is cut short.
         folder: where data are written.
         with_peers: convert to other formats, and race them.
     """
@@ -69,10 +69,10 @@ def _say(text: str) -> None:
 
 
 def _race(
-    report: Report, race: Race, dataset: Dataset, scale: Scale, others: Sequence[Candidate] = ()
+    report: Report, race: Race, dataset: Dataset, scale: Scale, candidates: Sequence[Candidate] = ()
 ) -> None:
     _say(f"  {race.name}")
-    result = races.run(race, dataset, rounds=scale.rounds, limit_s=scale.limit_s, others=others)
+    result = races.run(race, dataset, rounds=scale.rounds, limit_s=scale.limit_s, peers=candidates)
     report.results.append(result)
 
 
@@ -82,11 +82,11 @@ def _race(
 def contiguous(report: Report, scale: Scale) -> None:
     """4 KiB rows as they are: by hand, peers, workers, from disk, waiting, memory."""
     with _data(Workload("contiguous 4 KiB rows", 131_072, 4096), scale) as dataset:
-        with _converted(report, dataset, scale) as others:
-            wanted = {TUTORIAL: 300, KEPT_OPEN: 12, BY_CHUNK: None, IN_ORDER: None, FROM_RAM: 0.6}
-            _race(report, Race("contiguous 4 KiB rows", wanted), dataset, scale, others)
-        if others:
-            names = [other.name for other in others]
+        with _converted(report, dataset, scale) as copies:
+            goals = {TUTORIAL: 300, KEPT_OPEN: 12, BY_CHUNK: None, IN_ORDER: None, FROM_RAM: 0.6}
+            _race(report, Race("contiguous 4 KiB rows", goals), dataset, scale, copies)
+        if copies:
+            names = [copy.name for copy in copies]
             report.goals.append(races.against_best(report.results[-1], names, "the best peer", 5))
         workers = Race("4 KiB rows, 2 workers", {"ready tensors, 2 workers": 0.9}, {"num_workers": 2})
         _race(report, workers, dataset, scale)
@@ -101,19 +101,19 @@ def contiguous(report: Report, scale: Scale) -> None:
 def small_rows(report: Report, scale: Scale) -> None:
     """64-byte rows: what is done for each sample shows."""
     with _data(Workload("contiguous 64-byte rows", 8_388_608, 64), scale) as dataset:
-        wanted = {TUTORIAL: 100, KEPT_OPEN: None, IN_ORDER: None, FROM_RAM: 0.2}
-        _race(report, Race("contiguous 64-byte rows", wanted), dataset, scale)
+        goals = {TUTORIAL: 100, KEPT_OPEN: None, IN_ORDER: None, FROM_RAM: 0.2}
+        _race(report, Race("contiguous 64-byte rows", goals), dataset, scale)
 
 
 def compressed(report: Report, scale: Scale) -> None:
     """Gzip with shuffle: chunks of 32 rows."""
     name = "gzip + shuffle, 32 rows of 4 KiB a chunk"
     with _data(Workload(name, 128_000, 4096, chunk_rows=32, filters="gzip+shuffle"), scale) as dataset:
-        wanted = {UNCACHED: 40, KEPT_OPEN: None, BY_CHUNK: 2, "decode only": None, DECODE: 0.85}
-        _race(report, Race(name, wanted, forgets=True), dataset, scale)
+        goals = {UNCACHED: 40, KEPT_OPEN: None, BY_CHUNK: 2, "decode only": None, DECODE: 0.85}
+        _race(report, Race(name, goals, forgets=True), dataset, scale)
         report.goals.append(meters.mixing(dataset))
-        for ranks, wanted_ratio in ((1, 1.05), (2, 1.25), (4, 1.25)):
-            report.goals += meters.amplification(dataset, ranks, wanted_ratio)
+        for ranks, most in ((1, 1.05), (2, 1.25), (4, 1.25)):
+            report.goals += meters.amplification(dataset, ranks, most)
         report.goals.append(meters.memory(dataset))
 
 

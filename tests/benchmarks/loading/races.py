@@ -1,4 +1,4 @@
-"""Who runs against whom over which data, and how many times as fast ours should be."""
+"""Races: h5lightning against other ways to load the same data, and how many times as fast it should be."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from functools import partial
 from typing import Any
 
 from h5lightning import H5DataModule
-from h5lightning.tools.bench.timing import Candidate, Timing, Trial, in_turn, ratios, whole_epochs
+from h5lightning.tools.bench.timing import Candidate, Timing, Trial, ratios, run_trials, whole_epochs
 from loading import by_hand, ours
 from loading.data import Dataset, Workload
 from loading.limits import DecodeAndGather, GatherFromMemory, ReadInOrder, read_files, ready_tensors
 from loading.measure import Batch, samples_of
 
-__all__ = ["OURS", "THREADS", "Goal", "Race", "Result", "against_best", "contestant_of", "run"]
+__all__ = ["OURS", "THREADS", "Goal", "Race", "Result", "against_best", "candidate_of", "run"]
 
 OURS = "h5lightning"
 THREADS = os.cpu_count() or 1
@@ -45,10 +45,10 @@ RIVALS: dict[str, Callable[[Dataset], Batches]] = {
 }
 
 
-# An epoch begins with what is decoded for the rest of it: only a whole one says how fast they are.
+# An epoch begins with decoding ahead: only a whole one shows how fast they are.
 _DECODES_AHEAD = (None, "decode only", "decode + gather")
 
-_MOST_EPOCHS = 1000  # of a turn
+_MOST_EPOCHS = 1000  # of a trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +56,14 @@ class Goal:
     """A number that should be reached.
 
     Args:
-        what: what is compared.
-        wanted: the number.
+        what: the quantity that is compared.
+        target: the number.
         reached: as measured.
-        at_least: more is better; else less is.
+        at_least: whether more is better.
     """
 
     what: str
-    wanted: float
+    target: float
     reached: Timing
     at_least: bool = True
 
@@ -71,46 +71,46 @@ class Goal:
     def is_reached(self) -> bool:
         """Whether the median reaches it."""
         median = self.reached.median
-        return median >= self.wanted if self.at_least else median <= self.wanted
+        return median >= self.target if self.at_least else median <= self.target
 
 
 @dataclass(frozen=True, slots=True)
 class Race:
-    """Ours against rivals over one data set.
+    """H5lightning against rivals over one data set.
 
     Args:
-        name: what tables call it.
-        wanted: rival → how many times its samples a second ours should deliver; None for no such wish.
-        options: of ours, those of `H5DataModule`.
-        prepare: what must happen before each epoch.
-        forgets: ours starts each epoch with nothing open and nothing decoded: what it keeps of the epoch before
-            may be a whole data set of a size that suits a benchmark, and then nothing is left to be measured.
+        name: its name in tables.
+        goals: rival → how many times its sample rate h5lightning should reach; None without a goal.
+        options: options of `H5DataModule`.
+        prepare: runs before each epoch.
+        forgets: start each epoch of h5lightning with nothing open and nothing decoded; otherwise the data kept from the
+            epoch before could be the whole data set of a benchmark, with nothing left to measure.
     """
 
     name: str
-    wanted: Mapping[str, float | None]
+    goals: Mapping[str, float | None]
     options: Mapping[str, Any] = field(default_factory=dict)
     prepare: Callable[[Dataset], object] = _collect
     forgets: bool = False
 
     @property
     def is_repeated(self) -> bool:
-        """Whether a turn has several epochs if they are short: a processor that was idle is slow at first.
+        """Whether a trial has several epochs if they are short: a processor that was idle is slow at first.
 
-        Not where each epoch begins with what is done before it, or with the start of processes.
+        Not where each epoch begins with preparations, or with the start of processes.
         """
         return not self.forgets and not self.options.get("num_workers")
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Turns of each contestant, in the order of the rounds, and what was wanted.
+    """Trials of each candidate, in the order of the rounds, and the goals.
 
     Args:
-        name: what tables call it.
-        epochs: contestant → an epoch, or its beginning, of each round.
-        goals: what was wanted.
-        workload: what the data are.
+        name: its name in tables.
+        epochs: candidate → an epoch, or its beginning, of each round.
+        goals: the goals.
+        workload: the data.
     """
 
     name: str
@@ -125,38 +125,38 @@ class Result:
 
 
 def run(
-    race: Race, dataset: Dataset, *, rounds: int, limit_s: float, others: Sequence[Candidate] = ()
+    race: Race, dataset: Dataset, *, rounds: int, limit_s: float, peers: Sequence[Candidate] = ()
 ) -> Result:
-    """Run a race: ours, the rivals and the others in turn."""
+    """Run a race: h5lightning, the rivals and the peers in rounds."""
     least_s = limit_s / 2 if race.is_repeated else 0.0
     with ours.data_module(dataset, **race.options) as dm:
-        contestants = [
-            contestant_of(race, dataset, dm, rival, least_s=least_s) for rival in (None, *race.wanted)
+        candidates = [
+            candidate_of(race, dataset, dm, rival, least_s=least_s) for rival in (None, *race.goals)
         ]
-        epochs = in_turn([*contestants, *others], rounds=rounds, limit_s=limit_s)
-    wanted = {rival: least for rival, least in race.wanted.items() if least is not None}
+        epochs = run_trials([*candidates, *peers], rounds=rounds, limit_s=limit_s)
     goals = [
         Goal(f"{race.name} ÷ {rival}", least, ratios(epochs[OURS], epochs[rival]))
-        for rival, least in wanted.items()
+        for rival, least in race.goals.items()
+        if least is not None
     ]
     return Result(race.name, epochs, goals, dataset.workload)
 
 
-def against_best(result: Result, rivals: Sequence[str], what: str, wanted: float) -> Goal:
-    """Ours in relation to the rival that has the highest median."""
+def against_best(result: Result, rivals: Sequence[str], what: str, target: float) -> Goal:
+    """H5lightning compared with the rival that has the highest median."""
     medians = {name: Timing.of([epoch.rate for epoch in result.epochs[name]]).median for name in rivals}
     best = max(medians, key=medians.__getitem__)
     reached = ratios(result.epochs[OURS], result.epochs[best])
-    return Goal(f"{result.name} ÷ {what}: {best}", wanted, reached)
+    return Goal(f"{result.name} ÷ {what}: {best}", target, reached)
 
 
-def contestant_of(
+def candidate_of(
     race: Race, dataset: Dataset, dm: H5DataModule, rival: str | None = None, *, least_s: float = 0.0
 ) -> Candidate:
-    """Ours, or a rival; a turn has as many epochs as take ``least_s``."""
+    """H5lightning, or a rival; a trial has as many epochs as take ``least_s``."""
 
     def prepare() -> None:
-        # Before a rival's turn too: what a process has mapped stays in the page cache.
+        # Also before a trial of a rival: pages that a process has mapped stay in the page cache.
         if race.forgets:
             dm.teardown()
         race.prepare(dataset)
@@ -164,7 +164,7 @@ def contestant_of(
     batches = partial(ours.batches, dm) if rival is None else RIVALS[rival](dataset)
     return Candidate(
         rival or OURS,
-        lambda turn: whole_epochs(batches, turn * _MOST_EPOCHS, least_s),
+        lambda number: whole_epochs(batches, number * _MOST_EPOCHS, least_s),
         samples_of,
         prepare,
         counts_start=not race.options.get("num_workers"),

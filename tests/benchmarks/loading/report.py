@@ -30,7 +30,7 @@ class Report:
     Args:
         settings: how it was measured.
         results: races.
-        goals: what was wanted beside.
+        goals: goals of other measurements.
         conversions: copies in other formats.
         original_bytes: what the data set that was converted takes on disk.
         left_out: what was not measured, with the reason.
@@ -102,7 +102,7 @@ def versions() -> dict[str, str]:
 
 
 def _cache_mib() -> float:
-    """The processor's largest cache; 0 if the system does not tell."""
+    """The processor's largest cache; 0 if the system does not say."""
     sizes = Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size")
     kib = [int(path.read_text(encoding="ascii").strip().removesuffix("K")) for path in sizes]
     return max(kib, default=0) / 1024
@@ -120,15 +120,15 @@ def _found(path: str, pattern: str) -> str | None:
 
 
 def _facts(settings: Mapping[str, Any]) -> str:
-    form = "{processor}, {cores} cores, {cache_mib:g} MiB of cache, {memory_gib} GiB, {system}; load at the end {load}"
-    hardware = form.format(**machine())
+    line = "{processor}, {cores} cores, {cache_mib:g} MiB of cache, {memory_gib} GiB, {system}; load at the end {load}"
+    hardware = line.format(**machine())
     packages = ", ".join(f"{package} {number}" for package, number in versions().items())
     chosen = ", ".join(f"{name} {value}" for name, value in settings.items())
     return f"## Loading\n\n{hardware}.\n{packages}.\n{chosen}."
 
 
 def _race(result: Result) -> str:
-    rows = [_contestant(name, epochs, result.sample_bytes) for name, epochs in result.epochs.items()]
+    rows = [_candidate(name, epochs, result.sample_bytes) for name, epochs in result.epochs.items()]
     header = ["way", "samples/s", "lowest – highest", "MB/s", "first batch, ms"]
     return f"### {result.name}\n\n{_data(result.workload)}\n\n" + table(header, rows)
 
@@ -148,7 +148,7 @@ def _data(workload: Workload) -> str:
     return f"{text}, {number(times)} times the processor's last cache{warning}."
 
 
-def _contestant(name: str, epochs: Sequence[Trial], sample_bytes: int) -> list[str]:
+def _candidate(name: str, epochs: Sequence[Trial], sample_bytes: int) -> list[str]:
     rate = Timing.of([epoch.rate for epoch in epochs])
     first_s = Timing.of([epoch.first_s for epoch in epochs]).median
     ends = f"{number(rate.low)} – {number(rate.high)}"
@@ -165,14 +165,14 @@ def _goals(goals: Iterable[Goal]) -> str:
     rows = [
         [
             goal.what,
-            ("≥ " if goal.at_least else "≤ ") + number(goal.wanted),
+            ("≥ " if goal.at_least else "≤ ") + number(goal.target),
             number(goal.reached.median),
             f"{number(goal.reached.low)} – {number(goal.reached.high)}",
             "yes" if goal.is_reached else "no",
         ]
         for goal in goals
     ]
-    return "### Wanted and reached\n\n" + table(["", "wanted", "reached", "lowest – highest", ""], rows)
+    return "### Goals\n\n" + table(["", "goal", "reached", "lowest – highest", ""], rows)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -209,7 +209,7 @@ def _plain_race(result: Result) -> dict[str, Any]:
 def _plain_goal(goal: Goal) -> dict[str, Any]:
     return {
         "what": goal.what,
-        "wanted": goal.wanted,
+        "goal": goal.target,
         "at_least": goal.at_least,
         "reached": goal.reached.median,
         "lowest": goal.reached.low,

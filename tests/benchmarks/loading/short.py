@@ -24,7 +24,7 @@ def in_short(report: Report) -> str:
     meters = [_goal(goal) for goal in report.goals if goal not in _of_races(report)]
     parts += [f"Beside: {'; '.join(meters)}."] if meters else []
     missed = [_goal(goal) for goal in goals if not goal.is_reached]
-    parts += [f"Wanted and not reached: {'; '.join(missed)}."] if missed else []
+    parts += [f"Goals not reached: {'; '.join(missed)}."] if missed else []
     return "\n\n".join(parts) + "\n"
 
 
@@ -35,8 +35,8 @@ def write_between_marks(path: Path, text: str) -> None:
         ValueError: it has no marks.
     """
     found = path.read_text(encoding="utf-8")
-    head, begin, rest = found.partition(BEGIN)
-    _, end, tail = rest.partition(END)
+    head, begin, following = found.partition(BEGIN)
+    _, end, tail = following.partition(END)
     if not begin or not end:
         raise ValueError(f"{path} lacks the marks {BEGIN} and {END}")
     path.write_text(f"{head}{begin}\n{text}{end}{tail}", encoding="utf-8")
@@ -57,16 +57,16 @@ def _races(report: Report, peers: set[str]) -> str:
     rows = []
     for result in report.results:
         rate = _rate(result, OURS)
-        others = [
+        rivals = [
             f"{name} {_ratio(result, name)}" for name in result.epochs if name != OURS and name not in peers
         ]
-        rows.append([result.name, number(rate), number(rate * result.sample_bytes / 1e6), " · ".join(others)])
+        rows.append([result.name, number(rate), number(rate * result.sample_bytes / 1e6), " · ".join(rivals)])
     header = ["data", "samples/s", "MB/s", "times the samples a second of (lowest – highest)"]
     return table(header, rows)
 
 
 def _formats(report: Report) -> str:
-    result = next(one for one in report.results if any("workers" in name for name in one.epochs))
+    result = next(race for race in report.results if any("workers" in name for name in race.epochs))
     header = [
         "format",
         "samples/s, 0 workers",
@@ -103,11 +103,11 @@ def _format_rows(report: Report, result: Result) -> Iterator[list[str]]:
 
 
 def _rate(result: Result, name: str) -> float:
-    return Timing.of([turn.rate for turn in result.epochs[name]]).median
+    return Timing.of([trial.rate for trial in result.epochs[name]]).median
 
 
 def _first_ms(result: Result, name: str) -> str:
-    return number(1000 * Timing.of([turn.first_s for turn in result.epochs[name]]).median)
+    return number(1000 * Timing.of([trial.first_s for trial in result.epochs[name]]).median)
 
 
 def _ratio(result: Result, name: str) -> str:
@@ -116,14 +116,14 @@ def _ratio(result: Result, name: str) -> str:
 
 
 def _of_races(report: Report) -> list[Goal]:
-    """The goals that compare with the best of others, and so are in a table."""
+    """The goals of races, which are in a table."""
     names = [result.name for result in report.results]
     return [goal for goal in report.goals if any(goal.what.startswith(f"{name} ÷") for name in names)]
 
 
 def _goal(goal: Goal) -> str:
     sign = "≥" if goal.at_least else "≤"
-    return f"{goal.what} {number(goal.reached.median)} (wanted {sign} {number(goal.wanted)})"
+    return f"{goal.what} {number(goal.reached.median)} (goal {sign} {number(goal.target)})"
 
 
 def _mib(count: int) -> str:

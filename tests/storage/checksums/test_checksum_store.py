@@ -62,10 +62,10 @@ def test_other_roots_have_their_own(store):
     assert (len(store.load("/data")), len(store.load("/other"))) == (3, 1)
 
 
-@pytest.mark.parametrize("place", [3, 8, 20, 40, 100], ids=["magic", "version", "digest", "size", "header"])
-def test_damaged_or_of_another_version_is_as_good_as_none(store, place, caplog):
+@pytest.mark.parametrize("offset", [3, 8, 20, 40, 100], ids=["magic", "version", "digest", "size", "header"])
+def test_damaged_or_of_another_version_is_as_good_as_none(store, offset, caplog):
     with open(path_in(store), "r+b") as file:
-        file.seek(place)
+        file.seek(offset)
         file.write(b"\x7f")
     with caplog.at_level(logging.WARNING):
         assert store.load("/data") is None

@@ -55,20 +55,20 @@ def write(path, options):
     return values
 
 
-def flip(path, place, bit=1, keep_time=True):
-    """Turn one bit around, as a bad disk does: nothing but its value tells."""
+def flip(path, offset, bit=1, keep_time=True):
+    """Turn one bit around, as a bad disk does: only its value shows it."""
     before = os.stat(path)
     with open(path, "r+b") as file:
-        file.seek(place)
+        file.seek(offset)
         (byte,) = file.read(1)
-        file.seek(place)
+        file.seek(offset)
         file.write(bytes([byte ^ bit]))
     if keep_time:
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def some_value(path):
-    """The place of a byte in the middle of the stored values of x: its block holds nothing else."""
+    """The offset of a byte in the middle of the stored values of x: its block holds nothing else."""
     with h5py.File(path) as file:
         did = file["x"].id
         if file["x"].chunks:
@@ -118,23 +118,23 @@ def test_dataset_and_place_are_named(tmp_path, stored, where, memory_map):
     path = tmp_path / "a.h5"
     write(path, STORED[stored])
     make_checksums(path)
-    place = some_value(path)
-    flip(path, place)
+    offset = some_value(path)
+    flip(path, offset)
     with pytest.raises(ChecksumError) as caught:
         read_all(path, memory_map=memory_map)
     assert str(caught.value).startswith(where.format(path=path))
-    assert f"bytes {place - place % BLOCK_BYTES} to " in str(caught.value)
+    assert f"bytes {offset - offset % BLOCK_BYTES} to " in str(caught.value)
 
 
 def test_every_byte_of_a_file_counts(tmp_path):
-    """The header, the names, the tree of chunks, the attributes and what nobody uses."""
+    """The header, the names, the tree of chunks, the attributes and unused bytes."""
     path = tmp_path / "a.h5"
     write(path, STORED["gzip"])
     make_checksums(path)
     good = path.read_bytes()
     times = os.stat(path)
-    for place in [*range(0, 2048, 97), *range(2048, len(good), 7919), len(good) - 1]:
-        flip(path, place, bit=1 << place % 8)
+    for offset in [*range(0, 2048, 97), *range(2048, len(good), 7919), len(good) - 1]:
+        flip(path, offset, bit=1 << offset % 8)
         with pytest.raises(H5LightningError):
             read_all(path)
         # HDF5 may still hold what it read of the damaged one.
@@ -149,14 +149,14 @@ def test_damage_beside_the_values_is_found_before_anything_is_planned(tmp_path):
     write(path, STORED["contiguous"])
     make_checksums(path)
     read_all(path)
-    place = path.read_bytes().index(b"not a field")
-    flip(path, place)
+    offset = path.read_bytes().index(b"not a field")
+    flip(path, offset)
     with pytest.raises(ChecksumError):
         H5Dataset(str(path), ["y"], access={"verify": True})
 
 
 def test_rows_bring_in_their_blocks_alone(tmp_path):
-    """Damage that nobody reads is no reason to stop: it is found when it is touched."""
+    """Damage that is never read does not stop a run: it is found when it is read."""
     path = tmp_path / "a.h5"
     values = write(path, STORED["contiguous"])
     make_checksums(path)
@@ -217,7 +217,7 @@ def test_checksums_do_not_depend_on_what_is_looked_for(tmp_path):
     assert len(read_all(path)["x"]) == ROWS
 
 
-# ── where there are none ─────────────────────────────────────────────────────────────────────────────
+# ── without checksums ─────────────────────────────────────────────────────────────────────────────
 
 
 def test_without_checksums_the_error_says_how_to_make_them(write_files):
@@ -270,7 +270,7 @@ def test_a_place_that_cannot_be_written_is_an_error(write_files, tmp_path):
     (tmp_path / "file").write_text("")
     done = command("index", write_files((5,)), "--checksum", "--index-dir", tmp_path / "file")
     assert isinstance(done.exception, OptionError)
-    assert "the checksums cannot be kept in" in str(done.exception)
+    assert "the checksums cannot be stored in" in str(done.exception)
 
 
 def test_values_of_other_files_cannot_be_verified():
@@ -301,8 +301,8 @@ def test_training_stops_at_a_flipped_bit(write_files, workers, tmp_path):
     make_checksums(pattern)
     assert batches(pattern, 0) == 120
     with h5py.File(tmp_path / "runs" / "run-001.h5") as file:
-        place = file["x"].id.get_offset() + 3
-    flip(tmp_path / "runs" / "run-001.h5", place)
+        offset = file["x"].id.get_offset() + 3
+    flip(tmp_path / "runs" / "run-001.h5", offset)
     with pytest.raises(ChecksumError, match=r"run-001\.h5"):
         batches(pattern, workers)
 
@@ -342,10 +342,10 @@ def test_verify_reads_what_training_does_not(tmp_path):
     write(path, STORED["gzip"])
     make_checksums(path)
     size = os.path.getsize(path)
-    for place in range(0, size, size // 23):
-        flip(path, place)
+    for offset in range(0, size, size // 23):
+        flip(path, offset)
         assert [verdict.state for verdict in verify_files(str(path)).verdicts] == ["damaged"]
-        flip(path, place)
+        flip(path, offset)
     assert not verify_files(str(path)).bad
 
 

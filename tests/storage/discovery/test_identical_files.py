@@ -40,10 +40,10 @@ def test_copies_count_where_several_splits_hold_them(groups, owners, expected):
     assert groups([content(1), content(1)], owners) == expected
 
 
-@pytest.mark.parametrize("place", [0.0, 0.25, 0.5, 0.75, 1.0])
-def test_files_that_differ_in_one_of_the_places_are_no_copies(groups, place):
+@pytest.mark.parametrize("fraction", [0.0, 0.25, 0.5, 0.75, 1.0])
+def test_files_that_differ_in_one_of_the_blocks_are_no_copies(groups, fraction):
     changed = bytearray(content(1))
-    changed[int(place * (SIZE - 4096))] ^= 1
+    changed[int(fraction * (SIZE - 4096))] ^= 1
     assert groups([content(1), bytes(changed)], [TRAIN, VAL]) == []
 
 

@@ -1,4 +1,4 @@
-"""Where values lie, against h5py: the bytes there are those of the chunks, or there is a reason why only HDF5 knows."""
+"""The chunk index against h5py: the bytes are those of the chunks, or a reason says why only HDF5 can read them."""
 
 import os
 
@@ -34,8 +34,8 @@ def check(path):
         sizes = found.sizes(opened.chunk_bytes).tolist()
         stored = zip(grid, found.offsets.tolist(), sizes, found.masks.tolist(), strict=True)
         for cell, offset, size, mask in stored:
-            place = tuple(np.multiply(cell, opened.chunks).tolist())
-            assert did.read_direct_chunk(place) == (mask, data[offset : offset + size])
+            first = tuple(np.multiply(cell, opened.chunks).tolist())
+            assert did.read_direct_chunk(first) == (mask, data[offset : offset + size])
 
 
 @st.composite
@@ -119,12 +119,12 @@ def test_scalar(tmp_path):
 def keys_of_chunks(data, coordinates):
     """Where the keys of an index without checksums hold these coordinates (of a dataset of one axis)."""
     key = b"".join(number.to_bytes(8, "little") for number in (coordinates, 0))
-    return [place for place in range(len(data)) if data.startswith(key, place)]
+    return [offset for offset in range(len(data)) if data.startswith(key, offset)]
 
 
 @pytest.mark.parametrize(
     ("moved", "words"),
-    [(102100, "beside the grid of its chunks"), (1021, "more than one chunk for the same place")],
+    [(102100, "outside of its chunk grid"), (1021, "more than one chunk at the same place")],
     ids=["outside", "twice"],
 )
 @pytest.mark.parametrize("dtype", ["<f8", "<i2"], ids=["plain", "converted"])
@@ -141,8 +141,8 @@ def test_chunks_at_wrong_places(moved, words, dtype, tmp_path):
         for start in (0, 1021, 2042):
             did.write_direct_chunk((start,), bytes(1021 * tid.get_size()))
     data = path.read_bytes()
-    for place in keys_of_chunks(data, 2042):
-        data = data[:place] + moved.to_bytes(8, "little") + data[place + 8 :]
+    for offset in keys_of_chunks(data, 2042):
+        data = data[:offset] + moved.to_bytes(8, "little") + data[offset + 8 :]
     path.write_bytes(data)
     with pytest.raises(DamageError, match=words):
         locate_in(path)
@@ -153,9 +153,9 @@ def test_a_shuffle_of_other_elements(tmp_path):
     with h5py.File(path, "w") as file:
         file.create_dataset("x", data=np.arange(100.0), chunks=(10,), shuffle=True)
     data = path.read_bytes()
-    place = data.index(b"shuffle\0") + 8
-    assert data[place : place + 4] == (8).to_bytes(4, "little")
-    path.write_bytes(data[:place] + (2**23).to_bytes(4, "little") + data[place + 4 :])
+    offset = data.index(b"shuffle\0") + 8
+    assert data[offset : offset + 4] == (8).to_bytes(4, "little")
+    path.write_bytes(data[:offset] + (2**23).to_bytes(4, "little") + data[offset + 4 :])
     with pytest.raises(DamageError, match=r"its shuffle filter has the values \(8388608,\), expected \(8,\)"):
         locate_in(path)
 

@@ -1,4 +1,4 @@
-"""HDF5 types: what a tensor can hold, with the type that h5py delivers, and why not the rest."""
+"""HDF5 types: those that a tensor can hold, with the type that h5py delivers, and the reasons for all others."""
 
 import h5py
 import numpy as np

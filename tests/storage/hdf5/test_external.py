@@ -1,4 +1,4 @@
-"""Values of other files: followed only where the user allows, and only if they are all there."""
+"""Links to other files are followed only where the user allows, and each source is stamped."""
 
 import os
 import re
@@ -6,35 +6,18 @@ import re
 import h5py
 import numpy as np
 import pytest
+from sources import external, links, virtual, write_sources
 
 from h5lightning.planning.catalog.source_files import NOT_THERE, UNKNOWN
-from h5lightning.storage.hdf5.external import Sources, link_problem, source_stamp, storage_problem
+from h5lightning.storage.hdf5.external import Sources, link_problem, source_stamp
+from h5lightning.storage.hdf5.external_values import storage_problem
 from h5lightning.storage.hdf5.row_sources import RowSources
-
-ROWS = 12
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """``in/source.h5`` with ``x`` and ``g/x``, the same outside of ``in``, and raw bytes beside each."""
-    for place in (tmp_path / "in", tmp_path / "out"):
-        place.mkdir()
-        with h5py.File(place / "source.h5", "w") as file:
-            file["x"] = file["g/x"] = np.arange(float(ROWS))
-            file["soft"] = h5py.SoftLink("/x")
-            file["text"] = ["a"] * ROWS
-            file.create_dataset("holes", (ROWS,), "<f8", chunks=(3,))[:6] = 1
-            file.create_dataset("never", (ROWS,), "<f8")
-        np.arange(float(ROWS)).tofile(place / "values.raw")
+    write_sources(tmp_path)
     return tmp_path
-
-
-def links(folder, targets):
-    path = str(folder / "in" / "main.h5")
-    with h5py.File(path, "w") as file:
-        for name, target in targets.items():
-            file[name] = target
-    return path
 
 
 def found_link(path, name, allowed):
@@ -103,22 +86,7 @@ def test_prefixes_that_lead_elsewhere(name, folder, monkeypatch):
     assert f"the environment variable {name}" in found_link(path, "x", str(folder / "in"))
 
 
-# ── virtual datasets ─────────────────────────────────────────────────────────────────────────────────
-
-
-def virtual(folder, source="source.h5", name="x", rows=ROWS, length=ROWS, part=None, dtype="<f8"):
-    """A virtual dataset of some rows, of which some come from a source."""
-    path = str(folder / "in" / "main.h5")
-    layout = h5py.VirtualLayout((length,), dtype)
-    layout[: part or rows] = h5py.VirtualSource(source, name, shape=(rows,), dtype=dtype)[:part]
-    with h5py.File(path, "w") as file:
-        file.create_virtual_dataset("x", layout)
-    return path
-
-
-def found_storage(path, allowed):
-    with h5py.File(path) as file:
-        return storage_problem(file["x"].id, allowed)
+# ── sources and their stamps ─────────────────────────────────────────────────────────────────────────
 
 
 def found_sources(path, allowed):
@@ -130,112 +98,11 @@ def found_sources(path, allowed):
         return sources.stamps, None if problem else RowSources.of(file["x"].id, sources)
 
 
-def test_a_virtual_dataset_is_read_if_it_is_allowed(folder):
-    path = virtual(folder)
-    assert "is a virtual dataset: its values lie in other files" in found_storage(path, None)
-    assert found_storage(path, str(folder / "in")) == ""
-    with h5py.File(path) as file:
-        assert file["x"][:].tolist() == list(range(ROWS))
-
-
-VIRTUAL = {
-    "outside": ({"source": "../out/source.h5"}, "which is not in"),
-    "no file": ({"source": "gone.h5"}, r"'/x' in '.*/in/gone\.h5', which is not there"),
-    "no HDF5": ({"source": "values.raw"}, "which cannot be read: .*is not HDF5"),
-    "no dataset": ({"name": "absent"}, "'/absent' in .*, which is not there"),
-    "a group": ({"name": "g"}, "which is not there"),
-    "soft link": ({"name": "soft"}, "soft link"),
-    "too short": ({"rows": 20, "length": 20}, r"which has shape \(12,\): less than is taken from it"),
-    "too short for a part": (
-        {"rows": 20, "length": 20, "part": 19},
-        r"which has shape \(12,\): less than is",
-    ),
-    "not written": ({"name": "never"}, "of which parts were never written"),
-    "holes": ({"name": "holes"}, "of which parts were never written"),
-    "text": ({"name": "text"}, "elements of another class"),
-    "gaps": ({"rows": 8}, "with sources for 8 of its 12 values"),
-    "itself": ({"source": "main.h5"}, "which takes its values from other files itself"),
-}
-
-
-@pytest.mark.parametrize(("options", "words"), VIRTUAL.values(), ids=VIRTUAL)
-def test_sources_that_would_be_invented(options, words, folder):
-    assert re.search(words, found_storage(virtual(folder, **options), str(folder / "in")))
-
-
-@pytest.mark.parametrize("name", ["part-%b.h5", "source.h5"], ids=["numbered", "growing"])
-def test_sources_without_an_end(name, folder):
-    path = str(folder / "in" / "main.h5")
-    selected = h5py.h5s.create_simple((ROWS,), (h5py.h5s.UNLIMITED,))
-    selected.select_hyperslab((0,), (h5py.h5s.UNLIMITED,), (ROWS,), (ROWS,))
-    whole = h5py.h5s.create_simple((ROWS,)) if "%" in name else selected
-    plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    plist.set_virtual(selected, name.encode(), b"/x", whole)
-    with h5py.File(path, "w") as file:
-        h5py.h5d.create(file.id, b"x", h5py.h5t.IEEE_F64LE, selected, plist)
-    assert "sources without an end" in found_storage(path, str(folder / "in"))
-
-
-# ── external storage ─────────────────────────────────────────────────────────────────────────────────
-
-
-def external(folder, parts):
-    path = str(folder / "in" / "main.h5")
-    with h5py.File(path, "w") as file:
-        # Written as if the values had been there all the time.
-        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-        for name, offset, size in parts:
-            plist.set_external(os.fsencode(name), offset, size)
-        space = h5py.h5s.create_simple((ROWS,))
-        h5py.h5d.create(file.id, b"x", h5py.h5t.IEEE_F64LE, space, plist)
-    return path
-
-
-def test_external_storage_is_read_if_it_is_allowed(folder):
-    raw = str(folder / "in" / "values.raw")
-    path = external(folder, [(raw, 0, h5py.h5f.UNLIMITED)])
-    assert "keeps its values outside" in found_storage(path, None)
-    assert found_storage(path, str(folder / "in")) == ""
-    with h5py.File(path) as file:
-        assert file["x"][:].tolist() == list(range(ROWS))
-
-
-def test_external_storage_of_several_parts(folder):
-    raw = str(folder / "in" / "values.raw")
-    assert found_storage(external(folder, [(raw, 0, 48), (raw, 48, 48)]), str(folder)) == ""
-
-
-def test_external_storage_from_the_current_directory(folder, monkeypatch):
-    monkeypatch.chdir(folder / "in")
-    path = external(folder, [("values.raw", 0, 96)])
-    assert found_storage(path, str(folder / "in")) == ""
-    monkeypatch.chdir(folder / "out")
-    assert "which is not in" in found_storage(path, str(folder / "in"))
-
-
-EXTERNAL = {
-    "outside": ([("out/values.raw", 0, 96)], "which is not in"),
-    "passwords": ([("/etc/passwd", 0, 96)], "which is not in"),
-    "no file": ([("in/gone.raw", 0, 96)], "which is not there"),
-    "too short": ([("in/values.raw", 8, 96)], "which has 96 bytes, expected 104"),
-}
-
-
-@pytest.mark.parametrize(("parts", "words"), EXTERNAL.values(), ids=EXTERNAL)
-def test_external_bytes_that_would_be_invented(parts, words, folder):
-    path = external(folder, [(os.path.join(folder, name), offset, size) for name, offset, size in parts])
-    assert re.search(words, found_storage(path, str(folder / "in")))
-
-
 def test_an_ordinary_dataset_has_no_sources(folder):
     path = links(folder, {"x": np.arange(4)})
-    assert found_storage(path, None) == ""
     stamps, rows = found_sources(path, None)
     assert stamps == {}
     assert rows.touched(np.arange(4)) == []
-
-
-# ── sources and their stamps ─────────────────────────────────────────────────────────────────────────
 
 
 def stamped(*paths):

@@ -1,4 +1,4 @@
-"""Files that libhdf5 must not see, files that it must, and what the user is told."""
+"""Files that libhdf5 must not open, files that it must, and the errors for users."""
 
 import gzip
 import os
@@ -68,7 +68,7 @@ def test_a_user_block_that_was_put_in_front_later_passes(hdf5, tmp_path):
     longer = tmp_path / "longer.h5"
     with open(hdf5, "rb") as file:
         content = file.read()
-    front = max(512, content.index(b"\x89HDF"))  # 512 bytes, or as much again as there is
+    front = max(512, content.index(b"\x89HDF"))  # 512 bytes, or as much again
     longer.write_bytes(b"front".ljust(front, b"\0") + content)
     assert opens(longer)
     check_file(str(longer))
@@ -190,8 +190,8 @@ FOREIGN = {
     "zeros": (writer_of(bytes(4096)), "zeros.*write it again"),
     "text": (writer_of("Zeile für Zeile\n".encode() * 100), r"\(text\)"),
     "text-cut-in-a-character": (writer_of("é".encode().rjust(129, b"a")), r"\(text\)"),
-    "other": (writer_of(b"\xff\xfe\xfd\xfc"), "damaged or of another format"),
-    "signature-at-a-wrong-place": (writer_of(b"abcd\x89HDF\r\n\x1a\n"), "which no HDF5 file does"),
+    "other": (writer_of(b"\xff\xfe\xfd\xfc"), "damaged or has another format"),
+    "signature-at-a-wrong-offset": (writer_of(b"abcd\x89HDF\r\n\x1a\n"), "which no HDF5 file does"),
 }
 
 

@@ -86,7 +86,7 @@ def test_what_to_install_is_said(path, tmp_path):
     empty.mkdir()
     problem, *_ = read(path, str(empty), "without")
     assert problem == (
-        f"'/x' in {path} is stored with bzip2, which HDF5 reads with a plug-in: "
+        f"'/x' in {path} is stored with bzip2, which needs a plug-in: "
         "pip install 'h5lightning[plugins]' (hdf5plugin)"
     )
 
@@ -94,6 +94,6 @@ def test_what_to_install_is_said(path, tmp_path):
 def test_a_filter_that_nobody_has():
     assert plugin_problem([2, 40_000]) == (
         "is stored with filter 40000, which neither HDF5 nor the installed hdf5plugin can decode. "
-        "Write it again with another filter"
+        "Rewrite it with another filter"
     )
     assert plugin_problem([1, 2, 3, 4, 5, 6, 32000, 32015]) == ""

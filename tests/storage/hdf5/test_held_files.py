@@ -61,7 +61,7 @@ def test_what_did_not_change_stays_open(path):
 
 
 def test_files_whose_holders_were_collected_are_forgotten(path, monkeypatch):
-    """A pool that nobody closes leaves nothing behind for good."""
+    """A pool that is never closed leaves nothing behind for good."""
 
     class Forgetful:
         pass
@@ -127,18 +127,18 @@ def test_a_file_that_changes_inside_of_the_moment(path, monkeypatch):
     monkeypatch.setattr(held_files, "_PATIENCE_S", 0.0)
     with opened_id(path):
         rewrite(path, 2)
-        with pytest.raises(FileChangedError, match="is still reading it as it was"):
+        with pytest.raises(FileChangedError, match="would still show its old contents"):
             open_id(path)
     open_id(path).close()
 
 
-def test_but_not_for_ever(path, monkeypatch):
+def test_but_not_indefinitely(path, monkeypatch):
     monkeypatch.setattr(held_files, "_PATIENCE_S", 0.0)
 
     def use(pool):
         with pool.dataset(path, "x"):
             rewrite(path, 2)
-            with pytest.raises(FileChangedError, match="is still reading it as it was"):
+            with pytest.raises(FileChangedError, match="would still show its old contents"):
                 open_id(path)
 
     with HandlePool(Access()) as pool, pytest.raises(FileChangedError, match=r"was written to|grew|was cut"):

@@ -1,10 +1,11 @@
-"""Which files some rows of a dataset lie in."""
+"""The files that rows of a dataset lie in."""
 
 import h5py
 import numpy as np
 import pytest
 
-from h5lightning.storage.hdf5.external import Sources, link_problem, storage_problem
+from h5lightning.storage.hdf5.external import Sources, link_problem
+from h5lightning.storage.hdf5.external_values import storage_problem
 from h5lightning.storage.hdf5.row_sources import RowSources
 
 ROWS = 12
@@ -27,10 +28,10 @@ def row_sources(folder, path="main.h5"):
 
 
 def virtual(folder, parts, shape=(3 * ROWS, 2)):
-    """A virtual dataset: of each part its file, its place, and what is taken from it."""
+    """A virtual dataset: for each part its file, its rows, and the rows of the source."""
     layout = h5py.VirtualLayout(shape, "<i8")
-    for name, place, taken in parts:
-        layout[place] = h5py.VirtualSource(name, "x", (ROWS, 2), "<i8")[taken]
+    for name, rows, taken in parts:
+        layout[rows] = h5py.VirtualSource(name, "x", (ROWS, 2), "<i8")[taken]
     with h5py.File(folder / "main.h5", "w") as file:
         file["own"] = file["y"] = 0
         file.create_virtual_dataset("x", layout)

@@ -45,7 +45,9 @@ def check(build, folder):
     for file, schema in enumerate(catalog.schemas()):
         assert schema == scan_file(catalog.path(file), REQUEST)
         assert catalog.stamps[file, 0] == os.stat(catalog.path(file)).st_size
-        extents = [catalog.extents[place] for place in range(*catalog.first_fact[file : file + 2].tolist())]
+        extents = [
+            catalog.extents[position] for position in range(*catalog.first_fact[file : file + 2].tolist())
+        ]
         assert extents == [*scan_file(catalog.path(file), REQUEST).extents]
         assert None not in extents
 

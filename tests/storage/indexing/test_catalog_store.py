@@ -22,11 +22,15 @@ from h5lightning.planning.catalog.extents import Extents
 from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema
 from h5lightning.storage.indexing import array_file as stored_arrays
 from h5lightning.storage.indexing import catalog_store as index_store
-from h5lightning.storage.indexing.array_file import UnusableStoreError
-from h5lightning.storage.indexing.catalog_store import CatalogStore, default_directory, pack, unpack
+from h5lightning.storage.indexing.array_file import UnusableStoreError, store_directory
+from h5lightning.storage.indexing.catalog_store import CatalogStore, pack, unpack
 from h5lightning.storage.scanning import ScanRequest
 
 REQUEST = ScanRequest(("x", "y"), ("@machine",))
+
+
+def packed(catalog, request):
+    return b"".join(pack(catalog, request))
 
 
 def make_catalog(files=5, root="/data"):
@@ -99,11 +103,11 @@ def catalogs(draw):
 
 @given(catalogs())
 def test_round_trip_of_any_catalog(catalog):
-    assert same(unpack(pack(catalog, REQUEST), catalog.root, REQUEST), catalog)
+    assert same(unpack(packed(catalog, REQUEST), catalog.root, REQUEST), catalog)
 
 
 def test_arrays_are_aligned_and_cannot_be_written():
-    catalog = unpack(pack(make_catalog(), REQUEST), "/data", REQUEST)
+    catalog = unpack(packed(make_catalog(), REQUEST), "/data", REQUEST)
     assert catalog.stamps.flags.aligned
     assert catalog.facts.flags.aligned
     assert not catalog.stamps.flags.writeable
@@ -126,21 +130,21 @@ def test_other_files_and_requests_have_their_own_store(tmp_path, root, request_)
     store.save(make_catalog(), REQUEST)
     assert store.load(root, request_) is None
     with pytest.raises(UnusableStoreError, match="it holds the files of /data"):
-        unpack(pack(make_catalog(), REQUEST), root, request_)
+        unpack(packed(make_catalog(), REQUEST), root, request_)
 
 
 # ── damage ───────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_torn_at_any_length():
-    data = pack(make_catalog(2), REQUEST)
+    data = packed(make_catalog(2), REQUEST)
     for size in range(len(data)):
         with pytest.raises(UnusableStoreError):
             unpack(data[:size], "/data", REQUEST)
 
 
 def test_flipped_at_any_byte():
-    data = pack(make_catalog(2), REQUEST)
+    data = packed(make_catalog(2), REQUEST)
     padding = range(12, 16)  # between version and digest
     for offset in set(range(len(data))) - set(padding):
         flipped = bytearray(data)
@@ -151,7 +155,7 @@ def test_flipped_at_any_byte():
 
 def test_longer_than_written():
     with pytest.raises(UnusableStoreError, match="it is torn"):
-        unpack(pack(make_catalog(), REQUEST) + b"\0", "/data", REQUEST)
+        unpack(packed(make_catalog(), REQUEST) + b"\0", "/data", REQUEST)
 
 
 @pytest.mark.parametrize("version", [0, index_store.FORMAT + 1], ids=["older", "newer"])
@@ -170,10 +174,10 @@ def test_other_versions(tmp_path, version, caplog):
 
 def test_whole_file_that_makes_no_sense():
     """As if a change of the layout had been forgotten in FORMAT."""
-    data = pack(make_catalog(), REQUEST)
+    data = packed(make_catalog(), REQUEST)
     (size,) = struct.unpack_from("<Q", data, 32)
     body = data[40 : 40 + size].replace(b'"layouts"', b'"LAYOUTS"')
-    with pytest.raises(UnusableStoreError, match="cannot be understood: KeyError"):
+    with pytest.raises(UnusableStoreError, match="cannot be parsed: KeyError"):
         unpack(
             data[:16]
             + hashlib.blake2b(body, digest_size=16).digest()
@@ -207,7 +211,7 @@ def test_small_stores_are_copied_and_large_ones_mapped(tmp_path, size):
 
 
 def damage_in_place(path):
-    """Other bytes all over the store, of the same size, by whoever writes to the wrong file."""
+    """Other bytes all over the store, of the same size, by a program that writes to the wrong file."""
     size = os.path.getsize(path)
     with open(path, "r+b") as file:
         file.seek(size // 2)
@@ -229,12 +233,12 @@ def test_each_process_compares_what_it_takes_from_the_store(tmp_path, size, capl
     store, catalog = CatalogStore(tmp_path), make_catalog()
     origin = store.save(catalog, REQUEST)
     pickled = pickle.dumps(store.load("/data", REQUEST))
-    for place in (-1, 60):
+    for offset in (-1, 60):
         store.save(catalog, REQUEST)
         with open(origin.path, "r+b") as file:
-            file.seek(place, os.SEEK_END if place < 0 else os.SEEK_SET)
+            file.seek(offset, os.SEEK_END if offset < 0 else os.SEEK_SET)
             (byte,) = file.read(1)
-            file.seek(place, os.SEEK_END if place < 0 else os.SEEK_SET)
+            file.seek(offset, os.SEEK_END if offset < 0 else os.SEEK_SET)
             file.write(bytes([byte ^ 1]))
         with caplog.at_level(logging.DEBUG):
             assert origin() is None
@@ -245,7 +249,7 @@ def test_each_process_compares_what_it_takes_from_the_store(tmp_path, size, capl
 
 
 def test_extents_on_a_network_file_system_are_read(tmp_path, monkeypatch):
-    """As another machine may replace the store, which would kill who looks at a map of it."""
+    """As another machine may replace the store, which would crash a process that has mapped it."""
     store, catalog = CatalogStore(tmp_path), make_catalog()
     store.save(catalog, REQUEST)
     monkeypatch.setattr(stored_arrays, "_MOST_COPIED_BYTES", 0)
@@ -314,7 +318,7 @@ def test_directory_from_the_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("H5LIGHTNING_CACHE_DIR", str(tmp_path / "cache"))
     assert CatalogStore().directory == str(tmp_path / "cache")
     monkeypatch.delenv("H5LIGHTNING_CACHE_DIR")
-    assert default_directory().endswith("h5lightning")
+    assert store_directory(None).endswith("h5lightning")
 
 
 def test_home_is_expanded(monkeypatch, tmp_path):
@@ -366,8 +370,8 @@ WRITER = """
     from h5lightning.storage.indexing.catalog_store import CatalogStore
 
     store, catalogs = CatalogStore({directory!r}), [make_catalog(files) for files in (3, 40)]
-    for turn in range(30):
-        assert store.save(catalogs[turn % 2], REQUEST)
+    for number in range(30):
+        assert store.save(catalogs[number % 2], REQUEST)
         found = store.load("/data", REQUEST)
         assert found is not None and any(same(found, catalog) for catalog in catalogs)
 """

@@ -1,18 +1,18 @@
-"""Which ways are compared, and what they are called."""
+"""Which configurations are compared, and what they are called."""
 
 import pytest
 
-from h5lightning.tools.bench.configurations import LoaderConfig, ways_to_try
+from h5lightning.tools.bench.configurations import LoaderConfig, configs_to_try
 
-HERE = {"mode": "full", "cores": 2, "auto_threads": 2}
+TWO_CORES = {"mode": "full", "cores": 2, "auto_threads": 2}
 
 
-def changes(ways):
-    return [way.options() for way in ways]
+def changes(configs):
+    return [config.options() for config in configs]
 
 
 def test_two_cores():
-    assert changes(ways_to_try(LoaderConfig(), **HERE)) == [
+    assert changes(configs_to_try(LoaderConfig(), **TWO_CORES)) == [
         {},
         {"reader": "h5py"},
         {"shuffle": "block"},
@@ -24,7 +24,7 @@ def test_two_cores():
 
 
 def test_many_cores_have_more_workers_and_threads():
-    found = changes(ways_to_try(LoaderConfig(), mode="full", cores=12, auto_threads=4))
+    found = changes(configs_to_try(LoaderConfig(), mode="full", cores=12, auto_threads=4))
     assert {"threads": 12} in found
     assert [change for change in found if "num_workers" in change] == [{"num_workers": 2}, {"num_workers": 8}]
 
@@ -41,19 +41,19 @@ def test_many_cores_have_more_workers_and_threads():
     ids=["the base's order", "whole files", "only h5py", "threads asked for", "workers asked for"],
 )
 def test_what_makes_no_sense_is_left_out(options, absent):
-    assert absent in changes(ways_to_try(LoaderConfig(), **HERE)) or absent == {"shuffle": "full"}
-    assert absent not in changes(ways_to_try(LoaderConfig(), **{**HERE, **options}))
+    assert absent in changes(configs_to_try(LoaderConfig(), **TWO_CORES)) or absent == {"shuffle": "full"}
+    assert absent not in changes(configs_to_try(LoaderConfig(), **{**TWO_CORES, **options}))
 
 
 def test_changes_are_of_the_base():
     base = LoaderConfig(shuffle="none")
-    found = ways_to_try(base, **{**HERE, "mode": "none"})
+    found = configs_to_try(base, **{**TWO_CORES, "mode": "none"})
     assert found[0] == base
     assert LoaderConfig(shuffle="none", num_workers=2) in found
 
 
 @pytest.mark.parametrize(
-    ("way", "words"),
+    ("config", "label"),
     [
         (LoaderConfig(), "direct, block, 2 threads"),
         (LoaderConfig(reader="h5py", shuffle="none", threads=1), "h5py, none, 1 thread"),
@@ -61,5 +61,5 @@ def test_changes_are_of_the_base():
     ],
     ids=["defaults", "threads", "workers"],
 )
-def test_words(way, words):
-    assert way.words(mode="block", direct="direct", threads=2) == words
+def test_label(config, label):
+    assert config.label(mode="block", direct="direct", threads=2) == label

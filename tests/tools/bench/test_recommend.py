@@ -47,7 +47,7 @@ def test_the_fastest_is_taken():
     assert (found.python, found.command) == ("num_workers=2", "data.num_workers=2")
 
 
-def test_who_does_not_wait_needs_nothing_faster():
+def test_steps_that_do_not_wait_need_nothing_faster():
     base = speed(waiting=0.01)
     rival = speed("w", 5000, num_workers=2, waiting=0.0)
     assert options_for(base, rival, step_s=0.2) == {}
@@ -63,7 +63,7 @@ def test_who_does_not_wait_needs_nothing_faster():
         (speed("full", 700, shuffle="full", waiting=0.3), "block", {}),
         (speed("full", 2000, shuffle="full"), "none", {}),
     ],
-    ids=["as fast", "slower", "slower, not waited for", "slower, waited for", "no shuffle wanted"],
+    ids=["as fast", "slower", "slower, not waited for", "slower, waited for", "no shuffle asked for"],
 )
 def test_a_complete_shuffle_is_taken_where_it_costs_nothing(full, mode, options):
     assert options_for(speed(), full, mode=mode) == options
@@ -89,7 +89,7 @@ def test_an_epoch_that_was_not_read_to_its_end_says_nothing_in_block_order():
     assert options_for(speed(was_cut=True), rival, mode="full") == {"num_workers": 2}
 
 
-def test_the_limit_is_told():
+def test_the_limit_is_reported():
     found = recommend([speed()], mode="full", limit=limit(1250))
     assert "It reaches 80 % of a limit of this machine: decode once" in found.reasons
 
@@ -107,7 +107,7 @@ def test_steps(base, step_s, words):
     assert words in recommend([base], mode="full", limit=None, step_s=step_s).reasons
 
 
-@pytest.mark.parametrize(("span", "is_told"), [(240, False), (260, True)], ids=["quiet", "busy"])
-def test_a_busy_machine_is_told(span, is_told):
+@pytest.mark.parametrize(("span", "is_reported"), [(240, False), (260, True)], ids=["quiet", "busy"])
+def test_a_busy_machine_is_reported(span, is_reported):
     reasons = recommend([speed(span=span)], mode="full", limit=None).reasons
-    assert any(reason.startswith("The rounds differ much") for reason in reasons) == is_told
+    assert any(reason.startswith("The rounds differ much") for reason in reasons) == is_reported

@@ -1,4 +1,4 @@
-"""Figures of a way, from its turns."""
+"""Figures of a configuration, from its trials."""
 
 import pytest
 
@@ -8,20 +8,20 @@ from h5lightning.tools.bench.timing import Timing, Trial
 
 
 def test_figures_are_medians():
-    turns = [Trial(100, 10, 0.1, seconds) for seconds in (1, 2, 4)]
-    found = speed_of(LoaderConfig(), "a", turns, batch_size=10, step_s=0.1)
+    trials = [Trial(100, 10, 0.1, seconds) for seconds in (1, 2, 4)]
+    found = speed_of(LoaderConfig(), "a", trials, batch_size=10, step_s=0.1)
     assert found.rate == Timing(50, 25, 100)
     assert (found.batch_s, found.first_batch_s, found.waiting) == (0.2, 0.1, 0.5)
 
 
 @pytest.mark.parametrize("was_cut", [(True, True), (True, False)], ids=["all", "one"])
-def test_cut_only_if_each_turn_was(was_cut):
-    turns = [Trial(100, 10, 0.1, 1, was_cut=cut) for cut in was_cut]
-    assert speed_of(LoaderConfig(), "a", turns, batch_size=10, step_s=None).was_cut == all(was_cut)
+def test_cut_only_if_each_trial_was(was_cut):
+    trials = [Trial(100, 10, 0.1, 1, was_cut=cut) for cut in was_cut]
+    assert speed_of(LoaderConfig(), "a", trials, batch_size=10, step_s=None).was_cut == all(was_cut)
 
 
 @pytest.mark.parametrize(
-    ("way", "batch_s", "share"),
+    ("config", "batch_s", "share"),
     [
         (LoaderConfig(), 0.02, 0.5),
         (LoaderConfig(), 0.009, 0),
@@ -30,5 +30,5 @@ def test_cut_only_if_each_turn_was(was_cut):
     ],
     ids=["slower", "faster", "nothing ahead", "workers"],
 )
-def test_waiting(way, batch_s, share):
-    assert waiting(way, batch_s, 0.01) == pytest.approx(share)
+def test_waiting(config, batch_s, share):
+    assert waiting(config, batch_s, 0.01) == pytest.approx(share)

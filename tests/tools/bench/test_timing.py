@@ -9,9 +9,9 @@ from h5lightning.tools.bench.timing import (
     Candidate,
     Timing,
     Trial,
-    in_turn,
     ratios,
-    run_turn,
+    run_trial,
+    run_trials,
     waiting_share,
     whole_epochs,
 )
@@ -32,13 +32,13 @@ def slow(batches, seconds):
         yield batch
 
 
-def test_a_turn_consumes_all_batches():
-    turn = run_turn(Candidate("a", lambda _: chain(repeat(BATCH, 5), [range(1)])), 0)
-    assert (turn.samples, turn.first_samples, turn.was_cut) == (21, 4, False)
-    assert 0 <= turn.first_s <= turn.total_s
+def test_a_trial_consumes_all_batches():
+    trial = run_trial(Candidate("a", lambda _: chain(repeat(BATCH, 5), [range(1)])), 0)
+    assert (trial.samples, trial.first_samples, trial.was_cut) == (21, 4, False)
+    assert 0 <= trial.first_s <= trial.total_s
 
 
-def test_a_slow_turn_ends_at_the_limit_and_is_closed():
+def test_a_slow_trial_ends_at_the_limit_and_is_closed():
     closed = []
 
     def endless(_):
@@ -47,10 +47,10 @@ def test_a_slow_turn_ends_at_the_limit_and_is_closed():
         finally:
             closed.append(True)
 
-    turn = run_turn(Candidate("a", endless), 0, limit_s=5 * TICK_S)
-    assert (turn.samples, turn.first_samples) == (7 * 4, 4)
-    assert (turn.first_s, turn.total_s) == (TICK_S, 7 * TICK_S)
-    assert (turn.was_cut, closed) == (True, [True])
+    trial = run_trial(Candidate("a", endless), 0, limit_s=5 * TICK_S)
+    assert (trial.samples, trial.first_samples) == (7 * 4, 4)
+    assert (trial.first_s, trial.total_s) == (TICK_S, 7 * TICK_S)
+    assert (trial.was_cut, closed) == (True, [True])
 
 
 def test_rates_with_and_without_the_start():
@@ -59,36 +59,36 @@ def test_rates_with_and_without_the_start():
     assert Trial(samples=20, first_samples=20, first_s=2, total_s=2, counts_start=False).rate == 10
 
 
-def test_contestants_take_turns_after_a_warm_up():
+def test_candidates_take_turns_after_a_warm_up():
     log = []
 
-    def contestant(name):
-        def batches(turn):
-            log.append((name, turn))
+    def logged(name):
+        def batches(number):
+            log.append((name, number))
             yield BATCH
 
         return Candidate(name, batches, prepare=lambda: log.append(name))
 
     done = []
-    found = in_turn([contestant("a"), contestant("b")], rounds=2, limit_s=1, advance=done.append)
-    assert log == [entry for turn in range(3) for name in "ab" for entry in (name, (name, turn))]
-    assert {name: len(turns) for name, turns in found.items()} == {"a": 2, "b": 2}
+    found = run_trials([logged("a"), logged("b")], rounds=2, limit_s=1, advance=done.append)
+    assert log == [entry for number in range(3) for name in "ab" for entry in (name, (name, number))]
+    assert {name: len(trials) for name, trials in found.items()} == {"a": 2, "b": 2}
     assert done == [1] * 6
 
 
-def test_who_is_too_slow_has_one_turn():
-    contestants = [
+def test_a_candidate_that_is_too_slow_has_one_trial():
+    candidates = [
         Candidate("slow", lambda _: slow(repeat(BATCH, 3), TICK_S)),
         Candidate("quick", lambda _: [BATCH]),
     ]
-    found = in_turn(contestants, rounds=3, limit_s=TICK_S / 4, patience_s=TICK_S * 3 / 4)
-    assert {name: len(turns) for name, turns in found.items()} == {"slow": 1, "quick": 3}
+    found = run_trials(candidates, rounds=3, limit_s=TICK_S / 4, patience_s=TICK_S * 3 / 4)
+    assert {name: len(trials) for name, trials in found.items()} == {"slow": 1, "quick": 3}
 
 
 def test_ratios_are_of_the_same_round():
     ours = [Trial(100, 10, 0, seconds) for seconds in (1, 2, 4)]
-    others = [Trial(50, 50, seconds, seconds) for seconds in (1, 2, 8)]
-    assert ratios(ours, others) == Timing(2, 2, 4)
+    theirs = [Trial(50, 50, seconds, seconds) for seconds in (1, 2, 8)]
+    assert ratios(ours, theirs) == Timing(2, 2, 4)
 
 
 @pytest.mark.parametrize(("least_s", "epochs"), [(0, [7]), (5 * TICK_S, [7, 8, 9])], ids=["one", "some"])

@@ -1,4 +1,4 @@
-"""Ways to load are what they say, start with nothing open, and leave nothing open."""
+"""Candidates load what they say, start with nothing open, and leave nothing open."""
 
 import gc
 import multiprocessing
@@ -11,8 +11,8 @@ import torch
 
 from h5lightning.options import Access
 from h5lightning.tools.bench.configurations import LoaderConfig
-from h5lightning.tools.bench.timing import run_turn
-from h5lightning.tools.bench.trials import Source, contestant, evict
+from h5lightning.tools.bench.timing import run_trial
+from h5lightning.tools.bench.trials import Source, evict, make_candidate
 
 pytestmark = pytest.mark.timeout(60)
 ROWS = 80
@@ -38,22 +38,22 @@ def make(tmp_path):
     return source
 
 
-def batches(source, way=None, mode="full", turn=0, least_s=0.0):
-    entrant = contestant("a", source, way or LoaderConfig(), mode, least_s=least_s, is_cold=False)
-    return [batch["x"][:, 0].clone() for batch in entrant.batches(turn)]
+def batches(source, config=None, mode="full", number=0, least_s=0.0):
+    candidate = make_candidate("a", source, config or LoaderConfig(), mode, least_s=least_s, is_cold=False)
+    return [batch["x"][:, 0].clone() for batch in candidate.batches(number)]
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5], ids=["all", "half"])
-def test_a_turn_has_each_sample_of_the_part_once(make, share):
+def test_a_trial_has_each_sample_of_the_subset_once(make, share):
     rows = int(share * ROWS)
     expected = [*range(rows), *range(1000, 1000 + rows)]
     assert sorted(torch.cat(batches(make(share))).tolist()) == expected
 
 
-def test_turns_have_the_same_order_in_each_way_and_differ(make):
+def test_trials_have_the_same_order_in_each_configuration_and_differ(make):
     first, again, later = (
-        torch.cat(batches(make(), way, turn=turn))
-        for way, turn in (
+        torch.cat(batches(make(), config, number=number))
+        for config, number in (
             (LoaderConfig(), 1),
             (LoaderConfig(reader="h5py", threads=0), 1),
             (LoaderConfig(), 2),
@@ -63,13 +63,13 @@ def test_turns_have_the_same_order_in_each_way_and_differ(make):
     assert not torch.equal(first, later)
 
 
-def test_a_turn_goes_on_until_an_epoch_ends_late_enough(make):
+def test_a_trial_goes_on_until_an_epoch_ends_late_enough(make):
     assert len(torch.cat(batches(make(), least_s=0.05))) % (2 * ROWS) == 0
 
 
-def test_workers_are_processes_that_end_with_the_turn(make):
-    entrant = contestant("a", make(), LoaderConfig(num_workers=2), "full", least_s=0, is_cold=False)
-    running = entrant.batches(0)
+def test_workers_are_processes_that_end_with_the_trial(make):
+    candidate = make_candidate("a", make(), LoaderConfig(num_workers=2), "full", least_s=0, is_cold=False)
+    running = candidate.batches(0)
     next(running)
     assert len(multiprocessing.active_children()) == 2
     running.close()
@@ -84,7 +84,7 @@ def test_whether_a_second_epoch_decodes_again(make, forgets):
         with open("/proc/self/io", encoding="ascii") as file:
             return int(file.readline().split()[1])
 
-    dm = contestant(
+    dm = make_candidate(
         "a", make(forgets=forgets), LoaderConfig(), "full", least_s=0, is_cold=False
     ).batches.args[0]
     from h5lightning.tools.bench.trials import _epoch
@@ -113,8 +113,8 @@ def test_full_order_has_its_own_cache(make):
 @pytest.mark.skipif(not hasattr(__import__("os"), "posix_fadvise"), reason="needs posix_fadvise")
 def test_evicted_files_are_read_again(make):
     source = make()
-    entrant = contestant("a", source, LoaderConfig(), "full", least_s=10, is_cold=True)
+    candidate = make_candidate("a", source, LoaderConfig(), "full", least_s=10, is_cold=True)
     evict(source.files)
-    entrant.prepare()
-    turn = run_turn(entrant, 0)
-    assert (turn.samples, turn.was_cut) == (2 * ROWS, False)  # one epoch, however long a turn should be
+    candidate.prepare()
+    trial = run_trial(candidate, 0)
+    assert (trial.samples, trial.was_cut) == (2 * ROWS, False)  # one epoch, however long a trial should be

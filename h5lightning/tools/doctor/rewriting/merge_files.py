@@ -19,7 +19,7 @@ from h5py import h5a, h5d, h5f, h5g, h5i, h5o, h5p, h5s, h5t
 
 from h5lightning.errors import FieldError
 from h5lightning.storage.discovery import discover
-from h5lightning.storage.hdf5.external import storage_problem
+from h5lightning.storage.hdf5.external_values import storage_problem
 from h5lightning.storage.hdf5.file_checks import stamp
 from h5lightning.storage.hdf5.open_file import opened_id
 from h5lightning.tools.doctor.rewriting.output_files import opened_to_write

@@ -16,7 +16,7 @@ import numpy as np
 from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5p, h5z
 
 from h5lightning.errors import FieldError
-from h5lightning.storage.hdf5.external import storage_problem
+from h5lightning.storage.hdf5.external_values import storage_problem
 from h5lightning.tools.doctor.rewriting.raw_values import (
     Elements,
     attribute_names,

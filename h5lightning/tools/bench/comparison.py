@@ -1,0 +1,181 @@
+"""Trials of loader configurations and machine limits, over a subset of the data that fits the time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from h5lightning.core.formatting import counted
+from h5lightning.core.processor import usable_cores
+from h5lightning.core.progress import progress_bar
+from h5lightning.loading.loader import LoaderOptions
+from h5lightning.tools.bench.configurations import LoaderConfig, configs_to_try
+from h5lightning.tools.bench.limits import DecodeOnce, GatherFromMemory, ReadInOrder, find_measured_bytes
+from h5lightning.tools.bench.subset import Subset, choose_subset
+from h5lightning.tools.bench.timing import Budget, Candidate, Trial, run_trial, run_trials, whole_epochs
+from h5lightning.tools.bench.training_data import TrainingData
+from h5lightning.tools.bench.trials import Source, evict, make_candidate
+
+__all__ = ["DECODE", "GATHER", "READ", "Comparison"]
+
+READ = "read in order"
+DECODE = "decode once"
+GATHER = "gather from RAM"
+
+_MOST_BYTES = 2 << 30  # stored: as much as stays in the page cache of small machines, and is read in a second
+_FEWEST_BATCHES = 20
+_LONGEST_TRIAL = 3.0  # times its planned length, for an epoch to end
+_CALIBRATION_S = 0.5
+_STARTING_S = 0.3  # of a trial: opening files, starting and ending processes
+
+
+class Comparison:
+    """The candidates and the subset of the data that they load.
+
+    Args:
+        data: the trainable data.
+        base: the configuration that the others are compared with.
+        fixed: arguments of `H5DataModule` that are the same for all configurations.
+        budget: how long to measure.
+    """
+
+    def __init__(
+        self, data: TrainingData, base: LoaderConfig, fixed: Mapping[str, Any], budget: Budget
+    ) -> None:
+        self.data = data
+        self.base = base
+        self.fixed = fixed
+        self.budget = budget
+        self.threads = LoaderOptions().reading_threads
+        self.subset = self._fitting_subset()
+        self.source = self._source_of(self.subset)
+        dm = self.source.data_module(base, data.mode(base.shuffle))
+        self.samples = len(dm.train_dataset or ())
+        self.measured = find_measured_bytes(
+            self.source.files, data.datasets, share=self.subset.share, samples=self.samples
+        )
+
+    @property
+    def batch_size(self) -> int:
+        """Samples in a batch."""
+        return int(self.fixed["batch_size"])
+
+    def configs(self, threads: Sequence[int], workers: Sequence[int]) -> dict[str, LoaderConfig]:
+        """The configurations that are compared, by their names in tables."""
+        configs = configs_to_try(
+            self.base,
+            mode=self.data.mode(self.base.shuffle),
+            cores=usable_cores(),
+            auto_threads=self.threads,
+            has_direct="direct" in self.data.readers,
+            has_blocks=not self.data.is_whole,
+            threads=threads,
+            workers=workers,
+        )
+        direct, mode = " + ".join(self.data.readers), self.data.mode("auto")
+        return {config.label(mode=mode, direct=direct, threads=self.threads): config for config in configs}
+
+    def run(
+        self, configs: Mapping[str, LoaderConfig], *, announce: Callable[[str], None], progress: bool
+    ) -> dict[str, list[Trial]]:
+        """Trials of all configurations and limits."""
+        rounds, trial_s = self.budget.rounds, self.budget.trial_s
+        candidates = [self._candidate(name, config) for name, config in configs.items()] + self._limits()
+        trials = (rounds + 1) * len(candidates)
+        about_s = 5 * round(trials * (1.3 * trial_s + _STARTING_S) / 5)
+        limits = counted(len(candidates) - len(configs), "limit")
+        announce(
+            f"{counted(len(configs), 'way')} to load and {limits} of the machine, {rounds} turns each after one to "
+            f"warm up: about {max(5, about_s)} s"
+        )
+        with progress_bar("measuring", trials, is_wanted=progress) as advance:
+            return run_trials(
+                candidates,
+                rounds=rounds,
+                limit_s=_LONGEST_TRIAL * trial_s,
+                patience_s=2 * _LONGEST_TRIAL * trial_s,
+                advance=advance,
+            )
+
+    def read_once(self) -> int | None:
+        """Read the measured bytes once, after emptying the page cache for cold trials.
+
+        Returns:
+            The bytes that came from a device; None where the system does not say.
+        """
+        if self.budget.is_cold:
+            evict(self.source.files, syncs=True)
+        before = _device_bytes()
+        for _ in ReadInOrder(self.measured)():
+            pass
+        after = _device_bytes()
+        return None if before is None or after is None else after - before
+
+    def _fitting_subset(self) -> Subset:
+        """As much as loads in a trial: an epoch must end in it, because its beginning decodes ahead."""
+        data = self.data
+        total = int(data.rows.sum())
+        most = total * min(1.0, _MOST_BYTES / max(1, data.stored_bytes))
+        subset = largest = self._choose(most)
+        for _ in range(2):  # the second time, the page cache is warm
+            rate = self._rate_in_order(subset)
+            samples = max(rate * self.budget.trial_s, _FEWEST_BATCHES * self.batch_size)
+            rows = samples * total / max(1, data.samples)
+            subset = largest if rows >= most else self._choose(rows)
+        return subset
+
+    def _choose(self, rows: float) -> Subset:
+        chunk_rows, is_divisible = self.data.chunk_rows, not self.data.is_whole
+        return choose_subset(
+            self.data.rows, max(1, int(rows)), chunk_rows=chunk_rows, is_divisible=is_divisible
+        )
+
+    def _rate_in_order(self, subset: Subset) -> float:
+        """Samples per second in the order of the files, where the beginning of an epoch is like the rest."""
+        source, config = self._source_of(subset), replace(self.base, shuffle="none")
+        candidate = make_candidate("", source, config, "none", least_s=0, is_cold=False)
+        return run_trial(candidate, 0, _CALIBRATION_S).rate
+
+    def _source_of(self, subset: Subset) -> Source:
+        data, cache_bytes = self.data, self.fixed["access"].cache_bytes
+        files = [data.catalog.path(file) for file in subset.files.tolist()]
+        fraction = subset.share * int(data.rows[subset.files].sum()) / max(1, int(data.rows.sum()))
+        # Where all decoded data fit into the cache, they stay there, as in training.
+        full_cache_bytes = cache_bytes if data.decoded_bytes <= cache_bytes else int(fraction * cache_bytes)
+        return Source(files, self.fixed, subset.share, data.decoded_bytes > 0, full_cache_bytes)
+
+    def _candidate(self, name: str, config: LoaderConfig) -> Candidate:
+        mode, budget = self.data.mode(config.shuffle), self.budget
+        return make_candidate(name, self.source, config, mode, least_s=budget.trial_s, is_cold=budget.is_cold)
+
+    def _limits(self) -> list[Candidate]:
+        measured, is_cold = self.measured, self.budget.is_cold
+        limits: dict[str, Callable[[int], Iterator[float]]] = {}
+        if measured.ranges:
+            limits[READ] = ReadInOrder(measured)
+        if measured.is_decoded and not measured.only_hdf5:
+            limits[DECODE] = DecodeOnce(measured, threads=self.threads)
+        limits[GATHER] = GatherFromMemory(
+            self.data.sample_bytes,
+            samples=self.samples,
+            batch_size=self.batch_size,
+            seed=self.fixed["seed"],
+        )
+        prepare: Callable[[], object] = partial(evict, self.source.files) if is_cold else lambda: None
+        least_s = 0.0 if is_cold else self.budget.trial_s
+        return [
+            Candidate(name, partial(whole_epochs, limit, least_s=least_s), float, prepare)
+            for name, limit in limits.items()
+        ]
+
+
+def _device_bytes() -> int | None:
+    """Bytes that this process read from devices; None where the system does not say."""
+    try:
+        with open("/proc/self/io", encoding="ascii") as file:
+            counters = dict(line.split(": ") for line in file.read().splitlines())
+    except OSError:
+        return None
+    return int(counters["read_bytes"])
