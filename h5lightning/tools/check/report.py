@@ -42,8 +42,8 @@ from h5lightning.tools.check.split_check import prove_catalog, prove_splits
 from h5lightning.tools.check.unwritten_rows import unwritten_since
 from h5lightning.tools.check.value_check import prove_values
 from h5lightning.tools.check.written_end_check import prove_written_ends
-from h5lightning.tools.overview.dataset_table import entries_of
-from h5lightning.tools.overview.guess_fields import guess
+from h5lightning.tools.overview.dataset_summary import summarize_datasets
+from h5lightning.tools.overview.infer_fields import infer_fields
 from h5lightning.tools.overview.scan import scan_readable, shared_attrs
 
 __all__ = ["CheckReport", "prove_files"]
@@ -184,7 +184,7 @@ def _guessed(
     catalog = scan_readable(discover(list(patterns)), processes=processes, progress=progress)
     if not len(catalog):
         raise FieldError("none of the files can be read: see 'h5lightning inspect'")
-    found = guess(entries_of(catalog), len(catalog), shared_attrs(catalog))
+    found = infer_fields(summarize_datasets(catalog), len(catalog), shared_attrs(catalog))
     return found.fields, samples or found.samples
 
 
@@ -192,9 +192,9 @@ def _proof(
     patterns: tuple[str, ...], found: DataSurvey, run: _Run, settings: ProofSettings, *, progress: bool
 ) -> CheckReport:
     with HandlePool(run.access) as pool:
-        case, unread = _case(found, run, choose_reader("auto", pool), settings)
-        outcomes = (*unread, *_outcomes(case, run.split.keep_together, progress=progress))
-    sizes = {stage: len(dataset) for stage, dataset in case.assembly.datasets.items()}
+        workload, unread = _case(found, run, choose_reader("auto", pool), settings)
+        outcomes = (*unread, *_outcomes(workload, run.split.keep_together, progress=progress))
+    sizes = {stage: len(dataset) for stage, dataset in workload.assembly.datasets.items()}
     return CheckReport(patterns, found.index.root, tuple(found.fields.spec()), sizes, outcomes)
 
 
@@ -216,38 +216,38 @@ def _case(
     return CheckRun(assembly, order, weights, settings, reader, run.access, run.stored), unread
 
 
-def _outcomes(case: CheckRun, keep_together: str | None, *, progress: bool) -> tuple[CheckResult, ...]:
-    found = [prove_catalog(case), prove_splits(case, keep_together), prove_columns(case)]
-    for description, total, check in _checks(case):
+def _outcomes(workload: CheckRun, keep_together: str | None, *, progress: bool) -> tuple[CheckResult, ...]:
+    found = [prove_catalog(workload), prove_splits(workload, keep_together), prove_columns(workload)]
+    for description, total, check in _checks(workload):
         with progress_bar(description, total, is_wanted=progress) as advance:
             made = check(advance)
             found += [made] if isinstance(made, CheckResult) else made
     # Looked at last, told beside the other checks of files.
-    found.insert(2, prove_unchanged(case))
+    found.insert(2, prove_unchanged(workload))
     return tuple(found)
 
 
-def _checks(case: CheckRun) -> Iterator[_Check]:
+def _checks(workload: CheckRun) -> Iterator[_Check]:
     """What takes long, each with the number of its steps."""
-    settings, files = case.settings, len(case.index.names)
-    if case.order is not None:
-        worlds = settings.ranks_for(case.order.size)
-        yield "orders", settings.epochs, partial(prove_orders, case)
-        yield "shares of ranks", len(worlds) * settings.epochs, partial(prove_training, case)
-        yield "resumption", settings.resumptions, partial(prove_resumption, case)
-        yield "loaders", len(case.places()) * len(settings.workers), partial(prove_loaders, case)
-    sizes = [len(dataset) for stage, dataset in case.assembly.datasets.items() if stage != "train"]
+    settings, files = workload.settings, len(workload.index.names)
+    if workload.order is not None:
+        worlds = settings.ranks_for(workload.order.size)
+        yield "orders", settings.epochs, partial(prove_orders, workload)
+        yield "shares of ranks", len(worlds) * settings.epochs, partial(prove_training, workload)
+        yield "resumption", settings.resumptions, partial(prove_resumption, workload)
+        yield "loaders", len(workload.places()) * len(settings.workers), partial(prove_loaders, workload)
+    sizes = [len(dataset) for stage, dataset in workload.assembly.datasets.items() if stage != "train"]
     if sizes:
         yield (
             "evaluation",
             sum(len(settings.ranks_for(size)) for size in sizes),
-            partial(prove_evaluation, case),
+            partial(prove_evaluation, workload),
         )
-    if isinstance(case.index.samples, Windows):
-        yield "windows", files, partial(prove_borders, case, case.index.samples)
-    yield "what numbers mean", files, partial(prove_values, case)
-    if case.access.on_missing == "raise":
-        yield "ends of files", files, partial(prove_written_ends, case)
-    yield "both readers", files, partial(prove_readers, case)
+    if isinstance(workload.index.samples, Windows):
+        yield "windows", files, partial(prove_borders, workload, workload.index.samples)
+    yield "what numbers mean", files, partial(prove_values, workload)
+    if workload.access.on_missing == "raise":
+        yield "ends of files", files, partial(prove_written_ends, workload)
+    yield "both readers", files, partial(prove_readers, workload)
     if settings.finite:
-        yield "all values", files, partial(prove_finite, case)
+        yield "all values", files, partial(prove_finite, workload)

@@ -1,4 +1,4 @@
-"""What is found about real files that are slow in one way each; that the remedies mend them, and change no value."""
+"""Findings about real files, each slow in one way; the fixes make them fast and change no value."""
 
 import glob
 import importlib.util
@@ -19,7 +19,7 @@ from h5lightning.errors import FieldError, MissingFieldError, NoMatchError, Unsu
 from h5lightning.options import Access, Field, Shuffle
 from h5lightning.storage.codecs import Pipeline
 from h5lightning.tools.doctor import diagnose_files
-from h5lightning.tools.doctor.rewrite import FileList
+from h5lightning.tools.doctor.fix_programs import FileList
 
 KIB = 1024
 FIELDS = {"x": Field("x"), "y": Field("y")}
@@ -239,25 +239,25 @@ def data(tmp_path):
     return tmp_path / "data"
 
 
-# ── findings and remedies ────────────────────────────────────────────────────────────────────────────
+# ── findings and fixes ────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(("make", "options", "kind", "severity"), SLOW.values(), ids=SLOW)
-def test_what_is_slow_is_found_and_mended(data, monkeypatch, make, options, kind, severity):
+def test_what_is_slow_is_found_and_fixed(data, monkeypatch, make, options, kind, severity):
     make(data)
     found = diagnose(data, **options)
     assert (kind, severity) in {(finding.kind, finding.severity) for finding in found.findings}
     assert not found.is_healthy
     before = content(data)
-    mended = apply(found.fix, data, monkeypatch)
-    again = diagnose(mended, **options)
+    fixed = apply(found.fix, data, monkeypatch)
+    again = diagnose(fixed, **options)
     assert [(finding.kind, finding.text) for finding in again.findings if finding.severity != "fine"] == []
     assert again.is_healthy
-    np.testing.assert_array_equal(content(mended), before)
+    np.testing.assert_array_equal(content(fixed), before)
 
 
 @pytest.mark.parametrize("name", ["split rows", "float64", "different chunk heights", "poor compression"])
-def test_the_remedy_of_one_finding_mends_it(data, monkeypatch, name):
+def test_the_fix_of_one_finding_fixes_it(data, monkeypatch, name):
     make, options, kind, _ = SLOW[name]
     make(data)
     (finding,) = (finding for finding in diagnose(data, **options).findings if finding.kind == kind)
@@ -267,9 +267,9 @@ def test_the_remedy_of_one_finding_mends_it(data, monkeypatch, name):
 
 def test_writing_again_keeps_what_is_beside(data, monkeypatch):
     write(data, x=chunked(64, 1, 8))
-    mended = apply(diagnose(data).fix, data, monkeypatch)
+    fixed = apply(diagnose(data).fix, data, monkeypatch)
     for number in range(2):
-        with h5py.File(mended / f"{number:04}.h5") as file:
+        with h5py.File(fixed / f"{number:04}.h5") as file:
             assert file.attrs["number"] == number
             assert file["x"].attrs["unit"] == "m"
             assert file["x"].chunks[1:] == (4, 16)
@@ -282,17 +282,17 @@ def test_columns_of_a_table_become_datasets_beside_it(data, monkeypatch):
     found = diagnose(data, fields)
     assert [finding.kind for finding in found.findings] == ["only HDF5", "only HDF5", "float64"]
     assert found.fix.h5repack == ""
-    mended = apply(found.fix, data, monkeypatch)
+    fixed = apply(found.fix, data, monkeypatch)
     columns = {"p": Field("runs/events_columns/p x"), "charge": Field("runs/events_columns/charge")}
-    assert [finding.kind for finding in diagnose(mended, columns).findings] == ["float64"]
+    assert [finding.kind for finding in diagnose(fixed, columns).findings] == ["float64"]
     for name in ("p x", "charge"):
         np.testing.assert_array_equal(
-            content(mended, f"runs/events_columns/{name}"), content(data, "runs/events")[name]
+            content(fixed, f"runs/events_columns/{name}"), content(data, "runs/events")[name]
         )
-    np.testing.assert_array_equal(content(mended, "runs/events"), content(data, "runs/events"))
+    np.testing.assert_array_equal(content(fixed, "runs/events"), content(data, "runs/events"))
 
 
-def test_float64_stays_what_it_is_unless_somebody_asks(data, monkeypatch):
+def test_float64_stays_what_it_is_unless_asked(data, monkeypatch):
     write(data, dtype="f8")
     found = diagnose(data)
     (finding,) = found.findings
@@ -369,7 +369,7 @@ def test_filters_without_a_fast_decoder(data, monkeypatch):
     write(data, x={"chunks": (64, 4, 16), **hdf5plugin.BZip2()})
     finding, *_ = diagnose(data).findings
     assert (finding.kind, finding.severity) == ("only HDF5", "slow")
-    assert "is stored with bzip2, which only HDF5 decodes, with a plug-in" in finding.text
+    assert "is stored with bzip2, which only HDF5 decodes, with a plugin" in finding.text
     assert diagnose(apply(finding.fix, data, monkeypatch)).is_healthy
 
 
@@ -384,16 +384,16 @@ def test_the_filter_stays_what_it_is(data, monkeypatch, name):
 
 @pytest.mark.skipif(shutil.which("h5repack") is None, reason="needs h5repack")
 @pytest.mark.parametrize("name", ["split rows", "full order", "poor compression"])
-def test_h5repack_mends_it_too(data, tmp_path, name):
+def test_h5repack_fixes_it_too(data, tmp_path, name):
     make, options, *_ = SLOW[name]
     make(data)
     command = diagnose(data, **options).fix.h5repack
     before = {path: path.read_bytes() for path in data.glob("*.h5")}
     subprocess.run(["bash", "-ec", command], check=True, capture_output=True, timeout=60, cwd=tmp_path)
-    mended = tmp_path / "rewritten"
-    assert diagnose(mended, **options).is_healthy
+    fixed = tmp_path / "rewritten"
+    assert diagnose(fixed, **options).is_healthy
     assert {path: path.read_bytes() for path in data.glob("*.h5")} == before
-    np.testing.assert_array_equal(content(mended), content(data))
+    np.testing.assert_array_equal(content(fixed), content(data))
 
 
 @pytest.mark.parametrize(
@@ -458,8 +458,8 @@ def test_columns_in_many_datasets_are_one_field(data, monkeypatch):
     found = diagnose(data, None)
     assert [(one.kind, one.paths) for one in found.findings] == [("float64", ("f*",))]
     assert found.fix is None
-    mended = apply(diagnose(data, None, float32=True).fix, data, monkeypatch)
-    assert diagnose(mended, None).findings == ()
+    fixed = apply(diagnose(data, None, float32=True).fix, data, monkeypatch)
+    assert diagnose(fixed, None).findings == ()
 
 
 # ── measuring, errors, plain values ──────────────────────────────────────────────────────────────────
@@ -494,7 +494,7 @@ def test_without_measuring_no_value_is_read(data):
     assert diagnose(data).findings[0].measured.startswith("it cannot be read: ")
 
 
-def test_what_the_direct_reader_leaves_to_hdf5_is_told_with_its_reason(data):
+def test_why_the_direct_reader_leaves_a_dataset_to_hdf5_is_reported(data):
     """Bit fields look like integers to all but HDF5."""
     write_low_level(data, h5t.STD_B8LE, data=values(40, (8,), "u1"))
     (finding,) = diagnose(data, {"x": Field("x")}).findings
@@ -563,7 +563,7 @@ def test_files_without_anything_to_diagnose(data, what):
         diagnose(data, None)
 
 
-def test_mended_files_give_the_same_batches(data, monkeypatch):
+def test_fixed_files_give_the_same_batches(data, monkeypatch):
     write(data, x=chunked(64, 1, 8))
 
     def batch(folder):
@@ -580,9 +580,9 @@ def test_mended_files_give_the_same_batches(data, monkeypatch):
 def test_the_program_leaves_out_what_was_left_out(data, monkeypatch):
     write(data, files=3, x=chunked(64, 1, 8))
     patterns = [pattern_of(data), f"!{data / '0001.h5'}"]
-    mended = apply(diagnose_files(patterns, FIELDS, progress=False).fix, data, monkeypatch)
-    assert sorted(path.name for path in mended.iterdir()) == ["0000.h5", "0002.h5"]
-    assert diagnose(mended).is_healthy
+    fixed = apply(diagnose_files(patterns, FIELDS, progress=False).fix, data, monkeypatch)
+    assert sorted(path.name for path in fixed.iterdir()) == ["0000.h5", "0002.h5"]
+    assert diagnose(fixed).is_healthy
 
 
 # ── names ────────────────────────────────────────────────────────────────────────────────────────────

@@ -17,7 +17,7 @@ from h5lightning.storage.discovery.exclusion import Exclusion
 from h5lightning.storage.discovery.patterns import RECURSIVE, Glob, Pattern, name_matcher
 
 __all__ = [
-    "Taken",
+    "InputPatterns",
     "check_space",
     "left_behind",
     "make_folder",
@@ -29,7 +29,7 @@ __all__ = [
 _UNFINISHED = ".unfinished-"
 
 
-class Taken:
+class InputPatterns:
     """Which files patterns would match: what is written there would be taken for data.
 
     Args:
@@ -42,7 +42,7 @@ class Taken:
         self._globs = [glob for text in patterns if text[:1] != "!" for glob in Pattern.of(text, here).globs]
         self._left_out = Exclusion([text[1:] for text in patterns if text.startswith("!")], here, "/")
 
-    def takes(self, path: str) -> bool:
+    def match(self, path: str) -> bool:
         """Whether a file with this absolute path would be matched."""
         return any(_matches(glob, path) for glob in self._globs) and not self._left_out.covers(path)
 
@@ -53,7 +53,7 @@ class Taken:
             OptionError: they would.
         """
         for path in paths:
-            if self.takes(path):
+            if self.match(path):
                 raise OptionError(
                     f"into: {path!r} would be matched by {self._patterns!r}, so that data would be there twice. "
                     "Name a folder outside of what is matched"

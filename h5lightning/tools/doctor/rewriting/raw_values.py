@@ -18,7 +18,7 @@ from h5py import h5a, h5d, h5s, h5t
 
 from h5lightning.core.arrays import BoolArray
 from h5lightning.errors import FieldError
-from h5lightning.tools.doctor.rewriting.storage import Ranges
+from h5lightning.tools.doctor.rewriting.storage_options import RowRanges
 
 __all__ = [
     "Elements",
@@ -140,7 +140,7 @@ def _only(member: str, tid: h5t.TypeID) -> h5t.TypeID:
     return compound
 
 
-def written_rows(did: h5d.DatasetID) -> Ranges:
+def written_rows(did: h5d.DatasetID) -> RowRanges:
     """The rows that were ever written.
 
     Raises:
@@ -175,14 +175,14 @@ def written_rows(did: h5d.DatasetID) -> Ranges:
     return _runs(counts > 0, chunks[0], rows)
 
 
-def _runs(is_written: BoolArray, height: int, rows: int) -> Ranges:
+def _runs(is_written: BoolArray, height: int, rows: int) -> RowRanges:
     edges = np.flatnonzero(np.diff(np.concatenate([[False], is_written, [False]]).astype(np.int8)))
     firsts, stops = (edges[::2] * height).tolist(), (edges[1::2] * height).tolist()
     return [(first, min(stop, rows)) for first, stop in zip(firsts, stops, strict=True)]
 
 
 def copy_rows(
-    old: h5d.DatasetID, new: h5d.DatasetID, elements: Elements, ranges: Ranges, at: int = 0
+    old: h5d.DatasetID, new: h5d.DatasetID, elements: Elements, ranges: RowRanges, at: int = 0
 ) -> None:
     """Copy rows of one dataset to another.
 
@@ -201,7 +201,7 @@ def copy_rows(
 
 
 def first_difference(
-    old: h5d.DatasetID, new: h5d.DatasetID, elements: Elements, ranges: Ranges, at: int = 0
+    old: h5d.DatasetID, new: h5d.DatasetID, elements: Elements, ranges: RowRanges, at: int = 0
 ) -> int | None:
     """The first row of ``old`` that ``new`` does not hold bit for bit; None if it holds all of them."""
     for first, stop in _steps(old, new, elements, ranges):
@@ -215,7 +215,7 @@ def first_difference(
 
 
 def _steps(
-    old: h5d.DatasetID, new: h5d.DatasetID, elements: Elements, ranges: Ranges
+    old: h5d.DatasetID, new: h5d.DatasetID, elements: Elements, ranges: RowRanges
 ) -> Iterator[tuple[int, int]]:
     """Rows to move together: whole chunks of the old dataset, and of the new one where that is not too much."""
     row_bytes = max(1, math.prod(old.shape[1:]) * max(elements.read.get_size(), 1))

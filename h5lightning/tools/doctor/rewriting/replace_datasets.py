@@ -26,9 +26,14 @@ from h5lightning.tools.doctor.rewriting.raw_values import (
     written_rows,
 )
 from h5lightning.tools.doctor.rewriting.references import redirect, visited_objects
-from h5lightning.tools.doctor.rewriting.storage import Ranges, Storage, creation_list, narrow_fill_value
+from h5lightning.tools.doctor.rewriting.storage_options import (
+    RowRanges,
+    StorageOptions,
+    creation_properties,
+    narrow_fill_value,
+)
 
-__all__ = ["Plan", "check_values", "find_dataset", "store_again"]
+__all__ = ["Plan", "check_values", "find_dataset", "replace_datasets"]
 
 _TEMPORARY = b".h5lightning"
 # netCDF's readers want these in the type of the values.
@@ -44,8 +49,8 @@ class Plan:
         columns: path of a table → its columns that should be datasets of their own, each with its storage.
     """
 
-    stored: Mapping[str, Storage] = field(default_factory=dict)
-    columns: Mapping[str, Mapping[str, Storage]] = field(default_factory=dict)
+    stored: Mapping[str, StorageOptions] = field(default_factory=dict)
+    columns: Mapping[str, Mapping[str, StorageOptions]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +70,11 @@ class _Move:
     old: h5d.DatasetID
     made: h5d.DatasetID
     elements: Elements
-    ranges: Ranges
+    ranges: RowRanges
     remark: str = ""
 
 
-def store_again(original: h5f.FileID, copy: h5f.FileID, plan: Plan, folder: str) -> list[str]:
+def replace_datasets(original: h5f.FileID, copy: h5f.FileID, plan: Plan, folder: str) -> list[str]:
     """Store datasets of a copy in another way.
 
     Args:
@@ -108,7 +113,7 @@ def check_values(original: h5f.FileID, copy: h5f.FileID, plan: Plan) -> None:
     Raises:
         FieldError: a row differs.
     """
-    pairs: list[tuple[str, str, str | None, Storage]] = [
+    pairs: list[tuple[str, str, str | None, StorageOptions]] = [
         (name, name, None, storage) for name, storage in plan.stored.items()
     ]
     for table, storages in plan.columns.items():
@@ -158,14 +163,14 @@ def _address(copy: h5f.FileID, name: str) -> int | None:
     return None if found is None else int(h5o.get_info(found).addr)
 
 
-def _begin(original: h5f.FileID, copy: h5f.FileID, name: str, storage: Storage, folder: str) -> _Move:
+def _begin(original: h5f.FileID, copy: h5f.FileID, name: str, storage: StorageOptions, folder: str) -> _Move:
     """Make a dataset that has a place in the file, but no name yet."""
     old, was = h5d.open(original, _encoded(name)), h5d.open(copy, _encoded(name))
     with _named(name):
         _check(old, folder)
         elements = Elements.of(was.get_type(), None, storage.dtype)
         ranges = written_rows(old)
-        plist = creation_list(old, storage, ranges, elements.itemsize)
+        plist = creation_properties(old, storage, ranges, elements.itemsize)
         if elements.is_narrowed:
             narrow_fill_value(plist)
         made = h5d.create(copy, None, elements.stored, was.get_space(), plist)
@@ -192,7 +197,7 @@ def _has_checksums(plist: h5p.PropDCID) -> bool:
 
 
 def _column(
-    original: h5f.FileID, copy: h5f.FileID, table: str, column: str, storage: Storage, folder: str
+    original: h5f.FileID, copy: h5f.FileID, table: str, column: str, storage: StorageOptions, folder: str
 ) -> _Move:
     """Make a dataset of a column, in a group beside the table, which stays as it is."""
     old = h5d.open(original, _encoded(table))
@@ -207,7 +212,7 @@ def _column(
         elements = Elements.of(old.get_type(), column, storage.dtype)
         ranges = written_rows(old)
         plist = h5p.create(h5p.DATASET_CREATE)
-        listed = creation_list(old, storage, ranges, elements.itemsize)
+        listed = creation_properties(old, storage, ranges, elements.itemsize)
         if listed.get_layout() == h5d.CHUNKED:
             plist = _only_layout(listed)
         links = h5p.create(h5p.LINK_CREATE)

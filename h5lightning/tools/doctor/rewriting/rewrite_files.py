@@ -26,7 +26,7 @@ from h5lightning.storage.discovery import discover
 from h5lightning.storage.hdf5.file_checks import stamp
 from h5lightning.storage.hdf5.open_file import opened_id
 from h5lightning.tools.doctor.rewriting.output_files import (
-    Taken,
+    InputPatterns,
     check_space,
     left_behind,
     make_folder,
@@ -35,8 +35,13 @@ from h5lightning.tools.doctor.rewriting.output_files import (
     unfinished_folder,
 )
 from h5lightning.tools.doctor.rewriting.references import visited_objects
-from h5lightning.tools.doctor.rewriting.replace_datasets import Plan, check_values, find_dataset, store_again
-from h5lightning.tools.doctor.rewriting.storage import Storage
+from h5lightning.tools.doctor.rewriting.replace_datasets import (
+    Plan,
+    check_values,
+    find_dataset,
+    replace_datasets,
+)
+from h5lightning.tools.doctor.rewriting.storage_options import StorageOptions
 
 __all__ = ["check_unchanged", "prepare", "rewrite_files", "write_each"]
 
@@ -57,7 +62,7 @@ def rewrite_files(
     Args:
         files: globs or paths; an entry with ``!`` leaves out.
         into: the folder of the new files, which have the same names below it. What is there is left alone.
-        stored: path of a dataset → the arguments of `Storage`; ``{}`` for no chunks and no filters.
+        stored: path of a dataset → the arguments of `StorageOptions`; ``{}`` for no chunks and no filters.
         columns: path of a table → column → the same: each column is written to ``TABLE_columns/COLUMN``, too.
 
     Raises:
@@ -66,9 +71,9 @@ def rewrite_files(
         BadFileError: some files could not be written again; all others were.
     """
     plan = Plan(
-        {path: Storage(**options) for path, options in (stored or {}).items()},
+        {path: StorageOptions(**options) for path, options in (stored or {}).items()},
         {
-            table: {column: Storage(**options) for column, options in kinds.items()}
+            table: {column: StorageOptions(**options) for column, options in kinds.items()}
             for table, kinds in (columns or {}).items()
         },
     )
@@ -97,7 +102,7 @@ def prepare(into: str, outputs: Collection[str], patterns: Sequence[str], needed
         OptionError: the patterns would find the new files, or the folder cannot be made.
         ResourceError: the disk has no room.
     """
-    Taken(patterns, os.getcwd()).check(outputs)
+    InputPatterns(patterns, os.getcwd()).check(outputs)
     # Originals may need the decoders that a plug-in brings.
     with contextlib.suppress(ImportError):
         importlib.import_module("hdf5plugin")
@@ -176,7 +181,7 @@ def _rewrite(path: str, output: str, outputs: frozenset[str], unfinished: str, p
         check_unchanged(path, before)
         remarks = _foreign_remarks(original, path, output, outputs, plan)
         with opened_to_write(unfinished) as copy:
-            remarks += store_again(original, copy, plan, os.path.dirname(path))
+            remarks += replace_datasets(original, copy, plan, os.path.dirname(path))
         with opened_id(unfinished) as copy:
             check_values(original, copy, plan)
     check_unchanged(path, before)

@@ -7,7 +7,7 @@ import pytest
 
 from h5lightning.errors import NoMatchError
 from h5lightning.storage.discovery import discover
-from h5lightning.tools.doctor.rewriting.output_files import Taken, put_in_place, unfinished_folder
+from h5lightning.tools.doctor.rewriting.output_files import InputPatterns, put_in_place, unfinished_folder
 
 PATHS = (
     "a.h5",
@@ -44,8 +44,8 @@ def test_what_is_taken_is_what_would_be_found(tmp_path, monkeypatch, patterns, i
         found = {files.path(number) for number in range(len(files))}
     except NoMatchError:
         found = set()
-    taken = Taken(patterns, str(tmp_path))
-    assert {path for path in PATHS if taken.takes(str(tmp_path / path))} == {
+    taken = InputPatterns(patterns, str(tmp_path))
+    assert {path for path in PATHS if taken.match(str(tmp_path / path))} == {
         os.path.relpath(path, tmp_path) for path in found
     }
 

@@ -8,14 +8,14 @@ from h5lightning.options import Field
 from h5lightning.planning.catalog.annotations import Annotations, SeriesTable
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema, Member
-from h5lightning.tools.overview.dataset_table import entries_of
-from h5lightning.tools.overview.guess_fields import guess
+from h5lightning.tools.overview.dataset_summary import summarize_datasets
+from h5lightning.tools.overview.infer_fields import infer_fields
 
 
 def guessed(*datasets, files=3):
     schema = FileSchema(tuple(sorted(datasets, key=lambda dataset: dataset.path)))
     catalog = Catalog.of("/", [f"{n}.h5" for n in range(files)], np.zeros((files, 4)), [schema] * files)
-    return guess(entries_of(catalog), files, {})
+    return infer_fields(summarize_datasets(catalog), files, {})
 
 
 def dataset(path, *shape, dtype="<f4", **options):

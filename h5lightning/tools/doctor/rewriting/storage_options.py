@@ -12,9 +12,9 @@ from h5py import h5d, h5p, h5s, h5z
 
 from h5lightning.errors import MissingExtraError, OptionError
 
-__all__ = ["COMPRESSORS", "Ranges", "Storage", "creation_list", "narrow_fill_value"]
+__all__ = ["COMPRESSORS", "RowRanges", "StorageOptions", "creation_properties", "narrow_fill_value"]
 
-Ranges = list[tuple[int, int]]  # first row, and the row after the last one
+RowRanges = list[tuple[int, int]]  # first row, and the row after the last one
 
 _CHUNK_BYTES = 256 * 1024
 _LZF = 32000
@@ -34,7 +34,7 @@ COMPRESSORS: dict[str, tuple[int, bool, str, dict[str, Any]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Storage:
+class StorageOptions:
     """How a dataset should be stored.
 
     Args:
@@ -55,7 +55,9 @@ class Storage:
             raise OptionError(f"filter={self.filter!r} needs chunk_rows: HDF5 compresses chunks")
 
 
-def creation_list(did: h5d.DatasetID, storage: Storage, ranges: Ranges, itemsize: int) -> h5p.PropDCID:
+def creation_properties(
+    did: h5d.DatasetID, storage: StorageOptions, ranges: RowRanges, itemsize: int
+) -> h5p.PropDCID:
     """What a dataset is created with: all that the old one has, but the layout and, where needed, the filters.
 
     Args:
@@ -88,7 +90,7 @@ def _without_sources(old: h5p.PropDCID) -> h5p.PropDCID:
     return new
 
 
-def _height(did: h5d.DatasetID, storage: Storage, ranges: Ranges, itemsize: int) -> int:
+def _height(did: h5d.DatasetID, storage: StorageOptions, ranges: RowRanges, itemsize: int) -> int:
     """Rows of a chunk; 0 for no chunks, which only what was written in full and never grows can do without."""
     rows, most = did.shape[0], did.get_space().get_simple_extent_dims(True)[0]
     is_written = ranges in ([(0, rows)], [])
@@ -108,7 +110,7 @@ def _largest_divisor(number: int, most: int) -> int:
     return next(divisor for divisor in range(min(number, most), 0, -1) if number % divisor == 0)
 
 
-def _set_filters(plist: h5p.PropDCID, storage: Storage) -> None:
+def _set_filters(plist: h5p.PropDCID, storage: StorageOptions) -> None:
     """Those that there are, with their values, where they can stay."""
     codes = [plist.get_filter(number)[0] for number in range(plist.get_nfilters())]
     code = COMPRESSORS[storage.filter][0] if storage.filter else -1

@@ -1,0 +1,93 @@
+"""A workload: the stored fields of a sample, and how training reads them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from h5lightning.core.once import once
+from h5lightning.tools.overview.stored_field import StoredField
+
+__all__ = ["LoadingOptions", "Workload"]
+
+_MAX_BLOCKS = 1024  # in a window: block order keeps some rows together even if each can be read alone
+# A window ends while the next one begins: measured, a cache of 1.2 windows decodes each chunk about once.
+_LIVE_WINDOWS = 1.2
+
+
+@dataclass(frozen=True, slots=True)
+class LoadingOptions:
+    """How the fields will be loaded.
+
+    Args:
+        shuffle: ``auto``, ``full``, ``block`` or ``none``.
+        window_bytes: decoded bytes that block order mixes with each other.
+        cache_bytes: decoded bytes that a process keeps between batches.
+        batch_size: samples in a batch.
+        num_workers: worker processes.
+        max_open_files: files that a process may hold open.
+        is_whole: whether a sample is a whole file.
+    """
+
+    shuffle: str
+    window_bytes: int
+    cache_bytes: int
+    batch_size: int
+    num_workers: int
+    max_open_files: int
+    is_whole: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Workload:
+    """The fields of a sample as they are stored, and how they will be loaded.
+
+    Args:
+        fields: the fields, once for each way in which files store them.
+        loading: how they will be loaded.
+        files: number of files.
+    """
+
+    fields: tuple[StoredField, ...]
+    loading: LoadingOptions
+    files: int
+
+    @once
+    def main(self) -> StoredField:
+        """The field with most bytes in a row, as most files store it: block order follows its chunks."""
+        return max(self.fields, key=lambda field: (field.row_bytes, field.files.size))
+
+    @once
+    def sample_bytes(self) -> int:
+        """Decoded bytes of one row over all fields."""
+        datasets = {(field.path, field.member): field for field in self.fields}
+        return sum(field.row_bytes * len(field.paths) for field in datasets.values())
+
+    @property
+    def mode(self) -> str:
+        """The order that ``shuffle`` resolves to: ``full``, ``block`` or ``none``."""
+        if self.loading.shuffle != "auto":
+            return self.loading.shuffle
+        main = [field for field in self.fields if field.path == self.main.path]
+        has_blocks = not self.loading.is_whole and any(field.rows_per_chunk > 1 for field in main)
+        return "block" if has_blocks else "full"
+
+    @property
+    def window_rows(self) -> int:
+        """Rows that block order mixes with each other."""
+        return max(1, self.loading.window_bytes // self.sample_bytes)
+
+    @property
+    def live_bytes(self) -> int:
+        """Decoded bytes of the main field that block order uses at a time."""
+        rows = max(self.block_rows, min(self.main.total_rows, int(_LIVE_WINDOWS * self.window_rows)))
+        return int(rows * self.main.row_bytes * self.main.padding)
+
+    def cache_bytes(self, field: StoredField) -> int:
+        """The part of the cache that a compressed field gets: readers divide it in proportion to row sizes."""
+        row_bytes = {other.path: other.row_bytes for other in self.fields if other.schema.is_decoded_by_chunk}
+        return self.loading.cache_bytes * field.row_bytes // sum(row_bytes.values())
+
+    @property
+    def block_rows(self) -> int:
+        """Rows that stay together in block order."""
+        return max(self.main.rows_per_chunk, min(self.window_rows, self.main.total_rows) // _MAX_BLOCKS)
