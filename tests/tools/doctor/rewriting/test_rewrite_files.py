@@ -271,10 +271,10 @@ def test_filters_keep_their_values(data):
         assert (x.compression_opts, x.shuffle, x.fletcher32) == (9, True, True)
 
 
-def test_checksums_that_do_not_come_along_are_told(data, capsys):
+def test_checksums_that_are_lost_are_reported(data, capsys):
     make(lambda file: slow(file, fletcher32=True))
     rewrite_files("a.h5", "rewritten", {"x": {}})
-    assert "the checksums of '/x' (fletcher32) do not come along" in capsys.readouterr().out
+    assert "the checksums of '/x' (fletcher32) are lost" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["deflate", "lzf", "blosc", "lz4", "bitshuffle", "zstd", "blosc2"])
@@ -431,7 +431,7 @@ def test_columns_that_lack_a_name(data):
     for column, words in (
         ("a/b", "no column 'a/b'"),
         ("d", "no column 'd'"),
-        ("c", "something else has the name"),
+        ("c", "another object has the name"),
     ):
         with pytest.raises(BadFileError, match=words):
             rewrite_files("a.h5", "rewritten", columns={"t": {column: {}}})
@@ -475,9 +475,7 @@ def test_virtual_data_beside_keep_their_sources(data):
     """From another folder, HDF5 would not find them, and invent values."""
     write_virtual()
     before = described("a.h5")
-    with pytest.raises(
-        BadFileError, match=r"make that '\S+/rewritten/parts/0.hdf5', too, with a copy or a link"
-    ):
+    with pytest.raises(BadFileError, match=r"also create '\S+/rewritten/parts/0.hdf5', as a copy or a link"):
         rewrite_files("a.h5", "rewritten", {"y": {}})
     os.symlink(data / "parts", "rewritten/parts")
     rewrite_files("a.h5", "rewritten", {"y": {}})
@@ -503,7 +501,7 @@ def test_external_storage_is_copied_and_not_written_to(data):
         np.testing.assert_array_equal(file["x"][...], numbers(40, 8, dtype="f4"))
 
 
-def test_links_to_files_that_stay_behind_are_told(data, capsys):
+def test_links_to_files_that_stay_behind_are_reported(data, capsys):
     make(slow, "other.h5")
     with h5py.File("a.h5", "w") as file:
         slow(file)
@@ -614,7 +612,7 @@ def test_files_of_the_same_name_in_two_folders(data):
 def test_new_files_are_never_data_of_the_next_run(data, pattern, into):
     make(slow)
     before = content_of("a.h5")
-    with pytest.raises(OptionError, match="so that data would be there twice"):
+    with pytest.raises(OptionError, match="so that its data would be read twice"):
         rewrite_files(pattern, into, AGAIN)
     assert (content_of("a.h5"), os.listdir()) == (before, ["a.h5"])
     rewrite_files([pattern, "!rewritten/**"], "rewritten", AGAIN)
@@ -622,19 +620,19 @@ def test_new_files_are_never_data_of_the_next_run(data, pattern, into):
 
 def test_a_folder_that_cannot_be_made(data):
     make(slow)
-    with pytest.raises(OptionError, match=r"/a.h5/deep' cannot be made: Not a directory"):
+    with pytest.raises(OptionError, match=r"/a.h5/deep' cannot be created: Not a directory"):
         rewrite_files("a.h5", "a.h5/deep", AGAIN)
 
 
 def test_a_disk_that_is_too_small(data, monkeypatch):
     make(slow)
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10))
-    with pytest.raises(ResourceError, match=r"has 10 B left, and up to .* KiB are needed"):
+    with pytest.raises(ResourceError, match=r"has 10 B of free space, and up to .* KiB are needed"):
         rewrite_files("a.h5", "rewritten", AGAIN)
     assert os.listdir("rewritten") == []
 
 
-def test_a_file_that_somebody_writes_is_refused(data):
+def test_a_file_that_is_open_for_writing_is_refused(data):
     make(slow)
     writer = subprocess.Popen(
         [sys.executable, "-c", "import h5py; f = h5py.File('a.h5', 'r+'); print(flush=True); input()"],
@@ -642,7 +640,7 @@ def test_a_file_that_somebody_writes_is_refused(data):
     )  # fmt: skip
     try:
         writer.stdout.readline()
-        with pytest.raises(BadFileError, match=r"'a.h5': somebody writes to it"):
+        with pytest.raises(BadFileError, match=r"'a.h5': another program has it open for writing"):
             rewrite_files("a.h5", "rewritten", AGAIN)
     finally:
         writer.communicate(b"\n")
@@ -662,10 +660,10 @@ def test_a_file_that_changes_meanwhile_is_refused(data, monkeypatch):
     assert os.listdir("rewritten") == []
 
 
-def test_values_that_are_read_back_otherwise_are_refused(data, monkeypatch):
+def test_values_that_differ_after_writing_are_refused(data, monkeypatch):
     make(slow)
     monkeypatch.setattr("h5lightning.tools.doctor.rewriting.replace_datasets.copy_rows", lambda *_: None)
-    with pytest.raises(BadFileError, match="row 0 of '/x' was read back as something else"):
+    with pytest.raises(BadFileError, match="row 0 of '/x' differs from the original after writing"):
         rewrite_files("a.h5", "rewritten", AGAIN)
     assert os.listdir("rewritten") == []
 
@@ -695,9 +693,9 @@ def test_a_program_that_is_interrupted_leaves_no_half_file(data, capsys, name):
     left = os.listdir("rewritten")
     rewrite_files("a.h5", "rewritten", AGAIN)
     assert described("rewritten/a.h5") == described("a.h5")
-    told = capsys.readouterr().out
-    assert all(name in told for name in left)
-    assert ("is of a run that was killed" in told) == bool(left)
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in left)
+    assert ("is from a run that was killed" in printed) == bool(left)
 
 
 def test_read_only_files_stay_read_only(data):
