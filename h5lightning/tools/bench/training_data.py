@@ -22,7 +22,7 @@ from h5lightning.tools.overview.reader_choice import with_reasons
 from h5lightning.tools.overview.scan import scan_readable, shared_attrs
 from h5lightning.tools.overview.stored_field import StoredField
 from h5lightning.tools.overview.suggest import suggest
-from h5lightning.tools.overview.workload import LoadingOptions, Workload
+from h5lightning.tools.overview.workload import Workload
 
 __all__ = ["TrainingData", "find_training_data"]
 
@@ -96,8 +96,8 @@ class TrainingData:
     def mode(self, shuffle: str) -> str:
         """The order that ``shuffle`` comes to: ``full``, ``block`` or ``none``."""
         access: Access = self.arguments["access"]
-        loading = LoadingOptions(shuffle, Shuffle().window_bytes, access.cache_bytes, 1, 0, 1, self.is_whole)
-        return Workload(tuple(self.stored), loading, len(self.catalog)).mode
+        fields, files, order = tuple(self.stored), len(self.catalog), Shuffle(shuffle)
+        return Workload(fields, files, order, access.cache_bytes, is_whole=self.is_whole).mode
 
 
 def find_training_data(

@@ -36,17 +36,12 @@ class Amplification:
 
 
 def amplification_of(field: StoredField, workload: Workload) -> Amplification:
-    """The amplification of one field.
-
-    Args:
-        field: one of the fields of the workload.
-        workload: all fields, and how they are loaded.
-    """
+    """The amplification of one field."""
     if not field.schema.is_decoded_by_chunk:
         return Amplification(1.0, 1.0, 1.0)
-    if workload.loading.is_whole:
+    if workload.is_whole:
         return Amplification(field.padding, field.padding, field.padding)
-    cache_bytes = workload.cache_bytes(field)
+    cache_bytes = workload.field_cache_bytes(field)
     return Amplification(
         full=_random(field, workload, field.chunk_row_count, cache_bytes),
         block=_block(field, workload, cache_bytes),
@@ -56,7 +51,7 @@ def amplification_of(field: StoredField, workload: Workload) -> Amplification:
 
 def _random(field: StoredField, workload: Workload, chunk_rows: int, cache_bytes: int) -> float:
     """Each batch takes random rows from these chunk rows; some of them are in the cache."""
-    batch = workload.loading.batch_size
+    batch = workload.batch_size
     touched = chunk_rows * (1 - (1 - 1 / chunk_rows) ** batch)
     kept = min(chunk_rows, cache_bytes // field.chunk_row_bytes)
     # If a batch touches more chunk rows than the cache keeps, its first ones are gone when the next batch comes.
@@ -81,5 +76,5 @@ def _block(field: StoredField, workload: Workload, cache_bytes: int) -> float:
 def _sequential(field: StoredField, workload: Workload, cache_bytes: int) -> float:
     """A chunk that the cache cannot keep is decoded again for each batch that takes rows from it."""
     is_kept = field.chunk_row_bytes <= cache_bytes
-    batches = -(-field.rows_per_chunk // workload.loading.batch_size)
+    batches = -(-field.rows_per_chunk // workload.batch_size)
     return field.padding * (1 if is_kept else max(1, batches))

@@ -36,37 +36,29 @@ def chunk_findings(workload: Workload) -> Iterator[Finding]:
             yield from find(field, workload)
 
 
-# ── decoded more than once ───────────────────────────────────────────────────────────────────────────
-
-
 def _amplified(field: StoredField, workload: Workload) -> Iterator[Finding]:
     """More rows are decoded than are used."""
-    if field.rows_per_chunk < 2 or field.max_rows < 2 or workload.loading.is_whole:
+    if field.rows_per_chunk < 2 or field.max_rows < 2 or workload.is_whole:
         return
-    amplification = amplification_of(field, workload)
+    found = amplification_of(field, workload)
     # Decoding past the end of the data is another finding.
-    extra = amplification.of(workload.mode) / field.padding - 1
+    extra = found.of(workload.mode) / field.padding - 1
     severity = severity_of(extra * field.row_bytes * len(field.paths) / workload.sample_bytes)
-    fits = field.chunk_row_count * field.chunk_row_bytes <= workload.cache_bytes(field)
     kind, comparison = _kind(field, workload)
-    yield Finding.of(
-        field,
-        kind,
-        severity,
+    fits = field.chunk_row_count * field.chunk_row_bytes <= workload.field_cache_bytes(field)
+    text = (
         f"has compressed chunks of {field.rows_per_chunk:,} rows ({bytes_text(field.chunk_row_bytes)}){comparison}. "
-        f"For each row that is used, {amplification.full:,.1f} rows are decoded with shuffle='full', "
-        f"{amplification.block:,.1f} with 'block', {amplification.none:,.1f} with 'none'"
-        + ("; all data of this field fit into cache_bytes" if fits else ""),
-        _advice(workload, severity, kind),
-        amplification,
+        f"For each row that is used, {found.full:,.1f} rows are decoded with shuffle='full', {found.block:,.1f} with "
+        f"'block', {found.none:,.1f} with 'none'{'; all data of this field fit into cache_bytes' if fits else ''}"
     )
+    yield Finding.of(field, kind, severity, text, _advice(workload, severity, kind), found)
 
 
 def _kind(field: StoredField, workload: Workload) -> tuple[str, str]:
     """The kind of an amplification, and how the field compares with others."""
     main = workload.main
     if field.path == main.path:
-        is_kept = workload.mode != "block" or workload.live_bytes <= workload.cache_bytes(field)
+        is_kept = workload.mode != "block" or workload.live_bytes <= workload.field_cache_bytes(field)
         text = f", and the shuffle window uses {bytes_text(workload.live_bytes)} of them at a time"
         return ("amplified reads", "") if is_kept else ("small cache", text)
     if main.rows_per_chunk == 1 and workload.mode != "none":
@@ -86,9 +78,10 @@ def _advice(workload: Workload, severity: str, kind: str) -> str:
             "chunk, which makes W times in all"
         )
     if kind == "small cache":
-        main, loading = workload.main, workload.loading
+        main = workload.main
         needed = (
-            loading.cache_bytes * workload.live_bytes // workload.cache_bytes(main) + main.chunk_row_bytes
+            workload.cache_bytes * workload.live_bytes // workload.field_cache_bytes(main)
+            + main.chunk_row_bytes
         )
         return (
             f"Set access={{'cache_bytes': {needed}}} or more, in the memory of each loading process; or use a "
@@ -105,39 +98,28 @@ def _advice(workload: Workload, severity: str, kind: str) -> str:
 
 def _workers(field: StoredField, workload: Workload) -> Iterator[Finding]:
     """Several processes decode the same chunk."""
-    processes = workload.loading.num_workers
-    times = min(processes, field.rows_per_chunk)
+    times = min(workload.num_workers, field.rows_per_chunk)
     if field.path == workload.main.path and workload.mode == "block" and times > 1:
-        amplification = amplification_of(field, workload)
-        yield Finding.of(
-            field,
-            "worker processes",
-            severity_of(times - 1),
-            f"has chunks whose rows go to several batches, and torch gives batches to processes in turn: {processes} "
-            f"worker processes may decode each chunk {times} times",
-            "Use num_workers=0, with which threads read and decode, unless Python transforms take most of the time",
-            replace(amplification, block=times * amplification.block),
+        found = amplification_of(field, workload)
+        text = (
+            "has chunks whose rows go to several batches, and torch gives batches to processes in turn: "
+            f"{workload.num_workers} worker processes may decode each chunk {times} times"
         )
-
-
-# ── the shape of chunks ──────────────────────────────────────────────────────────────────────────────
+        advice = "Use num_workers=0, with which threads read and decode, unless Python transforms take most of the time"
+        found = replace(found, block=times * found.block)
+        yield Finding.of(field, "worker processes", severity_of(times - 1), text, advice, found)
 
 
 def _split_rows(field: StoredField, workload: Workload) -> Iterator[Finding]:
     """A row lies in several chunks."""
     if field.chunks_per_row > 1:
-        exceeds_cache = field.chunk_row_bytes > workload.loading.cache_bytes
+        exceeds_cache = field.chunk_row_bytes > workload.cache_bytes
         is_slow = field.chunks_per_row >= _MANY_CHUNKS_PER_ROW or exceeds_cache
         shape = " × ".join(map(str, field.schema.chunks or ()))
-        cost = f", and decoding one row means decoding {bytes_text(field.chunk_row_bytes)}"
-        yield Finding.of(
-            field,
-            "split rows",
-            SLOW if is_slow else FASTER,
-            f"has chunks of {shape} that split rows: each row lies in {field.chunks_per_row:,} chunks"
-            + (cost if field.rows_per_chunk > 1 else ""),
-            _REWRITE,
-        )
+        text = f"has chunks of {shape} that split rows: each row lies in {field.chunks_per_row:,} chunks"
+        if field.rows_per_chunk > 1:
+            text += f", and decoding one row means decoding {bytes_text(field.chunk_row_bytes)}"
+        yield Finding.of(field, "split rows", SLOW if is_slow else FASTER, text, _REWRITE)
 
 
 def _padded(field: StoredField, workload: Workload) -> Iterator[Finding]:
@@ -146,109 +128,85 @@ def _padded(field: StoredField, workload: Workload) -> Iterator[Finding]:
         return
     severity = severity_of((field.padding - 1) * field.row_bytes / workload.sample_bytes)
     if severity != FINE:
-        yield Finding.of(
-            field,
-            "padded chunks",
-            severity,
+        text = (
             f"has chunks that reach far past the end of the data: {field.padding:,.1f} bytes are decoded for each byte "
-            "of data, in any order",
-            f"{_REWRITE}, and no longer than the data",
-            amplification_of(field, workload),
+            "of data, in any order"
         )
+        advice = f"{_REWRITE}, and no longer than the data"
+        yield Finding.of(field, "padded chunks", severity, text, advice, amplification_of(field, workload))
 
 
 def _large(field: StoredField, workload: Workload) -> Iterator[Finding]:
     """A chunk row is larger than the cache, or than threads can share."""
     if not field.schema.is_decoded_by_chunk or field.rows_per_chunk == 1:
         return
-    cache_bytes = workload.loading.cache_bytes
     chunks = f"has chunks of {counted(field.rows_per_chunk, 'row')}, {bytes_text(field.chunk_row_bytes)}"
-    if field.chunk_row_bytes > cache_bytes:
-        yield Finding.of(
-            field,
-            "large chunks",
-            SLOW,
-            f"{chunks}, more than cache_bytes ({bytes_text(cache_bytes)}): they are not kept for the next batch, "
-            "and are decoded again and again, also in validation",
-            f"{_REWRITE}, or set access.cache_bytes={4 * field.chunk_row_bytes} or more",
-            amplification_of(field, workload),
+    if field.chunk_row_bytes > workload.cache_bytes:
+        text = (
+            f"{chunks}, more than cache_bytes ({bytes_text(workload.cache_bytes)}): they are not kept for the next "
+            "batch, and are decoded again and again, also in validation"
         )
+        advice = f"{_REWRITE}, or set access.cache_bytes={4 * field.chunk_row_bytes} or more"
+        yield Finding.of(field, "large chunks", SLOW, text, advice, amplification_of(field, workload))
     elif field.chunk_row_bytes > LARGE_CHUNK_BYTES:
-        yield Finding.of(
-            field,
-            "large chunks",
-            FASTER,
+        text = (
             f"{chunks}: each thread holds one in memory, the first batch waits for several, and threads cannot share "
-            "the work on one",
-            _REWRITE,
+            "the work on one"
         )
+        yield Finding.of(field, "large chunks", FASTER, text, _REWRITE)
 
 
 def _small_window(field: StoredField, workload: Workload) -> Iterator[Finding]:
     """The shuffle window holds too few chunks to mix well."""
     if workload.mode != "block" or field.path != workload.main.path:
         return
-    chunks = workload.window_rows / field.rows_per_chunk
-    is_divided = field.total_rows > workload.window_rows and field.rows_per_chunk > 1
-    if is_divided and chunks < WELL_MIXED_CHUNKS:
-        window_bytes = WELL_MIXED_CHUNKS * field.rows_per_chunk * workload.sample_bytes
-        yield Finding.of(
-            field,
-            "small window",
-            SLOW if chunks < _BADLY_MIXED_CHUNKS else FASTER,
-            f"is mixed badly: the shuffle window of {bytes_text(workload.loading.window_bytes)} holds {chunks:,.1f} "
-            f"chunks of {field.rows_per_chunk:,} rows. {WELL_MIXED_CHUNKS} mix well; with fewer, neighbouring rows "
-            "stay together",
-            f"{_REWRITE}, or set shuffle.window_bytes={window_bytes}",
+    rows, window_bytes = field.rows_per_chunk, workload.shuffle.window_bytes
+    chunks = workload.window_rows / rows
+    if rows > 1 and chunks < WELL_MIXED_CHUNKS and field.total_rows > workload.window_rows:
+        text = (
+            f"is mixed badly: the shuffle window of {bytes_text(window_bytes)} holds {chunks:,.1f} chunks of {rows:,} "
+            f"rows. {WELL_MIXED_CHUNKS} chunks mix well; with fewer, neighbouring rows stay together"
         )
+        needed = WELL_MIXED_CHUNKS * rows * workload.sample_bytes
+        severity = SLOW if chunks < _BADLY_MIXED_CHUNKS else FASTER
+        advice = f"{_REWRITE}, or set shuffle.window_bytes={needed}"
+        yield Finding.of(field, "small window", severity, text, advice)
 
 
 def _one_chunk(field: StoredField, workload: Workload) -> Iterator[Finding]:
     """The whole dataset is one chunk."""
     is_one = field.rows_per_chunk >= field.max_rows >= _FEW_ROWS and field.chunks_per_row == 1
-    is_slow = _ONE_MIB < field.chunk_row_bytes <= LARGE_CHUNK_BYTES
-    if is_one and is_slow and not workload.loading.is_whole:
-        yield Finding.of(
-            field,
-            "one chunk per file",
-            FASTER,
-            f"is one compressed chunk of {bytes_text(field.chunk_row_bytes)} in each file: one thread must decode "
-            "all of it before the first row is available",
-            _REWRITE,
+    if is_one and _ONE_MIB < field.chunk_row_bytes <= LARGE_CHUNK_BYTES and not workload.is_whole:
+        text = (
+            f"is one compressed chunk of {bytes_text(field.chunk_row_bytes)} in each file: one thread must decode all "
+            "of it before the first row is available"
         )
+        yield Finding.of(field, "one chunk per file", FASTER, text, _REWRITE)
 
 
 def _small_chunks(field: StoredField, workload: Workload) -> Iterator[Finding]:
     """Finding a chunk takes longer than decoding it."""
     chunks = field.chunk_row_count * field.chunks_per_row
-    if (
-        field.schema.is_decoded_by_chunk
-        and field.chunk_bytes < _SMALL_CHUNK_BYTES
-        and chunks >= _MANY_CHUNKS
-        and field.row_bytes * _MANY_CHUNKS_PER_ROW >= workload.sample_bytes
-    ):
-        yield Finding.of(
-            field,
-            "small chunks",
-            FASTER,
+    is_small = field.schema.is_decoded_by_chunk and field.chunk_bytes < _SMALL_CHUNK_BYTES
+    has_share = field.row_bytes * _MANY_CHUNKS_PER_ROW >= workload.sample_bytes
+    if is_small and has_share and chunks >= _MANY_CHUNKS:
+        text = (
             f"has {chunks:,} compressed chunks of {bytes_text(field.chunk_bytes)}: the work for each chunk takes "
-            "longer than decoding its bytes",
-            _REWRITE,
+            "longer than decoding its bytes"
         )
+        yield Finding.of(field, "small chunks", FASTER, text, _REWRITE)
 
 
 def _poor_compression(field: StoredField, _: Workload) -> Iterator[Finding]:
     """Compression costs time and saves no space."""
     share = field.stored_bytes / field.total_bytes
     if field.is_compressed and field.padding < 2 and share > _POOR_SHARE:
-        yield Finding.of(
-            field,
-            "poor compression",
-            FASTER,
+        text = (
             f"is compressed to {share_text(min(1.0, share))} of its size: decoding takes time, saves no space, and "
-            "prevents that rows are read alone",
-            "Store it without compression: then any order is fast",
+            "prevents that rows are read alone"
         )
+        advice = "Store it without compression: then any order is fast"
+        yield Finding.of(field, "poor compression", FASTER, text, advice)
 
 
 _FINDERS: tuple[Callable[[StoredField, Workload], Iterator[Finding]], ...] = (

@@ -98,7 +98,7 @@ def _chunk_rows(main: StoredField, workload: Workload) -> int:
     """The rows of a chunk, if its size is good; else about 256 KiB, so that most files have whole chunks only."""
     in_window, in_cache = (
         workload.window_rows // WELL_MIXED_CHUNKS,
-        workload.loading.cache_bytes // main.row_bytes,
+        workload.cache_bytes // main.row_bytes,
     )
     limit = max(1, min(in_window, in_cache))
     is_good = main.chunks_per_row == 1 and _SMALLEST_GOOD_BYTES <= main.chunk_row_bytes <= _LARGEST_GOOD_BYTES
@@ -151,19 +151,14 @@ def rewrite_fix(
 
 
 def merge_fix(workload: Workload, files: FileList) -> Fix:
-    """Code that merges the files into fewer ones.
-
-    Args:
-        workload: the fields.
-        files: the files.
-    """
+    """Code that merges the files into fewer ones."""
     datasets = list(dict.fromkeys(path for field in workload.fields for path in field.paths))
     comments = [
         "This writes fewer, new files with these datasets and their attributes; the original files stay as they are.",
         "'source_file' says which file a row comes from, for split.keep_together.",
     ]
     arguments = {"into": repr(files.folder("merged")), "datasets": repr(datasets)}
-    if workload.loading.is_whole:
+    if workload.is_whole:
         arguments["is_stacked"] = "True"
     return Fix(_program("merge_files", comments, files, arguments))
 

@@ -26,7 +26,7 @@ from h5lightning.tools.doctor.storage_findings import MERGEABLE_FILES, file_find
 from h5lightning.tools.overview.field_lookup import stored_fields_of
 from h5lightning.tools.overview.reader_choice import with_reasons
 from h5lightning.tools.overview.scan import scan_readable
-from h5lightning.tools.overview.workload import LoadingOptions, Workload
+from h5lightning.tools.overview.workload import Workload
 
 __all__ = ["Diagnosis", "diagnose_files"]
 
@@ -104,8 +104,17 @@ def diagnose_files(
     discovered = discover(list(patterns))
     catalog = scan_readable(discovered, processes=processes, progress=progress)
     stored, is_whole = stored_fields_of(catalog, fields)
-    loading = _loading(shuffle or Shuffle(), access or Access(), batch_size, num_workers, is_whole=is_whole)
-    workload = Workload(with_reasons(catalog, stored), loading, len(catalog))
+    access = access or Access()
+    workload = Workload(
+        with_reasons(catalog, stored),
+        len(catalog),
+        shuffle or Shuffle(),
+        access.cache_bytes,
+        batch_size,
+        num_workers,
+        _max_open_files(access, num_workers),
+        is_whole,
+    )
     findings = _find(workload)
     if measure:
         findings = ReadTimer(catalog, workload).measure(findings)
@@ -122,20 +131,6 @@ def diagnose_files(
         ),
         fix=_fix_of(findings, workload, files, unfixed),
         bad=catalog.skipped,
-    )
-
-
-def _loading(
-    shuffle: Shuffle, access: Access, batch_size: int, num_workers: int, *, is_whole: bool
-) -> LoadingOptions:
-    return LoadingOptions(
-        shuffle=shuffle.mode,
-        window_bytes=shuffle.window_bytes,
-        cache_bytes=access.cache_bytes,
-        batch_size=batch_size,
-        num_workers=num_workers,
-        max_open_files=_max_open_files(access, num_workers),
-        is_whole=is_whole,
     )
 
 

@@ -22,12 +22,7 @@ _BUILT_IN_DECODERS = frozenset(["deflate", "shuffle", "fletcher32"])
 
 
 def storage_findings(workload: Workload, *, has_codecs: bool) -> Iterator[Finding]:
-    """The findings about the values of each field.
-
-    Args:
-        workload: the fields.
-        has_codecs: whether decoders for more than deflate are installed (imagecodecs).
-    """
+    """The findings about the values of each field."""
     for field in workload.fields:
         undecoded = sorted((set(field.filters) & FAST_FILTERS) - _BUILT_IN_DECODERS)
         if undecoded and not has_codecs:
@@ -52,78 +47,70 @@ def _only_hdf5(field: StoredField) -> Finding:
         return Finding.of(
             field, "only HDF5", severity, refusal, "Copy the values, if all of them are available"
         )
-    return Finding.of(
-        field,
-        "only HDF5",
-        severity,
-        f"{field.reason}{plugin_hint([field.schema])}: one thread reads at a time, and the training loop waits for it",
-        "Write its columns as separate datasets" if field.member else "Rewrite it in a plain layout",
-    )
+    plugins = plugin_hint([field.schema])
+    text = f"{field.reason}{plugins}: one thread reads at a time, and the training loop waits for it"
+    advice = "Write its columns as separate datasets" if field.member else "Rewrite it in a plain layout"
+    return Finding.of(field, "only HDF5", severity, text, advice)
 
 
 def _no_codec(field: StoredField, name: str) -> Finding:
-    return Finding.of(
-        field,
-        "no codec",
-        SLOW,
-        f"is stored with {name}, for which no fast decoder is installed: HDF5 reads it, one thread at a time",
-        "pip install 'h5lightning[codecs]'",
+    text = (
+        f"is stored with {name}, for which no fast decoder is installed: HDF5 reads it, one thread at a time"
     )
+    return Finding.of(field, "no codec", SLOW, text, "pip install 'h5lightning[codecs]'")
 
 
 def _float64(field: StoredField, workload: Workload) -> Iterator[Finding]:
     dtype = field.schema.element(field.member) or ""
     if dtype[1:] == "f8" and field.row_bytes > SMALL_SHARE * workload.sample_bytes:
         total = field.total_bytes // field.itemsize * np.dtype(dtype).itemsize
-        yield Finding.of(
-            field,
-            "float64",
-            FASTER,
+        text = (
             f"is float64, but models use float32: each epoch reads {bytes_text(total)}, where {bytes_text(total // 2)} "
-            "would be enough",
-            "Set dtype='float32' in the DataModule, which converts each batch. If 7 digits are enough for every use of "
-            "the files, 'doctor --float32' prints a program that also stores float32, in new files",
+            "would be enough"
         )
+        advice = (
+            "Set dtype='float32' in the DataModule, which converts each batch. If 7 digits are enough for every use of "
+            "the files, 'doctor --float32' prints a program that also stores float32, in new files"
+        )
+        yield Finding.of(field, "float64", FASTER, text, advice)
 
 
 # ── files ────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _open_files(workload: Workload) -> Iterator[Finding]:
-    limit = workload.loading.max_open_files
+    limit = workload.max_open_files
     blocks = workload.files if workload.mode == "full" else workload.window_rows // workload.block_rows
     if workload.mode == "none" or min(workload.files, blocks) <= limit:
         return
     if workload.files <= MERGEABLE_FILES:
-        advice = (
-            f"Allow more: 'ulimit -n {2 * workload.files + 256}' in the shell, and "
-            f"access={{'max_open_files': {workload.files}}}"
+        shell, option = (
+            f"ulimit -n {2 * workload.files + 256}",
+            f"access={{'max_open_files': {workload.files}}}",
         )
+        advice = f"Allow more: '{shell}' in the shell, and {option}"
     else:
         advice = "Write fewer, larger files; or use shuffle='block', which needs few at a time"
-    yield Finding(
-        "open files",
-        SLOW if workload.mode == "full" else FASTER,
+    severity = SLOW if workload.mode == "full" else FASTER
+    text = (
         f"There are {workload.files:,} files, but a process keeps at most {limit:,} open: in {workload.mode} order, "
-        f"{1 - limit / workload.files:.0%} of the samples must open a file first",
-        advice,
-        (),
-        workload.files,
+        f"{1 - limit / workload.files:.0%} of the samples must open a file first"
     )
+    yield Finding("open files", severity, text, advice, (), workload.files)
 
 
 def _tiny_files(workload: Workload) -> Iterator[Finding]:
     total = sum(int(np.maximum(field.rows, 0).sum()) * field.row_bytes for field in workload.fields)
     size = total // workload.files
     if workload.files >= _MANY_FILES and size < _SMALL_FILE_BYTES:
-        yield Finding(
-            "tiny files",
-            SLOW if workload.files > workload.loading.max_open_files else FASTER,
+        text = (
             f"There are {workload.files:,} files of {bytes_text(size)} each: opening a file takes longer than reading "
-            "it, and each batch reads from almost as many files as it has samples",
+            "it, and each batch reads from almost as many files as it has samples"
+        )
+        advice = (
             "Merge them into new files. 'source_file' says which file a row comes from, for split.keep_together; "
             "'attributes/NAME' holds numbers that were attributes of files. Text attributes that differ between files "
-            "are lost",
-            (),
-            workload.files,
+            "are lost"
         )
+        severity = SLOW if workload.files > workload.max_open_files else FASTER
+        yield Finding("tiny files", severity, text, advice, (), workload.files)

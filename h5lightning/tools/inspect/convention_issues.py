@@ -26,13 +26,7 @@ __all__ = ["find_convention_issues"]
 def find_convention_issues(
     datasets: Sequence[DatasetSummary], catalog: Catalog, *, is_matlab: bool = False
 ) -> Iterator[Issue]:
-    """Issues with what numbers and axes mean, as far as the files say.
-
-    Args:
-        datasets: the datasets.
-        catalog: the files.
-        is_matlab: whether MATLAB wrote the files.
-    """
+    """Issues with what numbers and axes mean, as far as the files say."""
     total = sum(dataset.weight for dataset in datasets)
     for dataset in datasets:
         if dataset.is_usable and dataset.annotations and dataset.schema.shape:

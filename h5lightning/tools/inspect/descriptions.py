@@ -32,13 +32,7 @@ _MAX_INNER = 4
 def layout_sentences(
     datasets: Sequence[DatasetSummary], inferred: InferredFields | None, files: int
 ) -> tuple[str, ...]:
-    """One sentence for each notable thing about the layout.
-
-    Args:
-        datasets: the datasets.
-        inferred: what a sample is made of; None if nothing could be inferred.
-        files: number of files.
-    """
+    """One sentence for each notable thing about the layout."""
     patterns = [
         dataset
         for dataset in datasets
@@ -51,17 +45,8 @@ def layout_sentences(
 def hints(
     inferred: InferredFields | None, groupings: Sequence[Grouping], *, may_be_time: bool = True
 ) -> tuple[str, ...]:
-    """What the user may change in the suggested code, and why.
-
-    Args:
-        inferred: what a sample is made of; None if nothing could be inferred.
-        groupings: attributes that several files share.
-        may_be_time: whether rows may be times.
-    """
+    """What the user may change in the suggested code, and why."""
     return (*(_forecast(inferred) if may_be_time else ()), *map(_grouping_text, groupings))
-
-
-# ── a dataset ────────────────────────────────────────────────────────────────────────────────────────
 
 
 def type_text(dataset: DatasetSummary) -> str:
@@ -87,9 +72,6 @@ def storage_text(dataset: DatasetSummary) -> str:
     schema = dataset.schema
     chunks = " × ".join(map(str, schema.chunks)) if schema.chunks else schema.storage
     return ", ".join([chunks, *schema.filters])
-
-
-# ── samples ──────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _samples(inferred: InferredFields | None, files: int) -> Iterator[str]:
@@ -143,9 +125,6 @@ def _grouping_text(grouping: Grouping) -> str:
     )
 
 
-# ── path patterns ────────────────────────────────────────────────────────────────────────────────────
-
-
 def _patterns(datasets: Sequence[DatasetSummary]) -> Iterator[str]:
     """A sentence for each pattern of groups or of datasets."""
     groups: dict[str, list[DatasetSummary]] = {}
@@ -171,9 +150,6 @@ def _end_of_star(path: str, group: str | None = None) -> int:
 def _noun(group: str) -> str:
     name = group.rpartition("/")[2].replace("*", "").strip("_-. ").lower()
     return next((noun for start, noun in _NOUNS if name.startswith(start)), name or "item")
-
-
-# ── sparse matrices and tables ───────────────────────────────────────────────────────────────────────
 
 
 def _sparse(datasets: Iterable[DatasetSummary]) -> Iterator[str]:

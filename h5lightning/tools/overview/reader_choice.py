@@ -38,23 +38,13 @@ class Reading:
 
 
 def readings_of(datasets: Sequence[DatasetSummary], catalog: Catalog) -> dict[str, tuple[Reading, ...]]:
-    """How each dataset is read, by its path; empty for datasets that cannot be a field or hold no values.
-
-    Args:
-        datasets: the datasets.
-        catalog: the files.
-    """
+    """How each dataset is read, by its path; empty for datasets that cannot be a field or hold no values."""
     with _direct_reader() as reader:
         return {dataset.path: _readings(reader, catalog, dataset) for dataset in datasets}
 
 
 def with_reasons(catalog: Catalog, fields: Sequence[StoredField]) -> tuple[StoredField, ...]:
-    """The fields, each with the reason why HDF5 reads it; one file is asked for each.
-
-    Args:
-        catalog: the files.
-        fields: the fields.
-    """
+    """The fields, each with the reason why HDF5 reads it; one file is asked for each."""
     with _direct_reader() as reader:
         return tuple(dataclasses.replace(field, reason=_reason(reader, catalog, field)) for field in fields)
 

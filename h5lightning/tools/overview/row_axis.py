@@ -41,13 +41,7 @@ _UNREMARKABLE = RowAxis()
 def row_axis(
     dataset: DatasetSummary, datasets: Sequence[DatasetSummary], *, is_matlab: bool = False
 ) -> RowAxis:
-    """What the rows of a dataset are, as far as the files say.
-
-    Args:
-        dataset: the dataset.
-        datasets: all datasets.
-        is_matlab: whether MATLAB wrote the files.
-    """
+    """What the rows of a dataset are, as far as the files say."""
     schema = dataset.schema
     if not dataset.is_usable or schema.members or len(schema.shape) < 2 or not dataset.max_rows:
         return _UNREMARKABLE
@@ -68,9 +62,6 @@ def row_axis(
             may_be_time=False,
         )
     return _matlab_axis(dataset) if is_matlab else _short_axis(dataset, datasets)
-
-
-# ── time along another axis ──────────────────────────────────────────────────────────────────────────
 
 
 def _time_axis(dataset: DatasetSummary, datasets: Sequence[DatasetSummary]) -> tuple[int, str] | None:
@@ -116,9 +107,6 @@ def _has_rows_of(first: DatasetSummary, second: DatasetSummary) -> bool:
 def _labelled_axes(dataset: DatasetSummary) -> Iterator[tuple[int, str]]:
     for notes, _ in dataset.annotations:
         yield from ((labels.axis, labels.path) for labels in notes.labels)
-
-
-# ── rows that may not be samples ─────────────────────────────────────────────────────────────────────
 
 
 def _matlab_axis(dataset: DatasetSummary) -> RowAxis:

@@ -122,9 +122,6 @@ def _split_by(index: SampleIndex, split: Split) -> str:
     return plan.by
 
 
-# ── patterns ─────────────────────────────────────────────────────────────────────────────────────────
-
-
 def _files(
     patterns: Sequence[str], catalog: Catalog, inferred: InferredFields
 ) -> tuple[tuple[str, ...], Int64Array]:

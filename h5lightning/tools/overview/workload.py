@@ -5,36 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from h5lightning.core.once import once
+from h5lightning.options import Shuffle
 from h5lightning.tools.overview.stored_field import StoredField
 
-__all__ = ["LoadingOptions", "Workload"]
+__all__ = ["Workload"]
 
 _MAX_BLOCKS = 1024  # in a window: block order keeps some rows together even if each can be read alone
 # A window ends while the next one begins: measured, a cache of 1.2 windows decodes each chunk about once.
 _LIVE_WINDOWS = 1.2
-
-
-@dataclass(frozen=True, slots=True)
-class LoadingOptions:
-    """How the fields will be loaded.
-
-    Args:
-        shuffle: ``auto``, ``full``, ``block`` or ``none``.
-        window_bytes: decoded bytes that block order mixes with each other.
-        cache_bytes: decoded bytes that a process keeps between batches.
-        batch_size: samples in a batch.
-        num_workers: worker processes.
-        max_open_files: files that a process may hold open.
-        is_whole: whether a sample is a whole file.
-    """
-
-    shuffle: str
-    window_bytes: int
-    cache_bytes: int
-    batch_size: int
-    num_workers: int
-    max_open_files: int
-    is_whole: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,13 +21,23 @@ class Workload:
 
     Args:
         fields: the fields, once for each way in which files store them.
-        loading: how they will be loaded.
         files: number of files.
+        shuffle: the order, and the decoded bytes that block order mixes with each other.
+        cache_bytes: decoded bytes that a process keeps between batches.
+        batch_size: samples in a batch.
+        num_workers: worker processes.
+        max_open_files: files that a process may hold open.
+        is_whole: whether a sample is a whole file.
     """
 
     fields: tuple[StoredField, ...]
-    loading: LoadingOptions
     files: int
+    shuffle: Shuffle
+    cache_bytes: int
+    batch_size: int = 32
+    num_workers: int = 0
+    max_open_files: int = 1
+    is_whole: bool = False
 
     @once
     def main(self) -> StoredField:
@@ -65,16 +53,16 @@ class Workload:
     @property
     def mode(self) -> str:
         """The order that ``shuffle`` resolves to: ``full``, ``block`` or ``none``."""
-        if self.loading.shuffle != "auto":
-            return self.loading.shuffle
+        if self.shuffle.mode != "auto":
+            return self.shuffle.mode
         main = [field for field in self.fields if field.path == self.main.path]
-        has_blocks = not self.loading.is_whole and any(field.rows_per_chunk > 1 for field in main)
+        has_blocks = not self.is_whole and any(field.rows_per_chunk > 1 for field in main)
         return "block" if has_blocks else "full"
 
     @property
     def window_rows(self) -> int:
         """Rows that block order mixes with each other."""
-        return max(1, self.loading.window_bytes // self.sample_bytes)
+        return max(1, self.shuffle.window_bytes // self.sample_bytes)
 
     @property
     def live_bytes(self) -> int:
@@ -82,10 +70,10 @@ class Workload:
         rows = max(self.block_rows, min(self.main.total_rows, int(_LIVE_WINDOWS * self.window_rows)))
         return int(rows * self.main.row_bytes * self.main.padding)
 
-    def cache_bytes(self, field: StoredField) -> int:
+    def field_cache_bytes(self, field: StoredField) -> int:
         """The part of the cache that a compressed field gets: readers divide it in proportion to row sizes."""
         row_bytes = {other.path: other.row_bytes for other in self.fields if other.schema.is_decoded_by_chunk}
-        return self.loading.cache_bytes * field.row_bytes // sum(row_bytes.values())
+        return self.cache_bytes * field.row_bytes // sum(row_bytes.values())
 
     @property
     def block_rows(self) -> int:

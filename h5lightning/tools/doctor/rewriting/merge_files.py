@@ -87,19 +87,11 @@ def merge_files(
 
 @dataclass(frozen=True, slots=True)
 class _Merge:
-    """Files that become one.
+    """Files that become one."""
 
-    Args:
-        names: the files, relative to ``root``.
-        root: their common directory.
-        first: the number of the first one among all files.
-        datasets: the datasets to merge.
-        is_stacked: whether a whole file becomes one row.
-    """
-
-    names: tuple[str, ...]
+    names: tuple[str, ...]  # relative to the root
     root: str
-    first: int
+    first: int  # number of the first file among all files
     datasets: tuple[str, ...]
     is_stacked: bool
 
@@ -152,9 +144,6 @@ class _Merge:
         new.create_dataset(_FILE_NAMES, data=names, dtype=h5py.string_dtype())
         if not self.is_stacked:
             new[_ENDS] = np.cumsum(rows)
-
-
-# ── datasets ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,9 +210,6 @@ def _copy(did: h5d.DatasetID, merged: h5d.DatasetID, start: int, is_stacked: boo
     copy_rows(did, merged, elements, ranges, start)
     is_same = first_difference(did, merged, elements, ranges, start) is None
     return "" if is_same else "differs from the original after writing: check the disk"
-
-
-# ── attributes ───────────────────────────────────────────────────────────────────────────────────────
 
 
 def _attributes(obj: Any) -> Attributes:

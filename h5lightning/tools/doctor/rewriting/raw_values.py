@@ -26,9 +26,6 @@ _STEP_BYTES = 64 * 1024 * 1024
 _MAX_STEP_BYTES = 256 * 1024 * 1024
 
 
-# ── attributes ───────────────────────────────────────────────────────────────────────────────────────
-
-
 def copy_attributes(old: Any, new: Any, names: Sequence[bytes] | None = None) -> None:
     """Copy attributes to another object, of the same or of another file.
 
@@ -52,9 +49,6 @@ def copy_attributes(old: Any, new: Any, names: Sequence[bytes] | None = None) ->
 
 def _raw(tid: h5t.TypeID) -> np.dtype[Any]:
     return np.dtype(f"V{tid.get_size()}")
-
-
-# ── elements ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +123,6 @@ def _compound_of(member: str, tid: h5t.TypeID) -> h5t.TypeID:
     return compound
 
 
-# ── rows that were written ───────────────────────────────────────────────────────────────────────────
-
-
 def written_rows(did: h5d.DatasetID) -> RowRanges:
     """The rows that were ever written.
 
@@ -171,9 +162,6 @@ def _row_ranges(is_written: BoolArray, rows_per_chunk: int, rows: int) -> RowRan
     edges = np.flatnonzero(np.diff(np.concatenate([[False], is_written, [False]]).astype(np.int8)))
     firsts, stops = (edges[::2] * rows_per_chunk).tolist(), (edges[1::2] * rows_per_chunk).tolist()
     return [(first, min(stop, rows)) for first, stop in zip(firsts, stops, strict=True)]
-
-
-# ── rows ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def copy_rows(

@@ -37,12 +37,7 @@ def redirect(fid: h5f.FileID, replaced: Mapping[int, h5d.DatasetID]) -> None:
 
 
 class _Redirector:
-    """Replaces references in attributes and datasets.
-
-    Args:
-        fid: the file.
-        replaced: address of an object → the dataset that replaces it.
-    """
+    """Replaces references in attributes and datasets."""
 
     def __init__(self, fid: h5f.FileID, replaced: Mapping[int, h5d.DatasetID]) -> None:
         self._fid = fid

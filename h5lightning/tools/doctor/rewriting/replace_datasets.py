@@ -68,23 +68,14 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Replacement:
-    """A dataset and its replacement.
-
-    Args:
-        name: its path.
-        old: the dataset of the original file.
-        new: the dataset of the copy that gets its values.
-        elements: the types of the elements.
-        ranges: the rows that were written.
-        remark: what is lost.
-    """
+    """A dataset of the original file, and the one in the copy that replaces it."""
 
     name: str
     old: h5d.DatasetID
     new: h5d.DatasetID
     elements: Elements
-    ranges: RowRanges
-    remark: str = ""
+    ranges: RowRanges  # the rows that were written
+    remark: str = ""  # what is lost
 
 
 def replace_datasets(original: h5f.FileID, copy: h5f.FileID, plan: Plan, folder: str) -> list[str]:
@@ -147,9 +138,6 @@ def check_values(original: h5f.FileID, copy: h5f.FileID, plan: Plan) -> None:
 def column_path(table: str, column: str) -> str:
     """The path of a column of a table as a separate dataset."""
     return f"{table}_columns/{column}"
-
-
-# ── one dataset ──────────────────────────────────────────────────────────────────────────────────────
 
 
 @contextmanager
@@ -235,9 +223,6 @@ def _layout_of(table_plist: h5p.PropDCID) -> h5p.PropDCID:
         code, flags, values, _ = table_plist.get_filter(number)
         plist.set_filter(code, flags, values)
     return plist
-
-
-# ── links and attributes ────────────────────────────────────────────────────────────────────────────
 
 
 def _replace(copy: h5f.FileID, replacements: Mapping[int, _Replacement]) -> None:

@@ -116,9 +116,6 @@ def _opened_and_locked(path: str) -> Iterator[h5f.FileID]:
         yield fid
 
 
-# ── other files that a file refers to ────────────────────────────────────────────────────────────────
-
-
 def _check_other_files(
     original: h5f.FileID, path: str, output: str, outputs: frozenset[str], plan: Plan
 ) -> list[str]:
