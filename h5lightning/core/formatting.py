@@ -1,10 +1,10 @@
-"""Numbers as people read them."""
+"""Numbers, sizes, times and long lists as text for people."""
 
 from __future__ import annotations
 
-from collections.abc import Sized
+from collections.abc import Sequence, Sized
 
-__all__ = ["bytes_text", "counted", "more_files", "share_text", "time_text"]
+__all__ = ["bytes_text", "counted", "listed", "more_files", "share_text", "time_text"]
 
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
 _NOUNS = {"series": "series", "axis": "axes"}
@@ -21,7 +21,7 @@ def bytes_text(size: int) -> str:
         return f"{size} B"
     value, unit = float(size), "B"
     for larger in _UNITS:
-        # 1023.95 would be rounded to 1024.
+        # From 1023.95 on, a value would be shown as 1024.
         if abs(value) < 1023.95:
             break
         value, unit = value / 1024, larger
@@ -29,7 +29,7 @@ def bytes_text(size: int) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """A number with its noun in the right number.
+    """A number with its noun, in the singular or plural.
 
     Example:
         >>> counted(1, "file"), counted(12000, "file"), counted(0, "series")
@@ -38,8 +38,26 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun if count == 1 else _NOUNS.get(noun, noun + 's')}"
 
 
+def listed(texts: Sequence[str], most: int, *, total: int | None = None, separator: str = ", ") -> str:
+    """The first ``most`` texts, and how many more there are.
+
+    Args:
+        texts: all texts, or at least the first ``most`` of them.
+        most: number of texts to show.
+        total: number of texts, if ``texts`` holds only the first ones.
+        separator: what stands between two texts.
+
+    Example:
+        >>> listed(["a", "b"], 2), listed(["a", "b", "c"], 2), listed(["a"], 1, total=3, separator="; ")
+        ('a, b', 'a, b and 1 more', 'a; and 2 more')
+    """
+    shown, hidden = separator.join(texts[:most]), (len(texts) if total is None else total) - most
+    joint = " " if separator == ", " else separator
+    return f"{shown}{joint}and {hidden:,} more" if hidden > 0 else shown
+
+
 def more_files(files: Sized) -> str:
-    """What follows the name of the first of some files; empty if it is the only one.
+    """The number of further files, to follow the name of the first; empty if there is only one.
 
     Example:
         >>> more_files("abc"), more_files("a")
@@ -49,7 +67,7 @@ def more_files(files: Sized) -> str:
 
 
 def share_text(share: float) -> str:
-    """A share in per cent.
+    """A fraction as a percentage.
 
     Example:
         >>> share_text(0.8), share_text(0.1234)
@@ -59,7 +77,7 @@ def share_text(share: float) -> str:
 
 
 def time_text(seconds: float) -> str:
-    """A time in the unit that fits.
+    """A time in a suitable unit.
 
     Example:
         >>> time_text(0.0000123), time_text(0.0456), time_text(2)

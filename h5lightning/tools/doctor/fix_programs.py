@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from textwrap import indent
+from typing import Any
 
 import numpy as np
 
@@ -66,17 +67,6 @@ class FileList:
                 return folder
         return f".{name}"  # no wildcard matches hidden folders
 
-    @property
-    def python(self) -> str:
-        """A Python expression for the patterns."""
-        return repr(self.patterns[0] if len(self.patterns) == 1 else list(self.patterns))
-
-    @property
-    def shell(self) -> str:
-        """The words of a shell loop, relative to the directory ``$r``."""
-        words = [self.glob] if self.glob else map(shell_word, self.names)
-        return " ".join(f'"$r"/{word}' for word in words)
-
 
 # ── how a field should be stored ─────────────────────────────────────────────────────────────────────
 
@@ -96,10 +86,7 @@ def _is_worth_it(field: StoredField) -> bool:
 
 def _chunk_rows(main: StoredField, workload: Workload) -> int:
     """The rows of a chunk, if its size is good; else about 256 KiB, so that most files have whole chunks only."""
-    in_window, in_cache = (
-        workload.window_rows // WELL_MIXED_CHUNKS,
-        workload.cache_bytes // main.row_bytes,
-    )
+    in_window, in_cache = (workload.window_rows // WELL_MIXED_CHUNKS, workload.cache_bytes // main.row_bytes)
     limit = max(1, min(in_window, in_cache))
     is_good = main.chunks_per_row == 1 and _SMALLEST_GOOD_BYTES <= main.chunk_row_bytes <= _LARGEST_GOOD_BYTES
     if is_good and main.rows_per_chunk <= min(limit, main.max_rows):
@@ -157,9 +144,9 @@ def merge_fix(workload: Workload, files: FileList) -> Fix:
         "This writes fewer, new files with these datasets and their attributes; the original files stay as they are.",
         "'source_file' says which file a row comes from, for split.keep_together.",
     ]
-    arguments = {"into": repr(files.folder("merged")), "datasets": repr(datasets)}
+    arguments: dict[str, Any] = {"into": files.folder("merged"), "datasets": datasets}
     if workload.is_whole:
-        arguments["is_stacked"] = "True"
+        arguments["is_stacked"] = True
     return Fix(_program("merge_files", comments, files, arguments))
 
 
@@ -178,35 +165,30 @@ def _rewrite_program(
         comments.append("'dtype' is the type that HDF5 converts these values to: they stay equal.")
     if columns:
         comments.append("The columns of tables are also written as datasets, in groups named TABLE_columns.")
-    arguments = {"into": repr(into)}
+    arguments: dict[str, Any] = {"into": into}
     if stored:
-        arguments["stored"] = _dict_text({path: _options_text(one) for path, one in stored.items()})
+        arguments["stored"] = stored
     if columns:
-        tables = {
-            table: _dict_text({column: _options_text(one) for column, one in storages.items()})
-            for table, storages in columns.items()
-        }
-        arguments["columns"] = _dict_text(tables)
+        arguments["columns"] = columns
     return _program("rewrite_files", comments, files, arguments)
 
 
-def _program(function: str, comments: Sequence[str], files: FileList, arguments: Mapping[str, str]) -> str:
+def _program(function: str, comments: Sequence[str], files: FileList, arguments: Mapping[str, Any]) -> str:
     """A program that calls one function."""
-    given = [files.python, *(f"{name}={value}" for name, value in arguments.items())]
+    patterns = files.patterns[0] if len(files.patterns) == 1 else list(files.patterns)
+    given = [repr(patterns), *(f"{name}={_literal(value)}" for name, value in arguments.items())]
     lines = [f"from h5lightning.tools.doctor import {function}", "", *(f"# {text}" for text in comments)]
     return "\n".join([*lines, f"{function}(", *(indent(f"{text},", "    ") for text in given), ")"])
 
 
-def _dict_text(items: Mapping[str, str]) -> str:
-    # repr escapes characters that are not printable, and single surrogates.
-    return "\n".join(["{", *(indent(f"{key!r}: {value},", "    ") for key, value in items.items()), "}"])
-
-
-def _options_text(storage: StorageOptions) -> str:
-    options = [f"'chunk_rows': {storage.chunk_rows}"] if storage.chunk_rows else []
-    options += [f"'filter': {storage.filter!r}"] if storage.filter else []
-    options += [f"'dtype': {storage.dtype!r}"] if storage.dtype else []
-    return f"{{{', '.join(options)}}}"
+def _literal(value: Any) -> str:
+    """A Python literal; repr escapes characters that are not printable, and single surrogates."""
+    if isinstance(value, StorageOptions):
+        return repr({name: option for name, option in asdict(value).items() if option})
+    if isinstance(value, Mapping):
+        items = [indent(f"{key!r}: {_literal(item)},", "    ") for key, item in value.items()]
+        return "\n".join(["{", *items, "}"])
+    return repr(value)
 
 
 # ── the command ──────────────────────────────────────────────────────────────────────────────────────
@@ -221,8 +203,11 @@ def _h5repack(
     words = [
         word for field in fields for path in field.paths for word in _repack_words(field, path, stored[path])
     ]
+    names = " ".join(
+        f'"$r"/{name}' for name in ([files.glob] if files.glob else map(shell_word, files.names))
+    )
     return (
-        f"r={shell_word(_short_path(files.root))}; o={shell_word(into)}; for f in {files.shell}; do "
+        f"r={shell_word(_short_path(files.root))}; o={shell_word(into)}; for f in {names}; do "
         'n="$o/${f#"$r"/}"; [ -e "$n" ] || { mkdir -p "$(dirname "$n")" && '
         f'h5repack {" ".join(map(shell_word, words))} "$f" "$n" || rm -f "$n"; }}; done'
     )

@@ -36,7 +36,7 @@ def find_convention_issues(
             continue
         axis = row_axis(dataset, datasets, is_matlab=is_matlab)
         if axis.text:
-            yield Issue("axes", axis.severity, f"{{}} {axis.text}", (dataset.path,), len(dataset.files))
+            yield Issue.of(dataset, "axes", axis.severity, f"{{}} {axis.text}")
 
 
 def _planning_issues(dataset: DatasetSummary, catalog: Catalog) -> Iterator[Issue]:
@@ -46,10 +46,10 @@ def _planning_issues(dataset: DatasetSummary, catalog: Catalog) -> Iterator[Issu
         planned = _planned(dataset, catalog, member, None)
         if isinstance(planned, Fields):
             for remark in planned.remarks:
-                yield Issue("remark", "note", remark, (dataset.path,), files)
+                yield Issue.of(dataset, "remark", "note", remark, files)
         elif isinstance(_planned(dataset, catalog, member, "stored"), Fields):
             text = re.sub(r"^field '(?:[^'\\]|\\.)*': ", "", str(planned))
-            yield Issue(_kind(planned), "problem", text, (dataset.path,), files)
+            yield Issue.of(dataset, _kind(planned), "problem", text, files)
 
 
 def _members(dataset: DatasetSummary) -> tuple[str | None, ...]:
@@ -86,10 +86,10 @@ def _remarks(dataset: DatasetSummary, names: Sequence[str]) -> Iterator[Issue]:
             f"{{}}: its last row holds only the fill value, {where_text(files, names)}. The program that wrote it may "
             "have been stopped too early: run 'h5lightning check' to examine it"
         )
-        yield Issue("half written", "warning", text, (dataset.path,), files.size)
+        yield Issue.of(dataset, "half written", "warning", text, files.size)
     remarks: dict[str, int] = {}
     for notes, files in dataset.annotations:
         for remark in notes.remarks:
             remarks[remark] = remarks.get(remark, 0) + files.size
     for remark, count in remarks.items():
-        yield Issue("remark", "note", f"{{}} {remark}", (dataset.path,), count)
+        yield Issue.of(dataset, "remark", "note", f"{{}} {remark}", count)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from h5lightning.core.formatting import counted
+from h5lightning.core.formatting import counted, listed
 from h5lightning.options import Whole
 from h5lightning.planning.catalog.schema import DatasetSchema, Member
 from h5lightning.tools.inspect.issues import row_span
@@ -118,7 +118,7 @@ def _forecast(inferred: InferredFields | None) -> Iterator[str]:
 
 
 def _grouping_text(grouping: Grouping) -> str:
-    examples = ", ".join(grouping.examples) + (", …" if grouping.values > len(grouping.examples) else "")
+    examples = listed(grouping.examples, len(grouping.examples), total=grouping.values)
     return (
         f"Files share the attribute {grouping.attr!r} ({grouping.values:,} values: {examples}). To keep each value in "
         f"one split: split=Split(keep_together={'attr:' + grouping.attr!r})"
@@ -134,9 +134,9 @@ def _patterns(datasets: Sequence[DatasetSummary]) -> Iterator[str]:
         count = max(len({path[: _end_of_star(path, group)] for path in dataset.paths}) for dataset in members)
         noun = _noun(group)
         if any(dataset.path != group for dataset in members):
-            inner = ", ".join(dataset.path.removeprefix(group).strip("/") for dataset in members[:_MAX_INNER])
-            more = ", …" if len(members) > _MAX_INNER else ""
-            yield f"One group per {noun}: '/{group}' ({counted(count, 'group')}), each with {inner}{more}"
+            inner = [dataset.path.removeprefix(group).strip("/") for dataset in members]
+            each = listed(inner, _MAX_INNER)
+            yield f"One group per {noun}: '/{group}' ({counted(count, 'group')}), each with {each}"
         else:
             yield f"One dataset per {noun}: '/{group}' ({counted(len(members[0].paths), 'dataset')})"
 
@@ -164,7 +164,8 @@ def _tables(datasets: Iterable[DatasetSummary]) -> Iterator[str]:
     for dataset in datasets:
         schema = dataset.schema
         if schema.members:
-            yield f"Table '/{dataset.path}' with the columns {_first(list(map(_column_text, schema.members)))}"
+            columns = [_column_text(column) for column in schema.members]
+            yield f"Table '/{dataset.path}' with the columns {listed(columns, _MAX_LISTED)}"
         if schema.categories or schema.vocabulary:
             yield f"'/{dataset.path}' has {_categories_text(schema)}"
 
@@ -183,8 +184,4 @@ def _categories_text(coded: DatasetSchema | Member) -> str:
     names = coded.categories
     if names is None:
         return f"categories: {coded.vocabulary}"
-    return f"{len(names):,} {'category' if len(names) == 1 else 'categories'}: {_first(names)}"
-
-
-def _first(names: Sequence[str]) -> str:
-    return ", ".join(names[:_MAX_LISTED]) + (", …" if len(names) > _MAX_LISTED else "")
+    return f"{len(names):,} {'category' if len(names) == 1 else 'categories'}: {listed(names, _MAX_LISTED)}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
-from h5lightning.core.formatting import bytes_text, counted
+from h5lightning.core.formatting import bytes_text, counted, listed
 from h5lightning.planning.catalog.schema import DatasetSchema, explain_difference
 from h5lightning.planning.conventions.series_borders import evidence_text
 from h5lightning.planning.values.conversions import wider_type
@@ -43,6 +43,13 @@ class Issue:
     text: str
     paths: tuple[str, ...] = ()
     files: int = 0
+
+    @classmethod
+    def of(
+        cls, dataset: DatasetSummary, kind: str, severity: str, text: str, files: int | None = None
+    ) -> Issue:
+        """An issue of one dataset, by default in all of its files."""
+        return cls(kind, severity, text, (dataset.path,), len(dataset.files) if files is None else files)
 
 
 def find_issues(
@@ -85,7 +92,9 @@ def _merged(issues: Iterable[Issue]) -> list[Issue]:
     merged = []
     for (_, _, text), group in alike.items():
         paths = tuple(path for issue in group for path in issue.paths)
-        datasets = _first([f"'/{path}'" for path in paths]) + (": each" if len(group) > 1 else "")
+        datasets = listed([f"'/{path}'" for path in paths], _MAX_LISTED) + (
+            ": each" if len(group) > 1 else ""
+        )
         full_text = datasets + text.removeprefix("{}") if text.startswith("{}") else text
         files = max(issue.files for issue in group)
         merged.append(replace(group[0], text=full_text, paths=paths, files=files))
@@ -99,20 +108,21 @@ def _refused(dataset: DatasetSummary) -> Iterator[Issue]:
     refusal, storage = dataset.schema.refusal, dataset.schema.storage
     if refusal:
         kind = storage if storage in ("virtual", "external") else "unusable"
-        yield Issue(kind, "note", f"{{}} {refusal}", (dataset.path,), len(dataset.files))
+        yield Issue.of(dataset, kind, "note", f"{{}} {refusal}")
 
 
 def _different_storage(dataset: DatasetSummary) -> Iterator[Issue]:
-    layouts = {_layout_text(variant.schema) for variant in dataset.variants}
+    layouts = sorted({_layout_text(variant.schema) for variant in dataset.variants})
     if len(layouts) > 1:
-        text = f"{{}} is stored in different ways: {_first(sorted(layouts))}. All are read correctly, some slower"
-        yield Issue("different storage", "note", text, (dataset.path,), len(dataset.files))
+        ways = listed(layouts, _MAX_LISTED)
+        text = f"{{}} is stored in different ways: {ways}. All are read correctly, but some slower"
+        yield Issue.of(dataset, "different storage", "note", text)
 
 
 def _big_endian(dataset: DatasetSummary) -> Iterator[Issue]:
     if dataset.schema.dtype.startswith(">"):
         text = "{} is big-endian: no problem, batches have the byte order of the machine"
-        yield Issue("big-endian", "note", text, (dataset.path,), len(dataset.files))
+        yield Issue.of(dataset, "big-endian", "note", text)
 
 
 def _not_direct(dataset: DatasetSummary, readings: Sequence[Reading], *, is_large: bool) -> Iterator[Issue]:
@@ -120,11 +130,11 @@ def _not_direct(dataset: DatasetSummary, readings: Sequence[Reading], *, is_larg
     plugins = plugin_hint(variant.schema for variant in dataset.variants)
     for reading in readings:
         if reading.reader == "none":
-            yield Issue("damaged", "problem", reading.reason, (dataset.path,), reading.files)
+            yield Issue.of(dataset, "damaged", "problem", reading.reason, reading.files)
         # Values that were never written are another issue.
         elif reading.reason and "never written" not in reading.reason:
             text = f"{{}} {reading.reason}: read through h5py, by one thread at a time{plugins}"
-            yield Issue("h5py", "warning" if is_large else "note", text, (dataset.path,), reading.files)
+            yield Issue.of(dataset, "h5py", "warning" if is_large else "note", text, reading.files)
 
 
 _OF_ONE_DATASET: tuple[Callable[[DatasetSummary], Iterator[Issue]], ...] = (
@@ -140,7 +150,7 @@ _OF_ONE_DATASET: tuple[Callable[[DatasetSummary], Iterator[Issue]], ...] = (
 def _float64(dataset: DatasetSummary) -> Iterator[Issue]:
     if dataset.is_float64:
         text = "{} is float64, but models use float32: half the bytes would be enough. dtype='float32' converts batches"
-        yield Issue("float64", "warning", text, (dataset.path,), len(dataset.files))
+        yield Issue.of(dataset, "float64", "warning", text)
 
 
 def _chunk_reads(dataset: DatasetSummary) -> Iterator[Issue]:
@@ -150,20 +160,20 @@ def _chunk_reads(dataset: DatasetSummary) -> Iterator[Issue]:
     cost = f"one row costs {bytes_text(rows * dataset.row_bytes)} instead of {bytes_text(dataset.row_bytes)}"
     if dataset.max_rows <= dataset.rows_per_chunk:
         text = f"{{}} is one compressed chunk, so that {cost}. Write chunks of at most about 1 MiB"
-        yield Issue("one chunk", "warning", text, (dataset.path,), len(dataset.files))
+        yield Issue.of(dataset, "one chunk", "warning", text)
     else:
         text = (
             f"{{}} has compressed chunks of {rows:,} rows: read alone, {cost} ({rows:,} times as much). Therefore "
             "shuffle='auto' reads whole chunks in random order; shuffle='full' would be slow"
         )
-        yield Issue("amplified reads", "warning", text, (dataset.path,), len(dataset.files))
+        yield Issue.of(dataset, "amplified reads", "warning", text)
 
 
 def _large_chunks(dataset: DatasetSummary) -> Iterator[Issue]:
     if dataset.schema.is_decoded_by_chunk and dataset.chunk_bytes > LARGE_CHUNK_BYTES:
         size = bytes_text(dataset.chunk_bytes)
         text = f"{{}} has chunks of {size}, and each thread holds one in memory. 1 MiB is large enough"
-        yield Issue("large chunks", "warning", text, (dataset.path,), len(dataset.files))
+        yield Issue.of(dataset, "large chunks", "warning", text)
 
 
 _SLOW: tuple[Callable[[DatasetSummary], Iterator[Issue]], ...] = (_float64, _chunk_reads, _large_chunks)
@@ -184,7 +194,7 @@ def _different_rows(dataset: DatasetSummary, names: Names) -> Iterator[Issue]:
         else:
             kind = "different rows"
             text += _dtype_remedy(dataset, variant.schema)
-        yield Issue(kind, "problem", text, (dataset.path,), variant.files.size)
+        yield Issue.of(dataset, kind, "problem", text, variant.files.size)
 
 
 def _dtype_remedy(dataset: DatasetSummary, schema: DatasetSchema) -> str:
@@ -199,14 +209,11 @@ def _never_written(dataset: DatasetSummary, names: Names) -> Iterator[Issue]:
     files = np.unique(dataset.files[dataset.missing > 0])
     if files.size and not dataset.schema.refusal:
         chunks = counted(int(dataset.missing[dataset.missing > 0].sum()), "chunk")
-        yield Issue(
-            "never written",
-            "problem",
+        text = (
             f"'/{dataset.path}': {chunks} never written, {where_text(files, names)}: HDF5 would deliver fill values. "
-            "Write them, leave the files out, or accept fill values with access.on_missing='fill'",
-            (dataset.path,),
-            files.size,
+            "Write them, leave the files out, or accept fill values with access.on_missing='fill'"
         )
+        yield Issue.of(dataset, "never written", "problem", text, files.size)
 
 
 def _absent(dataset: DatasetSummary, names: Names) -> Iterator[Issue]:
@@ -214,7 +221,7 @@ def _absent(dataset: DatasetSummary, names: Names) -> Iterator[Issue]:
     if len(names) / 2 <= present.size < len(names):
         absent = np.setdiff1d(np.arange(len(names)), present)
         text = f"{{}} is absent {where_text(absent, names)}"
-        yield Issue("absent", "warning", text, (dataset.path,), absent.size)
+        yield Issue.of(dataset, "absent", "warning", text, absent.size)
 
 
 def _several_series(dataset: DatasetSummary, names: Names) -> Iterator[Issue]:
@@ -228,7 +235,7 @@ def _several_series(dataset: DatasetSummary, names: Names) -> Iterator[Issue]:
         f"{evidence_text(dataset.series[0][0])}{also}. Single rows are no problem; samples=Windows(…) would cross the "
         "borders of series, and is an error without series='file'"
     )
-    yield Issue("several series", "note", text, (dataset.path,), files.size)
+    yield Issue.of(dataset, "several series", "note", text, files.size)
 
 
 _IN_SOME_FILES: tuple[Callable[[DatasetSummary, Names], Iterator[Issue]], ...] = (
@@ -277,7 +284,7 @@ def _unequal_lengths(datasets: Sequence[DatasetSummary], names: Names) -> Iterat
     if differs.size:
         paths = {int(rows): dataset.path for dataset, rows in zip(arrays, table[:, differs[0]], strict=True)}
         lengths = [f"'/{paths[rows]}' {rows:,}" for rows in sorted(paths, reverse=True) if rows >= 0]
-        text = f"Datasets of one file differ in length, {where_text(differs, names)}: {_first(lengths)}"
+        text = f"Datasets of one file differ in length, {where_text(differs, names)}: {listed(lengths, _MAX_LISTED)}"
         yield Issue(
             "different lengths", "note", text, tuple(dataset.path for dataset in arrays), differs.size
         )
@@ -302,14 +309,8 @@ def where_text(files: Int64Array, names: Names) -> str:
     """In which files: the names of the first ones."""
     if files.size == len(names) and len(names) > 1:
         return "in all files"
-    listed = ", ".join(names[file] for file in files[:_MAX_LISTED].tolist())
-    more = f" and {files.size - _MAX_LISTED:,} more files" if files.size > _MAX_LISTED else ""
-    return f"in {listed}{more}"
-
-
-def _first(texts: Sequence[str]) -> str:
-    more = f" and {len(texts) - _MAX_LISTED:,} more" if len(texts) > _MAX_LISTED else ""
-    return ", ".join(texts[:_MAX_LISTED]) + more
+    first = [names[file] for file in files[:_MAX_LISTED].tolist()]
+    return f"in {listed(first, _MAX_LISTED, total=files.size)}"
 
 
 def _layout_text(schema: DatasetSchema) -> str:

@@ -62,29 +62,17 @@ def _reason(reader: DirectReader, catalog: Catalog, field: StoredField) -> str:
         return ""
     # The first dataset of a pattern may have its rows in other files.
     file = field.files[int(np.argmax(field.rows > 0)) if len(field.paths) == 1 else 0]
-    try:
-        return _ask(reader, catalog.path(int(file)), field.source, field.schema)
-    except H5LightningError:
-        return ""  # reading the file reports what is wrong
-
-
-def _ask(reader: DirectReader, path: str, source: DatasetColumn, schema: DatasetSchema) -> str:
-    """Why the direct reader does not read a dataset; empty if it does.
-
-    Raises:
-        H5LightningError: the file cannot be read.
-    """
-    reason = reader.reason(path, source)
-    unknown = [name for name in filter_names(schema) if name not in FAST_FILTERS]
-    if reason and unknown:
-        return f"is stored with {' and '.join(unknown)}, which only HDF5 decodes"
-    return reason
+    choice, reason = _reading(reader, catalog.path(int(file)), field.source, field.schema)
+    return reason if choice == "h5py" else ""  # reading a damaged file reports the damage
 
 
 def _readings(reader: DirectReader, catalog: Catalog, dataset: DatasetSummary) -> tuple[Reading, ...]:
     files: dict[tuple[str, str], int] = {}
     for path, schema, count in _examples(catalog, dataset):
-        key = _reading(reader, path, schema)
+        member = schema.columns[0].name if schema.columns else None
+        dtype = schema.element(member) or schema.dtype
+        source = DatasetColumn(schema.path, member, dtype, schema.row_shape_of(member))
+        key = _reading(reader, path, source, schema)
         files[key] = files.get(key, 0) + count
     return tuple(Reading(*key, count) for key, count in files.items())
 
@@ -114,12 +102,14 @@ def _has_layout(schema: DatasetSchema, variant: Variant) -> bool:
     return dataclasses.replace(schema.layout(), path=variant.schema.path) == variant.schema
 
 
-def _reading(reader: DirectReader, path: str, schema: DatasetSchema) -> tuple[str, str]:
-    member = schema.columns[0].name if schema.columns else None
-    dtype = schema.element(member) or schema.dtype
-    source = DatasetColumn(schema.path, member, dtype, schema.row_shape_of(member))
+def _reading(
+    reader: DirectReader, path: str, source: DatasetColumn, schema: DatasetSchema
+) -> tuple[str, str]:
+    """The reader, and the reason why it is not ``direct``."""
     try:
-        reason = _ask(reader, path, source, schema)
+        reason = reader.reason(path, source)
     except H5LightningError as error:
         return "none", str(error)
+    if reason and (unknown := [name for name in filter_names(schema) if name not in FAST_FILTERS]):
+        reason = f"is stored with {' and '.join(unknown)}, which only HDF5 decodes"
     return ("h5py", reason) if reason else ("direct", "")

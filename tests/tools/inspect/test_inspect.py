@@ -333,7 +333,7 @@ def test_hints_say_how_to_forecast_and_what_keeps_files_together(inspected):
 
 def test_an_attribute_that_files_share_is_offered_for_the_split(inspected):
     (hint,) = inspected(images).hints
-    assert "'patient' (6 values: p0, p1, p2, p3, …)" in hint
+    assert "'patient' (6 values: p0, p1, p2, p3 and 2 more)" in hint
     assert "Split(keep_together='attr:patient')" in hint
 
 

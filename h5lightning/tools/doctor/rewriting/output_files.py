@@ -95,11 +95,7 @@ def make_folder(folder: str) -> None:
 
 
 def check_space(folder: str, needed_bytes: int) -> None:
-    """Check that the disk has enough space.
-
-    Args:
-        folder: the folder of the new files; it exists.
-        needed_bytes: the largest size that they may have together.
+    """Check that the disk of an existing folder has enough space.
 
     Raises:
         ResourceError: the disk has less.
@@ -150,11 +146,7 @@ def opened_to_write(path: str, *, is_new: bool = False) -> Iterator[h5f.FileID]:
 
 
 def put_in_place(unfinished: str, path: str) -> None:
-    """Give a complete file its name.
-
-    Args:
-        unfinished: its present path, on the same disk.
-        path: its final path.
+    """Move a complete file to its final path, on the same disk.
 
     Raises:
         FileExistsError: something has that name.

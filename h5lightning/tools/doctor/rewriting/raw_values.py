@@ -27,13 +27,7 @@ _MAX_STEP_BYTES = 256 * 1024 * 1024
 
 
 def copy_attributes(old: Any, new: Any, names: Sequence[bytes] | None = None) -> None:
-    """Copy attributes to another object, of the same or of another file.
-
-    Args:
-        old: the object that has them.
-        new: the object that gets them.
-        names: the attributes; None for all.
-    """
+    """Copy all attributes, or those with some names, to another object of the same or of another file."""
     is_same_file = h5o.get_info(old).fileno == h5o.get_info(new).fileno
     for name in attribute_names(old) if names is None else names:
         attribute = h5a.open(old, name)

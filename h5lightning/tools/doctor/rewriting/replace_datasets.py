@@ -43,14 +43,14 @@ __all__ = ["Plan", "check_values", "replace_datasets"]
 
 _TEMPORARY = b".h5lightning"
 # Readers of netCDF expect these attributes in the type of the values.
-_TYPED_LIKE_VALUES = (
+_TYPED_LIKE_VALUES = {
     b"_FillValue",
     b"missing_value",
     b"valid_min",
     b"valid_max",
     b"valid_range",
     b"actual_range",
-)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +117,11 @@ def check_values(original: h5f.FileID, copy: h5f.FileID, plan: Plan) -> None:
     Raises:
         FieldError: a row differs.
     """
-    pairs: list[tuple[str, str, str | None, StorageOptions]] = [
-        (name, name, None, storage) for name, storage in plan.stored.items()
+    columns = [
+        (table, name, one) for table, storages in plan.columns.items() for name, one in storages.items()
     ]
-    for table, storages in plan.columns.items():
-        pairs += [(table, column_path(table, name), name, storage) for name, storage in storages.items()]
-    for source, target, member, storage in pairs:
+    for source, member, storage in [*((name, None, one) for name, one in plan.stored.items()), *columns]:
+        target = source if member is None else _column_path(source, member)
         old, new = find_dataset(original, source), find_dataset(copy, target)
         if old is None or new is None:
             continue
@@ -135,7 +134,7 @@ def check_values(original: h5f.FileID, copy: h5f.FileID, plan: Plan) -> None:
             )
 
 
-def column_path(table: str, column: str) -> str:
+def _column_path(table: str, column: str) -> str:
     """The path of a column of a table as a separate dataset."""
     return f"{table}_columns/{column}"
 
@@ -194,7 +193,7 @@ def _column(
 ) -> _Replacement:
     """Create a dataset for a column, in a group beside the table, which stays as it is."""
     old = h5d.open(original, encoded(table))
-    path = column_path(table, column)
+    path = _column_path(table, column)
     with _named(table):
         _check(old, folder)
         names = [old.get_type().get_member_name(number) for number in range(old.get_type().get_nmembers())]
@@ -265,7 +264,7 @@ def _relink(group: h5g.GroupID, replacements: Mapping[int, _Replacement]) -> Non
 
 
 def _narrow_attributes(did: h5d.DatasetID) -> None:
-    for name in set(_TYPED_LIKE_VALUES) & set(attribute_names(did)):
+    for name in _TYPED_LIKE_VALUES & set(attribute_names(did)):
         attribute = h5a.open(did, name)
         if attribute.dtype == np.dtype("f8"):
             values = np.zeros(attribute.shape, "f8")

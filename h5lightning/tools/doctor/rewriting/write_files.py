@@ -7,7 +7,7 @@ import importlib
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from h5lightning.core.formatting import counted
+from h5lightning.core.formatting import counted, listed
 from h5lightning.core.progress import progress_bar
 from h5lightning.core.terminal import Terminal
 from h5lightning.errors import BadFileError, H5LightningError, ResourceError
@@ -29,12 +29,6 @@ _MAX_NAMED = 5
 
 def prepare_folder(into: str, outputs: Collection[str], patterns: Sequence[str], needed_bytes: int) -> None:
     """Create the folder of the new files, if they may lie there and the disk has space.
-
-    Args:
-        into: the folder, absolute.
-        outputs: the new files.
-        patterns: the patterns of the input files.
-        needed_bytes: the largest size that the new files may have together.
 
     Raises:
         OptionError: the patterns match a new file, or the folder cannot be created.
@@ -101,9 +95,8 @@ def _say(text: str) -> None:
 
 def _check_none_failed(failed: Mapping[str, str], files: int) -> None:
     if failed:
-        named = "; ".join(f"{name!r}: {reason}" for name, reason in list(failed.items())[:_MAX_NAMED])
-        more = f"; … {len(failed) - _MAX_NAMED} more" if len(failed) > _MAX_NAMED else ""
-        raise BadFileError(f"{len(failed)} of {counted(files, 'file')} could not be written: {named}{more}")
+        named = listed([f"{name!r}: {reason}" for name, reason in failed.items()], _MAX_NAMED, separator="; ")
+        raise BadFileError(f"{len(failed)} of {counted(files, 'file')} could not be written: {named}")
 
 
 def check_unchanged(path: str, before: Stamp) -> None:
