@@ -74,8 +74,8 @@ def _advice(workload: Workload, severity: str, kind: str) -> str:
         if kind != "amplified reads":
             return "Nothing to do: what is decoded fits into cache_bytes, or is little compared with the other fields"
         return (
-            f"Nothing to do in {workload.mode!r} order. Keep num_workers=0: each of W worker processes may decode a "
-            "chunk, which makes W times in all"
+            f"Nothing to do in {workload.mode!r} order. Keep num_workers=0: with W worker processes, each chunk may be "
+            "decoded W times"
         )
     if kind == "small cache":
         main = workload.main

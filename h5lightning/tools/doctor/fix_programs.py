@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import os
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from textwrap import indent
 from typing import Any
 
@@ -12,6 +15,8 @@ import numpy as np
 
 from h5lightning.core.formatting import bytes_text
 from h5lightning.core.quoting import shell_word
+from h5lightning.planning.catalog.catalog import Catalog
+from h5lightning.storage.discovery.patterns import Pattern
 from h5lightning.tools.doctor.chunk_findings import WELL_MIXED_CHUNKS
 from h5lightning.tools.doctor.finding import Fix
 from h5lightning.tools.doctor.rewriting.output_files import InputPatterns
@@ -53,6 +58,20 @@ class FileList:
     total_bytes: int
     is_repackable: bool
 
+    @classmethod
+    def of(cls, patterns: Sequence[str], catalog: Catalog) -> FileList:
+        """The files of a catalog that these patterns match."""
+        schemas = chain(*catalog.layouts)
+        has_sources = any(schema.storage in ("virtual", "external") for schema in schemas)
+        return cls(
+            patterns=tuple(patterns),
+            root=catalog.root,
+            names=tuple(catalog.names),
+            glob=_shell_glob(patterns, catalog),
+            total_bytes=int(catalog.stamps[:, 0].sum()),
+            is_repackable=not catalog.facts[:, 2].any() and not has_sources,
+        )
+
     def folder(self, name: str) -> str:
         """A folder for new files that the patterns do not match: in this directory, or else beside the files."""
         directory = os.getcwd()
@@ -66,6 +85,18 @@ class FileList:
             if not any(map(inputs.match, outputs)):
                 return folder
         return f".{name}"  # no wildcard matches hidden folders
+
+
+def _shell_glob(patterns: Sequence[str], catalog: Catalog) -> str:
+    """A pattern relative to the root that matches the same files in a shell; empty if there is none."""
+    if len(patterns) != 1:
+        return ""
+    (first, *alternatives) = Pattern.of(patterns[0], os.getcwd()).globs
+    text = "/".join(first.parts)
+    is_plain = "**" not in text and bool(re.fullmatch(r"[\w./*?-]+", text, re.ASCII))
+    if alternatives or not is_plain or first.base != catalog.root:
+        return ""
+    return text if sorted(glob.glob(text, root_dir=catalog.root)) == sorted(catalog.names) else ""
 
 
 # ── how a field should be stored ─────────────────────────────────────────────────────────────────────

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-import glob
 import importlib.util
-import os
-import re
 import resource
-from collections.abc import Collection, Mapping, Sequence
-from itertools import chain
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from h5lightning.options import Access, Field, Shuffle
-from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
-from h5lightning.planning.catalog.schema import DatasetSchema
+from h5lightning.planning.catalog.catalog import SkippedFile
 from h5lightning.storage.discovery import discover
-from h5lightning.storage.discovery.patterns import Pattern
 from h5lightning.storage.files.open_files import default_budget
 from h5lightning.tools.doctor.chunk_findings import chunk_findings
 from h5lightning.tools.doctor.finding import FINE, SEVERITIES, Finding, Fix
@@ -36,7 +30,7 @@ _NOT_FIXED_BY_REWRITING = frozenset(
 )
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Diagnosis:
     """What will be slow, and what to do.
 
@@ -67,7 +61,7 @@ class Diagnosis:
 
     def to_plain(self) -> dict[str, Any]:
         """A mapping for JSON."""
-        return {"healthy": self.is_healthy, **dataclasses.asdict(self)}
+        return {"healthy": self.is_healthy, **asdict(self)}
 
 
 def diagnose_files(
@@ -101,35 +95,23 @@ def diagnose_files(
         DiscoveryError: a pattern is not valid, or no file matches.
         FieldError: no file holds a field, or the files hold nothing to train on.
     """
-    discovered = discover(list(patterns))
-    catalog = scan_readable(discovered, processes=processes, progress=progress)
+    catalog = scan_readable(discover(list(patterns)), processes=processes, progress=progress)
     stored, is_whole = stored_fields_of(catalog, fields)
-    access = access or Access()
-    workload = Workload(
-        with_reasons(catalog, stored),
-        len(catalog),
-        shuffle or Shuffle(),
-        access.cache_bytes,
-        batch_size,
-        num_workers,
-        _max_open_files(access, num_workers),
-        is_whole,
-    )
-    findings = _find(workload)
-    if measure:
-        findings = ReadTimer(catalog, workload).measure(findings)
-    files = _file_list(patterns, catalog)
-    unfixed = frozenset() if float32 else frozenset(["float64"])
+    access, fields_with_reasons = access or Access(), with_reasons(catalog, stored)
+    loading = (access.cache_bytes, batch_size, num_workers, _max_open_files(access, num_workers), is_whole)
+    workload = Workload(fields_with_reasons, len(catalog), shuffle or Shuffle(), *loading)
+    findings = ReadTimer(catalog, workload).measure(_find(workload)) if measure else _find(workload)
+    files = FileList.of(patterns, catalog)
     return Diagnosis(
         patterns=tuple(patterns),
-        root=discovered.root,
+        root=catalog.root,
         files=len(catalog),
         fields={field.key: field.path for field in stored},
         mode=workload.mode,
         findings=tuple(
-            dataclasses.replace(one, fix=_fix_of([one], workload, files, unfixed)) for one in findings
+            replace(one, fix=_fix_of([one], workload, files, float32=float32)) for one in findings
         ),
-        fix=_fix_of(findings, workload, files, unfixed),
+        fix=_fix_of(findings, workload, files, float32=float32),
         bad=catalog.skipped,
     )
 
@@ -150,14 +132,10 @@ def _max_open_files(access: Access, num_workers: int) -> int:
     return limit if soft == resource.RLIM_INFINITY else min(limit, soft)
 
 
-# ── fixes ─────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _fix_of(
-    findings: Sequence[Finding], workload: Workload, files: FileList, unfixed: Collection[str]
-) -> Fix | None:
-    """One fix for several findings; those whose kind is in ``unfixed`` are ignored."""
-    bad = [finding for finding in findings if finding.severity != FINE and finding.kind not in unfixed]
+def _fix_of(findings: Sequence[Finding], workload: Workload, files: FileList, *, float32: bool) -> Fix | None:
+    """One fix for several findings; it changes float64 only if ``float32``."""
+    bad = [finding for finding in findings if finding.severity != FINE]
+    bad = [finding for finding in bad if float32 or finding.kind != "float64"]
     paths = {path for finding in bad if finding.kind not in _NOT_FIXED_BY_REWRITING for path in finding.paths}
     narrow = {path for finding in bad if finding.kind == "float64" for path in finding.paths}
     if fields := [field for field in workload.fields if field.path in paths]:
@@ -165,35 +143,3 @@ def _fix_of(
     kinds = {finding.kind for finding in bad}
     is_merged = "tiny files" in kinds or ("open files" in kinds and workload.files > MERGEABLE_FILES)
     return merge_fix(workload, files) if is_merged else None
-
-
-def _file_list(patterns: Sequence[str], catalog: Catalog) -> FileList:
-    return FileList(
-        patterns=tuple(patterns),
-        root=catalog.root,
-        names=tuple(catalog.names),
-        glob=_shell_glob(patterns, catalog),
-        total_bytes=int(catalog.stamps[:, 0].sum()),
-        is_repackable=not catalog.facts[:, 2].any() and not any(map(_is_elsewhere, chain(*catalog.layouts))),
-    )
-
-
-def _is_elsewhere(dataset: DatasetSchema) -> bool:
-    return dataset.storage in ("virtual", "external")
-
-
-def _shell_glob(patterns: Sequence[str], catalog: Catalog) -> str:
-    """A pattern relative to the root that matches the same files in a shell; empty if there is none."""
-    if len(patterns) != 1:
-        return ""
-    (first, *alternatives) = Pattern.of(patterns[0], os.getcwd()).globs
-    text = "/".join(first.parts)
-    if (
-        alternatives
-        or "**" in text
-        or first.base != catalog.root
-        or not re.fullmatch(r"[\w./*?-]+", text, re.ASCII)
-    ):
-        return ""
-    matched = glob.glob(text, root_dir=catalog.root)
-    return text if sorted(matched) == sorted(catalog.names) else ""

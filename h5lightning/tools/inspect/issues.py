@@ -133,7 +133,7 @@ def _not_direct(dataset: DatasetSummary, readings: Sequence[Reading], *, is_larg
             yield Issue.of(dataset, "damaged", "problem", reading.reason, reading.files)
         # Values that were never written are another issue.
         elif reading.reason and "never written" not in reading.reason:
-            text = f"{{}} {reading.reason}: read through h5py, by one thread at a time{plugins}"
+            text = f"{{}} {reading.reason}{plugins}: read through h5py, by one thread at a time"
             yield Issue.of(dataset, "h5py", "warning" if is_large else "note", text, reading.files)
 
 

@@ -28,7 +28,7 @@ SMALL_CACHE = {"access": Access(cache_bytes=8 * KIB)}
 
 
 def values(rows, shape=(4, 16), dtype="f4", seed=0):
-    """Numbers that can be compressed."""
+    """Numbers that compress well."""
     return np.random.default_rng(seed).integers(0, 8, (rows, *shape)).astype(dtype)
 
 
@@ -215,7 +215,7 @@ def diagnose(folder, fields=FIELDS, **options):
 
 
 def apply(fix, folder, monkeypatch):
-    """Run the program in the folder of the files; the folder of the new ones. The originals must be what they were."""
+    """Run the program in the folder of the files, check the originals, and return the folder of the new files."""
     monkeypatch.chdir(folder)
     before = {path: path.read_bytes() for path in folder.glob("*.*")}
     exec(compile(fix.python, "fix", "exec"), {})
@@ -243,7 +243,7 @@ def data(tmp_path):
 
 
 @pytest.mark.parametrize(("make", "options", "kind", "severity"), SLOW.values(), ids=SLOW)
-def test_what_is_slow_is_found_and_fixed(data, monkeypatch, make, options, kind, severity):
+def test_slow_storage_is_found_and_fixed(data, monkeypatch, make, options, kind, severity):
     make(data)
     found = diagnose(data, **options)
     assert (kind, severity) in {(finding.kind, finding.severity) for finding in found.findings}
@@ -265,7 +265,7 @@ def test_the_fix_of_one_finding_fixes_it(data, monkeypatch, name):
     assert not [finding for finding in again if finding.kind == kind and finding.severity != "fine"]
 
 
-def test_writing_again_keeps_what_is_beside(data, monkeypatch):
+def test_rewriting_keeps_everything_else(data, monkeypatch):
     write(data, x=chunked(64, 1, 8))
     fixed = apply(diagnose(data).fix, data, monkeypatch)
     for number in range(2):
@@ -323,8 +323,8 @@ def test_a_window_that_the_cache_cannot_hold(data):
 
 @pytest.mark.parametrize("mode", ["full", "block", "none"])
 @pytest.mark.parametrize("cache", [64, 320, 4096], ids=lambda cache: f"{cache}KiB")
-def test_what_is_said_to_be_decoded_is_decoded(data, monkeypatch, mode, cache):
-    """Chunks are counted as they are decoded, in the batches of a DataModule, one read after the other."""
+def test_the_amplification_is_that_of_training(data, monkeypatch, mode, cache):
+    """Count the chunks that are decoded for the batches of a DataModule, one read after the other."""
     write(data, rows=2000, x=chunked(40, 4, 16))
     loading = {"shuffle": Shuffle(mode, window_bytes=256 * KIB), "access": Access(cache_bytes=cache * KIB)}
     costs = [one.amplification for one in diagnose(data, measure=False, **loading).findings]
@@ -399,7 +399,7 @@ def test_h5repack_fixes_it_too(data, tmp_path, name):
 @pytest.mark.parametrize(
     "name", ["float64", "virtual", "converted", "scaleoffset"], ids=["type", "virtual", "bits", "filter"]
 )
-def test_h5repack_is_not_asked_for_what_it_cannot_do(data, name):
+def test_no_command_for_what_h5repack_cannot_do(data, name):
     make, options, *_ = SLOW[name]
     make(data)
     assert diagnose(data, **options).fix.h5repack == ""
@@ -481,7 +481,7 @@ def test_opening_is_timed(data):
 
 
 def test_without_measuring_no_value_is_read(data):
-    """A chunk that cannot be decoded is found by reading alone."""
+    """Only reading finds a chunk that cannot be decoded."""
     write(data, files=1, x=chunked(64, 1, 8))
     with h5py.File(data / "0000.h5") as file:
         places = []
@@ -495,7 +495,7 @@ def test_without_measuring_no_value_is_read(data):
 
 
 def test_why_the_direct_reader_leaves_a_dataset_to_hdf5_is_reported(data):
-    """Bit fields look like integers to all but HDF5."""
+    """Only HDF5 distinguishes bit fields from integers."""
     write_low_level(data, h5t.STD_B8LE, data=values(40, (8,), "u1"))
     (finding,) = diagnose(data, {"x": Field("x")}).findings
     assert (finding.kind, finding.severity) == ("only HDF5", "slow")
@@ -523,7 +523,7 @@ def test_empty_rows_cost_nothing(data):
         assert diagnose(data, fields).findings == ()
 
 
-def test_a_bad_file_is_named_and_the_others_are_looked_at(data):
+def test_a_bad_file_is_listed_and_the_others_are_diagnosed(data):
     write(data)
     (data / "bad.h5").write_bytes(b"no hdf5")
     found = diagnose(data)
@@ -588,7 +588,7 @@ def test_the_program_leaves_out_what_was_left_out(data, monkeypatch):
 # ── names ────────────────────────────────────────────────────────────────────────────────────────────
 
 FAKE = """#!/bin/bash
-# Takes the command's words as h5repack does, and copies.
+# Takes the same words as h5repack, and copies the file.
 printf '%s\\n' "${@:1:$#-2}" >>"$WORDS"
 cp "${@: -2:1}" "${@: -1}"
 """
@@ -606,7 +606,7 @@ NAMES = {
 
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
 def test_programs_and_commands_name_any_file_and_dataset(data, tmp_path, monkeypatch, name):
-    """Both are run as they are printed; the command by something that takes its words like h5repack."""
+    """Both are run as they are printed; a script that takes the same words replaces h5repack."""
     monkeypatch.chdir(data)
     encoded = name.encode("utf-8", "surrogateescape")
     for file_name in (f"{name}.h5", f"{name}/{name}.h5"):
@@ -653,8 +653,8 @@ def test_new_files_lie_outside_of_what_the_patterns_match(data, monkeypatch):
     assert everywhere.folder("rewritten") == ".rewritten"
 
 
-def test_files_with_gaps_or_sources_are_none_for_h5repack(data):
-    """It writes what was never written, and would not find the sources from another folder."""
+def test_no_command_for_files_with_gaps_or_sources(data):
+    """It would write chunks that were never written, and would not find source files from another folder."""
     write(data, x=chunked(64, 1, 8))
     assert diagnose(data).fix.h5repack
     with h5py.File(data / "0000.h5", "r+") as file:
@@ -662,7 +662,7 @@ def test_files_with_gaps_or_sources_are_none_for_h5repack(data):
     assert diagnose(data).fix.h5repack == ""
 
 
-def test_h5repack_lets_data_that_may_grow_grow(data):
+def test_h5repack_keeps_datasets_that_may_grow(data):
     write(data, x={**chunked(64, 1, 8), "maxshape": (None, 4, 16)})
     command = diagnose(data, shuffle=Shuffle("full")).fix.h5repack
     assert "x:CHUNK=400x4x16" in command

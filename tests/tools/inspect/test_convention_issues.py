@@ -26,7 +26,7 @@ CODES = Annotations(Encoding("codes"), missing=Found(2, "holds -1, which is no c
 
 @pytest.fixture
 def catalog_of(tmp_path):
-    """A catalog of three real files, in which the datasets say what a test says they do."""
+    """A catalog of three real files, with the annotations that a test gives to their datasets."""
 
     def make(said, **datasets):
         datasets = datasets or {
@@ -41,11 +41,11 @@ def catalog_of(tmp_path):
                 for name, values in datasets.items():
                     file[name] = values
             found = scan_file(path, ScanRequest(None))
-            told = [
+            annotated = [
                 dataclasses.replace(dataset, annotations=said.get(dataset.path, dataset.annotations))
                 for dataset in found.datasets
             ]
-            schemas.append(dataclasses.replace(found, datasets=tuple(told)))
+            schemas.append(dataclasses.replace(found, datasets=tuple(annotated)))
         stamps = np.zeros((3, 4), np.int64)
         return Catalog.of(str(tmp_path), ["0.h5", "1.h5", "2.h5"], stamps, schemas)
 
@@ -96,7 +96,7 @@ def test_packed_and_masked_data_are_decoded_in_all_three_codes(catalog_of, tmp_p
 def test_what_cannot_be_decoded_is_not_suggested(catalog_of):
     with pytest.raises(UnsupportedFieldError, match="'/t2m', which has a scale_factor that is text"):
         guessed(catalog_of({"t2m": UNKNOWN}))
-    # There may be more.
+    # Other datasets may be larger.
     found = guessed(
         catalog_of({"spikes": UNKNOWN}, spikes=np.ones(70), data=np.ones((40, 3)), label=np.ones(40))
     )
@@ -141,7 +141,7 @@ def test_columns_in_another_order_are_an_issue(catalog_of):
     assert "decode='stored'" in issue.text
 
 
-def test_tiles_with_coordinates_of_their_own_are_a_remark(catalog_of):
+def test_tiles_with_different_coordinates_are_a_remark(catalog_of):
     lat = [AxisLabels(1, "lat", "numbers", 6, name, name) for name in "ab"]
     catalog = catalog_of({"t2m": Annotations(labels=(lat[0],))})
     others = [Annotations(labels=(one,)) for one in lat]

@@ -89,7 +89,7 @@ def categories(folder):
 
 
 def mixed(folder):
-    """Files 3, 5, 7 and 8 of ten are each wrong in their own way, 9 is none."""
+    """Of ten files, 3, 5, 7 and 8 each have a different problem, and 9 is not HDF5."""
     for number in range(10):
         with h5py.File(folder / f"m{number}.h5", "w") as file:
             rows = 0 if number == 5 else 20
@@ -112,7 +112,7 @@ def awkward_names(folder):
 
 
 def packed(folder):
-    """Numbers with scales of each file's own, and a dimension without coordinates, as netCDF writes them."""
+    """Numbers with a different scale in each file, and a dimension without coordinates, as netCDF writes them."""
     for number in range(6):
         with h5py.File(folder / f"p{number}.h5", "w") as file:
             file["t2m"] = RNG.integers(1, 90, (30, 6, 5)).astype("i2")
@@ -126,7 +126,7 @@ def packed(folder):
 
 
 def masked(folder):
-    """Floats and labels with numbers for missing values."""
+    """Floats and labels with numbers that mark missing values."""
     for number in range(6):
         with h5py.File(folder / f"o{number}.h5", "w") as file:
             values = RNG.random((30, 6), dtype="f4")
@@ -241,7 +241,7 @@ def name_of(function):
 
 @pytest.fixture
 def inspected(tmp_path):
-    """Writes files of some kind, and inspects them."""
+    """Write files of one kind, and inspect them."""
 
     def inspect(kind, pattern="*.h5"):
         kind(tmp_path)
@@ -269,7 +269,7 @@ def made_by_python(found):
 
 @pytest.fixture
 def composed():
-    """Composes a configuration from YAML or from overrides, as Hydra does, and makes the DataModule."""
+    """Compose a configuration from YAML or from overrides, as Hydra does, and create the DataModule."""
     GlobalHydra.instance().clear()
     config.register()
 
@@ -283,7 +283,7 @@ def composed():
 
 
 def plain(dm):
-    """The arguments, where None and the defaults are the same."""
+    """The arguments; None and the defaults are the same."""
     hparams = dict(dm.hparams)
     hparams["split"] = hparams["split"] or OmegaConf.to_container(OmegaConf.structured(config.SplitConfig))
     return {**hparams, "split": dm._split, "access": dm._access, "fields": dm._fields, "samples": dm._samples}
@@ -338,7 +338,7 @@ def test_an_attribute_that_files_share_is_offered_for_the_split(inspected):
 
 
 @pytest.mark.parametrize("kind", UNUSABLE, ids=name_of)
-def test_what_cannot_be_used_has_a_reason(inspected, kind):
+def test_unusable_files_have_a_reason(inspected, kind):
     found = inspected(kind)
     assert (found.is_usable, found.code) == (False, None)
     assert UNUSABLE[kind] in found.reason
@@ -593,7 +593,7 @@ def test_bookkeeping_of_programs_is_no_issue(inspected):
     assert datasets_of(found)["station"].refusal.startswith("is bookkeeping of netCDF")
 
 
-def test_tables_of_series_have_lengths_of_their_own(tmp_path):
+def test_tables_of_series_may_differ_in_length(tmp_path):
     one_file(tmp_path, observations=RNG.random((90, 5), dtype="f4"), ep_len=np.array([30, 20, 40]))
     found = inspect_files([str(tmp_path / "*.h5")])
     assert {issue.kind for issue in found.traps} == {"several series"}
@@ -603,7 +603,7 @@ def test_tables_of_series_have_lengths_of_their_own(tmp_path):
     assert not any("Windows(5)" in hint for hint in found.hints)
 
 
-def test_values_are_suggested_as_the_file_means_them(inspected):
+def test_packed_and_masked_values_are_suggested_decoded(inspected):
     assert 'fields={"x": Field("t2m", decode="cf")}' in inspected(packed).code.python
     code = made_by_python(inspected(masked, "o*.h5")).hparams["fields"]
     assert {key: field["decode"] for key, field in code.items()} == {"x": "cf", "y": "stored"}
@@ -674,7 +674,7 @@ def test_many_files_make_a_short_report(tmp_path):
     assert len(json.dumps(found.to_plain())) < 4_000
 
 
-def test_it_is_plain_for_json(inspected):
+def test_the_report_is_json(inspected):
     found = json.loads(json.dumps(inspected(images).to_plain()))
     assert found["usable"] is True
     assert [dataset["path"] for dataset in found["datasets"]] == ["ids", "images", "labels"]

@@ -1,4 +1,4 @@
-"""What the rows of a dataset are, and whether windows along them are advised."""
+"""What the rows of a dataset are, and whether windows of rows are suggested."""
 
 import h5py
 import numpy as np
@@ -102,13 +102,13 @@ def test_other_times_are_no_coordinate(tmp_path):
         assert axes_of(found) == {}, name
 
 
-def test_a_coordinate_in_a_folder_of_coordinates_counts(tmp_path):
+def test_a_coordinate_in_a_group_of_coordinates_counts(tmp_path):
     found = write(tmp_path, fields__u=normal(40, 25), coords__time_s=np.arange(25.0))
     (issue,) = axes_of(found).values()
     assert "'/fields/u' has time along axis 1, whose length is that of '/coords/time_s'" in issue.text
 
 
-HONEST = {
+ORDINARY = {
     "a simulation": {"u": normal(30, 2, 4, 4)},
     "a table": {"features": normal(500, 20)},
     "few pictures": {"images": normal(10, 64, 64)},
@@ -119,7 +119,7 @@ HONEST = {
 }
 
 
-@pytest.mark.parametrize("datasets", HONEST.values(), ids=HONEST)
+@pytest.mark.parametrize("datasets", ORDINARY.values(), ids=ORDINARY)
 def test_ordinary_files_have_no_issue(tmp_path, datasets):
     assert axes_of(write(tmp_path, **datasets)) == {}
 

@@ -1,4 +1,4 @@
-"""Many small files joined into fewer: what comes along, what is refused, and that the originals stay."""
+"""Many small files are merged into fewer: what is kept, what is refused, and that the originals stay."""
 
 import os
 
@@ -21,7 +21,7 @@ def data(tmp_path, monkeypatch):
 
 
 def make(files=3, **changes):
-    """Files of 2, 3, 4 … rows; changes are made to the second one."""
+    """Files of 2, 3, 4 … rows; a function changes the second one."""
     for number in range(files):
         with h5py.File(f"{number}.h5", "w") as file:
             rows = np.arange(2 + number)
@@ -38,7 +38,7 @@ def make(files=3, **changes):
                     change(file)
 
 
-def test_rows_come_along_with_their_file(data, capsys):
+def test_each_row_has_the_number_of_its_file(data, capsys):
     make()
     before = {name: described(name) for name in sorted(os.listdir())}
     merge_files("*.h5", "merged", ["x", "group/y"], at_once=2)
@@ -59,7 +59,7 @@ def test_rows_come_along_with_their_file(data, capsys):
     assert "attributes that differ between files are not written: 'name'\n" in capsys.readouterr().out
 
 
-def test_numbers_that_belong_to_a_file_become_those_of_its_rows(data):
+def test_number_attributes_of_files_become_datasets_of_rows(data):
     """A label may be one."""
     make()
     merge_files("*.h5", "merged", ["x"])
@@ -132,8 +132,8 @@ def test_merged_files_are_never_merged_again(data):
     assert described("merged/00000000.h5") == before
 
 
-def test_dimension_scales_of_the_files_do_not_come_along(data):
-    """They would refer to what is in other files."""
+def test_dimension_scales_of_the_files_are_not_merged(data):
+    """They would refer to objects in other files."""
 
     def scaled(number):
         with h5py.File(f"{number}.h5", "w") as file:

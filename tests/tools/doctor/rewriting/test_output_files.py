@@ -1,4 +1,4 @@
-"""Where new files may lie: never where the patterns that gave the originals would find them."""
+"""New files may only lie where the patterns of the originals do not match them."""
 
 import os
 
@@ -28,7 +28,7 @@ PATTERNS = (
 
 @pytest.mark.parametrize("patterns", PATTERNS, ids=" ".join)
 @pytest.mark.parametrize("is_absolute", [False, True], ids=["relative", "absolute"])
-def test_what_is_taken_is_what_would_be_found(tmp_path, monkeypatch, patterns, is_absolute):
+def test_the_patterns_match_what_discovery_finds(tmp_path, monkeypatch, patterns, is_absolute):
     monkeypatch.chdir(tmp_path)
     for path in PATHS:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
@@ -51,7 +51,7 @@ def test_what_is_taken_is_what_would_be_found(tmp_path, monkeypatch, patterns, i
 
 
 @pytest.mark.parametrize("has_links", [True, False])
-def test_nothing_is_written_over(tmp_path, monkeypatch, has_links):
+def test_no_file_is_replaced(tmp_path, monkeypatch, has_links):
     if not has_links:
         monkeypatch.setattr(os, "link", lambda *_: os.listdir(tmp_path / "no"))
     with unfinished_folder(str(tmp_path)) as folder:
