@@ -33,7 +33,7 @@ _LARGEST_GOOD_BYTES = 1024 * _KIB
 _WORTHWHILE_SHARE = 0.9
 _SMALL_SHARE = (
     1 / 8
-)  # of the main field: without chunks, its rows can be read alone beside chunks of any size
+)  # of the main field: without chunks, such rows are fast to read beside chunks of any size
 _REPACKABLE = frozenset(["deflate", "shuffle", "fletcher32", "szip", "nbit"])
 
 
@@ -116,9 +116,9 @@ def _is_worth_it(field: StoredField) -> bool:
 
 
 def _chunk_rows(main: StoredField, workload: Workload) -> int:
-    """The rows of a chunk, if its size is good; else about 256 KiB, so that most files have whole chunks only."""
-    in_window, in_cache = (workload.window_rows // WELL_MIXED_CHUNKS, workload.cache_bytes // main.row_bytes)
-    limit = max(1, min(in_window, in_cache))
+    """Rows of a chunk: as now if that is good; else about 256 KiB, so that most files have whole chunks only."""
+    in_window = workload.window_rows // WELL_MIXED_CHUNKS
+    limit = max(1, min(in_window, workload.cache_bytes // main.row_bytes))
     is_good = main.chunks_per_row == 1 and _SMALLEST_GOOD_BYTES <= main.chunk_row_bytes <= _LARGEST_GOOD_BYTES
     if is_good and main.rows_per_chunk <= min(limit, main.max_rows):
         return main.rows_per_chunk

@@ -92,10 +92,9 @@ def _merged(issues: Iterable[Issue]) -> list[Issue]:
     merged = []
     for (_, _, text), group in alike.items():
         paths = tuple(path for issue in group for path in issue.paths)
-        datasets = listed([f"'/{path}'" for path in paths], _MAX_LISTED) + (
-            ": each" if len(group) > 1 else ""
-        )
-        full_text = datasets + text.removeprefix("{}") if text.startswith("{}") else text
+        datasets = listed([f"'/{path}'" for path in paths], _MAX_LISTED)
+        each = ": each" if len(group) > 1 else ""
+        full_text = f"{datasets}{each}{text.removeprefix('{}')}" if text.startswith("{}") else text
         files = max(issue.files for issue in group)
         merged.append(replace(group[0], text=full_text, paths=paths, files=files))
     return merged

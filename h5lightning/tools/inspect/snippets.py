@@ -71,10 +71,8 @@ def _short(field: Any) -> Any:
 
 def _changes(option: Any) -> dict[str, Any]:
     """The values of an option that differ from the defaults."""
-    values = {
-        field.name: (getattr(option, field.name), field.default) for field in dataclasses.fields(option)
-    }
-    return {name: value for name, (value, default) in values.items() if value != default}
+    fields = dataclasses.fields(option)
+    return {field.name: value for field in fields if (value := getattr(option, field.name)) != field.default}
 
 
 # ── Python ───────────────────────────────────────────────────────────────────────────────────────────
@@ -98,9 +96,8 @@ def _options_in(values: Any) -> set[str]:
 
 def _literal(value: Any, column: int = 0) -> str:
     if isinstance(value, Mapping):
-        return _enclosed(
-            "{", [f"{_literal(key)}: {_literal(item)}" for key, item in value.items()], "}", column
-        )
+        items = [f"{_literal(key)}: {_literal(item)}" for key, item in value.items()]
+        return _enclosed("{", items, "}", column)
     if isinstance(value, list):
         return _enclosed("[", [_literal(item) for item in value], "]", column)
     if dataclasses.is_dataclass(value):

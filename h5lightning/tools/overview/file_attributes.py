@@ -1,4 +1,4 @@
-"""Attributes of the files: labels, groups of files that belong together, and the marks of MATLAB."""
+"""Attributes of files: labels, groups of files that belong together, and the marks of MATLAB."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Grouping:
 
     Args:
         attr: its name.
-        values: how many values it has.
+        values: number of its distinct values.
         examples: the first values.
     """
 
@@ -38,7 +38,7 @@ class Grouping:
 
 
 def attribute_names(paths: Sequence[str]) -> tuple[str, ...]:
-    """Names of the attributes of the first file that can be opened, if each is one number or one text."""
+    """Names of the attributes of the first readable file that are one number or one text."""
     for path in paths:
         with contextlib.suppress(BadFileError):
             check_file(path)
@@ -54,10 +54,10 @@ def groupings(catalog: Catalog) -> tuple[Grouping, ...]:
         for name, value in catalog.attrs_of(file).items():
             values.setdefault(name.removeprefix("@"), []).append(value)
     found = []
-    for name, listed in values.items():
-        distinct = sorted({str(value) for value in listed})
-        is_exact = not any(isinstance(value, (float, list)) for value in listed)
-        if is_exact and len(listed) == len(catalog) and 1 < len(distinct) <= len(catalog) / 2:
+    for name, all_values in values.items():
+        distinct = sorted({str(value) for value in all_values})
+        is_exact = not any(isinstance(value, (float, list)) for value in all_values)
+        if is_exact and len(all_values) == len(catalog) and 1 < len(distinct) <= len(catalog) / 2:
             found.append(Grouping(name, len(distinct), tuple(distinct[:_MAX_EXAMPLES])))
     return tuple(found)
 

@@ -1,4 +1,4 @@
-"""Which reader reads a dataset, and why it is h5py: one file is asked for each way of storing it."""
+"""Which reader reads a dataset, and why it is h5py: found out with one file for each way of storing it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def readings_of(datasets: Sequence[DatasetSummary], catalog: Catalog) -> dict[st
 
 
 def with_reasons(catalog: Catalog, fields: Sequence[StoredField]) -> tuple[StoredField, ...]:
-    """The fields, each with the reason why HDF5 reads it; one file is asked for each."""
+    """The fields, each with the reason why HDF5 reads it in one of its files."""
     with _direct_reader() as reader:
         return tuple(dataclasses.replace(field, reason=_reason(reader, catalog, field)) for field in fields)
 
