@@ -50,7 +50,7 @@ class Workload:
         datasets = {(field.path, field.member): field for field in self.fields}
         return sum(field.row_bytes * len(field.paths) for field in datasets.values())
 
-    @property
+    @once
     def mode(self) -> str:
         """The order that ``shuffle`` resolves to: ``full``, ``block`` or ``none``."""
         if self.shuffle.mode != "auto":
@@ -70,10 +70,15 @@ class Workload:
         rows = max(self.block_rows, min(self.main.total_rows, int(_LIVE_WINDOWS * self.window_rows)))
         return int(rows * self.main.row_bytes * self.main.padding)
 
+    @once
+    def decoded_row_bytes(self) -> int:
+        """Decoded bytes of one row over the fields whose chunks are decoded."""
+        row_bytes = {field.path: field.row_bytes for field in self.fields if field.schema.is_decoded_by_chunk}
+        return sum(row_bytes.values())
+
     def field_cache_bytes(self, field: StoredField) -> int:
         """The part of the cache that a compressed field gets: readers divide it in proportion to row sizes."""
-        row_bytes = {other.path: other.row_bytes for other in self.fields if other.schema.is_decoded_by_chunk}
-        return self.cache_bytes * field.row_bytes // sum(row_bytes.values())
+        return self.cache_bytes * field.row_bytes // self.decoded_row_bytes
 
     @property
     def block_rows(self) -> int:
