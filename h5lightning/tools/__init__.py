@@ -1,1 +1,1 @@
-"""The commands that look at files: inspect, doctor, bench and check. They share `overview` and nothing else."""
+"""The commands that examine files: inspect, doctor, bench and check. They share `overview`, not each other."""

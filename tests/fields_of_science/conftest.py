@@ -1,7 +1,7 @@
-"""The programs of the fields: each runs once, in a process of its own, and leaves files and what it read of them.
+"""Programs of several fields of science: each runs once, in a separate process, and saves files and its readings.
 
-They bring an HDF5 library of their own, warn of each other and take seconds to import, so no test imports them.
-``H5LIGHTNING_FIELDS_PYTHON`` names another interpreter that has them.
+They come with another HDF5 library, warn about each other and take seconds to import, so that no test imports them.
+``H5LIGHTNING_FIELDS_PYTHON`` names another interpreter in which they are installed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Written:
 
 @pytest.fixture(scope="session")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Written]:
-    """A function that gives the files of a case of a program; without the program's packages the test is skipped."""
+    """A function that returns the files of a case; the test is skipped if a package of the program is not installed."""
     done: dict[tuple[str, ...], Path | str] = {}
 
     def give(program: str, case: str, *arguments: str) -> Written:
@@ -52,7 +52,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Written]:
 
 
 def run(program: str, *arguments: str, folder: Path) -> Path | str:
-    """The folder that the program filled, or which package it lacks."""
+    """The folder that the program filled, or the package that it lacks."""
     python = os.environ.get("H5LIGHTNING_FIELDS_PYTHON", sys.executable)
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COV"))

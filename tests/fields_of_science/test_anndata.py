@@ -1,4 +1,4 @@
-"""Annotated matrices in all forms of anndata: what is delivered is what anndata reads, or it is refused."""
+"""Annotated matrices in all formats of anndata: a field delivers what anndata reads, or is refused."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_missing_entries_are_refused_with_file_and_row(written, case, key):
 
 
 @pytest.mark.parametrize(("case", "key"), OTHER_KINDS)
-def test_kinds_of_other_numbers_are_refused(written, case, key):
+def test_categories_with_other_codes_are_refused(written, case, key):
     files = written(PROGRAM, case)
     request = request_of(files.files, key)
     error = request.refused("1.h5ad")
@@ -106,7 +106,7 @@ def test_columns_of_other_genes_are_refused(written, case, key):
     assert_same(found["decode=stored"][key], stored(files.files, key))
 
 
-def test_values_of_sparse_matrices_are_no_rows(written):
+def test_values_of_sparse_matrices_are_not_rows(written):
     files = written(PROGRAM, "sparse")
     for path in ("X/data", "X/indices", "layers/csc/data"):
         error = request_of(files.files, path).refused()
@@ -121,7 +121,7 @@ def test_a_text_column_of_a_compound_is_refused_by_its_type(written):
     assert "no column" not in str(error)
 
 
-def test_names_of_genes_can_be_asked_to_agree(written):
+def test_names_of_genes_can_be_required_to_agree(written):
     same = written(PROGRAM, "plain")
     got = Request.of(same.files, "X", access={"same": ["var/_index"]}).read()
     assert_same(got["X"], same.expected["X"])

@@ -1,4 +1,4 @@
-"""Episodes in one file: windows cross no border unless it is asked for; rows are read as they lie."""
+"""Several episodes in one file: windows cross no border unless requested; rows are read as stored."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LAYOUTS: dict[str, tuple[str, str, Callable[[h5py.File], None]]] = {}
 
 
 def layout(path: str, table: str) -> Callable[[Callable[[h5py.File], None]], Callable[[h5py.File], None]]:
-    """Adds a layout: the dataset that is windowed, and the dataset that says where episodes end."""
+    """Add a layout: the dataset of the windows, and the dataset that says where episodes end."""
 
     def add(function: Callable[[h5py.File], None]) -> Callable[[h5py.File], None]:
         LAYOUTS[function.__name__] = (path, table, function)
@@ -52,7 +52,7 @@ def stable_worldmodel(file):
 
 @layout("observations", "timeouts")
 def d4rl(file):
-    """Two kinds of ends: of the task, and of the time."""
+    """Two kinds of ends: of the task, and of the time limit."""
     file["observations"], file["actions"], file["rewards"] = values(4), values(), values(1)[:, 0]
     file["terminals"], file["timeouts"] = np.arange(ROWS) == BORDERS[0] - 1, np.arange(ROWS) == BORDERS[1] - 1
 
@@ -71,14 +71,14 @@ def rlds(file):
 
 @layout("data/action", "meta/episode_ends")
 def diffusion_policy(file):
-    """As the zarr files of diffusion policies: data beside meta."""
+    """Like the zarr files of diffusion policies: groups data and meta."""
     file["data/action"], file["data/state"] = values(), values(5)
     file["meta/episode_ends"] = ends()
 
 
 @layout("INSTRUMENT/det/image/data", "INDEX/det/image/")
 def european_xfel(file):
-    """Frames of trains: the first frame of each train and how many it has."""
+    """Trains of frames: the first frame of each train, and its number of frames."""
     file["INSTRUMENT/det/image/data"] = values(9).reshape(ROWS, 3, 3)
     file["INDEX/trainId"] = np.arange(1000, 1003, dtype="u8")
     file["INDEX/det/image/first"] = np.array([0, *BORDERS], "u8")
@@ -123,14 +123,14 @@ def stored(files: str, path: str) -> list[np.ndarray]:
 
 
 def windows_of(parts: list[np.ndarray], length: int) -> np.ndarray:
-    """All windows of each file, whatever lies in it."""
+    """All windows of each file, whatever it holds."""
     return np.stack(
         [part[start : start + length] for part in parts for start in range(len(part) - length + 1)]
     )
 
 
 @pytest.mark.parametrize("made", LAYOUTS, indirect=True)
-def test_single_rows_are_read_as_they_lie(made):
+def test_single_rows_are_read_as_stored(made):
     files, path, _ = made
     for reader in ("auto", "h5py"):
         assert_same(Request.of(files, path).read(reader=reader)[path], np.concatenate(stored(files, path)))
@@ -149,7 +149,7 @@ def test_windows_over_borders_are_refused_and_the_advice_works(made):
 
 
 @pytest.mark.parametrize("made", ["stable_worldmodel"], indirect=True)
-def test_the_datamodule_refuses_and_is_told_the_same(made):
+def test_the_datamodule_refuses_and_follows_the_same_advice(made):
     files, path, _ = made
     options = {"samples": Windows(4), "split": {"val": None, "test": None}, "shuffle": {"mode": "none"}}
     with pytest.raises(H5LightningError, match="ep_"):
@@ -164,9 +164,9 @@ def test_the_datamodule_refuses_and_is_told_the_same(made):
 @pytest.mark.parametrize("made", ["diffusion_policy", "d4rl"], indirect=True)
 def test_inspect_says_where_episodes_end(made):
     files, _, table = made
-    told = json.dumps(inspect(files))
-    assert "series=" in told or "series:" in told or "episode" in told
-    assert table.rpartition("/")[2] in told
+    report = json.dumps(inspect(files))
+    assert "series=" in report or "series:" in report or "episode" in report
+    assert table.rpartition("/")[2] in report
 
 
 def inspect(files: str) -> dict:
@@ -187,14 +187,14 @@ def test_episodes_of_minari_are_read_one_at_a_time(written):
     assert_same(got, windows_of([files.expected[path]], 3))
 
 
-def test_observations_of_minari_have_one_row_more_and_that_is_said(written):
+def test_observations_of_minari_have_one_more_row_which_is_reported(written):
     files = written("by_minari", "episodes")
     with pytest.raises(SchemaError, match=r"8 rows|7 rows"):
         Request.of(files.files, "episode_0/observations", "episode_0/actions").read()
 
 
 def test_trajectories_of_the_well_are_rows_and_inspect_says_so(tmp_path):
-    """``(n_trajectories, time, x, y)``: a window along the first axis would be one over trajectories."""
+    """``(n_trajectories, time, x, y)``: a window along the first axis would mix trajectories."""
     for number in range(2):
         with h5py.File(tmp_path / f"{number}.hdf5", "w") as file:
             file.attrs.update(dataset_name="gray_scott", n_spatial_dims=2, n_trajectories=3)
@@ -217,13 +217,13 @@ def test_trajectories_of_the_well_are_rows_and_inspect_says_so(tmp_path):
     with h5py.File(tmp_path / "0.hdf5") as first, h5py.File(tmp_path / "1.hdf5") as second:
         expected = np.concatenate([first["t0_fields/A"][()], second["t0_fields/A"][()]])
     assert_same(Request.of(files, "t0_fields/A").read()["t0_fields/A"], expected)
-    told = json.dumps(inspect(files))
-    assert "trajector" in told
-    assert '"kind": "windows"' not in told
+    report = json.dumps(inspect(files))
+    assert "trajector" in report
+    assert '"kind": "windows"' not in report
 
 
 def test_buckets_of_seisbench_are_recognised(tmp_path):
-    """Traces lie in blocks of one shape, padded with zeros, and a table beside the file says which is which."""
+    """Traces are stored in blocks of one shape, padded with zeros; a table beside the file describes them."""
     for number in range(2):
         with h5py.File(tmp_path / f"chunk{number}.hdf5", "w") as file:
             for bucket in range(2):

@@ -1,4 +1,4 @@
-"""Honest files that only look as if they followed a convention: they are read as they lie, and `check` passes."""
+"""Files that only look as if they followed a convention: they are read as stored, and `check` passes."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ TEXT = h5py.string_dtype()
 
 
 @dataclass(frozen=True)
-class Honest:
-    """What is asked of the files that a layout writes.
+class Lookalike:
+    """What to read from the files of a layout.
 
     Args:
         fields: sample key → path or `Field`.
-        windows: whether windows over the rows are honest, too.
-        checked: whether `check` passes; where values end in zeros, it may say so.
+        windows: whether windows of rows may be read, too.
+        checked: whether `check` passes; it may report values that end in zeros.
     """
 
     fields: Mapping[str, str | Field]
@@ -39,12 +39,12 @@ class Honest:
     checked: bool = True
 
 
-Layout = Callable[[list[h5py.File]], Honest]
+Layout = Callable[[list[h5py.File]], Lookalike]
 LAYOUTS: dict[str, Layout] = {}
 
 
 def layout(function: Layout) -> Layout:
-    """Adds a layout: it fills two open files and says what to read of them."""
+    """Add a layout: a function that fills two open files and returns what to read from them."""
     assert function.__name__ not in LAYOUTS, function.__name__
     LAYOUTS[function.__name__] = function
     return function
@@ -55,23 +55,23 @@ def floats(number: int, *shape: int) -> np.ndarray:
 
 
 def with_attrs(name: str, values: np.ndarray, **attrs: Any) -> Layout:
-    def fill(files: list[h5py.File]) -> Honest:
+    def fill(files: list[h5py.File]) -> Lookalike:
         for file in files:
             file.create_dataset("x", data=values).attrs.update(attrs)
-        return Honest({"x": "x"})
+        return Lookalike({"x": "x"})
 
     fill.__name__ = name
     return layout(fill)
 
 
 def with_neighbour(name: str, neighbour: str, values: Any, rows: np.ndarray | None = None) -> Layout:
-    """Rows of values, and a dataset beside them that is no table of episodes."""
+    """Rows of values, and another dataset that is not a table of episodes."""
 
-    def fill(files: list[h5py.File]) -> Honest:
+    def fill(files: list[h5py.File]) -> Lookalike:
         for number, file in enumerate(files):
             file["x"] = floats(number, 3) if rows is None else rows
             file[neighbour] = values
-        return Honest({"x": "x"})
+        return Lookalike({"x": "x"})
 
     fill.__name__ = name
     return layout(fill)
@@ -137,7 +137,7 @@ with_attrs("encoding_of_an_array", REALS, **{"encoding-type": "array", "encoding
 def fill_value_of_hdf5_that_occurs(files):
     for file in files:
         file.create_dataset("x", data=COUNTS, fillvalue=-1)
-    return Honest({"x": "x"})
+    return Lookalike({"x": "x"})
 
 
 @layout
@@ -146,7 +146,7 @@ def packing_of_another_dataset(files):
         file["x"] = floats(number, 4)
         file["height"] = np.arange(4, dtype="i2")
         file["height"].attrs["scale_factor"] = 0.1 * (number + 1)
-    return Honest({"x": "x"})
+    return Lookalike({"x": "x"})
 
 
 @layout
@@ -155,7 +155,7 @@ def packing_named_by_the_file(files):
         file["images/x"] = COUNTS
         file.attrs.update(scale_factor=0.01 * (number + 1), add_offset=3.0, _FillValue=3)
         file["images"].attrs.update(scale_factor=0.5, conversion=2.0, offset=1)
-    return Honest({"x": "images/x"})
+    return Lookalike({"x": "images/x"})
 
 
 @layout
@@ -167,7 +167,7 @@ def time_series_without_conversion(files):
         group["data"].attrs.update(conversion=1.0, offset=0.0, resolution=-1.0, unit="volts")
         group["starting_time"] = 0.0
         group["starting_time"].attrs.update(rate=30.0, unit="seconds")
-    return Honest({"x": "acquisition/ts/data"})
+    return Lookalike({"x": "acquisition/ts/data"})
 
 
 @layout
@@ -178,7 +178,7 @@ def bytes_in_a_file_of_netcdf(files):
         file["x"] = (np.arange(ROWS * 25) % 256).astype("u1").reshape(ROWS, 25)
         file["x"][0, 0] = 255
         file["signed"] = np.full((ROWS, 2), -127, "i1")
-    return Honest({"x": "x", "signed": "signed"})
+    return Lookalike({"x": "x", "signed": "signed"})
 
 
 @layout
@@ -189,7 +189,7 @@ def attributes_that_refer_to_others(files):
         file["x"].attrs["offset"] = file["background"].ref
         file["x"].attrs["conversion"] = file["background"].ref
         file["x"].attrs["unit"] = "volts"
-    return Honest({"x": "x"})
+    return Lookalike({"x": "x"})
 
 
 # ── numbers that tile nothing ────────────────────────────────────────────────────────────────────────
@@ -226,7 +226,7 @@ def episodes_of_a_dataset_of_another_length(files):
         file["x"] = floats(number, 2)
         file["log/x"] = np.arange(30.0)
         file["log/episode_ends"] = np.array([10, 30])
-    return Honest({"x": "x"})
+    return Lookalike({"x": "x"})
 
 
 @layout
@@ -234,7 +234,7 @@ def a_name_that_ends_in_index(files):
     for number, file in enumerate(files):
         file["spike_times"] = np.sort(floats(number))
         file["spike_times_index"] = np.arange(ROWS)
-    return Honest({"x": "spike_times"})
+    return Lookalike({"x": "spike_times"})
 
 
 @layout
@@ -243,7 +243,7 @@ def known_names_as_fields_of_their_own(files):
         file["first"] = np.arange(ROWS) * 10 + number
         file["count"] = np.full(ROWS, 10)
         file["indptr"] = floats(number)
-    return Honest({"first": "first", "count": "count", "indptr": "indptr"})
+    return Lookalike({"first": "first", "count": "count", "indptr": "indptr"})
 
 
 # ── codes, masks and labels ──────────────────────────────────────────────────────────────────────────
@@ -257,7 +257,7 @@ with_neighbour("data_and_indptr_without_a_matrix", "data/indptr", np.arange(ROWS
 def codes_that_are_an_ordinary_array(files):
     for file in files:
         file["quantized/codes"] = (np.arange(ROWS * 4, dtype="i2").reshape(ROWS, 4) % 5) - 1
-    return Honest({"x": "quantized/codes"})
+    return Lookalike({"x": "quantized/codes"})
 
 
 @layout
@@ -265,7 +265,7 @@ def labels_of_which_some_are_ignored(files):
     for file in files:
         file["label"] = (np.arange(ROWS) % 4) - 1
         file["label_names"] = np.array(["cat", "dog", "cow"], dtype=TEXT)
-    return Honest({"y": "label"})
+    return Lookalike({"y": "label"})
 
 
 @layout
@@ -275,7 +275,7 @@ def categories_without_missing_codes(files):
         group.attrs.update({"encoding-type": "categorical", "encoding-version": "0.2.0", "ordered": False})
         group["codes"] = (np.arange(ROWS) % 2).astype("i1")
         group["categories"] = np.array(["a", "b"], dtype=TEXT)
-    return Honest({"y": "label/codes"})
+    return Lookalike({"y": "label/codes"})
 
 
 @layout
@@ -285,7 +285,7 @@ def empty_mask_of_nullable_values(files):
         group.attrs.update({"encoding-type": "nullable-integer", "encoding-version": "0.1.0"})
         group["values"] = np.arange(ROWS)
         group["mask"] = np.zeros(ROWS, bool)
-    return Honest({"y": "n/values"})
+    return Lookalike({"y": "n/values"})
 
 
 @layout
@@ -293,7 +293,7 @@ def masks_of_images(files):
     for number, file in enumerate(files):
         file["values"] = floats(number, 6, 6)
         file["mask"] = floats(number + 5, 6, 6) > 5
-    return Honest({"x": "values", "y": "mask"})
+    return Lookalike({"x": "values", "y": "mask"})
 
 
 @layout
@@ -301,14 +301,14 @@ def mask_of_the_whole_grid(files):
     for number, file in enumerate(files):
         file["values"] = floats(number, 4, 4)
         file["mask"] = np.eye(4, dtype=bool)
-    return Honest({"x": "values", "mask": Field("mask", constant=True)})
+    return Lookalike({"x": "values", "mask": Field("mask", constant=True)})
 
 
 @layout
 def labels_that_are_sorted(files):
     for file in files:
         file["y"] = np.repeat([0, 1], ROWS // 2)
-    return Honest({"y": "y"})
+    return Lookalike({"y": "y"})
 
 
 @layout
@@ -316,7 +316,7 @@ def enumeration_with_equal_names(files):
     kind = h5py.enum_dtype({"rest": 0, "walk": 1}, basetype="i1")
     for file in files:
         file.create_dataset("y", data=np.arange(ROWS) % 2, dtype=kind)
-    return Honest({"y": "y"})
+    return Lookalike({"y": "y"})
 
 
 # ── labels of axes ───────────────────────────────────────────────────────────────────────────────────
@@ -330,7 +330,7 @@ def tiles_with_their_own_coordinates(files):
             file[name] = np.arange(size) + 100.0 * number
             file[name].make_scale(name)
             file["x"].dims[axis].attach_scale(file[name])
-    return Honest({"x": "x"})
+    return Lookalike({"x": "x"})
 
 
 @layout
@@ -340,7 +340,7 @@ def equal_coordinates(files):
         file["band"] = np.array([443, 490, 560, 665])
         file["band"].make_scale("band")
         file["x"].dims[1].attach_scale(file["band"])
-    return Honest({"x": "x"})
+    return Lookalike({"x": "x"})
 
 
 @layout
@@ -350,7 +350,7 @@ def equal_names_of_columns(files):
         file["channel"] = np.array(["red", "green", "blue"], dtype=TEXT)
         file["channel"].make_scale("channel")
         file["x"].dims[1].attach_scale(file["channel"])
-    return Honest({"x": "x"})
+    return Lookalike({"x": "x"})
 
 
 def annotated(file: h5py.File, number: int, genes: list[str], cells: list[str]) -> None:
@@ -366,7 +366,7 @@ def annotated(file: h5py.File, number: int, genes: list[str], cells: list[str]) 
 def equal_genes_of_different_cells(files):
     for number, file in enumerate(files):
         annotated(file, number, ["g1", "g2", "g3"], [f"cell{number}{row}" for row in range(ROWS)])
-    return Honest({"x": "X"})
+    return Lookalike({"x": "X"})
 
 
 @layout
@@ -374,18 +374,18 @@ def cells_in_another_order(files):
     cells = [f"cell{row}" for row in range(ROWS)]
     for number, file in enumerate(files):
         annotated(file, number, ["g1", "g2", "g3"], cells[:: 1 if number else -1])
-    return Honest({"x": "X"})
+    return Lookalike({"x": "X"})
 
 
 @layout
 def times_in_another_order(files):
-    """Labels of the sample axis may be what they are."""
+    """Labels of the sample axis may differ."""
     for number, file in enumerate(files):
         file["x"] = floats(number, 2)
         file["time"] = np.arange(ROWS)[:: -1 if number else 1]
         file["time"].make_scale("time")
         file["x"].dims[0].attach_scale(file["time"])
-    return Honest({"x": "x"})
+    return Lookalike({"x": "x"})
 
 
 @layout
@@ -395,7 +395,7 @@ def labels_of_another_dataset(files):
         file["channel"] = np.array(["a", "b"][:: -1 if number else 1], dtype=TEXT)
         file["channel"].make_scale("channel")
         file["z"].dims[1].attach_scale(file["channel"])
-    return Honest({"x": "x"})
+    return Lookalike({"x": "x"})
 
 
 @layout
@@ -405,19 +405,19 @@ def coordinates_with_nan(files):
         file["depth"] = np.array([np.nan, 1.0, 2.0])
         file["depth"].make_scale("depth")
         file["x"].dims[1].attach_scale(file["depth"])
-    return Honest({"x": "x"})
+    return Lookalike({"x": "x"})
 
 
 @layout
 def scales_without_values_of_their_own(files):
-    """What netCDF writes for a dimension that has no variable."""
+    """The scale that netCDF writes for a dimension without a variable."""
     for number, file in enumerate(files):
         file["x"] = floats(number, 3)
         made = file.create_dataset("n", shape=(3,), dtype=">f4")
         made.attrs["CLASS"] = np.bytes_("DIMENSION_SCALE")
         made.attrs["NAME"] = np.bytes_("This is a netCDF dimension but not a netCDF variable.         3")
         file["x"].dims[1].attach_scale(made)
-    return Honest({"x": "x"})
+    return Lookalike({"x": "x"})
 
 
 @layout
@@ -426,7 +426,7 @@ def names_of_matrices_that_are_none(files):
         file["X"] = floats(number, 3)
         file["var/names"] = np.array(["a", "b", "c"][:: -1 if number else 1], dtype=TEXT)
         file["obs/label"] = np.arange(ROWS)
-    return Honest({"x": "X", "y": "obs/label"})
+    return Lookalike({"x": "X", "y": "obs/label"})
 
 
 @layout
@@ -434,7 +434,7 @@ def names_that_label_no_axis(files):
     for number, file in enumerate(files):
         file["x"] = floats(number, 3)
         file["operators"] = np.array(["Ada", "Max", "Eve"][:: 1 if number else -1], dtype=TEXT)
-    return Honest({"x": "x"})
+    return Lookalike({"x": "x"})
 
 
 # ── values at the end, types and names ───────────────────────────────────────────────────────────────
@@ -444,7 +444,7 @@ def names_that_label_no_axis(files):
 def labels_that_end_in_zeros(files):
     for file in files:
         file["y"] = np.repeat([3, 2, 1, 0], ROWS // 4)
-    return Honest({"y": "y"})
+    return Lookalike({"y": "y"})
 
 
 @layout
@@ -453,7 +453,7 @@ def last_masks_that_are_empty(files):
         masks = np.ones((ROWS, 6, 6), "u1")
         masks[-3:] = 0
         file["mask"] = masks
-    return Honest({"y": "mask"})
+    return Lookalike({"y": "mask"})
 
 
 @layout
@@ -462,7 +462,7 @@ def zeros_in_the_middle_and_at_the_end(files):
         values = floats(number, 3)
         values[[4, 5, -1]] = 0
         file["x"] = values
-    return Honest({"x": "x"})
+    return Lookalike({"x": "x"})
 
 
 @layout
@@ -471,28 +471,28 @@ def last_row_with_a_zero(files):
         values = floats(number, 3)
         values[-1, :2] = 0
         file["x"] = values
-    return Honest({"x": "x"})
+    return Lookalike({"x": "x"})
 
 
 @layout
 def targets_that_end_in_zeros(files):
     for file in files:
         file["y"] = np.repeat(np.array([1.0, 0.5, 0.0], "f4"), ROWS // 3)
-    return Honest({"y": "y"}, checked=False)
+    return Lookalike({"y": "y"}, checked=False)
 
 
 @layout
 def nothing_but_zeros(files):
     for file in files:
         file["x"] = np.zeros((ROWS, 3), "f4")
-    return Honest({"x": "x"}, checked=False)
+    return Lookalike({"x": "x"}, checked=False)
 
 
 @layout
 def truths_that_end_in_false(files):
     for file in files:
         file["y"] = np.arange(ROWS) < 4
-    return Honest({"y": "y"})
+    return Lookalike({"y": "y"})
 
 
 @layout
@@ -501,21 +501,21 @@ def zeros_at_the_end_where_the_fill_value_is_another(files):
         values = floats(number, 3)
         values[-2:] = 0
         file.create_dataset("x", data=values, fillvalue=-1.0)
-    return Honest({"x": "x"})
+    return Lookalike({"x": "x"})
 
 
 @layout
 def integers_that_floats_hold_exactly(files):
     for file in files:
         file["x"] = np.array([2**24, -(2**24), 2**40, 0] * 3, "i8")
-    return Honest({"x": Field("x", dtype="float32"), "wide": Field("x", dtype="float64")})
+    return Lookalike({"x": Field("x", dtype="float32"), "wide": Field("x", dtype="float64")})
 
 
 @layout
 def narrower_integers_that_hold_all(files):
     for file in files:
         file["x"] = np.array([255, 0, 7] * 4, "i8")
-    return Honest({"x": Field("x", dtype="uint8")})
+    return Lookalike({"x": Field("x", dtype="uint8")})
 
 
 @layout
@@ -525,14 +525,14 @@ def columns_of_a_table(files):
     for file in files:
         file["jets"] = table
         file["jets"].attrs.update(offset=5, scale_factor=1.0)
-    return Honest({"pt": Field("jets", member="pt"), "offset": Field("jets", member="offset")})
+    return Lookalike({"pt": Field("jets", member="pt"), "offset": Field("jets", member="offset")})
 
 
 @layout
 def names_with_dollars_and_braces(files):
     for number, file in enumerate(files):
         file["price [$]/{close}"] = floats(number)
-    return Honest({"x": "price [$]/{close}"})
+    return Lookalike({"x": "price [$]/{close}"})
 
 
 @layout
@@ -540,7 +540,7 @@ def a_bucket_that_is_no_container(files):
     for number, file in enumerate(files):
         file["data/bucket0"] = floats(number, 3, 8)
         file["data/label"] = np.arange(ROWS)
-    return Honest({"x": "data/bucket0", "y": "data/label"})
+    return Lookalike({"x": "data/bucket0", "y": "data/label"})
 
 
 @layout
@@ -548,14 +548,14 @@ def trajectories_counted_by_an_attribute(files):
     for number, file in enumerate(files):
         file["x"] = floats(number, 3)
         file.attrs["n_trajectories"] = 3
-    return Honest({"x": "x"})
+    return Lookalike({"x": "x"})
 
 
 # ── the tests ────────────────────────────────────────────────────────────────────────────────────────
 
 
 def stored(paths: list[Path], field: str | Field) -> np.ndarray:
-    """The values of all files as h5py reads them, in the type that is asked for."""
+    """The values of all files as h5py reads them, in the requested type."""
     asked = Field(field) if isinstance(field, str) else field
     parts = []
     for path in paths:
@@ -568,34 +568,34 @@ def stored(paths: list[Path], field: str | Field) -> np.ndarray:
 
 
 def same(got: Any, expected: np.ndarray) -> bool:
-    """Bit for bit, NaN included."""
+    """Equal in all bits, also for NaN."""
     found = got.numpy()
     return found.dtype == expected.dtype.newbyteorder("=") and found.tobytes() == expected.tobytes()
 
 
 @pytest.fixture
-def written(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[list[Path], Honest]:
+def written(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[list[Path], Lookalike]:
     paths = [tmp_path / f"{number}.h5" for number in range(2)]
     files = [h5py.File(path, "w") for path in paths]
-    honest = LAYOUTS[request.param](files)
+    lookalike = LAYOUTS[request.param](files)
     for file in files:
         file.close()
-    return paths, honest
+    return paths, lookalike
 
 
 @pytest.mark.parametrize("written", sorted(LAYOUTS), indirect=True)
-def test_a_file_that_only_looks_alike_is_read_as_it_lies(written):
-    paths, honest = written
+def test_a_file_that_only_looks_alike_is_read_as_stored(written):
+    paths, lookalike = written
     pattern = str(paths[0].parent / "*.h5")
-    asked = honest.fields
+    asked = lookalike.fields
     for reader in ("auto", "h5py"):
         with closing(H5Dataset(pattern, asked, reader=reader)) as dataset:
             batch = dataset.read_batch(range(2 * ROWS))
         for key, field in asked.items():
             assert same(batch[key], stored(paths, field)), (reader, key)
-    if honest.windows:
+    if lookalike.windows:
         read_windows(pattern, paths, asked)
-    if honest.checked:
+    if lookalike.checked:
         fields = {key: Field(field) if isinstance(field, str) else field for key, field in asked.items()}
         report = check_files([pattern], fields, split=Split(None, None), settings=QUICK, progress=False)
         assert report.has_passed, [result for result in report.results if not result.has_passed]

@@ -1,4 +1,4 @@
-"""MATLAB v7.3 by hdf5storage: what is delivered is what it reads, with axes reversed, or it is refused."""
+"""MATLAB v7.3 files by hdf5storage: a field delivers what it reads, with axes reversed, or is refused."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_complex_arrays_are_delivered_or_their_parts_are(written):
 
 
 @pytest.mark.parametrize("path", ["names"])
-def test_cells_are_no_rows(written, path):
+def test_cells_are_not_rows(written, path):
     files = written("matlab", "plain")
     with pytest.raises(FieldError):
         Request.of(files.files, path).read()
@@ -45,7 +45,7 @@ def test_cells_are_no_rows(written, path):
     ("case", "path"), [("empty", "x"), ("empty", "y"), ("empty", "cells"), ("plain", "nothing")]
 )
 def test_an_empty_array_is_never_two_rows(written, case, path):
-    """It is stored as its shape: what is delivered would be that."""
+    """It is stored as its shape, which must not be delivered as values."""
     files = written("matlab", case)
     error = Request.of(files.files, path).refused("empty")
     assert isinstance(error, UnsupportedFieldError)

@@ -1,4 +1,4 @@
-"""netCDF-4 by netCDF4-python and xarray: what is delivered is what they read, or it is refused with a way out."""
+"""netCDF-4 files by netCDF4-python and xarray: a field delivers what they read, or is refused with advice."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ MASKED = {
     ("netcdf", "big_endian", "masked"): "_FillValue",
 }
 PLAIN = [
-    ("netcdf", "honest", "wind"),
-    ("netcdf", "honest", "level"),
-    ("netcdf", "honest", "nan_is_missing"),
-    ("netcdf", "honest", "time"),
+    ("netcdf", "plain", "wind"),
+    ("netcdf", "plain", "level"),
+    ("netcdf", "plain", "nan_is_missing"),
+    ("netcdf", "plain", "time"),
     ("netcdf", "rows_that_were_never_written", "whole"),
     ("by_xarray", "plain_with_holes", "t"),
     ("by_xarray", "tiles", "t"),
@@ -79,7 +79,7 @@ def test_plain_variables_are_delivered_as_the_reader_has_them(written, program, 
 
 
 def test_packing_that_is_the_identity_changes_no_type(written):
-    files = written("netcdf", "honest")
+    files = written("netcdf", "plain")
     got = Request.of(files.files, "identity").read()["identity"]
     assert got.dtype == np.int16
     np.testing.assert_array_equal(got, files.expected["identity"])
@@ -104,7 +104,7 @@ def test_masked_values_are_refused_and_the_advice_works(written, program, case, 
 
 
 def check_both_ways_out(request, error, files, path):
-    """As the message advises: as meant, and as stored."""
+    """Follow the advice of the message: decoded values, and stored values."""
     found = follow(request, error)
     assert {"decode=cf", "decode=stored"} <= set(found)
     assert_rounded(found["decode=cf"][path], files.expected[path])
@@ -135,7 +135,7 @@ def test_files_of_two_widths_are_one_once_they_are_decoded(written):
 
 @pytest.mark.parametrize("path", ["partly", "never"])
 def test_rows_that_netcdf_filled_are_never_delivered_as_numbers(written, path):
-    """What netCDF fills with has no attribute: its reader masks the value all the same."""
+    """No attribute names the default fill value of netCDF, but its reader masks it."""
     files = written("netcdf", "rows_that_were_never_written")
     request = Request.of(files.files, path)
     error = request.refused()
@@ -184,7 +184,7 @@ def test_loaders_deliver_what_the_reader_has(written, workers):
     assert_rounded(got.numpy(), files.expected["sst"])
 
 
-def test_what_is_decoded_is_looked_at_for_nan(written):
+def test_decoded_values_are_checked_for_nan(written):
     files = written("netcdf", "packed_and_masked")
     request = Request.of(files.files, "sst", decode="cf", access={"on_nonfinite": "raise"})
     assert "sst" in str(request.refused("finite"))
@@ -198,14 +198,14 @@ def test_what_is_decoded_is_looked_at_for_nan(written):
         ("latitudes_from_north_and_from_south", "lat"),
     ],
 )
-def test_columns_that_mean_something_else_in_another_file_are_refused(written, case, axis):
+def test_columns_with_other_labels_in_another_file_are_refused(written, case, axis):
     files = written("by_xarray", case)
     error = Request.of(files.files, "t").refused(axis, "1.nc")
     assert isinstance(error, SchemaError)
     assert_same(Request.of(files.files, "t", decode="stored").read()["t"], as_stored(files.files, "t"))
 
 
-def test_the_same_coordinates_can_be_asked_for(written):
+def test_the_same_coordinates_can_be_required(written):
     files = written("by_xarray", "tiles")
     assert_same(Request.of(files.files, "t", access={"same": ["channel"]}).read()["t"], files.expected["t"])
     with pytest.raises(SchemaError, match="lat"):
@@ -216,7 +216,7 @@ def test_the_same_coordinates_can_be_asked_for(written):
     "seed", ["0", *(pytest.param(str(seed), marks=pytest.mark.campaign) for seed in range(1, 25))]
 )
 @pytest.mark.parametrize("reader", ["auto", "h5py"])
-def test_random_attributes_mean_what_netcdf_makes_of_them(written, seed, reader):
+def test_random_attributes_have_the_meaning_that_netcdf_gives_them(written, seed, reader):
     files = written("random_netcdf", "random_variables", seed)
     for dtype in ("float64", "float32"):
         exact = [name for name in files.expected if is_exact(files, name, dtype)]
@@ -233,7 +233,7 @@ def test_random_attributes_mean_what_netcdf_makes_of_them(written, seed, reader)
 @pytest.mark.parametrize(
     "seed", ["0", *(pytest.param(str(seed), marks=pytest.mark.campaign) for seed in range(1, 25))]
 )
-def test_what_netcdf_changes_is_refused_and_what_it_leaves_is_delivered(written, seed):
+def test_values_that_netcdf_changes_are_refused_and_others_are_delivered(written, seed):
     files = written("random_netcdf", "random_variables", seed)
     for name in [*files.expected][:: 1 if int(seed) else 20]:
         stored = as_stored(files.files, name)
@@ -262,7 +262,7 @@ def is_rounded_twice(files, name):
 
 
 def is_exact(files, name, dtype):
-    """Whether the type holds the numbers of a variable that is not packed: others are refused, not rounded."""
+    """Whether the type holds the numbers of a variable that is not packed; other types are refused, not rounded."""
     values, attrs = described(files, name)
     if values.dtype.kind == "f" or (attrs.get("scale_factor", 1), attrs.get("add_offset", 0)) != (1, 0):
         return True
@@ -272,19 +272,19 @@ def is_exact(files, name, dtype):
 
 
 @pytest.mark.parametrize("case", ["packed_differently", "packed_and_masked", "land_as_a_large_number"])
-def test_check_passes_only_with_what_is_meant(written, case):
+def test_check_passes_only_with_decoded_values(written, case):
     files = written("netcdf", case)
     (path, *_) = files.expected
     options = {"split": Split(0.25, None, by="block"), "settings": QUICK, "progress": False}
     try:
         report = check_files([str(files.files)], {"x": Field(path)}, **options)
     except H5LightningError as error:
-        told = str(error)
+        message = str(error)
     else:
         assert not report.has_passed
-        told = str(report.results)
-    assert path in told
-    assert "decode" in told
+        message = str(report.results)
+    assert path in message
+    assert "decode" in message
     for decode in ("cf", "stored"):
         report = check_files([str(files.files)], {"x": Field(path, decode=decode)}, **options)
         assert report.has_passed, [result for result in report.results if not result.has_passed]

@@ -1,4 +1,4 @@
-"""Sessions of neurophysiology by pynwb: what is delivered is what pynwb gives in units, or it is refused."""
+"""Sessions of neurophysiology by pynwb: a field delivers what pynwb returns in units, or is refused."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_gains_of_channels_are_never_left_out(written):
             assert_rounded(found[VOLTAGES], files.expected[VOLTAGES])
 
 
-def test_times_of_spikes_of_several_units_are_no_rows(written):
+def test_spike_times_of_several_units_are_not_rows(written):
     files = written(PROGRAM, "spikes")
     request = Request.of(files.files, "units/spike_times")
     error = request.refused("spike_times_index")

@@ -1,4 +1,4 @@
-"""Frames by pandas and tables by PyTables: what is delivered is what they read, or it is refused with a way out."""
+"""Frames by pandas and tables by PyTables: a field delivers what they read, or is refused with advice."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PLAIN = [
     ("pytables", "targets"),
     ("pytables", "labels"),
 ]
-# PyTables stores truths as bit fields of eight bits: 0 and 1.
+# PyTables stores booleans as bit fields of eight bits: 0 and 1.
 TRUTHS = [
     ("table", "df/table:values_block_3"),
     ("pytables", "jets:is_good"),
@@ -60,7 +60,7 @@ def test_columns_are_delivered_as_the_reader_has_them(written, case, key):
 
 
 @pytest.mark.parametrize(("case", "key"), TRUTHS)
-def test_truths_are_delivered_or_refused_by_their_type(written, case, key):
+def test_booleans_are_delivered_or_refused_by_their_type(written, case, key):
     files = written(PROGRAM, case)
     found = request_of(files.files, key).attempt()
     if isinstance(found, H5LightningError):
@@ -78,7 +78,7 @@ def test_texts_and_nested_columns_are_refused_by_their_type(written, case, key):
     assert "no column" not in str(error)
 
 
-def test_a_column_that_is_not_there_is_named_with_those_that_are(written):
+def test_an_absent_column_is_named_with_those_that_exist(written):
     files = written(PROGRAM, "table")
     error = request_of(files.files, "df/table:values_block_9").refused("values_block_9", "no column")
     assert "values_block_" in str(error).partition("no column")[2].replace("values_block_9", "")
@@ -110,7 +110,7 @@ def test_an_order_of_columns_that_differs_is_refused(written, case, key):
         assert_same(found[key], stored if "stored" in advice else files.expected[key])
 
 
-def test_names_of_columns_can_be_asked_to_agree(written):
+def test_names_of_columns_can_be_required_to_agree(written):
     same = written(PROGRAM, "fixed")
     names = {"same": ["df/block0_items"]}
     got = Request.of(same.files, "df/block0_values", access=names).read()

@@ -15,12 +15,14 @@ from h5lightning.errors import FieldError
 from h5lightning.options import Access, Field, Rows, Shuffle, Whole
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.storage.discovery import discover
-from h5lightning.tools.overview.dataset_table import entries_of
-from h5lightning.tools.overview.field_lookup import stored_fields_of, with_reasons
-from h5lightning.tools.overview.guess_fields import guess
+from h5lightning.tools.overview.dataset_summary import summarize_datasets
+from h5lightning.tools.overview.field_lookup import stored_fields_of
+from h5lightning.tools.overview.infer_fields import infer_fields
+from h5lightning.tools.overview.reader_choice import with_reasons
 from h5lightning.tools.overview.scan import scan_readable, shared_attrs
-from h5lightning.tools.overview.stored_fields import Case, Loading, StoredField
+from h5lightning.tools.overview.stored_field import StoredField
 from h5lightning.tools.overview.suggest import suggest
+from h5lightning.tools.overview.workload import Workload
 
 __all__ = ["TrainingData", "find_training_data"]
 
@@ -84,7 +86,7 @@ class TrainingData:
     @property
     def chunk_rows(self) -> int:
         """Rows that are decoded together, at most."""
-        return max(field.slab_rows for field in self.stored)
+        return max(field.rows_per_chunk for field in self.stored)
 
     @property
     def readers(self) -> tuple[str, ...]:
@@ -94,8 +96,8 @@ class TrainingData:
     def mode(self, shuffle: str) -> str:
         """The mode that ``shuffle`` chooses: ``full``, ``block`` or ``none``."""
         access: Access = self.arguments["access"]
-        loading = Loading(shuffle, Shuffle().window_bytes, access.cache_bytes, 1, 0, 1, self.is_whole)
-        return Case(tuple(self.stored), loading, len(self.catalog)).mode
+        fields, files, order = tuple(self.stored), len(self.catalog), Shuffle(shuffle)
+        return Workload(fields, files, order, access.cache_bytes, is_whole=self.is_whole).mode
 
 
 def find_training_data(
@@ -134,7 +136,9 @@ def _named(catalog: Catalog, fields: Mapping[str, Field]) -> dict[str, Any]:
 
 def _suggested(patterns: Sequence[str], catalog: Catalog) -> tuple[Catalog, dict[str, Any]]:
     """The files that a suggestion keeps, and its arguments."""
-    suggestion = suggest(patterns, catalog, guess(entries_of(catalog), len(catalog), shared_attrs(catalog)))
+    suggestion = suggest(
+        patterns, catalog, infer_fields(summarize_datasets(catalog), len(catalog), shared_attrs(catalog))
+    )
     left_out = frozenset(suggestion.left_out)
     kept = catalog.take(np.flatnonzero([name not in left_out for name in catalog.names]))
     return kept, {name: getattr(suggestion, name) for name in ("fields", "samples", "access", "dtype")}

@@ -42,8 +42,8 @@ from h5lightning.tools.check.split_check import check_catalog, check_splits
 from h5lightning.tools.check.unwritten_rows import unwritten_since
 from h5lightning.tools.check.value_check import check_values
 from h5lightning.tools.check.written_end_check import check_written_ends
-from h5lightning.tools.overview.dataset_table import entries_of
-from h5lightning.tools.overview.guess_fields import guess
+from h5lightning.tools.overview.dataset_summary import summarize_datasets
+from h5lightning.tools.overview.infer_fields import infer_fields
 from h5lightning.tools.overview.scan import scan_readable, shared_attrs
 
 __all__ = ["CheckReport", "check_files"]
@@ -150,7 +150,7 @@ def _suggested(
     catalog = scan_readable(discover(list(patterns)), processes=processes, progress=progress)
     if not len(catalog):
         raise FieldError("none of the files can be read: run 'h5lightning inspect' for the reasons")
-    suggestion = guess(entries_of(catalog), len(catalog), shared_attrs(catalog))
+    suggestion = infer_fields(summarize_datasets(catalog), len(catalog), shared_attrs(catalog))
     return suggestion.fields, samples or suggestion.samples
 
 

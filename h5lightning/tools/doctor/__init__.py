@@ -1,4 +1,4 @@
-"""What will be slow with the files at hand, measured where that is cheap, and what to do."""
+"""Find what will be slow with some files, measure it where that is cheap, and say how to fix it."""
 
 from h5lightning.tools.doctor.finding import Finding, Fix
 from h5lightning.tools.doctor.report import Diagnosis, diagnose_files

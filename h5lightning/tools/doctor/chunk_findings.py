@@ -1,4 +1,4 @@
-"""Chunks that do not fit the rows, each other, the window or the cache."""
+"""Findings about chunks that do not fit the rows, each other, the shuffle window or the cache."""
 
 from __future__ import annotations
 
@@ -8,228 +8,208 @@ from dataclasses import replace
 from h5lightning.core.formatting import bytes_text, counted, share_text
 from h5lightning.tools.doctor.amplification import amplification_of
 from h5lightning.tools.doctor.finding import FASTER, FINE, SLOW, Finding, severity_of
-from h5lightning.tools.overview.stored_fields import Case, StoredField
+from h5lightning.tools.overview.row_storage import LARGE_CHUNK_BYTES
+from h5lightning.tools.overview.stored_field import StoredField
+from h5lightning.tools.overview.workload import Workload
 
-__all__ = ["chunk_findings"]
+__all__ = ["WELL_MIXED_CHUNKS", "chunk_findings"]
 
-_MIB = 1024 * 1024
-_LARGE_CHUNK_BYTES = 16 * _MIB
+WELL_MIXED_CHUNKS = 64  # in a shuffle window
+
+_ONE_MIB = 1024 * 1024
 _SMALL_CHUNK_BYTES = 4096
 _MANY_CHUNKS = 1000
-_WELL_MIXED_CHUNKS = 64
 _BADLY_MIXED_CHUNKS = 16
-_MANY_ACROSS = 8
+_MANY_CHUNKS_PER_ROW = 8
 _FEW_ROWS = 8
 _POOR_SHARE = 0.9
 
-_WRITE_AGAIN = "Write it again in chunks of whole rows, about 256 KiB"
+_REWRITE = "Rewrite it with chunks of whole rows, about 256 KiB each"
 
 
-def chunk_findings(case: Case) -> Iterator[Finding]:
-    """What is found about the chunks of each field."""
-    for field in case.fields:
+def chunk_findings(workload: Workload) -> Iterator[Finding]:
+    """The findings about the chunks of each field."""
+    for field in workload.fields:
         if field.schema.refusal or not field.schema.row_bytes:
             continue
         for find in _FINDERS:
-            yield from find(field, case)
+            yield from find(field, workload)
 
 
-def _amplified(field: StoredField, case: Case) -> Iterator[Finding]:
-    """A chunk is decoded for more than the rows that are used."""
-    if field.slab_rows < 2 or field.longest < 2 or case.loading.is_whole:
+def _amplified(field: StoredField, workload: Workload) -> Iterator[Finding]:
+    """More rows are decoded than are used."""
+    if field.rows_per_chunk < 2 or field.max_rows < 2 or workload.is_whole:
         return
-    found = amplification_of(field, case)
-    # What lies past the end of the data is another finding.
-    extra = found.of(case.mode) / field.padding - 1
-    severity = severity_of(extra * field.row_bytes * len(field.paths) / case.sample_bytes)
-    fits = field.slabs * field.slab_bytes <= case.cache_bytes(field)
-    kind, beside = _kind(field, case)
-    yield Finding(
-        kind,
-        severity,
-        f"'/{field.path}' has compressed chunks of {field.slab_rows:,} rows ({bytes_text(field.slab_bytes)}){beside}. "
-        f"For each row that is used, shuffle='full' decodes {found.full:,.1f} rows, 'block' {found.block:,.1f}, "
-        f"'none' {found.none:,.1f}{'; all of it fits into cache_bytes' if fits else ''}",
-        _advice_on_order(case, severity, kind),
-        (field.path,),
-        field.files.size,
-        found,
+    found = amplification_of(field, workload)
+    # Decoding past the end of the data is another finding.
+    extra = found.of(workload.mode) / field.padding - 1
+    severity = severity_of(extra * field.row_bytes * len(field.paths) / workload.sample_bytes)
+    kind, comparison = _kind(field, workload)
+    fits = field.chunk_row_count * field.chunk_row_bytes <= workload.field_cache_bytes(field)
+    text = (
+        f"has compressed chunks of {field.rows_per_chunk:,} rows ({bytes_text(field.chunk_row_bytes)}){comparison}. "
+        f"For each row that is used, {found.full:,.1f} rows are decoded with shuffle='full', {found.block:,.1f} with "
+        f"'block', {found.none:,.1f} with 'none'{'; all data of this field fit into cache_bytes' if fits else ''}"
     )
+    yield Finding.of(field, kind, severity, text, _advice(workload, severity, kind), found)
 
 
-def _kind(field: StoredField, case: Case) -> tuple[str, str]:
-    main = case.main
+def _kind(field: StoredField, workload: Workload) -> tuple[str, str]:
+    """The kind of an amplification, and how the field compares with others."""
+    main = workload.main
     if field.path == main.path:
-        is_kept = case.mode != "block" or case.live_bytes <= case.cache_bytes(field)
-        text = f", and the shuffle window keeps {bytes_text(case.live_bytes)} of them in use"
+        is_kept = workload.mode != "block" or workload.live_bytes <= workload.field_cache_bytes(field)
+        text = f", and the shuffle window uses {bytes_text(workload.live_bytes)} of them at a time"
         return ("amplified reads", "") if is_kept else ("small cache", text)
-    if main.slab_rows == 1 and case.mode != "none":
-        return "contiguous beside chunked", f", beside '/{main.path}', whose rows can be read alone"
-    if main.slab_rows != field.slab_rows and case.mode == "block":
-        return "different chunk heights", f", beside chunks of {main.slab_rows:,} rows of '/{main.path}'"
+    if main.rows_per_chunk == 1 and workload.mode != "none":
+        return "contiguous beside chunked", f", while each row of '/{main.path}' can be read alone"
+    if main.rows_per_chunk != field.rows_per_chunk and workload.mode == "block":
+        text = f", while the chunks of '/{main.path}' have {counted(main.rows_per_chunk, 'row')}"
+        return "different chunk heights", text
     return "amplified reads", ""
 
 
-def _advice_on_order(case: Case, severity: str, kind: str) -> str:
+def _advice(workload: Workload, severity: str, kind: str) -> str:
     if severity == FINE:
         if kind != "amplified reads":
-            return "Nothing: what is decoded fits into cache_bytes, or is little beside the rest"
+            return "Nothing to do: what is decoded fits into cache_bytes, or is little compared with the other fields"
         return (
-            f"Nothing: the order is {case.mode!r}. Keep num_workers=0: each of W worker processes may decode a "
-            "chunk for itself, W times in all"
+            f"Nothing to do in {workload.mode!r} order. Keep num_workers=0: with W worker processes, each chunk may be "
+            "decoded W times"
         )
     if kind == "small cache":
-        main, loading = case.main, case.loading
-        needed = loading.cache_bytes * case.live_bytes // case.cache_bytes(main) + main.slab_bytes
-        return f"Set access={{'cache_bytes': {needed}}} or more: memory of each loading process; or a smaller window"
+        main = workload.main
+        needed = (
+            workload.cache_bytes * workload.live_bytes // workload.field_cache_bytes(main)
+            + main.chunk_row_bytes
+        )
+        return (
+            f"Set access={{'cache_bytes': {needed}}} or more, in the memory of each loading process; or use a "
+            "smaller window"
+        )
     if kind == "contiguous beside chunked":
-        return "Store both in the same way, or raise access.cache_bytes"
+        return "Store both fields in the same way, or raise access.cache_bytes"
     if kind == "different chunk heights":
         return "Store the smaller field without chunks, or raise access.cache_bytes"
-    if case.mode == "full":
-        return "Use shuffle='auto', which here means 'block'; for 'full', store the rows without compression"
-    return _WRITE_AGAIN
+    if workload.mode == "full":
+        return "Use shuffle='auto', which means 'block' for these files; for 'full', store the rows without compression"
+    return _REWRITE
 
 
-def _workers(field: StoredField, case: Case) -> Iterator[Finding]:
-    workers = min(case.loading.num_workers, field.slab_rows)
-    if field.path == case.main.path and case.mode == "block" and workers > 1:
-        found = amplification_of(field, case)
-        yield Finding(
-            "worker processes",
-            severity_of(workers - 1),
-            f"'/{field.path}': {case.loading.num_workers} worker processes may decode each chunk {workers} times, "
-            "since torch deals batches in turn and each has rows of many chunks",
-            "Use num_workers=0, where threads read and decode, unless Python transforms take most of the time",
-            (field.path,),
-            field.files.size,
-            replace(found, block=workers * found.block),
-        )
-
-
-def _split_rows(field: StoredField, case: Case) -> Iterator[Finding]:
-    if field.chunks_across > 1:
-        is_slow = field.chunks_across >= _MANY_ACROSS or field.slab_bytes > case.loading.cache_bytes
-        shape = " × ".join(map(str, field.schema.chunks or ()))
-        decoded = (
-            f", and to decode one is to decode {bytes_text(field.slab_bytes)}" if field.slab_rows > 1 else ""
-        )
-        yield Finding(
-            "split rows",
-            SLOW if is_slow else FASTER,
-            f"'/{field.path}' has chunks of {shape} that split rows: each row lies in {field.chunks_across:,} "
-            f"chunks{decoded}",
-            _WRITE_AGAIN,
-            (field.path,),
-            field.files.size,
-        )
-
-
-def _padded(field: StoredField, case: Case) -> Iterator[Finding]:
-    if field.padding >= 2 and field.schema.is_decoded_by_chunk:
-        share = field.row_bytes / case.sample_bytes
-        severity = severity_of((field.padding - 1) * share)
-        if severity != FINE:
-            yield Finding(
-                "padded chunks",
-                severity,
-                f"'/{field.path}' has chunks that reach far past the end of the data: {field.padding:,.1f} bytes are "
-                "decoded for each one that is there, in any order",
-                f"{_WRITE_AGAIN}, and no longer than the data",
-                (field.path,),
-                field.files.size,
-                amplification_of(field, case),
-            )
-
-
-def _large(field: StoredField, case: Case) -> Iterator[Finding]:
-    if not field.schema.is_decoded_by_chunk or field.slab_rows == 1:
-        return
-    cache_bytes = case.loading.cache_bytes
-    where = f"'/{field.path}' has chunks of {counted(field.slab_rows, 'row')}, {bytes_text(field.slab_bytes)}"
-    if field.slab_bytes > cache_bytes:
-        yield Finding(
-            "large chunks",
-            SLOW,
-            f"{where}, more than cache_bytes ({bytes_text(cache_bytes)}): a batch cannot keep them for the next one, "
-            "so that they are decoded again and again, for validation too",
-            f"{_WRITE_AGAIN}, or set access.cache_bytes={4 * field.slab_bytes} or more",
-            (field.path,),
-            field.files.size,
-            amplification_of(field, case),
-        )
-    elif field.slab_bytes > _LARGE_CHUNK_BYTES:
+def _workers(field: StoredField, workload: Workload) -> Iterator[Finding]:
+    """Several processes decode the same chunk."""
+    times = min(workload.num_workers, field.rows_per_chunk)
+    if field.path == workload.main.path and workload.mode == "block" and times > 1:
+        found = amplification_of(field, workload)
         text = (
-            f"{where}: each thread holds one, the first batch waits for several, and threads cannot share one"
+            "has chunks whose rows go to several batches, and torch gives batches to processes in turn: "
+            f"{workload.num_workers} worker processes may decode each chunk {times} times"
         )
-        yield Finding("large chunks", FASTER, text, _WRITE_AGAIN, (field.path,), field.files.size)
+        advice = "Use num_workers=0, with which threads read and decode, unless Python transforms take most of the time"
+        found = replace(found, block=times * found.block)
+        yield Finding.of(field, "worker processes", severity_of(times - 1), text, advice, found)
 
 
-def _small_window(field: StoredField, case: Case) -> Iterator[Finding]:
-    if case.mode != "block" or field.path != case.main.path or field.total_rows <= case.window_rows:
+def _split_rows(field: StoredField, workload: Workload) -> Iterator[Finding]:
+    """A row lies in several chunks."""
+    if field.chunks_per_row > 1:
+        exceeds_cache = field.chunk_row_bytes > workload.cache_bytes
+        is_slow = field.chunks_per_row >= _MANY_CHUNKS_PER_ROW or exceeds_cache
+        shape = " × ".join(map(str, field.schema.chunks or ()))
+        text = f"has chunks of {shape} that split rows: each row lies in {field.chunks_per_row:,} chunks"
+        if field.rows_per_chunk > 1:
+            text += f", and decoding one row means decoding {bytes_text(field.chunk_row_bytes)}"
+        yield Finding.of(field, "split rows", SLOW if is_slow else FASTER, text, _REWRITE)
+
+
+def _padded(field: StoredField, workload: Workload) -> Iterator[Finding]:
+    """Chunks reach past the end of the data."""
+    if field.padding < 2 or not field.schema.is_decoded_by_chunk:
         return
-    chunks = case.window_rows / field.slab_rows
-    if field.slab_rows > 1 and chunks < _WELL_MIXED_CHUNKS:
-        window_bytes = _WELL_MIXED_CHUNKS * field.slab_rows * case.sample_bytes
-        yield Finding(
-            "small window",
-            SLOW if chunks < _BADLY_MIXED_CHUNKS else FASTER,
-            f"'/{field.path}': the shuffle window of {bytes_text(case.loading.window_bytes)} mixes {chunks:,.1f} "
-            f"chunks of {field.slab_rows:,} rows; {_WELL_MIXED_CHUNKS} mix well, fewer leave neighbours together",
-            f"{_WRITE_AGAIN}, or set shuffle.window_bytes={window_bytes}",
-            (field.path,),
-            field.files.size,
+    severity = severity_of((field.padding - 1) * field.row_bytes / workload.sample_bytes)
+    if severity != FINE:
+        text = (
+            f"has chunks that reach far past the end of the data: {field.padding:,.1f} bytes are decoded for each byte "
+            "of data, in any order"
         )
+        advice = f"{_REWRITE}, and no longer than the data"
+        yield Finding.of(field, "padded chunks", severity, text, advice, amplification_of(field, workload))
 
 
-def _one_chunk(field: StoredField, case: Case) -> Iterator[Finding]:
-    is_one = field.slab_rows >= field.longest >= _FEW_ROWS and field.chunks_across == 1
-    if is_one and _MIB < field.slab_bytes <= _LARGE_CHUNK_BYTES and not case.loading.is_whole:
-        yield Finding(
-            "one chunk per file",
-            FASTER,
-            f"'/{field.path}' is one compressed chunk of {bytes_text(field.slab_bytes)} in each file: nothing of a "
-            "file is there before all of it was decoded, by one thread",
-            _WRITE_AGAIN,
-            (field.path,),
-            field.files.size,
+def _large(field: StoredField, workload: Workload) -> Iterator[Finding]:
+    """A chunk row is larger than the cache, or than threads can share."""
+    if not field.schema.is_decoded_by_chunk or field.rows_per_chunk == 1:
+        return
+    chunks = f"has chunks of {counted(field.rows_per_chunk, 'row')}, {bytes_text(field.chunk_row_bytes)}"
+    if field.chunk_row_bytes > workload.cache_bytes:
+        text = (
+            f"{chunks}, more than cache_bytes ({bytes_text(workload.cache_bytes)}): they are not kept for the next "
+            "batch, and are decoded again and again, also in validation"
         )
-
-
-def _small_chunks(field: StoredField, case: Case) -> Iterator[Finding]:
-    chunks = field.slabs * field.chunks_across
-    if (
-        field.schema.is_decoded_by_chunk
-        and field.chunk_bytes < _SMALL_CHUNK_BYTES
-        and chunks >= _MANY_CHUNKS
-        and field.row_bytes * _MANY_ACROSS >= case.sample_bytes
-    ):
-        yield Finding(
-            "small chunks",
-            FASTER,
-            f"'/{field.path}' lies in {chunks:,} compressed chunks of {bytes_text(field.chunk_bytes)}: to find and to "
-            "decode a chunk takes longer than its bytes do",
-            _WRITE_AGAIN,
-            (field.path,),
-            field.files.size,
+        advice = f"{_REWRITE}, or set access.cache_bytes={4 * field.chunk_row_bytes} or more"
+        yield Finding.of(field, "large chunks", SLOW, text, advice, amplification_of(field, workload))
+    elif field.chunk_row_bytes > LARGE_CHUNK_BYTES:
+        text = (
+            f"{chunks}: each thread holds one in memory, the first batch waits for several, and threads cannot share "
+            "the work on one"
         )
+        yield Finding.of(field, "large chunks", FASTER, text, _REWRITE)
 
 
-def _poor_compression(field: StoredField, _: Case) -> Iterator[Finding]:
+def _small_window(field: StoredField, workload: Workload) -> Iterator[Finding]:
+    """The shuffle window holds too few chunks to mix well."""
+    if workload.mode != "block" or field.path != workload.main.path:
+        return
+    rows, window_bytes = field.rows_per_chunk, workload.shuffle.window_bytes
+    chunks = workload.window_rows / rows
+    if rows > 1 and chunks < WELL_MIXED_CHUNKS and field.total_rows > workload.window_rows:
+        text = (
+            f"is mixed badly: the shuffle window of {bytes_text(window_bytes)} holds {chunks:,.1f} chunks of {rows:,} "
+            f"rows. {WELL_MIXED_CHUNKS} chunks mix well; with fewer, neighbouring rows stay together"
+        )
+        needed = WELL_MIXED_CHUNKS * rows * workload.sample_bytes
+        severity = SLOW if chunks < _BADLY_MIXED_CHUNKS else FASTER
+        advice = f"{_REWRITE}, or set shuffle.window_bytes={needed}"
+        yield Finding.of(field, "small window", severity, text, advice)
+
+
+def _one_chunk(field: StoredField, workload: Workload) -> Iterator[Finding]:
+    """The whole dataset is one chunk."""
+    is_one = field.rows_per_chunk >= field.max_rows >= _FEW_ROWS and field.chunks_per_row == 1
+    if is_one and _ONE_MIB < field.chunk_row_bytes <= LARGE_CHUNK_BYTES and not workload.is_whole:
+        text = (
+            f"is one compressed chunk of {bytes_text(field.chunk_row_bytes)} in each file: one thread must decode all "
+            "of it before the first row is available"
+        )
+        yield Finding.of(field, "one chunk per file", FASTER, text, _REWRITE)
+
+
+def _small_chunks(field: StoredField, workload: Workload) -> Iterator[Finding]:
+    """Finding a chunk takes longer than decoding it."""
+    chunks = field.chunk_row_count * field.chunks_per_row
+    is_small = field.schema.is_decoded_by_chunk and field.chunk_bytes < _SMALL_CHUNK_BYTES
+    has_share = field.row_bytes * _MANY_CHUNKS_PER_ROW >= workload.sample_bytes
+    if is_small and has_share and chunks >= _MANY_CHUNKS:
+        text = (
+            f"has {chunks:,} compressed chunks of {bytes_text(field.chunk_bytes)}: the work for each chunk takes "
+            "longer than decoding its bytes"
+        )
+        yield Finding.of(field, "small chunks", FASTER, text, _REWRITE)
+
+
+def _poor_compression(field: StoredField, _: Workload) -> Iterator[Finding]:
+    """Compression costs time and saves no space."""
     share = field.stored_bytes / field.total_bytes
     if field.is_compressed and field.padding < 2 and share > _POOR_SHARE:
-        yield Finding(
-            "poor compression",
-            FASTER,
-            f"'/{field.path}' is compressed to {share_text(min(1.0, share))} of its size: decoding it takes time and "
-            "saves no space, and rows cannot be read alone",
-            "Store it without compression: then any order is fast",
-            (field.path,),
-            field.files.size,
+        text = (
+            f"is compressed to {share_text(min(1.0, share))} of its size: decoding takes time, saves no space, and "
+            "prevents that rows are read alone"
         )
+        advice = "Store it without compression: then any order is fast"
+        yield Finding.of(field, "poor compression", FASTER, text, advice)
 
 
-_FINDERS: tuple[Callable[[StoredField, Case], Iterator[Finding]], ...] = (
+_FINDERS: tuple[Callable[[StoredField, Workload], Iterator[Finding]], ...] = (
     _amplified,
     _workers,
     _split_rows,

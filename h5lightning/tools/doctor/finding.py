@@ -1,10 +1,11 @@
-"""One thing that was found, as plain values."""
+"""One finding about speed, as plain values."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from h5lightning.tools.doctor.amplification import Amplification
+from h5lightning.tools.overview.stored_field import StoredField
 
 __all__ = ["FASTER", "FINE", "SEVERITIES", "SLOW", "Finding", "Fix", "severity_of"]
 
@@ -13,11 +14,11 @@ SLOW, FASTER, FINE = SEVERITIES = ("slow", "faster", "fine")
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """What writes better files elsewhere; the originals stay as they are.
+    """Code that writes better files to another folder; the original files stay as they are.
 
     Args:
-        python: a program that runs by itself.
-        h5repack: a command of HDF5's own tools; empty where they would lose something.
+        python: a complete program.
+        h5repack: a command that uses the tools of HDF5; empty if they would lose something.
     """
 
     python: str
@@ -29,15 +30,15 @@ class Finding:
     """One thing to know about speed.
 
     Args:
-        kind: a word for machines, such as ``split rows``.
+        kind: a stable identifier, such as ``split rows``.
         severity: ``slow``: it will be slow; ``faster``: it could be faster; ``fine``: good to know.
-        text: what, and where.
+        text: what and where.
         advice: what to do.
         paths: the datasets.
-        files: how many files have it.
-        amplification: decoded bytes over used bytes, where that is the matter.
-        measured: what it costs on these very files; empty where it was not measured.
-        fix: how to write the files again; None where that is not the remedy.
+        files: number of files that have it.
+        amplification: decoded bytes per used byte, if the finding is about that.
+        measured: what it costs on these files; empty if it was not measured.
+        fix: code that rewrites the files; None if rewriting does not help.
     """
 
     kind: str
@@ -50,9 +51,23 @@ class Finding:
     measured: str = ""
     fix: Fix | None = None
 
+    @classmethod
+    def of(
+        cls,
+        field: StoredField,
+        kind: str,
+        severity: str,
+        predicate: str,
+        advice: str,
+        amplification: Amplification | None = None,
+    ) -> Finding:
+        """A finding about one field; its text is the path and ``predicate``."""
+        text = f"'/{field.path}' {predicate}"
+        return cls(kind, severity, text, advice, (field.path,), field.files.size, amplification)
+
 
 def severity_of(extra: float) -> str:
-    """How bad it is to decode so many bytes in vain, for each byte of a sample."""
+    """The severity of decoding ``extra`` unused bytes for each byte of a sample."""
     if extra >= 3:
         return SLOW
     return FASTER if extra >= 0.5 else FINE

@@ -1,9 +1,9 @@
-"""What it costs on these very files: a few rows and chunks are read and timed, through the project's readers."""
+"""Time reads of a few rows and chunks of these files, with the readers that training uses."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle, islice
 
@@ -17,134 +17,139 @@ from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.make_reader import choose_reader
 from h5lightning.storage.readers.protocol import Reader
 from h5lightning.tools.doctor.finding import Finding
-from h5lightning.tools.overview.stored_fields import Case, StoredField
+from h5lightning.tools.overview.stored_field import StoredField
+from h5lightning.tools.overview.workload import Workload
 
-__all__ = ["Stopwatch"]
+__all__ = ["ReadTimer"]
 
-_LONGEST_S = 0.25  # for one field
-_LONGEST_IN_ALL_S = 1.5
+_MAX_S = 0.25  # for one field
+_MAX_TOTAL_S = 1.5
 _REPETITIONS = 6
-_MOST_PLACES = 4
-_LARGEST_BYTES = 256 * 1024 * 1024
-_OPENED_FILES = 6
-_NOT_TIMED = frozenset(["float64"])  # to read it takes as long as its bytes do
+_MAX_CHUNKS = 4
+_MAX_CHUNK_BYTES = 256 * 1024 * 1024
+_MAX_OPENED_FILES = 6
+_NOT_TIMED = frozenset(["float64"])  # its cost is proportional to its bytes
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Rows of one chunk, or as many neighbours."""
+class _RowRange:
+    """Neighbouring rows of one file."""
 
     file: str
     first: int
     rows: int
 
 
-class Stopwatch:
-    """Times reads until it has taken a second or two in all.
+class ReadTimer:
+    """Times reads, for a second or two in all.
 
     Args:
-        catalog: where the files lie.
-        case: the fields.
+        catalog: the files.
+        workload: the fields.
     """
 
-    def __init__(self, catalog: Catalog, case: Case) -> None:
+    def __init__(self, catalog: Catalog, workload: Workload) -> None:
         self._catalog = catalog
-        self._case = case
-        self._end = time.perf_counter() + _LONGEST_IN_ALL_S
+        self._workload = workload
+        self._end = time.perf_counter() + _MAX_TOTAL_S
 
-    def measured(self, findings: Sequence[Finding]) -> list[Finding]:
-        """The findings, with what they cost where that can be measured; each dataset once, where it is worst."""
-        told: set[tuple[str, ...]] = set()
-        found = []
+    def measure(self, findings: Sequence[Finding]) -> list[Finding]:
+        """The findings with what they cost, if it can be measured; each dataset is measured once, for its worst one."""
+        measured_paths: set[tuple[str, ...]] = set()
+        measured = []
         for finding in findings:
-            is_told = finding.paths in told or finding.kind in _NOT_TIMED
-            text = "" if is_told or time.perf_counter() > self._end else self._measure(finding)
-            told |= {finding.paths} if text else set()
-            found.append(replace(finding, measured=text))
-        return found
+            is_skipped = finding.paths in measured_paths or finding.kind in _NOT_TIMED
+            text = "" if is_skipped or time.perf_counter() > self._end else self._measure(finding)
+            measured_paths |= {finding.paths} if text else set()
+            measured.append(replace(finding, measured=text))
+        return measured
 
     def _measure(self, finding: Finding) -> str:
         if not finding.paths:
             return self._opening()
-        field = next(field for field in self._case.fields if field.path in finding.paths)
+        field = next(field for field in self._workload.fields if field.path in finding.paths)
         return "" if field.schema.refusal else self._reading(field)
 
     # ── rows and chunks ──────────────────────────────────────────────────────────────────────────────
 
     def _reading(self, field: StoredField) -> str:
-        """A row alone, and the same row together with those of its chunk."""
-        places = self._places(field)
-        # The readers keep the last chunk: only from several chunks in turn is each one decoded.
-        if len(places) < 2 or field.slab_bytes > _LARGEST_BYTES:
+        """A row alone, and the same row together with the other rows of its chunk."""
+        chunks = self._first_chunks(field)
+        # Readers keep the last chunk: each one is decoded only if there are several to take in turn.
+        if len(chunks) < 2 or field.chunk_row_bytes > _MAX_CHUNK_BYTES:
             return ""
-        # Nothing else may be kept.
-        with HandlePool(Access(cache_bytes=0)) as pool:
-            reader = choose_reader("auto", pool)
-            try:
-                alone, together = (
-                    _per_row(reader, field, places, is_alone=is_alone) for is_alone in (True, False)
-                )
-            except H5LightningError as error:
-                return f"it cannot be read: {error}"
-            finally:
-                reader.close()
-        rows = places[0].rows
-        if rows == 1:
-            return f"a row takes {time_text(alone)}"
-        return f"a row alone takes {time_text(alone)}, one of {rows:,} read together {time_text(together)}"
 
-    def _places(self, field: StoredField) -> list[_Place]:
-        found: list[_Place] = []
+        def times(reader: Reader) -> str:
+            alone = _seconds_per_row(reader, field, [replace(chunk, rows=1) for chunk in chunks])
+            together = _seconds_per_row(reader, field, chunks)
+            rows = chunks[0].rows
+            if rows == 1:
+                return f"a row takes {time_text(alone)}"
+            return (
+                f"a row alone takes {time_text(alone)}, one of {rows:,} read together {time_text(together)}"
+            )
+
+        return _with_reader(Access(cache_bytes=0), times)
+
+    def _first_chunks(self, field: StoredField) -> list[_RowRange]:
+        chunks: list[_RowRange] = []
         if len(field.paths) > 1:
-            return found
+            return chunks
         for file, rows in zip(field.files.tolist(), field.rows.tolist(), strict=False):
-            height = max(1, min(rows, field.slab_rows))
+            height = max(1, min(rows, field.rows_per_chunk))
             firsts = range(0, max(0, rows - height + 1), height)
-            found += [_Place(self._catalog.path(file), first, height) for first in firsts[:_MOST_PLACES]]
-            if len(found) >= _MOST_PLACES:
+            chunks += [_RowRange(self._catalog.path(file), first, height) for first in firsts[:_MAX_CHUNKS]]
+            if len(chunks) >= _MAX_CHUNKS:
                 break
-        return found
+        return chunks
 
     # ── files ────────────────────────────────────────────────────────────────────────────────────────
 
     def _opening(self) -> str:
-        """The first row of a file that must be opened, and of one that is open."""
-        field = self._case.main
-        filled = field.files[field.rows > 0] if len(field.paths) == 1 else field.files[:0]
-        files = [self._catalog.path(file) for file in filled[:_OPENED_FILES].tolist()]
+        """The first row of a file that must be opened, and a row of an open file."""
+        field = self._workload.main
+        with_rows = field.files[field.rows > 0] if len(field.paths) == 1 else field.files[:0]
+        files = [self._catalog.path(file) for file in with_rows[:_MAX_OPENED_FILES].tolist()]
         if len(files) < 2:
             return ""
-        with HandlePool(Access(max_open_files=1, cache_bytes=0)) as pool:
-            reader = choose_reader("auto", pool)
-            try:
-                opened = [_seconds(reader, field, _Place(file, 0, 1)) for file in files]
-                again = [_seconds(reader, field, _Place(files[-1], 0, 1)) for _ in files]
-            except H5LightningError as error:
-                return f"it cannot be read: {error}"
-            finally:
-                reader.close()
-        first, kept = float(np.median(opened[1:])), float(np.median(again))
-        return f"the first row of a file takes {time_text(first)}, another one {time_text(kept)}"
+
+        def times(reader: Reader) -> str:
+            opened = [_seconds(reader, field, _RowRange(file, 0, 1)) for file in files]
+            again = [_seconds(reader, field, _RowRange(files[-1], 0, 1)) for _ in files]
+            first, later = float(np.median(opened[1:])), float(np.median(again))
+            return f"the first row of a file takes {time_text(first)}, another row {time_text(later)}"
+
+        return _with_reader(Access(max_open_files=1, cache_bytes=0), times)
 
 
-def _per_row(reader: Reader, field: StoredField, places: list[_Place], *, is_alone: bool) -> float:
+def _with_reader(access: Access, times: Callable[[Reader], str]) -> str:
+    with HandlePool(access) as pool:
+        reader = choose_reader("auto", pool)
+        try:
+            return times(reader)
+        except H5LightningError as error:
+            return f"it cannot be read: {error}"
+        finally:
+            reader.close()
+
+
+def _seconds_per_row(reader: Reader, field: StoredField, ranges: Sequence[_RowRange]) -> float:
     """Median of the seconds that a row takes."""
-    used = [replace(place, rows=1) for place in places] if is_alone else places
-    for file in {place.file: place for place in used}.values():
-        _seconds(reader, field, file)  # opens it
-    end = time.perf_counter() + _LONGEST_S / 2
-    found: list[float] = []
-    for place in islice(cycle(used), _REPETITIONS):
-        found.append(_seconds(reader, field, place) / place.rows)
+    for first in {one.file: one for one in ranges}.values():
+        _seconds(reader, field, first)  # opens the file
+    end = time.perf_counter() + _MAX_S / 2
+    seconds: list[float] = []
+    for one in islice(cycle(ranges), _REPETITIONS):
+        seconds.append(_seconds(reader, field, one) / one.rows)
         if time.perf_counter() > end:
             break
-    return float(np.median(found))
+    return float(np.median(seconds))
 
 
-def _seconds(reader: Reader, field: StoredField, place: _Place) -> float:
+def _seconds(reader: Reader, field: StoredField, row_range: _RowRange) -> float:
     source = field.source
-    out = np.zeros((place.rows, *source.row_shape), np.dtype(source.dtype).newbyteorder("="))
-    rows = np.arange(place.first, place.first + place.rows)
+    out = np.zeros((row_range.rows, *source.row_shape), np.dtype(source.dtype).newbyteorder("="))
+    rows = np.arange(row_range.first, row_range.first + row_range.rows)
     start = time.perf_counter()
-    reader.read_rows(place.file, source, rows, out)
+    reader.read_rows(row_range.file, source, rows, out)
     return time.perf_counter() - start

@@ -1,50 +1,47 @@
-"""The report: what will be slow with some files, as plain values."""
+"""The report of `h5lightning doctor`: what will be slow with some files, as plain values."""
 
 from __future__ import annotations
 
-import dataclasses
-import glob
 import importlib.util
-import os
-import re
 import resource
-from collections.abc import Collection, Mapping, Sequence
-from itertools import chain
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from h5lightning.options import Access, Field, Shuffle
-from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
-from h5lightning.planning.catalog.schema import DatasetSchema
+from h5lightning.planning.catalog.catalog import SkippedFile
 from h5lightning.storage.discovery import discover
-from h5lightning.storage.discovery.patterns import Pattern
 from h5lightning.storage.files.open_files import default_budget
 from h5lightning.tools.doctor.chunk_findings import chunk_findings
 from h5lightning.tools.doctor.finding import FINE, SEVERITIES, Finding, Fix
-from h5lightning.tools.doctor.read_timer import Stopwatch
-from h5lightning.tools.doctor.rewrite import FileList, merging, rewriting
+from h5lightning.tools.doctor.fix_programs import FileList, merge_fix, rewrite_fix
+from h5lightning.tools.doctor.read_timer import ReadTimer
 from h5lightning.tools.doctor.storage_findings import MERGEABLE_FILES, file_findings, storage_findings
-from h5lightning.tools.overview.field_lookup import stored_fields_of, with_reasons
+from h5lightning.tools.overview.field_lookup import stored_fields_of
+from h5lightning.tools.overview.reader_choice import with_reasons
 from h5lightning.tools.overview.scan import scan_readable
-from h5lightning.tools.overview.stored_fields import Case, Loading
+from h5lightning.tools.overview.workload import Workload
 
 __all__ = ["Diagnosis", "diagnose_files"]
 
-# What writing the datasets again does not mend.
-_OTHER_REMEDIES = frozenset(["small cache", "worker processes", "no codec", "open files", "tiny files"])
+# Rewriting the datasets does not help with these.
+_NOT_FIXED_BY_REWRITING = frozenset(
+    ["small cache", "worker processes", "no codec", "open files", "tiny files"]
+)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Diagnosis:
     """What will be slow, and what to do.
 
     Args:
-        patterns: what was asked for.
+        patterns: the patterns of the files.
         root: the deepest directory that they have in common.
-        files: files that could be read.
+        files: number of files that can be read.
         fields: sample key → dataset.
-        mode: the order of training that was supposed: ``full``, ``block`` or ``none``.
-        findings: what was found, the worst first.
-        fix: how to write the files again, for all findings together; None if there is nothing to mend so.
+        mode: the order of training: ``full``, ``block`` or ``none``.
+        findings: the findings, the worst first.
+        fix: code that rewrites the files, for all findings together; None if rewriting does not help.
         bad: files that cannot be read.
     """
 
@@ -59,12 +56,12 @@ class Diagnosis:
 
     @property
     def is_healthy(self) -> bool:
-        """Whether nothing will be slow, and nothing could be faster."""
+        """Whether no finding is ``slow`` or ``faster``."""
         return all(finding.severity == FINE for finding in self.findings)
 
     def to_plain(self) -> dict[str, Any]:
         """A mapping for JSON."""
-        return {"healthy": self.is_healthy, **dataclasses.asdict(self)}
+        return {"healthy": self.is_healthy, **asdict(self)}
 
 
 def diagnose_files(
@@ -80,7 +77,7 @@ def diagnose_files(
     float32: bool = False,
     progress: bool = True,
 ) -> Diagnosis:
-    """Look at how files are stored, and read a few rows of them.
+    """Examine how files are stored, and time a few reads.
 
     Args:
         patterns: globs or paths.
@@ -89,105 +86,60 @@ def diagnose_files(
         access: how the files will be opened.
         batch_size: samples in a batch.
         num_workers: worker processes.
-        processes: scanning processes for many files; None for one on each core.
-        measure: time a few reads, for two seconds at most.
-        float32: what mends the files may store float64 as float32, which loses digits.
-        progress: show a bar where somebody watches.
+        processes: scanning processes for many files; None for one per core.
+        measure: time a few reads, for at most two seconds.
+        float32: whether fixes may store float64 as float32, which loses digits.
+        progress: show a progress bar if stderr is a terminal.
 
     Raises:
-        DiscoveryError: patterns that cannot be used, or match nothing.
-        FieldError: a field that no file holds, or files that hold nothing to train on.
+        DiscoveryError: a pattern is not valid, or no file matches.
+        FieldError: no file holds a field, or the files hold nothing to train on.
     """
-    found = discover(list(patterns))
-    catalog = scan_readable(found, processes=processes, progress=progress)
+    catalog = scan_readable(discover(list(patterns)), processes=processes, progress=progress)
     stored, is_whole = stored_fields_of(catalog, fields)
-    loading = _loading(shuffle or Shuffle(), access or Access(), batch_size, num_workers, is_whole=is_whole)
-    case = Case(with_reasons(catalog, stored), loading, len(catalog))
-    findings = _find(case)
-    if measure:
-        findings = Stopwatch(catalog, case).measured(findings)
-    files = _file_list(patterns, catalog)
-    kept = frozenset() if float32 else frozenset(["float64"])
+    access, fields_with_reasons = access or Access(), with_reasons(catalog, stored)
+    loading = (access.cache_bytes, batch_size, num_workers, _max_open_files(access, num_workers), is_whole)
+    workload = Workload(fields_with_reasons, len(catalog), shuffle or Shuffle(), *loading)
+    findings = ReadTimer(catalog, workload).measure(_find(workload)) if measure else _find(workload)
+    files = FileList.of(patterns, catalog)
     return Diagnosis(
         patterns=tuple(patterns),
-        root=found.root,
+        root=catalog.root,
         files=len(catalog),
         fields={field.key: field.path for field in stored},
-        mode=case.mode,
-        findings=tuple(dataclasses.replace(one, fix=_fix_of([one], case, files, kept)) for one in findings),
-        fix=_fix_of(findings, case, files, kept),
+        mode=workload.mode,
+        findings=tuple(
+            replace(one, fix=_fix_of([one], workload, files, float32=float32)) for one in findings
+        ),
+        fix=_fix_of(findings, workload, files, float32=float32),
         bad=catalog.skipped,
     )
 
 
-def _loading(
-    shuffle: Shuffle, access: Access, batch_size: int, num_workers: int, *, is_whole: bool
-) -> Loading:
-    return Loading(
-        shuffle=shuffle.mode,
-        window_bytes=shuffle.window_bytes,
-        cache_bytes=access.cache_bytes,
-        batch_size=batch_size,
-        num_workers=num_workers,
-        open_files=_open_files(access, num_workers),
-        is_whole=is_whole,
-    )
-
-
-def _find(case: Case) -> list[Finding]:
+def _find(workload: Workload) -> list[Finding]:
     has_codecs = importlib.util.find_spec("imagecodecs") is not None
-    found = [*storage_findings(case, has_codecs=has_codecs), *chunk_findings(case), *file_findings(case)]
+    found = [
+        *storage_findings(workload, has_codecs=has_codecs),
+        *chunk_findings(workload),
+        *file_findings(workload),
+    ]
     return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
-def _open_files(access: Access, num_workers: int) -> int:
+def _max_open_files(access: Access, num_workers: int) -> int:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = access.max_open_files or default_budget(max(1, num_workers))
-    return wanted if soft == resource.RLIM_INFINITY else min(wanted, soft)
+    limit = access.max_open_files or default_budget(max(1, num_workers))
+    return limit if soft == resource.RLIM_INFINITY else min(limit, soft)
 
 
-# ── remedies ─────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _fix_of(findings: Sequence[Finding], case: Case, files: FileList, kept: Collection[str]) -> Fix | None:
-    """How to write the files again for some findings together, but those whose kind is in ``kept``."""
-    bad = [finding for finding in findings if finding.severity != FINE and finding.kind not in kept]
-    paths = {path for finding in bad if finding.kind not in _OTHER_REMEDIES for path in finding.paths}
+def _fix_of(findings: Sequence[Finding], workload: Workload, files: FileList, *, float32: bool) -> Fix | None:
+    """One fix for several findings; it changes float64 only if ``float32``."""
+    bad = [finding for finding in findings if finding.severity != FINE]
+    bad = [finding for finding in bad if float32 or finding.kind != "float64"]
+    paths = {path for finding in bad if finding.kind not in _NOT_FIXED_BY_REWRITING for path in finding.paths}
     narrow = {path for finding in bad if finding.kind == "float64" for path in finding.paths}
-    if fields := [field for field in case.fields if field.path in paths]:
-        return rewriting(fields, case, files, narrow=narrow)
+    if fields := [field for field in workload.fields if field.path in paths]:
+        return rewrite_fix(fields, workload, files, narrow=narrow)
     kinds = {finding.kind for finding in bad}
-    is_merged = "tiny files" in kinds or ("open files" in kinds and case.files > MERGEABLE_FILES)
-    return merging(case, files) if is_merged else None
-
-
-def _file_list(patterns: Sequence[str], catalog: Catalog) -> FileList:
-    return FileList(
-        patterns=tuple(patterns),
-        root=catalog.root,
-        names=tuple(catalog.names),
-        glob=_shell_glob(patterns, catalog),
-        total_bytes=int(catalog.stamps[:, 0].sum()),
-        is_repackable=not catalog.facts[:, 2].any() and not any(map(_is_elsewhere, chain(*catalog.layouts))),
-    )
-
-
-def _is_elsewhere(dataset: DatasetSchema) -> bool:
-    return dataset.storage in ("virtual", "external")
-
-
-def _shell_glob(patterns: Sequence[str], catalog: Catalog) -> str:
-    """A glob below the root that a shell understands as we do; empty if there is none."""
-    if len(patterns) != 1:
-        return ""
-    (first, *others) = Pattern.of(patterns[0], os.getcwd()).globs
-    text = "/".join(first.parts)
-    if (
-        others
-        or "**" in text
-        or first.base != catalog.root
-        or not re.fullmatch(r"[\w./*?-]+", text, re.ASCII)
-    ):
-        return ""
-    matched = glob.glob(text, root_dir=catalog.root)
-    return text if sorted(matched) == sorted(catalog.names) else ""
+    is_merged = "tiny files" in kinds or ("open files" in kinds and workload.files > MERGEABLE_FILES)
+    return merge_fix(workload, files) if is_merged else None

@@ -1,4 +1,4 @@
-"""Values that only HDF5 can read, or that are wider than models use; and files that are too many or too small."""
+"""Findings about values that only HDF5 reads or that are wider than needed, and about too many or too small files."""
 
 from __future__ import annotations
 
@@ -6,141 +6,111 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from h5lightning.core.formatting import bytes_text, counted
+from h5lightning.core.formatting import bytes_text
 from h5lightning.tools.doctor.finding import FASTER, SLOW, Finding
-from h5lightning.tools.overview.stored_fields import FAST_FILTERS, Case, StoredField
+from h5lightning.tools.overview.row_storage import FAST_FILTERS, SMALL_SHARE, plugin_hint
+from h5lightning.tools.overview.stored_field import StoredField
+from h5lightning.tools.overview.workload import Workload
 
 __all__ = ["MERGEABLE_FILES", "file_findings", "storage_findings"]
 
 MERGEABLE_FILES = 2000  # more are better merged than held open: HDF5 takes half a MiB for each
 
-_SMALL_SHARE = 0.01
-_TINY_FILE_BYTES = 64 * 1024  # takes less time to read than to open
+_SMALL_FILE_BYTES = 64 * 1024  # opening such a file takes longer than reading it
 _MANY_FILES = 100
 _BUILT_IN_DECODERS = frozenset(["deflate", "shuffle", "fletcher32"])
-_BUILT_IN_FILTERS = _BUILT_IN_DECODERS | {"szip", "nbit", "scaleoffset", "lzf"}
 
 
-def storage_findings(case: Case, *, has_codecs: bool) -> Iterator[Finding]:
-    """What is found about the values of each field.
-
-    Args:
-        case: the fields.
-        has_codecs: whether decoders for more than deflate are installed (imagecodecs).
-    """
-    for field in case.fields:
-        others = sorted((set(field.filters) & FAST_FILTERS) - _BUILT_IN_DECODERS)
-        if others and not has_codecs:
-            yield _no_codec(field, others[0])
-        elif reason := _needs_hdf5(field):
-            yield _only_hdf5(field, reason)
-        yield from _float64(field, case)
+def storage_findings(workload: Workload, *, has_codecs: bool) -> Iterator[Finding]:
+    """The findings about the values of each field."""
+    for field in workload.fields:
+        undecoded = sorted((set(field.filters) & FAST_FILTERS) - _BUILT_IN_DECODERS)
+        if undecoded and not has_codecs:
+            yield _no_codec(field, undecoded[0])
+        elif field.schema.refusal or field.reason:
+            yield _only_hdf5(field)
+        yield from _float64(field, workload)
 
 
-def file_findings(case: Case) -> Iterator[Finding]:
-    """What is found about the files as a whole."""
-    yield from _open_files(case)
-    yield from _tiny_files(case)
+def file_findings(workload: Workload) -> Iterator[Finding]:
+    """The findings about the files as a whole."""
+    yield from _open_files(workload)
+    yield from _tiny_files(workload)
 
 
 # ── values ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _needs_hdf5(field: StoredField) -> str:
-    """Why only HDF5 can read it, as what a sentence says of the dataset; empty if others can."""
-    schema = field.schema
-    unknown = [name for name in field.filters if name not in FAST_FILTERS]
-    if schema.refusal:
-        return schema.refusal
-    if unknown:
-        plugins = "" if set(unknown) <= _BUILT_IN_FILTERS else ", with a plug-in (pip install hdf5plugin)"
-        return f"is stored with {' and '.join(unknown)}, which only HDF5 decodes{plugins}"
-    if field.member is not None:
-        columns = len(schema.members)
-        return f"is a table of {counted(columns, 'column')}, of which HDF5 picks one out of each row"
-    if schema.is_converted:
-        return "holds elements that HDF5 must convert one by one"
-    if schema.storage == "compact":
-        return "is compact: its values lie inside of a header"
-    return field.reason
-
-
-def _only_hdf5(field: StoredField, reason: str) -> Finding:
-    if field.schema.refusal:
-        text, advice = f"'/{field.path}' {reason}", "Copy the values, if all of them are there"
-    else:
-        text = f"'/{field.path}' {reason}: one thread at a time, and the training loop waits for it"
-        advice = (
-            "Write its columns as datasets beside it" if field.member else "Write it again in a plain form"
-        )
+def _only_hdf5(field: StoredField) -> Finding:
     severity = FASTER if field.schema.storage == "compact" else SLOW
-    return Finding("only HDF5", severity, text, advice, (field.path,), field.files.size)
+    if refusal := field.schema.refusal:
+        return Finding.of(
+            field, "only HDF5", severity, refusal, "Copy the values, if all of them are available"
+        )
+    plugins = plugin_hint([field.schema])
+    text = f"{field.reason}{plugins}: one thread reads at a time, and the training loop waits for it"
+    advice = "Write its columns as separate datasets" if field.member else "Rewrite it in a plain layout"
+    return Finding.of(field, "only HDF5", severity, text, advice)
 
 
 def _no_codec(field: StoredField, name: str) -> Finding:
-    return Finding(
-        "no codec",
-        SLOW,
-        f"'/{field.path}' is stored with {name}, for which no fast decoder is installed: HDF5 reads it, one thread at "
-        "a time",
-        "pip install 'h5lightning[codecs]'",
-        (field.path,),
-        field.files.size,
+    text = (
+        f"is stored with {name}, for which no fast decoder is installed: HDF5 reads it, one thread at a time"
     )
+    return Finding.of(field, "no codec", SLOW, text, "pip install 'h5lightning[codecs]'")
 
 
-def _float64(field: StoredField, case: Case) -> Iterator[Finding]:
-    stored = field.schema.element(field.member) or ""
-    if stored[1:] == "f8" and field.row_bytes > _SMALL_SHARE * case.sample_bytes:
-        total = field.total_bytes // field.itemsize * np.dtype(stored).itemsize
-        yield Finding(
-            "float64",
-            FASTER,
-            f"'/{field.path}' is float64, and models are float32: {bytes_text(total)} are read in each epoch where "
-            f"{bytes_text(total // 2)} would do",
-            "Set dtype='float32' in the DataModule, which converts each batch. Where 7 digits are enough for every use "
-            "of the files, 'doctor --float32' stores them so, too, in files elsewhere",
-            (field.path,),
-            field.files.size,
+def _float64(field: StoredField, workload: Workload) -> Iterator[Finding]:
+    dtype = field.schema.element(field.member) or ""
+    if dtype[1:] == "f8" and field.row_bytes > SMALL_SHARE * workload.sample_bytes:
+        total = field.total_bytes // field.itemsize * np.dtype(dtype).itemsize
+        text = (
+            f"is float64, but models use float32: each epoch reads {bytes_text(total)}, where {bytes_text(total // 2)} "
+            "would be enough"
         )
+        advice = (
+            "Set dtype='float32' in the DataModule, which converts each batch. If 7 digits are enough for every use of "
+            "the files, 'doctor --float32' prints a program that also stores float32, in new files"
+        )
+        yield Finding.of(field, "float64", FASTER, text, advice)
 
 
 # ── files ────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _open_files(case: Case) -> Iterator[Finding]:
-    most = case.loading.open_files
-    blocks = case.files if case.mode == "full" else case.window_rows // case.block_rows
-    if case.mode == "none" or min(case.files, blocks) <= most:
+def _open_files(workload: Workload) -> Iterator[Finding]:
+    limit = workload.max_open_files
+    blocks = workload.files if workload.mode == "full" else workload.window_rows // workload.block_rows
+    if workload.mode == "none" or min(workload.files, blocks) <= limit:
         return
-    if case.files <= MERGEABLE_FILES:
-        limit = 2 * case.files + 256
-        advice = (
-            f"Allow more: 'ulimit -n {limit}' in the shell, and access={{'max_open_files': {case.files}}}"
+    if workload.files <= MERGEABLE_FILES:
+        shell, option = (
+            f"ulimit -n {2 * workload.files + 256}",
+            f"access={{'max_open_files': {workload.files}}}",
         )
+        advice = f"Allow more: '{shell}' in the shell, and {option}"
     else:
         advice = "Write fewer, larger files; or use shuffle='block', which needs few at a time"
-    yield Finding(
-        "open files",
-        SLOW if case.mode == "full" else FASTER,
-        f"{case.files:,} files, of which a process holds {most:,} open: in {case.mode} order "
-        f"{1 - most / case.files:.0%} of the samples have to open a file first",
-        advice,
-        (),
-        case.files,
+    severity = SLOW if workload.mode == "full" else FASTER
+    text = (
+        f"There are {workload.files:,} files, but a process keeps at most {limit:,} open: in {workload.mode} order, "
+        f"{1 - limit / workload.files:.0%} of the samples must open a file first"
     )
+    yield Finding("open files", severity, text, advice, (), workload.files)
 
 
-def _tiny_files(case: Case) -> Iterator[Finding]:
-    size = sum(int(np.maximum(field.rows, 0).sum()) * field.row_bytes for field in case.fields) // case.files
-    if case.files >= _MANY_FILES and size < _TINY_FILE_BYTES:
-        yield Finding(
-            "tiny files",
-            SLOW if case.files > case.loading.open_files else FASTER,
-            f"{case.files:,} files of {bytes_text(size)} each: to open one takes longer than to read it, and each "
-            "batch reads from nearly as many files as it has samples",
-            "Merge them into files elsewhere: 'source_file' says where a row comes from, for split.keep_together, and "
-            "'attributes/NAME' holds numbers that were attributes of files. Text that differs does not come along",
-            (),
-            case.files,
+def _tiny_files(workload: Workload) -> Iterator[Finding]:
+    total = sum(int(np.maximum(field.rows, 0).sum()) * field.row_bytes for field in workload.fields)
+    size = total // workload.files
+    if workload.files >= _MANY_FILES and size < _SMALL_FILE_BYTES:
+        text = (
+            f"There are {workload.files:,} files of {bytes_text(size)} each: opening a file takes longer than reading "
+            "it, and each batch reads from almost as many files as it has samples"
         )
+        advice = (
+            "Merge them into new files. 'source_file' says which file a row comes from, for split.keep_together; "
+            "'attributes/NAME' holds numbers that were attributes of files. Text attributes that differ between files "
+            "are lost"
+        )
+        severity = SLOW if workload.files > workload.max_open_files else FASTER
+        yield Finding("tiny files", severity, text, advice, (), workload.files)

@@ -1,34 +1,30 @@
-"""What makes files slow to train from, or hard to train from correctly."""
+"""Issues of files: what makes training from them slow, or its results wrong."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
-from h5lightning.core.formatting import bytes_text, counted
+from h5lightning.core.formatting import bytes_text, counted, listed
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.catalog.schema_difference import explain_difference
 from h5lightning.planning.conventions.series_borders import evidence_text
 from h5lightning.planning.values.conversions import wider_type
-from h5lightning.tools.overview.dataset_table import Entry
+from h5lightning.tools.overview.dataset_summary import DatasetSummary
 from h5lightning.tools.overview.reader_choice import Reading
+from h5lightning.tools.overview.row_storage import LARGE_CHUNK_BYTES, SMALL_SHARE, plugin_hint
 
-__all__ = ["SEVERITIES", "Issue", "find_traps", "row_span", "where_text"]
+__all__ = ["SEVERITIES", "Issue", "find_issues", "row_span", "where_text"]
 
 Names = Sequence[str]
 
 SEVERITIES = ("problem", "warning", "note")
 
-_MIB = 1024 * 1024
-_LARGE_CHUNK_BYTES = 16 * _MIB
 _MANY_ROWS = 8
-_SMALL_SHARE = 0.01  # of the data: too little to be slow
-_MOST_LISTED = 3
-_BUILT_IN_FILTERS = ("deflate", "shuffle", "fletcher32", "szip", "nbit", "scaleoffset", "lzf")
+_MAX_LISTED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +32,11 @@ class Issue:
     """One thing to know before training.
 
     Args:
-        kind: a word for machines, such as ``float64``.
-        severity: ``problem``: training fails, or would be wrong; ``warning``: slow or surprising; ``note``.
-        text: what, where, and what to do.
+        kind: a stable identifier, such as ``float64``.
+        severity: ``problem``: training fails, or its results are wrong; ``warning``: slow or surprising; ``note``.
+        text: what, where, and what to do. It may begin with ``{}``, which stands for the datasets.
         paths: the datasets.
-        files: how many files have it.
+        files: number of files that have it.
     """
 
     kind: str
@@ -49,197 +45,200 @@ class Issue:
     paths: tuple[str, ...] = ()
     files: int = 0
 
+    @classmethod
+    def of(
+        cls, dataset: DatasetSummary, kind: str, severity: str, text: str, files: int | None = None
+    ) -> Issue:
+        """An issue of one dataset, by default in all of its files."""
+        return cls(kind, severity, text, (dataset.path,), len(dataset.files) if files is None else files)
 
-def find_traps(
-    entries: Sequence[Entry],
+
+def find_issues(
+    datasets: Sequence[DatasetSummary],
     names: Names,
     readings: Mapping[str, Sequence[Reading]],
-    others: Iterable[Issue] = (),
+    further: Iterable[Issue] = (),
 ) -> tuple[Issue, ...]:
-    """All traps, the worst first.
+    """All issues, the worst first.
 
     Args:
-        entries: the datasets.
-        names: the files that could be read.
+        datasets: the datasets.
+        names: the files that can be read.
         readings: path → how the dataset is read.
-        others: what is known beside that.
+        further: issues found elsewhere, to be listed with them.
     """
-    total = sum(entry.weight for entry in entries)
-    large = [entry for entry in entries if entry.weight > _SMALL_SHARE * total and not entry.schema.refusal]
-    found = [*_together(entries, names), *others]
-    found += [trap for find in _IN_SOME_FILES for entry in entries for trap in find(entry, names)]
-    found += [trap for find in _SLOW for entry in large for trap in find(entry)]
-    found += [trap for find in _IN_ITSELF for entry in entries for trap in find(entry)]
-    for entry in entries:
-        found += _not_direct(entry, readings[entry.path], is_large=entry in large)
-    return tuple(sorted(_merged(found), key=lambda trap: SEVERITIES.index(trap.severity)))
+    total = sum(dataset.weight for dataset in datasets)
+    large = [dataset for dataset in datasets if dataset.weight > SMALL_SHARE * total]
+    large = [dataset for dataset in large if not dataset.schema.refusal]
+    found = [*_issues_of_files(datasets, names), *further]
+    found += [issue for find in _IN_SOME_FILES for dataset in datasets for issue in find(dataset, names)]
+    found += [issue for find in _SLOW for dataset in large for issue in find(dataset)]
+    found += [issue for find in _OF_ONE_DATASET for dataset in datasets for issue in find(dataset)]
+    for dataset in datasets:
+        found += _not_direct(dataset, readings[dataset.path], is_large=dataset in large)
+    return tuple(sorted(_merged(found), key=lambda issue: SEVERITIES.index(issue.severity)))
 
 
 def row_span(rows: Int64Array) -> str:
-    """The lengths that occur, such as ``60–140``."""
+    """The smallest and largest number of rows, such as ``60–140``."""
     low, high = int(rows.min()), int(rows.max())
     return f"{low:,}" if low == high else f"{low:,}–{high:,}"
 
 
-def _merged(traps: Iterable[Issue]) -> list[Issue]:
-    """Traps of the same kind and wording as one; the text may begin with ``{}``, the datasets."""
+def _merged(issues: Iterable[Issue]) -> list[Issue]:
+    """Issues of the same kind and text as one, with the datasets in place of ``{}``."""
     alike: dict[tuple[str, str, str], list[Issue]] = {}
-    for trap in traps:
-        alike.setdefault((trap.kind, trap.severity, trap.text), []).append(trap)
+    for issue in issues:
+        alike.setdefault((issue.kind, issue.severity, issue.text), []).append(issue)
     merged = []
     for (_, _, text), group in alike.items():
-        paths = tuple(path for trap in group for path in trap.paths)
-        subject = _some([f"'/{path}'" for path in paths]) + (": each" if len(group) > 1 else "")
-        told = subject + text.removeprefix("{}") if text.startswith("{}") else text
-        merged.append(replace(group[0], text=told, paths=paths, files=max(trap.files for trap in group)))
+        paths = tuple(path for issue in group for path in issue.paths)
+        datasets = listed([f"'/{path}'" for path in paths], _MAX_LISTED)
+        each = ": each" if len(group) > 1 else ""
+        full_text = f"{datasets}{each}{text.removeprefix('{}')}" if text.startswith("{}") else text
+        files = max(issue.files for issue in group)
+        merged.append(replace(group[0], text=full_text, paths=paths, files=files))
     return merged
 
 
 # ── of one dataset ───────────────────────────────────────────────────────────────────────────────────
 
 
-def _refused(entry: Entry) -> Iterator[Issue]:
-    refusal = entry.schema.refusal
+def _refused(dataset: DatasetSummary) -> Iterator[Issue]:
+    refusal, storage = dataset.schema.refusal, dataset.schema.storage
     if refusal:
-        kind = entry.schema.storage if entry.schema.storage in ("virtual", "external") else "unusable"
-        yield Issue(kind, "note", f"{{}} {refusal}", (entry.path,), len(entry.files))
+        kind = storage if storage in ("virtual", "external") else "unusable"
+        yield Issue.of(dataset, kind, "note", f"{{}} {refusal}")
 
 
-def _different_rows(entry: Entry, names: Names) -> Iterator[Issue]:
-    for variant in entry.variants[1:]:
-        difference = explain_difference(variant.schema, entry.schema)
-        if not difference:
-            continue
-        where = where_text(variant.files, names)
-        if " has categories " in f" {difference}":
-            yield Issue(
-                "categories",
-                "problem",
-                f"'/{entry.path}' {difference} as in most files, {where}: one code means different things. "
-                "Write all files with one list of categories",
-                (entry.path,),
-                variant.files.size,
-            )
-        else:
-            text = f"'/{entry.path}' {difference} as in most files, {where}{_dtype_remedy(entry, variant.schema)}"
-            yield Issue("different rows", "problem", text, (entry.path,), variant.files.size)
+def _different_storage(dataset: DatasetSummary) -> Iterator[Issue]:
+    layouts = sorted({_layout_text(variant.schema) for variant in dataset.variants})
+    if len(layouts) > 1:
+        ways = listed(layouts, _MAX_LISTED)
+        text = f"{{}} is stored in different ways: {ways}. All are read correctly, but some slower"
+        yield Issue.of(dataset, "different storage", "note", text)
 
 
-def _dtype_remedy(entry: Entry, found: DatasetSchema) -> str:
-    """What reads both types, where nothing else differs."""
-    if found.refusal or found.members or explain_difference(found, entry.schema, any_type=True):
-        return ""
-    wider = wider_type(found.dtype, entry.schema.dtype)
-    return f". Field({entry.path!r}, dtype={wider!r}) delivers one type, whatever each file stores"
+def _big_endian(dataset: DatasetSummary) -> Iterator[Issue]:
+    if dataset.schema.dtype.startswith(">"):
+        text = "{} is big-endian: no problem, batches have the byte order of the machine"
+        yield Issue.of(dataset, "big-endian", "note", text)
 
 
-def _different_storage(entry: Entry) -> Iterator[Issue]:
-    stored = {_storage(variant.schema) for variant in entry.variants}
-    if len(stored) > 1:
-        text = f"{{}} is stored in different ways: {_some(sorted(stored))}; it reads right, some files slower"
-        yield Issue("different storage", "note", text, (entry.path,), len(entry.files))
-
-
-def _never_written(entry: Entry, names: Names) -> Iterator[Issue]:
-    files = np.unique(entry.files[entry.missing > 0])
-    if files.size and not entry.schema.refusal:
-        chunks = counted(int(entry.missing[entry.missing > 0].sum()), "chunk")
-        yield Issue(
-            "never written",
-            "problem",
-            f"'/{entry.path}': {chunks} never written, {where_text(files, names)}: HDF5 would invent their values. "
-            "Write them, leave the files out, or accept it with access.on_missing='fill'",
-            (entry.path,),
-            files.size,
-        )
-
-
-def _absent(entry: Entry, names: Names) -> Iterator[Issue]:
-    have = np.unique(entry.files)
-    if len(names) / 2 <= have.size < len(names):
-        lack = np.setdiff1d(np.arange(len(names)), have)
-        yield Issue(
-            "absent", "warning", f"{{}} is absent {where_text(lack, names)}", (entry.path,), lack.size
-        )
-
-
-def _several_series(entry: Entry, names: Names) -> Iterator[Issue]:
-    if entry.schema.refusal or not entry.series:
-        return
-    files = np.unique(np.concatenate([own for _, own in entry.series]))
-    likewise = (
-        f", and {counted(len(entry.series) - 1, 'more table')} likewise" if len(entry.series) > 1 else ""
-    )
-    text = (
-        f"{{}} holds several series one after the other, {where_text(files, names)}: "
-        f"{evidence_text(entry.series[0][0])}{likewise}. Single rows are fine; samples=Windows(…) would cross their "
-        "borders, and is an error without series='file'"
-    )
-    yield Issue("several series", "note", text, (entry.path,), files.size)
-
-
-def _float64(entry: Entry) -> Iterator[Issue]:
-    if entry.is_float64:
-        text = (
-            "{} is float64, and models are float32: dtype='float32' converts batches, half the bytes would do"
-        )
-        yield Issue("float64", "warning", text, (entry.path,), len(entry.files))
-
-
-def _chunk_reads(entry: Entry) -> Iterator[Issue]:
-    schema, longest = entry.schema, int(entry.rows.max(initial=0))
-    if not schema.is_decoded_by_chunk or not schema.chunks or min(schema.chunks[0], longest) < _MANY_ROWS:
-        return
-    rows = min(schema.chunks[0], longest)
-    cost = f"a row costs {bytes_text(rows * schema.row_bytes)} in place of {bytes_text(schema.row_bytes)}"
-    if longest <= schema.chunks[0]:
-        text = f"{{}} lies in one compressed chunk, so that {cost}. Write chunks of about 1 MiB or less"
-        yield Issue("one chunk", "warning", text, (entry.path,), len(entry.files))
-    else:
-        text = (
-            f"{{}} has compressed chunks of {rows:,} rows: read alone, {cost} ({rows:,} times). So shuffle='auto' "
-            "reads whole chunks in random order; shuffle='full' would be slow"
-        )
-        yield Issue("amplified reads", "warning", text, (entry.path,), len(entry.files))
-
-
-def _large_chunks(entry: Entry) -> Iterator[Issue]:
-    size = math.prod(entry.schema.chunks or (0,)) * entry.schema.itemsize
-    if size > _LARGE_CHUNK_BYTES and entry.schema.is_decoded_by_chunk:
-        text = f"{{}} has chunks of {bytes_text(size)}, which each thread must hold. 1 MiB is plenty"
-        yield Issue("large chunks", "warning", text, (entry.path,), len(entry.files))
-
-
-def _not_direct(entry: Entry, readings: Sequence[Reading], *, is_large: bool) -> Iterator[Issue]:
-    """What h5py must read, and what nothing can."""
+def _not_direct(dataset: DatasetSummary, readings: Sequence[Reading], *, is_large: bool) -> Iterator[Issue]:
+    """Datasets that only h5py can read, and damaged ones."""
+    plugins = plugin_hint(variant.schema for variant in dataset.variants)
     for reading in readings:
         if reading.reader == "none":
-            yield Issue("damaged", "problem", reading.reason, (entry.path,), reading.files)
-        # Of values that were never written, another trap speaks.
+            yield Issue.of(dataset, "damaged", "problem", reading.reason, reading.files)
+        # Values that were never written are another issue.
         elif reading.reason and "never written" not in reading.reason:
-            text = f"{{}} {reading.reason}: read through h5py, by one thread at a time{_plugins(entry)}"
-            yield Issue("h5py", "warning" if is_large else "note", text, (entry.path,), reading.files)
+            text = f"{{}} {reading.reason}{plugins}: read through h5py, by one thread at a time"
+            yield Issue.of(dataset, "h5py", "warning" if is_large else "note", text, reading.files)
 
 
-def _plugins(entry: Entry) -> str:
-    used = {text.partition("(")[0] for variant in entry.variants for text in variant.schema.filters}
-    needed = sorted(used.difference(_BUILT_IN_FILTERS))
-    return f", which takes a plug-in for {' and '.join(needed)}: pip install hdf5plugin" if needed else ""
-
-
-def _big_endian(entry: Entry) -> Iterator[Issue]:
-    if entry.schema.dtype.startswith(">"):
-        text = "{} is big-endian: fine, batches have the byte order of the machine"
-        yield Issue("big-endian", "note", text, (entry.path,), len(entry.files))
-
-
-_SLOW: tuple[Callable[[Entry], Iterator[Issue]], ...] = (_float64, _chunk_reads, _large_chunks)
-_IN_ITSELF: tuple[Callable[[Entry], Iterator[Issue]], ...] = (
+_OF_ONE_DATASET: tuple[Callable[[DatasetSummary], Iterator[Issue]], ...] = (
     _refused,
     _different_storage,
     _big_endian,
 )
-_IN_SOME_FILES: tuple[Callable[[Entry, Names], Iterator[Issue]], ...] = (
+
+
+# ── of one large dataset ─────────────────────────────────────────────────────────────────────────────
+
+
+def _float64(dataset: DatasetSummary) -> Iterator[Issue]:
+    if dataset.is_float64:
+        text = "{} is float64, but models use float32: half the bytes would be enough. dtype='float32' converts batches"
+        yield Issue.of(dataset, "float64", "warning", text)
+
+
+def _chunk_reads(dataset: DatasetSummary) -> Iterator[Issue]:
+    rows = min(dataset.rows_per_chunk, dataset.max_rows)
+    if rows < _MANY_ROWS:
+        return
+    cost = f"one row costs {bytes_text(rows * dataset.row_bytes)} instead of {bytes_text(dataset.row_bytes)}"
+    if dataset.max_rows <= dataset.rows_per_chunk:
+        text = f"{{}} is one compressed chunk, so that {cost}. Write chunks of at most about 1 MiB"
+        yield Issue.of(dataset, "one chunk", "warning", text)
+    else:
+        text = (
+            f"{{}} has compressed chunks of {rows:,} rows: read alone, {cost} ({rows:,} times as much). Therefore "
+            "shuffle='auto' reads whole chunks in random order; shuffle='full' would be slow"
+        )
+        yield Issue.of(dataset, "amplified reads", "warning", text)
+
+
+def _large_chunks(dataset: DatasetSummary) -> Iterator[Issue]:
+    if dataset.schema.is_decoded_by_chunk and dataset.chunk_bytes > LARGE_CHUNK_BYTES:
+        size = bytes_text(dataset.chunk_bytes)
+        text = f"{{}} has chunks of {size}, and each thread holds one in memory. 1 MiB is large enough"
+        yield Issue.of(dataset, "large chunks", "warning", text)
+
+
+_SLOW: tuple[Callable[[DatasetSummary], Iterator[Issue]], ...] = (_float64, _chunk_reads, _large_chunks)
+
+
+# ── of one dataset in some files ─────────────────────────────────────────────────────────────────────
+
+
+def _different_rows(dataset: DatasetSummary, names: Names) -> Iterator[Issue]:
+    for variant in dataset.variants[1:]:
+        difference = explain_difference(variant.schema, dataset.schema)
+        if not difference:
+            continue
+        text = f"'/{dataset.path}' {difference} as in most files, {where_text(variant.files, names)}"
+        if " has categories " in f" {difference}":
+            kind = "categories"
+            text += ": the same code has different meanings. Write all files with one list of categories"
+        else:
+            kind = "different rows"
+            text += _dtype_remedy(dataset, variant.schema)
+        yield Issue.of(dataset, kind, "problem", text, variant.files.size)
+
+
+def _dtype_remedy(dataset: DatasetSummary, schema: DatasetSchema) -> str:
+    """The option that reads both types, if nothing else differs."""
+    if schema.refusal or schema.members or explain_difference(schema, dataset.schema, any_type=True):
+        return ""
+    wider = wider_type(schema.dtype, dataset.schema.dtype)
+    return f". Field({dataset.path!r}, dtype={wider!r}) delivers one type, whatever type each file stores"
+
+
+def _never_written(dataset: DatasetSummary, names: Names) -> Iterator[Issue]:
+    files = np.unique(dataset.files[dataset.missing > 0])
+    if files.size and not dataset.schema.refusal:
+        chunks = counted(int(dataset.missing[dataset.missing > 0].sum()), "chunk")
+        text = (
+            f"'/{dataset.path}': {chunks} never written, {where_text(files, names)}: HDF5 would deliver fill values. "
+            "Write them, leave the files out, or accept fill values with access.on_missing='fill'"
+        )
+        yield Issue.of(dataset, "never written", "problem", text, files.size)
+
+
+def _absent(dataset: DatasetSummary, names: Names) -> Iterator[Issue]:
+    present = np.unique(dataset.files)
+    if len(names) / 2 <= present.size < len(names):
+        absent = np.setdiff1d(np.arange(len(names)), present)
+        text = f"{{}} is absent {where_text(absent, names)}"
+        yield Issue.of(dataset, "absent", "warning", text, absent.size)
+
+
+def _several_series(dataset: DatasetSummary, names: Names) -> Iterator[Issue]:
+    if dataset.schema.refusal or not dataset.series:
+        return
+    files = np.unique(np.concatenate([files for _, files in dataset.series]))
+    further = len(dataset.series) - 1
+    also = f", and so do {counted(further, 'more table')}" if further else ""
+    text = (
+        f"{{}} holds several series one after the other, {where_text(files, names)}: "
+        f"{evidence_text(dataset.series[0][0])}{also}. Single rows are no problem; samples=Windows(…) would cross the "
+        "borders of series, and is an error without series='file'"
+    )
+    yield Issue.of(dataset, "several series", "note", text, files.size)
+
+
+_IN_SOME_FILES: tuple[Callable[[DatasetSummary, Names], Iterator[Issue]], ...] = (
     _different_rows,
     _never_written,
     _absent,
@@ -247,75 +246,72 @@ _IN_SOME_FILES: tuple[Callable[[Entry, Names], Iterator[Issue]], ...] = (
 )
 
 
-# ── of files as a whole ──────────────────────────────────────────────────────────────────────────────
+# ── of the files as a whole ──────────────────────────────────────────────────────────────────────────
 
 
-def _together(entries: Sequence[Entry], names: Names) -> Iterator[Issue]:
-    if len(names) > 1 and entries and not any(np.unique(entry.files).size == len(names) for entry in entries):
-        most = max(entries, key=lambda entry: int(np.unique(entry.files).size))
-        share = f"'/{most.path}' is in {np.unique(most.files).size} of {len(names)}"
-        text = f"No dataset is in all files: {share}. Are these files of one data set?"
+def _issues_of_files(datasets: Sequence[DatasetSummary], names: Names) -> Iterator[Issue]:
+    counts = [int(np.unique(dataset.files).size) for dataset in datasets]
+    if len(names) > 1 and counts and max(counts) < len(names):
+        most = datasets[counts.index(max(counts))]
+        text = (
+            f"No dataset is in all files: '/{most.path}' is in {max(counts)} of {len(names)}. Do these files belong to "
+            "one data set?"
+        )
         yield Issue("nothing in common", "problem", text, (), len(names))
-    yield from _without_rows(entries, names)
-    yield from _unequal_lengths(entries, names)
+    yield from _without_rows(datasets, names)
+    yield from _unequal_lengths(datasets, names)
 
 
-def _without_rows(entries: Sequence[Entry], names: Names) -> Iterator[Issue]:
-    empty = [np.unique(entry.files[entry.rows == 0]) for entry in entries if not entry.is_family]
+def _without_rows(datasets: Sequence[DatasetSummary], names: Names) -> Iterator[Issue]:
+    empty = [np.unique(dataset.files[dataset.rows == 0]) for dataset in datasets if not dataset.is_pattern]
     files = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *empty]))
     if files.size:
-        text = f"Datasets without rows, {where_text(files, names)}: access.on_bad_file='skip' accepts that"
+        text = f"Datasets without rows, {where_text(files, names)}: access.on_bad_file='skip' accepts them"
         yield Issue("no rows", "warning", text, (), files.size)
 
 
-def _unequal_lengths(entries: Sequence[Entry], names: Names) -> Iterator[Issue]:
-    apart = _with_lengths_of_their_own(entries)
+def _unequal_lengths(datasets: Sequence[DatasetSummary], names: Names) -> Iterator[Issue]:
+    independent = _of_independent_length(datasets)
     arrays = [
-        entry for entry in entries if entry.is_usable and entry.schema.shape and entry.path not in apart
+        dataset
+        for dataset in datasets
+        if dataset.is_usable and dataset.schema.shape and dataset.path not in independent
     ]
     if not arrays:
         return
-    table = np.stack([entry.rows_by_file(len(names)) for entry in arrays])
-    longest = table.max(axis=0)
-    differs = np.flatnonzero(((table >= 0) & (table < longest)).any(axis=0))
+    table = np.stack([dataset.rows_by_file(len(names)) for dataset in arrays])
+    differs = np.flatnonzero(((table >= 0) & (table < table.max(axis=0))).any(axis=0))
     if differs.size:
-        lengths = {int(rows): entry.path for entry, rows in zip(arrays, table[:, differs[0]], strict=True)}
-        listed = _some(
-            [f"'/{lengths[rows]}' {rows:,}" for rows in sorted(lengths, reverse=True) if rows >= 0]
+        paths = {int(rows): dataset.path for dataset, rows in zip(arrays, table[:, differs[0]], strict=True)}
+        lengths = [f"'/{paths[rows]}' {rows:,}" for rows in sorted(paths, reverse=True) if rows >= 0]
+        text = f"Datasets of one file differ in length, {where_text(differs, names)}: {listed(lengths, _MAX_LISTED)}"
+        yield Issue(
+            "different lengths", "note", text, tuple(dataset.path for dataset in arrays), differs.size
         )
-        text = f"Datasets of one file differ in length, {where_text(differs, names)}: {listed}"
-        yield Issue("different lengths", "note", text, tuple(entry.path for entry in arrays), differs.size)
 
 
-def _with_lengths_of_their_own(entries: Sequence[Entry]) -> set[str]:
-    """Tables of series, which have a line for each, and values of rows of different lengths."""
-    found = {path for entry in entries for table, _ in entry.series for path in table.paths}
+def _of_independent_length(datasets: Sequence[DatasetSummary]) -> set[str]:
+    """Paths of tables with one line per series, and of the values of ragged rows: their lengths always differ."""
+    tables = {path for dataset in datasets for table, _ in dataset.series for path in table.paths}
     ragged = (
-        entry.path
-        for entry in entries
-        for said, _ in entry.said
-        if said.encoding is not None and said.encoding.kind == "ragged"
+        dataset.path
+        for dataset in datasets
+        for notes, _ in dataset.annotations
+        if notes.encoding is not None and notes.encoding.kind == "ragged"
     )
-    return found.union(ragged)
+    return tables.union(ragged)
 
 
-# ── words ────────────────────────────────────────────────────────────────────────────────────────────
+# ── text ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def where_text(files: Int64Array, names: Names) -> str:
-    """In which files, with the first of them."""
+    """In which files: the names of the first ones."""
     if files.size == len(names) and len(names) > 1:
         return "in all files"
-    listed = ", ".join(names[file] for file in files[:_MOST_LISTED].tolist())
-    more = f" and {files.size - _MOST_LISTED:,} more files" if files.size > _MOST_LISTED else ""
-    return f"in {listed}{more}"
+    first = [names[file] for file in files[:_MAX_LISTED].tolist()]
+    return f"in {listed(first, _MAX_LISTED, total=files.size)}"
 
 
-def _some(texts: Sequence[str]) -> str:
-    more = f" and {len(texts) - _MOST_LISTED:,} more" if len(texts) > _MOST_LISTED else ""
-    return ", ".join(texts[:_MOST_LISTED]) + more
-
-
-def _storage(schema: DatasetSchema) -> str:
-    words = [f"chunks {schema.chunks}" if schema.chunks else schema.storage, *schema.filters]
-    return " ".join(words)
+def _layout_text(schema: DatasetSchema) -> str:
+    return " ".join([f"chunks {schema.chunks}" if schema.chunks else schema.storage, *schema.filters])

@@ -1,4 +1,4 @@
-"""The report: everything found about some files, as plain values."""
+"""The report of `h5lightning inspect`: what files hold and how to train on them, as plain values."""
 
 from __future__ import annotations
 
@@ -11,16 +11,22 @@ import numpy as np
 from h5lightning.errors import H5LightningError
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.storage.discovery import discover
-from h5lightning.tools.inspect.convention_issues import find_meanings
-from h5lightning.tools.inspect.issues import Issue, find_traps
+from h5lightning.tools.inspect.convention_issues import find_convention_issues
+from h5lightning.tools.inspect.descriptions import (
+    hints,
+    layout_sentences,
+    shape_text,
+    storage_text,
+    type_text,
+)
+from h5lightning.tools.inspect.issues import Issue, find_issues
 from h5lightning.tools.inspect.snippets import Code, code_for
-from h5lightning.tools.inspect.wording import hints, layout_words, shape_text, storage_text, type_text
-from h5lightning.tools.overview.axis_meaning import row_axis
-from h5lightning.tools.overview.bookkeeping import is_bookkeeping
-from h5lightning.tools.overview.dataset_table import Entry, entries_of
+from h5lightning.tools.overview.dataset_names import is_bookkeeping
+from h5lightning.tools.overview.dataset_summary import DatasetSummary, summarize_datasets
 from h5lightning.tools.overview.file_attributes import groupings, is_of_matlab
-from h5lightning.tools.overview.guess_fields import Guess, guess
+from h5lightning.tools.overview.infer_fields import InferredFields, infer_fields
 from h5lightning.tools.overview.reader_choice import Reading, readings_of
+from h5lightning.tools.overview.row_axis import row_axis
 from h5lightning.tools.overview.scan import scan_readable, shared_attrs
 from h5lightning.tools.overview.suggest import suggest
 
@@ -29,21 +35,21 @@ __all__ = ["DatasetReport", "Inspection", "inspect_files"]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DatasetReport:
-    """One dataset, or one family of datasets, over all files.
+    """One dataset, or the datasets of one path pattern, over all files.
 
     Args:
-        path: path in the file; with a ``*`` where many datasets are alike.
-        datasets: how many datasets of one name or family there are.
-        dtype: type in NumPy's words.
-        shape: all axes, the first with the lengths that occur.
+        path: path in the file; a pattern with a ``*`` for datasets with similar paths.
+        datasets: number of datasets with such a path in a file.
+        dtype: the type, as NumPy names it.
+        shape: all axes, the first one with its smallest and largest length.
         storage: chunks and filters.
-        stored_bytes: what it takes in all files.
-        rows: shortest and longest sample axis; None for a scalar.
-        files: how many files hold it.
-        variants: in how many ways it is stored.
-        keys: keys of the suggested sample that it serves.
-        refusal: why no field can be made of it; empty if one can.
-        read_by: which reader reads it, in how many files, and why it is h5py where it is.
+        stored_bytes: bytes in all files.
+        rows: smallest and largest number of rows; None for a scalar.
+        files: number of files that hold it.
+        variants: number of ways in which it is stored.
+        keys: keys of the suggested sample that use it.
+        refusal: why it cannot be a field; empty if it can.
+        read_by: which reader reads it, in how many files, and why it is h5py.
     """
 
     path: str
@@ -65,20 +71,20 @@ class Inspection:
     """What files hold, and how to train on them.
 
     Args:
-        patterns: what was asked for.
+        patterns: the patterns of the files.
         root: the deepest directory that they have in common.
-        files: files that could be read.
+        files: number of files that can be read.
         file_bytes: their size.
-        datasets: what they hold; last, what programs keep for themselves.
-        layout: how it is laid out, in words.
+        datasets: what they hold; bookkeeping of programs comes last.
+        layout: sentences that describe the layout.
         traps: what to know before training, the worst first.
         bad: files that cannot be read, and why.
-        skipped: files that the patterns match, but that are no HDF5.
-        code: code for these files; None where a DataModule cannot use them.
-        reason: why it cannot; empty where it can.
-        left_out: readable files that the code leaves out, since they differ.
-        split_by: what the split of the code keeps whole; empty where there is too little to divide.
-        hints: what could be changed in the code, and why.
+        skipped: files that match the patterns but are not HDF5.
+        code: code for these files; None if a DataModule cannot use them.
+        reason: why it cannot use them; empty if it can.
+        left_out: readable files that the code leaves out because they differ.
+        split_by: what the split of the code keeps whole; empty if there are too few rows to divide.
+        hints: what the user may change in the code, and why.
     """
 
     patterns: tuple[str, ...]
@@ -98,7 +104,7 @@ class Inspection:
 
     @property
     def is_usable(self) -> bool:
-        """Whether a DataModule can train on these files, with the code that is suggested."""
+        """Whether a DataModule can train on these files with the suggested code."""
         return self.code is not None
 
     def to_plain(self) -> dict[str, Any]:
@@ -109,76 +115,75 @@ class Inspection:
 def inspect_files(
     patterns: Sequence[str], *, processes: int | None = None, progress: bool = True
 ) -> Inspection:
-    """Look at files without reading their values. A bad file is reported, and does not end the report.
+    """Examine files without reading their values. A bad file does not end the report, but is listed in it.
 
     Args:
         patterns: globs or paths.
-        processes: scanning processes for many files; None for one on each core.
-        progress: show a bar where somebody watches.
+        processes: scanning processes for many files; None for one per core.
+        progress: show a progress bar if stderr is a terminal.
 
     Raises:
-        DiscoveryError: patterns that cannot be used, or match nothing.
+        DiscoveryError: a pattern is not valid, or no file matches.
     """
-    found = discover(list(patterns))
-    catalog = scan_readable(found, processes=processes, progress=progress)
-    entries = entries_of(catalog)
-    data = [entry for entry in entries if not is_bookkeeping(entry.schema)]
+    discovered = discover(list(patterns))
+    catalog = scan_readable(discovered, processes=processes, progress=progress)
+    datasets = summarize_datasets(catalog)
+    data = [dataset for dataset in datasets if not is_bookkeeping(dataset.schema)]
     is_matlab = len(catalog) > 0 and is_of_matlab(catalog.path(0))
-    guessed, verdict = _judge(patterns, catalog, entries, is_matlab=is_matlab)
-    readings = readings_of(entries, catalog)
-    meanings = find_meanings(data, catalog, is_matlab=is_matlab)
+    inferred, verdict = _judge(patterns, catalog, datasets, is_matlab=is_matlab)
+    readings = readings_of(datasets, catalog)
+    convention_issues = find_convention_issues(data, catalog, is_matlab=is_matlab)
     return Inspection(
         patterns=tuple(patterns),
-        root=found.root,
+        root=discovered.root,
         files=len(catalog),
         file_bytes=int(catalog.stamps[:, 0].sum()),
         datasets=tuple(
-            _report(entry, guessed, readings[entry.path])
-            for entry in sorted(entries, key=lambda entry: is_bookkeeping(entry.schema))
+            _report(dataset, inferred, readings[dataset.path])
+            for dataset in sorted(datasets, key=lambda dataset: is_bookkeeping(dataset.schema))
         ),
-        layout=layout_words(data, guessed, len(catalog)),
-        traps=find_traps(data, tuple(catalog.names), readings, meanings),
+        layout=layout_sentences(data, inferred, len(catalog)),
+        traps=find_issues(data, tuple(catalog.names), readings, convention_issues),
         bad=catalog.skipped,
-        skipped=found.skipped,
+        skipped=discovered.skipped,
         **verdict,
     )
 
 
 def _judge(
-    patterns: Sequence[str], catalog: Catalog, entries: Sequence[Entry], *, is_matlab: bool
-) -> tuple[Guess | None, dict[str, Any]]:
-    """What a sample is made of, and whether that works: the last arguments of an `Inspection`."""
-    guessed = None
+    patterns: Sequence[str], catalog: Catalog, datasets: Sequence[DatasetSummary], *, is_matlab: bool
+) -> tuple[InferredFields | None, dict[str, Any]]:
+    """What a sample is made of, and the arguments of an `Inspection` that say whether it works."""
+    inferred = None
     try:
-        guessed = guess(entries, len(catalog), shared_attrs(catalog))
-        suggestion = suggest(patterns, catalog, guessed)
+        inferred = infer_fields(datasets, len(catalog), shared_attrs(catalog))
+        suggestion = suggest(patterns, catalog, inferred)
     except H5LightningError as error:
-        return guessed, {"reason": str(error) if len(catalog) else "none of the files can be read"}
-    return guessed, {
+        return inferred, {"reason": str(error) if len(catalog) else "none of the files can be read"}
+    may_be_time = row_axis(inferred.datasets[0], datasets, is_matlab=is_matlab).may_be_time
+    return inferred, {
         "code": code_for(suggestion),
         "left_out": suggestion.left_out,
         "split_by": suggestion.split_by,
-        "hints": hints(
-            guessed,
-            groupings(catalog),
-            may_be_time=row_axis(guessed.entries[0], entries, is_matlab=is_matlab).may_be_time,
-        ),
+        "hints": hints(inferred, groupings(catalog), may_be_time=may_be_time),
     }
 
 
-def _report(entry: Entry, guessed: Guess | None, readings: tuple[Reading, ...]) -> DatasetReport:
-    fields = {} if guessed is None else guessed.fields or {}
+def _report(
+    dataset: DatasetSummary, inferred: InferredFields | None, readings: tuple[Reading, ...]
+) -> DatasetReport:
+    fields = {} if inferred is None else inferred.fields or {}
     return DatasetReport(
-        path=entry.path,
-        datasets=len(entry.paths),
-        dtype=type_text(entry),
-        shape=shape_text(entry),
-        storage=storage_text(entry),
-        stored_bytes=int(entry.stored_bytes.sum()),
-        rows=(int(entry.rows.min()), int(entry.rows.max())) if entry.schema.shape else None,
-        files=int(np.unique(entry.files).size),
-        variants=len(entry.variants),
-        keys=tuple(key for key, field in fields.items() if field.path == entry.path and field.attr is None),
-        refusal=entry.schema.refusal,
+        path=dataset.path,
+        datasets=len(dataset.paths),
+        dtype=type_text(dataset),
+        shape=shape_text(dataset),
+        storage=storage_text(dataset),
+        stored_bytes=int(dataset.stored_bytes.sum()),
+        rows=(int(dataset.rows.min()), int(dataset.rows.max())) if dataset.schema.shape else None,
+        files=int(np.unique(dataset.files).size),
+        variants=len(dataset.variants),
+        keys=tuple(key for key, field in fields.items() if field.path == dataset.path and field.attr is None),
+        refusal=dataset.schema.refusal,
         read_by=readings,
     )

@@ -1,4 +1,4 @@
-"""A suggestion as code to paste: Python, YAML for Hydra, and the command line."""
+"""Code to paste for a suggestion: Python, YAML for Hydra, and a command line."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from h5lightning.tools.overview.suggest import Suggestion
 __all__ = ["Code", "code_for"]
 
 _WIDTH = 78
-# Hydra's grammar and YAML both take these as they are; https://hydra.cc/docs/advanced/override_grammar/basic
+# Hydra's grammar and YAML both read these without quotes: https://hydra.cc/docs/advanced/override_grammar/basic
 _PLAIN = re.compile(r"(?:[A-Za-z_/]|\.+/)[A-Za-z0-9_./*?%+-]*", re.ASCII)
-_WORDS_OF_YAML = frozenset(["null", "true", "false", "yes", "no", "on", "off", "nan", "inf"])
-# A variable of a pattern, as `discovery` knows it, and the backslashes before it.
+_YAML_WORDS = frozenset(["null", "true", "false", "yes", "no", "on", "off", "nan", "inf"])
+# A variable in a pattern, with the same syntax as `discovery`, and the backslashes before it.
 _VARIABLE = re.compile(r"(\\*)\$\{([^{}]*)\}")
-_MISSING = "???"  # OmegaConf's word for no value
+_MISSING = "???"  # means "no value" in OmegaConf
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Code:
-    """The same data three times.
+    """Code for the same data in three languages.
 
     Args:
-        python: statements that make ``dm``.
+        python: statements that create ``dm``.
         yaml: a configuration of a Hydra application.
         command: a command line.
     """
@@ -49,28 +49,30 @@ def code_for(suggestion: Suggestion) -> Code:
 
 def _arguments(suggestion: Suggestion) -> dict[str, Any]:
     files = suggestion.files
-    found: dict[str, Any] = {"files": files[0] if len(files) == 1 else list(files)}
+    arguments: dict[str, Any] = {"files": files[0] if len(files) == 1 else list(files)}
     if suggestion.fields is not None:
-        found["fields"] = {key: _short(field) for key, field in suggestion.fields.items()}
+        arguments["fields"] = {key: _short(field) for key, field in suggestion.fields.items()}
     if isinstance(suggestion.samples, Whole):
-        found["samples"] = suggestion.samples
-    found |= {name: option for name in ("split", "access") if _changes(option := getattr(suggestion, name))}
-    return found | ({"dtype": suggestion.dtype} if suggestion.dtype else {})
+        arguments["samples"] = suggestion.samples
+    arguments |= {
+        name: option for name in ("split", "access") if _changes(option := getattr(suggestion, name))
+    }
+    return arguments | ({"dtype": suggestion.dtype} if suggestion.dtype else {})
 
 
 def _short(field: Any) -> Any:
-    """A field as users write it: its path, where that is all."""
+    """A field in its shortest form: its path, if nothing else is set."""
     changes = _changes(field)
-    # A text that begins like this is an attribute.
+    # A text that begins with attr: names an attribute.
     if set(changes) == {"path"} and not field.path.startswith("attr:"):
         return field.path
     return f"attr:{field.attr}" if set(changes) == {"attr"} else field
 
 
 def _changes(option: Any) -> dict[str, Any]:
-    """What an option sets other than by default."""
-    own = {field.name: (getattr(option, field.name), field.default) for field in dataclasses.fields(option)}
-    return {name: value for name, (value, default) in own.items() if value != default}
+    """The values of an option that differ from the defaults."""
+    fields = dataclasses.fields(option)
+    return {field.name: value for field in fields if (value := getattr(option, field.name)) != field.default}
 
 
 # ── Python ───────────────────────────────────────────────────────────────────────────────────────────
@@ -83,20 +85,19 @@ def _python(arguments: Mapping[str, Any]) -> str:
 
 
 def _options_in(values: Any) -> set[str]:
-    found = set()
+    names = set()
     for value in values:
         if dataclasses.is_dataclass(value):
-            found.add(type(value).__name__)
+            names.add(type(value).__name__)
         elif isinstance(value, Mapping):
-            found |= _options_in(value.values())
-    return found
+            names |= _options_in(value.values())
+    return names
 
 
 def _literal(value: Any, column: int = 0) -> str:
     if isinstance(value, Mapping):
-        return _enclosed(
-            "{", [f"{_literal(key)}: {_literal(item)}" for key, item in value.items()], "}", column
-        )
+        items = [f"{_literal(key)}: {_literal(item)}" for key, item in value.items()]
+        return _enclosed("{", items, "}", column)
     if isinstance(value, list):
         return _enclosed("[", [_literal(item) for item in value], "]", column)
     if dataclasses.is_dataclass(value):
@@ -116,25 +117,25 @@ def _enclosed(opening: str, items: Sequence[str], closing: str, column: int) -> 
     return "\n".join([opening, *(f"        {item}," for item in items), f"    {closing}"])
 
 
-# ── what OmegaConf reads ─────────────────────────────────────────────────────────────────────────────
+# ── values that OmegaConf reads ─────────────────────────────────────────────────────────────────────────────
 
 
 def _for_config(arguments: Mapping[str, Any], fields: Mapping[str, Field] | None) -> dict[str, Any]:
-    r"""The arguments with ``${…}`` in no name, and in patterns only where a variable was typed.
+    r"""The arguments without ``${…}`` in names; patterns keep it only for variables that the user typed.
 
-    An escaped ``\${…}`` would not do: Hydra resolves a configuration twice when it makes an object of it.
+    Escaping it as ``\${…}`` does not work: Hydra resolves a configuration twice when it instantiates an object.
     """
     files = arguments["files"]
-    found: dict[str, Any] = {
+    changed: dict[str, Any] = {
         "files": _pattern(files) if isinstance(files, str) else [_pattern(text) for text in files]
     }
     if fields is not None:
-        found["fields"] = {key: _config_field(field) for key, field in fields.items()}
-    return {**arguments, **found}
+        changed["fields"] = {key: _config_field(field) for key, field in fields.items()}
+    return {**arguments, **changed}
 
 
 def _pattern(text: str) -> str:
-    """A pattern in which OmegaConf finds the variables that `discovery` would, and nothing else."""
+    """A pattern in which OmegaConf finds the same variables as `discovery`, and no others."""
     if text == _MISSING:
         return f"./{text}"
     mark, name = ("!", text[1:]) if text.startswith("!") and not os.path.isfile(text) else ("", text)
@@ -147,13 +148,13 @@ def _pattern(text: str) -> str:
 
 
 def _interpolation(backslashes: str, variable: str) -> str:
-    """What reads a variable; the backslashes before it count twice there."""
+    """An interpolation that reads a variable; OmegaConf halves the backslashes before it."""
     name = variable if re.fullmatch(r"\w+", variable, re.ASCII) else f"'{variable}'"
     return f"{2 * backslashes}${{oc.env:{name}}}"
 
 
 def _config_field(field: Field) -> Any:
-    """A field as users write it, with names in pieces that OmegaConf would not take as they are."""
+    """A field in its shortest form; names that OmegaConf would change are written in pieces."""
     changes = _changes(field)
     names = {name: _in_pieces(value) for name, value in changes.items() if isinstance(value, str)}
     if all(len(pieces) == 1 for pieces in names.values()):
@@ -185,7 +186,7 @@ def _yaml_lines(name: str, value: Any) -> list[str]:
 def _command(arguments: Mapping[str, Any], is_categorical: bool | None) -> str:
     overrides = []
     for name, value in arguments.items():
-        # What a split and access consist of are known keys, so that each can be set alone.
+        # The keys of split and access are known to Hydra, so that each can be set alone.
         is_single = name in ("split", "access")
         parts = (
             {f"{name}.{key}": item for key, item in _changes(value).items()} if is_single else {name: value}
@@ -198,7 +199,7 @@ def _command(arguments: Mapping[str, Any], is_categorical: bool | None) -> str:
 
 
 def _flow(value: Any, quote: Callable[[str], str]) -> str:
-    """A value on one line, as YAML and Hydra's grammar both know it but for their quotes."""
+    """A value on one line, in the syntax that YAML and Hydra's grammar share, except for their quotes."""
     if dataclasses.is_dataclass(value):
         kind = getattr(value, "kind", None)
         return _flow({**({"kind": kind} if kind else {}), **_changes(value)}, quote)
@@ -208,5 +209,5 @@ def _flow(value: Any, quote: Callable[[str], str]) -> str:
         return "[" + ", ".join(_flow(item, quote) for item in value) + "]"
     if not isinstance(value, str):
         return json.dumps(value)
-    is_plain = _PLAIN.fullmatch(value) and value.lower() not in _WORDS_OF_YAML
+    is_plain = _PLAIN.fullmatch(value) and value.lower() not in _YAML_WORDS
     return value if is_plain else quote(value)

@@ -1,1 +1,1 @@
-"""What files hold and which sample they suggest: where inspect, doctor, bench and check begin."""
+"""What files hold, and which samples they suggest: inspect, doctor, bench and check all start here."""

@@ -1,9 +1,10 @@
-"""Which reader reads a dataset, and why it is h5py where it is: asked of one file for each way of storing it."""
+"""Which reader reads a dataset, and why it is h5py: found out with one file for each way of storing it."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -14,19 +15,21 @@ from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.direct.reader import DirectReader
 from h5lightning.storage.readers.protocol import DatasetColumn
-from h5lightning.tools.overview.dataset_table import Entry, Variant
+from h5lightning.tools.overview.dataset_summary import DatasetSummary, Variant
+from h5lightning.tools.overview.row_storage import FAST_FILTERS, filter_names
+from h5lightning.tools.overview.stored_field import StoredField
 
-__all__ = ["Reading", "readings_of"]
+__all__ = ["Reading", "readings_of", "with_reasons"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Reading:
-    """How some files' values of a dataset are read.
+    """How a dataset is read in some files.
 
     Args:
-        reader: ``direct``, ``h5py``, or ``none`` where the file is damaged.
-        reason: why it is not ``direct``, as what a sentence says of the dataset; the error for ``none``.
-        files: how many files are alike in this.
+        reader: ``direct``, ``h5py``, or ``none`` if the file is damaged.
+        reason: why it is not ``direct``, as a predicate such as ``is compact``; for ``none``, the error.
+        files: number of these files.
     """
 
     reader: str
@@ -34,57 +37,79 @@ class Reading:
     files: int
 
 
-def readings_of(entries: Sequence[Entry], catalog: Catalog) -> dict[str, tuple[Reading, ...]]:
-    """How each dataset is read, by its path; nothing for what cannot be a field or holds no values.
+def readings_of(datasets: Sequence[DatasetSummary], catalog: Catalog) -> dict[str, tuple[Reading, ...]]:
+    """How each dataset is read, by its path; empty for datasets that cannot be a field or hold no values."""
+    with _direct_reader() as reader:
+        return {dataset.path: _readings(reader, catalog, dataset) for dataset in datasets}
 
-    Args:
-        entries: the datasets.
-        catalog: where the files lie.
-    """
+
+def with_reasons(catalog: Catalog, fields: Sequence[StoredField]) -> tuple[StoredField, ...]:
+    """The fields, each with the reason why HDF5 reads it in one of its files."""
+    with _direct_reader() as reader:
+        return tuple(dataclasses.replace(field, reason=_reason(reader, catalog, field)) for field in fields)
+
+
+@contextmanager
+def _direct_reader() -> Iterator[DirectReader]:
     with HandlePool(Access()) as pool:
         reader = DirectReader(pool)
-        found = {entry.path: _readings(reader, catalog, entry) for entry in entries}
+        yield reader
         reader.close()
-    return found
 
 
-def _readings(reader: DirectReader, catalog: Catalog, entry: Entry) -> tuple[Reading, ...]:
+def _reason(reader: DirectReader, catalog: Catalog, field: StoredField) -> str:
+    if field.schema.refusal:
+        return ""
+    # The first dataset of a pattern may have its rows in other files.
+    file = field.files[int(np.argmax(field.rows > 0)) if len(field.paths) == 1 else 0]
+    choice, reason = _reading(reader, catalog.path(int(file)), field.source, field.schema)
+    return reason if choice == "h5py" else ""  # reading a damaged file reports the damage
+
+
+def _readings(reader: DirectReader, catalog: Catalog, dataset: DatasetSummary) -> tuple[Reading, ...]:
     files: dict[tuple[str, str], int] = {}
-    for path, dataset, count in _examples(catalog, entry):
-        key = _reading(reader, path, dataset)
+    for path, schema, count in _examples(catalog, dataset):
+        member = schema.columns[0].name if schema.columns else None
+        dtype = schema.element(member) or schema.dtype
+        source = DatasetColumn(schema.path, member, dtype, schema.row_shape_of(member))
+        key = _reading(reader, path, source, schema)
         files[key] = files.get(key, 0) + count
     return tuple(Reading(*key, count) for key, count in files.items())
 
 
-def _examples(catalog: Catalog, entry: Entry) -> Iterator[tuple[str, DatasetSchema, int]]:
-    """A file, the dataset in it, and the number of files that are alike: those in which values are missing apart."""
-    for variant in entry.variants:
+def _examples(catalog: Catalog, dataset: DatasetSummary) -> Iterator[tuple[str, DatasetSchema, int]]:
+    """For each layout a file, the dataset in it, and the number of such files; with and without unwritten chunks."""
+    for variant in dataset.variants:
         if variant.schema.refusal:
             continue
-        for has_holes in (False, True):
-            alike = (entry.rows != 0) & ((entry.missing > 0) == has_holes)
-            files = np.intersect1d(variant.files, entry.files[alike])
-            dataset = _dataset(catalog, int(files[0]), entry, variant) if files.size else None
-            if dataset is not None:
-                yield catalog.path(int(files[0])), dataset, int(files.size)
+        for is_unwritten in (False, True):
+            occurs = (dataset.rows != 0) & ((dataset.missing > 0) == is_unwritten)
+            files = np.intersect1d(variant.files, dataset.files[occurs])
+            schema = _schema_in(catalog, int(files[0]), dataset, variant) if files.size else None
+            if schema is not None:
+                yield catalog.path(int(files[0])), schema, int(files.size)
 
 
-def _dataset(catalog: Catalog, file: int, entry: Entry, variant: Variant) -> DatasetSchema | None:
-    """The dataset in this file that is stored so; of a family the first member."""
-    members = frozenset(entry.paths)
-    datasets = (dataset for dataset in catalog.schema(file).datasets if dataset.path in members)
-    return next((one for one in datasets if one.rows != 0 and _is_stored_so(one, variant)), None)
+def _schema_in(
+    catalog: Catalog, file: int, dataset: DatasetSummary, variant: Variant
+) -> DatasetSchema | None:
+    """The dataset with this layout in a file; the first one that matches a pattern."""
+    schemas = (schema for schema in catalog.schema(file).datasets if schema.path in frozenset(dataset.paths))
+    return next((schema for schema in schemas if schema.rows != 0 and _has_layout(schema, variant)), None)
 
 
-def _is_stored_so(dataset: DatasetSchema, variant: Variant) -> bool:
-    return dataclasses.replace(dataset.layout(), path=variant.schema.path) == variant.schema
+def _has_layout(schema: DatasetSchema, variant: Variant) -> bool:
+    return dataclasses.replace(schema.layout(), path=variant.schema.path) == variant.schema
 
 
-def _reading(reader: DirectReader, path: str, dataset: DatasetSchema) -> tuple[str, str]:
-    member = dataset.columns[0].name if dataset.columns else None
-    dtype = dataset.element(member) or dataset.dtype
+def _reading(
+    reader: DirectReader, path: str, source: DatasetColumn, schema: DatasetSchema
+) -> tuple[str, str]:
+    """The reader, and the reason why it is not ``direct``."""
     try:
-        reason = reader.reason(path, DatasetColumn(dataset.path, member, dtype, dataset.row_shape_of(member)))
+        reason = reader.reason(path, source)
     except H5LightningError as error:
         return "none", str(error)
+    if reason and (unknown := [name for name in filter_names(schema) if name not in FAST_FILTERS]):
+        reason = f"is stored with {' and '.join(unknown)}, which only HDF5 decodes"
     return ("h5py", reason) if reason else ("direct", "")

@@ -1,4 +1,4 @@
-"""Arguments of a DataModule for these files, held against the planner that the DataModule itself uses."""
+"""Suggest arguments of a DataModule for some files, and check them with the planner of the DataModule."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.splitting.plan_split import plan_split
 from h5lightning.storage.discovery import discover
 from h5lightning.storage.discovery.patterns import escape
-from h5lightning.tools.overview.guess_fields import Guess
+from h5lightning.tools.overview.infer_fields import InferredFields
 
 __all__ = ["Suggestion", "suggest"]
 
-
-_MOST_LEFT_OUT = 8
+_MAX_LEFT_OUT = 8
 _FEW_PATTERNS = 3
 _SPLITS = (Split(), Split(test=None))
 _ALL_FOR_TRAINING = Split(val=None, test=None)
@@ -39,9 +38,9 @@ class Suggestion:
         fields: sample key → `Field`; None for all datasets.
         samples: how samples lie in a file.
         split: how the rows are divided.
-        split_by: what that keeps whole; empty where there is too little to divide.
-        dtype: ``float32`` where something would be float64; else None.
-        access: what must be accepted of the files.
+        split_by: what the split keeps whole; empty if there are too few rows to divide.
+        dtype: ``float32`` if something would be float64; else None.
+        access: which problems of the files must be accepted.
         is_categorical: whether ``y`` numbers classes; None without ``y``.
         left_out: names of files that the patterns leave out.
     """
@@ -57,57 +56,57 @@ class Suggestion:
     left_out: tuple[str, ...]
 
 
-def suggest(patterns: Sequence[str], catalog: Catalog, guess: Guess) -> Suggestion:
-    """Turn a guess into arguments, and make sure that they work.
+def suggest(patterns: Sequence[str], catalog: Catalog, inferred: InferredFields) -> Suggestion:
+    """Turn inferred fields into arguments, and check that they work.
 
     Args:
-        patterns: what the user named.
-        catalog: what the files hold, with those that could not be read as ``skipped``.
-        guess: what a sample is made of.
+        patterns: the patterns of the user.
+        catalog: the files; ``skipped`` lists those that cannot be read.
+        inferred: what a sample is made of.
 
     Raises:
-        H5LightningError: the guess does not work; the message says why.
+        H5LightningError: the arguments do not work; the message says why.
     """
-    files, kept = _files(patterns, catalog, guess)
+    files, kept = _files(patterns, catalog, inferred)
     chosen = catalog.take(kept)
-    access = _access(catalog, guess, kept)
+    access = _access(catalog, inferred, kept)
     planned = plan_fields(
         chosen,
-        guess.fields,
-        guess.samples,
+        inferred.fields,
+        inferred.samples,
         on_missing=access.on_missing,
         allow_empty=access.on_bad_file == "skip",
     )
-    index = SampleIndex(chosen.root, chosen.names, np.arange(len(chosen)), planned.rows, guess.samples)
+    index = SampleIndex(chosen.root, chosen.names, np.arange(len(chosen)), planned.rows, inferred.samples)
     split, by = _split(index)
     return Suggestion(
         files=files,
-        fields=guess.fields,
-        samples=guess.samples,
+        fields=inferred.fields,
+        samples=inferred.samples,
         split=split,
         split_by=by,
         dtype="float32" if any(plan.spec.dtype == "float64" for plan in planned.plans) else None,
         access=access,
-        is_categorical=guess.is_categorical,
+        is_categorical=inferred.is_categorical,
         left_out=tuple(catalog.names[file] for file in np.setdiff1d(np.arange(len(catalog)), kept).tolist()),
     )
 
 
-def _access(catalog: Catalog, guess: Guess, kept: Int64Array) -> Access:
-    rowless = np.concatenate([entry.files[entry.rows == 0] for entry in guess.entries])
+def _access(catalog: Catalog, inferred: InferredFields, kept: Int64Array) -> Access:
+    rowless = np.concatenate([dataset.files[dataset.rows == 0] for dataset in inferred.datasets])
     is_skipping = bool(catalog.skipped) or bool(np.isin(rowless, kept).any())
-    is_filling = bool(np.isin(_unwritten(guess), kept).any())
+    is_filling = bool(np.isin(_files_with_gaps(inferred), kept).any())
     bad = len(catalog.skipped)
     return Access(
         on_bad_file="skip" if is_skipping else "raise",
-        # In hundredths, not one too few: it is pasted.
+        # Rounded up to hundredths: people paste it.
         max_bad_fraction=max(Access.max_bad_fraction, math.ceil(100 * bad / (bad + len(kept))) / 100),
         on_missing="fill" if is_filling else "raise",
     )
 
 
 def _split(index: SampleIndex) -> tuple[Split, str]:
-    """The default split, or what of it is possible with so few rows, and what it keeps whole."""
+    """The default split, or a smaller one if there are few rows, and what it keeps whole."""
     possible = ((split, by) for split in _SPLITS if (by := _split_by(index, split)))
     return next(possible, (_ALL_FOR_TRAINING, ""))
 
@@ -123,34 +122,35 @@ def _split_by(index: SampleIndex, split: Split) -> str:
     return plan.by
 
 
-# ── patterns ─────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _files(patterns: Sequence[str], catalog: Catalog, guess: Guess) -> tuple[tuple[str, ...], Int64Array]:
-    """Patterns, and the files that they leave: without the few that differ, or were not written in full."""
+def _files(
+    patterns: Sequence[str], catalog: Catalog, inferred: InferredFields
+) -> tuple[tuple[str, ...], Int64Array]:
+    """Patterns and the files that they match: all but a few that differ or have chunks that were never written."""
     short = _shortened(patterns)
     everything = np.arange(len(catalog))
-    complete = np.setdiff1d(guess.files, _unwritten(guess))
-    for kept in (complete, guess.files):
-        others = np.setdiff1d(everything, kept)
-        if 0 < others.size <= min(_MOST_LEFT_OUT, len(catalog) // 2):
-            excluding = (*short, *(_exclusion(catalog.path(file), short[0]) for file in others.tolist()))
-            if _matches(short) - _matches(excluding) == {catalog.path(file) for file in others.tolist()}:
+    complete = np.setdiff1d(inferred.files, _files_with_gaps(inferred))
+    for kept in (complete, inferred.files):
+        left_out = np.setdiff1d(everything, kept)
+        if 0 < left_out.size <= min(_MAX_LEFT_OUT, len(catalog) // 2):
+            paths = [catalog.path(file) for file in left_out.tolist()]
+            excluding = (*short, *(_exclusion(path, short[0]) for path in paths))
+            if _matches(short) - _matches(excluding) == set(paths):
                 return excluding, kept
-    if others.size:
+    if left_out.size:
         raise SchemaError(
-            f"{others.size:,} of {len(catalog):,} files differ from the others. Write them like the others, or "
+            f"{left_out.size:,} of {len(catalog):,} files differ from the others. Write them like the others, or "
             "leave them out with patterns that begin with '!'"
         )
     return short, everything
 
 
-def _unwritten(guess: Guess) -> Int64Array:
-    return np.unique(np.concatenate([entry.files[entry.missing > 0] for entry in guess.entries]))
+def _files_with_gaps(inferred: InferredFields) -> Int64Array:
+    """The files with chunks that were never written."""
+    return np.unique(np.concatenate([dataset.files[dataset.missing > 0] for dataset in inferred.datasets]))
 
 
 def _shortened(patterns: Sequence[str]) -> tuple[str, ...]:
-    """One pattern in place of the many paths that a shell makes of one."""
+    """One pattern in place of the many paths that a shell makes of it."""
     if len(patterns) <= _FEW_PATTERNS or any(glob.has_magic(text) or text[:1] == "!" for text in patterns):
         return tuple(patterns)
     folders = {os.path.dirname(text) for text in patterns}
@@ -158,19 +158,19 @@ def _shortened(patterns: Sequence[str]) -> tuple[str, ...]:
     if len(endings) > 1 or len({os.path.isabs(text) for text in patterns}) > 1:
         return tuple(patterns)
     names = f"*{endings.pop()}" if len(folders) == 1 else f"**/*{endings.pop()}"
-    # What names a file is no pattern; in what does not, variables were typed.
-    taken_as = escape if all(map(os.path.isfile, patterns)) else glob.escape
-    pattern = os.path.join(taken_as(os.path.commonpath(folders)), names)
+    # A path of a file is no pattern; otherwise it may hold variables, which stay.
+    quote = escape if all(map(os.path.isfile, patterns)) else glob.escape
+    pattern = os.path.join(quote(os.path.commonpath(folders)), names)
     return (pattern,) if _matches((pattern,)) == _matches(patterns) else tuple(patterns)
 
 
-def _exclusion(path: str, beside: str) -> str:
-    return f"!{escape(path if os.path.isabs(beside) else os.path.relpath(path))}"
+def _exclusion(path: str, relative_to: str) -> str:
+    return f"!{escape(path if os.path.isabs(relative_to) else os.path.relpath(path))}"
 
 
 def _matches(patterns: Sequence[str]) -> set[str]:
     try:
-        found = discover(list(patterns))
+        files = discover(list(patterns))
     except H5LightningError:
         return set()
-    return {found.path(file) for file in range(len(found))}
+    return {files.path(file) for file in range(len(files))}

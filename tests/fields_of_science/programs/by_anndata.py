@@ -1,4 +1,4 @@
-"""Annotated matrices by anndata, in its forms of today, of 0.7 and of 0.6, and what anndata reads of them.
+"""Annotated matrices by anndata, in its present format and those of 0.7 and 0.6, and what anndata reads from them.
 
 The older forms are written by hand, dataset for dataset as those versions wrote them.
 """
@@ -79,7 +79,7 @@ def plain(folder: Path) -> Mapping[str, Any]:
 
 
 def missing(folder: Path) -> Mapping[str, Any]:
-    """A cell of the second file has no kind, no number and no answer."""
+    """One cell of the second file has missing values in all columns."""
     for number in range(2):
         whole, sure = (
             pd.array(np.arange(CELLS), dtype="Int64"),
@@ -112,7 +112,7 @@ def other_genes(folder: Path) -> Mapping[str, Any]:
 
 
 def other_order_of_kinds(folder: Path) -> Mapping[str, Any]:
-    """The same kinds have other numbers in the second file."""
+    """The same categories have other codes in the second file."""
     for number in range(2):
         obs = frame(number, kind=kinds(number, names=KINDS[:: -1 if number else 1]))
         annotated(number, obs).write_h5ad(folder / f"{number}.h5ad")
@@ -220,7 +220,7 @@ def form_of_06_with_missing(folder: Path) -> Mapping[str, Any]:
 
 
 def form_of_06_in_another_order(folder: Path) -> Mapping[str, Any]:
-    """The numbers of kinds and the order of genes differ between the files."""
+    """The codes of categories and the order of genes differ between the files."""
     for number in range(2):
         step = -1 if number else 1
         write_06(folder / f"{number}.h5ad", number, names=KINDS[::step], genes=GENES[::step])

@@ -1,4 +1,4 @@
-"""Episodes of an offline data set by Minari, and what it reads of them."""
+"""Episodes of an offline data set by Minari, and what it reads from them."""
 
 from __future__ import annotations
 

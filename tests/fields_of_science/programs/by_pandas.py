@@ -1,4 +1,4 @@
-"""Frames by pandas and tables by PyTables, and what both read of them."""
+"""Frames by pandas and tables by PyTables, and what both read from them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def fixed_in_another_order(folder: Path) -> Mapping[str, Any]:
 
 
 def table(folder: Path) -> Mapping[str, Any]:
-    """Floats lie in one column that is an array; numbers of cars and booleans in others; texts beside them."""
+    """Floats are one column of arrays; numbers of cars, booleans and texts are other columns."""
     for number in range(2):
         found = frame(number).assign(
             cars=np.arange(ROWS),
@@ -67,7 +67,7 @@ def table(folder: Path) -> Mapping[str, Any]:
 
 
 def table_with_data_columns(folder: Path) -> Mapping[str, Any]:
-    """Each column is one of its own, compressed with blosc."""
+    """Each column is stored separately, compressed with blosc."""
     for number in range(2):
         write(folder, "table", number, frame(number), data_columns=True, complevel=5, complib="blosc:zstd")
     return {f"df/table:{name}": read(folder, [name])[:, 0] for name in SENSORS}
@@ -80,7 +80,7 @@ def table_in_another_order(folder: Path) -> Mapping[str, Any]:
 
 
 def table_with_categories(folder: Path) -> Mapping[str, Any]:
-    """A column of kinds is stored as numbers; one of the second file is missing."""
+    """A column of categories is stored as codes; one of them is missing in the second file."""
     for number in range(2):
         kinds = pd.Categorical(["a", "b", None if number else "a", "b"] * 3, categories=["a", "b"])
         write(folder, "table", number, frame(number).assign(kind=kinds), data_columns=["kind"])
@@ -92,7 +92,7 @@ CELLS = np.arange(6).reshape(2, 3)
 
 
 class Jet(tables.IsDescription):
-    """One line of a table: numbers, arrays, truths, an enumeration, a text and a nested part."""
+    """One line of a table: numbers, arrays, booleans, an enumeration, a text and a nested part."""
 
     energy = tables.Float32Col(pos=0)
     cells = tables.Float64Col(shape=(2, 3), pos=1)

@@ -1,4 +1,4 @@
-"""Sessions by pynwb, and what it gives of them in units."""
+"""Sessions by pynwb, and their values in units as it returns them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def in_units(folder: Path, name: str) -> np.ndarray:
 
 
 def voltages(folder: Path) -> Mapping[str, Any]:
-    """Raw counts of an amplifier, with a gain and an offset of each session."""
+    """Raw counts of an amplifier, with a different gain and offset in each session."""
     for number in range(2):
 
         def fill(nwb: pynwb.NWBFile, number: int = number) -> None:
@@ -79,7 +79,7 @@ def channels_with_gains_of_their_own(folder: Path) -> Mapping[str, Any]:
 
 
 def plain(folder: Path) -> Mapping[str, Any]:
-    """Honest: a conversion of one, positions in metres, times, and a table of trials without ragged columns."""
+    """No packed values: a conversion of one, positions in metres, times, and trials without ragged columns."""
     for number in range(2):
 
         def fill(nwb: pynwb.NWBFile, number: int = number) -> None:
@@ -110,7 +110,7 @@ def plain(folder: Path) -> Mapping[str, Any]:
 
 
 def spikes(folder: Path) -> Mapping[str, Any]:
-    """Times of spikes of several units lie end to end; another dataset says where each unit ends."""
+    """Spike times of several units are stored one after the other; another dataset says where each unit ends."""
     for number in range(2):
 
         def fill(nwb: pynwb.NWBFile, number: int = number) -> None:

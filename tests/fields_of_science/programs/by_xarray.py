@@ -1,4 +1,4 @@
-"""Files by xarray with both of its engines, and what both read of them."""
+"""Files by xarray with both of its engines, and what both read from them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def read(folder: Path, names: Sequence[str]) -> Mapping[str, np.ndarray]:
 
 
 def plain_with_holes(folder: Path) -> Mapping[str, Any]:
-    """What xarray writes unless told otherwise: floats with a ``_FillValue`` of NaN, whether NaN occurs or not."""
+    """What xarray writes by default: floats with a ``_FillValue`` of NaN, whether NaN occurs or not."""
     for number, engine in enumerate(ENGINES):
         dataset(number, holes=True).to_netcdf(folder / f"{number}.nc", engine=engine)
     return read(folder, ["t"])
@@ -71,7 +71,7 @@ def packed_with_holes(folder: Path) -> Mapping[str, Any]:
 
 
 def unsigned_bytes(folder: Path) -> Mapping[str, Any]:
-    """Bytes, stored signed with ``_Unsigned``, as xarray writes them where it is told so."""
+    """Bytes, stored as signed with ``_Unsigned``, as xarray writes them on request."""
     for number, engine in enumerate(ENGINES):
         encoding = {
             "t": {
@@ -108,7 +108,7 @@ def latitudes_from_north_and_from_south(folder: Path) -> Mapping[str, Any]:
 
 
 def tiles(folder: Path) -> Mapping[str, Any]:
-    """Honest: latitudes of their own, the same channels; booleans; hours since another day."""
+    """Nothing to decode: different latitudes, the same channels; booleans; hours since another day."""
     for number, engine in enumerate(ENGINES):
         dataset(number).to_netcdf(folder / f"{number}.nc", engine=engine)
     return read(folder, ["t"])

@@ -1,4 +1,4 @@
-"""Files of MATLAB v7.3 by hdf5storage, and what it reads of them."""
+"""Files of MATLAB v7.3 by hdf5storage, and what it reads from them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def content(number: int) -> dict[str, Any]:
 
 
 def plain(folder: Path) -> Mapping[str, Any]:
-    """Axes are reversed in the file: samples come first there."""
+    """Axes are reversed in the file, so that samples come first."""
     for number in range(2):
         write(folder / f"{number}.mat", content(number))
     return {
@@ -48,7 +48,7 @@ def plain(folder: Path) -> Mapping[str, Any]:
 
 
 def empty(folder: Path) -> Mapping[str, Any]:
-    """Empty arrays are stored as their shapes: two numbers that are no rows."""
+    """Empty arrays are stored as their shapes: two numbers that are not rows."""
     for number in range(2):
         arrays = {"x": np.zeros((0, 7)), "y": np.zeros((0, 3), "u1"), "cells": np.zeros((0, 0), object)}
         write(folder / f"{number}.mat", arrays)

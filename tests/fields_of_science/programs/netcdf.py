@@ -1,4 +1,4 @@
-"""Files by netCDF4-python, and what it reads of them with its masks and scales."""
+"""Files by netCDF4-python, and what it reads from them with its masks and scales."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def write(path: Path, fill: Callable[[netCDF4.Dataset], None]) -> None:
 
 
 def put(file: netCDF4.Dataset, name: str, stored: np.ndarray, kind: str, **options: Any) -> None:
-    """A variable of stored numbers; what is no option of netCDF4 is an attribute."""
+    """A variable of stored numbers; names that are not options of netCDF4 are attributes."""
     known = {"fill_value", "endian", "zlib", "shuffle"}
     variable = file.createVariable(
         name, kind, DIMENSIONS[: stored.ndim], **{key: options[key] for key in known & set(options)}
@@ -39,7 +39,7 @@ def put(file: netCDF4.Dataset, name: str, stored: np.ndarray, kind: str, **optio
 
 
 def read(folder: Path, names: Sequence[str]) -> Mapping[str, np.ndarray]:
-    """What netCDF4 makes of each variable of all files, with NaN for what it masks."""
+    """The values of each variable of all files as netCDF4 reads them, with NaN for masked ones."""
     found: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for path in sorted(folder.glob("*.nc")):
         with netCDF4.Dataset(path) as file:
@@ -52,7 +52,7 @@ def read(folder: Path, names: Sequence[str]) -> Mapping[str, np.ndarray]:
 
 
 def packed_differently(folder: Path) -> Mapping[str, Any]:
-    """Two files and two variables, each with its own packing, as ERA5 has it."""
+    """Two files and two variables, each packed differently, as in ERA5."""
     for number in range(2):
 
         def fill(file: netCDF4.Dataset, number: int = number) -> None:
@@ -92,7 +92,7 @@ def packed_and_masked(folder: Path) -> Mapping[str, Any]:
 
 
 def packing_of_some_files(folder: Path) -> Mapping[str, Any]:
-    """One file is packed, the other holds the same type and no packing."""
+    """One file is packed, the other has the same type without packing."""
     write(folder / "0.nc", lambda file: put(file, "v", counts(0), "i2"))
     write(folder / "1.nc", lambda file: put(file, "v", counts(1), "i2", scale_factor=0.5))
     return read(folder, ["v"])
@@ -111,7 +111,7 @@ def land_as_a_large_number(folder: Path) -> Mapping[str, Any]:
 
 
 def missing_values(folder: Path) -> Mapping[str, Any]:
-    """A ``missing_value`` of one number and of two; integers and floats; in a late row alone."""
+    """A ``missing_value`` of one number and of two; integers and floats; only in a late row."""
 
     def fill(file: netCDF4.Dataset) -> None:
         stored = counts(0)
@@ -138,7 +138,7 @@ def valid_ranges(folder: Path) -> Mapping[str, Any]:
 
 
 def unsigned_in_signed(folder: Path) -> Mapping[str, Any]:
-    """What netCDF-3 could not say: bytes and shorts that are unsigned."""
+    """Types that netCDF-3 lacks: unsigned bytes and shorts."""
 
     def fill(file: netCDF4.Dataset) -> None:
         stored = np.arange(ROWS * 12).reshape(SIZES) * 3 % 250
@@ -185,7 +185,7 @@ def big_endian(folder: Path) -> Mapping[str, Any]:
 
 
 def byte_orders_of_files(folder: Path) -> Mapping[str, Any]:
-    """One file little-endian, the other big-endian, each packed in its own way."""
+    """One file little-endian, the other big-endian, each packed differently."""
     for number, (order, endian) in enumerate((("<", "little"), (">", "big"))):
 
         def fill(
@@ -198,14 +198,14 @@ def byte_orders_of_files(folder: Path) -> Mapping[str, Any]:
 
 
 def widths_of_files(folder: Path) -> Mapping[str, Any]:
-    """Packed to shorts in one file, floats as they are in the other: the values are of one kind."""
+    """Packed to shorts in one file, plain floats in the other: the values have one type."""
     write(folder / "0.nc", lambda file: put(file, "t", counts(0), "i2", scale_factor=0.01, add_offset=5.0))
     write(folder / "1.nc", lambda file: put(file, "t", counts(1) / 100, "f4"))
     return read(folder, ["t"])
 
 
 def rows_that_were_never_written(folder: Path) -> Mapping[str, Any]:
-    """Rows are missing at the end: in a chunk that was begun, and in chunks of their own. No attribute says so."""
+    """Rows are missing at the end: in a chunk that was begun, and in separate chunks. No attribute says so."""
     with netCDF4.Dataset(folder / "0.nc", "w") as file:
         file.createDimension("time", ROWS)
         file.createDimension("x", 4)
@@ -215,7 +215,7 @@ def rows_that_were_never_written(folder: Path) -> Mapping[str, Any]:
     return read(folder, ["whole", "partly", "never"])
 
 
-def honest(folder: Path) -> Mapping[str, Any]:
+def plain(folder: Path) -> Mapping[str, Any]:
     """Plain variables, 2-D coordinates, a dimension without a variable, fill values that do not occur."""
     for number in range(2):
 
@@ -238,6 +238,6 @@ if __name__ == "__main__":
         [
             packed_differently, packed_and_masked, packing_of_some_files, land_as_a_large_number, missing_values,
             valid_ranges, unsigned_in_signed, several_types, big_endian, byte_orders_of_files, widths_of_files,
-            rows_that_were_never_written, honest,
+            rows_that_were_never_written, plain,
         ]
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Variables of random types with random attributes, by netCDF4-python, and what it reads of them with its masks."""
+"""Variables of random types with random attributes, by netCDF4-python, and what it reads from them with its masks."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def stored(rng: np.random.Generator, kind: str) -> np.ndarray:
     limits = np.iinfo(kind)
     low, high = max(limits.min, -(10**6)), min(limits.max, 10**6)
     found = rng.integers(low, high, shape, endpoint=True).astype(kind)
-    # netCDF says that bytes have no fill value unless an attribute names one; not all of its readers agree.
+    # By the conventions of netCDF, bytes have no fill value unless an attribute names one; not all readers agree.
     return np.where(found == {"i1": -127, "u1": 255}.get(kind, low - 1), 7, found).astype(kind)
 
 
 def attributes(rng: np.random.Generator, kind: str, values: np.ndarray) -> dict[str, Any]:
-    """Some of the attributes of the conventions, of the type of the variable or of packing."""
+    """Some of the attributes of the conventions, with the type of the variable or of the packing."""
     found: dict[str, Any] = {}
     float_kind = rng.choice(["f4", "f8"])
     if rng.random() < 0.6:
@@ -46,9 +46,7 @@ def attributes(rng: np.random.Generator, kind: str, values: np.ndarray) -> dict[
         found["valid_range"] = np.sort(pick)[[rng.integers(0, 9), -rng.integers(1, 9)]]
     if kind[0] == "i" and rng.random() < 0.3:
         found["_Unsigned"] = str(rng.choice(["true", "false"]))
-        if (
-            found["_Unsigned"] == "true"
-        ):  # bounds are those of the unsigned numbers, readers do not agree on more
+        if found["_Unsigned"] == "true":  # bounds are unsigned numbers; readers disagree on the rest
             found = {key: value for key, value in found.items() if not key.startswith("valid_")}
     return found
 

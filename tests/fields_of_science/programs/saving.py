@@ -1,4 +1,4 @@
-"""A folder for each case of a program: its files, and what the field's own reader found in them."""
+"""A folder for each case of a program: its files, and what the reader of the field reads from them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Case = Callable[[Path], Mapping[str, Any]]
 
 
 def write_cases(cases: Sequence[Case]) -> None:
-    """Let each case write its files, and save what it returns: dataset → values of all files, in path order."""
+    """Let each case write its files, and save what it returns: dataset → values of all files, in the order of paths."""
     out = Path(sys.argv[1])
     for case in cases:
         folder = out / case.__name__

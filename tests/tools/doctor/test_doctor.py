@@ -1,4 +1,4 @@
-"""What is found about real files that are slow in one way each; that the remedies mend them, and change no value."""
+"""Findings about real files, each slow in one way; the fixes make them fast and change no value."""
 
 import glob
 import importlib.util
@@ -19,7 +19,7 @@ from h5lightning.errors import FieldError, MissingFieldError, NoMatchError, Unsu
 from h5lightning.options import Access, Field, Shuffle
 from h5lightning.storage.codecs import Pipeline
 from h5lightning.tools.doctor import diagnose_files
-from h5lightning.tools.doctor.rewrite import FileList
+from h5lightning.tools.doctor.fix_programs import FileList
 
 KIB = 1024
 FIELDS = {"x": Field("x"), "y": Field("y")}
@@ -28,7 +28,7 @@ SMALL_CACHE = {"access": Access(cache_bytes=8 * KIB)}
 
 
 def values(rows, shape=(4, 16), dtype="f4", seed=0):
-    """Numbers that can be compressed."""
+    """Numbers that compress well."""
     return np.random.default_rng(seed).integers(0, 8, (rows, *shape)).astype(dtype)
 
 
@@ -215,7 +215,7 @@ def diagnose(folder, fields=FIELDS, **options):
 
 
 def apply(fix, folder, monkeypatch):
-    """Run the program in the folder of the files; the folder of the new ones. The originals must be what they were."""
+    """Run the program in the folder of the files, check the originals, and return the folder of the new files."""
     monkeypatch.chdir(folder)
     before = {path: path.read_bytes() for path in folder.glob("*.*")}
     exec(compile(fix.python, "fix", "exec"), {})
@@ -239,25 +239,25 @@ def data(tmp_path):
     return tmp_path / "data"
 
 
-# ── findings and remedies ────────────────────────────────────────────────────────────────────────────
+# ── findings and fixes ────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize(("make", "options", "kind", "severity"), SLOW.values(), ids=SLOW)
-def test_what_is_slow_is_found_and_mended(data, monkeypatch, make, options, kind, severity):
+def test_slow_storage_is_found_and_fixed(data, monkeypatch, make, options, kind, severity):
     make(data)
     found = diagnose(data, **options)
     assert (kind, severity) in {(finding.kind, finding.severity) for finding in found.findings}
     assert not found.is_healthy
     before = content(data)
-    mended = apply(found.fix, data, monkeypatch)
-    again = diagnose(mended, **options)
+    fixed = apply(found.fix, data, monkeypatch)
+    again = diagnose(fixed, **options)
     assert [(finding.kind, finding.text) for finding in again.findings if finding.severity != "fine"] == []
     assert again.is_healthy
-    np.testing.assert_array_equal(content(mended), before)
+    np.testing.assert_array_equal(content(fixed), before)
 
 
 @pytest.mark.parametrize("name", ["split rows", "float64", "different chunk heights", "poor compression"])
-def test_the_remedy_of_one_finding_mends_it(data, monkeypatch, name):
+def test_the_fix_of_one_finding_fixes_it(data, monkeypatch, name):
     make, options, kind, _ = SLOW[name]
     make(data)
     (finding,) = (finding for finding in diagnose(data, **options).findings if finding.kind == kind)
@@ -265,11 +265,11 @@ def test_the_remedy_of_one_finding_mends_it(data, monkeypatch, name):
     assert not [finding for finding in again if finding.kind == kind and finding.severity != "fine"]
 
 
-def test_writing_again_keeps_what_is_beside(data, monkeypatch):
+def test_rewriting_keeps_everything_else(data, monkeypatch):
     write(data, x=chunked(64, 1, 8))
-    mended = apply(diagnose(data).fix, data, monkeypatch)
+    fixed = apply(diagnose(data).fix, data, monkeypatch)
     for number in range(2):
-        with h5py.File(mended / f"{number:04}.h5") as file:
+        with h5py.File(fixed / f"{number:04}.h5") as file:
             assert file.attrs["number"] == number
             assert file["x"].attrs["unit"] == "m"
             assert file["x"].chunks[1:] == (4, 16)
@@ -282,17 +282,17 @@ def test_columns_of_a_table_become_datasets_beside_it(data, monkeypatch):
     found = diagnose(data, fields)
     assert [finding.kind for finding in found.findings] == ["only HDF5", "only HDF5", "float64"]
     assert found.fix.h5repack == ""
-    mended = apply(found.fix, data, monkeypatch)
+    fixed = apply(found.fix, data, monkeypatch)
     columns = {"p": Field("runs/events_columns/p x"), "charge": Field("runs/events_columns/charge")}
-    assert [finding.kind for finding in diagnose(mended, columns).findings] == ["float64"]
+    assert [finding.kind for finding in diagnose(fixed, columns).findings] == ["float64"]
     for name in ("p x", "charge"):
         np.testing.assert_array_equal(
-            content(mended, f"runs/events_columns/{name}"), content(data, "runs/events")[name]
+            content(fixed, f"runs/events_columns/{name}"), content(data, "runs/events")[name]
         )
-    np.testing.assert_array_equal(content(mended, "runs/events"), content(data, "runs/events"))
+    np.testing.assert_array_equal(content(fixed, "runs/events"), content(data, "runs/events"))
 
 
-def test_float64_stays_what_it_is_unless_somebody_asks(data, monkeypatch):
+def test_float64_stays_what_it_is_unless_asked(data, monkeypatch):
     write(data, dtype="f8")
     found = diagnose(data)
     (finding,) = found.findings
@@ -323,8 +323,8 @@ def test_a_window_that_the_cache_cannot_hold(data):
 
 @pytest.mark.parametrize("mode", ["full", "block", "none"])
 @pytest.mark.parametrize("cache", [64, 320, 4096], ids=lambda cache: f"{cache}KiB")
-def test_what_is_said_to_be_decoded_is_decoded(data, monkeypatch, mode, cache):
-    """Chunks are counted as they are decoded, in the batches of a DataModule, one read after the other."""
+def test_the_amplification_is_that_of_training(data, monkeypatch, mode, cache):
+    """Count the chunks that are decoded for the batches of a DataModule, one read after the other."""
     write(data, rows=2000, x=chunked(40, 4, 16))
     loading = {"shuffle": Shuffle(mode, window_bytes=256 * KIB), "access": Access(cache_bytes=cache * KIB)}
     costs = [one.amplification for one in diagnose(data, measure=False, **loading).findings]
@@ -369,7 +369,7 @@ def test_filters_without_a_fast_decoder(data, monkeypatch):
     write(data, x={"chunks": (64, 4, 16), **hdf5plugin.BZip2()})
     finding, *_ = diagnose(data).findings
     assert (finding.kind, finding.severity) == ("only HDF5", "slow")
-    assert "is stored with bzip2, which only HDF5 decodes, with a plug-in" in finding.text
+    assert "is stored with bzip2, which only HDF5 decodes, with a plugin" in finding.text
     assert diagnose(apply(finding.fix, data, monkeypatch)).is_healthy
 
 
@@ -384,22 +384,22 @@ def test_the_filter_stays_what_it_is(data, monkeypatch, name):
 
 @pytest.mark.skipif(shutil.which("h5repack") is None, reason="needs h5repack")
 @pytest.mark.parametrize("name", ["split rows", "full order", "poor compression"])
-def test_h5repack_mends_it_too(data, tmp_path, name):
+def test_h5repack_fixes_it_too(data, tmp_path, name):
     make, options, *_ = SLOW[name]
     make(data)
     command = diagnose(data, **options).fix.h5repack
     before = {path: path.read_bytes() for path in data.glob("*.h5")}
     subprocess.run(["bash", "-ec", command], check=True, capture_output=True, timeout=60, cwd=tmp_path)
-    mended = tmp_path / "rewritten"
-    assert diagnose(mended, **options).is_healthy
+    fixed = tmp_path / "rewritten"
+    assert diagnose(fixed, **options).is_healthy
     assert {path: path.read_bytes() for path in data.glob("*.h5")} == before
-    np.testing.assert_array_equal(content(mended), content(data))
+    np.testing.assert_array_equal(content(fixed), content(data))
 
 
 @pytest.mark.parametrize(
     "name", ["float64", "virtual", "converted", "scaleoffset"], ids=["type", "virtual", "bits", "filter"]
 )
-def test_h5repack_is_not_asked_for_what_it_cannot_do(data, name):
+def test_no_command_for_what_h5repack_cannot_do(data, name):
     make, options, *_ = SLOW[name]
     make(data)
     assert diagnose(data, **options).fix.h5repack == ""
@@ -458,8 +458,8 @@ def test_columns_in_many_datasets_are_one_field(data, monkeypatch):
     found = diagnose(data, None)
     assert [(one.kind, one.paths) for one in found.findings] == [("float64", ("f*",))]
     assert found.fix is None
-    mended = apply(diagnose(data, None, float32=True).fix, data, monkeypatch)
-    assert diagnose(mended, None).findings == ()
+    fixed = apply(diagnose(data, None, float32=True).fix, data, monkeypatch)
+    assert diagnose(fixed, None).findings == ()
 
 
 # ── measuring, errors, plain values ──────────────────────────────────────────────────────────────────
@@ -481,7 +481,7 @@ def test_opening_is_timed(data):
 
 
 def test_without_measuring_no_value_is_read(data):
-    """A chunk that cannot be decoded is found by reading alone."""
+    """Only reading finds a chunk that cannot be decoded."""
     write(data, files=1, x=chunked(64, 1, 8))
     with h5py.File(data / "0000.h5") as file:
         places = []
@@ -494,8 +494,8 @@ def test_without_measuring_no_value_is_read(data):
     assert diagnose(data).findings[0].measured.startswith("it cannot be read: ")
 
 
-def test_what_the_direct_reader_leaves_to_hdf5_is_told_with_its_reason(data):
-    """Bit fields look like integers to all but HDF5."""
+def test_why_the_direct_reader_leaves_a_dataset_to_hdf5_is_reported(data):
+    """Only HDF5 distinguishes bit fields from integers."""
     write_low_level(data, h5t.STD_B8LE, data=values(40, (8,), "u1"))
     (finding,) = diagnose(data, {"x": Field("x")}).findings
     assert (finding.kind, finding.severity) == ("only HDF5", "slow")
@@ -523,7 +523,7 @@ def test_empty_rows_cost_nothing(data):
         assert diagnose(data, fields).findings == ()
 
 
-def test_a_bad_file_is_named_and_the_others_are_looked_at(data):
+def test_a_bad_file_is_listed_and_the_others_are_diagnosed(data):
     write(data)
     (data / "bad.h5").write_bytes(b"no hdf5")
     found = diagnose(data)
@@ -563,7 +563,7 @@ def test_files_without_anything_to_diagnose(data, what):
         diagnose(data, None)
 
 
-def test_mended_files_give_the_same_batches(data, monkeypatch):
+def test_fixed_files_give_the_same_batches(data, monkeypatch):
     write(data, x=chunked(64, 1, 8))
 
     def batch(folder):
@@ -580,15 +580,15 @@ def test_mended_files_give_the_same_batches(data, monkeypatch):
 def test_the_program_leaves_out_what_was_left_out(data, monkeypatch):
     write(data, files=3, x=chunked(64, 1, 8))
     patterns = [pattern_of(data), f"!{data / '0001.h5'}"]
-    mended = apply(diagnose_files(patterns, FIELDS, progress=False).fix, data, monkeypatch)
-    assert sorted(path.name for path in mended.iterdir()) == ["0000.h5", "0002.h5"]
-    assert diagnose(mended).is_healthy
+    fixed = apply(diagnose_files(patterns, FIELDS, progress=False).fix, data, monkeypatch)
+    assert sorted(path.name for path in fixed.iterdir()) == ["0000.h5", "0002.h5"]
+    assert diagnose(fixed).is_healthy
 
 
 # ── names ────────────────────────────────────────────────────────────────────────────────────────────
 
 FAKE = """#!/bin/bash
-# Takes the command's words as h5repack does, and copies.
+# Takes the same words as h5repack, and copies the file.
 printf '%s\\n' "${@:1:$#-2}" >>"$WORDS"
 cp "${@: -2:1}" "${@: -1}"
 """
@@ -606,7 +606,7 @@ NAMES = {
 
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
 def test_programs_and_commands_name_any_file_and_dataset(data, tmp_path, monkeypatch, name):
-    """Both are run as they are printed; the command by something that takes its words like h5repack."""
+    """Both are run as they are printed; a script that takes the same words replaces h5repack."""
     monkeypatch.chdir(data)
     encoded = name.encode("utf-8", "surrogateescape")
     for file_name in (f"{name}.h5", f"{name}/{name}.h5"):
@@ -653,8 +653,8 @@ def test_new_files_lie_outside_of_what_the_patterns_match(data, monkeypatch):
     assert everywhere.folder("rewritten") == ".rewritten"
 
 
-def test_files_with_gaps_or_sources_are_none_for_h5repack(data):
-    """It writes what was never written, and would not find the sources from another folder."""
+def test_no_command_for_files_with_gaps_or_sources(data):
+    """It would write chunks that were never written, and would not find source files from another folder."""
     write(data, x=chunked(64, 1, 8))
     assert diagnose(data).fix.h5repack
     with h5py.File(data / "0000.h5", "r+") as file:
@@ -662,7 +662,7 @@ def test_files_with_gaps_or_sources_are_none_for_h5repack(data):
     assert diagnose(data).fix.h5repack == ""
 
 
-def test_h5repack_lets_data_that_may_grow_grow(data):
+def test_h5repack_keeps_datasets_that_may_grow(data):
     write(data, x={**chunked(64, 1, 8), "maxshape": (None, 4, 16)})
     command = diagnose(data, shuffle=Shuffle("full")).fix.h5repack
     assert "x:CHUNK=400x4x16" in command

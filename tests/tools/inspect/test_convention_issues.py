@@ -1,4 +1,4 @@
-"""What files say around their numbers, as `inspect` tells it and decides it: from hand-made annotations."""
+"""Issues with conventions, and the fields that are inferred from them: with hand-made annotations."""
 
 import dataclasses
 
@@ -11,10 +11,10 @@ from h5lightning.options import Field
 from h5lightning.planning.catalog.annotations import Annotations, AxisLabels, Encoding, Found
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.storage.scanning import ScanRequest, scan_file
-from h5lightning.tools.inspect.convention_issues import find_meanings
+from h5lightning.tools.inspect.convention_issues import find_convention_issues
 from h5lightning.tools.inspect.snippets import code_for
-from h5lightning.tools.overview.dataset_table import entries_of
-from h5lightning.tools.overview.guess_fields import guess
+from h5lightning.tools.overview.dataset_summary import summarize_datasets
+from h5lightning.tools.overview.infer_fields import infer_fields
 from h5lightning.tools.overview.suggest import suggest
 
 PACKED = Annotations(Encoding("cf", 0.01, 273.0, said_by=("scale_factor=0.01", "add_offset=273.0")))
@@ -26,7 +26,7 @@ CODES = Annotations(Encoding("codes"), missing=Found(2, "holds -1, which is no c
 
 @pytest.fixture
 def catalog_of(tmp_path):
-    """A catalog of three real files, in which the datasets say what a test says they do."""
+    """A catalog of three real files, with the annotations that a test gives to their datasets."""
 
     def make(said, **datasets):
         datasets = datasets or {
@@ -41,11 +41,11 @@ def catalog_of(tmp_path):
                 for name, values in datasets.items():
                     file[name] = values
             found = scan_file(path, ScanRequest(None))
-            told = [
+            annotated = [
                 dataclasses.replace(dataset, annotations=said.get(dataset.path, dataset.annotations))
                 for dataset in found.datasets
             ]
-            schemas.append(dataclasses.replace(found, datasets=tuple(told)))
+            schemas.append(dataclasses.replace(found, datasets=tuple(annotated)))
         stamps = np.zeros((3, 4), np.int64)
         return Catalog.of(str(tmp_path), ["0.h5", "1.h5", "2.h5"], stamps, schemas)
 
@@ -53,11 +53,11 @@ def catalog_of(tmp_path):
 
 
 def guessed(catalog):
-    return guess(entries_of(catalog), len(catalog), {})
+    return infer_fields(summarize_datasets(catalog), len(catalog), {})
 
 
-def traps_of(catalog):
-    return {trap.kind: trap for trap in find_meanings(entries_of(catalog), catalog)}
+def issues_of(catalog):
+    return {issue.kind: issue for issue in find_convention_issues(summarize_datasets(catalog), catalog)}
 
 
 @pytest.mark.parametrize(
@@ -69,17 +69,17 @@ def traps_of(catalog):
     ],
     ids=["packed", "masked", "undecodable"],
 )
-def test_traps_have_the_words_of_the_error(catalog_of, said, kind, words):
-    trap = traps_of(catalog_of({"t2m": said}))[kind]
-    assert trap.severity == "problem"
-    assert trap.text.startswith("'/t2m' in ")
-    assert words in trap.text
-    assert "decode='stored'" in trap.text
-    assert (trap.paths, trap.files) == (("t2m",), 3)
+def test_issues_have_the_text_of_the_error(catalog_of, said, kind, words):
+    issue = issues_of(catalog_of({"t2m": said}))[kind]
+    assert issue.severity == "problem"
+    assert issue.text.startswith("'/t2m' in ")
+    assert words in issue.text
+    assert "decode='stored'" in issue.text
+    assert (issue.paths, issue.files) == (("t2m",), 3)
 
 
-def test_what_may_be_missing_but_is_not_is_no_trap(catalog_of):
-    assert traps_of(catalog_of({"t2m": MASKING})) == {}
+def test_values_that_may_be_missing_but_are_not_are_no_issue(catalog_of):
+    assert issues_of(catalog_of({"t2m": MASKING})) == {}
 
 
 @pytest.mark.parametrize("said", [PACKED, MASKED], ids=["packed", "masked"])
@@ -96,7 +96,7 @@ def test_packed_and_masked_data_are_decoded_in_all_three_codes(catalog_of, tmp_p
 def test_what_cannot_be_decoded_is_not_suggested(catalog_of):
     with pytest.raises(UnsupportedFieldError, match="'/t2m', which has a scale_factor that is text"):
         guessed(catalog_of({"t2m": UNKNOWN}))
-    # There may be more.
+    # Other datasets may be larger.
     found = guessed(
         catalog_of({"spikes": UNKNOWN}, spikes=np.ones(70), data=np.ones((40, 3)), label=np.ones(40))
     )
@@ -126,22 +126,22 @@ def test_codes_with_gaps_are_chosen_as_stored_numbers_only(catalog_of):
 GENES = AxisLabels(1, "genes", "text", 6, "a", "s")
 
 
-def test_columns_in_another_order_are_told(catalog_of):
+def test_columns_in_another_order_are_an_issue(catalog_of):
     catalog = catalog_of({"t2m": Annotations(labels=(GENES,))})
-    assert traps_of(catalog) == {}
+    assert issues_of(catalog) == {}
     others = [Annotations(labels=(GENES,)), Annotations(labels=(dataclasses.replace(GENES, in_order="b"),))]
     numbers = np.where(catalog.annotation_of == 1, np.arange(len(catalog.annotation_of)) // 8 + 1, 0)
     catalog = dataclasses.replace(
         catalog, annotations=(catalog.annotations[0], *others), annotation_of=numbers.astype(np.int32)
     )
     assert set(numbers.tolist()) == {0, 1, 2}
-    trap = traps_of(catalog)["labels"]
-    assert trap.severity == "problem"
-    assert "'/genes', are in another order than in" in trap.text
-    assert "decode='stored'" in trap.text
+    issue = issues_of(catalog)["labels"]
+    assert issue.severity == "problem"
+    assert "'/genes', are in another order than in" in issue.text
+    assert "decode='stored'" in issue.text
 
 
-def test_tiles_with_coordinates_of_their_own_are_a_remark(catalog_of):
+def test_tiles_with_different_coordinates_are_a_remark(catalog_of):
     lat = [AxisLabels(1, "lat", "numbers", 6, name, name) for name in "ab"]
     catalog = catalog_of({"t2m": Annotations(labels=(lat[0],))})
     others = [Annotations(labels=(one,)) for one in lat]
@@ -149,17 +149,17 @@ def test_tiles_with_coordinates_of_their_own_are_a_remark(catalog_of):
     catalog = dataclasses.replace(
         catalog, annotations=(catalog.annotations[0], *others), annotation_of=numbers.astype(np.int32)
     )
-    trap = traps_of(catalog)["remark"]
-    assert trap.severity == "note"
-    assert "other numbers in '/lat'" in trap.text
+    issue = issues_of(catalog)["remark"]
+    assert issue.severity == "note"
+    assert "other numbers in '/lat'" in issue.text
 
 
-def test_missing_values_of_columns_are_told_and_chosen_as_stored(catalog_of, tmp_path):
+def test_missing_values_of_columns_are_an_issue_and_chosen_as_stored(catalog_of, tmp_path):
     rows = np.zeros(40, [("energy", "f4"), ("kind", "i1"), ("charge", "i4")])
     gap = Annotations(missing_columns=(Found(7, "holds -1, which is no category", "kind"),))
     catalog = catalog_of({"events": gap}, events=rows)
-    trap = traps_of(catalog)["missing values"]
-    assert "row 7 of '/events' (column 'kind')" in trap.text
+    issue = issues_of(catalog)["missing values"]
+    assert "row 7 of '/events' (column 'kind')" in issue.text
     found = guessed(catalog)
     assert {key: field.decode for key, field in found.fields.items()} == {
         "charge": None, "energy": None, "kind": "stored",
@@ -168,10 +168,10 @@ def test_missing_values_of_columns_are_told_and_chosen_as_stored(catalog_of, tmp
     assert "decode: stored" in code.command
 
 
-def test_remarks_and_ends_are_told(catalog_of):
-    trap = traps_of(catalog_of({"t2m": Annotations(remarks=("lies on a tile of its own",))}))["remark"]
-    assert (trap.severity, trap.text) == ("note", "{} lies on a tile of its own")
-    trap = traps_of(catalog_of({"t2m": Annotations(ends_with_fill=True)}))["half written"]
-    assert (trap.severity, trap.files) == ("warning", 3)
-    assert "its last row holds nothing but the fill value, in all files" in trap.text
-    assert "h5lightning check" in trap.text
+def test_remarks_and_ends_are_reported(catalog_of):
+    issue = issues_of(catalog_of({"t2m": Annotations(remarks=("lies on a tile of its own",))}))["remark"]
+    assert (issue.severity, issue.text) == ("note", "{} lies on a tile of its own")
+    issue = issues_of(catalog_of({"t2m": Annotations(ends_with_fill=True)}))["half written"]
+    assert (issue.severity, issue.files) == ("warning", 3)
+    assert "its last row holds only the fill value, in all files" in issue.text
+    assert "h5lightning check" in issue.text

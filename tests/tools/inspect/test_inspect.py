@@ -1,4 +1,4 @@
-"""What is found about files of many kinds, and whether the code that is suggested for them runs."""
+"""The report about files of many kinds, and whether the suggested code runs."""
 
 import json
 import os
@@ -89,7 +89,7 @@ def categories(folder):
 
 
 def mixed(folder):
-    """Files 3, 5, 7 and 8 of ten are each wrong in their own way, 9 is none."""
+    """Of ten files, 3, 5, 7 and 8 each have a different problem, and 9 is not HDF5."""
     for number in range(10):
         with h5py.File(folder / f"m{number}.h5", "w") as file:
             rows = 0 if number == 5 else 20
@@ -112,7 +112,7 @@ def awkward_names(folder):
 
 
 def packed(folder):
-    """Numbers with scales of each file's own, and a dimension without coordinates, as netCDF writes them."""
+    """Numbers with a different scale in each file, and a dimension without coordinates, as netCDF writes them."""
     for number in range(6):
         with h5py.File(folder / f"p{number}.h5", "w") as file:
             file["t2m"] = RNG.integers(1, 90, (30, 6, 5)).astype("i2")
@@ -126,7 +126,7 @@ def packed(folder):
 
 
 def masked(folder):
-    """Floats and labels with numbers for missing values."""
+    """Floats and labels with numbers that mark missing values."""
     for number in range(6):
         with h5py.File(folder / f"o{number}.h5", "w") as file:
             values = RNG.random((30, 6), dtype="f4")
@@ -241,7 +241,7 @@ def name_of(function):
 
 @pytest.fixture
 def inspected(tmp_path):
-    """Writes files of some kind, and inspects them."""
+    """Write files of one kind, and inspect them."""
 
     def inspect(kind, pattern="*.h5"):
         kind(tmp_path)
@@ -254,8 +254,8 @@ def datasets_of(found):
     return {dataset.path: dataset for dataset in found.datasets}
 
 
-def traps_of(found):
-    return {trap.kind: trap for trap in found.traps}
+def issues_of(found):
+    return {issue.kind: issue for issue in found.traps}
 
 
 # ── the code ─────────────────────────────────────────────────────────────────────────────────────────
@@ -269,7 +269,7 @@ def made_by_python(found):
 
 @pytest.fixture
 def composed():
-    """Composes a configuration from YAML or from overrides, as Hydra does, and makes the DataModule."""
+    """Compose a configuration from YAML or from overrides, as Hydra does, and create the DataModule."""
     GlobalHydra.instance().clear()
     config.register()
 
@@ -283,7 +283,7 @@ def composed():
 
 
 def plain(dm):
-    """The arguments, where None and the defaults are the same."""
+    """The arguments; None and the defaults are the same."""
     hparams = dict(dm.hparams)
     hparams["split"] = hparams["split"] or OmegaConf.to_container(OmegaConf.structured(config.SplitConfig))
     return {**hparams, "split": dm._split, "access": dm._access, "fields": dm._fields, "samples": dm._samples}
@@ -333,12 +333,12 @@ def test_hints_say_how_to_forecast_and_what_keeps_files_together(inspected):
 
 def test_an_attribute_that_files_share_is_offered_for_the_split(inspected):
     (hint,) = inspected(images).hints
-    assert "'patient' (6 values: p0, p1, p2, p3, …)" in hint
+    assert "'patient' (6 values: p0, p1, p2, p3 and 2 more)" in hint
     assert "Split(keep_together='attr:patient')" in hint
 
 
 @pytest.mark.parametrize("kind", UNUSABLE, ids=name_of)
-def test_what_cannot_be_used_has_a_reason(inspected, kind):
+def test_unusable_files_have_a_reason(inspected, kind):
     found = inspected(kind)
     assert (found.is_usable, found.code) == (False, None)
     assert UNUSABLE[kind] in found.reason
@@ -375,7 +375,7 @@ def test_unwritten_chunks_everywhere_are_filled_on_request(tmp_path):
             file.create_dataset("x", (20, 4), "f4", chunks=(5, 4))
     found = inspect_files([str(tmp_path / "*.h5")])
     assert 'on_missing="fill"' in found.code.python
-    assert traps_of(found)["never written"].severity == "problem"
+    assert issues_of(found)["never written"].severity == "problem"
 
 
 @pytest.mark.parametrize("absolute", [True, False], ids=["absolute", "relative"])
@@ -435,7 +435,7 @@ def test_groups_of_one_structure_are_one_line(inspected):
         ),
         (one_dataset_for_each_image, "One dataset per image: '/img_*' (50 datasets)"),
         (one_group_for_each_file, "One group per sim: '/sim_*' (8 groups), each with u"),
-        (sparse, "CSR matrix '/X': only the values that are not zero are stored, so that it has no rows"),
+        (sparse, "CSR matrix '/X': only nonzero values are stored, so that it has no rows"),
         (sparse, "'/obs/kind/codes' has 2 categories: T, B"),
         (table, "Table '/events' with the columns p x (float64), charge (int32), name (text of 4 bytes)"),
         (
@@ -443,7 +443,7 @@ def test_groups_of_one_structure_are_one_line(inspected):
             "Table '/df' with the columns name (text of 4 bytes), v (3 × float32), k (uint8, 2 categories: cat, dog)",
         ),
         (table_of_arrays, "Rows: 9. A sample is one row: v of 3, k"),
-        (columns, "Columns: 12 datasets '/f*' of one number a row. Rows: 100"),
+        (columns, "Columns: 12 datasets '/f*' with one number per row. Rows: 100"),
     ],
     ids=[
         "rows",
@@ -460,11 +460,11 @@ def test_groups_of_one_structure_are_one_line(inspected):
         "columns",
     ],
 )
-def test_the_layout_is_told_in_words(inspected, kind, sentence):
+def test_the_layout_is_described(inspected, kind, sentence):
     assert sentence in inspected(kind).layout
 
 
-# ── traps ────────────────────────────────────────────────────────────────────────────────────────────
+# ── issues ───────────────────────────────────────────────────────────────────────────────────────────
 
 
 def chunked(folder, shape, chunks, dtype="f4", **options):
@@ -512,13 +512,13 @@ def with_links(folder):
 
 
 @pytest.mark.parametrize(
-    ("kind", "trap", "severity", "words"),
+    ("kind", "issue", "severity", "words"),
     [
         (regression, "float64", "warning", "'/features' is float64"),
-        (images, "amplified reads", "warning", "a row costs 2 KiB in place of 64 B (32 times)"),
-        (gzipped((64, 10), (64, 10)), "one chunk", "warning", "'/x' lies in one compressed chunk"),
+        (images, "amplified reads", "warning", "one row costs 2 KiB instead of 64 B (32 times as much)"),
+        (gzipped((64, 10), (64, 10)), "one chunk", "warning", "'/x' is one compressed chunk"),
         (gzipped((5000, 1024), (4500, 1024)), "large chunks", "warning", "'/x' has chunks of 17.6 MiB"),
-        (columns, "big-endian", "note", "'/f*' is big-endian: fine"),
+        (columns, "big-endian", "note", "'/f*' is big-endian: no problem"),
         (
             sparse,
             "unusable",
@@ -541,7 +541,7 @@ def with_links(folder):
             "'/x' has rows of shape (5,), expected (4,) as in most files, in m7.h5",
         ),
         (mixed, "never written", "problem", "'/x': 4 chunks never written, in m3.h5"),
-        (mixed, "no rows", "warning", "in m5.h5: access.on_bad_file='skip' accepts that"),
+        (mixed, "no rows", "warning", "in m5.h5: access.on_bad_file='skip' accepts them"),
         (mixed, "different storage", "note", "'/x' is stored in different ways: chunks (5, 4), contiguous"),
         (of_different_storage, "different storage", "note", "chunks (4, 2), contiguous"),
         (
@@ -560,58 +560,63 @@ def with_links(folder):
             half_written,
             "half written",
             "warning",
-            "'/u': its last row holds nothing but the fill value, in run3.h5",
+            "'/u': its last row holds only the fill value, in run3.h5",
         ),
         (packed, "packed", "problem", "'/t2m' in "),
         (packed, "packed", "problem", "Field('t2m', decode='cf') delivers the decoded values"),
         (masked, "missing values", "problem", "Field('sst', decode='cf') delivers the decoded values"),
         (of_different_length, "different lengths", "note", "in a.h5: '/x' 50, '/y' 49"),
         (sometimes_absent, "absent", "warning", "'/u' is absent in run3.h5"),
-        (nothing_in_common, "nothing in common", "problem", "is in 1 of 4. Are these files of one data set?"),
+        (
+            nothing_in_common,
+            "nothing in common",
+            "problem",
+            "is in 1 of 4. Do these files belong to one data set?",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) and " " not in value else None,
 )
-def test_traps_are_found(inspected, kind, trap, severity, words):
-    found = [item for item in inspected(kind).traps if item.kind == trap]
+def test_issues_are_found(inspected, kind, issue, severity, words):
+    found = [item for item in inspected(kind).traps if item.kind == issue]
     assert [item.severity for item in found] == [severity] * len(found)
     assert any(words in item.text for item in found), found
 
 
 @pytest.mark.parametrize("kind", [simulation, whole], ids=name_of)
-def test_good_files_have_no_trap(inspected, kind):
+def test_good_files_have_no_issue(inspected, kind):
     assert inspected(kind).traps == ()
 
 
-def test_what_programs_keep_for_themselves_is_no_trap(inspected):
+def test_bookkeeping_of_programs_is_no_issue(inspected):
     found = inspected(packed)
-    assert {trap.kind for trap in found.traps} == {"packed"}
+    assert {issue.kind for issue in found.traps} == {"packed"}
     assert datasets_of(found)["station"].refusal.startswith("is bookkeeping of netCDF")
 
 
-def test_tables_of_series_have_lengths_of_their_own(tmp_path):
+def test_tables_of_series_may_differ_in_length(tmp_path):
     one_file(tmp_path, observations=RNG.random((90, 5), dtype="f4"), ep_len=np.array([30, 20, 40]))
     found = inspect_files([str(tmp_path / "*.h5")])
-    assert {trap.kind for trap in found.traps} == {"several series"}
+    assert {issue.kind for issue in found.traps} == {"several series"}
     assert {path: dataset.keys for path, dataset in datasets_of(found).items()} == {
         "ep_len": (), "observations": ("x",),
     }  # fmt: skip
     assert not any("Windows(5)" in hint for hint in found.hints)
 
 
-def test_values_are_suggested_as_the_file_means_them(inspected):
+def test_packed_and_masked_values_are_suggested_decoded(inspected):
     assert 'fields={"x": Field("t2m", decode="cf")}' in inspected(packed).code.python
     code = made_by_python(inspected(masked, "o*.h5")).hparams["fields"]
     assert {key: field["decode"] for key, field in code.items()} == {"x": "cf", "y": "stored"}
 
 
-def test_traps_come_in_the_order_of_their_severity(inspected):
-    severities = [trap.severity for trap in inspected(mixed).traps]
+def test_issues_come_in_the_order_of_their_severity(inspected):
+    severities = [issue.severity for issue in inspected(mixed).traps]
     assert severities == sorted(severities, key=("problem", "warning", "note").index)
     assert len(set(severities)) == 3
 
 
-def test_rows_that_can_be_read_alone_are_no_trap(inspected):
-    assert "amplified reads" not in traps_of(inspected(gzipped((64, 1000), (1, 1000))))
+def test_rows_that_can_be_read_alone_are_no_issue(inspected):
+    assert "amplified reads" not in issues_of(inspected(gzipped((64, 1000), (1, 1000))))
 
 
 # ── bad files ────────────────────────────────────────────────────────────────────────────────────────
@@ -648,7 +653,7 @@ def test_files_that_are_no_hdf5_are_left_out(tmp_path):
     assert found.files == 6
 
 
-def test_a_folder_that_cannot_be_listed_is_told(tmp_path, shut):
+def test_a_folder_that_cannot_be_listed_is_reported(tmp_path, shut):
     simulation(tmp_path)
     (tmp_path / "below").mkdir()
     shut(tmp_path / "below")
@@ -669,7 +674,7 @@ def test_many_files_make_a_short_report(tmp_path):
     assert len(json.dumps(found.to_plain())) < 4_000
 
 
-def test_it_is_plain_for_json(inspected):
+def test_the_report_is_json(inspected):
     found = json.loads(json.dumps(inspected(images).to_plain()))
     assert found["usable"] is True
     assert [dataset["path"] for dataset in found["datasets"]] == ["ids", "images", "labels"]

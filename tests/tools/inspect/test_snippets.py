@@ -1,4 +1,4 @@
-"""Arguments as code: short where they can be, and right whatever characters they hold."""
+"""Arguments as code: as short as possible, and right for any characters."""
 
 import dataclasses
 import shlex
@@ -43,7 +43,7 @@ def overrides_of(code):
 
 
 def plain_of(value):
-    """Values of Hydra's parser as they reach the configuration."""
+    """Values of Hydra's parser as the configuration gets them."""
     if isinstance(value, dict):
         return {key: plain_of(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -121,7 +121,7 @@ def test_variables_are_those_of_hydra():
 
 @pytest.fixture(scope="module")
 def application(tmp_path_factory):
-    """A Hydra application with ``data: h5``, in which a secret lies in the environment."""
+    """A Hydra application with ``data: h5``, with a secret in the environment."""
     folder = tmp_path_factory.mktemp("app")
     (folder / "pasted.yaml").write_text("defaults: [{data: h5}, _self_]\nmodel: null\n")
     register()
@@ -136,7 +136,7 @@ def folder(tmp_path_factory):
 
 
 def fields_with(names):
-    """Fields that hold each name in each place."""
+    """Fields with each name in each argument."""
     kinds = (Field, lambda name: Field("a", member=name), lambda name: Field(attr=name))
     return {
         f"k{place}_{number}": kind(name)
@@ -146,7 +146,7 @@ def fields_with(names):
 
 
 def made_of(data, *, passes=0):
-    """Files and fields as the DataModule gets them, after so many resolutions more than Hydra's own."""
+    """Files and fields as the DataModule gets them, after this number of resolutions in addition to Hydra's."""
     for _ in range(passes):
         OmegaConf.resolve(data)
     plain = OmegaConf.merge(data, {"_target_": "builtins.dict", "_convert_": "all"})
@@ -155,7 +155,7 @@ def made_of(data, *, passes=0):
 
 
 def words_of(command, folder):
-    """What bash gives to the program, in a folder where nothing else may appear."""
+    """The words that bash passes to the program; the command must create no file in its folder."""
     program = f"h5lightning() {{ printf '%s\\0' \"$@\"; }}\n{command}"
     done = subprocess.run(["bash", "-c", program], capture_output=True, check=True, cwd=folder, timeout=30)
     assert list(folder.iterdir()) == []
@@ -181,14 +181,14 @@ def check_names(names, folder):
 
 
 @pytest.mark.timeout(120)
-def test_names_from_files_are_those_names_again(application, folder):
+def test_names_from_files_are_kept(application, folder):
     check_names(NAMES, folder)
 
 
 @pytest.mark.timeout(120)
 @settings(max_examples=20, deadline=None)
 @given(names=st.lists(hostile_names, min_size=1, max_size=6))
-def test_any_names_from_files_are_those_names_again(application, folder, names):
+def test_any_names_from_files_are_kept(application, folder, names):
     check_names(names, folder)
 
 

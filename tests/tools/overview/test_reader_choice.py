@@ -1,4 +1,4 @@
-"""Which reader `inspect` says reads a dataset, with the reason, for files of each kind."""
+"""Which reader reads a dataset, and why, for datasets of each kind."""
 
 import h5py
 import hdf5plugin
@@ -16,7 +16,7 @@ def write(**options):
 
 
 def imaginary_part_first(path):
-    """Complex numbers in the order that NumPy has not."""
+    """Complex numbers in an order that NumPy does not use."""
     part = h5py.h5t.IEEE_F64LE
     stored = h5py.h5t.create(h5py.h5t.COMPOUND, 16)
     stored.insert(b"r", 8, part)
@@ -65,7 +65,7 @@ def only(tmp_path):
 def test_read_directly(options, tmp_path):
     write(**options)(tmp_path / "a.h5")
     assert only(tmp_path).read_by == (Reading("direct", "", 1),)
-    assert "h5py" not in {trap.kind for trap in inspect_files([str(tmp_path / "a.h5")]).traps}
+    assert "h5py" not in {issue.kind for issue in inspect_files([str(tmp_path / "a.h5")]).traps}
 
 
 @pytest.mark.parametrize(
@@ -74,31 +74,31 @@ def test_read_directly(options, tmp_path):
         (compact, "is compact: its values lie inside of a header"),
         (table, "is a column of a table (compound)"),
         (imaginary_part_first, "holds elements that HDF5 must convert"),
-        (write(chunks=(5, 2), scaleoffset=3), "has filter 6, which only HDF5 decodes"),
+        (write(chunks=(5, 2), scaleoffset=3), "is stored with scaleoffset, which only HDF5 decodes"),
     ],
     ids=["compact", "table", "imaginary part first", "scale-offset"],
 )
 def test_read_through_h5py(prepare, reason, tmp_path):
     prepare(tmp_path / "a.h5")
     assert only(tmp_path).read_by == (Reading("h5py", reason, 1),)
-    (trap,) = (trap for trap in inspect_files([str(tmp_path / "a.h5")]).traps if trap.kind == "h5py")
-    assert f"'/x' {reason}: read through h5py, by one thread at a time" in trap.text
-    assert trap.severity == "warning"
+    (issue,) = (issue for issue in inspect_files([str(tmp_path / "a.h5")]).traps if issue.kind == "h5py")
+    assert f"'/x' {reason}: read through h5py, by one thread at a time" in issue.text
+    assert issue.severity == "warning"
 
 
-def test_each_way_of_storing_it_is_told(tmp_path):
+def test_each_way_of_storing_is_listed(tmp_path):
     for number, options in enumerate([{}, {}, {"chunks": (4, 2), "scaleoffset": 3}]):
         write(**options)(tmp_path / f"{number}.h5")
     with h5py.File(tmp_path / "holes.h5", "w") as file:
         file.create_dataset("x", (20, 2), "f8", chunks=(5, 2))[:5] = 1
     assert set(only(tmp_path).read_by) == {
         Reading("direct", "", 2),
-        Reading("h5py", "has filter 6, which only HDF5 decodes", 1),
+        Reading("h5py", "is stored with scaleoffset, which only HDF5 decodes", 1),
         Reading("h5py", "has chunks that were never written", 1),
     }
 
 
-def test_of_a_family_one_member_is_asked(tmp_path):
+def test_of_a_pattern_one_dataset_is_asked(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         for number in range(30):
             file[f"demo_{number}/x"] = VALUES
@@ -109,14 +109,14 @@ def test_damage_is_a_problem(tmp_path):
     overlapping(tmp_path / "a.h5")
     (reading,) = only(tmp_path).read_by
     assert (reading.reader, "two of its chunks overlap" in reading.reason) == ("none", True)
-    (trap,) = (trap for trap in inspect_files([str(tmp_path / "a.h5")]).traps if trap.kind == "damaged")
-    assert trap.severity == "problem"
+    (issue,) = (issue for issue in inspect_files([str(tmp_path / "a.h5")]).traps if issue.kind == "damaged")
+    assert issue.severity == "problem"
 
 
 @pytest.mark.parametrize(
     "values", [np.array([b"text"]), np.zeros((0, 2))], ids=["cannot be a field", "no rows"]
 )
-def test_what_is_not_read_has_no_reader(values, tmp_path):
+def test_datasets_that_are_not_read_have_no_reader(values, tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["x"] = values
     assert only(tmp_path).read_by == ()

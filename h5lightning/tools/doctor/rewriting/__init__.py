@@ -1,1 +1,1 @@
-"""What the programs that `h5lightning doctor` prints call: files written again, merged, never replaced."""
+"""The functions behind the programs of `h5lightning doctor`: they write new files and never change the originals."""

@@ -1,4 +1,4 @@
-"""Where new files may lie, and how they come there: never over another file, never as data of the next run."""
+"""Where new files may lie, and how they get there: never over another file, nor among the input of the next run."""
 
 from __future__ import annotations
 
@@ -17,46 +17,47 @@ from h5lightning.storage.discovery.exclusion import Exclusion
 from h5lightning.storage.discovery.patterns import RECURSIVE, Glob, Pattern, name_matcher
 
 __all__ = [
-    "Taken",
+    "InputPatterns",
     "check_space",
-    "left_behind",
     "make_folder",
     "opened_to_write",
     "put_in_place",
     "unfinished_folder",
+    "unfinished_folders",
 ]
 
 _UNFINISHED = ".unfinished-"
 
 
-class Taken:
-    """Which files patterns would match: what is written there would be taken for data.
+class InputPatterns:
+    """The patterns of the input files: they must not match the new files.
 
     Args:
-        patterns: what the user gave for the files, also with ``!``.
-        here: what relative patterns are relative to.
+        patterns: the patterns of the user, also those with ``!``.
+        directory: the directory of relative patterns.
     """
 
-    def __init__(self, patterns: Sequence[str], here: str) -> None:
+    def __init__(self, patterns: Sequence[str], directory: str) -> None:
         self._patterns = list(patterns)
-        self._globs = [glob for text in patterns if text[:1] != "!" for glob in Pattern.of(text, here).globs]
-        self._left_out = Exclusion([text[1:] for text in patterns if text.startswith("!")], here, "/")
+        included = [text for text in patterns if not text.startswith("!")]
+        self._globs = [glob for text in included for glob in Pattern.of(text, directory).globs]
+        self._excluded = Exclusion([text[1:] for text in patterns if text.startswith("!")], directory, "/")
 
-    def takes(self, path: str) -> bool:
-        """Whether a file with this absolute path would be matched."""
-        return any(_matches(glob, path) for glob in self._globs) and not self._left_out.covers(path)
+    def match(self, path: str) -> bool:
+        """Whether the patterns match a file with this absolute path."""
+        return any(_matches(glob, path) for glob in self._globs) and not self._excluded.covers(path)
 
     def check(self, paths: Collection[str]) -> None:
-        """Make sure that new files would not be matched.
+        """Check that the patterns match none of the new files.
 
         Raises:
-            OptionError: they would.
+            OptionError: they match one.
         """
         for path in paths:
-            if self.takes(path):
+            if self.match(path):
                 raise OptionError(
-                    f"into: {path!r} would be matched by {self._patterns!r}, so that data would be there twice. "
-                    "Name a folder outside of what is matched"
+                    f"into: {path!r} would be matched by {self._patterns!r}, so that its data would be read twice. "
+                    "Choose a folder that the patterns do not match"
                 )
 
 
@@ -77,48 +78,44 @@ def _match_names(parts: Sequence[str], names: Sequence[str]) -> bool:
 
 
 def make_folder(folder: str) -> None:
-    """Make the folder of the new files, where there is none.
+    """Create the folder of the new files if it does not exist.
 
     Raises:
-        OptionError: that is not possible.
+        OptionError: it cannot be created, or is not writable.
     """
     try:
         os.makedirs(folder, exist_ok=True)
         is_writable = os.access(folder, os.W_OK)
     except OSError as error:
         raise OptionError(
-            f"into: {folder!r} cannot be made: {error.strerror}. Name another folder"
+            f"into: {folder!r} cannot be created: {error.strerror}. Choose another folder"
         ) from error
     if not is_writable:
-        raise OptionError(f"into: {folder!r} may not be written to. Name another folder")
+        raise OptionError(f"into: {folder!r} is not writable. Choose another folder")
 
 
 def check_space(folder: str, needed_bytes: int) -> None:
-    """Make sure that the disk has room.
-
-    Args:
-        folder: where the new files shall lie; it exists.
-        needed_bytes: what they take at most.
+    """Check that the disk of an existing folder has enough space.
 
     Raises:
-        ResourceError: it has not.
+        ResourceError: the disk has less.
     """
     free = shutil.disk_usage(folder).free
     if free < needed_bytes:
         raise ResourceError(
-            f"{folder!r} has {bytes_text(free)} left, and up to {bytes_text(needed_bytes)} are needed: name a folder "
-            "on another disk as 'into', or fewer files"
+            f"{folder!r} has {bytes_text(free)} of free space, and up to {bytes_text(needed_bytes)} are needed: choose "
+            "a folder on another disk as 'into', or fewer files"
         )
 
 
-def left_behind(into: str) -> list[str]:
-    """Hidden folders of programs that still run, or were killed."""
+def unfinished_folders(into: str) -> list[str]:
+    """The hidden folders of programs that were killed or are still running."""
     return sorted(entry.path for entry in os.scandir(into) if entry.name.startswith(_UNFINISHED))
 
 
 @contextmanager
 def unfinished_folder(into: str) -> Iterator[str]:
-    """A hidden folder in the one of the new files: no wildcard looks into it. Afterwards it is gone with all in it."""
+    """A hidden folder inside ``into``, which no wildcard matches. It is deleted at the end."""
     folder = tempfile.mkdtemp(prefix=_UNFINISHED, dir=into)
     try:
         yield folder
@@ -128,11 +125,11 @@ def unfinished_folder(into: str) -> Iterator[str]:
 
 @contextmanager
 def opened_to_write(path: str, *, is_new: bool = False) -> Iterator[h5f.FileID]:
-    """Open a file that nobody else knows of; what was opened of it is closed with it.
+    """Open a file that no other process uses; all its open objects are closed with it.
 
     Args:
-        path: where it lies.
-        is_new: make it.
+        path: the file.
+        is_new: whether to create it.
     """
     access = h5p.create(h5p.FILE_ACCESS)
     access.set_fclose_degree(h5f.CLOSE_STRONG)
@@ -149,11 +146,7 @@ def opened_to_write(path: str, *, is_new: bool = False) -> Iterator[h5f.FileID]:
 
 
 def put_in_place(unfinished: str, path: str) -> None:
-    """Give a file that is complete its name.
-
-    Args:
-        unfinished: where it lies, on the same disk.
-        path: its name.
+    """Move a complete file to its final path, on the same disk.
 
     Raises:
         FileExistsError: something has that name.
@@ -165,7 +158,7 @@ def put_in_place(unfinished: str, path: str) -> None:
         os.close(descriptor)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     try:
-        os.link(unfinished, path)  # unlike a rename, never over another file
+        os.link(unfinished, path)  # unlike a rename, it never replaces another file
     except FileExistsError:
         raise
     except OSError:

@@ -1,8 +1,8 @@
-"""Datasets of one file stored in another way, in a copy of the file that keeps all else byte for byte.
+"""Replace datasets in a copy of a file by datasets with other storage; the rest of the copy stays the same.
 
-The new dataset takes over the attributes of the old one, every hard link that leads to it and its place among its
-neighbours, and every reference to it is made a reference to the new one. So the rest of the file never learns of it:
-dimension scales stay attached, netCDF keeps the order of its variables.
+The new dataset gets the attributes of the old one, all its hard links and its position among its neighbours, and all
+references to the old one are redirected. Therefore dimension scales stay attached, and netCDF keeps the order of its
+variables.
 """
 
 from __future__ import annotations
@@ -17,140 +17,135 @@ from h5py import h5a, h5d, h5f, h5g, h5l, h5o, h5p, h5z
 
 from h5lightning.errors import FieldError
 from h5lightning.storage.hdf5.external_values import storage_problem
+from h5lightning.tools.doctor.rewriting.hdf5_objects import (
+    attribute_names,
+    encoded,
+    find_dataset,
+    find_object,
+    visited_objects,
+)
 from h5lightning.tools.doctor.rewriting.raw_values import (
     Elements,
-    attribute_names,
     copy_attributes,
     copy_rows,
     first_difference,
     written_rows,
 )
-from h5lightning.tools.doctor.rewriting.references import redirect, visited_objects
-from h5lightning.tools.doctor.rewriting.storage import Ranges, Storage, creation_list, narrow_fill_value
+from h5lightning.tools.doctor.rewriting.references import redirect
+from h5lightning.tools.doctor.rewriting.storage_options import (
+    RowRanges,
+    StorageOptions,
+    creation_properties,
+    narrow_fill_value,
+)
 
-__all__ = ["Plan", "check_values", "find_dataset", "store_again"]
+__all__ = ["Plan", "check_values", "replace_datasets"]
 
 _TEMPORARY = b".h5lightning"
-# netCDF's readers want these in the type of the values.
-_LIKE_VALUES = (b"_FillValue", b"missing_value", b"valid_min", b"valid_max", b"valid_range", b"actual_range")
+# Readers of netCDF expect these attributes in the type of the values.
+_TYPED_LIKE_VALUES = {
+    b"_FillValue",
+    b"missing_value",
+    b"valid_min",
+    b"valid_max",
+    b"valid_range",
+    b"actual_range",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What shall be stored in another way.
+    """The datasets that should be stored in another way.
 
     Args:
         stored: path of a dataset → how it should be stored.
-        columns: path of a table → its columns that should be datasets of their own, each with its storage.
+        columns: path of a table → column → how it should be stored as a separate dataset.
     """
 
-    stored: Mapping[str, Storage] = field(default_factory=dict)
-    columns: Mapping[str, Mapping[str, Storage]] = field(default_factory=dict)
+    stored: Mapping[str, StorageOptions] = field(default_factory=dict)
+    columns: Mapping[str, Mapping[str, StorageOptions]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class _Move:
-    """A dataset on its way.
-
-    Args:
-        name: its path.
-        old: the dataset of the original file.
-        made: the dataset of the copy that holds its values from now on.
-        elements: what is taken of each element.
-        ranges: the rows that were written.
-        remark: what does not come along.
-    """
+class _Replacement:
+    """A dataset of the original file, and the one in the copy that replaces it."""
 
     name: str
     old: h5d.DatasetID
-    made: h5d.DatasetID
+    new: h5d.DatasetID
     elements: Elements
-    ranges: Ranges
-    remark: str = ""
+    ranges: RowRanges  # the rows that were written
+    remark: str = ""  # what is lost
 
 
-def store_again(original: h5f.FileID, copy: h5f.FileID, plan: Plan, folder: str) -> list[str]:
+def replace_datasets(original: h5f.FileID, copy: h5f.FileID, plan: Plan, folder: str) -> list[str]:
     """Store datasets of a copy in another way.
 
     Args:
         original: the file, open for reading.
-        copy: a copy of it, byte for byte, open for writing.
-        plan: what is to be stored how. Datasets that the file lacks are left out.
-        folder: where files may lie that the original takes values from.
+        copy: an exact copy of it, open for writing.
+        plan: how to store which datasets. Datasets that the file lacks are ignored.
+        folder: the folder of the original, where its source files may lie.
 
     Returns:
-        Remarks about what did not come along.
+        Remarks about what is lost.
 
     Raises:
-        FieldError: something that cannot be stored so without losing something else.
+        FieldError: a dataset cannot be stored in this way without losing something.
     """
-    moves: dict[int, _Move] = {}
+    replacements: dict[int, _Replacement] = {}
     for name, storage in plan.stored.items():
         address = _address(copy, name)
-        if address is not None and address not in moves:
-            moves[address] = _begin(original, copy, name, storage, folder)
+        if address is not None and address not in replacements:
+            replacements[address] = _replacement(original, copy, name, storage, folder)
     columns = [
         _column(original, copy, table, column, storage, folder)
         for table, storages in plan.columns.items()
         if find_dataset(copy, table) is not None
         for column, storage in storages.items()
     ]
-    _replace(copy, moves)
-    for move in [*moves.values(), *columns]:
-        with _named(move.name):
-            copy_rows(move.old, move.made, move.elements, move.ranges)
-    return [move.remark for move in moves.values() if move.remark]
+    _replace(copy, replacements)
+    for replacement in [*replacements.values(), *columns]:
+        with _named(replacement.name):
+            copy_rows(replacement.old, replacement.new, replacement.elements, replacement.ranges)
+    return [replacement.remark for replacement in replacements.values() if replacement.remark]
 
 
 def check_values(original: h5f.FileID, copy: h5f.FileID, plan: Plan) -> None:
-    """Read what was written, and compare it bit for bit with the original.
+    """Read the new datasets, and compare them with the original bit by bit.
 
     Raises:
         FieldError: a row differs.
     """
-    pairs: list[tuple[str, str, str | None, Storage]] = [
-        (name, name, None, storage) for name, storage in plan.stored.items()
+    columns = [
+        (table, name, one) for table, storages in plan.columns.items() for name, one in storages.items()
     ]
-    for table, storages in plan.columns.items():
-        pairs += [(table, column_path(table, name), name, storage) for name, storage in storages.items()]
-    for source, target, member, storage in pairs:
+    for source, member, storage in [*((name, None, one) for name, one in plan.stored.items()), *columns]:
+        target = source if member is None else _column_path(source, member)
         old, new = find_dataset(original, source), find_dataset(copy, target)
         if old is None or new is None:
             continue
         elements = Elements.of(old.get_type(), member, storage.dtype)
-        # All rows: those that were never written must be read as they were, too.
+        # All rows: rows that were never written must also be read as before.
         row = first_difference(old, new, elements, [(0, old.shape[0])] if math.prod(old.shape) else [])
         if row is not None:
             raise FieldError(
-                f"row {row} of '/{target}' was read back as something else than the original holds: check the disk"
+                f"row {row} of '/{target}' differs from the original after writing: check the disk"
             )
 
 
-def column_path(table: str, column: str) -> str:
-    """Where a column of a table lies as a dataset of its own."""
+def _column_path(table: str, column: str) -> str:
+    """The path of a column of a table as a separate dataset."""
     return f"{table}_columns/{column}"
-
-
-# ── one dataset ──────────────────────────────────────────────────────────────────────────────────────
 
 
 @contextmanager
 def _named(name: str) -> Iterator[None]:
-    """Say of which dataset an error speaks."""
+    """Add the name of the dataset to an error."""
     try:
         yield
     except FieldError as error:
         raise FieldError(f"'/{name}' {error}") from error
-
-
-def find_dataset(fid: h5f.FileID, name: str) -> h5d.DatasetID | None:
-    """A dataset of this very file; None where the file has none of that name, or a link leads to another file."""
-    try:
-        found = h5o.open(fid, _encoded(name))
-    except (KeyError, ValueError, OSError):
-        return None
-    is_here = h5o.get_info(found).fileno == h5o.get_info(fid).fileno
-    return found if isinstance(found, h5d.DatasetID) and is_here else None
 
 
 def _address(copy: h5f.FileID, name: str) -> int | None:
@@ -158,20 +153,22 @@ def _address(copy: h5f.FileID, name: str) -> int | None:
     return None if found is None else int(h5o.get_info(found).addr)
 
 
-def _begin(original: h5f.FileID, copy: h5f.FileID, name: str, storage: Storage, folder: str) -> _Move:
-    """Make a dataset that has a place in the file, but no name yet."""
-    old, was = h5d.open(original, _encoded(name)), h5d.open(copy, _encoded(name))
+def _replacement(
+    original: h5f.FileID, copy: h5f.FileID, name: str, storage: StorageOptions, folder: str
+) -> _Replacement:
+    """Create the new dataset, without a name yet."""
+    old, copied = h5d.open(original, encoded(name)), h5d.open(copy, encoded(name))
     with _named(name):
         _check(old, folder)
-        elements = Elements.of(was.get_type(), None, storage.dtype)
+        elements = Elements.of(copied.get_type(), None, storage.dtype)
         ranges = written_rows(old)
-        plist = creation_list(old, storage, ranges, elements.itemsize)
+        plist = creation_properties(old, storage, ranges, elements.itemsize)
         if elements.is_narrowed:
             narrow_fill_value(plist)
-        made = h5d.create(copy, None, elements.stored, was.get_space(), plist)
+        new = h5d.create(copy, None, elements.stored, copied.get_space(), plist)
     is_lost = _has_checksums(old.get_create_plist()) and not _has_checksums(plist)
-    remark = f"the checksums of '/{name}' (fletcher32) do not come along" if is_lost else ""
-    return _Move(name, old, made, elements, ranges, remark)
+    remark = f"the checksums of '/{name}' (fletcher32) are lost" if is_lost else ""
+    return _Replacement(name, old, new, elements, ranges, remark)
 
 
 def _check(old: h5d.DatasetID, folder: str) -> None:
@@ -192,71 +189,62 @@ def _has_checksums(plist: h5p.PropDCID) -> bool:
 
 
 def _column(
-    original: h5f.FileID, copy: h5f.FileID, table: str, column: str, storage: Storage, folder: str
-) -> _Move:
-    """Make a dataset of a column, in a group beside the table, which stays as it is."""
-    old = h5d.open(original, _encoded(table))
-    path = column_path(table, column)
+    original: h5f.FileID, copy: h5f.FileID, table: str, column: str, storage: StorageOptions, folder: str
+) -> _Replacement:
+    """Create a dataset for a column, in a group beside the table, which stays as it is."""
+    old = h5d.open(original, encoded(table))
+    path = _column_path(table, column)
     with _named(table):
         _check(old, folder)
         names = [old.get_type().get_member_name(number) for number in range(old.get_type().get_nmembers())]
-        if _encoded(column) not in names or "/" in column:
-            raise FieldError(f"has no column {column!r} that could be the name of a dataset")
-        if _exists(copy, path):
-            raise FieldError(f"has a column {column!r}, and something else has the name '/{path}'")
+        if encoded(column) not in names or "/" in column:
+            raise FieldError(f"has no column {column!r} whose name can be that of a dataset")
+        if find_object(copy, path) is not None:
+            raise FieldError(f"has a column {column!r}, but another object has the name '/{path}'")
         elements = Elements.of(old.get_type(), column, storage.dtype)
         ranges = written_rows(old)
         plist = h5p.create(h5p.DATASET_CREATE)
-        listed = creation_list(old, storage, ranges, elements.itemsize)
-        if listed.get_layout() == h5d.CHUNKED:
-            plist = _only_layout(listed)
+        table_plist = creation_properties(old, storage, ranges, elements.itemsize)
+        if table_plist.get_layout() == h5d.CHUNKED:
+            plist = _layout_of(table_plist)
         links = h5p.create(h5p.LINK_CREATE)
         links.set_create_intermediate_group(True)
-        made = h5d.create(copy, None, elements.stored, old.get_space(), plist)
-        h5o.link(made, copy, _encoded(path), lcpl=links)
-    return _Move(path, old, made, elements, ranges)
+        new = h5d.create(copy, None, elements.stored, old.get_space(), plist)
+        h5o.link(new, copy, encoded(path), lcpl=links)
+    return _Replacement(path, old, new, elements, ranges)
 
 
-def _only_layout(listed: h5p.PropDCID) -> h5p.PropDCID:
-    """Chunks and filters; the fill value of a table is none of its columns'."""
+def _layout_of(table_plist: h5p.PropDCID) -> h5p.PropDCID:
+    """Chunks and filters only: the fill value of a table does not fit its columns."""
     plist = h5p.create(h5p.DATASET_CREATE)
-    plist.set_chunk(listed.get_chunk())
-    for number in range(listed.get_nfilters()):
-        code, flags, values, _ = listed.get_filter(number)
+    plist.set_chunk(table_plist.get_chunk())
+    for number in range(table_plist.get_nfilters()):
+        code, flags, values, _ = table_plist.get_filter(number)
         plist.set_filter(code, flags, values)
     return plist
 
 
-def _exists(fid: h5f.FileID, path: str) -> bool:
-    try:
-        h5o.open(fid, _encoded(path))
-    except (KeyError, ValueError, OSError):
-        return False
-    return True
-
-
-# ── its place in the file ────────────────────────────────────────────────────────────────────────────
-
-
-def _replace(copy: h5f.FileID, moves: Mapping[int, _Move]) -> None:
-    """Let the new datasets take the place of the old ones."""
-    if not moves:
+def _replace(copy: h5f.FileID, replacements: Mapping[int, _Replacement]) -> None:
+    """Replace the old datasets by the new ones."""
+    if not replacements:
         return
-    redirect(copy, {address: move.made for address, move in moves.items()})
-    for move in moves.values():
-        copy_attributes(h5d.open(copy, _encoded(move.name)), move.made)
-        if move.elements.is_narrowed:
-            _narrow_attributes(move.made)
+    redirect(copy, {address: replacement.new for address, replacement in replacements.items()})
+    for replacement in replacements.values():
+        copy_attributes(h5d.open(copy, encoded(replacement.name)), replacement.new)
+        if replacement.elements.is_narrowed:
+            _narrow_attributes(replacement.new)
     for name, kind in visited_objects(copy):
         if kind == h5o.TYPE_GROUP:
-            _relink(h5g.open(copy, name), moves)
+            _relink(h5g.open(copy, name), replacements)
 
 
-def _relink(group: h5g.GroupID, moves: Mapping[int, _Move]) -> None:
-    """Make the hard links of a group lead to the new datasets, in the order that the links had."""
+def _relink(group: h5g.GroupID, replacements: Mapping[int, _Replacement]) -> None:
+    """Let the hard links of a group lead to the new datasets, and keep the order of the links."""
     infos = {name: group.links.get_info(name) for name in group}
     targets = {
-        name: moves[info.u] for name, info in infos.items() if info.type == h5l.TYPE_HARD and info.u in moves
+        name: replacements[info.u]
+        for name, info in infos.items()
+        if info.type == h5l.TYPE_HARD and info.u in replacements
     }
     if not targets:
         return
@@ -266,26 +254,22 @@ def _relink(group: h5g.GroupID, moves: Mapping[int, _Move]) -> None:
     for name in names[first:] if is_ordered else targets:
         if name in targets:
             group.unlink(name)
-            listed = h5p.create(h5p.LINK_CREATE)
-            listed.set_char_encoding(infos[name].cset)
-            h5o.link(targets[name].made, group, name, lcpl=listed)
+            links = h5p.create(h5p.LINK_CREATE)
+            links.set_char_encoding(infos[name].cset)
+            h5o.link(targets[name].new, group, name, lcpl=links)
         else:
-            # A link that is moved becomes the last one.
+            # A moved link becomes the last one.
             group.links.move(name, group, _TEMPORARY)
             group.links.move(_TEMPORARY, group, name)
 
 
 def _narrow_attributes(did: h5d.DatasetID) -> None:
-    for name in set(_LIKE_VALUES) & set(attribute_names(did)):
+    for name in _TYPED_LIKE_VALUES & set(attribute_names(did)):
         attribute = h5a.open(did, name)
         if attribute.dtype == np.dtype("f8"):
             values = np.zeros(attribute.shape, "f8")
             attribute.read(values)
             space = attribute.get_space()
             h5a.delete(did, name)
-            made = h5a.create(did, name, did.get_type(), space)
-            made.write(values.astype("f4"))
-
-
-def _encoded(name: str) -> bytes:
-    return name.encode("utf-8", "surrogateescape")
+            narrowed = h5a.create(did, name, did.get_type(), space)
+            narrowed.write(values.astype("f4"))

@@ -1,4 +1,4 @@
-"""Many small files joined into fewer: what comes along, what is refused, and that the originals stay."""
+"""Many small files are merged into fewer: what is kept, what is refused, and that the originals stay."""
 
 import os
 
@@ -21,7 +21,7 @@ def data(tmp_path, monkeypatch):
 
 
 def make(files=3, **changes):
-    """Files of 2, 3, 4 … rows; changes are made to the second one."""
+    """Files of 2, 3, 4 … rows; a function changes the second one."""
     for number in range(files):
         with h5py.File(f"{number}.h5", "w") as file:
             rows = np.arange(2 + number)
@@ -38,7 +38,7 @@ def make(files=3, **changes):
                     change(file)
 
 
-def test_rows_come_along_with_their_file(data, capsys):
+def test_each_row_has_the_number_of_its_file(data, capsys):
     make()
     before = {name: described(name) for name in sorted(os.listdir())}
     merge_files("*.h5", "merged", ["x", "group/y"], at_once=2)
@@ -56,10 +56,10 @@ def test_rows_come_along_with_their_file(data, capsys):
     with h5py.File("merged/00000002.h5") as file:
         assert file["source_file"][...].tolist() == [2] * 4
         assert dict(file.attrs) == {"title": "one", "number": 2, "name": "n2"}
-    assert "file attributes that differ do not come along: 'name'\n" in capsys.readouterr().out
+    assert "attributes that differ between files are not written: 'name'\n" in capsys.readouterr().out
 
 
-def test_numbers_that_belong_to_a_file_become_those_of_its_rows(data):
+def test_number_attributes_of_files_become_datasets_of_rows(data):
     """A label may be one."""
     make()
     merge_files("*.h5", "merged", ["x"])
@@ -96,8 +96,8 @@ def attribute(name, key, value):
 
 
 REFUSED = {
-    "type": (replaced("x", data=np.zeros((3, 4))), "'/x' in '1.h5' is float64, and >f4 in '0.h5'"),
-    "shape": (replaced("x", data=np.zeros((3, 5), ">f4")), r"has the shape \(5,\), and \(4,\) in '0.h5'"),
+    "type": (replaced("x", data=np.zeros((3, 4))), "'/x' in '1.h5' is float64, but >f4 in '0.h5'"),
+    "shape": (replaced("x", data=np.zeros((3, 5), ">f4")), r"has the shape \(5,\), but \(4,\) in '0.h5'"),
     "units": (attribute("x", "units", "degC"), "has another attribute 'units' than in '0.h5'"),
     "packing": (attribute("x", "scale_factor", 0.1), "has another attribute"),
     "rows": (replaced("group/y", data=np.arange(9)), "'1.h5' has 9 rows of '/group/y' and 3 of '/x'"),
@@ -118,13 +118,13 @@ def test_names_that_are_taken(data):
     for number in range(2):
         with h5py.File(f"{number}.h5", "w") as file:
             file["source_file"] = np.arange(3)
-    with pytest.raises(BadFileError, match="the files have a '/source_file' of their own"):
+    with pytest.raises(BadFileError, match="the files already have a '/source_file'"):
         merge_files("*.h5", "merged", ["source_file"])
 
 
 def test_merged_files_are_never_merged_again(data):
     make()
-    with pytest.raises(OptionError, match="so that data would be there twice"):
+    with pytest.raises(OptionError, match="so that its data would be read twice"):
         merge_files("**/*.h5", "merged", ["x"])
     merge_files("*.h5", "merged", ["x"])
     before = described("merged/00000000.h5")
@@ -132,8 +132,8 @@ def test_merged_files_are_never_merged_again(data):
     assert described("merged/00000000.h5") == before
 
 
-def test_dimension_scales_of_the_files_do_not_come_along(data):
-    """They would refer to what is in other files."""
+def test_dimension_scales_of_the_files_are_not_merged(data):
+    """They would refer to objects in other files."""
 
     def scaled(number):
         with h5py.File(f"{number}.h5", "w") as file:

@@ -1,4 +1,4 @@
-"""Where new files may lie: never where the patterns that gave the originals would find them."""
+"""New files may only lie where the patterns of the originals do not match them."""
 
 import os
 
@@ -7,7 +7,7 @@ import pytest
 
 from h5lightning.errors import NoMatchError
 from h5lightning.storage.discovery import discover
-from h5lightning.tools.doctor.rewriting.output_files import Taken, put_in_place, unfinished_folder
+from h5lightning.tools.doctor.rewriting.output_files import InputPatterns, put_in_place, unfinished_folder
 
 PATHS = (
     "a.h5",
@@ -28,7 +28,7 @@ PATTERNS = (
 
 @pytest.mark.parametrize("patterns", PATTERNS, ids=" ".join)
 @pytest.mark.parametrize("is_absolute", [False, True], ids=["relative", "absolute"])
-def test_what_is_taken_is_what_would_be_found(tmp_path, monkeypatch, patterns, is_absolute):
+def test_the_patterns_match_what_discovery_finds(tmp_path, monkeypatch, patterns, is_absolute):
     monkeypatch.chdir(tmp_path)
     for path in PATHS:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
@@ -44,14 +44,14 @@ def test_what_is_taken_is_what_would_be_found(tmp_path, monkeypatch, patterns, i
         found = {files.path(number) for number in range(len(files))}
     except NoMatchError:
         found = set()
-    taken = Taken(patterns, str(tmp_path))
-    assert {path for path in PATHS if taken.takes(str(tmp_path / path))} == {
+    taken = InputPatterns(patterns, str(tmp_path))
+    assert {path for path in PATHS if taken.match(str(tmp_path / path))} == {
         os.path.relpath(path, tmp_path) for path in found
     }
 
 
 @pytest.mark.parametrize("has_links", [True, False])
-def test_nothing_is_written_over(tmp_path, monkeypatch, has_links):
+def test_no_file_is_replaced(tmp_path, monkeypatch, has_links):
     if not has_links:
         monkeypatch.setattr(os, "link", lambda *_: os.listdir(tmp_path / "no"))
     with unfinished_folder(str(tmp_path)) as folder:

@@ -1,4 +1,4 @@
-"""Files that are written again hold all that the originals hold; these, and what cannot be kept, are left alone."""
+"""Rewritten files keep the content of the originals; what cannot be kept is refused, and the originals stay."""
 
 import glob
 import os
@@ -182,7 +182,7 @@ def missing_chunks(name):
 
 @pytest.mark.parametrize("libver", ["earliest", "latest"])
 @pytest.mark.parametrize(("write", "more"), KINDS.values(), ids=KINDS)
-def test_all_that_the_file_says_is_kept(data, write, more, libver):
+def test_everything_else_is_kept(data, write, more, libver):
     if write is with_all_kinds_of_attributes and libver == "earliest":
         libver = "v108"  # larger attributes need it
     make(write, libver=libver)
@@ -195,8 +195,8 @@ def test_all_that_the_file_says_is_kept(data, write, more, libver):
         assert all(file[name].chunks is None for name in more)
 
 
-def test_the_comparison_sees_what_is_lost(data):
-    """What a copy by h5py's lines loses."""
+def test_the_comparison_finds_what_is_lost(data):
+    """The comparison finds what a simple copy with h5py loses."""
     for write in (with_scales, with_references, with_an_order):
         make(write)
         with h5py.File("a.h5") as old, h5py.File("b.h5", "w") as new:
@@ -222,7 +222,7 @@ def test_a_user_block_is_kept(data):
     "storage", [{}, {"chunk_rows": 16}, {"chunk_rows": 64, "filter": "deflate"}], ids=str
 )
 @pytest.mark.parametrize("height", [8, 12, 5])
-def test_what_was_never_written_is_still_known_as_such(data, storage, height):
+def test_rows_that_were_never_written_stay_unwritten(data, storage, height):
     written = np.zeros(96, bool)
     written[2 * height : 3 * height], written[5 * height : 7 * height] = True, True
     with h5py.File("a.h5", "w") as file:
@@ -244,7 +244,7 @@ def test_what_was_never_written_is_still_known_as_such(data, storage, height):
     assert missing_chunks("rewritten/a.h5") == {"x": -(-96 // chunks) - len(places)}
 
 
-def test_what_was_never_written_at_all(data):
+def test_a_dataset_that_was_never_written(data):
     with h5py.File("a.h5", "w") as file:
         file.create_dataset("x", (60, 8), "f4", chunks=(20, 2))
         file.create_dataset("y", (60, 8), "f4")
@@ -271,10 +271,10 @@ def test_filters_keep_their_values(data):
         assert (x.compression_opts, x.shuffle, x.fletcher32) == (9, True, True)
 
 
-def test_checksums_that_do_not_come_along_are_told(data, capsys):
+def test_checksums_that_are_lost_are_reported(data, capsys):
     make(lambda file: slow(file, fletcher32=True))
     rewrite_files("a.h5", "rewritten", {"x": {}})
-    assert "the checksums of '/x' (fletcher32) do not come along" in capsys.readouterr().out
+    assert "the checksums of '/x' (fletcher32) are lost" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["deflate", "lzf", "blosc", "lz4", "bitshuffle", "zstd", "blosc2"])
@@ -311,7 +311,7 @@ def places_of(dataset):
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_whatever_was_written_in_whatever_chunks(data, seed):
+def test_any_written_rows_in_any_chunks(data, seed):
     rng = np.random.default_rng(seed)
     shape = (int(rng.choice([1, 5, 40, 97])), *rng.integers(1, 9, rng.integers(0, 3)).tolist())
     maxshape = (None, *shape[1:]) if rng.random() < 0.4 else shape
@@ -336,8 +336,8 @@ def test_whatever_was_written_in_whatever_chunks(data, seed):
     np.testing.assert_array_equal(found, written)
 
 
-def test_gaps_are_refused_where_hdf5_tells_wrong_places_of_chunks(data):
-    """With one axis that may grow, and is not the first, ``H5Dchunk_iter`` is wrong."""
+def test_gaps_are_refused_if_hdf5_reports_wrong_positions_of_chunks(data):
+    """If an axis other than the first one may grow, ``H5Dchunk_iter`` reports wrong positions."""
     with h5py.File("a.h5", "w", libver="latest") as file:
         x = file.create_dataset("x", (12, 6), "f4", maxshape=(12, None), chunks=(4, 6))
         x[4:8] = 1
@@ -352,7 +352,7 @@ def test_gaps_are_refused_where_hdf5_tells_wrong_places_of_chunks(data):
 # ── float32 ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_float32_is_stored_where_it_is_asked_for(data):
+def test_float32_is_stored_on_request(data):
     with h5py.File("a.h5", "w") as file:
         x = slow(file, data=(numbers(60, 8) / 3).astype(">f8"), fillvalue=0.1)
         x.attrs["_FillValue"], x.attrs["scale"] = np.array([0.1]), 0.1
@@ -373,7 +373,7 @@ def test_float32_that_is_too_small_is_refused(data):
 
 
 @pytest.mark.parametrize("kind", ["bits", "short"])
-def test_types_that_hdf5_must_convert_are_spelt_out_on_demand(data, kind):
+def test_types_that_hdf5_must_convert_are_converted_on_request(data, kind):
     tid = h5t.STD_B16BE if kind == "bits" else h5t.STD_I16BE.copy()
     if kind == "short":
         tid.set_precision(12)
@@ -431,7 +431,7 @@ def test_columns_that_lack_a_name(data):
     for column, words in (
         ("a/b", "no column 'a/b'"),
         ("d", "no column 'd'"),
-        ("c", "something else has the name"),
+        ("c", "another object has the name"),
     ):
         with pytest.raises(BadFileError, match=words):
             rewrite_files("a.h5", "rewritten", columns={"t": {column: {}}})
@@ -471,20 +471,18 @@ def test_virtual_data_with_gaps_are_refused(data):
         rewrite_files("a.h5", "rewritten", AGAIN)
 
 
-def test_virtual_data_beside_keep_their_sources(data):
-    """From another folder, HDF5 would not find them, and invent values."""
+def test_other_virtual_datasets_keep_their_sources(data):
+    """From another folder, HDF5 would not find them, and would deliver fill values."""
     write_virtual()
     before = described("a.h5")
-    with pytest.raises(
-        BadFileError, match=r"make that '\S+/rewritten/parts/0.hdf5', too, with a copy or a link"
-    ):
+    with pytest.raises(BadFileError, match=r"also create '\S+/rewritten/parts/0.hdf5', as a copy or a link"):
         rewrite_files("a.h5", "rewritten", {"y": {}})
     os.symlink(data / "parts", "rewritten/parts")
     rewrite_files("a.h5", "rewritten", {"y": {}})
     assert described("rewritten/a.h5") == before
 
 
-def test_virtual_data_whose_sources_are_written_again_too(data):
+def test_virtual_datasets_whose_sources_are_rewritten_too(data):
     write_virtual()
     rewrite_files(["a.h5", "parts/*.hdf5"], "rewritten", {"y": {}})
     assert described("rewritten/a.h5") == described("a.h5")
@@ -503,7 +501,7 @@ def test_external_storage_is_copied_and_not_written_to(data):
         np.testing.assert_array_equal(file["x"][...], numbers(40, 8, dtype="f4"))
 
 
-def test_links_to_files_that_stay_behind_are_told(data, capsys):
+def test_links_to_files_that_stay_behind_are_reported(data, capsys):
     make(slow, "other.h5")
     with h5py.File("a.h5", "w") as file:
         slow(file)
@@ -546,7 +544,7 @@ def test_what_cannot_be_kept_is_refused_and_the_other_files_are_written(data, ca
     assert described("rewritten/b.h5") == described("b.h5")
 
 
-def test_files_without_the_dataset_come_along(data):
+def test_files_without_the_dataset_are_copied(data):
     make(slow, "a.h5")
     make(lambda file: slow(file, "other"), "b.h5")
     with h5py.File("c.h5", "w") as file:
@@ -575,7 +573,7 @@ def test_datasets_that_a_soft_link_names(data):
         assert file["inner/data"].chunks == (10, 8)
 
 
-def test_references_that_lead_nowhere_still_do(data):
+def test_broken_references_stay_broken(data):
     with h5py.File("a.h5", "w") as file:
         slow(file)
         file["gone"] = 1
@@ -585,7 +583,7 @@ def test_references_that_lead_nowhere_still_do(data):
     assert described("rewritten/a.h5") == described("a.h5")
 
 
-def test_a_second_run_leaves_alone_what_is_there(data, capsys):
+def test_a_second_run_skips_existing_files(data, capsys):
     for name in ("a.h5", "b.h5"):
         make(slow, name)
     rewrite_files("a.h5", "rewritten", AGAIN)
@@ -611,10 +609,10 @@ def test_files_of_the_same_name_in_two_folders(data):
     ("pattern", "into"),
     [("**/*.h5", "rewritten"), ("*.h5", "."), ("a.h5", "."), ("{a,rewritten/*}.h5", "rewritten")],
 )
-def test_new_files_are_never_data_of_the_next_run(data, pattern, into):
+def test_new_files_are_never_input_of_the_next_run(data, pattern, into):
     make(slow)
     before = content_of("a.h5")
-    with pytest.raises(OptionError, match="so that data would be there twice"):
+    with pytest.raises(OptionError, match="so that its data would be read twice"):
         rewrite_files(pattern, into, AGAIN)
     assert (content_of("a.h5"), os.listdir()) == (before, ["a.h5"])
     rewrite_files([pattern, "!rewritten/**"], "rewritten", AGAIN)
@@ -622,19 +620,19 @@ def test_new_files_are_never_data_of_the_next_run(data, pattern, into):
 
 def test_a_folder_that_cannot_be_made(data):
     make(slow)
-    with pytest.raises(OptionError, match=r"/a.h5/deep' cannot be made: Not a directory"):
+    with pytest.raises(OptionError, match=r"/a.h5/deep' cannot be created: Not a directory"):
         rewrite_files("a.h5", "a.h5/deep", AGAIN)
 
 
 def test_a_disk_that_is_too_small(data, monkeypatch):
     make(slow)
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10))
-    with pytest.raises(ResourceError, match=r"has 10 B left, and up to .* KiB are needed"):
+    with pytest.raises(ResourceError, match=r"has 10 B of free space, and up to .* KiB are needed"):
         rewrite_files("a.h5", "rewritten", AGAIN)
     assert os.listdir("rewritten") == []
 
 
-def test_a_file_that_somebody_writes_is_refused(data):
+def test_a_file_that_is_open_for_writing_is_refused(data):
     make(slow)
     writer = subprocess.Popen(
         [sys.executable, "-c", "import h5py; f = h5py.File('a.h5', 'r+'); print(flush=True); input()"],
@@ -642,7 +640,7 @@ def test_a_file_that_somebody_writes_is_refused(data):
     )  # fmt: skip
     try:
         writer.stdout.readline()
-        with pytest.raises(BadFileError, match=r"'a.h5': somebody writes to it"):
+        with pytest.raises(BadFileError, match=r"'a.h5': another program has it open for writing"):
             rewrite_files("a.h5", "rewritten", AGAIN)
     finally:
         writer.communicate(b"\n")
@@ -662,10 +660,10 @@ def test_a_file_that_changes_meanwhile_is_refused(data, monkeypatch):
     assert os.listdir("rewritten") == []
 
 
-def test_values_that_are_read_back_otherwise_are_refused(data, monkeypatch):
+def test_values_that_differ_after_writing_are_refused(data, monkeypatch):
     make(slow)
     monkeypatch.setattr("h5lightning.tools.doctor.rewriting.replace_datasets.copy_rows", lambda *_: None)
-    with pytest.raises(BadFileError, match="row 0 of '/x' was read back as something else"):
+    with pytest.raises(BadFileError, match="row 0 of '/x' differs from the original after writing"):
         rewrite_files("a.h5", "rewritten", AGAIN)
     assert os.listdir("rewritten") == []
 
@@ -695,9 +693,9 @@ def test_a_program_that_is_interrupted_leaves_no_half_file(data, capsys, name):
     left = os.listdir("rewritten")
     rewrite_files("a.h5", "rewritten", AGAIN)
     assert described("rewritten/a.h5") == described("a.h5")
-    told = capsys.readouterr().out
-    assert all(name in told for name in left)
-    assert ("is of a run that was killed" in told) == bool(left)
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in left)
+    assert ("is from a run that was killed" in printed) == bool(left)
 
 
 def test_read_only_files_stay_read_only(data):
@@ -712,7 +710,7 @@ def test_read_only_files_stay_read_only(data):
     [{"filter": "gzip", "chunk_rows": 3}, {"filter": "deflate"}],
     ids=["filter", "no chunks"],
 )
-def test_storage_that_makes_no_sense(data, options):
+def test_invalid_storage_options(data, options):
     make(slow)
     with pytest.raises(OptionError):
         rewrite_files("a.h5", "rewritten", {"x": options})

@@ -1,4 +1,4 @@
-"""netCDF-4 files that are written again are, to the field's own readers, what they were."""
+"""The readers of netCDF-4 read rewritten files as they read the originals."""
 
 import itertools
 
@@ -52,7 +52,7 @@ def test_xarray_opens_the_same_dataset(tmp_path, monkeypatch, engine, unlimited)
     before = (tmp_path / "a.nc").read_bytes()
     fields = {"x": Field("t2m"), "y": Field("stored")}
     exec(compile(diagnose_files(["a.nc"], fields, progress=False).fix.python, "fix", "exec"), {})
-    # A coordinate, too, so that references to a dimension scale have to follow it.
+    # Also a coordinate, so that references to a dimension scale must be redirected.
     rewrite_files("a.nc", "coordinates", {"time": {"chunk_rows": 50, "filter": "deflate"}, "stored": {}})
     assert (tmp_path / "a.nc").read_bytes() == before
     for folder, reader in itertools.product(("rewritten", "coordinates"), ENGINES):

@@ -1,4 +1,4 @@
-"""What the rows of a dataset are, and whether windows along them are advised."""
+"""What the rows of a dataset are, and whether windows of rows are suggested."""
 
 import h5py
 import numpy as np
@@ -27,7 +27,7 @@ def normal(*shape):
 
 
 def axes_of(found):
-    return {trap.paths: trap for trap in found.traps if trap.kind == "axes"}
+    return {issue.paths: issue for issue in found.traps if issue.kind == "axes"}
 
 
 def advises_windows(found):
@@ -42,10 +42,10 @@ def test_the_well(tmp_path):
         t1_fields__velocity=normal(8, 20, 16, 16, 2),
         dimensions__time=np.arange(20.0),
     )
-    (trap,) = axes_of(found).values()
-    assert trap.severity == "warning"
-    assert "first axis counts trajectories, its second one is time" in trap.text
-    assert trap.paths == ("t0_fields/density", "t1_fields/velocity")
+    (issue,) = axes_of(found).values()
+    assert issue.severity == "warning"
+    assert "axis 0 counts trajectories and axis 1 is time" in issue.text
+    assert issue.paths == ("t0_fields/density", "t1_fields/velocity")
     assert found.is_usable
     assert not advises_windows(found)
 
@@ -57,8 +57,8 @@ def test_pdebench(tmp_path, steps):
         tensor=normal(50, 30, 64),
         **{"t-coordinate": np.arange(float(steps)), "x-coordinate": np.arange(64.0)},
     )
-    (trap,) = axes_of(found).values()
-    assert "'/tensor' has time along axis 1, as the length of '/t-coordinate' says" in trap.text
+    (issue,) = axes_of(found).values()
+    assert "'/tensor' has time along axis 1, whose length is that of '/t-coordinate'" in issue.text
     assert not advises_windows(found)
 
 
@@ -70,10 +70,10 @@ def test_time_along_the_rows_is_time(tmp_path):
 
 def test_channels_by_time(tmp_path):
     found = write(tmp_path, eeg=normal(8, 4000), names=np.array([b"a"] * 8))
-    (trap,) = axes_of(found).values()
-    assert trap.severity == "note"
-    assert "sample axis that is shorter than the next one in all files (8 against 4,000)" in trap.text
-    assert "transposed" in trap.text
+    (issue,) = axes_of(found).values()
+    assert issue.severity == "note"
+    assert "sample axis that is shorter than the next axis in all files (8 against 4,000)" in issue.text
+    assert "transposed" in issue.text
     assert not advises_windows(found)
     assert found.is_usable
 
@@ -90,8 +90,8 @@ def test_matlab(tmp_path, kind):
         with h5py.File(tmp_path / "0.h5", "a") as file:
             file["images"].attrs["MATLAB_class"] = np.bytes_("single")
         found = inspect_files([str(tmp_path / "*.h5")])
-    (trap,) = axes_of(found).values()
-    assert "axes are stored in reverse: the array of MATLAB has the size 24 × 32 × 3 × rows" in trap.text
+    (issue,) = axes_of(found).values()
+    assert "in MATLAB the size of the array is 24 × 32 × 3 × rows" in issue.text
     assert advises_windows(found)
 
 
@@ -102,13 +102,13 @@ def test_other_times_are_no_coordinate(tmp_path):
         assert axes_of(found) == {}, name
 
 
-def test_a_coordinate_in_a_folder_of_coordinates_counts(tmp_path):
+def test_a_coordinate_in_a_group_of_coordinates_counts(tmp_path):
     found = write(tmp_path, fields__u=normal(40, 25), coords__time_s=np.arange(25.0))
-    (trap,) = axes_of(found).values()
-    assert "'/fields/u' has time along axis 1, as the length of '/coords/time_s' says" in trap.text
+    (issue,) = axes_of(found).values()
+    assert "'/fields/u' has time along axis 1, whose length is that of '/coords/time_s'" in issue.text
 
 
-HONEST = {
+ORDINARY = {
     "a simulation": {"u": normal(30, 2, 4, 4)},
     "a table": {"features": normal(500, 20)},
     "few pictures": {"images": normal(10, 64, 64)},
@@ -119,8 +119,8 @@ HONEST = {
 }
 
 
-@pytest.mark.parametrize("datasets", HONEST.values(), ids=HONEST)
-def test_honest_files_are_no_trap(tmp_path, datasets):
+@pytest.mark.parametrize("datasets", ORDINARY.values(), ids=ORDINARY)
+def test_ordinary_files_have_no_issue(tmp_path, datasets):
     assert axes_of(write(tmp_path, **datasets)) == {}
 
 

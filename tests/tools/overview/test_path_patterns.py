@@ -2,13 +2,13 @@
 
 import pytest
 
-from h5lightning.tools.overview.name_patterns import common_pattern, families
+from h5lightning.tools.overview.path_patterns import common_pattern, path_patterns
 
 
 def found(*paths, **kinds):
     return {
         path: len(members)
-        for path, members in families({path: kinds.get(path, "f4") for path in paths}).items()
+        for path, members in path_patterns({path: kinds.get(path, "f4") for path in paths}).items()
     }
 
 
@@ -41,20 +41,20 @@ def test_copies_become_one_path(paths, expected):
 
 def test_groups_of_different_types_are_no_copies():
     kinds = {f"demo_{number}/x": f"f{number}" for number in range(5)}
-    assert len(families(kinds)) == 5
+    assert len(path_patterns(kinds)) == 5
 
 
-def test_depth_is_no_danger():
+def test_deeply_nested_groups():
     path = "/".join("a" * 5000)
-    assert families({path: "f4"}) == {path: (path,)}
+    assert path_patterns({path: "f4"}) == {path: (path,)}
 
 
 def test_all_members_are_kept():
     paths = numbered("demo_{}/x", 40)
-    assert set(families(dict.fromkeys(paths, "f4"))["demo_*/x"]) == set(paths)
+    assert set(path_patterns(dict.fromkeys(paths, "f4"))["demo_*/x"]) == set(paths)
 
 
-def test_a_name_that_is_a_dataset_here_and_a_group_there_is_both():
+def test_a_name_can_be_a_dataset_in_one_file_and_a_group_in_another():
     assert found("a", "a/b", "a-b") == {"a": 1, "a/b": 1, "a-b": 1}
 
 
@@ -68,5 +68,5 @@ def test_a_name_that_is_a_dataset_here_and_a_group_there_is_both():
     ],
     ids=["numbers", "suffix", "nothing", "overlap"],
 )
-def test_a_pattern_keeps_what_is_common(names, pattern):
+def test_a_pattern_keeps_the_common_start_and_end(names, pattern):
     assert common_pattern(names) == pattern

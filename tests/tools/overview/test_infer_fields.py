@@ -1,4 +1,4 @@
-"""What is chosen for a sample beside tables that divide its rows, and beside numbers that are no data."""
+"""Which fields are inferred if files also hold tables that divide rows, and numbers that are not data."""
 
 import numpy as np
 import pytest
@@ -8,14 +8,14 @@ from h5lightning.options import Field
 from h5lightning.planning.catalog.annotations import Annotations, SeriesTable
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema, Member
-from h5lightning.tools.overview.dataset_table import entries_of
-from h5lightning.tools.overview.guess_fields import guess
+from h5lightning.tools.overview.dataset_summary import summarize_datasets
+from h5lightning.tools.overview.infer_fields import infer_fields
 
 
 def guessed(*datasets, files=3):
     schema = FileSchema(tuple(sorted(datasets, key=lambda dataset: dataset.path)))
     catalog = Catalog.of("/", [f"{n}.h5" for n in range(files)], np.zeros((files, 4)), [schema] * files)
-    return guess(entries_of(catalog), files, {})
+    return infer_fields(summarize_datasets(catalog), files, {})
 
 
 def dataset(path, *shape, dtype="<f4", **options):
@@ -30,8 +30,8 @@ def test_tables_and_flags_are_no_labels(kind):
         dataset("terminals", 90, dtype="|b1", annotations=divided),
     )
     assert found.fields == {"x": Field("observations")}
-    honest = guessed(dataset("observations", 90, 17), dataset("terminals", 90, dtype="|b1"))
-    assert honest.fields == {"x": Field("observations"), "y": Field("terminals")}
+    found = guessed(dataset("observations", 90, 17), dataset("terminals", 90, dtype="|b1"))
+    assert found.fields == {"x": Field("observations"), "y": Field("terminals")}
 
 
 def test_a_start_time_is_no_label_of_a_file():
@@ -41,12 +41,12 @@ def test_a_start_time_is_no_label_of_a_file():
     assert guessed(data, dataset("count", dtype="<i8")).fields["y"] == Field("count", constant=True)
 
 
-def test_most_of_the_data_in_an_index_is_no_reason_against_them():
+def test_a_large_index_does_not_hide_the_data():
     index = [dataset(f"_i_x/{name}", 10**6, refusal="is bookkeeping of PyTables: an index") for name in "abc"]
     assert guessed(dataset("x", 90, 4), *index).fields == {"x": Field("x")}
 
 
-def test_buckets_of_seisbench_are_told_from_datasets_of_that_name():
+def test_buckets_of_seisbench_are_distinguished_from_datasets_of_that_name():
     buckets = [dataset(f"data/bucket{number}", 90, 3, 400) for number in range(12)]
     formatted = dataset("data_format/component_order", dtype="text", refusal="holds text")
     with pytest.raises(UnsupportedFieldError, match=r"metadata\.csv beside the file"):

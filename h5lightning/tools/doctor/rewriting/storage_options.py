@@ -1,4 +1,4 @@
-"""How a dataset shall be stored, and what HDF5 must be told to store it so."""
+"""How a dataset should be stored, and the HDF5 properties for that."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from h5py import h5d, h5p, h5s, h5z
 
 from h5lightning.errors import MissingExtraError, OptionError
 
-__all__ = ["COMPRESSORS", "Ranges", "Storage", "creation_list", "narrow_fill_value"]
+__all__ = ["COMPRESSORS", "RowRanges", "StorageOptions", "creation_properties", "narrow_fill_value"]
 
-Ranges = list[tuple[int, int]]  # first row, and the row after the last one
+RowRanges = list[tuple[int, int]]  # first row, and the row after the last one
 
 _CHUNK_BYTES = 256 * 1024
 _LZF = 32000
-# Their values do not depend on the shape of the chunk, or are made again by HDF5.
+# The parameters of these filters do not depend on the shape of the chunk, or HDF5 computes them again.
 _PORTABLE = {h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32, _LZF}
 
-# Filters that make data smaller: number, whether bytes are shuffled before, and the plug-in that knows its values.
+# Compressors: number, whether bytes are shuffled first, and the plugin that knows the parameters.
 COMPRESSORS: dict[str, tuple[int, bool, str, dict[str, Any]]] = {
     "deflate": (h5z.FILTER_DEFLATE, True, "", {}),
     "lzf": (_LZF, True, "", {}),
@@ -34,14 +34,14 @@ COMPRESSORS: dict[str, tuple[int, bool, str, dict[str, Any]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Storage:
+class StorageOptions:
     """How a dataset should be stored.
 
     Args:
         chunk_rows: rows of a chunk, each a whole row; None for no chunks.
         filter: the compressor, such as ``deflate``; empty for none.
-        dtype: ``float32`` for float64 that should be half as long, NumPy's type string for values that HDF5 must
-            convert to it one by one, such as bit fields; empty for the type that it has.
+        dtype: ``float32`` to narrow float64; NumPy's type string for values that HDF5 must convert, such as bit fields;
+            empty to keep the type.
     """
 
     chunk_rows: int | None = None
@@ -55,22 +55,24 @@ class Storage:
             raise OptionError(f"filter={self.filter!r} needs chunk_rows: HDF5 compresses chunks")
 
 
-def creation_list(did: h5d.DatasetID, storage: Storage, ranges: Ranges, itemsize: int) -> h5p.PropDCID:
-    """What a dataset is created with: all that the old one has, but the layout and, where needed, the filters.
+def creation_properties(
+    did: h5d.DatasetID, storage: StorageOptions, ranges: RowRanges, itemsize: int
+) -> h5p.PropDCID:
+    """The creation properties of the new dataset: those of the old one, but for the layout and perhaps the filters.
 
     Args:
         did: the old dataset.
         storage: how it should be stored.
-        ranges: the rows that were written. Chunks end where these do, so that no chunk mixes both.
+        ranges: the rows that were written. Chunks end where these end, so that no chunk mixes both.
         itemsize: bytes of an element.
     """
     plist = _without_sources(did.get_create_plist())
-    height = _height(did, storage, ranges, itemsize)
-    # The old layout had its own; early allocation would write all that was never written.
+    chunk_rows = _chunk_rows(did, storage, ranges, itemsize)
+    # Each layout has its own allocation time; early allocation would write rows that were never written.
     plist.set_alloc_time(h5d.ALLOC_TIME_DEFAULT)
-    if height:
+    if chunk_rows:
         _set_filters(plist, storage)
-        plist.set_chunk((height, *did.shape[1:]))
+        plist.set_chunk((chunk_rows, *did.shape[1:]))
     else:
         plist.remove_filter(h5z.FILTER_ALL)
         plist.set_layout(h5d.CONTIGUOUS)
@@ -78,7 +80,7 @@ def creation_list(did: h5d.DatasetID, storage: Storage, ranges: Ranges, itemsize
 
 
 def _without_sources(old: h5p.PropDCID) -> h5p.PropDCID:
-    """The list itself; without the files that values of external and virtual datasets lie in, which would follow."""
+    """The properties without the source files of external and virtual datasets."""
     if not old.get_external_count() and old.get_layout() != h5d.VIRTUAL:
         return old
     new = h5p.create(h5p.DATASET_CREATE)
@@ -88,28 +90,23 @@ def _without_sources(old: h5p.PropDCID) -> h5p.PropDCID:
     return new
 
 
-def _height(did: h5d.DatasetID, storage: Storage, ranges: Ranges, itemsize: int) -> int:
-    """Rows of a chunk; 0 for no chunks, which only what was written in full and never grows can do without."""
-    rows, most = did.shape[0], did.get_space().get_simple_extent_dims(True)[0]
-    is_written = ranges in ([(0, rows)], [])
-    if (
-        storage.chunk_rows is None
-        and is_written
-        and did.get_space().get_simple_extent_dims(True) == did.shape
-    ):
+def _chunk_rows(did: h5d.DatasetID, storage: StorageOptions, ranges: RowRanges, itemsize: int) -> int:
+    """Rows of a chunk; 0 for no chunks, which needs a dataset that is complete and cannot grow."""
+    rows, max_shape = did.shape[0], did.get_space().get_simple_extent_dims(True)
+    if storage.chunk_rows is None and ranges in ([(0, rows)], []) and max_shape == did.shape:
         return 0
-    wanted = storage.chunk_rows or max(1, _CHUNK_BYTES // max(1, math.prod(did.shape[1:]) * itemsize))
-    wanted = min(wanted, rows if most != h5s.UNLIMITED else max(1, rows))
-    cuts = {row for written in ranges for row in written} - {0, rows}
-    return _largest_divisor(math.gcd(*cuts), wanted) if cuts else wanted
+    chunk_rows = storage.chunk_rows or max(1, _CHUNK_BYTES // max(1, math.prod(did.shape[1:]) * itemsize))
+    chunk_rows = min(chunk_rows, rows if max_shape[0] != h5s.UNLIMITED else max(1, rows))
+    borders = {row for written in ranges for row in written} - {0, rows}
+    return _largest_divisor(math.gcd(*borders), chunk_rows) if borders else chunk_rows
 
 
-def _largest_divisor(number: int, most: int) -> int:
-    return next(divisor for divisor in range(min(number, most), 0, -1) if number % divisor == 0)
+def _largest_divisor(number: int, limit: int) -> int:
+    return next(divisor for divisor in range(min(number, limit), 0, -1) if number % divisor == 0)
 
 
-def _set_filters(plist: h5p.PropDCID, storage: Storage) -> None:
-    """Those that there are, with their values, where they can stay."""
+def _set_filters(plist: h5p.PropDCID, storage: StorageOptions) -> None:
+    """Set the compressor; keep the old filters with their parameters if they fit."""
     codes = [plist.get_filter(number)[0] for number in range(plist.get_nfilters())]
     code = COMPRESSORS[storage.filter][0] if storage.filter else -1
     if code in codes and set(codes) <= _PORTABLE:
@@ -136,12 +133,12 @@ def _plugin_values(name: str, plugin: str, options: dict[str, Any]) -> tuple[int
     try:
         module = importlib.import_module("hdf5plugin")
     except ImportError as error:
-        raise MissingExtraError(f"{name} needs a plug-in: pip install 'h5lightning[plugins]'") from error
+        raise MissingExtraError(f"{name} needs a plugin: pip install 'h5lightning[plugins]'") from error
     return tuple(getattr(module, plugin)(**options).filter_options)
 
 
 def narrow_fill_value(plist: h5p.PropDCID) -> None:
-    """Make the fill value of float64 that of float32."""
+    """Convert the fill value from float64 to float32."""
     if plist.fill_value_defined() == h5d.FILL_VALUE_USER_DEFINED:
         value = np.zeros((), "f8")
         plist.get_fill_value(value)

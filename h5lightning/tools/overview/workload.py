@@ -1,0 +1,86 @@
+"""A workload: the stored fields of a sample, and how training reads them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from h5lightning.core.once import once
+from h5lightning.options import Shuffle
+from h5lightning.tools.overview.stored_field import StoredField
+
+__all__ = ["Workload"]
+
+_MAX_BLOCKS = 1024  # in a window: block order keeps some rows together even if each can be read alone
+# A window ends while the next one begins: measured, a cache of 1.2 windows decodes each chunk about once.
+_LIVE_WINDOWS = 1.2
+
+
+@dataclass(frozen=True, eq=False)
+class Workload:
+    """The fields of a sample as they are stored, and how they will be loaded.
+
+    Args:
+        fields: the fields, once for each way in which files store them.
+        files: number of files.
+        shuffle: the order, and the decoded bytes that block order mixes with each other.
+        cache_bytes: decoded bytes that a process keeps between batches.
+        batch_size: samples in a batch.
+        num_workers: worker processes.
+        max_open_files: files that a process may hold open.
+        is_whole: whether a sample is a whole file.
+    """
+
+    fields: tuple[StoredField, ...]
+    files: int
+    shuffle: Shuffle
+    cache_bytes: int
+    batch_size: int = 32
+    num_workers: int = 0
+    max_open_files: int = 1
+    is_whole: bool = False
+
+    @once
+    def main(self) -> StoredField:
+        """The field with most bytes in a row, as most files store it: block order follows its chunks."""
+        return max(self.fields, key=lambda field: (field.row_bytes, field.files.size))
+
+    @once
+    def sample_bytes(self) -> int:
+        """Decoded bytes of one row over all fields."""
+        datasets = {(field.path, field.member): field for field in self.fields}
+        return sum(field.row_bytes * len(field.paths) for field in datasets.values())
+
+    @once
+    def mode(self) -> str:
+        """The order that ``shuffle`` resolves to: ``full``, ``block`` or ``none``."""
+        if self.shuffle.mode != "auto":
+            return self.shuffle.mode
+        main = [field for field in self.fields if field.path == self.main.path]
+        has_blocks = not self.is_whole and any(field.rows_per_chunk > 1 for field in main)
+        return "block" if has_blocks else "full"
+
+    @property
+    def window_rows(self) -> int:
+        """Rows that block order mixes with each other."""
+        return max(1, self.shuffle.window_bytes // self.sample_bytes)
+
+    @property
+    def live_bytes(self) -> int:
+        """Decoded bytes of the main field that block order uses at a time."""
+        rows = max(self.block_rows, min(self.main.total_rows, int(_LIVE_WINDOWS * self.window_rows)))
+        return int(rows * self.main.row_bytes * self.main.padding)
+
+    @once
+    def decoded_row_bytes(self) -> int:
+        """Decoded bytes of one row over the fields whose chunks are decoded."""
+        row_bytes = {field.path: field.row_bytes for field in self.fields if field.schema.is_decoded_by_chunk}
+        return sum(row_bytes.values())
+
+    def field_cache_bytes(self, field: StoredField) -> int:
+        """The part of the cache that a compressed field gets: readers divide it in proportion to row sizes."""
+        return self.cache_bytes * field.row_bytes // self.decoded_row_bytes
+
+    @property
+    def block_rows(self) -> int:
+        """Rows that stay together in block order."""
+        return max(self.main.rows_per_chunk, min(self.window_rows, self.main.total_rows) // _MAX_BLOCKS)
