@@ -9,10 +9,10 @@ from h5lightning.storage.readers.direct.reader import DirectReader
 from h5lightning.storage.readers.libhdf5.reader import H5pyReader
 from h5lightning.storage.readers.protocol import Reader
 
-__all__ = ["choose_reader"]
+__all__ = ["make_reader"]
 
 
-def choose_reader(name: str, pool: HandlePool, *, threads: int = 1) -> Reader:
+def make_reader(name: str, pool: HandlePool, *, threads: int = 1) -> Reader:
     """The reader that the user asked for.
 
     Args:

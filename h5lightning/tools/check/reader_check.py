@@ -19,7 +19,7 @@ from h5lightning.loading.batch_reader import Batch, BatchReader
 from h5lightning.options import Windows
 from h5lightning.planning.fields import Fields
 from h5lightning.storage.files.handle_pool import HandlePool
-from h5lightning.storage.readers.make_reader import choose_reader
+from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import Reader
 from h5lightning.tools.check.result import CheckResult
 from h5lightning.tools.check.run import CheckRun, describe_id
@@ -61,7 +61,7 @@ def prove_finite(case: CheckRun, advance: Advance) -> CheckResult:
 def plain_reader(case: CheckRun) -> Iterator[Reader]:
     """A reader through h5py, with open files of its own."""
     with HandlePool(case.access, scanned_files=case.assembly.survey.scanned_files) as pool:
-        reader = choose_reader("h5py", pool)
+        reader = make_reader("h5py", pool)
         yield reader
         reader.close()
 

@@ -25,7 +25,7 @@ from h5lightning.planning.fields import check_dtype
 from h5lightning.planning.nonconforming_files import NEVER_WRITTEN
 from h5lightning.storage.discovery import discover
 from h5lightning.storage.files.handle_pool import HandlePool
-from h5lightning.storage.readers.make_reader import choose_reader
+from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import Reader
 from h5lightning.storage.survey import DataSurvey, survey
 from h5lightning.tools.check.border_check import prove_borders
@@ -192,7 +192,7 @@ def _proof(
     patterns: tuple[str, ...], found: DataSurvey, run: _Run, settings: ProofSettings, *, progress: bool
 ) -> CheckReport:
     with HandlePool(run.access) as pool:
-        case, unread = _case(found, run, choose_reader("auto", pool), settings)
+        case, unread = _case(found, run, make_reader("auto", pool), settings)
         outcomes = (*unread, *_outcomes(case, run.split.keep_together, progress=progress))
     sizes = {stage: len(dataset) for stage, dataset in case.assembly.datasets.items()}
     return CheckReport(patterns, found.index.root, tuple(found.fields.spec()), sizes, outcomes)

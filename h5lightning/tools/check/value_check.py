@@ -20,7 +20,7 @@ from h5lightning.options import Windows
 from h5lightning.planning.catalog.annotations import Encoding
 from h5lightning.planning.fields import FieldPlan
 from h5lightning.storage.files.handle_pool import HandlePool
-from h5lightning.storage.readers.make_reader import choose_reader
+from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import Reader
 from h5lightning.tools.check.decode_again import decoded_values, first_wrong, missing_values
 from h5lightning.tools.check.reader_check import drawn_ids
@@ -66,7 +66,7 @@ def prove_values(case: CheckRun, advance: Advance) -> tuple[CheckResult, ...]:
     complete = _Line("no missing value is taken for a number", "with numbers for missing values")
     lines = (decoded, converted, complete)
     with HandlePool(case.access, scanned_files=case.assembly.survey.scanned_files) as pool:
-        plain = choose_reader("h5py", pool)
+        plain = make_reader("h5py", pool)
         for file in range(len(case.index.names)):
             fields, ids = case.fields_of(file), drawn_ids(case, file)
             reader = BatchReader(case.index, fields, case.reader, case.access)

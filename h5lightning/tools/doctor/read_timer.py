@@ -14,7 +14,7 @@ from h5lightning.errors import H5LightningError
 from h5lightning.options import Access
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.storage.files.handle_pool import HandlePool
-from h5lightning.storage.readers.make_reader import choose_reader
+from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import Reader
 from h5lightning.tools.doctor.finding import Finding
 from h5lightning.tools.overview.stored_fields import Case, StoredField
@@ -79,7 +79,7 @@ class Stopwatch:
             return ""
         # Nothing else may be kept.
         with HandlePool(Access(cache_bytes=0)) as pool:
-            reader = choose_reader("auto", pool)
+            reader = make_reader("auto", pool)
             try:
                 alone, together = (
                     _per_row(reader, field, places, is_alone=is_alone) for is_alone in (True, False)
@@ -115,7 +115,7 @@ class Stopwatch:
         if len(files) < 2:
             return ""
         with HandlePool(Access(max_open_files=1, cache_bytes=0)) as pool:
-            reader = choose_reader("auto", pool)
+            reader = make_reader("auto", pool)
             try:
                 opened = [_seconds(reader, field, _Place(file, 0, 1)) for file in files]
                 again = [_seconds(reader, field, _Place(files[-1], 0, 1)) for _ in files]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from h5lightning.errors import BadFileError, FileChangedError, UnsupportedFieldError
 from h5lightning.options import Access
 from h5lightning.storage.files.handle_pool import HandlePool
-from h5lightning.storage.readers.make_reader import choose_reader
+from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
 
 LAYOUTS = {
@@ -52,7 +52,7 @@ def files(tmp_path_factory):
 def reader(request):
     access = Access(max_open_files=2) if request.param == "two open files" else Access()
     with HandlePool(access) as pool:
-        made = choose_reader("h5py" if request.param == "h5py" else "auto", pool)
+        made = make_reader("h5py" if request.param == "h5py" else "auto", pool)
         yield made
         made.close()
 
@@ -91,7 +91,7 @@ def take_of(source, counts, rows, slots):
 def test_without_a_fallback_the_file_is_named(files):
     paths = files.paths[:7]
     with HandlePool(Access()) as pool:
-        direct = choose_reader("direct", pool)
+        direct = make_reader("direct", pool)
         take = take_of(SOURCES[0], [1] * 7, np.zeros(7, np.int64), np.arange(7))
         with pytest.raises(UnsupportedFieldError, match=r"'/x' in .*6\.h5 .*reader='direct' cannot read it"):
             direct.read(paths, [take])
@@ -110,7 +110,7 @@ def test_one_bad_file_among_many_is_named(tmp_path, files):
     bad = tmp_path / "bad.h5"
     bad.write_bytes(b"no HDF5 at all" * 99)
     with HandlePool(Access()) as pool:
-        reader = choose_reader("auto", pool)
+        reader = make_reader("auto", pool)
         take = take_of(SOURCES[1], [1, 1, 1], np.zeros(3, np.int64), np.arange(3))
         with pytest.raises(BadFileError, match=r"bad\.h5"):
             reader.read([files.paths[0], str(bad), files.paths[1]], [take])

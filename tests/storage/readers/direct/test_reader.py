@@ -20,7 +20,7 @@ from h5lightning.storage.readers.direct.chunk_map import ChunkMap
 from h5lightning.storage.readers.direct.reader import DirectReader
 from h5lightning.storage.readers.direct.unfiltered_rows import unfiltered_table
 from h5lightning.storage.readers.libhdf5.reader import H5pyReader
-from h5lightning.storage.readers.make_reader import choose_reader
+from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
 from h5lightning.storage.readers.row_writer import RowWriter
 
@@ -371,7 +371,7 @@ def test_a_column_is_left_to_h5py(tmp_path):
         file["x"] = table
     source = DatasetColumn("x", "b", "<i8", ())
     with HandlePool(Access()) as pool:
-        reader = choose_reader("auto", pool)
+        reader = make_reader("auto", pool)
         assert reader.reason(path, source) == "is a column of a table (compound)"
         assert read(reader, path, source, [7, 3]).tolist() == [7, 3]
         out = np.empty(20, "<i8")
@@ -402,7 +402,7 @@ def test_auto_reads_everything(case, tmp_path):
         NEEDS_HDF5[case][0](file)
         values = file["x"][:]
     with HandlePool(Access()) as pool:
-        reader = choose_reader("auto", pool)
+        reader = make_reader("auto", pool)
         source = DatasetColumn("x", None, values.dtype.str, ())
         assert np.array_equal(read(reader, path, source, [3, 0, 3]), values[[3, 0, 3]])
 
