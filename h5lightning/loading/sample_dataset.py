@@ -270,12 +270,12 @@ class SampleDataset(Dataset[dict[str, Any]]):
         """
         fits = len(self) * self.sample_bytes < available_bytes()
         only_remote = block_samples == 1 and fits
-        return PrefetchAdvisor(
-            lambda positions: self._batches.is_there(self.sample_ids(positions), only_remote=only_remote),
-            lambda positions: self._batches.will_need(self.sample_ids(positions), only_remote=only_remote),
-            block_samples=block_samples,
-            size=len(self),
-        )
+
+        def prefetch(positions: Int64Array, *, is_probe: bool = False) -> bool:
+            ids = self.sample_ids(positions)
+            return self._batches.prefetch(ids, only_remote=only_remote, is_probe=is_probe)
+
+        return PrefetchAdvisor(prefetch, block_samples=block_samples, size=len(self))
 
     def read_raw(self, positions: Int64Array, batch_size: int) -> RawBatches:
         """Neighbouring batches, read together, each with memory of its own; any thread may call.

@@ -164,11 +164,12 @@ def test_a_copy_of_a_reader_has_a_pool_of_its_own(name, again):
         reader = make_reader(name, pool, threads=2)
         other = again(reader)
         assert shared(reader, other) == set()
-        assert (other._pool.budget, other._pool.processes) == (3, 2)
-        assert other._decoded.here().threads == 2
         if name == "auto":
-            assert other._fallback._pool is other._pool
-            assert other._fallback._decoded is other._decoded
+            assert other._libhdf5._pool is other._direct._pool
+            assert other._libhdf5._decoded is other._direct._decoded
+            other = other._direct
+        assert (other._pool.budget, other._pool.processes) == (3, 2)
+        assert other._decoded.pool().threads == 2
         other._pool.close()
 
 

@@ -78,7 +78,7 @@ def test_a_reader_reads_in_another_process(start, paths):
         reader = H5pyReader(pool)
         out = np.empty((5, 3), dtype=np.int64)
         reader.read_rows(
-            paths[0], pool_jobs.RowSource("x", None, "<i8", (3,)), np.array([9, 0, 5, 5, 2]), out
+            paths[0], pool_jobs.DatasetColumn("x", None, "<i8", (3,)), np.array([9, 0, 5, 5, 2]), out
         )
         assert in_process(start, pool_jobs.read_rows, reader, paths) == [
             [number * 100 + 3, number * 100 + 4, number * 100 + 5] for number in range(4)

@@ -120,7 +120,7 @@ class HandlePool:
         """
         blocks = self.blocks(path, stamp)
         if blocks is not None:
-            verify_file(path, blocks, descriptor, only_others=only_others)
+            verify_file(blocks, descriptor, only_others=only_others)
 
     def using(
         self,

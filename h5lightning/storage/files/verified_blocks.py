@@ -30,17 +30,18 @@ _MAKE_THEM = "'h5lightning index --checksum' of the same files makes them"
 
 
 class DamagedBlockError(Exception):
-    """A block that is not what it was.
+    """A block that does not match its checksum.
 
     Args:
+        path: where the file lies.
         start: its first byte in the file.
         stop: one past its last byte.
         advice: what may have happened and what to do, as sentences.
     """
 
-    def __init__(self, start: int, stop: int, advice: str) -> None:
-        super().__init__(start, stop, advice)
-        self.start, self.stop, self.advice = start, stop, advice
+    def __init__(self, path: str, start: int, stop: int, advice: str) -> None:
+        super().__init__(path, start, stop, advice)
+        self.path, self.start, self.stop, self.advice = path, start, stop, advice
 
     def of(self, what: str) -> ChecksumError:
         """The error for users; ``what`` begins the sentence."""
@@ -54,11 +55,13 @@ class VerifiedBlocks:
     """Which blocks of a file have been verified in this process; any number of threads.
 
     Args:
+        path: where the file lies.
         sums: the checksums of the file.
         mtime_ns: its time of modification now.
     """
 
-    def __init__(self, sums: FileChecksums, mtime_ns: int) -> None:
+    def __init__(self, path: str, sums: FileChecksums, mtime_ns: int) -> None:
+        self.path = path
         self.size = sums.size
         self.is_whole = not len(sums.hashes)  # whether all blocks have been verified
         self._sums = sums
@@ -120,7 +123,8 @@ class VerifiedBlocks:
         """
         if xxhash.xxh3_64_intdigest(data) != int(self._sums.hashes[block]):
             start = block * BLOCK_BYTES
-            raise DamagedBlockError(start, min(start + BLOCK_BYTES, self.size), self._advice)
+            stop = min(start + BLOCK_BYTES, self.size)
+            raise DamagedBlockError(self.path, start, stop, self._advice)
         self._is_verified[block] = True
 
     @property
@@ -152,10 +156,10 @@ def verified_blocks(path: str, stamp: Stamp, scanned_files: ScannedFiles | None)
             f"{path} has {stamp[0]} bytes, {sums.size} when its checksums were made. If it was meant to change: "
             f"{_MAKE_THEM}, otherwise copy the file again"
         )
-    return VerifiedBlocks(sums, stamp[1])
+    return VerifiedBlocks(path, sums, stamp[1])
 
 
-def verify_file(path: str, blocks: VerifiedBlocks, descriptor: int, *, only_others: bool = False) -> None:
+def verify_file(blocks: VerifiedBlocks, descriptor: int, *, only_others: bool = False) -> None:
     """Verify what was not verified before of a file; see `VerifiedBlocks.check_file`.
 
     Raises:
@@ -165,9 +169,10 @@ def verify_file(path: str, blocks: VerifiedBlocks, descriptor: int, *, only_othe
     try:
         blocks.check_file(descriptor, only_others=only_others)
     except DamagedBlockError as error:
-        raise error.of(path) from error
+        raise error.of(blocks.path) from error
     except OSError as error:
-        raise BadFileError(f"{path} cannot be read: {error.strerror}. Check the disk or the mount") from error
+        reason = f"{blocks.path} cannot be read: {error.strerror}. Check the disk or the mount"
+        raise BadFileError(reason) from error
 
 
 def hashes_of(descriptor: int, size: int) -> npt.NDArray[np.uint64]:

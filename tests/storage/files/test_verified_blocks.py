@@ -42,7 +42,7 @@ def damage(descriptor, place):
 
 def test_whole_files_pass(opened):
     descriptor, sums = opened
-    blocks = VerifiedBlocks(sums, 5)
+    blocks = VerifiedBlocks("a.h5", sums, 5)
     blocks.check_in(view_of(descriptor), np.array([0, SIZE - 9, BLOCK_BYTES - 4]), 9)
     blocks.check_bytes(BLOCK_BYTES, view_of(descriptor)[BLOCK_BYTES:])
     blocks.check_file(descriptor)
@@ -52,7 +52,7 @@ def test_whole_files_pass(opened):
 def test_each_block_counts(opened, block):
     descriptor, sums = opened
     damage(descriptor, block * BLOCK_BYTES + 70)
-    blocks = VerifiedBlocks(sums, 5)
+    blocks = VerifiedBlocks("a.h5", sums, 5)
     with pytest.raises(DamagedBlockError) as caught:
         blocks.check_in(view_of(descriptor), np.array([block * BLOCK_BYTES]), 1)
     assert (caught.value.start, caught.value.stop) == (
@@ -60,7 +60,7 @@ def test_each_block_counts(opened, block):
         min((block + 1) * BLOCK_BYTES, SIZE),
     )
     with pytest.raises(ChecksumError, match=r"a\.h5: bytes .*damaged: copy it again"):
-        verify_file("a.h5", blocks, descriptor)
+        verify_file(blocks, descriptor)
     if block in (1, 2):
         blocks.check_file(descriptor, only_others=True)
     else:
@@ -72,12 +72,12 @@ def test_a_part_over_many_blocks_brings_in_all_of_them(opened):
     descriptor, sums = opened
     damage(descriptor, 2 * BLOCK_BYTES)
     with pytest.raises(DamagedBlockError):
-        VerifiedBlocks(sums, 5).check_in(view_of(descriptor), np.array([9]), 4 * BLOCK_BYTES)
+        VerifiedBlocks("a.h5", sums, 5).check_in(view_of(descriptor), np.array([9]), 4 * BLOCK_BYTES)
 
 
 def test_what_was_verified_is_not_looked_at_again(opened):
     descriptor, sums = opened
-    blocks, view = VerifiedBlocks(sums, 5), view_of(descriptor).copy()
+    blocks, view = VerifiedBlocks("a.h5", sums, 5), view_of(descriptor).copy()
     blocks.check_in(view, np.array([3]), 5)
     view[4] ^= 1
     blocks.check_in(view, np.array([3]), 5)
@@ -89,7 +89,7 @@ def test_a_later_modification_is_told(opened):
     descriptor, sums = opened
     damage(descriptor, 0)
     with pytest.raises(DamagedBlockError) as caught:
-        VerifiedBlocks(sums, 6).check_file(descriptor)
+        VerifiedBlocks("a.h5", sums, 6).check_file(descriptor)
     assert "was modified after" in caught.value.advice
 
 
@@ -97,7 +97,7 @@ def test_a_file_that_ends_early_differs(opened):
     descriptor, sums = opened
     os.ftruncate(descriptor, 3 * BLOCK_BYTES)
     with pytest.raises(DamagedBlockError):
-        VerifiedBlocks(sums, 5).check_file(descriptor)
+        VerifiedBlocks("a.h5", sums, 5).check_file(descriptor)
 
 
 def test_without_checksums(tmp_path):
@@ -113,4 +113,4 @@ def test_blocks_are_read_where_they_are(opened, wanted):
     assert {block: bytes(part) for block, part in found.items()} == {
         block: data[block * BLOCK_BYTES : (block + 1) * BLOCK_BYTES] for block in wanted
     }
-    assert VerifiedBlocks(replace(sums, size=SIZE), 5).size == SIZE
+    assert VerifiedBlocks("a.h5", replace(sums, size=SIZE), 5).size == SIZE

@@ -22,7 +22,7 @@ from h5lightning.storage.hdf5.open_dataset import open_dataset
 from h5lightning.storage.hdf5.open_file import hdf5_reason
 from h5lightning.storage.hdf5.row_sources import RowSources
 from h5lightning.storage.readers.checks import check_rows, check_type, check_whole, name_of
-from h5lightning.storage.readers.decoded.chunk_cache import SlabPlaces
+from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowSlots
 from h5lightning.storage.readers.libhdf5.chunk_validation import ChunkValidator
 from h5lightning.storage.readers.protocol import DatasetColumn
 
@@ -44,7 +44,7 @@ class DatasetRows:
         is_selectable: the rows lie one after the other in the file, and h5py can select some of them: it must have
             a NumPy type for each column of a table.
         chunk_rows: rows of a chunk that must be decoded whole; None where a row can be read alone.
-        places: where each of the chunks that must be decoded lies in a cache.
+        slots: the slots in a cache of the chunks that must be decoded.
         admission: looks at chunks before HDF5 does; None where that is not needed.
         sources: the other files that its rows lie in; None where there are none.
         spare_spaces: selections (file, memory) that no thread uses at the moment: making one takes as long
@@ -60,7 +60,7 @@ class DatasetRows:
     memory_type: h5t.TypeID
     is_selectable: bool
     chunk_rows: int | None
-    places: SlabPlaces
+    slots: ChunkRowSlots
     admission: ChunkValidator | None
     sources: RowSources | None
     spare_spaces: list[tuple[h5s.SpaceID, h5s.SpaceID]]
@@ -102,7 +102,7 @@ class DatasetRows:
             else columns_type(tid, [(source.member, dtype)]),
             is_selectable=layout.get_layout() == h5d.CONTIGUOUS and _is_known(tid, source.member),
             chunk_rows=chunk_rows,
-            places=SlabPlaces(-(-shape[0] // chunk_rows) if shape and chunk_rows else 0),
+            slots=ChunkRowSlots(-(-shape[0] // chunk_rows) if shape and chunk_rows else 0),
             admission=ChunkValidator.of(name_of(path, source), dataset, on_missing=access.on_missing),
             sources=RowSources.of(dataset.id, sources) if sources.stamps else None,
             spare_spaces=[],

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowCache, SlabPlaces
+from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowCache, ChunkRowSlots
 
 ROW_BYTES = 2048
 
@@ -22,8 +22,8 @@ class Filler:
         if self.is_broken:
             raise OSError("the disk is broken")
         for missing in slabs:
-            self.filled.append(missing.slab)
-            missing.buffer[:] = missing.slab
+            self.filled.append(missing.number)
+            missing.buffer[:] = missing.number
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ class Dataset:
 
     def __init__(self, limit_bytes):
         self.cache = ChunkRowCache(2, ROW_BYTES, limit_bytes)
-        self.places = SlabPlaces(64)
+        self.places = ChunkRowSlots(64)
 
 
 def cache_of(slabs):
@@ -61,7 +61,7 @@ def held(dataset, numbers, fill):
 
 def slots_of(dataset):
     """The slot of each slab of a dataset, -1 where there is none."""
-    return dataset.places.slots_in(dataset.cache._store)
+    return dataset.places.in_store(dataset.cache._store)
 
 
 def test_slabs_are_filled_once_while_they_are_kept(fill):
@@ -176,7 +176,7 @@ def test_many_threads_with_little_room(fill):
 
 def test_slabs_of_two_datasets_share_the_room(fill):
     first = cache_of(4)
-    second = SlabPlaces(8)
+    second = ChunkRowSlots(8)
 
     def both(own, others):
         found = []
@@ -189,7 +189,7 @@ def test_slabs_of_two_datasets_share_the_room(fill):
     both([], [1, 2])
     assert fill.filled == [5, 6, 5, 1, 2]
     # The slab that was used least recently made room, and its dataset knows.
-    assert second.slots_in(first.cache._store)[5] == -1
+    assert second.in_store(first.cache._store)[5] == -1
     assert (slots_of(first)[[5, 6]] >= 0).all()
 
 
@@ -240,7 +240,7 @@ def test_who_waits_for_the_first_slab_does_not_wait_for_the_last(fill):
 
 def test_a_slot_means_nothing_in_another_store(fill):
     """Whoever was given places before the cache was cleared must not find other slabs at them."""
-    first, second = cache_of(4), SlabPlaces(8)
+    first, second = cache_of(4), ChunkRowSlots(8)
     held(first, [1, 2], fill)
     first.cache.clear()
     other = Dataset(4 * SLAB_BYTES)
