@@ -85,14 +85,14 @@ def test_available_memory_is_said_in_bytes() -> None:
 def asked(monkeypatch):
     """Byte ranges that files are asked for, as if none of them were in memory."""
     found = []
-    monkeypatch.setattr(RawFile, "has", lambda self, offset: False)
-    will_need = RawFile.will_need
+    monkeypatch.setattr(RawFile, "is_cached", lambda self, offset: False)
+    prefetch = RawFile.prefetch
 
     def note(self, starts, sizes):
         found.append((os.path.basename(self.path), starts.tolist(), sizes.tolist()))
-        will_need(self, starts, sizes)
+        prefetch(self, starts, sizes)
 
-    monkeypatch.setattr(RawFile, "will_need", note)
+    monkeypatch.setattr(RawFile, "prefetch", note)
     return found
 
 

@@ -112,7 +112,7 @@ def test_rows_and_files_are_checked_all_the_same(tmp_path, reader):
         rows = make_reader(reader, pool)
         out = np.empty((1, 0), "<f4")
         rows.read_rows(path, source, np.asarray([5]), out)
-        with pytest.raises(FileChangedError, match="has 6 rows, but row 6 is wanted"):
+        with pytest.raises(FileChangedError, match="has 6 rows, but row 6 is requested"):
             rows.read_rows(path, source, np.asarray([6]), out)
         with pytest.raises(IndexError):
             rows.read_rows(path, source, np.asarray([-1]), out)

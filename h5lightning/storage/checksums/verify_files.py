@@ -89,7 +89,7 @@ def verify_before_a_run(
         path = catalog.path(file)
         try:
             with closing(RawFile(path)) as raw:
-                verify_file(verified_blocks(path, raw.stamp, known), raw.fileno(), only_others=True)
+                verify_file(verified_blocks(path, raw.stamp, known), raw.fileno(), only_metadata=True)
         except BadFileError as error:
             return SkippedFile(catalog.names[file], str(error))
         return None

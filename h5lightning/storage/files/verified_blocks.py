@@ -1,4 +1,4 @@
-"""The bytes of one file, held against their checksums, each block when it is first looked at."""
+"""Verifies the blocks of a file against their checksums, each when it is first read."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class DamagedBlockError(Exception):
         path: where the file lies.
         start: its first byte in the file.
         stop: one past its last byte.
-        advice: what may have happened and what to do, as sentences.
+        advice: what may have happened and what to do.
     """
 
     def __init__(self, path: str, start: int, stop: int, advice: str) -> None:
@@ -44,15 +44,15 @@ class DamagedBlockError(Exception):
         self.path, self.start, self.stop, self.advice = path, start, stop, advice
 
     def of(self, what: str) -> ChecksumError:
-        """The error for users; ``what`` begins the sentence."""
+        """The error for users; its text begins with ``what``."""
         return ChecksumError(
-            f"{what}: bytes {self.start} to {self.stop - 1} of the file are not those whose checksum was made. "
+            f"{what}: bytes {self.start} to {self.stop - 1} of the file do not match their checksum. "
             f"{self.advice}"
         )
 
 
 class VerifiedBlocks:
-    """Which blocks of a file have been verified in this process; any number of threads.
+    """Which blocks of a file this process has verified; any number of threads may use it.
 
     Args:
         path: where the file lies.
@@ -69,7 +69,7 @@ class VerifiedBlocks:
         self._is_verified = np.zeros(len(sums.hashes), np.bool_)
 
     def check_in(self, view: Bytes, starts: Int64Array, size: int) -> None:
-        """Verify the blocks of some parts of the file that were not verified before.
+        """Verify the blocks that hold some parts of the file, unless they were verified before.
 
         Args:
             view: the bytes of the file, ``(file bytes,)``.
@@ -77,7 +77,7 @@ class VerifiedBlocks:
             size: bytes of a part.
 
         Raises:
-            DamagedBlockError: one of them is not what it was.
+            DamagedBlockError: a block does not match its checksum.
         """
         first = starts // BLOCK_BYTES
         blocks = flat_positions(first, (starts + (size - 1)) // BLOCK_BYTES - first + 1)
@@ -88,38 +88,38 @@ class VerifiedBlocks:
             self.is_whole = bool(self._is_verified.all())
 
     def check_bytes(self, start: int, data: Bytes) -> None:
-        """Verify these very bytes.
+        """Verify bytes that were read.
 
         Args:
-            start: where they begin, at a block.
+            start: their first byte in the file, at the start of a block.
             data: whole blocks, ``(size,)``.
 
         Raises:
-            DamagedBlockError: one of them is not what it was.
+            DamagedBlockError: a block does not match its checksum.
         """
         for offset in range(0, len(data), BLOCK_BYTES):
             self.check((start + offset) // BLOCK_BYTES, data[offset : offset + BLOCK_BYTES].data)
 
-    def check_file(self, descriptor: int, *, only_others: bool = False) -> None:
-        """Verify all blocks that were not verified before, as they are read from the file.
+    def check_file(self, descriptor: int, *, only_metadata: bool = False) -> None:
+        """Read and verify all blocks that were not verified before.
 
         Args:
             descriptor: the open file.
-            only_others: leave out those that hold nothing but values.
+            only_metadata: leave out blocks that hold nothing but values.
 
         Raises:
-            DamagedBlockError: one of them is not what it was.
+            DamagedBlockError: a block does not match its checksum.
             OSError: the system cannot read it.
         """
-        is_left = ~self._is_verified & ~self._sums.is_values if only_others else ~self._is_verified
-        for block, data in read_blocks(descriptor, np.flatnonzero(is_left)):
+        is_unverified = ~self._is_verified & ~self._sums.is_values if only_metadata else ~self._is_verified
+        for block, data in read_blocks(descriptor, np.flatnonzero(is_unverified)):
             self.check(block, data)
 
     def check(self, block: int, data: memoryview) -> None:
         """Verify one block.
 
         Raises:
-            DamagedBlockError: it is not what it was.
+            DamagedBlockError: it does not match its checksum.
         """
         if xxhash.xxh3_64_intdigest(data) != int(self._sums.hashes[block]):
             start = block * BLOCK_BYTES
@@ -131,18 +131,18 @@ class VerifiedBlocks:
     def _advice(self) -> str:
         if self._is_rewritten:
             return (
-                f"It was modified after that was made. If it was meant to change: {_MAKE_THEM}, otherwise copy the "
-                "file again"
+                f"The file was modified after its checksums were made. If that was intended: {_MAKE_THEM}; otherwise "
+                "copy the file again"
             )
         return "The file is damaged: copy it again"
 
 
 def verified_blocks(path: str, stamp: Stamp, scanned_files: ScannedFiles | None) -> VerifiedBlocks:
-    """What verifies the bytes of a file.
+    """The verifier of a file.
 
     Args:
         path: where the file lies.
-        stamp: that of the file now.
+        stamp: its present stamp.
         scanned_files: holds the checksums.
 
     Raises:
@@ -153,21 +153,21 @@ def verified_blocks(path: str, stamp: Stamp, scanned_files: ScannedFiles | None)
         raise ChecksumError(f"{path} has no checksums, which access.verify needs: {_MAKE_THEM}")
     if sums.size != stamp[0]:
         raise ChecksumError(
-            f"{path} has {stamp[0]} bytes, {sums.size} when its checksums were made. If it was meant to change: "
-            f"{_MAKE_THEM}, otherwise copy the file again"
+            f"{path} has {stamp[0]} bytes, {sums.size} when its checksums were made. If that was intended: "
+            f"{_MAKE_THEM}; otherwise copy the file again"
         )
     return VerifiedBlocks(path, sums, stamp[1])
 
 
-def verify_file(blocks: VerifiedBlocks, descriptor: int, *, only_others: bool = False) -> None:
+def verify_file(blocks: VerifiedBlocks, descriptor: int, *, only_metadata: bool = False) -> None:
     """Verify what was not verified before of a file; see `VerifiedBlocks.check_file`.
 
     Raises:
-        ChecksumError: it is not what it was.
+        ChecksumError: a block does not match its checksum.
         BadFileError: the system cannot read it.
     """
     try:
-        blocks.check_file(descriptor, only_others=only_others)
+        blocks.check_file(descriptor, only_metadata=only_metadata)
     except DamagedBlockError as error:
         raise error.of(blocks.path) from error
     except OSError as error:
@@ -188,7 +188,7 @@ def hashes_of(descriptor: int, size: int) -> npt.NDArray[np.uint64]:
 
 
 def read_blocks(descriptor: int, blocks: Int64Array) -> Iterator[tuple[int, memoryview]]:
-    """Some blocks of a file, ascending, with their bytes, fewer or none past its end; neighbours are read together.
+    """Some ascending blocks of a file, with their bytes, fewer or none past its end; neighbours are read together.
 
     Raises:
         OSError: the system cannot read it.
@@ -196,7 +196,9 @@ def read_blocks(descriptor: int, blocks: Int64Array) -> Iterator[tuple[int, memo
     borders = [*np.flatnonzero(np.diff(blocks, prepend=-2) != 1).tolist(), len(blocks)]
     for first, last in pairwise(borders):
         for start in range(first, last, _READ_BLOCKS):
-            some = blocks[start : min(start + _READ_BLOCKS, last)].tolist()
-            data = memoryview(os.pread(descriptor, len(some) * BLOCK_BYTES, some[0] * BLOCK_BYTES))
-            for place, block in enumerate(some):
-                yield block, data[place * BLOCK_BYTES : (place + 1) * BLOCK_BYTES]
+            neighbours = blocks[start : min(start + _READ_BLOCKS, last)].tolist()
+            data = memoryview(
+                os.pread(descriptor, len(neighbours) * BLOCK_BYTES, neighbours[0] * BLOCK_BYTES)
+            )
+            for number, block in enumerate(neighbours):
+                yield block, data[number * BLOCK_BYTES : (number + 1) * BLOCK_BYTES]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from h5lightning.storage.files.coalescing import Runs, coalesce, merged
+from h5lightning.storage.files.coalescing import Runs, coalesce, merge_byte_ranges
 
 ROWS = st.lists(st.integers(0, 300), min_size=1, max_size=60).map(
     lambda rows: np.sort(np.array(rows, dtype=np.int64))
@@ -111,7 +111,9 @@ def test_broken_runs_are_refused(starts, stops, first, message):
 )
 def test_merged_stretches_hold_all_and_no_wide_gap(stretches, gap):
     starts, sizes = np.array(stretches).T
-    found = list(zip(*(column.tolist() for column in merged(starts, sizes, max_gap_bytes=gap)), strict=True))
+    found = list(
+        zip(*(column.tolist() for column in merge_byte_ranges(starts, sizes, max_gap_bytes=gap)), strict=True)
+    )
     wanted = {byte for start, size in stretches for byte in range(start, start + size)}
     held = {byte for start, size in found for byte in range(start, start + size)}
     assert wanted <= held

@@ -62,10 +62,10 @@ def test_each_block_counts(opened, block):
     with pytest.raises(ChecksumError, match=r"a\.h5: bytes .*damaged: copy it again"):
         verify_file(blocks, descriptor)
     if block in (1, 2):
-        blocks.check_file(descriptor, only_others=True)
+        blocks.check_file(descriptor, only_metadata=True)
     else:
         with pytest.raises(DamagedBlockError):
-            blocks.check_file(descriptor, only_others=True)
+            blocks.check_file(descriptor, only_metadata=True)
 
 
 def test_a_part_over_many_blocks_brings_in_all_of_them(opened):

@@ -140,7 +140,7 @@ class ChunkMapFinder:
 
     def _ask(self, raw: RawFile, source: DatasetColumn) -> ChunkMapEntry:
         """Ask HDF5 about all sources that were ever asked for, since opening a file takes 0.4 ms."""
-        self._pool.verify(raw.path, raw.stamp, raw.fileno(), only_others=True)
+        self._pool.verify(raw.path, raw.stamp, raw.fileno(), only_metadata=True)
         self._pool.check_sources(raw.path)
         with opened_file(raw.path, locking=self._pool.access.locking) as file:
             chunk_map = self._map(file, source, raw)

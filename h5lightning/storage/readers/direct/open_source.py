@@ -114,8 +114,8 @@ class OpenSource:
             return False
         starts, sizes = self.chunk_map.byte_ranges(rows[:1] if is_probe else rows)
         if is_probe:
-            return not (is_local and self.raw.has(int(starts[0])))
-        self.raw.will_need(starts, sizes)
+            return not (is_local and self.raw.is_cached(int(starts[0])))
+        self.raw.prefetch(starts, sizes)
         return True
 
 

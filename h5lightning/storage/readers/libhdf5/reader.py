@@ -1,9 +1,8 @@
 """Reads any dataset through h5py, in as few and as long reads as are worth it.
 
-Measured on the page cache: a read of adjacent rows takes 7 µs and 0.1 µs for each KiB. One selection of
-scattered rows takes 100 µs and, for each row, 2 µs in contiguous but 30 µs in chunked layout. Decoding a
-chunk of 128 KiB takes 300 µs. So rows are sorted and read in runs, each chunk once, and only many short rows
-of contiguous layout are selected one by one.
+Measured on the page cache: a read of adjacent rows takes 7 µs and 0.1 µs for each KiB. One selection of scattered rows
+takes 100 µs and, for each row, 2 µs in contiguous but 30 µs in chunked layout. Decoding 128 KiB takes 300 µs. So
+rows are sorted and read in runs, each chunk once; only many short rows of contiguous layout are selected one by one.
 """
 
 from __future__ import annotations
@@ -36,9 +35,9 @@ from h5lightning.storage.readers.row_writer import RowWriter
 __all__ = ["H5pyReader"]
 
 
-# Fewer decoded chunks than a batch touches would be thrown away before they are used again.
+# Were there room for fewer decoded chunks than a batch touches, they would go before they are used again.
 _LEAST_CHUNK_ROWS = 64
-# The rows of a scattered selection are copied once more, which for long rows costs more than it saves.
+# A scattered selection copies its rows once more, which costs more than it saves where rows are long.
 _MAX_SCATTERED_ROW_BYTES = 32 * 1024
 
 
@@ -95,9 +94,9 @@ class H5pyReader(Reader):
                 to = RowWriter(request.out, stored.dtype, stored.row_bytes)
                 CachedRows(cache, [_ChunkRows(stored)], self._decoded.pool()).put(part, to)
 
-        is_watched = self._pool.access.allow_external is not None
-        touched = partial(DatasetRows.sources_of, rows=rows) if is_watched else None
-        self._pool.using(file, source, self._opener(file, source), use, sources=touched)
+        is_guarded = self._pool.access.allow_external is not None
+        sources = partial(DatasetRows.sources_of, rows=rows) if is_guarded else None
+        self._pool.using(file, source, self._opener(file, source), use, sources=sources)
 
     def _opener(self, file: str, source: DatasetColumn) -> Callable[[h5py.File], DatasetRows]:
         return partial(DatasetRows.open, path=file, source=source, access=self._pool.access)
@@ -115,7 +114,7 @@ class H5pyReader(Reader):
 
         def use(stored: DatasetRows) -> None:
             stored.check_whole()
-            values = out if _takes_stored(out, stored) else np.empty(source.row_shape, stored.dtype)
+            values = out if _holds_stored(out, stored) else np.empty(source.row_shape, stored.dtype)
             stored.read_whole(values)
             if values is not out:
                 assign(out, ..., values)
@@ -134,7 +133,7 @@ class H5pyReader(Reader):
 
     def _fill(self, selection: _Selection) -> None:
         stored, breaks = selection.stored, selection.breaks()
-        fits = _takes_stored(selection.out, stored)
+        fits = _holds_stored(selection.out, stored)
         if fits and not breaks[-1]:
             first, count = int(selection.slots[0]), len(breaks)
             start = int(selection.rows[0])
@@ -175,7 +174,7 @@ class _ChunkRows:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Selection:
-    """``rows``, ascending, and the slot of ``out`` for each of them."""
+    """Ascending rows of one dataset, and the slot of ``out`` for each of them."""
 
     stored: DatasetRows
     rows: Int64Array
@@ -183,23 +182,23 @@ class _Selection:
     out: npt.NDArray[Any]
 
     def breaks(self) -> Int64Array:
-        """Before each row, how often the next row or slot was not the next one, ``(N,)``."""
+        """For each row, how often up to it a row or its slot did not follow the one before, ``(N,)``."""
         breaks = np.zeros(self.rows.size, dtype=np.int64)
         if self.rows.size > 1:
             is_break = (self.rows[1:] - self.rows[:-1] != 1) | (self.slots[1:] - self.slots[:-1] != 1)
             np.cumsum(is_break, out=breaks[1:])
         return breaks
 
-    def scatter(self, first: int, last: int, values: npt.NDArray[Any], places: Int64Array) -> None:
-        """Copy from ``values[places]``, ascending, to the slots of the rows ``first`` to ``last``."""
-        is_all = len(places) == len(values) and (places[1:] > places[:-1]).all()
-        assign(self.out, self.slots[first:last], values if is_all else values[places])
+    def scatter(self, first: int, last: int, values: npt.NDArray[Any], indices: Int64Array) -> None:
+        """Copy ``values[indices]``, with ascending indices, to the slots of ``rows[first:last]``."""
+        is_all = len(indices) == len(values) and (indices[1:] > indices[:-1]).all()
+        assign(self.out, self.slots[first:last], values if is_all else values[indices])
 
 
 def _plan_reads(
     selection: _Selection, runs: Runs, is_direct: BoolArray, staging: npt.NDArray[Any]
 ) -> Iterator[tuple[int, int, npt.NDArray[Any]]]:
-    """Runs to read to where they belong or, if their rows do not belong side by side, by way of ``staging``."""
+    """Reads of runs: straight into the buffer if all slots of a run follow each other, else by way of ``staging``."""
     firsts, lasts = runs.first[:-1], runs.first[1:]
     columns = (runs.starts, runs.stops, firsts, lasts, selection.slots[firsts], is_direct)
     for start, stop, first, last, slot, direct in zip(*(column.tolist() for column in columns), strict=True):
@@ -213,24 +212,24 @@ def _plan_reads(
 
 def _read_scattered(selection: _Selection) -> None:
     is_new = np.concatenate([[True], selection.rows[1:] != selection.rows[:-1]])
-    rows, place = selection.rows[is_new], np.cumsum(is_new) - 1
+    rows, distinct = selection.rows[is_new], np.cumsum(is_new) - 1
     most = max(1, MAX_RUN_BYTES // max(1, selection.stored.row_bytes))
     for start in range(0, len(rows), most):
         values = selection.stored.read_scattered(rows[start : start + most])
-        first, last = np.searchsorted(place, [start, start + most]).tolist()
-        selection.scatter(first, last, values, place[first:last] - start)
+        first, last = np.searchsorted(distinct, [start, start + most]).tolist()
+        selection.scatter(first, last, values, distinct[first:last] - start)
 
 
 class _Staging:
-    """Buffers for rows that cannot be read to where they belong; one for each thread that reads."""
+    """Buffers for rows that cannot be read straight into the batch; one for each thread that reads."""
 
     def __init__(self) -> None:
-        # list.pop and list.append need no lock, which a fork could leave locked for ever.
+        # list.pop and list.append need no lock, which a fork could leave locked indefinitely.
         self._spare: list[npt.NDArray[np.uint8]] = []
 
     @contextmanager
     def rows(self, stored: DatasetRows, count: int) -> Iterator[npt.NDArray[Any]]:
-        """A buffer for ``count`` rows of the stored type; only those of usual size are used again."""
+        """A buffer for ``count`` rows of the stored type; buffers of the usual size are used again."""
         needed_bytes = count * stored.row_bytes
         buffer = self._take() if needed_bytes <= MAX_RUN_BYTES else np.empty(needed_bytes, np.uint8)
         yield buffer[:needed_bytes].view(stored.dtype).reshape(count, *stored.source.row_shape)
@@ -244,7 +243,7 @@ class _Staging:
             return np.empty(MAX_RUN_BYTES, np.uint8)
 
 
-def _takes_stored(out: npt.NDArray[Any], stored: DatasetRows) -> bool:
+def _holds_stored(out: npt.NDArray[Any], stored: DatasetRows) -> bool:
     return out.dtype == stored.dtype and out.flags.c_contiguous
 
 

@@ -578,7 +578,7 @@ def test_values_past_the_end_of_the_file(make, direct):
 def test_a_row_outside_of_the_dataset(rows, wanted, make, direct):
     path, source = make(np.arange(ROWS))
     error = IndexError if wanted < 0 else FileChangedError
-    with pytest.raises(error, match=rf"'/x' in .*a\.h5 has 60 rows, but row {wanted} is wanted"):
+    with pytest.raises(error, match=rf"'/x' in .*a\.h5 has 60 rows, but row {wanted} is requested"):
         read(direct, path, source, rows)
 
 

@@ -339,7 +339,7 @@ def test_a_file_is_opened_once_for_many_batches(make):
 def test_a_row_outside_of_the_dataset(rows, wanted, make, reader):
     path, source = make(sample_values("<f4", (50, 4)))
     error = IndexError if wanted < 0 else FileChangedError
-    with pytest.raises(error, match=rf"'/x' in .*a\.h5 has 50 rows, but row {wanted} is wanted"):
+    with pytest.raises(error, match=rf"'/x' in .*a\.h5 has 50 rows, but row {wanted} is requested"):
         read(reader, path, source, rows)
 
 
