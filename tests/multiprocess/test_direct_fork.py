@@ -69,7 +69,7 @@ def test_a_lock_held_at_the_fork_does_not_block_the_child(paths):
     with HandlePool(Access()) as pool:
         reader = DirectReader(pool, decoded=DecodedChunkRows(pool.access.cache_bytes, 2))
         expected = direct_jobs.values_of(reader, paths)
-        maps = reader._maps().cache
+        maps = reader._maps()
         decode_pool = reader._decoded.pool()
         (cache,) = decode_pool._caches.values()
         with maps._guard._lock, decode_pool._guard._lock, cache._monitor._lock:

@@ -119,7 +119,7 @@ def test_rows_and_files_are_checked_all_the_same(tmp_path, reader):
         other = DatasetColumn("x", None, "<f4", (0, 2))
         with pytest.raises(FileChangedError, match="expected"):
             rows.read_rows(path, other, np.asarray([0]), np.empty((1, 0, 2), "<f4"))
-        assert not rows.prefetch([path], [], is_probe=True)
+        assert not rows.prefetch([path], [], only_remote=False, is_probe=True)
         rows.close()
 
 

@@ -48,11 +48,6 @@ class Runs:
     def __len__(self) -> int:
         return len(self.starts)
 
-    @property
-    def run_of(self) -> Int64Array:
-        """The run of each requested row, ``(N,)`` int64."""
-        return np.repeat(np.arange(len(self), dtype=np.int64), np.diff(self.first))
-
 
 def coalesce(
     rows: Int64Array,
@@ -76,8 +71,8 @@ def coalesce(
         ValueError: the rows do not ascend.
 
     Example:
-        >>> coalesce(np.array([3, 4, 40, 41]), row_bytes=4096).run_of
-        array([0, 0, 1, 1])
+        >>> coalesce(np.array([3, 4, 40, 41]), row_bytes=4096).starts
+        array([ 3, 40])
         >>> coalesce(np.array([3, 4, 40, 70]), row_bytes=4096, chunk_rows=32).stops
         array([71])
     """

@@ -63,20 +63,6 @@ def _free_descriptors() -> int:
 class OpenFile:
     """An open file, and what was derived from it."""
 
-    __slots__ = (
-        "__weakref__",
-        "_held",
-        "_lock",
-        "_owner",
-        "file",
-        "guard",
-        "holders",
-        "is_retired",
-        "kept",
-        "key",
-        "sources",
-    )
-
     def __init__(self, key: Key, file: Any, guard: OpenFileGuard, sources: SourceGuard | None = None) -> None:
         self.key = key
         self.file = file

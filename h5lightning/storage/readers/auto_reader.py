@@ -37,12 +37,7 @@ class AutoReader(Reader):
             self._libhdf5.read(unread_files, [request])
 
     def prefetch(
-        self,
-        files: Sequence[str],
-        requests: Sequence[ReadRequest],
-        *,
-        only_remote: bool = False,
-        is_probe: bool = False,
+        self, files: Sequence[str], requests: Sequence[ReadRequest], *, only_remote: bool, is_probe: bool
     ) -> bool:
         """Ask the system to fetch what needs no HDF5; see `Reader.prefetch`."""
         return self._direct.prefetch(files, requests, only_remote=only_remote, is_probe=is_probe)

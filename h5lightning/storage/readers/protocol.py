@@ -122,12 +122,7 @@ class Reader(Protocol):
         self.read([file], [ReadRequest(source, np.asarray([0, rows.size]), rows, slots, out)])
 
     def prefetch(
-        self,
-        files: Sequence[str],
-        requests: Sequence[ReadRequest],
-        *,
-        only_remote: bool = False,
-        is_probe: bool = False,
+        self, files: Sequence[str], requests: Sequence[ReadRequest], *, only_remote: bool, is_probe: bool
     ) -> bool:
         """Ask the system to fetch what `read` will need, without waiting: a disk is faster with several requests.
 

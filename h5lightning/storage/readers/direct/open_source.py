@@ -58,11 +58,6 @@ class OpenSource:
         rows: rows of the dataset; 0 if they do not have the shape that was scanned.
     """
 
-    __slots__ = (
-        *("addresses", "blocks", "chunk_map", "file", "filtered", "is_empty", "layout", "raw", "rows"),
-        *("source", "view"),
-    )
-
     def __init__(
         self,
         raw: RawFile,

@@ -22,7 +22,7 @@ from h5lightning.storage.files.raw_file import RawFile
 from h5lightning.storage.readers.checks import check_buffer, name_of
 from h5lightning.storage.readers.decoded.decode_pool import DecodedChunkRows
 from h5lightning.storage.readers.direct.chunk_map import NeedsHDF5Error
-from h5lightning.storage.readers.direct.chunk_map_finder import ChunkMapFinder
+from h5lightning.storage.readers.direct.chunk_map_cache import ChunkMapCache
 from h5lightning.storage.readers.direct.open_source import OpenSource
 from h5lightning.storage.readers.direct.source_group import OpenSourceGroup, read_whole
 from h5lightning.storage.readers.protocol import DatasetColumn, Reader, ReadRequest
@@ -30,18 +30,6 @@ from h5lightning.storage.readers.protocol import DatasetColumn, Reader, ReadRequ
 __all__ = ["DirectReader", "Unread"]
 
 Unread: TypeAlias = tuple[list[str], ReadRequest]  # files, and what only HDF5 can read of them
-
-
-class _ProcessState:
-    """What one process knows.
-
-    Args:
-        pool: the open files.
-    """
-
-    def __init__(self, pool: HandlePool) -> None:
-        self.maps = ChunkMapFinder(pool)
-        self.groups: dict[DatasetColumn, OpenSourceGroup] = {}  # those of the last batch
 
 
 class DirectReader(Reader):
@@ -55,7 +43,9 @@ class DirectReader(Reader):
     def __init__(self, pool: HandlePool, *, decoded: DecodedChunkRows | None = None) -> None:
         self._pool = pool
         self._decoded = decoded or DecodedChunkRows(pool.access.cache_bytes, threads=1)
-        self._local: ProcessLocal[_ProcessState] = ProcessLocal()
+        self._local_maps: ProcessLocal[ChunkMapCache] = ProcessLocal()
+        # Those of the last batch.
+        self._local_groups: ProcessLocal[dict[DatasetColumn, OpenSourceGroup]] = ProcessLocal()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return remade, (type(self), {"pool": self._pool, "decoded": self._decoded})
@@ -91,12 +81,7 @@ class DirectReader(Reader):
         return unread
 
     def prefetch(
-        self,
-        files: Sequence[str],
-        requests: Sequence[ReadRequest],
-        *,
-        only_remote: bool = False,
-        is_probe: bool = False,
+        self, files: Sequence[str], requests: Sequence[ReadRequest], *, only_remote: bool, is_probe: bool
     ) -> bool:
         """Ask the system to fetch what some requests will read; see `Reader.prefetch`."""
         cold = (
@@ -140,7 +125,8 @@ class DirectReader(Reader):
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""
         self._decoded.close()
-        self._local.forget()
+        self._local_maps.forget()
+        self._local_groups.forget()
         self._pool.close()
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────
@@ -200,7 +186,7 @@ class DirectReader(Reader):
 
     def _group(self, pinned: list[OpenFile], source: DatasetColumn) -> OpenSourceGroup:
         """The source in some open files, which are often those of the last batch."""
-        groups = self._state().groups
+        groups = self._local_groups.get(dict)
         last = groups.get(source)
         if last is not None and last.pinned == pinned:
             return last
@@ -210,14 +196,11 @@ class DirectReader(Reader):
 
     # ── opening ──────────────────────────────────────────────────────────────────────────────────────
 
-    def _state(self) -> _ProcessState:
-        return self._local.get(self._make_state)
+    def _maps(self) -> ChunkMapCache:
+        return self._local_maps.get(self._make_maps)
 
-    def _make_state(self) -> _ProcessState:
-        return _ProcessState(self._pool)
-
-    def _maps(self) -> ChunkMapFinder:
-        return self._state().maps
+    def _make_maps(self) -> ChunkMapCache:
+        return ChunkMapCache(self._pool)
 
     def _with_opened(self, file: str, source: DatasetColumn, function: Callable[[OpenSource], None]) -> bool:
         """Call a function with a source in an open file; False, without a call, if only HDF5 can read it."""
@@ -237,7 +220,7 @@ class DirectReader(Reader):
         except NeedsHDF5Error:
             return None
 
-    def _open(self, source: DatasetColumn, maps: ChunkMapFinder, raw: RawFile) -> OpenSource:
+    def _open(self, source: DatasetColumn, maps: ChunkMapCache, raw: RawFile) -> OpenSource:
         entry = maps.find(raw, source)
         return OpenSource(
             raw,

@@ -21,7 +21,7 @@ from h5lightning.storage.hdf5.filter_plugins import plugin_problem
 from h5lightning.storage.hdf5.open_dataset import open_dataset
 from h5lightning.storage.hdf5.open_file import hdf5_reason
 from h5lightning.storage.hdf5.row_sources import RowSources
-from h5lightning.storage.readers.checks import check_rows, check_type, check_whole, name_of
+from h5lightning.storage.readers.checks import check_type, name_of
 from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowSlots
 from h5lightning.storage.readers.libhdf5.chunk_validation import ChunkValidator
 from h5lightning.storage.readers.protocol import DatasetColumn
@@ -121,16 +121,6 @@ class DatasetRows:
     def sources_of(self, rows: Int64Array) -> list[str]:
         """The other files that some rows lie in; ``rows`` ascending, ``(N,)``."""
         return [] if self.sources is None else self.sources.touched(rows)
-
-    # ── checks ───────────────────────────────────────────────────────────────────────────────────────
-
-    def check_rows(self, first: int, last: int) -> None:
-        """Raise unless the dataset has rows of the scanned shape, from ``first`` to ``last``."""
-        check_rows(self.file, self.source, self.shape, first, last, self.value_shape)
-
-    def check_whole(self) -> None:
-        """Raise unless the dataset has the scanned shape."""
-        check_whole(self.file, self.source, self.shape, self.value_shape)
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────
 

@@ -8,7 +8,6 @@ rows are sorted and read in runs, each chunk once; only many short rows of conti
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -24,7 +23,7 @@ from h5lightning.planning.catalog.file_stamps import ScannedFiles
 from h5lightning.planning.values.conversions import assign
 from h5lightning.storage.files.coalescing import MAX_RUN_BYTES, Runs, coalesce
 from h5lightning.storage.files.handle_pool import HandlePool
-from h5lightning.storage.readers.checks import check_buffer
+from h5lightning.storage.readers.checks import check_buffer, check_rows, check_whole
 from h5lightning.storage.readers.decoded.cached_rows import CachedRows
 from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowCache, ChunkRowSlots
 from h5lightning.storage.readers.decoded.decode_pool import DecodedChunkRows, Task
@@ -52,7 +51,6 @@ class H5pyReader(Reader):
     def __init__(self, pool: HandlePool, decoded: DecodedChunkRows | None = None) -> None:
         self._pool = pool
         self._decoded = decoded or DecodedChunkRows(pool.access.cache_bytes, threads=1)
-        self._staging = _Staging()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return remade, (type(self), {"pool": self._pool, "decoded": self._decoded})
@@ -67,13 +65,13 @@ class H5pyReader(Reader):
                         file, request, *_ascending(request.rows[start:stop], request.slots[start:stop])
                     )
 
-    def prefetch(
+    def prefetch(  # HDF5 fetches nothing ahead
         self,
-        files: Sequence[str],  # noqa: ARG002 - HDF5 fetches nothing ahead
+        files: Sequence[str],  # noqa: ARG002
         requests: Sequence[ReadRequest],  # noqa: ARG002
         *,
-        only_remote: bool = False,  # noqa: ARG002
-        is_probe: bool = False,  # noqa: ARG002
+        only_remote: bool,  # noqa: ARG002
+        is_probe: bool,  # noqa: ARG002
     ) -> bool:
         """Do nothing; see `Reader.prefetch`."""
         return False
@@ -83,7 +81,7 @@ class H5pyReader(Reader):
         source = request.source
 
         def use(stored: DatasetRows) -> None:
-            stored.check_rows(int(rows[0]), int(rows[-1]))
+            check_rows(file, source, stored.shape, int(rows[0]), int(rows[-1]), stored.value_shape)
             if not stored.row_bytes:
                 return
             cache = self._cache(stored)
@@ -113,7 +111,7 @@ class H5pyReader(Reader):
         check_buffer(file, source, out.shape)
 
         def use(stored: DatasetRows) -> None:
-            stored.check_whole()
+            check_whole(file, source, stored.shape, stored.value_shape)
             values = out if _holds_stored(out, stored) else np.empty(source.row_shape, stored.dtype)
             stored.read_whole(values)
             if values is not out:
@@ -144,8 +142,14 @@ class H5pyReader(Reader):
             _read_scattered(selection)
         else:
             is_direct = fits & (breaks[runs.first[1:] - 1] == breaks[runs.first[:-1]])
-            with self._staging.rows(stored, int((runs.stops - runs.starts).max())) as staging:
-                stored.read(_plan_reads(selection, runs, is_direct, staging))
+            staging = self._staging(stored, int((runs.stops - runs.starts).max()))
+            stored.read(_plan_reads(selection, runs, is_direct, staging))
+
+    def _staging(self, stored: DatasetRows, count: int) -> npt.NDArray[Any]:
+        """A buffer of this thread for ``count`` rows that cannot be read straight into the batch."""
+        scratch, needed_bytes = self._decoded.pool().scratch(), count * stored.row_bytes
+        buffer = scratch if needed_bytes <= len(scratch) else np.empty(needed_bytes, np.uint8)
+        return buffer[:needed_bytes].view(stored.dtype).reshape(count, *stored.source.row_shape)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -218,29 +222,6 @@ def _read_scattered(selection: _Selection) -> None:
         values = selection.stored.read_scattered(rows[start : start + most])
         first, last = np.searchsorted(distinct, [start, start + most]).tolist()
         selection.scatter(first, last, values, distinct[first:last] - start)
-
-
-class _Staging:
-    """Buffers for rows that cannot be read straight into the batch; one for each thread that reads."""
-
-    def __init__(self) -> None:
-        # list.pop and list.append need no lock, which a fork could leave locked indefinitely.
-        self._spare: list[npt.NDArray[np.uint8]] = []
-
-    @contextmanager
-    def rows(self, stored: DatasetRows, count: int) -> Iterator[npt.NDArray[Any]]:
-        """A buffer for ``count`` rows of the stored type; buffers of the usual size are used again."""
-        needed_bytes = count * stored.row_bytes
-        buffer = self._take() if needed_bytes <= MAX_RUN_BYTES else np.empty(needed_bytes, np.uint8)
-        yield buffer[:needed_bytes].view(stored.dtype).reshape(count, *stored.source.row_shape)
-        if buffer.nbytes == MAX_RUN_BYTES:
-            self._spare.append(buffer)
-
-    def _take(self) -> npt.NDArray[np.uint8]:
-        try:
-            return self._spare.pop()
-        except IndexError:
-            return np.empty(MAX_RUN_BYTES, np.uint8)
 
 
 def _holds_stored(out: npt.NDArray[Any], stored: DatasetRows) -> bool:

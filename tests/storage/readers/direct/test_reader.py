@@ -277,12 +277,12 @@ def test_the_file_is_looked_at_once_for_all_its_datasets(tmp_path, direct):
     for path in paths[:2]:
         for source in sources:
             read(direct, path, source, [1])
-    cache = direct._maps().cache
-    entry = cache._entries[paths[1], sources[1]]
+    maps = direct._maps()
+    entry = maps._entries[paths[1], sources[1]]
     read(direct, paths[1], sources[1], [2])
-    assert cache._entries[paths[1], sources[1]] is entry
+    assert maps._entries[paths[1], sources[1]] is entry
     read(direct, paths[2], sources[0], [1])
-    assert (paths[2], sources[1]) in cache
+    assert maps.knows(paths[2], sources[1])
 
 
 # ── what only HDF5 can read ──────────────────────────────────────────────────────────────────────────

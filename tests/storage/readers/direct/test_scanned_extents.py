@@ -19,7 +19,7 @@ from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.files.raw_file import RawFile
 from h5lightning.storage.indexing import array_file as stored_arrays
 from h5lightning.storage.indexing.build_catalog import build_catalog
-from h5lightning.storage.readers.direct import chunk_map_finder
+from h5lightning.storage.readers.direct import chunk_map_cache
 from h5lightning.storage.readers.direct.chunk_map import NeedsHDF5Error, chunk_map_of, map_chunks
 from h5lightning.storage.readers.direct.reader import DirectReader
 from h5lightning.storage.readers.protocol import DatasetColumn
@@ -89,7 +89,7 @@ def test_hdf5_opens_no_file(folder, paths, tmp_path, monkeypatch, turn):
     known = scan(folder, tmp_path / "index")
     if turn == "again":
         known = scan(folder, tmp_path / "index")
-    monkeypatch.setattr(chunk_map_finder, "opened_file", refuse)
+    monkeypatch.setattr(chunk_map_cache, "opened_file", refuse)
     with reading(known) as pool:
         reader = DirectReader(pool)
         assert last_rows(reader, paths, ROWS) == LAST
@@ -193,7 +193,7 @@ def test_reasons_come_from_the_index(folder, tmp_path, monkeypatch):
         file["x"] = np.zeros(20, [("a", "<f4"), ("b", "<i8")])
         file.create_dataset("y", (100,), "<f8", chunks=(10,))[:30] = 1
         file.create_dataset("z", data=np.arange(9), chunks=(3,), scaleoffset=8)
-    monkeypatch.setattr(chunk_map_finder, "opened_file", refuse)
+    monkeypatch.setattr(chunk_map_cache, "opened_file", refuse)
     with reading(scan(folder, tmp_path / "index", None)) as pool:
         reader = DirectReader(pool)
         assert reader.reason(path, DatasetColumn("x", "b", "<i8", ())) == "is a column of a table (compound)"
@@ -248,7 +248,7 @@ def test_an_index_that_cannot_be_written_is_kept_in_memory(folder, paths, tmp_pa
     (tmp_path / "file").write_text("")
     known = scan(folder, tmp_path / "file")
     assert pickle.loads(pickle.dumps(known)).catalog.extents.known == 0
-    monkeypatch.setattr(chunk_map_finder, "opened_file", refuse)
+    monkeypatch.setattr(chunk_map_cache, "opened_file", refuse)
     with reading(known) as pool:
         assert last_rows(DirectReader(pool), paths, ROWS) == LAST
 

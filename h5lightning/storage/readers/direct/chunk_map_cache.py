@@ -23,7 +23,7 @@ from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowSlots
 from h5lightning.storage.readers.direct.chunk_map import ChunkMap, NeedsHDF5Error, chunk_map_of, map_chunks
 from h5lightning.storage.readers.protocol import DatasetColumn
 
-__all__ = ["ChunkMapCache", "ChunkMapEntry", "ChunkMapFinder"]
+__all__ = ["ChunkMapCache", "ChunkMapEntry"]
 
 _MOST_MAP_BYTES = 64 * 1024 * 1024
 
@@ -42,63 +42,24 @@ class ChunkMapEntry:
     stamp: Stamp
     slots: ChunkRowSlots
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that it takes: itself, with its key, about 1 KiB."""
+        return 1024 + self.chunk_map.nbytes
+
 
 class ChunkMapCache:
-    """The maps of one process, least recently added first; any number of threads may use it."""
-
-    def __init__(self) -> None:
-        self._entries: OrderedDict[tuple[str, DatasetColumn], ChunkMapEntry] = OrderedDict()
-        self._bytes = 0
-        self._guard = Guard()
-
-    def __contains__(self, key: tuple[str, DatasetColumn]) -> bool:
-        return key in self._entries
-
-    def get(self, raw: RawFile, source: DatasetColumn) -> ChunkMapEntry | None:
-        """What was added before, if the file is still the same.
-
-        Raises:
-            FileChangedError: it was written to, or replaced.
-        """
-        entry = self._entries.get((raw.path, source))
-        if entry is None:
-            return None
-        if what := explain_change(raw.stamp, entry.stamp):
-            raise FileChangedError(
-                f"{raw.path} {what} since it was first read. Do not write to files that a run reads"
-            )
-        # Only its inode or the time of its status differs: it was linked, renamed or copied.
-        return entry if entry.stamp == raw.stamp else None
-
-    def add(self, raw: RawFile, source: DatasetColumn, chunk_map: ChunkMap) -> ChunkMapEntry:
-        """Keep a map; the oldest ones make room."""
-        chunk_rows = -(-chunk_map.shape[0] // chunk_map.chunk_rows) if chunk_map.pipeline is not None else 0
-        entry = ChunkMapEntry(chunk_map, raw.stamp, ChunkRowSlots(chunk_rows))
-        self._guard.run(self._add, (raw.path, source), entry)
-        return entry
-
-    def _add(self, key: tuple[str, DatasetColumn], entry: ChunkMapEntry) -> None:
-        old = self._entries.pop(key, None)
-        self._entries[key] = entry
-        self._bytes += _nbytes(entry) - (_nbytes(old) if old else 0)
-        while self._bytes > _MOST_MAP_BYTES and len(self._entries) > 1:
-            self._bytes -= _nbytes(self._entries.popitem(last=False)[1])
-
-
-def _nbytes(entry: ChunkMapEntry) -> int:
-    return 1024 + entry.chunk_map.nbytes  # an entry itself, with its key, takes about 1 KiB
-
-
-class ChunkMapFinder:
-    """Finds maps in one process; any number of threads may use it.
+    """The maps that one process knows; any number of threads may use it.
 
     Args:
         pool: the open files, what was scanned of them, and what may be read.
     """
 
     def __init__(self, pool: HandlePool) -> None:
-        self.cache = ChunkMapCache()
         self._pool = pool
+        self._entries: OrderedDict[tuple[str, DatasetColumn], ChunkMapEntry] = OrderedDict()
+        self._bytes = 0
+        self._guard = Guard()
         self._sources: dict[DatasetColumn, None] = {}  # all that were ever asked for
         self._reasons: dict[tuple[str, DatasetColumn], str] = {}
 
@@ -106,6 +67,10 @@ class ChunkMapFinder:
     def has_reasons(self) -> bool:
         """Whether any dataset is known to need HDF5."""
         return bool(self._reasons)
+
+    def knows(self, file: str, source: DatasetColumn) -> bool:
+        """Whether a map was found, or a reason why there is none."""
+        return (file, source) in self._entries or (file, source) in self._reasons
 
     def reason(self, file: str, source: DatasetColumn) -> str:
         """Why only HDF5 can read a dataset; empty if that is not known."""
@@ -121,10 +86,22 @@ class ChunkMapFinder:
         """
         self._sources.setdefault(source)
         try:
-            return self.cache.get(raw, source) or self._scanned(raw, source) or self._ask(raw, source)
+            return self._kept(raw, source) or self._scanned(raw, source) or self._ask(raw, source)
         except NeedsHDF5Error as error:
             self._reasons[raw.path, source] = str(error)
             raise
+
+    def _kept(self, raw: RawFile, source: DatasetColumn) -> ChunkMapEntry | None:
+        """What was found before, if the file is still the same."""
+        entry = self._entries.get((raw.path, source))
+        if entry is None:
+            return None
+        if what := explain_change(raw.stamp, entry.stamp):
+            raise FileChangedError(
+                f"{raw.path} {what} since it was first read. Do not write to files that a run reads"
+            )
+        # Only its inode or the time of its status differs: it was linked, renamed or copied.
+        return entry if entry.stamp == raw.stamp else None
 
     def _scanned(self, raw: RawFile, source: DatasetColumn) -> ChunkMapEntry | None:
         """What the index says; None if it says nothing of this very file and type."""
@@ -136,7 +113,7 @@ class ChunkMapFinder:
         chunk_map = chunk_map_of(stored.extents, schema.shape, schema.chunks, itemsize)
         if chunk_map.pipeline is not None and chunk_problem(chunk_map.chunk_bytes, self._pool.access):
             return None  # opening it with HDF5 refuses it, and says why
-        return self.cache.add(raw, source, chunk_map)
+        return self._add(raw, source, chunk_map)
 
     def _ask(self, raw: RawFile, source: DatasetColumn) -> ChunkMapEntry:
         """Ask HDF5 about all sources that were ever asked for, since opening a file takes 0.4 ms."""
@@ -144,7 +121,9 @@ class ChunkMapFinder:
         self._pool.check_sources(raw.path)
         with opened_file(raw.path, locking=self._pool.access.locking) as file:
             chunk_map = self._map(file, source, raw)
-            more = [other for other in list(self._sources) if other != source and not self._has(raw, other)]
+            more = [
+                other for other in list(self._sources) if other != source and not self.knows(raw.path, other)
+            ]
             also = {other: self._map_or_none(file, other, raw) for other in more}
         if stamp(os.stat(raw.path)) != raw.stamp:
             raise FileChangedError(
@@ -152,12 +131,8 @@ class ChunkMapFinder:
             )
         for other, other_map in also.items():
             if other_map is not None:
-                self.cache.add(raw, other, other_map)
-        return self.cache.add(raw, source, chunk_map)
-
-    def _has(self, raw: RawFile, source: DatasetColumn) -> bool:
-        key = raw.path, source
-        return key in self.cache or key in self._reasons
+                self._add(raw, other, other_map)
+        return self._add(raw, source, chunk_map)
 
     def _map(self, file: h5py.File, source: DatasetColumn, raw: RawFile) -> ChunkMap:
         access = self._pool.access
@@ -179,3 +154,17 @@ class ChunkMapFinder:
             return self._map(file, source, raw)
         except (H5LightningError, NeedsHDF5Error):
             return None
+
+    def _add(self, raw: RawFile, source: DatasetColumn, chunk_map: ChunkMap) -> ChunkMapEntry:
+        """Keep a map; the oldest ones make room."""
+        chunk_rows = -(-chunk_map.shape[0] // chunk_map.chunk_rows) if chunk_map.pipeline is not None else 0
+        entry = ChunkMapEntry(chunk_map, raw.stamp, ChunkRowSlots(chunk_rows))
+        self._guard.run(self._keep, (raw.path, source), entry)
+        return entry
+
+    def _keep(self, key: tuple[str, DatasetColumn], entry: ChunkMapEntry) -> None:
+        old = self._entries.pop(key, None)
+        self._entries[key] = entry
+        self._bytes += entry.nbytes - (old.nbytes if old else 0)
+        while self._bytes > _MOST_MAP_BYTES and len(self._entries) > 1:
+            self._bytes -= self._entries.popitem(last=False)[1].nbytes
