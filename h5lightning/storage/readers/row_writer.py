@@ -93,7 +93,7 @@ class RowWriter:
     def _gather(target: Bytes, table: Bytes, pieces: Int64Array, slots: Int64Array) -> None:
         in_order = np.empty_like(pieces)
         in_order[slots] = pieces
-        # With any other mode, NumPy gathers into a buffer of its own first.
+        # With any other mode, NumPy gathers into another buffer first.
         table.take(in_order.ravel(), axis=0, out=target.reshape(in_order.size, -1), mode="clip")
 
     def _scatter(self, target: Bytes, table: Bytes, pieces: Int64Array, slots: Int64Array) -> None:

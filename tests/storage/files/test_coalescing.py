@@ -84,7 +84,7 @@ def test_long_reads_are_cut_at_chunk_borders():
     assert runs.stops.tolist() == [30, 60, 90, 100]
 
 
-def test_nothing_wanted_is_no_run():
+def test_no_rows_need_no_run():
     assert len(coalesce(ints(), row_bytes=8)) == 0
 
 
@@ -114,18 +114,18 @@ def test_broken_runs_are_refused(starts, stops, first, message):
     st.lists(st.tuples(st.integers(0, 2000), st.integers(1, 90)), min_size=1, max_size=40),
     st.integers(0, 200),
 )
-def test_merged_stretches_hold_all_and_no_wide_gap(stretches, gap):
-    starts, sizes = np.array(stretches).T
+def test_merged_ranges_hold_all_bytes_and_no_wide_gap(ranges, gap):
+    starts, sizes = np.array(ranges).T
     found = list(
         zip(*(column.tolist() for column in merge_byte_ranges(starts, sizes, max_gap_bytes=gap)), strict=True)
     )
-    wanted = {byte for start, size in stretches for byte in range(start, start + size)}
+    requested = {byte for start, size in ranges for byte in range(start, start + size)}
     held = {byte for start, size in found for byte in range(start, start + size)}
-    assert wanted <= held
+    assert requested <= held
     for (start, size), (after, _) in itertools.pairwise(found):
         assert after - (start + size) > gap
     for start, size in found:
-        assert {start, start + size - 1} <= wanted
+        assert {start, start + size - 1} <= requested
         # No hole that is wider than what may be read for nothing.
-        inside = sorted(wanted & set(range(start, start + size)))
+        inside = sorted(requested & set(range(start, start + size)))
         assert all(right - left - 1 <= gap for left, right in itertools.pairwise(inside))

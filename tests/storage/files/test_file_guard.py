@@ -48,11 +48,11 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize(("change", "words"), CHANGES.values(), ids=CHANGES)
-def test_changes_are_named(change, words, path, watch):
+@pytest.mark.parametrize(("change", "message"), CHANGES.values(), ids=CHANGES)
+def test_changes_are_named(change, message, path, watch):
     watch.check()
     change(path)
-    with pytest.raises(FileChangedError, match=rf"a\.h5 {words}\. .*SWMR.*Start again"):
+    with pytest.raises(FileChangedError, match=rf"a\.h5 {message}\. .*SWMR.*Start again"):
         watch.check()
 
 

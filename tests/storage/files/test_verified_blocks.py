@@ -105,12 +105,12 @@ def test_without_checksums(tmp_path):
         verified_blocks("/a.h5", (1, 2, 3, 4), None)
 
 
-@pytest.mark.parametrize("wanted", [[], [0], [5], [0, 1, 2, 5], [1, 3, 4]], ids=str)
-def test_blocks_are_read_where_they_are(opened, wanted):
+@pytest.mark.parametrize("requested", [[], [0], [5], [0, 1, 2, 5], [1, 3, 4]], ids=str)
+def test_blocks_are_read_where_they_are(opened, requested):
     descriptor, sums = opened
-    found = dict(read_blocks(descriptor, np.asarray(wanted, np.int64)))
+    found = dict(read_blocks(descriptor, np.asarray(requested, np.int64)))
     data = os.pread(descriptor, SIZE, 0)
     assert {block: bytes(part) for block, part in found.items()} == {
-        block: data[block * BLOCK_BYTES : (block + 1) * BLOCK_BYTES] for block in wanted
+        block: data[block * BLOCK_BYTES : (block + 1) * BLOCK_BYTES] for block in requested
     }
     assert VerifiedBlocks("a.h5", replace(sums, size=SIZE), 5).size == SIZE

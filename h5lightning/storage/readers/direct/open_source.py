@@ -122,7 +122,7 @@ def _mapped(raw: RawFile) -> Bytes | None:
 
 
 def _checked_offsets(path: str, size: int, chunk_map: ChunkMap) -> Int64Array:
-    """The offsets of all chunks, in memory of their own; none of them outside of a file of ``size`` bytes."""
+    """A copy of the offsets of all chunks; none of them lies outside of a file of ``size`` bytes."""
     # A large index is mapped, and may be damaged after it was compared with its digest.
     offsets = np.array(chunk_map.offsets)
     # A contiguous dataset has one chunk, and is checked each time its file is opened.

@@ -147,12 +147,12 @@ def requests(draw, rows, dtype):
     """Rows, their slots, slots of the buffer in all, and its type."""
     rng = np.random.default_rng(draw(st.integers(0, 99)))
     count, spare = draw(st.integers(1, 40)), draw(st.integers(0, 3))
-    wanted = rng.integers(0, rows, count)
+    requested = rng.integers(0, rows, count)
     slots = rng.permutation(count + spare)[:count]
     native = np.dtype(dtype).newbyteorder("=")
     wider = {"f": ["f2", "f4", "f8"], "c": ["c8", "c16"], "b": ["f4", "i8"]}.get(native.kind, ["f8"])
     delivered = np.dtype(draw(st.sampled_from([native.str, native.str, *wider])))
-    return np.sort(wanted) if draw(st.booleans()) else wanted, slots, count + spare, delivered
+    return np.sort(requested) if draw(st.booleans()) else requested, slots, count + spare, delivered
 
 
 def check_equal(data, path, readers):
@@ -574,11 +574,11 @@ def test_values_past_the_end_of_the_file(make, direct):
         read(direct, path, source, [0])
 
 
-@pytest.mark.parametrize(("rows", "wanted"), [([3, 60], 60), ([-1, 3], -1)], ids=["after", "before"])
-def test_a_row_outside_of_the_dataset(rows, wanted, make, direct):
+@pytest.mark.parametrize(("rows", "requested"), [([3, 60], 60), ([-1, 3], -1)], ids=["after", "before"])
+def test_a_row_outside_of_the_dataset(rows, requested, make, direct):
     path, source = make(np.arange(ROWS))
-    error = IndexError if wanted < 0 else FileChangedError
-    with pytest.raises(error, match=rf"'/x' in .*a\.h5 has 60 rows, but row {wanted} is requested"):
+    error = IndexError if requested < 0 else FileChangedError
+    with pytest.raises(error, match=rf"'/x' in .*a\.h5 has 60 rows, but row {requested} is requested"):
         read(direct, path, source, rows)
 
 

@@ -257,7 +257,7 @@ def test_an_index_that_cannot_be_written_is_kept_in_memory(folder, paths, tmp_pa
 
 
 def test_a_file_with_another_status_is_looked_at_again(folder, tmp_path):
-    """A file that was rewritten and given its old time of modification is told by its ctime alone."""
+    """A file that was rewritten and given its old time of modification is recognized by its ctime alone."""
     path = str(folder / "a.h5")
 
     def write_both(first, second):
