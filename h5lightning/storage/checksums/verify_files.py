@@ -21,7 +21,7 @@ from h5lightning.planning.catalog.file_stamps import ScannedFiles
 from h5lightning.storage.checksums.checksum_store import ChecksumStore
 from h5lightning.storage.discovery import Discovered, discover
 from h5lightning.storage.files.raw_file import RawFile
-from h5lightning.storage.files.verified_blocks import hashes_of, verified_blocks, verify_file
+from h5lightning.storage.files.verified_blocks import hashes_of, verified_blocks
 from h5lightning.storage.hdf5.file_checks import is_gone, without_hint
 
 __all__ = ["Verdict", "Verification", "load_checksums", "verify_before_a_run", "verify_files"]
@@ -89,7 +89,7 @@ def verify_before_a_run(
         path = catalog.path(file)
         try:
             with closing(RawFile(path)) as raw:
-                verify_file(verified_blocks(path, raw.stamp, known), raw.fileno(), only_metadata=True)
+                verified_blocks(path, raw.stamp, known).check_file(raw.fileno(), only_metadata=True)
         except BadFileError as error:
             return SkippedFile(catalog.names[file], str(error))
         return None

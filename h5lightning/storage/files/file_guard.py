@@ -20,7 +20,7 @@ from h5lightning.storage.hdf5.external import source_stamp
 from h5lightning.storage.hdf5.file_checks import stamp
 from h5lightning.storage.hdf5.held_files import Identity, identity_of
 
-__all__ = ["OpenFileGuard", "SourceGuard", "check_path"]
+__all__ = ["OpenFileGuard", "SourceGuard", "check_scanned"]
 
 _ADVICE = (
     "A run needs files that stay as they are, also those of SWMR writers: write to another file and rename it "
@@ -59,14 +59,6 @@ class OpenFileGuard:
             return
         what = explain_change(stamp(status), self.stamp) or "was deleted or replaced"
         raise FileChangedError(f"{self.path} {what} while it was read. {_ADVICE}")
-
-    def check_scanned(self, scanned_files: ScannedFiles) -> None:
-        """Raise unless it is the file that was scanned, so that the index describes it.
-
-        Raises:
-            FileChangedError: it was scanned with another size or time of modification.
-        """
-        _check_scanned(self.path, self.stamp, scanned_files)
 
 
 class SourceGuard:
@@ -117,17 +109,12 @@ class SourceGuard:
                 )
 
 
-def check_path(path: str, scanned_files: ScannedFiles) -> None:
-    """Raise if a file that cannot be opened is not the one that was scanned.
+def check_scanned(path: str, stamp: Stamp, scanned_files: ScannedFiles) -> None:
+    """Raise unless a file with this stamp is the one that was scanned, so that the index describes it.
 
     Raises:
         FileChangedError: it was scanned with another size or time of modification.
     """
-    with contextlib.suppress(FileNotFoundError):
-        _check_scanned(path, stamp(os.stat(path)), scanned_files)
-
-
-def _check_scanned(path: str, now: Stamp, scanned_files: ScannedFiles) -> None:
     expected = scanned_files.find(path)
-    if expected is not None and (what := explain_change(now, expected)):
+    if expected is not None and (what := explain_change(stamp, expected)):
         raise FileChangedError(f"{path} {what} since it was scanned. {_ADVICE}")

@@ -22,7 +22,7 @@ from h5lightning.options import Access
 from h5lightning.planning.catalog.file_stamps import ScannedFiles, Stamp
 from h5lightning.storage.files.file_guard import SourceGuard
 from h5lightning.storage.files.open_files import Closable, OpenFile, OpenFiles
-from h5lightning.storage.files.verified_blocks import VerifiedBlocks, verify_file
+from h5lightning.storage.files.verified_blocks import VerifiedBlocks
 from h5lightning.storage.hdf5.open_dataset import open_dataset
 
 __all__ = ["HandlePool"]
@@ -119,7 +119,7 @@ class HandlePool:
         """
         blocks = self.blocks(path, stamp)
         if blocks is not None:
-            verify_file(blocks, descriptor, only_metadata=only_metadata)
+            blocks.check_file(descriptor, only_metadata=only_metadata)
 
     def using(
         self,

@@ -12,15 +12,16 @@ import sys
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from h5lightning.core.monitor import Guard
 from h5lightning.errors import BadFileError, FileChangedError, ResourceError
 from h5lightning.options import Access
 from h5lightning.planning.catalog.file_stamps import ScannedFiles, Stamp
-from h5lightning.storage.files.file_guard import OpenFileGuard, SourceGuard, check_path
+from h5lightning.storage.files.file_guard import OpenFileGuard, SourceGuard, check_scanned
 from h5lightning.storage.files.verified_blocks import VerifiedBlocks, verified_blocks
+from h5lightning.storage.hdf5.file_checks import stamp
 from h5lightning.storage.hdf5.held_files import Identity, drop, hold
 from h5lightning.storage.hdf5.open_file import open_file
 
@@ -222,12 +223,13 @@ class OpenFiles:
             file = self._opened(path, opener)
         except BadFileError:
             if self._scanned_files is not None:
-                check_path(path, self._scanned_files)
+                with suppress(FileNotFoundError):
+                    check_scanned(path, stamp(os.stat(path)), self._scanned_files)
             raise
         try:
             guard = OpenFileGuard(path, file.fileno() if opener else file.id.get_vfd_handle())
             if self._scanned_files is not None:
-                guard.check_scanned(self._scanned_files)
+                check_scanned(path, guard.stamp, self._scanned_files)
             sources = self._sources(path) if opener is None else None
         except BaseException:
             file.close()

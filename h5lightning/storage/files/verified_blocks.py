@@ -21,7 +21,6 @@ __all__ = [
     "hashes_of",
     "read_blocks",
     "verified_blocks",
-    "verify_file",
 ]
 
 
@@ -108,12 +107,18 @@ class VerifiedBlocks:
             only_metadata: leave out blocks that hold nothing but values.
 
         Raises:
-            DamagedBlockError: a block does not match its checksum.
-            OSError: the system cannot read it.
+            ChecksumError: a block does not match its checksum.
+            BadFileError: the system cannot read the file.
         """
         is_unverified = ~self._is_verified & ~self._sums.is_values if only_metadata else ~self._is_verified
-        for block, data in read_blocks(descriptor, np.flatnonzero(is_unverified)):
-            self.check(block, data)
+        try:
+            for block, data in read_blocks(descriptor, np.flatnonzero(is_unverified)):
+                self.check(block, data)
+        except DamagedBlockError as error:
+            raise error.of(self.path) from error
+        except OSError as error:
+            reason = f"{self.path} cannot be read: {error.strerror}. Check the disk or the mount"
+            raise BadFileError(reason) from error
 
     def check(self, block: int, data: memoryview) -> None:
         """Verify one block.
@@ -157,22 +162,6 @@ def verified_blocks(path: str, stamp: Stamp, scanned_files: ScannedFiles | None)
             f"{_MAKE_THEM}; otherwise copy the file again"
         )
     return VerifiedBlocks(path, sums, stamp[1])
-
-
-def verify_file(blocks: VerifiedBlocks, descriptor: int, *, only_metadata: bool = False) -> None:
-    """Verify what was not verified before of a file; see `VerifiedBlocks.check_file`.
-
-    Raises:
-        ChecksumError: a block does not match its checksum.
-        BadFileError: the system cannot read it.
-    """
-    try:
-        blocks.check_file(descriptor, only_metadata=only_metadata)
-    except DamagedBlockError as error:
-        raise error.of(blocks.path) from error
-    except OSError as error:
-        reason = f"{blocks.path} cannot be read: {error.strerror}. Check the disk or the mount"
-        raise BadFileError(reason) from error
 
 
 def hashes_of(descriptor: int, size: int) -> npt.NDArray[np.uint64]:
