@@ -48,7 +48,7 @@ from h5lightning.planning.sampling.sharding import Share
 from h5lightning.planning.sampling.training_shards import TrainingShards
 from h5lightning.planning.splitting.manifest import save_manifest, to_plain_split
 from h5lightning.storage.files.handle_pool import HandlePool
-from h5lightning.storage.readers.make_reader import choose_reader
+from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.survey import DataSurvey, survey
 
 __all__ = ["H5DataModule", "SampleLocation"]
@@ -194,7 +194,7 @@ class H5DataModule(LightningDataModule):
         self._tail, self._drop_last, self._on_other_data = tail, drop_last, on_other_data
         self._eval_tail = eval_tail
         pool = HandlePool(self._access, processes=max(1, num_workers))
-        self._reader = choose_reader(reader, pool, threads=self._loading.decoding_threads)
+        self._reader = make_reader(reader, pool, threads=self._loading.decoding_threads)
         self._seed = seed
         self._seed_of_checkpoint: int | None = None  # up to the next fit of the Trainer that loaded it
         self._owns_seed = False  # whether the seed of what is restored stays: it was loaded without a Trainer

@@ -125,19 +125,19 @@ class BatchReader:
             for start, part in zip(starts, parts, strict=True)
         ]
 
-    def is_there(self, ids: Int64Array, *, only_remote: bool = False) -> bool:
-        """Whether nothing is gained by `will_need`; see `Reader.is_there`."""
-        return all(self.reader.is_there(*each, only_remote=only_remote) for each in self._requests(ids))
-
-    def will_need(self, ids: Int64Array, *, only_remote: bool = False) -> None:
-        """Let the system fetch what `read` will be asked for; see `Reader.will_need`.
+    def prefetch(self, ids: Int64Array, *, only_remote: bool = False, is_probe: bool = False) -> bool:
+        """Ask the system to fetch what `read` will need; see `Reader.prefetch`.
 
         Args:
             ids: numbers of the samples in the index, ``(N,)``.
-            only_remote: only from network file systems.
+            only_remote: fetch only from network file systems.
+            is_probe: fetch nothing, and look only whether there is anything to fetch.
         """
-        for each in self._requests(ids):
-            self.reader.will_need(*each, only_remote=only_remote)
+        cold = (
+            self.reader.prefetch(*each, only_remote=only_remote, is_probe=is_probe)
+            for each in self._requests(ids)
+        )
+        return any(cold) if is_probe else any(list(cold))
 
     def _requests(self, ids: Int64Array) -> Iterator[tuple[list[str], list[ReadRequest]]]:
         wanted = _Wanted.of(ids, self._paths)

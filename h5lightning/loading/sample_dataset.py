@@ -30,7 +30,7 @@ from h5lightning.planning.index import SampleIndex, SampleRanges
 from h5lightning.planning.sampling.rank_epoch import BatchRequest, EpochPosition
 from h5lightning.planning.selection import Selection
 from h5lightning.storage.files.handle_pool import HandlePool
-from h5lightning.storage.readers.make_reader import choose_reader
+from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.survey import Files, survey
 
 __all__ = ["H5Dataset", "RawBatches", "SampleDataset", "SampleSequence"]
@@ -270,12 +270,12 @@ class SampleDataset(Dataset[dict[str, Any]]):
         """
         fits = len(self) * self.sample_bytes < available_bytes()
         only_remote = block_samples == 1 and fits
-        return PrefetchAdvisor(
-            lambda positions: self._batches.is_there(self.sample_ids(positions), only_remote=only_remote),
-            lambda positions: self._batches.will_need(self.sample_ids(positions), only_remote=only_remote),
-            block_samples=block_samples,
-            size=len(self),
-        )
+
+        def prefetch(positions: Int64Array, *, is_probe: bool = False) -> bool:
+            ids = self.sample_ids(positions)
+            return self._batches.prefetch(ids, only_remote=only_remote, is_probe=is_probe)
+
+        return PrefetchAdvisor(prefetch, block_samples=block_samples, size=len(self))
 
     def read_raw(self, positions: Int64Array, batch_size: int) -> RawBatches:
         """Neighbouring batches, read together, each with memory of its own; any thread may call.
@@ -449,7 +449,7 @@ class H5Dataset(SampleDataset):
         pool = HandlePool(options, scanned_files=found.scanned_files)
         everything = SampleRanges(np.zeros(1, dtype=np.int64), np.asarray([len(found.index)], dtype=np.int64))
         super().__init__(
-            BatchReader(found.index, found.fields, choose_reader(reader, pool), options),
+            BatchReader(found.index, found.fields, make_reader(reader, pool), options),
             Selection(everything),
             stage="train",
             transform=Transforms.of(transform, "train"),

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from h5lightning.options import Access
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.files.raw_file import RawFile
-from h5lightning.storage.readers.direct.chunk_map import map_storage
+from h5lightning.storage.readers.direct.chunk_map import map_chunks
 from h5lightning.storage.readers.direct.reader import DirectReader
 from h5lightning.storage.readers.libhdf5.reader import H5pyReader
 from h5lightning.storage.readers.protocol import DatasetColumn, Reader
@@ -71,7 +71,7 @@ def decode_each_once(paths: list[str], window: npt.NDArray[np.uint8]) -> None:
     for path in paths:
         raw = RawFile(path)
         with h5py.File(path) as file:
-            storage = map_storage(file["x"].id, SOURCE, raw)
+            storage = map_chunks(file["x"].id, SOURCE, raw)
         assert storage.pipeline is not None
         for offset, size in zip(storage.offsets.tolist(), storage.sizes.tolist(), strict=True):
             storage.pipeline.decode(raw.read(offset, size), slots[number % len(slots)])

@@ -80,11 +80,17 @@ class Readers:
         return self.wrong
 
 
+def holder_of(dataset):
+    """What holds files and caches; both readers of an AutoReader share them."""
+    reader = dataset._batches.reader
+    return getattr(reader, "_direct", reader)
+
+
 ACTIONS = {
     "close": lambda dataset: dataset.close(),
-    "set up": lambda dataset: dataset._batches.reader.expect(dataset._batches.reader._pool.scanned_files),
-    "close the cache": lambda dataset: dataset._batches.reader._decoded.close(),
-    "close the files": lambda dataset: dataset._batches.reader._pool.close(),
+    "set up": lambda dataset: dataset._batches.reader.expect(holder_of(dataset)._pool.scanned_files),
+    "close the cache": lambda dataset: holder_of(dataset)._decoded.close(),
+    "close the files": lambda dataset: holder_of(dataset)._pool.close(),
 }
 
 

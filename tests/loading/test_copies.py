@@ -17,7 +17,7 @@ from h5lightning import H5DataModule, H5Dataset
 from h5lightning.core.frozen import Frozen
 from h5lightning.options import Access
 from h5lightning.storage.files.handle_pool import HandlePool
-from h5lightning.storage.readers.make_reader import choose_reader
+from h5lightning.storage.readers.make_reader import make_reader
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -161,14 +161,15 @@ def test_the_stages_of_a_copy_share_its_reader(write_files):
 @pytest.mark.parametrize("name", READERS)
 def test_a_copy_of_a_reader_has_a_pool_of_its_own(name, again):
     with HandlePool(Access(max_open_files=3), processes=2) as pool:
-        reader = choose_reader(name, pool, threads=2)
+        reader = make_reader(name, pool, threads=2)
         other = again(reader)
         assert shared(reader, other) == set()
-        assert (other._pool.budget, other._pool.processes) == (3, 2)
-        assert other._decoded.here().threads == 2
         if name == "auto":
-            assert other._fallback._pool is other._pool
-            assert other._fallback._decoded is other._decoded
+            assert other._libhdf5._pool is other._direct._pool
+            assert other._libhdf5._decoded is other._direct._decoded
+            other = other._direct
+        assert (other._pool.budget, other._pool.processes) == (3, 2)
+        assert other._decoded.pool().threads == 2
         other._pool.close()
 
 

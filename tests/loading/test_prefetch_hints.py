@@ -21,15 +21,12 @@ class Storage:
         self.is_warm = is_warm
         self.probed, self.asked = [], []
 
-    def is_there(self, positions) -> bool:
-        self.probed.append(positions.tolist())
-        return self.is_warm
-
-    def will_need(self, positions) -> None:
-        self.asked.append(positions.tolist())
+    def prefetch(self, positions, *, is_probe=False) -> bool:
+        (self.probed if is_probe else self.asked).append(positions.tolist())
+        return not self.is_warm
 
     def announcer(self, **options) -> PrefetchAdvisor:
-        return PrefetchAdvisor(self.is_there, self.will_need, **options)
+        return PrefetchAdvisor(self.prefetch, **options)
 
 
 def test_single_samples_are_announced_as_they_are() -> None:
@@ -68,10 +65,16 @@ def test_what_is_in_memory_is_not_announced_and_looked_at_less_and_less() -> Non
 
 
 def test_errors_are_left_to_the_reading() -> None:
-    def fails(positions):
-        raise BadFileError("it is gone")
+    calls = []
 
-    PrefetchAdvisor(lambda positions: False, fails, size=9).announce(np.arange(3))
+    def fails(positions, *, is_probe=False):
+        calls.append(is_probe)
+        if not is_probe:
+            raise BadFileError("it is gone")
+        return True
+
+    PrefetchAdvisor(fails, size=9).announce(np.arange(3))
+    assert calls == [True, False]
 
 
 def test_available_memory_is_said_in_bytes() -> None:
@@ -80,16 +83,16 @@ def test_available_memory_is_said_in_bytes() -> None:
 
 @pytest.fixture
 def asked(monkeypatch):
-    """Stretches that files are asked for, as if none of them were in memory."""
+    """Byte ranges that files are asked for, as if none of them were in memory."""
     found = []
-    monkeypatch.setattr(RawFile, "has", lambda self, offset: False)
-    will_need = RawFile.will_need
+    monkeypatch.setattr(RawFile, "is_cached", lambda self, offset: False)
+    prefetch = RawFile.prefetch
 
     def note(self, starts, sizes):
         found.append((os.path.basename(self.path), starts.tolist(), sizes.tolist()))
-        will_need(self, starts, sizes)
+        prefetch(self, starts, sizes)
 
-    monkeypatch.setattr(RawFile, "will_need", note)
+    monkeypatch.setattr(RawFile, "prefetch", note)
     return found
 
 

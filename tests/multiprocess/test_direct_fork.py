@@ -1,4 +1,4 @@
-"""A direct reader in other processes: nothing of its files, slabs and threads is taken along."""
+"""A direct reader in other processes: nothing of its files, chunk rows and threads is taken along."""
 
 import multiprocessing
 import os
@@ -11,7 +11,7 @@ import pytest
 
 from h5lightning.options import Access
 from h5lightning.storage.files.handle_pool import HandlePool
-from h5lightning.storage.readers.decoded.cached_rows import DecodedChunkRows
+from h5lightning.storage.readers.decoded.decode_pool import DecodedChunkRows
 from h5lightning.storage.readers.direct.reader import DirectReader
 
 pytestmark = pytest.mark.timeout(60)
@@ -69,9 +69,9 @@ def test_a_lock_held_at_the_fork_does_not_block_the_child(paths):
     with HandlePool(Access()) as pool:
         reader = DirectReader(pool, decoded=DecodedChunkRows(pool.access.cache_bytes, 2))
         expected = direct_jobs.values_of(reader, paths)
-        known = reader._known()
-        decoding = reader._decoded.here()
-        (cache,) = decoding._caches.values()
-        with known._guard._lock, decoding._guard._lock, cache._monitor._lock:
+        maps = reader._maps()
+        decode_pool = reader._decoded.pool()
+        (cache,) = decode_pool._caches.values()
+        with maps._guard._lock, decode_pool._guard._lock, cache._monitor._lock:
             assert in_process("fork", direct_jobs.read, reader, paths) == expected
         reader.close()

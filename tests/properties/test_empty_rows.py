@@ -12,7 +12,7 @@ from h5lightning.storage.checksums.make_checksums import make_checksums
 from h5lightning.storage.discovery import discover
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.indexing.build_catalog import build_catalog
-from h5lightning.storage.readers.make_reader import choose_reader
+from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import DatasetColumn
 from h5lightning.storage.scanning import ScanRequest
 
@@ -109,17 +109,17 @@ def test_rows_and_files_are_checked_all_the_same(tmp_path, reader):
     write(path, "gzip", (0,))
     source = DatasetColumn("x", None, "<f4", (0,))
     with HandlePool(Access()) as pool:
-        rows = choose_reader(reader, pool)
+        rows = make_reader(reader, pool)
         out = np.empty((1, 0), "<f4")
         rows.read_rows(path, source, np.asarray([5]), out)
-        with pytest.raises(FileChangedError, match="has 6 rows, but row 6 is wanted"):
+        with pytest.raises(FileChangedError, match="has 6 rows, but row 6 is requested"):
             rows.read_rows(path, source, np.asarray([6]), out)
         with pytest.raises(IndexError):
             rows.read_rows(path, source, np.asarray([-1]), out)
         other = DatasetColumn("x", None, "<f4", (0, 2))
         with pytest.raises(FileChangedError, match="expected"):
             rows.read_rows(path, other, np.asarray([0]), np.empty((1, 0, 2), "<f4"))
-        assert rows.is_there([path], [])
+        assert not rows.prefetch([path], [], only_remote=False, is_probe=True)
         rows.close()
 
 

@@ -13,7 +13,7 @@ from h5lightning.loading.transforms import STAGES, Transforms
 from h5lightning.options import Access, Rows, Shuffle, Split
 from h5lightning.options.coerce import coerce_fields
 from h5lightning.storage.files.handle_pool import HandlePool
-from h5lightning.storage.readers.make_reader import choose_reader
+from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.survey import survey
 from h5lightning.tools.check import CheckSettings
 from h5lightning.tools.check.run import CheckRun
@@ -56,7 +56,7 @@ def check_run(
     found = survey(files, wanted, samples or Rows(), access=access)
     none = {stage: Transforms.of(None, stage) for stage in STAGES}
     with HandlePool(access, scanned_files=found.scanned_files) as pool:
-        chosen = choose_reader("auto", pool)
+        chosen = make_reader("auto", pool)
         chosen = reader(chosen) if reader else chosen
         data = assemble(
             found, split or Split(), reader=chosen, access=access,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from h5lightning.storage.readers.direct import reader as direct
+from h5lightning.storage.readers.direct import chunk_map_cache
 from h5lightning.storage.readers.direct.reader import DirectReader
 from h5lightning.storage.readers.protocol import DatasetColumn
 
@@ -34,7 +34,7 @@ def last_rows(reader: DirectReader, paths: list[str], rows: int) -> list[int]:
 
 def read_without_asking(reader: DirectReader, paths: list[str], rows: int, results: Any) -> None:
     """Read in a process of its own, in which HDF5 opens no file."""
-    direct.opened_file = refuse  # type: ignore[assignment]
+    chunk_map_cache.opened_file = refuse  # type: ignore[assignment]
     try:
         results.put(last_rows(reader, paths, rows))
     except AskedError:

@@ -22,7 +22,7 @@ from h5lightning.storage.checksums.checksum_store import ChecksumStore
 from h5lightning.storage.checksums.make_checksums import hashes_of_file
 from h5lightning.storage.discovery import Discovered, discover
 from h5lightning.storage.files.raw_file import RawFile
-from h5lightning.storage.files.verified_blocks import verified_blocks, verify_file
+from h5lightning.storage.files.verified_blocks import verified_blocks
 from h5lightning.storage.hdf5.file_checks import is_gone, without_hint
 
 __all__ = ["Verdict", "Verification", "load_checksums", "verify_before_a_run", "verify_files"]
@@ -88,7 +88,7 @@ def verify_before_a_run(
         try:
             with closing(RawFile(path)) as raw:
                 blocks = verified_blocks(path, raw.stamp, scanned_files)
-                verify_file(path, blocks, raw.fileno(), only_others=True)
+                blocks.check_file(raw.fileno(), only_metadata=True)
         except BadFileError as error:
             return SkippedFile(catalog.names[file], str(error))
         return None

@@ -1,4 +1,4 @@
-"""Decoders for the filters of HDF5: stored bytes of a chunk → the chunk. Start with `Pipeline`."""
+"""Decoders for the filters of HDF5: they turn the stored bytes of a chunk into the chunk. Start with `Pipeline`."""
 
 from __future__ import annotations
 

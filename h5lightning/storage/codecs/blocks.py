@@ -1,8 +1,8 @@
-"""Filters of plug-ins that compress block by block: lz4 and bitshuffle, whose blocks look the same.
+"""Filters of plug-ins that compress block by block: lz4 and bitshuffle, which store blocks in the same format.
 
-A header holds the decoded size and that of a block, each block follows its stored size. A loop in Python over the
+A header holds the decoded size and the size of a block; each block follows its stored size. A loop in Python over the
 blocks of 128 KiB took 95 µs (bitshuffle with lz4, blocks of 8 KiB) and 439 µs (lz4, blocks of 1 KiB); imagecodecs
-goes through them by itself in 43 and 32 µs.
+decodes all blocks in one call, in 43 and 32 µs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SIZE = struct.Struct(">I")
 
 
 class Lz4(Filler):
-    """Blocks of LZ4; one that did not shrink is stored as it is."""
+    """Blocks of LZ4; a block that did not shrink is stored uncompressed."""
 
     def __init__(self) -> None:
         self._decode = load("lz4h5")
@@ -37,19 +37,19 @@ class Lz4(Filler):
 
 
 class Bitshuffle(Filler):
-    """Transposed bits, which may be compressed in blocks; see the format in bitshuffle's own documentation.
+    """Transposed bits, which may be compressed in blocks; bitshuffle documents the format.
 
     Args:
         values: the client values: two versions, then bytes of an element, elements of a block, compressor.
 
     Raises:
-        NoCodecError: it is not installed, or the way of this dataset is not known.
+        NoCodecError: imagecodecs is not installed, or cannot decode this variant.
     """
 
     def __init__(self, values: tuple[int, ...]) -> None:
         itemsize, block, compressor = (*values[2:5], 0, 0, 0)[:3]
         if not itemsize or compressor not in (0, *_INNER):
-            raise NoCodecError(f"is bitshuffled in a way that is not known: {values}")
+            raise NoCodecError(f"is bitshuffled with unknown parameters: {values}")
         self._itemsize = itemsize
         self._block = block
         self._inner = _INNER[compressor]() if compressor else None
@@ -71,7 +71,7 @@ class Bitshuffle(Filler):
         call(self._transpose, "bitshuffle", stored.data, out, itemsize=self._itemsize, blocksize=block)
 
     def _try(self) -> None:
-        """Some versions know elements of 1, 2, 4 and 8 bytes only."""
+        """Some versions of imagecodecs accept elements of 1, 2, 4 and 8 bytes only."""
         try:
             probe = np.zeros(8 * self._itemsize, np.uint8)
             self._untranspose(probe, np.empty_like(probe), 8)
@@ -82,14 +82,17 @@ class Bitshuffle(Filler):
 
     def _decompressed(self, stored: Bytes, size: int, inner: _Inner) -> tuple[Bytes, int]:
         """The transposed bits, and the elements of a block."""
-        found, block_bytes = unpack(_HEADER, stored, 0)
+        decoded_bytes, block_bytes = unpack(_HEADER, stored, 0)
         block = block_bytes // self._itemsize
-        if found != size or not block or block % 8:
+        if decoded_bytes != size or not block or block % 8:
             raise CodecError(
-                f"bitshuffle: says {found} bytes in blocks of {block} elements, expected {size} in multiples of 8"
+                f"bitshuffle: says {decoded_bytes} bytes in blocks of {block} elements, expected {size} in "
+                "multiples of 8"
             )
         decoded = np.empty(size, np.uint8)
-        eights = size - size % (8 * self._itemsize)  # what is left, fewer than 8 elements, is stored as it is
+        eights = size - size % (
+            8 * self._itemsize
+        )  # the last elements, fewer than 8, are stored untransposed
         sizes = _sizes(stored, -(-eights // (block * self._itemsize)))
         stop = _stop(sizes)
         if eights:
@@ -100,22 +103,22 @@ class Bitshuffle(Filler):
 
 def _sizes(stored: Bytes, count: int) -> list[int]:
     """The stored sizes of blocks."""
-    read, buffer, place = _SIZE.unpack_from, stored.data, _HEADER.size
+    read, buffer, offset = _SIZE.unpack_from, stored.data, _HEADER.size
     sizes = []
     try:
         for _ in range(count):
-            (size,) = read(buffer, place)
+            (size,) = read(buffer, offset)
             sizes.append(size)
-            place += _SIZE.size + size
+            offset += _SIZE.size + size
     except struct.error:
-        place = len(stored) + 1
-    if place > len(stored):
+        offset = len(stored) + 1
+    if offset > len(stored):
         raise CodecError(f"block {len(sizes)} of {count} ends past the {len(stored)} bytes that are stored")
     return sizes
 
 
 def _stop(sizes: list[int]) -> int:
-    """Where blocks of some sizes end."""
+    """Offset of the end of blocks with these sizes."""
     return _HEADER.size + _SIZE.size * len(sizes) + sum(sizes)
 
 
@@ -126,7 +129,9 @@ def _payloads(stored: Bytes, sizes: list[int]) -> Iterator[memoryview]:
         yield buffer[start:stop]
 
 
-_Inner = Callable[[Bytes, list[int], Bytes], None]  # of header and blocks, their stored sizes, and the buffer
+_Inner = Callable[
+    [Bytes, list[int], Bytes], None
+]  # called with header and blocks, their stored sizes, and the buffer
 
 
 class _Lz4Blocks:
@@ -140,7 +145,7 @@ class _Lz4Blocks:
         said, block = unpack(_HEADER, stored, 0)
         last = len(out) - (len(sizes) - 1) * block
         if block in sizes or last in sizes:
-            # For the filter lz4, a block of that size is stored as it is.
+            # For the filter lz4, a block of that size is stored uncompressed.
             for number, payload in enumerate(_payloads(stored, sizes)):
                 call(self._decode, "lz4", payload, out[number * block : (number + 1) * block])
         else:
@@ -155,7 +160,7 @@ def _with_size(stored: Bytes, size: int) -> Bytes:
 
 
 class _ZstdBlocks:
-    """Frames of Zstandard, which decode to one piece when they follow each other."""
+    """Frames of Zstandard; frames that follow each other decode as one."""
 
     def __init__(self) -> None:
         self._decode = load("zstd")

@@ -1,4 +1,4 @@
-"""Blosc: shuffle and a compressor in one filter."""
+"""Decodes Blosc, which shuffles and compresses in one filter."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ class Blosc(Filler):
         values: the client values; the seventh is the compressor.
 
     Raises:
-        NoCodecError: it is not installed, or lacks the compressor.
+        NoCodecError: imagecodecs is not installed, or lacks the compressor.
     """
 
     def __init__(self, values: tuple[int, ...]) -> None:
         if len(values) > 6 and values[6] == _SNAPPY:
-            raise NoCodecError("is compressed with snappy inside of blosc")
+            raise NoCodecError("is compressed with snappy inside blosc")
         self._decode = load("blosc")
 
     def fill(self, stored: Bytes, out: Bytes) -> None:
         """See `Decoder.fill`."""
-        # The header says how much is written; blosc itself only looks at the size of the buffer.
+        # Blosc checks the size of the buffer only, not the sizes in the header.
         nbytes, _, cbytes = unpack(_SIZES, stored, 0)
         if (nbytes, cbytes) != (len(out), len(stored)):
             raise CodecError(

@@ -1,8 +1,8 @@
-"""Blosc2: a frame that holds one chunk, whose blocks may be boxes of an array.
+"""Decodes Blosc2 frames that hold one chunk, whose blocks may be boxes of an array.
 
-imagecodecs decodes chunks; the frame around them is taken apart here, by the formats that c-blosc2 documents
-(README_CFRAME_FORMAT, README_CHUNK_FORMAT, README_B2ND_METALAYER). What the filter of HDF5 never writes is refused
-before the decoder sees it: chunks that need more than themselves, or that leave their output as it was.
+imagecodecs decodes chunks; this module parses the frame around them, in the formats that c-blosc2 documents
+(README_CFRAME_FORMAT, README_CHUNK_FORMAT, README_B2ND_METALAYER). It refuses what the filter of HDF5 never writes:
+chunks that need other data to be decoded, and chunks that leave their output unwritten.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ class Blosc2(Filler):
         values: the client values; the eighth is the number of axes of a chunk, and its shape follows.
 
     Raises:
-        NoCodecError: it is not installed.
+        NoCodecError: imagecodecs is not installed.
     """
 
     def __init__(self, values: tuple[int, ...]) -> None:
         self._shape = values[8 : 8 + values[7]] if len(values) > 7 else None
         self._decode = load("blosc2")
-        self._last: tuple[bytes, int, Boxes | None] = b"", 0, None  # the same for all chunks, as a rule
+        self._last: tuple[bytes, int, Boxes | None] = b"", 0, None  # usually the same for all chunks
 
     def fill(self, stored: Bytes, out: Bytes) -> None:
         """See `Decoder.fill`."""
@@ -45,19 +45,19 @@ class Blosc2(Filler):
         boxes.unpack(padded, out)
 
     def _boxes(self, frame: _Frame, size: int) -> Boxes | None:
-        """How the chunk is divided; None if its elements are in order."""
+        """How the chunk is divided into boxes; None if its elements are in order."""
         layers = frame.layers()
-        known, known_size, boxes = self._last
-        if (known, known_size) != (layers, size):
+        last_layers, last_size, boxes = self._last
+        if (last_layers, last_size) != (layers, size):
             boxes = self._divided(frame, size)
             self._last = layers, size, boxes
         return boxes
 
     def _divided(self, frame: _Frame, size: int) -> Boxes | None:
-        found = frame.shapes()
-        if found is None:
+        shapes = frame.shapes()
+        if shapes is None:
             return None
-        shape, chunk, block = found
+        shape, chunk, block = shapes
         if shape != chunk:
             raise _left_to_hdf5(f"an array {shape} in chunks {chunk}")
         if self._shape is not None and shape != self._shape:
@@ -71,7 +71,7 @@ class Blosc2(Filler):
         if len(frame.chunk):
             self._decode_chunk(frame.chunk, out)
             return
-        # There is only the index then: an offset of 8 bytes, or a mark in the last of them.
+        # The frame holds only the index: an offset of 8 bytes, or a mark in its last byte.
         offset = np.empty(8, np.uint8)
         self._decode_chunk(frame.index(), offset)
         if offset[7] != _ALL_ZEROS:
@@ -128,31 +128,31 @@ class _Frame:
         if decoded != chunk_bytes:
             raise _left_to_hdf5(f"a frame of {decoded} bytes in chunks of {chunk_bytes}")
         self._header = stored[:header]
-        self._rest = stored[header + size : total]
+        self._behind_data = stored[header + size : total]
         self.chunk = stored[header : header + size]
         self.decoded_bytes: int = decoded
 
     def index(self) -> Bytes:
-        """The chunk of offsets, with a trailer behind it."""
-        return self._rest[: unpack(_CHUNK, self._rest, 0)[4]]
+        """The chunk of offsets, without the trailer that follows it."""
+        return self._behind_data[: unpack(_CHUNK, self._behind_data, 0)[4]]
 
     def layers(self) -> bytes:
-        """The part of the header that says what the chunk is."""
+        """The part of the header that describes the chunk."""
         return self._header[_LAYERS.size - 7 :].tobytes()
 
     def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]] | None:
-        """Shapes of the array, of its chunks and of their blocks; None if it is one row of bytes."""
+        """Shapes of the array, of its chunks and of their blocks; None if the frame holds plain bytes."""
         (layers,) = unpack(_LAYERS, self._header, 0)
         if not layers:
             return None
-        name, place = unpack(_LAYER, self._header, 0)
-        if layers > 1 or name != _ARRAY or place < _LAYERS.size:
-            raise _left_to_hdf5("a frame with layers of its own")
-        (axes,) = unpack(_AXES, self._header, place)
+        name, offset = unpack(_LAYER, self._header, 0)
+        if layers > 1 or name != _ARRAY or offset < _LAYERS.size:
+            raise _left_to_hdf5("a frame with unknown layers")
+        (axes,) = unpack(_AXES, self._header, offset)
         if not 1 <= axes <= _MOST_AXES:
             raise CodecError(f"blosc2: an array of {axes} axes")
-        form = struct.Struct(">9x" + "xq" * axes + "x" + "xi" * axes + "x" + "xi" * axes)
-        values = unpack(form, self._header, place)
+        layout = struct.Struct(">9x" + "xq" * axes + "x" + "xi" * axes + "x" + "xi" * axes)
+        values = unpack(layout, self._header, offset)
         return values[:axes], values[axes : 2 * axes], values[2 * axes :]
 
 
@@ -163,8 +163,8 @@ _CHUNK = struct.Struct("<BxBxIII6s9xB")  # version, flags, decoded, block, store
 _VERSION = 5
 _EXTENDED = 0b101
 _COMPRESSORS = {0, 1, 3, 4}  # blosclz, lz4, zlib, zstd; others are plug-ins
-_FILTERS = {bytes([0, 0, 0, 0, 0, number]) for number in range(5)}  # at most one, none of a plug-in
-_RUNS = {0x00, 0x10, 0x20, 0x30}  # none, zeros, NaN, a value; not: left as it was, lazy, with a dictionary
+_FILTERS = {bytes([0, 0, 0, 0, 0, number]) for number in range(5)}  # at most one filter, none of a plug-in
+_RUNS = {0x00, 0x10, 0x20, 0x30}  # none, zeros, NaN, a value; not: unwritten, lazy, with a dictionary
 
 
 def _check_chunk(chunk: Bytes, size: int) -> None:

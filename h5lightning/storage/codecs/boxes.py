@@ -1,4 +1,4 @@
-"""Arrays that are stored box by box, each box padded to the size of the others."""
+"""Puts together arrays that are stored box by box, all boxes padded to one size."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from h5lightning.storage.codecs.decoder import Bytes, CodecError
 
 __all__ = ["Boxes"]
 
-# Boxes that fit into an array take up to twice the room along each axis, but small ones in a large array hardly more.
+# Padding may double each axis if boxes are nearly as large as the array, but adds little if they are small.
 _MOST_TIMES = 4
 _SMALL_BYTES = 16 << 20
 
@@ -37,12 +37,12 @@ class Boxes:
         """Boxes of an array of ``size`` bytes.
 
         Raises:
-            CodecError: there are none.
+            CodecError: the shapes do not fit, or the boxes are mostly padding.
         """
         if not all(0 < part <= length for part, length in zip(box, shape, strict=True)):
             raise CodecError(f"boxes {box} of an array {shape}")
-        itemsize, rest = divmod(size, math.prod(shape))
-        if rest or not itemsize:
+        itemsize, left_over = divmod(size, math.prod(shape))
+        if left_over or not itemsize:
             raise CodecError(f"an array {shape} of {size} bytes")
         boxes = cls(shape, box, itemsize)
         if boxes.padded_bytes > _MOST_TIMES * size + _SMALL_BYTES:
@@ -56,7 +56,7 @@ class Boxes:
 
     @property
     def are_in_order(self) -> bool:
-        """Whether the boxes, one after the other, are the array."""
+        """Whether the boxes, one after the other, are already the array."""
         shape, box = self.shape, self.box
         is_padded = any(length % part for length, part in zip(shape, box, strict=True))
         first = next((axis for axis, part in enumerate(box) if part > 1), len(box))
@@ -67,7 +67,7 @@ class Boxes:
         return tuple(-(-length // part) for length, part in zip(self.shape, self.box, strict=True))
 
     def unpack(self, padded: Bytes, out: Bytes) -> None:
-        """Put the elements where they belong.
+        """Copy the elements of the boxes to their places in the array.
 
         Args:
             padded: the boxes, ``(padded_bytes,)``.
@@ -77,10 +77,10 @@ class Boxes:
         boxes = padded.view(element).reshape(self._grid + self.box)
         array = out.view(element).reshape(self.shape)
         axes = len(self.shape)
-        # One copy for all whole boxes, and one for each way to be cut off.
+        # One copy for all whole boxes, and one for each way in which the edges cut boxes off.
         for pieces in product(*map(_pieces, self.shape, self.box)):
-            found = boxes[tuple(piece.boxes for piece in pieces) + tuple(piece.within for piece in pieces)]
-            by_axis = found.transpose(
+            cut = boxes[tuple(piece.boxes for piece in pieces) + tuple(piece.within for piece in pieces)]
+            by_axis = cut.transpose(
                 [axis for pair in zip(range(axes), range(axes, 2 * axes), strict=True) for axis in pair]
             )
             into = array[tuple(piece.array for piece in pieces)]

@@ -1,7 +1,7 @@
-"""What a decoder is, and what they share.
+"""The interface of decoders, and functions that they share.
 
-A decoder never writes past the end of its output, and fails rather than leave a part of it unwritten. All
-release the GIL while they work, and none uses HDF5, so that any number of threads may decode.
+A decoder never writes past the end of its output, and raises instead of leaving a part of it unwritten. Decoders
+release the GIL and do not use HDF5, so that any number of threads may decode at the same time.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class CodecError(ValueError):
 
 
 class NoCodecError(ValueError):
-    """A pipeline that cannot be decoded here; the message is what a sentence says of the dataset."""
+    """A pipeline without a decoder. The message is to follow the name of the dataset: "is compressed with …"."""
 
 
 class Decoder(ABC):
@@ -43,11 +43,11 @@ class Decoder(ABC):
 
     @abstractmethod
     def fill(self, stored: Bytes, out: Bytes) -> None:
-        """Decode into memory that is there.
+        """Decode into memory of the caller.
 
         Args:
             stored: the stored bytes, ``(stored bytes,)``.
-            out: what becomes the decoded bytes; all of it is written.
+            out: memory for the decoded bytes; all of it is written.
 
         Raises:
             CodecError: the stored bytes are damaged, or decode to another size.
@@ -55,11 +55,11 @@ class Decoder(ABC):
 
     @abstractmethod
     def make(self, stored: Bytes, size: int) -> Bytes:
-        """Decode to memory of its own, or to a view of ``stored``.
+        """Decode into new memory, or to a view of ``stored``.
 
         Args:
             stored: the stored bytes, ``(stored bytes,)``.
-            size: bytes that it must decode to.
+            size: expected number of decoded bytes.
 
         Returns:
             The decoded bytes, ``(size,)``.
@@ -70,7 +70,7 @@ class Decoder(ABC):
 
 
 class Filler(Decoder):
-    """A decoder that writes to memory that it is given."""
+    """A decoder that writes into the memory of the caller."""
 
     def make(self, stored: Bytes, size: int) -> Bytes:
         """See `Decoder.make`."""
@@ -80,7 +80,7 @@ class Filler(Decoder):
 
 
 class Maker(Decoder):
-    """A decoder that brings its own memory."""
+    """A decoder that allocates its output."""
 
     def fill(self, stored: Bytes, out: Bytes) -> None:
         """See `Decoder.fill`."""
@@ -88,7 +88,7 @@ class Maker(Decoder):
 
 
 class Copy(Maker):
-    """Bytes that are what they decode to."""
+    """Delivers the stored bytes unchanged."""
 
     growth = 0
 
@@ -99,20 +99,20 @@ class Copy(Maker):
 
 
 def copy(stored: Bytes, out: Bytes) -> None:
-    """Copy bytes that must be as many as there is room for."""
+    """Copy bytes into a buffer of the same size, or raise."""
     check_size(stored, len(out))
     out[:] = stored
 
 
-def check_size(found: Bytes | bytearray | bytes | memoryview, size: int) -> None:
+def check_size(data: Bytes | bytearray | bytes | memoryview, size: int) -> None:
     """Raise unless there are ``size`` bytes."""
-    if len(found) != size:
-        raise CodecError(f"{len(found)} bytes, expected {size}")
+    if len(data) != size:
+        raise CodecError(f"{len(data)} bytes, expected {size}")
 
 
-def unpack(form: struct.Struct, stored: Bytes, place: int) -> tuple[Any, ...]:
-    """The values of a header at ``place``, which may lie past the end."""
+def unpack(layout: struct.Struct, stored: Bytes, offset: int) -> tuple[Any, ...]:
+    """The values of a header at ``offset``, or an error if it ends past the stored bytes."""
     try:
-        return form.unpack_from(stored.data, place)
+        return layout.unpack_from(stored.data, offset)
     except struct.error as error:
-        raise CodecError(f"it ends after {len(stored)} bytes, expected {form.size} more") from error
+        raise CodecError(f"it ends after {len(stored)} bytes, expected {layout.size} more") from error

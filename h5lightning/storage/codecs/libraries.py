@@ -1,4 +1,4 @@
-"""The decoders of imagecodecs, an extra: 80 MB that hold nearly every filter of HDF5."""
+"""Loads decoders of imagecodecs, an optional package of 80 MB with nearly every filter of HDF5."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 
 from h5lightning.storage.codecs.decoder import Bytes, CodecError, Filler, NoCodecError, check_size
 
-__all__ = ["Decode", "Whole", "call", "load", "load_if_there"]
+__all__ = ["Decode", "Whole", "call", "load", "load_if_installed"]
 
-Decode = Callable[..., Any]  # of stored bytes and out=
+Decode = Callable[..., Any]  # called with stored bytes and out=
 
 
 class Whole(Filler):
-    """A decoder of imagecodecs that undoes a filter by itself.
+    """A decoder of imagecodecs that undoes a filter in one call.
 
     Args:
-        name: what imagecodecs calls it.
+        name: its name in imagecodecs.
 
     Raises:
-        NoCodecError: it is not installed.
+        NoCodecError: imagecodecs is not installed.
     """
 
     def __init__(self, name: str) -> None:
@@ -37,14 +37,14 @@ def call(decode: Decode, name: str, stored: Bytes | bytes | memoryview, out: Byt
     """Decode bytes that must fill the buffer.
 
     Args:
-        decode: of imagecodecs.
-        name: what the format is called.
+        decode: the decoding function.
+        name: name of the format, for errors.
         stored: the stored bytes.
         out: the buffer.
-        **options: of the decoder.
+        **options: options of the decoding function.
 
     Raises:
-        CodecError: they are damaged, or decode to another size.
+        CodecError: the stored bytes are damaged, or decode to another size.
     """
     if not len(stored):
         raise CodecError(f"{name}: nothing is stored")
@@ -59,23 +59,23 @@ def load(name: str) -> Decode:
     """A decoding function of imagecodecs.
 
     Args:
-        name: what imagecodecs calls the format.
+        name: its name in imagecodecs.
 
     Raises:
-        NoCodecError: it is not installed; the message says how to install it.
+        NoCodecError: imagecodecs is not installed; the message says how to install it.
     """
-    found: Decode | None = load_if_there(f"{name}_decode")
-    if found is None:
+    decode: Decode | None = load_if_installed(f"{name}_decode")
+    if decode is None:
         raise NoCodecError(
-            f"is compressed with {name}, which takes: pip install 'h5lightning[codecs]' (imagecodecs)"
+            f"is compressed with {name}, which needs imagecodecs: pip install 'h5lightning[codecs]'"
         )
-    if not load_if_there(name.upper()).available:
+    if not load_if_installed(name.upper()).available:
         raise NoCodecError(f"is compressed with {name}, which this build of imagecodecs lacks")
-    return found
+    return decode
 
 
 @cache
-def load_if_there(attribute: str) -> Any:
+def load_if_installed(attribute: str) -> Any:
     """An attribute of imagecodecs; None if that is not installed."""
     try:
         library = importlib.import_module("imagecodecs")

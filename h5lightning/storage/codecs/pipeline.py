@@ -1,4 +1,4 @@
-"""The filters of one dataset: a table of decoders, and what takes a chunk through them."""
+"""Decodes chunks by undoing the filters of a dataset one after the other."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """A filter to undo, and how many bytes it was given; None where only the stored bytes tell."""
+    """A filter to undo, and the size of its input; None if that follows from the stored bytes only."""
 
     decoder: Decoder
     size: int | None
@@ -50,7 +50,7 @@ class Pipeline:
         chunk_bytes: bytes of a decoded chunk.
 
     Raises:
-        NoCodecError: chunks of it cannot be decoded here.
+        NoCodecError: a filter has no decoder.
     """
 
     def __init__(self, filters: Sequence[Filter], chunk_bytes: int) -> None:
@@ -71,7 +71,7 @@ class Pipeline:
 
         Args:
             stored: the stored bytes, ``(stored bytes,)``.
-            out: what becomes the chunk, ``(chunk_bytes,)``.
+            out: memory for the decoded chunk, ``(chunk_bytes,)``.
             mask: HDF5's filter mask: bit i is set where filter i was skipped.
 
         Raises:

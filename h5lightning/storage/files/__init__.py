@@ -1,1 +1,1 @@
-"""Open files of one process: handles, budgets, and whether a file is still the one that was scanned."""
+"""Open files of one process: how many it holds, and whether each is still the one that was scanned."""

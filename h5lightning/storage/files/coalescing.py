@@ -1,8 +1,8 @@
-"""Rows that are wanted → runs of rows that are worth one read each. Pure: opens no file.
+"""Joins rows into runs that are worth one read each. Pure: it opens no file.
 
-A read through HDF5 takes 5 µs before the first byte, then 16 KiB take 1.2 µs from the page cache and a few
-more from a disk that reads ahead: skipping less than that costs more than reading it. A filtered chunk of
-128 KiB takes 300 µs to decode, so it is decoded once, and never when no row of it is wanted.
+A read through HDF5 takes 5 µs before the first byte; 16 KiB more take 1.2 µs from the page cache, and a few µs from a
+disk that reads ahead. So skipping less than that costs more than reading it. Decoding a filtered chunk of 128 KiB takes
+300 µs, so each chunk is decoded once, and only if one of its rows is requested.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from h5lightning.core.arrays import BoolArray, Int64Array
 
-__all__ = ["MAX_GAP_BYTES", "MAX_RUN_BYTES", "Runs", "coalesce", "merged"]
+__all__ = ["MAX_GAP_BYTES", "MAX_RUN_BYTES", "Runs", "coalesce", "merge_byte_ranges"]
 
 
 MAX_GAP_BYTES = 16 * 1024
@@ -22,13 +22,13 @@ MAX_RUN_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Runs:
-    """Reads that together hold all wanted rows; run ``i`` serves ``rows[first[i]:first[i + 1]]``.
+    """Reads that together hold all requested rows; run ``i`` holds ``rows[first[i]:first[i + 1]]``.
 
     Args:
         starts: first row of each run, ``(runs,)`` int64, ascending.
         stops: one past the last row of each run, ``(runs,)`` int64.
-        first: position of each run's first row among the wanted rows, ``(runs + 1,)`` int64; the last
-            entry is the number of wanted rows.
+        first: index of each run's first row among the requested rows, ``(runs + 1,)`` int64; the last entry is the
+            number of requested rows.
     """
 
     starts: Int64Array
@@ -43,15 +43,10 @@ class Runs:
         if (starts >= stops).any() or (stops[:-1] > starts[1:]).any():
             raise ValueError(f"runs must ascend and be disjoint, found starts {starts}, stops {stops}")
         if first[0] != 0 or (first[1:] <= first[:-1]).any():
-            raise ValueError(f"each run must serve at least one row, found borders {first}")
+            raise ValueError(f"each run must hold at least one row, found borders {first}")
 
     def __len__(self) -> int:
         return len(self.starts)
-
-    @property
-    def run_of(self) -> Int64Array:
-        """The run of each wanted row, ``(N,)`` int64."""
-        return np.repeat(np.arange(len(self), dtype=np.int64), np.diff(self.first))
 
 
 def coalesce(
@@ -62,22 +57,22 @@ def coalesce(
     max_gap_bytes: int = MAX_GAP_BYTES,
     max_run_bytes: int = MAX_RUN_BYTES,
 ) -> Runs:
-    """Runs that hold ``rows``, each from a wanted row to a wanted row.
+    """Runs that hold ``rows``; each begins and ends with a requested row.
 
     Args:
-        rows: wanted rows of one dataset, ``(N,)`` int64, ascending; a row may be wanted more than once.
+        rows: rows of one dataset, ``(N,)`` int64, ascending, with repetitions.
         row_bytes: decoded bytes of a row.
-        chunk_rows: rows of a chunk that must be decoded whole, so that all its wanted rows are in one run;
-            None where any row can be read alone.
-        max_gap_bytes: unwanted bytes that are read rather than skipped, where any row can be read alone.
-        max_run_bytes: bytes of one run, unless a single chunk (or row) has more.
+        chunk_rows: rows of a chunk that must be decoded whole, so that one run holds all its requested rows; None
+            where any row can be read alone.
+        max_gap_bytes: bytes between requested rows that are read rather than skipped, where any row can be read alone.
+        max_run_bytes: most bytes of one run, unless a single chunk (or row) has more.
 
     Raises:
         ValueError: the rows do not ascend.
 
     Example:
-        >>> coalesce(np.array([3, 4, 40, 41]), row_bytes=4096).run_of
-        array([0, 0, 1, 1])
+        >>> coalesce(np.array([3, 4, 40, 41]), row_bytes=4096).starts
+        array([ 3, 40])
         >>> coalesce(np.array([3, 4, 40, 70]), row_bytes=4096, chunk_rows=32).stops
         array([71])
     """
@@ -92,7 +87,7 @@ def coalesce(
 
 
 def _opens(cells: Int64Array, gap_cells: int, most_cells: int) -> BoolArray:
-    """Where a new run begins: after a gap, and at every ``most_cells`` cells from the run's own beginning."""
+    """Where a new run begins: after a gap, and after every ``most_cells`` cells of a run."""
     opens = np.empty(cells.size, dtype=np.bool_)
     opens[0] = True
     np.greater(cells[1:] - cells[:-1], gap_cells + 1, out=opens[1:])
@@ -111,18 +106,21 @@ def _cut(rows: Int64Array, opens: BoolArray) -> Runs:
     return Runs(starts=rows[begins], stops=rows[first[1:] - 1] + 1, first=first)
 
 
-def merged(
+def merge_byte_ranges(
     starts: Int64Array, sizes: Int64Array, *, max_gap_bytes: int = MAX_GAP_BYTES
 ) -> tuple[Int64Array, Int64Array]:
-    """Stretches of bytes, ascending, of which those that lie close together are one.
+    """Join byte ranges that lie close together.
 
     Args:
-        starts: first byte of each stretch, in any order, ``(N,)``.
-        sizes: bytes of each, ``(N,)``.
-        max_gap_bytes: bytes between two stretches that become a part of one.
+        starts: first byte of each range, in any order, ``(N,)``.
+        sizes: bytes of each range, ``(N,)``.
+        max_gap_bytes: most bytes between two ranges that become one.
+
+    Returns:
+        Starts, ascending, and sizes, ``(n,)`` each.
 
     Example:
-        >>> merged(np.array([9_000, 0, 40_000]), np.array([10, 10, 10]))
+        >>> merge_byte_ranges(np.array([9_000, 0, 40_000]), np.array([10, 10, 10]))
         (array([    0, 40000]), array([9010,   10]))
     """
     order = np.argsort(starts, kind="stable")

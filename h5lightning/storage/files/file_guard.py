@@ -1,6 +1,6 @@
-"""Is an open file still the one that was opened? Asked of its descriptor, before and after it is read.
+"""Checks whether an open file is still the one that was opened, by its descriptor, before and after it is read.
 
-The files that it takes values from are open inside of HDF5, if at all: they are asked for by their paths.
+HDF5 itself opens the other files that it takes values from, so these are checked by their paths.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from h5lightning.storage.hdf5.external import source_stamp
 from h5lightning.storage.hdf5.file_checks import stamp
 from h5lightning.storage.hdf5.held_files import Identity, identity_of
 
-__all__ = ["OpenFileGuard", "SourceGuard", "check_path"]
+__all__ = ["OpenFileGuard", "SourceGuard", "check_scanned"]
 
 _ADVICE = (
     "A run needs files that stay as they are, also those of SWMR writers: write to another file and rename it "
@@ -29,10 +29,10 @@ _ADVICE = (
 
 
 class OpenFileGuard:
-    """One open file.
+    """Guards one open file.
 
     Args:
-        path: where it lies, for messages.
+        path: where it lies, for errors.
         descriptor: the open file; it belongs to the caller.
     """
 
@@ -45,13 +45,13 @@ class OpenFileGuard:
         self.identity = identity_of(status)
         self._descriptor = descriptor
         self._size, self._mtime_ns = status.st_size, status.st_mtime_ns
-        self._has_name = status.st_nlink > 0  # some file systems never count
+        self._has_name = status.st_nlink > 0  # some file systems do not count links
 
     def check(self) -> None:
-        """Raise if it was written to, replaced or deleted: what is known about it may be wrong, a map of it may kill.
+        """Raise if the file changed: its chunk maps may be wrong, and reading its memory map may crash the process.
 
         Raises:
-            FileChangedError: it is not what it was when it was opened.
+            FileChangedError: it was written to, replaced or deleted.
         """
         status = os.fstat(self._descriptor)
         is_same = status.st_mtime_ns == self._mtime_ns and status.st_size == self._size
@@ -60,22 +60,14 @@ class OpenFileGuard:
         what = explain_change(stamp(status), self.stamp) or "was deleted or replaced"
         raise FileChangedError(f"{self.path} {what} while it was read. {_ADVICE}")
 
-    def check_scanned(self, scanned_files: ScannedFiles) -> None:
-        """Raise unless it is what was scanned, so that what the index says of it holds.
-
-        Raises:
-            FileChangedError: it was scanned with another size or time of modification.
-        """
-        _check_scanned(self.path, self.stamp, scanned_files)
-
 
 class SourceGuard:
-    """The other files that one file takes values from.
+    """Guards the other files that one file takes values from: its sources.
 
     Args:
         path: where the file lies.
-        scanned_files: what its sources looked like when they were scanned; None if they never were: then each counts
-            as it is when it is first asked for.
+        scanned_files: what its sources looked like when they were scanned; None to compare each source with what it
+            looked like when it was first checked.
     """
 
     __slots__ = ("_path", "_scanned", "_stamps")
@@ -86,29 +78,29 @@ class SourceGuard:
         self._stamps = scanned_files.sources_of(path) if scanned_files is not None else {}
 
     def identities(self) -> dict[Identity, Stamp]:
-        """What HDF5 may hold open for the file, with the stamps that it has now."""
-        found: dict[Identity, Stamp] = {}
+        """The sources that HDF5 may hold open, with their present stamps."""
+        stamps: dict[Identity, Stamp] = {}
         for source in self._stamps:
             with contextlib.suppress(OSError):
                 status = os.stat(source)
-                found[identity_of(status)] = stamp(status)
-        return found
+                stamps[identity_of(status)] = stamp(status)
+        return stamps
 
     def check(self, sources: Iterable[str] | None = None) -> None:
-        """Raise if one of them is not what it was.
+        """Raise if a source changed.
 
         Args:
-            sources: those that count; None for all.
+            sources: the sources to check; None for all.
 
         Raises:
-            FileChangedError: it was written to, replaced, renamed or deleted, or it is none of them.
+            FileChangedError: a source was written to, replaced, renamed or deleted, or was not scanned.
         """
         for source in self._stamps if sources is None else sources:
-            found = source_stamp(source)
-            expected = self._stamps.get(source) if self._scanned else self._stamps.setdefault(source, found)
-            if found == expected:
+            now = source_stamp(source)
+            expected = self._stamps.get(source) if self._scanned else self._stamps.setdefault(source, now)
+            if now == expected:
                 continue
-            what = "was not" if expected is None else explain_source_change(found, expected)
+            what = "was not" if expected is None else explain_source_change(now, expected)
             if what:
                 since = "when it" if expected is None else "since it"
                 raise FileChangedError(
@@ -117,17 +109,12 @@ class SourceGuard:
                 )
 
 
-def check_path(path: str, scanned_files: ScannedFiles) -> None:
-    """Raise if what lies at a path now, and cannot be opened, is not what was scanned.
+def check_scanned(path: str, stamp: Stamp, scanned_files: ScannedFiles) -> None:
+    """Raise unless a file with this stamp is the one that was scanned, so that the index describes it.
 
     Raises:
         FileChangedError: it was scanned with another size or time of modification.
     """
-    with contextlib.suppress(FileNotFoundError):
-        _check_scanned(path, stamp(os.stat(path)), scanned_files)
-
-
-def _check_scanned(path: str, found: Stamp, scanned_files: ScannedFiles) -> None:
     expected = scanned_files.find(path)
-    if expected is not None and (what := explain_change(found, expected)):
+    if expected is not None and (what := explain_change(stamp, expected)):
         raise FileChangedError(f"{path} {what} since it was scanned. {_ADVICE}")

@@ -1,7 +1,7 @@
-"""The files that one process holds open.
+"""Keeps files open between reads, within a budget for each process.
 
-A handle belongs to one process. A `HandlePool` may be pickled or forked, and then starts empty; handles
-inherited over a fork are dropped without being used.
+A handle belongs to one process. A `HandlePool` may be pickled or forked, and then starts empty; inherited handles are
+dropped without being used.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from h5lightning.options import Access
 from h5lightning.planning.catalog.file_stamps import ScannedFiles, Stamp
 from h5lightning.storage.files.file_guard import SourceGuard
 from h5lightning.storage.files.open_files import Closable, OpenFile, OpenFiles
-from h5lightning.storage.files.verified_blocks import VerifiedBlocks, verify_file
+from h5lightning.storage.files.verified_blocks import VerifiedBlocks
 from h5lightning.storage.hdf5.open_dataset import open_dataset
 
 __all__ = ["HandlePool"]
@@ -34,16 +34,15 @@ _VERIFIED = object()
 
 
 class HandlePool:
-    """Open files by path, as many at a time as a process may hold.
+    """Open files by path; any number of threads may use it.
 
-    Any thread may use it. A pool that is pickled or forked starts empty in the other process. Files stay
-    open between uses, and the least recently used one makes room for the next. More than the budget are
-    open only while more than that are in use at the same time.
+    Files stay open between uses, and the least recently used one makes room for the next. More files than the budget
+    are open only while more are in use at the same time. Pickled or forked, the pool starts empty.
 
     Args:
         access: how files are opened, how many, and what HDF5 may cache.
         processes: loading processes on this machine, which share the budget.
-        scanned_files: what files looked like when they were scanned; a file that changed since then is not opened.
+        scanned_files: what files looked like when they were scanned; a file that changed since is not opened.
 
     Example:
         >>> with HandlePool(Access()) as pool, pool.dataset("a.h5", "x") as dataset:  # doctest: +SKIP
@@ -94,33 +93,33 @@ class HandlePool:
         return self.kept(path, None, lambda file: file)
 
     def blocks(self, path: str, stamp: Stamp) -> VerifiedBlocks | None:
-        """What verifies the bytes of an open file in this process; None where nobody asked for that.
+        """What verifies the bytes of an open file in this process; None without ``access.verify``.
 
         Args:
             path: where the file lies.
-            stamp: that of the open file.
+            stamp: its stamp.
 
         Raises:
             ChecksumError: it has no checksums, or those of a file of another size.
         """
         return self._files().blocks(path, stamp) if self.access.verify else None
 
-    def verify(self, path: str, stamp: Stamp, descriptor: int, *, only_others: bool = False) -> None:
-        """Verify an open file as a whole, before HDF5 reads any of it, if somebody asked for that.
+    def verify(self, path: str, stamp: Stamp, descriptor: int, *, only_metadata: bool = False) -> None:
+        """Verify an open file as a whole, before HDF5 reads any of it; does nothing without ``access.verify``.
 
         Args:
             path: where the file lies.
-            stamp: that of the open file.
+            stamp: its stamp.
             descriptor: the open file.
-            only_others: leave out what holds nothing but values.
+            only_metadata: leave out blocks that hold nothing but values.
 
         Raises:
-            ChecksumError: it is not what it was, or has no checksums.
+            ChecksumError: a block does not match its checksum, or the file has no checksums.
             BadFileError: the system cannot read it.
         """
         blocks = self.blocks(path, stamp)
         if blocks is not None:
-            verify_file(path, blocks, descriptor, only_others=only_others)
+            blocks.check_file(descriptor, only_metadata=only_metadata)
 
     def using(
         self,
@@ -131,20 +130,23 @@ class HandlePool:
         *,
         sources: Callable[[T], Iterable[str]] | None = None,
     ) -> Result:
-        """What a function makes of what ``make`` derives from the open file, which stays open meanwhile.
+        """Call a function with what ``make`` derives from the open file, which stays open meanwhile.
 
         Args:
             path: where the file lies.
-            key: what is derived; ``make`` is called once for a key and as long as the file stays open.
+            key: names what is derived; ``make`` is called once for a key as long as the file stays open.
             make: derives it from the open file.
-            function: is given what was derived.
+            function: called with what was derived.
             sources: the other files that the function reads; None for all that the file takes values from.
+
+        Returns:
+            What the function returns.
 
         Raises:
             BadFileError: HDF5 cannot open the file.
             FileChangedError: the file, or one that it takes values from, is not the one that was scanned, or was
                 written to while it was open.
-            ChecksumError: with ``access.verify``, it is not what it was when its checksums were made.
+            ChecksumError: with ``access.verify``, a block does not match its checksum.
         """
 
         def use(entries: list[OpenFile]) -> Result:
@@ -162,10 +164,10 @@ class HandlePool:
         return self._files().use([(path, None)], use)
 
     def check_sources(self, path: str) -> None:
-        """Raise if a file that another one takes values from is not what it was when that was scanned.
+        """Raise if a file that this one takes values from changed since it was scanned.
 
         Raises:
-            FileChangedError: it is not.
+            FileChangedError: it changed.
         """
         if self.access.allow_external is not None:
             SourceGuard(path, self.scanned_files).check()
@@ -191,12 +193,15 @@ class HandlePool:
     def using_files(
         self, opener: Callable[[str], Closable], paths: Sequence[str], function: Callable[[list[OpenFile]], T]
     ) -> T:
-        """What a function makes of files that HDF5 does not open, under the same budget, which stay open meanwhile.
+        """Call a function with files that are open without HDF5, within the same budget; they stay open meanwhile.
 
         Args:
             opener: opens a file.
             paths: where different files lie.
-            function: is given the open files.
+            function: called with the open files.
+
+        Returns:
+            What the function returns.
         """
         return self._files().use([(path, opener) for path in paths], function)
 
@@ -206,7 +211,7 @@ class HandlePool:
         Raises:
             BadFileError: HDF5 cannot open the file or the dataset.
             MissingFieldError: the file does not hold it.
-            UnsupportedFieldError: it is a group, its values lie elsewhere, or a filter of it may not be asked for.
+            UnsupportedFieldError: it is a group, its values lie elsewhere, or it has a filter that may not be used.
         """
         return self.kept(path, name, partial(open_dataset, path=path, name=name, access=self.access))
 
@@ -222,16 +227,16 @@ class HandlePool:
 
     def _check(self, entry: OpenFile, sources: Iterable[str] | None) -> None:
         try:
-            entry.watch.check()
+            entry.guard.check()
             if entry.sources is not None:
                 entry.sources.check(sources)
         except FileChangedError:
-            # HDF5 keeps what it knows of the old bytes while anything of them is open.
+            # HDF5 caches the old bytes as long as any object of the file is open.
             self._files().retire(entry)
             raise
 
     def _verify_opened(self, entry: OpenFile, file: h5py.File) -> bool:
-        self.verify(entry.watch.path, entry.watch.stamp, file.id.get_vfd_handle())
+        self.verify(entry.guard.path, entry.guard.stamp, file.id.get_vfd_handle())
         return True
 
     def _files(self) -> OpenFiles:
@@ -249,7 +254,7 @@ def _finish(pool: weakref.ref[HandlePool], local: ProcessLocal[OpenFiles]) -> No
         return
     left_open = len(files)
     files.close()
-    # At interpreter exit the pool is still alive, and nobody could have closed it later.
+    # At interpreter exit the pool is still alive, and could not have been closed later.
     if left_open and pool() is None:
         text = f"a HandlePool with {left_open} open files was not closed"
         warnings.warn(text, ResourceWarning, stacklevel=2)

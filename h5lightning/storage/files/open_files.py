@@ -1,7 +1,7 @@
-"""Open files, least recently used first, and how many a process may hold.
+"""The open files of one process, least recently used first, and how many it may hold.
 
-HDF5 keeps about half a MiB for each open file and, by default, 8 MiB of decoded chunks for each open dataset, so both
-are bounded here.
+HDF5 keeps about half a MiB for each open file and, by default, 8 MiB of decoded chunks for each open dataset; both are
+bounded.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ import sys
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from h5lightning.core.monitor import Guard
 from h5lightning.errors import BadFileError, FileChangedError, ResourceError
 from h5lightning.options import Access
 from h5lightning.planning.catalog.file_stamps import ScannedFiles, Stamp
-from h5lightning.storage.files.file_guard import OpenFileGuard, SourceGuard, check_path
+from h5lightning.storage.files.file_guard import OpenFileGuard, SourceGuard, check_scanned
 from h5lightning.storage.files.verified_blocks import VerifiedBlocks, verified_blocks
+from h5lightning.storage.hdf5.file_checks import stamp
 from h5lightning.storage.hdf5.held_files import Identity, drop, hold
 from h5lightning.storage.hdf5.open_file import open_file
 
@@ -30,23 +31,23 @@ T = TypeVar("T")
 
 
 class Closable(Protocol):
-    """What a pool can hold open."""
+    """A file that a pool can hold open."""
 
     def fileno(self) -> int:
-        """Its descriptor."""
+        """The descriptor."""
 
     def close(self) -> None:
-        """Give back the descriptor."""
+        """Close the descriptor."""
 
 
-Key: TypeAlias = tuple[str, Callable[[str], Closable] | None]  # the path, and what opened it; None for HDF5
+Key: TypeAlias = tuple[str, Callable[[str], Closable] | None]  # the path, and its opener; None for HDF5
 
 _MOST_CACHE_BYTES = 1024 * 1024
 _PATIENCE_S = 0.5
 
 
 def default_budget(processes: int = 1) -> int:
-    """Files for each of ``processes``: half of its free descriptors, 512 over all, but at least 8."""
+    """Files that each of ``processes`` may hold: half of its free descriptors, 512 over all, but at least 8."""
     return max(8, min(_free_descriptors() // 2, 512 // max(1, processes)))
 
 
@@ -56,43 +57,29 @@ def _free_descriptors() -> int:
         return sys.maxsize
     try:
         return soft - len(os.listdir("/dev/fd"))
-    except OSError:  # none is free, or a container has no /dev/fd
+    except OSError:  # no descriptor is free, or a container has no /dev/fd
         return 0
 
 
 class OpenFile:
-    """A file, and what was derived from it while it is open."""
+    """An open file, and what was derived from it."""
 
-    __slots__ = (
-        "__weakref__",
-        "_guard",
-        "_held",
-        "_owner",
-        "file",
-        "holders",
-        "is_retired",
-        "kept",
-        "key",
-        "sources",
-        "watch",
-    )
-
-    def __init__(self, key: Key, file: Any, watch: OpenFileGuard, sources: SourceGuard | None = None) -> None:
+    def __init__(self, key: Key, file: Any, guard: OpenFileGuard, sources: SourceGuard | None = None) -> None:
         self.key = key
         self.file = file
-        self.watch = watch
+        self.guard = guard
         self.sources = sources
         self.kept: dict[Hashable, Any] = {}
-        # Who uses it: whoever leaves twice, or never came in, changes nothing.
+        # Its users: removing one that is absent changes nothing.
         self.holders: set[object] = set()
         self.is_retired = False
-        self._guard = Guard()
+        self._lock = Guard()
         self._held: dict[Identity, Stamp] = {}
         self._owner: weakref.ref[OpenFiles] | None = None
 
     def keep(self, key: Hashable, make: Callable[[Any], T]) -> T:
-        """What ``make`` derives from the file; it is called once for a key, whatever threads ask."""
-        kept: T = self.kept[key] if key in self.kept else self._guard.run(self._keep, key, make)
+        """What ``make`` derives from the file; it is called once for a key, however many threads ask."""
+        kept: T = self.kept[key] if key in self.kept else self._lock.run(self._keep, key, make)
         return kept
 
     def _keep(self, key: Hashable, make: Callable[[Any], T]) -> T:
@@ -102,7 +89,7 @@ class OpenFile:
         return kept
 
     def close(self) -> None:
-        """Close it, and all that HDF5 opened for it: else HDF5 would show what it knows of a source to the next one."""
+        """Close the file and all that HDF5 opened for it: the next reader must not get cached bytes of a source."""
         self.kept.clear()
         self.file.close()
         drop(self, self._held)
@@ -110,19 +97,19 @@ class OpenFile:
     # ── see `Holder` ─────────────────────────────────────────────────────────────────────────────────
 
     def hold(self, owner: OpenFiles) -> None:
-        """HDF5 holds it open from now on, and opens its sources when they are read."""
+        """Note that HDF5 holds the file open from now on, and opens its sources when they are read."""
         self._owner = weakref.ref(owner)
         self._held = {} if self.sources is None else self.sources.identities()
-        self._held[self.watch.identity] = self.watch.stamp
+        self._held[self.guard.identity] = self.guard.stamp
         hold(self, self._held)
 
-    def is_outdated(self, identity: Identity, found: Stamp) -> bool:
+    def is_outdated(self, identity: Identity, stamp: Stamp) -> bool:
         """See `Holder.is_outdated`."""
-        if self._held.get(identity, found) != found:
+        if self._held.get(identity, stamp) != stamp:
             return True
         try:
-            # Not for each source, or a file of many sources would look at all of them as often as it has any.
-            if self.sources is not None and identity == self.watch.identity:
+            # Once, not for each source: a file of many sources would check all of them that many times.
+            if self.sources is not None and identity == self.guard.identity:
                 self.sources.check()
         except FileChangedError:
             return True
@@ -135,7 +122,7 @@ class OpenFile:
 
 
 class OpenFiles:
-    """Least recently used files first; one that somebody uses is never closed."""
+    """Open files, least recently used first; a file in use is never closed."""
 
     def __init__(self, access: Access, processes: int, scanned_files: ScannedFiles | None) -> None:
         self.budget = access.max_open_files or default_budget(processes)
@@ -144,7 +131,7 @@ class OpenFiles:
         self._access = access
         self._rdcc_nbytes = min(_MOST_CACHE_BYTES, access.cache_bytes // self.budget)
         self._by_key: OrderedDict[Key, OpenFile] = OrderedDict()
-        # Kept when a file is closed: it may have to make room, and be opened again, many times in an epoch.
+        # Kept when a file is closed, which may be closed and opened again many times in an epoch.
         self._blocks: dict[tuple[str, Stamp], VerifiedBlocks] = {}
         # Held while a file is opened: h5py holds its own lock and the GIL for that time in any case.
         self._guard = Guard()
@@ -153,7 +140,7 @@ class OpenFiles:
         return len(self._by_key)
 
     def blocks(self, path: str, stamp: Stamp) -> VerifiedBlocks:
-        """What verifies the bytes of a file; see `verified_blocks`."""
+        """The verifier of a file; see `verified_blocks`."""
         return self._blocks.get((path, stamp)) or self._guard.run(self._add_blocks, path, stamp)
 
     def _add_blocks(self, path: str, stamp: Stamp) -> VerifiedBlocks:
@@ -162,7 +149,7 @@ class OpenFiles:
         return self._blocks[path, stamp]
 
     def use(self, keys: Sequence[Key], function: Callable[[list[OpenFile]], T]) -> T:
-        """What ``function`` makes of open files, which stay open until it returns."""
+        """What ``function`` returns for open files, which stay open until then."""
         holder, entries = object(), list[OpenFile]()
         try:
             try:
@@ -192,12 +179,12 @@ class OpenFiles:
         for key in keys:
             entry = self._by_key.get(key) or self._open(key)
             self._by_key.move_to_end(key)
-            # Written down before it is held: whoever is interrupted lets go of what is written down.
+            # Listed before it is held: after an interrupt, all that is listed is released.
             entries.append(entry)
             entry.holders.add(holder)
 
     def _unpin(self, holder: object, entries: list[OpenFile]) -> None:
-        # Once more after an interrupt: to let go of what was let go of changes nothing.
+        # May run again after an interrupt: releasing twice changes nothing.
         for entry in entries:
             entry.holders.discard(holder)
             if entry.is_retired and not entry.holders:
@@ -206,8 +193,8 @@ class OpenFiles:
         self._shrink(self.budget)
 
     def retire(self, entry: OpenFile) -> bool:
-        """Open it anew when it is asked for again, and close it after its use; whether it is closed."""
-        # A thread that opens another file may want the same of one of ours, with its own guard in hand.
+        """Close a file, after its use if it is in use, and open it anew next time; returns whether it is closed."""
+        # Two threads that hold their own guards may each try to retire a file of the other.
         return bool(self._guard.attempt(_PATIENCE_S, self._retire, entry))
 
     def _retire(self, entry: OpenFile) -> bool:
@@ -236,24 +223,25 @@ class OpenFiles:
             file = self._opened(path, opener)
         except BadFileError:
             if self._scanned_files is not None:
-                check_path(path, self._scanned_files)
+                with suppress(FileNotFoundError):
+                    check_scanned(path, stamp(os.stat(path)), self._scanned_files)
             raise
         try:
-            watch = OpenFileGuard(path, file.fileno() if opener else file.id.get_vfd_handle())
+            guard = OpenFileGuard(path, file.fileno() if opener else file.id.get_vfd_handle())
             if self._scanned_files is not None:
-                watch.check_scanned(self._scanned_files)
+                check_scanned(path, guard.stamp, self._scanned_files)
             sources = self._sources(path) if opener is None else None
         except BaseException:
             file.close()
             raise
-        entry = self._by_key[key] = OpenFile(key, file, watch, sources)
+        entry = self._by_key[key] = OpenFile(key, file, guard, sources)
         if opener is None:
             entry.hold(self)
         self.opened += 1
         return entry
 
     def _sources(self, path: str) -> SourceGuard | None:
-        """What watches the files that a file takes values from, where it may."""
+        """The guard of the files that a file takes values from; None if it may take none."""
         if self._access.allow_external is None:
             return None
         sources = SourceGuard(path, self._scanned_files)
@@ -271,7 +259,7 @@ class OpenFiles:
                 self._shrink(held // 2)
                 if len(self._by_key) == held:
                     raise
-                # Somebody else took descriptors: less of them are for files from now on.
+                # Something else took descriptors: hold fewer files from now on.
                 self.budget = max(1, held // 2)
 
     def _shrink(self, most: int) -> None:

@@ -1,4 +1,4 @@
-"""A file that is read without HDF5."""
+"""Reads the bytes of a file without HDF5: from a memory map or by system calls."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from h5lightning.core.arrays import Bytes, Int64Array
 from h5lightning.core.once import once
 from h5lightning.errors import BadFileError, FileChangedError
-from h5lightning.storage.files.coalescing import merged
+from h5lightning.storage.files.coalescing import merge_byte_ranges
 from h5lightning.storage.files.file_guard import OpenFileGuard
 from h5lightning.storage.filesystems.mounts import is_remote
 from h5lightning.storage.hdf5.open_file import open_descriptor
@@ -21,9 +21,9 @@ __all__ = ["RawFile"]
 
 
 class RawFile:
-    """An open file; any number of threads may read, in the process that opened it.
+    """An open file; any number of threads may read it, in the process that opened it.
 
-    ``check()`` raises `FileChangedError` if the file is no longer what was opened.
+    ``check()`` raises `FileChangedError` if the file changed since it was opened.
 
     Args:
         path: where the file lies.
@@ -34,7 +34,7 @@ class RawFile:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        # An object of C closes a descriptor once, whoever asks, and when it is dropped.
+        # A FileIO closes its descriptor once, even if several threads close it, and when it is dropped.
         self._file = FileIO(open_descriptor(path))
         self._descriptor = self._file.fileno()
         self._watch = OpenFileGuard(path, self._descriptor)
@@ -47,25 +47,25 @@ class RawFile:
             self.close()
 
     def fileno(self) -> int:
-        """Its descriptor."""
+        """The descriptor."""
         return self._descriptor
 
     def close(self) -> None:
-        """Give back the descriptor; the map goes with the last array that shows it."""
-        self._descriptor = -1  # first of all: its number may soon be that of another file
+        """Close the descriptor; the map is freed with the last array that refers to it."""
+        self._descriptor = -1  # first: another file may soon get its number
         self.__dict__.pop("view", None)
         self._file.close()
 
     @property
     def may_be_mapped(self) -> bool:
-        """Whether a map of it is safe: not where another machine may take it away."""
+        """Whether a map of the file is safe: another host could delete a file of a network file system."""
         return not is_remote(self._descriptor)
 
     @once
     def view(self) -> Bytes:
-        """The bytes of the file, ``(size,)``, mapped into memory: call `check` before each look at them."""
+        """The bytes of the file, ``(size,)``, mapped into memory: call `check` each time before reading them."""
         if self._descriptor < 0:
-            # Without a descriptor, the system would make a map of zeros.
+            # The descriptor -1 would give a map of zeros.
             raise BadFileError(f"{self.path} was closed while it was read. Read again")
         try:
             mapped = mmap.mmap(self._descriptor, self.stamp[0], access=mmap.ACCESS_READ)
@@ -73,26 +73,26 @@ class RawFile:
             raise BadFileError(f"{self.path} cannot be mapped: {error}. Use reader='h5py'") from error
         return np.frombuffer(mapped, np.uint8)
 
-    def has(self, offset: int) -> bool:
-        """Whether a byte is in memory, as far as the system says."""
+    def is_cached(self, offset: int) -> bool:
+        """Whether a byte is in the page cache; True if the system does not say."""
         try:
             os.preadv(self._descriptor, [bytearray(1)], offset, os.RWF_NOWAIT)
         except BlockingIOError:
             return False
         except (OSError, AttributeError):
-            return True  # not every file system, or system, says
+            return True
         return True
 
-    def will_need(self, starts: Int64Array, sizes: Int64Array) -> None:
-        """Let the system fetch some bytes, without waiting for them; where it cannot, nothing happens.
+    def prefetch(self, starts: Int64Array, sizes: Int64Array) -> None:
+        """Ask the system to fetch some bytes, without waiting for them; nothing happens where it cannot.
 
         Args:
-            starts: first byte of each stretch, in any order, ``(N,)``.
-            sizes: bytes of each, ``(N,)``.
+            starts: first byte of each range, in any order, ``(N,)``.
+            sizes: bytes of each range, ``(N,)``.
         """
         if not hasattr(os, "posix_fadvise"):
             return
-        starts, sizes = merged(starts, sizes)
+        starts, sizes = merge_byte_ranges(starts, sizes)
         with suppress(OSError):
             for start, size in zip(starts.tolist(), sizes.tolist(), strict=True):
                 os.posix_fadvise(self._descriptor, start, size, os.POSIX_FADV_WILLNEED)
@@ -101,23 +101,23 @@ class RawFile:
         """Bytes of the file, ``(size,)``.
 
         Args:
-            offset: of the first one.
-            size: how many.
-            scratch: memory that they may be read to, if there is enough of it; None for memory of their own.
+            offset: the first byte.
+            size: number of bytes.
+            scratch: memory to read into if it is large enough; None to allocate memory.
 
         Raises:
-            FileChangedError: it ends before.
+            FileChangedError: the file ends before.
             BadFileError: the system cannot read it.
         """
-        found = np.empty(size, np.uint8) if scratch is None or len(scratch) < size else scratch[:size]
-        self.read_into(offset, found)
-        return found
+        data = np.empty(size, np.uint8) if scratch is None or len(scratch) < size else scratch[:size]
+        self.read_into(offset, data)
+        return data
 
     def read_into(self, offset: int, into: Bytes) -> None:
         """Fill memory, ``(size,)``, with bytes of the file.
 
         Raises:
-            FileChangedError: it ends before.
+            FileChangedError: the file ends before.
             BadFileError: the system cannot read it.
         """
         done, size, memory = 0, len(into), into.data

@@ -1,4 +1,4 @@
-"""The bytes of one file, held against their checksums, each block when it is first looked at."""
+"""Verifies the blocks of a file against their checksums, each when it is first read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ __all__ = [
     "hashes_of",
     "read_blocks",
     "verified_blocks",
-    "verify_file",
 ]
 
 
@@ -30,35 +29,38 @@ _MAKE_THEM = "'h5lightning index --checksum' of the same files makes them"
 
 
 class DamagedBlockError(Exception):
-    """A block that is not what it was.
+    """A block that does not match its checksum.
 
     Args:
+        path: where the file lies.
         start: its first byte in the file.
         stop: one past its last byte.
-        advice: what may have happened and what to do, as sentences.
+        advice: what may have happened and what to do.
     """
 
-    def __init__(self, start: int, stop: int, advice: str) -> None:
-        super().__init__(start, stop, advice)
-        self.start, self.stop, self.advice = start, stop, advice
+    def __init__(self, path: str, start: int, stop: int, advice: str) -> None:
+        super().__init__(path, start, stop, advice)
+        self.path, self.start, self.stop, self.advice = path, start, stop, advice
 
     def of(self, what: str) -> ChecksumError:
-        """The error for users; ``what`` begins the sentence."""
+        """The error for users; its text begins with ``what``."""
         return ChecksumError(
-            f"{what}: bytes {self.start} to {self.stop - 1} of the file are not those whose checksum was made. "
+            f"{what}: bytes {self.start} to {self.stop - 1} of the file do not match their checksum. "
             f"{self.advice}"
         )
 
 
 class VerifiedBlocks:
-    """Which blocks of a file have been verified in this process; any number of threads.
+    """Which blocks of a file this process has verified; any number of threads may use it.
 
     Args:
+        path: where the file lies.
         sums: the checksums of the file.
         mtime_ns: its time of modification now.
     """
 
-    def __init__(self, sums: FileChecksums, mtime_ns: int) -> None:
+    def __init__(self, path: str, sums: FileChecksums, mtime_ns: int) -> None:
+        self.path = path
         self.size = sums.size
         self.is_whole = not len(sums.hashes)  # whether all blocks have been verified
         self._sums = sums
@@ -66,7 +68,7 @@ class VerifiedBlocks:
         self._is_verified = np.zeros(len(sums.hashes), np.bool_)
 
     def check_in(self, view: Bytes, starts: Int64Array, size: int) -> None:
-        """Verify the blocks of some parts of the file that were not verified before.
+        """Verify the blocks that hold some parts of the file, unless they were verified before.
 
         Args:
             view: the bytes of the file, ``(file bytes,)``.
@@ -74,7 +76,7 @@ class VerifiedBlocks:
             size: bytes of a part.
 
         Raises:
-            DamagedBlockError: one of them is not what it was.
+            DamagedBlockError: a block does not match its checksum.
         """
         first = starts // BLOCK_BYTES
         blocks = flat_positions(first, (starts + (size - 1)) // BLOCK_BYTES - first + 1)
@@ -85,60 +87,67 @@ class VerifiedBlocks:
             self.is_whole = bool(self._is_verified.all())
 
     def check_bytes(self, start: int, data: Bytes) -> None:
-        """Verify these very bytes.
+        """Verify bytes that were read.
 
         Args:
-            start: where they begin, at a block.
+            start: their first byte in the file, at the start of a block.
             data: whole blocks, ``(size,)``.
 
         Raises:
-            DamagedBlockError: one of them is not what it was.
+            DamagedBlockError: a block does not match its checksum.
         """
         for offset in range(0, len(data), BLOCK_BYTES):
             self.check((start + offset) // BLOCK_BYTES, data[offset : offset + BLOCK_BYTES].data)
 
-    def check_file(self, descriptor: int, *, only_others: bool = False) -> None:
-        """Verify all blocks that were not verified before, as they are read from the file.
+    def check_file(self, descriptor: int, *, only_metadata: bool = False) -> None:
+        """Read and verify all blocks that were not verified before.
 
         Args:
             descriptor: the open file.
-            only_others: leave out those that hold nothing but values.
+            only_metadata: leave out blocks that hold nothing but values.
 
         Raises:
-            DamagedBlockError: one of them is not what it was.
-            OSError: the system cannot read it.
+            ChecksumError: a block does not match its checksum.
+            BadFileError: the system cannot read the file.
         """
-        is_left = ~self._is_verified & ~self._sums.is_values if only_others else ~self._is_verified
-        for block, data in read_blocks(descriptor, np.flatnonzero(is_left)):
-            self.check(block, data)
+        is_unverified = ~self._is_verified & ~self._sums.is_values if only_metadata else ~self._is_verified
+        try:
+            for block, data in read_blocks(descriptor, np.flatnonzero(is_unverified)):
+                self.check(block, data)
+        except DamagedBlockError as error:
+            raise error.of(self.path) from error
+        except OSError as error:
+            reason = f"{self.path} cannot be read: {error.strerror}. Check the disk or the mount"
+            raise BadFileError(reason) from error
 
     def check(self, block: int, data: memoryview) -> None:
         """Verify one block.
 
         Raises:
-            DamagedBlockError: it is not what it was.
+            DamagedBlockError: it does not match its checksum.
         """
         if xxhash.xxh3_64_intdigest(data) != int(self._sums.hashes[block]):
             start = block * BLOCK_BYTES
-            raise DamagedBlockError(start, min(start + BLOCK_BYTES, self.size), self._advice)
+            stop = min(start + BLOCK_BYTES, self.size)
+            raise DamagedBlockError(self.path, start, stop, self._advice)
         self._is_verified[block] = True
 
     @property
     def _advice(self) -> str:
         if self._is_rewritten:
             return (
-                f"It was modified after that was made. If it was meant to change: {_MAKE_THEM}, otherwise copy the "
-                "file again"
+                f"The file was modified after its checksums were made. If that was intended: {_MAKE_THEM}; otherwise "
+                "copy the file again"
             )
         return "The file is damaged: copy it again"
 
 
 def verified_blocks(path: str, stamp: Stamp, scanned_files: ScannedFiles | None) -> VerifiedBlocks:
-    """What verifies the bytes of a file.
+    """The verifier of a file.
 
     Args:
         path: where the file lies.
-        stamp: that of the file now.
+        stamp: its present stamp.
         scanned_files: holds the checksums.
 
     Raises:
@@ -149,25 +158,10 @@ def verified_blocks(path: str, stamp: Stamp, scanned_files: ScannedFiles | None)
         raise ChecksumError(f"{path} has no checksums, which access.verify needs: {_MAKE_THEM}")
     if sums.size != stamp[0]:
         raise ChecksumError(
-            f"{path} has {stamp[0]} bytes, {sums.size} when its checksums were made. If it was meant to change: "
-            f"{_MAKE_THEM}, otherwise copy the file again"
+            f"{path} has {stamp[0]} bytes, {sums.size} when its checksums were made. If that was intended: "
+            f"{_MAKE_THEM}; otherwise copy the file again"
         )
-    return VerifiedBlocks(sums, stamp[1])
-
-
-def verify_file(path: str, blocks: VerifiedBlocks, descriptor: int, *, only_others: bool = False) -> None:
-    """Verify what was not verified before of a file; see `VerifiedBlocks.check_file`.
-
-    Raises:
-        ChecksumError: it is not what it was.
-        BadFileError: the system cannot read it.
-    """
-    try:
-        blocks.check_file(descriptor, only_others=only_others)
-    except DamagedBlockError as error:
-        raise error.of(path) from error
-    except OSError as error:
-        raise BadFileError(f"{path} cannot be read: {error.strerror}. Check the disk or the mount") from error
+    return VerifiedBlocks(path, sums, stamp[1])
 
 
 def hashes_of(descriptor: int, size: int) -> npt.NDArray[np.uint64]:
@@ -183,7 +177,7 @@ def hashes_of(descriptor: int, size: int) -> npt.NDArray[np.uint64]:
 
 
 def read_blocks(descriptor: int, blocks: Int64Array) -> Iterator[tuple[int, memoryview]]:
-    """Some blocks of a file, ascending, with their bytes, fewer or none past its end; neighbours are read together.
+    """Some ascending blocks of a file, with their bytes, fewer or none past its end; neighbours are read together.
 
     Raises:
         OSError: the system cannot read it.
@@ -191,7 +185,9 @@ def read_blocks(descriptor: int, blocks: Int64Array) -> Iterator[tuple[int, memo
     borders = [*np.flatnonzero(np.diff(blocks, prepend=-2) != 1).tolist(), len(blocks)]
     for first, last in pairwise(borders):
         for start in range(first, last, _READ_BLOCKS):
-            some = blocks[start : min(start + _READ_BLOCKS, last)].tolist()
-            data = memoryview(os.pread(descriptor, len(some) * BLOCK_BYTES, some[0] * BLOCK_BYTES))
-            for place, block in enumerate(some):
-                yield block, data[place * BLOCK_BYTES : (place + 1) * BLOCK_BYTES]
+            neighbours = blocks[start : min(start + _READ_BLOCKS, last)].tolist()
+            data = memoryview(
+                os.pread(descriptor, len(neighbours) * BLOCK_BYTES, neighbours[0] * BLOCK_BYTES)
+            )
+            for number, block in enumerate(neighbours):
+                yield block, data[number * BLOCK_BYTES : (number + 1) * BLOCK_BYTES]

@@ -1,4 +1,4 @@
-"""Is it still the dataset that was scanned, and does the buffer fit? The same words from every reader."""
+"""Checks that a dataset is the one that was scanned and that a buffer fits: the same errors from every reader."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ __all__ = ["check_buffer", "check_rows", "check_type", "check_whole", "damaged_c
 
 
 def name_of(file: str, source: DatasetColumn) -> str:
-    """The dataset, its column and its file, for messages."""
+    """The dataset, its column and its file, for errors."""
     member = f" (column {source.member!r})" if source.member is not None else ""
     return f"'/{source.path}'{member} in {file}"
 
 
-def check_buffer(file: str, source: DatasetColumn, found: tuple[int, ...]) -> None:
-    """Raise unless a buffer, or the rows of one, have the shape of the source."""
-    # Assignment would stretch the values to fit.
-    if found != source.row_shape:
-        raise ValueError(f"'/{source.path}' in {file} needs a buffer for {source.row_shape}, found {found}")
+def check_buffer(file: str, source: DatasetColumn, shape: tuple[int, ...]) -> None:
+    """Raise unless a buffer, or its rows, have the shape of the source."""
+    # NumPy would broadcast the values to fit.
+    if shape != source.row_shape:
+        raise ValueError(f"'/{source.path}' in {file} needs a buffer for {source.row_shape}, found {shape}")
 
 
-def check_type(file: str, source: DatasetColumn, found: ElementType) -> tuple[int, ...]:
-    """Raise unless the elements are those that were scanned.
+def check_type(file: str, source: DatasetColumn, element: ElementType) -> tuple[int, ...]:
+    """Raise unless the elements have the type that was scanned.
 
     Returns:
         The shape of one value: that of an array in a column, else ``()``.
     """
-    columns = {member.name: (member.dtype, member.shape) for member in found.members}
+    columns = {member.name: (member.dtype, member.shape) for member in element.members}
     absent: tuple[str, tuple[int, ...]] = ("no such column", ())
-    dtype, shape = (found.dtype, ()) if source.member is None else columns.get(source.member, absent)
+    dtype, shape = (element.dtype, ()) if source.member is None else columns.get(source.member, absent)
     if dtype != source.dtype:
         raise _changed(file, source, f"holds {dtype}", source.dtype)
     return shape
@@ -47,15 +47,23 @@ def check_rows(
     last: int,
     value_shape: tuple[int, ...] = (),
 ) -> None:
-    """Raise unless a dataset of such values has rows of the scanned shape, from ``first`` to ``last``."""
+    """Raise unless a dataset has rows of the scanned shape, from ``first`` to ``last``.
+
+    Args:
+        file: path of the file.
+        source: what is read.
+        shape: shape of the dataset; None if it holds no values.
+        first: the first row to read.
+        last: the last row to read.
+        value_shape: shape of one value; see `check_type`.
+    """
     if not shape or shape[1:] + value_shape != source.row_shape:
-        found = f"has shape {shape}{f' of arrays {value_shape}' if value_shape else ''}"
-        raise _changed(file, source, found, f"rows of shape {source.row_shape}")
+        raise _changed(file, source, _shape_text(shape, value_shape), f"rows of shape {source.row_shape}")
     if first < 0:
-        raise IndexError(f"{name_of(file, source)} has {shape[0]} rows, but row {first} is wanted")
+        raise IndexError(f"{name_of(file, source)} has {shape[0]} rows, but row {first} is requested")
     if last >= shape[0]:
         raise FileChangedError(
-            f"{name_of(file, source)} has {shape[0]} rows, but row {last} is wanted: "
+            f"{name_of(file, source)} has {shape[0]} rows, but row {last} is requested: "
             "the file is not the one that was scanned. Start again, which scans the files that changed"
         )
 
@@ -63,29 +71,32 @@ def check_rows(
 def check_whole(
     file: str, source: DatasetColumn, shape: tuple[int, ...] | None, value_shape: tuple[int, ...] = ()
 ) -> None:
-    """Raise unless a dataset of such values has the scanned shape."""
+    """Raise unless a dataset has the scanned shape; see `check_rows`."""
     if shape is None or shape + value_shape != source.row_shape:
-        found = f"has shape {shape}{f' of arrays {value_shape}' if value_shape else ''}"
-        raise _changed(file, source, found, f"{source.row_shape}")
+        raise _changed(file, source, _shape_text(shape, value_shape), f"{source.row_shape}")
 
 
 def damaged_chunk(
-    where: str, place: tuple[int, ...], size: int, offset: int, filters: Sequence[str], error: CodecError
+    where: str, origin: tuple[int, ...], size: int, offset: int, filters: Sequence[str], error: CodecError
 ) -> BadFileError:
     """The error of a chunk that cannot be decoded.
 
     Args:
         where: the dataset and its file.
-        place: coordinates of the chunk in the dataset.
-        size: its stored bytes.
-        offset: the first of them in the file.
+        origin: coordinates of its first element in the dataset.
+        size: stored bytes.
+        offset: first byte in the file.
         filters: names of the filters of the dataset.
-        error: what the decoder says.
+        error: the decoder's error.
     """
     return BadFileError(
-        f"{where}: the chunk at {place}, {size} bytes at byte {offset} of the file, is not what the filters "
+        f"{where}: the chunk at {origin}, {size} bytes at byte {offset} of the file, is not what the filters "
         f"{', '.join(filters)} make ({error}). The file is damaged: copy it again"
     )
+
+
+def _shape_text(shape: tuple[int, ...] | None, value_shape: tuple[int, ...]) -> str:
+    return f"has shape {shape}{f' of arrays {value_shape}' if value_shape else ''}"
 
 
 def _changed(file: str, source: DatasetColumn, found: str, expected: str) -> FileChangedError:

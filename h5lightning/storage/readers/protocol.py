@@ -1,4 +1,4 @@
-"""The seam between the batch and the bytes: a reader puts rows into the caller's buffer."""
+"""What a reader does: it puts rows of datasets into the caller's buffers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["DatasetColumn", "ReadRequest", "Reader"]
 
 @dataclass(frozen=True, slots=True)
 class DatasetColumn:
-    """What is read: one dataset, or one column of it, the same in all files.
+    """One dataset, or one column of it, the same in all files.
 
     Args:
         path: path of the dataset in the file.
@@ -46,13 +46,13 @@ class DatasetColumn:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReadRequest:
-    """What is taken from one dataset of several files: row ``rows[i]`` for ``out[slots[i]]``.
+    """Rows of one dataset of several files: row ``rows[i]`` goes to ``out[slots[i]]``.
 
     Args:
         source: what is read.
         borders: where the rows of each file begin, and the last ones end, ascending from 0, ``(files + 1,)``.
         rows: rows of the datasets; those of one file in any order, with repetitions, ``(N,)``.
-        slots: where each row belongs, no slot twice, ``(N,)``.
+        slots: the slot of each row in the buffer, no slot twice, ``(N,)``.
         out: the buffer, ``(M, *row_shape)``, of the stored type in native byte order or of a type that
             `conversions.buffer_dtype` allows: a wider one or another floating type.
     """
@@ -69,7 +69,7 @@ class ReadRequest:
         return self.borders[1:] - self.borders[:-1]
 
     def of(self, files: Sequence[int]) -> ReadRequest:
-        """What it takes from some of the files, by their places, ascending."""
+        """The rows of some of the files, given by their ascending numbers in this request."""
         starts = self.borders[:-1].tolist()
         stops = self.borders[1:].tolist()
         parts = [slice(starts[file], stops[file]) for file in files]
@@ -85,21 +85,21 @@ class ReadRequest:
 class Reader(Protocol):
     """Reads rows of datasets into the caller's buffers.
 
-    Ownership: buffers belong to the caller; a reader writes to the slots it was given and keeps no reference.
-    Concurrency: any thread may call, several at a time with different buffers. A reader holds no open file of
-    its own, so that it may be pickled and forked.
-    Copies: a copy has caches and open files of its own, a shallow one too.
+    Ownership: buffers belong to the caller; a reader writes to the slots that it was given and keeps no reference.
+    Concurrency: any number of threads may call at the same time, with different buffers. A reader may be pickled and
+    forked: open files belong to each process.
+    Copies: a copy has caches and open files for itself, even a shallow one.
     """
 
     def __copy__(self) -> Reader:
         return copy.deepcopy(self)
 
-    def read(self, files: Sequence[str], takes: Sequence[ReadRequest]) -> None:
-        """Fill the buffers of some takes.
+    def read(self, files: Sequence[str], requests: Sequence[ReadRequest]) -> None:
+        """Fill the buffers of some requests.
 
         Args:
             files: paths of different files.
-            takes: what is wanted of them, one for each dataset.
+            requests: rows of these files; one request for each dataset.
 
         Raises:
             BadFileError: a file cannot be read.
@@ -121,37 +121,26 @@ class Reader(Protocol):
             slots = np.arange(rows.size)
         self.read([file], [ReadRequest(source, np.asarray([0, rows.size]), rows, slots, out)])
 
-    def is_there(
-        self,
-        files: Sequence[str],
-        takes: Sequence[ReadRequest],
-        *,
-        only_remote: bool = False,
+    def prefetch(
+        self, files: Sequence[str], requests: Sequence[ReadRequest], *, only_remote: bool, is_probe: bool
     ) -> bool:
-        """Whether what takes lie in seems to be in memory already, or nothing is gained by `will_need`; see there."""
-        return True
+        """Ask the system to fetch what `read` will need, without waiting: a disk is faster with several requests.
 
-    def will_need(
-        self,
-        files: Sequence[str],
-        takes: Sequence[ReadRequest],
-        *,
-        only_remote: bool = False,
-    ) -> None:
-        """Let the system fetch what `read` will be asked for, without waiting: a disk likes several requests.
-
-        A hint, which may mean nothing. Where rows belong is not looked at, nor any buffer.
+        It is a hint, which may do nothing. It ignores slots and buffers.
 
         Args:
             files: paths of different files.
-            takes: what will be wanted of them.
-            only_remote: only from network file systems; others fetch enough around each row by themselves.
+            requests: what will be read of them.
+            only_remote: fetch only from network file systems; others fetch enough around each row by themselves.
+            is_probe: fetch nothing, and look only at the first row of each request in each file.
+
+        Returns:
+            Whether there is anything to fetch. A probe says so only of data that does not seem to be in the page cache.
 
         Raises:
             BadFileError: a file cannot be opened.
             FileChangedError: a file or dataset is not the one that was scanned.
         """
-        return
 
     def read_whole(self, file: str, source: DatasetColumn, out: npt.NDArray[Any]) -> None:
         """Put a dataset without a sample axis into ``out``, ``(*row_shape)``.

@@ -1,4 +1,4 @@
-"""Rows of a table of bytes → the slots of a batch: as few copies as their order and type allow."""
+"""Writes rows of bytes into the slots of a batch, with as few copies as their order and type allow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LEAST_ROW_BYTES = 1024
 
 
 class RowWriter:
-    """A batch that takes rows.
+    """Writes rows into one batch.
 
     Args:
         out: the batch, ``(M, *row_shape)``.
@@ -32,19 +32,19 @@ class RowWriter:
         self._out = out
         self._dtype = dtype
         self._row_bytes = row_bytes
-        # Its bytes, unless rows must be converted.
+        # The bytes of the batch; None if rows must be converted.
         self._target: Bytes | None = None
         if out.flags.c_contiguous and out.dtype == (dtype if dtype.isnative else dtype.newbyteorder("=")):
             self._target = out.view(np.uint8).reshape(len(out), row_bytes)
 
     def put(self, table: Bytes, pieces: Int64Array, slots: Int64Array) -> None:
-        """Put rows that are made of rows of a table into slots.
+        """Write rows, each made of one or more rows of a table, into slots.
 
         Args:
             table: C-contiguous rows of bytes, ``(R, unit)``.
-            pieces: rows of the table, none outside, that make each row, ``(N, row_bytes / unit)``; with a unit of
-                1, ``(N, 1)`` is the first byte of each row.
-            slots: where they belong, no slot twice, ``(N,)``.
+            pieces: rows of the table that make each row, ``(N, row_bytes / unit)``; none of them may lie outside. With
+                a unit of 1: the first byte of each row, ``(N, 1)``.
+            slots: the slot of each row, no slot twice, ``(N,)``.
 
         Raises:
             IndexError: a slot outside of the batch.
@@ -64,10 +64,10 @@ class RowWriter:
             self._make_native(slots)
 
     def memory(self, slots: Int64Array) -> Bytes | None:
-        """The bytes of all slots, to be filled with stored rows; None if rows must change on the way.
+        """The bytes of all slots, to be filled with stored rows; None if rows must be converted.
 
         Args:
-            slots: those that will be filled, ``(N,)``.
+            slots: the slots that will be filled, ``(N,)``.
 
         Raises:
             IndexError: a slot outside of the batch.
@@ -76,11 +76,11 @@ class RowWriter:
         return None if self._target is None or not self._dtype.isnative else self._target.reshape(-1)
 
     def put_values(self, values: npt.NDArray[Any], slots: Int64Array, part: tuple[slice, ...]) -> None:
-        """Put stored elements into a part of each slot.
+        """Write stored elements into a part of each slot.
 
         Args:
             values: elements, ``(N, ...)``.
-            slots: where they belong, ``(N,)``.
+            slots: the slot of each, ``(N,)``.
             part: which part of a row they are.
 
         Raises:
@@ -93,7 +93,7 @@ class RowWriter:
     def _gather(target: Bytes, table: Bytes, pieces: Int64Array, slots: Int64Array) -> None:
         in_order = np.empty_like(pieces)
         in_order[slots] = pieces
-        # With any other mode, NumPy gathers into a buffer of its own first.
+        # With any other mode, NumPy gathers into another buffer first.
         table.take(in_order.ravel(), axis=0, out=target.reshape(in_order.size, -1), mode="clip")
 
     def _scatter(self, target: Bytes, table: Bytes, pieces: Int64Array, slots: Int64Array) -> None:
@@ -104,7 +104,7 @@ class RowWriter:
             target[slot] = table[row]
 
     def _put_each(self, memory: Bytes, starts: Int64Array, slots: Int64Array) -> None:
-        """Put rows that begin anywhere in memory into slots, one by one."""
+        """Write rows that begin anywhere in memory, one by one."""
         shape = self._out.shape[1:]
         for start, slot in zip(starts.tolist(), slots.tolist(), strict=True):
             row = memory[start : start + self._row_bytes]

@@ -16,7 +16,7 @@ from h5lightning.errors import FieldError, H5LightningError, MissingDataError
 from h5lightning.loading.batch_reader import Batch, BatchReader
 from h5lightning.options import Windows
 from h5lightning.planning.fields import Fields
-from h5lightning.storage.readers.make_reader import choose_reader
+from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import Reader
 from h5lightning.tools.check.result import CheckResult
 from h5lightning.tools.check.run import CheckRun, describe_id
@@ -55,7 +55,7 @@ def check_finite(run: CheckRun, advance: Advance) -> CheckResult:
 def plain_reader(run: CheckRun) -> Iterator[Reader]:
     """A reader through h5py, with its own open files."""
     with run.open_files() as pool:
-        reader = choose_reader("h5py", pool)
+        reader = make_reader("h5py", pool)
         yield reader
         reader.close()
 

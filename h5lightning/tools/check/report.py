@@ -25,7 +25,7 @@ from h5lightning.planning.fields import check_dtype
 from h5lightning.planning.nonconforming_files import NEVER_WRITTEN
 from h5lightning.storage.discovery import discover
 from h5lightning.storage.files.handle_pool import HandlePool
-from h5lightning.storage.readers.make_reader import choose_reader
+from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import Reader
 from h5lightning.storage.survey import DataSurvey, survey
 from h5lightning.tools.check.border_check import check_borders
@@ -184,7 +184,7 @@ def _check_scanned(
     progress: bool,
 ) -> CheckReport:
     with HandlePool(options.access, scanned_files=scanned.scanned_files) as pool:
-        reader = choose_reader("auto", pool)
+        reader = make_reader("auto", pool)
         run, unread = _make_run(scanned, options, reader, settings, stored)
         results = (*unread, *_results(run, options.split.keep_together, progress=progress))
     sizes = {stage: len(dataset) for stage, dataset in run.data.datasets.items()}

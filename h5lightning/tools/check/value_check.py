@@ -21,7 +21,7 @@ from h5lightning.options import Windows
 from h5lightning.planning.catalog.annotations import Encoding
 from h5lightning.planning.fields import FieldPlan
 from h5lightning.storage.files.handle_pool import HandlePool
-from h5lightning.storage.readers.make_reader import choose_reader
+from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import Reader
 from h5lightning.tools.check.expected_values import decoded_values, first_wrong, missing_values
 from h5lightning.tools.check.result import CheckResult
@@ -72,7 +72,7 @@ def check_values(run: CheckRun, advance: Advance) -> tuple[CheckResult, ...]:
     complete = _ValueCheck("no missing value is taken for a number", "with numbers for missing values")
     checks = (decoded, converted, complete)
     with run.open_files() as pool:
-        plain = choose_reader("h5py", pool)
+        plain = make_reader("h5py", pool)
         for file in run.files(advance):
             fields, ids = run.fields_of(file), run.drawn_ids(file)
             readers = _Readers(BatchReader(run.index, fields, run.reader, run.access), plain, pool)

@@ -14,7 +14,7 @@ from h5lightning.errors import H5LightningError
 from h5lightning.options import Access
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.storage.files.handle_pool import HandlePool
-from h5lightning.storage.readers.make_reader import choose_reader
+from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import Reader
 from h5lightning.tools.doctor.finding import Finding
 from h5lightning.tools.overview.stored_field import StoredField
@@ -124,7 +124,7 @@ class ReadTimer:
 
 def _with_reader(access: Access, times: Callable[[Reader], str]) -> str:
     with HandlePool(access) as pool:
-        reader = choose_reader("auto", pool)
+        reader = make_reader("auto", pool)
         try:
             return times(reader)
         except H5LightningError as error:

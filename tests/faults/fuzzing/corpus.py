@@ -18,7 +18,7 @@ from h5lightning.errors import H5LightningError
 from h5lightning.options import Access
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.storage.files.handle_pool import HandlePool
-from h5lightning.storage.readers.make_reader import choose_reader
+from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import DatasetColumn
 from h5lightning.storage.scanning import ScanRequest, scan_file
 
@@ -73,7 +73,7 @@ def _through_us(name: str) -> Callable[[str], int]:
         wanted = [one for one in schema.datasets if not one.refusal and one.rows and not one.members]
         errors: list[H5LightningError] = []
         with HandlePool(Access(cache_bytes=CACHE_BYTES)) as pool:
-            reader = choose_reader(name, pool)
+            reader = make_reader(name, pool)
             try:
                 for dataset in wanted:
                     rows = np.arange(min(dataset.rows or 0, _MOST_ROWS))

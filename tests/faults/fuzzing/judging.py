@@ -24,7 +24,7 @@ from h5lightning.storage.checksums.make_checksums import _checksums_of
 from h5lightning.storage.checksums.verify_files import verify_before_a_run
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.hdf5.file_checks import stamp
-from h5lightning.storage.readers.make_reader import choose_reader
+from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import DatasetColumn, Reader
 from h5lightning.storage.scanning import ScanRequest, scan_file
 
@@ -95,7 +95,7 @@ def _through_us(name: str, *, verify: bool = False) -> Callable[[str, Expected],
         rows = int(fields.rows[1])
         known = ScannedFiles.of(catalog, checksums)
         with HandlePool(Access(cache_bytes=CACHE_BYTES, verify=verify), scanned_files=known) as pool:
-            reader = choose_reader(name, pool)
+            reader = make_reader(name, pool)
             try:
                 found = {plan.key: _read(reader, path, plan, rows) for plan in fields.plans}
             finally:

@@ -75,7 +75,7 @@ CHANGES = {
     "frame": (16, ">Q", 2**40, f"says {2**40} bytes"),
     "negative-data": (39, ">q", -1, "-1 data"),
     "decoded": (30, ">q", 4804, f"a frame of 4804 bytes in chunks of 4800, {LEFT}"),
-    "layers": (92, ">H", 2, f"a frame with layers of its own, {LEFT}"),
+    "layers": (92, ">H", 2, f"a frame with unknown layers, {LEFT}"),
     "axes": (114, "B", 16, "an array of 16 axes"),
     "shape": (124, "B", 1, rf"an array .* in chunks .*, {LEFT}"),
     "chunk-version": (CHUNK, "B", 4, f"a chunk of version 4 .*, {LEFT}"),

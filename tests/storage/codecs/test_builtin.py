@@ -25,7 +25,7 @@ def test_a_decompression_bomb():
 @pytest.mark.parametrize("size", [1, 5, 99, 256, 1000, 4096, 10_007])
 def test_unshuffle(size, itemsize, library, monkeypatch):
     if library == "numpy":
-        monkeypatch.setattr(builtin, "load_if_there", lambda name: None)
+        monkeypatch.setattr(builtin, "load_if_installed", lambda name: None)
     values = np.frombuffer(np.random.default_rng(0).bytes(size), np.uint8)
     whole = size - size % itemsize
     shuffled = np.concatenate([values[:whole].reshape(-1, itemsize).T.ravel(), values[whole:]])

@@ -1,4 +1,4 @@
-"""Payloads that nobody wrote: no crash, nothing beside the buffer, and no byte that was in memory before."""
+"""Payloads that no filter wrote: no crash, nothing beside the buffer, and no byte that was in memory before."""
 
 import json
 import os

@@ -122,9 +122,9 @@ def test_no_filters():
     [
         ([Filter(4, ())], "has filter 4, which only HDF5 decodes"),
         ([Filter(1, (4,)), Filter(32015, ())], "is compressed more than once: filters [1, 32015]"),
-        ([Filter(32001, (2, 2, 4, 400, 5, 1, 3))], "is compressed with snappy inside of blosc"),
-        ([Filter(32008, (0, 4, 4, 0, 9))], "is bitshuffled in a way that is not known: (0, 4, 4, 0, 9)"),
-        ([Filter(32008, ())], "is bitshuffled in a way that is not known: ()"),
+        ([Filter(32001, (2, 2, 4, 400, 5, 1, 3))], "is compressed with snappy inside blosc"),
+        ([Filter(32008, (0, 4, 4, 0, 9))], "is bitshuffled with unknown parameters: (0, 4, 4, 0, 9)"),
+        ([Filter(32008, ())], "is bitshuffled with unknown parameters: ()"),
     ],
     ids=["szip", "twice", "snappy", "bitshuffle", "bitshuffle-nothing"],
 )
@@ -158,7 +158,7 @@ def test_the_extra_is_named_where_it_is_needed():
     answer = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=True)
     assert (
         answer.stdout
-        == "is compressed with zstd, which takes: pip install 'h5lightning[codecs]' (imagecodecs)\n"
+        == "is compressed with zstd, which needs imagecodecs: pip install 'h5lightning[codecs]'\n"
     )
 
 
@@ -166,7 +166,7 @@ def test_the_extra_is_named_where_it_is_needed():
 
 
 @pytest.fixture
-def nobody_is_asked_to_give_way():
+def no_thread_is_asked_to_give_way():
     """Python code keeps the interpreter until it waits for something, or a library lets go of it."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(100)
@@ -176,7 +176,7 @@ def nobody_is_asked_to_give_way():
 
 @pytest.mark.parametrize("options", list(OPTIONS))
 @pytest.mark.timeout(60)
-def test_decoding_leaves_the_interpreter_to_others(options, nobody_is_asked_to_give_way):
+def test_decoding_leaves_the_interpreter_to_others(options, no_thread_is_asked_to_give_way):
     values = np.tile(np.arange(251, dtype="u1"), 100_000)[: 16 << 20].view("<u4")
     pipeline, stored, mask = stored_chunk(values, OPTIONS[options])
     out = np.zeros(values.nbytes, np.uint8)
@@ -184,7 +184,7 @@ def test_decoding_leaves_the_interpreter_to_others(options, nobody_is_asked_to_g
     assert any(ticks_while(lambda: pipeline.decode(stored, out, mask)) for _ in range(200))
 
 
-def test_ticks_need_the_interpreter(nobody_is_asked_to_give_way):
+def test_ticks_need_the_interpreter(no_thread_is_asked_to_give_way):
     numbers = list(range(1_000_000))
     assert ticks_while(lambda: numbers.index(999_999)) == 0
 

@@ -1,4 +1,4 @@
-"""Runs hold what is wanted, decode a chunk once, and read little that is not wanted."""
+"""Runs hold all requested rows, decode a chunk once, and read little else."""
 
 import itertools
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from h5lightning.storage.files.coalescing import Runs, coalesce, merged
+from h5lightning.storage.files.coalescing import Runs, coalesce, merge_byte_ranges
 
 ROWS = st.lists(st.integers(0, 300), min_size=1, max_size=60).map(
     lambda rows: np.sort(np.array(rows, dtype=np.int64))
@@ -22,6 +22,11 @@ KNOBS = st.fixed_dictionaries(
 )
 
 
+def run_of(runs):
+    """The run of each requested row."""
+    return np.repeat(np.arange(len(runs)), np.diff(runs.first))
+
+
 def ints(*values):
     return np.array(values, dtype=np.int64)
 
@@ -29,19 +34,19 @@ def ints(*values):
 @given(ROWS, KNOBS)
 def test_each_row_lies_in_its_run(rows, knobs):
     runs = coalesce(rows, **knobs)
-    assert np.all(runs.starts[runs.run_of] <= rows)
-    assert np.all(rows < runs.stops[runs.run_of])
+    assert np.all(runs.starts[run_of(runs)] <= rows)
+    assert np.all(rows < runs.stops[run_of(runs)])
 
 
 @given(ROWS, KNOBS)
-def test_runs_begin_and_end_at_wanted_rows(rows, knobs):
+def test_runs_begin_and_end_at_requested_rows(rows, knobs):
     runs = coalesce(rows, **knobs)
     assert np.array_equal(runs.starts, rows[runs.first[:-1]])
     assert np.array_equal(runs.stops - 1, rows[runs.first[1:] - 1])
 
 
 @given(ROWS, KNOBS, st.integers(1, 40))
-def test_each_chunk_is_decoded_once_and_only_if_it_is_wanted(rows, knobs, chunk_rows):
+def test_each_chunk_is_decoded_once_and_only_if_it_is_requested(rows, knobs, chunk_rows):
     runs = coalesce(rows, **{**knobs, "chunk_rows": chunk_rows})
     decoded = [
         chunk
@@ -54,7 +59,7 @@ def test_each_chunk_is_decoded_once_and_only_if_it_is_wanted(rows, knobs, chunk_
 @given(ROWS, KNOBS)
 def test_no_gap_inside_a_run_is_longer_than_allowed(rows, knobs):
     runs = coalesce(rows, **{**knobs, "chunk_rows": None})
-    inside = np.diff(runs.run_of) == 0
+    inside = np.diff(run_of(runs)) == 0
     gap_bytes = (np.diff(rows)[inside] - 1) * knobs["row_bytes"]
     assert np.all(gap_bytes <= knobs["max_gap_bytes"])
 
@@ -79,7 +84,7 @@ def test_long_reads_are_cut_at_chunk_borders():
     assert runs.stops.tolist() == [30, 60, 90, 100]
 
 
-def test_nothing_wanted_is_no_run():
+def test_no_rows_need_no_run():
     assert len(coalesce(ints(), row_bytes=8)) == 0
 
 
@@ -109,16 +114,18 @@ def test_broken_runs_are_refused(starts, stops, first, message):
     st.lists(st.tuples(st.integers(0, 2000), st.integers(1, 90)), min_size=1, max_size=40),
     st.integers(0, 200),
 )
-def test_merged_stretches_hold_all_and_no_wide_gap(stretches, gap):
-    starts, sizes = np.array(stretches).T
-    found = list(zip(*(column.tolist() for column in merged(starts, sizes, max_gap_bytes=gap)), strict=True))
-    wanted = {byte for start, size in stretches for byte in range(start, start + size)}
+def test_merged_ranges_hold_all_bytes_and_no_wide_gap(ranges, gap):
+    starts, sizes = np.array(ranges).T
+    found = list(
+        zip(*(column.tolist() for column in merge_byte_ranges(starts, sizes, max_gap_bytes=gap)), strict=True)
+    )
+    requested = {byte for start, size in ranges for byte in range(start, start + size)}
     held = {byte for start, size in found for byte in range(start, start + size)}
-    assert wanted <= held
+    assert requested <= held
     for (start, size), (after, _) in itertools.pairwise(found):
         assert after - (start + size) > gap
     for start, size in found:
-        assert {start, start + size - 1} <= wanted
+        assert {start, start + size - 1} <= requested
         # No hole that is wider than what may be read for nothing.
-        inside = sorted(wanted & set(range(start, start + size)))
+        inside = sorted(requested & set(range(start, start + size)))
         assert all(right - left - 1 <= gap for left, right in itertools.pairwise(inside))

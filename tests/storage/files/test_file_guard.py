@@ -9,7 +9,7 @@ from h5lightning.errors import FileChangedError
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.file_stamps import ScannedFiles
 from h5lightning.planning.catalog.schema import FileSchema
-from h5lightning.storage.files.file_guard import OpenFileGuard
+from h5lightning.storage.files.file_guard import OpenFileGuard, check_scanned
 from h5lightning.storage.hdf5.file_checks import stamp
 
 
@@ -20,7 +20,7 @@ def path(tmp_path):
 
 
 @pytest.fixture
-def watch(path):
+def guard(path):
     descriptor = os.open(path, os.O_RDONLY)
     yield OpenFileGuard(path, descriptor)
     os.close(descriptor)
@@ -48,12 +48,12 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize(("change", "words"), CHANGES.values(), ids=CHANGES)
-def test_changes_are_named(change, words, path, watch):
-    watch.check()
+@pytest.mark.parametrize(("change", "message"), CHANGES.values(), ids=CHANGES)
+def test_changes_are_named(change, message, path, guard):
+    guard.check()
     change(path)
-    with pytest.raises(FileChangedError, match=rf"a\.h5 {words}\. .*SWMR.*Start again"):
-        watch.check()
+    with pytest.raises(FileChangedError, match=rf"a\.h5 {message}\. .*SWMR.*Start again"):
+        guard.check()
 
 
 HARMLESS = {
@@ -64,17 +64,17 @@ HARMLESS = {
 
 
 @pytest.mark.parametrize("change", HARMLESS.values(), ids=HARMLESS)
-def test_the_rest_is_no_change(change, path, watch):
+def test_other_events_are_no_change(change, path, guard):
     change(path)
-    watch.check()
+    guard.check()
 
 
-def test_what_was_scanned(path, watch, tmp_path):
-    def known(names, *stamps):
+def test_what_was_scanned(path, guard, tmp_path):
+    def scanned(names, *stamps):
         return ScannedFiles.of(Catalog.of(str(tmp_path), names, np.asarray(stamps), [FileSchema(())]))
 
     size, mtime_ns, ctime_ns, inode = stamp(os.stat(path))
-    watch.check_scanned(known(["a.h5"], (size, mtime_ns, ctime_ns - 5, inode + 1)))
-    watch.check_scanned(known(["other.h5"], (0, 0, 0, 0)))
+    check_scanned(path, guard.stamp, scanned(["a.h5"], (size, mtime_ns, ctime_ns - 5, inode + 1)))
+    check_scanned(path, guard.stamp, scanned(["other.h5"], (0, 0, 0, 0)))
     with pytest.raises(FileChangedError, match=r"a\.h5 grew from 999 to 1000 bytes since it was scanned"):
-        watch.check_scanned(known(["a.h5"], (999, mtime_ns, ctime_ns, inode)))
+        check_scanned(path, guard.stamp, scanned(["a.h5"], (999, mtime_ns, ctime_ns, inode)))

@@ -48,7 +48,7 @@ def lowest_free():
 
 
 def test_a_process_that_runs_out_of_descriptors_gives_some_back(paths, few_descriptors):
-    """Files that nobody uses at the moment are closed, and less of them are held from then on."""
+    """Files that are not in use are closed, and fewer of them are held from then on."""
     with HandlePool(Access(max_open_files=len(paths))) as pool:
         for path in paths[:-1]:
             with pool.file(path):

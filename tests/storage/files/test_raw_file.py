@@ -95,15 +95,15 @@ def cold(tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, "RWF_NOWAIT"), reason="only Linux says what is in memory")
 def test_what_is_asked_for_comes_to_memory(cold):
-    if cold.has(1 << 20):
+    if cold.is_cached(1 << 20):
         pytest.skip("the file system keeps what was written in memory")
-    cold.will_need(np.array([1 << 20, 64]), np.array([4096, 10]))
+    cold.prefetch(np.array([1 << 20, 64]), np.array([4096, 10]))
     deadline = time.monotonic() + 10
-    while not (cold.has(1 << 20) and cold.has(70)) and time.monotonic() < deadline:
+    while not (cold.is_cached(1 << 20) and cold.is_cached(70)) and time.monotonic() < deadline:
         time.sleep(0.005)
-    assert cold.has(1 << 20)
-    assert cold.has(70)
-    assert not cold.has(3 << 19)
+    assert cold.is_cached(1 << 20)
+    assert cold.is_cached(70)
+    assert not cold.is_cached(3 << 19)
 
 
 def test_scratch_is_used_where_it_is_large_enough(path):

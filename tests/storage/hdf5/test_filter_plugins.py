@@ -21,13 +21,13 @@ import numpy as np
 from h5lightning.errors import UnsupportedFieldError
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.options import Access
-from h5lightning.storage.readers.make_reader import choose_reader
+from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import DatasetColumn
 
 assert sys.modules.get("hdf5plugin") is None
 out = np.zeros(3, "<i8")
 with HandlePool(Access()) as pool:
-    reader = choose_reader("auto", pool)
+    reader = make_reader("auto", pool)
     try:
         reader.read_rows(sys.argv[1], DatasetColumn("x", None, "<i8", ()), np.array([5, 0, 8]), out)
         print(out.tolist())

@@ -1,12 +1,12 @@
-"""Decoded slabs, kept between batches: the rows of neighbouring batches of a shuffled epoch share their chunks.
+"""Caches decoded chunk rows between batches: neighbouring batches of a shuffled epoch share their chunks.
 
-A slab is a range of rows of one dataset: one chunk, or all the chunks that its rows are spread over. All slabs of a
-cache have the same size and lie in one array, so that the rows of a batch, of however many files, are gathered from
-it in one call. What is known of them lies in arrays too: a batch may touch hundreds of slabs.
+A chunk row is a range of rows of one dataset: one chunk, or all the chunks side by side that hold parts of these rows.
+All chunk rows of a cache have the same size and lie in one array, so that one call gathers the rows of a batch from it,
+however many files they come from. Its bookkeeping lies in arrays as well: a batch may touch hundreds of chunk rows.
 
-Where the slabs of a dataset lie is known for one store, the array and its books, and means nothing in another one. A
-cache that is closed gets a new store when it is used again; whoever still reads goes on with the old one, which nobody
-changes any more. So does a cache whose books a thread left half written, by a `KeyboardInterrupt`.
+A dataset keeps the slots of its chunk rows for one store: the array and its bookkeeping. They mean nothing in another
+store. A cache that was closed gets a new store when it is used again; threads that still read keep the old one, which
+does not change any more. A cache also gets a new store if a `KeyboardInterrupt` left its bookkeeping half written.
 """
 
 from __future__ import annotations
@@ -15,33 +15,30 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from h5lightning.core.arrays import BoolArray, Bytes, Int64Array
 from h5lightning.core.formatting import bytes_text
 from h5lightning.core.monitor import Monitor
 from h5lightning.errors import ResourceError
+from h5lightning.storage.readers.decoded.cache_slots import NO_SLOT, CacheSlots, Int32Array
 
-__all__ = ["ChunkRowCache", "Missing", "SlabPlaces"]
+__all__ = ["ChunkRowCache", "ChunkRowSlots", "Missing"]
 
-Int32Array = npt.NDArray[np.int32]
-
-_ENTRY_BYTES = 64  # what is known of a slab
-_NOWHERE = -1
-_FILLED_AT_ONCE = 8  # slabs: about as many as a batch needs anew
+_ENTRY_BYTES = 64  # bookkeeping of a chunk row
+_FILLED_AT_ONCE = 8  # chunk rows: about as many as a batch lacks
 
 
 class Missing(NamedTuple):
-    """A slab to be filled.
+    """A chunk row to fill.
 
     Args:
-        dataset: which of the wanted datasets it belongs to.
-        slab: its number there.
-        buffer: its bytes, ``(slab_bytes,)``.
+        dataset: index of its dataset among the requested ones.
+        number: its number in the dataset.
+        buffer: its bytes, ``(chunk row bytes,)``.
     """
 
     dataset: int
-    slab: int
+    number: int
     buffer: Bytes
 
 
@@ -49,101 +46,99 @@ Fill = Callable[[Sequence[Missing]], None]
 Deliver = Callable[[Bytes, Int64Array], None]
 
 
-class SlabPlaces:
-    """Where the slabs of one dataset lie in the store of a cache.
+class ChunkRowSlots:
+    """The slots of the chunk rows of one dataset in the store of a cache.
 
     Args:
-        number: of the slabs.
+        count: number of chunk rows.
     """
 
     __slots__ = ("_bound",)
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, count: int) -> None:
         # The key of a store and the slots in it, always together: two caches may ask for the same dataset.
-        self._bound: tuple[object, Int32Array] = None, np.full(number, _NOWHERE, np.int32)
+        self._bound: tuple[object, Int32Array] = None, np.full(count, NO_SLOT, np.int32)
 
     def __len__(self) -> int:
         return len(self._bound[1])
 
-    def slots_in(self, store: _Store) -> Int32Array:
-        """The slot of each slab, ``(slabs,)``, -1 where it is not in this store."""
+    def in_store(self, store: _Store) -> Int32Array:
+        """The slot of each chunk row, ``(chunk rows,)``; -1 where it is not in this store."""
         key, slots = self._bound
         if key is not store.key:
-            slots = np.full(len(slots), _NOWHERE, np.int32)
+            slots = np.full(len(slots), NO_SLOT, np.int32)
             self._bound = store.key, slots
         return slots
 
-    def is_lacking(self, slabs: Int64Array) -> BoolArray:
-        """Which of some slabs were probably not decoded yet, ``(N,)``."""
-        return self._bound[1][slabs] < 0
+    def is_lacking(self, numbers: Int64Array) -> BoolArray:
+        """Which of some chunk rows were probably not decoded yet, ``(N,)``."""
+        return self._bound[1][numbers] < 0
 
 
-Wanted: TypeAlias = tuple[
-    SlabPlaces, Int64Array
-]  # of a dataset, and its different slabs that are wanted, ``(n,)``
+# The slots of a dataset, and the distinct chunk rows of it to read, ``(n,)``.
+ChunkRows: TypeAlias = tuple[ChunkRowSlots, Int64Array]
 
 
 class _Store:
-    """The memory of a cache, and what is known of it.
+    """The memory of a cache and its bookkeeping.
 
     Args:
-        slots: how many slabs fit.
-        slab_rows: rows of a slab.
+        capacity: number of chunk rows that fit.
+        height: rows of a chunk row.
         row_bytes: bytes of a row.
     """
 
-    def __init__(self, slots: int, slab_rows: int, row_bytes: int) -> None:
-        self.key = object()  # names it, without keeping its memory
-        self.capacity = slots
-        # The system gives memory page by page, when a slab is first written.
+    def __init__(self, capacity: int, height: int, row_bytes: int) -> None:
+        self.key = object()  # identifies the store, without keeping its memory
+        self.capacity = capacity
+        # The system gives memory page by page, when a chunk row is first written.
         try:
-            self.rows = np.empty((slots * slab_rows, row_bytes), np.uint8)
+            self.rows = np.empty((capacity * height, row_bytes), np.uint8)
         except MemoryError as error:
             raise ResourceError(
-                f"there is no memory for {bytes_text(slots * slab_rows * row_bytes)} of decoded chunks: set "
+                f"there is no memory for {bytes_text(capacity * height * row_bytes)} of decoded chunks: set "
                 "access.cache_bytes and shuffle.window_bytes to less, or use fewer worker processes"
             ) from error
-        self.slabs = self.rows.reshape(slots, slab_rows * row_bytes)
-        self.slots = _Slots(slots)
-        self.is_torn = False  # while the books are changed; left so, nobody can rely on them
+        self.chunk_rows = self.rows.reshape(capacity, height * row_bytes)
+        self.slots = CacheSlots(capacity)
+        self.is_torn = False  # True while the bookkeeping changes; left so, it cannot be relied on
 
 
 class _Claim:
-    """What a thread has reserved, so that whoever leaves knows what to release.
+    """What a thread has reserved, and has to release.
 
     Args:
-        wanted: the slabs of each dataset.
+        requested: the chunk rows of each dataset.
     """
 
-    __slots__ = ("missing", "slots", "store", "wanted")
+    __slots__ = ("missing", "requested", "slots", "store")
 
-    def __init__(self, wanted: Sequence[Wanted]) -> None:
-        self.wanted = wanted
+    def __init__(self, requested: Sequence[ChunkRows]) -> None:
+        self.requested = requested
         self.store: _Store | None = None
-        self.slots: Int64Array | None = None  # of all slabs
+        self.slots: Int64Array | None = None  # of all chunk rows
         self.missing: list[tuple[int, Missing]] = []  # those that this thread has to fill, with their slots
 
 
 class ChunkRowCache:
-    """Slabs of one size; any number of threads.
+    """Chunk rows of one size; any number of threads may use it.
 
     Args:
-        slab_rows: rows of a slab.
+        height: rows of a chunk row.
         row_bytes: bytes of a row.
-        limit_bytes: bytes of all slabs; one slab is kept in any case.
+        limit_bytes: bytes of all chunk rows together; one is kept in any case.
     """
 
-    def __init__(self, slab_rows: int, row_bytes: int, limit_bytes: int) -> None:
+    def __init__(self, height: int, row_bytes: int, limit_bytes: int) -> None:
         self.row_bytes = row_bytes
-        self.slab_rows = slab_rows
-        self.slab_bytes = slab_rows * row_bytes
+        self.height = height
         self.capacity = self._fitting(limit_bytes)
         self.filled = 0
         self._store: _Store | None = None
         self._monitor = Monitor()
 
     def __len__(self) -> int:
-        """Slabs that are there."""
+        """Chunk rows in the cache."""
         store = self._store
         return 0 if store is None else store.slots.taken
 
@@ -152,28 +147,29 @@ class ChunkRowCache:
         self.capacity = min(self.capacity, self._fitting(limit_bytes))
 
     def clear(self) -> None:
-        """Forget the slabs and give back their memory; who reads some of them goes on."""
+        """Forget all chunk rows and give back their memory; threads that read some go on."""
         self._monitor.run(self._drop)
 
     def _fitting(self, limit_bytes: int) -> int:
-        return max(1, limit_bytes // (self.slab_bytes + _ENTRY_BYTES))
+        return max(1, limit_bytes // (self.height * self.row_bytes + _ENTRY_BYTES))
 
-    def use(self, wanted: Sequence[Wanted], fill: Fill, deliver: Deliver) -> None:
-        """Call ``deliver`` with the rows of a store and the slots of all wanted slabs, which stay there meanwhile.
+    def use(self, requested: Sequence[ChunkRows], fill: Fill, deliver: Deliver) -> None:
+        """Call ``deliver`` with the rows of a store and the slots of all requested chunk rows.
 
-        A slab begins at the row of its slot times `slab_rows`.
+        The chunk rows stay in their slots until it returns. A chunk row begins at the row of its slot times `height`.
 
         Args:
-            wanted: the places of a dataset's slabs, and the different slabs that are wanted of it, ``(n,)``;
-                `capacity` of them over all datasets, or not many more.
-            fill: writes those that are not there yet, or raises.
-            deliver: takes the rows, ``(rows, row_bytes)``, and the slots in the order of the wanted slabs, ``(n,)``.
+            requested: the slots of a dataset's chunk rows, and the distinct chunk rows of it to read, ``(n,)``; over
+                all datasets about `capacity` of them at most.
+            fill: writes those that are missing, or raises.
+            deliver: called with the rows, ``(rows, row_bytes)``, and the slots in the order of the requested chunk
+                rows, ``(n,)``.
         """
-        while not self._use(wanted, fill, deliver):
-            pass  # another thread failed to fill one of them, or the cache was closed: it is ours to try
+        while not self._use(requested, fill, deliver):
+            pass  # another thread failed to fill one of them, or the cache was closed: this thread tries now
 
-    def _use(self, wanted: Sequence[Wanted], fill: Fill, deliver: Deliver) -> bool:
-        claim = _Claim(wanted)
+    def _use(self, requested: Sequence[ChunkRows], fill: Fill, deliver: Deliver) -> bool:
+        claim = _Claim(requested)
         try:
             try:
                 # All in a call: Python 3.11 leaves the line of a plain ``return True`` outside of the ``try``.
@@ -186,10 +182,10 @@ class ChunkRowCache:
     def _serve(self, claim: _Claim, fill: Fill, deliver: Deliver) -> bool:
         store, slots = self._monitor.until(self._take, claim)
         while claim.missing:
-            # Some at a time: threads that wait for the first need not wait for the last.
-            some = claim.missing[:_FILLED_AT_ONCE]
-            fill([slab for _, slab in some])
-            self._monitor.run(self._settle, claim, store, len(some))
+            # A few at a time: threads that wait for the first need not wait for the last.
+            batch = claim.missing[:_FILLED_AT_ONCE]
+            fill([missing for _, missing in batch])
+            self._monitor.run(self._settle, claim, store, len(batch))
         is_filled = store.slots.is_ready[slots].all() or self._monitor.until(self._waited, store, slots)
         if is_filled:
             deliver(store.rows, slots)
@@ -198,71 +194,71 @@ class ChunkRowCache:
     # ── under the monitor ────────────────────────────────────────────────────────────────────────────
 
     def _take(self, claim: _Claim) -> tuple[_Store, Int64Array] | None:
-        """Reserve a slot for each slab; None while there is no room for the new ones."""
-        number = sum(len(slabs) for _, slabs in claim.wanted)
-        store = self._usable(number)
-        places = [(places.slots_in(store), slabs) for places, slabs in claim.wanted]
-        found = np.concatenate([slots[slabs] for slots, slabs in places])
-        new = int((found < 0).sum())
-        excess = store.slots.taken + new - max(min(self.capacity, store.capacity), number) if new else 0
-        oldest = store.slots.oldest_idle(found, excess) if excess > 0 else None
+        """Reserve a slot for each chunk row; None while there is no room for the new ones."""
+        count = sum(len(numbers) for _, numbers in claim.requested)
+        store = self._usable(count)
+        requested = [(slots.in_store(store), numbers) for slots, numbers in claim.requested]
+        present = np.concatenate([slots[numbers] for slots, numbers in requested])
+        new = int((present < 0).sum())
+        excess = store.slots.taken + new - max(min(self.capacity, store.capacity), count) if new else 0
+        oldest = store.slots.oldest_idle(present, excess) if excess > 0 else None
         if excess > 0 and oldest is None:
             return None
         claim.store = store
         store.is_torn = True
         if oldest is not None:
             store.slots.forget(oldest)
-        store.slots.use(found[found >= 0])
+        store.slots.use(present[present >= 0])
         if new:
-            claim.missing = self._add(store, places)
-        slots = np.concatenate([slots[slabs] for slots, slabs in places]).astype(np.int64)
+            claim.missing = self._add(store, requested)
+        slots = np.concatenate([slots[numbers] for slots, numbers in requested]).astype(np.int64)
         claim.slots = slots
         store.is_torn = False
         return store, slots
 
     @staticmethod
-    def _add(store: _Store, wanted: Sequence[tuple[Int32Array, Int64Array]]) -> list[tuple[int, Missing]]:
+    def _add(store: _Store, requested: Sequence[tuple[Int32Array, Int64Array]]) -> list[tuple[int, Missing]]:
         added: list[tuple[int, Missing]] = []
-        for dataset, (places, slabs) in enumerate(wanted):
-            absent = slabs[places[slabs] < 0]
-            slots = store.slots.add(places, absent)
+        for dataset, (slots_of, numbers) in enumerate(requested):
+            absent = numbers[slots_of[numbers] < 0]
+            slots = store.slots.add(slots_of, absent)
             added += [
-                (slot, Missing(dataset, slab, store.slabs[slot]))
-                for slot, slab in zip(slots, absent.tolist(), strict=True)
+                (slot, Missing(dataset, number, store.chunk_rows[slot]))
+                for slot, number in zip(slots, absent.tolist(), strict=True)
             ]
         return added
 
-    def _usable(self, slabs: int) -> _Store:
-        """The store; a new one if there is none, or it is torn, or too small."""
+    def _usable(self, count: int) -> _Store:
+        """The store; a new one if there is none, or if it is torn or too small."""
         store = self._store
-        if store is None or store.is_torn or store.capacity < slabs:
+        if store is None or store.is_torn or store.capacity < count:
             self._drop()
-            store = self._store = _Store(max(self.capacity, slabs), self.slab_rows, self.row_bytes)
+            store = self._store = _Store(max(self.capacity, count), self.height, self.row_bytes)
         return store
 
     def _drop(self) -> None:
         self._store = None
         self._monitor.tell()
 
-    def _settle(self, claim: _Claim, store: _Store, number: int) -> None:
-        """The first of the missing slabs were filled."""
+    def _settle(self, claim: _Claim, store: _Store, count: int) -> None:
+        """Note that the first of the missing chunk rows were filled."""
         self._monitor.tell()
-        self.filled += number
-        store.slots.is_ready[[slot for slot, _ in claim.missing[:number]]] = True
-        claim.missing = claim.missing[number:]
+        self.filled += count
+        store.slots.is_ready[[slot for slot, _ in claim.missing[:count]]] = True
+        claim.missing = claim.missing[count:]
 
     def _waited(self, store: _Store, slots: Int64Array) -> bool | None:
-        """Whether all slots were filled, by whomever; None while somebody may still do so."""
+        """Whether all slots were filled, by any thread; None while a thread may still fill them."""
         if store.slots.is_ready[slots].all():
             return True
         is_over = store is not self._store or store.is_torn or store.slots.is_lost[slots].any()
         return False if is_over else None
 
     def _release(self, claim: _Claim) -> None:
-        """Let go of what a thread has reserved; once more does no harm."""
+        """Release what a thread has reserved; a second call changes nothing."""
         store, slots = claim.store, claim.slots
         if store is not None and store.is_torn:
-            # This thread was interrupted while it wrote the books.
+            # This thread was interrupted while it changed the bookkeeping.
             if store is self._store:
                 self._drop()
         elif store is not None and slots is not None:
@@ -271,82 +267,3 @@ class ChunkRowCache:
             store.slots.release(slots, [slot for slot, _ in claim.missing])
             claim.slots = None
             store.is_torn = False
-
-
-class _Slots:
-    """What is known of each slot of a cache; all changes by one thread at a time.
-
-    Args:
-        number: of the slots.
-    """
-
-    def __init__(self, number: int) -> None:
-        self.is_ready = np.zeros(number, np.bool_)
-        self.is_lost = np.zeros(number, np.bool_)
-        self._users = np.zeros(number, np.int32)
-        self._last_use = np.zeros(number, np.int64)
-        self._uses = 0
-        self._owners: list[tuple[Int32Array, int] | None] = []  # of those that were ever used
-        self._free: list[int] = []  # those among them that are free
-
-    @property
-    def taken(self) -> int:
-        """Slots that hold a slab."""
-        return len(self._owners) - len(self._free)
-
-    def oldest_idle(self, found: Int32Array, number: int) -> Int64Array | None:
-        """As many slots that nobody uses, least recently used ones; None if there are fewer.
-
-        Args:
-            found: slots that are wanted too; negative ones mean nothing.
-            number: slots needed.
-        """
-        is_idle = (self._users[: len(self._owners)] == 0) & self.is_ready[: len(self._owners)]
-        is_idle[found[found >= 0]] = False
-        idle = np.flatnonzero(is_idle)
-        if len(idle) <= number:
-            return idle if len(idle) == number else None
-        return idle[np.argpartition(self._last_use[idle], number)[:number]]
-
-    def forget(self, slots: Int64Array) -> None:
-        """They hold nothing, and are free."""
-        for slot in slots.tolist():
-            self._forget(slot)
-
-    def use(self, slots: Int32Array) -> None:
-        """They have one user more, and were used last."""
-        self._uses += 1
-        self._users[slots] += 1
-        self._last_use[slots] = self._uses
-
-    def add(self, places: Int32Array, slabs: Int64Array) -> list[int]:
-        """Slots for some slabs, in use by the caller, who has to fill them."""
-        slots = [self._free.pop() for _ in range(min(len(slabs), len(self._free)))]
-        fresh = range(len(self._owners), len(self._owners) + len(slabs) - len(slots))
-        slots += fresh
-        self._owners += [None] * len(fresh)
-        for slot, slab in zip(slots, slabs.tolist(), strict=True):
-            self._owners[slot] = places, slab
-        places[slabs] = slots
-        self._users[slots], self._last_use[slots] = 1, self._uses
-        return slots
-
-    def release(self, slots: Int64Array, unfilled: Sequence[int]) -> None:
-        """They have one user less; those that were not filled are lost to all who wait for them."""
-        for slot in unfilled:
-            self.is_lost[slot] = True
-            self._disown(slot)
-        self._users[slots] -= 1
-        if self.is_lost[slots].any():
-            self.forget(slots[self.is_lost[slots] & (self._users[slots] == 0)])
-
-    def _forget(self, slot: int) -> None:
-        self._disown(slot)
-        self.is_ready[slot] = self.is_lost[slot] = False
-        self._free.append(slot)
-
-    def _disown(self, slot: int) -> None:
-        owner, self._owners[slot] = self._owners[slot], None
-        if owner is not None:
-            places, slab = owner
-            places[slab] = _NOWHERE

@@ -1,4 +1,4 @@
-"""Where the bytes of a dataset lie in its file, and what decodes them: all that is needed to read without HDF5."""
+"""Where the bytes of a dataset lie in its file, and what decodes them: all that reading without HDF5 needs."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.readers.checks import check_type, name_of
 from h5lightning.storage.readers.protocol import DatasetColumn
 
-__all__ = ["ChunkMap", "NeedsHDF5Error", "column_parts", "map_storage", "storage_of"]
+__all__ = ["ChunkMap", "NeedsHDF5Error", "chunk_map_of", "column_parts", "map_chunks"]
 
 
 class NeedsHDF5Error(ValueError):
-    """A dataset that only HDF5 can read; the message is what a sentence says of it."""
+    """A dataset that only HDF5 can read. The message is the reason, to follow the name of the dataset: "is virtual"."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChunkMap:
-    """The extents of one dataset, in bytes from the start of the file.
+    """The chunks of one dataset, in bytes from the start of the file.
 
     Args:
         shape: shape of the dataset, ``()`` for a scalar.
@@ -36,9 +36,9 @@ class ChunkMap:
         chunks: shape of a chunk; that of the dataset where it is contiguous, ``(1,)`` for a scalar.
         offsets: first byte of each chunk in the order of the grid, ``(chunks,)``.
         sizes: stored bytes of each chunk, ``(chunks,)``.
-        masks: filters that were skipped, of each chunk, ``(chunks,)``.
+        masks: filters that each chunk skipped, one bit for each, ``(chunks,)``.
         pipeline: decodes a chunk; None where the values are stored as they are.
-        nbytes: bytes that the map takes in the memory of this process; none where it is mapped from the index.
+        nbytes: bytes of memory that the map takes in this process; 0 where it is mapped from the index.
     """
 
     shape: tuple[int, ...]
@@ -75,38 +75,41 @@ class ChunkMap:
         """Whether the rows of a chunk lie in it one after the other, whole and without padding."""
         return self.chunks[1:] == self.row_shape
 
-    def stretches(self, rows: Int64Array) -> tuple[Int64Array, Int64Array]:
-        """Where some rows lie: first byte and size of each row, or of each chunk that must be read for them, once.
+    def byte_ranges(self, rows: Int64Array) -> tuple[Int64Array, Int64Array]:
+        """First byte and size of each of some rows, or of each chunk that holds some of them, once.
 
         Args:
             rows: rows of the dataset, ``(N,)``.
+
+        Returns:
+            Starts and sizes, ``(ranges,)`` each.
         """
         chunks = rows // self.chunk_rows
         if self.pipeline is None and self.holds_whole_rows:
             starts = self.offsets[chunks] + (rows - chunks * self.chunk_rows) * self.row_bytes
             return starts, np.full(len(starts), self.row_bytes)
         columns = len(self.offsets) // -(-self.shape[0] // self.chunk_rows)
-        slabs = np.unique(chunks)
-        numbers = flat_positions(slabs * columns, np.full(len(slabs), columns))
+        chunk_rows = np.unique(chunks)
+        numbers = flat_positions(chunk_rows * columns, np.full(len(chunk_rows), columns))
         return self.offsets[numbers], self.sizes[numbers]
 
 
-def column_parts(storage: ChunkMap) -> list[tuple[tuple[slice, ...], tuple[slice, ...]]]:
-    """For each chunk of a slab: the part of a row that it holds, and where in the chunk that is."""
+def column_parts(chunk_map: ChunkMap) -> list[tuple[tuple[slice, ...], tuple[slice, ...]]]:
+    """For each chunk of a chunk row: which part of a row it holds, and where in the chunk that part is."""
     axes = [
         [
             (slice(start, min(start + chunk, length)), slice(0, min(chunk, length - start)))
             for start in range(0, length, chunk)
         ]
-        for length, chunk in zip(storage.row_shape, storage.chunks[1:], strict=True)
+        for length, chunk in zip(chunk_map.row_shape, chunk_map.chunks[1:], strict=True)
     ]
     return [
         (tuple(part for part, _ in parts), tuple(inside for _, inside in parts)) for parts in product(*axes)
     ]
 
 
-def map_storage(did: h5d.DatasetID, source: DatasetColumn, raw: RawFile) -> ChunkMap:
-    """Ask HDF5 where the values of an opened dataset lie.
+def map_chunks(did: h5d.DatasetID, source: DatasetColumn, raw: RawFile) -> ChunkMap:
+    """Ask HDF5 where the values of an open dataset lie.
 
     Args:
         did: the dataset.
@@ -115,8 +118,8 @@ def map_storage(did: h5d.DatasetID, source: DatasetColumn, raw: RawFile) -> Chun
 
     Raises:
         NeedsHDF5Error: only HDF5 can read it.
-        BadFileError: the map makes no sense: the file is damaged.
-        FileChangedError: its elements are not those that were scanned.
+        BadFileError: the map is inconsistent: the file is damaged.
+        FileChangedError: its elements do not have the type that was scanned.
     """
     opened = DatasetInfo.of(did)
     check_type(raw.path, source, opened.element)
@@ -124,14 +127,14 @@ def map_storage(did: h5d.DatasetID, source: DatasetColumn, raw: RawFile) -> Chun
         extents = locate(opened, raw.path, raw.stamp[0])
     except DamageError as error:
         raise BadFileError(f"{name_of(raw.path, source)} is damaged: {error}. Copy the file again") from error
-    found = storage_of(extents, opened.shape or (), opened.chunks, opened.itemsize)
-    return replace(found, nbytes=extents.numbers.nbytes)
+    chunk_map = chunk_map_of(extents, opened.shape or (), opened.chunks, opened.itemsize)
+    return replace(chunk_map, nbytes=extents.numbers.nbytes)
 
 
-def storage_of(
+def chunk_map_of(
     extents: Extents, shape: tuple[int, ...], chunks: tuple[int, ...] | None, itemsize: int
 ) -> ChunkMap:
-    """The map of a dataset whose extents are known, which shares their memory.
+    """The map of a dataset with known extents; it shares their memory.
 
     Args:
         extents: where the values lie.

@@ -1,9 +1,8 @@
-"""Rows of many mapped files, gathered in one call.
+"""Gathers rows of many mapped files in one call.
 
-The memory maps of all files lie in one address space, so that NumPy can take rows of any number of files as it takes
-those of one array: in 0.9 of the speed of RAM over 20 files, where a call for each file reached 0.2. A table over the
-address space may only be given addresses that were checked: rows of datasets whose extents lie inside of maps that
-are held open.
+The memory maps of all files lie in one address space, so that NumPy can take rows of any number of files as if they
+were one array. Over 20 files this reached 0.9 of the speed of RAM, one call for each file 0.2. All addresses must have
+been checked: they must be rows of datasets that lie inside of maps, and these maps must be held.
 """
 
 from __future__ import annotations
@@ -22,22 +21,22 @@ _MOST_PIECES = 64  # of a row: index arithmetic then takes as long as the copy
 
 
 def address_of(array: npt.NDArray[Any]) -> int:
-    """Where the first byte of an array lies in memory."""
+    """The address of the first byte of an array."""
     address: int = array.__array_interface__["data"][0]
     return address
 
 
 def table_at(addresses: Int64Array, row_bytes: int) -> tuple[Bytes, Int64Array]:
-    """A table over memory, and which of its rows the wanted ones are made of.
+    """A table over memory, and which of its rows each requested row is made of.
 
     Args:
-        addresses: where each wanted row begins, ``(N,)``; nothing else of the table may be looked at.
-        row_bytes: bytes of a wanted row.
+        addresses: where each requested row begins, ``(N,)``; nothing else of the table may be read.
+        row_bytes: bytes of a requested row.
 
     Returns:
-        The table, ``(anything, unit)``, and the rows of it that each wanted row is made of, ``(N, row_bytes / unit)``.
-        The unit is the whole row if all rows lie at multiples of it, else what it has in common with the distances
-        of maps; or 1, with the first byte of each row, ``(N, 1)``, where that is too little.
+        The table, ``(any number, unit)``, and for each requested row the rows of the table that make it,
+        ``(N, row_bytes / unit)``. The unit is ``row_bytes`` if all distances are multiples of it, else the greatest
+        power of two that divides both; if that is too small it is 1, with the first byte of each row, ``(N, 1)``.
     """
     start = int(np.minimum.reduce(addresses))
     distances = addresses - start
@@ -57,7 +56,7 @@ def _table(start: int, extent: int, unit: int) -> Bytes:
 
 
 class _Memory:
-    """Tells NumPy of memory that it does not own."""
+    """Memory that NumPy may read, and does not own."""
 
     __slots__ = ("__array_interface__",)
 

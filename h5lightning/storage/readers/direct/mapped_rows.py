@@ -1,61 +1,26 @@
-"""Rows that are stored as they are: of mapped files, and of chunks that hold parts of rows."""
+"""Whole rows of mapped files, gathered from memory in one call."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from h5lightning.core.arrays import Bytes, Int64Array
-from h5lightning.storage.readers.direct.chunk_map import ChunkMap, column_parts
-from h5lightning.storage.readers.direct.gather import address_of, table_at
+from h5lightning.core.arrays import Int64Array
+from h5lightning.storage.readers.direct.gather import table_at
+from h5lightning.storage.readers.direct.open_source import OpenSource
 from h5lightning.storage.readers.protocol import ReadRequest
 from h5lightning.storage.readers.row_writer import RowWriter
 
-__all__ = ["MappedRows", "RowAddresses", "SplitRows"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class MappedRows:
-    """Chunks of whole rows in memory; those of a contiguous dataset are one chunk.
-
-    Args:
-        view: the map of the file, ``(file bytes,)``, which is held as long as its addresses are.
-        addresses: where each chunk begins in memory, ``(chunks,)``.
-        chunk_rows: rows of a chunk.
-        row_bytes: bytes of a row.
-    """
-
-    view: Bytes
-    addresses: Int64Array
-    chunk_rows: int
-    row_bytes: int
-
-    @classmethod
-    def of(cls, view: Bytes, storage: ChunkMap) -> MappedRows:
-        """The rows of a dataset in the map of its file."""
-        return cls(view, address_of(view) + storage.offsets, storage.chunk_rows, storage.row_bytes)
-
-    @property
-    def group(self) -> object:
-        """See `Table.group`."""
-        return MappedRows
-
-    @staticmethod
-    def joined(tables: Sequence[MappedRows]) -> _JoinedMaps:
-        """See `Table.joined`."""
-        return _JoinedMaps(tables)
+__all__ = ["MappedRows", "RowAddresses"]
 
 
 class RowAddresses:
-    """Where whole rows of several datasets begin; who makes it holds what the addresses lie in.
+    """Where whole rows of several datasets begin; its owner holds the memory that the addresses lie in.
 
     Args:
         addresses: where each chunk of each dataset begins, ``(chunks,)`` each.
-        chunk_rows: rows of a chunk of each dataset; contiguous ones are one chunk.
+        chunk_rows: rows of a chunk of each dataset; a contiguous dataset is one chunk.
         row_bytes: bytes of a row.
     """
 
@@ -67,9 +32,9 @@ class RowAddresses:
         self._first_chunks = np.cumsum(chunks) - chunks
         self._is_contiguous = len(self._addresses) == len(addresses)
 
-    def of(self, take: ReadRequest) -> Int64Array:
-        """The address of each row of a take, ``(N,)``."""
-        sizes, rows = take.sizes, take.rows
+    def of(self, request: ReadRequest) -> Int64Array:
+        """The address of each requested row, ``(N,)``."""
+        sizes, rows = request.sizes, request.rows
         if self._is_contiguous:
             return self._addresses.repeat(sizes) + rows * self._row_bytes
         chunk_rows = self._chunk_rows.repeat(sizes)
@@ -81,70 +46,20 @@ class RowAddresses:
         return starts
 
 
-class _JoinedMaps:
-    """Mapped rows of several files."""
-
-    def __init__(self, tables: Sequence[MappedRows]) -> None:
-        self._views = [table.view for table in tables]  # an address means nothing without its map
-        self._row_bytes = tables[0].row_bytes
-        addresses, heights = [table.addresses for table in tables], [table.chunk_rows for table in tables]
-        self._places = RowAddresses(addresses, heights, self._row_bytes)
-
-    def put(self, take: ReadRequest, to: RowWriter) -> None:
-        """See `Joined.put`."""
-        to.put(*table_at(self._places.of(take), self._row_bytes), take.slots)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SplitRows:
-    """Chunks that hold parts of rows, or reach past their end.
+class MappedRows:
+    """Whole rows of mapped files; see `RowGroup`.
 
     Args:
-        look: offset and size → bytes of the file, ``(size,)``.
-        storage: where the chunks lie.
-        dtype: type of the stored elements.
+        sources: the dataset in each file.
     """
 
-    look: Callable[[int, int], Bytes]
-    storage: ChunkMap
-    dtype: np.dtype[Any]
+    def __init__(self, sources: Sequence[OpenSource]) -> None:
+        self._sources = sources  # which hold the maps: an address means nothing without its map
+        self._row_bytes = sources[0].chunk_map.row_bytes
+        addresses = [source.addresses for source in sources]
+        chunk_rows = [source.chunk_map.chunk_rows for source in sources]
+        self._addresses = RowAddresses(addresses, chunk_rows, self._row_bytes)
 
-    @property
-    def group(self) -> object:
-        """See `Table.group`: each file alone."""
-        return self
-
-    @staticmethod
-    def joined(tables: Sequence[SplitRows]) -> SplitRows:
-        """See `Table.joined`."""
-        (table,) = tables
-        return table
-
-    def put(self, take: ReadRequest, to: RowWriter) -> None:
-        """See `Joined.put`."""
-        storage, parts = self.storage, column_parts(self.storage)
-        for chunk, within, places in _by_chunk(take.rows, take.slots, storage.chunk_rows):
-            for column, (part, inside) in enumerate(parts):
-                start = int(storage.offsets[chunk * len(parts) + column])
-                stored = self.look(start, storage.chunk_bytes)
-                values = stored.view(self.dtype).reshape(storage.chunks)
-                to.put_values(_part(values, within, inside), places, part)
-
-
-def _by_chunk(
-    rows: Int64Array, slots: Int64Array, chunk_rows: int
-) -> Iterator[tuple[int, Int64Array, Int64Array]]:
-    """Chunk, its wanted rows counted from its first, and their slots; each chunk once."""
-    chunks = rows // chunk_rows
-    order = np.argsort(chunks, kind="stable")
-    chunks, rows, slots = chunks[order], rows[order], slots[order]
-    borders = np.flatnonzero(np.diff(chunks, prepend=-1)).tolist()
-    for start, stop in zip(borders, [*borders[1:], len(order)], strict=True):
-        chunk = int(chunks[start])
-        yield chunk, rows[start:stop] - chunk * chunk_rows, slots[start:stop]
-
-
-def _part(values: npt.NDArray[Any], rows: Int64Array, inside: tuple[slice, ...]) -> npt.NDArray[Any]:
-    index: Any = (rows, *inside)
-    taken: npt.NDArray[Any] = values[index]
-    return taken
+    def put(self, request: ReadRequest, to: RowWriter) -> None:
+        """See `RowGroup.put`."""
+        to.put(*table_at(self._addresses.of(request), self._row_bytes), request.slots)

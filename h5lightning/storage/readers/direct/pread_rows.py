@@ -1,91 +1,68 @@
-"""Rows that are stored as they are, read by calls of the system: for files that cannot, or must not, be mapped.
+"""Whole rows that system calls read: for files that cannot, or must not, be mapped.
 
-On a network file system another machine may take a file away, and who looks at a map of it is killed. A call fails
-there, with an error that says so.
+On a network file system another host may delete a file: a process that looks at a map of it is killed (SIGBUS), while
+a system call returns an error.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from h5lightning.core.arrays import Bytes, Int64Array
 from h5lightning.storage.files.coalescing import coalesce
-from h5lightning.storage.readers.direct.chunk_map import ChunkMap
 from h5lightning.storage.readers.direct.mapped_rows import RowAddresses
+from h5lightning.storage.readers.direct.open_source import OpenSource
 from h5lightning.storage.readers.protocol import ReadRequest
 from h5lightning.storage.readers.row_writer import RowWriter
 
-__all__ = ["ByteReader", "ReadRows"]
+__all__ = ["PreadRows"]
 
 
 _FAR_APART_BYTES = 1 << 44  # more than any file has
 
 
-class ByteReader(Protocol):
-    """An open file that is read by calls of the system."""
-
-    def read(self, offset: int, size: int, scratch: Bytes | None = None) -> Bytes:
-        """Bytes of the file, ``(size,)``; see `RawFile.read`."""
-
-    def read_into(self, offset: int, into: Bytes) -> None:
-        """Fill memory, ``(size,)``; see `RawFile.read_into`."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ReadRows:
-    """Whole rows of one dataset; see `Table`.
+class PreadRows:
+    """Whole rows of several files; see `RowGroup`. Reads are planned as if the files lay far apart in one file.
 
     Args:
-        file: the open file.
-        storage: where the rows lie.
-        scratch: memory of this thread for what is read; see `Decoding.scratch`.
+        sources: the dataset in each file.
+        scratch: memory of a thread for bytes that it reads; see `DecodePool.scratch`.
     """
 
-    file: ByteReader
-    storage: ChunkMap
-    scratch: Callable[[], Bytes]
-
-    @property
-    def group(self) -> object:
-        """See `Table.group`."""
-        return ReadRows
-
-    @staticmethod
-    def joined(tables: Sequence[ReadRows]) -> _JoinedReads:
-        """See `Table.joined`."""
-        return _JoinedReads(tables)
-
-
-class _JoinedReads:
-    """Rows of several files, which are planned together: as if these lay far apart in one."""
-
-    def __init__(self, tables: Sequence[ReadRows]) -> None:
-        storages = [table.storage for table in tables]
-        self._files = [table.file for table in tables]
-        self._scratch = tables[0].scratch
-        self._row_bytes = row_bytes = storages[0].row_bytes
+    def __init__(self, sources: Sequence[OpenSource], scratch: Callable[[], Bytes]) -> None:
+        chunk_maps = [source.chunk_map for source in sources]
+        self._files = [source.file for source in sources]
+        self._scratch = scratch
+        self._row_bytes = row_bytes = chunk_maps[0].row_bytes
         self._rows_apart = _FAR_APART_BYTES // row_bytes + 1
         apart = self._rows_apart * row_bytes
-        addresses = [storage.offsets + number * apart for number, storage in enumerate(storages)]
-        self._places = RowAddresses(addresses, [storage.chunk_rows for storage in storages], row_bytes)
+        addresses = [chunk_map.offsets + number * apart for number, chunk_map in enumerate(chunk_maps)]
+        self._addresses = RowAddresses(
+            addresses, [chunk_map.chunk_rows for chunk_map in chunk_maps], row_bytes
+        )
 
-    def put(self, take: ReadRequest, to: RowWriter) -> None:
-        """See `Joined.put`."""
-        starts = self._places.of(take)
+    def put(self, request: ReadRequest, to: RowWriter) -> None:
+        """See `RowGroup.put`."""
+        starts = self._addresses.of(request)
         order = np.argsort(starts, kind="stable")
-        slots = take.slots[order]
-        # Rows of one run lie whole rows apart from each other; those of other chunks may not.
-        rows, rest = np.divmod(starts[order], self._row_bytes)
-        for shift in np.unique(rest).tolist():
-            some = np.flatnonzero(rest == shift)
-            self._put(rows[some], shift, slots[some], to)
+        slots = request.slots[order]
+        # Rows of one run lie whole rows apart from each other; those of different chunks may not.
+        rows, shifts = np.divmod(starts[order], self._row_bytes)
+        for shift in np.unique(shifts).tolist():
+            same = np.flatnonzero(shifts == shift)
+            self._put(rows[same], shift, slots[same], to)
 
     def _put(self, rows: Int64Array, shift: int, slots: Int64Array, to: RowWriter) -> None:
-        """Deliver rows by their places in the files: ascending numbers of rows, and the bytes before the first one."""
+        """Deliver rows that begin ``shift`` bytes behind a multiple of their size.
+
+        Args:
+            rows: these multiples over all files, ascending, ``(N,)``.
+            shift: bytes.
+            slots: the slot of each row, ``(N,)``.
+            to: writes the rows into the batch.
+        """
         row_bytes, memory = self._row_bytes, to.memory(slots)
         runs = coalesce(rows, row_bytes=row_bytes)
         files, starts = np.divmod(runs.starts, self._rows_apart)
@@ -99,9 +76,9 @@ class _JoinedReads:
             if memory is not None and is_whole:
                 file.read_into(offset, memory[slot * row_bytes : (slot + count) * row_bytes])
                 continue
-            found = file.read(offset, count * row_bytes, self._scratch())
-            wanted = rows[first:last, None] - rows[first]
-            to.put(found.reshape(count, row_bytes), wanted, slots[first:last])
+            data = file.read(offset, count * row_bytes, self._scratch())
+            within = rows[first:last, None] - rows[first]
+            to.put(data.reshape(count, row_bytes), within, slots[first:last])
 
 
 def _are_neighbours(rows: Int64Array, slots: Int64Array) -> bool:

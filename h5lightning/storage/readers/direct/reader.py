@@ -1,42 +1,35 @@
-"""The fast reader: where the bytes lie is known from the scan, or libhdf5 is asked once; rows are read without it.
+"""The fast reader: the scan says where the bytes lie, or HDF5 is asked once; rows are read without HDF5.
 
-Values that are stored as they are come from a memory map: a gather from it takes as long as one from RAM,
-`os.preadv` of 4 KiB three times as long, which is for network file systems. Filtered chunks are read, decoded without
-the GIL and kept for the batches that follow. What is not certain is left to HDF5, with a reason.
+Values that are stored as they are come from a memory map: a gather from it takes as long as one from RAM, while
+`os.preadv` of 4 KiB takes three times as long and is kept for network file systems. Filtered chunks are read, decoded
+without the GIL and kept for the next batches. Datasets with any doubt are left to HDF5, with a reason.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
-import h5py
-import numpy as np
 import numpy.typing as npt
-from h5py import h5i
 
-from h5lightning.core.arrays import Int64Array
 from h5lightning.core.process_local import ProcessLocal, remade
-from h5lightning.errors import BadFileError, FileChangedError, H5LightningError, UnsupportedFieldError
+from h5lightning.errors import UnsupportedFieldError
 from h5lightning.planning.catalog.file_stamps import ScannedFiles
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.files.open_files import OpenFile
 from h5lightning.storage.files.raw_file import RawFile
-from h5lightning.storage.hdf5.file_checks import stamp
-from h5lightning.storage.hdf5.open_dataset import chunk_problem, open_dataset
-from h5lightning.storage.hdf5.open_file import hdf5_reason, opened_file
 from h5lightning.storage.readers.checks import check_buffer, name_of
-from h5lightning.storage.readers.decoded.cached_rows import DecodedChunkRows, FilteredRows
-from h5lightning.storage.readers.direct.chunk_map import ChunkMap, NeedsHDF5Error, map_storage, storage_of
-from h5lightning.storage.readers.direct.chunk_map_cache import ChunkMapCache, ChunkMapEntry
-from h5lightning.storage.readers.direct.open_sources import EmptyRows, OpenedSource, OpenSourceGroup, Table
-from h5lightning.storage.readers.direct.unfiltered_rows import unfiltered_table
-from h5lightning.storage.readers.direct.verified_rows import VerifiedFile
+from h5lightning.storage.readers.decoded.decode_pool import DecodedChunkRows
+from h5lightning.storage.readers.direct.chunk_map import NeedsHDF5Error
+from h5lightning.storage.readers.direct.chunk_map_cache import ChunkMapCache
+from h5lightning.storage.readers.direct.open_source import OpenSource
+from h5lightning.storage.readers.direct.source_group import OpenSourceGroup, read_whole
 from h5lightning.storage.readers.protocol import DatasetColumn, Reader, ReadRequest
 
-__all__ = ["DirectReader"]
+__all__ = ["DirectReader", "Unread"]
+
+Unread: TypeAlias = tuple[list[str], ReadRequest]  # files, and what only HDF5 can read of them
 
 
 class DirectReader(Reader):
@@ -44,67 +37,85 @@ class DirectReader(Reader):
 
     Args:
         pool: the open files of each process.
-        decoded: decoded slabs, and the threads that decode, of each process.
-        fallback: reads what only HDF5 can read; None to refuse it.
+        decoded: caches and threads that decode, of each process; None for a cache for this reader alone.
     """
 
-    def __init__(
-        self, pool: HandlePool, *, decoded: DecodedChunkRows | None = None, fallback: Reader | None = None
-    ) -> None:
+    def __init__(self, pool: HandlePool, *, decoded: DecodedChunkRows | None = None) -> None:
         self._pool = pool
         self._decoded = decoded or DecodedChunkRows(pool.access.cache_bytes, threads=1)
-        self._fallback = fallback
-        self._local: ProcessLocal[ChunkMapCache] = ProcessLocal()
+        self._local_maps: ProcessLocal[ChunkMapCache] = ProcessLocal()
+        # Those of the last batch.
+        self._local_groups: ProcessLocal[dict[DatasetColumn, OpenSourceGroup]] = ProcessLocal()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        named = {"pool": self._pool, "decoded": self._decoded, "fallback": self._fallback}
-        return remade, (type(self), named)
+        return remade, (type(self), {"pool": self._pool, "decoded": self._decoded})
 
-    def read(self, files: Sequence[str], takes: Sequence[ReadRequest]) -> None:
-        """Fill the buffers of some takes; see `Reader.read`."""
-        for take in takes:
-            if take.out.shape[1:] != take.source.row_shape:
-                check_buffer(files[0], take.source, take.out.shape[1:])
-        takes = [take for take in takes if take.rows.size]
-        most = self._pool.budget
-        for first in range(0, len(files), most):
-            some = range(first, min(first + most, len(files)))
-            parts = takes if len(some) == len(files) else [take.of(some) for take in takes]
-            self._read(files[first : first + most], parts)
+    def read(self, files: Sequence[str], requests: Sequence[ReadRequest]) -> None:
+        """Fill the buffers of some requests; see `Reader.read`.
 
-    def is_there(
-        self, files: Sequence[str], takes: Sequence[ReadRequest], *, only_remote: bool = False
+        Raises:
+            UnsupportedFieldError: only HDF5 can read a dataset.
+        """
+        unread = self.read_possible(files, requests)
+        if unread:
+            paths, request = unread[0]
+            raise self._unsupported(paths[0], request.source)
+
+    def read_possible(self, files: Sequence[str], requests: Sequence[ReadRequest]) -> list[Unread]:
+        """Fill the buffers as far as HDF5 is not needed; see `Reader.read`.
+
+        Returns:
+            What only HDF5 can read.
+        """
+        for request in requests:
+            if request.out.shape[1:] != request.source.row_shape:
+                check_buffer(files[0], request.source, request.out.shape[1:])
+        requests = [request for request in requests if request.rows.size]
+        budget = self._pool.budget
+        if len(files) <= budget:
+            return self._read(files, requests)
+        unread: list[Unread] = []
+        for first in range(0, len(files), budget):
+            part = range(first, min(first + budget, len(files)))
+            unread += self._read(files[first : first + budget], [request.of(part) for request in requests])
+        return unread
+
+    def prefetch(
+        self, files: Sequence[str], requests: Sequence[ReadRequest], *, only_remote: bool, is_probe: bool
     ) -> bool:
-        """Whether `will_need` would change nothing; see `Reader.is_there`."""
-        return all(
-            self._with_each(file, place, takes, partial(_are_there, only_remote=only_remote))
-            for place, file in enumerate(files)
+        """Ask the system to fetch what some requests will read; see `Reader.prefetch`."""
+        cold = (
+            self._pool.using_files(
+                RawFile, [file], partial(self._prefetch, number, requests, only_remote, is_probe)
+            )
+            for number, file in enumerate(files)
         )
-
-    def will_need(
-        self, files: Sequence[str], takes: Sequence[ReadRequest], *, only_remote: bool = False
-    ) -> None:
-        """Let the system fetch what some takes lie in; see `Reader.will_need`."""
-        for place, file in enumerate(files):
-            self._with_each(file, place, takes, partial(_will_need, only_remote=only_remote))
+        return any(cold) if is_probe else any(list(cold))
 
     def read_whole(self, file: str, source: DatasetColumn, out: npt.NDArray[Any]) -> None:
-        """Put a dataset without a sample axis into ``out``; see `Reader.read_whole`."""
+        """Put a dataset without a sample axis into ``out``; see `Reader.read_whole`.
+
+        Raises:
+            UnsupportedFieldError: only HDF5 can read it.
+        """
         check_buffer(file, source, out.shape)
-        if self._known().reason(file, source) or not self._with_opened(
-            file, source, partial(_read_whole, out)
-        ):
-            self._library(file, source).read_whole(file, source, out)
+
+        def read(opened: OpenSource) -> None:
+            opened.raw.check()
+            read_whole(opened, out, self._decoded.pool())
+
+        if self._maps().reason(file, source) or not self._with_opened(file, source, read):
+            raise self._unsupported(file, source)
 
     def reason(self, file: str, source: DatasetColumn) -> str:
-        """Why a dataset is read through HDF5, as what a sentence says of it; empty if it is not.
+        """Why only HDF5 can read a dataset, to follow its name: "is virtual"; empty if HDF5 is not needed.
 
         Raises:
             BadFileError: the file cannot be read.
         """
-        if not self._known().reason(file, source):
-            self._with_opened(file, source, bool)
-        return self._known().reason(file, source)
+        if not self._maps().reason(file, source):
+            self._with_opened(file, source, lambda _: None)
+        return self._maps().reason(file, source)
 
     def expect(self, known: ScannedFiles) -> None:
         """See `Reader.expect`."""
@@ -114,200 +125,119 @@ class DirectReader(Reader):
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""
         self._decoded.close()
-        self._local.forget()
+        self._local_maps.forget()
+        self._local_groups.forget()
         self._pool.close()
-        if self._fallback is not None:
-            self._fallback.close()
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────
 
-    def _read(self, files: Sequence[str], takes: Sequence[ReadRequest]) -> None:
+    def _read(self, files: Sequence[str], requests: Sequence[ReadRequest]) -> list[Unread]:
         """Read from files that may be open at the same time."""
-        known = self._known()
-        if not known.reasons:
-            self._read_open(files, takes)
-            return
-        for take in takes:
-            by_library = [place for place, file in enumerate(files) if known.reason(file, take.source)]
-            rest = [place for place in range(len(files)) if place not in set(by_library)]
-            if rest:
-                self._read_open([files[place] for place in rest], [take.of(rest)])
-            self._read_by_library(files, by_library, take)
+        maps = self._maps()
+        if not maps.has_reasons:
+            return self._read_open(files, requests)
+        unread: list[Unread] = []
+        for request in requests:
+            needs_hdf5 = [bool(maps.reason(file, request.source)) for file in files]
+            possible = [number for number, needs in enumerate(needs_hdf5) if not needs]
+            if possible:
+                unread += self._read_open([files[number] for number in possible], [request.of(possible)])
+            unread += _unread(files, [number for number, needs in enumerate(needs_hdf5) if needs], request)
+        return unread
 
-    def _read_open(self, files: Sequence[str], takes: Sequence[ReadRequest]) -> None:
-        left = self._pool.using_files(RawFile, files, partial(self._put, takes))
-        for places, take in left:
-            self._read_by_library(files, places, take)
+    def _read_open(self, files: Sequence[str], requests: Sequence[ReadRequest]) -> list[Unread]:
+        return self._pool.using_files(RawFile, files, partial(self._put, files, requests))
 
     def _put(
-        self, takes: Sequence[ReadRequest], pinned: list[OpenFile]
-    ) -> list[tuple[list[int], ReadRequest]]:
-        """Read from open files; the takes, and the places of their files, that only HDF5 can read."""
-        left: list[tuple[list[int], ReadRequest]] = []
+        self, files: Sequence[str], requests: Sequence[ReadRequest], pinned: list[OpenFile]
+    ) -> list[Unread]:
+        """Read from open files."""
+        unread: list[Unread] = []
         for entry in pinned:
             entry.file.check()
-        for take in takes:
-            together = self._together(pinned, take.source)
-            if not together.missing:
-                together.put(take)
+        for request in requests:
+            group = self._group(pinned, request.source)
+            if not group.missing:
+                group.put(request)
                 continue
-            left.append((together.missing, take))
-            there = [place for place in range(len(pinned)) if place not in set(together.missing)]
-            if there:
-                together.put(take.of(there))
-        return left
+            unread += _unread(files, group.missing, request)
+            possible = [number for number in range(len(pinned)) if number not in set(group.missing)]
+            if possible:
+                group.put(request.of(possible))
+        return unread
 
-    def _read_by_library(self, files: Sequence[str], places: Sequence[int], take: ReadRequest) -> None:
-        if places:
-            wanted = [files[place] for place in places]
-            self._library(wanted[0], take.source).read(wanted, [take.of(places)])
-
-    def _with_opened(
-        self, file: str, source: DatasetColumn, function: Callable[[OpenedSource], bool]
+    def _prefetch(
+        self,
+        number: int,
+        requests: Sequence[ReadRequest],
+        only_remote: bool,
+        is_probe: bool,
+        pinned: list[OpenFile],
     ) -> bool:
-        """What a function says of a source in an open file; False, without a call, if only HDF5 can read it."""
+        """Ask for what requests will read of one open file, the one of this number; see `prefetch`."""
+        is_cold = False
+        for request in requests:
+            start, stop = request.borders[number : number + 2].tolist()
+            opened = self._opened(pinned[0], request.source) if start < stop else None
+            if opened is not None:
+                rows = request.rows[start:stop]
+                is_cold |= opened.prefetch(rows, only_remote=only_remote, is_probe=is_probe)
+        return is_cold
+
+    def _group(self, pinned: list[OpenFile], source: DatasetColumn) -> OpenSourceGroup:
+        """The source in some open files, which are often those of the last batch."""
+        groups = self._local_groups.get(dict)
+        last = groups.get(source)
+        if last is not None and last.pinned == pinned:
+            return last
+        sources = [entry.kept.get(source) or self._opened(entry, source) for entry in pinned]
+        group = groups[source] = OpenSourceGroup(pinned, sources, self._decoded.pool())
+        return group
+
+    # ── opening ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _maps(self) -> ChunkMapCache:
+        return self._local_maps.get(self._make_maps)
+
+    def _make_maps(self) -> ChunkMapCache:
+        return ChunkMapCache(self._pool)
+
+    def _with_opened(self, file: str, source: DatasetColumn, function: Callable[[OpenSource], None]) -> bool:
+        """Call a function with a source in an open file; False, without a call, if only HDF5 can read it."""
 
         def use(pinned: list[OpenFile]) -> bool:
             opened = self._opened(pinned[0], source)
-            return opened is not None and function(opened)
+            if opened is not None:
+                function(opened)
+            return opened is not None
 
         return self._pool.using_files(RawFile, [file], use)
 
-    def _with_each(
-        self,
-        file: str,
-        place: int,
-        takes: Sequence[ReadRequest],
-        function: Callable[[OpenedSource, Int64Array], bool],
-    ) -> bool:
-        """Whether a function says so of each source that is read here of a file, and the rows that are wanted of it."""
-
-        def use(pinned: list[OpenFile]) -> bool:
-            for take in takes:
-                start, stop = take.borders[place : place + 2].tolist()
-                opened = self._opened(pinned[0], take.source) if start < stop else None
-                if opened is not None and not function(opened, take.rows[start:stop]):
-                    return False
-            return True
-
-        return self._pool.using_files(RawFile, [file], use)
-
-    def _together(self, pinned: list[OpenFile], source: DatasetColumn) -> OpenSourceGroup:
-        """The source in some open files, which are often those of the last batch."""
-        last = self._known().together.get(source)
-        if last is not None and last.pinned == pinned:
-            return last
-        found = [entry.kept.get(source) or self._opened(entry, source) for entry in pinned]
-        together = self._known().together[source] = OpenSourceGroup(pinned, found)
-        return together
-
-    # ── looking ──────────────────────────────────────────────────────────────────────────────────────
-
-    def _known(self) -> ChunkMapCache:
-        return self._local.get(ChunkMapCache)
-
-    def _library(self, file: str, source: DatasetColumn) -> Reader:
-        if self._fallback is None:
-            raise UnsupportedFieldError(
-                f"{name_of(file, source)} {self._known().reason(file, source)}: reader='direct' cannot read it. "
-                "Use reader='auto', which reads it through h5py"
-            )
-        return self._fallback
-
-    def _opened(self, pinned: OpenFile, source: DatasetColumn) -> OpenedSource | None:
+    def _opened(self, pinned: OpenFile, source: DatasetColumn) -> OpenSource | None:
         """The source in an open file; None if only HDF5 can read it."""
         try:
-            return pinned.keep(source, partial(self._open, source, self._known()))
-        except NeedsHDF5Error as error:
-            self._known().reasons[pinned.file.path, source] = str(error)
+            return pinned.keep(source, partial(self._open, source, self._maps()))
+        except NeedsHDF5Error:
             return None
 
-    def _open(self, source: DatasetColumn, known: ChunkMapCache, raw: RawFile) -> OpenedSource:
-        known.sources.setdefault(source)
-        found = known.recall(raw, source) or self._scanned(source, known, raw)
-        found = found or self._look(source, known, raw)
-        return OpenedSource(raw, source, found.storage, self._table(raw, source, found))
+    def _open(self, source: DatasetColumn, maps: ChunkMapCache, raw: RawFile) -> OpenSource:
+        entry = maps.find(raw, source)
+        return OpenSource(
+            raw,
+            source,
+            entry.chunk_map,
+            entry.slots,
+            blocks=None if 0 in entry.chunk_map.shape else self._pool.blocks(raw.path, raw.stamp),
+            pool=self._decoded.pool(),
+            memory_map=self._pool.access.memory_map,
+        )
 
-    def _table(self, raw: RawFile, source: DatasetColumn, found: ChunkMapEntry) -> Table:
-        storage, decoding = found.storage, self._decoded.here()
-        if 0 in storage.shape:
-            return EmptyRows()
-        blocks = self._pool.blocks(raw.path, raw.stamp)
-        if storage.pipeline is None:
-            return unfiltered_table(
-                raw,
-                storage,
-                np.dtype(source.dtype),
-                name_of(raw.path, source),
-                blocks=blocks,
-                memory_map=self._pool.access.memory_map,
-                scratch=decoding.scratch,
-            )
-        cache = decoding.cache(storage.chunk_rows, storage.row_bytes)
-        file = raw if blocks is None else VerifiedFile(raw, blocks)
-        return FilteredRows(file, source, storage, found.places, cache, decoding)
-
-    def _scanned(self, source: DatasetColumn, known: ChunkMapCache, raw: RawFile) -> ChunkMapEntry | None:
-        """Where the values lie, as the index says; None where it says nothing of this very file and type."""
-        scanned = self._pool.scanned_files
-        stored = None if scanned is None else scanned.stored(raw.path, raw.stamp, source.path)
-        if stored is None or stored.schema.element(source.member) != source.dtype:
-            return None
-        schema, itemsize = stored.schema, np.dtype(source.dtype).itemsize
-        storage = storage_of(stored.extents, schema.shape, schema.chunks, itemsize)
-        if storage.pipeline is not None and chunk_problem(storage.chunk_bytes, self._pool.access):
-            return None  # which is refused in the words of whoever opens it with HDF5
-        return known.add(raw, source, storage)
-
-    def _look(self, source: DatasetColumn, known: ChunkMapCache, raw: RawFile) -> ChunkMapEntry:
-        """Ask HDF5 where the values lie: of all sources that were ever asked for, since opening takes 0.4 ms."""
-        self._pool.verify(raw.path, raw.stamp, raw.fileno(), only_others=True)
-        self._pool.check_sources(raw.path)
-        with opened_file(raw.path, locking=self._pool.access.locking) as file:
-            storage = self._mapped(file, source, raw)
-            others = [other for other in list(known.sources) if not known.has(raw.path, other)]
-            also = {other: self._mapped_or_none(file, other, raw) for other in others if other != source}
-        if stamp(os.stat(raw.path)) != raw.stamp:
-            raise FileChangedError(
-                f"{raw.path} was replaced or written to while it was opened. Do not write to files that a run reads"
-            )
-        for other, found in also.items():
-            if found is not None:
-                known.add(raw, other, found)
-        return known.add(raw, source, storage)
-
-    def _mapped(self, file: h5py.File, source: DatasetColumn, raw: RawFile) -> ChunkMap:
-        access = self._pool.access
-        dataset = open_dataset(file, raw.path, source.path, access)
-        if access.allow_external is not None and h5i.get_file_id(dataset.id) != file.id:
-            raise NeedsHDF5Error("lies in another file")
-        try:
-            return map_storage(dataset.id, source, raw)
-        except (OSError, RuntimeError) as error:
-            if isinstance(error, H5LightningError):
-                raise
-            raise BadFileError(
-                f"{name_of(raw.path, source)} cannot be looked up: {hdf5_reason(error)}. Copy the file again"
-            ) from error
-
-    def _mapped_or_none(self, file: h5py.File, source: DatasetColumn, raw: RawFile) -> ChunkMap | None:
-        """As `_mapped`; what is wrong will be told when the source is asked for."""
-        try:
-            return self._mapped(file, source, raw)
-        except (H5LightningError, NeedsHDF5Error):
-            return None
+    def _unsupported(self, file: str, source: DatasetColumn) -> UnsupportedFieldError:
+        return UnsupportedFieldError(
+            f"{name_of(file, source)} {self._maps().reason(file, source)}: reader='direct' cannot read it. "
+            "Use reader='auto', which reads it through h5py"
+        )
 
 
-def _are_there(opened: OpenedSource, rows: Int64Array, *, only_remote: bool) -> bool:
-    return opened.is_there(rows, only_remote=only_remote)
-
-
-def _will_need(opened: OpenedSource, rows: Int64Array, *, only_remote: bool) -> bool:
-    opened.will_need(rows, only_remote=only_remote)
-    return True
-
-
-def _read_whole(out: npt.NDArray[Any], opened: OpenedSource) -> bool:
-    opened.raw.check()
-    opened.read_whole(out)
-    return True
+def _unread(files: Sequence[str], numbers: Sequence[int], request: ReadRequest) -> list[Unread]:
+    return [([files[number] for number in numbers], request.of(numbers))] if numbers else []

@@ -1,9 +1,9 @@
-"""Chunks that HDF5 decodes: each is looked at once before, for what HDF5 does not look at.
+"""Validates chunks before HDF5 decodes them, each once, for damage that HDF5 does not notice.
 
-Where the index of the chunks has no checksums, a damaged one makes HDF5 miss a chunk that is there, and return its fill
-value. Of a chunk that decodes to less than it should, HDF5 delivers whatever its memory held before. And plug-ins trust
-the sizes that stored bytes name: some of them crash on damaged ones, with all of the process. So each chunk is decoded
-here first, by a decoder that checks, where there is one.
+If the chunk index has no checksums, damage in it makes HDF5 miss a chunk that exists and return its fill value. If a
+chunk decodes to fewer bytes than it should, HDF5 delivers whatever its memory held before. And plug-ins trust the sizes
+in the stored bytes: on damaged ones, some of them crash the process. So each chunk is first decoded by a decoder that
+checks, where one exists.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from h5lightning.storage.readers.checks import damaged_chunk
 
 __all__ = ["ChunkValidator"]
 
-_SAME_SIZE = frozenset([SHUFFLE, FLETCHER32])  # what they make is as long as what is stored, and known to be
+_SAME_SIZE = frozenset([SHUFFLE, FLETCHER32])  # filters whose output size is known from the stored size
 
-# To find a chunk is to read it, here in 5 µs and 0.1 µs for each KiB; too much for a row of a vast chunk.
+# Finding a chunk means reading it, in 5 µs and 0.1 µs for each KiB: too much for one row of a huge chunk.
 _MOST_UNFILTERED_BYTES = 1024 * 1024
-_CHECKED_VERSION = 3  # of the superblock: from here on, all indexes have checksums
+_CHECKED_VERSION = 3  # of the superblock: from this one on, all indexes have checksums
 
 
 class ChunkValidator:
-    """The chunks of one open dataset that HDF5 may be asked for; any number of threads.
+    """Validates the chunks of one open dataset; any number of threads may use it.
 
     Args:
-        where: the dataset and its file, for messages.
+        where: the dataset and its file, for errors.
         did: the dataset, which is chunked.
         plist: how it was created.
-        is_looked_up: whether each chunk must be found.
-        pipeline: decodes a chunk; None where HDF5 does so safely, or where there is no other decoder.
+        is_looked_up: whether a chunk that is not found is an error.
+        pipeline: decodes a chunk; None where HDF5 decodes safely, or no other decoder exists.
     """
 
     def __init__(
@@ -56,11 +56,11 @@ class ChunkValidator:
         self._chunk_bytes = math.prod(self._chunks) * stored_size(did.get_type())
         self._is_looked_up = is_looked_up
         self._pipeline = pipeline
-        self._admitted = np.zeros(-(-did.shape[0] // self._chunks[0]), np.bool_)
+        self._is_valid = np.zeros(-(-did.shape[0] // self._chunks[0]), np.bool_)
 
     @classmethod
     def of(cls, where: str, dataset: h5py.Dataset, *, on_missing: str) -> ChunkValidator | None:
-        """What looks at the chunks of a dataset; None if there is nothing that HDF5 does not see itself."""
+        """The validator of a dataset; None if HDF5 itself notices all damage."""
         did, plist = dataset.id, dataset.id.get_create_plist()
         if plist.get_layout() != h5d.CHUNKED or not dataset.shape:
             return None
@@ -74,41 +74,41 @@ class ChunkValidator:
             return None
         return cls(where, did, plist, is_looked_up=is_looked_up, pipeline=pipeline)
 
-    def admit(self, start: int, stop: int) -> None:
-        """Look at the chunks of some rows, those that were not looked at before.
+    def validate(self, start: int, stop: int) -> None:
+        """Validate the chunks of some rows that were not validated before.
 
         Args:
             start: the first row.
             stop: one past the last row.
 
         Raises:
-            BadFileError: a chunk is not found, or decodes wrongly.
+            BadFileError: a chunk is not found, or does not decode.
         """
         height = self._chunks[0]
         first, last = start // height, -(-stop // height)
-        for block in (first + np.flatnonzero(~self._admitted[first:last])).tolist():
-            for place in self._places(block):
-                self._look(place)
-            self._admitted[block] = True
+        for chunk_row in (first + np.flatnonzero(~self._is_valid[first:last])).tolist():
+            for origin in self._origins(chunk_row):
+                self._validate(origin)
+            self._is_valid[chunk_row] = True
 
-    def _places(self, block: int) -> list[tuple[int, ...]]:
-        """Coordinates of the chunks that hold the same rows."""
+    def _origins(self, chunk_row: int) -> list[tuple[int, ...]]:
+        """Coordinates of the chunks of a chunk row."""
         axes = [
             range(0, length, chunk)
             for length, chunk in zip(self._did.shape[1:], self._chunks[1:], strict=True)
         ]
-        return [(block * self._chunks[0], *place) for place in product(*axes)]
+        return [(chunk_row * self._chunks[0], *origin) for origin in product(*axes)]
 
-    def _look(self, place: tuple[int, ...]) -> None:
+    def _validate(self, origin: tuple[int, ...]) -> None:
         try:
-            # Of all that can be asked for, this alone finds a chunk in the way in which HDF5 reads it.
-            mask, stored = self._did.read_direct_chunk(place)
+            # Only this call finds a chunk in the way in which HDF5 reads it.
+            mask, stored = self._did.read_direct_chunk(origin)
         except (OSError, RuntimeError) as error:
             if not self._is_looked_up:
                 return
             raise BadFileError(
-                f"{self._where}: the chunk at {place} is not found, and HDF5 would return its fill value. The index of "
-                "the chunks is damaged: copy the file again"
+                f"{self._where}: the chunk at {origin} is not found, and HDF5 would return its fill value. The "
+                "index of the chunks is damaged: copy the file again"
             ) from error
         if self._pipeline is None:
             return
@@ -117,9 +117,9 @@ class ChunkValidator:
                 np.frombuffer(stored, np.uint8), np.empty(self._chunk_bytes, np.uint8), mask
             )
         except CodecError as error:
-            offset = self._did.get_chunk_info_by_coord(place).byte_offset
+            offset = self._did.get_chunk_info_by_coord(origin).byte_offset
             names = self._pipeline.names
-            raise damaged_chunk(self._where, place, len(stored), offset, names, error) from error
+            raise damaged_chunk(self._where, origin, len(stored), offset, names, error) from error
 
 
 def _pipeline(filters: list[Filter], chunk_bytes: int) -> Pipeline | None:

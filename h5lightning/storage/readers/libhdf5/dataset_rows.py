@@ -1,4 +1,4 @@
-"""One dataset of an open file, held against the scan, and read by ranges of rows."""
+"""One dataset of an open file: compared with the scan, and read by ranges of rows through h5py."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from h5lightning.storage.hdf5.filter_plugins import plugin_problem
 from h5lightning.storage.hdf5.open_dataset import open_dataset
 from h5lightning.storage.hdf5.open_file import hdf5_reason
 from h5lightning.storage.hdf5.row_sources import RowSources
-from h5lightning.storage.readers.checks import check_rows, check_type, check_whole, name_of
-from h5lightning.storage.readers.decoded.chunk_cache import SlabPlaces
+from h5lightning.storage.readers.checks import check_type, name_of
+from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowSlots
 from h5lightning.storage.readers.libhdf5.chunk_validation import ChunkValidator
 from h5lightning.storage.readers.protocol import DatasetColumn
 
@@ -31,22 +31,22 @@ __all__ = ["DatasetRows"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DatasetRows:
-    """A source in one open file; any number of threads may read.
+    """A source in one open file; any number of threads may read it.
 
     Args:
         file: path of the file.
         source: what is read.
         dataset: the opened dataset.
-        shape: shape of the dataset; None if it has no values at all.
+        shape: shape of the dataset; None if it holds no values.
         dtype: type of the stored elements, with their byte order.
         value_shape: shape of an element: that of an array in a column, else ``()``.
-        memory_type: what HDF5 is asked for: `dtype`, or a compound with the one member.
-        is_selectable: the rows lie one after the other in the file, and h5py can select some of them: it must have
-            a NumPy type for each column of a table.
-        chunk_rows: rows of a chunk that must be decoded whole; None where a row can be read alone.
-        places: where each of the chunks that must be decoded lies in a cache.
-        admission: looks at chunks before HDF5 does; None where that is not needed.
-        sources: the other files that its rows lie in; None where there are none.
+        memory_type: the type that HDF5 delivers: `dtype`, or a compound with the one member.
+        is_selectable: whether the rows lie one after the other in the file and h5py can select some of them, which
+            takes a NumPy type for each column of a table.
+        chunk_rows: rows of a chunk; None where no chunk must be decoded as a whole.
+        slots: the slots of the decoded chunks in a cache.
+        validator: validates chunks before HDF5 decodes them; None where that is not needed.
+        sources: the other files that its rows lie in; None if all lie in this file.
         spare_spaces: selections (file, memory) that no thread uses at the moment: making one takes as long
             as reading a small row.
     """
@@ -60,8 +60,8 @@ class DatasetRows:
     memory_type: h5t.TypeID
     is_selectable: bool
     chunk_rows: int | None
-    places: SlabPlaces
-    admission: ChunkValidator | None
+    slots: ChunkRowSlots
+    validator: ChunkValidator | None
     sources: RowSources | None
     spare_spaces: list[tuple[h5s.SpaceID, h5s.SpaceID]]
 
@@ -79,7 +79,7 @@ class DatasetRows:
             BadFileError: HDF5 cannot open it.
             MissingFieldError: the file does not hold it.
             UnsupportedFieldError: it is no dataset, or its values may not or cannot be read.
-            FileChangedError: its elements are not those that were scanned.
+            FileChangedError: its elements do not have the type that was scanned.
         """
         sources = Sources()
         dataset = open_dataset(file, path, source.path, access, sources)
@@ -87,7 +87,7 @@ class DatasetRows:
         value_shape = check_type(path, source, element_type(tid))
         dtype = np.dtype(source.dtype)
         layout = dataset.id.get_create_plist()
-        if problem := plugin_problem(layout.get_filter(place)[0] for place in range(layout.get_nfilters())):
+        if problem := plugin_problem(layout.get_filter(index)[0] for index in range(layout.get_nfilters())):
             raise UnsupportedFieldError(f"{name_of(path, source)} {problem}")
         shape, chunk_rows = dataset.shape, _decoded_rows(layout)
         return cls(
@@ -100,10 +100,10 @@ class DatasetRows:
             memory_type=h5t.py_create(dtype)
             if source.member is None
             else columns_type(tid, [(source.member, dtype)]),
-            is_selectable=layout.get_layout() == h5d.CONTIGUOUS and _is_known(tid, source.member),
+            is_selectable=layout.get_layout() == h5d.CONTIGUOUS and _has_numpy_type(tid, source.member),
             chunk_rows=chunk_rows,
-            places=SlabPlaces(-(-shape[0] // chunk_rows) if shape and chunk_rows else 0),
-            admission=ChunkValidator.of(name_of(path, source), dataset, on_missing=access.on_missing),
+            slots=ChunkRowSlots(-(-shape[0] // chunk_rows) if shape and chunk_rows else 0),
+            validator=ChunkValidator.of(name_of(path, source), dataset, on_missing=access.on_missing),
             sources=RowSources.of(dataset.id, sources) if sources.stamps else None,
             spare_spaces=[],
         )
@@ -122,20 +122,10 @@ class DatasetRows:
         """The other files that some rows lie in; ``rows`` ascending, ``(N,)``."""
         return [] if self.sources is None else self.sources.touched(rows)
 
-    # ── checks ───────────────────────────────────────────────────────────────────────────────────────
-
-    def check_rows(self, first: int, last: int) -> None:
-        """Raise unless the dataset has rows of the scanned shape, from ``first`` to ``last``."""
-        check_rows(self.file, self.source, self.shape, first, last, self.value_shape)
-
-    def check_whole(self) -> None:
-        """Raise unless the dataset has the scanned shape."""
-        check_whole(self.file, self.source, self.shape, self.value_shape)
-
     # ── reading ──────────────────────────────────────────────────────────────────────────────────────
 
     def read(self, reads: Iterable[tuple[int, int, npt.NDArray[Any]]]) -> None:
-        """Read runs of rows, one after the other; each has been read when the next is asked for.
+        """Read runs of rows, one after the other; each is complete before the next one is taken from ``reads``.
 
         Args:
             reads: first row, one past the last row, and the C-contiguous buffer of the stored type,
@@ -146,21 +136,21 @@ class DatasetRows:
         """
         spaces = in_file, in_memory = self._take_spaces()
         row_shape = (self.shape or ())[1:]
-        shape, rest = (0, *row_shape), (0,) * len(row_shape)
+        shape, zeros = (0, *row_shape), (0,) * len(row_shape)
         for start, stop, into in reads:
             if stop - start != shape[0]:
                 shape = (stop - start, *row_shape)
                 in_memory.set_extent_simple(shape)
             if into.shape != shape + self.value_shape:
-                # HDF5 writes as much as is selected, past the end of a shorter buffer.
+                # HDF5 writes all that is selected, even past the end of a shorter buffer.
                 raise ValueError(
                     f"{self._where}: rows {start} to {stop} need a buffer {shape + self.value_shape}, "
                     f"found {into.shape}"
                 )
             try:
-                if self.admission is not None:
-                    self.admission.admit(start, stop)
-                in_file.select_hyperslab((start, *rest), shape)
+                if self.validator is not None:
+                    self.validator.validate(start, stop)
+                in_file.select_hyperslab((start, *zeros), shape)
                 self.dataset.id.read(in_memory, in_file, into, self.memory_type)
             except BadFileError:
                 raise
@@ -169,7 +159,7 @@ class DatasetRows:
         self.spare_spaces.append(spaces)
 
     def read_scattered(self, rows: Int64Array) -> npt.NDArray[Any]:
-        """Read many rows in one call: in contiguous layout 2 µs instead of 7 µs for each.
+        """Read many rows in one call, which in contiguous layout takes 2 µs instead of 7 µs for each.
 
         Args:
             rows: rows, strictly ascending, ``(N,)``.
@@ -188,10 +178,10 @@ class DatasetRows:
         return values
 
     def read_whole(self, into: npt.NDArray[Any]) -> None:
-        """Read everything.
+        """Read the whole dataset.
 
         Args:
-            into: C-contiguous buffer of the stored type and of the shape of the dataset, then of a value.
+            into: C-contiguous buffer of the stored type, ``(*shape, *value_shape)``.
 
         Raises:
             BadFileError: HDF5 cannot read it.
@@ -203,8 +193,8 @@ class DatasetRows:
         if not into.size:
             return
         try:
-            if self.admission is not None:
-                self.admission.admit(0, self.rows)
+            if self.validator is not None:
+                self.validator.validate(0, self.rows)
             self.dataset.id.read(h5s.ALL, h5s.ALL, into, self.memory_type)
         except BadFileError:
             raise
@@ -217,7 +207,7 @@ class DatasetRows:
         except IndexError:
             return self.dataset.id.get_space(), h5s.create(h5s.SIMPLE)
 
-    # ── words ────────────────────────────────────────────────────────────────────────────────────────
+    # ── errors ───────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def _where(self) -> str:
@@ -226,12 +216,12 @@ class DatasetRows:
     def _unreadable(self, what: str, error: Exception) -> BadFileError:
         return BadFileError(
             f"{self._where}: {what} cannot be read: {hdf5_reason(error)}. The file is damaged, or a filter is "
-            "not installed: 'h5lightning inspect' names the filters; if they are all there, copy the file again"
+            "not installed: 'h5lightning inspect' names the filters; if all of them are installed, copy the file again"
         )
 
 
-def _is_known(tid: h5t.TypeID, member: str | None) -> bool:
-    """Whether NumPy has the types of all columns, also those that are not wanted."""
+def _has_numpy_type(tid: h5t.TypeID, member: str | None) -> bool:
+    """Whether NumPy has the types of all columns, also of those that are not read."""
     try:
         return member is None or tid.dtype is not None
     except TypeError:

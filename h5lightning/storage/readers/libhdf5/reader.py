@@ -1,15 +1,13 @@
-"""The reader that works for every dataset: through h5py, in as few and as long reads as are worth it.
+"""Reads any dataset through h5py, in as few and as long reads as are worth it.
 
-Measured on the page cache: a read of adjacent rows takes 7 µs and 0.1 µs for each KiB. One selection of
-scattered rows takes 100 µs and, for each row, 2 µs in contiguous but 30 µs in chunked layout. Decoding a
-chunk of 128 KiB takes 300 µs. So rows are sorted and read in runs, each chunk once, and only many short rows
-of contiguous layout are selected one by one.
+Measured on the page cache: a read of adjacent rows takes 7 µs and 0.1 µs for each KiB. One selection of scattered rows
+takes 100 µs and, for each row, 2 µs in contiguous but 30 µs in chunked layout. Decoding 128 KiB takes 300 µs. So
+rows are sorted and read in runs, each chunk once; only many short rows of contiguous layout are selected one by one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -25,9 +23,10 @@ from h5lightning.planning.catalog.file_stamps import ScannedFiles
 from h5lightning.planning.values.conversions import assign
 from h5lightning.storage.files.coalescing import MAX_RUN_BYTES, Runs, coalesce
 from h5lightning.storage.files.handle_pool import HandlePool
-from h5lightning.storage.readers.checks import check_buffer
-from h5lightning.storage.readers.decoded.cached_rows import CachedRows, DecodedChunkRows, Work
-from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowCache, SlabPlaces
+from h5lightning.storage.readers.checks import check_buffer, check_rows, check_whole
+from h5lightning.storage.readers.decoded.cached_rows import CachedRows
+from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowCache, ChunkRowSlots
+from h5lightning.storage.readers.decoded.decode_pool import DecodedChunkRows, Task
 from h5lightning.storage.readers.libhdf5.dataset_rows import DatasetRows
 from h5lightning.storage.readers.protocol import DatasetColumn, Reader, ReadRequest
 from h5lightning.storage.readers.row_writer import RowWriter
@@ -35,9 +34,9 @@ from h5lightning.storage.readers.row_writer import RowWriter
 __all__ = ["H5pyReader"]
 
 
-# Fewer decoded chunks than a batch touches would be thrown away before they are used again.
-_LEAST_SLABS = 64
-# The rows of a scattered selection are copied once more, which for long rows costs more than it saves.
+# Were there room for fewer decoded chunks than a batch touches, they would go before they are used again.
+_LEAST_CHUNK_ROWS = 64
+# A scattered selection copies its rows once more, which costs more than it saves where rows are long.
 _MAX_SCATTERED_ROW_BYTES = 32 * 1024
 
 
@@ -46,62 +45,74 @@ class H5pyReader(Reader):
 
     Args:
         pool: the open files of each process.
-        decoded: decoded chunks of each process; None for a cache of its own.
+        decoded: caches of decoded chunks, of each process; None for a cache for this reader alone.
     """
 
     def __init__(self, pool: HandlePool, decoded: DecodedChunkRows | None = None) -> None:
         self._pool = pool
         self._decoded = decoded or DecodedChunkRows(pool.access.cache_bytes, threads=1)
-        self._staging = _Staging()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return remade, (type(self), {"pool": self._pool, "decoded": self._decoded})
 
-    def read(self, files: Sequence[str], takes: Sequence[ReadRequest]) -> None:
-        """Fill the buffers of some takes; see `Reader.read`."""
-        for take in takes:
-            check_buffer(files[0], take.source, take.out.shape[1:])
-            for file, (start, stop) in zip(files, pairwise(take.borders.tolist()), strict=True):
+    def read(self, files: Sequence[str], requests: Sequence[ReadRequest]) -> None:
+        """Fill the buffers of some requests; see `Reader.read`."""
+        for request in requests:
+            check_buffer(files[0], request.source, request.out.shape[1:])
+            for file, (start, stop) in zip(files, pairwise(request.borders.tolist()), strict=True):
                 if start < stop:
-                    self._read(file, take, *_ascending(take.rows[start:stop], take.slots[start:stop]))
+                    self._read(
+                        file, request, *_ascending(request.rows[start:stop], request.slots[start:stop])
+                    )
 
-    def _read(self, file: str, take: ReadRequest, rows: Int64Array, slots: Int64Array) -> None:
+    def prefetch(  # HDF5 fetches nothing ahead
+        self,
+        files: Sequence[str],  # noqa: ARG002
+        requests: Sequence[ReadRequest],  # noqa: ARG002
+        *,
+        only_remote: bool,  # noqa: ARG002
+        is_probe: bool,  # noqa: ARG002
+    ) -> bool:
+        """Do nothing; see `Reader.prefetch`."""
+        return False
+
+    def _read(self, file: str, request: ReadRequest, rows: Int64Array, slots: Int64Array) -> None:
         """Read ascending rows of one file."""
-        source = take.source
+        source = request.source
 
         def use(stored: DatasetRows) -> None:
-            stored.check_rows(int(rows[0]), int(rows[-1]))
+            check_rows(file, source, stored.shape, int(rows[0]), int(rows[-1]), stored.value_shape)
             if not stored.row_bytes:
                 return
             cache = self._cache(stored)
             if cache is None:
-                self._fill(_Request(stored, rows, slots, take.out))
+                self._fill(_Selection(stored, rows, slots, request.out))
             else:
-                part = ReadRequest(source, np.asarray([0, len(rows)]), rows, slots, take.out)
-                to = RowWriter(take.out, stored.dtype, stored.row_bytes)
-                CachedRows(cache, [_Chunks(stored)], self._decoded.here()).put(part, to)
+                part = ReadRequest(source, np.asarray([0, len(rows)]), rows, slots, request.out)
+                to = RowWriter(request.out, stored.dtype, stored.row_bytes)
+                CachedRows(cache, [_ChunkRows(stored)], self._decoded.pool()).put(part, to)
 
-        is_watched = self._pool.access.allow_external is not None
-        touched = partial(DatasetRows.sources_of, rows=rows) if is_watched else None
-        self._pool.using(file, source, self._opener(file, source), use, sources=touched)
+        is_guarded = self._pool.access.allow_external is not None
+        sources = partial(DatasetRows.sources_of, rows=rows) if is_guarded else None
+        self._pool.using(file, source, self._opener(file, source), use, sources=sources)
 
     def _opener(self, file: str, source: DatasetColumn) -> Callable[[h5py.File], DatasetRows]:
         return partial(DatasetRows.open, path=file, source=source, access=self._pool.access)
 
     def _cache(self, stored: DatasetRows) -> ChunkRowCache | None:
-        """Where decoded chunks are kept for the next batches; None if rows are read alone, or too few chunks fit."""
+        """Where decoded chunks are kept for the next batches; None if rows can be read alone, or too few chunks fit."""
         if stored.chunk_rows is None:
             return None
-        cache = self._decoded.here().cache(stored.chunk_rows, stored.row_bytes)
-        return cache if cache.capacity >= _LEAST_SLABS else None
+        cache = self._decoded.pool().cache(stored.chunk_rows, stored.row_bytes)
+        return cache if cache.capacity >= _LEAST_CHUNK_ROWS else None
 
     def read_whole(self, file: str, source: DatasetColumn, out: npt.NDArray[Any]) -> None:
         """Put a dataset without a sample axis into ``out``; see `Reader.read_whole`."""
         check_buffer(file, source, out.shape)
 
         def use(stored: DatasetRows) -> None:
-            stored.check_whole()
-            values = out if _takes_stored(out, stored) else np.empty(source.row_shape, stored.dtype)
+            check_whole(file, source, stored.shape, stored.value_shape)
+            values = out if _holds_stored(out, stored) else np.empty(source.row_shape, stored.dtype)
             stored.read_whole(values)
             if values is not out:
                 assign(out, ..., values)
@@ -118,50 +129,56 @@ class H5pyReader(Reader):
         self._decoded.close()
         self._pool.close()
 
-    def _fill(self, request: _Request) -> None:
-        stored, breaks = request.stored, request.breaks()
-        fits = _takes_stored(request.out, stored)
+    def _fill(self, selection: _Selection) -> None:
+        stored, breaks = selection.stored, selection.breaks()
+        fits = _holds_stored(selection.out, stored)
         if fits and not breaks[-1]:
-            first, count = int(request.slots[0]), len(breaks)
-            start = int(request.rows[0])
-            stored.read([(start, start + count, request.out[first : first + count])])
+            first, count = int(selection.slots[0]), len(breaks)
+            start = int(selection.rows[0])
+            stored.read([(start, start + count, selection.out[first : first + count])])
             return
-        runs = coalesce(request.rows, row_bytes=stored.row_bytes, chunk_rows=stored.chunk_rows)
+        runs = coalesce(selection.rows, row_bytes=stored.row_bytes, chunk_rows=stored.chunk_rows)
         if _is_scattered(stored, len(breaks), len(runs)):
-            _read_scattered(request)
+            _read_scattered(selection)
         else:
             is_direct = fits & (breaks[runs.first[1:] - 1] == breaks[runs.first[:-1]])
-            with self._staging.rows(stored, int((runs.stops - runs.starts).max())) as staging:
-                stored.read(_plan_reads(request, runs, is_direct, staging))
+            staging = self._staging(stored, int((runs.stops - runs.starts).max()))
+            stored.read(_plan_reads(selection, runs, is_direct, staging))
+
+    def _staging(self, stored: DatasetRows, count: int) -> npt.NDArray[Any]:
+        """A buffer of this thread for ``count`` rows that cannot be read straight into the batch."""
+        scratch, needed_bytes = self._decoded.pool().scratch(), count * stored.row_bytes
+        buffer = scratch if needed_bytes <= len(scratch) else np.empty(needed_bytes, np.uint8)
+        return buffer[:needed_bytes].view(stored.dtype).reshape(count, *stored.source.row_shape)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Chunks:
-    """Chunks that HDF5 decodes; see `SlabTable`."""
+class _ChunkRows:
+    """Chunks that HDF5 decodes; see `ChunkRowDecoder`."""
 
     stored: DatasetRows
 
     @property
-    def places(self) -> SlabPlaces:
-        """Where each chunk lies in the cache."""
-        return self.stored.places
+    def slots(self) -> ChunkRowSlots:
+        """The slot of each chunk in the cache."""
+        return self.stored.slots
 
-    def works(self, slabs: Sequence[tuple[int, Bytes]], parts: int) -> list[Work]:  # noqa: ARG002 - HDF5 has one lock
-        """See `SlabTable.works`: one piece, since HDF5 has one lock for all threads."""
-        return [partial(self.stored.read, [self._read_of(slab, buffer) for slab, buffer in slabs])]
+    def tasks(self, chunk_rows: Sequence[tuple[int, Bytes]], parts: int) -> list[Task]:  # noqa: ARG002 - HDF5 has one lock
+        """See `ChunkRowDecoder.tasks`: one task, since HDF5 has one lock for all threads."""
+        return [partial(self.stored.read, [self._read_of(number, buffer) for number, buffer in chunk_rows])]
 
-    def _read_of(self, slab: int, buffer: Bytes) -> tuple[int, int, npt.NDArray[Any]]:
+    def _read_of(self, number: int, buffer: Bytes) -> tuple[int, int, npt.NDArray[Any]]:
         stored = self.stored
         height = stored.chunk_rows or 1
-        start = slab * height
+        start = number * height
         stop = min(start + height, stored.rows)
         into = buffer[: (stop - start) * stored.row_bytes].view(stored.dtype)
         return start, stop, into.reshape(stop - start, *stored.source.row_shape)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Request:
-    """``rows``, ascending, and the slot of ``out`` for each of them."""
+class _Selection:
+    """Ascending rows of one dataset, and the slot of ``out`` for each of them."""
 
     stored: DatasetRows
     rows: Int64Array
@@ -169,68 +186,45 @@ class _Request:
     out: npt.NDArray[Any]
 
     def breaks(self) -> Int64Array:
-        """Before each row, how often the next row or slot was not the next one, ``(N,)``."""
+        """For each row, how often up to it a row or its slot did not follow the one before, ``(N,)``."""
         breaks = np.zeros(self.rows.size, dtype=np.int64)
         if self.rows.size > 1:
             is_break = (self.rows[1:] - self.rows[:-1] != 1) | (self.slots[1:] - self.slots[:-1] != 1)
             np.cumsum(is_break, out=breaks[1:])
         return breaks
 
-    def scatter(self, first: int, last: int, values: npt.NDArray[Any], places: Int64Array) -> None:
-        """Copy from ``values[places]``, ascending, to the slots of the rows ``first`` to ``last``."""
-        is_all = len(places) == len(values) and (places[1:] > places[:-1]).all()
-        assign(self.out, self.slots[first:last], values if is_all else values[places])
+    def scatter(self, first: int, last: int, values: npt.NDArray[Any], indices: Int64Array) -> None:
+        """Copy ``values[indices]``, with ascending indices, to the slots of ``rows[first:last]``."""
+        is_all = len(indices) == len(values) and (indices[1:] > indices[:-1]).all()
+        assign(self.out, self.slots[first:last], values if is_all else values[indices])
 
 
 def _plan_reads(
-    request: _Request, runs: Runs, is_direct: BoolArray, staging: npt.NDArray[Any]
+    selection: _Selection, runs: Runs, is_direct: BoolArray, staging: npt.NDArray[Any]
 ) -> Iterator[tuple[int, int, npt.NDArray[Any]]]:
-    """Runs to read to where they belong or, if their rows do not belong side by side, by way of ``staging``."""
+    """Reads of runs: straight into the buffer if all slots of a run follow each other, else by way of ``staging``."""
     firsts, lasts = runs.first[:-1], runs.first[1:]
-    columns = (runs.starts, runs.stops, firsts, lasts, request.slots[firsts], is_direct)
+    columns = (runs.starts, runs.stops, firsts, lasts, selection.slots[firsts], is_direct)
     for start, stop, first, last, slot, direct in zip(*(column.tolist() for column in columns), strict=True):
         if direct:
-            yield start, stop, request.out[slot : slot + stop - start]
+            yield start, stop, selection.out[slot : slot + stop - start]
         else:
             values = staging[: stop - start]
             yield start, stop, values
-            request.scatter(first, last, values, request.rows[first:last] - start)
+            selection.scatter(first, last, values, selection.rows[first:last] - start)
 
 
-def _read_scattered(request: _Request) -> None:
-    is_new = np.concatenate([[True], request.rows[1:] != request.rows[:-1]])
-    rows, place = request.rows[is_new], np.cumsum(is_new) - 1
-    most = max(1, MAX_RUN_BYTES // max(1, request.stored.row_bytes))
+def _read_scattered(selection: _Selection) -> None:
+    is_new = np.concatenate([[True], selection.rows[1:] != selection.rows[:-1]])
+    rows, distinct = selection.rows[is_new], np.cumsum(is_new) - 1
+    most = max(1, MAX_RUN_BYTES // max(1, selection.stored.row_bytes))
     for start in range(0, len(rows), most):
-        values = request.stored.read_scattered(rows[start : start + most])
-        first, last = np.searchsorted(place, [start, start + most]).tolist()
-        request.scatter(first, last, values, place[first:last] - start)
+        values = selection.stored.read_scattered(rows[start : start + most])
+        first, last = np.searchsorted(distinct, [start, start + most]).tolist()
+        selection.scatter(first, last, values, distinct[first:last] - start)
 
 
-class _Staging:
-    """Buffers for rows that cannot be read to where they belong; one for each thread that reads."""
-
-    def __init__(self) -> None:
-        # list.pop and list.append need no lock, which a fork could leave locked for ever.
-        self._spare: list[npt.NDArray[np.uint8]] = []
-
-    @contextmanager
-    def rows(self, stored: DatasetRows, count: int) -> Iterator[npt.NDArray[Any]]:
-        """A buffer for ``count`` rows of the stored type; only those of usual size are used again."""
-        needed_bytes = count * stored.row_bytes
-        buffer = self._take() if needed_bytes <= MAX_RUN_BYTES else np.empty(needed_bytes, np.uint8)
-        yield buffer[:needed_bytes].view(stored.dtype).reshape(count, *stored.source.row_shape)
-        if buffer.nbytes == MAX_RUN_BYTES:
-            self._spare.append(buffer)
-
-    def _take(self) -> npt.NDArray[np.uint8]:
-        try:
-            return self._spare.pop()
-        except IndexError:
-            return np.empty(MAX_RUN_BYTES, np.uint8)
-
-
-def _takes_stored(out: npt.NDArray[Any], stored: DatasetRows) -> bool:
+def _holds_stored(out: npt.NDArray[Any], stored: DatasetRows) -> bool:
     return out.dtype == stored.dtype and out.flags.c_contiguous
 
 

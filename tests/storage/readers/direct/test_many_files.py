@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from h5lightning.errors import BadFileError, FileChangedError, UnsupportedFieldError
 from h5lightning.options import Access
 from h5lightning.storage.files.handle_pool import HandlePool
-from h5lightning.storage.readers.make_reader import choose_reader
+from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
 
 LAYOUTS = {
@@ -52,7 +52,7 @@ def files(tmp_path_factory):
 def reader(request):
     access = Access(max_open_files=2) if request.param == "two open files" else Access()
     with HandlePool(access) as pool:
-        made = choose_reader("h5py" if request.param == "h5py" else "auto", pool)
+        made = make_reader("h5py" if request.param == "h5py" else "auto", pool)
         yield made
         made.close()
 
@@ -73,17 +73,17 @@ def test_rows_of_many_files(files, reader, wish):
     paths = [files.paths[number] for number in numbers]
     rows = rng.integers(0, ROWS, sum(counts))
     slots = rng.permutation(sum(counts))
-    takes = [take_of(source, counts, rows, slots) for source in SOURCES]
-    reader.read(paths, takes)
+    requests = [request_of(source, counts, rows, slots) for source in SOURCES]
+    reader.read(paths, requests)
     owners = np.repeat(numbers, counts)
-    for take in takes:
-        expected = np.zeros((sum(counts), *take.source.row_shape), take.source.dtype)
+    for request in requests:
+        expected = np.zeros((sum(counts), *request.source.row_shape), request.source.dtype)
         for slot, owner, row in zip(slots, owners, rows, strict=True):
-            expected[slot] = files.values[owner][take.source.path][row]
-        assert np.array_equal(take.out, expected)
+            expected[slot] = files.values[owner][request.source.path][row]
+        assert np.array_equal(request.out, expected)
 
 
-def take_of(source, counts, rows, slots):
+def request_of(source, counts, rows, slots):
     out = np.empty((sum(counts), *source.row_shape), source.dtype)
     return ReadRequest(source, np.cumsum([0, *counts]), rows, slots, out)
 
@@ -91,30 +91,30 @@ def take_of(source, counts, rows, slots):
 def test_without_a_fallback_the_file_is_named(files):
     paths = files.paths[:7]
     with HandlePool(Access()) as pool:
-        direct = choose_reader("direct", pool)
-        take = take_of(SOURCES[0], [1] * 7, np.zeros(7, np.int64), np.arange(7))
+        direct = make_reader("direct", pool)
+        request = request_of(SOURCES[0], [1] * 7, np.zeros(7, np.int64), np.arange(7))
         with pytest.raises(UnsupportedFieldError, match=r"'/x' in .*6\.h5 .*reader='direct' cannot read it"):
-            direct.read(paths, [take])
+            direct.read(paths, [request])
         direct.close()
 
 
 @pytest.mark.parametrize("row", [-1, ROWS], ids=["before", "behind"])
 def test_a_row_outside_is_told_of_its_file(files, reader, row):
     rows = np.array([3, 4, row, 5])
-    take = take_of(SOURCES[0], [2, 2], rows, np.arange(4))
+    request = request_of(SOURCES[0], [2, 2], rows, np.arange(4))
     with pytest.raises((IndexError, FileChangedError), match=r"7\.h5 "):
-        reader.read([files.paths[0], files.paths[7]], [take])
+        reader.read([files.paths[0], files.paths[7]], [request])
 
 
 def test_one_bad_file_among_many_is_named(tmp_path, files):
     bad = tmp_path / "bad.h5"
     bad.write_bytes(b"no HDF5 at all" * 99)
     with HandlePool(Access()) as pool:
-        reader = choose_reader("auto", pool)
-        take = take_of(SOURCES[1], [1, 1, 1], np.zeros(3, np.int64), np.arange(3))
+        reader = make_reader("auto", pool)
+        request = request_of(SOURCES[1], [1, 1, 1], np.zeros(3, np.int64), np.arange(3))
         with pytest.raises(BadFileError, match=r"bad\.h5"):
-            reader.read([files.paths[0], str(bad), files.paths[1]], [take])
+            reader.read([files.paths[0], str(bad), files.paths[1]], [request])
         # Nothing is left in use: the others still read.
-        reader.read(files.paths[:3], [take])
-        assert take.out.tolist() == [0, 1000, 2000]
+        reader.read(files.paths[:3], [request])
+        assert request.out.tolist() == [0, 1000, 2000]
         reader.close()

@@ -1,4 +1,4 @@
-"""Rows of mapped files: a table holds the maps that its addresses lie in."""
+"""Rows of mapped files: a group of rows holds the maps that its addresses lie in."""
 
 import gc
 import sys
@@ -10,8 +10,11 @@ import pytest
 
 from h5lightning.storage.files.raw_file import RawFile
 from h5lightning.storage.files.verified_blocks import VerifiedBlocks
-from h5lightning.storage.readers.direct.chunk_map import map_storage
-from h5lightning.storage.readers.direct.unfiltered_rows import unfiltered_table
+from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowSlots
+from h5lightning.storage.readers.decoded.decode_pool import DecodePool
+from h5lightning.storage.readers.direct.chunk_map import map_chunks
+from h5lightning.storage.readers.direct.open_source import OpenSource
+from h5lightning.storage.readers.direct.source_group import row_group
 from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
 from h5lightning.storage.readers.row_writer import RowWriter
 
@@ -36,26 +39,24 @@ def is_mapped(path):
 
 @pytest.mark.parametrize("is_verified", [False, True], ids=["plain", "verified"])
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_a_table_holds_its_map(layout, is_verified, tmp_path):
+def test_a_group_of_rows_holds_its_map(layout, is_verified, tmp_path):
     path, values = str(tmp_path / "a.h5"), np.arange(60.0).reshape(12, 5)
     with h5py.File(path, "w") as file:
         file.create_dataset("x", data=values, **LAYOUTS[layout])
     raw, source = RawFile(path), DatasetColumn("x", None, "<f8", (5,))
     with h5py.File(path) as file:
-        storage = map_storage(file["x"].id, source, raw)
-    blocks = Anything() if is_verified else None
-    table = unfiltered_table(
-        raw, storage, np.dtype("<f8"), "x", blocks=blocks, memory_map=True, scratch=lambda: np.empty(0, np.uint8)
-    )  # fmt: skip
-    joined = table.joined([table])
+        chunk_map = map_chunks(file["x"].id, source, raw)
+    blocks, pool = Anything() if is_verified else None, DecodePool(0, 1)
+    opened = OpenSource(raw, source, chunk_map, ChunkRowSlots(0), blocks=blocks, pool=pool, memory_map=True)
+    group = row_group([opened], pool)
     raw.close()
-    del raw, table
+    del raw, opened
     gc.collect()
     assert is_mapped(path)
     rows, out = np.array([11, 0, 5]), np.empty((3, 5))
-    take = ReadRequest(source, np.array([0, 3]), rows, np.arange(3), out)
-    joined.put(take, RowWriter(out, np.dtype("<f8"), 40))
+    request = ReadRequest(source, np.array([0, 3]), rows, np.arange(3), out)
+    group.put(request, RowWriter(out, np.dtype("<f8"), 40))
     assert (out == values[rows]).all()
-    del joined
+    del group
     gc.collect()
     assert not is_mapped(path)

@@ -15,12 +15,14 @@ from h5lightning.errors import BadFileError, FileChangedError, UnsupportedFieldE
 from h5lightning.options import Access
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.files.raw_file import RawFile
-from h5lightning.storage.readers.decoded.cached_rows import DecodedChunkRows
+from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowSlots
+from h5lightning.storage.readers.decoded.decode_pool import DecodedChunkRows, DecodePool
 from h5lightning.storage.readers.direct.chunk_map import ChunkMap
+from h5lightning.storage.readers.direct.open_source import OpenSource
 from h5lightning.storage.readers.direct.reader import DirectReader
-from h5lightning.storage.readers.direct.unfiltered_rows import unfiltered_table
+from h5lightning.storage.readers.direct.source_group import row_group
 from h5lightning.storage.readers.libhdf5.reader import H5pyReader
-from h5lightning.storage.readers.make_reader import choose_reader
+from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
 from h5lightning.storage.readers.row_writer import RowWriter
 
@@ -145,12 +147,12 @@ def requests(draw, rows, dtype):
     """Rows, their slots, slots of the buffer in all, and its type."""
     rng = np.random.default_rng(draw(st.integers(0, 99)))
     count, spare = draw(st.integers(1, 40)), draw(st.integers(0, 3))
-    wanted = rng.integers(0, rows, count)
+    requested = rng.integers(0, rows, count)
     slots = rng.permutation(count + spare)[:count]
     native = np.dtype(dtype).newbyteorder("=")
     wider = {"f": ["f2", "f4", "f8"], "c": ["c8", "c16"], "b": ["f4", "i8"]}.get(native.kind, ["f8"])
     delivered = np.dtype(draw(st.sampled_from([native.str, native.str, *wider])))
-    return np.sort(wanted) if draw(st.booleans()) else wanted, slots, count + spare, delivered
+    return np.sort(requested) if draw(st.booleans()) else requested, slots, count + spare, delivered
 
 
 def check_equal(data, path, readers):
@@ -244,7 +246,7 @@ def test_slots(kind, options, width, make, either):
     assert (np.delete(out, slots, axis=0) == -1).all()
 
 
-def test_slabs_larger_than_the_cache(make):
+def test_chunk_rows_larger_than_the_cache(make):
     values = np.arange(4000 * 8, dtype="<i8").reshape(4000, 8)
     path, source = make(values, chunks=(100, 8), compression="gzip")
     rows = np.random.default_rng(0).permutation(4000)
@@ -262,7 +264,7 @@ def test_each_chunk_is_decoded_once_while_it_is_kept(make, direct):
     for start in range(0, 640, 40):
         rows = order[start : start + 40]
         assert np.array_equal(read(direct, path, source, rows), values[rows])
-    (cache,) = direct._decoded.here()._caches.values()
+    (cache,) = direct._decoded.pool()._caches.values()
     assert cache.filled == 20
 
 
@@ -275,12 +277,12 @@ def test_the_file_is_looked_at_once_for_all_its_datasets(tmp_path, direct):
     for path in paths[:2]:
         for source in sources:
             read(direct, path, source, [1])
-    known = direct._known()
-    found = known._found[paths[1], sources[1]]
+    maps = direct._maps()
+    entry = maps._entries[paths[1], sources[1]]
     read(direct, paths[1], sources[1], [2])
-    assert known._found[paths[1], sources[1]] is found
+    assert maps._entries[paths[1], sources[1]] is entry
     read(direct, paths[2], sources[0], [1])
-    assert known.has(paths[2], sources[1])
+    assert maps.knows(paths[2], sources[1])
 
 
 # ── what only HDF5 can read ──────────────────────────────────────────────────────────────────────────
@@ -371,8 +373,8 @@ def test_a_column_is_left_to_h5py(tmp_path):
         file["x"] = table
     source = DatasetColumn("x", "b", "<i8", ())
     with HandlePool(Access()) as pool:
-        reader = choose_reader("auto", pool)
-        assert reader.reason(path, source) == "is a column of a table (compound)"
+        reader = make_reader("auto", pool)
+        assert reader._direct.reason(path, source) == "is a column of a table (compound)"
         assert read(reader, path, source, [7, 3]).tolist() == [7, 3]
         out = np.empty(20, "<i8")
         reader.read_whole(path, DatasetColumn("x", "b", "<i8", (20,)), out)
@@ -384,14 +386,13 @@ def test_a_file_that_cannot_be_mapped(tmp_path):
     raw = RawFile(str(tmp_path / "a.h5"))
     (tmp_path / "a.h5").write_bytes(np.arange(4.0).tobytes())
     extent = (np.zeros(1, np.int64),) * 3
-    storage = ChunkMap((4,), 8, (4,), *extent, pipeline=None)
-    table = unfiltered_table(
-        raw, storage, np.dtype("<f8"), "'/x'", memory_map=True, scratch=lambda: np.empty(99, np.uint8)
-    )
+    chunk_map = ChunkMap((4,), 8, (4,), *extent, pipeline=None)
+    source, pool = DatasetColumn("x", None, "<f8", ()), DecodePool(0, 1)
+    opened = OpenSource(raw, source, chunk_map, ChunkRowSlots(0), blocks=None, pool=pool, memory_map=True)
     out = np.zeros(2)
     rows, slots = np.array([3, 1]), np.arange(2)
-    take = ReadRequest(DatasetColumn("x", None, "<f8", ()), np.array([0, 2]), rows, slots, out)
-    table.joined([table]).put(take, RowWriter(out, np.dtype("<f8"), 8))
+    request = ReadRequest(source, np.array([0, 2]), rows, slots, out)
+    row_group([opened], pool).put(request, RowWriter(out, np.dtype("<f8"), 8))
     assert out.tolist() == [3, 1]
 
 
@@ -402,7 +403,7 @@ def test_auto_reads_everything(case, tmp_path):
         NEEDS_HDF5[case][0](file)
         values = file["x"][:]
     with HandlePool(Access()) as pool:
-        reader = choose_reader("auto", pool)
+        reader = make_reader("auto", pool)
         source = DatasetColumn("x", None, values.dtype.str, ())
         assert np.array_equal(read(reader, path, source, [3, 0, 3]), values[[3, 0, 3]])
 
@@ -426,7 +427,7 @@ def test_threads_read_with_one_reader(decoders, make):
         rows = np.random.default_rng(seed).integers(0, 2000, 60)
         return np.array_equal(read(reader, path, source, rows), values[rows])
 
-    # Room for half of the slabs that six threads want at the same time.
+    # Room for half of the chunk rows that six threads want at the same time.
     with HandlePool(Access(cache_bytes=150 * 1024)) as pool, ThreadPoolExecutor(6) as threads:
         reader = DirectReader(pool, decoded=DecodedChunkRows(pool.access.cache_bytes, decoders))
         assert all(threads.map(work, range(60)))
@@ -573,11 +574,11 @@ def test_values_past_the_end_of_the_file(make, direct):
         read(direct, path, source, [0])
 
 
-@pytest.mark.parametrize(("rows", "wanted"), [([3, 60], 60), ([-1, 3], -1)], ids=["after", "before"])
-def test_a_row_outside_of_the_dataset(rows, wanted, make, direct):
+@pytest.mark.parametrize(("rows", "requested"), [([3, 60], 60), ([-1, 3], -1)], ids=["after", "before"])
+def test_a_row_outside_of_the_dataset(rows, requested, make, direct):
     path, source = make(np.arange(ROWS))
-    error = IndexError if wanted < 0 else FileChangedError
-    with pytest.raises(error, match=rf"'/x' in .*a\.h5 has 60 rows, but row {wanted} is wanted"):
+    error = IndexError if requested < 0 else FileChangedError
+    with pytest.raises(error, match=rf"'/x' in .*a\.h5 has 60 rows, but row {requested} is requested"):
         read(direct, path, source, rows)
 
 

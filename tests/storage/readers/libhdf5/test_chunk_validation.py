@@ -86,9 +86,9 @@ def test_plug_ins_get_no_damaged_chunk(options, stored, make):
     with h5py.File(path, "r+") as file:
         file["x"].id.write_direct_chunk((HEIGHT,), stored)
         place = file["x"].id.get_chunk_info_by_coord((HEIGHT,)).byte_offset
-    words = rf"the chunk at \({HEIGHT},\), {len(stored)} bytes at byte {place} of the file, is not what the filters"
+    message = rf"the chunk at \({HEIGHT},\), {len(stored)} bytes at byte {place} of the file, is not what the filters"
     with pytest.raises(
-        BadFileError, match=rf"'/x' in .*a\.h5: {words} \w+ make \(.*\)\. The file is damaged"
+        BadFileError, match=rf"'/x' in .*a\.h5: {message} \w+ make \(.*\)\. The file is damaged"
     ):
         read(path, [0, 2000])
 

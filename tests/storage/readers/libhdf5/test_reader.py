@@ -163,17 +163,17 @@ def test_orders(layout, order, everything, reader):
 def test_scattered_rows_of_contiguous_data(width, rows, make, reader):
     values = np.arange(1200 * width, dtype="<f4").reshape(1200, width)
     path, source = make(values)
-    wanted = np.random.default_rng(0).integers(0, 1200, rows) // 7 * 7
-    assert np.array_equal(read(reader, path, source, wanted), values[wanted])
+    requested = np.random.default_rng(0).integers(0, 1200, rows) // 7 * 7
+    assert np.array_equal(read(reader, path, source, requested), values[requested])
 
 
 def test_scattered_columns_of_a_table(make, reader):
     table = np.zeros(40_000, TABLE)
     table["b"] = np.arange(40_000)
     path, _ = make(table)
-    wanted = np.random.default_rng(0).permutation(40_000)[:200]
+    requested = np.random.default_rng(0).permutation(40_000)[:200]
     assert np.array_equal(
-        read(reader, path, DatasetColumn("x", "b", ">f8", ()), wanted), wanted.astype(float)
+        read(reader, path, DatasetColumn("x", "b", ">f8", ()), requested), requested.astype(float)
     )
 
 
@@ -207,10 +207,12 @@ def test_columns_beside_types_that_numpy_lacks(width, tmp_path, reader):
         ("kind", h5t.array_create(kinds, (2,)), kind),
     )
     compound_file(path, rows, *columns)
-    wanted = np.random.default_rng(0).permutation(rows)[:60]
+    requested = np.random.default_rng(0).permutation(rows)[:60]
     source = DatasetColumn("x", "nested", ">i2", (width, 2))
-    assert np.array_equal(read(reader, path, source, wanted), values[wanted])
-    assert np.array_equal(read(reader, path, DatasetColumn("x", "kind", "<i2", (2,)), wanted), kind[wanted])
+    assert np.array_equal(read(reader, path, source, requested), values[requested])
+    assert np.array_equal(
+        read(reader, path, DatasetColumn("x", "kind", "<i2", (2,)), requested), kind[requested]
+    )
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"], ids=["as-stored", "converted"])
@@ -233,10 +235,10 @@ def test_a_column_that_is_an_array_of_a_scalar_table(dtype, make, reader):
 def test_values_are_converted_to_the_type_of_the_buffer(stored, delivered, options, make, reader):
     values = sample_values(stored, (200, 4))
     path, source = make(values, **options)
-    wanted = np.random.default_rng(0).permutation(200)
-    found = read(reader, path, source, wanted, delivered)
+    requested = np.random.default_rng(0).permutation(200)
+    found = read(reader, path, source, requested, delivered)
     assert found.dtype == np.dtype(delivered)
-    assert np.array_equal(found, values[wanted].astype(delivered))
+    assert np.array_equal(found, values[requested].astype(delivered))
 
 
 def test_a_buffer_may_be_a_part_of_another(make, reader):
@@ -334,12 +336,12 @@ def test_a_file_is_opened_once_for_many_batches(make):
 
 
 @pytest.mark.parametrize(
-    ("rows", "wanted"), [([3, 50], 50), ([-1, 3], -1), ([60], 60)], ids=["after", "before", "one"]
+    ("rows", "requested"), [([3, 50], 50), ([-1, 3], -1), ([60], 60)], ids=["after", "before", "one"]
 )
-def test_a_row_outside_of_the_dataset(rows, wanted, make, reader):
+def test_a_row_outside_of_the_dataset(rows, requested, make, reader):
     path, source = make(sample_values("<f4", (50, 4)))
-    error = IndexError if wanted < 0 else FileChangedError
-    with pytest.raises(error, match=rf"'/x' in .*a\.h5 has 50 rows, but row {wanted} is wanted"):
+    error = IndexError if requested < 0 else FileChangedError
+    with pytest.raises(error, match=rf"'/x' in .*a\.h5 has 50 rows, but row {requested} is requested"):
         read(reader, path, source, rows)
 
 
@@ -439,9 +441,9 @@ def test_a_damaged_chunk_names_file_dataset_and_rows(options, rows, make, reader
         BadFileError, match=r"'/x' in .*a\.h5: (the chunk at \(10, 0\)|rows \d+ to \d+).*copy"
     ) as caught:
         read(reader, path, source, rows)
-    if words := re.search(r"rows (\d+) to (\d+)", str(caught.value)):
-        assert int(words[1]) <= 19
-        assert int(words[2]) >= 10
+    if named := re.search(r"rows (\d+) to (\d+)", str(caught.value)):
+        assert int(named[1]) <= 19
+        assert int(named[2]) >= 10
     assert np.array_equal(read(reader, path, source, [45, 3]), sample_values("<f8", (50, 40))[[45, 3]])
 
 
@@ -475,7 +477,7 @@ def test_a_buffer_that_does_not_fit_is_never_overrun(rows, make, reader):
         reader.read_rows(path, source, np.array(rows), np.zeros((1, 4), "f4"), np.arange(len(rows)) + 1)
 
 
-def test_a_constant_is_not_stretched(make, reader):
+def test_a_constant_is_not_broadcast(make, reader):
     path, _ = make(np.zeros((1, 4), "<f4"))
     with pytest.raises(ValueError, match="needs a buffer"):
         reader.read_whole(path, DatasetColumn("x", None, "<f4", (1, 4)), np.zeros((3, 4), "f4"))

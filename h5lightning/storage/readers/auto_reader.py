@@ -1,0 +1,58 @@
+"""Reads directly what needs no HDF5, and everything else through h5py."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy.typing as npt
+
+from h5lightning.core.process_local import remade
+from h5lightning.planning.catalog.file_stamps import ScannedFiles
+from h5lightning.storage.readers.direct.reader import DirectReader
+from h5lightning.storage.readers.libhdf5.reader import H5pyReader
+from h5lightning.storage.readers.protocol import DatasetColumn, Reader, ReadRequest
+
+__all__ = ["AutoReader"]
+
+
+class AutoReader(Reader):
+    """Two readers over the same open files and caches; see `Reader` for ownership and concurrency.
+
+    Args:
+        direct: reads what it can.
+        libhdf5: reads the rest.
+    """
+
+    def __init__(self, direct: DirectReader, libhdf5: H5pyReader) -> None:
+        self._direct = direct
+        self._libhdf5 = libhdf5
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return remade, (type(self), {"direct": self._direct, "libhdf5": self._libhdf5})
+
+    def read(self, files: Sequence[str], requests: Sequence[ReadRequest]) -> None:
+        """Fill the buffers of some requests; see `Reader.read`."""
+        for unread_files, request in self._direct.read_possible(files, requests):
+            self._libhdf5.read(unread_files, [request])
+
+    def prefetch(
+        self, files: Sequence[str], requests: Sequence[ReadRequest], *, only_remote: bool, is_probe: bool
+    ) -> bool:
+        """Ask the system to fetch what needs no HDF5; see `Reader.prefetch`."""
+        return self._direct.prefetch(files, requests, only_remote=only_remote, is_probe=is_probe)
+
+    def read_whole(self, file: str, source: DatasetColumn, out: npt.NDArray[Any]) -> None:
+        """Put a dataset without a sample axis into ``out``; see `Reader.read_whole`."""
+        reader = self._libhdf5 if self._direct.reason(file, source) else self._direct
+        reader.read_whole(file, source, out)
+
+    def expect(self, known: ScannedFiles) -> None:
+        """See `Reader.expect`."""
+        self.close()
+        self._direct.expect(known)
+
+    def close(self) -> None:
+        """Close this process's open files; they are opened again when they are needed."""
+        self._direct.close()
+        self._libhdf5.close()

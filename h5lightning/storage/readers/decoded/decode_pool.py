@@ -1,0 +1,167 @@
+"""The caches of decoded chunk rows and the decoding threads of each process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from h5lightning.core.arrays import Bytes
+from h5lightning.core.monitor import Guard, Monitor
+from h5lightning.core.process_local import ProcessLocal
+from h5lightning.storage.files.coalescing import MAX_RUN_BYTES
+from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowCache
+
+__all__ = ["DecodePool", "DecodedChunkRows", "Task"]
+
+Task = Callable[[], None]
+
+
+class DecodePool:
+    """Caches and threads of one process; any number of threads may use it.
+
+    Args:
+        cache_bytes: decoded bytes to keep. Caches share them in proportion to the bytes of their rows, since a batch
+            takes as many rows of one dataset as of another.
+        threads: threads that decode.
+    """
+
+    def __init__(self, cache_bytes: int, threads: int) -> None:
+        self.threads = threads
+        self._cache_bytes = cache_bytes
+        self._caches: dict[tuple[int, int], ChunkRowCache] = {}
+        self._guard = Guard()
+        self._local = threading.local()
+        self._executor: ThreadPoolExecutor | None = None
+
+    def run(self, tasks: Sequence[Task]) -> None:
+        """Do all tasks, in several threads if there are any; none of them is still at work when this returns."""
+        if self.threads == 1 or len(tasks) == 1:
+            for task in tasks:
+                task()
+            return
+        crew = _Crew()
+        try:
+            try:
+                futures = [self._begin(partial(crew.do, task)) for task in tasks]
+                for future in futures:
+                    future.result()
+            finally:
+                crew.dismiss()
+        finally:
+            crew.dismiss()
+
+    def _begin(self, task: Task) -> Future[None]:
+        try:
+            return (self._executor or self._guard.run(self._make_executor)).submit(task)
+        except RuntimeError:
+            # It was closed meanwhile, or cannot start a thread: this thread does the task.
+            future: Future[None] = Future()
+            task()
+            future.set_result(None)
+            return future
+
+    def _make_executor(self) -> ThreadPoolExecutor:
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(self.threads, "h5lightning-decode")
+        return self._executor
+
+    def scratch(self) -> Bytes:
+        """Memory of the calling thread for bytes that it reads: new memory would cost page faults."""
+        scratch: Bytes | None = getattr(self._local, "scratch", None)
+        if scratch is None:
+            scratch = self._local.scratch = np.empty(MAX_RUN_BYTES, np.uint8)
+        return scratch
+
+    def close(self) -> None:
+        """Stop the threads and forget the chunk rows; reads in progress go on, and the pool stays usable."""
+        executor = self._guard.run(self._forget)
+        if executor is not None:
+            executor.shutdown()
+
+    def _forget(self) -> ThreadPoolExecutor | None:
+        for cache in self._caches.values():
+            cache.clear()
+        self._caches = {}
+        executor, self._executor = self._executor, None
+        return executor
+
+    def cache(self, height: int, row_bytes: int) -> ChunkRowCache:
+        """The cache of all chunk rows of this size; see `ChunkRowCache`."""
+        return self._caches.get((height, row_bytes)) or self._guard.run(self._add, height, row_bytes)
+
+    def _add(self, height: int, row_bytes: int) -> ChunkRowCache:
+        cache = self._caches.get((height, row_bytes))
+        if cache is None:
+            total = row_bytes + sum(other.row_bytes for other in self._caches.values())
+            for other in self._caches.values():
+                other.limit(self._cache_bytes * other.row_bytes // total)
+            limit_bytes = self._cache_bytes * row_bytes // total
+            cache = self._caches[height, row_bytes] = ChunkRowCache(height, row_bytes, limit_bytes)
+        return cache
+
+
+class _Crew:
+    """The threads at work for one call: none of them may write to a buffer when the call is over.
+
+    Futures alone do not ensure this: a caller may be interrupted before it has the future of a task that has begun.
+    """
+
+    __slots__ = ("_at_work", "_is_over", "_monitor")
+
+    def __init__(self) -> None:
+        self._at_work: set[object] = set()
+        self._is_over = False
+        self._monitor = Monitor()
+
+    def do(self, task: Task) -> None:
+        """Do a task, unless the call is over."""
+        member = object()
+        try:
+            try:
+                if self._monitor.run(self._join, member):
+                    task()
+            finally:
+                self._monitor.run(self._leave, member)
+        finally:
+            self._monitor.run(self._leave, member)
+
+    def dismiss(self) -> None:
+        """Let no further task begin, and wait for those that have begun."""
+        self._is_over = True
+        self._monitor.until(lambda: None if self._at_work else True)
+
+    def _join(self, member: object) -> bool:
+        if not self._is_over:
+            self._at_work.add(member)
+        return not self._is_over
+
+    def _leave(self, member: object) -> None:
+        self._monitor.tell()
+        self._at_work.discard(member)
+
+
+class DecodedChunkRows:
+    """The `DecodePool` of each process; pickled, copied or forked, it starts empty."""
+
+    def __init__(self, cache_bytes: int, threads: int) -> None:
+        self._options = cache_bytes, threads
+        self._local: ProcessLocal[DecodePool] = ProcessLocal()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self._options
+
+    def pool(self) -> DecodePool:
+        """The pool of this process."""
+        return self._local.get(self._make)
+
+    def close(self) -> None:
+        """Stop the threads of this process and forget its chunk rows."""
+        self.pool().close()
+
+    def _make(self) -> DecodePool:
+        return DecodePool(*self._options)
