@@ -70,7 +70,7 @@ class DataSurvey(Frozen):
 
     def row_layout(self) -> RowLayout:
         """What must be decoded together, by the field with most bytes."""
-        rows = [plan for plan in self.fields.plans if plan.kind == "rows"]
+        rows = self.fields.row_fields
         largest = max(rows, key=lambda plan: plan.row_bytes)
         by_layout = np.asarray(
             [_chunk_rows(self.catalog, number, largest.path) for number in _layouts(self.catalog)]

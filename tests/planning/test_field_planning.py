@@ -19,7 +19,7 @@ from h5lightning.options import FLOAT_DTYPES, Field, Rows, Whole, Windows
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema, Member
 from h5lightning.planning.field_planning import plan_fields
-from h5lightning.planning.fields import FieldSpec, check_dtype
+from h5lightning.planning.fields import AttributeField, ConstantField, FieldSpec, RowField, check_dtype
 
 X = DatasetSchema("x", "<f8", (9, 4, 2))
 Y = DatasetSchema("y", "<i4", (9,))
@@ -71,33 +71,33 @@ def message_of(error, call, *arguments, **options):
 @pytest.mark.parametrize(
     ("field", "samples", "kind", "stored", "row_shape", "steps", "spec"),
     [
-        (Field("x"), Rows(), "rows", "<f8", (4, 2), None, FieldSpec((4, 2), "float64")),
-        (Field("x"), Windows(3), "rows", "<f8", (4, 2), (0, 3), FieldSpec((3, 4, 2), "float64")),
+        (Field("x"), Rows(), RowField, "<f8", (4, 2), None, FieldSpec((4, 2), "float64")),
+        (Field("x"), Windows(3), RowField, "<f8", (4, 2), (0, 3), FieldSpec((3, 4, 2), "float64")),
         (
             Field("x", steps=(1, 3)),
             Windows(3),
-            "rows",
+            RowField,
             "<f8",
             (4, 2),
             (1, 3),
             FieldSpec((2, 4, 2), "float64"),
         ),
-        (Field("x"), Whole(), "rows", "<f8", (4, 2), (0, 9), FieldSpec((9, 4, 2), "float64")),
-        (Field("species"), Rows(), "rows", "|u1", (), None, FieldSpec((), "uint8", ("cat", "dog"))),
-        (Field("table", member="id"), Rows(), "rows", ">i2", (), None, FieldSpec((), "int16")),
+        (Field("x"), Whole(), RowField, "<f8", (4, 2), (0, 9), FieldSpec((9, 4, 2), "float64")),
+        (Field("species"), Rows(), RowField, "|u1", (), None, FieldSpec((), "uint8", ("cat", "dog"))),
+        (Field("table", member="id"), Rows(), RowField, ">i2", (), None, FieldSpec((), "int16")),
         (
             Field("grid", constant=True),
             Windows(3),
-            "constant",
+            ConstantField,
             "<f4",
             (3, 5),
             None,
             FieldSpec((3, 5), "float32"),
         ),
-        (Field("dt", constant=True), Rows(), "constant", "<f4", (), None, FieldSpec((), "float32")),
-        (Field("wave"), Rows(), "rows", "<c8", (), None, FieldSpec((), "complex64")),
-        (Field(attr="fps"), Windows(3), "attr", "<i8", (), None, FieldSpec((), "int64")),
-        (Field("x", attr="box"), Rows(), "attr", "<f8", (2, 2), None, FieldSpec((2, 2), "float64")),
+        (Field("dt", constant=True), Rows(), ConstantField, "<f4", (), None, FieldSpec((), "float32")),
+        (Field("wave"), Rows(), RowField, "<c8", (), None, FieldSpec((), "complex64")),
+        (Field(attr="fps"), Windows(3), AttributeField, "<i8", (), None, FieldSpec((), "int64")),
+        (Field("x", attr="box"), Rows(), AttributeField, "<f8", (2, 2), None, FieldSpec((2, 2), "float64")),
     ],
     ids=[
         "rows",
@@ -115,8 +115,12 @@ def message_of(error, call, *arguments, **options):
 )
 def test_a_field_is_planned(field, samples, kind, stored, row_shape, steps, spec):
     found = plan(field, ALL, ALL, samples=samples)
-    assert (found.kind, found.stored, found.row_shape, found.steps) == (kind, stored, row_shape, steps)
-    assert (found.path, found.member, found.spec) == (field.path, field.member, spec)
+    assert (type(found), found.stored, found.path, found.spec) == (kind, stored, field.path, spec)
+    if kind is AttributeField:
+        assert found.values.shape == (2, *row_shape)
+    else:
+        assert (found.row_shape, found.member) == (row_shape, field.member)
+    assert getattr(found, "steps", None) == steps
 
 
 @pytest.mark.parametrize(

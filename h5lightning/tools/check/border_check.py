@@ -63,7 +63,7 @@ def _past_the_end(
     case: CheckRun, pool: HandlePool, file: int, samples: Windows, ids: Int64Array
 ) -> Iterator[str]:
     rows = case.index.locate(ids).row
-    paths = dict.fromkeys(plan.path for plan in case.fields_of(file).plans if plan.kind == "rows")
+    paths = dict.fromkeys(plan.path for plan in case.fields_of(file).row_fields)
     for path in paths:
         try:
             with pool.dataset(case.index.path(file), path) as dataset:
@@ -80,8 +80,8 @@ def _tables(case: CheckRun, file: int) -> tuple[SeriesTable, ...]:
     """What divides the rows of the fields of one file, each once."""
     catalog = case.assembly.survey.catalog
     found: dict[SeriesTable, None] = {}
-    for plan in case.fields_of(file).plans:
-        number = int(catalog.annotations_of(plan.path)[file]) if plan.kind == "rows" else -1
+    for plan in case.fields_of(file).row_fields:
+        number = int(catalog.annotations_of(plan.path)[file])
         if number >= 0:
             found |= dict.fromkeys(catalog.annotations[number].series)
     return tuple(found)

@@ -8,7 +8,7 @@ import numpy as np
 
 from h5lightning.core.formatting import counted
 from h5lightning.planning.catalog.annotations import AxisLabels
-from h5lightning.planning.fields import FieldPlan
+from h5lightning.planning.fields import ConstantField, StoredField
 from h5lightning.tools.check.result import CheckResult
 from h5lightning.tools.check.run import CheckRun
 
@@ -22,9 +22,7 @@ def prove_columns(case: CheckRun) -> CheckResult:
     failures: list[str] = []
     remarks: list[str] = []
     axes: set[tuple[str, int]] = set()
-    plans = {
-        (plan.path, plan.member): plan for plan in case.assembly.survey.fields.plans if plan.kind != "attr"
-    }
+    plans = {(plan.path, plan.member): plan for plan in case.assembly.survey.fields.stored_fields}
     for plan in plans.values():
         first: dict[tuple[int, str], tuple[AxisLabels, int]] = {}
         for labels, file in _labels(case, plan):
@@ -40,7 +38,7 @@ def prove_columns(case: CheckRun) -> CheckResult:
     return CheckResult("columns mean the same in all files", scope, tuple(failures), note)
 
 
-def _labels(case: CheckRun, plan: FieldPlan) -> Iterator[tuple[AxisLabels, int]]:
+def _labels(case: CheckRun, plan: StoredField) -> Iterator[tuple[AxisLabels, int]]:
     """The labels of a field, each distinct saying once, with the first file that says so."""
     catalog = case.assembly.survey.catalog
     numbers, files = np.unique(catalog.annotations_of(plan.path), return_index=True)
@@ -49,9 +47,9 @@ def _labels(case: CheckRun, plan: FieldPlan) -> Iterator[tuple[AxisLabels, int]]
         yield from ((labels, file) for labels in said if _counts(labels, plan))
 
 
-def _counts(labels: AxisLabels, plan: FieldPlan) -> bool:
+def _counts(labels: AxisLabels, plan: StoredField) -> bool:
     """Whether labels name something that the field delivers, beside its samples."""
-    is_delivered = labels.axis > 0 or (labels.axis == 0 and plan.kind == "constant")
+    is_delivered = labels.axis > 0 or (labels.axis == 0 and isinstance(plan, ConstantField))
     return is_delivered and labels.member in (None, plan.member)
 
 
@@ -61,7 +59,7 @@ def _is_error(labels: AxisLabels, expected: AxisLabels) -> bool:
 
 
 def _text(
-    case: CheckRun, plan: FieldPlan, labels: AxisLabels, expected: AxisLabels, file: int, reference: int
+    case: CheckRun, plan: StoredField, labels: AxisLabels, expected: AxisLabels, file: int, reference: int
 ) -> str:
     name, other = case.index.names[file], case.index.names[reference]
     how = "the same labels in another order" if labels.as_set == expected.as_set else "other labels"

@@ -18,7 +18,7 @@ from h5lightning.errors import FieldError, H5LightningError, MissingDataError
 from h5lightning.loading.batch_reader import BatchReader
 from h5lightning.options import Windows
 from h5lightning.planning.catalog.annotations import Encoding
-from h5lightning.planning.fields import FieldPlan
+from h5lightning.planning.fields import RowField, StoredField
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.make_reader import choose_reader
 from h5lightning.storage.readers.protocol import Reader
@@ -70,7 +70,7 @@ def prove_values(case: CheckRun, advance: Advance) -> tuple[CheckResult, ...]:
         for file in range(len(case.index.names)):
             fields, ids = case.fields_of(file), drawn_ids(case, file)
             reader = BatchReader(case.index, fields, case.reader, case.access)
-            for plan in fields.plans:
+            for plan in fields.stored_fields:
                 own = _lines_of(case, plan, file, lines)
                 if own and len(ids):
                     for line in own:
@@ -82,11 +82,9 @@ def prove_values(case: CheckRun, advance: Advance) -> tuple[CheckResult, ...]:
     return tuple(line.outcome() for line in lines)
 
 
-def _lines_of(case: CheckRun, plan: FieldPlan, file: int, lines: tuple[_Line, _Line, _Line]) -> list[_Line]:
+def _lines_of(case: CheckRun, plan: StoredField, file: int, lines: tuple[_Line, _Line, _Line]) -> list[_Line]:
     """What a field is looked at for: nothing where it is delivered as it is stored, which other checks hold."""
     decoded, converted, complete = lines
-    if plan.kind == "attr":
-        return []
     if plan.is_decoded:
         return [decoded]
     is_same = plan.spec.dtype == np.dtype(form_in(plan, file).dtype).name
@@ -94,7 +92,7 @@ def _lines_of(case: CheckRun, plan: FieldPlan, file: int, lines: tuple[_Line, _L
     return [converted] * (not is_same) + [complete] * has_missing
 
 
-def _missing_in(plan: FieldPlan, file: int) -> Encoding | None:
+def _missing_in(plan: StoredField, file: int) -> Encoding | None:
     """Which numbers of a field stand for nothing; None where no number does."""
     encoding, classes = form_in(plan, file).encoding, plan.spec.classes
     # Names of an enumeration that leaves numbers out carry them: which are left out is not known here.
@@ -107,7 +105,7 @@ def _look(
     case: CheckRun,
     lines: list[_Line],
     file: int,
-    plan: FieldPlan,
+    plan: StoredField,
     ids: Int64Array,
     how: tuple[BatchReader, Reader, HandlePool],
 ) -> None:
@@ -130,7 +128,7 @@ def _look(
 
 
 def _wrong(
-    what: str, dataset: h5py.Dataset, found: Array, stored: Array, plan: FieldPlan, file: int
+    what: str, dataset: h5py.Dataset, found: Array, stored: Array, plan: StoredField, file: int
 ) -> Iterator[tuple[str, int]]:
     """What is wrong with the delivered samples of one file, and the first of them."""
     if what == "decoded":
@@ -148,11 +146,11 @@ def _wrong(
             yield "holds a number that stands for nothing", int(missing.argmax())
 
 
-def _stored(case: CheckRun, reader: Reader, file: int, plan: FieldPlan, ids: Int64Array) -> Array:
+def _stored(case: CheckRun, reader: Reader, file: int, plan: StoredField, ids: Int64Array) -> Array:
     """The stored numbers of samples, ``(N, *sample shape)``, as h5py reads them."""
     path, source = case.index.path(file), source_of(plan, file)
     dtype = np.dtype(source.dtype).newbyteorder("=")
-    if plan.kind == "constant":
+    if not isinstance(plan, RowField):
         whole = np.empty(source.row_shape, dtype)
         reader.read_whole(path, source, whole)
         return np.broadcast_to(whole, (len(ids), *source.row_shape))

@@ -15,7 +15,7 @@ from h5lightning.core.arrays import BoolArray
 from h5lightning.core.formatting import counted
 from h5lightning.core.progress import Advance
 from h5lightning.errors import H5LightningError
-from h5lightning.planning.fields import FieldPlan
+from h5lightning.planning.fields import RowField
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.protocol import DatasetColumn
 from h5lightning.tools.check.result import CheckResult
@@ -100,17 +100,17 @@ def _some(remarks: list[str]) -> str:
     return "; ".join(remarks[:_MOST_NAMED]) + more
 
 
-def _different(case: CheckRun, file: int) -> Iterator[FieldPlan]:
+def _different(case: CheckRun, file: int) -> Iterator[RowField]:
     """The fields of a file that have rows; one of those that share a dataset."""
-    plans = {(plan.path, plan.member): plan for plan in case.fields_of(file).plans if plan.kind == "rows"}
+    plans = {(plan.path, plan.member): plan for plan in case.fields_of(file).row_fields}
     yield from plans.values()
 
 
-def _what(plan: FieldPlan) -> str:
+def _what(plan: RowField) -> str:
     return f"'/{plan.path}'" + (f" (column {plan.member!r})" if plan.member is not None else "")
 
 
-def _end_of(case: CheckRun, pool: HandlePool, file: int, plan: FieldPlan) -> _End | None:
+def _end_of(case: CheckRun, pool: HandlePool, file: int, plan: RowField) -> _End | None:
     """The end of a dataset; None where its last row holds other values than the fill value."""
     path, source = case.index.path(file), source_of(plan, file)
     rows = int(case.index.file_rows[file])
