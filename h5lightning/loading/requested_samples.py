@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.utils.data import get_worker_info
 
-__all__ = ["AskedSamples"]
+__all__ = ["RequestedSamples"]
 
 _SLOTS = 64  # one for each worker, which alone adds to it; workers beyond share them
 _EPOCH = 0  # the epoch that was set, counted from 1; 0 where none was
@@ -21,7 +21,7 @@ _MAIN = 1
 _FIRST_WORKER = 2
 
 
-class AskedSamples:
+class RequestedSamples:
     """Counts samples, and keeps the epoch that somebody set; seen by workers that are alive."""
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class AskedSamples:
         given = int(self._cells[_EPOCH])
         return given - 1 if given else int(self._cells[_MAIN:].sum()) // max(1, size)
 
-    def ask(self, samples: int, size: int) -> int:
+    def add(self, samples: int, size: int) -> int:
         """Count some samples.
 
         Args:

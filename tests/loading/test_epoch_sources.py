@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader
 
 from h5lightning import H5DataModule
 from h5lightning.errors import OptionError, ResumeError, ShardingError, WorkerError
-from h5lightning.loading.epoch_sources import Division, EvaluationEpochs
+from h5lightning.loading.epochs.division import Division
+from h5lightning.loading.epochs.evaluation_epochs import EvaluationEpochs
 from h5lightning.planning.sampling import PathOrder
 from h5lightning.planning.sampling.sharding import EvaluationShards, Share
 

@@ -198,7 +198,7 @@ def test_the_interpreter_exits_with_a_thread_at_work() -> None:
         "def slow():\n"
         "    for n in itertools.count():\n"
         "        time.sleep(0.01); yield n\n"
-        "items = ReadAhead(Stages.of(slow), lambda _: 1, threads=2, most_items=2, most_bytes=9)\n"
+        "items = ReadAhead(Pipeline.of(slow), lambda _: 1, threads=2, most_items=2, most_bytes=9)\n"
         "print(next(items))\n"
     )
     done = subprocess.run(
@@ -212,7 +212,7 @@ def test_an_item_behind_one_that_was_dropped_is_not_given(monkeypatch):
     ahead = ReadAhead(Pipeline.of(lambda: iter(range(5))), lambda _: 1, most_items=5, most_bytes=99)
     for thread in ahead._threads:
         thread.join()
-    shelf = ahead._shelf
+    shelf = ahead._items
     get = shelf._get
 
     def get_while_others_close(makers):

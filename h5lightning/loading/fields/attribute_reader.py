@@ -8,8 +8,8 @@ from typing import Any
 import numpy.typing as npt
 
 from h5lightning.loading.fields.field_reader import FieldReader, ReadContext
+from h5lightning.loading.fields.located_batch import LocatedBatch
 from h5lightning.loading.fields.row_requests import RowRequest
-from h5lightning.loading.located_batch import LocatedBatch
 from h5lightning.planning.fields import AttributeField
 
 __all__ = ["AttributeReader"]

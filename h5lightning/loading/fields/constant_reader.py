@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from h5lightning.loading.fields.field_decoder import FieldDecoder, column_of
 from h5lightning.loading.fields.field_reader import FieldReader, ReadContext
+from h5lightning.loading.fields.located_batch import LocatedBatch
 from h5lightning.loading.fields.row_requests import RowRequest
-from h5lightning.loading.located_batch import LocatedBatch
 from h5lightning.planning.fields import ConstantField
 from h5lightning.planning.values.conversions import assign
 

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import FieldError, H5LightningError, MissingDataError
 from h5lightning.loading.fields.field_reader import ReadContext
+from h5lightning.loading.fields.located_batch import LocatedBatch
 from h5lightning.loading.fields.row_requests import RowRequest
-from h5lightning.loading.located_batch import LocatedBatch
 from h5lightning.planning.conventions.encodings import remedy
 from h5lightning.planning.fields import StoredField, StoredForm
 from h5lightning.planning.values.conversions import LostValueError, ValueAtError

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.loading.fields.constant_cache import ConstantCache
+from h5lightning.loading.fields.located_batch import LocatedBatch
 from h5lightning.loading.fields.row_requests import RowRequest
-from h5lightning.loading.located_batch import LocatedBatch
 from h5lightning.options import Samples
 from h5lightning.planning.fields import FieldPlan
 from h5lightning.planning.values.conversions import buffer_dtype, delivery_dtype

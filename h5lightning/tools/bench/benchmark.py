@@ -11,7 +11,7 @@ from typing import Any
 from h5lightning.core.formatting import bytes_text, counted, share_text
 from h5lightning.core.processor import usable_cores
 from h5lightning.core.progress import progress_bar
-from h5lightning.loading.loader import LoaderOptions
+from h5lightning.loading.loader_options import LoaderOptions
 from h5lightning.options import Field
 from h5lightning.tools.bench.configurations import LoaderConfig, ways_to_try
 from h5lightning.tools.bench.limits import DecodeOnce, GatherFromMemory, ReadInOrder, find_stored_rows

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
-from h5lightning.loading.sampler import ShardedSampler
+from h5lightning.loading.epochs.sampler import ShardedSampler
 from h5lightning.tools.check.run import CheckRun
 
 __all__ = ["MOST_NAMED", "counts_of", "differing_counts", "more_text", "samples_of"]

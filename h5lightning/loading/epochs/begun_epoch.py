@@ -1,0 +1,90 @@
+"""Training epochs that have begun: how far they have come, and what counts them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from h5lightning.core.process_local import ProcessLocalRef
+from h5lightning.errors import ResumeError
+from h5lightning.loading.epochs.epoch_iterator import Delivered, EpochIterator
+from h5lightning.planning.sampling.position import Position
+from h5lightning.planning.sampling.rank_epoch import RankEpoch
+from h5lightning.planning.sampling.sharding import Share, TrainingShards
+
+__all__ = ["BegunEpoch", "EpochCounter"]
+
+
+@dataclass(slots=True, eq=False)
+class BegunEpoch:
+    """A training epoch that an iterator has begun.
+
+    Args:
+        epoch: what it delivers.
+        shards: how the whole epoch is divided.
+        position: where it began.
+        delivered: what it has delivered.
+        iterator: delivers it.
+        trainer_epoch: the epoch, as the Trainer counts, in which it began; -1 without a Trainer.
+        trainer_steps: steps that the Trainer had counted by then.
+        is_counted: whether what it delivers is counted; not where a loader that is not ours takes the numbers.
+        given: the share that the user gave for the loader.
+    """
+
+    epoch: RankEpoch
+    shards: TrainingShards
+    position: Position
+    delivered: Delivered = field(default_factory=Delivered)
+    iterator: ProcessLocalRef[EpochIterator] = field(default_factory=ProcessLocalRef)
+    trainer_epoch: int = -1
+    trainer_steps: int = 0
+    is_counted: bool = False
+    given: Share | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its iterator has delivered something and may deliver more."""
+        is_there = self.iterator.get() is not None and not self.delivered.is_at_end
+        return is_there and self.delivered.batches > 0
+
+    def after(self, steps: int) -> Position:
+        """Where training is when some steps of it were done."""
+        return self.position.after(self.position.epoch, self.position.steps + steps, self.shards)
+
+    def now(self) -> Position:
+        """Where training is if it has done a step with each batch that was delivered."""
+        if not self.is_counted:
+            raise ResumeError(
+                "it cannot be said how far training has come: a loader that is not of h5lightning took the samples of "
+                f"epoch {self.position.epoch}. Save the state of that loader, or count its batches"
+            )
+        return self.after(self.delivered.batches)
+
+
+class EpochCounter(Protocol):
+    """Counts the epochs of all training loaders of one DataModule."""
+
+    version: int  # changes when somebody sets the next epoch of all loaders
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether a Trainer decides the next epoch, whatever was set or restored for one loader."""
+
+    def alone(self, begin: Callable[[], RankEpoch]) -> RankEpoch:
+        """What ``begin`` returns, called while no other thread begins an epoch."""
+
+    def next(self, asked: int | None, restored: Position | None, given: Share | None = None) -> Position:
+        """Where the next epoch begins.
+
+        Args:
+            asked: the number that a user or a Trainer set for one loader; None if none was.
+            restored: the position that was restored for one loader.
+            given: the share that a user gave for the loader: epochs of other shares are counted for themselves.
+        """
+
+    def steps_counted(self, position: Position) -> int:
+        """Steps before a position that whoever trains counts as steps of the epoch."""
+
+    def begin(self, begun: BegunEpoch) -> None:
+        """An epoch has begun."""
