@@ -41,8 +41,8 @@ class BatchReader:
     Args:
         index: the samples.
         fields: what a batch is made of.
-        reader: puts rows into buffers.
-        access: what to do with values that are not finite, and how much to keep.
+        reader: reads rows into buffers.
+        access: what to do with values that are not finite, and the size of caches.
     """
 
     index: SampleIndex
@@ -139,9 +139,9 @@ class BatchReader:
         asked = [request for one in readers for request in next(one.fill(located, one.buffer(0)))]
         return by_files(located.paths, asked)
 
-    def page_lock(self, *, wanted: bool) -> None:
-        """Read batches straight to page-locked memory; see `BufferPool.page_lock`."""
-        self._memory.page_lock(wanted=wanted)
+    def pin_memory(self, *, enabled: bool) -> None:
+        """Read batches straight into page-locked memory; see `BufferPool.pin_memory`."""
+        self._memory.pin_memory(enabled=enabled)
 
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""

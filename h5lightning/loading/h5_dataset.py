@@ -34,16 +34,16 @@ class H5Dataset(SampleDataset):
         dtype: the type that floating fields are delivered in; None as stored.
         transform: called with each sample, and with a `SampleInfo` if it takes two arguments.
         batch_transform: called with each batch, and with a `BatchInfo` if it takes two arguments.
-        access: how files are opened and trusted.
+        access: how files are opened and checked.
         reader: ``auto``, ``direct`` or ``h5py``.
         provenance: add ``sample_id``, int64 ``(N,)``, to each batch.
         seed: seeds the generators of transforms.
-        index_dir: where the index is kept; None for the user's cache directory.
-        series: what a series is, whose border no window crosses: ``file``, each file, whatever a table beside the data
-            says of episodes in it. None: each file too, but `Windows` are an error where there is such a table.
+        index_dir: directory of the index; None for the user's cache directory.
+        series: what a series is, whose border no window crosses. ``file``: each file, even if a table in it divides
+            its rows into episodes. None: each file too, but then `Windows` are an error if there is such a table.
 
     Raises:
-        H5LightningError: anything that is wrong with the files or with what is asked of them.
+        H5LightningError: a problem of the files, or of the options.
 
     Example:
         >>> dataset = H5Dataset("runs/*.h5", {"x": "images", "y": "labels"})  # doctest: +SKIP
@@ -74,7 +74,7 @@ class H5Dataset(SampleDataset):
         check_bool("provenance", provenance)
         check_text("index_dir", index_dir)
         options = coerce(Access, access, "access")
-        found = survey(
+        surveyed = survey(
             files,
             coerce_fields(fields),
             coerce_samples(samples),
@@ -83,10 +83,12 @@ class H5Dataset(SampleDataset):
             series=series,
             index_dir=index_dir,
         )
-        pool = HandlePool(options, scanned_files=found.scanned_files)
-        everything = SampleRanges(np.zeros(1, dtype=np.int64), np.asarray([len(found.index)], dtype=np.int64))
+        pool = HandlePool(options, scanned_files=surveyed.scanned_files)
+        everything = SampleRanges(
+            np.zeros(1, dtype=np.int64), np.asarray([len(surveyed.index)], dtype=np.int64)
+        )
         super().__init__(
-            BatchReader(found.index, found.fields, choose_reader(reader, pool), options),
+            BatchReader(surveyed.index, surveyed.fields, choose_reader(reader, pool), options),
             Selection(everything),
             stage="train",
             transform=Transforms.of(transform, "train"),

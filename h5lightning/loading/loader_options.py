@@ -25,13 +25,13 @@ class LoaderOptions:
 
     Args:
         num_workers: worker processes; 0 reads in the training process.
-        threads: threads that read and decode in each loading process; without workers, batches are then made
-            ahead of the training step. 0 reads each batch when it is asked for; None chooses.
-        pin_memory: deliver batches in page-locked memory; without workers, they are read straight to it.
-        persistent_workers: keep workers alive from epoch to epoch; without workers, it means nothing.
+        threads: threads that read and decode in each loading process; without workers, they make batches ahead of the
+            training step. 0 reads each batch when it is requested; None chooses.
+        pin_memory: deliver batches in page-locked memory; without workers, they are read straight into it.
+        persistent_workers: keep workers alive from epoch to epoch; no effect without workers.
         prefetch_factor: batches that each worker makes ahead; None for torch's default.
         multiprocessing_context: how workers are started; None for the system's default.
-        timeout_s: seconds to wait for a worker's batch; 0 waits for ever.
+        timeout_s: seconds to wait for a worker's batch; 0 waits indefinitely.
         as_tuple: deliver batches as a tuple of these keys; None for a dict.
     """
 
@@ -65,25 +65,25 @@ class LoaderOptions:
             )
 
     def without(self, keys: Collection[str]) -> LoaderOptions:
-        """The same for batches that lack ``keys``: unlabelled data."""
+        """The same options for batches without ``keys``: unlabelled data."""
         if self.as_tuple is None or not keys:
             return self
         return replace(self, as_tuple=[key for key in self.as_tuple if key not in keys])
 
     @property
     def reading_threads(self) -> int:
-        """Threads that make batches ahead in the training process, each another one; 0 with workers."""
+        """Threads that make batches ahead in the training process; 0 with workers."""
         if self.num_workers:
             return 0
         return min(_MOST_THREADS, usable_cores()) if self.threads is None else self.threads
 
     @property
     def decoding_threads(self) -> int:
-        """Threads that decode for one batch: more than one only in workers, which make one batch at a time."""
+        """Threads that decode one batch: more than one only in workers, which make one batch at a time."""
         return max(1, self.threads or 1) if self.num_workers else 1
 
     def for_torch(self) -> dict[str, Any]:
-        """Arguments of `torch.utils.data.DataLoader`, which refuses those of workers where there are none."""
+        """Arguments of `torch.utils.data.DataLoader`, which refuses options of workers without workers."""
         common = {
             "num_workers": self.num_workers,
             "pin_memory": self.pin_memory,

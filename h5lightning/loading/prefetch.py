@@ -1,9 +1,9 @@
 """An iterator that works ahead of its consumer, in threads.
 
 Reading and decoding release the GIL, so that the next batches are made while the model works on this one. Each
-thread makes whole items: handing parts of one from thread to thread takes longer than most of them. What is read at
-the same time is finished in turn, by one thread at a time, since that is where the user's functions are called. The
-threads end with the items, with an exception (which the consumer gets), or when the consumer is gone.
+thread makes whole items, since passing parts between threads takes longer than most items. Items are read in parallel
+and finished in order, one at a time, because finishing calls the user's functions. The threads end after the last item,
+with an exception (which the consumer gets), or when the consumer is gone.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Pipeline(Generic[T]):
     """How items are made.
 
     Args:
-        tasks: what is to be read, in order; asked by one thread at a time.
+        tasks: what to read, in order; called by one thread at a time.
         read: a task → what was read; called by several threads at the same time.
         finish: what was read → items; called in order, by one thread at a time.
     """
@@ -39,11 +39,11 @@ class Pipeline(Generic[T]):
 
     @classmethod
     def of(cls, items: Callable[[], Iterator[T]]) -> Pipeline[T]:
-        """Items that an iterator makes alone."""
+        """Items of one iterator."""
         return cls(items, lambda item: item, lambda item: (item,))
 
     def __iter__(self) -> Iterator[T]:
-        """The items, made when they are asked for."""
+        """The items, each made when it is requested."""
         for task in self.tasks():
             yield from self.finish(self.read(task))
 
@@ -52,25 +52,25 @@ class ReadAhead(Iterator[T]):
     """Items that are made ahead.
 
     Args:
-        stages: makes them.
+        pipeline: makes them.
         size_bytes: memory that an item holds.
         threads: that make them.
-        most_items: items that are ready and not yet taken, at most; each thread may hold what it has just read.
+        most_items: items that are ready and not yet taken, at most; each thread may have one more.
         most_bytes: their memory, at most; one item may be larger.
     """
 
     def __init__(
         self,
-        stages: Pipeline[T],
+        pipeline: Pipeline[T],
         size_bytes: Callable[[T], int],
         *,
         threads: int = 1,
         most_items: int,
         most_bytes: int,
     ) -> None:
-        # The threads know the items, not its consumer: a consumer that is dropped ends them.
+        # The threads refer to the queue and not to its consumer, so that they end when the consumer is gone.
         self._items: BoundedQueue[T] = BoundedQueue(most_items, most_bytes, weakref.ref(self))
-        arguments = (TaskQueue(stages.tasks), stages, size_bytes, self._items)
+        arguments = (TaskQueue(pipeline.tasks), pipeline, size_bytes, self._items)
         self._threads = [
             threading.Thread(target=_fill, args=arguments, name="h5lightning-read-ahead", daemon=True)
             for _ in range(threads)
@@ -97,11 +97,11 @@ class ReadAhead(Iterator[T]):
         return item
 
     def take(self) -> T:
-        """The next item, whose room nobody fills before `make_room` was called: a thread that wakes wants the GIL."""
+        """The next item; `make_room` must follow, so that no thread wakes and takes the GIL before that."""
         try:
             return self._items.take(self._threads)
         except BaseException:
-            # The error keeps, through its traceback, all who asked; kept by the finalizer, it would stay for ever.
+            # The traceback of the error refers to all callers; the finalizer must not keep it alive.
             if self._items.is_at_end:
                 self._forget_error()
             else:
@@ -109,39 +109,39 @@ class ReadAhead(Iterator[T]):
             raise
 
     def make_room(self) -> None:
-        """Let the threads make another item for each that was taken."""
+        """Let the threads make another item for each one that was taken."""
         self._items.make_room()
 
     def close(self) -> None:
-        """End the threads and wait for them; what was made ahead is dropped."""
+        """End the threads and wait for them; items that were made ahead are dropped."""
         self._finalizer()
 
     def _forget_error(self) -> None:
-        """Of what came to its end, only the threads are to be waited for: behind an error, others may still read."""
+        """From now on, closing only waits for the threads: after an error, some may still read."""
         self._finalizer.detach()
         self._finalizer = weakref.finalize(self, _wait_for, self._threads, os.getpid())
 
 
 def _fill(
-    tasks: TaskQueue, stages: Pipeline[T], size_bytes: Callable[[T], int], items: BoundedQueue[T]
+    tasks: TaskQueue, pipeline: Pipeline[T], size_bytes: Callable[[T], int], items: BoundedQueue[T]
 ) -> None:
     try:
-        while _make(*tasks.draw(), stages, size_bytes, items):
+        while _make(*tasks.draw(), pipeline, size_bytes, items):
             items.pass_turn()
-    except BaseException as error:  # noqa: BLE001 - a thread that ends without a word would be waited for
+    except BaseException as error:  # noqa: BLE001 - the consumer would wait for a thread that ended silently
         items.end(error)
 
 
 def _make(
     number: int,
     task: Callable[[], Any],
-    stages: Pipeline[T],
+    pipeline: Pipeline[T],
     size_bytes: Callable[[T], int],
     items: BoundedQueue[T],
 ) -> bool:
-    """Make the items of one task; whether more are wanted."""
+    """Make the items of one task; True if more are needed."""
     try:
-        read, failure = stages.read(task()), None
+        read, failure = pipeline.read(task()), None
     except BaseException as error:  # noqa: BLE001 - whatever it is, the consumer must get it, in turn
         read, failure = None, error
     if not items.wait_for_turn(number):
@@ -150,8 +150,8 @@ def _make(
         items.end(StopIteration if isinstance(failure, StopIteration) else failure)
         return False
     try:
-        return all(items.put(item, size_bytes(item)) for item in stages.finish(read))
-    except BaseException as error:  # noqa: BLE001 - likewise
+        return all(items.put(item, size_bytes(item)) for item in pipeline.finish(read))
+    except BaseException as error:  # noqa: BLE001 - as above
         items.end(error)
         return False
 

@@ -16,7 +16,7 @@ __all__ = ["BoundedQueue", "TaskQueue"]
 
 T = TypeVar("T")
 
-_LOOK_AGAIN_S = 0.5  # who waits is told of each change; after an interrupt, maybe nobody does
+_LOOK_AGAIN_S = 0.5  # each change wakes the waiting thread; but an interrupt may prevent that
 
 
 class TaskQueue:
@@ -29,7 +29,7 @@ class TaskQueue:
         self._guard = Guard()
 
     def draw(self) -> tuple[int, Callable[[], Any]]:
-        """Number of the next task, and what returns it, or raises what prevented it."""
+        """Number of the next task, and a function that returns the task, or raises the error of drawing it."""
         return self._guard.run(self._draw)
 
     def _draw(self) -> tuple[int, Callable[[], Any]]:
@@ -55,15 +55,15 @@ class _Raise:
 
 
 class BoundedQueue(Generic[T]):
-    """Items between threads that put them, in turn, and one that takes.
+    """Items from threads that put them, in turn, to one thread that takes them.
 
-    Waiting for each other happens in two queues written in C: waking a thread by a `threading.Condition` takes as
-    long as making a small batch.
+    The threads wait in two queues written in C: waking a thread by a `threading.Condition` takes as long as making a
+    small batch.
 
     Args:
         most_items: that are ready and not yet taken, at most.
         most_bytes: their memory, at most.
-        consumer: who takes; when it is gone, nobody wants more.
+        consumer: takes the items; no more are needed when it is gone.
     """
 
     def __init__(self, most_items: int, most_bytes: int, consumer: weakref.ref[Any]) -> None:
@@ -71,10 +71,9 @@ class BoundedQueue(Generic[T]):
         self._most_bytes = most_bytes
         self._ready: SimpleQueue[tuple[T, int] | None] = SimpleQueue()  # None: there are no more
         self._taken: SimpleQueue[int] = SimpleQueue()  # the bytes of each item that was taken
-        self._given: list[
-            int
-        ] = []  # the bytes of items that were taken, of which those who put have not been told
-        self._items = 0  # put and, as far as those who put have heard, not taken
+        # The bytes of items that were taken, before `make_room`.
+        self._given: list[int] = []
+        self._items = 0  # put and not taken, as far as the threads that put know
         self._bytes = 0
         self._turn = 0
         self._turned = Monitor()
@@ -89,7 +88,7 @@ class BoundedQueue(Generic[T]):
         return self._is_empty
 
     def wait_for_turn(self, number: int) -> bool:
-        """Wait until all tasks before this one are done; False if nobody wants more."""
+        """Wait until all tasks before this one are done; False if no more items are needed."""
         return self._turned.until(self._may_go, number)
 
     def _may_go(self, number: int) -> bool | None:
@@ -98,7 +97,7 @@ class BoundedQueue(Generic[T]):
         return True if self._turn == number else None
 
     def pass_turn(self) -> None:
-        """The task whose turn it is is done."""
+        """The task whose turn it was is done."""
         self._turned.run(self._pass_turn)
 
     def _pass_turn(self) -> None:
@@ -106,7 +105,7 @@ class BoundedQueue(Generic[T]):
         self._turned.tell()
 
     def put(self, item: T, size_bytes: int) -> bool:
-        """Wait for room; False if nobody wants more. By the thread whose turn it is."""
+        """Wait for room; False if no more items are needed. Called by the thread whose turn it is."""
         while not self._has_room(size_bytes) and self._end is None:
             try:
                 self._bytes -= self._taken.get(timeout=_LOOK_AGAIN_S)
@@ -122,17 +121,17 @@ class BoundedQueue(Generic[T]):
         return True
 
     def take(self, makers: Sequence[threading.Thread]) -> T:
-        """Wait for an item; what `end` was told, once there are no more.
+        """Wait for an item; raises the reason that `end` got, once there are no more.
 
         Args:
-            makers: the threads that put.
+            makers: the threads that put items.
         """
-        found = None if self._is_dropped else self._get(makers)
-        if found is None or self._is_dropped:  # who drops items takes the first ones: this may be a later one
+        entry = None if self._is_dropped else self._get(makers)
+        if entry is None or self._is_dropped:  # the first items were dropped: this may be a later one
             self._is_empty = True
-            self._ready.put(None)  # for whoever asks again
+            self._ready.put(None)  # for the next call
             raise self._end or StopIteration
-        item, size_bytes = found
+        item, size_bytes = entry
         self._given.append(size_bytes)
         return item
 
@@ -145,12 +144,12 @@ class BoundedQueue(Generic[T]):
                     self.end(WorkerError("the threads that read ahead are gone: start the pass again"))
 
     def make_room(self) -> None:
-        """Tell those who wait for room of what was taken; by the thread that took it."""
+        """Make room for new items in place of the taken ones; called by the thread that took them."""
         while self._given:
             self._taken.put(self._given.pop())
 
     def end(self, reason: BaseException | type[StopIteration], *, is_dropped: bool = False) -> None:
-        """No more items; the ready ones are still given out, unless they are dropped."""
+        """No more items; the ready ones can still be taken, unless they are dropped."""
         self._turned.run(self._set_end, self._end or reason)
         if is_dropped:
             self._is_dropped = True
@@ -158,7 +157,7 @@ class BoundedQueue(Generic[T]):
                 while True:
                     self._ready.get_nowait()
         self._ready.put(None)
-        self._taken.put(0)  # who waits for room looks again
+        self._taken.put(0)  # wakes a thread that waits for room
 
     def break_off(self) -> None:
         """End with an error: one item may be lost."""

@@ -92,9 +92,9 @@ class SampleDataset(Dataset[dict[str, Any]]):
         check_int("epoch", number, at_least=0, at_most=2**62)
         self._requested.set_epoch(number)
 
-    def page_lock(self, *, wanted: bool) -> None:
-        """Read batches straight to page-locked memory, unless a transform makes new ones of their samples."""
-        self._batches.page_lock(wanted=wanted and not self._finisher.transform)
+    def pin_memory(self, *, enabled: bool) -> None:
+        """Read batches straight into page-locked memory, unless a transform makes new batches of them."""
+        self._batches.pin_memory(enabled=enabled and not self._finisher.transform)
 
     # ── samples ──────────────────────────────────────────────────────────────────────────────────────
 

@@ -1,4 +1,4 @@
-"""What a dataset gives a DataLoader in place of single samples: it reads them together, when they are needed."""
+"""Samples that a dataset gives to a DataLoader: a lazy sequence, read together."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class SampleSequence(Sequence[dict[str, Any]]):
         return self._size
 
     @overload
-    def __getitem__(self, place: int) -> dict[str, Any]: ...
+    def __getitem__(self, number: int) -> dict[str, Any]: ...
     @overload
-    def __getitem__(self, place: slice) -> list[dict[str, Any]]: ...
-    def __getitem__(self, place: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
-        return self._read()[place]
+    def __getitem__(self, number: slice) -> list[dict[str, Any]]: ...
+    def __getitem__(self, number: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
+        return self._read()[number]
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return iter(self._read())

@@ -24,7 +24,7 @@ from h5lightning.planning.conventions.same_values import check_same, find_others
 from h5lightning.planning.field_planning import has_rows, plan_fields
 from h5lightning.planning.fields import Fields
 from h5lightning.planning.index import SampleIndex
-from h5lightning.planning.nonconforming_files import find_misfits
+from h5lightning.planning.nonconforming_files import find_nonconforming
 from h5lightning.planning.sampling import RowLayout
 from h5lightning.storage.checksums.verify_files import load_checksums, verify_before_a_run
 from h5lightning.storage.discovery import Discovered, discover
@@ -149,7 +149,7 @@ def _without_misfits(
     """The catalog without the files that differ from most in what is wanted of them."""
     if fields is not None:
         labelled = _labelled(found, catalog)
-        misfits = find_misfits(catalog, fields, labelled, on_missing=access.on_missing, dtype=dtype)
+        misfits = find_nonconforming(catalog, fields, labelled, on_missing=access.on_missing, dtype=dtype)
         catalog = leave_out(catalog, misfits, len(found), access, error=SchemaError)
     told = _differences_between(catalog, access)
     others = find_others(catalog, tuple(access.same), np.arange(len(catalog)), difference_of=told)

@@ -28,7 +28,7 @@ class BegunEpoch:
         iterator: delivers it.
         trainer_epoch: the epoch, as the Trainer counts, in which it began; -1 without a Trainer.
         trainer_steps: steps that the Trainer had counted by then.
-        is_counted: whether what it delivers is counted; not where a loader that is not ours takes the numbers.
+        is_counted: whether its batches are counted; not if a foreign loader takes the positions.
         given: the share that the user gave for the loader.
     """
 
@@ -44,16 +44,16 @@ class BegunEpoch:
 
     @property
     def is_running(self) -> bool:
-        """Whether its iterator has delivered something and may deliver more."""
+        """Whether its iterator has delivered a batch and may deliver more."""
         is_there = self.iterator.get() is not None and not self.delivered.is_at_end
         return is_there and self.delivered.batches > 0
 
     def after(self, steps: int) -> Position:
-        """Where training is when some steps of it were done."""
+        """The position of training after some steps of this epoch."""
         return self.position.after(self.position.epoch, self.position.steps + steps, self.shards)
 
     def now(self) -> Position:
-        """Where training is if it has done a step with each batch that was delivered."""
+        """The position of training if each delivered batch was a step."""
         if not self.is_counted:
             raise ResumeError(
                 "it cannot be said how far training has come: a loader that is not of h5lightning took the samples of "
@@ -65,14 +65,14 @@ class BegunEpoch:
 class EpochCounter(Protocol):
     """Counts the epochs of all training loaders of one DataModule."""
 
-    version: int  # changes when somebody sets the next epoch of all loaders
+    version: int  # changes when the next epoch of all loaders is set
 
     @property
     def is_decided(self) -> bool:
         """Whether a Trainer decides the next epoch, whatever was set or restored for one loader."""
 
     def alone(self, begin: Callable[[], RankEpoch]) -> RankEpoch:
-        """What ``begin`` returns, called while no other thread begins an epoch."""
+        """Call ``begin`` while no other thread begins an epoch."""
 
     def next(self, asked: int | None, restored: Position | None, given: Share | None = None) -> Position:
         """Where the next epoch begins.
@@ -80,11 +80,11 @@ class EpochCounter(Protocol):
         Args:
             asked: the number that a user or a Trainer set for one loader; None if none was.
             restored: the position that was restored for one loader.
-            given: the share that a user gave for the loader: epochs of other shares are counted for themselves.
+            given: the share that a user gave for the loader; epochs of other shares are counted separately.
         """
 
     def steps_counted(self, position: Position) -> int:
-        """Steps before a position that whoever trains counts as steps of the epoch."""
+        """Steps before a position that the training loop counts as steps of the epoch."""
 
     def begin(self, begun: BegunEpoch) -> None:
         """An epoch has begun."""

@@ -18,9 +18,9 @@ class Division:
     Args:
         order: position in an epoch → sample.
         divide: number of ranks → how a whole epoch is divided.
-        share: whether this process is asked for its part of the samples alone → its rank, and how many there are.
-        tell: called with the share and the division that each epoch begins with, and with whether its batches are
-            those of the division; says what a user should know of it.
+        share: whether this process delivers only its own part → its rank, and the number of ranks.
+        tell: called when an epoch begins, with the share, the division, and whether the batches are those of the
+            division; logs what a user should know.
     """
 
     def __init__(
@@ -32,28 +32,28 @@ class Division:
     ) -> None:
         self.order = order
         self.tell = tell
-        # Where there are too few samples for one rank, this fails when the loader is made.
+        # If there are too few samples for one rank, this fails when the loader is made.
         self.batch_size = divide(1).batch_size
         self._divide = divide
         self._share = share
         self._fingerprint: str | None = None
 
     def now(self, *, is_divided: bool = True) -> tuple[Share, Any]:
-        """This process's share, and the division."""
+        """The share of this process, and the division."""
         share = self._share(is_divided)
         return share, self._divide(share.world_size)
 
     def record(self) -> dict[str, Any]:
-        """What a state must have in common with the loader that loads it."""
+        """The part of a state that must equal that of the loader which loads it."""
         if self._fingerprint is None:
             self._fingerprint = fingerprint(self.order)
         return {"version": 1, "samples": self.order.size, "order": self._fingerprint}
 
     def check(self, state: dict[str, Any], kind: str) -> None:
-        """Raise unless a state is that of the same samples, in the same order.
+        """Raise unless a state belongs to the same samples, in the same order.
 
         Raises:
-            ResumeError: it is not.
+            ResumeError: it does not.
         """
         own = {**self.record(), "kind": kind}
         for name in ("version", "kind", "samples", "order"):

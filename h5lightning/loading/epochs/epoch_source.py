@@ -26,21 +26,21 @@ class EpochSource(Protocol):
 
         Args:
             epoch: from 0.
-            by_trainer: a Trainer says what it counts.
+            by_trainer: a Trainer sets its own count.
         """
 
     def peek(self, *, is_divided: bool = True) -> RankEpoch:
         """The epoch that would begin now.
 
         Args:
-            is_divided: this process delivers its own part; otherwise whoever asks divides the samples.
+            is_divided: this process delivers its own part; otherwise the caller divides the samples.
         """
 
     def begin(self, asker: Any = None, *, is_divided: bool = True) -> RankEpoch:
         """The epoch that begins now.
 
         Args:
-            asker: the `EpochIterator` that delivers it, if one does.
+            asker: the `EpochIterator` that delivers it, if any.
             is_divided: see `peek`.
         """
 
@@ -48,11 +48,11 @@ class EpochSource(Protocol):
         """How far the newest epoch has come, in plain types."""
 
     def load_state_dict(self, state: dict[str, Any], *, by_trainer: bool = False) -> None:
-        """Let the next epoch go on from there.
+        """Let the next epoch continue from a state.
 
         Args:
             state: see `state_dict`.
-            by_trainer: Lightning loads it, and goes on with its own counter of steps.
+            by_trainer: Lightning loads it, and continues its own counter of steps.
 
         Raises:
             ResumeError: it is the state of other samples.

@@ -14,7 +14,7 @@ __all__ = ["EvaluationEpochs"]
 
 
 class EvaluationEpochs(DividedEpochs):
-    """Passes over the samples of an evaluation: all alike, unless somebody sets the epoch that seeds transforms.
+    """Passes over the samples of an evaluation: all equal, unless the epoch that seeds transforms is set.
 
     Args:
         division: how the samples are divided.
@@ -45,18 +45,20 @@ class EvaluationEpochs(DividedEpochs):
         return epoch
 
     def _planned(self, share: Share, shards: EvaluationShards) -> RankEpoch:
-        done = self._restored
-        if done is None:
+        restored = self._restored
+        if restored is None:
             return RankEpoch(self._epoch, self.order, shards, share.rank)
         here = _cut_of(share.rank, shards)
         if different := [
-            f"{name} is {here[name]}, was {done[name]}" for name in here if here[name] != done[name]
+            f"{name} is {here[name]}, was {restored[name]}" for name in here if here[name] != restored[name]
         ]:
             raise ResumeError(
                 f"an evaluation goes on only as it was divided: {'; '.join(different)}. "
                 "Begin it again, without its state"
             )
-        return RankEpoch(done["epoch"], self.order, shards.after(done["steps"]), share.rank, done["steps"])
+        return RankEpoch(
+            restored["epoch"], self.order, shards.after(restored["steps"]), share.rank, restored["steps"]
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """See `EpochSource.state_dict`."""
@@ -69,20 +71,20 @@ class EvaluationEpochs(DividedEpochs):
         cut = _cut_of(epoch.rank, cast("EvaluationShards", epoch.shards))
         return {**record, "epoch": epoch.epoch, "steps": epoch.steps_done + delivered.batches, **cut}
 
-    def load_state_dict(self, state: dict[str, Any], *, by_trainer: bool = False) -> None:  # noqa: ARG002 - nobody counts
+    def load_state_dict(self, state: dict[str, Any], *, by_trainer: bool = False) -> None:  # noqa: ARG002 - evaluation counts no steps
         """See `EpochSource.load_state_dict`."""
         self._division.check(state, "evaluation")
         names = ("epoch", "steps", "rank", "world_size", "batch_size", "repeats")
         if "steps" not in state:
             self._restored = None
             return
-        found = {name: state.get(name) for name in names}
-        if not all(isinstance(number, int) and number >= 0 for number in found.values()):
-            raise ResumeError(f"this is no state of an evaluation loader: {found}")
-        self._restored = cast("dict[str, int]", found)
+        restored = {name: state.get(name) for name in names}
+        if not all(isinstance(number, int) and number >= 0 for number in restored.values()):
+            raise ResumeError(f"this is no state of an evaluation loader: {restored}")
+        self._restored = cast("dict[str, int]", restored)
 
 
 def _cut_of(rank: int, shards: EvaluationShards) -> dict[str, int]:
-    """What the steps of an evaluation depend on, in plain types."""
+    """How an evaluation is divided into steps, in plain types."""
     division = {"rank": rank, "world_size": shards.world_size, "batch_size": shards.batch_size}
     return {**division, "repeats": int(shards.tail == "repeat")}

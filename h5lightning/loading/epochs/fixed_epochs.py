@@ -1,4 +1,4 @@
-"""Epochs of a rank that is known, for loops without a DataModule."""
+"""Epochs of a given rank, for loops without a DataModule."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["FixedEpochs"]
 
 
 class FixedEpochs:
-    """Epochs of a rank that is known, by the number that was set last.
+    """Epochs of a given rank, by the number that was set last.
 
     Args:
         order: position in an epoch → sample.
         shards: how a whole epoch is divided.
         rank: this rank.
-        rest: what is left of the epoch that a resumed run goes on with.
+        rest: the remaining samples of the epoch that a resumed run continues.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class FixedEpochs:
         self._rest = rest
         self._epoch = 0
 
-    def set_epoch(self, epoch: int, *, by_trainer: bool = False) -> None:  # noqa: ARG002 - one number is like another
+    def set_epoch(self, epoch: int, *, by_trainer: bool = False) -> None:  # noqa: ARG002 - all numbers count the same
         """See `EpochSource.set_epoch`."""
         self._epoch = epoch
 
@@ -47,7 +47,7 @@ class FixedEpochs:
         return self.peek()
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing: whoever gave the rank says where it goes on."""
+        """Empty: the caller that gave the rank decides where to continue."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any], *, by_trainer: bool = False) -> None:

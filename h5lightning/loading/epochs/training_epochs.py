@@ -17,7 +17,7 @@ __all__ = ["TrainingEpochs"]
 
 
 class TrainingEpochs(DividedEpochs):
-    """Epochs of one training loader, whose numbers all loaders of a DataModule share.
+    """Epochs of one training loader; all loaders of a DataModule share the numbers of epochs.
 
     Args:
         division: how the samples are divided.
@@ -35,7 +35,7 @@ class TrainingEpochs(DividedEpochs):
         self._begun: list[BegunEpoch] = []  # the last one, and those that still run
 
     def set_epoch(self, epoch: int, *, by_trainer: bool = False) -> None:
-        """See `EpochSource.set_epoch`; the epochs after it count on from there."""
+        """See `EpochSource.set_epoch`; later epochs count from this number."""
         self._asked = _Asked(epoch, self._counter.version, by_trainer)
 
     def peek(self, *, is_divided: bool = True) -> RankEpoch:
@@ -65,9 +65,9 @@ class TrainingEpochs(DividedEpochs):
     def _position(self, shards: TrainingShards) -> Position:
         """Where the next epoch begins.
 
-        A position that was restored is gone on from, unless a user set another epoch after it. The number of a Trainer
-        is no such thing: an epoch that it stopped in the middle is over for it. Nor does the rest of an epoch count
-        that has no batch left, where the next one was set.
+        A restored position is continued, unless a user set another epoch after it. An epoch that a Trainer sets does
+        not count as such: a Trainer takes an epoch that it stopped in the middle for finished. A restored epoch without
+        any batch left is not continued if a later one was set.
         """
         asked = self._asked if self._asked and self._asked.version == self._counter.version else None
         restored = self._restored_position
@@ -90,7 +90,7 @@ class TrainingEpochs(DividedEpochs):
 
     def state_dict(self) -> dict[str, Any]:
         """See `EpochSource.state_dict`."""
-        # Somebody may have looked at a batch of another iterator meanwhile.
+        # Another iterator may have delivered a batch meanwhile.
         running = [one for one in self._begun if one.is_running] or self._begun
         newest = running[-1] if running else None
         if newest is None or newest.delivered.is_at_end or self._restored_position is not None:
@@ -124,7 +124,7 @@ class _Asked(NamedTuple):
     Args:
         epoch: the number.
         version: that of the counter when it was set.
-        by_trainer: a Trainer set it, which counts for itself.
+        by_trainer: a Trainer set it, which has its own count.
     """
 
     epoch: int

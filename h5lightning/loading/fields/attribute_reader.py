@@ -1,4 +1,4 @@
-"""Reads attributes, whose values are known from the scan."""
+"""Fills attributes, whose values the scan has read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["AttributeReader"]
 
 
 class AttributeReader(FieldReader):
-    """Reads an attribute.
+    """Fills an attribute.
 
     Args:
         plan: what the field is.

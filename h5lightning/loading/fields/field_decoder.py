@@ -26,7 +26,7 @@ Array = npt.NDArray[Any]
 
 
 def column_of(plan: StoredField, form: StoredForm) -> DatasetColumn:
-    """What a reader is asked for in files that store a field in one form."""
+    """What to read in files that store a field in one form."""
     return DatasetColumn(plan.path, plan.member, form.dtype, plan.row_shape)
 
 
@@ -35,8 +35,8 @@ class _Part:
     """The rows of files that store a field in one type.
 
     Args:
-        request: what a reader is asked for, with a buffer of the stored type.
-        files: the files, by their places in the batch.
+        request: what to read, with a buffer of the stored type.
+        files: the files, by their index in the batch.
         forms: the form of each of them, ``(files,)``.
         slots: where the rows belong, ``(rows,)``.
     """
@@ -48,7 +48,7 @@ class _Part:
 
 
 class FieldDecoder:
-    """Converts or decodes stored numbers, and looks at each of them on the way.
+    """Converts or decodes stored numbers, and checks each of them.
 
     Args:
         plan: what the field is.

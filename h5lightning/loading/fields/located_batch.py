@@ -22,11 +22,11 @@ class LocatedBatch:
     """The samples of a batch, sorted by file and row.
 
     Args:
-        files: numbers of the files that hold some, ``(files,)``.
+        files: numbers of their files, ``(files,)``.
         paths: their paths.
         borders: where the samples of each file begin, and the last ones end, ``(files + 1,)``.
         rows: first row of each sample, ``(N,)``.
-        slots: its place in the batch, ``(N,)``.
+        slots: its index in the batch, ``(N,)``.
     """
 
     files: Int64Array
@@ -58,10 +58,10 @@ class LocatedBatch:
 
 
 class FilePaths:
-    """The paths of files; the last ones are kept, since making a path takes longer than reading a row.
+    """The paths of files, cached, since making a path takes longer than reading a row.
 
     Args:
-        index: names them.
+        index: has the names of the files.
     """
 
     def __init__(self, index: SampleIndex) -> None:

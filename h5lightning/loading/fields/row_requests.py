@@ -19,8 +19,8 @@ class RowRequest(NamedTuple):
     """Rows of one column that a field asks for.
 
     Args:
-        request: what a reader is asked for.
-        files: the files that it names, by their places in the batch, ascending; None for all files of the batch.
+        request: what to read.
+        files: the files that it reads, by their index in the batch, ascending; None for all files of the batch.
     """
 
     request: ReadRequest
@@ -34,7 +34,7 @@ def by_files(
 
     Args:
         paths: the files of the batch.
-        requests: what is asked for.
+        requests: the rows that fields ask for.
     """
     groups: dict[tuple[int, ...] | None, list[ReadRequest]] = {}
     for request, files in requests:
@@ -49,7 +49,7 @@ def read_rows(reader: Reader, paths: Sequence[str], requests: Sequence[RowReques
     Args:
         reader: reads them.
         paths: the files of the batch.
-        requests: what is asked for.
+        requests: the rows that fields ask for.
 
     Raises:
         BadFileError: a file cannot be read.
@@ -65,7 +65,7 @@ def read_rows(reader: Reader, paths: Sequence[str], requests: Sequence[RowReques
 
 
 def _shared(requests: Sequence[RowRequest]) -> tuple[list[_SharedRows], Iterable[RowRequest]]:
-    """The requests with no column twice, and what stands for several of them."""
+    """The shared rows, and requests for all rows that name no column twice."""
     if len(requests) == 1:
         return [], requests
     by_column: dict[object, list[RowRequest]] = {}
@@ -98,7 +98,7 @@ class _SharedRows:
         files = np.arange(len(borders) - 1)
         file = np.concatenate([files.repeat(request.sizes) for request in requests])
         span = int(rows.max(initial=0)) + 1
-        different, self._place = np.unique(file * span + rows, return_inverse=True)
+        different, self._which = np.unique(file * span + rows, return_inverse=True)
         out = np.empty((len(different), *column.row_shape), np.dtype(column.dtype).newbyteorder("="))
         starts = different.searchsorted(np.arange(len(borders)) * span)
         self.request = ReadRequest(column, starts, different % span, np.arange(len(different)), out)
@@ -108,17 +108,17 @@ class _SharedRows:
         start = 0
         for request in self._requests:
             stop = start + len(request.rows)
-            _assign_rows(request, self.request.out, self._place[start:stop])
+            _assign_rows(request, self.request.out, self._which[start:stop])
             start = stop
 
 
-def _assign_rows(request: ReadRequest, rows: npt.NDArray[Any], place: Int64Array) -> None:
-    """Put row ``place[i]`` into slot i of a request."""
+def _assign_rows(request: ReadRequest, rows: npt.NDArray[Any], which: Int64Array) -> None:
+    """Put ``rows[which[i]]`` into ``out[slots[i]]`` of a request."""
     out, slots = request.out, request.slots
     if len(slots) == len(out) and out.dtype == rows.dtype:
-        # All slots, each once: gathered without a copy on the way.
-        ordered = np.empty_like(place)
-        ordered[slots] = place
+        # All slots, each once: gathered without a temporary copy.
+        ordered = np.empty_like(which)
+        ordered[slots] = which
         np.take(rows, ordered, axis=0, out=out, mode="clip")
     else:
-        assign(out, slots, rows[place])
+        assign(out, slots, rows[which])
