@@ -19,21 +19,10 @@ from h5lightning.cli import app
 from h5lightning.errors import H5LightningError
 
 PACKAGE = Path(h5lightning.__file__).parent
-MODULES = (
-    *("batching", "buffers", "coalescing", "dataset", "epoch_iterator", "group_reading", "handles", "loader"),
-    *(
-        "monitor",
-        "once",
-        "open_files",
-        "process_local",
-        "read_ahead",
-        "selection",
-        "verified_blocks",
-        "watching",
-    ),
-)
-TRACED = {str(PACKAGE / f"{name}.py") for name in MODULES} | {
-    str(path) for path in (PACKAGE / "readers").glob("*.py")
+FOLDERS = ("loading", "storage/files", "storage/readers")
+MODULES = ("core/monitor.py", "core/once.py", "core/process_local.py", "planning/selection.py")
+TRACED = {str(path) for folder in FOLDERS for path in (PACKAGE / folder).rglob("*.py")} | {
+    str(PACKAGE / name) for name in MODULES
 }
 
 FILES, ROWS = 4, 24
@@ -238,7 +227,8 @@ def lines_of_queues(module, trace):
     finally:
         trace(None)
     names = {
-        str(PACKAGE / f"{name}.py") for name in ("read_ahead", "group_reading", "epoch_iterator", "loader")
+        str(PACKAGE / "loading" / f"{name}.py")
+        for name in ("batch_groups", "epochs/epoch_iterator", "loader", "prefetch", "prefetch_queue")
     }
     return sorted({where for where in tracer.order if where[0] in names and where[2] <= 2})
 
