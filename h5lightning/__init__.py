@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from h5lightning import errors
     from h5lightning.datamodule.module import H5DataModule
     from h5lightning.errors import H5LightningError
-    from h5lightning.loading.sample_dataset import H5Dataset
+    from h5lightning.loading.h5_dataset import H5Dataset
     from h5lightning.options import Access, Field, Rows, Shuffle, Split, Whole, Windows
     from h5lightning.planning.index import SampleIndex
 
@@ -51,7 +51,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "H5DataModule": "h5lightning.datamodule.module",
-    "H5Dataset": "h5lightning.loading.sample_dataset",
+    "H5Dataset": "h5lightning.loading.h5_dataset",
     "H5LightningError": "h5lightning.errors",
     "SampleIndex": "h5lightning.planning.index",
 }

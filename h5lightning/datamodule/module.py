@@ -30,11 +30,15 @@ from h5lightning.datamodule.resume import EpochTracker, check_same_data, check_s
 from h5lightning.datamodule.setup import PreparedData, StageOptions, assemble
 from h5lightning.datamodule.summary import Summary, summarise
 from h5lightning.errors import NotSetUpError, OptionError
-from h5lightning.loading.epoch_sources import Division, EvaluationEpochs, TrainingEpochs
-from h5lightning.loading.loader import H5DataLoader, LoaderOptions, make_loader
-from h5lightning.loading.sample_dataset import IS_REPEAT, SampleDataset
+from h5lightning.loading.batch_finisher import IS_REPEAT
+from h5lightning.loading.epochs.division import Division
+from h5lightning.loading.epochs.evaluation_epochs import EvaluationEpochs
+from h5lightning.loading.epochs.sampler import ShardedSampler
+from h5lightning.loading.epochs.training_epochs import TrainingEpochs
+from h5lightning.loading.loader import H5DataLoader, make_loader
+from h5lightning.loading.loader_options import LoaderOptions
+from h5lightning.loading.sample_dataset import SampleDataset
 from h5lightning.loading.sample_weights import read_weights
-from h5lightning.loading.sampler import ShardedSampler
 from h5lightning.loading.transforms import STAGES, Transforms
 from h5lightning.options import Access, Samples, Shuffle, Split
 from h5lightning.options.checks import MOST_IN_BATCH, check_bool, check_choice, check_int, check_text

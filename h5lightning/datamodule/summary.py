@@ -181,7 +181,7 @@ def _split(name: str, part: Segments, index: SampleIndex, fields: Fields, plan: 
 
 def _row_bytes(fields: Fields) -> int:
     """Bytes of one row; a dataset that serves two fields counts once."""
-    return sum({(p.path, p.member): p.row_bytes for p in fields.plans if p.kind == "rows"}.values())
+    return sum({(p.path, p.member): p.row_bytes for p in fields.row_fields}.values())
 
 
 def _count_shared(sets: Iterable[Iterable[Any]]) -> int:
@@ -219,7 +219,7 @@ def _unwritten_ends(found: DataSurvey) -> Iterable[str]:
     """What is to be known of files whose last row holds nothing but the fill value, as far as a scan looks."""
     catalog = found.catalog
     is_marked = np.asarray([said.ends_with_fill for said in catalog.annotations] + [False])
-    for path in dict.fromkeys(plan.path for plan in found.fields.plans if plan.kind == "rows"):
+    for path in dict.fromkeys(plan.path for plan in found.fields.row_fields):
         files = np.flatnonzero(is_marked[catalog.annotations_of(path)])
         if files.size:
             names = [catalog.names[file] for file in files[:_MOST_LISTED].tolist()]

@@ -1,10 +1,10 @@
-"""Memory for batches: recycled when nobody holds it any more, and shared where it must cross a process.
+"""Memory for batches: recycled when it is no longer used, and shared between processes where needed.
 
-A fresh tensor of a MiB costs more in page faults than the gather that fills it. A batch belongs to the user, so its
-memory returns to the pool only when the last tensor over it is gone: torch keeps the array that it was made from
-alive, that array the lease of its memory, and a weak reference to the lease tells.
+The page faults of a fresh tensor of 1 MiB cost more than the gather that fills it. A batch belongs to the user, so its
+memory returns to the pool only when the last tensor over it is gone: torch keeps the array alive that the tensor was
+made from, the array keeps its `_Buffer` alive, and a finalizer of the `_Buffer` gives the memory back.
 
-Page-locked memory is recycled by torch, which alone knows when an accelerator has copied the last bytes of it.
+Page-locked memory is recycled by torch, because only torch knows when an accelerator has copied it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MOST_OF_ONE_SIZE = 8
 
 
 class _Buffer:
-    """What all arrays over recycled memory keep alive; were it an array, NumPy would keep the memory in its place."""
+    """Owner of recycled memory, kept alive by all arrays over it. NumPy would not keep a plain array alive."""
 
     __slots__ = ("__array_interface__", "__weakref__", "memory")
 
@@ -42,16 +42,16 @@ class _Buffer:
 
 
 class BufferPool:
-    """Makes tensors to be filled; in a worker process in shared memory, so that they are not copied on the way."""
+    """Makes tensors to be filled; in a worker process in shared memory, which saves a copy."""
 
     def __init__(self) -> None:
         # Finalizers may run at any point of any thread: appending to a deque needs no lock.
         self._free: OrderedDict[int, deque[npt.NDArray[np.uint8]]] = OrderedDict()
-        self._is_page_locked = False
+        self._is_pinned = False
 
-    def page_lock(self, *, wanted: bool) -> None:
-        """Make tensors that an accelerator can copy by itself, from now on; in workers they are made as ever."""
-        self._is_page_locked = wanted
+    def pin_memory(self, *, enabled: bool) -> None:
+        """Make tensors in page-locked memory from now on; not in worker processes."""
+        self._is_pinned = enabled
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (type(self), ())
@@ -59,7 +59,7 @@ class BufferPool:
     def tensor(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> torch.Tensor:
         """A tensor with arbitrary values, of a NumPy type in native byte order."""
         nbytes = math.prod(shape) * dtype.itemsize
-        if self._is_page_locked and get_worker_info() is None:
+        if self._is_pinned and get_worker_info() is None:
             try:
                 return torch.empty(shape, dtype=_torch_type(dtype), pin_memory=True)
             except RuntimeError as error:
@@ -70,21 +70,21 @@ class BufferPool:
 
     @property
     def can_be_divided(self) -> bool:
-        """Whether tensors of several batches may lie in one array: not if they must be shared or page-locked."""
-        return not self._is_page_locked and get_worker_info() is None
+        """Whether one array may contain several batches: not in shared or page-locked memory."""
+        return not self._is_pinned and get_worker_info() is None
 
     def array(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-        """An array with arbitrary values; its memory is recycled when nobody holds it, or a part of it, any more."""
+        """An array with arbitrary values; its memory is recycled when the array and all its views are gone."""
         nbytes = math.prod(shape) * dtype.itemsize
         if nbytes < _LEAST_BYTES:
             return np.empty(shape, dtype)
         memory = self._take(nbytes)
-        lease = _Buffer(memory)
-        weakref.finalize(lease, self._give_back, memory).atexit = False
-        return np.asarray(lease).view(dtype).reshape(shape)
+        owner = _Buffer(memory)
+        weakref.finalize(owner, self._give_back, memory).atexit = False
+        return np.asarray(owner).view(dtype).reshape(shape)
 
     def _give_up(self, error: RuntimeError) -> None:
-        self._is_page_locked = False
+        self._is_pinned = False
         reason = str(error).splitlines()[0]
         warnings.warn(
             f"batches are read to ordinary memory, since it cannot be page-locked: {reason}", stacklevel=2

@@ -1,9 +1,9 @@
 """Batches of an epoch, read several at a time where they are small.
 
-What is done once for a read (ids → files → rows, the hand-over between two threads) takes as long as the gather of a
-thousand short rows. Neighbouring batches are therefore read in one go and dealt out, each with memory of its own.
-How many go together is measured on the way: it depends on the storage and on the user's transforms. The next groups
-are announced to the storage, in case it has to be waited for.
+The fixed cost of a read (ids → files → rows, and the hand-over between two threads) equals the gather of about 1,000
+short rows. Neighbouring batches are therefore read together and then separated, each with its own memory. The size of
+a group is adapted to the measured time, which depends on the storage and on the user's transforms. The next groups are
+prefetched if the storage is slow.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from h5lightning.planning.sampling.rank_epoch import RankEpoch
 
 __all__ = ["BatchGroupReader"]
 
-_Task: TypeAlias = tuple[Int64Array, list[Int64Array]]  # positions to read, and those to announce before
+_Task: TypeAlias = tuple[Int64Array, list[Int64Array]]  # positions to read, and groups to prefetch before
 
 _MOST_BATCHES = 32
 _MOST_BYTES = 12 * 1024 * 1024  # of a group
-_AHEAD_GROUPS = 4  # that are announced before they are read
-_ENOUGH_S = 0.005  # larger groups gain nothing, and their first batch waits for their last
+_AHEAD_GROUPS = 4  # that are prefetched before they are read
+_ENOUGH_S = 0.005  # larger groups gain nothing, and their first batch waits for the last one
 
 
 class BatchGroupReader:
@@ -38,7 +38,7 @@ class BatchGroupReader:
     Args:
         dataset: the samples.
         batch_size: samples in a batch.
-        deliver: what a batch is turned into.
+        deliver: makes the delivered batch of a finished one.
         block_samples: samples that lie side by side and come close together; see `Order.block_samples`.
         alone: one batch in each group, however small.
     """
@@ -58,18 +58,18 @@ class BatchGroupReader:
         self._deliver = deliver
         batch_bytes = max(1, batch_size * dataset.sample_bytes)
         most = 1 if alone else min(_MOST_BATCHES, max(1, _MOST_BYTES // batch_bytes))
-        # Powers of two alone: memory is recycled by its size.
+        # A power of two, since memory is recycled by its size.
         self._most = 1 << (most.bit_length() - 1)
         self._batches = 1
         self._done = 0  # samples that were finished
 
-    def stages(self, epoch: RankEpoch) -> Pipeline[list[Any]]:
+    def pipeline(self, epoch: RankEpoch) -> Pipeline[list[Any]]:
         """Makes groups of batches in order, none empty.
 
-        What cannot be read, or a transform that fails, is raised after the batches before it.
+        An error of reading, or of a transform, is raised after the batches before it.
 
         Args:
-            epoch: what is to be read.
+            epoch: what to read.
         """
         return Pipeline(partial(self._tasks, epoch), self._read, partial(self._finish, epoch))
 
@@ -79,7 +79,7 @@ class BatchGroupReader:
     def _looking_ahead(self, groups: Iterator[Int64Array]) -> Iterator[_Task]:
         later: deque[Int64Array] = deque()
         while True:
-            # Of what is in memory nothing is cut ahead, so that groups grow at once when they are fast.
+            # If the data are in memory, no group is cut ahead, so that fast groups grow at once.
             ahead = _AHEAD_GROUPS if self._announcer.is_cold else 0
             announced = list(islice(groups, max(0, ahead + 1 - len(later))))
             later.extend(announced)
@@ -87,11 +87,11 @@ class BatchGroupReader:
                 return
             yield later.popleft(), announced
 
-    def _cut(self, stretches: Iterable[Int64Array]) -> Iterator[Int64Array]:
+    def _cut(self, parts: Iterable[Int64Array]) -> Iterator[Int64Array]:
         left = np.zeros(0, np.int64)
-        for stretch in stretches:
-            # What is left of a stretch goes with the next one: a short group would be taken for a slow one.
-            left = np.concatenate([left, stretch]) if left.size else stretch
+        for part in parts:
+            # The rest of a part goes with the next one: a short group would distort the measured time.
+            left = np.concatenate([left, part]) if left.size else part
             while len(left) >= (size := self._batches * self._batch_size):
                 yield left[:size]
                 left = left[size:]
@@ -126,7 +126,7 @@ class BatchGroupReader:
 
     def _adapt(self, batches: int, took_s: float) -> None:
         if batches != self._batches:
-            return  # the rest of an epoch, or of a size that was given up
+            return  # the last group of an epoch, or one of an older size
         if took_s < _ENOUGH_S / 2:
             self._batches = min(self._most, 2 * batches)
         elif took_s > _ENOUGH_S:

@@ -2,121 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from typing import Any, cast
 
 import torch
-from torch.utils.data import BatchSampler, DataLoader, get_worker_info
+from torch.utils.data import BatchSampler, DataLoader
 from torch.utils.data._utils.pin_memory import pin_memory
 
 from h5lightning.core.permutation import derive_key
 from h5lightning.core.process_local import ProcessLocalRef, ProcessLocalSet
-from h5lightning.core.processor import usable_cores
-from h5lightning.errors import OptionError, WorkerError
+from h5lightning.errors import WorkerError
 from h5lightning.loading.batch_groups import BatchGroupReader
-from h5lightning.loading.epoch_iterator import EpochIterator
+from h5lightning.loading.collate import Collate
+from h5lightning.loading.epochs.epoch_iterator import EpochIterator
+from h5lightning.loading.epochs.sampler import ShardedSampler, caller_of
+from h5lightning.loading.loader_options import LoaderOptions
 from h5lightning.loading.prefetch import Pipeline, ReadAhead
-from h5lightning.loading.sample_dataset import SampleDataset, SampleSequence
-from h5lightning.loading.sampler import ShardedSampler, caller_of
-from h5lightning.loading.worker_transfer import for_crossing
-from h5lightning.options.checks import check_bool, check_choice, check_int, check_seconds
+from h5lightning.loading.sample_dataset import SampleDataset
 from h5lightning.planning.sampling.rank_epoch import RankEpoch
 
-__all__ = ["Collate", "H5DataLoader", "LoaderOptions", "make_loader"]
+__all__ = ["H5DataLoader", "make_loader"]
 
-# Enough to bridge a slow chunk; more only keeps batches from the processor's caches.
+# Enough to bridge a slow chunk; more would only push batches out of the processor's caches.
 _AHEAD_GROUPS = 4
 _AHEAD_BYTES = 8 * 1024 * 1024
-# A slip of the keyboard should not fill the machine with processes, or its memory with batches.
-_MOST_AT_ONCE = 4096
-_MOST_PREFETCHED = 1_000_000
-# The epoch that a loader begins: torch's iterators ask for their numbers while they are made.
+# The epoch that a loader begins: torch's iterators ask for positions while they are made.
 _BEGUN: ContextVar[RankEpoch | None] = ContextVar("begun epoch", default=None)
-_MOST_THREADS = 4  # more seldom pay: rows are copied at the speed of memory, and the model wants cores too
-
-
-@dataclass(frozen=True, slots=True)
-class LoaderOptions:
-    """How batches travel from the dataset to the training loop.
-
-    Args:
-        num_workers: worker processes; 0 reads in the training process.
-        threads: threads that read and decode in each loading process; without workers, batches are then made
-            ahead of the training step. 0 reads each batch when it is asked for; None chooses.
-        pin_memory: deliver batches in page-locked memory; without workers, they are read straight to it.
-        persistent_workers: keep workers alive from epoch to epoch; without workers, it means nothing.
-        prefetch_factor: batches that each worker makes ahead; None for torch's default.
-        multiprocessing_context: how workers are started; None for the system's default.
-        timeout_s: seconds to wait for a worker's batch; 0 waits for ever.
-        as_tuple: deliver batches as a tuple of these keys; None for a dict.
-    """
-
-    num_workers: int = 0
-    threads: int | None = None
-    pin_memory: bool = False
-    persistent_workers: bool = False
-    prefetch_factor: int | None = None
-    multiprocessing_context: str | None = None
-    timeout_s: float = 0
-    as_tuple: Sequence[str] | None = None
-
-    def __post_init__(self) -> None:
-        check_int("num_workers", self.num_workers, at_least=0, at_most=_MOST_AT_ONCE)
-        if self.threads is not None:
-            check_int("threads", self.threads, at_least=0, at_most=_MOST_AT_ONCE)
-        if self.prefetch_factor is not None:
-            check_int("prefetch_factor", self.prefetch_factor, at_least=1, at_most=_MOST_PREFETCHED)
-        check_bool("pin_memory", self.pin_memory)
-        check_bool("persistent_workers", self.persistent_workers)
-        if self.multiprocessing_context is not None:
-            check_choice(
-                "multiprocessing_context", self.multiprocessing_context, ("fork", "forkserver", "spawn")
-            )
-        check_seconds("timeout_s", self.timeout_s)
-        keys: object = self.as_tuple
-        is_list = isinstance(keys, (list, tuple)) and all(isinstance(key, str) for key in keys)
-        if keys is not None and not (keys and is_list):
-            raise OptionError(
-                f"as_tuple must list keys of the batch, such as ['x', 'y']; found {self.as_tuple!r}"
-            )
-
-    def without(self, keys: Collection[str]) -> LoaderOptions:
-        """The same for batches that lack ``keys``: unlabelled data."""
-        if self.as_tuple is None or not keys:
-            return self
-        return replace(self, as_tuple=[key for key in self.as_tuple if key not in keys])
-
-    @property
-    def reading_threads(self) -> int:
-        """Threads that make batches ahead in the training process, each another one; 0 with workers."""
-        if self.num_workers:
-            return 0
-        return min(_MOST_THREADS, usable_cores()) if self.threads is None else self.threads
-
-    @property
-    def decoding_threads(self) -> int:
-        """Threads that decode for one batch: more than one only in workers, which make one batch at a time."""
-        return max(1, self.threads or 1) if self.num_workers else 1
-
-    def for_torch(self) -> dict[str, Any]:
-        """Arguments of `torch.utils.data.DataLoader`, which refuses those of workers where there are none."""
-        common = {
-            "num_workers": self.num_workers,
-            "pin_memory": self.pin_memory,
-            "collate_fn": Collate(self.as_tuple),
-        }
-        if not self.num_workers:
-            return common
-        return common | {
-            "timeout": self.timeout_s,
-            "persistent_workers": self.persistent_workers,
-            "prefetch_factor": self.prefetch_factor,
-            "multiprocessing_context": self.multiprocessing_context,
-        }
 
 
 def make_loader(
@@ -139,51 +53,23 @@ def make_loader(
     )
 
 
-class Collate:
-    """Turns samples that are read together into a batch.
-
-    Args:
-        keys: deliver a tuple in their order; None for a dict.
-    """
-
-    def __init__(self, keys: Sequence[str] | None = None) -> None:
-        self._keys = keys if keys is None else tuple(keys)
-
-    def __call__(self, samples: SampleSequence) -> Any:
-        """The batch of samples, read whole."""
-        batch = self.deliver(samples.batch())
-        return batch if get_worker_info() is None else for_crossing(batch)
-
-    def deliver(self, batch: Any) -> Any:
-        """A batch as it is delivered.
-
-        Raises:
-            OptionError: the batch lacks a key.
-        """
-        if self._keys is None:
-            return batch if get_worker_info() is None else for_crossing(batch)
-        if missing := [key for key in self._keys if key not in batch]:
-            raise OptionError(f"as_tuple names {missing}, the batch holds {sorted(batch)}")
-        return tuple(batch[key] for key in self._keys)
-
-
 class H5DataLoader(DataLoader[Any]):
     """A DataLoader that reads batches whole and begins an epoch at its first batch.
 
-    With the sampler it was made with, it goes by whole batches of numbers (`RankEpoch`) and not by torch's
-    BatchSampler, which can end an epoch with one short batch only; without workers, by groups of batches.
+    With its own sampler, it takes whole batches of positions from a `RankEpoch`, since torch's BatchSampler can end an
+    epoch only with one short batch; without workers, it takes groups of batches.
 
-    Its state, as that of torchdata's StatefulDataLoader, says how many batches were delivered: a new loader that
-    loads it delivers the others, and then whole epochs.
+    Its state, like that of torchdata's StatefulDataLoader, is the number of delivered batches: a new loader that loads
+    it delivers the remaining ones, and then whole epochs.
 
     Args:
         dataset: the samples.
         threads: without workers, threads that make the next batches while the model works on this one; 0 makes
-            each batch when it is asked for.
+            each batch when it is requested.
         **kwargs: those of `torch.utils.data.DataLoader`; ``collate_fn`` is a `Collate` unless given.
     """
 
-    # `**kwargs` is what Lightning looks for when it rebuilds a loader with another sampler.
+    # Lightning looks for `**kwargs` when it rebuilds a loader with another sampler.
     def __init__(self, dataset: SampleDataset, *, threads: int = 1, **kwargs: Any) -> None:
         kwargs.setdefault("collate_fn", Collate())
         # Without a generator, torch draws the seed of the workers from the user's global one.
@@ -204,7 +90,7 @@ class H5DataLoader(DataLoader[Any]):
 
     @property
     def _divides_itself(self) -> bool:
-        """Whether nobody put another sampler, or batches of another size, in the place of ours."""
+        """Whether the sampler and the batch size are still those of this package."""
         sampler, batches = self.sampler, self.batch_sampler
         if not isinstance(sampler, ShardedSampler) or type(batches) is not BatchSampler:
             return False
@@ -228,21 +114,21 @@ class H5DataLoader(DataLoader[Any]):
 
     def _batches(self, epoch: RankEpoch | None) -> Iterator[Any]:
         if self.num_workers > 0:
-            cast("SampleDataset", self.dataset).close()  # nothing open may travel into a forked worker
+            cast("SampleDataset", self.dataset).close()  # a forked worker must not inherit open files
             return super().__iter__()
         by_groups = epoch is not None and isinstance(self.collate_fn, Collate)
-        stages = self._groups(epoch) if epoch is not None and by_groups else self._single_batches()
+        pipeline = self._groups(epoch) if epoch is not None and by_groups else self._single_batches()
         if not self.threads:
-            return chain.from_iterable(stages)
+            return chain.from_iterable(pipeline)
         threads = self.threads if by_groups else 1
         ahead = ReadAhead(
-            stages, _bytes_of, threads=threads, most_items=_AHEAD_GROUPS, most_bytes=_AHEAD_BYTES
+            pipeline, _bytes_of, threads=threads, most_items=_AHEAD_GROUPS, most_bytes=_AHEAD_BYTES
         )
         self._running.add(ahead)
         return _dealt(ahead)
 
     def _check_newest(self, asker: EpochIterator) -> None:
-        """Raise if torch's only iterator, which persistent workers have, delivers another epoch by now."""
+        """Raise if persistent workers deliver another epoch by now: torch has one iterator for them."""
         if self.persistent_workers and self.num_workers > 0 and self._newest.get() is not asker:
             raise WorkerError(
                 "this iterator is out of date: the loader has persistent workers, which make the batches of a newer "
@@ -251,12 +137,12 @@ class H5DataLoader(DataLoader[Any]):
             )
 
     def close(self) -> None:
-        """End the threads that still make batches, and persistent workers, and wait for them."""
+        """End the threads that make batches, and persistent workers, and wait for them."""
         for ahead in list(self._running):
             ahead.close()
         persistent: Any = self._iterator
         if persistent is not None:
-            # Left to garbage collection, torch waits five seconds for each of them.
+            # If garbage collection does it, torch waits five seconds for each of them.
             self._iterator = None
             self._newest = ProcessLocalRef()
             persistent._shutdown_workers()  # noqa: SLF001 - as Lightning
@@ -264,19 +150,19 @@ class H5DataLoader(DataLoader[Any]):
     # ── state ────────────────────────────────────────────────────────────────────────────────────────
 
     def state_dict(self) -> dict[str, Any]:
-        """How far the newest iterator has come, in plain types; see `load_state_dict`."""
+        """Progress of the newest iterator, in plain types; see `load_state_dict`."""
         if not isinstance(self.sampler, ShardedSampler):
             return {}
         return self.sampler.epochs.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Let the next iterator begin behind the batches that were delivered when the state was taken.
+        """Let the next iterator begin after the batches that were delivered when the state was taken.
 
         Args:
-            state_dict: that of a loader of the same samples, in the same order.
+            state_dict: the state of a loader of the same samples, in the same order.
 
         Raises:
-            ResumeError: it is that of other samples.
+            ResumeError: it is the state of other samples.
         """
         if state_dict and isinstance(self.sampler, ShardedSampler):
             self.sampler.epochs.load_state_dict(state_dict, by_trainer=caller_of(2) == "trainer")
@@ -284,7 +170,7 @@ class H5DataLoader(DataLoader[Any]):
     # ── without workers ──────────────────────────────────────────────────────────────────────────────
 
     def _single_batches(self) -> Pipeline[list[Any]]:
-        # Made here: the thread that asks for the first batch does not know which epoch has begun.
+        # Made here: the thread that makes the first batch does not know which epoch has begun.
         batches = super().__iter__()
         return Pipeline.of(lambda: ([batch] for batch in batches))
 
@@ -296,18 +182,18 @@ class H5DataLoader(DataLoader[Any]):
             block_samples=epoch.order.block_samples,
             alone=not self.threads,
         )
-        return reader.stages(epoch)
+        return reader.pipeline(epoch)
 
     def _delivery(self) -> Callable[[Any], Any]:
-        """What is done to a batch that was read; as torch, page-locked memory only where there is an accelerator."""
+        """What delivers a batch that was read; page-locked memory only if there is an accelerator, as in torch."""
         deliver = cast("Collate", self.collate_fn).deliver
-        # torch's own iterator knows whether, where, and what to warn of.
+        # torch's own iterator decides whether and where, and warns.
         decided: Any = super().__iter__() if self.pin_memory else None
         is_pinned = decided is not None and decided._pin_memory  # noqa: SLF001
-        cast("SampleDataset", self.dataset).page_lock(wanted=is_pinned)
+        cast("SampleDataset", self.dataset).pin_memory(enabled=is_pinned)
         if not is_pinned:
             return deliver
-        # What was read lies in such memory already, and is not copied again; what a transform made does not.
+        # Batches as read are in page-locked memory already, and are not copied; those of transforms are not.
         pin = partial(pin_memory, device=decided._pin_memory_device)  # noqa: SLF001
         return lambda batch: pin(deliver(batch))
 
@@ -315,10 +201,10 @@ class H5DataLoader(DataLoader[Any]):
 class _Requests:
     """The batches of the epoch that is being begun, for torch's iterators.
 
-    Persistent workers keep it. It knows no loader: in a circle of references, torch would end workers much too late.
+    Persistent workers keep it. It must not refer to the loader: in a reference cycle, torch ends workers too late.
 
     Args:
-        sampler: whose epochs they are.
+        sampler: has the epochs.
         batches: torch's batches over it.
     """
 
@@ -328,11 +214,11 @@ class _Requests:
 
     def __iter__(self) -> Iterator[Any]:
         epoch = _BEGUN.get()
-        # torch's own iterators alone ask; without an epoch, somebody else looks at the batches.
+        # torch's own iterators ask during an epoch; without one, other code looks at the batches.
         return iter(self._batches) if epoch is None else epoch.requests()
 
     def __len__(self) -> int:
-        # Lightning holds the number of batches that it has had in the epoch against it, those before a resume too.
+        # Lightning compares it with all batches of the epoch, those before a resume included.
         epoch = self._sampler.peek()
         return epoch.steps_done + epoch.steps
 
@@ -340,8 +226,8 @@ class _Requests:
 def _dealt(groups: ReadAhead[list[Any]]) -> Iterator[Any]:
     """Batches of groups, one by one.
 
-    None is held here: to drop a whole group takes 0.2 ms. And the threads hear of a group that was taken when its
-    second batch is asked for: the training loop has just got what it waited for, and wants the GIL to go on.
+    No batch is kept here: to free a whole group takes 0.2 ms. The threads are told of a taken group only at its second
+    batch: the training loop has just got the first one, and needs the GIL.
     """
     while True:
         try:

@@ -1,8 +1,8 @@
-"""How often the samples of a dataset were asked for, over all worker processes: how far plain torch code has come.
+"""How many samples of a dataset were requested, over all worker processes: the progress of plain torch code.
 
-A plain DataLoader tells its dataset no epoch. Its transforms must draw other numbers in each pass all the same, and
-workers live as long as a pass, or as the program. So the count lies in memory that forked workers share, and that
-torch shares with workers which get the dataset as a pickle.
+A plain DataLoader does not pass the epoch to its dataset. Transforms must draw different numbers in each pass anyway,
+and workers live for one pass or for the whole program. So the count is kept in memory that forked workers share, and
+that torch shares with workers which get the dataset as a pickle.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Any
 import torch
 from torch.utils.data import get_worker_info
 
-__all__ = ["AskedSamples"]
+__all__ = ["RequestedSamples"]
 
-_SLOTS = 64  # one for each worker, which alone adds to it; workers beyond share them
-_EPOCH = 0  # the epoch that was set, counted from 1; 0 where none was
+_SLOTS = 64  # one for each worker; with more workers, they share slots
+_EPOCH = 0  # the epoch that was set, counted from 1; 0 if none was set
 _MAIN = 1
 _FIRST_WORKER = 2
 
 
-class AskedSamples:
-    """Counts samples, and keeps the epoch that somebody set; seen by workers that are alive."""
+class RequestedSamples:
+    """Counts samples, and keeps the epoch that was set; running workers see both."""
 
     def __init__(self) -> None:
         self._cells = _shared_cells()
@@ -33,17 +33,17 @@ class AskedSamples:
     def __setstate__(self, state: dict[str, Any]) -> None:
         cells: torch.Tensor = state["_cells"]
         if not cells.is_shared():  # type: ignore[no-untyped-call]  # torch leaves it without annotations
-            # A copy counts for itself, and must be ready to be forked.
+            # A copy has its own count, and must be ready to be forked.
             values, cells = cells, _shared_cells()
             cells.copy_(values)
         self._cells = cells
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the epoch; from now on no count decides it."""
+        """Set the epoch; from now on, the count does not matter."""
         self._cells[_EPOCH].fill_(epoch + 1)
 
     def epoch(self, size: int) -> int:
-        """The epoch of the next sample that is asked for.
+        """The epoch of the next requested sample.
 
         Args:
             size: samples of an epoch.
@@ -51,11 +51,11 @@ class AskedSamples:
         given = int(self._cells[_EPOCH])
         return given - 1 if given else int(self._cells[_MAIN:].sum()) // max(1, size)
 
-    def ask(self, samples: int, size: int) -> int:
-        """Count some samples.
+    def add(self, samples: int, size: int) -> int:
+        """Count requested samples.
 
         Args:
-            samples: how many are asked for.
+            samples: how many are requested.
             size: samples of an epoch.
 
         Returns:
@@ -69,6 +69,6 @@ class AskedSamples:
 
 
 def _shared_cells() -> torch.Tensor:
-    # No /dev/shm, which containers have little of.
+    # Not in /dev/shm, which is small in containers.
     memory = mmap.mmap(-1, 8 * (_FIRST_WORKER + _SLOTS))
     return torch.frombuffer(memory, dtype=torch.int64)

@@ -5,44 +5,38 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias, cast, overload
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.utils.data import Dataset, default_collate
+from torch.utils.data import Dataset
 
 from h5lightning.core.arrays import BoolArray, Int64Array
 from h5lightning.core.once import once
 from h5lightning.core.sample_numbers import to_number, to_numbers
 from h5lightning.errors import H5LightningError
+from h5lightning.loading.batch_finisher import BatchFinisher
 from h5lightning.loading.batch_reader import Batch, BatchReader
 from h5lightning.loading.prefetch_hints import PrefetchAdvisor, available_bytes
-from h5lightning.loading.requested_samples import AskedSamples
-from h5lightning.loading.transforms import BatchInfo, SampleInfo, TransformOption, Transforms
-from h5lightning.options import Access, Field, Samples
-from h5lightning.options.checks import check_bool, check_int, check_text
-from h5lightning.options.coerce import check_series, coerce, coerce_fields, coerce_samples
-from h5lightning.options.plain import to_plain
-from h5lightning.planning.fields import FieldSpec, check_dtype
-from h5lightning.planning.index import SampleIndex, SampleRanges
+from h5lightning.loading.requested_samples import RequestedSamples
+from h5lightning.loading.sample_sequence import SampleSequence
+from h5lightning.loading.transforms import Transforms
+from h5lightning.options.checks import check_int
+from h5lightning.planning.fields import FieldSpec
+from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.sampling.rank_epoch import BatchRequest, EpochPosition
 from h5lightning.planning.selection import Selection
-from h5lightning.storage.files.handle_pool import HandlePool
-from h5lightning.storage.readers.make_reader import make_reader
-from h5lightning.storage.survey import Files, survey
 
-__all__ = ["H5Dataset", "RawBatches", "SampleDataset", "SampleSequence"]
-
-SAMPLE_ID = "sample_id"
-IS_REPEAT = "is_repeat"
+__all__ = ["RawBatches", "SampleDataset"]
 
 Numbers: TypeAlias = npt.ArrayLike | torch.Tensor
 
 
 class RawBatches(NamedTuple):
-    """Batches as they were read, each with the numbers of its samples in the whole index, and what ended them."""
+    """Batches as they were read, each with the ids of its samples, and the error that ended them."""
 
     batches: list[tuple[Int64Array, Batch]]
     error: H5LightningError | None = None
@@ -59,7 +53,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
         batch_transform: applied to each batch.
         provenance: add ``sample_id`` to each batch.
         seed: seeds the generators of transforms.
-        splits: the samples of all splits over the same index, to say where an id belongs.
+        splits: the samples of all splits over the same index, to say in which one an id is.
     """
 
     def __init__(
@@ -76,33 +70,31 @@ class SampleDataset(Dataset[dict[str, Any]]):
     ) -> None:
         self._batches = batches
         self._selection = selection
-        self._stage = stage
-        self._transform = transform
-        self._batch_transform = batch_transform
-        self._provenance = provenance
-        self._seed = seed
+        self._finisher = BatchFinisher(
+            batches.index, stage, transform, batch_transform, provenance=provenance, seed=seed
+        )
         self._splits = splits or {}
-        self._asked = AskedSamples()
+        self._requested = RequestedSamples()
 
     # ── the epoch, which seeds transforms ────────────────────────────────────────────────────────────
 
     @property
     def epoch(self) -> int:
-        """The epoch that seeds the generators of transforms where no loader says: that of `set_epoch`, else counted."""
-        return self._asked.epoch(len(self))
+        """The epoch that seeds transforms where no loader sets it: that of `set_epoch`, else counted."""
+        return self._requested.epoch(len(self))
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the epoch that seeds transforms where no loader says; workers that are alive see it too.
+        """Set the epoch that seeds transforms where no loader sets it; running workers use it too.
 
-        Without it, the epoch is how often samples were asked for, divided by their number.
+        Without it, the epoch is the number of samples requested so far, divided by the number of samples.
         """
         number = to_number(epoch, "epoch")
         check_int("epoch", number, at_least=0, at_most=2**62)
-        self._asked.set_epoch(number)
+        self._requested.set_epoch(number)
 
-    def page_lock(self, *, wanted: bool) -> None:
-        """Read batches straight to page-locked memory, unless a transform makes new ones of their samples."""
-        self._batches.page_lock(wanted=wanted and not self._transform)
+    def pin_memory(self, *, enabled: bool) -> None:
+        """Read batches straight into page-locked memory, unless a transform makes new batches of them."""
+        self._batches.pin_memory(enabled=enabled and not self._finisher.transform)
 
     # ── samples ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -113,13 +105,13 @@ class SampleDataset(Dataset[dict[str, Any]]):
 
     @property
     def seed(self) -> int:
-        """What the generators of transforms are seeded with, beside epoch and sample."""
-        return self._seed
+        """What seeds the generators of transforms, beside epoch and sample."""
+        return self._finisher.seed
 
     @property
     def stage(self) -> str:
         """The stage whose transforms are applied."""
-        return self._stage
+        return self._finisher.stage
 
     @property
     def field_spec(self) -> dict[str, FieldSpec]:
@@ -136,7 +128,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
     def sample_spec(self) -> dict[str, FieldSpec]:
         """Key → shape, type and classes of what a model gets; with transforms, one sample is read to find out."""
         spec = self.field_spec
-        if not self._transform and not self._batch_transform:
+        if not self._finisher.has_transforms:
             return spec
         return {key: _spec_of(value, spec.get(key)) for key, value in self.read_batch([0]).items()}
 
@@ -157,32 +149,39 @@ class SampleDataset(Dataset[dict[str, Any]]):
         return self.__getitems__([position])[0]
 
     def __getitems__(self, positions: Sequence[int] | BatchRequest) -> SampleSequence:
-        """A lazy sequence of samples; what a DataLoader asks for, in place of one sample after the other.
+        """A lazy sequence of samples; a DataLoader calls this once for a batch.
 
         Raises:
             TypeError: anything else than whole numbers.
             IndexError: a position outside of the dataset; negative ones count from its end.
         """
-        return SampleSequence(self, self._request(positions))
+        request = self._request(positions)
+        return SampleSequence(
+            len(request), partial(self.read_request, request), partial(self.read_samples, request)
+        )
 
     def _request(self, positions: Sequence[int] | BatchRequest) -> BatchRequest:
-        """The same with the epoch of the samples: that of the loader that asks, if it says one, else counted here."""
+        """The positions with their epoch: that of the loader that asks, if it sets one, else counted here."""
         if isinstance(positions, BatchRequest):
             return positions
-        wanted, size = to_numbers(positions, "positions"), len(self)
-        if wanted.size and not (-size <= wanted.min() and wanted.max() < size):
+        numbers, size = to_numbers(positions, "positions"), len(self)
+        if numbers.size and not (-size <= numbers.min() and numbers.max() < size):
             raise IndexError(
-                f"positions in this split must lie in [-{size}, {size}), found {wanted.min()}..{wanted.max()}"
+                f"positions in this split must lie in [-{size}, {size}), found {numbers.min()}..{numbers.max()}"
             )
-        wanted = np.where(wanted < 0, wanted + size, wanted)
-        if wanted.size and isinstance(first := positions[0], EpochPosition):
-            told = [getattr(position, "is_repeat", None) for position in positions]
-            return BatchRequest(wanted, first.epoch, None if None in told else np.asarray(told, np.bool_))
-        return BatchRequest(wanted, self._asked.ask(wanted.size, size))
+        numbers = np.where(numbers < 0, numbers + size, numbers)
+        if numbers.size and isinstance(first := positions[0], EpochPosition):
+            repeats = [getattr(position, "is_repeat", None) for position in positions]
+            return BatchRequest(
+                numbers, first.epoch, None if None in repeats else np.asarray(repeats, np.bool_)
+            )
+        return BatchRequest(numbers, self._requested.add(numbers.size, size))
 
     def sample_ids(self, positions: Numbers) -> Int64Array:
         """Positions in this dataset → numbers over the whole index, ``(N,)`` each."""
         return self._selection(cast("npt.ArrayLike", positions))
+
+    # ── batches ──────────────────────────────────────────────────────────────────────────────────────
 
     def read_batch(
         self,
@@ -210,9 +209,9 @@ class SampleDataset(Dataset[dict[str, Any]]):
         return self._read(self.sample_ids(_one_of(positions, ids)), keys)
 
     def read_ids(self, ids: Numbers, keys: Sequence[str] | None = None) -> dict[str, Any]:
-        """The same batch for numbers over the whole index: reads again what ``batch["sample_id"]`` says.
+        """The same batch for numbers over the whole index: reads the samples of ``batch["sample_id"]`` again.
 
-        Transforms are those of this dataset, and are seeded by its `epoch` as it is now.
+        Transforms are those of this dataset, and are seeded by its current `epoch`.
 
         Args:
             ids: numbers of samples over the whole index, ``(N,)``, all of them of this dataset.
@@ -233,13 +232,13 @@ class SampleDataset(Dataset[dict[str, Any]]):
             first, index = int(absent[0]), self.index
             file, row = index.path(int(where.file[first])), int(where.row[first])
             raise IndexError(
-                f"id {numbers[first]} (row {row} of {file}) is not in this dataset, {self._stage!r}, but "
+                f"id {numbers[first]} (row {row} of {file}) is not in this dataset, {self.stage!r}, but "
                 f"{self._home_of(numbers[first : first + 1])}"
             )
         return self._read(numbers, keys)
 
     def _home_of(self, number: Int64Array) -> str:
-        """The split that holds a sample, for an error."""
+        """The split of a sample, for an error."""
         for stage, selection in self._splits.items():
             if selection.positions(number)[0] >= 0:
                 return f"in {stage!r}: read it from the {stage}_dataset"
@@ -250,17 +249,19 @@ class SampleDataset(Dataset[dict[str, Any]]):
             raise TypeError(f"keys must list fields, such as [{keys!r}]; found the text {keys!r}")
         if keys is not None:
             return self._batches.read(numbers, keys)
-        return self.finish(self._batches.read(numbers), numbers, self.epoch if self._draws else 0)
-
-    @property
-    def _draws(self) -> bool:
-        """Whether there are transforms, for which the epoch counts: to ask for it takes 6 µs."""
-        return bool(self._transform or self._batch_transform)
+        # To ask for the epoch takes 6 µs.
+        epoch = self.epoch if self._finisher.has_transforms else 0
+        return self.finish(self._batches.read(numbers), numbers, epoch)
 
     def read_request(self, request: BatchRequest) -> dict[str, Any]:
-        """The batch that a loader asks for; see `read_batch`."""
+        """The batch that a loader requests; see `read_batch`."""
         numbers = self.sample_ids(request.positions)
         return self.finish(self._batches.read(numbers), numbers, request.epoch, request.is_repeat)
+
+    def read_samples(self, request: BatchRequest) -> list[dict[str, Any]]:
+        """The samples that a loader requests, one by one, with the sample transform applied; read together."""
+        numbers = self.sample_ids(request.positions)
+        return self._finisher.samples(self._batches.read(numbers), numbers, request.epoch, request.is_repeat)
 
     def announcer(self, block_samples: int) -> PrefetchAdvisor:
         """Lets the system fetch samples of this dataset before they are read.
@@ -278,7 +279,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
         return PrefetchAdvisor(prefetch, block_samples=block_samples, size=len(self))
 
     def read_raw(self, positions: Int64Array, batch_size: int) -> RawBatches:
-        """Neighbouring batches, read together, each with memory of its own; any thread may call.
+        """Neighbouring batches, read together, each with its own memory; any thread may call.
 
         `finish` makes of each of them what `read_batch` returns.
 
@@ -307,71 +308,10 @@ class SampleDataset(Dataset[dict[str, Any]]):
         return RawBatches(read)
 
     def finish(
-        self,
-        batch: dict[str, Any],
-        numbers: Int64Array,
-        epoch: int,
-        is_repeat: BoolArray | None = None,
+        self, batch: dict[str, Any], numbers: Int64Array, epoch: int, is_repeat: BoolArray | None = None
     ) -> dict[str, Any]:
-        """A batch as it was read → as it is delivered; by one thread at a time, since transforms are called.
-
-        Args:
-            batch: what was read.
-            numbers: numbers of its samples in the whole index, ``(N,)``.
-            epoch: the epoch that seeds transforms.
-            is_repeat: which samples are repeated, ``(N,)``; None if the batch does not tell.
-        """
-        if self._transform and numbers.size:
-            batch = default_collate(self._transformed(batch, numbers, epoch))
-        if self._provenance:
-            batch[SAMPLE_ID] = torch.from_numpy(numbers.copy())
-        if is_repeat is not None:
-            batch[IS_REPEAT] = torch.from_numpy(is_repeat)
-        if self._batch_transform:
-            info = BatchInfo(tuple(numbers.tolist()), self._stage, epoch, self._seed)
-            batch = self._batch_transform(batch, info)
-        return batch
-
-    def read_samples(self, request: BatchRequest) -> list[dict[str, Any]]:
-        """Samples one by one, with the transform applied; read together all the same."""
-        numbers = self.sample_ids(request.positions)
-        batch = self._batches.read(numbers)
-        samples = (
-            self._transformed(batch, numbers, request.epoch)
-            if self._transform
-            else _samples(batch, len(numbers))
-        )
-        told: dict[str, list[Any]] = {}
-        if self._provenance:
-            told[SAMPLE_ID] = numbers.tolist()
-        if request.is_repeat is not None:
-            told[IS_REPEAT] = request.is_repeat.tolist()
-        for key, values in told.items():
-            for sample, value in zip(samples, values, strict=True):
-                sample[key] = value
-        return samples
-
-    def _transformed(self, batch: Batch, numbers: Int64Array, epoch: int) -> list[dict[str, Any]]:
-        where, index = self.index.locate(numbers), self.index
-        rows = zip(
-            numbers.tolist(), where.file.tolist(), where.series.tolist(), where.row.tolist(), strict=True
-        )
-        infos = (
-            SampleInfo(
-                id=number,
-                path=index.path(file),
-                series=index.series_name(series),
-                row=row,
-                stage=self._stage,
-                epoch=epoch,
-                seed=self._seed,
-            )
-            for number, file, series, row in rows
-        )
-        return [
-            self._transform(sample, info)
-            for sample, info in zip(_samples(batch, len(numbers)), infos, strict=True)
-        ]
+        """A batch as it was read → as it is delivered; see `BatchFinisher.finish`."""
+        return self._finisher.finish(batch, numbers, epoch, is_repeat)
 
     # ── lifecycle ────────────────────────────────────────────────────────────────────────────────────
 
@@ -380,123 +320,16 @@ class SampleDataset(Dataset[dict[str, Any]]):
         self._batches.close()
 
     def __copy__(self) -> SampleDataset:
-        """A dataset with files and caches of its own, which calls the same transforms."""
-        return copy.deepcopy(self, {id(one): one for one in (self._transform, self._batch_transform)})
+        """A dataset with its own files and caches, which calls the same transforms."""
+        shared = (self._finisher.transform, self._finisher.batch_transform)
+        return copy.deepcopy(self, {id(one): one for one in shared})
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._stage}, {len(self)} samples of {len(self.index)})"
-
-
-class H5Dataset(SampleDataset):
-    """All samples of many HDF5 files as one sequence, for use without a DataModule.
-
-    Args:
-        files: pattern or list of patterns.
-        fields: sample key → path, ``attr:NAME`` or `Field`; a list of paths; None for all eligible datasets.
-        samples: `Rows`, `Windows`, `Whole` or a mapping with ``kind``; None for rows.
-        dtype: the type that floating fields are delivered in; None as stored.
-        transform: called with each sample, and with a `SampleInfo` if it takes two arguments.
-        batch_transform: called with each batch, and with a `BatchInfo` if it takes two arguments.
-        access: how files are opened and trusted.
-        reader: ``auto``, ``direct`` or ``h5py``.
-        provenance: add ``sample_id``, int64 ``(N,)``, to each batch.
-        seed: seeds the generators of transforms.
-        index_dir: where the index is kept; None for the user's cache directory.
-        series: what a series is, whose border no window crosses: ``file``, each file, whatever a table beside the data
-            says of episodes in it. None: each file too, but `Windows` are an error where there is such a table.
-
-    Raises:
-        H5LightningError: anything that is wrong with the files or with what is asked of them.
-
-    Example:
-        >>> dataset = H5Dataset("runs/*.h5", {"x": "images", "y": "labels"})  # doctest: +SKIP
-        >>> dataset[0]["x"].shape  # doctest: +SKIP
-        torch.Size([3, 64, 64])
-    """
-
-    def __init__(
-        self,
-        files: Files,
-        fields: Mapping[str, str | Field | Mapping[str, Any]] | Sequence[str] | None = None,
-        samples: Samples | Mapping[str, Any] | None = None,
-        *,
-        dtype: str | None = None,
-        transform: TransformOption = None,
-        batch_transform: TransformOption = None,
-        access: Access | Mapping[str, Any] | None = None,
-        reader: str = "auto",
-        provenance: bool = False,
-        seed: int = 0,
-        index_dir: str | None = None,
-        series: str | None = None,
-    ) -> None:
-        check_dtype(dtype)
-        check_series(series)
-        seed, provenance, index_dir = (to_plain(value) for value in (seed, provenance, index_dir))
-        check_int("seed", seed, at_least=0)
-        check_bool("provenance", provenance)
-        check_text("index_dir", index_dir)
-        options = coerce(Access, access, "access")
-        found = survey(
-            files,
-            coerce_fields(fields),
-            coerce_samples(samples),
-            access=options,
-            dtype=dtype,
-            series=series,
-            index_dir=index_dir,
-        )
-        pool = HandlePool(options, scanned_files=found.scanned_files)
-        everything = SampleRanges(np.zeros(1, dtype=np.int64), np.asarray([len(found.index)], dtype=np.int64))
-        super().__init__(
-            BatchReader(found.index, found.fields, make_reader(reader, pool), options),
-            Selection(everything),
-            stage="train",
-            transform=Transforms.of(transform, "train"),
-            batch_transform=Transforms.of(batch_transform, "train", "batch_transform"),
-            provenance=provenance,
-            seed=seed,
-        )
-
-
-class SampleSequence(Sequence[dict[str, Any]]):
-    """Samples that are read together, when the first of them is asked for.
-
-    Our own loader never asks: it turns the sequence into a batch as a whole (`batch`).
-    """
-
-    __slots__ = ("_dataset", "_request", "_samples")
-
-    def __init__(self, dataset: SampleDataset, request: BatchRequest) -> None:
-        self._dataset = dataset
-        self._request = request
-        self._samples: list[dict[str, Any]] | None = None
-
-    def __len__(self) -> int:
-        return len(self._request)
-
-    @overload
-    def __getitem__(self, place: int) -> dict[str, Any]: ...
-    @overload
-    def __getitem__(self, place: slice) -> list[dict[str, Any]]: ...
-    def __getitem__(self, place: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
-        return self._read()[place]
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        return iter(self._read())
-
-    def batch(self) -> dict[str, Any]:
-        """All samples as one batch, without making single samples."""
-        return self._dataset.read_request(self._request)
-
-    def _read(self) -> list[dict[str, Any]]:
-        if self._samples is None:
-            self._samples = self._dataset.read_samples(self._request)
-        return self._samples
+        return f"{type(self).__name__}({self.stage}, {len(self)} samples of {len(self.index)})"
 
 
 def _one_of(positions: Numbers | None, ids: Numbers | None) -> Numbers:
-    """What `read_batch` was given, under its name or under its old one."""
+    """The positions that `read_batch` got, under their name or under the old one."""
     if ids is not None and positions is not None:
         raise TypeError("read_batch takes positions; ids= is their old name: give one of them")
     if ids is not None:
@@ -515,8 +348,3 @@ def _spec_of(value: Any, read: FieldSpec | None) -> FieldSpec:
     if not isinstance(value, torch.Tensor):
         return FieldSpec((), type(value).__name__, classes)
     return FieldSpec(tuple(value.shape[1:]), str(value.dtype).removeprefix("torch."), classes)
-
-
-def _samples(batch: Batch, size: int) -> list[dict[str, Any]]:
-    columns = {key: tensor.unbind(0) for key, tensor in batch.items()}
-    return [{key: cast("Any", column[place]) for key, column in columns.items()} for place in range(size)]

@@ -1,6 +1,6 @@
-"""How likely each training sample is to be drawn: read from a field once, and checked.
+"""Weights of training samples for drawing: read from a field once, and checked.
 
-The one thing of this package that takes memory for each sample: 8 bytes.
+They take 8 bytes for each sample; nothing else in this package takes memory by sample.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from h5lightning.planning.sampling import class_weights
 __all__ = ["read_weights"]
 
 
-_STRETCH = 1 << 20  # samples read together: enough that rows drawn at random share their chunks
+_AT_ONCE = 1 << 20  # samples read together: enough that rows drawn at random share their chunks
 
 
 def read_weights(dataset: SampleDataset, shuffle: Shuffle) -> Float64Array | None:
-    """The weights of the samples of a split, ``(N,)``; None where each is to come once.
+    """The weights of the samples of a split, ``(N,)``; None if each sample comes once.
 
     Args:
         dataset: the samples.
@@ -34,7 +34,7 @@ def read_weights(dataset: SampleDataset, shuffle: Shuffle) -> Float64Array | Non
 
     Raises:
         MissingFieldError: there is no such field.
-        FieldError: it has not one value for each sample, or values that are neither weights nor classes.
+        FieldError: it does not have one value for each sample, or its values are neither weights nor classes.
         BadFileError: a file cannot be read.
     """
     key = shuffle.drawn_by
@@ -74,8 +74,8 @@ def _read(dataset: SampleDataset, key: str) -> npt.NDArray[np.generic]:
     size = len(dataset)
     parts = []
     with progress_bar(f"reading {key!r} to draw samples by", size) as advance:
-        for start in range(0, size, _STRETCH):
-            positions = np.arange(start, min(start + _STRETCH, size))
+        for start in range(0, size, _AT_ONCE):
+            positions = np.arange(start, min(start + _AT_ONCE, size))
             value = dataset.read_batch(positions, [key])[key]
             # NumPy has no bfloat16, and a batch's memory is recycled.
             wide = value.double() if value.is_floating_point() else value
@@ -88,10 +88,10 @@ def _checked(weights: Float64Array, dataset: SampleDataset, key: str) -> Float64
     is_wrong = ~(np.isfinite(weights) & (weights >= 0))
     if is_wrong.any():
         first = int(np.argmax(is_wrong))
-        others = int(is_wrong.sum()) - 1
+        more = int(is_wrong.sum()) - 1
         raise FieldError(
             f"shuffle.weights: field {key!r} is {weights[first]:g} at {_describe(dataset, first)}"
-            f"{f' (and wrong for {others} more samples)' if others else ''}: weights must be finite and at least 0"
+            f"{f' (and wrong for {more} more samples)' if more else ''}: weights must be finite and at least 0"
         )
     if not weights.any():
         raise FieldError(

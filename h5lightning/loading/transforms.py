@@ -1,4 +1,4 @@
-"""The user's transforms: chosen by stage, given what they ask for, seeded by sample.
+"""The user's transforms: chosen by stage, called with ``info`` if they take it, seeded by sample.
 
 A transform that draws random numbers takes them from ``info.generator``: seeded by (seed, epoch, sample), it
 gives the same numbers for any number of workers, threads and ranks. The global random state is not touched.
@@ -57,7 +57,7 @@ class SampleInfo:
 
 @dataclass(frozen=True, slots=True)
 class BatchInfo:
-    """What a batch transform may want to know.
+    """Which samples a batch consists of.
 
     Args:
         ids: numbers of the samples in the whole index.
@@ -115,7 +115,7 @@ class Transforms:
         """Apply all transforms to a sample or a batch.
 
         Raises:
-            RuntimeError: a transform raised `StopIteration`, which would end the epoch without a word.
+            RuntimeError: a transform raised `StopIteration`, which would end the epoch silently.
             OptionError: a transform returned nothing.
         """
         try:
@@ -132,7 +132,7 @@ class Transforms:
 
 
 def _takes_info(transform: Transform) -> bool:
-    # What a module takes is what its forward takes: its __call__ accepts anything.
+    # The signature of a module is that of its forward: __call__ accepts anything.
     called = transform.forward if isinstance(transform, torch.nn.Module) else transform
     try:
         parameters = list(inspect.signature(called).parameters.values())

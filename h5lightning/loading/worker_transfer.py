@@ -1,7 +1,7 @@
-"""The way of a batch from a worker process: large tensors in shared memory, small ones inside of the message.
+"""Transfer of batches from worker processes: large tensors in shared memory, small ones inside the message.
 
-A shared tensor costs half a millisecond, whatever its size: its file descriptor goes through a socket of its own, with
-a thread at the other end. Labels are there sooner if they are copied.
+A shared tensor costs half a millisecond, whatever its size: its file descriptor is sent through a separate socket, to a
+thread of the training process. Copying is faster for small tensors such as labels.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ LEAST_SHARED_BYTES = 128 * 1024  # larger messages do not fit into a pipe, and b
 
 @contextmanager
 def in_shared_memory() -> Iterator[None]:
-    """What is done inside the ``with`` block takes shared memory.
+    """Turn a lack of shared memory inside the ``with`` block into an error that names the remedy.
 
     Raises:
-        ResourceError: there is none, or too little, as in many containers.
+        ResourceError: there is too little shared memory, as in many containers.
     """
     try:
         yield
@@ -38,7 +38,7 @@ def in_shared_memory() -> Iterator[None]:
 
 
 def for_crossing(batch: Any) -> Any:
-    """The same batch, to be pickled with its small tensors by value."""
+    """The same batch, whose small tensors are pickled by value."""
     if type(batch) is dict:
         return {key: _small_by_value(value) for key, value in batch.items()}
     if type(batch) is tuple:
@@ -54,7 +54,7 @@ def _small_by_value(value: Any) -> Any:
 
 
 class _ByValue:
-    """A tensor that is copied when it is pickled; unpickled, it is the tensor."""
+    """A tensor that is pickled by value; unpickled, it is the tensor itself."""
 
     __slots__ = ("_tensor",)
 

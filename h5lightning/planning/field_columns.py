@@ -1,4 +1,4 @@
-"""The column of a table (compound) that a field names, held against those that there are."""
+"""Checks the column of a table (compound) that a field names."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _MOST_LISTED = 12
 
 
 def check_column(what: str, field: Field, schema: DatasetSchema) -> None:
-    """Raise unless the field names a column that a tensor can hold, or there are no columns and it names none.
+    """Raise unless the field names a column that a tensor can hold, or names none of a dataset without columns.
 
     Args:
         what: the field, its dataset and its file, for messages.
         field: the field.
-        schema: the dataset as one file has it.
+        schema: the dataset in one file.
 
     Raises:
         MissingFieldError: there is no such column.
-        UnsupportedFieldError: the field names none, or one of text, a table in the table, or the like.
+        UnsupportedFieldError: the field names no column, or a column of text, of tables, or the like.
     """
     if not schema.members and field.member is None:
         return
@@ -46,10 +46,10 @@ def check_column(what: str, field: Field, schema: DatasetSchema) -> None:
 
 
 def _names(schema: DatasetSchema) -> str:
-    """Those that can be fields; and the others with their types."""
+    """The columns that can be fields, and the other ones with their types."""
     refused = [member_text(member) for member in schema.members if member.refusal]
-    others = f" (and {_listed(refused)}, which can be no field)" if refused else ""
-    return _listed([column.name for column in schema.columns]) + others
+    more = f" (and {_listed(refused)}, which can be no field)" if refused else ""
+    return _listed([column.name for column in schema.columns]) + more
 
 
 def _listed(texts: list[str]) -> str:

@@ -1,4 +1,7 @@
-"""What a field of a batch is: where it is read, and what a model sees of it."""
+"""The fields of a batch: what each one is, where it is read, and what a model sees of it.
+
+A kind of field is a class. Here it is data; `h5lightning.loading.fields` has the class that reads it.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,17 @@ from h5lightning.errors import OptionError
 from h5lightning.options import FLOAT_DTYPES, Field
 from h5lightning.planning.catalog.annotations import Encoding
 
-__all__ = ["FieldPlan", "FieldSpec", "Fields", "StoredForm", "check_dtype"]
+__all__ = [
+    "AttributeField",
+    "ConstantField",
+    "FieldPlan",
+    "FieldSpec",
+    "Fields",
+    "RowField",
+    "StoredField",
+    "StoredForm",
+    "check_dtype",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,42 +52,65 @@ class StoredForm:
 
     Args:
         dtype: NumPy type string of the stored elements.
-        encoding: how they stand for values, where that is looked at; None where they stand for themselves.
+        encoding: how stored numbers represent values, where they must be checked or decoded; else None.
     """
 
     dtype: str
     encoding: Encoding | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class FieldPlan(Frozen):
     """How one field of a batch is made.
 
     Args:
         key: the sample's key.
-        kind: ``rows``, ``constant`` or ``attr``.
-        path: path of the dataset.
-        member: column of a compound, or None.
-        forms: the ways in which files store it, at least one.
-        row_shape: shape of one stored row; of the whole dataset or attribute for ``constant`` and ``attr``.
-        steps: ``(start, stop)`` of the window's rows; None where a sample is one row.
+        path: path of the dataset, or of the object that has the attribute.
         spec: what is delivered.
-        values: value of the attribute in each file, ``(files, *row_shape)``.
-        form_of: which of the forms each file has, ``(files,)``; None where all have the first.
-        is_decoded: deliver what stored numbers stand for, in place of the numbers.
-        asked: the field as the user wrote it, for messages; None for one of no options.
     """
 
     key: str
-    kind: str
     path: str
+    spec: FieldSpec
+
+    @property
+    def stored(self) -> str:
+        """NumPy type string of the stored elements; of the first form, where there are several."""
+        raise NotImplementedError
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether all files store the field in one form, and the stored numbers are delivered."""
+        return True
+
+    @property
+    def is_floating(self) -> bool:
+        """Whether what is delivered can be NaN or infinite."""
+        return np.dtype(self.stored).kind in "fc"
+
+    @property
+    def mask(self) -> Encoding | None:
+        """Which of the delivered numbers represent missing values, if the numbers themselves show it."""
+        return None
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class StoredField(FieldPlan):
+    """A field that is read from a dataset.
+
+    Args:
+        member: column of a compound, or None.
+        forms: the ways in which files store it, at least one.
+        form_of: which of the forms each file has, ``(files,)``; None where all have the first.
+        row_shape: shape of one stored row; of the whole dataset for a constant.
+        is_decoded: deliver decoded values instead of the stored numbers.
+        asked: the field as the user wrote it, for messages; None for a field without options.
+    """
+
     member: str | None
     forms: tuple[StoredForm, ...]
-    row_shape: tuple[int, ...]
-    steps: tuple[int, int] | None
-    spec: FieldSpec
-    values: npt.NDArray[Any] | None = None
     form_of: npt.NDArray[np.int32] | None = None
+    row_shape: tuple[int, ...]
     is_decoded: bool = False
     asked: Field | None = None
 
@@ -85,31 +121,67 @@ class FieldPlan(Frozen):
 
     @property
     def stored(self) -> str:
-        """NumPy type string of the stored elements; of the first form, where there are several."""
+        """See `FieldPlan.stored`."""
         return self.forms[0].dtype
 
     @property
     def is_uniform(self) -> bool:
-        """Whether all files store it alike, as the numbers that are delivered; some may be forbidden by `mask`."""
+        """See `FieldPlan.is_uniform`; `mask` may still forbid some of the numbers."""
         is_plain = self.forms[0].encoding is None or self.mask is not None
         return len(self.forms) == 1 and is_plain and not self.is_decoded
 
     @property
+    def is_floating(self) -> bool:
+        """See `FieldPlan.is_floating`."""
+        return self.is_decoded or any(np.dtype(form.dtype).kind in "fc" for form in self.forms)
+
+    @property
     def mask(self) -> Encoding | None:
-        """Which of the delivered numbers stand for missing values, where that can be told from them as they are."""
+        """See `FieldPlan.mask`."""
         form = self.forms[0]
         is_kept = np.dtype(form.dtype).name == self.spec.dtype
         return form.encoding if len(self.forms) == 1 and is_kept and not self.is_decoded else None
 
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of one stored row, decoded."""
-        return math.prod(self.row_shape) * np.dtype(self.stored).itemsize
+    def form_in(self, file: int) -> int:
+        """Number of the form that a file has."""
+        return 0 if self.form_of is None else int(self.form_of[file])
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class RowField(StoredField):
+    """A field with values for each sample: one row, or the rows of some steps of a window.
+
+    Args:
+        steps: ``(start, stop)`` of the window's rows; None where a sample is one row.
+    """
+
+    steps: tuple[int, int] | None
 
     @property
-    def is_floating(self) -> bool:
-        """Whether what is delivered can hold NaN or infinity."""
-        return self.is_decoded or any(np.dtype(form.dtype).kind in "fc" for form in self.forms)
+    def row_bytes(self) -> int:
+        """Bytes of one stored row, decompressed."""
+        return math.prod(self.row_shape) * np.dtype(self.stored).itemsize
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class ConstantField(StoredField):
+    """A dataset without a sample axis: each sample of a file gets all of it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class AttributeField(FieldPlan):
+    """An attribute: each sample of a file gets its value.
+
+    Args:
+        values: the value in each file, ``(files, *shape)``, in the type of delivery.
+    """
+
+    values: npt.NDArray[Any]
+
+    @property
+    def stored(self) -> str:
+        """See `FieldPlan.stored`."""
+        return str(self.values.dtype.str)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,12 +191,22 @@ class Fields(Frozen):
     Args:
         plans: one plan for each field, in the user's order.
         rows: length of the sample axis of each file, ``(files,)``.
-        remarks: what else is to be known about them, in sentences.
+        remarks: sentences for the user about the fields.
     """
 
     plans: tuple[FieldPlan, ...]
     rows: Int64Array
     remarks: tuple[str, ...] = ()
+
+    @property
+    def row_fields(self) -> tuple[RowField, ...]:
+        """The fields with values for each sample."""
+        return tuple(plan for plan in self.plans if isinstance(plan, RowField))
+
+    @property
+    def stored_fields(self) -> tuple[StoredField, ...]:
+        """The fields that are read from datasets."""
+        return tuple(plan for plan in self.plans if isinstance(plan, StoredField))
 
     def spec(self) -> dict[str, FieldSpec]:
         """Sample key → what a model sees."""

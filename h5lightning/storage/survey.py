@@ -27,7 +27,7 @@ from h5lightning.planning.conventions.same_values import check_same, find_others
 from h5lightning.planning.field_planning import has_rows, plan_fields
 from h5lightning.planning.fields import Fields
 from h5lightning.planning.index import SampleIndex
-from h5lightning.planning.nonconforming_files import find_misfits
+from h5lightning.planning.nonconforming_files import find_nonconforming
 from h5lightning.planning.sampling import RowLayout
 from h5lightning.storage.checksums.verify_files import load_checksums, verify_before_a_run
 from h5lightning.storage.discovery import Discovered, discover
@@ -73,7 +73,7 @@ class DataSurvey(Frozen):
 
     def row_layout(self) -> RowLayout:
         """The rows that must be decoded together, in the field with most bytes."""
-        rows = [plan for plan in self.fields.plans if plan.kind == "rows"]
+        rows = self.fields.row_fields
         largest = max(rows, key=lambda plan: plan.row_bytes)
         by_layout = np.asarray([_chunk_rows(layout, largest.path) for layout in self.catalog.layouts])
         return RowLayout(by_layout[self.catalog.layout_of], sum(plan.row_bytes for plan in rows))
@@ -151,7 +151,7 @@ def _without_nonconforming(
 
     if fields is not None:
         _, labelled = _predict_and_labelled(_roles(discovered, catalog), len(catalog))
-        misfits = find_misfits(catalog, fields, labelled, on_missing=access.on_missing, dtype=dtype)
+        misfits = find_nonconforming(catalog, fields, labelled, on_missing=access.on_missing, dtype=dtype)
         catalog = without(misfits)
     explain = _differences_between(catalog, access)
     catalog = without(

@@ -237,9 +237,11 @@ def lines_of_queues(module, trace):
         pass_over(module)
     finally:
         trace(None)
-    names = ("prefetch", "prefetch_queue", "batch_groups", "epoch_iterator", "loader")
-    files = {str(PACKAGE / "loading" / f"{name}.py") for name in names}
-    return sorted({where for where in tracer.order if where[0] in files and where[2] <= 2})
+    names = {
+        str(PACKAGE / "loading" / f"{name}.py")
+        for name in ("batch_groups", "epochs/epoch_iterator", "loader", "prefetch", "prefetch_queue")
+    }
+    return sorted({where for where in tracer.order if where[0] in names and where[2] <= 2})
 
 
 # Python prints what a finalizer, or the first line of a thread, raises, and goes on.

@@ -108,7 +108,7 @@ def test_what_cannot_be_page_locked_is_ordinary_memory(monkeypatch) -> None:
         raise RuntimeError("CUDA error: out of memory\nmore")
 
     memory = BufferPool()
-    memory.page_lock(wanted=True)
+    memory.pin_memory(enabled=True)
     monkeypatch.setattr(torch, "empty", refuse)
     with pytest.warns(UserWarning, match="it cannot be page-locked: CUDA error: out of memory$"):
         tensor = memory.tensor(SHAPE, FLOAT)
@@ -119,9 +119,9 @@ def test_what_cannot_be_page_locked_is_ordinary_memory(monkeypatch) -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine can page-lock memory")
-def test_without_an_accelerator_nothing_is_page_locked() -> None:
+def test_without_an_accelerator_nothing_is_pinned() -> None:
     memory = BufferPool()
-    memory.page_lock(wanted=True)
+    memory.pin_memory(enabled=True)
     with pytest.warns(UserWarning, match="it cannot be page-locked: "):
         assert not memory.tensor(SHAPE, FLOAT).is_pinned()
     assert memory.tensor(SHAPE, FLOAT).shape == SHAPE
@@ -130,9 +130,9 @@ def test_without_an_accelerator_nothing_is_page_locked() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_page_locked_memory_comes_from_torch() -> None:
     memory = BufferPool()
-    memory.page_lock(wanted=True)
+    memory.pin_memory(enabled=True)
     tensor = memory.tensor(SHAPE, FLOAT)
     assert tensor.is_pinned()
     assert tensor.pin_memory().data_ptr() == tensor.data_ptr()
-    memory.page_lock(wanted=False)
+    memory.pin_memory(enabled=False)
     assert not memory.tensor(SHAPE, FLOAT).is_pinned()

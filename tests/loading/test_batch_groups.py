@@ -71,7 +71,7 @@ class Epoch:
 
 def groups_of(dataset, stretches=None, **options) -> list[list]:
     reader = BatchGroupReader(dataset, BATCH, options.pop("deliver", lambda batch: batch), **options)
-    return list(reader.stages(Epoch(positions_of(dataset) if stretches is None else stretches)))
+    return list(reader.pipeline(Epoch(positions_of(dataset) if stretches is None else stretches)))
 
 
 def assert_equal(one, other) -> None:
@@ -146,7 +146,7 @@ def test_a_transform_that_fails_comes_after_the_batches_before_it(dataset) -> No
     data, found = dataset(), []
     with pytest.raises(LookupError, match="the sixth"):
         found.extend(
-            group for group in BatchGroupReader(data, BATCH, fails).stages(Epoch(positions_of(data)))
+            group for group in BatchGroupReader(data, BATCH, fails).pipeline(Epoch(positions_of(data)))
         )
     assert sum(map(len, found)) == 5
 
@@ -158,6 +158,6 @@ def test_rows_that_are_refused_come_after_the_batches_before_them(tmp_path) -> N
         file["x"] = values
     data, found = H5Dataset(str(tmp_path / "a.h5"), ["x"], access={"on_nonfinite": "raise"}), []
     with pytest.raises(NonFiniteError, match="row 40"):
-        found.extend(BatchGroupReader(data, BATCH, lambda batch: batch).stages(Epoch([np.arange(100)])))
+        found.extend(BatchGroupReader(data, BATCH, lambda batch: batch).pipeline(Epoch([np.arange(100)])))
     assert sum(map(len, found)) == 40 // BATCH
     data.close()

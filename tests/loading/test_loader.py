@@ -93,8 +93,8 @@ def test_pinning_warns_where_there_is_nothing_to_pin_for(make) -> None:
 @pytest.mark.parametrize("transform", [None, lambda sample: sample], ids=["as-read", "transformed"])
 def test_what_transforms_make_anew_is_not_read_to_page_locked_memory(make, transform) -> None:
     dataset = make(transform=transform).train_dataloader().dataset
-    dataset.page_lock(wanted=True)
-    assert dataset._batches._memory._is_page_locked is (transform is None)
+    dataset.pin_memory(enabled=True)
+    assert dataset._batches._memory._is_pinned is (transform is None)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="page-locked memory needs an accelerator")

@@ -87,8 +87,8 @@ def test_threads_read_together_and_finish_in_turn(number) -> None:
         yield read_task
         finishing.clear()
 
-    stages = Pipeline(lambda: iter(range(60)), read, finish)
-    items = ReadAhead(stages, lambda _: 1, threads=number, most_items=4, most_bytes=99)
+    pipeline = Pipeline(lambda: iter(range(60)), read, finish)
+    items = ReadAhead(pipeline, lambda _: 1, threads=number, most_items=4, most_bytes=99)
     assert list(items) == [-task for task in range(60) for _ in range(2)]
     assert max(most) == number
     assert until(lambda: threads() == 0)
@@ -165,8 +165,8 @@ def test_behind_an_error_nobody_reads_any_more() -> None:
         reading.remove(number)
         return number
 
-    stages = Pipeline(lambda: iter(range(5)), read, lambda item: (item,))
-    items = ReadAhead(stages, lambda _: 1, threads=3, most_items=4, most_bytes=100)
+    pipeline = Pipeline(lambda: iter(range(5)), read, lambda item: (item,))
+    items = ReadAhead(pipeline, lambda _: 1, threads=3, most_items=4, most_bytes=100)
     with pytest.raises(ValueError, match="first"):
         next(items)
     assert reading
@@ -212,7 +212,7 @@ def test_an_item_behind_one_that_was_dropped_is_not_given(monkeypatch):
     ahead = ReadAhead(Pipeline.of(lambda: iter(range(5))), lambda _: 1, most_items=5, most_bytes=99)
     for thread in ahead._threads:
         thread.join()
-    shelf = ahead._shelf
+    shelf = ahead._items
     get = shelf._get
 
     def get_while_others_close(makers):

@@ -9,20 +9,20 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from h5lightning.loading.requested_samples import AskedSamples
+from h5lightning.loading.requested_samples import RequestedSamples
 
 pytestmark = pytest.mark.timeout(90)
 
 
 class Counting(Dataset):
     def __init__(self) -> None:
-        self.asked = AskedSamples()
+        self.asked = RequestedSamples()
 
     def __len__(self) -> int:
         return 12
 
     def __getitem__(self, position: int) -> int:
-        return self.asked.ask(1, len(self))
+        return self.asked.add(1, len(self))
 
 
 def epochs(dataset: Counting, **options) -> list[int]:
@@ -30,8 +30,8 @@ def epochs(dataset: Counting, **options) -> list[int]:
 
 
 def test_an_epoch_is_as_many_samples_as_there_are() -> None:
-    asked = AskedSamples()
-    assert [asked.ask(5, 10) for _ in range(5)] == [0, 0, 1, 1, 2]
+    asked = RequestedSamples()
+    assert [asked.add(5, 10) for _ in range(5)] == [0, 0, 1, 1, 2]
     assert asked.epoch(10) == 2
 
 

@@ -1,4 +1,4 @@
-"""Files that differ from most others: found by what is wanted of them alone, and told in words."""
+"""Files that differ from most others in what fields need: found, and the reason as text."""
 
 from __future__ import annotations
 

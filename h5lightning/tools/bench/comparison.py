@@ -10,7 +10,7 @@ from typing import Any
 from h5lightning.core.formatting import counted
 from h5lightning.core.processor import usable_cores
 from h5lightning.core.progress import progress_bar
-from h5lightning.loading.loader import LoaderOptions
+from h5lightning.loading.loader_options import LoaderOptions
 from h5lightning.tools.bench.configurations import LoaderConfig, configs_to_try
 from h5lightning.tools.bench.limits import DecodeOnce, GatherFromMemory, ReadInOrder, find_measured_bytes
 from h5lightning.tools.bench.subset import Subset, choose_subset

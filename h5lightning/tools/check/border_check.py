@@ -59,7 +59,7 @@ def _past_the_end(
     run: CheckRun, pool: HandlePool, file: int, samples: Windows, ids: Int64Array
 ) -> Iterator[str]:
     rows = run.index.locate(ids).row
-    paths = dict.fromkeys(plan.path for plan in run.fields_of(file).plans if plan.kind == "rows")
+    paths = dict.fromkeys(plan.path for plan in run.fields_of(file).row_fields)
     for path in paths:
         try:
             with pool.dataset(run.index.path(file), path) as dataset:
@@ -76,8 +76,8 @@ def _tables(run: CheckRun, file: int) -> tuple[SeriesTable, ...]:
     """The distinct tables that divide the rows of the fields of one file into series."""
     catalog = run.data.survey.catalog
     tables: dict[SeriesTable, None] = {}
-    for plan in run.fields_of(file).plans:
-        number = int(catalog.annotations_of(plan.path)[file]) if plan.kind == "rows" else -1
+    for plan in run.fields_of(file).row_fields:
+        number = int(catalog.annotations_of(plan.path)[file])
         if number >= 0:
             tables |= dict.fromkeys(catalog.annotations[number].series)
     return tuple(tables)

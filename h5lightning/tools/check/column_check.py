@@ -8,7 +8,7 @@ import numpy as np
 
 from h5lightning.core.formatting import counted
 from h5lightning.planning.catalog.annotations import AxisLabels
-from h5lightning.planning.fields import FieldPlan
+from h5lightning.planning.fields import ConstantField, StoredField
 from h5lightning.tools.check.result import CheckResult, first_texts
 from h5lightning.tools.check.run import CheckRun
 
@@ -20,7 +20,7 @@ def check_columns(run: CheckRun) -> CheckResult:
     failures: list[str] = []
     remarks: list[str] = []
     axes: set[tuple[str, int]] = set()
-    plans = {(plan.path, plan.member): plan for plan in run.data.survey.fields.plans if plan.kind != "attr"}
+    plans = {(plan.path, plan.member): plan for plan in run.data.survey.fields.stored_fields}
     for plan in plans.values():
         first: dict[tuple[int, str], tuple[AxisLabels, int]] = {}
         for labels, file in _labels(run, plan):
@@ -34,7 +34,7 @@ def check_columns(run: CheckRun) -> CheckResult:
     return CheckResult("columns mean the same in all files", scope, tuple(failures), first_texts(remarks))
 
 
-def _labels(run: CheckRun, plan: FieldPlan) -> Iterator[tuple[AxisLabels, int]]:
+def _labels(run: CheckRun, plan: StoredField) -> Iterator[tuple[AxisLabels, int]]:
     """The distinct labels of a field, each with the first file that has them."""
     catalog = run.data.survey.catalog
     numbers, files = np.unique(catalog.annotations_of(plan.path), return_index=True)
@@ -43,9 +43,9 @@ def _labels(run: CheckRun, plan: FieldPlan) -> Iterator[tuple[AxisLabels, int]]:
         yield from ((labels, file) for labels in all_labels if _is_delivered(labels, plan))
 
 
-def _is_delivered(labels: AxisLabels, plan: FieldPlan) -> bool:
+def _is_delivered(labels: AxisLabels, plan: StoredField) -> bool:
     """Whether labels belong to an axis that the field delivers, other than the sample axis."""
-    is_inner = labels.axis > 0 or (labels.axis == 0 and plan.kind == "constant")
+    is_inner = labels.axis > 0 or (labels.axis == 0 and isinstance(plan, ConstantField))
     return is_inner and labels.member in (None, plan.member)
 
 
@@ -55,7 +55,7 @@ def _is_error(labels: AxisLabels, expected: AxisLabels) -> bool:
 
 
 def _text(
-    run: CheckRun, plan: FieldPlan, labels: AxisLabels, expected: AxisLabels, file: int, reference: int
+    run: CheckRun, plan: StoredField, labels: AxisLabels, expected: AxisLabels, file: int, reference: int
 ) -> str:
     name, first = run.index.names[file], run.index.names[reference]
     how = "the same labels in another order" if labels.as_set == expected.as_set else "other labels"

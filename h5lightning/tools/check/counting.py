@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
-from h5lightning.loading.sampler import ShardedSampler
+from h5lightning.loading.epochs.sampler import ShardedSampler
 from h5lightning.tools.check.result import MOST_NAMED
 from h5lightning.tools.check.run import CheckRun
 

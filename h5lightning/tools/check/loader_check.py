@@ -12,10 +12,11 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import counted
 from h5lightning.core.progress import Advance
 from h5lightning.errors import H5LightningError
+from h5lightning.loading.batch_finisher import SAMPLE_ID
 from h5lightning.loading.batch_reader import Batch, BatchReader
-from h5lightning.loading.loader import LoaderOptions, make_loader
-from h5lightning.loading.sample_dataset import SAMPLE_ID
-from h5lightning.loading.sampler import ShardedSampler
+from h5lightning.loading.epochs.sampler import ShardedSampler
+from h5lightning.loading.loader import make_loader
+from h5lightning.loading.loader_options import LoaderOptions
 from h5lightning.planning.sampling.position import Position
 from h5lightning.tools.check.counting import samples_of
 from h5lightning.tools.check.reader_check import differences, plain_reader

@@ -12,10 +12,10 @@ from h5lightning.core.permutation import derive_key, derive_keys
 from h5lightning.core.progress import Advance
 from h5lightning.datamodule.setup import PreparedData
 from h5lightning.errors import ShardingError, SplitError
-from h5lightning.loading.epoch_sources import FixedEpochs
-from h5lightning.loading.sampler import ShardedSampler
+from h5lightning.loading.epochs.fixed_epochs import FixedEpochs
+from h5lightning.loading.epochs.sampler import ShardedSampler
 from h5lightning.options import Access
-from h5lightning.planning.fields import FieldPlan, Fields, StoredForm
+from h5lightning.planning.fields import Fields, StoredField, StoredForm
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.sampling import Order, PathOrder
 from h5lightning.planning.sampling.evaluation_shards import EvaluationShards
@@ -181,11 +181,11 @@ def joined(numbers: Sequence[int]) -> str:
     return ", ".join(map(str, numbers))
 
 
-def layout_in(plan: FieldPlan, file: int) -> StoredForm:
+def layout_in(plan: StoredField, file: int) -> StoredForm:
     """The type and encoding of a field in one file, which may differ from file to file."""
-    return plan.forms[0 if plan.form_of is None else int(plan.form_of[file])]
+    return plan.forms[plan.form_in(file)]
 
 
-def column_in(plan: FieldPlan, file: int) -> DatasetColumn:
+def column_in(plan: StoredField, file: int) -> DatasetColumn:
     """The dataset column that a reader reads for a field in one file."""
     return DatasetColumn(plan.path, plan.member, layout_in(plan, file).dtype, plan.row_shape)

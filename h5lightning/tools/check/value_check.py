@@ -19,7 +19,7 @@ from h5lightning.errors import FieldError, H5LightningError, MissingDataError
 from h5lightning.loading.batch_reader import BatchReader
 from h5lightning.options import Windows
 from h5lightning.planning.catalog.annotations import Encoding
-from h5lightning.planning.fields import FieldPlan
+from h5lightning.planning.fields import RowField, StoredField
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import Reader
@@ -76,7 +76,7 @@ def check_values(run: CheckRun, advance: Advance) -> tuple[CheckResult, ...]:
         for file in run.files(advance):
             fields, ids = run.fields_of(file), run.drawn_ids(file)
             readers = _Readers(BatchReader(run.index, fields, run.reader, run.access), plain, pool)
-            for plan in fields.plans:
+            for plan in fields.stored_fields:
                 due = _checks_of(run, plan, file, checks)
                 if due and len(ids):
                     for check in due:
@@ -88,12 +88,10 @@ def check_values(run: CheckRun, advance: Advance) -> tuple[CheckResult, ...]:
 
 
 def _checks_of(
-    run: CheckRun, plan: FieldPlan, file: int, checks: tuple[_ValueCheck, _ValueCheck, _ValueCheck]
+    run: CheckRun, plan: StoredField, file: int, checks: tuple[_ValueCheck, _ValueCheck, _ValueCheck]
 ) -> list[_ValueCheck]:
     """The checks of a field; none where it is delivered as stored, which other checks cover."""
     decoded, converted, complete = checks
-    if plan.kind == "attr":
-        return []
     if plan.is_decoded:
         return [decoded]
     is_same = plan.spec.dtype == np.dtype(layout_in(plan, file).dtype).name
@@ -101,7 +99,7 @@ def _checks_of(
     return [converted] * (not is_same) + [complete] * has_missing
 
 
-def _encoding_of_missing(plan: FieldPlan, file: int) -> Encoding | None:
+def _encoding_of_missing(plan: StoredField, file: int) -> Encoding | None:
     """The encoding whose numbers stand for missing values; None where no number does."""
     encoding, classes = layout_in(plan, file).encoding, plan.spec.classes
     # An enumeration with gaps has its numbers in the names of its classes; the gaps are not known here.
@@ -111,7 +109,7 @@ def _encoding_of_missing(plan: FieldPlan, file: int) -> Encoding | None:
 
 
 def _check_field(
-    run: CheckRun, checks: list[_ValueCheck], file: int, plan: FieldPlan, ids: Int64Array, readers: _Readers
+    run: CheckRun, checks: list[_ValueCheck], file: int, plan: StoredField, ids: Int64Array, readers: _Readers
 ) -> None:
     name = run.index.names[file]
     try:
@@ -131,7 +129,7 @@ def _check_field(
 
 
 def _wrong(
-    kind: str, dataset: h5py.Dataset, delivered: Array, stored: Array, plan: FieldPlan, file: int
+    kind: str, dataset: h5py.Dataset, delivered: Array, stored: Array, plan: StoredField, file: int
 ) -> Iterator[tuple[str, int]]:
     """The problem with the delivered samples of one file, and the index of the first wrong sample."""
     if kind == "decoded":
@@ -149,11 +147,11 @@ def _wrong(
             yield "contains a number that stands for a missing value", int(missing.argmax())
 
 
-def _stored(run: CheckRun, reader: Reader, file: int, plan: FieldPlan, ids: Int64Array) -> Array:
+def _stored(run: CheckRun, reader: Reader, file: int, plan: StoredField, ids: Int64Array) -> Array:
     """The stored numbers of samples, ``(N, *sample shape)``, as h5py reads them."""
     path, column = run.index.path(file), column_in(plan, file)
     dtype = np.dtype(column.dtype).newbyteorder("=")
-    if plan.kind == "constant":
+    if not isinstance(plan, RowField):
         whole = np.empty(column.row_shape, dtype)
         reader.read_whole(path, column, whole)
         return np.broadcast_to(whole, (len(ids), *column.row_shape))

@@ -15,7 +15,7 @@ from h5lightning.core.arrays import BoolArray
 from h5lightning.core.formatting import counted
 from h5lightning.core.progress import Advance
 from h5lightning.errors import H5LightningError
-from h5lightning.planning.fields import FieldPlan
+from h5lightning.planning.fields import RowField
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.protocol import DatasetColumn
 from h5lightning.tools.check.result import CheckResult, first_texts
@@ -93,17 +93,17 @@ def check_written_ends(run: CheckRun, advance: Advance) -> CheckResult:
     return CheckResult("files are written to their end", scope, tuple(failures), first_texts(remarks))
 
 
-def _distinct_plans(run: CheckRun, file: int) -> Iterator[FieldPlan]:
+def _distinct_plans(run: CheckRun, file: int) -> Iterator[RowField]:
     """The fields of a file that have rows; one of those that share a dataset column."""
-    plans = {(plan.path, plan.member): plan for plan in run.fields_of(file).plans if plan.kind == "rows"}
+    plans = {(plan.path, plan.member): plan for plan in run.fields_of(file).row_fields}
     yield from plans.values()
 
 
-def _column(plan: FieldPlan) -> str:
+def _column(plan: RowField) -> str:
     return f"'/{plan.path}'" + (f" (column {plan.member!r})" if plan.member is not None else "")
 
 
-def _end_of(run: CheckRun, pool: HandlePool, file: int, plan: FieldPlan) -> _FilledEnd | None:
+def _end_of(run: CheckRun, pool: HandlePool, file: int, plan: RowField) -> _FilledEnd | None:
     """The filled end of a dataset; None if its last row is not the fill value."""
     path, column = run.index.path(file), column_in(plan, file)
     rows = int(run.index.file_rows[file])

@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sized
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from torch.utils.data import DistributedSampler
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.sample_numbers import to_number
+from h5lightning.loading.epochs.epoch_source import EpochSource
 from h5lightning.options.checks import check_int
 from h5lightning.planning.sampling import Order
 from h5lightning.planning.sampling.rank_epoch import EpochPosition, RankEpoch
 
-__all__ = ["EpochSource", "ShardedSampler", "caller_of"]
+__all__ = ["ShardedSampler", "caller_of"]
 
 # Who calls `set_epoch`, by module and function.
 _WRAPPERS = {
@@ -30,55 +31,6 @@ _WRAPPERS = {
 }
 _LOOPS = ("lightning.pytorch.loops", "pytorch_lightning.loops")
 _BETWEEN = ("lightning.", "lightning_fabric.", "pytorch_lightning.", "accelerate.")
-
-
-class EpochSource(Protocol):
-    """Decides which epoch is next, and which part of it this process delivers."""
-
-    @property
-    def order(self) -> Order:
-        """Position in an epoch → sample."""
-
-    @property
-    def batch_size(self) -> int:
-        """Samples of this process in one step."""
-
-    def set_epoch(self, epoch: int, *, by_trainer: bool = False) -> None:
-        """Set the number of the epoch that begins next.
-
-        Args:
-            epoch: from 0.
-            by_trainer: a Trainer says what it counts.
-        """
-
-    def peek(self, *, is_divided: bool = True) -> RankEpoch:
-        """The epoch that would begin now.
-
-        Args:
-            is_divided: this process delivers its own part; otherwise whoever asks divides the samples.
-        """
-
-    def begin(self, asker: Any = None, *, is_divided: bool = True) -> RankEpoch:
-        """The epoch that begins now.
-
-        Args:
-            asker: the `EpochIterator` that delivers it, if one does.
-            is_divided: see `peek`.
-        """
-
-    def state_dict(self) -> dict[str, Any]:
-        """How far the newest epoch has come, in plain types."""
-
-    def load_state_dict(self, state: dict[str, Any], *, by_trainer: bool = False) -> None:
-        """Let the next epoch go on from there.
-
-        Args:
-            state: see `state_dict`.
-            by_trainer: Lightning loads it, and goes on with its own counter of steps.
-
-        Raises:
-            ResumeError: it is the state of other samples.
-        """
 
 
 class ShardedSampler(DistributedSampler[Any]):

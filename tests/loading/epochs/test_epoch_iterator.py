@@ -17,7 +17,7 @@ from lightning.pytorch import seed_everything
 
 from h5lightning import H5DataModule
 from h5lightning.errors import WorkerError
-from h5lightning.loading.epoch_iterator import EpochIterator
+from h5lightning.loading.epochs.epoch_iterator import EpochIterator
 
 pytestmark = pytest.mark.timeout(90)
 TIMEOUT_S = 2

@@ -1,4 +1,4 @@
-"""Loops of one's own: which epoch a pass is, what begun epochs keep, and where a loader goes on."""
+"""Loops of users: which epoch a pass is, what begun epochs keep, and where a loader continues."""
 
 from __future__ import annotations
 
@@ -12,67 +12,12 @@ import pytest
 import torch
 from lightning.fabric import Fabric
 from lightning.fabric.utilities.data import _set_sampler_epoch
+from passes import WAYS, epoch_of, ids_of, noise, numbers_of
 from torch.utils.data import DataLoader
 
-from h5lightning import H5DataModule
-from h5lightning.errors import OptionError, ResumeError, ShardingError, WorkerError
-from h5lightning.loading.epoch_sources import Division, EvaluationEpochs
-from h5lightning.planning.sampling import PathOrder
-from h5lightning.planning.sampling.evaluation_shards import EvaluationShards
-from h5lightning.planning.sampling.sharding import Share
+from h5lightning.errors import OptionError, ResumeError, WorkerError
 
 pytestmark = pytest.mark.timeout(120)
-LENGTHS = (8, 8, 9)
-
-
-def noise(sample, info):
-    return {**sample, "noise": torch.rand((), generator=info.generator), "epoch": info.epoch}
-
-
-@pytest.fixture
-def make(write_files):
-    files, made = write_files(LENGTHS), []
-
-    def setup(**options) -> H5DataModule:
-        options = {"batch_size": 2, "provenance": True, "split": {"val": 0, "test": 0}, **options}
-        dm = H5DataModule(files, ["x"], **options)
-        made.append(dm)
-        dm.prepare_data()
-        dm.setup()
-        return dm
-
-    yield setup
-    for dm in made:
-        dm.teardown()
-
-
-def epoch_of(batches) -> list:
-    return [
-        (batch["sample_id"].tolist(), batch["noise"].tolist(), batch["epoch"].tolist()) for batch in batches
-    ]
-
-
-def ids_of(batches) -> list[list[int]]:
-    return [batch["sample_id"].tolist() for batch in batches]
-
-
-def numbers_of(epoch) -> set[int]:
-    return {number for batch in epoch for number in batch[2]}
-
-
-WAYS = {
-    "threads": {},
-    "when asked for": {"threads": 0},
-    "workers": {"num_workers": 2},
-    "persistent workers": {"num_workers": 2, "persistent_workers": True},
-}
-
-
-@pytest.fixture
-def reference(make) -> list:
-    """The first epochs."""
-    loader = make(transform=noise).train_dataloader()
-    return [epoch_of(loader) for _ in range(4)]
 
 
 @pytest.mark.parametrize("options", WAYS.values(), ids=WAYS)
@@ -165,18 +110,6 @@ def test_numbers_below_zero_are_refused(make) -> None:
         make().set_epoch(-1)
 
 
-def test_evaluation_never_advances(make) -> None:
-    dm = make(split={"val": 0.4, "test": 0, "by": "sample"}, transform=noise)
-    loader = dm.val_dataloader()
-    passes = [epoch_of(loader) for _ in range(3)]
-    assert passes[0] == passes[1] == passes[2]
-    assert numbers_of(passes[0]) == {0}
-    list(dm.train_dataloader())
-    assert epoch_of(dm.val_dataloader()) == passes[0]
-    loader.sampler.set_epoch(4)
-    assert numbers_of(epoch_of(loader)) == {4}
-
-
 @pytest.mark.parametrize("workers", [0, 2])
 def test_plain_loaders_draw_anew_in_each_pass(make, workers) -> None:
     """Over the dataset of a module too; reading batches by number counts nothing."""
@@ -190,9 +123,6 @@ def test_plain_loaders_draw_anew_in_each_pass(make, workers) -> None:
     assert dataset.epoch == 3
     dataset.set_epoch(1)
     assert [batch["noise"].tolist() for batch in loader] == passes[1]
-
-
-# ── going on ─────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.mark.parametrize("options", WAYS.values(), ids=WAYS)
@@ -240,55 +170,6 @@ def test_a_position_holds_for_other_numbers_of_ranks(make) -> None:
     alone.load_state_dict(loader.state_dict())
     seen += ids_of(alone)
     assert sorted(number for batch in seen for number in batch) == list(range(25))
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_an_evaluation_goes_on(make, workers) -> None:
-    options = {"split": {"val": 0.5, "test": 0, "by": "sample"}, "num_workers": workers}
-    loader = make(**options).val_dataloader(rank=1, world_size=2)
-    whole = ids_of(loader)
-    batches = iter(loader)
-    next(batches)
-    state = json.loads(json.dumps(loader.state_dict()))
-    del batches  # kept by the traceback of an error, torch would wait for its workers
-    other = make(**options).val_dataloader(rank=1, world_size=2)
-    other.load_state_dict(state)
-    assert other.state_dict() == state
-    assert [ids_of(other), ids_of(other)] == [whole[1:], whole]
-    alone = make(**options).val_dataloader()
-    alone.load_state_dict(state)
-    with pytest.raises(ResumeError, match=r"rank is 0, was 1; world_size is 1, was 2"):
-        next(iter(alone))
-
-
-WRONG = {
-    "seed": ({"seed": 4}, "order is"),
-    "shuffle": ({"shuffle": "none"}, "order is"),
-    "split": ({"split": {"val": 0.3, "test": 0, "by": "sample"}}, "samples is 18, expected 25|samples is 25"),
-}
-
-
-@pytest.mark.parametrize(("options", "message"), WRONG.values(), ids=WRONG)
-def test_the_state_of_other_samples_is_refused(make, options, message) -> None:
-    loader, other = make().train_dataloader(), make(**options).train_dataloader()
-    next(iter(loader))
-    with pytest.raises(ResumeError, match=message):
-        other.load_state_dict(loader.state_dict())
-    with pytest.raises(ResumeError, match="kind is 'training', expected 'evaluation'"):
-        make(split={"val": 25 / 50, "test": 0, "by": "sample"}).val_dataloader().load_state_dict(
-            loader.state_dict()
-        )
-
-
-def test_the_share_is_found_when_an_epoch_begins() -> None:
-    shares = [Share(0, 2)]
-    division = Division(PathOrder(9), lambda world: EvaluationShards(9, world, 2), lambda _: shares[-1])
-    epochs = EvaluationEpochs(division)
-    assert len(epochs.peek()) == 4
-    begun = epochs.begin()
-    shares.append(Share(1, 3))
-    assert len(epochs.begin()) == 3
-    assert len(begun) == 4
 
 
 def test_one_process_may_read_all_parts(make) -> None:
@@ -391,8 +272,3 @@ def test_samples_that_another_loader_took_are_not_counted(make) -> None:
     for owner in (dm, loader):
         with pytest.raises(ResumeError, match="a loader that is not of h5lightning"):
             owner.state_dict()
-
-
-def test_too_few_samples_are_said_when_the_loader_is_made(make) -> None:
-    with pytest.raises(ShardingError, match="25 training samples make no step"):
-        make(drop_last=True, batch_size=26).train_dataloader()

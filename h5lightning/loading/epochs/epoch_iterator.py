@@ -1,8 +1,8 @@
 """One pass over a loader: it starts at the first batch, and ends with the last one or with an error.
 
-Lightning calls ``iter(loader)`` before ``set_epoch`` (lightning#21938): workers and a sampler that start at once would
-deliver the order of the epoch before. And where something ends an iterator early (a `StopIteration` that a worker
-raises is such a thing), the loop around it takes that for the end of the epoch.
+Lightning calls ``iter(loader)`` before ``set_epoch`` (lightning#21938): workers that start at once would deliver the
+order of the previous epoch. And if an iterator ends early, for example by a `StopIteration` in a worker, the training
+loop would take that for the end of the epoch.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from h5lightning.errors import WorkerError
 __all__ = ["Delivered", "EpochIterator"]
 
 _POLL_S = 5.0  # how often torch looks whether its workers are alive
-_LAST_WORDS_S = 1.0  # for a worker that is told to end
+_LAST_WORDS_S = 1.0  # a terminated worker may take that long to exit
 
 
 class Delivered:
@@ -32,12 +32,11 @@ class Delivered:
 
 
 class EpochIterator(Iterator[Any]):
-    """Makes the real iterator when the first batch is asked for, and counts what it gives.
+    """Makes the real iterator at the first batch, and counts the batches.
 
     Args:
-        start: makes the iterator and says how many batches it should give, None if nobody knows; called with this
-            object.
-        timeout_s: seconds to wait for a batch of a worker; 0 waits for ever.
+        start: called with this object, makes the iterator, and says how many batches it will give; None if unknown.
+        timeout_s: seconds to wait for a batch of a worker; 0 waits indefinitely.
         check: called before each batch, raises if this object may no longer be used.
     """
 
@@ -54,21 +53,21 @@ class EpochIterator(Iterator[Any]):
         self._batches: Iterator[Any] | None = None
         self._expected: int | None = None
         self.delivered = Delivered()
-        self._away: list[Any] = []  # the batch that is on its way
+        self._pending: list[Any] = []  # the batch that is being made
 
     def __next__(self) -> Any:
-        if self._away:
+        if self._pending:
             raise WorkerError(
                 f"the epoch was interrupted after {self.delivered.batches} batches, and the next one may be lost: "
                 "begin a new iterator"
             )
-        self._away.append(None)
+        self._pending.append(None)
         try:
-            self._away[0] = self._counted()
+            self._pending[0] = self._counted()
         except Exception:
-            self._away.clear()
+            self._pending.clear()
             raise
-        return self._away.pop()
+        return self._pending.pop()
 
     def _counted(self) -> Any:
         if self._batches is None:
@@ -94,7 +93,7 @@ class EpochIterator(Iterator[Any]):
             except AssertionError as error:  # noqa: PERF203 - as below
                 if not str(error).startswith("Invalid iterator state"):
                     raise
-                # Persistent workers were ended by another thread.
+                # Another thread ended the persistent workers.
                 self._ended_early(self._expected or 0)
             except (ConnectionError, EOFError, FileNotFoundError) as error:
                 # It was killed while it handed over the shared memory of a batch.

@@ -11,8 +11,8 @@ import torch
 
 from h5lightning import H5DataModule
 from h5lightning.errors import ShardingError
-from h5lightning.loading.epoch_sources import FixedEpochs
-from h5lightning.loading.sampler import ShardedSampler
+from h5lightning.loading.epochs.fixed_epochs import FixedEpochs
+from h5lightning.loading.epochs.sampler import ShardedSampler
 from h5lightning.planning.sampling import BlockOrder, Blocks, FullOrder, PathOrder
 from h5lightning.planning.sampling.evaluation_shards import EvaluationShards
 from h5lightning.planning.sampling.position import Position

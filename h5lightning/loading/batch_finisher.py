@@ -1,0 +1,115 @@
+"""From a batch as it was read to the one that is delivered: transforms, ids, and marks of repeated samples."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch.utils.data import default_collate
+
+from h5lightning.core.arrays import BoolArray, Int64Array
+from h5lightning.loading.batch_reader import Batch
+from h5lightning.loading.transforms import BatchInfo, SampleInfo, Transforms
+from h5lightning.planning.index import SampleIndex
+
+__all__ = ["IS_REPEAT", "SAMPLE_ID", "BatchFinisher"]
+
+SAMPLE_ID = "sample_id"
+IS_REPEAT = "is_repeat"
+
+
+class BatchFinisher:
+    """Finishes batches of one stage; one thread at a time may call it, since it calls the user's transforms.
+
+    Args:
+        index: says where samples come from.
+        stage: ``train``, ``val``, ``test`` or ``predict``.
+        transform: applied to each sample.
+        batch_transform: applied to each batch.
+        provenance: add ``sample_id`` to each batch.
+        seed: seeds the generators of transforms.
+    """
+
+    def __init__(
+        self,
+        index: SampleIndex,
+        stage: str,
+        transform: Transforms,
+        batch_transform: Transforms,
+        *,
+        provenance: bool,
+        seed: int,
+    ) -> None:
+        self.stage = stage
+        self.transform = transform
+        self.batch_transform = batch_transform
+        self.seed = seed
+        self._index = index
+        self._provenance = provenance
+
+    @property
+    def has_transforms(self) -> bool:
+        """Whether anything is done for which the epoch counts."""
+        return bool(self.transform or self.batch_transform)
+
+    def finish(
+        self, batch: dict[str, Any], ids: Int64Array, epoch: int, is_repeat: BoolArray | None = None
+    ) -> dict[str, Any]:
+        """The batch to deliver.
+
+        Args:
+            batch: what was read.
+            ids: numbers of its samples in the whole index, ``(N,)``.
+            epoch: the epoch that seeds transforms.
+            is_repeat: which samples are repeated, ``(N,)``; None to leave it out of the batch.
+        """
+        if self.transform and ids.size:
+            batch = default_collate(self._transformed(batch, ids, epoch))
+        if self._provenance:
+            batch[SAMPLE_ID] = torch.from_numpy(ids.copy())
+        if is_repeat is not None:
+            batch[IS_REPEAT] = torch.from_numpy(is_repeat)
+        if self.batch_transform:
+            info = BatchInfo(tuple(ids.tolist()), self.stage, epoch, self.seed)
+            batch = self.batch_transform(batch, info)
+        return batch
+
+    def samples(
+        self, batch: Batch, ids: Int64Array, epoch: int, is_repeat: BoolArray | None = None
+    ) -> list[dict[str, Any]]:
+        """The samples of a batch one by one, with the sample transform applied; see `finish`."""
+        samples = self._transformed(batch, ids, epoch) if self.transform else _separated(batch, len(ids))
+        more: dict[str, list[Any]] = {}
+        if self._provenance:
+            more[SAMPLE_ID] = ids.tolist()
+        if is_repeat is not None:
+            more[IS_REPEAT] = is_repeat.tolist()
+        for key, values in more.items():
+            for sample, value in zip(samples, values, strict=True):
+                sample[key] = value
+        return samples
+
+    def _transformed(self, batch: Batch, ids: Int64Array, epoch: int) -> list[dict[str, Any]]:
+        where, index = self._index.locate(ids), self._index
+        rows = zip(ids.tolist(), where.file.tolist(), where.series.tolist(), where.row.tolist(), strict=True)
+        infos = (
+            SampleInfo(
+                id=number,
+                path=index.path(file),
+                series=index.series_name(series),
+                row=row,
+                stage=self.stage,
+                epoch=epoch,
+                seed=self.seed,
+            )
+            for number, file, series, row in rows
+        )
+        return [
+            self.transform(sample, info)
+            for sample, info in zip(_separated(batch, len(ids)), infos, strict=True)
+        ]
+
+
+def _separated(batch: Batch, size: int) -> list[dict[str, Any]]:
+    columns = {key: tensor.unbind(0) for key, tensor in batch.items()}
+    return [{key: cast("Any", column[slot]) for key, column in columns.items()} for slot in range(size)]

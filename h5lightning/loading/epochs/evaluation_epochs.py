@@ -1,0 +1,91 @@
+"""Passes over the samples of an evaluation."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from h5lightning.errors import ResumeError
+from h5lightning.loading.epochs.division import DividedEpochs, Division
+from h5lightning.loading.epochs.epoch_iterator import Delivered, EpochIterator
+from h5lightning.planning.sampling.evaluation_shards import EvaluationShards
+from h5lightning.planning.sampling.rank_epoch import RankEpoch
+from h5lightning.planning.sampling.sharding import Share
+
+__all__ = ["EvaluationEpochs"]
+
+
+class EvaluationEpochs(DividedEpochs):
+    """Passes over the samples of an evaluation: all equal, unless the epoch that seeds transforms is set.
+
+    Args:
+        division: how the samples are divided.
+    """
+
+    def __init__(self, division: Division) -> None:
+        super().__init__(division)
+        self._epoch = 0
+        self._restored: dict[str, int] | None = None
+        self._begun: tuple[RankEpoch, Delivered] | None = None
+
+    def set_epoch(self, epoch: int, *, by_trainer: bool = False) -> None:  # noqa: ARG002 - as for `FixedEpochs`
+        """Set the number of this and all following passes."""
+        self._epoch = epoch
+
+    def peek(self, *, is_divided: bool = True) -> RankEpoch:
+        """See `EpochSource.peek`."""
+        return self._planned(*self._division.now(is_divided=is_divided))
+
+    def begin(self, asker: EpochIterator | None = None, *, is_divided: bool = True) -> RankEpoch:
+        """See `EpochSource.begin`."""
+        share, shards = self._division.now(is_divided=is_divided)
+        epoch = self._planned(share, shards)
+        self._division.tell(share, shards, asker is not None)
+        self._restored = None
+        if asker is not None:
+            self._begun = epoch, asker.delivered
+        return epoch
+
+    def _planned(self, share: Share, shards: EvaluationShards) -> RankEpoch:
+        restored = self._restored
+        if restored is None:
+            return RankEpoch(self._epoch, self.order, shards, share.rank)
+        here = _cut_of(share.rank, shards)
+        if different := [
+            f"{name} is {here[name]}, was {restored[name]}" for name in here if here[name] != restored[name]
+        ]:
+            raise ResumeError(
+                f"an evaluation goes on only as it was divided: {'; '.join(different)}. "
+                "Begin it again, without its state"
+            )
+        return RankEpoch(
+            restored["epoch"], self.order, shards.after(restored["steps"]), share.rank, restored["steps"]
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `EpochSource.state_dict`."""
+        record = {**self._division.record(), "kind": "evaluation"}
+        if self._restored is not None:
+            return {**record, **self._restored}
+        if self._begun is None or self._begun[1].is_at_end:
+            return record
+        epoch, delivered = self._begun
+        cut = _cut_of(epoch.rank, cast("EvaluationShards", epoch.shards))
+        return {**record, "epoch": epoch.epoch, "steps": epoch.steps_done + delivered.batches, **cut}
+
+    def load_state_dict(self, state: dict[str, Any], *, by_trainer: bool = False) -> None:  # noqa: ARG002 - evaluation counts no steps
+        """See `EpochSource.load_state_dict`."""
+        self._division.check(state, "evaluation")
+        names = ("epoch", "steps", "rank", "world_size", "batch_size", "repeats")
+        if "steps" not in state:
+            self._restored = None
+            return
+        restored = {name: state.get(name) for name in names}
+        if not all(isinstance(number, int) and number >= 0 for number in restored.values()):
+            raise ResumeError(f"this is no state of an evaluation loader: {restored}")
+        self._restored = cast("dict[str, int]", restored)
+
+
+def _cut_of(rank: int, shards: EvaluationShards) -> dict[str, int]:
+    """How an evaluation is divided into steps, in plain types."""
+    division = {"rank": rank, "world_size": shards.world_size, "batch_size": shards.batch_size}
+    return {**division, "repeats": int(shards.tail == "repeat")}

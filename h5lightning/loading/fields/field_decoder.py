@@ -1,0 +1,143 @@
+"""Rows of a field that files store in different types, or encoded → the values that are delivered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from h5lightning.core.arrays import Int64Array
+from h5lightning.errors import FieldError, H5LightningError, MissingDataError
+from h5lightning.loading.fields.field_reader import ReadContext
+from h5lightning.loading.fields.located_batch import LocatedBatch
+from h5lightning.loading.fields.row_requests import RowRequest
+from h5lightning.planning.conventions.encodings import remedy
+from h5lightning.planning.fields import StoredField, StoredForm
+from h5lightning.planning.values.conversions import LostValueError, ValueAtError
+from h5lightning.planning.values.value_decoder import ValueDecoder
+from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
+
+__all__ = ["FieldDecoder", "column_of"]
+
+Array = npt.NDArray[Any]
+
+
+def column_of(plan: StoredField, form: StoredForm) -> DatasetColumn:
+    """What to read in files that store a field in one form."""
+    return DatasetColumn(plan.path, plan.member, form.dtype, plan.row_shape)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """The rows of files that store a field in one type.
+
+    Args:
+        request: what to read, with a buffer of the stored type.
+        files: the files, by their index in the batch.
+        forms: the form of each of them, ``(files,)``.
+        slots: where the rows belong, ``(rows,)``.
+    """
+
+    request: ReadRequest
+    files: tuple[int, ...]
+    forms: Int64Array
+    slots: Int64Array
+
+
+class FieldDecoder:
+    """Converts or decodes stored numbers, and checks each of them.
+
+    Args:
+        plan: what the field is.
+    """
+
+    def __init__(self, plan: StoredField) -> None:
+        self._plan = plan
+        self._columns = [column_of(plan, form) for form in plan.forms]
+        encodings = [form.encoding for form in plan.forms]
+        self._values = ValueDecoder(encodings, plan.spec.dtype, is_decoded=plan.is_decoded)
+
+    @classmethod
+    def of(cls, plan: StoredField, context: ReadContext) -> FieldDecoder | None:
+        """The decoder of a field; None where the stored numbers are delivered, and none is to be checked."""
+        return None if plan.is_uniform and not context.checks_each else cls(plan)
+
+    def fill(self, batch: LocatedBatch, request: ReadRequest) -> Iterator[Sequence[RowRequest]]:
+        """Fill the buffer of a request with delivered values; see `FieldReader.fill`.
+
+        Args:
+            batch: the samples.
+            request: the rows, of any type.
+        """
+        parts = list(self._parts(batch, request))
+        yield [RowRequest(part.request, part.files) for part in parts]
+        for part in parts:
+            request.out[part.slots] = self._decoded(part, batch.paths)
+
+    def whole(self, values: Array, form: int, path: str) -> Array:
+        """A dataset without a sample axis as it is delivered.
+
+        Args:
+            values: the stored numbers.
+            form: the form that the file has.
+            path: the file.
+
+        Raises:
+            MissingDataError: a number that represents a missing value, where they are not decoded.
+            FieldError: a value that the delivered type cannot hold.
+        """
+        one = values[None]
+        try:
+            delivered: Array = self._values.of(one, np.asarray([form]))[0, ...]
+            return delivered
+        except ValueAtError as error:
+            where = f"{list(error.place[1:])} in {path}" if values.ndim else path
+            raise self._explained(error, one, form, where) from None
+
+    def _parts(self, batch: LocatedBatch, request: ReadRequest) -> Iterator[_Part]:
+        form_of = self._plan.form_of
+        forms = (
+            np.zeros(len(batch.files), np.int64) if form_of is None else form_of[batch.files].astype(np.int64)
+        )
+        by_column: dict[DatasetColumn, list[int]] = {}
+        for file, form in enumerate(forms.tolist()):
+            by_column.setdefault(self._columns[form], []).append(file)
+        for column, files in by_column.items():
+            stored = request.of(files)
+            out = np.empty((len(stored.rows), *column.row_shape), np.dtype(column.dtype).newbyteorder("="))
+            own = ReadRequest(column, stored.borders, stored.rows, np.arange(len(stored.rows)), out)
+            yield _Part(own, tuple(files), forms[files], stored.slots)
+
+    def _decoded(self, part: _Part, paths: Sequence[str]) -> Array:
+        request = part.request
+        try:
+            return self._values.of(request.out, part.forms.repeat(request.sizes))
+        except ValueAtError as error:
+            row = error.place[0]
+            file = int(request.borders.searchsorted(row, side="right")) - 1
+            where = f"row {int(request.rows[row])} of {paths[part.files[file]]}"
+            raise self._explained(error, request.out, int(part.forms[file]), where) from None
+
+    def _explained(self, error: ValueAtError, stored: Array, form: int, where: str) -> H5LightningError:
+        plan, value = self._plan, stored[error.place]
+        what = f"field {plan.key!r} ('/{plan.path}') holds {value!s} at {where}"
+        if isinstance(error, LostValueError):
+            decoded = ", decoded," if plan.is_decoded else ""
+            return FieldError(
+                f"{what}, which{decoded} {plan.spec.dtype} cannot hold. Choose another Field(dtype=…), or convert in a "
+                "transform"
+            )
+        encoding = plan.forms[form].encoding
+        said = ", ".join(encoding.said_by) if encoding is not None else ""
+        if encoding is not None and encoding.kind == "codes":
+            return MissingDataError(
+                f"{what}, which is the number of no category. {plan.as_asked.text(decode='stored')} delivers the "
+                "stored numbers; a run that stopped here goes on from its checkpoint with it"
+            )
+        return MissingDataError(
+            f"{what}, which stands for a missing value ({said}). {remedy(plan.as_asked)}. A run that stopped here "
+            "goes on from its checkpoint with either"
+        )

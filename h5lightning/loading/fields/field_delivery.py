@@ -1,0 +1,97 @@
+"""From the filled buffer of a field to the tensor that is delivered: the last checks and the last conversion."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from h5lightning.core.arrays import Int64Array
+from h5lightning.errors import FieldError, NonFiniteError
+from h5lightning.options import Access
+from h5lightning.planning.fields import FieldPlan
+from h5lightning.planning.index import SampleIndex
+from h5lightning.planning.values.conversions import first_lost
+from h5lightning.planning.values.encoded_values import first_missing
+
+__all__ = ["FieldDelivery"]
+
+Array = npt.NDArray[Any]
+
+
+class FieldDelivery:
+    """Delivers one field. ``is_needed`` is False if the buffer is delivered as it is.
+
+    Args:
+        plan: what the field is.
+        dtype: the type of its buffer.
+        access: what to do with values that are not finite.
+        index: says where a sample comes from, for errors.
+    """
+
+    def __init__(self, plan: FieldPlan, dtype: np.dtype[Any], access: Access, index: SampleIndex) -> None:
+        self._plan = plan
+        self._index = index
+        self._delivered = plan.spec.dtype
+        self._is_converted = plan.spec.dtype != dtype.name
+        self._must_be_finite = access.on_nonfinite == "raise" and plan.is_floating
+        self._mask = plan.mask
+        self.is_needed = self._is_converted or self._must_be_finite or self._mask is not None
+
+    def has_missing(self, array: Array) -> bool:
+        """Whether a number represents a missing value, as far as the numbers themselves show it."""
+        return self._mask is not None and first_missing(array, self._mask) is not None
+
+    def deliver(self, tensor: torch.Tensor, ids: Int64Array) -> torch.Tensor:
+        """The tensor to deliver, which may be the same one.
+
+        Args:
+            tensor: the filled buffer, ``(N, …)``.
+            ids: numbers of its samples in the index, ``(N,)``.
+
+        Raises:
+            NonFiniteError: NaN or infinity, with ``on_nonfinite="raise"``.
+            FieldError: a value that the delivered type cannot hold.
+        """
+        array = tensor.numpy()
+        if self._must_be_finite:
+            self._check_finite(array, ids)
+        if not self._is_converted:
+            return tensor
+        if (lost := self.first_lost(array, ids)) is not None:
+            raise lost
+        if self._delivered == "bfloat16":
+            return tensor.to(torch.bfloat16)
+        with np.errstate(invalid="ignore"):  # a NaN that signals
+            return torch.from_numpy(array.astype(self._delivered))
+
+    def first_lost(self, array: Array, ids: Int64Array) -> FieldError | None:
+        """The error of the first value that the delivered type cannot hold; None if it holds all of them."""
+        lost = first_lost(array, self._delivered)
+        if lost is None:
+            return None
+        return FieldError(
+            f"{self._named} holds {array[lost]!s} at {self._described(ids[lost[0]])}, which {self._delivered} cannot "
+            "hold. Choose another Field(dtype=…), or convert in a transform"
+        )
+
+    def _check_finite(self, array: Array, ids: Int64Array) -> None:
+        if np.isfinite(array).all():
+            return
+        first = int(np.argwhere(~np.isfinite(array))[0, 0])
+        raise NonFiniteError(
+            f"{self._named} is not finite in the sample at {self._described(ids[first])}. Leave the file out, replace "
+            "the values in a transform, or accept them with access.on_nonfinite='ignore'"
+        )
+
+    @property
+    def _named(self) -> str:
+        return f"field {self._plan.key!r} ('/{self._plan.path}')"
+
+    def _described(self, sample: np.int64) -> str:
+        where = self._index.locate([sample])
+        name = self._index.series_name(int(where.series[0]))
+        series = f" of series {name!r}" if name else ""
+        return f"row {int(where.row[0])}{series} of {self._index.path(int(where.file[0]))}"

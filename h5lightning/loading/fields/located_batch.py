@@ -1,0 +1,85 @@
+"""Where the samples of a batch are: their files, sorted, and their rows in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from h5lightning.core.arrays import Int64Array
+from h5lightning.planning.index import SampleIndex
+
+__all__ = ["FilePaths", "LocatedBatch"]
+
+_FIRST = np.zeros(1, np.int64)
+_MOST_PATHS = 4096
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LocatedBatch:
+    """The samples of a batch, sorted by file and row.
+
+    Args:
+        files: numbers of their files, ``(files,)``.
+        paths: their paths.
+        borders: where the samples of each file begin, and the last ones end, ``(files + 1,)``.
+        rows: first row of each sample, ``(N,)``.
+        slots: its index in the batch, ``(N,)``.
+    """
+
+    files: Int64Array
+    paths: list[str]
+    borders: Int64Array
+    rows: Int64Array
+    slots: Int64Array
+
+    @classmethod
+    def of(cls, ids: Int64Array, paths: FilePaths) -> LocatedBatch:
+        """Locate samples.
+
+        Args:
+            ids: numbers of the samples in the index, ``(N,)``.
+            paths: the paths of the files of the index.
+        """
+        # Ids count file by file, row by row.
+        slots = np.argsort(ids)
+        where = paths.index.locate(ids[slots])
+        starts = np.flatnonzero(where.file[1:] != where.file[:-1]) + 1
+        borders = np.concatenate([_FIRST, starts, [len(ids)]]) if len(ids) else _FIRST
+        files = where.file[borders[:-1]]
+        return cls(files, paths.of(files.tolist()), borders, where.row, slots)
+
+    @property
+    def sizes(self) -> Int64Array:
+        """Samples of each file, ``(files,)``."""
+        return self.borders[1:] - self.borders[:-1]
+
+
+class FilePaths:
+    """The paths of files, cached, since making a path takes longer than reading a row.
+
+    Args:
+        index: has the names of the files.
+    """
+
+    def __init__(self, index: SampleIndex) -> None:
+        self.index = index
+        self._kept: dict[int, str] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.index,)
+
+    def of(self, files: Sequence[int]) -> list[str]:
+        """The path of each file."""
+        kept = self._kept
+        try:
+            return [kept[file] for file in files]
+        except KeyError:
+            if len(kept) > _MOST_PATHS:
+                kept = {}
+            paths = {file: kept.get(file) or self.index.path(file) for file in files}
+            # A new dict: another thread may be reading the old one.
+            self._kept = {**kept, **paths}
+            return list(paths.values())

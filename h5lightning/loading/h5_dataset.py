@@ -1,0 +1,98 @@
+"""The public dataset: all samples of many files, without a DataModule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from h5lightning.loading.batch_reader import BatchReader
+from h5lightning.loading.sample_dataset import SampleDataset
+from h5lightning.loading.transforms import TransformOption, Transforms
+from h5lightning.options import Access, Field, Samples
+from h5lightning.options.checks import check_bool, check_int, check_text
+from h5lightning.options.coerce import check_series, coerce, coerce_fields, coerce_samples
+from h5lightning.options.plain import to_plain
+from h5lightning.planning.fields import check_dtype
+from h5lightning.planning.index import SampleRanges
+from h5lightning.planning.selection import Selection
+from h5lightning.storage.files.handle_pool import HandlePool
+from h5lightning.storage.readers.make_reader import make_reader
+from h5lightning.storage.survey import Files, survey
+
+__all__ = ["H5Dataset"]
+
+
+class H5Dataset(SampleDataset):
+    """All samples of many HDF5 files as one sequence, for use without a DataModule.
+
+    Args:
+        files: pattern or list of patterns.
+        fields: sample key → path, ``attr:NAME`` or `Field`; a list of paths; None for all eligible datasets.
+        samples: `Rows`, `Windows`, `Whole` or a mapping with ``kind``; None for rows.
+        dtype: the type that floating fields are delivered in; None as stored.
+        transform: called with each sample, and with a `SampleInfo` if it takes two arguments.
+        batch_transform: called with each batch, and with a `BatchInfo` if it takes two arguments.
+        access: how files are opened and checked.
+        reader: ``auto``, ``direct`` or ``h5py``.
+        provenance: add ``sample_id``, int64 ``(N,)``, to each batch.
+        seed: seeds the generators of transforms.
+        index_dir: directory of the index; None for the user's cache directory.
+        series: what a series is, whose border no window crosses. ``file``: each file, even if a table in it divides
+            its rows into episodes. None: each file too, but then `Windows` are an error if there is such a table.
+
+    Raises:
+        H5LightningError: a problem of the files, or of the options.
+
+    Example:
+        >>> dataset = H5Dataset("runs/*.h5", {"x": "images", "y": "labels"})  # doctest: +SKIP
+        >>> dataset[0]["x"].shape  # doctest: +SKIP
+        torch.Size([3, 64, 64])
+    """
+
+    def __init__(
+        self,
+        files: Files,
+        fields: Mapping[str, str | Field | Mapping[str, Any]] | Sequence[str] | None = None,
+        samples: Samples | Mapping[str, Any] | None = None,
+        *,
+        dtype: str | None = None,
+        transform: TransformOption = None,
+        batch_transform: TransformOption = None,
+        access: Access | Mapping[str, Any] | None = None,
+        reader: str = "auto",
+        provenance: bool = False,
+        seed: int = 0,
+        index_dir: str | None = None,
+        series: str | None = None,
+    ) -> None:
+        check_dtype(dtype)
+        check_series(series)
+        seed, provenance, index_dir = (to_plain(value) for value in (seed, provenance, index_dir))
+        check_int("seed", seed, at_least=0)
+        check_bool("provenance", provenance)
+        check_text("index_dir", index_dir)
+        options = coerce(Access, access, "access")
+        surveyed = survey(
+            files,
+            coerce_fields(fields),
+            coerce_samples(samples),
+            access=options,
+            dtype=dtype,
+            series=series,
+            index_dir=index_dir,
+        )
+        pool = HandlePool(options, scanned_files=surveyed.scanned_files)
+        everything = SampleRanges(
+            np.zeros(1, dtype=np.int64), np.asarray([len(surveyed.index)], dtype=np.int64)
+        )
+        super().__init__(
+            BatchReader(surveyed.index, surveyed.fields, make_reader(reader, pool), options),
+            Selection(everything),
+            stage="train",
+            transform=Transforms.of(transform, "train"),
+            batch_transform=Transforms.of(batch_transform, "train", "batch_transform"),
+            provenance=provenance,
+            seed=seed,
+        )

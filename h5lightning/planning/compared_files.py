@@ -1,0 +1,158 @@
+"""What the files of a plan store of one field: the same in all of them, or an error that names the first difference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from h5lightning.core.arrays import Int64Array
+from h5lightning.core.formatting import counted, more_files
+from h5lightning.errors import (
+    MissingDataError,
+    MissingFieldError,
+    OptionError,
+    SchemaError,
+    UnsupportedFieldError,
+)
+from h5lightning.options import Field
+from h5lightning.options.checks import nearest
+from h5lightning.planning.catalog.catalog import Catalog
+from h5lightning.planning.catalog.schema import DatasetSchema
+from h5lightning.planning.catalog.schema_difference import explain_difference
+from h5lightning.planning.conventions.encodings import DECODED_DTYPE, is_type_said
+from h5lightning.planning.conventions.error_parts import stored_remedy
+from h5lightning.planning.field_columns import check_column
+from h5lightning.planning.values.conversions import wider_type
+
+__all__ = ["AttributeList", "ComparedFiles", "NameList"]
+
+NameList = Callable[[int], Sequence[str]]
+AttributeList = Callable[[int, str], Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ComparedFiles:
+    """The files that must agree in each field.
+
+    Args:
+        catalog: what the files store.
+        files: their numbers, ascending.
+        dtype: the type that floating fields are delivered in.
+        on_missing: ``raise``, or ``fill`` to accept data that were never written.
+        names_in: the datasets of a file, for the error of a missing one.
+        attrs_in: the attributes of an object in a file, for the error of a missing one.
+    """
+
+    catalog: Catalog
+    files: Int64Array
+    dtype: str | None
+    on_missing: str
+    names_in: NameList
+    attrs_in: AttributeList
+
+    def rows(self, key: str, field: Field) -> Int64Array:
+        """Rows of a field in each file, ``(files of the catalog,)``.
+
+        Raises:
+            FieldError: see `schema` and `check_written`.
+        """
+        self.schema(key, field)
+        self.check_written(field)
+        return self.catalog.facts_of(field.path)[:, 0]
+
+    def check_written(self, field: Field) -> None:
+        """Raise `MissingDataError` if chunks were never written, unless the user accepts the fill value."""
+        facts = self.catalog.facts_of(field.path)
+        never_written = self.files[facts[self.files, 2] > 0]
+        if never_written.size and self.on_missing == "raise":
+            file = int(never_written[0])
+            missing = counted(int(facts[file, 2]), "never written chunk")
+            raise MissingDataError(
+                f"'/{field.path}' in {self.catalog.path(file)} has {missing}{more_files(never_written)}: HDF5 "
+                "would return its fill value. Write them, leave the file out, or accept the fill value with "
+                "access.on_missing='fill'"
+            )
+
+    def schema(self, key: str, field: Field) -> DatasetSchema:
+        """The dataset of a field, which all files store alike in what a batch needs.
+
+        Raises:
+            MissingFieldError: a file has no such dataset or column.
+            UnsupportedFieldError: no tensor can hold it.
+            SchemaError: two files differ.
+        """
+        layouts, first = np.unique(self.catalog.layout_of[self.files], return_index=True)
+        reference_file = int(self.files[first[0]])
+        reference = self._dataset(key, field, reference_file)
+        for layout, file in zip(layouts[1:].tolist(), self.files[first[1:]].tolist(), strict=True):
+            dataset = self._dataset(key, field, file)
+            is_converted = is_type_said(field, self.dtype, dataset, reference)
+            if difference := explain_difference(
+                dataset,
+                reference,
+                field.member,
+                any_type=is_converted,
+                any_categories=field.decode == "stored",
+            ):
+                column = f" (column {field.member!r})" if field.member else ""
+                raise SchemaError(
+                    f"'/{field.path}'{column} in {self.catalog.path(file)} {difference} as in "
+                    f"{self.catalog.path(reference_file)}{self._how_many(layout)}. "
+                    f"{_remedy_of(field, dataset, reference, is_converted=is_converted)}"
+                )
+        return reference
+
+    def delivered_dtype(self, key: str, field: Field, stored: str) -> str:
+        """The name of the type that a field is delivered in.
+
+        Args:
+            key: the sample's key.
+            field: the field.
+            stored: NumPy type string of the stored elements.
+
+        Raises:
+            OptionError: complex numbers as real ones.
+        """
+        dtype = np.dtype(stored)
+        is_floating = dtype.kind == "f" or field.decode == "cf"
+        delivered = field.dtype or (self.dtype if is_floating else None)
+        delivered = delivered or (DECODED_DTYPE if field.decode == "cf" else dtype.name)
+        if dtype.kind == "c" and not delivered.startswith("complex"):
+            raise OptionError(
+                f"field {key!r}: complex numbers cannot be delivered as {delivered}; use a transform"
+            )
+        return delivered
+
+    def _how_many(self, layout: int) -> str:
+        alike = int((self.catalog.layout_of[self.files] == layout).sum())
+        return f" ({alike} of {len(self.files)} files have this layout)"
+
+    def _dataset(self, key: str, field: Field, file: int) -> DatasetSchema:
+        layout = self.catalog.layouts[int(self.catalog.layout_of[file])]
+        dataset = next((dataset for dataset in layout if dataset.path == field.path), None)
+        where = self.catalog.path(file)
+        if dataset is None:
+            later = " ('*' in a path is not available yet)" if "*" in field.path else ""
+            near = nearest(field.path, self.names_in(file))
+            raise MissingFieldError(f"field {key!r}: {where} holds no dataset '/{field.path}'{later}{near}")
+        if dataset.refusal:
+            raise UnsupportedFieldError(f"field {key!r}: '/{field.path}' in {where} {dataset.refusal}")
+        if not dataset.shape and not field.constant:
+            raise UnsupportedFieldError(
+                f"field {key!r}: '/{field.path}' in {where} is a scalar, it has no sample axis; "
+                f"{field.text(constant=True)} gives it to each sample"
+            )
+        check_column(f"field {key!r}: '/{field.path}' in {where}", field, dataset)
+        return dataset
+
+
+def _remedy_of(field: Field, dataset: DatasetSchema, expected: DatasetSchema, *, is_converted: bool) -> str:
+    """What to do about a difference that may be one of types or categories alone."""
+    if explain_difference(dataset, expected, field.member, any_type=True, any_categories=True):
+        return "Run 'h5lightning inspect' to list what differs"
+    if not explain_difference(dataset, expected, field.member, any_type=is_converted, any_categories=True):
+        return f"One code means different things: write all files with one list. {stored_remedy(field)}"
+    types = [schema.element(field.member) or schema.dtype for schema in (dataset, expected)]
+    return f"{field.text(dtype=wider_type(*types))} delivers one type, whatever each file stores"

@@ -1,0 +1,143 @@
+"""Plans of datasets: with values for each sample, or constant in each file."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from h5lightning.core.arrays import Int64Array
+from h5lightning.core.formatting import more_files
+from h5lightning.errors import OptionError, SchemaError
+from h5lightning.options import Field, Samples, Whole, Windows
+from h5lightning.planning.compared_files import ComparedFiles
+from h5lightning.planning.conventions.encodings import check_encodings, forms_of
+from h5lightning.planning.conventions.missing_values import check_missing, check_vocabularies, shared_classes
+from h5lightning.planning.fields import ConstantField, FieldSpec, RowField, StoredForm
+
+__all__ = ["plan_constant", "plan_rows"]
+
+
+def plan_rows(
+    compared: ComparedFiles, key: str, field: Field, samples: Samples, lengths: Int64Array
+) -> RowField:
+    """Plan a field with values for each sample.
+
+    Args:
+        compared: the files that must agree.
+        key: the sample's key.
+        field: names the dataset.
+        samples: how samples lie in a series.
+        lengths: rows of each file, ``(files of the catalog,)``.
+
+    Raises:
+        FieldError: no tensor can hold it, files differ in it, or its numbers cannot be delivered as asked.
+        OptionError: steps that the samples do not have.
+    """
+    row_shape = compared.schema(key, field).row_shape_of(field.member)
+    stored = _Stored.of(compared, key, field)
+    steps = _steps(compared, key, field, samples, lengths)
+    shape = row_shape if steps is None else (steps[1] - steps[0], *row_shape)
+    return RowField(
+        key=key,
+        path=field.path,
+        spec=FieldSpec(shape, stored.delivered, stored.classes),
+        member=field.member,
+        forms=stored.forms,
+        form_of=stored.form_of,
+        row_shape=row_shape,
+        is_decoded=field.decode == "cf",
+        asked=field,
+        steps=steps,
+    )
+
+
+def plan_constant(compared: ComparedFiles, key: str, field: Field) -> ConstantField:
+    """Plan a dataset without a sample axis.
+
+    Args:
+        compared: the files that must agree.
+        key: the sample's key.
+        field: names the dataset.
+
+    Raises:
+        FieldError: no tensor can hold it, files differ in it, or its numbers cannot be delivered as asked.
+    """
+    compared.schema(key, field)
+    stored = _Stored.of(compared, key, field)
+    shape = _constant_shape(compared, key, field)
+    return ConstantField(
+        key=key,
+        path=field.path,
+        spec=FieldSpec(shape, stored.delivered, stored.classes),
+        member=field.member,
+        forms=stored.forms,
+        form_of=stored.form_of,
+        row_shape=shape,
+        is_decoded=field.decode == "cf",
+        asked=field,
+    )
+
+
+class _Stored(NamedTuple):
+    """How files store a field, and what is delivered of it; see `StoredField` and `FieldSpec`."""
+
+    forms: tuple[StoredForm, ...]
+    form_of: npt.NDArray[np.int32] | None
+    delivered: str
+    classes: tuple[str, ...] | None
+
+    @classmethod
+    def of(cls, compared: ComparedFiles, key: str, field: Field) -> _Stored:
+        catalog, files = compared.catalog, compared.files
+        check_encodings(catalog, files, key, field)
+        check_missing(catalog, files, key, field)
+        check_vocabularies(catalog, files, key, field)
+        forms, form_of = forms_of(catalog, files, field)
+        delivered = [compared.delivered_dtype(key, field, form.dtype) for form in forms]
+        classes = None if field.decode == "cf" else shared_classes(catalog, files, field)
+        return cls(forms, form_of, delivered[0], classes)
+
+
+def _steps(
+    compared: ComparedFiles, key: str, field: Field, samples: Samples, lengths: Int64Array
+) -> tuple[int, int] | None:
+    if isinstance(samples, Windows):
+        start, stop = field.steps or (0, samples.length)
+        if stop > samples.length:
+            raise OptionError(f"field {key!r}: steps end at {stop}, the window has {samples.length} rows")
+        return start, stop
+    if field.steps is not None:
+        raise OptionError(f"field {key!r}: steps need samples=Windows(length, ...), found {samples!r}")
+    return (0, _whole_length(compared, lengths)) if isinstance(samples, Whole) else None
+
+
+def _whole_length(compared: ComparedFiles, lengths: Int64Array) -> int:
+    filled = compared.files[lengths[compared.files] > 0]
+    expected = int(lengths[filled[0]])
+    differs = filled[lengths[filled] != expected]
+    if differs.size:
+        file, path = int(differs[0]), compared.catalog.path
+        raise SchemaError(
+            f"samples='whole': {path(file)} has {lengths[file]} rows, expected {expected} as in "
+            f"{path(int(filled[0]))}{more_files(differs)}. A batch holds samples of one length: "
+            "use Windows(length), or make the files equal"
+        )
+    return expected
+
+
+def _constant_shape(compared: ComparedFiles, key: str, field: Field) -> tuple[int, ...]:
+    compared.check_written(field)
+    catalog, files = compared.catalog, compared.files
+    lengths = catalog.facts_of(field.path)[:, 0]
+    expected = lengths[files[0]]
+    differs = files[lengths[files] != expected]
+    if differs.size:
+        file = int(differs[0])
+        raise SchemaError(
+            f"the constant field {key!r}: '/{field.path}' in {catalog.path(file)} has length {lengths[file]}, "
+            f"expected {expected} as in {catalog.path(int(files[0]))}{more_files(differs)}"
+        )
+    schema = catalog.schema(int(files[0])).dataset(field.path)
+    return schema.field_shape(field.member) if schema is not None else ()
