@@ -55,7 +55,7 @@ def case_of(
     wanted = coerce_fields(fields) or {}
     found = survey(files, wanted, samples or Rows(), access=access)
     none = {stage: Transforms.of(None, stage) for stage in STAGES}
-    with HandlePool(access) as pool:
+    with HandlePool(access, scanned_files=found.scanned_files) as pool:
         chosen = choose_reader("auto", pool)
         chosen = reader(chosen) if reader else chosen
         assembly = assemble(

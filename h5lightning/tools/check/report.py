@@ -191,7 +191,7 @@ def _guessed(
 def _proof(
     patterns: tuple[str, ...], found: DataSurvey, run: _Run, settings: ProofSettings, *, progress: bool
 ) -> CheckReport:
-    with HandlePool(run.access) as pool:
+    with HandlePool(run.access, scanned_files=found.scanned_files) as pool:
         case, unread = _case(found, run, choose_reader("auto", pool), settings)
         outcomes = (*unread, *_outcomes(case, run.split.keep_together, progress=progress))
     sizes = {stage: len(dataset) for stage, dataset in case.assembly.datasets.items()}
