@@ -1,13 +1,13 @@
-"""`h5lightning bench`: how fast these files come in different ways, beside the limits of this machine."""
+"""`h5lightning bench`: measures how fast files are read with different options, beside the limits of this machine."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from h5lightning.cli.common_options import AsJson, BatchSize, Fields, OrderMode, Patterns, Processes, Seed
 from h5lightning.cli.report_errors import print_json, print_to_stderr
 from h5lightning.cli.yaml_options import parsed_fields
 
@@ -22,32 +22,38 @@ if TYPE_CHECKING:
 __all__ = ["bench"]
 
 
-class _Mode(str, Enum):
-    auto, full, block, none = "auto", "full", "block", "none"
-
-
 def bench(
-    patterns: Annotated[list[str], typer.Argument(help="Globs of HDF5 files; '!…' leaves files out.")],
-    fields: Annotated[
-        str | None,
-        typer.Option(help="As for train: '{x: images, y: labels}'. Without: what inspect suggests."),
+    patterns: Patterns,
+    fields: Fields = None,
+    shuffle: Annotated[
+        OrderMode, typer.Option(help="The order in which readers, threads and workers are compared.")
+    ] = OrderMode.auto,
+    batch_size: BatchSize = 32,
+    threads: Annotated[
+        list[int] | None, typer.Option(min=0, help="Number of threads to try; may be repeated.")
     ] = None,
-    shuffle: Annotated[_Mode, typer.Option(help="The order that the rest is compared in.")] = _Mode.auto,
-    batch_size: Annotated[int, typer.Option(min=1, help="Samples in a batch.")] = 32,
-    threads: Annotated[list[int] | None, typer.Option(min=0, help="To try; may be repeated.")] = None,
-    num_workers: Annotated[list[int] | None, typer.Option(min=1, help="To try; may be repeated.")] = None,
-    step_ms: Annotated[float | None, typer.Option(min=0.001, help="How long a training step takes.")] = None,
-    cold: Annotated[bool, typer.Option("--cold", help="Empty the page cache before each turn.")] = False,
-    seconds: Annotated[float, typer.Option(min=0.01, help="For each way, over all rounds.")] = 2.5,
-    rounds: Annotated[int, typer.Option(min=1, help="Turns of each way.")] = 3,
-    seed: Annotated[int, typer.Option(min=0, help="Of the orders.")] = 0,
-    processes: Annotated[int | None, typer.Option(min=1, help="Scanning processes.")] = None,
-    plot: Annotated[str | None, typer.Option(metavar="FILE", help="Draw a picture.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    num_workers: Annotated[
+        list[int] | None, typer.Option(min=1, help="Number of workers to try; may be repeated.")
+    ] = None,
+    step_ms: Annotated[
+        float | None, typer.Option(min=0.001, help="Milliseconds of a training step, to simulate one.")
+    ] = None,
+    cold: Annotated[
+        bool, typer.Option("--cold", help="Empty the page cache before each measurement.")
+    ] = False,
+    seconds: Annotated[
+        float, typer.Option(min=0.01, help="Seconds for each candidate, over all rounds.")
+    ] = 2.5,
+    rounds: Annotated[int, typer.Option(min=1, help="Measurements of each candidate.")] = 3,
+    seed: Seed = 0,
+    processes: Processes = None,
+    plot: Annotated[str | None, typer.Option(metavar="FILE", help="Draw the results to this file.")] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Compare readers, orders, threads and worker processes on these files, and say what to set.
+    """Compare readers, orders, threads and worker processes on these files, and recommend options.
 
-    All take turns, for about a minute in all. Exit code 0, or 2 if the files or fields cannot be used.
+    All candidates are measured in turn, in about a minute. The exit status is 0, or 2 if the files or fields cannot be
+    used.
     """
     from h5lightning.options.coerce import coerce_fields
     from h5lightning.tools.bench import Budget, bench_files
@@ -65,7 +71,7 @@ def bench(
         effort=Budget(seconds, rounds, is_cold=cold),
         seed=seed,
         processes=processes,
-        # What was asked for goes to standard output, and nothing else.
+        # Standard output holds the result alone.
         announce=print_to_stderr,
     )
     if plot is not None:
@@ -79,7 +85,7 @@ def bench(
 
 
 def _check_picture(path: str) -> None:
-    """Raise before anything is measured if no picture could be drawn."""
+    """Raise before anything is measured if the picture cannot be drawn."""
     from h5lightning.plotting import check_picture
 
     check_picture(path)
@@ -116,14 +122,12 @@ def _show(console: Terminal, found: Benchmark) -> None:
 
 
 def _table(found: Benchmark) -> Table:
-    from rich import box
-    from rich.table import Table
+    from h5lightning.cli.rich_output import empty_table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", caption_justify="left")
+    table = empty_table("way")
     table.caption = (
         f"Medians of {found.rounds} rounds; ±: half of the span between the slowest and the fastest"
     )
-    table.add_column("way", overflow="fold")
     with_steps = found.step_s is not None
     for name in ("samples/s", "±", "MB/s", "ms/batch", "first ms", *(["waits"] if with_steps else [])):
         table.add_column(name, justify="right", no_wrap=True)
@@ -150,5 +154,5 @@ def _figures(rate: Timing) -> list[str]:
 
 
 def _short(value: float) -> str:
-    """Three digits that matter: 0.0123, 1.23, 12.3, 12,300."""
+    """Three significant digits: 0.0123, 1.23, 12.3, 12,300."""
     return f"{float(f'{value:.3g}'):,.0f}" if value >= 100 else f"{value:.3g}"

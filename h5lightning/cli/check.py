@@ -1,4 +1,4 @@
-"""`h5lightning check`: what training relies on, proven on these files."""
+"""`h5lightning check`: verifies on these files what training relies on."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from h5lightning.cli.common_options import AsJson, BatchSize, Fields, Patterns, Processes, Seed, ShowAll
 from h5lightning.cli.report_errors import print_json
 from h5lightning.cli.yaml_options import parsed_fields, parsed_yaml
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from h5lightning.core.terminal import Terminal
     from h5lightning.tools.check import CheckReport, CheckResult
 
 
@@ -23,37 +23,38 @@ _MOST_FAILURES = 20
 
 
 def check(
-    patterns: Annotated[list[str], typer.Argument(help="Globs of HDF5 files; '!…' leaves files out.")],
-    fields: Annotated[
-        str | None,
-        typer.Option(help="As for train: '{x: images, y: labels}'. Without: what inspect suggests."),
-    ] = None,
+    patterns: Patterns,
+    fields: Fields = None,
     samples: Annotated[str | None, typer.Option(help="As for train: '{kind: windows, length: 4}'.")] = None,
     split: Annotated[str | None, typer.Option(help="As for train: '{val: 0.2, by: file}'.")] = None,
     shuffle: Annotated[str | None, typer.Option(help="As for train: block, or '{balance: y}'.")] = None,
     access: Annotated[str | None, typer.Option(help="As for train: '{on_missing: fill}'.")] = None,
     dtype: Annotated[str | None, typer.Option(help="As for train: float32.")] = None,
-    series: Annotated[
-        str | None, typer.Option(help="As for train: file, for each file as one series.")
+    series: Annotated[str | None, typer.Option(help="As for train: file makes each file one series.")] = None,
+    batch_size: BatchSize = 32,
+    ranks: Annotated[
+        str | None, typer.Option(help="Numbers of ranks to simulate. By default, 1,2,3,4,8.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Samples of one rank in one step.")] = 32,
-    ranks: Annotated[str | None, typer.Option(help="Numbers of ranks. Without: 1,2,3,4,8.")] = None,
-    workers: Annotated[str, typer.Option(help="Numbers of worker processes, really started.")] = "0,2",
-    epochs: Annotated[int, typer.Option(min=1, help="Epochs.")] = 2,
-    batches: Annotated[int, typer.Option(min=1, help="Batches of each real loader and epoch.")] = 4,
-    samples_per_file: Annotated[int, typer.Option(min=1, help="Samples that both readers read.")] = 16,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of splits and orders.")] = 0,
-    finite: Annotated[bool, typer.Option("--finite", help="Read all values; find NaN, infinity.")] = False,
-    processes: Annotated[int | None, typer.Option(min=1, help="Scanning processes.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    show_all: Annotated[bool, typer.Option("--all", help="List all failures.")] = False,
+    workers: Annotated[str, typer.Option(help="Numbers of worker processes to start.")] = "0,2",
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs to check.")] = 2,
+    batches: Annotated[int, typer.Option(min=1, help="Batches to read of each loader and epoch.")] = 4,
+    samples_per_file: Annotated[
+        int, typer.Option(min=1, help="Samples of each file to read with both readers.")
+    ] = 16,
+    seed: Seed = 0,
+    finite: Annotated[
+        bool, typer.Option("--finite", help="Read all values, and report NaN and infinity.")
+    ] = False,
+    processes: Processes = None,
+    as_json: AsJson = False,
+    show_all: ShowAll = False,
 ) -> None:
-    """Prove, before the expensive run, that each sample of these files will come exactly once.
+    """Verify, before a long run, that training will deliver each sample of these files exactly once.
 
-    Goes through whole epochs for several numbers of ranks, starts real loaders with and without worker processes,
-    reads samples of every file with both readers, and holds them against what the file says that its numbers mean.
+    It goes through whole epochs for several numbers of ranks, starts loaders with and without worker processes, reads
+    samples of every file with both readers, and looks at attributes that say what stored numbers stand for.
 
-    Exit code 0 if all checks passed, 1 if one failed, 2 if the files or options cannot be used.
+    The exit status is 0 if all checks passed, 1 if one failed, and 2 if the files or options cannot be used.
     """
     from h5lightning.tools.check import ProofSettings, prove_files
 
@@ -91,7 +92,7 @@ def _run_options(
     access: str | None,
     series: str | None,
 ) -> dict[str, Any]:
-    """The options of a run from what the user wrote."""
+    """The options of a run, read from text."""
     from h5lightning.options import Access, Shuffle, Split
     from h5lightning.options.coerce import check_series, coerce, coerce_fields, coerce_samples
 
@@ -114,13 +115,15 @@ def _numbers(name: str, text: str) -> Any:
 
 
 def _show(found: CheckReport, most: int | None) -> None:
+    from h5lightning.cli.rich_output import print_marked
     from h5lightning.core.terminal import Terminal
 
     console = Terminal()
     console.print(_table(found.outcomes))
     failed = [outcome for outcome in found.outcomes if not outcome.has_passed]
     for outcome in failed:
-        _show_failures(console, outcome, most)
+        console.print(f"FAILED: {outcome.name}", style="bold")
+        print_marked(console, [("✗", "bold red", failure) for failure in outcome.failures], most)
     if found.has_passed:
         console.print("All checks passed.", style="bold green")
     else:
@@ -128,33 +131,12 @@ def _show(found: CheckReport, most: int | None) -> None:
 
 
 def _table(outcomes: Sequence[CheckResult]) -> Table:
-    from rich import box
-    from rich.table import Table
-
+    from h5lightning.cli.rich_output import empty_table
     from h5lightning.core.terminal import shown, stacked
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for name in ("check", "over", "result"):
-        table.add_column(name, overflow="fold")
+    table = empty_table("check", "over", "result")
     for outcome in outcomes:
         mark = ("✓", "green") if outcome.has_passed else (f"✗ {len(outcome.failures):,}", "bold red")
         notes = [shown((outcome.note, "dim"))] if outcome.note else []
         table.add_row(shown(outcome.name), stacked(shown(outcome.scope), *notes), shown(mark))
     return table
-
-
-def _show_failures(console: Terminal, outcome: CheckResult, most: int | None) -> None:
-    from rich.table import Table
-
-    from h5lightning.core.terminal import shown
-
-    console.print(f"Not true: {outcome.name}", style="bold")
-    grid = Table.grid(padding=(0, 1))
-    grid.add_column(width=1)
-    grid.add_column(overflow="fold")
-    for failure in outcome.failures[:most]:
-        grid.add_row(shown(("✗", "bold red")), shown(failure))
-    if hidden := len(outcome.failures) - len(outcome.failures[:most]):
-        grid.add_row("", shown((f"{hidden:,} more: --all lists them", "dim")))
-    console.print(grid)
-    console.print()

@@ -1,4 +1,4 @@
-"""`h5lightning index`: scan files before a job needs them."""
+"""`h5lightning index`: scans files before a training job needs them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from h5lightning.cli.common_options import AsJson, IndexDir, Patterns, Processes
 from h5lightning.cli.report_errors import print_json, print_lines
 from h5lightning.cli.yaml_options import parsed_fields
 
@@ -17,22 +18,24 @@ __all__ = ["index"]
 
 
 def index(
-    patterns: Annotated[list[str], typer.Argument(help="Globs of HDF5 files; '!…' leaves files out.")],
+    patterns: Patterns,
     fields: Annotated[
-        str | None, typer.Option(help="As for train: '{x: images, y: labels}'. Without: all datasets.")
+        str | None, typer.Option(help="As for train: '{x: images, y: labels}'. By default, all datasets.")
     ] = None,
-    index_dir: Annotated[str | None, typer.Option(help="Where the index is kept.")] = None,
-    processes: Annotated[int | None, typer.Option(min=1, help="Scanning processes.")] = None,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad files out.")] = False,
-    checksum: Annotated[
-        bool, typer.Option("--checksum", help="Read all files, and keep checksums for access.verify.")
+    index_dir: IndexDir = None,
+    processes: Processes = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out files that cannot be read.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    checksum: Annotated[
+        bool, typer.Option("--checksum", help="Read all files, and store checksums for access.verify.")
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Scan files and keep what they hold, so that a training job starts at once. Only new files are opened.
+    """Scan files and store their structure, so that a training job starts at once. Only new files are opened.
 
-    Give the fields of the job: an index holds what was asked for. Checksums are those of whole files, whatever the
-    fields; a file that has some keeps them until its size or time of modification changes.
+    Give the fields of the job: the index holds only those. Checksums cover whole files, whatever the fields; they
+    stay valid until the size or the time of modification of a file changes.
     """
     from h5lightning.options import Access
 
@@ -42,7 +45,7 @@ def index(
     if as_json:
         print_json(found)
     else:
-        print_lines(_in_words(found))
+        print_lines(_lines(found))
 
 
 def _scan(
@@ -50,7 +53,7 @@ def _scan(
 ) -> dict[str, Any]:
     from h5lightning.storage.indexing.catalog_store import CatalogStore
 
-    # Checksums need no fields, and so no choice between them.
+    # Checksums need no fields, so that the datasets may differ in length.
     is_chosen = fields is not None or not checksum
     scan = _survey(patterns, fields, access, **where) if is_chosen else _catalog(patterns, access, **where)
     catalog, scanned, rows = scan
@@ -74,7 +77,7 @@ def _scan(
 def _survey(
     patterns: list[str], fields: Any, access: Access, **where: Any
 ) -> tuple[Catalog, int, int | None]:
-    """What the files hold, how many were scanned, and rows."""
+    """The catalog, how many files were scanned, and how many rows there are."""
     from h5lightning.options import Rows
     from h5lightning.options.coerce import coerce_fields
     from h5lightning.storage.survey import survey
@@ -84,7 +87,7 @@ def _survey(
 
 
 def _catalog(patterns: list[str], access: Access, **where: Any) -> tuple[Catalog, int, int | None]:
-    """The same of all datasets, which may have no rows in common."""
+    """The same for all datasets, which may differ in length: without a number of rows."""
     from h5lightning.storage.discovery import discover
     from h5lightning.storage.indexing.build_catalog import build_catalog
     from h5lightning.storage.scanning import ScanRequest
@@ -101,7 +104,7 @@ def _checksums(catalog: Catalog, **where: Any) -> dict[str, int]:
     return {"files": len(made.table), "made": made.hashed, "blocks": len(made.table.hashes)}
 
 
-def _in_words(found: dict[str, Any]) -> list[str]:
+def _lines(found: dict[str, Any]) -> list[str]:
     from rich.filesize import decimal
 
     known, extents = found["files"] - found["scanned"], found["extents"]
@@ -111,10 +114,10 @@ def _in_words(found: dict[str, Any]) -> list[str]:
         f"{rows}{decimal(found['bytes'])}",
         f"{extents['chunks']:,} chunks of {extents['datasets']:,} datasets, in a map of {decimal(extents['bytes'])}",
         *(f"left out {skipped['file']}: {skipped['reason']}" for skipped in found["skipped"]),
-        *([] if found["checksums"] is None else [_checksums_in_words(found["checksums"])]),
+        *([] if found["checksums"] is None else [_checksums_line(found["checksums"])]),
         f"index in {found['index_dir']}",
     ]
 
 
-def _checksums_in_words(found: dict[str, int]) -> str:
+def _checksums_line(found: dict[str, int]) -> str:
     return f"checksums of {found['files']:,} files: {found['made']:,} made, {found['files'] - found['made']:,} known"

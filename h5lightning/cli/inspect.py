@@ -1,12 +1,13 @@
-"""`h5lightning inspect`: what files hold, whether they can be trained on, and the code to do so."""
+"""`h5lightning inspect`: shows what files hold, whether they can be trained on, and the code to do so."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import typer
 
+from h5lightning.cli.common_options import AsJson, Patterns, Processes, ShowAll
 from h5lightning.cli.report_errors import print_json
 from h5lightning.core.visible import visible
 
@@ -27,14 +28,14 @@ _MARKS = {"problem": ("✗", "bold red"), "warning": ("!", "yellow"), "note": ("
 
 
 def inspect(
-    patterns: Annotated[list[str], typer.Argument(help="Globs of HDF5 files; '!…' leaves files out.")],
-    processes: Annotated[int | None, typer.Option(min=1, help="Scanning processes.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    show_all: Annotated[bool, typer.Option("--all", help="List all datasets, traps and bad files.")] = False,
+    patterns: Patterns,
+    processes: Processes = None,
+    as_json: AsJson = False,
+    show_all: ShowAll = False,
 ) -> None:
-    """Show what files hold, what to beware of, and code to train on them.
+    """Show what files hold, possible problems, and code to train on them.
 
-    Exit code 0 if a DataModule can use the files, 1 if it cannot, 2 if there are no such files.
+    The exit status is 0 if a DataModule can use the files, 1 if it cannot, and 2 if no file matches.
     """
     from h5lightning.tools.inspect import inspect_files
 
@@ -49,6 +50,7 @@ def inspect(
 
 
 def _show(console: Terminal, found: Inspection, *, show_all: bool) -> None:
+    from h5lightning.cli.rich_output import print_marked
     from h5lightning.core.formatting import bytes_text, counted
 
     size = bytes_text(found.file_bytes)
@@ -58,27 +60,23 @@ def _show(console: Terminal, found: Inspection, *, show_all: bool) -> None:
     if found.datasets:
         console.print(_datasets(found, None if show_all else _MOST_DATASETS))
     marked = [(*_MARKS[trap.severity], trap.text) for trap in found.traps]
-    _show_list(console, marked, None if show_all else _MOST_TRAPS)
+    print_marked(console, marked, None if show_all else _MOST_TRAPS)
     for what, files in (("cannot be read", found.bad), ("left out", found.skipped)):
         if files:
             console.print(f"{counted(len(files), 'file')} {what}", style="bold")
             reasons = [("✗", "bold red", _reason(file)) for file in files]
-            _show_list(console, reasons, None if show_all else _MOST_FILES)
+            print_marked(console, reasons, None if show_all else _MOST_FILES)
     _show_verdict(console, found)
 
 
 def _datasets(found: Inspection, most: int | None) -> Table:
-    from rich import box
-    from rich.table import Table
+    from h5lightning.cli.rich_output import empty_table
 
     listed = found.datasets[:most]
     hidden = len(found.datasets) - len(listed)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", caption_justify="left")
+    table = empty_table("dataset", "type", "shape", "stored as", "read by", style="cyan")
     table.caption = f"{hidden:,} more: --all lists them" if hidden else None
-    names = ("dataset", "type", "shape", "stored as", "read by")
-    for name, style in zip(names, ("cyan", *[""] * 4), strict=True):
-        table.add_column(name, overflow="fold", style=style)
-    # A column that says the same in each line says nothing.
+    # Left out where each line would say the same.
     differs = any(dataset.files != found.files for dataset in found.datasets)
     for name in ("bytes", *(["files"] if differs else [])):
         table.add_column(name, justify="right", no_wrap=True)
@@ -100,31 +98,13 @@ def _cells(dataset: DatasetReport, *, with_files: bool) -> Iterator[str]:
     yield "–" if dataset.refusal else ", ".join(dataset.keys)
 
 
-def _show_list(console: Terminal, marked: Sequence[tuple[str, str, str]], most: int | None) -> None:
-    """Paragraphs behind marks, each with its style."""
-    from rich.table import Table
-
-    from h5lightning.core.terminal import shown
-
-    if not marked:
-        return
-    grid = Table.grid(padding=(0, 1))
-    grid.add_column(width=1)
-    grid.add_column(overflow="fold")
-    for mark, style, text in marked[:most]:
-        grid.add_row(shown((mark, style)), shown(text))
-    if hidden := len(marked) - len(marked[:most]):
-        grid.add_row("", shown((f"{hidden:,} more: --all lists them", "dim")))
-    console.print(grid)
-    console.print()
-
-
 def _reason(file: SkippedFile) -> str:
-    """The reason, which names the file."""
+    """The reason, with the name of the file."""
     return file.reason if visible(file.name) in file.reason else f"{file.name} {file.reason}"
 
 
 def _show_verdict(console: Terminal, found: Inspection) -> None:
+    from h5lightning.cli.rich_output import print_marked
     from h5lightning.core.terminal import shown
 
     if found.code is None:
@@ -141,17 +121,17 @@ def _show_verdict(console: Terminal, found: Inspection) -> None:
         console.print_code(code)
     if found.hints:
         console.print()
-        _show_list(console, [("→", "cyan", hint) for hint in found.hints], None)
+        print_marked(console, [("→", "cyan", hint) for hint in found.hints])
 
 
 def _conditions(found: Inspection) -> str:
     from h5lightning.core.formatting import counted
 
     without = len(found.left_out) + len(found.bad)
-    words = f" without {counted(without, 'file')}" if without else ""
+    condition = f" without {counted(without, 'file')}" if without else ""
     split = (
         f"split by {found.split_by}"
         if found.split_by
         else "all for training, since there is too little to split"
     )
-    return f"{words}, {split}."
+    return f"{condition}, {split}."

@@ -1,4 +1,4 @@
-"""`h5lightning verify`: are all bytes of these files what they were?"""
+"""`h5lightning verify`: compares all bytes of files with their checksums."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from h5lightning.cli.common_options import AsJson, IndexDir, Patterns
 from h5lightning.cli.report_errors import print_json
 
 if TYPE_CHECKING:
@@ -15,15 +16,15 @@ __all__ = ["verify"]
 
 
 def verify(
-    patterns: Annotated[list[str], typer.Argument(help="Globs of HDF5 files; '!…' leaves files out.")],
-    index_dir: Annotated[str | None, typer.Option(help="Where the checksums are kept.")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads that read.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    patterns: Patterns,
+    index_dir: IndexDir = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads that read files.")] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Read all bytes of files and compare them with the checksums that `h5lightning index --checksum` made.
+    """Read all bytes of files and compare them with the checksums that `h5lightning index --checksum` stored.
 
-    Exit code 0 if all are as they were, 1 if one is damaged, was rewritten, is gone, cannot be read or has no
-    checksums, 2 if there are no checksums or files at all.
+    The exit status is 0 if all files are unchanged, 1 if a file is damaged, rewritten, missing, unreadable or without
+    checksums, and 2 if there are no checksums or no files.
     """
     from h5lightning.storage.checksums.verify_files import verify_files
 
@@ -36,23 +37,20 @@ def verify(
 
 
 def _show(found: Verification) -> None:
-    from rich import box
     from rich.filesize import decimal
-    from rich.table import Table
 
+    from h5lightning.cli.rich_output import empty_table
     from h5lightning.core.formatting import counted
     from h5lightning.core.terminal import Terminal, shown
 
     console = Terminal()
     if found.bad:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-        for name in ("file", "state", "what"):
-            table.add_column(name, overflow="fold")
-        for one in found.bad:
-            table.add_row(one.name, shown((one.state, "bold red")), one.words)
+        table = empty_table("file", "state", "what")
+        for verdict in found.bad:
+            table.add_row(verdict.name, shown((verdict.state, "bold red")), verdict.words)
         console.print(table)
     read = f"{counted(len(found.verdicts), 'file')} in {found.root}, {decimal(found.checked_bytes)}"
     if found.bad:
-        console.print(f"{read}: {len(found.bad):,} not as they were.", style="bold red", soft_wrap=True)
+        console.print(f"{read}: {len(found.bad):,} failed.", style="bold red", soft_wrap=True)
     else:
-        console.print(f"{read}: all bytes are as they were.", style="bold green", soft_wrap=True)
+        console.print(f"{read}: all bytes are unchanged.", style="bold green", soft_wrap=True)

@@ -56,7 +56,7 @@ def test_damaged_files_are_all_named(files, invoke):
     spoil(files, 5)
     done = invoke(files, "--fields", "[x, y]", "--workers", "0", "--ranks", "1,2", "--batches", "1")
     assert done.exit_code == 1
-    both = done.stdout.partition("Not true: both readers agree")[2]
+    both = done.stdout.partition("FAILED: both readers agree")[2]
     assert "✗ run-002.h5: cannot be read" in both
     assert "✗ run-005.h5: cannot be read" in both
     assert "checks failed." in done.stdout

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import json
+from functools import partial
 
 import pytest
 import torch
-from lightning.pytorch import LightningModule, Trainer, seed_everything
+from lightning.pytorch import LightningModule
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from module_runs import IDLE_WARNINGS, quiet_trainer, set_up, trained, training
 from recording import Recorder
 
-from h5lightning import H5DataModule
 from h5lightning.datamodule.epoch_tracker import EpochTracker
-from h5lightning.errors import ResumeError
 from h5lightning.planning.sampling.position import Position
 from h5lightning.planning.sampling.sharding import TrainingShards
 
@@ -26,48 +25,11 @@ def test_without_a_trainer_an_epoch_begins() -> None:
     progress.end(None)
 
 
-def quiet(**options) -> Trainer:
-    return Trainer(
-        accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
-        **{"enable_checkpointing": False, **options},
-    )  # fmt: skip
-
-
-@pytest.mark.timeout(120)
-def test_what_is_not_a_resume_begins_at_the_beginning(write_files, tmp_path) -> None:
-    """Validation and `load_from_checkpoint` load the same state; a new fit without it knows nothing of it."""
-    seed_everything(3, verbose=False)
-    files, path = write_files(), tmp_path / "mid.ckpt"
-
-    class Saving(Recorder):
-        def on_train_batch_end(self, outputs, batch, number):
-            if (self.current_epoch, number) == (0, 2):
-                self.trainer.save_checkpoint(path)
-
-    dm, model = H5DataModule(files, ["x", "y"], batch_size=7, provenance=True), Saving()
-    quiet(max_epochs=1).fit(model, datamodule=dm)
-    whole = model.seen["train"][0]
-    resumed = H5DataModule(files, ["x", "y"], batch_size=7, provenance=True)
-    rest = Recorder()
-    quiet(max_epochs=1).fit(rest, datamodule=resumed, ckpt_path=path)
-    assert rest.seen["train"][0] == whole[3 * 7 :]
-    again = Recorder()
-    quiet(max_epochs=1).fit(again, datamodule=resumed)
-    assert again.seen["train"][0] == whole
-    loaded, fresh = H5DataModule.load_from_checkpoint(path), Recorder()
-    quiet(max_epochs=1).fit(fresh, datamodule=loaded)
-    assert fresh.seen["train"][0] == whole
-
-
 # ── runs that were ended inside of an epoch ──────────────────────────────────────────────────────────
 
 
-pytestmark = pytest.mark.filterwarnings(
-    # These runs have no validation data, and no folder of their own for checkpoints.
-    "ignore:Total length of `list` across ranks is zero",
-    "ignore:Be aware that when using `ckpt_path`, callbacks used to create the checkpoint",
-    "ignore:Checkpoint directory .* exists and is not empty",
-)
+pytestmark = pytest.mark.filterwarnings(*IDLE_WARNINGS)
+quiet = partial(quiet_trainer, num_sanity_val_steps=0)
 
 
 class Ids(LightningModule):
@@ -96,11 +58,6 @@ class Stopping(Callback):
         trainer.should_stop = trainer.global_step == self.steps
 
 
-def training(files: str, **options) -> H5DataModule:
-    split = {"val": options.pop("val", 0), "test": 0, "by": "sample"}
-    return H5DataModule(files, ["x", "y"], provenance=True, split=split, **{"batch_size": 8, **options})
-
-
 def ended(files, folder, *, how: str, steps: int, saved: str, val: float) -> tuple[list[int], str]:
     """What a run has seen that something ended after some steps, and its checkpoint."""
     model, callbacks = Recorder(), []
@@ -116,11 +73,7 @@ def ended(files, folder, *, how: str, steps: int, saved: str, val: float) -> tup
     path = str(folder / ("end.ckpt" if saved == "at its end" else "after.ckpt"))
     if saved == "afterwards":
         trainer.save_checkpoint(path)
-    return seen(model), path
-
-
-def seen(model: Recorder) -> list[int]:
-    return [number for epoch in model.seen["train"] for number in epoch]
+    return trained(model), path
 
 
 @pytest.mark.slow
@@ -139,7 +92,7 @@ def test_a_run_that_was_ended_inside_an_epoch_goes_on_there(write_files, tmp_pat
         model = Recorder()
         again = quiet(max_epochs=4, max_steps=limit)
         again.fit(model, datamodule=training(files, val=val, batch_size=batch_size), ckpt_path=path)
-        numbers, size = first + seen(model), 96 if val == 0 else 72
+        numbers, size = first + trained(model), 96 if val == 0 else 72
         epochs = [numbers[start : start + size] for start in range(0, len(numbers), size)]
         assert len(epochs) > 1
         assert {len(epoch) for epoch in epochs} == {size}
@@ -152,7 +105,7 @@ def test_a_run_may_be_ended_again_and_again(write_files, tmp_path) -> None:
     for steps in (5, 7, 11, 16, 24):
         model, trainer = Recorder(), quiet(max_steps=steps)
         trainer.fit(model, datamodule=training(files), ckpt_path=path)
-        numbers += seen(model)
+        numbers += trained(model)
         path = str(tmp_path / "again.ckpt")
         trainer.save_checkpoint(path)
     assert sorted(numbers[:96]) == sorted(numbers[96:]) == list(range(96))
@@ -169,7 +122,7 @@ def test_no_epoch_is_left_out_behind_the_end_of_another(write_files, tmp_path, s
         model = Asking() if asks else Recorder()
         again = quiet(max_epochs=3, max_steps=limit)
         again.fit(model, datamodule=training(files, batch_size=batch_size), ckpt_path=path)
-        numbers = seen(model)
+        numbers = trained(model)
         assert len(numbers) == 2 * 96
         assert sorted(numbers[:96]) == sorted(numbers[96:]) == sorted(first) == list(range(96))
 
@@ -203,7 +156,7 @@ def test_what_was_saved_at_the_start_of_an_epoch_begins_it(write_files, tmp_path
     quiet(max_epochs=3, max_steps=limit).fit(
         rest, datamodule=training(files, batch_size=batch_size), ckpt_path=path
     )
-    assert seen(rest)[:96] == seen(model)[96:]
+    assert trained(rest)[:96] == trained(model)[96:]
     assert [len(epoch) for epoch in rest.seen["train"]] == [96, 96]
 
 
@@ -233,7 +186,7 @@ def test_looking_at_batches_moves_no_position(write_files, tmp_path, workers) ->
     )
     dm = training(files, **options)
     quiet(max_epochs=2).fit(rest, datamodule=dm, ckpt_path=str(tmp_path / "looked.ckpt"))
-    assert seen(rest) == seen(model)[8 * 8 :]
+    assert trained(rest) == trained(model)[8 * 8 :]
     state = dm.state_dict()["position"]
     next(iter(dm.train_dataloader()))
     assert dm.state_dict()["position"] == state
@@ -269,7 +222,7 @@ def test_loaders_that_are_given_to_fit_go_on_alone(write_files, tmp_path) -> Non
     files, whole = write_files([50, 46]), Ids()
 
     def loader():
-        dm = ready(files)
+        dm = set_up(files)
         return dm, dm.train_dataloader()
 
     dm, first = loader()
@@ -283,27 +236,6 @@ def test_loaders_that_are_given_to_fit_go_on_alone(write_files, tmp_path) -> Non
         )
         assert rest.ids == whole.ids[step:], step
         dm.teardown()
-
-
-# ── seeds ────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.timeout(120)
-def test_the_seed_of_a_checkpoint_stays_for_its_own_run_alone(write_files, tmp_path) -> None:
-    files, path = write_files([50, 46]), str(tmp_path / "seed.ckpt")
-    seed_everything(5, verbose=False)
-    trainer, own = quiet(max_epochs=1), training(files, val=0.25)
-    trainer.fit(Recorder(), datamodule=own)
-    trainer.save_checkpoint(path)
-    seed_everything(6, verbose=False)
-    dm, first, again = training(files, val=0.25), Recorder(), Recorder()
-    quiet(max_epochs=1).fit(first, datamodule=dm)
-    quiet(max_epochs=2).fit(Recorder(), datamodule=dm, ckpt_path=path)
-    assert dm.seed == 5
-    assert set(dm.val_dataset.sample_ids(range(24))) == set(own.val_dataset.sample_ids(range(24)))
-    quiet(max_epochs=1).fit(again, datamodule=dm)
-    assert dm.seed == 6
-    assert seen(again) == seen(first)
 
 
 @pytest.mark.timeout(120)
@@ -323,7 +255,7 @@ def test_a_run_that_goes_on_in_the_rest_of_an_epoch_may_be_saved_there(write_fil
         quiet(max_epochs=4, max_steps=limit).fit(
             rest, datamodule=training(files), ckpt_path=str(tmp_path / f"{steps}" / "mid.ckpt")
         )
-        numbers = first + middle.trained[: 8 * steps] + seen(rest)
+        numbers = first + middle.trained[: 8 * steps] + trained(rest)
         assert sorted(numbers[:96]) == sorted(numbers[96:192]) == list(range(96)), steps
 
 
@@ -340,64 +272,3 @@ class Stopped(Recorder):
             raise KeyError("enough")
         self.trained += batch["sample_id"].tolist()
         return super().training_step(batch, number)
-
-
-# ── without a Trainer ────────────────────────────────────────────────────────────────────────────────
-
-
-def ready(files: str, **options) -> H5DataModule:
-    dm = training(files, **options)
-    dm.prepare_data()
-    dm.setup()
-    return dm
-
-
-def numbers_of(batches) -> list[int]:
-    return [number for batch in batches for number in batch["sample_id"].tolist()]
-
-
-def test_a_loop_of_ones_own_goes_on(write_files) -> None:
-    files = write_files([50, 46])
-    dm = ready(files)
-    epochs = [numbers_of(dm.train_dataloader()) for _ in range(3)]
-    dm.teardown()
-    dm = ready(files)
-    list(dm.train_dataloader())
-    assert dm.state_dict()["position"]["epoch"] == 1
-    batches = iter(dm.train_dataloader())
-    assert numbers_of(itertools.islice(batches, 5)) == epochs[1][:40]
-    state = json.loads(json.dumps(dm.state_dict()))
-    other = ready(files)
-    other.load_state_dict(state)
-    assert other.state_dict() == state
-    assert [numbers_of(other.train_dataloader()) for _ in range(2)] == [epochs[1][40:], epochs[2]]
-    later = training(files)
-    later.load_state_dict(state)
-    later.prepare_data()
-    later.setup()
-    assert numbers_of(later.train_dataloader()) == epochs[1][40:]
-    for one in (dm, other, later):
-        one.teardown()
-
-
-def test_several_iterators_have_no_one_position(write_files) -> None:
-    dm = ready(write_files([50, 46]))
-    first, second = iter(dm.train_dataloader()), iter(dm.train_dataloader())
-    next(first)
-    assert dm.state_dict()["position"]["steps"] == 1, "the other has delivered nothing"
-    next(second)
-    with pytest.raises(ResumeError, match=r"2 iterators.*loader\.state_dict\(\)"):
-        dm.state_dict()
-    del first
-    assert dm.state_dict()["position"]["epoch"] == 1
-    dm.teardown()
-
-
-def test_other_data_are_refused_without_a_trainer_too(write_files) -> None:
-    files = write_files([50, 46])
-    dm, other = ready(files), ready(files, shuffle="none")
-    next(iter(dm.train_dataloader()))
-    with pytest.raises(ResumeError, match="shuffle was"):
-        other.load_state_dict(dm.state_dict())
-    for one in (dm, other):
-        one.teardown()

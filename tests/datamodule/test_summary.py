@@ -52,7 +52,7 @@ def test_sizes_are_those_of_the_named_files(write_files):
     assert (val.requested, val.reached) == (None, None)
 
 
-def test_shares_are_asked_for_and_reached(write_files):
+def test_fractions_are_requested_and_reached(write_files):
     summary = summary_of(write_files((50,) * 10), Split(val=0.2, test=0.2, train=0.5))
     splits = by_name(summary)
     assert {name: split.requested for name, split in splits.items()} == {
@@ -206,8 +206,7 @@ def test_the_text_is_a_table_without_control_characters(write_files):
         "rows",
         "samples",
         "decoded",
-        "asked",
-        "for",
+        "requested",
         "reached",
     ]
     assert {line.split()[0] for line in lines[4:7]} == {"train", "val", "test"}
@@ -233,7 +232,7 @@ def test_files_that_end_with_their_fill_value_are_told(write_files, tmp_path):
     found, plan = examine(pattern, Split())
     (remark,) = summarise(found, plan).remarks
     assert remark.startswith(
-        "'/x' ends with nothing but its fill value ('h5lightning check' looks closer): 1 file: "
+        "'/x' ends with rows of its fill value alone ('h5lightning check' says where they begin): 1 file: "
     )
     assert "run-004.h5" in str(summarise(found, plan))
     assert summarise(found, plan, on_missing="fill").remarks == ()
