@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Option
 
 from h5lightning.cli.common_options import AsJson, BatchSize, Fields, OrderMode, Patterns, Processes, Seed
 from h5lightning.cli.report_errors import print_json, print_to_stderr
@@ -25,29 +25,17 @@ __all__ = ["bench"]
 def bench(
     patterns: Patterns,
     fields: Fields = None,
-    shuffle: Annotated[
-        OrderMode, typer.Option(help="The order in which readers, threads and workers are compared.")
-    ] = OrderMode.auto,
+    shuffle: Annotated[OrderMode, Option(help="The order in which the rest is compared.")] = OrderMode.auto,
     batch_size: BatchSize = 32,
-    threads: Annotated[
-        list[int] | None, typer.Option(min=0, help="Number of threads to try; may be repeated.")
-    ] = None,
-    num_workers: Annotated[
-        list[int] | None, typer.Option(min=1, help="Number of workers to try; may be repeated.")
-    ] = None,
-    step_ms: Annotated[
-        float | None, typer.Option(min=0.001, help="Milliseconds of a training step, to simulate one.")
-    ] = None,
-    cold: Annotated[
-        bool, typer.Option("--cold", help="Empty the page cache before each measurement.")
-    ] = False,
-    seconds: Annotated[
-        float, typer.Option(min=0.01, help="Seconds for each candidate, over all rounds.")
-    ] = 2.5,
-    rounds: Annotated[int, typer.Option(min=1, help="Measurements of each candidate.")] = 3,
+    threads: Annotated[list[int] | None, Option(min=0, help="A number to try; may be repeated.")] = None,
+    num_workers: Annotated[list[int] | None, Option(min=1, help="A number to try; may be repeated.")] = None,
+    step_ms: Annotated[float | None, Option(min=0.001, help="Milliseconds of a training step.")] = None,
+    cold: Annotated[bool, Option("--cold", help="Empty the page cache before each measurement.")] = False,
+    seconds: Annotated[float, Option(min=0.01, help="Seconds for each candidate in all rounds.")] = 2.5,
+    rounds: Annotated[int, Option(min=1, help="Measurements of each candidate.")] = 3,
     seed: Seed = 0,
     processes: Processes = None,
-    plot: Annotated[str | None, typer.Option(metavar="FILE", help="Draw the results to this file.")] = None,
+    plot: Annotated[str | None, Option(metavar="FILE", help="Draw the results to this file.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare readers, orders, threads and worker processes on these files, and recommend options.
@@ -59,7 +47,9 @@ def bench(
     from h5lightning.tools.bench import Budget, bench_files
 
     if plot is not None:
-        _check_picture(plot)
+        from h5lightning.plotting import check_picture
+
+        check_picture(plot)  # before anything is measured
     found = bench_files(
         patterns,
         coerce_fields(parsed_fields(fields)),
@@ -82,13 +72,6 @@ def bench(
         from h5lightning.core.terminal import Terminal
 
         _show(Terminal(), found)
-
-
-def _check_picture(path: str) -> None:
-    """Raise before anything is measured if the picture cannot be drawn."""
-    from h5lightning.plotting import check_picture
-
-    check_picture(path)
 
 
 def _draw(found: Benchmark, path: str) -> None:

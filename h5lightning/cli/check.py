@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Option
 
 from h5lightning.cli.common_options import AsJson, BatchSize, Fields, Patterns, Processes, Seed, ShowAll
 from h5lightning.cli.report_errors import print_json
-from h5lightning.cli.yaml_options import parsed_fields, parsed_yaml
+from h5lightning.cli.yaml_options import parsed_yaml
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,31 +21,32 @@ if TYPE_CHECKING:
 __all__ = ["check"]
 
 _MOST_FAILURES = 20
+_EXAMPLES = {
+    "fields": "{x: images}",
+    "samples": "{length: 4}",
+    "split": "{val: 0.2}",
+    "shuffle": "{balance: y}",
+    "access": "{on_missing: fill}",
+}
 
 
 def check(
     patterns: Patterns,
     fields: Fields = None,
-    samples: Annotated[str | None, typer.Option(help="As for train: '{kind: windows, length: 4}'.")] = None,
-    split: Annotated[str | None, typer.Option(help="As for train: '{val: 0.2, by: file}'.")] = None,
-    shuffle: Annotated[str | None, typer.Option(help="As for train: block, or '{balance: y}'.")] = None,
-    access: Annotated[str | None, typer.Option(help="As for train: '{on_missing: fill}'.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="As for train: float32.")] = None,
-    series: Annotated[str | None, typer.Option(help="As for train: file makes each file one series.")] = None,
+    samples: Annotated[str | None, Option(help="As for train: '{kind: windows, length: 4}'.")] = None,
+    split: Annotated[str | None, Option(help="As for train: '{val: 0.2, by: file}'.")] = None,
+    shuffle: Annotated[str | None, Option(help="As for train: block, or '{balance: y}'.")] = None,
+    access: Annotated[str | None, Option(help="As for train: '{on_missing: fill}'.")] = None,
+    dtype: Annotated[str | None, Option(help="As for train: float32.")] = None,
+    series: Annotated[str | None, Option(help="As for train: file makes each file one series.")] = None,
     batch_size: BatchSize = 32,
-    ranks: Annotated[
-        str | None, typer.Option(help="Numbers of ranks to simulate. By default, 1,2,3,4,8.")
-    ] = None,
-    workers: Annotated[str, typer.Option(help="Numbers of worker processes to start.")] = "0,2",
-    epochs: Annotated[int, typer.Option(min=1, help="Epochs to check.")] = 2,
-    batches: Annotated[int, typer.Option(min=1, help="Batches to read of each loader and epoch.")] = 4,
-    samples_per_file: Annotated[
-        int, typer.Option(min=1, help="Samples of each file to read with both readers.")
-    ] = 16,
+    ranks: Annotated[str | None, Option(help="Numbers of ranks. By default, 1,2,3,4,8.")] = None,
+    workers: Annotated[str, Option(help="Numbers of worker processes to start.")] = "0,2",
+    epochs: Annotated[int, Option(min=1, help="Epochs to check.")] = 2,
+    batches: Annotated[int, Option(min=1, help="Batches to read of each loader and epoch.")] = 4,
+    samples_per_file: Annotated[int, Option(min=1, help="Samples to read with both readers.")] = 16,
     seed: Seed = 0,
-    finite: Annotated[
-        bool, typer.Option("--finite", help="Read all values, and report NaN and infinity.")
-    ] = False,
+    finite: Annotated[bool, Option("--finite", help="Read all values; report NaN and infinity.")] = False,
     processes: Processes = None,
     as_json: AsJson = False,
     show_all: ShowAll = False,
@@ -59,24 +61,17 @@ def check(
     from h5lightning.tools.check import ProofSettings, prove_files
 
     settings = ProofSettings(
-        ranks=None if ranks is None else _numbers("ranks", ranks),
-        workers=_numbers("workers", workers),
+        None if ranks is None else _numbers("ranks", ranks),
+        _numbers("workers", workers),
         epochs=epochs,
         batch_size=batch_size,
         batches=batches,
         samples_per_file=samples_per_file,
         finite=finite,
     )
-    run = _run_options(fields, samples, split, shuffle, access, series)
-    found = prove_files(
-        patterns,
-        **run,
-        dtype=dtype,
-        seed=seed,
-        settings=settings,
-        processes=processes,
-        progress=not as_json,
-    )
+    texts = {"fields": fields, "samples": samples, "split": split, "shuffle": shuffle, "access": access}
+    run = _run_options(patterns, texts, dtype=dtype, series=series, seed=seed)
+    found = prove_files(patterns, **run, settings=settings, processes=processes, progress=not as_json)
     if as_json:
         print_json(found.to_plain())
     else:
@@ -84,29 +79,14 @@ def check(
     raise typer.Exit(0 if found.has_passed else 1)
 
 
-def _run_options(
-    fields: str | None,
-    samples: str | None,
-    split: str | None,
-    shuffle: str | None,
-    access: str | None,
-    series: str | None,
-) -> dict[str, Any]:
-    """The options of a run, read from text."""
-    from h5lightning.options import Access, Shuffle, Split
-    from h5lightning.options.coerce import check_series, coerce, coerce_fields, coerce_samples
+def _run_options(patterns: list[str], texts: Mapping[str, str | None], **options: Any) -> dict[str, Any]:
+    """The options of a run: those that were given as YAML, and the others."""
+    from h5lightning.datamodule.options import DataModuleOptions
 
-    check_series(series)
-    order = parsed_yaml("shuffle", shuffle, "{balance: y}")
-    layout = parsed_yaml("samples", samples, "{length: 4}")
-    return {
-        "fields": coerce_fields(parsed_fields(fields)),
-        "samples": None if layout is None else coerce_samples(layout),
-        "split": coerce(Split, parsed_yaml("split", split, "{val: 0.2}"), "split"),
-        "shuffle": coerce(Shuffle, {"mode": order} if isinstance(order, str) else order, "shuffle"),
-        "access": coerce(Access, parsed_yaml("access", access, "{on_missing: fill}"), "access"),
-        "series": series,
-    }
+    values = {name: parsed_yaml(name, text, _EXAMPLES[name]) for name, text in texts.items()}
+    options |= {name: value for name, value in values.items() if value is not None}
+    read = DataModuleOptions(**{"files": patterns, **options})
+    return {name: getattr(read, name) for name in options}
 
 
 def _numbers(name: str, text: str) -> Any:

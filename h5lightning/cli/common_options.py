@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 __all__ = [
     "AsJson",
@@ -19,23 +19,21 @@ __all__ = [
     "ShowAll",
 ]
 
-Patterns = Annotated[list[str], typer.Argument(help="Globs of HDF5 files; '!…' excludes files.")]
+Patterns = Annotated[list[str], Argument(help="Globs of HDF5 files; '!…' excludes files.")]
 Fields = Annotated[
     str | None,
-    typer.Option(
-        help="As for train: '{x: images, y: labels}'. By default, the fields that inspect suggests."
-    ),
+    Option(help="As for train: '{x: images, y: labels}'. By default, the fields that inspect suggests."),
 ]
-BatchSize = Annotated[int, typer.Option(min=1, help="Samples of one rank in one step.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of splits and orders.")]
+BatchSize = Annotated[int, Option(min=1, help="Samples of one rank in one step.")]
+Seed = Annotated[int, Option(min=0, help="Seed of splits and orders.")]
 Processes = Annotated[
-    int | None, typer.Option(min=1, help="Processes that scan files. By default, one for each core.")
+    int | None, Option(min=1, help="Processes that scan files. By default, one for each core.")
 ]
 IndexDir = Annotated[
-    str | None, typer.Option(help="Folder of the index. By default, in the user's cache directory.")
+    str | None, Option(help="Folder of the index. By default, in the user's cache directory.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-ShowAll = Annotated[bool, typer.Option("--all", help="List everything, not only the first entries.")]
+AsJson = Annotated[bool, Option("--json", help="Print JSON.")]
+ShowAll = Annotated[bool, Option("--all", help="List everything, not only the first entries.")]
 
 
 class OrderMode(str, Enum):

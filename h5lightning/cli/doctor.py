@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Option
 
 from h5lightning.cli.common_options import AsJson, BatchSize, Fields, OrderMode, Patterns, Processes
 from h5lightning.cli.report_errors import print_json
@@ -25,17 +26,17 @@ _MOST_FILES = 3
 def doctor(
     patterns: Patterns,
     fields: Fields = None,
-    shuffle: Annotated[OrderMode, typer.Option(help="The order of training.")] = OrderMode.auto,
+    shuffle: Annotated[OrderMode, Option(help="The order of training.")] = OrderMode.auto,
     batch_size: BatchSize = 32,
-    num_workers: Annotated[int, typer.Option(min=0, help="Worker processes.")] = 0,
-    max_open_files: Annotated[int | None, typer.Option(min=1, help="As in access.max_open_files.")] = None,
+    num_workers: Annotated[int, Option(min=0, help="Worker processes.")] = 0,
+    max_open_files: Annotated[int | None, Option(min=1, help="As in access.max_open_files.")] = None,
     processes: Processes = None,
     float32: Annotated[
         bool,
-        typer.Option("--float32", help="Store float64 as float32, of 7 digits, when files are rewritten."),
+        Option("--float32", help="Store float64 as float32, of 7 digits, when files are rewritten."),
     ] = False,
     no_measure: Annotated[
-        bool, typer.Option("--no-measure", help="Do not read values, do not measure times.")
+        bool, Option("--no-measure", help="Do not read values, do not measure times.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Option
 
 from h5lightning.cli.common_options import AsJson, IndexDir, Patterns, Processes
 from h5lightning.cli.report_errors import print_json, print_lines
@@ -20,15 +20,13 @@ __all__ = ["index"]
 def index(
     patterns: Patterns,
     fields: Annotated[
-        str | None, typer.Option(help="As for train: '{x: images, y: labels}'. By default, all datasets.")
+        str | None, Option(help="As for train: '{x: images, y: labels}'. By default, all datasets.")
     ] = None,
     index_dir: IndexDir = None,
     processes: Processes = None,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave out files that cannot be read.")
-    ] = False,
+    skip_bad: Annotated[bool, Option("--skip-bad", help="Leave out files that cannot be read.")] = False,
     checksum: Annotated[
-        bool, typer.Option("--checksum", help="Read all files, and store checksums for access.verify.")
+        bool, Option("--checksum", help="Read all files, and store checksums for access.verify.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:

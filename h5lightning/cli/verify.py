@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Option
 
 from h5lightning.cli.common_options import AsJson, IndexDir, Patterns
 from h5lightning.cli.report_errors import print_json
@@ -18,7 +19,7 @@ __all__ = ["verify"]
 def verify(
     patterns: Patterns,
     index_dir: IndexDir = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads that read files.")] = None,
+    threads: Annotated[int | None, Option(min=1, help="Threads that read files.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Read all bytes of files and compare them with the checksums that `h5lightning index --checksum` stored.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from h5lightning.core.arrays import Float64Array
 from h5lightning.datamodule.distributed import (
     AttachedTrainer,
     check_agreement,
@@ -15,8 +17,8 @@ from h5lightning.datamodule.options import DataModuleOptions
 from h5lightning.datamodule.resume import RunRecord, SavedRun
 from h5lightning.datamodule.seed import RunSeed
 from h5lightning.datamodule.setup import PreparedData, prepare, survey_files
-from h5lightning.datamodule.training_order import TrainingOrder
 from h5lightning.errors import NotSetUpError
+from h5lightning.loading.sample_weights import read_weights
 from h5lightning.options.plain import to_plain
 from h5lightning.planning.sampling import Order, fingerprint
 from h5lightning.planning.splitting.manifest import to_plain_split
@@ -39,7 +41,8 @@ class DataLifecycle:
         self._seed = RunSeed(options.seed)
         self._survey: DataSurvey | None = None
         self._data: PreparedData | None = None
-        self._order: TrainingOrder | None = None
+        self._weights: Float64Array | None = None  # of the training samples, read on rank 0
+        self._order: Order | None = None
         self._restored: SavedRun | None = None  # until setup has compared it with the data
         self.tracker = EpochTracker(trainer)
 
@@ -50,11 +53,7 @@ class DataLifecycle:
 
     @property
     def data(self) -> PreparedData:
-        """What `setup` prepared.
-
-        Raises:
-            NotSetUpError: it was not called yet.
-        """
+        """What `setup` prepared."""
         if self._data is None:
             raise NotSetUpError(
                 "the data are not set up: call dm.prepare_data() and dm.setup(), or let a Trainer do it"
@@ -63,9 +62,13 @@ class DataLifecycle:
 
     def training_order(self) -> Order:
         """The order of the training samples."""
-        return self._lazy_order().get()
-
-    # ── hooks ────────────────────────────────────────────────────────────────────────────────────────
+        if self._order is None:
+            dataset, weights, shuffle = self.data.datasets.get("train"), self._weights, self._options.shuffle
+            if weights is None and dataset is not None:
+                # Set up for another stage than fit: weights were not shared, and other ranks may not ask for them.
+                weights = read_weights(dataset, shuffle)
+            self._order = self.data.training_order(shuffle, weights)
+        return self._order
 
     def scan(self) -> None:
         """Discover and scan the files, once."""
@@ -80,8 +83,8 @@ class DataLifecycle:
             self._prepare(batch_size)
         if self._restored is not None:
             self._continue(self._restored)
-        if stage in (None, "fit"):
-            self._lazy_order().share_weights(self._trainer())
+        if stage in (None, "fit") and self._weights is None:
+            self._share_weights()
 
     def close(self) -> None:
         """End the fit, and close this process's files."""
@@ -94,12 +97,7 @@ class DataLifecycle:
         return {} if self._data is None else self._record().to_state(self.tracker.now())
 
     def load_state(self, state: object) -> None:
-        """Read a state, and continue at its position, now or in `setup`.
-
-        Raises:
-            SplitMismatchError: training would continue with another split.
-            ResumeError: training would continue with samples in another order, or this is not a state.
-        """
+        """Read a state, and continue at its position, now or in `setup`."""
         is_own = self._trainer() is None
         if not state and not is_own:
             return
@@ -108,18 +106,11 @@ class DataLifecycle:
         if self._data is not None:
             self._continue(self._restored)
 
-    # ── steps ────────────────────────────────────────────────────────────────────────────────────────
-
     @property
     def _continues(self) -> bool:
         """Whether a run that loads a state continues its training."""
         trainer = self._trainer()
         return trainer is None or bool(trainer.training)
-
-    def _lazy_order(self) -> TrainingOrder:
-        if self._order is None:
-            self._order = TrainingOrder(self.data, self._options.shuffle)
-        return self._order
 
     def _prepare(self, batch_size: int) -> None:
         """Prepare the files that rank 0 scanned."""
@@ -127,24 +118,29 @@ class DataLifecycle:
         survey, seed = from_first_rank(trainer, lambda: (self._survey or survey_files(options), self.seed))
         self._seed.keep(seed)
         self._survey = with_files_of_this_node(trainer, survey)
-        self._data = prepare(options, self._survey, seed=seed)
+        self._data = prepare(options, self._survey, seed)
         facts = {"batch_size": batch_size, "tail": options.tail, "drop_last": options.drop_last}
         facts |= {"shuffle": to_plain(options.shuffle), "split": self._data.plan.fingerprint}
         check_agreement(trainer, facts)
 
     def _prepare_again(self) -> None:
         """Split the same files with the seed that counts now."""
-        data, had_weights = self.data, self._lazy_order().has_weights
-        self._data = prepare(self._options, data.survey, seed=self.seed, reader=data.reader)
-        self._order = None
-        if had_weights:
-            self._lazy_order().share_weights(self._trainer())
+        data = self.data
+        self._data, self._order = prepare(self._options, data.survey, self.seed, data.reader), None
+        if self._weights is not None:
+            self._share_weights()
+
+    def _share_weights(self) -> None:
+        """Read the weights of the training samples on rank 0, for all ranks, if samples are drawn by weights."""
+        dataset, shuffle = self.data.datasets.get("train"), self._options.shuffle
+        if dataset and shuffle.drawn_by is not None:
+            self._weights = from_first_rank(self._trainer(), lambda: read_weights(dataset, shuffle))
 
     def _begin_fit(self) -> None:
         """Forget the last fit; a checkpoint of this one is loaded later."""
         self.tracker.begin_fit()
         if self._restored is not None:
-            self._restored = self._restored.without_position()
+            self._restored = replace(self._restored, position=None)
         if self._seed.begin_fit():
             self._prepare_again()
 
@@ -152,7 +148,7 @@ class DataLifecycle:
         """Take over the seed of a saved run, compare its data with these, and continue at its position."""
         self._restored = None
         if not self._continues:
-            saved = saved.without_position()
+            saved = replace(saved, position=None)
         if self._seed.take_over(saved.record.seed, is_kept=saved.is_own):
             self._prepare_again()
         position = saved.position_in(self._record(), on_other_data=self._options.on_other_data)

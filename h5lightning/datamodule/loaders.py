@@ -39,16 +39,13 @@ class Loaders:
     def training(
         self, data: PreparedData, order: Callable[[], Order], batch_size: int, given: Share | None
     ) -> H5DataLoader:
-        """A loader of the training samples, shuffled, with equally many steps on each rank.
+        """A loader of the training samples, with equally many steps on each rank.
 
         Args:
             data: what `setup` prepared.
             order: returns the order of the samples.
             batch_size: samples of one rank in one step.
             given: the share that the user gave; None to find it.
-
-        Raises:
-            ShardingError: there are too few samples for a step.
         """
         dataset, options = data.datasets["train"], self._options
         shards_of = partial(
@@ -69,18 +66,7 @@ class Loaders:
     def evaluation(
         self, data: PreparedData, stage: str, batch_size: int, given: Share | None, *, allow_empty: bool
     ) -> H5DataLoader:
-        """A loader of the samples of another stage, each once, in path order.
-
-        Args:
-            data: what `setup` prepared.
-            stage: ``val``, ``test`` or ``predict``.
-            batch_size: samples of one rank in one step.
-            given: the share that the user gave; None to find it.
-            allow_empty: let a rank have no samples.
-
-        Raises:
-            ShardingError: there are fewer samples than ranks.
-        """
+        """A loader of ``val``, ``test`` or ``predict``: each sample once, in path order; see `training`."""
         dataset = data.datasets[stage]
         shards_of = partial(
             EvaluationShards,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import os
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy.typing as npt
 import torch
@@ -27,6 +26,8 @@ from h5lightning.planning.fields import FieldSpec
 from h5lightning.planning.splitting.manifest import save_manifest
 
 __all__ = ["H5DataModule", "SampleLocation"]
+
+Loader: TypeAlias = DataLoader[Any] | list[Any]
 
 
 class SampleLocation(NamedTuple):
@@ -121,9 +122,7 @@ class H5DataModule(LightningDataModule):
         series: str | None = None,
     ) -> None:
         super().__init__()
-        given = locals()
-        names = (option.name for option in dataclasses.fields(DataModuleOptions))
-        options = DataModuleOptions(**{name: given[name] for name in names})
+        options = DataModuleOptions.of(locals())
         # save_hyperparameters reads these local variables. A checkpoint may hold plain types only.
         (
             files, fields, samples, split, batch_size, num_workers, threads, shuffle, reader, dtype, access, provenance,
@@ -166,9 +165,7 @@ class H5DataModule(LightningDataModule):
         """Close this process's files: Lightning calls no teardown after an exception."""
         self.teardown()
 
-    def train_dataloader(
-        self, rank: int | None = None, world_size: int | None = None
-    ) -> DataLoader[Any] | list[Any]:
+    def train_dataloader(self, rank: int | None = None, world_size: int | None = None) -> Loader:
         """Batches of the training split, shuffled, equally many on each rank; ``[]`` without the split.
 
         Without a Trainer, each pass over any training loader of this DataModule is the next epoch.
@@ -185,30 +182,23 @@ class H5DataModule(LightningDataModule):
         if self.train_dataset is None:
             return []
         given = given_share(rank, world_size)
-        order = self._lifecycle.training_order
-        return self._loaders.training(self._data, order, self.batch_size, given)
+        return self._loaders.training(self._data, self._lifecycle.training_order, self.batch_size, given)
 
-    def val_dataloader(
-        self, rank: int | None = None, world_size: int | None = None
-    ) -> DataLoader[Any] | list[Any]:
+    def val_dataloader(self, rank: int | None = None, world_size: int | None = None) -> Loader:
         """Batches of the validation split, each sample once; ``[]`` without the split.
 
         Its arguments are those of `train_dataloader`.
         """
         return self._evaluation_loader("val", rank, world_size)
 
-    def test_dataloader(
-        self, rank: int | None = None, world_size: int | None = None
-    ) -> DataLoader[Any] | list[Any]:
+    def test_dataloader(self, rank: int | None = None, world_size: int | None = None) -> Loader:
         """Batches of the test split, each sample once; ``[]`` without the split.
 
         Its arguments are those of `train_dataloader`.
         """
         return self._evaluation_loader("test", rank, world_size)
 
-    def predict_dataloader(
-        self, rank: int | None = None, world_size: int | None = None
-    ) -> DataLoader[Any] | list[Any]:
+    def predict_dataloader(self, rank: int | None = None, world_size: int | None = None) -> Loader:
         """Batches of ``files.predict``, else of the test split, each sample once; ``[]`` without either.
 
         Its arguments are those of `train_dataloader`.
@@ -341,9 +331,7 @@ class H5DataModule(LightningDataModule):
     def _data(self) -> PreparedData:
         return self._lifecycle.data
 
-    def _evaluation_loader(
-        self, stage: str, rank: int | None, world_size: int | None
-    ) -> DataLoader[Any] | list[Any]:
+    def _evaluation_loader(self, stage: str, rank: int | None, world_size: int | None) -> Loader:
         data, given = self._data, given_share(rank, world_size)
         if stage not in data.datasets:
             return []

@@ -97,6 +97,11 @@ class DataModuleOptions:
     on_other_data: str = _option("raise", _unchanged)
     series: Literal["file"] | None = _option(None, _unchanged)
 
+    @classmethod
+    def of(cls, arguments: Mapping[str, Any]) -> DataModuleOptions:
+        """Read the options among the arguments of a call."""
+        return cls(**{option.name: arguments[option.name] for option in dataclasses.fields(cls)})
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "split", split_for(self.files, self.split))
         for option in dataclasses.fields(self):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any, TypeGuard
 
 from lightning.pytorch.utilities import rank_zero_warn
@@ -58,12 +58,7 @@ class SavedRun:
 
     @classmethod
     def of_state(cls, state: object, *, continues: bool, is_own: bool) -> SavedRun:
-        """Read a state that `RunRecord.to_state` made.
-
-        Args:
-            state: what the checkpoint holds.
-            continues: whether training is to continue at its position.
-            is_own: no Trainer loads it.
+        """Read a state that `RunRecord.to_state` made; its position only if training ``continues`` there.
 
         Raises:
             ResumeError: it is something else.
@@ -81,21 +76,8 @@ class SavedRun:
         position = Position.of_plain(state["position"]) if continues and "position" in state else None
         return cls(RunRecord(**values), position, is_own)
 
-    def without_position(self) -> SavedRun:
-        """The same for a run that does not continue it."""
-        return replace(self, position=None)
-
     def position_in(self, record: RunRecord, *, on_other_data: str) -> Position | None:
-        """Where training continues in a run; None where it does not.
-
-        Args:
-            record: that of the run.
-            on_other_data: ``raise``, or ``restart_epoch`` to begin the epoch again where the data differ.
-
-        Raises:
-            SplitMismatchError: training would continue with another split.
-            ResumeError: training would continue with samples in another order.
-        """
+        """Where training continues in a run with this record; None where it does not; see `check_same_data`."""
         differences = explain_difference(self.record, record)
         check_same_data(differences, is_training=self.position is not None, on_other_data=on_other_data)
         return self.position.restarted() if self.position is not None and differences else self.position
@@ -108,12 +90,7 @@ def _is_state(state: object) -> TypeGuard[Mapping[str, Any]]:
 
 
 def explain_difference(saved: RunRecord, current: RunRecord) -> dict[str, str]:
-    """Name → text, for everything in which two runs differ.
-
-    Args:
-        saved: the run of the checkpoint.
-        current: the run that would continue it.
-    """
+    """Name → text, for everything in which the current run differs from the saved one."""
     differences = {"split": describe_difference(saved.split, current.split)}
     for name in ("seed", "samples", "shuffle"):
         before, now = getattr(saved, name), getattr(current, name)
@@ -128,12 +105,7 @@ def explain_difference(saved: RunRecord, current: RunRecord) -> dict[str, str]:
 
 
 def check_same_data(differences: Mapping[str, str], *, is_training: bool, on_other_data: str) -> None:
-    """Raise or warn where a checkpoint was made with other data.
-
-    Args:
-        differences: see `explain_difference`.
-        is_training: whether training would continue; an evaluation only warns, and only of another split.
-        on_other_data: ``raise`` or ``restart_epoch``.
+    """Raise or warn where a checkpoint was made with other data; an evaluation only warns of another split.
 
     Raises:
         SplitMismatchError: training would continue with another split.

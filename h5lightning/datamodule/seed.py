@@ -1,4 +1,4 @@
-"""The seed of a run: which of several sources counts, and for how long."""
+"""The seed of a run: the one given, else that of a checkpoint, else that of `seed_everything`."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _VARIABLE = "PL_GLOBAL_SEED"
 
 
 class RunSeed:
-    """The seed of splits, orders and transforms: the one given, else that of a checkpoint, else of `seed_everything`.
+    """The seed of splits, orders and transforms.
 
     Args:
-        given: the option of the user; None for one of the others.
+        given: the option of the user; None for one of the other sources.
     """
 
     def __init__(self, given: int | None) -> None:
@@ -26,11 +26,7 @@ class RunSeed:
 
     @property
     def value(self) -> int:
-        """The seed that counts now.
-
-        Raises:
-            OptionError: no seed was given, and that of the environment is no seed.
-        """
+        """The seed that counts now."""
         if self._of_checkpoint is not None:
             return self._of_checkpoint
         if self._own is None:
@@ -42,15 +38,7 @@ class RunSeed:
         self._own = seed
 
     def take_over(self, seed: int, *, is_kept: bool) -> bool:
-        """Use the seed of a checkpoint, unless the user gave one.
-
-        Args:
-            seed: that of the checkpoint.
-            is_kept: keep it for later runs too; otherwise it counts until the next fit.
-
-        Returns:
-            Whether another seed counts now.
-        """
+        """Use the seed of a checkpoint, for good or until the next fit; whether that is another one."""
         if self._is_given or seed == self.value:
             return False
         if is_kept:
@@ -66,7 +54,6 @@ class RunSeed:
 
 
 def _seed_of_environment() -> int:
-    """The seed that `seed_everything` left for all processes of the job, else 0."""
     text = os.environ.get(_VARIABLE, "0")
     if not (text.isascii() and text.isdigit()):
         raise OptionError(

@@ -76,11 +76,7 @@ class PreparedData:
 
 
 def survey_files(options: DataModuleOptions) -> DataSurvey:
-    """Discover and scan the files of a DataModule, and plan its fields.
-
-    Raises:
-        H5LightningError: the files, or what is asked of them, cannot be used.
-    """
+    """Discover and scan the files of a DataModule, and plan its fields."""
     return survey(
         options.files,
         options.fields,
@@ -95,19 +91,9 @@ def survey_files(options: DataModuleOptions) -> DataSurvey:
 
 
 def prepare(
-    options: DataModuleOptions, survey: DataSurvey, *, seed: int, reader: Reader | None = None
+    options: DataModuleOptions, survey: DataSurvey, seed: int, reader: Reader | None = None
 ) -> PreparedData:
-    """Split the files of a DataModule and make its datasets.
-
-    Args:
-        options: those of the DataModule.
-        survey: the files and their samples.
-        seed: seeds the split and the orders.
-        reader: a reader of the same survey; None to make one.
-
-    Raises:
-        SplitError: the split cannot be made.
-    """
+    """Split the files of a DataModule and make its datasets, and a reader unless there is one for this survey."""
     if reader is None:
         processes = max(1, options.num_workers)
         pool = HandlePool(options.access, processes=processes, scanned_files=survey.scanned_files)

@@ -66,7 +66,6 @@ def test_a_state_is_read_as_it_was_written() -> None:
 def test_the_position_counts_only_where_training_continues() -> None:
     state = {**SAVED.to_state(POSITION), "position": "of no use"}
     assert SavedRun.of_state(state, continues=False, is_own=False).position is None
-    assert SavedRun(SAVED, POSITION, is_own=False).without_position().position is None
     with pytest.raises(ResumeError, match="of no use"):
         SavedRun.of_state(state, continues=True, is_own=False)
 
