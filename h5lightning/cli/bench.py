@@ -50,7 +50,7 @@ def bench(
         from h5lightning.plotting import check_picture
 
         check_picture(plot)  # before anything is measured
-    found = bench_files(
+    benchmark = bench_files(
         patterns,
         coerce_fields(parsed_fields(fields)),
         shuffle=shuffle.value,
@@ -65,70 +65,70 @@ def bench(
         announce=print_to_stderr,
     )
     if plot is not None:
-        _draw(found, plot)
+        _draw(benchmark, plot)
     if as_json:
-        print_json(found.to_plain())
+        print_json(benchmark.to_plain())
     else:
         from h5lightning.core.terminal import Terminal
 
-        _show(Terminal(), found)
+        _show(Terminal(), benchmark)
 
 
-def _draw(found: Benchmark, path: str) -> None:
+def _draw(benchmark: Benchmark, path: str) -> None:
     from h5lightning.plotting import plot_rates
 
     plot_rates(
-        {speed.name: (speed.rate.low, speed.rate.median, speed.rate.high) for speed in found.speeds},
-        {limit.name: limit.rate.median for limit in found.limits},
+        {speed.name: (speed.rate.low, speed.rate.median, speed.rate.high) for speed in benchmark.speeds},
+        {limit.name: limit.rate.median for limit in benchmark.limits},
         path,
     )
 
 
-def _show(console: Terminal, found: Benchmark) -> None:
+def _show(console: Terminal, benchmark: Benchmark) -> None:
     from h5lightning.core.formatting import bytes_text, counted
 
-    fields = ", ".join(f"{key}: {path}" for key, path in found.fields.items())
-    console.print(f"{counted(found.files, 'file')} in {found.root}", style="bold", soft_wrap=True)
+    fields = ", ".join(f"{key}: {path}" for key, path in benchmark.fields.items())
+    console.print(f"{counted(benchmark.files, 'file')} in {benchmark.root}", style="bold", soft_wrap=True)
     console.print(
-        f"Fields {{{fields}}}: {found.samples:,} samples of {bytes_text(found.sample_bytes)}, in batches of "
-        f"{found.batch_size}; page cache {found.cache}; {counted(found.cores, 'core')}"
+        f"Fields {{{fields}}}: {benchmark.samples:,} samples of {bytes_text(benchmark.sample_bytes)}, in batches of "
+        f"{benchmark.batch_size}; page cache {benchmark.cache}; {counted(benchmark.cores, 'core')}"
     )
-    console.print(_table(found))
-    for note in found.notes:
+    console.print(_table(benchmark))
+    for note in benchmark.notes:
         console.print(f"· {note}.", style="dim")
     console.print()
-    for reason in found.recommendation.reasons:
+    for reason in benchmark.recommendation.reasons:
         console.print(f"→ {reason}.")
-    if found.recommendation.options:
-        console.print_code(f"Python        H5DataModule(…, {found.recommendation.python})")
-        console.print_code(f"Command line  {found.recommendation.command}")
+    if benchmark.recommendation.options:
+        console.print_code(f"Python        H5DataModule(…, {benchmark.recommendation.python})")
+        console.print_code(f"Command line  {benchmark.recommendation.command}")
 
 
-def _table(found: Benchmark) -> Table:
+def _table(benchmark: Benchmark) -> Table:
     from h5lightning.cli.rich_output import empty_table
 
     table = empty_table("way")
     table.caption = (
-        f"Medians of {found.rounds} rounds; ±: half of the span between the slowest and the fastest"
+        f"Medians of {benchmark.rounds} rounds; ±: half of the span between the slowest and the fastest"
     )
-    with_steps = found.step_s is not None
+    with_steps = benchmark.step_s is not None
     for name in ("samples/s", "±", "MB/s", "ms/batch", "first ms", *(["waits"] if with_steps else [])):
         table.add_column(name, justify="right", no_wrap=True)
-    for row, style in _rows(found):
+    for row, style in _rows(benchmark):
         table.add_row(*row, style=style)
     return table
 
 
-def _rows(found: Benchmark) -> Iterator[tuple[list[str], str]]:
-    for number, speed in enumerate(found.speeds):
+def _rows(benchmark: Benchmark) -> Iterator[tuple[list[str], str]]:
+    for number, speed in enumerate(benchmark.speeds):
         waits = [] if speed.waiting is None else [f"{speed.waiting:.0%}"]
         times = [_short(1000 * speed.batch_s), _short(1000 * speed.first_batch_s)]
-        figures = [*_figures(speed.rate), _short(found.mb_per_s(speed.rate.median))]
+        figures = [*_figures(speed.rate), _short(benchmark.mb_per_s(speed.rate.median))]
         yield [speed.name, *figures, *times, *waits], "bold" if not number else ""
-    for limit in found.limits:
-        figures = [*_figures(limit.rate), _short(found.mb_per_s(limit.rate.median))]
-        times = [_short(1000 * found.batch_size / limit.rate.median), ""]
-        waits = [] if found.step_s is None else [""]
+    for limit in benchmark.limits:
+        figures = [*_figures(limit.rate), _short(benchmark.mb_per_s(limit.rate.median))]
+        times = [_short(1000 * benchmark.batch_size / limit.rate.median), ""]
+        waits = [] if benchmark.step_s is None else [""]
         yield [f"limit: {limit.name}", *figures, *times, *waits], "cyan"
 
 

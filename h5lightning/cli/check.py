@@ -71,12 +71,12 @@ def check(
     )
     texts = {"fields": fields, "samples": samples, "split": split, "shuffle": shuffle, "access": access}
     run = _run_options(patterns, texts, dtype=dtype, series=series, seed=seed)
-    found = prove_files(patterns, **run, settings=settings, processes=processes, progress=not as_json)
+    report = prove_files(patterns, **run, settings=settings, processes=processes, progress=not as_json)
     if as_json:
-        print_json(found.to_plain())
+        print_json(report.to_plain())
     else:
-        _show(found, None if show_all else _MOST_FAILURES)
-    raise typer.Exit(0 if found.has_passed else 1)
+        _show(report, None if show_all else _MOST_FAILURES)
+    raise typer.Exit(0 if report.has_passed else 1)
 
 
 def _run_options(patterns: list[str], texts: Mapping[str, str | None], **options: Any) -> dict[str, Any]:
@@ -94,20 +94,20 @@ def _numbers(name: str, text: str) -> Any:
     return parsed_yaml(name, f"[{text}]", "1,2,4")
 
 
-def _show(found: CheckReport, most: int | None) -> None:
+def _show(report: CheckReport, most: int | None) -> None:
     from h5lightning.cli.rich_output import print_marked
     from h5lightning.core.terminal import Terminal
 
     console = Terminal()
-    console.print(_table(found.outcomes))
-    failed = [outcome for outcome in found.outcomes if not outcome.has_passed]
+    console.print(_table(report.outcomes))
+    failed = [outcome for outcome in report.outcomes if not outcome.has_passed]
     for outcome in failed:
         console.print(f"FAILED: {outcome.name}", style="bold")
         print_marked(console, [("✗", "bold red", failure) for failure in outcome.failures], most)
-    if found.has_passed:
+    if report.has_passed:
         console.print("All checks passed.", style="bold green")
     else:
-        console.print(f"{len(failed)} of {len(found.outcomes)} checks failed.", style="bold red")
+        console.print(f"{len(failed)} of {len(report.outcomes)} checks failed.", style="bold red")
 
 
 def _table(outcomes: Sequence[CheckResult]) -> Table:

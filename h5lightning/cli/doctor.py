@@ -48,7 +48,7 @@ def doctor(
     from h5lightning.options.coerce import coerce_fields
     from h5lightning.tools.doctor import diagnose_files
 
-    found = diagnose_files(
+    diagnosis = diagnose_files(
         patterns,
         coerce_fields(parsed_fields(fields)),
         shuffle=Shuffle(shuffle.value),
@@ -60,30 +60,30 @@ def doctor(
         float32=float32,
     )
     if as_json:
-        print_json(found.to_plain())
+        print_json(diagnosis.to_plain())
     else:
         from h5lightning.core.terminal import Terminal
 
-        _show(Terminal(), found)
-    raise typer.Exit(0 if found.is_healthy else 1)
+        _show(Terminal(), diagnosis)
+    raise typer.Exit(0 if diagnosis.is_healthy else 1)
 
 
-def _show(console: Terminal, found: Diagnosis) -> None:
+def _show(console: Terminal, diagnosis: Diagnosis) -> None:
     from h5lightning.core.formatting import counted
 
-    fields = ", ".join(f"{key}: {path}" for key, path in found.fields.items())
-    console.print(f"{counted(found.files, 'file')} in {found.root}", style="bold", soft_wrap=True)
-    console.print(f"Fields {{{fields}}}, in {found.mode} order")
-    for finding in found.findings:
+    fields = ", ".join(f"{key}: {path}" for key, path in diagnosis.fields.items())
+    console.print(f"{counted(diagnosis.files, 'file')} in {diagnosis.root}", style="bold", soft_wrap=True)
+    console.print(f"Fields {{{fields}}}, in {diagnosis.mode} order")
+    for finding in diagnosis.findings:
         _show_finding(console, finding)
     console.print()
-    if found.bad:
-        names = ", ".join(file.name for file in found.bad[:_MOST_FILES])
-        console.print(f"{counted(len(found.bad), 'file')} cannot be read: {names}; 'inspect' says why")
-    if found.is_healthy:
+    if diagnosis.bad:
+        names = ", ".join(file.name for file in diagnosis.bad[:_MOST_FILES])
+        console.print(f"{counted(len(diagnosis.bad), 'file')} cannot be read: {names}; 'inspect' says why")
+    if diagnosis.is_healthy:
         console.print("Nothing here will be slow.", style="bold green")
-    elif found.fix is not None:
-        _show_fix(console, found.fix)
+    elif diagnosis.fix is not None:
+        _show_fix(console, diagnosis.fix)
 
 
 def _show_finding(console: Terminal, finding: Finding) -> None:

@@ -39,11 +39,11 @@ def index(
 
     access = Access(on_bad_file="skip", max_bad_fraction=1) if skip_bad else Access()
     where = {"index_dir": index_dir, "processes": processes}
-    found = _scan(patterns, parsed_fields(fields), checksum=checksum, access=access, **where)
+    result = _scan(patterns, parsed_fields(fields), checksum=checksum, access=access, **where)
     if as_json:
-        print_json(found)
+        print_json(result)
     else:
-        print_lines(_lines(found))
+        print_lines(_lines(result))
 
 
 def _scan(
@@ -80,8 +80,8 @@ def _survey(
     from h5lightning.options.coerce import coerce_fields
     from h5lightning.storage.survey import survey
 
-    found = survey(patterns, coerce_fields(fields), Rows(), access=access, **where)
-    return found.catalog, found.scanned, len(found.index)
+    surveyed = survey(patterns, coerce_fields(fields), Rows(), access=access, **where)
+    return surveyed.catalog, surveyed.scanned, len(surveyed.index)
 
 
 def _catalog(patterns: list[str], access: Access, **where: Any) -> tuple[Catalog, int, int | None]:
@@ -90,8 +90,8 @@ def _catalog(patterns: list[str], access: Access, **where: Any) -> tuple[Catalog
     from h5lightning.storage.indexing.build_catalog import build_catalog
     from h5lightning.storage.scanning import ScanRequest
 
-    found = discover(patterns)
-    built = build_catalog(found, ScanRequest(None, labels=len(found) > 1), access=access, **where)
+    files = discover(patterns)
+    built = build_catalog(files, ScanRequest(None, labels=len(files) > 1), access=access, **where)
     return built.catalog, built.scanned, None
 
 
@@ -102,20 +102,21 @@ def _checksums(catalog: Catalog, **where: Any) -> dict[str, int]:
     return {"files": len(made.table), "made": made.hashed, "blocks": len(made.table.hashes)}
 
 
-def _lines(found: dict[str, Any]) -> list[str]:
+def _lines(result: dict[str, Any]) -> list[str]:
     from rich.filesize import decimal
 
-    known, extents = found["files"] - found["scanned"], found["extents"]
-    rows = "" if found["rows"] is None else f"{found['rows']:,} rows, "
+    unchanged, extents = result["files"] - result["scanned"], result["extents"]
+    rows = "" if result["rows"] is None else f"{result['rows']:,} rows, "
     return [
-        f"{found['files']:,} files under {found['root']}: {found['scanned']:,} scanned, {known:,} known",
-        f"{rows}{decimal(found['bytes'])}",
+        f"{result['files']:,} files under {result['root']}: {result['scanned']:,} scanned, {unchanged:,} known",
+        f"{rows}{decimal(result['bytes'])}",
         f"{extents['chunks']:,} chunks of {extents['datasets']:,} datasets, in a map of {decimal(extents['bytes'])}",
-        *(f"left out {skipped['file']}: {skipped['reason']}" for skipped in found["skipped"]),
-        *([] if found["checksums"] is None else [_checksums_line(found["checksums"])]),
-        f"index in {found['index_dir']}",
+        *(f"left out {skipped['file']}: {skipped['reason']}" for skipped in result["skipped"]),
+        *([] if result["checksums"] is None else [_checksums_line(result["checksums"])]),
+        f"index in {result['index_dir']}",
     ]
 
 
-def _checksums_line(found: dict[str, int]) -> str:
-    return f"checksums of {found['files']:,} files: {found['made']:,} made, {found['files'] - found['made']:,} known"
+def _checksums_line(checksums: dict[str, int]) -> str:
+    files, made = checksums["files"], checksums["made"]
+    return f"checksums of {files:,} files: {made:,} made, {files - made:,} known"

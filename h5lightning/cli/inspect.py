@@ -39,45 +39,47 @@ def inspect(
     """
     from h5lightning.tools.inspect import inspect_files
 
-    found = inspect_files(patterns, processes=processes)
+    inspection = inspect_files(patterns, processes=processes)
     if as_json:
-        print_json(found.to_plain())
+        print_json(inspection.to_plain())
     else:
         from h5lightning.core.terminal import Terminal
 
-        _show(Terminal(), found, show_all=show_all)
-    raise typer.Exit(0 if found.is_usable else 1)
+        _show(Terminal(), inspection, show_all=show_all)
+    raise typer.Exit(0 if inspection.is_usable else 1)
 
 
-def _show(console: Terminal, found: Inspection, *, show_all: bool) -> None:
+def _show(console: Terminal, inspection: Inspection, *, show_all: bool) -> None:
     from h5lightning.cli.rich_output import print_marked
     from h5lightning.core.formatting import bytes_text, counted
 
-    size = bytes_text(found.file_bytes)
-    console.print(f"{counted(found.files, 'file')}, {size}, in {found.root}", style="bold", soft_wrap=True)
-    for sentence in found.layout:
+    size = bytes_text(inspection.file_bytes)
+    console.print(
+        f"{counted(inspection.files, 'file')}, {size}, in {inspection.root}", style="bold", soft_wrap=True
+    )
+    for sentence in inspection.layout:
         console.print(sentence)
-    if found.datasets:
-        console.print(_datasets(found, None if show_all else _MOST_DATASETS))
-    marked = [(*_MARKS[trap.severity], trap.text) for trap in found.traps]
+    if inspection.datasets:
+        console.print(_datasets(inspection, None if show_all else _MOST_DATASETS))
+    marked = [(*_MARKS[trap.severity], trap.text) for trap in inspection.traps]
     print_marked(console, marked, None if show_all else _MOST_TRAPS)
-    for what, files in (("cannot be read", found.bad), ("left out", found.skipped)):
+    for what, files in (("cannot be read", inspection.bad), ("left out", inspection.skipped)):
         if files:
             console.print(f"{counted(len(files), 'file')} {what}", style="bold")
             reasons = [("✗", "bold red", _reason(file)) for file in files]
             print_marked(console, reasons, None if show_all else _MOST_FILES)
-    _show_verdict(console, found)
+    _show_verdict(console, inspection)
 
 
-def _datasets(found: Inspection, most: int | None) -> Table:
+def _datasets(inspection: Inspection, most: int | None) -> Table:
     from h5lightning.cli.rich_output import empty_table
 
-    listed = found.datasets[:most]
-    hidden = len(found.datasets) - len(listed)
+    listed = inspection.datasets[:most]
+    hidden = len(inspection.datasets) - len(listed)
     table = empty_table("dataset", "type", "shape", "stored as", "read by", style="cyan")
     table.caption = f"{hidden:,} more: --all lists them" if hidden else None
     # Left out where each line would say the same.
-    differs = any(dataset.files != found.files for dataset in found.datasets)
+    differs = any(dataset.files != inspection.files for dataset in inspection.datasets)
     for name in ("bytes", *(["files"] if differs else [])):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("used as", style="green")
@@ -103,35 +105,35 @@ def _reason(file: SkippedFile) -> str:
     return file.reason if visible(file.name) in file.reason else f"{file.name} {file.reason}"
 
 
-def _show_verdict(console: Terminal, found: Inspection) -> None:
+def _show_verdict(console: Terminal, inspection: Inspection) -> None:
     from h5lightning.cli.rich_output import print_marked
     from h5lightning.core.terminal import shown
 
-    if found.code is None:
-        console.print(shown(("Not usable: ", "bold red"), found.reason))
+    if inspection.code is None:
+        console.print(shown(("Not usable: ", "bold red"), inspection.reason))
         return
-    console.print(shown(("Usable", "bold green"), _conditions(found)))
+    console.print(shown(("Usable", "bold green"), _conditions(inspection)))
     for title, code in (
-        ("Python", found.code.python),
-        ("YAML, for any Hydra application", found.code.yaml),
-        ("Command line", found.code.command),
+        ("Python", inspection.code.python),
+        ("YAML, for any Hydra application", inspection.code.yaml),
+        ("Command line", inspection.code.command),
     ):
         console.print()
         console.print(title, style="bold")
         console.print_code(code)
-    if found.hints:
+    if inspection.hints:
         console.print()
-        print_marked(console, [("→", "cyan", hint) for hint in found.hints])
+        print_marked(console, [("→", "cyan", hint) for hint in inspection.hints])
 
 
-def _conditions(found: Inspection) -> str:
+def _conditions(inspection: Inspection) -> str:
     from h5lightning.core.formatting import counted
 
-    without = len(found.left_out) + len(found.bad)
+    without = len(inspection.left_out) + len(inspection.bad)
     condition = f" without {counted(without, 'file')}" if without else ""
     split = (
-        f"split by {found.split_by}"
-        if found.split_by
+        f"split by {inspection.split_by}"
+        if inspection.split_by
         else "all for training, since there is too little to split"
     )
     return f"{condition}, {split}."

@@ -29,15 +29,15 @@ def verify(
     """
     from h5lightning.storage.checksums.verify_files import verify_files
 
-    found = verify_files(patterns, index_dir=index_dir, threads=threads, progress=not as_json)
+    verification = verify_files(patterns, index_dir=index_dir, threads=threads, progress=not as_json)
     if as_json:
-        print_json(found.to_plain())
+        print_json(verification.to_plain())
     else:
-        _show(found)
-    raise typer.Exit(1 if found.bad else 0)
+        _show(verification)
+    raise typer.Exit(1 if verification.bad else 0)
 
 
-def _show(found: Verification) -> None:
+def _show(verification: Verification) -> None:
     from rich.filesize import decimal
 
     from h5lightning.cli.rich_output import empty_table
@@ -45,13 +45,14 @@ def _show(found: Verification) -> None:
     from h5lightning.core.terminal import Terminal, shown
 
     console = Terminal()
-    if found.bad:
+    if verification.bad:
         table = empty_table("file", "state", "what")
-        for verdict in found.bad:
+        for verdict in verification.bad:
             table.add_row(verdict.name, shown((verdict.state, "bold red")), verdict.words)
         console.print(table)
-    read = f"{counted(len(found.verdicts), 'file')} in {found.root}, {decimal(found.checked_bytes)}"
-    if found.bad:
-        console.print(f"{read}: {len(found.bad):,} failed.", style="bold red", soft_wrap=True)
+    files = counted(len(verification.verdicts), "file")
+    read = f"{files} in {verification.root}, {decimal(verification.checked_bytes)}"
+    if verification.bad:
+        console.print(f"{read}: {len(verification.bad):,} failed.", style="bold red", soft_wrap=True)
     else:
         console.print(f"{read}: all bytes are unchanged.", style="bold green", soft_wrap=True)

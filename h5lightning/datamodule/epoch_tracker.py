@@ -36,9 +36,7 @@ class EpochTracker:
         self._trainer = trainer
         self.version = 0
         self._first = 0
-        self._next: dict[
-            Share | None, int
-        ] = {}  # share that the user gave → its next epoch, without a Trainer
+        self._next: dict[Share | None, int] = {}  # share that the user gave → its next epoch
         self._restored: Position | None = None  # where the next epoch begins, without a Trainer
         self._resumed: set[Share | None] = set()  # the shares that have begun that epoch
         self._start = Position()  # where the fit of the Trainer began

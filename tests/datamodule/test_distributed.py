@@ -141,7 +141,7 @@ def test_sources_of_this_node(found, tmp_path) -> None:
 
 
 def test_unequal_steps_are_said_once() -> None:
-    """With batches of one, and where somebody else cuts the batches (predict)."""
+    """With batches of one sample, and where torch cuts the batches (predict)."""
     notices, share = Notices(), Share(0, 2)
     single = EvaluationShards(17, 2, 1)
     with pytest.warns(

@@ -49,7 +49,7 @@ class Ids(LightningModule):
 
 
 class Stopping(Callback):
-    """Asks the Trainer to stop after so many steps."""
+    """Asks the Trainer to stop after a number of steps."""
 
     def __init__(self, steps: int) -> None:
         self.steps = steps
@@ -115,7 +115,7 @@ def test_a_run_may_be_ended_again_and_again(write_files, tmp_path) -> None:
 @pytest.mark.parametrize("asks", [False, True], ids=["plain", "asks for steps"])
 @pytest.mark.parametrize("saved", ["afterwards", "at its end"])
 def test_no_epoch_is_left_out_behind_the_end_of_another(write_files, tmp_path, saved, asks) -> None:
-    """With max_steps, Lightning goes on with the counter of steps of the epoch before (lightning#19617)."""
+    """With max_steps, Lightning keeps the counter of steps of the epoch before (lightning#19617)."""
     files = write_files([50, 46])
     first, path = ended(files, tmp_path, how="max_steps", steps=12, saved=saved, val=0)
     for batch_size, limit in itertools.product((8, 4, 16), (-1, 600)):

@@ -137,7 +137,7 @@ def test_groups_in_two_splits_are_counted(write_files, keep_together):
     assert summarise(found, plan, keep_together=keep_together).shared_groups == 0
     files = {"train": np.array([0, 2]), "val": np.array([1, 3])}
     leaking = {name: Segments.of_files(found.index, numbers) for name, numbers in files.items()}
-    # Files 0 and 1 share their machine, as do 2 and 3; each file is a group of its own by this path.
+    # Files 0 and 1 share their machine, as do 2 and 3; by this path each file is its own group.
     expected = 2 if keep_together == "attr:machine" else 0
     assert (
         summarise(found, replace(plan, parts=leaking), keep_together=keep_together).shared_groups == expected
