@@ -235,8 +235,8 @@ def _unwritten_ends(survey: DataSurvey) -> Iterable[str]:
 
 def _row(split: SplitSummary) -> tuple[str, ...]:
     counts = (split.files, split.series, split.rows, split.samples)
-    shares = ("named" if share is None else share_text(share) for share in (split.requested, split.reached))
-    return (split.name, *(f"{count:,}" for count in counts), bytes_text(split.decoded_bytes), *shares)
+    fractions = ("named" if part is None else share_text(part) for part in (split.requested, split.reached))
+    return (split.name, *(f"{count:,}" for count in counts), bytes_text(split.decoded_bytes), *fractions)
 
 
 def _twins(group: Sequence[tuple[str, str]]) -> str:
