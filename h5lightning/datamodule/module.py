@@ -158,12 +158,11 @@ class H5DataModule(LightningDataModule):
 
     def teardown(self, stage: str | None = None) -> None:  # noqa: ARG002 - all stages share the files
         """Close this process's files."""
-        self._loaders.close()
-        self._lifecycle.close()
+        self._close()
 
     def on_exception(self, exception: BaseException) -> None:  # noqa: ARG002 - whatever it is
         """Close this process's files: Lightning calls no teardown after an exception."""
-        self.teardown()
+        self._close()
 
     def train_dataloader(self, rank: int | None = None, world_size: int | None = None) -> Loader:
         """Batches of the training split, shuffled, equally many on each rank; ``[]`` without the split.
@@ -330,6 +329,10 @@ class H5DataModule(LightningDataModule):
     @property
     def _data(self) -> PreparedData:
         return self._lifecycle.data
+
+    def _close(self) -> None:
+        self._loaders.close()
+        self._lifecycle.close()
 
     def _evaluation_loader(self, stage: str, rank: int | None, world_size: int | None) -> Loader:
         data, given = self._data, given_share(rank, world_size)
