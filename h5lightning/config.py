@@ -1,8 +1,8 @@
-"""`data: h5` for Hydra: the arguments of `H5DataModule` as a structured config.
+"""`data: h5` for Hydra: the options of `H5DataModule` as a structured config.
 
 Every Hydra application in the environment imports this module when it starts (through `hydra_plugin`), so
-that it must never import torch, Lightning or h5py. The option dataclasses are frozen, which a structured
-config cannot be; their mutable twins are derived here, so that each default has one home.
+that it must never import torch, Lightning or h5py. The option classes are frozen, which a structured config
+cannot be: mutable classes with the same fields and defaults are derived from them here.
 """
 
 from __future__ import annotations
@@ -15,28 +15,50 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
+from h5lightning.datamodule.options import DataModuleOptions
 from h5lightning.options import Access, Split
 
 __all__ = ["AccessConfig", "H5DataConfig", "SplitConfig", "conf_dir", "register"]
 
+_SCALARS = (bool, int, float, str)
+_CONFIGS: dict[Any, Any] = {}  # option class → its structured config
 
-def _mutable(option: type, name: str, **defaults: object) -> type[Any]:
-    """A structured config with the fields of ``option``, and ``defaults`` in place of some of its own."""
+
+@dataclasses.dataclass
+class _Target:
+    """What `hydra.utils.instantiate` makes of the config."""
+
+    _target_: str = "h5lightning.H5DataModule"
+    _convert_: str = "all"
+
+
+def _structured(option: type, name: str, *bases: type, **defaults: object) -> type[Any]:
+    """A structured config with the fields of an option class.
+
+    Args:
+        option: the class.
+        name: of the config. Assign it to this name, by which it is pickled.
+        *bases: classes with further fields.
+        **defaults: defaults that differ from those of the class.
+    """
     hints = get_type_hints(option)
     fields = [
-        (field.name, _checkable(hints[field.name]), defaults.get(field.name, field.default))
+        (field.name, _node_type(hints[field.name]), defaults.get(field.name, field.default))
         for field in dataclasses.fields(option)
     ]
     namespace = {"__module__": __name__, "__doc__": option.__doc__}
-    return dataclasses.make_dataclass(name, fields, namespace=namespace)
+    config = _CONFIGS[option] = dataclasses.make_dataclass(name, fields, bases=bases, namespace=namespace)
+    return config
 
 
-def _checkable(hint: Any) -> Any:
-    """The type that OmegaConf checks: the hint itself, or any value where more than one type is accepted."""
-    if get_origin(hint) in (Union, types.UnionType):
-        inner = [part for part in get_args(hint) if part is not type(None)]
-        return inner[0] | None if len(inner) == 1 else Any
-    return hint
+def _node_type(hint: Any) -> Any:
+    """The type that OmegaConf checks: that of scalars and options, else Any."""
+    if hint in _CONFIGS:
+        return _CONFIGS[hint] | None
+    is_union = get_origin(hint) in (Union, types.UnionType)
+    kinds = [kind for kind in (get_args(hint) if is_union else (hint,)) if kind is not type(None)]
+    # OmegaConf has no type for "a glob, a list or a mapping".
+    return hint if len(kinds) == 1 and kinds[0] in _SCALARS else Any
 
 
 def _share(default: str, *, _parent_: DictConfig | None) -> float | None:
@@ -54,51 +76,21 @@ def _share(default: str, *, _parent_: DictConfig | None) -> float | None:
 # Not in `register`: a process that unpickles a config (a cluster launcher's) imports this module and no more.
 OmegaConf.register_new_resolver("h5lightning.share", _share, replace=True)
 
-AccessConfig = _mutable(Access, "AccessConfig")
-SplitConfig = _mutable(
+AccessConfig = _structured(Access, "AccessConfig")
+SplitConfig = _structured(
     Split,
     "SplitConfig",
     val=f"${{h5lightning.share:{Split.val}}}",
     test=f"${{h5lightning.share:{Split.test}}}",
 )
-
-
-@dataclasses.dataclass
-class H5DataConfig:
-    """The arguments of `h5lightning.H5DataModule`; ``files`` must be given.
-
-    Arguments of more than one type are Any: OmegaConf has no type for "a glob, a list or a mapping".
-    """
-
-    _target_: str = "h5lightning.H5DataModule"
-    _convert_: str = "all"
-    files: Any = MISSING
-    fields: Any = None
-    samples: Any = None
-    split: SplitConfig | None = dataclasses.field(default_factory=SplitConfig)  # type: ignore[valid-type]
-    batch_size: int = 32
-    num_workers: int = 0
-    threads: int | None = None
-    shuffle: Any = "auto"
-    reader: str = "auto"
-    dtype: str | None = None
-    transform: Any = None
-    batch_transform: Any = None
-    access: AccessConfig | None = dataclasses.field(default_factory=AccessConfig)  # type: ignore[valid-type]
-    provenance: bool = False
-    as_tuple: Any = None
-    tail: str = "drop"
-    eval_tail: str = "uneven"
-    drop_last: bool = False
-    pin_memory: bool = False
-    persistent_workers: bool = False
-    prefetch_factor: int | None = None
-    multiprocessing_context: str | None = None
-    timeout_s: float = 0
-    seed: int | None = None
-    index_dir: str | None = None
-    on_other_data: str = "raise"
-    series: Any = None
+H5DataConfig = _structured(
+    DataModuleOptions,
+    "H5DataConfig",
+    _Target,
+    files=MISSING,
+    split=dataclasses.field(default_factory=SplitConfig),
+    access=dataclasses.field(default_factory=AccessConfig),
+)
 
 
 def register() -> None:

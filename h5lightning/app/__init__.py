@@ -1,1 +1,1 @@
-"""The Hydra application: `h5lightning train`, what it prints at the end, and the demo that it can train on."""
+"""The Hydra application `h5lightning train`, the results that it prints, and its demo data."""

@@ -1,4 +1,4 @@
-"""The main job: data and model from a configuration → fit → test → what came out."""
+"""The main job: makes data and model from a configuration, fits, tests, and prints the results."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from h5lightning.options.checks import nearest
 __all__ = ["train"]
 
 
-# Nothing that a user could act upon: a class that torch is about to rename, and splits that were not asked for.
+# No user can act upon these: a class that torch is about to rename, and splits that are not there.
 _IDLE_WARNINGS = (r".*isinstance\(treespec, LeafSpec\)", r"Total length of `list` across ranks is zero")
 
 
 def train(config: DictConfig) -> float | None:
-    """Fit and test as ``conf/train.yaml`` says; rank 0 prints what came out.
+    """Fit and test as ``conf/train.yaml`` says; rank 0 prints the results.
 
     Args:
         config: the composed configuration.
 
     Returns:
-        The metric that ``objective`` names, for sweepers that minimise something.
+        The metric that ``objective`` names, for sweepers.
 
     Raises:
         OptionError: no files or no model were chosen.
@@ -46,7 +46,7 @@ def train(config: DictConfig) -> float | None:
     try:
         return _fit_and_test(config)
     finally:
-        # Lightning leaves its process group open, and the next job of a sweep would take it for its own.
+        # Lightning leaves its process group open: the next job of a sweep would use it.
         if distributed.is_available() and distributed.is_initialized():
             distributed.destroy_process_group()
 
@@ -72,10 +72,10 @@ def _objective(name: str | None, metrics: Mapping[str, float]) -> float | None:
 
 
 def _check_choices(config: DictConfig) -> None:
-    """Raise unless data and a model are chosen, and say what to write."""
+    """Raise unless data and a model are chosen."""
     if OmegaConf.is_missing(config.data, "files"):
         raise OptionError(
-            "data.files is not given. Say which files, for example data.files='runs/*.h5'; "
+            "data.files is missing. Give a pattern, for example data.files='runs/*.h5'; "
             "without any data.* option the demo is trained"
         )
     if config.get("model") is None:
@@ -97,8 +97,8 @@ def _fit_metrics(trainer: Trainer) -> dict[str, float]:
 
 
 def _test(trainer: Trainer, model: LightningModule, datamodule: H5DataModule) -> dict[str, float]:
-    """Test the best checkpoint, or the model as it is where validation chose none."""
-    # Where ranks were spawned, only they have set up their copies.
+    """Test the best checkpoint, or the current model where validation chose none."""
+    # Spawned ranks have set up their own copies: this one may not be set up.
     datamodule.prepare_data()
     datamodule.setup()
     if datamodule.test_dataset is None:
@@ -112,7 +112,7 @@ def _results(
     trainer: Trainer, meter: ThroughputMeter, metrics: Mapping[str, float], output_dir: Path
 ) -> Results:
     checkpoint: Any = trainer.checkpoint_callback
-    places = {
+    paths = {
         "checkpoint": getattr(checkpoint, "best_model_path", "")
         or getattr(checkpoint, "last_model_path", ""),
         "picture": ", ".join(sorted(str(file) for file in output_dir.glob("*.png"))),
@@ -122,5 +122,5 @@ def _results(
         metrics={name: value for name, value in metrics.items() if name.startswith(("test", "val"))},
         samples_per_second=meter.samples_per_second * trainer.world_size,
         waiting_share=meter.waiting_share,
-        places={name: place for name, place in places.items() if place},
+        paths={name: path for name, path in paths.items() if path},
     )

@@ -1,7 +1,6 @@
-"""The command `h5lightning`.
+"""The command `h5lightning`: each module with the name of a command holds its function, which is registered here.
 
-Each command is a module of this package whose function is registered below. A command imports what it needs
-when it runs: ``--help`` waits for neither torch nor h5py.
+A command imports what it needs when it runs, so that ``--help`` waits for neither torch nor h5py.
 """
 
 from __future__ import annotations

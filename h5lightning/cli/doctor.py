@@ -1,12 +1,13 @@
-"""`h5lightning doctor`: what will be slow with these files, and what to do."""
+"""`h5lightning doctor`: finds what will be slow with these files, and says what to do."""
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Option
 
+from h5lightning.cli.common_options import AsJson, BatchSize, Fields, OrderMode, Patterns, Processes
 from h5lightning.cli.report_errors import print_json
 from h5lightning.cli.yaml_options import parsed_fields
 
@@ -22,36 +23,32 @@ _VERDICTS = {"slow": "will be slow", "faster": "could be faster", "fine": "fine"
 _MOST_FILES = 3
 
 
-class _Mode(str, Enum):
-    auto, full, block, none = "auto", "full", "block", "none"
-
-
 def doctor(
-    patterns: Annotated[list[str], typer.Argument(help="Globs of HDF5 files; '!…' leaves files out.")],
-    fields: Annotated[
-        str | None,
-        typer.Option(help="As for train: '{x: images, y: labels}'. Without: what inspect suggests."),
-    ] = None,
-    shuffle: Annotated[_Mode, typer.Option(help="The order of training.")] = _Mode.auto,
-    batch_size: Annotated[int, typer.Option(min=1, help="Samples in a batch.")] = 32,
-    num_workers: Annotated[int, typer.Option(min=0, help="Worker processes.")] = 0,
-    max_open_files: Annotated[int | None, typer.Option(min=1, help="As in access.max_open_files.")] = None,
-    processes: Annotated[int | None, typer.Option(min=1, help="Scanning processes.")] = None,
+    patterns: Patterns,
+    fields: Fields = None,
+    shuffle: Annotated[OrderMode, Option(help="The order of training.")] = OrderMode.auto,
+    batch_size: BatchSize = 32,
+    num_workers: Annotated[int, Option(min=0, help="Worker processes.")] = 0,
+    max_open_files: Annotated[int | None, Option(min=1, help="As in access.max_open_files.")] = None,
+    processes: Processes = None,
     float32: Annotated[
-        bool, typer.Option("--float32", help="Let what mends the files store float64 as float32: 7 digits.")
+        bool,
+        Option("--float32", help="Store float64 as float32, of 7 digits, when files are rewritten."),
     ] = False,
-    no_measure: Annotated[bool, typer.Option("--no-measure", help="Read no values, time nothing.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    no_measure: Annotated[
+        bool, Option("--no-measure", help="Do not read values, do not measure times.")
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Say what will be slow with these files and why, what it costs, and how to write better ones elsewhere.
+    """Find what will be slow with these files, measure what it costs, and print a program that writes better files.
 
-    Exit code 0 if nothing was found, 1 if something was, 2 if the files or fields cannot be used.
+    The exit status is 0 if nothing needs fixing, 1 if something does, and 2 if the files or fields cannot be used.
     """
     from h5lightning.options import Access, Shuffle
     from h5lightning.options.coerce import coerce_fields
     from h5lightning.tools.doctor import diagnose_files
 
-    found = diagnose_files(
+    diagnosis = diagnose_files(
         patterns,
         coerce_fields(parsed_fields(fields)),
         shuffle=Shuffle(shuffle.value),
@@ -63,30 +60,30 @@ def doctor(
         float32=float32,
     )
     if as_json:
-        print_json(found.to_plain())
+        print_json(diagnosis.to_plain())
     else:
         from h5lightning.core.terminal import Terminal
 
-        _show(Terminal(), found)
-    raise typer.Exit(0 if found.is_healthy else 1)
+        _show(Terminal(), diagnosis)
+    raise typer.Exit(0 if diagnosis.is_healthy else 1)
 
 
-def _show(console: Terminal, found: Diagnosis) -> None:
+def _show(console: Terminal, diagnosis: Diagnosis) -> None:
     from h5lightning.core.formatting import counted
 
-    fields = ", ".join(f"{key}: {path}" for key, path in found.fields.items())
-    console.print(f"{counted(found.files, 'file')} in {found.root}", style="bold", soft_wrap=True)
-    console.print(f"Fields {{{fields}}}, in {found.mode} order")
-    for finding in found.findings:
+    fields = ", ".join(f"{key}: {path}" for key, path in diagnosis.fields.items())
+    console.print(f"{counted(diagnosis.files, 'file')} in {diagnosis.root}", style="bold", soft_wrap=True)
+    console.print(f"Fields {{{fields}}}, in {diagnosis.mode} order")
+    for finding in diagnosis.findings:
         _show_finding(console, finding)
     console.print()
-    if found.bad:
-        names = ", ".join(file.name for file in found.bad[:_MOST_FILES])
-        console.print(f"{counted(len(found.bad), 'file')} cannot be read: {names}; 'inspect' says why")
-    if found.is_healthy:
+    if diagnosis.bad:
+        names = ", ".join(file.name for file in diagnosis.bad[:_MOST_FILES])
+        console.print(f"{counted(len(diagnosis.bad), 'file')} cannot be read: {names}; 'inspect' says why")
+    if diagnosis.is_healthy:
         console.print("Nothing here will be slow.", style="bold green")
-    elif found.fix is not None:
-        _show_fix(console, found.fix)
+    elif diagnosis.fix is not None:
+        _show_fix(console, diagnosis.fix)
 
 
 def _show_finding(console: Terminal, finding: Finding) -> None:

@@ -1,11 +1,12 @@
-"""`h5lightning index`: scan files before a job needs them."""
+"""`h5lightning index`: scans files before a training job needs them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Option
 
+from h5lightning.cli.common_options import AsJson, IndexDir, Patterns, Processes
 from h5lightning.cli.report_errors import print_json, print_lines
 from h5lightning.cli.yaml_options import parsed_fields
 
@@ -17,32 +18,32 @@ __all__ = ["index"]
 
 
 def index(
-    patterns: Annotated[list[str], typer.Argument(help="Globs of HDF5 files; '!…' leaves files out.")],
+    patterns: Patterns,
     fields: Annotated[
-        str | None, typer.Option(help="As for train: '{x: images, y: labels}'. Without: all datasets.")
+        str | None, Option(help="As for train: '{x: images, y: labels}'. By default, all datasets.")
     ] = None,
-    index_dir: Annotated[str | None, typer.Option(help="Where the index is kept.")] = None,
-    processes: Annotated[int | None, typer.Option(min=1, help="Scanning processes.")] = None,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad files out.")] = False,
+    index_dir: IndexDir = None,
+    processes: Processes = None,
+    skip_bad: Annotated[bool, Option("--skip-bad", help="Leave out files that cannot be read.")] = False,
     checksum: Annotated[
-        bool, typer.Option("--checksum", help="Read all files, and keep checksums for access.verify.")
+        bool, Option("--checksum", help="Read all files, and store checksums for access.verify.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Scan files and keep what they hold, so that a training job starts at once. Only new files are opened.
+    """Scan files and store their structure, so that a training job starts at once. Only new files are opened.
 
-    Give the fields of the job: an index holds what was asked for. Checksums are those of whole files, whatever the
-    fields; a file that has some keeps them until its size or time of modification changes.
+    Give the fields of the job: the index holds only those. Checksums cover whole files, whatever the fields; they
+    stay valid until the size or the time of modification of a file changes.
     """
     from h5lightning.options import Access
 
     access = Access(on_bad_file="skip", max_bad_fraction=1) if skip_bad else Access()
     where = {"index_dir": index_dir, "processes": processes}
-    found = _scan(patterns, parsed_fields(fields), checksum=checksum, access=access, **where)
+    result = _scan(patterns, parsed_fields(fields), checksum=checksum, access=access, **where)
     if as_json:
-        print_json(found)
+        print_json(result)
     else:
-        print_lines(_in_words(found))
+        print_lines(_lines(result))
 
 
 def _scan(
@@ -50,7 +51,7 @@ def _scan(
 ) -> dict[str, Any]:
     from h5lightning.storage.indexing.catalog_store import CatalogStore
 
-    # Checksums need no fields, and so no choice between them.
+    # Checksums need no fields, so that the datasets may differ in length.
     is_chosen = fields is not None or not checksum
     scan = _survey(patterns, fields, access, **where) if is_chosen else _catalog(patterns, access, **where)
     catalog, scanned, rows = scan
@@ -74,23 +75,23 @@ def _scan(
 def _survey(
     patterns: list[str], fields: Any, access: Access, **where: Any
 ) -> tuple[Catalog, int, int | None]:
-    """What the files hold, how many were scanned, and rows."""
+    """The catalog, how many files were scanned, and how many rows there are."""
     from h5lightning.options import Rows
     from h5lightning.options.coerce import coerce_fields
     from h5lightning.storage.survey import survey
 
-    found = survey(patterns, coerce_fields(fields), Rows(), access=access, **where)
-    return found.catalog, found.scanned, len(found.index)
+    surveyed = survey(patterns, coerce_fields(fields), Rows(), access=access, **where)
+    return surveyed.catalog, surveyed.scanned, len(surveyed.index)
 
 
 def _catalog(patterns: list[str], access: Access, **where: Any) -> tuple[Catalog, int, int | None]:
-    """The same of all datasets, which may have no rows in common."""
+    """The same for all datasets, which may differ in length: without a number of rows."""
     from h5lightning.storage.discovery import discover
     from h5lightning.storage.indexing.build_catalog import build_catalog
     from h5lightning.storage.scanning import ScanRequest
 
-    found = discover(patterns)
-    built = build_catalog(found, ScanRequest(None, labels=len(found) > 1), access=access, **where)
+    files = discover(patterns)
+    built = build_catalog(files, ScanRequest(None, labels=len(files) > 1), access=access, **where)
     return built.catalog, built.scanned, None
 
 
@@ -101,20 +102,21 @@ def _checksums(catalog: Catalog, **where: Any) -> dict[str, int]:
     return {"files": len(made.table), "made": made.hashed, "blocks": len(made.table.hashes)}
 
 
-def _in_words(found: dict[str, Any]) -> list[str]:
+def _lines(result: dict[str, Any]) -> list[str]:
     from rich.filesize import decimal
 
-    known, extents = found["files"] - found["scanned"], found["extents"]
-    rows = "" if found["rows"] is None else f"{found['rows']:,} rows, "
+    unchanged, extents = result["files"] - result["scanned"], result["extents"]
+    rows = "" if result["rows"] is None else f"{result['rows']:,} rows, "
     return [
-        f"{found['files']:,} files under {found['root']}: {found['scanned']:,} scanned, {known:,} known",
-        f"{rows}{decimal(found['bytes'])}",
+        f"{result['files']:,} files under {result['root']}: {result['scanned']:,} scanned, {unchanged:,} known",
+        f"{rows}{decimal(result['bytes'])}",
         f"{extents['chunks']:,} chunks of {extents['datasets']:,} datasets, in a map of {decimal(extents['bytes'])}",
-        *(f"left out {skipped['file']}: {skipped['reason']}" for skipped in found["skipped"]),
-        *([] if found["checksums"] is None else [_checksums_in_words(found["checksums"])]),
-        f"index in {found['index_dir']}",
+        *(f"left out {skipped['file']}: {skipped['reason']}" for skipped in result["skipped"]),
+        *([] if result["checksums"] is None else [_checksums_line(result["checksums"])]),
+        f"index in {result['index_dir']}",
     ]
 
 
-def _checksums_in_words(found: dict[str, int]) -> str:
-    return f"checksums of {found['files']:,} files: {found['made']:,} made, {found['files'] - found['made']:,} known"
+def _checksums_line(checksums: dict[str, int]) -> str:
+    files, made = checksums["files"], checksums["made"]
+    return f"checksums of {files:,} files: {made:,} made, {files - made:,} known"

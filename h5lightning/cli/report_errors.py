@@ -1,4 +1,4 @@
-"""What a command prints, and how it ends when something is wrong: one message, no traceback."""
+"""Prints what a command says, and turns errors of this package into one message without a traceback."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ def print_lines(lines: Iterable[str]) -> None:
 
 
 def print_to_stderr(text: str) -> None:
-    """Print one line beside what was asked for."""
+    """Print one line to standard error: standard output holds the result alone."""
     print(visible(text), file=sys.stderr)
 
 
 @contextmanager
 def reported_errors() -> Iterator[None]:
-    """Print an error of this package as one message and exit; let anything else pass.
+    """Print an error of this package as one message and exit; let other errors pass.
 
     The environment variable ``H5LIGHTNING_TRACEBACK=1`` keeps the traceback.
 
     Raises:
-        SystemExit: with `EXIT_CODE`, in place of an error of this package or one that it caused.
+        SystemExit: with `EXIT_CODE`, in place of an error of this package or of one that it caused.
     """
     try:
         yield
@@ -63,11 +63,11 @@ def reported_errors() -> Iterator[None]:
 
 @contextmanager
 def shown_tracebacks() -> Iterator[None]:
-    """Let the traceback of an error that ends this process be printed with escapes made visible."""
+    """Print the traceback of an error that ends this process with visible escapes."""
     try:
         yield
     except Exception:
-        # Set here, and not before: typer sets one of its own.
+        # Not earlier: typer sets its own.
         sys.excepthook = _print_traceback
         raise
 
@@ -78,7 +78,7 @@ def _print_traceback(kind: type[BaseException], error: BaseException, trace: Tra
 
 
 def _known_cause(error: BaseException | None) -> H5LightningError | None:
-    """The error of this package behind ``error``: Hydra and Lightning wrap what a constructor raises."""
+    """The error of this package that caused ``error``: Hydra and Lightning wrap what a constructor raises."""
     while error is not None and not isinstance(error, H5LightningError):
         error = error.__cause__
     return error

@@ -1,7 +1,7 @@
-"""`h5lightning train`: everything behind it is Hydra's.
+"""`h5lightning train`: hands all arguments to Hydra, and trains.
 
-Lightning starts the other ranks with the command line that it finds in ``sys.argv``. So Hydra is given the
-overrides alone, and the command is put back before the Trainer is made.
+Lightning starts the other ranks with the command line in ``sys.argv``. Hydra needs the overrides alone there, so that
+the command is put back before the Trainer is made.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SETTINGS: dict[str, Any] = {
 
 
 def train(context: typer.Context) -> None:
-    """Train a model; without data.* or experiment: the demo. All arguments are Hydra's, --help too."""
+    """Train a model; without data.* or experiment, train the demo. All arguments go to Hydra, --help too."""
     run(context.args)
 
 
@@ -37,7 +37,7 @@ def run(arguments: Sequence[str]) -> None:
     """Compose the configuration from Hydra's ``arguments`` and train, once or as a sweep.
 
     Raises:
-        OptionError: an argument that Hydra's grammar does not know.
+        OptionError: an argument that is not in Hydra's grammar.
     """
     import hydra
 
@@ -58,7 +58,7 @@ def run(arguments: Sequence[str]) -> None:
             return train(config)
 
     main: Callable[..., Any] = hydra.main(str(conf_dir()), config_name="train", version_base="1.3")
-    # --info takes what follows for its value, so that flags come last.
+    # --info reads the next argument as its value: flags come last.
     sys.argv = [launch[0], *overrides, *flags]
     try:
         main(job)()
@@ -70,7 +70,7 @@ def with_demo(overrides: Sequence[str]) -> list[str]:
     """The overrides, and ``experiment=demo`` where they choose neither data nor an experiment.
 
     Raises:
-        OptionError: an override that Hydra's grammar does not know.
+        OptionError: an override that is not in Hydra's grammar.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
@@ -84,7 +84,7 @@ def with_demo(overrides: Sequence[str]) -> list[str]:
 
 
 def _parted(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Overrides, and Hydra's flags with their values; Hydra itself wants all overrides in one place."""
+    """Overrides, and Hydra's flags with their values; Hydra requires all overrides in one place."""
     from hydra._internal.utils import get_args_parser
 
     overrides: list[str] = get_args_parser().parse_intermixed_args(list(arguments)).overrides
@@ -95,13 +95,13 @@ def _parted(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _arguments_of_job(hydra_config: Any, overrides: list[str], flags: list[str]) -> list[str]:
-    """Arguments with which Lightning may start another rank of this very job; it appends overrides."""
+    """Arguments with which Lightning can start another rank of this job; it appends overrides."""
     from hydra.types import RunMode
     from omegaconf import open_dict, read_write
 
     if hydra_config.mode != RunMode.MULTIRUN:
         return [*flags, *overrides]
-    # Lightning hands run.dir to the ranks; in a sweep it is not where the job writes.
+    # Lightning passes run.dir to the ranks; in a sweep the job writes elsewhere.
     with read_write(hydra_config), open_dict(hydra_config):
         hydra_config.run.dir = hydra_config.runtime.output_dir
     return [flag for flag in flags if flag not in {"-m", "--multirun"}] + list(hydra_config.overrides.task)
@@ -109,7 +109,7 @@ def _arguments_of_job(hydra_config: Any, overrides: list[str], flags: list[str])
 
 @contextmanager
 def _own_environment() -> Iterator[None]:
-    """Undo what a job does to the environment.
+    """Undo the changes that a job makes to the environment.
 
     Lightning leaves the description of its ranks there: the next job of a sweep would wait for them.
     """

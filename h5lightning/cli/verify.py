@@ -1,11 +1,13 @@
-"""`h5lightning verify`: are all bytes of these files what they were?"""
+"""`h5lightning verify`: compares all bytes of files with their checksums."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Option
 
+from h5lightning.cli.common_options import AsJson, IndexDir, Patterns
 from h5lightning.cli.report_errors import print_json
 
 if TYPE_CHECKING:
@@ -15,44 +17,42 @@ __all__ = ["verify"]
 
 
 def verify(
-    patterns: Annotated[list[str], typer.Argument(help="Globs of HDF5 files; '!…' leaves files out.")],
-    index_dir: Annotated[str | None, typer.Option(help="Where the checksums are kept.")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads that read.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    patterns: Patterns,
+    index_dir: IndexDir = None,
+    threads: Annotated[int | None, Option(min=1, help="Threads that read files.")] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Read all bytes of files and compare them with the checksums that `h5lightning index --checksum` made.
+    """Read all bytes of files and compare them with the checksums that `h5lightning index --checksum` stored.
 
-    Exit code 0 if all are as they were, 1 if one is damaged, was rewritten, is gone, cannot be read or has no
-    checksums, 2 if there are no checksums or files at all.
+    The exit status is 0 if all files are unchanged, 1 if a file is damaged, rewritten, missing, unreadable or without
+    checksums, and 2 if there are no checksums or no files.
     """
     from h5lightning.storage.checksums.verify_files import verify_files
 
-    found = verify_files(patterns, index_dir=index_dir, threads=threads, progress=not as_json)
+    verification = verify_files(patterns, index_dir=index_dir, threads=threads, progress=not as_json)
     if as_json:
-        print_json(found.to_plain())
+        print_json(verification.to_plain())
     else:
-        _show(found)
-    raise typer.Exit(1 if found.bad else 0)
+        _show(verification)
+    raise typer.Exit(1 if verification.bad else 0)
 
 
-def _show(found: Verification) -> None:
-    from rich import box
+def _show(verification: Verification) -> None:
     from rich.filesize import decimal
-    from rich.table import Table
 
+    from h5lightning.cli.rich_output import empty_table
     from h5lightning.core.formatting import counted
     from h5lightning.core.terminal import Terminal, shown
 
     console = Terminal()
-    if found.bad:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-        for name in ("file", "state", "what"):
-            table.add_column(name, overflow="fold")
-        for one in found.bad:
-            table.add_row(one.name, shown((one.state, "bold red")), one.reason)
+    if verification.bad:
+        table = empty_table("file", "state", "what")
+        for verdict in verification.bad:
+            table.add_row(verdict.name, shown((verdict.state, "bold red")), verdict.reason)
         console.print(table)
-    read = f"{counted(len(found.verdicts), 'file')} in {found.root}, {decimal(found.checked_bytes)}"
-    if found.bad:
-        console.print(f"{read}: {len(found.bad):,} not as they were.", style="bold red", soft_wrap=True)
+    files = counted(len(verification.verdicts), "file")
+    read = f"{files} in {verification.root}, {decimal(verification.checked_bytes)}"
+    if verification.bad:
+        console.print(f"{read}: {len(verification.bad):,} failed.", style="bold red", soft_wrap=True)
     else:
-        console.print(f"{read}: all bytes are as they were.", style="bold green", soft_wrap=True)
+        console.print(f"{read}: all bytes are unchanged.", style="bold green", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Options of more than one value, written as on the command line of `h5lightning train`."""
+"""Reads options that are written in YAML, as on the command line of `h5lightning train`."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ __all__ = ["parsed_fields", "parsed_yaml"]
 
 
 def parsed_fields(fields: str | None) -> Any:
-    """What the YAML of ``--fields`` says; None stays None.
+    """The value of ``--fields``; None stays None.
 
     Raises:
-        OptionError: it is no YAML.
+        OptionError: the text is not YAML.
     """
     return parsed_yaml("fields", fields, "{x: images}")
 
 
 def parsed_yaml(name: str, text: str | None, example: str) -> Any:
-    """What the YAML of an option says; None stays None.
+    """The value of an option; None stays None.
 
     Args:
         name: the option, without ``--``.
         text: what the user wrote.
-        example: what could be written, for the error.
+        example: a value that is accepted, for the error.
 
     Raises:
-        OptionError: it is no YAML.
+        OptionError: the text is not YAML.
     """
     if text is None:
         return None

@@ -1,4 +1,4 @@
-"""What `setup` makes: the split, and the datasets of each stage over one shared index."""
+"""What `setup` prepares: the split, the reader, and the dataset of each stage over one shared index."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from h5lightning.core.arrays import Float64Array
+from h5lightning.datamodule.options import DataModuleOptions
 from h5lightning.loading.batch_reader import BatchReader
 from h5lightning.loading.sample_dataset import SampleDataset
 from h5lightning.loading.transforms import STAGES, Transforms
@@ -16,20 +17,22 @@ from h5lightning.planning.splitting.apply_manifest import apply_manifest
 from h5lightning.planning.splitting.manifest import load_manifest
 from h5lightning.planning.splitting.plan_split import plan_split
 from h5lightning.planning.splitting.split_plan import Segments, SplitPlan
+from h5lightning.storage.files.handle_pool import HandlePool
+from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import Reader
-from h5lightning.storage.survey import DataSurvey
+from h5lightning.storage.survey import DataSurvey, survey
 
-__all__ = ["PreparedData", "StageOptions", "assemble"]
+__all__ = ["PreparedData", "StageOptions", "assemble", "prepare", "survey_files"]
 
 
 @dataclass(frozen=True, slots=True)
 class StageOptions:
-    """What the samples of a stage go through.
+    """What is done to the samples of each stage.
 
     Args:
-        transform: transforms of samples, by stage.
-        batch_transform: transforms of batches, by stage.
-        provenance: add the samples' ids to each batch.
+        transform: stage → transforms of samples.
+        batch_transform: stage → transforms of batches.
+        provenance: add the ids of the samples to each batch.
     """
 
     transform: Mapping[str, Transforms]
@@ -45,22 +48,25 @@ class PreparedData:
         survey: the files and their samples.
         plan: which rows are train, val and test.
         datasets: stage → samples, for the stages that have some.
-        seed: the seed that the split was made with, and orders will be.
-        new_files: names of files that the manifest did not know.
+        reader: reads the rows of all datasets.
+        seed: seeds the split and the orders.
+        new_files: names of files that the manifest does not list.
     """
 
     survey: DataSurvey
     plan: SplitPlan
     datasets: Mapping[str, SampleDataset]
+    reader: Reader
     seed: int
     new_files: tuple[str, ...] = ()
 
     def training_order(self, shuffle: Shuffle, weights: Float64Array | None = None) -> Order:
-        """The order of the training samples; see `make_order` for the weights."""
+        """The order of the training samples; see `make_order` for the weights, ``(N,)``."""
         index = self.survey.index
         selection = self.plan.selection("train", index)
-        layout = self.survey.row_layout()
-        return make_order(shuffle, selection, index, layout, seed=self.seed, weights=weights)
+        return make_order(
+            shuffle, selection, index, self.survey.row_layout(), seed=self.seed, weights=weights
+        )
 
     def files(self) -> dict[str, list[str]]:
         """Split → paths of its files, in order."""
@@ -68,6 +74,33 @@ class PreparedData:
         numbers = {name: part.files(index) for name, part in self.plan.parts.items()}
         numbers |= {role: files for role, files in (self.survey.roles or {}).items() if role == "predict"}
         return {name: [index.path(file) for file in files.tolist()] for name, files in numbers.items()}
+
+
+def survey_files(options: DataModuleOptions) -> DataSurvey:
+    """Discover and scan the files of a DataModule, and plan its fields."""
+    return survey(
+        options.files,
+        options.fields,
+        options.samples,
+        access=options.access,
+        dtype=options.dtype,
+        series=options.series,
+        keep_together=options.split.keep_together,
+        index_dir=options.index_dir,
+        processes=options.num_workers or None,
+    )
+
+
+def prepare(
+    options: DataModuleOptions, survey: DataSurvey, seed: int, reader: Reader | None = None
+) -> PreparedData:
+    """Split the files of a DataModule and make its datasets, and a reader unless there is one for this survey."""
+    if reader is None:
+        processes = max(1, options.num_workers)
+        pool = HandlePool(options.access, processes=processes, scanned_files=survey.scanned_files)
+        reader = make_reader(options.reader, pool, threads=options.loading.decoding_threads)
+    stages = StageOptions(options.transform, options.batch_transform, options.provenance)
+    return assemble(survey, options.split, reader=reader, access=options.access, stages=stages, seed=seed)
 
 
 def assemble(
@@ -78,16 +111,15 @@ def assemble(
     Args:
         survey: the files and their samples.
         split: how data become train, val and test.
-        reader: puts rows into buffers.
+        reader: reads rows of the files of the survey, and only if they have not changed since.
         access: what to do with values that are not finite.
-        stages: what the samples of a stage go through.
-        seed: the seed of the run.
+        stages: what is done to the samples of each stage.
+        seed: seeds the split, the orders and the transforms.
 
     Raises:
         SplitError: the split cannot be made.
     """
     plan, new_files = _plan(survey, split, seed)
-    reader.expect(survey.scanned_files)
     batches = BatchReader(survey.index, survey.fields, reader, access)
     parts = {name: (batches, plan.selection(name, survey.index)) for name in plan.parts}
     if "test" in parts:
@@ -108,18 +140,18 @@ def assemble(
         for stage in STAGES
         if stage in parts
     }
-    return PreparedData(survey, plan, datasets, seed, new_files)
+    return PreparedData(survey, plan, datasets, reader, seed, new_files)
 
 
 def _plan(survey: DataSurvey, split: Split, seed: int) -> tuple[SplitPlan, tuple[str, ...]]:
-    """The split, and the files that its manifest does not know."""
+    """The split, and the names of the files that its manifest does not list."""
     index, roles, labels = survey.index, survey.roles, survey.labels
     if split.manifest is None:
         return plan_split(index, split, seed=seed, roles=roles, labels=labels), ()
     manifest = load_manifest(split.manifest)
-    known = set(manifest.index.names)
+    listed = set(manifest.index.names)
     plan = apply_manifest(manifest, index, split, seed=seed, roles=roles, labels=labels)
-    return plan, tuple(name for name in index.names if name not in known)
+    return plan, tuple(name for name in index.names if name not in listed)
 
 
 def _predict_selection(survey: DataSurvey) -> Selection:

@@ -1,4 +1,4 @@
-"""What a run trains, validates and tests on, in numbers: sizes of the splits, and whether anything leaks."""
+"""Summarises a run in numbers: the sizes of its splits, and what two of them share."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class SplitSummary:
         series: series that have rows in it.
         rows: its rows.
         samples: its samples.
-        decoded_bytes: what its rows take in memory as they are stored, over all fields that have rows.
-        requested: the share of the rows that was asked for; None where its files were named.
-        reached: the share of the rows that it has; None where its files were named.
+        decoded_bytes: size of its rows in memory in the stored type, over all fields that have rows.
+        requested: the requested fraction of the rows; None where its files were named.
+        reached: the fraction of the rows that it has; None where its files were named.
     """
 
     name: str
@@ -59,19 +59,19 @@ class Summary:
 
     Args:
         root: the directory that the names of files are relative to.
-        by: what was kept whole: ``file``, ``series``, ``block`` or ``sample``.
+        by: the unit that is never divided: ``file``, ``series``, ``block`` or ``sample``.
         splits: one entry for each split.
-        unused_rows: rows that are in no split: gaps, and what a smaller train leaves.
+        unused_rows: rows that are in no split: gaps, and the rows that a smaller train leaves.
         shared_files: files that have rows in more than one of train, val and test.
         shared_groups: values of ``keep_together`` whose files are in more than one of them.
         shared_rows: rows that are in two of them.
         identical: files of different splits with the same content (size and some blocks), each with its
             split, one entry for each content.
-        without_samples: the first series that give no sample, since they are too short.
-        without_samples_count: how many there are.
-        skipped: files that were left out, and why.
-        new_files: files that the manifest did not know.
-        remarks: what else is to be known about the fields, in sentences.
+        without_samples: the first series that are too short for a sample.
+        without_samples_count: number of such series.
+        skipped: files that were left out, each with the reason.
+        new_files: files that the manifest does not list.
+        remarks: sentences about the fields.
     """
 
     root: str
@@ -99,7 +99,7 @@ class Summary:
         return self._table().html()
 
     def _table(self) -> PlainTable:
-        header = ("split", "files", "series", "rows", "samples", "decoded", "asked for", "reached")
+        header = ("split", "files", "series", "rows", "samples", "decoded", "requested", "reached")
         title = f"Split by {self.by}, files in {self.root}"
         return PlainTable(title, header, [_row(split) for split in self.splits], tuple(self._remarks()))
 
@@ -110,56 +110,57 @@ class Summary:
             yield f"In no split: {counted(self.unused_rows, 'row')}"
         if self.identical:
             twins = [_twins(group) for group in self.identical]
-            yield f"Same content in different splits: {_some(twins, len(twins), 'case')}"
+            yield f"Same content in different splits: {_listed(twins, len(twins), 'case')}"
         if self.without_samples_count:
-            yield f"Too short for a sample: {_some(self.without_samples, self.without_samples_count, 'series')}"
+            yield f"Too short for a sample: {_listed(self.without_samples, self.without_samples_count, 'series')}"
         if self.skipped:
             reasons = [f"{file.name}: {file.reason}" for file in self.skipped]
-            yield f"Left out: {_some(reasons, len(reasons), 'file')}"
+            yield f"Left out: {_listed(reasons, len(reasons), 'file')}"
         if self.new_files:
-            yield f"New since the manifest: {_some(self.new_files, len(self.new_files), 'file')}"
+            yield f"New since the manifest: {_listed(self.new_files, len(self.new_files), 'file')}"
         yield from self.remarks
 
 
 def summarise(
-    found: DataSurvey,
+    survey: DataSurvey,
     plan: SplitPlan,
     new_files: Sequence[str] = (),
     *,
     keep_together: str | None = None,
     on_missing: str = "raise",
 ) -> Summary:
-    """Count what each split holds, and what two of them share.
+    """Count what each split holds, and what two splits share.
 
     Args:
-        found: the files and their samples.
+        survey: the files and their samples.
         plan: which rows are train, val and test.
-        new_files: names of files that the manifest did not know.
-        keep_together: what was to keep files together; None where nothing was, or where it was an attribute.
+        new_files: names of files that the manifest does not list.
+        keep_together: the option of the split; None to use the labels of the survey.
         on_missing: ``fill`` where data that were never written are accepted.
     """
-    index, parts = found.index, dict(plan.parts)
-    predict = (found.roles or {}).get("predict")
+    index, parts = survey.index, dict(plan.parts)
+    predict = (survey.roles or {}).get("predict")
     stages = parts if predict is None else {**parts, "predict": Segments.of_files(index, predict)}
     fields = {
-        name: found.predict_fields or found.fields if name == "predict" else found.fields for name in stages
+        name: survey.predict_fields or survey.fields if name == "predict" else survey.fields
+        for name in stages
     }
     empty = np.flatnonzero(index.series_samples == 0)
-    unwritten = () if on_missing == "fill" else _unwritten_ends(found)
+    unwritten = () if on_missing == "fill" else _unwritten_ends(survey)
     return Summary(
         root=index.root,
         by=plan.by,
         splits=tuple(_split(name, part, index, fields[name], plan) for name, part in stages.items()),
         unused_rows=plan.unused_rows,
         shared_files=_count_shared(part.files(index).tolist() for part in parts.values()),
-        shared_groups=_count_shared(_groups(found, parts, keep_together)),
+        shared_groups=_count_shared(_groups(survey, parts, keep_together)),
         shared_rows=sum(shared_rows(*pair, index) for pair in itertools.combinations(parts.values(), 2)),
-        identical=_identical(found, stages),
+        identical=_identical(survey, stages),
         without_samples=tuple(_series_text(index, series) for series in empty[:_MOST_LISTED].tolist()),
         without_samples_count=int(empty.size),
-        skipped=found.catalog.skipped,
+        skipped=survey.catalog.skipped,
         new_files=tuple(new_files),
-        remarks=(*found.fields.remarks, *unwritten),
+        remarks=(*survey.fields.remarks, *unwritten),
     )
 
 
@@ -180,34 +181,34 @@ def _split(name: str, part: Segments, index: SampleIndex, fields: Fields, plan: 
 
 
 def _row_bytes(fields: Fields) -> int:
-    """Bytes of one row; a dataset that serves two fields counts once."""
+    """Bytes of one row; a dataset that two fields use counts once."""
     return sum({(p.path, p.member): p.row_bytes for p in fields.row_fields}.values())
 
 
 def _count_shared(sets: Iterable[Iterable[Any]]) -> int:
-    """How many things are in more than one of the sets."""
+    """Number of items that are in more than one of the sets."""
     times = Counter(item for items in sets for item in set(items))
     return sum(count > 1 for count in times.values())
 
 
-def _groups(found: DataSurvey, parts: Parts, keep_together: str | None) -> list[list[str]]:
+def _groups(survey: DataSurvey, parts: Parts, keep_together: str | None) -> list[list[str]]:
     """The values that keep files together, in each split."""
-    index = found.index
+    index = survey.index
     files = [part.files(index) for part in parts.values()]
     if keep_together is not None:
-        return [group_labels(keep_together, index.names, some, found.labels) for some in files]
-    labels = found.labels or ()
-    return [[labels[file] for file in some.tolist()] for some in files] if labels else []
+        return [group_labels(keep_together, index.names, part, survey.labels) for part in files]
+    labels = survey.labels or ()
+    return [[labels[file] for file in part.tolist()] for part in files] if labels else []
 
 
-def _identical(found: DataSurvey, stages: Parts) -> tuple[tuple[tuple[str, str], ...], ...]:
-    index = found.index
+def _identical(survey: DataSurvey, stages: Parts) -> tuple[tuple[tuple[str, str], ...], ...]:
+    index = survey.index
     stages_of: dict[int, list[str]] = {}
     for name, part in stages.items():
         for file in part.files(index).tolist():
             stages_of.setdefault(file, []).append(name)
     files = sorted(stages_of)
-    sizes = found.catalog.stamps[np.asarray(files, dtype=np.int64), 0].tolist()
+    sizes = survey.catalog.stamps[np.asarray(files, dtype=np.int64), 0].tolist()
     owners = [frozenset(stages_of[file]) for file in files]
     groups = identical_files([index.path(file) for file in files], sizes, owners)
     return tuple(
@@ -215,39 +216,39 @@ def _identical(found: DataSurvey, stages: Parts) -> tuple[tuple[tuple[str, str],
     )
 
 
-def _unwritten_ends(found: DataSurvey) -> Iterable[str]:
-    """What is to be known of files whose last row holds nothing but the fill value, as far as a scan looks."""
-    catalog = found.catalog
-    is_marked = np.asarray([said.ends_with_fill for said in catalog.annotations] + [False])
-    for path in dict.fromkeys(plan.path for plan in found.fields.row_fields):
+def _unwritten_ends(survey: DataSurvey) -> Iterable[str]:
+    """Remarks on files whose last rows hold only the fill value, as far as a scan has seen."""
+    catalog = survey.catalog
+    is_marked = np.asarray([notes.ends_with_fill for notes in catalog.annotations] + [False])
+    for path in dict.fromkeys(plan.path for plan in survey.fields.row_fields):
         files = np.flatnonzero(is_marked[catalog.annotations_of(path)])
         if files.size:
             names = [catalog.names[file] for file in files[:_MOST_LISTED].tolist()]
             yield (
-                f"'/{path}' ends with nothing but its fill value ('h5lightning check' looks closer): "
-                f"{_some(names, files.size, 'file')}"
+                f"'/{path}' ends with rows of its fill value alone ('h5lightning check' says where they begin): "
+                f"{_listed(names, files.size, 'file')}"
             )
 
 
-# ── words ────────────────────────────────────────────────────────────────────────────────────────────
+# ── text ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _row(split: SplitSummary) -> tuple[str, ...]:
     counts = (split.files, split.series, split.rows, split.samples)
-    shares = ("named" if share is None else share_text(share) for share in (split.requested, split.reached))
-    return (split.name, *(f"{count:,}" for count in counts), bytes_text(split.decoded_bytes), *shares)
+    fractions = ("named" if part is None else share_text(part) for part in (split.requested, split.reached))
+    return (split.name, *(f"{count:,}" for count in counts), bytes_text(split.decoded_bytes), *fractions)
 
 
 def _twins(group: Sequence[tuple[str, str]]) -> str:
-    """The first file of a group, the first one of another split, and how many more there are."""
-    first, others = group[0], group[1:]
-    other = next((file for file in others if file[1] != first[1]), others[0])
+    """The first file of a group, the first one of another split, and the number of the others."""
+    first, copies = group[0], group[1:]
+    other = next((file for file in copies if file[1] != first[1]), copies[0])
     more = f" and {len(group) - 2:,} more" if len(group) > 2 else ""
     return f"{first[0]} ({first[1]}) = {other[0]} ({other[1]}){more}"
 
 
-def _some(texts: Sequence[str], count: int, noun: str) -> str:
-    """The number of things, and the first of them."""
+def _listed(texts: Sequence[str], count: int, noun: str) -> str:
+    """The number of things, and the first ones."""
     listed = "; ".join(texts[:_MOST_LISTED])
     return f"{counted(count, noun)}: {listed}{'; …' if count > _MOST_LISTED else ''}"
 

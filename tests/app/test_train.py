@@ -158,7 +158,7 @@ def test_two_ranks_train_when_flags_come_last(project):
     ("arguments", "code", "message"),
     [
         (OWN_DATA, EXIT_CODE, "OptionError: no model is chosen. Add one of: model=classifier, model="),
-        (("data.batch_size=3",), EXIT_CODE, "OptionError: data.files is not given"),
+        (("data.batch_size=3",), EXIT_CODE, "OptionError: data.files is missing"),
         (("data.files=none/*.h5", "model=regressor"), EXIT_CODE, "NoMatchError: 'none/*.h5' matches no"),
         ((*OWN_DATA, "model=regressor", "data.split.val=2"), EXIT_CODE, "OptionError: split.val must be"),
         ((*OWN_DATA, "data.batchsize=3"), 1, "Could not override 'data.batchsize'"),

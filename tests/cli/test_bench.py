@@ -51,7 +51,7 @@ def run_process(*arguments, **environment):
 
 
 def names_in(shown):
-    """The first column of the table; a name goes on below where wide figures leave no room for it."""
+    """The first column of the table; a name continues on the next line where wide figures leave no room for it."""
     names = []
     for line in itertools.dropwhile(lambda line: "samples/s" not in line, shown.splitlines()):
         cells = [cell for cell in re.split(r"\s{2,}", line.strip()) if cell]

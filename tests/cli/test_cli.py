@@ -16,7 +16,7 @@ pytestmark = pytest.mark.timeout(60)
 
 @pytest.fixture
 def command(tmp_path):
-    """Runs `h5lightning` in a directory of its own."""
+    """Runs `h5lightning` in the temporary directory of the test."""
 
     def run(*arguments, env=None):
         return subprocess.run(

@@ -64,7 +64,7 @@ def test_healthy_files(good):
     ]
 
 
-def test_the_program_that_is_printed_mends_the_files(slow, tmp_path):
+def test_the_program_that_is_printed_writes_better_files(slow, tmp_path):
     done = run_process(slow)
     assert (done.returncode, done.stderr) == (1, "")
     assert "✗ will be slow: split rows, in 3 files" in done.stdout
@@ -73,8 +73,8 @@ def test_the_program_that_is_printed_mends_the_files(slow, tmp_path):
         done.stdout.index("from h5lightning.tools.doctor"),
         done.stdout.index("\n\nOr, with HDF5's own tools"),
     )
-    (tmp_path / "mend.py").write_text(done.stdout[start:stop], encoding="utf-8")
-    subprocess.run([sys.executable, "mend.py"], cwd=tmp_path, check=True, timeout=50, capture_output=True)
+    (tmp_path / "rewrite.py").write_text(done.stdout[start:stop], encoding="utf-8")
+    subprocess.run([sys.executable, "rewrite.py"], cwd=tmp_path, check=True, timeout=50, capture_output=True)
     assert run_process(slow).returncode == 1
     assert run_process(str(tmp_path / "rewritten" / "*.h5")).returncode == 0
 

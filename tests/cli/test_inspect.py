@@ -52,7 +52,7 @@ def run_process(*arguments, **environment):
     )  # fmt: skip
 
 
-# ── in a process of its own ──────────────────────────────────────────────────────────────────────────
+# ── in another process ───────────────────────────────────────────────────────────────────────────────
 
 
 def test_the_report_has_table_verdict_and_code(good):

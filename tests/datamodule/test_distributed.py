@@ -104,8 +104,8 @@ def test_other_variables_are_no_evidence_of_ranks(monkeypatch, variables) -> Non
 @pytest.mark.parametrize(
     ("rank", "world_size", "message"),
     [
-        (0, None, "go together"),
-        (None, 2, "go together"),
+        (0, None, "given together"),
+        (None, 2, "given together"),
         (2, 2, "less than world_size=2, found 2"),
         (-1, 2, "rank must be"),
         (0, 0, "world_size must be"),
@@ -137,22 +137,22 @@ def test_sources_of_this_node(found, tmp_path) -> None:
     ):
         with_files_of_this_node(SECOND_NODE, linked)
     source.unlink()
-    with pytest.raises(RanksDifferError, match=rf"source\.h5 is not there, {len(content)} on rank 0"):
+    with pytest.raises(RanksDifferError, match=rf"source\.h5 does not exist, {len(content)} on rank 0"):
         with_files_of_this_node(SECOND_NODE, linked)
 
 
 def test_unequal_steps_are_said_once() -> None:
-    """With batches of one, and where somebody else cuts the batches (predict)."""
+    """With batches of one sample, and where torch cuts the batches (predict)."""
     notices, share = Notices(), Share(0, 2)
     single = EvaluationShards(17, 2, 1)
     with pytest.warns(
-        UserWarning, match=r"val: 17 samples make one step fewer.*batch_size=1\..*eval_tail='repeat'"
+        UserWarning, match=r"val: 17 samples with batch_size=1 make one step fewer.*eval_tail='repeat'"
     ):
         notices.of_evaluation("val", ShareFinder(), share, single, True)
     notices.of_evaluation("val", ShareFinder(), share, single, True)
     plain = EvaluationShards(17, 2, 8)
     notices.of_evaluation("test", ShareFinder(), share, plain, True)
-    with pytest.warns(UserWarning, match=r"predict: 17 .*batch_size=8\..*eval_tail='repeat'"):
+    with pytest.warns(UserWarning, match=r"predict: 17 .*batch_size=8 .*eval_tail='repeat'"):
         notices.of_evaluation("predict", ShareFinder(), share, plain, False)
     repeated = EvaluationShards(17, 2, 8, "repeat")
     notices.of_evaluation("other", ShareFinder(), share, repeated, False)

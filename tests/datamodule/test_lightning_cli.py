@@ -116,6 +116,6 @@ def test_a_mistyped_option_is_refused(run, write_files) -> None:
 
 
 def test_a_null_that_jsonargparse_makes_a_text_is_refused(run, write_files) -> None:
-    """It also forgets the other keys of the split: to go on would be to split silently otherwise."""
+    """It also drops the other keys of the split: without an error, the split would silently be another one."""
     with pytest.raises(ValueError, match=r"split\.test.*found 'None'.*write 0"):
         run("--data=h5lightning.H5DataModule", f"--data.files={write_files()}", "--data.split.test=null")

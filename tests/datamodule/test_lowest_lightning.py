@@ -37,8 +37,8 @@ def python(tmp_path: Path) -> Path:
     outer = [path for path in sys.path if path.endswith("site-packages")]
     (packages / "zz_outer.pth").write_text("\n".join(outer))
     options = ["--no-deps", "--no-build-isolation", "--ignore-installed", "--quiet"]
-    wanted = [*(f"{name}=={lowest()}" for name in ("lightning", "pytorch-lightning")), "-e", str(ROOT)]
-    subprocess.run([found, "-m", "pip", "install", *options, *wanted], check=True, timeout=300)
+    packages = [*(f"{name}=={lowest()}" for name in ("lightning", "pytorch-lightning")), "-e", str(ROOT)]
+    subprocess.run([found, "-m", "pip", "install", *options, *packages], check=True, timeout=300)
     return found
 
 

@@ -1,449 +1,99 @@
-"""Whether a run may go on: what differs, in words; real runs are resumed in ``multiprocess``."""
+"""What a saved state says, and whether a run may continue it."""
 
 from __future__ import annotations
 
-import itertools
-import json
+from dataclasses import replace
 
 import pytest
-import torch
-from lightning.pytorch import LightningModule, Trainer, seed_everything
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
-from recording import Recorder
 
-from h5lightning import H5DataModule
-from h5lightning.datamodule.resume import EpochTracker, check_same_data, explain_difference
+from h5lightning.datamodule.resume import RunRecord, SavedRun, check_same_data, explain_difference
 from h5lightning.errors import ResumeError, SplitMismatchError
 from h5lightning.planning.sampling.position import Position
-from h5lightning.planning.sampling.training_shards import TrainingShards
 
-SAVED = {
-    "split": {"fingerprint": "a"},
-    "seed": 1,
-    "samples": {"kind": "rows"},
-    "shuffle": {"mode": "full"},
-    "order": "f",
-}
+SAVED = RunRecord(
+    seed=1, samples={"kind": "rows"}, shuffle={"mode": "full"}, order="f", split={"fingerprint": "a"}
+)
+POSITION = Position(epoch=2, steps=3, samples=12)
 
 
 def test_nothing_differs() -> None:
-    assert explain_difference(SAVED, dict(SAVED)) == {}
+    assert explain_difference(SAVED, replace(SAVED)) == {}
 
 
 @pytest.mark.parametrize("name", ["seed", "samples", "shuffle"])
 def test_what_differs_is_said(name) -> None:
-    differences = explain_difference(SAVED, {**SAVED, name: "other", "order": "g"})
+    differences = explain_difference(SAVED, replace(SAVED, **{name: "other", "order": "g"}))
     assert list(differences) == [name]
-    assert differences[name] == f"{name} was {SAVED[name]!r}, is 'other'"
+    assert differences[name] == f"{name} was {getattr(SAVED, name)!r}, is 'other'"
 
 
-def test_another_order_of_the_same_options_is_told_too() -> None:
-    assert "other chunks or weights" in explain_difference(SAVED, {**SAVED, "order": "g"})["order"]
+def test_another_order_of_the_same_options_is_said_too() -> None:
+    assert "other chunks or weights" in explain_difference(SAVED, replace(SAVED, order="g"))["order"]
 
 
-def test_a_checkpoint_of_before_says_less() -> None:
-    old = {name: SAVED[name] for name in ("split", "seed")}
-    assert explain_difference(old, SAVED) == {}
+def test_an_older_checkpoint_says_less() -> None:
+    older = SavedRun.of_state({"seed": 1, "split": {"fingerprint": "a"}}, continues=True, is_own=False)
+    assert older.position is None
+    assert explain_difference(older.record, SAVED) == {}
 
 
-def test_training_does_not_go_on_with_other_data() -> None:
+def test_training_does_not_continue_with_other_data() -> None:
     with pytest.raises(ResumeError, match=r"seed was 1.*on_other_data='restart_epoch'"):
         check_same_data({"seed": "seed was 1, is 2"}, is_training=True, on_other_data="raise")
     with pytest.raises(SplitMismatchError, match="a moved"):
         check_same_data({"split": "a moved"}, is_training=True, on_other_data="raise")
 
 
-def test_it_goes_on_if_it_is_told_to() -> None:
+def test_it_continues_if_the_option_allows_it() -> None:
     with pytest.warns(UserWarning, match="from the beginning of the epoch: seed was 1"):
         check_same_data({"seed": "seed was 1, is 2"}, is_training=True, on_other_data="restart_epoch")
 
 
-def test_an_evaluation_minds_the_split_alone() -> None:
+def test_an_evaluation_warns_of_another_split_only() -> None:
     check_same_data({"seed": "seed was 1, is 2"}, is_training=False, on_other_data="raise")
     with pytest.warns(UserWarning, match="another split: a moved"):
         check_same_data({"split": "a moved"}, is_training=False, on_other_data="raise")
 
 
-def test_without_a_trainer_an_epoch_begins() -> None:
-    progress = EpochTracker()
-    progress.begin_fit()
-    progress.prepare(TrainingShards(10, 2))
-    assert progress.next(None, None) == progress.now() == Position()
-    progress.end(None)
+# ── the state ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def quiet(**options) -> Trainer:
-    return Trainer(
-        accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
-        **{"enable_checkpointing": False, **options},
-    )  # fmt: skip
+def test_a_state_is_read_as_it_was_written() -> None:
+    saved = SavedRun.of_state(SAVED.to_state(POSITION), continues=True, is_own=True)
+    assert saved == SavedRun(SAVED, POSITION, is_own=True)
 
 
-@pytest.mark.timeout(120)
-def test_what_is_not_a_resume_begins_at_the_beginning(write_files, tmp_path) -> None:
-    """Validation and `load_from_checkpoint` load the same state; a new fit without it knows nothing of it."""
-    seed_everything(3, verbose=False)
-    files, path = write_files(), tmp_path / "mid.ckpt"
-
-    class Saving(Recorder):
-        def on_train_batch_end(self, outputs, batch, number):
-            if (self.current_epoch, number) == (0, 2):
-                self.trainer.save_checkpoint(path)
-
-    dm, model = H5DataModule(files, ["x", "y"], batch_size=7, provenance=True), Saving()
-    quiet(max_epochs=1).fit(model, datamodule=dm)
-    whole = model.seen["train"][0]
-    resumed = H5DataModule(files, ["x", "y"], batch_size=7, provenance=True)
-    rest = Recorder()
-    quiet(max_epochs=1).fit(rest, datamodule=resumed, ckpt_path=path)
-    assert rest.seen["train"][0] == whole[3 * 7 :]
-    again = Recorder()
-    quiet(max_epochs=1).fit(again, datamodule=resumed)
-    assert again.seen["train"][0] == whole
-    loaded, fresh = H5DataModule.load_from_checkpoint(path), Recorder()
-    quiet(max_epochs=1).fit(fresh, datamodule=loaded)
-    assert fresh.seen["train"][0] == whole
+def test_the_position_counts_only_where_training_continues() -> None:
+    state = {**SAVED.to_state(POSITION), "position": "of no use"}
+    assert SavedRun.of_state(state, continues=False, is_own=False).position is None
+    with pytest.raises(ResumeError, match="of no use"):
+        SavedRun.of_state(state, continues=True, is_own=False)
 
 
-# ── runs that were ended inside of an epoch ──────────────────────────────────────────────────────────
+def test_an_empty_state_is_explained() -> None:
+    with pytest.raises(ResumeError, match=r"empty, because it was taken before setup\(\)"):
+        SavedRun.of_state({}, continues=True, is_own=True)
 
 
-pytestmark = pytest.mark.filterwarnings(
-    # These runs have no validation data, and no folder of their own for checkpoints.
-    "ignore:Total length of `list` across ranks is zero",
-    "ignore:Be aware that when using `ckpt_path`, callbacks used to create the checkpoint",
-    "ignore:Checkpoint directory .* exists and is not empty",
+@pytest.mark.parametrize(
+    "state",
+    [{"seed": 1}, {"split": {}}, {"seed": "1", "split": {}}, {"seed": 1, "split": "a"}, [1], "state"],
+    ids=repr,
 )
-
-
-class Ids(LightningModule):
-    """Keeps the ids of each batch."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.zeros(()))
-        self.ids = []
-
-    def training_step(self, batch, number):
-        self.ids.append(batch["sample_id"].tolist())
-        return self.weight * batch["x"].mean()
-
-    def configure_optimizers(self):
-        return torch.optim.SGD(self.parameters(), lr=0.1)
-
-
-class Stopping(Callback):
-    """Asks the Trainer to stop after so many steps."""
-
-    def __init__(self, steps: int) -> None:
-        self.steps = steps
-
-    def on_train_batch_end(self, trainer, *rest) -> None:
-        trainer.should_stop = trainer.global_step == self.steps
-
-
-def training(files: str, **options) -> H5DataModule:
-    split = {"val": options.pop("val", 0), "test": 0, "by": "sample"}
-    return H5DataModule(files, ["x", "y"], provenance=True, split=split, **{"batch_size": 8, **options})
-
-
-def ended(files, folder, *, how: str, steps: int, saved: str, val: float) -> tuple[list[int], str]:
-    """What a run has seen that something ended after some steps, and its checkpoint."""
-    model, callbacks = Recorder(), []
-    if how == "should_stop":
-        callbacks.append(Stopping(steps))
-    if saved == "at its end":
-        callbacks.append(ModelCheckpoint(folder, "end", save_on_train_epoch_end=True))
-    limit = steps if how == "max_steps" else -1
-    trainer = quiet(
-        max_epochs=9, max_steps=limit, callbacks=callbacks, enable_checkpointing=saved == "at its end"
-    )
-    trainer.fit(model, datamodule=training(files, val=val))
-    path = str(folder / ("end.ckpt" if saved == "at its end" else "after.ckpt"))
-    if saved == "afterwards":
-        trainer.save_checkpoint(path)
-    return seen(model), path
-
-
-def seen(model: Recorder) -> list[int]:
-    return [number for epoch in model.seen["train"] for number in epoch]
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("saved", ["afterwards", "at its end"])
-@pytest.mark.parametrize("how", ["max_steps", "should_stop"])
-def test_a_run_that_was_ended_inside_an_epoch_goes_on_there(write_files, tmp_path, how, saved) -> None:
-    """Lightning counts the epoch as done."""
-    files = write_files([50, 46])
-    for number, (steps, limit, (batch_size, val)) in enumerate(
-        itertools.product((5, 15), (-1, 600), [(8, 0), (4, 0.25)])
+def test_what_is_not_a_state_is_refused(state) -> None:
+    with pytest.raises(
+        ResumeError, match=r"not the state of an H5DataModule: found .*loader\.load_state_dict\(\)"
     ):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        first, path = ended(files, folder, how=how, steps=steps, saved=saved, val=val)
-        model = Recorder()
-        again = quiet(max_epochs=4, max_steps=limit)
-        again.fit(model, datamodule=training(files, val=val, batch_size=batch_size), ckpt_path=path)
-        numbers, size = first + seen(model), 96 if val == 0 else 72
-        epochs = [numbers[start : start + size] for start in range(0, len(numbers), size)]
-        assert len(epochs) > 1
-        assert {len(epoch) for epoch in epochs} == {size}
-        assert all(len(set(epoch)) == size for epoch in epochs)
+        SavedRun.of_state(state, continues=True, is_own=True)
 
 
-@pytest.mark.timeout(120)
-def test_a_run_may_be_ended_again_and_again(write_files, tmp_path) -> None:
-    files, numbers, path = write_files([50, 46]), [], None
-    for steps in (5, 7, 11, 16, 24):
-        model, trainer = Recorder(), quiet(max_steps=steps)
-        trainer.fit(model, datamodule=training(files), ckpt_path=path)
-        numbers += seen(model)
-        path = str(tmp_path / "again.ckpt")
-        trainer.save_checkpoint(path)
-    assert sorted(numbers[:96]) == sorted(numbers[96:]) == list(range(96))
+def test_the_position_of_the_same_data_is_that_of_the_state() -> None:
+    saved = SavedRun(SAVED, POSITION, is_own=False)
+    assert saved.position_in(SAVED, on_other_data="raise") == POSITION
 
 
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize("asks", [False, True], ids=["plain", "asks for steps"])
-@pytest.mark.parametrize("saved", ["afterwards", "at its end"])
-def test_no_epoch_is_left_out_behind_the_end_of_another(write_files, tmp_path, saved, asks) -> None:
-    """With max_steps, Lightning goes on with the counter of steps of the epoch before (lightning#19617)."""
-    files = write_files([50, 46])
-    first, path = ended(files, tmp_path, how="max_steps", steps=12, saved=saved, val=0)
-    for batch_size, limit in itertools.product((8, 4, 16), (-1, 600)):
-        model = Asking() if asks else Recorder()
-        again = quiet(max_epochs=3, max_steps=limit)
-        again.fit(model, datamodule=training(files, batch_size=batch_size), ckpt_path=path)
-        numbers = seen(model)
-        assert len(numbers) == 2 * 96
-        assert sorted(numbers[:96]) == sorted(numbers[96:]) == sorted(first) == list(range(96))
-
-
-class Asking(Recorder):
-    """Has the loader made before Lightning has restored its counters (lightning#20550)."""
-
-    def configure_optimizers(self):
-        assert self.trainer.estimated_stepping_batches
-        return super().configure_optimizers()
-
-
-class SavingAtStart(Callback):
-    """Saves when the second epoch begins, before its first batch is asked for."""
-
-    def on_train_epoch_start(self, trainer, module) -> None:
-        if trainer.current_epoch == 1:
-            trainer.save_checkpoint(trainer.default_root_dir + "/start.ckpt")
-
-
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize("batch_size", [8, 4, 16])
-@pytest.mark.parametrize("limit", [-1, 600])
-def test_what_was_saved_at_the_start_of_an_epoch_begins_it(write_files, tmp_path, batch_size, limit) -> None:
-    files, model = write_files([50, 46]), Recorder()
-    callbacks = [SavingAtStart()]
-    quiet(max_epochs=2, callbacks=callbacks, default_root_dir=str(tmp_path)).fit(
-        model, datamodule=training(files)
-    )
-    rest, path = Recorder(), str(tmp_path / "start.ckpt")
-    quiet(max_epochs=3, max_steps=limit).fit(
-        rest, datamodule=training(files, batch_size=batch_size), ckpt_path=path
-    )
-    assert seen(rest)[:96] == seen(model)[96:]
-    assert [len(epoch) for epoch in rest.seen["train"]] == [96, 96]
-
-
-class Looking(Callback):
-    """Looks at batches of any size of any loader in the middle of training."""
-
-    def on_train_batch_end(self, trainer, module, outputs, batch, number) -> None:
-        dm = trainer.datamodule
-        if number == 4:
-            dm.batch_size = 40
-            for loader in (dm.train_dataloader(), dm.val_dataloader(), trainer.train_dataloader):
-                next(iter(loader))
-                loader.state_dict()
-            dm.train_dataset.read_batch([0, 1])
-            dm.batch_size = 8
-        if (trainer.current_epoch, number) == (0, 7):
-            trainer.save_checkpoint(trainer.default_root_dir + "/looked.ckpt")
-
-
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize("workers", [0, 2])
-def test_looking_at_batches_moves_no_position(write_files, tmp_path, workers) -> None:
-    files, model, rest = write_files([50, 46]), Recorder(), Recorder()
-    options = {"val": 0.25, "num_workers": workers}
-    quiet(max_epochs=2, callbacks=[Looking()], default_root_dir=str(tmp_path)).fit(
-        model, datamodule=training(files, **options)
-    )
-    dm = training(files, **options)
-    quiet(max_epochs=2).fit(rest, datamodule=dm, ckpt_path=str(tmp_path / "looked.ckpt"))
-    assert seen(rest) == seen(model)[8 * 8 :]
-    state = dm.state_dict()["position"]
-    next(iter(dm.train_dataloader()))
-    assert dm.state_dict()["position"] == state
-    dm.teardown()
-
-
-class Making(Callback):
-    """Makes loaders of other sizes in the middle of each epoch."""
-
-    def on_train_batch_end(self, trainer, module, outputs, batch, number) -> None:
-        dm, size = trainer.datamodule, trainer.datamodule.batch_size
-        for other in (1, 40, 96):
-            dm.batch_size = other
-            dm.train_dataloader()
-        dm.batch_size = size
-
-
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize("batch_size", [8, 4])
-def test_making_loaders_changes_no_later_epoch(write_files, tmp_path, batch_size) -> None:
-    """A resumed epoch of another length needs a new loader behind it."""
-    files, model = write_files([50, 46]), Recorder()
-    _, path = ended(files, tmp_path, how="max_steps", steps=5, saved="afterwards", val=0)
-    quiet(max_epochs=4, callbacks=[Making()]).fit(
-        model, datamodule=training(files, batch_size=batch_size), ckpt_path=path
-    )
-    assert [len(epoch) for epoch in model.seen["train"]] == [56, 96, 96]
-
-
-@pytest.mark.timeout(120)
-def test_loaders_that_are_given_to_fit_go_on_alone(write_files, tmp_path) -> None:
-    """Lightning saves the state of a loader, and loads it into the new one."""
-    files, whole = write_files([50, 46]), Ids()
-
-    def loader():
-        dm = ready(files)
-        return dm, dm.train_dataloader()
-
-    dm, first = loader()
-    saving = ModelCheckpoint(tmp_path, "{step}", every_n_train_steps=1, save_top_k=-1)
-    quiet(max_epochs=3, callbacks=[saving], enable_checkpointing=True).fit(whole, train_dataloaders=first)
-    dm.teardown()
-    for step, limit in itertools.product((1, 5, 11, 12, 13, 24, 30, 35), (-1, 36)):
-        rest, (dm, again) = Ids(), loader()
-        quiet(max_epochs=3, max_steps=limit).fit(
-            rest, train_dataloaders=again, ckpt_path=str(tmp_path / f"step={step}.ckpt")
-        )
-        assert rest.ids == whole.ids[step:], step
-        dm.teardown()
-
-
-# ── seeds ────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.timeout(120)
-def test_the_seed_of_a_checkpoint_stays_for_its_own_run_alone(write_files, tmp_path) -> None:
-    files, path = write_files([50, 46]), str(tmp_path / "seed.ckpt")
-    seed_everything(5, verbose=False)
-    trainer, own = quiet(max_epochs=1), training(files, val=0.25)
-    trainer.fit(Recorder(), datamodule=own)
-    trainer.save_checkpoint(path)
-    seed_everything(6, verbose=False)
-    dm, first, again = training(files, val=0.25), Recorder(), Recorder()
-    quiet(max_epochs=1).fit(first, datamodule=dm)
-    quiet(max_epochs=2).fit(Recorder(), datamodule=dm, ckpt_path=path)
-    assert dm.seed == 5
-    assert set(dm.val_dataset.sample_ids(range(24))) == set(own.val_dataset.sample_ids(range(24)))
-    quiet(max_epochs=1).fit(again, datamodule=dm)
-    assert dm.seed == 6
-    assert seen(again) == seen(first)
-
-
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize("how", ["max_steps", "should_stop"])
-def test_a_run_that_goes_on_in_the_rest_of_an_epoch_may_be_saved_there(write_files, tmp_path, how) -> None:
-    files = write_files([50, 46])
-    first, path = ended(files, tmp_path, how=how, steps=3, saved="afterwards", val=0)
-    limit = 600 if how == "max_steps" else -1
-    for steps in (1, 2, 5, 8, 9, 10):
-        saving = ModelCheckpoint(tmp_path / f"{steps}", "mid", every_n_train_steps=3 + steps)
-        middle = Stopped(first_steps=3 + steps)
-        with pytest.raises(KeyError):
-            quiet(max_epochs=4, max_steps=limit, callbacks=[saving], enable_checkpointing=True).fit(
-                middle, datamodule=training(files), ckpt_path=path
-            )
-        rest = Recorder()
-        quiet(max_epochs=4, max_steps=limit).fit(
-            rest, datamodule=training(files), ckpt_path=str(tmp_path / f"{steps}" / "mid.ckpt")
-        )
-        numbers = first + middle.trained[: 8 * steps] + seen(rest)
-        assert sorted(numbers[:96]) == sorted(numbers[96:192]) == list(range(96)), steps
-
-
-class Stopped(Recorder):
-    """Fails two steps after a number of them."""
-
-    def __init__(self, first_steps: int) -> None:
-        super().__init__()
-        self.first_steps = first_steps
-        self.trained = []
-
-    def training_step(self, batch, number):
-        if self.global_step == self.first_steps + 2:
-            raise KeyError("enough")
-        self.trained += batch["sample_id"].tolist()
-        return super().training_step(batch, number)
-
-
-# ── without a Trainer ────────────────────────────────────────────────────────────────────────────────
-
-
-def ready(files: str, **options) -> H5DataModule:
-    dm = training(files, **options)
-    dm.prepare_data()
-    dm.setup()
-    return dm
-
-
-def numbers_of(batches) -> list[int]:
-    return [number for batch in batches for number in batch["sample_id"].tolist()]
-
-
-def test_a_loop_of_ones_own_goes_on(write_files) -> None:
-    files = write_files([50, 46])
-    dm = ready(files)
-    epochs = [numbers_of(dm.train_dataloader()) for _ in range(3)]
-    dm.teardown()
-    dm = ready(files)
-    list(dm.train_dataloader())
-    assert dm.state_dict()["position"]["epoch"] == 1
-    batches = iter(dm.train_dataloader())
-    assert numbers_of(itertools.islice(batches, 5)) == epochs[1][:40]
-    state = json.loads(json.dumps(dm.state_dict()))
-    other = ready(files)
-    other.load_state_dict(state)
-    assert other.state_dict() == state
-    assert [numbers_of(other.train_dataloader()) for _ in range(2)] == [epochs[1][40:], epochs[2]]
-    later = training(files)
-    later.load_state_dict(state)
-    later.prepare_data()
-    later.setup()
-    assert numbers_of(later.train_dataloader()) == epochs[1][40:]
-    for one in (dm, other, later):
-        one.teardown()
-
-
-def test_several_iterators_have_no_one_position(write_files) -> None:
-    dm = ready(write_files([50, 46]))
-    first, second = iter(dm.train_dataloader()), iter(dm.train_dataloader())
-    next(first)
-    assert dm.state_dict()["position"]["steps"] == 1, "the other has delivered nothing"
-    next(second)
-    with pytest.raises(ResumeError, match=r"2 iterators.*loader\.state_dict\(\)"):
-        dm.state_dict()
-    del first
-    assert dm.state_dict()["position"]["epoch"] == 1
-    dm.teardown()
-
-
-def test_other_data_are_refused_without_a_trainer_too(write_files) -> None:
-    files = write_files([50, 46])
-    dm, other = ready(files), ready(files, shuffle="none")
-    next(iter(dm.train_dataloader()))
-    with pytest.raises(ResumeError, match="shuffle was"):
-        other.load_state_dict(dm.state_dict())
-    for one in (dm, other):
-        one.teardown()
+def test_the_position_in_other_data_has_all_samples_left() -> None:
+    saved = SavedRun(SAVED, POSITION, is_own=False)
+    with pytest.warns(UserWarning, match="from the beginning of the epoch: seed was 1"):
+        position = saved.position_in(replace(SAVED, seed=2), on_other_data="restart_epoch")
+    assert position == replace(POSITION, samples=0)

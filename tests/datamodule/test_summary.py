@@ -52,7 +52,7 @@ def test_sizes_are_those_of_the_named_files(write_files):
     assert (val.requested, val.reached) == (None, None)
 
 
-def test_shares_are_asked_for_and_reached(write_files):
+def test_fractions_are_requested_and_reached(write_files):
     summary = summary_of(write_files((50,) * 10), Split(val=0.2, test=0.2, train=0.5))
     splits = by_name(summary)
     assert {name: split.requested for name, split in splits.items()} == {
@@ -137,7 +137,7 @@ def test_groups_in_two_splits_are_counted(write_files, keep_together):
     assert summarise(found, plan, keep_together=keep_together).shared_groups == 0
     files = {"train": np.array([0, 2]), "val": np.array([1, 3])}
     leaking = {name: Segments.of_files(found.index, numbers) for name, numbers in files.items()}
-    # Files 0 and 1 share their machine, as do 2 and 3; each file is a group of its own by this path.
+    # Files 0 and 1 share their machine, as do 2 and 3; by this path each file is its own group.
     expected = 2 if keep_together == "attr:machine" else 0
     assert (
         summarise(found, replace(plan, parts=leaking), keep_together=keep_together).shared_groups == expected
@@ -206,8 +206,7 @@ def test_the_text_is_a_table_without_control_characters(write_files):
         "rows",
         "samples",
         "decoded",
-        "asked",
-        "for",
+        "requested",
         "reached",
     ]
     assert {line.split()[0] for line in lines[4:7]} == {"train", "val", "test"}
@@ -233,7 +232,7 @@ def test_files_that_end_with_their_fill_value_are_told(write_files, tmp_path):
     found, plan = examine(pattern, Split())
     (remark,) = summarise(found, plan).remarks
     assert remark.startswith(
-        "'/x' ends with nothing but its fill value ('h5lightning check' looks closer): 1 file: "
+        "'/x' ends with rows of its fill value alone ('h5lightning check' says where they begin): 1 file: "
     )
     assert "run-004.h5" in str(summarise(found, plan))
     assert summarise(found, plan, on_missing="fill").remarks == ()

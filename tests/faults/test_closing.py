@@ -1,5 +1,6 @@
 """Files and caches that are closed while others read: right values or an error, and nobody waits for ever."""
 
+import itertools
 import sys
 import threading
 import warnings
@@ -88,7 +89,6 @@ def holder_of(dataset):
 
 ACTIONS = {
     "close": lambda dataset: dataset.close(),
-    "set up": lambda dataset: dataset._batches.reader.expect(holder_of(dataset)._pool.scanned_files),
     "close the cache": lambda dataset: holder_of(dataset)._decoded.close(),
     "close the files": lambda dataset: holder_of(dataset)._pool.close(),
 }
@@ -125,6 +125,21 @@ def module_of(pattern, **options):
 def test_teardown_while_others_read(pattern):
     module = module_of(pattern)
     assert Readers(module.train_dataset.read_batch).during(module.teardown, 25) == []
+    module.teardown()
+
+
+@pytest.mark.usefixtures("_switching")
+@pytest.mark.parametrize("reader", ["auto", "direct", "h5py"])
+def test_another_setup_while_others_read(pattern, reader):
+    """The seed of a loaded state splits the files again."""
+    module = module_of(pattern, reader=reader)
+    states = itertools.cycle([{**module.state_dict(), "seed": seed} for seed in (1, 2)])
+
+    def read(positions):
+        return module.train_dataset.read_batch(positions)  # each time the dataset of the last setup
+
+    assert Readers(read).during(lambda: module.load_state_dict(next(states)), 25) == []
+    assert module.seed in (1, 2)
     module.teardown()
 
 

@@ -64,7 +64,7 @@ def reachable(root):
     }
 
 
-PLAIN = {"Access", "Shuffle", "Split", "Rows", "Transforms", "LoaderOptions", "StageOptions"}
+PLAIN = {"Access", "Shuffle", "Split", "Rows", "Transforms", "StageOptions"}
 
 
 def shared(one, other):
@@ -140,11 +140,11 @@ def test_a_copy_shares_what_never_changes(again, write_files):
     first.prepare_data()
     first.setup()
     second = again(first)
-    assert second._assembly is not first._assembly
-    assert second._assembly.survey is first._assembly.survey
-    assert second._assembly.plan is first._assembly.plan
+    assert second._data is not first._data
+    assert second._data.survey is first._data.survey
+    assert second._data.plan is first._data.plan
     assert second.train_dataset.index is first.train_dataset.index
-    assert second.train_dataset._batches.reader is second._reader
+    assert second.train_dataset._batches.reader is second._data.reader
 
 
 def test_the_stages_of_a_copy_share_its_reader(write_files):
@@ -154,7 +154,7 @@ def test_the_stages_of_a_copy_share_its_reader(write_files):
     for again in (copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))):
         second = again(first)
         assert second.train_dataset._batches is second.val_dataset._batches
-        assert second.test_dataset._batches.reader is second._reader is not first._reader
+        assert second.test_dataset._batches.reader is second._data.reader is not first._data.reader
 
 
 @pytest.mark.parametrize("again", WAYS)

@@ -24,7 +24,7 @@ def anonymous_kib() -> int:
 
 
 def open_data_files() -> int:
-    """Files, not descriptors: a map holds one of its own, and so does each batch that is on its way."""
+    """Files, not descriptors: a map holds one, and so does each batch that is in flight."""
     found = set()
     for name in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Two "nodes" of two ranks on one machine, started by torchrun, each node with an index of its own."""
+"""Two "nodes" of two ranks on one machine, started by torchrun, each node with its own index."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def jobs(tmp_path_factory: pytest.TempPathFactory, write_one: Callable[..., None
 
 @pytest.fixture(scope="module")
 def whole(jobs: Jobs) -> dict[str, Any]:
-    """A run of two ranks that nobody disturbed; it saved after each step."""
+    """An undisturbed run of two ranks that saved after each step."""
     ended = jobs.run("whole", save_every=1)
     assert ended["errors"] == []
     assert_complete(ended)

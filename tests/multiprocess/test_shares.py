@@ -95,11 +95,11 @@ def test_repeated_samples_make_ranks_equal_and_are_marked(found) -> None:
     parts, marks = batches(found, "repeated", "val"), batches(found, "repeated", "marks")
     assert [len(batch) for batch in parts[0]] == [len(batch) for batch in parts[1]]
     flat = chain.from_iterable
-    told = [list(zip(flat(part), flat(mark), strict=True)) for part, mark in zip(parts, marks, strict=True)]
-    once = [number for part in told for number, is_repeat in part if not is_repeat]
+    marked = [list(zip(flat(part), flat(mark), strict=True)) for part, mark in zip(parts, marks, strict=True)]
+    once = [number for part in marked for number, is_repeat in part if not is_repeat]
     assert sorted(once) == sorted(counts(parts))
     assert len(once) == VALIDATED
-    assert [sum(is_repeat for _, is_repeat in part) for part in told] == [1, 0]
+    assert [sum(is_repeat for _, is_repeat in part) for part in marked] == [1, 0]
 
 
 def test_ranks_that_cannot_know_their_share_are_an_error(found) -> None:

@@ -23,7 +23,7 @@ class Scanned(H5DataModule):
     def prepare_data(self) -> None:
         super().prepare_data()
         note = Path(self.folder, f"scanned-by-rank-{os.environ['RANK']}")
-        note.write_text(str(self._survey.scanned))
+        note.write_text(str(self._lifecycle._survey.scanned))
 
 
 def make_trainer(epochs: int) -> Trainer:

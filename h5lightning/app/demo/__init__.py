@@ -1,4 +1,4 @@
-"""The demo's data set: real physics, small enough to be made in seconds on any machine."""
+"""The data set of the demo: real physics, small enough to be simulated in seconds on any machine."""
 
 from __future__ import annotations
 

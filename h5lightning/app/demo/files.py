@@ -1,4 +1,4 @@
-"""The demo's files: made once, in the user's data directory, complete or not at all.
+"""Makes the files of the demo once, in the user's data directory, all of them or none.
 
 Sixteen runs of the Gray-Scott system with different constants and of unequal length, one file each.
 Dataset ``frames`` holds ``u`` and ``v`` as channels, ``(T, 2, 64, 64)`` float32, in compressed chunks of
@@ -32,13 +32,13 @@ __all__ = ["DATA_DIR_VARIABLE", "DemoFiles", "Recipe", "data_directory", "demo_p
 
 DATA_DIR_VARIABLE = "H5LIGHTNING_DATA_DIR"
 
-_REVISION = 1  # to be raised with every change of the code that changes the files
+_REVISION = 1  # raise it with every change of the code that changes the files
 _CHUNK_FRAMES = 8
 _PARTIAL = ".gray-scott-partial-"
 _ABANDONED_S = 3600.0
 
-# Feed rate, kill rate, frames. Between them lie most of the patterns of Pearson's map: waves, chaos,
-# spots that divide, worms, labyrinths. Where a pattern settles early, the run is short.
+# Feed rate, kill rate, frames. They show most patterns of Pearson's map: waves, chaos, dividing spots,
+# worms, labyrinths. Where a pattern settles early, the run is short.
 _RUNS = (
     (0.018, 0.051, 140),
     (0.018, 0.055, 132),
@@ -61,16 +61,16 @@ _RUNS = (
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """All that decides what the files hold.
+    """Everything that determines the contents of the files.
 
     Args:
         runs: feed rate, kill rate and frames of each file.
         size: grid points along each side.
-        spots: disturbed squares that a run starts with.
-        warm_up_steps: steps before the first frame, in which the squares' edges dissolve.
+        spots: disturbed squares at the start of a run.
+        warm_up_steps: steps before the first frame, in which the edges of the squares dissolve.
         steps_per_frame: steps from one frame to the next.
-        seed: of the initial states.
-        revision: of the code that makes the files.
+        seed: seeds the initial states.
+        revision: number of the version of the code that makes the files.
     """
 
     runs: tuple[tuple[float, float, int], ...] = _RUNS
@@ -94,10 +94,10 @@ class Recipe:
 
 @dataclasses.dataclass(frozen=True)
 class DemoFiles:
-    """Where the files are.
+    """The paths of the files.
 
     Args:
-        directory: holds them and nothing else that ends in ``.h5``.
+        directory: holds no other file that ends in ``.h5``.
         names: name of each file, sorted.
     """
 
@@ -111,21 +111,21 @@ class DemoFiles:
 
 
 def data_directory() -> Path:
-    """The user's data directory, or what the environment variable H5LIGHTNING_DATA_DIR says."""
+    """The directory that the environment variable H5LIGHTNING_DATA_DIR names, else the user's data directory."""
     chosen = os.environ.get(DATA_DIR_VARIABLE) or platformdirs.user_data_dir("h5lightning")
     return Path(chosen).expanduser().absolute()
 
 
 def ensure_demo_files(directory: str | Path | None = None, *, recipe: Recipe | None = None) -> DemoFiles:
-    """Make the demo's files unless they are there.
+    """Make the files of the demo unless they exist.
 
-    Safe to call from several processes at once: the files appear together by one atomic rename, the first
-    process wins, and a process that is killed leaves nothing that a later call would take for data. Another
-    recipe gets another directory.
+    Several processes may call it at once: the files appear together by one atomic rename, the first process
+    wins, and a process that is killed leaves nothing that a later call would take for data. Another recipe
+    gets another directory.
 
     Args:
-        directory: holds the directory of the files; None for `data_directory`.
-        recipe: what to make; None for the demo's own.
+        directory: parent of the directory of the files; None for `data_directory`.
+        recipe: what to make; None for the recipe of the demo.
 
     Raises:
         OptionError: the directory cannot be written to.
@@ -138,14 +138,14 @@ def ensure_demo_files(directory: str | Path | None = None, *, recipe: Recipe | N
             _make(target, recipe)
         except OSError as error:
             raise OptionError(
-                f"the demo's files cannot be written to {home}: {error}. Set {DATA_DIR_VARIABLE} to a "
-                "directory that can be written to and has 100 MB free"
+                f"the files of the demo cannot be written to {home}: {error}. Set {DATA_DIR_VARIABLE} to a "
+                "writable directory with 100 MB free"
             ) from error
     return DemoFiles(target, tuple(sorted(recipe.names)))
 
 
 def demo_pattern() -> str:
-    """A glob that matches the demo's files, which are made unless they are there: for configurations."""
+    """A glob of the demo's files, for configurations; makes the files unless they exist."""
     return ensure_demo_files().pattern
 
 
@@ -172,7 +172,7 @@ def _publish(made: Path, target: Path) -> None:
 
 
 def _is_complete(directory: Path) -> bool:
-    """Whether all files are there with the size they were written with; the list is written last."""
+    """Whether all files have the size that they were written with; the list of sizes is written last."""
     try:
         sizes = json.loads((directory / "complete.json").read_text(encoding="utf-8"))
         return all((directory / name).stat().st_size == size for name, size in sizes.items())
@@ -181,7 +181,7 @@ def _is_complete(directory: Path) -> bool:
 
 
 def _remove_abandoned(home: Path) -> None:
-    """Clear up after processes that were killed while they wrote."""
+    """Remove what processes left that were killed while they wrote."""
     for partial in home.glob(f"{_PARTIAL}*"):
         with contextlib.suppress(OSError):
             if time.time() - partial.stat().st_mtime > _ABANDONED_S:
@@ -211,7 +211,7 @@ def _write(directory: Path, recipe: Recipe) -> None:
 def _create(
     stack: contextlib.ExitStack, path: Path, run: GrayScott, frames: int, recipe: Recipe
 ) -> h5py.Dataset:
-    # The project opens files in `handles` alone, which reads what others wrote. This file is our own and new.
+    # Not through `HandlePool`, which only reads: this file is new.
     file = stack.enter_context(h5py.File(path, "x", locking=False))
     file.attrs.update(dataclasses.asdict(run))
     file.attrs["steps_per_frame"] = recipe.steps_per_frame

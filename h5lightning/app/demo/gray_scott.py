@@ -29,10 +29,10 @@ class GrayScott:
 
     Args:
         feed_rate: F, how fast ``u`` is replenished and both are washed out.
-        kill_rate: k, how fast ``v`` decays beyond that.
+        kill_rate: k, how fast ``v`` decays in addition.
         diffusion_u: D_u.
         diffusion_v: D_v.
-        spacing: distance of neighbouring grid points.
+        spacing: distance between neighbouring grid points.
         dt: duration of one Euler step.
     """
 
@@ -78,7 +78,7 @@ def initial_state(runs: int, size: int, *, spots: int = 6, seed: int = 0) -> Flo
         runs: number of independent runs.
         size: points along each side of the square.
         spots: squares in each run, each an eighth of a side wide.
-        seed: makes the same state everywhere.
+        seed: the same seed gives the same state on any machine.
 
     Returns:
         ``u`` and ``v`` as channels, ``(runs, 2, size, size)``.
@@ -101,12 +101,12 @@ def simulate(state: FloatArray, runs: list[GrayScott], *, steps: int) -> Iterato
     """Frames of several runs, computed together.
 
     Args:
-        state: where the runs start, ``(runs, 2, H, W)``; left as it is.
+        state: where the runs start, ``(runs, 2, H, W)``; it is not changed.
         runs: the constants of each run.
         steps: Euler steps from one frame to the next.
 
     Yields:
-        The first frame is ``state``; each is a new array ``(runs, 2, H, W)``. There is no last one.
+        A new array ``(runs, 2, H, W)`` for each frame, without end; the first one equals ``state``.
 
     Raises:
         ValueError: the state does not hold one pair of fields for each run.

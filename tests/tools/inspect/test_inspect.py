@@ -286,7 +286,10 @@ def plain(dm):
     """The arguments; None and the defaults are the same."""
     hparams = dict(dm.hparams)
     hparams["split"] = hparams["split"] or OmegaConf.to_container(OmegaConf.structured(config.SplitConfig))
-    return {**hparams, "split": dm._split, "access": dm._access, "fields": dm._fields, "samples": dm._samples}
+    return {
+        **hparams,
+        **{name: getattr(dm._options, name) for name in ("split", "access", "fields", "samples")},
+    }
 
 
 @pytest.mark.parametrize("kind", USABLE, ids=name_of)

@@ -1,0 +1,166 @@
+"""What the hooks of a DataModule do with its data: scan, split, resume, close."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from h5lightning.core.arrays import Float64Array
+from h5lightning.datamodule.distributed import (
+    AttachedTrainer,
+    check_agreement,
+    from_first_rank,
+    with_files_of_this_node,
+)
+from h5lightning.datamodule.epoch_tracker import EpochTracker
+from h5lightning.datamodule.options import DataModuleOptions
+from h5lightning.datamodule.resume import RunRecord, SavedRun
+from h5lightning.datamodule.seed import RunSeed
+from h5lightning.datamodule.setup import PreparedData, prepare, survey_files
+from h5lightning.errors import NotSetUpError
+from h5lightning.loading.sample_weights import read_weights
+from h5lightning.options.plain import to_plain
+from h5lightning.planning.sampling import Order, fingerprint
+from h5lightning.planning.splitting.manifest import to_plain_split
+from h5lightning.storage.survey import DataSurvey
+
+__all__ = ["DataLifecycle"]
+
+
+class DataLifecycle:
+    """The data of one DataModule, from hook to hook.
+
+    Args:
+        options: those of the DataModule.
+        trainer: returns the Trainer that it is attached to, or None.
+    """
+
+    def __init__(self, options: DataModuleOptions, trainer: AttachedTrainer) -> None:
+        self._options = options
+        self._trainer = trainer
+        self._seed = RunSeed(options.seed)
+        self._survey: DataSurvey | None = None
+        self._data: PreparedData | None = None
+        self._weights: Float64Array | None = None  # of the training samples, read on rank 0
+        self._order: Order | None = None
+        self._restored: SavedRun | None = None  # until setup has compared it with the data
+        self.tracker = EpochTracker(trainer)
+
+    @property
+    def seed(self) -> int:
+        """The seed of splits, orders and transforms."""
+        return self._seed.value
+
+    @property
+    def data(self) -> PreparedData:
+        """What `setup` prepared."""
+        if self._data is None:
+            raise NotSetUpError(
+                "the data are not set up: call dm.prepare_data() and dm.setup(), or let a Trainer do it"
+            )
+        return self._data
+
+    def training_order(self) -> Order:
+        """The order of the training samples."""
+        if self._order is None:
+            dataset, weights, shuffle = self.data.datasets.get("train"), self._weights, self._options.shuffle
+            if weights is None and dataset is not None:
+                # Set up for another stage than fit: weights were not shared, and other ranks may not ask for them.
+                weights = read_weights(dataset, shuffle)
+            self._order = self.data.training_order(shuffle, weights)
+        return self._order
+
+    def scan(self) -> None:
+        """Discover and scan the files, once."""
+        if self._survey is None:
+            self._survey = survey_files(self._options)
+
+    def setup(self, stage: str | None, *, batch_size: int) -> None:
+        """Prepare the data for a stage, the same way on every rank, and compare them with a loaded state."""
+        if stage == "fit" and not self.tracker.is_running:
+            self._begin_fit()
+        if self._data is None:
+            self._prepare(batch_size)
+        if self._restored is not None:
+            self._continue(self._restored)
+        if stage in (None, "fit") and self._weights is None:
+            self._share_weights()
+
+    def close(self) -> None:
+        """End the fit, and close this process's files."""
+        self.tracker.end(self._trainer())
+        if self._data is not None:
+            self._data.reader.close()
+
+    def state(self) -> dict[str, Any]:
+        """The state for a checkpoint; empty before `setup`."""
+        return {} if self._data is None else self._record().to_state(self.tracker.now())
+
+    def load_state(self, state: object) -> None:
+        """Read a state, and continue at its position, now or in `setup`."""
+        is_own = self._trainer() is None
+        if not state and not is_own:
+            return
+        # Evaluation under a Trainer loads the same state, and continues nothing.
+        self._restored = SavedRun.of_state(state, continues=self._continues, is_own=is_own)
+        if self._data is not None:
+            self._continue(self._restored)
+
+    @property
+    def _continues(self) -> bool:
+        """Whether a run that loads a state continues its training."""
+        trainer = self._trainer()
+        return trainer is None or bool(trainer.training)
+
+    def _prepare(self, batch_size: int) -> None:
+        """Prepare the files that rank 0 scanned."""
+        trainer, options = self._trainer(), self._options
+        survey, seed = from_first_rank(trainer, lambda: (self._survey or survey_files(options), self.seed))
+        self._seed.keep(seed)
+        self._survey = with_files_of_this_node(trainer, survey)
+        self._data = prepare(options, self._survey, seed)
+        facts = {"batch_size": batch_size, "tail": options.tail, "drop_last": options.drop_last}
+        facts |= {"shuffle": to_plain(options.shuffle), "split": self._data.plan.fingerprint}
+        check_agreement(trainer, facts)
+
+    def _prepare_again(self) -> None:
+        """Split the same files with the seed that counts now."""
+        data = self.data
+        self._data, self._order = prepare(self._options, data.survey, self.seed, data.reader), None
+        if self._weights is not None:
+            self._share_weights()
+
+    def _share_weights(self) -> None:
+        """Read the weights of the training samples on rank 0, for all ranks, if samples are drawn by weights."""
+        dataset, shuffle = self.data.datasets.get("train"), self._options.shuffle
+        if dataset and shuffle.drawn_by is not None:
+            self._weights = from_first_rank(self._trainer(), lambda: read_weights(dataset, shuffle))
+
+    def _begin_fit(self) -> None:
+        """Forget the last fit; a checkpoint of this one is loaded later."""
+        self.tracker.begin_fit()
+        if self._restored is not None:
+            self._restored = replace(self._restored, position=None)
+        if self._seed.begin_fit():
+            self._prepare_again()
+
+    def _continue(self, saved: SavedRun) -> None:
+        """Take over the seed of a saved run, compare its data with these, and continue at its position."""
+        self._restored = None
+        if not self._continues:
+            saved = replace(saved, position=None)
+        if self._seed.take_over(saved.record.seed, is_kept=saved.is_own):
+            self._prepare_again()
+        position = saved.position_in(self._record(), on_other_data=self._options.on_other_data)
+        if position is not None:
+            self.tracker.resume(position)
+
+    def _record(self) -> RunRecord:
+        data, options = self.data, self._options
+        return RunRecord(
+            seed=self.seed,
+            samples=to_plain(options.samples),
+            shuffle=to_plain(options.shuffle),
+            order=fingerprint(self.training_order()) if data.datasets.get("train") else "",
+            split=to_plain_split(data.plan, data.survey.index),
+        )

@@ -1,0 +1,104 @@
+"""Makes the loaders of a DataModule: samples, order and part of the data in, batches out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from h5lightning.core.process_local import ProcessLocalSet
+from h5lightning.datamodule.distributed import AttachedTrainer, Notices, ShareFinder, log_tail
+from h5lightning.datamodule.epoch_tracker import EpochTracker
+from h5lightning.datamodule.options import DataModuleOptions
+from h5lightning.datamodule.setup import PreparedData
+from h5lightning.loading.batch_finisher import IS_REPEAT
+from h5lightning.loading.epochs.division import Division
+from h5lightning.loading.epochs.evaluation_epochs import EvaluationEpochs
+from h5lightning.loading.epochs.sampler import ShardedSampler
+from h5lightning.loading.epochs.training_epochs import TrainingEpochs
+from h5lightning.loading.loader import H5DataLoader, make_loader
+from h5lightning.loading.sample_dataset import SampleDataset
+from h5lightning.planning.sampling import Order, PathOrder
+from h5lightning.planning.sampling.evaluation_shards import EvaluationShards
+from h5lightning.planning.sampling.sharding import Share
+from h5lightning.planning.sampling.training_shards import TrainingShards
+
+__all__ = ["Loaders"]
+
+
+class Loaders:
+    """The loaders of one DataModule.
+
+    Args:
+        options: those of the DataModule.
+        trainer: returns the Trainer that it is attached to, or None.
+        tracker: counts the epochs of all training loaders.
+    """
+
+    def __init__(self, options: DataModuleOptions, trainer: AttachedTrainer, tracker: EpochTracker) -> None:
+        self._options = options
+        self._trainer = trainer
+        self._tracker = tracker
+        self._notices = Notices()
+        self._made: ProcessLocalSet[H5DataLoader] = ProcessLocalSet()
+
+    def training(
+        self, data: PreparedData, order: Callable[[], Order], batch_size: int, given: Share | None
+    ) -> H5DataLoader:
+        """A loader of the training samples, with equally many steps on each rank.
+
+        Args:
+            data: what `setup` prepared.
+            order: returns the order of the samples.
+            batch_size: samples of one rank in one step.
+            given: the share that the user gave; None to find it.
+        """
+        dataset, options = data.datasets["train"], self._options
+        shards_of = partial(
+            TrainingShards, len(dataset), batch_size, tail=options.tail, drop_last=options.drop_last
+        )
+        finder = ShareFinder(given, self._trainer)
+        stated = finder.stated()
+        if stated is not None:
+            log_tail(shards_of(stated.world_size))
+            self._tracker.prepare(shards_of(stated.world_size))
+        elif self._trainer() is not None:
+            self._tracker.prepare(shards_of(1))
+        log = partial(self._notices.of_training, is_logged=stated is not None)
+        division = Division(order(), shards_of, finder, log)
+        sampler = ShardedSampler(dataset, TrainingEpochs(division, self._tracker, given))
+        return self._make(data, dataset, sampler, batch_size)
+
+    def evaluation(
+        self, data: PreparedData, stage: str, batch_size: int, given: Share | None, *, allow_empty: bool
+    ) -> H5DataLoader:
+        """A loader of ``val``, ``test`` or ``predict``: each sample once, in path order; see `training`."""
+        dataset = data.datasets[stage]
+        shards_of = partial(
+            EvaluationShards,
+            len(dataset),
+            batch_size=batch_size,
+            tail=self._options.eval_tail,
+            allow_empty=allow_empty,
+        )
+        finder = ShareFinder(given, self._trainer)
+        if (stated := finder.stated()) is not None:
+            shards_of(stated.world_size)  # fails now if there are too few samples
+        log = partial(self._notices.of_evaluation, stage, finder)
+        division = Division(PathOrder(len(dataset)), shards_of, finder, log)
+        return self._make(data, dataset, ShardedSampler(dataset, EvaluationEpochs(division)), batch_size)
+
+    def close(self) -> None:
+        """End the threads and worker processes of all loaders."""
+        for loader in self._made:
+            loader.close()
+
+    def _make(
+        self, data: PreparedData, dataset: SampleDataset, sampler: ShardedSampler, batch_size: int
+    ) -> H5DataLoader:
+        lacking = data.survey.fields.spec().keys() - dataset.field_spec.keys()
+        if dataset.stage == "train" and self._options.eval_tail == "repeat":
+            lacking |= {IS_REPEAT}  # only evaluation marks repeated samples
+        options = self._options.loading.without(lacking)
+        loader = make_loader(dataset, sampler, batch_size=batch_size, options=options)
+        self._made.add(loader)
+        return loader
