@@ -1,6 +1,7 @@
 """Who may touch what, read from the source. Floors and circles are contracts of import-linter, in `pyproject.toml`."""
 
 import ast
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -189,3 +190,35 @@ def test_the_public_names_test_can_fail():
 )
 def test_the_opener_test_can_fail(source):
     assert calls_of_openers(ast.parse(source)) != []
+
+
+PAGE = PACKAGE.parent / "ARCHITECTURE.md"
+ROOTS = (PACKAGE.parent, PACKAGE, PACKAGE / "storage")
+
+
+def missing_paths(text: str) -> list[str]:
+    """Paths in backticks that exist nowhere: not below the project, the package or its storage."""
+    paths = re.findall(r"`([\w.]+(?:/[\w.]+)*/|[\w./]+\.(?:py|txt|toml))`", text)
+    return [path for path in paths if not any((root / path).exists() for root in ROOTS)]
+
+
+def test_the_page_names_paths_that_exist():
+    text = PAGE.read_text(encoding="utf-8")
+    assert missing_paths(text) == []
+    assert text.count(".py`") > 30
+
+
+def test_the_path_test_can_fail():
+    assert missing_paths("`planning/nothing.py`, `tests/nowhere/`, `planning/`") == [
+        "planning/nothing.py",
+        "tests/nowhere/",
+    ]
+
+
+def test_each_folder_has_a_line_on_the_page():
+    text = PAGE.read_text(encoding="utf-8")
+    folders = [path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()]
+    assert len(folders) >= 11
+    assert [name for name in folders if f"`h5lightning/{name}/`" not in text] == []
+    inner = [path.name for path in (PACKAGE / "storage").iterdir() if (path / "__init__.py").exists()]
+    assert [name for name in inner if f"`{name}/`" not in text] == []

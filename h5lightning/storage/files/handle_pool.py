@@ -215,12 +215,6 @@ class HandlePool:
         """
         return self.kept(path, name, partial(open_dataset, path=path, name=name, access=self.access))
 
-    def expect(self, scanned_files: ScannedFiles) -> None:
-        """From now on, open only files that look as they did when they were scanned, and open all of them anew."""
-        self.scanned_files = scanned_files
-        self._files().close()
-        self._local.forget()
-
     def close(self) -> None:
         """Close the files of this process, those in use after their use; the pool itself stays usable."""
         self._files().close()

@@ -8,7 +8,6 @@ from typing import Any
 import numpy.typing as npt
 
 from h5lightning.core.process_local import remade
-from h5lightning.planning.catalog.file_stamps import ScannedFiles
 from h5lightning.storage.readers.direct.reader import DirectReader
 from h5lightning.storage.readers.libhdf5.reader import H5pyReader
 from h5lightning.storage.readers.protocol import DatasetColumn, Reader, ReadRequest
@@ -46,11 +45,6 @@ class AutoReader(Reader):
         """Put a dataset without a sample axis into ``out``; see `Reader.read_whole`."""
         reader = self._libhdf5 if self._direct.reason(file, source) else self._direct
         reader.read_whole(file, source, out)
-
-    def expect(self, known: ScannedFiles) -> None:
-        """See `Reader.expect`."""
-        self.close()
-        self._direct.expect(known)
 
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.core.arrays import Int64Array
-from h5lightning.planning.catalog.file_stamps import ScannedFiles
 
 __all__ = ["DatasetColumn", "ReadRequest", "Reader"]
 
@@ -149,9 +148,6 @@ class Reader(Protocol):
             BadFileError: the file cannot be read.
             FileChangedError: the dataset is not the one that was scanned.
         """
-
-    def expect(self, known: ScannedFiles) -> None:
-        """Forget what was read so far, and from now on read only files that look as they did when they were scanned."""
 
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""

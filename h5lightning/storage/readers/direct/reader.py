@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from h5lightning.core.process_local import ProcessLocal, remade
 from h5lightning.errors import UnsupportedFieldError
-from h5lightning.planning.catalog.file_stamps import ScannedFiles
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.files.open_files import OpenFile
 from h5lightning.storage.files.raw_file import RawFile
@@ -116,11 +115,6 @@ class DirectReader(Reader):
         if not self._maps().reason(file, source):
             self._with_opened(file, source, lambda _: None)
         return self._maps().reason(file, source)
-
-    def expect(self, known: ScannedFiles) -> None:
-        """See `Reader.expect`."""
-        self.close()
-        self._pool.expect(known)
 
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""

@@ -19,7 +19,6 @@ import numpy.typing as npt
 
 from h5lightning.core.arrays import BoolArray, Bytes, Int64Array
 from h5lightning.core.process_local import remade
-from h5lightning.planning.catalog.file_stamps import ScannedFiles
 from h5lightning.planning.values.conversions import assign
 from h5lightning.storage.files.coalescing import MAX_RUN_BYTES, Runs, coalesce
 from h5lightning.storage.files.handle_pool import HandlePool
@@ -118,11 +117,6 @@ class H5pyReader(Reader):
                 assign(out, ..., values)
 
         self._pool.using(file, source, self._opener(file, source), use)
-
-    def expect(self, known: ScannedFiles) -> None:
-        """See `Reader.expect`."""
-        self.close()
-        self._pool.expect(known)
 
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""
