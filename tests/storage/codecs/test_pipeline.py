@@ -26,15 +26,15 @@ def knows_elements_of(size):
 KNOWS_ALL_ELEMENTS = knows_elements_of(3)
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 7, 8, 9, 15, 16, 17, 255, 4096, 8191])
 @pytest.mark.parametrize("options", list(OPTIONS))
 @pytest.mark.parametrize("dtype", ["u1", "f8", "S3"])
-def test_sizes(dtype, options, size):
-    values = (np.arange(size) % 5).astype(dtype)
+def test_sizes(dtype, options):
     if dtype == "S3" and options.startswith("bitshuffle") and not KNOWS_ALL_ELEMENTS:
         pytest.skip("this imagecodecs refuses elements of 3 bytes")
-    pipeline, stored, mask = stored_chunk(values, OPTIONS[options])
-    assert decoded(pipeline, stored, values.nbytes, mask).tobytes() == values.tobytes()
+    for size in (1, 2, 3, 7, 8, 9, 15, 16, 17, 255, 4096, 8191):
+        values = (np.arange(size) % 5).astype(dtype)
+        pipeline, stored, mask = stored_chunk(values, OPTIONS[options])
+        assert decoded(pipeline, stored, values.nbytes, mask).tobytes() == values.tobytes(), size
 
 
 @pytest.mark.parametrize("options", list(OPTIONS))
@@ -55,11 +55,11 @@ def test_a_chunk_of_another_size(more, options):
 
 
 @pytest.mark.parametrize("options", list(OPTIONS))
-@pytest.mark.parametrize("size", [0, 1, 2, 3, 4])
-def test_a_few_bytes_are_no_chunk(size, options):
+def test_a_few_bytes_are_no_chunk(options):
     pipeline, _, _ = stored_chunk(np.zeros(100, "<f4"), OPTIONS[options])
-    with pytest.raises(CodecError):
-        decoded(pipeline, np.zeros(size, np.uint8), 400)
+    for size in range(5):
+        with pytest.raises(CodecError):
+            decoded(pipeline, np.zeros(size, np.uint8), 400)
 
 
 # ── several filters ──────────────────────────────────────────────────────────────────────────────────
