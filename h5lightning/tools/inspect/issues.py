@@ -232,7 +232,7 @@ def _several_series(dataset: DatasetSummary, names: Names) -> Iterator[Issue]:
     also = f", and so do {counted(further, 'more table')}" if further else ""
     text = (
         f"{{}} holds several series one after the other, {where_text(files, names)}: "
-        f"{evidence_text(dataset.series[0][0])}{also}. Single rows are no problem; samples=Windows(…) would cross the "
+        f"{evidence_text(dataset.series[0][0])}{also}. Single rows are fine; samples=Windows(…) would cross the "
         "borders of series, and is an error without series='file'"
     )
     yield Issue.of(dataset, "several series", "note", text, files.size)

@@ -368,7 +368,7 @@ def test_inspect_names_one_table_of_many(tmp_path):
     ]
     assert trap.paths == ("data/demo_*/actions", "data/demo_*/dones")
     assert (
-        "'/data/demo_0/dones' says that series begin or end among its rows, and 2 more tables likewise"
+        "'/data/demo_0/dones' says that series begin or end among its rows, and so do 2 more tables"
         in trap.text
     )
 
