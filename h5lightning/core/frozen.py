@@ -1,12 +1,14 @@
-"""Immutable values: a copy is the value itself."""
+"""Immutable values: a copy is the value itself, and arrays are compared by content."""
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+from typing import Any, cast
 
+import numpy as np
 from typing_extensions import Self
 
-__all__ = ["Frozen"]
+__all__ = ["EqualByValue", "Frozen"]
 
 
 class Frozen:
@@ -22,3 +24,21 @@ class Frozen:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
+
+
+class EqualByValue:
+    """Equality of dataclasses that hold arrays; fields with ``compare=False`` do not count."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        names = [field.name for field in dataclasses.fields(cast("Any", self)) if field.compare]
+        return all(_is_equal(getattr(self, name), getattr(other, name)) for name in names)
+
+    __hash__ = None  # type: ignore[assignment]  # the arrays could be changed
+
+
+def _is_equal(first: object, second: object) -> bool:
+    return np.array_equal(first, cast("Any", second)) if isinstance(first, np.ndarray) else first == second

@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.core.arrays import Int64Array, flat_positions
-from h5lightning.core.frozen import Frozen
+from h5lightning.core.frozen import EqualByValue, Frozen
 
 __all__ = ["StringTable"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class StringTable(Frozen):
+class StringTable(EqualByValue, Frozen):
     """An immutable sequence of strings in two arrays.
 
     Args:
@@ -70,10 +70,3 @@ class StringTable(Frozen):
         for end in self.ends.tolist():
             yield os.fsdecode(blob[start:end])
             start = end
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, StringTable):
-            return NotImplemented
-        return np.array_equal(self.ends, other.ends) and np.array_equal(self.blob, other.blob)
-
-    __hash__ = None  # type: ignore[assignment]  # compared by value, and the arrays could be changed

@@ -16,7 +16,7 @@ __all__ = ["Standardise", "build_network", "layout_of"]
 _SMALL = 6  # convolutions stride along an axis until it is at most this long
 _FULL_RESOLUTION = 64  # each convolution halves longer axes, to save time
 _SMALLEST_IMAGE = 8
-_LARGEST_Z = 10.0
+_LARGEST_Z = 10.0  # limits inputs that hardly varied in training, so that outliers do not dominate
 
 
 class Standardise(nn.Module):
@@ -70,13 +70,6 @@ class Standardise(nn.Module):
     def _reduced_axes(self, ndim: int) -> list[int]:
         kept = {ndim - self.mean.ndim + axis for axis, size in enumerate(self.mean.shape) if size > 1}
         return [axis for axis in range(ndim) if axis not in kept]
-
-
-class _Clamp(nn.Module):
-    """Clamps outliers of inputs that hardly varied in training, so that they do not dominate the network."""
-
-    def forward(self, values: Tensor) -> Tensor:
-        return values.clamp(-_LARGEST_Z, _LARGEST_Z)
 
 
 class _Arrange(nn.Module):
@@ -137,7 +130,12 @@ def build_network(key: str, spec: FieldSpec, outputs: int, width: int) -> nn.Seq
     channels, size, channels_last = _arrangement(layout, spec.shape)
     arrange = _Arrange((channels, *size), channels_last=channels_last)
     standardise = Standardise((channels, *(1 for _ in size)))
-    return nn.Sequential(arrange, standardise, _Clamp(), *_convolutions(channels, size, outputs, width))
+    return nn.Sequential(
+        arrange,
+        standardise,
+        nn.Hardtanh(-_LARGEST_Z, _LARGEST_Z),
+        *_convolutions(channels, size, outputs, width),
+    )
 
 
 def _arrangement(layout: str, shape: Sequence[int]) -> tuple[int, tuple[int, ...], bool]:
@@ -154,7 +152,7 @@ def _perceptron(inputs: int, outputs: int, width: int) -> nn.Sequential:
     return nn.Sequential(
         _Arrange((inputs,), channels_last=False),
         Standardise((inputs,)),
-        _Clamp(),
+        nn.Hardtanh(-_LARGEST_Z, _LARGEST_Z),
         nn.Linear(inputs, hidden),
         nn.GELU(),
         nn.Dropout(0.1),

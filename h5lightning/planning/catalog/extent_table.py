@@ -7,14 +7,14 @@ holds the origin of the table, and another process maps the arrays itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from h5lightning.core.arrays import Int64Array
-from h5lightning.core.frozen import Frozen
+from h5lightning.core.frozen import EqualByValue, Frozen
 from h5lightning.planning.catalog.extents import Extents, FilterValues
 
 __all__ = ["ExtentLayout", "ExtentTable"]
@@ -25,7 +25,7 @@ _UNKNOWN = -1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ExtentTable(Frozen):
+class ExtentTable(EqualByValue, Frozen):
     """The extents of many datasets, if they are known.
 
     A pickle holds no array: another process maps the arrays again, and knows no extents if that fails.
@@ -42,7 +42,7 @@ class ExtentTable(Frozen):
     layout_of: npt.NDArray[np.int32]
     ends: Int64Array
     numbers: Int64Array
-    origin: Callable[[], ExtentTable | None] | None = None
+    origin: Callable[[], ExtentTable | None] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         sizes = (len(self.ends), len(self.numbers))
@@ -112,14 +112,6 @@ class ExtentTable(Frozen):
         start = int(self.ends[position - 1]) if position else 0
         return Extents(self.numbers[start : int(self.ends[position])].reshape(parts, -1), filters, reason)
 
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, ExtentTable):
-            return NotImplemented
-        arrays = ((getattr(table, name) for name in _ARRAYS) for table in (self, other))
-        return self.layouts == other.layouts and all(map(np.array_equal, *arrays))
-
-    __hash__ = None  # type: ignore[assignment]  # compared by value, and the arrays could be changed
-
     def __reduce__(self) -> tuple[object, ...]:
         return _again, (self.origin, len(self))
 
@@ -137,7 +129,7 @@ class ExtentTable(Frozen):
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""
-        return sum(getattr(self, name).nbytes for name in _ARRAYS)
+        return self.layout_of.nbytes + self.ends.nbytes + self.numbers.nbytes
 
     def _starts(self) -> Int64Array:
         return np.concatenate([np.zeros(1, dtype=np.int64), self.ends[:-1]])[: len(self)]
@@ -150,9 +142,6 @@ class ExtentTable(Frozen):
         first = starts[np.concatenate([[0], breaks])].tolist()
         last = ends[np.concatenate([breaks, [len(positions)]]) - 1].tolist()
         return _concatenated([self.numbers[start:end] for start, end in zip(first, last, strict=True)])
-
-
-_ARRAYS = ("layout_of", "ends", "numbers")
 
 
 def _concatenated(parts: list[Int64Array]) -> Int64Array:

@@ -11,6 +11,7 @@ from typing import TypeAlias
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
+from h5lightning.core.frozen import EqualByValue
 
 __all__ = ["Extents", "FilterValues"]
 
@@ -20,7 +21,7 @@ _NOTHING = np.zeros((1, 0), dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Extents:
+class Extents(EqualByValue):
     """The stored chunks of one dataset.
 
     A contiguous dataset has one chunk; a dataset without values, or that only HDF5 can read, has none.
@@ -83,11 +84,3 @@ class Extents:
             stored: Int64Array = self.numbers[row]
             return stored
         return np.broadcast_to(np.int64(default), self.numbers.shape[1:])
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Extents):
-            return NotImplemented
-        is_same_layout = (self.filters, self.reason) == (other.filters, other.reason)
-        return is_same_layout and np.array_equal(self.numbers, other.numbers)
-
-    __hash__ = None  # type: ignore[assignment]  # compared by value, and the array could be changed

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array, flat_positions
+from h5lightning.core.frozen import EqualByValue
 from h5lightning.core.string_table import StringTable
 from h5lightning.planning.catalog.schema import Stamp
 
@@ -24,7 +25,7 @@ _NOTHING = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SourceTable:
+class SourceTable(EqualByValue):
     """The sources of many files.
 
     Args:
@@ -89,14 +90,6 @@ class SourceTable:
 
     def __len__(self) -> int:
         return len(self.paths)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, SourceTable):
-            return NotImplemented
-        arrays = ((table.stamps, table.file_of, table.source_of) for table in (self, other))
-        return self.paths == other.paths and all(map(np.array_equal, *arrays))
-
-    __hash__ = None  # type: ignore[assignment]  # compared by value, and the arrays could be changed
 
     def of_file(self, file: int) -> tuple[tuple[str, Stamp], ...]:
         """The sources of one file, with their stamps."""
