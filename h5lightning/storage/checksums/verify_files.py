@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from h5lightning.core.formatting import listed
 from h5lightning.core.processor import usable_cores
 from h5lightning.core.progress import progress_bar
 from h5lightning.errors import BadFileError, ChecksumError
@@ -211,8 +212,7 @@ def _differing(blocks: list[int], size: int) -> str:
         f"{block * BLOCK_BYTES} to {min((block + 1) * BLOCK_BYTES, size) - 1}"
         for block in blocks[:_MOST_LISTED]
     ]
-    more = f" and {len(blocks) - _MOST_LISTED:,} more blocks" if len(blocks) > _MOST_LISTED else ""
-    return f"differs in bytes {', '.join(parts)}{more}"
+    return f"differs in bytes {listed(parts, _MOST_LISTED, total=len(blocks))}"
 
 
 def _in_threads(

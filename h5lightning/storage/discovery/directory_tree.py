@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import TypeAlias
 
+from h5lightning.core.formatting import listed
 from h5lightning.storage.discovery.patterns import RECURSIVE, Glob, escape, has_wildcard, name_matcher
 from h5lightning.storage.hdf5.file_checks import check_resources, leave_out_hint
 
@@ -146,7 +147,7 @@ def explain_no_match(glob: Glob, matched: Sequence[str], tree: DirectoryTree) ->
         return f"{os.path.join(ancestor, missing)!r} is a link that leads nowhere"
     if missing:
         close = difflib.get_close_matches(missing, names, n=1)
-        advice = f"did you mean {close[0]!r}?" if close else f"it holds {_listed(names)}"
+        advice = f"did you mean {close[0]!r}?" if close else f"it holds {_first_few(names)}"
         return f"there is no {missing!r} in the directory {ancestor!r}; {advice}"
     if matched:
         return _explain_matched(sorted(matched), os.path.join(glob.base, *glob.parts))
@@ -166,23 +167,19 @@ def _closest_ancestor(path: str) -> tuple[str, str]:
 def _explain_matched(matched: Sequence[str], pattern: str) -> str:
     files = [path for path in matched if not os.path.isdir(path)]
     if files:
-        return f"it matches {_listed(files)}, but none of these is HDF5"
-    return f"it matches only directories: {_listed(matched)}; for the files in them, write {pattern + '/**/*.h5'!r}"
+        return f"it matches {_first_few(files)}, but none of these is HDF5"
+    return f"it matches only directories: {_first_few(matched)}; for the files in them, write {pattern + '/**/*.h5'!r}"
 
 
 def _explain_content(names: list[str], entries: list[os.DirEntry[str]]) -> str:
     similar = [name for name in names if name.lower().endswith(HDF5_SUFFIXES)]
     if similar:
-        return f"has HDF5 files with other names: {_listed(similar)}"
+        return f"has HDF5 files with other names: {_first_few(similar)}"
     directories = sorted(entry.name for entry in entries if os.path.isdir(entry.path))
     if directories:
-        return f"has no HDF5 files; '**/*.h5' also searches its directories: {_listed(directories)}"
-    return f"holds {_listed(names)}"
+        return f"has no HDF5 files; '**/*.h5' also searches its directories: {_first_few(directories)}"
+    return f"holds {_first_few(names)}"
 
 
-def _listed(names: Sequence[str]) -> str:
-    """The first few of ``names``, for a message."""
-    shown = ", ".join(map(repr, names[:_MOST_LISTED]))
-    return (
-        f"{shown} and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else shown or "nothing"
-    )
+def _first_few(names: Sequence[str]) -> str:
+    return listed([*map(repr, names[:_MOST_LISTED])], _MOST_LISTED, total=len(names)) or "nothing"

@@ -153,7 +153,7 @@ def open_descriptor(path: str) -> int:
         raise BadFileError(f"{path} cannot be opened: {reason}") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise BadFileError(f"{path} is no longer a regular file: has it been replaced?")
+        raise BadFileError(f"{path} is not a regular file: has it been replaced?")
     return descriptor
 
 

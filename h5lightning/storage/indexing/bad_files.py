@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from h5lightning.core.formatting import listed
 from h5lightning.core.visible import visible_logger
 from h5lightning.errors import BadFileError, H5LightningError
 from h5lightning.options import Access
@@ -51,14 +52,14 @@ def check_bad(
         raise error(f"{bad[0].reason}{count}")
     start = os.path.join(root, "")
     skipped = tuple(replace(file, reason=without_hint(file.reason).replace(start, "")) for file in bad)
-    listed = "; ".join(f"{file.name}: {file.reason}" for file in skipped[:_MOST_LISTED])
-    listed += f"; and {len(bad) - _MOST_LISTED} more" if len(bad) > _MOST_LISTED else ""
+    reasons = [f"{file.name}: {file.reason}" for file in skipped]
+    list_text = listed(reasons, _MOST_LISTED, separator="; ")
     if total > access.max_bad_fraction * files:
         raise error(
-            f"{total} of {files} files are bad, over access.max_bad_fraction={access.max_bad_fraction:g}: {listed}. "
+            f"{total} of {files} files are bad, over access.max_bad_fraction={access.max_bad_fraction:g}: {list_text}. "
             "Fix them, or raise this limit if the other files are enough"
         )
-    _logger.warning("%d of %d files are left out: %s", len(bad), files, listed)
+    _logger.warning("%d of %d files are left out: %s", len(bad), files, list_text)
     return skipped
 
 

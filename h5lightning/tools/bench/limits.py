@@ -126,6 +126,8 @@ def _ranges_of(dataset: h5py.Dataset, path: str, share: float) -> tuple[list[Enc
         pipeline, reason = pipeline_of(dataset), ""
     except NoCodecError as error:
         pipeline, reason = None, str(error)
+    if pipeline and not ranges and len(dataset):
+        reason = "has chunks that only HDF5 can locate"
     chunk_bytes = math.prod(dataset.chunks or (0,)) * dataset.dtype.itemsize
     return [
         EncodedRange(path, part, chunk_bytes if pipeline else part.size, pipeline) for part in ranges

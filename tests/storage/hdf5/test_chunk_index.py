@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from h5lightning.planning.catalog.extents import Extents
-from h5lightning.storage.hdf5.chunk_index import DamageError, find_damage, locate
+from h5lightning.storage.hdf5.chunk_index import DamageError, find_damage, locate, stored_extents
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 
 
@@ -251,3 +251,15 @@ def test_sizes_that_filters_cannot_make(filters, chunk_bytes, size, damage):
 def test_sizes_of_chunks_that_were_not_filtered():
     extents = extents_of([0, 500], [100, 104], masks=[1, 0], chunk_bytes=100, filters=(SUMMED,))
     assert find_damage(extents, 100, file_bytes=1000) == ""
+
+
+@pytest.mark.parametrize("storage", [{}, {"chunks": (4,), "compression": "gzip"}], ids=["contiguous", "gzip"])
+def test_stored_bytes_of_a_table_are_found_though_only_hdf5_can_read_its_values(tmp_path, storage):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("x", data=np.zeros(10, [("a", "f4"), ("b", "f8")]), **storage)
+    with h5py.File(path, "r") as file:
+        opened = DatasetInfo.of(file["x"].id)
+        extents = stored_extents(opened, os.path.getsize(path))
+        assert int(extents.sizes(opened.chunk_bytes).sum()) == file["x"].id.get_storage_size()
+        assert locate(opened, str(path), os.path.getsize(path)).reason == "is a column of a table (compound)"

@@ -122,5 +122,5 @@ def test_a_forked_process_reads_through_a_descriptor_without_a_position(path):
 def test_a_fifo_is_not_waited_for(tmp_path):
     path = str(tmp_path / "a.h5")
     os.mkfifo(path)
-    with pytest.raises(BadFileError, match=r"a\.h5 is no longer a regular file"):
+    with pytest.raises(BadFileError, match=r"a\.h5 is not a regular file"):
         open_id(path)

@@ -97,6 +97,15 @@ def test_what_only_hdf5_decodes_is_said(tmp_path):
     assert not find_measured_bytes([str(tmp_path / "a.h5")], ["y"], share=1, samples=ROWS).is_decoded
 
 
+def test_chunks_that_were_never_written_leave_no_limit_of_decoding(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("x", (ROWS, 16), "f4", chunks=(8, 16), compression="gzip")[:8] = 1
+        file["y"] = np.arange(ROWS)
+    found = measured_in([str(tmp_path / "a.h5")])
+    assert found.only_hdf5 == "'/x' has chunks that only HDF5 can locate"
+    assert found.stored_bytes == 8 * ROWS
+
+
 def test_gather():
     gather = GatherFromMemory([16, 8], samples=1000, batch_size=64, seed=0)
     assert list(gather(0)) == [64] * 15 + [40]
