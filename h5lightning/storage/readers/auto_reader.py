@@ -43,8 +43,8 @@ class AutoReader(Reader):
 
     def read_whole(self, file: str, source: DatasetColumn, out: npt.NDArray[Any]) -> None:
         """Put a dataset without a sample axis into ``out``; see `Reader.read_whole`."""
-        reader = self._libhdf5 if self._direct.reason(file, source) else self._direct
-        reader.read_whole(file, source, out)
+        if not self._direct.try_read_whole(file, source, out):
+            self._libhdf5.read_whole(file, source, out)
 
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""

@@ -62,6 +62,15 @@ def test_a_whole_dataset(paths, reader, number):
     assert out.ravel().tolist() == list(range(100 * number, 100 * number + 20))
 
 
+def test_a_whole_dataset_while_the_reader_is_closed(paths, reader, monkeypatch):
+    """Closing forgets why a dataset needs HDF5."""
+    plain = reader._direct._with_opened
+    monkeypatch.setattr(reader._direct, "_with_opened", lambda *args: (plain(*args), reader.close())[0])
+    out = np.zeros((10, 2), "<i4")
+    reader.read_whole(paths[1], DatasetColumn("x", None, "<i4", (10, 2)), out)
+    assert out.ravel().tolist() == list(range(100, 120))
+
+
 def test_only_what_needs_no_hdf5_is_prefetched(paths, reader, monkeypatch):
     asked = []
     monkeypatch.setattr(RawFile, "prefetch", lambda self, starts, sizes: asked.append(self.path))

@@ -18,11 +18,7 @@ NO_SLOT = -1
 
 
 class CacheSlots:
-    """The state of each slot of a cache; one thread at a time may change it.
-
-    Args:
-        capacity: number of slots.
-    """
+    """The state of the ``capacity`` slots of a cache; one thread at a time may change it."""
 
     def __init__(self, capacity: int) -> None:
         self.is_ready = np.zeros(capacity, np.bool_)

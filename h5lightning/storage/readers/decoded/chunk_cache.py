@@ -47,11 +47,7 @@ Deliver = Callable[[Bytes, Int64Array], None]
 
 
 class ChunkRowSlots:
-    """The slots of the chunk rows of one dataset in the store of a cache.
-
-    Args:
-        count: number of chunk rows.
-    """
+    """The slots of the ``count`` chunk rows of one dataset in the store of a cache."""
 
     __slots__ = ("_bound",)
 
@@ -80,13 +76,7 @@ ChunkRows: TypeAlias = tuple[ChunkRowSlots, Int64Array]
 
 
 class _Store:
-    """The memory of a cache and its bookkeeping.
-
-    Args:
-        capacity: number of chunk rows that fit.
-        height: rows of a chunk row.
-        row_bytes: bytes of a row.
-    """
+    """The memory of a cache for ``capacity`` chunk rows, and its bookkeeping."""
 
     def __init__(self, capacity: int, height: int, row_bytes: int) -> None:
         self.key = object()  # identifies the store, without keeping its memory
@@ -105,11 +95,7 @@ class _Store:
 
 
 class _Claim:
-    """What a thread has reserved, and has to release.
-
-    Args:
-        requested: the chunk rows of each dataset.
-    """
+    """What a thread has reserved for the requested chunk rows, and has to release."""
 
     __slots__ = ("missing", "requested", "slots", "store")
 

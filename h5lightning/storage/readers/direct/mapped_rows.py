@@ -47,11 +47,7 @@ class RowAddresses:
 
 
 class MappedRows:
-    """Whole rows of mapped files; see `RowGroup`.
-
-    Args:
-        sources: the dataset in each file.
-    """
+    """Whole rows of mapped files; see `RowGroup`."""
 
     def __init__(self, sources: Sequence[OpenSource]) -> None:
         self._sources = sources  # which hold the maps: an address means nothing without its map

@@ -75,7 +75,7 @@ class OpenSource:
         self.file: ByteReader = raw if blocks is None else VerifiedFile(raw, blocks)
         self.view: Bytes | None = None
         self.filtered: FilteredRows | None = None
-        if chunk_map.pipeline is not None:
+        if chunk_map.pipeline is not None and not self.is_empty:
             cache = pool.cache(chunk_map.chunk_rows, chunk_map.row_bytes)
             self.filtered = FilteredRows(self.file, source, chunk_map, slots, cache, pool.scratch)
         elif not self.is_empty and (raw.may_be_mapped if memory_map is None else memory_map):

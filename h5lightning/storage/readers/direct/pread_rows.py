@@ -24,12 +24,7 @@ _FAR_APART_BYTES = 1 << 44  # more than any file has
 
 
 class PreadRows:
-    """Whole rows of several files; see `RowGroup`. Reads are planned as if the files lay far apart in one file.
-
-    Args:
-        sources: the dataset in each file.
-        scratch: memory of a thread for bytes that it reads; see `DecodePool.scratch`.
-    """
+    """Whole rows of several files; see `RowGroup`. Reads are planned as if the files lay far apart in one file."""
 
     def __init__(self, sources: Sequence[OpenSource], scratch: Callable[[], Bytes]) -> None:
         chunk_maps = [source.chunk_map for source in sources]

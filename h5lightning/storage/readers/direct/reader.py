@@ -43,7 +43,7 @@ class DirectReader(Reader):
         self._pool = pool
         self._decoded = decoded or DecodedChunkRows(pool.access.cache_bytes, threads=1)
         self._local_maps: ProcessLocal[ChunkMapCache] = ProcessLocal()
-        # Those of the last batch.
+        # The groups of the last batch.
         self._local_groups: ProcessLocal[dict[DatasetColumn, OpenSourceGroup]] = ProcessLocal()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -97,14 +97,18 @@ class DirectReader(Reader):
         Raises:
             UnsupportedFieldError: only HDF5 can read it.
         """
+        if not self.try_read_whole(file, source, out):
+            raise self._unsupported(file, source)
+
+    def try_read_whole(self, file: str, source: DatasetColumn, out: npt.NDArray[Any]) -> bool:
+        """As `read_whole`, but False if only HDF5 can read the dataset."""
         check_buffer(file, source, out.shape)
 
         def read(opened: OpenSource) -> None:
             opened.raw.check()
             read_whole(opened, out, self._decoded.pool())
 
-        if self._maps().reason(file, source) or not self._with_opened(file, source, read):
-            raise self._unsupported(file, source)
+        return not self._maps().reason(file, source) and self._with_opened(file, source, read)
 
     def reason(self, file: str, source: DatasetColumn) -> str:
         """Why only HDF5 can read a dataset, to follow its name: "is virtual"; empty if HDF5 is not needed.

@@ -60,13 +60,7 @@ def read_whole(source: OpenSource, out: npt.NDArray[Any], pool: DecodePool) -> N
 
 
 class OpenSourceGroup:
-    """One source in the open files of a batch.
-
-    Args:
-        pinned: the open files.
-        sources: the source in each of them; None where only HDF5 can read it.
-        pool: decodes chunks.
-    """
+    """One source in each open file of a batch; None where only HDF5 can read it."""
 
     def __init__(
         self, pinned: list[OpenFile], sources: Sequence[OpenSource | None], pool: DecodePool

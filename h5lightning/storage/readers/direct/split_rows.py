@@ -18,11 +18,7 @@ __all__ = ["SplitRows"]
 
 
 class SplitRows:
-    """Rows that lie in several chunks each; see `RowGroup`.
-
-    Args:
-        sources: the dataset in each file.
-    """
+    """Rows that lie in several chunks each; see `RowGroup`."""
 
     def __init__(self, sources: Sequence[OpenSource]) -> None:
         self._sources = sources

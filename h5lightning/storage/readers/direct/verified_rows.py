@@ -19,10 +19,6 @@ class VerifiedRows:
     """A group of rows that never delivers a damaged byte; see `RowGroup`.
 
     It verifies the blocks of mapped files when a row first needs them; `VerifiedFile` verifies what system calls read.
-
-    Args:
-        group: the rows.
-        sources: the dataset in each file, with blocks.
     """
 
     def __init__(self, group: RowGroup, sources: Sequence[OpenSource]) -> None:

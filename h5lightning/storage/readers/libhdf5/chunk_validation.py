@@ -53,7 +53,7 @@ class ChunkValidator:
         self._where = where
         self._did = did
         self._chunks = plist.get_chunk()
-        self._chunk_bytes = math.prod(self._chunks) * stored_size(did.get_type())
+        self._chunk_bytes = _chunk_bytes(did, plist)
         self._is_looked_up = is_looked_up
         self._pipeline = pipeline
         self._is_valid = np.zeros(-(-did.shape[0] // self._chunks[0]), np.bool_)
@@ -65,7 +65,7 @@ class ChunkValidator:
         if plist.get_layout() != h5d.CHUNKED or not dataset.shape:
             return None
         filters = [Filter(*plist.get_filter(position)[::2]) for position in range(plist.get_nfilters())]
-        chunk_bytes = math.prod(plist.get_chunk()) * stored_size(did.get_type())
+        chunk_bytes = _chunk_bytes(did, plist)
         pipeline = _pipeline(filters, chunk_bytes)
         version = h5i.get_file_id(did).get_create_plist().get_version()[0]
         is_read_whole = bool(filters) or chunk_bytes <= _MOST_UNFILTERED_BYTES
@@ -120,6 +120,11 @@ class ChunkValidator:
             offset = self._did.get_chunk_info_by_coord(origin).byte_offset
             names = self._pipeline.names
             raise damaged_chunk(self._where, origin, len(stored), offset, names, error) from error
+
+
+def _chunk_bytes(did: h5d.DatasetID, plist: h5p.PropDCID) -> int:
+    chunks: tuple[int, ...] = plist.get_chunk()
+    return math.prod(chunks) * stored_size(did.get_type())
 
 
 def _pipeline(filters: list[Filter], chunk_bytes: int) -> Pipeline | None:
