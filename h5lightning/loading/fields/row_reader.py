@@ -20,12 +20,7 @@ __all__ = ["RowReader"]
 
 
 class RowReader(FieldReader):
-    """Reads rows of a dataset.
-
-    Args:
-        plan: what the field is.
-        context: what the readers of all fields share.
-    """
+    """Reads rows of a dataset."""
 
     def __init__(self, plan: RowField, context: ReadContext) -> None:
         super().__init__(plan, context)

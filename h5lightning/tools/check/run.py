@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from h5lightning.core.arrays import Float64Array
 from h5lightning.datamodule.setup import PreparedData
 from h5lightning.errors import ShardingError, SplitError
-from h5lightning.loading.epochs.fixed_epochs import FixedEpochs
+from h5lightning.loading.epochs.epoch_source import FixedEpochs
 from h5lightning.loading.epochs.sampler import ShardedSampler
 from h5lightning.options import Access
 from h5lightning.planning.fields import Fields
