@@ -165,7 +165,7 @@ def visits_of(function):
     return tracer.order
 
 
-@pytest.mark.timeout(110)
+@pytest.mark.timeout(240)
 def test_an_interrupted_read_leaves_nothing_behind(pattern):
     """At each line once, in the first case that reaches it; at lines with ``with``, when it is left too."""
     struck = set()

@@ -29,16 +29,17 @@ class ConstantReader(FieldReader):
         super().__init__(plan, context)
         self._decoder = FieldDecoder.of(plan, context)
         self._columns = [column_of(plan, form) for form in plan.forms]
-        self._form_in = plan.form_in
+        self._form_of = plan.form_of
         # Fields of one dataset whose values are made in the same way share them in the cache.
         self._made_by = None if self._decoder is None else (plan.spec.dtype, plan.as_asked.decode)
 
     def fill(self, batch: LocatedBatch, out: Array) -> Iterator[Sequence[RowRequest]]:
         """See `FieldReader.fill`."""
         yield ()
-        files, borders = batch.files.tolist(), pairwise(batch.borders.tolist())
-        for file, path, (start, stop) in zip(files, batch.paths, borders, strict=True):
-            form = self._form_in(file)
+        forms = [0] * len(batch.paths) if self._form_of is None else self._form_of[batch.files].tolist()
+        for form, path, (start, stop) in zip(
+            forms, batch.paths, pairwise(batch.borders.tolist()), strict=True
+        ):
             key = (path, self._columns[form], self._made_by)
             values = self.context.constants.get(key, partial(self._read, path, form))
             assign(out, batch.slots[start:stop], values)
