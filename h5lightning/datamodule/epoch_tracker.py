@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from h5lightning.core.monitor import Guard
 from h5lightning.core.process_local import ProcessLocal
 from h5lightning.errors import ResumeError
-from h5lightning.loading.epochs.begun_epoch import BegunEpoch
+from h5lightning.loading.epochs.training_epochs import BegunEpoch
 from h5lightning.loading.loader import H5DataLoader
 from h5lightning.planning.sampling.position import Position
 from h5lightning.planning.sampling.rank_epoch import RankEpoch

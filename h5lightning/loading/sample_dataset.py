@@ -20,9 +20,9 @@ from h5lightning.core.sample_numbers import to_number, to_numbers
 from h5lightning.errors import H5LightningError
 from h5lightning.loading.batch_finisher import BatchFinisher
 from h5lightning.loading.batch_reader import Batch, BatchReader
+from h5lightning.loading.collate import SampleSequence
 from h5lightning.loading.prefetch_hints import PrefetchAdvisor, available_bytes
 from h5lightning.loading.requested_samples import RequestedSamples
-from h5lightning.loading.sample_sequence import SampleSequence
 from h5lightning.loading.transforms import Transforms
 from h5lightning.options.checks import check_int
 from h5lightning.planning.fields import FieldSpec

@@ -12,7 +12,7 @@ from h5lightning.options import Field
 from h5lightning.options.checks import nearest
 from h5lightning.planning.catalog.schema import as_array, untyped
 from h5lightning.planning.compared_files import ComparedFiles
-from h5lightning.planning.fields import AttributeField, FieldSpec
+from h5lightning.planning.fields import AttributeField, FieldSpec, StoredForm
 from h5lightning.planning.values.conversions import LostValueError, common_type, converted, delivery_dtype
 
 __all__ = ["plan_attribute"]
@@ -22,11 +22,6 @@ Array = npt.NDArray[Any]
 
 def plan_attribute(compared: ComparedFiles, key: str, field: Field) -> AttributeField:
     """Plan an attribute that each sample of a file gets.
-
-    Args:
-        compared: the files that must agree.
-        key: the sample's key.
-        field: names the attribute.
 
     Raises:
         MissingFieldError: a file lacks it.
@@ -52,7 +47,8 @@ def plan_attribute(compared: ComparedFiles, key: str, field: Field) -> Attribute
                 f"field {key!r}: {_described(field)} in {catalog.path(file)} is {lost}, which {delivered} cannot "
                 f"hold. {_remedy(field, values, is_said=bool(field.dtype or compared.dtype))}"
             )
-    return AttributeField(key=key, path=field.path, spec=FieldSpec(shape, delivered), values=table)
+    spec, forms = FieldSpec(shape, delivered), (StoredForm(table.dtype.str),)
+    return AttributeField(key=key, path=field.path, spec=spec, forms=forms, values=table)
 
 
 def _value(compared: ComparedFiles, key: str, field: Field, file: int) -> Array:
@@ -80,13 +76,7 @@ def _converted(value: Array, delivered: str) -> tuple[str, Array]:
 
 
 def _remedy(field: Field, values: list[Array], *, is_said: bool) -> str:
-    """What to do about values that the delivered type cannot hold.
-
-    Args:
-        field: the field.
-        values: the value in each file.
-        is_said: whether the user chose the type.
-    """
+    """What to do about values that the delivered type cannot hold; ``is_said`` if the user chose the type."""
     wide = field.text(dtype="float64")
     try:
         for value in values:

@@ -53,11 +53,7 @@ class ComparedFiles:
     attrs_in: AttributeList
 
     def rows(self, key: str, field: Field) -> Int64Array:
-        """Rows of a field in each file, ``(files of the catalog,)``.
-
-        Raises:
-            FieldError: see `schema` and `check_written`.
-        """
+        """Rows of a field in each file of the catalog, once the field was checked."""
         self.schema(key, field)
         self.check_written(field)
         return self.catalog.facts_of(field.path)[:, 0]
@@ -105,16 +101,7 @@ class ComparedFiles:
         return reference
 
     def delivered_dtype(self, key: str, field: Field, stored: str) -> str:
-        """The name of the type that a field is delivered in.
-
-        Args:
-            key: the sample's key.
-            field: the field.
-            stored: NumPy type string of the stored elements.
-
-        Raises:
-            OptionError: complex numbers as real ones.
-        """
+        """The name of the type that a field is delivered in, if ``stored`` is the NumPy type string of its elements."""
         dtype = np.dtype(stored)
         is_floating = dtype.kind == "f" or field.decode == "cf"
         delivered = field.dtype or (self.dtype if is_floating else None)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import more_files
@@ -14,7 +11,7 @@ from h5lightning.options import Field, Samples, Whole, Windows
 from h5lightning.planning.compared_files import ComparedFiles
 from h5lightning.planning.conventions.encodings import check_encodings, forms_of
 from h5lightning.planning.conventions.missing_values import check_missing, check_vocabularies, shared_classes
-from h5lightning.planning.fields import ConstantField, FieldSpec, RowField, StoredForm
+from h5lightning.planning.fields import ConstantField, FieldSpec, RowField
 
 __all__ = ["plan_constant", "plan_rows"]
 
@@ -22,82 +19,52 @@ __all__ = ["plan_constant", "plan_rows"]
 def plan_rows(
     compared: ComparedFiles, key: str, field: Field, samples: Samples, lengths: Int64Array
 ) -> RowField:
-    """Plan a field with values for each sample.
-
-    Args:
-        compared: the files that must agree.
-        key: the sample's key.
-        field: names the dataset.
-        samples: how samples lie in a series.
-        lengths: rows of each file, ``(files of the catalog,)``.
+    """Plan a field with values for each sample; ``lengths`` are the rows of each file of the catalog.
 
     Raises:
         FieldError: no tensor can hold it, files differ in it, or its numbers cannot be delivered as asked.
         OptionError: steps that the samples do not have.
     """
     row_shape = compared.schema(key, field).row_shape_of(field.member)
-    stored = _Stored.of(compared, key, field)
+    stored, delivered = _stored(compared, key, field)
     steps = _steps(compared, key, field, samples, lengths)
     shape = row_shape if steps is None else (steps[1] - steps[0], *row_shape)
-    return RowField(
-        key=key,
-        path=field.path,
-        spec=FieldSpec(shape, stored.delivered, stored.classes),
-        member=field.member,
-        forms=stored.forms,
-        form_of=stored.form_of,
-        row_shape=row_shape,
-        is_decoded=field.decode == "cf",
-        asked=field,
-        steps=steps,
-    )
+    return RowField(**stored, spec=FieldSpec(shape, *delivered), row_shape=row_shape, steps=steps)
 
 
 def plan_constant(compared: ComparedFiles, key: str, field: Field) -> ConstantField:
     """Plan a dataset without a sample axis.
 
-    Args:
-        compared: the files that must agree.
-        key: the sample's key.
-        field: names the dataset.
-
     Raises:
         FieldError: no tensor can hold it, files differ in it, or its numbers cannot be delivered as asked.
     """
     compared.schema(key, field)
-    stored = _Stored.of(compared, key, field)
+    stored, delivered = _stored(compared, key, field)
     shape = _constant_shape(compared, key, field)
-    return ConstantField(
-        key=key,
-        path=field.path,
-        spec=FieldSpec(shape, stored.delivered, stored.classes),
-        member=field.member,
-        forms=stored.forms,
-        form_of=stored.form_of,
-        row_shape=shape,
-        is_decoded=field.decode == "cf",
-        asked=field,
-    )
+    return ConstantField(**stored, spec=FieldSpec(shape, *delivered), row_shape=shape)
 
 
-class _Stored(NamedTuple):
-    """How files store a field, and what is delivered of it; see `StoredField` and `FieldSpec`."""
-
-    forms: tuple[StoredForm, ...]
-    form_of: npt.NDArray[np.int32] | None
-    delivered: str
-    classes: tuple[str, ...] | None
-
-    @classmethod
-    def of(cls, compared: ComparedFiles, key: str, field: Field) -> _Stored:
-        catalog, files = compared.catalog, compared.files
-        check_encodings(catalog, files, key, field)
-        check_missing(catalog, files, key, field)
-        check_vocabularies(catalog, files, key, field)
-        forms, form_of = forms_of(catalog, files, field)
-        delivered = [compared.delivered_dtype(key, field, form.dtype) for form in forms]
-        classes = None if field.decode == "cf" else shared_classes(catalog, files, field)
-        return cls(forms, form_of, delivered[0], classes)
+def _stored(
+    compared: ComparedFiles, key: str, field: Field
+) -> tuple[dict[str, Any], tuple[str, tuple[str, ...] | None]]:
+    """Arguments of `StoredField` but the shape, and what is delivered: the type, and names of the values."""
+    catalog, files = compared.catalog, compared.files
+    for check in (check_encodings, check_missing, check_vocabularies):
+        check(catalog, files, key, field)
+    forms, form_of = forms_of(catalog, files, field)
+    delivered = [compared.delivered_dtype(key, field, form.dtype) for form in forms]
+    is_decoded = field.decode == "cf"
+    classes = None if is_decoded else shared_classes(catalog, files, field)
+    stored = {
+        "key": key,
+        "path": field.path,
+        "member": field.member,
+        "forms": forms,
+        "form_of": form_of,
+        "is_decoded": is_decoded,
+        "asked": field,
+    }
+    return stored, (delivered[0], classes)
 
 
 def _steps(

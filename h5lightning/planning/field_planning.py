@@ -43,7 +43,7 @@ def plan_fields(
     attrs_in: AttributeList = lambda _, __: (),
     difference_of: DifferenceOf = lambda _, __, ___: "",
 ) -> Fields:
-    """Compare the files in each field, and plan each field.
+    """Plan each field; all files must agree in it.
 
     Args:
         catalog: what the files store.
@@ -60,10 +60,9 @@ def plan_fields(
         difference_of: the first difference between two files in a dataset, for an error.
 
     Raises:
-        FieldError: a field that is missing, or that no tensor can hold.
+        FieldError: a field that is missing or that no tensor can hold, or windows of rows of several series.
         SchemaError: files that disagree, or fields of one file with different lengths.
         MissingDataError: data that were never written.
-        UnsupportedFieldError: windows of rows that hold several series.
     """
     files = np.arange(len(catalog)) if files is None else files
     if not len(files):
@@ -71,14 +70,14 @@ def plan_fields(
     check_same(catalog, same, files, names_in=names_in, difference_of=difference_of)
     chosen = _all_eligible(catalog, files, same) if fields is None else dict(fields)
     compared = ComparedFiles(catalog, files, dtype, on_missing, names_in, attrs_in)
-    with_rows = {key: field for key, field in chosen.items() if has_rows(field)}
-    lengths = _lengths(compared, with_rows, allow_empty=allow_empty)
+    lengths = _lengths(compared, chosen, allow_empty=allow_empty)
     plans = tuple(_plan(compared, key, field, samples, lengths) for key, field in chosen.items())
     # Fields that cannot be read row by row have failed before: the remedy names single rows.
-    for key, field in with_rows.items():
-        check_series_borders(catalog, key, field, samples, files, series=series)
+    for key, field in chosen.items():
+        if has_rows(field):
+            check_series_borders(catalog, key, field, samples, files, series=series)
     remarks = check_labels(catalog, chosen, files, difference_of=difference_of)
-    return Fields(plans=plans, rows=np.maximum(lengths, 0), remarks=remarks)
+    return Fields(plans, np.maximum(lengths, 0), remarks)
 
 
 def has_rows(field: Field) -> bool:
@@ -98,6 +97,7 @@ def _plan(
 
 def _lengths(compared: ComparedFiles, fields: Mapping[str, Field], *, allow_empty: bool) -> Int64Array:
     """Rows of each file, ``(files of the catalog,)``, in which all fields with rows must agree."""
+    fields = {key: field for key, field in fields.items() if has_rows(field)}
     if not fields:
         raise FieldError("all fields are attributes or constants: at least one must have rows")
     catalog, files = compared.catalog, compared.files

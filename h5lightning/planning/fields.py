@@ -67,31 +67,44 @@ class FieldPlan(Frozen):
         key: the sample's key.
         path: path of the dataset, or of the object that has the attribute.
         spec: what is delivered.
+        forms: the ways in which files store it, at least one.
+        form_of: which of the forms each file has, ``(files,)``; None where all have the first.
+        is_decoded: deliver decoded values instead of the stored numbers.
     """
 
     key: str
     path: str
     spec: FieldSpec
+    forms: tuple[StoredForm, ...]
+    form_of: npt.NDArray[np.int32] | None = None
+    is_decoded: bool = False
 
     @property
     def stored(self) -> str:
         """NumPy type string of the stored elements; of the first form, where there are several."""
-        raise NotImplementedError
+        return self.forms[0].dtype
 
     @property
     def is_uniform(self) -> bool:
-        """Whether all files store the field in one form, and the stored numbers are delivered."""
-        return True
+        """Whether all files store it alike, and stored numbers are delivered; `mask` may forbid some of them."""
+        is_plain = self.forms[0].encoding is None or self.mask is not None
+        return len(self.forms) == 1 and is_plain and not self.is_decoded
 
     @property
     def is_floating(self) -> bool:
         """Whether what is delivered can be NaN or infinite."""
-        return np.dtype(self.stored).kind in "fc"
+        return self.is_decoded or any(np.dtype(form.dtype).kind in "fc" for form in self.forms)
 
     @property
     def mask(self) -> Encoding | None:
         """Which of the delivered numbers represent missing values, if the numbers themselves show it."""
-        return None
+        form = self.forms[0]
+        is_kept = np.dtype(form.dtype).name == self.spec.dtype
+        return form.encoding if len(self.forms) == 1 and is_kept and not self.is_decoded else None
+
+    def form_in(self, file: int) -> int:
+        """Number of the form that a file has."""
+        return 0 if self.form_of is None else int(self.form_of[file])
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -100,51 +113,18 @@ class StoredField(FieldPlan):
 
     Args:
         member: column of a compound, or None.
-        forms: the ways in which files store it, at least one.
-        form_of: which of the forms each file has, ``(files,)``; None where all have the first.
         row_shape: shape of one stored row; of the whole dataset for a constant.
-        is_decoded: deliver decoded values instead of the stored numbers.
         asked: the field as the user wrote it, for messages; None for a field without options.
     """
 
     member: str | None
-    forms: tuple[StoredForm, ...]
-    form_of: npt.NDArray[np.int32] | None = None
     row_shape: tuple[int, ...]
-    is_decoded: bool = False
     asked: Field | None = None
 
     @property
     def as_asked(self) -> Field:
         """The field as the user wrote it."""
         return self.asked or Field(self.path)
-
-    @property
-    def stored(self) -> str:
-        """See `FieldPlan.stored`."""
-        return self.forms[0].dtype
-
-    @property
-    def is_uniform(self) -> bool:
-        """See `FieldPlan.is_uniform`; `mask` may still forbid some of the numbers."""
-        is_plain = self.forms[0].encoding is None or self.mask is not None
-        return len(self.forms) == 1 and is_plain and not self.is_decoded
-
-    @property
-    def is_floating(self) -> bool:
-        """See `FieldPlan.is_floating`."""
-        return self.is_decoded or any(np.dtype(form.dtype).kind in "fc" for form in self.forms)
-
-    @property
-    def mask(self) -> Encoding | None:
-        """See `FieldPlan.mask`."""
-        form = self.forms[0]
-        is_kept = np.dtype(form.dtype).name == self.spec.dtype
-        return form.encoding if len(self.forms) == 1 and is_kept and not self.is_decoded else None
-
-    def form_in(self, file: int) -> int:
-        """Number of the form that a file has."""
-        return 0 if self.form_of is None else int(self.form_of[file])
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -177,11 +157,6 @@ class AttributeField(FieldPlan):
     """
 
     values: npt.NDArray[Any]
-
-    @property
-    def stored(self) -> str:
-        """See `FieldPlan.stored`."""
-        return str(self.values.dtype.str)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -176,7 +176,7 @@ def test_each_place_holds_modules():
     assert all(list(PACKAGE.glob(place)) for place in PLACES)
 
 
-@pytest.mark.timeout(110)
+@pytest.mark.timeout(240)
 def test_an_interrupted_read_leaves_nothing_behind(pattern):
     """At each line once, in the first case that reaches it; at lines with ``with``, when it is left too."""
     struck = set()

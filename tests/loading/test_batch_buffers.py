@@ -1,4 +1,4 @@
-"""Batch memory is recycled, and only when nobody holds it."""
+"""Batch memory is recycled, and only after all tensors over it are gone."""
 
 from __future__ import annotations
 

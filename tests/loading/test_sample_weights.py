@@ -183,8 +183,8 @@ def test_what_is_refused(files, shuffle, error, message):
 def test_one_value_of_any_shape(files, shuffle, fields, samples, expected):
     found = weights_of(files, shuffle, fields, samples)
     if expected is None:
-        wanted = np.concatenate([np.linspace(0, 1, rows) for rows in LENGTHS])
-        expected = torch.from_numpy(wanted).to(torch.bfloat16).double().numpy()
+        weights = np.concatenate([np.linspace(0, 1, rows) for rows in LENGTHS])
+        expected = torch.from_numpy(weights).to(torch.bfloat16).double().numpy()
     assert found.tolist() == expected.tolist()
 
 

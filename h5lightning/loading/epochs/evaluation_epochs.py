@@ -49,9 +49,11 @@ class EvaluationEpochs(DividedEpochs):
         restored = self._restored
         if restored is None:
             return RankEpoch(self._epoch, self.order, shards, share.rank)
-        here = _cut_of(share.rank, shards)
+        division = _division_of(share.rank, shards)
         if different := [
-            f"{name} is {here[name]}, was {restored[name]}" for name in here if here[name] != restored[name]
+            f"{name} is {division[name]}, was {restored[name]}"
+            for name in division
+            if division[name] != restored[name]
         ]:
             raise ResumeError(
                 f"an evaluation goes on only as it was divided: {'; '.join(different)}. "
@@ -69,7 +71,7 @@ class EvaluationEpochs(DividedEpochs):
         if self._begun is None or self._begun[1].is_at_end:
             return record
         epoch, delivered = self._begun
-        cut = _cut_of(epoch.rank, cast("EvaluationShards", epoch.shards))
+        cut = _division_of(epoch.rank, cast("EvaluationShards", epoch.shards))
         return {**record, "epoch": epoch.epoch, "steps": epoch.steps_done + delivered.batches, **cut}
 
     def load_state_dict(self, state: dict[str, Any], *, by_trainer: bool = False) -> None:  # noqa: ARG002 - evaluation counts no steps
@@ -85,7 +87,7 @@ class EvaluationEpochs(DividedEpochs):
         self._restored = cast("dict[str, int]", restored)
 
 
-def _cut_of(rank: int, shards: EvaluationShards) -> dict[str, int]:
+def _division_of(rank: int, shards: EvaluationShards) -> dict[str, int]:
     """How an evaluation is divided into steps, in plain types."""
     division = {"rank": rank, "world_size": shards.world_size, "batch_size": shards.batch_size}
     return {**division, "repeats": int(shards.tail == "repeat")}

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,21 +29,13 @@ def column_of(plan: StoredField, form: StoredForm) -> DatasetColumn:
     return DatasetColumn(plan.path, plan.member, form.dtype, plan.row_shape)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Part:
-    """The rows of files that store a field in one type.
-
-    Args:
-        request: what to read, with a buffer of the stored type.
-        files: the files, by their index in the batch.
-        forms: the form of each of them, ``(files,)``.
-        slots: where the rows belong, ``(rows,)``.
-    """
+class _Part(NamedTuple):
+    """The rows of files that store a field in one type; ``files`` are their indices in the batch."""
 
     request: ReadRequest
     files: tuple[int, ...]
-    forms: Int64Array
-    slots: Int64Array
+    forms: Int64Array  # of each file
+    slots: Int64Array  # of each row
 
 
 class FieldDecoder:
@@ -66,24 +57,14 @@ class FieldDecoder:
         return None if plan.is_uniform and not context.checks_each else cls(plan)
 
     def fill(self, batch: LocatedBatch, request: ReadRequest) -> Iterator[Sequence[RowRequest]]:
-        """Fill the buffer of a request with delivered values; see `FieldReader.fill`.
-
-        Args:
-            batch: the samples.
-            request: the rows, of any type.
-        """
+        """Fill the buffer of a request, whatever type files store, with delivered values; see `FieldReader.fill`."""
         parts = list(self._parts(batch, request))
         yield [RowRequest(part.request, part.files) for part in parts]
         for part in parts:
             request.out[part.slots] = self._decoded(part, batch.paths)
 
     def whole(self, values: Array, form: int, path: str) -> Array:
-        """A dataset without a sample axis as it is delivered.
-
-        Args:
-            values: the stored numbers.
-            form: the form that the file has.
-            path: the file.
+        """A dataset without a sample axis as it is delivered, from its stored numbers in one form.
 
         Raises:
             MissingDataError: a number that represents a missing value, where they are not decoded.

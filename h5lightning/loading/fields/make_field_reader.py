@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from h5lightning.loading.fields.attribute_reader import AttributeReader
-from h5lightning.loading.fields.constant_reader import ConstantReader
+from h5lightning.loading.fields.constant_reader import AttributeReader, ConstantReader
 from h5lightning.loading.fields.field_reader import FieldReader, ReadContext
 from h5lightning.loading.fields.row_reader import RowReader
 from h5lightning.planning.fields import AttributeField, ConstantField, FieldPlan, RowField

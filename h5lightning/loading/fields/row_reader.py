@@ -20,12 +20,7 @@ __all__ = ["RowReader"]
 
 
 class RowReader(FieldReader):
-    """Reads rows of a dataset.
-
-    Args:
-        plan: what the field is.
-        context: what the readers of all fields share.
-    """
+    """Reads rows of a dataset."""
 
     def __init__(self, plan: RowField, context: ReadContext) -> None:
         super().__init__(plan, context)
@@ -34,6 +29,7 @@ class RowReader(FieldReader):
         self._column = column_of(plan, plan.forms[0])
         dilation = context.samples.dilation if isinstance(context.samples, Windows) else 1
         self._offsets = None if plan.steps is None else np.arange(*plan.steps) * dilation
+        self._slots = np.arange(0 if self._offsets is None else len(self._offsets))
 
     def fill(self, batch: LocatedBatch, out: npt.NDArray[Any]) -> Iterator[Sequence[RowRequest]]:
         """See `FieldReader.fill`."""
@@ -48,6 +44,6 @@ class RowReader(FieldReader):
             return ReadRequest(self._column, batch.borders, batch.rows, batch.slots, out)
         steps = len(self._offsets)
         rows = (batch.rows[:, None] + self._offsets).ravel()
-        slots = (batch.slots[:, None] * steps + np.arange(steps)).ravel()
+        slots = (batch.slots[:, None] * steps + self._slots).ravel()
         out = out.reshape(len(out) * steps, *self._column.row_shape)
         return ReadRequest(self._column, batch.borders * steps, rows, slots, out)
