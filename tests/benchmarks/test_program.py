@@ -139,7 +139,7 @@ def test_in_short_wins_and_losses_are_told():
         )
     )
     assert "| race | 60 | 0.0619 | a 6 (6 – 6) · b 0.5 (0.5 – 0.5) |" in text
-    assert "Beside: mixing 1 (goal ≥ 0.9)." in text
+    assert "Other measures: mixing 1 (goal ≥ 0.9)." in text
     assert "Goals not reached: race ÷ b 0.5 (goal ≥ 0.9)." in text
 
 

@@ -22,7 +22,7 @@ def in_short(report: Report) -> str:
     parts += [_formats(report)] if report.conversions else []
     goals = [*(goal for result in report.results for goal in result.goals), *report.goals]
     meters = [_goal(goal) for goal in report.goals if goal not in _of_races(report)]
-    parts += [f"Beside: {'; '.join(meters)}."] if meters else []
+    parts += [f"Other measures: {'; '.join(meters)}."] if meters else []
     missed = [_goal(goal) for goal in goals if not goal.is_reached]
     parts += [f"Goals not reached: {'; '.join(missed)}."] if missed else []
     return "\n\n".join(parts) + "\n"
@@ -49,7 +49,7 @@ def _machine() -> str:
     )
     return (
         f"{found['processor']}, {found['cores']} cores, {found['memory_gib']} GiB, {found['system']}; {named}; "
-        f"{FILES} files, batches of {BATCH}, medians of rounds in turn; a ratio below 1 is a loss."
+        f"{FILES} files, batches of {BATCH}, each figure is the median of alternating rounds; below 1, h5lightning is slower."
     )
 
 
@@ -61,7 +61,7 @@ def _races(report: Report, peers: set[str]) -> str:
             f"{name} {_ratio(result, name)}" for name in result.epochs if name != OURS and name not in peers
         ]
         rows.append([result.name, number(rate), number(rate * result.sample_bytes / 1e6), " · ".join(rivals)])
-    header = ["data", "samples/s", "MB/s", "times the samples a second of (lowest – highest)"]
+    header = ["data", "samples/s", "MB/s", "speed relative to (lowest – highest)"]
     return table(header, rows)
 
 
