@@ -21,8 +21,7 @@ from h5lightning.tools.doctor.chunk_findings import WELL_MIXED_CHUNKS
 from h5lightning.tools.doctor.finding import Fix
 from h5lightning.tools.doctor.rewriting.output_files import InputPatterns
 from h5lightning.tools.doctor.rewriting.storage_options import COMPRESSORS, StorageOptions
-from h5lightning.tools.overview.stored_field import StoredField
-from h5lightning.tools.overview.workload import Workload
+from h5lightning.tools.overview.workload import StoredField, Workload
 
 __all__ = ["FileList", "merge_fix", "rewrite_fix"]
 
@@ -99,9 +98,6 @@ def _shell_glob(patterns: Sequence[str], catalog: Catalog) -> str:
     return text if sorted(glob.glob(text, root_dir=catalog.root)) == sorted(catalog.names) else ""
 
 
-# ── how a field should be stored ─────────────────────────────────────────────────────────────────────
-
-
 def _best_storage(field: StoredField, workload: Workload, chunk_rows: int, dtype: str) -> StorageOptions:
     """Chunks only if compression is worth it; then as many rows in a chunk as the main field has."""
     is_small = field.row_bytes <= workload.main.row_bytes * _SMALL_SHARE
@@ -133,9 +129,6 @@ def _new_dtype(field: StoredField, *, is_narrowed: bool) -> str:
         return "float32"
     is_odd = field.schema.is_converted or "bit fields" in field.reason or "must convert" in field.reason
     return field.schema.dtype if is_odd and field.member is None else ""
-
-
-# ── the program ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def rewrite_fix(
@@ -220,9 +213,6 @@ def _literal(value: Any) -> str:
         items = [indent(f"{key!r}: {_literal(item)},", "    ") for key, item in value.items()]
         return "\n".join(["{", *items, "}"])
     return repr(value)
-
-
-# ── the command ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def _h5repack(

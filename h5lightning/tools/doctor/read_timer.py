@@ -17,8 +17,7 @@ from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import Reader
 from h5lightning.tools.doctor.finding import Finding
-from h5lightning.tools.overview.stored_field import StoredField
-from h5lightning.tools.overview.workload import Workload
+from h5lightning.tools.overview.workload import StoredField, Workload
 
 __all__ = ["ReadTimer"]
 
@@ -70,8 +69,6 @@ class ReadTimer:
         field = next(field for field in self._workload.fields if field.path in finding.paths)
         return "" if field.schema.refusal else self._reading(field)
 
-    # ── rows and chunks ──────────────────────────────────────────────────────────────────────────────
-
     def _reading(self, field: StoredField) -> str:
         """A row alone, and the same row together with the other rows of its chunk."""
         chunks = self._first_chunks(field)
@@ -102,8 +99,6 @@ class ReadTimer:
             if len(chunks) >= _MAX_CHUNKS:
                 break
         return chunks
-
-    # ── files ────────────────────────────────────────────────────────────────────────────────────────
 
     def _opening(self) -> str:
         """The first row of a file that must be opened, and a row of an open file."""

@@ -21,13 +21,12 @@ from h5lightning.tools.inspect.descriptions import (
 )
 from h5lightning.tools.inspect.issues import Issue, find_issues
 from h5lightning.tools.inspect.snippets import Code, code_for
-from h5lightning.tools.overview.dataset_names import is_bookkeeping
+from h5lightning.tools.overview.dataset_paths import is_bookkeeping
 from h5lightning.tools.overview.dataset_summary import DatasetSummary, summarize_datasets
-from h5lightning.tools.overview.file_attributes import groupings, is_of_matlab
 from h5lightning.tools.overview.infer_fields import InferredFields, infer_fields
 from h5lightning.tools.overview.reader_choice import Reading, readings_of
 from h5lightning.tools.overview.row_axis import row_axis
-from h5lightning.tools.overview.scan import scan_readable, shared_attrs
+from h5lightning.tools.overview.scan import groupings, is_of_matlab, scan_readable, shared_attrs
 from h5lightning.tools.overview.suggest import suggest
 
 __all__ = ["DatasetReport", "Inspection", "inspect_files"]

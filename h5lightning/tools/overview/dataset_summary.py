@@ -13,7 +13,7 @@ from h5lightning.planning.catalog.annotations import NOTHING, Annotations, Serie
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.catalog.schema_difference import explain_difference
-from h5lightning.tools.overview.path_patterns import path_patterns
+from h5lightning.tools.overview.dataset_paths import path_patterns
 from h5lightning.tools.overview.row_storage import RowStorage
 
 __all__ = ["DatasetSummary", "Variant", "summarize_datasets"]

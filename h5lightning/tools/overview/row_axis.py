@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from h5lightning.tools.overview.dataset_names import is_label, words_of
+from h5lightning.tools.overview.dataset_paths import is_label, words_of
 from h5lightning.tools.overview.dataset_summary import DatasetSummary
 
 __all__ = ["IMAGE_CHANNELS", "RowAxis", "row_axis"]

@@ -22,6 +22,7 @@ from h5lightning.tools.doctor.rewriting.hdf5_objects import (
     encoded,
     find_dataset,
     find_object,
+    redirect,
     visited_objects,
 )
 from h5lightning.tools.doctor.rewriting.raw_values import (
@@ -31,7 +32,6 @@ from h5lightning.tools.doctor.rewriting.raw_values import (
     first_difference,
     written_rows,
 )
-from h5lightning.tools.doctor.rewriting.references import redirect
 from h5lightning.tools.doctor.rewriting.storage_options import (
     RowRanges,
     StorageOptions,
