@@ -25,14 +25,12 @@ from h5lightning.tools.overview.workload import StoredField, Workload
 
 __all__ = ["FileList", "merge_fix", "rewrite_fix"]
 
-_KIB = 1024
-_CHUNK_BYTES = 256 * _KIB
-_SMALLEST_GOOD_BYTES = 16 * _KIB
-_LARGEST_GOOD_BYTES = 1024 * _KIB
+_CHUNK_BYTES = 256 * 1024
+_SMALLEST_GOOD_BYTES = 16 * 1024
+_LARGEST_GOOD_BYTES = 1024 * 1024
 _WORTHWHILE_SHARE = 0.9
-_SMALL_SHARE = (
-    1 / 8
-)  # of the main field: without chunks, such rows are fast to read beside chunks of any size
+# Of the main field: without chunks, such rows are fast to read beside chunks of any size.
+_SMALL_SHARE = 1 / 8
 _REPACKABLE = frozenset(["deflate", "shuffle", "fletcher32", "szip", "nbit"])
 
 
@@ -75,11 +73,8 @@ class FileList:
         """A folder for new files that the patterns do not match: in this directory, or else beside the files."""
         directory = os.getcwd()
         inputs = InputPatterns(self.patterns, directory)
-        for folder in (
-            name,
-            f"{self.root.rstrip('/')}-{name}",
-            os.path.join(os.path.dirname(self.root), name),
-        ):
+        beside = f"{self.root.rstrip('/')}-{name}"
+        for folder in (name, beside, os.path.join(os.path.dirname(self.root), name)):
             outputs = (os.path.join(directory, folder, file) for file in ("00000000.h5", *self.names))
             if not any(map(inputs.match, outputs)):
                 return folder

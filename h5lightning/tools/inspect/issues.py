@@ -142,7 +142,8 @@ _OF_ONE_DATASET: tuple[Callable[[DatasetSummary], Iterator[Issue]], ...] = (
 
 
 def _float64(dataset: DatasetSummary) -> Iterator[Issue]:
-    if dataset.is_float64:
+    columns = (column.dtype for column in dataset.schema.columns)
+    if any(dtype[1:] == "f8" for dtype in (dataset.schema.dtype, *columns)):
         text = "{} is float64, but models use float32: half the bytes would be enough. dtype='float32' converts batches"
         yield Issue.of(dataset, "float64", "warning", text)
 

@@ -27,13 +27,7 @@ _MISSING = "???"  # means "no value" in OmegaConf
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Code:
-    """Code for the same data in three languages.
-
-    Args:
-        python: statements that create ``dm``.
-        yaml: a configuration of a Hydra application.
-        command: a command line.
-    """
+    """Code for the same data: Python that creates ``dm``, a configuration for Hydra, and a command line."""
 
     python: str
     yaml: str

@@ -68,13 +68,7 @@ def shared_attrs(catalog: Catalog) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """An attribute that some files share.
-
-    Args:
-        attr: its name.
-        values: number of its distinct values.
-        examples: the first values.
-    """
+    """An attribute that some files share: its name, the number of its distinct values, and the first of them."""
 
     attr: str
     values: int
