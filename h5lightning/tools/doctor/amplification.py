@@ -29,6 +29,10 @@ class Amplification:
     block: float
     none: float
 
+    def of(self, mode: str) -> float:
+        """The value for one order."""
+        return {"full": self.full, "block": self.block, "none": self.none}[mode]
+
 
 def amplification_of(field: StoredField, workload: Workload) -> Amplification:
     """The amplification of one field."""

@@ -41,7 +41,7 @@ def _amplified(field: StoredField, workload: Workload) -> Iterator[Finding]:
         return
     found = amplification_of(field, workload)
     # Decoding past the end of the data is another finding.
-    extra = getattr(found, workload.mode) / field.padding - 1
+    extra = found.of(workload.mode) / field.padding - 1
     severity = severity_of(extra * field.row_bytes * len(field.paths) / workload.sample_bytes)
     kind, comparison = _kind(field, workload)
     fits = field.chunk_row_count * field.chunk_row_bytes <= workload.field_cache_bytes(field)
