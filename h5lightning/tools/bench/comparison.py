@@ -13,9 +13,8 @@ from h5lightning.core.progress import progress_bar
 from h5lightning.loading.loader_options import LoaderOptions
 from h5lightning.tools.bench.configurations import LoaderConfig, configs_to_try
 from h5lightning.tools.bench.limits import DecodeOnce, GatherFromMemory, ReadInOrder, find_measured_bytes
-from h5lightning.tools.bench.subset import Subset, choose_subset
 from h5lightning.tools.bench.timing import Budget, Candidate, Trial, run_trial, run_trials, whole_epochs
-from h5lightning.tools.bench.training_data import TrainingData
+from h5lightning.tools.bench.training_data import Subset, TrainingData, choose_subset
 from h5lightning.tools.bench.trials import Source, evict, make_candidate
 
 __all__ = ["DECODE", "GATHER", "READ", "Comparison"]

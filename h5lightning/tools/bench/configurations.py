@@ -36,13 +36,7 @@ class LoaderConfig:
         return {name: value for name, value in options.items() if value != getattr(_DEFAULTS, name)}
 
     def label(self, *, mode: str, direct: str, threads: int) -> str:
-        """The name of this configuration in tables.
-
-        Args:
-            mode: the mode that ``shuffle="auto"`` chooses.
-            direct: the reader that ``reader="auto"`` chooses.
-            threads: the number that ``threads=None`` chooses.
-        """
+        """The name of this configuration in tables; the arguments are what ``auto`` or None stands for."""
         reader = direct if self.reader == "auto" else self.reader
         threads = threads if self.threads is None else self.threads
         loading = counted(self.num_workers, "worker") if self.num_workers else counted(threads, "thread")

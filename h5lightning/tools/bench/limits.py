@@ -25,14 +25,7 @@ from h5lightning.storage.files.raw_file import RawFile
 from h5lightning.storage.hdf5.chunk_index import DamageError
 from h5lightning.tools.bench.stored_ranges import ByteRange, join_adjacent, pipeline_of, stored_ranges
 
-__all__ = [
-    "DecodeOnce",
-    "EncodedRange",
-    "GatherFromMemory",
-    "MeasuredBytes",
-    "ReadInOrder",
-    "find_measured_bytes",
-]
+__all__ = ["DecodeOnce", "GatherFromMemory", "MeasuredBytes", "ReadInOrder", "find_measured_bytes"]
 
 _READ_BYTES = 1 << 20  # larger reads leave the processor's caches
 _MOST_CHUNKS = 100_000  # of one dataset in one file: more do not change the figures
@@ -41,20 +34,13 @@ _CHUNKS_PER_THREAD = 8  # between two looks at the clock
 
 
 @dataclass(frozen=True, slots=True)
-class EncodedRange:
-    """Stored bytes of one file that are decoded together.
-
-    Args:
-        path: path of the file.
-        stored: the byte range.
-        decoded_bytes: bytes after decoding.
-        pipeline: decodes the bytes; None where values are stored as they are.
-    """
+class _EncodedRange:
+    """Stored bytes of one file that are decoded together."""
 
     path: str
     stored: ByteRange
     decoded_bytes: int
-    pipeline: Pipeline | None
+    pipeline: Pipeline | None  # None where values are stored as they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +53,7 @@ class MeasuredBytes:
         only_hdf5: why only HDF5 can decode some of them; empty if it is not needed.
     """
 
-    ranges: Sequence[EncodedRange]
+    ranges: Sequence[_EncodedRange]
     samples: int
     only_hdf5: str = ""
 
@@ -101,11 +87,11 @@ def find_measured_bytes(
     Raises:
         BadFileError: a file cannot be opened, or is damaged.
     """
-    ranges: list[EncodedRange] = []
+    ranges: list[_EncodedRange] = []
     reason = ""
     with HandlePool(Access()) as pool:
         for path in paths:
-            in_file: list[EncodedRange] = []
+            in_file: list[_EncodedRange] = []
             for name in datasets:
                 with pool.dataset(path, name) as stored:
                     in_dataset, only_hdf5 = _ranges_of(stored, path, share)
@@ -115,7 +101,7 @@ def find_measured_bytes(
     return MeasuredBytes(ranges, samples, reason)
 
 
-def _ranges_of(dataset: h5py.Dataset, path: str, share: float) -> tuple[list[EncodedRange], str]:
+def _ranges_of(dataset: h5py.Dataset, path: str, share: float) -> tuple[list[_EncodedRange], str]:
     """Where the first rows of a dataset lie, and why only HDF5 decodes them; empty if HDF5 is not needed."""
     rows = max(1, _READ_BYTES * len(dataset) // max(1, dataset.nbytes))
     try:
@@ -129,9 +115,8 @@ def _ranges_of(dataset: h5py.Dataset, path: str, share: float) -> tuple[list[Enc
     if pipeline and not ranges and len(dataset):
         reason = "has chunks that only HDF5 can locate"
     chunk_bytes = math.prod(dataset.chunks or (0,)) * dataset.dtype.itemsize
-    return [
-        EncodedRange(path, part, chunk_bytes if pipeline else part.size, pipeline) for part in ranges
-    ], reason
+    encoded = [_EncodedRange(path, part, chunk_bytes if pipeline else part.size, pipeline) for part in ranges]
+    return encoded, reason
 
 
 class ReadInOrder:
@@ -157,12 +142,7 @@ class ReadInOrder:
 
 
 class DecodeOnce:
-    """Each chunk is read and decoded once, in the order of the files; bytes without a filter are only read.
-
-    Args:
-        measured: the stored bytes.
-        threads: number of decoding threads.
-    """
+    """Each chunk is read and decoded once, in the order of the files; bytes without a filter are only read."""
 
     def __init__(self, measured: MeasuredBytes, *, threads: int) -> None:
         self._measured = measured
@@ -181,7 +161,7 @@ class DecodeOnce:
                         sizes = executor.map(self._decode, [raw] * len(chunks), chunks)
                         yield sum(sizes) * self._measured.samples_per_byte
 
-    def _decode(self, raw: RawFile, part: EncodedRange) -> int:
+    def _decode(self, raw: RawFile, part: _EncodedRange) -> int:
         stored = self._buffer("stored", part.stored.size)
         raw.read_into(part.stored.offset, stored)
         if part.pipeline is not None:

@@ -44,12 +44,7 @@ class Speed:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """The best that this machine can do.
-
-    Args:
-        name: the operation that is measured.
-        rate: samples per second.
-    """
+    """The best that this machine can do in one operation, in samples per second."""
 
     name: str
     rate: Timing

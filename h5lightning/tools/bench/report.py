@@ -18,25 +18,18 @@ class Benchmark:
     """How fast different configurations load some files, beside the limits of the machine.
 
     Args:
-        patterns: the patterns of the files.
         root: the deepest directory that the files have in common.
         files: number of files with data.
         fields: sample key → dataset, column of one, or attribute.
-        samples: samples of all files.
         sample_bytes: decoded bytes of a sample.
         stored_bytes: bytes of the fields in all files.
         measured_samples: samples of the subset that was measured.
         measured_bytes: stored bytes of that subset.
-        batch_size: samples in a batch.
         mode: the shuffle mode of the base: ``full``, ``block`` or ``none``.
         cache: ``warm`` or ``cold``: whether the page cache holds the files when a trial begins.
-        cores: processor cores.
         rounds: trials of each candidate that count.
         step_s: seconds of a training step; None if none was given.
         speeds: the base configuration first, then those that are compared with it.
-        limits: the limits of this machine for the same files.
-        notes: remarks that help to judge the figures.
-        recommendation: the options to set.
     """
 
     patterns: tuple[str, ...]
@@ -70,25 +63,15 @@ class Benchmark:
             speed["way"] = speed.pop("config")
         for figures in (*plain["speeds"], *plain["limits"]):
             figures["mb_per_s"] = self.mb_per_s(figures["rate"]["median"])
-        plain["recommendation"] |= {
-            "python": self.recommendation.python,
-            "command": self.recommendation.command,
-        }
+        recommended = self.recommendation
+        plain["recommendation"] |= {"python": recommended.python, "command": recommended.command}
         return plain
 
 
 def speed_of(
     config: LoaderConfig, name: str, trials: Sequence[Trial], *, batch_size: int, step_s: float | None
 ) -> Speed:
-    """The figures of one configuration.
-
-    Args:
-        config: the options.
-        name: the configuration as text.
-        trials: those that count.
-        batch_size: samples in a batch.
-        step_s: seconds of a training step; None if none was given.
-    """
+    """The figures of one configuration, from the trials that count; ``step_s`` is the length of a training step."""
     rate = Timing.of([trial.rate for trial in trials])
     batch_s = batch_size / rate.median
     return Speed(

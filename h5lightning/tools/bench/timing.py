@@ -17,10 +17,8 @@ __all__ = [
     "Candidate",
     "Timing",
     "Trial",
-    "ratios",
     "run_trial",
     "run_trials",
-    "waiting_share",
     "whole_epochs",
 ]
 
@@ -73,13 +71,9 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """The samples and the time of one trial.
+    """The samples and the time of one trial; ``first`` is its first batch.
 
     Args:
-        samples: number of samples.
-        first_samples: number of samples in the first batch.
-        first_s: seconds until the first batch.
-        total_s: seconds until the last batch.
         counts_start: whether the first batch counts.
         was_cut: whether the trial ended before its batches did.
     """
@@ -127,15 +121,10 @@ def run_trial(candidate: Candidate, number: int, limit_s: float = math.inf) -> T
             was_cut = True
             break
     total_s = time.perf_counter() - started
-    _close(iterator)
-    return Trial(samples, first_samples, first_s, total_s, candidate.counts_start, was_cut)
-
-
-def _close(iterator: Iterator[Any]) -> None:
-    """Release what a generator holds that was left early."""
     close = getattr(iterator, "close", None)
     if close is not None:
-        close()
+        close()  # releases what a generator holds that was left early
+    return Trial(samples, first_samples, first_s, total_s, candidate.counts_start, was_cut)
 
 
 def run_trials(
@@ -196,25 +185,3 @@ def whole_epochs(epoch: Callable[[int], Iterable[T]], first: int, least_s: float
         yield from epoch(number)
         if time.perf_counter() - started >= least_s:
             return
-
-
-def ratios(ours: Sequence[Trial], theirs: Sequence[Trial]) -> Timing:
-    """The ratio of the sample rates, round by round."""
-    return Timing.of([our.rate / their.rate for our, their in zip(ours, theirs, strict=True)])
-
-
-def waiting_share(batches: Iterable[Any], step_s: float) -> float:
-    """Share of an epoch's time, in [0, 1], that a loop with steps of ``step_s`` waits after its first batch.
-
-    A step sleeps, as the process does while an accelerator works.
-    """
-    iterator = iter(batches)
-    next(iterator)
-    waited, started = 0.0, time.perf_counter()
-    while True:
-        time.sleep(step_s)
-        asked = time.perf_counter()
-        batch = next(iterator, None)
-        waited += time.perf_counter() - asked
-        if batch is None:
-            return waited / (time.perf_counter() - started)

@@ -1,4 +1,4 @@
-"""The trainable data behind the patterns: arguments for a DataModule, and how the files store its fields."""
+"""The trainable data behind the patterns, and the subset of it that is measured."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ from h5lightning.tools.overview.field_lookup import stored_fields_of
 from h5lightning.tools.overview.infer_fields import infer_fields
 from h5lightning.tools.overview.reader_choice import with_reasons
 from h5lightning.tools.overview.scan import scan_readable, shared_attrs
-from h5lightning.tools.overview.stored_field import StoredField
 from h5lightning.tools.overview.suggest import suggest
-from h5lightning.tools.overview.workload import Workload
+from h5lightning.tools.overview.workload import StoredField, Workload
 
-__all__ = ["TrainingData", "find_training_data"]
+__all__ = ["Subset", "TrainingData", "choose_subset", "find_training_data"]
+
+_MOST_FILES = 64  # each is opened in each trial
+_FEWEST_CHUNKS = 8  # of a file: its last chunk is decoded for fewer rows than it holds
+_NEARLY_ALL = 0.7
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,3 +145,42 @@ def _suggested(patterns: Sequence[str], catalog: Catalog) -> tuple[Catalog, dict
     left_out = frozenset(suggestion.left_out)
     kept = catalog.take(np.flatnonzero([name not in left_out for name in catalog.names]))
     return kept, {name: getattr(suggestion, name) for name in ("fields", "samples", "access", "dtype")}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subset:
+    """Some files, and the share of their rows that is used, from the first row.
+
+    Args:
+        files: positions of the files, ascending, ``(files,)``.
+        share: in (0, 1].
+    """
+
+    files: Int64Array
+    share: float
+
+    def is_all(self, files: int) -> bool:
+        """Whether it holds all rows of all ``files``."""
+        return len(self.files) == files and self.share == 1
+
+
+def choose_subset(file_rows: Int64Array, rows: int, *, chunk_rows: int, is_divisible: bool = True) -> Subset:
+    """About ``rows`` rows from many files, evenly spaced.
+
+    Args:
+        file_rows: rows of each file, ``(files,)``.
+        rows: the number of rows to choose.
+        chunk_rows: rows that are decoded together.
+        is_divisible: whether some rows of a file make samples.
+    """
+    files, most = len(file_rows), min(_MOST_FILES, len(file_rows))
+    if not is_divisible:
+        count = math.ceil(files * rows / max(1, int(file_rows.sum())))
+        return Subset(_spaced(files, max(1, min(most, count))), 1.0)
+    chosen = _spaced(files, max(1, min(most, rows // (_FEWEST_CHUNKS * chunk_rows))))
+    share = rows / max(1, int(file_rows[chosen].sum()))
+    return Subset(chosen, share if share < _NEARLY_ALL else 1.0)
+
+
+def _spaced(files: int, count: int) -> Int64Array:
+    return np.arange(count, dtype=np.int64) * files // count

@@ -40,17 +40,10 @@ class Source:
     full_cache_bytes: int
 
     def data_module(self, config: LoaderConfig, mode: str) -> H5DataModule:
-        """A DataModule that trains with all of the data, set up.
-
-        Args:
-            config: how it loads.
-            mode: the shuffle mode of the configuration.
-        """
-        split = (
-            Split(val=None, test=None)
-            if self.share == 1
-            else Split(train=self.share, val=None, test=None, by="block")
-        )
+        """A DataModule that trains with all of the data, set up; ``mode`` is the shuffle mode of ``config``."""
+        split = Split(val=None, test=None)
+        if self.share != 1:
+            split = replace(split, train=self.share, by="block")
         options = dict(self.arguments) | config.options()
         if mode == "full":
             options["access"] = replace(options["access"], cache_bytes=self.full_cache_bytes)
@@ -111,9 +104,7 @@ def check_can_evict() -> None:
 def evict(paths: Sequence[str], *, syncs: bool = False) -> None:
     """Put files out of the page cache; the system keeps pages that are mapped, or not yet written to the disk.
 
-    Args:
-        paths: the files.
-        syncs: first write changed pages to the disk.
+    ``syncs`` first writes changed pages to the disk.
     """
     gc.collect()
     for path in paths:

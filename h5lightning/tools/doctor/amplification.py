@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from h5lightning.tools.overview.stored_field import StoredField
-from h5lightning.tools.overview.workload import Workload
+from h5lightning.tools.overview.workload import StoredField, Workload
 
 __all__ = ["Amplification", "amplification_of"]
 

@@ -9,8 +9,7 @@ from h5lightning.core.formatting import bytes_text, counted, share_text
 from h5lightning.tools.doctor.amplification import amplification_of
 from h5lightning.tools.doctor.finding import FASTER, FINE, SLOW, Finding, severity_of
 from h5lightning.tools.overview.row_storage import LARGE_CHUNK_BYTES
-from h5lightning.tools.overview.stored_field import StoredField
-from h5lightning.tools.overview.workload import Workload
+from h5lightning.tools.overview.workload import StoredField, Workload
 
 __all__ = ["WELL_MIXED_CHUNKS", "chunk_findings"]
 

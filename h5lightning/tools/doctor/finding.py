@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from h5lightning.tools.doctor.amplification import Amplification
-from h5lightning.tools.overview.stored_field import StoredField
+from h5lightning.tools.overview.workload import StoredField
 
 __all__ = ["FASTER", "FINE", "SEVERITIES", "SLOW", "Finding", "Fix", "severity_of"]
 

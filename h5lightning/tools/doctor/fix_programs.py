@@ -21,19 +21,16 @@ from h5lightning.tools.doctor.chunk_findings import WELL_MIXED_CHUNKS
 from h5lightning.tools.doctor.finding import Fix
 from h5lightning.tools.doctor.rewriting.output_files import InputPatterns
 from h5lightning.tools.doctor.rewriting.storage_options import COMPRESSORS, StorageOptions
-from h5lightning.tools.overview.stored_field import StoredField
-from h5lightning.tools.overview.workload import Workload
+from h5lightning.tools.overview.workload import StoredField, Workload
 
 __all__ = ["FileList", "merge_fix", "rewrite_fix"]
 
-_KIB = 1024
-_CHUNK_BYTES = 256 * _KIB
-_SMALLEST_GOOD_BYTES = 16 * _KIB
-_LARGEST_GOOD_BYTES = 1024 * _KIB
+_CHUNK_BYTES = 256 * 1024
+_SMALLEST_GOOD_BYTES = 16 * 1024
+_LARGEST_GOOD_BYTES = 1024 * 1024
 _WORTHWHILE_SHARE = 0.9
-_SMALL_SHARE = (
-    1 / 8
-)  # of the main field: without chunks, such rows are fast to read beside chunks of any size
+# Of the main field: without chunks, such rows are fast to read beside chunks of any size.
+_SMALL_SHARE = 1 / 8
 _REPACKABLE = frozenset(["deflate", "shuffle", "fletcher32", "szip", "nbit"])
 
 
@@ -76,11 +73,8 @@ class FileList:
         """A folder for new files that the patterns do not match: in this directory, or else beside the files."""
         directory = os.getcwd()
         inputs = InputPatterns(self.patterns, directory)
-        for folder in (
-            name,
-            f"{self.root.rstrip('/')}-{name}",
-            os.path.join(os.path.dirname(self.root), name),
-        ):
+        beside = f"{self.root.rstrip('/')}-{name}"
+        for folder in (name, beside, os.path.join(os.path.dirname(self.root), name)):
             outputs = (os.path.join(directory, folder, file) for file in ("00000000.h5", *self.names))
             if not any(map(inputs.match, outputs)):
                 return folder
@@ -97,9 +91,6 @@ def _shell_glob(patterns: Sequence[str], catalog: Catalog) -> str:
     if alternatives or not is_plain or first.base != catalog.root:
         return ""
     return text if sorted(glob.glob(text, root_dir=catalog.root)) == sorted(catalog.names) else ""
-
-
-# ── how a field should be stored ─────────────────────────────────────────────────────────────────────
 
 
 def _best_storage(field: StoredField, workload: Workload, chunk_rows: int, dtype: str) -> StorageOptions:
@@ -133,9 +124,6 @@ def _new_dtype(field: StoredField, *, is_narrowed: bool) -> str:
         return "float32"
     is_odd = field.schema.is_converted or "bit fields" in field.reason or "must convert" in field.reason
     return field.schema.dtype if is_odd and field.member is None else ""
-
-
-# ── the program ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def rewrite_fix(
@@ -220,9 +208,6 @@ def _literal(value: Any) -> str:
         items = [indent(f"{key!r}: {_literal(item)},", "    ") for key, item in value.items()]
         return "\n".join(["{", *items, "}"])
     return repr(value)
-
-
-# ── the command ──────────────────────────────────────────────────────────────────────────────────────
 
 
 def _h5repack(

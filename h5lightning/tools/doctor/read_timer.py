@@ -17,10 +17,9 @@ from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import Reader
 from h5lightning.tools.doctor.finding import Finding
-from h5lightning.tools.overview.stored_field import StoredField
-from h5lightning.tools.overview.workload import Workload
+from h5lightning.tools.overview.workload import StoredField, Workload
 
-__all__ = ["ReadTimer"]
+__all__ = ["time_reads"]
 
 _MAX_S = 0.25  # for one field
 _MAX_TOTAL_S = 1.5
@@ -40,86 +39,74 @@ class _RowRange:
     rows: int
 
 
-class ReadTimer:
-    """Times reads, for a second or two in all.
+def time_reads(findings: Sequence[Finding], catalog: Catalog, workload: Workload) -> list[Finding]:
+    """The findings with what they cost, if it can be measured; each dataset is measured once, for its worst one.
 
-    Args:
-        catalog: the files.
-        workload: the fields.
+    This takes a second or two in all.
     """
+    end = time.perf_counter() + _MAX_TOTAL_S
+    measured_paths: set[tuple[str, ...]] = set()
+    measured = []
+    for finding in findings:
+        is_skipped = finding.paths in measured_paths or finding.kind in _NOT_TIMED
+        text = "" if is_skipped or time.perf_counter() > end else _cost_text(finding, catalog, workload)
+        measured_paths |= {finding.paths} if text else set()
+        measured.append(replace(finding, measured=text))
+    return measured
 
-    def __init__(self, catalog: Catalog, workload: Workload) -> None:
-        self._catalog = catalog
-        self._workload = workload
-        self._end = time.perf_counter() + _MAX_TOTAL_S
 
-    def measure(self, findings: Sequence[Finding]) -> list[Finding]:
-        """The findings with what they cost, if it can be measured; each dataset is measured once, for its worst one."""
-        measured_paths: set[tuple[str, ...]] = set()
-        measured = []
-        for finding in findings:
-            is_skipped = finding.paths in measured_paths or finding.kind in _NOT_TIMED
-            text = "" if is_skipped or time.perf_counter() > self._end else self._measure(finding)
-            measured_paths |= {finding.paths} if text else set()
-            measured.append(replace(finding, measured=text))
-        return measured
+def _cost_text(finding: Finding, catalog: Catalog, workload: Workload) -> str:
+    if not finding.paths:
+        return _opening(catalog, workload.main)
+    field = next(field for field in workload.fields if field.path in finding.paths)
+    return "" if field.schema.refusal else _reading(catalog, field)
 
-    def _measure(self, finding: Finding) -> str:
-        if not finding.paths:
-            return self._opening()
-        field = next(field for field in self._workload.fields if field.path in finding.paths)
-        return "" if field.schema.refusal else self._reading(field)
 
-    # ── rows and chunks ──────────────────────────────────────────────────────────────────────────────
+def _reading(catalog: Catalog, field: StoredField) -> str:
+    """A row alone, and the same row together with the other rows of its chunk."""
+    chunks = _first_chunks(catalog, field)
+    # Readers keep the last chunk: each one is decoded only if there are several to take in turn.
+    if len(chunks) < 2 or field.chunk_row_bytes > _MAX_CHUNK_BYTES:
+        return ""
 
-    def _reading(self, field: StoredField) -> str:
-        """A row alone, and the same row together with the other rows of its chunk."""
-        chunks = self._first_chunks(field)
-        # Readers keep the last chunk: each one is decoded only if there are several to take in turn.
-        if len(chunks) < 2 or field.chunk_row_bytes > _MAX_CHUNK_BYTES:
-            return ""
+    def times(reader: Reader) -> str:
+        alone = _seconds_per_row(reader, field, [replace(chunk, rows=1) for chunk in chunks])
+        together = _seconds_per_row(reader, field, chunks)
+        rows = chunks[0].rows
+        if rows == 1:
+            return f"a row takes {time_text(alone)}"
+        return f"a row alone takes {time_text(alone)}, one of {rows:,} read together {time_text(together)}"
 
-        def times(reader: Reader) -> str:
-            alone = _seconds_per_row(reader, field, [replace(chunk, rows=1) for chunk in chunks])
-            together = _seconds_per_row(reader, field, chunks)
-            rows = chunks[0].rows
-            if rows == 1:
-                return f"a row takes {time_text(alone)}"
-            return (
-                f"a row alone takes {time_text(alone)}, one of {rows:,} read together {time_text(together)}"
-            )
+    return _with_reader(Access(cache_bytes=0), times)
 
-        return _with_reader(Access(cache_bytes=0), times)
 
-    def _first_chunks(self, field: StoredField) -> list[_RowRange]:
-        chunks: list[_RowRange] = []
-        if len(field.paths) > 1:
-            return chunks
-        for file, rows in zip(field.files.tolist(), field.rows.tolist(), strict=False):
-            height = max(1, min(rows, field.rows_per_chunk))
-            firsts = range(0, max(0, rows - height + 1), height)
-            chunks += [_RowRange(self._catalog.path(file), first, height) for first in firsts[:_MAX_CHUNKS]]
-            if len(chunks) >= _MAX_CHUNKS:
-                break
+def _first_chunks(catalog: Catalog, field: StoredField) -> list[_RowRange]:
+    chunks: list[_RowRange] = []
+    if len(field.paths) > 1:
         return chunks
+    for file, rows in zip(field.files.tolist(), field.rows.tolist(), strict=False):
+        height = max(1, min(rows, field.rows_per_chunk))
+        firsts = range(0, max(0, rows - height + 1), height)
+        chunks += [_RowRange(catalog.path(file), first, height) for first in firsts[:_MAX_CHUNKS]]
+        if len(chunks) >= _MAX_CHUNKS:
+            break
+    return chunks
 
-    # ── files ────────────────────────────────────────────────────────────────────────────────────────
 
-    def _opening(self) -> str:
-        """The first row of a file that must be opened, and a row of an open file."""
-        field = self._workload.main
-        with_rows = field.files[field.rows > 0] if len(field.paths) == 1 else field.files[:0]
-        files = [self._catalog.path(file) for file in with_rows[:_MAX_OPENED_FILES].tolist()]
-        if len(files) < 2:
-            return ""
+def _opening(catalog: Catalog, field: StoredField) -> str:
+    """The first row of a file that must be opened, and a row of an open file."""
+    with_rows = field.files[field.rows > 0] if len(field.paths) == 1 else field.files[:0]
+    files = [catalog.path(file) for file in with_rows[:_MAX_OPENED_FILES].tolist()]
+    if len(files) < 2:
+        return ""
 
-        def times(reader: Reader) -> str:
-            opened = [_seconds(reader, field, _RowRange(file, 0, 1)) for file in files]
-            again = [_seconds(reader, field, _RowRange(files[-1], 0, 1)) for _ in files]
-            first, later = float(np.median(opened[1:])), float(np.median(again))
-            return f"the first row of a file takes {time_text(first)}, another row {time_text(later)}"
+    def times(reader: Reader) -> str:
+        opened = [_seconds(reader, field, _RowRange(file, 0, 1)) for file in files]
+        again = [_seconds(reader, field, _RowRange(files[-1], 0, 1)) for _ in files]
+        first, later = float(np.median(opened[1:])), float(np.median(again))
+        return f"the first row of a file takes {time_text(first)}, another row {time_text(later)}"
 
-        return _with_reader(Access(max_open_files=1, cache_bytes=0), times)
+    return _with_reader(Access(max_open_files=1, cache_bytes=0), times)
 
 
 def _with_reader(access: Access, times: Callable[[Reader], str]) -> str:

@@ -15,7 +15,7 @@ from h5lightning.storage.files.open_files import default_budget
 from h5lightning.tools.doctor.chunk_findings import chunk_findings
 from h5lightning.tools.doctor.finding import FINE, SEVERITIES, Finding, Fix
 from h5lightning.tools.doctor.fix_programs import FileList, merge_fix, rewrite_fix
-from h5lightning.tools.doctor.read_timer import ReadTimer
+from h5lightning.tools.doctor.read_timer import time_reads
 from h5lightning.tools.doctor.storage_findings import MERGEABLE_FILES, file_findings, storage_findings
 from h5lightning.tools.overview.field_lookup import stored_fields_of
 from h5lightning.tools.overview.reader_choice import with_reasons
@@ -25,9 +25,7 @@ from h5lightning.tools.overview.workload import Workload
 __all__ = ["Diagnosis", "diagnose_files"]
 
 # Rewriting the datasets does not help with these.
-_NOT_FIXED_BY_REWRITING = frozenset(
-    ["small cache", "worker processes", "no codec", "open files", "tiny files"]
-)
+_NOT_FIXED_BY_REWRITING = {"small cache", "worker processes", "no codec", "open files", "tiny files"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +33,7 @@ class Diagnosis:
     """What will be slow, and what to do.
 
     Args:
-        patterns: the patterns of the files.
-        root: the deepest directory that they have in common.
+        root: the deepest directory that the files have in common.
         files: number of files that can be read.
         fields: sample key → dataset.
         mode: the order of training: ``full``, ``block`` or ``none``.
@@ -100,7 +97,7 @@ def diagnose_files(
     access, fields_with_reasons = access or Access(), with_reasons(catalog, stored)
     loading = (access.cache_bytes, batch_size, num_workers, _max_open_files(access, num_workers), is_whole)
     workload = Workload(fields_with_reasons, len(catalog), shuffle or Shuffle(), *loading)
-    findings = ReadTimer(catalog, workload).measure(_find(workload)) if measure else _find(workload)
+    findings = time_reads(_find(workload), catalog, workload) if measure else _find(workload)
     files = FileList.of(patterns, catalog)
     return Diagnosis(
         patterns=tuple(patterns),

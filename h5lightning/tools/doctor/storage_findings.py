@@ -9,8 +9,7 @@ import numpy as np
 from h5lightning.core.formatting import bytes_text
 from h5lightning.tools.doctor.finding import FASTER, SLOW, Finding
 from h5lightning.tools.overview.row_storage import FAST_FILTERS, SMALL_SHARE, plugin_hint
-from h5lightning.tools.overview.stored_field import StoredField
-from h5lightning.tools.overview.workload import Workload
+from h5lightning.tools.overview.workload import StoredField, Workload
 
 __all__ = ["MERGEABLE_FILES", "file_findings", "storage_findings"]
 
@@ -36,9 +35,6 @@ def file_findings(workload: Workload) -> Iterator[Finding]:
     """The findings about the files as a whole."""
     yield from _open_files(workload)
     yield from _tiny_files(workload)
-
-
-# ── values ───────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _only_hdf5(field: StoredField) -> Finding:
@@ -73,9 +69,6 @@ def _float64(field: StoredField, workload: Workload) -> Iterator[Finding]:
             "the files, 'doctor --float32' prints a program that also stores float32, in new files"
         )
         yield Finding.of(field, "float64", FASTER, text, advice)
-
-
-# ── files ────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _open_files(workload: Workload) -> Iterator[Finding]:

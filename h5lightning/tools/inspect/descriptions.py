@@ -12,8 +12,8 @@ from h5lightning.options import Whole
 from h5lightning.planning.catalog.schema import DatasetSchema, Member
 from h5lightning.tools.inspect.issues import row_span
 from h5lightning.tools.overview.dataset_summary import DatasetSummary
-from h5lightning.tools.overview.file_attributes import Grouping
 from h5lightning.tools.overview.infer_fields import InferredFields
+from h5lightning.tools.overview.scan import Grouping
 
 __all__ = ["hints", "layout_sentences", "shape_text", "storage_text", "type_text"]
 

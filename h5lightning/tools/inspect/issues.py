@@ -101,9 +101,6 @@ def _merged(issues: Iterable[Issue]) -> list[Issue]:
     return merged
 
 
-# ── of one dataset ───────────────────────────────────────────────────────────────────────────────────
-
-
 def _refused(dataset: DatasetSummary) -> Iterator[Issue]:
     refusal, storage = dataset.schema.refusal, dataset.schema.storage
     if refusal:
@@ -144,11 +141,9 @@ _OF_ONE_DATASET: tuple[Callable[[DatasetSummary], Iterator[Issue]], ...] = (
 )
 
 
-# ── of one large dataset ─────────────────────────────────────────────────────────────────────────────
-
-
 def _float64(dataset: DatasetSummary) -> Iterator[Issue]:
-    if dataset.is_float64:
+    columns = (column.dtype for column in dataset.schema.columns)
+    if any(dtype[1:] == "f8" for dtype in (dataset.schema.dtype, *columns)):
         text = "{} is float64, but models use float32: half the bytes would be enough. dtype='float32' converts batches"
         yield Issue.of(dataset, "float64", "warning", text)
 
@@ -177,9 +172,6 @@ def _large_chunks(dataset: DatasetSummary) -> Iterator[Issue]:
 
 
 _SLOW: tuple[Callable[[DatasetSummary], Iterator[Issue]], ...] = (_float64, _chunk_reads, _large_chunks)
-
-
-# ── of one dataset in some files ─────────────────────────────────────────────────────────────────────
 
 
 def _different_rows(dataset: DatasetSummary, names: Names) -> Iterator[Issue]:
@@ -246,9 +238,6 @@ _IN_SOME_FILES: tuple[Callable[[DatasetSummary, Names], Iterator[Issue]], ...] =
 )
 
 
-# ── of the files as a whole ──────────────────────────────────────────────────────────────────────────
-
-
 def _issues_of_files(datasets: Sequence[DatasetSummary], names: Names) -> Iterator[Issue]:
     counts = [int(np.unique(dataset.files).size) for dataset in datasets]
     if len(names) > 1 and counts and max(counts) < len(names):
@@ -300,9 +289,6 @@ def _of_independent_length(datasets: Sequence[DatasetSummary]) -> set[str]:
         if notes.encoding is not None and notes.encoding.kind == "ragged"
     )
     return tables.union(ragged)
-
-
-# ── text ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def where_text(files: Int64Array, names: Names) -> str:

@@ -11,23 +11,16 @@ import numpy as np
 from h5lightning.errors import H5LightningError
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.storage.discovery import discover
+from h5lightning.tools.inspect import descriptions
 from h5lightning.tools.inspect.convention_issues import find_convention_issues
-from h5lightning.tools.inspect.descriptions import (
-    hints,
-    layout_sentences,
-    shape_text,
-    storage_text,
-    type_text,
-)
 from h5lightning.tools.inspect.issues import Issue, find_issues
 from h5lightning.tools.inspect.snippets import Code, code_for
-from h5lightning.tools.overview.dataset_names import is_bookkeeping
+from h5lightning.tools.overview.dataset_paths import is_bookkeeping
 from h5lightning.tools.overview.dataset_summary import DatasetSummary, summarize_datasets
-from h5lightning.tools.overview.file_attributes import groupings, is_of_matlab
 from h5lightning.tools.overview.infer_fields import InferredFields, infer_fields
 from h5lightning.tools.overview.reader_choice import Reading, readings_of
 from h5lightning.tools.overview.row_axis import row_axis
-from h5lightning.tools.overview.scan import scan_readable, shared_attrs
+from h5lightning.tools.overview.scan import groupings, is_of_matlab, scan_readable, shared_attrs
 from h5lightning.tools.overview.suggest import suggest
 
 __all__ = ["DatasetReport", "Inspection", "inspect_files"]
@@ -40,7 +33,6 @@ class DatasetReport:
     Args:
         path: path in the file; a pattern with a ``*`` for datasets with similar paths.
         datasets: number of datasets with such a path in a file.
-        dtype: the type, as NumPy names it.
         shape: all axes, the first one with its smallest and largest length.
         storage: chunks and filters.
         stored_bytes: bytes in all files.
@@ -71,8 +63,7 @@ class Inspection:
     """What files hold, and how to train on them.
 
     Args:
-        patterns: the patterns of the files.
-        root: the deepest directory that they have in common.
+        root: the deepest directory that the files have in common.
         files: number of files that can be read.
         file_bytes: their size.
         datasets: what they hold; bookkeeping of programs comes last.
@@ -142,7 +133,7 @@ def inspect_files(
             _report(dataset, inferred, readings[dataset.path])
             for dataset in sorted(datasets, key=lambda dataset: is_bookkeeping(dataset.schema))
         ),
-        layout=layout_sentences(data, inferred, len(catalog)),
+        layout=descriptions.layout_sentences(data, inferred, len(catalog)),
         traps=find_issues(data, tuple(catalog.names), readings, convention_issues),
         bad=catalog.skipped,
         skipped=discovered.skipped,
@@ -165,7 +156,7 @@ def _judge(
         "code": code_for(suggestion),
         "left_out": suggestion.left_out,
         "split_by": suggestion.split_by,
-        "hints": hints(inferred, groupings(catalog), may_be_time=may_be_time),
+        "hints": descriptions.hints(inferred, groupings(catalog), may_be_time=may_be_time),
     }
 
 
@@ -176,9 +167,9 @@ def _report(
     return DatasetReport(
         path=dataset.path,
         datasets=len(dataset.paths),
-        dtype=type_text(dataset),
-        shape=shape_text(dataset),
-        storage=storage_text(dataset),
+        dtype=descriptions.type_text(dataset),
+        shape=descriptions.shape_text(dataset),
+        storage=descriptions.storage_text(dataset),
         stored_bytes=int(dataset.stored_bytes.sum()),
         rows=(int(dataset.rows.min()), int(dataset.rows.max())) if dataset.schema.shape else None,
         files=int(np.unique(dataset.files).size),

@@ -27,13 +27,7 @@ _MISSING = "???"  # means "no value" in OmegaConf
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Code:
-    """Code for the same data in three languages.
-
-    Args:
-        python: statements that create ``dm``.
-        yaml: a configuration of a Hydra application.
-        command: a command line.
-    """
+    """Code for the same data: Python that creates ``dm``, a configuration for Hydra, and a command line."""
 
     python: str
     yaml: str
@@ -75,9 +69,6 @@ def _changes(option: Any) -> dict[str, Any]:
     return {field.name: value for field in fields if (value := getattr(option, field.name)) != field.default}
 
 
-# ── Python ───────────────────────────────────────────────────────────────────────────────────────────
-
-
 def _python(arguments: Mapping[str, Any]) -> str:
     names = sorted({"H5DataModule", *_options_in(arguments.values())})
     lines = [f"    {name}={_literal(value, len(name) + 6)}," for name, value in arguments.items()]
@@ -115,9 +106,6 @@ def _enclosed(opening: str, items: Sequence[str], closing: str, column: int) -> 
     if column + len(line) < _WIDTH:
         return line
     return "\n".join([opening, *(f"        {item}," for item in items), f"    {closing}"])
-
-
-# ── values that OmegaConf reads ─────────────────────────────────────────────────────────────────────────────
 
 
 def _for_config(arguments: Mapping[str, Any], fields: Mapping[str, Field] | None) -> dict[str, Any]:
@@ -164,9 +152,6 @@ def _config_field(field: Field) -> Any:
 
 def _in_pieces(name: str) -> list[str]:
     return ["?", "??"] if name == _MISSING else re.split(r"(?<=\$)(?=\{)", name)
-
-
-# ── YAML and the command line ────────────────────────────────────────────────────────────────────────
 
 
 def _yaml(arguments: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from h5lightning.planning.catalog.annotations import NOTHING, Annotations, Serie
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.catalog.schema_difference import explain_difference
-from h5lightning.tools.overview.path_patterns import path_patterns
+from h5lightning.tools.overview.dataset_paths import path_patterns
 from h5lightning.tools.overview.row_storage import RowStorage
 
 __all__ = ["DatasetSummary", "Variant", "summarize_datasets"]
@@ -21,12 +21,7 @@ __all__ = ["DatasetSummary", "Variant", "summarize_datasets"]
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Variant:
-    """One of the layouts in which a dataset is stored.
-
-    Args:
-        schema: the layout: everything but the number of rows.
-        files: the files with this layout, ascending, ``(files,)``.
-    """
+    """One of the layouts in which a dataset is stored, and the files that have it, ascending, ``(files,)``."""
 
     schema: DatasetSchema
     files: Int64Array
@@ -78,12 +73,6 @@ class DatasetSummary(RowStorage):
         return tuple((table, np.unique(np.concatenate(files))) for table, files in files_of.items())
 
     @property
-    def is_float64(self) -> bool:
-        """Whether its values, or those of a column, are float64."""
-        columns = (column.dtype for column in self.schema.columns)
-        return any(dtype[1:] == "f8" for dtype in (self.schema.dtype, *columns))
-
-    @property
     def weight(self) -> int:
         """Decoded bytes in all files; if they are unknown, the stored bytes or the number of elements."""
         row_bytes = math.prod(self.schema.row_shape) * max(1, self.schema.itemsize)
@@ -115,19 +104,12 @@ def summarize_datasets(catalog: Catalog) -> tuple[DatasetSummary, ...]:
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class _Occurrences:
-    """Where each dataset occurs in the facts of the catalog.
+    """Where each dataset occurs in the facts of the catalog."""
 
-    Args:
-        schemas: the distinct layouts of single datasets.
-        schema_of: layout of each occurrence, ``(occurrences,)``.
-        file_of: file of each occurrence, ``(occurrences,)``.
-        of_path: path → its occurrences.
-    """
-
-    schemas: tuple[DatasetSchema, ...]
-    schema_of: Int64Array
-    file_of: Int64Array
-    of_path: dict[str, Int64Array]
+    schemas: tuple[DatasetSchema, ...]  # the distinct layouts of single datasets
+    schema_of: Int64Array  # of each occurrence
+    file_of: Int64Array  # of each occurrence
+    of_path: dict[str, Int64Array]  # path → its occurrences
 
     @classmethod
     def of(cls, catalog: Catalog) -> _Occurrences:
@@ -142,12 +124,8 @@ class _Occurrences:
         of_path: dict[str, list[Int64Array]] = {}
         for schema, occurrences in zip(numbers, _positions(schema_of, len(numbers)), strict=True):
             of_path.setdefault(schema.path, []).append(occurrences)
-        return cls(
-            tuple(numbers),
-            schema_of,
-            file_of,
-            {path: np.concatenate(found) for path, found in of_path.items()},
-        )
+        joined = {path: np.concatenate(occurrences) for path, occurrences in of_path.items()}
+        return cls(tuple(numbers), schema_of, file_of, joined)
 
     def kinds(self) -> dict[str, tuple[str, int]]:
         """What the datasets of one pattern have in common: type and number of axes."""

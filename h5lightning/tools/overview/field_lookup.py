@@ -17,7 +17,7 @@ from h5lightning.planning.field_columns import check_column
 from h5lightning.tools.overview.dataset_summary import DatasetSummary, summarize_datasets
 from h5lightning.tools.overview.infer_fields import infer_fields
 from h5lightning.tools.overview.scan import shared_attrs
-from h5lightning.tools.overview.stored_field import StoredField
+from h5lightning.tools.overview.workload import StoredField
 
 __all__ = ["stored_fields_of"]
 

@@ -12,7 +12,7 @@ import numpy as np
 from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import FieldError, UnsupportedFieldError
 from h5lightning.options import Field, Rows, Samples, Whole
-from h5lightning.tools.overview.dataset_names import is_bookkeeping, is_label, words_of
+from h5lightning.tools.overview.dataset_paths import is_bookkeeping, is_label, words_of
 from h5lightning.tools.overview.dataset_summary import DatasetSummary
 from h5lightning.tools.overview.row_axis import IMAGE_CHANNELS
 
@@ -83,9 +83,6 @@ def infer_fields(datasets: Sequence[DatasetSummary], files: int, attrs: Mapping[
     return _without_labels_in_rows(x, [dataset for dataset in candidates if not dataset.schema.shape], attrs)
 
 
-# ── data that cannot be fields ───────────────────────────────────────────────────────────────────────
-
-
 def _check_bulk(datasets: Sequence[DatasetSummary]) -> None:
     """Raise if most of the data cannot be a field: the remaining data would be a misleading choice."""
     if not datasets:
@@ -141,9 +138,6 @@ def _series_tables(datasets: Iterable[DatasetSummary]) -> frozenset[str]:
         for table in notes.series
         for path in table.paths
     )
-
-
-# ── fields ───────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _fields_of_table(table: DatasetSummary) -> InferredFields:

@@ -17,7 +17,7 @@ from h5lightning.storage.readers.direct.reader import DirectReader
 from h5lightning.storage.readers.protocol import DatasetColumn
 from h5lightning.tools.overview.dataset_summary import DatasetSummary, Variant
 from h5lightning.tools.overview.row_storage import FAST_FILTERS, filter_names
-from h5lightning.tools.overview.stored_field import StoredField
+from h5lightning.tools.overview.workload import StoredField
 
 __all__ = ["Reading", "readings_of", "with_reasons"]
 

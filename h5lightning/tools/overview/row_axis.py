@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from h5lightning.tools.overview.dataset_names import is_label, words_of
+from h5lightning.tools.overview.dataset_paths import is_label, words_of
 from h5lightning.tools.overview.dataset_summary import DatasetSummary
 
 __all__ = ["IMAGE_CHANNELS", "RowAxis", "row_axis"]
@@ -35,16 +35,13 @@ class RowAxis:
     may_be_time: bool = True
 
 
-_UNREMARKABLE = RowAxis()
-
-
 def row_axis(
     dataset: DatasetSummary, datasets: Sequence[DatasetSummary], *, is_matlab: bool = False
 ) -> RowAxis:
     """What the rows of a dataset are, as far as the files say."""
     schema = dataset.schema
     if not dataset.is_usable or schema.members or len(schema.shape) < 2 or not dataset.max_rows:
-        return _UNREMARKABLE
+        return RowAxis()
     if _THE_WELL.search(dataset.path):
         return RowAxis(
             "has the layout of The Well: axis 0 counts trajectories and axis 1 is time. A row is a whole trajectory, "
@@ -69,9 +66,9 @@ def _time_axis(dataset: DatasetSummary, datasets: Sequence[DatasetSummary]) -> t
     times = [other for other in datasets if _is_time_coordinate(other, dataset)]
     if any(_has_rows_of(coordinate, dataset) for coordinate in times):
         return None
-    for axis, path in _labelled_axes(dataset):
-        if axis > 0 and _names_time(path):
-            return axis, path
+    for labels in (labels for notes, _ in dataset.annotations for labels in notes.labels):
+        if labels.axis > 0 and _names_time(labels.path):
+            return labels.axis, labels.path
     for coordinate in times:
         length = int(coordinate.rows[0]) if len(set(coordinate.rows.tolist())) == 1 else -1
         # PDEBench stores one time more than steps.
@@ -104,11 +101,6 @@ def _has_rows_of(first: DatasetSummary, second: DatasetSummary) -> bool:
     return bool(both.any() and (first_rows[both] == second_rows[both]).all())
 
 
-def _labelled_axes(dataset: DatasetSummary) -> Iterator[tuple[int, str]]:
-    for notes, _ in dataset.annotations:
-        yield from ((labels.axis, labels.path) for labels in notes.labels)
-
-
 def _matlab_axis(dataset: DatasetSummary) -> RowAxis:
     axes = " × ".join(map(str, reversed(dataset.schema.row_shape)))
     is_short = _is_short(dataset)
@@ -126,7 +118,7 @@ def _short_axis(dataset: DatasetSummary, datasets: Sequence[DatasetSummary]) -> 
         for other in datasets
     )
     if has_labels or _is_image(dataset.schema.row_shape) or not _is_short(dataset):
-        return _UNREMARKABLE
+        return RowAxis()
     return RowAxis(
         f"has a sample axis that is shorter than the next axis in all files ({dataset.max_rows:,} against "
         f"{dataset.schema.shape[1]:,}). Are its rows samples, or channels? If they are channels, store it transposed, "

@@ -36,8 +36,6 @@ class Suggestion:
     Args:
         files: patterns.
         fields: sample key → `Field`; None for all datasets.
-        samples: how samples lie in a file.
-        split: how the rows are divided.
         split_by: what the split keeps whole; empty if there are too few rows to divide.
         dtype: ``float32`` if something would be float64; else None.
         access: which problems of the files must be accepted.

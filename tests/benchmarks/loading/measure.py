@@ -1,15 +1,16 @@
-"""Batches of any way to load, and what is measured of a process beside time: memory, and bytes that are read."""
+"""Batches of any way to load, and what is measured beside rates: their ratios, waiting, memory, and bytes read."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from h5lightning.tools.bench.timing import Candidate, Trial, run_trial
+from h5lightning.tools.bench.timing import Candidate, Timing, Trial, run_trial
 
-__all__ = ["Batch", "anonymous_bytes", "read_bytes", "run_epoch", "samples_of"]
+__all__ = ["Batch", "anonymous_bytes", "ratios", "read_bytes", "run_epoch", "samples_of", "waiting_share"]
 
 
 class Batch(NamedTuple):
@@ -27,6 +28,28 @@ def samples_of(batch: Batch) -> int:
 def run_epoch(batches: Iterable[Batch]) -> Trial:
     """Consume batches as they come, to the end."""
     return run_trial(Candidate("", lambda _: batches, samples_of), 0)
+
+
+def ratios(ours: Sequence[Trial], theirs: Sequence[Trial]) -> Timing:
+    """The ratio of the sample rates, round by round."""
+    return Timing.of([our.rate / their.rate for our, their in zip(ours, theirs, strict=True)])
+
+
+def waiting_share(batches: Iterable[Any], step_s: float) -> float:
+    """Share of an epoch's time, in [0, 1], that a loop with steps of ``step_s`` waits after its first batch.
+
+    A step sleeps, as the process does while an accelerator works.
+    """
+    iterator = iter(batches)
+    next(iterator)
+    waited, started = 0.0, time.perf_counter()
+    while True:
+        time.sleep(step_s)
+        asked = time.perf_counter()
+        batch = next(iterator, None)
+        waited += time.perf_counter() - asked
+        if batch is None:
+            return waited / (time.perf_counter() - started)
 
 
 def anonymous_bytes() -> int:

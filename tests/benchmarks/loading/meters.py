@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.storage.codecs import Pipeline
-from h5lightning.tools.bench.timing import Timing, waiting_share
+from h5lightning.tools.bench.timing import Timing
 from loading import ours
 from loading.data import BATCH, Dataset
-from loading.measure import anonymous_bytes, read_bytes, run_epoch
+from loading.measure import anonymous_bytes, read_bytes, run_epoch, waiting_share
 from loading.races import Goal
 
 __all__ = ["amplification", "memory", "mixing", "waiting"]

@@ -10,11 +10,11 @@ from functools import partial
 from typing import Any
 
 from h5lightning import H5DataModule
-from h5lightning.tools.bench.timing import Candidate, Timing, Trial, ratios, run_trials, whole_epochs
+from h5lightning.tools.bench.timing import Candidate, Timing, Trial, run_trials, whole_epochs
 from loading import by_hand, ours
 from loading.data import Dataset, Workload
 from loading.limits import DecodeAndGather, GatherFromMemory, ReadInOrder, read_files, ready_tensors
-from loading.measure import Batch, samples_of
+from loading.measure import Batch, ratios, samples_of
 
 __all__ = ["OURS", "THREADS", "Goal", "Race", "Result", "against_best", "candidate_of", "run"]
 

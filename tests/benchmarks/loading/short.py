@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from h5lightning.tools.bench.timing import Timing, ratios
+from h5lightning.tools.bench.timing import Timing
 from loading.data import BATCH, FILES
+from loading.measure import ratios
 from loading.races import OURS, Goal, Result
 from loading.report import Report, machine, number, table, versions
 

@@ -7,12 +7,9 @@ from clocks import Clock
 
 from h5lightning.tools.bench.timing import (
     Candidate,
-    Timing,
     Trial,
-    ratios,
     run_trial,
     run_trials,
-    waiting_share,
     whole_epochs,
 )
 
@@ -85,12 +82,6 @@ def test_a_candidate_that_is_too_slow_has_one_trial():
     assert {name: len(trials) for name, trials in found.items()} == {"slow": 1, "quick": 3}
 
 
-def test_ratios_are_of_the_same_round():
-    ours = [Trial(100, 10, 0, seconds) for seconds in (1, 2, 4)]
-    theirs = [Trial(50, 50, seconds, seconds) for seconds in (1, 2, 8)]
-    assert ratios(ours, theirs) == Timing(2, 2, 4)
-
-
 @pytest.mark.parametrize(("least_s", "epochs"), [(0, [7]), (5 * TICK_S, [7, 8, 9])], ids=["one", "some"])
 def test_epochs_are_whole(least_s, epochs):
     found = list(whole_epochs(lambda number: slow([number, number], TICK_S), 7, least_s))
@@ -99,9 +90,3 @@ def test_epochs_are_whole(least_s, epochs):
 
 def test_epochs_that_are_left_early_are_closed():
     assert list(islice(whole_epochs(count, 3, 0), 2)) == [3, 4]
-
-
-@pytest.mark.parametrize(("seconds", "share"), [(0, 0), (3 * TICK_S, 15 / 21)], ids=["ready", "late"])
-def test_waiting_share(seconds, share):
-    """Five batches after the first are waited for, and six steps are made."""
-    assert waiting_share(slow(repeat(BATCH, 6), seconds), step_s=TICK_S) == pytest.approx(share)

@@ -5,7 +5,7 @@ import pytest
 
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.tools.overview.row_storage import filter_names, plugin_hint
-from h5lightning.tools.overview.stored_field import StoredField
+from h5lightning.tools.overview.workload import StoredField
 
 
 def field(shape=(50, 6, 4), chunks=None, filters=(), rows=(50,)):

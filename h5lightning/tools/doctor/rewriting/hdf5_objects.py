@@ -1,13 +1,27 @@
-"""Objects of an HDF5 file by their names, which h5py's low-level interface takes as bytes."""
+"""Objects of an HDF5 file by their names, which h5py's low-level interface takes as bytes, and references to them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import h5py
-from h5py import h5a, h5d, h5f, h5o
+import numpy as np
+import numpy.typing as npt
+from h5py import h5a, h5d, h5f, h5o, h5r, h5t
 
-__all__ = ["attribute_names", "encoded", "find_dataset", "find_object", "name_text", "visited_objects"]
+from h5lightning.errors import FieldError
+
+__all__ = [
+    "attribute_names",
+    "encoded",
+    "find_dataset",
+    "find_object",
+    "name_text",
+    "redirect",
+    "visited_objects",
+]
 
 
 def encoded(name: str) -> bytes:
@@ -51,3 +65,76 @@ def attribute_names(obj: Any) -> list[bytes]:
     order = h5py.h5.INDEX_CRT_ORDER if is_tracked else h5py.h5.INDEX_NAME
     count = h5a.get_num_attrs(obj)
     return [h5a.open(obj, index=number, index_type=order).name for number in range(count)]
+
+
+def redirect(fid: h5f.FileID, replaced: Mapping[int, h5d.DatasetID]) -> None:
+    """Redirect all references to some objects, in attributes and datasets.
+
+    Args:
+        fid: a file that is open for writing.
+        replaced: address of an object → the dataset that replaces it.
+
+    Raises:
+        FieldError: the file holds references of a kind that h5py cannot read.
+    """
+    renew = partial(_renewed, fid, replaced)
+    for name, kind in visited_objects(fid):
+        obj = h5o.open(fid, name)
+        for attribute in attribute_names(obj):
+            where = f"attribute {name_text(attribute)!r} of '/{name_text(name).lstrip('.')}'"
+            _redirect_values(h5a.open(obj, attribute), where, renew)
+        if kind == h5o.TYPE_DATASET:
+            _redirect_values(obj, f"'/{name_text(name)}'", renew)
+
+
+def _redirect_values(holder: Any, where: str, renew: Callable[[Any], Any]) -> None:
+    """Rewrite the values of an attribute or a dataset if they refer to a replaced object."""
+    tid, space = holder.get_type(), holder.get_space()
+    if not tid.detect_class(h5t.REFERENCE) or not space.get_simple_extent_npoints():
+        return
+    try:
+        dtype = holder.dtype
+    except TypeError as error:
+        raise FieldError(
+            f"{where} holds references of a kind that h5py cannot read: rewrite this file with h5repack"
+        ) from error
+    values = np.empty(holder.shape, dtype)
+    spaces = () if isinstance(holder, h5a.AttrID) else (h5py.h5s.ALL, h5py.h5s.ALL)
+    holder.read(*spaces, values)
+    if _replace_in(values, dtype, renew):
+        holder.write(*spaces, values)
+
+
+def _replace_in(values: npt.NDArray[Any], dtype: np.dtype[Any], renew: Callable[[Any], Any]) -> bool:
+    """Replace references in an array, in place; whether there were any to replace."""
+    if dtype.names is not None:
+        return sum(_replace_in(values[name], dtype[name], renew) for name in dtype.names) > 0
+    base = dtype.subdtype[0] if dtype.subdtype else dtype
+    inner = h5py.check_vlen_dtype(base)
+    if inner is not None and isinstance(inner, np.dtype):
+        arrays = [element for element in values.flat if isinstance(element, np.ndarray)]
+        return sum(_replace_in(array, inner, renew) for array in arrays) > 0
+    if h5py.check_ref_dtype(base) is None:
+        return False
+    is_changed = False
+    for index in np.ndindex(values.shape):
+        reference = renew(values[index])
+        if reference is not None:
+            values[index], is_changed = reference, True
+    return is_changed
+
+
+def _renewed(fid: h5f.FileID, replaced: Mapping[int, h5d.DatasetID], reference: Any) -> Any:
+    """The new reference; None if the old one stays."""
+    if not reference:
+        return None
+    try:
+        target = h5r.dereference(reference, fid)
+        new = replaced.get(h5o.get_info(target).addr)
+    except (ValueError, RuntimeError, KeyError, OSError):
+        return None  # the reference was broken before
+    if new is None:
+        return None
+    if isinstance(reference, h5r.RegionReference):
+        return h5r.create(new, b".", h5r.DATASET_REGION, h5r.get_region(reference, fid))
+    return h5r.create(new, b".", h5r.OBJECT)

@@ -23,7 +23,7 @@ from h5lightning.storage.hdf5.external_values import storage_problem
 from h5lightning.storage.hdf5.file_checks import stamp
 from h5lightning.storage.hdf5.open_file import opened_id
 from h5lightning.tools.doctor.rewriting.hdf5_objects import attribute_names, encoded
-from h5lightning.tools.doctor.rewriting.output_files import opened_to_write
+from h5lightning.tools.doctor.rewriting.output_files import opened_to_write, prepare_folder
 from h5lightning.tools.doctor.rewriting.raw_values import (
     Elements,
     copy_attributes,
@@ -32,7 +32,7 @@ from h5lightning.tools.doctor.rewriting.raw_values import (
     write_rows,
     written_rows,
 )
-from h5lightning.tools.doctor.rewriting.write_files import check_unchanged, prepare_folder, write_files
+from h5lightning.tools.doctor.rewriting.write_files import check_unchanged, write_files
 
 __all__ = ["merge_files"]
 

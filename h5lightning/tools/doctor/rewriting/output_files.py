@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import shutil
 import tempfile
@@ -18,9 +19,8 @@ from h5lightning.storage.discovery.patterns import RECURSIVE, Glob, Pattern, nam
 
 __all__ = [
     "InputPatterns",
-    "check_space",
-    "make_folder",
     "opened_to_write",
+    "prepare_folder",
     "put_in_place",
     "unfinished_folder",
     "unfinished_folders",
@@ -38,7 +38,6 @@ class InputPatterns:
     """
 
     def __init__(self, patterns: Sequence[str], directory: str) -> None:
-        self._patterns = list(patterns)
         included = [text for text in patterns if not text.startswith("!")]
         self._globs = [glob for text in included for glob in Pattern.of(text, directory).globs]
         self._excluded = Exclusion([text[1:] for text in patterns if text.startswith("!")], directory, "/")
@@ -46,19 +45,6 @@ class InputPatterns:
     def match(self, path: str) -> bool:
         """Whether the patterns match a file with this absolute path."""
         return any(_matches(glob, path) for glob in self._globs) and not self._excluded.covers(path)
-
-    def check(self, paths: Collection[str]) -> None:
-        """Check that the patterns match none of the new files.
-
-        Raises:
-            OptionError: they match one.
-        """
-        for path in paths:
-            if self.match(path):
-                raise OptionError(
-                    f"into: {path!r} would be matched by {self._patterns!r}, so that its data would be read twice. "
-                    "Choose a folder that the patterns do not match"
-                )
 
 
 def _matches(glob: Glob, path: str) -> bool:
@@ -77,12 +63,28 @@ def _match_names(parts: Sequence[str], names: Sequence[str]) -> bool:
     return _match_names(parts[1:], names) or (is_visible and _match_names(parts, names[1:]))
 
 
-def make_folder(folder: str) -> None:
-    """Create the folder of the new files if it does not exist.
+def prepare_folder(into: str, outputs: Collection[str], patterns: Sequence[str], needed_bytes: int) -> None:
+    """Create the folder of the new files, if they may lie there and the disk has space.
 
     Raises:
-        OptionError: it cannot be created, or is not writable.
+        OptionError: the patterns match a new file, or the folder cannot be created.
+        ResourceError: the disk has too little space.
     """
+    inputs = InputPatterns(patterns, os.getcwd())
+    for path in outputs:
+        if inputs.match(path):
+            raise OptionError(
+                f"into: {path!r} would be matched by {list(patterns)!r}, so that its data would be read twice. "
+                "Choose a folder that the patterns do not match"
+            )
+    # Originals may need the decoders of a plugin.
+    with contextlib.suppress(ImportError):
+        importlib.import_module("hdf5plugin")
+    _make_folder(into)
+    _check_space(into, needed_bytes)
+
+
+def _make_folder(folder: str) -> None:
     try:
         os.makedirs(folder, exist_ok=True)
         is_writable = os.access(folder, os.W_OK)
@@ -94,12 +96,7 @@ def make_folder(folder: str) -> None:
         raise OptionError(f"into: {folder!r} is not writable. Choose another folder")
 
 
-def check_space(folder: str, needed_bytes: int) -> None:
-    """Check that the disk of an existing folder has enough space.
-
-    Raises:
-        ResourceError: the disk has less.
-    """
+def _check_space(folder: str, needed_bytes: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed_bytes:
         raise ResourceError(

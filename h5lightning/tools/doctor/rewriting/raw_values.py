@@ -74,7 +74,7 @@ class Elements:
         Raises:
             FieldError: the values do not have the type ``dtype``.
         """
-        own = tid if member is None else _member_type(tid, member)
+        own = tid if member is None else tid.get_member_type(tid.get_member_index(encoded(member)))
         is_float64 = own.get_class() == h5t.FLOAT and own.dtype == np.dtype("f8").newbyteorder(
             own.dtype.byteorder
         )
@@ -104,10 +104,6 @@ def _plain_type(tid: h5t.TypeID, dtype: str) -> h5t.TypeID:
     if tid.dtype != np.dtype(dtype) and not is_bits:
         raise FieldError(f"holds {tid.dtype}, expected {np.dtype(dtype)}")
     return h5t.py_create(np.dtype(dtype), logical=True)
-
-
-def _member_type(tid: h5t.TypeID, member: str) -> h5t.TypeID:
-    return tid.get_member_type(tid.get_member_index(encoded(member)))
 
 
 def _compound_of(member: str, tid: h5t.TypeID) -> h5t.TypeID:

@@ -22,6 +22,7 @@ from h5lightning.tools.doctor.rewriting.hdf5_objects import (
     encoded,
     find_dataset,
     find_object,
+    redirect,
     visited_objects,
 )
 from h5lightning.tools.doctor.rewriting.raw_values import (
@@ -31,7 +32,6 @@ from h5lightning.tools.doctor.rewriting.raw_values import (
     first_difference,
     written_rows,
 )
-from h5lightning.tools.doctor.rewriting.references import redirect
 from h5lightning.tools.doctor.rewriting.storage_options import (
     RowRanges,
     StorageOptions,
@@ -95,8 +95,8 @@ def replace_datasets(original: h5f.FileID, copy: h5f.FileID, plan: Plan, folder:
     """
     replacements: dict[int, _Replacement] = {}
     for name, storage in plan.stored.items():
-        address = _address(copy, name)
-        if address is not None and address not in replacements:
+        found = find_dataset(copy, name)
+        if found is not None and (address := int(h5o.get_info(found).addr)) not in replacements:
             replacements[address] = _replacement(original, copy, name, storage, folder)
     columns = [
         _column(original, copy, table, column, storage, folder)
@@ -146,11 +146,6 @@ def _named(name: str) -> Iterator[None]:
         yield
     except FieldError as error:
         raise FieldError(f"'/{name}' {error}") from error
-
-
-def _address(copy: h5f.FileID, name: str) -> int | None:
-    found = find_dataset(copy, name)
-    return None if found is None else int(h5o.get_info(found).addr)
 
 
 def _replacement(

@@ -10,8 +10,9 @@ import contextlib
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 from h5py import h5d, h5f, h5l, h5o
@@ -21,10 +22,10 @@ from h5lightning.storage.discovery import discover
 from h5lightning.storage.hdf5.file_checks import stamp
 from h5lightning.storage.hdf5.open_file import opened_id
 from h5lightning.tools.doctor.rewriting.hdf5_objects import find_dataset, name_text, visited_objects
-from h5lightning.tools.doctor.rewriting.output_files import opened_to_write
+from h5lightning.tools.doctor.rewriting.output_files import opened_to_write, prepare_folder
 from h5lightning.tools.doctor.rewriting.replace_datasets import Plan, check_values, replace_datasets
 from h5lightning.tools.doctor.rewriting.storage_options import StorageOptions
-from h5lightning.tools.doctor.rewriting.write_files import check_unchanged, prepare_folder, write_files
+from h5lightning.tools.doctor.rewriting.write_files import check_unchanged, write_files
 
 __all__ = ["rewrite_files"]
 
@@ -65,7 +66,8 @@ def rewrite_files(
     outputs = frozenset(paths)
     missing = [path for output, path in paths.items() if not os.path.lexists(output)]
     prepare_folder(into, outputs, patterns, sum(_max_bytes(path, plan) for path in missing))
-    write_files({output: _job(path, output, outputs, plan) for output, path in paths.items()}, into)
+    jobs = {output: partial(_rewrite, path, output, outputs, plan) for output, path in paths.items()}
+    write_files(jobs, into)
 
 
 def _max_bytes(path: str, plan: Plan) -> int:
@@ -79,11 +81,7 @@ def _max_bytes(path: str, plan: Plan) -> int:
     return size
 
 
-def _job(path: str, output: str, outputs: frozenset[str], plan: Plan) -> Callable[[str], list[str]]:
-    return lambda unfinished: _rewrite(path, output, outputs, unfinished, plan)
-
-
-def _rewrite(path: str, output: str, outputs: frozenset[str], unfinished: str, plan: Plan) -> list[str]:
+def _rewrite(path: str, output: str, outputs: frozenset[str], plan: Plan, unfinished: str) -> list[str]:
     """Rewrite one file under a temporary name; return remarks."""
     before = stamp(os.stat(path))
     with _opened_and_locked(path) as original:

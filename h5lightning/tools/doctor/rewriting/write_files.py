@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from h5lightning.core.formatting import counted, listed
 from h5lightning.core.progress import progress_bar
@@ -14,32 +13,14 @@ from h5lightning.errors import BadFileError, H5LightningError, ResourceError
 from h5lightning.planning.catalog.file_stamps import Stamp, explain_change
 from h5lightning.storage.hdf5.file_checks import stamp
 from h5lightning.tools.doctor.rewriting.output_files import (
-    InputPatterns,
-    check_space,
-    make_folder,
     put_in_place,
     unfinished_folder,
     unfinished_folders,
 )
 
-__all__ = ["check_unchanged", "prepare_folder", "write_files"]
+__all__ = ["check_unchanged", "write_files"]
 
 _MAX_NAMED = 5
-
-
-def prepare_folder(into: str, outputs: Collection[str], patterns: Sequence[str], needed_bytes: int) -> None:
-    """Create the folder of the new files, if they may lie there and the disk has space.
-
-    Raises:
-        OptionError: the patterns match a new file, or the folder cannot be created.
-        ResourceError: the disk has too little space.
-    """
-    InputPatterns(patterns, os.getcwd()).check(outputs)
-    # Originals may need the decoders of a plugin.
-    with contextlib.suppress(ImportError):
-        importlib.import_module("hdf5plugin")
-    make_folder(into)
-    check_space(into, needed_bytes)
 
 
 def write_files(jobs: Mapping[str, Callable[[str], list[str]]], into: str) -> None:

@@ -1,8 +1,4 @@
-"""Path patterns: one pattern with a ``*`` for datasets with similar paths, such as ``demo_0/x`` and ``demo_1/x``.
-
-A file with one group for each demonstration holds thousands of datasets, but one structure. `path_patterns` finds this
-structure, so that a report shows it in one line.
-"""
+"""What paths of datasets say: which datasets are alike, which are labels, and which are bookkeeping."""
 
 from __future__ import annotations
 
@@ -12,19 +8,45 @@ import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import TypeAlias
 
-__all__ = ["common_pattern", "path_patterns"]
+from h5lightning.planning.catalog.schema import DatasetSchema
+
+__all__ = ["common_pattern", "is_bookkeeping", "is_label", "path_patterns", "words_of"]
+
+_LABEL_WORDS = frozenset(["label", "labels", "target", "targets", "y", "class", "classes", "category"])
+# Objects of MATLAB, and the specifications that NWB keeps. The scan finds the indexes of PyTables and the dimensions
+# of netCDF.
+_BOOKKEEPING_GROUPS = re.compile(r"(?:^|/)(?:#subsystem#|specifications)/")
+_START_TIMES = frozenset(["starting_time", "timestamps_reference_time", "session_start_time"])
 
 # Three groups of one structure with numbered names are copies; train, val and test are not.
 _FEWEST_NUMBERED_GROUPS = 3
 _FEWEST_OTHER_GROUPS = 8
 _FEWEST_NUMBERED_DATASETS = 8
 _MAX_DEPTH = 64  # the rest of a deeper path counts as one name: a file may nest thousands of groups
-
 _DIGITS = re.compile(r"\d+")
 
 _Tree: TypeAlias = "dict[str, _Tree | str]"  # groups are dicts, datasets are their full paths
 Members: TypeAlias = dict[str, list[str]]  # pattern below one group → the original paths
 Kind: TypeAlias = Callable[[str], Hashable]
+
+
+def words_of(path: str) -> frozenset[str]:
+    """The words of a path: ``obs/cell_type/codes`` → obs, cell, type, codes."""
+    return frozenset(re.findall(r"[a-z]+", path.lower()))
+
+
+def is_label(path: str) -> bool:
+    """Whether the name is that of labels."""
+    return bool(_LABEL_WORDS & words_of(path))
+
+
+def is_bookkeeping(schema: DatasetSchema) -> bool:
+    """Whether a dataset only serves the program that wrote it."""
+    if schema.is_bookkeeping or _BOOKKEEPING_GROUPS.search(schema.path):
+        return True
+    name = schema.path.rpartition("/")[2]
+    is_start_time = not schema.shape and name in _START_TIMES
+    return is_start_time or (name == "file_create_date" and bool(schema.refusal))
 
 
 def path_patterns(kinds: Mapping[str, Hashable]) -> dict[str, tuple[str, ...]]:
@@ -49,12 +71,7 @@ def path_patterns(kinds: Mapping[str, Hashable]) -> dict[str, tuple[str, ...]]:
 
 
 def common_pattern(names: Iterable[str]) -> str:
-    """The common start and end of names, with a ``*`` between.
-
-    Example:
-        >>> common_pattern(["demo_7", "demo_12"])
-        'demo_*'
-    """
+    """The common start and end of names, with a ``*`` between: ``demo_7``, ``demo_12`` → ``demo_*``."""
     listed = list(names)
     start = os.path.commonprefix(listed)  # noqa: RUF071 - characters are meant
     reversed_ends = [name[len(start) :][::-1] for name in listed]
