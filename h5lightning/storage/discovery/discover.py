@@ -20,7 +20,7 @@ from h5lightning.planning.catalog.catalog import SkippedFile
 from h5lightning.storage.discovery.directory_tree import DirectoryTree, explain_no_match, explain_unlisted
 from h5lightning.storage.discovery.exclusion import Exclusion
 from h5lightning.storage.discovery.patterns import Pattern, common_directory
-from h5lightning.storage.discovery.unique_files import UniqueFiles
+from h5lightning.storage.discovery.same_files import UniqueFiles
 from h5lightning.storage.hdf5.file_checks import without_hint
 
 __all__ = ["Discovered", "discover"]

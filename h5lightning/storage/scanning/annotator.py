@@ -11,9 +11,13 @@ from h5lightning.planning.catalog.annotations import NOTHING, PACKED, Annotation
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.scanning.conventions.axis_labels import LabelFinder
-from h5lightning.storage.scanning.conventions.encodings import encoding_of, is_netcdf, masked_row
+from h5lightning.storage.scanning.conventions.encodings import (
+    encoding_of,
+    encoding_with_sources,
+    is_netcdf,
+    masked_row,
+)
 from h5lightning.storage.scanning.conventions.missing_categories import NONE_MISSING, missing_of
-from h5lightning.storage.scanning.conventions.virtual_encodings import encoding_with_sources
 from h5lightning.storage.scanning.digests import dataset_digest, group_digest
 from h5lightning.storage.scanning.metadata_values import ValueReader
 from h5lightning.storage.scanning.scanned_dataset import ScannedDataset

@@ -13,8 +13,11 @@ from h5lightning.storage.hdf5.external import Sources, encoded, link_problem
 from h5lightning.storage.hdf5.external_values import storage_problem
 from h5lightning.storage.hdf5.filters import DEFLATE, filter_name
 from h5lightning.storage.hdf5.open_dataset import filter_problem
-from h5lightning.storage.scanning.conventions.bookkeeping import bookkeeping_refusal
-from h5lightning.storage.scanning.conventions.sparse_matrices import sparse_format, sparse_refusal
+from h5lightning.storage.scanning.conventions.bookkeeping import (
+    bookkeeping_refusal,
+    sparse_format,
+    sparse_refusal,
+)
 from h5lightning.storage.scanning.conventions.vocabularies import Vocabulary, vocabulary_of, with_vocabularies
 from h5lightning.storage.scanning.metadata_values import ValueReader
 from h5lightning.storage.scanning.scanned_dataset import ScannedDataset

@@ -17,10 +17,9 @@ from h5lightning.storage.hdf5.external import Sources, object_at
 from h5lightning.storage.hdf5.file_checks import check_file, leave_out_hint
 from h5lightning.storage.hdf5.open_file import opened_id
 from h5lightning.storage.scanning.annotator import Annotator
-from h5lightning.storage.scanning.attributes import read_attributes
 from h5lightning.storage.scanning.describe_dataset import dataset_paths, describe_dataset, find_dataset
 from h5lightning.storage.scanning.differences import first_difference
-from h5lightning.storage.scanning.metadata_values import ValueReader
+from h5lightning.storage.scanning.metadata_values import ValueReader, read_attributes
 from h5lightning.storage.scanning.scan_request import DIFFERENCE, Outcome, ScanRequest
 from h5lightning.storage.scanning.scanned_dataset import ScannedDataset
 

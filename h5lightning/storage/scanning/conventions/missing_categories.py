@@ -9,8 +9,7 @@ import numpy as np
 from h5lightning.planning.catalog.annotations import Found
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.filters import filter_name
-from h5lightning.storage.scanning.conventions.category_tables import category_table, group_encoding
-from h5lightning.storage.scanning.conventions.code_columns import code_ranges
+from h5lightning.storage.scanning.conventions.code_columns import category_table, code_ranges, group_encoding
 from h5lightning.storage.scanning.conventions.vocabularies import column_ranges
 from h5lightning.storage.scanning.scanned_dataset import ScannedDataset, dataset_at
 from h5lightning.storage.scanning.stored_values import blocks_of, can_be_read_whole

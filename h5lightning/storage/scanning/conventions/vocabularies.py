@@ -18,8 +18,7 @@ from h5py import h5d, h5f, h5t
 from h5lightning.planning.catalog.schema import UNREAD, Member
 from h5lightning.storage.hdf5.external import encoded
 from h5lightning.storage.hdf5.filters import NATIVE_FILTERS, filter_name
-from h5lightning.storage.scanning.conventions.category_tables import category_table
-from h5lightning.storage.scanning.conventions.code_columns import CodeRange, code_ranges
+from h5lightning.storage.scanning.conventions.code_columns import CodeRange, category_table, code_ranges
 from h5lightning.storage.scanning.metadata_values import ValueReader
 from h5lightning.storage.scanning.scanned_dataset import ScannedDataset, dataset_at
 
