@@ -18,7 +18,7 @@ def lies_on_remote(path: str) -> bool:
     Args:
         path: the path. Its links are not followed, because a server that does not answer would block.
     """
-    return _is_remote_type(type_of_path(os.path.abspath(path), _mounts()))
+    return _REMOTE.match(type_of_path(os.path.abspath(path), _mounts())) is not None
 
 
 def is_remote(descriptor: int) -> bool:
@@ -35,11 +35,7 @@ def is_remote(descriptor: int) -> bool:
 @cache
 def _is_remote(device: int) -> bool:
     # Thousands of files lie on very few file systems.
-    return _is_remote_type(file_system_of(device, _mounts()))
-
-
-def _is_remote_type(name: str) -> bool:
-    return _REMOTE.match(name) is not None
+    return _REMOTE.match(file_system_of(device, _mounts())) is not None
 
 
 def _mounts() -> str:

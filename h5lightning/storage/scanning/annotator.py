@@ -22,7 +22,6 @@ from h5lightning.storage.scanning.digests import dataset_digest, group_digest
 from h5lightning.storage.scanning.metadata_values import ValueReader
 from h5lightning.storage.scanning.scanned_dataset import ScannedDataset
 from h5lightning.storage.scanning.series.name_list import NameList
-from h5lightning.storage.scanning.series.name_roles import may_divide
 from h5lightning.storage.scanning.series.series_finder import SeriesFinder
 from h5lightning.storage.scanning.unwritten_ends import ends_with_fill
 
@@ -52,7 +51,7 @@ class Annotator:
         self._reader = reader
         self._same = same
         self._is_netcdf: bool | None = None
-        self._names = NameList(fid, may_divide, likely_paths=likely_paths)
+        self._names = NameList(fid, likely_paths=likely_paths)
         self._series = SeriesFinder(fid, self._names)
         self._labels = None if constants is None else LabelFinder(fid, reader, constants)
 

@@ -162,12 +162,7 @@ class _FileScan:
 
 
 class _DamageExplained:
-    """Inside the ``with`` block, errors that HDF5 raises for damage become a `BadFileError`.
-
-    Args:
-        path: where the file lies.
-        what: what is described.
-    """
+    """Inside the ``with`` block, errors that HDF5 raises for damage become a `BadFileError`."""
 
     __slots__ = ("_path", "_what")
 

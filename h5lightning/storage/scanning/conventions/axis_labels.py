@@ -107,8 +107,6 @@ class LabelFinder:
         ]
         return tuple(dict.fromkeys((*labels, *axes))), tuple(dict.fromkeys(_remarks(labelled)))
 
-    # ── dimension scales ─────────────────────────────────────────────────────────────────────────────
-
     def _of_scales(self, info: DatasetInfo, path: str, scales: list[list[_Scale]], first: int) -> _Labelled:
         labelled = [
             (axis, scale.path, self._labels_of(scale))
@@ -176,8 +174,6 @@ class LabelFinder:
             in_order, as_set = digests(names)
             yield AxisLabels(-1, f"{path}@{attribute}", "axes", len(names), in_order, as_set)
 
-    # ── tables beside a matrix ───────────────────────────────────────────────────────────────────────
-
     def _of_table(self, path: str, first: int) -> _Labelled:
         parent, _, leaf = path.rpartition("/")
         if leaf.startswith("block") and leaf.endswith("_values"):  # pandas
@@ -213,8 +209,6 @@ class LabelFinder:
                 if labels.values is not None or labels.problem:
                     return source, labels
         return None
-
-    # ── attributes ───────────────────────────────────────────────────────────────────────────────────
 
     def _of_attributes(self, info: DatasetInfo, path: str, first: int) -> _Labelled:
         shape = info.shape or ()

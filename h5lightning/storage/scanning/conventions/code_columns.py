@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from h5py import h5a, h5d, h5f, h5g, h5t
+from h5py import h5a, h5d, h5g, h5t
 
 from h5lightning.planning.catalog.annotations import Found
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.external import encoded
-from h5lightning.storage.scanning.metadata_values import ValueReader
 from h5lightning.storage.scanning.scanned_dataset import ScannedDataset, dataset_at, referenced_dataset
 from h5lightning.storage.scanning.stored_values import blocks_of, blocks_of_columns, can_be_read_whole
 
@@ -48,10 +47,10 @@ def category_table(dataset: ScannedDataset) -> h5d.DatasetID | None:
     return dataset_at(dataset.fid, f"{dataset.group}/categories")
 
 
-def group_encoding(fid: h5f.FileID, group: str, reader: ValueReader) -> str | None:
-    """The ``encoding-type`` of the group at a path; None if it has no such attribute."""
-    opened = h5g.open(fid, encoded(group))
-    return reader.text(opened, _ENCODING) if h5a.exists(opened, _ENCODING.encode()) else None
+def group_encoding(dataset: ScannedDataset) -> str | None:
+    """The ``encoding-type`` of the group of a dataset; None if it has no such attribute."""
+    group = h5g.open(dataset.fid, encoded(dataset.group))
+    return dataset.reader.text(group, _ENCODING) if h5a.exists(group, _ENCODING.encode()) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ def _of_codes(dataset: ScannedDataset) -> Missing:
         return NONE_MISSING
     is_declared = b"categories" in info.attributes
     if not is_declared:
-        encoding = group_encoding(dataset.fid, dataset.group, dataset.reader)
+        encoding = group_encoding(dataset)
         is_declared = encoding is not None and encoding.startswith("categorical")
     # Two datasets of these names may be unrelated if the group does not say what it is.
     return Missing(codes.missing if is_declared or codes.is_within else None, is_known=True)
@@ -75,7 +75,7 @@ def _masked(dataset: ScannedDataset) -> Found | None:
     mask = dataset_at(dataset.fid, path)
     if mask is None:
         return None
-    encoding = group_encoding(dataset.fid, dataset.group, dataset.reader)
+    encoding = group_encoding(dataset)
     is_nullable = encoding is not None and encoding.startswith("nullable-")
     if encoding is not None and not is_nullable:
         return None

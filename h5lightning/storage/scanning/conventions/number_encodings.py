@@ -114,8 +114,6 @@ class _EncodingBuilder:
             raise _wrong(name, f"holds {numbers.size} numbers", "one number")
         return numbers
 
-    # ── packing ──────────────────────────────────────────────────────────────────────────────────────
-
     def _linear(self, scale_name: str, offset_name: str) -> tuple[float, float]:
         """A scale and an offset; 1 and 0 if the file does not say."""
         scale, offset = self._factor(scale_name, 1.0), self._factor(offset_name, 0.0)
@@ -176,8 +174,6 @@ class _EncodingBuilder:
             f"has a factor for each channel in '/{path}', which decode='cf' does not apply: "
             "read the stored numbers, and multiply in a transform"
         )
-
-    # ── missing values ───────────────────────────────────────────────────────────────────────────────
 
     def _fills(self, sign: bool | None) -> tuple[Number, ...]:
         fills: dict[Number, None] = {}

@@ -49,13 +49,7 @@ _NO_VOCABULARY = Vocabulary()
 
 
 class _NameTable(NamedTuple):
-    """Where the names of a column are stored.
-
-    Args:
-        did: the dataset.
-        column: its column with the names; None if it is no table.
-        is_declared: whether an attribute declares it; if only its name suggests it, each code must have a name.
-    """
+    """A dataset with the names of a column: if only its name suggests so, and no attribute, each code must have one."""
 
     did: h5d.DatasetID
     column: str | None = None
@@ -126,12 +120,8 @@ def _legacy_tables(fid: h5f.FileID, group: str, columns: Sequence[str]) -> dict[
     """The tables of AnnData before 0.7, which only their names suggest."""
     tables = {}
     for column in columns:
-        did = (
-            _filled_dataset(fid, f"{_LEGACY_GROUPS[group]}/{column}_categories")
-            if "/" not in column
-            else None
-        )
-        if did is None:
+        path = f"{_LEGACY_GROUPS[group]}/{column}_categories"
+        if "/" in column or (did := _filled_dataset(fid, path)) is None:
             continue
         # A single name is a scalar; a single number is something else.
         if did.rank == 1 or (did.rank == 0 and did.get_type().get_class() == h5t.STRING):

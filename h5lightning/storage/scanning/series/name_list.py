@@ -14,6 +14,7 @@ from functools import lru_cache
 from h5py import h5f, h5g
 
 from h5lightning.storage.hdf5.external import encoded, object_at
+from h5lightning.storage.scanning.series.name_roles import may_divide
 
 __all__ = ["NameList", "NearbyTables"]
 
@@ -49,9 +50,6 @@ class NearbyTables:
                 self._by_group.setdefault(own[-1], []).append((table, own))
             else:
                 self._shared.append((table, parts))
-
-    def __len__(self) -> int:
-        return len(self._shared) + sum(map(len, self._by_group.values()))
 
     def near(self, path: str) -> list[str]:
         """The tables that may say something about a dataset.
@@ -89,21 +87,13 @@ class NameList:
 
     Args:
         fid: the open file.
-        may_be_table: decides by a path.
         most: stop after this many; then the names near each dataset are listed separately.
         likely_paths: paths of datasets; if the file holds nothing else, its names need not be listed.
     """
 
-    def __init__(
-        self,
-        fid: h5f.FileID,
-        may_be_table: Callable[[str], bool],
-        most: int = _MOST_LINKS,
-        likely_paths: Sequence[str] = (),
-    ) -> None:
+    def __init__(self, fid: h5f.FileID, most: int = _MOST_LINKS, likely_paths: Sequence[str] = ()) -> None:
         self._fid = fid
         self._likely_paths = likely_paths
-        self._may_be_table = may_be_table
         self._most = most
         self._listed: list[bytes] | None = None
         self._names: frozenset[str] | None = None
@@ -128,9 +118,7 @@ class NameList:
             group = path.rpartition("/")[0]
             if group not in self._tables_near:
                 nearby = (name for near in _groups_near(path) for name in self._names_in(near))
-                self._tables_near[group] = _tables(
-                    (*_decoded(self._listed or []), *nearby), self._may_be_table
-                )
+                self._tables_near[group] = _tables((*_decoded(self._listed or []), *nearby))
             tables = self._tables_near[group]
         return tables.near(path)
 
@@ -138,7 +126,7 @@ class NameList:
         if self._listed is None:
             self._listed = self._visited()
             if len(self._listed) < self._most:
-                self._names, self._tables = _names_and_tables(b"\0".join(self._listed), self._may_be_table)
+                self._names, self._tables = _names_and_tables(b"\0".join(self._listed))
 
     def _visited(self) -> list[bytes]:
         names = [encoded(path) for path in self._likely_paths]
@@ -177,16 +165,14 @@ class NameList:
 
 
 @lru_cache(maxsize=64)
-def _names_and_tables(
-    joined: bytes, may_be_table: Callable[[str], bool]
-) -> tuple[frozenset[str], NearbyTables]:
+def _names_and_tables(joined: bytes) -> tuple[frozenset[str], NearbyTables]:
     """All names, and the tables among them; cached since the files of a data set hold the same names."""
     names = _decoded(joined.split(b"\0")) if joined else []
-    return frozenset(names), _tables(names, may_be_table)
+    return frozenset(names), _tables(names)
 
 
-def _tables(names: Iterable[str], may_be_table: Callable[[str], bool]) -> NearbyTables:
-    tables = dict.fromkeys(name for name in names if may_be_table(name))
+def _tables(names: Iterable[str]) -> NearbyTables:
+    tables = dict.fromkeys(name for name in names if may_divide(name))
     return NearbyTables(tables) if tables else _NO_TABLES
 
 

@@ -17,28 +17,24 @@ def opened(tmp_path):
         yield file.id
 
 
-def ends(path):
-    return path.endswith("ends")
-
-
 def test_all_tables_are_listed(opened):
-    assert NameList(opened, ends).near("x") == ["ends", "z/ends", "z/meta/ends"]
+    assert NameList(opened).near("x") == ["ends", "z/ends", "z/meta/ends"]
 
 
 @pytest.mark.parametrize("most", [3, 4])
 def test_of_too_many_those_near_a_dataset_are_listed(opened, most):
-    assert NameList(opened, ends, most).near("z/data/x") == ["z/ends", "z/meta/ends", "ends"]
+    assert NameList(opened, most).near("z/data/x") == ["z/ends", "z/meta/ends", "ends"]
 
 
 def test_names_that_are_no_text_are_listed(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file[b"\xff\xfe ends"] = 1
-        assert NameList(file.id, ends).near("x") == ["\udcff\udcfe ends"]
+        assert NameList(file.id).near("x") == ["\udcff\udcfe ends"]
 
 
 def test_an_empty_file_has_none(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
-        assert NameList(file.id, ends).near("x") == []
+        assert NameList(file.id).near("x") == []
 
 
 @pytest.mark.parametrize(
@@ -78,7 +74,6 @@ def test_a_table_does_not_belong_to_a_dataset(table, path, others):
 
 def test_of_many_tables_those_of_the_own_group_are_near():
     tables = NearbyTables([f"data/demo_{number}/dones" for number in range(2000)] + ["meta/ends"])
-    assert len(tables) == 2001
     assert [tables.near(f"data/demo_{number}/x") for number in (0, 1999)] == [
         ["meta/ends", "data/demo_0/dones"],
         ["meta/ends", "data/demo_1999/dones"],
@@ -86,4 +81,4 @@ def test_of_many_tables_those_of_the_own_group_are_near():
 
 
 def test_without_tables_none_is_near():
-    assert (len(NearbyTables(())), NearbyTables(()).near("x")) == (0, [])
+    assert NearbyTables(()).near("x") == []
