@@ -32,10 +32,7 @@ _MOST_ROWS = 2**63 - 1
 def storage_problem(did: h5d.DatasetID, allowed: str | None, sources: Sources | None = None) -> str:
     """The reason why the values of a dataset may not be read, as the predicate of a sentence; empty if they may.
 
-    Args:
-        did: the opened dataset.
-        allowed: the directory that its sources may lie in; None for no directory.
-        sources: collects the files that its values lie in.
+    Their sources may lie in the allowed directory; None for no directory. ``sources`` collects them.
     """
     plist, sources = did.get_create_plist(), sources or Sources()
     if plist.get_external_count():

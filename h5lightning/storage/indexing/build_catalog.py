@@ -189,14 +189,7 @@ def leave_out(
     *,
     error: type[H5LightningError] = BadFileError,
 ) -> Catalog:
-    """The catalog without bad files, which are added to its skipped files.
-
-    Args:
-        catalog: the files that are left.
-        bad: those of them that are bad.
-        files: number of all files.
-        access: how many files may be left out.
-        error: class of the error.
+    """The catalog without its bad files, which are added to the skipped files; ``files`` counts all, also skipped ones.
 
     Raises:
         H5LightningError: of class ``error``: they may not be left out, or are too many.

@@ -90,9 +90,7 @@ class Annotator:
     def with_digest(self, schema: DatasetSchema, info: DatasetInfo | None) -> DatasetSchema:
         """The schema with a digest of all values, if these must be equal in all files.
 
-        Args:
-            schema: the schema, with its other annotations.
-            info: the dataset; None for other objects, of which a group has the digest of all datasets below it.
+        A group, whose ``info`` is None, has the digest of all datasets below it.
 
         Raises:
             OSError: the values are damaged.

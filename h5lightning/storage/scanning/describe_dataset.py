@@ -106,12 +106,7 @@ def describe_dataset(
 
 
 def dataset_paths(group: h5f.FileID | h5g.GroupID, most: int | None = None) -> list[str]:
-    """Paths of the datasets below ``group`` to which hard links lead, relative to it, sorted.
-
-    Args:
-        group: an open file or group.
-        most: stop after this many.
-    """
+    """Paths of the datasets below a group to which hard links lead, relative to it, sorted; at most ``most``."""
     names: list[bytes] = []
 
     def visit(name: bytes, info: h5l.LinkInfo) -> None:

@@ -136,13 +136,9 @@ def _plain(value: Any) -> Any:
 
 
 def read_attributes(fid: h5f.FileID, names: Iterable[str], file: str, reader: ValueReader) -> dict[str, Any]:
-    """The values of the attributes that exist: numbers, strings, and nested lists of them.
+    """The values of the attributes that exist, named ``object@name``, or ``@name`` for the file's own.
 
-    Args:
-        fid: the open file.
-        names: ``object@name``, or ``@name`` for the file's own.
-        file: the name of the file in errors.
-        reader: reads the values.
+    They are numbers, strings, and nested lists of them.
 
     Raises:
         FieldError: an attribute that is neither number nor text, or is over 64 KiB.

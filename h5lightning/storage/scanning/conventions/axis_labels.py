@@ -59,10 +59,7 @@ class _Scale:
 class LabelFinder:
     """Finds the labels of the axes of datasets of one file; what several of them share is read once.
 
-    Args:
-        fid: the open file.
-        reader: reads text and references.
-        constants: paths of datasets without a sample axis.
+    The first axis of a dataset is its sample axis, unless its path is one of ``constants``.
     """
 
     __slots__ = ("_constants", "_digests", "_fid", "_reader", "_scales", "_tables")

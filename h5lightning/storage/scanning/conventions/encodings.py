@@ -142,14 +142,10 @@ def _codes(dataset: ScannedDataset) -> Encoding | None:
 
 
 def encoding_with_sources(dataset: ScannedDataset, own: Encoding | None) -> Encoding | None:
-    """How the numbers of a virtual dataset are decoded.
+    """How the numbers of a virtual dataset, whose sources all exist, are decoded.
 
     Its own attributes take precedence. If they describe no packing, the packing of its sources counts. A number that
     stands for a missing value in one source stands for one in the virtual dataset.
-
-    Args:
-        dataset: a virtual dataset whose sources all exist.
-        own: the encoding by its own attributes.
     """
     if own is not None and (own.is_packed or own.kind != "cf"):
         return own

@@ -45,9 +45,7 @@ _DEFAULT_FILLS: dict[str, Number] = {
 def number_encoding(dataset: ScannedDataset, *, of_netcdf: bool) -> Encoding | None:
     """How the numbers of a dataset are decoded by its attributes; None if the stored numbers are the values.
 
-    Args:
-        dataset: a dataset of numbers.
-        of_netcdf: a netCDF library wrote it, and so filled what was never written.
+    A library of netCDF, if it wrote the dataset, filled what was never written.
     """
     return _EncodingBuilder(dataset, of_netcdf=of_netcdf).encoding()
 
