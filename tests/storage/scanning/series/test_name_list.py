@@ -13,7 +13,7 @@ def opened(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         for name in ("a/1", "a/2", "a/3", "z/data/x", "z/meta/ends", "z/ends", "ends"):
             file[name] = 1
-        file["z/index"] = h5py.SoftLink("/a")
+        file["z/next"] = h5py.SoftLink("/a")
         yield file.id
 
 
