@@ -18,7 +18,7 @@ from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.splitting.groups import group_labels
 from h5lightning.planning.splitting.overlap import shared_rows
 from h5lightning.planning.splitting.split_plan import Segments, SplitPlan
-from h5lightning.storage.discovery.identical_files import identical_files
+from h5lightning.storage.discovery.same_files import identical_files
 from h5lightning.storage.survey import DataSurvey
 
 __all__ = ["SplitSummary", "Summary", "summarise"]

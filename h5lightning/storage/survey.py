@@ -31,8 +31,7 @@ from h5lightning.planning.nonconforming_files import find_nonconforming
 from h5lightning.planning.sampling import RowLayout
 from h5lightning.storage.checksums.verify_files import load_checksums, verify_before_a_run
 from h5lightning.storage.discovery import Discovered, discover
-from h5lightning.storage.indexing.bad_files import leave_out
-from h5lightning.storage.indexing.build_catalog import build_catalog
+from h5lightning.storage.indexing.build_catalog import build_catalog, leave_out
 from h5lightning.storage.scanning import ScanRequest, attribute_names, difference_between, scan_file
 
 __all__ = ["DataSurvey", "Files", "survey"]

@@ -29,12 +29,7 @@ _logger = visible_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class StoredChecksums:
-    """The checksums in one store, for any process that can reach it, also after more were added.
-
-    Args:
-        path: path of the store.
-        root: the directory that file names are relative to.
-    """
+    """The checksums in one store, for any process that can reach it, also after more were added."""
 
     path: str
     root: str
@@ -64,11 +59,7 @@ class StoredChecksums:
 
 
 class ChecksumStore:
-    """The stores of checksums in one directory.
-
-    Args:
-        directory: the directory; None for ``$H5LIGHTNING_CACHE_DIR``, or else the user's cache directory.
-    """
+    """The stores of checksums in one directory, by default that of `store_directory`."""
 
     def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
         self.directory = store_directory(directory)

@@ -32,13 +32,7 @@ _FILES_AT_ONCE = 256  # scanned together, before their bytes are read
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChecksumBuild:
-    """Checksums, and how many files were read for them.
-
-    Args:
-        table: the checksums of all files of the root that have some.
-        hashed: number of files that were read; the others had checksums.
-        directory: where the checksums are stored.
-    """
+    """The checksums of all files of a root, where they are stored, and how many files were read for them."""
 
     table: ChecksumTable
     hashed: int

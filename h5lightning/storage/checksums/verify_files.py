@@ -75,12 +75,6 @@ def verify_before_a_run(
 
     Readers verify the values. The metadata of HDF5 must be intact before anything is planned: they say what the values
     are and where they lie.
-
-    Args:
-        catalog: the files.
-        checksums: their checksums.
-        threads: reading threads; None for one on each core.
-        progress: show a progress bar if stderr is a terminal.
     """
     scanned_files = ScannedFiles.of(catalog, checksums)
 
@@ -128,13 +122,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """The results for several files.
-
-    Args:
-        root: the directory that names are relative to.
-        verdicts: one for each file, in path order.
-        checked_bytes: bytes that were read.
-    """
+    """The results for the files below a root, in path order, and the number of bytes that were read."""
 
     root: str
     verdicts: tuple[Verdict, ...]

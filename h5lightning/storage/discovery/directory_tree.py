@@ -130,13 +130,7 @@ def explain_unlisted(path: str, reason: str) -> str:
 
 
 def explain_no_match(glob: Glob, matched: Sequence[str], tree: DirectoryTree) -> str:
-    """Why a glob matches no HDF5 file, with the nearest path that exists.
-
-    Args:
-        glob: the glob.
-        matched: paths that it matches nevertheless: directories, files that are not HDF5.
-        tree: the directories that were searched.
-    """
+    """Why a glob matches no HDF5 file, with the nearest path that exists; ``matched`` are paths of other kinds."""
     ancestor, missing = _closest_ancestor(glob.base)
     if not os.path.isdir(ancestor):
         return f"{ancestor!r} is a file, not a directory"

@@ -20,7 +20,7 @@ from h5lightning.planning.catalog.catalog import SkippedFile
 from h5lightning.storage.discovery.directory_tree import DirectoryTree, explain_no_match, explain_unlisted
 from h5lightning.storage.discovery.exclusion import Exclusion
 from h5lightning.storage.discovery.patterns import Pattern, common_directory
-from h5lightning.storage.discovery.unique_files import UniqueFiles
+from h5lightning.storage.discovery.same_files import UniqueFiles
 from h5lightning.storage.hdf5.file_checks import without_hint
 
 __all__ = ["Discovered", "discover"]
@@ -82,7 +82,8 @@ def discover(files: object, *, directory: str | None = None) -> Discovered:
         for selection in selections
         for match in selection.find(tree, Exclusion(selection.excluded, directory, root))
     ]
-    unique = _unique_files(matches)
+    literal = {glob.base for match in matches for glob in match.pattern.globs if not glob.parts}
+    unique = UniqueFiles.of((path for match in matches for path in match.paths), literal)
     for match in matches:
         _check_match(match, unique, tree)
     start = len(os.path.join(root, ""))
@@ -167,11 +168,6 @@ class _Selection:
             unlisted |= {path: why for path, why in problems.items() if not exclusion.covers_all_in(path)}
         kept = [path for path in matched if not exclusion.covers(path)]
         return _Match(self.role, pattern, kept, len(matched) - len(kept), unlisted)
-
-
-def _unique_files(matches: list[_Match]) -> UniqueFiles:
-    literal = {glob.base for match in matches for glob in match.pattern.globs if not glob.parts}
-    return UniqueFiles.of((path for match in matches for path in match.paths), literal)
 
 
 def _check_match(match: _Match, unique: UniqueFiles, tree: DirectoryTree) -> None:

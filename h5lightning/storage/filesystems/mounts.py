@@ -15,19 +15,15 @@ _REMOTE = re.compile(r"nfs|cifs|smb|lustre|gpfs|beegfs|ceph|afs|9p|fuse(\.|$)|or
 def lies_on_remote(path: str) -> bool:
     """Whether a path lies on a network file system; False where Linux does not say.
 
-    Args:
-        path: the path. Its links are not followed, because a server that does not answer would block.
+    Links are not followed, because a server that does not answer would block.
     """
-    return _is_remote_type(type_of_path(os.path.abspath(path), _mounts()))
+    return _REMOTE.match(type_of_path(os.path.abspath(path), _mounts())) is not None
 
 
 def is_remote(descriptor: int) -> bool:
     """Whether a file lies on a network file system; False where Linux does not say.
 
     There, a mapped file that another host deletes would crash the process (SIGBUS).
-
-    Args:
-        descriptor: the open file.
     """
     return _is_remote(os.fstat(descriptor).st_dev)
 
@@ -35,11 +31,7 @@ def is_remote(descriptor: int) -> bool:
 @cache
 def _is_remote(device: int) -> bool:
     # Thousands of files lie on very few file systems.
-    return _is_remote_type(file_system_of(device, _mounts()))
-
-
-def _is_remote_type(name: str) -> bool:
-    return _REMOTE.match(name) is not None
+    return _REMOTE.match(file_system_of(device, _mounts())) is not None
 
 
 def _mounts() -> str:

@@ -36,11 +36,6 @@ class DamageError(ValueError):
 def locate(opened: DatasetInfo, file: str, file_bytes: int) -> Extents:
     """The extents of a dataset, or why only HDF5 can read its values; takes 1 µs for each chunk.
 
-    Args:
-        opened: the dataset.
-        file: path of the file.
-        file_bytes: size of the file in bytes.
-
     Raises:
         DamageError: the file is damaged.
     """
@@ -170,13 +165,8 @@ def _counts_user_block(opened: DatasetInfo, extents: Extents, file: str) -> bool
 def find_damage(extents: Extents, chunk_bytes: int, file_bytes: int) -> str:
     """How the extents of a dataset contradict each other or the file; empty if they do not.
 
-    Each chunk must lie inside of the file, overlap no other, and have a size that its filters can produce. This
-    finds most damaged files. HDF5 promises no alignment.
-
-    Args:
-        extents: where the chunks lie.
-        chunk_bytes: bytes of a decoded chunk.
-        file_bytes: size of the file in bytes.
+    Each chunk must lie inside of the file, overlap no other, and have a size that its filters can make of the bytes
+    of a decoded chunk. This finds most damaged files. HDF5 promises no alignment.
     """
     if extents.reason:
         return ""

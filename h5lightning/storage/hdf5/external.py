@@ -189,13 +189,7 @@ def hdf5_source_problem(path: str, allowed: str, sources: Sources) -> str:
 
 
 def source_problem(path: str, allowed: str, sources: Sources) -> str:
-    """The reason why a file cannot be a source, as a relative clause; empty if it can.
-
-    Args:
-        path: path of the file.
-        allowed: the directory that sources may lie in.
-        sources: collects the file.
-    """
+    """The reason why a file cannot be a source, as a relative clause; empty if it can."""
     if prefix := next((name for name in _PREFIXES if os.environ.get(name)), None):
         sources.add_unknown(path)
         return f"which HDF5 would look for elsewhere because of the environment variable {prefix}: unset it"

@@ -68,9 +68,6 @@ _FOREIGN: tuple[tuple[bytes, str, str], ...] = (
 def check_file(path: str) -> os.stat_result:
     """Check that libhdf5 may open a file.
 
-    Args:
-        path: an absolute path, or one relative to the current directory.
-
     Returns:
         The status of the file.
 
@@ -119,12 +116,7 @@ def is_gone(path: str) -> bool:
 
 
 def check_resources(path: str, number: int | None, reason: str | None) -> None:
-    """Raise if opening a file failed for lack of memory or file descriptors.
-
-    Args:
-        path: the file.
-        number: errno of the failure.
-        reason: the same as text.
+    """Raise if opening a file failed, with this errno, for lack of memory or file descriptors.
 
     Raises:
         ResourceError: this process or the system has too few file descriptors, or too little memory.

@@ -87,11 +87,7 @@ def _holders_of(identity: Identity) -> list[Holder]:
 
 
 class BriefHold:
-    """Registers a file that is held open inside of the ``with`` block.
-
-    Args:
-        status: its status before it was opened.
-    """
+    """Registers a file, by its status before it was opened, as held open inside of the ``with`` block."""
 
     __slots__ = ("_held",)
 
@@ -111,10 +107,6 @@ def _is_brief_outdated(identity: Identity, found: Stamp) -> bool:
 
 def give_back_outdated(path: str, status: os.stat_result) -> None:
     """Close all handles from before a change of a file, so that HDF5 reads the file anew.
-
-    Args:
-        path: path of the file, for messages.
-        status: status of the file now.
 
     Raises:
         FileChangedError: the file as it was is still in use.

@@ -9,7 +9,7 @@ from h5py import h5d, h5p
 
 from h5lightning.errors import BadFileError, MissingFieldError, UnsupportedFieldError
 from h5lightning.options import Access
-from h5lightning.storage.hdf5.element_sizes import stored_size
+from h5lightning.storage.hdf5.dataset_info import stored_size
 from h5lightning.storage.hdf5.external import Sources, encoded, link_problem
 from h5lightning.storage.hdf5.external_values import storage_problem
 from h5lightning.storage.hdf5.filters import unknown_filters
@@ -25,12 +25,7 @@ def open_dataset(
 ) -> h5py.Dataset:
     """Open a dataset whose values lie in the file itself, or where the user allows.
 
-    Args:
-        file: the open file.
-        path: path of the file.
-        name: path of the dataset in the file.
-        access: where its values may lie, and how much memory a chunk may take.
-        sources: collects the other files that its values lie in.
+    ``sources`` collects the other files that its values lie in.
 
     Raises:
         BadFileError: HDF5 cannot open it.
@@ -57,11 +52,7 @@ def open_dataset(
 
 
 def filter_problem(numbers: list[int]) -> str:
-    """The reason why values may not be decoded, as the predicate of a sentence; empty if they may.
-
-    Args:
-        numbers: the filters, by their numbers in HDF5.
-    """
+    """The reason why values may not be decoded, as the predicate of a sentence; empty if they may."""
     unknown = unknown_filters(numbers)
     if not unknown:
         return ""

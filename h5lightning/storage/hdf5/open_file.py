@@ -62,10 +62,7 @@ def opened_id(
 ) -> Iterator[h5f.FileID]:
     """As `open_id`, inside the ``with`` block; all objects of the file are closed with it.
 
-    Args:
-        path: path of the file.
-        locking: take HDF5's file lock.
-        status: status of the file from a check just before; None to read it here.
+    The status of the file is read here, unless a check just before has read it.
     """
     status = _status_of(path) if status is None else status
     give_back_outdated(path, status)
@@ -136,9 +133,6 @@ def open_file(path: str, access: Access, *, rdcc_nbytes: int = 0) -> h5py.File:
 
 def open_descriptor(path: str) -> int:
     """Open a regular file for reading without HDF5; the caller closes the descriptor.
-
-    Args:
-        path: path of the file.
 
     Raises:
         BadFileError: it cannot be opened, or is not a regular file.

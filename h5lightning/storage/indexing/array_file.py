@@ -45,13 +45,7 @@ class UnusableStoreError(ValueError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StoredArrays:
-    """The parts of a store; arrays share the memory of its bytes and are read-only.
-
-    Args:
-        header: its header.
-        arrays: the arrays of its body, by name.
-        numbers: the bytes of its numbers.
-    """
+    """The header of a store, the arrays of its body, and its numbers; they share its memory and are read-only."""
 
     header: dict[str, Any]
     arrays: dict[str, npt.NDArray[Any]]

@@ -1,4 +1,7 @@
-"""Files → the catalog of their contents, from the index on disk and a scan of new and changed files."""
+"""Files → the catalog of their contents, from the index on disk and a scan of new and changed files.
+
+Bad files raise an error or are left out, as `Access` says; rank 0 decides before a run for all ranks.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +12,25 @@ from collections.abc import Sequence
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
+from h5lightning.core.formatting import listed
 from h5lightning.core.string_table import StringTable
-from h5lightning.errors import BadFileError
+from h5lightning.core.visible import visible_logger
+from h5lightning.errors import BadFileError, H5LightningError
 from h5lightning.options import Access
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.schema import FileSchema
 from h5lightning.storage.discovery import Discovered
 from h5lightning.storage.hdf5.external import source_stamp
-from h5lightning.storage.indexing.bad_files import check_bad
+from h5lightning.storage.hdf5.file_checks import without_hint
 from h5lightning.storage.indexing.catalog_store import CatalogStore
 from h5lightning.storage.scanning import ScanRequest, scan_files
 
-__all__ = ["CatalogBuild", "build_catalog"]
+__all__ = ["CatalogBuild", "build_catalog", "check_bad", "leave_out"]
 
 _NO_STAMPS = np.zeros((0, 4), dtype=np.int64)
+_MOST_LISTED = 5
+
+_logger = visible_logger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -128,3 +136,68 @@ def _stored(store: CatalogStore, catalog: Catalog, request: ScanRequest) -> Cata
     origin = store.save(catalog, request)
     extents = origin() if origin is not None else None
     return catalog if extents is None else dataclasses.replace(catalog, extents=extents)
+
+
+def check_bad(
+    bad: Sequence[SkippedFile],
+    files: int,
+    access: Access,
+    *,
+    root: str,
+    earlier: int = 0,
+    error: type[H5LightningError] = BadFileError,
+) -> tuple[SkippedFile, ...]:
+    """The bad files with reasons that do not contain ``root``, if they may be left out; a warning lists them.
+
+    Args:
+        bad: the bad files.
+        files: number of all files.
+        access: how many files may be left out.
+        root: the directory that names are relative to.
+        earlier: number of files that were left out before.
+        error: class of the error.
+
+    Raises:
+        H5LightningError: of class ``error``: they may not be left out, or are too many.
+    """
+    if not bad:
+        return ()
+    total = len(bad) + earlier
+    count = f" ({total} of {files} files are bad)" if total > 1 else ""
+    if access.on_bad_file == "raise" or total == files:
+        raise error(f"{bad[0].reason}{count}")
+    start = os.path.join(root, "")
+    skipped = tuple(
+        dataclasses.replace(file, reason=without_hint(file.reason).replace(start, "")) for file in bad
+    )
+    reasons = [f"{file.name}: {file.reason}" for file in skipped]
+    list_text = listed(reasons, _MOST_LISTED, separator="; ")
+    if total > access.max_bad_fraction * files:
+        raise error(
+            f"{total} of {files} files are bad, over access.max_bad_fraction={access.max_bad_fraction:g}: {list_text}. "
+            "Fix them, or raise this limit if the other files are enough"
+        )
+    _logger.warning("%d of %d files are left out: %s", len(bad), files, list_text)
+    return skipped
+
+
+def leave_out(
+    catalog: Catalog,
+    bad: Sequence[SkippedFile],
+    files: int,
+    access: Access,
+    *,
+    error: type[H5LightningError] = BadFileError,
+) -> Catalog:
+    """The catalog without its bad files, which are added to the skipped files; ``files`` counts all, also skipped ones.
+
+    Raises:
+        H5LightningError: of class ``error``: they may not be left out, or are too many.
+    """
+    if not bad:
+        return catalog
+    earlier = files - len(catalog)
+    skipped = check_bad(bad, files, access, root=catalog.root, earlier=earlier, error=error)
+    names = {file.name for file in bad}
+    kept = np.flatnonzero([name not in names for name in catalog.names])
+    return dataclasses.replace(catalog.take(kept), skipped=(*catalog.skipped, *skipped))

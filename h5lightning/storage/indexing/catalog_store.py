@@ -43,11 +43,7 @@ _logger = visible_logger(__name__)
 
 
 class CatalogStore:
-    """The catalogs in one directory.
-
-    Args:
-        directory: the directory; None for ``$H5LIGHTNING_CACHE_DIR``, or else the user's cache directory.
-    """
+    """The catalogs in one directory, by default that of `store_directory`."""
 
     def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
         self.directory = store_directory(directory)
@@ -134,11 +130,7 @@ def unpack(
 ) -> Catalog:
     """The catalog in the bytes of a store; its arrays share their memory and are read-only.
 
-    Args:
-        data: the bytes.
-        root: the root that the catalog must have.
-        request: the request that the catalog must answer.
-        origin: the extents in the store, for other processes.
+    It must have the root and answer the request. Other processes get its extents from the origin.
 
     Raises:
         UnusableStoreError: they are torn or damaged, of another version, or of other files.

@@ -11,14 +11,17 @@ from h5lightning.planning.catalog.annotations import NOTHING, PACKED, Annotation
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.scanning.conventions.axis_labels import LabelFinder
-from h5lightning.storage.scanning.conventions.encodings import encoding_of, is_netcdf, masked_row
+from h5lightning.storage.scanning.conventions.encodings import (
+    encoding_of,
+    encoding_with_sources,
+    is_netcdf,
+    masked_row,
+)
 from h5lightning.storage.scanning.conventions.missing_categories import NONE_MISSING, missing_of
-from h5lightning.storage.scanning.conventions.virtual_encodings import encoding_with_sources
 from h5lightning.storage.scanning.digests import dataset_digest, group_digest
 from h5lightning.storage.scanning.metadata_values import ValueReader
 from h5lightning.storage.scanning.scanned_dataset import ScannedDataset
 from h5lightning.storage.scanning.series.name_list import NameList
-from h5lightning.storage.scanning.series.name_roles import may_divide
 from h5lightning.storage.scanning.series.series_finder import SeriesFinder
 from h5lightning.storage.scanning.unwritten_ends import ends_with_fill
 
@@ -48,7 +51,7 @@ class Annotator:
         self._reader = reader
         self._same = same
         self._is_netcdf: bool | None = None
-        self._names = NameList(fid, may_divide, likely_paths=likely_paths)
+        self._names = NameList(fid, likely_paths=likely_paths)
         self._series = SeriesFinder(fid, self._names)
         self._labels = None if constants is None else LabelFinder(fid, reader, constants)
 
@@ -87,9 +90,7 @@ class Annotator:
     def with_digest(self, schema: DatasetSchema, info: DatasetInfo | None) -> DatasetSchema:
         """The schema with a digest of all values, if these must be equal in all files.
 
-        Args:
-            schema: the schema, with its other annotations.
-            info: the dataset; None for other objects, of which a group has the digest of all datasets below it.
+        A group, whose ``info`` is None, has the digest of all datasets below it.
 
         Raises:
             OSError: the values are damaged.

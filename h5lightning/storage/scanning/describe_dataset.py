@@ -13,8 +13,11 @@ from h5lightning.storage.hdf5.external import Sources, encoded, link_problem
 from h5lightning.storage.hdf5.external_values import storage_problem
 from h5lightning.storage.hdf5.filters import DEFLATE, filter_name
 from h5lightning.storage.hdf5.open_dataset import filter_problem
-from h5lightning.storage.scanning.conventions.bookkeeping import bookkeeping_refusal
-from h5lightning.storage.scanning.conventions.sparse_matrices import sparse_format, sparse_refusal
+from h5lightning.storage.scanning.conventions.bookkeeping import (
+    bookkeeping_refusal,
+    sparse_format,
+    sparse_refusal,
+)
 from h5lightning.storage.scanning.conventions.vocabularies import Vocabulary, vocabulary_of, with_vocabularies
 from h5lightning.storage.scanning.metadata_values import ValueReader
 from h5lightning.storage.scanning.scanned_dataset import ScannedDataset
@@ -103,12 +106,7 @@ def describe_dataset(
 
 
 def dataset_paths(group: h5f.FileID | h5g.GroupID, most: int | None = None) -> list[str]:
-    """Paths of the datasets below ``group`` to which hard links lead, relative to it, sorted.
-
-    Args:
-        group: an open file or group.
-        most: stop after this many.
-    """
+    """Paths of the datasets below a group to which hard links lead, relative to it, sorted; at most ``most``."""
     names: list[bytes] = []
 
     def visit(name: bytes, info: h5l.LinkInfo) -> None:

@@ -17,10 +17,9 @@ from h5lightning.storage.hdf5.external import Sources, object_at
 from h5lightning.storage.hdf5.file_checks import check_file, leave_out_hint
 from h5lightning.storage.hdf5.open_file import opened_id
 from h5lightning.storage.scanning.annotator import Annotator
-from h5lightning.storage.scanning.attributes import read_attributes
 from h5lightning.storage.scanning.describe_dataset import dataset_paths, describe_dataset, find_dataset
 from h5lightning.storage.scanning.differences import first_difference
-from h5lightning.storage.scanning.metadata_values import ValueReader
+from h5lightning.storage.scanning.metadata_values import ValueReader, read_attributes
 from h5lightning.storage.scanning.scan_request import DIFFERENCE, Outcome, ScanRequest
 from h5lightning.storage.scanning.scanned_dataset import ScannedDataset
 
@@ -49,12 +48,6 @@ def describe_file(
     A dataset that cannot be a field is described too, with the reason as its ``refusal``. Objects that the file lacks
     are left out. Links to other files are followed only as ``request.allow_external`` says.
 
-    Args:
-        path: where the file lies.
-        request: what to look for.
-        reader: reads attributes and names of categories.
-        locking: take HDF5's file lock.
-
     Raises:
         BadFileError: the file cannot be opened, or is damaged.
         FieldError: an attribute that is neither number nor text, or is over 64 KiB.
@@ -68,12 +61,7 @@ def describe_file(
 
 
 def attribute_names(path: str, owner: str = "", *, locking: bool = False) -> list[str]:
-    """Names of the attributes of one object, sorted; empty if there is no such object.
-
-    Args:
-        path: where the file lies.
-        owner: path of a group or dataset; empty for the file itself.
-        locking: take HDF5's file lock.
+    """Names of the attributes of one object (the file, for an empty path), sorted; none if there is no such object.
 
     Raises:
         BadFileError: the file cannot be opened, or is damaged.
@@ -95,14 +83,7 @@ def outcome_of(path: str, request: ScanRequest, reader: ValueReader, *, locking:
 
 
 class _FileScan:
-    """The scan of one open file.
-
-    Args:
-        fid: the open file.
-        path: where it lies.
-        request: what to look for.
-        reader: reads attributes and text.
-    """
+    """The scan of one open file."""
 
     __slots__ = ("_annotator", "_fid", "_file_bytes", "_path", "_reader", "_request", "_sources")
 
@@ -163,12 +144,7 @@ class _FileScan:
 
 
 class _DamageExplained:
-    """Inside the ``with`` block, errors that HDF5 raises for damage become a `BadFileError`.
-
-    Args:
-        path: where the file lies.
-        what: what is described.
-    """
+    """Inside the ``with`` block, errors that HDF5 raises for damage become a `BadFileError`."""
 
     __slots__ = ("_path", "_what")
 

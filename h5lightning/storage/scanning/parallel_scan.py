@@ -37,11 +37,6 @@ _logger = visible_logger(__name__)
 def scan_file(path: str, request: ScanRequest, *, locking: bool = False) -> FileSchema:
     """Describe the datasets of one file; see `scan_files`.
 
-    Args:
-        path: where the file lies.
-        request: what to look for.
-        locking: take HDF5's file lock.
-
     Raises:
         BadFileError: the file cannot be opened, or is damaged.
         FieldError: an attribute that is neither number nor text, or is over 64 KiB.
@@ -53,14 +48,7 @@ def scan_file(path: str, request: ScanRequest, *, locking: bool = False) -> File
 
 
 def difference_between(path: str, other: str, source: str, *, locking: bool = False) -> str:
-    """The first difference between two files, such as ``row 0: 'g3', expected 'g1'``; empty if none is found.
-
-    Args:
-        path: where the file lies.
-        other: where the file with the expected content lies.
-        source: a dataset or group, ``dataset@attribute`` or ``table[column]``.
-        locking: take HDF5's file lock.
-    """
+    """The first difference between a file and another with the expected content, as `first_difference` finds it."""
     try:
         schema = scan_file(path, ScanRequest((), compared=(other, source)), locking=locking)
     except H5LightningError:

@@ -16,14 +16,7 @@ __all__ = ["ScannedDataset", "dataset_at", "dereferenced", "referenced_dataset"]
 
 @dataclass(frozen=True, slots=True)
 class ScannedDataset:
-    """An open dataset, with what is needed to look at the objects around it.
-
-    Args:
-        fid: the open file.
-        path: path of the dataset, without a leading slash.
-        info: the dataset.
-        reader: reads attributes and text.
-    """
+    """An open dataset, with what is needed to look at the objects around it; its path has no leading slash."""
 
     fid: h5f.FileID
     path: str

@@ -81,11 +81,8 @@ def blocks_of(info: DatasetInfo) -> Iterator[tuple[int, npt.NDArray[Any]]]:
 def blocks_of_columns(info: DatasetInfo, members: Sequence[Member]) -> Iterator[tuple[int, npt.NDArray[Any]]]:
     """Columns of all rows of a table, in blocks as `blocks_of` yields them, with one field for each column.
 
-    Other columns are not read, so neither is the heap with their text of variable length.
-
-    Args:
-        info: the table.
-        members: columns of types that a tensor can have.
+    A tensor must be able to hold them. Other columns are not read, so neither is the heap with their text of variable
+    length.
     """
     types = [(member.name, np.dtype(member.dtype).newbyteorder("=")) for member in members]
     memory_type = columns_type(info.did.get_type(), types)

@@ -43,13 +43,7 @@ def ends_with_fill(fid: h5f.FileID, info: DatasetInfo) -> bool:
 
 
 class _Rows:
-    """The stored bytes of contiguous rows, each read by one system call.
-
-    Args:
-        fid: the open file.
-        info: the dataset.
-        start: offset of the first row in the file.
-    """
+    """The stored bytes of contiguous rows, from the offset of the first one, each read by one system call."""
 
     __slots__ = ("_count", "_descriptor", "_start", "size")
 

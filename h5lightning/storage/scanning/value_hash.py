@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import h5py
 import numpy as np
@@ -16,16 +16,19 @@ __all__ = ["ValueHash", "canonical_floats", "hash_for", "kind_of"]
 _LARGEST_EXACT = 2**53  # of the integers that float64 can hold
 
 
-class ValueHash(Protocol):
-    """The hash of a run of values; where it is cut into blocks changes nothing."""
+class ValueHash:
+    """The hash of a run of values, here by their bytes; where the run is cut into blocks changes nothing."""
+
+    def __init__(self) -> None:
+        self._state = xxhash.xxh3_128()
 
     def update(self, block: npt.NDArray[Any]) -> None:
         """Add the next values."""
-        ...
+        self._state.update(block.tobytes())
 
     def digest(self) -> str:
         """The hash of all values so far."""
-        ...
+        return self._state.hexdigest()
 
 
 def hash_for(dtype: np.dtype[Any]) -> ValueHash:
@@ -38,7 +41,7 @@ def hash_for(dtype: np.dtype[Any]) -> ValueHash:
         return _TextHash()
     if (items := h5py.check_vlen_dtype(dtype)) is not None:
         return _ListHash(np.dtype(items))
-    return _NumberHash() if _is_number(dtype) else _ByteHash()
+    return _NumberHash() if _is_number(dtype) else ValueHash()
 
 
 def kind_of(dtype: np.dtype[Any]) -> str:
@@ -76,7 +79,7 @@ def _is_number(dtype: np.dtype[Any]) -> bool:
     return dtype.kind in "biufc" and part_bytes <= 8
 
 
-class _NumberHash:
+class _NumberHash(ValueHash):
     """Numbers by value: as float64, with the difference that is lost for large integers."""
 
     def __init__(self) -> None:
@@ -98,20 +101,7 @@ class _NumberHash:
         return self._floats.hexdigest() + self._differences.hexdigest()
 
 
-class _ByteHash:
-    """Elements of other types by their bytes."""
-
-    def __init__(self) -> None:
-        self._state = xxhash.xxh3_128()
-
-    def update(self, block: npt.NDArray[Any]) -> None:
-        self._state.update(block.tobytes())
-
-    def digest(self) -> str:
-        return self._state.hexdigest()
-
-
-class _TextHash(_ByteHash):
+class _TextHash(ValueHash):
     """Text by its bytes, whether its length is fixed or variable."""
 
     def update(self, block: npt.NDArray[Any]) -> None:
@@ -120,7 +110,7 @@ class _TextHash(_ByteHash):
             self._state.update(b"%d:%b" % (len(raw), raw))
 
 
-class _ListHash:
+class _ListHash(ValueHash):
     """Lists of numbers, of any length."""
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
@@ -135,7 +125,7 @@ class _ListHash:
         return self._items.digest() + self._lengths.hexdigest()
 
 
-class _TableHash:
+class _TableHash(ValueHash):
     """Each column by itself, in the order of their names."""
 
     def __init__(self, dtype: np.dtype[Any]) -> None:

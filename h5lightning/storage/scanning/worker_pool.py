@@ -8,7 +8,6 @@ import json
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from types import TracebackType
 
 from h5lightning.errors import BadFileError
 from h5lightning.storage.hdf5.file_checks import leave_out_hint
@@ -56,9 +55,7 @@ class ScanWorkers:
     def __enter__(self) -> ScanWorkers:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with self._lock:
             self._is_over = True
             if kind is not None:
@@ -67,12 +64,6 @@ class ScanWorkers:
         self._threads.shutdown(cancel_futures=True)
         for process in self._alive:
             process.close()
-
-    @property
-    def pids(self) -> list[int]:
-        """Process ids of those that are alive now."""
-        with self._lock:
-            return [process.pid for process in self._alive]
 
     def scan(self, batches: Iterable[Sequence[str]]) -> Iterator[tuple[int, list[Outcome]]]:
         """The number of each batch with the outcomes of its files, in the order in which they finish.

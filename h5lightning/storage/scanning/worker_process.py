@@ -56,11 +56,6 @@ class ScanProcess:
         self._process = _start()
         self._decoder = OutcomeDecoder()
 
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid
-
     def begin(self, setup: str) -> None:
         """Send the request, and wait until the process is ready.
 
@@ -139,17 +134,13 @@ def _start() -> subprocess.Popen[bytes]:
             [sys.executable or "", *_COMMAND],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=_environment(),
+            # The process must find the same package as this one.
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
             # In its own session, so that Ctrl-C reaches only this process, which then ends the others.
             start_new_session=True,
         )
     except OSError as error:
         raise CannotStartError(f"no scanning process can be started: {error}") from error
-
-
-def _environment() -> dict[str, str]:
-    # The process must find the same package as this one.
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(os.path.abspath(folder) for folder in sys.path)}
 
 
 def _status_text(status: int) -> str:

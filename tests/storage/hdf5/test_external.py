@@ -10,8 +10,7 @@ from sources import external, links, virtual, write_sources
 
 from h5lightning.planning.catalog.source_files import NOT_THERE, UNKNOWN
 from h5lightning.storage.hdf5.external import Sources, link_problem, source_stamp
-from h5lightning.storage.hdf5.external_values import storage_problem
-from h5lightning.storage.hdf5.row_sources import RowSources
+from h5lightning.storage.hdf5.external_values import RowSources, storage_problem
 
 
 @pytest.fixture

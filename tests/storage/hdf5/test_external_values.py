@@ -1,5 +1,7 @@
 """Values of other files are read only where the user allows, and only if all of them exist."""
 
+from __future__ import annotations
+
 import os
 import re
 
@@ -8,7 +10,8 @@ import numpy as np
 import pytest
 from sources import ROWS, external, virtual, write_sources
 
-from h5lightning.storage.hdf5.external_values import storage_problem
+from h5lightning.storage.hdf5.external import Sources, link_problem
+from h5lightning.storage.hdf5.external_values import RowSources, storage_problem
 
 
 @pytest.fixture
@@ -114,3 +117,85 @@ def test_an_ordinary_dataset_may_be_read(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["x"] = np.arange(4)
     assert found_storage(str(tmp_path / "a.h5"), None) == ""
+
+
+N = 12
+
+
+@pytest.fixture
+def parted(tmp_path):
+    for name in ("a.h5", "b.h5"):
+        with h5py.File(tmp_path / name, "w") as file:
+            file["x"] = np.arange(2 * N).reshape(N, 2)
+    return tmp_path
+
+
+def row_sources(parted, path="main.h5"):
+    sources = Sources()
+    with h5py.File(parted / path) as file:
+        assert link_problem(file.id, str(parted / path), "x", str(parted), sources=sources) == ""
+        assert storage_problem(file["x"].id, str(parted), sources) == ""
+        return RowSources.of(file["x"].id, sources)
+
+
+def virtual_parts(parted, parts, shape=(3 * N, 2)):
+    """A virtual dataset: for each part its file, its rows, and the rows of the source."""
+    layout = h5py.VirtualLayout(shape, "<i8")
+    for name, rows, taken in parts:
+        layout[rows] = h5py.VirtualSource(name, "x", (N, 2), "<i8")[taken]
+    with h5py.File(parted / "main.h5", "w") as file:
+        file["own"] = file["y"] = 0
+        file.create_virtual_dataset("x", layout)
+
+
+def names(parted, rows, found=None):
+    found = found or row_sources(parted)
+    return [path.removeprefix(f"{parted}/") for path in found.touched(np.asarray(rows))]
+
+
+ALL = slice(None)
+
+
+def test_parts_that_follow_each_other(parted):
+    parts = [slice(start, start + N) for start in (0, N, 2 * N)]
+    virtual_parts(parted, [("a.h5", parts[0], ALL), ("b.h5", parts[1], ALL), ("a.h5", parts[2], ALL)])
+    assert names(parted, [0]) == names(parted, [N - 1]) == names(parted, [0, 3 * N - 1]) == ["a.h5"]
+    assert names(parted, [N]) == names(parted, [2 * N - 1, 2 * N - 1]) == ["b.h5"]
+    assert names(parted, [N - 1, N]) == names(parted, range(3 * N)) == ["a.h5", "b.h5"]
+
+
+def test_parts_side_by_side_and_in_turn(parted):
+    virtual_parts(parted, [("a.h5", np.s_[:, 0], np.s_[:, 0]), ("b.h5", np.s_[:, 1], np.s_[:, 0])], (N, 2))
+    assert names(parted, [3]) == ["a.h5", "b.h5"]
+    # Of every second row, what lies between counts too.
+    virtual_parts(parted, [("a.h5", np.s_[::2], np.s_[:6]), ("b.h5", np.s_[1::2], np.s_[:6])], (N, 2))
+    assert names(parted, [3]) == ["a.h5", "b.h5"]
+
+
+def test_links_and_external_storage_hold_all_rows(parted):
+    with h5py.File(parted / "link.h5", "w") as file:
+        file["x"] = h5py.ExternalLink("a.h5", "/x")
+    assert names(parted, [5], row_sources(parted, "link.h5")) == ["a.h5"]
+    np.arange(N).tofile(parted / "values.raw")
+    with h5py.File(parted / "raw.h5", "w") as file:
+        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plist.set_external(str(parted / "values.raw").encode(), 0, 8 * N)
+        h5py.h5d.create(file.id, b"x", h5py.h5t.STD_I64LE, h5py.h5s.create_simple((N,)), plist)
+    assert names(parted, [5], row_sources(parted, "raw.h5")) == ["values.raw"]
+
+
+def test_a_link_to_parts(parted):
+    virtual_parts(
+        parted,
+        [("a.h5", slice(0, N), ALL), ("b.h5", slice(N, 2 * N), ALL)],
+        (2 * N, 2),
+    )
+    with h5py.File(parted / "link.h5", "w") as file:
+        file["x"] = h5py.ExternalLink("main.h5", "/x")
+    found = row_sources(parted, "link.h5")
+    assert names(parted, [0], found) == ["main.h5", "a.h5"]
+    assert names(parted, [N], found) == ["main.h5", "b.h5"]
+
+
+def test_a_dataset_of_the_file_itself(parted):
+    assert names(parted, [0], row_sources(parted, "a.h5")) == []

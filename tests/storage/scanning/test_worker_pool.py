@@ -59,10 +59,14 @@ def test_every_file_has_its_outcome(paths):
     assert all(outcome.attrs == {"@t": "text"} for outcome in outcomes)
 
 
+def pids_of(pool):
+    return [process._process.pid for process in list(pool._alive)]
+
+
 def test_processes_end_with_the_pool(paths):
     with ScanWorkers(2, REQUEST) as pool:
         list(pool.scan([paths[:4], paths[4:8]]))
-        pids = pool.pids
+        pids = pids_of(pool)
     assert len(pids) == 2
     assert not any(is_alive(pid) for pid in pids)
 
@@ -89,7 +93,7 @@ def test_killed_processes_cost_no_file(paths):
         found = {}
         for number, outcomes in pool.scan([[path] for path in paths]):
             if not found:
-                for pid in pool.pids:
+                for pid in pids_of(pool):
                     os.kill(pid, signal.SIGKILL)
             found[number] = outcomes
     assert rows(found[number][0] for number in range(24)) == list(range(1, 25))
@@ -138,7 +142,7 @@ INTERRUPTED = """
     )
     with ScanWorkers(2, ScanRequest(None, ("@t",))) as pool:
         for number, _ in pool.scan([[path] for path in sys.argv[1:]]):
-            print(*pool.pids, flush=True)
+            print(*(process._process.pid for process in list(pool._alive)), flush=True)
 """
 
 

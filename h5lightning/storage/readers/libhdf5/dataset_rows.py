@@ -17,10 +17,10 @@ from h5lightning.errors import BadFileError, UnsupportedFieldError
 from h5lightning.options import Access
 from h5lightning.storage.hdf5.dtypes import columns_type, element_type
 from h5lightning.storage.hdf5.external import Sources
-from h5lightning.storage.hdf5.filter_plugins import plugin_problem
+from h5lightning.storage.hdf5.external_values import RowSources
+from h5lightning.storage.hdf5.filters import plugin_problem
 from h5lightning.storage.hdf5.open_dataset import open_dataset
 from h5lightning.storage.hdf5.open_file import hdf5_reason
-from h5lightning.storage.hdf5.row_sources import RowSources
 from h5lightning.storage.readers.checks import check_type, name_of
 from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowSlots
 from h5lightning.storage.readers.libhdf5.chunk_validation import ChunkValidator

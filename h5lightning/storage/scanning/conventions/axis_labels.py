@@ -59,10 +59,7 @@ class _Scale:
 class LabelFinder:
     """Finds the labels of the axes of datasets of one file; what several of them share is read once.
 
-    Args:
-        fid: the open file.
-        reader: reads text and references.
-        constants: paths of datasets without a sample axis.
+    The first axis of a dataset is its sample axis, unless its path is one of ``constants``.
     """
 
     __slots__ = ("_constants", "_digests", "_fid", "_reader", "_scales", "_tables")
@@ -106,8 +103,6 @@ class LabelFinder:
             if axis < len(shape) and (one := self._axis_labels(axis, source, named, shape[axis]))
         ]
         return tuple(dict.fromkeys((*labels, *axes))), tuple(dict.fromkeys(_remarks(labelled)))
-
-    # ── dimension scales ─────────────────────────────────────────────────────────────────────────────
 
     def _of_scales(self, info: DatasetInfo, path: str, scales: list[list[_Scale]], first: int) -> _Labelled:
         labelled = [
@@ -176,8 +171,6 @@ class LabelFinder:
             in_order, as_set = digests(names)
             yield AxisLabels(-1, f"{path}@{attribute}", "axes", len(names), in_order, as_set)
 
-    # ── tables beside a matrix ───────────────────────────────────────────────────────────────────────
-
     def _of_table(self, path: str, first: int) -> _Labelled:
         parent, _, leaf = path.rpartition("/")
         if leaf.startswith("block") and leaf.endswith("_values"):  # pandas
@@ -213,8 +206,6 @@ class LabelFinder:
                 if labels.values is not None or labels.problem:
                     return source, labels
         return None
-
-    # ── attributes ───────────────────────────────────────────────────────────────────────────────────
 
     def _of_attributes(self, info: DatasetInfo, path: str, first: int) -> _Labelled:
         shape = info.shape or ()

@@ -1,4 +1,4 @@
-"""Datasets that libraries write for their own use: their values are not data."""
+"""Datasets whose values are not rows of data: what libraries write for their own use, and sparse matrices."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from h5lightning.storage.scanning.conventions.number_attributes import NotNumber
 from h5lightning.storage.scanning.metadata_values import ValueReader
 from h5lightning.storage.scanning.scanned_dataset import ScannedDataset
 
-__all__ = ["bookkeeping_refusal", "is_dimension_only"]
+__all__ = ["bookkeeping_refusal", "is_dimension_only", "sparse_format", "sparse_refusal"]
 
 _DIMENSION_ONLY = "This is a netCDF dimension but not a netCDF variable"
+
+# Sparse matrices of AnnData: groups of three arrays.
+_ARRAYS = ("data", "indices", "indptr")
+_FORMATS = {"csr_matrix": "CSR", "csr": "CSR", "csc_matrix": "CSC", "csc": "CSC"}
 
 
 def bookkeeping_refusal(dataset: ScannedDataset) -> str:
@@ -55,3 +59,26 @@ def _is_in_index(dataset: ScannedDataset) -> bool:
             group = h5g.open(dataset.fid, encoded("/".join(parts[: depth + 1])))
             return dataset.reader.text(group, "CLASS") == "TINDEX"
     return False
+
+
+def sparse_refusal(dataset: ScannedDataset) -> str:
+    """Why a dataset has no rows, if it is one of the arrays of a sparse matrix; else empty."""
+    if dataset.name not in _ARRAYS:
+        return ""
+    group = dataset.group
+    layout = sparse_format(h5g.open(dataset.fid, encoded(group)), dataset.reader)
+    if not layout:
+        return ""
+    axis = "row" if layout == "CSR" else "column"
+    return (
+        f"is a part of the sparse {layout} matrix '/{group}': the values of all {axis}s lie one after the "
+        "other, so its entries are not rows. Store the matrix densely to train on it"
+    )
+
+
+def sparse_format(group: h5g.GroupID, reader: ValueReader) -> str:
+    """``CSR`` or ``CSC`` if the group is a sparse matrix; else empty."""
+    for name in ("encoding-type", "h5sparse_format"):
+        if h5a.exists(group, name.encode()):
+            return _FORMATS.get(reader.text(group, name), "")
+    return ""

@@ -1,4 +1,4 @@
-"""Check all codes of a column: whether each one has a category, and which row is the first without one."""
+"""Columns of codes: where the names of their categories are stored, and whether each code has one."""
 
 from __future__ import annotations
 
@@ -8,12 +8,49 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from h5py import h5a, h5d, h5g, h5t
 
 from h5lightning.planning.catalog.annotations import Found
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
+from h5lightning.storage.hdf5.external import encoded
+from h5lightning.storage.scanning.scanned_dataset import ScannedDataset, dataset_at, referenced_dataset
 from h5lightning.storage.scanning.stored_values import blocks_of, blocks_of_columns, can_be_read_whole
 
-__all__ = ["CodeRange", "code_ranges"]
+__all__ = ["CodeRange", "category_count", "category_table", "code_ranges", "group_encoding"]
+
+_ENCODING = "encoding-type"
+
+
+def category_count(dataset: ScannedDataset) -> int | None:
+    """The number of categories of a column of codes; None if the dataset may be something else.
+
+    Datasets named ``codes`` and ``categories`` may be unrelated, so the group must have an ``encoding-type``, or the
+    categories must be text.
+    """
+    table = category_table(dataset) if len(dataset.info.shape or ()) == 1 else None
+    if table is None or table.rank != 1:
+        return None
+    is_text = table.get_type().get_class() == h5t.STRING
+    if b"categories" not in dataset.info.attributes and not is_text:
+        group = h5g.open(dataset.fid, encoded(dataset.group))
+        if not h5a.exists(group, _ENCODING.encode()):
+            return None
+    return int(table.shape[0])
+
+
+def category_table(dataset: ScannedDataset) -> h5d.DatasetID | None:
+    """The dataset with the names of the categories of a column of codes; None if there is none."""
+    if b"categories" in dataset.info.attributes:
+        return referenced_dataset(dataset.info.did, b"categories")
+    if dataset.name != "codes" or not dataset.group or len(dataset.info.shape or ()) != 1:
+        return None
+    return dataset_at(dataset.fid, f"{dataset.group}/categories")
+
+
+def group_encoding(dataset: ScannedDataset) -> str | None:
+    """The ``encoding-type`` of the group of a dataset; None if it has no such attribute."""
+    group = h5g.open(dataset.fid, encoded(dataset.group))
+    return dataset.reader.text(group, _ENCODING) if h5a.exists(group, _ENCODING.encode()) else None
 
 
 @dataclass(frozen=True, slots=True)

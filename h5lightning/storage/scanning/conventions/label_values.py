@@ -61,11 +61,6 @@ _NONE = Labels(None)
 def labels_at(fid: h5f.FileID, source: str, reader: ValueReader) -> Labels:
     """The labels of a source of an open file.
 
-    Args:
-        fid: the open file.
-        source: a dataset, ``dataset@attribute`` or ``table[column]``.
-        reader: reads text.
-
     Raises:
         OSError: they are damaged.
     """
@@ -82,11 +77,6 @@ def labels_at(fid: h5f.FileID, source: str, reader: ValueReader) -> Labels:
 
 def labels_in(did: h5d.DatasetID, reader: ValueReader, column: str | None = None) -> Labels:
     """The labels in a dataset with one axis, or in a column of it.
-
-    Args:
-        did: the dataset.
-        reader: reads text.
-        column: the column of a compound.
 
     Raises:
         OSError: they are damaged.

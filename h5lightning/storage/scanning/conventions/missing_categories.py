@@ -9,8 +9,7 @@ import numpy as np
 from h5lightning.planning.catalog.annotations import Found
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.filters import filter_name
-from h5lightning.storage.scanning.conventions.category_tables import category_table, group_encoding
-from h5lightning.storage.scanning.conventions.code_columns import code_ranges
+from h5lightning.storage.scanning.conventions.code_columns import category_table, code_ranges, group_encoding
 from h5lightning.storage.scanning.conventions.vocabularies import column_ranges
 from h5lightning.storage.scanning.scanned_dataset import ScannedDataset, dataset_at
 from h5lightning.storage.scanning.stored_values import blocks_of, can_be_read_whole
@@ -64,7 +63,7 @@ def _of_codes(dataset: ScannedDataset) -> Missing:
         return NONE_MISSING
     is_declared = b"categories" in info.attributes
     if not is_declared:
-        encoding = group_encoding(dataset.fid, dataset.group, dataset.reader)
+        encoding = group_encoding(dataset)
         is_declared = encoding is not None and encoding.startswith("categorical")
     # Two datasets of these names may be unrelated if the group does not say what it is.
     return Missing(codes.missing if is_declared or codes.is_within else None, is_known=True)
@@ -76,7 +75,7 @@ def _masked(dataset: ScannedDataset) -> Found | None:
     mask = dataset_at(dataset.fid, path)
     if mask is None:
         return None
-    encoding = group_encoding(dataset.fid, dataset.group, dataset.reader)
+    encoding = group_encoding(dataset)
     is_nullable = encoding is not None and encoding.startswith("nullable-")
     if encoding is not None and not is_nullable:
         return None

@@ -45,9 +45,7 @@ _DEFAULT_FILLS: dict[str, Number] = {
 def number_encoding(dataset: ScannedDataset, *, of_netcdf: bool) -> Encoding | None:
     """How the numbers of a dataset are decoded by its attributes; None if the stored numbers are the values.
 
-    Args:
-        dataset: a dataset of numbers.
-        of_netcdf: a netCDF library wrote it, and so filled what was never written.
+    A library of netCDF, if it wrote the dataset, filled what was never written.
     """
     return _EncodingBuilder(dataset, of_netcdf=of_netcdf).encoding()
 
@@ -114,8 +112,6 @@ class _EncodingBuilder:
             raise _wrong(name, f"holds {numbers.size} numbers", "one number")
         return numbers
 
-    # ── packing ──────────────────────────────────────────────────────────────────────────────────────
-
     def _linear(self, scale_name: str, offset_name: str) -> tuple[float, float]:
         """A scale and an offset; 1 and 0 if the file does not say."""
         scale, offset = self._factor(scale_name, 1.0), self._factor(offset_name, 0.0)
@@ -176,8 +172,6 @@ class _EncodingBuilder:
             f"has a factor for each channel in '/{path}', which decode='cf' does not apply: "
             "read the stored numbers, and multiply in a transform"
         )
-
-    # ── missing values ───────────────────────────────────────────────────────────────────────────────
 
     def _fills(self, sign: bool | None) -> tuple[Number, ...]:
         fills: dict[Number, None] = {}

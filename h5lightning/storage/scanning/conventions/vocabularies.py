@@ -18,8 +18,7 @@ from h5py import h5d, h5f, h5t
 from h5lightning.planning.catalog.schema import UNREAD, Member
 from h5lightning.storage.hdf5.external import encoded
 from h5lightning.storage.hdf5.filters import NATIVE_FILTERS, filter_name
-from h5lightning.storage.scanning.conventions.category_tables import category_table
-from h5lightning.storage.scanning.conventions.code_columns import CodeRange, code_ranges
+from h5lightning.storage.scanning.conventions.code_columns import CodeRange, category_table, code_ranges
 from h5lightning.storage.scanning.metadata_values import ValueReader
 from h5lightning.storage.scanning.scanned_dataset import ScannedDataset, dataset_at
 
@@ -50,13 +49,7 @@ _NO_VOCABULARY = Vocabulary()
 
 
 class _NameTable(NamedTuple):
-    """Where the names of a column are stored.
-
-    Args:
-        did: the dataset.
-        column: its column with the names; None if it is no table.
-        is_declared: whether an attribute declares it; if only its name suggests it, each code must have a name.
-    """
+    """A dataset with the names of a column: if only its name suggests so, and no attribute, each code must have one."""
 
     did: h5d.DatasetID
     column: str | None = None
@@ -127,12 +120,8 @@ def _legacy_tables(fid: h5f.FileID, group: str, columns: Sequence[str]) -> dict[
     """The tables of AnnData before 0.7, which only their names suggest."""
     tables = {}
     for column in columns:
-        did = (
-            _filled_dataset(fid, f"{_LEGACY_GROUPS[group]}/{column}_categories")
-            if "/" not in column
-            else None
-        )
-        if did is None:
+        path = f"{_LEGACY_GROUPS[group]}/{column}_categories"
+        if "/" in column or (did := _filled_dataset(fid, path)) is None:
             continue
         # A single name is a scalar; a single number is something else.
         if did.rank == 1 or (did.rank == 0 and did.get_type().get_class() == h5t.STRING):

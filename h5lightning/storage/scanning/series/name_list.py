@@ -1,23 +1,83 @@
-"""List the names in a file, once and within bounds: a file may hold a million."""
+"""List the names in a file, within bounds, and match the tables among them to datasets.
+
+A file may hold a million names, so they are listed once.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from h5py import h5f, h5g
 
 from h5lightning.storage.hdf5.external import encoded, object_at
-from h5lightning.storage.scanning.series.nearby_tables import NearbyTables
+from h5lightning.storage.scanning.series.name_roles import may_divide
 
-__all__ = ["NameList"]
+__all__ = ["NameList", "NearbyTables"]
 
 _MOST_LINKS = 2000
 _HDF5_ERRORS = (RuntimeError, LookupError, OSError, ValueError, TypeError)
+_DIGITS = re.compile(r"\d+")
 
 # Groups with tables, in files of too many names to list all.
 _SIDE_GROUPS = ("meta", "metadata", "index", "indexes", "INDEX", "__I3Index__", "episode_data_index", "next")
+
+
+class NearbyTables:
+    """The tables of a file, found by the path of a dataset.
+
+    A table belongs to all datasets below its group, and to those beside that group (``meta/episode_ends`` to
+    ``data/action``). But if several groups have the same table, each belongs only to datasets below a group of the same
+    name: ``demo_0/dones`` to ``demo_0/actions``, ``INDEX/camera/first`` to ``INSTRUMENT/camera/image``.
+
+    Args:
+        tables: their paths.
+    """
+
+    def __init__(self, tables: Iterable[str]) -> None:
+        parts_of = {table: table.split("/") for table in tables}
+        counts = Counter(pattern for parts in parts_of.values() for pattern in _patterns(parts))
+        self._shared: list[tuple[str, list[str]]] = []
+        self._by_group: dict[str, list[tuple[str, list[str]]]] = {}
+        for table, parts in parts_of.items():
+            own = [
+                part for part, pattern in zip(parts, _patterns(parts), strict=False) if counts[pattern] > 1
+            ]
+            if own:
+                self._by_group.setdefault(own[-1], []).append((table, own))
+            else:
+                self._shared.append((table, parts))
+
+    def near(self, path: str) -> list[str]:
+        """The tables that may say something about a dataset.
+
+        Example:
+            >>> NearbyTables(["meta/ends", "demo_0/dones", "demo_1/dones"]).near("demo_1/actions")
+            ['meta/ends', 'demo_1/dones']
+        """
+        groups = path.split("/")[:-1]
+        tables = [table for table, parts in self._shared if not _is_of_sibling(parts, groups)]
+        for group in dict.fromkeys(groups):
+            tables += [table for table, own in self._by_group.get(group, ()) if set(own).issubset(groups)]
+        return tables
+
+
+def _patterns(parts: list[str]) -> Iterator[tuple[int, str]]:
+    """For each group on the way to a table, its depth, and the path with ``*`` in its place."""
+    for depth in range(len(parts) - 1):
+        yield depth, "/".join((*parts[:depth], "*", *parts[depth + 1 :]))
+
+
+def _is_of_sibling(parts: list[str], groups: list[str]) -> bool:
+    """Whether a table lies in ``demo_0`` and the dataset in ``demo_1``: groups that differ only in their numbers."""
+    for own, other in zip(parts[:-1], groups, strict=False):
+        if own != other:
+            return _DIGITS.sub("#", own) == _DIGITS.sub("#", other)
+    return False
+
 
 _NO_TABLES = NearbyTables(())
 
@@ -27,21 +87,13 @@ class NameList:
 
     Args:
         fid: the open file.
-        may_be_table: decides by a path.
         most: stop after this many; then the names near each dataset are listed separately.
         likely_paths: paths of datasets; if the file holds nothing else, its names need not be listed.
     """
 
-    def __init__(
-        self,
-        fid: h5f.FileID,
-        may_be_table: Callable[[str], bool],
-        most: int = _MOST_LINKS,
-        likely_paths: Sequence[str] = (),
-    ) -> None:
+    def __init__(self, fid: h5f.FileID, most: int = _MOST_LINKS, likely_paths: Sequence[str] = ()) -> None:
         self._fid = fid
         self._likely_paths = likely_paths
-        self._may_be_table = may_be_table
         self._most = most
         self._listed: list[bytes] | None = None
         self._names: frozenset[str] | None = None
@@ -66,9 +118,7 @@ class NameList:
             group = path.rpartition("/")[0]
             if group not in self._tables_near:
                 nearby = (name for near in _groups_near(path) for name in self._names_in(near))
-                self._tables_near[group] = _tables(
-                    (*_decoded(self._listed or []), *nearby), self._may_be_table
-                )
+                self._tables_near[group] = _tables((*_decoded(self._listed or []), *nearby))
             tables = self._tables_near[group]
         return tables.near(path)
 
@@ -76,7 +126,7 @@ class NameList:
         if self._listed is None:
             self._listed = self._visited()
             if len(self._listed) < self._most:
-                self._names, self._tables = _names_and_tables(b"\0".join(self._listed), self._may_be_table)
+                self._names, self._tables = _names_and_tables(b"\0".join(self._listed))
 
     def _visited(self) -> list[bytes]:
         names = [encoded(path) for path in self._likely_paths]
@@ -115,16 +165,14 @@ class NameList:
 
 
 @lru_cache(maxsize=64)
-def _names_and_tables(
-    joined: bytes, may_be_table: Callable[[str], bool]
-) -> tuple[frozenset[str], NearbyTables]:
+def _names_and_tables(joined: bytes) -> tuple[frozenset[str], NearbyTables]:
     """All names, and the tables among them; cached since the files of a data set hold the same names."""
     names = _decoded(joined.split(b"\0")) if joined else []
-    return frozenset(names), _tables(names, may_be_table)
+    return frozenset(names), _tables(names)
 
 
-def _tables(names: Iterable[str], may_be_table: Callable[[str], bool]) -> NearbyTables:
-    tables = dict.fromkeys(name for name in names if may_be_table(name))
+def _tables(names: Iterable[str]) -> NearbyTables:
+    tables = dict.fromkeys(name for name in names if may_divide(name))
     return NearbyTables(tables) if tables else _NO_TABLES
 
 

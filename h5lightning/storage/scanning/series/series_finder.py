@@ -40,12 +40,7 @@ _Kinds: TypeAlias = dict[tuple[tuple[str, ...], str, int], str]
 
 
 class SeriesFinder:
-    """Finds what divides the rows of the datasets of one file.
-
-    Args:
-        fid: the open file.
-        names: the names in it.
-    """
+    """Finds what divides the rows of the datasets of one file, given the names in it."""
 
     def __init__(self, fid: h5f.FileID, names: NameList) -> None:
         self._fid = fid
@@ -77,13 +72,7 @@ class SeriesFinder:
 
 
 class _Search:
-    """What divides a number of rows, among candidates.
-
-    Args:
-        rows: rows of the dataset.
-        path: its path.
-        kinds: what is known about candidates, shared by all datasets of the file.
-    """
+    """What divides the rows of a dataset, among candidates; ``kinds`` is shared by all datasets of the file."""
 
     def __init__(self, rows: int, path: str, kinds: _Kinds) -> None:
         self._rows = rows

@@ -1,5 +1,7 @@
 """Datasets that netCDF, PyTables and MATLAB write for their own use, and lookalikes."""
 
+from __future__ import annotations
+
 import h5py
 import numpy as np
 import pytest
@@ -80,3 +82,37 @@ def test_empty_arrays_of_matlab(file):
 def test_arrays_of_matlab_that_are_not_empty(file, value):
     add(file, "x", MATLAB_empty=value)
     assert describe(file.id, "x", NO_TEXT).refusal == ""
+
+
+def write_sparse(file, path, name, value):
+    group = file.create_group(path)
+    group.attrs[name] = value
+    group["data"] = np.ones(5, "f4")
+    group["indices"] = np.arange(5)
+    group["indptr"] = np.array([0, 2, 5])
+    return group
+
+
+FORMATS = {
+    "csr": ("encoding-type", "csr_matrix", "CSR"),
+    "csc": ("encoding-type", "csc_matrix", "CSC"),
+    "h5sparse": ("h5sparse_format", "csr", "CSR"),
+    "bytes": ("h5sparse_format", np.bytes_(b"csc"), "CSC"),
+}
+
+
+@pytest.mark.parametrize(("name", "value", "form"), FORMATS.values(), ids=FORMATS)
+@pytest.mark.parametrize("path", ["X", "layers/raw"])
+def test_parts_of_a_sparse_matrix_are_refused(file, path, name, value, form):
+    write_sparse(file, path, name, value)
+    for leaf in ("data", "indices", "indptr"):
+        assert f"the sparse {form} matrix '/{path}'" in describe(file.id, f"{path}/{leaf}", VALUES).refusal
+    assert f"sparse matrix ({form})" in describe(file.id, path, VALUES).refusal
+
+
+def test_data_of_a_plain_group_are_not_refused(file):
+    file["g/data"] = np.ones(3)
+    file["g"].attrs["encoding-type"] = "dict"
+    file["data"] = np.ones(3)
+    assert describe(file.id, "g/data", VALUES).refusal == ""
+    assert describe(file.id, "data", VALUES).refusal == ""

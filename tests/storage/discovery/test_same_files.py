@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from h5lightning.storage.discovery import identical_files as module
-from h5lightning.storage.discovery.identical_files import identical_files
+from h5lightning.storage.discovery import same_files as module
+from h5lightning.storage.discovery.same_files import identical_files
 
 SIZE = 200_000
 TRAIN, VAL, BOTH = frozenset(["train"]), frozenset(["val"]), frozenset(["train", "val"])

@@ -11,7 +11,7 @@ import hdf5plugin
 import numpy as np
 import pytest
 
-from h5lightning.storage.hdf5.filter_plugins import plugin_problem
+from h5lightning.storage.hdf5.filters import plugin_problem
 
 READ = """
 import sys
