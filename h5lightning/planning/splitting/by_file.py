@@ -104,16 +104,9 @@ def arrange(
 
 
 def thin(weights: Int64Array, target: float, order: str, key: int) -> Int64Array:
-    """A selection of the items; a smaller one is a subset of a larger one.
+    """The items to keep, ascending, with about ``target`` rows, at least one: the first in path order, or random ones.
 
-    Args:
-        weights: rows of each item, at least 1, in path order, ``(items,)``; at least one item.
-        target: rows to keep.
-        order: ``path`` to keep the first items, ``random`` for a random choice.
-        key: selects the random choice.
-
-    Returns:
-        The items to keep, ascending; at least one.
+    A smaller selection is a subset of a larger one.
     """
     items = np.arange(len(weights))
     if order == "random":

@@ -133,9 +133,8 @@ class CheckRun:
 
     def worlds(self) -> list[int]:
         """The world sizes for which there are enough training samples."""
-        return [
-            world for world in self.settings.ranks_for(self.training_order.size) if self._has_steps(world)
-        ]
+        worlds = self.settings.ranks_for(self.training_order.size)
+        return [world for world in worlds if self._has_steps(world)]
 
     def loader_ranks(self) -> list[tuple[int, int]]:
         """World size and rank of each loader to start: one of the smallest world, first and last of the largest."""

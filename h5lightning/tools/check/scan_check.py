@@ -26,14 +26,14 @@ __all__ = ["check_catalog", "check_changes", "check_columns", "check_splits"]
 def check_catalog(run: CheckRun) -> CheckResult:
     """All files can be opened and have rows; every other file is named."""
     catalog = run.data.survey.catalog
-    failures = [_reason(file, catalog.root, run) for file in catalog.skipped]
+    failures = [_skip_reason(file, catalog.root, run) for file in catalog.skipped]
     empty = np.flatnonzero(run.index.file_rows == 0).tolist()
     failures += [f"{catalog.names[file]}: no rows (the sample axis has length 0)" for file in empty]
     scope = counted(len(catalog) + len(catalog.skipped), "file")
     return CheckResult("all files can be opened", scope, tuple(failures))
 
 
-def _reason(file: SkippedFile, root: str, run: CheckRun) -> str:
+def _skip_reason(file: SkippedFile, root: str, run: CheckRun) -> str:
     text = file.reason if file.name in file.reason else f"{file.name}: {file.reason}"
     if NEVER_WRITTEN not in file.reason:
         return text
@@ -76,19 +76,19 @@ def check_columns(run: CheckRun) -> CheckResult:
     plans = {(plan.path, plan.member): plan for plan in run.data.survey.fields.stored_fields}
     for plan in plans.values():
         first: dict[tuple[int, str], tuple[AxisLabels, int]] = {}
-        for labels, file in _labels(run, plan):
+        for labels, file in _axis_labels(run, plan):
             axes.add((plan.path, labels.axis))
             expected, reference = first.setdefault((labels.axis, labels.path), (labels, file))
             if labels.in_order != expected.in_order:
                 is_accepted = plan.key in run.stored or not _is_error(labels, expected)
-                text = _text(run, plan, labels, expected, file, reference)
+                text = _column_difference(run, plan, labels, expected, file, reference)
                 (remarks if is_accepted else failures).append(text)
     scope = f"{counted(len(axes), 'axis')} with labels" if axes else "no axis with labels"
     note = listed(remarks, MOST_NAMED, separator="; ")
     return CheckResult("columns mean the same in all files", scope, tuple(failures), note)
 
 
-def _labels(run: CheckRun, plan: StoredField) -> Iterator[tuple[AxisLabels, int]]:
+def _axis_labels(run: CheckRun, plan: StoredField) -> Iterator[tuple[AxisLabels, int]]:
     """The distinct labels of a field, each with the first file that has them."""
     catalog = run.data.survey.catalog
     numbers, files = np.unique(catalog.annotations_of(plan.path), return_index=True)
@@ -108,7 +108,7 @@ def _is_error(labels: AxisLabels, expected: AxisLabels) -> bool:
     return labels.as_set == expected.as_set or "text" in (labels.kind, expected.kind)
 
 
-def _text(
+def _column_difference(
     run: CheckRun, plan: StoredField, labels: AxisLabels, expected: AxisLabels, file: int, reference: int
 ) -> str:
     name, first = run.index.names[file], run.index.names[reference]
