@@ -1,6 +1,6 @@
 """Block order: few chunks in use at a time, each decoded once, and the samples still well mixed.
 
-Shuffle blocks are assigned to lanes (`lanes`), each lane mixes a window of its blocks completely (`shuffle_windows`),
+Shuffle blocks are assigned to lanes (`Lanes`), each lane mixes a window of its blocks completely (`shuffle_windows`),
 and neighbours in the order come from different lanes. All of it is arithmetic and keyed permutations: an index costs
 O(log series), memory is O(series) and the windows in use.
 """
@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import Frozen
 from h5lightning.core.once import once
-from h5lightning.planning.sampling.blocks import Blocks
-from h5lightning.planning.sampling.lanes import Lanes
+from h5lightning.planning.sampling.blocks import Blocks, Lanes
 from h5lightning.planning.sampling.shuffle_windows import EpochWindows, LaneWindows
 
 __all__ = ["BlockOrder"]

@@ -104,10 +104,9 @@ class EvaluationShards:
         indices = np.arange(first + start, first + min(stop, length), dtype=np.int64)
         return indices.clip(0, max(0, self._border(rank + 1) - 1))
 
-    # ── sizes: the part of rank 0 is never longer, that of the last rank never shorter than others ───
-
     @property
     def _longest(self) -> int:
+        """The rank whose part is never shorter than others; that of rank 0 is never longer."""
         return self.world_size - 1
 
     def _border(self, rank: int) -> int:

@@ -20,9 +20,8 @@ __all__ = ["RowLayout", "block_samples", "make_order"]
 
 _MAX_BLOCKS = 1024  # in a window: more mix no better, but are read from more places
 _MIN_BLOCKS = 64  # in a window: with fewer, labels that are sorted in the files are badly mixed
-_CHUNKS_FOR_CROSSED = (
-    22  # chunks in a block for each chunk of the next block that it needs too: under 5 % more
-)
+# Chunks in a block for each chunk of the next block that it needs too: under 5 % more.
+_CHUNKS_FOR_CROSSED = 22
 _MAX_PERIOD = 16  # most chunks in a block, to let it begin where both a chunk and a sample begin
 
 
@@ -37,11 +36,6 @@ class RowLayout:
 
     chunk_rows: Int64Array
     row_bytes: int
-
-    @property
-    def is_read_by_row(self) -> bool:
-        """Whether each row can be read without decoding others."""
-        return bool((self.chunk_rows <= 1).all())
 
 
 def make_order(
@@ -79,8 +73,8 @@ def make_order(
 def _keeps_blocks(shuffle: Shuffle, selection: Selection, index: SampleIndex, layout: RowLayout) -> bool:
     # Rows of a random subset lie in every chunk, and whole series share no chunk: there are no blocks to keep.
     has_blocks = selection.subset is None and not isinstance(index.samples, Whole)
-    by_block = shuffle.mode == "block" or (shuffle.mode == "auto" and not layout.is_read_by_row)
-    return by_block and has_blocks
+    by_block = shuffle.mode == "block" or (shuffle.mode == "auto" and (layout.chunk_rows > 1).any())
+    return bool(by_block and has_blocks)
 
 
 def _weighted_order(

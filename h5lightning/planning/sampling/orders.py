@@ -1,7 +1,8 @@
-"""The order of an epoch, and the two orders that ignore chunks."""
+"""The order of an epoch, its fingerprint, and the two orders that ignore chunks."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,7 +11,9 @@ import numpy as np
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.permutation import KeyedPermutation, derive_key
 
-__all__ = ["FullOrder", "Order", "PathOrder"]
+__all__ = ["FullOrder", "Order", "PathOrder", "fingerprint"]
+
+_FINGERPRINT_INDICES = 2048  # spread over the epoch
 
 
 class Order(Protocol):
@@ -22,7 +25,7 @@ class Order(Protocol):
 
     @property
     def lanes(self) -> int:
-        """Number of lanes; see `lanes`."""
+        """Number of lanes; see `Lanes`."""
 
     @property
     def block_samples(self) -> int:
@@ -74,3 +77,19 @@ class FullOrder(_OneLane):
     def samples(self, epoch: int, indices: Int64Array) -> Int64Array:
         """The sample at each index of an epoch; O(1) for each."""
         return KeyedPermutation(self.size, derive_key("full order", self.seed, epoch))(indices)
+
+
+def fingerprint(order: Order) -> str:
+    """A short text, equal for orders that deliver the same samples at the same indices.
+
+    It is a digest of the samples of two epochs at 2,048 indices, and of their lanes.
+    """
+    indices = np.unique(np.linspace(0, max(0, order.size - 1), _FINGERPRINT_INDICES).astype(np.int64))[
+        : order.size
+    ]
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(np.asarray([order.size, order.lanes], dtype="<i8").tobytes())
+    digest.update(order.lanes_of(indices).astype("<i8").tobytes())
+    for epoch in (0, 1):
+        digest.update(order.samples(epoch, indices).astype("<i8").tobytes())
+    return digest.hexdigest()

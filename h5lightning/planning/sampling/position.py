@@ -18,13 +18,7 @@ __all__ = ["Position", "RemainingEpoch"]
 
 @dataclass(frozen=True, slots=True)
 class RemainingEpoch:
-    """The rest of an epoch that has begun.
-
-    Args:
-        epoch: its number, from 0.
-        steps_done: steps that each rank has done in this epoch.
-        shards: the division of the remaining samples.
-    """
+    """The rest of an epoch that has begun, after ``steps_done`` steps of each rank: ``shards`` divides what is left."""
 
     epoch: int
     steps_done: int
@@ -103,11 +97,7 @@ class Position:
         return Position(epoch, begin.steps + done, samples, shards.world_size, shards.batch_size)
 
     def remaining_epoch(self, shards: TrainingShards) -> RemainingEpoch | None:
-        """The rest of the epoch; None if it has not begun.
-
-        Args:
-            shards: the division of a whole epoch in this run.
-        """
+        """The rest of the epoch in a run that divides a whole epoch by ``shards``; None if it has not begun."""
         return RemainingEpoch(self.epoch, self.steps, shards.after(self.samples)) if self.steps else None
 
     def restarted(self) -> Position:

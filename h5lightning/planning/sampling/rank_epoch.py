@@ -45,13 +45,7 @@ class EpochPosition(int):
 
     @classmethod
     def of(cls, position: int, epoch: int, is_repeat: bool | None = None) -> EpochPosition:
-        """A position in an epoch.
-
-        Args:
-            position: position of the sample in the split.
-            epoch: the epoch that seeds its transforms.
-            is_repeat: whether the sample is repeated; None if not recorded.
-        """
+        """A position, the epoch that seeds its transforms, and whether the sample is repeated (None: not recorded)."""
         made = cls(position)
         made.epoch, made.is_repeat = epoch, is_repeat
         return made
@@ -82,15 +76,7 @@ class RankEpoch:
     def of(
         cls, epoch: int, order: Order, shards: Shards, rank: int, remaining: RemainingEpoch | None = None
     ) -> RankEpoch:
-        """A whole epoch, or the rest of it.
-
-        Args:
-            epoch: its number, from 0.
-            order: index in the epoch → position in the split.
-            shards: the division of a whole epoch.
-            rank: this rank.
-            remaining: the rest of an epoch; ignored if it is of another epoch.
-        """
+        """A whole epoch, divided by ``shards``, or the rest of it: ``remaining``, if it is of this epoch."""
         if remaining is None or remaining.epoch != epoch:
             return cls(epoch, order, shards, rank)
         return cls(epoch, order, remaining.shards, rank, remaining.steps_done)

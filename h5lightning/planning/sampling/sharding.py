@@ -16,12 +16,7 @@ LanesOf = Callable[[Int64Array], Int64Array]  # index in the epoch → lane
 
 
 class Share(NamedTuple):
-    """The part of the data that a process delivers.
-
-    Args:
-        rank: its rank, from 0.
-        world_size: number of ranks.
-    """
+    """The part of the data that a process delivers, by its rank, from 0."""
 
     rank: int = 0
     world_size: int = 1

@@ -15,7 +15,7 @@ import numpy as np
 from h5lightning.core.arrays import Int64Array, flat_positions
 from h5lightning.core.once import once
 from h5lightning.core.permutation import KeyedPermutations, derive_key, derive_keys
-from h5lightning.planning.sampling.lanes import Lanes
+from h5lightning.planning.sampling.blocks import Lanes
 
 __all__ = ["EpochWindows", "LaneWindows"]
 
@@ -154,7 +154,8 @@ class EpochWindows:
         kinds = np.repeat(kind, many)
         turns = flat_positions(low[row, kind], many)
         blocks = self._assigned_blocks(np.repeat(lane[row], many), kinds, turns)
-        block_starts = np.split(self._blocks.starts_of(blocks), borders := _borders(high - low))
+        borders = np.cumsum((high - low).sum(axis=1))[:-1]  # the first block of each window but the first
+        block_starts = np.split(self._blocks.starts_of(blocks), borders)
         lengths = np.split(self._blocks.class_lengths[kinds], borders)
         ends = [np.cumsum(length) for length in lengths]
         return [
@@ -187,9 +188,3 @@ def _distinct(numbers: Int64Array) -> tuple[Int64Array, Int64Array]:
     is_used[numbers - low] = True
     i = np.cumsum(is_used) - 1
     return low + np.flatnonzero(is_used), i[numbers - low]
-
-
-def _borders(counts: Int64Array) -> Int64Array:
-    """The block with which each window but the first begins."""
-    borders: Int64Array = np.cumsum(counts.sum(axis=1))[:-1]
-    return borders

@@ -158,14 +158,7 @@ class TrainingShards:
 
 
 def _part_by_lane(starts: Int64Array, length: int, part: slice, lanes_of: LanesOf) -> Int64Array:
-    """One part of each step's indices when they are sorted by lane; inside the part, in ascending order.
-
-    Args:
-        starts: first index of each step, ``(steps,)``.
-        length: indices in a step.
-        part: the slice of the sorted indices.
-        lanes_of: index in the epoch → lane.
-    """
+    """One part of the indices of steps, each sorted by lane; inside the part, in ascending order."""
     indices = starts[:, None] + np.arange(length)
     # A stable sort of few bits is a radix sort.
     lanes = lanes_of(indices.ravel()).astype(np.uint16).reshape(indices.shape)

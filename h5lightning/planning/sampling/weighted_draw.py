@@ -72,15 +72,7 @@ class StratifiedSampler:
         return int(self.below.size)
 
     def samples(self, epoch: int, slots: Int64Array) -> Int64Array:
-        """The samples that slots draw in an epoch.
-
-        Args:
-            epoch: the epoch.
-            slots: each in [0, size), ``(N,)``.
-
-        Returns:
-            Samples in [0, size), ``(N,)``.
-        """
+        """The sample that each slot draws in an epoch, ``(N,)``; slots and samples are in [0, size)."""
         keys = derive_keys(derive_key("weighted draw", self.seed, epoch), slots)
         inside = (keys >> np.uint64(64 - _FRACTION_BITS)) * 2.0**-_FRACTION_BITS
         points = (slots + inside) * self._stratum

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.core.arrays import Int64Array, flat_positions
+from h5lightning.core.formatting import counted, listed
 from h5lightning.core.permutation import derive_key
 from h5lightning.errors import ManifestError, OptionError
 from h5lightning.options import Split
@@ -102,14 +103,7 @@ def _saved_numbers(manifest: Manifest, index: SampleIndex, files: Int64Array) ->
 def _renumbered(
     manifest: Manifest, index: SampleIndex, files: Int64Array, saved: Int64Array
 ) -> dict[str, Segments]:
-    """The parts of the manifest in the series numbers of the index.
-
-    Args:
-        manifest: the saved split.
-        index: the current files.
-        files: those that are in the manifest, ascending, ``(N,)``.
-        saved: the number of each in the manifest, ``(N,)``.
-    """
+    """The parts of the manifest, for ascending ``files`` with the numbers ``saved`` in it, in series of the index."""
     series, sizes = _series_of(index, files)
     saved_series, saved_sizes = _series_of(manifest.index, saved)
     changed = files[sizes != saved_sizes]
@@ -173,5 +167,4 @@ def _joined(old: Segments | None, added: Segments) -> Segments:
 
 
 def _listed(names: list[str]) -> str:
-    more = f", … {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return f"{len(names)} file{'s' if len(names) > 1 else ''} ({', '.join(names[:_MOST_NAMES])}{more})"
+    return f"{counted(len(names), 'file')} ({listed(names, _MOST_NAMES)})"

@@ -8,25 +8,15 @@ import numpy as np
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.permutation import KeyedPermutation, derive_key
-from h5lightning.planning.splitting.candidates import Candidates
-from h5lightning.planning.splitting.fractions import Fractions
+from h5lightning.planning.splitting.candidates import Candidates, Fractions
 from h5lightning.planning.splitting.partition import assign, cut_in_order, cut_nearest, parts_of
 from h5lightning.planning.splitting.split_plan import Segments
 
-__all__ = ["Pieces", "arrange", "by_file", "by_series", "divide", "thin"]
+__all__ = ["Pieces", "arrange", "by_item", "divide", "thin"]
 
 
-def by_file(candidates: Candidates, fractions: Fractions, key: int) -> dict[str, Segments] | None:
-    """Keep files, or groups of files, whole; None if there are too few."""
-    return _by_item(candidates, "file", fractions, key)
-
-
-def by_series(candidates: Candidates, fractions: Fractions, key: int) -> dict[str, Segments] | None:
-    """Keep series whole; None if there are too few."""
-    return _by_item(candidates, "series", fractions, key)
-
-
-def _by_item(candidates: Candidates, by: str, fractions: Fractions, key: int) -> dict[str, Segments] | None:
+def by_item(by: str, candidates: Candidates, fractions: Fractions, key: int) -> dict[str, Segments] | None:
+    """Keep files or groups of files (``by="file"``), or series, whole; None if there are too few."""
     item, weights = candidates.items(by)
     pieces = divide(weights, fractions, key)
     if pieces is None or (fractions.must_be_near and not pieces.is_near(weights)):
@@ -114,16 +104,9 @@ def arrange(
 
 
 def thin(weights: Int64Array, target: float, order: str, key: int) -> Int64Array:
-    """A selection of the items; a smaller one is a subset of a larger one.
+    """The items to keep, ascending, with about ``target`` rows, at least one: the first in path order, or random ones.
 
-    Args:
-        weights: rows of each item, at least 1, in path order, ``(items,)``; at least one item.
-        target: rows to keep.
-        order: ``path`` to keep the first items, ``random`` for a random choice.
-        key: selects the random choice.
-
-    Returns:
-        The items to keep, ascending; at least one.
+    A smaller selection is a subset of a larger one.
     """
     items = np.arange(len(weights))
     if order == "random":

@@ -1,21 +1,24 @@
-"""The series that are divided by size, and the items of them that stay whole."""
+"""What a split strategy divides: series, the items of them that stay whole, and the fraction for each split."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from h5lightning.core.arrays import BoolArray, Int64Array
 from h5lightning.errors import SplitError
+from h5lightning.options import Split
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.splitting.groups import group_files, group_labels
 from h5lightning.planning.splitting.split_plan import SPLITS, Segments
 
-__all__ = ["Candidates", "Roles", "files_to_split"]
+__all__ = ["Candidates", "Fractions", "Roles", "files_to_split"]
 
 Roles = Mapping[str, Int64Array]
+
+_NOTHING = 1e-9  # a smaller fraction is a rounding error of zero
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,3 +102,61 @@ def _groups(
             "Move one of them to the other's entry of 'files', or leave out keep_together"
         )
     return groups
+
+
+@dataclass(frozen=True, slots=True)
+class Fractions:
+    """The fraction of the rows for each split, 0 for a split that does not exist, and how to cut them.
+
+    Args:
+        train: at most ``left``.
+        val: with folds, the size of one fold.
+        test: cut first.
+        left: what test and val leave.
+        order: ``random``, or ``path`` for contiguous files or series.
+        folds: number of folds; None without folds.
+        fold: the fold that is val.
+        gap: rows between two splits of one series.
+        must_be_near: refuse a split that is not between half and twice its fraction.
+    """
+
+    train: float
+    val: float
+    test: float
+    left: float
+    order: str = "random"
+    folds: int | None = None
+    fold: int = 0
+    gap: int = 0
+    must_be_near: bool = False
+
+    @classmethod
+    def of(cls, split: Split, named: Collection[str] = ()) -> Fractions:
+        """The fractions that ``split`` requests, without the splits whose files are ``named`` explicitly."""
+        test = 0.0 if "test" in named else _positive(split.test)
+        val = 0.0 if "val" in named else _positive(split.val)
+        if split.folds is not None:
+            val = (1.0 - test) / split.folds
+        left = _positive(1.0 - test - val)
+        train = left if split.train is None else min(_positive(split.train), left)
+        return cls(train, val, test, left, split.order, split.folds, split.fold or 0, split.gap)
+
+    def without_val(self) -> Fractions:
+        """The same test part, and all other rows for train; no folds."""
+        left = _positive(1.0 - self.test)
+        return Fractions(train=left, val=0.0, test=self.test, left=left, order=self.order)
+
+    @property
+    def requested(self) -> dict[str, float]:
+        """The splits that must exist, with their fractions."""
+        fractions = {"train": self.train, "val": self.val, "test": self.test}
+        return {name: fraction for name, fraction in fractions.items() if fraction > 0}
+
+    @property
+    def train_takes_all(self) -> bool:
+        """Whether train is all that test and val leave."""
+        return self.left - self.train <= _NOTHING
+
+
+def _positive(fraction: float | None) -> float:
+    return float(fraction) if fraction is not None and fraction > _NOTHING else 0.0

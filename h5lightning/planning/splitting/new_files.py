@@ -7,10 +7,9 @@ import numpy as np
 from h5lightning.core.arrays import Float64Array, Int64Array
 from h5lightning.options import Split
 from h5lightning.planning.index import SampleIndex
-from h5lightning.planning.splitting.by_block import by_block
 from h5lightning.planning.splitting.by_file import arrange
-from h5lightning.planning.splitting.candidates import Candidates
-from h5lightning.planning.splitting.fractions import Fractions
+from h5lightning.planning.splitting.by_row import by_block
+from h5lightning.planning.splitting.candidates import Candidates, Fractions
 from h5lightning.planning.splitting.split_plan import SPLITS, Segments, SplitPlan
 
 __all__ = ["place_new_files"]
@@ -37,7 +36,9 @@ def place_new_files(
     series = Segments.of_files(index, new).series
     rows, file = index.series_rows[series], index.series_file[series]
     if split.on_new == "split" and old.by == "block":
-        return by_block(Candidates(series, rows, file), _fractions(old, split.gap))
+        train, val, test = (old.requested.get(name, 0.0) for name in SPLITS)
+        fractions = Fractions(train, val, test, left=1.0 - val - test, gap=split.gap)
+        return by_block(Candidates(series, rows, file), fractions)
     target = np.full(len(series), -1, dtype=np.int64)
     if groups is not None:
         target = _targets_of_groups(index, old, groups)[groups[file]]
@@ -48,11 +49,6 @@ def place_new_files(
         target[free] = _divide(rows[free], item[free], totals, old, split.order, key)
     target[target < 0] = _TARGETS.index("train")
     return {name: Segments.of_series(index, series[target == _TARGETS.index(name)]) for name in SPLITS}
-
-
-def _fractions(old: SplitPlan, gap: int) -> Fractions:
-    train, val, test = (old.requested.get(name, 0.0) for name in SPLITS)
-    return Fractions(train=train, val=val, test=test, left=1.0 - val - test, gap=gap)
 
 
 def _totals(old: SplitPlan) -> Float64Array:

@@ -15,14 +15,9 @@ __all__ = ["shared_rows"]
 
 
 def shared_rows(first: Segments, second: Segments, index: SampleIndex) -> int:
-    """The number of rows in both splits.
+    """The number of rows in both of two splits of an index.
 
     Time and memory grow with the runs, not with the rows, unless only one of the splits is a random subset.
-
-    Args:
-        first: the rows of one split.
-        second: the rows of another.
-        index: the index that was split.
     """
     by_row = replace(index, samples=Rows())
     runs = [by_row.ranges_within(part.series, part.start, part.stop) for part in (first, second)]

@@ -49,9 +49,6 @@ def assign(weights: Int64Array, targets: Sequence[float], required: Sequence[boo
     return _best_found(weights, goal, needed, key)
 
 
-# ── few items: all assignments ───────────────────────────────────────────────────────────────────────
-
-
 def _best_of_all(weights: Int64Array, targets: Float64Array, required: BoolArray, key: int) -> Int64Array:
     parts = len(targets)
     totals = np.zeros((parts, 1), dtype=np.int64)
@@ -71,9 +68,6 @@ def _best_of_all(weights: Int64Array, targets: Float64Array, required: BoolArray
 
 def _least(costs: Float64Array) -> Int64Array:
     return np.flatnonzero(costs <= costs.min() + _TOLERANCE)
-
-
-# ── many items: local search ─────────────────────────────────────────────────────────────────────────
 
 
 def _best_found(weights: Int64Array, targets: Float64Array, required: BoolArray, key: int) -> Int64Array:
@@ -177,9 +171,6 @@ def _excess(weights: Int64Array, part: Int64Array, targets: Float64Array) -> Flo
     return np.bincount(part, weights=weights, minlength=len(targets)) - targets
 
 
-# ── items in a fixed order ───────────────────────────────────────────────────────────────────────────
-
-
 def cut_nearest(weights: Int64Array, targets: Sequence[float], required: Sequence[bool]) -> Int64Array:
     """Cut a sequence where its running totals are nearest to those of the targets.
 
@@ -204,13 +195,7 @@ def cut_nearest(weights: Int64Array, targets: Sequence[float], required: Sequenc
 def cut_in_order(weights: Int64Array, targets: Sequence[float], required: Sequence[bool]) -> Int64Array:
     """Cut a sequence with the least sum of |total weight − target|; four and more parts as `cut_nearest` does.
 
-    Args:
-        weights: weight of each item, at least 1, ``(n,)``.
-        targets: total weight that each part should have.
-        required: whether each part needs an item; at most n of them do.
-
-    Returns:
-        The items of part p are ``[bounds[p], bounds[p + 1])``; ``(parts + 1,)``.
+    Args and result are those of `cut_nearest`.
     """
     items, parts = len(weights), len(targets)
     if parts != 3:

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
+from h5lightning.core.formatting import counted
 from h5lightning.core.permutation import derive_key
 from h5lightning.errors import OptionError, SplitError
 from h5lightning.options import Rows, Samples, Split, Whole
 from h5lightning.planning.index import SampleIndex
-from h5lightning.planning.splitting.by_block import by_block
-from h5lightning.planning.splitting.by_file import by_file, by_series
-from h5lightning.planning.splitting.by_row import by_row
-from h5lightning.planning.splitting.candidates import Candidates, Roles, files_to_split
-from h5lightning.planning.splitting.fractions import Fractions
+from h5lightning.planning.splitting.by_file import by_item
+from h5lightning.planning.splitting.by_row import by_block, by_row
+from h5lightning.planning.splitting.candidates import Candidates, Fractions, Roles, files_to_split
 from h5lightning.planning.splitting.split_plan import Segments, SplitPlan
 
 __all__ = ["STRATEGIES", "check_samples", "plan_split"]
@@ -29,8 +29,8 @@ Parts = dict[str, Segments]
 # The values of `Split.by`. A strategy gets the rows to divide, the fraction of each split, and a key that selects
 # among equally good results. It returns the rows of each split; None if there are too few items to divide.
 STRATEGIES: dict[str, Callable[[Candidates, Fractions, int], Parts | None]] = {
-    "file": by_file,
-    "series": by_series,
+    "file": partial(by_item, "file"),
+    "series": partial(by_item, "series"),
     "block": by_block,
     "sample": by_row,
 }
@@ -157,17 +157,12 @@ def _too_few(candidates: Candidates, by: str, fractions: Fractions) -> SplitErro
     """The error for fewer items than splits, with a way out."""
     count = len(candidates.items(by)[1])
     noun = "group" if candidates.is_grouped else by
-    nouns = noun if count == 1 or noun == "series" else f"{noun}s"
     if fractions.folds is not None:
         goal = f"{fractions.folds} folds" + (" and test" if fractions.test else "")
         ways = ["fewer folds"]
     else:
-        goal = _listed(list(fractions.requested))
+        goal = " and ".join(", ".join(fractions.requested).rsplit(", ", 1))
         ways = [f"data.split.{'test' if fractions.test else 'val'}=null"]
     if not candidates.is_grouped:
         ways.insert(0, "by='block'")
-    return SplitError(f"split: {count} {nouns} cannot fill {goal}; use {', or '.join(ways)}")
-
-
-def _listed(names: list[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    return SplitError(f"split: {counted(count, noun)} cannot fill {goal}; use {', or '.join(ways)}")

@@ -16,8 +16,7 @@ from h5lightning.errors import H5LightningError
 from h5lightning.options import Windows
 from h5lightning.planning.catalog.annotations import SeriesTable
 from h5lightning.storage.files.handle_pool import HandlePool
-from h5lightning.tools.check.result import CheckResult
-from h5lightning.tools.check.run import CheckRun, describe_id
+from h5lightning.tools.check.run import CheckResult, CheckRun, describe_id
 
 __all__ = ["check_borders"]
 

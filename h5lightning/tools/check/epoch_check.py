@@ -10,16 +10,22 @@ from collections.abc import Iterator
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
-from h5lightning.core.formatting import counted
+from h5lightning.core.formatting import counted, listed
 from h5lightning.core.progress import Advance
 from h5lightning.errors import ShardingError
+from h5lightning.loading.epochs.sampler import ShardedSampler
 from h5lightning.planning.sampling import Order, PathOrder
 from h5lightning.planning.sampling.sharding import Shards
-from h5lightning.tools.check.counting import counts_of, differing_counts, more_text
-from h5lightning.tools.check.result import MOST_NAMED, CheckResult
-from h5lightning.tools.check.run import CheckRun, joined
+from h5lightning.tools.check.run import MOST_NAMED, CheckResult, CheckRun, joined
 
-__all__ = ["check_evaluation", "check_orders", "check_training"]
+__all__ = [
+    "check_evaluation",
+    "check_orders",
+    "check_training",
+    "counts_of",
+    "differing_counts",
+    "samples_of",
+]
 
 _PROBE = 4096  # indices that are computed a second time, in reverse
 
@@ -107,14 +113,50 @@ def _wrong_counts(run: CheckRun, samples: Int64Array) -> Iterator[str]:
     expected = len(samples) * run.weights / run.weights.sum()
     # The range of a sample ends in two strata, in each of which it may or may not be drawn.
     wrong = np.flatnonzero((np.abs(counts - expected) >= 2) | (counts > 0) & (run.weights == 0))
-    for position in wrong[:MOST_NAMED].tolist():
-        yield (
-            f"{run.describe('train', position)} comes {counts[position]} times, by its weight "
-            f"{expected[position]:.1f}{more_text(wrong)}"
-        )
+    texts = [
+        f"{run.describe('train', position)} comes {counts[position]} times, by its weight {expected[position]:.1f}"
+        for position in wrong[:MOST_NAMED].tolist()
+    ]
+    if texts:
+        yield listed(texts, MOST_NAMED, total=wrong.size, separator="; ")
 
 
 def _unequal_steps(shards: Shards) -> Iterator[str]:
     steps = {full + len(tail) for full, tail in map(shards.batches, range(shards.world_size))}
     if len(steps) > 1:
         yield f"ranks take {joined(sorted(steps))} steps: they would wait for each other"
+
+
+def samples_of(sampler: ShardedSampler, stop: int | None = None) -> Int64Array:
+    """The first ``stop`` positions of one rank's part of an epoch; None for all."""
+    length = len(sampler) if stop is None else min(stop, len(sampler))
+    return np.concatenate([np.zeros(0, dtype=np.int64), *sampler.stretches(stop=length)])
+
+
+def counts_of(sampler: ShardedSampler, stop: int | None = None) -> Int64Array:
+    """How often each sample comes among the first ``stop`` of one rank, ``(N,)``; None for all."""
+    return np.bincount(samples_of(sampler, stop), minlength=sampler.order.size)
+
+
+def differing_counts(
+    run: CheckRun, seen: Int64Array, expected: Int64Array, dropped: int, repeated: int, stage: str = "train"
+) -> Iterator[str]:
+    """Describe samples that are missing or come too often, beyond the planned ones.
+
+    Args:
+        run: locates the samples.
+        seen: how often each sample came, ``(N,)``.
+        expected: how often it should have come, ``(N,)``.
+        dropped: the planned number of missing samples.
+        repeated: the planned number of repeated samples.
+        stage: the split.
+    """
+    for kind, excess, allowed in (
+        ("missing", expected - seen, dropped),
+        ("repeated", seen - expected, repeated),
+    ):
+        if (count := int(excess.clip(0).sum())) != allowed:
+            positions = np.flatnonzero(excess > 0)
+            named = [run.describe(stage, position) for position in positions[:MOST_NAMED].tolist()]
+            text = listed(named, MOST_NAMED, total=positions.size)
+            yield f"{count} samples {kind}, expected {allowed}: {text or 'none'}"

@@ -18,10 +18,9 @@ from h5lightning.loading.epochs.sampler import ShardedSampler
 from h5lightning.loading.loader import make_loader
 from h5lightning.loading.loader_options import LoaderOptions
 from h5lightning.planning.sampling.position import Position
-from h5lightning.tools.check.counting import samples_of
+from h5lightning.tools.check.epoch_check import samples_of
 from h5lightning.tools.check.reader_check import differences, plain_reader
-from h5lightning.tools.check.result import CheckResult
-from h5lightning.tools.check.run import CheckRun, describe_id, joined
+from h5lightning.tools.check.run import CheckResult, CheckRun, describe_id, joined
 
 __all__ = ["check_loaders"]
 

@@ -18,8 +18,7 @@ from h5lightning.options import Windows
 from h5lightning.planning.fields import Fields
 from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import Reader
-from h5lightning.tools.check.result import CheckResult
-from h5lightning.tools.check.run import CheckRun, describe_id
+from h5lightning.tools.check.run import CheckResult, CheckRun, describe_id
 
 __all__ = ["check_finite", "check_readers", "differences", "plain_reader"]
 

@@ -29,16 +29,13 @@ from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import Reader
 from h5lightning.storage.survey import DataSurvey, survey
 from h5lightning.tools.check.border_check import check_borders
-from h5lightning.tools.check.change_check import check_changes
-from h5lightning.tools.check.column_check import check_columns
 from h5lightning.tools.check.epoch_check import check_evaluation, check_orders, check_training
 from h5lightning.tools.check.loader_check import check_loaders
 from h5lightning.tools.check.reader_check import check_finite, check_readers
-from h5lightning.tools.check.result import CheckResult
 from h5lightning.tools.check.resume_check import check_resumption
-from h5lightning.tools.check.run import CheckRun
+from h5lightning.tools.check.run import CheckResult, CheckRun
+from h5lightning.tools.check.scan_check import check_catalog, check_changes, check_columns, check_splits
 from h5lightning.tools.check.settings import CheckSettings
-from h5lightning.tools.check.split_check import check_catalog, check_splits
 from h5lightning.tools.check.unwritten_rows import unwritten_since
 from h5lightning.tools.check.value_check import check_values
 from h5lightning.tools.check.written_end_check import check_written_ends

@@ -10,9 +10,8 @@ from h5lightning.core.formatting import counted
 from h5lightning.core.permutation import derive_key
 from h5lightning.core.progress import Advance
 from h5lightning.planning.sampling.position import Position
-from h5lightning.tools.check.counting import counts_of, differing_counts, samples_of
-from h5lightning.tools.check.result import CheckResult
-from h5lightning.tools.check.run import CheckRun, joined
+from h5lightning.tools.check.epoch_check import counts_of, differing_counts, samples_of
+from h5lightning.tools.check.run import CheckResult, CheckRun, joined
 
 __all__ = ["check_resumption"]
 

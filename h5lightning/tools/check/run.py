@@ -1,4 +1,4 @@
-"""The run to check: its files, splits and order, and texts for its samples."""
+"""What each check gets and returns: the run to check, with texts for its samples, and the result."""
 
 from __future__ import annotations
 
@@ -26,7 +26,31 @@ from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.protocol import DatasetColumn, Reader
 from h5lightning.tools.check.settings import CheckSettings
 
-__all__ = ["CheckRun", "column_in", "describe_id", "joined", "layout_in"]
+__all__ = ["MOST_NAMED", "CheckResult", "CheckRun", "column_in", "describe_id", "joined", "layout_in"]
+
+MOST_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """The result of one check.
+
+    Args:
+        name: a short sentence that is true if the check passed.
+        scope: the extent of the check: ranks, epochs, files.
+        failures: one sentence for each failure; empty if the check passed.
+        note: what a user should know although the check passed; may be empty.
+    """
+
+    name: str
+    scope: str
+    failures: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def has_passed(self) -> bool:
+        """Whether there are no failures."""
+        return not self.failures
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,8 +74,6 @@ class CheckRun:
     reader: Reader
     access: Access
     stored: frozenset[str] = frozenset()
-
-    # ── files ────────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def index(self) -> SampleIndex:
@@ -93,8 +115,6 @@ class CheckRun:
         inside = borders[:-1] + (keys % np.maximum(lengths, 1).astype(np.uint64)).astype(np.int64)
         return first + np.unique(np.concatenate([[0], inside, [size - 1]]))
 
-    # ── epochs ───────────────────────────────────────────────────────────────────────────────────────
-
     @property
     def training_order(self) -> Order:
         """The order of the training samples.
@@ -113,9 +133,8 @@ class CheckRun:
 
     def worlds(self) -> list[int]:
         """The world sizes for which there are enough training samples."""
-        return [
-            world for world in self.settings.ranks_for(self.training_order.size) if self._has_steps(world)
-        ]
+        worlds = self.settings.ranks_for(self.training_order.size)
+        return [world for world in worlds if self._has_steps(world)]
 
     def loader_ranks(self) -> list[tuple[int, int]]:
         """World size and rank of each loader to start: one of the smallest world, first and last of the largest."""
@@ -144,8 +163,7 @@ class CheckRun:
         Raises:
             ShardingError: there are too few samples for this world size.
         """
-        size = len(self.data.datasets[stage])
-        return EvaluationShards(size, world_size, self.settings.batch_size)
+        return EvaluationShards(len(self.data.datasets[stage]), world_size, self.settings.batch_size)
 
     def sampler(
         self,
@@ -162,8 +180,6 @@ class CheckRun:
         sampler = ShardedSampler(self.data.datasets[stage], epochs)
         sampler.set_epoch(epoch)
         return sampler
-
-    # ── texts ────────────────────────────────────────────────────────────────────────────────────────
 
     def describe(self, stage: str, position: int) -> str:
         """File and row of a position in a split."""

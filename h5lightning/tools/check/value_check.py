@@ -24,8 +24,7 @@ from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import Reader
 from h5lightning.tools.check.expected_values import decoded_values, first_wrong, missing_values
-from h5lightning.tools.check.result import CheckResult
-from h5lightning.tools.check.run import CheckRun, column_in, describe_id, layout_in
+from h5lightning.tools.check.run import CheckResult, CheckRun, column_in, describe_id, layout_in
 
 __all__ = ["check_values"]
 
@@ -34,15 +33,7 @@ Array = npt.NDArray[np.generic]
 
 @dataclasses.dataclass(slots=True)
 class _ValueCheck:
-    """One check while it is made.
-
-    Args:
-        name: the name of the result.
-        kind: describes the fields that it checks.
-        keys: the fields that were checked.
-        samples: how many of their samples were checked.
-        failures: what was wrong.
-    """
+    """One check of the fields of a kind while it is made: the keys that were checked, and how many samples."""
 
     name: str
     kind: str

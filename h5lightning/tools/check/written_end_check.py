@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,14 +11,13 @@ import numpy.typing as npt
 from h5py import h5d
 
 from h5lightning.core.arrays import BoolArray
-from h5lightning.core.formatting import counted
+from h5lightning.core.formatting import counted, listed
 from h5lightning.core.progress import Advance
 from h5lightning.errors import H5LightningError
 from h5lightning.planning.fields import RowField
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.protocol import DatasetColumn
-from h5lightning.tools.check.result import CheckResult, first_texts
-from h5lightning.tools.check.run import CheckRun, column_in
+from h5lightning.tools.check.run import MOST_NAMED, CheckResult, CheckRun, column_in
 
 __all__ = ["check_written_ends"]
 
@@ -29,16 +27,9 @@ _MOST_INTEGER_BYTES = 64 * 1024 * 1024  # integers can lead to a remark only, wh
 
 @dataclass(frozen=True, slots=True)
 class _FilledEnd:
-    """The rows of the fill value at the end of a dataset.
+    """The last rows of a dataset column: ``trailing`` of them, at least one, hold nothing but the fill value.
 
-    Args:
-        file: name of the file.
-        column: the dataset, or a column of it.
-        fill: the fill value.
-        is_floating: whether it contains floats.
-        rows: number of its rows.
-        trailing: rows at its end that hold nothing but the fill value, at least one.
-        is_alone: no other row does; False also where that was not checked.
+    ``is_alone``: no other row does; False also where that was not checked.
     """
 
     file: str
@@ -76,7 +67,8 @@ def check_written_ends(run: CheckRun, advance: Advance) -> CheckResult:
     remarks: list[str] = []
     with run.open_files() as pool:
         for file in run.files(advance):
-            for plan in _distinct_plans(run, file):
+            # One of the fields that share a dataset column.
+            for plan in {(plan.path, plan.member): plan for plan in run.fields_of(file).row_fields}.values():
                 try:
                     end = _end_of(run, pool, file, plan)
                 except (H5LightningError, OSError) as error:
@@ -90,13 +82,8 @@ def check_written_ends(run: CheckRun, advance: Advance) -> CheckResult:
                 elif end is not None and end.is_worth_a_remark:
                     remarks.append(str(end))
     scope = counted(len(run.index.names), "file")
-    return CheckResult("files are written to their end", scope, tuple(failures), first_texts(remarks))
-
-
-def _distinct_plans(run: CheckRun, file: int) -> Iterator[RowField]:
-    """The fields of a file that have rows; one of those that share a dataset column."""
-    plans = {(plan.path, plan.member): plan for plan in run.fields_of(file).row_fields}
-    yield from plans.values()
+    note = listed(remarks, MOST_NAMED, separator="; ")
+    return CheckResult("files are written to their end", scope, tuple(failures), note)
 
 
 def _column(plan: RowField) -> str:

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from h5lightning.planning.sampling import shuffle_windows as windows
-from h5lightning.planning.sampling.blocks import Blocks
-from h5lightning.planning.sampling.lanes import Lanes
+from h5lightning.planning.sampling.blocks import Blocks, Lanes
 from h5lightning.planning.sampling.shuffle_windows import EpochWindows, LaneWindows
 
 WHOLE = 2**32

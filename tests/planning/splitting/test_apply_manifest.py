@@ -112,7 +112,7 @@ def test_new_files_are_named():
     index = make_index([10] * 5)
     manifest = manifest_of(plan_split(index, Split(), seed=0), index)
     with pytest.raises(
-        ManifestError, match=r"does not list 7 files \(run-0005.h5, .*, … 2 more\).*on_new=train"
+        ManifestError, match=r"does not list 7 files \(run-0005.h5, .* and 2 more\).*on_new=train"
     ):
         apply_manifest(manifest, make_index([10] * 12), Split(), seed=0)
 

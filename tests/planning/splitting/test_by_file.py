@@ -7,7 +7,7 @@ import pytest
 
 from h5lightning.options import Split
 from h5lightning.planning.splitting.by_file import Pieces, divide, thin
-from h5lightning.planning.splitting.fractions import Fractions
+from h5lightning.planning.splitting.candidates import Fractions
 
 
 def divided(weights, **options):

@@ -13,6 +13,7 @@ from h5lightning.options import Split, Windows
 from h5lightning.planning.splitting.apply_manifest import apply_manifest
 from h5lightning.planning.splitting.manifest import (
     describe_difference,
+    explain_moves,
     from_plain_split,
     load_manifest,
     save_manifest,
@@ -326,7 +327,7 @@ def test_a_difference_names_the_files():
         pytest.param(
             Split(by="block"),
             Split(by="block", gap=1),
-            "10 files are divided at other rows (run-0000.h5, run-0001.h5, run-0002.h5, … 7 more)",
+            "10 files are divided at other rows (run-0000.h5, run-0001.h5, run-0002.h5 and 7 more)",
             id="gap",
         ),
         pytest.param(
@@ -357,3 +358,73 @@ def test_rows_are_the_same_before_and_after(manifest_of):
     plan = plan_split(index, Split(by="sample"), seed=1)
     again = apply_manifest(manifest_of(plan, index), index, Split(), seed=0)
     assert rows_by_split(again, index) == rows_by_split(plan, index)
+
+
+def saved_split(by="file", rows=None, **splits):
+    """A saved split of one-series files of ten rows."""
+    names = sorted({name for part in splits.values() for name in part})
+    return {
+        "by": by,
+        "rows": {name: [10] for name in names} | (rows or {}),
+        "splits": {
+            name: {"files": part} if isinstance(part, list) else {"runs": part}
+            for name, part in splits.items()
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        pytest.param(
+            saved_split(train=["a", "b"], test=["c"]),
+            saved_split(train=["a"], test=["b", "c"]),
+            "1 file went from train to test (b)",
+            id="moved",
+        ),
+        pytest.param(
+            saved_split(train=["a", "b"], test=["c"]),
+            saved_split(train=["c"], test=["a", "b"]),
+            "2 files went from train to test (a, b); 1 file went from test to train (c)",
+            id="exchanged",
+        ),
+        pytest.param(
+            saved_split(train=list("abcdef")),
+            saved_split(val=list("abcdef")),
+            "6 files went from train to val (a, b, c and 3 more)",
+            id="many",
+        ),
+        pytest.param(
+            saved_split(train=["a"]),
+            saved_split(train=["a"], rows={"a": [4, 5]}),
+            "1 file has other rows (a: 10, now 9)",
+            id="other rows",
+        ),
+        pytest.param(
+            saved_split(train=["a"]),
+            saved_split(train=["a"], val=["b"], rows={"c": [1]}),
+            "2 files are new (b in val, c in no split)",
+            id="new",
+        ),
+        pytest.param(
+            saved_split(train=["a"], val=["b"]),
+            saved_split(train=["a"]),
+            "1 file is gone (b in val)",
+            id="gone",
+        ),
+        pytest.param(
+            saved_split("block", train={"a": [[0, 0, 5]]}, val={"a": [[0, 5, 10]]}),
+            saved_split("block", train={"a": [[0, 0, 6]]}, val={"a": [[0, 6, 10]]}),
+            "1 file is divided at other rows (a)",
+            id="divided elsewhere",
+        ),
+        pytest.param(
+            saved_split(train=["a"]),
+            saved_split("block", train={"a": [[0, 0, 6]]}, val={"a": [[0, 6, 10]]}),
+            "it was by 'file' and is by 'block'; 1 file went from train to train and val (a)",
+            id="by",
+        ),
+    ],
+)
+def test_moves_are_explained(old, new, expected):
+    assert explain_moves(old, new) == expected

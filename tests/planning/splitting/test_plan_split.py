@@ -9,8 +9,7 @@ from indexes import files_by_split, make_index, row_numbers, rows_by_split
 
 from h5lightning.errors import OptionError, SplitError
 from h5lightning.options import Rows, Split, Whole, Windows
-from h5lightning.planning.splitting.candidates import Candidates
-from h5lightning.planning.splitting.fractions import Fractions
+from h5lightning.planning.splitting.candidates import Candidates, Fractions
 from h5lightning.planning.splitting.plan_split import STRATEGIES, plan_split
 
 MANY = [40, 25, 33, 10, 52, 18, 27, 36, 44, 21, 30, 15, 60, 12, 29]
