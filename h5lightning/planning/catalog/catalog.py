@@ -16,8 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.core.arrays import Int64Array, flat_positions
-from h5lightning.core.frozen import Frozen
-from h5lightning.core.once import once
+from h5lightning.core.frozen import Frozen, once
 from h5lightning.core.string_table import StringTable
 from h5lightning.planning.catalog.annotations import NOTHING, Annotations
 from h5lightning.planning.catalog.extent_table import ExtentTable

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
-from h5lightning.core.once import once
+from h5lightning.core.frozen import once
 from h5lightning.planning.sampling.blocks import Blocks
 
 __all__ = ["Lanes"]

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from h5lightning.core.formatting import listed
-from h5lightning.core.processor import usable_cores
+from h5lightning.core.process_local import usable_cores
 from h5lightning.core.progress import progress_bar
 from h5lightning.errors import BadFileError, ChecksumError
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile

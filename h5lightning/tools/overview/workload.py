@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from h5lightning.core.once import once
+from h5lightning.core.frozen import once
 from h5lightning.options import Shuffle
 from h5lightning.tools.overview.stored_field import StoredField
 
