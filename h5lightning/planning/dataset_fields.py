@@ -12,8 +12,13 @@ from h5lightning.core.formatting import more_files
 from h5lightning.errors import OptionError, SchemaError
 from h5lightning.options import Field, Samples, Whole, Windows
 from h5lightning.planning.compared_files import ComparedFiles
-from h5lightning.planning.conventions.encodings import check_encodings, forms_of
-from h5lightning.planning.conventions.missing_values import check_missing, check_vocabularies, shared_classes
+from h5lightning.planning.conventions.encodings import (
+    check_encodings,
+    check_missing,
+    check_vocabularies,
+    forms_of,
+    shared_classes,
+)
 from h5lightning.planning.fields import ConstantField, FieldSpec, RowField, StoredForm
 
 __all__ = ["plan_constant", "plan_rows"]

@@ -19,8 +19,7 @@ from h5lightning.core.arrays import Int64Array, flat_positions
 from h5lightning.core.frozen import Frozen, once
 from h5lightning.core.string_table import StringTable
 from h5lightning.planning.catalog.annotations import NOTHING, Annotations
-from h5lightning.planning.catalog.extent_table import ExtentTable
-from h5lightning.planning.catalog.extents import Extents
+from h5lightning.planning.catalog.extents import Extents, ExtentTable
 from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema, Stamp, untyped
 from h5lightning.planning.catalog.source_files import SourceTable
 

@@ -18,7 +18,6 @@ from h5lightning.planning.conventions.error_parts import (
     add_reasons,
     after_colon,
     most_common,
-    no_difference,
     skipped_files,
 )
 
@@ -38,7 +37,7 @@ def check_same(
     files: Int64Array,
     *,
     names_in: NameList = lambda _: (),
-    difference_of: DifferenceOf = no_difference,
+    difference_of: DifferenceOf,
 ) -> None:
     """Raise unless each dataset has the same values in all files.
 
@@ -72,7 +71,7 @@ def check_same(
 
 
 def find_others(
-    catalog: Catalog, same: Sequence[str], files: Int64Array, *, difference_of: DifferenceOf = no_difference
+    catalog: Catalog, same: Sequence[str], files: Int64Array, *, difference_of: DifferenceOf
 ) -> list[SkippedFile]:
     """The files that lack one of the datasets, or have other values than most files."""
     reasons: dict[int, str] = {}
