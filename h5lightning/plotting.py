@@ -128,7 +128,8 @@ def plot_split(
         axes.barh(bar, widths, left=starts, height=0.62, color=colour, edgecolor="white", linewidth=0.8)
         text = f"  {widths.sum():,} {unit} ({widths.sum() / total:.1%}) in {len(widths)}"
         axes.text(float(widths.sum()), bar, text, va="center", fontsize=10)
-    _style_split(axes, list(rows), unit)
+    _style_bars(axes, list(rows), unit, fontsize=11)
+    axes.set_xlim(0, axes.get_xlim()[1] * 1.3)
     return _saved(figure, path)
 
 
@@ -154,12 +155,8 @@ def plot_rates(
     axes.barh(bars, median, xerr=(median - low, high - median), height=0.62, color="#56B4E9", capsize=3)
     for (name, rate), colour in zip(limits.items(), _LIMIT_COLOURS, strict=False):
         axes.axvline(rate, color=colour, linewidth=1.5, label=f"limit: {name}")
-    axes.set_yticks(bars, list(rates), fontsize=10)
-    axes.invert_yaxis()
+    _style_bars(axes, list(rates), "samples per second", fontsize=10)
     axes.set_xscale("log")  # rates differ by a factor of a hundred
-    axes.set_xlabel("samples per second")
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.tick_params(axis="y", length=0)
     if limits:
         figure.legend(loc="outside lower center", fontsize=9, frameon=False)
     return _saved(figure, path)
@@ -167,9 +164,6 @@ def plot_rates(
 
 def check_picture(path: str) -> None:
     """Raise if a picture cannot be written to ``path``.
-
-    Args:
-        path: the picture file to write.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -240,11 +234,10 @@ def _draw_sample(axes: Axes, sample: Array) -> None:
         axes.tick_params(labelsize=8)
 
 
-def _style_split(axes: Axes, names: list[str], unit: str) -> None:
-    axes.set_yticks(range(len(names)), names, fontsize=11)
+def _style_bars(axes: Axes, names: list[str], unit: str, *, fontsize: int) -> None:
+    axes.set_yticks(range(len(names)), names, fontsize=fontsize)
     axes.invert_yaxis()
     axes.set_xlabel(unit)
-    axes.set_xlim(0, axes.get_xlim()[1] * 1.3)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
 

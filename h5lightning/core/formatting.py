@@ -44,13 +44,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def listed(texts: Sequence[str], most: int, *, total: int | None = None, separator: str = ", ") -> str:
-    """The first ``most`` texts, and how many more there are.
-
-    Args:
-        texts: all texts, or at least the first ``most`` of them.
-        most: number of texts to show.
-        total: number of texts, if ``texts`` holds only the first ones.
-        separator: what stands between two texts.
+    """The first ``most`` texts, and how many more there are; with ``total``, ``texts`` may hold only the first ones.
 
     Example:
         >>> listed(["a", "b"], 2), listed(["a", "b", "c"], 2), listed(["a"], 1, total=3, separator="; ")
@@ -95,14 +89,7 @@ def time_text(seconds: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PlainTable:
-    """Text in rows and columns; the first column is flush left, the others flush right.
-
-    Args:
-        title: text above the table.
-        header: names of the columns.
-        rows: one text for each column, ``(rows, columns)``.
-        remarks: lines below the table.
-    """
+    """Text in rows and columns, with remarks below; the first column is flush left, the others flush right."""
 
     title: str
     header: Sequence[str]

@@ -145,4 +145,4 @@ def _constant_shape(compared: ComparedFiles, key: str, field: Field) -> tuple[in
             f"expected {expected} as in {catalog.path(int(files[0]))}{more_files(differs)}"
         )
     schema = catalog.schema(int(files[0])).dataset(field.path)
-    return schema.field_shape(field.member) if schema is not None else ()
+    return schema.shape[:1] + schema.row_shape_of(field.member) if schema is not None else ()

@@ -126,13 +126,7 @@ def shared_classes(catalog: Catalog, files: Int64Array, field: Field) -> tuple[s
 
 
 def is_type_said(field: Field, dtype: str | None, *schemas: DatasetSchema) -> bool:
-    """Whether the options fix the type of delivery, so that files may store different types.
-
-    Args:
-        field: the field.
-        dtype: the type in which floating fields are delivered.
-        schemas: the field's dataset in several files.
-    """
+    """Whether the options, ``dtype`` for floating fields, fix the type of delivery, so that stored types may differ."""
     if field.dtype is not None or field.decode == "cf":
         return True
     types = (schema.element(field.member) or "" for schema in schemas)

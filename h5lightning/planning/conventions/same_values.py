@@ -39,14 +39,7 @@ def check_same(
     names_in: NameList = lambda _: (),
     difference_of: DifferenceOf,
 ) -> None:
-    """Raise unless each dataset has the same values in all files.
-
-    Args:
-        catalog: the contents of the files.
-        same: paths of datasets or groups.
-        files: the files that must agree, ascending.
-        names_in: lists the datasets of a file; called only to explain a missing dataset.
-        difference_of: the first difference between two files in a dataset; called only for an error.
+    """Raise unless each dataset has the same values in all files; ``names_in`` explains a missing one.
 
     Raises:
         MissingFieldError: a file lacks the dataset.

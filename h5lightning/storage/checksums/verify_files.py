@@ -82,7 +82,7 @@ def verify_before_a_run(
         threads: reading threads; None for one on each core.
         progress: show a progress bar if stderr is a terminal.
     """
-    scanned_files = ScannedFiles.of(catalog, checksums)
+    scanned_files = ScannedFiles(catalog, checksums)
 
     def verify(file: int) -> SkippedFile | None:
         path = catalog.path(file)
