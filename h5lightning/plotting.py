@@ -98,9 +98,10 @@ def plot_samples(
     for position, sample in enumerate(values):
         axes = figure.add_subplot(rows, columns, position + 1)
         _draw_sample(axes, sample)
-        text = (
-            f"{key}[{position}]" if label is None else f"{label} = {_short(_array(batch[label])[position])}"
-        )
+        text = f"{key}[{position}]"
+        if label is not None:
+            value = _array(batch[label])[position]
+            text = f"{label} = {np.array2string(value, precision=3, threshold=6, edgeitems=2)}"
         axes.set_title(text, fontsize=10)
     return _saved(figure, path)
 
@@ -244,7 +245,3 @@ def _style_bars(axes: Axes, names: list[str], unit: str, *, fontsize: int) -> No
 
 def _rms(values: Array) -> float:
     return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
-
-
-def _short(value: Array) -> str:
-    return np.array2string(value, precision=3, threshold=6, edgeitems=2)

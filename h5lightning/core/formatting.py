@@ -110,7 +110,8 @@ class PlainTable:
     def html(self) -> str:
         """A fragment of HTML for notebooks."""
         head = "".join(f"<th>{_escaped(name)}</th>" for name in self.header)
-        body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in self.rows)
+        rows = ["".join(f"<td>{_escaped(text)}</td>" for text in row) for row in self.rows]
+        body = "".join(f"<tr>{row}</tr>" for row in rows)
         remarks = "".join(f"<li>{_escaped(remark)}</li>" for remark in self.remarks)
         return (
             f"<div><strong>{_escaped(self.title)}</strong>"
@@ -124,10 +125,6 @@ class PlainTable:
         first, *others = zip(texts, widths, strict=True)
         cells = [first[0].ljust(first[1]), *(text.rjust(width) for text, width in others)]
         return (_INDENT + "  ".join(cells)).rstrip()
-
-
-def _cell(text: str) -> str:
-    return f"<td>{_escaped(text)}</td>"
 
 
 def _escaped(text: str) -> str:

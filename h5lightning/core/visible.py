@@ -37,7 +37,9 @@ def visible(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(char if char.isprintable() else _escape(char) for char in text)
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text
+    )
 
 
 def visible_lines(text: str) -> str:
@@ -81,10 +83,6 @@ def shell_word(text: str) -> str:
     if re.fullmatch(r"[\w./:-]+", text, re.ASCII):
         return text
     return shlex.quote(text) if text.isprintable() else f"$'{''.join(map(_shell_character, text))}'"
-
-
-def _escape(char: str) -> str:
-    return char.encode("unicode_escape").decode("ascii")
 
 
 def _json_escape(char: str) -> str:

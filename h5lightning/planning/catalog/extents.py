@@ -74,8 +74,7 @@ class Extents(EqualByValue):
     @property
     def offsets(self) -> Int64Array:
         """First byte of each chunk, ``(chunks,)``."""
-        first: Int64Array = self.numbers[0]
-        return first
+        return self._row(0, 0)
 
     def sizes(self, chunk_bytes: int) -> Int64Array:
         """Stored bytes of each chunk, ``(chunks,)``; ``chunk_bytes`` are the bytes of a chunk without filters."""
@@ -97,14 +96,13 @@ class Extents(EqualByValue):
 class ExtentTable(EqualByValue, Frozen):
     """The extents of many datasets, if they are known.
 
-    A pickle holds no array: another process maps the arrays again, and knows no extents if that fails.
-
     Args:
         layouts: the distinct layouts of extents; the files of one data set have few.
         layout_of: the layout of each dataset, -1 if its extents are not known, ``(datasets,)`` int32.
         ends: end of the numbers of each dataset, ``(datasets,)``, ascending.
         numbers: the numbers of all datasets, one after the other; see `Extents.numbers`.
-        origin: loads the same table in another process, or returns None; None if the table exists only in memory.
+        origin: loads the same table in another process, which knows no extents if it returns None; None if the table
+            exists only in memory.
     """
 
     layouts: tuple[_Layout, ...]
@@ -136,7 +134,9 @@ class ExtentTable(EqualByValue, Frozen):
             sizes.append(each.numbers.size)
             parts.append(each.numbers.ravel())
         ends = np.cumsum(np.asarray(sizes, dtype=np.int64))
-        return cls(tuple(numbers), np.asarray(layout_of, dtype=np.int32), ends, _concatenated(parts))
+        return cls(
+            tuple(numbers), np.asarray(layout_of, dtype=np.int32), ends, np.concatenate([_NOTHING[0], *parts])
+        )
 
     @classmethod
     def unknown(cls, size: int) -> ExtentTable:
@@ -210,11 +210,7 @@ class ExtentTable(EqualByValue, Frozen):
         breaks = np.flatnonzero(np.diff(positions) != 1) + 1
         first = starts[np.concatenate([[0], breaks])].tolist()
         last = ends[np.concatenate([breaks, [len(positions)]]) - 1].tolist()
-        return _concatenated([self.numbers[start:end] for start, end in zip(first, last, strict=True)])
-
-
-def _concatenated(parts: list[Int64Array]) -> Int64Array:
-    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
+        return np.concatenate([self.numbers[start:end] for start, end in zip(first, last, strict=True)])
 
 
 def _again(origin: Callable[[], ExtentTable | None] | None, size: int) -> ExtentTable:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
 import numpy as np
 
@@ -27,8 +26,6 @@ from h5lightning.planning.conventions.error_parts import (
 )
 
 __all__ = ["LabelDifference", "check_labels", "find_other_labels", "label_differences"]
-
-_Labels: TypeAlias = tuple[AxisLabels, ...]
 
 _CLAUSES = {"order": "are in another order than in", "names": "are not those in"}
 _NOT_DECODED = ", which also delivers the stored numbers without decoding them: decode those in a transform"
@@ -150,19 +147,14 @@ def label_differences(catalog: Catalog, field: Field, files: Int64Array) -> Iter
     """
     if field.attr is not None or field.decode == "stored":
         return
-    variants = _variants(catalog, field, files)
+    variants = catalog.files_by_annotation(
+        field.path, files, lambda annotations: tuple(one for one in annotations.labels if _counts(one, field))
+    )
     if len(variants) < 2:
         return
     axes = sorted({one.axis for labels in variants for one in labels})
     differences = [difference for axis in axes for difference in _along(field.path, axis, variants)]
     yield from sorted(_joined(differences), key=lambda one: (_SEVERITY[one.what], one.axis >= 0, one.axis))
-
-
-def _variants(catalog: Catalog, field: Field, files: Int64Array) -> dict[_Labels, Int64Array]:
-    """Distinct labels → the files that have them."""
-    return catalog.files_by_annotation(
-        field.path, files, lambda annotations: tuple(one for one in annotations.labels if _counts(one, field))
-    )
 
 
 def _counts(labels: AxisLabels, field: Field) -> bool:
@@ -172,7 +164,9 @@ def _counts(labels: AxisLabels, field: Field) -> bool:
     return labels.axis != 0 or field.constant
 
 
-def _along(path: str, axis: int, variants: Mapping[_Labels, Int64Array]) -> Iterator[LabelDifference]:
+def _along(
+    path: str, axis: int, variants: Mapping[tuple[AxisLabels, ...], Int64Array]
+) -> Iterator[LabelDifference]:
     """Where labels of one axis differ from the most common labels of the same source."""
     by_source: dict[str, list[tuple[AxisLabels, Int64Array]]] = {}
     for labels, files in variants.items():
