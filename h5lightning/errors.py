@@ -62,7 +62,6 @@ __all__ = [
     "WorkerError",
 ]
 
-
 # The text in which torch passes on the error of a worker: a traceback of several lines, with visible messages.
 _PASSED_ON = re.compile(r"Caught \w+ [^\n]*\.\nOriginal Traceback \(most recent call last\):\n")
 

@@ -98,9 +98,10 @@ def plot_samples(
     for position, sample in enumerate(values):
         axes = figure.add_subplot(rows, columns, position + 1)
         _draw_sample(axes, sample)
-        text = (
-            f"{key}[{position}]" if label is None else f"{label} = {_short(_array(batch[label])[position])}"
-        )
+        text = f"{key}[{position}]"
+        if label is not None:
+            value = _array(batch[label])[position]
+            text = f"{label} = {np.array2string(value, precision=3, threshold=6, edgeitems=2)}"
         axes.set_title(text, fontsize=10)
     return _saved(figure, path)
 
@@ -128,7 +129,8 @@ def plot_split(
         axes.barh(bar, widths, left=starts, height=0.62, color=colour, edgecolor="white", linewidth=0.8)
         text = f"  {widths.sum():,} {unit} ({widths.sum() / total:.1%}) in {len(widths)}"
         axes.text(float(widths.sum()), bar, text, va="center", fontsize=10)
-    _style_split(axes, list(rows), unit)
+    _style_bars(axes, list(rows), unit, fontsize=11)
+    axes.set_xlim(0, axes.get_xlim()[1] * 1.3)
     return _saved(figure, path)
 
 
@@ -154,12 +156,8 @@ def plot_rates(
     axes.barh(bars, median, xerr=(median - low, high - median), height=0.62, color="#56B4E9", capsize=3)
     for (name, rate), colour in zip(limits.items(), _LIMIT_COLOURS, strict=False):
         axes.axvline(rate, color=colour, linewidth=1.5, label=f"limit: {name}")
-    axes.set_yticks(bars, list(rates), fontsize=10)
-    axes.invert_yaxis()
+    _style_bars(axes, list(rates), "samples per second", fontsize=10)
     axes.set_xscale("log")  # rates differ by a factor of a hundred
-    axes.set_xlabel("samples per second")
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.tick_params(axis="y", length=0)
     if limits:
         figure.legend(loc="outside lower center", fontsize=9, frameon=False)
     return _saved(figure, path)
@@ -167,9 +165,6 @@ def plot_rates(
 
 def check_picture(path: str) -> None:
     """Raise if a picture cannot be written to ``path``.
-
-    Args:
-        path: the picture file to write.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -240,18 +235,13 @@ def _draw_sample(axes: Axes, sample: Array) -> None:
         axes.tick_params(labelsize=8)
 
 
-def _style_split(axes: Axes, names: list[str], unit: str) -> None:
-    axes.set_yticks(range(len(names)), names, fontsize=11)
+def _style_bars(axes: Axes, names: list[str], unit: str, *, fontsize: int) -> None:
+    axes.set_yticks(range(len(names)), names, fontsize=fontsize)
     axes.invert_yaxis()
     axes.set_xlabel(unit)
-    axes.set_xlim(0, axes.get_xlim()[1] * 1.3)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
 
 
 def _rms(values: Array) -> float:
     return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))
-
-
-def _short(value: Array) -> str:
-    return np.array2string(value, precision=3, threshold=6, edgeitems=2)

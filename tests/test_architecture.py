@@ -102,7 +102,7 @@ def test_the_executor_test_can_fail(source):
 
 
 def lazy_without_lock(tree: ast.AST) -> list[int]:
-    """Lines that use `functools.cached_property`, without a lock since Python 3.12: `core.once` has one."""
+    """Lines that use `functools.cached_property`, without a lock since Python 3.12: `once` in `core.frozen` has one."""
     names = (ast.Attribute, ast.Name, ast.alias)
     found = [node for node in ast.walk(tree) if isinstance(node, names)]
     return [

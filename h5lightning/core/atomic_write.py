@@ -18,10 +18,6 @@ def replace_file(path: str, *content: bytes | memoryview) -> None:
 
     Temporary files that killed writers left behind more than an hour ago are removed.
 
-    Args:
-        path: the file to replace.
-        content: its bytes, in one or several pieces.
-
     Raises:
         OSError: the directory does not exist or cannot be written.
     """

@@ -1,11 +1,16 @@
-"""Numbers, sizes, times and long lists as text for people."""
+"""Numbers, sizes, times, long lists and tables as text for people."""
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence, Sized
+from dataclasses import dataclass
 
-__all__ = ["bytes_text", "counted", "listed", "more_files", "share_text", "time_text"]
+from h5lightning.core.visible import visible
 
+__all__ = ["PlainTable", "bytes_text", "counted", "listed", "more_files", "share_text", "time_text"]
+
+_INDENT = "  "
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
 _NOUNS = {"series": "series", "axis": "axes"}
 
@@ -39,13 +44,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def listed(texts: Sequence[str], most: int, *, total: int | None = None, separator: str = ", ") -> str:
-    """The first ``most`` texts, and how many more there are.
-
-    Args:
-        texts: all texts, or at least the first ``most`` of them.
-        most: number of texts to show.
-        total: number of texts, if ``texts`` holds only the first ones.
-        separator: what stands between two texts.
+    """The first ``most`` texts, and how many more there are; with ``total``, ``texts`` may hold only the first ones.
 
     Example:
         >>> listed(["a", "b"], 2), listed(["a", "b", "c"], 2), listed(["a"], 1, total=3, separator="; ")
@@ -86,3 +85,47 @@ def time_text(seconds: float) -> str:
     if seconds < 0.001:
         return f"{seconds * 1e6:.2g} µs" if seconds < 1e-5 else f"{seconds * 1e6:.0f} µs"
     return f"{seconds * 1e3:.2g} ms" if seconds < 0.1 else f"{seconds:.1f} s"
+
+
+@dataclass(frozen=True, slots=True)
+class PlainTable:
+    """Text in rows and columns, with remarks below; the first column is flush left, the others flush right."""
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    remarks: Sequence[str] = ()
+
+    def text(self) -> str:
+        """Plain text for a terminal, a log file or a mail."""
+        header, *rows = [tuple(map(visible, row)) for row in (self.header, *self.rows)]
+        columns = list(zip(header, *rows, strict=True))
+        widths = [max(map(len, column)) for column in columns]
+        rule = _INDENT + "──".join("─" * width for width in widths)
+        lines = [visible(self.title), "", self._line(header, widths), rule]
+        lines += [self._line(row, widths) for row in rows]
+        lines += ["", *(_INDENT + visible(remark) for remark in self.remarks)] if self.remarks else []
+        return "\n".join(lines)
+
+    def html(self) -> str:
+        """A fragment of HTML for notebooks."""
+        head = "".join(f"<th>{_escaped(name)}</th>" for name in self.header)
+        rows = ["".join(f"<td>{_escaped(text)}</td>" for text in row) for row in self.rows]
+        body = "".join(f"<tr>{row}</tr>" for row in rows)
+        remarks = "".join(f"<li>{_escaped(remark)}</li>" for remark in self.remarks)
+        return (
+            f"<div><strong>{_escaped(self.title)}</strong>"
+            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+            + (f"<ul>{remarks}</ul>" if remarks else "")
+            + "</div>"
+        )
+
+    @staticmethod
+    def _line(texts: Sequence[str], widths: Sequence[int]) -> str:
+        first, *others = zip(texts, widths, strict=True)
+        cells = [first[0].ljust(first[1]), *(text.rjust(width) for text, width in others)]
+        return (_INDENT + "  ".join(cells)).rstrip()
+
+
+def _escaped(text: str) -> str:
+    return html.escape(visible(text))

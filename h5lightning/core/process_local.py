@@ -1,4 +1,4 @@
-"""Values that belong to one process: a forked child, a pickle or a copy does not take them along."""
+"""What belongs to one process: its cores, and values that a forked child, a pickle or a copy does not take along."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from h5lightning.core.monitor import ProcessGuard
 
-__all__ = ["ProcessLocal", "ProcessLocalRef", "ProcessLocalSet", "remade"]
+__all__ = ["ProcessLocal", "ProcessLocalRef", "ProcessLocalSet", "remade", "usable_cores"]
 
 T = TypeVar("T")
 
@@ -107,6 +107,11 @@ def remade(kind: Callable[..., T], named: dict[str, Any]) -> T:
     `copy.deepcopy` copies the arguments of this function, but not those inside of a `functools.partial`.
     """
     return kind(**named)
+
+
+def usable_cores() -> int:
+    """Number of cores that this process may use; a batch system may grant fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 _guard = ProcessGuard()

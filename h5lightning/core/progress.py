@@ -21,11 +21,6 @@ _PATIENCE_S = 1.0
 def progress_bar(description: str, total: int, *, is_wanted: bool = True) -> Iterator[Advance]:
     """Count steps; after a second, a bar appears on standard error if it is a terminal or a notebook.
 
-    Args:
-        description: text before the bar.
-        total: number of steps.
-        is_wanted: False for no bar at all.
-
     Example:
         >>> with progress_bar("scanning", 2) as advance:
         ...     advance(2)

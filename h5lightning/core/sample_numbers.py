@@ -17,7 +17,6 @@ from h5lightning.core.arrays import Int64Array
 
 __all__ = ["to_number", "to_numbers"]
 
-
 _INT64 = np.dtype(np.int64)
 _LARGEST = 2**63 - 1
 _MASK_HINT = ". A mask is not a list of numbers: use numpy.flatnonzero(mask)"
@@ -54,12 +53,8 @@ def to_numbers(given: object, name: str, *, ndim: int | None = 1, allow_scalar: 
 def to_number(given: object, name: str) -> int:
     """One number, from a Python or NumPy integer, or an integer tensor or array without axes.
 
-    Args:
-        given: the value that the user passed.
-        name: its name for the error: ``position``, ``epoch``.
-
     Raises:
-        TypeError: the value is something else.
+        TypeError: the value, ``name`` in the error, is something else.
     """
     number = _index_of(given)
     if number is None:
@@ -145,9 +140,6 @@ def _index_of(given: object) -> int | None:
         return operator.index(cast("Any", given))
     except (TypeError, RuntimeError):
         return None
-
-
-# ── texts ────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _refused(name: str, found: str) -> TypeError:

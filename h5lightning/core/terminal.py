@@ -18,9 +18,6 @@ class Terminal(Console):
     """A console that makes all text `visible` and interprets neither markup nor emoji.
 
     Plain strings and texts of `shown` are escaped before they are measured; everything else when it is rendered.
-
-    Args:
-        options: options of rich's console.
     """
 
     def __init__(self, **options: Any) -> None:

@@ -12,8 +12,7 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import distributed
 
 from h5lightning.errors import H5LightningError, OptionError, RanksDifferError, ShardingError
-from h5lightning.options.checks import check_int
-from h5lightning.options.plain import to_plain
+from h5lightning.options.checks import check_int, to_plain
 from h5lightning.planning.sampling.evaluation_shards import EvaluationShards
 from h5lightning.planning.sampling.sharding import Share
 from h5lightning.planning.sampling.training_shards import TrainingShards

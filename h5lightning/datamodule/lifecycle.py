@@ -19,7 +19,7 @@ from h5lightning.datamodule.seed import RunSeed
 from h5lightning.datamodule.setup import PreparedData, prepare, survey_files
 from h5lightning.errors import NotSetUpError
 from h5lightning.loading.sample_weights import read_weights
-from h5lightning.options.plain import to_plain
+from h5lightning.options.checks import to_plain
 from h5lightning.planning.sampling import Order, fingerprint
 from h5lightning.planning.splitting.manifest import to_plain_split
 from h5lightning.storage.survey import DataSurvey

@@ -13,9 +13,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from h5lightning.options import Access, Field, Samples, Shuffle, Split
-from h5lightning.options.checks import MOST_IN_BATCH, check_bool, check_choice, check_int, check_text
+from h5lightning.options.checks import (
+    MOST_IN_BATCH,
+    check_bool,
+    check_choice,
+    check_int,
+    check_text,
+    to_plain,
+)
 from h5lightning.options.coerce import check_series, coerce, coerce_fields, coerce_samples, split_for
-from h5lightning.options.plain import to_plain
 
 if TYPE_CHECKING:
     from h5lightning.loading.loader_options import LoaderOptions

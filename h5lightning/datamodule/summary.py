@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from h5lightning.core.formatting import bytes_text, counted, share_text
-from h5lightning.core.text_tables import PlainTable
+from h5lightning.core.formatting import PlainTable, bytes_text, counted, share_text
 from h5lightning.planning.catalog.catalog import SkippedFile
 from h5lightning.planning.fields import Fields
 from h5lightning.planning.index import SampleIndex

@@ -11,9 +11,8 @@ from h5lightning.loading.batch_reader import BatchReader
 from h5lightning.loading.sample_dataset import SampleDataset
 from h5lightning.loading.transforms import TransformOption, Transforms
 from h5lightning.options import Access, Field, Samples
-from h5lightning.options.checks import check_bool, check_int, check_text
+from h5lightning.options.checks import check_bool, check_int, check_text, to_plain
 from h5lightning.options.coerce import check_series, coerce, coerce_fields, coerce_samples
-from h5lightning.options.plain import to_plain
 from h5lightning.planning.fields import check_dtype
 from h5lightning.planning.index import SampleRanges
 from h5lightning.planning.selection import Selection

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from h5lightning.core.processor import usable_cores
+from h5lightning.core.process_local import usable_cores
 from h5lightning.errors import OptionError
 from h5lightning.loading.collate import Collate
 from h5lightning.options.checks import check_bool, check_choice, check_int, check_seconds

@@ -15,7 +15,7 @@ import torch
 from torch.utils.data import Dataset
 
 from h5lightning.core.arrays import BoolArray, Int64Array
-from h5lightning.core.once import once
+from h5lightning.core.frozen import once
 from h5lightning.core.sample_numbers import to_number, to_numbers
 from h5lightning.errors import H5LightningError
 from h5lightning.loading.batch_finisher import BatchFinisher

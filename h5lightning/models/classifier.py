@@ -129,13 +129,9 @@ class Classifier(SupervisedModel):
             raise NotSetUpError(
                 "num_classes is not given, and there is no DataModule whose labels could be counted: give num_classes="
             )
-        return 1 + max(_largest_label(dataset, self.y_key) for dataset in _splits(datamodule))
-
-
-def _splits(datamodule: Any) -> list[Any]:
-    names = ("train_dataset", "val_dataset", "test_dataset")
-    datasets = [getattr(datamodule, name, None) for name in names]
-    return [dataset for dataset in datasets if dataset is not None and len(dataset)]
+        splits = [getattr(datamodule, f"{split}_dataset", None) for split in ("train", "val", "test")]
+        datasets = [dataset for dataset in splits if dataset is not None and len(dataset)]
+        return 1 + max(_largest_label(dataset, self.y_key) for dataset in datasets)
 
 
 def _largest_label(dataset: Any, key: str) -> int:

@@ -79,10 +79,6 @@ class FramePredictor(SupervisedModel):
         self.log("test_mse", self.test_mse, on_step=False, on_epoch=True)
         self.log("test_mse_persistence", self.test_mse_persistence, on_step=False, on_epoch=True)
 
-    def predict_step(self, batch: Batch) -> Tensor:
-        """The following frames, ``(N, T_y, *frame)``."""
-        return self.forward(self.field(batch, self.x_key))
-
     def _squared_error(self, batch: Batch) -> Tensor:
         x, y = self.field(batch, self.x_key), self.field(batch, self.y_key)
         change: Tensor = self.change_scale(y - x[:, -1:])

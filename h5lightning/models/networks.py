@@ -124,22 +124,19 @@ def build_network(key: str, spec: FieldSpec, outputs: int, width: int) -> nn.Seq
             f"field {key!r} has shape {spec.shape} and dtype {spec.dtype}; this model needs at least one "
             "real number. A transform can turn complex values into two real channels (torch.view_as_real)"
         )
-    layout = layout_of(spec.shape)
-    if layout == "vector":
-        return _perceptron(math.prod(spec.shape), outputs, width)
-    channels, size, channels_last = _arrangement(layout, spec.shape)
-    arrange = _Arrange((channels, *size), channels_last=channels_last)
-    standardise = Standardise((channels, *(1 for _ in size)))
+    channels, size, channels_last = _arrangement(layout_of(spec.shape), spec.shape)
     return nn.Sequential(
-        arrange,
-        standardise,
+        _Arrange((channels, *size), channels_last=channels_last),
+        Standardise((channels, *(1 for _ in size))),
         nn.Hardtanh(-_LARGEST_Z, _LARGEST_Z),
-        *_convolutions(channels, size, outputs, width),
+        *(_convolutions(channels, size, outputs, width) if size else _perceptron(channels, outputs, width)),
     )
 
 
 def _arrangement(layout: str, shape: Sequence[int]) -> tuple[int, tuple[int, ...], bool]:
     """Channels, lengths of the other axes, and whether the channels come last."""
+    if layout == "vector":
+        return math.prod(shape), (), False
     if layout == "series":
         return shape[1], (shape[0],), True
     if layout == "channels-last image":
@@ -147,12 +144,9 @@ def _arrangement(layout: str, shape: Sequence[int]) -> tuple[int, tuple[int, ...
     return math.prod(shape[:-2]), tuple(shape[-2:]), False
 
 
-def _perceptron(inputs: int, outputs: int, width: int) -> nn.Sequential:
+def _perceptron(inputs: int, outputs: int, width: int) -> list[nn.Module]:
     hidden = 8 * width
-    return nn.Sequential(
-        _Arrange((inputs,), channels_last=False),
-        Standardise((inputs,)),
-        nn.Hardtanh(-_LARGEST_Z, _LARGEST_Z),
+    return [
         nn.Linear(inputs, hidden),
         nn.GELU(),
         nn.Dropout(0.1),
@@ -160,7 +154,7 @@ def _perceptron(inputs: int, outputs: int, width: int) -> nn.Sequential:
         nn.GELU(),
         nn.Dropout(0.1),
         nn.Linear(hidden, outputs),
-    )
+    ]
 
 
 def _convolutions(channels: int, size: tuple[int, ...], outputs: int, width: int) -> list[nn.Module]:

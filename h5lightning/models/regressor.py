@@ -76,10 +76,6 @@ class Regressor(SupervisedModel):
         self.log("test_mse", self.test_mse, on_step=False, on_epoch=True)
         self.log("test_r2", self.test_r2, on_step=False, on_epoch=True)
 
-    def predict_step(self, batch: Batch) -> Tensor:
-        """Predictions in the target's units, ``(N, *target)``."""
-        return self.forward(self.field(batch, self.x_key))
-
     def _standardised(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Prediction and target, both ``(N, elements)``."""
         target = self.field(batch, self.y_key)

@@ -75,6 +75,11 @@ class SupervisedModel(LightningModule):
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
+    def predict_step(self, batch: Batch) -> Tensor:
+        """What ``forward`` predicts for the samples of a batch."""
+        prediction: Tensor = self.forward(self.field(batch, self.x_key))
+        return prediction
+
     def field(self, batch: object, key: str) -> Tensor:
         """One field of a batch, ``(N, ...)``.
 

@@ -6,8 +6,14 @@ import dataclasses
 from collections.abc import Sequence
 
 from h5lightning.errors import OptionError
-from h5lightning.options.checks import check_bool, check_choice, check_fraction, check_int, check_text
-from h5lightning.options.plain import make_plain
+from h5lightning.options.checks import (
+    check_bool,
+    check_choice,
+    check_fraction,
+    check_int,
+    check_text,
+    make_plain,
+)
 
 __all__ = ["Access"]
 

@@ -1,10 +1,14 @@
-"""Checks of option values; their errors name the option, the value and the accepted values."""
+"""Option values: checked, with errors that name the option, its value and what it accepts; and made plain.
+
+Plain types are the only ones that a checkpoint may hold to be read with ``weights_only``.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
-from collections.abc import Iterable
-from typing import cast
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
 
 from h5lightning.errors import OptionError
 
@@ -15,7 +19,9 @@ __all__ = [
     "check_int",
     "check_seconds",
     "check_text",
+    "make_plain",
     "nearest",
+    "to_plain",
 ]
 
 LARGEST_INT = 2**63 - 1  # samples, rows and bytes are counted in int64
@@ -80,3 +86,27 @@ def check_fraction(name: str, value: object, *, is_optional: bool = True) -> Non
 def _is_number_up_to(most: float, value: object) -> bool:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return is_number and 0 <= cast("float", value) <= most
+
+
+def to_plain(value: object) -> Any:
+    """Options, mappings and sequences as dicts, lists and scalars, for hyperparameters and checkpoints."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        kind = {"kind": value.kind} if hasattr(value, "kind") else {}
+        return kind | {key: to_plain(item) for key, item in dataclasses.asdict(value).items()}
+    return _plain(value)
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, str) or hasattr(value, "__fspath__"):
+        return str(value)
+    if getattr(value, "ndim", None) == 0:  # a NumPy scalar, or an array or tensor of one number
+        return cast("Any", value).item()
+    return [to_plain(item) for item in value] if isinstance(value, Iterable) else value
+
+
+def make_plain(option: object) -> None:
+    """Turn the values of an option into plain types, in place."""
+    for field in dataclasses.fields(cast("Any", option)):
+        object.__setattr__(option, field.name, _plain(getattr(option, field.name)))

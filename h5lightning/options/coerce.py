@@ -17,18 +17,11 @@ __all__ = ["check_series", "coerce", "coerce_fields", "coerce_samples", "split_f
 T = TypeVar("T")
 
 _NAMES = ("path", "attr", "member")  # options of a field that may be given in pieces
-
-_SERIES = ("file",)
 _SAMPLE_KINDS: dict[str, type[Samples]] = {kind.kind: kind for kind in (Rows, Windows, Whole)}
 
 
 def coerce(kind: type[T], value: object, name: str) -> T:
-    """The option itself, or the option of a mapping.
-
-    Args:
-        kind: the option class.
-        value: an instance, a mapping with its keys, or None for the defaults.
-        name: name of the argument, for the error.
+    """The option itself, or the option of a mapping with its keys, or of None for the defaults.
 
     Raises:
         OptionError: a key is unknown (the error names the nearest known key) or missing, or a value is refused.
@@ -53,11 +46,7 @@ def coerce(kind: type[T], value: object, name: str) -> T:
 def split_for(files: object, value: object) -> Split:
     """The split options for these files.
 
-    If ``files`` is a mapping, fractions apply only if they are given, and only to splits that the mapping lacks.
-
-    Args:
-        files: patterns, or a mapping from splits to patterns.
-        value: a `Split`, a mapping with its keys, or None.
+    If ``files`` maps splits to patterns, fractions apply only if they are given, and only to splits that it lacks.
     """
     if not isinstance(files, Mapping):
         return coerce(Split, value, "split")
@@ -88,7 +77,7 @@ def coerce_samples(value: object) -> Samples:
 def check_series(value: object) -> None:
     """Raise `OptionError` unless ``value`` is None or ``file``."""
     if value is not None:
-        check_choice("series", value, _SERIES)
+        check_choice("series", value, ("file",))
 
 
 def coerce_fields(value: object) -> dict[str, Field] | None:

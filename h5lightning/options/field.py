@@ -6,8 +6,7 @@ import dataclasses
 from typing import Any
 
 from h5lightning.errors import OptionError
-from h5lightning.options.checks import check_bool, check_choice, check_text
-from h5lightning.options.plain import make_plain
+from h5lightning.options.checks import check_bool, check_choice, check_text, make_plain
 
 __all__ = ["DTYPES", "FLOAT_DTYPES", "Field"]
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar, TypeAlias
 
-from h5lightning.options.checks import check_int
-from h5lightning.options.plain import make_plain
+from h5lightning.options.checks import check_int, make_plain
 
 __all__ = ["Rows", "Samples", "Whole", "Windows"]
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from h5lightning.errors import OptionError
-from h5lightning.options.checks import check_choice, check_int, check_text
-from h5lightning.options.plain import make_plain
+from h5lightning.options.checks import check_choice, check_int, check_text, make_plain
 
 __all__ = ["Shuffle"]
 

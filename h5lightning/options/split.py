@@ -6,8 +6,7 @@ import dataclasses
 import math
 
 from h5lightning.errors import OptionError
-from h5lightning.options.checks import check_choice, check_fraction, check_int, check_text
-from h5lightning.options.plain import make_plain
+from h5lightning.options.checks import check_choice, check_fraction, check_int, check_text, make_plain
 
 __all__ = ["Split"]
 

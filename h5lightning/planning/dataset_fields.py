@@ -9,8 +9,13 @@ from h5lightning.core.formatting import more_files
 from h5lightning.errors import OptionError, SchemaError
 from h5lightning.options import Field, Samples, Whole, Windows
 from h5lightning.planning.compared_files import ComparedFiles
-from h5lightning.planning.conventions.encodings import check_encodings, forms_of
-from h5lightning.planning.conventions.missing_values import check_missing, check_vocabularies, shared_classes
+from h5lightning.planning.conventions.encodings import (
+    check_encodings,
+    check_missing,
+    check_vocabularies,
+    forms_of,
+    shared_classes,
+)
 from h5lightning.planning.fields import ConstantField, FieldSpec, RowField
 
 __all__ = ["plan_constant", "plan_rows"]
@@ -107,4 +112,4 @@ def _constant_shape(compared: ComparedFiles, key: str, field: Field) -> tuple[in
             f"expected {expected} as in {catalog.path(int(files[0]))}{more_files(differs)}"
         )
     schema = catalog.schema(int(files[0])).dataset(field.path)
-    return schema.field_shape(field.member) if schema is not None else ()
+    return schema.shape[:1] + schema.row_shape_of(field.member) if schema is not None else ()

@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.core.arrays import Int64Array
-from h5lightning.core.frozen import Frozen
-from h5lightning.core.once import once
+from h5lightning.core.frozen import Frozen, once
 from h5lightning.core.permutation import KeyedPermutation
 from h5lightning.core.sample_numbers import to_numbers
 from h5lightning.planning.index import SampleRanges

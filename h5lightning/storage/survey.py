@@ -68,7 +68,7 @@ class DataSurvey(Frozen):
     @property
     def scanned_files(self) -> ScannedFiles:
         """The state of the files when they were scanned, for readers to compare."""
-        return ScannedFiles.of(self.catalog, self.checksums)
+        return ScannedFiles(self.catalog, self.checksums)
 
     def row_layout(self) -> RowLayout:
         """The rows that must be decoded together, in the field with most bytes."""

@@ -1,8 +1,16 @@
-"""Numbers and lists as text: the edges that the examples in the docstrings leave out."""
+"""Numbers, lists and tables as text: what the examples in the docstrings leave out."""
 
 import pytest
 
-from h5lightning.core.formatting import bytes_text, counted, listed, more_files, share_text, time_text
+from h5lightning.core.formatting import (
+    PlainTable,
+    bytes_text,
+    counted,
+    listed,
+    more_files,
+    share_text,
+    time_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -59,3 +67,43 @@ def test_further_files():
 def test_fractions_and_times():
     assert [share_text(0), share_text(1), share_text(0.0006)] == ["0 %", "100 %", "0.1 %"]
     assert [time_text(s) for s in (0, 0.0005, 0.05, 12.34)] == ["0 µs", "500 µs", "50 ms", "12.3 s"]
+
+
+TABLE = PlainTable("Two runs", ("run", "rows"), [("first", "1,000"), ("b", "7")], ("All is <well>",))
+
+
+def test_text_lines_up():
+    assert TABLE.text().splitlines() == [
+        "Two runs",
+        "",
+        "  run     rows",
+        "  ────────────",
+        "  first  1,000",
+        "  b          7",
+        "",
+        "  All is <well>",
+    ]
+
+
+def test_html_holds_all_cells_escaped():
+    found = TABLE.html()
+    assert found.count("<td>") == 4
+    assert "<li>All is &lt;well&gt;</li>" in found
+
+
+def test_no_remarks_no_list():
+    bare = PlainTable("t", ("a",), [("1",)])
+    assert bare.text().endswith("1")
+    assert "<ul>" not in bare.html()
+
+
+def test_names_are_shown_and_begin_no_line():
+    name = "a\x1b[2J\u202e\n<b>"
+    table = PlainTable(name, (name, "n"), [(name, "1")], (name,))
+    escaped = r"a\x1b[2J\u202e\n<b>"
+    lines = table.text().splitlines()
+    assert len(lines) == 7
+    assert sum(escaped in line for line in lines) == 4
+    assert table.text().replace("\n", "").isprintable()
+    assert table.html().count(r"a\x1b[2J\u202e\n&lt;b&gt;") == 4
+    assert table.html().isprintable()

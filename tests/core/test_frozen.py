@@ -1,16 +1,24 @@
-"""A copy of an immutable value is the value itself, a pickle is not; arrays are compared by content."""
+"""Immutable values: copies are the value itself, pickles are not; attributes that are computed once copy no lock."""
 
 import copy
+import multiprocessing
 import pickle
+import sys
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 
-from h5lightning.core.frozen import EqualByValue
+from h5lightning.core import frozen as module
+from h5lightning.core.frozen import EqualByValue, once
 from h5lightning.core.string_table import StringTable
 from h5lightning.planning.index import SampleRanges
 from h5lightning.planning.selection import Selection
+
+pytestmark = pytest.mark.timeout(60)
 
 VALUES = [
     pytest.param(StringTable.of(["a", "b"]), id="slots"),
@@ -56,3 +64,101 @@ def test_arrays_are_compared_by_content(other, is_equal):
 def test_what_is_compared_by_content_has_no_hash():
     with pytest.raises(TypeError, match="unhashable"):
         hash(Table(np.arange(3)))
+
+
+@dataclass(frozen=True)
+class Square:
+    side: int
+
+    @once
+    def area(self) -> int:
+        """Its area."""
+        MADE.append(self.side)
+        return self.side**2
+
+    @once
+    def double(self) -> int:
+        return 2 * self.area
+
+
+MADE = []
+
+
+@pytest.fixture(autouse=True)
+def _forget():
+    MADE.clear()
+
+
+def test_it_is_made_once():
+    square = Square(3)
+    assert [square.area, square.area, square.double, square.double] == [9, 9, 18, 18]
+    assert MADE == [3]
+    assert Square(4).area == 16
+
+
+def test_threads_get_the_same_value():
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            for number in range(200):
+                barrier, square = threading.Barrier(8), Square(number)
+                found = list(threads.map(lambda _, b=barrier, s=square: (b.wait(), s.double)[1], range(8)))
+                assert found == [2 * number**2] * 8
+    finally:
+        sys.setswitchinterval(before)
+    assert sorted(MADE) == list(range(200))
+
+
+def test_what_fails_is_made_again():
+    class Fails:
+        tries = 0
+
+        @once
+        def value(self):
+            self.tries += 1
+            if self.tries == 1:
+                raise OSError("not yet")
+            return self.tries
+
+    one = Fails()
+    with pytest.raises(OSError, match="not yet"):
+        _ = one.value
+    assert (one.value, one.value) == (2, 2)
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+def test_copies_and_pickles_hold_no_lock(again):
+    square = Square(3)
+    assert square.double == 18
+    other = again(square)
+    assert (other.double, other.area) == (18, 9)
+    assert set(vars(square)) == {"side", "area", "double"}
+
+
+def test_the_class_shows_the_words_of_the_method():
+    assert Square.area.__doc__ == "Its area."
+    assert isinstance(Square.area, once)
+
+
+def answer(square, results):
+    results.put(square.area)
+
+
+def test_a_lock_held_at_a_fork_does_not_block_the_child():
+    context = multiprocessing.get_context("fork")
+    results = context.SimpleQueue()
+    held, done = threading.Event(), threading.Event()
+    thread = threading.Thread(target=module._guard.run, args=(lambda: (held.set(), done.wait(30)),))
+    thread.start()
+    try:
+        assert held.wait(10)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            process = context.Process(target=answer, args=(Square(5), results))
+            process.start()
+        assert results.get() == 25
+        process.join(10)
+    finally:
+        done.set()
+        thread.join()

@@ -1,9 +1,11 @@
-"""Values of one process: made once, empty in a fork, a pickle and a copy."""
+"""Values of one process: made once, empty in a fork, a pickle and a copy; and the cores that it may use."""
 
 import copy
 import gc
 import multiprocessing
+import os
 import pickle
+import subprocess
 import sys
 import threading
 import warnings
@@ -12,7 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from h5lightning.core import process_local
-from h5lightning.core.process_local import ProcessLocal, ProcessLocalRef, ProcessLocalSet, remade
+from h5lightning.core.process_local import (
+    ProcessLocal,
+    ProcessLocalRef,
+    ProcessLocalSet,
+    remade,
+    usable_cores,
+)
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -152,3 +160,20 @@ def test_each_process_has_a_lock_of_its_own():
     before = process_local._guard._lock
     assert in_fork(lambda: process_local._guard._lock is before) is False
     assert process_local._guard._lock is before
+
+
+def test_at_most_those_of_the_machine():
+    assert 1 <= usable_cores() <= (os.cpu_count() or 1)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux")
+def test_a_job_of_one_core_reads_with_one_thread():
+    code = """
+import os
+os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+from h5lightning.core.process_local import usable_cores
+from h5lightning.loading.loader_options import LoaderOptions
+print(usable_cores(), LoaderOptions().decoding_threads)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["1", "1"]

@@ -46,8 +46,8 @@ def test_a_copy_has_times_of_its_own(found) -> None:
     path.write_bytes(content)
     here = with_files_of_this_node(SECOND_NODE, found)
     status = path.stat()
-    assert ScannedFiles.of(here.catalog).find(str(path))[:2] == (status.st_size, status.st_mtime_ns)
-    assert ScannedFiles.of(found.catalog).find(str(path))[1] != status.st_mtime_ns
+    assert ScannedFiles(here.catalog).find(str(path))[:2] == (status.st_size, status.st_mtime_ns)
+    assert ScannedFiles(found.catalog).find(str(path))[1] != status.st_mtime_ns
     assert here.index is found.index
 
 

@@ -22,9 +22,9 @@ PACKAGE = Path(h5lightning.__file__).parent
 # Folders, or modules of a folder, whose lines are interrupted.
 PLACES = (
     "core/monitor.py",
-    "core/once.py",
+    "core/frozen.py",
     "core/process_local.py",
-    "loading/*.py",
+    "loading/**/*.py",
     "planning/selection.py",
     "storage/files/*.py",
     "storage/readers/**/*.py",

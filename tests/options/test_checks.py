@@ -1,8 +1,15 @@
-"""Checks of single values, and the nearest known name in an error."""
+"""Checks of single values, the nearest known name in an error, and values as plain data."""
 
+import dataclasses
+from pathlib import PurePosixPath
+
+import numpy as np
 import pytest
+import torch
+from omegaconf import OmegaConf
 
-from h5lightning.options.checks import check_choice, check_int, nearest
+from h5lightning.options import Field, Rows, Shuffle, Windows
+from h5lightning.options.checks import check_choice, check_int, nearest, to_plain
 
 
 @pytest.mark.parametrize(
@@ -22,3 +29,32 @@ def test_nearest(name, known, expected):
 def test_what_is_allowed_passes_the_checks():
     check_choice("reader", "h5py", ("auto", "h5py"))
     check_int("batch_size", 1, at_least=1)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (Rows(), {"kind": "rows"}),
+        (Windows(2), {"kind": "windows", "length": 2, "stride": 1, "dilation": 1}),
+        (
+            Shuffle(window_bytes=7),
+            {"mode": "auto", "window_bytes": 7, "weights": None, "balance": None},
+        ),
+        ({"x": Field("x", steps=(0, 1))}, {"x": {**dataclasses.asdict(Field("x")), "steps": [0, 1]}}),
+        (("a", PurePosixPath("b")), ["a", "b"]),
+        (OmegaConf.create({"a": [1, {"b": None}]}), {"a": [1, {"b": None}]}),
+        ({1: np.float32(0.5)}, {"1": 0.5}),
+        (np.arange(3), [0, 1, 2]),
+        (torch.tensor(2), 2),
+        (None, None),
+    ],
+    ids=["rows", "windows", "option", "fields", "paths", "omegaconf", "number", "array", "tensor", "none"],
+)
+def test_plain_data(value, expected):
+    found = to_plain(value)
+    assert found == expected
+    assert type(found) is type(expected)
+
+
+def test_plain_data_of_a_class_is_the_class():
+    assert to_plain(Rows) is Rows

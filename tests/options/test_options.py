@@ -11,8 +11,8 @@ from omegaconf import OmegaConf
 
 from h5lightning.errors import OptionError
 from h5lightning.options import DTYPES, Access, Field, Rows, Shuffle, Split, Whole, Windows
+from h5lightning.options.checks import to_plain
 from h5lightning.options.coerce import coerce, coerce_samples
-from h5lightning.options.plain import to_plain
 
 NAN = float("nan")
 INSTANCES = [

@@ -1,7 +1,7 @@
 """Threads that read the same files at the same time, each value checked; a program of its own, since it may crash.
 
 Python 3.12 took the lock out of `functools.cached_property`. Here it has none on any Python, and neither has
-`h5lightning.core.once.once` if ``once`` is the first argument: then only what holds on to its memory is right.
+`h5lightning.core.frozen.once` if ``once`` is the first argument: then only what holds on to its memory is right.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ def main(unlocked: str, pattern: str, reads: int) -> None:
     """Read with all readers, by 1 to 8 threads."""
     functools.cached_property = Unlocked  # type: ignore[assignment,misc]
     if unlocked == "once":
-        import h5lightning.core.once
+        import h5lightning.core.frozen
 
-        h5lightning.core.once.once = Unlocked  # type: ignore[misc,assignment]
+        h5lightning.core.frozen.once = Unlocked  # type: ignore[misc,assignment]
     from h5lightning import H5Dataset
 
     fields = {"x": "x", "z": "z", "y": "y", "grid": {"path": "grid", "constant": True}}

@@ -10,7 +10,17 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-__all__ = ["NOTHING", "PACKED", "Annotations", "AxisLabels", "Encoding", "Found", "Number", "SeriesTable"]
+__all__ = [
+    "NOTHING",
+    "PACKED",
+    "Annotations",
+    "AxisLabels",
+    "Encoding",
+    "Found",
+    "Number",
+    "SeriesTable",
+    "from_plain",
+]
 
 Number: TypeAlias = int | float
 
@@ -57,17 +67,11 @@ class Encoding:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Found:
-    """The first row with a missing value.
-
-    Args:
-        row: its number.
-        what: its content, to follow the name of the row: ``holds 1e+20, which _FillValue calls missing``.
-        column: the column of a table; empty if the dataset is no table.
-    """
+    """The first row with a missing value."""
 
     row: int
-    what: str
-    column: str = ""
+    what: str  # its content, to follow the name of the row: ``holds 1e+20, which _FillValue calls missing``
+    column: str = ""  # the column of a table; empty if the dataset is no table
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -141,7 +145,7 @@ class Annotations:
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> Annotations:
         """The annotations that `to_plain` wrote."""
-        return cls(**{name: _from_plain(value, _KINDS.get(name)) for name, value in plain.items()})
+        return cls(**{name: from_plain(value, _KINDS.get(name)) for name, value in plain.items()})
 
 
 NOTHING = Annotations()
@@ -163,9 +167,10 @@ def _plain(value: Any) -> Any:
     return dataclasses.asdict(value) if is_part else value
 
 
-def _from_plain(value: Any, kind: Callable[..., Any] | None = None) -> Any:
+def from_plain(value: Any, kind: Callable[..., Any] | None = None) -> Any:
+    """A value from JSON with tuples for its lists; its mappings become objects of ``kind``."""
     if isinstance(value, list):
-        return tuple(_from_plain(item, kind) for item in value)
+        return tuple(from_plain(item, kind) for item in value)
     if kind is None:
         return value
-    return kind(**{name: _from_plain(item) for name, item in value.items()})
+    return kind(**{name: from_plain(item) for name, item in value.items()})

@@ -16,16 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.core.arrays import Int64Array, flat_positions
-from h5lightning.core.frozen import Frozen
-from h5lightning.core.once import once
+from h5lightning.core.frozen import Frozen, once
 from h5lightning.core.string_table import StringTable
 from h5lightning.planning.catalog.annotations import NOTHING, Annotations
-from h5lightning.planning.catalog.extent_table import ExtentTable
-from h5lightning.planning.catalog.extents import Extents
+from h5lightning.planning.catalog.extents import Extents, ExtentTable
 from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema, Stamp, untyped
 from h5lightning.planning.catalog.source_files import SourceTable
 
-__all__ = ["Catalog", "SkippedFile", "StoredDataset", "files_by_kind"]
+__all__ = ["Catalog", "SkippedFile", "StoredDataset"]
 
 T = TypeVar("T")
 
@@ -77,7 +75,7 @@ class Catalog(Frozen):
     attrs: StringTable
     extents: ExtentTable
     skipped: tuple[SkippedFile, ...] = ()
-    sources: SourceTable = dataclasses.field(default_factory=SourceTable.none)
+    sources: SourceTable = dataclasses.field(default_factory=lambda: SourceTable.of(()))
 
     def __post_init__(self) -> None:
         files = len(self.names)
@@ -220,17 +218,11 @@ class Catalog(Frozen):
 
     def facts_of(self, path: str) -> Int64Array:
         """Length, stored bytes and missing chunks of ``path`` in each file, ``(files, 3)``; -2 if absent."""
-        facts = np.full((len(self), 3), -2, dtype=np.int64)
-        has, positions = self._facts_of_dataset(path)
-        facts[has] = self.facts[positions]
-        return facts
+        return self._in_files(path, self.facts, absent=-2)
 
     def annotations_of(self, path: str) -> npt.NDArray[np.int32]:
         """The number of the annotation of ``path`` in each file, ``(files,)``; -1 if it is absent."""
-        numbers = np.full(len(self), -1, dtype=np.int32)
-        has, positions = self._facts_of_dataset(path)
-        numbers[has] = self.annotation_of[positions]
-        return numbers
+        return self._in_files(path, self.annotation_of, absent=-1)
 
     def files_by_annotation(
         self, path: str, files: Int64Array, key: Callable[[Annotations], T]
@@ -250,16 +242,21 @@ class Catalog(Frozen):
             if numbers[position] >= 0:
                 kind_of[position] = kinds.setdefault(key(self.annotations[numbers[position]]), len(kinds))
         has = annotation_of >= 0
-        return dict(zip(kinds, files_by_kind(kind_of[of_file][has], files[has]), strict=False))
+        kind_of_file = kind_of[of_file][has]
+        # Sorted once for all kinds, since there may be as many kinds as files.
+        by_kind = files[has][np.argsort(kind_of_file, kind="stable")]
+        groups = np.split(by_kind, np.cumsum(np.bincount(kind_of_file))[:-1])
+        return dict(zip(kinds, groups, strict=False))
 
-    def _facts_of_dataset(self, path: str) -> tuple[Int64Array, Int64Array]:
-        """The files that hold a dataset, and its position in `facts` for each of them."""
-        within = np.asarray([_position(layout, path) for layout in self.layouts], dtype=np.int64)
-        if not len(self):
-            return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        position = within[self.layout_of]
-        has = np.flatnonzero(position >= 0)
-        return has, self.first_fact[has] + position[has]
+    def _in_files(self, path: str, values: npt.NDArray[Any], *, absent: int) -> npt.NDArray[Any]:
+        """The value of a dataset in each file, of values in the order of `facts`; ``absent`` in files that lack it."""
+        of_files = np.full((len(self), *values.shape[1:]), absent, dtype=values.dtype)
+        if len(self):
+            within = np.asarray([_position(layout, path) for layout in self.layouts], dtype=np.int64)
+            position = within[self.layout_of]
+            has = np.flatnonzero(position >= 0)
+            of_files[has] = values[self.first_fact[has] + position[has]]
+        return of_files
 
     def stored(self, file: int, path: str) -> StoredDataset | None:
         """A dataset of one file with the positions of its values; None if those are not known."""
@@ -270,21 +267,6 @@ class Catalog(Frozen):
         if extents is None:
             return None
         return StoredDataset(layout[position].with_facts(self.facts[fact].tolist()), extents)
-
-    def files_with_layout(self, layout: int) -> Int64Array:
-        """The files of one layout, ascending."""
-        return np.flatnonzero(self.layout_of == layout)
-
-
-def files_by_kind(kinds: Int64Array, files: Int64Array) -> list[Int64Array]:
-    """The files of each kind, in their order; for all kinds at once, since there may be as many kinds as files.
-
-    Args:
-        kinds: the kind of each file, numbered from 0 without gaps.
-        files: the files.
-    """
-    order = np.argsort(kinds, kind="stable")
-    return np.split(files[order], np.cumsum(np.bincount(kinds))[:-1])
 
 
 def _position(layout: tuple[DatasetSchema, ...], path: str) -> int:

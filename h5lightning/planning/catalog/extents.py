@@ -1,23 +1,31 @@
-"""The positions of the values of one dataset in its file, which the scan asks from libhdf5 once.
+"""The positions of the values of datasets in their files, which the scan asks from libhdf5 once.
 
-Pure data: opens no file.
+Pure data: opens no file. A table of many datasets holds them in a few flat arrays; a file of a million chunks takes 8
+to 24 MB. The arrays are mapped from the index on disk and never pickled: a pickle holds the origin of the table, and
+another process maps the arrays itself.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from h5lightning.core.arrays import Int64Array
-from h5lightning.core.frozen import EqualByValue
+from h5lightning.core.frozen import EqualByValue, Frozen
 
-__all__ = ["Extents", "FilterValues"]
+__all__ = ["ExtentTable", "Extents", "FilterValues"]
 
-FilterValues: TypeAlias = tuple[tuple[int, tuple[int, ...]], ...]
+FilterValues: TypeAlias = tuple[
+    tuple[int, tuple[int, ...]], ...
+]  # number and client values, in the order of writing
+_Layout: TypeAlias = tuple[FilterValues, str, int]  # filters, reason, and numbers kept of each chunk
 
 _NOTHING = np.zeros((1, 0), dtype=np.int64)
+_UNKNOWN = -1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +37,6 @@ class Extents(EqualByValue):
     Args:
         numbers: ``(1, 2 or 3, chunks)``: the first byte of each chunk, in the order of the grid; its stored bytes,
             unless each chunk has full size; its mask of skipped filters, unless none was skipped.
-        filters: number and client values of each filter, in the order of writing.
         reason: the reason why only HDF5 can read it, to follow the name of the dataset; empty if it can be read
             without HDF5.
     """
@@ -67,8 +74,7 @@ class Extents(EqualByValue):
     @property
     def offsets(self) -> Int64Array:
         """First byte of each chunk, ``(chunks,)``."""
-        first: Int64Array = self.numbers[0]
-        return first
+        return self._row(0, 0)
 
     def sizes(self, chunk_bytes: int) -> Int64Array:
         """Stored bytes of each chunk, ``(chunks,)``; ``chunk_bytes`` are the bytes of a chunk without filters."""
@@ -84,3 +90,132 @@ class Extents(EqualByValue):
             stored: Int64Array = self.numbers[row]
             return stored
         return np.broadcast_to(np.int64(default), self.numbers.shape[1:])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExtentTable(EqualByValue, Frozen):
+    """The extents of many datasets, if they are known.
+
+    Args:
+        layouts: the distinct layouts of extents; the files of one data set have few.
+        layout_of: the layout of each dataset, -1 if its extents are not known, ``(datasets,)`` int32.
+        ends: end of the numbers of each dataset, ``(datasets,)``, ascending.
+        numbers: the numbers of all datasets, one after the other; see `Extents.numbers`.
+        origin: loads the same table in another process, which knows no extents if it returns None; None if the table
+            exists only in memory.
+    """
+
+    layouts: tuple[_Layout, ...]
+    layout_of: npt.NDArray[np.int32]
+    ends: Int64Array
+    numbers: Int64Array
+    origin: Callable[[], ExtentTable | None] | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        sizes = (len(self.ends), len(self.numbers))
+        expected = (len(self.layout_of), int(self.ends[-1]) if len(self.ends) else 0)
+        if sizes != expected:
+            raise ValueError(f"a table of extents: found parts of {sizes}, expected {expected}")
+
+    @classmethod
+    def of(cls, extents: Iterable[Extents | None]) -> ExtentTable:
+        """The table of these extents, each of them None if it is not known."""
+        numbers: dict[_Layout, int] = {}
+        layout_of: list[int] = []
+        parts: list[Int64Array] = []
+        sizes: list[int] = []
+        for each in extents:
+            if each is None:
+                layout_of.append(_UNKNOWN)
+                sizes.append(0)
+                continue
+            layout = (each.filters, each.reason, len(each.numbers))
+            layout_of.append(numbers.setdefault(layout, len(numbers)))
+            sizes.append(each.numbers.size)
+            parts.append(each.numbers.ravel())
+        ends = np.cumsum(np.asarray(sizes, dtype=np.int64))
+        return cls(
+            tuple(numbers), np.asarray(layout_of, dtype=np.int32), ends, np.concatenate([_NOTHING[0], *parts])
+        )
+
+    @classmethod
+    def unknown(cls, size: int) -> ExtentTable:
+        """A table of ``size`` datasets without known extents."""
+        layout_of, ends = np.full(size, _UNKNOWN, dtype=np.int32), np.zeros(size, dtype=np.int64)
+        return cls((), layout_of, ends, _NOTHING[0])
+
+    @classmethod
+    def joined(cls, first: ExtentTable, second: ExtentTable) -> ExtentTable:
+        """The extents of both, one after the other."""
+        numbers = {layout: number for number, layout in enumerate(first.layouts)}
+        new_numbers = [numbers.setdefault(layout, len(numbers)) for layout in second.layouts]
+        layout_of = np.asarray([*new_numbers, _UNKNOWN], dtype=np.int32)[second.layout_of]
+        return cls(
+            tuple(numbers),
+            np.concatenate([first.layout_of, layout_of]),
+            np.concatenate([first.ends, second.ends + len(first.numbers)]),
+            np.concatenate([first.numbers, second.numbers]),
+        )
+
+    def take(self, positions: Int64Array) -> ExtentTable:
+        """The extents at ``positions``, ``(datasets,)``, in that order."""
+        starts, ends = self._starts()[positions], self.ends[positions]
+        used, layout_of = np.unique(self.layout_of[positions], return_inverse=True)
+        missing = int(used.size > 0 and used[0] == _UNKNOWN)
+        return ExtentTable(
+            tuple(self.layouts[number] for number in used[missing:].tolist()),
+            layout_of.reshape(-1).astype(np.int32) - np.int32(missing),
+            np.cumsum(ends - starts),
+            self._numbers_of(positions, starts, ends),
+        )
+
+    def __len__(self) -> int:
+        return len(self.layout_of)
+
+    def __getitem__(self, position: int) -> Extents | None:
+        """The extents of one dataset, which share the memory of the table; None if they are not known."""
+        layout = int(self.layout_of[position])
+        if layout == _UNKNOWN:
+            return None
+        filters, reason, parts = self.layouts[layout]
+        start = int(self.ends[position - 1]) if position else 0
+        return Extents(self.numbers[start : int(self.ends[position])].reshape(parts, -1), filters, reason)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _again, (self.origin, len(self))
+
+    @property
+    def known(self) -> int:
+        """Number of datasets with known extents."""
+        return int(np.count_nonzero(self.layout_of != _UNKNOWN))
+
+    @property
+    def chunks(self) -> int:
+        """Number of chunks of all datasets; a contiguous dataset counts as one."""
+        parts = np.asarray([parts for _, _, parts in self.layouts] + [1], dtype=np.int64)
+        return int(((self.ends - self._starts()) // parts[self.layout_of]).sum())
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        return self.layout_of.nbytes + self.ends.nbytes + self.numbers.nbytes
+
+    def _starts(self) -> Int64Array:
+        return np.concatenate([np.zeros(1, dtype=np.int64), self.ends[:-1]])[: len(self)]
+
+    def _numbers_of(self, positions: Int64Array, starts: Int64Array, ends: Int64Array) -> Int64Array:
+        """The numbers of several datasets; neighbours are copied together, without an index for each number."""
+        if not positions.size:
+            return self.numbers[:0]
+        breaks = np.flatnonzero(np.diff(positions) != 1) + 1
+        first = starts[np.concatenate([[0], breaks])].tolist()
+        last = ends[np.concatenate([breaks, [len(positions)]]) - 1].tolist()
+        return np.concatenate([self.numbers[start:end] for start, end in zip(first, last, strict=True)])
+
+
+def _again(origin: Callable[[], ExtentTable | None] | None, size: int) -> ExtentTable:
+    """The table in another process; without known extents if the origin is gone or has changed."""
+    table = origin() if origin is not None else None
+    if table is not None and len(table) == size:
+        return table
+    return replace(ExtentTable.unknown(size), origin=origin)

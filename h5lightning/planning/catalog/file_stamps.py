@@ -21,20 +21,10 @@ __all__ = ["ScannedFiles", "Stamp", "explain_change", "explain_source_change"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScannedFiles(Frozen):
-    """The stamps of all files of a catalog, by path, and what the catalog knows of a file that still has its stamp.
+    """The stamps of all files of a catalog, by path, and what the catalog knows of a file that still has its stamp."""
 
-    Args:
-        catalog: the files, sorted by name.
-        checksums: the checksums of their bytes; None if bytes are not verified.
-    """
-
-    catalog: Catalog
-    checksums: ChecksumTable | None = None
-
-    @classmethod
-    def of(cls, catalog: Catalog, checksums: ChecksumTable | None = None) -> ScannedFiles:
-        """The stamps of a catalog."""
-        return cls(catalog, checksums)
+    catalog: Catalog  # the files, sorted by name
+    checksums: ChecksumTable | None = None  # None if bytes are not verified
 
     def find(self, path: str) -> Stamp | None:
         """The stamp of a file; None if it was not scanned."""

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.planning.catalog.annotations import NOTHING, Annotations
+from h5lightning.planning.catalog.annotations import NOTHING, Annotations, from_plain
 from h5lightning.planning.catalog.extents import Extents
 
 __all__ = [
@@ -40,7 +40,6 @@ class Member:
     """One column of a compound.
 
     Args:
-        name: its name.
         dtype: NumPy's type string of an element, or a description of a refused type.
         shape: shape of one value of the column; ``()`` for a single number.
         categories: names of the values of an enumeration or of a table of categories.
@@ -145,11 +144,6 @@ class DatasetSchema:
             return self.member(member)
         return Member("", self.dtype, (), self.categories, self.refusal, self.vocabulary)
 
-    def field_shape(self, member: str | None) -> tuple[int, ...]:
-        """Shape of all values of a column, or of the dataset: the axes of the dataset, then those of a value."""
-        value = self.value(member)
-        return self.shape if value is None else self.shape + value.shape
-
     def row_shape_of(self, member: str | None) -> tuple[int, ...]:
         """Shape of one row of a column, or of the dataset."""
         value = self.value(member)
@@ -221,11 +215,11 @@ class DatasetSchema:
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> DatasetSchema:
         """The schema that `to_plain` wrote."""
-        values = {key: _tuples(value) for key, value in plain.items() if key != "annotations"}
-        values["members"] = tuple(
-            Member(**{key: _tuples(value) for key, value in member.items()}) for member in plain["members"]
-        )
-        return cls(**values, annotations=Annotations.from_plain(plain["annotations"]))
+        values = {
+            key: from_plain(value) for key, value in plain.items() if key not in ("members", "annotations")
+        }
+        annotations = Annotations.from_plain(plain["annotations"])
+        return cls(**values, members=from_plain(plain["members"], Member), annotations=annotations)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -268,7 +262,3 @@ def as_array(value: Any) -> npt.NDArray[Any]:
 def member_text(member: Member) -> str:
     """Name and type of a column, such as ``values: (3,)<f8``."""
     return f"{member.name}: {member.shape or ''}{member.dtype}"
-
-
-def _tuples(value: object) -> Any:
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value

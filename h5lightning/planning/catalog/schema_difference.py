@@ -37,7 +37,8 @@ def explain_difference(
     if value is None or expected_value is None or value.refusal != expected_value.refusal:
         return f"has columns {_dtype_text(found)}, expected {_dtype_text(expected)}"
     is_convertible = any_type and "compound" not in (value.dtype, expected_value.dtype)
-    if not (_is_same_type(value, expected_value) or is_convertible):
+    # The byte order does not count: batches have that of the machine.
+    if value.dtype.lstrip("<>") != expected_value.dtype.lstrip("<>") and not is_convertible:
         return f"has dtype {_type_text(found, value)}, expected {_type_text(expected, expected_value)}"
     if bool(found.shape) != bool(expected.shape):
         return "is a scalar, expected rows" if expected.shape else "has rows, expected a scalar"
@@ -71,11 +72,6 @@ def _categories_text(value: Member) -> str:
     if value.vocabulary:
         return value.vocabulary
     return "none" if value.categories is None else f"[{listed(value.categories, _MOST_CATEGORIES)}]"
-
-
-def _is_same_type(found: Member, expected: Member) -> bool:
-    """Whether elements have one type; the byte order does not count, since batches have that of the machine."""
-    return found.dtype.lstrip("<>") == expected.dtype.lstrip("<>")
 
 
 def _type_text(schema: DatasetSchema, value: Member) -> str:

@@ -17,11 +17,8 @@ from h5lightning.planning.catalog.schema import Stamp
 
 __all__ = ["NOT_THERE", "UNKNOWN", "SourceTable", "stamp_of"]
 
-
 NOT_THERE: Stamp = (-1, -1, -1, -1)  # the stamp of a source that cannot be accessed
 UNKNOWN: Stamp = (-2, -2, -2, -2)  # no file has it, so that such a source is scanned again at each start
-
-_NOTHING = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,11 +61,6 @@ class SourceTable(EqualByValue):
         )
 
     @classmethod
-    def none(cls) -> SourceTable:
-        """The table of files without sources."""
-        return cls(StringTable.of(()), _NOTHING.reshape(0, 4), _NOTHING, _NOTHING)
-
-    @classmethod
     def joined(cls, first: SourceTable, second: SourceTable, *, files: int) -> SourceTable:
         """The sources of both tables; the first table describes ``files`` files."""
         return cls(
@@ -106,11 +98,7 @@ class SourceTable(EqualByValue):
         return replace(self, stamps=np.asarray([look(path) for path in self.paths], dtype=np.int64))
 
     def files_with_other(self, stamps: Int64Array) -> Int64Array:
-        """The files with a source whose stamp differs from this table, ascending.
-
-        Args:
-            stamps: the stamp of each source, ``(sources, 4)``.
-        """
+        """The files with a source whose stamp is not that in ``stamps``, ``(sources, 4)``; ascending."""
         is_other = np.any(self.stamps != stamps, axis=1)
         return np.unique(self.file_of[is_other[self.source_of]])
 

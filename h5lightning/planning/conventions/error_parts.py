@@ -14,7 +14,6 @@ __all__ = [
     "add_reasons",
     "after_colon",
     "most_common",
-    "no_difference",
     "skipped_files",
     "stored_remedy",
     "where",
@@ -22,11 +21,6 @@ __all__ = [
 
 T = TypeVar("T")
 DifferenceOf: TypeAlias = Callable[[int, int, str], str]  # file, file to compare with, dataset → text
-
-
-def no_difference(file: int, expected: int, path: str) -> str:  # noqa: ARG001 - the signature of `DifferenceOf`
-    """A `DifferenceOf` for callers that cannot read the files."""
-    return ""
 
 
 def where(catalog: Catalog, file: int, key: str, field: Field) -> str:

@@ -18,7 +18,6 @@ from h5lightning.planning.conventions.error_parts import (
     add_reasons,
     after_colon,
     most_common,
-    no_difference,
     skipped_files,
 )
 
@@ -38,16 +37,9 @@ def check_same(
     files: Int64Array,
     *,
     names_in: NameList = lambda _: (),
-    difference_of: DifferenceOf = no_difference,
+    difference_of: DifferenceOf,
 ) -> None:
-    """Raise unless each dataset has the same values in all files.
-
-    Args:
-        catalog: the contents of the files.
-        same: paths of datasets or groups.
-        files: the files that must agree, ascending.
-        names_in: lists the datasets of a file; called only to explain a missing dataset.
-        difference_of: the first difference between two files in a dataset; called only for an error.
+    """Raise unless each dataset has the same values in all files; ``names_in`` explains a missing one.
 
     Raises:
         MissingFieldError: a file lacks the dataset.
@@ -72,7 +64,7 @@ def check_same(
 
 
 def find_others(
-    catalog: Catalog, same: Sequence[str], files: Int64Array, *, difference_of: DifferenceOf = no_difference
+    catalog: Catalog, same: Sequence[str], files: Int64Array, *, difference_of: DifferenceOf
 ) -> list[SkippedFile]:
     """The files that lack one of the datasets, or have other values than most files."""
     reasons: dict[int, str] = {}

@@ -56,12 +56,7 @@ def check_series_borders(
 
 
 def evidence_text(table: SeriesTable, rows: int | None = None) -> str:
-    """What divides rows, such as ``'/ep_len' has the lengths of series that tile its 400 rows``.
-
-    Args:
-        table: what divides the rows.
-        rows: number of rows; None to leave it out.
-    """
+    """What divides rows, such as ``'/ep_len' has the lengths of series that tile its 400 rows``."""
     paths = " and ".join(f"'/{path}'" for path in table.paths[:2])
     is_plural = len(table.paths) > 1
     has, count = "have" if is_plural else "has", "" if rows is None else f"{rows:,} "

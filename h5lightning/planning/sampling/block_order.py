@@ -10,8 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from h5lightning.core.arrays import Int64Array
-from h5lightning.core.frozen import Frozen
-from h5lightning.core.once import once
+from h5lightning.core.frozen import Frozen, once
 from h5lightning.planning.sampling.blocks import Blocks, Lanes
 from h5lightning.planning.sampling.shuffle_windows import EpochWindows, LaneWindows
 

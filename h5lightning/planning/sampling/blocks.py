@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array, flat_positions
-from h5lightning.core.once import once
+from h5lightning.core.frozen import once
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.selection import Selection
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array, flat_positions
-from h5lightning.core.once import once
+from h5lightning.core.frozen import once
 from h5lightning.core.permutation import KeyedPermutations, derive_key, derive_keys
 from h5lightning.planning.sampling.blocks import Lanes
 

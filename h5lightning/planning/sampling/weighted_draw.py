@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.core.arrays import Float64Array, Int64Array
-from h5lightning.core.once import once
+from h5lightning.core.frozen import once
 from h5lightning.core.permutation import derive_key, derive_keys
 
 __all__ = ["StratifiedSampler", "class_weights"]

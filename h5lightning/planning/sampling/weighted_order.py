@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
-from h5lightning.core.frozen import Frozen
-from h5lightning.core.once import once
+from h5lightning.core.frozen import Frozen, once
 from h5lightning.planning.sampling.blocks import Blocks
 from h5lightning.planning.sampling.orders import Order
 from h5lightning.planning.sampling.weighted_draw import StratifiedSampler

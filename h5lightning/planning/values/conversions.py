@@ -29,7 +29,6 @@ __all__ = [
     "wider_type",
 ]
 
-
 # Bits of the significand, including the hidden one.
 _PRECISION = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53, "complex64": 24, "complex128": 53}
 _ROUNDED = {("f", "f"), ("f", "c"), ("c", "c")}  # kinds of types between which rounding is allowed
@@ -39,11 +38,7 @@ _TOO_LARGE_FOR_BFLOAT16 = 2.0**128 - 2.0**119
 
 
 class ValueAtError(Exception):
-    """A value of an array that cannot be delivered.
-
-    Args:
-        place: index of the value in the array.
-    """
+    """A value of an array that cannot be delivered; ``place`` is its index."""
 
     def __init__(self, place: tuple[int, ...]) -> None:
         super().__init__(place)
@@ -60,11 +55,7 @@ def delivery_dtype(delivered: str) -> np.dtype[Any]:
 
 
 def converted(values: npt.NDArray[Any], delivered: str) -> npt.NDArray[Any]:
-    """Values in the delivered type, as a new array or the same one; for bfloat16, which NumPy lacks, as float32.
-
-    Args:
-        values: values of a stored type in native byte order, ``(N, …)``.
-        delivered: name of the delivered type.
+    """Values in native byte order in the delivered type, see `delivery_dtype`; a new array or the same one.
 
     Raises:
         LostValueError: the type cannot hold a value.
@@ -139,11 +130,6 @@ def assign(out: npt.NDArray[Any], where: Any, values: npt.NDArray[Any]) -> None:
     """Put values into a buffer of the same type, or of a type of `buffer_dtype`.
 
     Floats are rounded. The processor flags a finite value that becomes infinite, so that no second pass is needed.
-
-    Args:
-        out: the buffer.
-        where: index into the buffer.
-        values: the values for this index.
 
     Raises:
         FloatingPointError: a finite value would become infinite.

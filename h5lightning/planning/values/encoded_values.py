@@ -1,6 +1,6 @@
 """Which stored numbers stand for missing values: the same functions decide for the scan and for reading.
 
-Numbers are compared in the stored type.
+Numbers are compared in the stored type, in native byte order and of any shape.
 """
 
 from __future__ import annotations
@@ -33,12 +33,7 @@ def as_read(values: Array, encoding: Encoding) -> Array:
 
 
 def is_missing(values: Array, encoding: Encoding) -> BoolArray:
-    """Whether each stored number stands for a missing value.
-
-    Args:
-        values: numbers of the stored type, in native byte order, of any shape.
-        encoding: the encoding that the file declares.
-    """
+    """Whether each stored number stands for a missing value."""
     found = np.zeros(values.shape, np.bool_)
     if _masks(encoding):
         flat = found.reshape(-1)
@@ -48,12 +43,7 @@ def is_missing(values: Array, encoding: Encoding) -> BoolArray:
 
 
 def first_missing(values: Array, encoding: Encoding) -> tuple[int, ...] | None:
-    """Index of the first number that stands for a missing value; None if there is none.
-
-    Args:
-        values: numbers of the stored type, in native byte order, of any shape.
-        encoding: the encoding that the file declares.
-    """
+    """Index of the first number that stands for a missing value; None if there is none."""
     if not _masks(encoding):
         return None
     for start, block in _blocks(values, encoding):
@@ -65,12 +55,7 @@ def first_missing(values: Array, encoding: Encoding) -> tuple[int, ...] | None:
 
 
 def missing_text(number: Any, encoding: Encoding) -> str:
-    """Text about a missing value and the attribute that marks it: ``holds 1e+20, which _FillValue calls missing``.
-
-    Args:
-        number: a stored number that stands for a missing value, as a NumPy scalar.
-        encoding: the encoding that the file declares.
-    """
+    """Text about a NumPy scalar that stands for a missing value: ``holds 1e+20, which _FillValue calls missing``."""
     read = as_read(np.asarray(number), encoding)[()]
     is_fill = any(read == fill for fill in encoding.fills)
     names = ("_FillValue", "missing_value") if is_fill else ("valid_", "categories")
@@ -95,9 +80,6 @@ def _blocks(values: Array, encoding: Encoding) -> Iterator[tuple[int, Array]]:
     step = _BLOCK_BYTES // flat.itemsize
     for start in range(0, flat.size, step):
         yield start, flat[start : start + step]
-
-
-# ── comparisons in the stored type ───────────────────────────────────────────────────────────────────
 
 
 def _missing(block: Array, encoding: Encoding) -> BoolArray:

@@ -105,12 +105,7 @@ class ValueDecoder:
         return _with_nan(converted(read, self._delivered), missing)
 
 
-def _computed(
-    read: Array,
-    scales: Float64Array,
-    offsets: Float64Array,
-    missing: BoolArray | None,
-) -> Array:
+def _computed(read: Array, scales: Float64Array, offsets: Float64Array, missing: BoolArray | None) -> Array:
     work = read.astype(np.float64)
     if missing is not None:
         work[missing] = 0  # a fill value may be the largest float

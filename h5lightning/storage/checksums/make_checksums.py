@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.core.arrays import Int64Array
-from h5lightning.core.processor import usable_cores
+from h5lightning.core.process_local import usable_cores
 from h5lightning.core.progress import Advance, progress_bar
 from h5lightning.errors import BadFileError, OptionError
 from h5lightning.planning.catalog.catalog import Catalog

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from h5lightning.core.formatting import listed
-from h5lightning.core.processor import usable_cores
+from h5lightning.core.process_local import usable_cores
 from h5lightning.core.progress import progress_bar
 from h5lightning.errors import BadFileError, ChecksumError
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
@@ -76,7 +76,7 @@ def verify_before_a_run(
     Readers verify the values. The metadata of HDF5 must be intact before anything is planned: they say what the values
     are and where they lie.
     """
-    scanned_files = ScannedFiles.of(catalog, checksums)
+    scanned_files = ScannedFiles(catalog, checksums)
 
     def verify(file: int) -> SkippedFile | None:
         path = catalog.path(file)

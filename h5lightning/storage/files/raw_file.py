@@ -10,7 +10,7 @@ from io import FileIO
 import numpy as np
 
 from h5lightning.core.arrays import Bytes, Int64Array
-from h5lightning.core.once import once
+from h5lightning.core.frozen import once
 from h5lightning.errors import BadFileError, FileChangedError
 from h5lightning.storage.files.coalescing import merge_byte_ranges
 from h5lightning.storage.files.file_guard import OpenFileGuard

@@ -21,7 +21,7 @@ from h5lightning.core.string_table import StringTable
 from h5lightning.core.visible import visible_logger
 from h5lightning.planning.catalog.annotations import Annotations
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
-from h5lightning.planning.catalog.extent_table import ExtentTable
+from h5lightning.planning.catalog.extents import ExtentTable
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.catalog.source_files import SourceTable
 from h5lightning.storage.indexing.array_file import (

@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Sequence
 
-from h5lightning.core.processor import usable_cores
+from h5lightning.core.process_local import usable_cores
 from h5lightning.core.progress import Advance, progress_bar
 from h5lightning.core.visible import visible_logger
 from h5lightning.errors import BadFileError, H5LightningError

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from h5lightning.core.formatting import bytes_text, counted, share_text
-from h5lightning.core.processor import usable_cores
+from h5lightning.core.process_local import usable_cores
 from h5lightning.options import Field
 from h5lightning.tools.bench.comparison import DECODE, GATHER, READ, Comparison
 from h5lightning.tools.bench.configurations import LoaderConfig

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from h5lightning.core.formatting import counted
-from h5lightning.core.processor import usable_cores
+from h5lightning.core.process_local import usable_cores
 from h5lightning.core.progress import progress_bar
 from h5lightning.loading.loader_options import LoaderOptions
 from h5lightning.tools.bench.configurations import LoaderConfig, configs_to_try

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
-from h5lightning.core.once import once
+from h5lightning.core.frozen import once
 from h5lightning.errors import FieldError
 from h5lightning.options import Access, Field, Rows, Shuffle, Whole
 from h5lightning.planning.catalog.catalog import Catalog

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from h5lightning.core.formatting import bytes_text
-from h5lightning.core.quoting import shell_word
+from h5lightning.core.visible import shell_word
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.storage.discovery.patterns import Pattern
 from h5lightning.tools.doctor.chunk_findings import WELL_MIXED_CHUNKS

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from h5lightning.core.quoting import hydra_text, python_text, shell_word, yaml_text
+from h5lightning.core.visible import hydra_text, python_text, shell_word, yaml_text
 from h5lightning.options import Field, Whole
 from h5lightning.storage.discovery.patterns import escape
 from h5lightning.tools.overview.suggest import Suggestion

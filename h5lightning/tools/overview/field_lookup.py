@@ -100,7 +100,7 @@ def _of_paths(
     for number, layout in enumerate(catalog.layouts):
         for schema in layout:
             if schema.path in chosen:
-                occurrence = schema.path, catalog.files_with_layout(number)
+                occurrence = schema.path, np.flatnonzero(catalog.layout_of == number)
                 by_layout.setdefault(dataclasses.replace(schema, path=name), []).append(occurrence)
     for schema, occurrences in by_layout.items():
         facts = np.concatenate([catalog.facts_of(path)[files] for path, files in occurrences])

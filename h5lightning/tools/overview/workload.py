@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
-from h5lightning.core.once import once
+from h5lightning.core.frozen import once
 from h5lightning.options import Shuffle
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.storage.readers.protocol import DatasetColumn

@@ -50,7 +50,8 @@ def _machine() -> str:
     )
     return (
         f"{found['processor']}, {found['cores']} cores, {found['memory_gib']} GiB, {found['system']}; {named}; "
-        f"{FILES} files, batches of {BATCH}, each figure is the median of alternating rounds; below 1, h5lightning is slower."
+        f"{FILES} files, batches of {BATCH}, each figure is the median of alternating rounds; below 1, h5lightning is "
+        "slower."
     )
 
 

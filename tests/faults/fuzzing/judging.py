@@ -93,7 +93,7 @@ def _through_us(name: str, *, verify: bool = False) -> Callable[[str, Expected],
                 raise ChecksumError(skipped.reason)
         fields = plan_fields(catalog, expected.fields, Rows())
         rows = int(fields.rows[1])
-        known = ScannedFiles.of(catalog, checksums)
+        known = ScannedFiles(catalog, checksums)
         with HandlePool(Access(cache_bytes=CACHE_BYTES, verify=verify), scanned_files=known) as pool:
             reader = make_reader(name, pool)
             try:

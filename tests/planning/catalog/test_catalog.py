@@ -7,7 +7,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from h5lightning.planning.catalog.catalog import Catalog, SkippedFile, files_by_kind
+from h5lightning.planning.catalog.annotations import Annotations
+from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.extents import Extents
 from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema
 
@@ -53,8 +54,6 @@ def test_paths_are_below_the_root(catalog):
 
 def test_keeps_each_layout_once(catalog):
     assert catalog.layout_of.tolist() == [0, 0, 1, 2, 3]
-    assert catalog.files_with_layout(0).tolist() == [0, 1]
-    assert catalog.files_with_layout(9).tolist() == []
 
 
 def test_attributes_of_a_file(catalog):
@@ -143,5 +142,14 @@ def test_a_file_takes_few_bytes():
 
 
 def test_files_are_sorted_by_kind():
-    found = files_by_kind(np.array([1, 0, 1]), np.array([3, 5, 9]))
-    assert [files.tolist() for files in found] == [[5], [3, 9]]
+    digests = ["b", "a", "b", None, "a", "b"]
+    annotated = [
+        FileSchema((dataclasses.replace(X, annotations=Annotations(digest=digest)),) if digest else ())
+        for digest in digests
+    ]
+    catalog = catalog_of(annotated, [f"{number}.h5" for number in range(6)])
+    found = catalog.files_by_annotation(
+        X.path, np.array([1, 2, 3, 5]), lambda annotations: annotations.digest
+    )
+    assert [(kind, files.tolist()) for kind, files in found.items()] == [("a", [1]), ("b", [2, 5])]
+    assert catalog.files_by_annotation("absent", np.arange(6), lambda annotations: annotations.digest) == {}

@@ -12,7 +12,7 @@ STAMPS = np.arange(16).reshape(4, 4)
 
 
 def known(root):
-    return ScannedFiles.of(Catalog.of(root, NAMES, STAMPS, [FileSchema(())] * 4))
+    return ScannedFiles(Catalog.of(root, NAMES, STAMPS, [FileSchema(())] * 4))
 
 
 @pytest.mark.parametrize("root", ["/data", "/"], ids=["folder", "top"])

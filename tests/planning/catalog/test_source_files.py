@@ -37,7 +37,7 @@ def test_some_files(files):
 def test_two_tables():
     joined = SourceTable.joined(SourceTable.of(FILES), SourceTable.of(FILES[::-1]), files=len(FILES))
     assert listed(joined, 2 * len(FILES)) == [*FILES, *FILES[::-1]]
-    nothing = SourceTable.joined(SourceTable.none(), SourceTable.none(), files=3)
+    nothing = SourceTable.joined(SourceTable.of(()), SourceTable.of(()), files=3)
     assert listed(nothing, 5) == [()] * 5
     assert listed(nothing.take(np.arange(2)), 2) == [(), ()]
 
@@ -49,7 +49,7 @@ def test_files_of_which_a_source_changed():
     for path, files in (("/a", [1, 4]), ("b.raw", [1, 3]), (C[0], [4])):
         seen = table.seen(lambda one, path=path: (0, 0, 0, 0) if one == path else now[one])
         assert table.files_with_other(seen.stamps).tolist() == files
-    assert SourceTable.none().files_with_other(np.zeros((0, 4), np.int64)).tolist() == []
+    assert SourceTable.of(()).files_with_other(np.zeros((0, 4), np.int64)).tolist() == []
 
 
 def test_parts_that_do_not_fit():

@@ -1,5 +1,7 @@
 """Columns that mean something else in some files: an error, or a remark."""
 
+import dataclasses
+
 import h5py
 import numpy as np
 import pytest
@@ -10,7 +12,12 @@ from h5lightning.options import Access, Field
 from h5lightning.planning.catalog.annotations import Annotations, AxisLabels
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema
-from h5lightning.planning.conventions.column_labels import check_labels, find_other_labels, label_differences
+from h5lightning.planning.conventions.column_labels import (
+    LabelDifference,
+    check_labels,
+    find_other_labels,
+    label_differences,
+)
 
 GENES = ("text", "abc", "abc")
 ORDER = ("text", "cba", "abc")
@@ -34,6 +41,10 @@ def catalog_of(*files):
     return Catalog.of(
         "/d", [f"{number}.h5" for number in range(len(files))], np.zeros((len(files), 4)), schemas
     )
+
+
+def no_difference(*_):
+    return ""
 
 
 def differences(*files, field=None):
@@ -118,7 +129,9 @@ def test_files_without_the_dataset_do_not_count():
 
 def test_ten_thousand_tiles_are_one_remark():
     files = [[labels(("numbers", str(number), str(number)))] for number in range(10_000)]
-    (remark,) = check_labels(catalog_of(*files), {"x": Field("x"), "y": Field("x")}, np.arange(10_000))
+    (remark,) = check_labels(
+        catalog_of(*files), {"x": Field("x"), "y": Field("x")}, np.arange(10_000), difference_of=no_difference
+    )
     assert remark.startswith("'/x', axis 1: 9,999 files have other numbers in '/s' than 0.h5, as tiles")
 
 
@@ -142,7 +155,7 @@ def test_an_error_says_what_to_do():
 
 def test_files_that_differ_from_most_are_found():
     catalog = catalog_of([labels(GENES)], [labels(ORDER)], [labels(GENES)], [labels(LAT)], [])
-    found = find_other_labels(catalog, {"x": Field("x")}, np.arange(5))
+    found = find_other_labels(catalog, {"x": Field("x")}, np.arange(5), difference_of=no_difference)
     assert [one.name for one in found] == ["1.h5", "3.h5"]
     assert "in another order than in most files" in found[0].reason
 
@@ -213,10 +226,71 @@ def test_the_index_remembers_labels(folder):
 def test_the_remedy_for_other_text_is_no_order_and_warns_that_nothing_is_decoded():
     catalog = catalog_of([labels(("text", "u", "u"))], [labels(("text", "v", "v"))])
     with pytest.raises(SchemaError) as caught:
-        check_labels(catalog, {"x": Field("x", constant=True, decode="cf")}, np.arange(2))
+        check_labels(
+            catalog, {"x": Field("x", constant=True, decode="cf")}, np.arange(2), difference_of=no_difference
+        )
     text = str(caught.value)
     assert "Write all files with the same labels; or" in text
     assert (
         "Field('x', constant=True, decode='stored'), which also delivers the stored numbers without decoding"
         in text
     )
+
+
+CATALOG = Catalog.of("/d", ["0.h5", "1.h5", "2.h5"], np.zeros((3, 4)), [FileSchema(())] * 3)
+NUMBERS = LabelDifference("x", 1, "lat", "lat", "numbers", np.array([1, 2]), 0)
+ONE = np.array([2])
+TILES = (
+    "'/x', axis 1: 2 files have other numbers in '/lat' than 0.h5, as tiles with different coordinates do: they are "
+    "stacked by position"
+)
+
+
+def changed(**changes):
+    return dataclasses.replace(NUMBERS, **changes)
+
+
+@pytest.mark.parametrize(
+    ("difference", "expected"),
+    [
+        (
+            NUMBERS,
+            TILES,
+        ),
+        (
+            changed(what="none", source="", files=ONE),
+            "'/x', axis 1: 1 file has no labels, 0.h5 has them in '/lat': the labels are not compared",
+        ),
+        (
+            changed(what="none", files=ONE),
+            "'/x', axis 1: 1 file has labels in '/lat', 0.h5 has none: the labels are not compared",
+        ),
+    ],
+    ids=["numbers", "no labels", "labels in some files only"],
+)
+def test_remarks(difference, expected):
+    assert difference.remark_text(CATALOG) == expected
+
+
+@pytest.mark.parametrize(
+    ("what", "is_error"), [("order", True), ("names", True), ("numbers", False), ("none", False)]
+)
+def test_other_text_and_another_order_are_errors(what, is_error):
+    assert changed(what=what).is_error is is_error
+
+
+def test_an_error_names_both_sources_if_they_differ():
+    difference = changed(what="names", source="gene", expected_source="genes", files=ONE)
+    assert difference.error_text(CATALOG, "k", Field("x"), lambda *_: "never asked") == (
+        "field 'k': in /d/2.h5 the labels of axis 1 of '/x', '/gene', are not those in '/genes' of /d/0.h5. Columns of "
+        "different meaning would be stacked. Write all files with the same labels; or, if the labels mean nothing "
+        "here, use Field('x', decode='stored')"
+    )
+
+
+def test_names_of_axes_and_what_is_not_decoded():
+    difference = changed(what="order", axis=-1)
+    assert difference.reason == "the axes of '/x', named by '/lat', are in another order than in most files"
+    text = difference.error_text(CATALOG, "k", Field("x", decode="cf"), no_difference)
+    assert "(and 1 more file)" in text
+    assert text.endswith("without decoding them: decode those in a transform")

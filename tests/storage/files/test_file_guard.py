@@ -71,7 +71,7 @@ def test_other_events_are_no_change(change, path, guard):
 
 def test_what_was_scanned(path, guard, tmp_path):
     def scanned(names, *stamps):
-        return ScannedFiles.of(Catalog.of(str(tmp_path), names, np.asarray(stamps), [FileSchema(())]))
+        return ScannedFiles(Catalog.of(str(tmp_path), names, np.asarray(stamps), [FileSchema(())]))
 
     size, mtime_ns, ctime_ns, inode = stamp(os.stat(path))
     check_scanned(path, guard.stamp, scanned(["a.h5"], (size, mtime_ns, ctime_ns - 5, inode + 1)))

@@ -45,7 +45,7 @@ def scan(folder, index, paths=("x",)):
     """What the index says of all files of a folder."""
     found = discover(str(folder / "*.h5"))
     build = build_catalog(found, ScanRequest(paths), access=Access(), index_dir=index, progress=False)
-    return ScannedFiles.of(build.catalog)
+    return ScannedFiles(build.catalog)
 
 
 @pytest.fixture
