@@ -19,9 +19,8 @@ from h5lightning.errors import FieldError, MissingDataError, MissingFieldError
 from h5lightning.loading.batch_buffers import BufferPool
 from h5lightning.loading.fields.constant_cache import ConstantCache
 from h5lightning.loading.fields.field_delivery import FieldDelivery
-from h5lightning.loading.fields.field_reader import FieldReader, ReadContext
+from h5lightning.loading.fields.field_reader import FieldReader, ReadContext, make_field_reader
 from h5lightning.loading.fields.located_batch import FilePaths, LocatedBatch
-from h5lightning.loading.fields.make_field_reader import make_field_reader
 from h5lightning.loading.fields.row_requests import RowRequest, by_files, read_rows
 from h5lightning.options import Access
 from h5lightning.options.checks import nearest

@@ -30,12 +30,7 @@ class RowRequest(NamedTuple):
 def by_files(
     paths: Sequence[str], requests: Iterable[RowRequest]
 ) -> Iterator[tuple[Sequence[str], list[ReadRequest]]]:
-    """The requests of each set of files, with the paths of the files.
-
-    Args:
-        paths: the files of the batch.
-        requests: the rows that fields ask for.
-    """
+    """The requests of each set of files, with the paths of the files; ``paths`` are those of the batch."""
     groups: dict[tuple[int, ...] | None, list[ReadRequest]] = {}
     for request, files in requests:
         groups.setdefault(files, []).append(request)
@@ -45,11 +40,6 @@ def by_files(
 
 def read_rows(reader: Reader, paths: Sequence[str], requests: Sequence[RowRequest]) -> None:
     """Fill the buffers of requests; rows that several of them ask for are read once.
-
-    Args:
-        reader: reads them.
-        paths: the files of the batch.
-        requests: the rows that fields ask for.
 
     Raises:
         BadFileError: a file cannot be read.
@@ -85,11 +75,7 @@ def _shared(requests: Sequence[RowRequest]) -> tuple[list[_SharedRows], Iterable
 
 
 class _SharedRows:
-    """One request for all rows that several requests ask of a column, each once.
-
-    Args:
-        requests: of one column of the same files.
-    """
+    """One request for all rows that several requests ask of a column of the same files, each once."""
 
     def __init__(self, requests: Sequence[ReadRequest]) -> None:
         self._requests = requests
