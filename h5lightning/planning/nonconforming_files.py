@@ -58,12 +58,7 @@ def find_nonconforming(
 
 
 class _Comparison:
-    """Compares layouts in the datasets that fields need.
-
-    Args:
-        fields: sample key → `Field`.
-        dtype: the type that floating fields are delivered in.
-    """
+    """Compares layouts in the datasets that fields need."""
 
     def __init__(self, fields: Mapping[str, Field], dtype: str | None) -> None:
         self._fields = [field for field in fields.values() if field.attr is None]
