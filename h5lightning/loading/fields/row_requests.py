@@ -81,13 +81,20 @@ class _SharedRows:
         self._requests = requests
         column, borders = requests[0].source, requests[0].borders
         rows = np.concatenate([request.rows for request in requests])
-        files = np.arange(len(borders) - 1)
-        file = np.concatenate([files.repeat(request.sizes) for request in requests])
-        span = int(rows.max(initial=0)) + 1
-        different, self._which = np.unique(file * span + rows, return_inverse=True)
+        # Rows are numbered over all files. As np.unique, which takes longer than reading short rows.
+        first = np.arange(len(borders)) * (rows.max(initial=0) + 1)
+        rows += np.concatenate([first[:-1].repeat(request.sizes) for request in requests])
+        order = rows.argsort(kind="stable")
+        ordered = rows[order]
+        is_new = np.ones(len(ordered), np.bool_)
+        np.not_equal(ordered[1:], ordered[:-1], out=is_new[1:])
+        self._which = np.empty_like(order)
+        self._which[order] = is_new.cumsum() - 1
+        different = ordered[is_new]
+        starts = different.searchsorted(first)
+        different -= first[:-1].repeat(starts[1:] - starts[:-1])
         out = np.empty((len(different), *column.row_shape), np.dtype(column.dtype).newbyteorder("="))
-        starts = different.searchsorted(np.arange(len(borders)) * span)
-        self.request = ReadRequest(column, starts, different % span, np.arange(len(different)), out)
+        self.request = ReadRequest(column, starts, different, np.arange(len(different)), out)
 
     def distribute(self) -> None:
         """Fill the buffers of all requests from the rows that were read."""
