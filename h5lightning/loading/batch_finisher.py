@@ -21,15 +21,9 @@ IS_REPEAT = "is_repeat"
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class BatchFinisher:
-    """Finishes batches of one stage; one thread at a time may call it, since it calls the user's transforms.
+    """Finishes batches of one stage, whose options are those of `SampleDataset`.
 
-    Args:
-        index: says where samples come from.
-        stage: ``train``, ``val``, ``test`` or ``predict``.
-        transform: applied to each sample.
-        batch_transform: applied to each batch.
-        provenance: add ``sample_id`` to each batch.
-        seed: seeds the generators of transforms.
+    One thread at a time may call it, since it calls the user's transforms.
     """
 
     index: SampleIndex

@@ -6,7 +6,7 @@ straight to its slot in the batch. Python runs for each file of a batch, not for
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,7 +26,7 @@ from h5lightning.options import Access
 from h5lightning.options.checks import nearest
 from h5lightning.planning.fields import FieldPlan, Fields
 from h5lightning.planning.index import SampleIndex
-from h5lightning.storage.readers.protocol import Reader, ReadRequest
+from h5lightning.storage.readers.protocol import Reader
 
 __all__ = ["Batch", "BatchReader"]
 
@@ -106,18 +106,14 @@ class BatchReader:
 
     def prefetch(self, ids: Int64Array, *, only_remote: bool = False, is_probe: bool = False) -> bool:
         """Ask the system to fetch what `read` will need; see `Reader.prefetch`."""
-        cold = (
-            self.reader.prefetch(*each, only_remote=only_remote, is_probe=is_probe)
-            for each in self._requests(ids)
-        )
-        return any(cold) if is_probe else any(list(cold))
-
-    def _requests(self, ids: Int64Array) -> Iterator[tuple[Sequence[str], list[ReadRequest]]]:
-        """What a reader will be asked for, without buffers to fill."""
         located = LocatedBatch.of(ids, self._paths)
         readers = self._readers.values()
         asked = [request for one in readers for request in next(one.fill(located, one.buffer(0)))]
-        return by_files(located.paths, asked)
+        cold = (
+            self.reader.prefetch(*each, only_remote=only_remote, is_probe=is_probe)
+            for each in by_files(located.paths, asked)
+        )
+        return any(cold) if is_probe else any(list(cold))
 
     def pin_memory(self, *, enabled: bool) -> None:
         """Read batches straight into page-locked memory; see `BufferPool.pin_memory`."""

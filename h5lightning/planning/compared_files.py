@@ -35,16 +35,7 @@ _MOST_LISTED = 12
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ComparedFiles:
-    """The files that must agree in each field.
-
-    Args:
-        catalog: what the files store.
-        files: their numbers, ascending.
-        dtype: the type that floating fields are delivered in.
-        on_missing: ``raise``, or ``fill`` to accept data that were never written.
-        names_in: the datasets of a file, for the error of a missing one.
-        attrs_in: the attributes of an object in a file, for the error of a missing one.
-    """
+    """The files that must agree in each field, and what the user said; see `plan_fields`."""
 
     catalog: Catalog
     files: Int64Array

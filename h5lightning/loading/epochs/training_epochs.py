@@ -23,11 +23,8 @@ class BegunEpoch:
     """A training epoch that an iterator has begun.
 
     Args:
-        epoch: what it delivers.
         shards: how the whole epoch is divided.
         position: where it began.
-        delivered: what it has delivered.
-        iterator: delivers it.
         trainer_epoch: the epoch, as the Trainer counts, in which it began; -1 without a Trainer.
         trainer_steps: steps that the Trainer had counted by then.
         is_counted: whether its batches are counted; not if a foreign loader takes the positions.
