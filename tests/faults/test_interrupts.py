@@ -24,7 +24,7 @@ PLACES = (
     "core/monitor.py",
     "core/once.py",
     "core/process_local.py",
-    "loading/*.py",
+    "loading/**/*.py",
     "planning/selection.py",
     "storage/files/*.py",
     "storage/readers/**/*.py",
