@@ -11,11 +11,11 @@ from h5lightning.datamodule.epoch_tracker import EpochTracker
 from h5lightning.datamodule.options import DataModuleOptions
 from h5lightning.datamodule.setup import PreparedData
 from h5lightning.loading.batch_finisher import IS_REPEAT
-from h5lightning.loading.epochs.division import Division
+from h5lightning.loading.epochs.epoch_source import Division
 from h5lightning.loading.epochs.evaluation_epochs import EvaluationEpochs
 from h5lightning.loading.epochs.sampler import ShardedSampler
 from h5lightning.loading.epochs.training_epochs import TrainingEpochs
-from h5lightning.loading.loader import H5DataLoader, make_loader
+from h5lightning.loading.loader import H5DataLoader
 from h5lightning.loading.sample_dataset import SampleDataset
 from h5lightning.planning.sampling import Order, PathOrder
 from h5lightning.planning.sampling.evaluation_shards import EvaluationShards
@@ -99,6 +99,6 @@ class Loaders:
         if dataset.stage == "train" and self._options.eval_tail == "repeat":
             lacking |= {IS_REPEAT}  # only evaluation marks repeated samples
         options = self._options.loading.without(lacking)
-        loader = make_loader(dataset, sampler, batch_size=batch_size, options=options)
+        loader = H5DataLoader(dataset, sampler=sampler, batch_size=batch_size, **options.for_loader())
         self._made.add(loader)
         return loader

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from h5lightning.core.arrays import Float64Array
 from h5lightning.datamodule.options import DataModuleOptions
@@ -125,7 +125,8 @@ def assemble(
     if "test" in parts:
         parts["predict"] = parts["test"]
     if survey.predict_fields is not None:
-        parts["predict"] = (replace(batches, fields=survey.predict_fields), _predict_selection(survey))
+        unlabelled = BatchReader(survey.index, survey.predict_fields, reader, access)
+        parts["predict"] = (unlabelled, _predict_selection(survey))
     splits = {stage: selection for stage, (_, selection) in parts.items()}
     datasets = {
         stage: SampleDataset(

@@ -22,9 +22,10 @@ from torch.utils.data import get_worker_info
 
 from h5lightning.core.formatting import bytes_text
 from h5lightning.errors import ResourceError
-from h5lightning.loading.worker_transfer import LEAST_SHARED_BYTES, in_shared_memory
 
-__all__ = ["BufferPool"]
+__all__ = ["LEAST_SHARED_BYTES", "BufferPool"]
+
+LEAST_SHARED_BYTES = 128 * 1024  # larger messages do not fit into a pipe, and both ends wait for each other
 
 _LEAST_BYTES = 64 * 1024  # below, the allocator's own pools are as fast
 _MOST_SIZES = 32  # each field has one size, and another one in the last batch of an epoch
@@ -110,8 +111,15 @@ class BufferPool:
 
 
 def _shared_tensor(shape: tuple[int, ...], dtype: np.dtype[Any], nbytes: int) -> torch.Tensor:
-    with in_shared_memory():
+    try:
         storage = torch.UntypedStorage._new_shared(nbytes)  # type: ignore[no-untyped-call]  # noqa: SLF001 - as torch's collate function
+    except RuntimeError as error:
+        if "shared memory" not in str(error):
+            raise
+        raise ResourceError(
+            f"worker processes need shared memory ({error}): enlarge /dev/shm (docker run --shm-size=8g), use a "
+            "smaller batch_size or fewer workers, or num_workers=0, which reads in threads and needs none"
+        ) from error
     empty = torch.empty(0, dtype=_torch_type(dtype))
     return empty.set_(storage, 0, shape, _strides(shape))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -18,34 +19,19 @@ SAMPLE_ID = "sample_id"
 IS_REPEAT = "is_repeat"
 
 
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class BatchFinisher:
-    """Finishes batches of one stage; one thread at a time may call it, since it calls the user's transforms.
+    """Finishes batches of one stage, whose options are those of `SampleDataset`.
 
-    Args:
-        index: says where samples come from.
-        stage: ``train``, ``val``, ``test`` or ``predict``.
-        transform: applied to each sample.
-        batch_transform: applied to each batch.
-        provenance: add ``sample_id`` to each batch.
-        seed: seeds the generators of transforms.
+    One thread at a time may call it, since it calls the user's transforms.
     """
 
-    def __init__(
-        self,
-        index: SampleIndex,
-        stage: str,
-        transform: Transforms,
-        batch_transform: Transforms,
-        *,
-        provenance: bool,
-        seed: int,
-    ) -> None:
-        self.stage = stage
-        self.transform = transform
-        self.batch_transform = batch_transform
-        self.seed = seed
-        self._index = index
-        self._provenance = provenance
+    index: SampleIndex
+    stage: str
+    transform: Transforms
+    batch_transform: Transforms
+    provenance: bool
+    seed: int
 
     @property
     def has_transforms(self) -> bool:
@@ -65,7 +51,7 @@ class BatchFinisher:
         """
         if self.transform and ids.size:
             batch = default_collate(self._transformed(batch, ids, epoch))
-        if self._provenance:
+        if self.provenance:
             batch[SAMPLE_ID] = torch.from_numpy(ids.copy())
         if is_repeat is not None:
             batch[IS_REPEAT] = torch.from_numpy(is_repeat)
@@ -80,7 +66,7 @@ class BatchFinisher:
         """The samples of a batch one by one, with the sample transform applied; see `finish`."""
         samples = self._transformed(batch, ids, epoch) if self.transform else _separated(batch, len(ids))
         more: dict[str, list[Any]] = {}
-        if self._provenance:
+        if self.provenance:
             more[SAMPLE_ID] = ids.tolist()
         if is_repeat is not None:
             more[IS_REPEAT] = is_repeat.tolist()
@@ -90,7 +76,7 @@ class BatchFinisher:
         return samples
 
     def _transformed(self, batch: Batch, ids: Int64Array, epoch: int) -> list[dict[str, Any]]:
-        where, index = self._index.locate(ids), self._index
+        where, index = self.index.locate(ids), self.index
         rows = zip(ids.tolist(), where.file.tolist(), where.series.tolist(), where.row.tolist(), strict=True)
         infos = (
             SampleInfo(

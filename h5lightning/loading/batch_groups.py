@@ -64,13 +64,7 @@ class BatchGroupReader:
         self._done = 0  # samples that were finished
 
     def pipeline(self, epoch: RankEpoch) -> Pipeline[list[Any]]:
-        """Makes groups of batches in order, none empty.
-
-        An error of reading, or of a transform, is raised after the batches before it.
-
-        Args:
-            epoch: what to read.
-        """
+        """Makes groups of batches in order, none empty; an error is raised after the batches before it."""
         return Pipeline(partial(self._tasks, epoch), self._read, partial(self._finish, epoch))
 
     def _tasks(self, epoch: RankEpoch) -> Iterator[_Task]:

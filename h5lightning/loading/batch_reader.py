@@ -6,8 +6,8 @@ straight to its slot in the batch. Python runs for each file of a batch, not for
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy.typing as npt
@@ -19,22 +19,20 @@ from h5lightning.errors import FieldError, MissingDataError, MissingFieldError
 from h5lightning.loading.batch_buffers import BufferPool
 from h5lightning.loading.fields.constant_cache import ConstantCache
 from h5lightning.loading.fields.field_delivery import FieldDelivery
-from h5lightning.loading.fields.field_reader import FieldReader, ReadContext
+from h5lightning.loading.fields.field_reader import FieldReader, ReadContext, make_field_reader
 from h5lightning.loading.fields.located_batch import FilePaths, LocatedBatch
-from h5lightning.loading.fields.make_field_reader import make_field_reader
 from h5lightning.loading.fields.row_requests import RowRequest, by_files, read_rows
 from h5lightning.options import Access
 from h5lightning.options.checks import nearest
 from h5lightning.planning.fields import FieldPlan, Fields
 from h5lightning.planning.index import SampleIndex
-from h5lightning.storage.readers.protocol import Reader, ReadRequest
+from h5lightning.storage.readers.protocol import Reader
 
 __all__ = ["Batch", "BatchReader"]
 
 Batch = dict[str, torch.Tensor]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class BatchReader:
     """Reads the fields of any samples of an index.
 
@@ -45,27 +43,19 @@ class BatchReader:
         access: what to do with values that are not finite, and the size of caches.
     """
 
-    index: SampleIndex
-    fields: Fields
-    reader: Reader
-    access: Access
-    _context: ReadContext = field(init=False, repr=False)
-    _readers: dict[str, FieldReader] = field(init=False, repr=False)
-    _deliveries: dict[str, FieldDelivery] = field(init=False, repr=False)
-    _paths: FilePaths = field(init=False, repr=False)
-    _memory: BufferPool = field(init=False, repr=False, default_factory=BufferPool)
-
-    def __post_init__(self) -> None:
-        constants = ConstantCache(self.access.cache_bytes)
-        context = ReadContext(self.reader, self.index.samples, constants)
-        readers = {plan.key: make_field_reader(plan, context) for plan in self.fields.plans}
-        deliveries = {
-            key: FieldDelivery(one.plan, one.dtype, self.access, self.index) for key, one in readers.items()
+    def __init__(self, index: SampleIndex, fields: Fields, reader: Reader, access: Access) -> None:
+        self.index = index
+        self.fields = fields
+        self.reader = reader
+        self.access = access
+        context = ReadContext(reader, index.samples, ConstantCache(access.cache_bytes))
+        self._context = context
+        self._readers = {plan.key: make_field_reader(plan, context) for plan in fields.plans}
+        self._deliveries = {
+            key: FieldDelivery(one.plan, one.dtype, access, index) for key, one in self._readers.items()
         }
-        object.__setattr__(self, "_context", context)
-        object.__setattr__(self, "_readers", readers)
-        object.__setattr__(self, "_deliveries", deliveries)
-        object.__setattr__(self, "_paths", FilePaths(self.index))
+        self._paths = FilePaths(index)
+        self._memory = BufferPool()
 
     def read(self, ids: npt.ArrayLike, keys: Sequence[str] | None = None) -> Batch:
         """The fields of samples, in the order of the ids.
@@ -103,41 +93,27 @@ class BatchReader:
         Raises:
             H5LightningError: see `read`.
         """
-        parts = [ids[start : start + batch_size] for start in range(0, len(ids), batch_size)]
+        parts = [slice(start, start + batch_size) for start in range(0, len(ids), batch_size)]
         if len(parts) < 2 or not self._memory.can_be_divided:
-            return [self.read(part) for part in parts]
+            return [self.read(ids[part]) for part in parts]
         readers = self._chosen(None)
         arrays = {one.key: self._memory.array((len(ids), *one.shape), one.dtype) for one in readers}
         self._fill(readers, arrays, ids)
-        starts = range(0, len(ids), batch_size)
         return [
-            self._delivered(
-                {key: torch.from_numpy(array[start : start + len(part)]) for key, array in arrays.items()},
-                part,
-            )
-            for start, part in zip(starts, parts, strict=True)
+            self._delivered({key: torch.from_numpy(array[part]) for key, array in arrays.items()}, ids[part])
+            for part in parts
         ]
 
     def prefetch(self, ids: Int64Array, *, only_remote: bool = False, is_probe: bool = False) -> bool:
-        """Ask the system to fetch what `read` will need; see `Reader.prefetch`.
-
-        Args:
-            ids: numbers of the samples in the index, ``(N,)``.
-            only_remote: fetch only from network file systems.
-            is_probe: fetch nothing, and look only whether there is anything to fetch.
-        """
-        cold = (
-            self.reader.prefetch(*each, only_remote=only_remote, is_probe=is_probe)
-            for each in self._requests(ids)
-        )
-        return any(cold) if is_probe else any(list(cold))
-
-    def _requests(self, ids: Int64Array) -> Iterator[tuple[Sequence[str], list[ReadRequest]]]:
-        """What a reader will be asked for, without buffers to fill."""
+        """Ask the system to fetch what `read` will need; see `Reader.prefetch`."""
         located = LocatedBatch.of(ids, self._paths)
         readers = self._readers.values()
         asked = [request for one in readers for request in next(one.fill(located, one.buffer(0)))]
-        return by_files(located.paths, asked)
+        cold = (
+            self.reader.prefetch(*each, only_remote=only_remote, is_probe=is_probe)
+            for each in by_files(located.paths, asked)
+        )
+        return any(cold) if is_probe else any(list(cold))
 
     def pin_memory(self, *, enabled: bool) -> None:
         """Read batches straight into page-locked memory; see `BufferPool.pin_memory`."""
@@ -152,8 +128,6 @@ class BatchReader:
             if key not in self._readers:
                 raise MissingFieldError(f"there is no field {key!r}{nearest(key, self._readers)}")
         return [self._readers[key] for key in (self._readers if keys is None else keys)]
-
-    # ── reading ──────────────────────────────────────────────────────────────────────────────────────
 
     def _fill(
         self, readers: Sequence[FieldReader], arrays: Mapping[str, npt.NDArray[Any]], ids: Int64Array
@@ -191,8 +165,6 @@ class BatchReader:
             if lost is not None:
                 return lost
         return FieldError("a value is beyond the largest one of the type that it is delivered in")
-
-    # ── delivering ───────────────────────────────────────────────────────────────────────────────────
 
     def _delivered(self, batch: Batch, ids: Int64Array) -> Batch:
         for key, tensor in batch.items():

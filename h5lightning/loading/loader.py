@@ -19,38 +19,17 @@ from h5lightning.loading.batch_groups import BatchGroupReader
 from h5lightning.loading.collate import Collate
 from h5lightning.loading.epochs.epoch_iterator import EpochIterator
 from h5lightning.loading.epochs.sampler import ShardedSampler, caller_of
-from h5lightning.loading.loader_options import LoaderOptions
 from h5lightning.loading.prefetch import Pipeline, ReadAhead
 from h5lightning.loading.sample_dataset import SampleDataset
 from h5lightning.planning.sampling.rank_epoch import RankEpoch
 
-__all__ = ["H5DataLoader", "make_loader"]
+__all__ = ["H5DataLoader"]
 
 # Enough to bridge a slow chunk; more would only push batches out of the processor's caches.
 _AHEAD_GROUPS = 4
 _AHEAD_BYTES = 8 * 1024 * 1024
 # The epoch that a loader begins: torch's iterators ask for positions while they are made.
 _BEGUN: ContextVar[RankEpoch | None] = ContextVar("begun epoch", default=None)
-
-
-def make_loader(
-    dataset: SampleDataset, sampler: ShardedSampler, *, batch_size: int, options: LoaderOptions
-) -> H5DataLoader:
-    """The loader of one rank.
-
-    Args:
-        dataset: the samples of a split.
-        sampler: this rank's samples of an epoch.
-        batch_size: samples of this rank in one step.
-        options: how batches travel.
-    """
-    return H5DataLoader(
-        dataset,
-        threads=options.reading_threads,
-        sampler=sampler,
-        batch_size=batch_size,
-        **options.for_torch(),
-    )
 
 
 class H5DataLoader(DataLoader[Any]):
@@ -147,8 +126,6 @@ class H5DataLoader(DataLoader[Any]):
             self._newest = ProcessLocalRef()
             persistent._shutdown_workers()  # noqa: SLF001 - as Lightning
 
-    # ── state ────────────────────────────────────────────────────────────────────────────────────────
-
     def state_dict(self) -> dict[str, Any]:
         """Progress of the newest iterator, in plain types; see `load_state_dict`."""
         if not isinstance(self.sampler, ShardedSampler):
@@ -166,8 +143,6 @@ class H5DataLoader(DataLoader[Any]):
         """
         if state_dict and isinstance(self.sampler, ShardedSampler):
             self.sampler.epochs.load_state_dict(state_dict, by_trainer=caller_of(2) == "trainer")
-
-    # ── without workers ──────────────────────────────────────────────────────────────────────────────
 
     def _single_batches(self) -> Pipeline[list[Any]]:
         # Made here: the thread that makes the first batch does not know which epoch has begun.
@@ -202,10 +177,6 @@ class _Requests:
     """The batches of the epoch that is being begun, for torch's iterators.
 
     Persistent workers keep it. It must not refer to the loader: in a reference cycle, torch ends workers too late.
-
-    Args:
-        sampler: has the epochs.
-        batches: torch's batches over it.
     """
 
     def __init__(self, sampler: ShardedSampler, batches: Any) -> None:

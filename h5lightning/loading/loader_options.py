@@ -82,9 +82,10 @@ class LoaderOptions:
         """Threads that decode one batch: more than one only in workers, which make one batch at a time."""
         return max(1, self.threads or 1) if self.num_workers else 1
 
-    def for_torch(self) -> dict[str, Any]:
-        """Arguments of `torch.utils.data.DataLoader`, which refuses options of workers without workers."""
+    def for_loader(self) -> dict[str, Any]:
+        """Arguments of `H5DataLoader`: torch refuses options of workers without workers."""
         common = {
+            "threads": self.reading_threads,
             "num_workers": self.num_workers,
             "pin_memory": self.pin_memory,
             "collate_fn": Collate(self.as_tuple),

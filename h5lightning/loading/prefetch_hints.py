@@ -8,26 +8,18 @@ fit into memory are better left to a disk alone: the system fetches much around 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
 
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import H5LightningError
 
-__all__ = ["Prefetch", "PrefetchAdvisor", "available_bytes"]
-
+__all__ = ["PrefetchAdvisor", "available_bytes"]
 
 _PROBES = 4  # samples of a group
 _MOST_SKIPPED = 7  # groups in a row that are not probed, when all that were probed were in memory
-
-
-class Prefetch(Protocol):
-    """Asks the system to fetch samples; see `Reader.prefetch`."""
-
-    def __call__(self, positions: Int64Array, *, is_probe: bool = False) -> bool:
-        """Whether there is anything to fetch of some samples, ``(N,)``."""
 
 
 class PrefetchAdvisor:
@@ -36,12 +28,12 @@ class PrefetchAdvisor:
     ``is_cold`` says whether the samples that were probed last had to be fetched.
 
     Args:
-        prefetch: asks for samples, or looks whether they are in memory.
+        prefetch: asks for samples, ``(N,)``; with ``is_probe``, only looks whether some are not in memory.
         block_samples: samples that lie side by side and are used together, in blocks counted from the first one.
         size: number of all samples.
     """
 
-    def __init__(self, prefetch: Prefetch, *, block_samples: int = 1, size: int) -> None:
+    def __init__(self, prefetch: Callable[..., bool], *, block_samples: int = 1, size: int) -> None:
         self._prefetch = prefetch
         self._block_samples = block_samples
         self._size = size
@@ -51,11 +43,7 @@ class PrefetchAdvisor:
         self.is_cold = False
 
     def announce(self, positions: Int64Array) -> None:
-        """Ask for samples, or for whole blocks that hold some of them, each once.
-
-        Args:
-            positions: the samples of a group, ``(N,)``.
-        """
+        """Ask for the samples of a group, ``(N,)``, or for whole blocks that hold some of them, each once."""
         # The read that follows raises the error again.
         with suppress(H5LightningError):
             if not self._probe(positions):

@@ -6,8 +6,9 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 from h5lightning.core.monitor import Guard, Monitor
 from h5lightning.errors import WorkerError
@@ -40,18 +41,12 @@ class TaskQueue:
                 self._tasks = self._start()
             task = next(self._tasks)
         except BaseException as error:  # noqa: BLE001 - it is raised when it is this task's turn
-            return number, _Raise(error)
+            return number, partial(_fail, error)
         return number, lambda: task
 
 
-class _Raise:
-    """A task that could not be drawn."""
-
-    def __init__(self, error: BaseException) -> None:
-        self._error = error
-
-    def __call__(self) -> Any:
-        raise self._error
+def _fail(error: BaseException) -> NoReturn:
+    raise error
 
 
 class BoundedQueue(Generic[T]):
@@ -80,12 +75,7 @@ class BoundedQueue(Generic[T]):
         self._consumer = consumer
         self._end: BaseException | type[StopIteration] | None = None
         self._is_dropped = False
-        self._is_empty = False
-
-    @property
-    def is_at_end(self) -> bool:
-        """Whether nothing is left, and nothing will be put."""
-        return self._is_empty
+        self.is_at_end = False  # nothing is left, and nothing will be put
 
     def wait_for_turn(self, number: int) -> bool:
         """Wait until all tasks before this one are done; False if no more items are needed."""
@@ -121,14 +111,10 @@ class BoundedQueue(Generic[T]):
         return True
 
     def take(self, makers: Sequence[threading.Thread]) -> T:
-        """Wait for an item; raises the reason that `end` got, once there are no more.
-
-        Args:
-            makers: the threads that put items.
-        """
+        """Wait for an item of the threads that put them; raises the reason that `end` got, once there are no more."""
         entry = None if self._is_dropped else self._get(makers)
         if entry is None or self._is_dropped:  # the first items were dropped: this may be a later one
-            self._is_empty = True
+            self.is_at_end = True
             self._ready.put(None)  # for the next call
             raise self._end or StopIteration
         item, size_bytes = entry

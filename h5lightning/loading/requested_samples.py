@@ -43,24 +43,12 @@ class RequestedSamples:
         self._cells[_EPOCH].fill_(epoch + 1)
 
     def epoch(self, size: int) -> int:
-        """The epoch of the next requested sample.
-
-        Args:
-            size: samples of an epoch.
-        """
+        """The epoch of the next requested sample; ``size`` is the number of samples of an epoch."""
         given = int(self._cells[_EPOCH])
         return given - 1 if given else int(self._cells[_MAIN:].sum()) // max(1, size)
 
     def add(self, samples: int, size: int) -> int:
-        """Count requested samples.
-
-        Args:
-            samples: how many are requested.
-            size: samples of an epoch.
-
-        Returns:
-            Their epoch.
-        """
+        """Count requested samples, and return their epoch; see `epoch`."""
         epoch = self.epoch(size)
         worker = get_worker_info()
         slot = _MAIN if worker is None else _FIRST_WORKER + worker.id % _SLOTS

@@ -71,12 +71,15 @@ class SampleDataset(Dataset[dict[str, Any]]):
         self._batches = batches
         self._selection = selection
         self._finisher = BatchFinisher(
-            batches.index, stage, transform, batch_transform, provenance=provenance, seed=seed
+            index=batches.index,
+            stage=stage,
+            transform=transform,
+            batch_transform=batch_transform,
+            provenance=provenance,
+            seed=seed,
         )
         self._splits = splits or {}
         self._requested = RequestedSamples()
-
-    # ── the epoch, which seeds transforms ────────────────────────────────────────────────────────────
 
     @property
     def epoch(self) -> int:
@@ -95,8 +98,6 @@ class SampleDataset(Dataset[dict[str, Any]]):
     def pin_memory(self, *, enabled: bool) -> None:
         """Read batches straight into page-locked memory, unless a transform makes new batches of them."""
         self._batches.pin_memory(enabled=enabled and not self._finisher.transform)
-
-    # ── samples ──────────────────────────────────────────────────────────────────────────────────────
 
     @property
     def index(self) -> SampleIndex:
@@ -180,8 +181,6 @@ class SampleDataset(Dataset[dict[str, Any]]):
     def sample_ids(self, positions: Numbers) -> Int64Array:
         """Positions in this dataset → numbers over the whole index, ``(N,)`` each."""
         return self._selection(cast("npt.ArrayLike", positions))
-
-    # ── batches ──────────────────────────────────────────────────────────────────────────────────────
 
     def read_batch(
         self,
@@ -312,8 +311,6 @@ class SampleDataset(Dataset[dict[str, Any]]):
     ) -> dict[str, Any]:
         """A batch as it was read → as it is delivered; see `BatchFinisher.finish`."""
         return self._finisher.finish(batch, numbers, epoch, is_repeat)
-
-    # ── lifecycle ────────────────────────────────────────────────────────────────────────────────────
 
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""

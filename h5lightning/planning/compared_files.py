@@ -19,31 +19,23 @@ from h5lightning.errors import (
 from h5lightning.options import Field
 from h5lightning.options.checks import nearest
 from h5lightning.planning.catalog.catalog import Catalog
-from h5lightning.planning.catalog.schema import DatasetSchema
+from h5lightning.planning.catalog.schema import DatasetSchema, Member, member_text
 from h5lightning.planning.catalog.schema_difference import explain_difference
 from h5lightning.planning.conventions.encodings import DECODED_DTYPE, is_type_said
 from h5lightning.planning.conventions.error_parts import stored_remedy
-from h5lightning.planning.field_columns import check_column
 from h5lightning.planning.values.conversions import wider_type
 
-__all__ = ["AttributeList", "ComparedFiles", "NameList"]
+__all__ = ["AttributeList", "ComparedFiles", "NameList", "check_column"]
 
 NameList = Callable[[int], Sequence[str]]
 AttributeList = Callable[[int, str], Sequence[str]]
 
+_MOST_LISTED = 12
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ComparedFiles:
-    """The files that must agree in each field.
-
-    Args:
-        catalog: what the files store.
-        files: their numbers, ascending.
-        dtype: the type that floating fields are delivered in.
-        on_missing: ``raise``, or ``fill`` to accept data that were never written.
-        names_in: the datasets of a file, for the error of a missing one.
-        attrs_in: the attributes of an object in a file, for the error of a missing one.
-    """
+    """The files that must agree in each field, and what the user said; see `plan_fields`."""
 
     catalog: Catalog
     files: Int64Array
@@ -143,3 +135,52 @@ def _remedy_of(field: Field, dataset: DatasetSchema, expected: DatasetSchema, *,
         return f"One code means different things: write all files with one list. {stored_remedy(field)}"
     types = [schema.element(field.member) or schema.dtype for schema in (dataset, expected)]
     return f"{field.text(dtype=wider_type(*types))} delivers one type, whatever each file stores"
+
+
+def check_column(what: str, field: Field, schema: DatasetSchema) -> None:
+    """Raise unless the field names a column that a tensor can hold, or names none of a dataset without columns.
+
+    Args:
+        what: the field, its dataset and its file, for messages.
+        field: the field.
+        schema: the dataset in one file.
+
+    Raises:
+        MissingFieldError: there is no such column.
+        UnsupportedFieldError: the field names no column, or a column of text, of tables, or the like.
+    """
+    if not schema.members and field.member is None:
+        return
+    if not schema.members:
+        raise MissingFieldError(f"{what} holds {schema.dtype}, it is no table with columns; leave out member")
+    names = [column.name for column in schema.columns]
+    if field.member is None:
+        raise UnsupportedFieldError(
+            f"{what} is a table (compound) with the columns {_names(schema)}; "
+            f"choose one: Field({field.path!r}, member={names[0]!r})"
+        )
+    column = schema.member(field.member)
+    if column is None:
+        near = nearest(field.member, [member.name for member in schema.members])
+        raise MissingFieldError(f"{what} has no column {field.member!r}{near}")
+    if column.refusal:
+        raise UnsupportedFieldError(
+            f"{what}: the column {field.member!r} ({_type_text(column)}) {column.refusal}. "
+            f"Columns that can be fields: {_listed(list(map(member_text, schema.columns)))}"
+        )
+
+
+def _names(schema: DatasetSchema) -> str:
+    """The columns that can be fields, and the other ones with their types."""
+    refused = [member_text(member) for member in schema.members if member.refusal]
+    more = f" (and {_listed(refused)}, which can be no field)" if refused else ""
+    return _listed([column.name for column in schema.columns]) + more
+
+
+def _listed(texts: list[str]) -> str:
+    more = f", … {len(texts) - _MOST_LISTED} more" if len(texts) > _MOST_LISTED else ""
+    return ", ".join(texts[:_MOST_LISTED]) + more
+
+
+def _type_text(column: Member) -> str:
+    return f"{column.shape or ''}{column.dtype}"

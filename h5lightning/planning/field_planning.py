@@ -15,14 +15,13 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import more_files
 from h5lightning.errors import FieldError, SchemaError
 from h5lightning.options import Field, Samples
-from h5lightning.planning.attribute_fields import plan_attribute
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.compared_files import AttributeList, ComparedFiles, NameList
 from h5lightning.planning.conventions.column_labels import check_labels
 from h5lightning.planning.conventions.error_parts import DifferenceOf
 from h5lightning.planning.conventions.same_values import check_same, is_same
 from h5lightning.planning.conventions.series_borders import check_series_borders
-from h5lightning.planning.dataset_fields import plan_constant, plan_rows
+from h5lightning.planning.field_kinds import plan_attribute, plan_constant, plan_rows
 from h5lightning.planning.fields import FieldPlan, Fields
 
 __all__ = ["has_rows", "plan_fields"]

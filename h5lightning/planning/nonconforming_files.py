@@ -30,14 +30,7 @@ def find_nonconforming(
     """The files that lack a field, store it in another type or shape than most, or in different lengths.
 
     If no layout has all fields, or every file has something wrong, the fields are wrong and not the files: the list is
-    empty, and planning raises the error.
-
-    Args:
-        catalog: what the files store.
-        fields: sample key → `Field`.
-        files: the files that must agree, ascending.
-        on_missing: ``raise``, or ``fill`` to accept data that were never written.
-        dtype: the type that floating fields are delivered in.
+    empty, and planning raises the error. The arguments are those of `plan_fields`.
     """
     comparison = _Comparison(fields, dtype)
     reference = _most_common(catalog, comparison, files)
@@ -58,12 +51,7 @@ def find_nonconforming(
 
 
 class _Comparison:
-    """Compares layouts in the datasets that fields need.
-
-    Args:
-        fields: sample key → `Field`.
-        dtype: the type that floating fields are delivered in.
-    """
+    """Compares layouts in the datasets that fields need."""
 
     def __init__(self, fields: Mapping[str, Field], dtype: str | None) -> None:
         self._fields = [field for field in fields.values() if field.attr is None]

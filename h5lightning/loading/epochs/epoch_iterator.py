@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn, cast
 
 from torch.utils.data._utils import signal_handling
@@ -21,14 +22,12 @@ _POLL_S = 5.0  # how often torch looks whether its workers are alive
 _LAST_WORDS_S = 1.0  # a terminated worker may take that long to exit
 
 
+@dataclass(slots=True, eq=False)
 class Delivered:
     """What an iterator has delivered; it outlives the iterator."""
 
-    __slots__ = ("batches", "is_at_end")
-
-    def __init__(self) -> None:
-        self.batches = 0
-        self.is_at_end = False
+    batches: int = 0
+    is_at_end: bool = False
 
 
 class EpochIterator(Iterator[Any]):

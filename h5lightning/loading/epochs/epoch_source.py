@@ -1,54 +1,105 @@
-"""What decides which epoch a loader delivers; `FixedEpochs` is the simplest one."""
+"""What decides which epoch a loader delivers, and how its samples are divided between processes."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
 
-from h5lightning.planning.sampling import Order
-from h5lightning.planning.sampling.position import RemainingEpoch
+from h5lightning.errors import ResumeError
+from h5lightning.loading.epochs.epoch_iterator import EpochIterator
+from h5lightning.planning.sampling import Order, fingerprint
 from h5lightning.planning.sampling.rank_epoch import RankEpoch
-from h5lightning.planning.sampling.sharding import Shards
+from h5lightning.planning.sampling.sharding import Shards, Share
 
-__all__ = ["EpochSource", "FixedEpochs"]
+__all__ = ["Division", "EpochSource"]
 
 
-class EpochSource(Protocol):
+class Division:
+    """How the samples of one loader are divided.
+
+    Args:
+        order: position in an epoch → sample.
+        divide: number of ranks → how a whole epoch is divided.
+        share: whether this process delivers only its own part → its rank, and the number of ranks.
+        tell: called when an epoch begins, with the share, the division, and whether the batches are those of the
+            division; logs what a user should know.
+    """
+
+    def __init__(
+        self,
+        order: Order,
+        divide: Callable[[int], Shards],
+        share: Callable[[bool], Share] = lambda _: Share(),
+        tell: Callable[[Share, Any, bool], None] = lambda *_: None,
+    ) -> None:
+        self.order = order
+        self.tell = tell
+        # If there are too few samples for one rank, this fails when the loader is made.
+        self.batch_size = divide(1).batch_size
+        self._divide = divide
+        self._share = share
+        self._fingerprint: str | None = None
+
+    def now(self, *, is_divided: bool = True) -> tuple[Share, Any]:
+        """The share of this process, and the division."""
+        share = self._share(is_divided)
+        return share, self._divide(share.world_size)
+
+    def record(self) -> dict[str, Any]:
+        """The part of a state that must equal that of the loader which loads it."""
+        if self._fingerprint is None:
+            self._fingerprint = fingerprint(self.order)
+        return {"version": 1, "samples": self.order.size, "order": self._fingerprint}
+
+    def check(self, state: dict[str, Any], kind: str) -> None:
+        """Raise unless a state belongs to the same samples, in the same order.
+
+        Raises:
+            ResumeError: it does not.
+        """
+        own = {**self.record(), "kind": kind}
+        for name in ("version", "kind", "samples", "order"):
+            if state.get(name) != own[name]:
+                raise ResumeError(
+                    f"this state is not one of this loader: {name} is {state.get(name)!r}, expected {own[name]!r}. "
+                    "Load it into a loader of the same files, split, seed, shuffle and samples"
+                )
+
+
+class EpochSource(ABC):
     """Decides which epoch is next, and which part of it this process delivers."""
+
+    def __init__(self, division: Division) -> None:
+        self._division = division
 
     @property
     def order(self) -> Order:
         """Position in an epoch → sample."""
+        return self._division.order
 
     @property
     def batch_size(self) -> int:
         """Samples of this process in one step."""
+        return self._division.batch_size
 
+    @abstractmethod
     def set_epoch(self, epoch: int, *, by_trainer: bool = False) -> None:
-        """Set the number of the epoch that begins next.
+        """Set the number of the epoch that begins next, from 0; ``by_trainer`` if it is the count of a Trainer."""
 
-        Args:
-            epoch: from 0.
-            by_trainer: a Trainer sets its own count.
-        """
-
+    @abstractmethod
     def peek(self, *, is_divided: bool = True) -> RankEpoch:
-        """The epoch that would begin now.
+        """The epoch that would begin now: this process's own part, unless the caller divides the samples."""
 
-        Args:
-            is_divided: this process delivers its own part; otherwise the caller divides the samples.
-        """
+    @abstractmethod
+    def begin(self, asker: EpochIterator | None = None, *, is_divided: bool = True) -> RankEpoch:
+        """The epoch that begins now; see `peek`. ``asker`` delivers it."""
 
-    def begin(self, asker: Any = None, *, is_divided: bool = True) -> RankEpoch:
-        """The epoch that begins now.
-
-        Args:
-            asker: the `EpochIterator` that delivers it, if any.
-            is_divided: see `peek`.
-        """
-
+    @abstractmethod
     def state_dict(self) -> dict[str, Any]:
         """How far the newest epoch has come, in plain types."""
 
+    @abstractmethod
     def load_state_dict(self, state: dict[str, Any], *, by_trainer: bool = False) -> None:
         """Let the next epoch continue from a state.
 
@@ -59,45 +110,3 @@ class EpochSource(Protocol):
         Raises:
             ResumeError: it is the state of other samples.
         """
-
-
-class FixedEpochs:
-    """Epochs of a given rank, by the number that was set last.
-
-    Args:
-        order: position in an epoch → sample.
-        shards: how a whole epoch is divided.
-        rank: this rank.
-        rest: the remaining samples of the epoch that a resumed run continues.
-    """
-
-    def __init__(
-        self, order: Order, shards: Shards, rank: int = 0, *, rest: RemainingEpoch | None = None
-    ) -> None:
-        if order.size != shards.size:
-            raise ValueError(f"an order of {order.size} samples and shards of {shards.size}")
-        self.order = order
-        self.batch_size = shards.batch_size
-        self._shards = shards
-        self._rank = rank
-        self._rest = rest
-        self._epoch = 0
-
-    def set_epoch(self, epoch: int, *, by_trainer: bool = False) -> None:  # noqa: ARG002 - all numbers count the same
-        """See `EpochSource.set_epoch`."""
-        self._epoch = epoch
-
-    def peek(self, *, is_divided: bool = True) -> RankEpoch:  # noqa: ARG002 - the rank was given
-        """See `EpochSource.peek`."""
-        return RankEpoch.of(self._epoch, self.order, self._shards, self._rank, self._rest)
-
-    def begin(self, asker: Any = None, *, is_divided: bool = True) -> RankEpoch:  # noqa: ARG002 - see `peek`
-        """See `EpochSource.begin`."""
-        return self.peek()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Empty: the caller that gave the rank decides where to continue."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any], *, by_trainer: bool = False) -> None:
-        """See `state_dict`."""

@@ -1,25 +1,23 @@
-"""Passes over the samples of an evaluation."""
+"""Passes over the samples of an evaluation, and other epochs that are counted by their caller."""
 
 from __future__ import annotations
 
 from typing import Any, cast
 
 from h5lightning.errors import ResumeError
-from h5lightning.loading.epochs.division import DividedEpochs, Division
 from h5lightning.loading.epochs.epoch_iterator import Delivered, EpochIterator
+from h5lightning.loading.epochs.epoch_source import Division, EpochSource
+from h5lightning.planning.sampling import Order
 from h5lightning.planning.sampling.evaluation_shards import EvaluationShards
+from h5lightning.planning.sampling.position import RemainingEpoch
 from h5lightning.planning.sampling.rank_epoch import RankEpoch
-from h5lightning.planning.sampling.sharding import Share
+from h5lightning.planning.sampling.sharding import Shards, Share
 
-__all__ = ["EvaluationEpochs"]
+__all__ = ["EvaluationEpochs", "FixedEpochs"]
 
 
-class EvaluationEpochs(DividedEpochs):
-    """Passes over the samples of an evaluation: all equal, unless the epoch that seeds transforms is set.
-
-    Args:
-        division: how the samples are divided.
-    """
+class EvaluationEpochs(EpochSource):
+    """Passes over the samples of an evaluation: all equal, unless the epoch that seeds transforms is set."""
 
     def __init__(self, division: Division) -> None:
         super().__init__(division)
@@ -27,7 +25,7 @@ class EvaluationEpochs(DividedEpochs):
         self._restored: dict[str, int] | None = None
         self._begun: tuple[RankEpoch, Delivered] | None = None
 
-    def set_epoch(self, epoch: int, *, by_trainer: bool = False) -> None:  # noqa: ARG002 - as for `FixedEpochs`
+    def set_epoch(self, epoch: int, *, by_trainer: bool = False) -> None:  # noqa: ARG002 - all numbers count the same
         """Set the number of this and all following passes."""
         self._epoch = epoch
 
@@ -85,6 +83,28 @@ class EvaluationEpochs(DividedEpochs):
         if not all(isinstance(number, int) and number >= 0 for number in restored.values()):
             raise ResumeError(f"this is no state of an evaluation loader: {restored}")
         self._restored = cast("dict[str, int]", restored)
+
+
+class FixedEpochs(EvaluationEpochs):
+    """Epochs of a given rank, by the number that was set last.
+
+    Args:
+        order: position in an epoch → sample.
+        shards: how a whole epoch is divided.
+        rank: this rank.
+        rest: the remaining samples of the epoch that a resumed run continues.
+    """
+
+    def __init__(
+        self, order: Order, shards: Shards, rank: int = 0, *, rest: RemainingEpoch | None = None
+    ) -> None:
+        if order.size != shards.size:
+            raise ValueError(f"an order of {order.size} samples and shards of {shards.size}")
+        super().__init__(Division(order, lambda _: shards, lambda _: Share(rank, shards.world_size)))
+        self._rest = rest
+
+    def _planned(self, share: Share, shards: Shards) -> RankEpoch:
+        return RankEpoch.of(self._epoch, self.order, shards, share.rank, self._rest)
 
 
 def _division_of(rank: int, shards: EvaluationShards) -> dict[str, int]:

@@ -16,6 +16,7 @@ from torch.utils.data import DistributedSampler
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.sample_numbers import to_number
+from h5lightning.loading.epochs.epoch_iterator import EpochIterator
 from h5lightning.loading.epochs.epoch_source import EpochSource
 from h5lightning.options.checks import check_int
 from h5lightning.planning.sampling import Order
@@ -66,12 +67,8 @@ class ShardedSampler(DistributedSampler[Any]):
             self.epoch = number
             self.epochs.set_epoch(number, by_trainer=caller == "trainer")
 
-    def begin(self, asker: object = None) -> RankEpoch:
-        """Begin an epoch.
-
-        Args:
-            asker: the iterator that delivers it.
-        """
+    def begin(self, asker: EpochIterator | None = None) -> RankEpoch:
+        """Begin an epoch, which ``asker`` delivers."""
         return self._begun(self.epochs.begin(asker))
 
     def peek(self) -> RankEpoch:

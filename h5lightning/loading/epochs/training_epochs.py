@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, Protocol
 
 from h5lightning.core.process_local import ProcessLocalRef
 from h5lightning.errors import ResumeError
-from h5lightning.loading.epochs.division import DividedEpochs, Division
 from h5lightning.loading.epochs.epoch_iterator import Delivered, EpochIterator
+from h5lightning.loading.epochs.epoch_source import Division, EpochSource
 from h5lightning.planning.sampling.position import Position
 from h5lightning.planning.sampling.rank_epoch import RankEpoch
 from h5lightning.planning.sampling.sharding import Share
@@ -23,11 +23,8 @@ class BegunEpoch:
     """A training epoch that an iterator has begun.
 
     Args:
-        epoch: what it delivers.
         shards: how the whole epoch is divided.
         position: where it began.
-        delivered: what it has delivered.
-        iterator: delivers it.
         trainer_epoch: the epoch, as the Trainer counts, in which it began; -1 without a Trainer.
         trainer_steps: steps that the Trainer had counted by then.
         is_counted: whether its batches are counted; not if a foreign loader takes the positions.
@@ -92,7 +89,7 @@ class EpochCounter(Protocol):
         """An epoch has begun."""
 
 
-class TrainingEpochs(DividedEpochs):
+class TrainingEpochs(EpochSource):
     """Epochs of one training loader; all loaders of a DataModule share the numbers of epochs.
 
     Args:
@@ -195,14 +192,8 @@ class TrainingEpochs(DividedEpochs):
 
 
 class _Asked(NamedTuple):
-    """The number of an epoch that was set.
-
-    Args:
-        epoch: the number.
-        version: that of the counter when it was set.
-        by_trainer: a Trainer set it, which has its own count.
-    """
+    """The number of an epoch that was set."""
 
     epoch: int
-    version: int
-    by_trainer: bool
+    version: int  # of the counter, when it was set
+    by_trainer: bool  # a Trainer set it, which has its own count

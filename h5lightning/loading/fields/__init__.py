@@ -1,1 +1,1 @@
-"""How fields of a batch are filled: one class for each kind of field; `make_field_reader` chooses it."""
+"""How fields of a batch are filled, checked and delivered."""

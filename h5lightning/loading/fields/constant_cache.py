@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Any
 
 import numpy.typing as npt
@@ -32,36 +33,30 @@ class ConstantCache:
 
     def get(self, key: Hashable, make: Callable[[], Array]) -> Array:
         """An array; made unless it is kept."""
-        arrays = self._local.get(lambda: _Arrays(self._limit_bytes))
-        values = arrays.find(key)
+        arrays = self._local.get(partial(_Arrays, self._limit_bytes))
+        values = arrays.guard.run(arrays.find, key)
         if values is None:
             values = make()
-            arrays.add(key, values)
+            arrays.guard.run(arrays.add, key, values)
         return values
 
 
 class _Arrays:
-    """The arrays of one process, least recently used first."""
+    """The arrays of one process, least recently used first; threads use it inside of its guard."""
 
     def __init__(self, limit_bytes: int) -> None:
+        self.guard = Guard()
         self._limit_bytes = limit_bytes
         self._bytes = 0
         self._values: OrderedDict[Hashable, Array] = OrderedDict()
-        self._guard = Guard()
 
     def find(self, key: Hashable) -> Array | None:
-        return self._guard.run(self._find, key)
-
-    def add(self, key: Hashable, values: Array) -> None:
-        self._guard.run(self._add, key, values)
-
-    def _find(self, key: Hashable) -> Array | None:
         values = self._values.get(key)
         if values is not None:
             self._values.move_to_end(key)
         return values
 
-    def _add(self, key: Hashable, values: Array) -> None:
+    def add(self, key: Hashable, values: Array) -> None:
         if key in self._values:  # another thread read them too
             return
         # In one line, so that no interrupt comes between the two.

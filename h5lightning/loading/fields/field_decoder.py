@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import FieldError, H5LightningError, MissingDataError
-from h5lightning.loading.fields.field_reader import ReadContext
 from h5lightning.loading.fields.located_batch import LocatedBatch
 from h5lightning.loading.fields.row_requests import RowRequest
 from h5lightning.planning.conventions.encodings import remedy
@@ -39,22 +38,13 @@ class _Part(NamedTuple):
 
 
 class FieldDecoder:
-    """Converts or decodes stored numbers, and checks each of them.
-
-    Args:
-        plan: what the field is.
-    """
+    """Converts or decodes stored numbers, and checks each of them."""
 
     def __init__(self, plan: StoredField) -> None:
         self._plan = plan
         self._columns = [column_of(plan, form) for form in plan.forms]
         encodings = [form.encoding for form in plan.forms]
         self._values = ValueDecoder(encodings, plan.spec.dtype, is_decoded=plan.is_decoded)
-
-    @classmethod
-    def of(cls, plan: StoredField, context: ReadContext) -> FieldDecoder | None:
-        """The decoder of a field; None where the stored numbers are delivered, and none is to be checked."""
-        return None if plan.is_uniform and not context.checks_each else cls(plan)
 
     def fill(self, batch: LocatedBatch, request: ReadRequest) -> Iterator[Sequence[RowRequest]]:
         """Fill the buffer of a request, whatever type files store, with delivered values; see `FieldReader.fill`."""

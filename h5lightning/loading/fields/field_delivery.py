@@ -22,14 +22,7 @@ Array = npt.NDArray[Any]
 
 
 class FieldDelivery:
-    """Delivers one field. ``is_needed`` is False if the buffer is delivered as it is.
-
-    Args:
-        plan: what the field is.
-        dtype: the type of its buffer.
-        access: what to do with values that are not finite.
-        index: says where a sample comes from, for errors.
-    """
+    """Delivers one field, whose buffer has a type; ``is_needed`` is False if the buffer is delivered as it is."""
 
     def __init__(self, plan: FieldPlan, dtype: np.dtype[Any], access: Access, index: SampleIndex) -> None:
         self._plan = plan

@@ -1,24 +1,27 @@
-"""What reads one field: it asks for rows, then fills its part of the batch with them."""
+"""What reads one field of a batch: a class for each kind of field, chosen by `make_field_reader`."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from h5lightning.loading.fields.constant_cache import ConstantCache
+from h5lightning.loading.fields.field_decoder import FieldDecoder, column_of
 from h5lightning.loading.fields.located_batch import LocatedBatch
 from h5lightning.loading.fields.row_requests import RowRequest
-from h5lightning.options import Samples
-from h5lightning.planning.fields import FieldPlan
-from h5lightning.planning.values.conversions import buffer_dtype, delivery_dtype
-from h5lightning.storage.readers.protocol import Reader
+from h5lightning.options import Samples, Windows
+from h5lightning.planning.fields import AttributeField, ConstantField, FieldPlan, RowField, StoredField
+from h5lightning.planning.values.conversions import assign, buffer_dtype, delivery_dtype
+from h5lightning.storage.readers.protocol import Reader, ReadRequest
 
-__all__ = ["FieldReader", "ReadContext"]
+__all__ = ["FieldReader", "ReadContext", "make_field_reader"]
 
 Array = npt.NDArray[Any]
 
@@ -41,13 +44,13 @@ class ReadContext:
     checks_each: bool = False
 
 
-class FieldReader(ABC):
-    """Reads one field of any samples; each kind of field is a subclass.
+def make_field_reader(plan: FieldPlan, context: ReadContext) -> FieldReader:
+    """The reader of a field: a new kind is a plan, a reader, and a line in the table below."""
+    return _READERS[type(plan)](plan, context)
 
-    Args:
-        plan: what the field is.
-        context: what the readers of all fields share.
-    """
+
+class FieldReader(ABC):
+    """Reads one field of any samples; each kind of field is a subclass."""
 
     def __init__(self, plan: FieldPlan, context: ReadContext) -> None:
         self.plan = plan
@@ -83,3 +86,87 @@ class FieldReader(ABC):
         """The stored type, where `fill` converts stored numbers to another one; else None."""
         native = np.dtype(self.plan.stored).newbyteorder("=")
         return native if self.plan.is_uniform and native != self.dtype else None
+
+
+class _DatasetReader(FieldReader):
+    """Reads a dataset; without a decoder, stored numbers are delivered, and none is to be checked."""
+
+    def __init__(self, plan: StoredField, context: ReadContext) -> None:
+        super().__init__(plan, context)
+        self._columns = [column_of(plan, form) for form in plan.forms]
+        self._decoder = None if plan.is_uniform and not context.checks_each else FieldDecoder(plan)
+
+
+class RowReader(_DatasetReader):
+    """Reads a field with values for each sample: single rows, or steps of windows."""
+
+    def __init__(self, plan: RowField, context: ReadContext) -> None:
+        super().__init__(plan, context)
+        dilation = context.samples.dilation if isinstance(context.samples, Windows) else 1
+        self._offsets = None if plan.steps is None else np.arange(*plan.steps) * dilation
+        self._slots = np.arange(0 if self._offsets is None else len(self._offsets))
+
+    def fill(self, batch: LocatedBatch, out: Array) -> Iterator[Sequence[RowRequest]]:
+        """See `FieldReader.fill`."""
+        request = self._request(batch, out)
+        if self._decoder is None:
+            yield (RowRequest(request),)  # read straight into the batch
+        else:
+            yield from self._decoder.fill(batch, request)
+
+    def _request(self, batch: LocatedBatch, out: Array) -> ReadRequest:
+        column = self._columns[0]
+        if self._offsets is None:
+            return ReadRequest(column, batch.borders, batch.rows, batch.slots, out)
+        steps = len(self._offsets)
+        rows = (batch.rows[:, None] + self._offsets).ravel()
+        slots = (batch.slots[:, None] * steps + self._slots).ravel()
+        out = out.reshape(len(out) * steps, *column.row_shape)
+        return ReadRequest(column, batch.borders * steps, rows, slots, out)
+
+
+class ConstantReader(_DatasetReader):
+    """Reads a dataset that is the same for all samples of a file."""
+
+    def __init__(self, plan: ConstantField, context: ReadContext) -> None:
+        super().__init__(plan, context)
+        self._form_of = plan.form_of
+        # Fields of one dataset whose values are made in the same way share them in the cache.
+        self._made_by = None if self._decoder is None else (plan.spec.dtype, plan.as_asked.decode)
+
+    def fill(self, batch: LocatedBatch, out: Array) -> Iterator[Sequence[RowRequest]]:
+        """See `FieldReader.fill`."""
+        yield ()
+        forms = [0] * len(batch.paths) if self._form_of is None else self._form_of[batch.files].tolist()
+        for form, path, (start, stop) in zip(
+            forms, batch.paths, pairwise(batch.borders.tolist()), strict=True
+        ):
+            key = (path, self._columns[form], self._made_by)
+            values = self.context.constants.get(key, partial(self._read, path, form))
+            assign(out, batch.slots[start:stop], values)
+
+    def _read(self, path: str, form: int) -> Array:
+        column = self._columns[form]
+        values = np.empty(column.row_shape, np.dtype(column.dtype).newbyteorder("="))
+        self.context.reader.read_whole(path, column, values)
+        return values if self._decoder is None else self._decoder.whole(values, form, path)
+
+
+class AttributeReader(FieldReader):
+    """Fills an attribute, whose values the plan has."""
+
+    def __init__(self, plan: AttributeField, context: ReadContext) -> None:
+        super().__init__(plan, context)
+        self._values = plan.values
+
+    def fill(self, batch: LocatedBatch, out: Array) -> Iterator[Sequence[RowRequest]]:
+        """See `FieldReader.fill`."""
+        yield ()
+        out[batch.slots] = self._values[batch.files].repeat(batch.sizes, axis=0)
+
+
+_READERS: dict[type[FieldPlan], Callable[[Any, ReadContext], FieldReader]] = {
+    AttributeField: AttributeReader,
+    ConstantField: ConstantReader,
+    RowField: RowReader,
+}

@@ -37,12 +37,7 @@ class LocatedBatch:
 
     @classmethod
     def of(cls, ids: Int64Array, paths: FilePaths) -> LocatedBatch:
-        """Locate samples.
-
-        Args:
-            ids: numbers of the samples in the index, ``(N,)``.
-            paths: the paths of the files of the index.
-        """
+        """Locate samples by their numbers in the index, ``(N,)``."""
         # Ids count file by file, row by row.
         slots = np.argsort(ids)
         where = paths.index.locate(ids[slots])
@@ -58,11 +53,7 @@ class LocatedBatch:
 
 
 class FilePaths:
-    """The paths of files, cached, since making a path takes longer than reading a row.
-
-    Args:
-        index: has the names of the files.
-    """
+    """The paths of the files of an index, cached, since making a path takes longer than reading a row."""
 
     def __init__(self, index: SampleIndex) -> None:
         self.index = index

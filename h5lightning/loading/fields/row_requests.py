@@ -30,12 +30,7 @@ class RowRequest(NamedTuple):
 def by_files(
     paths: Sequence[str], requests: Iterable[RowRequest]
 ) -> Iterator[tuple[Sequence[str], list[ReadRequest]]]:
-    """The requests of each set of files, with the paths of the files.
-
-    Args:
-        paths: the files of the batch.
-        requests: the rows that fields ask for.
-    """
+    """The requests of each set of files, with the paths of the files; ``paths`` are those of the batch."""
     groups: dict[tuple[int, ...] | None, list[ReadRequest]] = {}
     for request, files in requests:
         groups.setdefault(files, []).append(request)
@@ -45,11 +40,6 @@ def by_files(
 
 def read_rows(reader: Reader, paths: Sequence[str], requests: Sequence[RowRequest]) -> None:
     """Fill the buffers of requests; rows that several of them ask for are read once.
-
-    Args:
-        reader: reads them.
-        paths: the files of the batch.
-        requests: the rows that fields ask for.
 
     Raises:
         BadFileError: a file cannot be read.
@@ -85,23 +75,26 @@ def _shared(requests: Sequence[RowRequest]) -> tuple[list[_SharedRows], Iterable
 
 
 class _SharedRows:
-    """One request for all rows that several requests ask of a column, each once.
-
-    Args:
-        requests: of one column of the same files.
-    """
+    """One request for all rows that several requests ask of a column of the same files, each once."""
 
     def __init__(self, requests: Sequence[ReadRequest]) -> None:
         self._requests = requests
         column, borders = requests[0].source, requests[0].borders
         rows = np.concatenate([request.rows for request in requests])
-        files = np.arange(len(borders) - 1)
-        file = np.concatenate([files.repeat(request.sizes) for request in requests])
-        span = int(rows.max(initial=0)) + 1
-        different, self._which = np.unique(file * span + rows, return_inverse=True)
+        # Rows are numbered over all files. As np.unique, which takes longer than reading short rows.
+        first = np.arange(len(borders)) * (rows.max(initial=0) + 1)
+        rows += np.concatenate([first[:-1].repeat(request.sizes) for request in requests])
+        order = rows.argsort(kind="stable")
+        ordered = rows[order]
+        is_new = np.ones(len(ordered), np.bool_)
+        np.not_equal(ordered[1:], ordered[:-1], out=is_new[1:])
+        self._which = np.empty_like(order)
+        self._which[order] = is_new.cumsum() - 1
+        different = ordered[is_new]
+        starts = different.searchsorted(first)
+        different -= first[:-1].repeat(starts[1:] - starts[:-1])
         out = np.empty((len(different), *column.row_shape), np.dtype(column.dtype).newbyteorder("="))
-        starts = different.searchsorted(np.arange(len(borders)) * span)
-        self.request = ReadRequest(column, starts, different % span, np.arange(len(different)), out)
+        self.request = ReadRequest(column, starts, different, np.arange(len(different)), out)
 
     def distribute(self) -> None:
         """Fill the buffers of all requests from the rows that were read."""

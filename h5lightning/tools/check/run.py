@@ -12,7 +12,7 @@ from h5lightning.core.permutation import derive_key, derive_keys
 from h5lightning.core.progress import Advance
 from h5lightning.datamodule.setup import PreparedData
 from h5lightning.errors import ShardingError, SplitError
-from h5lightning.loading.epochs.epoch_source import FixedEpochs
+from h5lightning.loading.epochs.evaluation_epochs import FixedEpochs
 from h5lightning.loading.epochs.sampler import ShardedSampler
 from h5lightning.options import Access
 from h5lightning.planning.fields import Fields, StoredField, StoredForm

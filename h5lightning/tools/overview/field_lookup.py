@@ -13,7 +13,7 @@ from h5lightning.options import Field, Whole
 from h5lightning.options.checks import nearest
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.schema import DatasetSchema
-from h5lightning.planning.field_columns import check_column
+from h5lightning.planning.compared_files import check_column
 from h5lightning.tools.overview.dataset_summary import DatasetSummary, summarize_datasets
 from h5lightning.tools.overview.infer_fields import infer_fields
 from h5lightning.tools.overview.scan import shared_attrs

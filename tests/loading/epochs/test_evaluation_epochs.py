@@ -8,7 +8,7 @@ import pytest
 from passes import epoch_of, ids_of, noise, numbers_of
 
 from h5lightning.errors import ResumeError
-from h5lightning.loading.epochs.division import Division
+from h5lightning.loading.epochs.epoch_source import Division
 from h5lightning.loading.epochs.evaluation_epochs import EvaluationEpochs
 from h5lightning.planning.sampling import PathOrder
 from h5lightning.planning.sampling.evaluation_shards import EvaluationShards

@@ -11,7 +11,7 @@ import torch
 
 from h5lightning import H5DataModule
 from h5lightning.errors import ShardingError
-from h5lightning.loading.epochs.epoch_source import FixedEpochs
+from h5lightning.loading.epochs.evaluation_epochs import FixedEpochs
 from h5lightning.loading.epochs.sampler import ShardedSampler
 from h5lightning.planning.sampling import BlockOrder, Blocks, FullOrder, PathOrder
 from h5lightning.planning.sampling.evaluation_shards import EvaluationShards

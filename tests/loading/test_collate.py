@@ -8,7 +8,8 @@ from multiprocessing.reduction import ForkingPickler
 import pytest
 import torch
 
-from h5lightning.loading.worker_transfer import LEAST_SHARED_BYTES, for_crossing
+from h5lightning.loading.batch_buffers import LEAST_SHARED_BYTES
+from h5lightning.loading.collate import for_crossing
 
 LARGE = torch.arange(LEAST_SHARED_BYTES // 8)
 TENSORS = {
