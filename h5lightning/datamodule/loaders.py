@@ -98,7 +98,16 @@ class Loaders:
         lacking = data.survey.fields.spec().keys() - dataset.field_spec.keys()
         if dataset.stage == "train" and self._options.eval_tail == "repeat":
             lacking |= {IS_REPEAT}  # only evaluation marks repeated samples
-        options = self._options.loading.without(lacking)
-        loader = make_loader(dataset, sampler, batch_size=batch_size, options=options)
+        options, keys = self._options, self._options.as_tuple
+        loader = make_loader(
+            dataset,
+            sampler,
+            batch_size=batch_size,
+            num_workers=options.num_workers,
+            threads=options.threads,
+            pin_memory=options.pin_memory,
+            as_tuple=None if keys is None else [key for key in keys if key not in lacking],
+            for_workers=options.for_workers,
+        )
         self._made.add(loader)
         return loader

@@ -10,19 +10,27 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from h5lightning.errors import OptionError
 from h5lightning.options import Access, Field, Samples, Shuffle, Split
-from h5lightning.options.checks import MOST_IN_BATCH, check_bool, check_choice, check_int, check_text
+from h5lightning.options.checks import (
+    MOST_IN_BATCH,
+    check_bool,
+    check_choice,
+    check_int,
+    check_seconds,
+    check_text,
+)
 from h5lightning.options.coerce import check_series, coerce, coerce_fields, coerce_samples, split_for
 from h5lightning.options.plain import to_plain
 
-if TYPE_CHECKING:
-    from h5lightning.loading.loader_options import LoaderOptions
-
-__all__ = ["DataModuleOptions", "plain_batch_size"]
+__all__ = ["MOST_PROCESSES", "DataModuleOptions", "plain_batch_size"]
 
 _CALLABLES = ("transform", "batch_transform")
+# A typing error should not fill the machine with processes, or its memory with batches.
+MOST_PROCESSES = 4096
+_MOST_PREFETCHED = 1_000_000
 
 
 def _option(default: Any, read: Callable[[Any], Any]) -> Any:
@@ -112,7 +120,7 @@ class DataModuleOptions:
     def _check(self) -> None:
         from h5lightning.planning.fields import check_dtype
 
-        _ = self.loading  # checks itself
+        self._check_loading()
         check_choice("reader", self.reader, ("auto", "direct", "h5py"))
         check_choice("tail", self.tail, ("drop", "repeat"))
         check_choice("eval_tail", self.eval_tail, ("uneven", "repeat"))
@@ -125,13 +133,32 @@ class DataModuleOptions:
         if self.seed is not None:
             check_int("seed", self.seed, at_least=0)
 
-    @property
-    def loading(self) -> LoaderOptions:
-        """How batches travel from the dataset to the training loop."""
-        from h5lightning.loading.loader_options import LoaderOptions
+    def _check_loading(self) -> None:
+        check_int("num_workers", self.num_workers, at_least=0, at_most=MOST_PROCESSES)
+        if self.threads is not None:
+            check_int("threads", self.threads, at_least=0, at_most=MOST_PROCESSES)
+        if self.prefetch_factor is not None:
+            check_int("prefetch_factor", self.prefetch_factor, at_least=1, at_most=_MOST_PREFETCHED)
+        check_bool("pin_memory", self.pin_memory)
+        check_bool("persistent_workers", self.persistent_workers)
+        context = self.multiprocessing_context
+        if context is not None:
+            check_choice("multiprocessing_context", context, ("fork", "forkserver", "spawn"))
+        check_seconds("timeout_s", self.timeout_s)
+        keys: object = self.as_tuple
+        is_list = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
+        if keys is not None and not (keys and is_list):
+            raise OptionError(f"as_tuple must list keys of the batch, such as ['x', 'y']; found {keys!r}")
 
-        names = [option.name for option in dataclasses.fields(LoaderOptions)]
-        return LoaderOptions(**{name: getattr(self, name) for name in names})
+    @property
+    def for_workers(self) -> dict[str, Any]:
+        """Arguments of torch's DataLoader about its worker processes."""
+        return {
+            "timeout": self.timeout_s,
+            "persistent_workers": self.persistent_workers,
+            "prefetch_factor": self.prefetch_factor,
+            "multiprocessing_context": self.multiprocessing_context,
+        }
 
     def hyperparameters(self, fields: object) -> list[Any]:
         """The values without the transforms, in order, in the plain types that a checkpoint may hold.

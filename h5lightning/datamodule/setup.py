@@ -22,22 +22,7 @@ from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import Reader
 from h5lightning.storage.survey import DataSurvey, survey
 
-__all__ = ["PreparedData", "StageOptions", "assemble", "prepare", "survey_files"]
-
-
-@dataclass(frozen=True, slots=True)
-class StageOptions:
-    """What is done to the samples of each stage.
-
-    Args:
-        transform: stage → transforms of samples.
-        batch_transform: stage → transforms of batches.
-        provenance: add the ids of the samples to each batch.
-    """
-
-    transform: Mapping[str, Transforms]
-    batch_transform: Mapping[str, Transforms]
-    provenance: bool = False
+__all__ = ["PreparedData", "assemble", "prepare", "survey_files"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,13 +83,31 @@ def prepare(
     if reader is None:
         processes = max(1, options.num_workers)
         pool = HandlePool(options.access, processes=processes, scanned_files=survey.scanned_files)
-        reader = make_reader(options.reader, pool, threads=options.loading.decoding_threads)
-    stages = StageOptions(options.transform, options.batch_transform, options.provenance)
-    return assemble(survey, options.split, reader=reader, access=options.access, stages=stages, seed=seed)
+        # More than one only in workers, which make one batch at a time.
+        threads = max(1, options.threads or 1) if options.num_workers else 1
+        reader = make_reader(options.reader, pool, threads=threads)
+    return assemble(
+        survey,
+        options.split,
+        reader=reader,
+        access=options.access,
+        seed=seed,
+        transform=options.transform,
+        batch_transform=options.batch_transform,
+        provenance=options.provenance,
+    )
 
 
 def assemble(
-    survey: DataSurvey, split: Split, *, reader: Reader, access: Access, stages: StageOptions, seed: int
+    survey: DataSurvey,
+    split: Split,
+    *,
+    reader: Reader,
+    access: Access,
+    seed: int,
+    transform: Mapping[str, Transforms] | None = None,
+    batch_transform: Mapping[str, Transforms] | None = None,
+    provenance: bool,
 ) -> PreparedData:
     """Split the files and make the datasets, all over one index and one reader.
 
@@ -113,8 +116,10 @@ def assemble(
         split: how data become train, val and test.
         reader: reads rows of the files of the survey, and only if they have not changed since.
         access: what to do with values that are not finite.
-        stages: what is done to the samples of each stage.
         seed: seeds the split, the orders and the transforms.
+        transform: stage → transforms of samples.
+        batch_transform: stage → transforms of batches.
+        provenance: add the ids of the samples to each batch.
 
     Raises:
         SplitError: the split cannot be made.
@@ -131,9 +136,9 @@ def assemble(
         stage: SampleDataset(
             *parts[stage],
             stage=stage,
-            transform=stages.transform[stage],
-            batch_transform=stages.batch_transform[stage],
-            provenance=stages.provenance,
+            transform=(transform or {}).get(stage, Transforms()),
+            batch_transform=(batch_transform or {}).get(stage, Transforms()),
+            provenance=provenance,
             seed=seed,
             splits=splits,
         )

@@ -74,7 +74,7 @@ def test_hyperparameters_hold_the_fields_as_they_were_written() -> None:
         ({"batch_size": -1}, "batch_size must be"),
         ({"tail": "cut"}, "tail must be one of 'drop', 'repeat'"),
         ({"split": {"vall": 0.1}}, "did you mean 'val'"),
-        ({"split": {"val": float("nan")}}, "share of the rows"),
+        ({"split": {"val": float("nan")}}, "fraction of the rows"),
         ({"shuffle": "fully"}, r"shuffle\.mode must be"),
         ({"dtype": "int8"}, "dtype is for floating fields"),
         ({"access": {"on_missing": "zero"}}, "on_missing"),
