@@ -126,15 +126,7 @@ def print_results(
     paths: Mapping[str, str] | None = None,
     console: Terminal | None = None,
 ) -> None:
-    """Print a table, and below it the paths, each on one line so that it can be copied.
-
-    Args:
-        metrics: logged name → value; those of validation and test are printed.
-        samples_per_second: training speed of all ranks together; 0 if nothing was trained.
-        waiting_share: share of the training time, in [0, 1], spent waiting for data.
-        paths: kind of output → its path.
-        console: where to print.
-    """
+    """Print the metrics of validation and test, the speed of all ranks together, and below the table the paths."""
     console = console or Terminal()
     table = Table("result", title="h5lightning train", title_justify="left")
     table.add_column("value", justify="right")

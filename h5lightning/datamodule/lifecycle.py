@@ -27,12 +27,7 @@ __all__ = ["DataLifecycle"]
 
 
 class DataLifecycle:
-    """The data of one DataModule, from hook to hook.
-
-    Args:
-        options: those of the DataModule.
-        trainer: returns the Trainer that it is attached to, or None.
-    """
+    """The data of one DataModule, from hook to hook."""
 
     def __init__(self, options: DataModuleOptions, trainer: AttachedTrainer) -> None:
         self._options = options

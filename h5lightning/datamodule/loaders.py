@@ -26,13 +26,7 @@ __all__ = ["Loaders"]
 
 
 class Loaders:
-    """The loaders of one DataModule.
-
-    Args:
-        options: those of the DataModule.
-        trainer: returns the Trainer that it is attached to, or None.
-        tracker: counts the epochs of all training loaders.
-    """
+    """The loaders of one DataModule; ``tracker`` counts the epochs of all training loaders."""
 
     def __init__(self, options: DataModuleOptions, trainer: AttachedTrainer, tracker: EpochTracker) -> None:
         self._options = options
@@ -44,14 +38,7 @@ class Loaders:
     def training(
         self, data: PreparedData, order: Callable[[], Order], batch_size: int, given: Share | None
     ) -> H5DataLoader:
-        """A loader of the training samples, with equally many steps on each rank.
-
-        Args:
-            data: what `setup` prepared.
-            order: returns the order of the samples.
-            batch_size: samples of one rank in one step.
-            given: the share that the user gave; None to find it.
-        """
+        """A loader of the training samples, with equally many steps on each rank; ``given`` None finds the share."""
         dataset, options = data.datasets["train"], self._options
         shards_of = partial(
             TrainingShards, len(dataset), batch_size, tail=options.tail, drop_last=options.drop_last

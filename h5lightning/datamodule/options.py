@@ -46,10 +46,6 @@ def _read_shuffle(value: object) -> Shuffle:
     return coerce(Shuffle, {"mode": value} if isinstance(value, str) else value, "shuffle")
 
 
-def _read_access(value: object) -> Access:
-    return coerce(Access, value, "access")
-
-
 def _read_transforms(value: Any, *, name: str) -> Mapping[str, Any]:
     from h5lightning.loading.transforms import STAGES, Transforms
 
@@ -89,7 +85,7 @@ class DataModuleOptions:
     dtype: str | None = _option(None, _unchanged)
     transform: Mapping[str, Any] = _option(None, partial(_read_transforms, name="transform"))
     batch_transform: Mapping[str, Any] = _option(None, partial(_read_transforms, name="batch_transform"))
-    access: Access = _option(None, _read_access)
+    access: Access = _option(None, lambda value: coerce(Access, value, "access"))
     provenance: bool = False
     as_tuple: list[str] | None = None
     tail: str = _option("drop", _unchanged)
@@ -127,8 +123,8 @@ class DataModuleOptions:
         check_choice("on_other_data", self.on_other_data, ("raise", "restart_epoch"))
         check_dtype(self.dtype)
         check_series(self.series)
-        check_bool("provenance", self.provenance)
-        check_bool("drop_last", self.drop_last)
+        for name in ("provenance", "drop_last", "pin_memory", "persistent_workers"):
+            check_bool(name, getattr(self, name))
         check_text("index_dir", self.index_dir)
         if self.seed is not None:
             check_int("seed", self.seed, at_least=0)
@@ -139,8 +135,6 @@ class DataModuleOptions:
             check_int("threads", self.threads, at_least=0, at_most=MOST_PROCESSES)
         if self.prefetch_factor is not None:
             check_int("prefetch_factor", self.prefetch_factor, at_least=1, at_most=_MOST_PREFETCHED)
-        check_bool("pin_memory", self.pin_memory)
-        check_bool("persistent_workers", self.persistent_workers)
         context = self.multiprocessing_context
         if context is not None:
             check_choice("multiprocessing_context", context, ("fork", "forkserver", "spawn"))

@@ -23,21 +23,13 @@ _VARIABLE = "PL_GLOBAL_SEED"
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """What the training samples and their order depend on, in plain types.
-
-    Args:
-        seed: the seed of the run.
-        samples: how samples lie in a series; None where a checkpoint does not say.
-        shuffle: options of the order; None where a checkpoint does not say.
-        order: fingerprint of the order; None where a checkpoint does not say.
-        split: which rows are train, val and test, as `to_plain_split` packs it.
-    """
+    """What the training samples and their order depend on, in plain types; None where a checkpoint does not say."""
 
     seed: int
     samples: Mapping[str, Any] | None
     shuffle: Mapping[str, Any] | None
-    order: str | None
-    split: Mapping[str, Any]
+    order: str | None  # its fingerprint
+    split: Mapping[str, Any]  # as `to_plain_split` packs it
 
     def to_state(self, position: Position) -> dict[str, Any]:
         """The state of a DataModule, for a checkpoint."""
@@ -47,17 +39,11 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class SavedRun:
-    """The state that a DataModule loaded.
-
-    Args:
-        record: what its samples and their order depend on.
-        position: where training continues; None where nothing is to be continued.
-        is_own: no Trainer loaded it, so that its seed stays after the next fit has begun.
-    """
+    """The state that a DataModule loaded, and where training continues; None if it does not."""
 
     record: RunRecord
     position: Position | None
-    is_own: bool
+    is_own: bool  # no Trainer loaded it, so that its seed stays after the next fit has begun
 
     @classmethod
     def of_state(cls, state: object, *, continues: bool, is_own: bool) -> SavedRun:
@@ -138,11 +124,7 @@ def check_same_data(differences: Mapping[str, str], *, is_training: bool, on_oth
 
 
 class RunSeed:
-    """The seed of a run: the one given, else that of a checkpoint, else that of `seed_everything`.
-
-    Args:
-        given: the option of the user; None for another source.
-    """
+    """The seed of a run: the one given, else that of a checkpoint, else that of `seed_everything`."""
 
     def __init__(self, given: int | None) -> None:
         self._is_given = given is not None

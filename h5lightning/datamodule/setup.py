@@ -27,23 +27,14 @@ __all__ = ["PreparedData", "assemble", "prepare", "survey_files"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedData:
-    """The data of a run.
-
-    Args:
-        survey: the files and their samples.
-        plan: which rows are train, val and test.
-        datasets: stage → samples, for the stages that have some.
-        reader: reads the rows of all datasets.
-        seed: seeds the split and the orders.
-        new_files: names of files that the manifest does not list.
-    """
+    """The data of a run, which all are read by one reader."""
 
     survey: DataSurvey
     plan: SplitPlan
-    datasets: Mapping[str, SampleDataset]
+    datasets: Mapping[str, SampleDataset]  # for the stages that have samples
     reader: Reader
     seed: int
-    new_files: tuple[str, ...] = ()
+    new_files: tuple[str, ...] = ()  # those that the manifest does not list
 
     def training_order(self, shuffle: Shuffle, weights: Float64Array | None = None) -> Order:
         """The order of the training samples; see `make_order` for the weights, ``(N,)``."""
@@ -109,17 +100,7 @@ def assemble(
     batch_transform: Mapping[str, Transforms] | None = None,
     provenance: bool,
 ) -> PreparedData:
-    """Split the files and make the datasets, all over one index and one reader.
-
-    Args:
-        survey: the files and their samples.
-        split: how data become train, val and test.
-        reader: reads rows of the files of the survey, and only if they have not changed since.
-        access: what to do with values that are not finite.
-        seed: seeds the split, the orders and the transforms.
-        transform: stage → transforms of samples.
-        batch_transform: stage → transforms of batches.
-        provenance: add the ids of the samples to each batch.
+    """Split the files and make the datasets, all over one index and one reader; transforms are by stage.
 
     Raises:
         SplitError: the split cannot be made.

@@ -107,7 +107,7 @@ def test_hyperparameters_hold_the_fields_as_they_were_written() -> None:
         ({"timeout_s": True}, "timeout_s must be a number of seconds"),
         ({"access": {"cache_bytes": 2**63}}, r"access\.cache_bytes must be an integer of at most"),
         ({"shuffle": {"window_bytes": 2**63}}, r"shuffle\.window_bytes must be an integer of at most"),
-        ({"samples": {"length": 2**62, "dilation": 2**62}}, "the rows that a window spans"),
+        ({"samples": {"length": 2**62, "dilation": 2**62}}, "the span of a window"),
     ],
     ids=lambda value: " ".join(map(str, *value.items())) if isinstance(value, dict) else "",
 )
