@@ -21,7 +21,7 @@ def empty_table(*columns: str, style: str = "") -> Table:
 
 
 def print_marked(console: Terminal, marked: Sequence[tuple[str, str, str]], most: int | None = None) -> None:
-    """Print paragraphs behind marks: each with its mark and the style of that; ``most`` of them, or all."""
+    """Print paragraphs behind marks: (mark, its style, paragraph); the first ``most``, then how many are left out."""
     if not marked:
         return
     grid = Table.grid(padding=(0, 1))

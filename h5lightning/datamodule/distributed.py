@@ -62,7 +62,7 @@ class AttachedTrainer:
 
 
 class ShareFinder:
-    """Finds which part of the data this process delivers, each time an epoch begins; ``given`` is that of the user."""
+    """Finds which part of the data this process delivers, each time an epoch begins, unless the user gave it."""
 
     def __init__(
         self, given: Share | None = None, trainer: Callable[[], Trainer | None] = lambda: None

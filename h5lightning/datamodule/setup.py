@@ -27,7 +27,7 @@ __all__ = ["PreparedData", "assemble", "prepare", "survey_files"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedData:
-    """The data of a run, which all are read by one reader."""
+    """The data of a run; one reader reads the rows of all datasets."""
 
     survey: DataSurvey
     plan: SplitPlan
