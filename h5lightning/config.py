@@ -33,14 +33,7 @@ class _Target:
 
 
 def _structured(option: type, name: str, *bases: type, **defaults: object) -> type[Any]:
-    """A structured config with the fields of an option class.
-
-    Args:
-        option: the class.
-        name: of the config. Assign it to this name, by which it is pickled.
-        *bases: classes with further fields.
-        **defaults: defaults that differ from those of the class.
-    """
+    """A structured config with the fields of an option class; assign it to ``name``, by which it is pickled."""
     hints = get_type_hints(option)
     fields = [
         (field.name, _node_type(hints[field.name]), defaults.get(field.name, field.default))

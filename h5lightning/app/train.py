@@ -10,20 +10,21 @@ from typing import Any
 from hydra.utils import instantiate
 from lightning.pytorch import Callback, LightningModule, Trainer, seed_everything
 from omegaconf import DictConfig, OmegaConf
+from rich.table import Table
 from torch import distributed
 
-from h5lightning.app.results import Results, print_results
 from h5lightning.callbacks.throughput import ThroughputMeter
 from h5lightning.config import conf_dir
+from h5lightning.core.terminal import Terminal
 from h5lightning.datamodule.module import H5DataModule
 from h5lightning.errors import OptionError
 from h5lightning.options.checks import nearest
 
-__all__ = ["train"]
-
+__all__ = ["print_results", "train"]
 
 # No user can act upon these: a class that torch is about to rename, and splits that are not there.
 _IDLE_WARNINGS = (r".*isinstance\(treespec, LeafSpec\)", r"Total length of `list` across ranks is zero")
+_PERSISTENCE = "_persistence"
 
 
 def train(config: DictConfig) -> float | None:
@@ -57,9 +58,11 @@ def _fit_and_test(config: DictConfig) -> float | None:
     meter = ThroughputMeter()
     trainer = _make_trainer(config, meter)
     trainer.fit(model, datamodule=datamodule, ckpt_path=config.ckpt_path)
-    metrics = _fit_metrics(trainer) | _test(trainer, model, datamodule)
+    metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    metrics |= _test(trainer, model, datamodule)
     if trainer.is_global_zero:
-        print_results(_results(trainer, meter, metrics, Path(config.output_dir)))
+        rate = meter.samples_per_second * trainer.world_size
+        print_results(metrics, rate, meter.waiting_share, _paths(trainer, Path(config.output_dir)))
     return _objective(config.objective, metrics)
 
 
@@ -92,10 +95,6 @@ def _make_trainer(config: DictConfig, meter: ThroughputMeter) -> Trainer:
     return trainer
 
 
-def _fit_metrics(trainer: Trainer) -> dict[str, float]:
-    return {name: float(value) for name, value in trainer.callback_metrics.items()}
-
-
 def _test(trainer: Trainer, model: LightningModule, datamodule: H5DataModule) -> dict[str, float]:
     """Test the best checkpoint, or the current model where validation chose none."""
     # Spawned ranks have set up their own copies: this one may not be set up.
@@ -108,9 +107,8 @@ def _test(trainer: Trainer, model: LightningModule, datamodule: H5DataModule) ->
     return {name: value for result in results for name, value in result.items()}
 
 
-def _results(
-    trainer: Trainer, meter: ThroughputMeter, metrics: Mapping[str, float], output_dir: Path
-) -> Results:
+def _paths(trainer: Trainer, output_dir: Path) -> dict[str, str]:
+    """Kind of output → its path."""
     checkpoint: Any = trainer.checkpoint_callback
     paths = {
         "checkpoint": getattr(checkpoint, "best_model_path", "")
@@ -118,9 +116,42 @@ def _results(
         "picture": ", ".join(sorted(str(file) for file in output_dir.glob("*.png"))),
         "all outputs": str(output_dir),
     }
-    return Results(
-        metrics={name: value for name, value in metrics.items() if name.startswith(("test", "val"))},
-        samples_per_second=meter.samples_per_second * trainer.world_size,
-        waiting_share=meter.waiting_share,
-        paths={name: path for name, path in paths.items() if path},
-    )
+    return {name: path for name, path in paths.items() if path}
+
+
+def print_results(
+    metrics: Mapping[str, float],
+    samples_per_second: float = 0,
+    waiting_share: float = 0,
+    paths: Mapping[str, str] | None = None,
+    console: Terminal | None = None,
+) -> None:
+    """Print the metrics of validation and test, the speed of all ranks together, and below the table the paths."""
+    console = console or Terminal()
+    table = Table("result", title="h5lightning train", title_justify="left")
+    table.add_column("value", justify="right")
+    for name, value in _lines(metrics).items():
+        table.add_row(name, f"{value:.4g}")
+    if samples_per_second:
+        table.add_row("training speed", f"{samples_per_second:,.0f} samples/s")
+        table.add_row("waiting for data", f"{waiting_share:.1%} of the time")
+    console.print(table)
+    for name, path in (paths or {}).items():
+        # soft_wrap: a path broken over two lines cannot be copied.
+        console.print(f"{name}: {path}", soft_wrap=True)
+
+
+def _lines(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Readable name → value; where the error of a forecast "nothing changes" is logged, the ratio to it too."""
+    lines, known = {}, {name: value for name, value in metrics.items() if name.startswith(("test", "val"))}
+    for name, value in known.items():
+        lines[_readable(name)] = value
+        if (plain := name.removesuffix(_PERSISTENCE)) != name and plain in known and value > 0:
+            lines["ratio of the two"] = known[plain] / value
+    return lines
+
+
+def _readable(name: str) -> str:
+    if name.endswith(_PERSISTENCE):
+        return f"{_readable(name.removesuffix(_PERSISTENCE))} if nothing changed"
+    return name.replace("_", " ")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Option
 
 from h5lightning.cli.common_options import AsJson, BatchSize, Fields, OrderMode, Patterns, Processes, Seed
-from h5lightning.cli.report_errors import print_json, print_to_stderr
+from h5lightning.cli.report_errors import print_report, print_to_stderr
 from h5lightning.cli.yaml_options import parsed_fields
 
 if TYPE_CHECKING:
@@ -66,12 +66,7 @@ def bench(
     )
     if plot is not None:
         _draw(benchmark, plot)
-    if as_json:
-        print_json(benchmark.to_plain())
-    else:
-        from h5lightning.core.terminal import Terminal
-
-        _show(Terminal(), benchmark)
+    print_report(benchmark, _show, as_json=as_json)
 
 
 def _draw(benchmark: Benchmark, path: str) -> None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer import Option
 
 from h5lightning.cli.common_options import AsJson, BatchSize, Fields, Patterns, Processes, Seed, ShowAll
-from h5lightning.cli.report_errors import print_json
+from h5lightning.cli.report_errors import print_report
 from h5lightning.cli.yaml_options import parsed_yaml
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from h5lightning.core.terminal import Terminal
     from h5lightning.tools.check import CheckReport, CheckResult
 
 
@@ -61,8 +63,8 @@ def check(
     from h5lightning.tools.check import CheckSettings, check_files
 
     settings = CheckSettings(
-        None if ranks is None else _numbers("ranks", ranks),
-        _numbers("workers", workers),
+        None if ranks is None else parsed_yaml("ranks", f"[{ranks}]", "1,2,4"),
+        parsed_yaml("workers", f"[{workers}]", "1,2,4"),
         epochs=epochs,
         batch_size=batch_size,
         batches=batches,
@@ -72,10 +74,7 @@ def check(
     texts = {"fields": fields, "samples": samples, "split": split, "shuffle": shuffle, "access": access}
     run = _run_options(patterns, texts, dtype=dtype, series=series, seed=seed)
     report = check_files(patterns, **run, settings=settings, processes=processes, progress=not as_json)
-    if as_json:
-        print_json(report.to_plain())
-    else:
-        _show(report, None if show_all else _MOST_FAILURES)
+    print_report(report, partial(_show, most=None if show_all else _MOST_FAILURES), as_json=as_json)
     raise typer.Exit(0 if report.has_passed else 1)
 
 
@@ -89,16 +88,9 @@ def _run_options(patterns: list[str], texts: Mapping[str, str | None], **options
     return {name: getattr(read, name) for name in options}
 
 
-def _numbers(name: str, text: str) -> Any:
-    """Numbers as in 1,2,4."""
-    return parsed_yaml(name, f"[{text}]", "1,2,4")
-
-
-def _show(report: CheckReport, most: int | None) -> None:
+def _show(console: Terminal, report: CheckReport, most: int | None) -> None:
     from h5lightning.cli.rich_output import print_marked
-    from h5lightning.core.terminal import Terminal
 
-    console = Terminal()
     console.print(_table(report.results))
     failed = [result for result in report.results if not result.has_passed]
     for result in failed:

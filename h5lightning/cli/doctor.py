@@ -8,7 +8,7 @@ import typer
 from typer import Option
 
 from h5lightning.cli.common_options import AsJson, BatchSize, Fields, OrderMode, Patterns, Processes
-from h5lightning.cli.report_errors import print_json
+from h5lightning.cli.report_errors import print_report
 from h5lightning.cli.yaml_options import parsed_fields
 
 if TYPE_CHECKING:
@@ -59,12 +59,7 @@ def doctor(
         measure=not no_measure,
         float32=float32,
     )
-    if as_json:
-        print_json(diagnosis.to_plain())
-    else:
-        from h5lightning.core.terminal import Terminal
-
-        _show(Terminal(), diagnosis)
+    print_report(diagnosis, _show, as_json=as_json)
     raise typer.Exit(0 if diagnosis.is_healthy else 1)
 
 

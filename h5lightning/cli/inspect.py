@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
 
 from h5lightning.cli.common_options import AsJson, Patterns, Processes, ShowAll
-from h5lightning.cli.report_errors import print_json
+from h5lightning.cli.report_errors import print_report
 from h5lightning.core.visible import visible
 
 if TYPE_CHECKING:
@@ -40,12 +41,7 @@ def inspect(
     from h5lightning.tools.inspect import inspect_files
 
     inspection = inspect_files(patterns, processes=processes)
-    if as_json:
-        print_json(inspection.to_plain())
-    else:
-        from h5lightning.core.terminal import Terminal
-
-        _show(Terminal(), inspection, show_all=show_all)
+    print_report(inspection, partial(_show, show_all=show_all), as_json=as_json)
     raise typer.Exit(0 if inspection.is_usable else 1)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
@@ -18,6 +18,7 @@ __all__ = [
     "TRACEBACK_VARIABLE",
     "print_json",
     "print_lines",
+    "print_report",
     "print_to_stderr",
     "reported_errors",
     "shown_tracebacks",
@@ -30,6 +31,16 @@ TRACEBACK_VARIABLE = "H5LIGHTNING_TRACEBACK"
 def print_json(value: Any) -> None:
     """Print JSON in which everything that is not printable is escaped."""
     print(json_text(value))
+
+
+def print_report(report: Any, show: Callable[[Any, Any], None], *, as_json: bool) -> None:
+    """Print a report as JSON, or let ``show`` print it on a terminal."""
+    if as_json:
+        print_json(report.to_plain())
+    else:
+        from h5lightning.core.terminal import Terminal
+
+        show(Terminal(), report)
 
 
 def print_lines(lines: Iterable[str]) -> None:

@@ -13,12 +13,7 @@ __all__ = ["empty_table", "print_marked"]
 
 
 def empty_table(*columns: str, style: str = "") -> Table:
-    """A table with a line below its header, and columns whose texts may wrap.
-
-    Args:
-        *columns: the header.
-        style: of the first column.
-    """
+    """A table with a line below its header, and columns whose texts may wrap; the style is of the first column."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", caption_justify="left")
     for number, name in enumerate(columns):
         table.add_column(name, overflow="fold", style=style if number == 0 else "")
@@ -26,13 +21,7 @@ def empty_table(*columns: str, style: str = "") -> Table:
 
 
 def print_marked(console: Terminal, marked: Sequence[tuple[str, str, str]], most: int | None = None) -> None:
-    """Print paragraphs behind marks.
-
-    Args:
-        console: where to print.
-        marked: mark, its style, and the paragraph.
-        most: paragraphs to print; the number of those that are left out is printed. None for all.
-    """
+    """Print paragraphs behind marks: (mark, its style, paragraph); the first ``most``, then how many are left out."""
     if not marked:
         return
     grid = Table.grid(padding=(0, 1))

@@ -20,7 +20,7 @@ from h5lightning.errors import OptionError
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-__all__ = ["SETTINGS", "run", "train", "with_demo"]
+__all__ = ["SETTINGS", "train", "with_demo"]
 
 SETTINGS: dict[str, Any] = {
     "add_help_option": False,
@@ -30,22 +30,13 @@ SETTINGS: dict[str, Any] = {
 
 def train(context: typer.Context) -> None:
     """Train a model; without data.* or experiment, train the demo. All arguments go to Hydra, --help too."""
-    run(context.args)
-
-
-def run(arguments: Sequence[str]) -> None:
-    """Compose the configuration from Hydra's ``arguments`` and train, once or as a sweep.
-
-    Raises:
-        OptionError: an argument that is not in Hydra's grammar.
-    """
     import hydra
 
     from h5lightning.config import conf_dir, register
 
     register()
     launch = sys.argv
-    overrides, flags = _parted(arguments)
+    overrides, flags = _parted(context.args)
     overrides = with_demo(overrides)
 
     def job(config: DictConfig) -> float | None:
@@ -53,9 +44,9 @@ def run(arguments: Sequence[str]) -> None:
 
         sys.argv = [launch[0], "train", *_arguments_of_job(HydraConfig.get(), overrides, flags)]
         with reported_errors(), _own_environment():
-            from h5lightning.app.train import train
+            from h5lightning.app.train import train as train_once
 
-            return train(config)
+            return train_once(config)
 
     main: Callable[..., Any] = hydra.main(str(conf_dir()), config_name="train", version_base="1.3")
     # --info reads the next argument as its value: flags come last.

@@ -8,9 +8,10 @@ import typer
 from typer import Option
 
 from h5lightning.cli.common_options import AsJson, IndexDir, Patterns
-from h5lightning.cli.report_errors import print_json
+from h5lightning.cli.report_errors import print_report
 
 if TYPE_CHECKING:
+    from h5lightning.core.terminal import Terminal
     from h5lightning.storage.checksums.verify_files import Verification
 
 __all__ = ["verify"]
@@ -30,21 +31,17 @@ def verify(
     from h5lightning.storage.checksums.verify_files import verify_files
 
     verification = verify_files(patterns, index_dir=index_dir, threads=threads, progress=not as_json)
-    if as_json:
-        print_json(verification.to_plain())
-    else:
-        _show(verification)
+    print_report(verification, _show, as_json=as_json)
     raise typer.Exit(1 if verification.bad else 0)
 
 
-def _show(verification: Verification) -> None:
+def _show(console: Terminal, verification: Verification) -> None:
     from rich.filesize import decimal
 
     from h5lightning.cli.rich_output import empty_table
     from h5lightning.core.formatting import counted
-    from h5lightning.core.terminal import Terminal, shown
+    from h5lightning.core.terminal import shown
 
-    console = Terminal()
     if verification.bad:
         table = empty_table("file", "state", "what")
         for verdict in verification.bad:

@@ -10,21 +10,12 @@ __all__ = ["parsed_fields", "parsed_yaml"]
 
 
 def parsed_fields(fields: str | None) -> Any:
-    """The value of ``--fields``; None stays None.
-
-    Raises:
-        OptionError: the text is not YAML.
-    """
+    """The value of ``--fields``; see `parsed_yaml`."""
     return parsed_yaml("fields", fields, "{x: images}")
 
 
 def parsed_yaml(name: str, text: str | None, example: str) -> Any:
-    """The value of an option; None stays None.
-
-    Args:
-        name: the option, without ``--``.
-        text: what the user wrote.
-        example: a value that is accepted, for the error.
+    """The value of ``--name``; None stays None. The error gives the example.
 
     Raises:
         OptionError: the text is not YAML.

@@ -61,12 +61,7 @@ class AttachedTrainer:
 
 
 class ShareFinder:
-    """Finds which part of the data this process delivers, each time an epoch begins.
-
-    Args:
-        given: rank and world size that the user gave; None to find them.
-        trainer: returns the Trainer that the DataModule is attached to, or None.
-    """
+    """Finds which part of the data this process delivers, each time an epoch begins, unless the user gave it."""
 
     def __init__(
         self, given: Share | None = None, trainer: Callable[[], Trainer | None] = lambda: None
@@ -76,10 +71,7 @@ class ShareFinder:
         self.is_of_group = False  # whether the last share was read from the process group
 
     def __call__(self, is_divided: bool = True) -> Share:
-        """The share; no rank waits for another one.
-
-        Args:
-            is_divided: whether this process delivers only its own part; if not, the process group is not asked.
+        """The share; no rank waits for another one, and without ``is_divided`` the process group is not asked.
 
         Raises:
             ShardingError: there are several ranks, and nothing says which one this is.
@@ -147,18 +139,16 @@ def from_first_rank(trainer: Trainer | None, make: Callable[[], T]) -> T:
     """
     if trainer is None or trainer.world_size == 1:
         return make()
-    outcome = _outcome(make) if trainer.is_global_zero else None
+    outcome: T | H5LightningError | None = None
+    if trainer.is_global_zero:
+        try:
+            outcome = make()
+        except H5LightningError as error:
+            outcome = error
     shared = trainer.strategy.broadcast(outcome)
     if shared is None or isinstance(shared, H5LightningError):
         raise shared or RuntimeError("rank 0 sent nothing")
     return shared
-
-
-def _outcome(make: Callable[[], T]) -> T | H5LightningError:
-    try:
-        return make()
-    except H5LightningError as error:
-        return error
 
 
 def log_tail(shards: TrainingShards) -> None:

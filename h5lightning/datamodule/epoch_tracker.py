@@ -28,9 +28,6 @@ class EpochTracker:
     Under a Trainer, the Trainer's counters say both. Counters of delivered batches would be one batch ahead when a step
     fails, and many when batches are prefetched. Only the iterator that the Trainer trains with counts; others may be
     used at the same time. Without a Trainer each pass is the next epoch, and delivered batches count as trained.
-
-    Args:
-        trainer: returns the Trainer that the DataModule is attached to, or None.
     """
 
     def __init__(self, trainer: Callable[[], Trainer | None] = lambda: None) -> None:
@@ -49,8 +46,6 @@ class EpochTracker:
     def __getstate__(self) -> dict[str, Any]:
         # A copy has no Trainer, so that it takes along nothing that a Trainer counted.
         return {**self.__dict__, "_reload_every": None, "_trained": None, "_start": Position()}
-
-    # ── the next epoch ───────────────────────────────────────────────────────────────────────────────
 
     def set_next(self, number: int) -> None:
         """Set the next epoch of all loaders; under a Trainer, the Trainer's epoch counts."""
@@ -109,8 +104,6 @@ class EpochTracker:
         state: Any = getattr(trainer, "state", None)
         return trainer if state is not None and (state.status, state.fn) == ("running", "fit") else None
 
-    # ── runs of a Trainer ────────────────────────────────────────────────────────────────────────────
-
     @property
     def is_running(self) -> bool:
         """Whether the fit of a Trainer has begun to take batches."""
@@ -136,11 +129,7 @@ class EpochTracker:
             self._reload(trainer, is_needed=False)
 
     def prepare(self, shards: TrainingShards) -> None:
-        """Note that a loader is made, which the Trainer may keep for many epochs.
-
-        Args:
-            shards: how a whole epoch is divided.
-        """
+        """Note that a loader is made, which the Trainer may keep for many epochs."""
         trainer = self._fitting
         if trainer is None or not _needs_loader(trainer):
             return
@@ -171,8 +160,6 @@ class EpochTracker:
         elif not is_needed and self._reload_every is not None:
             settings.reload_dataloaders_every_n_epochs = self._reload_every
             self._reload_every = None
-
-    # ── the position ─────────────────────────────────────────────────────────────────────────────────
 
     def now(self) -> Position:
         """Where training is, for a checkpoint.
@@ -213,9 +200,6 @@ class EpochTracker:
             return replace(begun.after(steps), goes_on_in=epoch, counted=counted, is_stopped=True)
         # Lightning may keep its counter of steps in the next epoch (lightning#19617), which must then be longer.
         return Position(epoch, counted=counted, is_stopped=not is_inside)
-
-
-# ── what Lightning counts ────────────────────────────────────────────────────────────────────────────
 
 
 def _needs_loader(trainer: Trainer) -> bool:

@@ -14,8 +14,7 @@ from h5lightning.datamodule.distributed import (
 )
 from h5lightning.datamodule.epoch_tracker import EpochTracker
 from h5lightning.datamodule.options import DataModuleOptions
-from h5lightning.datamodule.resume import RunRecord, SavedRun
-from h5lightning.datamodule.seed import RunSeed
+from h5lightning.datamodule.resume import RunRecord, RunSeed, SavedRun
 from h5lightning.datamodule.setup import PreparedData, prepare, survey_files
 from h5lightning.errors import NotSetUpError
 from h5lightning.loading.sample_weights import read_weights
@@ -28,12 +27,7 @@ __all__ = ["DataLifecycle"]
 
 
 class DataLifecycle:
-    """The data of one DataModule, from hook to hook.
-
-    Args:
-        options: those of the DataModule.
-        trainer: returns the Trainer that it is attached to, or None.
-    """
+    """The data of one DataModule, from hook to hook."""
 
     def __init__(self, options: DataModuleOptions, trainer: AttachedTrainer) -> None:
         self._options = options

@@ -15,7 +15,7 @@ from h5lightning.loading.epochs.epoch_source import Division
 from h5lightning.loading.epochs.evaluation_epochs import EvaluationEpochs
 from h5lightning.loading.epochs.sampler import ShardedSampler
 from h5lightning.loading.epochs.training_epochs import TrainingEpochs
-from h5lightning.loading.loader import H5DataLoader
+from h5lightning.loading.loader import H5DataLoader, make_loader
 from h5lightning.loading.sample_dataset import SampleDataset
 from h5lightning.planning.sampling import Order, PathOrder
 from h5lightning.planning.sampling.evaluation_shards import EvaluationShards
@@ -26,13 +26,7 @@ __all__ = ["Loaders"]
 
 
 class Loaders:
-    """The loaders of one DataModule.
-
-    Args:
-        options: those of the DataModule.
-        trainer: returns the Trainer that it is attached to, or None.
-        tracker: counts the epochs of all training loaders.
-    """
+    """The loaders of one DataModule; ``tracker`` counts the epochs of all training loaders."""
 
     def __init__(self, options: DataModuleOptions, trainer: AttachedTrainer, tracker: EpochTracker) -> None:
         self._options = options
@@ -44,14 +38,7 @@ class Loaders:
     def training(
         self, data: PreparedData, order: Callable[[], Order], batch_size: int, given: Share | None
     ) -> H5DataLoader:
-        """A loader of the training samples, with equally many steps on each rank.
-
-        Args:
-            data: what `setup` prepared.
-            order: returns the order of the samples.
-            batch_size: samples of one rank in one step.
-            given: the share that the user gave; None to find it.
-        """
+        """A loader of the training samples, with equally many steps on each rank; ``given`` None finds the share."""
         dataset, options = data.datasets["train"], self._options
         shards_of = partial(
             TrainingShards, len(dataset), batch_size, tail=options.tail, drop_last=options.drop_last
@@ -98,7 +85,16 @@ class Loaders:
         lacking = data.survey.fields.spec().keys() - dataset.field_spec.keys()
         if dataset.stage == "train" and self._options.eval_tail == "repeat":
             lacking |= {IS_REPEAT}  # only evaluation marks repeated samples
-        options = self._options.loading.without(lacking)
-        loader = H5DataLoader(dataset, sampler=sampler, batch_size=batch_size, **options.for_loader())
+        options, keys = self._options, self._options.as_tuple
+        loader = make_loader(
+            dataset,
+            sampler,
+            batch_size=batch_size,
+            num_workers=options.num_workers,
+            threads=options.threads,
+            pin_memory=options.pin_memory,
+            as_tuple=None if keys is None else [key for key in keys if key not in lacking],
+            for_workers=options.for_workers,
+        )
         self._made.add(loader)
         return loader

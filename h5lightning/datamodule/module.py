@@ -146,8 +146,6 @@ class H5DataModule(LightningDataModule):
     def batch_size(self, batch_size: int) -> None:
         self._batch_size = plain_batch_size(batch_size)
 
-    # ── hooks ────────────────────────────────────────────────────────────────────────────────────────
-
     def prepare_data(self) -> None:
         """Discover and scan the files once, and keep the index for the next run."""
         self._lifecycle.scan()
@@ -235,8 +233,6 @@ class H5DataModule(LightningDataModule):
         """
         self._lifecycle.load_state(state_dict)
 
-    # ── the data ─────────────────────────────────────────────────────────────────────────────────────
-
     @property
     def seed(self) -> int:
         """The seed of splits, orders and transforms."""
@@ -305,8 +301,6 @@ class H5DataModule(LightningDataModule):
         survey = self._data.survey
         save_manifest(self._data.plan, survey.index, os.fspath(path), survey.catalog.skipped)
 
-    # ── copies ───────────────────────────────────────────────────────────────────────────────────────
-
     def __copy__(self) -> H5DataModule:
         """An independent module that calls the same transforms; see `__getstate__`."""
         transforms = (*self._options.transform.values(), *self._options.batch_transform.values())
@@ -323,8 +317,6 @@ class H5DataModule(LightningDataModule):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._attached.follow(self)
-
-    # ── delegation ───────────────────────────────────────────────────────────────────────────────────
 
     @property
     def _data(self) -> PreparedData:

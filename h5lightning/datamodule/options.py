@@ -10,25 +10,27 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from h5lightning.errors import OptionError
 from h5lightning.options import Access, Field, Samples, Shuffle, Split
 from h5lightning.options.checks import (
     MOST_IN_BATCH,
     check_bool,
     check_choice,
     check_int,
+    check_seconds,
     check_text,
     to_plain,
 )
 from h5lightning.options.coerce import check_series, coerce, coerce_fields, coerce_samples, split_for
 
-if TYPE_CHECKING:
-    from h5lightning.loading.loader_options import LoaderOptions
-
-__all__ = ["DataModuleOptions", "plain_batch_size"]
+__all__ = ["MOST_PROCESSES", "DataModuleOptions", "plain_batch_size"]
 
 _CALLABLES = ("transform", "batch_transform")
+# A typing error should not fill the machine with processes, or its memory with batches.
+MOST_PROCESSES = 4096
+_MOST_PREFETCHED = 1_000_000
 
 
 def _option(default: Any, read: Callable[[Any], Any]) -> Any:
@@ -42,10 +44,6 @@ def _unchanged(value: Any) -> Any:
 
 def _read_shuffle(value: object) -> Shuffle:
     return coerce(Shuffle, {"mode": value} if isinstance(value, str) else value, "shuffle")
-
-
-def _read_access(value: object) -> Access:
-    return coerce(Access, value, "access")
 
 
 def _read_transforms(value: Any, *, name: str) -> Mapping[str, Any]:
@@ -87,7 +85,7 @@ class DataModuleOptions:
     dtype: str | None = _option(None, _unchanged)
     transform: Mapping[str, Any] = _option(None, partial(_read_transforms, name="transform"))
     batch_transform: Mapping[str, Any] = _option(None, partial(_read_transforms, name="batch_transform"))
-    access: Access = _option(None, _read_access)
+    access: Access = _option(None, lambda value: coerce(Access, value, "access"))
     provenance: bool = False
     as_tuple: list[str] | None = None
     tail: str = _option("drop", _unchanged)
@@ -118,26 +116,43 @@ class DataModuleOptions:
     def _check(self) -> None:
         from h5lightning.planning.fields import check_dtype
 
-        _ = self.loading  # checks itself
+        self._check_loading()
         check_choice("reader", self.reader, ("auto", "direct", "h5py"))
         check_choice("tail", self.tail, ("drop", "repeat"))
         check_choice("eval_tail", self.eval_tail, ("uneven", "repeat"))
         check_choice("on_other_data", self.on_other_data, ("raise", "restart_epoch"))
         check_dtype(self.dtype)
         check_series(self.series)
-        check_bool("provenance", self.provenance)
-        check_bool("drop_last", self.drop_last)
+        for name in ("provenance", "drop_last", "pin_memory", "persistent_workers"):
+            check_bool(name, getattr(self, name))
         check_text("index_dir", self.index_dir)
         if self.seed is not None:
             check_int("seed", self.seed, at_least=0)
 
-    @property
-    def loading(self) -> LoaderOptions:
-        """How batches travel from the dataset to the training loop."""
-        from h5lightning.loading.loader_options import LoaderOptions
+    def _check_loading(self) -> None:
+        check_int("num_workers", self.num_workers, at_least=0, at_most=MOST_PROCESSES)
+        if self.threads is not None:
+            check_int("threads", self.threads, at_least=0, at_most=MOST_PROCESSES)
+        if self.prefetch_factor is not None:
+            check_int("prefetch_factor", self.prefetch_factor, at_least=1, at_most=_MOST_PREFETCHED)
+        context = self.multiprocessing_context
+        if context is not None:
+            check_choice("multiprocessing_context", context, ("fork", "forkserver", "spawn"))
+        check_seconds("timeout_s", self.timeout_s)
+        keys: object = self.as_tuple
+        is_list = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
+        if keys is not None and not (keys and is_list):
+            raise OptionError(f"as_tuple must list keys of the batch, such as ['x', 'y']; found {keys!r}")
 
-        names = [option.name for option in dataclasses.fields(LoaderOptions)]
-        return LoaderOptions(**{name: getattr(self, name) for name in names})
+    @property
+    def for_workers(self) -> dict[str, Any]:
+        """Arguments of torch's DataLoader about its worker processes."""
+        return {
+            "timeout": self.timeout_s,
+            "persistent_workers": self.persistent_workers,
+            "prefetch_factor": self.prefetch_factor,
+            "multiprocessing_context": self.multiprocessing_context,
+        }
 
     def hyperparameters(self, fields: object) -> list[Any]:
         """The values without the transforms, in order, in the plain types that a checkpoint may hold.

@@ -1,7 +1,8 @@
-"""What a checkpoint says of a run, and whether this run may continue it."""
+"""What a checkpoint says of a run, whether this run may continue it, and which seed counts then."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypeGuard
@@ -9,32 +10,26 @@ from typing import Any, TypeGuard
 from lightning.pytorch.utilities import rank_zero_warn
 
 from h5lightning.core.visible import visible
-from h5lightning.errors import ResumeError, SplitMismatchError
+from h5lightning.errors import OptionError, ResumeError, SplitMismatchError
+from h5lightning.options.checks import check_int
 from h5lightning.planning.sampling.position import Position
 from h5lightning.planning.splitting.manifest import describe_difference
 
-__all__ = ["RunRecord", "SavedRun", "check_same_data", "explain_difference"]
+__all__ = ["RunRecord", "RunSeed", "SavedRun", "check_same_data", "explain_difference"]
 
 _VERSION = 2
+_VARIABLE = "PL_GLOBAL_SEED"
 
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """What the training samples and their order depend on, in plain types.
-
-    Args:
-        seed: the seed of the run.
-        samples: how samples lie in a series; None where a checkpoint does not say.
-        shuffle: options of the order; None where a checkpoint does not say.
-        order: fingerprint of the order; None where a checkpoint does not say.
-        split: which rows are train, val and test, as `to_plain_split` packs it.
-    """
+    """What the training samples and their order depend on, in plain types; None where a checkpoint does not say."""
 
     seed: int
     samples: Mapping[str, Any] | None
     shuffle: Mapping[str, Any] | None
-    order: str | None
-    split: Mapping[str, Any]
+    order: str | None  # its fingerprint
+    split: Mapping[str, Any]  # as `to_plain_split` packs it
 
     def to_state(self, position: Position) -> dict[str, Any]:
         """The state of a DataModule, for a checkpoint."""
@@ -44,17 +39,11 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class SavedRun:
-    """The state that a DataModule loaded.
-
-    Args:
-        record: what its samples and their order depend on.
-        position: where training continues; None where nothing is to be continued.
-        is_own: no Trainer loaded it, so that its seed stays after the next fit has begun.
-    """
+    """The state that a DataModule loaded, and where training continues; None if it does not."""
 
     record: RunRecord
     position: Position | None
-    is_own: bool
+    is_own: bool  # no Trainer loaded it, so that its seed stays after the next fit has begun
 
     @classmethod
     def of_state(cls, state: object, *, continues: bool, is_own: bool) -> SavedRun:
@@ -132,3 +121,51 @@ def check_same_data(differences: Mapping[str, str], *, is_training: bool, on_oth
     raise ResumeError(
         f"the checkpoint was trained in another order: {what}. Use the options of that run. {advice}"
     )
+
+
+class RunSeed:
+    """The seed of a run: the one given, else that of a checkpoint, else that of `seed_everything`."""
+
+    def __init__(self, given: int | None) -> None:
+        self._is_given = given is not None
+        self._own = given
+        self._of_checkpoint: int | None = None  # until the next fit
+
+    @property
+    def value(self) -> int:
+        """The seed that counts now."""
+        if self._of_checkpoint is not None:
+            return self._of_checkpoint
+        if self._own is None:
+            self._own = _seed_of_environment()
+        return self._own
+
+    def keep(self, seed: int) -> None:
+        """Use the seed of rank 0 from now on."""
+        self._own = seed
+
+    def take_over(self, seed: int, *, is_kept: bool) -> bool:
+        """Use the seed of a checkpoint, for good or until the next fit; whether that is another one."""
+        if self._is_given or seed == self.value:
+            return False
+        if is_kept:
+            self._own = seed
+        else:
+            self._of_checkpoint = seed
+        return True
+
+    def begin_fit(self) -> bool:
+        """Drop the seed of a checkpoint that an earlier fit resumed; whether there was one."""
+        had_one, self._of_checkpoint = self._of_checkpoint is not None, None
+        return had_one
+
+
+def _seed_of_environment() -> int:
+    text = os.environ.get(_VARIABLE, "0")
+    if not (text.isascii() and text.isdigit()):
+        raise OptionError(
+            f"the environment variable {_VARIABLE} must be an integer of at least 0, found {text!r}: unset it, set it "
+            "with seed_everything(), or give seed="
+        )
+    check_int(_VARIABLE, int(text), at_least=0)
+    return int(text)

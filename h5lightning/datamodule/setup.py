@@ -22,43 +22,19 @@ from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import Reader
 from h5lightning.storage.survey import DataSurvey, survey
 
-__all__ = ["PreparedData", "StageOptions", "assemble", "prepare", "survey_files"]
-
-
-@dataclass(frozen=True, slots=True)
-class StageOptions:
-    """What is done to the samples of each stage.
-
-    Args:
-        transform: stage → transforms of samples.
-        batch_transform: stage → transforms of batches.
-        provenance: add the ids of the samples to each batch.
-    """
-
-    transform: Mapping[str, Transforms]
-    batch_transform: Mapping[str, Transforms]
-    provenance: bool = False
+__all__ = ["PreparedData", "assemble", "prepare", "survey_files"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedData:
-    """The data of a run.
-
-    Args:
-        survey: the files and their samples.
-        plan: which rows are train, val and test.
-        datasets: stage → samples, for the stages that have some.
-        reader: reads the rows of all datasets.
-        seed: seeds the split and the orders.
-        new_files: names of files that the manifest does not list.
-    """
+    """The data of a run; one reader reads the rows of all datasets."""
 
     survey: DataSurvey
     plan: SplitPlan
-    datasets: Mapping[str, SampleDataset]
+    datasets: Mapping[str, SampleDataset]  # for the stages that have samples
     reader: Reader
     seed: int
-    new_files: tuple[str, ...] = ()
+    new_files: tuple[str, ...] = ()  # those that the manifest does not list
 
     def training_order(self, shuffle: Shuffle, weights: Float64Array | None = None) -> Order:
         """The order of the training samples; see `make_order` for the weights, ``(N,)``."""
@@ -98,23 +74,33 @@ def prepare(
     if reader is None:
         processes = max(1, options.num_workers)
         pool = HandlePool(options.access, processes=processes, scanned_files=survey.scanned_files)
-        reader = make_reader(options.reader, pool, threads=options.loading.decoding_threads)
-    stages = StageOptions(options.transform, options.batch_transform, options.provenance)
-    return assemble(survey, options.split, reader=reader, access=options.access, stages=stages, seed=seed)
+        # More than one only in workers, which make one batch at a time.
+        threads = max(1, options.threads or 1) if options.num_workers else 1
+        reader = make_reader(options.reader, pool, threads=threads)
+    return assemble(
+        survey,
+        options.split,
+        reader=reader,
+        access=options.access,
+        seed=seed,
+        transform=options.transform,
+        batch_transform=options.batch_transform,
+        provenance=options.provenance,
+    )
 
 
 def assemble(
-    survey: DataSurvey, split: Split, *, reader: Reader, access: Access, stages: StageOptions, seed: int
+    survey: DataSurvey,
+    split: Split,
+    *,
+    reader: Reader,
+    access: Access,
+    seed: int,
+    transform: Mapping[str, Transforms] | None = None,
+    batch_transform: Mapping[str, Transforms] | None = None,
+    provenance: bool,
 ) -> PreparedData:
-    """Split the files and make the datasets, all over one index and one reader.
-
-    Args:
-        survey: the files and their samples.
-        split: how data become train, val and test.
-        reader: reads rows of the files of the survey, and only if they have not changed since.
-        access: what to do with values that are not finite.
-        stages: what is done to the samples of each stage.
-        seed: seeds the split, the orders and the transforms.
+    """Split the files and make the datasets, all over one index and one reader; transforms are by stage.
 
     Raises:
         SplitError: the split cannot be made.
@@ -132,9 +118,9 @@ def assemble(
         stage: SampleDataset(
             *parts[stage],
             stage=stage,
-            transform=stages.transform[stage],
-            batch_transform=stages.batch_transform[stage],
-            provenance=stages.provenance,
+            transform=(transform or {}).get(stage, Transforms()),
+            batch_transform=(batch_transform or {}).get(stage, Transforms()),
+            provenance=provenance,
             seed=seed,
             splits=splits,
         )

@@ -29,14 +29,9 @@ _MOST_LISTED = 5
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SplitSummary:
-    """One split.
+    """The numbers of one split.
 
     Args:
-        name: ``train``, ``val``, ``test`` or ``predict``.
-        files: files that have rows in it.
-        series: series that have rows in it.
-        rows: its rows.
-        samples: its samples.
         decoded_bytes: size of its rows in memory in the stored type, over all fields that have rows.
         requested: the requested fraction of the rows; None where its files were named.
         reached: the fraction of the rows that it has; None where its files were named.
@@ -128,15 +123,7 @@ def summarise(
     keep_together: str | None = None,
     on_missing: str = "raise",
 ) -> Summary:
-    """Count what each split holds, and what two splits share.
-
-    Args:
-        survey: the files and their samples.
-        plan: which rows are train, val and test.
-        new_files: names of files that the manifest does not list.
-        keep_together: the option of the split; None to use the labels of the survey.
-        on_missing: ``fill`` where data that were never written are accepted.
-    """
+    """Count what each split holds, and what two splits share; without ``keep_together``, by the survey's labels."""
     index, parts = survey.index, dict(plan.parts)
     predict = (survey.roles or {}).get("predict")
     stages = parts if predict is None else {**parts, "predict": Segments.of_files(index, predict)}
@@ -163,25 +150,19 @@ def summarise(
     )
 
 
-# ── counting ─────────────────────────────────────────────────────────────────────────────────────────
-
-
 def _split(name: str, part: Segments, index: SampleIndex, fields: Fields, plan: SplitPlan) -> SplitSummary:
+    # A dataset that two fields use counts once.
+    row_bytes = sum({(p.path, p.member): p.row_bytes for p in fields.row_fields}.values())
     return SplitSummary(
         name=name,
         files=int(part.files(index).size),
         series=int(np.unique(part.series).size),
         rows=part.rows,
         samples=len(part.selection(index)),
-        decoded_bytes=part.rows * _row_bytes(fields),
+        decoded_bytes=part.rows * row_bytes,
         requested=plan.requested.get(name),
         reached=plan.reached.get(name),
     )
-
-
-def _row_bytes(fields: Fields) -> int:
-    """Bytes of one row; a dataset that two fields use counts once."""
-    return sum({(p.path, p.member): p.row_bytes for p in fields.row_fields}.values())
 
 
 def _count_shared(sets: Iterable[Iterable[Any]]) -> int:
@@ -227,9 +208,6 @@ def _unwritten_ends(survey: DataSurvey) -> Iterable[str]:
                 f"'/{path}' ends with rows of its fill value alone ('h5lightning check' says where they begin): "
                 f"{_listed(names, files.size, 'file')}"
             )
-
-
-# ── text ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def _row(split: SplitSummary) -> tuple[str, ...]:

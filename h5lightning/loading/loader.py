@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from functools import partial
 from itertools import chain
@@ -13,7 +13,7 @@ from torch.utils.data import BatchSampler, DataLoader
 from torch.utils.data._utils.pin_memory import pin_memory
 
 from h5lightning.core.permutation import derive_key
-from h5lightning.core.process_local import ProcessLocalRef, ProcessLocalSet
+from h5lightning.core.process_local import ProcessLocalRef, ProcessLocalSet, usable_cores
 from h5lightning.errors import WorkerError
 from h5lightning.loading.batch_groups import BatchGroupReader
 from h5lightning.loading.collate import Collate
@@ -23,13 +23,53 @@ from h5lightning.loading.prefetch import Pipeline, ReadAhead
 from h5lightning.loading.sample_dataset import SampleDataset
 from h5lightning.planning.sampling.rank_epoch import RankEpoch
 
-__all__ = ["H5DataLoader"]
+__all__ = ["H5DataLoader", "default_threads", "make_loader"]
+
+_MOST_THREADS = 4  # more seldom help: rows are copied at the speed of memory, and the model needs cores too
 
 # Enough to bridge a slow chunk; more would only push batches out of the processor's caches.
 _AHEAD_GROUPS = 4
 _AHEAD_BYTES = 8 * 1024 * 1024
 # The epoch that a loader begins: torch's iterators ask for positions while they are made.
 _BEGUN: ContextVar[RankEpoch | None] = ContextVar("begun epoch", default=None)
+
+
+def default_threads() -> int:
+    """Threads that make batches ahead in the training process, unless a number is given."""
+    return min(_MOST_THREADS, usable_cores())
+
+
+def make_loader(
+    dataset: SampleDataset,
+    sampler: ShardedSampler,
+    *,
+    num_workers: int = 0,
+    threads: int | None = None,
+    as_tuple: Sequence[str] | None = None,
+    for_workers: Mapping[str, Any],
+    **kwargs: Any,
+) -> H5DataLoader:
+    """The loader of one rank.
+
+    Args:
+        dataset: the samples of a split.
+        sampler: this rank's samples of an epoch.
+        num_workers: worker processes; 0 reads in the training process.
+        threads: without workers, threads that make batches ahead of the training step; None chooses.
+        as_tuple: deliver batches as a tuple of these keys; None for a dict.
+        for_workers: arguments of torch's DataLoader, which it refuses without workers.
+        **kwargs: its other arguments.
+    """
+    ahead = default_threads() if threads is None else threads
+    return H5DataLoader(
+        dataset,
+        threads=0 if num_workers else ahead,
+        sampler=sampler,
+        num_workers=num_workers,
+        collate_fn=Collate(as_tuple),
+        **(for_workers if num_workers else {}),
+        **kwargs,
+    )
 
 
 class H5DataLoader(DataLoader[Any]):

@@ -1,5 +1,6 @@
 """`h5lightning train` from end to end: real files, real processes, what is left on the disk."""
 
+import io
 import os
 import subprocess
 import sys
@@ -10,9 +11,10 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from h5lightning.app.train import train
+from h5lightning.app.train import print_results, train
 from h5lightning.cli.report_errors import EXIT_CODE
 from h5lightning.config import conf_dir, register
+from h5lightning.core.terminal import Terminal
 from h5lightning.errors import OptionError
 
 OWN_DATA = ("data.files=runs/*.h5", "data.fields={x: x, y: y}", "data.batch_size=16")
@@ -276,3 +278,36 @@ def test_a_callback_can_be_taken_out_and_no_test_split_is_no_test(configure, own
 def test_without_validation_the_last_checkpoint_is_kept(configure, own_data, tmp_path):
     train(configure(*own_data, "data.split.val=null"))
     assert (tmp_path / "out" / "checkpoints" / "last.ckpt").is_file()
+
+
+# ── the printed results ──────────────────────────────────────────────────────────────────────────────
+
+
+def printed(*results, width=80):
+    stream = io.StringIO()
+    print_results(*results, console=Terminal(file=stream, width=width))
+    return stream.getvalue()
+
+
+def test_metrics_speed_and_waiting_are_shown():
+    text = printed({"test_mse": 0.00123456}, 12345.6, 0.0567)
+    assert "test mse" in text
+    assert "0.001235" in text
+    assert "12,346 samples/s" in text
+    assert "5.7% of the time" in text
+
+
+def test_an_error_is_held_against_that_of_nothing_changes():
+    text = printed({"test_mse": 0.002, "test_mse_persistence": 0.008}, 1.0, 0.0)
+    assert "test mse if nothing changed" in text
+    assert "0.25" in text
+
+
+def test_nothing_is_said_of_a_training_that_did_not_happen():
+    assert "samples/s" not in printed({}, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("width", [20, 80], ids=["narrow", "wide"])
+def test_a_path_stays_on_one_line(width):
+    path = "/a/rather/long/directory/name/[with brackets]/checkpoints/epoch004.ckpt"
+    assert f"checkpoint: {path}\n" in printed({}, 1.0, 0.0, {"checkpoint": path}, width=width)

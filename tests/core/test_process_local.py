@@ -172,8 +172,8 @@ def test_a_job_of_one_core_reads_with_one_thread():
 import os
 os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
 from h5lightning.core.process_local import usable_cores
-from h5lightning.loading.loader_options import LoaderOptions
-print(usable_cores(), LoaderOptions().decoding_threads)
+from h5lightning.loading.loader import default_threads
+print(usable_cores(), default_threads())
 """
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.split() == ["1", "1"]

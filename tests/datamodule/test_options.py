@@ -74,7 +74,7 @@ def test_hyperparameters_hold_the_fields_as_they_were_written() -> None:
         ({"batch_size": -1}, "batch_size must be"),
         ({"tail": "cut"}, "tail must be one of 'drop', 'repeat'"),
         ({"split": {"vall": 0.1}}, "did you mean 'val'"),
-        ({"split": {"val": float("nan")}}, "share of the rows"),
+        ({"split": {"val": float("nan")}}, "fraction of the rows"),
         ({"shuffle": "fully"}, r"shuffle\.mode must be"),
         ({"dtype": "int8"}, "dtype is for floating fields"),
         ({"access": {"on_missing": "zero"}}, "on_missing"),
@@ -107,7 +107,7 @@ def test_hyperparameters_hold_the_fields_as_they_were_written() -> None:
         ({"timeout_s": True}, "timeout_s must be a number of seconds"),
         ({"access": {"cache_bytes": 2**63}}, r"access\.cache_bytes must be an integer of at most"),
         ({"shuffle": {"window_bytes": 2**63}}, r"shuffle\.window_bytes must be an integer of at most"),
-        ({"samples": {"length": 2**62, "dilation": 2**62}}, "the rows that a window spans"),
+        ({"samples": {"length": 2**62, "dilation": 2**62}}, "the span of a window"),
     ],
     ids=lambda value: " ".join(map(str, *value.items())) if isinstance(value, dict) else "",
 )

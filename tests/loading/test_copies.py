@@ -64,7 +64,7 @@ def reachable(root):
     }
 
 
-PLAIN = {"Access", "Shuffle", "Split", "Rows", "Transforms", "StageOptions"}
+PLAIN = {"Access", "Shuffle", "Split", "Rows", "Transforms"}
 
 
 def shared(one, other):

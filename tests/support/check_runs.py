@@ -7,9 +7,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from h5lightning.datamodule.setup import StageOptions, assemble
+from h5lightning.datamodule.setup import assemble
 from h5lightning.loading.sample_weights import read_weights
-from h5lightning.loading.transforms import STAGES, Transforms
 from h5lightning.options import Access, Rows, Shuffle, Split
 from h5lightning.options.coerce import coerce_fields
 from h5lightning.storage.files.handle_pool import HandlePool
@@ -54,14 +53,10 @@ def check_run(
     shuffle = shuffle or Shuffle()
     wanted = coerce_fields(fields) or {}
     found = survey(files, wanted, samples or Rows(), access=access)
-    none = {stage: Transforms.of(None, stage) for stage in STAGES}
     with HandlePool(access, scanned_files=found.scanned_files) as pool:
         chosen = make_reader("auto", pool)
         chosen = reader(chosen) if reader else chosen
-        data = assemble(
-            found, split or Split(), reader=chosen, access=access,
-            stages=StageOptions(none, none, provenance=True), seed=3,
-        )  # fmt: skip
+        data = assemble(found, split or Split(), reader=chosen, access=access, seed=3, provenance=True)
         weights = read_weights(data.datasets["train"], shuffle)
         order = data.training_order(shuffle, weights)
         extent = CheckSettings(**{"batch_size": 7, **settings})

@@ -61,22 +61,12 @@ _RUNS = (
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """Everything that determines the contents of the files.
-
-    Args:
-        runs: feed rate, kill rate and frames of each file.
-        size: grid points along each side.
-        spots: disturbed squares at the start of a run.
-        warm_up_steps: steps before the first frame, in which the edges of the squares dissolve.
-        steps_per_frame: steps from one frame to the next.
-        seed: seeds the initial states.
-        revision: number of the version of the code that makes the files.
-    """
+    """Everything that determines the contents of the files."""
 
     runs: tuple[tuple[float, float, int], ...] = _RUNS
-    size: int = 64
-    spots: int = 3
-    warm_up_steps: int = 160
+    size: int = 64  # grid points along each side
+    spots: int = 3  # disturbed squares at the start of a run
+    warm_up_steps: int = 160  # before the first frame; the edges of the squares dissolve
     steps_per_frame: int = 20
     seed: int = 0
     revision: int = _REVISION
@@ -94,12 +84,7 @@ class Recipe:
 
 @dataclasses.dataclass(frozen=True)
 class DemoFiles:
-    """The paths of the files.
-
-    Args:
-        directory: holds no other file that ends in ``.h5``.
-        names: name of each file, sorted.
-    """
+    """The sorted names of the files; their directory holds no other file that ends in ``.h5``."""
 
     directory: Path
     names: tuple[str, ...]

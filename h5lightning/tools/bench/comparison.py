@@ -10,7 +10,7 @@ from typing import Any
 from h5lightning.core.formatting import counted
 from h5lightning.core.process_local import usable_cores
 from h5lightning.core.progress import progress_bar
-from h5lightning.loading.loader_options import LoaderOptions
+from h5lightning.loading.loader import default_threads
 from h5lightning.tools.bench.configurations import LoaderConfig, configs_to_try
 from h5lightning.tools.bench.limits import DecodeOnce, GatherFromMemory, ReadInOrder, find_measured_bytes
 from h5lightning.tools.bench.timing import Budget, Candidate, Trial, run_trial, run_trials, whole_epochs
@@ -47,7 +47,7 @@ class Comparison:
         self.base = base
         self.fixed = fixed
         self.budget = budget
-        self.threads = LoaderOptions().reading_threads
+        self.threads = default_threads()
         self.subset = self._fitting_subset()
         self.source = self._source_of(self.subset)
         dm = self.source.data_module(base, data.mode(base.shuffle))

@@ -15,8 +15,7 @@ from h5lightning.errors import H5LightningError
 from h5lightning.loading.batch_finisher import SAMPLE_ID
 from h5lightning.loading.batch_reader import Batch, BatchReader
 from h5lightning.loading.epochs.sampler import ShardedSampler
-from h5lightning.loading.loader import H5DataLoader
-from h5lightning.loading.loader_options import LoaderOptions
+from h5lightning.loading.loader import make_loader
 from h5lightning.planning.sampling.position import Position
 from h5lightning.tools.check.epoch_check import samples_of
 from h5lightning.tools.check.reader_check import differences, plain_reader
@@ -64,9 +63,13 @@ def _wrong_epochs(
     run: CheckRun, plain: BatchReader, workers: int, sampler: ShardedSampler, epochs: Sequence[int]
 ) -> Iterator[str]:
     dataset = run.data.datasets["train"]
-    options = LoaderOptions(num_workers=workers, timeout_s=_TIMEOUT_S if workers else 0)
-    batch_size = run.settings.batch_size
-    loader = H5DataLoader(dataset, sampler=sampler, batch_size=batch_size, **options.for_loader())
+    loader = make_loader(
+        dataset,
+        sampler,
+        batch_size=run.settings.batch_size,
+        num_workers=workers,
+        for_workers={"timeout": _TIMEOUT_S},
+    )
     epoch, failure = epochs[0], ""
     try:
         for epoch in epochs:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from h5lightning.core.progress import Advance, progress_bar
-from h5lightning.datamodule.setup import StageOptions, assemble
+from h5lightning.datamodule.setup import assemble
 from h5lightning.errors import (
     BadFileError,
     FieldError,
@@ -18,7 +18,6 @@ from h5lightning.errors import (
     UnsupportedFieldError,
 )
 from h5lightning.loading.sample_weights import read_weights
-from h5lightning.loading.transforms import STAGES, Transforms
 from h5lightning.options import Access, Field, Rows, Samples, Shuffle, Split, Windows
 from h5lightning.options.coerce import check_series
 from h5lightning.planning.fields import check_dtype
@@ -217,10 +216,8 @@ def _make_run(
     stored: frozenset[str],
 ) -> tuple[CheckRun, tuple[CheckResult, ...]]:
     """The run, and a failed result if its weights cannot be read, so that it has no order."""
-    none = {stage: Transforms.of(None, stage) for stage in STAGES}
-    stages = StageOptions(transform=none, batch_transform=none, provenance=True)
     data = assemble(
-        scanned, options.split, reader=reader, access=options.access, stages=stages, seed=options.seed
+        scanned, options.split, reader=reader, access=options.access, seed=options.seed, provenance=True
     )
     weights, order = None, None
     unread: tuple[CheckResult, ...] = ()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from h5lightning.datamodule.options import MOST_PROCESSES
 from h5lightning.errors import OptionError
-from h5lightning.options.checks import check_choice, check_int
+from h5lightning.options.checks import LARGEST_INT, check_choice, check_int
 
 __all__ = ["CheckSettings"]
 
@@ -45,11 +46,14 @@ class CheckSettings:
         for name in ("epochs", "batch_size", "batches", "samples_per_file", "resumptions"):
             check_int(name, getattr(self, name), at_least=1)
         check_choice("tail", self.tail, ("drop", "repeat"))
-        for name, numbers, least in (("ranks", self.ranks, 1), ("workers", self.workers, 0)):
+        for name, numbers, least, most in (
+            ("ranks", self.ranks, 1, LARGEST_INT),
+            ("workers", self.workers, 0, MOST_PROCESSES),
+        ):
             if numbers is not None and not numbers:
                 raise OptionError(f"{name} must list at least one number")
             for number in numbers or ():
-                check_int(name, number, at_least=least)
+                check_int(name, number, at_least=least, at_most=most)
 
     def ranks_for(self, samples: int) -> tuple[int, ...]:
         """The requested numbers of ranks, or those of the default that ``samples`` suffice for."""

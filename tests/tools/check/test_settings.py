@@ -27,10 +27,11 @@ def test_ranks(settings, samples, expected):
         ({"ranks": [0]}, "ranks must be an integer of at least 1, found 0"),
         ({"ranks": []}, "ranks must list at least one number"),
         ({"workers": [-1]}, "workers must be an integer of at least 0, found -1"),
+        ({"workers": [10**6]}, "workers must be an integer of at most 4096, found 1000000"),
         ({"epochs": 0}, "epochs must be an integer of at least 1"),
         ({"tail": "pad"}, "tail must be one of 'drop', 'repeat'"),
     ],
-    ids=["no rank", "no ranks", "workers", "epochs", "tail"],
+    ids=["no rank", "no ranks", "workers", "many workers", "epochs", "tail"],
 )
 def test_what_is_refused(settings, message):
     with pytest.raises(OptionError, match=message):
