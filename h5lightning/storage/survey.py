@@ -92,16 +92,12 @@ def survey(
 ) -> DataSurvey:
     """Discover, scan and plan.
 
+    Arguments that `H5DataModule` has too mean the same there.
+
     Args:
         files: patterns, or patterns for each split.
         fields: sample key → `Field`; None for all eligible datasets.
-        samples: how samples lie in a series.
-        access: how files are opened and trusted.
-        dtype: the type in which floating fields are delivered.
-        series: ``file`` to treat each file as one series even if its attributes divide its rows; None for an error
-            in that case.
         keep_together: ``attr:NAME`` of the attribute that keeps files together; other values are ignored here.
-        index_dir: directory of the index; None for the user's cache directory.
         processes: scanning processes; None for one on each core.
 
     Raises:
@@ -124,9 +120,7 @@ def survey(
     rows = planned.rows if predicted is None else np.maximum(planned.rows, predicted.rows)
     return DataSurvey(
         catalog=catalog,
-        index=SampleIndex(
-            catalog.root, catalog.names, np.arange(len(catalog), dtype=np.int64), rows, samples
-        ),
+        index=SampleIndex(catalog.root, catalog.names, np.arange(len(catalog)), rows, samples),
         fields=planned,
         predict_fields=predicted,
         roles=roles,

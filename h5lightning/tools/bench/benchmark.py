@@ -51,8 +51,7 @@ def bench_files(
         progress: show a progress bar if stderr is a terminal.
 
     Raises:
-        DiscoveryError: a pattern cannot be used, or matches nothing.
-        FieldError: no file holds a field, or no file can be read.
+        H5LightningError: the patterns, the fields or the files cannot be used.
         OptionError: the trials should be cold, and this system cannot empty its page cache.
     """
     budget = budget or Budget()
@@ -69,12 +68,7 @@ def bench_files(
         speed_of(config, name, trials[name], batch_size=batch_size, step_s=step_s)
         for name, config in configs.items()
     ]
-    notes = [
-        *_notes(comparison, device_bytes),
-        *_notes_on_decoding(comparison),
-        *_cut_note(comparison, speeds),
-    ]
-    return _report(comparison, patterns, speeds, _limits(trials), notes, step_s)
+    return _report(comparison, patterns, speeds, _limits(trials), device_bytes, step_s)
 
 
 def _report(
@@ -82,11 +76,16 @@ def _report(
     patterns: Sequence[str],
     speeds: Sequence[Speed],
     limits: Sequence[Limit],
-    notes: Sequence[str],
+    device_bytes: int | None,
     step_s: float | None,
 ) -> Benchmark:
     data, budget = comparison.data, comparison.budget
     mode = data.mode(comparison.base.shuffle)
+    notes = (
+        *_notes(comparison, device_bytes),
+        *_notes_on_decoding(comparison),
+        *_cut_note(comparison, speeds),
+    )
     return Benchmark(
         patterns=tuple(patterns),
         root=data.catalog.root,
@@ -105,7 +104,7 @@ def _report(
         step_s=step_s,
         speeds=tuple(speeds),
         limits=tuple(limits),
-        notes=tuple(notes),
+        notes=notes,
         recommendation=recommend(speeds, mode=mode, limit=_bound(comparison, limits), step_s=step_s),
     )
 
