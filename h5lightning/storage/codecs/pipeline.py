@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from h5lightning.storage.codecs.blocks import Bitshuffle, Lz4
-from h5lightning.storage.codecs.blosc import Blosc
-from h5lightning.storage.codecs.blosc2 import Blosc2
+from h5lightning.storage.codecs.blosc import Blosc, Blosc2
 from h5lightning.storage.codecs.builtin import Fletcher32, Inflate, unshuffle
 from h5lightning.storage.codecs.decoder import Bytes, Copy, Decoder, NoCodecError
 from h5lightning.storage.codecs.libraries import Whole

@@ -14,8 +14,8 @@ from h5lightning.core.arrays import Bytes, Int64Array
 from h5lightning.errors import BadFileError, ChecksumError
 from h5lightning.storage.codecs import CodecError, Pipeline
 from h5lightning.storage.files.coalescing import MAX_GAP_BYTES, MAX_RUN_BYTES
+from h5lightning.storage.files.raw_file import ByteReader
 from h5lightning.storage.files.verified_blocks import DamagedBlockError
-from h5lightning.storage.files.verified_file import ByteReader
 from h5lightning.storage.readers.checks import damaged_chunk, name_of
 from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowCache, ChunkRowSlots
 from h5lightning.storage.readers.decoded.decode_pool import Task
