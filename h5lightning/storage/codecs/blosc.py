@@ -119,8 +119,6 @@ def _left_to_hdf5(what: str) -> CodecError:
     return CodecError(f"blosc2: {what}, which only HDF5 reads: use reader='h5py'")
 
 
-# ── the frame ────────────────────────────────────────────────────────────────────────────────────────
-
 _HEADER = struct.Struct(
     ">2x8sxixQ2xB3xqxq"
 )  # magic, header, whole frame, kind, decoded, stored bytes of data
@@ -184,8 +182,6 @@ class _Frame:
         values = unpack(layout, self._header, offset)
         return values[:axes], values[axes : 2 * axes], values[2 * axes :]
 
-
-# ── a chunk ──────────────────────────────────────────────────────────────────────────────────────────
 
 _CHUNK = struct.Struct("<BxBxIII6s9xB")  # version, flags, decoded, block, stored bytes, filters, more flags
 

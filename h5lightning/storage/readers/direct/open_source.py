@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol
 
@@ -77,7 +78,8 @@ class OpenSource:
             cache = pool.cache(chunk_map.chunk_rows, chunk_map.row_bytes)
             self.filtered = FilteredRows(self.file, source, chunk_map, slots, cache, pool.scratch)
         elif not self.is_empty and (raw.may_be_mapped if memory_map is None else memory_map):
-            self.view = _mapped(raw)
+            with suppress(BadFileError):  # some file systems cannot map files
+                self.view = raw.view
         if self.view is not None:
             chunk_map = replace(chunk_map, offsets=_checked_offsets(raw.path, len(self.view), chunk_map))
             self.addresses = self.view.__array_interface__["data"][0] + chunk_map.offsets
@@ -110,13 +112,6 @@ class OpenSource:
             return not (is_local and self.raw.is_cached(int(starts[0])))
         self.raw.prefetch(starts, sizes)
         return True
-
-
-def _mapped(raw: RawFile) -> Bytes | None:
-    try:
-        return raw.view
-    except BadFileError:
-        return None  # some file systems cannot map files
 
 
 def _checked_offsets(path: str, size: int, chunk_map: ChunkMap) -> Int64Array:

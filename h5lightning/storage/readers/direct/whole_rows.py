@@ -26,7 +26,7 @@ _MOST_PIECES = 64  # of a row: index arithmetic then takes as long as the copy
 _FAR_APART_BYTES = 1 << 44  # more than any file has
 
 
-class RowAddresses:
+class _RowAddresses:
     """Where whole rows of several datasets begin; its owner holds the memory that the addresses lie in.
 
     Args:
@@ -65,7 +65,7 @@ class MappedRows:
         self._row_bytes = sources[0].chunk_map.row_bytes
         addresses = [source.addresses for source in sources]
         chunk_rows = [source.chunk_map.chunk_rows for source in sources]
-        self._addresses = RowAddresses(addresses, chunk_rows, self._row_bytes)
+        self._addresses = _RowAddresses(addresses, chunk_rows, self._row_bytes)
 
     def put(self, request: ReadRequest, to: RowWriter) -> None:
         """See `RowGroup.put`."""
@@ -83,7 +83,7 @@ class PreadRows:
         self._rows_apart = _FAR_APART_BYTES // row_bytes + 1
         apart = self._rows_apart * row_bytes
         addresses = [chunk_map.offsets + number * apart for number, chunk_map in enumerate(chunk_maps)]
-        self._addresses = RowAddresses(
+        self._addresses = _RowAddresses(
             addresses, [chunk_map.chunk_rows for chunk_map in chunk_maps], row_bytes
         )
 
@@ -99,14 +99,7 @@ class PreadRows:
             self._put(rows[same], shift, slots[same], to)
 
     def _put(self, rows: Int64Array, shift: int, slots: Int64Array, to: RowWriter) -> None:
-        """Deliver rows that begin ``shift`` bytes behind a multiple of their size.
-
-        Args:
-            rows: these multiples over all files, ascending, ``(N,)``.
-            shift: bytes.
-            slots: the slot of each row, ``(N,)``.
-            to: writes the rows into the batch.
-        """
+        """Deliver rows that begin ``shift`` bytes behind ``rows``, ascending multiples of their size, ``(N,)``."""
         row_bytes, memory = self._row_bytes, to.memory(slots)
         runs = coalesce(rows, row_bytes=row_bytes)
         files, starts = np.divmod(runs.starts, self._rows_apart)
