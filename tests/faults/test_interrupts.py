@@ -25,6 +25,7 @@ PLACES = (
     "core/once.py",
     "core/process_local.py",
     "loading/*.py",
+    "loading/epochs/*.py",
     "planning/selection.py",
     "storage/files/*.py",
     "storage/readers/**/*.py",
