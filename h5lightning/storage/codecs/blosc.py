@@ -119,9 +119,8 @@ def _left_to_hdf5(what: str) -> CodecError:
     return CodecError(f"blosc2: {what}, which only HDF5 reads: use reader='h5py'")
 
 
-_HEADER = struct.Struct(
-    ">2x8sxixQ2xB3xqxq"
-)  # magic, header, whole frame, kind, decoded, stored bytes of data
+# Parts of a frame of Blosc2: magic, header, whole frame, kind, decoded, stored bytes of data.
+_HEADER = struct.Struct(">2x8sxixQ2xB3xqxq")
 _CHUNK_BYTES = struct.Struct(">58xi")
 _LAYERS = struct.Struct(">92xH")
 _LAYER = struct.Struct(">94x5sxi")  # name of the first one, where it starts
@@ -183,6 +182,7 @@ class _Frame:
         return values[:axes], values[axes : 2 * axes], values[2 * axes :]
 
 
+# Parts of a chunk of Blosc2.
 _CHUNK = struct.Struct("<BxBxIII6s9xB")  # version, flags, decoded, block, stored bytes, filters, more flags
 
 _VERSION = 5
