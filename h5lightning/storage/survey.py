@@ -92,29 +92,29 @@ def survey(
 ) -> DataSurvey:
     """Discover, scan and plan.
 
-    Arguments that `H5DataModule` has too mean the same there.
-
     Args:
         files: patterns, or patterns for each split.
         fields: sample key → `Field`; None for all eligible datasets.
+        samples: how samples lie in a series.
+        access: how files are opened and trusted.
+        dtype: the type in which floating fields are delivered.
+        series: ``file`` to treat each file as one series even if its attributes divide its rows.
         keep_together: ``attr:NAME`` of the attribute that keeps files together; other values are ignored here.
+        index_dir: directory of the index; None for the user's cache directory.
         processes: scanning processes; None for one on each core.
 
     Raises:
         H5LightningError: the files or the arguments cannot be used.
     """
     discovered = discover(files)
-    kind, _, name = (keep_together or "").partition(":")
-    label = f"@{name}" if kind == "attr" else None
+    label = _group_attribute(keep_together or "")
     request = _request(fields, label, access, labels=len(discovered) > 1)
     build = build_catalog(discovered, request, access=access, index_dir=index_dir, processes=processes)
     catalog, checksums = build.catalog, None
     if access.verify:
         checksums = load_checksums(discovered, catalog, files, index_dir)
-        damaged = verify_before_a_run(catalog, checksums, threads=processes)
-        catalog = leave_out(catalog, damaged, len(discovered), access, error=ChecksumError)
-    if access.on_bad_file == "skip":
-        catalog = _without_nonconforming(discovered, catalog, fields, access, dtype)
+        catalog = _without_damaged(discovered, catalog, checksums, access, threads=processes)
+    catalog = _without_nonconforming(discovered, catalog, fields, access, dtype)
     roles = _roles(discovered, catalog)
     planned, predicted = _plan(catalog, fields, samples, roles, access=access, dtype=dtype, series=series)
     rows = planned.rows if predicted is None else np.maximum(planned.rows, predicted.rows)
@@ -130,6 +130,23 @@ def survey(
     )
 
 
+def _group_attribute(keep_together: str) -> str | None:
+    kind, _, name = keep_together.partition(":")
+    return f"@{name}" if kind == "attr" else None
+
+
+def _without_damaged(
+    discovered: Discovered,
+    catalog: Catalog,
+    checksums: ChecksumTable,
+    access: Access,
+    *,
+    threads: int | None,
+) -> Catalog:
+    damaged = verify_before_a_run(catalog, checksums, threads=threads)
+    return leave_out(catalog, damaged, len(discovered), access, error=ChecksumError)
+
+
 def _without_nonconforming(
     discovered: Discovered,
     catalog: Catalog,
@@ -137,15 +154,17 @@ def _without_nonconforming(
     access: Access,
     dtype: str | None,
 ) -> Catalog:
-    """The catalog without the files whose requested contents differ from those of most files."""
+    """The catalog without the files whose requested contents differ from most, if such files are to be skipped."""
+    if access.on_bad_file != "skip":
+        return catalog
 
     def without(bad: Sequence[SkippedFile]) -> Catalog:
         return leave_out(catalog, bad, len(discovered), access, error=SchemaError)
 
     if fields is not None:
         _, labelled = _predict_and_labelled(_roles(discovered, catalog), len(catalog))
-        misfits = find_nonconforming(catalog, fields, labelled, on_missing=access.on_missing, dtype=dtype)
-        catalog = without(misfits)
+        differing = find_nonconforming(catalog, fields, labelled, on_missing=access.on_missing, dtype=dtype)
+        catalog = without(differing)
     explain = _differences_between(catalog, access)
     catalog = without(
         find_others(catalog, tuple(access.same), np.arange(len(catalog)), difference_of=explain)

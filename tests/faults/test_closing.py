@@ -89,7 +89,7 @@ def holder_of(dataset):
 
 ACTIONS = {
     "close": lambda dataset: dataset.close(),
-    "close the cache": lambda dataset: holder_of(dataset)._decoded.close(),
+    "close the cache": lambda dataset: holder_of(dataset)._decoded.pool().close(),
     "close the files": lambda dataset: holder_of(dataset)._pool.close(),
 }
 

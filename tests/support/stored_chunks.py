@@ -4,7 +4,7 @@ import h5py
 import hdf5plugin
 import numpy as np
 
-from h5lightning.storage.codecs import Filter, Pipeline
+from h5lightning.storage.codecs import Pipeline
 
 OPTIONS = {
     "deflate": {"compression": "gzip"},
@@ -34,7 +34,7 @@ def stored_chunks(values, options, chunks=None):
     with h5py.File("memory.h5", "w", driver="core", backing_store=False) as file:
         did = file.create_dataset("x", data=values, chunks=chunks or values.shape, **options).id
         plist = did.get_create_plist()
-        filters = [Filter(*plist.get_filter(i)[::2]) for i in range(plist.get_nfilters())]
+        filters = [plist.get_filter(i)[::2] for i in range(plist.get_nfilters())]
         file.flush()
         chunk_bytes = int(np.prod(plist.get_chunk())) * values.itemsize
         places = [did.get_chunk_info(i).chunk_offset for i in range(did.get_num_chunks())]

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from h5lightning.storage.codecs.builtin import fletcher32
 from h5lightning.storage.codecs.decoder import CodecError, NoCodecError
-from h5lightning.storage.codecs.pipeline import Filter, Pipeline
+from h5lightning.storage.codecs.pipeline import Pipeline
 
-__all__ = ["CodecError", "Filter", "NoCodecError", "Pipeline", "fletcher32"]
+__all__ = ["CodecError", "NoCodecError", "Pipeline", "fletcher32"]

@@ -90,9 +90,8 @@ class Bitshuffle(Filler):
                 "multiples of 8"
             )
         decoded = np.empty(size, np.uint8)
-        eights = size - size % (
-            8 * self._itemsize
-        )  # the last elements, fewer than 8, are stored untransposed
+        # The last elements, fewer than 8, are stored untransposed.
+        eights = size - size % (8 * self._itemsize)
         sizes = _sizes(stored, -(-eights // (block * self._itemsize)))
         stop = _stop(sizes)
         if eights:
@@ -129,9 +128,8 @@ def _payloads(stored: Bytes, sizes: list[int]) -> Iterator[memoryview]:
         yield buffer[start:stop]
 
 
-_Inner = Callable[
-    [Bytes, list[int], Bytes], None
-]  # called with header and blocks, their stored sizes, and the buffer
+# Called with header and blocks, their stored sizes, and the buffer.
+_Inner = Callable[[Bytes, list[int], Bytes], None]
 
 
 class _Lz4Blocks:

@@ -79,25 +79,18 @@ class Boxes:
         axes = len(self.shape)
         # One copy for all whole boxes, and one for each way in which the edges cut boxes off.
         for pieces in product(*map(_pieces, self.shape, self.box)):
-            cut = boxes[tuple(piece.boxes for piece in pieces) + tuple(piece.within for piece in pieces)]
+            which, within, place = zip(*pieces, strict=True)
+            cut = boxes[which + within]
             by_axis = cut.transpose(
                 [axis for pair in zip(range(axes), range(axes, 2 * axes), strict=True) for axis in pair]
             )
-            into = array[tuple(piece.array for piece in pieces)]
+            into = array[place]
             into.reshape(by_axis.shape)[...] = by_axis
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """A part of an axis: which boxes, which part of each, and where that is in the array."""
-
-    boxes: slice
-    within: slice
-    array: slice
-
-
-def _pieces(length: int, part: int) -> Iterator[_Piece]:
+def _pieces(length: int, part: int) -> Iterator[tuple[slice, slice, slice]]:
+    """The parts of an axis: which boxes, which part of each, and where that is in the array."""
     whole = length // part
-    yield _Piece(slice(0, whole), slice(0, part), slice(0, whole * part))
+    yield slice(0, whole), slice(0, part), slice(0, whole * part)
     if length % part:
-        yield _Piece(slice(whole, whole + 1), slice(0, length % part), slice(whole * part, length))
+        yield slice(whole, whole + 1), slice(0, length % part), slice(whole * part, length)

@@ -18,9 +18,6 @@ from h5lightning.storage.codecs.libraries import call, load_if_installed
 __all__ = ["Fletcher32", "Inflate", "Unshuffle", "fletcher32", "unshuffle"]
 
 
-# ── deflate ──────────────────────────────────────────────────────────────────────────────────────────
-
-
 class Inflate(Maker):
     """Undoes deflate, and never writes more than the expected size."""
 
@@ -33,8 +30,6 @@ class Inflate(Maker):
         check_size(decoded, size)
         return np.frombuffer(decoded, np.uint8)
 
-
-# ── shuffle ──────────────────────────────────────────────────────────────────────────────────────────
 
 _MOST_BLOSC_ITEM_BYTES = 255
 _MOST_BLOSC_BYTES = 256 << 20
@@ -89,9 +84,6 @@ def _transpose(stored: Bytes, out: Bytes, itemsize: int) -> None:
     for byte in range(itemsize):
         elements[:, byte] = planes[byte]
     out[whole:] = stored[whole:]
-
-
-# ── fletcher32 ───────────────────────────────────────────────────────────────────────────────────────
 
 
 class Fletcher32(Maker):

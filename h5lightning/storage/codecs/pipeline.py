@@ -4,30 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from h5lightning.storage.codecs.blocks import Bitshuffle, Lz4
-from h5lightning.storage.codecs.blosc import Blosc
-from h5lightning.storage.codecs.blosc2 import Blosc2
+from h5lightning.storage.codecs.blosc import Blosc, Blosc2
 from h5lightning.storage.codecs.builtin import Fletcher32, Inflate, unshuffle
 from h5lightning.storage.codecs.decoder import Bytes, Copy, Decoder, NoCodecError
 from h5lightning.storage.codecs.libraries import Whole
 from h5lightning.storage.hdf5.filters import filter_name
 
-__all__ = ["Filter", "Pipeline"]
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """One filter of a dataset.
-
-    Args:
-        number: HDF5's number of the filter.
-        values: its client values in this dataset.
-    """
-
-    number: int
-    values: tuple[int, ...]
+__all__ = ["Pipeline"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +31,20 @@ class Pipeline:
     """Decodes the chunks of one dataset.
 
     Args:
-        filters: the filters in the order of writing.
+        filters: HDF5's number of each filter and its client values, in the order of writing.
         chunk_bytes: bytes of a decoded chunk.
 
     Raises:
         NoCodecError: a filter has no decoder.
     """
 
-    def __init__(self, filters: Sequence[Filter], chunk_bytes: int) -> None:
-        self._decoders = [_decoder(item) for item in filters]
-        self.names = [filter_name(item.number) for item in filters]
+    def __init__(self, filters: Sequence[tuple[int, tuple[int, ...]]], chunk_bytes: int) -> None:
+        self._decoders = [_decoder(number, values) for number, values in filters]
+        self.names = [filter_name(number) for number, _ in filters]
         self._chunk_bytes = chunk_bytes
         compressors = [
-            item.number
-            for item, decoder in zip(filters, self._decoders, strict=True)
+            number
+            for (number, _), decoder in zip(filters, self._decoders, strict=True)
             if decoder.growth is None
         ]
         if len(compressors) > 1:
@@ -93,28 +78,21 @@ class Pipeline:
         return steps[::-1] or [_Step(Copy(), size)]
 
 
-# ── the table ────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _plain(name: str, _: tuple[int, ...]) -> Decoder:
-    return Whole(name)
-
-
 # The numbers of https://github.com/HDFGroup/hdf5_plugins/blob/master/docs/RegisteredFilterPlugins.md.
 _CODECS: dict[int, Callable[[tuple[int, ...]], Decoder]] = {
     1: lambda _: Inflate(),
     2: lambda values: unshuffle(values[0] if values else 1),
     3: lambda _: Fletcher32(),
-    32000: partial(_plain, "lzf"),
+    32000: lambda _: Whole("lzf"),
     32001: Blosc,
     32004: lambda _: Lz4(),
     32008: Bitshuffle,
-    32015: partial(_plain, "zstd"),
+    32015: lambda _: Whole("zstd"),
     32026: Blosc2,
 }
 
 
-def _decoder(item: Filter) -> Decoder:
-    if item.number not in _CODECS:
-        raise NoCodecError(f"has filter {item.number}, which only HDF5 decodes")
-    return _CODECS[item.number](item.values)
+def _decoder(number: int, values: tuple[int, ...]) -> Decoder:
+    if number not in _CODECS:
+        raise NoCodecError(f"has filter {number}, which only HDF5 decodes")
+    return _CODECS[number](values)

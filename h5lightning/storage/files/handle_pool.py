@@ -21,7 +21,8 @@ from h5lightning.errors import FileChangedError, H5LightningError
 from h5lightning.options import Access
 from h5lightning.planning.catalog.file_stamps import ScannedFiles, Stamp
 from h5lightning.storage.files.file_guard import SourceGuard
-from h5lightning.storage.files.open_files import Closable, OpenFile, OpenFiles
+from h5lightning.storage.files.open_files import OpenFile, OpenFiles
+from h5lightning.storage.files.raw_file import RawFile
 from h5lightning.storage.files.verified_blocks import VerifiedBlocks
 from h5lightning.storage.hdf5.open_dataset import open_dataset
 
@@ -190,20 +191,17 @@ class HandlePool:
             entry.sources.check()
         return entry.keep(key, make)
 
-    def using_files(
-        self, opener: Callable[[str], Closable], paths: Sequence[str], function: Callable[[list[OpenFile]], T]
-    ) -> T:
+    def using_files(self, paths: Sequence[str], function: Callable[[list[OpenFile]], T]) -> T:
         """Call a function with files that are open without HDF5, within the same budget; they stay open meanwhile.
 
         Args:
-            opener: opens a file.
             paths: where different files lie.
             function: called with the open files.
 
         Returns:
             What the function returns.
         """
-        return self._files().use([(path, opener) for path in paths], function)
+        return self._files().use([(path, RawFile) for path in paths], function)
 
     def dataset(self, path: str, name: str) -> AbstractContextManager[h5py.Dataset]:
         """A dataset of the open file, both of which stay open inside the ``with`` block.
@@ -236,10 +234,7 @@ class HandlePool:
     def _files(self) -> OpenFiles:
         # Dropping an inherited handle closes this process's copy of the descriptor, without I/O and without
         # unlocking. Were it kept, HDF5 would find the file among its open ones and share the descriptor after all.
-        return self._local.get(self._make)
-
-    def _make(self) -> OpenFiles:
-        return OpenFiles(self.access, self.processes, self.scanned_files)
+        return self._local.get(lambda: OpenFiles(self.access, self.processes, self.scanned_files))
 
 
 def _finish(pool: weakref.ref[HandlePool], local: ProcessLocal[OpenFiles]) -> None:

@@ -13,34 +13,25 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from h5lightning.core.monitor import Guard
 from h5lightning.errors import BadFileError, FileChangedError, ResourceError
 from h5lightning.options import Access
 from h5lightning.planning.catalog.file_stamps import ScannedFiles, Stamp
 from h5lightning.storage.files.file_guard import OpenFileGuard, SourceGuard, check_scanned
+from h5lightning.storage.files.raw_file import RawFile
 from h5lightning.storage.files.verified_blocks import VerifiedBlocks, verified_blocks
 from h5lightning.storage.hdf5.file_checks import stamp
 from h5lightning.storage.hdf5.held_files import Identity, drop, hold
 from h5lightning.storage.hdf5.open_file import open_file
 
-__all__ = ["Closable", "OpenFile", "OpenFiles", "default_budget"]
+__all__ = ["OpenFile", "OpenFiles", "default_budget"]
 
 T = TypeVar("T")
 
 
-class Closable(Protocol):
-    """A file that a pool can hold open."""
-
-    def fileno(self) -> int:
-        """The descriptor."""
-
-    def close(self) -> None:
-        """Close the descriptor."""
-
-
-Key: TypeAlias = tuple[str, Callable[[str], Closable] | None]  # the path, and its opener; None for HDF5
+Key: TypeAlias = tuple[str, type[RawFile] | None]  # the path, and what opens it; None for HDF5
 
 _MOST_CACHE_BYTES = 1024 * 1024
 _PATIENCE_S = 0.5
@@ -93,8 +84,6 @@ class OpenFile:
         self.kept.clear()
         self.file.close()
         drop(self, self._held)
-
-    # ── see `Holder` ─────────────────────────────────────────────────────────────────────────────────
 
     def hold(self, owner: OpenFiles) -> None:
         """Note that HDF5 holds the file open from now on, and opens its sources when they are read."""
@@ -248,7 +237,7 @@ class OpenFiles:
         sources.check()
         return sources
 
-    def _opened(self, path: str, opener: Callable[[str], Closable] | None) -> Any:
+    def _opened(self, path: str, opener: type[RawFile] | None) -> Any:
         while True:
             try:
                 return (

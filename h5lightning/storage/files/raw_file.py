@@ -1,4 +1,4 @@
-"""Reads the bytes of a file without HDF5: from a memory map or by system calls."""
+"""Reads the bytes of a file without HDF5: from a memory map or by system calls, which may be verified."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ import mmap
 import os
 from contextlib import suppress
 from io import FileIO
+from typing import TypeAlias
 
 import numpy as np
 
 from h5lightning.core.arrays import Bytes, Int64Array
 from h5lightning.core.frozen import once
 from h5lightning.errors import BadFileError, FileChangedError
+from h5lightning.planning.catalog.checksum_table import BLOCK_BYTES
 from h5lightning.storage.files.coalescing import merge_byte_ranges
 from h5lightning.storage.files.file_guard import OpenFileGuard
+from h5lightning.storage.files.verified_blocks import VerifiedBlocks
 from h5lightning.storage.filesystems.mounts import is_remote
 from h5lightning.storage.hdf5.open_file import open_descriptor
 
-__all__ = ["RawFile"]
+__all__ = ["ByteReader", "RawFile", "VerifiedFile"]
 
 
 class RawFile:
@@ -134,3 +137,38 @@ class RawFile:
                 f"{self.path} was cut off while it was read: it ends at byte {end}, expected {offset + size} at "
                 "least. Do not write to files that a run reads"
             )
+
+
+class VerifiedFile:
+    """A file that is read as `RawFile`, in whole blocks; each is verified every time, and no damaged byte delivered.
+
+    Args:
+        raw: the open file.
+        blocks: its checksums.
+    """
+
+    def __init__(self, raw: RawFile, blocks: VerifiedBlocks) -> None:
+        self.path = raw.path
+        self._raw = raw
+        self._blocks = blocks
+
+    def read(self, offset: int, size: int, scratch: Bytes | None = None) -> Bytes:
+        """Bytes of the file, ``(size,)``; see `RawFile.read`.
+
+        Raises:
+            DamagedBlockError: a block does not match its checksum.
+            FileChangedError: the file ends before.
+            BadFileError: the system cannot read it.
+        """
+        start = offset - offset % BLOCK_BYTES
+        stop = min(-(-(offset + size) // BLOCK_BYTES) * BLOCK_BYTES, self._blocks.size)
+        data = self._raw.read(start, max(stop, offset + size) - start, scratch)
+        self._blocks.check_bytes(start, data)
+        return data[offset - start : offset - start + size]
+
+    def read_into(self, offset: int, into: Bytes) -> None:
+        """Fill memory, ``(size,)``, with bytes of the file; see `read`."""
+        into[:] = self.read(offset, len(into))
+
+
+ByteReader: TypeAlias = RawFile | VerifiedFile  # what is read by calls of the system

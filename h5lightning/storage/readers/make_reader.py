@@ -1,16 +1,60 @@
-"""Makes the reader that the user chose."""
+"""Makes the reader that the user chose: direct, through h5py, or both in one."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+import numpy.typing as npt
+
+from h5lightning.core.process_local import remade
 from h5lightning.options.checks import check_choice
 from h5lightning.storage.files.handle_pool import HandlePool
-from h5lightning.storage.readers.auto_reader import AutoReader
 from h5lightning.storage.readers.decoded.decode_pool import DecodedChunkRows
 from h5lightning.storage.readers.direct.reader import DirectReader
 from h5lightning.storage.readers.libhdf5.reader import H5pyReader
-from h5lightning.storage.readers.protocol import Reader
+from h5lightning.storage.readers.protocol import DatasetColumn, Reader, ReadRequest
 
-__all__ = ["make_reader"]
+__all__ = ["AutoReader", "make_reader"]
+
+
+class AutoReader(Reader):
+    """Reads directly what needs no HDF5, and everything else through h5py; see `Reader`.
+
+    Both readers share open files and caches.
+
+    Args:
+        direct: reads what it can.
+        libhdf5: reads the rest.
+    """
+
+    def __init__(self, direct: DirectReader, libhdf5: H5pyReader) -> None:
+        self._direct = direct
+        self._libhdf5 = libhdf5
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return remade, (type(self), {"direct": self._direct, "libhdf5": self._libhdf5})
+
+    def read(self, files: Sequence[str], requests: Sequence[ReadRequest]) -> None:
+        """Fill the buffers of some requests; see `Reader.read`."""
+        for unread_files, request in self._direct.read_possible(files, requests):
+            self._libhdf5.read(unread_files, [request])
+
+    def prefetch(
+        self, files: Sequence[str], requests: Sequence[ReadRequest], *, only_remote: bool, is_probe: bool
+    ) -> bool:
+        """Ask the system to fetch what needs no HDF5; see `Reader.prefetch`."""
+        return self._direct.prefetch(files, requests, only_remote=only_remote, is_probe=is_probe)
+
+    def read_whole(self, file: str, source: DatasetColumn, out: npt.NDArray[Any]) -> None:
+        """Put a dataset without a sample axis into ``out``; see `Reader.read_whole`."""
+        if not self._direct.try_read_whole(file, source, out):
+            self._libhdf5.read_whole(file, source, out)
+
+    def close(self) -> None:
+        """Close this process's open files; they are opened again when they are needed."""
+        self._direct.close()
+        self._libhdf5.close()
 
 
 def make_reader(name: str, pool: HandlePool, *, threads: int = 1) -> Reader:

@@ -11,7 +11,7 @@ from itertools import islice
 import h5py
 
 from h5lightning.planning.catalog.extents import Extents
-from h5lightning.storage.codecs import Filter, Pipeline
+from h5lightning.storage.codecs import Pipeline
 from h5lightning.storage.hdf5.chunk_index import stored_extents
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 
@@ -100,5 +100,4 @@ def pipeline_of(stored: h5py.Dataset) -> Pipeline | None:
         NoCodecError: only HDF5 decodes them.
     """
     info = DatasetInfo.of(stored.id)
-    filters = [Filter(number, values) for number, values in info.filters]
-    return Pipeline(filters, info.chunk_bytes) if filters else None
+    return Pipeline(info.filters, info.chunk_bytes) if info.filters else None

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from stored_chunks import OPTIONS, decoded, stored_chunk
 
-from h5lightning.storage.codecs import CodecError, Filter, NoCodecError, Pipeline, fletcher32
+from h5lightning.storage.codecs import CodecError, NoCodecError, Pipeline, fletcher32
 
 
 def knows_elements_of(size):
@@ -92,7 +92,7 @@ def deflated(data):
     ids=["none", "checksum", "deflate", "shuffle", "last-two", "first-last", "first-two", "all"],
 )
 def test_filters_that_were_skipped(mask, stored):
-    pipeline = Pipeline([Filter(2, (4,)), Filter(1, (4,)), Filter(3, ())], 400)
+    pipeline = Pipeline([(2, (4,)), (1, (4,)), (3, ())], 400)
     assert decoded(pipeline, stored, 400, mask).tobytes() == PLAIN.tobytes()
 
 
@@ -107,7 +107,7 @@ def test_filters_that_were_skipped(mask, stored):
     ids=["checksum-first", "checksum-within", "two-checksums", "two-shuffles"],
 )
 def test_filters_in_any_order(numbers, stored):
-    pipeline = Pipeline([Filter(number, (4,)) for number in numbers], 400)
+    pipeline = Pipeline([(number, (4,)) for number in numbers], 400)
     assert decoded(pipeline, stored, 400).tobytes() == PLAIN.tobytes()
 
 
@@ -120,11 +120,11 @@ def test_no_filters():
 @pytest.mark.parametrize(
     ("filters", "reason"),
     [
-        ([Filter(4, ())], "has filter 4, which only HDF5 decodes"),
-        ([Filter(1, (4,)), Filter(32015, ())], "is compressed more than once: filters [1, 32015]"),
-        ([Filter(32001, (2, 2, 4, 400, 5, 1, 3))], "is compressed with snappy inside blosc"),
-        ([Filter(32008, (0, 4, 4, 0, 9))], "is bitshuffled with unknown parameters: (0, 4, 4, 0, 9)"),
-        ([Filter(32008, ())], "is bitshuffled with unknown parameters: ()"),
+        ([(4, ())], "has filter 4, which only HDF5 decodes"),
+        ([(1, (4,)), (32015, ())], "is compressed more than once: filters [1, 32015]"),
+        ([(32001, (2, 2, 4, 400, 5, 1, 3))], "is compressed with snappy inside blosc"),
+        ([(32008, (0, 4, 4, 0, 9))], "is bitshuffled with unknown parameters: (0, 4, 4, 0, 9)"),
+        ([(32008, ())], "is bitshuffled with unknown parameters: ()"),
     ],
     ids=["szip", "twice", "snappy", "bitshuffle", "bitshuffle-nothing"],
 )
@@ -140,15 +140,15 @@ WITHOUT = """
 import sys, zlib
 sys.modules["imagecodecs"] = None
 import numpy as np
-from h5lightning.storage.codecs import Filter, NoCodecError, Pipeline, fletcher32
+from h5lightning.storage.codecs import NoCodecError, Pipeline, fletcher32
 values = np.arange(1001, dtype="<u4")
 data = zlib.compress(values.view(np.uint8).reshape(-1, 4).T.tobytes())
 data += fletcher32(np.frombuffer(data, np.uint8)).to_bytes(4, "little")
 out = np.zeros(4004, np.uint8)
-Pipeline([Filter(2, (4,)), Filter(1, (4,)), Filter(3, ())], 4004).decode(np.frombuffer(data, np.uint8), out)
+Pipeline([(2, (4,)), (1, (4,)), (3, ())], 4004).decode(np.frombuffer(data, np.uint8), out)
 assert np.array_equal(out.view("<u4"), values)
 try:
-    Pipeline([Filter(32015, ())], 400)
+    Pipeline([(32015, ())], 400)
 except NoCodecError as error:
     print(error)
 """

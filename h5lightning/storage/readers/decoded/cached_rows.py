@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Protocol
 
@@ -74,7 +74,7 @@ class CachedRows:
         def deliver(rows: Bytes, cached: Int64Array) -> None:
             to.put(rows, (cached[which] * cache.height + within)[:, None], slots)
 
-        fill = _Fill([decoder for decoder, _ in requested], self._pool)
+        fill = partial(self._fill, [decoder for decoder, _ in requested])
         cache.use([(decoder.slots, own) for decoder, own in requested], fill, deliver)
 
     def _by_dataset(self, numbers: Int64Array) -> list[tuple[ChunkRowDecoder, Int64Array]]:
@@ -88,22 +88,15 @@ class CachedRows:
             if start < stop
         ]
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Fill:
-    """Fills the chunk rows that a cache lacks, of all files together."""
-
-    decoders: Sequence[ChunkRowDecoder]
-    pool: DecodePool
-
-    def __call__(self, missing: Sequence[Missing]) -> None:
+    def _fill(self, decoders: Sequence[ChunkRowDecoder], missing: Sequence[Missing]) -> None:
+        """Fill the chunk rows that the cache lacks, of all files together."""
         by_dataset: dict[int, list[tuple[int, Bytes]]] = {}
         for one in missing:
             by_dataset.setdefault(one.dataset, []).append((one.number, one.buffer))
-        parts = -(-2 * self.pool.threads // len(by_dataset))
+        parts = -(-2 * self._pool.threads // len(by_dataset))
         tasks = [
             task
             for dataset, chunk_rows in by_dataset.items()
-            for task in self.decoders[dataset].tasks(chunk_rows, parts)
+            for task in decoders[dataset].tasks(chunk_rows, parts)
         ]
-        self.pool.run(tasks)
+        self._pool.run(tasks)

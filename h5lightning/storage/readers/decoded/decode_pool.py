@@ -157,11 +157,4 @@ class DecodedChunkRows:
 
     def pool(self) -> DecodePool:
         """The pool of this process."""
-        return self._local.get(self._make)
-
-    def close(self) -> None:
-        """Stop the threads of this process and forget its chunk rows."""
-        self.pool().close()
-
-    def _make(self) -> DecodePool:
-        return DecodePool(*self._options)
+        return self._local.get(lambda: DecodePool(*self._options))

@@ -11,8 +11,8 @@ from h5py import h5d
 
 from h5lightning.core.arrays import Int64Array, flat_positions
 from h5lightning.errors import BadFileError
-from h5lightning.planning.catalog.extents import Extents, FilterValues
-from h5lightning.storage.codecs import Filter, NoCodecError, Pipeline
+from h5lightning.planning.catalog.extents import Extents
+from h5lightning.storage.codecs import NoCodecError, Pipeline
 from h5lightning.storage.files.raw_file import RawFile
 from h5lightning.storage.hdf5.chunk_index import DamageError, locate
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
@@ -149,15 +149,9 @@ def chunk_map_of(
         raise NeedsHDF5Error(extents.reason)
     chunks = chunks or shape or (1,)
     chunk_bytes = math.prod(chunks) * itemsize
-    pipeline = _pipeline(extents.filters, chunk_bytes)
-    sizes, masks = extents.sizes(chunk_bytes), extents.masks
-    return ChunkMap(shape, itemsize, chunks, extents.offsets, sizes, masks, pipeline)
-
-
-def _pipeline(filters: FilterValues, chunk_bytes: int) -> Pipeline | None:
-    if not filters:
-        return None
     try:
-        return Pipeline([Filter(number, values) for number, values in filters], chunk_bytes)
+        pipeline = Pipeline(extents.filters, chunk_bytes) if extents.filters else None
     except NoCodecError as error:
         raise NeedsHDF5Error(str(error)) from None
+    sizes, masks = extents.sizes(chunk_bytes), extents.masks
+    return ChunkMap(shape, itemsize, chunks, extents.offsets, sizes, masks, pipeline)

@@ -30,13 +30,7 @@ _MOST_MAP_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChunkMapEntry:
-    """Where the values of a dataset lie.
-
-    Args:
-        chunk_map: the map.
-        stamp: what the file looked like.
-        slots: the slots of its chunk rows in a cache, which outlives the open file.
-    """
+    """Where the values of a dataset lie in the file with this stamp; its slots outlive the open file."""
 
     chunk_map: ChunkMap
     stamp: Stamp

@@ -14,8 +14,8 @@ from h5lightning.core.arrays import Bytes, Int64Array
 from h5lightning.errors import BadFileError, ChecksumError
 from h5lightning.storage.codecs import CodecError, Pipeline
 from h5lightning.storage.files.coalescing import MAX_GAP_BYTES, MAX_RUN_BYTES
+from h5lightning.storage.files.raw_file import ByteReader
 from h5lightning.storage.files.verified_blocks import DamagedBlockError
-from h5lightning.storage.files.verified_file import ByteReader
 from h5lightning.storage.readers.checks import damaged_chunk, name_of
 from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowCache, ChunkRowSlots
 from h5lightning.storage.readers.decoded.decode_pool import Task
@@ -45,16 +45,7 @@ class _Read(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FilteredRows:
-    """A dataset of one file whose chunks are decoded whole; see `ChunkRowDecoder`.
-
-    Args:
-        file: the open file.
-        source: what is read, for errors.
-        chunk_map: where the chunks lie; with a pipeline.
-        slots: the slots of its chunk rows in the cache.
-        cache: keeps the chunk rows.
-        scratch: memory of a thread for bytes that it reads; see `DecodePool.scratch`.
-    """
+    """A dataset of one file whose chunks are decoded whole; see `ChunkRowDecoder` and `DecodePool.scratch`."""
 
     file: ByteReader
     source: DatasetColumn
@@ -105,8 +96,6 @@ class FilteredRows:
     def _pipeline(self) -> Pipeline:
         return self.chunk_map.pipeline  # type: ignore[return-value] # filtered rows have one
 
-    # ── errors ───────────────────────────────────────────────────────────────────────────────────────
-
     def _damaged(self, chunk: _Chunk, error: CodecError) -> BadFileError:
         where, origin = name_of(self.file.path, self.source), self._origin(chunk)
         return damaged_chunk(where, origin, chunk.size, chunk.start, self._pipeline.names, error)
@@ -131,7 +120,7 @@ def _reads(chunk_map: ChunkMap, numbers: Sequence[int], buffers: Sequence[Bytes]
     most_bytes = min(MAX_RUN_BYTES, int(sizes.sum()) // parts)
     columns = zip(numbers, offsets.tolist(), sizes.tolist(), masks.tolist(), buffers, strict=True)
     reads: list[_Read] = []
-    for chunk in sorted(map(_Chunk._make, columns), key=_start_of):
+    for chunk in sorted(map(_Chunk._make, columns), key=attrgetter("start")):
         stop = chunk.start + chunk.size
         last = reads[-1] if reads else None
         if last is not None and chunk.start - last.stop <= MAX_GAP_BYTES and stop - last.start <= most_bytes:
@@ -140,6 +129,3 @@ def _reads(chunk_map: ChunkMap, numbers: Sequence[int], buffers: Sequence[Bytes]
         else:
             reads.append(_Read(chunk.start, stop, [chunk]))
     return reads
-
-
-_start_of = attrgetter("start")

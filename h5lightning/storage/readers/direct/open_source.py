@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Protocol
 
@@ -10,15 +11,13 @@ import numpy as np
 
 from h5lightning.core.arrays import Bytes, Int64Array
 from h5lightning.errors import BadFileError
-from h5lightning.storage.files.raw_file import RawFile
+from h5lightning.storage.files.raw_file import ByteReader, RawFile, VerifiedFile
 from h5lightning.storage.files.verified_blocks import VerifiedBlocks
-from h5lightning.storage.files.verified_file import ByteReader, VerifiedFile
 from h5lightning.storage.readers.checks import check_rows
 from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowSlots
 from h5lightning.storage.readers.decoded.decode_pool import DecodePool
 from h5lightning.storage.readers.direct.chunk_map import ChunkMap
 from h5lightning.storage.readers.direct.filtered_rows import FilteredRows
-from h5lightning.storage.readers.direct.gather import address_of
 from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
 from h5lightning.storage.readers.row_writer import RowWriter
 
@@ -79,10 +78,11 @@ class OpenSource:
             cache = pool.cache(chunk_map.chunk_rows, chunk_map.row_bytes)
             self.filtered = FilteredRows(self.file, source, chunk_map, slots, cache, pool.scratch)
         elif not self.is_empty and (raw.may_be_mapped if memory_map is None else memory_map):
-            self.view = _mapped(raw)
+            with suppress(BadFileError):  # some file systems cannot map files
+                self.view = raw.view
         if self.view is not None:
             chunk_map = replace(chunk_map, offsets=_checked_offsets(raw.path, len(self.view), chunk_map))
-            self.addresses = address_of(self.view) + chunk_map.offsets
+            self.addresses = self.view.__array_interface__["data"][0] + chunk_map.offsets
         self.chunk_map = chunk_map
         cache_of = None if self.filtered is None else self.filtered.cache
         self.layout: Hashable = self.is_empty, cache_of, chunk_map.holds_whole_rows, self.view is None
@@ -112,13 +112,6 @@ class OpenSource:
             return not (is_local and self.raw.is_cached(int(starts[0])))
         self.raw.prefetch(starts, sizes)
         return True
-
-
-def _mapped(raw: RawFile) -> Bytes | None:
-    try:
-        return raw.view
-    except BadFileError:
-        return None  # some file systems cannot map files
 
 
 def _checked_offsets(path: str, size: int, chunk_map: ChunkMap) -> Int64Array:

@@ -84,9 +84,7 @@ class DirectReader(Reader):
     ) -> bool:
         """Ask the system to fetch what some requests will read; see `Reader.prefetch`."""
         cold = (
-            self._pool.using_files(
-                RawFile, [file], partial(self._prefetch, number, requests, only_remote, is_probe)
-            )
+            self._pool.using_files([file], partial(self._prefetch, number, requests, only_remote, is_probe))
             for number, file in enumerate(files)
         )
         return any(cold) if is_probe else any(list(cold))
@@ -122,12 +120,10 @@ class DirectReader(Reader):
 
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""
-        self._decoded.close()
+        self._decoded.pool().close()
         self._local_maps.forget()
         self._local_groups.forget()
         self._pool.close()
-
-    # ── reading ──────────────────────────────────────────────────────────────────────────────────────
 
     def _read(self, files: Sequence[str], requests: Sequence[ReadRequest]) -> list[Unread]:
         """Read from files that may be open at the same time."""
@@ -144,7 +140,7 @@ class DirectReader(Reader):
         return unread
 
     def _read_open(self, files: Sequence[str], requests: Sequence[ReadRequest]) -> list[Unread]:
-        return self._pool.using_files(RawFile, files, partial(self._put, files, requests))
+        return self._pool.using_files(files, partial(self._put, files, requests))
 
     def _put(
         self, files: Sequence[str], requests: Sequence[ReadRequest], pinned: list[OpenFile]
@@ -192,13 +188,8 @@ class DirectReader(Reader):
         group = groups[source] = OpenSourceGroup(pinned, sources, self._decoded.pool())
         return group
 
-    # ── opening ──────────────────────────────────────────────────────────────────────────────────────
-
     def _maps(self) -> ChunkMapCache:
-        return self._local_maps.get(self._make_maps)
-
-    def _make_maps(self) -> ChunkMapCache:
-        return ChunkMapCache(self._pool)
+        return self._local_maps.get(lambda: ChunkMapCache(self._pool))
 
     def _with_opened(self, file: str, source: DatasetColumn, function: Callable[[OpenSource], None]) -> bool:
         """Call a function with a source in an open file; False, without a call, if only HDF5 can read it."""
@@ -209,7 +200,7 @@ class DirectReader(Reader):
                 function(opened)
             return opened is not None
 
-        return self._pool.using_files(RawFile, [file], use)
+        return self._pool.using_files([file], use)
 
     def _opened(self, pinned: OpenFile, source: DatasetColumn) -> OpenSource | None:
         """The source in an open file; None if only HDF5 can read it."""

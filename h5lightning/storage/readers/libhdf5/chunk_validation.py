@@ -9,6 +9,7 @@ checks, where one exists.
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from itertools import product
 
 import h5py
@@ -16,7 +17,7 @@ import numpy as np
 from h5py import h5d, h5i, h5p
 
 from h5lightning.errors import BadFileError
-from h5lightning.storage.codecs import CodecError, Filter, NoCodecError, Pipeline
+from h5lightning.storage.codecs import CodecError, NoCodecError, Pipeline
 from h5lightning.storage.hdf5.dataset_info import stored_size
 from h5lightning.storage.hdf5.filters import FLETCHER32, SHUFFLE
 from h5lightning.storage.readers.checks import damaged_chunk
@@ -64,9 +65,12 @@ class ChunkValidator:
         did, plist = dataset.id, dataset.id.get_create_plist()
         if plist.get_layout() != h5d.CHUNKED or not dataset.shape:
             return None
-        filters = [Filter(*plist.get_filter(position)[::2]) for position in range(plist.get_nfilters())]
+        filters = [plist.get_filter(position)[::2] for position in range(plist.get_nfilters())]
         chunk_bytes = _chunk_bytes(did, plist)
-        pipeline = _pipeline(filters, chunk_bytes)
+        pipeline = None
+        if not _SAME_SIZE.issuperset(number for number, _ in filters):
+            with suppress(NoCodecError):
+                pipeline = Pipeline(filters, chunk_bytes)
         version = h5i.get_file_id(did).get_create_plist().get_version()[0]
         is_read_whole = bool(filters) or chunk_bytes <= _MOST_UNFILTERED_BYTES
         is_looked_up = on_missing == "raise" and version < _CHECKED_VERSION and is_read_whole
@@ -125,12 +129,3 @@ class ChunkValidator:
 def _chunk_bytes(did: h5d.DatasetID, plist: h5p.PropDCID) -> int:
     chunks: tuple[int, ...] = plist.get_chunk()
     return math.prod(chunks) * stored_size(did.get_type())
-
-
-def _pipeline(filters: list[Filter], chunk_bytes: int) -> Pipeline | None:
-    if _SAME_SIZE.issuperset(item.number for item in filters):
-        return None
-    try:
-        return Pipeline(filters, chunk_bytes)
-    except NoCodecError:
-        return None

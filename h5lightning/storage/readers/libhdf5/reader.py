@@ -17,15 +17,15 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.core.arrays import BoolArray, Bytes, Int64Array
+from h5lightning.core.arrays import BoolArray, Int64Array
 from h5lightning.core.process_local import remade
 from h5lightning.planning.values.conversions import assign
 from h5lightning.storage.files.coalescing import MAX_RUN_BYTES, Runs, coalesce
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.checks import check_buffer, check_rows, check_whole
 from h5lightning.storage.readers.decoded.cached_rows import CachedRows
-from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowCache, ChunkRowSlots
-from h5lightning.storage.readers.decoded.decode_pool import DecodedChunkRows, Task
+from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowCache
+from h5lightning.storage.readers.decoded.decode_pool import DecodedChunkRows
 from h5lightning.storage.readers.libhdf5.dataset_rows import DatasetRows
 from h5lightning.storage.readers.protocol import DatasetColumn, Reader, ReadRequest
 from h5lightning.storage.readers.row_writer import RowWriter
@@ -89,7 +89,7 @@ class H5pyReader(Reader):
             else:
                 part = ReadRequest(source, np.asarray([0, len(rows)]), rows, slots, request.out)
                 to = RowWriter(request.out, stored.dtype, stored.row_bytes)
-                CachedRows(cache, [_ChunkRows(stored)], self._decoded.pool()).put(part, to)
+                CachedRows(cache, [stored], self._decoded.pool()).put(part, to)
 
         is_guarded = self._pool.access.allow_external is not None
         sources = partial(DatasetRows.sources_of, rows=rows) if is_guarded else None
@@ -120,7 +120,7 @@ class H5pyReader(Reader):
 
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""
-        self._decoded.close()
+        self._decoded.pool().close()
         self._pool.close()
 
     def _fill(self, selection: _Selection) -> None:
@@ -144,30 +144,6 @@ class H5pyReader(Reader):
         scratch, needed_bytes = self._decoded.pool().scratch(), count * stored.row_bytes
         buffer = scratch if needed_bytes <= len(scratch) else np.empty(needed_bytes, np.uint8)
         return buffer[:needed_bytes].view(stored.dtype).reshape(count, *stored.source.row_shape)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _ChunkRows:
-    """Chunks that HDF5 decodes; see `ChunkRowDecoder`."""
-
-    stored: DatasetRows
-
-    @property
-    def slots(self) -> ChunkRowSlots:
-        """The slot of each chunk in the cache."""
-        return self.stored.slots
-
-    def tasks(self, chunk_rows: Sequence[tuple[int, Bytes]], parts: int) -> list[Task]:  # noqa: ARG002 - HDF5 has one lock
-        """See `ChunkRowDecoder.tasks`: one task, since HDF5 has one lock for all threads."""
-        return [partial(self.stored.read, [self._read_of(number, buffer) for number, buffer in chunk_rows])]
-
-    def _read_of(self, number: int, buffer: Bytes) -> tuple[int, int, npt.NDArray[Any]]:
-        stored = self.stored
-        height = stored.chunk_rows or 1
-        start = number * height
-        stop = min(start + height, stored.rows)
-        into = buffer[: (stop - start) * stored.row_bytes].view(stored.dtype)
-        return start, stop, into.reshape(stop - start, *stored.source.row_shape)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,8 +9,7 @@ import pytest
 from h5lightning.options import Access
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.files.raw_file import RawFile
-from h5lightning.storage.readers.auto_reader import AutoReader
-from h5lightning.storage.readers.make_reader import make_reader
+from h5lightning.storage.readers.make_reader import AutoReader, make_reader
 from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
 
 OPTIONS = {"direct": {}, "h5py": {"chunks": (5, 2), "scaleoffset": 0}}

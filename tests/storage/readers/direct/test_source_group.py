@@ -1,4 +1,4 @@
-"""Verified rows of several files in one call: a damaged block is found, and its file and rows are named."""
+"""Rows of several files in one call: a damaged block is found, and its file and rows are named."""
 
 import os
 
