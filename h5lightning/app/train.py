@@ -18,7 +18,7 @@ from h5lightning.config import conf_dir
 from h5lightning.core.terminal import Terminal
 from h5lightning.datamodule.module import H5DataModule
 from h5lightning.errors import OptionError
-from h5lightning.options.checks import nearest
+from h5lightning.options.checks import did_you_mean
 
 __all__ = ["print_results", "train"]
 
@@ -70,7 +70,7 @@ def _objective(name: str | None, metrics: Mapping[str, float]) -> float | None:
     if name is None:
         return None
     if name not in metrics:
-        raise OptionError(f"objective must be a logged metric, found {name!r}{nearest(name, metrics)}")
+        raise OptionError(f"objective must be a logged metric, found {name!r}{did_you_mean(name, metrics)}")
     return metrics[name]
 
 

@@ -11,9 +11,9 @@ from h5lightning.core.process_local import ProcessLocal
 from h5lightning.errors import ResumeError
 from h5lightning.loading.epochs.training_epochs import BegunEpoch
 from h5lightning.loading.loader import H5DataLoader
-from h5lightning.planning.sampling.position import Position
 from h5lightning.planning.sampling.rank_epoch import RankEpoch
 from h5lightning.planning.sampling.sharding import Share
+from h5lightning.planning.sampling.training_progress import TrainingProgress
 from h5lightning.planning.sampling.training_shards import TrainingShards
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ class EpochTracker:
         self.version = 0
         self._first = 0
         self._next: dict[Share | None, int] = {}  # share that the user gave → its next epoch
-        self._restored: Position | None = None  # where the next epoch begins, without a Trainer
+        self._restored: TrainingProgress | None = None  # where the next epoch begins, without a Trainer
         self._resumed: set[Share | None] = set()  # the shares that have begun that epoch
-        self._start = Position()  # where the fit of the Trainer began
+        self._start = TrainingProgress()  # where the fit of the Trainer began
         self._trained: BegunEpoch | None = None  # the last epoch that the Trainer began
         self._begun: list[BegunEpoch] = []  # without a Trainer: the last epoch, and those that still run
         self._reload_every: int | None = None
@@ -45,7 +45,7 @@ class EpochTracker:
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy has no Trainer, so that it takes along nothing that a Trainer counted.
-        return {**self.__dict__, "_reload_every": None, "_trained": None, "_start": Position()}
+        return {**self.__dict__, "_reload_every": None, "_trained": None, "_start": TrainingProgress()}
 
     def set_next(self, number: int) -> None:
         """Set the next epoch of all loaders; under a Trainer, the Trainer's epoch counts."""
@@ -58,7 +58,9 @@ class EpochTracker:
         """See `EpochCounter.alone`."""
         return self._guard.get(Guard).run(begin)
 
-    def next(self, asked: int | None, restored: Position | None, given: Share | None = None) -> Position:
+    def next(
+        self, asked: int | None, restored: TrainingProgress | None, given: Share | None = None
+    ) -> TrainingProgress:
         """See `EpochCounter.next`."""
         trainer = self._fitting
         if trainer is not None:
@@ -66,18 +68,18 @@ class EpochTracker:
             # counters (lightning#20550).
             epoch = max(_current_epoch(trainer), self._start.trainer_epoch)
             is_start = self._start.trainer_epoch == epoch and self._start.trainer_steps > 0
-            return self._start if is_start else Position(epoch)
+            return self._start if is_start else TrainingProgress(epoch)
         restored = restored or (self._restored if given not in self._resumed else None)
         if restored is not None and asked in (None, restored.epoch):
             return restored
-        return Position(self._next.get(given, self._first) if asked is None else asked)
+        return TrainingProgress(self._next.get(given, self._first) if asked is None else asked)
 
     @property
     def is_decided(self) -> bool:
         """See `EpochCounter.is_decided`."""
         return self._fitting is not None
 
-    def steps_counted(self, position: Position) -> int:
+    def steps_counted(self, position: TrainingProgress) -> int:
         """See `EpochCounter.steps_counted`."""
         trainer = self._fitting
         # If Lightning counted a stopped epoch as done, it keeps its counter of steps only under max_steps.
@@ -112,10 +114,10 @@ class EpochTracker:
 
     def begin_fit(self) -> None:
         """Forget the last fit: a new one begins, which may load a checkpoint afterwards."""
-        self._start, self._trained, self._restored = Position(), None, None
+        self._start, self._trained, self._restored = TrainingProgress(), None, None
         self._begun = []
 
-    def resume(self, position: Position) -> None:
+    def resume(self, position: TrainingProgress) -> None:
         """Continue from the position of a checkpoint."""
         if self._fitting is None:
             self.set_next(position.epoch)
@@ -150,7 +152,7 @@ class EpochTracker:
         if self._start.trainer_steps and epoch == self._start.trainer_epoch:
             return
         if cast("Any", trainer).fit_loop.epoch_loop.restarting and _steps(trainer):
-            self._start = Position(epoch, _steps(trainer))
+            self._start = TrainingProgress(epoch, _steps(trainer))
 
     def _reload(self, trainer: Trainer, *, is_needed: bool) -> None:
         settings = cast("Any", trainer)
@@ -161,7 +163,7 @@ class EpochTracker:
             settings.reload_dataloaders_every_n_epochs = self._reload_every
             self._reload_every = None
 
-    def now(self) -> Position:
+    def now(self) -> TrainingProgress:
         """Where training is, for a checkpoint.
 
         Raises:
@@ -185,12 +187,16 @@ class EpochTracker:
             return self.next(None, None, newest[0].given if newest else None)
         return newest[0].now()
 
-    def _now_of(self, trainer: Trainer) -> Position:
+    def _now_of(self, trainer: Trainer) -> TrainingProgress:
         epoch, begun = _current_epoch(trainer), self._trained
         counted, is_inside = _steps(trainer), _is_inside(trainer)
         if begun is None:
             is_start = self._start.trainer_epoch == epoch
-            return self._start if is_start else Position(epoch, counted=counted, is_stopped=not is_inside)
+            return (
+                self._start
+                if is_start
+                else TrainingProgress(epoch, counted=counted, is_stopped=not is_inside)
+            )
         steps = max(0, counted - begun.trainer_steps)
         if begun.trainer_epoch == epoch and is_inside:
             goes_on_in = epoch if epoch != begun.position.epoch else None
@@ -199,7 +205,7 @@ class EpochTracker:
             # max_steps or should_stop ended the run: Lightning counts the epoch, but it has samples left.
             return replace(begun.after(steps), goes_on_in=epoch, counted=counted, is_stopped=True)
         # Lightning may keep its counter of steps in the next epoch (lightning#19617), which must then be longer.
-        return Position(epoch, counted=counted, is_stopped=not is_inside)
+        return TrainingProgress(epoch, counted=counted, is_stopped=not is_inside)
 
 
 def _needs_loader(trainer: Trainer) -> bool:

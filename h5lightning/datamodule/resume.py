@@ -12,10 +12,10 @@ from lightning.pytorch.utilities import rank_zero_warn
 from h5lightning.core.visible import visible
 from h5lightning.errors import OptionError, ResumeError, SplitMismatchError
 from h5lightning.options.checks import check_int
-from h5lightning.planning.sampling.position import Position
+from h5lightning.planning.sampling.training_progress import TrainingProgress
 from h5lightning.planning.splitting.manifest import describe_difference
 
-__all__ = ["RunRecord", "RunSeed", "SavedRun", "check_same_data", "explain_difference"]
+__all__ = ["RunRecord", "RunSeed", "SavedRun", "check_same_data", "differences_between_runs"]
 
 _VERSION = 2
 _VARIABLE = "PL_GLOBAL_SEED"
@@ -31,7 +31,7 @@ class RunRecord:
     order: str | None  # its fingerprint
     split: Mapping[str, Any]  # as `to_plain_split` packs it
 
-    def to_state(self, position: Position) -> dict[str, Any]:
+    def to_state(self, position: TrainingProgress) -> dict[str, Any]:
         """The state of a DataModule, for a checkpoint."""
         record = {item.name: getattr(self, item.name) for item in fields(self)}
         return {"version": _VERSION, "position": position.to_plain(), **record}
@@ -42,7 +42,7 @@ class SavedRun:
     """The state that a DataModule loaded, and where training continues; None if it does not."""
 
     record: RunRecord
-    position: Position | None
+    position: TrainingProgress | None
     is_own: bool  # no Trainer loaded it, so that its seed stays after the next fit has begun
 
     @classmethod
@@ -62,12 +62,12 @@ class SavedRun:
                 "returns. The state of a loader is loaded with loader.load_state_dict()"
             )
         values: dict[str, Any] = {item.name: state.get(item.name) for item in fields(RunRecord)}
-        position = Position.of_plain(state["position"]) if continues and "position" in state else None
+        position = TrainingProgress.of_plain(state["position"]) if continues and "position" in state else None
         return cls(RunRecord(**values), position, is_own)
 
-    def position_in(self, record: RunRecord, *, on_other_data: str) -> Position | None:
+    def position_in(self, record: RunRecord, *, on_other_data: str) -> TrainingProgress | None:
         """Where training continues in a run with this record; None where it does not; see `check_same_data`."""
-        differences = explain_difference(self.record, record)
+        differences = differences_between_runs(self.record, record)
         check_same_data(differences, is_training=self.position is not None, on_other_data=on_other_data)
         return self.position.restarted() if self.position is not None and differences else self.position
 
@@ -78,7 +78,7 @@ def _is_state(state: object) -> TypeGuard[Mapping[str, Any]]:
     return isinstance(state.get("seed"), int) and isinstance(state.get("split"), Mapping)
 
 
-def explain_difference(saved: RunRecord, current: RunRecord) -> dict[str, str]:
+def differences_between_runs(saved: RunRecord, current: RunRecord) -> dict[str, str]:
     """Name → text, for everything in which the current run differs from the saved one."""
     differences = {"split": describe_difference(saved.split, current.split)}
     for name in ("seed", "samples", "shuffle"):

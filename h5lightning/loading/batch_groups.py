@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
-from h5lightning.loading.prefetch import Pipeline
+from h5lightning.loading.prefetch import PrefetchPipeline
 from h5lightning.loading.sample_dataset import RawBatches, SampleDataset
 from h5lightning.planning.sampling.rank_epoch import RankEpoch
 
@@ -63,9 +63,9 @@ class BatchGroupReader:
         self._batches = 1
         self._done = 0  # samples that were finished
 
-    def pipeline(self, epoch: RankEpoch) -> Pipeline[list[Any]]:
+    def pipeline(self, epoch: RankEpoch) -> PrefetchPipeline[list[Any]]:
         """Makes groups of batches in order, none empty; an error is raised after the batches before it."""
-        return Pipeline(partial(self._tasks, epoch), self._read, partial(self._finish, epoch))
+        return PrefetchPipeline(partial(self._tasks, epoch), self._read, partial(self._finish, epoch))
 
     def _tasks(self, epoch: RankEpoch) -> Iterator[_Task]:
         return self._looking_ahead(chain(self._cut(epoch.full_batches()), epoch.tail()))

@@ -23,7 +23,7 @@ from h5lightning.loading.fields.field_reader import FieldReader, ReadContext, ma
 from h5lightning.loading.fields.located_batch import FilePaths, LocatedBatch
 from h5lightning.loading.fields.row_requests import RowRequest, by_files, read_rows
 from h5lightning.options import Access
-from h5lightning.options.checks import nearest
+from h5lightning.options.checks import did_you_mean
 from h5lightning.planning.fields import FieldPlan, Fields
 from h5lightning.planning.index import SampleIndex
 from h5lightning.storage.readers.protocol import Reader
@@ -126,7 +126,7 @@ class BatchReader:
     def _chosen(self, keys: Sequence[str] | None) -> list[FieldReader]:
         for key in keys or ():
             if key not in self._readers:
-                raise MissingFieldError(f"there is no field {key!r}{nearest(key, self._readers)}")
+                raise MissingFieldError(f"there is no field {key!r}{did_you_mean(key, self._readers)}")
         return [self._readers[key] for key in (self._readers if keys is None else keys)]
 
     def _fill(

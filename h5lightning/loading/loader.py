@@ -19,7 +19,7 @@ from h5lightning.loading.batch_groups import BatchGroupReader
 from h5lightning.loading.collate import Collate
 from h5lightning.loading.epochs.epoch_iterator import EpochIterator
 from h5lightning.loading.epochs.sampler import ShardedSampler, caller_of
-from h5lightning.loading.prefetch import Pipeline, ReadAhead
+from h5lightning.loading.prefetch import PrefetchPipeline, ReadAhead
 from h5lightning.loading.sample_dataset import SampleDataset
 from h5lightning.planning.sampling.rank_epoch import RankEpoch
 
@@ -184,12 +184,12 @@ class H5DataLoader(DataLoader[Any]):
         if state_dict and isinstance(self.sampler, ShardedSampler):
             self.sampler.epochs.load_state_dict(state_dict, by_trainer=caller_of(2) == "trainer")
 
-    def _single_batches(self) -> Pipeline[list[Any]]:
+    def _single_batches(self) -> PrefetchPipeline[list[Any]]:
         # Made here: the thread that makes the first batch does not know which epoch has begun.
         batches = super().__iter__()
-        return Pipeline.of(lambda: ([batch] for batch in batches))
+        return PrefetchPipeline.of(lambda: ([batch] for batch in batches))
 
-    def _groups(self, epoch: RankEpoch) -> Pipeline[list[Any]]:
+    def _groups(self, epoch: RankEpoch) -> PrefetchPipeline[list[Any]]:
         reader = BatchGroupReader(
             cast("SampleDataset", self.dataset),
             epoch.shards.batch_size,

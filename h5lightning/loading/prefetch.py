@@ -18,13 +18,13 @@ from typing import Any, Generic, TypeVar
 from h5lightning.errors import ResourceError
 from h5lightning.loading.prefetch_queue import BoundedQueue, TaskQueue
 
-__all__ = ["Pipeline", "ReadAhead"]
+__all__ = ["PrefetchPipeline", "ReadAhead"]
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pipeline(Generic[T]):
+class PrefetchPipeline(Generic[T]):
     """How items are made.
 
     Args:
@@ -38,7 +38,7 @@ class Pipeline(Generic[T]):
     finish: Callable[[Any], Iterable[T]]
 
     @classmethod
-    def of(cls, items: Callable[[], Iterator[T]]) -> Pipeline[T]:
+    def of(cls, items: Callable[[], Iterator[T]]) -> PrefetchPipeline[T]:
         """Items of one iterator."""
         return cls(items, lambda item: item, lambda item: (item,))
 
@@ -61,7 +61,7 @@ class ReadAhead(Iterator[T]):
 
     def __init__(
         self,
-        pipeline: Pipeline[T],
+        pipeline: PrefetchPipeline[T],
         size_bytes: Callable[[T], int],
         *,
         threads: int = 1,
@@ -123,7 +123,7 @@ class ReadAhead(Iterator[T]):
 
 
 def _fill(
-    tasks: TaskQueue, pipeline: Pipeline[T], size_bytes: Callable[[T], int], items: BoundedQueue[T]
+    tasks: TaskQueue, pipeline: PrefetchPipeline[T], size_bytes: Callable[[T], int], items: BoundedQueue[T]
 ) -> None:
     try:
         while _make(*tasks.draw(), pipeline, size_bytes, items):
@@ -135,7 +135,7 @@ def _fill(
 def _make(
     number: int,
     task: Callable[[], Any],
-    pipeline: Pipeline[T],
+    pipeline: PrefetchPipeline[T],
     size_bytes: Callable[[T], int],
     items: BoundedQueue[T],
 ) -> bool:

@@ -15,7 +15,7 @@ from h5lightning.core.progress import progress_bar
 from h5lightning.errors import FieldError, MissingFieldError
 from h5lightning.loading.sample_dataset import SampleDataset
 from h5lightning.options import Shuffle
-from h5lightning.options.checks import nearest
+from h5lightning.options.checks import did_you_mean
 from h5lightning.planning.fields import FieldSpec
 from h5lightning.planning.sampling import class_weights
 
@@ -50,7 +50,7 @@ def _check_spec(dataset: SampleDataset, key: str, option: str) -> None:
     spec = dataset.field_spec.get(key)
     if spec is None:
         raise MissingFieldError(
-            f"{option} must name one of the fields, found {key!r}{nearest(key, dataset.field_spec)}"
+            f"{option} must name one of the fields, found {key!r}{did_you_mean(key, dataset.field_spec)}"
         )
     if math.prod(spec.shape) != 1:
         raise FieldError(

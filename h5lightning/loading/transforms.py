@@ -15,7 +15,7 @@ import torch
 
 from h5lightning.core.permutation import derive_key
 from h5lightning.errors import OptionError
-from h5lightning.options.checks import nearest
+from h5lightning.options.checks import did_you_mean
 
 __all__ = ["STAGES", "BatchInfo", "SampleInfo", "Transform", "TransformOption", "Transforms"]
 
@@ -97,7 +97,7 @@ class Transforms:
         if isinstance(option, Mapping):
             for key in option:
                 if key not in STAGES:
-                    raise OptionError(f"{name} has no stage {key!r}{nearest(key, STAGES)}")
+                    raise OptionError(f"{name} has no stage {key!r}{did_you_mean(key, STAGES)}")
         # Any: a configuration may hold text where a transform should be.
         chosen: Any = option.get(stage) if isinstance(option, Mapping) else option
         if chosen is None:

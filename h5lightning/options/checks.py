@@ -19,8 +19,8 @@ __all__ = [
     "check_int",
     "check_seconds",
     "check_text",
+    "did_you_mean",
     "make_plain",
-    "nearest",
     "to_plain",
 ]
 
@@ -29,7 +29,7 @@ MOST_IN_BATCH = 2**48  # so that int64 also counts the samples of all ranks toge
 MOST_SECONDS = 1_000_000  # system calls count milliseconds in 31 bits
 
 
-def nearest(name: object, known: Iterable[str]) -> str:
+def did_you_mean(name: object, known: Iterable[str]) -> str:
     """The end of an error message: the known name most similar to ``name``, or all known names."""
     names = sorted(known)
     by_folded = {one.casefold(): one for one in names}

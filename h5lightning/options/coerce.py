@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, cast
 
 from h5lightning.errors import OptionError
-from h5lightning.options.checks import check_choice, nearest
+from h5lightning.options.checks import check_choice, did_you_mean
 from h5lightning.options.field import Field
 from h5lightning.options.samples import Rows, Samples, Whole, Windows
 from h5lightning.options.split import Split
@@ -36,7 +36,7 @@ def coerce(kind: type[T], value: object, name: str) -> T:
     known = [option.name for option in options]
     for key in value:
         if key not in known:
-            raise OptionError(f"{name} has no option {key!r}{nearest(key, known)}")
+            raise OptionError(f"{name} has no option {key!r}{did_you_mean(key, known)}")
     for option in options:
         if option.default is dataclasses.MISSING and option.name not in value:
             raise OptionError(f"{name} needs {option.name!r}, found {dict(value)!r}")

@@ -17,11 +17,11 @@ from h5lightning.errors import (
     UnsupportedFieldError,
 )
 from h5lightning.options import Field
-from h5lightning.options.checks import nearest
+from h5lightning.options.checks import did_you_mean
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.schema import DatasetSchema, Member, member_text
 from h5lightning.planning.catalog.schema_difference import explain_difference
-from h5lightning.planning.conventions.encodings import DECODED_DTYPE, is_type_said
+from h5lightning.planning.conventions.encoding_checks import DECODED_DTYPE, is_type_said
 from h5lightning.planning.conventions.error_parts import stored_remedy
 from h5lightning.planning.values.conversions import wider_type
 
@@ -114,7 +114,7 @@ class ComparedFiles:
         where = self.catalog.path(file)
         if dataset is None:
             later = " ('*' in a path is not available yet)" if "*" in field.path else ""
-            near = nearest(field.path, self.names_in(file))
+            near = did_you_mean(field.path, self.names_in(file))
             raise MissingFieldError(f"field {key!r}: {where} holds no dataset '/{field.path}'{later}{near}")
         if dataset.refusal:
             raise UnsupportedFieldError(f"field {key!r}: '/{field.path}' in {where} {dataset.refusal}")
@@ -161,7 +161,7 @@ def check_column(what: str, field: Field, schema: DatasetSchema) -> None:
         )
     column = schema.member(field.member)
     if column is None:
-        near = nearest(field.member, [member.name for member in schema.members])
+        near = did_you_mean(field.member, [member.name for member in schema.members])
         raise MissingFieldError(f"{what} has no column {field.member!r}{near}")
     if column.refusal:
         raise UnsupportedFieldError(

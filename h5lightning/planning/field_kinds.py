@@ -11,10 +11,10 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import more_files
 from h5lightning.errors import FieldError, MissingFieldError, OptionError, SchemaError, UnsupportedFieldError
 from h5lightning.options import Field, Samples, Whole, Windows
-from h5lightning.options.checks import nearest
+from h5lightning.options.checks import did_you_mean
 from h5lightning.planning.catalog.schema import as_array, untyped
 from h5lightning.planning.compared_files import ComparedFiles
-from h5lightning.planning.conventions.encodings import (
+from h5lightning.planning.conventions.encoding_checks import (
     check_encodings,
     check_missing,
     check_vocabularies,
@@ -151,7 +151,7 @@ def _value(compared: ComparedFiles, key: str, field: Field, file: int) -> Array:
     attrs, name = compared.catalog.typed_attrs(file), f"{field.path}@{field.attr}"
     where = compared.catalog.path(file)
     if name not in attrs:
-        near = nearest(field.attr, compared.attrs_in(file, field.path))
+        near = did_you_mean(field.attr, compared.attrs_in(file, field.path))
         raise MissingFieldError(f"field {key!r}: {where} lacks {_described(field)}{near}")
     value = as_array(attrs[name])
     if value.dtype.kind not in "biuf":

@@ -12,7 +12,7 @@ from h5lightning.options import Field
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.catalog.schema_difference import explain_difference
-from h5lightning.planning.conventions.encodings import is_type_said
+from h5lightning.planning.conventions.encoding_checks import is_type_said
 
 __all__ = ["NEVER_WRITTEN", "find_nonconforming"]
 

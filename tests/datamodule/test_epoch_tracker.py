@@ -13,7 +13,7 @@ from module_runs import IDLE_WARNINGS, quiet_trainer, set_up, trained, training
 from recording import Recorder
 
 from h5lightning.datamodule.epoch_tracker import EpochTracker
-from h5lightning.planning.sampling.position import Position
+from h5lightning.planning.sampling.training_progress import TrainingProgress
 from h5lightning.planning.sampling.training_shards import TrainingShards
 
 
@@ -21,7 +21,7 @@ def test_without_a_trainer_an_epoch_begins() -> None:
     progress = EpochTracker()
     progress.begin_fit()
     progress.prepare(TrainingShards(10, 2))
-    assert progress.next(None, None) == progress.now() == Position()
+    assert progress.next(None, None) == progress.now() == TrainingProgress()
     progress.end(None)
 
 

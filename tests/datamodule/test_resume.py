@@ -10,36 +10,42 @@ from module_runs import IDLE_WARNINGS, quiet_trainer, trained, training
 from recording import Recorder
 
 from h5lightning import H5DataModule
-from h5lightning.datamodule.resume import RunRecord, RunSeed, SavedRun, check_same_data, explain_difference
+from h5lightning.datamodule.resume import (
+    RunRecord,
+    RunSeed,
+    SavedRun,
+    check_same_data,
+    differences_between_runs,
+)
 from h5lightning.errors import OptionError, ResumeError, SplitMismatchError
-from h5lightning.planning.sampling.position import Position
+from h5lightning.planning.sampling.training_progress import TrainingProgress
 
 SAVED = RunRecord(
     seed=1, samples={"kind": "rows"}, shuffle={"mode": "full"}, order="f", split={"fingerprint": "a"}
 )
-POSITION = Position(epoch=2, steps=3, samples=12)
+POSITION = TrainingProgress(epoch=2, steps=3, samples=12)
 IDLE = pytest.mark.filterwarnings(*IDLE_WARNINGS)
 
 
 def test_nothing_differs() -> None:
-    assert explain_difference(SAVED, replace(SAVED)) == {}
+    assert differences_between_runs(SAVED, replace(SAVED)) == {}
 
 
 @pytest.mark.parametrize("name", ["seed", "samples", "shuffle"])
 def test_what_differs_is_said(name) -> None:
-    differences = explain_difference(SAVED, replace(SAVED, **{name: "other", "order": "g"}))
+    differences = differences_between_runs(SAVED, replace(SAVED, **{name: "other", "order": "g"}))
     assert list(differences) == [name]
     assert differences[name] == f"{name} was {getattr(SAVED, name)!r}, is 'other'"
 
 
 def test_another_order_of_the_same_options_is_said_too() -> None:
-    assert "other chunks or weights" in explain_difference(SAVED, replace(SAVED, order="g"))["order"]
+    assert "other chunks or weights" in differences_between_runs(SAVED, replace(SAVED, order="g"))["order"]
 
 
 def test_an_older_checkpoint_says_less() -> None:
     older = SavedRun.of_state({"seed": 1, "split": {"fingerprint": "a"}}, continues=True, is_own=False)
     assert older.position is None
-    assert explain_difference(older.record, SAVED) == {}
+    assert differences_between_runs(older.record, SAVED) == {}
 
 
 def test_training_does_not_continue_with_other_data() -> None:

@@ -14,13 +14,13 @@ import weakref
 
 import pytest
 
-from h5lightning.loading.prefetch import Pipeline, ReadAhead
+from h5lightning.loading.prefetch import PrefetchPipeline, ReadAhead
 
 pytestmark = pytest.mark.timeout(30)
 
 
 def ahead(start, *, most_items=3, most_bytes=1 << 30, size=1) -> ReadAhead:
-    return ReadAhead(Pipeline.of(start), lambda _: size, most_items=most_items, most_bytes=most_bytes)
+    return ReadAhead(PrefetchPipeline.of(start), lambda _: size, most_items=most_items, most_bytes=most_bytes)
 
 
 def threads() -> int:
@@ -87,7 +87,7 @@ def test_threads_read_together_and_finish_in_turn(number) -> None:
         yield read_task
         finishing.clear()
 
-    pipeline = Pipeline(lambda: iter(range(60)), read, finish)
+    pipeline = PrefetchPipeline(lambda: iter(range(60)), read, finish)
     items = ReadAhead(pipeline, lambda _: 1, threads=number, most_items=4, most_bytes=99)
     assert list(items) == [-task for task in range(60) for _ in range(2)]
     assert max(most) == number
@@ -110,7 +110,7 @@ def test_an_error_of_any_stage_comes_in_turn(where) -> None:
         yield fails("finish", task)
 
     items = ReadAhead(
-        Pipeline(tasks, lambda task: fails("read", task), finish),
+        PrefetchPipeline(tasks, lambda task: fails("read", task), finish),
         lambda _: 1,
         threads=3,
         most_items=9,
@@ -165,7 +165,7 @@ def test_behind_an_error_nobody_reads_any_more() -> None:
         reading.remove(number)
         return number
 
-    pipeline = Pipeline(lambda: iter(range(5)), read, lambda item: (item,))
+    pipeline = PrefetchPipeline(lambda: iter(range(5)), read, lambda item: (item,))
     items = ReadAhead(pipeline, lambda _: 1, threads=3, most_items=4, most_bytes=100)
     with pytest.raises(ValueError, match="first"):
         next(items)
@@ -194,11 +194,11 @@ def test_closing_twice_ends_once() -> None:
 
 def test_the_interpreter_exits_with_a_thread_at_work() -> None:
     code = (
-        "import itertools, time; from h5lightning.loading.prefetch import ReadAhead, Pipeline\n"
+        "import itertools, time; from h5lightning.loading.prefetch import ReadAhead, PrefetchPipeline\n"
         "def slow():\n"
         "    for n in itertools.count():\n"
         "        time.sleep(0.01); yield n\n"
-        "items = ReadAhead(Pipeline.of(slow), lambda _: 1, threads=2, most_items=2, most_bytes=9)\n"
+        "items = ReadAhead(PrefetchPipeline.of(slow), lambda _: 1, threads=2, most_items=2, most_bytes=9)\n"
         "print(next(items))\n"
     )
     done = subprocess.run(
@@ -209,7 +209,7 @@ def test_the_interpreter_exits_with_a_thread_at_work() -> None:
 
 def test_an_item_behind_one_that_was_dropped_is_not_given(monkeypatch):
     """Who closes drops the first items; who takes at that moment would get a later one."""
-    ahead = ReadAhead(Pipeline.of(lambda: iter(range(5))), lambda _: 1, most_items=5, most_bytes=99)
+    ahead = ReadAhead(PrefetchPipeline.of(lambda: iter(range(5))), lambda _: 1, most_items=5, most_bytes=99)
     for thread in ahead._threads:
         thread.join()
     shelf = ahead._items

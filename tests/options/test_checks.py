@@ -9,7 +9,7 @@ import torch
 from omegaconf import OmegaConf
 
 from h5lightning.options import Field, Rows, Shuffle, Windows
-from h5lightning.options.checks import check_choice, check_int, nearest, to_plain
+from h5lightning.options.checks import check_choice, check_int, did_you_mean, to_plain
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from h5lightning.options.checks import check_choice, check_int, nearest, to_plai
     ids=["near", "another case", "far", "nothing known"],
 )
 def test_nearest(name, known, expected):
-    assert nearest(name, known) == expected
+    assert did_you_mean(name, known) == expected
 
 
 def test_what_is_allowed_passes_the_checks():

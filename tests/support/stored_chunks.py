@@ -4,7 +4,7 @@ import h5py
 import hdf5plugin
 import numpy as np
 
-from h5lightning.storage.codecs import Pipeline
+from h5lightning.storage.codecs import FilterPipeline
 
 OPTIONS = {
     "deflate": {"compression": "gzip"},
@@ -40,7 +40,7 @@ def stored_chunks(values, options, chunks=None):
         places = [did.get_chunk_info(i).chunk_offset for i in range(did.get_num_chunks())]
         found = {place: did.read_direct_chunk(place) for place in places}
     stored = {place: (np.frombuffer(data, np.uint8), mask) for place, (mask, data) in found.items()}
-    return Pipeline(filters, chunk_bytes), stored
+    return FilterPipeline(filters, chunk_bytes), stored
 
 
 def stored_chunk(values, options):

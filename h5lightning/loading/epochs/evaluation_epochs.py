@@ -9,9 +9,9 @@ from h5lightning.loading.epochs.epoch_iterator import Delivered, EpochIterator
 from h5lightning.loading.epochs.epoch_source import Division, EpochSource
 from h5lightning.planning.sampling import Order
 from h5lightning.planning.sampling.evaluation_shards import EvaluationShards
-from h5lightning.planning.sampling.position import RemainingEpoch
 from h5lightning.planning.sampling.rank_epoch import RankEpoch
 from h5lightning.planning.sampling.sharding import Shards, Share
+from h5lightning.planning.sampling.training_progress import RemainingEpoch
 
 __all__ = ["EvaluationEpochs", "FixedEpochs"]
 

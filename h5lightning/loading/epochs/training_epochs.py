@@ -10,9 +10,9 @@ from h5lightning.core.process_local import ProcessLocalRef
 from h5lightning.errors import ResumeError
 from h5lightning.loading.epochs.epoch_iterator import Delivered, EpochIterator
 from h5lightning.loading.epochs.epoch_source import Division, EpochSource
-from h5lightning.planning.sampling.position import Position
 from h5lightning.planning.sampling.rank_epoch import RankEpoch
 from h5lightning.planning.sampling.sharding import Share
+from h5lightning.planning.sampling.training_progress import TrainingProgress
 from h5lightning.planning.sampling.training_shards import TrainingShards
 
 __all__ = ["BegunEpoch", "EpochCounter", "TrainingEpochs"]
@@ -33,7 +33,7 @@ class BegunEpoch:
 
     epoch: RankEpoch
     shards: TrainingShards
-    position: Position
+    position: TrainingProgress
     delivered: Delivered = field(default_factory=Delivered)
     iterator: ProcessLocalRef[EpochIterator] = field(default_factory=ProcessLocalRef)
     trainer_epoch: int = -1
@@ -47,11 +47,11 @@ class BegunEpoch:
         is_there = self.iterator.get() is not None and not self.delivered.is_at_end
         return is_there and self.delivered.batches > 0
 
-    def after(self, steps: int) -> Position:
+    def after(self, steps: int) -> TrainingProgress:
         """The position of training after some steps of this epoch."""
         return self.position.after(self.position.epoch, self.position.steps + steps, self.shards)
 
-    def now(self) -> Position:
+    def now(self) -> TrainingProgress:
         """The position of training if each delivered batch was a step."""
         if not self.is_counted:
             raise ResumeError(
@@ -73,7 +73,9 @@ class EpochCounter(Protocol):
     def alone(self, begin: Callable[[], RankEpoch]) -> RankEpoch:
         """Call ``begin`` while no other thread begins an epoch."""
 
-    def next(self, asked: int | None, restored: Position | None, given: Share | None = None) -> Position:
+    def next(
+        self, asked: int | None, restored: TrainingProgress | None, given: Share | None = None
+    ) -> TrainingProgress:
         """Where the next epoch begins.
 
         Args:
@@ -82,7 +84,7 @@ class EpochCounter(Protocol):
             given: the share that a user gave for the loader; epochs of other shares are counted separately.
         """
 
-    def steps_counted(self, position: Position) -> int:
+    def steps_counted(self, position: TrainingProgress) -> int:
         """Steps before a position that the training loop counts as steps of the epoch."""
 
     def begin(self, begun: BegunEpoch) -> None:
@@ -103,8 +105,10 @@ class TrainingEpochs(EpochSource):
         self._counter = counter
         self._given = given
         self._asked: _Asked | None = None
-        self._restored: tuple[Position, int] | None = None  # and the version of the counter that it is for
-        self._loaded: Position | None = None  # as it was, for the next state
+        self._restored: tuple[TrainingProgress, int] | None = (
+            None  # and the version of the counter that it is for
+        )
+        self._loaded: TrainingProgress | None = None  # as it was, for the next state
         self._begun: list[BegunEpoch] = []  # the last one, and those that still run
 
     def set_epoch(self, epoch: int, *, by_trainer: bool = False) -> None:
@@ -135,7 +139,7 @@ class TrainingEpochs(EpochSource):
         self._counter.begin(begun)
         return epoch
 
-    def _position(self, shards: TrainingShards) -> Position:
+    def _position(self, shards: TrainingShards) -> TrainingProgress:
         """Where the next epoch begins.
 
         A restored position is continued, unless a user set another epoch after it. An epoch that a Trainer sets does
@@ -148,16 +152,16 @@ class TrainingEpochs(EpochSource):
             rest = restored.remaining_epoch(shards)
             is_over = rest is not None and not rest.shards.steps and asked.epoch > restored.epoch
             if is_over or (not asked.by_trainer and asked.epoch != restored.epoch):
-                return Position(asked.epoch)
+                return TrainingProgress(asked.epoch)
             asked = None
         return self._counter.next(asked.epoch if asked else None, restored, self._given)
 
     @property
-    def _restored_position(self) -> Position | None:
+    def _restored_position(self) -> TrainingProgress | None:
         position, version = self._restored or (None, 0)
         return position if version == self._counter.version else None
 
-    def _planned(self, position: Position, share: Share, shards: TrainingShards) -> RankEpoch:
+    def _planned(self, position: TrainingProgress, share: Share, shards: TrainingShards) -> RankEpoch:
         epoch = RankEpoch.of(position.epoch, self.order, shards, share.rank, position.remaining_epoch(shards))
         return replace(epoch, steps_done=self._counter.steps_counted(position))
 
@@ -182,7 +186,7 @@ class TrainingEpochs(EpochSource):
         if self._counter.is_decided:
             return  # Lightning restores loaders, after the DataModule has restored the position of its Trainer
         self._division.check(state, "training")
-        position = Position.of_plain(state["position"])
+        position = TrainingProgress.of_plain(state["position"])
         if position.samples > self.order.size:
             raise ResumeError(f"this state is {position.samples} samples into an epoch of {self.order.size}")
         self._loaded = position

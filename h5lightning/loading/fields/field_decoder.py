@@ -12,7 +12,7 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import FieldError, H5LightningError, MissingDataError
 from h5lightning.loading.fields.located_batch import LocatedBatch
 from h5lightning.loading.fields.row_requests import RowRequest
-from h5lightning.planning.conventions.encodings import remedy
+from h5lightning.planning.conventions.encoding_checks import remedy
 from h5lightning.planning.fields import StoredField, StoredForm
 from h5lightning.planning.values.conversions import LostValueError, ValueAtError
 from h5lightning.planning.values.value_decoder import ValueDecoder

@@ -10,7 +10,7 @@ import numpy as np
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import more_files
 from h5lightning.errors import MissingFieldError, SchemaError, UnsupportedFieldError
-from h5lightning.options.checks import nearest
+from h5lightning.options.checks import did_you_mean
 from h5lightning.planning.catalog.annotations import PACKED
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.conventions.error_parts import (
@@ -49,7 +49,7 @@ def check_same(
     for path in same:
         files_by_digest, lacking = _files_by_digest(catalog, path, files)
         if lacking.size:
-            hint = nearest(path, names_in(int(lacking[0])))
+            hint = did_you_mean(path, names_in(int(lacking[0])))
             raise MissingFieldError(
                 f"access.same: {catalog.path(int(lacking[0]))} holds no '/{path}'{more_files(lacking)}{hint}"
             )

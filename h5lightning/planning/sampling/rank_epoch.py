@@ -11,8 +11,8 @@ from typing import Any
 
 from h5lightning.core.arrays import BoolArray, Int64Array
 from h5lightning.planning.sampling import Order
-from h5lightning.planning.sampling.position import RemainingEpoch
 from h5lightning.planning.sampling.sharding import Shards
+from h5lightning.planning.sampling.training_progress import RemainingEpoch
 
 __all__ = ["BatchRequest", "EpochPosition", "RankEpoch"]
 

@@ -1,9 +1,9 @@
-"""Decoders for the filters of HDF5: they turn the stored bytes of a chunk into the chunk. Start with `Pipeline`."""
+"""Decoders for the filters of HDF5: stored bytes to a chunk. Start with `FilterPipeline`."""
 
 from __future__ import annotations
 
 from h5lightning.storage.codecs.builtin import fletcher32
 from h5lightning.storage.codecs.decoder import CodecError, NoCodecError
-from h5lightning.storage.codecs.pipeline import Pipeline
+from h5lightning.storage.codecs.pipeline import FilterPipeline
 
-__all__ = ["CodecError", "NoCodecError", "Pipeline", "fletcher32"]
+__all__ = ["CodecError", "FilterPipeline", "NoCodecError", "fletcher32"]

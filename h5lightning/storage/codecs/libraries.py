@@ -9,12 +9,12 @@ from typing import Any
 
 from h5lightning.storage.codecs.decoder import Bytes, CodecError, Filler, NoCodecError, check_size
 
-__all__ = ["Decode", "Whole", "call", "load", "load_if_installed"]
+__all__ = ["Decode", "ImagecodecsDecoder", "call", "load", "load_if_installed"]
 
 Decode = Callable[..., Any]  # called with stored bytes and out=
 
 
-class Whole(Filler):
+class ImagecodecsDecoder(Filler):
     """A decoder of imagecodecs that undoes a filter in one call.
 
     Args:

@@ -9,10 +9,10 @@ from h5lightning.storage.codecs.blocks import Bitshuffle, Lz4
 from h5lightning.storage.codecs.blosc import Blosc, Blosc2
 from h5lightning.storage.codecs.builtin import Fletcher32, Inflate, unshuffle
 from h5lightning.storage.codecs.decoder import Bytes, Copy, Decoder, NoCodecError
-from h5lightning.storage.codecs.libraries import Whole
+from h5lightning.storage.codecs.libraries import ImagecodecsDecoder
 from h5lightning.storage.hdf5.filters import filter_name
 
-__all__ = ["Pipeline"]
+__all__ = ["FilterPipeline"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class _Step:
         return max(0, len(stored) - (self.decoder.growth or 0)) if self.size is None else self.size
 
 
-class Pipeline:
+class FilterPipeline:
     """Decodes the chunks of one dataset.
 
     Args:
@@ -83,11 +83,11 @@ _CODECS: dict[int, Callable[[tuple[int, ...]], Decoder]] = {
     1: lambda _: Inflate(),
     2: lambda values: unshuffle(values[0] if values else 1),
     3: lambda _: Fletcher32(),
-    32000: lambda _: Whole("lzf"),
+    32000: lambda _: ImagecodecsDecoder("lzf"),
     32001: Blosc,
     32004: lambda _: Lz4(),
     32008: Bitshuffle,
-    32015: lambda _: Whole("zstd"),
+    32015: lambda _: ImagecodecsDecoder("zstd"),
     32026: Blosc2,
 }
 

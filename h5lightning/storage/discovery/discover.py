@@ -15,7 +15,7 @@ import numpy as np
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import DiscoveryError, NoMatchError, OptionError
-from h5lightning.options.checks import nearest
+from h5lightning.options.checks import did_you_mean
 from h5lightning.planning.catalog.catalog import SkippedFile
 from h5lightning.storage.discovery.directory_tree import DirectoryTree, explain_no_match, explain_unlisted
 from h5lightning.storage.discovery.exclusion import Exclusion
@@ -105,7 +105,7 @@ def _texts_by_role(files: object) -> dict[str, list[str]]:
         return {"": _texts(files, "files")}
     for role in files:
         if role not in ROLES:
-            raise OptionError(f"files has no split {role!r}{nearest(role, ROLES)}")
+            raise OptionError(f"files has no split {role!r}{did_you_mean(role, ROLES)}")
     texts = {role: _texts(files[role], f"files.{role}") for role in ROLES if files.get(role) is not None}
     if not texts:
         raise OptionError(f"files names no split: give at least one of {', '.join(ROLES)}")

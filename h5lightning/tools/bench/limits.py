@@ -19,7 +19,7 @@ import numpy as np
 from h5lightning.core.arrays import Bytes
 from h5lightning.errors import BadFileError
 from h5lightning.options import Access
-from h5lightning.storage.codecs import NoCodecError, Pipeline
+from h5lightning.storage.codecs import FilterPipeline, NoCodecError
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.files.raw_file import RawFile
 from h5lightning.storage.hdf5.chunk_index import DamageError
@@ -40,7 +40,7 @@ class _EncodedRange:
     path: str
     stored: ByteRange
     decoded_bytes: int
-    pipeline: Pipeline | None  # None where values are stored as they are
+    pipeline: FilterPipeline | None  # None where values are stored as they are
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from itertools import islice
 import h5py
 
 from h5lightning.planning.catalog.extents import Extents
-from h5lightning.storage.codecs import Pipeline
+from h5lightning.storage.codecs import FilterPipeline
 from h5lightning.storage.hdf5.chunk_index import stored_extents
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 
@@ -93,11 +93,11 @@ def join_adjacent(ranges: Iterable[ByteRange], most_bytes: float = math.inf) -> 
     return joined
 
 
-def pipeline_of(stored: h5py.Dataset) -> Pipeline | None:
+def pipeline_of(stored: h5py.Dataset) -> FilterPipeline | None:
     """What decodes the chunks of a dataset without HDF5; None where values are stored as they are.
 
     Raises:
         NoCodecError: only HDF5 decodes them.
     """
     info = DatasetInfo.of(stored.id)
-    return Pipeline(info.filters, info.chunk_bytes) if info.filters else None
+    return FilterPipeline(info.filters, info.chunk_bytes) if info.filters else None

@@ -21,7 +21,7 @@ from h5lightning.tools.overview.infer_fields import infer_fields
 from h5lightning.tools.overview.reader_choice import with_reasons
 from h5lightning.tools.overview.scan import scan_readable, shared_attrs
 from h5lightning.tools.overview.suggest import suggest
-from h5lightning.tools.overview.workload import StoredField, Workload
+from h5lightning.tools.overview.workload import FieldStorage, Workload
 
 __all__ = ["Subset", "TrainingData", "choose_subset", "find_training_data"]
 
@@ -43,7 +43,7 @@ class TrainingData:
 
     catalog: Catalog
     arguments: Mapping[str, Any]
-    stored: Sequence[StoredField]
+    stored: Sequence[FieldStorage]
     left_out: int
 
     @property

@@ -16,7 +16,7 @@ from h5lightning.loading.batch_finisher import SAMPLE_ID
 from h5lightning.loading.batch_reader import Batch, BatchReader
 from h5lightning.loading.epochs.sampler import ShardedSampler
 from h5lightning.loading.loader import make_loader
-from h5lightning.planning.sampling.position import Position
+from h5lightning.planning.sampling.training_progress import TrainingProgress
 from h5lightning.tools.check.epoch_check import samples_of
 from h5lightning.tools.check.reader_check import differences, plain_reader
 from h5lightning.tools.check.run import CheckResult, CheckRun, describe_id, joined
@@ -49,7 +49,7 @@ def _wrong(run: CheckRun, plain: BatchReader, workers: int, world: int, rank: in
     """Errors in the batches of one rank's loaders, of a whole run and of a resumed one."""
     order, shards = run.training_order, run.training_shards(world)
     last, half = run.settings.epochs - 1, max(1, shards.steps // 2)
-    remaining = Position(last).after(last, half, shards).remaining_epoch(shards)
+    remaining = TrainingProgress(last).after(last, half, shards).remaining_epoch(shards)
     whole = run.sampler("train", order, shards, rank)
     resumed = run.sampler("train", order, shards, rank, remaining=remaining)
     for name, sampler, epochs in (

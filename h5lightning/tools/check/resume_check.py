@@ -9,7 +9,7 @@ import numpy as np
 from h5lightning.core.formatting import counted
 from h5lightning.core.permutation import derive_key
 from h5lightning.core.progress import Advance
-from h5lightning.planning.sampling.position import Position
+from h5lightning.planning.sampling.training_progress import TrainingProgress
 from h5lightning.tools.check.epoch_check import counts_of, differing_counts, samples_of
 from h5lightning.tools.check.run import CheckResult, CheckRun, joined
 
@@ -34,7 +34,7 @@ def _wrong_epoch(run: CheckRun, number: int) -> Iterator[str]:
     """Go through an epoch in three parts with other numbers of ranks, and count every sample."""
     order, epoch = run.training_order, _drawn(run, number, "epoch", run.settings.epochs)
     counts = np.zeros(order.size, dtype=np.int64)
-    position, story = Position(epoch), []
+    position, story = TrainingProgress(epoch), []
     worlds = run.worlds()
     for part in range(_INTERRUPTIONS + 1):
         world = worlds[_drawn(run, number, f"ranks {part}", len(worlds))]
@@ -64,7 +64,7 @@ def _wrong_tail(run: CheckRun, number: int) -> Iterator[str]:
     rank = _drawn(run, number, "rank of a tail", world)
     shards = run.training_shards(world)
     steps = 1 + _drawn(run, number, "step of a tail", shards.steps)
-    remaining = Position(epoch).after(epoch, steps, shards).remaining_epoch(shards)
+    remaining = TrainingProgress(epoch).after(epoch, steps, shards).remaining_epoch(shards)
     whole, tail = (
         samples_of(run.sampler("train", run.training_order, shards, rank, epoch, remaining=part))
         for part in (None, remaining)

@@ -19,8 +19,8 @@ from h5lightning.planning.fields import Fields, StoredField, StoredForm
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.sampling import Order, PathOrder
 from h5lightning.planning.sampling.evaluation_shards import EvaluationShards
-from h5lightning.planning.sampling.position import RemainingEpoch
 from h5lightning.planning.sampling.sharding import Shards
+from h5lightning.planning.sampling.training_progress import RemainingEpoch
 from h5lightning.planning.sampling.training_shards import TrainingShards
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.protocol import DatasetColumn, Reader

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from h5lightning.tools.overview.workload import StoredField, Workload
+from h5lightning.tools.overview.workload import FieldStorage, Workload
 
 __all__ = ["Amplification", "amplification_of"]
 
@@ -34,7 +34,7 @@ class Amplification:
         return {"full": self.full, "block": self.block, "none": self.none}[mode]
 
 
-def amplification_of(field: StoredField, workload: Workload) -> Amplification:
+def amplification_of(field: FieldStorage, workload: Workload) -> Amplification:
     """The amplification of one field."""
     if not field.schema.is_decoded_by_chunk:
         return Amplification(1.0, 1.0, 1.0)
@@ -48,7 +48,7 @@ def amplification_of(field: StoredField, workload: Workload) -> Amplification:
     )
 
 
-def _random(field: StoredField, workload: Workload, chunk_rows: int, cache_bytes: int) -> float:
+def _random(field: FieldStorage, workload: Workload, chunk_rows: int, cache_bytes: int) -> float:
     """Each batch takes random rows from these chunk rows; some of them are in the cache."""
     batch = workload.batch_size
     touched = chunk_rows * (1 - (1 - 1 / chunk_rows) ** batch)
@@ -58,7 +58,7 @@ def _random(field: StoredField, workload: Workload, chunk_rows: int, cache_bytes
     return max(field.padding, missed * touched * field.chunk_row_bytes / (batch * field.row_bytes))
 
 
-def _block(field: StoredField, workload: Workload, cache_bytes: int) -> float:
+def _block(field: FieldStorage, workload: Workload, cache_bytes: int) -> float:
     if field.path == workload.main.path:
         live_chunk_rows = max(1, min(field.chunk_row_count, workload.live_bytes // field.chunk_row_bytes))
         return _random(field, workload, live_chunk_rows, cache_bytes)
@@ -72,7 +72,7 @@ def _block(field: StoredField, workload: Workload, cache_bytes: int) -> float:
     return field.padding * max(1.0, field.rows_per_chunk / workload.block_rows)
 
 
-def _sequential(field: StoredField, workload: Workload, cache_bytes: int) -> float:
+def _sequential(field: FieldStorage, workload: Workload, cache_bytes: int) -> float:
     """A chunk that the cache cannot keep is decoded again for each batch that takes rows from it."""
     is_kept = field.chunk_row_bytes <= cache_bytes
     batches = -(-field.rows_per_chunk // workload.batch_size)

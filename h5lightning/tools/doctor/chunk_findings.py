@@ -9,7 +9,7 @@ from h5lightning.core.formatting import bytes_text, counted, share_text
 from h5lightning.tools.doctor.amplification import amplification_of
 from h5lightning.tools.doctor.finding import FASTER, FINE, SLOW, Finding, severity_of
 from h5lightning.tools.overview.row_storage import LARGE_CHUNK_BYTES
-from h5lightning.tools.overview.workload import StoredField, Workload
+from h5lightning.tools.overview.workload import FieldStorage, Workload
 
 __all__ = ["WELL_MIXED_CHUNKS", "chunk_findings"]
 
@@ -35,7 +35,7 @@ def chunk_findings(workload: Workload) -> Iterator[Finding]:
             yield from find(field, workload)
 
 
-def _amplified(field: StoredField, workload: Workload) -> Iterator[Finding]:
+def _amplified(field: FieldStorage, workload: Workload) -> Iterator[Finding]:
     """More rows are decoded than are used."""
     if field.rows_per_chunk < 2 or field.max_rows < 2 or workload.is_whole:
         return
@@ -53,7 +53,7 @@ def _amplified(field: StoredField, workload: Workload) -> Iterator[Finding]:
     yield Finding.of(field, kind, severity, text, _advice(workload, severity, kind), found)
 
 
-def _kind(field: StoredField, workload: Workload) -> tuple[str, str]:
+def _kind(field: FieldStorage, workload: Workload) -> tuple[str, str]:
     """The kind of an amplification, and how the field compares with others."""
     main = workload.main
     if field.path == main.path:
@@ -95,7 +95,7 @@ def _advice(workload: Workload, severity: str, kind: str) -> str:
     return _REWRITE
 
 
-def _workers(field: StoredField, workload: Workload) -> Iterator[Finding]:
+def _workers(field: FieldStorage, workload: Workload) -> Iterator[Finding]:
     """Several processes decode the same chunk."""
     times = min(workload.num_workers, field.rows_per_chunk)
     if field.path == workload.main.path and workload.mode == "block" and times > 1:
@@ -109,7 +109,7 @@ def _workers(field: StoredField, workload: Workload) -> Iterator[Finding]:
         yield Finding.of(field, "worker processes", severity_of(times - 1), text, advice, found)
 
 
-def _split_rows(field: StoredField, workload: Workload) -> Iterator[Finding]:
+def _split_rows(field: FieldStorage, workload: Workload) -> Iterator[Finding]:
     """A row lies in several chunks."""
     if field.chunks_per_row > 1:
         exceeds_cache = field.chunk_row_bytes > workload.cache_bytes
@@ -121,7 +121,7 @@ def _split_rows(field: StoredField, workload: Workload) -> Iterator[Finding]:
         yield Finding.of(field, "split rows", SLOW if is_slow else FASTER, text, _REWRITE)
 
 
-def _padded(field: StoredField, workload: Workload) -> Iterator[Finding]:
+def _padded(field: FieldStorage, workload: Workload) -> Iterator[Finding]:
     """Chunks reach past the end of the data."""
     if field.padding < 2 or not field.schema.is_decoded_by_chunk:
         return
@@ -135,7 +135,7 @@ def _padded(field: StoredField, workload: Workload) -> Iterator[Finding]:
         yield Finding.of(field, "padded chunks", severity, text, advice, amplification_of(field, workload))
 
 
-def _large(field: StoredField, workload: Workload) -> Iterator[Finding]:
+def _large(field: FieldStorage, workload: Workload) -> Iterator[Finding]:
     """A chunk row is larger than the cache, or than threads can share."""
     if not field.schema.is_decoded_by_chunk or field.rows_per_chunk == 1:
         return
@@ -155,7 +155,7 @@ def _large(field: StoredField, workload: Workload) -> Iterator[Finding]:
         yield Finding.of(field, "large chunks", FASTER, text, _REWRITE)
 
 
-def _small_window(field: StoredField, workload: Workload) -> Iterator[Finding]:
+def _small_window(field: FieldStorage, workload: Workload) -> Iterator[Finding]:
     """The shuffle window holds too few chunks to mix well."""
     if workload.mode != "block" or field.path != workload.main.path:
         return
@@ -172,7 +172,7 @@ def _small_window(field: StoredField, workload: Workload) -> Iterator[Finding]:
         yield Finding.of(field, "small window", severity, text, advice)
 
 
-def _one_chunk(field: StoredField, workload: Workload) -> Iterator[Finding]:
+def _one_chunk(field: FieldStorage, workload: Workload) -> Iterator[Finding]:
     """The whole dataset is one chunk."""
     is_one = field.rows_per_chunk >= field.max_rows >= _FEW_ROWS and field.chunks_per_row == 1
     if is_one and _ONE_MIB < field.chunk_row_bytes <= LARGE_CHUNK_BYTES and not workload.is_whole:
@@ -183,7 +183,7 @@ def _one_chunk(field: StoredField, workload: Workload) -> Iterator[Finding]:
         yield Finding.of(field, "one chunk per file", FASTER, text, _REWRITE)
 
 
-def _small_chunks(field: StoredField, workload: Workload) -> Iterator[Finding]:
+def _small_chunks(field: FieldStorage, workload: Workload) -> Iterator[Finding]:
     """Finding a chunk takes longer than decoding it."""
     chunks = field.chunk_row_count * field.chunks_per_row
     is_small = field.schema.is_decoded_by_chunk and field.chunk_bytes < _SMALL_CHUNK_BYTES
@@ -196,7 +196,7 @@ def _small_chunks(field: StoredField, workload: Workload) -> Iterator[Finding]:
         yield Finding.of(field, "small chunks", FASTER, text, _REWRITE)
 
 
-def _poor_compression(field: StoredField, _: Workload) -> Iterator[Finding]:
+def _poor_compression(field: FieldStorage, _: Workload) -> Iterator[Finding]:
     """Compression costs time and saves no space."""
     share = field.stored_bytes / field.total_bytes
     if field.is_compressed and field.padding < 2 and share > _POOR_SHARE:
@@ -208,7 +208,7 @@ def _poor_compression(field: StoredField, _: Workload) -> Iterator[Finding]:
         yield Finding.of(field, "poor compression", FASTER, text, advice)
 
 
-_FINDERS: tuple[Callable[[StoredField, Workload], Iterator[Finding]], ...] = (
+_FINDERS: tuple[Callable[[FieldStorage, Workload], Iterator[Finding]], ...] = (
     _amplified,
     _workers,
     _split_rows,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from h5lightning.tools.doctor.amplification import Amplification
-from h5lightning.tools.overview.workload import StoredField
+from h5lightning.tools.overview.workload import FieldStorage
 
 __all__ = ["FASTER", "FINE", "SEVERITIES", "SLOW", "Finding", "Fix", "severity_of"]
 
@@ -54,7 +54,7 @@ class Finding:
     @classmethod
     def of(
         cls,
-        field: StoredField,
+        field: FieldStorage,
         kind: str,
         severity: str,
         predicate: str,

@@ -21,7 +21,7 @@ from h5lightning.tools.doctor.chunk_findings import WELL_MIXED_CHUNKS
 from h5lightning.tools.doctor.finding import Fix
 from h5lightning.tools.doctor.rewriting.output_files import InputPatterns
 from h5lightning.tools.doctor.rewriting.storage_options import COMPRESSORS, StorageOptions
-from h5lightning.tools.overview.workload import StoredField, Workload
+from h5lightning.tools.overview.workload import FieldStorage, Workload
 
 __all__ = ["FileList", "merge_fix", "rewrite_fix"]
 
@@ -93,7 +93,7 @@ def _shell_glob(patterns: Sequence[str], catalog: Catalog) -> str:
     return text if sorted(glob.glob(text, root_dir=catalog.root)) == sorted(catalog.names) else ""
 
 
-def _best_storage(field: StoredField, workload: Workload, chunk_rows: int, dtype: str) -> StorageOptions:
+def _best_storage(field: FieldStorage, workload: Workload, chunk_rows: int, dtype: str) -> StorageOptions:
     """Chunks only if compression is worth it; then as many rows in a chunk as the main field has."""
     is_small = field.row_bytes <= workload.main.row_bytes * _SMALL_SHARE
     if workload.mode == "full" or is_small or not _is_worth_it(workload.main) or not _is_worth_it(field):
@@ -102,11 +102,11 @@ def _best_storage(field: StoredField, workload: Workload, chunk_rows: int, dtype
     return StorageOptions(chunk_rows, compressors[0] if compressors else "deflate", dtype)
 
 
-def _is_worth_it(field: StoredField) -> bool:
+def _is_worth_it(field: FieldStorage) -> bool:
     return field.is_compressed and field.stored_bytes < _WORTHWHILE_SHARE * field.total_bytes
 
 
-def _chunk_rows(main: StoredField, workload: Workload) -> int:
+def _chunk_rows(main: FieldStorage, workload: Workload) -> int:
     """Rows of a chunk: as now if that is good; else about 256 KiB, so that most files have whole chunks only."""
     in_window = workload.window_rows // WELL_MIXED_CHUNKS
     limit = max(1, min(in_window, workload.cache_bytes // main.row_bytes))
@@ -118,7 +118,7 @@ def _chunk_rows(main: StoredField, workload: Workload) -> int:
     return -(-typical // -(-typical // rows))
 
 
-def _new_dtype(field: StoredField, *, is_narrowed: bool) -> str:
+def _new_dtype(field: FieldStorage, *, is_narrowed: bool) -> str:
     """The type to store, if a new one is needed; else empty."""
     if is_narrowed:
         return "float32"
@@ -127,7 +127,7 @@ def _new_dtype(field: StoredField, *, is_narrowed: bool) -> str:
 
 
 def rewrite_fix(
-    fields: Sequence[StoredField], workload: Workload, files: FileList, *, narrow: Collection[str]
+    fields: Sequence[FieldStorage], workload: Workload, files: FileList, *, narrow: Collection[str]
 ) -> Fix:
     """Code that writes new files with other storage.
 
@@ -211,7 +211,7 @@ def _literal(value: Any) -> str:
 
 
 def _h5repack(
-    stored: Mapping[str, StorageOptions], fields: Sequence[StoredField], files: FileList, into: str
+    stored: Mapping[str, StorageOptions], fields: Sequence[FieldStorage], files: FileList, into: str
 ) -> str:
     """A shell loop over h5repack; empty if h5repack cannot do it: it keeps all types and knows few filters."""
     if not files.is_repackable or any(not _can_repack(field, stored) for field in fields):
@@ -229,7 +229,7 @@ def _h5repack(
     )
 
 
-def _repack_words(field: StoredField, path: str, storage: StorageOptions) -> list[str]:
+def _repack_words(field: FieldStorage, path: str, storage: StorageOptions) -> list[str]:
     checksums = ["-f", f"{path}:FLET"] if "fletcher32" in field.filters else []
     filters = ["-f", f"{path}:SHUF", "-f", f"{path}:GZIP=4", *checksums] if storage.filter else []
     rows = storage.chunk_rows
@@ -247,7 +247,7 @@ def _short_path(root: str) -> str:
     return os.path.relpath(root, current) if os.path.commonpath([root, current]) == current else root
 
 
-def _can_repack(field: StoredField, stored: Mapping[str, StorageOptions]) -> bool:
+def _can_repack(field: FieldStorage, stored: Mapping[str, StorageOptions]) -> bool:
     storage = stored[field.paths[0]]
     is_refused = bool(field.schema.refusal or field.schema.is_converted)
     # h5repack makes no chunk longer than the data, and a comma or colon ends a name.

@@ -17,7 +17,7 @@ from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import Reader
 from h5lightning.tools.doctor.finding import Finding
-from h5lightning.tools.overview.workload import StoredField, Workload
+from h5lightning.tools.overview.workload import FieldStorage, Workload
 
 __all__ = ["time_reads"]
 
@@ -62,7 +62,7 @@ def _cost_text(finding: Finding, catalog: Catalog, workload: Workload) -> str:
     return "" if field.schema.refusal else _reading(catalog, field)
 
 
-def _reading(catalog: Catalog, field: StoredField) -> str:
+def _reading(catalog: Catalog, field: FieldStorage) -> str:
     """A row alone, and the same row together with the other rows of its chunk."""
     chunks = _first_chunks(catalog, field)
     # Readers keep the last chunk: each one is decoded only if there are several to take in turn.
@@ -80,7 +80,7 @@ def _reading(catalog: Catalog, field: StoredField) -> str:
     return _with_reader(Access(cache_bytes=0), times)
 
 
-def _first_chunks(catalog: Catalog, field: StoredField) -> list[_RowRange]:
+def _first_chunks(catalog: Catalog, field: FieldStorage) -> list[_RowRange]:
     chunks: list[_RowRange] = []
     if len(field.paths) > 1:
         return chunks
@@ -93,7 +93,7 @@ def _first_chunks(catalog: Catalog, field: StoredField) -> list[_RowRange]:
     return chunks
 
 
-def _opening(catalog: Catalog, field: StoredField) -> str:
+def _opening(catalog: Catalog, field: FieldStorage) -> str:
     """The first row of a file that must be opened, and a row of an open file."""
     with_rows = field.files[field.rows > 0] if len(field.paths) == 1 else field.files[:0]
     files = [catalog.path(file) for file in with_rows[:_MAX_OPENED_FILES].tolist()]
@@ -120,7 +120,7 @@ def _with_reader(access: Access, times: Callable[[Reader], str]) -> str:
             reader.close()
 
 
-def _seconds_per_row(reader: Reader, field: StoredField, ranges: Sequence[_RowRange]) -> float:
+def _seconds_per_row(reader: Reader, field: FieldStorage, ranges: Sequence[_RowRange]) -> float:
     """Median of the seconds that a row takes."""
     for first in {one.file: one for one in ranges}.values():
         _seconds(reader, field, first)  # opens the file
@@ -133,7 +133,7 @@ def _seconds_per_row(reader: Reader, field: StoredField, ranges: Sequence[_RowRa
     return float(np.median(seconds))
 
 
-def _seconds(reader: Reader, field: StoredField, row_range: _RowRange) -> float:
+def _seconds(reader: Reader, field: FieldStorage, row_range: _RowRange) -> float:
     source = field.source
     out = np.zeros((row_range.rows, *source.row_shape), np.dtype(source.dtype).newbyteorder("="))
     rows = np.arange(row_range.first, row_range.first + row_range.rows)

@@ -9,7 +9,7 @@ import numpy as np
 from h5lightning.core.formatting import bytes_text
 from h5lightning.tools.doctor.finding import FASTER, SLOW, Finding
 from h5lightning.tools.overview.row_storage import FAST_FILTERS, SMALL_SHARE, plugin_hint
-from h5lightning.tools.overview.workload import StoredField, Workload
+from h5lightning.tools.overview.workload import FieldStorage, Workload
 
 __all__ = ["MERGEABLE_FILES", "file_findings", "storage_findings"]
 
@@ -37,7 +37,7 @@ def file_findings(workload: Workload) -> Iterator[Finding]:
     yield from _tiny_files(workload)
 
 
-def _only_hdf5(field: StoredField) -> Finding:
+def _only_hdf5(field: FieldStorage) -> Finding:
     severity = FASTER if field.schema.storage == "compact" else SLOW
     if refusal := field.schema.refusal:
         return Finding.of(
@@ -49,14 +49,14 @@ def _only_hdf5(field: StoredField) -> Finding:
     return Finding.of(field, "only HDF5", severity, text, advice)
 
 
-def _no_codec(field: StoredField, name: str) -> Finding:
+def _no_codec(field: FieldStorage, name: str) -> Finding:
     text = (
         f"is stored with {name}, for which no fast decoder is installed: HDF5 reads it, one thread at a time"
     )
     return Finding.of(field, "no codec", SLOW, text, "pip install 'h5lightning[codecs]'")
 
 
-def _float64(field: StoredField, workload: Workload) -> Iterator[Finding]:
+def _float64(field: FieldStorage, workload: Workload) -> Iterator[Finding]:
     dtype = field.schema.element(field.member) or ""
     if dtype[1:] == "f8" and field.row_bytes > SMALL_SHARE * workload.sample_bytes:
         total = field.total_bytes // field.itemsize * np.dtype(dtype).itemsize

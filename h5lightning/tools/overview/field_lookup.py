@@ -10,14 +10,14 @@ import numpy as np
 from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import FieldError, H5LightningError, MissingFieldError
 from h5lightning.options import Field, Whole
-from h5lightning.options.checks import nearest
+from h5lightning.options.checks import did_you_mean
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.compared_files import check_column
 from h5lightning.tools.overview.dataset_summary import DatasetSummary, summarize_datasets
 from h5lightning.tools.overview.infer_fields import infer_fields
 from h5lightning.tools.overview.scan import shared_attrs
-from h5lightning.tools.overview.workload import StoredField
+from h5lightning.tools.overview.workload import FieldStorage
 
 __all__ = ["stored_fields_of"]
 
@@ -26,7 +26,7 @@ _STORED_ELSEWHERE = ("virtual", "external")
 
 def stored_fields_of(
     catalog: Catalog, fields: Mapping[str, Field] | None
-) -> tuple[tuple[StoredField, ...], bool]:
+) -> tuple[tuple[FieldStorage, ...], bool]:
     """The fields with rows, once for each way in which files store them, and whether a sample is a whole file.
 
     Args:
@@ -55,7 +55,7 @@ def stored_fields_of(
     return _named_fields(catalog, inferred.fields), isinstance(inferred.samples, Whole)
 
 
-def _named_fields(catalog: Catalog, fields: Mapping[str, Field]) -> tuple[StoredField, ...]:
+def _named_fields(catalog: Catalog, fields: Mapping[str, Field]) -> tuple[FieldStorage, ...]:
     with_rows = {key: field for key, field in fields.items() if field.attr is None and not field.constant}
     stored = [stored for key, field in with_rows.items() for stored in _named_field(catalog, key, field)]
     if not stored:
@@ -63,12 +63,12 @@ def _named_fields(catalog: Catalog, fields: Mapping[str, Field]) -> tuple[Stored
     return tuple(stored)
 
 
-def _named_field(catalog: Catalog, key: str, field: Field) -> list[StoredField]:
+def _named_field(catalog: Catalog, key: str, field: Field) -> list[FieldStorage]:
     stored = list(_of_paths(catalog, key, field.path, (field.path,), field.member))
     if not stored:
         known = sorted({schema.path for layout in catalog.layouts for schema in layout})
         raise MissingFieldError(
-            f"field {key!r}: no file holds a dataset '/{field.path}'{nearest(field.path, known)}"
+            f"field {key!r}: no file holds a dataset '/{field.path}'{did_you_mean(field.path, known)}"
         )
     for schema in (one.schema for one in stored):
         refusal = "" if schema.storage in _STORED_ELSEWHERE else schema.refusal
@@ -80,7 +80,7 @@ def _named_field(catalog: Catalog, key: str, field: Field) -> list[StoredField]:
     return stored
 
 
-def _of_datasets(catalog: Catalog, datasets: Iterable[DatasetSummary]) -> Iterator[StoredField]:
+def _of_datasets(catalog: Catalog, datasets: Iterable[DatasetSummary]) -> Iterator[FieldStorage]:
     for dataset in datasets:
         member = dataset.schema.columns[0].name if dataset.schema.columns else None
         yield from _of_paths(catalog, dataset.path, dataset.path, dataset.paths, member)
@@ -93,7 +93,7 @@ def _holds_numbers(dataset: DatasetSummary) -> bool:
 
 def _of_paths(
     catalog: Catalog, key: str, name: str, paths: Sequence[str], member: str | None
-) -> Iterator[StoredField]:
+) -> Iterator[FieldStorage]:
     """One field for each way of storing these datasets."""
     chosen = set(paths)
     by_layout: dict[DatasetSchema, list[tuple[str, Int64Array]]] = {}
@@ -105,7 +105,7 @@ def _of_paths(
     for schema, occurrences in by_layout.items():
         facts = np.concatenate([catalog.facts_of(path)[files] for path, files in occurrences])
         files = np.concatenate([files for _, files in occurrences])
-        yield StoredField(
+        yield FieldStorage(
             key=key,
             paths=tuple(dict.fromkeys(path for path, _ in occurrences)),
             member=member,

@@ -17,7 +17,7 @@ from h5lightning.storage.readers.direct.reader import DirectReader
 from h5lightning.storage.readers.protocol import DatasetColumn
 from h5lightning.tools.overview.dataset_summary import DatasetSummary, Variant
 from h5lightning.tools.overview.row_storage import FAST_FILTERS, filter_names
-from h5lightning.tools.overview.workload import StoredField
+from h5lightning.tools.overview.workload import FieldStorage
 
 __all__ = ["Reading", "readings_of", "with_reasons"]
 
@@ -43,7 +43,7 @@ def readings_of(datasets: Sequence[DatasetSummary], catalog: Catalog) -> dict[st
         return {dataset.path: _readings(reader, catalog, dataset) for dataset in datasets}
 
 
-def with_reasons(catalog: Catalog, fields: Sequence[StoredField]) -> tuple[StoredField, ...]:
+def with_reasons(catalog: Catalog, fields: Sequence[FieldStorage]) -> tuple[FieldStorage, ...]:
     """The fields, each with the reason why HDF5 reads it in one of its files."""
     with _direct_reader() as reader:
         return tuple(dataclasses.replace(field, reason=_reason(reader, catalog, field)) for field in fields)
@@ -57,7 +57,7 @@ def _direct_reader() -> Iterator[DirectReader]:
         reader.close()
 
 
-def _reason(reader: DirectReader, catalog: Catalog, field: StoredField) -> str:
+def _reason(reader: DirectReader, catalog: Catalog, field: FieldStorage) -> str:
     if field.schema.refusal:
         return ""
     # The first dataset of a pattern may have its rows in other files.

@@ -13,7 +13,7 @@ from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.storage.readers.protocol import DatasetColumn
 from h5lightning.tools.overview.row_storage import RowStorage
 
-__all__ = ["StoredField", "Workload"]
+__all__ = ["FieldStorage", "Workload"]
 
 _MAX_BLOCKS = 1024  # in a window: block order keeps some rows together even if each can be read alone
 # A window ends while the next one begins: measured, a cache of 1.2 windows decodes each chunk about once.
@@ -21,7 +21,7 @@ _LIVE_WINDOWS = 1.2
 
 
 @dataclass(frozen=True, eq=False)
-class StoredField(RowStorage):
+class FieldStorage(RowStorage):
     """A field, in the files that store it in the same way.
 
     Args:
@@ -91,7 +91,7 @@ class Workload:
         is_whole: whether a sample is a whole file.
     """
 
-    fields: tuple[StoredField, ...]
+    fields: tuple[FieldStorage, ...]
     files: int
     shuffle: Shuffle
     cache_bytes: int
@@ -101,7 +101,7 @@ class Workload:
     is_whole: bool = False
 
     @once
-    def main(self) -> StoredField:
+    def main(self) -> FieldStorage:
         """The field with most bytes in a row, as most files store it: block order follows its chunks."""
         return max(self.fields, key=lambda field: (field.row_bytes, field.files.size))
 
@@ -137,7 +137,7 @@ class Workload:
         row_bytes = {field.path: field.row_bytes for field in self.fields if field.schema.is_decoded_by_chunk}
         return sum(row_bytes.values())
 
-    def field_cache_bytes(self, field: StoredField) -> int:
+    def field_cache_bytes(self, field: FieldStorage) -> int:
         """The part of the cache that a compressed field gets: readers divide it in proportion to row sizes."""
         return self.cache_bytes * field.row_bytes // self.decoded_row_bytes
 

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.storage.codecs import Pipeline
+from h5lightning.storage.codecs import FilterPipeline
 from h5lightning.tools.bench.timing import Timing
 from loading import ours
 from loading.data import BATCH, Dataset
@@ -91,17 +91,17 @@ def _counts_of_rank(dataset: Dataset, rank: int, world_size: int) -> tuple[int, 
 @contextmanager
 def _counting() -> Iterator[list[int]]:
     """The sizes of all chunks that this process decodes in the meantime."""
-    decode, sizes = Pipeline.decode, []
+    decode, sizes = FilterPipeline.decode, []
 
-    def counted(self: Pipeline, stored: Any, out: Any, *more: Any) -> None:
+    def counted(self: FilterPipeline, stored: Any, out: Any, *more: Any) -> None:
         decode(self, stored, out, *more)
         sizes.append(out.nbytes)  # atomic, for any number of threads
 
-    Pipeline.decode = counted  # type: ignore[method-assign]
+    FilterPipeline.decode = counted  # type: ignore[method-assign]
     try:
         yield sizes
     finally:
-        Pipeline.decode = decode  # type: ignore[method-assign]
+        FilterPipeline.decode = decode  # type: ignore[method-assign]
 
 
 def _stored_bytes(path: str) -> int:

@@ -15,7 +15,7 @@ from h5lightning.loading.epochs.evaluation_epochs import FixedEpochs
 from h5lightning.loading.epochs.sampler import ShardedSampler
 from h5lightning.planning.sampling import BlockOrder, Blocks, FullOrder, PathOrder
 from h5lightning.planning.sampling.evaluation_shards import EvaluationShards
-from h5lightning.planning.sampling.position import Position
+from h5lightning.planning.sampling.training_progress import TrainingProgress
 from h5lightning.planning.sampling.training_shards import TrainingShards
 
 WORLDS, SIZES, BATCHES = (1, 2, 3, 4, 7, 8), (1, 7, 256, 1000, 1013), (1, 7, 32)
@@ -86,7 +86,7 @@ def test_a_resumed_epoch_has_what_is_left_and_the_next_is_whole(order) -> None:
     for sampler in first:
         sampler.set_epoch(2)
         consumed += list(sampler)[: 9 * 7]
-    rest = Position().after(2, 9, before).remaining_epoch(after)
+    rest = TrainingProgress().after(2, 9, before).remaining_epoch(after)
     left = delivered(size, made, after, 2, rest)
     assert Counter(consumed + left) == Counter(range(size))
     assert Counter(delivered(size, made, after, 3, rest)) == Counter(range(size)) - Counter(
@@ -96,7 +96,7 @@ def test_a_resumed_epoch_has_what_is_left_and_the_next_is_whole(order) -> None:
 
 def test_steps_done_are_those_of_the_resumed_epoch_alone() -> None:
     shards = TrainingShards(100, 5)
-    rest = Position().after(2, 9, shards).remaining_epoch(shards)
+    rest = TrainingProgress().after(2, 9, shards).remaining_epoch(shards)
     sampler = ShardedSampler(range(100), FixedEpochs(PathOrder(100), shards, rest=rest))
     sampler.set_epoch(2)
     assert (sampler.peek().steps_done, len(sampler)) == (9, 55)

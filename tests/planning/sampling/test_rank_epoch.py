@@ -9,8 +9,8 @@ import pytest
 
 from h5lightning.planning.sampling import FullOrder, PathOrder
 from h5lightning.planning.sampling.evaluation_shards import EvaluationShards
-from h5lightning.planning.sampling.position import Position
 from h5lightning.planning.sampling.rank_epoch import EpochPosition, RankEpoch
+from h5lightning.planning.sampling.training_progress import TrainingProgress
 from h5lightning.planning.sampling.training_shards import TrainingShards
 
 TRAINING = TrainingShards(50_003, 7, 3)
@@ -46,7 +46,10 @@ def test_repeated_samples_are_marked_in_all_forms() -> None:
 
 
 def test_a_resumed_epoch_is_the_tail_of_the_whole() -> None:
-    whole, remaining = EPOCHS["training"], Position().after(2, 1000, TRAINING).remaining_epoch(TRAINING)
+    whole, remaining = (
+        EPOCHS["training"],
+        TrainingProgress().after(2, 1000, TRAINING).remaining_epoch(TRAINING),
+    )
     resumed = RankEpoch.of(2, whole.order, TRAINING, 1, remaining)
     assert (resumed.steps_done, resumed.steps) == (1000, whole.steps - 1000)
     tails = zip(list(whole.requests())[1000:], resumed.requests(), strict=True)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from stored_chunks import OPTIONS, decoded, stored_chunk
 
-from h5lightning.storage.codecs import CodecError, NoCodecError, Pipeline, blocks
+from h5lightning.storage.codecs import CodecError, FilterPipeline, NoCodecError, blocks
 from h5lightning.storage.codecs.blocks import Bitshuffle, Lz4
 
 VALUES = (np.arange(5003) // 7 % 50).astype("<f4")
@@ -97,6 +97,6 @@ def test_elements_that_a_version_does_not_know(monkeypatch):
 def test_blocks_that_decode_to_less():
     parts = [imagecodecs.lz4_encode(bytes(60)), imagecodecs.lz4_encode(bytes(64))]
     chunk = np.concatenate([np.frombuffer(struct.pack(">QI", 128, 64), np.uint8), blocks_of(parts)])
-    for pipeline in (Pipeline([(32008, (0, 5, 1, 64, 2))], 128), Pipeline([(32004, ())], 128)):
+    for pipeline in (FilterPipeline([(32008, (0, 5, 1, 64, 2))], 128), FilterPipeline([(32004, ())], 128)):
         with pytest.raises(CodecError, match="124 bytes, expected 128"):
             decoded(pipeline, chunk, 128)

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stored_chunks import decoded, stored_chunk
 
-from h5lightning.storage.codecs import CodecError, Pipeline, builtin
+from h5lightning.storage.codecs import CodecError, FilterPipeline, builtin
 from h5lightning.storage.codecs.builtin import Fletcher32, fletcher32, unshuffle
 
 
 def test_a_decompression_bomb():
     bomb = np.frombuffer(zlib.compress(bytes(50_000_000)), np.uint8)
     with pytest.raises(CodecError, match="deflate: damaged, or more than 4096 bytes"):
-        decoded(Pipeline([(1, (4,))], 4096), bomb, 4096)
+        decoded(FilterPipeline([(1, (4,))], 4096), bomb, 4096)
 
 
 # ── shuffle ──────────────────────────────────────────────────────────────────────────────────────────

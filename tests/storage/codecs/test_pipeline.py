@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from stored_chunks import OPTIONS, decoded, stored_chunk
 
-from h5lightning.storage.codecs import CodecError, NoCodecError, Pipeline, fletcher32
+from h5lightning.storage.codecs import CodecError, FilterPipeline, NoCodecError, fletcher32
 
 
 def knows_elements_of(size):
@@ -92,7 +92,7 @@ def deflated(data):
     ids=["none", "checksum", "deflate", "shuffle", "last-two", "first-last", "first-two", "all"],
 )
 def test_filters_that_were_skipped(mask, stored):
-    pipeline = Pipeline([(2, (4,)), (1, (4,)), (3, ())], 400)
+    pipeline = FilterPipeline([(2, (4,)), (1, (4,)), (3, ())], 400)
     assert decoded(pipeline, stored, 400, mask).tobytes() == PLAIN.tobytes()
 
 
@@ -107,14 +107,14 @@ def test_filters_that_were_skipped(mask, stored):
     ids=["checksum-first", "checksum-within", "two-checksums", "two-shuffles"],
 )
 def test_filters_in_any_order(numbers, stored):
-    pipeline = Pipeline([(number, (4,)) for number in numbers], 400)
+    pipeline = FilterPipeline([(number, (4,)) for number in numbers], 400)
     assert decoded(pipeline, stored, 400).tobytes() == PLAIN.tobytes()
 
 
 def test_no_filters():
-    assert decoded(Pipeline([], 400), PLAIN, 400).tobytes() == PLAIN.tobytes()
+    assert decoded(FilterPipeline([], 400), PLAIN, 400).tobytes() == PLAIN.tobytes()
     with pytest.raises(CodecError, match="400 bytes, expected 399"):
-        decoded(Pipeline([], 399), PLAIN, 399)
+        decoded(FilterPipeline([], 399), PLAIN, 399)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_no_filters():
 )
 def test_no_codec(filters, reason):
     with pytest.raises(NoCodecError) as caught:
-        Pipeline(filters, 400)
+        FilterPipeline(filters, 400)
     assert str(caught.value) == reason
 
 
@@ -140,15 +140,15 @@ WITHOUT = """
 import sys, zlib
 sys.modules["imagecodecs"] = None
 import numpy as np
-from h5lightning.storage.codecs import NoCodecError, Pipeline, fletcher32
+from h5lightning.storage.codecs import NoCodecError, FilterPipeline, fletcher32
 values = np.arange(1001, dtype="<u4")
 data = zlib.compress(values.view(np.uint8).reshape(-1, 4).T.tobytes())
 data += fletcher32(np.frombuffer(data, np.uint8)).to_bytes(4, "little")
 out = np.zeros(4004, np.uint8)
-Pipeline([(2, (4,)), (1, (4,)), (3, ())], 4004).decode(np.frombuffer(data, np.uint8), out)
+FilterPipeline([(2, (4,)), (1, (4,)), (3, ())], 4004).decode(np.frombuffer(data, np.uint8), out)
 assert np.array_equal(out.view("<u4"), values)
 try:
-    Pipeline([(32015, ())], 400)
+    FilterPipeline([(32015, ())], 400)
 except NoCodecError as error:
     print(error)
 """

@@ -5,7 +5,7 @@ import pytest
 from check_runs import check_run, ignore
 
 from h5lightning.options import Shuffle
-from h5lightning.planning.sampling.position import RemainingEpoch
+from h5lightning.planning.sampling.training_progress import RemainingEpoch
 from h5lightning.tools.check.resume_check import check_resumption
 from h5lightning.tools.check.run import CheckRun
 

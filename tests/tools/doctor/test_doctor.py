@@ -17,7 +17,7 @@ from h5py import h5d, h5p, h5s, h5t
 from h5lightning import H5DataModule, H5Dataset
 from h5lightning.errors import FieldError, MissingFieldError, NoMatchError, UnsupportedFieldError
 from h5lightning.options import Access, Field, Shuffle
-from h5lightning.storage.codecs import Pipeline
+from h5lightning.storage.codecs import FilterPipeline
 from h5lightning.tools.doctor import diagnose_files
 from h5lightning.tools.doctor.fix_programs import FileList
 
@@ -330,8 +330,8 @@ def test_the_amplification_is_that_of_training(data, monkeypatch, mode, cache):
     costs = [one.amplification for one in diagnose(data, measure=False, **loading).findings]
     expected = next(cost for cost in costs if cost).of(mode)
     decoded = []
-    decode = Pipeline.decode
-    monkeypatch.setattr(Pipeline, "decode", lambda *args: decoded.append(decode(*args)))
+    decode = FilterPipeline.decode
+    monkeypatch.setattr(FilterPipeline, "decode", lambda *args: decoded.append(decode(*args)))
     module = H5DataModule(
         pattern_of(data), {"x": "x", "y": "y"}, split={"val": None, "test": None}, threads=0, **loading
     )

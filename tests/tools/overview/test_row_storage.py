@@ -5,13 +5,13 @@ import pytest
 
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.tools.overview.row_storage import filter_names, plugin_hint
-from h5lightning.tools.overview.workload import StoredField
+from h5lightning.tools.overview.workload import FieldStorage
 
 
 def field(shape=(50, 6, 4), chunks=None, filters=(), rows=(50,)):
     storage = "chunked" if chunks else "contiguous"
     schema = DatasetSchema("x", "<f4", shape, chunks, filters, storage)
-    return StoredField("x", ("x",), None, schema, np.arange(len(rows)), np.asarray(rows), 1000)
+    return FieldStorage("x", ("x",), None, schema, np.arange(len(rows)), np.asarray(rows), 1000)
 
 
 @pytest.mark.parametrize(

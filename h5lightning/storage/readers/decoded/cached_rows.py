@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from h5lightning.core.arrays import Bytes, Int64Array
-from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowCache, ChunkRowSlots, Missing
+from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowCache, ChunkRowSlots, MissingChunkRow
 from h5lightning.storage.readers.decoded.decode_pool import DecodePool, Task
 from h5lightning.storage.readers.protocol import ReadRequest
 from h5lightning.storage.readers.row_writer import RowWriter
@@ -88,7 +88,7 @@ class CachedRows:
             if start < stop
         ]
 
-    def _fill(self, decoders: Sequence[ChunkRowDecoder], missing: Sequence[Missing]) -> None:
+    def _fill(self, decoders: Sequence[ChunkRowDecoder], missing: Sequence[MissingChunkRow]) -> None:
         """Fill the chunk rows that the cache lacks, of all files together."""
         by_dataset: dict[int, list[tuple[int, Bytes]]] = {}
         for one in missing:

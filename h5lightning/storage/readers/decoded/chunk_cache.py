@@ -22,13 +22,13 @@ from h5lightning.core.monitor import Monitor
 from h5lightning.errors import ResourceError
 from h5lightning.storage.readers.decoded.cache_slots import NO_SLOT, CacheSlots, Int32Array
 
-__all__ = ["ChunkRowCache", "ChunkRowSlots", "Missing"]
+__all__ = ["ChunkRowCache", "ChunkRowSlots", "MissingChunkRow"]
 
 _ENTRY_BYTES = 64  # bookkeeping of a chunk row
 _FILLED_AT_ONCE = 8  # chunk rows: about as many as a batch lacks
 
 
-class Missing(NamedTuple):
+class MissingChunkRow(NamedTuple):
     """A chunk row to fill.
 
     Args:
@@ -42,7 +42,7 @@ class Missing(NamedTuple):
     buffer: Bytes
 
 
-Fill = Callable[[Sequence[Missing]], None]
+Fill = Callable[[Sequence[MissingChunkRow]], None]
 Deliver = Callable[[Bytes, Int64Array], None]
 
 
@@ -103,7 +103,9 @@ class _Claim:
         self.requested = requested
         self.store: _Store | None = None
         self.slots: Int64Array | None = None  # of all chunk rows
-        self.missing: list[tuple[int, Missing]] = []  # those that this thread has to fill, with their slots
+        self.missing: list[
+            tuple[int, MissingChunkRow]
+        ] = []  # those that this thread has to fill, with their slots
 
 
 class ChunkRowCache:
@@ -203,13 +205,15 @@ class ChunkRowCache:
         return store, slots
 
     @staticmethod
-    def _add(store: _Store, requested: Sequence[tuple[Int32Array, Int64Array]]) -> list[tuple[int, Missing]]:
-        added: list[tuple[int, Missing]] = []
+    def _add(
+        store: _Store, requested: Sequence[tuple[Int32Array, Int64Array]]
+    ) -> list[tuple[int, MissingChunkRow]]:
+        added: list[tuple[int, MissingChunkRow]] = []
         for dataset, (slots_of, numbers) in enumerate(requested):
             absent = numbers[slots_of[numbers] < 0]
             slots = store.slots.add(slots_of, absent)
             added += [
-                (slot, Missing(dataset, number, store.chunk_rows[slot]))
+                (slot, MissingChunkRow(dataset, number, store.chunk_rows[slot]))
                 for slot, number in zip(slots, absent.tolist(), strict=True)
             ]
         return added

@@ -12,7 +12,7 @@ from h5py import h5d
 from h5lightning.core.arrays import Int64Array, flat_positions
 from h5lightning.errors import BadFileError
 from h5lightning.planning.catalog.extents import Extents
-from h5lightning.storage.codecs import NoCodecError, Pipeline
+from h5lightning.storage.codecs import FilterPipeline, NoCodecError
 from h5lightning.storage.files.raw_file import RawFile
 from h5lightning.storage.hdf5.chunk_index import DamageError, locate
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
@@ -47,7 +47,7 @@ class ChunkMap:
     offsets: Int64Array
     sizes: Int64Array
     masks: Int64Array
-    pipeline: Pipeline | None
+    pipeline: FilterPipeline | None
     nbytes: int = 0
 
     @property
@@ -150,7 +150,7 @@ def chunk_map_of(
     chunks = chunks or shape or (1,)
     chunk_bytes = math.prod(chunks) * itemsize
     try:
-        pipeline = Pipeline(extents.filters, chunk_bytes) if extents.filters else None
+        pipeline = FilterPipeline(extents.filters, chunk_bytes) if extents.filters else None
     except NoCodecError as error:
         raise NeedsHDF5Error(str(error)) from None
     sizes, masks = extents.sizes(chunk_bytes), extents.masks

@@ -12,7 +12,7 @@ import numpy as np
 
 from h5lightning.core.arrays import Bytes, Int64Array
 from h5lightning.errors import BadFileError, ChecksumError
-from h5lightning.storage.codecs import CodecError, Pipeline
+from h5lightning.storage.codecs import CodecError, FilterPipeline
 from h5lightning.storage.files.coalescing import MAX_GAP_BYTES, MAX_RUN_BYTES
 from h5lightning.storage.files.raw_file import ByteReader
 from h5lightning.storage.files.verified_blocks import DamagedBlockError
@@ -93,7 +93,7 @@ class FilteredRows:
         rows[into] = decoded.view(element).reshape(chunk_map.chunks)[values]
 
     @property
-    def _pipeline(self) -> Pipeline:
+    def _pipeline(self) -> FilterPipeline:
         return self.chunk_map.pipeline  # type: ignore[return-value] # filtered rows have one
 
     def _damaged(self, chunk: _Chunk, error: CodecError) -> BadFileError:

@@ -17,7 +17,7 @@ import numpy as np
 from h5py import h5d, h5i, h5p
 
 from h5lightning.errors import BadFileError
-from h5lightning.storage.codecs import CodecError, NoCodecError, Pipeline
+from h5lightning.storage.codecs import CodecError, FilterPipeline, NoCodecError
 from h5lightning.storage.hdf5.dataset_info import stored_size
 from h5lightning.storage.hdf5.filters import FLETCHER32, SHUFFLE
 from h5lightning.storage.readers.checks import damaged_chunk
@@ -49,7 +49,7 @@ class ChunkValidator:
         plist: h5p.PropDCID,
         *,
         is_looked_up: bool,
-        pipeline: Pipeline | None,
+        pipeline: FilterPipeline | None,
     ) -> None:
         self._where = where
         self._did = did
@@ -70,7 +70,7 @@ class ChunkValidator:
         pipeline = None
         if not _SAME_SIZE.issuperset(number for number, _ in filters):
             with suppress(NoCodecError):
-                pipeline = Pipeline(filters, chunk_bytes)
+                pipeline = FilterPipeline(filters, chunk_bytes)
         version = h5i.get_file_id(did).get_create_plist().get_version()[0]
         is_read_whole = bool(filters) or chunk_bytes <= _MOST_UNFILTERED_BYTES
         is_looked_up = on_missing == "raise" and version < _CHECKED_VERSION and is_read_whole

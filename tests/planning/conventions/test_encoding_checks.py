@@ -12,7 +12,7 @@ from h5lightning.errors import MissingDataError, OptionError, SchemaError, Unsup
 from h5lightning.planning.catalog.annotations import Annotations, Encoding, Found
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema, Member
-from h5lightning.planning.conventions.encodings import check_encodings, forms_of, is_type_said, remedy
+from h5lightning.planning.conventions.encoding_checks import check_encodings, forms_of, is_type_said, remedy
 from h5lightning.planning.fields import StoredForm
 
 PACKED = Encoding("cf", scale=0.01, offset=280.0, said_by=("scale_factor=0.01", "add_offset=280.0"))

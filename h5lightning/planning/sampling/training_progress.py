@@ -13,7 +13,7 @@ from typing import Any
 from h5lightning.errors import ResumeError
 from h5lightning.planning.sampling.training_shards import TrainingShards
 
-__all__ = ["Position", "RemainingEpoch"]
+__all__ = ["RemainingEpoch", "TrainingProgress"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class RemainingEpoch:
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
+class TrainingProgress:
     """The progress of training.
 
     Args:
@@ -55,7 +55,7 @@ class Position:
             raise ValueError(f"a position cannot be negative: {self}")
 
     @classmethod
-    def of_plain(cls, plain: Mapping[str, int | None]) -> Position:
+    def of_plain(cls, plain: Mapping[str, int | None]) -> TrainingProgress:
         """Read a mapping that `to_plain` made.
 
         Raises:
@@ -82,7 +82,7 @@ class Position:
         """Plain integers, for a checkpoint."""
         return asdict(self)
 
-    def after(self, epoch: int, steps: int, shards: TrainingShards) -> Position:
+    def after(self, epoch: int, steps: int, shards: TrainingShards) -> TrainingProgress:
         """The position of a run that began here.
 
         Args:
@@ -90,16 +90,16 @@ class Position:
             steps: steps that each rank has done in it, including those before this position.
             shards: the division of a whole epoch in the run.
         """
-        begin = self if self.epoch == epoch else Position(epoch)
+        begin = self if self.epoch == epoch else TrainingProgress(epoch)
         part, done = shards.after(begin.samples), max(0, steps - begin.steps)
         # Samples dropped at the end of an epoch do not come back with fewer ranks.
         samples = shards.size if steps and done >= part.steps else begin.samples + done * shards.step_samples
-        return Position(epoch, begin.steps + done, samples, shards.world_size, shards.batch_size)
+        return TrainingProgress(epoch, begin.steps + done, samples, shards.world_size, shards.batch_size)
 
     def remaining_epoch(self, shards: TrainingShards) -> RemainingEpoch | None:
         """The rest of the epoch in a run that divides a whole epoch by ``shards``; None if it has not begun."""
         return RemainingEpoch(self.epoch, self.steps, shards.after(self.samples)) if self.steps else None
 
-    def restarted(self) -> Position:
+    def restarted(self) -> TrainingProgress:
         """The same steps, but with all samples of the epoch left."""
         return replace(self, samples=0)

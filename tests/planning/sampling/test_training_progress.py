@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from h5lightning.errors import ShardingError
-from h5lightning.planning.sampling.position import Position
+from h5lightning.planning.sampling.training_progress import TrainingProgress
 from h5lightning.planning.sampling.training_shards import TrainingShards
 
 SIZE = 101
@@ -35,7 +35,7 @@ def delivered(shards, steps):
 
 @given(st.lists(divisions(), min_size=1, max_size=4), st.data())
 def test_an_epoch_that_is_resumed_again_and_again_is_an_epoch(runs, data):
-    position, seen, ended = Position(), [], None
+    position, seen, ended = TrainingProgress(), [], None
     for number, shards in enumerate(runs):
         left = position.remaining_epoch(shards)
         part = shards if left is None else left.shards
@@ -55,7 +55,7 @@ def test_an_epoch_that_is_resumed_again_and_again_is_an_epoch(runs, data):
 
 @given(divisions(), st.integers(1, 200))
 def test_steps_are_those_of_each_rank(shards, steps):
-    position = Position().after(3, min(steps, shards.steps), shards)
+    position = TrainingProgress().after(3, min(steps, shards.steps), shards)
     assert (position.epoch, position.steps) == (3, min(steps, shards.steps))
     if steps < shards.steps:
         assert position.samples == steps * shards.step_samples
@@ -64,7 +64,7 @@ def test_steps_are_those_of_each_rank(shards, steps):
 @given(divisions(), st.integers(0, 50))
 def test_the_same_division_goes_on_where_it_was(shards, steps):
     steps = min(steps, shards.full_steps)
-    left = Position().after(0, steps, shards).remaining_epoch(shards)
+    left = TrainingProgress().after(0, steps, shards).remaining_epoch(shards)
     if left is None:
         assert steps == 0
         return
@@ -77,29 +77,29 @@ def test_the_same_division_goes_on_where_it_was(shards, steps):
 
 def test_an_epoch_begins_at_its_first_sample():
     shards = TrainingShards(SIZE, 5, 2)
-    position = Position(2, 4, 40, 2, 5)
-    assert position.after(3, 0, shards) == Position(3, 0, 0, 2, 5)
+    position = TrainingProgress(2, 4, 40, 2, 5)
+    assert position.after(3, 0, shards) == TrainingProgress(3, 0, 0, 2, 5)
     assert position.after(3, 1, shards).samples == 10
-    assert Position(3).remaining_epoch(shards) is None
+    assert TrainingProgress(3).remaining_epoch(shards) is None
 
 
 def test_what_was_dropped_does_not_come_back():
     shards = TrainingShards(9, 2, 2)
     assert shards.dropped == 1
-    done = Position().after(0, 2, shards)
+    done = TrainingProgress().after(0, 2, shards)
     assert done.samples == 9
     assert done.remaining_epoch(TrainingShards(9, 2, 1)).shards.steps == 0
 
 
 def test_a_restarted_epoch_has_all_of_its_samples():
     shards = TrainingShards(SIZE, 5, 2)
-    left = Position(1, 4, 40).restarted().remaining_epoch(shards)
+    left = TrainingProgress(1, 4, 40).restarted().remaining_epoch(shards)
     assert (left.epoch, left.steps_done, left.shards) == (1, 4, shards)
 
 
 def test_it_is_plain():
-    position = Position(1, 2, 3, 4, 5)
-    assert Position.of_plain(json.loads(json.dumps(position.to_plain()))) == position
+    position = TrainingProgress(1, 2, 3, 4, 5)
+    assert TrainingProgress.of_plain(json.loads(json.dumps(position.to_plain()))) == position
 
 
 @pytest.mark.parametrize("start", [-1, SIZE + 1])
