@@ -25,7 +25,9 @@ __all__ = ["bench"]
 def bench(
     patterns: Patterns,
     fields: Fields = None,
-    shuffle: Annotated[OrderMode, Option(help="The order in which the rest is compared.")] = OrderMode.auto,
+    shuffle: Annotated[
+        OrderMode, Option(help="Order used when the other options are compared.")
+    ] = OrderMode.auto,
     batch_size: BatchSize = 32,
     threads: Annotated[list[int] | None, Option(min=0, help="A number to try; may be repeated.")] = None,
     num_workers: Annotated[list[int] | None, Option(min=1, help="A number to try; may be repeated.")] = None,

@@ -45,7 +45,7 @@ def check(
     ranks: Annotated[str | None, Option(help="Numbers of ranks. By default, 1,2,3,4,8.")] = None,
     workers: Annotated[str, Option(help="Numbers of worker processes to start.")] = "0,2",
     epochs: Annotated[int, Option(min=1, help="Epochs to check.")] = 2,
-    batches: Annotated[int, Option(min=1, help="Batches to read of each loader and epoch.")] = 4,
+    batches: Annotated[int, Option(min=1, help="Batches to read per loader and epoch.")] = 4,
     samples_per_file: Annotated[int, Option(min=1, help="Samples to read with both readers.")] = 16,
     seed: Seed = 0,
     finite: Annotated[bool, Option("--finite", help="Read all values; report NaN and infinity.")] = False,
@@ -106,7 +106,7 @@ def _table(results: Sequence[CheckResult]) -> Table:
     from h5lightning.cli.rich_output import empty_table
     from h5lightning.core.terminal import shown, stacked
 
-    table = empty_table("check", "over", "result")
+    table = empty_table("check", "scope", "result")
     for result in results:
         mark = ("✓", "green") if result.has_passed else (f"✗ {len(result.failures):,}", "bold red")
         notes = [shown((result.note, "dim"))] if result.note else []

@@ -1,4 +1,4 @@
-"""What a dataset gives to a DataLoader, a lazy sequence of samples, and what makes a batch of it.
+"""A lazy sequence of samples for the DataLoader, and the function that makes a batch of it.
 
 Worker processes send large tensors in shared memory, and small ones inside the message. A shared tensor costs half a
 millisecond, whatever its size: its file descriptor is sent through a separate socket, to a thread of the training

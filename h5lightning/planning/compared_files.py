@@ -56,7 +56,7 @@ class ComparedFiles:
         never_written = self.files[facts[self.files, 2] > 0]
         if never_written.size and self.on_missing == "raise":
             file = int(never_written[0])
-            missing = counted(int(facts[file, 2]), "never written chunk")
+            missing = f"{counted(int(facts[file, 2]), 'chunk')} never written"
             raise MissingDataError(
                 f"'/{field.path}' in {self.catalog.path(file)} has {missing}{more_files(never_written)}: HDF5 "
                 "would return its fill value. Write them, leave the file out, or accept the fill value with "

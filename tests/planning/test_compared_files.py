@@ -138,7 +138,7 @@ def test_a_file_that_differs_is_named_with_both_sides(schema, changes, differenc
 )
 @pytest.mark.parametrize(
     ("missing", "counted", "others"),
-    [([1], "1 never written chunk", ""), ([3, 2], "3 never written chunks", " (and 1 more file)")],
+    [([1], "1 chunk never written", ""), ([3, 2], "3 chunks never written", " (and 1 more file)")],
     ids=["one", "more"],
 )
 def test_data_that_were_never_written_are_not_invented(field, schema, missing, counted, others):

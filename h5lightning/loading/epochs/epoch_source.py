@@ -62,7 +62,7 @@ class Division:
         for name in ("version", "kind", "samples", "order"):
             if state.get(name) != own[name]:
                 raise ResumeError(
-                    f"this state is not one of this loader: {name} is {state.get(name)!r}, expected {own[name]!r}. "
+                    f"this state belongs to another loader: {name} is {state.get(name)!r}, expected {own[name]!r}. "
                     "Load it into a loader of the same files, split, seed, shuffle and samples"
                 )
 

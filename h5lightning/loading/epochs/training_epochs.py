@@ -55,7 +55,7 @@ class BegunEpoch:
         """The position of training if each delivered batch was a step."""
         if not self.is_counted:
             raise ResumeError(
-                "it cannot be said how far training has come: a loader that is not of h5lightning took the samples of "
+                "the progress of training is unknown: a loader of another library took the samples of "
                 f"epoch {self.position.epoch}. Save the state of that loader, or count its batches"
             )
         return self.after(self.delivered.batches)
@@ -188,7 +188,9 @@ class TrainingEpochs(EpochSource):
         self._division.check(state, "training")
         position = TrainingProgress.of_plain(state["position"])
         if position.samples > self.order.size:
-            raise ResumeError(f"this state is {position.samples} samples into an epoch of {self.order.size}")
+            raise ResumeError(
+                f"the state has consumed {position.samples} samples, but an epoch has {self.order.size}"
+            )
         self._loaded = position
         if not by_trainer:
             position = replace(position, counted=None)

@@ -105,7 +105,7 @@ class FieldDecoder:
         said = ", ".join(encoding.said_by) if encoding is not None else ""
         if encoding is not None and encoding.kind == "codes":
             return MissingDataError(
-                f"{what}, which is the number of no category. {plan.as_asked.text(decode='stored')} delivers the "
+                f"{what}, which is not a valid category code. {plan.as_asked.text(decode='stored')} delivers the "
                 "stored numbers; a run that stopped here goes on from its checkpoint with it"
             )
         return MissingDataError(

@@ -70,7 +70,9 @@ class Found:
     """The first row with a missing value."""
 
     row: int
-    what: str  # its content, to follow the name of the row: ``holds 1e+20, which _FillValue calls missing``
+    what: (
+        str  # its content, to follow the name of the row: ``holds 1e+20, which _FillValue marks as missing``
+    )
     column: str = ""  # the column of a table; empty if the dataset is no table
 
 

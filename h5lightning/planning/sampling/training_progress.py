@@ -59,7 +59,7 @@ class TrainingProgress:
         """Read a mapping that `to_plain` made.
 
         Raises:
-            ResumeError: it is no such mapping.
+            ResumeError: the mapping has the wrong form.
         """
         try:
             values = {name: plain.get(name) for name in cls.__slots__}

@@ -7,8 +7,8 @@ point of its stratum::
     slots      ▕   0   ▕   1   ▕   2   ▕   3   ▕   4   ▕      0: a or b,  1 and 2: c,  3: c or d,  4: d or e
 
 A random slot draws each sample with a probability exactly proportional to its weight. In an epoch a sample comes as
-often as its weight says, give or take one at each end of its range, without the scatter of independent draws. Slots
-are in the order of the samples, so that they can be kept together by chunk.
+often as its weight says, to within two draws; independent draws would vary more. Slots are in the order of the samples,
+so that they can be kept together by chunk.
 """
 
 from __future__ import annotations

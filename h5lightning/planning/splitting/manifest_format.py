@@ -90,7 +90,7 @@ class Manifest:
             source: its origin, for errors.
 
         Raises:
-            ManifestError: it is no such mapping, has another version, or contradicts itself.
+            ManifestError: the mapping has the wrong form or version, or contradicts itself.
         """
         if not isinstance(plain, Mapping) or plain.get("format") != _FORMAT:
             raise ManifestError(f"{source} is not a split saved by h5lightning: it has no format {_FORMAT!r}")

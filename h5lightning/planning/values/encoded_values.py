@@ -55,14 +55,14 @@ def first_missing(values: Array, encoding: Encoding) -> tuple[int, ...] | None:
 
 
 def missing_text(number: Any, encoding: Encoding) -> str:
-    """Text about a NumPy scalar that stands for a missing value: ``holds 1e+20, which _FillValue calls missing``."""
+    """Text about a NumPy scalar that stands for a missing value: ``holds 1e+20, which _FillValue marks as missing``."""
     read = as_read(np.asarray(number), encoding)[()]
     is_fill = any(read == fill for fill in encoding.fills)
     names = ("_FillValue", "missing_value") if is_fill else ("valid_", "categories")
     sources = [_source_text(text) for text in encoding.said_by if text.startswith(names)]
     # The format of an f-string would show a float32 as a float64.
-    source = f"{' and '.join(sources) or encoding.kind} {'call' if sources[1:] else 'calls'}"
-    return f"holds {read!s}, which {source} missing"
+    source = f"{' and '.join(sources) or encoding.kind} {'mark' if sources[1:] else 'marks'}"
+    return f"holds {read!s}, which {source} as missing"
 
 
 def _source_text(text: str) -> str:

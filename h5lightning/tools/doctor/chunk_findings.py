@@ -163,7 +163,7 @@ def _small_window(field: FieldStorage, workload: Workload) -> Iterator[Finding]:
     chunks = workload.window_rows / rows
     if rows > 1 and chunks < WELL_MIXED_CHUNKS and field.total_rows > workload.window_rows:
         text = (
-            f"is mixed badly: the shuffle window of {bytes_text(window_bytes)} holds {chunks:,.1f} chunks of {rows:,} "
+            f"is shuffled poorly: the window of {bytes_text(window_bytes)} holds {chunks:,.1f} chunks of {rows:,} "
             f"rows. {WELL_MIXED_CHUNKS} chunks mix well; with fewer, neighbouring rows stay together"
         )
         needed = WELL_MIXED_CHUNKS * rows * workload.sample_bytes
@@ -202,7 +202,7 @@ def _poor_compression(field: FieldStorage, _: Workload) -> Iterator[Finding]:
     if field.is_compressed and field.padding < 2 and share > _POOR_SHARE:
         text = (
             f"is compressed to {share_text(min(1.0, share))} of its size: decoding takes time, saves no space, and "
-            "prevents that rows are read alone"
+            "prevents reading single rows"
         )
         advice = "Store it without compression: then any order is fast"
         yield Finding.of(field, "poor compression", FASTER, text, advice)

@@ -260,7 +260,7 @@ def test_a_position_that_cannot_be_is_refused(make, change) -> None:
     loader = make().train_dataloader()
     next(iter(loader))
     state = loader.state_dict()
-    with pytest.raises(ResumeError, match="this"):
+    with pytest.raises(ResumeError, match="this state|the state has consumed"):
         loader.load_state_dict({**state, "position": {**state["position"], **change}})
 
 
@@ -270,5 +270,5 @@ def test_samples_that_another_loader_took_are_not_counted(make) -> None:
     other = DataLoader(dm.train_dataset, 5, sampler=loader.sampler)
     next(iter(other))
     for owner in (dm, loader):
-        with pytest.raises(ResumeError, match="a loader that is not of h5lightning"):
+        with pytest.raises(ResumeError, match="a loader of another library"):
             owner.state_dict()

@@ -56,7 +56,7 @@ def test_numbers_that_stand_for_themselves_are_accepted(encoding):
 
 
 def test_a_missing_value_that_was_seen_is_refused_with_its_row():
-    said = {"encoding": MASKING, "masked": Found(5, "holds 1e+20, which _FillValue calls missing")}
+    said = {"encoding": MASKING, "masked": Found(5, "holds 1e+20, which _FillValue marks as missing")}
     with pytest.raises(MissingDataError, match=r"'/x' in /data/1.h5 holds 1e\+20, .*row 5.*decode='cf'"):
         check(catalog_of({"encoding": MASKING}, said), Field("x"))
     check(catalog_of(said), Field("x", decode="cf"))

@@ -66,5 +66,5 @@ def test_all_files_are_bad(tmp_path):
     path = write(tmp_path / "a.h5", 30, chunks=(20, 3))
     (result,) = check_files([path], **SETTINGS).results
     (failure,) = result.failures
-    assert failure.startswith(f"MissingDataError: '/x' in {path} has 3 never written chunks")
+    assert failure.startswith(f"MissingDataError: '/x' in {path} has 3 chunks never written")
     assert failure.endswith("In a.h5, row 30 of '/x' is the first that was not written")

@@ -19,7 +19,7 @@ from h5lightning.tools.overview.suggest import suggest
 
 PACKED = Annotations(Encoding("cf", 0.01, 273.0, said_by=("scale_factor=0.01", "add_offset=273.0")))
 MASKING = Annotations(Encoding("cf", fills=(-999,), said_by=("_FillValue=-999",)))
-MASKED = dataclasses.replace(MASKING, masked=Found(3, "holds -999, which _FillValue calls missing"))
+MASKED = dataclasses.replace(MASKING, masked=Found(3, "holds -999, which _FillValue marks as missing"))
 UNKNOWN = Annotations(Encoding("cf", problem="has a scale_factor that is text"))
 CODES = Annotations(Encoding("codes"), missing=Found(2, "holds -1, which is no category"))
 
@@ -64,7 +64,7 @@ def issues_of(catalog):
     ("said", "kind", "words"),
     [
         (PACKED, "packed", "is packed (scale_factor=0.01, add_offset=273.0)"),
-        (MASKED, "missing values", "holds -999, which _FillValue calls missing (row 3)"),
+        (MASKED, "missing values", "holds -999, which _FillValue marks as missing (row 3)"),
         (UNKNOWN, "packed", "has a scale_factor that is text"),
     ],
     ids=["packed", "masked", "undecodable"],

@@ -1,4 +1,4 @@
-"""Find rows without a value: codes without a category, and rows that a mask beside the values calls missing."""
+"""Find rows without a value: codes without a category, and rows that a mask beside the values marks as missing."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _of_codes(dataset: ScannedDataset) -> Missing:
 
 
 def _masked(dataset: ScannedDataset) -> Found | None:
-    """The first row that a mask calls missing: that of a nullable column of AnnData, or one that looks like it."""
+    """The first row that a mask marks as missing: that of a nullable column of AnnData, or one that looks like it."""
     path = f"{dataset.group}/mask"
     mask = dataset_at(dataset.fid, path)
     if mask is None:

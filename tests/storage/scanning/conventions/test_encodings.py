@@ -108,7 +108,7 @@ def test_three_rows_are_probed(file, options, row, is_seen):
     data[row, 1] = -1
     file.create_dataset("x", data=data, **options)
     found = masked_row(DatasetInfo.of(file["x"].id), MASKING)
-    assert found == (Found(row, "holds -1, which _FillValue calls missing") if is_seen else None)
+    assert found == (Found(row, "holds -1, which _FillValue marks as missing") if is_seen else None)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_three_rows_are_probed(file, options, row, is_seen):
 def test_all_rows_of_small_datasets_are_probed(file, options, is_seen):
     file.create_dataset("x", data=np.array([0, 0, 0, -1, 0, 0, 0, 0, 0, 0], "i2"), **options)
     found = masked_row(DatasetInfo.of(file["x"].id), MASKING)
-    assert found == (Found(3, "holds -1, which _FillValue calls missing") if is_seen else None)
+    assert found == (Found(3, "holds -1, which _FillValue marks as missing") if is_seen else None)
 
 
 def test_rows_of_datasets_of_any_length(file):
@@ -150,24 +150,24 @@ def test_codes_and_undecodable_numbers_are_not_probed(file):
 
 
 MESSAGES = {
-    "float": ("f4", 1e20, {"_FillValue": np.float32(1e20)}, "holds 1e+20, which _FillValue calls missing"),
+    "float": ("f4", 1e20, {"_FillValue": np.float32(1e20)}, "holds 1e+20, which _FillValue marks as missing"),
     "unsigned": (
         "i1",
         -1,
         {"_FillValue": np.int8(-1), "_Unsigned": np.bytes_(b"true")},
-        "holds 255, which _FillValue calls missing",
+        "holds 255, which _FillValue marks as missing",
     ),
     "range": (
         "i2",
         400,
         {"valid_range": np.array([0, 300], "i2")},
-        "holds 400, which valid_range calls missing",
+        "holds 400, which valid_range marks as missing",
     ),
     "both": (
         "i2",
         -9,
         {"_FillValue": np.int16(-9), "missing_value": np.int16(-9)},
-        "holds -9, which _FillValue and missing_value call missing",
+        "holds -9, which _FillValue and missing_value mark as missing",
     ),
 }
 
@@ -193,10 +193,10 @@ def test_a_scan_keeps_what_it_found(tmp_path):
     assert found.dataset("plain").annotations is NOTHING
     said = found.dataset("t").annotations
     assert said.encoding == Encoding("cf", 0.5, fills=(-9,), said_by=("scale_factor=0.5", "_FillValue=-9"))
-    assert said.masked == Found(1, "holds -9, which _FillValue calls missing")
+    assert said.masked == Found(1, "holds -9, which _FillValue marks as missing")
     assert Annotations.from_plain(said.to_plain()) == said
     filled = found.dataset("filled").annotations.masked
-    assert filled == Found(0, "holds -2147483647, which the default _FillValue of netCDF calls missing")
+    assert filled == Found(0, "holds -2147483647, which the default _FillValue of netCDF marks as missing")
 
 
 def test_what_another_file_says_of_its_numbers_is_found_through_a_link(tmp_path):
@@ -228,7 +228,7 @@ def test_the_fill_value_of_an_enumeration_stands_for_a_missing_one(file):
     encoding = find(file)
     assert (encoding.fills, encoding.is_packed) == ((255,), False)
     found = masked_row(DatasetInfo.of(file["x"].id), encoding)
-    assert found == Found(2, "holds 255, which _FillValue calls missing")
+    assert found == Found(2, "holds 255, which _FillValue marks as missing")
 
 
 def test_an_enumeration_is_never_packed(file):
