@@ -66,7 +66,7 @@ class TrainingProgress:
             numbers = {name: int(value) for name, value in values.items() if value is not None}
             return cls(**{**numbers, "is_stopped": bool(numbers.get("is_stopped"))})  # type: ignore[arg-type]
         except (AttributeError, TypeError, ValueError) as error:
-            raise ResumeError(f"this is no position of a training loader: {plain!r} ({error})") from error
+            raise ResumeError(f"this is not a position of a training loader: {plain!r} ({error})") from error
 
     @property
     def trainer_epoch(self) -> int:
