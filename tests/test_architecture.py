@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "h5lightning"
 
-# The only callers of h5py.File: opening.py to read, the demo and what mends files to write new ones.
+# The only callers of h5py.File: `open_file` to read; the demo and the rewriting of files to write new ones.
 OPENERS = {"storage.hdf5.open_file", "app.demo.files", "tools.doctor.rewriting.output_files"}
 
 

@@ -29,12 +29,18 @@ def bench(
         OrderMode, Option(help="Order used when the other options are compared.")
     ] = OrderMode.auto,
     batch_size: BatchSize = 32,
-    threads: Annotated[list[int] | None, Option(min=0, help="A number to try; may be repeated.")] = None,
-    num_workers: Annotated[list[int] | None, Option(min=1, help="A number to try; may be repeated.")] = None,
+    threads: Annotated[
+        list[int] | None, Option(min=0, help="Number of reading threads to try; may be repeated.")
+    ] = None,
+    num_workers: Annotated[
+        list[int] | None, Option(min=1, help="Number of worker processes to try; may be repeated.")
+    ] = None,
     step_ms: Annotated[float | None, Option(min=0.001, help="Milliseconds of a training step.")] = None,
     cold: Annotated[bool, Option("--cold", help="Empty the page cache before each measurement.")] = False,
-    seconds: Annotated[float, Option(min=0.01, help="Seconds for each candidate in all rounds.")] = 2.5,
-    rounds: Annotated[int, Option(min=1, help="Measurements of each candidate.")] = 3,
+    seconds: Annotated[
+        float, Option(min=0.01, help="Seconds for each configuration, over all rounds.")
+    ] = 2.5,
+    rounds: Annotated[int, Option(min=1, help="Measurements of each configuration.")] = 3,
     seed: Seed = 0,
     processes: Processes = None,
     plot: Annotated[str | None, Option(metavar="FILE", help="Draw the results to this file.")] = None,
@@ -103,11 +109,11 @@ def _show(console: Terminal, benchmark: Benchmark) -> None:
 
 def _table(benchmark: Benchmark) -> Table:
     from h5lightning.cli.rich_output import empty_table
+    from h5lightning.core.formatting import counted
 
     table = empty_table("way")
-    table.caption = (
-        f"Medians of {benchmark.rounds} rounds; ±: half of the span between the slowest and the fastest"
-    )
+    rounds = counted(benchmark.rounds, "round")
+    table.caption = f"Medians of {rounds}; ±: half of the span between the slowest and the fastest"
     with_steps = benchmark.step_s is not None
     for name in ("samples/s", "±", "MB/s", "ms/batch", "first ms", *(["waits"] if with_steps else [])):
         table.add_column(name, justify="right", no_wrap=True)

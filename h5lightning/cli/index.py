@@ -103,14 +103,14 @@ def _checksums(catalog: Catalog, **where: Any) -> dict[str, int]:
 
 
 def _lines(result: dict[str, Any]) -> list[str]:
-    from rich.filesize import decimal
+    from h5lightning.core.formatting import bytes_text, counted
 
-    unchanged, extents = result["files"] - result["scanned"], result["extents"]
+    files, scanned, extents = result["files"], result["scanned"], result["extents"]
     rows = "" if result["rows"] is None else f"{result['rows']:,} rows, "
     return [
-        f"{result['files']:,} files under {result['root']}: {result['scanned']:,} scanned, {unchanged:,} known",
-        f"{rows}{decimal(result['bytes'])}",
-        f"{extents['chunks']:,} chunks of {extents['datasets']:,} datasets, in a map of {decimal(extents['bytes'])}",
+        f"{counted(files, 'file')} in {result['root']}: {scanned:,} scanned, {files - scanned:,} unchanged",
+        f"{rows}{bytes_text(result['bytes'])}",
+        f"{extents['chunks']:,} chunks of {extents['datasets']:,} datasets, in a map of {bytes_text(extents['bytes'])}",
         *(f"left out {skipped['file']}: {skipped['reason']}" for skipped in result["skipped"]),
         *([] if result["checksums"] is None else [_checksums_line(result["checksums"])]),
         f"index in {result['index_dir']}",

@@ -36,10 +36,8 @@ def verify(
 
 
 def _show(console: Terminal, verification: Verification) -> None:
-    from rich.filesize import decimal
-
     from h5lightning.cli.rich_output import empty_table
-    from h5lightning.core.formatting import counted
+    from h5lightning.core.formatting import bytes_text, counted
     from h5lightning.core.terminal import shown
 
     if verification.bad:
@@ -48,7 +46,7 @@ def _show(console: Terminal, verification: Verification) -> None:
             table.add_row(verdict.name, shown((verdict.state, "bold red")), verdict.reason)
         console.print(table)
     files = counted(len(verification.verdicts), "file")
-    read = f"{files} in {verification.root}, {decimal(verification.checked_bytes)}"
+    read = f"{files} in {verification.root}, {bytes_text(verification.checked_bytes)}"
     if verification.bad:
         console.print(f"{read}: {len(verification.bad):,} failed.", style="bold red", soft_wrap=True)
     else:

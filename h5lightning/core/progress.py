@@ -18,7 +18,7 @@ _PATIENCE_S = 1.0
 
 
 @contextmanager
-def progress_bar(description: str, total: int, *, is_wanted: bool = True) -> Iterator[Advance]:
+def progress_bar(description: str, total: int, *, is_enabled: bool = True) -> Iterator[Advance]:
     """Count steps; after a second, a bar appears on standard error if it is a terminal or a notebook.
 
     Example:
@@ -31,7 +31,7 @@ def progress_bar(description: str, total: int, *, is_wanted: bool = True) -> Ite
     def advance(steps: int) -> None:
         nonlocal bar, done
         done += steps
-        if bar is None and is_wanted and time.monotonic() >= due_s:
+        if bar is None and is_enabled and time.monotonic() >= due_s:
             bar = _start(description, total)
         if bar is not None:
             bar.update(bar.task_ids[0], completed=done)

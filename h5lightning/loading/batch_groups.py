@@ -53,7 +53,7 @@ class BatchGroupReader:
         alone: bool = False,
     ) -> None:
         self._dataset = dataset
-        self._announcer = dataset.announcer(block_samples)
+        self._advisor = dataset.prefetch_advisor(block_samples)
         self._batch_size = batch_size
         self._deliver = deliver
         batch_bytes = max(1, batch_size * dataset.sample_bytes)
@@ -74,12 +74,12 @@ class BatchGroupReader:
         later: deque[Int64Array] = deque()
         while True:
             # If the data are in memory, no group is cut ahead, so that fast groups grow at once.
-            ahead = _AHEAD_GROUPS if self._announcer.is_cold else 0
-            announced = list(islice(groups, max(0, ahead + 1 - len(later))))
-            later.extend(announced)
+            ahead = _AHEAD_GROUPS if self._advisor.is_cold else 0
+            to_prefetch = list(islice(groups, max(0, ahead + 1 - len(later))))
+            later.extend(to_prefetch)
             if not later:
                 return
-            yield later.popleft(), announced
+            yield later.popleft(), to_prefetch
 
     def _cut(self, parts: Iterable[Int64Array]) -> Iterator[Int64Array]:
         left = np.zeros(0, np.int64)
@@ -94,9 +94,9 @@ class BatchGroupReader:
 
     def _read(self, task: _Task) -> tuple[RawBatches, float]:
         began = time.perf_counter()
-        positions, announced = task
-        for group in announced:
-            self._announcer.announce(group)
+        positions, to_prefetch = task
+        for group in to_prefetch:
+            self._advisor.prefetch(group)
         read = self._dataset.read_raw(positions, self._batch_size)
         return read, time.perf_counter() - began
 

@@ -37,12 +37,12 @@ class PrefetchAdvisor:
         self._prefetch = prefetch
         self._block_samples = block_samples
         self._size = size
-        self._announced: set[int] = set()  # blocks
+        self._requested: set[int] = set()  # blocks
         self._warm = 0  # groups in a row
         self._skipped = 0
         self.is_cold = False
 
-    def announce(self, positions: Int64Array) -> None:
+    def prefetch(self, positions: Int64Array) -> None:
         """Ask for the samples of a group, ``(N,)``, or for whole blocks that hold some of them, each once."""
         # The read that follows raises the error again.
         with suppress(H5LightningError):
@@ -65,10 +65,10 @@ class PrefetchAdvisor:
         return is_cold
 
     def _new_blocks(self, positions: Int64Array) -> Int64Array:
-        """All samples of the blocks that hold some, without blocks that were announced before."""
+        """All samples of the blocks that hold some, without blocks that were requested before."""
         length = self._block_samples
-        new = set(np.unique(positions // length).tolist()) - self._announced
-        self._announced |= new
+        new = set(np.unique(positions // length).tolist()) - self._requested
+        self._requested |= new
         blocks = np.asarray(sorted(new), np.int64)
         samples = (blocks[:, None] * length + np.arange(length)).ravel()
         return samples[samples < self._size]

@@ -262,7 +262,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
         numbers = self.sample_ids(request.positions)
         return self._finisher.samples(self._batches.read(numbers), numbers, request.epoch, request.is_repeat)
 
-    def announcer(self, block_samples: int) -> PrefetchAdvisor:
+    def prefetch_advisor(self, block_samples: int) -> PrefetchAdvisor:
         """Lets the system fetch samples of this dataset before they are read.
 
         Args:

@@ -85,7 +85,7 @@ def test_table_words_and_picture(files, tmp_path):
     picture = str(tmp_path / "speeds.png")
     done = run_process(files, *QUICK, "--step-ms", "5", "--plot", picture, COLUMNS="80")
     assert done.returncode == 0
-    assert done.stderr.startswith("6 ways to load and 2 limits of the machine, 1 turns each")
+    assert done.stderr.startswith("6 ways to load and 2 limits of the machine, 1 round each")
     assert "\x1b" not in done.stdout
     lines = done.stdout.splitlines()
     assert lines[0].startswith("2 files in ")

@@ -146,7 +146,7 @@ def test_index_scans_once_and_then_knows(command, write_files):
 
 def test_index_says_it_in_words(command, write_files):
     done = command("index", write_files((4, 6)), "--fields", "{x: x, y: y}")
-    assert "2 scanned, 0 known" in done.stdout
+    assert "2 scanned, 0 unchanged" in done.stdout
     assert "10 rows" in done.stdout
     assert "4 chunks of 4 datasets, in a map of 80 bytes" in done.stdout
 

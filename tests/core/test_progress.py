@@ -23,7 +23,7 @@ WORK = """
             return self.now_s
 
     progress.time = clock = Clock()
-    with progress.progress_bar("counting", 4, is_wanted={is_wanted}) as advance:
+    with progress.progress_bar("counting", 4, is_enabled={is_enabled}) as advance:
         for _ in range(4):
             clock.now_s += {step_s}
             advance(1)
@@ -31,9 +31,9 @@ WORK = """
 """
 
 
-def run(step_s, *, on_terminal, is_wanted=True):
+def run(step_s, *, on_terminal, is_enabled=True):
     """What a program writes to its standard output and standard error."""
-    code = textwrap.dedent(WORK).format(step_s=step_s, is_wanted=is_wanted)
+    code = textwrap.dedent(WORK).format(step_s=step_s, is_enabled=is_enabled)
     reader, writer = pty.openpty() if on_terminal else os.pipe()
     environment = {name: value for name, value in os.environ.items() if name != "FORCE_COLOR"}
     environment |= {"TERM": "xterm", "COLUMNS": "100"}
@@ -71,4 +71,4 @@ def test_otherwise_nothing_is_shown(step_s, options):
 
 
 def test_bar_that_is_not_wanted_costs_nothing():
-    assert run(0.3, on_terminal=True, is_wanted=False) == ("False", "")
+    assert run(0.3, on_terminal=True, is_enabled=False) == ("False", "")

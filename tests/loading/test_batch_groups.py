@@ -122,7 +122,7 @@ def test_groups_go_on_over_the_ends_of_stretches(dataset) -> None:
 
 def test_groups_grow_with_each_that_was_fast(dataset) -> None:
     lengths = [len(group) for group in groups_of(dataset(), [np.arange(15 * BATCH)])]
-    # Nothing was cut ahead at a smaller size: in memory, nothing is announced.
+    # Nothing was cut ahead at a smaller size: in memory, nothing is prefetched.
     assert lengths == [1, 2, 4, 8]
 
 

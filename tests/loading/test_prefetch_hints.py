@@ -1,4 +1,4 @@
-"""What is announced to the storage: what is not in memory, whole blocks once, and never an error."""
+"""What is prefetched: what is not in memory, whole blocks once, and never an error."""
 
 from __future__ import annotations
 
@@ -25,42 +25,42 @@ class Storage:
         (self.probed if is_probe else self.asked).append(positions.tolist())
         return not self.is_warm
 
-    def announcer(self, **options) -> PrefetchAdvisor:
+    def advisor(self, **options) -> PrefetchAdvisor:
         return PrefetchAdvisor(self.prefetch, **options)
 
 
-def test_single_samples_are_announced_as_they_are() -> None:
+def test_single_samples_are_requested_as_they_are() -> None:
     storage = Storage()
-    announcer = storage.announcer(size=100)
-    announcer.announce(np.array([7, 3, 90]))
-    announcer.announce(np.array([3]))
+    advisor = storage.advisor(size=100)
+    advisor.prefetch(np.array([7, 3, 90]))
+    advisor.prefetch(np.array([3]))
     assert storage.asked == [[7, 3, 90], [3]]
 
 
-def test_blocks_are_announced_whole_and_once() -> None:
+def test_blocks_are_requested_whole_and_once() -> None:
     storage = Storage()
-    announcer = storage.announcer(block_samples=4, size=10)
-    announcer.announce(np.array([9, 1, 2]))
-    announcer.announce(np.array([0, 5, 8]))
-    announcer.announce(np.array([3, 6]))
+    advisor = storage.advisor(block_samples=4, size=10)
+    advisor.prefetch(np.array([9, 1, 2]))
+    advisor.prefetch(np.array([0, 5, 8]))
+    advisor.prefetch(np.array([3, 6]))
     assert storage.asked == [[0, 1, 2, 3, 8, 9], [4, 5, 6, 7]]
 
 
-def test_what_is_in_memory_is_not_announced_and_looked_at_less_and_less() -> None:
+def test_what_is_in_memory_is_not_requested_and_looked_at_less_and_less() -> None:
     storage = Storage(is_warm=True)
-    announcer = storage.announcer(size=1000)
+    advisor = storage.advisor(size=1000)
     for _ in range(300):
-        announcer.announce(np.arange(100))
+        advisor.prefetch(np.arange(100))
     assert storage.asked == []
     assert all(len(probed) <= 4 for probed in storage.probed)
     # Each eighth group, once it has always been there.
     assert 300 / 8 <= len(storage.probed) < 100
     storage.is_warm = False
     for _ in range(8):
-        announcer.announce(np.arange(100))
+        advisor.prefetch(np.arange(100))
     assert storage.asked
     before = len(storage.asked)
-    announcer.announce(np.arange(100))
+    advisor.prefetch(np.arange(100))
     assert len(storage.asked) == before + 1
 
 
@@ -73,7 +73,7 @@ def test_errors_are_left_to_the_reading() -> None:
             raise BadFileError("it is gone")
         return True
 
-    PrefetchAdvisor(fails, size=9).announce(np.arange(3))
+    PrefetchAdvisor(fails, size=9).prefetch(np.arange(3))
     assert calls == [True, False]
 
 

@@ -72,7 +72,7 @@ def make_checksums(
     new = [name for name in stamps if name not in checksums]
     total = sum(stamps[name][0] for name in new)
     threads = processes or usable_cores()
-    with progress_bar("making checksums", total, is_wanted=progress) as advance:
+    with progress_bar("making checksums", total, is_enabled=progress) as advance:
         for start in range(0, len(new), _FILES_AT_ONCE):
             names = new[start : start + _FILES_AT_ONCE]
             paths = [os.path.join(catalog.root, name) for name in names]

@@ -209,7 +209,7 @@ def _in_threads(
     """The result of ``verify`` for each file."""
     results: list[T] = []
     with (
-        progress_bar("verifying", sum(weights), is_wanted=progress) as advance,
+        progress_bar("verifying", sum(weights), is_enabled=progress) as advance,
         ThreadPoolExecutor(threads or usable_cores(), "h5lightning-verify") as executor,
     ):
         for result, weight in zip(executor.map(verify, range(len(weights))), weights, strict=True):

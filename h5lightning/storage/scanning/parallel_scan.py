@@ -89,7 +89,7 @@ def scan_files(
     patience_s = math.inf if count == 1 else 0.0 if len(paths) >= _MANY_FILES else _PATIENCE_S
     if paths and lies_on_remote(paths[0]):
         patience_s = 0.0  # a server that does not answer would block this process, which holds the GIL
-    with progress_bar("scanning", len(paths), is_wanted=progress) as advance:
+    with progress_bar("scanning", len(paths), is_enabled=progress) as advance:
         scanned = scan_in_process(paths, request, advance=advance, locking=locking, patience_s=patience_s)
         remaining = paths[len(scanned) :]
         try:

@@ -86,10 +86,10 @@ class Comparison:
         about_s = 5 * round(trials * (1.3 * trial_s + _STARTING_S) / 5)
         limits = counted(len(candidates) - len(configs), "limit")
         announce(
-            f"{counted(len(configs), 'way')} to load and {limits} of the machine, {rounds} turns each after one to "
-            f"warm up: about {max(5, about_s)} s"
+            f"{counted(len(configs), 'way')} to load and {limits} of the machine, {counted(rounds, 'round')} each "
+            f"after one to warm up: about {max(5, about_s)} s"
         )
-        with progress_bar("measuring", trials, is_wanted=progress) as advance:
+        with progress_bar("measuring", trials, is_enabled=progress) as advance:
             return run_trials(
                 candidates,
                 rounds=rounds,

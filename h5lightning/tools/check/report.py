@@ -233,7 +233,7 @@ def _make_run(
 def _results(run: CheckRun, keep_together: str | None, *, progress: bool) -> tuple[CheckResult, ...]:
     results = [check_catalog(run), check_splits(run, keep_together), check_columns(run)]
     for description, total, check in _checks(run):
-        with progress_bar(description, total, is_wanted=progress) as advance:
+        with progress_bar(description, total, is_enabled=progress) as advance:
             made = check(advance)
             results += [made] if isinstance(made, CheckResult) else made
     # Checked last, listed beside the other checks of files.

@@ -48,7 +48,7 @@ def test_contiguous_rows(tmp_path):
     assert (found.sample_bytes, found.stored_bytes) == (72, 600 * 72)
     assert found.notes == ()
     assert len(announced) == 1
-    assert announced[0].startswith("6 ways to load and 2 limits of the machine, 1 turns each")
+    assert announced[0].startswith("6 ways to load and 2 limits of the machine, 1 round each")
 
 
 def test_compressed_chunks(tmp_path):
