@@ -11,7 +11,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 
 from h5lightning.core.visible import visible
 from h5lightning.errors import OptionError, ResumeError, SplitMismatchError
-from h5lightning.options.checks import check_int
+from h5lightning.options.checks import check_int, to_plain
 from h5lightning.planning.sampling.training_progress import TrainingProgress
 from h5lightning.planning.splitting.manifest import describe_difference
 
@@ -23,12 +23,12 @@ _VARIABLE = "PL_GLOBAL_SEED"
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """What the training samples and their order depend on, in plain types; None where a checkpoint does not say."""
+    """What the training samples and their order depend on, in plain types; ``...`` where a checkpoint does not say."""
 
     seed: int
-    samples: Mapping[str, Any] | None
-    shuffle: Mapping[str, Any] | None
-    order: str | None  # its fingerprint
+    samples: Any  # a mapping
+    shuffle: Any  # a mapping
+    order: Any  # the text of its fingerprint
     split: Mapping[str, Any]  # as `to_plain_split` packs it
 
     def to_state(self, position: TrainingProgress) -> dict[str, Any]:
@@ -58,10 +58,11 @@ class SavedRun:
             )
         if not _is_state(state):
             raise ResumeError(
-                f"this is not the state of an H5DataModule: found {str(state)[:80]}, expected what dm.state_dict() "
+                f"this is not the state of an H5DataModule: found {_described(state)}, expected what dm.state_dict() "
                 "returns. The state of a loader is loaded with loader.load_state_dict()"
             )
-        values: dict[str, Any] = {item.name: state.get(item.name) for item in fields(RunRecord)}
+        values: dict[str, Any] = {item.name: state.get(item.name, ...) for item in fields(RunRecord)}
+        values["seed"] = to_plain(values["seed"])
         position = TrainingProgress.of_plain(state["position"]) if continues and "position" in state else None
         return cls(RunRecord(**values), position, is_own)
 
@@ -75,7 +76,13 @@ class SavedRun:
 def _is_state(state: object) -> TypeGuard[Mapping[str, Any]]:
     if not isinstance(state, Mapping):
         return False
-    return isinstance(state.get("seed"), int) and isinstance(state.get("split"), Mapping)
+    return isinstance(to_plain(state.get("seed")), int) and isinstance(state.get("split"), Mapping)
+
+
+def _described(state: object) -> str:
+    if not isinstance(state, Mapping) or not state.keys() >= {"seed", "split"}:
+        return str(state)[:80]
+    return f"seed={state['seed']!r} and a split of type {type(state['split']).__name__}"
 
 
 def differences_between_runs(saved: RunRecord, current: RunRecord) -> dict[str, str]:
@@ -83,10 +90,10 @@ def differences_between_runs(saved: RunRecord, current: RunRecord) -> dict[str, 
     differences = {"split": describe_difference(saved.split, current.split)}
     for name in ("seed", "samples", "shuffle"):
         before, now = getattr(saved, name), getattr(current, name)
-        if before is not None and before != now:
+        if before is not ... and before != now:
             differences[name] = f"{name} was {before!r}, is {now!r}"
     explained = {name: text for name, text in differences.items() if text}
-    if not explained and saved.order is not None and saved.order != current.order:
+    if not explained and saved.order is not ... and saved.order != current.order:
         return {
             "order": "the order of samples differs: files were written again with other chunks or weights"
         }

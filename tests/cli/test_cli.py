@@ -148,7 +148,7 @@ def test_index_says_it_in_words(command, write_files):
     done = command("index", write_files((4, 6)), "--fields", "{x: x, y: y}")
     assert "2 scanned, 0 unchanged" in done.stdout
     assert "10 rows" in done.stdout
-    assert "4 chunks of 4 datasets, in a map of 80 bytes" in done.stdout
+    assert "4 chunks of 4 datasets, in a map of 80 B" in done.stdout
 
 
 def test_index_keeps_its_index_where_it_is_told(command, write_files, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from lightning.pytorch import seed_everything
 from module_runs import IDLE_WARNINGS, quiet_trainer, trained, training
@@ -163,3 +164,28 @@ def test_the_seed_of_a_checkpoint_stays_for_its_own_run_alone(write_files, tmp_p
     quiet_trainer(max_epochs=1, num_sanity_val_steps=0).fit(again, datamodule=dm)
     assert dm.seed == 6
     assert trained(again) == trained(first)
+
+
+def states(make, write_files):
+    dm = make(write_files())
+    return dm, dm.state_dict()
+
+
+def test_a_seed_may_be_an_integer_of_numpy(make, write_files) -> None:
+    dm, state = states(make, write_files)
+    dm.load_state_dict({**state, "seed": np.int64(dm.seed)})
+
+
+@pytest.mark.parametrize("name", ["samples", "shuffle", "order"])
+def test_a_value_of_none_differs_and_an_absent_one_does_not(make, write_files, name) -> None:
+    dm, state = states(make, write_files)
+    with pytest.raises(ResumeError, match="another order"):
+        dm.load_state_dict({**state, name: None})
+    dm.load_state_dict({key: value for key, value in state.items() if key != name})
+
+
+@pytest.mark.parametrize("change", [{"seed": "5"}, {"split": None}], ids=str)
+def test_what_is_wrong_in_a_state_is_named(make, write_files, change) -> None:
+    dm, state = states(make, write_files)
+    with pytest.raises(ResumeError, match=r"found seed=.* and a split of type \w+, expected"):
+        dm.load_state_dict({**state, **change})

@@ -106,9 +106,9 @@ class FieldDecoder:
         if encoding is not None and encoding.kind == "codes":
             return MissingDataError(
                 f"{what}, which is not a valid category code. {plan.as_asked.text(decode='stored')} delivers the "
-                "stored numbers; a run that stopped here goes on from its checkpoint with it"
+                "stored numbers; a run that stopped here continues from its checkpoint with it"
             )
         return MissingDataError(
             f"{what}, which stands for a missing value ({said}). {remedy(plan.as_asked)}. A run that stopped here "
-            "goes on from its checkpoint with either"
+            "continues from its checkpoint with either"
         )
