@@ -181,6 +181,9 @@ A_AND_B = {"a.h5": [10], "b.h5": [10]}
         pytest.param(without("requested"), "is damaged", id="no fractions"),
         pytest.param(without("by"), "is damaged: KeyError: 'by'", id="no by"),
         pytest.param(changed(by="colour"), "is damaged: .*'colour'", id="unknown by"),
+        pytest.param(
+            changed(by=[0.5]), "is damaged: ValueError: .by. must be one of file", id="by in a list"
+        ),
         pytest.param(changed(rows=[1]), "is damaged", id="rows in a list"),
         pytest.param(changed(rows={"a.h5": ["x"]}), "is damaged", id="rows in letters"),
         pytest.param(
