@@ -30,10 +30,10 @@ def bench(
     ] = OrderMode.auto,
     batch_size: BatchSize = 32,
     threads: Annotated[
-        list[int] | None, Option(min=0, help="Number of reading threads to try; may be repeated.")
+        list[int] | None, Option(min=0, help="Reading threads to try; may be repeated.")
     ] = None,
     num_workers: Annotated[
-        list[int] | None, Option(min=1, help="Number of worker processes to try; may be repeated.")
+        list[int] | None, Option(min=1, help="Worker processes to try; may be repeated.")
     ] = None,
     step_ms: Annotated[float | None, Option(min=0.001, help="Milliseconds of a training step.")] = None,
     cold: Annotated[bool, Option("--cold", help="Empty the page cache before each measurement.")] = False,
