@@ -29,17 +29,11 @@ def bench(
         OrderMode, Option(help="Order used when the other options are compared.")
     ] = OrderMode.auto,
     batch_size: BatchSize = 32,
-    threads: Annotated[
-        list[int] | None, Option(min=0, help="Reading threads to try; may be repeated.")
-    ] = None,
-    num_workers: Annotated[
-        list[int] | None, Option(min=1, help="Worker processes to try; may be repeated.")
-    ] = None,
+    threads: Annotated[list[int] | None, Option(min=0, help="Reading threads to try; repeatable.")] = None,
+    num_workers: Annotated[list[int] | None, Option(min=1, help="Processes to try; repeatable.")] = None,
     step_ms: Annotated[float | None, Option(min=0.001, help="Milliseconds of a training step.")] = None,
     cold: Annotated[bool, Option("--cold", help="Empty the page cache before each measurement.")] = False,
-    seconds: Annotated[
-        float, Option(min=0.01, help="Seconds for each configuration, over all rounds.")
-    ] = 2.5,
+    seconds: Annotated[float, Option(min=0.01, help="Seconds for each configuration in all.")] = 2.5,
     rounds: Annotated[int, Option(min=1, help="Measurements of each configuration.")] = 3,
     seed: Seed = 0,
     processes: Processes = None,
@@ -48,8 +42,7 @@ def bench(
 ) -> None:
     """Compare readers, orders, threads and worker processes on these files, and recommend options.
 
-    All candidates are measured in turn, in about a minute. The exit status is 0, or 2 if the files or fields cannot be
-    used.
+    By default, this takes about a minute. The exit status is 0, or 2 if the files or fields cannot be used.
     """
     from h5lightning.options.coerce import coerce_fields
     from h5lightning.tools.bench import Budget, bench_files
