@@ -93,6 +93,7 @@ def _work(work: Callable[[], Any], writing: int, trace: str) -> None:
         os.dup2(silence, 1)
         os.dup2(silence, 2)
         with open(trace, "w", encoding="utf-8") as file:
+            faulthandler.disable()  # else its handlers are not set again, and a Trainer in the parent has removed them
             faulthandler.enable(file)
             # Asked for in `_end`. A timer (`dump_traceback_later`) would hang in children of this child.
             faulthandler.register(signal.SIGUSR1, file)
