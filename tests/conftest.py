@@ -52,6 +52,22 @@ def shut(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
 
 
 @pytest.fixture
+def ready() -> Iterator[Callable[[Any], Any]]:
+    """A function that sets up a DataModule without a Trainer, and tears it down after the test."""
+    made = []
+
+    def set_up(dm: Any) -> Any:
+        made.append(dm)
+        dm.prepare_data()
+        dm.setup()
+        return dm
+
+    yield set_up
+    for dm in made:
+        dm.teardown()
+
+
+@pytest.fixture
 def few_descriptors() -> Iterator[Callable[[int], None]]:
     """Sets the soft limit of open files, up to the end of the test."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)

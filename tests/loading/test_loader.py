@@ -13,19 +13,9 @@ pytestmark = pytest.mark.timeout(60)
 
 
 @pytest.fixture
-def make(write_files):
-    made = []
-
-    def setup(**options) -> H5DataModule:
-        dm = H5DataModule(write_files(), ["x", "y"], **{"batch_size": 7, "provenance": True, **options})
-        made.append(dm)
-        dm.prepare_data()
-        dm.setup()
-        return dm
-
-    yield setup
-    for dm in made:
-        dm.teardown()
+def make(write_files, ready):
+    usual = {"batch_size": 7, "provenance": True}
+    return lambda **options: ready(H5DataModule(write_files(), ["x", "y"], **(usual | options)))
 
 
 def rebuilt(loader: H5DataLoader, **changes) -> H5DataLoader:

@@ -39,26 +39,9 @@ def files(write_files):
 
 
 @pytest.fixture
-def make():
-    made = []
-
-    def setup(files, shuffle, **options):
-        options = {
-            "fields": ["x", "y", "c", "w"],
-            "batch_size": 7,
-            "provenance": True,
-            "split": {"test": 0},
-            **options,
-        }
-        dm = H5DataModule(files, shuffle=shuffle, **options)
-        made.append(dm)
-        dm.prepare_data()
-        dm.setup()
-        return dm
-
-    yield setup
-    for dm in made:
-        dm.teardown()
+def make(ready):
+    usual = {"fields": ["x", "y", "c", "w"], "batch_size": 7, "provenance": True, "split": {"test": 0}}
+    return lambda files, shuffle, **options: ready(H5DataModule(files, shuffle=shuffle, **(usual | options)))
 
 
 def ids_of(dm, epoch=0):

@@ -11,20 +11,10 @@ LENGTHS = (8, 8, 9)
 
 
 @pytest.fixture
-def make(write_files):
-    files, made = write_files(LENGTHS), []
-
-    def setup(**options) -> H5DataModule:
-        options = {"batch_size": 2, "provenance": True, "split": {"val": 0, "test": 0}, **options}
-        dm = H5DataModule(files, ["x"], **options)
-        made.append(dm)
-        dm.prepare_data()
-        dm.setup()
-        return dm
-
-    yield setup
-    for dm in made:
-        dm.teardown()
+def make(write_files, ready):
+    files = write_files(LENGTHS)
+    usual = {"batch_size": 2, "provenance": True, "split": {"val": 0, "test": 0}}
+    return lambda **options: ready(H5DataModule(files, ["x"], **(usual | options)))
 
 
 @pytest.fixture

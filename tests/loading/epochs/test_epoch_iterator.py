@@ -55,21 +55,9 @@ class Stops:
 
 
 @pytest.fixture
-def make(write_files):
-    made = []
-
-    def setup(**options):
-        dm = H5DataModule(
-            write_files([8, 8, 8]), ["x"], batch_size=2, provenance=True, split={"val": None, "test": None}, **options
-        )  # fmt: skip
-        made.append(dm)
-        dm.prepare_data()
-        dm.setup()
-        return dm
-
-    yield setup
-    for dm in made:
-        dm.teardown()
+def make(write_files, ready):
+    usual = {"batch_size": 2, "provenance": True, "split": {"val": None, "test": None}}
+    return lambda **options: ready(H5DataModule(write_files([8, 8, 8]), ["x"], **usual, **options))
 
 
 # All ways to start are a campaign: a worker that imports everything again takes seconds.

@@ -7,17 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_extents import FILTERS, extents_of
 
 from h5lightning.planning.catalog.extents import Extents, ExtentTable
-
-FILTERS = ((2, (4,)), (1, (6,)))
-
-
-def extents_of(offsets, sizes=None, masks=None, chunk_bytes=10, filters=()):
-    offsets = np.asarray(offsets, dtype=np.int64)
-    sizes = np.full(len(offsets), chunk_bytes) if sizes is None else np.asarray(sizes)
-    masks = np.zeros(len(offsets), dtype=np.int64) if masks is None else np.asarray(masks)
-    return Extents.of(offsets, sizes, masks, chunk_bytes, filters)
 
 
 @pytest.mark.parametrize(

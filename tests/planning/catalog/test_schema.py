@@ -4,23 +4,10 @@ import dataclasses
 import json
 
 import pytest
+from schemas import FRAMES, SCALAR, SPECIES, TABLE, TEXT
 
 from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema, Member
 
-FRAMES = DatasetSchema(
-    "a/frames",
-    "<f4",
-    (9, 4, 2),
-    chunks=(3, 4, 2),
-    filters=("shuffle", "deflate(4)"),
-    storage="chunked",
-    stored_bytes=123,
-    missing_chunks=1,
-)
-TABLE = DatasetSchema("table", "compound", (5,), members=(Member("t", "<f8"), Member("id", "<i2")))
-SPECIES = DatasetSchema("species", "|u1", (7,), categories=("cat", "dog"))
-SCALAR = DatasetSchema("dt", "<f8", ())
-TEXT = DatasetSchema("names", "variable-length text", (7,), refusal="holds text of variable length")
 EACH = [FRAMES, TABLE, SPECIES, SCALAR, TEXT]
 each_schema = pytest.mark.parametrize("schema", EACH, ids=lambda schema: schema.path)
 

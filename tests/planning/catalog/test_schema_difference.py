@@ -3,24 +3,11 @@
 import dataclasses
 
 import pytest
+from schemas import FRAMES, SCALAR, SPECIES, TABLE, TEXT
 
 from h5lightning.planning.catalog.schema import DatasetSchema, Member
 from h5lightning.planning.catalog.schema_difference import explain_difference
 
-FRAMES = DatasetSchema(
-    "a/frames",
-    "<f4",
-    (9, 4, 2),
-    chunks=(3, 4, 2),
-    filters=("shuffle", "deflate(4)"),
-    storage="chunked",
-    stored_bytes=123,
-    missing_chunks=1,
-)
-TABLE = DatasetSchema("table", "compound", (5,), members=(Member("t", "<f8"), Member("id", "<i2")))
-SPECIES = DatasetSchema("species", "|u1", (7,), categories=("cat", "dog"))
-SCALAR = DatasetSchema("dt", "<f8", ())
-TEXT = DatasetSchema("names", "variable-length text", (7,), refusal="holds text of variable length")
 V, SITE = Member("v", "<f4", (3,)), Member("site", "text of 4 bytes", refusal="holds text of 4 bytes")
 KIND = Member("kind", "|u1", (), ("cat", "dog"))
 ARRAYS = DatasetSchema("t", "compound", (5, 2), members=(V, SITE, KIND))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from made_extents import FILTERS, extents_of
 
-from h5lightning.planning.catalog.extents import Extents
 from h5lightning.storage.hdf5.chunk_index import DamageError, find_damage, locate, stored_extents
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 
@@ -184,16 +184,6 @@ def test_where_chunks_lie_is_known_or_left_to_hdf5_whatever_axis_grows(tmp_path,
     assert bool(found.reason) == is_left
     if not is_left:
         check(tmp_path / "a.h5")
-
-
-FILTERS = ((2, (4,)), (1, (6,)))
-
-
-def extents_of(offsets, sizes=None, masks=None, chunk_bytes=10, filters=()):
-    offsets = np.asarray(offsets, dtype=np.int64)
-    sizes = np.full(len(offsets), chunk_bytes) if sizes is None else np.asarray(sizes)
-    masks = np.zeros(len(offsets), dtype=np.int64) if masks is None else np.asarray(masks)
-    return Extents.of(offsets, sizes, masks, chunk_bytes, filters)
 
 
 DAMAGE = {
