@@ -201,7 +201,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
             Key → tensor ``(N, …)``; whatever the batch transform returns, if there is one.
 
         Raises:
-            TypeError: masks, floats, or anything else that is no list of numbers.
+            TypeError: masks, floats, or anything else that is not a list of numbers.
             IndexError: a position outside of the dataset; a negative one, too.
             H5LightningError: a file cannot be read, or values that the options forbid.
         """
@@ -220,7 +220,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
             See `read_batch`.
 
         Raises:
-            TypeError: masks, floats, or anything else that is no list of numbers.
+            TypeError: masks, floats, or anything else that is not a list of numbers.
             IndexError: an id outside of the index, or of a sample that is not in this dataset.
             H5LightningError: a file cannot be read, or values that the options forbid.
         """

@@ -81,7 +81,7 @@ class EvaluationEpochs(EpochSource):
             return
         restored = {name: state.get(name) for name in names}
         if not all(isinstance(number, int) and number >= 0 for number in restored.values()):
-            raise ResumeError(f"this is no state of an evaluation loader: {restored}")
+            raise ResumeError(f"this is not a state of an evaluation loader: {restored}")
         self._restored = cast("dict[str, int]", restored)
 
 
