@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+import math
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.core.arrays import Int64Array
+from h5lightning.core.arrays import BoolArray, Int64Array
 from h5lightning.errors import ChecksumError
-from h5lightning.storage.files.open_files import OpenFile
+from h5lightning.options import Access
+from h5lightning.storage.files.raw_file import RawFile
+from h5lightning.storage.files.raw_files import FileBatch
 from h5lightning.storage.files.verified_blocks import DamagedBlockError
 from h5lightning.storage.readers.checks import check_whole, name_of
 from h5lightning.storage.readers.decoded.cached_rows import CachedRows
 from h5lightning.storage.readers.decoded.decode_pool import DecodePool
 from h5lightning.storage.readers.direct.chunk_map import column_parts
+from h5lightning.storage.readers.direct.column_table import NEEDS_HDF5, PLAIN, ColumnFacts
+from h5lightning.storage.readers.direct.known_source import KnownSource
 from h5lightning.storage.readers.direct.open_source import OpenSource, RowGroup
 from h5lightning.storage.readers.direct.whole_rows import MappedRows, PreadRows
-from h5lightning.storage.readers.protocol import ReadRequest
+from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
 from h5lightning.storage.readers.row_writer import RowWriter
 
 __all__ = ["OpenSourceGroup", "read_whole", "row_group"]
@@ -116,7 +121,7 @@ def row_group(sources: Sequence[OpenSource], pool: DecodePool) -> RowGroup:
     elif first.view is None:
         group = PreadRows(sources, pool.scratch)
     else:
-        group = MappedRows(sources)
+        group = MappedRows.of_sources(sources)
     return group if first.blocks is None else VerifiedRows(group, sources)
 
 
@@ -131,33 +136,93 @@ def read_whole(source: OpenSource, out: npt.NDArray[Any], pool: DecodePool) -> N
 
 
 class OpenSourceGroup:
-    """One source in each open file of a batch; None where only HDF5 can read it."""
+    """One column in the files of a batch: how its rows are read, for batches of the same files.
+
+    Args:
+        batch: the files.
+        column: what is read.
+        facts: what is known of it in these files.
+        find: finds it in a file that HDF5 is not needed for.
+        access: whether files are mapped and verified.
+        pool: caches decoded chunk rows.
+
+    Attributes:
+        missing: files that only HDF5 can read, by their index in the batch.
+    """
 
     def __init__(
-        self, pinned: list[OpenFile], sources: Sequence[OpenSource | None], pool: DecodePool
+        self,
+        batch: FileBatch,
+        column: DatasetColumn,
+        facts: ColumnFacts,
+        find: Callable[[RawFile], KnownSource | None],
+        *,
+        access: Access,
+        pool: DecodePool,
     ) -> None:
-        self.pinned = pinned
-        self.missing = [file for file, source in enumerate(sources) if source is None]
-        self._sources = [source for source in sources if source is not None]
-        self._rows = np.asarray([source.rows for source in self._sources], np.int64)
+        self._files, self._find, self._column = batch.files, find, column
+        self._dtype = np.dtype(column.dtype)
+        self._row_bytes = math.prod(column.row_shape) * self._dtype.itemsize
+        is_missing = facts.kinds == NEEDS_HDF5
+        self.missing: list[int] = np.flatnonzero(is_missing).tolist()
+        # Rows of missing files are not looked at.
+        self._rows = np.where(is_missing, np.iinfo(np.int64).max, facts.rows)
+        # Each group with its files; None for all of the batch.
+        self._groups: list[tuple[RowGroup, list[int] | None]] = []
+        others = ~is_missing
+        if not access.verify and access.memory_map is not False:
+            others &= ~self._add_plain(batch, facts, access)
+        if others.any():
+            self._add_others(batch, np.flatnonzero(others).tolist(), access, pool)
+
+    def _add_plain(self, batch: FileBatch, facts: ColumnFacts, access: Access) -> BoolArray:
+        """Add a group for all mapped files of which nothing else must be known; which files it has, ``(files,)``."""
+        is_plain: BoolArray = facts.kinds == PLAIN
+        if not is_plain.any():
+            return is_plain
+        mapped = batch.mapped(access.memory_map)
+        is_plain &= mapped.addresses != 0
+        places = np.flatnonzero(is_plain)
+        starts = (mapped.addresses + facts.starts)[places]
+        group = MappedRows.of_starts(starts, self._row_bytes, mapped.maps)
+        self._groups.append((group, None if len(places) == len(batch.files) else places.tolist()))
+        return is_plain
+
+    def _add_others(self, batch: FileBatch, places: list[int], access: Access, pool: DecodePool) -> None:
+        """Add a group for each layout of some files."""
+        known = [self._found(place) for place in places]
+        needs_maps = access.memory_map is not False and any(one.may_be_mapped for one in known)
+        maps = batch.mapped(access.memory_map).maps if needs_maps else [None] * len(batch.files)
+        sources = [OpenSource(one, maps[place]) for one, place in zip(known, places, strict=True)]
         by_layout: dict[Hashable, list[int]] = {}
-        for file, source in enumerate(self._sources):
-            by_layout.setdefault(source.layout, []).append(file)
-        self._groups = [
-            (row_group([self._sources[file] for file in files], pool), files) for files in by_layout.values()
-        ]
+        for number, source in enumerate(sources):
+            by_layout.setdefault(source.layout, []).append(number)
+        for numbers in by_layout.values():
+            files = None if len(numbers) == len(batch.files) else [places[number] for number in numbers]
+            self._groups.append((row_group([sources[number] for number in numbers], pool), files))
+
+    def _found(self, place: int) -> KnownSource:
+        """What is known of the column in a file that HDF5 is not needed for."""
+        return cast("KnownSource", self._find(self._files[place]))
 
     def put(self, request: ReadRequest) -> None:
-        """Deliver rows of the files that do not need HDF5."""
-        if not request.rows.size:
-            return
-        rows = self._rows.repeat(request.sizes)
-        if int(np.minimum.reduce(request.rows)) < 0 or np.greater_equal(request.rows, rows).any():
-            for source, (start, stop) in zip(self._sources, pairwise(request.borders.tolist()), strict=True):
-                source.check_rows(request.rows[start:stop])
-        row_bytes = self._sources[0].chunk_map.row_bytes
-        to = RowWriter(request.out, np.dtype(request.source.dtype), row_bytes)
+        """Deliver rows of the files that do not need HDF5.
+
+        Args:
+            request: rows of all files of the batch.
+        """
+        self._check_rows(request)
+        to = RowWriter(request.out, self._dtype, self._row_bytes)
         for group, files in self._groups:
-            part = request if len(self._groups) == 1 else request.of(files)
+            part = request if files is None else request.of(files)
             if part.rows.size:
                 group.put(part, to)
+
+    def _check_rows(self, request: ReadRequest) -> None:
+        """Raise unless all rows exist: their addresses are not checked again."""
+        rows = self._rows.repeat(request.sizes)
+        if int(np.minimum.reduce(request.rows)) >= 0 and not np.greater_equal(request.rows, rows).any():
+            return
+        for place, (start, stop) in enumerate(pairwise(request.borders.tolist())):
+            if start < stop and place not in self.missing:
+                OpenSource(self._found(place), None).check_rows(request.rows[start:stop])
