@@ -24,7 +24,7 @@ _RECORD = np.dtype(
     + [(f"i{number}", "<i4") for number in range(4)]
     + [("charge", "i1"), ("valid", "u1")]
 )
-MEMBERS = tuple(f"f{number:02}" for number in range(12))
+MEMBERS = (*(f"f{number:02}" for number in range(9)), "i0", "i1", "valid")
 
 
 @dataclass(frozen=True, slots=True)
