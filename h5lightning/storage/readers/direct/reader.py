@@ -25,10 +25,12 @@ from h5lightning.storage.readers.direct.chunk_map_cache import ChunkMapCache
 from h5lightning.storage.readers.direct.open_source import OpenSource
 from h5lightning.storage.readers.direct.source_group import OpenSourceGroup, read_whole
 from h5lightning.storage.readers.protocol import DatasetColumn, Reader, ReadRequest
+from h5lightning.storage.readers.shared_rows import by_source
 
 __all__ = ["DirectReader", "Unread"]
 
-Unread: TypeAlias = tuple[list[str], ReadRequest]  # files, and what only HDF5 can read of them
+# Files, and requests for one source that only HDF5 can read in them.
+Unread: TypeAlias = tuple[list[str], list[ReadRequest]]
 
 
 class DirectReader(Reader):
@@ -57,8 +59,8 @@ class DirectReader(Reader):
         """
         unread = self.read_possible(files, requests)
         if unread:
-            paths, request = unread[0]
-            raise self._unsupported(paths[0], request.source)
+            paths, unread_requests = unread[0]
+            raise self._unsupported(paths[0], unread_requests[0].source)
 
     def read_possible(self, files: Sequence[str], requests: Sequence[ReadRequest]) -> list[Unread]:
         """Fill the buffers as far as HDF5 is not needed; see `Reader.read`.
@@ -67,8 +69,7 @@ class DirectReader(Reader):
             What only HDF5 can read.
         """
         for request in requests:
-            if request.out.shape[1:] != request.source.row_shape:
-                check_buffer(files[0], request.source, request.out.shape[1:])
+            check_buffer(files[0], request.source, request.out.shape[1:], request.entry_shape)
         requests = [request for request in requests if request.rows.size]
         budget = self._pool.budget
         if len(files) <= budget:
@@ -83,6 +84,7 @@ class DirectReader(Reader):
         self, files: Sequence[str], requests: Sequence[ReadRequest], *, only_remote: bool, is_probe: bool
     ) -> bool:
         """Ask the system to fetch what some requests will read; see `Reader.prefetch`."""
+        requests = [request.by_row() for request in requests]
         cold = (
             self._pool.using_files([file], partial(self._prefetch, number, requests, only_remote, is_probe))
             for number, file in enumerate(files)
@@ -131,12 +133,13 @@ class DirectReader(Reader):
         if not maps.has_reasons:
             return self._read_open(files, requests)
         unread: list[Unread] = []
-        for request in requests:
-            needs_hdf5 = [bool(maps.reason(file, request.source)) for file in files]
+        for source, same in by_source(requests).items():
+            needs_hdf5 = [bool(maps.reason(file, source)) for file in files]
             possible = [number for number, needs in enumerate(needs_hdf5) if not needs]
             if possible:
-                unread += self._read_open([files[number] for number in possible], [request.of(possible)])
-            unread += _unread(files, [number for number, needs in enumerate(needs_hdf5) if needs], request)
+                parts = [request.of(possible) for request in same]
+                unread += self._read_open([files[number] for number in possible], parts)
+            unread += _unread(files, [number for number, needs in enumerate(needs_hdf5) if needs], same)
         return unread
 
     def _read_open(self, files: Sequence[str], requests: Sequence[ReadRequest]) -> list[Unread]:
@@ -149,15 +152,15 @@ class DirectReader(Reader):
         unread: list[Unread] = []
         for entry in pinned:
             entry.file.check()
-        for request in requests:
-            group = self._group(pinned, request.source)
+        for source, same in by_source(requests).items():
+            group = self._group(pinned, source)
             if not group.missing:
-                group.put(request)
+                group.put_all(same)
                 continue
-            unread += _unread(files, group.missing, request)
+            unread += _unread(files, group.missing, same)
             possible = [number for number in range(len(pinned)) if number not in set(group.missing)]
             if possible:
-                group.put(request.of(possible))
+                group.put_all([request.of(possible) for request in same])
         return unread
 
     def _prefetch(
@@ -228,5 +231,7 @@ class DirectReader(Reader):
         )
 
 
-def _unread(files: Sequence[str], numbers: Sequence[int], request: ReadRequest) -> list[Unread]:
-    return [([files[number] for number in numbers], request.of(numbers))] if numbers else []
+def _unread(files: Sequence[str], numbers: Sequence[int], same: Sequence[ReadRequest]) -> list[Unread]:
+    if not numbers:
+        return []
+    return [([files[number] for number in numbers], [request.of(numbers) for request in same])]

@@ -21,12 +21,21 @@ from h5lightning.storage.readers.direct.open_source import OpenSource, RowGroup
 from h5lightning.storage.readers.direct.whole_rows import MappedRows, PreadRows
 from h5lightning.storage.readers.protocol import ReadRequest
 from h5lightning.storage.readers.row_writer import RowWriter
+from h5lightning.storage.readers.shared_rows import read_each_once
 
 __all__ = ["OpenSourceGroup", "read_whole", "row_group"]
 
 
 class EmptyRows:
     """Rows without values, of which nothing is read; see `RowGroup`."""
+
+    def divided(self, request: ReadRequest) -> ReadRequest:
+        """See `RowGroup.divided`."""
+        return request
+
+    def keeps(self, rows: int) -> bool:  # noqa: ARG002
+        """See `RowGroup.keeps`."""
+        return True
 
     def put(self, request: ReadRequest, to: RowWriter) -> None:
         """See `RowGroup.put`."""
@@ -37,6 +46,14 @@ class SplitRows:
 
     def __init__(self, sources: Sequence[OpenSource]) -> None:
         self._sources = sources
+
+    def divided(self, request: ReadRequest) -> ReadRequest:
+        """See `RowGroup.divided`."""
+        return request.by_row()
+
+    def keeps(self, rows: int) -> bool:  # noqa: ARG002
+        """See `RowGroup.keeps`."""
+        return True
 
     def put(self, request: ReadRequest, to: RowWriter) -> None:
         """See `RowGroup.put`."""
@@ -77,6 +94,7 @@ class VerifiedRows:
     def __init__(self, group: RowGroup, sources: Sequence[OpenSource]) -> None:
         self._group = group
         self._sources = sources
+        self.divided, self.keeps = group.divided, group.keeps
 
     def put(self, request: ReadRequest, to: RowWriter) -> None:
         """See `RowGroup.put`.
@@ -84,16 +102,16 @@ class VerifiedRows:
         Raises:
             ChecksumError: a block that holds some of them does not match its checksum.
         """
-        borders = request.borders.tolist()
+        each = request.by_row()
         try:
-            for source, (start, stop) in zip(self._sources, pairwise(borders), strict=True):
+            for source, (start, stop) in zip(self._sources, pairwise(each.borders.tolist()), strict=True):
                 blocks = source.blocks
                 if start < stop and source.view is not None and blocks is not None and not blocks.is_whole:
-                    starts, sizes = source.chunk_map.byte_ranges(request.rows[start:stop])
+                    starts, sizes = source.chunk_map.byte_ranges(each.rows[start:stop])
                     blocks.check_in(source.view, starts, int(sizes[0]))
             self._group.put(request, to)
         except DamagedBlockError as error:
-            raise self._damaged(request, error) from error
+            raise self._damaged(each, error) from error
 
     def _damaged(self, request: ReadRequest, error: DamagedBlockError) -> ChecksumError:
         """The error that names the rows of the damaged file."""
@@ -147,17 +165,26 @@ class OpenSourceGroup:
             (row_group([self._sources[file] for file in files], pool), files) for files in by_layout.values()
         ]
 
+    def put_all(self, requests: Sequence[ReadRequest]) -> None:
+        """Deliver the rows of several requests for the source; no chunk is decoded for each of them."""
+        rows = sum(len(request.rows) * request.run for request in requests)
+        if all(group.keeps(rows) for group, _ in self._groups):
+            for request in requests:
+                self.put(request)
+        else:
+            read_each_once(requests, self.put)
+
     def put(self, request: ReadRequest) -> None:
         """Deliver rows of the files that do not need HDF5."""
         if not request.rows.size:
             return
-        rows = self._rows.repeat(request.sizes)
-        if int(np.minimum.reduce(request.rows)) < 0 or np.greater_equal(request.rows, rows).any():
+        run, most = request.run, (self._rows - (request.run - 1)).repeat(request.sizes)
+        if int(np.minimum.reduce(request.rows)) < 0 or np.greater_equal(request.rows, most).any():
             for source, (start, stop) in zip(self._sources, pairwise(request.borders.tolist()), strict=True):
-                source.check_rows(request.rows[start:stop])
-        row_bytes = self._sources[0].chunk_map.row_bytes
-        to = RowWriter(request.out, np.dtype(request.source.dtype), row_bytes)
+                source.check_rows(request.rows[start:stop], run)
+        dtype, row_bytes = np.dtype(request.source.dtype), self._sources[0].chunk_map.row_bytes
         for group, files in self._groups:
             part = request if len(self._groups) == 1 else request.of(files)
             if part.rows.size:
-                group.put(part, to)
+                part = group.divided(part)
+                group.put(part, RowWriter(part.out, dtype, row_bytes * part.run))

@@ -44,7 +44,7 @@ class _RowAddresses:
         self._is_contiguous = len(self._addresses) == len(addresses)
 
     def of(self, request: ReadRequest) -> Int64Array:
-        """The address of each requested row, ``(N,)``."""
+        """The address of each entry's first row, ``(N,)``."""
         sizes, rows = request.sizes, request.rows
         if self._is_contiguous:
             return self._addresses.repeat(sizes) + rows * self._row_bytes
@@ -56,6 +56,14 @@ class _RowAddresses:
         )
         return starts
 
+    def divided(self, request: ReadRequest) -> ReadRequest:
+        """The same request if each entry lies in one piece, else one for single rows."""
+        if request.run == 1 or self._is_contiguous:
+            return request
+        chunk_rows = self._chunk_rows.repeat(request.sizes)
+        fits = request.rows % chunk_rows + request.run <= chunk_rows
+        return request if fits.all() else request.by_row()
+
 
 class MappedRows:
     """Whole rows of mapped files; see `RowGroup`."""
@@ -66,10 +74,15 @@ class MappedRows:
         addresses = [source.addresses for source in sources]
         chunk_rows = [source.chunk_map.chunk_rows for source in sources]
         self._addresses = _RowAddresses(addresses, chunk_rows, self._row_bytes)
+        self.divided = self._addresses.divided
+
+    def keeps(self, rows: int) -> bool:  # noqa: ARG002
+        """See `RowGroup.keeps`."""
+        return True
 
     def put(self, request: ReadRequest, to: RowWriter) -> None:
         """See `RowGroup.put`."""
-        to.put(*table_at(self._addresses.of(request), self._row_bytes), request.slots)
+        to.put(*table_at(self._addresses.of(request), self._row_bytes * request.run), request.slots)
 
 
 class PreadRows:
@@ -86,6 +99,14 @@ class PreadRows:
         self._addresses = _RowAddresses(
             addresses, [chunk_map.chunk_rows for chunk_map in chunk_maps], row_bytes
         )
+
+    def divided(self, request: ReadRequest) -> ReadRequest:
+        """See `RowGroup.divided`."""
+        return request.by_row()
+
+    def keeps(self, rows: int) -> bool:  # noqa: ARG002
+        """See `RowGroup.keeps`."""
+        return True
 
     def put(self, request: ReadRequest, to: RowWriter) -> None:
         """See `RowGroup.put`."""
