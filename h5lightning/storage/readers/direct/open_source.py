@@ -18,11 +18,17 @@ __all__ = ["OpenSource", "RowGroup"]
 class RowGroup(Protocol):
     """Rows of one dataset of several open files, all of which are read in the same way."""
 
+    def divided(self, request: ReadRequest) -> ReadRequest:
+        """The request as `put` takes it: for the same runs of rows, or for each row alone."""
+
+    def keeps(self, rows: int) -> bool:
+        """Whether it costs no more than a copy to `put` any of so many rows again."""
+
     def put(self, request: ReadRequest, to: RowWriter) -> None:
         """Deliver rows of these files.
 
         Args:
-            request: the rows; none of them lies outside of its dataset.
+            request: the rows, `divided`; none of them lies outside of its dataset.
             to: writes them into the batch.
         """
 
@@ -76,7 +82,8 @@ class OpenSource:
         """Bytes of the file, ``(size,)``."""
         return self.file.read(offset, size) if self.view is None else self.view[offset : offset + size]
 
-    def check_rows(self, rows: Int64Array) -> None:
-        """Raise unless the dataset has all of some rows, ``(N,)``; see `checks.check_rows`."""
-        if rows.size and (rows.min() < 0 or rows.max() >= self.rows):
-            check_rows(self.raw.path, self.source, self.chunk_map.shape, int(rows.min()), int(rows.max()))
+    def check_rows(self, rows: Int64Array, run: int = 1) -> None:
+        """Raise unless the dataset has runs that begin at some rows, ``(N,)``; see `checks.check_rows`."""
+        if rows.size and (rows.min() < 0 or rows.max() > self.rows - run):
+            first, last = int(rows.min()), int(rows.max()) + run - 1
+            check_rows(self.raw.path, self.source, self.chunk_map.shape, first, last)

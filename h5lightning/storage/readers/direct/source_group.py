@@ -26,12 +26,21 @@ from h5lightning.storage.readers.direct.open_source import OpenSource, RowGroup
 from h5lightning.storage.readers.direct.whole_rows import MappedRows, PreadRows
 from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
 from h5lightning.storage.readers.row_writer import RowWriter
+from h5lightning.storage.readers.shared_rows import read_each_once
 
 __all__ = ["OpenSourceGroup", "read_whole", "row_group"]
 
 
 class EmptyRows:
     """Rows without values, of which nothing is read; see `RowGroup`."""
+
+    def divided(self, request: ReadRequest) -> ReadRequest:
+        """See `RowGroup.divided`."""
+        return request
+
+    def keeps(self, rows: int) -> bool:  # noqa: ARG002
+        """See `RowGroup.keeps`."""
+        return True
 
     def put(self, request: ReadRequest, to: RowWriter) -> None:
         """See `RowGroup.put`."""
@@ -42,6 +51,14 @@ class SplitRows:
 
     def __init__(self, sources: Sequence[OpenSource]) -> None:
         self._sources = sources
+
+    def divided(self, request: ReadRequest) -> ReadRequest:
+        """See `RowGroup.divided`."""
+        return request.by_row()
+
+    def keeps(self, rows: int) -> bool:  # noqa: ARG002
+        """See `RowGroup.keeps`."""
+        return True
 
     def put(self, request: ReadRequest, to: RowWriter) -> None:
         """See `RowGroup.put`."""
@@ -82,6 +99,7 @@ class VerifiedRows:
     def __init__(self, group: RowGroup, sources: Sequence[OpenSource]) -> None:
         self._group = group
         self._sources = sources
+        self.divided, self.keeps = group.divided, group.keeps
 
     def put(self, request: ReadRequest, to: RowWriter) -> None:
         """See `RowGroup.put`.
@@ -89,16 +107,16 @@ class VerifiedRows:
         Raises:
             ChecksumError: a block that holds some of them does not match its checksum.
         """
-        borders = request.borders.tolist()
+        each = request.by_row()
         try:
-            for source, (start, stop) in zip(self._sources, pairwise(borders), strict=True):
+            for source, (start, stop) in zip(self._sources, pairwise(each.borders.tolist()), strict=True):
                 blocks = source.blocks
                 if start < stop and source.view is not None and blocks is not None and not blocks.is_whole:
-                    starts, sizes = source.chunk_map.byte_ranges(request.rows[start:stop])
+                    starts, sizes = source.chunk_map.byte_ranges(each.rows[start:stop])
                     blocks.check_in(source.view, starts, int(sizes[0]))
             self._group.put(request, to)
         except DamagedBlockError as error:
-            raise self._damaged(request, error) from error
+            raise self._damaged(each, error) from error
 
     def _damaged(self, request: ReadRequest, error: DamagedBlockError) -> ChecksumError:
         """The error that names the rows of the damaged file."""
@@ -205,6 +223,16 @@ class OpenSourceGroup:
         """What is known of the column in a file that HDF5 is not needed for."""
         return cast("KnownSource", self._find(self._files[place]))
 
+    def put_all(self, requests: Sequence[ReadRequest]) -> None:
+        """Deliver the rows of several requests for the source; no chunk is decoded for each of them."""
+        rows = sum(len(request.rows) * request.run for request in requests)
+        # Rows of missing files are never filled here, so they must not be shared.
+        if self.missing or all(group.keeps(rows) for group, _ in self._groups):
+            for request in requests:
+                self.put(request)
+        else:
+            read_each_once(requests, self.put)
+
     def put(self, request: ReadRequest) -> None:
         """Deliver rows of the files that do not need HDF5.
 
@@ -212,17 +240,17 @@ class OpenSourceGroup:
             request: rows of all files of the batch.
         """
         self._check_rows(request)
-        to = RowWriter(request.out, self._dtype, self._row_bytes)
         for group, files in self._groups:
             part = request if files is None else request.of(files)
             if part.rows.size:
-                group.put(part, to)
+                part = group.divided(part)
+                group.put(part, RowWriter(part.out, self._dtype, self._row_bytes * part.run))
 
     def _check_rows(self, request: ReadRequest) -> None:
         """Raise unless all rows exist: their addresses are not checked again."""
-        rows = self._rows.repeat(request.sizes)
-        if int(np.minimum.reduce(request.rows)) >= 0 and not np.greater_equal(request.rows, rows).any():
+        most = (self._rows - (request.run - 1)).repeat(request.sizes)
+        if int(np.minimum.reduce(request.rows)) >= 0 and not np.greater_equal(request.rows, most).any():
             return
         for place, (start, stop) in enumerate(pairwise(request.borders.tolist())):
             if start < stop and place not in self.missing:
-                OpenSource(self._found(place), None).check_rows(request.rows[start:stop])
+                OpenSource(self._found(place), None).check_rows(request.rows[start:stop], request.run)
