@@ -18,6 +18,7 @@ from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowSlots
 from h5lightning.storage.readers.decoded.decode_pool import DecodePool
 from h5lightning.storage.readers.direct.chunk_map import ChunkMap
 from h5lightning.storage.readers.direct.filtered_rows import FilteredRows
+from h5lightning.storage.readers.direct.gather import address_of
 from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
 from h5lightning.storage.readers.row_writer import RowWriter
 
@@ -77,19 +78,18 @@ class OpenSource:
         if chunk_map.pipeline is not None and not self.is_empty:
             cache = pool.cache(chunk_map.chunk_rows, chunk_map.row_bytes)
             self.filtered = FilteredRows(self.file, source, chunk_map, slots, cache, pool.scratch)
-        elif not self.is_empty and (raw.may_be_mapped if memory_map is None else memory_map):
-            with suppress(BadFileError):  # some file systems cannot map files
-                self.view = raw.view
+        elif not self.is_empty:
+            chunk_map = replace(chunk_map, offsets=_checked_offsets(raw.path, raw.stamp[0], chunk_map))
+            if raw.may_be_mapped if memory_map is None else memory_map:
+                with suppress(BadFileError):  # some file systems cannot map files
+                    self.view = raw.view
         if self.view is not None:
-            chunk_map = replace(chunk_map, offsets=_checked_offsets(raw.path, len(self.view), chunk_map))
-            self.addresses = self.view.__array_interface__["data"][0] + chunk_map.offsets
+            self.addresses = address_of(self.view) + chunk_map.offsets
         self.chunk_map = chunk_map
         cache_of = None if self.filtered is None else self.filtered.cache
-        self.layout: Hashable = self.is_empty, cache_of, chunk_map.holds_whole_rows, self.view is None
-
-    def read(self, offset: int, size: int) -> Bytes:
-        """Bytes of the file, ``(size,)``."""
-        return self.file.read(offset, size) if self.view is None else self.view[offset : offset + size]
+        is_split = cache_of is None and not chunk_map.holds_whole_rows
+        split = (chunk_map.row_shape, chunk_map.chunks[1:]) if is_split else None
+        self.layout: Hashable = self.is_empty, cache_of, split, self.view is None
 
     def check_rows(self, rows: Int64Array) -> None:
         """Raise unless the dataset has all of some rows, ``(N,)``; see `checks.check_rows`."""
