@@ -67,11 +67,12 @@ class OpenSource:
         self.raw, self.source = known.raw, known.source
         self.blocks, self.file, self.filtered = known.blocks, known.file, known.filtered
         self.rows, self.is_empty = known.rows, known.is_empty
-        self.chunk_map = known.chunk_map if self._mapped is None else known.checked_chunk_map()
+        self.chunk_map = known.checked_chunk_map() if known.may_be_mapped else known.chunk_map
         self.view: Bytes | None = None if self._mapped is None else self._mapped.view
-        cache_of = None if self.filtered is None else self.filtered.cache
-        is_called = self._mapped is None
-        self.layout: Hashable = self.is_empty, cache_of, self.chunk_map.holds_whole_rows, is_called
+        cache_of, chunk_map = None if self.filtered is None else self.filtered.cache, self.chunk_map
+        is_split = cache_of is None and not chunk_map.holds_whole_rows
+        split = (chunk_map.row_shape, chunk_map.chunks[1:]) if is_split else None
+        self.layout: Hashable = self.is_empty, cache_of, split, self._mapped is None
 
     @property
     def addresses(self) -> Int64Array:
