@@ -18,11 +18,17 @@ __all__ = ["OpenSource", "RowGroup"]
 class RowGroup(Protocol):
     """Rows of one dataset of several open files, all of which are read in the same way."""
 
+    def divided(self, request: ReadRequest) -> ReadRequest:
+        """The request as `put` takes it: for the same runs of rows, or for each row alone."""
+
+    def keeps(self, rows: int) -> bool:
+        """Whether it costs no more than a copy to `put` any of so many rows again."""
+
     def put(self, request: ReadRequest, to: RowWriter) -> None:
         """Deliver rows of these files.
 
         Args:
-            request: the rows; none of them lies outside of its dataset.
+            request: the rows, `divided`; none of them lies outside of its dataset.
             to: writes them into the batch.
         """
 
@@ -61,11 +67,12 @@ class OpenSource:
         self.raw, self.source = known.raw, known.source
         self.blocks, self.file, self.filtered = known.blocks, known.file, known.filtered
         self.rows, self.is_empty = known.rows, known.is_empty
-        self.chunk_map = known.chunk_map if self._mapped is None else known.checked_chunk_map()
+        self.chunk_map = known.checked_chunk_map() if known.may_be_mapped else known.chunk_map
         self.view: Bytes | None = None if self._mapped is None else self._mapped.view
-        cache_of = None if self.filtered is None else self.filtered.cache
-        is_called = self._mapped is None
-        self.layout: Hashable = self.is_empty, cache_of, self.chunk_map.holds_whole_rows, is_called
+        cache_of, chunk_map = None if self.filtered is None else self.filtered.cache, self.chunk_map
+        is_split = cache_of is None and not chunk_map.holds_whole_rows
+        split = (chunk_map.row_shape, chunk_map.chunks[1:]) if is_split else None
+        self.layout: Hashable = self.is_empty, cache_of, split, self._mapped is None
 
     @property
     def addresses(self) -> Int64Array:
@@ -76,7 +83,8 @@ class OpenSource:
         """Bytes of the file, ``(size,)``."""
         return self.file.read(offset, size) if self.view is None else self.view[offset : offset + size]
 
-    def check_rows(self, rows: Int64Array) -> None:
-        """Raise unless the dataset has all of some rows, ``(N,)``; see `checks.check_rows`."""
-        if rows.size and (rows.min() < 0 or rows.max() >= self.rows):
-            check_rows(self.raw.path, self.source, self.chunk_map.shape, int(rows.min()), int(rows.max()))
+    def check_rows(self, rows: Int64Array, run: int = 1) -> None:
+        """Raise unless the dataset has runs that begin at some rows, ``(N,)``; see `checks.check_rows`."""
+        if rows.size and (rows.min() < 0 or rows.max() > self.rows - run):
+            first, last = int(rows.min()), int(rows.max()) + run - 1
+            check_rows(self.raw.path, self.source, self.chunk_map.shape, first, last)

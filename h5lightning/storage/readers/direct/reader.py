@@ -23,10 +23,12 @@ from h5lightning.storage.readers.direct.known_columns import KnownColumns
 from h5lightning.storage.readers.direct.open_source import OpenSource
 from h5lightning.storage.readers.direct.source_group import read_whole
 from h5lightning.storage.readers.protocol import DatasetColumn, Reader, ReadRequest
+from h5lightning.storage.readers.shared_rows import by_source
 
 __all__ = ["DirectReader", "Unread"]
 
-Unread: TypeAlias = tuple[list[str], ReadRequest]  # files, and what only HDF5 can read of them
+# Files, and requests for one source that only HDF5 can read in them.
+Unread: TypeAlias = tuple[list[str], list[ReadRequest]]
 
 
 class DirectReader(Reader):
@@ -53,8 +55,8 @@ class DirectReader(Reader):
         """
         unread = self.read_possible(files, requests)
         if unread:
-            paths, request = unread[0]
-            raise self._unsupported(paths[0], request.source)
+            paths, unread_requests = unread[0]
+            raise self._unsupported(paths[0], unread_requests[0].source)
 
     def read_possible(self, files: Sequence[str], requests: Sequence[ReadRequest]) -> list[Unread]:
         """Fill the buffers as far as HDF5 is not needed; see `Reader.read`.
@@ -63,8 +65,7 @@ class DirectReader(Reader):
             What only HDF5 can read.
         """
         for request in requests:
-            if request.out.shape[1:] != request.source.row_shape:
-                check_buffer(files[0], request.source, request.out.shape[1:])
+            check_buffer(files[0], request.source, request.out.shape[1:], request.entry_shape)
         requests = [request for request in requests if request.rows.size]
         most = self._pool.raw_files.most_at_once
         if len(files) <= most:
@@ -79,6 +80,7 @@ class DirectReader(Reader):
         self, files: Sequence[str], requests: Sequence[ReadRequest], *, only_remote: bool, is_probe: bool
     ) -> bool:
         """Ask the system to fetch what some requests will read; see `Reader.prefetch`."""
+        requests = [request.by_row() for request in requests]
         cold = (
             self._prefetch(file, number, requests, only_remote, is_probe) for number, file in enumerate(files)
         )
@@ -124,11 +126,12 @@ class DirectReader(Reader):
         """Read from files that may be mapped at the same time."""
         batch, unread = self._pool.raw_files.checked(files), list[Unread]()
         columns = self._columns(batch.known)
-        for request in requests:
-            group = columns.group(batch, request.source)
-            group.put(request)
+        for source, same in by_source(requests).items():
+            group = columns.group(batch, source)
+            group.put_all(same)
             if group.missing:
-                unread.append(([files[number] for number in group.missing], request.of(group.missing)))
+                paths = [files[number] for number in group.missing]
+                unread.append((paths, [request.of(group.missing) for request in same]))
         return unread
 
     def _prefetch(

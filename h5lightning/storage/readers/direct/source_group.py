@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from itertools import pairwise
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.core.arrays import BoolArray, Int64Array
+from h5lightning.core.arrays import BoolArray
 from h5lightning.errors import ChecksumError
 from h5lightning.options import Access
 from h5lightning.storage.files.raw_file import RawFile
@@ -19,13 +19,14 @@ from h5lightning.storage.files.verified_blocks import DamagedBlockError
 from h5lightning.storage.readers.checks import check_whole, name_of
 from h5lightning.storage.readers.decoded.cached_rows import CachedRows
 from h5lightning.storage.readers.decoded.decode_pool import DecodePool
-from h5lightning.storage.readers.direct.chunk_map import column_parts
 from h5lightning.storage.readers.direct.column_table import NEEDS_HDF5, PLAIN, ColumnFacts
 from h5lightning.storage.readers.direct.known_source import KnownSource
 from h5lightning.storage.readers.direct.open_source import OpenSource, RowGroup
+from h5lightning.storage.readers.direct.split_rows import MappedSplitRows, PreadSplitRows
 from h5lightning.storage.readers.direct.whole_rows import MappedRows, PreadRows
 from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
 from h5lightning.storage.readers.row_writer import RowWriter
+from h5lightning.storage.readers.shared_rows import read_each_once
 
 __all__ = ["OpenSourceGroup", "read_whole", "row_group"]
 
@@ -33,44 +34,16 @@ __all__ = ["OpenSourceGroup", "read_whole", "row_group"]
 class EmptyRows:
     """Rows without values, of which nothing is read; see `RowGroup`."""
 
-    def put(self, request: ReadRequest, to: RowWriter) -> None:
-        """See `RowGroup.put`."""
+    def divided(self, request: ReadRequest) -> ReadRequest:
+        """See `RowGroup.divided`."""
+        return request
 
-
-class SplitRows:
-    """Rows of unfiltered chunks that hold parts of rows, or reach past their end; see `RowGroup`."""
-
-    def __init__(self, sources: Sequence[OpenSource]) -> None:
-        self._sources = sources
+    def keeps(self, rows: int) -> bool:  # noqa: ARG002
+        """See `RowGroup.keeps`."""
+        return True
 
     def put(self, request: ReadRequest, to: RowWriter) -> None:
         """See `RowGroup.put`."""
-        for source, (start, stop) in zip(self._sources, pairwise(request.borders.tolist()), strict=True):
-            if start < stop:
-                _put_split(source, request.rows[start:stop], request.slots[start:stop], to)
-
-
-def _put_split(source: OpenSource, rows: Int64Array, slots: Int64Array, to: RowWriter) -> None:
-    chunk_map, parts, dtype = source.chunk_map, column_parts(source.chunk_map), np.dtype(source.source.dtype)
-    for chunk, rows_within, chunk_slots in _by_chunk(rows, slots, chunk_map.chunk_rows):
-        for column, (part, inside) in enumerate(parts):
-            start = int(chunk_map.offsets[chunk * len(parts) + column])
-            values = source.read(start, chunk_map.chunk_bytes).view(dtype).reshape(chunk_map.chunks)
-            index: Any = (rows_within, *inside)
-            to.put_values(values[index], chunk_slots, part)
-
-
-def _by_chunk(
-    rows: Int64Array, slots: Int64Array, chunk_rows: int
-) -> Iterator[tuple[int, Int64Array, Int64Array]]:
-    """Each chunk once, with its requested rows, counted from its first one, and their slots."""
-    chunks = rows // chunk_rows
-    order = np.argsort(chunks, kind="stable")
-    chunks, rows, slots = chunks[order], rows[order], slots[order]
-    borders = np.flatnonzero(np.diff(chunks, prepend=-1)).tolist()
-    for start, stop in zip(borders, [*borders[1:], len(order)], strict=True):
-        chunk = int(chunks[start])
-        yield chunk, rows[start:stop] - chunk * chunk_rows, slots[start:stop]
 
 
 class VerifiedRows:
@@ -82,6 +55,7 @@ class VerifiedRows:
     def __init__(self, group: RowGroup, sources: Sequence[OpenSource]) -> None:
         self._group = group
         self._sources = sources
+        self.divided, self.keeps = group.divided, group.keeps
 
     def put(self, request: ReadRequest, to: RowWriter) -> None:
         """See `RowGroup.put`.
@@ -89,16 +63,16 @@ class VerifiedRows:
         Raises:
             ChecksumError: a block that holds some of them does not match its checksum.
         """
-        borders = request.borders.tolist()
+        each = request.by_row()
         try:
-            for source, (start, stop) in zip(self._sources, pairwise(borders), strict=True):
+            for source, (start, stop) in zip(self._sources, pairwise(each.borders.tolist()), strict=True):
                 blocks = source.blocks
                 if start < stop and source.view is not None and blocks is not None and not blocks.is_whole:
-                    starts, sizes = source.chunk_map.byte_ranges(request.rows[start:stop])
+                    starts, sizes = source.chunk_map.byte_ranges(each.rows[start:stop])
                     blocks.check_in(source.view, starts, int(sizes[0]))
             self._group.put(request, to)
         except DamagedBlockError as error:
-            raise self._damaged(request, error) from error
+            raise self._damaged(each, error) from error
 
     def _damaged(self, request: ReadRequest, error: DamagedBlockError) -> ChecksumError:
         """The error that names the rows of the damaged file."""
@@ -116,12 +90,11 @@ def row_group(sources: Sequence[OpenSource], pool: DecodePool) -> RowGroup:
     if filtered:
         return CachedRows(filtered[0].cache, filtered, pool)
     group: RowGroup
-    if not first.chunk_map.holds_whole_rows:
-        group = SplitRows(sources)
-    elif first.view is None:
-        group = PreadRows(sources, pool.scratch)
+    if first.chunk_map.holds_whole_rows:
+        group = PreadRows(sources, pool.scratch) if first.view is None else MappedRows.of_sources(sources)
     else:
-        group = MappedRows.of_sources(sources)
+        split = PreadSplitRows if first.view is None else MappedSplitRows
+        group = split(sources, pool.scratch)
     return group if first.blocks is None else VerifiedRows(group, sources)
 
 
@@ -205,6 +178,16 @@ class OpenSourceGroup:
         """What is known of the column in a file that HDF5 is not needed for."""
         return cast("KnownSource", self._find(self._files[place]))
 
+    def put_all(self, requests: Sequence[ReadRequest]) -> None:
+        """Deliver the rows of several requests for the source; no chunk is decoded for each of them."""
+        rows = sum(len(request.rows) * request.run for request in requests)
+        # Rows of missing files are never filled here, so they must not be shared.
+        if self.missing or all(group.keeps(rows) for group, _ in self._groups):
+            for request in requests:
+                self.put(request)
+        else:
+            read_each_once(requests, self.put)
+
     def put(self, request: ReadRequest) -> None:
         """Deliver rows of the files that do not need HDF5.
 
@@ -212,17 +195,17 @@ class OpenSourceGroup:
             request: rows of all files of the batch.
         """
         self._check_rows(request)
-        to = RowWriter(request.out, self._dtype, self._row_bytes)
         for group, files in self._groups:
             part = request if files is None else request.of(files)
             if part.rows.size:
-                group.put(part, to)
+                part = group.divided(part)
+                group.put(part, RowWriter(part.out, self._dtype, self._row_bytes * part.run))
 
     def _check_rows(self, request: ReadRequest) -> None:
         """Raise unless all rows exist: their addresses are not checked again."""
-        rows = self._rows.repeat(request.sizes)
-        if int(np.minimum.reduce(request.rows)) >= 0 and not np.greater_equal(request.rows, rows).any():
+        most = (self._rows - (request.run - 1)).repeat(request.sizes)
+        if int(np.minimum.reduce(request.rows)) >= 0 and not np.greater_equal(request.rows, most).any():
             return
         for place, (start, stop) in enumerate(pairwise(request.borders.tolist())):
             if start < stop and place not in self.missing:
-                OpenSource(self._found(place), None).check_rows(request.rows[start:stop])
+                OpenSource(self._found(place), None).check_rows(request.rows[start:stop], request.run)

@@ -60,7 +60,7 @@ class _RowAddresses:
         return cls(joined, row_bytes, np.asarray([len(one) for one in addresses]), chunk_rows)
 
     def of(self, request: ReadRequest) -> Int64Array:
-        """The address of each requested row, ``(N,)``."""
+        """The address of each entry's first row, ``(N,)``."""
         sizes, rows = request.sizes, request.rows
         if self._first_chunks is None or self._chunk_rows is None:
             return self._addresses.repeat(sizes) + rows * self._row_bytes
@@ -71,6 +71,14 @@ class _RowAddresses:
             self._addresses[chunks + self._first_chunks.repeat(sizes)] + rows * self._row_bytes
         )
         return starts
+
+    def divided(self, request: ReadRequest) -> ReadRequest:
+        """The same request if each entry lies in one piece, else one for single rows."""
+        if request.run == 1 or self._chunk_rows is None:
+            return request
+        chunk_rows = self._chunk_rows.repeat(request.sizes)
+        fits = request.rows % chunk_rows + request.run <= chunk_rows
+        return request if fits.all() else request.by_row()
 
 
 class MappedRows:
@@ -99,9 +107,17 @@ class MappedRows:
         """The rows of datasets that lie in one piece each, by the addresses of their first rows, ``(datasets,)``."""
         return cls(_RowAddresses(starts, row_bytes), row_bytes, maps)
 
+    def divided(self, request: ReadRequest) -> ReadRequest:
+        """See `RowGroup.divided`."""
+        return self._addresses.divided(request)
+
+    def keeps(self, rows: int) -> bool:  # noqa: ARG002
+        """See `RowGroup.keeps`."""
+        return True
+
     def put(self, request: ReadRequest, to: RowWriter) -> None:
         """See `RowGroup.put`."""
-        to.put(*table_at(self._addresses.of(request), self._row_bytes), request.slots)
+        to.put(*table_at(self._addresses.of(request), self._row_bytes * request.run), request.slots)
 
 
 class PreadRows:
@@ -116,6 +132,14 @@ class PreadRows:
         apart = self._rows_apart * row_bytes
         addresses = [chunk_map.offsets + number * apart for number, chunk_map in enumerate(chunk_maps)]
         self._addresses = _RowAddresses.of_chunks(addresses, chunk_maps)
+
+    def divided(self, request: ReadRequest) -> ReadRequest:
+        """See `RowGroup.divided`."""
+        return request.by_row()
+
+    def keeps(self, rows: int) -> bool:  # noqa: ARG002
+        """See `RowGroup.keeps`."""
+        return True
 
     def put(self, request: ReadRequest, to: RowWriter) -> None:
         """See `RowGroup.put`."""
