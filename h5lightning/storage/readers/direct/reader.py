@@ -11,14 +11,17 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
+import numpy as np
 import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.process_local import ProcessLocal, remade
 from h5lightning.errors import UnsupportedFieldError
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.files.open_files import OpenFile
 from h5lightning.storage.files.raw_file import RawFile
 from h5lightning.storage.readers.checks import check_buffer, name_of
+from h5lightning.storage.readers.decoded.cached_rows import CachedRows
 from h5lightning.storage.readers.decoded.decode_pool import DecodedChunkRows
 from h5lightning.storage.readers.direct.chunk_map import NeedsHDF5Error
 from h5lightning.storage.readers.direct.chunk_map_cache import ChunkMapCache
@@ -226,6 +229,37 @@ class DirectReader(Reader):
             f"{name_of(file, source)} {self._maps().reason(file, source)}: reader='direct' cannot read it. "
             "Use reader='auto', which reads it through h5py"
         )
+
+    def decode_ahead(self, files: Sequence[str], requests: Sequence[ReadRequest], *, reads: int) -> None:
+        """Decode the chunks of some rows; see `Reader.decode_ahead`."""
+        self.decode_possible(files, requests, reads=reads)
+
+    def decode_possible(
+        self, files: Sequence[str], requests: Sequence[ReadRequest], *, reads: int
+    ) -> list[Unread]:
+        """Decode the chunks of some rows as far as HDF5 is not needed; see `Reader.decode_ahead`.
+
+        Returns:
+            What only HDF5 can decode.
+        """
+        undecoded: list[Unread] = []
+        for number, file in enumerate(files):
+            for request in requests:
+                part = request.of([number])
+                if part.rows.size:
+                    decode = partial(self._decode, part.rows, reads)
+                    if not self._with_opened(file, request.source, decode):
+                        undecoded.append(([file], part))
+        return undecoded
+
+    def _decode(self, rows: Int64Array, reads: int, opened: OpenSource) -> None:
+        """Decode the chunks of some rows of a source, if its chunks are decoded."""
+        opened.raw.check()
+        opened.check_rows(rows)
+        filtered = opened.filtered
+        if filtered is not None:
+            cached = CachedRows(filtered.cache, [filtered], self._decoded.pool())
+            cached.decode_ahead(rows, np.asarray([len(rows)]), reads=reads)
 
 
 def _unread(files: Sequence[str], numbers: Sequence[int], request: ReadRequest) -> list[Unread]:
