@@ -37,8 +37,8 @@ class AutoReader(Reader):
 
     def read(self, files: Sequence[str], requests: Sequence[ReadRequest]) -> None:
         """Fill the buffers of some requests; see `Reader.read`."""
-        for unread_files, request in self._direct.read_possible(files, requests):
-            self._libhdf5.read(unread_files, [request])
+        for unread_files, unread in self._direct.read_possible(files, requests):
+            self._libhdf5.read(unread_files, unread)
 
     def prefetch(
         self, files: Sequence[str], requests: Sequence[ReadRequest], *, only_remote: bool, is_probe: bool
@@ -48,8 +48,8 @@ class AutoReader(Reader):
 
     def decode_ahead(self, files: Sequence[str], requests: Sequence[ReadRequest], *, reads: int) -> None:
         """Decode the chunks of some rows; see `Reader.decode_ahead`."""
-        for undecoded, request in self._direct.decode_possible(files, requests, reads=reads):
-            self._libhdf5.decode_ahead(undecoded, [request], reads=reads)
+        for undecoded, part in self._direct.decode_possible(files, requests, reads=reads):
+            self._libhdf5.decode_ahead(undecoded, part, reads=reads)
 
     def read_whole(self, file: str, source: DatasetColumn, out: npt.NDArray[Any]) -> None:
         """Put a dataset without a sample axis into ``out``; see `Reader.read_whole`."""
