@@ -196,6 +196,7 @@ class H5DataLoader(DataLoader[Any]):
             self._delivery(),
             block_samples=epoch.order.block_samples,
             alone=not self.threads,
+            threads=self.threads,
         )
         return reader.pipeline(epoch)
 
