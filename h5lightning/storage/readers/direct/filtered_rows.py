@@ -91,7 +91,8 @@ class FilteredRows:
         part, inside = parts[chunk.number % len(parts)]
         rows = chunk.buffer.view(element).reshape(chunk_map.chunk_rows, *row_shape)
         decoded = self._pipeline.make(stored, chunk.mask).view(element).reshape(chunk_map.chunk_rows, *box)
-        rows[(slice(None), *part)] = decoded[(slice(None), *inside)]
+        into, values = (slice(None), *part), (slice(None), *inside)
+        rows[into] = decoded[values]
 
     @property
     def _pipeline(self) -> FilterPipeline:
