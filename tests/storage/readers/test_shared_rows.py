@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -40,7 +42,7 @@ def asked(rows_of_files, *, more=0, dtype="i4", run=1):
     slots = np.random.default_rng(len(rows)).permutation(len(rows) + more)[: len(rows)]
     out = np.zeros((len(rows) + more, *((run,) if run > 1 else ()), 2), dtype)
     expected = out.copy()
-    for file, (start, stop) in enumerate(zip(borders[:-1], borders[1:], strict=True)):
+    for file, (start, stop) in enumerate(pairwise(borders)):
         for entry in range(start, stop):
             steps = rows[entry] + np.arange(run)
             expected[slots[entry]] = values_of(file, steps if run > 1 else steps[0])
