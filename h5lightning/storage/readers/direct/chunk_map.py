@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from itertools import product
 
 import numpy as np
 from h5py import h5d
@@ -19,7 +18,7 @@ from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.readers.checks import check_type, name_of
 from h5lightning.storage.readers.protocol import DatasetColumn
 
-__all__ = ["ChunkMap", "NeedsHDF5Error", "chunk_map_of", "column_parts", "map_chunks"]
+__all__ = ["ChunkMap", "NeedsHDF5Error", "chunk_map_of", "map_chunks"]
 
 
 class NeedsHDF5Error(ValueError):
@@ -92,20 +91,6 @@ class ChunkMap:
         chunk_rows = np.unique(chunks)
         numbers = flat_positions(chunk_rows * columns, np.full(len(chunk_rows), columns))
         return self.offsets[numbers], self.sizes[numbers]
-
-
-def column_parts(chunk_map: ChunkMap) -> list[tuple[tuple[slice, ...], tuple[slice, ...]]]:
-    """For each chunk of a chunk row: which part of a row it holds, and where in the chunk that part is."""
-    axes = [
-        [
-            (slice(start, min(start + chunk, length)), slice(0, min(chunk, length - start)))
-            for start in range(0, length, chunk)
-        ]
-        for length, chunk in zip(chunk_map.row_shape, chunk_map.chunks[1:], strict=True)
-    ]
-    return [
-        (tuple(part for part, _ in parts), tuple(inside for _, inside in parts)) for parts in product(*axes)
-    ]
 
 
 def map_chunks(did: h5d.DatasetID, source: DatasetColumn, raw: RawFile) -> ChunkMap:
