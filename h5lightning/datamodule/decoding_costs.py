@@ -12,7 +12,7 @@ from h5lightning.datamodule.setup import PreparedData
 from h5lightning.errors import OptionError
 from h5lightning.options import Shuffle
 from h5lightning.planning.sampling.sharding import Share
-from h5lightning.planning.sampling.window_size import window_bytes_of
+from h5lightning.planning.sampling.window_size import is_default_window
 
 __all__ = ["check_window", "decoding_remarks"]
 
@@ -28,7 +28,7 @@ def check_window(options: DataModuleOptions, data: PreparedData, share: Share | 
         OptionError: most chunks would be decoded several times.
     """
     shuffle, cache_bytes = options.shuffle, options.access.cache_bytes
-    if shuffle.window_bytes is None or not data.keeps_blocks(shuffle):
+    if is_default_window(shuffle) or not data.keeps_blocks(shuffle):
         return
     ranks = _ranks() if share is None else share.world_size
     held = data.held_window_bytes(cache_bytes * ranks)
@@ -57,7 +57,7 @@ def decoding_remarks(options: DataModuleOptions, data: PreparedData, shuffle: Sh
     if not data.survey.chunk_layouts(data.survey.fields):
         return
     if data.keeps_blocks(shuffle):
-        yield from _about_window(options, data, window_bytes_of(shuffle))
+        yield from _about_window(options, data, shuffle.window_bytes)
     elif shuffle.mode != "none":
         yield from _about_full(options, data)
     if options.num_workers and not _WORKERS_SHARE_CHUNKS:
@@ -69,7 +69,7 @@ def decoding_remarks(options: DataModuleOptions, data: PreparedData, shuffle: Sh
 
 
 def _about_window(options: DataModuleOptions, data: PreparedData, window: int) -> Iterator[str]:
-    cache_bytes, asked = options.access.cache_bytes, window_bytes_of(options.shuffle)
+    cache_bytes, asked = options.access.cache_bytes, options.shuffle.window_bytes
     held = data.held_window_bytes(cache_bytes)
     if window < asked and held is not None:
         needed = -(-6 * asked * cache_bytes // (5 * max(1, held)))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from h5lightning.datamodule.setup import PreparedData
 from h5lightning.options import Shuffle
+from h5lightning.planning.sampling.window_size import is_default_window
 
 __all__ = ["RunWindow"]
 
@@ -32,7 +33,7 @@ class RunWindow:
     def take_over(self, saved: object, *, is_kept: bool) -> None:
         """Use the window of a saved shuffle, for good or until the next fit, unless one was given."""
         window = saved.get("window_bytes") if isinstance(saved, Mapping) else None
-        if self._asked.window_bytes is None and isinstance(window, int) and window > 0:
+        if is_default_window(self._asked) and isinstance(window, int) and window > 0:
             self._of_checkpoint, self._is_kept = window, is_kept
 
     def begin_fit(self) -> bool:

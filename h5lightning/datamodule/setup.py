@@ -59,11 +59,11 @@ class PreparedData:
         return fit_window(shuffle, self.held_window_bytes(self.cache_bytes))
 
     def training_order(self, shuffle: Shuffle, weights: Float64Array | None = None) -> Order:
-        """The order of the training samples; see `make_order` for the weights, ``(N,)``."""
+        """The order of the training samples, with a window as `fitted` says; see `make_order` for the weights."""
         index = self.survey.index
         selection = self.plan.selection("train", index)
         return make_order(
-            self.fitted(shuffle), selection, index, self.survey.row_layout(), seed=self.seed, weights=weights
+            shuffle, selection, index, self.survey.row_layout(), seed=self.seed, weights=weights
         )
 
     def files(self) -> dict[str, list[str]]:

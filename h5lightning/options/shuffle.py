@@ -18,8 +18,8 @@ class Shuffle:
         mode: ``full``, a permutation of all samples; ``block``, whole chunks in random order, mixed within a window;
             ``none``, the order of the files; ``auto``, full if single rows can be read, block if whole chunks must be
             decoded.
-        window_bytes: decoded bytes that block order mixes at a time, in the whole job; None for 256 MiB, or for less
-            where ``access.cache_bytes`` holds less.
+        window_bytes: decoded bytes that block order mixes at a time, in the whole job. The default is lowered to what
+            ``access.cache_bytes`` holds; another value that it cannot hold is an error.
         weights: the field with the weight of each sample. An epoch draws as many samples as there are, with
             replacement. None to deliver each sample once.
         balance: the field with the class of each sample. Samples are drawn with replacement, so that all classes are
@@ -27,15 +27,14 @@ class Shuffle:
     """
 
     mode: str = "auto"
-    window_bytes: int | None = None
+    window_bytes: int = 256 * 1024 * 1024
     weights: str | None = None
     balance: str | None = None
 
     def __post_init__(self) -> None:
         make_plain(self)
         check_choice("shuffle.mode", self.mode, ("auto", "full", "block", "none"))
-        if self.window_bytes is not None:
-            check_int("shuffle.window_bytes", self.window_bytes, at_least=1)
+        check_int("shuffle.window_bytes", self.window_bytes, at_least=1)
         for name in ("weights", "balance"):
             check_text(f"shuffle.{name}", getattr(self, name))
         self._check_drawing()

@@ -121,13 +121,15 @@ class ChunkNeeds:
         self.looked += len(ids)
         found = NeededChunks.none()
         for layout, first in zip(self._layouts, self._firsts, strict=True):
-            heights, firsts = layout.chunk_rows[where.file], first[where.file]
-            for offset in layout.offsets().tolist():
-                numbers = np.where(heights > 1, firsts + (where.row + offset) // heights, -1)
-                new = self._new(numbers)
-                self._last[numbers] = due
-                sizes = heights[new] * layout.row_bytes
-                found += NeededChunks(due[new], ids[new], numbers[new], sizes)
+            offsets = layout.offsets()
+            heights, firsts = layout.chunk_rows[where.file][:, None], first[where.file][:, None]
+            numbers = firsts + (where.row[:, None] + offsets) // heights
+            numbers = np.where(heights > 1, numbers, -1).ravel()  # sample after sample
+            new = self._new(numbers)
+            self._last[numbers] = due.repeat(len(offsets))
+            which = new // len(offsets)
+            sizes = heights[which, 0] * layout.row_bytes
+            found += NeededChunks(due[which], ids[which], numbers[new], sizes)
         return found[np.argsort(found.due, kind="stable")]
 
     def _new(self, numbers: Int64Array) -> Int64Array:

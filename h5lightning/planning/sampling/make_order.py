@@ -14,7 +14,6 @@ from h5lightning.planning.sampling.blocks import Blocks, shuffle_blocks
 from h5lightning.planning.sampling.orders import FullOrder, Order, PathOrder
 from h5lightning.planning.sampling.weighted_draw import StratifiedSampler
 from h5lightning.planning.sampling.weighted_order import SlotBlocks, WeightedOrder
-from h5lightning.planning.sampling.window_size import window_bytes_of
 from h5lightning.planning.selection import Selection
 
 __all__ = ["RowLayout", "block_samples", "keeps_blocks", "make_order"]
@@ -63,7 +62,7 @@ def make_order(
     if shuffle.mode == "none" or not size:
         return PathOrder(size)
     sampler = None if weights is None else StratifiedSampler.of(weights, seed)
-    blocks, window = None, max(1, window_bytes_of(shuffle) // max(1, layout.row_bytes * index.stride_rows))
+    blocks, window = None, max(1, shuffle.window_bytes // max(1, layout.row_bytes * index.stride_rows))
     if keeps_blocks(shuffle, selection, index, layout):
         blocks = shuffle_blocks(selection, index, block_samples(layout.chunk_rows, index, min(window, size)))
     if sampler is not None:

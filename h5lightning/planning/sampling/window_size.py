@@ -6,14 +6,12 @@ import dataclasses
 
 from h5lightning.options import Shuffle
 
-__all__ = ["DEFAULT_WINDOW_BYTES", "fit_window", "window_bytes_of"]
-
-DEFAULT_WINDOW_BYTES = 256 * 1024 * 1024
+__all__ = ["fit_window", "is_default_window"]
 
 
-def window_bytes_of(shuffle: Shuffle) -> int:
-    """The window of a shuffle, whether the cache holds it or not."""
-    return DEFAULT_WINDOW_BYTES if shuffle.window_bytes is None else shuffle.window_bytes
+def is_default_window(shuffle: Shuffle) -> bool:
+    """Whether the window may be lowered: hyperparameters and written configurations contain the default too."""
+    return shuffle.window_bytes == Shuffle().window_bytes
 
 
 def fit_window(shuffle: Shuffle, held_bytes: int | None) -> Shuffle:
@@ -26,7 +24,6 @@ def fit_window(shuffle: Shuffle, held_bytes: int | None) -> Shuffle:
         shuffle: what the user asked for.
         held_bytes: the window whose chunks fill the cache; None if all chunks fit into it.
     """
-    window = window_bytes_of(shuffle)
-    if shuffle.window_bytes is None and held_bytes is not None and 6 * window > 5 * held_bytes:
-        window = max(1, 2 * held_bytes // 3)
-    return dataclasses.replace(shuffle, window_bytes=window)
+    if held_bytes is None or not is_default_window(shuffle) or 6 * shuffle.window_bytes <= 5 * held_bytes:
+        return shuffle
+    return dataclasses.replace(shuffle, window_bytes=max(1, 2 * held_bytes // 3))

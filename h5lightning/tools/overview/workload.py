@@ -10,7 +10,7 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import once
 from h5lightning.options import Shuffle
 from h5lightning.planning.catalog.schema import DatasetSchema
-from h5lightning.planning.sampling.window_size import fit_window, window_bytes_of
+from h5lightning.planning.sampling.window_size import fit_window
 from h5lightning.storage.readers.protocol import DatasetColumn
 from h5lightning.tools.overview.row_storage import RowStorage
 
@@ -127,9 +127,9 @@ class Workload:
         main = self.main
         fits = main.chunk_row_count * main.chunk_row_bytes <= self.field_cache_bytes(main)
         if fits or not main.schema.is_decoded_by_chunk:
-            return window_bytes_of(self.shuffle)
+            return self.shuffle.window_bytes
         held = self.field_cache_bytes(main) / (main.row_bytes * main.padding) * self.sample_bytes
-        return window_bytes_of(fit_window(self.shuffle, int(held)))
+        return fit_window(self.shuffle, int(held)).window_bytes
 
     @property
     def window_rows(self) -> int:
