@@ -59,7 +59,7 @@ class BatchReader:
         self.reader = reader
         self.access = access
         self._chunks = chunks
-        context = ReadContext(reader, index.samples, ConstantCache(access.cache_bytes))
+        context = ReadContext(reader, index.samples, self._constant_cache())
         self._context = context
         self._readers = {plan.key: make_field_reader(plan, context) for plan in fields.plans}
         self._deliveries = {
@@ -199,9 +199,13 @@ class BatchReader:
                 batch[key] = delivery.deliver(tensor, ids)
         return batch
 
+    def _constant_cache(self) -> ConstantCache:
+        return ConstantCache(self.access.cache_bytes, len(self.index.names))
+
     def _missing(self, plan: FieldPlan, ids: Int64Array) -> MissingDataError:
         """The error of a missing value: raised while the field is read again, it names row and file."""
-        checked = make_field_reader(plan, replace(self._context, checks_each=True))
+        context = replace(self._context, checks_each=True, constants=self._constant_cache())
+        checked = make_field_reader(plan, context)
         self._read([checked], {plan.key: checked.buffer(len(ids))}, ids)
         return MissingDataError(
             f"field {plan.key!r} ('/{plan.path}') holds a number that represents a missing value"

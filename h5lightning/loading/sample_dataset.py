@@ -97,8 +97,8 @@ class SampleDataset(Dataset[dict[str, Any]]):
         self._requested.set_epoch(number)
 
     def pin_memory(self, *, enabled: bool) -> None:
-        """Read batches straight into page-locked memory, unless a transform makes new batches of them."""
-        self._batches.pin_memory(enabled=enabled and not self._finisher.transform)
+        """Read batches straight into page-locked memory; what transforms make anew lies in ordinary memory."""
+        self._batches.pin_memory(enabled=enabled)
 
     @property
     def index(self) -> SampleIndex:
