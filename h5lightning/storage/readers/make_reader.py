@@ -37,14 +37,19 @@ class AutoReader(Reader):
 
     def read(self, files: Sequence[str], requests: Sequence[ReadRequest]) -> None:
         """Fill the buffers of some requests; see `Reader.read`."""
-        for unread_files, request in self._direct.read_possible(files, requests):
-            self._libhdf5.read(unread_files, [request])
+        for unread_files, unread in self._direct.read_possible(files, requests):
+            self._libhdf5.read(unread_files, unread)
 
     def prefetch(
         self, files: Sequence[str], requests: Sequence[ReadRequest], *, only_remote: bool, is_probe: bool
     ) -> bool:
         """Ask the system to fetch what needs no HDF5; see `Reader.prefetch`."""
         return self._direct.prefetch(files, requests, only_remote=only_remote, is_probe=is_probe)
+
+    def decode_ahead(self, files: Sequence[str], requests: Sequence[ReadRequest], *, reads: int) -> None:
+        """Decode the chunks of some rows; see `Reader.decode_ahead`."""
+        for undecoded, part in self._direct.decode_possible(files, requests, reads=reads):
+            self._libhdf5.decode_ahead(undecoded, part, reads=reads)
 
     def read_whole(self, file: str, source: DatasetColumn, out: npt.NDArray[Any]) -> None:
         """Put a dataset without a sample axis into ``out``; see `Reader.read_whole`."""

@@ -141,6 +141,14 @@ class MappedSplitRows:
         chunk_rows = [source.chunk_map.chunk_rows for source in sources]
         self._addresses = _BlockStarts(addresses, chunk_rows, blocks.size)
 
+    def divided(self, request: ReadRequest) -> ReadRequest:
+        """See `RowGroup.divided`."""
+        return request.by_row()
+
+    def keeps(self, rows: int) -> bool:  # noqa: ARG002
+        """See `RowGroup.keeps`."""
+        return True
+
     def put(self, request: ReadRequest, to: RowWriter) -> None:
         """See `RowGroup.put`."""
         numbers, offsets = self._addresses.of(request)
@@ -162,6 +170,14 @@ class PreadSplitRows:
             for number, source in enumerate(sources)
         ]
         self._starts = _BlockStarts(starts, [source.chunk_map.chunk_rows for source in sources], blocks.size)
+
+    def divided(self, request: ReadRequest) -> ReadRequest:
+        """See `RowGroup.divided`."""
+        return request.by_row()
+
+    def keeps(self, rows: int) -> bool:  # noqa: ARG002
+        """See `RowGroup.keeps`."""
+        return True
 
     def put(self, request: ReadRequest, to: RowWriter) -> None:
         """See `RowGroup.put`."""

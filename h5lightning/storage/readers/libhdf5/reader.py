@@ -29,6 +29,7 @@ from h5lightning.storage.readers.decoded.decode_pool import DecodedChunkRows
 from h5lightning.storage.readers.libhdf5.dataset_rows import DatasetRows
 from h5lightning.storage.readers.protocol import DatasetColumn, Reader, ReadRequest
 from h5lightning.storage.readers.row_writer import RowWriter
+from h5lightning.storage.readers.shared_rows import by_source, read_each_once
 
 __all__ = ["H5pyReader"]
 
@@ -57,12 +58,9 @@ class H5pyReader(Reader):
     def read(self, files: Sequence[str], requests: Sequence[ReadRequest]) -> None:
         """Fill the buffers of some requests; see `Reader.read`."""
         for request in requests:
-            check_buffer(files[0], request.source, request.out.shape[1:])
-            for file, (start, stop) in zip(files, pairwise(request.borders.tolist()), strict=True):
-                if start < stop:
-                    self._read(
-                        file, request, *_ascending(request.rows[start:stop], request.slots[start:stop])
-                    )
+            check_buffer(files[0], request.source, request.out.shape[1:], request.entry_shape)
+        for same in by_source(requests).values():
+            read_each_once(same, partial(self._read_files, files))
 
     def prefetch(  # HDF5 fetches nothing ahead
         self,
@@ -74,6 +72,12 @@ class H5pyReader(Reader):
     ) -> bool:
         """Do nothing; see `Reader.prefetch`."""
         return False
+
+    def _read_files(self, files: Sequence[str], request: ReadRequest) -> None:
+        request = request.by_row()
+        for file, (start, stop) in zip(files, pairwise(request.borders.tolist()), strict=True):
+            if start < stop:
+                self._read(file, request, *_ascending(request.rows[start:stop], request.slots[start:stop]))
 
     def _read(self, file: str, request: ReadRequest, rows: Int64Array, slots: Int64Array) -> None:
         """Read ascending rows of one file."""
@@ -91,6 +95,31 @@ class H5pyReader(Reader):
                 to = RowWriter(request.out, stored.dtype, stored.row_bytes)
                 CachedRows(cache, [stored], self._decoded.pool()).put(part, to)
 
+        self._using(file, source, rows, use)
+
+    def decode_ahead(self, files: Sequence[str], requests: Sequence[ReadRequest], *, reads: int) -> None:
+        """Decode the chunks of some rows; see `Reader.decode_ahead`."""
+        for request in [request.by_row() for request in requests]:
+            for file, (start, stop) in zip(files, pairwise(request.borders.tolist()), strict=True):
+                if start < stop:
+                    self._decode(file, request.source, np.sort(request.rows[start:stop]), reads)
+
+    def _decode(self, file: str, source: DatasetColumn, rows: Int64Array, reads: int) -> None:
+        """Decode the chunks of ascending rows of one file."""
+
+        def use(stored: DatasetRows) -> None:
+            check_rows(file, source, stored.shape, int(rows[0]), int(rows[-1]), stored.value_shape)
+            cache = self._cache(stored)
+            if cache is not None:
+                cached = CachedRows(cache, [stored], self._decoded.pool())
+                cached.decode_ahead(rows, np.asarray([len(rows)]), reads=reads)
+
+        self._using(file, source, rows, use)
+
+    def _using(
+        self, file: str, source: DatasetColumn, rows: Int64Array, use: Callable[[DatasetRows], None]
+    ) -> None:
+        """Call a function with a dataset of one open file, of which it will read ascending rows."""
         is_guarded = self._pool.access.allow_external is not None
         sources = partial(DatasetRows.sources_of, rows=rows) if is_guarded else None
         self._pool.using(file, source, self._opener(file, source), use, sources=sources)
