@@ -79,11 +79,6 @@ class OpenSource:
         """Where the file begins in memory, valid as long as ``view`` is held; 0 where it is not mapped."""
         return 0 if self._mapped is None else self._mapped.address
 
-    @property
-    def addresses(self) -> Int64Array:
-        """Where each chunk begins in memory, ``(chunks,)``; valid as long as ``view`` is held, where there is one."""
-        return self.base + self.chunk_map.offsets
-
     def check_rows(self, rows: Int64Array, run: int = 1) -> None:
         """Raise unless the dataset has runs that begin at some rows, ``(N,)``; see `checks.check_rows`."""
         if rows.size and (rows.min() < 0 or rows.max() > self.rows - run):
