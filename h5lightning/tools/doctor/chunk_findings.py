@@ -112,8 +112,12 @@ def _workers(field: FieldStorage, workload: Workload) -> Iterator[Finding]:
 def _split_rows(field: FieldStorage, workload: Workload) -> Iterator[Finding]:
     """A row lies in several chunks."""
     if field.chunks_per_row > 1:
-        exceeds_cache = field.chunk_row_bytes > workload.cache_bytes
-        is_slow = field.chunks_per_row >= _MANY_CHUNKS_PER_ROW or exceeds_cache
+        is_costly = (
+            field.chunks_per_row >= _MANY_CHUNKS_PER_ROW or field.chunk_row_bytes > workload.cache_bytes
+        )
+        is_slow = (
+            is_costly and field.schema.is_decoded_by_chunk
+        )  # others are gathered without a call for each chunk
         shape = " × ".join(map(str, field.schema.chunks or ()))
         text = f"has chunks of {shape} that split rows: each row lies in {field.chunks_per_row:,} chunks"
         if field.rows_per_chunk > 1:

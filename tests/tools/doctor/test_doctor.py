@@ -116,7 +116,7 @@ SLOW = {
     "split rows": (lambda folder: write(folder, x=chunked(64, 1, 8)), {}, "split rows", "slow"),
     "few parts of rows": (lambda folder: write(folder, x=chunked(64, 4, 8)), {}, "split rows", "faster"),
     "split rows without filter": (
-        lambda folder: write(folder, x={"chunks": (64, 4, 4)}),
+        lambda folder: write(folder, x={"chunks": (64, 1, 2)}),
         {},
         "split rows",
         "faster",

@@ -84,15 +84,13 @@ class FilteredRows:
         if chunk_map.holds_whole_rows:
             self._pipeline.decode(stored, chunk.buffer, chunk.mask)
             return
-        row_shape, box, element = with_larger_elements(
-            chunk_map.row_shape, chunk_map.chunks[1:], chunk_map.itemsize
-        )
+        height, itemsize = chunk_map.chunk_rows, chunk_map.itemsize
+        row_shape, box, element = with_larger_elements(chunk_map.row_shape, chunk_map.chunks[1:], itemsize)
         parts = box_parts(row_shape, box)
         part, inside = parts[chunk.number % len(parts)]
-        rows = chunk.buffer.view(element).reshape(chunk_map.chunk_rows, *row_shape)
-        decoded = self._pipeline.make(stored, chunk.mask).view(element).reshape(chunk_map.chunk_rows, *box)
         into, values = (slice(None), *part), (slice(None), *inside)
-        rows[into] = decoded[values]
+        decoded = self._pipeline.make(stored, chunk.mask).view(element).reshape(height, *box)
+        chunk.buffer.view(element).reshape(height, *row_shape)[into] = decoded[values]
 
     @property
     def _pipeline(self) -> FilterPipeline:
