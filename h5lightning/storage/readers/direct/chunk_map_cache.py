@@ -152,7 +152,8 @@ class ChunkMapCache:
     def _add(self, raw: RawFile, source: DatasetColumn, chunk_map: ChunkMap) -> ChunkMapEntry:
         """Keep a map; the oldest ones make room."""
         chunk_rows = -(-chunk_map.shape[0] // chunk_map.chunk_rows) if chunk_map.pipeline is not None else 0
-        entry = ChunkMapEntry(chunk_map, raw.stamp, ChunkRowSlots(chunk_rows))
+        identity = "direct", raw.path, raw.stamp, source, chunk_map.shape, chunk_map.chunks
+        entry = ChunkMapEntry(chunk_map, raw.stamp, ChunkRowSlots(chunk_rows, identity))
         self._guard.run(self._keep, (raw.path, source), entry)
         return entry
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy.typing as npt
 
@@ -27,6 +27,8 @@ from h5lightning.storage.readers.direct.source_group import OpenSourceGroup, rea
 from h5lightning.storage.readers.protocol import DatasetColumn, Reader, ReadRequest
 
 __all__ = ["DirectReader", "Unread"]
+
+T = TypeVar("T")
 
 Unread: TypeAlias = tuple[list[str], ReadRequest]  # files, and what only HDF5 can read of them
 
@@ -117,6 +119,10 @@ class DirectReader(Reader):
         if not self._maps().reason(file, source):
             self._with_opened(file, source, lambda _: None)
         return self._maps().reason(file, source)
+
+    def start_workers(self, count: int, start: Callable[[], T]) -> T:
+        """Start processes that share what they decode; see `Reader.start_workers`."""
+        return self._decoded.start_workers(count, start)
 
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""

@@ -386,7 +386,9 @@ def test_a_file_that_cannot_be_mapped(tmp_path):
     extent = (np.zeros(1, np.int64),) * 3
     chunk_map = ChunkMap((4,), 8, (4,), *extent, pipeline=None)
     source, pool = DatasetColumn("x", None, "<f8", ()), DecodePool(0, 1)
-    opened = OpenSource(raw, source, chunk_map, ChunkRowSlots(0), blocks=None, pool=pool, memory_map=True)
+    opened = OpenSource(
+        raw, source, chunk_map, ChunkRowSlots(0, "x"), blocks=None, pool=pool, memory_map=True
+    )
     out = np.zeros(2)
     rows, slots = np.array([3, 1]), np.arange(2)
     request = ReadRequest(source, np.array([0, 2]), rows, slots, out)
