@@ -64,10 +64,11 @@ class ProcessMonitor:
     def is_alive(self, member: int) -> bool:
         """Whether the process that entered as this member, another one than this, is still alive."""
         try:
-            fcntl.lockf(self._file.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 1 + member)
+            self.enter(member)
         except BlockingIOError:
             return True
-        fcntl.lockf(self._file.descriptor, fcntl.LOCK_UN, 1, 1 + member)
+        finally:
+            fcntl.lockf(self._file.descriptor, fcntl.LOCK_UN, 1, 1 + member)
         return False
 
     def _locked(self, change: Callable[[], T]) -> T:

@@ -23,7 +23,7 @@ from h5lightning.core.monitor import Monitor
 from h5lightning.core.process_monitor import ProcessMonitor
 from h5lightning.storage.readers.decoded.cache_slots import NO_SLOT, DatasetSlots
 from h5lightning.storage.readers.decoded.chunk_store import ChunkStore, OwnStore, fitting
-from h5lightning.storage.readers.decoded.shared_chunks import SharedStore
+from h5lightning.storage.readers.decoded.shared_store import SharedStore
 
 __all__ = ["ChunkRowCache", "ChunkRowSlots", "MissingChunkRow"]
 
@@ -186,7 +186,7 @@ class ChunkRowCache:
     def _take(self, claim: _Claim) -> tuple[ChunkStore, Int64Array] | None:
         """Reserve a slot for each chunk row; None while there is no room for the new ones."""
         count = sum(len(numbers) for _, numbers in claim.requested)
-        store = self._usable(count)
+        store = claim.store = self._usable(count)
         requested = [(slots.in_store(store), numbers) for slots, numbers in claim.requested]
         if store.is_torn:
             return self._take(claim)  # one of the datasets had no room in it
@@ -197,7 +197,6 @@ class ChunkRowCache:
         if excess > 0 and oldest is None:
             store.bury_dead()
             return None
-        claim.store = store
         store.is_torn = True
         if oldest is not None:
             store.slots.forget(oldest)
