@@ -44,7 +44,7 @@ def make(pattern, ready):
     def make(workers=0, **options):
         usual = {
             "split": {"val": None, "test": None},
-            "batch_size": 32,
+            "batch_size": 8,
             "batch_transform": with_decoded,
             "shuffle": {"window_bytes": 24 * CHUNK_BYTES},
             "access": {"cache_bytes": 48 * CHUNK_BYTES},

@@ -83,14 +83,13 @@ class FilteredRows:
         if chunk_map.holds_whole_rows:
             self._pipeline.decode(stored, chunk.buffer, chunk.mask)
             return
-        decoded = np.empty(chunk_map.chunk_bytes, np.uint8)
-        self._pipeline.decode(stored, decoded, chunk.mask)
         parts = column_parts(chunk_map)
         part, inside = parts[chunk.number % len(parts)]
         element = np.dtype((np.void, chunk_map.itemsize))
         rows = chunk.buffer.view(element).reshape(chunk_map.chunk_rows, *chunk_map.row_shape)
+        decoded = self._pipeline.make(stored, chunk.mask).view(element).reshape(chunk_map.chunks)
         into, values = (slice(None), *part), (slice(None), *inside)
-        rows[into] = decoded.view(element).reshape(chunk_map.chunks)[values]
+        rows[into] = decoded[values]
 
     @property
     def _pipeline(self) -> FilterPipeline:

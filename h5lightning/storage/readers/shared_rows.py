@@ -1,0 +1,89 @@
+"""Rows that several requests of a batch ask for, read once and then copied: for data that HDF5 reads or decodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from h5lightning.core.arrays import Int64Array
+from h5lightning.planning.values.conversions import assign
+from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
+
+__all__ = ["by_source", "read_each_once"]
+
+T = TypeVar("T")
+
+
+def by_source(requests: Sequence[ReadRequest]) -> dict[DatasetColumn, list[ReadRequest]]:
+    """The requests for each dataset or column."""
+    groups: dict[DatasetColumn, list[ReadRequest]] = {}
+    for request in requests:
+        groups.setdefault(request.source, []).append(request)
+    return groups
+
+
+def read_each_once(requests: Sequence[ReadRequest], read: Callable[[ReadRequest], T]) -> T:
+    """Fill the buffers of requests for one source of the same files, reading each row once.
+
+    Args:
+        requests: what is read, at least one.
+        read: reads a request; called once, with one for all different rows.
+
+    Returns:
+        What ``read`` returns.
+
+    Raises:
+        FloatingPointError: a finite value would become infinite in the type of its buffer.
+    """
+    if len(requests) == 1:
+        return read(requests[0])
+    shared = _SharedRows([request.by_row() for request in requests])
+    result = read(shared.request)
+    shared.distribute()
+    return result
+
+
+class _SharedRows:
+    """One request for all rows that several requests ask of a column of the same files, each once."""
+
+    def __init__(self, requests: Sequence[ReadRequest]) -> None:
+        self._requests = requests
+        column, borders = requests[0].source, requests[0].borders
+        rows = np.concatenate([request.rows for request in requests])
+        # Rows are numbered over all files. As np.unique, which takes longer than reading short rows.
+        first = np.arange(len(borders)) * (rows.max(initial=0) + 1)
+        rows += np.concatenate([first[:-1].repeat(request.sizes) for request in requests])
+        order = rows.argsort(kind="stable")
+        ordered = rows[order]
+        is_new = np.ones(len(ordered), np.bool_)
+        np.not_equal(ordered[1:], ordered[:-1], out=is_new[1:])
+        self._which = np.empty_like(order)
+        self._which[order] = is_new.cumsum() - 1
+        different = ordered[is_new]
+        starts = different.searchsorted(first)
+        different -= first[:-1].repeat(starts[1:] - starts[:-1])
+        out = np.empty((len(different), *column.row_shape), np.dtype(column.dtype).newbyteorder("="))
+        self.request = ReadRequest(column, starts, different, np.arange(len(different)), out)
+
+    def distribute(self) -> None:
+        """Fill the buffers of all requests from the rows that were read."""
+        start = 0
+        for request in self._requests:
+            stop = start + len(request.rows)
+            _assign_rows(request, self.request.out, self._which[start:stop])
+            start = stop
+
+
+def _assign_rows(request: ReadRequest, rows: npt.NDArray[Any], which: Int64Array) -> None:
+    """Put ``rows[which[i]]`` into ``out[slots[i]]`` of a request."""
+    out, slots = request.out, request.slots
+    if len(slots) == len(out) and out.dtype == rows.dtype:
+        # All slots, each once: gathered without a temporary copy.
+        ordered = np.empty_like(which)
+        ordered[slots] = which
+        np.take(rows, ordered, axis=0, out=out, mode="clip")
+    else:
+        assign(out, slots, rows[which])
