@@ -139,6 +139,10 @@ class CacheSlots:
         self._own_uses[slots] += 1
         self._last_use[slots] = self._state[_CLOCK]
 
+    def keep(self, slots: Int64Array, uses: int) -> None:
+        """Count some slots as used last until there were so many other uses."""
+        self._last_use[slots] += uses
+
     def add(self, dataset: DatasetSlots, numbers: Int64Array) -> list[int]:
         """Reserve slots for chunk rows; the caller uses them, and has to fill them.
 

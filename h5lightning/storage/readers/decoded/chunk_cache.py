@@ -85,10 +85,11 @@ ChunkRows: TypeAlias = tuple[ChunkRowSlots, Int64Array]
 class _Claim:
     """What a thread has reserved for the requested chunk rows, and has to release."""
 
-    __slots__ = ("is_filled", "missing", "requested", "slots", "store")
+    __slots__ = ("is_filled", "kept_for", "missing", "requested", "slots", "store")
 
-    def __init__(self, requested: Sequence[ChunkRows]) -> None:
+    def __init__(self, requested: Sequence[ChunkRows], kept_for: int) -> None:
         self.requested = requested
+        self.kept_for = kept_for
         self.store: ChunkStore | None = None
         self.slots: Int64Array | None = None  # of all chunk rows
         self.is_filled = False  # all of them
@@ -143,7 +144,7 @@ class ChunkRowCache:
         """Forget all chunk rows and give back their memory; threads that read some, and other processes, go on."""
         self._monitor.run(self._drop)
 
-    def use(self, requested: Sequence[ChunkRows], fill: Fill, deliver: Deliver) -> None:
+    def use(self, requested: Sequence[ChunkRows], fill: Fill, deliver: Deliver, *, kept_for: int = 0) -> None:
         """Call ``deliver`` with the rows of a store and the slots of all requested chunk rows.
 
         The chunk rows stay in their slots until it returns. A chunk row begins at the row of its slot times `height`.
@@ -154,12 +155,12 @@ class ChunkRowCache:
             fill: writes those that are missing, or raises.
             deliver: called with the rows, ``(rows, row_bytes)``, and the slots in the order of the requested chunk
                 rows, ``(n,)``.
+            kept_for: calls during which they count as used just now: they are needed only later.
         """
-        while not self._use(requested, fill, deliver):
+        while not self._use(_Claim(requested, kept_for), fill, deliver):
             pass  # another thread failed to fill one of them, or the cache was closed: this thread tries now
 
-    def _use(self, requested: Sequence[ChunkRows], fill: Fill, deliver: Deliver) -> bool:
-        claim = _Claim(requested)
+    def _use(self, claim: _Claim, fill: Fill, deliver: Deliver) -> bool:
         try:
             try:
                 # All in a call: Python 3.11 leaves the line of a plain ``return True`` outside of the ``try``.
@@ -206,6 +207,7 @@ class ChunkRowCache:
             present = np.concatenate([dataset.slots[numbers] for dataset, numbers in requested])
         claim.slots = present.astype(np.int64)
         claim.is_filled = bool(store.slots.is_ready[present].all())
+        store.slots.keep(claim.slots, claim.kept_for)
         store.is_torn = False
         return store, claim.slots
 

@@ -97,6 +97,31 @@ class H5pyReader(Reader):
                 to = RowWriter(request.out, stored.dtype, stored.row_bytes)
                 CachedRows(cache, [stored], self._decoded.pool()).put(part, to)
 
+        self._using(file, source, rows, use)
+
+    def decode_ahead(self, files: Sequence[str], requests: Sequence[ReadRequest], *, reads: int) -> None:
+        """Decode the chunks of some rows; see `Reader.decode_ahead`."""
+        for request in [request.by_row() for request in requests]:
+            for file, (start, stop) in zip(files, pairwise(request.borders.tolist()), strict=True):
+                if start < stop:
+                    self._decode(file, request.source, np.sort(request.rows[start:stop]), reads)
+
+    def _decode(self, file: str, source: DatasetColumn, rows: Int64Array, reads: int) -> None:
+        """Decode the chunks of ascending rows of one file."""
+
+        def use(stored: DatasetRows) -> None:
+            check_rows(file, source, stored.shape, int(rows[0]), int(rows[-1]), stored.value_shape)
+            cache = self._cache(stored)
+            if cache is not None:
+                cached = CachedRows(cache, [stored], self._decoded.pool())
+                cached.decode_ahead(rows, np.asarray([len(rows)]), reads=reads)
+
+        self._using(file, source, rows, use)
+
+    def _using(
+        self, file: str, source: DatasetColumn, rows: Int64Array, use: Callable[[DatasetRows], None]
+    ) -> None:
+        """Call a function with a dataset of one open file, of which it will read ascending rows."""
         is_guarded = self._pool.access.allow_external is not None
         sources = partial(DatasetRows.sources_of, rows=rows) if is_guarded else None
         self._pool.using(file, source, self._opener(file, source), use, sources=sources)
