@@ -137,7 +137,8 @@ class ChunkMapCache:
     def _made(self, raw: RawFile, source: DatasetColumn, chunk_map: ChunkMap) -> KnownSource:
         chunk_rows = -(-chunk_map.shape[0] // chunk_map.chunk_rows) if chunk_map.pipeline is not None else 0
         blocks = None if 0 in chunk_map.shape else self._pool.blocks(raw.path, raw.stamp)
-        slots = ChunkRowSlots(chunk_rows)
+        identity = ("direct", raw.path, raw.stamp, source, chunk_map.shape, chunk_map.chunks)
+        slots = ChunkRowSlots(chunk_rows, identity if chunk_rows else None)
         return KnownSource(raw, source, chunk_map, slots, blocks=blocks, pool=self._decode_pool)
 
     def _keep(self, known: KnownSource) -> None:
