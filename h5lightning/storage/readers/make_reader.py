@@ -37,8 +37,8 @@ class AutoReader(Reader):
 
     def read(self, files: Sequence[str], requests: Sequence[ReadRequest]) -> None:
         """Fill the buffers of some requests; see `Reader.read`."""
-        for unread_files, request in self._direct.read_possible(files, requests):
-            self._libhdf5.read(unread_files, [request])
+        for unread_files, unread in self._direct.read_possible(files, requests):
+            self._libhdf5.read(unread_files, unread)
 
     def prefetch(
         self, files: Sequence[str], requests: Sequence[ReadRequest], *, only_remote: bool, is_probe: bool

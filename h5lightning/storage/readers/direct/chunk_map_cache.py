@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import h5py
-import numpy as np
 from h5py import h5i
 
 from h5lightning.core.monitor import Guard
@@ -22,6 +22,8 @@ from h5lightning.storage.readers.checks import name_of
 from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowSlots
 from h5lightning.storage.readers.direct.chunk_map import ChunkMap, NeedsHDF5Error, chunk_map_of, map_chunks
 from h5lightning.storage.readers.protocol import DatasetColumn
+from h5lightning.storage.readers.records import columns_of
+from h5lightning.storage.readers.stored_table import hdf5_reasons
 
 __all__ = ["ChunkMapCache", "ChunkMapEntry"]
 
@@ -71,7 +73,7 @@ class ChunkMapCache:
         return self._reasons.get((file, source), "")
 
     def find(self, raw: RawFile, source: DatasetColumn) -> ChunkMapEntry:
-        """Where the values of a dataset lie.
+        """Where the values of a dataset lie, or the records of a table.
 
         Raises:
             NeedsHDF5Error: only HDF5 can read it; `reason` repeats why.
@@ -80,10 +82,18 @@ class ChunkMapCache:
         """
         self._sources.setdefault(source)
         try:
-            return self._kept(raw, source) or self._scanned(raw, source) or self._ask(raw, source)
+            entry = self._kept(raw, source) or self._scanned(raw, source) or self._ask(raw, source)
         except NeedsHDF5Error as error:
-            self._reasons[raw.path, source] = str(error)
+            self._note(raw.path, dict.fromkeys([source, *columns_of(source)], str(error)))
             raise
+        reasons = hdf5_reasons(raw.path, source, entry.chunk_map.record)
+        self._note(raw.path, reasons)
+        for reason in reasons.values():
+            raise NeedsHDF5Error(reason)
+        return entry
+
+    def _note(self, file: str, reasons: Mapping[DatasetColumn, str]) -> None:
+        self._reasons.update({(file, source): reason for source, reason in reasons.items()})
 
     def _kept(self, raw: RawFile, source: DatasetColumn) -> ChunkMapEntry | None:
         """What was found before, if the file is still the same."""
@@ -103,7 +113,7 @@ class ChunkMapCache:
         stored = None if scanned_files is None else scanned_files.stored(raw.path, raw.stamp, source.path)
         if stored is None or stored.schema.element(source.member) != source.dtype:
             return None
-        schema, itemsize = stored.schema, np.dtype(source.dtype).itemsize
+        schema, itemsize = stored.schema, stored.extents.itemsize(source.dtype)
         chunk_map = chunk_map_of(stored.extents, schema.shape, schema.chunks, itemsize)
         if chunk_map.pipeline is not None and chunk_problem(chunk_map.chunk_bytes, self._pool.access):
             return None  # opening it with HDF5 refuses it, and says why

@@ -19,7 +19,10 @@ from h5lightning.storage.readers.decoded.decode_pool import DecodePool
 from h5lightning.storage.readers.direct.chunk_map import ChunkMap
 from h5lightning.storage.readers.direct.filtered_rows import FilteredRows
 from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
+from h5lightning.storage.readers.record_writer import RecordWriter
+from h5lightning.storage.readers.records import RecordColumns, RecordRequest
 from h5lightning.storage.readers.row_writer import RowWriter
+from h5lightning.storage.readers.stored_table import StoredTable, columns_in
 
 __all__ = ["OpenSource", "RowGroup"]
 
@@ -54,6 +57,8 @@ class OpenSource:
         view: the mapped file, ``(file bytes,)``; None if it is not mapped.
         addresses: where each chunk begins in memory, ``(chunks,)``; valid as long as ``view`` is held.
         filtered: decodes the chunks; None where values are stored as they are.
+        dtype: NumPy type of the stored elements; of a table, its records as bytes.
+        table: how the columns of a table lie; None if it is no table.
         rows: rows of the dataset; 0 if they do not have the shape that was scanned.
     """
 
@@ -68,15 +73,24 @@ class OpenSource:
         pool: DecodePool,
         memory_map: bool | None,
     ) -> None:
-        self.raw, self.source, self.blocks = raw, source, blocks
+        self.raw, self.source, self.blocks, self.chunk_map = raw, source, blocks, chunk_map
         self.is_empty = 0 in chunk_map.shape
-        self.rows = chunk_map.shape[0] if chunk_map.shape and chunk_map.row_shape == source.row_shape else 0
+        self.dtype, self.table = np.dtype((np.void, chunk_map.itemsize)), None
+        if isinstance(source, RecordColumns) and chunk_map.record is not None:
+            self.table = StoredTable(source, chunk_map.record, chunk_map.row_shape)
+        else:
+            self.dtype = np.dtype(source.dtype)
+        is_as_scanned = all(
+            chunk_map.row_shape + shape == column.row_shape for column, shape in self.columns()
+        )
+        self.rows = chunk_map.shape[0] if chunk_map.shape and is_as_scanned else 0
         self.file: ByteReader = raw if blocks is None else VerifiedFile(raw, blocks)
         self.view: Bytes | None = None
         self.filtered: FilteredRows | None = None
         if chunk_map.pipeline is not None and not self.is_empty:
-            cache = pool.cache(chunk_map.chunk_rows, chunk_map.row_bytes)
-            self.filtered = FilteredRows(self.file, source, chunk_map, slots, cache, pool.scratch)
+            row_bytes = chunk_map.row_bytes if self.table is None else self.table.packed.itemsize
+            cache = pool.cache(chunk_map.chunk_rows, row_bytes)
+            self.filtered = FilteredRows(self.file, source, chunk_map, slots, cache, pool.scratch, self.table)
         elif not self.is_empty and (raw.may_be_mapped if memory_map is None else memory_map):
             with suppress(BadFileError):  # some file systems cannot map files
                 self.view = raw.view
@@ -85,7 +99,37 @@ class OpenSource:
             self.addresses = self.view.__array_interface__["data"][0] + chunk_map.offsets
         self.chunk_map = chunk_map
         cache_of = None if self.filtered is None else self.filtered.cache
-        self.layout: Hashable = self.is_empty, cache_of, chunk_map.holds_whole_rows, self.view is None
+        self.layout: Hashable = (
+            self.is_empty,
+            cache_of,
+            chunk_map.holds_whole_rows,
+            self.view is None,
+            self._row_type,
+        )
+
+    @property
+    def _row_type(self) -> Hashable:
+        """How the columns of a table lie in the rows that are divided; None if it is no table."""
+        if self.table is None:
+            return None
+        return self.table.packed if self.filtered is not None else (self.table.record, self.chunk_map.row_shape)
+
+    def columns(self) -> list[tuple[DatasetColumn, tuple[int, ...]]]:
+        """Each column that is read, with the shape of one value; the source itself if it is no table."""
+        source, record = self.source, self.chunk_map.record
+        if not isinstance(source, RecordColumns):
+            return [(source, ())]
+        found = zip(source.columns, columns_in(source, record), strict=True)
+        return [(column, () if stored is None else stored.shape) for column, stored in found]
+
+    def writer(self, request: ReadRequest) -> RowWriter:
+        """What writes rows of this source, and of others of the same layout, into the buffers of a request."""
+        if self.table is None:
+            return RowWriter(request.out, self.dtype, self.chunk_map.row_bytes)
+        outs = request.outs if isinstance(request, RecordRequest) else ((0, request.out),)
+        if self.filtered is not None:
+            return RecordWriter(outs, self.table.packed, ())
+        return RecordWriter(outs, self.table.record, self.chunk_map.row_shape)
 
     def read(self, offset: int, size: int) -> Bytes:
         """Bytes of the file, ``(size,)``."""
@@ -94,7 +138,9 @@ class OpenSource:
     def check_rows(self, rows: Int64Array) -> None:
         """Raise unless the dataset has all of some rows, ``(N,)``; see `checks.check_rows`."""
         if rows.size and (rows.min() < 0 or rows.max() >= self.rows):
-            check_rows(self.raw.path, self.source, self.chunk_map.shape, int(rows.min()), int(rows.max()))
+            chunk_map, first, last = self.chunk_map, int(rows.min()), int(rows.max())
+            for column, shape in self.columns():
+                check_rows(self.raw.path, column, chunk_map.shape, first, last, shape)
 
     def prefetch(self, rows: Int64Array, *, only_remote: bool, is_probe: bool) -> bool:
         """Ask the system to fetch the bytes of some rows, ``(N,)``; see `Reader.prefetch`."""

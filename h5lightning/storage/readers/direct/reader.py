@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
+import numpy as np
 import numpy.typing as npt
 
 from h5lightning.core.process_local import ProcessLocal, remade
@@ -25,10 +26,11 @@ from h5lightning.storage.readers.direct.chunk_map_cache import ChunkMapCache
 from h5lightning.storage.readers.direct.open_source import OpenSource
 from h5lightning.storage.readers.direct.source_group import OpenSourceGroup, read_whole
 from h5lightning.storage.readers.protocol import DatasetColumn, Reader, ReadRequest
+from h5lightning.storage.readers.records import combined, each_column, together
 
 __all__ = ["DirectReader", "Unread"]
 
-Unread: TypeAlias = tuple[list[str], ReadRequest]  # files, and what only HDF5 can read of them
+Unread: TypeAlias = tuple[list[str], list[ReadRequest]]  # files, and what only HDF5 can read of them
 
 
 class DirectReader(Reader):
@@ -57,8 +59,8 @@ class DirectReader(Reader):
         """
         unread = self.read_possible(files, requests)
         if unread:
-            paths, request = unread[0]
-            raise self._unsupported(paths[0], request.source)
+            paths, refused = unread[0]
+            raise self._unsupported(paths[0], refused[0].source)
 
     def read_possible(self, files: Sequence[str], requests: Sequence[ReadRequest]) -> list[Unread]:
         """Fill the buffers as far as HDF5 is not needed; see `Reader.read`.
@@ -83,6 +85,7 @@ class DirectReader(Reader):
         self, files: Sequence[str], requests: Sequence[ReadRequest], *, only_remote: bool, is_probe: bool
     ) -> bool:
         """Ask the system to fetch what some requests will read; see `Reader.prefetch`."""
+        requests = combined(requests)
         cold = (
             self._pool.using_files([file], partial(self._prefetch, number, requests, only_remote, is_probe))
             for number, file in enumerate(files)
@@ -106,7 +109,7 @@ class DirectReader(Reader):
             opened.raw.check()
             read_whole(opened, out, self._decoded.pool())
 
-        return not self._maps().reason(file, source) and self._with_opened(file, source, read)
+        return not self._maps().reason(file, source) and self._with_opened(file, together(source), read)
 
     def reason(self, file: str, source: DatasetColumn) -> str:
         """Why only HDF5 can read a dataset, to follow its name: "is virtual"; empty if HDF5 is not needed.
@@ -115,7 +118,7 @@ class DirectReader(Reader):
             BadFileError: the file cannot be read.
         """
         if not self._maps().reason(file, source):
-            self._with_opened(file, source, lambda _: None)
+            self._with_opened(file, together(source), lambda _: None)
         return self._maps().reason(file, source)
 
     def close(self) -> None:
@@ -130,13 +133,17 @@ class DirectReader(Reader):
         maps = self._maps()
         if not maps.has_reasons:
             return self._read_open(files, requests)
-        unread: list[Unread] = []
+        by_possible: dict[tuple[bool, ...], list[ReadRequest]] = {}
         for request in requests:
-            needs_hdf5 = [bool(maps.reason(file, request.source)) for file in files]
-            possible = [number for number, needs in enumerate(needs_hdf5) if not needs]
+            is_possible = tuple(not maps.reason(file, request.source) for file in files)
+            by_possible.setdefault(is_possible, []).append(request)
+        unread: list[Unread] = []
+        for is_possible, group in by_possible.items():
+            possible = np.flatnonzero(is_possible).tolist()
             if possible:
-                unread += self._read_open([files[number] for number in possible], [request.of(possible)])
-            unread += _unread(files, [number for number, needs in enumerate(needs_hdf5) if needs], request)
+                parts = [request.of(possible) for request in group]
+                unread += self._read_open([files[number] for number in possible], parts)
+            unread += _unread(files, np.flatnonzero(np.logical_not(is_possible)).tolist(), group)
         return unread
 
     def _read_open(self, files: Sequence[str], requests: Sequence[ReadRequest]) -> list[Unread]:
@@ -149,12 +156,12 @@ class DirectReader(Reader):
         unread: list[Unread] = []
         for entry in pinned:
             entry.file.check()
-        for request in requests:
+        for request in combined(requests):
             group = self._group(pinned, request.source)
             if not group.missing:
                 group.put(request)
                 continue
-            unread += _unread(files, group.missing, request)
+            unread += _unread(files, group.missing, each_column(request))
             possible = [number for number in range(len(pinned)) if number not in set(group.missing)]
             if possible:
                 group.put(request.of(possible))
@@ -228,5 +235,7 @@ class DirectReader(Reader):
         )
 
 
-def _unread(files: Sequence[str], numbers: Sequence[int], request: ReadRequest) -> list[Unread]:
-    return [([files[number] for number in numbers], request.of(numbers))] if numbers else []
+def _unread(files: Sequence[str], numbers: Sequence[int], requests: Sequence[ReadRequest]) -> list[Unread]:
+    if not numbers:
+        return []
+    return [([files[number] for number in numbers], [request.of(numbers) for request in requests])]

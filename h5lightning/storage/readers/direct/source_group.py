@@ -46,7 +46,7 @@ class SplitRows:
 
 
 def _put_split(source: OpenSource, rows: Int64Array, slots: Int64Array, to: RowWriter) -> None:
-    chunk_map, parts, dtype = source.chunk_map, column_parts(source.chunk_map), np.dtype(source.source.dtype)
+    chunk_map, parts, dtype = source.chunk_map, column_parts(source.chunk_map), source.dtype
     for chunk, rows_within, chunk_slots in _by_chunk(rows, slots, chunk_map.chunk_rows):
         for column, (part, inside) in enumerate(parts):
             start = int(chunk_map.offsets[chunk * len(parts) + column])
@@ -122,12 +122,13 @@ def row_group(sources: Sequence[OpenSource], pool: DecodePool) -> RowGroup:
 
 def read_whole(source: OpenSource, out: npt.NDArray[Any], pool: DecodePool) -> None:
     """Read all of a dataset without a sample axis into ``out``, ``(*row_shape)``."""
-    check_whole(source.raw.path, source.source, source.chunk_map.shape)
-    table = out if out.shape else out.reshape(1)
+    ((column, value_shape),) = source.columns()
+    check_whole(source.raw.path, column, source.chunk_map.shape, value_shape)
+    # A scalar is one row.
+    table = out if source.chunk_map.shape else out[None]
     every = np.arange(len(table))
-    request = ReadRequest(source.source, np.asarray([0, len(every)]), every, every, table)
-    to = RowWriter(table, np.dtype(source.source.dtype), source.chunk_map.row_bytes)
-    row_group([source], pool).put(request, to)
+    request = ReadRequest(column, np.asarray([0, len(every)]), every, every, table)
+    row_group([source], pool).put(request, source.writer(request))
 
 
 class OpenSourceGroup:
@@ -155,9 +156,7 @@ class OpenSourceGroup:
         if int(np.minimum.reduce(request.rows)) < 0 or np.greater_equal(request.rows, rows).any():
             for source, (start, stop) in zip(self._sources, pairwise(request.borders.tolist()), strict=True):
                 source.check_rows(request.rows[start:stop])
-        row_bytes = self._sources[0].chunk_map.row_bytes
-        to = RowWriter(request.out, np.dtype(request.source.dtype), row_bytes)
         for group, files in self._groups:
             part = request if len(self._groups) == 1 else request.of(files)
             if part.rows.size:
-                group.put(part, to)
+                group.put(part, self._sources[files[0]].writer(part))
