@@ -16,11 +16,26 @@ import numpy.typing as npt
 from h5lightning.core.arrays import Bytes, Int64Array
 from h5lightning.core.thread_memory import thread_memory
 from h5lightning.planning.values.conversions import assign
+from h5lightning.storage.readers.protocol import ReadRequest
+from h5lightning.storage.readers.records import RecordRequest
 from h5lightning.storage.readers.row_writer import RowWriter
 
-__all__ = ["RecordWriter"]
+__all__ = ["RecordWriter", "make_writer"]
 
 _SLICE_BYTES = 256 * 1024  # of records that are divided at a time
+
+
+def make_writer(request: ReadRequest, dtype: np.dtype[Any], row_shape: tuple[int, ...]) -> RowWriter:
+    """What writes rows into the buffers of a request.
+
+    Args:
+        request: the rows.
+        dtype: type of a stored element; of a table, see `RecordWriter`.
+        row_shape: shape of a row of such elements.
+    """
+    if isinstance(request, RecordRequest):
+        return RecordWriter(request.outs, dtype, row_shape)
+    return RowWriter(request.out, dtype, math.prod(row_shape) * dtype.itemsize)
 
 
 class RecordWriter(RowWriter):

@@ -19,8 +19,8 @@ from h5lightning.storage.readers.decoded.decode_pool import DecodePool
 from h5lightning.storage.readers.direct.chunk_map import ChunkMap
 from h5lightning.storage.readers.direct.filtered_rows import FilteredRows
 from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
-from h5lightning.storage.readers.record_writer import RecordWriter
-from h5lightning.storage.readers.records import RecordColumns, RecordRequest
+from h5lightning.storage.readers.record_writer import make_writer
+from h5lightning.storage.readers.records import RecordColumns
 from h5lightning.storage.readers.row_writer import RowWriter
 from h5lightning.storage.readers.stored_table import StoredTable, columns_in
 
@@ -112,7 +112,9 @@ class OpenSource:
         """How the columns of a table lie in the rows that are divided; None if it is no table."""
         if self.table is None:
             return None
-        return self.table.packed if self.filtered is not None else (self.table.record, self.chunk_map.row_shape)
+        return (
+            self.table.packed if self.filtered is not None else (self.table.record, self.chunk_map.row_shape)
+        )
 
     def columns(self) -> list[tuple[DatasetColumn, tuple[int, ...]]]:
         """Each column that is read, with the shape of one value; the source itself if it is no table."""
@@ -124,12 +126,11 @@ class OpenSource:
 
     def writer(self, request: ReadRequest) -> RowWriter:
         """What writes rows of this source, and of others of the same layout, into the buffers of a request."""
-        if self.table is None:
-            return RowWriter(request.out, self.dtype, self.chunk_map.row_bytes)
-        outs = request.outs if isinstance(request, RecordRequest) else ((0, request.out),)
-        if self.filtered is not None:
-            return RecordWriter(outs, self.table.packed, ())
-        return RecordWriter(outs, self.table.record, self.chunk_map.row_shape)
+        dtype, row_shape = self.dtype, self.chunk_map.row_shape
+        if self.table is not None:
+            is_packed = self.filtered is not None
+            dtype, row_shape = (self.table.packed, ()) if is_packed else (self.table.record, row_shape)
+        return make_writer(request, dtype, row_shape)
 
     def read(self, offset: int, size: int) -> Bytes:
         """Bytes of the file, ``(size,)``."""

@@ -20,6 +20,7 @@ from h5lightning.storage.readers.direct.chunk_map import column_parts
 from h5lightning.storage.readers.direct.open_source import OpenSource, RowGroup
 from h5lightning.storage.readers.direct.whole_rows import MappedRows, PreadRows
 from h5lightning.storage.readers.protocol import ReadRequest
+from h5lightning.storage.readers.records import combined
 from h5lightning.storage.readers.row_writer import RowWriter
 
 __all__ = ["OpenSourceGroup", "read_whole", "row_group"]
@@ -127,7 +128,7 @@ def read_whole(source: OpenSource, out: npt.NDArray[Any], pool: DecodePool) -> N
     # A scalar is one row.
     table = out if source.chunk_map.shape else out[None]
     every = np.arange(len(table))
-    request = ReadRequest(column, np.asarray([0, len(every)]), every, every, table)
+    (request,) = combined([ReadRequest(column, np.asarray([0, len(every)]), every, every, table)])
     row_group([source], pool).put(request, source.writer(request))
 
 
