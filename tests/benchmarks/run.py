@@ -11,7 +11,8 @@ import json
 import sys
 from pathlib import Path
 
-from loading.program import PARTS, Scale, measure
+from loading.program import PARTS, measure
+from loading.scale import Scale
 from loading.short import in_short, write_between_marks
 
 

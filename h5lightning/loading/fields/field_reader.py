@@ -102,9 +102,8 @@ class RowReader(_DatasetReader):
 
     def __init__(self, plan: RowField, context: ReadContext) -> None:
         super().__init__(plan, context)
-        dilation = context.samples.dilation if isinstance(context.samples, Windows) else 1
-        self._offsets = None if plan.steps is None else np.arange(*plan.steps) * dilation
-        self._slots = np.arange(0 if self._offsets is None else len(self._offsets))
+        self._dilation = context.samples.dilation if isinstance(context.samples, Windows) else 1
+        self._steps = plan.steps
 
     def fill(self, batch: LocatedBatch, out: Array) -> Iterator[Sequence[RowRequest]]:
         """See `FieldReader.fill`."""
@@ -116,13 +115,19 @@ class RowReader(_DatasetReader):
 
     def _request(self, batch: LocatedBatch, out: Array) -> ReadRequest:
         column = self._columns[0]
-        if self._offsets is None:
+        if self._steps is None:
             return ReadRequest(column, batch.borders, batch.rows, batch.slots, out)
-        steps = len(self._offsets)
-        rows = (batch.rows[:, None] + self._offsets).ravel()
-        slots = (batch.slots[:, None] * steps + self._slots).ravel()
-        out = out.reshape(len(out) * steps, *column.row_shape)
-        return ReadRequest(column, batch.borders * steps, rows, slots, out)
+        start, stop = self._steps
+        count, dilation = stop - start, self._dilation
+        if count == 1 or (count and dilation == 1):
+            out = out.reshape(len(out), *column.row_shape) if count == 1 else out
+            rows = batch.rows + start * dilation
+            return ReadRequest(column, batch.borders, rows, batch.slots, out, run=count)
+        steps = np.arange(count)
+        rows = (batch.rows[:, None] + (start + steps) * dilation).ravel()
+        slots = (batch.slots[:, None] * count + steps).ravel()
+        out = out.reshape(len(out) * count, *column.row_shape)
+        return ReadRequest(column, batch.borders * count, rows, slots, out)
 
 
 class ConstantReader(_DatasetReader):

@@ -112,8 +112,9 @@ def hashes_of_file(raw: RawFile) -> npt.NDArray[np.uint64]:
         BadFileError: the file cannot be read.
         FileChangedError: it changed meanwhile.
     """
+    descriptor = raw.descriptor()
     try:
-        hashes = hashes_of(raw.fileno(), raw.stamp[0])
+        hashes = hashes_of(descriptor.number, raw.stamp[0])
     except OSError as error:
         raise BadFileError(
             f"{raw.path} cannot be read: {error.strerror}. Check the disk or the mount"

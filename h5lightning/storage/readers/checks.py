@@ -26,11 +26,14 @@ def name_of(file: str, source: DatasetColumn) -> str:
     return f"'/{source.path}'{member} in {file}"
 
 
-def check_buffer(file: str, source: DatasetColumn, shape: tuple[int, ...]) -> None:
-    """Raise unless a buffer, or its rows, have the shape of the source."""
+def check_buffer(
+    file: str, source: DatasetColumn, shape: tuple[int, ...], expected: tuple[int, ...] | None = None
+) -> None:
+    """Raise unless a buffer, or its entries, have the shape of the source, or another expected one."""
     # NumPy would broadcast the values to fit.
-    if shape != source.row_shape:
-        raise ValueError(f"'/{source.path}' in {file} needs a buffer for {source.row_shape}, found {shape}")
+    needed = source.row_shape if expected is None else expected
+    if shape != needed:
+        raise ValueError(f"'/{source.path}' in {file} needs a buffer for {needed}, found {shape}")
 
 
 def check_type(file: str, source: DatasetColumn, element: ElementType) -> tuple[int, ...]:

@@ -35,7 +35,7 @@ def make_writer(request: ReadRequest, dtype: np.dtype[Any], row_shape: tuple[int
     """
     if isinstance(request, RecordRequest):
         return RecordWriter(request.outs, dtype, row_shape)
-    return RowWriter(request.out, dtype, math.prod(row_shape) * dtype.itemsize)
+    return RowWriter(request.out, dtype, math.prod(row_shape) * dtype.itemsize * request.run)
 
 
 class RecordWriter(RowWriter):

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
 
-__all__ = ["TABLE", "RecordColumns", "RecordRequest", "columns_of", "combined", "each_column", "together"]
+__all__ = [
+    "TABLE",
+    "RecordColumns",
+    "RecordRequest",
+    "columns_of",
+    "combined",
+    "each_column",
+    "together",
+    "with_buffers",
+]
 
 TABLE = "compound"  # the `dtype` of a source that is several columns of a table
 
@@ -59,6 +69,20 @@ def columns_of(source: DatasetColumn) -> tuple[DatasetColumn, ...]:
     return source.columns if isinstance(source, RecordColumns) else (source,)
 
 
+def with_buffers(
+    source: DatasetColumn,
+    borders: Int64Array,
+    rows: Int64Array,
+    slots: Int64Array,
+    outs: Mapping[int, npt.NDArray[Any]],
+) -> ReadRequest:
+    """A request for single rows of a source; ``outs`` are the buffers of its columns by their positions."""
+    first = next(iter(outs.values()))
+    if not isinstance(source, RecordColumns):
+        return ReadRequest(source, borders, rows, slots, first)
+    return RecordRequest(source, borders, rows, slots, first, outs=tuple(outs.items()))
+
+
 def together(source: DatasetColumn) -> DatasetColumn:
     """A column of a table as `RecordColumns`; any other source as it is."""
     return source if source.member is None else RecordColumns.of([source])
@@ -75,15 +99,21 @@ def each_column(request: ReadRequest) -> list[ReadRequest]:
     ]
 
 
-def combined(requests: Sequence[ReadRequest]) -> list[ReadRequest]:
-    """The same requests, with one request for all columns of a table whose rows and slots are the same."""
+def combined(requests: Sequence[ReadRequest], separate: Collection[DatasetColumn] = ()) -> list[ReadRequest]:
+    """The same requests, with one request for all columns of a table whose rows and slots are the same.
+
+    Args:
+        requests: for any sources.
+        separate: columns that are not read with the others of their table.
+    """
     others = [request for request in requests if request.source.member is None]
     if len(others) == len(requests):
         return others
-    by_table: dict[str, list[ReadRequest]] = {}
+    by_table: dict[object, list[ReadRequest]] = {}
     for request in requests:
-        if request.source.member is not None:
-            by_table.setdefault(request.source.path, []).append(request)
+        source = request.source
+        if source.member is not None:
+            by_table.setdefault(source if source in separate else source.path, []).append(request)
     return others + [one for table in by_table.values() for one in _of_table(table)]
 
 
@@ -100,21 +130,24 @@ def _of_table(requests: Sequence[ReadRequest]) -> list[ReadRequest]:
             groups.append([request])
         else:
             same.append(request)
-    return [
-        RecordRequest(
-            source,
-            group[0].borders,
-            group[0].rows,
-            group[0].slots,
-            group[0].out,
-            outs=tuple((positions[request.source], request.out) for request in group),
-        )
-        for group in groups
-    ]
+    return [_together(source, positions, group) for group in groups]
+
+
+def _together(
+    source: RecordColumns, positions: dict[DatasetColumn, int], requests: Sequence[ReadRequest]
+) -> RecordRequest:
+    by_row = requests[0].by_row()
+    outs = tuple(
+        (positions[request.source], request.out.reshape(-1, *request.source.row_shape))
+        if request.run > 1
+        else (positions[request.source], request.out)
+        for request in requests
+    )
+    return RecordRequest(source, by_row.borders, by_row.rows, by_row.slots, outs[0][1], outs=outs)
 
 
 def _has_same_rows(first: ReadRequest, second: ReadRequest) -> bool:
-    return all(
+    return first.run == second.run and all(
         one is other or np.array_equal(one, other)
         for one, other in (
             (first.rows, second.rows),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,34 +14,41 @@ from h5lightning.storage.readers.checks import check_found_type
 from h5lightning.storage.readers.protocol import DatasetColumn
 from h5lightning.storage.readers.records import RecordColumns
 
-__all__ = ["StoredTable", "columns_in", "hdf5_reasons"]
+__all__ = ["StoredTable", "hdf5_reasons"]
 
 
 class StoredTable:
     """Some columns of a table in one file.
 
     Args:
-        columns: the columns.
-        record: how the file stores them; none of the columns is missing in it.
+        columns: the columns, each with the place where the file stores it.
+        itemsize: bytes of a record.
         row_shape: shape of a row of records.
 
     Attributes:
+        columns: each column, with the shape of one value.
         record: type of a record, with a field for each column, named by its position: "0", "1", …
         packed: type of a row of these columns alone, each of them in one piece. Rows are cached so: they take no more
             memory than the columns, and it costs little to divide them.
     """
 
-    __slots__ = ("packed", "record")
+    __slots__ = ("columns", "packed", "record")
 
-    def __init__(self, columns: RecordColumns, record: RecordLayout, row_shape: tuple[int, ...]) -> None:
-        found = [column for column in columns_in(columns, record) if column is not None]
+    def __init__(
+        self,
+        columns: Sequence[tuple[DatasetColumn, RecordColumn]],
+        itemsize: int,
+        row_shape: tuple[int, ...],
+    ) -> None:
+        self.columns = [(column, stored.shape) for column, stored in columns]
+        found = [stored for _, stored in columns]
         names = [str(position) for position in range(len(found))]
         self.record: np.dtype[Any] = np.dtype(
             {
                 "names": names,
                 "formats": [(column.dtype, column.shape) for column in found],
                 "offsets": [column.offset for column in found],
-                "itemsize": record.itemsize,
+                "itemsize": itemsize,
             }
         )
         self.packed: np.dtype[Any] = np.dtype(
@@ -49,6 +57,17 @@ class StoredTable:
                 for name, column in zip(names, found, strict=True)
             ]
         )
+
+    @classmethod
+    def of(
+        cls, source: DatasetColumn, record: RecordLayout | None, row_shape: tuple[int, ...]
+    ) -> StoredTable | None:
+        """The columns of a source in records of this layout, which has all of them; None if it is no table."""
+        if not isinstance(source, RecordColumns) or record is None:
+            return None
+        pairs = ((column, record.column(column.member)) for column in source.columns)
+        found = [(column, stored) for column, stored in pairs if stored is not None]
+        return cls(found, record.itemsize, row_shape)
 
     def pack(self, records: npt.NDArray[Any], rows: Bytes, where: tuple[slice, ...]) -> None:
         """Put the columns of records into a part of packed rows.
@@ -63,11 +82,6 @@ class StoredTable:
             packed[name][where] = stored[name]
 
 
-def columns_in(columns: RecordColumns, record: RecordLayout | None) -> list[RecordColumn | None]:
-    """Each column as a file stores it; None if it is not in the file."""
-    return [None if record is None else record.column(column.member) for column in columns.columns]
-
-
 def hdf5_reasons(file: str, source: DatasetColumn, record: RecordLayout | None) -> dict[DatasetColumn, str]:
     """Why only HDF5 can read some columns of a source; columns that need no HDF5 are left out.
 
@@ -77,7 +91,8 @@ def hdf5_reasons(file: str, source: DatasetColumn, record: RecordLayout | None) 
     if not isinstance(source, RecordColumns):
         return {}
     reasons: dict[DatasetColumn, str] = {}
-    for column, stored in zip(source.columns, columns_in(source, record), strict=True):
+    for column in source.columns:
+        stored = None if record is None else record.column(column.member)
         check_found_type(file, column, None if stored is None else (stored.dtype, stored.shape))
         if stored is not None and stored.reason:
             reasons[column] = f"has a column {column.member!r} that {stored.reason}"

@@ -76,6 +76,7 @@ class Trial:
     Args:
         counts_start: whether the first batch counts.
         was_cut: whether the trial ended before its batches did.
+        cpu_s: CPU time of this process, of the user and of the system, over all its threads.
     """
 
     samples: float
@@ -84,6 +85,12 @@ class Trial:
     total_s: float
     counts_start: bool = True
     was_cut: bool = False
+    cpu_s: float = 0.0
+
+    @property
+    def cpu_us(self) -> float:
+        """Microseconds of CPU time for each sample, without those of worker processes."""
+        return 1e6 * self.cpu_s / self.samples
 
     @property
     def rate(self) -> float:
@@ -110,7 +117,7 @@ class Timing:
 def run_trial(candidate: Candidate, number: int, limit_s: float = math.inf) -> Trial:
     """Consume batches to the end, or for ``limit_s`` seconds after the first batch."""
     samples, first_samples, first_s, was_cut = 0.0, 0.0, 0.0, False
-    started = time.perf_counter()
+    started, cpu_started = time.perf_counter(), time.process_time()
     iterator = iter(candidate.batches(number))
     for batch in iterator:
         samples += candidate.size_of(batch)
@@ -120,11 +127,11 @@ def run_trial(candidate: Candidate, number: int, limit_s: float = math.inf) -> T
         if elapsed - first_s > limit_s:
             was_cut = True
             break
-    total_s = time.perf_counter() - started
+    total_s, cpu_s = time.perf_counter() - started, time.process_time() - cpu_started
     close = getattr(iterator, "close", None)
     if close is not None:
         close()  # releases what a generator holds that was left early
-    return Trial(samples, first_samples, first_s, total_s, candidate.counts_start, was_cut)
+    return Trial(samples, first_samples, first_s, total_s, candidate.counts_start, was_cut, cpu_s)
 
 
 def run_trials(

@@ -49,6 +49,11 @@ class Workload:
         return self.rows * self.row_bytes
 
     @property
+    def sample_bytes(self) -> int:
+        """Bytes of a sample: data and label."""
+        return self.row_bytes + 8
+
+    @property
     def rows_of_file(self) -> int:
         """Rows of each file."""
         return self.rows // self.files
@@ -77,7 +82,7 @@ class Dataset:
     @property
     def sample_bytes(self) -> int:
         """Bytes of a sample: data and label."""
-        return self.workload.row_bytes + 8
+        return self.workload.sample_bytes
 
     def in_memory(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
         """All data ``(rows, columns)`` and labels ``(rows,)``."""
@@ -141,6 +146,7 @@ def _plugin(name: str, **options: Any) -> Callable[[], Mapping[str, Any]]:
 
 FILTERS: dict[str, Callable[[], Mapping[str, Any]]] = {
     "none": dict,
+    "gzip": lambda: {"compression": "gzip"},
     "gzip+shuffle": lambda: {"compression": "gzip", "compression_opts": 4, "shuffle": True},
     "lzf": lambda: {"compression": "lzf", "shuffle": True},
     "blosc-zstd": _plugin("Blosc", cname="zstd", clevel=5),
@@ -155,5 +161,5 @@ def filters_here() -> list[str]:
     try:
         import hdf5plugin  # noqa: F401
     except ImportError:
-        return ["none", "gzip+shuffle", "lzf"]
+        return ["none", "gzip", "gzip+shuffle", "lzf"]
     return list(FILTERS)

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from h5lightning.tools.bench.timing import Candidate
-from loading import meters, peers, races
-from loading.data import BATCH, Dataset, Workload, filters_here, write
+from loading import cases, meters, peers, races
+from loading.data import BATCH, Dataset, Workload, filters_here
 from loading.limits import evict
 from loading.measure import samples_of
 from loading.races import THREADS, Race
 from loading.report import Report
+from loading.scale import Scale, say, written
 
-__all__ = ["PARTS", "Scale", "measure"]
+__all__ = ["PARTS", "measure"]
 
 MIB = 2**20
 
@@ -31,47 +30,10 @@ IN_ORDER = "preadv in order"
 FROM_RAM = "np.take from RAM"
 
 
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """How much is measured.
-
-    Args:
-        part: of the rows of each workload, which are 256 MiB at least. With a smaller part than a half, data are as
-            large as the last cache of some processors, where a gather is faster than from memory.
-        rounds: epochs of each candidate that count.
-        limit_s: seconds after the first batch in which a candidate is cut short.
-        folder: where data are written.
-        with_peers: convert to other formats, and race them.
-    """
-
-    part: float = 1.0
-    rounds: int = 5
-    limit_s: float = 2.0
-    folder: str | None = None
-    with_peers: bool = False
-
-    def of(self, workload: Workload) -> Workload:
-        """A workload with this part of its rows, in multiples of the files' chunks and of batches."""
-        step = workload.files * (workload.chunk_rows or 1)
-        return replace(workload, rows=max(step, round(self.part * workload.rows / step) * step))
-
-
-@contextmanager
-def _data(workload: Workload, scale: Scale) -> Iterator[Dataset]:
-    workload = scale.of(workload)
-    _say(f"{workload.name}: writing {workload.rows * workload.row_bytes / MIB:,.0f} MiB")
-    with tempfile.TemporaryDirectory(dir=scale.folder) as folder:
-        yield write(workload, Path(folder) / "data")
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(text + "\n")
-
-
 def _race(
     report: Report, race: Race, dataset: Dataset, scale: Scale, candidates: Sequence[Candidate] = ()
 ) -> None:
-    _say(f"  {race.name}")
+    say(f"  {race.name}")
     result = races.run(race, dataset, rounds=scale.rounds, limit_s=scale.limit_s, peers=candidates)
     report.results.append(result)
 
@@ -81,9 +43,9 @@ def _race(
 
 def contiguous(report: Report, scale: Scale) -> None:
     """4 KiB rows as they are: by hand, peers, workers, from disk, waiting, memory."""
-    with _data(Workload("contiguous 4 KiB rows", 131_072, 4096), scale) as dataset:
+    with written(Workload("contiguous 4 KiB rows", 131_072, 4096), scale) as dataset:
         with _converted(report, dataset, scale) as copies:
-            goals = {TUTORIAL: 300, KEPT_OPEN: 12, BY_CHUNK: None, IN_ORDER: None, FROM_RAM: 0.6}
+            goals = {TUTORIAL: 300, KEPT_OPEN: 12, BY_CHUNK: None, IN_ORDER: None, FROM_RAM: 0.5}
             _race(report, Race("contiguous 4 KiB rows", goals), dataset, scale, copies)
         if copies:
             names = [copy.name for copy in copies]
@@ -100,7 +62,7 @@ def contiguous(report: Report, scale: Scale) -> None:
 
 def small_rows(report: Report, scale: Scale) -> None:
     """64-byte rows: what is done for each sample shows."""
-    with _data(Workload("contiguous 64-byte rows", 8_388_608, 64), scale) as dataset:
+    with written(Workload("contiguous 64-byte rows", 8_388_608, 64), scale) as dataset:
         goals = {TUTORIAL: 100, KEPT_OPEN: None, IN_ORDER: None, FROM_RAM: 0.2}
         _race(report, Race("contiguous 64-byte rows", goals), dataset, scale)
 
@@ -108,7 +70,7 @@ def small_rows(report: Report, scale: Scale) -> None:
 def compressed(report: Report, scale: Scale) -> None:
     """Gzip with shuffle: chunks of 32 rows."""
     name = "gzip + shuffle, 32 rows of 4 KiB a chunk"
-    with _data(Workload(name, 128_000, 4096, chunk_rows=32, filters="gzip+shuffle"), scale) as dataset:
+    with written(Workload(name, 128_000, 4096, chunk_rows=32, filters="gzip+shuffle"), scale) as dataset:
         goals = {UNCACHED: 40, KEPT_OPEN: None, BY_CHUNK: 2, "decode only": None, DECODE: 0.85}
         _race(report, Race(name, goals, forgets=True), dataset, scale)
         report.goals.append(meters.mixing(dataset))
@@ -120,7 +82,7 @@ def compressed(report: Report, scale: Scale) -> None:
 def large_rows(report: Report, scale: Scale) -> None:
     """Rows of 256 KiB and 1 MiB, each a chunk without a filter."""
     for name, rows, row_bytes in (("256 KiB", 4096, MIB // 4), ("1 MiB", 2048, MIB)):
-        with _data(Workload(f"{name} rows, one a chunk", rows, row_bytes, chunk_rows=1), scale) as dataset:
+        with written(Workload(f"{name} rows, one a chunk", rows, row_bytes, chunk_rows=1), scale) as dataset:
             race = Race(f"{name} rows, one a chunk", {IN_ORDER: 0.8, KEPT_OPEN: None})
             _race(report, race, dataset, scale)
 
@@ -128,17 +90,17 @@ def large_rows(report: Report, scale: Scale) -> None:
 def codecs(report: Report, scale: Scale) -> None:
     """Other filters than gzip."""
     for filters in filters_here():
-        if filters in ("none", "gzip+shuffle"):
+        if filters in ("none", "gzip", "gzip+shuffle"):
             continue
         name = f"{filters}, 32 rows of 4 KiB a chunk"
-        with _data(Workload(name, 64_000, 4096, chunk_rows=32, filters=filters), scale) as dataset:
+        with written(Workload(name, 64_000, 4096, chunk_rows=32, filters=filters), scale) as dataset:
             _race(report, Race(name, {DECODE: 0.85, BY_CHUNK: None}, forgets=True), dataset, scale)
     if "zstd" not in filters_here():
         report.left_out.append("blosc, lz4, bitshuffle, zstd (hdf5plugin is not installed)")
 
 
 PARTS: dict[str, Callable[[Report, Scale], None]] = {
-    part.__name__: part for part in (contiguous, small_rows, compressed, large_rows, codecs)
+    part.__name__: part for part in (contiguous, small_rows, compressed, large_rows, codecs, *cases.PARTS)
 }
 
 
@@ -154,7 +116,7 @@ def _converted(report: Report, dataset: Dataset, scale: Scale) -> Iterator[list[
     with tempfile.TemporaryDirectory(dir=scale.folder) as folder:
         for peer in peers.PEERS:
             if peer.name not in absent:
-                _say(f"  converting to {peer.name}")
+                say(f"  converting to {peer.name}")
                 report.conversions.append(peers.convert(peer, dataset, Path(folder) / peer.library))
         yield [_peer(copy, workers) for copy in report.conversions for workers in (0, 2)]
 

@@ -7,16 +7,16 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from h5lightning import H5DataModule
 from h5lightning.tools.bench.timing import Candidate, Timing, Trial, run_trials, whole_epochs
 from loading import by_hand, ours
-from loading.data import Dataset, Workload
+from loading.data import Dataset
 from loading.limits import DecodeAndGather, GatherFromMemory, ReadInOrder, read_files, ready_tensors
 from loading.measure import Batch, ratios, samples_of
 
-__all__ = ["OURS", "THREADS", "Goal", "Race", "Result", "against_best", "candidate_of", "run"]
+__all__ = ["OURS", "THREADS", "Goal", "Measured", "Race", "Result", "against_best", "candidate_of", "run"]
 
 OURS = "h5lightning"
 THREADS = os.cpu_count() or 1
@@ -102,6 +102,26 @@ class Race:
         return not self.forgets and not self.options.get("num_workers")
 
 
+class Measured(Protocol):
+    """How large the data of a race are."""
+
+    @property
+    def files(self) -> int:
+        """How many files there are."""
+
+    @property
+    def rows(self) -> int:
+        """Rows of all files."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of the data, decoded."""
+
+    @property
+    def sample_bytes(self) -> int:
+        """Bytes of a sample."""
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """Trials of each candidate, in the order of the rounds, and the goals.
@@ -116,12 +136,12 @@ class Result:
     name: str
     epochs: Mapping[str, Sequence[Trial]]
     goals: Sequence[Goal]
-    workload: Workload
+    workload: Measured
 
     @property
     def sample_bytes(self) -> int:
-        """Bytes of a sample: data and label."""
-        return self.workload.row_bytes + 8
+        """Bytes of a sample."""
+        return self.workload.sample_bytes
 
 
 def run(

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from h5lightning.tools.bench.timing import Timing, Trial
-from loading.data import Workload
+from loading.markdown import mib, number, table
 from loading.peers import Converted
-from loading.races import Goal, Result
+from loading.races import Goal, Measured, Result
+from loading.scaling import Point, in_order, median_goal
+from loading.scaling_table import long_table
 
-__all__ = ["Report", "machine", "number", "table", "versions"]
+__all__ = ["Report", "machine", "versions"]
 
 _PACKAGES = ("h5lightning", "torch", "lightning", "numpy", "h5py", "deflate", "imagecodecs", "hdf5plugin")
 _TIMES_CACHE = 4  # data that are so many times as large as the cache are gathered from memory
@@ -30,6 +32,7 @@ class Report:
     Args:
         settings: how it was measured.
         results: races.
+        scaling: races of the table in which one factor changes at a time.
         goals: goals of other measurements.
         conversions: copies in other formats.
         original_bytes: what the data set that was converted takes on disk.
@@ -38,6 +41,7 @@ class Report:
 
     settings: Mapping[str, Any]
     results: list[Result] = field(default_factory=list)
+    scaling: list[tuple[Point, Result]] = field(default_factory=list)
     goals: list[Goal] = field(default_factory=list)
     conversions: list[Converted] = field(default_factory=list)
     original_bytes: int = 0
@@ -46,9 +50,10 @@ class Report:
     def markdown(self) -> str:
         """Tables with machine and versions."""
         parts = [_facts(self.settings), *map(_race, self.results)]
+        parts += [long_table(in_order(self.scaling))] if self.scaling else []
         if self.conversions:
             parts.append(self._conversions())
-        parts.append(_goals(self._every_goal()))
+        parts.append(_goals(self.every_goal()))
         parts += [f"Left out: {'; '.join(self.left_out)}."] if self.left_out else []
         return "\n\n".join(parts) + "\n"
 
@@ -58,23 +63,29 @@ class Report:
             "machine": machine(),
             "versions": versions(),
             "settings": dict(self.settings),
-            "races": {result.name: _plain_race(result) for result in self.results},
+            "races": {
+                result.name: _plain_race(result)
+                for result in [*self.results, *(result for _, result in self.scaling)]
+            },
             "conversions": {
                 found.peer.name: {"seconds": found.seconds, "stored_bytes": found.stored_bytes}
                 for found in self.conversions
             },
             "original_bytes": self.original_bytes,
-            "goals": [_plain_goal(goal) for goal in self._every_goal()],
+            "goals": [_plain_goal(goal) for goal in self.every_goal()],
             "left_out": self.left_out,
         }
 
-    def _every_goal(self) -> list[Goal]:
-        return [goal for result in self.results for goal in result.goals] + self.goals
+    def every_goal(self) -> list[Goal]:
+        """Goals of races, then of other measurements."""
+        scaled = [result for _, result in in_order(self.scaling)]
+        median = [median_goal(scaled)] if scaled else []
+        return [goal for result in [*self.results, *scaled] for goal in result.goals] + median + self.goals
 
     def _conversions(self) -> str:
-        rows = [["HDF5, as it is", "0", _mib(self.original_bytes)]]
+        rows = [["HDF5, as it is", "0", mib(self.original_bytes)]]
         rows += [
-            [found.peer.name, f"{found.seconds:.1f}", _mib(found.stored_bytes)] for found in self.conversions
+            [found.peer.name, f"{found.seconds:.1f}", mib(found.stored_bytes)] for found in self.conversions
         ]
         return "### Conversion\n\n" + table(["format", "seconds", "MiB on disk"], rows)
 
@@ -87,7 +98,7 @@ def machine() -> dict[str, Any]:
     return {
         "processor": _found("/proc/cpuinfo", r"model name\s*:\s*(.+)") or platform.processor(),
         "cores": os.cpu_count(),
-        "cache_mib": _cache_mib(),
+        "cache_mib": _cachemib(),
         "memory_gib": round(int(_found("/proc/meminfo", r"MemTotal:\s*(\d+)") or 0) / 2**20, 1),
         "system": f"{platform.system()} {platform.release()}",
         "load": round(os.getloadavg()[0], 1),
@@ -101,7 +112,7 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **found}
 
 
-def _cache_mib() -> float:
+def _cachemib() -> float:
     """The processor's largest cache; 0 if the system does not say."""
     sizes = Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size")
     kib = [int(path.read_text(encoding="ascii").strip().removesuffix("K")) for path in sizes]
@@ -129,14 +140,14 @@ def _facts(settings: Mapping[str, Any]) -> str:
 
 def _race(result: Result) -> str:
     rows = [_candidate(name, epochs, result.sample_bytes) for name, epochs in result.epochs.items()]
-    header = ["way", "samples/s", "lowest – highest", "MB/s", "first batch, ms"]
+    header = ["way", "samples/s", "lowest – highest", "MB/s", "CPU µs a sample", "first batch, ms"]
     return f"### {result.name}\n\n{_data(result.workload)}\n\n" + table(header, rows)
 
 
-def _data(workload: Workload) -> str:
+def _data(workload: Measured) -> str:
     """How large the data are, beside the processor's cache: what fits into it is faster than memory."""
     cache_bytes = machine()["cache_mib"] * 2**20
-    text = f"{workload.files} files, {workload.rows:,} rows, {_mib(workload.size)} MiB of data"
+    text = f"{workload.files} files, {workload.rows:,} rows, {mib(workload.size)} MiB of data"
     if not cache_bytes:
         return f"{text}."
     times = workload.size / cache_bytes
@@ -157,6 +168,7 @@ def _candidate(name: str, epochs: Sequence[Trial], sample_bytes: int) -> list[st
         number(rate.median),
         ends,
         number(rate.median * sample_bytes / 1e6),
+        number(Timing.of([epoch.cpu_us for epoch in epochs]).median),
         number(1000 * first_s),
     ]
 
@@ -175,23 +187,6 @@ def _goals(goals: Iterable[Goal]) -> str:
     return "### Goals\n\n" + table(["", "goal", "reached", "lowest – highest", ""], rows)
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table whose first column is flush left, the others flush right."""
-    rule = ["---", *["--:"] * (len(header) - 1)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in [header, rule, *rows])
-
-
-def number(value: float) -> str:
-    """Three digits that matter: 0.0123, 1.23, 12.3, 123, 12,300."""
-    if abs(value) >= 100:
-        return f"{float(f'{value:.3g}'):,.0f}"
-    return f"{value:.3g}"
-
-
-def _mib(count: int) -> str:
-    return f"{count / 2**20:,.0f}"
-
-
 # ── JSON ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -200,6 +195,7 @@ def _plain_race(result: Result) -> dict[str, Any]:
         name: {
             "samples_per_s": [epoch.rate for epoch in epochs],
             "first_batch_s": [epoch.first_s for epoch in epochs],
+            "cpu_us": [epoch.cpu_us for epoch in epochs],
             "samples": [epoch.samples for epoch in epochs],
         }
         for name, epochs in result.epochs.items()

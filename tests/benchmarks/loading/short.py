@@ -7,9 +7,12 @@ from pathlib import Path
 
 from h5lightning.tools.bench.timing import Timing
 from loading.data import BATCH, FILES
+from loading.markdown import mib, number, spread, table
 from loading.measure import ratios
 from loading.races import OURS, Goal, Result
-from loading.report import Report, machine, number, table, versions
+from loading.report import Report, machine, versions
+from loading.scaling import in_order
+from loading.scaling_table import short_table
 
 __all__ = ["BEGIN", "END", "in_short", "write_between_marks"]
 
@@ -19,12 +22,13 @@ BEGIN, END = "<!-- loading: begin -->", "<!-- loading: end -->"
 def in_short(report: Report) -> str:
     """Markdown for a README, from the same figures as the long report."""
     peers = {f"{found.peer.name}, {workers} workers" for found in report.conversions for workers in (0, 2)}
-    parts = [_machine(), _races(report, peers)]
+    parts = [_machine()]
+    parts += [_races(report, peers)] if report.results else []
+    parts += [short_table(in_order(report.scaling))] if report.scaling else []
     parts += [_formats(report)] if report.conversions else []
-    goals = [*(goal for result in report.results for goal in result.goals), *report.goals]
     meters = [_goal(goal) for goal in report.goals if goal not in _of_races(report)]
     parts += [f"Other measures: {'; '.join(meters)}."] if meters else []
-    missed = [_goal(goal) for goal in goals if not goal.is_reached]
+    missed = [_goal(goal) for goal in report.every_goal() if not goal.is_reached]
     parts += [f"Goals not reached: {'; '.join(missed)}."] if missed else []
     return "\n\n".join(parts) + "\n"
 
@@ -50,8 +54,8 @@ def _machine() -> str:
     )
     return (
         f"{found['processor']}, {found['cores']} cores, {found['memory_gib']} GiB, {found['system']}; {named}; "
-        f"{FILES} files, batches of {BATCH}, each figure is the median of alternating rounds; below 1, h5lightning is "
-        "slower."
+        f"{FILES} files, batches of {BATCH}, unless a line says otherwise; each figure is the median of alternating "
+        "rounds; CPU is that of all threads, for each sample; below 1, h5lightning is slower."
     )
 
 
@@ -62,8 +66,9 @@ def _races(report: Report, peers: set[str]) -> str:
         rivals = [
             f"{name} {_ratio(result, name)}" for name in result.epochs if name != OURS and name not in peers
         ]
-        rows.append([result.name, number(rate), number(rate * result.sample_bytes / 1e6), " · ".join(rivals)])
-    header = ["data", "samples/s", "MB/s", "speed relative to (lowest – highest)"]
+        figures = [number(rate), number(rate * result.sample_bytes / 1e6), number(_cpu_us(result))]
+        rows.append([result.name, *figures, " · ".join(rivals)])
+    header = ["data", "samples/s", "MB/s", "CPU, µs", "speed relative to (lowest – highest)"]
     return table(header, rows)
 
 
@@ -85,7 +90,7 @@ def _formats(report: Report) -> str:
         "",
         _first_ms(result, OURS),
         "0",
-        _mib(report.original_bytes),
+        mib(report.original_bytes),
     ]
     return table(header, [own, *_format_rows(report, result)])
 
@@ -100,7 +105,7 @@ def _format_rows(report: Report, result: Result) -> Iterator[list[str]]:
             f"{_ratio(result, best)} times as fast",
             _first_ms(result, alone),
             number(found.seconds),
-            _mib(found.stored_bytes),
+            mib(found.stored_bytes),
         ]
 
 
@@ -108,13 +113,16 @@ def _rate(result: Result, name: str) -> float:
     return Timing.of([trial.rate for trial in result.epochs[name]]).median
 
 
+def _cpu_us(result: Result) -> float:
+    return Timing.of([trial.cpu_us for trial in result.epochs[OURS]]).median
+
+
 def _first_ms(result: Result, name: str) -> str:
     return number(1000 * Timing.of([trial.first_s for trial in result.epochs[name]]).median)
 
 
 def _ratio(result: Result, name: str) -> str:
-    found = ratios(result.epochs[OURS], result.epochs[name])
-    return f"{number(found.median)} ({number(found.low)} – {number(found.high)})"
+    return spread(ratios(result.epochs[OURS], result.epochs[name]))
 
 
 def _of_races(report: Report) -> list[Goal]:
@@ -126,7 +134,3 @@ def _of_races(report: Report) -> list[Goal]:
 def _goal(goal: Goal) -> str:
     sign = "≥" if goal.at_least else "≤"
     return f"{goal.what} {number(goal.reached.median)} (goal {sign} {number(goal.target)})"
-
-
-def _mib(count: int) -> str:
-    return f"{count / 2**20:,.0f}"

@@ -50,6 +50,14 @@ class CachedRows:
         # One number for each chunk row of all datasets, ascending with the datasets.
         self._firsts = np.cumsum([0, *(len(decoder.slots) for decoder in decoders)])
 
+    def divided(self, request: ReadRequest) -> ReadRequest:
+        """See `RowGroup.divided`."""
+        return request.by_row()
+
+    def keeps(self, rows: int) -> bool:
+        """See `RowGroup.keeps`."""
+        return min(rows, int(self._firsts[-1])) <= self._cache.capacity
+
     def put(self, request: ReadRequest, to: RowWriter) -> None:
         """See `RowGroup.put`."""
         height, capacity = self._cache.height, self._cache.capacity

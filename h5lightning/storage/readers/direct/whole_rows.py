@@ -16,6 +16,8 @@ import numpy as np
 
 from h5lightning.core.arrays import Bytes, Int64Array
 from h5lightning.storage.files.coalescing import coalesce
+from h5lightning.storage.files.mapped_file import MappedFile
+from h5lightning.storage.readers.direct.chunk_map import ChunkMap
 from h5lightning.storage.readers.direct.open_source import OpenSource
 from h5lightning.storage.readers.protocol import ReadRequest
 from h5lightning.storage.readers.row_writer import RowWriter
@@ -30,23 +32,37 @@ class _RowAddresses:
     """Where whole rows of several datasets begin; its owner holds the memory that the addresses lie in.
 
     Args:
-        addresses: where each chunk of each dataset begins, ``(chunks,)`` each.
-        chunk_rows: rows of a chunk of each dataset; a contiguous dataset is one chunk.
+        addresses: where each chunk of each dataset begins, dataset after dataset, ``(chunks,)``.
         row_bytes: bytes of a row.
+        chunks: chunks of each dataset, ``(datasets,)``; None if each has one.
+        chunk_rows: rows of a chunk of each dataset, ``(datasets,)``; None if each has one chunk.
     """
 
-    def __init__(self, addresses: Sequence[Int64Array], chunk_rows: Sequence[int], row_bytes: int) -> None:
+    def __init__(
+        self,
+        addresses: Int64Array,
+        row_bytes: int,
+        chunks: Int64Array | None = None,
+        chunk_rows: Int64Array | None = None,
+    ) -> None:
         self._row_bytes = row_bytes
-        self._chunk_rows = np.asarray(chunk_rows)
-        self._addresses = np.concatenate(addresses)
-        chunks = np.asarray([len(one) for one in addresses])
-        self._first_chunks = np.cumsum(chunks) - chunks
-        self._is_contiguous = len(self._addresses) == len(addresses)
+        self._addresses = addresses
+        self._chunk_rows = chunk_rows
+        self._first_chunks = None if chunks is None else np.cumsum(chunks) - chunks
+
+    @classmethod
+    def of_chunks(cls, addresses: Sequence[Int64Array], chunk_maps: Sequence[ChunkMap]) -> _RowAddresses:
+        """The addresses of the rows of several datasets, by those of their chunks, ``(chunks,)`` each."""
+        joined, row_bytes = np.concatenate(addresses), chunk_maps[0].row_bytes
+        if len(joined) == len(addresses):
+            return cls(joined, row_bytes)
+        chunk_rows = np.asarray([chunk_map.chunk_rows for chunk_map in chunk_maps])
+        return cls(joined, row_bytes, np.asarray([len(one) for one in addresses]), chunk_rows)
 
     def of(self, request: ReadRequest) -> Int64Array:
-        """The address of each requested row, ``(N,)``."""
+        """The address of each entry's first row, ``(N,)``."""
         sizes, rows = request.sizes, request.rows
-        if self._is_contiguous:
+        if self._first_chunks is None or self._chunk_rows is None:
             return self._addresses.repeat(sizes) + rows * self._row_bytes
         chunk_rows = self._chunk_rows.repeat(sizes)
         chunks = rows // chunk_rows
@@ -56,20 +72,52 @@ class _RowAddresses:
         )
         return starts
 
+    def divided(self, request: ReadRequest) -> ReadRequest:
+        """The same request if each entry lies in one piece, else one for single rows."""
+        if request.run == 1 or self._chunk_rows is None:
+            return request
+        chunk_rows = self._chunk_rows.repeat(request.sizes)
+        fits = request.rows % chunk_rows + request.run <= chunk_rows
+        return request if fits.all() else request.by_row()
+
 
 class MappedRows:
-    """Whole rows of mapped files; see `RowGroup`."""
+    """Whole rows of mapped files; see `RowGroup`.
 
-    def __init__(self, sources: Sequence[OpenSource]) -> None:
-        self._sources = sources  # which hold the maps: an address means nothing without its map
-        self._row_bytes = sources[0].chunk_map.row_bytes
-        addresses = [source.addresses for source in sources]
-        chunk_rows = [source.chunk_map.chunk_rows for source in sources]
-        self._addresses = _RowAddresses(addresses, chunk_rows, self._row_bytes)
+    Args:
+        addresses: where they begin.
+        row_bytes: bytes of a row.
+        maps: what the addresses lie in, which is held: an address means nothing without its map.
+    """
+
+    def __init__(self, addresses: _RowAddresses, row_bytes: int, maps: Sequence[object]) -> None:
+        self._addresses = addresses
+        self._row_bytes = row_bytes
+        self._maps = maps
+
+    @classmethod
+    def of_sources(cls, sources: Sequence[OpenSource]) -> MappedRows:
+        """The rows of mapped sources, which may have several chunks."""
+        chunk_maps = [source.chunk_map for source in sources]
+        addresses = _RowAddresses.of_chunks([source.addresses for source in sources], chunk_maps)
+        return cls(addresses, chunk_maps[0].row_bytes, sources)
+
+    @classmethod
+    def of_starts(cls, starts: Int64Array, row_bytes: int, maps: Sequence[MappedFile | None]) -> MappedRows:
+        """The rows of datasets that lie in one piece each, by the addresses of their first rows, ``(datasets,)``."""
+        return cls(_RowAddresses(starts, row_bytes), row_bytes, maps)
+
+    def divided(self, request: ReadRequest) -> ReadRequest:
+        """See `RowGroup.divided`."""
+        return self._addresses.divided(request)
+
+    def keeps(self, rows: int) -> bool:  # noqa: ARG002
+        """See `RowGroup.keeps`."""
+        return True
 
     def put(self, request: ReadRequest, to: RowWriter) -> None:
         """See `RowGroup.put`."""
-        to.put(*table_at(self._addresses.of(request), self._row_bytes), request.slots)
+        to.put(*table_at(self._addresses.of(request), self._row_bytes * request.run), request.slots)
 
 
 class PreadRows:
@@ -83,9 +131,15 @@ class PreadRows:
         self._rows_apart = _FAR_APART_BYTES // row_bytes + 1
         apart = self._rows_apart * row_bytes
         addresses = [chunk_map.offsets + number * apart for number, chunk_map in enumerate(chunk_maps)]
-        self._addresses = _RowAddresses(
-            addresses, [chunk_map.chunk_rows for chunk_map in chunk_maps], row_bytes
-        )
+        self._addresses = _RowAddresses.of_chunks(addresses, chunk_maps)
+
+    def divided(self, request: ReadRequest) -> ReadRequest:
+        """See `RowGroup.divided`."""
+        return request.by_row()
+
+    def keeps(self, rows: int) -> bool:  # noqa: ARG002
+        """See `RowGroup.keeps`."""
+        return True
 
     def put(self, request: ReadRequest, to: RowWriter) -> None:
         """See `RowGroup.put`."""

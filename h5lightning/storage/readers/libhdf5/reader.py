@@ -31,6 +31,7 @@ from h5lightning.storage.readers.protocol import DatasetColumn, Reader, ReadRequ
 from h5lightning.storage.readers.record_writer import make_writer
 from h5lightning.storage.readers.records import combined, together
 from h5lightning.storage.readers.row_writer import RowWriter
+from h5lightning.storage.readers.shared_rows import by_source, read_each_once
 
 __all__ = ["H5pyReader"]
 
@@ -59,13 +60,9 @@ class H5pyReader(Reader):
     def read(self, files: Sequence[str], requests: Sequence[ReadRequest]) -> None:
         """Fill the buffers of some requests; see `Reader.read`."""
         for request in requests:
-            check_buffer(files[0], request.source, request.out.shape[1:])
-        for request in combined(requests):
-            for file, (start, stop) in zip(files, pairwise(request.borders.tolist()), strict=True):
-                if start < stop:
-                    self._read(
-                        file, request, *_ascending(request.rows[start:stop], request.slots[start:stop])
-                    )
+            check_buffer(files[0], request.source, request.out.shape[1:], request.entry_shape)
+        for same in by_source(combined(requests)).values():
+            read_each_once(same, partial(self._read_files, files))
 
     def prefetch(  # HDF5 fetches nothing ahead
         self,
@@ -77,6 +74,12 @@ class H5pyReader(Reader):
     ) -> bool:
         """Do nothing; see `Reader.prefetch`."""
         return False
+
+    def _read_files(self, files: Sequence[str], request: ReadRequest) -> None:
+        request = request.by_row()
+        for file, (start, stop) in zip(files, pairwise(request.borders.tolist()), strict=True):
+            if start < stop:
+                self._read(file, request, *_ascending(request.rows[start:stop], request.slots[start:stop]))
 
     def _read(self, file: str, request: ReadRequest, rows: Int64Array, slots: Int64Array) -> None:
         """Read ascending rows of one file."""

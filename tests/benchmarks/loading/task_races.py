@@ -1,0 +1,162 @@
+"""Races over a task: h5lightning against plain h5py and the limits of the machine."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from h5lightning import H5DataModule, Split
+from h5lightning.tools.bench.timing import Candidate, Timing, Trial, run_trials, whole_epochs
+from loading.measure import ratios
+from loading.plain import PlainH5py
+from loading.races import OURS, Goal, Measured, Result
+from loading.task import Files, Task
+from loading.task_limits import CopyFromMemory, ReadRowsInOrder
+
+__all__ = [
+    "FROM_RAM",
+    "IN_ORDER",
+    "PLAIN",
+    "cpu_goal",
+    "cpu_ratio",
+    "data_module",
+    "epoch_of",
+    "race",
+    "run_race",
+    "size_of",
+]
+
+PLAIN = "plain h5py"
+FROM_RAM = "copied from RAM"
+IN_ORDER = "preadv in order"
+
+Batches = Callable[[int], Iterable[Any]]
+
+RIVALS: dict[str, Callable[[Files, Task], Batches]] = {
+    PLAIN: PlainH5py,
+    FROM_RAM: CopyFromMemory,
+    IN_ORDER: ReadRowsInOrder,
+}
+
+_MOST_EPOCHS = 1000  # of a trial
+
+
+@contextmanager
+def data_module(files: Files, **arguments: Any) -> Iterator[H5DataModule]:
+    """A DataModule that trains with all samples of some files, set up, and closed in the end."""
+    dm = H5DataModule(files.pattern, split=Split(val=None, test=None), index_dir=files.index_dir, **arguments)
+    dm.prepare_data()
+    dm.setup()
+    try:
+        yield dm
+    finally:
+        dm.teardown()
+
+
+def epoch_of(dm: H5DataModule, number: int) -> Iterator[Any]:
+    """The batches of an epoch."""
+    loader: Any = dm.train_dataloader()
+    loader.sampler.set_epoch(number)
+    yield from loader
+
+
+def size_of(batch: Mapping[str, Any]) -> int:
+    """Samples in a batch."""
+    return len(next(iter(batch.values())))
+
+
+def race(
+    task: Task,
+    files: Files,
+    goals: Mapping[str, float | None],
+    *,
+    rounds: int,
+    limit_s: float,
+    forgets: bool = False,
+) -> Result:
+    """Trials of h5lightning and its rivals in rounds.
+
+    Args:
+        task: what a sample is.
+        files: what is read.
+        goals: rival → how many times its sample rate h5lightning should reach; None without a goal.
+        rounds: trials of each that count.
+        limit_s: longest trial, from its first batch.
+        forgets: start each trial of h5lightning with nothing decoded, and end it with the epoch.
+    """
+    rivals = {name: RIVALS[name](files, task) for name in goals}
+    return run_race(
+        task.name,
+        task,
+        files,
+        task.arguments(),
+        rivals,
+        goals,
+        rounds=rounds,
+        limit_s=limit_s,
+        forgets=forgets,
+    )
+
+
+def run_race(
+    name: str,
+    measured: Measured,
+    files: Files,
+    arguments: Mapping[str, Any],
+    rivals: Mapping[str, Batches],
+    goals: Mapping[str, float | None],
+    *,
+    rounds: int,
+    limit_s: float,
+    forgets: bool,
+) -> Result:
+    """Like `race`, of any data; ``arguments`` are those of `H5DataModule`."""
+    with data_module(files, **arguments) as dm:
+        found = {OURS: partial(epoch_of, dm), **rivals}
+        candidates = [
+            _candidate(rival, batches, dm, forgets=forgets, least_s=limit_s / 2)
+            for rival, batches in found.items()
+        ]
+        trials = run_trials(candidates, rounds=rounds, limit_s=limit_s)
+    for rival in rivals.values():
+        getattr(rival, "close", gc.collect)()
+    return Result(name, trials, _goals(name, goals, trials), measured)
+
+
+def _candidate(name: str, batches: Batches, dm: H5DataModule, *, forgets: bool, least_s: float) -> Candidate:
+    def prepare() -> None:
+        if forgets:
+            dm.teardown()
+        gc.collect()
+
+    return Candidate(
+        name,
+        lambda number: whole_epochs(batches, number * _MOST_EPOCHS, 0.0 if forgets else least_s),
+        size_of,
+        prepare,
+        is_whole=forgets and name == OURS,
+    )
+
+
+def _goals(name: str, goals: Mapping[str, float | None], trials: Mapping[str, Sequence[Trial]]) -> list[Goal]:
+    return [
+        Goal(f"{name} ÷ {rival}", least, ratios(trials[OURS], trials[rival]))
+        for rival, least in goals.items()
+        if least is not None
+    ]
+
+
+def cpu_goal(result: Result, most_us: float) -> Goal:
+    """CPU time of h5lightning for each sample, all threads together."""
+    reached = Timing.of([trial.cpu_us for trial in result.epochs[OURS]])
+    return Goal(f"{result.name}: CPU µs a sample", most_us, reached, at_least=False)
+
+
+def cpu_ratio(result: Result, other: Result, most: float) -> Goal:
+    """CPU time of h5lightning for each sample, beside that in another race."""
+    pairs = zip(result.epochs[OURS], other.epochs[OURS], strict=True)
+    reached = Timing.of([trial.cpu_us / beside.cpu_us for trial, beside in pairs])
+    return Goal(f"{result.name}: CPU beside that of {other.name}", most, reached, at_least=False)
