@@ -76,7 +76,9 @@ def _readings(reader: DirectReader, catalog: Catalog, dataset: DatasetSummary) -
 
 def _sources(schema: DatasetSchema) -> Iterator[DatasetColumn]:
     """What fields can read of a dataset: each column of a table, or the whole elements."""
-    for member in [column.name for column in schema.columns] or [None]:
+    columns = [column.name for column in schema.columns]
+    members: list[str | None] = [*columns] if columns else [None]
+    for member in members:
         dtype = schema.element(member) or schema.dtype
         yield DatasetColumn(schema.path, member, dtype, schema.row_shape_of(member))
 

@@ -127,7 +127,7 @@ class ChunkMapCache:
     def _check_columns(self, raw: RawFile, source: DatasetColumn, chunk_map: ChunkMap) -> None:
         """Raise unless all columns of a source can be read without HDF5, and have the type that was scanned."""
         reasons = hdf5_reasons(raw.path, source, chunk_map.record)
-        self.separate |= reasons.keys()
+        self.separate = self.separate.union(reasons)
         for reason in reasons.values():
             raise NeedsHDF5Error(reason)
 
