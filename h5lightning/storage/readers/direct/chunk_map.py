@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import product
+from typing import TypeAlias
 
 import numpy as np
 from h5py import h5d
@@ -98,14 +101,22 @@ class ChunkMap:
         return self.offsets[numbers], self.sizes[numbers]
 
 
-def column_parts(chunk_map: ChunkMap) -> list[tuple[tuple[slice, ...], tuple[slice, ...]]]:
+_Part: TypeAlias = tuple[slice, ...]
+
+
+def column_parts(chunk_map: ChunkMap) -> Sequence[tuple[_Part, _Part]]:
     """For each chunk of a chunk row: which part of a row it holds, and where in the chunk that part is."""
+    return _column_parts(chunk_map.row_shape, chunk_map.chunks[1:])
+
+
+@lru_cache(maxsize=64)  # the files of a data set have few layouts
+def _column_parts(row_shape: tuple[int, ...], box: tuple[int, ...]) -> Sequence[tuple[_Part, _Part]]:
     axes = [
         [
-            (slice(start, min(start + chunk, length)), slice(0, min(chunk, length - start)))
-            for start in range(0, length, chunk)
+            (slice(start, min(start + part, length)), slice(0, min(part, length - start)))
+            for start in range(0, length, part)
         ]
-        for length, chunk in zip(chunk_map.row_shape, chunk_map.chunks[1:], strict=True)
+        for length, part in zip(row_shape, box, strict=True)
     ]
     return [
         (tuple(part for part, _ in parts), tuple(inside for _, inside in parts)) for parts in product(*axes)

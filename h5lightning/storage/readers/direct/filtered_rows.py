@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 
 from h5lightning.core.arrays import Bytes, Int64Array
-from h5lightning.core.thread_memory import thread_memory
 from h5lightning.errors import BadFileError, ChecksumError
 from h5lightning.storage.codecs import CodecError, FilterPipeline
 from h5lightning.storage.files.coalescing import MAX_GAP_BYTES, MAX_RUN_BYTES
@@ -89,18 +88,16 @@ class FilteredRows:
         if chunk_map.holds_whole_rows and self.table is None:
             self._pipeline.decode(stored, chunk.buffer, chunk.mask)
             return
-        decoded = thread_memory(chunk_map.chunk_bytes)
-        self._pipeline.decode(stored, decoded, chunk.mask)
         parts = column_parts(chunk_map)
         part, inside = parts[chunk.number % len(parts)]
         element = np.dtype((np.void, chunk_map.itemsize))
+        decoded = self._pipeline.make(stored, chunk.mask).view(element).reshape(chunk_map.chunks)
         into, values = (slice(None), *part), (slice(None), *inside)
-        elements = decoded.view(element).reshape(chunk_map.chunks)[values]
         if self.table is not None:
-            self.table.pack(elements, chunk.buffer, into)
+            self.table.pack(decoded[values], chunk.buffer, into)
             return
         rows = chunk.buffer.view(element).reshape(chunk_map.chunk_rows, *chunk_map.row_shape)
-        rows[into] = elements
+        rows[into] = decoded[values]
 
     @property
     def _pipeline(self) -> FilterPipeline:

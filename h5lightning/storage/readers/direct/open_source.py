@@ -73,22 +73,20 @@ class OpenSource:
         self.blocks, self.file, self.filtered = known.blocks, known.file, known.filtered
         self.rows, self.is_empty, self.table = known.rows, known.is_empty, known.table
         self.columns = known.columns
-        self.chunk_map = known.chunk_map if self._mapped is None else known.checked_chunk_map()
+        self.chunk_map = known.checked_chunk_map() if known.may_be_mapped else known.chunk_map
         self.view: Bytes | None = None if self._mapped is None else self._mapped.view
-        cache_of = None if self.filtered is None else self.filtered.cache
-        is_called = self._mapped is None
-        self.layout: Hashable = (
-            self.is_empty,
-            cache_of,
-            self.chunk_map.holds_whole_rows,
-            is_called,
-            None if self.table is None else self._elements(),
-        )
+        cache_of, chunk_map = None if self.filtered is None else self.filtered.cache, self.chunk_map
+        is_split = cache_of is None and not chunk_map.holds_whole_rows
+        split = (chunk_map.row_shape, chunk_map.chunks[1:]) if is_split else None
+        table = None if self.table is None else self._elements()
+        self.layout: Hashable = self.is_empty, cache_of, split, self._mapped is None, table
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Type of a stored element; of a table, with a field for each column that is read."""
-        return np.dtype(self.source.dtype) if self.table is None else self.table.record
+        """Type of a stored element; of a table, its bytes."""
+        if self.table is not None:
+            return np.dtype((np.void, self.chunk_map.itemsize))
+        return np.dtype(self.source.dtype)
 
     def writer(self, request: ReadRequest) -> RowWriter:
         """What writes rows of this source, or of another one of the same layout, into the buffers of a request."""
@@ -96,9 +94,10 @@ class OpenSource:
 
     def _elements(self) -> tuple[np.dtype[Any], tuple[int, ...]]:
         """Type of the elements that rows are delivered as, and their shape in a row."""
-        if self.table is not None and self.filtered is not None:
-            return self.table.packed, ()
-        return self.dtype, self.chunk_map.row_shape
+        if self.table is None:
+            return self.dtype, self.chunk_map.row_shape
+        is_packed = self.filtered is not None
+        return (self.table.packed, ()) if is_packed else (self.table.record, self.chunk_map.row_shape)
 
     @property
     def addresses(self) -> Int64Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple, cast
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.core.arrays import BoolArray, Int64Array
+from h5lightning.core.arrays import BoolArray
 from h5lightning.errors import ChecksumError
 from h5lightning.options import Access
 from h5lightning.storage.files.raw_file import RawFile
@@ -20,10 +20,10 @@ from h5lightning.storage.files.verified_blocks import DamagedBlockError
 from h5lightning.storage.readers.checks import check_whole, name_of
 from h5lightning.storage.readers.decoded.cached_rows import CachedRows
 from h5lightning.storage.readers.decoded.decode_pool import DecodePool
-from h5lightning.storage.readers.direct.chunk_map import column_parts
 from h5lightning.storage.readers.direct.column_table import NEEDS_HDF5, PLAIN, ColumnFacts
 from h5lightning.storage.readers.direct.known_source import KnownSource
 from h5lightning.storage.readers.direct.open_source import OpenSource, RowGroup
+from h5lightning.storage.readers.direct.split_rows import MappedSplitRows, PreadSplitRows
 from h5lightning.storage.readers.direct.whole_rows import MappedRows, PreadRows
 from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
 from h5lightning.storage.readers.record_writer import make_writer
@@ -47,50 +47,6 @@ class EmptyRows:
 
     def put(self, request: ReadRequest, to: RowWriter) -> None:
         """See `RowGroup.put`."""
-
-
-class SplitRows:
-    """Rows of unfiltered chunks that hold parts of rows, or reach past their end; see `RowGroup`."""
-
-    def __init__(self, sources: Sequence[OpenSource]) -> None:
-        self._sources = sources
-
-    def divided(self, request: ReadRequest) -> ReadRequest:
-        """See `RowGroup.divided`."""
-        return request.by_row()
-
-    def keeps(self, rows: int) -> bool:  # noqa: ARG002
-        """See `RowGroup.keeps`."""
-        return True
-
-    def put(self, request: ReadRequest, to: RowWriter) -> None:
-        """See `RowGroup.put`."""
-        for source, (start, stop) in zip(self._sources, pairwise(request.borders.tolist()), strict=True):
-            if start < stop:
-                _put_split(source, request.rows[start:stop], request.slots[start:stop], to)
-
-
-def _put_split(source: OpenSource, rows: Int64Array, slots: Int64Array, to: RowWriter) -> None:
-    chunk_map, parts, dtype = source.chunk_map, column_parts(source.chunk_map), source.dtype
-    for chunk, rows_within, chunk_slots in _by_chunk(rows, slots, chunk_map.chunk_rows):
-        for column, (part, inside) in enumerate(parts):
-            start = int(chunk_map.offsets[chunk * len(parts) + column])
-            values = source.read(start, chunk_map.chunk_bytes).view(dtype).reshape(chunk_map.chunks)
-            index: Any = (rows_within, *inside)
-            to.put_values(values[index], chunk_slots, part)
-
-
-def _by_chunk(
-    rows: Int64Array, slots: Int64Array, chunk_rows: int
-) -> Iterator[tuple[int, Int64Array, Int64Array]]:
-    """Each chunk once, with its requested rows, counted from its first one, and their slots."""
-    chunks = rows // chunk_rows
-    order = np.argsort(chunks, kind="stable")
-    chunks, rows, slots = chunks[order], rows[order], slots[order]
-    borders = np.flatnonzero(np.diff(chunks, prepend=-1)).tolist()
-    for start, stop in zip(borders, [*borders[1:], len(order)], strict=True):
-        chunk = int(chunks[start])
-        yield chunk, rows[start:stop] - chunk * chunk_rows, slots[start:stop]
 
 
 class VerifiedRows:
@@ -137,12 +93,11 @@ def row_group(sources: Sequence[OpenSource], pool: DecodePool) -> RowGroup:
     if filtered:
         return CachedRows(filtered[0].cache, filtered, pool)
     group: RowGroup
-    if not first.chunk_map.holds_whole_rows:
-        group = SplitRows(sources)
-    elif first.view is None:
-        group = PreadRows(sources, pool.scratch)
+    if first.chunk_map.holds_whole_rows:
+        group = PreadRows(sources, pool.scratch) if first.view is None else MappedRows.of_sources(sources)
     else:
-        group = MappedRows.of_sources(sources)
+        split = PreadSplitRows if first.view is None else MappedSplitRows
+        group = split(sources, pool.scratch)
     return group if first.blocks is None else VerifiedRows(group, sources)
 
 

@@ -66,8 +66,8 @@ def paths(folder):
 LAST = [179, 1179, 2179, 3179]
 
 
-def reading(known):
-    return HandlePool(Access(), scanned_files=known)
+def reading(known, **access):
+    return HandlePool(Access(**access), scanned_files=known)
 
 
 def in_a_spawned_process(reader, paths):
@@ -133,9 +133,10 @@ def test_a_large_index_is_compared_by_each_process(folder, paths, tmp_path, monk
         assert in_a_spawned_process(DirectReader(pool), paths) == "asked"
 
 
+@pytest.mark.parametrize("memory_map", [True, False], ids=["mapped", "by calls"])
 @pytest.mark.parametrize("chunks", [None, (ROWS, 1)], ids=["contiguous", "split rows"])
 def test_an_index_that_is_damaged_while_it_is_mapped_leads_to_no_other_memory(
-    folder, tmp_path, monkeypatch, chunks
+    folder, tmp_path, monkeypatch, chunks, memory_map
 ):
     monkeypatch.setattr(stored_arrays, "_MOST_COPIED_BYTES", 0)
     path = str(folder / "a.h5")
@@ -147,7 +148,11 @@ def test_an_index_that_is_damaged_while_it_is_mapped_leads_to_no_other_memory(
             file.seek(-numbers.nbytes, os.SEEK_END)
             file.write(np.int64(start).tobytes())
         assert numbers.ravel()[0] == start, "it is mapped"
-        with reading(known) as pool, pytest.raises(BadFileError, match="the file or the index was damaged"):
+        access = {"memory_map": memory_map}
+        with (
+            reading(known, **access) as pool,
+            pytest.raises(BadFileError, match="the file or the index was damaged"),
+        ):
             last_rows(DirectReader(pool), [path], ROWS)
 
 
