@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["bench"]
 
+_PLAIN = "plain h5py"
+
 
 def bench(
     patterns: Patterns,
@@ -73,8 +75,10 @@ def bench(
 def _draw(benchmark: Benchmark, path: str) -> None:
     from h5lightning.plotting import plot_rates
 
+    rates = {speed.name: speed.rate for speed in benchmark.speeds}
+    rates |= {} if benchmark.plain is None else {_PLAIN: benchmark.plain}
     plot_rates(
-        {speed.name: (speed.rate.low, speed.rate.median, speed.rate.high) for speed in benchmark.speeds},
+        {name: (rate.low, rate.median, rate.high) for name, rate in rates.items()},
         {limit.name: limit.rate.median for limit in benchmark.limits},
         path,
     )
@@ -107,8 +111,10 @@ def _table(benchmark: Benchmark) -> Table:
     table = empty_table("way")
     rounds = counted(benchmark.rounds, "round")
     table.caption = f"Medians of {rounds}; ±: half of the span between the slowest and the fastest"
-    with_steps = benchmark.step_s is not None
-    for name in ("samples/s", "±", "MB/s", "ms/batch", "first ms", *(["waits"] if with_steps else [])):
+    table.caption += "" if benchmark.plain is None else f"; ×: times {_PLAIN}"
+    ratios = [] if benchmark.plain is None else ["×"]
+    waits = [] if benchmark.step_s is None else ["waits"]
+    for name in ("samples/s", "±", *ratios, "MB/s", "ms/batch", "first ms", *waits):
         table.add_column(name, justify="right", no_wrap=True)
     for row, style in _rows(benchmark):
         table.add_row(*row, style=style)
@@ -118,20 +124,26 @@ def _table(benchmark: Benchmark) -> Table:
 def _rows(benchmark: Benchmark) -> Iterator[tuple[list[str], str]]:
     for number, speed in enumerate(benchmark.speeds):
         waits = [] if speed.waiting is None else [f"{speed.waiting:.0%}"]
-        times = [_short(1000 * speed.batch_s), _short(1000 * speed.first_batch_s)]
-        figures = [*_figures(speed.rate), _short(benchmark.mb_per_s(speed.rate.median))]
-        yield [speed.name, *figures, *times, *waits], "bold" if not number else ""
+        row = [speed.name, *_figures(benchmark, speed.rate), _short(1000 * speed.first_batch_s), *waits]
+        yield row, "bold" if not number else ""
+    empty = [""] if benchmark.step_s is None else ["", ""]
+    if benchmark.plain is not None:
+        yield [_PLAIN, *_figures(benchmark, benchmark.plain), *empty], "magenta"
     for limit in benchmark.limits:
-        figures = [*_figures(limit.rate), _short(benchmark.mb_per_s(limit.rate.median))]
-        times = [_short(1000 * benchmark.batch_size / limit.rate.median), ""]
-        waits = [] if benchmark.step_s is None else [""]
-        yield [f"limit: {limit.name}", *figures, *times, *waits], "cyan"
+        yield [f"limit: {limit.name}", *_figures(benchmark, limit.rate), *empty], "cyan"
 
 
-def _figures(rate: Timing) -> list[str]:
-    return [_short(rate.median), f"{(rate.high - rate.low) / 2 / rate.median:.0%}"]
+def _figures(benchmark: Benchmark, rate: Timing) -> list[str]:
+    times_plain = benchmark.times_plain(rate)
+    return [
+        _short(rate.median),
+        f"{(rate.high - rate.low) / 2 / rate.median:.0%}",
+        *([] if times_plain is None else [_short(times_plain)]),
+        _short(benchmark.mb_per_s(rate.median)),
+        _short(1000 * benchmark.batch_size / rate.median),
+    ]
 
 
 def _short(value: float) -> str:
-    """Three significant digits: 0.0123, 1.23, 12.3, 12,300."""
-    return f"{float(f'{value:.3g}'):,.0f}" if value >= 100 else f"{value:.3g}"
+    """Three significant digits: 0.0123, 1.23, 12.3, 12,300, 1.23e+07."""
+    return f"{float(f'{value:.3g}'):,.0f}" if 100 <= value < 1e7 else f"{value:.3g}"

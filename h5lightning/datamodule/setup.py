@@ -11,6 +11,7 @@ from h5lightning.loading.batch_reader import BatchReader
 from h5lightning.loading.sample_dataset import SampleDataset
 from h5lightning.loading.transforms import STAGES, Transforms
 from h5lightning.options import Access, Shuffle, Split
+from h5lightning.planning.fields import Fields
 from h5lightning.planning.sampling import Order, make_order
 from h5lightning.planning.selection import Selection
 from h5lightning.planning.splitting.apply_manifest import apply_manifest
@@ -106,13 +107,16 @@ def assemble(
         SplitError: the split cannot be made.
     """
     plan, new_files = _plan(survey, split, seed)
-    batches = BatchReader(survey.index, survey.fields, reader, access)
+
+    def reader_of(fields: Fields) -> BatchReader:
+        return BatchReader(survey.index, fields, reader, access, chunks=survey.chunk_layouts(fields))
+
+    batches = reader_of(survey.fields)
     parts = {name: (batches, plan.selection(name, survey.index)) for name in plan.parts}
     if "test" in parts:
         parts["predict"] = parts["test"]
     if survey.predict_fields is not None:
-        unlabelled = BatchReader(survey.index, survey.predict_fields, reader, access)
-        parts["predict"] = (unlabelled, _predict_selection(survey))
+        parts["predict"] = (reader_of(survey.predict_fields), _predict_selection(survey))
     splits = {stage: selection for stage, (_, selection) in parts.items()}
     datasets = {
         stage: SampleDataset(

@@ -196,6 +196,7 @@ class H5DataLoader(DataLoader[Any]):
             self._delivery(),
             block_samples=epoch.order.block_samples,
             alone=not self.threads,
+            threads=self.threads,
         )
         return reader.pipeline(epoch)
 
@@ -208,7 +209,7 @@ class H5DataLoader(DataLoader[Any]):
         cast("SampleDataset", self.dataset).pin_memory(enabled=is_pinned)
         if not is_pinned:
             return deliver
-        # Batches as read are in page-locked memory already, and are not copied; those of transforms are not.
+        # Batches as read are in page-locked memory already, and are not copied; those that transforms made are.
         pin = partial(pin_memory, device=decided._pin_memory_device)  # noqa: SLF001
         return lambda batch: pin(deliver(batch))
 

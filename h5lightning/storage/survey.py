@@ -16,7 +16,7 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import Frozen
 from h5lightning.core.visible import visible_logger
 from h5lightning.errors import ChecksumError, H5LightningError, SchemaError
-from h5lightning.options import Access, Field, Samples
+from h5lightning.options import Access, Field, Samples, Whole, Windows
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.checksum_table import ChecksumTable
 from h5lightning.planning.catalog.file_stamps import ScannedFiles
@@ -29,6 +29,7 @@ from h5lightning.planning.fields import Fields
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.nonconforming_files import find_nonconforming
 from h5lightning.planning.sampling import RowLayout
+from h5lightning.planning.sampling.chunk_needs import ChunkLayout
 from h5lightning.storage.checksums.verify_files import load_checksums, verify_before_a_run
 from h5lightning.storage.discovery import Discovered, discover
 from h5lightning.storage.indexing.build_catalog import build_catalog, leave_out
@@ -74,8 +75,23 @@ class DataSurvey(Frozen):
         """The rows that must be decoded together, in the field with most bytes."""
         rows = self.fields.row_fields
         largest = max(rows, key=lambda plan: plan.row_bytes)
-        by_layout = np.asarray([_chunk_rows(layout, largest.path) for layout in self.catalog.layouts])
-        return RowLayout(by_layout[self.catalog.layout_of], sum(plan.row_bytes for plan in rows))
+        return RowLayout(self._chunk_rows(largest.path), sum(plan.row_bytes for plan in rows))
+
+    def chunk_layouts(self, fields: Fields) -> tuple[ChunkLayout, ...]:
+        """How chunks are decoded, for each of these fields that has chunks of several rows to decode."""
+        if isinstance(self.index.samples, Whole):
+            return ()  # samples share no chunks
+        dilation = self.index.samples.dilation if isinstance(self.index.samples, Windows) else 1
+        layouts = (
+            ChunkLayout(self._chunk_rows(plan.path), plan.row_bytes, _span(plan.steps, dilation))
+            for plan in fields.row_fields
+        )
+        return tuple(layout for layout in layouts if (layout.chunk_rows > 1).any())
+
+    def _chunk_rows(self, path: str) -> Int64Array:
+        """Rows of a dataset that are decoded together, for each file, ``(files,)``."""
+        by_layout = np.asarray([_chunk_rows(layout, path) for layout in self.catalog.layouts])
+        return by_layout[self.catalog.layout_of]
 
 
 def survey(
@@ -294,6 +310,11 @@ def _attrs_in(path: str, owner: str) -> list[str]:
 def _labels(catalog: Catalog, label: str) -> tuple[str | None, ...]:
     values = (catalog.attrs_of(file).get(label) for file in range(len(catalog)))
     return tuple(None if value is None else str(value) for value in values)
+
+
+def _span(steps: tuple[int, int] | None, dilation: int) -> tuple[int, int]:
+    """The rows of a sample that a field needs, counted from its first one."""
+    return (0, 1) if steps is None else (steps[0] * dilation, (steps[1] - 1) * dilation + 1)
 
 
 def _chunk_rows(layout: Iterable[DatasetSchema], path: str) -> int:

@@ -72,20 +72,20 @@ def test_figures_of_any_width_leave_the_table_whole(rate):
     found = Benchmark(
         patterns=("*.h5",), root="runs", files=2, fields={"x": "images"}, samples=180, sample_bytes=264,
         stored_bytes=1000, measured_samples=180, measured_bytes=1000, batch_size=32, mode="full", cache="warm",
-        cores=2, rounds=1, step_s=0.005, speeds=speeds, limits=limits, notes=(),
+        cores=2, rounds=1, step_s=0.005, speeds=speeds, plain=spread, limits=limits, notes=(),
         recommendation=recommend(speeds, mode="full", limit=limits[0], step_s=0.005),
     )  # fmt: skip
     shown = io.StringIO()
     _show(Terminal(file=shown, width=80), found)
     assert max(len(line) for line in shown.getvalue().splitlines()) <= 80
-    assert names_in(shown.getvalue()) == ["way", *names, f"limit: {limits[0].name}"]
+    assert names_in(shown.getvalue()) == ["way", *names, "plain h5py", f"limit: {limits[0].name}"]
 
 
 def test_table_words_and_picture(files, tmp_path):
     picture = str(tmp_path / "speeds.png")
     done = run_process(files, *QUICK, "--step-ms", "5", "--plot", picture, COLUMNS="80")
     assert done.returncode == 0
-    assert done.stderr.startswith("6 ways to load and 2 limits of the machine, 1 round each")
+    assert done.stderr.startswith("7 ways to load and 2 limits of the machine, 1 round each")
     assert "\x1b" not in done.stdout
     lines = done.stdout.splitlines()
     assert lines[0].startswith("2 files in ")
@@ -93,6 +93,7 @@ def test_table_words_and_picture(files, tmp_path):
     assert max(len(line) for line in lines[1:]) <= 80
     names = names_in(done.stdout)
     assert "direct, full, 0 threads" in names
+    assert "plain h5py" in names
     assert any(name.startswith("limit: gather from RAM") for name in names)
     assert "→ " in done.stdout
     with open(picture, "rb") as file:
@@ -111,6 +112,7 @@ def test_json(files, invoke):
         assert 0 < speed["rate"]["low"] <= speed["rate"]["median"] <= speed["rate"]["high"]
         assert speed["batch_s"] == pytest.approx(16 / speed["rate"]["median"])
         assert speed["waiting"] is None
+        assert speed["times_plain"] > 0
 
 
 @pytest.mark.parametrize(

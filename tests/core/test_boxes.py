@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from h5lightning.core.boxes import boxes_along, unpack_boxes
+from h5lightning.core.boxes import box_parts, boxes_along, unpack_boxes, with_larger_elements
 
 
 def in_boxes(values, box):
@@ -46,3 +46,27 @@ def test_into_a_part_of_another_array():
 )
 def test_boxes_along(shape, box, grid):
     assert boxes_along(shape, box) == grid
+
+
+@given(axes=AXES, itemsize=st.sampled_from([1, 4, 6]))
+def test_larger_elements_are_the_same_bytes_at_the_same_places(axes, itemsize):
+    shape, box = map(tuple, zip(*axes, strict=True))
+    size = int(np.prod(shape)) * itemsize
+    values = np.frombuffer(np.random.default_rng(0).bytes(size), f"V{itemsize}").reshape(shape)
+    larger_shape, larger_box, element = with_larger_elements(shape, box, itemsize)
+    assert boxes_along(larger_shape, larger_box) == boxes_along(shape, box)
+    array = np.empty(larger_shape, element)
+    boxes = in_boxes(values, box).reshape(boxes_along(shape, box) + box)
+    unpack_boxes(boxes.reshape(-1).view(element).reshape(boxes_along(shape, box) + larger_box), array)
+    assert array.tobytes() == values.tobytes()
+
+
+@given(axes=AXES)
+def test_the_parts_of_boxes_cover_the_array_once(axes):
+    shape, box = map(tuple, zip(*axes, strict=True))
+    values, array = np.arange(np.prod(shape)).reshape(shape), np.full(shape, -1)
+    boxes = in_boxes(values, box).reshape(-1, *box)
+    for (part, inside), found in zip(box_parts(shape, box), boxes, strict=True):
+        assert (array[part] == -1).all()
+        array[part] = found[inside]
+    assert (array == values).all()

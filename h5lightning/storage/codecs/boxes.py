@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
-from h5lightning.core.boxes import boxes_along, unpack_boxes
+from h5lightning.core.boxes import boxes_along, unpack_boxes, with_larger_elements
 from h5lightning.storage.codecs.decoder import Bytes, CodecError
 
 __all__ = ["Boxes"]
@@ -72,6 +70,5 @@ class Boxes:
             padded: the boxes, ``(padded_bytes,)``.
             out: the array, as many bytes as it has.
         """
-        element = np.dtype((np.void, self.itemsize))
-        boxes = padded.view(element).reshape(self._grid + self.box)
-        unpack_boxes(boxes, out.view(element).reshape(self.shape))
+        shape, box, element = with_larger_elements(self.shape, self.box, self.itemsize)
+        unpack_boxes(padded.view(element).reshape(self._grid + box), out.view(element).reshape(shape))

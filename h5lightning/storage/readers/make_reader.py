@@ -46,6 +46,11 @@ class AutoReader(Reader):
         """Ask the system to fetch what needs no HDF5; see `Reader.prefetch`."""
         return self._direct.prefetch(files, requests, only_remote=only_remote, is_probe=is_probe)
 
+    def decode_ahead(self, files: Sequence[str], requests: Sequence[ReadRequest], *, reads: int) -> None:
+        """Decode the chunks of some rows; see `Reader.decode_ahead`."""
+        for undecoded, part in self._direct.decode_possible(files, requests, reads=reads):
+            self._libhdf5.decode_ahead(undecoded, part, reads=reads)
+
     def read_whole(self, file: str, source: DatasetColumn, out: npt.NDArray[Any]) -> None:
         """Put a dataset without a sample axis into ``out``; see `Reader.read_whole`."""
         if not self._direct.try_read_whole(file, source, out):

@@ -169,6 +169,22 @@ class Reader(Protocol):
             FileChangedError: a file or dataset is not the one that was scanned.
         """
 
+    def decode_ahead(self, files: Sequence[str], requests: Sequence[ReadRequest], *, reads: int) -> None:
+        """Decode the chunks of some rows, so that a `read` that follows finds them decoded.
+
+        It ignores slots and buffers, and does nothing for rows that are stored as they are. If the cache is full, the
+        chunks take the place of those that were used longest ago.
+
+        Args:
+            files: paths of different files.
+            requests: what will be read of them.
+            reads: about how many calls of `read` come before; meanwhile, the cache keeps what was decoded.
+
+        Raises:
+            BadFileError: a file cannot be read.
+            FileChangedError: a file or dataset is not the one that was scanned.
+        """
+
     def read_whole(self, file: str, source: DatasetColumn, out: npt.NDArray[Any]) -> None:
         """Put a dataset without a sample axis into ``out``, ``(*row_shape)``.
 

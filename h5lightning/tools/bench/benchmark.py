@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from h5lightning.core.formatting import bytes_text, counted, share_text
 from h5lightning.core.process_local import usable_cores
 from h5lightning.options import Field
-from h5lightning.tools.bench.comparison import DECODE, GATHER, READ, Comparison
+from h5lightning.tools.bench.comparison import DECODE, GATHER, PLAIN, READ, Comparison
 from h5lightning.tools.bench.configurations import LoaderConfig
 from h5lightning.tools.bench.recommend import Limit, Speed, recommend
 from h5lightning.tools.bench.report import Benchmark, speed_of
@@ -68,21 +68,22 @@ def bench_files(
         speed_of(config, name, trials[name], batch_size=batch_size, step_s=step_s)
         for name, config in configs.items()
     ]
-    return _report(comparison, patterns, speeds, _limits(trials), device_bytes, step_s)
+    return _report(comparison, patterns, speeds, trials, device_bytes, step_s)
 
 
 def _report(
     comparison: Comparison,
     patterns: Sequence[str],
     speeds: Sequence[Speed],
-    limits: Sequence[Limit],
+    trials: Mapping[str, Sequence[Trial]],
     device_bytes: int | None,
     step_s: float | None,
 ) -> Benchmark:
     data, budget = comparison.data, comparison.budget
-    mode = data.mode(comparison.base.shuffle)
+    mode, limits = data.mode(comparison.base.shuffle), _limits(trials)
     notes = (
         *_notes(comparison, device_bytes),
+        _note_on_plain(comparison),
         *_notes_on_decoding(comparison),
         *_cut_note(comparison, speeds),
     )
@@ -103,6 +104,7 @@ def _report(
         rounds=budget.rounds,
         step_s=step_s,
         speeds=tuple(speeds),
+        plain=Timing.of([trial.rate for trial in trials[PLAIN]]) if PLAIN in trials else None,
         limits=tuple(limits),
         notes=notes,
         recommendation=recommend(speeds, mode=mode, limit=_bound(comparison, limits), step_s=step_s),
@@ -140,6 +142,15 @@ def _notes(comparison: Comparison, device_bytes: int | None) -> Iterator[str]:
             f"Not cold: after the files were put out of the page cache, {bytes_text(device_bytes)} of "
             f"{bytes_text(stored_bytes)} came from a device. Their file system caches them"
         )
+
+
+def _note_on_plain(comparison: Comparison) -> str:
+    if comparison.why_no_plain:
+        return f"Plain h5py cannot read these data: {comparison.why_no_plain}"
+    return (
+        "Plain h5py is what one would write by hand: one thread, files kept open, in full order, a sorted selection "
+        "in each file for each batch, and stored values as they are"
+    )
 
 
 def _notes_on_decoding(comparison: Comparison) -> Iterator[str]:

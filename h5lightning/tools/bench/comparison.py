@@ -7,18 +7,22 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from h5lightning.core.formatting import counted
 from h5lightning.core.process_local import usable_cores
 from h5lightning.core.progress import progress_bar
 from h5lightning.loading.loader import default_threads
 from h5lightning.tools.bench.configurations import LoaderConfig, configs_to_try
 from h5lightning.tools.bench.limits import DecodeOnce, GatherFromMemory, ReadInOrder, find_measured_bytes
+from h5lightning.tools.bench.plain_h5py import PlainH5py
 from h5lightning.tools.bench.timing import Budget, Candidate, Trial, run_trial, run_trials, whole_epochs
 from h5lightning.tools.bench.training_data import Subset, TrainingData, choose_subset
 from h5lightning.tools.bench.trials import Source, evict, make_candidate
 
-__all__ = ["DECODE", "GATHER", "READ", "Comparison"]
+__all__ = ["DECODE", "GATHER", "PLAIN", "READ", "Comparison"]
 
+PLAIN = "plain h5py"
 READ = "read in order"
 DECODE = "decode once"
 GATHER = "gather from RAM"
@@ -56,6 +60,9 @@ class Comparison:
             self.source.files, data.datasets, share=self.subset.share, samples=self.samples
         )
 
+        self._plain = self._plain_h5py()
+        self.why_no_plain = self._plain.why_not()
+
     @property
     def batch_size(self) -> int:
         """Samples in a batch."""
@@ -81,12 +88,14 @@ class Comparison:
     ) -> dict[str, list[Trial]]:
         """Trials of all configurations and limits."""
         rounds, trial_s = self.budget.rounds, self.budget.trial_s
-        candidates = [self._candidate(name, config) for name, config in configs.items()] + self._limits()
+        candidates = [self._candidate(name, config) for name, config in configs.items()]
+        candidates += [] if self.why_no_plain else [self._timed(PLAIN, self._plain)]
+        candidates += (limits := self._limits())
         trials = (rounds + 1) * len(candidates)
         about_s = 5 * round(trials * (1.3 * trial_s + _STARTING_S) / 5)
-        limits = counted(len(candidates) - len(configs), "limit")
+        ways = counted(len(candidates) - len(limits), "way")
         announce(
-            f"{counted(len(configs), 'way')} to load and {limits} of the machine, {counted(rounds, 'round')} each "
+            f"{ways} to load and {counted(len(limits), 'limit')} of the machine, {counted(rounds, 'round')} each "
             f"after one to warm up: about {max(5, about_s)} s"
         )
         with progress_bar("measuring", trials, is_enabled=progress) as advance:
@@ -150,7 +159,7 @@ class Comparison:
         return make_candidate(name, self.source, config, mode, least_s=budget.trial_s, is_cold=budget.is_cold)
 
     def _limits(self) -> list[Candidate]:
-        measured, is_cold = self.measured, self.budget.is_cold
+        measured = self.measured
         limits: dict[str, Callable[[int], Iterator[float]]] = {}
         if measured.ranges:
             limits[READ] = ReadInOrder(measured)
@@ -162,12 +171,27 @@ class Comparison:
             batch_size=self.batch_size,
             seed=self.fixed["seed"],
         )
+        return [self._timed(name, limit) for name, limit in limits.items()]
+
+    def _timed(self, name: str, samples: Callable[[int], Iterator[float]]) -> Candidate:
+        """A candidate that yields numbers of samples in place of batches."""
+        is_cold = self.budget.is_cold
         prepare: Callable[[], object] = partial(evict, self.source.files) if is_cold else lambda: None
-        least_s = 0.0 if is_cold else self.budget.trial_s
-        return [
-            Candidate(name, partial(whole_epochs, limit, least_s=least_s), float, prepare)
-            for name, limit in limits.items()
-        ]
+        epochs = partial(whole_epochs, samples, least_s=0.0 if is_cold else self.budget.trial_s)
+        return Candidate(name, epochs, float, prepare)
+
+    def _plain_h5py(self) -> PlainH5py:
+        rows = self.data.rows[self.subset.files]
+        if not self.data.is_whole:
+            rows = np.maximum(1, rows * self.subset.share).astype(np.int64)
+        return PlainH5py(
+            dict(zip(self.source.files, rows.tolist(), strict=True)),
+            self.data.columns,
+            self.fixed["access"],
+            batch_size=self.batch_size,
+            seed=self.fixed["seed"],
+            is_whole=self.data.is_whole,
+        )
 
 
 def _device_bytes() -> int | None:

@@ -56,6 +56,15 @@ class TrainingData:
         """Paths of the datasets with rows."""
         return list(dict.fromkeys(path for field in self.stored for path in field.paths))
 
+    @property
+    def columns(self) -> dict[str, list[str | None]]:
+        """Members of each dataset with rows; None for all of it."""
+        found: dict[str, dict[str | None, None]] = {}
+        for field in self.stored:
+            for path in field.paths:
+                found.setdefault(path, {})[field.member] = None
+        return {path: list(members) for path, members in found.items()}
+
     @once
     def rows(self) -> Int64Array:
         """Rows of each file, ``(files,)``."""

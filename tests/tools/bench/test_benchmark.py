@@ -46,17 +46,18 @@ def test_contiguous_rows(tmp_path):
     assert [limit.name for limit in found.limits] == ["read in order", "gather from RAM"]
     assert (found.samples, found.measured_samples, found.mode) == (600, 600, "full")
     assert (found.sample_bytes, found.stored_bytes) == (72, 600 * 72)
-    assert found.notes == ()
+    assert [note.split(" is ")[0] for note in found.notes] == ["Plain h5py"]
+    assert found.plain.median > 0
     assert len(announced) == 1
-    assert announced[0].startswith("6 ways to load and 2 limits of the machine, 1 round each")
+    assert announced[0].startswith("7 ways to load and 2 limits of the machine, 1 round each")
 
 
 def test_compressed_chunks(tmp_path):
     found = bench(write(tmp_path / "a", 300, chunks=(20, 16), compression="gzip"))
     assert found.mode == "block"
     assert [limit.name for limit in found.limits] == ["read in order", "decode once", "gather from RAM"]
-    assert "Each epoch starts with nothing decoded" in found.notes[0]
-    assert "(37.5 KiB) fit into cache_bytes" in found.notes[1]
+    assert "Each epoch starts with nothing decoded" in found.notes[1]
+    assert "(37.5 KiB) fit into cache_bytes" in found.notes[2]
 
 
 def test_only_h5py_can_read_it(tmp_path):
@@ -80,5 +81,6 @@ def test_it_is_plain_for_json_and_leaves_no_index(tmp_path):
     assert set(plain) == {field.name for field in dataclasses.fields(found)}
     base = plain["speeds"][0]
     assert base["mb_per_s"] == pytest.approx(base["rate"]["median"] * 72 / 1e6)
+    assert base["times_plain"] == pytest.approx(base["rate"]["median"] / plain["plain"]["median"])
     assert set(plain["recommendation"]) == {"options", "reasons", "python", "command"}
     assert not os.path.exists(os.path.join(os.environ["H5LIGHTNING_CACHE_DIR"], "index"))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from h5lightning.tools.bench import Budget, bench_files
-from h5lightning.tools.bench.comparison import DECODE, GATHER, READ, Comparison
+from h5lightning.tools.bench.comparison import DECODE, GATHER, PLAIN, READ, Comparison
 from h5lightning.tools.bench.configurations import LoaderConfig
 from h5lightning.tools.bench.training_data import find_training_data
 
@@ -45,7 +45,7 @@ def test_candidates_and_the_first_reading(write, tmp_path):
     comparison = Comparison(data, LoaderConfig(), fixed, Budget(seconds=0.01, rounds=1))
     configs = comparison.configs([0], [0])
     trials = comparison.run(configs, announce=lambda _: None, progress=False)
-    assert set(trials) == {*configs, READ, DECODE, GATHER}
+    assert set(trials) == {*configs, PLAIN, READ, DECODE, GATHER}
     assert all(trial.samples > 0 for runs in trials.values() for trial in runs)
     assert sys.platform != "linux" or comparison.read_once() >= 0
     assert comparison.measured.stored_bytes < sum(os.path.getsize(path) for path in comparison.source.files)

@@ -62,6 +62,10 @@ class CacheSlots:
         self._users[slots] += 1
         self._last_use[slots] = self._uses
 
+    def keep(self, slots: Int64Array, uses: int) -> None:
+        """Count some slots as used last until there were so many other uses."""
+        self._last_use[slots] += uses
+
     def add(self, slots_of: Int32Array, numbers: Int64Array) -> list[int]:
         """Reserve slots for chunk rows; the caller uses them, and has to fill them.
 

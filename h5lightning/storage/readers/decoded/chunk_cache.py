@@ -97,10 +97,11 @@ class _Store:
 class _Claim:
     """What a thread has reserved for the requested chunk rows, and has to release."""
 
-    __slots__ = ("missing", "requested", "slots", "store")
+    __slots__ = ("kept_for", "missing", "requested", "slots", "store")
 
-    def __init__(self, requested: Sequence[ChunkRows]) -> None:
+    def __init__(self, requested: Sequence[ChunkRows], kept_for: int) -> None:
         self.requested = requested
+        self.kept_for = kept_for
         self.store: _Store | None = None
         self.slots: Int64Array | None = None  # of all chunk rows
         self.missing: list[
@@ -141,7 +142,7 @@ class ChunkRowCache:
     def _fitting(self, limit_bytes: int) -> int:
         return max(1, limit_bytes // (self.height * self.row_bytes + _ENTRY_BYTES))
 
-    def use(self, requested: Sequence[ChunkRows], fill: Fill, deliver: Deliver) -> None:
+    def use(self, requested: Sequence[ChunkRows], fill: Fill, deliver: Deliver, *, kept_for: int = 0) -> None:
         """Call ``deliver`` with the rows of a store and the slots of all requested chunk rows.
 
         The chunk rows stay in their slots until it returns. A chunk row begins at the row of its slot times `height`.
@@ -152,12 +153,12 @@ class ChunkRowCache:
             fill: writes those that are missing, or raises.
             deliver: called with the rows, ``(rows, row_bytes)``, and the slots in the order of the requested chunk
                 rows, ``(n,)``.
+            kept_for: calls during which they count as used just now: they are needed only later.
         """
-        while not self._use(requested, fill, deliver):
+        while not self._use(_Claim(requested, kept_for), fill, deliver):
             pass  # another thread failed to fill one of them, or the cache was closed: this thread tries now
 
-    def _use(self, requested: Sequence[ChunkRows], fill: Fill, deliver: Deliver) -> bool:
-        claim = _Claim(requested)
+    def _use(self, claim: _Claim, fill: Fill, deliver: Deliver) -> bool:
         try:
             try:
                 # All in a call: Python 3.11 leaves the line of a plain ``return True`` outside of the ``try``.
@@ -200,6 +201,7 @@ class ChunkRowCache:
         if new:
             claim.missing = self._add(store, requested)
         slots = np.concatenate([slots[numbers] for slots, numbers in requested]).astype(np.int64)
+        store.slots.keep(slots, claim.kept_for)
         claim.slots = slots
         store.is_torn = False
         return store, slots

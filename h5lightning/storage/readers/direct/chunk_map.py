@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from itertools import product
-from typing import TypeAlias
 
 import numpy as np
 from h5py import h5d
@@ -24,7 +20,7 @@ from h5lightning.storage.readers.checks import check_type, name_of
 from h5lightning.storage.readers.protocol import DatasetColumn
 from h5lightning.storage.readers.records import TABLE
 
-__all__ = ["ChunkMap", "NeedsHDF5Error", "chunk_map_of", "column_parts", "map_chunks"]
+__all__ = ["ChunkMap", "NeedsHDF5Error", "chunk_map_of", "map_chunks"]
 
 
 class NeedsHDF5Error(ValueError):
@@ -99,28 +95,6 @@ class ChunkMap:
         chunk_rows = np.unique(chunks)
         numbers = flat_positions(chunk_rows * columns, np.full(len(chunk_rows), columns))
         return self.offsets[numbers], self.sizes[numbers]
-
-
-_Part: TypeAlias = tuple[slice, ...]
-
-
-def column_parts(chunk_map: ChunkMap) -> Sequence[tuple[_Part, _Part]]:
-    """For each chunk of a chunk row: which part of a row it holds, and where in the chunk that part is."""
-    return _column_parts(chunk_map.row_shape, chunk_map.chunks[1:])
-
-
-@lru_cache(maxsize=64)  # the files of a data set have few layouts
-def _column_parts(row_shape: tuple[int, ...], box: tuple[int, ...]) -> Sequence[tuple[_Part, _Part]]:
-    axes = [
-        [
-            (slice(start, min(start + part, length)), slice(0, min(part, length - start)))
-            for start in range(0, length, part)
-        ]
-        for length, part in zip(row_shape, box, strict=True)
-    ]
-    return [
-        (tuple(part for part, _ in parts), tuple(inside for _, inside in parts)) for parts in product(*axes)
-    ]
 
 
 def map_chunks(did: h5d.DatasetID, source: DatasetColumn, raw: RawFile) -> ChunkMap:

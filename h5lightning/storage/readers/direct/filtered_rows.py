@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from h5lightning.core.arrays import Bytes, Int64Array
+from h5lightning.core.boxes import box_parts, with_larger_elements
 from h5lightning.errors import BadFileError, ChecksumError
 from h5lightning.storage.codecs import CodecError, FilterPipeline
 from h5lightning.storage.files.coalescing import MAX_GAP_BYTES, MAX_RUN_BYTES
@@ -19,7 +20,7 @@ from h5lightning.storage.files.verified_blocks import DamagedBlockError
 from h5lightning.storage.readers.checks import damaged_chunk, name_of
 from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowCache, ChunkRowSlots
 from h5lightning.storage.readers.decoded.decode_pool import Task
-from h5lightning.storage.readers.direct.chunk_map import ChunkMap, column_parts
+from h5lightning.storage.readers.direct.chunk_map import ChunkMap
 from h5lightning.storage.readers.protocol import DatasetColumn
 from h5lightning.storage.readers.stored_table import StoredTable
 
@@ -88,16 +89,20 @@ class FilteredRows:
         if chunk_map.holds_whole_rows and self.table is None:
             self._pipeline.decode(stored, chunk.buffer, chunk.mask)
             return
-        parts = column_parts(chunk_map)
+        elements = chunk_map.row_shape, chunk_map.chunks[1:], chunk_map.itemsize
+        if self.table is None:
+            row_shape, box, element = with_larger_elements(*elements)
+        else:
+            row_shape, box, element = *elements[:2], np.dtype((np.void, chunk_map.itemsize))
+        parts = box_parts(row_shape, box)
         part, inside = parts[chunk.number % len(parts)]
-        element = np.dtype((np.void, chunk_map.itemsize))
-        decoded = self._pipeline.make(stored, chunk.mask).view(element).reshape(chunk_map.chunks)
+        decoded = self._pipeline.make(stored, chunk.mask).view(element).reshape(chunk_map.chunk_rows, *box)
         into, values = (slice(None), *part), (slice(None), *inside)
-        if self.table is not None:
+        if self.table is None:
+            rows = chunk.buffer.view(element).reshape(chunk_map.chunk_rows, *row_shape)
+            rows[into] = decoded[values]
+        else:
             self.table.pack(decoded[values], chunk.buffer, into)
-            return
-        rows = chunk.buffer.view(element).reshape(chunk_map.chunk_rows, *chunk_map.row_shape)
-        rows[into] = decoded[values]
 
     @property
     def _pipeline(self) -> FilterPipeline:

@@ -11,15 +11,19 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
+import numpy as np
 import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.process_local import ProcessLocal, remade
 from h5lightning.errors import UnsupportedFieldError
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.files.raw_files import KnownFiles
 from h5lightning.storage.readers.checks import check_buffer, name_of
+from h5lightning.storage.readers.decoded.cached_rows import CachedRows
 from h5lightning.storage.readers.decoded.decode_pool import DecodedChunkRows
 from h5lightning.storage.readers.direct.known_columns import KnownColumns
+from h5lightning.storage.readers.direct.known_source import KnownSource
 from h5lightning.storage.readers.direct.open_source import OpenSource
 from h5lightning.storage.readers.direct.source_group import read_whole
 from h5lightning.storage.readers.protocol import DatasetColumn, Reader, ReadRequest
@@ -81,7 +85,9 @@ class DirectReader(Reader):
         self, files: Sequence[str], requests: Sequence[ReadRequest], *, only_remote: bool, is_probe: bool
     ) -> bool:
         """Ask the system to fetch what some requests will read; see `Reader.prefetch`."""
-        requests = combined([request.by_row() for request in requests])
+        columns = self._local.peek()
+        separate = frozenset[DatasetColumn]() if columns is None else columns.maps.separate
+        requests = combined([request.by_row() for request in requests], separate)
         cold = (
             self._prefetch(file, number, requests, only_remote, is_probe) for number, file in enumerate(files)
         )
@@ -159,6 +165,38 @@ class DirectReader(Reader):
             columns = self._local.get(make)
         # Another thread may still read files that this process does not know any more.
         return columns if columns.known is files else make()
+
+    def decode_ahead(self, files: Sequence[str], requests: Sequence[ReadRequest], *, reads: int) -> None:
+        """Decode the chunks of some rows; see `Reader.decode_ahead`."""
+        self.decode_possible(files, requests, reads=reads)
+
+    def decode_possible(
+        self, files: Sequence[str], requests: Sequence[ReadRequest], *, reads: int
+    ) -> list[Unread]:
+        """Decode the chunks of some rows as far as HDF5 is not needed; see `Reader.decode_ahead`.
+
+        Returns:
+            What only HDF5 can decode.
+        """
+        undecoded: list[Unread] = []
+        for number, path in enumerate(files):
+            files_known, raw = self._pool.raw_files.one(path)
+            maps, is_same = self._columns(files_known).maps, raw.check()
+            for request in combined([request.by_row() for request in requests], maps.separate):
+                part = request.of([number])
+                known = maps.find(raw, request.source) if part.rows.size and is_same else None
+                if known is not None:
+                    self._decode(known, part.rows, reads)
+                elif part.rows.size and is_same:
+                    undecoded.append(([path], each_column(part)))
+        return undecoded
+
+    def _decode(self, known: KnownSource, rows: Int64Array, reads: int) -> None:
+        """Decode the chunks of some rows of a source, if its chunks are decoded."""
+        if known.filtered is not None:
+            OpenSource(known, None).check_rows(rows)
+            cached = CachedRows(known.filtered.cache, [known.filtered], self._decoded.pool())
+            cached.decode_ahead(rows, np.asarray([len(rows)]), reads=reads)
 
 
 def _unsupported(file: str, source: DatasetColumn, reason: str) -> UnsupportedFieldError:

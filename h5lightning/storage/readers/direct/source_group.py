@@ -210,6 +210,8 @@ class OpenSourceGroup:
         Args:
             request: rows of all files of the batch.
         """
+        if not request.rows.size:
+            return
         self._check_rows(request)
         for rows, writer, files in self._groups:
             part = request if files is None else request.of(files)

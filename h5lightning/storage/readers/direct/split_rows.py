@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from h5lightning.core.arrays import Bytes, Int64Array
-from h5lightning.core.boxes import boxes_along, unpack_boxes
+from h5lightning.core.boxes import box_parts, boxes_along, unpack_boxes, with_larger_elements
 from h5lightning.errors import BadFileError
 from h5lightning.storage.files.coalescing import MAX_GAP_BYTES, merge_byte_ranges
 from h5lightning.storage.readers.checks import name_of
-from h5lightning.storage.readers.direct.chunk_map import column_parts
 from h5lightning.storage.readers.direct.gather import address_of, bytes_at, gather
 from h5lightning.storage.readers.direct.open_source import OpenSource
 from h5lightning.storage.readers.protocol import ReadRequest
@@ -50,7 +49,7 @@ class _Blocks:
         self._grid = boxes_along(self._row_shape, self._box)
         self.columns = math.prod(self._grid)
         self.size = math.prod(self._box) * chunk_map.itemsize
-        self._parts = column_parts(chunk_map)
+        self._larger = with_larger_elements(self._row_shape, self._box, chunk_map.itemsize)
         self._scratch = scratch
 
     def put(self, addresses: Int64Array, slots: Int64Array, to: RowWriter) -> None:
@@ -73,14 +72,16 @@ class _Blocks:
             scratch = np.empty(block_bytes + row_bytes, np.uint8)
         blocks, rows = scratch[:block_bytes], scratch[block_bytes : block_bytes + row_bytes]
         gather(addresses.ravel(), self.size, blocks)
-        values = rows.view(self._dtype).reshape(count, *self._row_shape)
-        unpack_boxes(blocks.view(self._dtype).reshape(count, *self._grid, 1, *self._box), values)
-        to.put_values(values, slots, ())
+        row_shape, box, element = self._larger
+        boxes = blocks.view(element).reshape(count, *self._grid, 1, *box)
+        unpack_boxes(boxes, rows.view(element).reshape(count, *row_shape))
+        to.put_values(rows.view(self._dtype).reshape(count, *self._row_shape), slots, ())
 
     def _put_each(self, addresses: Int64Array, slots: Int64Array, to: RowWriter) -> None:
+        parts = box_parts(self._row_shape, self._box)
         for row, starts in enumerate(addresses.tolist()):
             slot = slots[row : row + 1]
-            for start, (part, inside) in zip(starts, self._parts, strict=True):
+            for start, (part, inside) in zip(starts, parts, strict=True):
                 block = bytes_at(start, self.size).view(self._dtype).reshape(self._box)
                 to.put_values(block[inside][None], slot, part)
 

@@ -22,7 +22,7 @@ from h5lightning.storage.hdf5.external_values import RowSources
 from h5lightning.storage.hdf5.filters import plugin_problem
 from h5lightning.storage.hdf5.open_dataset import open_dataset
 from h5lightning.storage.hdf5.open_file import hdf5_reason
-from h5lightning.storage.readers.checks import check_type, name_of
+from h5lightning.storage.readers.checks import check_rows, check_type, name_of
 from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowSlots
 from h5lightning.storage.readers.decoded.decode_pool import Task
 from h5lightning.storage.readers.libhdf5.chunk_validation import ChunkValidator
@@ -122,6 +122,11 @@ class DatasetRows:
         if not isinstance(self.source, RecordColumns):
             return [(self.source, ())]
         return [(column, self.dtype[position].shape) for position, column in enumerate(self.source.columns)]
+
+    def check_rows(self, rows: Int64Array) -> None:
+        """Raise unless the dataset has ascending rows, ``(N,)``, of the scanned shape; see `checks.check_rows`."""
+        for column, value_shape in self.columns():
+            check_rows(self.file, column, self.shape, int(rows[0]), int(rows[-1]), value_shape)
 
     def sources_of(self, rows: Int64Array) -> list[str]:
         """The other files that some rows lie in; ``rows`` ascending, ``(N,)``."""

@@ -22,7 +22,7 @@ from h5lightning.core.process_local import remade
 from h5lightning.planning.values.conversions import assign
 from h5lightning.storage.files.coalescing import MAX_RUN_BYTES, Runs, coalesce
 from h5lightning.storage.files.handle_pool import HandlePool
-from h5lightning.storage.readers.checks import check_buffer, check_rows, check_whole
+from h5lightning.storage.readers.checks import check_buffer, check_whole
 from h5lightning.storage.readers.decoded.cached_rows import CachedRows
 from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowCache
 from h5lightning.storage.readers.decoded.decode_pool import DecodedChunkRows
@@ -86,8 +86,7 @@ class H5pyReader(Reader):
         source = request.source
 
         def use(stored: DatasetRows) -> None:
-            for column, value_shape in stored.columns():
-                check_rows(file, column, stored.shape, int(rows[0]), int(rows[-1]), value_shape)
+            stored.check_rows(rows)
             if not stored.row_bytes:
                 return
             cache, to = self._cache(stored), make_writer(request, stored.dtype, stored.row_shape)
@@ -97,6 +96,31 @@ class H5pyReader(Reader):
                 part = ReadRequest(source, np.asarray([0, len(rows)]), rows, slots, request.out)
                 CachedRows(cache, [stored], self._decoded.pool()).put(part, to)
 
+        self._using(file, source, rows, use)
+
+    def decode_ahead(self, files: Sequence[str], requests: Sequence[ReadRequest], *, reads: int) -> None:
+        """Decode the chunks of some rows; see `Reader.decode_ahead`."""
+        for request in combined([request.by_row() for request in requests]):
+            for file, (start, stop) in zip(files, pairwise(request.borders.tolist()), strict=True):
+                if start < stop:
+                    self._decode(file, request.source, np.sort(request.rows[start:stop]), reads)
+
+    def _decode(self, file: str, source: DatasetColumn, rows: Int64Array, reads: int) -> None:
+        """Decode the chunks of ascending rows of one file."""
+
+        def use(stored: DatasetRows) -> None:
+            stored.check_rows(rows)
+            cache = self._cache(stored)
+            if cache is not None:
+                cached = CachedRows(cache, [stored], self._decoded.pool())
+                cached.decode_ahead(rows, np.asarray([len(rows)]), reads=reads)
+
+        self._using(file, source, rows, use)
+
+    def _using(
+        self, file: str, source: DatasetColumn, rows: Int64Array, use: Callable[[DatasetRows], None]
+    ) -> None:
+        """Call a function with a dataset of one open file, of which it will read ascending rows."""
         is_guarded = self._pool.access.allow_external is not None
         sources = partial(DatasetRows.sources_of, rows=rows) if is_guarded else None
         self._pool.using(file, source, self._opener(file, source), use, sources=sources)

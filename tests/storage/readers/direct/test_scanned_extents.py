@@ -70,6 +70,11 @@ def reading(known, **access):
     return HandlePool(Access(**access), scanned_files=known)
 
 
+def stored_in(known, path):
+    number = known.number(path)
+    return known.stored(number, known.stamp(number), "x")
+
+
 def in_a_spawned_process(reader, paths):
     context = multiprocessing.get_context("spawn")
     results = context.SimpleQueue()
@@ -180,7 +185,7 @@ def test_the_index_says_what_hdf5_says(data, folder, tmp_path):
     path = str(folder / "a.h5")
     write(path, np.zeros(shape, "<f4"), **options)
     raw, source = RawFile(path), DatasetColumn("x", None, "<f4", shape[1:])
-    stored = scan(folder, tmp_path / "index").stored(path, raw.stamp, "x")
+    stored = stored_in(scan(folder, tmp_path / "index"), path)
     try:
         found = chunk_map_of(stored.extents, stored.schema.shape, stored.schema.chunks, 4)
     except NeedsHDF5Error as error:
@@ -284,7 +289,7 @@ def test_a_file_with_another_status_is_looked_at_again(folder, tmp_path):
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert os.stat(path).st_size == before.st_size
     now = scan(folder, tmp_path / "index")
-    old, new = (stamps.stored(path, stamps.find(path), "x") for stamps in (known, now))
+    old, new = (stored_in(stamps, path) for stamps in (known, now))
     assert old.extents != new.extents
     with reading(known) as pool:
         assert last_rows(DirectReader(pool), [path], ROWS) == [ord("x")]
@@ -318,6 +323,6 @@ def test_chunks_that_take_too_much_memory_are_refused_as_by_hdf5(folder, tmp_pat
         file.create_dataset("x", (2**26, 2), "<i8", chunks=(2**26, 2), compression="gzip", shuffle=True)
         file["x"].id.write_direct_chunk((0, 0), bytes(2**21), filter_mask=0)
     with HandlePool(Access(cache_bytes=0), scanned_files=scan(folder, tmp_path / "index")) as pool:
-        assert pool.scanned_files.stored(path, pool.scanned_files.find(path), "x") is not None
+        assert stored_in(pool.scanned_files, path) is not None
         with pytest.raises(UnsupportedFieldError, match="each of which must be decoded as a whole"):
             last_rows(DirectReader(pool), [path], 5)

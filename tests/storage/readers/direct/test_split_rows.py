@@ -17,6 +17,7 @@ from h5lightning.storage.files.raw_file import RawFile
 from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowSlots
 from h5lightning.storage.readers.decoded.decode_pool import DecodePool
 from h5lightning.storage.readers.direct.chunk_map import map_chunks
+from h5lightning.storage.readers.direct.known_source import KnownSource
 from h5lightning.storage.readers.direct.open_source import OpenSource
 from h5lightning.storage.readers.direct.reader import DirectReader
 from h5lightning.storage.readers.direct.source_group import row_group
@@ -153,10 +154,8 @@ def opened(path, source, memory_map, **changes):
     raw, pool = RawFile(path), DecodePool(0, 1)
     with h5py.File(path) as file:
         chunk_map = replace(map_chunks(file["x"].id, source, raw), **changes)
-    entry = OpenSource(
-        raw, source, chunk_map, ChunkRowSlots(0), blocks=None, pool=pool, memory_map=memory_map
-    )
-    return entry, pool
+    known = KnownSource(raw, source, chunk_map, ChunkRowSlots(0), blocks=None, pool=pool)
+    return OpenSource(known, raw.mapped() if memory_map else None), pool
 
 
 @pytest.mark.parametrize("memory_map", [True, False], ids=["mapped", "by calls"])
