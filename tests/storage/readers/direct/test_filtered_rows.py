@@ -97,7 +97,8 @@ def test_chunks_that_skipped_filters(dataset, tmp_path_factory):
         expected = file["x"][()]
     rows = np.arange(shape[0])[::-1]
     with HandlePool(Access()) as pool:
-        found = read(DirectReader(pool), path, rows, DatasetColumn("x", None, expected.dtype.str, shape[1:]))
+        reader = make_reader("auto", pool)  # HDF5 reads chunks at edges that may be stored without filters
+        found = read(reader, path, rows, DatasetColumn("x", None, expected.dtype.str, shape[1:]))
     assert found.tobytes() == expected[rows].astype(found.dtype).tobytes()
 
 
