@@ -160,10 +160,18 @@ def test_a_file_without_marks_is_left_alone(tmp_path):
         write_between_marks(tmp_path / "a.md", "x")
 
 
-def test_the_requirements_name_the_peers():
-    lines = Path(__file__).with_name("requirements-peers.txt").read_text(encoding="utf-8").splitlines()
-    named = {re.match(r"[\w-]+", line)[0] for line in lines if line and not line.startswith("#")}
-    assert named == {peer.library for peer in peers.PEERS}
+def pins(path):
+    """Package → version."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    found = (re.match(r"([\w.-]+)==([\w.]+)(?! ; .*<)", line) for line in lines if line and line[0] != "#")
+    return {match[1].lower().replace("_", "-"): match[2] for match in found if match}
+
+
+def test_the_requirements_name_the_peers_and_fit_the_other_pins():
+    found, tested = pins(RUN.with_name("requirements-peers.txt")), pins(RUN.parents[2] / "constraints.txt")
+    assert {peer.package for peer in peers.PEERS} <= set(found)
+    differing = {name for name in set(found) & set(tested) if found[name] != tested[name]}
+    assert differing == {"python-dateutil"}
 
 
 def test_report_names_what_was_left_out():

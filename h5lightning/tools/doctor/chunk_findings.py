@@ -163,7 +163,7 @@ def _small_window(field: FieldStorage, workload: Workload) -> Iterator[Finding]:
     """The shuffle window holds too few chunks to mix well."""
     if workload.mode != "block" or field.path != workload.main.path:
         return
-    rows, window_bytes = field.rows_per_chunk, workload.shuffle.window_bytes
+    rows, window_bytes = field.rows_per_chunk, workload.window_bytes
     chunks = workload.window_rows / rows
     if rows > 1 and chunks < WELL_MIXED_CHUNKS and field.total_rows > workload.window_rows:
         text = (

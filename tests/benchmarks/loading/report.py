@@ -22,7 +22,7 @@ __all__ = ["Report", "machine", "versions"]
 
 _PACKAGES = ("h5lightning", "torch", "lightning", "numpy", "h5py", "deflate", "imagecodecs", "hdf5plugin")
 _TIMES_CACHE = 4  # data that are so many times as large as the cache are gathered from memory
-_PEERS = ("litdata", "webdataset", "datasets", "tensorstore")
+_PEERS = ("litdata", "webdataset", "datasets", "tensorstore", "pylance")
 
 
 @dataclass(slots=True)

@@ -46,7 +46,7 @@ class _Blocks:
 
     def __init__(self, source: OpenSource, scratch: Callable[[], Bytes]) -> None:
         chunk_map = source.chunk_map
-        self._dtype = np.dtype(source.source.dtype)
+        self._dtype = source.dtype
         self._row_shape, self._box = chunk_map.row_shape, chunk_map.chunks[1:]
         self._grid = boxes_along(self._row_shape, self._box)
         self.columns = math.prod(self._grid)
