@@ -19,6 +19,7 @@ from h5lightning.storage.files.coalescing import coalesce
 from h5lightning.storage.files.mapped_file import MappedFile
 from h5lightning.storage.readers.direct.chunk_map import ChunkMap
 from h5lightning.storage.readers.direct.chunk_starts import ChunkStarts
+from h5lightning.storage.readers.direct.gather import items_at
 from h5lightning.storage.readers.direct.open_source import OpenSource
 from h5lightning.storage.readers.protocol import ReadRequest
 from h5lightning.storage.readers.row_writer import RowWriter
@@ -203,18 +204,4 @@ def table_at(addresses: Int64Array, row_bytes: int) -> tuple[Bytes, Int64Array]:
 
 
 def _table(start: int, extent: int, unit: int) -> Bytes:
-    return np.asarray(_Memory(start, extent // unit, unit))
-
-
-class _Memory:
-    """Memory that NumPy may read, and does not own."""
-
-    __slots__ = ("__array_interface__",)
-
-    def __init__(self, start: int, rows: int, row_bytes: int) -> None:
-        self.__array_interface__ = {
-            "data": (start, True),
-            "shape": (rows, row_bytes),
-            "typestr": "|u1",
-            "version": 3,
-        }
+    return items_at(start, extent // unit, unit).view(np.uint8).reshape(-1, unit)
