@@ -21,7 +21,7 @@ import numpy.typing as npt
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.sample_numbers import to_numbers
 
-__all__ = ["KeyedPermutation", "KeyedPermutations", "derive_key", "derive_keys"]
+__all__ = ["KeyDeriver", "KeyedPermutation", "KeyedPermutations", "derive_key", "derive_keys"]
 
 UInt64Array = npt.NDArray[np.uint64]
 _Round: TypeAlias = tuple[int, np.uint64 | UInt64Array]  # number and key
@@ -48,12 +48,38 @@ def derive_key(*parts: int | str) -> int:
         >>> derive_key("split", 0) == derive_key("split", 0) != derive_key("split", 1)
         True
     """
-    digest = hashlib.blake2b(digest_size=8)
+    return KeyDeriver(*parts)()
+
+
+class KeyDeriver:
+    """`derive_key` for many keys that begin with the same parts.
+
+    Args:
+        *parts: the first parts.
+
+    Example:
+        >>> KeyDeriver("split", 0)(7) == derive_key("split", 0, 7)
+        True
+    """
+
+    __slots__ = ("_digest",)
+
+    def __init__(self, *parts: int | str) -> None:
+        self._digest = hashlib.blake2b(digest_size=8)
+        _add(self._digest, parts)
+
+    def __call__(self, *parts: int | str) -> int:
+        """The key of the first parts and these."""
+        digest = self._digest.copy()
+        _add(digest, parts)
+        return int.from_bytes(digest.digest(), "little")
+
+
+def _add(digest: hashlib.blake2b, parts: Iterable[int | str]) -> None:
     for part in parts:
         # NumPy integers and bools count as Python integers.
         text = (f"str:{part}" if isinstance(part, str) else f"int:{int(operator.index(part))}").encode()
         digest.update(len(text).to_bytes(8, "little") + text)
-    return int.from_bytes(digest.digest(), "little")
 
 
 def derive_keys(keys: npt.ArrayLike, numbers: npt.ArrayLike) -> UInt64Array:

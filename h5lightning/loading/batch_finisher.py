@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from functools import partial
+from typing import Any
 
 import torch
-from torch.utils.data import default_collate
 
 from h5lightning.core.arrays import BoolArray, Int64Array
 from h5lightning.loading.batch_reader import Batch
+from h5lightning.loading.sample_views import as_samples, collate_changed
 from h5lightning.loading.transforms import BatchInfo, SampleInfo, Transforms
 from h5lightning.planning.index import SampleIndex
 
@@ -50,7 +52,7 @@ class BatchFinisher:
             is_repeat: which samples are repeated, ``(N,)``; None to leave it out of the batch.
         """
         if self.transform and ids.size:
-            batch = default_collate(self._transformed(batch, ids, epoch))
+            batch = collate_changed(batch, partial(self._transformed, ids=ids, epoch=epoch))
         if self.provenance:
             batch[SAMPLE_ID] = torch.from_numpy(ids.copy())
         if is_repeat is not None:
@@ -64,7 +66,9 @@ class BatchFinisher:
         self, batch: Batch, ids: Int64Array, epoch: int, is_repeat: BoolArray | None = None
     ) -> list[dict[str, Any]]:
         """The samples of a batch one by one, with the sample transform applied; see `finish`."""
-        samples = self._transformed(batch, ids, epoch) if self.transform else _separated(batch, len(ids))
+        samples: list[Any] = as_samples(batch)
+        if self.transform:
+            samples = self._transformed(samples, ids, epoch)
         more: dict[str, list[Any]] = {}
         if self.provenance:
             more[SAMPLE_ID] = ids.tolist()
@@ -75,27 +79,23 @@ class BatchFinisher:
                 sample[key] = value
         return samples
 
-    def _transformed(self, batch: Batch, ids: Int64Array, epoch: int) -> list[dict[str, Any]]:
+    def _transformed(self, samples: list[dict[str, Any]], ids: Int64Array, epoch: int) -> list[Any]:
+        transform = self.transform
+        if not transform.takes_info:
+            return [transform(sample) for sample in samples]
+        return list(map(transform, samples, self._infos(ids, epoch)))
+
+    def _infos(self, ids: Int64Array, epoch: int) -> Iterator[SampleInfo]:
         where, index = self.index.locate(ids), self.index
-        rows = zip(ids.tolist(), where.file.tolist(), where.series.tolist(), where.row.tolist(), strict=True)
-        infos = (
-            SampleInfo(
-                id=number,
-                path=index.path(file),
-                series=index.series_name(series),
-                row=row,
-                stage=self.stage,
-                epoch=epoch,
-                seed=self.seed,
-            )
-            for number, file, series, row in rows
+        # To make their texts takes longer than to read a sample.
+        paths = {file: index.path(file) for file in set(where.file.tolist())}
+        names = {series: index.series_name(series) for series in set(where.series.tolist())}
+        return SampleInfo.of_samples(
+            ids.tolist(),
+            map(paths.__getitem__, where.file.tolist()),
+            map(names.__getitem__, where.series.tolist()),
+            where.row.tolist(),
+            stage=self.stage,
+            epoch=epoch,
+            seed=self.seed,
         )
-        return [
-            self.transform(sample, info)
-            for sample, info in zip(_separated(batch, len(ids)), infos, strict=True)
-        ]
-
-
-def _separated(batch: Batch, size: int) -> list[dict[str, Any]]:
-    columns = {key: tensor.unbind(0) for key, tensor in batch.items()}
-    return [{key: cast("Any", column[slot]) for key, column in columns.items()} for slot in range(size)]

@@ -11,25 +11,41 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from itertools import chain, islice
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
+from h5lightning.errors import H5LightningError
+from h5lightning.loading.decode_ahead import DecodeShare
 from h5lightning.loading.prefetch import PrefetchPipeline
+from h5lightning.loading.prefetch_hints import fetched_by_thread
 from h5lightning.loading.sample_dataset import RawBatches, SampleDataset
 from h5lightning.planning.sampling.rank_epoch import RankEpoch
 
 __all__ = ["BatchGroupReader"]
 
-_Task: TypeAlias = tuple[Int64Array, list[Int64Array]]  # positions to read, and groups to prefetch before
-
 _MOST_BATCHES = 32
 _MOST_BYTES = 12 * 1024 * 1024  # of a group
 _AHEAD_GROUPS = 4  # that are prefetched before they are read
 _ENOUGH_S = 0.005  # larger groups gain nothing, and their first batch waits for the last one
+
+
+class _Task(NamedTuple):
+    """What one group of batches does.
+
+    Args:
+        positions: of the samples to read.
+        to_prefetch: groups to prefetch before.
+        to_decode: what is decoded afterwards for later groups.
+    """
+
+    positions: Int64Array
+    to_prefetch: list[Int64Array]
+    to_decode: DecodeShare | None = None
 
 
 class BatchGroupReader:
@@ -41,6 +57,7 @@ class BatchGroupReader:
         deliver: makes the delivered batch of a finished one.
         block_samples: samples that lie side by side and come close together; see `Order.block_samples`.
         alone: one batch in each group, however small.
+        threads: that read groups at the same time; 0 reads each group when it is requested.
     """
 
     def __init__(
@@ -51,11 +68,13 @@ class BatchGroupReader:
         *,
         block_samples: int = 1,
         alone: bool = False,
+        threads: int = 1,
     ) -> None:
         self._dataset = dataset
         self._advisor = dataset.prefetch_advisor(block_samples)
         self._batch_size = batch_size
         self._deliver = deliver
+        self._threads = threads
         batch_bytes = max(1, batch_size * dataset.sample_bytes)
         most = 1 if alone else min(_MOST_BATCHES, max(1, _MOST_BYTES // batch_bytes))
         # A power of two, since memory is recycled by its size.
@@ -68,7 +87,12 @@ class BatchGroupReader:
         return PrefetchPipeline(partial(self._tasks, epoch), self._read, partial(self._finish, epoch))
 
     def _tasks(self, epoch: RankEpoch) -> Iterator[_Task]:
-        return self._looking_ahead(chain(self._cut(epoch.full_batches()), epoch.tail()))
+        decode_ahead = self._dataset.decode_ahead(threads=self._threads)
+        full = epoch.full_batches()
+        if decode_ahead is None:
+            return self._looking_ahead(chain(self._cut(full), epoch.tail()))
+        tasks = self._looking_ahead(chain(self._cut(decode_ahead.watched(full)), epoch.tail()))
+        return (task._replace(to_decode=decode_ahead.share(len(task.positions))) for task in tasks)
 
     def _looking_ahead(self, groups: Iterator[Int64Array]) -> Iterator[_Task]:
         later: deque[Int64Array] = deque()
@@ -79,7 +103,7 @@ class BatchGroupReader:
             later.extend(to_prefetch)
             if not later:
                 return
-            yield later.popleft(), to_prefetch
+            yield _Task(later.popleft(), to_prefetch)
 
     def _cut(self, parts: Iterable[Int64Array]) -> Iterator[Int64Array]:
         left = np.zeros(0, np.int64)
@@ -94,10 +118,15 @@ class BatchGroupReader:
 
     def _read(self, task: _Task) -> tuple[RawBatches, float]:
         began = time.perf_counter()
-        positions, to_prefetch = task
-        for group in to_prefetch:
+        for group in task.to_prefetch:
             self._advisor.prefetch(group)
-        read = self._dataset.read_raw(positions, self._batch_size)
+        fetched = fetched_by_thread()
+        read = self._dataset.read_raw(task.positions, self._batch_size)
+        self._advisor.note(fetched_by_thread() - fetched)
+        if task.to_decode is not None:
+            # The read that follows raises the error again.
+            with suppress(H5LightningError):
+                self._dataset.decode(*task.to_decode)
         return read, time.perf_counter() - began
 
     def _finish(self, epoch: RankEpoch, read: tuple[RawBatches, float]) -> Iterator[list[Any]]:

@@ -6,9 +6,9 @@ straight to its slot in the batch. Python runs for each file of a batch, not for
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy.typing as npt
 import torch
@@ -26,11 +26,13 @@ from h5lightning.options import Access
 from h5lightning.options.checks import did_you_mean
 from h5lightning.planning.fields import FieldPlan, Fields
 from h5lightning.planning.index import SampleIndex
-from h5lightning.storage.readers.protocol import Reader
+from h5lightning.planning.sampling.chunk_needs import ChunkLayout, ChunkNeeds
+from h5lightning.storage.readers.protocol import Reader, ReadRequest
 
 __all__ = ["Batch", "BatchReader"]
 
 Batch = dict[str, torch.Tensor]
+T = TypeVar("T")
 
 
 class BatchReader:
@@ -41,21 +43,32 @@ class BatchReader:
         fields: what a batch is made of.
         reader: reads rows into buffers.
         access: what to do with values that are not finite, and the size of caches.
+        chunks: the fields whose chunks are decoded; without them, nothing is decoded ahead.
     """
 
-    def __init__(self, index: SampleIndex, fields: Fields, reader: Reader, access: Access) -> None:
+    def __init__(
+        self,
+        index: SampleIndex,
+        fields: Fields,
+        reader: Reader,
+        access: Access,
+        *,
+        chunks: Sequence[ChunkLayout] = (),
+    ) -> None:
         self.index = index
         self.fields = fields
         self.reader = reader
         self.access = access
-        context = ReadContext(reader, index.samples, ConstantCache(access.cache_bytes))
+        self._chunks = chunks
+        context = ReadContext(reader, index.samples, self._constant_cache())
         self._context = context
         self._readers = {plan.key: make_field_reader(plan, context) for plan in fields.plans}
+        self._memory = BufferPool()
         self._deliveries = {
-            key: FieldDelivery(one.plan, one.dtype, access, index) for key, one in self._readers.items()
+            key: FieldDelivery(one.plan, one.dtype, access, index, self._memory)
+            for key, one in self._readers.items()
         }
         self._paths = FilePaths(index)
-        self._memory = BufferPool()
 
     def read(self, ids: npt.ArrayLike, keys: Sequence[str] | None = None) -> Batch:
         """The fields of samples, in the order of the ids.
@@ -106,18 +119,35 @@ class BatchReader:
 
     def prefetch(self, ids: Int64Array, *, only_remote: bool = False, is_probe: bool = False) -> bool:
         """Ask the system to fetch what `read` will need; see `Reader.prefetch`."""
+        cold = (
+            self.reader.prefetch(*each, only_remote=only_remote, is_probe=is_probe)
+            for each in self._asked(ids)
+        )
+        return any(cold) if is_probe else any(list(cold))
+
+    def chunk_needs(self) -> ChunkNeeds | None:
+        """The chunks that an epoch will decode; None if rows are read alone."""
+        return ChunkNeeds(self.index, self._chunks) if self._chunks else None
+
+    def decode(self, ids: Int64Array, reads: int) -> None:
+        """Decode the chunks of some samples, ``(N,)``; see `Reader.decode_ahead`."""
+        for each in self._asked(ids):
+            self.reader.decode_ahead(*each, reads=reads)
+
+    def _asked(self, ids: Int64Array) -> Iterator[tuple[Sequence[str], list[ReadRequest]]]:
+        """What is read for some samples: files, and requests without buffers."""
         located = LocatedBatch.of(ids, self._paths)
         readers = self._readers.values()
         asked = [request for one in readers for request in next(one.fill(located, one.buffer(0)))]
-        cold = (
-            self.reader.prefetch(*each, only_remote=only_remote, is_probe=is_probe)
-            for each in by_files(located.paths, asked)
-        )
-        return any(cold) if is_probe else any(list(cold))
+        return by_files(located.paths, asked)
 
     def pin_memory(self, *, enabled: bool) -> None:
         """Read batches straight into page-locked memory; see `BufferPool.pin_memory`."""
         self._memory.pin_memory(enabled=enabled)
+
+    def start_workers(self, count: int, start: Callable[[], T]) -> T:
+        """Start worker processes; see `Reader.start_workers`."""
+        return self.reader.start_workers(count, start)
 
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""
@@ -175,9 +205,13 @@ class BatchReader:
                 batch[key] = delivery.deliver(tensor, ids)
         return batch
 
+    def _constant_cache(self) -> ConstantCache:
+        return ConstantCache(self.access.cache_bytes, len(self.index.names))
+
     def _missing(self, plan: FieldPlan, ids: Int64Array) -> MissingDataError:
         """The error of a missing value: raised while the field is read again, it names row and file."""
-        checked = make_field_reader(plan, replace(self._context, checks_each=True))
+        context = replace(self._context, checks_each=True, constants=self._constant_cache())
+        checked = make_field_reader(plan, context)
         self._read([checked], {plan.key: checked.buffer(len(ids))}, ids)
         return MissingDataError(
             f"field {plan.key!r} ('/{plan.path}') holds a number that represents a missing value"

@@ -87,7 +87,13 @@ class H5Dataset(SampleDataset):
             np.zeros(1, dtype=np.int64), np.asarray([len(surveyed.index)], dtype=np.int64)
         )
         super().__init__(
-            BatchReader(surveyed.index, surveyed.fields, make_reader(reader, pool), options),
+            BatchReader(
+                surveyed.index,
+                surveyed.fields,
+                make_reader(reader, pool),
+                options,
+                chunks=surveyed.chunk_layouts(surveyed.fields),
+            ),
             Selection(everything),
             stage="train",
             transform=Transforms.of(transform, "train"),

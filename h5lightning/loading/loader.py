@@ -133,8 +133,10 @@ class H5DataLoader(DataLoader[Any]):
 
     def _batches(self, epoch: RankEpoch | None) -> Iterator[Any]:
         if self.num_workers > 0:
-            cast("SampleDataset", self.dataset).close()  # a forked worker must not inherit open files
-            return super().__iter__()
+            start: Callable[[], Iterator[Any]] = super().__iter__
+            if self._iterator is not None:
+                return start()  # persistent workers, which go on
+            return cast("SampleDataset", self.dataset).start_workers(self.num_workers, start)
         by_groups = epoch is not None and isinstance(self.collate_fn, Collate)
         pipeline = self._groups(epoch) if epoch is not None and by_groups else self._single_batches()
         if not self.threads:
@@ -196,6 +198,7 @@ class H5DataLoader(DataLoader[Any]):
             self._delivery(),
             block_samples=epoch.order.block_samples,
             alone=not self.threads,
+            threads=self.threads,
         )
         return reader.pipeline(epoch)
 
@@ -208,7 +211,7 @@ class H5DataLoader(DataLoader[Any]):
         cast("SampleDataset", self.dataset).pin_memory(enabled=is_pinned)
         if not is_pinned:
             return deliver
-        # Batches as read are in page-locked memory already, and are not copied; those of transforms are not.
+        # Batches as read are in page-locked memory already, and are not copied; those that transforms made are.
         pin = partial(pin_memory, device=decided._pin_memory_device)  # noqa: SLF001
         return lambda batch: pin(deliver(batch))
 

@@ -8,6 +8,7 @@ fit into memory are better left to a disk alone: the system fetches much around 
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -16,10 +17,13 @@ import numpy as np
 from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import H5LightningError
 
-__all__ = ["PrefetchAdvisor", "available_bytes"]
+__all__ = ["PrefetchAdvisor", "available_bytes", "fetched_by_thread"]
 
-_PROBES = 4  # samples of a group
-_MOST_SKIPPED = 7  # groups in a row that are not probed, when all that were probed were in memory
+_PROBES = 4  # samples of a group; one while all are in memory
+_OF_THREAD: int | None = getattr(resource, "RUSAGE_THREAD", None)
+# Groups in a row that are not probed, when all that were probed were in memory. Where the system counts what a thread
+# had to fetch, that count shows at once that data are no longer in memory.
+_MOST_SKIPPED = 7 if _OF_THREAD is None else 63
 
 
 class PrefetchAdvisor:
@@ -53,13 +57,19 @@ class PrefetchAdvisor:
             if positions.size:
                 self._prefetch(positions)
 
+    def note(self, fetched: int) -> None:
+        """Probe the next groups if a read had to fetch something; see `fetched_by_thread`."""
+        if fetched:
+            self._warm = 0
+
     def _probe(self, positions: Int64Array) -> bool:
-        """Whether a few of the samples are not in memory; after warm groups, not each group is probed."""
-        if self._skipped < min(self._warm // 4, _MOST_SKIPPED):
+        """Whether a few of the samples are not in memory; after warm groups, fewer and fewer groups are probed."""
+        if self._skipped < min((1 << min(self._warm // 2, 6)) - 1, _MOST_SKIPPED):
             self._skipped += 1
             return False
         self._skipped = 0
-        is_cold = self._prefetch(positions[:: -(-len(positions) // _PROBES)], is_probe=True)
+        probes = 1 if self._warm else _PROBES
+        is_cold = self._prefetch(positions[:: -(-len(positions) // probes)], is_probe=True)
         self._warm = 0 if is_cold else self._warm + 1
         self.is_cold = is_cold
         return is_cold
@@ -72,6 +82,14 @@ class PrefetchAdvisor:
         blocks = np.asarray(sorted(new), np.int64)
         samples = (blocks[:, None] * length + np.arange(length)).ravel()
         return samples[samples < self._size]
+
+
+def fetched_by_thread() -> int:
+    """How often this thread has waited for data that were not in memory; always 0 where the system does not say."""
+    if _OF_THREAD is None:
+        return 0
+    usage = resource.getrusage(_OF_THREAD)
+    return usage.ru_majflt + usage.ru_inblock
 
 
 def available_bytes() -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from h5lightning.errors import H5LightningError
 from h5lightning.loading.batch_finisher import BatchFinisher
 from h5lightning.loading.batch_reader import Batch, BatchReader
 from h5lightning.loading.collate import SampleSequence
+from h5lightning.loading.decode_ahead import DecodeAhead
 from h5lightning.loading.prefetch_hints import PrefetchAdvisor, available_bytes
 from h5lightning.loading.requested_samples import RequestedSamples
 from h5lightning.loading.transforms import Transforms
@@ -33,6 +34,7 @@ from h5lightning.planning.selection import Selection
 __all__ = ["RawBatches", "SampleDataset"]
 
 Numbers: TypeAlias = npt.ArrayLike | torch.Tensor
+T = TypeVar("T")
 
 
 class RawBatches(NamedTuple):
@@ -96,8 +98,8 @@ class SampleDataset(Dataset[dict[str, Any]]):
         self._requested.set_epoch(number)
 
     def pin_memory(self, *, enabled: bool) -> None:
-        """Read batches straight into page-locked memory, unless a transform makes new batches of them."""
-        self._batches.pin_memory(enabled=enabled and not self._finisher.transform)
+        """Read batches straight into page-locked memory; what transforms make anew lies in ordinary memory."""
+        self._batches.pin_memory(enabled=enabled)
 
     @property
     def index(self) -> SampleIndex:
@@ -277,6 +279,29 @@ class SampleDataset(Dataset[dict[str, Any]]):
 
         return PrefetchAdvisor(prefetch, block_samples=block_samples, size=len(self))
 
+    def decode_ahead(self, *, threads: int) -> DecodeAhead | None:
+        """Chooses what the groups of an epoch decode ahead; None if no chunks are decoded.
+
+        Args:
+            threads: that read groups at the same time; 0 reads each group when it is requested.
+        """
+        needs, cache_bytes = self._batches.chunk_needs(), self._batches.access.cache_bytes
+        if needs is None:
+            return None
+        return DecodeAhead(self.sample_ids, needs, cache_bytes, early_groups=threads)
+
+    def decode(self, ids: Int64Array, reads: int) -> None:
+        """Decode the chunks of some samples, so that `read_raw` finds them decoded.
+
+        Args:
+            ids: numbers of the samples over the whole index, ``(N,)``.
+            reads: about how many calls of `read_raw` come before they are needed.
+
+        Raises:
+            H5LightningError: a file cannot be read.
+        """
+        self._batches.decode(ids, reads)
+
     def read_raw(self, positions: Int64Array, batch_size: int) -> RawBatches:
         """Neighbouring batches, read together, each with its own memory; any thread may call.
 
@@ -311,6 +336,14 @@ class SampleDataset(Dataset[dict[str, Any]]):
     ) -> dict[str, Any]:
         """A batch as it was read → as it is delivered; see `BatchFinisher.finish`."""
         return self._finisher.finish(batch, numbers, epoch, is_repeat)
+
+    def start_workers(self, count: int, start: Callable[[], T]) -> T:
+        """Call ``start``, which starts ``count`` processes that read this dataset; they share what they decode.
+
+        Files that this process holds open are closed before: a forked worker must not inherit them.
+        """
+        self.close()
+        return self._batches.start_workers(count, start)
 
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""

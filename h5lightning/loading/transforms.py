@@ -6,14 +6,16 @@ gives the same numbers for any number of workers, threads and ranks. The global 
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import torch
 
-from h5lightning.core.permutation import derive_key
+from h5lightning.core.permutation import KeyDeriver, derive_key
 from h5lightning.errors import OptionError
 from h5lightning.options.checks import did_you_mean
 
@@ -52,7 +54,38 @@ class SampleInfo:
     @property
     def generator(self) -> torch.Generator:
         """A generator seeded by (seed, epoch, sample): keep it, each access makes a new one."""
-        return _generator("sample transform", self.seed, self.epoch, self.id)
+        return _generator(_sample_keys(self.seed, self.epoch)(self.id))
+
+    @classmethod
+    def of_samples(
+        cls,
+        ids: Iterable[int],
+        paths: Iterable[str],
+        series: Iterable[str],
+        rows: Iterable[int],
+        *,
+        stage: str,
+        epoch: int,
+        seed: int,
+    ) -> Iterator[SampleInfo]:
+        """The same as one call for each sample, in a third of the time."""
+        set_id, set_path, set_series, set_row, set_stage, set_epoch, set_seed = _SETTERS
+        for number, path, name, row in zip(ids, paths, series, rows, strict=True):
+            info = object.__new__(cls)
+            set_id(info, number)
+            set_path(info, path)
+            set_series(info, name)
+            set_row(info, row)
+            set_stage(info, stage)
+            set_epoch(info, epoch)
+            set_seed(info, seed)
+            yield info
+
+
+# Unlike those of `object`, they look up no name.
+_SETTERS: list[Callable[[SampleInfo, Any], None]] = [
+    getattr(SampleInfo, field.name).__set__ for field in dataclasses.fields(SampleInfo)
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +107,7 @@ class BatchInfo:
     @property
     def generator(self) -> torch.Generator:
         """A generator seeded by (seed, epoch, samples): keep it, each access makes a new one."""
-        return _generator("batch transform", self.seed, self.epoch, *self.ids)
+        return _generator(derive_key("batch transform", self.seed, self.epoch, *self.ids))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +144,13 @@ class Transforms:
     def __bool__(self) -> bool:
         return bool(self.steps)
 
-    def __call__(self, data: Any, info: SampleInfo | BatchInfo) -> Any:
-        """Apply all transforms to a sample or a batch.
+    @property
+    def takes_info(self) -> bool:
+        """Whether a transform takes ``info``."""
+        return any(takes_info for _, takes_info in self.steps)
+
+    def __call__(self, data: Any, info: SampleInfo | BatchInfo | None = None) -> Any:
+        """Apply all transforms to a sample or a batch; ``info`` may be left out if none takes it.
 
         Raises:
             RuntimeError: a transform raised `StopIteration`, which would end the epoch silently.
@@ -122,7 +160,7 @@ class Transforms:
             for transform, takes_info in self.steps:
                 data = transform(data, info) if takes_info else transform(data)
                 if data is None:
-                    what = "sample" if isinstance(info, SampleInfo) else "batch"
+                    what = "batch" if isinstance(info, BatchInfo) else "sample"
                     raise OptionError(f"the transform {transform!r} returned None, expected the {what}")
         except StopIteration as error:
             raise RuntimeError(
@@ -144,7 +182,12 @@ def _takes_info(transform: Transform) -> bool:
     )
 
 
-def _generator(*parts: int | str) -> torch.Generator:
+@lru_cache(maxsize=16)
+def _sample_keys(seed: int, epoch: int) -> KeyDeriver:
+    return KeyDeriver("sample transform", seed, epoch)
+
+
+def _generator(key: int) -> torch.Generator:
     generator = torch.Generator()
-    generator.manual_seed(derive_key(*parts) >> 1)
+    generator.manual_seed(key >> 1)
     return generator

@@ -16,7 +16,7 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import Frozen
 from h5lightning.core.visible import visible_logger
 from h5lightning.errors import ChecksumError, H5LightningError, SchemaError
-from h5lightning.options import Access, Field, Samples
+from h5lightning.options import Access, Field, Samples, Whole, Windows
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.checksum_table import ChecksumTable
 from h5lightning.planning.catalog.file_stamps import ScannedFiles
@@ -29,6 +29,7 @@ from h5lightning.planning.fields import Fields
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.nonconforming_files import find_nonconforming
 from h5lightning.planning.sampling import RowLayout
+from h5lightning.planning.sampling.chunk_needs import ChunkLayout
 from h5lightning.storage.checksums.verify_files import load_checksums, verify_before_a_run
 from h5lightning.storage.discovery import Discovered, discover
 from h5lightning.storage.indexing.build_catalog import build_catalog, leave_out
@@ -74,8 +75,47 @@ class DataSurvey(Frozen):
         """The rows that must be decoded together, in the field with most bytes."""
         rows = self.fields.row_fields
         largest = max(rows, key=lambda plan: plan.row_bytes)
-        by_layout = np.asarray([_chunk_rows(layout, largest.path) for layout in self.catalog.layouts])
-        return RowLayout(by_layout[self.catalog.layout_of], sum(plan.row_bytes for plan in rows))
+        return RowLayout(self._chunk_rows(largest.path), sum(plan.row_bytes for plan in rows))
+
+    def held_window_bytes(self, cache_bytes: int) -> int | None:
+        """The shuffle window, over all fields, whose decoded chunks fill a cache; None if all chunks fit into it."""
+        layouts = self.chunk_layouts(self.fields)
+        decoded = sum(layout.row_bytes for layout in layouts)
+        total = sum(layout.total_bytes(self.index.file_rows) for layout in layouts)
+        if total <= cache_bytes:
+            return None
+        # Chunks may reach past the end of the data.
+        padding = total / max(1, decoded * int(self.index.file_rows.sum()))
+        return int(cache_bytes / (decoded * max(1.0, padding)) * self.row_layout().row_bytes)
+
+    def decoded_for_each_byte(self, cache_bytes: int, batch_size: int) -> float:
+        """Decoded bytes for each byte of a sample if samples come in random order; at least 1."""
+        layouts, rows = self.chunk_layouts(self.fields), self.index.file_rows
+        kept = cache_bytes / max(1, sum(layout.total_bytes(rows) for layout in layouts))
+        if kept >= 1:
+            return 1.0
+        decoded = sum(layout.row_bytes * layout.decoded_rows(rows, batch_size) for layout in layouts)
+        decoded = max(decoded * (1 - kept), sum(layout.row_bytes for layout in layouts))
+        alone = self.row_layout().row_bytes - sum(layout.row_bytes for layout in layouts)
+        return float(max(1.0, (decoded + alone) / self.row_layout().row_bytes))
+
+    def chunk_layouts(self, fields: Fields) -> tuple[ChunkLayout, ...]:
+        """How chunks are decoded, for each column of these fields that has chunks of several rows."""
+        if isinstance(self.index.samples, Whole):
+            return ()  # samples share no chunks
+        dilation = self.index.samples.dilation if isinstance(self.index.samples, Windows) else 1
+        by_column: dict[tuple[str, str | None], ChunkLayout] = {}
+        for plan in fields.row_fields:
+            layout = ChunkLayout(self._chunk_rows(plan.path), plan.row_bytes, _span(plan.steps, dilation))
+            if (layout.chunk_rows > 1).any():
+                known = by_column.get((plan.path, plan.member), layout)
+                by_column[plan.path, plan.member] = layout.joined(known)
+        return tuple(by_column.values())
+
+    def _chunk_rows(self, path: str) -> Int64Array:
+        """Rows of a dataset that are decoded together, for each file, ``(files,)``."""
+        by_layout = np.asarray([_chunk_rows(layout, path) for layout in self.catalog.layouts])
+        return by_layout[self.catalog.layout_of]
 
 
 def survey(
@@ -294,6 +334,11 @@ def _attrs_in(path: str, owner: str) -> list[str]:
 def _labels(catalog: Catalog, label: str) -> tuple[str | None, ...]:
     values = (catalog.attrs_of(file).get(label) for file in range(len(catalog)))
     return tuple(None if value is None else str(value) for value in values)
+
+
+def _span(steps: tuple[int, int] | None, dilation: int) -> tuple[int, int]:
+    """The rows of a sample that a field needs, counted from its first one."""
+    return (0, 1) if steps is None else (steps[0] * dilation, (steps[1] - 1) * dilation + 1)
 
 
 def _chunk_rows(layout: Iterable[DatasetSchema], path: str) -> int:

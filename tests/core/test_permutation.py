@@ -7,7 +7,13 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from h5lightning.core.permutation import KeyedPermutation, KeyedPermutations, derive_key, derive_keys
+from h5lightning.core.permutation import (
+    KeyDeriver,
+    KeyedPermutation,
+    KeyedPermutations,
+    derive_key,
+    derive_keys,
+)
 
 MAX_KEY = 2**64 - 1
 
@@ -54,6 +60,9 @@ def chi_square(counts):
 @pytest.mark.parametrize(("parts", "key"), GOLDEN_KEYS, ids=[repr(parts) for parts, _ in GOLDEN_KEYS])
 def test_keys_stay_what_they_are(parts, key):
     assert derive_key(*parts) == key
+    for count in range(len(parts) + 1):
+        keys = KeyDeriver(*parts[:count])
+        assert [keys(*parts[count:]) for _ in range(2)] == [key] * 2
 
 
 @pytest.mark.parametrize(

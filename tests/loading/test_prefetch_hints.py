@@ -10,7 +10,7 @@ import pytest
 
 from h5lightning import H5DataModule
 from h5lightning.errors import BadFileError
-from h5lightning.loading.prefetch_hints import PrefetchAdvisor, available_bytes
+from h5lightning.loading.prefetch_hints import PrefetchAdvisor, available_bytes, fetched_by_thread
 from h5lightning.storage.files.raw_file import RawFile
 
 
@@ -49,19 +49,56 @@ def test_blocks_are_requested_whole_and_once() -> None:
 def test_what_is_in_memory_is_not_requested_and_looked_at_less_and_less() -> None:
     storage = Storage(is_warm=True)
     advisor = storage.advisor(size=1000)
-    for _ in range(300):
+    for _ in range(1000):
         advisor.prefetch(np.arange(100))
+        advisor.note(0)
     assert storage.asked == []
-    assert all(len(probed) <= 4 for probed in storage.probed)
-    # Each eighth group, once it has always been there.
-    assert 300 / 8 <= len(storage.probed) < 100
-    storage.is_warm = False
-    for _ in range(8):
+    # Several samples of the first group, then one of each 64th group.
+    assert [len(probed) for probed in storage.probed] == [4] + [1] * (len(storage.probed) - 1)
+    assert 1000 / 64 <= len(storage.probed) < 40
+
+
+def test_a_cold_stretch_after_a_warm_one_is_noticed() -> None:
+    storage = Storage(is_warm=True)
+    advisor = storage.advisor(size=1000)
+    for _ in range(1000):
         advisor.prefetch(np.arange(100))
+    storage.is_warm = False
+    for _ in range(64):
+        advisor.prefetch(np.arange(100))
+        if storage.asked:
+            break
     assert storage.asked
-    before = len(storage.asked)
     advisor.prefetch(np.arange(100))
-    assert len(storage.asked) == before + 1
+    assert len(storage.asked) == 2
+
+
+def test_a_read_that_had_to_wait_for_the_disk_is_followed_by_a_probe() -> None:
+    storage = Storage(is_warm=True)
+    advisor = storage.advisor(size=1000)
+    for _ in range(1000):
+        advisor.prefetch(np.arange(100))
+    storage.is_warm, storage.probed = False, []
+    advisor.note(1)
+    advisor.prefetch(np.arange(100))
+    assert storage.probed == [[0, 25, 50, 75]]
+    assert storage.asked == [list(range(100))]
+
+
+def test_what_a_thread_had_to_fetch_is_counted(tmp_path) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(os.urandom(1 << 20))
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        before = fetched_by_thread()
+        os.pread(file.fileno(), 4096, 1 << 19)
+        cold = fetched_by_thread()
+        os.pread(file.fileno(), 4096, 1 << 19)
+        warm = fetched_by_thread()
+    if cold == before:
+        pytest.skip("the temporary directory lies in memory")
+    assert warm == cold
 
 
 def test_errors_are_left_to_the_reading() -> None:

@@ -149,6 +149,27 @@ def test_a_batch_of_nothing_has_the_shape_of_a_batch(write_files, samples):
     dataset.close()
 
 
+def test_each_transform_is_told_where_its_sample_comes_from(write_files):
+    told = {}
+
+    def tell(sample, info):
+        told[info.id] = (info, sample["y"].item())
+        return sample
+
+    dataset = H5Dataset(write_files(LENGTHS), ["x", "y"], transform=tell, provenance=True, seed=3)
+    dataset.set_epoch(2)
+    ids = [9, 0, 12, 4, 11, 3]
+    batch = dataset.read_batch(ids)
+    assert [told[number][1] for number in ids] == batch["y"].tolist()
+    where = dataset.index.locate(ids)
+    for number, file, row in zip(ids, where.file.tolist(), where.row.tolist(), strict=True):
+        info = told[number][0]
+        assert (info.path, info.row, info.series) == (dataset.index.path(file), row, "")
+        assert (info.stage, info.epoch, info.seed) == ("train", 2, 3)
+    assert [sample["sample_id"] for sample in dataset.__getitems__(ids)] == ids
+    dataset.close()
+
+
 def test_plain_torch_tools_take_it(dataset):
     first, second = random_split(dataset, [10, SIZE - 10])
     assert sorted(ids_of(DataLoader(first, 4)) + ids_of(DataLoader(second, 4))) == list(range(SIZE))

@@ -92,6 +92,24 @@ def test_a_transform_gets_what_it_takes(transform, expected):
     assert Transforms.of(transform, "train")(3, INFO) == expected
 
 
+@pytest.mark.parametrize(
+    ("option", "takes_info"), [([double, add_row], True), ([double, scale], False), (None, False)]
+)
+def test_infos_are_made_only_for_transforms_that_take_them(option, takes_info):
+    transforms = Transforms.of(option, "train")
+    assert transforms.takes_info is takes_info
+    if not takes_info:
+        assert transforms(3) == transforms(3, INFO)
+
+
+def test_infos_of_many_samples_are_those_of_each():
+    infos = SampleInfo.of_samples(
+        [5, 9], ["a.h5", "b.h5"], ["", "run"], [2, 3], stage="train", epoch=1, seed=7
+    )
+    other = SampleInfo(id=9, path="b.h5", series="run", row=3, stage="train", epoch=1, seed=7)
+    assert list(infos) == [INFO, other]
+
+
 def test_transforms_are_applied_in_order():
     assert Transforms.of([double, add_row, double], "train")(3, INFO) == (2 * 3 + 2) * 2
 

@@ -2,7 +2,10 @@
 
 import multiprocessing
 import os
+import sys
 import warnings
+from contextlib import ExitStack
+from pathlib import Path
 
 import direct_jobs
 import h5py
@@ -65,13 +68,28 @@ def test_inherited_files_are_closed(paths):
         reader.close()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says what is mapped")
+def test_inherited_maps_are_unmapped(paths):
+    with HandlePool(Access()) as pool:
+        reader = DirectReader(pool)
+        direct_jobs.values_of(reader, paths)
+        inherited, kept = in_process("fork", direct_jobs.count_maps, reader, paths)
+        assert (inherited, kept) == (len(paths), 0)
+        mapped = Path("/proc/self/maps").read_text(encoding="utf-8")
+        assert all(path in mapped for path in paths), "those of this process stay"
+        reader.close()
+
+
 def test_a_lock_held_at_the_fork_does_not_block_the_child(paths):
     with HandlePool(Access()) as pool:
         reader = DirectReader(pool, decoded=DecodedChunkRows(pool.access.cache_bytes, 2))
         expected = direct_jobs.values_of(reader, paths)
-        maps = reader._maps()
-        decode_pool = reader._decoded.pool()
+        files, columns, decode_pool = pool.raw_files, reader._local.peek(), reader._decoded.pool()
         (cache,) = decode_pool._caches.values()
-        with maps._guard._lock, decode_pool._guard._lock, cache._monitor._lock:
+        guards = [files._guard, files.budget._descriptors._guard, files.budget._maps._guard]
+        guards += [columns.maps._guard, columns.maps._asking, decode_pool._guard, cache._monitor]
+        with ExitStack() as held:
+            for guard in guards:
+                held.enter_context(guard._lock)
             assert in_process("fork", direct_jobs.read, reader, paths) == expected
         reader.close()

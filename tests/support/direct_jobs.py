@@ -30,6 +30,20 @@ def read(reader: DirectReader, paths: list[str], results: Any) -> None:
     reader.close()
 
 
+def count_maps(reader: DirectReader, paths: list[str], results: Any) -> None:
+    """Count the files that are mapped before the first use of a reader and after it is closed."""
+
+    def mapped() -> int:
+        with open("/proc/self/maps", encoding="utf-8") as file:
+            maps = file.read()
+        return sum(path in maps for path in paths)
+
+    before = mapped()
+    values_of(reader, paths)
+    reader.close()
+    results.put((before, mapped()))
+
+
 def count_descriptors(reader: DirectReader, paths: list[str], results: Any) -> None:
     """Count the open descriptors before the first use of a reader and after it is closed."""
     before = len(os.listdir("/dev/fd"))

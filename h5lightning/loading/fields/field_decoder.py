@@ -34,7 +34,7 @@ class _Part(NamedTuple):
     request: ReadRequest
     files: tuple[int, ...]
     forms: Int64Array  # of each file
-    slots: Int64Array  # of each row
+    slots: Int64Array  # of each entry
 
 
 class FieldDecoder:
@@ -49,7 +49,9 @@ class FieldDecoder:
     def fill(self, batch: LocatedBatch, request: ReadRequest) -> Iterator[Sequence[RowRequest]]:
         """Fill the buffer of a request, whatever type files store, with delivered values; see `FieldReader.fill`."""
         parts = list(self._parts(batch, request))
-        yield [RowRequest(part.request, part.files) for part in parts]
+        every = len(batch.paths)
+        # The columns of a table are read together if their files are the same.
+        yield [RowRequest(part.request, None if len(part.files) == every else part.files) for part in parts]
         for part in parts:
             request.out[part.slots] = self._decoded(part, batch.paths)
 
@@ -78,8 +80,9 @@ class FieldDecoder:
             by_column.setdefault(self._columns[form], []).append(file)
         for column, files in by_column.items():
             stored = request.of(files)
-            out = np.empty((len(stored.rows), *column.row_shape), np.dtype(column.dtype).newbyteorder("="))
-            own = ReadRequest(column, stored.borders, stored.rows, np.arange(len(stored.rows)), out)
+            out = np.empty((len(stored.rows), *stored.entry_shape), np.dtype(column.dtype).newbyteorder("="))
+            slots = np.arange(len(stored.rows))
+            own = ReadRequest(column, stored.borders, stored.rows, slots, out, stored.run)
             yield _Part(own, tuple(files), forms[files], stored.slots)
 
     def _decoded(self, part: _Part, paths: Sequence[str]) -> Array:
@@ -87,9 +90,10 @@ class FieldDecoder:
         try:
             return self._values.of(request.out, part.forms.repeat(request.sizes))
         except ValueAtError as error:
-            row = error.place[0]
-            file = int(request.borders.searchsorted(row, side="right")) - 1
-            where = f"row {int(request.rows[row])} of {paths[part.files[file]]}"
+            entry = error.place[0]
+            row = int(request.rows[entry]) + (0 if request.run == 1 else error.place[1])
+            file = int(request.borders.searchsorted(entry, side="right")) - 1
+            where = f"row {row} of {paths[part.files[file]]}"
             raise self._explained(error, request.out, int(part.forms[file]), where) from None
 
     def _explained(self, error: ValueAtError, stored: Array, form: int, where: str) -> H5LightningError:

@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy.typing as npt
 
 from h5lightning.loading.fields.constant_cache import ConstantCache
 from h5lightning.loading.fields.field_decoder import FieldDecoder, column_of
+from h5lightning.loading.fields.file_values import FileValues, put_each, put_rows
 from h5lightning.loading.fields.located_batch import LocatedBatch
 from h5lightning.loading.fields.row_requests import RowRequest
 from h5lightning.options import Samples, Windows
@@ -102,9 +102,8 @@ class RowReader(_DatasetReader):
 
     def __init__(self, plan: RowField, context: ReadContext) -> None:
         super().__init__(plan, context)
-        dilation = context.samples.dilation if isinstance(context.samples, Windows) else 1
-        self._offsets = None if plan.steps is None else np.arange(*plan.steps) * dilation
-        self._slots = np.arange(0 if self._offsets is None else len(self._offsets))
+        self._dilation = context.samples.dilation if isinstance(context.samples, Windows) else 1
+        self._steps = plan.steps
 
     def fill(self, batch: LocatedBatch, out: Array) -> Iterator[Sequence[RowRequest]]:
         """See `FieldReader.fill`."""
@@ -116,13 +115,19 @@ class RowReader(_DatasetReader):
 
     def _request(self, batch: LocatedBatch, out: Array) -> ReadRequest:
         column = self._columns[0]
-        if self._offsets is None:
+        if self._steps is None:
             return ReadRequest(column, batch.borders, batch.rows, batch.slots, out)
-        steps = len(self._offsets)
-        rows = (batch.rows[:, None] + self._offsets).ravel()
-        slots = (batch.slots[:, None] * steps + self._slots).ravel()
-        out = out.reshape(len(out) * steps, *column.row_shape)
-        return ReadRequest(column, batch.borders * steps, rows, slots, out)
+        start, stop = self._steps
+        count, dilation = stop - start, self._dilation
+        if count == 1 or (count and dilation == 1):
+            out = out.reshape(len(out), *column.row_shape) if count == 1 else out
+            rows = batch.rows + start * dilation
+            return ReadRequest(column, batch.borders, rows, batch.slots, out, run=count)
+        steps = np.arange(count)
+        rows = (batch.rows[:, None] + (start + steps) * dilation).ravel()
+        slots = (batch.slots[:, None] * count + steps).ravel()
+        out = out.reshape(len(out) * count, *column.row_shape)
+        return ReadRequest(column, batch.borders * count, rows, slots, out)
 
 
 class ConstantReader(_DatasetReader):
@@ -130,26 +135,37 @@ class ConstantReader(_DatasetReader):
 
     def __init__(self, plan: ConstantField, context: ReadContext) -> None:
         super().__init__(plan, context)
-        self._form_of = plan.form_of
         # Fields of one dataset whose values are made in the same way share them in the cache.
-        self._made_by = None if self._decoder is None else (plan.spec.dtype, plan.as_asked.decode)
+        made_by = None if self._decoder is None else (plan.spec.dtype, plan.as_asked.decode)
+        key = (plan.path, plan.member, made_by, self.dtype.name)
+        self._values = FileValues(context.constants, key, self.shape, self.dtype)
 
     def fill(self, batch: LocatedBatch, out: Array) -> Iterator[Sequence[RowRequest]]:
         """See `FieldReader.fill`."""
         yield ()
-        forms = [0] * len(batch.paths) if self._form_of is None else self._form_of[batch.files].tolist()
-        for form, path, (start, stop) in zip(
-            forms, batch.paths, pairwise(batch.borders.tolist()), strict=True
-        ):
-            key = (path, self._columns[form], self._made_by)
-            values = self.context.constants.get(key, partial(self._read, path, form))
-            assign(out, batch.slots[start:stop], values)
+        if not batch.paths:
+            return
+        if out.dtype == self.dtype:
+            self._values.put(batch, out, partial(self._read, batch))
+        else:  # stored numbers, for an error that shows one
+            put_each(((file, self._stored(batch, file)) for file in range(len(batch.paths))), batch, out)
 
-    def _read(self, path: str, form: int) -> Array:
-        column = self._columns[form]
+    def _read(self, batch: LocatedBatch, file: int) -> Array:
+        stored = self._stored(batch, file)
+        if self._decoder is not None:
+            return self._decoder.whole(stored, self._form(batch, file), batch.paths[file])
+        values = np.empty(self.shape, self.dtype)
+        assign(values, ..., stored)
+        return values
+
+    def _stored(self, batch: LocatedBatch, file: int) -> Array:
+        column = self._columns[self._form(batch, file)]
         values = np.empty(column.row_shape, np.dtype(column.dtype).newbyteorder("="))
-        self.context.reader.read_whole(path, column, values)
-        return values if self._decoder is None else self._decoder.whole(values, form, path)
+        self.context.reader.read_whole(batch.paths[file], column, values)
+        return values
+
+    def _form(self, batch: LocatedBatch, file: int) -> int:
+        return self.plan.form_in(int(batch.files[file]))
 
 
 class AttributeReader(FieldReader):
@@ -162,7 +178,8 @@ class AttributeReader(FieldReader):
     def fill(self, batch: LocatedBatch, out: Array) -> Iterator[Sequence[RowRequest]]:
         """See `FieldReader.fill`."""
         yield ()
-        out[batch.slots] = self._values[batch.files].repeat(batch.sizes, axis=0)
+        if batch.paths:
+            put_rows(self._values, batch.files, batch, out)
 
 
 _READERS: dict[type[FieldPlan], Callable[[Any, ReadContext], FieldReader]] = {

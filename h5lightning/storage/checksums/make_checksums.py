@@ -112,8 +112,9 @@ def hashes_of_file(raw: RawFile) -> npt.NDArray[np.uint64]:
         BadFileError: the file cannot be read.
         FileChangedError: it changed meanwhile.
     """
+    descriptor = raw.descriptor()
     try:
-        hashes = hashes_of(raw.fileno(), raw.stamp[0])
+        hashes = hashes_of(descriptor.number, raw.stamp[0])
     except OSError as error:
         raise BadFileError(
             f"{raw.path} cannot be read: {error.strerror}. Check the disk or the mount"
@@ -127,5 +128,5 @@ def _parts(schema: FileSchema) -> Iterator[tuple[Int64Array, Int64Array]]:
     for dataset, extents in zip(schema.datasets, schema.extents, strict=True):
         if extents is not None and not extents.reason:
             shape = dataset.chunks or dataset.shape or ()
-            chunk_bytes = math.prod(shape) * np.dtype(dataset.dtype).itemsize
+            chunk_bytes = math.prod(shape) * extents.itemsize(dataset.dtype)
             yield extents.offsets, extents.sizes(chunk_bytes)

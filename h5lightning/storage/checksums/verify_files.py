@@ -83,7 +83,8 @@ def verify_before_a_run(
         try:
             with closing(RawFile(path)) as raw:
                 blocks = verified_blocks(path, raw.stamp, scanned_files)
-                blocks.check_file(raw.fileno(), only_metadata=True)
+                descriptor = raw.descriptor()
+                blocks.check_file(descriptor.number, only_metadata=True)
         except BadFileError as error:
             return SkippedFile(catalog.names[file], str(error))
         return None

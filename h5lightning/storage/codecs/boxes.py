@@ -1,14 +1,11 @@
-"""Puts together arrays that are stored box by box, all boxes padded to one size."""
+"""Boxes of an array in a decoded chunk: their shapes come from the file, and are checked."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
 
-import numpy as np
-
+from h5lightning.core.boxes import boxes_along, unpack_boxes, with_larger_elements
 from h5lightning.storage.codecs.decoder import Bytes, CodecError
 
 __all__ = ["Boxes"]
@@ -64,7 +61,7 @@ class Boxes:
 
     @property
     def _grid(self) -> tuple[int, ...]:
-        return tuple(-(-length // part) for length, part in zip(self.shape, self.box, strict=True))
+        return boxes_along(self.shape, self.box)
 
     def unpack(self, padded: Bytes, out: Bytes) -> None:
         """Copy the elements of the boxes to their places in the array.
@@ -73,24 +70,5 @@ class Boxes:
             padded: the boxes, ``(padded_bytes,)``.
             out: the array, as many bytes as it has.
         """
-        element = np.dtype((np.void, self.itemsize))
-        boxes = padded.view(element).reshape(self._grid + self.box)
-        array = out.view(element).reshape(self.shape)
-        axes = len(self.shape)
-        # One copy for all whole boxes, and one for each way in which the edges cut boxes off.
-        for pieces in product(*map(_pieces, self.shape, self.box)):
-            which, within, place = zip(*pieces, strict=True)
-            cut = boxes[which + within]
-            by_axis = cut.transpose(
-                [axis for pair in zip(range(axes), range(axes, 2 * axes), strict=True) for axis in pair]
-            )
-            into = array[place]
-            into.reshape(by_axis.shape)[...] = by_axis
-
-
-def _pieces(length: int, part: int) -> Iterator[tuple[slice, slice, slice]]:
-    """The parts of an axis: which boxes, which part of each, and where that is in the array."""
-    whole = length // part
-    yield slice(0, whole), slice(0, part), slice(0, whole * part)
-    if length % part:
-        yield slice(whole, whole + 1), slice(0, length % part), slice(whole * part, length)
+        shape, box, element = with_larger_elements(self.shape, self.box, self.itemsize)
+        unpack_boxes(padded.view(element).reshape(self._grid + box), out.view(element).reshape(shape))

@@ -62,10 +62,20 @@ class FilterPipeline:
         Raises:
             CodecError: the stored bytes are damaged.
         """
+        stored, last = self._undone_but_one(stored, mask)
+        last.decoder.fill(stored, out)
+
+    def make(self, stored: Bytes, mask: int = 0) -> Bytes:
+        """Decode one chunk into new memory, or to a view of ``stored``; see `decode`."""
+        stored, last = self._undone_but_one(stored, mask)
+        return last.decoder.make(stored, last.size_from(stored))
+
+    def _undone_but_one(self, stored: Bytes, mask: int) -> tuple[Bytes, _Step]:
+        """The stored bytes with all filters undone except the one that was applied first, and that one."""
         *before, last = self._steps(mask) if mask else self._usual
         for step in before:
             stored = step.decoder.make(stored, step.size_from(stored))
-        last.decoder.fill(stored, out)
+        return stored, last
 
     def _steps(self, mask: int) -> list[_Step]:
         """The filters that were applied, in the order in which they are undone."""

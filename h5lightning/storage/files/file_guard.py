@@ -1,4 +1,4 @@
-"""Checks whether an open file is still the one that was opened, by its descriptor, before and after it is read.
+"""Checks whether a file is still the one that was opened: by its descriptor, or by its path where that was closed.
 
 HDF5 itself opens the other files that it takes values from, so these are checked by their paths.
 """
@@ -9,7 +9,7 @@ import contextlib
 import os
 from collections.abc import Iterable
 
-from h5lightning.errors import FileChangedError
+from h5lightning.errors import BadFileError, FileChangedError
 from h5lightning.planning.catalog.file_stamps import (
     ScannedFiles,
     Stamp,
@@ -20,15 +20,79 @@ from h5lightning.storage.hdf5.external import source_stamp
 from h5lightning.storage.hdf5.file_checks import stamp
 from h5lightning.storage.hdf5.held_files import Identity, identity_of
 
-__all__ = ["OpenFileGuard", "SourceGuard", "check_scanned"]
+__all__ = ["FileGuard", "OpenFileGuard", "SourceGuard", "check_scanned"]
 
 _ADVICE = (
     "A run needs files that stay as they are, also those of SWMR writers: write to another file and rename it "
     "when it is whole. Start again, which scans the files that changed"
 )
+_SINCE = "since it was first read"
 
 
-class OpenFileGuard:
+class FileGuard:
+    """Knows what a file looked like when it was opened, and notices changes.
+
+    Args:
+        path: where it lies.
+        status: its status when it was opened.
+    """
+
+    __slots__ = ("_ctime_ns", "_has_name", "_mtime_ns", "_size", "identity", "path", "stamp")
+
+    def __init__(self, path: str, status: os.stat_result) -> None:
+        self.path = path
+        self.stamp = stamp(status)
+        self.identity = identity_of(status)
+        self._size, self._mtime_ns, self._ctime_ns = status.st_size, status.st_mtime_ns, status.st_ctime_ns
+        self._has_name = status.st_nlink > 0  # some file systems do not count links
+
+    def check_open(self, descriptor: int) -> None:
+        """Raise if the file changed while it is open: its chunk maps may be wrong, and reading a memory map may crash.
+
+        Raises:
+            FileChangedError: it was written to, replaced or deleted.
+        """
+        status = os.fstat(descriptor)
+        is_same = status.st_mtime_ns == self._mtime_ns and status.st_size == self._size
+        if not is_same or not (status.st_nlink or not self._has_name):
+            raise self._changed(status, "while it was read")
+
+    def check_path(self) -> bool:
+        """Raise if the file that lies at the path has other content, or there is none.
+
+        Returns:
+            Whether it is the same file with the same status; otherwise it was linked, or is a copy with the same times.
+
+        Raises:
+            FileChangedError: it was written to, replaced, renamed or deleted.
+            BadFileError: the system does not say.
+        """
+        try:
+            status = os.stat(self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            raise self._changed(None, _SINCE) from None
+        except OSError as error:
+            reason = f"{self.path} cannot be accessed: {error.strerror}. Check the disk or the mount"
+            raise BadFileError(reason) from error
+        if status.st_mtime_ns != self._mtime_ns or status.st_size != self._size:
+            raise self._changed(status, _SINCE)
+        return status.st_ctime_ns == self._ctime_ns and identity_of(status) == self.identity
+
+    def check_opened(self, status: os.stat_result) -> None:
+        """Raise if a file that was opened again has other content, by its new status.
+
+        Raises:
+            FileChangedError: it was written to or replaced.
+        """
+        if status.st_mtime_ns != self._mtime_ns or status.st_size != self._size:
+            raise self._changed(status, _SINCE)
+
+    def _changed(self, status: os.stat_result | None, since: str) -> FileChangedError:
+        what = explain_change(stamp(status), self.stamp) if status is not None else ""
+        return FileChangedError(f"{self.path} {what or 'was deleted or replaced'} {since}. {_ADVICE}")
+
+
+class OpenFileGuard(FileGuard):
     """Guards one open file.
 
     Args:
@@ -36,29 +100,15 @@ class OpenFileGuard:
         descriptor: the open file; it belongs to the caller.
     """
 
-    __slots__ = ("_descriptor", "_has_name", "_mtime_ns", "_size", "identity", "path", "stamp")
+    __slots__ = ("_descriptor",)
 
     def __init__(self, path: str, descriptor: int) -> None:
-        status = os.fstat(descriptor)
-        self.path = path
-        self.stamp = stamp(status)
-        self.identity = identity_of(status)
+        super().__init__(path, os.fstat(descriptor))
         self._descriptor = descriptor
-        self._size, self._mtime_ns = status.st_size, status.st_mtime_ns
-        self._has_name = status.st_nlink > 0  # some file systems do not count links
 
     def check(self) -> None:
-        """Raise if the file changed: its chunk maps may be wrong, and reading its memory map may crash the process.
-
-        Raises:
-            FileChangedError: it was written to, replaced or deleted.
-        """
-        status = os.fstat(self._descriptor)
-        is_same = status.st_mtime_ns == self._mtime_ns and status.st_size == self._size
-        if is_same and (status.st_nlink or not self._has_name):
-            return
-        what = explain_change(stamp(status), self.stamp) or "was deleted or replaced"
-        raise FileChangedError(f"{self.path} {what} while it was read. {_ADVICE}")
+        """Raise if the file changed; see `check_open`."""
+        self.check_open(self._descriptor)
 
 
 class SourceGuard:
@@ -109,12 +159,16 @@ class SourceGuard:
                 )
 
 
-def check_scanned(path: str, stamp: Stamp, scanned_files: ScannedFiles) -> None:
+def check_scanned(path: str, stamp: Stamp, scanned_files: ScannedFiles) -> int | None:
     """Raise unless a file with this stamp is the one that was scanned, so that the index describes it.
+
+    Returns:
+        Its number in the catalog; None if it was not scanned.
 
     Raises:
         FileChangedError: it was scanned with another size or time of modification.
     """
-    expected = scanned_files.find(path)
-    if expected is not None and (what := explain_change(stamp, expected)):
+    number = scanned_files.number(path)
+    if number is not None and (what := explain_change(stamp, scanned_files.stamp(number))):
         raise FileChangedError(f"{path} {what} since it was scanned. {_ADVICE}")
+    return number

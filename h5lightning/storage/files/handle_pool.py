@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 import weakref
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from types import TracebackType
@@ -22,7 +22,7 @@ from h5lightning.options import Access
 from h5lightning.planning.catalog.file_stamps import ScannedFiles, Stamp
 from h5lightning.storage.files.file_guard import SourceGuard
 from h5lightning.storage.files.open_files import OpenFile, OpenFiles
-from h5lightning.storage.files.raw_file import RawFile
+from h5lightning.storage.files.raw_files import RawFiles
 from h5lightning.storage.files.verified_blocks import VerifiedBlocks
 from h5lightning.storage.hdf5.open_dataset import open_dataset
 
@@ -78,12 +78,18 @@ class HandlePool:
     @property
     def budget(self) -> int:
         """Files that this process may hold open."""
-        return self._files().budget
+        return self._files().raw.budget.most
 
     @property
     def opened(self) -> int:
         """How often this process has opened a file since the pool was made."""
-        return self._files().opened
+        files = self._files()
+        return files.opened + files.raw.opened
+
+    @property
+    def raw_files(self) -> RawFiles:
+        """The files that this process reads without HDF5, within the same budget."""
+        return self._files().raw
 
     def file(self, path: str) -> AbstractContextManager[h5py.File]:
         """The open file, which stays open inside the ``with`` block.
@@ -150,8 +156,7 @@ class HandlePool:
             ChecksumError: with ``access.verify``, a block does not match its checksum.
         """
 
-        def use(entries: list[OpenFile]) -> Result:
-            (entry,) = entries
+        def use(entry: OpenFile) -> Result:
             try:
                 kept = self._derived(entry, key, make)
                 result = function(kept)
@@ -162,7 +167,7 @@ class HandlePool:
             self._check(entry, None if sources is None or entry.sources is None else sources(kept))
             return result
 
-        return self._files().use([(path, None)], use)
+        return self._files().use(path, use)
 
     def check_sources(self, path: str) -> None:
         """Raise if a file that this one takes values from changed since it was scanned.
@@ -176,7 +181,7 @@ class HandlePool:
     @contextmanager
     def kept(self, path: str, key: Hashable, make: Callable[[h5py.File], T]) -> Iterator[T]:
         """What ``make`` derives from the open file, which stays open inside the ``with`` block; see `using`."""
-        with self._files().held([(path, None)]) as (entry,):
+        with self._files().held(path) as entry:
             try:
                 yield self._derived(entry, key, make)
             except H5LightningError:
@@ -190,18 +195,6 @@ class HandlePool:
         if key not in entry.kept and entry.sources is not None:
             entry.sources.check()
         return entry.keep(key, make)
-
-    def using_files(self, paths: Sequence[str], function: Callable[[list[OpenFile]], T]) -> T:
-        """Call a function with files that are open without HDF5, within the same budget; they stay open meanwhile.
-
-        Args:
-            paths: where different files lie.
-            function: called with the open files.
-
-        Returns:
-            What the function returns.
-        """
-        return self._files().use([(path, RawFile) for path in paths], function)
 
     def dataset(self, path: str, name: str) -> AbstractContextManager[h5py.Dataset]:
         """A dataset of the open file, both of which stay open inside the ``with`` block.

@@ -1,4 +1,4 @@
-"""The open files of one process, least recently used first, and how many it may hold.
+"""The files of one process that are open through HDF5, least recently used first, and how many it may hold.
 
 HDF5 keeps about half a MiB for each open file and, by default, 8 MiB of decoded chunks for each open dataset; both are
 bounded.
@@ -11,16 +11,19 @@ import resource
 import sys
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TypeAlias, TypeVar
+from itertools import islice
+from typing import Any, TypeVar
+
+import h5py
 
 from h5lightning.core.monitor import Guard
 from h5lightning.errors import BadFileError, FileChangedError, ResourceError
 from h5lightning.options import Access
 from h5lightning.planning.catalog.file_stamps import ScannedFiles, Stamp
 from h5lightning.storage.files.file_guard import OpenFileGuard, SourceGuard, check_scanned
-from h5lightning.storage.files.raw_file import RawFile
+from h5lightning.storage.files.raw_files import RawFiles
 from h5lightning.storage.files.verified_blocks import VerifiedBlocks, verified_blocks
 from h5lightning.storage.hdf5.file_checks import stamp
 from h5lightning.storage.hdf5.held_files import Identity, drop, hold
@@ -30,11 +33,9 @@ __all__ = ["OpenFile", "OpenFiles", "default_budget"]
 
 T = TypeVar("T")
 
-
-Key: TypeAlias = tuple[str, type[RawFile] | None]  # the path, and what opens it; None for HDF5
-
 _MOST_CACHE_BYTES = 1024 * 1024
 _PATIENCE_S = 0.5
+_SPARE_DESCRIPTORS = 64  # for other uses, where `max_open_files` takes all others
 
 
 def default_budget(processes: int = 1) -> int:
@@ -52,11 +53,20 @@ def _free_descriptors() -> int:
         return 0
 
 
-class OpenFile:
-    """An open file, and what was derived from it."""
+def _allow(files: int) -> None:
+    """Raise the limit of open files of this process, as far as it may, if it allows fewer than were asked for."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lacking = files + _SPARE_DESCRIPTORS - _free_descriptors()
+    if lacking > 0:
+        most = soft + lacking if hard == resource.RLIM_INFINITY else min(soft + lacking, hard)
+        with suppress(OSError, ValueError):  # the system may allow less than it says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
-    def __init__(self, key: Key, file: Any, guard: OpenFileGuard, sources: SourceGuard | None = None) -> None:
-        self.key = key
+
+class OpenFile:
+    """A file that is open through HDF5, and what was derived from it."""
+
+    def __init__(self, file: h5py.File, guard: OpenFileGuard, sources: SourceGuard | None) -> None:
         self.file = file
         self.guard = guard
         self.sources = sources
@@ -68,12 +78,12 @@ class OpenFile:
         self._held: dict[Identity, Stamp] = {}
         self._owner: weakref.ref[OpenFiles] | None = None
 
-    def keep(self, key: Hashable, make: Callable[[Any], T]) -> T:
+    def keep(self, key: Hashable, make: Callable[[h5py.File], T]) -> T:
         """What ``make`` derives from the file; it is called once for a key, however many threads ask."""
         kept: T = self.kept[key] if key in self.kept else self._lock.run(self._keep, key, make)
         return kept
 
-    def _keep(self, key: Hashable, make: Callable[[Any], T]) -> T:
+    def _keep(self, key: Hashable, make: Callable[[h5py.File], T]) -> T:
         if key not in self.kept:
             self.kept[key] = make(self.file)
         kept: T = self.kept[key]
@@ -111,22 +121,32 @@ class OpenFile:
 
 
 class OpenFiles:
-    """Open files, least recently used first; a file in use is never closed."""
+    """The files of one process: those that are open through HDF5, and those that are read without it.
+
+    The former are ordered by their last use; a file in use is never closed.
+
+    Attributes:
+        raw: the files that are read without HDF5.
+        opened: how often a file was opened through HDF5.
+    """
 
     def __init__(self, access: Access, processes: int, scanned_files: ScannedFiles | None) -> None:
-        self.budget = access.max_open_files or default_budget(processes)
+        if access.max_open_files is not None:
+            _allow(access.max_open_files)
+        most = access.max_open_files or default_budget(processes)
         self.opened = 0
         self._scanned_files = scanned_files
         self._access = access
-        self._rdcc_nbytes = min(_MOST_CACHE_BYTES, access.cache_bytes // self.budget)
-        self._by_key: OrderedDict[Key, OpenFile] = OrderedDict()
+        self._rdcc_nbytes = min(_MOST_CACHE_BYTES, access.cache_bytes // most)
+        self._by_path: OrderedDict[str, OpenFile] = OrderedDict()
+        self.raw = RawFiles(scanned_files, most, self._by_path, weakref.WeakMethod(self._close_half))
         # Kept when a file is closed, which may be closed and opened again many times in an epoch.
         self._blocks: dict[tuple[str, Stamp], VerifiedBlocks] = {}
         # Held while a file is opened: h5py holds its own lock and the GIL for that time in any case.
         self._guard = Guard()
 
     def __len__(self) -> int:
-        return len(self._by_key)
+        return self.raw.budget.held
 
     def blocks(self, path: str, stamp: Stamp) -> VerifiedBlocks:
         """The verifier of a file; see `verified_blocks`."""
@@ -137,13 +157,12 @@ class OpenFiles:
             self._blocks[path, stamp] = verified_blocks(path, stamp, self._scanned_files)
         return self._blocks[path, stamp]
 
-    def use(self, keys: Sequence[Key], function: Callable[[list[OpenFile]], T]) -> T:
-        """What ``function`` returns for open files, which stay open until then."""
+    def use(self, path: str, function: Callable[[OpenFile], T]) -> T:
+        """What ``function`` returns for an open file, which stays open until then."""
         holder, entries = object(), list[OpenFile]()
         try:
             try:
-                self._guard.run(self._pin, keys, holder, entries)
-                return function(entries.copy())
+                return function(self._guard.run(self._pin, path, holder, entries))
             finally:
                 self._guard.run(self._unpin, holder, entries)
         finally:
@@ -151,26 +170,25 @@ class OpenFiles:
                 self._guard.run(self._unpin, holder, entries)
 
     @contextmanager
-    def held(self, keys: Sequence[Key]) -> Iterator[list[OpenFile]]:
-        """Open files, which stay open inside the ``with`` block."""
+    def held(self, path: str) -> Iterator[OpenFile]:
+        """An open file, which stays open inside the ``with`` block."""
         holder, entries = object(), list[OpenFile]()
         try:
             try:
-                self._guard.run(self._pin, keys, holder, entries)
-                yield entries.copy()
+                yield self._guard.run(self._pin, path, holder, entries)
             finally:
                 self._guard.run(self._unpin, holder, entries)
         finally:
             if entries:
                 self._guard.run(self._unpin, holder, entries)
 
-    def _pin(self, keys: Sequence[Key], holder: object, entries: list[OpenFile]) -> None:
-        for key in keys:
-            entry = self._by_key.get(key) or self._open(key)
-            self._by_key.move_to_end(key)
-            # Listed before it is held: after an interrupt, all that is listed is released.
-            entries.append(entry)
-            entry.holders.add(holder)
+    def _pin(self, path: str, holder: object, entries: list[OpenFile]) -> OpenFile:
+        entry = self._by_path.get(path) or self._open(path)
+        self._by_path.move_to_end(path)
+        # Listed before it is held: after an interrupt, what is listed is released.
+        entries.append(entry)
+        entry.holders.add(holder)
+        return entry
 
     def _unpin(self, holder: object, entries: list[OpenFile]) -> None:
         # May run again after an interrupt: releasing twice changes nothing.
@@ -179,7 +197,7 @@ class OpenFiles:
             if entry.is_retired and not entry.holders:
                 entry.close()
         entries.clear()
-        self._shrink(self.budget)
+        self._shrink(self.raw.budget.most)
 
     def retire(self, entry: OpenFile) -> bool:
         """Close a file, after its use if it is in use, and open it anew next time; returns whether it is closed."""
@@ -187,45 +205,43 @@ class OpenFiles:
         return bool(self._guard.attempt(_PATIENCE_S, self._retire, entry))
 
     def _retire(self, entry: OpenFile) -> bool:
-        if self._by_key.get(entry.key) is entry:
+        if self._by_path.get(entry.guard.path) is entry:
             entry.is_retired = True
             if not entry.holders:
                 entry.close()
-            del self._by_key[entry.key]
+            del self._by_path[entry.guard.path]
         return not entry.holders
 
     def close(self) -> None:
         """Close all files, those in use after their use."""
         self._guard.run(self._close)
+        self.raw.close()
 
     def _close(self) -> None:
-        files, self._by_key = self._by_key, OrderedDict()
-        for entry in files.values():
-            entry.is_retired = True
-            if not entry.holders:
-                entry.close()
+        while self._by_path:
+            self._retire(next(iter(self._by_path.values())))
 
-    def _open(self, key: Key) -> OpenFile:
-        self._shrink(self.budget - 1)
-        path, opener = key
+    def _open(self, path: str) -> OpenFile:
+        budget = self.raw.budget
+        self._shrink(budget.most - 1)
+        budget.make_room()
         try:
-            file = self._opened(path, opener)
+            file = self._opened(path)
         except BadFileError:
             if self._scanned_files is not None:
                 with suppress(FileNotFoundError):
                     check_scanned(path, stamp(os.stat(path)), self._scanned_files)
             raise
         try:
-            guard = OpenFileGuard(path, file.fileno() if opener else file.id.get_vfd_handle())
+            guard = OpenFileGuard(path, file.id.get_vfd_handle())
             if self._scanned_files is not None:
                 check_scanned(path, guard.stamp, self._scanned_files)
-            sources = self._sources(path) if opener is None else None
+            sources = self._sources(path)
         except BaseException:
             file.close()
             raise
-        entry = self._by_key[key] = OpenFile(key, file, guard, sources)
-        if opener is None:
-            entry.hold(self)
+        entry = self._by_path[path] = OpenFile(file, guard, sources)
+        entry.hold(self)
         self.opened += 1
         return entry
 
@@ -237,24 +253,27 @@ class OpenFiles:
         sources.check()
         return sources
 
-    def _opened(self, path: str, opener: type[RawFile] | None) -> Any:
+    def _opened(self, path: str) -> h5py.File:
         while True:
             try:
-                return (
-                    opener(path) if opener else open_file(path, self._access, rdcc_nbytes=self._rdcc_nbytes)
-                )
+                return open_file(path, self._access, rdcc_nbytes=self._rdcc_nbytes)
             except ResourceError:  # noqa: PERF203 - once in a run
-                held = len(self._by_key)
-                self._shrink(held // 2)
-                if len(self._by_key) == held:
+                if not self.raw.budget.give_back():
                     raise
-                # Something else took descriptors: hold fewer files from now on.
-                self.budget = max(1, held // 2)
+
+    def _close_half(self) -> bool:
+        """Close half of the files that are open through HDF5, unless they are in use; whether any was closed."""
+        return self._guard.run(self._halve)
+
+    def _halve(self) -> bool:
+        held = len(self._by_path)
+        self._shrink(held // 2)
+        return len(self._by_path) < held
 
     def _shrink(self, most: int) -> None:
-        if len(self._by_key) <= most:
+        excess = len(self._by_path) - most
+        if excess <= 0:
             return
-        idle = [entry for entry in self._by_key.values() if not entry.holders]
-        for entry in idle[: len(self._by_key) - most]:
-            del self._by_key[entry.key]
+        for entry in [*islice((entry for entry in self._by_path.values() if not entry.holders), excess)]:
+            del self._by_path[entry.guard.path]
             entry.close()

@@ -2,84 +2,183 @@
 
 from __future__ import annotations
 
-import mmap
 import os
+import weakref
 from contextlib import suppress
-from io import FileIO
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
 from h5lightning.core.arrays import Bytes, Int64Array
-from h5lightning.core.frozen import once
 from h5lightning.errors import BadFileError, FileChangedError
 from h5lightning.planning.catalog.checksum_table import BLOCK_BYTES
 from h5lightning.storage.files.coalescing import merge_byte_ranges
-from h5lightning.storage.files.file_guard import OpenFileGuard
+from h5lightning.storage.files.descriptor import Descriptor
+from h5lightning.storage.files.file_guard import FileGuard
+from h5lightning.storage.files.mapped_file import MappedFile
 from h5lightning.storage.files.verified_blocks import VerifiedBlocks
-from h5lightning.storage.filesystems.mounts import is_remote
-from h5lightning.storage.hdf5.open_file import open_descriptor
+from h5lightning.storage.filesystems.mounts import is_remote_device
 
-__all__ = ["ByteReader", "RawFile", "VerifiedFile"]
+__all__ = ["Budget", "ByteReader", "RawFile", "VerifiedFile"]
+
+
+class Budget(Protocol):
+    """Opens and maps files, and says which of them stay so; see `FileBudget`."""
+
+    def opened(self, path: str) -> tuple[Descriptor, os.stat_result]:
+        """Open a file."""
+
+    def mapped(self, descriptor: Descriptor, size: int) -> MappedFile:
+        """Map a file."""
+
+    def keep_descriptor(self, file: RawFile, descriptor: Descriptor) -> None:
+        """Let a file keep its descriptor, if there is room."""
+
+    def keep_map(self, file: RawFile, mapped: MappedFile) -> None:
+        """Let a file keep its map, if there is room."""
+
+
+class _Unlimited:
+    """A budget for files that stay open until they are closed."""
+
+    def opened(self, path: str) -> tuple[Descriptor, os.stat_result]:
+        """Open a file."""
+        return Descriptor.of(path)
+
+    def mapped(self, descriptor: Descriptor, size: int) -> MappedFile:
+        """Map a file."""
+        return MappedFile(descriptor.number, size)
+
+    def keep_descriptor(self, file: RawFile, descriptor: Descriptor) -> None:
+        """Let a file keep its descriptor."""
+        file.kept_descriptor = descriptor
+
+    def keep_map(self, file: RawFile, mapped: MappedFile) -> None:
+        """Let a file keep its map."""
+        file.kept_map = mapped
+
+
+_UNLIMITED = _Unlimited()
 
 
 class RawFile:
-    """An open file; any number of threads may read it, in the process that opened it.
+    """A file that was opened once; any number of threads may read it, in the process that opened it.
 
-    ``check()`` raises `FileChangedError` if the file changed since it was opened.
+    Its descriptor and its map come and go: each is made again when it is needed, if the file is still the same.
 
     Args:
         path: where the file lies.
+        number: its number among the files of a process.
+        budget: how many descriptors and maps files keep; None to keep those of this file until it is closed.
 
     Raises:
         BadFileError: it cannot be opened.
+
+    Attributes:
+        stamp: its stamp when it was opened first.
+        scan_number: its number in the catalog of a scan; None if it is not known.
+        kept_descriptor: its descriptor; None if it is closed.
+        kept_map: its map; None if it is not mapped.
     """
 
-    def __init__(self, path: str) -> None:
-        self.path = path
-        # A FileIO closes its descriptor once, even if several threads close it, and when it is dropped.
-        self._file = FileIO(open_descriptor(path))
-        self._descriptor = self._file.fileno()
-        self._watch = OpenFileGuard(path, self._descriptor)
-        self.stamp = self._watch.stamp
-        self.check = self._watch.check
+    __slots__ = (
+        "__weakref__",
+        "_budget",
+        "_guard",
+        "kept_descriptor",
+        "kept_map",
+        "number",
+        "path",
+        "scan_number",
+        "stamp",
+    )
 
-    def __del__(self) -> None:
-        # A process that inherits an open file drops it without closing it.
-        if "_file" in self.__dict__:
-            self.close()
+    def __init__(self, path: str, number: int = 0, budget: Budget | None = None) -> None:
+        self.path, self.number = path, number
+        budget = _UNLIMITED if budget is None else budget
+        self._budget = weakref.ref(budget)
+        self.scan_number: int | None = None
+        self.kept_map: MappedFile | None = None
+        self.kept_descriptor: Descriptor | None
+        self.kept_descriptor, status = budget.opened(path)
+        self._guard = FileGuard(path, status)
+        self.stamp = self._guard.stamp
 
-    def fileno(self) -> int:
-        """The descriptor."""
-        return self._descriptor
+    def descriptor(self) -> Descriptor:
+        """The descriptor; hold this object as long as its number is used.
+
+        Raises:
+            BadFileError: the file cannot be opened.
+            FileChangedError: it was written to or replaced since it was opened first.
+        """
+        held = self.kept_descriptor
+        return self._opened_again() if held is None else held
+
+    def _opened_again(self) -> Descriptor:
+        budget = self._budget()
+        # Without a budget, all files were closed while this one is read: it is open for this use only.
+        held, status = Descriptor.of(self.path) if budget is None else budget.opened(self.path)
+        self._guard.check_opened(status)
+        if budget is not None:
+            budget.keep_descriptor(self, held)
+        return held
+
+    def keep_open(self) -> None:
+        """Keep the descriptor as long as the budget allows it."""
+        held, budget = self.kept_descriptor, self._budget()
+        if held is not None and budget is not None:
+            budget.keep_descriptor(self, held)
+
+    def check(self) -> bool:
+        """Raise if the file changed since it was opened; call this each time before its map is read.
+
+        Returns:
+            Whether its mode and its links are still the same; True as long as it is open.
+
+        Raises:
+            FileChangedError: it was written to, replaced or deleted; if it is not open: or renamed.
+            BadFileError: the system does not say.
+        """
+        held = self.kept_descriptor
+        if held is None:
+            return self._guard.check_path()
+        self._guard.check_open(held.number)
+        return True
 
     def close(self) -> None:
-        """Close the descriptor; the map is freed with the last array that refers to it."""
-        self._descriptor = -1  # first: another file may soon get its number
-        self.__dict__.pop("view", None)
-        self._file.close()
+        """Close the file and unmap it, when nobody reads it any more; it is opened again when it is read again."""
+        self.kept_descriptor = self.kept_map = None
 
     @property
     def may_be_mapped(self) -> bool:
         """Whether a map of the file is safe: another host could delete a file of a network file system."""
-        return not is_remote(self._descriptor)
+        return not is_remote_device(self._guard.identity[0])
 
-    @once
-    def view(self) -> Bytes:
-        """The bytes of the file, ``(size,)``, mapped into memory: call `check` each time before reading them."""
-        if self._descriptor < 0:
-            # The descriptor -1 would give a map of zeros.
-            raise BadFileError(f"{self.path} was closed while it was read. Read again")
+    def mapped(self) -> MappedFile:
+        """The file in memory: hold this object, and call `check` each time before reading from it.
+
+        Raises:
+            BadFileError: it cannot be mapped, or not be opened.
+            FileChangedError: it was written to or replaced since it was opened first.
+        """
+        mapped = self.kept_map
+        return self._mapped_again() if mapped is None else mapped
+
+    def _mapped_again(self) -> MappedFile:
+        held, budget = self.descriptor(), self._budget()
+        budget = _UNLIMITED if budget is None else budget
         try:
-            mapped = mmap.mmap(self._descriptor, self.stamp[0], access=mmap.ACCESS_READ)
-        except (OSError, ValueError) as error:
+            mapped = budget.mapped(held, self.stamp[0])
+        except OSError as error:
             raise BadFileError(f"{self.path} cannot be mapped: {error}. Use reader='h5py'") from error
-        return np.frombuffer(mapped, np.uint8)
+        budget.keep_map(self, mapped)
+        return mapped
 
     def is_cached(self, offset: int) -> bool:
         """Whether a byte is in the page cache; True if the system does not say."""
+        held = self.descriptor()
         try:
-            os.preadv(self._descriptor, [bytearray(1)], offset, os.RWF_NOWAIT)
+            os.preadv(held.number, [bytearray(1)], offset, os.RWF_NOWAIT)
         except BlockingIOError:
             return False
         except (OSError, AttributeError):
@@ -96,9 +195,10 @@ class RawFile:
         if not hasattr(os, "posix_fadvise"):
             return
         starts, sizes = merge_byte_ranges(starts, sizes)
+        held = self.descriptor()
         with suppress(OSError):
             for start, size in zip(starts.tolist(), sizes.tolist(), strict=True):
-                os.posix_fadvise(self._descriptor, start, size, os.POSIX_FADV_WILLNEED)
+                os.posix_fadvise(held.number, start, size, os.POSIX_FADV_WILLNEED)
 
     def read(self, offset: int, size: int, scratch: Bytes | None = None) -> Bytes:
         """Bytes of the file, ``(size,)``.
@@ -123,16 +223,16 @@ class RawFile:
             FileChangedError: the file ends before.
             BadFileError: the system cannot read it.
         """
-        done, size, memory = 0, len(into), into.data
+        done, size, memory, held = 0, len(into), into.data, self.descriptor()
         try:
-            while done < size and (more := os.preadv(self._descriptor, [memory[done:]], offset + done)):
+            while done < size and (more := os.preadv(held.number, [memory[done:]], offset + done)):
                 done += more
         except OSError as error:
             raise BadFileError(
                 f"{self.path} cannot be read: {error.strerror}. Check the disk or the mount"
             ) from error
         if done < size:
-            end = os.fstat(self._descriptor).st_size
+            end = os.fstat(held.number).st_size
             raise FileChangedError(
                 f"{self.path} was cut off while it was read: it ends at byte {end}, expected {offset + size} at "
                 "least. Do not write to files that a run reads"

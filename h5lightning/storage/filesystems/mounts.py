@@ -6,7 +6,7 @@ import os
 import re
 from functools import cache
 
-__all__ = ["file_system_of", "is_remote", "lies_on_remote", "type_of_path"]
+__all__ = ["file_system_of", "is_remote", "is_remote_device", "lies_on_remote", "type_of_path"]
 
 _OCTAL = re.compile(r"\\([0-7]{3})")
 _REMOTE = re.compile(r"nfs|cifs|smb|lustre|gpfs|beegfs|ceph|afs|9p|fuse(\.|$)|orangefs|wekafs")
@@ -21,15 +21,16 @@ def lies_on_remote(path: str) -> bool:
 
 
 def is_remote(descriptor: int) -> bool:
-    """Whether a file lies on a network file system; False where Linux does not say.
-
-    There, a mapped file that another host deletes would crash the process (SIGBUS).
-    """
-    return _is_remote(os.fstat(descriptor).st_dev)
+    """Whether an open file lies on a network file system; False where Linux does not say."""
+    return is_remote_device(os.fstat(descriptor).st_dev)
 
 
 @cache
-def _is_remote(device: int) -> bool:
+def is_remote_device(device: int) -> bool:
+    """Whether a device, of `os.stat`, is a network file system; False where Linux does not say.
+
+    There, a mapped file that another host deletes would crash the process (SIGBUS).
+    """
     # Thousands of files lie on very few file systems.
     return _REMOTE.match(file_system_of(device, _mounts())) is not None
 

@@ -27,9 +27,9 @@ from h5lightning.storage.hdf5.held_files import BriefHold, give_back_outdated
 __all__ = [
     "CACHE_SLOTS",
     "hdf5_reason",
-    "open_descriptor",
     "open_file",
     "open_id",
+    "open_regular",
     "opened_file",
     "opened_id",
 ]
@@ -90,11 +90,9 @@ def _status_of(path: str) -> os.stat_result:
         raise BadFileError(
             f"{path!r} holds a NUL character, and HDF5 would open the path before it: correct the path"
         )
-    descriptor = open_descriptor(path)
-    try:
-        return os.fstat(descriptor)
-    finally:
-        os.close(descriptor)
+    descriptor, status = open_regular(path)
+    os.close(descriptor)
+    return status
 
 
 def _open(path: str, locking: bool, rdcc_nbytes: int) -> h5f.FileID:
@@ -131,8 +129,11 @@ def open_file(path: str, access: Access, *, rdcc_nbytes: int = 0) -> h5py.File:
     return h5py.File(open_id(path, locking=access.locking, rdcc_nbytes=rdcc_nbytes))
 
 
-def open_descriptor(path: str) -> int:
-    """Open a regular file for reading without HDF5; the caller closes the descriptor.
+def open_regular(path: str) -> tuple[int, os.stat_result]:
+    """Open a regular file for reading without HDF5.
+
+    Returns:
+        The descriptor, which the caller closes, and the status of the open file.
 
     Raises:
         BadFileError: it cannot be opened, or is not a regular file.
@@ -145,10 +146,11 @@ def open_descriptor(path: str) -> int:
         check_resources(path, error.errno, error.strerror)
         reason = f"{error.strerror}. {_remedy(error.errno or 0, is_lock=False)}"
         raise BadFileError(f"{path} cannot be opened: {reason}") from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
         raise BadFileError(f"{path} is not a regular file: has it been replaced?")
-    return descriptor
+    return descriptor, status
 
 
 @lru_cache(maxsize=8)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy.typing as npt
 
@@ -16,6 +16,8 @@ from h5lightning.storage.readers.libhdf5.reader import H5pyReader
 from h5lightning.storage.readers.protocol import DatasetColumn, Reader, ReadRequest
 
 __all__ = ["AutoReader", "make_reader"]
+
+T = TypeVar("T")
 
 
 class AutoReader(Reader):
@@ -37,8 +39,8 @@ class AutoReader(Reader):
 
     def read(self, files: Sequence[str], requests: Sequence[ReadRequest]) -> None:
         """Fill the buffers of some requests; see `Reader.read`."""
-        for unread_files, request in self._direct.read_possible(files, requests):
-            self._libhdf5.read(unread_files, [request])
+        for unread_files, unread in self._direct.read_possible(files, requests):
+            self._libhdf5.read(unread_files, unread)
 
     def prefetch(
         self, files: Sequence[str], requests: Sequence[ReadRequest], *, only_remote: bool, is_probe: bool
@@ -46,10 +48,19 @@ class AutoReader(Reader):
         """Ask the system to fetch what needs no HDF5; see `Reader.prefetch`."""
         return self._direct.prefetch(files, requests, only_remote=only_remote, is_probe=is_probe)
 
+    def decode_ahead(self, files: Sequence[str], requests: Sequence[ReadRequest], *, reads: int) -> None:
+        """Decode the chunks of some rows; see `Reader.decode_ahead`."""
+        for undecoded, part in self._direct.decode_possible(files, requests, reads=reads):
+            self._libhdf5.decode_ahead(undecoded, part, reads=reads)
+
     def read_whole(self, file: str, source: DatasetColumn, out: npt.NDArray[Any]) -> None:
         """Put a dataset without a sample axis into ``out``; see `Reader.read_whole`."""
         if not self._direct.try_read_whole(file, source, out):
             self._libhdf5.read_whole(file, source, out)
+
+    def start_workers(self, count: int, start: Callable[[], T]) -> T:
+        """Start processes that share what they decode; see `Reader.start_workers`."""
+        return self._direct.start_workers(count, start)
 
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""

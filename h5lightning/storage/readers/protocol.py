@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,8 @@ import numpy.typing as npt
 from h5lightning.core.arrays import Int64Array
 
 __all__ = ["DatasetColumn", "ReadRequest", "Reader"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +49,18 @@ class DatasetColumn:
 class ReadRequest:
     """Rows of one dataset of several files: row ``rows[i]`` goes to ``out[slots[i]]``.
 
+    With a run length above 1, an entry is a run of consecutive rows: ``rows[i]`` is the first of them, and
+    ``out[slots[i]]`` takes all of them. `by_row` makes of it a request for single rows.
+
     Args:
         source: what is read.
-        borders: where the rows of each file begin, and the last ones end, ascending from 0, ``(files + 1,)``.
-        rows: rows of the datasets; those of one file in any order, with repetitions, ``(N,)``.
-        slots: the slot of each row in the buffer, no slot twice, ``(N,)``.
-        out: the buffer, ``(M, *row_shape)``, of the stored type in native byte order or of a type that
-            `conversions.buffer_dtype` allows: a wider one or another floating type.
+        borders: where the entries of each file begin, and the last ones end, ascending from 0, ``(files + 1,)``.
+        rows: first row of each entry; those of one file in any order, with repetitions, ``(N,)``.
+        slots: the slot of each entry in the buffer, no slot twice, ``(N,)``.
+        out: the buffer, ``(M, *entry_shape)``, of the stored type in native byte order or of a type that
+            `conversions.buffer_dtype` allows: a wider one or another floating type. C-contiguous where entries are
+            runs.
+        run: rows of an entry, at least 1.
     """
 
     source: DatasetColumn
@@ -61,14 +68,35 @@ class ReadRequest:
     rows: Int64Array
     slots: Int64Array
     out: npt.NDArray[Any]
+    run: int = 1
 
     @property
     def sizes(self) -> Int64Array:
-        """Rows of each file, ``(files,)``."""
+        """Entries of each file, ``(files,)``."""
         return self.borders[1:] - self.borders[:-1]
 
+    @property
+    def entry_shape(self) -> tuple[int, ...]:
+        """Shape of an entry: ``row_shape``, or ``(run, *row_shape)`` for a run of several rows."""
+        row_shape = self.source.row_shape
+        return row_shape if self.run == 1 else (self.run, *row_shape)
+
+    def by_row(self) -> ReadRequest:
+        """The same rows for the same places of the buffer, each as an entry of its own."""
+        run = self.run
+        if run == 1:
+            return self
+        steps = np.arange(run)
+        return ReadRequest(
+            self.source,
+            self.borders * run,
+            (self.rows[:, None] + steps).ravel(),
+            (self.slots[:, None] * run + steps).ravel(),
+            self.out.reshape(len(self.out) * run, *self.source.row_shape),
+        )
+
     def of(self, files: Sequence[int]) -> ReadRequest:
-        """The rows of some of the files, given by their ascending numbers in this request."""
+        """The entries of some of the files, given by their ascending numbers in this request."""
         starts = self.borders[:-1].tolist()
         stops = self.borders[1:].tolist()
         parts = [slice(starts[file], stops[file]) for file in files]
@@ -98,12 +126,14 @@ class Reader(Protocol):
 
         Args:
             files: paths of different files.
-            requests: rows of these files; one request for each dataset.
+            requests: rows of these files. Rows that several requests ask for are read, or decoded, once if that
+                takes longer than copying them.
 
         Raises:
             BadFileError: a file cannot be read.
             FileChangedError: a file or dataset is not the one that was scanned.
             IndexError: a negative row, or a slot outside of its buffer.
+            ValueError: a buffer whose entries do not have the shape of the request.
             FloatingPointError: a finite value would become infinite in the type of its buffer.
         """
 
@@ -141,6 +171,22 @@ class Reader(Protocol):
             FileChangedError: a file or dataset is not the one that was scanned.
         """
 
+    def decode_ahead(self, files: Sequence[str], requests: Sequence[ReadRequest], *, reads: int) -> None:
+        """Decode the chunks of some rows, so that a `read` that follows finds them decoded.
+
+        It ignores slots and buffers, and does nothing for rows that are stored as they are. If the cache is full, the
+        chunks take the place of those that were used longest ago.
+
+        Args:
+            files: paths of different files.
+            requests: what will be read of them.
+            reads: about how many calls of `read` come before; meanwhile, the cache keeps what was decoded.
+
+        Raises:
+            BadFileError: a file cannot be read.
+            FileChangedError: a file or dataset is not the one that was scanned.
+        """
+
     def read_whole(self, file: str, source: DatasetColumn, out: npt.NDArray[Any]) -> None:
         """Put a dataset without a sample axis into ``out``, ``(*row_shape)``.
 
@@ -148,6 +194,10 @@ class Reader(Protocol):
             BadFileError: the file cannot be read.
             FileChangedError: the dataset is not the one that was scanned.
         """
+
+    def start_workers(self, count: int, start: Callable[[], T]) -> T:  # noqa: ARG002
+        """Call ``start``, which starts ``count`` processes that read with this reader; they share what they decode."""
+        return start()
 
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""

@@ -91,7 +91,8 @@ def read_files(dataset: Dataset) -> Iterator[Batch]:
     for path in dataset.paths:
         with closing(RawFile(path)) as raw:
             offset = 0
-            while count := os.preadv(raw.fileno(), [buffer], offset):
+            descriptor = raw.descriptor()
+            while count := os.preadv(descriptor.number, [buffer], offset):
                 offset += count
         labels = np.arange(row, row + dataset.workload.rows_of_file)
         row += len(labels)

@@ -239,4 +239,4 @@ def test_an_interrupt_in_use_lets_go_of_the_file(pool, paths):
 
     with pytest.raises(KeyboardInterrupt):
         pool.using(paths[0], None, lambda file: file, interrupted)
-    assert not any(entry.holders for entry in pool._files()._by_key.values())
+    assert not any(entry.holders for entry in pool._files()._by_path.values())

@@ -1,6 +1,7 @@
 """A file without HDF5: bytes by reading and by a map, and errors instead of crashes."""
 
 import os
+import shutil
 import time
 
 import numpy as np
@@ -19,7 +20,7 @@ def path(tmp_path):
 
 def test_bytes(path):
     raw = RawFile(path)
-    assert raw.read(190, 10).tolist() == raw.view[190:].tolist() == list(range(190, 200))
+    assert raw.read(190, 10).tolist() == raw.mapped().view[190:].tolist() == list(range(190, 200))
     raw.check()
 
 
@@ -42,40 +43,116 @@ def test_an_empty_file_cannot_be_mapped(tmp_path):
     (tmp_path / "a.h5").touch()
     raw = RawFile(str(tmp_path / "a.h5"))
     with pytest.raises(BadFileError, match=r"a\.h5 cannot be mapped: .*reader='h5py'"):
-        _ = raw.view
+        raw.mapped()
 
 
 def test_a_map_outlives_its_file(path):
     raw = RawFile(path)
-    view = raw.view
+    view = raw.mapped().view
     raw.close()
     raw.close()
     assert view[7] == 7
 
 
-def test_a_closed_file_is_not_mapped(path):
-    """Without a descriptor, the system would make a map of zeros."""
+def test_a_closed_file_is_opened_again_when_it_is_read(path):
     raw = RawFile(path)
     raw.close()
-    with pytest.raises(BadFileError, match=r"a\.h5 was closed while it was read"):
-        _ = raw.view
+    assert raw.kept_descriptor is raw.kept_map is None
+    assert raw.read(7, 1).tolist() == raw.mapped().view[7:8].tolist() == [7]
+    assert raw.kept_descriptor is not None
 
 
-def test_closing_twice_leaves_the_next_descriptor_alone(path):
+def write_within(path):
+    with open(path, "r+b") as file:
+        file.write(b"x")
+    status = os.stat(path)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))  # as if the clock had ticked
+
+
+def replace(path):
+    with open(f"{path}.new", "wb") as file:
+        file.write(bytes(300))
+    os.replace(f"{path}.new", path)
+
+
+CHANGES = {
+    "written": (write_within, "was written to"),
+    "grown": (lambda path: os.truncate(path, 201), "grew from 200 to 201 bytes"),
+    "cut": (lambda path: os.truncate(path, 10), "was cut off from 200 to 10 bytes"),
+    "replaced": (replace, "was replaced by a file of 300 bytes"),
+    "deleted": (os.unlink, "was deleted or replaced"),
+    "renamed": (lambda path: os.rename(path, f"{path}.other"), "was deleted or replaced"),
+    "its folder is gone": (
+        lambda path: os.rename(os.path.dirname(path), f"{os.path.dirname(path)}.other"),
+        "was deleted or replaced",
+    ),
+}
+
+
+@pytest.mark.parametrize("is_mapped", [True, False], ids=["mapped", "closed"])
+@pytest.mark.parametrize(("change", "what"), CHANGES.values(), ids=CHANGES)
+def test_a_change_of_a_closed_file_is_noticed(change, what, is_mapped, tmp_path):
+    (tmp_path / "folder").mkdir()
+    path = str(tmp_path / "folder" / "a.h5")
+    with open(path, "wb") as file:
+        file.write(bytes(200))
     raw = RawFile(path)
-    number = raw.fileno()
+    mapped = raw.mapped()
+    raw.close()
+    raw.kept_map = mapped if is_mapped else None
+    assert raw.check()
+    change(path)
+    with pytest.raises(FileChangedError, match=rf"a\.h5 {what}.* since it was first read\. .*Start again"):
+        raw.check()
+    with pytest.raises(BadFileError, match=rf"a\.h5 ({what}|cannot be opened: No such file)"):
+        raw.read(0, 1)
+
+
+HARMLESS = {
+    "mode": lambda path: os.chmod(path, 0o600),
+    "hard link": lambda path: os.link(path, f"{path}.link"),
+    "copy with its times": lambda path: (shutil.copy2(path, f"{path}.new"), os.replace(f"{path}.new", path)),
+}
+
+
+@pytest.mark.parametrize("change", HARMLESS.values(), ids=HARMLESS)
+def test_what_does_not_touch_the_content_of_a_closed_file_is_told_apart(change, path):
+    raw = RawFile(path)
+    raw.close()
+    change(path)
+    assert not raw.check(), "it is to be looked at again"
+    assert raw.read(7, 1).tolist() == [7]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may look into every folder")
+def test_a_folder_that_may_not_be_entered_is_no_change(path):
+    raw = RawFile(path)
+    raw.close()
+    folder = os.path.dirname(path)
+    os.chmod(folder, 0)
+    try:
+        with pytest.raises(BadFileError, match=r"a\.h5 cannot be accessed: Permission denied") as caught:
+            raw.check()
+    finally:
+        os.chmod(folder, 0o700)
+    assert not isinstance(caught.value, FileChangedError)
+
+
+def test_a_reader_keeps_its_descriptor_while_the_file_is_closed(path):
+    raw = RawFile(path)
+    held = raw.descriptor()
     raw.close()
     other = RawFile(path)
-    assert other.fileno() == number
-    raw.close()
-    del raw
-    assert other.read(7, 1).tolist() == [7]
+    assert other.descriptor().number != held.number
+    number = held.number
+    del held
+    assert RawFile(path).descriptor().number == number
 
 
 def test_no_descriptor_is_left_open(path):
     before = len(os.listdir("/dev/fd"))
     closed, dropped = RawFile(path), RawFile(path)
-    assert len(closed.view) == len(dropped.view) == 200
+    assert len(closed.mapped().view) == len(dropped.mapped().view) == 200
     closed.close()
     del dropped
     assert len(os.listdir("/dev/fd")) == before

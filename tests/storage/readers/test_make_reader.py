@@ -63,8 +63,8 @@ def test_a_whole_dataset(paths, reader, number):
 
 def test_a_whole_dataset_while_the_reader_is_closed(paths, reader, monkeypatch):
     """Closing forgets why a dataset needs HDF5."""
-    plain = reader._direct._with_opened
-    monkeypatch.setattr(reader._direct, "_with_opened", lambda *args: (plain(*args), reader.close())[0])
+    plain = reader._direct.try_read_whole
+    monkeypatch.setattr(reader._direct, "try_read_whole", lambda *args: (plain(*args), reader.close())[0])
     out = np.zeros((10, 2), "<i4")
     reader.read_whole(paths[1], DatasetColumn("x", None, "<i4", (10, 2)), out)
     assert out.ravel().tolist() == list(range(100, 120))

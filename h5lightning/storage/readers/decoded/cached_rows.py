@@ -17,6 +17,8 @@ from h5lightning.storage.readers.row_writer import RowWriter
 
 __all__ = ["CachedRows", "ChunkRowDecoder"]
 
+_DECODED_AT_ONCE = 8  # chunk rows that a thread reserves; other threads decode the next ones meanwhile
+
 
 class ChunkRowDecoder(Protocol):
     """Decodes the chunk rows of one dataset of one file."""
@@ -50,13 +52,23 @@ class CachedRows:
         # One number for each chunk row of all datasets, ascending with the datasets.
         self._firsts = np.cumsum([0, *(len(decoder.slots) for decoder in decoders)])
 
+    def divided(self, request: ReadRequest) -> ReadRequest:
+        """See `RowGroup.divided`."""
+        return request.by_row()
+
+    def keeps(self, rows: int) -> bool:
+        """See `RowGroup.keeps`."""
+        return min(rows, int(self._firsts[-1])) <= self._cache.capacity
+
     def put(self, request: ReadRequest, to: RowWriter) -> None:
         """See `RowGroup.put`."""
-        height, capacity = self._cache.height, self._cache.capacity
+        height, capacity = self._cache.height, self._cache.at_once
         within_file = request.rows // height
         within = request.rows - within_file * height
         numbers = within_file + self._firsts[:-1].repeat(request.sizes)
         distinct, which = np.unique(numbers, return_inverse=True)
+        if len(distinct) <= capacity // 2:
+            self._decode(distinct, least=_DECODED_AT_ONCE + 1)
         if len(distinct) <= capacity:
             self._put_cached(distinct, which, within, request.slots, to)
             return
@@ -64,6 +76,36 @@ class CachedRows:
             part = np.flatnonzero((which >= first) & (which < first + capacity))
             cached = distinct[first : first + capacity]
             self._put_cached(cached, which[part] - first, within[part], request.slots[part], to)
+
+    def decode_ahead(self, rows: Int64Array, sizes: Int64Array, *, reads: int) -> None:
+        """Decode the chunk rows of some rows, so that `put` finds them in the cache.
+
+        Args:
+            rows: rows of the datasets, those of one dataset after those of another, ``(N,)``.
+            sizes: number of rows of each dataset, ``(datasets,)``.
+            reads: see `Reader.decode_ahead`.
+        """
+        numbers = np.unique(rows // self._cache.height + self._firsts[:-1].repeat(sizes))
+        # Where few chunk rows fit, these would take the place of those that are in use.
+        if len(numbers) <= self._cache.capacity // 4:
+            self._decode(numbers, least=1, reads=reads)
+
+    def _decode(self, numbers: Int64Array, *, least: int, reads: int = 0) -> None:
+        """Decode chunk rows that no thread has begun to decode, if there are at least so many, a few at a time.
+
+        So threads whose batches need the same chunk rows share the work.
+        """
+        while len(numbers := self._lacking(numbers)) >= least:
+            requested = self._by_dataset(numbers[:_DECODED_AT_ONCE])
+            fill = partial(self._fill, [decoder for decoder, _ in requested])
+            parts = [(decoder.slots, own) for decoder, own in requested]
+            self._cache.use(parts, fill, lambda *_: None, kept_for=reads)
+            numbers = numbers[_DECODED_AT_ONCE:]
+
+    def _lacking(self, numbers: Int64Array) -> Int64Array:
+        """Those of some ascending chunk rows that no thread has begun to decode."""
+        lacking = [decoder.slots.is_lacking(own) for decoder, own in self._by_dataset(numbers)]
+        return numbers[np.concatenate(lacking)] if lacking else numbers
 
     def _put_cached(
         self, numbers: Int64Array, which: Int64Array, within: Int64Array, slots: Int64Array, to: RowWriter

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from dataclasses import dataclass
 
 import h5py
-import numpy as np
 from h5py import h5i
 
 from h5lightning.core.monitor import Guard
 from h5lightning.errors import BadFileError, FileChangedError, H5LightningError
-from h5lightning.planning.catalog.file_stamps import Stamp, explain_change
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.files.raw_file import RawFile
 from h5lightning.storage.hdf5.file_checks import stamp
@@ -20,104 +17,94 @@ from h5lightning.storage.hdf5.open_dataset import chunk_problem, open_dataset
 from h5lightning.storage.hdf5.open_file import hdf5_reason, opened_file
 from h5lightning.storage.readers.checks import name_of
 from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowSlots
+from h5lightning.storage.readers.decoded.decode_pool import DecodePool
 from h5lightning.storage.readers.direct.chunk_map import ChunkMap, NeedsHDF5Error, chunk_map_of, map_chunks
+from h5lightning.storage.readers.direct.known_source import KnownSource
 from h5lightning.storage.readers.protocol import DatasetColumn
+from h5lightning.storage.readers.stored_table import hdf5_reasons
 
-__all__ = ["ChunkMapCache", "ChunkMapEntry"]
+__all__ = ["ChunkMapCache"]
 
-_MOST_MAP_BYTES = 64 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ChunkMapEntry:
-    """Where the values of a dataset lie in the file with this stamp; its slots outlive the open file."""
-
-    chunk_map: ChunkMap
-    stamp: Stamp
-    slots: ChunkRowSlots
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of memory that it takes: itself, with its key, about 1 KiB."""
-        return 1024 + self.chunk_map.nbytes
+_MOST_BYTES = 64 * 1024 * 1024
 
 
 class ChunkMapCache:
-    """The maps that one process knows; any number of threads may use it.
+    """What one process knows of the datasets of its files; any number of threads may use it.
 
     Args:
-        pool: the open files, what was scanned of them, and what may be read.
+        pool: what was scanned of the files, and what may be read.
+        decode_pool: caches decoded chunk rows.
+
+    Attributes:
+        separate: columns of tables that only HDF5 can read in some file, and so are not read with other columns.
     """
 
-    def __init__(self, pool: HandlePool) -> None:
+    def __init__(self, pool: HandlePool, decode_pool: DecodePool) -> None:
+        self.separate: frozenset[DatasetColumn] = frozenset()
         self._pool = pool
-        self._entries: OrderedDict[tuple[str, DatasetColumn], ChunkMapEntry] = OrderedDict()
+        self._decode_pool = decode_pool
+        self._known: OrderedDict[tuple[RawFile, DatasetColumn], KnownSource] = OrderedDict()
         self._bytes = 0
         self._guard = Guard()
-        self._sources: dict[DatasetColumn, None] = {}  # all that were ever asked for
+        self._asking = Guard()  # held while HDF5 is asked, so that it is asked once
+        self._columns: dict[DatasetColumn, None] = {}  # all that were ever asked for
         self._reasons: dict[tuple[str, DatasetColumn], str] = {}
-
-    @property
-    def has_reasons(self) -> bool:
-        """Whether any dataset is known to need HDF5."""
-        return bool(self._reasons)
-
-    def knows(self, file: str, source: DatasetColumn) -> bool:
-        """Whether a map was found, or a reason why there is none."""
-        return (file, source) in self._entries or (file, source) in self._reasons
 
     def reason(self, file: str, source: DatasetColumn) -> str:
         """Why only HDF5 can read a dataset; empty if that is not known."""
         return self._reasons.get((file, source), "")
 
-    def find(self, raw: RawFile, source: DatasetColumn) -> ChunkMapEntry:
-        """Where the values of a dataset lie.
+    def find(self, raw: RawFile, source: DatasetColumn, *, keeps_plain: bool = True) -> KnownSource | None:
+        """Where the values of a dataset lie; None if only HDF5 can read it: `reason` says why.
+
+        Args:
+            raw: the file.
+            source: the dataset or column.
+            keeps_plain: whether to keep what was found also if the dataset is plain; see `KnownSource.is_plain`.
 
         Raises:
-            NeedsHDF5Error: only HDF5 can read it; `reason` repeats why.
             BadFileError: the file is damaged.
             FileChangedError: the file or the dataset is not the one that was scanned.
         """
-        self._sources.setdefault(source)
+        return self._known.get((raw, source)) or self._asking.run(self._find, raw, source, keeps_plain)
+
+    def _find(self, raw: RawFile, source: DatasetColumn, keeps_plain: bool) -> KnownSource | None:
+        self._columns.setdefault(source)
+        known = self._known.get((raw, source))
+        if known is not None:
+            return known
         try:
-            return self._kept(raw, source) or self._scanned(raw, source) or self._ask(raw, source)
+            known = self._scanned(raw, source) or self._ask(raw, source)
         except NeedsHDF5Error as error:
             self._reasons[raw.path, source] = str(error)
-            raise
-
-    def _kept(self, raw: RawFile, source: DatasetColumn) -> ChunkMapEntry | None:
-        """What was found before, if the file is still the same."""
-        entry = self._entries.get((raw.path, source))
-        if entry is None:
             return None
-        if what := explain_change(raw.stamp, entry.stamp):
-            raise FileChangedError(
-                f"{raw.path} {what} since it was first read. Do not write to files that a run reads"
-            )
-        # Only its inode or the time of its status differs: it was linked, renamed or copied.
-        return entry if entry.stamp == raw.stamp else None
+        if keeps_plain or not known.is_plain:
+            self._guard.run(self._keep, known)
+        return known
 
-    def _scanned(self, raw: RawFile, source: DatasetColumn) -> ChunkMapEntry | None:
+    def _scanned(self, raw: RawFile, source: DatasetColumn) -> KnownSource | None:
         """What the index says; None if it says nothing of this very file and type."""
         scanned_files = self._pool.scanned_files
-        stored = None if scanned_files is None else scanned_files.stored(raw.path, raw.stamp, source.path)
+        if scanned_files is None or raw.scan_number is None:
+            return None
+        stored = scanned_files.stored(raw.scan_number, raw.stamp, source.path)
         if stored is None or stored.schema.element(source.member) != source.dtype:
             return None
-        schema, itemsize = stored.schema, np.dtype(source.dtype).itemsize
+        schema, itemsize = stored.schema, stored.extents.itemsize(source.dtype)
         chunk_map = chunk_map_of(stored.extents, schema.shape, schema.chunks, itemsize)
         if chunk_map.pipeline is not None and chunk_problem(chunk_map.chunk_bytes, self._pool.access):
             return None  # opening it with HDF5 refuses it, and says why
-        return self._add(raw, source, chunk_map)
+        self._check_columns(raw, source, chunk_map)
+        return self._made(raw, source, chunk_map)
 
-    def _ask(self, raw: RawFile, source: DatasetColumn) -> ChunkMapEntry:
+    def _ask(self, raw: RawFile, source: DatasetColumn) -> KnownSource:
         """Ask HDF5 about all sources that were ever asked for, since opening a file takes 0.4 ms."""
-        self._pool.verify(raw.path, raw.stamp, raw.fileno(), only_metadata=True)
+        descriptor = raw.descriptor()
+        self._pool.verify(raw.path, raw.stamp, descriptor.number, only_metadata=True)
         self._pool.check_sources(raw.path)
         with opened_file(raw.path, locking=self._pool.access.locking) as file:
             chunk_map = self._map(file, source, raw)
-            more = [
-                other for other in list(self._sources) if other != source and not self.knows(raw.path, other)
-            ]
+            more = [other for other in self._columns if other != source and not self._knows(raw, other)]
             also = {other: self._map_or_none(file, other, raw) for other in more}
         if stamp(os.stat(raw.path)) != raw.stamp:
             raise FileChangedError(
@@ -125,8 +112,8 @@ class ChunkMapCache:
             )
         for other, other_map in also.items():
             if other_map is not None:
-                self._add(raw, other, other_map)
-        return self._add(raw, source, chunk_map)
+                self._guard.run(self._keep, self._made(raw, other, other_map))
+        return self._made(raw, source, chunk_map)
 
     def _map(self, file: h5py.File, source: DatasetColumn, raw: RawFile) -> ChunkMap:
         access = self._pool.access
@@ -134,13 +121,22 @@ class ChunkMapCache:
         if access.allow_external is not None and h5i.get_file_id(dataset.id) != file.id:
             raise NeedsHDF5Error("lies in another file")
         try:
-            return map_chunks(dataset.id, source, raw)
+            chunk_map = map_chunks(dataset.id, source, raw)
         except (OSError, RuntimeError) as error:
             if isinstance(error, H5LightningError):
                 raise
             raise BadFileError(
                 f"{name_of(raw.path, source)} cannot be looked up: {hdf5_reason(error)}. Copy the file again"
             ) from error
+        self._check_columns(raw, source, chunk_map)
+        return chunk_map
+
+    def _check_columns(self, raw: RawFile, source: DatasetColumn, chunk_map: ChunkMap) -> None:
+        """Raise unless all columns of a source can be read without HDF5, and have the type that was scanned."""
+        reasons = hdf5_reasons(raw.path, source, chunk_map.record)
+        self.separate = self.separate.union(reasons)
+        for reason in reasons.values():
+            raise NeedsHDF5Error(reason)
 
     def _map_or_none(self, file: h5py.File, source: DatasetColumn, raw: RawFile) -> ChunkMap | None:
         """As `_map`; an error is raised again when the source is asked for."""
@@ -149,16 +145,26 @@ class ChunkMapCache:
         except (H5LightningError, NeedsHDF5Error):
             return None
 
-    def _add(self, raw: RawFile, source: DatasetColumn, chunk_map: ChunkMap) -> ChunkMapEntry:
-        """Keep a map; the oldest ones make room."""
-        chunk_rows = -(-chunk_map.shape[0] // chunk_map.chunk_rows) if chunk_map.pipeline is not None else 0
-        entry = ChunkMapEntry(chunk_map, raw.stamp, ChunkRowSlots(chunk_rows))
-        self._guard.run(self._keep, (raw.path, source), entry)
-        return entry
+    def _knows(self, raw: RawFile, source: DatasetColumn) -> bool:
+        return (raw, source) in self._known or (raw.path, source) in self._reasons
 
-    def _keep(self, key: tuple[str, DatasetColumn], entry: ChunkMapEntry) -> None:
-        old = self._entries.pop(key, None)
-        self._entries[key] = entry
-        self._bytes += entry.nbytes - (old.nbytes if old else 0)
-        while self._bytes > _MOST_MAP_BYTES and len(self._entries) > 1:
-            self._bytes -= self._entries.popitem(last=False)[1].nbytes
+    def _made(self, raw: RawFile, source: DatasetColumn, chunk_map: ChunkMap) -> KnownSource:
+        chunk_rows = -(-chunk_map.shape[0] // chunk_map.chunk_rows) if chunk_map.pipeline is not None else 0
+        blocks = None if 0 in chunk_map.shape else self._pool.blocks(raw.path, raw.stamp)
+        identity = ("direct", raw.path, raw.stamp, source, chunk_map.shape, chunk_map.chunks)
+        slots = ChunkRowSlots(chunk_rows, identity if chunk_rows else None)
+        return KnownSource(raw, source, chunk_map, slots, blocks=blocks, pool=self._decode_pool)
+
+    def _keep(self, known: KnownSource) -> None:
+        """Keep what was found; the oldest ones make room."""
+        key = known.raw, known.source
+        self._forget(key)
+        self._known[key] = known
+        self._bytes += known.nbytes
+        while self._bytes > _MOST_BYTES and len(self._known) > 1:
+            self._forget(next(iter(self._known)))
+
+    def _forget(self, key: tuple[RawFile, DatasetColumn]) -> None:
+        known = self._known.pop(key, None)
+        if known is not None:
+            self._bytes -= known.nbytes

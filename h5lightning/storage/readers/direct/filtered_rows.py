@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from h5lightning.core.arrays import Bytes, Int64Array
+from h5lightning.core.boxes import box_parts, with_larger_elements
 from h5lightning.errors import BadFileError, ChecksumError
 from h5lightning.storage.codecs import CodecError, FilterPipeline
 from h5lightning.storage.files.coalescing import MAX_GAP_BYTES, MAX_RUN_BYTES
@@ -19,8 +20,9 @@ from h5lightning.storage.files.verified_blocks import DamagedBlockError
 from h5lightning.storage.readers.checks import damaged_chunk, name_of
 from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowCache, ChunkRowSlots
 from h5lightning.storage.readers.decoded.decode_pool import Task
-from h5lightning.storage.readers.direct.chunk_map import ChunkMap, column_parts
+from h5lightning.storage.readers.direct.chunk_map import ChunkMap
 from h5lightning.storage.readers.protocol import DatasetColumn
+from h5lightning.storage.readers.stored_table import StoredTable
 
 __all__ = ["FilteredRows"]
 
@@ -45,7 +47,10 @@ class _Read(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FilteredRows:
-    """A dataset of one file whose chunks are decoded whole; see `ChunkRowDecoder` and `DecodePool.scratch`."""
+    """A dataset of one file whose chunks are decoded whole; see `ChunkRowDecoder` and `DecodePool.scratch`.
+
+    Of a table, only the columns that are read are kept.
+    """
 
     file: ByteReader
     source: DatasetColumn
@@ -53,6 +58,7 @@ class FilteredRows:
     slots: ChunkRowSlots
     cache: ChunkRowCache
     scratch: Callable[[], Bytes]
+    table: StoredTable | None = None
 
     def tasks(self, chunk_rows: Sequence[tuple[int, Bytes]], parts: int) -> list[Task]:
         """See `ChunkRowDecoder.tasks`."""
@@ -80,17 +86,22 @@ class FilteredRows:
 
     def _decode_chunk(self, chunk: _Chunk, stored: Bytes) -> None:
         chunk_map = self.chunk_map
-        if chunk_map.holds_whole_rows:
+        if chunk_map.holds_whole_rows and self.table is None:
             self._pipeline.decode(stored, chunk.buffer, chunk.mask)
             return
-        decoded = np.empty(chunk_map.chunk_bytes, np.uint8)
-        self._pipeline.decode(stored, decoded, chunk.mask)
-        parts = column_parts(chunk_map)
+        shapes = chunk_map.row_shape, chunk_map.chunks[1:], chunk_map.itemsize
+        if self.table is None:
+            row_shape, box, element = with_larger_elements(*shapes)
+        else:
+            row_shape, box, element = *shapes[:2], np.dtype((np.void, chunk_map.itemsize))
+        parts = box_parts(row_shape, box)
         part, inside = parts[chunk.number % len(parts)]
-        element = np.dtype((np.void, chunk_map.itemsize))
-        rows = chunk.buffer.view(element).reshape(chunk_map.chunk_rows, *chunk_map.row_shape)
         into, values = (slice(None), *part), (slice(None), *inside)
-        rows[into] = decoded.view(element).reshape(chunk_map.chunks)[values]
+        decoded = self._pipeline.make(stored, chunk.mask).view(element).reshape(chunk_map.chunk_rows, *box)
+        if self.table is None:
+            chunk.buffer.view(element).reshape(chunk_map.chunk_rows, *row_shape)[into] = decoded[values]
+        else:
+            self.table.pack(decoded[values], chunk.buffer, into)
 
     @property
     def _pipeline(self) -> FilterPipeline:

@@ -9,26 +9,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
+import numpy as np
 import numpy.typing as npt
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.process_local import ProcessLocal, remade
 from h5lightning.errors import UnsupportedFieldError
 from h5lightning.storage.files.handle_pool import HandlePool
-from h5lightning.storage.files.open_files import OpenFile
-from h5lightning.storage.files.raw_file import RawFile
+from h5lightning.storage.files.raw_files import KnownFiles
 from h5lightning.storage.readers.checks import check_buffer, name_of
+from h5lightning.storage.readers.decoded.cached_rows import CachedRows
 from h5lightning.storage.readers.decoded.decode_pool import DecodedChunkRows
-from h5lightning.storage.readers.direct.chunk_map import NeedsHDF5Error
-from h5lightning.storage.readers.direct.chunk_map_cache import ChunkMapCache
+from h5lightning.storage.readers.direct.known_columns import KnownColumns
+from h5lightning.storage.readers.direct.known_source import KnownSource
 from h5lightning.storage.readers.direct.open_source import OpenSource
-from h5lightning.storage.readers.direct.source_group import OpenSourceGroup, read_whole
+from h5lightning.storage.readers.direct.source_group import read_whole
 from h5lightning.storage.readers.protocol import DatasetColumn, Reader, ReadRequest
+from h5lightning.storage.readers.records import combined, each_column, together
+from h5lightning.storage.readers.shared_rows import by_source
 
 __all__ = ["DirectReader", "Unread"]
 
-Unread: TypeAlias = tuple[list[str], ReadRequest]  # files, and what only HDF5 can read of them
+# Files, and requests for one source that only HDF5 can read in them.
+Unread: TypeAlias = tuple[list[str], list[ReadRequest]]
+
+T = TypeVar("T")
 
 
 class DirectReader(Reader):
@@ -42,9 +49,7 @@ class DirectReader(Reader):
     def __init__(self, pool: HandlePool, *, decoded: DecodedChunkRows | None = None) -> None:
         self._pool = pool
         self._decoded = decoded or DecodedChunkRows(pool.access.cache_bytes, threads=1)
-        self._local_maps: ProcessLocal[ChunkMapCache] = ProcessLocal()
-        # The groups of the last batch.
-        self._local_groups: ProcessLocal[dict[DatasetColumn, OpenSourceGroup]] = ProcessLocal()
+        self._local: ProcessLocal[KnownColumns] = ProcessLocal()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return remade, (type(self), {"pool": self._pool, "decoded": self._decoded})
@@ -55,10 +60,10 @@ class DirectReader(Reader):
         Raises:
             UnsupportedFieldError: only HDF5 can read a dataset.
         """
-        unread = self.read_possible(files, requests)
-        if unread:
-            paths, request = unread[0]
-            raise self._unsupported(paths[0], request.source)
+        for paths, unread in self.read_possible(files, requests):
+            for request in unread:
+                if reason := self.reason(paths[0], request.source):
+                    raise _unsupported(paths[0], request.source, reason)
 
     def read_possible(self, files: Sequence[str], requests: Sequence[ReadRequest]) -> list[Unread]:
         """Fill the buffers as far as HDF5 is not needed; see `Reader.read`.
@@ -67,25 +72,26 @@ class DirectReader(Reader):
             What only HDF5 can read.
         """
         for request in requests:
-            if request.out.shape[1:] != request.source.row_shape:
-                check_buffer(files[0], request.source, request.out.shape[1:])
+            check_buffer(files[0], request.source, request.out.shape[1:], request.entry_shape)
         requests = [request for request in requests if request.rows.size]
-        budget = self._pool.budget
-        if len(files) <= budget:
+        most = self._pool.raw_files.most_at_once
+        if len(files) <= most:
             return self._read(files, requests)
         unread: list[Unread] = []
-        for first in range(0, len(files), budget):
-            part = range(first, min(first + budget, len(files)))
-            unread += self._read(files[first : first + budget], [request.of(part) for request in requests])
+        for first in range(0, len(files), most):
+            part = range(first, min(first + most, len(files)))
+            unread += self._read(files[first : first + most], [request.of(part) for request in requests])
         return unread
 
     def prefetch(
         self, files: Sequence[str], requests: Sequence[ReadRequest], *, only_remote: bool, is_probe: bool
     ) -> bool:
         """Ask the system to fetch what some requests will read; see `Reader.prefetch`."""
+        columns = self._local.peek()
+        separate = frozenset[DatasetColumn]() if columns is None else columns.maps.separate
+        requests = combined([request.by_row() for request in requests], separate)
         cold = (
-            self._pool.using_files([file], partial(self._prefetch, number, requests, only_remote, is_probe))
-            for number, file in enumerate(files)
+            self._prefetch(file, number, requests, only_remote, is_probe) for number, file in enumerate(files)
         )
         return any(cold) if is_probe else any(list(cold))
 
@@ -96,17 +102,18 @@ class DirectReader(Reader):
             UnsupportedFieldError: only HDF5 can read it.
         """
         if not self.try_read_whole(file, source, out):
-            raise self._unsupported(file, source)
+            raise _unsupported(file, source, self.reason(file, source))
 
     def try_read_whole(self, file: str, source: DatasetColumn, out: npt.NDArray[Any]) -> bool:
         """As `read_whole`, but False if only HDF5 can read the dataset."""
         check_buffer(file, source, out.shape)
 
-        def read(opened: OpenSource) -> None:
-            opened.raw.check()
-            read_whole(opened, out, self._decoded.pool())
-
-        return not self._maps().reason(file, source) and self._with_opened(file, source, read)
+        batch = self._pool.raw_files.checked([file])
+        known = self._columns(batch.known).maps.find(batch.files[0], together(source))
+        if known is not None:
+            mapped = batch.mapped(self._pool.access.memory_map).maps[0] if known.may_be_mapped else None
+            read_whole(OpenSource(known, mapped), out, self._decoded.pool())
+        return known is not None
 
     def reason(self, file: str, source: DatasetColumn) -> str:
         """Why only HDF5 can read a dataset, to follow its name: "is virtual"; empty if HDF5 is not needed.
@@ -114,119 +121,92 @@ class DirectReader(Reader):
         Raises:
             BadFileError: the file cannot be read.
         """
-        if not self._maps().reason(file, source):
-            self._with_opened(file, source, lambda _: None)
-        return self._maps().reason(file, source)
+        files, raw = self._pool.raw_files.one(file)
+        maps, source = self._columns(files).maps, together(source)
+        return "" if maps.find(raw, source) is not None else maps.reason(file, source)
+
+    def start_workers(self, count: int, start: Callable[[], T]) -> T:
+        """Start processes that share what they decode; see `Reader.start_workers`."""
+        return self._decoded.start_workers(count, start)
 
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""
         self._decoded.pool().close()
-        self._local_maps.forget()
-        self._local_groups.forget()
+        self._local.forget()
         self._pool.close()
 
     def _read(self, files: Sequence[str], requests: Sequence[ReadRequest]) -> list[Unread]:
-        """Read from files that may be open at the same time."""
-        maps = self._maps()
-        if not maps.has_reasons:
-            return self._read_open(files, requests)
-        unread: list[Unread] = []
-        for request in requests:
-            needs_hdf5 = [bool(maps.reason(file, request.source)) for file in files]
-            possible = [number for number, needs in enumerate(needs_hdf5) if not needs]
-            if possible:
-                unread += self._read_open([files[number] for number in possible], [request.of(possible)])
-            unread += _unread(files, [number for number, needs in enumerate(needs_hdf5) if needs], request)
-        return unread
-
-    def _read_open(self, files: Sequence[str], requests: Sequence[ReadRequest]) -> list[Unread]:
-        return self._pool.using_files(files, partial(self._put, files, requests))
-
-    def _put(
-        self, files: Sequence[str], requests: Sequence[ReadRequest], pinned: list[OpenFile]
-    ) -> list[Unread]:
-        """Read from open files."""
-        unread: list[Unread] = []
-        for entry in pinned:
-            entry.file.check()
-        for request in requests:
-            group = self._group(pinned, request.source)
-            if not group.missing:
-                group.put(request)
-                continue
-            unread += _unread(files, group.missing, request)
-            possible = [number for number in range(len(pinned)) if number not in set(group.missing)]
-            if possible:
-                group.put(request.of(possible))
+        """Read from files that may be mapped at the same time."""
+        batch, unread = self._pool.raw_files.checked(files), list[Unread]()
+        columns = self._columns(batch.known)
+        for source, same in by_source(combined(requests, columns.maps.separate)).items():
+            group = columns.group(batch, source)
+            group.put_all(same)
+            if group.missing:
+                paths = [files[number] for number in group.missing]
+                parts = [request.of(group.missing) for request in same]
+                unread.append((paths, [one for part in parts for one in each_column(part)]))
         return unread
 
     def _prefetch(
-        self,
-        number: int,
-        requests: Sequence[ReadRequest],
-        only_remote: bool,
-        is_probe: bool,
-        pinned: list[OpenFile],
+        self, file: str, number: int, requests: Sequence[ReadRequest], only_remote: bool, is_probe: bool
     ) -> bool:
-        """Ask for what requests will read of one open file, the one of this number; see `prefetch`."""
-        is_cold = False
+        """Ask for what requests will read of one file, the one of this number; see `prefetch`."""
+        files, raw = self._pool.raw_files.one(file)
+        maps, is_cold = self._columns(files).maps, False
         for request in requests:
             start, stop = request.borders[number : number + 2].tolist()
-            opened = self._opened(pinned[0], request.source) if start < stop else None
-            if opened is not None:
+            known = maps.find(raw, request.source) if start < stop else None
+            if known is not None:
                 rows = request.rows[start:stop]
-                is_cold |= opened.prefetch(rows, only_remote=only_remote, is_probe=is_probe)
+                is_cold |= known.prefetch(rows, only_remote=only_remote, is_probe=is_probe)
         return is_cold
 
-    def _group(self, pinned: list[OpenFile], source: DatasetColumn) -> OpenSourceGroup:
-        """The source in some open files, which are often those of the last batch."""
-        groups = self._local_groups.get(dict)
-        last = groups.get(source)
-        if last is not None and last.pinned == pinned:
-            return last
-        sources = [entry.kept.get(source) or self._opened(entry, source) for entry in pinned]
-        group = groups[source] = OpenSourceGroup(pinned, sources, self._decoded.pool())
-        return group
+    def _columns(self, files: KnownFiles) -> KnownColumns:
+        """What is known of the columns of these files; all is forgotten when other files are known."""
+        make = partial(KnownColumns, files, self._pool, self._decoded.pool())
+        columns = self._local.get(make)
+        if columns.known is not files:
+            self._local.forget()
+            columns = self._local.get(make)
+        # Another thread may still read files that this process does not know any more.
+        return columns if columns.known is files else make()
 
-    def _maps(self) -> ChunkMapCache:
-        return self._local_maps.get(lambda: ChunkMapCache(self._pool))
+    def decode_ahead(self, files: Sequence[str], requests: Sequence[ReadRequest], *, reads: int) -> None:
+        """Decode the chunks of some rows; see `Reader.decode_ahead`."""
+        self.decode_possible(files, requests, reads=reads)
 
-    def _with_opened(self, file: str, source: DatasetColumn, function: Callable[[OpenSource], None]) -> bool:
-        """Call a function with a source in an open file; False, without a call, if only HDF5 can read it."""
+    def decode_possible(
+        self, files: Sequence[str], requests: Sequence[ReadRequest], *, reads: int
+    ) -> list[Unread]:
+        """Decode the chunks of some rows as far as HDF5 is not needed; see `Reader.decode_ahead`.
 
-        def use(pinned: list[OpenFile]) -> bool:
-            opened = self._opened(pinned[0], source)
-            if opened is not None:
-                function(opened)
-            return opened is not None
+        Returns:
+            What only HDF5 can decode.
+        """
+        undecoded: list[Unread] = []
+        for number, path in enumerate(files):
+            files_known, raw = self._pool.raw_files.one(path)
+            maps, is_same = self._columns(files_known).maps, raw.check()
+            for request in combined([request.by_row() for request in requests], maps.separate):
+                part = request.of([number])
+                known = maps.find(raw, request.source) if part.rows.size and is_same else None
+                if known is not None:
+                    self._decode(known, part.rows, reads)
+                elif part.rows.size and is_same:
+                    undecoded.append(([path], each_column(part)))
+        return undecoded
 
-        return self._pool.using_files([file], use)
-
-    def _opened(self, pinned: OpenFile, source: DatasetColumn) -> OpenSource | None:
-        """The source in an open file; None if only HDF5 can read it."""
-        try:
-            return pinned.keep(source, partial(self._open, source, self._maps()))
-        except NeedsHDF5Error:
-            return None
-
-    def _open(self, source: DatasetColumn, maps: ChunkMapCache, raw: RawFile) -> OpenSource:
-        entry = maps.find(raw, source)
-        return OpenSource(
-            raw,
-            source,
-            entry.chunk_map,
-            entry.slots,
-            blocks=None if 0 in entry.chunk_map.shape else self._pool.blocks(raw.path, raw.stamp),
-            pool=self._decoded.pool(),
-            memory_map=self._pool.access.memory_map,
-        )
-
-    def _unsupported(self, file: str, source: DatasetColumn) -> UnsupportedFieldError:
-        return UnsupportedFieldError(
-            f"{name_of(file, source)} {self._maps().reason(file, source)}: reader='direct' cannot read it. "
-            "Use reader='auto', which reads it through h5py"
-        )
+    def _decode(self, known: KnownSource, rows: Int64Array, reads: int) -> None:
+        """Decode the chunks of some rows of a source, if its chunks are decoded."""
+        if known.filtered is not None:
+            OpenSource(known, None).check_rows(rows)
+            cached = CachedRows(known.filtered.cache, [known.filtered], self._decoded.pool())
+            cached.decode_ahead(rows, np.asarray([len(rows)]), reads=reads)
 
 
-def _unread(files: Sequence[str], numbers: Sequence[int], request: ReadRequest) -> list[Unread]:
-    return [([files[number] for number in numbers], request.of(numbers))] if numbers else []
+def _unsupported(file: str, source: DatasetColumn, reason: str) -> UnsupportedFieldError:
+    return UnsupportedFieldError(
+        f"{name_of(file, source)} {reason}: reader='direct' cannot read it. "
+        "Use reader='auto', which reads it through h5py"
+    )

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+import math
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.core.arrays import Int64Array
+from h5lightning.core.arrays import BoolArray
 from h5lightning.errors import ChecksumError
-from h5lightning.storage.files.open_files import OpenFile
+from h5lightning.options import Access
+from h5lightning.storage.files.raw_file import RawFile
+from h5lightning.storage.files.raw_files import FileBatch
 from h5lightning.storage.files.verified_blocks import DamagedBlockError
 from h5lightning.storage.readers.checks import check_whole, name_of
 from h5lightning.storage.readers.decoded.cached_rows import CachedRows
 from h5lightning.storage.readers.decoded.decode_pool import DecodePool
-from h5lightning.storage.readers.direct.chunk_map import column_parts
+from h5lightning.storage.readers.direct.column_table import NEEDS_HDF5, PLAIN, ColumnFacts
+from h5lightning.storage.readers.direct.known_source import KnownSource
 from h5lightning.storage.readers.direct.open_source import OpenSource, RowGroup
+from h5lightning.storage.readers.direct.split_rows import MappedSplitRows, PreadSplitRows
 from h5lightning.storage.readers.direct.whole_rows import MappedRows, PreadRows
-from h5lightning.storage.readers.protocol import ReadRequest
+from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
+from h5lightning.storage.readers.record_writer import make_writer
+from h5lightning.storage.readers.records import combined
 from h5lightning.storage.readers.row_writer import RowWriter
+from h5lightning.storage.readers.shared_rows import read_each_once
 
 __all__ = ["OpenSourceGroup", "read_whole", "row_group"]
 
@@ -28,44 +37,16 @@ __all__ = ["OpenSourceGroup", "read_whole", "row_group"]
 class EmptyRows:
     """Rows without values, of which nothing is read; see `RowGroup`."""
 
-    def put(self, request: ReadRequest, to: RowWriter) -> None:
-        """See `RowGroup.put`."""
+    def divided(self, request: ReadRequest) -> ReadRequest:
+        """See `RowGroup.divided`."""
+        return request
 
-
-class SplitRows:
-    """Rows of unfiltered chunks that hold parts of rows, or reach past their end; see `RowGroup`."""
-
-    def __init__(self, sources: Sequence[OpenSource]) -> None:
-        self._sources = sources
+    def keeps(self, rows: int) -> bool:  # noqa: ARG002
+        """See `RowGroup.keeps`."""
+        return True
 
     def put(self, request: ReadRequest, to: RowWriter) -> None:
         """See `RowGroup.put`."""
-        for source, (start, stop) in zip(self._sources, pairwise(request.borders.tolist()), strict=True):
-            if start < stop:
-                _put_split(source, request.rows[start:stop], request.slots[start:stop], to)
-
-
-def _put_split(source: OpenSource, rows: Int64Array, slots: Int64Array, to: RowWriter) -> None:
-    chunk_map, parts, dtype = source.chunk_map, column_parts(source.chunk_map), np.dtype(source.source.dtype)
-    for chunk, rows_within, chunk_slots in _by_chunk(rows, slots, chunk_map.chunk_rows):
-        for column, (part, inside) in enumerate(parts):
-            start = int(chunk_map.offsets[chunk * len(parts) + column])
-            values = source.read(start, chunk_map.chunk_bytes).view(dtype).reshape(chunk_map.chunks)
-            index: Any = (rows_within, *inside)
-            to.put_values(values[index], chunk_slots, part)
-
-
-def _by_chunk(
-    rows: Int64Array, slots: Int64Array, chunk_rows: int
-) -> Iterator[tuple[int, Int64Array, Int64Array]]:
-    """Each chunk once, with its requested rows, counted from its first one, and their slots."""
-    chunks = rows // chunk_rows
-    order = np.argsort(chunks, kind="stable")
-    chunks, rows, slots = chunks[order], rows[order], slots[order]
-    borders = np.flatnonzero(np.diff(chunks, prepend=-1)).tolist()
-    for start, stop in zip(borders, [*borders[1:], len(order)], strict=True):
-        chunk = int(chunks[start])
-        yield chunk, rows[start:stop] - chunk * chunk_rows, slots[start:stop]
 
 
 class VerifiedRows:
@@ -77,6 +58,7 @@ class VerifiedRows:
     def __init__(self, group: RowGroup, sources: Sequence[OpenSource]) -> None:
         self._group = group
         self._sources = sources
+        self.divided, self.keeps = group.divided, group.keeps
 
     def put(self, request: ReadRequest, to: RowWriter) -> None:
         """See `RowGroup.put`.
@@ -84,16 +66,16 @@ class VerifiedRows:
         Raises:
             ChecksumError: a block that holds some of them does not match its checksum.
         """
-        borders = request.borders.tolist()
+        each = request.by_row()
         try:
-            for source, (start, stop) in zip(self._sources, pairwise(borders), strict=True):
+            for source, (start, stop) in zip(self._sources, pairwise(each.borders.tolist()), strict=True):
                 blocks = source.blocks
                 if start < stop and source.view is not None and blocks is not None and not blocks.is_whole:
-                    starts, sizes = source.chunk_map.byte_ranges(request.rows[start:stop])
+                    starts, sizes = source.chunk_map.byte_ranges(each.rows[start:stop])
                     blocks.check_in(source.view, starts, int(sizes[0]))
             self._group.put(request, to)
         except DamagedBlockError as error:
-            raise self._damaged(request, error) from error
+            raise self._damaged(each, error) from error
 
     def _damaged(self, request: ReadRequest, error: DamagedBlockError) -> ChecksumError:
         """The error that names the rows of the damaged file."""
@@ -111,53 +93,137 @@ def row_group(sources: Sequence[OpenSource], pool: DecodePool) -> RowGroup:
     if filtered:
         return CachedRows(filtered[0].cache, filtered, pool)
     group: RowGroup
-    if not first.chunk_map.holds_whole_rows:
-        group = SplitRows(sources)
-    elif first.view is None:
-        group = PreadRows(sources, pool.scratch)
+    if first.chunk_map.holds_whole_rows:
+        group = PreadRows(sources, pool.scratch) if first.view is None else MappedRows.of_sources(sources)
     else:
-        group = MappedRows(sources)
+        split = PreadSplitRows if first.view is None else MappedSplitRows
+        group = split(sources, pool.scratch)
     return group if first.blocks is None else VerifiedRows(group, sources)
 
 
 def read_whole(source: OpenSource, out: npt.NDArray[Any], pool: DecodePool) -> None:
     """Read all of a dataset without a sample axis into ``out``, ``(*row_shape)``."""
-    check_whole(source.raw.path, source.source, source.chunk_map.shape)
-    table = out if out.shape else out.reshape(1)
+    ((column, shape),) = source.columns()
+    check_whole(source.raw.path, column, source.chunk_map.shape, shape)
+    # A scalar is one row.
+    table = out if source.chunk_map.shape else out[None]
     every = np.arange(len(table))
-    request = ReadRequest(source.source, np.asarray([0, len(every)]), every, every, table)
-    to = RowWriter(table, np.dtype(source.source.dtype), source.chunk_map.row_bytes)
-    row_group([source], pool).put(request, to)
+    (request,) = combined([ReadRequest(column, np.asarray([0, len(every)]), every, every, table)])
+    row_group([source], pool).put(request, source.writer(request))
+
+
+class _Group(NamedTuple):
+    """Files of a batch whose rows are read in the same way; ``files`` is None for all files."""
+
+    rows: RowGroup
+    writer: Callable[[ReadRequest], RowWriter]
+    files: list[int] | None
 
 
 class OpenSourceGroup:
-    """One source in each open file of a batch; None where only HDF5 can read it."""
+    """One column in the files of a batch: how its rows are read, for batches of the same files.
+
+    Args:
+        batch: the files.
+        column: what is read.
+        facts: what is known of it in these files.
+        find: finds it in a file that HDF5 is not needed for.
+        access: whether files are mapped and verified.
+        pool: caches decoded chunk rows.
+
+    Attributes:
+        missing: files that only HDF5 can read, by their index in the batch.
+    """
 
     def __init__(
-        self, pinned: list[OpenFile], sources: Sequence[OpenSource | None], pool: DecodePool
+        self,
+        batch: FileBatch,
+        column: DatasetColumn,
+        facts: ColumnFacts,
+        find: Callable[[RawFile], KnownSource | None],
+        *,
+        access: Access,
+        pool: DecodePool,
     ) -> None:
-        self.pinned = pinned
-        self.missing = [file for file, source in enumerate(sources) if source is None]
-        self._sources = [source for source in sources if source is not None]
-        self._rows = np.asarray([source.rows for source in self._sources], np.int64)
+        self._files, self._find, self._column = batch.files, find, column
+        is_missing = facts.kinds == NEEDS_HDF5
+        self.missing: list[int] = np.flatnonzero(is_missing).tolist()
+        # Rows of missing files are not looked at.
+        self._rows = np.where(is_missing, np.iinfo(np.int64).max, facts.rows)
+        self._groups: list[_Group] = []
+        others = ~is_missing
+        if not access.verify and access.memory_map is not False:
+            others &= ~self._add_plain(batch, facts, access)
+        if others.any():
+            self._add_others(batch, np.flatnonzero(others).tolist(), access, pool)
+
+    def _add_plain(self, batch: FileBatch, facts: ColumnFacts, access: Access) -> BoolArray:
+        """Add a group for all mapped files of which nothing else must be known; which files it has, ``(files,)``."""
+        is_plain: BoolArray = facts.kinds == PLAIN
+        if not is_plain.any():
+            return is_plain
+        mapped = batch.mapped(access.memory_map)
+        is_plain &= mapped.addresses != 0
+        places = np.flatnonzero(is_plain)
+        starts = (mapped.addresses + facts.starts)[places]
+        dtype, row_shape = np.dtype(self._column.dtype), self._column.row_shape
+        rows = MappedRows.of_starts(starts, math.prod(row_shape) * dtype.itemsize, mapped.maps)
+        writer = partial(make_writer, dtype=dtype, row_shape=row_shape)
+        files = None if len(places) == len(batch.files) else places.tolist()
+        self._groups.append(_Group(rows, writer, files))
+        return is_plain
+
+    def _add_others(self, batch: FileBatch, places: list[int], access: Access, pool: DecodePool) -> None:
+        """Add a group for each layout of some files."""
+        known = [self._found(place) for place in places]
+        needs_maps = access.memory_map is not False and any(one.may_be_mapped for one in known)
+        maps = batch.mapped(access.memory_map).maps if needs_maps else [None] * len(batch.files)
+        sources = [OpenSource(one, maps[place]) for one, place in zip(known, places, strict=True)]
         by_layout: dict[Hashable, list[int]] = {}
-        for file, source in enumerate(self._sources):
-            by_layout.setdefault(source.layout, []).append(file)
-        self._groups = [
-            (row_group([self._sources[file] for file in files], pool), files) for files in by_layout.values()
-        ]
+        for number, source in enumerate(sources):
+            by_layout.setdefault(source.layout, []).append(number)
+        for numbers in by_layout.values():
+            files = None if len(numbers) == len(batch.files) else [places[number] for number in numbers]
+            rows, writer = (
+                row_group([sources[number] for number in numbers], pool),
+                sources[numbers[0]].writer,
+            )
+            self._groups.append(_Group(rows, writer, files))
+
+    def _found(self, place: int) -> KnownSource:
+        """What is known of the column in a file that HDF5 is not needed for."""
+        return cast("KnownSource", self._find(self._files[place]))
+
+    def put_all(self, requests: Sequence[ReadRequest]) -> None:
+        """Deliver the rows of several requests for the source; no chunk is decoded for each of them."""
+        rows = sum(len(request.rows) * request.run for request in requests)
+        # Rows of missing files are never filled here, so they must not be shared.
+        if self.missing or all(group.rows.keeps(rows) for group in self._groups):
+            for request in requests:
+                self.put(request)
+        else:
+            read_each_once(requests, self.put)
 
     def put(self, request: ReadRequest) -> None:
-        """Deliver rows of the files that do not need HDF5."""
+        """Deliver rows of the files that do not need HDF5.
+
+        Args:
+            request: rows of all files of the batch.
+        """
         if not request.rows.size:
             return
-        rows = self._rows.repeat(request.sizes)
-        if int(np.minimum.reduce(request.rows)) < 0 or np.greater_equal(request.rows, rows).any():
-            for source, (start, stop) in zip(self._sources, pairwise(request.borders.tolist()), strict=True):
-                source.check_rows(request.rows[start:stop])
-        row_bytes = self._sources[0].chunk_map.row_bytes
-        to = RowWriter(request.out, np.dtype(request.source.dtype), row_bytes)
-        for group, files in self._groups:
-            part = request if len(self._groups) == 1 else request.of(files)
+        self._check_rows(request)
+        for rows, writer, files in self._groups:
+            part = request if files is None else request.of(files)
             if part.rows.size:
-                group.put(part, to)
+                part = rows.divided(part)
+                rows.put(part, writer(part))
+
+    def _check_rows(self, request: ReadRequest) -> None:
+        """Raise unless all rows exist: their addresses are not checked again."""
+        most = (self._rows - (request.run - 1)).repeat(request.sizes)
+        if int(np.minimum.reduce(request.rows)) >= 0 and not np.greater_equal(request.rows, most).any():
+            return
+        for place, (start, stop) in enumerate(pairwise(request.borders.tolist())):
+            if start < stop and place not in self.missing:
+                OpenSource(self._found(place), None).check_rows(request.rows[start:stop], request.run)

@@ -16,6 +16,9 @@ import numpy as np
 
 from h5lightning.core.arrays import Bytes, Int64Array
 from h5lightning.storage.files.coalescing import coalesce
+from h5lightning.storage.files.mapped_file import MappedFile
+from h5lightning.storage.readers.direct.chunk_map import ChunkMap
+from h5lightning.storage.readers.direct.chunk_starts import ChunkStarts
 from h5lightning.storage.readers.direct.open_source import OpenSource
 from h5lightning.storage.readers.protocol import ReadRequest
 from h5lightning.storage.readers.row_writer import RowWriter
@@ -30,46 +33,91 @@ class _RowAddresses:
     """Where whole rows of several datasets begin; its owner holds the memory that the addresses lie in.
 
     Args:
-        addresses: where each chunk of each dataset begins, ``(chunks,)`` each.
-        chunk_rows: rows of a chunk of each dataset; a contiguous dataset is one chunk.
+        starts: where each dataset begins, ``(datasets,)``; with ``chunks``, what is added to the starts of its chunks.
         row_bytes: bytes of a row.
+        chunks: where the chunks of each dataset begin, one in a chunk row; None if each dataset has one chunk.
+        chunk_rows: rows of a chunk of each dataset, ``(datasets,)``; None if each has one chunk.
     """
 
-    def __init__(self, addresses: Sequence[Int64Array], chunk_rows: Sequence[int], row_bytes: int) -> None:
-        self._row_bytes = row_bytes
-        self._chunk_rows = np.asarray(chunk_rows)
-        self._addresses = np.concatenate(addresses)
-        chunks = np.asarray([len(one) for one in addresses])
-        self._first_chunks = np.cumsum(chunks) - chunks
-        self._is_contiguous = len(self._addresses) == len(addresses)
+    def __init__(
+        self,
+        starts: Int64Array,
+        row_bytes: int,
+        chunks: ChunkStarts | None = None,
+        chunk_rows: Int64Array | None = None,
+    ) -> None:
+        self._starts, self._row_bytes = starts, row_bytes
+        self._chunks, self._chunk_rows = chunks, chunk_rows
+
+    @classmethod
+    def of_chunks(cls, bases: Sequence[int], chunk_maps: Sequence[ChunkMap]) -> _RowAddresses:
+        """The addresses of the rows of several datasets, whose files begin at some bases, ``(datasets,)``."""
+        offsets, row_bytes = [chunk_map.offsets for chunk_map in chunk_maps], chunk_maps[0].row_bytes
+        starts = np.asarray(bases, np.int64)
+        if all(len(one) == 1 for one in offsets):
+            return cls(starts + np.concatenate(offsets), row_bytes)
+        chunk_rows = np.asarray([chunk_map.chunk_rows for chunk_map in chunk_maps])
+        return cls(starts, row_bytes, ChunkStarts([one[:, None] for one in offsets]), chunk_rows)
 
     def of(self, request: ReadRequest) -> Int64Array:
-        """The address of each requested row, ``(N,)``."""
-        sizes, rows = request.sizes, request.rows
-        if self._is_contiguous:
-            return self._addresses.repeat(sizes) + rows * self._row_bytes
-        chunk_rows = self._chunk_rows.repeat(sizes)
+        """The address of each entry's first row, ``(N,)``."""
+        rows = request.rows
+        if self._chunks is None or self._chunk_rows is None:
+            return self._starts.repeat(request.sizes) + rows * self._row_bytes
+        datasets = np.arange(len(self._starts)).repeat(request.sizes)
+        chunk_rows = self._chunk_rows[datasets]
         chunks = rows // chunk_rows
-        rows = rows - chunks * chunk_rows
-        starts: Int64Array = (
-            self._addresses[chunks + self._first_chunks.repeat(sizes)] + rows * self._row_bytes
-        )
+        within = rows - chunks * chunk_rows
+        starts: Int64Array = self._starts[datasets] + within * self._row_bytes
+        starts += self._chunks.of(datasets, chunks)[:, 0]
         return starts
+
+    def divided(self, request: ReadRequest) -> ReadRequest:
+        """The same request if each entry lies in one piece, else one for single rows."""
+        if request.run == 1 or self._chunk_rows is None:
+            return request
+        chunk_rows = self._chunk_rows.repeat(request.sizes)
+        fits = request.rows % chunk_rows + request.run <= chunk_rows
+        return request if fits.all() else request.by_row()
 
 
 class MappedRows:
-    """Whole rows of mapped files; see `RowGroup`."""
+    """Whole rows of mapped files; see `RowGroup`.
 
-    def __init__(self, sources: Sequence[OpenSource]) -> None:
-        self._sources = sources  # which hold the maps: an address means nothing without its map
-        self._row_bytes = sources[0].chunk_map.row_bytes
-        addresses = [source.addresses for source in sources]
-        chunk_rows = [source.chunk_map.chunk_rows for source in sources]
-        self._addresses = _RowAddresses(addresses, chunk_rows, self._row_bytes)
+    Args:
+        addresses: where they begin.
+        row_bytes: bytes of a row.
+        maps: what the addresses lie in, which is held: an address means nothing without its map.
+    """
+
+    def __init__(self, addresses: _RowAddresses, row_bytes: int, maps: Sequence[object]) -> None:
+        self._addresses = addresses
+        self._row_bytes = row_bytes
+        self._maps = maps
+
+    @classmethod
+    def of_sources(cls, sources: Sequence[OpenSource]) -> MappedRows:
+        """The rows of mapped sources, which may have several chunks."""
+        chunk_maps = [source.chunk_map for source in sources]
+        addresses = _RowAddresses.of_chunks([source.base for source in sources], chunk_maps)
+        return cls(addresses, chunk_maps[0].row_bytes, sources)
+
+    @classmethod
+    def of_starts(cls, starts: Int64Array, row_bytes: int, maps: Sequence[MappedFile | None]) -> MappedRows:
+        """The rows of datasets that lie in one piece each, by the addresses of their first rows, ``(datasets,)``."""
+        return cls(_RowAddresses(starts, row_bytes), row_bytes, maps)
+
+    def divided(self, request: ReadRequest) -> ReadRequest:
+        """See `RowGroup.divided`."""
+        return self._addresses.divided(request)
+
+    def keeps(self, rows: int) -> bool:  # noqa: ARG002
+        """See `RowGroup.keeps`."""
+        return True
 
     def put(self, request: ReadRequest, to: RowWriter) -> None:
         """See `RowGroup.put`."""
-        to.put(*table_at(self._addresses.of(request), self._row_bytes), request.slots)
+        to.put(*table_at(self._addresses.of(request), self._row_bytes * request.run), request.slots)
 
 
 class PreadRows:
@@ -82,10 +130,16 @@ class PreadRows:
         self._row_bytes = row_bytes = chunk_maps[0].row_bytes
         self._rows_apart = _FAR_APART_BYTES // row_bytes + 1
         apart = self._rows_apart * row_bytes
-        addresses = [chunk_map.offsets + number * apart for number, chunk_map in enumerate(chunk_maps)]
-        self._addresses = _RowAddresses(
-            addresses, [chunk_map.chunk_rows for chunk_map in chunk_maps], row_bytes
-        )
+        bases = [number * apart for number in range(len(sources))]
+        self._addresses = _RowAddresses.of_chunks(bases, chunk_maps)
+
+    def divided(self, request: ReadRequest) -> ReadRequest:
+        """See `RowGroup.divided`."""
+        return request.by_row()
+
+    def keeps(self, rows: int) -> bool:  # noqa: ARG002
+        """See `RowGroup.keeps`."""
+        return True
 
     def put(self, request: ReadRequest, to: RowWriter) -> None:
         """See `RowGroup.put`."""

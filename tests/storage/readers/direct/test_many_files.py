@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from h5lightning.errors import BadFileError, FileChangedError, UnsupportedFieldError
 from h5lightning.options import Access
+from h5lightning.storage.files import file_budget, raw_files
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
@@ -48,10 +49,13 @@ def files(tmp_path_factory):
     return made
 
 
-@pytest.fixture(scope="module", params=["auto", "h5py", "two open files"])
+@pytest.fixture(scope="module", params=["auto", "h5py", "two open files", "two maps, five known files"])
 def reader(request):
     access = Access(max_open_files=2) if request.param == "two open files" else Access()
-    with HandlePool(access) as pool:
+    with HandlePool(access) as pool, pytest.MonkeyPatch.context() as patch:
+        if request.param == "two maps, five known files":
+            patch.setattr(file_budget, "map_limit", lambda: 2)
+            patch.setattr(raw_files, "_MOST_FILES", 5)
         made = make_reader("h5py" if request.param == "h5py" else "auto", pool)
         yield made
         made.close()

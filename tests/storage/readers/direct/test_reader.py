@@ -15,9 +15,12 @@ from h5lightning.errors import BadFileError, FileChangedError, UnsupportedFieldE
 from h5lightning.options import Access
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.files.raw_file import RawFile
+from h5lightning.storage.hdf5.open_file import opened_file
 from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowSlots
 from h5lightning.storage.readers.decoded.decode_pool import DecodedChunkRows, DecodePool
+from h5lightning.storage.readers.direct import chunk_map_cache
 from h5lightning.storage.readers.direct.chunk_map import ChunkMap
+from h5lightning.storage.readers.direct.known_source import KnownSource
 from h5lightning.storage.readers.direct.open_source import OpenSource
 from h5lightning.storage.readers.direct.reader import DirectReader
 from h5lightning.storage.readers.direct.source_group import row_group
@@ -266,7 +269,8 @@ def test_each_chunk_is_decoded_once_while_it_is_kept(make, direct):
     assert cache.filled == 20
 
 
-def test_the_file_is_looked_at_once_for_all_its_datasets(tmp_path, direct):
+def test_the_file_is_looked_at_once_for_all_its_datasets(tmp_path, direct, monkeypatch):
+    opened = []
     paths = [str(tmp_path / f"{number}.h5") for number in range(3)]
     for path in paths:
         with h5py.File(path, "w") as file:
@@ -275,12 +279,14 @@ def test_the_file_is_looked_at_once_for_all_its_datasets(tmp_path, direct):
     for path in paths[:2]:
         for source in sources:
             read(direct, path, source, [1])
-    maps = direct._maps()
-    entry = maps._entries[paths[1], sources[1]]
+    monkeypatch.setattr(
+        chunk_map_cache, "opened_file", lambda path, **_: opened.append(path) or opened_file(path)
+    )
     read(direct, paths[1], sources[1], [2])
-    assert maps._entries[paths[1], sources[1]] is entry
-    read(direct, paths[2], sources[0], [1])
-    assert maps.knows(paths[2], sources[1])
+    assert not opened
+    for source in sources:
+        read(direct, paths[2], source, [1])
+    assert opened == paths[2:]
 
 
 # ── what only HDF5 can read ──────────────────────────────────────────────────────────────────────────
@@ -363,7 +369,7 @@ def test_reasons(case, tmp_path, request):
         read(direct, path, source, [0])
 
 
-def test_a_column_is_left_to_h5py(tmp_path):
+def test_a_column_of_a_table_needs_no_hdf5(tmp_path):
     path = str(tmp_path / "a.h5")
     table = np.zeros(20, [("a", "<f4"), ("b", "<i8")])
     table["b"] = np.arange(20)
@@ -372,21 +378,21 @@ def test_a_column_is_left_to_h5py(tmp_path):
     source = DatasetColumn("x", "b", "<i8", ())
     with HandlePool(Access()) as pool:
         reader = make_reader("auto", pool)
-        assert reader._direct.reason(path, source) == "is a column of a table (compound)"
+        assert reader._direct.reason(path, source) == ""
         assert read(reader, path, source, [7, 3]).tolist() == [7, 3]
         out = np.empty(20, "<i8")
         reader.read_whole(path, DatasetColumn("x", "b", "<i8", (20,)), out)
         assert out.tolist() == list(range(20))
 
 
-def test_a_file_that_cannot_be_mapped(tmp_path):
-    (tmp_path / "a.h5").touch()  # as one on a file system without maps, an empty file has none
-    raw = RawFile(str(tmp_path / "a.h5"))
+def test_a_file_that_is_not_mapped(tmp_path):
     (tmp_path / "a.h5").write_bytes(np.arange(4.0).tobytes())
+    raw = RawFile(str(tmp_path / "a.h5"))
     extent = (np.zeros(1, np.int64),) * 3
     chunk_map = ChunkMap((4,), 8, (4,), *extent, pipeline=None)
     source, pool = DatasetColumn("x", None, "<f8", ()), DecodePool(0, 1)
-    opened = OpenSource(raw, source, chunk_map, ChunkRowSlots(0), blocks=None, pool=pool, memory_map=True)
+    known = KnownSource(raw, source, chunk_map, ChunkRowSlots(0, "x"), blocks=None, pool=pool)
+    opened = OpenSource(known, None)
     out = np.zeros(2)
     rows, slots = np.array([3, 1]), np.arange(2)
     request = ReadRequest(source, np.array([0, 2]), rows, slots, out)
@@ -452,7 +458,7 @@ def test_open_files_stay_within_the_budget(tmp_path):
                     number
                 ]
                 assert len(pool) <= 4
-        assert pool.opened == 24
+        assert pool.opened == 12, "each file once"
 
 
 # ── never silently wrong ─────────────────────────────────────────────────────────────────────────────
@@ -472,8 +478,7 @@ def test_a_file_cut_off_behind_the_last_look_at_its_size(make, monkeypatch):
     with HandlePool(Access(memory_map=False)) as pool:
         reader = DirectReader(pool)
         read(reader, path, source, [0])
-        with pool._files().held([(path, RawFile)]) as (entry,):
-            monkeypatch.setattr(entry.file, "check", lambda: os.truncate(path, 4096))
+        monkeypatch.setattr(RawFile, "check", lambda _: os.truncate(path, 4096) is None)
         with pytest.raises(
             FileChangedError, match=r"a\.h5 was cut off while it was read: it ends at byte 4096"
         ):

@@ -66,8 +66,13 @@ def paths(folder):
 LAST = [179, 1179, 2179, 3179]
 
 
-def reading(known):
-    return HandlePool(Access(), scanned_files=known)
+def reading(known, **access):
+    return HandlePool(Access(**access), scanned_files=known)
+
+
+def stored_in(known, path):
+    number = known.number(path)
+    return known.stored(number, known.stamp(number), "x")
 
 
 def in_a_spawned_process(reader, paths):
@@ -133,9 +138,10 @@ def test_a_large_index_is_compared_by_each_process(folder, paths, tmp_path, monk
         assert in_a_spawned_process(DirectReader(pool), paths) == "asked"
 
 
+@pytest.mark.parametrize("memory_map", [True, False], ids=["mapped", "by calls"])
 @pytest.mark.parametrize("chunks", [None, (ROWS, 1)], ids=["contiguous", "split rows"])
 def test_an_index_that_is_damaged_while_it_is_mapped_leads_to_no_other_memory(
-    folder, tmp_path, monkeypatch, chunks
+    folder, tmp_path, monkeypatch, chunks, memory_map
 ):
     monkeypatch.setattr(stored_arrays, "_MOST_COPIED_BYTES", 0)
     path = str(folder / "a.h5")
@@ -147,7 +153,11 @@ def test_an_index_that_is_damaged_while_it_is_mapped_leads_to_no_other_memory(
             file.seek(-numbers.nbytes, os.SEEK_END)
             file.write(np.int64(start).tobytes())
         assert numbers.ravel()[0] == start, "it is mapped"
-        with reading(known) as pool, pytest.raises(BadFileError, match="the file or the index was damaged"):
+        access = {"memory_map": memory_map}
+        with (
+            reading(known, **access) as pool,
+            pytest.raises(BadFileError, match="the file or the index was damaged"),
+        ):
             last_rows(DirectReader(pool), [path], ROWS)
 
 
@@ -175,7 +185,7 @@ def test_the_index_says_what_hdf5_says(data, folder, tmp_path):
     path = str(folder / "a.h5")
     write(path, np.zeros(shape, "<f4"), **options)
     raw, source = RawFile(path), DatasetColumn("x", None, "<f4", shape[1:])
-    stored = scan(folder, tmp_path / "index").stored(path, raw.stamp, "x")
+    stored = stored_in(scan(folder, tmp_path / "index"), path)
     try:
         found = chunk_map_of(stored.extents, stored.schema.shape, stored.schema.chunks, 4)
     except NeedsHDF5Error as error:
@@ -193,13 +203,20 @@ def test_the_index_says_what_hdf5_says(data, folder, tmp_path):
 def test_reasons_come_from_the_index(folder, tmp_path, monkeypatch):
     path = str(folder / "a.h5")
     with h5py.File(path, "w") as file:
-        file["x"] = np.zeros(20, [("a", "<f4"), ("b", "<i8")])
+        kind = h5py.h5t.create(h5py.h5t.COMPOUND, 12)
+        kind.insert(b"a", 0, h5py.h5t.STD_B32LE)
+        kind.insert(b"b", 4, h5py.h5t.STD_I64LE)
+        space = h5py.h5s.create_simple((20,))
+        values = np.zeros(20, [("a", "<u4"), ("b", "<i8")])
+        h5py.h5d.create(file.id, b"x", kind, space).write(h5py.h5s.ALL, h5py.h5s.ALL, values, mtype=kind)
         file.create_dataset("y", (100,), "<f8", chunks=(10,))[:30] = 1
         file.create_dataset("z", data=np.arange(9), chunks=(3,), scaleoffset=8)
     monkeypatch.setattr(chunk_map_cache, "opened_file", refuse)
     with reading(scan(folder, tmp_path / "index", None)) as pool:
         reader = DirectReader(pool)
-        assert reader.reason(path, DatasetColumn("x", "b", "<i8", ())) == "is a column of a table (compound)"
+        bits = DatasetColumn("x", "a", "<u4", ())
+        assert reader.reason(path, bits) == "has a column 'a' that holds bit fields"
+        assert reader.reason(path, DatasetColumn("x", "b", "<i8", ())) == ""
         assert (
             reader.reason(path, DatasetColumn("y", None, "<f8", ())) == "has chunks that were never written"
         )
@@ -272,7 +289,7 @@ def test_a_file_with_another_status_is_looked_at_again(folder, tmp_path):
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert os.stat(path).st_size == before.st_size
     now = scan(folder, tmp_path / "index")
-    old, new = (stamps.stored(path, stamps.find(path), "x") for stamps in (known, now))
+    old, new = (stored_in(stamps, path) for stamps in (known, now))
     assert old.extents != new.extents
     with reading(known) as pool:
         assert last_rows(DirectReader(pool), [path], ROWS) == [ord("x")]
@@ -306,6 +323,6 @@ def test_chunks_that_take_too_much_memory_are_refused_as_by_hdf5(folder, tmp_pat
         file.create_dataset("x", (2**26, 2), "<i8", chunks=(2**26, 2), compression="gzip", shuffle=True)
         file["x"].id.write_direct_chunk((0, 0), bytes(2**21), filter_mask=0)
     with HandlePool(Access(cache_bytes=0), scanned_files=scan(folder, tmp_path / "index")) as pool:
-        assert pool.scanned_files.stored(path, pool.scanned_files.find(path), "x") is not None
+        assert stored_in(pool.scanned_files, path) is not None
         with pytest.raises(UnsupportedFieldError, match="each of which must be decoded as a whole"):
             last_rows(DirectReader(pool), [path], 5)

@@ -17,6 +17,7 @@ from h5lightning.storage.files.verified_blocks import VerifiedBlocks
 from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowSlots
 from h5lightning.storage.readers.decoded.decode_pool import DecodePool
 from h5lightning.storage.readers.direct.chunk_map import map_chunks
+from h5lightning.storage.readers.direct.known_source import KnownSource
 from h5lightning.storage.readers.direct.open_source import OpenSource
 from h5lightning.storage.readers.direct.source_group import row_group
 from h5lightning.storage.readers.direct.whole_rows import table_at
@@ -53,10 +54,10 @@ def test_a_group_of_rows_holds_its_map(layout, is_verified, tmp_path):
     with h5py.File(path) as file:
         chunk_map = map_chunks(file["x"].id, source, raw)
     blocks, pool = Anything() if is_verified else None, DecodePool(0, 1)
-    opened = OpenSource(raw, source, chunk_map, ChunkRowSlots(0), blocks=blocks, pool=pool, memory_map=True)
-    group = row_group([opened], pool)
+    known = KnownSource(raw, source, chunk_map, ChunkRowSlots(0, "x"), blocks=blocks, pool=pool)
+    group = row_group([OpenSource(known, raw.mapped())], pool)
     raw.close()
-    del raw, opened
+    del raw, known
     gc.collect()
     assert is_mapped(path)
     rows, out = np.array([11, 0, 5]), np.empty((3, 5))

@@ -1,0 +1,143 @@
+"""One dataset of one known file: where its values lie, and how they are read, whether the file is open or not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from h5lightning.core.arrays import Int64Array
+from h5lightning.errors import BadFileError
+from h5lightning.storage.files.raw_file import ByteReader, RawFile, VerifiedFile
+from h5lightning.storage.files.verified_blocks import VerifiedBlocks
+from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowSlots
+from h5lightning.storage.readers.decoded.decode_pool import DecodePool
+from h5lightning.storage.readers.direct.chunk_map import ChunkMap
+from h5lightning.storage.readers.direct.filtered_rows import FilteredRows
+from h5lightning.storage.readers.protocol import DatasetColumn
+from h5lightning.storage.readers.stored_table import StoredTable
+
+__all__ = ["KnownSource"]
+
+
+class KnownSource:
+    """One dataset or column of one file.
+
+    Args:
+        raw: the file.
+        source: what is read.
+        chunk_map: where its values lie.
+        slots: the slots of its chunk rows in a cache of decoded ones.
+        blocks: the checksums of the file; None to verify nothing.
+        pool: caches decoded chunk rows.
+
+    Attributes:
+        is_empty: whether it holds no values.
+        rows: rows of the dataset; 0 if they do not have the shape that was scanned.
+        file: what reads bytes by system calls.
+        filtered: decodes the chunks; None where values are stored as they are.
+        table: how the columns of a table lie; None if it is no table.
+    """
+
+    __slots__ = (
+        "_is_checked",
+        "blocks",
+        "chunk_map",
+        "file",
+        "filtered",
+        "is_empty",
+        "raw",
+        "rows",
+        "source",
+        "table",
+    )
+
+    def __init__(
+        self,
+        raw: RawFile,
+        source: DatasetColumn,
+        chunk_map: ChunkMap,
+        slots: ChunkRowSlots,
+        *,
+        blocks: VerifiedBlocks | None,
+        pool: DecodePool,
+    ) -> None:
+        self.raw, self.source, self.chunk_map, self.blocks = raw, source, chunk_map, blocks
+        self.is_empty = 0 in chunk_map.shape
+        self.table = StoredTable.of(source, chunk_map.record, chunk_map.row_shape)
+        is_as_scanned = all(
+            chunk_map.row_shape + shape == column.row_shape for column, shape in self.columns()
+        )
+        self.rows = chunk_map.shape[0] if chunk_map.shape and is_as_scanned else 0
+        self.file: ByteReader = raw if blocks is None else VerifiedFile(raw, blocks)
+        self.filtered: FilteredRows | None = None
+        if chunk_map.pipeline is not None and not self.is_empty:
+            row_bytes = chunk_map.row_bytes if self.table is None else self.table.packed.itemsize
+            cache = pool.cache(chunk_map.chunk_rows, row_bytes)
+            self.filtered = FilteredRows(self.file, source, chunk_map, slots, cache, pool.scratch, self.table)
+        self._is_checked = False
+
+    def columns(self) -> list[tuple[DatasetColumn, tuple[int, ...]]]:
+        """Each column that is read, with the shape of one value; the source itself if it is no table."""
+        return [(self.source, ())] if self.table is None else self.table.columns
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that it takes: itself, with its key, about 1 KiB; and a copy of the offsets."""
+        return 1024 + self.chunk_map.nbytes + (8 * len(self.chunk_map.offsets) if self.may_be_mapped else 0)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its rows lie one after the other in the file, unfiltered, and all of them inside of it.
+
+        Rows of a table do not: how their columns lie must be known.
+        """
+        chunk_map, is_table = self.chunk_map, self.table is not None
+        if is_table or self.is_empty or self.filtered is not None or len(chunk_map.offsets) != 1:
+            return False
+        start, stop = int(chunk_map.offsets[0]), int(chunk_map.offsets[0]) + chunk_map.chunk_bytes
+        return chunk_map.holds_whole_rows and 0 <= start <= stop <= self.raw.stamp[0]
+
+    @property
+    def may_be_mapped(self) -> bool:
+        """Whether its values can be taken from a map of the file."""
+        return self.filtered is None and not self.is_empty
+
+    def checked_chunk_map(self) -> ChunkMap:
+        """The chunk map, with offsets that all lie inside of the file.
+
+        Raises:
+            BadFileError: a chunk does not lie inside of the file.
+        """
+        if not self._is_checked:
+            self.chunk_map = replace(self.chunk_map, offsets=self._checked_offsets())
+            self._is_checked = True
+        return self.chunk_map
+
+    def _checked_offsets(self) -> Int64Array:
+        """A copy of the offsets of all chunks; none of them lies outside of the file."""
+        # A large index is mapped, and may be damaged after it was compared with its digest.
+        offsets, size = np.array(self.chunk_map.offsets), self.raw.stamp[0]
+        if int(offsets.min(initial=0)) < 0 or int(offsets.max(initial=0)) > size - self.chunk_map.chunk_bytes:
+            raise BadFileError(
+                f"{self.raw.path} has {size} bytes, but the index places values beyond them: the file or the index was "
+                "damaged. Start again, which compares the index with its digest"
+            )
+        return offsets
+
+    def prefetch(self, rows: Int64Array, *, only_remote: bool, is_probe: bool) -> bool:
+        """Ask the system to fetch the bytes of some rows, ``(N,)``; see `Reader.prefetch`."""
+        is_local = self.raw.may_be_mapped
+        rows = rows[(rows >= 0) & (rows < self.rows)]
+        if self.filtered is not None:
+            # Not from a local disk: decoding takes longer than reading.
+            rows = rows[:0] if is_local else self.filtered.lacking(rows)
+        elif self.is_empty or (only_remote and is_local):
+            rows = rows[:0]
+        if not rows.size:
+            return False
+        starts, sizes = self.chunk_map.byte_ranges(rows[:1] if is_probe else rows)
+        if is_probe:
+            return not (is_local and self.raw.is_cached(int(starts[0])))
+        self.raw.prefetch(starts, sizes)
+        return True
