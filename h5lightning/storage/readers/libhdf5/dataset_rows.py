@@ -30,6 +30,9 @@ from h5lightning.storage.readers.protocol import DatasetColumn
 
 __all__ = ["DatasetRows"]
 
+# Joining a row to a selection takes 1 µs, and more for each that it holds; h5py needs 15 µs for any number of rows.
+_MOST_JOINED = 16
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DatasetRows:
@@ -38,6 +41,7 @@ class DatasetRows:
     Args:
         shape: shape of the dataset; None if it holds no values.
         dtype: type of the stored elements, with their byte order.
+        row_bytes: bytes of one row, decoded.
         value_shape: shape of an element: that of an array in a column, else ``()``.
         memory_type: the type that HDF5 delivers: `dtype`, or a compound with the one member.
         is_selectable: whether the rows lie one after the other in the file and h5py can select some of them, which
@@ -54,6 +58,7 @@ class DatasetRows:
     dataset: h5py.Dataset
     shape: tuple[int, ...] | None
     dtype: np.dtype[Any]
+    row_bytes: int
     value_shape: tuple[int, ...]
     memory_type: h5t.TypeID
     is_selectable: bool
@@ -94,6 +99,7 @@ class DatasetRows:
             dataset=dataset,
             shape=shape,
             dtype=dtype,
+            row_bytes=math.prod(source.row_shape) * dtype.itemsize,
             value_shape=value_shape,
             memory_type=h5t.py_create(dtype)
             if source.member is None
@@ -110,11 +116,6 @@ class DatasetRows:
     def rows(self) -> int:
         """Rows of the dataset."""
         return self.shape[0] if self.shape else 0
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of one row, decoded."""
-        return math.prod(self.source.row_shape) * self.dtype.itemsize
 
     def sources_of(self, rows: Int64Array) -> list[str]:
         """The other files that some rows lie in; ``rows`` ascending, ``(N,)``."""
@@ -154,6 +155,40 @@ class DatasetRows:
                 raise self._unreadable(f"rows {start} to {stop - 1}", error) from error
         self.spare_spaces.append(spaces)
 
+    def read_each(self, rows: Int64Array, slots: Int64Array, out: npt.NDArray[Any], run: int) -> None:
+        """Read entries one after the other, each straight into its slot.
+
+        Args:
+            rows: the first row of each entry, ``(N,)``; none of its rows lies outside of the dataset.
+            slots: the slot of each, ``(N,)``.
+            out: C-contiguous buffer of the stored type, ``(M, *entry_shape)``; see `ReadRequest`.
+            run: rows of an entry.
+
+        Raises:
+            IndexError: a slot outside of the buffer.
+            BadFileError: HDF5 cannot read or decode them.
+        """
+        firsts, places = rows.tolist(), slots.tolist()
+        # HDF5 writes all that is selected, even past the end of a shorter buffer.
+        if out[:1].nbytes != run * self.row_bytes or min(places) < 0 or max(places) >= len(out):
+            raise IndexError(f"{self._where}: slots {slots} are out of bounds of a buffer {out.shape}")
+        row_shape = (self.shape or ())[1:]
+        entry_shape, zeros = (run, *row_shape), (0,) * len(row_shape)
+        spaces = in_file, in_memory = self._take_spaces()
+        in_memory.set_extent_simple(entry_shape)
+        did, row = self.dataset.id, 0
+        try:
+            for row, slot in zip(firsts, places, strict=True):
+                if self.validator is not None:
+                    self.validator.validate(row, row + run)
+                in_file.select_hyperslab((row, *zeros), entry_shape)
+                did.read(in_memory, in_file, out[slot : slot + 1], self.memory_type)
+        except BadFileError:
+            raise
+        except (OSError, RuntimeError) as error:
+            raise self._unreadable(f"rows {row} to {row + run - 1}", error) from error
+        self.spare_spaces.append(spaces)
+
     def tasks(self, chunk_rows: Sequence[tuple[int, Bytes]], parts: int) -> list[Task]:  # noqa: ARG002
         """See `ChunkRowDecoder.tasks`: one task, since HDF5 has one lock for all threads."""
         return [partial(self.read, [self._read_of(number, buffer) for number, buffer in chunk_rows])]
@@ -166,7 +201,7 @@ class DatasetRows:
         return start, stop, into.reshape(stop - start, *self.source.row_shape)
 
     def read_scattered(self, rows: Int64Array) -> npt.NDArray[Any]:
-        """Read many rows in one call, which in contiguous layout takes 2 µs instead of 7 µs for each.
+        """Read scattered rows of contiguous layout in one call of HDF5, in less time than one by one.
 
         Args:
             rows: rows, strictly ascending, ``(N,)``.
@@ -179,9 +214,26 @@ class DatasetRows:
         """
         member = self.source.member
         try:
+            if len(rows) <= _MOST_JOINED:
+                return self._joined(rows)
             values: npt.NDArray[Any] = (self.dataset if member is None else self.dataset.fields(member))[rows]
         except (OSError, RuntimeError) as error:
             raise self._unreadable(f"rows {rows[0]} to {rows[-1]}", error) from error
+        return values
+
+    def _joined(self, rows: Int64Array) -> npt.NDArray[Any]:
+        """A few rows, read through one selection."""
+        spaces = in_file, in_memory = self._take_spaces()
+        row_shape = (self.shape or ())[1:]
+        zeros, one = (0,) * len(row_shape), (1, *row_shape)
+        first, *others = rows.tolist()
+        in_file.select_hyperslab((first, *zeros), one)
+        for row in others:
+            in_file.select_hyperslab((row, *zeros), one, op=h5s.SELECT_OR)
+        in_memory.set_extent_simple((len(rows), *row_shape))
+        values = np.empty((len(rows), *self.source.row_shape), self.dtype)
+        self.dataset.id.read(in_memory, in_file, values, self.memory_type)
+        self.spare_spaces.append(spaces)
         return values
 
     def read_whole(self, into: npt.NDArray[Any]) -> None:
