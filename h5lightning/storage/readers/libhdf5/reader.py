@@ -9,10 +9,10 @@ long rows are read one by one, straight into the batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import h5py
 import numpy as np
@@ -23,16 +23,20 @@ from h5lightning.core.process_local import remade
 from h5lightning.planning.values.conversions import assign
 from h5lightning.storage.files.coalescing import MAX_GAP_BYTES, MAX_RUN_BYTES, Runs, coalesce
 from h5lightning.storage.files.handle_pool import HandlePool
-from h5lightning.storage.readers.checks import check_buffer, check_rows, check_whole
+from h5lightning.storage.readers.checks import check_buffer, check_whole
 from h5lightning.storage.readers.decoded.cached_rows import CachedRows
 from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowCache
 from h5lightning.storage.readers.decoded.decode_pool import DecodedChunkRows
 from h5lightning.storage.readers.libhdf5.dataset_rows import DatasetRows
 from h5lightning.storage.readers.protocol import DatasetColumn, Reader, ReadRequest
+from h5lightning.storage.readers.record_writer import make_writer
+from h5lightning.storage.readers.records import combined, together
 from h5lightning.storage.readers.row_writer import RowWriter
 from h5lightning.storage.readers.shared_rows import by_source, read_each_once
 
 __all__ = ["H5pyReader"]
+
+T = TypeVar("T")
 
 
 # Were there room for fewer decoded chunks than a batch touches, they would go before they are used again.
@@ -60,7 +64,7 @@ class H5pyReader(Reader):
         """Fill the buffers of some requests; see `Reader.read`."""
         for request in requests:
             check_buffer(files[0], request.source, request.out.shape[1:], request.entry_shape)
-        for same in by_source(requests).values():
+        for same in by_source(combined(requests)).values():
             borders = [request.borders.tolist() for request in same]
             for number, file in enumerate(files):
                 parts = [
@@ -84,14 +88,11 @@ class H5pyReader(Reader):
 
     def _read(self, file: str, parts: Sequence[ReadRequest]) -> None:
         """Read requests for one source of one file."""
-        source = parts[0].source
 
         def use(stored: DatasetRows) -> None:
             for part in parts:
                 rows = part.rows.tolist()  # NumPy takes longer for the few rows of one file
-                check_rows(
-                    file, source, stored.shape, min(rows), max(rows) + part.run - 1, stored.value_shape
-                )
+                stored.check_rows(min(rows), max(rows) + part.run - 1)
             if not stored.row_bytes:
                 return
             if len(parts) > 1 and not self._keeps(stored, parts):
@@ -100,7 +101,7 @@ class H5pyReader(Reader):
             for part in parts:
                 self._fill(stored, part)
 
-        self._using(file, source, partial(_touched, parts), use)
+        self._using(file, parts[0].source, partial(_touched, parts), use)
 
     def _keeps(self, stored: DatasetRows, parts: Sequence[ReadRequest]) -> bool:
         """Whether no chunk is decoded twice if the requests are read one after the other."""
@@ -113,27 +114,23 @@ class H5pyReader(Reader):
     def _fill(self, stored: DatasetRows, part: ReadRequest) -> None:
         """Read rows of one file, which were checked."""
         cache = self._cache(stored)
-        if cache is not None:
-            part = part.by_row()
-            to = RowWriter(part.out, stored.dtype, stored.row_bytes)
-            CachedRows(cache, [stored], self._decoded.pool()).put(part, to)
-        elif not _are_apart(stored, part):
-            part = part.by_row()
-            self._fill_runs(_Selection(stored, *_ascending(part.rows, part.slots), part.out))
-        elif part.run == 1 and _is_scattered(stored, len(part.rows), len(part.rows)):
-            if len(part.rows) * stored.row_bytes > MAX_RUN_BYTES:
-                _read_scattered(_Selection(stored, part.rows, part.slots, part.out))
-            else:
-                assign(part.out, part.slots, stored.read_scattered(part.rows))
-        elif _holds_stored(part.out, stored):
+        is_apart = cache is None and _are_apart(stored, part)
+        is_scattered = is_apart and part.run == 1 and _fits_one_selection(stored, len(part.rows))
+        if is_apart and not is_scattered and _holds_stored(part.out, stored):
             stored.read_each(part.rows, part.slots, part.out, part.run)
+            return
+        part = part.by_row()
+        to = make_writer(part, stored.dtype, stored.row_shape)
+        if cache is not None:
+            CachedRows(cache, [stored], self._decoded.pool()).put(part, to)
+        elif is_scattered:
+            to.put_values(stored.read_scattered(part.rows), part.slots, ())
         else:
-            part = part.by_row()
-            self._fill_runs(_Selection(stored, *_ascending(part.rows, part.slots), part.out))
+            self._fill_runs(_Selection(stored, *_ascending(part.rows, part.slots), part.out, to))
 
     def decode_ahead(self, files: Sequence[str], requests: Sequence[ReadRequest], *, reads: int) -> None:
         """Decode the chunks of some rows; see `Reader.decode_ahead`."""
-        for request in [request.by_row() for request in requests]:
+        for request in combined([request.by_row() for request in requests]):
             for file, (start, stop) in zip(files, pairwise(request.borders.tolist()), strict=True):
                 if start < stop:
                     self._decode(file, request.source, np.sort(request.rows[start:stop]), reads)
@@ -142,7 +139,7 @@ class H5pyReader(Reader):
         """Decode the chunks of ascending rows of one file."""
 
         def use(stored: DatasetRows) -> None:
-            check_rows(file, source, stored.shape, int(rows[0]), int(rows[-1]), stored.value_shape)
+            stored.check_rows(int(rows[0]), int(rows[-1]))
             cache = self._cache(stored)
             if cache is not None:
                 cached = CachedRows(cache, [stored], self._decoded.pool())
@@ -177,13 +174,19 @@ class H5pyReader(Reader):
         check_buffer(file, source, out.shape)
 
         def use(stored: DatasetRows) -> None:
-            check_whole(file, source, stored.shape, stored.value_shape)
-            values = out if _holds_stored(out, stored) else np.empty(source.row_shape, stored.dtype)
+            for column, value_shape in stored.columns():
+                check_whole(file, column, stored.shape, value_shape)
+            values = out if _holds_stored(out, stored) else np.empty(stored.shape or (), stored.dtype)
             stored.read_whole(values)
             if values is not out:
-                assign(out, ..., values)
+                assign(out, ..., values if source.member is None else values["0"])
 
-        self._pool.using(file, source, self._opener(file, source), use)
+        read = together(source)
+        self._pool.using(file, read, self._opener(file, read), use)
+
+    def start_workers(self, count: int, start: Callable[[], T]) -> T:
+        """Start processes that share what they decode; see `Reader.start_workers`."""
+        return self._decoded.start_workers(count, start)
 
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""
@@ -210,17 +213,18 @@ class H5pyReader(Reader):
         """A buffer of this thread for ``count`` rows that cannot be read straight into the batch."""
         scratch, needed_bytes = self._decoded.pool().scratch(), count * stored.row_bytes
         buffer = scratch if needed_bytes <= len(scratch) else np.empty(needed_bytes, np.uint8)
-        return buffer[:needed_bytes].view(stored.dtype).reshape(count, *stored.source.row_shape)
+        return buffer[:needed_bytes].view(stored.dtype).reshape(count, *stored.row_shape)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Selection:
-    """Ascending rows of one dataset, and the slot of ``out`` for each of them."""
+    """Ascending rows of one dataset, and the slot of ``out`` for each of them; ``to`` writes into it."""
 
     stored: DatasetRows
     rows: Int64Array
     slots: Int64Array
     out: npt.NDArray[Any]
+    to: RowWriter
 
     def breaks(self) -> Int64Array:
         """For each row, how often up to it a row or its slot did not follow the one before, ``(N,)``."""
@@ -233,7 +237,7 @@ class _Selection:
     def scatter(self, first: int, last: int, values: npt.NDArray[Any], indices: Int64Array) -> None:
         """Copy ``values[indices]``, with ascending indices, to the slots of ``rows[first:last]``."""
         is_all = len(indices) == len(values) and (indices[1:] > indices[:-1]).all()
-        assign(self.out, self.slots[first:last], values if is_all else values[indices])
+        self.to.put_values(values if is_all else values[indices], self.slots[first:last], ())
 
 
 def _plan_reads(
@@ -263,8 +267,8 @@ def _read_scattered(selection: _Selection) -> None:
 
 def _part(request: ReadRequest, start: int, stop: int) -> ReadRequest:
     """The entries of one file."""
-    rows, slots = request.rows[start:stop], request.slots[start:stop]
-    return ReadRequest(request.source, np.asarray([0, stop - start]), rows, slots, request.out, request.run)
+    borders = np.asarray([0, stop - start])
+    return replace(request, borders=borders, rows=request.rows[start:stop], slots=request.slots[start:stop])
 
 
 def _touched(parts: Sequence[ReadRequest]) -> Int64Array:
@@ -276,11 +280,14 @@ def _are_apart(stored: DatasetRows, part: ReadRequest) -> bool:
     """Whether no two entries are worth one read of all that lies between them."""
     if stored.chunk_rows is not None:
         return False
-    count = len(part.rows)
-    if part.run > 1 or count == 1:
+    if part.run > 1 or len(part.rows) == 1:
         return True
     least = int((part.rows[1:] - part.rows[:-1]).min())
     return least > MAX_GAP_BYTES // stored.row_bytes + 1
+
+
+def _fits_one_selection(stored: DatasetRows, rows: int) -> bool:
+    return _is_scattered(stored, rows, rows) and rows * stored.row_bytes <= MAX_RUN_BYTES
 
 
 def _holds_stored(out: npt.NDArray[Any], stored: DatasetRows) -> bool:
