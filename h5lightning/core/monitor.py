@@ -35,6 +35,11 @@ class Guard:
         # Any: typeshed does not know `_is_owned`, which threading.Condition uses.
         self._lock: Any = threading.RLock()
 
+    @property
+    def is_held(self) -> bool:
+        """Whether the calling thread holds the lock."""
+        return bool(self._lock._is_owned())  # noqa: SLF001 - as threading.Condition asks it
+
     def run(self, change: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call ``change`` while no other thread holds the lock, and return its result."""
         lock = self._lock

@@ -6,9 +6,9 @@ straight to its slot in the batch. Python runs for each file of a batch, not for
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy.typing as npt
 import torch
@@ -32,6 +32,7 @@ from h5lightning.storage.readers.protocol import Reader, ReadRequest
 __all__ = ["Batch", "BatchReader"]
 
 Batch = dict[str, torch.Tensor]
+T = TypeVar("T")
 
 
 class BatchReader:
@@ -62,11 +63,12 @@ class BatchReader:
         context = ReadContext(reader, index.samples, self._constant_cache())
         self._context = context
         self._readers = {plan.key: make_field_reader(plan, context) for plan in fields.plans}
+        self._memory = BufferPool()
         self._deliveries = {
-            key: FieldDelivery(one.plan, one.dtype, access, index) for key, one in self._readers.items()
+            key: FieldDelivery(one.plan, one.dtype, access, index, self._memory)
+            for key, one in self._readers.items()
         }
         self._paths = FilePaths(index)
-        self._memory = BufferPool()
 
     def read(self, ids: npt.ArrayLike, keys: Sequence[str] | None = None) -> Batch:
         """The fields of samples, in the order of the ids.
@@ -142,6 +144,10 @@ class BatchReader:
     def pin_memory(self, *, enabled: bool) -> None:
         """Read batches straight into page-locked memory; see `BufferPool.pin_memory`."""
         self._memory.pin_memory(enabled=enabled)
+
+    def start_workers(self, count: int, start: Callable[[], T]) -> T:
+        """Start worker processes; see `Reader.start_workers`."""
+        return self.reader.start_workers(count, start)
 
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""

@@ -133,8 +133,10 @@ class H5DataLoader(DataLoader[Any]):
 
     def _batches(self, epoch: RankEpoch | None) -> Iterator[Any]:
         if self.num_workers > 0:
-            cast("SampleDataset", self.dataset).close()  # a forked worker must not inherit open files
-            return super().__iter__()
+            start: Callable[[], Iterator[Any]] = super().__iter__
+            if self._iterator is not None:
+                return start()  # persistent workers, which go on
+            return cast("SampleDataset", self.dataset).start_workers(self.num_workers, start)
         by_groups = epoch is not None and isinstance(self.collate_fn, Collate)
         pipeline = self._groups(epoch) if epoch is not None and by_groups else self._single_batches()
         if not self.threads:

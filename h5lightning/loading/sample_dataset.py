@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,7 @@ from h5lightning.planning.selection import Selection
 __all__ = ["RawBatches", "SampleDataset"]
 
 Numbers: TypeAlias = npt.ArrayLike | torch.Tensor
+T = TypeVar("T")
 
 
 class RawBatches(NamedTuple):
@@ -335,6 +336,14 @@ class SampleDataset(Dataset[dict[str, Any]]):
     ) -> dict[str, Any]:
         """A batch as it was read → as it is delivered; see `BatchFinisher.finish`."""
         return self._finisher.finish(batch, numbers, epoch, is_repeat)
+
+    def start_workers(self, count: int, start: Callable[[], T]) -> T:
+        """Call ``start``, which starts ``count`` processes that read this dataset; they share what they decode.
+
+        Files that this process holds open are closed before: a forked worker must not inherit them.
+        """
+        self.close()
+        return self._batches.start_workers(count, start)
 
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy.typing as npt
 
@@ -16,6 +16,8 @@ from h5lightning.storage.readers.libhdf5.reader import H5pyReader
 from h5lightning.storage.readers.protocol import DatasetColumn, Reader, ReadRequest
 
 __all__ = ["AutoReader", "make_reader"]
+
+T = TypeVar("T")
 
 
 class AutoReader(Reader):
@@ -55,6 +57,10 @@ class AutoReader(Reader):
         """Put a dataset without a sample axis into ``out``; see `Reader.read_whole`."""
         if not self._direct.try_read_whole(file, source, out):
             self._libhdf5.read_whole(file, source, out)
+
+    def start_workers(self, count: int, start: Callable[[], T]) -> T:
+        """Start processes that share what they decode; see `Reader.start_workers`."""
+        return self._direct.start_workers(count, start)
 
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""

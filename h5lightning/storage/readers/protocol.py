@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,8 @@ import numpy.typing as npt
 from h5lightning.core.arrays import Int64Array
 
 __all__ = ["DatasetColumn", "ReadRequest", "Reader"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +194,10 @@ class Reader(Protocol):
             BadFileError: the file cannot be read.
             FileChangedError: the dataset is not the one that was scanned.
         """
+
+    def start_workers(self, count: int, start: Callable[[], T]) -> T:  # noqa: ARG002
+        """Call ``start``, which starts ``count`` processes that read with this reader; they share what they decode."""
+        return start()
 
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""

@@ -62,7 +62,7 @@ class CachedRows:
 
     def put(self, request: ReadRequest, to: RowWriter) -> None:
         """See `RowGroup.put`."""
-        height, capacity = self._cache.height, self._cache.capacity
+        height, capacity = self._cache.height, self._cache.at_once
         within_file = request.rows // height
         within = request.rows - within_file * height
         numbers = within_file + self._firsts[:-1].repeat(request.sizes)

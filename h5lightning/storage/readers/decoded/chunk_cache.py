@@ -7,24 +7,26 @@ however many files they come from. Its bookkeeping lies in arrays as well: a bat
 A dataset keeps the slots of its chunk rows for one store: the array and its bookkeeping. They mean nothing in another
 store. A cache that was closed gets a new store when it is used again; threads that still read keep the old one, which
 does not change any more. A cache also gets a new store if a `KeyboardInterrupt` left its bookkeeping half written.
+
+Worker processes share a store. If one of them leaves it half written, each goes on with a store of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from h5lightning.core.arrays import BoolArray, Bytes, Int64Array
-from h5lightning.core.formatting import bytes_text
 from h5lightning.core.monitor import Monitor
-from h5lightning.errors import ResourceError
-from h5lightning.storage.readers.decoded.cache_slots import NO_SLOT, CacheSlots, Int32Array
+from h5lightning.core.process_monitor import ProcessMonitor
+from h5lightning.storage.readers.decoded.cache_slots import NO_SLOT, DatasetSlots
+from h5lightning.storage.readers.decoded.chunk_store import ChunkStore, OwnStore, fitting
+from h5lightning.storage.readers.decoded.shared_store import SharedStore
 
 __all__ = ["ChunkRowCache", "ChunkRowSlots", "MissingChunkRow"]
 
-_ENTRY_BYTES = 64  # bookkeeping of a chunk row
 _FILLED_AT_ONCE = 8  # chunk rows: about as many as a batch lacks
 
 
@@ -47,63 +49,50 @@ Deliver = Callable[[Bytes, Int64Array], None]
 
 
 class ChunkRowSlots:
-    """The slots of the ``count`` chunk rows of one dataset in the store of a cache."""
+    """The slots of the ``count`` chunk rows of one dataset in the store of a cache.
 
-    __slots__ = ("_bound",)
+    Args:
+        count: chunk rows of the dataset.
+        identity: what tells its chunk rows from all others, in any process.
+    """
 
-    def __init__(self, count: int) -> None:
+    __slots__ = ("_bound", "_identity")
+
+    def __init__(self, count: int, identity: Hashable) -> None:
+        self._identity = identity
         # The key of a store and the slots in it, always together: two caches may ask for the same dataset.
-        self._bound: tuple[object, Int32Array] = None, np.full(count, NO_SLOT, np.int32)
+        self._bound = DatasetSlots(None, np.full(count, NO_SLOT, np.int32))
 
     def __len__(self) -> int:
-        return len(self._bound[1])
+        return len(self._bound.slots)
 
-    def in_store(self, store: _Store) -> Int32Array:
-        """The slot of each chunk row, ``(chunk rows,)``; -1 where it is not in this store."""
-        key, slots = self._bound
-        if key is not store.key:
-            slots = np.full(len(slots), NO_SLOT, np.int32)
-            self._bound = store.key, slots
-        return slots
+    def in_store(self, store: ChunkStore) -> DatasetSlots:
+        """The slots of its chunk rows in a store; under the lock of the store."""
+        bound = self._bound
+        if bound.key is not store.key:
+            bound = self._bound = store.bind(len(bound.slots), self._identity)
+        return bound
 
     def is_lacking(self, numbers: Int64Array) -> BoolArray:
         """Which of some chunk rows were probably not decoded yet, ``(N,)``."""
-        return self._bound[1][numbers] < 0
+        return self._bound.slots[numbers] < 0
 
 
 # The slots of a dataset, and the distinct chunk rows of it to read, ``(n,)``.
 ChunkRows: TypeAlias = tuple[ChunkRowSlots, Int64Array]
 
 
-class _Store:
-    """The memory of a cache for ``capacity`` chunk rows, and its bookkeeping."""
-
-    def __init__(self, capacity: int, height: int, row_bytes: int) -> None:
-        self.key = object()  # identifies the store, without keeping its memory
-        self.capacity = capacity
-        # The system gives memory page by page, when a chunk row is first written.
-        try:
-            self.rows = np.empty((capacity * height, row_bytes), np.uint8)
-        except MemoryError as error:
-            raise ResourceError(
-                f"there is no memory for {bytes_text(capacity * height * row_bytes)} of decoded chunks: set "
-                "access.cache_bytes and shuffle.window_bytes to less, or use fewer worker processes"
-            ) from error
-        self.chunk_rows = self.rows.reshape(capacity, height * row_bytes)
-        self.slots = CacheSlots(capacity)
-        self.is_torn = False  # True while the bookkeeping changes; left so, it cannot be relied on
-
-
 class _Claim:
     """What a thread has reserved for the requested chunk rows, and has to release."""
 
-    __slots__ = ("kept_for", "missing", "requested", "slots", "store")
+    __slots__ = ("is_filled", "kept_for", "missing", "requested", "slots", "store")
 
     def __init__(self, requested: Sequence[ChunkRows], kept_for: int) -> None:
         self.requested = requested
         self.kept_for = kept_for
-        self.store: _Store | None = None
+        self.store: ChunkStore | None = None
         self.slots: Int64Array | None = None  # of all chunk rows
+        self.is_filled = False  # all of them
         self.missing: list[
             tuple[int, MissingChunkRow]
         ] = []  # those that this thread has to fill, with their slots
@@ -116,15 +105,31 @@ class ChunkRowCache:
         height: rows of a chunk row.
         row_bytes: bytes of a row.
         limit_bytes: bytes of all chunk rows together; one is kept in any case.
+        shared: the store that this process shares with others; None for a store of its own.
     """
 
-    def __init__(self, height: int, row_bytes: int, limit_bytes: int) -> None:
+    def __init__(
+        self, height: int, row_bytes: int, limit_bytes: int, shared: SharedStore | None = None
+    ) -> None:
         self.row_bytes = row_bytes
         self.height = height
-        self.capacity = self._fitting(limit_bytes)
         self.filled = 0
-        self._store: _Store | None = None
-        self._monitor = Monitor()
+        self._own_capacity = fitting(limit_bytes, height, row_bytes)
+        self._shared = shared
+        self._store: ChunkStore | None = None
+        self._monitor: Monitor | ProcessMonitor = Monitor() if shared is None else shared.monitor
+
+    @property
+    def capacity(self) -> int:
+        """Chunk rows that the cache may hold, for all processes that share it."""
+        shared = self._shared
+        return self._own_capacity if shared is None else shared.limit
+
+    @property
+    def at_once(self) -> int:
+        """Chunk rows to ask for at once, so that there is always room for those of each process."""
+        shared = self._shared
+        return self._own_capacity if shared is None else max(1, shared.limit // shared.members)
 
     def __len__(self) -> int:
         """Chunk rows in the cache."""
@@ -133,14 +138,11 @@ class ChunkRowCache:
 
     def limit(self, limit_bytes: int) -> None:
         """Keep less than before from now on."""
-        self.capacity = min(self.capacity, self._fitting(limit_bytes))
+        self._own_capacity = min(self._own_capacity, fitting(limit_bytes, self.height, self.row_bytes))
 
     def clear(self) -> None:
-        """Forget all chunk rows and give back their memory; threads that read some go on."""
+        """Forget all chunk rows and give back their memory; threads that read some, and other processes, go on."""
         self._monitor.run(self._drop)
-
-    def _fitting(self, limit_bytes: int) -> int:
-        return max(1, limit_bytes // (self.height * self.row_bytes + _ENTRY_BYTES))
 
     def use(self, requested: Sequence[ChunkRows], fill: Fill, deliver: Deliver, *, kept_for: int = 0) -> None:
         """Call ``deliver`` with the rows of a store and the slots of all requested chunk rows.
@@ -149,7 +151,7 @@ class ChunkRowCache:
 
         Args:
             requested: the slots of a dataset's chunk rows, and the distinct chunk rows of it to read, ``(n,)``; over
-                all datasets about `capacity` of them at most.
+                all datasets about `at_once` of them at most.
             fill: writes those that are missing, or raises.
             deliver: called with the rows, ``(rows, row_bytes)``, and the slots in the order of the requested chunk
                 rows, ``(n,)``.
@@ -175,74 +177,85 @@ class ChunkRowCache:
             batch = claim.missing[:_FILLED_AT_ONCE]
             fill([missing for _, missing in batch])
             self._monitor.run(self._settle, claim, store, len(batch))
-        is_filled = store.slots.is_ready[slots].all() or self._monitor.until(self._waited, store, slots)
+        is_filled = claim.is_filled or self._monitor.until(self._waited, store, slots)
         if is_filled:
             deliver(store.rows, slots)
         return bool(is_filled)
 
     # ── under the monitor ────────────────────────────────────────────────────────────────────────────
 
-    def _take(self, claim: _Claim) -> tuple[_Store, Int64Array] | None:
+    def _take(self, claim: _Claim) -> tuple[ChunkStore, Int64Array] | None:
         """Reserve a slot for each chunk row; None while there is no room for the new ones."""
         count = sum(len(numbers) for _, numbers in claim.requested)
-        store = self._usable(count)
+        store = claim.store = self._usable(count)
         requested = [(slots.in_store(store), numbers) for slots, numbers in claim.requested]
-        present = np.concatenate([slots[numbers] for slots, numbers in requested])
+        if store.is_torn:
+            return self._take(claim)  # one of the datasets had no room in it
+        present = np.concatenate([dataset.slots[numbers] for dataset, numbers in requested])
         new = int((present < 0).sum())
         excess = store.slots.taken + new - max(min(self.capacity, store.capacity), count) if new else 0
         oldest = store.slots.oldest_idle(present, excess) if excess > 0 else None
         if excess > 0 and oldest is None:
+            store.bury_dead()
             return None
-        claim.store = store
         store.is_torn = True
         if oldest is not None:
             store.slots.forget(oldest)
         store.slots.use(present[present >= 0])
         if new:
             claim.missing = self._add(store, requested)
-        slots = np.concatenate([slots[numbers] for slots, numbers in requested]).astype(np.int64)
-        store.slots.keep(slots, claim.kept_for)
-        claim.slots = slots
+            present = np.concatenate([dataset.slots[numbers] for dataset, numbers in requested])
+        claim.slots = present.astype(np.int64)
+        claim.is_filled = bool(store.slots.is_ready[present].all())
+        store.slots.keep(claim.slots, claim.kept_for)
         store.is_torn = False
-        return store, slots
+        return store, claim.slots
 
     @staticmethod
     def _add(
-        store: _Store, requested: Sequence[tuple[Int32Array, Int64Array]]
+        store: ChunkStore, requested: Sequence[tuple[DatasetSlots, Int64Array]]
     ) -> list[tuple[int, MissingChunkRow]]:
         added: list[tuple[int, MissingChunkRow]] = []
-        for dataset, (slots_of, numbers) in enumerate(requested):
-            absent = numbers[slots_of[numbers] < 0]
-            slots = store.slots.add(slots_of, absent)
+        for index, (dataset, numbers) in enumerate(requested):
+            absent = numbers[dataset.slots[numbers] < 0]
+            slots = store.slots.add(dataset, absent)
             added += [
-                (slot, MissingChunkRow(dataset, number, store.chunk_rows[slot]))
+                (slot, MissingChunkRow(index, number, store.chunk_rows[slot]))
                 for slot, number in zip(slots, absent.tolist(), strict=True)
             ]
         return added
 
-    def _usable(self, count: int) -> _Store:
+    def _usable(self, count: int) -> ChunkStore:
         """The store; a new one if there is none, or if it is torn or too small."""
         store = self._store
         if store is None or store.is_torn or store.capacity < count:
             self._drop()
-            store = self._store = _Store(max(self.capacity, count), self.height, self.row_bytes)
+            store = self._store = self._next_store(count)
         return store
+
+    def _next_store(self, count: int) -> ChunkStore:
+        shared = self._shared
+        if shared is not None and not shared.is_torn and count <= shared.capacity:
+            return shared
+        self._shared = None
+        return OwnStore(max(self._own_capacity, count), self.height, self.row_bytes)
 
     def _drop(self) -> None:
         self._store = None
         self._monitor.tell()
 
-    def _settle(self, claim: _Claim, store: _Store, count: int) -> None:
+    def _settle(self, claim: _Claim, store: ChunkStore, count: int) -> None:
         """Note that the first of the missing chunk rows were filled."""
         self._monitor.tell()
         self.filled += count
-        store.slots.is_ready[[slot for slot, _ in claim.missing[:count]]] = True
+        store.slots.settle([slot for slot, _ in claim.missing[:count]])
         claim.missing = claim.missing[count:]
 
-    def _waited(self, store: _Store, slots: Int64Array) -> bool | None:
+    def _waited(self, store: ChunkStore, slots: Int64Array) -> bool | None:
         """Whether all slots were filled, by any thread; None while a thread may still fill them."""
         if store.slots.is_ready[slots].all():
             return True
+        store.bury_dead()
         is_over = store is not self._store or store.is_torn or store.slots.is_lost[slots].any()
         return False if is_over else None
 

@@ -6,19 +6,25 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+from h5lightning.core.anonymous_file import is_starting_process, system_has_anonymous_files
 from h5lightning.core.arrays import Bytes
-from h5lightning.core.monitor import Guard, Monitor
+from h5lightning.core.monitor import Guard, Monitor, ProcessGuard
 from h5lightning.core.process_local import ProcessLocal
+from h5lightning.core.visible import visible_logger
 from h5lightning.storage.files.coalescing import MAX_RUN_BYTES
 from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowCache
+from h5lightning.storage.readers.decoded.shared_chunks import SharedChunks
 
-__all__ = ["DecodePool", "DecodedChunkRows", "Task"]
+__all__ = ["DecodePool", "DecodedChunkRows", "Task", "workers_share_chunks"]
 
 Task = Callable[[], None]
+T = TypeVar("T")
+
+_logger = visible_logger(__name__)
 
 
 class DecodePool:
@@ -28,10 +34,12 @@ class DecodePool:
         cache_bytes: decoded bytes to keep. Caches share them in proportion to the bytes of their rows, since a batch
             takes as many rows of one dataset as of another.
         threads: threads that decode.
+        shared: what this process shares with others; None for caches of its own.
     """
 
-    def __init__(self, cache_bytes: int, threads: int) -> None:
+    def __init__(self, cache_bytes: int, threads: int, shared: SharedChunks | None = None) -> None:
         self.threads = threads
+        self._shared = shared
         self._cache_bytes = cache_bytes
         self._caches: dict[tuple[int, int], ChunkRowCache] = {}
         self._guard = Guard()
@@ -101,7 +109,8 @@ class DecodePool:
             for other in self._caches.values():
                 other.limit(self._cache_bytes * other.row_bytes // total)
             limit_bytes = self._cache_bytes * row_bytes // total
-            cache = self._caches[height, row_bytes] = ChunkRowCache(height, row_bytes, limit_bytes)
+            store = None if self._shared is None else self._shared.store(height, row_bytes)
+            cache = self._caches[height, row_bytes] = ChunkRowCache(height, row_bytes, limit_bytes, store)
         return cache
 
 
@@ -146,15 +155,53 @@ class _Crew:
 
 
 class DecodedChunkRows:
-    """The `DecodePool` of each process; pickled, copied or forked, it starts empty."""
+    """The `DecodePool` of each process; pickled, copied or forked, it starts empty.
 
-    def __init__(self, cache_bytes: int, threads: int) -> None:
+    Worker processes that `start_workers` starts share their decoded chunk rows.
+    """
+
+    def __init__(self, cache_bytes: int, threads: int, shared: SharedChunks | None = None) -> None:
         self._options = cache_bytes, threads
+        self._shared = shared
         self._local: ProcessLocal[DecodePool] = ProcessLocal()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), self._options
+        # A copy in the same process shares nothing.
+        return type(self), (*self._options, self._shared if is_starting_process() else None)
 
     def pool(self) -> DecodePool:
         """The pool of this process."""
-        return self._local.get(lambda: DecodePool(*self._options))
+        return self._local.get(lambda: DecodePool(*self._options, self._shared))
+
+    def start_workers(self, count: int, start: Callable[[], T]) -> T:
+        """Call ``start``, which starts ``count`` processes that share what they decode.
+
+        This process keeps nothing of what they share: the system frees it with the last of them.
+        """
+        return _starting.run(self._start, count, start)
+
+    def _start(self, count: int, start: Callable[[], T]) -> T:
+        try:
+            self._shared = _made(count, self._options[0])
+            return start()
+        finally:
+            self._shared = None
+
+
+def workers_share_chunks() -> bool:
+    """Whether the worker processes of a loader share decoded chunks on this system."""
+    return system_has_anonymous_files()
+
+
+def _made(count: int, cache_bytes: int) -> SharedChunks | None:
+    """What ``count`` workers share; None where they cannot share."""
+    if count < 2 or not workers_share_chunks():
+        return None
+    try:
+        return SharedChunks.make(count, cache_bytes)
+    except OSError as error:
+        _logger.info("each worker process decodes for itself, since there is no shared memory: %s", error)
+        return None
+
+
+_starting = ProcessGuard()

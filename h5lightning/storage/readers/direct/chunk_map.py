@@ -69,6 +69,11 @@ class ChunkMap:
         return self.chunks[0]
 
     @property
+    def rows_of_chunks(self) -> int:
+        """Chunk rows of the dataset."""
+        return -(-self.shape[0] // self.chunk_rows)
+
+    @property
     def chunk_bytes(self) -> int:
         """Bytes of a decoded chunk."""
         return math.prod(self.chunks) * self.itemsize
@@ -91,7 +96,7 @@ class ChunkMap:
         if self.pipeline is None and self.holds_whole_rows:
             starts = self.offsets[chunks] + (rows - chunks * self.chunk_rows) * self.row_bytes
             return starts, np.full(len(starts), self.row_bytes)
-        columns = len(self.offsets) // -(-self.shape[0] // self.chunk_rows)
+        columns = len(self.offsets) // self.rows_of_chunks
         chunk_rows = np.unique(chunks)
         numbers = flat_positions(chunk_rows * columns, np.full(len(chunk_rows), columns))
         return self.offsets[numbers], self.sizes[numbers]

@@ -89,18 +89,17 @@ class FilteredRows:
         if chunk_map.holds_whole_rows and self.table is None:
             self._pipeline.decode(stored, chunk.buffer, chunk.mask)
             return
-        elements = chunk_map.row_shape, chunk_map.chunks[1:], chunk_map.itemsize
+        shapes = chunk_map.row_shape, chunk_map.chunks[1:], chunk_map.itemsize
         if self.table is None:
-            row_shape, box, element = with_larger_elements(*elements)
+            row_shape, box, element = with_larger_elements(*shapes)
         else:
-            row_shape, box, element = *elements[:2], np.dtype((np.void, chunk_map.itemsize))
+            row_shape, box, element = *shapes[:2], np.dtype((np.void, chunk_map.itemsize))
         parts = box_parts(row_shape, box)
         part, inside = parts[chunk.number % len(parts)]
-        decoded = self._pipeline.make(stored, chunk.mask).view(element).reshape(chunk_map.chunk_rows, *box)
         into, values = (slice(None), *part), (slice(None), *inside)
+        decoded = self._pipeline.make(stored, chunk.mask).view(element).reshape(chunk_map.chunk_rows, *box)
         if self.table is None:
-            rows = chunk.buffer.view(element).reshape(chunk_map.chunk_rows, *row_shape)
-            rows[into] = decoded[values]
+            chunk.buffer.view(element).reshape(chunk_map.chunk_rows, *row_shape)[into] = decoded[values]
         else:
             self.table.pack(decoded[values], chunk.buffer, into)
 

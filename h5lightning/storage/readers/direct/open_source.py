@@ -100,13 +100,9 @@ class OpenSource:
         return (self.table.packed, ()) if is_packed else (self.table.record, self.chunk_map.row_shape)
 
     @property
-    def addresses(self) -> Int64Array:
-        """Where each chunk begins in memory, ``(chunks,)``; valid as long as ``view`` is held, where there is one."""
-        return (0 if self._mapped is None else self._mapped.address) + self.chunk_map.offsets
-
-    def read(self, offset: int, size: int) -> Bytes:
-        """Bytes of the file, ``(size,)``."""
-        return self.file.read(offset, size) if self.view is None else self.view[offset : offset + size]
+    def base(self) -> int:
+        """Where the file begins in memory, valid as long as ``view`` is held; 0 where it is not mapped."""
+        return 0 if self._mapped is None else self._mapped.address
 
     def check_rows(self, rows: Int64Array, run: int = 1) -> None:
         """Raise unless the dataset has runs that begin at some rows, ``(N,)``; see `checks.check_rows`."""

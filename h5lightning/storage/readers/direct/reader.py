@@ -7,9 +7,9 @@ without the GIL and kept for the next batches. Datasets with any doubt are left 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,8 @@ __all__ = ["DirectReader", "Unread"]
 
 # Files, and requests for one source that only HDF5 can read in them.
 Unread: TypeAlias = tuple[list[str], list[ReadRequest]]
+
+T = TypeVar("T")
 
 
 class DirectReader(Reader):
@@ -120,6 +122,10 @@ class DirectReader(Reader):
         files, raw = self._pool.raw_files.one(file)
         maps, source = self._columns(files).maps, together(source)
         return "" if maps.find(raw, source) is not None else maps.reason(file, source)
+
+    def start_workers(self, count: int, start: Callable[[], T]) -> T:
+        """Start processes that share what they decode; see `Reader.start_workers`."""
+        return self._decoded.start_workers(count, start)
 
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""

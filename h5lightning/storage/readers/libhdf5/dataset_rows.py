@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +20,7 @@ from h5lightning.options import Access
 from h5lightning.storage.hdf5.dtypes import columns_type, element_type
 from h5lightning.storage.hdf5.external import Sources
 from h5lightning.storage.hdf5.external_values import RowSources
+from h5lightning.storage.hdf5.file_checks import stamp
 from h5lightning.storage.hdf5.filters import plugin_problem
 from h5lightning.storage.hdf5.open_dataset import open_dataset
 from h5lightning.storage.hdf5.open_file import hdf5_reason
@@ -87,6 +89,7 @@ class DatasetRows:
         if problem := plugin_problem(layout.get_filter(index)[0] for index in range(layout.get_nfilters())):
             raise UnsupportedFieldError(f"{name_of(path, source)} {problem}")
         shape, chunk_rows = dataset.shape, _decoded_rows(layout)
+        file_stamp = stamp(os.fstat(file.id.get_vfd_handle()))
         return cls(
             file=path,
             source=source,
@@ -96,7 +99,10 @@ class DatasetRows:
             memory_type=memory_type,
             is_selectable=layout.get_layout() == h5d.CONTIGUOUS and _has_numpy_type(tid, source),
             chunk_rows=chunk_rows,
-            slots=ChunkRowSlots(-(-shape[0] // chunk_rows) if shape and chunk_rows else 0),
+            slots=ChunkRowSlots(
+                -(-shape[0] // chunk_rows) if shape and chunk_rows else 0,
+                ("h5py", path, file_stamp, source, shape, chunk_rows, sorted(sources.stamps.items())),
+            ),
             validator=ChunkValidator.of(name_of(path, source), dataset, on_missing=access.on_missing),
             sources=RowSources.of(dataset.id, sources) if sources.stamps else None,
             spare_spaces=[],

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import h5py
 import numpy as np
@@ -34,6 +34,8 @@ from h5lightning.storage.readers.row_writer import RowWriter
 from h5lightning.storage.readers.shared_rows import by_source, read_each_once
 
 __all__ = ["H5pyReader"]
+
+T = TypeVar("T")
 
 
 # Were there room for fewer decoded chunks than a batch touches, they would go before they are used again.
@@ -149,6 +151,10 @@ class H5pyReader(Reader):
 
         read = together(source)
         self._pool.using(file, read, self._opener(file, read), use)
+
+    def start_workers(self, count: int, start: Callable[[], T]) -> T:
+        """Start processes that share what they decode; see `Reader.start_workers`."""
+        return self._decoded.start_workers(count, start)
 
     def close(self) -> None:
         """Close this process's open files; they are opened again when they are needed."""

@@ -39,7 +39,7 @@ class Dataset:
 
     def __init__(self, limit_bytes):
         self.cache = ChunkRowCache(2, ROW_BYTES, limit_bytes)
-        self.slots = ChunkRowSlots(64)
+        self.slots = ChunkRowSlots(64, "dataset")
 
 
 def cache_of(capacity):
@@ -61,7 +61,7 @@ def held(dataset, numbers, fill):
 
 def slots_of(dataset):
     """The slot of each chunk row of a dataset, -1 where there is none."""
-    return dataset.slots.in_store(dataset.cache._store)
+    return dataset.slots.in_store(dataset.cache._store).slots
 
 
 def test_chunk_rows_are_filled_once_while_they_are_kept(fill):
@@ -176,7 +176,7 @@ def test_many_threads_with_little_room(fill):
 
 def test_chunk_rows_of_two_datasets_share_the_room(fill):
     first = cache_of(4)
-    second = ChunkRowSlots(8)
+    second = ChunkRowSlots(8, "other")
 
     def both(own, others):
         found = []
@@ -189,7 +189,7 @@ def test_chunk_rows_of_two_datasets_share_the_room(fill):
     both([], [1, 2])
     assert fill.filled == [5, 6, 5, 1, 2]
     # The chunk row that was used least recently made room, and its dataset knows.
-    assert second.in_store(first.cache._store)[5] == -1
+    assert second.in_store(first.cache._store).slots[5] == -1
     assert (slots_of(first)[[5, 6]] >= 0).all()
 
 
@@ -240,7 +240,7 @@ def test_a_thread_that_waits_for_the_first_chunk_row_does_not_wait_for_the_last(
 
 def test_a_slot_means_nothing_in_another_store(fill):
     """A thread that was given slots before the cache was cleared must not find other chunk rows in them."""
-    first, second = cache_of(4), ChunkRowSlots(8)
+    first, second = cache_of(4), ChunkRowSlots(8, "other")
     held(first, [1, 2], fill)
     first.cache.clear()
     other = Dataset(4 * CHUNK_ROW_BYTES)

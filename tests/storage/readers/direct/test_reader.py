@@ -391,7 +391,7 @@ def test_a_file_that_is_not_mapped(tmp_path):
     extent = (np.zeros(1, np.int64),) * 3
     chunk_map = ChunkMap((4,), 8, (4,), *extent, pipeline=None)
     source, pool = DatasetColumn("x", None, "<f8", ()), DecodePool(0, 1)
-    known = KnownSource(raw, source, chunk_map, ChunkRowSlots(0), blocks=None, pool=pool)
+    known = KnownSource(raw, source, chunk_map, ChunkRowSlots(0, "x"), blocks=None, pool=pool)
     opened = OpenSource(known, None)
     out = np.zeros(2)
     rows, slots = np.array([3, 1]), np.arange(2)

@@ -154,7 +154,7 @@ def opened(path, source, memory_map, **changes):
     raw, pool = RawFile(path), DecodePool(0, 1)
     with h5py.File(path) as file:
         chunk_map = replace(map_chunks(file["x"].id, source, raw), **changes)
-    known = KnownSource(raw, source, chunk_map, ChunkRowSlots(0), blocks=None, pool=pool)
+    known = KnownSource(raw, source, chunk_map, ChunkRowSlots(0, "x"), blocks=None, pool=pool)
     return OpenSource(known, raw.mapped() if memory_map else None), pool
 
 

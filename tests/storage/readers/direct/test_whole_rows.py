@@ -54,7 +54,7 @@ def test_a_group_of_rows_holds_its_map(layout, is_verified, tmp_path):
     with h5py.File(path) as file:
         chunk_map = map_chunks(file["x"].id, source, raw)
     blocks, pool = Anything() if is_verified else None, DecodePool(0, 1)
-    known = KnownSource(raw, source, chunk_map, ChunkRowSlots(0), blocks=blocks, pool=pool)
+    known = KnownSource(raw, source, chunk_map, ChunkRowSlots(0, "x"), blocks=blocks, pool=pool)
     group = row_group([OpenSource(known, raw.mapped())], pool)
     raw.close()
     del raw, known
