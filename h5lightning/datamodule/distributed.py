@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -191,6 +191,12 @@ class Notices:
                 f"{shards.world_size} ranks. A collective inside a step, such as all_gather, would hang or mix up "
                 "steps. Set eval_tail='repeat' for equal steps; except in predict, a batch_size of at least 2 helps too"
             )
+
+    def of_decoding(self, remarks: Iterable[str]) -> None:
+        """Log sentences about what is decoded."""
+        for remark in remarks:
+            if self._is_news(remark):
+                rank_zero_info(remark)
 
     def _is_news(self, what: str) -> bool:
         is_news = what not in self._said

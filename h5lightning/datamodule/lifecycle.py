@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from h5lightning.core.arrays import Float64Array
+from h5lightning.datamodule.decoding_costs import decoding_remarks
 from h5lightning.datamodule.distributed import (
     AttachedTrainer,
     check_agreement,
@@ -15,9 +16,11 @@ from h5lightning.datamodule.distributed import (
 from h5lightning.datamodule.epoch_tracker import EpochTracker
 from h5lightning.datamodule.options import DataModuleOptions
 from h5lightning.datamodule.resume import RunRecord, RunSeed, SavedRun
+from h5lightning.datamodule.run_window import RunWindow
 from h5lightning.datamodule.setup import PreparedData, prepare, survey_files
 from h5lightning.errors import NotSetUpError
 from h5lightning.loading.sample_weights import read_weights
+from h5lightning.options import Shuffle
 from h5lightning.options.checks import to_plain
 from h5lightning.planning.sampling import Order, fingerprint
 from h5lightning.planning.splitting.manifest import to_plain_split
@@ -33,6 +36,7 @@ class DataLifecycle:
         self._options = options
         self._trainer = trainer
         self._seed = RunSeed(options.seed)
+        self._window = RunWindow(options.shuffle)
         self._survey: DataSurvey | None = None
         self._data: PreparedData | None = None
         self._weights: Float64Array | None = None  # of the training samples, read on rank 0
@@ -54,15 +58,24 @@ class DataLifecycle:
             )
         return self._data
 
+    @property
+    def shuffle(self) -> Shuffle:
+        """The order of training, with the window of this run in bytes."""
+        return self._window.shuffle(self.data)
+
     def training_order(self) -> Order:
         """The order of the training samples."""
         if self._order is None:
-            dataset, weights, shuffle = self.data.datasets.get("train"), self._weights, self._options.shuffle
+            dataset, weights, shuffle = self.data.datasets.get("train"), self._weights, self.shuffle
             if weights is None and dataset is not None:
                 # Set up for another stage than fit: weights were not shared, and other ranks may not ask for them.
                 weights = read_weights(dataset, shuffle)
             self._order = self.data.training_order(shuffle, weights)
         return self._order
+
+    def decoding_remarks(self) -> list[str]:
+        """Sentences about what training decodes more than once."""
+        return list(decoding_remarks(self._options, self.data, self.shuffle))
 
     def scan(self) -> None:
         """Discover and scan the files, once."""
@@ -114,7 +127,7 @@ class DataLifecycle:
         self._survey = with_files_of_this_node(trainer, survey)
         self._data = prepare(options, self._survey, seed)
         facts = {"batch_size": batch_size, "tail": options.tail, "drop_last": options.drop_last}
-        facts |= {"shuffle": to_plain(options.shuffle), "split": self._data.plan.fingerprint}
+        facts |= {"shuffle": to_plain(self.shuffle), "split": self._data.plan.fingerprint}
         check_agreement(trainer, facts)
 
     def _prepare_again(self) -> None:
@@ -135,6 +148,8 @@ class DataLifecycle:
         self.tracker.begin_fit()
         if self._restored is not None:
             self._restored = replace(self._restored, position=None)
+        if self._window.begin_fit():
+            self._order = None
         if self._seed.begin_fit():
             self._prepare_again()
 
@@ -145,6 +160,9 @@ class DataLifecycle:
             saved = replace(saved, position=None)
         if self._seed.take_over(saved.record.seed, is_kept=saved.is_own):
             self._prepare_again()
+        if self._continues:
+            self._window.take_over(saved.record.shuffle, is_kept=saved.is_own)
+            self._order = None
         position = saved.position_in(self._record(), on_other_data=self._options.on_other_data)
         if position is not None:
             self.tracker.resume(position)
@@ -154,7 +172,7 @@ class DataLifecycle:
         return RunRecord(
             seed=self.seed,
             samples=to_plain(options.samples),
-            shuffle=to_plain(options.shuffle),
+            shuffle=to_plain(self.shuffle),
             order=fingerprint(self.training_order()) if data.datasets.get("train") else "",
             split=to_plain_split(data.plan, data.survey.index),
         )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from h5lightning.core.process_local import ProcessLocalSet
+from h5lightning.datamodule.decoding_costs import check_window
 from h5lightning.datamodule.distributed import AttachedTrainer, Notices, ShareFinder, log_tail
 from h5lightning.datamodule.epoch_tracker import EpochTracker
 from h5lightning.datamodule.options import DataModuleOptions
@@ -36,15 +37,34 @@ class Loaders:
         self._made: ProcessLocalSet[H5DataLoader] = ProcessLocalSet()
 
     def training(
-        self, data: PreparedData, order: Callable[[], Order], batch_size: int, given: Share | None
+        self,
+        data: PreparedData,
+        order: Callable[[], Order],
+        batch_size: int,
+        given: Share | None,
+        *,
+        remarks: Iterable[str] = (),
     ) -> H5DataLoader:
-        """A loader of the training samples, with equally many steps on each rank; ``given`` None finds the share."""
+        """A loader of the training samples, with equally many steps on each rank; ``given`` None finds the share.
+
+        Args:
+            data: what is trained on.
+            order: the order of its samples.
+            batch_size: samples of a batch.
+            given: the part of the samples that the loader delivers.
+            remarks: sentences about what is decoded repeatedly, to be logged once.
+
+        Raises:
+            OptionError: the shuffle window is larger than what the cache can hold.
+        """
         dataset, options = data.datasets["train"], self._options
         shards_of = partial(
             TrainingShards, len(dataset), batch_size, tail=options.tail, drop_last=options.drop_last
         )
         finder = ShareFinder(given, self._trainer)
         stated = finder.stated()
+        check_window(options, data, stated)
+        self._notices.of_decoding(remarks)
         if stated is not None:
             log_tail(shards_of(stated.world_size))
             self._tracker.prepare(shards_of(stated.world_size))

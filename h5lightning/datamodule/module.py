@@ -179,7 +179,8 @@ class H5DataModule(LightningDataModule):
         if self.train_dataset is None:
             return []
         given = given_share(rank, world_size)
-        return self._loaders.training(self._data, self._lifecycle.training_order, self.batch_size, given)
+        order, remarks = self._lifecycle.training_order, self._lifecycle.decoding_remarks()
+        return self._loaders.training(self._data, order, self.batch_size, given, remarks=remarks)
 
     def val_dataloader(self, rank: int | None = None, world_size: int | None = None) -> Loader:
         """Batches of the validation split, each sample once; ``[]`` without the split.
@@ -294,6 +295,7 @@ class H5DataModule(LightningDataModule):
             data.new_files,
             keep_together=options.split.keep_together,
             on_missing=options.access.on_missing,
+            remarks=self._lifecycle.decoding_remarks(),
         )
 
     def save_split(self, path: str | os.PathLike[str]) -> None:

@@ -12,7 +12,8 @@ from h5lightning.loading.sample_dataset import SampleDataset
 from h5lightning.loading.transforms import STAGES, Transforms
 from h5lightning.options import Access, Shuffle, Split
 from h5lightning.planning.fields import Fields
-from h5lightning.planning.sampling import Order, make_order
+from h5lightning.planning.sampling import Order, keeps_blocks, make_order
+from h5lightning.planning.sampling.window_size import fit_window
 from h5lightning.planning.selection import Selection
 from h5lightning.planning.splitting.apply_manifest import apply_manifest
 from h5lightning.planning.splitting.manifest import load_manifest
@@ -35,10 +36,30 @@ class PreparedData:
     datasets: Mapping[str, SampleDataset]  # for the stages that have samples
     reader: Reader
     seed: int
+    cache_bytes: int
     new_files: tuple[str, ...] = ()  # those that the manifest does not list
 
+    def keeps_blocks(self, shuffle: Shuffle) -> bool:
+        """Whether the training samples come in block order, so that each chunk is decoded once."""
+        index = self.survey.index
+        if "train" not in self.plan.parts:
+            return False
+        return keeps_blocks(shuffle, self.plan.selection("train", index), index, self.survey.row_layout())
+
+    def held_window_bytes(self, cache_bytes: int) -> int | None:
+        """The window whose decoded chunks fill a cache; None if those of all training samples fit into it."""
+        held = self.survey.held_window_bytes(cache_bytes)
+        rows = self.plan.parts["train"].rows if "train" in self.plan.parts else 0
+        return None if held is None or rows * self.survey.row_layout().row_bytes <= held else held
+
+    def fitted(self, shuffle: Shuffle) -> Shuffle:
+        """The shuffle with the window that was given, or else with one that the cache holds; see `fit_window`."""
+        if not self.keeps_blocks(shuffle):
+            return fit_window(shuffle, None)
+        return fit_window(shuffle, self.held_window_bytes(self.cache_bytes))
+
     def training_order(self, shuffle: Shuffle, weights: Float64Array | None = None) -> Order:
-        """The order of the training samples; see `make_order` for the weights, ``(N,)``."""
+        """The order of the training samples, with a window as `fitted` says; see `make_order` for the weights."""
         index = self.survey.index
         selection = self.plan.selection("train", index)
         return make_order(
@@ -131,7 +152,7 @@ def assemble(
         for stage in STAGES
         if stage in parts
     }
-    return PreparedData(survey, plan, datasets, reader, seed, new_files)
+    return PreparedData(survey, plan, datasets, reader, seed, access.cache_bytes, new_files)
 
 
 def _plan(survey: DataSurvey, split: Split, seed: int) -> tuple[SplitPlan, tuple[str, ...]]:

@@ -65,7 +65,7 @@ class Summary:
         without_samples_count: number of such series.
         skipped: files that were left out, each with the reason.
         new_files: files that the manifest does not list.
-        remarks: sentences about the fields.
+        remarks: sentences about the fields, and about what training decodes more than once.
     """
 
     root: str
@@ -122,8 +122,18 @@ def summarise(
     *,
     keep_together: str | None = None,
     on_missing: str = "raise",
+    remarks: Sequence[str] = (),
 ) -> Summary:
-    """Count what each split holds, and what two splits share; without ``keep_together``, by the survey's labels."""
+    """Count what each split holds, and what two splits share; without ``keep_together``, by the survey's labels.
+
+    Args:
+        survey: what is known of the files.
+        plan: their split.
+        new_files: files that the manifest does not list.
+        keep_together: see `Split`.
+        on_missing: see `Access`.
+        remarks: further sentences.
+    """
     index, parts = survey.index, dict(plan.parts)
     predict = (survey.roles or {}).get("predict")
     stages = parts if predict is None else {**parts, "predict": Segments.of_files(index, predict)}
@@ -146,7 +156,7 @@ def summarise(
         without_samples_count=int(empty.size),
         skipped=survey.catalog.skipped,
         new_files=tuple(new_files),
-        remarks=(*survey.fields.remarks, *unwritten),
+        remarks=(*survey.fields.remarks, *unwritten, *remarks),
     )
 
 

@@ -63,11 +63,12 @@ class BatchReader:
         context = ReadContext(reader, index.samples, self._constant_cache())
         self._context = context
         self._readers = {plan.key: make_field_reader(plan, context) for plan in fields.plans}
+        self._memory = BufferPool()
         self._deliveries = {
-            key: FieldDelivery(one.plan, one.dtype, access, index) for key, one in self._readers.items()
+            key: FieldDelivery(one.plan, one.dtype, access, index, self._memory)
+            for key, one in self._readers.items()
         }
         self._paths = FilePaths(index)
-        self._memory = BufferPool()
 
     def read(self, ids: npt.ArrayLike, keys: Sequence[str] | None = None) -> Batch:
         """The fields of samples, in the order of the ids.

@@ -11,8 +11,10 @@ from operator import attrgetter, is_
 from typing import Any, TypeAlias
 
 import torch
-from torch.utils.data import default_collate
+from torch.utils.data import default_collate, get_worker_info
 from torch.utils.data._utils.collate import collate, collate_tensor_fn, default_collate_fn_map
+
+from h5lightning.loading.serial_copy import THREADED_NUMBERS, copy_serially
 
 __all__ = ["as_samples", "collate_changed"]
 
@@ -46,8 +48,9 @@ def collate_changed(batch: Batch, change: Change) -> Any:
     collated, unchanged = _collated(batch, change)
     for tensor in unchanged:
         if _users(tensor) != users[id(tensor)] or _use_count is None:
-            # NumPy copies in one thread: several would wait for each other on busy cores.
-            tensor.set_(torch.from_numpy(tensor.numpy().copy()))  # type: ignore[call-overload]  # a form that torch's stub lacks
+            copy = torch.empty_like(tensor)
+            copy_serially(copy, tensor)
+            tensor.set_(copy)  # type: ignore[call-overload]  # a form that torch's stub lacks
     return collated
 
 
@@ -70,6 +73,8 @@ class _StackChanged:
     def __call__(self, values: Sequence[torch.Tensor], *, collate_fn_map: Any) -> Any:
         found = self._columns.get(id(values[0]))
         if found is None or not _are_unchanged(values, *found):
+            if _are_long(values) and get_worker_info() is None:
+                return _stacked(values)
             return collate_tensor_fn(values, collate_fn_map=collate_fn_map)
         # If a sample returned it twice, the second one is stacked, and shares no memory with the first one.
         del self._columns[id(values[0])]
@@ -98,6 +103,27 @@ def _are_unchanged(
         and set(map(torch.Tensor.stride, values)) == {tensor.stride()[1:]}
         and not (tensor.is_complex() and any(map(torch.Tensor.is_conj, values)))
     )
+
+
+def _are_long(values: Sequence[torch.Tensor]) -> bool:
+    """Whether torch would stack values in several threads, and they can be copied one by one."""
+    one = values[0]
+    form = (one.shape, one.dtype, False)
+    return one.numel() >= THREADED_NUMBERS and all(
+        _is_plain(value) and _form_of(value) == form for value in values
+    )
+
+
+def _is_plain(value: torch.Tensor) -> bool:
+    is_dense = type(value) is torch.Tensor and value.layout is torch.strided and value.device.type == "cpu"
+    return is_dense and value.is_contiguous() and not value.is_quantized
+
+
+def _stacked(values: Sequence[torch.Tensor]) -> torch.Tensor:
+    stacked = torch.empty((len(values), *values[0].shape), dtype=values[0].dtype)
+    for slot, value in zip(stacked.unbind(0), values, strict=True):
+        copy_serially(slot, value)
+    return stacked
 
 
 def _users(tensor: torch.Tensor) -> int:

@@ -18,7 +18,8 @@ class Shuffle:
         mode: ``full``, a permutation of all samples; ``block``, whole chunks in random order, mixed within a window;
             ``none``, the order of the files; ``auto``, full if single rows can be read, block if whole chunks must be
             decoded.
-        window_bytes: decoded bytes that block order mixes at a time, in the whole job.
+        window_bytes: decoded bytes that block order mixes at a time, in the whole job. The default is lowered to what
+            ``access.cache_bytes`` holds; another value that it cannot hold is an error.
         weights: the field with the weight of each sample. An epoch draws as many samples as there are, with
             replacement. None to deliver each sample once.
         balance: the field with the class of each sample. Samples are drawn with replacement, so that all classes are

@@ -77,16 +77,40 @@ class DataSurvey(Frozen):
         largest = max(rows, key=lambda plan: plan.row_bytes)
         return RowLayout(self._chunk_rows(largest.path), sum(plan.row_bytes for plan in rows))
 
+    def held_window_bytes(self, cache_bytes: int) -> int | None:
+        """The shuffle window, over all fields, whose decoded chunks fill a cache; None if all chunks fit into it."""
+        layouts = self.chunk_layouts(self.fields)
+        decoded = sum(layout.row_bytes for layout in layouts)
+        total = sum(layout.total_bytes(self.index.file_rows) for layout in layouts)
+        if total <= cache_bytes:
+            return None
+        # Chunks may reach past the end of the data.
+        padding = total / max(1, decoded * int(self.index.file_rows.sum()))
+        return int(cache_bytes / (decoded * max(1.0, padding)) * self.row_layout().row_bytes)
+
+    def decoded_for_each_byte(self, cache_bytes: int, batch_size: int) -> float:
+        """Decoded bytes for each byte of a sample if samples come in random order; at least 1."""
+        layouts, rows = self.chunk_layouts(self.fields), self.index.file_rows
+        kept = cache_bytes / max(1, sum(layout.total_bytes(rows) for layout in layouts))
+        if kept >= 1:
+            return 1.0
+        decoded = sum(layout.row_bytes * layout.decoded_rows(rows, batch_size) for layout in layouts)
+        decoded = max(decoded * (1 - kept), sum(layout.row_bytes for layout in layouts))
+        alone = self.row_layout().row_bytes - sum(layout.row_bytes for layout in layouts)
+        return float(max(1.0, (decoded + alone) / self.row_layout().row_bytes))
+
     def chunk_layouts(self, fields: Fields) -> tuple[ChunkLayout, ...]:
-        """How chunks are decoded, for each of these fields that has chunks of several rows to decode."""
+        """How chunks are decoded, for each column of these fields that has chunks of several rows."""
         if isinstance(self.index.samples, Whole):
             return ()  # samples share no chunks
         dilation = self.index.samples.dilation if isinstance(self.index.samples, Windows) else 1
-        layouts = (
-            ChunkLayout(self._chunk_rows(plan.path), plan.row_bytes, _span(plan.steps, dilation))
-            for plan in fields.row_fields
-        )
-        return tuple(layout for layout in layouts if (layout.chunk_rows > 1).any())
+        by_column: dict[tuple[str, str | None], ChunkLayout] = {}
+        for plan in fields.row_fields:
+            layout = ChunkLayout(self._chunk_rows(plan.path), plan.row_bytes, _span(plan.steps, dilation))
+            if (layout.chunk_rows > 1).any():
+                known = by_column.get((plan.path, plan.member), layout)
+                by_column[plan.path, plan.member] = layout.joined(known)
+        return tuple(by_column.values())
 
     def _chunk_rows(self, path: str) -> Int64Array:
         """Rows of a dataset that are decoded together, for each file, ``(files,)``."""

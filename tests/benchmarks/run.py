@@ -27,6 +27,7 @@ def main() -> None:
     parser.add_argument("--peers", action="store_true", help="convert to other formats and race them too")
     parser.add_argument("--rounds", type=int, help="epochs of each that count; default 5")
     parser.add_argument("--folder", help="where data are written; default: the system's temporary folder")
+    parser.add_argument("--most-files", type=int, default=10_000, help="files of a data set (%(default)s)")
     parser.add_argument("--readme", help="a Markdown file with marks, between which a short form is written")
     parser.add_argument("--out", default="outputs/benchmarks", help="where the tables go (%(default)s)")
     options = parser.parse_args()
@@ -38,6 +39,7 @@ def main() -> None:
         limit_s=0.5 if options.quick else 2.0,
         folder=options.folder,
         with_peers=options.peers,
+        most_files=options.most_files,
     )
     report = measure(options.parts or list(PARTS), scale)
     out = Path(options.out)

@@ -13,10 +13,14 @@ from loading import meters, ours, peers
 from loading.data import Workload, write
 from loading.limits import evict, read_files
 from loading.measure import read_bytes, run_epoch
-from loading.program import PARTS, Scale, measure
+from loading.program import PARTS, measure
 from loading.races import OURS, Goal, Race, Result, against_best, candidate_of, run
 from loading.report import Report
+from loading.scale import Scale
+from loading.scaling import Point
 from loading.short import in_short, write_between_marks
+from loading.task import Stored, Task
+from loading.task_races import PLAIN
 
 from h5lightning.tools.bench.timing import Timing, Trial
 
@@ -86,10 +90,12 @@ def test_mixing_tells_sorted_batches_from_shuffled_ones(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
-def test_every_part_runs():
-    report = measure(list(PARTS), Scale(part=1 / 512, rounds=1, limit_s=0.2))
-    assert len(report.results) >= 7
+@pytest.mark.timeout(300)
+def test_every_part_runs(monkeypatch):
+    monkeypatch.setattr("loading.scaling.FACTORS", {"files": (20, 30), "row": (8, 4096), "batch": (8, 256)})
+    report = measure(list(PARTS), Scale(part=1 / 512, rounds=1, limit_s=0.1, most_files=30))
+    assert len(report.results) >= 29
+    assert len(report.scaling) == 4
     text, plain = report.markdown(), json.loads(json.dumps(report.plain()))
     for result in report.results:
         assert f"### {result.name}\n" in text
@@ -131,16 +137,36 @@ def test_too_little_data_are_not_to_be_quoted(monkeypatch):
 
 
 def test_in_short_wins_and_losses_are_told():
-    trials = {name: [Trial(rate, rate, 0.1, 1)] for name, rate in ((OURS, 60), ("a", 10), ("b", 120))}
+    trials = {
+        name: [Trial(rate, rate, 0.1, 1, cpu_s=30)] for name, rate in ((OURS, 60), ("a", 10), ("b", 120))
+    }
     missed = Goal("race ÷ b", 0.9, Timing(0.5, 0.5, 0.5))
     text = in_short(
         Report(
             {}, results=[Result("race", trials, [missed], GZIP)], goals=[Goal("mixing", 0.9, Timing(1, 1, 1))]
         )
     )
-    assert "| race | 60 | 0.0619 | a 6 (6 – 6) · b 0.5 (0.5 – 0.5) |" in text
+    assert "| race | 60 | 0.0619 | 500,000 | a 6 (6 – 6) · b 0.5 (0.5 – 0.5) |" in text
     assert "Other measures: mixing 1 (goal ≥ 0.9)." in text
     assert "Goals not reached: race ÷ b 0.5 (goal ≥ 0.9)." in text
+
+
+def test_one_line_for_each_factor():
+    def point(factor, value, rate):
+        task = Task(f"scaling, {factor} {value}", Stored(20, 10))
+        trials = {OURS: [Trial(rate, rate, 0, 1)], PLAIN: [Trial(10, 10, 0, 1)]}
+        goals = [Goal(f"{task.name} ÷ {PLAIN}", 1.5, Timing(rate / 10, rate / 10, rate / 10))]
+        return Point(factor, value, task), Result(task.name, trials, goals, task)
+
+    scaled = [point("base", 0, 20), point("files", 400, 10), point("files", 100, 40), point("row", 8, 30)]
+    report = Report({}, scaling=scaled)
+    text = in_short(report)
+    assert "| none | 2 (2 – 2) |" in text
+    assert "| files | 100: 4 (4 – 4) · 400: 1 (1 – 1) |" in text
+    assert "| bytes of a row | 8: 3 (3 – 3) |" in text
+    assert "The median of all is 2.5 (goal ≥ 8)" in text
+    assert "scaling, files 400 ÷ plain h5py 1 (goal ≥ 1.5)" in text.split("Goals not reached: ")[1]
+    assert "| files: 400 | 256 | 10 | 10 |" in report.markdown()
 
 
 def test_formats_are_beside_what_they_cost(tmp_path):
@@ -160,10 +186,20 @@ def test_a_file_without_marks_is_left_alone(tmp_path):
         write_between_marks(tmp_path / "a.md", "x")
 
 
-def test_the_requirements_name_the_peers():
-    lines = Path(__file__).with_name("requirements-peers.txt").read_text(encoding="utf-8").splitlines()
-    named = {re.match(r"[\w-]+", line)[0] for line in lines if line and not line.startswith("#")}
-    assert named == {peer.library for peer in peers.PEERS}
+def pins(path):
+    """Package → version."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    found = (
+        re.match(r"([\w.-]+)==([\w.]+)", line) for line in lines if "< " not in line
+    )  # not of Python 3.10
+    return {match[1].lower().replace("_", "-"): match[2] for match in found if match}
+
+
+def test_the_requirements_name_the_peers_and_fit_the_other_pins():
+    found, tested = pins(RUN.with_name("requirements-peers.txt")), pins(RUN.parents[2] / "constraints.txt")
+    assert {peer.package for peer in peers.PEERS} <= set(found)
+    differing = {name for name in set(found) & set(tested) if found[name] != tested[name]}
+    assert differing == {"python-dateutil"}
 
 
 def test_report_names_what_was_left_out():

@@ -17,6 +17,7 @@ from h5lightning.loading import sample_views as module
 from h5lightning.loading.sample_views import as_samples, collate_changed
 
 LARGE = (5, 1024)  # of values that are checked before they are stacked
+HUGE = (5, 7001)  # of values that torch would stack in several threads
 
 
 class Pair(NamedTuple):
@@ -26,11 +27,11 @@ class Pair(NamedTuple):
     second: torch.Tensor
 
 
-def make(size: int) -> dict[str, torch.Tensor]:
+def make(size: int, shape: tuple[int, ...] = LARGE) -> dict[str, torch.Tensor]:
     rng = np.random.default_rng(size)
     return {
-        "x": torch.from_numpy(rng.standard_normal((size, *LARGE)).astype("f4")),
-        "z": torch.from_numpy(rng.standard_normal((size, *LARGE)).astype("c8")),
+        "x": torch.from_numpy(rng.standard_normal((size, *shape)).astype("f4")),
+        "z": torch.from_numpy(rng.standard_normal((size, *shape)).astype("c8")),
         "y": torch.arange(size),
     }
 
@@ -65,9 +66,9 @@ def outcome(make_it):
         return type(error), str(error)
 
 
-def assert_collated_alike(change, size: int = 4) -> None:
-    expected = outcome(lambda: default_collate(change(as_samples(make(size)))))
-    assert_same(outcome(lambda: collate_changed(make(size), change)), expected)
+def assert_collated_alike(change, size: int = 4, shape: tuple[int, ...] = LARGE) -> None:
+    expected = outcome(lambda: default_collate(change(as_samples(make(size, shape)))))
+    assert_same(outcome(lambda: collate_changed(make(size, shape), change)), expected)
 
 
 def set_data(sample, change):
@@ -124,14 +125,33 @@ CHANGES = {
     "another shape of each": lambda sample: sample | {"x": sample["x"][: int(sample["y"]) + 1]},
     "another key of each": lambda sample: {str(int(sample["y"])): sample["x"]},
     "what cannot be collated": lambda sample: sample | {"x": object()},
+    "new values": lambda sample: sample | {"x": 2 * sample["x"], "z": sample["z"].conj()},
+    "a parameter": lambda sample: sample | {"x": torch.nn.Parameter(sample["x"])},
+    "another type of each": lambda sample: (
+        sample | {"x": sample["x"].to([torch.float16, torch.float64][sample["y"] % 2])}
+    ),
     "sparse": lambda sample: sample | {"x": sample["x"].to_sparse()},
 }
 
 
+@pytest.mark.parametrize("shape", [LARGE, HUGE])
 @pytest.mark.parametrize("size", [1, 4])
 @pytest.mark.parametrize("what", CHANGES)
-def test_a_change_is_collated_as_torch_does(what, size) -> None:
-    assert_collated_alike(lambda samples: [CHANGES[what](sample) for sample in samples], size)
+def test_a_change_is_collated_as_torch_does(what, size, shape) -> None:
+    assert_collated_alike(lambda samples: [CHANGES[what](sample) for sample in samples], size, shape)
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.bfloat16, torch.bool, torch.uint16, torch.complex64, torch.float8_e5m2]
+)
+def test_long_values_of_any_type_are_stacked(dtype) -> None:
+    def change(samples):
+        return [{"x": sample["x"].to(dtype)} for sample in samples]
+
+    expected = default_collate(change(as_samples(make(3, HUGE))))["x"]
+    found = collate_changed(make(3, HUGE), change)["x"]
+    assert found.dtype is dtype
+    assert torch.equal(found.view(torch.uint8), expected.view(torch.uint8))
 
 
 @settings(max_examples=300, deadline=None)

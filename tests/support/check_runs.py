@@ -58,7 +58,7 @@ def check_run(
         chosen = reader(chosen) if reader else chosen
         data = assemble(found, split or Split(), reader=chosen, access=access, seed=3, provenance=True)
         weights = read_weights(data.datasets["train"], shuffle)
-        order = data.training_order(shuffle, weights)
+        order = data.training_order(data.fitted(shuffle), weights)
         extent = CheckSettings(**{"batch_size": 7, **settings})
         stored = frozenset(key for key, field in wanted.items() if field.decode == "stored")
         yield kind(data, order, weights, extent, chosen, access, stored)

@@ -20,5 +20,8 @@ class Clock:
 
     monotonic = perf_counter
 
+    def process_time(self) -> float:
+        return self.now_s
+
     def sleep(self, seconds: float) -> None:
         self.now_s += seconds

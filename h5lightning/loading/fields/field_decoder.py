@@ -49,7 +49,9 @@ class FieldDecoder:
     def fill(self, batch: LocatedBatch, request: ReadRequest) -> Iterator[Sequence[RowRequest]]:
         """Fill the buffer of a request, whatever type files store, with delivered values; see `FieldReader.fill`."""
         parts = list(self._parts(batch, request))
-        yield [RowRequest(part.request, part.files) for part in parts]
+        every = len(batch.paths)
+        # The columns of a table are read together if their files are the same.
+        yield [RowRequest(part.request, None if len(part.files) == every else part.files) for part in parts]
         for part in parts:
             request.out[part.slots] = self._decoded(part, batch.paths)
 

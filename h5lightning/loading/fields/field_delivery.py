@@ -10,6 +10,8 @@ import torch
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import FieldError, NonFiniteError
+from h5lightning.loading.batch_buffers import BufferPool
+from h5lightning.loading.serial_copy import copy_serially
 from h5lightning.options import Access
 from h5lightning.planning.fields import FieldPlan
 from h5lightning.planning.index import SampleIndex
@@ -24,9 +26,12 @@ Array = npt.NDArray[Any]
 class FieldDelivery:
     """Delivers one field, whose buffer has a type; ``is_needed`` is False if the buffer is delivered as it is."""
 
-    def __init__(self, plan: FieldPlan, dtype: np.dtype[Any], access: Access, index: SampleIndex) -> None:
+    def __init__(
+        self, plan: FieldPlan, dtype: np.dtype[Any], access: Access, index: SampleIndex, memory: BufferPool
+    ) -> None:
         self._plan = plan
         self._index = index
+        self._memory = memory
         self._delivered = plan.spec.dtype
         self._is_converted = plan.spec.dtype != dtype.name
         self._must_be_finite = access.on_nonfinite == "raise" and plan.is_floating
@@ -56,9 +61,13 @@ class FieldDelivery:
         if (lost := self.first_lost(array, ids)) is not None:
             raise lost
         if self._delivered == "bfloat16":
-            return tensor.to(torch.bfloat16)
+            bits = self._memory.tensor(array.shape, np.dtype("int16"))  # NumPy lacks the type
+            copy_serially(bits.view(torch.bfloat16), tensor)
+            return bits.view(torch.bfloat16)
+        converted = self._memory.tensor(array.shape, np.dtype(self._delivered))
         with np.errstate(invalid="ignore"):  # a NaN that signals
-            return torch.from_numpy(array.astype(self._delivered))
+            np.copyto(converted.numpy(), array, casting="unsafe")
+        return converted
 
     def first_lost(self, array: Array, ids: Int64Array) -> FieldError | None:
         """The error of the first value that the delivered type cannot hold; None if it holds all of them."""

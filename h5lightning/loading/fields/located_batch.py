@@ -14,7 +14,7 @@ from h5lightning.planning.index import SampleIndex
 __all__ = ["FilePaths", "LocatedBatch"]
 
 _FIRST = np.zeros(1, np.int64)
-_MOST_PATHS = 4096
+_MOST_PATHS = 131_072  # about 150 bytes each
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,8 +69,9 @@ class FilePaths:
             return [kept[file] for file in files]
         except KeyError:
             if len(kept) > _MOST_PATHS:
-                kept = {}
-            paths = {file: kept.get(file) or self.index.path(file) for file in files}
-            # A new dict: another thread may be reading the old one.
-            self._kept = {**kept, **paths}
-            return list(paths.values())
+                # A new dict: another thread may be reading the old one, to which nothing but paths is added.
+                kept = self._kept = {}
+            for file in files:
+                if file not in kept:
+                    kept[file] = self.index.path(file)
+            return [kept[file] for file in files]

@@ -16,13 +16,15 @@ import numpy.typing as npt
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import EqualByValue, Frozen
+from h5lightning.planning.catalog.record_layout import RecordLayout
 
 __all__ = ["ExtentTable", "Extents", "FilterValues"]
 
 FilterValues: TypeAlias = tuple[
     tuple[int, tuple[int, ...]], ...
 ]  # number and client values, in the order of writing
-_Layout: TypeAlias = tuple[FilterValues, str, int]  # filters, reason, and numbers kept of each chunk
+# Filters, reason, numbers kept of each chunk, and where the columns of a table lie.
+_Layout: TypeAlias = tuple[FilterValues, str, int, RecordLayout | None]
 
 _NOTHING = np.zeros((1, 0), dtype=np.int64)
 _UNKNOWN = -1
@@ -39,11 +41,13 @@ class Extents(EqualByValue):
             unless each chunk has full size; its mask of skipped filters, unless none was skipped.
         reason: the reason why only HDF5 can read it, to follow the name of the dataset; empty if it can be read
             without HDF5.
+        record: where the columns lie in each record; None if the dataset is no table.
     """
 
     numbers: Int64Array
     filters: FilterValues = ()
     reason: str = ""
+    record: RecordLayout | None = None
 
     @classmethod
     def of(
@@ -84,6 +88,10 @@ class Extents(EqualByValue):
     def masks(self) -> Int64Array:
         """Mask of skipped filters of each chunk, ``(chunks,)``."""
         return self._row(2, 0)
+
+    def itemsize(self, dtype: str) -> int:
+        """Bytes of a stored element of a dataset with this NumPy type string, or of a record of a table."""
+        return np.dtype(dtype).itemsize if self.record is None else self.record.itemsize
 
     def _row(self, row: int, default: int) -> Int64Array:
         if len(self.numbers) > row:
@@ -129,7 +137,7 @@ class ExtentTable(EqualByValue, Frozen):
                 layout_of.append(_UNKNOWN)
                 sizes.append(0)
                 continue
-            layout = (each.filters, each.reason, len(each.numbers))
+            layout = (each.filters, each.reason, len(each.numbers), each.record)
             layout_of.append(numbers.setdefault(layout, len(numbers)))
             sizes.append(each.numbers.size)
             parts.append(each.numbers.ravel())
@@ -177,9 +185,10 @@ class ExtentTable(EqualByValue, Frozen):
         layout = int(self.layout_of[position])
         if layout == _UNKNOWN:
             return None
-        filters, reason, parts = self.layouts[layout]
+        filters, reason, parts, record = self.layouts[layout]
         start = int(self.ends[position - 1]) if position else 0
-        return Extents(self.numbers[start : int(self.ends[position])].reshape(parts, -1), filters, reason)
+        numbers = self.numbers[start : int(self.ends[position])].reshape(parts, -1)
+        return Extents(numbers, filters, reason, record)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _again, (self.origin, len(self))
@@ -192,7 +201,7 @@ class ExtentTable(EqualByValue, Frozen):
     @property
     def chunks(self) -> int:
         """Number of chunks of all datasets; a contiguous dataset counts as one."""
-        parts = np.asarray([parts for _, _, parts in self.layouts] + [1], dtype=np.int64)
+        parts = np.asarray([parts for _, _, parts, _ in self.layouts] + [1], dtype=np.int64)
         return int(((self.ends - self._starts()) // parts[self.layout_of]).sum())
 
     @property

@@ -6,7 +6,7 @@ on the number of ranks, workers or threads.
 
 from h5lightning.planning.sampling.block_order import BlockOrder
 from h5lightning.planning.sampling.blocks import Blocks
-from h5lightning.planning.sampling.make_order import RowLayout, make_order
+from h5lightning.planning.sampling.make_order import RowLayout, keeps_blocks, make_order
 from h5lightning.planning.sampling.orders import FullOrder, Order, PathOrder, fingerprint
 from h5lightning.planning.sampling.weighted_draw import class_weights
 from h5lightning.planning.sampling.weighted_order import WeightedOrder
@@ -21,5 +21,6 @@ __all__ = [
     "WeightedOrder",
     "class_weights",
     "fingerprint",
+    "keeps_blocks",
     "make_order",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,6 +26,22 @@ class ChunkLayout:
     chunk_rows: Int64Array
     row_bytes: int
     span: tuple[int, int] = (0, 1)
+
+    def joined(self, other: ChunkLayout) -> ChunkLayout:
+        """The layout of one column of which two fields need rows."""
+        span = min(self.span[0], other.span[0]), max(self.span[1], other.span[1])
+        return replace(self, span=span)
+
+    def total_bytes(self, file_rows: Int64Array) -> int:
+        """Decoded bytes of all chunk rows, in files of so many rows, ``(files,)``."""
+        rows = -(-file_rows // self.chunk_rows) * self.chunk_rows
+        return int(rows[self.chunk_rows > 1].sum()) * self.row_bytes
+
+    def decoded_rows(self, file_rows: Int64Array, batch_size: int) -> float:
+        """Rows that are decoded for each row of a batch of random rows, of which none was decoded before."""
+        chunks = max(1, int((-(-file_rows // self.chunk_rows)).sum()))
+        touched = chunks * (1 - (1 - 1 / chunks) ** batch_size)
+        return float(touched / batch_size * self.chunk_rows.mean())
 
     def offsets(self) -> Int64Array:
         """Rows of a sample that lie in all chunk rows that it needs, counted from its first row, ``(n,)``."""
@@ -105,13 +121,15 @@ class ChunkNeeds:
         self.looked += len(ids)
         found = NeededChunks.none()
         for layout, first in zip(self._layouts, self._firsts, strict=True):
-            heights, firsts = layout.chunk_rows[where.file], first[where.file]
-            for offset in layout.offsets().tolist():
-                numbers = np.where(heights > 1, firsts + (where.row + offset) // heights, -1)
-                new = self._new(numbers)
-                self._last[numbers] = due
-                sizes = heights[new] * layout.row_bytes
-                found += NeededChunks(due[new], ids[new], numbers[new], sizes)
+            offsets = layout.offsets()
+            heights, firsts = layout.chunk_rows[where.file][:, None], first[where.file][:, None]
+            numbers = firsts + (where.row[:, None] + offsets) // heights
+            numbers = np.where(heights > 1, numbers, -1).ravel()  # sample after sample
+            new = self._new(numbers)
+            self._last[numbers] = due.repeat(len(offsets))
+            which = new // len(offsets)
+            sizes = heights[which, 0] * layout.row_bytes
+            found += NeededChunks(due[which], ids[which], numbers[new], sizes)
         return found[np.argsort(found.due, kind="stable")]
 
     def _new(self, numbers: Int64Array) -> Int64Array:

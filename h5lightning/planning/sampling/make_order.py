@@ -16,7 +16,7 @@ from h5lightning.planning.sampling.weighted_draw import StratifiedSampler
 from h5lightning.planning.sampling.weighted_order import SlotBlocks, WeightedOrder
 from h5lightning.planning.selection import Selection
 
-__all__ = ["RowLayout", "block_samples", "make_order"]
+__all__ = ["RowLayout", "block_samples", "keeps_blocks", "make_order"]
 
 _MAX_BLOCKS = 1024  # in a window: more mix no better, but are read from more places
 _MIN_BLOCKS = 64  # in a window: with fewer, labels that are sorted in the files are badly mixed
@@ -63,14 +63,15 @@ def make_order(
         return PathOrder(size)
     sampler = None if weights is None else StratifiedSampler.of(weights, seed)
     blocks, window = None, max(1, shuffle.window_bytes // max(1, layout.row_bytes * index.stride_rows))
-    if _keeps_blocks(shuffle, selection, index, layout):
+    if keeps_blocks(shuffle, selection, index, layout):
         blocks = shuffle_blocks(selection, index, block_samples(layout.chunk_rows, index, min(window, size)))
     if sampler is not None:
         return _weighted_order(sampler, blocks, window, seed)
     return FullOrder(size, seed) if blocks is None else BlockOrder(blocks, window, seed)
 
 
-def _keeps_blocks(shuffle: Shuffle, selection: Selection, index: SampleIndex, layout: RowLayout) -> bool:
+def keeps_blocks(shuffle: Shuffle, selection: Selection, index: SampleIndex, layout: RowLayout) -> bool:
+    """Whether the order keeps the rows of a chunk together."""
     # Rows of a random subset lie in every chunk, and whole series share no chunk: there are no blocks to keep.
     has_blocks = selection.subset is None and not isinstance(index.samples, Whole)
     by_block = shuffle.mode == "block" or (shuffle.mode == "auto" and (layout.chunk_rows > 1).any())

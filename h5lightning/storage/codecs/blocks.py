@@ -14,6 +14,7 @@ import numpy as np
 
 from h5lightning.storage.codecs.decoder import Bytes, CodecError, Filler, NoCodecError, copy, unpack
 from h5lightning.storage.codecs.libraries import call, load
+from h5lightning.storage.codecs.scratch import scratch
 
 __all__ = ["Bitshuffle", "Lz4"]
 
@@ -89,7 +90,7 @@ class Bitshuffle(Filler):
                 f"bitshuffle: says {decoded_bytes} bytes in blocks of {block} elements, expected {size} in "
                 "multiples of 8"
             )
-        decoded = np.empty(size, np.uint8)
+        decoded = scratch(size)
         # The last elements, fewer than 8, are stored untransposed.
         eights = size - size % (8 * self._itemsize)
         sizes = _sizes(stored, -(-eights // (block * self._itemsize)))

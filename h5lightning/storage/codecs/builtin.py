@@ -14,6 +14,7 @@ import numpy as np
 
 from h5lightning.storage.codecs.decoder import Bytes, CodecError, Copy, Decoder, Filler, Maker, check_size
 from h5lightning.storage.codecs.libraries import call, load_if_installed
+from h5lightning.storage.codecs.scratch import scratch
 
 __all__ = ["Fletcher32", "Inflate", "Unshuffle", "fletcher32", "unshuffle"]
 
@@ -70,7 +71,7 @@ _BLOSC_FLAGS = 0b110001  # shuffled, in one LZ4 stream; a stream that did not sh
 def _shuffled_by_blosc(stored: Bytes, itemsize: int) -> Bytes:
     """A Blosc frame around shuffled bytes, as Blosc writes it for data that it cannot compress."""
     size, start = len(stored), _BLOSC.size - 4
-    frame = np.empty(_BLOSC.size + size, np.uint8)
+    frame = scratch(_BLOSC.size + size)
     _BLOSC.pack_into(frame.data, 0, 2, 1, _BLOSC_FLAGS, itemsize, size, size, len(frame), start, size)
     frame[_BLOSC.size :] = stored
     return frame

@@ -37,13 +37,13 @@ class FileGuard:
         status: its status when it was opened.
     """
 
-    __slots__ = ("_has_name", "_mtime_ns", "_size", "identity", "path", "stamp")
+    __slots__ = ("_ctime_ns", "_has_name", "_mtime_ns", "_size", "identity", "path", "stamp")
 
     def __init__(self, path: str, status: os.stat_result) -> None:
         self.path = path
         self.stamp = stamp(status)
         self.identity = identity_of(status)
-        self._size, self._mtime_ns = status.st_size, status.st_mtime_ns
+        self._size, self._mtime_ns, self._ctime_ns = status.st_size, status.st_mtime_ns, status.st_ctime_ns
         self._has_name = status.st_nlink > 0  # some file systems do not count links
 
     def check_open(self, descriptor: int) -> None:
@@ -76,7 +76,7 @@ class FileGuard:
             raise BadFileError(reason) from error
         if status.st_mtime_ns != self._mtime_ns or status.st_size != self._size:
             raise self._changed(status, _SINCE)
-        return stamp(status) == self.stamp and identity_of(status) == self.identity
+        return status.st_ctime_ns == self._ctime_ns and identity_of(status) == self.identity
 
     def check_opened(self, status: os.stat_result) -> None:
         """Raise if a file that was opened again has other content, by its new status.

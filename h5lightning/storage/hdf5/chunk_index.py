@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from dataclasses import replace
 
 import numpy as np
 from h5py import h5d, h5i, h5s
@@ -17,6 +18,7 @@ __all__ = ["DamageError", "find_damage", "locate", "stored_extents"]
 
 _CHECKSUM_BYTES = 4
 _MOST_DEFLATED = 1032  # decoded bytes of one deflated byte, at most: https://www.zlib.net/zlib_tech.html
+_ADDRESS_BYTES = 8
 _HEADER_BYTES = 4096  # more than any compressor adds to data that it cannot compress
 
 _NEW_INDEXES = 3  # version of the superblock since which chunk indexes may be extensible arrays
@@ -42,8 +44,8 @@ def locate(opened: DatasetInfo, file: str, file_bytes: int) -> Extents:
     extents = stored_extents(opened, file_bytes)
     if extents.reason:
         return extents
-    reason = opened.element.hdf5_reason or _doubt(opened, extents, file)
-    return Extents.unreadable(reason) if reason else extents
+    reason = opened.element.hdf5_reason or _doubt_records(opened) or _doubt(opened, extents, file)
+    return Extents.unreadable(reason) if reason else replace(extents, record=opened.element.record)
 
 
 def stored_extents(opened: DatasetInfo, file_bytes: int) -> Extents:
@@ -120,6 +122,15 @@ def _doubt(opened: DatasetInfo, extents: Extents, file: str) -> str:
     if not _counts_user_block(opened, extents, file):
         return "lies behind a user block, whose bytes this version of HDF5 does not count"
     return ""
+
+
+def _doubt_records(opened: DatasetInfo) -> str:
+    """Why the columns of a table may not lie where they seem; empty if they do."""
+    if opened.element.record is None:
+        return ""
+    address_bytes, _ = h5i.get_file_id(opened.did).get_create_plist().get_sizes()
+    # Text and sequences of variable length take fewer bytes with shorter addresses.
+    return "" if address_bytes == _ADDRESS_BYTES else "is a table in a file with short addresses"
 
 
 def _stored_chunks(did: h5d.DatasetID, axes: int) -> Int64Array:

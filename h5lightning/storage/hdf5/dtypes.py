@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 from h5py import h5t
 
+from h5lightning.planning.catalog.record_layout import RecordColumn, RecordLayout
 from h5lightning.planning.catalog.schema import Member, member_text
+from h5lightning.storage.hdf5.stored_sizes import growth_in_file, has_known_size, stored_size
 
 __all__ = ["ElementType", "columns_type", "element_type"]
 
@@ -29,6 +31,7 @@ class ElementType:
         is_converted: whether the stored bits differ from those of ``dtype``, so that HDF5 must convert them.
         refusal: why no tensor can hold it, as the predicate of a sentence about the dataset; empty if one can.
         hdf5_reason: why only HDF5 can read it, as above; empty if the stored bytes are those of ``dtype``.
+        record: where the columns of a compound lie; None if no tensor can hold any, or where that is not known.
     """
 
     dtype: str
@@ -37,6 +40,7 @@ class ElementType:
     is_converted: bool = False
     refusal: str = ""
     hdf5_reason: str = ""
+    record: RecordLayout | None = None
 
     @property
     def columns(self) -> tuple[Member, ...]:
@@ -93,7 +97,7 @@ def _decoded(encoded: bytes) -> ElementType:
 def _hdf5_reason(tid: h5t.TypeID, element: ElementType) -> str:
     kind = tid.get_class()
     if element.members:
-        return "is a column of a table (compound)"
+        return "" if element.record else "is a table with references whose size in the file is not known"
     if kind == h5t.BITFIELD:
         return "holds bit fields"
     # The parts of complex numbers may lie in any order.
@@ -166,7 +170,31 @@ def _compound(tid: h5t.TypeCompoundID) -> ElementType:
     if all(member.refusal for member in members):
         listed = ", ".join(map(member_text, members))
         return _refused("compound", f"is a table (compound) without a column of numbers, only {listed}")
-    return ElementType("compound", members=members, is_converted=is_converted)
+    return ElementType("compound", members=members, is_converted=is_converted, record=_record(tid, members))
+
+
+def _record(tid: h5t.TypeCompoundID, members: Sequence[Member]) -> RecordLayout | None:
+    """Where the columns of a compound lie in the file; None if HDF5 does not say it."""
+    types = [tid.get_member_type(number) for number in range(tid.get_nmembers())]
+    if not all(map(has_known_size, types)):
+        return None
+    offsets = [tid.get_member_offset(number) for number in range(len(types))]
+    growth = 0
+    for number in sorted(range(len(types)), key=offsets.__getitem__):
+        offsets[number] += growth
+        growth += growth_in_file(types[number])
+    columns = (
+        RecordColumn(member.name, member.dtype, member.shape, offset, _column_reason(own))
+        for member, offset, own in zip(members, offsets, types, strict=True)
+    )
+    return RecordLayout(stored_size(tid), tuple(columns))
+
+
+def _column_reason(tid: h5t.TypeID) -> str:
+    """Why only HDF5 can read a column; see `ElementType.hdf5_reason`."""
+    while tid.get_class() == h5t.ARRAY:
+        tid = tid.get_super()
+    return element_type(tid).hdf5_reason
 
 
 def _column(name: str, tid: h5t.TypeID) -> tuple[Member, bool]:

@@ -11,7 +11,6 @@ import numpy as np
 from h5py import h5d, h5i, h5o, h5p, h5s, h5t
 
 from h5lightning.core.arrays import Int64Array
-from h5lightning.storage.hdf5.dataset_info import stored_size
 from h5lightning.storage.hdf5.external import (
     Sources,
     beside,
@@ -22,6 +21,7 @@ from h5lightning.storage.hdf5.external import (
     source_problem,
 )
 from h5lightning.storage.hdf5.open_file import opened_id
+from h5lightning.storage.hdf5.stored_sizes import stored_size
 
 __all__ = ["RowSources", "storage_problem"]
 

@@ -9,11 +9,11 @@ from h5py import h5d, h5p
 
 from h5lightning.errors import BadFileError, MissingFieldError, UnsupportedFieldError
 from h5lightning.options import Access
-from h5lightning.storage.hdf5.dataset_info import stored_size
 from h5lightning.storage.hdf5.external import Sources, encoded, link_problem
 from h5lightning.storage.hdf5.external_values import storage_problem
 from h5lightning.storage.hdf5.filters import unknown_filters
 from h5lightning.storage.hdf5.open_file import CACHE_SLOTS
+from h5lightning.storage.hdf5.stored_sizes import stored_size
 
 __all__ = ["chunk_problem", "filter_problem", "open_dataset"]
 

@@ -22,6 +22,7 @@ from h5lightning.core.visible import visible_logger
 from h5lightning.planning.catalog.annotations import Annotations
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.extents import ExtentTable
+from h5lightning.planning.catalog.record_layout import RecordLayout
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.catalog.source_files import SourceTable
 from h5lightning.storage.indexing.array_file import (
@@ -35,7 +36,7 @@ from h5lightning.storage.scanning import ScanRequest
 
 __all__ = ["FORMAT", "CatalogStore", "StoredExtents", "pack", "unpack"]
 
-FORMAT = 6  # raise it when the layout of the store changes, or the result of scanning the same file
+FORMAT = 7  # raise it when the layout of the store changes, or the result of scanning the same file
 
 _STORE = StoreFormat(b"\x93H5LIDX\n", FORMAT, "an index", ".h5index")
 
@@ -120,7 +121,9 @@ def pack(catalog: Catalog, request: ScanRequest) -> tuple[bytes, bytes, memoryvi
         "layouts": [[dataset.to_plain() for dataset in layout] for layout in catalog.layouts],
         "annotations": [annotations.to_plain() for annotations in catalog.annotations],
         "skipped": [[skipped.name, skipped.reason] for skipped in catalog.skipped],
-        "forms": extents.layouts,
+        "forms": [
+            (*form, None if record is None else record.to_plain()) for *form, record in extents.layouts
+        ],
     }
     return _STORE.pack(header, _arrays(catalog), extents.numbers.astype("<i8", copy=False))
 
@@ -166,8 +169,13 @@ def _catalog(store: StoredArrays, root: str, request: ScanRequest, origin: Store
 
 def _extents(store: StoredArrays, origin: StoredExtents | None) -> ExtentTable:
     forms = (
-        (tuple((number, tuple(values)) for number, values in filters), reason, parts)
-        for filters, reason, parts in store.header["forms"]
+        (
+            tuple((number, tuple(values)) for number, values in filters),
+            reason,
+            parts,
+            None if record is None else RecordLayout.from_plain(record),
+        )
+        for filters, reason, parts, record in store.header["forms"]
     )
     arrays, numbers = store.arrays, np.frombuffer(store.numbers, "<i8")
     return ExtentTable(tuple(forms), arrays["extent_forms"], arrays["extent_ends"], numbers, origin)

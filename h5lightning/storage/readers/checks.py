@@ -9,7 +9,15 @@ from h5lightning.storage.codecs import CodecError
 from h5lightning.storage.hdf5.dtypes import ElementType
 from h5lightning.storage.readers.protocol import DatasetColumn
 
-__all__ = ["check_buffer", "check_rows", "check_type", "check_whole", "damaged_chunk", "name_of"]
+__all__ = [
+    "check_buffer",
+    "check_found_type",
+    "check_rows",
+    "check_type",
+    "check_whole",
+    "damaged_chunk",
+    "name_of",
+]
 
 
 def name_of(file: str, source: DatasetColumn) -> str:
@@ -34,9 +42,18 @@ def check_type(file: str, source: DatasetColumn, element: ElementType) -> tuple[
     Returns:
         The shape of one value: that of an array in a column, else ``()``.
     """
-    columns = {member.name: (member.dtype, member.shape) for member in element.members}
-    absent: tuple[str, tuple[int, ...]] = ("no such column", ())
-    dtype, shape = (element.dtype, ()) if source.member is None else columns.get(source.member, absent)
+    found: tuple[str, tuple[int, ...]] | None = element.dtype, ()
+    if source.member is not None:
+        columns = {member.name: (member.dtype, member.shape) for member in element.members}
+        found = columns.get(source.member)
+    return check_found_type(file, source, found)
+
+
+def check_found_type(
+    file: str, source: DatasetColumn, found: tuple[str, tuple[int, ...]] | None
+) -> tuple[int, ...]:
+    """As `check_type`, of a type and the shape of one value; None if the table has no such column."""
+    dtype, shape = found or ("no such column", ())
     if dtype != source.dtype:
         raise _changed(file, source, f"holds {dtype}", source.dtype)
     return shape

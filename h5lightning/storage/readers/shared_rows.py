@@ -11,6 +11,7 @@ import numpy.typing as npt
 from h5lightning.core.arrays import Int64Array
 from h5lightning.planning.values.conversions import assign
 from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
+from h5lightning.storage.readers.records import RecordRequest, columns_of, with_buffers
 
 __all__ = ["by_source", "read_each_once"]
 
@@ -51,7 +52,7 @@ class _SharedRows:
 
     def __init__(self, requests: Sequence[ReadRequest]) -> None:
         self._requests = requests
-        column, borders = requests[0].source, requests[0].borders
+        borders = requests[0].borders
         rows = np.concatenate([request.rows for request in requests])
         # Rows are numbered over all files. As np.unique, which takes longer than reading short rows.
         first = np.arange(len(borders)) * (rows.max(initial=0) + 1)
@@ -65,21 +66,35 @@ class _SharedRows:
         different = ordered[is_new]
         starts = different.searchsorted(first)
         different -= first[:-1].repeat(starts[1:] - starts[:-1])
-        out = np.empty((len(different), *column.row_shape), np.dtype(column.dtype).newbyteorder("="))
-        self.request = ReadRequest(column, starts, different, np.arange(len(different)), out)
+        # The values of each column, by its position among the columns of a table.
+        self._values: dict[int, npt.NDArray[Any]] = {}
+        for request in requests:
+            for position, column, _ in _buffers(request):
+                shape, native = (len(different), *column.row_shape), np.dtype(column.dtype).newbyteorder("=")
+                self._values.setdefault(position, np.empty(shape, native))
+        slots = np.arange(len(different))
+        self.request = with_buffers(requests[0].source, starts, different, slots, self._values)
 
     def distribute(self) -> None:
         """Fill the buffers of all requests from the rows that were read."""
         start = 0
         for request in self._requests:
             stop = start + len(request.rows)
-            _assign_rows(request, self.request.out, self._which[start:stop])
+            for position, _, out in _buffers(request):
+                _assign_rows(out, request.slots, self._values[position], self._which[start:stop])
             start = stop
 
 
-def _assign_rows(request: ReadRequest, rows: npt.NDArray[Any], which: Int64Array) -> None:
-    """Put ``rows[which[i]]`` into ``out[slots[i]]`` of a request."""
-    out, slots = request.out, request.slots
+def _buffers(request: ReadRequest) -> list[tuple[int, DatasetColumn, npt.NDArray[Any]]]:
+    """Each column of a request, with its position and its buffer; a dataset is its only column."""
+    if not isinstance(request, RecordRequest):
+        return [(0, request.source, request.out)]
+    columns = columns_of(request.source)
+    return [(position, columns[position], out) for position, out in request.outs]
+
+
+def _assign_rows(out: npt.NDArray[Any], slots: Int64Array, rows: npt.NDArray[Any], which: Int64Array) -> None:
+    """Put ``rows[which[i]]`` into ``out[slots[i]]``."""
     if len(slots) == len(out) and out.dtype == rows.dtype:
         # All slots, each once: gathered without a temporary copy.
         ordered = np.empty_like(which)

@@ -17,6 +17,7 @@ from h5lightning import errors
 from h5lightning.errors import H5LightningError
 from h5lightning.planning.catalog.annotations import NOTHING, Annotations
 from h5lightning.planning.catalog.extents import Extents, FilterValues
+from h5lightning.planning.catalog.record_layout import RecordLayout
 from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema
 from h5lightning.storage.scanning.scan_request import Outcome
 
@@ -33,6 +34,7 @@ class OutcomeEncoder:
         self._new_layouts: list[DatasetSchema] = []
         self._annotations: dict[Annotations, int] = {NOTHING: 0}
         self._filters: dict[FilterValues, int] = {}
+        self._records: dict[RecordLayout | None, int] = {None: 0}
 
     def encode(self, outcomes: Iterable[Outcome]) -> Iterator[str]:
         """Lines without line ends, at least one; large outcomes are divided among lines to bound the memory."""
@@ -48,11 +50,13 @@ class OutcomeEncoder:
             yield self._line(files)
 
     def _line(self, outcomes: Iterable[Outcome]) -> str:
-        filters, annotations, self._new_layouts = len(self._filters), len(self._annotations), []
+        filters, annotations, records = len(self._filters), len(self._annotations), len(self._records)
+        self._new_layouts = []
         files = [self._file(outcome) for outcome in outcomes]
         new = {
             "layouts": [layout.to_plain() for layout in self._new_layouts],
             "filters": list(self._filters)[filters:],
+            "records": [one.to_plain() for one in list(self._records)[records:] if one is not None],
             "annotations": [one.to_plain() for one in list(self._annotations)[annotations:]],
         }
         return json.dumps({**new, "files": files})
@@ -82,11 +86,12 @@ class OutcomeEncoder:
             return None
         if extents.reason:
             return extents.reason
-        if extents.numbers.size == 1 and not extents.filters:
+        if extents.numbers.size == 1 and not extents.filters and extents.record is None:
             return int(extents.numbers[0, 0])
         filters = self._filters.setdefault(extents.filters, len(self._filters))
         numbers = b64encode(extents.numbers.astype("<i8", copy=False).tobytes()).decode()
-        return [filters, len(extents.numbers), numbers]
+        record = self._records.setdefault(extents.record, len(self._records))
+        return [filters, len(extents.numbers), numbers, record]
 
 
 class OutcomeDecoder:
@@ -96,6 +101,7 @@ class OutcomeDecoder:
         self._layouts: list[DatasetSchema] = []
         self._annotations: list[Annotations] = [NOTHING]
         self._filters: list[FilterValues] = []
+        self._records: list[RecordLayout | None] = [None]
 
     def decode(self, line: str | bytes) -> list[Outcome]:
         """The outcomes of one line."""
@@ -105,6 +111,7 @@ class OutcomeDecoder:
         self._filters.extend(
             tuple((number, tuple(values)) for number, values in plain) for plain in message["filters"]
         )
+        self._records.extend(RecordLayout.from_plain(plain) for plain in message["records"])
         return [self._file(plain) for plain in message["files"]]
 
     def _file(self, plain: dict[str, Any]) -> Outcome:
@@ -129,9 +136,9 @@ class OutcomeDecoder:
             return Extents(np.array([[plain]]))
         if isinstance(plain, str):
             return Extents.unreadable(plain)
-        filters, parts, numbers = plain
+        filters, parts, numbers, record = plain
         array = np.frombuffer(b64decode(numbers), "<i8").reshape(parts, -1)
-        return Extents(array, self._filters[filters])
+        return Extents(array, self._filters[filters], record=self._records[record])
 
 
 def _nbytes(outcome: Outcome) -> int:

@@ -224,7 +224,7 @@ def _make_run(
     try:
         if "train" in data.datasets:
             weights = read_weights(data.datasets["train"], options.shuffle)
-            order = data.training_order(options.shuffle, weights)
+            order = data.training_order(data.fitted(options.shuffle), weights)
     except BadFileError as error:
         unread = (CheckResult("weights can be read", f"field {options.shuffle.drawn_by!r}", (str(error),)),)
     return CheckRun(data, order, weights, settings, reader, options.access, stored), unread

@@ -112,8 +112,12 @@ def _workers(field: FieldStorage, workload: Workload) -> Iterator[Finding]:
 def _split_rows(field: FieldStorage, workload: Workload) -> Iterator[Finding]:
     """A row lies in several chunks."""
     if field.chunks_per_row > 1:
-        exceeds_cache = field.chunk_row_bytes > workload.cache_bytes
-        is_slow = field.chunks_per_row >= _MANY_CHUNKS_PER_ROW or exceeds_cache
+        is_costly = (
+            field.chunks_per_row >= _MANY_CHUNKS_PER_ROW or field.chunk_row_bytes > workload.cache_bytes
+        )
+        is_slow = (
+            is_costly and field.schema.is_decoded_by_chunk
+        )  # others are gathered without a call for each chunk
         shape = " × ".join(map(str, field.schema.chunks or ()))
         text = f"has chunks of {shape} that split rows: each row lies in {field.chunks_per_row:,} chunks"
         if field.rows_per_chunk > 1:
@@ -159,7 +163,7 @@ def _small_window(field: FieldStorage, workload: Workload) -> Iterator[Finding]:
     """The shuffle window holds too few chunks to mix well."""
     if workload.mode != "block" or field.path != workload.main.path:
         return
-    rows, window_bytes = field.rows_per_chunk, workload.shuffle.window_bytes
+    rows, window_bytes = field.rows_per_chunk, workload.window_bytes
     chunks = workload.window_rows / rows
     if rows > 1 and chunks < WELL_MIXED_CHUNKS and field.total_rows > workload.window_rows:
         text = (

@@ -72,6 +72,8 @@ def _float64(field: FieldStorage, workload: Workload) -> Iterator[Finding]:
 
 
 def _open_files(workload: Workload) -> Iterator[Finding]:
+    if not _needs_hdf5(workload):
+        return  # a file that is read directly is opened again within microseconds, or need not be open
     limit = workload.max_open_files
     blocks = workload.files if workload.mode == "full" else workload.window_rows // workload.block_rows
     if workload.mode == "none" or min(workload.files, blocks) <= limit:
@@ -87,7 +89,7 @@ def _open_files(workload: Workload) -> Iterator[Finding]:
     severity = SLOW if workload.mode == "full" else FASTER
     text = (
         f"There are {workload.files:,} files, but a process keeps at most {limit:,} open: in {workload.mode} order, "
-        f"{1 - limit / workload.files:.0%} of the samples must open a file first"
+        f"{1 - limit / workload.files:.0%} of the samples must open a file with HDF5 first"
     )
     yield Finding("open files", severity, text, advice, (), workload.files)
 
@@ -105,5 +107,10 @@ def _tiny_files(workload: Workload) -> Iterator[Finding]:
             "'attributes/NAME' holds numbers that were attributes of files. Text attributes that differ between files "
             "are lost"
         )
-        severity = SLOW if workload.files > workload.max_open_files else FASTER
+        is_slow = workload.files > workload.max_open_files and _needs_hdf5(workload)
+        severity = SLOW if is_slow else FASTER
         yield Finding("tiny files", severity, text, advice, (), workload.files)
+
+
+def _needs_hdf5(workload: Workload) -> bool:
+    return any(field.reason for field in workload.fields)

@@ -24,7 +24,7 @@ __all__ = ["Reading", "readings_of", "with_reasons"]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Reading:
-    """How a dataset is read in some files.
+    """How a dataset, or some columns of a table, are read in some files.
 
     Args:
         reader: ``direct``, ``h5py``, or ``none`` if the file is damaged.
@@ -69,12 +69,18 @@ def _reason(reader: DirectReader, catalog: Catalog, field: FieldStorage) -> str:
 def _readings(reader: DirectReader, catalog: Catalog, dataset: DatasetSummary) -> tuple[Reading, ...]:
     files: dict[tuple[str, str], int] = {}
     for path, schema, count in _examples(catalog, dataset):
-        member = schema.columns[0].name if schema.columns else None
-        dtype = schema.element(member) or schema.dtype
-        source = DatasetColumn(schema.path, member, dtype, schema.row_shape_of(member))
-        key = _reading(reader, path, source, schema)
-        files[key] = files.get(key, 0) + count
+        for key in dict.fromkeys(_reading(reader, path, source, schema) for source in _sources(schema)):
+            files[key] = files.get(key, 0) + count
     return tuple(Reading(*key, count) for key, count in files.items())
+
+
+def _sources(schema: DatasetSchema) -> Iterator[DatasetColumn]:
+    """What fields can read of a dataset: each column of a table, or the whole elements."""
+    columns = [column.name for column in schema.columns]
+    members: list[str | None] = [*columns] if columns else [None]
+    for member in members:
+        dtype = schema.element(member) or schema.dtype
+        yield DatasetColumn(schema.path, member, dtype, schema.row_shape_of(member))
 
 
 def _examples(catalog: Catalog, dataset: DatasetSummary) -> Iterator[tuple[str, DatasetSchema, int]]:

@@ -10,6 +10,7 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import once
 from h5lightning.options import Shuffle
 from h5lightning.planning.catalog.schema import DatasetSchema
+from h5lightning.planning.sampling.window_size import fit_window
 from h5lightning.storage.readers.protocol import DatasetColumn
 from h5lightning.tools.overview.row_storage import RowStorage
 
@@ -120,10 +121,20 @@ class Workload:
         has_blocks = not self.is_whole and any(field.rows_per_chunk > 1 for field in main)
         return "block" if has_blocks else "full"
 
+    @once
+    def window_bytes(self) -> int:
+        """Decoded bytes that block order mixes with each other: those asked for, or what the cache holds."""
+        main = self.main
+        fits = main.chunk_row_count * main.chunk_row_bytes <= self.field_cache_bytes(main)
+        if fits or not main.schema.is_decoded_by_chunk:
+            return self.shuffle.window_bytes
+        held = self.field_cache_bytes(main) / (main.row_bytes * main.padding) * self.sample_bytes
+        return fit_window(self.shuffle, int(held)).window_bytes
+
     @property
     def window_rows(self) -> int:
         """Rows that block order mixes with each other."""
-        return max(1, self.shuffle.window_bytes // self.sample_bytes)
+        return max(1, self.window_bytes // self.sample_bytes)
 
     @property
     def live_bytes(self) -> int:
@@ -139,7 +150,7 @@ class Workload:
 
     def field_cache_bytes(self, field: FieldStorage) -> int:
         """The part of the cache that a compressed field gets: readers divide it in proportion to row sizes."""
-        return self.cache_bytes * field.row_bytes // self.decoded_row_bytes
+        return self.cache_bytes * field.row_bytes // max(1, self.decoded_row_bytes)
 
     @property
     def block_rows(self) -> int:

@@ -30,7 +30,12 @@ class Peer(ABC):
     """A format: how a data set is converted to it, and how a DataLoader reads it in random order."""
 
     name: str
-    library: str
+    library: str  # what is imported
+
+    @property
+    def package(self) -> str:
+        """What is installed."""
+        return self.library
 
     @abstractmethod
     def write(self, dataset: Dataset, folder: Path) -> None:
@@ -270,6 +275,74 @@ class _ZarrRows(TorchDataset):
         return tensorstore.open(spec, context=context, read=True).result()
 
 
+# ── Lance ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Lance(Peer):
+    """A Lance table of fixed-size lists, read by ``take`` a batch at a time."""
+
+    name = "Lance"
+    library = "lance"
+    _GROUP_ROWS = 4096  # of a record batch that is written
+
+    @property
+    def package(self) -> str:
+        """What is installed."""
+        return "pylance"
+
+    def write(self, dataset: Dataset, folder: Path) -> None:
+        """Convert file by file."""
+        import lance
+        import pyarrow as pa
+
+        data = pa.list_(pa.float32(), dataset.workload.columns)
+        schema = pa.schema({"data": data, "label": pa.int64()})
+        lance.write_dataset(self._record_batches(dataset, schema), str(folder / "data.lance"), schema=schema)
+
+    def _record_batches(self, dataset: Dataset, schema: Any) -> Iterator[Any]:
+        import pyarrow as pa
+
+        for path in dataset.paths:
+            with h5py.File(path, "r") as file:
+                data, labels = file["data"][()], file["label"][()]
+            for start in range(0, len(labels), self._GROUP_ROWS):
+                rows = slice(start, start + self._GROUP_ROWS)
+                values = pa.array(data[rows].reshape(-1))
+                lists = pa.FixedSizeListArray.from_arrays(values, dataset.workload.columns)
+                yield pa.record_batch([lists, pa.array(labels[rows])], schema=schema)
+
+    def batches(self, folder: Path, epoch: int, workers: int) -> Iterator[Batch]:
+        """Batches in fully random order; a batch is one request."""
+        stored = _LanceRows(folder / "data.lance")
+        for batch in _whole(stored, epoch, workers, start="spawn"):
+            yield Batch(batch["data"], batch["label"])
+
+
+class _LanceRows(TorchDataset):
+    """Opens its table in the process that reads: Lance's threads do not survive a fork."""
+
+    def __init__(self, folder: Path) -> None:
+        import lance
+
+        self._folder = str(folder)
+        self._size = lance.dataset(self._folder).count_rows()
+        self._table: Any = None
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, numbers: Sequence[int]) -> Mapping[str, torch.Tensor]:
+        import lance
+
+        if self._table is None:
+            self._table = lance.dataset(self._folder)
+        found = self._table.take(numbers)
+        data, labels = (found[name].combine_chunks() for name in ("data", "label"))
+        rows = data.flatten().to_numpy().reshape(len(numbers), -1)
+        # A copy: torch cannot hold the read-only memory of Arrow.
+        return {"data": torch.tensor(rows), "label": torch.tensor(labels.to_numpy())}
+
+
 def _whole(stored: Any, epoch: int, workers: int, start: str | None = None) -> Iterator[Any]:
     """Batches of a data set that is asked for a list of samples at a time."""
     order = RandomSampler(stored, generator=torch.Generator().manual_seed(epoch))
@@ -280,4 +353,4 @@ def _whole(stored: Any, epoch: int, workers: int, start: str | None = None) -> I
     )
 
 
-PEERS: tuple[Peer, ...] = (LitData(), WebDataset(), HuggingFace(), Zarr())
+PEERS: tuple[Peer, ...] = (LitData(), WebDataset(), HuggingFace(), Zarr(), Lance())

@@ -22,7 +22,7 @@ __all__ = ["Report", "machine", "versions"]
 
 _PACKAGES = ("h5lightning", "torch", "lightning", "numpy", "h5py", "deflate", "imagecodecs", "hdf5plugin")
 _TIMES_CACHE = 4  # data that are so many times as large as the cache are gathered from memory
-_PEERS = ("litdata", "webdataset", "datasets", "tensorstore")
+_PEERS = ("litdata", "webdataset", "datasets", "tensorstore", "pylance")
 
 
 @dataclass(slots=True)
@@ -98,7 +98,7 @@ def machine() -> dict[str, Any]:
     return {
         "processor": _found("/proc/cpuinfo", r"model name\s*:\s*(.+)") or platform.processor(),
         "cores": os.cpu_count(),
-        "cache_mib": _cachemib(),
+        "cache_mib": _cache_mib(),
         "memory_gib": round(int(_found("/proc/meminfo", r"MemTotal:\s*(\d+)") or 0) / 2**20, 1),
         "system": f"{platform.system()} {platform.release()}",
         "load": round(os.getloadavg()[0], 1),
@@ -112,7 +112,7 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **found}
 
 
-def _cachemib() -> float:
+def _cache_mib() -> float:
     """The processor's largest cache; 0 if the system does not say."""
     sizes = Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size")
     kib = [int(path.read_text(encoding="ascii").strip().removesuffix("K")) for path in sizes]

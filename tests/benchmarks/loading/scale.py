@@ -28,6 +28,7 @@ class Scale:
         limit_s: seconds after the first batch in which a candidate is cut short.
         folder: where data are written.
         with_peers: convert to other formats, and race them.
+        most_files: that are written at a time.
     """
 
     part: float = 1.0
@@ -35,11 +36,16 @@ class Scale:
     limit_s: float = 2.0
     folder: str | None = None
     with_peers: bool = False
+    most_files: int = 10_000
 
     def of(self, workload: Workload) -> Workload:
         """A workload with this part of its rows, in multiples of the files' chunks and of batches."""
         step = workload.files * (workload.chunk_rows or 1)
         return replace(workload, rows=max(step, round(self.part * workload.rows / step) * step))
+
+    def files(self, files: int) -> int:
+        """As many files, if so many are written."""
+        return min(files, self.most_files)
 
     def rows(self, rows: int, least: int = 1) -> int:
         """This part of the rows of a file."""

@@ -44,12 +44,12 @@ class Point:
     task: Task
 
 
-def points(part: float = 1.0) -> Iterator[Point]:
+def points(part: float = 1.0, most_files: int = 10_000) -> Iterator[Point]:
     """The base, and each other value of each factor; ``part`` of the rows."""
     yield Point("base", 0, _task("scaling, base", part, **BASE))
     for factor, values in FACTORS.items():
         for value in values:
-            if value != BASE[factor]:
+            if value != BASE[factor] and (factor != "files" or value <= most_files):
                 name = f"scaling, {factor} {value:,}"
                 yield Point(factor, value, _task(name, part, **{**BASE, factor: value}))
 
@@ -63,9 +63,9 @@ def _task(name: str, part: float, *, files: int, fields: int, window: int, row: 
     return Task(name, Stored(files, rows_of_file, (row // 4,), fields), batch, window)
 
 
-def points_by_data(part: float = 1.0) -> Iterator[tuple[Stored, list[Point]]]:
+def points_by_data(part: float, most_files: int) -> Iterator[tuple[Stored, list[Point]]]:
     """The points that read the same data, together."""
-    found = sorted(points(part), key=lambda point: repr(point.task.stored))
+    found = sorted(points(part, most_files), key=lambda point: repr(point.task.stored))
     for _, group in groupby(found, key=lambda point: point.task.stored):
         together = list(group)
         yield together[0].task.stored, together
@@ -73,8 +73,8 @@ def points_by_data(part: float = 1.0) -> Iterator[tuple[Stored, list[Point]]]:
 
 def in_order(results: Sequence[tuple[Point, Result]]) -> list[tuple[Point, Result]]:
     """As in `points`."""
-    names = [point.task.name for point in points()]
-    return sorted(results, key=lambda pair: names.index(pair[0].task.name))
+    factors = ["base", *FACTORS]
+    return sorted(results, key=lambda pair: (factors.index(pair[0].factor), pair[0].value))
 
 
 def median_goal(results: Sequence[Result]) -> Goal:

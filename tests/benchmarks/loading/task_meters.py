@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import re
 import time
+import warnings
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
@@ -87,7 +88,8 @@ def decoded_by_workers(task: Task, files: Files, most: float) -> Goal:
     """
     stored = sum(_stored_bytes(path, task.stored.names) for path in files.paths)
     read: dict[int, int] = {}
-    with data_module(files, **task.arguments()) as dm:
+    with warnings.catch_warnings(), data_module(files, **task.arguments()) as dm:
+        warnings.filterwarnings("ignore", "This DataLoader will create")  # more processes than cores
         for _ in epoch_of(dm, 0):
             read |= {process.pid: _read_bytes(process.pid) for process in multiprocessing.active_children()}
     workers = task.options["num_workers"]

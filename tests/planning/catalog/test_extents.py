@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from made_extents import FILTERS, extents_of
 
 from h5lightning.planning.catalog.extents import Extents, ExtentTable
+from h5lightning.planning.catalog.record_layout import RecordColumn, RecordLayout
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,9 @@ def test_equal_by_value():
 
 
 NUMBERS = st.integers(0, 2**62)
+RECORDS = st.none() | st.integers(4, 6).map(
+    lambda size: RecordLayout(size, (RecordColumn("a", "<f4", (), 0, "holds bit fields"),))
+)
 ANY_FILTERS = st.sampled_from([(), ((1, (6,)),), ((2, (4,)), (1, (6,)))])
 
 
@@ -40,7 +44,8 @@ ANY_FILTERS = st.sampled_from([(), ((1, (6,)),), ((2, (4,)), (1, (6,)))])
 def stored(draw):
     parts, chunks = draw(st.integers(1, 3)), draw(st.integers(1, 4))
     numbers = draw(st.lists(NUMBERS, min_size=parts * chunks, max_size=parts * chunks))
-    return Extents(np.asarray(numbers, dtype=np.int64).reshape(parts, chunks), draw(ANY_FILTERS))
+    array = np.asarray(numbers, dtype=np.int64).reshape(parts, chunks)
+    return Extents(array, draw(ANY_FILTERS), record=draw(RECORDS))
 
 
 EXTENTS = st.none() | stored() | st.sampled_from(["is compact", "holds bit fields"]).map(Extents.unreadable)

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_extents import FILTERS, extents_of
 
+from h5lightning.planning.catalog.record_layout import RecordColumn, RecordLayout
 from h5lightning.storage.hdf5.chunk_index import DamageError, find_damage, locate, stored_extents
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 
@@ -91,13 +92,12 @@ def test_unfiltered_chunks_need_no_sizes(tmp_path):
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
-        (np.zeros(3, [("a", "<f4"), ("b", "<i8")]), "is a column of a table (compound)"),
         (np.zeros((0, 3)), ""),
         (np.zeros((3, 0)), ""),
-        (np.zeros((3, 0), [("a", "<f4"), ("b", "<i8")]), "is a column of a table (compound)"),
+        (np.zeros((3, 0), [("a", "<f4"), ("b", "<i8")]), ""),
         (h5py.Empty("<f8"), "holds no values"),
     ],
-    ids=["table", "no rows", "empty rows", "empty rows of a table", "null"],
+    ids=["no rows", "empty rows", "empty rows of a table", "null"],
 )
 def test_reasons(tmp_path, value, reason):
     with h5py.File(tmp_path / "a.h5", "w") as file:
@@ -165,7 +165,7 @@ def test_a_map_of_a_table_is_checked_too(tmp_path):
     with h5py.File(path, "w") as file:
         table = np.zeros(12, [("a", "<f4"), ("b", "<i8")])
         file.create_dataset("x", data=table, chunks=(4,), compression="gzip")
-    assert locate_in(path)[1].reason == "is a column of a table (compound)"
+    assert locate_in(path)[1].record.itemsize == 12
     with (
         h5py.File(path, "r") as file,
         pytest.raises(DamageError, match="past the end of the file, at byte 2000"),
@@ -244,7 +244,7 @@ def test_sizes_of_chunks_that_were_not_filtered():
 
 
 @pytest.mark.parametrize("storage", [{}, {"chunks": (4,), "compression": "gzip"}], ids=["contiguous", "gzip"])
-def test_stored_bytes_of_a_table_are_found_though_only_hdf5_can_read_its_values(tmp_path, storage):
+def test_where_the_columns_of_a_table_lie_is_found(tmp_path, storage):
     path = tmp_path / "a.h5"
     with h5py.File(path, "w") as file:
         file.create_dataset("x", data=np.zeros(10, [("a", "f4"), ("b", "f8")]), **storage)
@@ -252,4 +252,5 @@ def test_stored_bytes_of_a_table_are_found_though_only_hdf5_can_read_its_values(
         opened = DatasetInfo.of(file["x"].id)
         extents = stored_extents(opened, os.path.getsize(path))
         assert int(extents.sizes(opened.chunk_bytes).sum()) == file["x"].id.get_storage_size()
-        assert locate(opened, str(path), os.path.getsize(path)).reason == "is a column of a table (compound)"
+        columns = (RecordColumn("a", "<f4", (), 0), RecordColumn("b", "<f8", (), 4))
+        assert locate(opened, str(path), os.path.getsize(path)).record == RecordLayout(12, columns)

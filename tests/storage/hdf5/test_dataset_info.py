@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from h5lightning.storage.hdf5.dataset_info import stored_size
+from h5lightning.storage.hdf5.stored_sizes import stored_size
 
 TEXT = h5py.string_dtype()
 TYPES = {

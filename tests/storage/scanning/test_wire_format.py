@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from h5lightning.errors import BadFileError, FieldError
 from h5lightning.planning.catalog.extents import Extents
+from h5lightning.planning.catalog.record_layout import RecordColumn, RecordLayout
 from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema, Member
 from h5lightning.storage.scanning.wire_format import OutcomeDecoder, OutcomeEncoder
 
@@ -35,10 +36,18 @@ DATASETS = st.builds(
     refusal=NAMES,
 )
 EXTENTS = st.builds(
-    lambda parts, chunks, filters: Extents(np.arange(parts * chunks).reshape(parts, chunks) + 2**40, filters),
+    lambda parts, chunks, filters, record: Extents(
+        np.arange(parts * chunks).reshape(parts, chunks) + 2**40, filters, record=record
+    ),
     st.integers(1, 3),
     st.integers(1, 3),
     st.just(((1, (4,)),)) | st.just(()),
+    st.none()
+    | st.builds(
+        RecordLayout,
+        st.integers(1, 3),
+        st.lists(st.builds(RecordColumn, NAMES, NAMES, st.just((2, 3)), SIZES, NAMES), max_size=2).map(tuple),
+    ),
 )
 ATTRS = st.recursive(
     st.integers() | NAMES | st.booleans() | st.floats(allow_nan=False),

@@ -72,11 +72,10 @@ def test_read_directly(options, tmp_path):
     ("prepare", "reason"),
     [
         (compact, "is compact: its values lie inside of a header"),
-        (table, "is a column of a table (compound)"),
         (imaginary_part_first, "holds elements that HDF5 must convert"),
         (write(chunks=(5, 2), scaleoffset=3), "is stored with scaleoffset, which only HDF5 decodes"),
     ],
-    ids=["compact", "table", "imaginary part first", "scale-offset"],
+    ids=["compact", "imaginary part first", "scale-offset"],
 )
 def test_read_through_h5py(prepare, reason, tmp_path):
     prepare(tmp_path / "a.h5")
@@ -84,6 +83,22 @@ def test_read_through_h5py(prepare, reason, tmp_path):
     (issue,) = (issue for issue in inspect_files([str(tmp_path / "a.h5")]).traps if issue.kind == "h5py")
     assert f"'/x' {reason}: read through h5py, by one thread at a time" in issue.text
     assert issue.severity == "warning"
+
+
+def test_tables_are_read_directly_but_for_columns_that_hdf5_converts(tmp_path):
+    table(tmp_path / "a.h5")
+    assert only(tmp_path).read_by == (Reading("direct", "", 1),)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        kind = h5py.h5t.create(h5py.h5t.COMPOUND, 9)
+        kind.insert(b"a", 0, h5py.h5t.IEEE_F64LE)
+        kind.insert(b"flag", 8, h5py.h5t.STD_B8LE)
+        space = h5py.h5s.create_simple((20,))
+        packed = np.zeros(20, [("a", "f8"), ("flag", "u1")])
+        h5py.h5d.create(file.id, b"x", kind, space).write(h5py.h5s.ALL, h5py.h5s.ALL, packed, mtype=kind)
+    assert set(only(tmp_path).read_by) == {
+        Reading("direct", "", 1),
+        Reading("h5py", "has a column 'flag' that holds bit fields", 1),
+    }
 
 
 def test_each_way_of_storing_is_listed(tmp_path):

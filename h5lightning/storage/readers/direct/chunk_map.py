@@ -11,12 +11,14 @@ from h5py import h5d
 from h5lightning.core.arrays import Int64Array, flat_positions
 from h5lightning.errors import BadFileError
 from h5lightning.planning.catalog.extents import Extents
+from h5lightning.planning.catalog.record_layout import RecordLayout
 from h5lightning.storage.codecs import FilterPipeline, NoCodecError
 from h5lightning.storage.files.raw_file import RawFile
 from h5lightning.storage.hdf5.chunk_index import DamageError, locate
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.readers.checks import check_type, name_of
 from h5lightning.storage.readers.protocol import DatasetColumn
+from h5lightning.storage.readers.records import TABLE
 
 __all__ = ["ChunkMap", "NeedsHDF5Error", "chunk_map_of", "map_chunks"]
 
@@ -37,6 +39,7 @@ class ChunkMap:
         sizes: stored bytes of each chunk, ``(chunks,)``.
         masks: filters that each chunk skipped, one bit for each, ``(chunks,)``.
         pipeline: decodes a chunk; None where the values are stored as they are.
+        record: where the columns of a table lie in each element; None if the dataset is no table.
         nbytes: bytes of memory that the map takes in this process; 0 where it is mapped from the index.
     """
 
@@ -47,6 +50,7 @@ class ChunkMap:
     sizes: Int64Array
     masks: Int64Array
     pipeline: FilterPipeline | None
+    record: RecordLayout | None = None
     nbytes: int = 0
 
     @property
@@ -63,6 +67,11 @@ class ChunkMap:
     def chunk_rows(self) -> int:
         """Rows of a chunk; the last one may hold fewer rows of the dataset."""
         return self.chunks[0]
+
+    @property
+    def rows_of_chunks(self) -> int:
+        """Chunk rows of the dataset."""
+        return -(-self.shape[0] // self.chunk_rows)
 
     @property
     def chunk_bytes(self) -> int:
@@ -87,7 +96,7 @@ class ChunkMap:
         if self.pipeline is None and self.holds_whole_rows:
             starts = self.offsets[chunks] + (rows - chunks * self.chunk_rows) * self.row_bytes
             return starts, np.full(len(starts), self.row_bytes)
-        columns = len(self.offsets) // -(-self.shape[0] // self.chunk_rows)
+        columns = len(self.offsets) // self.rows_of_chunks
         chunk_rows = np.unique(chunks)
         numbers = flat_positions(chunk_rows * columns, np.full(len(chunk_rows), columns))
         return self.offsets[numbers], self.sizes[numbers]
@@ -107,7 +116,8 @@ def map_chunks(did: h5d.DatasetID, source: DatasetColumn, raw: RawFile) -> Chunk
         FileChangedError: its elements do not have the type that was scanned.
     """
     opened = DatasetInfo.of(did)
-    check_type(raw.path, source, opened.element)
+    if source.dtype != TABLE:  # of a table, `RecordColumns` checks the columns
+        check_type(raw.path, source, opened.element)
     try:
         extents = locate(opened, raw.path, raw.stamp[0])
     except DamageError as error:
@@ -139,4 +149,4 @@ def chunk_map_of(
     except NoCodecError as error:
         raise NeedsHDF5Error(str(error)) from None
     sizes, masks = extents.sizes(chunk_bytes), extents.masks
-    return ChunkMap(shape, itemsize, chunks, extents.offsets, sizes, masks, pipeline)
+    return ChunkMap(shape, itemsize, chunks, extents.offsets, sizes, masks, pipeline, extents.record)

@@ -6,7 +6,6 @@ import os
 from collections import OrderedDict
 
 import h5py
-import numpy as np
 from h5py import h5i
 
 from h5lightning.core.monitor import Guard
@@ -22,6 +21,7 @@ from h5lightning.storage.readers.decoded.decode_pool import DecodePool
 from h5lightning.storage.readers.direct.chunk_map import ChunkMap, NeedsHDF5Error, chunk_map_of, map_chunks
 from h5lightning.storage.readers.direct.known_source import KnownSource
 from h5lightning.storage.readers.protocol import DatasetColumn
+from h5lightning.storage.readers.stored_table import hdf5_reasons
 
 __all__ = ["ChunkMapCache"]
 
@@ -34,9 +34,13 @@ class ChunkMapCache:
     Args:
         pool: what was scanned of the files, and what may be read.
         decode_pool: caches decoded chunk rows.
+
+    Attributes:
+        separate: columns of tables that only HDF5 can read in some file, and so are not read with other columns.
     """
 
     def __init__(self, pool: HandlePool, decode_pool: DecodePool) -> None:
+        self.separate: frozenset[DatasetColumn] = frozenset()
         self._pool = pool
         self._decode_pool = decode_pool
         self._known: OrderedDict[tuple[RawFile, DatasetColumn], KnownSource] = OrderedDict()
@@ -50,26 +54,33 @@ class ChunkMapCache:
         """Why only HDF5 can read a dataset; empty if that is not known."""
         return self._reasons.get((file, source), "")
 
-    def find(self, raw: RawFile, source: DatasetColumn) -> KnownSource | None:
+    def find(self, raw: RawFile, source: DatasetColumn, *, keeps_plain: bool = True) -> KnownSource | None:
         """Where the values of a dataset lie; None if only HDF5 can read it: `reason` says why.
+
+        Args:
+            raw: the file.
+            source: the dataset or column.
+            keeps_plain: whether to keep what was found also if the dataset is plain; see `KnownSource.is_plain`.
 
         Raises:
             BadFileError: the file is damaged.
             FileChangedError: the file or the dataset is not the one that was scanned.
         """
-        return self._known.get((raw, source)) or self._asking.run(self._find, raw, source)
+        return self._known.get((raw, source)) or self._asking.run(self._find, raw, source, keeps_plain)
 
-    def _find(self, raw: RawFile, source: DatasetColumn) -> KnownSource | None:
+    def _find(self, raw: RawFile, source: DatasetColumn, keeps_plain: bool) -> KnownSource | None:
         self._columns.setdefault(source)
+        known = self._known.get((raw, source))
+        if known is not None:
+            return known
         try:
-            return self._known.get((raw, source)) or self._scanned(raw, source) or self._ask(raw, source)
+            known = self._scanned(raw, source) or self._ask(raw, source)
         except NeedsHDF5Error as error:
             self._reasons[raw.path, source] = str(error)
             return None
-
-    def forget(self, known: KnownSource) -> None:
-        """Forget a source, which is found again when it is needed."""
-        self._guard.run(self._forget, (known.raw, known.source))
+        if keeps_plain or not known.is_plain:
+            self._guard.run(self._keep, known)
+        return known
 
     def _scanned(self, raw: RawFile, source: DatasetColumn) -> KnownSource | None:
         """What the index says; None if it says nothing of this very file and type."""
@@ -79,11 +90,12 @@ class ChunkMapCache:
         stored = scanned_files.stored(raw.scan_number, raw.stamp, source.path)
         if stored is None or stored.schema.element(source.member) != source.dtype:
             return None
-        schema, itemsize = stored.schema, np.dtype(source.dtype).itemsize
+        schema, itemsize = stored.schema, stored.extents.itemsize(source.dtype)
         chunk_map = chunk_map_of(stored.extents, schema.shape, schema.chunks, itemsize)
         if chunk_map.pipeline is not None and chunk_problem(chunk_map.chunk_bytes, self._pool.access):
             return None  # opening it with HDF5 refuses it, and says why
-        return self._add(raw, source, chunk_map)
+        self._check_columns(raw, source, chunk_map)
+        return self._made(raw, source, chunk_map)
 
     def _ask(self, raw: RawFile, source: DatasetColumn) -> KnownSource:
         """Ask HDF5 about all sources that were ever asked for, since opening a file takes 0.4 ms."""
@@ -100,8 +112,8 @@ class ChunkMapCache:
             )
         for other, other_map in also.items():
             if other_map is not None:
-                self._add(raw, other, other_map)
-        return self._add(raw, source, chunk_map)
+                self._guard.run(self._keep, self._made(raw, other, other_map))
+        return self._made(raw, source, chunk_map)
 
     def _map(self, file: h5py.File, source: DatasetColumn, raw: RawFile) -> ChunkMap:
         access = self._pool.access
@@ -109,13 +121,22 @@ class ChunkMapCache:
         if access.allow_external is not None and h5i.get_file_id(dataset.id) != file.id:
             raise NeedsHDF5Error("lies in another file")
         try:
-            return map_chunks(dataset.id, source, raw)
+            chunk_map = map_chunks(dataset.id, source, raw)
         except (OSError, RuntimeError) as error:
             if isinstance(error, H5LightningError):
                 raise
             raise BadFileError(
                 f"{name_of(raw.path, source)} cannot be looked up: {hdf5_reason(error)}. Copy the file again"
             ) from error
+        self._check_columns(raw, source, chunk_map)
+        return chunk_map
+
+    def _check_columns(self, raw: RawFile, source: DatasetColumn, chunk_map: ChunkMap) -> None:
+        """Raise unless all columns of a source can be read without HDF5, and have the type that was scanned."""
+        reasons = hdf5_reasons(raw.path, source, chunk_map.record)
+        self.separate = self.separate.union(reasons)
+        for reason in reasons.values():
+            raise NeedsHDF5Error(reason)
 
     def _map_or_none(self, file: h5py.File, source: DatasetColumn, raw: RawFile) -> ChunkMap | None:
         """As `_map`; an error is raised again when the source is asked for."""
@@ -127,17 +148,16 @@ class ChunkMapCache:
     def _knows(self, raw: RawFile, source: DatasetColumn) -> bool:
         return (raw, source) in self._known or (raw.path, source) in self._reasons
 
-    def _add(self, raw: RawFile, source: DatasetColumn, chunk_map: ChunkMap) -> KnownSource:
-        """Keep what was found; the oldest ones make room."""
+    def _made(self, raw: RawFile, source: DatasetColumn, chunk_map: ChunkMap) -> KnownSource:
         chunk_rows = -(-chunk_map.shape[0] // chunk_map.chunk_rows) if chunk_map.pipeline is not None else 0
         blocks = None if 0 in chunk_map.shape else self._pool.blocks(raw.path, raw.stamp)
         identity = ("direct", raw.path, raw.stamp, source, chunk_map.shape, chunk_map.chunks)
         slots = ChunkRowSlots(chunk_rows, identity if chunk_rows else None)
-        known = KnownSource(raw, source, chunk_map, slots, blocks=blocks, pool=self._decode_pool)
-        self._guard.run(self._keep, (raw, source), known)
-        return known
+        return KnownSource(raw, source, chunk_map, slots, blocks=blocks, pool=self._decode_pool)
 
-    def _keep(self, key: tuple[RawFile, DatasetColumn], known: KnownSource) -> None:
+    def _keep(self, known: KnownSource) -> None:
+        """Keep what was found; the oldest ones make room."""
+        key = known.raw, known.source
         self._forget(key)
         self._known[key] = known
         self._bytes += known.nbytes

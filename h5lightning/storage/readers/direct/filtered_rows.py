@@ -22,6 +22,7 @@ from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowCache, Chunk
 from h5lightning.storage.readers.decoded.decode_pool import Task
 from h5lightning.storage.readers.direct.chunk_map import ChunkMap
 from h5lightning.storage.readers.protocol import DatasetColumn
+from h5lightning.storage.readers.stored_table import StoredTable
 
 __all__ = ["FilteredRows"]
 
@@ -46,7 +47,10 @@ class _Read(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FilteredRows:
-    """A dataset of one file whose chunks are decoded whole; see `ChunkRowDecoder` and `DecodePool.scratch`."""
+    """A dataset of one file whose chunks are decoded whole; see `ChunkRowDecoder` and `DecodePool.scratch`.
+
+    Of a table, only the columns that are read are kept.
+    """
 
     file: ByteReader
     source: DatasetColumn
@@ -54,6 +58,7 @@ class FilteredRows:
     slots: ChunkRowSlots
     cache: ChunkRowCache
     scratch: Callable[[], Bytes]
+    table: StoredTable | None = None
 
     def tasks(self, chunk_rows: Sequence[tuple[int, Bytes]], parts: int) -> list[Task]:
         """See `ChunkRowDecoder.tasks`."""
@@ -81,18 +86,22 @@ class FilteredRows:
 
     def _decode_chunk(self, chunk: _Chunk, stored: Bytes) -> None:
         chunk_map = self.chunk_map
-        if chunk_map.holds_whole_rows:
+        if chunk_map.holds_whole_rows and self.table is None:
             self._pipeline.decode(stored, chunk.buffer, chunk.mask)
             return
-        row_shape, box, element = with_larger_elements(
-            chunk_map.row_shape, chunk_map.chunks[1:], chunk_map.itemsize
-        )
+        shapes = chunk_map.row_shape, chunk_map.chunks[1:], chunk_map.itemsize
+        if self.table is None:
+            row_shape, box, element = with_larger_elements(*shapes)
+        else:
+            row_shape, box, element = *shapes[:2], np.dtype((np.void, chunk_map.itemsize))
         parts = box_parts(row_shape, box)
         part, inside = parts[chunk.number % len(parts)]
-        rows = chunk.buffer.view(element).reshape(chunk_map.chunk_rows, *row_shape)
-        decoded = self._pipeline.make(stored, chunk.mask).view(element).reshape(chunk_map.chunk_rows, *box)
         into, values = (slice(None), *part), (slice(None), *inside)
-        rows[into] = decoded[values]
+        decoded = self._pipeline.make(stored, chunk.mask).view(element).reshape(chunk_map.chunk_rows, *box)
+        if self.table is None:
+            chunk.buffer.view(element).reshape(chunk_map.chunk_rows, *row_shape)[into] = decoded[values]
+        else:
+            self.table.pack(decoded[values], chunk.buffer, into)
 
     @property
     def _pipeline(self) -> FilterPipeline:

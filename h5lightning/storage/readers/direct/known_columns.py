@@ -45,8 +45,8 @@ class KnownColumns:
             self._last = batch, groups
         group = groups.get(column)
         if group is None:
+            facts = self._table(column).of(batch, partial(self.maps.find, source=column, keeps_plain=False))
             find = partial(self.maps.find, source=column)
-            facts = self._table(column).of(batch, find)
             group = groups[column] = OpenSourceGroup(
                 batch, column, facts, find, access=self._access, pool=self._decode_pool
             )

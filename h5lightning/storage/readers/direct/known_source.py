@@ -15,6 +15,7 @@ from h5lightning.storage.readers.decoded.decode_pool import DecodePool
 from h5lightning.storage.readers.direct.chunk_map import ChunkMap
 from h5lightning.storage.readers.direct.filtered_rows import FilteredRows
 from h5lightning.storage.readers.protocol import DatasetColumn
+from h5lightning.storage.readers.stored_table import StoredTable
 
 __all__ = ["KnownSource"]
 
@@ -35,6 +36,7 @@ class KnownSource:
         rows: rows of the dataset; 0 if they do not have the shape that was scanned.
         file: what reads bytes by system calls.
         filtered: decodes the chunks; None where values are stored as they are.
+        table: how the columns of a table lie; None if it is no table.
     """
 
     __slots__ = (
@@ -47,6 +49,7 @@ class KnownSource:
         "raw",
         "rows",
         "source",
+        "table",
     )
 
     def __init__(
@@ -61,13 +64,22 @@ class KnownSource:
     ) -> None:
         self.raw, self.source, self.chunk_map, self.blocks = raw, source, chunk_map, blocks
         self.is_empty = 0 in chunk_map.shape
-        self.rows = chunk_map.shape[0] if chunk_map.shape and chunk_map.row_shape == source.row_shape else 0
+        self.table = StoredTable.of(source, chunk_map.record, chunk_map.row_shape)
+        is_as_scanned = all(
+            chunk_map.row_shape + shape == column.row_shape for column, shape in self.columns()
+        )
+        self.rows = chunk_map.shape[0] if chunk_map.shape and is_as_scanned else 0
         self.file: ByteReader = raw if blocks is None else VerifiedFile(raw, blocks)
         self.filtered: FilteredRows | None = None
         if chunk_map.pipeline is not None and not self.is_empty:
-            cache = pool.cache(chunk_map.chunk_rows, chunk_map.row_bytes)
-            self.filtered = FilteredRows(self.file, source, chunk_map, slots, cache, pool.scratch)
+            row_bytes = chunk_map.row_bytes if self.table is None else self.table.packed.itemsize
+            cache = pool.cache(chunk_map.chunk_rows, row_bytes)
+            self.filtered = FilteredRows(self.file, source, chunk_map, slots, cache, pool.scratch, self.table)
         self._is_checked = False
+
+    def columns(self) -> list[tuple[DatasetColumn, tuple[int, ...]]]:
+        """Each column that is read, with the shape of one value; the source itself if it is no table."""
+        return [(self.source, ())] if self.table is None else self.table.columns
 
     @property
     def nbytes(self) -> int:
@@ -76,9 +88,12 @@ class KnownSource:
 
     @property
     def is_plain(self) -> bool:
-        """Whether its rows lie one after the other in the file, unfiltered, and all of them inside of it."""
-        chunk_map = self.chunk_map
-        if self.is_empty or self.filtered is not None or len(chunk_map.offsets) != 1:
+        """Whether its rows lie one after the other in the file, unfiltered, and all of them inside of it.
+
+        Rows of a table do not: how their columns lie must be known.
+        """
+        chunk_map, is_table = self.chunk_map, self.table is not None
+        if is_table or self.is_empty or self.filtered is not None or len(chunk_map.offsets) != 1:
             return False
         start, stop = int(chunk_map.offsets[0]), int(chunk_map.offsets[0]) + chunk_map.chunk_bytes
         return chunk_map.holds_whole_rows and 0 <= start <= stop <= self.raw.stamp[0]

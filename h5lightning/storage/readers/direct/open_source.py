@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Protocol
+from typing import Any, Protocol
+
+import numpy as np
 
 from h5lightning.core.arrays import Bytes, Int64Array
 from h5lightning.storage.files.mapped_file import MappedFile
 from h5lightning.storage.readers.checks import check_rows
 from h5lightning.storage.readers.direct.known_source import KnownSource
 from h5lightning.storage.readers.protocol import ReadRequest
+from h5lightning.storage.readers.record_writer import make_writer
 from h5lightning.storage.readers.row_writer import RowWriter
 
 __all__ = ["OpenSource", "RowGroup"]
@@ -52,6 +55,7 @@ class OpenSource:
         "_mapped",
         "blocks",
         "chunk_map",
+        "columns",
         "file",
         "filtered",
         "is_empty",
@@ -59,6 +63,7 @@ class OpenSource:
         "raw",
         "rows",
         "source",
+        "table",
         "view",
     )
 
@@ -66,25 +71,42 @@ class OpenSource:
         self._mapped = mapped if known.may_be_mapped else None
         self.raw, self.source = known.raw, known.source
         self.blocks, self.file, self.filtered = known.blocks, known.file, known.filtered
-        self.rows, self.is_empty = known.rows, known.is_empty
+        self.rows, self.is_empty, self.table = known.rows, known.is_empty, known.table
+        self.columns = known.columns
         self.chunk_map = known.checked_chunk_map() if known.may_be_mapped else known.chunk_map
         self.view: Bytes | None = None if self._mapped is None else self._mapped.view
         cache_of, chunk_map = None if self.filtered is None else self.filtered.cache, self.chunk_map
         is_split = cache_of is None and not chunk_map.holds_whole_rows
         split = (chunk_map.row_shape, chunk_map.chunks[1:]) if is_split else None
-        self.layout: Hashable = self.is_empty, cache_of, split, self._mapped is None
+        table = None if self.table is None else self._elements()
+        self.layout: Hashable = self.is_empty, cache_of, split, self._mapped is None, table
 
     @property
-    def addresses(self) -> Int64Array:
-        """Where each chunk begins in memory, ``(chunks,)``; valid as long as ``view`` is held, where there is one."""
-        return (0 if self._mapped is None else self._mapped.address) + self.chunk_map.offsets
+    def dtype(self) -> np.dtype[Any]:
+        """Type of a stored element; of a table, its bytes."""
+        if self.table is not None:
+            return np.dtype((np.void, self.chunk_map.itemsize))
+        return np.dtype(self.source.dtype)
 
-    def read(self, offset: int, size: int) -> Bytes:
-        """Bytes of the file, ``(size,)``."""
-        return self.file.read(offset, size) if self.view is None else self.view[offset : offset + size]
+    def writer(self, request: ReadRequest) -> RowWriter:
+        """What writes rows of this source, or of another one of the same layout, into the buffers of a request."""
+        return make_writer(request, *self._elements())
+
+    def _elements(self) -> tuple[np.dtype[Any], tuple[int, ...]]:
+        """Type of the elements that rows are delivered as, and their shape in a row."""
+        if self.table is None:
+            return self.dtype, self.chunk_map.row_shape
+        is_packed = self.filtered is not None
+        return (self.table.packed, ()) if is_packed else (self.table.record, self.chunk_map.row_shape)
+
+    @property
+    def base(self) -> int:
+        """Where the file begins in memory, valid as long as ``view`` is held; 0 where it is not mapped."""
+        return 0 if self._mapped is None else self._mapped.address
 
     def check_rows(self, rows: Int64Array, run: int = 1) -> None:
         """Raise unless the dataset has runs that begin at some rows, ``(N,)``; see `checks.check_rows`."""
         if rows.size and (rows.min() < 0 or rows.max() > self.rows - run):
             first, last = int(rows.min()), int(rows.max()) + run - 1
-            check_rows(self.raw.path, self.source, self.chunk_map.shape, first, last)
+            for column, shape in self.columns():
+                check_rows(self.raw.path, column, self.chunk_map.shape, first, last, shape)

@@ -27,6 +27,7 @@ from h5lightning.storage.readers.direct.known_source import KnownSource
 from h5lightning.storage.readers.direct.open_source import OpenSource
 from h5lightning.storage.readers.direct.source_group import read_whole
 from h5lightning.storage.readers.protocol import DatasetColumn, Reader, ReadRequest
+from h5lightning.storage.readers.records import combined, each_column, together
 from h5lightning.storage.readers.shared_rows import by_source
 
 __all__ = ["DirectReader", "Unread"]
@@ -59,10 +60,10 @@ class DirectReader(Reader):
         Raises:
             UnsupportedFieldError: only HDF5 can read a dataset.
         """
-        unread = self.read_possible(files, requests)
-        if unread:
-            paths, unread_requests = unread[0]
-            raise self._unsupported(paths[0], unread_requests[0].source)
+        for paths, unread in self.read_possible(files, requests):
+            for request in unread:
+                if reason := self.reason(paths[0], request.source):
+                    raise _unsupported(paths[0], request.source, reason)
 
     def read_possible(self, files: Sequence[str], requests: Sequence[ReadRequest]) -> list[Unread]:
         """Fill the buffers as far as HDF5 is not needed; see `Reader.read`.
@@ -86,7 +87,9 @@ class DirectReader(Reader):
         self, files: Sequence[str], requests: Sequence[ReadRequest], *, only_remote: bool, is_probe: bool
     ) -> bool:
         """Ask the system to fetch what some requests will read; see `Reader.prefetch`."""
-        requests = [request.by_row() for request in requests]
+        columns = self._local.peek()
+        separate = frozenset[DatasetColumn]() if columns is None else columns.maps.separate
+        requests = combined([request.by_row() for request in requests], separate)
         cold = (
             self._prefetch(file, number, requests, only_remote, is_probe) for number, file in enumerate(files)
         )
@@ -99,14 +102,14 @@ class DirectReader(Reader):
             UnsupportedFieldError: only HDF5 can read it.
         """
         if not self.try_read_whole(file, source, out):
-            raise self._unsupported(file, source)
+            raise _unsupported(file, source, self.reason(file, source))
 
     def try_read_whole(self, file: str, source: DatasetColumn, out: npt.NDArray[Any]) -> bool:
         """As `read_whole`, but False if only HDF5 can read the dataset."""
         check_buffer(file, source, out.shape)
 
         batch = self._pool.raw_files.checked([file])
-        known = self._columns(batch.known).maps.find(batch.files[0], source)
+        known = self._columns(batch.known).maps.find(batch.files[0], together(source))
         if known is not None:
             mapped = batch.mapped(self._pool.access.memory_map).maps[0] if known.may_be_mapped else None
             read_whole(OpenSource(known, mapped), out, self._decoded.pool())
@@ -119,7 +122,7 @@ class DirectReader(Reader):
             BadFileError: the file cannot be read.
         """
         files, raw = self._pool.raw_files.one(file)
-        maps = self._columns(files).maps
+        maps, source = self._columns(files).maps, together(source)
         return "" if maps.find(raw, source) is not None else maps.reason(file, source)
 
     def start_workers(self, count: int, start: Callable[[], T]) -> T:
@@ -136,12 +139,13 @@ class DirectReader(Reader):
         """Read from files that may be mapped at the same time."""
         batch, unread = self._pool.raw_files.checked(files), list[Unread]()
         columns = self._columns(batch.known)
-        for source, same in by_source(requests).items():
+        for source, same in by_source(combined(requests, columns.maps.separate)).items():
             group = columns.group(batch, source)
             group.put_all(same)
             if group.missing:
                 paths = [files[number] for number in group.missing]
-                unread.append((paths, [request.of(group.missing) for request in same]))
+                parts = [request.of(group.missing) for request in same]
+                unread.append((paths, [one for part in parts for one in each_column(part)]))
         return unread
 
     def _prefetch(
@@ -168,12 +172,6 @@ class DirectReader(Reader):
         # Another thread may still read files that this process does not know any more.
         return columns if columns.known is files else make()
 
-    def _unsupported(self, file: str, source: DatasetColumn) -> UnsupportedFieldError:
-        return UnsupportedFieldError(
-            f"{name_of(file, source)} {self.reason(file, source)}: reader='direct' cannot read it. "
-            "Use reader='auto', which reads it through h5py"
-        )
-
     def decode_ahead(self, files: Sequence[str], requests: Sequence[ReadRequest], *, reads: int) -> None:
         """Decode the chunks of some rows; see `Reader.decode_ahead`."""
         self.decode_possible(files, requests, reads=reads)
@@ -190,13 +188,13 @@ class DirectReader(Reader):
         for number, path in enumerate(files):
             files_known, raw = self._pool.raw_files.one(path)
             maps, is_same = self._columns(files_known).maps, raw.check()
-            for request in requests:
-                part = request.of([number]).by_row()
+            for request in combined([request.by_row() for request in requests], maps.separate):
+                part = request.of([number])
                 known = maps.find(raw, request.source) if part.rows.size and is_same else None
                 if known is not None:
                     self._decode(known, part.rows, reads)
                 elif part.rows.size and is_same:
-                    undecoded.append(([path], [part]))
+                    undecoded.append(([path], each_column(part)))
         return undecoded
 
     def _decode(self, known: KnownSource, rows: Int64Array, reads: int) -> None:
@@ -205,3 +203,10 @@ class DirectReader(Reader):
             OpenSource(known, None).check_rows(rows)
             cached = CachedRows(known.filtered.cache, [known.filtered], self._decoded.pool())
             cached.decode_ahead(rows, np.asarray([len(rows)]), reads=reads)
+
+
+def _unsupported(file: str, source: DatasetColumn, reason: str) -> UnsupportedFieldError:
+    return UnsupportedFieldError(
+        f"{name_of(file, source)} {reason}: reader='direct' cannot read it. "
+        "Use reader='auto', which reads it through h5py"
+    )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,8 @@ from h5lightning.storage.readers.direct.open_source import OpenSource, RowGroup
 from h5lightning.storage.readers.direct.split_rows import MappedSplitRows, PreadSplitRows
 from h5lightning.storage.readers.direct.whole_rows import MappedRows, PreadRows
 from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
+from h5lightning.storage.readers.record_writer import make_writer
+from h5lightning.storage.readers.records import combined
 from h5lightning.storage.readers.row_writer import RowWriter
 from h5lightning.storage.readers.shared_rows import read_each_once
 
@@ -100,12 +103,21 @@ def row_group(sources: Sequence[OpenSource], pool: DecodePool) -> RowGroup:
 
 def read_whole(source: OpenSource, out: npt.NDArray[Any], pool: DecodePool) -> None:
     """Read all of a dataset without a sample axis into ``out``, ``(*row_shape)``."""
-    check_whole(source.raw.path, source.source, source.chunk_map.shape)
-    table = out if out.shape else out.reshape(1)
+    ((column, shape),) = source.columns()
+    check_whole(source.raw.path, column, source.chunk_map.shape, shape)
+    # A scalar is one row.
+    table = out if source.chunk_map.shape else out[None]
     every = np.arange(len(table))
-    request = ReadRequest(source.source, np.asarray([0, len(every)]), every, every, table)
-    to = RowWriter(table, np.dtype(source.source.dtype), source.chunk_map.row_bytes)
-    row_group([source], pool).put(request, to)
+    (request,) = combined([ReadRequest(column, np.asarray([0, len(every)]), every, every, table)])
+    row_group([source], pool).put(request, source.writer(request))
+
+
+class _Group(NamedTuple):
+    """Files of a batch whose rows are read in the same way; ``files`` is None for all files."""
+
+    rows: RowGroup
+    writer: Callable[[ReadRequest], RowWriter]
+    files: list[int] | None
 
 
 class OpenSourceGroup:
@@ -134,14 +146,11 @@ class OpenSourceGroup:
         pool: DecodePool,
     ) -> None:
         self._files, self._find, self._column = batch.files, find, column
-        self._dtype = np.dtype(column.dtype)
-        self._row_bytes = math.prod(column.row_shape) * self._dtype.itemsize
         is_missing = facts.kinds == NEEDS_HDF5
         self.missing: list[int] = np.flatnonzero(is_missing).tolist()
         # Rows of missing files are not looked at.
         self._rows = np.where(is_missing, np.iinfo(np.int64).max, facts.rows)
-        # Each group with its files; None for all of the batch.
-        self._groups: list[tuple[RowGroup, list[int] | None]] = []
+        self._groups: list[_Group] = []
         others = ~is_missing
         if not access.verify and access.memory_map is not False:
             others &= ~self._add_plain(batch, facts, access)
@@ -157,8 +166,11 @@ class OpenSourceGroup:
         is_plain &= mapped.addresses != 0
         places = np.flatnonzero(is_plain)
         starts = (mapped.addresses + facts.starts)[places]
-        group = MappedRows.of_starts(starts, self._row_bytes, mapped.maps)
-        self._groups.append((group, None if len(places) == len(batch.files) else places.tolist()))
+        dtype, row_shape = np.dtype(self._column.dtype), self._column.row_shape
+        rows = MappedRows.of_starts(starts, math.prod(row_shape) * dtype.itemsize, mapped.maps)
+        writer = partial(make_writer, dtype=dtype, row_shape=row_shape)
+        files = None if len(places) == len(batch.files) else places.tolist()
+        self._groups.append(_Group(rows, writer, files))
         return is_plain
 
     def _add_others(self, batch: FileBatch, places: list[int], access: Access, pool: DecodePool) -> None:
@@ -172,7 +184,11 @@ class OpenSourceGroup:
             by_layout.setdefault(source.layout, []).append(number)
         for numbers in by_layout.values():
             files = None if len(numbers) == len(batch.files) else [places[number] for number in numbers]
-            self._groups.append((row_group([sources[number] for number in numbers], pool), files))
+            rows, writer = (
+                row_group([sources[number] for number in numbers], pool),
+                sources[numbers[0]].writer,
+            )
+            self._groups.append(_Group(rows, writer, files))
 
     def _found(self, place: int) -> KnownSource:
         """What is known of the column in a file that HDF5 is not needed for."""
@@ -182,7 +198,7 @@ class OpenSourceGroup:
         """Deliver the rows of several requests for the source; no chunk is decoded for each of them."""
         rows = sum(len(request.rows) * request.run for request in requests)
         # Rows of missing files are never filled here, so they must not be shared.
-        if self.missing or all(group.keeps(rows) for group, _ in self._groups):
+        if self.missing or all(group.rows.keeps(rows) for group in self._groups):
             for request in requests:
                 self.put(request)
         else:
@@ -197,11 +213,11 @@ class OpenSourceGroup:
         if not request.rows.size:
             return
         self._check_rows(request)
-        for group, files in self._groups:
+        for rows, writer, files in self._groups:
             part = request if files is None else request.of(files)
             if part.rows.size:
-                part = group.divided(part)
-                group.put(part, RowWriter(part.out, self._dtype, self._row_bytes * part.run))
+                part = rows.divided(part)
+                rows.put(part, writer(part))
 
     def _check_rows(self, request: ReadRequest) -> None:
         """Raise unless all rows exist: their addresses are not checked again."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from h5lightning.core.boxes import box_parts, boxes_along, unpack_boxes, with_la
 from h5lightning.errors import BadFileError
 from h5lightning.storage.files.coalescing import MAX_GAP_BYTES, merge_byte_ranges
 from h5lightning.storage.readers.checks import name_of
+from h5lightning.storage.readers.direct.chunk_starts import ChunkStarts
 from h5lightning.storage.readers.direct.gather import address_of, bytes_at, gather
 from h5lightning.storage.readers.direct.open_source import OpenSource
 from h5lightning.storage.readers.protocol import ReadRequest
@@ -44,7 +46,7 @@ class _Blocks:
 
     def __init__(self, source: OpenSource, scratch: Callable[[], Bytes]) -> None:
         chunk_map = source.chunk_map
-        self._dtype = np.dtype(source.source.dtype)
+        self._dtype = source.dtype
         self._row_shape, self._box = chunk_map.row_shape, chunk_map.chunks[1:]
         self._grid = boxes_along(self._row_shape, self._box)
         self.columns = math.prod(self._grid)
@@ -86,10 +88,9 @@ class _Blocks:
                 to.put_values(block[inside][None], slot, part)
 
 
-def _by_chunk_row(source: OpenSource, starts: Int64Array, columns: int) -> Int64Array:
-    """Where the chunks of each chunk row begin, ``(chunk rows, columns)``."""
-    chunk_map = source.chunk_map
-    chunk_rows = -(-chunk_map.shape[0] // chunk_map.chunk_rows)
+def _by_chunk_row(source: OpenSource, columns: int) -> Int64Array:
+    """Where the chunks of each chunk row begin in the file, ``(chunk rows, columns)``."""
+    starts, chunk_rows = source.chunk_map.offsets, source.chunk_map.rows_of_chunks
     if len(starts) != chunk_rows * columns:
         raise BadFileError(
             f"{name_of(source.raw.path, source.source)}: the index has {len(starts)} chunks, expected "
@@ -98,32 +99,45 @@ def _by_chunk_row(source: OpenSource, starts: Int64Array, columns: int) -> Int64
     return starts.reshape(chunk_rows, columns)
 
 
+class _Places(NamedTuple):
+    """Where requested rows lie: in which file and chunk row, and how far behind the starts of its chunks, ``(N,)``."""
+
+    files: Int64Array
+    chunk_rows: Int64Array
+    shifts: Int64Array
+
+    def part(self, which: Any) -> _Places:
+        """Some of them."""
+        return _Places(*(column[which] for column in self))
+
+
 class _BlockStarts:
     """Where the blocks of rows of several datasets begin.
 
     Args:
-        starts: where the chunks of each chunk row of each dataset begin, ``(chunk rows, columns)`` each.
-        chunk_rows: rows of a chunk of each dataset.
-        size: bytes of a block.
+        sources: the datasets.
+        bases: where the file of each begins.
+        blocks: what their rows are made of.
     """
 
-    def __init__(self, starts: Sequence[Int64Array], chunk_rows: Sequence[int], size: int) -> None:
-        self._starts = np.concatenate(starts)
-        self._chunk_rows = np.asarray(chunk_rows)
-        self._firsts = np.cumsum([0, *map(len, starts[:-1])])
-        self._size = size
+    def __init__(self, sources: Sequence[OpenSource], bases: Sequence[int], blocks: _Blocks) -> None:
+        self._chunks = ChunkStarts([_by_chunk_row(source, blocks.columns) for source in sources])
+        self._heights = np.asarray([source.chunk_map.chunk_rows for source in sources])
+        self._bases = np.asarray(bases)
+        self._size = blocks.size
 
-    def of(self, request: ReadRequest) -> tuple[Int64Array, Int64Array]:
-        """For each requested row: its number among the chunk rows of all datasets, and its offset in their blocks."""
-        chunk_rows = self._chunk_rows.repeat(request.sizes)
-        numbers = request.rows // chunk_rows
-        offsets = (request.rows - numbers * chunk_rows) * self._size
-        return numbers + self._firsts.repeat(request.sizes), offsets
+    def places(self, request: ReadRequest) -> _Places:
+        """Where requested rows lie."""
+        files = np.arange(len(self._bases)).repeat(request.sizes)
+        heights = self._heights[files]
+        chunk_rows = request.rows // heights
+        within = request.rows - chunk_rows * heights
+        return _Places(files, chunk_rows, self._bases[files] + within * self._size)
 
-    def at(self, numbers: Int64Array, offsets: Int64Array) -> Int64Array:
-        """The start of each block of some rows, see `of`, ``(N, columns)``."""
-        starts: Int64Array = self._starts[numbers]
-        starts += offsets[:, None]
+    def of(self, places: _Places) -> Int64Array:
+        """The start of each block of some rows, which ascend by file, ``(N, columns)``."""
+        starts = self._chunks.of(places.files, places.chunk_rows)
+        starts += places.shifts[:, None]
         return starts
 
 
@@ -137,9 +151,7 @@ class MappedSplitRows:
     def __init__(self, sources: Sequence[OpenSource], scratch: Callable[[], Bytes]) -> None:
         self._sources = sources  # which hold the maps: an address means nothing without its map
         self._blocks = blocks = _Blocks(sources[0], scratch)
-        addresses = [_by_chunk_row(source, source.addresses, blocks.columns) for source in sources]
-        chunk_rows = [source.chunk_map.chunk_rows for source in sources]
-        self._addresses = _BlockStarts(addresses, chunk_rows, blocks.size)
+        self._addresses = _BlockStarts(sources, [source.base for source in sources], blocks)
 
     def divided(self, request: ReadRequest) -> ReadRequest:
         """See `RowGroup.divided`."""
@@ -151,9 +163,9 @@ class MappedSplitRows:
 
     def put(self, request: ReadRequest, to: RowWriter) -> None:
         """See `RowGroup.put`."""
-        numbers, offsets = self._addresses.of(request)
-        for part in _slices(len(numbers), _MOST_BLOCKS // self._blocks.columns):
-            self._blocks.put(self._addresses.at(numbers[part], offsets[part]), request.slots[part], to)
+        places = self._addresses.places(request)
+        for part in _slices(len(request.rows), _MOST_BLOCKS // self._blocks.columns):
+            self._blocks.put(self._addresses.of(places.part(part)), request.slots[part], to)
 
 
 class PreadSplitRows:
@@ -165,11 +177,8 @@ class PreadSplitRows:
     def __init__(self, sources: Sequence[OpenSource], scratch: Callable[[], Bytes]) -> None:
         self._blocks = blocks = _Blocks(sources[0], scratch)
         self._files = [source.file for source in sources]
-        starts = [
-            _by_chunk_row(source, source.chunk_map.offsets, blocks.columns) + number * _FAR_APART_BYTES
-            for number, source in enumerate(sources)
-        ]
-        self._starts = _BlockStarts(starts, [source.chunk_map.chunk_rows for source in sources], blocks.size)
+        bases = [number * _FAR_APART_BYTES for number in range(len(sources))]
+        self._starts = _BlockStarts(sources, bases, blocks)
 
     def divided(self, request: ReadRequest) -> ReadRequest:
         """See `RowGroup.divided`."""
@@ -181,15 +190,19 @@ class PreadSplitRows:
 
     def put(self, request: ReadRequest, to: RowWriter) -> None:
         """See `RowGroup.put`."""
-        numbers, offsets = self._starts.of(request)
-        order = np.lexsort((offsets, numbers))
+        places = self._starts.places(request)
+        order = np.lexsort((request.rows, places.files))
+        for rows in self._parts(places.part(order), order):
+            memory, starts = self._read(self._starts.of(places.part(rows)))
+            self._blocks.put(address_of(memory) + starts, request.slots[rows], to)
+
+    def _parts(self, places: _Places, rows: Int64Array) -> list[Int64Array]:
+        """Parts of ascending rows that are read at once."""
         step = 1 + _MOST_BYTES_READ // (self._blocks.columns * (self._blocks.size + MAX_GAP_BYTES))
-        chunk_rows = np.flatnonzero(np.diff(numbers[order], prepend=-1))
+        is_first = (np.diff(places.files, prepend=-1) != 0) | (np.diff(places.chunk_rows, prepend=-1) != 0)
+        first = np.flatnonzero(is_first)
         # Rows of one chunk row are read together: what is read between them may be one of them.
-        starts = chunk_rows[np.diff(chunk_rows // step, prepend=-1) > 0]
-        for rows in np.split(order, starts[1:]):
-            memory, places = self._read(self._starts.at(numbers[rows], offsets[rows]))
-            self._blocks.put(address_of(memory) + places, request.slots[rows], to)
+        return np.split(rows, first[np.diff(first // step, prepend=0) > 0])
 
     def _read(self, starts: Int64Array) -> tuple[Bytes, Int64Array]:
         """Memory with some blocks, and where each of them begins in it, ``(N, columns)``."""

@@ -18,6 +18,8 @@ from h5lightning.core.arrays import Bytes, Int64Array
 from h5lightning.storage.files.coalescing import coalesce
 from h5lightning.storage.files.mapped_file import MappedFile
 from h5lightning.storage.readers.direct.chunk_map import ChunkMap
+from h5lightning.storage.readers.direct.chunk_starts import ChunkStarts
+from h5lightning.storage.readers.direct.gather import items_at
 from h5lightning.storage.readers.direct.open_source import OpenSource
 from h5lightning.storage.readers.protocol import ReadRequest
 from h5lightning.storage.readers.row_writer import RowWriter
@@ -32,44 +34,43 @@ class _RowAddresses:
     """Where whole rows of several datasets begin; its owner holds the memory that the addresses lie in.
 
     Args:
-        addresses: where each chunk of each dataset begins, dataset after dataset, ``(chunks,)``.
+        starts: where each dataset begins, ``(datasets,)``; with ``chunks``, what is added to the starts of its chunks.
         row_bytes: bytes of a row.
-        chunks: chunks of each dataset, ``(datasets,)``; None if each has one.
+        chunks: where the chunks of each dataset begin, one in a chunk row; None if each dataset has one chunk.
         chunk_rows: rows of a chunk of each dataset, ``(datasets,)``; None if each has one chunk.
     """
 
     def __init__(
         self,
-        addresses: Int64Array,
+        starts: Int64Array,
         row_bytes: int,
-        chunks: Int64Array | None = None,
+        chunks: ChunkStarts | None = None,
         chunk_rows: Int64Array | None = None,
     ) -> None:
-        self._row_bytes = row_bytes
-        self._addresses = addresses
-        self._chunk_rows = chunk_rows
-        self._first_chunks = None if chunks is None else np.cumsum(chunks) - chunks
+        self._starts, self._row_bytes = starts, row_bytes
+        self._chunks, self._chunk_rows = chunks, chunk_rows
 
     @classmethod
-    def of_chunks(cls, addresses: Sequence[Int64Array], chunk_maps: Sequence[ChunkMap]) -> _RowAddresses:
-        """The addresses of the rows of several datasets, by those of their chunks, ``(chunks,)`` each."""
-        joined, row_bytes = np.concatenate(addresses), chunk_maps[0].row_bytes
-        if len(joined) == len(addresses):
-            return cls(joined, row_bytes)
+    def of_chunks(cls, bases: Sequence[int], chunk_maps: Sequence[ChunkMap]) -> _RowAddresses:
+        """The addresses of the rows of several datasets, whose files begin at some bases, ``(datasets,)``."""
+        offsets, row_bytes = [chunk_map.offsets for chunk_map in chunk_maps], chunk_maps[0].row_bytes
+        starts = np.asarray(bases, np.int64)
+        if all(len(one) == 1 for one in offsets):
+            return cls(starts + np.concatenate(offsets), row_bytes)
         chunk_rows = np.asarray([chunk_map.chunk_rows for chunk_map in chunk_maps])
-        return cls(joined, row_bytes, np.asarray([len(one) for one in addresses]), chunk_rows)
+        return cls(starts, row_bytes, ChunkStarts([one[:, None] for one in offsets]), chunk_rows)
 
     def of(self, request: ReadRequest) -> Int64Array:
         """The address of each entry's first row, ``(N,)``."""
-        sizes, rows = request.sizes, request.rows
-        if self._first_chunks is None or self._chunk_rows is None:
-            return self._addresses.repeat(sizes) + rows * self._row_bytes
-        chunk_rows = self._chunk_rows.repeat(sizes)
+        rows = request.rows
+        if self._chunks is None or self._chunk_rows is None:
+            return self._starts.repeat(request.sizes) + rows * self._row_bytes
+        datasets = np.arange(len(self._starts)).repeat(request.sizes)
+        chunk_rows = self._chunk_rows[datasets]
         chunks = rows // chunk_rows
-        rows = rows - chunks * chunk_rows
-        starts: Int64Array = (
-            self._addresses[chunks + self._first_chunks.repeat(sizes)] + rows * self._row_bytes
-        )
+        within = rows - chunks * chunk_rows
+        starts: Int64Array = self._starts[datasets] + within * self._row_bytes
+        starts += self._chunks.of(datasets, chunks)[:, 0]
         return starts
 
     def divided(self, request: ReadRequest) -> ReadRequest:
@@ -99,7 +100,7 @@ class MappedRows:
     def of_sources(cls, sources: Sequence[OpenSource]) -> MappedRows:
         """The rows of mapped sources, which may have several chunks."""
         chunk_maps = [source.chunk_map for source in sources]
-        addresses = _RowAddresses.of_chunks([source.addresses for source in sources], chunk_maps)
+        addresses = _RowAddresses.of_chunks([source.base for source in sources], chunk_maps)
         return cls(addresses, chunk_maps[0].row_bytes, sources)
 
     @classmethod
@@ -130,8 +131,8 @@ class PreadRows:
         self._row_bytes = row_bytes = chunk_maps[0].row_bytes
         self._rows_apart = _FAR_APART_BYTES // row_bytes + 1
         apart = self._rows_apart * row_bytes
-        addresses = [chunk_map.offsets + number * apart for number, chunk_map in enumerate(chunk_maps)]
-        self._addresses = _RowAddresses.of_chunks(addresses, chunk_maps)
+        bases = [number * apart for number in range(len(sources))]
+        self._addresses = _RowAddresses.of_chunks(bases, chunk_maps)
 
     def divided(self, request: ReadRequest) -> ReadRequest:
         """See `RowGroup.divided`."""
@@ -203,18 +204,4 @@ def table_at(addresses: Int64Array, row_bytes: int) -> tuple[Bytes, Int64Array]:
 
 
 def _table(start: int, extent: int, unit: int) -> Bytes:
-    return np.asarray(_Memory(start, extent // unit, unit))
-
-
-class _Memory:
-    """Memory that NumPy may read, and does not own."""
-
-    __slots__ = ("__array_interface__",)
-
-    def __init__(self, start: int, rows: int, row_bytes: int) -> None:
-        self.__array_interface__ = {
-            "data": (start, True),
-            "shape": (rows, row_bytes),
-            "typestr": "|u1",
-            "version": 3,
-        }
+    return items_at(start, extent // unit, unit).view(np.uint8).reshape(-1, unit)

@@ -18,8 +18,8 @@ from h5py import h5d, h5i, h5p
 
 from h5lightning.errors import BadFileError
 from h5lightning.storage.codecs import CodecError, FilterPipeline, NoCodecError
-from h5lightning.storage.hdf5.dataset_info import stored_size
 from h5lightning.storage.hdf5.filters import FLETCHER32, SHUFFLE
+from h5lightning.storage.hdf5.stored_sizes import stored_size
 from h5lightning.storage.readers.checks import damaged_chunk
 
 __all__ = ["ChunkValidator"]

@@ -24,11 +24,12 @@ from h5lightning.storage.hdf5.file_checks import stamp
 from h5lightning.storage.hdf5.filters import plugin_problem
 from h5lightning.storage.hdf5.open_dataset import open_dataset
 from h5lightning.storage.hdf5.open_file import hdf5_reason
-from h5lightning.storage.readers.checks import check_type, name_of
+from h5lightning.storage.readers.checks import check_rows, check_type, name_of
 from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowSlots
 from h5lightning.storage.readers.decoded.decode_pool import Task
 from h5lightning.storage.readers.libhdf5.chunk_validation import ChunkValidator
 from h5lightning.storage.readers.protocol import DatasetColumn
+from h5lightning.storage.readers.records import RecordColumns
 
 __all__ = ["DatasetRows"]
 
@@ -39,9 +40,9 @@ class DatasetRows:
 
     Args:
         shape: shape of the dataset; None if it holds no values.
-        dtype: type of the stored elements, with their byte order.
-        value_shape: shape of an element: that of an array in a column, else ``()``.
-        memory_type: the type that HDF5 delivers: `dtype`, or a compound with the one member.
+        dtype: type of the stored elements, with their byte order; of a table, a field for each column that is read,
+            named by its position.
+        memory_type: the type that HDF5 delivers: `dtype`, or a compound of these columns.
         is_selectable: whether the rows lie one after the other in the file and h5py can select some of them, which
             takes a NumPy type for each column of a table.
         chunk_rows: rows of a chunk; None where no chunk must be decoded as a whole.
@@ -56,7 +57,6 @@ class DatasetRows:
     dataset: h5py.Dataset
     shape: tuple[int, ...] | None
     dtype: np.dtype[Any]
-    value_shape: tuple[int, ...]
     memory_type: h5t.TypeID
     is_selectable: bool
     chunk_rows: int | None
@@ -84,8 +84,7 @@ class DatasetRows:
         sources = Sources()
         dataset = open_dataset(file, path, source.path, access, sources)
         tid = dataset.id.get_type()
-        value_shape = check_type(path, source, element_type(tid))
-        dtype = np.dtype(source.dtype)
+        dtype, memory_type = _types(path, source, tid)
         layout = dataset.id.get_create_plist()
         if problem := plugin_problem(layout.get_filter(index)[0] for index in range(layout.get_nfilters())):
             raise UnsupportedFieldError(f"{name_of(path, source)} {problem}")
@@ -97,11 +96,8 @@ class DatasetRows:
             dataset=dataset,
             shape=shape,
             dtype=dtype,
-            value_shape=value_shape,
-            memory_type=h5t.py_create(dtype)
-            if source.member is None
-            else columns_type(tid, [(source.member, dtype)]),
-            is_selectable=layout.get_layout() == h5d.CONTIGUOUS and _has_numpy_type(tid, source.member),
+            memory_type=memory_type,
+            is_selectable=layout.get_layout() == h5d.CONTIGUOUS and _has_numpy_type(tid, source),
             chunk_rows=chunk_rows,
             slots=ChunkRowSlots(
                 -(-shape[0] // chunk_rows) if shape and chunk_rows else 0,
@@ -118,9 +114,25 @@ class DatasetRows:
         return self.shape[0] if self.shape else 0
 
     @property
+    def row_shape(self) -> tuple[int, ...]:
+        """Shape of one row."""
+        return (self.shape or ())[1:]
+
+    @property
     def row_bytes(self) -> int:
         """Bytes of one row, decoded."""
-        return math.prod(self.source.row_shape) * self.dtype.itemsize
+        return math.prod(self.row_shape) * self.dtype.itemsize
+
+    def columns(self) -> list[tuple[DatasetColumn, tuple[int, ...]]]:
+        """Each column that is read, with the shape of one value; the source itself if it is no table."""
+        if not isinstance(self.source, RecordColumns):
+            return [(self.source, ())]
+        return [(column, self.dtype[position].shape) for position, column in enumerate(self.source.columns)]
+
+    def check_rows(self, rows: Int64Array) -> None:
+        """Raise unless the dataset has ascending rows, ``(N,)``, of the scanned shape; see `checks.check_rows`."""
+        for column, value_shape in self.columns():
+            check_rows(self.file, column, self.shape, int(rows[0]), int(rows[-1]), value_shape)
 
     def sources_of(self, rows: Int64Array) -> list[str]:
         """The other files that some rows lie in; ``rows`` ascending, ``(N,)``."""
@@ -137,17 +149,16 @@ class DatasetRows:
             BadFileError: HDF5 cannot read or decode them.
         """
         spaces = in_file, in_memory = self._take_spaces()
-        row_shape = (self.shape or ())[1:]
+        row_shape = self.row_shape
         shape, zeros = (0, *row_shape), (0,) * len(row_shape)
         for start, stop, into in reads:
             if stop - start != shape[0]:
                 shape = (stop - start, *row_shape)
                 in_memory.set_extent_simple(shape)
-            if into.shape != shape + self.value_shape:
+            if into.shape != shape:
                 # HDF5 writes all that is selected, even past the end of a shorter buffer.
                 raise ValueError(
-                    f"{self._where}: rows {start} to {stop} need a buffer {shape + self.value_shape}, "
-                    f"found {into.shape}"
+                    f"{self._where}: rows {start} to {stop} need a buffer {shape}, found {into.shape}"
                 )
             try:
                 if self.validator is not None:
@@ -169,7 +180,7 @@ class DatasetRows:
         start = number * height
         stop = min(start + height, self.rows)
         into = buffer[: (stop - start) * self.row_bytes].view(self.dtype)
-        return start, stop, into.reshape(stop - start, *self.source.row_shape)
+        return start, stop, into.reshape(stop - start, *self.row_shape)
 
     def read_scattered(self, rows: Int64Array) -> npt.NDArray[Any]:
         """Read many rows in one call, which in contiguous layout takes 2 µs instead of 7 µs for each.
@@ -183,26 +194,27 @@ class DatasetRows:
         Raises:
             BadFileError: HDF5 cannot read them.
         """
-        member = self.source.member
         try:
-            values: npt.NDArray[Any] = (self.dataset if member is None else self.dataset.fields(member))[rows]
+            if not isinstance(self.source, RecordColumns):
+                values: npt.NDArray[Any] = self.dataset[rows]
+                return values
+            names = [column.member for column in self.source.columns]
+            records: npt.NDArray[Any] = self.dataset.fields(names)[rows]
         except (OSError, RuntimeError) as error:
             raise self._unreadable(f"rows {rows[0]} to {rows[-1]}", error) from error
-        return values
+        return records.view(self.dtype)
 
     def read_whole(self, into: npt.NDArray[Any]) -> None:
         """Read the whole dataset.
 
         Args:
-            into: C-contiguous buffer of the stored type, ``(*shape, *value_shape)``.
+            into: C-contiguous buffer of the stored type, ``(*shape)``.
 
         Raises:
             BadFileError: HDF5 cannot read it.
         """
-        if self.shape is None or into.shape != self.shape + self.value_shape:
-            raise ValueError(
-                f"{self._where} needs a buffer {self.shape} of {self.value_shape}, found {into.shape}"
-            )
+        if self.shape is None or into.shape != self.shape:
+            raise ValueError(f"{self._where} needs a buffer {self.shape}, found {into.shape}")
         if not into.size:
             return
         try:
@@ -231,10 +243,25 @@ class DatasetRows:
         )
 
 
-def _has_numpy_type(tid: h5t.TypeID, member: str | None) -> bool:
+def _types(path: str, source: DatasetColumn, tid: h5t.TypeID) -> tuple[np.dtype[Any], h5t.TypeID]:
+    """The types of the elements in NumPy and HDF5; raises `FileChangedError` if they are not those of the source."""
+    element = element_type(tid)
+    if not isinstance(source, RecordColumns):
+        check_type(path, source, element)
+        dtype = np.dtype(source.dtype)
+        return dtype, h5t.py_create(dtype)
+    fields = [
+        (str(position), column.dtype, check_type(path, column, element))
+        for position, column in enumerate(source.columns)
+    ]
+    columns = [(column.member or "", np.dtype(column.dtype)) for column in source.columns]
+    return np.dtype(fields), columns_type(tid, columns)
+
+
+def _has_numpy_type(tid: h5t.TypeID, source: DatasetColumn) -> bool:
     """Whether NumPy has the types of all columns, also of those that are not read."""
     try:
-        return member is None or tid.dtype is not None
+        return not isinstance(source, RecordColumns) or tid.dtype is not None
     except TypeError:
         return False
 

@@ -22,12 +22,14 @@ from h5lightning.core.process_local import remade
 from h5lightning.planning.values.conversions import assign
 from h5lightning.storage.files.coalescing import MAX_RUN_BYTES, Runs, coalesce
 from h5lightning.storage.files.handle_pool import HandlePool
-from h5lightning.storage.readers.checks import check_buffer, check_rows, check_whole
+from h5lightning.storage.readers.checks import check_buffer, check_whole
 from h5lightning.storage.readers.decoded.cached_rows import CachedRows
 from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowCache
 from h5lightning.storage.readers.decoded.decode_pool import DecodedChunkRows
 from h5lightning.storage.readers.libhdf5.dataset_rows import DatasetRows
 from h5lightning.storage.readers.protocol import DatasetColumn, Reader, ReadRequest
+from h5lightning.storage.readers.record_writer import make_writer
+from h5lightning.storage.readers.records import combined, together
 from h5lightning.storage.readers.row_writer import RowWriter
 from h5lightning.storage.readers.shared_rows import by_source, read_each_once
 
@@ -61,7 +63,7 @@ class H5pyReader(Reader):
         """Fill the buffers of some requests; see `Reader.read`."""
         for request in requests:
             check_buffer(files[0], request.source, request.out.shape[1:], request.entry_shape)
-        for same in by_source(requests).values():
+        for same in by_source(combined(requests)).values():
             read_each_once(same, partial(self._read_files, files))
 
     def prefetch(  # HDF5 fetches nothing ahead
@@ -86,22 +88,21 @@ class H5pyReader(Reader):
         source = request.source
 
         def use(stored: DatasetRows) -> None:
-            check_rows(file, source, stored.shape, int(rows[0]), int(rows[-1]), stored.value_shape)
+            stored.check_rows(rows)
             if not stored.row_bytes:
                 return
-            cache = self._cache(stored)
+            cache, to = self._cache(stored), make_writer(request, stored.dtype, stored.row_shape)
             if cache is None:
-                self._fill(_Selection(stored, rows, slots, request.out))
+                self._fill(_Selection(stored, rows, slots, request.out, to))
             else:
                 part = ReadRequest(source, np.asarray([0, len(rows)]), rows, slots, request.out)
-                to = RowWriter(request.out, stored.dtype, stored.row_bytes)
                 CachedRows(cache, [stored], self._decoded.pool()).put(part, to)
 
         self._using(file, source, rows, use)
 
     def decode_ahead(self, files: Sequence[str], requests: Sequence[ReadRequest], *, reads: int) -> None:
         """Decode the chunks of some rows; see `Reader.decode_ahead`."""
-        for request in [request.by_row() for request in requests]:
+        for request in combined([request.by_row() for request in requests]):
             for file, (start, stop) in zip(files, pairwise(request.borders.tolist()), strict=True):
                 if start < stop:
                     self._decode(file, request.source, np.sort(request.rows[start:stop]), reads)
@@ -110,7 +111,7 @@ class H5pyReader(Reader):
         """Decode the chunks of ascending rows of one file."""
 
         def use(stored: DatasetRows) -> None:
-            check_rows(file, source, stored.shape, int(rows[0]), int(rows[-1]), stored.value_shape)
+            stored.check_rows(rows)
             cache = self._cache(stored)
             if cache is not None:
                 cached = CachedRows(cache, [stored], self._decoded.pool())
@@ -141,13 +142,15 @@ class H5pyReader(Reader):
         check_buffer(file, source, out.shape)
 
         def use(stored: DatasetRows) -> None:
-            check_whole(file, source, stored.shape, stored.value_shape)
-            values = out if _holds_stored(out, stored) else np.empty(source.row_shape, stored.dtype)
+            for column, value_shape in stored.columns():
+                check_whole(file, column, stored.shape, value_shape)
+            values = out if _holds_stored(out, stored) else np.empty(stored.shape or (), stored.dtype)
             stored.read_whole(values)
             if values is not out:
-                assign(out, ..., values)
+                assign(out, ..., values if source.member is None else values["0"])
 
-        self._pool.using(file, source, self._opener(file, source), use)
+        read = together(source)
+        self._pool.using(file, read, self._opener(file, read), use)
 
     def start_workers(self, count: int, start: Callable[[], T]) -> T:
         """Start processes that share what they decode; see `Reader.start_workers`."""
@@ -178,17 +181,18 @@ class H5pyReader(Reader):
         """A buffer of this thread for ``count`` rows that cannot be read straight into the batch."""
         scratch, needed_bytes = self._decoded.pool().scratch(), count * stored.row_bytes
         buffer = scratch if needed_bytes <= len(scratch) else np.empty(needed_bytes, np.uint8)
-        return buffer[:needed_bytes].view(stored.dtype).reshape(count, *stored.source.row_shape)
+        return buffer[:needed_bytes].view(stored.dtype).reshape(count, *stored.row_shape)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Selection:
-    """Ascending rows of one dataset, and the slot of ``out`` for each of them."""
+    """Ascending rows of one dataset, and the slot of ``out`` for each of them; ``to`` writes into it."""
 
     stored: DatasetRows
     rows: Int64Array
     slots: Int64Array
     out: npt.NDArray[Any]
+    to: RowWriter
 
     def breaks(self) -> Int64Array:
         """For each row, how often up to it a row or its slot did not follow the one before, ``(N,)``."""
@@ -201,7 +205,7 @@ class _Selection:
     def scatter(self, first: int, last: int, values: npt.NDArray[Any], indices: Int64Array) -> None:
         """Copy ``values[indices]``, with ascending indices, to the slots of ``rows[first:last]``."""
         is_all = len(indices) == len(values) and (indices[1:] > indices[:-1]).all()
-        assign(self.out, self.slots[first:last], values if is_all else values[indices])
+        self.to.put_values(values if is_all else values[indices], self.slots[first:last], ())
 
 
 def _plan_reads(

@@ -369,7 +369,7 @@ def test_reasons(case, tmp_path, request):
         read(direct, path, source, [0])
 
 
-def test_a_column_is_left_to_h5py(tmp_path):
+def test_a_column_of_a_table_needs_no_hdf5(tmp_path):
     path = str(tmp_path / "a.h5")
     table = np.zeros(20, [("a", "<f4"), ("b", "<i8")])
     table["b"] = np.arange(20)
@@ -378,7 +378,7 @@ def test_a_column_is_left_to_h5py(tmp_path):
     source = DatasetColumn("x", "b", "<i8", ())
     with HandlePool(Access()) as pool:
         reader = make_reader("auto", pool)
-        assert reader._direct.reason(path, source) == "is a column of a table (compound)"
+        assert reader._direct.reason(path, source) == ""
         assert read(reader, path, source, [7, 3]).tolist() == [7, 3]
         out = np.empty(20, "<i8")
         reader.read_whole(path, DatasetColumn("x", "b", "<i8", (20,)), out)

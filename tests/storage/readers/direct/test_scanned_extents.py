@@ -203,13 +203,20 @@ def test_the_index_says_what_hdf5_says(data, folder, tmp_path):
 def test_reasons_come_from_the_index(folder, tmp_path, monkeypatch):
     path = str(folder / "a.h5")
     with h5py.File(path, "w") as file:
-        file["x"] = np.zeros(20, [("a", "<f4"), ("b", "<i8")])
+        kind = h5py.h5t.create(h5py.h5t.COMPOUND, 12)
+        kind.insert(b"a", 0, h5py.h5t.STD_B32LE)
+        kind.insert(b"b", 4, h5py.h5t.STD_I64LE)
+        space = h5py.h5s.create_simple((20,))
+        values = np.zeros(20, [("a", "<u4"), ("b", "<i8")])
+        h5py.h5d.create(file.id, b"x", kind, space).write(h5py.h5s.ALL, h5py.h5s.ALL, values, mtype=kind)
         file.create_dataset("y", (100,), "<f8", chunks=(10,))[:30] = 1
         file.create_dataset("z", data=np.arange(9), chunks=(3,), scaleoffset=8)
     monkeypatch.setattr(chunk_map_cache, "opened_file", refuse)
     with reading(scan(folder, tmp_path / "index", None)) as pool:
         reader = DirectReader(pool)
-        assert reader.reason(path, DatasetColumn("x", "b", "<i8", ())) == "is a column of a table (compound)"
+        bits = DatasetColumn("x", "a", "<u4", ())
+        assert reader.reason(path, bits) == "has a column 'a' that holds bit fields"
+        assert reader.reason(path, DatasetColumn("x", "b", "<i8", ())) == ""
         assert (
             reader.reason(path, DatasetColumn("y", None, "<f8", ())) == "has chunks that were never written"
         )
