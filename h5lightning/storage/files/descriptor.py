@@ -31,10 +31,10 @@ class Descriptor:
     __slots__ = ("number", "status")
 
     def __init__(self, path: str) -> None:
-        self.number = -1
         self.number, self.status = open_regular(path)
 
     def __del__(self) -> None:
-        # A process that inherits it closes its own copy.
-        if self.number >= 0:
-            os.close(self.number)
+        # A process that inherits it closes its own copy. Without a number, the file was not opened.
+        number = getattr(self, "number", None)
+        if number is not None:
+            os.close(number)

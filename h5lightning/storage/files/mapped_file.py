@@ -25,7 +25,7 @@ _mmap, _munmap = _libc.mmap, _libc.munmap
 _mmap.restype = ctypes.c_void_p
 _mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
 _munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
-_FAILED = ctypes.c_void_p(-1).value
+_FAILED: int = ctypes.c_void_p(-1).value or 0
 
 _held: dict[int, None] = {}  # addresses of all maps of this process
 
@@ -63,17 +63,18 @@ class MappedFile:
     __slots__ = ("address", "size")
 
     def __init__(self, descriptor: int, size: int) -> None:
-        self.address, self.size = 0, size
-        self.address = _mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, 0)
+        self.size = size
+        self.address: int = _mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, 0)
         if self.address == _FAILED:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number))
         _held[self.address] = None
 
     def __del__(self) -> None:
-        if self.address not in (0, _FAILED):
-            _held.pop(self.address, None)  # first: another map may soon get its address
-            _munmap(self.address, self.size)
+        address: int = getattr(self, "address", _FAILED)  # without one, the file was not mapped
+        if address != _FAILED:
+            _held.pop(address, None)  # first: another map may soon get its address
+            _munmap(address, self.size)
 
     @property
     def view(self) -> Bytes:

@@ -1,0 +1,23 @@
+"""Paths of the files of a batch: right for any number of files, and not too many are kept."""
+
+import numpy as np
+
+from h5lightning.core.string_table import StringTable
+from h5lightning.loading.fields import located_batch
+from h5lightning.loading.fields.located_batch import FilePaths
+from h5lightning.options import Rows
+from h5lightning.planning.index import SampleIndex
+
+FILES = 50
+
+
+def test_paths_are_kept_within_a_limit(monkeypatch):
+    monkeypatch.setattr(located_batch, "_MOST_PATHS", 20)
+    names = StringTable.of(f"{number}.h5" for number in range(FILES))
+    index = SampleIndex("/data", names, np.arange(FILES), np.full(FILES, 3), Rows())
+    paths, rng = FilePaths(index), np.random.default_rng(0)
+    for _ in range(40):
+        files = np.unique(rng.integers(0, FILES, 9)).tolist()
+        assert paths.of(files) == [f"/data/{file}.h5" for file in files]
+        assert paths.of(files)[0] is paths.of(files)[0]
+        assert len(paths._kept) <= 20 + 9
