@@ -297,7 +297,7 @@ def _holds_stored(out: npt.NDArray[Any], stored: DatasetRows) -> bool:
 def _is_scattered(stored: DatasetRows, rows: int, runs: int) -> bool:
     """Whether one selection of the rows takes less time than reading the runs."""
     is_possible = stored.is_selectable and stored.row_bytes <= _MAX_SCATTERED_ROW_BYTES
-    return is_possible and rows > 1 and 2 * rows < 5 * runs
+    return is_possible and 8 + 2 * rows < 5 * runs
 
 
 def _ascending(rows: Int64Array, slots: Int64Array) -> tuple[Int64Array, Int64Array]:
