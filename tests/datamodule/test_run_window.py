@@ -114,7 +114,7 @@ def test_a_given_window_that_no_cache_holds_is_refused_with_both_numbers(ready, 
 
 def test_without_a_cache_the_cache_that_is_needed_is_said(ready, files) -> None:
     assert len(delivered(module(ready, files, cache=0))) == ROWS
-    with pytest.raises(OptionError, match="set cache_bytes to at least 240000"):
+    with pytest.raises(OptionError, match="set cache_bytes to at least 240001"):
         module(ready, files, cache=0, shuffle={"window_bytes": 200_000}).train_dataloader()
 
 
