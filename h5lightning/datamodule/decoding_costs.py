@@ -32,12 +32,12 @@ def check_window(options: DataModuleOptions, data: PreparedData, share: Share | 
     ranks = _ranks() if share is None else share.world_size
     held = data.held_window_bytes(cache_bytes * ranks)
     if held is not None and shuffle.window_bytes > held:
-        needed = -(-6 * shuffle.window_bytes * cache_bytes // (5 * max(1, held)))
+        needed = -(-data.survey.cache_bytes_for(shuffle.window_bytes) // ranks)
         raise OptionError(
             f"shuffle.window_bytes={shuffle.window_bytes} mixes more than access.cache_bytes={cache_bytes} holds: "
             f"chunks for a window of {held} bytes. Most chunks would be decoded for nearly each sample. Leave "
-            f"window_bytes out, set it to at most {2 * held // 3}, or set cache_bytes to at least {needed}, in the "
-            "memory of each loading process"
+            f"window_bytes out, set it to at most {max(1, 2 * held // 3)}, or set cache_bytes to at least {needed}, "
+            "in the memory of each loading process"
         )
 
 
@@ -71,7 +71,7 @@ def _about_window(options: DataModuleOptions, data: PreparedData, window: int) -
     cache_bytes, asked = options.access.cache_bytes, options.shuffle.window_bytes
     held = data.held_window_bytes(cache_bytes)
     if window < asked and held is not None:
-        needed = -(-6 * asked * cache_bytes // (5 * max(1, held)))
+        needed = data.survey.cache_bytes_for(asked)
         yield (
             f"The shuffle window has {bytes_text(window)} instead of {bytes_text(asked)}, since access.cache_bytes="
             f"{cache_bytes} holds no more decoded chunks: set it to at least {needed} for the larger window"
@@ -80,7 +80,7 @@ def _about_window(options: DataModuleOptions, data: PreparedData, window: int) -
         yield (
             f"The shuffle window of {bytes_text(window)} needs more than access.cache_bytes={cache_bytes} in one "
             "process: chunks are decoded several times. Set access.cache_bytes to at least "
-            f"{-(-6 * window * cache_bytes // (5 * max(1, held)))}"
+            f"{data.survey.cache_bytes_for(window)}"
         )
 
 

@@ -112,6 +112,12 @@ def test_a_given_window_that_no_cache_holds_is_refused_with_both_numbers(ready, 
         assert "shuffle window" not in str(fixed.summary())
 
 
+def test_without_a_cache_the_cache_that_is_needed_is_said(ready, files) -> None:
+    assert len(delivered(module(ready, files, cache=0))) == ROWS
+    with pytest.raises(OptionError, match="set cache_bytes to at least 240001"):
+        module(ready, files, cache=0, shuffle={"window_bytes": 200_000}).train_dataloader()
+
+
 def test_several_ranks_hold_a_larger_window_together(ready, files) -> None:
     dm = module(ready, files, cache=800_000, shuffle={"window_bytes": 2_000_000})
     with pytest.raises(OptionError, match="window_bytes"):

@@ -133,6 +133,7 @@ def draw_configuration(rng: random.Random, files: FileSet, *, whole: bool = Fals
         "batch_transform": Total() if rng.random() < 0.2 else None,
         "access": _draw_access(rng, files),
     }
+    options["access"] = _with_room(options["shuffle"], options["access"])
     split, parts = _draw_split(rng, files, samples), _draw_parts(rng, files, samples)
     return Configuration(_patterns(rng, files), fields, samples, split, options, parts)
 
@@ -240,6 +241,12 @@ def _draw_shuffle(rng: random.Random, fields: dict[str, Field], samples: Samples
             mode, window_bytes=window, **rng.choice(({"weights": "weights"}, {"balance": "classes"}))
         )
     return Shuffle(mode, window_bytes=window)
+
+
+def _with_room(shuffle: Shuffle, access: dict[str, Any]) -> dict[str, Any]:
+    """The same access with a cache that holds a window that was given: others are refused."""
+    is_default = shuffle.window_bytes == Shuffle().window_bytes
+    return access if is_default or "cache_bytes" not in access else {**access, "cache_bytes": 100_000}
 
 
 def _draw_access(rng: random.Random, files: FileSet) -> dict[str, Any]:
