@@ -59,7 +59,7 @@ def decoding_remarks(options: DataModuleOptions, data: PreparedData, shuffle: Sh
         yield from _about_window(options, data, shuffle.window_bytes)
     elif shuffle.mode != "none":
         yield from _about_full(options, data)
-    if options.num_workers and not workers_share_chunks():
+    if options.num_workers > 1 and not workers_share_chunks():
         yield (
             f"num_workers={options.num_workers}: rows of one chunk go to several worker processes, and each decodes "
             "the chunk for itself. Use num_workers=0, with which threads read and decode, unless Python transforms "

@@ -27,6 +27,7 @@ from h5lightning.storage.readers.row_writer import RowWriter
 __all__ = ["MappedRows", "PreadRows", "table_at"]
 
 _MOST_PIECES = 64  # of a row: index arithmetic then takes as long as the copy
+_LONG_BYTES = 128 * 1024  # of a row or run: 256 KiB take 10 µs in one copy, 15 µs in pieces of 4 KiB
 _FAR_APART_BYTES = 1 << 44  # more than any file has
 
 
@@ -198,7 +199,7 @@ def table_at(addresses: Int64Array, row_bytes: int) -> tuple[Bytes, Int64Array]:
     common = int(np.bitwise_or.reduce(distances)) | row_bytes
     unit = common & -common  # the greatest power of two in all of them
     pieces = row_bytes // unit
-    if pieces > _MOST_PIECES:
+    if pieces > _MOST_PIECES or (pieces > 1 and row_bytes >= _LONG_BYTES):
         return _table(start, extent, 1), distances[:, None]
     return _table(start, extent, unit), distances[:, None] // unit + np.arange(pieces)
 
