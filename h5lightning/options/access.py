@@ -25,8 +25,9 @@ class Access:
     Args:
         max_open_files: open files in one process; None for as many as the limit of the system allows. If more are asked
             for, the limit of the process is raised as far as it may be. Mapped files need not stay open.
-        cache_bytes: decoded data that one process may keep between batches. Block order decodes each chunk once if
-            the window of the shuffle takes at most three quarters of it; the default window is lowered to fit.
+        cache_bytes: decoded data that one process may keep between batches; on Linux, the worker processes of a loader
+            keep and share so much together. Block order decodes each chunk once if the window of the shuffle takes at
+            most three quarters of it; the default window is lowered to fit.
         locking: take HDF5's file lock, which many network file systems do not support.
         on_bad_file: ``raise``, or ``skip`` to leave out and report files that the scan finds to be bad. During
             training, a bad file is always an error.

@@ -111,14 +111,19 @@ def test_no_measure(slow, invoke):
     assert "Measured" not in invoke(slow, "--no-measure").stdout
 
 
+def test_worker_processes_that_cannot_share_chunks(slow, invoke, monkeypatch):
+    monkeypatch.delattr(os, "memfd_create", raising=False)
+    done = invoke(slow, "--no-measure", "--num-workers", "4")
+    assert "worker processes may decode each chunk 4 times" in " ".join(done.stdout.split())
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--num-workers", "4"], "worker processes may decode each chunk 4 times"),
         (["--shuffle", "full"], "in full order"),
         (["--max-open-files", "1", "--shuffle", "full"], "67% of the samples"),
     ],
-    ids=["workers", "shuffle", "open files"],
+    ids=["shuffle", "open files"],
 )
 def test_how_the_files_will_be_loaded(slow, invoke, arguments, words):
     done = invoke(slow, "--no-measure", *arguments)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from h5lightning.core.formatting import bytes_text, counted, share_text
+from h5lightning.storage.readers.decoded.decode_pool import workers_share_chunks
 from h5lightning.tools.doctor.amplification import amplification_of
 from h5lightning.tools.doctor.finding import FASTER, FINE, SLOW, Finding, severity_of
 from h5lightning.tools.overview.row_storage import LARGE_CHUNK_BYTES
@@ -72,10 +73,10 @@ def _advice(workload: Workload, severity: str, kind: str) -> str:
     if severity == FINE:
         if kind != "amplified reads":
             return "Nothing to do: what is decoded fits into cache_bytes, or is little compared with the other fields"
-        return (
-            f"Nothing to do in {workload.mode!r} order. Keep num_workers=0: with W worker processes, each chunk may be "
-            "decoded W times"
-        )
+        advice = f"Nothing to do in {workload.mode!r} order"
+        if workers_share_chunks():
+            return advice
+        return f"{advice}. Keep num_workers=0: with W worker processes, each chunk may be decoded W times"
     if kind == "small cache":
         main = workload.main
         needed = (
@@ -98,7 +99,8 @@ def _advice(workload: Workload, severity: str, kind: str) -> str:
 def _workers(field: FieldStorage, workload: Workload) -> Iterator[Finding]:
     """Several processes decode the same chunk."""
     times = min(workload.num_workers, field.rows_per_chunk)
-    if field.path == workload.main.path and workload.mode == "block" and times > 1:
+    is_main = field.path == workload.main.path and workload.mode == "block"
+    if is_main and times > 1 and not workers_share_chunks():
         found = amplification_of(field, workload)
         text = (
             "has chunks whose rows go to several batches, and torch gives batches to processes in turn: "
