@@ -13,11 +13,10 @@ from h5lightning.errors import OptionError
 from h5lightning.options import Shuffle
 from h5lightning.planning.sampling.sharding import Share
 from h5lightning.planning.sampling.window_size import is_default_window
+from h5lightning.storage.readers.decoded.decode_pool import workers_share_chunks
 
 __all__ = ["check_window", "decoding_remarks"]
 
-# Each worker process decodes for itself.
-_WORKERS_SHARE_CHUNKS = False
 _LEAST_TIMES = 1.5  # decoded bytes for each byte of a sample that are worth a remark
 
 
@@ -60,7 +59,7 @@ def decoding_remarks(options: DataModuleOptions, data: PreparedData, shuffle: Sh
         yield from _about_window(options, data, shuffle.window_bytes)
     elif shuffle.mode != "none":
         yield from _about_full(options, data)
-    if options.num_workers and not _WORKERS_SHARE_CHUNKS:
+    if options.num_workers > 1 and not workers_share_chunks():
         yield (
             f"num_workers={options.num_workers}: rows of one chunk go to several worker processes, and each decodes "
             "the chunk for itself. Use num_workers=0, with which threads read and decode, unless Python transforms "

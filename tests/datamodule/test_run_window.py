@@ -84,7 +84,7 @@ def test_a_window_that_does_not_fit_is_lowered_and_said_once(ready, files, caplo
     assert "The shuffle window has 683 KiB instead of 1 MiB" in said[0]
     assert said[0] in str(dm.summary())
     needed = int(said[0].split("at least ")[1].split()[0])
-    assert "window" not in str(module(ready, files, cache=needed).summary())
+    assert "shuffle window" not in str(module(ready, files, cache=needed).summary())
 
 
 def test_the_order_does_not_depend_on_processes(ready, files) -> None:
@@ -96,7 +96,7 @@ def test_the_order_does_not_depend_on_processes(ready, files) -> None:
 def test_data_that_fit_into_the_cache_keep_any_window(ready, files) -> None:
     order = module(ready, files, cache=2 * ALL_BYTES, shuffle={"window_bytes": 50 * ALL_BYTES})
     assert len(delivered(order)) == ROWS
-    assert "window" not in str(order.summary())
+    assert "shuffle window" not in str(order.summary())
 
 
 def test_a_given_window_that_no_cache_holds_is_refused_with_both_numbers(ready, files) -> None:
@@ -109,7 +109,7 @@ def test_a_given_window_that_no_cache_holds_is_refused_with_both_numbers(ready, 
     for options in ({"cache": 500_000, "shuffle": {"window_bytes": window}}, {"cache": cache}):
         fixed = module(ready, files, **({"shuffle": {"window_bytes": 2_000_000}} | options))
         fixed.train_dataloader()
-        assert "window" not in str(fixed.summary())
+        assert "shuffle window" not in str(fixed.summary())
 
 
 def test_several_ranks_hold_a_larger_window_together(ready, files) -> None:
@@ -185,7 +185,12 @@ def test_a_given_window_that_differs_from_that_of_a_checkpoint_is_refused(ready,
 # ── worker processes ─────────────────────────────────────────────────────────────────────────────────
 
 
-def test_worker_processes_on_chunks_are_advised_against(ready, files) -> None:
-    assert "Use num_workers=0" in str(module(ready, files, cache=2 * ALL_BYTES, num_workers=2).summary())
-    for options in ({"fields": ("plain",), "num_workers": 2}, {"num_workers": 0}):
-        assert "num_workers" not in str(module(ready, files, cache=2 * ALL_BYTES, **options).summary())
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_worker_processes_that_share_no_chunks_are_advised_against(
+    ready, files, monkeypatch, is_shared
+) -> None:
+    monkeypatch.setattr("h5lightning.datamodule.decoding_costs.workers_share_chunks", lambda: is_shared)
+    text = str(module(ready, files, cache=2 * ALL_BYTES, num_workers=2).summary())
+    assert ("Use num_workers=0" in text) != is_shared
+    for options in ({"fields": ("plain",), "num_workers": 2}, {"num_workers": 0}, {"num_workers": 1}):
+        assert "Use num_workers" not in str(module(ready, files, cache=2 * ALL_BYTES, **options).summary())

@@ -100,7 +100,7 @@ def reserved(dataset):
     """Files that are held, slots that are in use, and books that are half written."""
     reader = dataset._batches.reader
     reader = getattr(reader, "_direct", reader)  # both readers of an AutoReader share files and caches
-    held = [entry.key[0] for entry in reader._pool._files()._by_key.values() if entry.holders]
+    held = [path for path, entry in reader._pool._files()._by_path.items() if entry.holders]
     stores = [cache._store for cache in reader._decoded.pool()._caches.values() if cache._store is not None]
     return held, [
         int(store.slots._users.sum()) for store in stores if store.slots._users.any() or store.is_torn

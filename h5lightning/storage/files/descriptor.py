@@ -14,28 +14,27 @@ __all__ = ["Descriptor"]
 
 
 class Descriptor:
-    """The descriptor of a file that is open for reading.
+    """The descriptor of a regular file that is open for reading.
 
     Args:
-        number: its number, which belongs to this object from now on; valid as long as this object is held.
+        path: where the file lies.
+
+    Raises:
+        BadFileError: it cannot be opened, or is not a regular file.
+        ResourceError: this process has no file descriptor or memory left.
+
+    Attributes:
+        number: the number of the descriptor; valid as long as this object is held.
+        status: the status of the file when it was opened.
     """
 
-    __slots__ = ("number",)
+    __slots__ = ("number", "status")
 
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    @classmethod
-    def of(cls, path: str) -> tuple[Descriptor, os.stat_result]:
-        """Open a regular file; the descriptor, and the status of the file.
-
-        Raises:
-            BadFileError: it cannot be opened, or is not a regular file.
-            ResourceError: this process has no file descriptor or memory left.
-        """
-        number, status = open_regular(path)
-        return cls(number), status
+    def __init__(self, path: str) -> None:
+        self.number = -1
+        self.number, self.status = open_regular(path)
 
     def __del__(self) -> None:
         # A process that inherits it closes its own copy.
-        os.close(self.number)
+        if self.number >= 0:
+            os.close(self.number)

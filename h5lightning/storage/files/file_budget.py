@@ -7,7 +7,6 @@ one budget of descriptors, and files that are read without HDF5 give theirs up f
 from __future__ import annotations
 
 import errno
-import os
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Sized
@@ -104,11 +103,11 @@ class FileBudget:
         renewed.most_maps = self.most_maps
         return renewed
 
-    def opened(self, path: str) -> tuple[Descriptor, os.stat_result]:
-        """Open a file; others are closed if this process has no descriptor left. See `Descriptor.of`."""
+    def opened(self, path: str) -> Descriptor:
+        """Open a file; others are closed if this process has no descriptor left. See `Descriptor`."""
         while True:
             try:
-                return Descriptor.of(path)
+                return Descriptor(path)
             except ResourceError:  # noqa: PERF203 - once in a run
                 if not self.give_back():
                     raise

@@ -64,15 +64,14 @@ class MappedFile:
 
     def __init__(self, descriptor: int, size: int) -> None:
         self.address, self.size = 0, size
-        address = _mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, 0)
-        if address is None or address == _FAILED:
+        self.address = _mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED, descriptor, 0)
+        if self.address == _FAILED:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number))
-        _held[address] = None
-        self.address = address
+        _held[self.address] = None
 
     def __del__(self) -> None:
-        if self.address:
+        if self.address not in (0, _FAILED):
             _held.pop(self.address, None)  # first: another map may soon get its address
             _munmap(self.address, self.size)
 

@@ -25,7 +25,7 @@ __all__ = ["Budget", "ByteReader", "RawFile", "VerifiedFile"]
 class Budget(Protocol):
     """Opens and maps files, and says which of them stay so; see `FileBudget`."""
 
-    def opened(self, path: str) -> tuple[Descriptor, os.stat_result]:
+    def opened(self, path: str) -> Descriptor:
         """Open a file."""
 
     def mapped(self, descriptor: Descriptor, size: int) -> MappedFile:
@@ -41,9 +41,9 @@ class Budget(Protocol):
 class _Unlimited:
     """A budget for files that stay open until they are closed."""
 
-    def opened(self, path: str) -> tuple[Descriptor, os.stat_result]:
+    def opened(self, path: str) -> Descriptor:
         """Open a file."""
-        return Descriptor.of(path)
+        return Descriptor(path)
 
     def mapped(self, descriptor: Descriptor, size: int) -> MappedFile:
         """Map a file."""
@@ -99,9 +99,9 @@ class RawFile:
         self._budget = weakref.ref(budget)
         self.scan_number: int | None = None
         self.kept_map: MappedFile | None = None
-        self.kept_descriptor: Descriptor | None
-        self.kept_descriptor, status = budget.opened(path)
-        self._guard = FileGuard(path, status)
+        opened = budget.opened(path)
+        self.kept_descriptor: Descriptor | None = opened
+        self._guard = FileGuard(path, opened.status)
         self.stamp = self._guard.stamp
 
     def descriptor(self) -> Descriptor:
@@ -117,8 +117,8 @@ class RawFile:
     def _opened_again(self) -> Descriptor:
         budget = self._budget()
         # Without a budget, all files were closed while this one is read: it is open for this use only.
-        held, status = Descriptor.of(self.path) if budget is None else budget.opened(self.path)
-        self._guard.check_opened(status)
+        held = Descriptor(self.path) if budget is None else budget.opened(self.path)
+        self._guard.check_opened(held.status)
         if budget is not None:
             budget.keep_descriptor(self, held)
         return held

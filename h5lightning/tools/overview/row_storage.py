@@ -58,7 +58,7 @@ class RowStorage:
 
     @property
     def itemsize(self) -> int:
-        """Bytes of an element; of all columns for a compound type."""
+        """Bytes of an element; for a table, of all columns together, which are read in one go."""
         columns = [member.itemsize for member in self.schema.columns]
         return sum(columns) or np.dtype(self.schema.dtype).itemsize
 

@@ -231,6 +231,27 @@ def test_columns_with_other_rows_share_decoded_chunks(tmp_path):
         reading.close()
 
 
+@pytest.mark.parametrize("reader", ["auto", "direct", "h5py"])
+def test_what_was_decoded_ahead_is_not_decoded_again(reader, tmp_path):
+    path = str(tmp_path / "a.h5")
+    table = write_tracks(path, chunks=(10, 5), compression="gzip")
+    names, rows = ["m1", "m2", "m5"], np.array([3, 34])
+    with HandlePool(Access()) as pool:
+        reading = make_reader(reader, pool)
+        decoded = (reading._direct if reader == "auto" else reading)._decoded
+        asked = [
+            ReadRequest(DatasetColumn("t", name, "<f4", (5,)), np.array([0, 2]), rows, rows, np.empty((0, 5)))
+            for name in names
+        ]
+        reading.decode_ahead([path], asked, reads=1)
+        caches = [*decoded.pool()._caches.values()]
+        assert [cache.filled for cache in caches] == [2]
+        found = read_columns(reading, [path], names, rows)
+        assert all(np.array_equal(found[name], table[rows][name]) for name in names)
+        assert [cache.filled for cache in decoded.pool()._caches.values()] == [2]
+        reading.close()
+
+
 @pytest.mark.parametrize("storage", [{}, {"chunks": (10, 5), "compression": "gzip"}], ids=["plain", "gzip"])
 @pytest.mark.parametrize("reader", ["auto", "direct", "h5py"])
 def test_a_file_without_a_column_is_not_the_one_that_was_scanned(storage, reader, tmp_path):

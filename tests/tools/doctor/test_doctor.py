@@ -198,12 +198,6 @@ SLOW = {
     ),
     "compact": (write_compact, {"fields": {"x": Field("x")}}, "only HDF5", "faster"),
     "tiny files": (lambda folder: write(folder, 6, files=110), {}, "tiny files", "faster"),
-    "too many tiny files": (
-        lambda folder: write(folder, 6, files=110, y=NEEDS_HDF5),
-        {"access": Access(max_open_files=20)},
-        "tiny files",
-        "slow",
-    ),
 }
 
 
@@ -316,6 +310,15 @@ def test_too_many_files_for_the_limit(data):
     assert "67% of the samples" in finding.text
     assert "access={'max_open_files': 30}" in finding.advice
     assert not findings_of(diagnose(data, access=Access(max_open_files=30)), "open files")
+
+
+@pytest.mark.parametrize(
+    ("y", "severity"), [({}, "faster"), (NEEDS_HDF5, "slow")], ids=["direct", "only HDF5"]
+)
+def test_tiny_files_that_do_not_stay_open_are_slow_only_with_hdf5(data, y, severity):
+    write(data, 6, files=110, y=y)
+    (finding,) = findings_of(diagnose(data, access=Access(max_open_files=20)), "tiny files")
+    assert finding.severity == severity
 
 
 def test_a_window_that_the_cache_cannot_hold(data):

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from h5lightning.core.arrays import Bytes, Int64Array
 
-__all__ = ["address_of", "bytes_at", "gather"]
+__all__ = ["address_of", "bytes_at", "gather", "items_at"]
 
 # An item of `take` costs 8 ns, one of an index over any addresses 30 ns.
 _MOST_PIECES = 4
@@ -30,12 +30,12 @@ def gather(addresses: Int64Array, size: int, out: Bytes) -> None:
     unit = common & -common  # the greatest power of two that divides all of them
     pieces = size // unit
     if pieces > _MOST_PIECES:
-        _gather_anywhere(np.asarray(_Memory(start, extent - size + 1, size, 1)), distances, out)
+        _gather_anywhere(items_at(start, extent - size + 1, size, 1), distances, out)
         return
     numbers = distances // unit
     if pieces > 1:
         numbers = (numbers[:, None] + np.arange(pieces)).ravel()
-    table = np.asarray(_Memory(start, extent // unit, unit, unit))
+    table = items_at(start, extent // unit, unit)
     # With any other mode, NumPy gathers into another buffer first.
     table.take(numbers, out=out.view(table.dtype), mode="clip")
 
@@ -56,7 +56,19 @@ def address_of(memory: Bytes) -> int:
 
 def bytes_at(address: int, size: int) -> Bytes:
     """Bytes of memory, ``(size,)``, which nobody may write to; the caller holds the memory and checked its bounds."""
-    return np.asarray(_Memory(address, 1, size, size)).view(np.uint8)
+    return items_at(address, 1, size).view(np.uint8)
+
+
+def items_at(start: int, count: int, size: int, step: int | None = None) -> npt.NDArray[np.void]:
+    """Items of memory, ``(count,)``, which nobody may write to; the caller holds the memory and checked their bounds.
+
+    Args:
+        start: address of the first item.
+        count: number of items.
+        size: bytes of an item.
+        step: bytes from one item to the next; None for ``size``. If it is less, items overlap.
+    """
+    return np.asarray(_Memory(start, count, size, size if step is None else step))
 
 
 class _Memory:

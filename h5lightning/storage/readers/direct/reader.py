@@ -87,9 +87,7 @@ class DirectReader(Reader):
         self, files: Sequence[str], requests: Sequence[ReadRequest], *, only_remote: bool, is_probe: bool
     ) -> bool:
         """Ask the system to fetch what some requests will read; see `Reader.prefetch`."""
-        columns = self._local.peek()
-        separate = frozenset[DatasetColumn]() if columns is None else columns.maps.separate
-        requests = combined([request.by_row() for request in requests], separate)
+        requests = self._by_table(requests)
         cold = (
             self._prefetch(file, number, requests, only_remote, is_probe) for number, file in enumerate(files)
         )
@@ -184,11 +182,11 @@ class DirectReader(Reader):
         Returns:
             What only HDF5 can decode.
         """
-        undecoded: list[Unread] = []
+        undecoded, tables = list[Unread](), self._by_table(requests)
         for number, path in enumerate(files):
             files_known, raw = self._pool.raw_files.one(path)
             maps, is_same = self._columns(files_known).maps, raw.check()
-            for request in combined([request.by_row() for request in requests], maps.separate):
+            for request in tables:
                 part = request.of([number])
                 known = maps.find(raw, request.source) if part.rows.size and is_same else None
                 if known is not None:
@@ -196,6 +194,12 @@ class DirectReader(Reader):
                 elif part.rows.size and is_same:
                     undecoded.append(([path], each_column(part)))
         return undecoded
+
+    def _by_table(self, requests: Sequence[ReadRequest]) -> list[ReadRequest]:
+        """The same requests for single rows, with those for a table `combined` as `_read` combines them."""
+        columns = self._local.peek()
+        separate = frozenset[DatasetColumn]() if columns is None else columns.maps.separate
+        return combined([request.by_row() for request in requests], separate)
 
     def _decode(self, known: KnownSource, rows: Int64Array, reads: int) -> None:
         """Decode the chunks of some rows of a source, if its chunks are decoded."""

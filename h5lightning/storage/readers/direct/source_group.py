@@ -165,6 +165,8 @@ class OpenSourceGroup:
         mapped = batch.mapped(access.memory_map)
         is_plain &= mapped.addresses != 0
         places = np.flatnonzero(is_plain)
+        if not places.size:  # such as on a network file system
+            return is_plain
         starts = (mapped.addresses + facts.starts)[places]
         dtype, row_shape = np.dtype(self._column.dtype), self._column.row_shape
         rows = MappedRows.of_starts(starts, math.prod(row_shape) * dtype.itemsize, mapped.maps)

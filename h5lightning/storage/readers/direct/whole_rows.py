@@ -19,6 +19,7 @@ from h5lightning.storage.files.coalescing import coalesce
 from h5lightning.storage.files.mapped_file import MappedFile
 from h5lightning.storage.readers.direct.chunk_map import ChunkMap
 from h5lightning.storage.readers.direct.chunk_starts import ChunkStarts
+from h5lightning.storage.readers.direct.gather import items_at
 from h5lightning.storage.readers.direct.open_source import OpenSource
 from h5lightning.storage.readers.protocol import ReadRequest
 from h5lightning.storage.readers.row_writer import RowWriter
@@ -26,6 +27,7 @@ from h5lightning.storage.readers.row_writer import RowWriter
 __all__ = ["MappedRows", "PreadRows", "table_at"]
 
 _MOST_PIECES = 64  # of a row: index arithmetic then takes as long as the copy
+_LONG_BYTES = 128 * 1024  # of a row or run: 256 KiB take 10 µs in one copy, 15 µs in pieces of 4 KiB
 _FAR_APART_BYTES = 1 << 44  # more than any file has
 
 
@@ -197,24 +199,10 @@ def table_at(addresses: Int64Array, row_bytes: int) -> tuple[Bytes, Int64Array]:
     common = int(np.bitwise_or.reduce(distances)) | row_bytes
     unit = common & -common  # the greatest power of two in all of them
     pieces = row_bytes // unit
-    if pieces > _MOST_PIECES:
+    if pieces > _MOST_PIECES or (pieces > 1 and row_bytes >= _LONG_BYTES):
         return _table(start, extent, 1), distances[:, None]
     return _table(start, extent, unit), distances[:, None] // unit + np.arange(pieces)
 
 
 def _table(start: int, extent: int, unit: int) -> Bytes:
-    return np.asarray(_Memory(start, extent // unit, unit))
-
-
-class _Memory:
-    """Memory that NumPy may read, and does not own."""
-
-    __slots__ = ("__array_interface__",)
-
-    def __init__(self, start: int, rows: int, row_bytes: int) -> None:
-        self.__array_interface__ = {
-            "data": (start, True),
-            "shape": (rows, row_bytes),
-            "typestr": "|u1",
-            "version": 3,
-        }
+    return items_at(start, extent // unit, unit).view(np.uint8).reshape(-1, unit)

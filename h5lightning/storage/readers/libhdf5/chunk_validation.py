@@ -90,6 +90,8 @@ class ChunkValidator:
         """
         height = self._chunks[0]
         first, last = start // height, -(-stop // height)
+        if self._is_valid[first:last].all():
+            return
         for chunk_row in (first + np.flatnonzero(~self._is_valid[first:last])).tolist():
             for origin in self._origins(chunk_row):
                 self._validate(origin)

@@ -1,14 +1,15 @@
 """Reads any dataset through h5py, in as few and as long reads as are worth it.
 
-Measured on the page cache: a read of adjacent rows takes 7 µs and 0.1 µs for each KiB. One selection of scattered rows
-takes 100 µs and, for each row, 2 µs in contiguous but 30 µs in chunked layout. Decoding 128 KiB takes 300 µs. So
-rows are sorted and read in runs, each chunk once; only many short rows of contiguous layout are selected one by one.
+Measured on the page cache: a read of adjacent rows takes 5 µs and 0.1 µs for each KiB. One selection of scattered rows
+takes 2 µs for each row in contiguous, but 30 µs in chunked layout. Decoding 128 KiB takes 300 µs. So rows are sorted
+and read in runs, each chunk once; short rows of contiguous layout that lie far apart are selected together; windows and
+long rows are read one by one, straight into the batch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from typing import Any, TypeVar
@@ -20,7 +21,7 @@ import numpy.typing as npt
 from h5lightning.core.arrays import BoolArray, Int64Array
 from h5lightning.core.process_local import remade
 from h5lightning.planning.values.conversions import assign
-from h5lightning.storage.files.coalescing import MAX_RUN_BYTES, Runs, coalesce
+from h5lightning.storage.files.coalescing import MAX_GAP_BYTES, MAX_RUN_BYTES, Runs, coalesce
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.checks import check_buffer, check_whole
 from h5lightning.storage.readers.decoded.cached_rows import CachedRows
@@ -64,7 +65,15 @@ class H5pyReader(Reader):
         for request in requests:
             check_buffer(files[0], request.source, request.out.shape[1:], request.entry_shape)
         for same in by_source(combined(requests)).values():
-            read_each_once(same, partial(self._read_files, files))
+            borders = [request.borders.tolist() for request in same]
+            for number, file in enumerate(files):
+                parts = [
+                    _part(request, *of_files[number : number + 2])
+                    for request, of_files in zip(same, borders, strict=True)
+                    if of_files[number] < of_files[number + 1]
+                ]
+                if parts:
+                    self._read(file, parts)
 
     def prefetch(  # HDF5 fetches nothing ahead
         self,
@@ -77,28 +86,47 @@ class H5pyReader(Reader):
         """Do nothing; see `Reader.prefetch`."""
         return False
 
-    def _read_files(self, files: Sequence[str], request: ReadRequest) -> None:
-        request = request.by_row()
-        for file, (start, stop) in zip(files, pairwise(request.borders.tolist()), strict=True):
-            if start < stop:
-                self._read(file, request, *_ascending(request.rows[start:stop], request.slots[start:stop]))
-
-    def _read(self, file: str, request: ReadRequest, rows: Int64Array, slots: Int64Array) -> None:
-        """Read ascending rows of one file."""
-        source = request.source
+    def _read(self, file: str, parts: Sequence[ReadRequest]) -> None:
+        """Read requests for one source of one file."""
 
         def use(stored: DatasetRows) -> None:
-            stored.check_rows(rows)
+            for part in parts:
+                rows = part.rows.tolist()  # NumPy takes longer for the few rows of one file
+                stored.check_rows(min(rows), max(rows) + part.run - 1)
             if not stored.row_bytes:
                 return
-            cache, to = self._cache(stored), make_writer(request, stored.dtype, stored.row_shape)
-            if cache is None:
-                self._fill(_Selection(stored, rows, slots, request.out, to))
-            else:
-                part = ReadRequest(source, np.asarray([0, len(rows)]), rows, slots, request.out)
-                CachedRows(cache, [stored], self._decoded.pool()).put(part, to)
+            if len(parts) > 1 and not self._keeps(stored, parts):
+                read_each_once(parts, partial(self._fill, stored))
+                return
+            for part in parts:
+                self._fill(stored, part)
 
-        self._using(file, source, rows, use)
+        self._using(file, parts[0].source, partial(_touched, parts), use)
+
+    def _keeps(self, stored: DatasetRows, parts: Sequence[ReadRequest]) -> bool:
+        """Whether no chunk is decoded twice if the requests are read one after the other."""
+        if stored.chunk_rows is None:
+            return stored.sources is None  # which may be filtered
+        cache = self._cache(stored)
+        rows = sum(len(part.rows) * part.run for part in parts)
+        return cache is not None and CachedRows(cache, [stored], self._decoded.pool()).keeps(rows)
+
+    def _fill(self, stored: DatasetRows, part: ReadRequest) -> None:
+        """Read rows of one file, which were checked."""
+        cache = self._cache(stored)
+        is_apart = cache is None and _are_apart(stored, part)
+        is_scattered = is_apart and part.run == 1 and _fits_one_selection(stored, len(part.rows))
+        if is_apart and not is_scattered and _holds_stored(part.out, stored):
+            stored.read_each(part.rows, part.slots, part.out, part.run)
+            return
+        part = part.by_row()
+        to = make_writer(part, stored.dtype, stored.row_shape)
+        if cache is not None:
+            CachedRows(cache, [stored], self._decoded.pool()).put(part, to)
+        elif is_scattered:
+            to.put_values(stored.read_scattered(part.rows), part.slots, ())
+        else:
+            self._fill_runs(_Selection(stored, *_ascending(part.rows, part.slots), part.out, to))
 
     def decode_ahead(self, files: Sequence[str], requests: Sequence[ReadRequest], *, reads: int) -> None:
         """Decode the chunks of some rows; see `Reader.decode_ahead`."""
@@ -111,20 +139,24 @@ class H5pyReader(Reader):
         """Decode the chunks of ascending rows of one file."""
 
         def use(stored: DatasetRows) -> None:
-            stored.check_rows(rows)
+            stored.check_rows(int(rows[0]), int(rows[-1]))
             cache = self._cache(stored)
             if cache is not None:
                 cached = CachedRows(cache, [stored], self._decoded.pool())
                 cached.decode_ahead(rows, np.asarray([len(rows)]), reads=reads)
 
-        self._using(file, source, rows, use)
+        self._using(file, source, lambda: rows, use)
 
     def _using(
-        self, file: str, source: DatasetColumn, rows: Int64Array, use: Callable[[DatasetRows], None]
+        self,
+        file: str,
+        source: DatasetColumn,
+        rows: Callable[[], Int64Array],
+        use: Callable[[DatasetRows], None],
     ) -> None:
-        """Call a function with a dataset of one open file, of which it will read ascending rows."""
+        """Call a function with a dataset of one open file; ``rows`` says which it reads, ascending."""
         is_guarded = self._pool.access.allow_external is not None
-        sources = partial(DatasetRows.sources_of, rows=rows) if is_guarded else None
+        sources = (lambda stored: stored.sources_of(rows())) if is_guarded else None
         self._pool.using(file, source, self._opener(file, source), use, sources=sources)
 
     def _opener(self, file: str, source: DatasetColumn) -> Callable[[h5py.File], DatasetRows]:
@@ -161,7 +193,7 @@ class H5pyReader(Reader):
         self._decoded.pool().close()
         self._pool.close()
 
-    def _fill(self, selection: _Selection) -> None:
+    def _fill_runs(self, selection: _Selection) -> None:
         stored, breaks = selection.stored, selection.breaks()
         fits = _holds_stored(selection.out, stored)
         if fits and not breaks[-1]:
@@ -233,6 +265,31 @@ def _read_scattered(selection: _Selection) -> None:
         selection.scatter(first, last, values, distinct[first:last] - start)
 
 
+def _part(request: ReadRequest, start: int, stop: int) -> ReadRequest:
+    """The entries of one file."""
+    borders = np.asarray([0, stop - start])
+    return replace(request, borders=borders, rows=request.rows[start:stop], slots=request.slots[start:stop])
+
+
+def _touched(parts: Sequence[ReadRequest]) -> Int64Array:
+    """The different rows that some requests read, ascending."""
+    return np.unique(np.concatenate([part.by_row().rows for part in parts]))
+
+
+def _are_apart(stored: DatasetRows, part: ReadRequest) -> bool:
+    """Whether no two entries are worth one read of all that lies between them."""
+    if stored.chunk_rows is not None:
+        return False
+    if part.run > 1 or len(part.rows) == 1:
+        return True
+    least = int((part.rows[1:] - part.rows[:-1]).min())
+    return least > MAX_GAP_BYTES // stored.row_bytes + 1
+
+
+def _fits_one_selection(stored: DatasetRows, rows: int) -> bool:
+    return _is_scattered(stored, rows, rows) and rows * stored.row_bytes <= MAX_RUN_BYTES
+
+
 def _holds_stored(out: npt.NDArray[Any], stored: DatasetRows) -> bool:
     return out.dtype == stored.dtype and out.flags.c_contiguous
 
@@ -240,7 +297,7 @@ def _holds_stored(out: npt.NDArray[Any], stored: DatasetRows) -> bool:
 def _is_scattered(stored: DatasetRows, rows: int, runs: int) -> bool:
     """Whether one selection of the rows takes less time than reading the runs."""
     is_possible = stored.is_selectable and stored.row_bytes <= _MAX_SCATTERED_ROW_BYTES
-    return is_possible and 100 + 2 * rows < 6 * runs
+    return is_possible and rows > 1 and 2 * rows < 5 * runs
 
 
 def _ascending(rows: Int64Array, slots: Int64Array) -> tuple[Int64Array, Int64Array]:

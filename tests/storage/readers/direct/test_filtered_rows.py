@@ -14,7 +14,7 @@ from h5lightning.storage.codecs import FilterPipeline
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.direct.reader import DirectReader
 from h5lightning.storage.readers.make_reader import make_reader
-from h5lightning.storage.readers.protocol import DatasetColumn
+from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
 
 pytestmark = pytest.mark.timeout(120)
 ROW = (3, 20, 24)
@@ -64,6 +64,23 @@ def test_each_chunk_is_decoded_once(threads, values, tmp_path, decoded):
             assert np.array_equal(read(reader, path, batch), values[batch])
         reader.close()
     assert len(decoded) == 7 * 3 * 2 * 2
+
+
+def test_files_with_other_grids_are_read_together(values, tmp_path, decoded):
+    grids = [(8, 1, 16, 16), (8, 3, 7, 24), (8, *ROW), (5, 2, 20, 5)]
+    paths = [
+        written(tmp_path / f"{number}.h5", values + number, **NARROW | {"chunks": grid})
+        for number, grid in enumerate(grids)
+    ]
+    rows = np.random.default_rng(0).integers(0, 50, 80)
+    out = np.empty((80, *ROW), "f4")
+    with HandlePool(Access()) as pool:
+        request = ReadRequest(SOURCE, np.array([0, 20, 40, 60, 80]), rows, np.arange(80)[::-1], out)
+        DirectReader(pool).read(paths, [request])
+    assert np.array_equal(out[::-1], values[rows] + np.repeat(np.arange(4), 20)[:, None, None, None])
+    heights = [grid[0] for grid in grids]
+    needed = [len(np.unique(part // height)) for part, height in zip(np.split(rows, 4), heights, strict=True)]
+    assert len(decoded) == np.dot(needed, [3 * 2 * 2, 3, 1, 2 * 5])
 
 
 @st.composite
