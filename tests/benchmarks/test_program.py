@@ -90,7 +90,7 @@ def test_mixing_tells_sorted_batches_from_shuffled_ones(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_every_part_runs(monkeypatch):
     monkeypatch.setattr("loading.scaling.FACTORS", {"files": (20, 30), "row": (8, 4096), "batch": (8, 256)})
     report = measure(list(PARTS), Scale(part=1 / 512, rounds=1, limit_s=0.1, most_files=30))

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from h5lightning import H5DataModule, Split
-from h5lightning.tools.bench.timing import Candidate, Timing, Trial, run_trials, whole_epochs
+from h5lightning.tools.bench.timing import Candidate, Timing, Trial, run_trial, run_trials, whole_epochs
 from loading.measure import ratios
 from loading.plain import PlainH5py
 from loading.races import OURS, Goal, Measured, Result
@@ -24,6 +24,7 @@ __all__ = [
     "cpu_ratio",
     "data_module",
     "epoch_of",
+    "epochs_of",
     "race",
     "run_race",
     "size_of",
@@ -149,14 +150,20 @@ def _goals(name: str, goals: Mapping[str, float | None], trials: Mapping[str, Se
     ]
 
 
-def cpu_goal(result: Result, most_us: float) -> Goal:
-    """CPU time of h5lightning for each sample, all threads together."""
-    reached = Timing.of([trial.cpu_us for trial in result.epochs[OURS]])
-    return Goal(f"{result.name}: CPU µs a sample", most_us, reached, at_least=False)
+def epochs_of(task: Task, files: Files, epochs: int = 3) -> list[Trial]:
+    """Whole epochs of h5lightning; the first one opens the files."""
+    with data_module(files, **task.arguments()) as dm:
+        candidate = Candidate(OURS, partial(epoch_of, dm), size_of)
+        return [run_trial(candidate, number) for number in range(epochs)]
 
 
-def cpu_ratio(result: Result, other: Result, most: float) -> Goal:
-    """CPU time of h5lightning for each sample, beside that in another race."""
-    pairs = zip(result.epochs[OURS], other.epochs[OURS], strict=True)
-    reached = Timing.of([trial.cpu_us / beside.cpu_us for trial, beside in pairs])
-    return Goal(f"{result.name}: CPU beside that of {other.name}", most, reached, at_least=False)
+def cpu_goal(name: str, trials: Sequence[Trial], most_us: float) -> Goal:
+    """CPU time for each sample, all threads together."""
+    reached = Timing.of([trial.cpu_us for trial in trials])
+    return Goal(f"{name}: CPU µs a sample", most_us, reached, at_least=False)
+
+
+def cpu_ratio(name: str, trials: Sequence[Trial], other: str, beside: Sequence[Trial], most: float) -> Goal:
+    """CPU time for each sample, beside that of other work."""
+    reached = Timing.of([one.cpu_us / two.cpu_us for one, two in zip(trials, beside, strict=True)])
+    return Goal(f"{name}: CPU beside that of {other}", most, reached, at_least=False)
