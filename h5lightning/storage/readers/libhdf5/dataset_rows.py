@@ -212,22 +212,6 @@ class DatasetRows:
             raise self._unreadable(f"rows {row} to {row + run - 1}", error) from error
         give_back(selections)
 
-    def read_between(self, rows: Int64Array, into: npt.NDArray[Any]) -> None:
-        """Read all rows from the first to the last of some rows, and keep these.
-
-        Args:
-            rows: rows, ascending, ``(N,)``.
-            into: C-contiguous buffer of the stored type, ``(N, *row_shape)``.
-
-        Raises:
-            BadFileError: HDF5 cannot read them.
-        """
-        start, stop = int(rows[0]), int(rows[-1]) + 1
-        values = np.empty((stop - start, *self.row_shape), self.dtype)
-        self.read([(start, stop, values)])
-        # With any other mode, NumPy gathers into another buffer first.
-        values.take(rows - start, axis=0, out=into, mode="clip")
-
     def tasks(self, chunk_rows: Sequence[tuple[int, Bytes]], parts: int) -> list[Task]:  # noqa: ARG002
         """See `ChunkRowDecoder.tasks`: one task, since HDF5 has one lock for all threads."""
         return [partial(self.read, [self._read_of(number, buffer) for number, buffer in chunk_rows])]
