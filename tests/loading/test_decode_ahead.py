@@ -120,7 +120,8 @@ def test_batches_are_the_same(ready, files, decoded, monkeypatch, threads, mode)
 @pytest.mark.parametrize("mode", ["block", "none"])
 def test_each_chunk_is_decoded_once(ready, files, decoded, threads, mode) -> None:
     counted(module(ready, files, threads=threads, mode=mode).train_dataloader(), decoded)
-    assert decoded["decoded"] == CHUNKS
+    # A thread that the system held up may decode what others needed, and dropped, meanwhile.
+    assert CHUNKS <= decoded["decoded"] <= (1.05 * CHUNKS if threads else CHUNKS)
 
 
 @pytest.mark.parametrize("cache", [21, 24, 30, 40, 60])
