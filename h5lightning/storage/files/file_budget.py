@@ -55,6 +55,14 @@ class OldestFirst:
             setattr(next(iter(self._files)), self._name, None)
             self._files.popitem(last=False)
 
+    def drop(self, file: object) -> None:
+        """Take away what a file keeps, if it keeps something."""
+        self._guard.run(self._drop, file)
+
+    def _drop(self, file: object) -> None:
+        setattr(file, self._name, None)
+        self._files.pop(file, None)
+
 
 class FileBudget:
     """The descriptors and maps of one process; any number of threads may use it.
@@ -96,6 +104,11 @@ class FileBudget:
         """Let a file keep its map; those of the oldest files go where this process holds more than it may."""
         excess = max(0, maps_held() - self.most_maps)
         self._maps.keep(file, mapped, len(self._maps) + 1 - excess)
+
+    def forget(self, file: object) -> None:
+        """Let a file keep nothing, and do not refer to it any more."""
+        self._descriptors.drop(file)
+        self._maps.drop(file)
 
     def renewed(self) -> FileBudget:
         """The same budget, without files that are not open through HDF5."""

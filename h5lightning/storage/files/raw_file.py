@@ -76,7 +76,7 @@ class RawFile:
 
     Attributes:
         stamp: its stamp when it was opened first.
-        scan_number: its number in the catalog of a scan; None if it is not known.
+        scan_number: its number in the catalog that says where its values lie; -1 if none does.
         kept_descriptor: its descriptor; None if it is closed.
         kept_map: its map; None if it is not mapped.
     """
@@ -97,7 +97,7 @@ class RawFile:
         self.path, self.number = path, number
         budget = _UNLIMITED if budget is None else budget
         self._budget = weakref.ref(budget)
-        self.scan_number: int | None = None
+        self.scan_number = -1
         self.kept_map: MappedFile | None = None
         opened = budget.opened(path)
         self.kept_descriptor: Descriptor | None = opened

@@ -96,7 +96,8 @@ class KnownSource:
         if is_table or self.is_empty or self.filtered is not None or len(chunk_map.offsets) != 1:
             return False
         start, stop = int(chunk_map.offsets[0]), int(chunk_map.offsets[0]) + chunk_map.chunk_bytes
-        return chunk_map.holds_whole_rows and 0 <= start <= stop <= self.raw.stamp[0]
+        holds_all = chunk_map.holds_whole_rows and self.rows <= chunk_map.chunk_rows
+        return holds_all and 0 <= start <= stop <= self.raw.stamp[0]
 
     @property
     def may_be_mapped(self) -> bool:
