@@ -51,9 +51,10 @@ class OldestFirst:
         self._guard.run(self._shrink, most)
 
     def _shrink(self, most: int) -> None:
-        while len(self._files) > max(0, most):
-            setattr(next(iter(self._files)), self._name, None)
-            self._files.popitem(last=False)
+        files, most = self._files, max(0, most)
+        while len(files) > most:
+            setattr(next(iter(files)), self._name, None)
+            files.popitem(last=False)
 
     def drop(self, file: object) -> None:
         """Take away what a file keeps, if it keeps something."""

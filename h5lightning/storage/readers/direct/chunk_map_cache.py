@@ -29,6 +29,7 @@ from h5lightning.storage.readers.stored_table import hdf5_reasons
 __all__ = ["ChunkMapCache"]
 
 _MOST_BYTES = 64 * 1024 * 1024
+_NO_SLOTS = ChunkRowSlots(0, None)  # of a dataset whose chunks are not decoded
 
 
 class ChunkMapCache:
@@ -109,10 +110,10 @@ class ChunkMapCache:
         if scanned_files is None or raw.scan_number < 0:
             return None
         stored = scanned_files.catalog.stored(raw.scan_number, source.path)
-        if stored is None or stored.schema.element(source.member) != source.dtype:
+        if stored is None or stored.layout.element(source.member) != source.dtype:
             return None
-        schema, itemsize = stored.schema, stored.extents.itemsize(source.dtype)
-        chunk_map = chunk_map_of(stored.extents, schema.shape, schema.chunks, itemsize)
+        itemsize = stored.extents.itemsize(source.dtype)
+        chunk_map = chunk_map_of(stored.extents, stored.shape, stored.layout.chunks, itemsize)
         if chunk_map.pipeline is not None and chunk_problem(chunk_map.chunk_bytes, self._pool.access):
             return None  # opening it with HDF5 refuses it, and says why
         self._check_columns(raw, source, chunk_map)
@@ -170,10 +171,11 @@ class ChunkMapCache:
         return (raw, source) in self._known or (raw.path, source) in self._reasons
 
     def _made(self, raw: RawFile, source: DatasetColumn, chunk_map: ChunkMap) -> KnownSource:
-        chunk_rows = -(-chunk_map.shape[0] // chunk_map.chunk_rows) if chunk_map.pipeline is not None else 0
         blocks = None if 0 in chunk_map.shape else self._pool.blocks(raw.path, raw.stamp)
-        identity = ("direct", raw.path, raw.stamp, source, chunk_map.shape, chunk_map.chunks)
-        slots = ChunkRowSlots(chunk_rows, identity if chunk_rows else None)
+        slots = _NO_SLOTS
+        if chunk_map.pipeline is not None and chunk_map.shape[0]:
+            identity = ("direct", raw.path, raw.stamp, source, chunk_map.shape, chunk_map.chunks)
+            slots = ChunkRowSlots(chunk_map.rows_of_chunks, identity)
         return KnownSource(raw, source, chunk_map, slots, blocks=blocks, pool=self._decode_pool)
 
     def _keep(self, known: KnownSource) -> None:
