@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import BadFileError
@@ -130,6 +132,25 @@ class KnownSource:
                 "damaged. Start again, which compares the index with its digest"
             )
         return offsets
+
+    def read_piece(self, out: npt.NDArray[Any]) -> bool:
+        """Read all of the dataset into ``out``, which has its shape, by one call of the system.
+
+        Returns:
+            Whether that is possible: the dataset lies in one piece, as ``out`` does, and needs no conversion.
+
+        Raises:
+            BadFileError: the dataset does not lie inside of the file, or cannot be read.
+            FileChangedError: the file changed.
+        """
+        chunk_map, is_verified = self.chunk_map, self.blocks is not None
+        is_piece = self.filtered is None and len(chunk_map.offsets) == 1 and chunk_map.holds_whole_rows
+        if not is_piece or is_verified or self.table is not None or chunk_map.shape != out.shape:
+            return False
+        if not out.flags.c_contiguous or out.dtype != self.source.dtype or out.nbytes > chunk_map.chunk_bytes:
+            return False
+        self.raw.read_into(int(self.checked_chunk_map().offsets[0]), out.reshape(-1).view(np.uint8))
+        return True
 
     def prefetch(self, rows: Int64Array, *, only_remote: bool, is_probe: bool) -> bool:
         """Ask the system to fetch the bytes of some rows, ``(N,)``; see `Reader.prefetch`."""
