@@ -109,7 +109,7 @@ class DirectReader(Reader):
 
         batch = self._pool.raw_files.checked([file])
         known = self._columns(batch.known).maps.find(batch.files[0], together(source))
-        if known is not None:
+        if known is not None and not known.read_piece(out):
             mapped = batch.mapped(self._pool.access.memory_map).maps[0] if known.may_be_mapped else None
             read_whole(OpenSource(known, mapped), out, self._decoded.pool())
         return known is not None
