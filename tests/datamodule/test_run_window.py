@@ -135,6 +135,13 @@ def test_several_ranks_hold_a_larger_window_together(ready, files) -> None:
     dm.train_dataloader(rank=0, world_size=4)
 
 
+def test_nothing_is_said_of_a_window_that_the_ranks_hold_together(ready, files, caplog) -> None:
+    dm = module(ready, files, cache=500_000, shuffle={"window_bytes": 1_200_000})
+    with caplog.at_level(logging.INFO):
+        dm.train_dataloader(rank=0, world_size=4)
+    assert "shuffle window" not in caplog.text
+
+
 def test_rows_that_are_read_alone_need_no_cache(ready, files) -> None:
     dm = module(
         ready, files, cache=1, fields=("plain",), shuffle={"mode": "block", "window_bytes": 2_000_000}
