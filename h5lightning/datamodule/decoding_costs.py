@@ -29,34 +29,40 @@ def check_window(options: DataModuleOptions, data: PreparedData, share: Share | 
     shuffle, cache_bytes = options.shuffle, options.access.cache_bytes
     if is_default_window(shuffle) or not data.keeps_blocks(shuffle):
         return
-    ranks = _ranks() if share is None else share.world_size
+    ranks = _ranks(share)
     held = data.held_window_bytes(cache_bytes * ranks)
     if held is not None and shuffle.window_bytes > held:
         needed = -(-data.survey.cache_bytes_for(shuffle.window_bytes) // ranks)
+        fitting = 2 * held // 3
+        smaller = f"set it to at most {fitting}, " if fitting else ""
         raise OptionError(
             f"shuffle.window_bytes={shuffle.window_bytes} mixes more than access.cache_bytes={cache_bytes} holds: "
             f"chunks for a window of {held} bytes. Most chunks would be decoded for nearly each sample. Leave "
-            f"window_bytes out, set it to at most {max(1, 2 * held // 3)}, or set cache_bytes to at least {needed}, "
-            "in the memory of each loading process"
+            f"window_bytes out, {smaller}or set cache_bytes to at least {needed}, in the memory of each loading process"
         )
 
 
-def _ranks() -> int:
+def _ranks(share: Share | None) -> int:
+    if share is not None:
+        return share.world_size
     return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
 
 
-def decoding_remarks(options: DataModuleOptions, data: PreparedData, shuffle: Shuffle) -> Iterator[str]:
+def decoding_remarks(
+    options: DataModuleOptions, data: PreparedData, shuffle: Shuffle, share: Share | None = None
+) -> Iterator[str]:
     """Sentences about what training decodes more than once, or mixes less than asked for.
 
     Args:
         options: what the user asked for.
         data: what is trained on.
         shuffle: the order of this run, with its window.
+        share: the part of the samples that a rank gets; None if it is not known yet.
     """
     if not data.survey.chunk_layouts(data.survey.fields):
         return
     if data.keeps_blocks(shuffle):
-        yield from _about_window(options, data, shuffle.window_bytes)
+        yield from _about_window(options, data, shuffle.window_bytes, _ranks(share))
     elif shuffle.mode != "none":
         yield from _about_full(options, data)
     if options.num_workers > 1 and not workers_share_chunks():
@@ -67,10 +73,11 @@ def decoding_remarks(options: DataModuleOptions, data: PreparedData, shuffle: Sh
         )
 
 
-def _about_window(options: DataModuleOptions, data: PreparedData, window: int) -> Iterator[str]:
+def _about_window(options: DataModuleOptions, data: PreparedData, window: int, ranks: int) -> Iterator[str]:
     cache_bytes, asked = options.access.cache_bytes, options.shuffle.window_bytes
-    held = data.held_window_bytes(cache_bytes)
-    if window < asked and held is not None:
+    # The order depends on one cache, so that it is the same for any number of ranks, which share the work.
+    lowered, held = data.held_window_bytes(cache_bytes), data.held_window_bytes(cache_bytes * ranks)
+    if window < asked and lowered is not None:
         needed = data.survey.cache_bytes_for(asked)
         yield (
             f"The shuffle window has {bytes_text(window)} instead of {bytes_text(asked)}, since access.cache_bytes="
@@ -78,9 +85,9 @@ def _about_window(options: DataModuleOptions, data: PreparedData, window: int) -
         )
     elif held is not None and 6 * window > 5 * held:
         yield (
-            f"The shuffle window of {bytes_text(window)} needs more than access.cache_bytes={cache_bytes} in one "
+            f"The shuffle window of {bytes_text(window)} needs more than access.cache_bytes={cache_bytes} in each "
             "process: chunks are decoded several times. Set access.cache_bytes to at least "
-            f"{data.survey.cache_bytes_for(window)}"
+            f"{-(-data.survey.cache_bytes_for(window) // ranks)}"
         )
 
 

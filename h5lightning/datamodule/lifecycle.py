@@ -23,6 +23,7 @@ from h5lightning.loading.sample_weights import read_weights
 from h5lightning.options import Shuffle
 from h5lightning.options.checks import to_plain
 from h5lightning.planning.sampling import Order, fingerprint
+from h5lightning.planning.sampling.sharding import Share
 from h5lightning.planning.splitting.manifest import to_plain_split
 from h5lightning.storage.survey import DataSurvey
 
@@ -73,9 +74,9 @@ class DataLifecycle:
             self._order = self.data.training_order(shuffle, weights)
         return self._order
 
-    def decoding_remarks(self) -> list[str]:
-        """Sentences about what training decodes more than once."""
-        return list(decoding_remarks(self._options, self.data, self.shuffle))
+    def decoding_remarks(self, share: Share | None = None) -> list[str]:
+        """Sentences about what training decodes more than once, by the part of the samples that a rank gets."""
+        return list(decoding_remarks(self._options, self.data, self.shuffle, share))
 
     def scan(self) -> None:
         """Discover and scan the files, once."""

@@ -43,7 +43,7 @@ class Loaders:
         batch_size: int,
         given: Share | None,
         *,
-        remarks: Iterable[str] = (),
+        remarks: Callable[[Share | None], Iterable[str]] = lambda _: (),
     ) -> H5DataLoader:
         """A loader of the training samples, with equally many steps on each rank; ``given`` None finds the share.
 
@@ -52,7 +52,7 @@ class Loaders:
             order: the order of its samples.
             batch_size: samples of a batch.
             given: the part of the samples that the loader delivers.
-            remarks: sentences about what is decoded repeatedly, to be logged once.
+            remarks: makes sentences about what is decoded repeatedly, to be logged once, by the part of a rank.
 
         Raises:
             OptionError: the shuffle window is larger than what the cache can hold.
@@ -64,7 +64,7 @@ class Loaders:
         finder = ShareFinder(given, self._trainer)
         stated = finder.stated()
         check_window(options, data, stated)
-        self._notices.of_decoding(remarks)
+        self._notices.of_decoding(remarks(stated))
         if stated is not None:
             log_tail(shards_of(stated.world_size))
             self._tracker.prepare(shards_of(stated.world_size))

@@ -179,7 +179,7 @@ class H5DataModule(LightningDataModule):
         if self.train_dataset is None:
             return []
         given = given_share(rank, world_size)
-        order, remarks = self._lifecycle.training_order, self._lifecycle.decoding_remarks()
+        order, remarks = self._lifecycle.training_order, self._lifecycle.decoding_remarks
         return self._loaders.training(self._data, order, self.batch_size, given, remarks=remarks)
 
     def val_dataloader(self, rank: int | None = None, world_size: int | None = None) -> Loader:

@@ -2,7 +2,7 @@
 
 The page faults of a fresh tensor of 1 MiB cost more than the gather that fills it. A batch belongs to the user, so its
 memory returns to the pool only when the last tensor over it is gone: torch keeps the array alive that the tensor was
-made from, the array keeps its `_Buffer` alive, and a finalizer of the `_Buffer` gives the memory back.
+made from, the array keeps its `_Buffer` alive, and the `_Buffer` gives the memory back when it is deleted.
 
 Page-locked memory is recycled by torch, because only torch knows when an accelerator has copied it.
 """
@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import math
 import warnings
-import weakref
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -35,18 +35,23 @@ _MOST_OF_ONE_SIZE = 8
 class _Buffer:
     """Owner of recycled memory, kept alive by all arrays over it. NumPy would not keep a plain array alive."""
 
-    __slots__ = ("__array_interface__", "__weakref__", "memory")
+    __slots__ = ("__array_interface__", "_give_back", "_memory")
 
-    def __init__(self, memory: npt.NDArray[np.uint8]) -> None:
-        self.memory = memory
+    def __init__(
+        self, memory: npt.NDArray[np.uint8], give_back: Callable[[npt.NDArray[np.uint8]], None]
+    ) -> None:
+        self._memory, self._give_back = memory, give_back
         self.__array_interface__ = memory.__array_interface__
+
+    def __del__(self) -> None:
+        self._give_back(self._memory)
 
 
 class BufferPool:
     """Makes tensors to be filled; in a worker process in shared memory, which saves a copy."""
 
     def __init__(self) -> None:
-        # Finalizers may run at any point of any thread: appending to a deque needs no lock.
+        # Buffers may be deleted at any point of any thread: appending to a deque needs no lock.
         self._free: OrderedDict[int, deque[npt.NDArray[np.uint8]]] = OrderedDict()
         self._is_pinned = False
 
@@ -80,8 +85,7 @@ class BufferPool:
         if nbytes < _LEAST_BYTES:
             return np.empty(shape, dtype)
         memory = self._take(nbytes)
-        owner = _Buffer(memory)
-        weakref.finalize(owner, self._give_back, memory).atexit = False
+        owner = _Buffer(memory, self._give_back)
         return np.asarray(owner).view(dtype).reshape(shape)
 
     def _give_up(self, error: RuntimeError) -> None:

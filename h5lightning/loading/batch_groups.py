@@ -124,8 +124,8 @@ class BatchGroupReader:
         read = self._dataset.read_raw(task.positions, self._batch_size)
         self._advisor.note(fetched_by_thread() - fetched)
         if task.to_decode is not None:
-            # The read that follows raises the error again.
-            with suppress(H5LightningError):
+            # The read that follows raises the error again. What was read stays good if there is no more memory.
+            with suppress(H5LightningError, MemoryError):
                 self._dataset.decode(*task.to_decode)
         return read, time.perf_counter() - began
 

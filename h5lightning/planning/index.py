@@ -150,6 +150,46 @@ class SampleIndex(Frozen):
             row *= self.stride_rows
         return Location(file=self.series_file[series], series=series, row=row)
 
+    def locate_ascending(self, ids: Int64Array) -> tuple[Int64Array, Int64Array, Int64Array]:
+        """The files of ascending ids, where the samples of each file begin, and the first row of each sample.
+
+        Args:
+            ids: ids of samples, ascending, ``(N,)``.
+
+        Returns:
+            The files, each once, ``(files,)``; their first samples, and the end of the last ones, ``(files + 1,)``; and
+            the rows, counted in their series, ``(N,)``.
+
+        Raises:
+            IndexError: an id is not in the index.
+        """
+        if not ids.size:
+            return np.zeros(0, np.int64), np.zeros(1, np.int64), ids
+        if ids[0] < 0 or ids[-1] >= len(self):
+            raise IndexError(f"sample ids must lie in [0, {len(self)}), found {ids[0]}..{ids[-1]}")
+        series, borders = self._series_of(ids)
+        rows = ids - self.first_id[series].repeat(borders[1:] - borders[:-1])
+        if self.stride_rows > 1:
+            rows *= self.stride_rows
+        files = self.series_file[series]
+        is_first = files[1:] != files[:-1]
+        if not is_first.all():
+            is_first = np.concatenate([[True], is_first])
+            files, borders = files[is_first], np.concatenate([borders[:-1][is_first], borders[-1:]])
+        return files, borders, rows
+
+    def _series_of(self, ids: Int64Array) -> tuple[Int64Array, Int64Array]:
+        """The series of ascending ids, each once, ``(K,)``, and where the ids of each begin, ``(K + 1,)``."""
+        first_id = self.first_id
+        if len(first_id) <= len(ids):
+            borders = ids.searchsorted(first_id)
+            series = np.flatnonzero(borders[1:] != borders[:-1])
+            return series, np.concatenate([borders[series], borders[-1:]])
+        each = first_id.searchsorted(ids, side="right") - 1
+        starts = np.flatnonzero(each[1:] != each[:-1]) + 1
+        borders = np.concatenate([[0], starts, [len(ids)]])
+        return each[borders[:-1]], borders
+
     def ranges_within(self, series: Int64Array, starts: Int64Array, stops: Int64Array) -> SampleRanges:
         """The samples that lie in one segment of a series each.
 

@@ -72,7 +72,8 @@ class Selection(Frozen):
             IndexError: a position is not in the split.
         """
         numbers = to_numbers(positions, "positions")
-        if numbers.size and (numbers.min() < 0 or numbers.max() >= len(self)):
+        # As unsigned numbers, negative ones are the largest.
+        if numbers.size and int(np.maximum.reduce(numbers.view(np.uint64), axis=None)) >= len(self):
             bounds = f"{numbers.min()}..{numbers.max()}"
             raise IndexError(f"positions in this split must lie in [0, {len(self)}), found {bounds}")
         if self._subset is not None:
@@ -129,6 +130,8 @@ class _Members:
     def __call__(self, positions: Int64Array) -> Int64Array:
         if not positions.size:
             return positions.astype(np.int64)
+        if len(self.starts) == 1:
+            return positions + self.starts
         i = np.searchsorted(self.first, positions, side="right") - 1
         members: Int64Array = self.starts[i] + (positions - self.first[i])
         return members

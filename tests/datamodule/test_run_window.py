@@ -112,6 +112,16 @@ def test_a_given_window_that_no_cache_holds_is_refused_with_both_numbers(ready, 
         assert "shuffle window" not in str(fixed.summary())
 
 
+def test_no_window_and_no_cache_is_recommended_that_is_refused_or_larger_than_the_data(ready, files) -> None:
+    for window in (1, 200_000, 10**9):
+        with pytest.raises(OptionError) as error:
+            module(ready, files, cache=0, shuffle={"window_bytes": window}).train_dataloader()
+        assert "at most" not in str(error.value)
+        cache = int(str(error.value).split("cache_bytes to at least ")[1].split(",", maxsplit=1)[0])
+        assert cache <= ALL_BYTES
+        module(ready, files, cache=cache, shuffle={"window_bytes": window}).train_dataloader()
+
+
 def test_without_a_cache_the_cache_that_is_needed_is_said(ready, files) -> None:
     assert len(delivered(module(ready, files, cache=0))) == ROWS
     with pytest.raises(OptionError, match="set cache_bytes to at least 240001"):
@@ -123,6 +133,13 @@ def test_several_ranks_hold_a_larger_window_together(ready, files) -> None:
     with pytest.raises(OptionError, match="window_bytes"):
         dm.train_dataloader(rank=0, world_size=2)
     dm.train_dataloader(rank=0, world_size=4)
+
+
+def test_nothing_is_said_of_a_window_that_the_ranks_hold_together(ready, files, caplog) -> None:
+    dm = module(ready, files, cache=500_000, shuffle={"window_bytes": 1_200_000})
+    with caplog.at_level(logging.INFO):
+        dm.train_dataloader(rank=0, world_size=4)
+    assert "shuffle window" not in caplog.text
 
 
 def test_rows_that_are_read_alone_need_no_cache(ready, files) -> None:

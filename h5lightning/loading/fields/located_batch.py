@@ -13,7 +13,6 @@ from h5lightning.planning.index import SampleIndex
 
 __all__ = ["FilePaths", "LocatedBatch"]
 
-_FIRST = np.zeros(1, np.int64)
 _MOST_PATHS = 131_072  # about 150 bytes each
 
 
@@ -40,11 +39,8 @@ class LocatedBatch:
         """Locate samples by their numbers in the index, ``(N,)``."""
         # Ids count file by file, row by row.
         slots = np.argsort(ids)
-        where = paths.index.locate(ids[slots])
-        starts = np.flatnonzero(where.file[1:] != where.file[:-1]) + 1
-        borders = np.concatenate([_FIRST, starts, [len(ids)]]) if len(ids) else _FIRST
-        files = where.file[borders[:-1]]
-        return cls(files, paths.of(files.tolist()), borders, where.row, slots)
+        files, borders, rows = paths.index.locate_ascending(ids[slots])
+        return cls(files, paths.of(files.tolist()), borders, rows, slots)
 
     @property
     def sizes(self) -> Int64Array:

@@ -59,8 +59,8 @@ class RowWriter:
             values = table.take(pieces.ravel(), axis=0).reshape(len(slots), -1)
             assign(self._out, slots, values.view(self._dtype).reshape(len(slots), *self._out.shape[1:]))
         elif last - first == len(slots) - 1:
-            target = self._target[first : last + 1]
-            copy_alone(size_bytes, self._gather, target, table, pieces, slots - first)
+            target, places = self._target[first : last + 1], slots - first if first else slots
+            copy_alone(size_bytes, self._gather, target, table, pieces, places)
             self._make_native(slice(first, last + 1))
         else:
             copy_alone(size_bytes, self._scatter, self._target, table, pieces, slots)
@@ -94,7 +94,7 @@ class RowWriter:
 
     @staticmethod
     def _gather(target: Bytes, table: Bytes, pieces: Int64Array, slots: Int64Array) -> None:
-        in_order = np.empty_like(pieces)
+        in_order = np.zeros_like(pieces)  # a place that no slot names must not become an address
         in_order[slots] = pieces
         # With any other mode, NumPy gathers into another buffer first.
         table.take(in_order.ravel(), axis=0, out=target.reshape(in_order.size, -1), mode="clip")
@@ -124,7 +124,10 @@ class RowWriter:
 
     def _checked(self, slots: Int64Array) -> tuple[int, int]:
         """The first and the last slot; NumPy would count a negative one from the end."""
-        first, last = int(np.minimum.reduce(slots)), int(np.maximum.reduce(slots))
-        if first < 0 or last >= len(self._out):
+        # As unsigned numbers, negative ones are the largest.
+        last = int(np.maximum.reduce(slots.view(np.uint64)))
+        if last >= len(self._out):
+            first, last = int(slots.min()), int(slots.max())
             raise IndexError(f"slots {first} to {last} are out of bounds of a buffer {self._out.shape}")
-        return first, last
+        # No slot comes twice, so that the first ``N`` are all there.
+        return 0 if last == len(slots) - 1 else int(np.minimum.reduce(slots)), last

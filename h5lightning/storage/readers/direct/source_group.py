@@ -23,6 +23,7 @@ from h5lightning.storage.readers.decoded.decode_pool import DecodePool
 from h5lightning.storage.readers.direct.column_table import NEEDS_HDF5, PLAIN, ColumnFacts
 from h5lightning.storage.readers.direct.known_source import KnownSource
 from h5lightning.storage.readers.direct.open_source import OpenSource, RowGroup
+from h5lightning.storage.readers.direct.plain_rows import PlainRows
 from h5lightning.storage.readers.direct.split_rows import MappedSplitRows, PreadSplitRows
 from h5lightning.storage.readers.direct.whole_rows import MappedRows, PreadRows
 from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
@@ -169,7 +170,7 @@ class OpenSourceGroup:
             return is_plain
         starts = (mapped.addresses + facts.starts)[places]
         dtype, row_shape = np.dtype(self._column.dtype), self._column.row_shape
-        rows = MappedRows.of_starts(starts, math.prod(row_shape) * dtype.itemsize, mapped.maps)
+        rows = PlainRows(starts, facts.rows[places], math.prod(row_shape) * dtype.itemsize, mapped.maps)
         writer = partial(make_writer, dtype=dtype, row_shape=row_shape)
         files = None if len(places) == len(batch.files) else places.tolist()
         self._groups.append(_Group(rows, writer, files))
@@ -223,9 +224,17 @@ class OpenSourceGroup:
 
     def _check_rows(self, request: ReadRequest) -> None:
         """Raise unless all rows exist: their addresses are not checked again."""
-        most = (self._rows - (request.run - 1)).repeat(request.sizes)
-        if int(np.minimum.reduce(request.rows)) >= 0 and not np.greater_equal(request.rows, most).any():
+        if self._has_all(request):
             return
         for place, (start, stop) in enumerate(pairwise(request.borders.tolist())):
             if start < stop and place not in self.missing:
                 OpenSource(self._found(place), None).check_rows(request.rows[start:stop], request.run)
+
+    def _has_all(self, request: ReadRequest) -> bool:
+        """Whether all rows of a request exist; False if that is not certain."""
+        most, rows = np.maximum(self._rows - (request.run - 1), 0), request.rows.view(np.uint64)
+        # As unsigned numbers, negative ones are the largest.
+        if not request.sizes.all():
+            return not (rows >= most.repeat(request.sizes).view(np.uint64)).any()
+        last = np.maximum.reduceat(rows, request.borders[:-1])
+        return not (last >= most.view(np.uint64)).any()

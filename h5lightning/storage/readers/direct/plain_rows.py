@@ -1,0 +1,64 @@
+"""Rows of mapped datasets that lie in one piece each: taken from one table over the memory of all of them.
+
+Where the datasets lie whole rows apart, which is usual, the table and the place of each dataset in it are computed once
+for all batches of the same files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from h5lightning.core.arrays import Bytes, Int64Array
+from h5lightning.storage.readers.direct.whole_rows import LONG_BYTES, MOST_PIECES, table_at, table_over
+from h5lightning.storage.readers.protocol import ReadRequest
+from h5lightning.storage.readers.row_writer import RowWriter
+
+__all__ = ["PlainRows"]
+
+
+class PlainRows:
+    """Rows of datasets that lie in one piece each; see `RowGroup`.
+
+    Args:
+        starts: address of the first row of each dataset, ``(datasets,)``.
+        rows: rows of each, all of which lie in the maps, ``(datasets,)``.
+        row_bytes: bytes of a row.
+        maps: what the addresses lie in, which is held: an address means nothing without its map.
+    """
+
+    def __init__(self, starts: Int64Array, rows: Int64Array, row_bytes: int, maps: Sequence[object]) -> None:
+        self._starts, self._row_bytes, self._maps = starts, row_bytes, maps
+        start = int(starts.min())
+        firsts, shifts = np.divmod(starts - start, row_bytes)
+        self._firsts: Int64Array | None = None
+        if not shifts.any():
+            self._firsts = firsts
+            self._table = table_over(start, int((firsts + rows).max()) * row_bytes, row_bytes)
+
+    def divided(self, request: ReadRequest) -> ReadRequest:
+        """See `RowGroup.divided`."""
+        return request
+
+    def keeps(self, rows: int) -> bool:  # noqa: ARG002
+        """See `RowGroup.keeps`."""
+        return True
+
+    def put(self, request: ReadRequest, to: RowWriter) -> None:
+        """See `RowGroup.put`."""
+        to.put(*self._pieces(request), request.slots)
+
+    def _pieces(self, request: ReadRequest) -> tuple[Bytes, Int64Array]:
+        """A table, and the rows of it that make each entry; see `table_at`."""
+        run, row_bytes = request.run, self._row_bytes
+        if self._firsts is None:
+            addresses = self._starts.repeat(request.sizes) + request.rows * row_bytes
+            return table_at(addresses, run * row_bytes)
+        rows = self._firsts.repeat(request.sizes)
+        rows += request.rows
+        if run == 1:
+            return self._table, rows[:, None]
+        if run > MOST_PIECES or run * row_bytes >= LONG_BYTES:
+            return self._table.reshape(-1, 1), rows[:, None] * row_bytes
+        return self._table, rows[:, None] + np.arange(run)
