@@ -33,11 +33,12 @@ def check_window(options: DataModuleOptions, data: PreparedData, share: Share | 
     held = data.held_window_bytes(cache_bytes * ranks)
     if held is not None and shuffle.window_bytes > held:
         needed = -(-data.survey.cache_bytes_for(shuffle.window_bytes) // ranks)
+        fitting = 2 * held // 3
+        smaller = f"set it to at most {fitting}, " if fitting else ""
         raise OptionError(
             f"shuffle.window_bytes={shuffle.window_bytes} mixes more than access.cache_bytes={cache_bytes} holds: "
             f"chunks for a window of {held} bytes. Most chunks would be decoded for nearly each sample. Leave "
-            f"window_bytes out, set it to at most {max(1, 2 * held // 3)}, or set cache_bytes to at least {needed}, "
-            "in the memory of each loading process"
+            f"window_bytes out, {smaller}or set cache_bytes to at least {needed}, in the memory of each loading process"
         )
 
 

@@ -19,7 +19,7 @@ from h5lightning.planning.sampling.chunk_needs import ChunkNeeds, NeededChunks
 __all__ = ["DecodeAhead", "DecodeShare"]
 
 _HASTE = 1.25  # of the slowest pace that is enough: so a reserve grows
-_LEAST_BYTES = 1 << 20  # of a call that decodes: it takes as long as decoding some KiB
+_LEAST_BYTES = 1 << 21  # of a call that decodes: less would be mostly the call itself
 # Of the cache: it drops what was used longest ago, which is not always what is no longer needed.
 _USED_SHARE = 0.9
 _MOST_SAMPLES = 1 << 22  # that are looked at before they are read

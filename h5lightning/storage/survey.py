@@ -79,27 +79,30 @@ class DataSurvey(Frozen):
 
     def held_window_bytes(self, cache_bytes: int) -> int | None:
         """The shuffle window, over all fields, whose decoded chunks fill a cache; None if all chunks fit into it."""
-        layouts = self.chunk_layouts(self.fields)
-        total = sum(layout.total_bytes(self.index.file_rows) for layout in layouts)
-        return None if total <= cache_bytes else int(cache_bytes / self._decoded_of_window)
+        return None if self._decoded_bytes <= cache_bytes else int(cache_bytes / self._decoded_of_window)
 
     def cache_bytes_for(self, window_bytes: int) -> int:
         """The cache in which block order with a window decodes each chunk about once; see `fit_window`."""
-        return int(1.2 * window_bytes * self._decoded_of_window) + 1
+        return min(int(1.2 * window_bytes * self._decoded_of_window) + 1, self._decoded_bytes)
+
+    @property
+    def _decoded_bytes(self) -> int:
+        """Decoded bytes of all chunks of the fields that are trained on."""
+        layouts = self.chunk_layouts(self.fields)
+        return sum(layout.total_bytes(self.index.file_rows) for layout in layouts)
 
     @property
     def _decoded_of_window(self) -> float:
         """Decoded bytes of the cache for each byte of a window; chunks may reach past the end of the data."""
         layouts = self.chunk_layouts(self.fields)
         decoded = sum(layout.row_bytes for layout in layouts)
-        total = sum(layout.total_bytes(self.index.file_rows) for layout in layouts)
-        padding = total / max(1, decoded * int(self.index.file_rows.sum()))
+        padding = self._decoded_bytes / max(1, decoded * int(self.index.file_rows.sum()))
         return decoded * max(1.0, padding) / self.row_layout().row_bytes
 
     def decoded_for_each_byte(self, cache_bytes: int, batch_size: int) -> float:
         """Decoded bytes for each byte of a sample if samples come in random order; at least 1."""
         layouts, rows = self.chunk_layouts(self.fields), self.index.file_rows
-        kept = cache_bytes / max(1, sum(layout.total_bytes(rows) for layout in layouts))
+        kept = cache_bytes / max(1, self._decoded_bytes)
         if kept >= 1:
             return 1.0
         decoded = sum(layout.row_bytes * layout.decoded_rows(rows, batch_size) for layout in layouts)

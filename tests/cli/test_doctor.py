@@ -14,6 +14,8 @@ from h5lightning.cli import app
 
 pytestmark = pytest.mark.timeout(60)
 
+NEEDS_HDF5 = {"chunks": (1, 16, 16), "scaleoffset": 4}
+
 
 def write(folder, files=3, **storage):
     folder.mkdir()
@@ -80,7 +82,9 @@ def test_the_program_that_is_printed_writes_better_files(slow, tmp_path):
 
 
 def test_a_limit_of_open_files(tmp_path):
-    done = run_process(write(tmp_path / "many", files=40), before="ulimit -n 40;")
+    few = "ulimit -n 40;"
+    assert "open files" not in run_process(write(tmp_path / "direct", files=40), before=few).stdout
+    done = run_process(write(tmp_path / "many", files=40, **NEEDS_HDF5), before=few)
     assert done.returncode == 1
     assert "✗ will be slow: open files, in 40 files" in done.stdout
     assert "'ulimit -n 336' in the shell, and access={'max_open_files': 40}" in " ".join(done.stdout.split())
@@ -117,18 +121,17 @@ def test_worker_processes_that_cannot_share_chunks(slow, invoke, monkeypatch):
     assert "worker processes may decode each chunk 4 times" in " ".join(done.stdout.split())
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--shuffle", "full"], "in full order"),
-        (["--max-open-files", "1", "--shuffle", "full"], "67% of the samples"),
-    ],
-    ids=["shuffle", "open files"],
-)
-def test_how_the_files_will_be_loaded(slow, invoke, arguments, words):
-    done = invoke(slow, "--no-measure", *arguments)
+def test_the_order_in_which_files_will_be_read(slow, invoke):
+    done = invoke(slow, "--no-measure", "--shuffle", "full")
     assert done.exit_code == 1
-    assert words in " ".join(done.stdout.split())
+    assert "in full order" in " ".join(done.stdout.split())
+
+
+def test_open_files_of_files_that_need_hdf5(tmp_path, invoke):
+    files = write(tmp_path / "needs", **NEEDS_HDF5)
+    done = invoke(files, "--no-measure", "--max-open-files", "1", "--shuffle", "full")
+    assert done.exit_code == 1
+    assert "67% of the samples" in " ".join(done.stdout.split())
 
 
 @pytest.mark.parametrize(

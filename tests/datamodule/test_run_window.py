@@ -112,6 +112,16 @@ def test_a_given_window_that_no_cache_holds_is_refused_with_both_numbers(ready, 
         assert "shuffle window" not in str(fixed.summary())
 
 
+def test_no_window_and_no_cache_is_recommended_that_is_refused_or_larger_than_the_data(ready, files) -> None:
+    for window in (1, 200_000, 10**9):
+        with pytest.raises(OptionError) as error:
+            module(ready, files, cache=0, shuffle={"window_bytes": window}).train_dataloader()
+        assert "at most" not in str(error.value)
+        cache = int(str(error.value).split("cache_bytes to at least ")[1].split(",", maxsplit=1)[0])
+        assert cache <= ALL_BYTES
+        module(ready, files, cache=cache, shuffle={"window_bytes": window}).train_dataloader()
+
+
 def test_without_a_cache_the_cache_that_is_needed_is_said(ready, files) -> None:
     assert len(delivered(module(ready, files, cache=0))) == ROWS
     with pytest.raises(OptionError, match="set cache_bytes to at least 240001"):

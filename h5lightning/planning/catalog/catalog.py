@@ -38,9 +38,16 @@ class SkippedFile:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StoredDataset:
-    """A dataset of one file, and the positions of its values."""
+    """A dataset of one file, and the positions of its values.
 
-    schema: DatasetSchema
+    Args:
+        layout: its schema without what differs between files, shared with other files.
+        shape: its shape.
+        extents: the positions of its values.
+    """
+
+    layout: DatasetSchema
+    shape: tuple[int, ...]
     extents: Extents
 
 
@@ -266,8 +273,14 @@ class Catalog(Frozen):
         extents = self.extents[fact] if position >= 0 else None
         if extents is None:
             return None
-        return StoredDataset(layout[position].with_facts(self.facts[fact].tolist()), extents)
+        rows = int(self.facts[fact, 0])
+        return StoredDataset(
+            layout[position], (rows, *layout[position].row_shape) if rows >= 0 else (), extents
+        )
 
 
 def _position(layout: tuple[DatasetSchema, ...], path: str) -> int:
-    return next((position for position, dataset in enumerate(layout) if dataset.path == path), -1)
+    for position, dataset in enumerate(layout):
+        if dataset.path == path:
+            return position
+    return -1

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -97,7 +98,7 @@ class Extents(EqualByValue):
         if len(self.numbers) > row:
             stored: Int64Array = self.numbers[row]
             return stored
-        return np.broadcast_to(np.int64(default), self.numbers.shape[1:])
+        return _all_equal(default, self.numbers.shape[1])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -228,3 +229,9 @@ def _again(origin: Callable[[], ExtentTable | None] | None, size: int) -> Extent
     if table is not None and len(table) == size:
         return table
     return replace(ExtentTable.unknown(size), origin=origin)
+
+
+@lru_cache(maxsize=256)
+def _all_equal(value: int, count: int) -> Int64Array:
+    """An array of one value, which takes no memory and is shared by all files of a layout."""
+    return np.broadcast_to(np.int64(value), (count,))

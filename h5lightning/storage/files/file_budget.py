@@ -51,9 +51,18 @@ class OldestFirst:
         self._guard.run(self._shrink, most)
 
     def _shrink(self, most: int) -> None:
-        while len(self._files) > max(0, most):
-            setattr(next(iter(self._files)), self._name, None)
-            self._files.popitem(last=False)
+        files, most = self._files, max(0, most)
+        while len(files) > most:
+            setattr(next(iter(files)), self._name, None)
+            files.popitem(last=False)
+
+    def drop(self, file: object) -> None:
+        """Take away what a file keeps, if it keeps something."""
+        self._guard.run(self._drop, file)
+
+    def _drop(self, file: object) -> None:
+        setattr(file, self._name, None)
+        self._files.pop(file, None)
 
 
 class FileBudget:
@@ -96,6 +105,11 @@ class FileBudget:
         """Let a file keep its map; those of the oldest files go where this process holds more than it may."""
         excess = max(0, maps_held() - self.most_maps)
         self._maps.keep(file, mapped, len(self._maps) + 1 - excess)
+
+    def forget(self, file: object) -> None:
+        """Let a file keep nothing, and do not refer to it any more."""
+        self._descriptors.drop(file)
+        self._maps.drop(file)
 
     def renewed(self) -> FileBudget:
         """The same budget, without files that are not open through HDF5."""

@@ -160,15 +160,18 @@ class SourceGuard:
 
 
 def check_scanned(path: str, stamp: Stamp, scanned_files: ScannedFiles) -> int | None:
-    """Raise unless a file with this stamp is the one that was scanned, so that the index describes it.
+    """Raise if a file with this stamp is not the one that was scanned.
 
     Returns:
-        Its number in the catalog; None if it was not scanned.
+        Its number in the catalog, if that says where its values lie: ctime and inode must be equal too, since a file
+        that was changed and then got its old time of modification may have its values at other positions. Else None.
 
     Raises:
         FileChangedError: it was scanned with another size or time of modification.
     """
     number = scanned_files.number(path)
-    if number is not None and (what := explain_change(stamp, scanned_files.stamp(number))):
+    if number is None or (scanned := scanned_files.stamp(number)) == stamp:
+        return number
+    if what := explain_change(stamp, scanned):
         raise FileChangedError(f"{path} {what} since it was scanned. {_ADVICE}")
-    return number
+    return None

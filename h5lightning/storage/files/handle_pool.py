@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 import weakref
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from types import TracebackType
@@ -32,6 +32,10 @@ T = TypeVar("T")
 Result = TypeVar("Result")
 
 _VERIFIED = object()
+
+# Files that one call holds at the same time, and the part of the budget that these may be: other threads hold some too.
+_MOST_TOGETHER = 64
+_SHARE = 8
 
 
 class HandlePool:
@@ -129,45 +133,59 @@ class HandlePool:
             blocks.check_file(descriptor, only_metadata=only_metadata)
 
     def using(
-        self,
-        path: str,
-        key: Hashable,
-        make: Callable[[h5py.File], T],
-        function: Callable[[T], Result],
-        *,
-        sources: Callable[[T], Iterable[str]] | None = None,
+        self, path: str, key: Hashable, make: Callable[[h5py.File], T], function: Callable[[T], Result]
     ) -> Result:
-        """Call a function with what ``make`` derives from the open file, which stays open meanwhile.
+        """What a function returns for what ``make`` derives from one open file; see `using_each`."""
+        results: list[Result] = []
+        self.using_each(
+            [path], key, lambda _, file: make(file), lambda _, made: results.append(function(made))
+        )
+        return results[0]
+
+    def using_each(
+        self,
+        paths: Sequence[str],
+        key: Hashable,
+        make: Callable[[str, h5py.File], T],
+        function: Callable[[int, T], object],
+        *,
+        sources: Callable[[int, T], Iterable[str]] | None = None,
+    ) -> None:
+        """Call a function for each of some files with what ``make`` derives from it, while the file stays open.
 
         Args:
-            path: where the file lies.
+            paths: where the files lie.
             key: names what is derived; ``make`` is called once for a key as long as the file stays open.
-            make: derives it from the open file.
-            function: called with what was derived.
+            make: derives it from the path and the open file.
+            function: called with the number of a path and with what was derived.
             sources: the other files that the function reads; None for all that the file takes values from.
 
-        Returns:
-            What the function returns.
-
         Raises:
-            BadFileError: HDF5 cannot open the file.
-            FileChangedError: the file, or one that it takes values from, is not the one that was scanned, or was
+            BadFileError: HDF5 cannot open a file.
+            FileChangedError: a file, or one that it takes values from, is not the one that was scanned, or was
                 written to while it was open.
             ChecksumError: with ``access.verify``, a block does not match its checksum.
         """
 
-        def use(entry: OpenFile) -> Result:
-            try:
-                kept = self._derived(entry, key, make)
-                result = function(kept)
-            except H5LightningError:
-                self._check(entry, None)
-                raise
-            # After the reading: HDF5 reads zeros where a file was cut off.
-            self._check(entry, None if sources is None or entry.sources is None else sources(kept))
-            return result
+        def use(first: int, entries: Sequence[OpenFile]) -> None:
+            for number, entry in enumerate(entries, first):
+                try:
+                    made: T | None = entry.kept.get(key)
+                    if made is None:
+                        made = self._derived(entry, key, partial(make, entry.guard.path))
+                    function(number, made)
+                except H5LightningError:
+                    self._check(entry, None)
+                    raise
+                # After the reading: HDF5 reads zeros where a file was cut off.
+                self._check(
+                    entry, None if sources is None or entry.sources is None else sources(number, made)
+                )
 
-        return self._files().use(path, use)
+        files = self._files()
+        most = max(1, min(_MOST_TOGETHER, files.raw.budget.most // _SHARE))
+        for first in range(0, len(paths), most):
+            files.use(paths[first : first + most], partial(use, first))
 
     def check_sources(self, path: str) -> None:
         """Raise if a file that this one takes values from changed since it was scanned.

@@ -11,7 +11,7 @@ import resource
 import sys
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any, TypeVar
@@ -157,12 +157,12 @@ class OpenFiles:
             self._blocks[path, stamp] = verified_blocks(path, stamp, self._scanned_files)
         return self._blocks[path, stamp]
 
-    def use(self, path: str, function: Callable[[OpenFile], T]) -> T:
-        """What ``function`` returns for an open file, which stays open until then."""
+    def use(self, paths: Sequence[str], function: Callable[[Sequence[OpenFile]], T]) -> T:
+        """What ``function`` returns for some open files, which stay open until then."""
         holder, entries = object(), list[OpenFile]()
         try:
             try:
-                return function(self._guard.run(self._pin, path, holder, entries))
+                return function(self._pin_all(paths, holder, entries))
             finally:
                 self._guard.run(self._unpin, holder, entries)
         finally:
@@ -182,9 +182,27 @@ class OpenFiles:
             if entries:
                 self._guard.run(self._unpin, holder, entries)
 
+    def _pin_all(self, paths: Sequence[str], holder: object, entries: list[OpenFile]) -> Sequence[OpenFile]:
+        self._guard.run(self._pin_open, paths, holder, entries)
+        while len(entries) < len(paths):
+            # Opened one by one, so that other threads get their turn.
+            self._guard.run(self._pin, paths[len(entries)], holder, entries)
+            self._guard.run(self._pin_open, paths, holder, entries)
+        return entries
+
+    def _pin_open(self, paths: Sequence[str], holder: object, entries: list[OpenFile]) -> None:
+        """Pin the next files, up to one that is not open."""
+        for path in islice(paths, len(entries), None):
+            entry = self._by_path.get(path)
+            if entry is None:
+                return
+            self._hold(entry, holder, entries)
+
     def _pin(self, path: str, holder: object, entries: list[OpenFile]) -> OpenFile:
-        entry = self._by_path.get(path) or self._open(path)
-        self._by_path.move_to_end(path)
+        return self._hold(self._by_path.get(path) or self._open(path), holder, entries)
+
+    def _hold(self, entry: OpenFile, holder: object, entries: list[OpenFile]) -> OpenFile:
+        self._by_path.move_to_end(entry.guard.path)
         # Listed before it is held: after an interrupt, what is listed is released.
         entries.append(entry)
         entry.holders.add(holder)

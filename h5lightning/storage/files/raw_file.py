@@ -76,7 +76,7 @@ class RawFile:
 
     Attributes:
         stamp: its stamp when it was opened first.
-        scan_number: its number in the catalog of a scan; None if it is not known.
+        scan_number: its number in the catalog that says where its values lie; -1 if none does.
         kept_descriptor: its descriptor; None if it is closed.
         kept_map: its map; None if it is not mapped.
     """
@@ -97,7 +97,7 @@ class RawFile:
         self.path, self.number = path, number
         budget = _UNLIMITED if budget is None else budget
         self._budget = weakref.ref(budget)
-        self.scan_number: int | None = None
+        self.scan_number = -1
         self.kept_map: MappedFile | None = None
         opened = budget.opened(path)
         self.kept_descriptor: Descriptor | None = opened
@@ -111,16 +111,17 @@ class RawFile:
             BadFileError: the file cannot be opened.
             FileChangedError: it was written to or replaced since it was opened first.
         """
-        held = self.kept_descriptor
-        return self._opened_again() if held is None else held
+        held, budget = self.kept_descriptor, self._budget()
+        if held is None:
+            held = self._opened_again(budget)
+            if budget is not None:
+                budget.keep_descriptor(self, held)
+        return held
 
-    def _opened_again(self) -> Descriptor:
-        budget = self._budget()
+    def _opened_again(self, budget: Budget | None) -> Descriptor:
         # Without a budget, all files were closed while this one is read: it is open for this use only.
         held = Descriptor(self.path) if budget is None else budget.opened(self.path)
         self._guard.check_opened(held.status)
-        if budget is not None:
-            budget.keep_descriptor(self, held)
         return held
 
     def keep_open(self) -> None:
@@ -165,7 +166,9 @@ class RawFile:
         return self._mapped_again() if mapped is None else mapped
 
     def _mapped_again(self) -> MappedFile:
-        held, budget = self.descriptor(), self._budget()
+        budget = self._budget()
+        # A mapped file needs no descriptor, so one that is opened for it is not kept.
+        held = self.kept_descriptor or self._opened_again(budget)
         budget = _UNLIMITED if budget is None else budget
         try:
             mapped = budget.mapped(held, self.stamp[0])

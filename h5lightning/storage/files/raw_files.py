@@ -10,6 +10,7 @@ import os
 import weakref
 from collections.abc import Callable, Sequence, Sized
 from contextlib import suppress
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -26,15 +27,37 @@ from h5lightning.storage.hdf5.file_checks import stamp
 
 __all__ = ["FileBatch", "KnownFiles", "MappedFiles", "RawFiles"]
 
-_MOST_FILES = 65_536  # about 1 KiB each
+_MOST_FILES = 131_072  # about 0.8 KiB each
+_FORGOTTEN_AT_ONCE = 16  # a file of so many: each time, the tables of all columns get new numbers
 
 
 class KnownFiles:
-    """Files by path, numbered from 0 in the order of their opening."""
+    """Files by path, numbered in the order of their opening; no number is used twice.
+
+    Attributes:
+        by_path: the files, in the order of their numbers.
+        first: a number that no file is below.
+        stop: the number of the next file.
+    """
 
     def __init__(self) -> None:
         self.by_path: dict[str, RawFile] = {}
-        self.count = 0  # a file that was opened anew gets another number
+        self.first = self.stop = 0
+
+    def __len__(self) -> int:
+        return len(self.by_path)
+
+    def add(self, file: RawFile) -> None:
+        """Know a file that has the next number; it takes the place of one with the same path."""
+        self.stop += 1  # first, so that an interrupt leaves no number to two files
+        self.by_path.pop(file.path, None)
+        self.by_path[file.path] = file
+
+    def pop_oldest(self, count: int) -> list[RawFile]:
+        """Forget the files with the lowest numbers."""
+        oldest = [self.by_path.pop(path) for path in list(islice(self.by_path, count))]
+        self.first = next((file.number for file in self.by_path.values()), self.stop)
+        return oldest
 
 
 class MappedFiles(NamedTuple):
@@ -59,15 +82,29 @@ class FileBatch:
 
     Attributes:
         numbers: their numbers, ``(files,)``.
-        end: one more than the highest of them.
+        first: the lowest of them.
+        stop: one more than the highest of them.
     """
 
     def __init__(self, known: KnownFiles, files: list[RawFile]) -> None:
         self.known = known
         self.files = files
         self.numbers: Int64Array = np.fromiter((file.number for file in files), np.int64, len(files))
-        self.end = int(self.numbers.max(initial=-1)) + 1
+        self.first, self.stop = (
+            int(self.numbers.min(initial=known.stop)),
+            int(self.numbers.max(initial=-1)) + 1,
+        )
         self._mapped: MappedFiles | None = None
+        self._scan_numbers: Int64Array | None = None
+
+    @property
+    def scan_numbers(self) -> Int64Array:
+        """Their numbers in the catalog; -1 where it does not say where the values lie, ``(files,)``."""
+        numbers = self._scan_numbers
+        if numbers is None:
+            numbers = np.fromiter((file.scan_number for file in self.files), np.int64, len(self.files))
+            self._scan_numbers = numbers
+        return numbers
 
     def mapped(self, memory_map: bool | None) -> MappedFiles:
         """The files in memory.
@@ -126,7 +163,7 @@ class RawFiles:
             BadFileError: a file cannot be opened.
             FileChangedError: a file is not the one that was scanned or opened first.
         """
-        known = self._usable()
+        known = self._known
         by_path = known.by_path
         files = [by_path.get(path) or self._open(known, path) for path in paths]
         for position, is_same in enumerate([file.check() for file in files]):
@@ -144,7 +181,7 @@ class RawFiles:
 
     def one(self, path: str) -> tuple[KnownFiles, RawFile]:
         """One file, which is not checked, and the files among which it has its number; see `checked`."""
-        known = self._usable()
+        known = self._known
         return known, known.by_path.get(path) or self._open(known, path)
 
     def close(self) -> None:
@@ -155,12 +192,6 @@ class RawFiles:
         # Files that are still read lose their budget, and keep nothing any more.
         self._known, self._last, self.budget = KnownFiles(), None, self.budget.renewed()
 
-    def _usable(self) -> KnownFiles:
-        """The known files; none of them if they became too many."""
-        if self._known.count >= _MOST_FILES:
-            self.close()
-        return self._known
-
     def _open(self, known: KnownFiles, path: str, changed: RawFile | None = None) -> RawFile:
         return self._guard.run(self._opened, known, path, changed)
 
@@ -168,10 +199,12 @@ class RawFiles:
         """The file at a path; it is opened unless it is known, and is not the one that changed."""
         file = known.by_path.get(path)
         if file is None or file is changed:
-            file = self._checked_file(path, known.count)
-            known.count += 1
-            known.by_path[path] = file
+            file = self._checked_file(path, known.stop)
+            known.add(file)
             self.opened += 1
+            if len(known) > _MOST_FILES:
+                for old in known.pop_oldest(max(1, _MOST_FILES // _FORGOTTEN_AT_ONCE)):
+                    self.budget.forget(old)
         return file
 
     def _checked_file(self, path: str, number: int) -> RawFile:
@@ -185,6 +218,7 @@ class RawFiles:
                 with suppress(FileNotFoundError):
                     check_scanned(path, stamp(os.stat(path)), scanned_files)
                 raise
-            file.scan_number = check_scanned(path, file.stamp, scanned_files)
+            scan_number = check_scanned(path, file.stamp, scanned_files)
+            file.scan_number = -1 if scan_number is None else scan_number
         file.keep_open()
         return file

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from h5lightning.planning.values.conversions import assign
 from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
 from h5lightning.storage.readers.records import RecordRequest, columns_of, with_buffers
 
-__all__ = ["by_source", "read_each_once"]
+__all__ = ["CoveredRows", "by_source", "read_each_once", "without_covered"]
 
 T = TypeVar("T")
 
@@ -24,6 +25,66 @@ def by_source(requests: Sequence[ReadRequest]) -> dict[DatasetColumn, list[ReadR
     for request in requests:
         groups.setdefault(request.source, []).append(request)
     return groups
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CoveredRows:
+    """A request for single rows that another request of the batch reads too: they are copied from its buffer.
+
+    Args:
+        request: the rows, and where they go.
+        rows: the rows of the buffer of the other request.
+        which: the row of ``rows`` for each row of the request, ``(N,)``.
+    """
+
+    request: ReadRequest
+    rows: npt.NDArray[Any]
+    which: Int64Array
+
+    def copy(self) -> None:
+        """Fill the buffer of the request, once the other request was read."""
+        _assign_rows(self.request.out, self.request.slots, self.rows, self.which)
+
+
+def without_covered(requests: Sequence[ReadRequest]) -> tuple[list[ReadRequest], list[CoveredRows]]:
+    """Divide requests for one source of the same files into those that are read, and those that are copied then.
+
+    Raises:
+        IndexError: a slot outside of the buffer.
+    """
+    longest = max(requests, key=lambda request: request.run)
+    if len(requests) == 1 or longest.run == 1 or isinstance(longest, RecordRequest):
+        return list(requests), []
+    found = [None if request is longest else _covered(request.by_row(), longest) for request in requests]
+    read = [request for request, covered in zip(requests, found, strict=True) if covered is None]
+    return read, [covered for covered in found if covered is not None]
+
+
+def _covered(request: ReadRequest, runs: ReadRequest) -> CoveredRows | None:
+    """Single rows, as parts of the runs of another request; None if a row is in none of them."""
+    is_alike = request.out.dtype == runs.out.dtype and runs.out.flags.c_contiguous
+    if not is_alike or not request.rows.size or not runs.rows.size or request.rows.min() < 0:
+        return None
+    # Rows are numbered over all files, with a gap between two files that no run reaches across.
+    height = max(int(request.rows.max()), int(runs.rows.max())) + runs.run + 1
+    rows = request.rows + _first_rows(request, height)
+    firsts = runs.rows + _first_rows(runs, height)
+    order = firsts.argsort(kind="stable")
+    firsts = firsts[order]
+    at = np.maximum(firsts.searchsorted(rows, side="right") - 1, 0)
+    inside = rows - firsts[at]
+    if inside.min() < 0 or inside.max() >= runs.run:
+        return None
+    first, last = int(request.slots.min()), int(request.slots.max())
+    if first < 0 or last >= len(request.out):
+        raise IndexError(f"slots {first} to {last} are out of bounds of a buffer {request.out.shape}")
+    values = runs.out.reshape(-1, *runs.source.row_shape)
+    return CoveredRows(request, values, runs.slots[order][at] * runs.run + inside)
+
+
+def _first_rows(request: ReadRequest, height: int) -> Int64Array:
+    """For each entry, the number of the first row of its file if each file has as many rows, ``(N,)``."""
+    return (np.arange(len(request.borders) - 1) * height).repeat(request.sizes)
 
 
 def read_each_once(requests: Sequence[ReadRequest], read: Callable[[ReadRequest], T]) -> T:

@@ -11,6 +11,7 @@ from h5lightning.core.frozen import once
 from h5lightning.options import Shuffle
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.sampling.window_size import fit_window
+from h5lightning.storage.readers.decoded.chunk_store import shares
 from h5lightning.storage.readers.protocol import DatasetColumn
 from h5lightning.tools.overview.row_storage import RowStorage
 
@@ -128,7 +129,7 @@ class Workload:
         fits = main.chunk_row_count * main.chunk_row_bytes <= self.field_cache_bytes(main)
         if fits or not main.schema.is_decoded_by_chunk:
             return self.shuffle.window_bytes
-        held = self.field_cache_bytes(main) / (main.row_bytes * main.padding) * self.sample_bytes
+        held = self.cache_bytes / (sum(self._decoded_rows.values()) * main.padding) * self.sample_bytes
         return fit_window(self.shuffle, int(held)).window_bytes
 
     @property
@@ -143,14 +144,14 @@ class Workload:
         return int(rows * self.main.row_bytes * self.main.padding)
 
     @once
-    def decoded_row_bytes(self) -> int:
-        """Decoded bytes of one row over the fields whose chunks are decoded."""
-        row_bytes = {field.path: field.row_bytes for field in self.fields if field.schema.is_decoded_by_chunk}
-        return sum(row_bytes.values())
+    def _decoded_rows(self) -> dict[str, int]:
+        """Decoded bytes of one row of each dataset whose chunks are decoded."""
+        return {field.path: field.row_bytes for field in self.fields if field.schema.is_decoded_by_chunk}
 
     def field_cache_bytes(self, field: FieldStorage) -> int:
-        """The part of the cache that a compressed field gets: readers divide it in proportion to row sizes."""
-        return self.cache_bytes * field.row_bytes // max(1, self.decoded_row_bytes)
+        """The part of the cache that a compressed field gets, as readers divide it."""
+        rows = {field.path: field.row_bytes, **self._decoded_rows}
+        return dict(zip(rows, shares(self.cache_bytes, list(rows.values())), strict=True))[field.path]
 
     @property
     def block_rows(self) -> int:

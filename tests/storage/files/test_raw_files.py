@@ -131,14 +131,39 @@ def test_a_file_that_does_not_fit_into_memory_is_not_mapped(paths):
         assert first_bytes(pool, paths[:2]) == [0, 1]
 
 
-def test_when_too_many_files_are_known_all_are_forgotten(paths, monkeypatch):
-    monkeypatch.setattr(raw_files, "_MOST_FILES", 10)
+def test_when_too_many_files_are_known_the_oldest_are_forgotten(paths, monkeypatch):
+    monkeypatch.setattr(raw_files, "_MOST_FILES", 16)
     with HandlePool(Access()) as pool:
-        for number, path in enumerate(paths):
-            assert first_bytes(pool, [path]) == [number]
-            assert len(pool) <= 10
-        batch = pool.raw_files.checked(paths)
-        assert [file.number for file in batch.files] == [*range(FILES)]
+        numbers = []
+        for turn in range(3):
+            for number, path in enumerate(paths):
+                batch = pool.raw_files.checked([path])
+                assert int(batch.files[0].read(0, 1)[0]) == number
+                numbers.append(int(batch.numbers[0]))
+                assert len(batch.known) <= 16
+                assert len(pool) <= 16
+            # A file that was seen just now is still known.
+            assert pool.raw_files.checked(paths[-10:]).numbers.tolist() == numbers[-10:]
+            assert pool.opened == (turn + 1) * FILES
+    assert numbers == [*range(3 * FILES)], "no number comes twice"
+
+
+@linux
+def test_a_forgotten_file_keeps_nothing(paths, monkeypatch):
+    monkeypatch.setattr(raw_files, "_MOST_FILES", 16)
+    with HandlePool(Access()) as pool:
+        for path in paths:
+            pool.raw_files.checked([path]).mapped(memory_map=True)
+        assert descriptors(paths) == len(pool) <= 16
+        assert mapped(paths) <= 16
+    assert mapped(paths) == 0
+
+
+def test_a_batch_of_more_files_than_are_kept_in_mind(paths, monkeypatch):
+    monkeypatch.setattr(raw_files, "_MOST_FILES", 7)
+    with HandlePool(Access()) as pool:
+        for _ in range(2):
+            assert first_bytes(pool, paths) == [*range(FILES)]
 
 
 def test_a_changed_status_is_looked_at_again(paths):

@@ -38,7 +38,15 @@ def test_fields_are_named(images):
     found = find_training_data(images, fields)
     assert found.datasets == ["table", "labels"]
     assert found.sample_bytes == [4, 8, 8]
-    assert (found.mode("auto"), found.readers) == ("full", ("direct", "h5py"))
+    assert (found.mode("auto"), found.readers) == ("full", ("direct",))
+
+
+def test_some_fields_are_read_through_hdf5(images):
+    for number in range(6):
+        with h5py.File(images[0].replace("*", str(number)), "r+") as file:
+            file.create_dataset("times", data=np.arange(40), chunks=(40,), scaleoffset=0)
+    found = find_training_data(images, {"a": Field("table", member="a"), "t": Field("times")})
+    assert found.readers == ("direct", "h5py")
 
 
 def test_whole_files(tmp_path):

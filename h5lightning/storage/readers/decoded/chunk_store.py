@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -18,14 +18,29 @@ from h5lightning.storage.readers.decoded.cache_slots import (
     slots_type,
 )
 
-__all__ = ["ChunkStore", "OwnStore", "fitting"]
+__all__ = ["ChunkStore", "OwnStore", "fitting", "shares"]
 
 _ENTRY_BYTES = 64  # bookkeeping of a chunk row
+_EQUAL_SHARE = 8  # one part in so many of the memory is divided equally
 
 
 def fitting(limit_bytes: int, height: int, row_bytes: int) -> int:
     """How many chunk rows of this size take ``limit_bytes``; at least one."""
     return max(1, limit_bytes // (height * row_bytes + _ENTRY_BYTES))
+
+
+def shares(cache_bytes: int, row_bytes: Sequence[int]) -> list[int]:
+    """How caches share memory: most of it in proportion to the bytes of their rows, the rest in equal parts.
+
+    A batch takes as many rows of one dataset as of another. But chunks of short rows, such as labels, hold many more of
+    them than a window needs: with a share in proportion, few of these chunks would fit.
+
+    Args:
+        cache_bytes: decoded bytes of all caches.
+        row_bytes: bytes of a row in each cache.
+    """
+    equal, total = cache_bytes // _EQUAL_SHARE, sum(row_bytes)
+    return [(cache_bytes - equal) * own // total + equal // len(row_bytes) for own in row_bytes]
 
 
 class ChunkStore(Protocol):

@@ -17,6 +17,7 @@ from h5lightning.core.process_local import ProcessLocal
 from h5lightning.core.visible import visible_logger
 from h5lightning.storage.files.coalescing import MAX_RUN_BYTES
 from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowCache
+from h5lightning.storage.readers.decoded.chunk_store import shares
 from h5lightning.storage.readers.decoded.shared_chunks import SharedChunks
 
 __all__ = ["DecodePool", "DecodedChunkRows", "Task", "workers_share_chunks"]
@@ -31,8 +32,7 @@ class DecodePool:
     """Caches and threads of one process; any number of threads may use it.
 
     Args:
-        cache_bytes: decoded bytes to keep. Caches share them in proportion to the bytes of their rows, since a batch
-            takes as many rows of one dataset as of another.
+        cache_bytes: decoded bytes to keep; see `shares`.
         threads: threads that decode.
         shared: what this process shares with others; None for caches of its own.
     """
@@ -105,10 +105,11 @@ class DecodePool:
     def _add(self, height: int, row_bytes: int) -> ChunkRowCache:
         cache = self._caches.get((height, row_bytes))
         if cache is None:
-            total = row_bytes + sum(other.row_bytes for other in self._caches.values())
-            for other in self._caches.values():
-                other.limit(self._cache_bytes * other.row_bytes // total)
-            limit_bytes = self._cache_bytes * row_bytes // total
+            others = list(self._caches.values())
+            rows = [row_bytes, *(other.row_bytes for other in others)]
+            limit_bytes, *limits = shares(self._cache_bytes, rows)
+            for other, limit in zip(others, limits, strict=True):
+                other.limit(limit)
             store = None if self._shared is None else self._shared.store(height, row_bytes)
             cache = self._caches[height, row_bytes] = ChunkRowCache(height, row_bytes, limit_bytes, store)
         return cache

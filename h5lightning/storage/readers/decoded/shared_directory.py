@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.storage.readers.decoded.cache_slots import NO_SLOT, Int32Array, slots_type
-from h5lightning.storage.readers.decoded.chunk_store import fitting
+from h5lightning.storage.readers.decoded.chunk_store import fitting, shares
 
 __all__ = ["DIRECTORY_BYTES", "SharedDirectory", "SharedPart"]
 
@@ -105,26 +105,26 @@ class SharedDirectory:
         """A part to add, and where it begins; None if there are enough."""
         if self.entries["parts"] == _MOST_PARTS:
             return None
-        part = SharedPart(height, row_bytes, self._fitting(1, 1, height, row_bytes), self._members)
+        part = SharedPart(
+            height, row_bytes, self._fitting(self._cache_bytes, height, row_bytes), self._members
+        )
         return part, max(DIRECTORY_BYTES, int(self.entries["end"]))
 
     def add(self, part: SharedPart, offset: int) -> int:
-        """Add a part, and divide the memory among all of them, in proportion to the bytes of their rows."""
+        """Add a part, and divide the memory among all of them; see `shares`."""
         entries, number = self.entries, int(self.entries["parts"])
         entries["end"] = offset + part.size
         parts = entries["part"][: number + 1]
         parts[number] = part.height, part.row_bytes, part.capacity, offset, part.capacity
-        total = int(parts["row_bytes"].sum())
-        parts["limit"] = [
-            self._fitting(row_bytes, total, height, row_bytes)
-            for height, row_bytes in zip(parts["height"].tolist(), parts["row_bytes"].tolist(), strict=True)
-        ]
+        heights, row_bytes = parts["height"].tolist(), parts["row_bytes"].tolist()
+        limits = shares(self._cache_bytes, row_bytes)
+        parts["limit"] = [self._fitting(*each) for each in zip(limits, heights, row_bytes, strict=True)]
         entries["parts"] = number + 1
         return number
 
-    def _fitting(self, share: int, total: int, height: int, row_bytes: int) -> int:
-        """How many chunk rows fit into a share of the memory; at least one for each process."""
-        return max(self._members, fitting(self._cache_bytes * share // total, height, row_bytes))
+    def _fitting(self, limit_bytes: int, height: int, row_bytes: int) -> int:
+        """How many chunk rows fit into some memory; at least one for each process."""
+        return max(self._members, fitting(limit_bytes, height, row_bytes))
 
     def first(self, digest: npt.NDArray[np.uint64], count: int) -> int | None:
         """The number of the first chunk row of a dataset, which is added if it is new; None if it has no room.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from h5py import h5d
 
 from h5lightning.core.arrays import Int64Array, flat_positions
 from h5lightning.errors import BadFileError
-from h5lightning.planning.catalog.extents import Extents
+from h5lightning.planning.catalog.extents import Extents, FilterValues
 from h5lightning.planning.catalog.record_layout import RecordLayout
 from h5lightning.storage.codecs import FilterPipeline, NoCodecError
 from h5lightning.storage.files.raw_file import RawFile
@@ -145,8 +146,14 @@ def chunk_map_of(
     chunks = chunks or shape or (1,)
     chunk_bytes = math.prod(chunks) * itemsize
     try:
-        pipeline = FilterPipeline(extents.filters, chunk_bytes) if extents.filters else None
+        pipeline = _pipeline(extents.filters, chunk_bytes) if extents.filters else None
     except NoCodecError as error:
         raise NeedsHDF5Error(str(error)) from None
     sizes, masks = extents.sizes(chunk_bytes), extents.masks
     return ChunkMap(shape, itemsize, chunks, extents.offsets, sizes, masks, pipeline, extents.record)
+
+
+@lru_cache(maxsize=256)
+def _pipeline(filters: FilterValues, chunk_bytes: int) -> FilterPipeline:
+    """The pipeline of all datasets with these filters and chunks."""
+    return FilterPipeline(filters, chunk_bytes)

@@ -8,8 +8,10 @@ from collections import OrderedDict
 import h5py
 from h5py import h5i
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.monitor import Guard
 from h5lightning.errors import BadFileError, FileChangedError, H5LightningError
+from h5lightning.planning.catalog.one_piece import OnePiece, StoredPieces
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.files.raw_file import RawFile
 from h5lightning.storage.hdf5.file_checks import stamp
@@ -21,11 +23,13 @@ from h5lightning.storage.readers.decoded.decode_pool import DecodePool
 from h5lightning.storage.readers.direct.chunk_map import ChunkMap, NeedsHDF5Error, chunk_map_of, map_chunks
 from h5lightning.storage.readers.direct.known_source import KnownSource
 from h5lightning.storage.readers.protocol import DatasetColumn
+from h5lightning.storage.readers.records import TABLE
 from h5lightning.storage.readers.stored_table import hdf5_reasons
 
 __all__ = ["ChunkMapCache"]
 
 _MOST_BYTES = 64 * 1024 * 1024
+_NO_SLOTS = ChunkRowSlots(0, None)  # of a dataset whose chunks are not decoded
 
 
 class ChunkMapCache:
@@ -49,10 +53,28 @@ class ChunkMapCache:
         self._asking = Guard()  # held while HDF5 is asked, so that it is asked once
         self._columns: dict[DatasetColumn, None] = {}  # all that were ever asked for
         self._reasons: dict[tuple[str, DatasetColumn], str] = {}
+        self._one_piece: dict[DatasetColumn, OnePiece] = {}
 
     def reason(self, file: str, source: DatasetColumn) -> str:
         """Why only HDF5 can read a dataset; empty if that is not known."""
         return self._reasons.get((file, source), "")
+
+    def in_one_piece(self, source: DatasetColumn, files: Int64Array) -> StoredPieces:
+        """Where the rows of a dataset lie in files in which the index says that they lie in one piece.
+
+        Args:
+            source: the dataset or column.
+            files: the numbers of the files in the catalog, -1 where it does not describe a file; see `OnePiece.of`.
+        """
+        self._columns.setdefault(source)
+        one_piece = self._one_piece.get(source)
+        if one_piece is None:
+            scanned_files = self._pool.scanned_files
+            if scanned_files is None or source.member is not None or source.dtype == TABLE:
+                return StoredPieces.none()
+            one_piece = OnePiece(scanned_files.catalog, source.path, source.dtype, source.row_shape)
+            self._one_piece[source] = one_piece
+        return one_piece.of(files)
 
     def find(self, raw: RawFile, source: DatasetColumn, *, keeps_plain: bool = True) -> KnownSource | None:
         """Where the values of a dataset lie; None if only HDF5 can read it: `reason` says why.
@@ -83,15 +105,15 @@ class ChunkMapCache:
         return known
 
     def _scanned(self, raw: RawFile, source: DatasetColumn) -> KnownSource | None:
-        """What the index says; None if it says nothing of this very file and type."""
+        """What the index says; None if it says nothing of this file and type."""
         scanned_files = self._pool.scanned_files
-        if scanned_files is None or raw.scan_number is None:
+        if scanned_files is None or raw.scan_number < 0:
             return None
-        stored = scanned_files.stored(raw.scan_number, raw.stamp, source.path)
-        if stored is None or stored.schema.element(source.member) != source.dtype:
+        stored = scanned_files.catalog.stored(raw.scan_number, source.path)
+        if stored is None or stored.layout.element(source.member) != source.dtype:
             return None
-        schema, itemsize = stored.schema, stored.extents.itemsize(source.dtype)
-        chunk_map = chunk_map_of(stored.extents, schema.shape, schema.chunks, itemsize)
+        itemsize = stored.extents.itemsize(source.dtype)
+        chunk_map = chunk_map_of(stored.extents, stored.shape, stored.layout.chunks, itemsize)
         if chunk_map.pipeline is not None and chunk_problem(chunk_map.chunk_bytes, self._pool.access):
             return None  # opening it with HDF5 refuses it, and says why
         self._check_columns(raw, source, chunk_map)
@@ -149,10 +171,11 @@ class ChunkMapCache:
         return (raw, source) in self._known or (raw.path, source) in self._reasons
 
     def _made(self, raw: RawFile, source: DatasetColumn, chunk_map: ChunkMap) -> KnownSource:
-        chunk_rows = -(-chunk_map.shape[0] // chunk_map.chunk_rows) if chunk_map.pipeline is not None else 0
         blocks = None if 0 in chunk_map.shape else self._pool.blocks(raw.path, raw.stamp)
-        identity = ("direct", raw.path, raw.stamp, source, chunk_map.shape, chunk_map.chunks)
-        slots = ChunkRowSlots(chunk_rows, identity if chunk_rows else None)
+        slots = _NO_SLOTS
+        if chunk_map.pipeline is not None and chunk_map.shape[0]:
+            identity = ("direct", raw.path, raw.stamp, source, chunk_map.shape, chunk_map.chunks)
+            slots = ChunkRowSlots(chunk_map.rows_of_chunks, identity)
         return KnownSource(raw, source, chunk_map, slots, blocks=blocks, pool=self._decode_pool)
 
     def _keep(self, known: KnownSource) -> None:

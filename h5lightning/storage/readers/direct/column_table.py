@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.monitor import Guard
+from h5lightning.planning.catalog.one_piece import StoredPieces
 from h5lightning.storage.files.raw_file import RawFile
 from h5lightning.storage.files.raw_files import FileBatch
 from h5lightning.storage.readers.direct.known_source import KnownSource
@@ -42,46 +43,73 @@ class ColumnFacts(NamedTuple):
         """Nothing is known of some files."""
         return cls(np.zeros(files, np.int8), np.zeros(files, np.int64), np.zeros(files, np.int64))
 
-    def of(self, numbers: Int64Array) -> ColumnFacts:
+    def of(self, numbers: Int64Array | slice) -> ColumnFacts:
         """What is known of the files with these numbers, ``(N,)``."""
         return ColumnFacts(self.kinds[numbers], self.starts[numbers], self.rows[numbers])
 
 
 class ColumnTable:
-    """One column in all known files; any number of threads may use it."""
+    """One column in all known files; any number of threads may use it.
 
-    def __init__(self) -> None:
-        self._facts = ColumnFacts.unknown(_FEWEST)
+    Args:
+        in_one_piece: finds the files in which its rows lie in one piece, among those with some numbers in the catalog;
+            see `OnePiece.of`.
+        find: finds where its values lie in another file; None if only HDF5 can read it.
+    """
+
+    def __init__(
+        self,
+        in_one_piece: Callable[[Int64Array], StoredPieces],
+        find: Callable[[RawFile], KnownSource | None],
+    ) -> None:
+        self._in_one_piece = in_one_piece
+        self._find = find
+        # The number of the first file that has an entry, and the entries.
+        self._held = 0, ColumnFacts.unknown(_FEWEST)
         self._guard = Guard()
 
-    def of(self, batch: FileBatch, find: Callable[[RawFile], KnownSource | None]) -> ColumnFacts:
-        """What is known of the files of a batch.
+    def of(self, batch: FileBatch) -> ColumnFacts:
+        """What is known of the files of a batch; what is not known yet is found."""
+        first, facts = self._held
+        if batch.stop > first + len(facts.kinds):
+            first, facts = self._guard.run(self._grow, batch)
+        if batch.first >= first:
+            numbers = batch.numbers - first
+        else:  # a file of it was forgotten while it is read
+            numbers, facts = np.arange(len(batch.files)), ColumnFacts.unknown(len(batch.files))
+        found = facts.of(numbers)
+        if found.kinds.all():
+            return found
+        self._note_scanned(facts, numbers, batch, np.flatnonzero(found.kinds == _UNKNOWN))
+        for place in np.flatnonzero(facts.kinds[numbers] == _UNKNOWN).tolist():
+            _note(facts, int(numbers[place]), self._find(batch.files[place]))
+        return facts.of(numbers)
 
-        Args:
-            batch: the files.
-            find: finds where the values lie in a file of which nothing is known yet; None if only HDF5 can read it.
-        """
-        if batch.end > len(self._facts.kinds):
-            self._guard.run(self._grow, batch.end)
-        facts = self._facts.of(batch.numbers)
-        if facts.kinds.all():
-            return facts
-        for place in np.flatnonzero(facts.kinds == _UNKNOWN).tolist():
-            file = batch.files[place]
-            self._guard.run(self._note, file.number, find(file))
-        return self._facts.of(batch.numbers)
+    def _grow(self, batch: FileBatch) -> tuple[int, ColumnFacts]:
+        """Make room for the files of a batch; those that were forgotten lose their entries."""
+        first, old = self._held
+        if batch.stop > first + len(old.kinds):
+            new_first = max(first, batch.known.first)
+            new = ColumnFacts.unknown(max(_FEWEST, 2 * (batch.stop - new_first)))
+            kept = old.of(slice(new_first - first, None))
+            size = len(kept.kinds)
+            new.kinds[:size], new.starts[:size], new.rows[:size] = kept
+            self._held = new_first, new
+        return self._held
 
-    def _grow(self, files: int) -> None:
-        old = self._facts
-        if files > len(old.kinds):
-            new, size = ColumnFacts.unknown(2 * files), len(old.kinds)
-            new.kinds[:size], new.starts[:size], new.rows[:size] = old
-            self._facts = new
+    def _note_scanned(
+        self, facts: ColumnFacts, numbers: Int64Array, batch: FileBatch, unknown: Int64Array
+    ) -> None:
+        """Note what the index says of files of which nothing is known; ``unknown`` are their places in the batch."""
+        pieces = self._in_one_piece(batch.scan_numbers[unknown])
+        found = numbers[unknown[pieces.places]]
+        facts.starts[found], facts.rows[found] = pieces.starts, pieces.rows
+        facts.kinds[found] = PLAIN  # last, as below
 
-    def _note(self, number: int, known: KnownSource | None) -> None:
-        facts = self._facts
-        if known is not None:
-            facts.rows[number] = known.rows
-            facts.starts[number] = known.chunk_map.offsets[0] if known.is_plain else 0
-        # Last: other threads use the other numbers of a file whose kind is known.
-        facts.kinds[number] = NEEDS_HDF5 if known is None else PLAIN if known.is_plain else OTHER
+
+def _note(facts: ColumnFacts, number: int, known: KnownSource | None) -> None:
+    if known is not None:
+        facts.rows[number] = known.rows
+        facts.starts[number] = known.chunk_map.offsets[0] if known.is_plain else 0
+    # Last: other threads use the other numbers of a file whose kind is known.
+    facts.kinds[number] = NEEDS_HDF5 if known is None else PLAIN if known.is_plain else OTHER

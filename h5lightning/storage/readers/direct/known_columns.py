@@ -45,7 +45,7 @@ class KnownColumns:
             self._last = batch, groups
         group = groups.get(column)
         if group is None:
-            facts = self._table(column).of(batch, partial(self.maps.find, source=column, keeps_plain=False))
+            facts = self._table(column).of(batch)
             find = partial(self.maps.find, source=column)
             group = groups[column] = OpenSourceGroup(
                 batch, column, facts, find, access=self._access, pool=self._decode_pool
@@ -55,7 +55,9 @@ class KnownColumns:
     def _table(self, column: DatasetColumn) -> ColumnTable:
         table = self._tables.get(column)
         if table is None:
-            if (len(self._tables) + 1) * self.known.count > _MOST_ENTRIES:
+            if (len(self._tables) + 1) * len(self.known) > _MOST_ENTRIES:
                 self._tables = {}
-            table = self._tables.setdefault(column, ColumnTable())
+            find = partial(self.maps.find, source=column, keeps_plain=False)
+            table = ColumnTable(partial(self.maps.in_one_piece, column), find)
+            table = self._tables.setdefault(column, table)
         return table

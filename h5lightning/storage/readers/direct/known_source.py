@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import BadFileError
@@ -18,6 +20,8 @@ from h5lightning.storage.readers.protocol import DatasetColumn
 from h5lightning.storage.readers.stored_table import StoredTable
 
 __all__ = ["KnownSource"]
+
+_BYTES, _FILTERED_BYTES = 768, 768  # measured, over 2,000 files of 20 datasets
 
 
 class KnownSource:
@@ -83,8 +87,10 @@ class KnownSource:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory that it takes: itself, with its key, about 1 KiB; and a copy of the offsets."""
-        return 1024 + self.chunk_map.nbytes + (8 * len(self.chunk_map.offsets) if self.may_be_mapped else 0)
+        """Bytes of memory that it takes: itself, with its key, 0.75 KiB; what decodes it; and a copy of the offsets."""
+        chunks = len(self.chunk_map.offsets)
+        more = _FILTERED_BYTES + 4 * chunks if self.filtered is not None else 8 * chunks
+        return _BYTES + self.chunk_map.nbytes + more
 
     @property
     def is_plain(self) -> bool:
@@ -96,7 +102,8 @@ class KnownSource:
         if is_table or self.is_empty or self.filtered is not None or len(chunk_map.offsets) != 1:
             return False
         start, stop = int(chunk_map.offsets[0]), int(chunk_map.offsets[0]) + chunk_map.chunk_bytes
-        return chunk_map.holds_whole_rows and 0 <= start <= stop <= self.raw.stamp[0]
+        holds_all = chunk_map.holds_whole_rows and self.rows <= chunk_map.chunk_rows
+        return holds_all and 0 <= start <= stop <= self.raw.stamp[0]
 
     @property
     def may_be_mapped(self) -> bool:
@@ -118,12 +125,32 @@ class KnownSource:
         """A copy of the offsets of all chunks; none of them lies outside of the file."""
         # A large index is mapped, and may be damaged after it was compared with its digest.
         offsets, size = np.array(self.chunk_map.offsets), self.raw.stamp[0]
-        if int(offsets.min(initial=0)) < 0 or int(offsets.max(initial=0)) > size - self.chunk_map.chunk_bytes:
+        # Without its sign, a negative offset lies beyond all files.
+        if int(np.maximum.reduce(offsets.view(np.uint64), initial=0)) > size - self.chunk_map.chunk_bytes:
             raise BadFileError(
                 f"{self.raw.path} has {size} bytes, but the index places values beyond them: the file or the index was "
                 "damaged. Start again, which compares the index with its digest"
             )
         return offsets
+
+    def read_piece(self, out: npt.NDArray[Any]) -> bool:
+        """Read all of the dataset into ``out``, which has its shape, by one call of the system.
+
+        Returns:
+            Whether that is possible: the dataset lies in one piece, as ``out`` does, and needs no conversion.
+
+        Raises:
+            BadFileError: the dataset does not lie inside of the file, or cannot be read.
+            FileChangedError: the file changed.
+        """
+        chunk_map, is_verified = self.chunk_map, self.blocks is not None
+        is_piece = self.filtered is None and len(chunk_map.offsets) == 1 and chunk_map.holds_whole_rows
+        if not is_piece or is_verified or self.table is not None or chunk_map.shape != out.shape:
+            return False
+        if not out.flags.c_contiguous or out.dtype != self.source.dtype or out.nbytes > chunk_map.chunk_bytes:
+            return False
+        self.raw.read_into(int(self.checked_chunk_map().offsets[0]), out.reshape(-1).view(np.uint8))
+        return True
 
     def prefetch(self, rows: Int64Array, *, only_remote: bool, is_probe: bool) -> bool:
         """Ask the system to fetch the bytes of some rows, ``(N,)``; see `Reader.prefetch`."""

@@ -7,7 +7,7 @@ without the GIL and kept for the next batches. Datasets with any doubt are left 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
@@ -21,9 +21,10 @@ from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.files.raw_files import KnownFiles
 from h5lightning.storage.readers.checks import check_buffer, name_of
 from h5lightning.storage.readers.decoded.cached_rows import CachedRows
+from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowCache
 from h5lightning.storage.readers.decoded.decode_pool import DecodedChunkRows
+from h5lightning.storage.readers.direct.filtered_rows import FilteredRows
 from h5lightning.storage.readers.direct.known_columns import KnownColumns
-from h5lightning.storage.readers.direct.known_source import KnownSource
 from h5lightning.storage.readers.direct.open_source import OpenSource
 from h5lightning.storage.readers.direct.source_group import read_whole
 from h5lightning.storage.readers.protocol import DatasetColumn, Reader, ReadRequest
@@ -108,7 +109,7 @@ class DirectReader(Reader):
 
         batch = self._pool.raw_files.checked([file])
         known = self._columns(batch.known).maps.find(batch.files[0], together(source))
-        if known is not None:
+        if known is not None and not known.read_piece(out):
             mapped = batch.mapped(self._pool.access.memory_map).maps[0] if known.may_be_mapped else None
             read_whole(OpenSource(known, mapped), out, self._decoded.pool())
         return known is not None
@@ -183,30 +184,37 @@ class DirectReader(Reader):
             What only HDF5 can decode.
         """
         undecoded, tables = list[Unread](), self._by_table(requests)
+        found: dict[FilteredRows, list[Int64Array]] = {}
         for number, path in enumerate(files):
             files_known, raw = self._pool.raw_files.one(path)
             maps, is_same = self._columns(files_known).maps, raw.check()
-            for request in tables:
-                part = request.of([number])
-                known = maps.find(raw, request.source) if part.rows.size and is_same else None
-                if known is not None:
-                    self._decode(known, part.rows, reads)
-                elif part.rows.size and is_same:
-                    undecoded.append(([path], each_column(part)))
+            for request in tables if is_same else ():
+                start, stop = request.borders[number : number + 2].tolist()
+                known = maps.find(raw, request.source) if start < stop else None
+                if known is not None and known.filtered is not None:
+                    rows = request.rows[start:stop]
+                    OpenSource(known, None).check_rows(rows)
+                    found.setdefault(known.filtered, []).append(rows)
+                elif known is None and start < stop:
+                    undecoded.append(([path], each_column(request.of([number]))))
+        self._decode(found, reads)
         return undecoded
+
+    def _decode(self, found: Mapping[FilteredRows, Sequence[Int64Array]], reads: int) -> None:
+        """Decode the chunks of some rows of datasets, those of all files together."""
+        by_cache: dict[ChunkRowCache, list[FilteredRows]] = {}
+        for decoder in found:
+            by_cache.setdefault(decoder.cache, []).append(decoder)
+        for cache, decoders in by_cache.items():
+            rows = [np.concatenate(found[decoder]) for decoder in decoders]
+            cached = CachedRows(cache, decoders, self._decoded.pool())
+            cached.decode_ahead(np.concatenate(rows), np.asarray([*map(len, rows)]), reads=reads)
 
     def _by_table(self, requests: Sequence[ReadRequest]) -> list[ReadRequest]:
         """The same requests for single rows, with those for a table `combined` as `_read` combines them."""
         columns = self._local.peek()
         separate = frozenset[DatasetColumn]() if columns is None else columns.maps.separate
         return combined([request.by_row() for request in requests], separate)
-
-    def _decode(self, known: KnownSource, rows: Int64Array, reads: int) -> None:
-        """Decode the chunks of some rows of a source, if its chunks are decoded."""
-        if known.filtered is not None:
-            OpenSource(known, None).check_rows(rows)
-            cached = CachedRows(known.filtered.cache, [known.filtered], self._decoded.pool())
-            cached.decode_ahead(rows, np.asarray([len(rows)]), reads=reads)
 
 
 def _unsupported(file: str, source: DatasetColumn, reason: str) -> UnsupportedFieldError:

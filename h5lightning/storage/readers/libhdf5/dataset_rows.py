@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -31,10 +31,10 @@ from h5lightning.storage.readers.libhdf5.chunk_validation import ChunkValidator
 from h5lightning.storage.readers.protocol import DatasetColumn
 from h5lightning.storage.readers.records import RecordColumns
 
-__all__ = ["DatasetRows"]
+__all__ = ["MOST_JOINED", "DatasetRows", "holds_type"]
 
 # Joining a row to a selection takes 1 µs, and more for each that it holds; h5py needs 15 µs for any number of rows.
-_MOST_JOINED = 16
+MOST_JOINED = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +53,11 @@ class DatasetRows:
         sources: the other files that its rows lie in; None if all lie in this file.
         spare_spaces: selections (file, memory) that no thread uses at the moment: making one takes as long
             as reading a small row.
+
+    Attributes:
+        rows: rows of the dataset.
+        row_shape: shape of one row.
+        row_bytes: bytes of one row, decoded.
     """
 
     file: str
@@ -67,6 +72,21 @@ class DatasetRows:
     validator: ChunkValidator | None
     sources: RowSources | None
     spare_spaces: list[tuple[h5s.SpaceID, h5s.SpaceID]]
+    rows: int = field(init=False)
+    row_shape: tuple[int, ...] = field(init=False)
+    row_bytes: int = field(init=False)
+    _fits: bool = field(init=False)
+    _did: h5d.DatasetID = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Asked for in each batch, so found once.
+        rows, *row_shape = self.shape or (0,)
+        object.__setattr__(self, "rows", rows)
+        object.__setattr__(self, "row_shape", tuple(row_shape))
+        object.__setattr__(self, "row_bytes", math.prod(row_shape) * self.dtype.itemsize)
+        fits = all((*row_shape, *shape) == column.row_shape for column, shape in self.columns())
+        object.__setattr__(self, "_fits", fits)
+        object.__setattr__(self, "_did", self.dataset.id)
 
     @classmethod
     def open(cls, file: h5py.File, path: str, source: DatasetColumn, access: Access) -> DatasetRows:
@@ -111,21 +131,6 @@ class DatasetRows:
             spare_spaces=[],
         )
 
-    @property
-    def rows(self) -> int:
-        """Rows of the dataset."""
-        return self.shape[0] if self.shape else 0
-
-    @property
-    def row_shape(self) -> tuple[int, ...]:
-        """Shape of one row."""
-        return (self.shape or ())[1:]
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes of one row, decoded."""
-        return math.prod(self.row_shape) * self.dtype.itemsize
-
     def columns(self) -> list[tuple[DatasetColumn, tuple[int, ...]]]:
         """Each column that is read, with the shape of one value; the source itself if it is no table."""
         if not isinstance(self.source, RecordColumns):
@@ -134,6 +139,8 @@ class DatasetRows:
 
     def check_rows(self, first: int, last: int) -> None:
         """Raise unless the dataset has rows ``first`` to ``last``, of the scanned shape; see `checks.check_rows`."""
+        if self._fits and first >= 0 and last < self.rows:
+            return
         for column, value_shape in self.columns():
             check_rows(self.file, column, self.shape, first, last, value_shape)
 
@@ -167,19 +174,19 @@ class DatasetRows:
                 if self.validator is not None:
                     self.validator.validate(start, stop)
                 in_file.select_hyperslab((start, *zeros), shape)
-                self.dataset.id.read(in_memory, in_file, into, self.memory_type)
+                self._did.read(in_memory, in_file, into, self.memory_type)
             except BadFileError:
                 raise
             except (OSError, RuntimeError) as error:
                 raise self._unreadable(f"rows {start} to {stop - 1}", error) from error
         self.spare_spaces.append(spaces)
 
-    def read_each(self, rows: Int64Array, slots: Int64Array, out: npt.NDArray[Any], run: int) -> None:
+    def read_each(self, rows: list[int], slots: list[int], out: npt.NDArray[Any], run: int) -> None:
         """Read entries one after the other, each straight into its slot.
 
         Args:
-            rows: the first row of each entry, ``(N,)``; none of its rows lies outside of the dataset.
-            slots: the slot of each, ``(N,)``.
+            rows: the first row of each entry; none of its rows lies outside of the dataset.
+            slots: the slot of each.
             out: C-contiguous buffer of the stored type, ``(M, *entry_shape)``; see `ReadRequest`.
             run: rows of an entry.
 
@@ -187,26 +194,43 @@ class DatasetRows:
             IndexError: a slot outside of the buffer.
             BadFileError: HDF5 cannot read or decode them.
         """
-        firsts, places = rows.tolist(), slots.tolist()
-        # HDF5 writes all that is selected, even past the end of a shorter buffer.
-        if out[:1].nbytes != run * self.row_bytes or min(places) < 0 or max(places) >= len(out):
-            raise IndexError(f"{self._where}: slots {slots} are out of bounds of a buffer {out.shape}")
-        row_shape = self.row_shape
-        entry_shape, zeros = (run, *row_shape), (0,) * len(row_shape)
+        entry_bytes = run * self.row_bytes
+        entry_shape, zeros = (run, *self.row_shape), (0,) * len(self.row_shape)
         spaces = in_file, in_memory = self._take_spaces()
         in_memory.set_extent_simple(entry_shape)
-        did, row = self.dataset.id, 0
+        read, memory_type, validator = self._did.read, self.memory_type, self.validator
+        row = rows[0]
         try:
-            for row, slot in zip(firsts, places, strict=True):
-                if self.validator is not None:
-                    self.validator.validate(row, row + run)
+            for row, slot in zip(rows, slots, strict=True):
+                if validator is not None:
+                    validator.validate(row, row + run)
+                entry = out[slot : slot + 1]
+                if slot < 0 or entry.nbytes != entry_bytes:
+                    # HDF5 writes all that is selected, even past the end of a shorter buffer.
+                    raise IndexError(f"{self._where}: slot {slot} is out of bounds of a buffer {out.shape}")
                 in_file.select_hyperslab((row, *zeros), entry_shape)
-                did.read(in_memory, in_file, out[slot : slot + 1], self.memory_type)
+                read(in_memory, in_file, entry, memory_type)
         except BadFileError:
             raise
         except (OSError, RuntimeError) as error:
             raise self._unreadable(f"rows {row} to {row + run - 1}", error) from error
         self.spare_spaces.append(spaces)
+
+    def read_between(self, rows: Int64Array, into: npt.NDArray[Any]) -> None:
+        """Read all rows from the first to the last of some rows, and keep these.
+
+        Args:
+            rows: rows, ascending, ``(N,)``.
+            into: C-contiguous buffer of the stored type, ``(N, *row_shape)``.
+
+        Raises:
+            BadFileError: HDF5 cannot read them.
+        """
+        start, stop = int(rows[0]), int(rows[-1]) + 1
+        values = np.empty((stop - start, *self.row_shape), self.dtype)
+        self.read([(start, stop, values)])
+        # With any other mode, NumPy gathers into another buffer first.
+        values.take(rows - start, axis=0, out=into, mode="clip")
 
     def tasks(self, chunk_rows: Sequence[tuple[int, Bytes]], parts: int) -> list[Task]:  # noqa: ARG002
         """See `ChunkRowDecoder.tasks`: one task, since HDF5 has one lock for all threads."""
@@ -232,8 +256,6 @@ class DatasetRows:
             BadFileError: HDF5 cannot read them.
         """
         try:
-            if len(rows) <= _MOST_JOINED:
-                return self._joined(rows)
             if not isinstance(self.source, RecordColumns):
                 values: npt.NDArray[Any] = self.dataset[rows]
                 return values
@@ -243,20 +265,35 @@ class DatasetRows:
             raise self._unreadable(f"rows {rows[0]} to {rows[-1]}", error) from error
         return records.view(self.dtype)
 
-    def _joined(self, rows: Int64Array) -> npt.NDArray[Any]:
-        """A few rows, read through one selection."""
+    def read_joined(self, rows: list[int], into: npt.NDArray[Any]) -> None:
+        """Read a few rows in one call of HDF5.
+
+        Args:
+            rows: rows, strictly ascending.
+            into: C-contiguous buffer of the stored type, ``(N, *row_shape)``.
+
+        Raises:
+            BadFileError: HDF5 cannot read or decode them.
+        """
+        shape, zeros, one = (len(rows), *self.row_shape), (0,) * len(self.row_shape), (1, *self.row_shape)
+        if into.shape != shape:
+            # HDF5 writes all that is selected, even past the end of a shorter buffer.
+            raise ValueError(f"{self._where}: rows {rows} need a buffer {shape}, found {into.shape}")
         spaces = in_file, in_memory = self._take_spaces()
-        row_shape = self.row_shape
-        zeros, one = (0,) * len(row_shape), (1, *row_shape)
-        first, *others = rows.tolist()
-        in_file.select_hyperslab((first, *zeros), one)
-        for row in others:
-            in_file.select_hyperslab((row, *zeros), one, op=h5s.SELECT_OR)
-        in_memory.set_extent_simple((len(rows), *row_shape))
-        values = np.empty((len(rows), *row_shape), self.dtype)
-        self.dataset.id.read(in_memory, in_file, values, self.memory_type)
+        in_memory.set_extent_simple(shape)
+        try:
+            operation = h5s.SELECT_SET
+            for row in rows:
+                if self.validator is not None:
+                    self.validator.validate(row, row + 1)
+                in_file.select_hyperslab((row, *zeros), one, op=operation)
+                operation = h5s.SELECT_OR
+            self._did.read(in_memory, in_file, into, self.memory_type)
+        except BadFileError:
+            raise
+        except (OSError, RuntimeError) as error:
+            raise self._unreadable(f"rows {rows[0]} to {rows[-1]}", error) from error
         self.spare_spaces.append(spaces)
-        return values
 
     def read_whole(self, into: npt.NDArray[Any]) -> None:
         """Read the whole dataset.
@@ -274,7 +311,7 @@ class DatasetRows:
         try:
             if self.validator is not None:
                 self.validator.validate(0, self.rows)
-            self.dataset.id.read(h5s.ALL, h5s.ALL, into, self.memory_type)
+            self._did.read(h5s.ALL, h5s.ALL, into, self.memory_type)
         except BadFileError:
             raise
         except (OSError, RuntimeError) as error:
@@ -295,6 +332,11 @@ class DatasetRows:
             f"{self._where}: {what} cannot be read: {hdf5_reason(error)}. The file is damaged, or a filter is "
             "not installed: 'h5lightning inspect' names the filters; if all of them are installed, copy the file again"
         )
+
+
+def holds_type(out: npt.NDArray[Any], dtype: np.dtype[Any]) -> bool:
+    """Whether HDF5 can read elements of a type straight into a buffer."""
+    return bool(out.dtype == dtype and out.flags.c_contiguous)
 
 
 def _types(path: str, source: DatasetColumn, tid: h5t.TypeID) -> tuple[np.dtype[Any], h5t.TypeID]:

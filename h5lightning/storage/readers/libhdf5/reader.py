@@ -9,9 +9,8 @@ long rows are read one by one, straight into the batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from typing import Any, TypeVar
 
 import h5py
@@ -21,18 +20,19 @@ import numpy.typing as npt
 from h5lightning.core.arrays import BoolArray, Int64Array
 from h5lightning.core.process_local import remade
 from h5lightning.planning.values.conversions import assign
-from h5lightning.storage.files.coalescing import MAX_GAP_BYTES, MAX_RUN_BYTES, Runs, coalesce
+from h5lightning.storage.files.coalescing import MAX_RUN_BYTES, Runs, coalesce
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.checks import check_buffer, check_whole
 from h5lightning.storage.readers.decoded.cached_rows import CachedRows
 from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowCache
 from h5lightning.storage.readers.decoded.decode_pool import DecodedChunkRows
-from h5lightning.storage.readers.libhdf5.dataset_rows import DatasetRows
+from h5lightning.storage.readers.libhdf5.batch_rows import BatchRows
+from h5lightning.storage.readers.libhdf5.dataset_rows import DatasetRows, holds_type
 from h5lightning.storage.readers.protocol import DatasetColumn, Reader, ReadRequest
 from h5lightning.storage.readers.record_writer import make_writer
 from h5lightning.storage.readers.records import combined, together
 from h5lightning.storage.readers.row_writer import RowWriter
-from h5lightning.storage.readers.shared_rows import by_source, read_each_once
+from h5lightning.storage.readers.shared_rows import by_source, read_each_once, without_covered
 
 __all__ = ["H5pyReader"]
 
@@ -65,15 +65,10 @@ class H5pyReader(Reader):
         for request in requests:
             check_buffer(files[0], request.source, request.out.shape[1:], request.entry_shape)
         for same in by_source(combined(requests)).values():
-            borders = [request.borders.tolist() for request in same]
-            for number, file in enumerate(files):
-                parts = [
-                    _part(request, *of_files[number : number + 2])
-                    for request, of_files in zip(same, borders, strict=True)
-                    if of_files[number] < of_files[number + 1]
-                ]
-                if parts:
-                    self._read(file, parts)
+            read, covered = without_covered(same)
+            self._read(files, read)
+            for rows in covered:
+                rows.copy()
 
     def prefetch(  # HDF5 fetches nothing ahead
         self,
@@ -86,81 +81,88 @@ class H5pyReader(Reader):
         """Do nothing; see `Reader.prefetch`."""
         return False
 
-    def _read(self, file: str, parts: Sequence[ReadRequest]) -> None:
-        """Read requests for one source of one file."""
+    def _read(self, files: Sequence[str], requests: Sequence[ReadRequest]) -> None:
+        """Read requests for one source."""
+        batch = [BatchRows(request, self._fill) for request in requests]
+        touched = [number for number in range(len(files)) if any(rows.has_entries(number) for rows in batch)]
 
-        def use(stored: DatasetRows) -> None:
-            for part in parts:
-                rows = part.rows.tolist()  # NumPy takes longer for the few rows of one file
-                stored.check_rows(min(rows), max(rows) + part.run - 1)
+        def use(index: int, stored: DatasetRows) -> None:
+            number = touched[index]
+            of_file = batch if len(batch) == 1 else [rows for rows in batch if rows.has_entries(number)]
+            for rows in of_file:
+                rows.check(number, stored)
             if not stored.row_bytes:
                 return
-            if len(parts) > 1 and not self._keeps(stored, parts):
-                read_each_once(parts, partial(self._fill, stored))
+            if len(of_file) > 1 and not self._keeps(stored, number, of_file):
+                read_each_once([rows.part(number) for rows in of_file], partial(self._fill, stored))
                 return
-            for part in parts:
-                self._fill(stored, part)
+            for rows in of_file:
+                rows.read(number, stored)
 
-        self._using(file, parts[0].source, partial(_touched, parts), use)
+        def rows_of(index: int) -> Int64Array:
+            return _touched([rows.part(touched[index]) for rows in batch if rows.has_entries(touched[index])])
 
-    def _keeps(self, stored: DatasetRows, parts: Sequence[ReadRequest]) -> bool:
+        self._using([files[number] for number in touched], requests[0].source, rows_of, use)
+        for rows in batch:
+            rows.finish()
+
+    def _keeps(self, stored: DatasetRows, number: int, requests: Sequence[BatchRows]) -> bool:
         """Whether no chunk is decoded twice if the requests are read one after the other."""
         if stored.chunk_rows is None:
             return stored.sources is None  # which may be filtered
         cache = self._cache(stored)
-        rows = sum(len(part.rows) * part.run for part in parts)
-        return cache is not None and CachedRows(cache, [stored], self._decoded.pool()).keeps(rows)
+        count = sum(rows.count(number) for rows in requests)
+        return cache is not None and CachedRows(cache, [stored], self._decoded.pool()).keeps(count)
 
     def _fill(self, stored: DatasetRows, part: ReadRequest) -> None:
         """Read rows of one file, which were checked."""
         cache = self._cache(stored)
-        is_apart = cache is None and _are_apart(stored, part)
-        is_scattered = is_apart and part.run == 1 and _fits_one_selection(stored, len(part.rows))
-        if is_apart and not is_scattered and _holds_stored(part.out, stored):
-            stored.read_each(part.rows, part.slots, part.out, part.run)
-            return
         part = part.by_row()
         to = make_writer(part, stored.dtype, stored.row_shape)
         if cache is not None:
             CachedRows(cache, [stored], self._decoded.pool()).put(part, to)
-        elif is_scattered:
-            to.put_values(stored.read_scattered(part.rows), part.slots, ())
         else:
-            self._fill_runs(_Selection(stored, *_ascending(part.rows, part.slots), part.out, to))
+            self._fill_runs(_Selection(stored, part.rows, part.slots, part.out, to))
 
     def decode_ahead(self, files: Sequence[str], requests: Sequence[ReadRequest], *, reads: int) -> None:
         """Decode the chunks of some rows; see `Reader.decode_ahead`."""
         for request in combined([request.by_row() for request in requests]):
-            for file, (start, stop) in zip(files, pairwise(request.borders.tolist()), strict=True):
-                if start < stop:
-                    self._decode(file, request.source, np.sort(request.rows[start:stop]), reads)
+            borders = request.borders.tolist()
+            touched = [number for number in range(len(files)) if borders[number] < borders[number + 1]]
+            rows = [np.sort(request.rows[slice(*borders[number : number + 2])]) for number in touched]
 
-    def _decode(self, file: str, source: DatasetColumn, rows: Int64Array, reads: int) -> None:
+            def use(index: int, stored: DatasetRows, rows: list[Int64Array] = rows) -> None:
+                self._decode(stored, rows[index], reads)
+
+            self._using([files[number] for number in touched], request.source, rows.__getitem__, use)
+
+    def _decode(self, stored: DatasetRows, rows: Int64Array, reads: int) -> None:
         """Decode the chunks of ascending rows of one file."""
-
-        def use(stored: DatasetRows) -> None:
-            stored.check_rows(int(rows[0]), int(rows[-1]))
-            cache = self._cache(stored)
-            if cache is not None:
-                cached = CachedRows(cache, [stored], self._decoded.pool())
-                cached.decode_ahead(rows, np.asarray([len(rows)]), reads=reads)
-
-        self._using(file, source, lambda: rows, use)
+        stored.check_rows(int(rows[0]), int(rows[-1]))
+        cache = self._cache(stored)
+        if cache is not None:
+            cached = CachedRows(cache, [stored], self._decoded.pool())
+            cached.decode_ahead(rows, np.asarray([len(rows)]), reads=reads)
 
     def _using(
         self,
-        file: str,
+        files: Sequence[str],
         source: DatasetColumn,
-        rows: Callable[[], Int64Array],
-        use: Callable[[DatasetRows], None],
+        rows: Callable[[int], Int64Array],
+        use: Callable[[int, DatasetRows], None],
     ) -> None:
-        """Call a function with a dataset of one open file; ``rows`` says which it reads, ascending."""
-        is_guarded = self._pool.access.allow_external is not None
-        sources = (lambda stored: stored.sources_of(rows())) if is_guarded else None
-        self._pool.using(file, source, self._opener(file, source), use, sources=sources)
+        """Call a function with a dataset of each file; ``rows`` says which rows of a file it reads, ascending."""
 
-    def _opener(self, file: str, source: DatasetColumn) -> Callable[[h5py.File], DatasetRows]:
-        return partial(DatasetRows.open, path=file, source=source, access=self._pool.access)
+        def sources(index: int, stored: DatasetRows) -> list[str]:
+            return stored.sources_of(rows(index))
+
+        is_guarded = self._pool.access.allow_external is not None
+        make = self._opener(source)
+        self._pool.using_each(files, source, make, use, sources=sources if is_guarded else None)
+
+    def _opener(self, source: DatasetColumn) -> Callable[[str, h5py.File], DatasetRows]:
+        access = self._pool.access
+        return lambda path, file: DatasetRows.open(file, path, source, access)
 
     def _cache(self, stored: DatasetRows) -> ChunkRowCache | None:
         """Where decoded chunks are kept for the next batches; None if rows can be read alone, or too few chunks fit."""
@@ -176,13 +178,13 @@ class H5pyReader(Reader):
         def use(stored: DatasetRows) -> None:
             for column, value_shape in stored.columns():
                 check_whole(file, column, stored.shape, value_shape)
-            values = out if _holds_stored(out, stored) else np.empty(stored.shape or (), stored.dtype)
+            values = out if holds_type(out, stored.dtype) else np.empty(stored.shape or (), stored.dtype)
             stored.read_whole(values)
             if values is not out:
                 assign(out, ..., values if source.member is None else values["0"])
 
         read = together(source)
-        self._pool.using(file, read, self._opener(file, read), use)
+        self._pool.using(file, read, partial(self._opener(read), file), use)
 
     def start_workers(self, count: int, start: Callable[[], T]) -> T:
         """Start processes that share what they decode; see `Reader.start_workers`."""
@@ -195,7 +197,7 @@ class H5pyReader(Reader):
 
     def _fill_runs(self, selection: _Selection) -> None:
         stored, breaks = selection.stored, selection.breaks()
-        fits = _holds_stored(selection.out, stored)
+        fits = holds_type(selection.out, stored.dtype)
         if fits and not breaks[-1]:
             first, count = int(selection.slots[0]), len(breaks)
             start = int(selection.rows[0])
@@ -265,44 +267,12 @@ def _read_scattered(selection: _Selection) -> None:
         selection.scatter(first, last, values, distinct[first:last] - start)
 
 
-def _part(request: ReadRequest, start: int, stop: int) -> ReadRequest:
-    """The entries of one file."""
-    borders = np.asarray([0, stop - start])
-    return replace(request, borders=borders, rows=request.rows[start:stop], slots=request.slots[start:stop])
-
-
 def _touched(parts: Sequence[ReadRequest]) -> Int64Array:
     """The different rows that some requests read, ascending."""
     return np.unique(np.concatenate([part.by_row().rows for part in parts]))
-
-
-def _are_apart(stored: DatasetRows, part: ReadRequest) -> bool:
-    """Whether no two entries are worth one read of all that lies between them."""
-    if stored.chunk_rows is not None:
-        return False
-    if part.run > 1 or len(part.rows) == 1:
-        return True
-    least = int((part.rows[1:] - part.rows[:-1]).min())
-    return least > MAX_GAP_BYTES // stored.row_bytes + 1
-
-
-def _fits_one_selection(stored: DatasetRows, rows: int) -> bool:
-    return _is_scattered(stored, rows, rows) and rows * stored.row_bytes <= MAX_RUN_BYTES
-
-
-def _holds_stored(out: npt.NDArray[Any], stored: DatasetRows) -> bool:
-    return out.dtype == stored.dtype and out.flags.c_contiguous
 
 
 def _is_scattered(stored: DatasetRows, rows: int, runs: int) -> bool:
     """Whether one selection of the rows takes less time than reading the runs."""
     is_possible = stored.is_selectable and stored.row_bytes <= _MAX_SCATTERED_ROW_BYTES
     return is_possible and 8 + 2 * rows < 5 * runs
-
-
-def _ascending(rows: Int64Array, slots: Int64Array) -> tuple[Int64Array, Int64Array]:
-    # Over many small files most requests are for one row.
-    if rows.size == 1 or (rows[1:] >= rows[:-1]).all():
-        return rows, slots
-    order = np.argsort(rows, kind="stable")
-    return rows[order], slots[order]

@@ -1,4 +1,7 @@
-"""What is known of a column in many files: the table grows with the files, and each file is looked up once."""
+"""What is known of a column in many files: the table grows with the files, and each file is looked up once.
+
+The table follows the files that are known: of those that were forgotten it says the same, and keeps nothing.
+"""
 
 from pathlib import Path
 
@@ -6,6 +9,8 @@ import numpy as np
 import pytest
 
 from h5lightning.options import Access
+from h5lightning.planning.catalog.one_piece import StoredPieces
+from h5lightning.storage.files import raw_files
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowSlots
 from h5lightning.storage.readers.decoded.decode_pool import DecodePool
@@ -32,26 +37,75 @@ def known_of(raw, offsets, rows, chunk_rows):
     return KnownSource(raw, COLUMN, chunk_map, ChunkRowSlots(0, "x"), blocks=None, pool=DecodePool(0, 1))
 
 
-def test_each_file_is_looked_up_once(paths):
-    looked_up = []
+class Lookup:
+    """Of a third of the files the index says where the rows lie; others have two chunks, or need HDF5."""
 
-    def find(raw):
-        looked_up.append(raw.number)
-        if raw.number % 3 == 2:
-            return None
-        return known_of(raw, [raw.number, 500][: raw.number % 3 + 1], 6 + raw.number % 3, 6)
+    def __init__(self):
+        self.in_index, self.asked = [], []
 
-    rng, table = np.random.default_rng(0), ColumnTable()
+    def in_one_piece(self, files):
+        self.in_index += files.tolist()
+        places = np.flatnonzero(files % 3 == 0)
+        return StoredPieces(places, files[places], 6 + files[places])
+
+    def find(self, raw):
+        self.asked.append(raw.scan_number)
+        number = raw.scan_number
+        return None if number % 3 == 2 else known_of(raw, [number, 500], 7, 6)
+
+
+def expected_of(files):
+    """What a table says of files of some numbers: kinds, starts and rows."""
+    kinds = np.array([PLAIN, OTHER, NEEDS_HDF5])[files % 3]
+    return kinds, np.where(kinds == PLAIN, files, 0), np.choose(files % 3, [6 + files, 7, 0])
+
+
+@pytest.fixture(params=[1000, 40], ids=["all are known", "files are forgotten"])
+def most(request, monkeypatch):
+    monkeypatch.setattr(raw_files, "_MOST_FILES", request.param)
+    return request.param
+
+
+def checked(pool, paths, picked):
+    batch = pool.raw_files.checked([paths[number] for number in picked])
+    for number, file in zip(picked.tolist(), batch.files, strict=True):
+        file.scan_number = number
+    return batch
+
+
+def test_each_file_is_looked_up_once(paths, most):
+    rng, lookup = np.random.default_rng(0), Lookup()
+    table = ColumnTable(lookup.in_one_piece, lookup.find)
     with HandlePool(Access()) as pool:
-        for _ in range(30):
+        for _ in range(60):
             picked = rng.choice(FILES, 20, replace=False)
-            batch = pool.raw_files.checked([paths[number] for number in picked])
-            facts = table.of(batch, find)
-            kinds = np.array([PLAIN, OTHER, NEEDS_HDF5])[batch.numbers % 3]
-            assert np.array_equal(facts.kinds, kinds)
-            assert np.array_equal(facts.starts[kinds == PLAIN], batch.numbers[kinds == PLAIN])
-            assert np.array_equal(facts.rows[kinds != NEEDS_HDF5], 6 + batch.numbers[kinds != NEEDS_HDF5] % 3)
-    assert len(looked_up) == len(set(looked_up)) > 150
+            batch = checked(pool, paths, picked)
+            for found, expected in zip(table.of(batch), expected_of(picked), strict=True):
+                assert np.array_equal(found, expected)
+        opened = pool.opened
+    assert len(lookup.asked) == sum(number % 3 > 0 for number in lookup.in_index)
+    if most > FILES:
+        assert len(set(lookup.in_index)) == len(lookup.in_index) == opened > 150
+    else:  # some files are forgotten by the batch that they belong to
+        assert 300 < opened <= len(lookup.in_index) < 1.2 * opened
+
+
+def test_files_that_were_forgotten_while_they_are_read(paths, monkeypatch):
+    monkeypatch.setattr(raw_files, "_MOST_FILES", 40)
+    lookup, picked = Lookup(), np.arange(20)
+    table = ColumnTable(lookup.in_one_piece, lookup.find)
+    with HandlePool(Access()) as pool:
+        before = checked(pool, paths, picked)
+        table.of(before)
+        for first in range(20, FILES, 20):
+            table.of(checked(pool, paths, np.arange(first, first + 20)))
+            for found, expected in zip(table.of(before), expected_of(picked), strict=True):
+                assert np.array_equal(found, expected)
+        assert before.first < before.known.first
+        again = checked(pool, paths, picked)
+        assert again.first >= FILES
+        for found, expected in zip(table.of(again), expected_of(picked), strict=True):
+            assert np.array_equal(found, expected)
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,16 @@ from hypothesis import strategies as st
 
 from h5lightning.errors import BadFileError, FileChangedError, UnsupportedFieldError
 from h5lightning.options import Access
+from h5lightning.planning.catalog.file_stamps import ScannedFiles
+from h5lightning.storage.discovery import discover
 from h5lightning.storage.files import file_budget, raw_files
 from h5lightning.storage.files.handle_pool import HandlePool
+from h5lightning.storage.files.mapped_file import maps_held
+from h5lightning.storage.indexing.build_catalog import build_catalog
+from h5lightning.storage.readers.direct import chunk_map_cache
 from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
+from h5lightning.storage.scanning import ScanRequest
 
 LAYOUTS = {
     "contiguous": {},
@@ -29,7 +35,8 @@ ROWS = 40
 class Files:
     """Paths, and the values of each file."""
 
-    def __init__(self):
+    def __init__(self, folder):
+        self.folder = folder
         self.paths = []
         self.values = []
 
@@ -37,7 +44,8 @@ class Files:
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     """Three files of each layout."""
-    folder, made = tmp_path_factory.mktemp("files"), Files()
+    folder = tmp_path_factory.mktemp("files")
+    made = Files(folder)
     for number, options in enumerate(list(LAYOUTS.values()) * 3):
         path = str(folder / f"{number}.h5")
         x = np.random.default_rng(number).integers(0, 1000, (ROWS, 3)).astype("<i4")
@@ -49,11 +57,30 @@ def files(tmp_path_factory):
     return made
 
 
-@pytest.fixture(scope="module", params=["auto", "h5py", "two open files", "two maps, five known files"])
-def reader(request):
+@pytest.fixture(scope="module")
+def scanned(files):
+    """What the index says of the files."""
+    found = discover(f"{files.folder}/*.h5")
+    request = ScanRequest(("x", "y"))
+    return ScannedFiles(build_catalog(found, request, access=Access(), progress=False).catalog)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        "auto",
+        "h5py",
+        "two open files",
+        "two maps, five known files",
+        "index",
+        "index, two maps, five files",
+    ],
+)
+def reader(request, scanned):
     access = Access(max_open_files=2) if request.param == "two open files" else Access()
-    with HandlePool(access) as pool, pytest.MonkeyPatch.context() as patch:
-        if request.param == "two maps, five known files":
+    known = scanned if "index" in request.param else None
+    with HandlePool(access, scanned_files=known) as pool, pytest.MonkeyPatch.context() as patch:
+        if "two maps" in request.param:
             patch.setattr(file_budget, "map_limit", lambda: 2)
             patch.setattr(raw_files, "_MOST_FILES", 5)
         made = make_reader("h5py" if request.param == "h5py" else "auto", pool)
@@ -90,6 +117,41 @@ def test_rows_of_many_files(files, reader, wish):
 def request_of(source, counts, rows, slots):
     out = np.empty((sum(counts), *source.row_shape), source.dtype)
     return ReadRequest(source, np.cumsum([0, *counts]), rows, slots, out)
+
+
+def test_rows_in_one_piece_are_found_for_all_files_at_once(files, scanned, monkeypatch):
+    paths, looked_up = files.paths, []
+    made = chunk_map_cache.ChunkMapCache._made
+    monkeypatch.setattr(
+        chunk_map_cache.ChunkMapCache, "_made", lambda *args: (looked_up.append(args[2].path), made(*args))[1]
+    )
+    counts, rows = [1] * len(paths), np.arange(len(paths))
+    with HandlePool(Access(), scanned_files=scanned) as pool:
+        reader = make_reader("auto", pool)
+        requests = [request_of(source, counts, rows, rows) for source in SOURCES]
+        reader.read(paths, requests)
+        for request in requests:
+            found = zip(request.out, files.values, rows, strict=True)
+            assert all(np.array_equal(one, values[request.source.path][row]) for one, values, row in found)
+        reader.close()
+    # `y` is contiguous in all files. `x` is in three of 21, and needs HDF5 in three.
+    assert looked_up == ["x"] * 15
+
+
+def test_a_whole_dataset_is_read_without_a_map(files, reader):
+    maps = maps_held()
+    for path, values in zip(files.paths, files.values, strict=True):
+        out = np.zeros(ROWS)
+        reader.read_whole(path, DatasetColumn("y", None, "<f8", (ROWS,)), out)
+        assert np.array_equal(out, values["y"])
+    assert maps_held() <= maps
+
+
+@pytest.mark.parametrize("dtype", ["<f4", ">f8", "<f8"])
+def test_a_whole_dataset_in_another_buffer(files, reader, dtype):
+    out = np.zeros((ROWS, 2), dtype)[:, 0]
+    reader.read_whole(files.paths[1], DatasetColumn("y", None, "<f8", (ROWS,)), out)
+    assert np.array_equal(out, files.values[1]["y"])
 
 
 def test_without_a_fallback_the_file_is_named(files):

@@ -71,8 +71,7 @@ def reading(known, **access):
 
 
 def stored_in(known, path):
-    number = known.number(path)
-    return known.stored(number, known.stamp(number), "x")
+    return known.catalog.stored(known.number(path), "x")
 
 
 def in_a_spawned_process(reader, paths):
@@ -187,7 +186,7 @@ def test_the_index_says_what_hdf5_says(data, folder, tmp_path):
     raw, source = RawFile(path), DatasetColumn("x", None, "<f4", shape[1:])
     stored = stored_in(scan(folder, tmp_path / "index"), path)
     try:
-        found = chunk_map_of(stored.extents, stored.schema.shape, stored.schema.chunks, 4)
+        found = chunk_map_of(stored.extents, stored.shape, stored.layout.chunks, 4)
     except NeedsHDF5Error as error:
         with h5py.File(path) as file, pytest.raises(NeedsHDF5Error, match=str(error)):
             map_chunks(file["x"].id, source, raw)
