@@ -109,8 +109,8 @@ class Workload:
 
     @once
     def sample_bytes(self) -> int:
-        """Decoded bytes of one row over all fields."""
-        datasets = {(field.path, field.member): field for field in self.fields}
+        """Decoded bytes of one row over all fields; columns of a table are read together, and count once."""
+        datasets = {field.path: field for field in self.fields}
         return sum(field.row_bytes * len(field.paths) for field in datasets.values())
 
     @once

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from h5lightning.planning.catalog.schema import DatasetSchema
+from h5lightning.options import Shuffle
+from h5lightning.planning.catalog.schema import DatasetSchema, Member
 from h5lightning.tools.overview.row_storage import filter_names, plugin_hint
-from h5lightning.tools.overview.workload import FieldStorage
+from h5lightning.tools.overview.workload import FieldStorage, Workload
 
 
 def field(shape=(50, 6, 4), chunks=None, filters=(), rows=(50,)):
@@ -34,6 +35,15 @@ def test_sizes(chunks, filters, rows_per_chunk, chunks_per_row, chunk_row_bytes)
 def test_padding_counts_all_files():
     found = field(chunks=(10, 6, 4), filters=("deflate(4)",), rows=(15, 5))
     assert (found.total_rows, found.chunk_row_count, found.padding) == (20, 3, 1.5)
+
+
+def test_columns_of_a_table_count_its_record_once():
+    members = (Member("a", "<f8"), Member("b", "<f4"))
+    schema = DatasetSchema("x", "V12", (50,), (10,), ("deflate(4)",), "chunked", members=members)
+    rows = np.array([50])
+    fields = tuple(FieldStorage(name, ("x",), name, schema, rows * 0, rows, 100) for name in "ab")
+    workload = Workload(fields, 1, Shuffle(window_bytes=1200), cache_bytes=10**6)
+    assert (workload.sample_bytes, workload.decoded_row_bytes, workload.window_rows) == (12, 12, 100)
 
 
 def test_filters():
