@@ -240,3 +240,18 @@ def test_an_interrupt_in_use_lets_go_of_the_file(pool, paths):
     with pytest.raises(KeyboardInterrupt):
         pool.using(paths[0], None, lambda file: file, interrupted)
     assert not any(entry.holders for entry in pool._files()._by_path.values())
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, BadFileError])
+def test_an_error_in_one_of_several_files_lets_go_of_all(error, pool, paths):
+    used = []
+
+    def use(number, file):
+        used.append((number, file.filename))
+        if number == 1:
+            raise error("stopped")
+
+    with pytest.raises(error):
+        pool.using_each(paths, None, lambda _, file: file, use)
+    assert used == list(enumerate(paths[:2]))
+    assert not any(entry.holders for entry in pool._files()._by_path.values())

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from h5lightning.errors import BadFileError, FileChangedError, UnsupportedFieldError
 from h5lightning.options import Access
 from h5lightning.storage.files.handle_pool import HandlePool
-from h5lightning.storage.readers.libhdf5.dataset_rows import DatasetRows
+from h5lightning.storage.readers.libhdf5 import dataset_rows
 from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
 from h5lightning.storage.readers.record_writer import RecordWriter
@@ -207,7 +207,7 @@ def test_h5py_reads_once_for_all_columns(count, tmp_path, monkeypatch):
     table = write_tracks(path)
     with HandlePool(Access()) as pool:
         reading = make_reader("h5py", pool)
-        calls = counted(monkeypatch, DatasetRows, "_take_spaces")
+        calls = counted(monkeypatch, dataset_rows, "take")
         found = read_columns(reading, [path], TRACKS.names[:count], np.array([3, 4, 5]))
         assert all(np.array_equal(found[name], table[3:6][name]) for name in found)
         reading.close()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
-from h5lightning.storage.readers.shared_rows import by_source, read_each_once
+from h5lightning.storage.readers.shared_rows import by_source, read_each_once, without_covered
 
 X, Y = (DatasetColumn(name, None, "<i4", (2,)) for name in "xy")
 
@@ -114,3 +114,35 @@ def test_each_buffer_gets_its_rows(chosen):
     for request, expected in pairs:
         np.testing.assert_array_equal(request.out, expected)
     assert all(len(set(rows)) == len(rows) for rows in reader.rows)
+
+
+@settings(deadline=None)
+@given(
+    windows=st.lists(st.lists(st.integers(0, 20), max_size=6), min_size=3, max_size=3),
+    rows=st.lists(st.lists(st.integers(-3, 25), max_size=6), min_size=3, max_size=3),
+)
+def test_only_rows_inside_of_windows_of_their_file_are_copied(windows, rows):
+    long, _ = asked(windows, run=4)
+    single, expected = asked(rows)
+    inside = all(
+        any(first <= row < first + 4 for first in firsts)
+        for firsts, of_file in zip(windows, rows, strict=True)
+        for row in of_file
+    )
+    read, covered = without_covered([single, long])
+    is_empty = not single.rows.size or not long.rows.size
+    assert (len(covered) == 1) == (inside and not is_empty)
+    assert read == ([long] if covered else [single, long])
+    if covered:
+        for file, (start, stop) in enumerate(pairwise(long.borders)):
+            for first, slot in zip(long.rows[start:stop], long.slots[start:stop], strict=True):
+                long.out[slot] = values_of(file, first + np.arange(4))
+        covered[0].copy()
+        np.testing.assert_array_equal(single.out, expected)
+
+
+def test_a_slot_outside_of_the_buffer_is_not_copied_to():
+    long, _ = asked([[3]], run=4)
+    single = ReadRequest(X, np.array([0, 1]), np.array([4]), np.array([-1]), np.zeros((2, 2), "i4"))
+    with pytest.raises(IndexError, match="slots -1 to -1"):
+        without_covered([long, single])

@@ -110,7 +110,7 @@ class BatchRows:
             self._collected = _CollectedRows(self._request, stored)
         into = self._collected.room(start, stop)
         if is_span:
-            stored.read_between(self._request.rows[start:stop], into)
+            _read_between(stored, self._request.rows[start:stop], into)
         else:
             stored.read_joined(rows, into)
         return True
@@ -143,6 +143,15 @@ class _CollectedRows:
             self._to.put_values(self._values[: self._count], slots, ())
         self._parts.clear()
         self._count = 0
+
+
+def _read_between(stored: DatasetRows, rows: Int64Array, into: npt.NDArray[Any]) -> None:
+    """Read all from the first to the last of some ascending rows, and keep these rows."""
+    start, stop = int(rows[0]), int(rows[-1]) + 1
+    values = np.empty((stop - start, *stored.row_shape), stored.dtype)
+    stored.read([(start, stop, values)])
+    # With any other mode, NumPy gathers into another buffer first.
+    values.take(rows - start, axis=0, out=into, mode="clip")
 
 
 def _in_order(request: ReadRequest) -> ReadRequest:

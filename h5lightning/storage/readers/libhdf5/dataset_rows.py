@@ -28,6 +28,7 @@ from h5lightning.storage.readers.checks import check_rows, check_type, name_of
 from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowSlots
 from h5lightning.storage.readers.decoded.decode_pool import Task
 from h5lightning.storage.readers.libhdf5.chunk_validation import ChunkValidator
+from h5lightning.storage.readers.libhdf5.selections import give_back, take
 from h5lightning.storage.readers.protocol import DatasetColumn
 from h5lightning.storage.readers.records import RecordColumns
 
@@ -51,8 +52,6 @@ class DatasetRows:
         chunk_rows: rows of a chunk; None where no chunk must be decoded as a whole.
         validator: validates chunks before HDF5 decodes them; None where that is not needed.
         sources: the other files that its rows lie in; None if all lie in this file.
-        spare_spaces: selections (file, memory) that no thread uses at the moment: making one takes as long
-            as reading a small row.
 
     Attributes:
         rows: rows of the dataset.
@@ -71,7 +70,6 @@ class DatasetRows:
     slots: ChunkRowSlots
     validator: ChunkValidator | None
     sources: RowSources | None
-    spare_spaces: list[tuple[h5s.SpaceID, h5s.SpaceID]]
     rows: int = field(init=False)
     row_shape: tuple[int, ...] = field(init=False)
     row_bytes: int = field(init=False)
@@ -128,7 +126,6 @@ class DatasetRows:
             ),
             validator=ChunkValidator.of(name_of(path, source), dataset, on_missing=access.on_missing),
             sources=RowSources.of(dataset.id, sources) if sources.stamps else None,
-            spare_spaces=[],
         )
 
     def columns(self) -> list[tuple[DatasetColumn, tuple[int, ...]]]:
@@ -158,13 +155,12 @@ class DatasetRows:
         Raises:
             BadFileError: HDF5 cannot read or decode them.
         """
-        spaces = in_file, in_memory = self._take_spaces()
-        row_shape = self.row_shape
-        shape, zeros = (0, *row_shape), (0,) * len(row_shape)
+        selections = take()
+        in_file, row_shape = selections.fit_file(self.shape or ()), self.row_shape
+        zeros = (0,) * len(row_shape)
         for start, stop, into in reads:
-            if stop - start != shape[0]:
-                shape = (stop - start, *row_shape)
-                in_memory.set_extent_simple(shape)
+            shape = (stop - start, *row_shape)
+            in_memory = selections.fit_memory(shape)
             if into.shape != shape:
                 # HDF5 writes all that is selected, even past the end of a shorter buffer.
                 raise ValueError(
@@ -179,7 +175,7 @@ class DatasetRows:
                 raise
             except (OSError, RuntimeError) as error:
                 raise self._unreadable(f"rows {start} to {stop - 1}", error) from error
-        self.spare_spaces.append(spaces)
+        give_back(selections)
 
     def read_each(self, rows: list[int], slots: list[int], out: npt.NDArray[Any], run: int) -> None:
         """Read entries one after the other, each straight into its slot.
@@ -196,8 +192,8 @@ class DatasetRows:
         """
         entry_bytes = run * self.row_bytes
         entry_shape, zeros = (run, *self.row_shape), (0,) * len(self.row_shape)
-        spaces = in_file, in_memory = self._take_spaces()
-        in_memory.set_extent_simple(entry_shape)
+        selections = take()
+        in_file, in_memory = selections.fit_file(self.shape or ()), selections.fit_memory(entry_shape)
         read, memory_type, validator = self._did.read, self.memory_type, self.validator
         row = rows[0]
         try:
@@ -214,23 +210,7 @@ class DatasetRows:
             raise
         except (OSError, RuntimeError) as error:
             raise self._unreadable(f"rows {row} to {row + run - 1}", error) from error
-        self.spare_spaces.append(spaces)
-
-    def read_between(self, rows: Int64Array, into: npt.NDArray[Any]) -> None:
-        """Read all rows from the first to the last of some rows, and keep these.
-
-        Args:
-            rows: rows, ascending, ``(N,)``.
-            into: C-contiguous buffer of the stored type, ``(N, *row_shape)``.
-
-        Raises:
-            BadFileError: HDF5 cannot read them.
-        """
-        start, stop = int(rows[0]), int(rows[-1]) + 1
-        values = np.empty((stop - start, *self.row_shape), self.dtype)
-        self.read([(start, stop, values)])
-        # With any other mode, NumPy gathers into another buffer first.
-        values.take(rows - start, axis=0, out=into, mode="clip")
+        give_back(selections)
 
     def tasks(self, chunk_rows: Sequence[tuple[int, Bytes]], parts: int) -> list[Task]:  # noqa: ARG002
         """See `ChunkRowDecoder.tasks`: one task, since HDF5 has one lock for all threads."""
@@ -279,8 +259,8 @@ class DatasetRows:
         if into.shape != shape:
             # HDF5 writes all that is selected, even past the end of a shorter buffer.
             raise ValueError(f"{self._where}: rows {rows} need a buffer {shape}, found {into.shape}")
-        spaces = in_file, in_memory = self._take_spaces()
-        in_memory.set_extent_simple(shape)
+        selections = take()
+        in_file, in_memory = selections.fit_file(self.shape or ()), selections.fit_memory(shape)
         try:
             operation = h5s.SELECT_SET
             for row in rows:
@@ -293,7 +273,7 @@ class DatasetRows:
             raise
         except (OSError, RuntimeError) as error:
             raise self._unreadable(f"rows {rows[0]} to {rows[-1]}", error) from error
-        self.spare_spaces.append(spaces)
+        give_back(selections)
 
     def read_whole(self, into: npt.NDArray[Any]) -> None:
         """Read the whole dataset.
@@ -316,12 +296,6 @@ class DatasetRows:
             raise
         except (OSError, RuntimeError) as error:
             raise self._unreadable("its values", error) from error
-
-    def _take_spaces(self) -> tuple[h5s.SpaceID, h5s.SpaceID]:
-        try:
-            return self.spare_spaces.pop()
-        except IndexError:
-            return self.dataset.id.get_space(), h5s.create(h5s.SIMPLE)
 
     @property
     def _where(self) -> str:
