@@ -239,3 +239,27 @@ def test_a_billion_samples_take_the_memory_of_their_files():
 def test_first_series_of_each_file():
     index = make_index(Rows(), [0, 0, 2, 6, 6, 6], [4, 0, 3, 1, 1, 1])
     assert index.first_series.tolist() == [0, 2, 2, 3, 3, 3, 3, 6]
+
+
+@each_kind
+@pytest.mark.parametrize("size", [1, 3, 8, 200])
+def test_ascending_ids_are_located_as_any_others(samples, size):
+    index = make_index(samples)
+    ids = np.sort(np.random.default_rng(size).integers(0, len(index), size))
+    files, borders, rows = index.locate_ascending(ids)
+    where = index.locate(ids)
+    assert files.tolist() == np.unique(where.file).tolist()
+    assert np.array_equal(files.repeat(np.diff(borders)), where.file)
+    assert (borders[0], borders[-1]) == (0, size)
+    assert np.array_equal(rows, where.row)
+
+
+def test_no_ids_lie_in_no_file():
+    files, borders, rows = make_index(Rows()).locate_ascending(np.zeros(0, np.int64))
+    assert (files.size, borders.tolist(), rows.size) == (0, [0], 0)
+
+
+@pytest.mark.parametrize("ids", [[-1, 0], [0, 29]])
+def test_ascending_ids_outside_of_the_index_are_refused(ids):
+    with pytest.raises(IndexError, match=r"sample ids must lie in \[0, 29\)"):
+        make_index(Rows()).locate_ascending(np.array(ids))

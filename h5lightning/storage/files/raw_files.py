@@ -28,7 +28,7 @@ from h5lightning.storage.hdf5.file_checks import stamp
 __all__ = ["FileBatch", "KnownFiles", "MappedFiles", "RawFiles"]
 
 _MOST_FILES = 131_072  # about 0.8 KiB each
-_FORGOTTEN_AT_ONCE = 16  # a file of so many: each time, the tables of all columns get new numbers
+_FORGOTTEN_AT_ONCE = 128  # one of so many files: unmapping more of them would delay a batch
 
 
 class KnownFiles:

@@ -11,7 +11,7 @@ __all__ = ["copy_alone"]
 
 P = ParamSpec("P")
 
-_LEAST_BYTES = 4 * 1024 * 1024
+_LEAST_BYTES = 16 * 1024 * 1024
 # Slower than any copy from memory: whoever takes longer waits for a disk, and others need not wait for it.
 _SLOWEST_BYTES_PER_S = 1e9
 

@@ -12,7 +12,7 @@ from h5lightning.storage.readers.large_copies import copy_alone
 
 pytestmark = pytest.mark.timeout(60)
 
-LARGE, HUGE = 8 << 20, 1 << 34  # the second one would wait for seconds
+LARGE, HUGE = 32 << 20, 1 << 34  # the second one would wait for seconds
 
 
 def copied_meanwhile(size_bytes, other_bytes):

@@ -62,7 +62,11 @@ def scanned(files):
     """What the index says of the files."""
     found = discover(f"{files.folder}/*.h5")
     request = ScanRequest(("x", "y"))
-    return ScannedFiles(build_catalog(found, request, access=Access(), progress=False).catalog)
+    return ScannedFiles(
+        build_catalog(
+            found, request, access=Access(), index_dir=files.folder / "index", progress=False
+        ).catalog
+    )
 
 
 @pytest.fixture(
