@@ -32,7 +32,7 @@ def check_window(options: DataModuleOptions, data: PreparedData, share: Share | 
     ranks = _ranks(share)
     held = data.held_window_bytes(cache_bytes * ranks)
     if held is not None and shuffle.window_bytes > held:
-        needed = -(-data.survey.cache_bytes_for(shuffle.window_bytes) // ranks)
+        needed = -(-data.survey.decoded_chunks().cache_bytes_for(shuffle.window_bytes) // ranks)
         fitting = 2 * held // 3
         smaller = f"set it to at most {fitting}, " if fitting else ""
         raise OptionError(
@@ -59,7 +59,7 @@ def decoding_remarks(
         shuffle: the order of this run, with its window.
         share: the part of the samples that a rank gets; None if it is not known yet.
     """
-    if not data.survey.chunk_layouts(data.survey.fields):
+    if not data.survey.decoded_chunks().layouts:
         return
     if data.keeps_blocks(shuffle):
         yield from _about_window(options, data, shuffle.window_bytes, _ranks(share))
@@ -78,7 +78,7 @@ def _about_window(options: DataModuleOptions, data: PreparedData, window: int, r
     # The order depends on one cache, so that it is the same for any number of ranks, which share the work.
     lowered, held = data.held_window_bytes(cache_bytes), data.held_window_bytes(cache_bytes * ranks)
     if window < asked and lowered is not None:
-        needed = data.survey.cache_bytes_for(asked)
+        needed = data.survey.decoded_chunks().cache_bytes_for(asked)
         yield (
             f"The shuffle window has {bytes_text(window)} instead of {bytes_text(asked)}, since access.cache_bytes="
             f"{cache_bytes} holds no more decoded chunks: set it to at least {needed} for the larger window"
@@ -87,12 +87,12 @@ def _about_window(options: DataModuleOptions, data: PreparedData, window: int, r
         yield (
             f"The shuffle window of {bytes_text(window)} needs more than access.cache_bytes={cache_bytes} in each "
             "process: chunks are decoded several times. Set access.cache_bytes to at least "
-            f"{-(-data.survey.cache_bytes_for(window) // ranks)}"
+            f"{-(-data.survey.decoded_chunks().cache_bytes_for(window) // ranks)}"
         )
 
 
 def _about_full(options: DataModuleOptions, data: PreparedData) -> Iterator[str]:
-    times = data.survey.decoded_for_each_byte(options.access.cache_bytes, options.batch_size)
+    times = data.survey.decoded_chunks().for_each_byte(options.access.cache_bytes, options.batch_size)
     if times >= _LEAST_TIMES:
         yield (
             f"Samples come in an order that ignores chunks, and about {times:,.1f} bytes are decoded for each byte of "

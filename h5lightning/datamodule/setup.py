@@ -48,7 +48,7 @@ class PreparedData:
 
     def held_window_bytes(self, cache_bytes: int) -> int | None:
         """The window whose decoded chunks fill a cache; None if those of all training samples fit into it."""
-        held = self.survey.held_window_bytes(cache_bytes)
+        held = self.survey.decoded_chunks().held_window_bytes(cache_bytes)
         rows = self.plan.parts["train"].rows if "train" in self.plan.parts else 0
         return None if held is None or rows * self.survey.row_layout().row_bytes <= held else held
 

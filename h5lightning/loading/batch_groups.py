@@ -20,10 +20,11 @@ import numpy as np
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import H5LightningError
+from h5lightning.loading.batch_reader import RawBatches
 from h5lightning.loading.decode_ahead import DecodeShare
 from h5lightning.loading.prefetch import PrefetchPipeline
 from h5lightning.loading.prefetch_hints import fetched_by_thread
-from h5lightning.loading.sample_dataset import RawBatches, SampleDataset
+from h5lightning.loading.sample_dataset import SampleDataset
 from h5lightning.planning.sampling.rank_epoch import RankEpoch
 
 __all__ = ["BatchGroupReader"]

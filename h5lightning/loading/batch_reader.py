@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy.typing as npt
 import torch
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.sample_numbers import to_numbers
-from h5lightning.errors import FieldError, MissingDataError, MissingFieldError
+from h5lightning.errors import FieldError, H5LightningError, MissingDataError, MissingFieldError
 from h5lightning.loading.batch_buffers import BufferPool
 from h5lightning.loading.fields.constant_cache import ConstantCache
 from h5lightning.loading.fields.field_delivery import FieldDelivery
@@ -29,10 +29,17 @@ from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.sampling.chunk_needs import ChunkLayout, ChunkNeeds
 from h5lightning.storage.readers.protocol import Reader, ReadRequest
 
-__all__ = ["Batch", "BatchReader"]
+__all__ = ["Batch", "BatchReader", "RawBatches"]
 
 Batch = dict[str, torch.Tensor]
 T = TypeVar("T")
+
+
+class RawBatches(NamedTuple):
+    """Batches as they were read, each with the ids of its samples, and the error that ended them."""
+
+    batches: list[tuple[Int64Array, Batch]]
+    error: H5LightningError | None = None
 
 
 class BatchReader:
@@ -116,6 +123,24 @@ class BatchReader:
             self._delivered({key: torch.from_numpy(array[part]) for key, array in arrays.items()}, ids[part])
             for part in parts
         ]
+
+    def read_separately(self, ids: Int64Array, batch_size: int) -> RawBatches:
+        """Neighbouring batches as `read_neighbours`, with the error of the first one that cannot be read."""
+        parts = [ids[start : start + batch_size] for start in range(0, len(ids), batch_size)]
+        if len(parts) > 1:
+            try:
+                batches = self.read_neighbours(ids, batch_size)
+            except H5LightningError:
+                pass  # it is raised again by the batch that it belongs to
+            else:
+                return RawBatches(list(zip(parts, batches, strict=True)))
+        read: list[tuple[Int64Array, Batch]] = []
+        for part in parts:
+            try:
+                read.append((part, self.read(part)))
+            except H5LightningError as error:  # noqa: PERF203 - rarely more than one batch
+                return RawBatches(read, error)
+        return RawBatches(read)
 
     def prefetch(self, ids: Int64Array, *, only_remote: bool = False, is_probe: bool = False) -> bool:
         """Ask the system to fetch what `read` will need; see `Reader.prefetch`."""

@@ -83,9 +83,7 @@ class H5Dataset(SampleDataset):
             index_dir=index_dir,
         )
         pool = HandlePool(options, scanned_files=surveyed.scanned_files)
-        everything = SampleRanges(
-            np.zeros(1, dtype=np.int64), np.asarray([len(surveyed.index)], dtype=np.int64)
-        )
+        everything = SampleRanges(np.zeros(1, np.int64), np.asarray([len(surveyed.index)], np.int64))
         super().__init__(
             BatchReader(
                 surveyed.index,

@@ -7,7 +7,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +17,8 @@ from torch.utils.data import Dataset
 from h5lightning.core.arrays import BoolArray, Int64Array
 from h5lightning.core.frozen import once
 from h5lightning.core.sample_numbers import to_number, to_numbers
-from h5lightning.errors import H5LightningError
 from h5lightning.loading.batch_finisher import BatchFinisher
-from h5lightning.loading.batch_reader import Batch, BatchReader
+from h5lightning.loading.batch_reader import BatchReader, RawBatches
 from h5lightning.loading.collate import SampleSequence
 from h5lightning.loading.decode_ahead import DecodeAhead
 from h5lightning.loading.prefetch_hints import PrefetchAdvisor, available_bytes
@@ -31,17 +30,10 @@ from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.sampling.rank_epoch import BatchRequest, EpochPosition
 from h5lightning.planning.selection import Selection
 
-__all__ = ["RawBatches", "SampleDataset"]
+__all__ = ["SampleDataset"]
 
 Numbers: TypeAlias = npt.ArrayLike | torch.Tensor
 T = TypeVar("T")
-
-
-class RawBatches(NamedTuple):
-    """Batches as they were read, each with the ids of its samples, and the error that ended them."""
-
-    batches: list[tuple[Int64Array, Batch]]
-    error: H5LightningError | None = None
 
 
 class SampleDataset(Dataset[dict[str, Any]]):
@@ -291,15 +283,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
         return DecodeAhead(self.sample_ids, needs, cache_bytes, early_groups=threads)
 
     def decode(self, ids: Int64Array, reads: int) -> None:
-        """Decode the chunks of some samples, so that `read_raw` finds them decoded.
-
-        Args:
-            ids: numbers of the samples over the whole index, ``(N,)``.
-            reads: about how many calls of `read_raw` come before they are needed.
-
-        Raises:
-            H5LightningError: a file cannot be read.
-        """
+        """Decode the chunks of some samples, by their ids, ``(N,)``, before about so many calls of `read_raw`."""
         self._batches.decode(ids, reads)
 
     def read_raw(self, positions: Int64Array, batch_size: int) -> RawBatches:
@@ -314,22 +298,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
         Raises:
             IndexError: a position outside of the dataset.
         """
-        numbers = self.sample_ids(positions)
-        parts = [numbers[start : start + batch_size] for start in range(0, len(numbers), batch_size)]
-        if len(parts) > 1:
-            try:
-                batches = self._batches.read_neighbours(numbers, batch_size)
-            except H5LightningError:
-                pass  # it is raised again by the batch that it belongs to
-            else:
-                return RawBatches(list(zip(parts, batches, strict=True)))
-        read: list[tuple[Int64Array, Batch]] = []
-        for part in parts:
-            try:
-                read.append((part, self._batches.read(part)))
-            except H5LightningError as error:  # noqa: PERF203 - rarely more than one batch
-                return RawBatches(read, error)
-        return RawBatches(read)
+        return self._batches.read_separately(self.sample_ids(positions), batch_size)
 
     def finish(
         self, batch: dict[str, Any], numbers: Int64Array, epoch: int, is_repeat: BoolArray | None = None

@@ -30,6 +30,7 @@ from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.nonconforming_files import find_nonconforming
 from h5lightning.planning.sampling import RowLayout
 from h5lightning.planning.sampling.chunk_needs import ChunkLayout
+from h5lightning.planning.sampling.decoded_chunks import DecodedChunks
 from h5lightning.storage.checksums.verify_files import load_checksums, verify_before_a_run
 from h5lightning.storage.discovery import Discovered, discover
 from h5lightning.storage.indexing.build_catalog import build_catalog, leave_out
@@ -77,38 +78,10 @@ class DataSurvey(Frozen):
         largest = max(rows, key=lambda plan: plan.row_bytes)
         return RowLayout(self._chunk_rows(largest.path), sum(plan.row_bytes for plan in rows))
 
-    def held_window_bytes(self, cache_bytes: int) -> int | None:
-        """The shuffle window, over all fields, whose decoded chunks fill a cache; None if all chunks fit into it."""
-        return None if self._decoded_bytes <= cache_bytes else int(cache_bytes / self._decoded_of_window)
-
-    def cache_bytes_for(self, window_bytes: int) -> int:
-        """The cache in which block order with a window decodes each chunk about once; see `fit_window`."""
-        return min(int(1.2 * window_bytes * self._decoded_of_window) + 1, self._decoded_bytes)
-
-    @property
-    def _decoded_bytes(self) -> int:
-        """Decoded bytes of all chunks of the fields that are trained on."""
-        layouts = self.chunk_layouts(self.fields)
-        return sum(layout.total_bytes(self.index.file_rows) for layout in layouts)
-
-    @property
-    def _decoded_of_window(self) -> float:
-        """Decoded bytes of the cache for each byte of a window; chunks may reach past the end of the data."""
-        layouts = self.chunk_layouts(self.fields)
-        decoded = sum(layout.row_bytes for layout in layouts)
-        padding = self._decoded_bytes / max(1, decoded * int(self.index.file_rows.sum()))
-        return decoded * max(1.0, padding) / self.row_layout().row_bytes
-
-    def decoded_for_each_byte(self, cache_bytes: int, batch_size: int) -> float:
-        """Decoded bytes for each byte of a sample if samples come in random order; at least 1."""
-        layouts, rows = self.chunk_layouts(self.fields), self.index.file_rows
-        kept = cache_bytes / max(1, self._decoded_bytes)
-        if kept >= 1:
-            return 1.0
-        decoded = sum(layout.row_bytes * layout.decoded_rows(rows, batch_size) for layout in layouts)
-        decoded = max(decoded * (1 - kept), sum(layout.row_bytes for layout in layouts))
-        alone = self.row_layout().row_bytes - sum(layout.row_bytes for layout in layouts)
-        return float(max(1.0, (decoded + alone) / self.row_layout().row_bytes))
+    def decoded_chunks(self) -> DecodedChunks:
+        """The chunks that training decodes."""
+        row_bytes = self.row_layout().row_bytes
+        return DecodedChunks(self.chunk_layouts(self.fields), self.index.file_rows, row_bytes)
 
     def chunk_layouts(self, fields: Fields) -> tuple[ChunkLayout, ...]:
         """How chunks are decoded, for each column of these fields that has chunks of several rows."""
