@@ -22,7 +22,7 @@ from h5lightning.storage.readers.protocol import ReadRequest
 from h5lightning.storage.readers.record_writer import make_writer
 from h5lightning.storage.readers.records import RecordRequest
 
-__all__ = ["BatchRows"]
+__all__ = ["BatchRows", "in_order"]
 
 _COLLECTED_BYTES = 256 * 1024  # of short rows; they stay in the cache of the processor
 
@@ -37,7 +37,7 @@ class BatchRows:
     """
 
     def __init__(self, request: ReadRequest, fill: Callable[[DatasetRows, ReadRequest], None]) -> None:
-        self._request = request = _in_order(request)
+        self._request = request = in_order(request)
         self._fill = fill
         self._borders: list[int] = request.borders.tolist()
         self._rows: list[int] = request.rows.tolist()
@@ -154,8 +154,8 @@ def _read_between(stored: DatasetRows, rows: Int64Array, into: npt.NDArray[Any])
     values.take(rows - start, axis=0, out=into, mode="clip")
 
 
-def _in_order(request: ReadRequest) -> ReadRequest:
-    """The request with ascending rows in each file."""
+def in_order(request: ReadRequest) -> ReadRequest:
+    """The request with entries in the order of their first rows in each file."""
     rows, borders = request.rows, request.borders
     is_back = rows[1:] < rows[:-1]
     if not is_back.any():

@@ -26,7 +26,7 @@ from h5lightning.storage.readers.checks import check_buffer, check_whole
 from h5lightning.storage.readers.decoded.cached_rows import CachedRows
 from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowCache
 from h5lightning.storage.readers.decoded.decode_pool import DecodedChunkRows
-from h5lightning.storage.readers.libhdf5.batch_rows import BatchRows
+from h5lightning.storage.readers.libhdf5.batch_rows import BatchRows, in_order
 from h5lightning.storage.readers.libhdf5.dataset_rows import DatasetRows, holds_type
 from h5lightning.storage.readers.protocol import DatasetColumn, Reader, ReadRequest
 from h5lightning.storage.readers.record_writer import make_writer
@@ -122,6 +122,7 @@ class H5pyReader(Reader):
         if cache is not None:
             CachedRows(cache, [stored], self._decoded.pool()).put(part, to)
         else:
+            part = in_order(part)  # windows that overlap
             self._fill_runs(_Selection(stored, part.rows, part.slots, part.out, to))
 
     def decode_ahead(self, files: Sequence[str], requests: Sequence[ReadRequest], *, reads: int) -> None:
