@@ -62,7 +62,7 @@ def outcome(make_it):
     """What a function returns, or the error that it raises."""
     try:
         return make_it()
-    except (RuntimeError, KeyError, TypeError, AttributeError) as error:
+    except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
         return type(error), str(error)
 
 

@@ -112,6 +112,8 @@ class ChunkMapCache:
         stored = scanned_files.catalog.stored(raw.scan_number, source.path)
         if stored is None or stored.layout.element(source.member) != source.dtype:
             return None
+        if stored.extents.reason:
+            raise NeedsHDF5Error(stored.extents.reason)
         itemsize = stored.extents.itemsize(source.dtype)
         chunk_map = chunk_map_of(stored.extents, stored.shape, stored.layout.chunks, itemsize)
         if chunk_map.pipeline is not None and chunk_problem(chunk_map.chunk_bytes, self._pool.access):
