@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from h5lightning.core.arrays import Bytes, Int64Array
 from h5lightning.planning.values.conversions import assign
-from h5lightning.storage.readers.large_copies import copy_alone
 
 __all__ = ["RowWriter"]
 
@@ -52,18 +51,17 @@ class RowWriter:
             FloatingPointError: a finite value would become infinite in the type of the batch.
         """
         first, last = self._checked(slots)
-        size_bytes = len(slots) * self._row_bytes
         if table.shape[1] * pieces.shape[1] != self._row_bytes:
-            copy_alone(size_bytes, self._put_each, table.reshape(-1), pieces[:, 0], slots)
+            self._put_each(table.reshape(-1), pieces[:, 0], slots)
         elif self._target is None:
             values = table.take(pieces.ravel(), axis=0).reshape(len(slots), -1)
             assign(self._out, slots, values.view(self._dtype).reshape(len(slots), *self._out.shape[1:]))
         elif last - first == len(slots) - 1:
             target, places = self._target[first : last + 1], slots - first if first else slots
-            copy_alone(size_bytes, self._gather, target, table, pieces, places)
+            self._gather(target, table, pieces, places)
             self._make_native(slice(first, last + 1))
         else:
-            copy_alone(size_bytes, self._scatter, self._target, table, pieces, slots)
+            self._scatter(self._target, table, pieces, slots)
             self._make_native(slots)
 
     def memory(self, slots: Int64Array) -> Bytes | None:
