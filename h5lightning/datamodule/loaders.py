@@ -16,7 +16,7 @@ from h5lightning.loading.epochs.epoch_source import Division
 from h5lightning.loading.epochs.evaluation_epochs import EvaluationEpochs
 from h5lightning.loading.epochs.sampler import ShardedSampler
 from h5lightning.loading.epochs.training_epochs import TrainingEpochs
-from h5lightning.loading.loader import H5DataLoader, make_loader
+from h5lightning.loading.loader import H5DataLoader, default_threads, make_loader
 from h5lightning.loading.sample_dataset import SampleDataset
 from h5lightning.planning.sampling import Order, PathOrder
 from h5lightning.planning.sampling.evaluation_shards import EvaluationShards
@@ -111,7 +111,7 @@ class Loaders:
             sampler,
             batch_size=batch_size,
             num_workers=options.num_workers,
-            threads=options.threads,
+            threads=default_threads(options.reader) if options.threads is None else options.threads,
             pin_memory=options.pin_memory,
             as_tuple=None if keys is None else [key for key in keys if key not in lacking],
             for_workers=options.for_workers,

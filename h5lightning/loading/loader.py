@@ -34,9 +34,10 @@ _AHEAD_BYTES = 8 * 1024 * 1024
 _BEGUN: ContextVar[RankEpoch | None] = ContextVar("begun epoch", default=None)
 
 
-def default_threads() -> int:
+def default_threads(reader: str = "auto") -> int:
     """Threads that make batches ahead in the training process, unless a number is given."""
-    return min(_MOST_THREADS, usable_cores())
+    # HDF5 has one lock for all threads: a second one would only wait for it, and for the GIL.
+    return 1 if reader == "h5py" else min(_MOST_THREADS, usable_cores())
 
 
 def make_loader(

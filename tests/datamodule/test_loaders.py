@@ -143,3 +143,14 @@ def test_a_plain_module_may_give_loaders_of_its_own(make, write_files) -> None:
     dm, model = make(write_files()), Plain()
     quiet_trainer(max_epochs=1).fit(model, dm.train_dataloader())
     assert model.count == len(dm.train_dataset)
+
+
+@pytest.mark.parametrize(
+    ("reader", "threads", "expected"), [("h5py", None, 1), ("h5py", 3, 3), ("auto", 2, 2)]
+)
+def test_one_thread_reads_through_h5py_unless_a_number_is_given(ready, tmp_path, reader, threads, expected):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"] = np.arange(40)
+    dm = ready(H5DataModule(str(tmp_path / "*.h5"), reader=reader, threads=threads, split={"test": None}))
+    assert dm.train_dataloader().threads == expected
+    assert dm.val_dataloader().threads == expected
