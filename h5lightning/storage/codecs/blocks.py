@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from h5lightning.core.thread_memory import thread_memory
 from h5lightning.storage.codecs.decoder import Bytes, CodecError, Filler, NoCodecError, copy, unpack
 from h5lightning.storage.codecs.libraries import call, load
-from h5lightning.storage.codecs.scratch import scratch
 
 __all__ = ["Bitshuffle", "Lz4"]
 
@@ -90,7 +90,7 @@ class Bitshuffle(Filler):
                 f"bitshuffle: says {decoded_bytes} bytes in blocks of {block} elements, expected {size} in "
                 "multiples of 8"
             )
-        decoded = scratch(size)
+        decoded = thread_memory(size)
         # The last elements, fewer than 8, are stored untransposed.
         eights = size - size % (8 * self._itemsize)
         sizes = _sizes(stored, -(-eights // (block * self._itemsize)))

@@ -11,10 +11,10 @@ import struct
 
 import numpy as np
 
+from h5lightning.core.thread_memory import thread_memory
 from h5lightning.storage.codecs.boxes import Boxes
 from h5lightning.storage.codecs.decoder import Bytes, CodecError, Filler, NoCodecError, unpack
 from h5lightning.storage.codecs.libraries import call, load
-from h5lightning.storage.codecs.scratch import scratch
 
 __all__ = ["Blosc", "Blosc2"]
 
@@ -70,7 +70,7 @@ class Blosc2(Filler):
         if boxes is None:
             self._fill(frame, out)
             return
-        padded = scratch(boxes.padded_bytes)
+        padded = thread_memory(boxes.padded_bytes)
         self._fill(frame, padded)
         boxes.unpack(padded, out)
 

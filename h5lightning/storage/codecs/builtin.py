@@ -12,9 +12,9 @@ from typing import ClassVar
 import deflate
 import numpy as np
 
+from h5lightning.core.thread_memory import thread_memory
 from h5lightning.storage.codecs.decoder import Bytes, CodecError, Copy, Decoder, Filler, Maker, check_size
 from h5lightning.storage.codecs.libraries import call, load_if_installed
-from h5lightning.storage.codecs.scratch import scratch
 
 __all__ = ["Fletcher32", "Inflate", "Unshuffle", "fletcher32", "unshuffle"]
 
@@ -71,7 +71,7 @@ _BLOSC_FLAGS = 0b110001  # shuffled, in one LZ4 stream; a stream that did not sh
 def _shuffled_by_blosc(stored: Bytes, itemsize: int) -> Bytes:
     """A Blosc frame around shuffled bytes, as Blosc writes it for data that it cannot compress."""
     size, start = len(stored), _BLOSC.size - 4
-    frame = scratch(_BLOSC.size + size)
+    frame = thread_memory(_BLOSC.size + size)
     _BLOSC.pack_into(frame.data, 0, 2, 1, _BLOSC_FLAGS, itemsize, size, size, len(frame), start, size)
     frame[_BLOSC.size :] = stored
     return frame

@@ -20,7 +20,7 @@ from h5lightning.storage.hdf5.external import source_stamp
 from h5lightning.storage.hdf5.file_checks import stamp
 from h5lightning.storage.hdf5.held_files import Identity, identity_of
 
-__all__ = ["FileGuard", "OpenFileGuard", "SourceGuard", "check_scanned"]
+__all__ = ["FileGuard", "OpenFileGuard", "SourceGuard", "check_scanned", "check_unopened"]
 
 _ADVICE = (
     "A run needs files that stay as they are, also those of SWMR writers: write to another file and rename it "
@@ -157,6 +157,17 @@ class SourceGuard:
                     f"{os.path.abspath(source)}, which {self._path} takes values from, {what} {since} was scanned. "
                     f"{_ADVICE}"
                 )
+
+
+def check_unopened(path: str, scanned_files: ScannedFiles | None) -> None:
+    """Raise if a file that cannot be opened is not the one that was scanned.
+
+    Raises:
+        FileChangedError: see `check_scanned`.
+    """
+    if scanned_files is not None:
+        with contextlib.suppress(FileNotFoundError):
+            check_scanned(path, stamp(os.stat(path)), scanned_files)
 
 
 def check_scanned(path: str, stamp: Stamp, scanned_files: ScannedFiles) -> int | None:

@@ -22,10 +22,9 @@ from h5lightning.core.monitor import Guard
 from h5lightning.errors import BadFileError, FileChangedError, ResourceError
 from h5lightning.options import Access
 from h5lightning.planning.catalog.file_stamps import ScannedFiles, Stamp
-from h5lightning.storage.files.file_guard import OpenFileGuard, SourceGuard, check_scanned
+from h5lightning.storage.files.file_guard import OpenFileGuard, SourceGuard, check_scanned, check_unopened
 from h5lightning.storage.files.raw_files import RawFiles
 from h5lightning.storage.files.verified_blocks import VerifiedBlocks, verified_blocks
-from h5lightning.storage.hdf5.file_checks import stamp
 from h5lightning.storage.hdf5.held_files import Identity, drop, hold
 from h5lightning.storage.hdf5.open_file import open_file
 
@@ -246,9 +245,7 @@ class OpenFiles:
         try:
             file = self._opened(path)
         except BadFileError:
-            if self._scanned_files is not None:
-                with suppress(FileNotFoundError):
-                    check_scanned(path, stamp(os.stat(path)), self._scanned_files)
+            check_unopened(path, self._scanned_files)
             raise
         try:
             guard = OpenFileGuard(path, file.id.get_vfd_handle())

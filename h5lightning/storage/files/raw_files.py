@@ -6,7 +6,6 @@ look at its status, and an ``open`` where its bytes are read by system calls.
 
 from __future__ import annotations
 
-import os
 import weakref
 from collections.abc import Callable, Sequence, Sized
 from contextlib import suppress
@@ -20,10 +19,9 @@ from h5lightning.core.monitor import Guard
 from h5lightning.errors import BadFileError
 from h5lightning.planning.catalog.file_stamps import ScannedFiles
 from h5lightning.storage.files.file_budget import FileBudget
-from h5lightning.storage.files.file_guard import check_scanned
+from h5lightning.storage.files.file_guard import check_scanned, check_unopened
 from h5lightning.storage.files.mapped_file import MappedFile
 from h5lightning.storage.files.raw_file import RawFile
-from h5lightning.storage.hdf5.file_checks import stamp
 
 __all__ = ["FileBatch", "KnownFiles", "MappedFiles", "RawFiles"]
 
@@ -208,16 +206,13 @@ class RawFiles:
         return file
 
     def _checked_file(self, path: str, number: int) -> RawFile:
-        budget, scanned_files = self.budget, self._scanned_files
-        if scanned_files is None:
-            file = RawFile(path, number, budget)
-        else:
-            try:
-                file = RawFile(path, number, budget)
-            except BadFileError:
-                with suppress(FileNotFoundError):
-                    check_scanned(path, stamp(os.stat(path)), scanned_files)
-                raise
+        scanned_files = self._scanned_files
+        try:
+            file = RawFile(path, number, self.budget)
+        except BadFileError:
+            check_unopened(path, scanned_files)
+            raise
+        if scanned_files is not None:
             scan_number = check_scanned(path, file.stamp, scanned_files)
             file.scan_number = -1 if scan_number is None else scan_number
         file.keep_open()

@@ -18,7 +18,7 @@ from h5lightning.core.thread_memory import thread_memory
 from h5lightning.planning.values.conversions import assign
 from h5lightning.storage.readers.protocol import ReadRequest
 from h5lightning.storage.readers.records import RecordRequest
-from h5lightning.storage.readers.row_writer import RowWriter
+from h5lightning.storage.readers.row_writer import RowWriter, checked_slots
 
 __all__ = ["RecordWriter", "make_writer"]
 
@@ -105,12 +105,7 @@ class RecordWriter(RowWriter):
             assign(out, where, records[name])
 
     def _checked(self, slots: Int64Array) -> tuple[int, int]:
-        """The first and the last slot; NumPy would count a negative one from the end."""
-        first, last = int(np.minimum.reduce(slots)), int(np.maximum.reduce(slots))
-        for _, out in self._outs:
-            if first < 0 or last >= len(out):
-                raise IndexError(f"slots {first} to {last} are out of bounds of a buffer {out.shape}")
-        return first, last
+        return checked_slots(slots, min((out for _, out in self._outs), key=len))
 
 
 def _span_of(dtype: np.dtype[Any], names: Sequence[str]) -> tuple[int, np.dtype[Any]] | None:

@@ -13,6 +13,7 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.planning.values.conversions import assign
 from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
 from h5lightning.storage.readers.records import RecordRequest, columns_of, with_buffers
+from h5lightning.storage.readers.row_writer import checked_slots
 
 __all__ = ["CoveredRows", "by_source", "read_each_once", "without_covered"]
 
@@ -75,9 +76,7 @@ def _covered(request: ReadRequest, runs: ReadRequest) -> CoveredRows | None:
     inside = rows - firsts[at]
     if inside.min() < 0 or inside.max() >= runs.run:
         return None
-    first, last = int(request.slots.min()), int(request.slots.max())
-    if first < 0 or last >= len(request.out):
-        raise IndexError(f"slots {first} to {last} are out of bounds of a buffer {request.out.shape}")
+    checked_slots(request.slots, request.out)
     values = runs.out.reshape(-1, *runs.source.row_shape)
     return CoveredRows(request, values, runs.slots[order][at] * runs.run + inside)
 
@@ -116,8 +115,9 @@ class _SharedRows:
         borders = requests[0].borders
         rows = np.concatenate([request.rows for request in requests])
         # Rows are numbered over all files. As np.unique, which takes longer than reading short rows.
-        first = np.arange(len(borders)) * (rows.max(initial=0) + 1)
-        rows += np.concatenate([first[:-1].repeat(request.sizes) for request in requests])
+        height = int(rows.max(initial=0)) + 1
+        first = np.arange(len(borders)) * height
+        rows += np.concatenate([_first_rows(request, height) for request in requests])
         order = rows.argsort(kind="stable")
         ordered = rows[order]
         is_new = np.ones(len(ordered), np.bool_)

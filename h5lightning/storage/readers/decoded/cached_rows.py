@@ -13,6 +13,7 @@ from h5lightning.core.arrays import Bytes, Int64Array
 from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowCache, ChunkRowSlots, MissingChunkRow
 from h5lightning.storage.readers.decoded.decode_pool import DecodePool, Task
 from h5lightning.storage.readers.protocol import ReadRequest
+from h5lightning.storage.readers.row_group import RowGroup
 from h5lightning.storage.readers.row_writer import RowWriter
 
 __all__ = ["CachedRows", "ChunkRowDecoder"]
@@ -36,7 +37,7 @@ class ChunkRowDecoder(Protocol):
         """
 
 
-class CachedRows:
+class CachedRows(RowGroup):
     """Rows of one dataset of several files; see `RowGroup`.
 
     Args:
@@ -51,10 +52,6 @@ class CachedRows:
         self._pool = pool
         # One number for each chunk row of all datasets, ascending with the datasets.
         self._firsts = np.cumsum([0, *(len(decoder.slots) for decoder in decoders)])
-
-    def divided(self, request: ReadRequest) -> ReadRequest:
-        """See `RowGroup.divided`."""
-        return request.by_row()
 
     def keeps(self, rows: int) -> bool:
         """See `RowGroup.keeps`."""

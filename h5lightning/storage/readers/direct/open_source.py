@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -15,25 +15,7 @@ from h5lightning.storage.readers.protocol import ReadRequest
 from h5lightning.storage.readers.record_writer import make_writer
 from h5lightning.storage.readers.row_writer import RowWriter
 
-__all__ = ["OpenSource", "RowGroup"]
-
-
-class RowGroup(Protocol):
-    """Rows of one dataset of several open files, all of which are read in the same way."""
-
-    def divided(self, request: ReadRequest) -> ReadRequest:
-        """The request as `put` takes it: for the same runs of rows, or for each row alone."""
-
-    def keeps(self, rows: int) -> bool:
-        """Whether it costs no more than a copy to `put` any of so many rows again."""
-
-    def put(self, request: ReadRequest, to: RowWriter) -> None:
-        """Deliver rows of these files.
-
-        Args:
-            request: the rows, `divided`; none of them lies outside of its dataset.
-            to: writes them into the batch.
-        """
+__all__ = ["OpenSource"]
 
 
 class OpenSource:

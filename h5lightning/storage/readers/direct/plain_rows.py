@@ -13,12 +13,13 @@ import numpy as np
 from h5lightning.core.arrays import Bytes, Int64Array
 from h5lightning.storage.readers.direct.whole_rows import LONG_BYTES, MOST_PIECES, table_at, table_over
 from h5lightning.storage.readers.protocol import ReadRequest
+from h5lightning.storage.readers.row_group import RowGroup
 from h5lightning.storage.readers.row_writer import RowWriter
 
 __all__ = ["PlainRows"]
 
 
-class PlainRows:
+class PlainRows(RowGroup):
     """Rows of datasets that lie in one piece each; see `RowGroup`.
 
     Args:
@@ -40,10 +41,6 @@ class PlainRows:
     def divided(self, request: ReadRequest) -> ReadRequest:
         """See `RowGroup.divided`."""
         return request
-
-    def keeps(self, rows: int) -> bool:  # noqa: ARG002
-        """See `RowGroup.keeps`."""
-        return True
 
     def put(self, request: ReadRequest, to: RowWriter) -> None:
         """See `RowGroup.put`."""

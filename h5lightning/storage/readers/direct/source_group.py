@@ -22,35 +22,28 @@ from h5lightning.storage.readers.decoded.cached_rows import CachedRows
 from h5lightning.storage.readers.decoded.decode_pool import DecodePool
 from h5lightning.storage.readers.direct.column_table import NEEDS_HDF5, PLAIN, ColumnFacts
 from h5lightning.storage.readers.direct.known_source import KnownSource
-from h5lightning.storage.readers.direct.open_source import OpenSource, RowGroup
+from h5lightning.storage.readers.direct.open_source import OpenSource
 from h5lightning.storage.readers.direct.plain_rows import PlainRows
 from h5lightning.storage.readers.direct.split_rows import MappedSplitRows, PreadSplitRows
 from h5lightning.storage.readers.direct.whole_rows import MappedRows, PreadRows
 from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
 from h5lightning.storage.readers.record_writer import make_writer
 from h5lightning.storage.readers.records import combined
+from h5lightning.storage.readers.row_group import RowGroup
 from h5lightning.storage.readers.row_writer import RowWriter
 from h5lightning.storage.readers.shared_rows import read_each_once
 
 __all__ = ["OpenSourceGroup", "read_whole", "row_group"]
 
 
-class EmptyRows:
+class EmptyRows(RowGroup):
     """Rows without values, of which nothing is read; see `RowGroup`."""
-
-    def divided(self, request: ReadRequest) -> ReadRequest:
-        """See `RowGroup.divided`."""
-        return request
-
-    def keeps(self, rows: int) -> bool:  # noqa: ARG002
-        """See `RowGroup.keeps`."""
-        return True
 
     def put(self, request: ReadRequest, to: RowWriter) -> None:
         """See `RowGroup.put`."""
 
 
-class VerifiedRows:
+class VerifiedRows(RowGroup):
     """A group of rows that never delivers a damaged byte; see `RowGroup`.
 
     It verifies the blocks of mapped files when a row first needs them; `VerifiedFile` verifies what system calls read.
@@ -59,7 +52,14 @@ class VerifiedRows:
     def __init__(self, group: RowGroup, sources: Sequence[OpenSource]) -> None:
         self._group = group
         self._sources = sources
-        self.divided, self.keeps = group.divided, group.keeps
+
+    def divided(self, request: ReadRequest) -> ReadRequest:
+        """See `RowGroup.divided`."""
+        return self._group.divided(request)
+
+    def keeps(self, rows: int) -> bool:
+        """See `RowGroup.keeps`."""
+        return self._group.keeps(rows)
 
     def put(self, request: ReadRequest, to: RowWriter) -> None:
         """See `RowGroup.put`.

@@ -20,7 +20,9 @@ from h5lightning.storage.readers.checks import name_of
 from h5lightning.storage.readers.direct.chunk_starts import ChunkStarts
 from h5lightning.storage.readers.direct.gather import address_of, bytes_at, gather
 from h5lightning.storage.readers.direct.open_source import OpenSource
+from h5lightning.storage.readers.direct.whole_rows import FAR_APART_BYTES
 from h5lightning.storage.readers.protocol import ReadRequest
+from h5lightning.storage.readers.row_group import RowGroup
 from h5lightning.storage.readers.row_writer import RowWriter
 
 __all__ = ["MappedSplitRows", "PreadSplitRows"]
@@ -29,7 +31,6 @@ _MOST_BYTES_AT_ONCE = 1 << 18  # of rows: they stay in a cache of the processor 
 _MOST_BLOCK_BYTES = 1 << 15  # larger blocks are copied one by one, and only once
 _MOST_BLOCKS = 1 << 17  # whose addresses are computed at once
 _MOST_BYTES_READ = 1 << 22
-_FAR_APART_BYTES = 1 << 44  # more than any file has
 
 
 class _Blocks:
@@ -145,21 +146,13 @@ def _slices(count: int, step: int) -> Iterator[slice]:
     return (slice(start, start + max(1, step)) for start in range(0, count, max(1, step)))
 
 
-class MappedSplitRows:
+class MappedSplitRows(RowGroup):
     """Rows of mapped files; see `RowGroup`."""
 
     def __init__(self, sources: Sequence[OpenSource], scratch: Callable[[], Bytes]) -> None:
         self._sources = sources  # which hold the maps: an address means nothing without its map
         self._blocks = blocks = _Blocks(sources[0], scratch)
         self._addresses = _BlockStarts(sources, [source.base for source in sources], blocks)
-
-    def divided(self, request: ReadRequest) -> ReadRequest:
-        """See `RowGroup.divided`."""
-        return request.by_row()
-
-    def keeps(self, rows: int) -> bool:  # noqa: ARG002
-        """See `RowGroup.keeps`."""
-        return True
 
     def put(self, request: ReadRequest, to: RowWriter) -> None:
         """See `RowGroup.put`."""
@@ -168,7 +161,7 @@ class MappedSplitRows:
             self._blocks.put(self._addresses.of(places.part(part)), request.slots[part], to)
 
 
-class PreadSplitRows:
+class PreadSplitRows(RowGroup):
     """Rows of several files, of which no byte is read twice for a batch; see `RowGroup`.
 
     Reads are planned as if the files lay far apart in one file.
@@ -177,16 +170,8 @@ class PreadSplitRows:
     def __init__(self, sources: Sequence[OpenSource], scratch: Callable[[], Bytes]) -> None:
         self._blocks = blocks = _Blocks(sources[0], scratch)
         self._files = [source.file for source in sources]
-        bases = [number * _FAR_APART_BYTES for number in range(len(sources))]
+        bases = [number * FAR_APART_BYTES for number in range(len(sources))]
         self._starts = _BlockStarts(sources, bases, blocks)
-
-    def divided(self, request: ReadRequest) -> ReadRequest:
-        """See `RowGroup.divided`."""
-        return request.by_row()
-
-    def keeps(self, rows: int) -> bool:  # noqa: ARG002
-        """See `RowGroup.keeps`."""
-        return True
 
     def put(self, request: ReadRequest, to: RowWriter) -> None:
         """See `RowGroup.put`."""
@@ -209,7 +194,7 @@ class PreadSplitRows:
         run_starts, run_sizes = merge_byte_ranges(starts.ravel(), np.full(starts.size, self._blocks.size))
         stops = np.cumsum(run_sizes)
         memory = np.empty(int(stops[-1]), np.uint8)
-        files, offsets = np.divmod(run_starts, _FAR_APART_BYTES)
+        files, offsets = np.divmod(run_starts, FAR_APART_BYTES)
         for file, offset, size, stop in zip(
             *(column.tolist() for column in (files, offsets, run_sizes, stops)), strict=True
         ):

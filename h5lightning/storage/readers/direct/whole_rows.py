@@ -21,13 +21,22 @@ from h5lightning.storage.readers.direct.chunk_starts import ChunkStarts
 from h5lightning.storage.readers.direct.gather import items_at
 from h5lightning.storage.readers.direct.open_source import OpenSource
 from h5lightning.storage.readers.protocol import ReadRequest
+from h5lightning.storage.readers.row_group import RowGroup
 from h5lightning.storage.readers.row_writer import RowWriter
 
-__all__ = ["LONG_BYTES", "MOST_PIECES", "MappedRows", "PreadRows", "table_at", "table_over"]
+__all__ = [
+    "FAR_APART_BYTES",
+    "LONG_BYTES",
+    "MOST_PIECES",
+    "MappedRows",
+    "PreadRows",
+    "table_at",
+    "table_over",
+]
 
 MOST_PIECES = 64  # of a row: index arithmetic then takes as long as the copy
 LONG_BYTES = 64 * 1024  # of a row or run: 64 KiB take 3.9 µs in one copy, 4.2 µs in pieces of 4 KiB
-_FAR_APART_BYTES = 1 << 44  # more than any file has
+FAR_APART_BYTES = 1 << 44  # more than any file has
 
 
 class _RowAddresses:
@@ -82,7 +91,7 @@ class _RowAddresses:
         return request if fits.all() else request.by_row()
 
 
-class MappedRows:
+class MappedRows(RowGroup):
     """Whole rows of mapped files; see `RowGroup`.
 
     Args:
@@ -107,16 +116,12 @@ class MappedRows:
         """See `RowGroup.divided`."""
         return self._addresses.divided(request)
 
-    def keeps(self, rows: int) -> bool:  # noqa: ARG002
-        """See `RowGroup.keeps`."""
-        return True
-
     def put(self, request: ReadRequest, to: RowWriter) -> None:
         """See `RowGroup.put`."""
         to.put(*table_at(self._addresses.of(request), self._row_bytes * request.run), request.slots)
 
 
-class PreadRows:
+class PreadRows(RowGroup):
     """Whole rows of several files; see `RowGroup`. Reads are planned as if the files lay far apart in one file."""
 
     def __init__(self, sources: Sequence[OpenSource], scratch: Callable[[], Bytes]) -> None:
@@ -124,18 +129,10 @@ class PreadRows:
         self._files = [source.file for source in sources]
         self._scratch = scratch
         self._row_bytes = row_bytes = chunk_maps[0].row_bytes
-        self._rows_apart = _FAR_APART_BYTES // row_bytes + 1
+        self._rows_apart = FAR_APART_BYTES // row_bytes + 1
         apart = self._rows_apart * row_bytes
         bases = [number * apart for number in range(len(sources))]
         self._addresses = _RowAddresses.of_chunks(bases, chunk_maps)
-
-    def divided(self, request: ReadRequest) -> ReadRequest:
-        """See `RowGroup.divided`."""
-        return request.by_row()
-
-    def keeps(self, rows: int) -> bool:  # noqa: ARG002
-        """See `RowGroup.keeps`."""
-        return True
 
     def put(self, request: ReadRequest, to: RowWriter) -> None:
         """See `RowGroup.put`."""

@@ -5,7 +5,7 @@ from threading import Barrier
 
 import numpy as np
 
-from h5lightning.storage.codecs.scratch import scratch
+from h5lightning.core.thread_memory import thread_memory
 
 
 def in_a_thread(function, *args):
@@ -15,22 +15,22 @@ def in_a_thread(function, *args):
 
 def test_it_is_used_again_and_grows():
     def sizes():
-        first = scratch(100)
-        second = scratch(50)
-        return len(first), len(second), np.shares_memory(first, second), len(scratch(1000))
+        first = thread_memory(100)
+        second = thread_memory(50)
+        return len(first), len(second), np.shares_memory(first, second), len(thread_memory(1000))
 
     assert in_a_thread(sizes) == (100, 50, True, 1000)
 
 
 def test_much_memory_is_not_kept():
-    assert in_a_thread(lambda: not np.shares_memory(scratch(8 << 20), scratch(8 << 20)))
+    assert in_a_thread(lambda: not np.shares_memory(thread_memory(8 << 20), thread_memory(8 << 20)))
 
 
 def test_each_thread_has_its_own():
     barrier = Barrier(2, timeout=60)
 
     def fill(value):
-        memory = scratch(1000)
+        memory = thread_memory(1000)
         barrier.wait()
         memory[:] = value
         barrier.wait()
