@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from clocks import Clock
 from loading import compound, scaling, task_meters
+from loading.ours import training
 from loading.plain import PlainH5py
 from loading.task import CONSTANT, Stored, Task, write_files
 from loading.task_limits import CopyFromMemory, ReadRowsInOrder
-from loading.task_races import data_module, epoch_of
+from loading.task_races import epoch_of
 
 CONTIGUOUS = Stored(3, 20, (4, 2))
 GZIP = Stored(2, 64, (3, 8, 8), chunks=(8, 1, 4, 4), filters="gzip")
@@ -42,7 +43,7 @@ def test_plain_h5py_delivers_what_h5lightning_does(name, tmp_path):
     files = write_files(task.stored, tmp_path / "data")
     assert len(files.paths) == task.files
     plain = PlainH5py(files, task)
-    with data_module(files, **task.arguments()) as dm:
+    with training(files, **task.arguments()) as dm:
         ours = delivered(epoch_of(dm, 0))
     assert len(next(iter(ours.values()))) == task.samples
     for epoch in range(2):
@@ -90,7 +91,7 @@ def test_members_of_records(shuffle, tmp_path):
     slices = compound.RecordSlices(files)
     expected = np.concatenate([batch["tracks"] for batch in slices()])
     slices.close()
-    with data_module(files, **tracks.arguments()) as dm:
+    with training(files, **tracks.arguments()) as dm:
         batches = [
             {key: np.asarray(values).copy() for key, values in batch.items()} for batch in epoch_of(dm, 0)
         ]

@@ -12,10 +12,11 @@ from h5lightning.tools.bench.timing import Timing, Trial
 from loading import scaling as table
 from loading import task_meters
 from loading.compound import RecordSlices, Tracks, write_tracks
+from loading.data import Files
 from loading.races import OURS, Result
 from loading.report import Report
 from loading.scale import Scale, files_of, say
-from loading.task import Files, Stored, Task
+from loading.task import Stored, Task
 from loading.task_races import (
     FROM_RAM,
     IN_ORDER,

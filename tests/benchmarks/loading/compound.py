@@ -12,8 +12,7 @@ import torch
 from numpy.lib.recfunctions import structured_to_unstructured
 
 from h5lightning import Field
-from loading.data import BATCH
-from loading.task import Files
+from loading.data import BATCH, Files
 
 __all__ = ["MEMBERS", "RecordSlices", "Tracks", "write_tracks"]
 
@@ -80,7 +79,7 @@ def write_tracks(tracks: Tracks, folder: Path) -> Files:
     contents = path.read_bytes()
     for number in range(1, tracks.files):
         (folder / f"{number:05}.h5").write_bytes(contents)
-    return Files(folder)
+    return Files(folder=folder)
 
 
 class RecordSlices:

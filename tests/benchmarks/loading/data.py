@@ -59,14 +59,10 @@ class Workload:
         return self.rows // self.files
 
 
-@dataclass(frozen=True, slots=True)
-class Dataset:
-    """A workload on disk: ``data`` ``(rows, columns)`` and ``label`` ``(rows,)`` in each file.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """A folder of files, and where the index of the scan is kept."""
 
-    Sample i has the label i, and i is the first element of its data.
-    """
-
-    workload: Workload
     folder: Path
 
     @property
@@ -78,6 +74,21 @@ class Dataset:
     def paths(self) -> list[str]:
         """The files in order."""
         return sorted(str(path) for path in self.folder.glob("*.h5"))
+
+    @property
+    def index_dir(self) -> str:
+        """A folder of its own."""
+        return str(self.folder.with_suffix(".index"))
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset(Files):
+    """A workload on disk: ``data`` ``(rows, columns)`` and ``label`` ``(rows,)`` in each file.
+
+    Sample i has the label i, and i is the first element of its data.
+    """
+
+    workload: Workload
 
     @property
     def sample_bytes(self) -> int:
@@ -102,7 +113,7 @@ def write(workload: Workload, folder: Path) -> Dataset:
     folder.mkdir(parents=True)
     for number in range(workload.files):
         _write_file(workload, number, folder / f"{number:04}.h5")
-    return Dataset(workload, folder)
+    return Dataset(workload, folder=folder)
 
 
 def _write_file(workload: Workload, number: int, path: Path) -> None:

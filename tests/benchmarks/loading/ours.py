@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from lightning.pytorch import Trainer
 
 from h5lightning import H5DataModule, Split
-from loading.data import BATCH, Dataset
+from loading.data import BATCH, Dataset, Files
 from loading.measure import Batch
 
-__all__ = ["batches", "data_module"]
+__all__ = ["batches", "data_module", "training"]
+
+
+def data_module(dataset: Dataset, **options: Any) -> AbstractContextManager[H5DataModule]:
+    """A DataModule that trains with all samples of a data set, set up, and closed in the end."""
+    fields = {"data": "data", "label": "label"}
+    return training(dataset, fields=fields, as_tuple=["data", "label"], **{"batch_size": BATCH, **options})
 
 
 @contextmanager
-def data_module(dataset: Dataset, **options: Any) -> Iterator[H5DataModule]:
-    """A DataModule that trains with all samples of a data set, set up, and closed in the end."""
-    dm = H5DataModule(
-        dataset.pattern,
-        fields={"data": "data", "label": "label"},
-        split=Split(val=None, test=None),
-        as_tuple=["data", "label"],
-        index_dir=str(dataset.folder.with_suffix(".index")),
-        **{"batch_size": BATCH, **options},
-    )
+def training(files: Files, **arguments: Any) -> Iterator[H5DataModule]:
+    """A DataModule that trains with all samples of some files, set up, and closed in the end."""
+    dm = H5DataModule(files.pattern, split=Split(val=None, test=None), index_dir=files.index_dir, **arguments)
     dm.prepare_data()
     dm.setup()
     try:

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from loading.task import CONSTANT, Files, Task
+from loading.data import Files
+from loading.task import CONSTANT, Task
 
 __all__ = ["PlainH5py"]
 

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from loading.data import Dataset, Workload, write
-from loading.task import Files, Stored, write_files
+from loading.data import Dataset, Files, Workload, write
+from loading.task import Stored, write_files
 
 __all__ = ["Scale", "files_of", "say", "written"]
 

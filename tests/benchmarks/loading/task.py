@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning import Field, Windows
-from loading.data import BATCH, FILTERS
+from loading.data import BATCH, FILTERS, Files
 
-__all__ = ["CONSTANT", "Files", "Stored", "Task", "write_files"]
+__all__ = ["CONSTANT", "Stored", "Task", "write_files"]
 
 CONSTANT = "constant"
 _LEVELS = 4096  # 12 random bits in each float: deflate leaves about half of the bytes
@@ -115,28 +115,6 @@ class Task:
         return {"fields": fields, "batch_size": self.batch, **windows, **self.options}
 
 
-@dataclass(frozen=True, slots=True)
-class Files:
-    """A folder of files, and where the index of the scan is kept."""
-
-    folder: Path
-
-    @property
-    def pattern(self) -> str:
-        """What `H5DataModule` is given."""
-        return str(self.folder / "*.h5")
-
-    @property
-    def paths(self) -> list[str]:
-        """The files in order."""
-        return sorted(str(path) for path in self.folder.glob("*.h5"))
-
-    @property
-    def index_dir(self) -> str:
-        """A folder of its own."""
-        return str(self.folder.with_suffix(".index"))
-
-
 def write_files(stored: Stored, folder: Path) -> Files:
     """Write one file with h5py, and the others as copies of its bytes.
 
@@ -156,7 +134,7 @@ def write_files(stored: Stored, folder: Path) -> Files:
         for view in numbers:
             view[:] = np.arange(number * stored.rows, (number + 1) * stored.rows)
         contents.tofile(folder / f"{number:05}.h5")
-    return Files(folder)
+    return Files(folder=folder)
 
 
 def _write_field(file: h5py.File, name: str, stored: Stored) -> int | None:

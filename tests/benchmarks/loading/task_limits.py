@@ -9,7 +9,8 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from loading.task import Files, Task
+from loading.data import Files
+from loading.task import Task
 
 __all__ = ["CopyFromMemory", "ReadRowsInOrder"]
 

@@ -15,9 +15,11 @@ from typing import Any
 import h5py
 
 from h5lightning.tools.bench.timing import Timing
+from loading.data import Files
+from loading.ours import training
 from loading.races import Goal
-from loading.task import Files, Task
-from loading.task_races import data_module, epoch_of
+from loading.task import Task
+from loading.task_races import epoch_of
 
 __all__ = ["decoded_by_workers", "held_files", "longest_wait_s", "longest_waits"]
 
@@ -30,7 +32,7 @@ def held_files(task: Task, files: Files) -> list[Goal]:
     """The most descriptors and memory maps that an epoch adds to those of the process."""
     before, most = (_descriptors(), _maps()), [0, 0]
     batches = -(-task.samples // task.batch)
-    with data_module(files, **task.arguments()) as dm:
+    with training(files, **task.arguments()) as dm:
         for _ in islice(epoch_of(dm, 0), 0, None, max(1, batches // _LOOKS)):
             most = [max(most[0], _descriptors()), max(most[1], _maps())]
     grown = [one - other for one, other in zip(most, before, strict=True)]
@@ -61,7 +63,7 @@ def longest_waits(task: Task, files: Files, *, rounds: int, most_s: float, step_
         step_s: seconds of a training step.
     """
     waits = []
-    with data_module(files, **task.arguments()) as dm:
+    with training(files, **task.arguments()) as dm:
         for epoch in range(rounds):
             dm.teardown()
             waits.append(1000 * longest_wait_s(epoch_of(dm, epoch), step_s))
@@ -88,7 +90,7 @@ def decoded_by_workers(task: Task, files: Files, most: float) -> Goal:
     """
     stored = sum(_stored_bytes(path, task.stored.names) for path in files.paths)
     read: dict[int, int] = {}
-    with warnings.catch_warnings(), data_module(files, **task.arguments()) as dm:
+    with warnings.catch_warnings(), training(files, **task.arguments()) as dm:
         warnings.filterwarnings("ignore", "This DataLoader will create")  # more processes than cores
         for _ in epoch_of(dm, 0):
             read |= {process.pid: _read_bytes(process.pid) for process in multiprocessing.active_children()}

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from h5lightning import H5DataModule, Split
+from h5lightning import H5DataModule
 from h5lightning.tools.bench.timing import Candidate, Timing, Trial, run_trial, run_trials, whole_epochs
+from loading.data import Files
 from loading.measure import ratios
+from loading.ours import training
 from loading.plain import PlainH5py
 from loading.races import OURS, Goal, Measured, Result
-from loading.task import Files, Task
+from loading.task import Task
 from loading.task_limits import CopyFromMemory, ReadRowsInOrder
 
 __all__ = [
@@ -22,7 +23,6 @@ __all__ = [
     "PLAIN",
     "cpu_goal",
     "cpu_ratio",
-    "data_module",
     "epoch_of",
     "epochs_of",
     "race",
@@ -43,18 +43,6 @@ RIVALS: dict[str, Callable[[Files, Task], Batches]] = {
 }
 
 _MOST_EPOCHS = 1000  # of a trial
-
-
-@contextmanager
-def data_module(files: Files, **arguments: Any) -> Iterator[H5DataModule]:
-    """A DataModule that trains with all samples of some files, set up, and closed in the end."""
-    dm = H5DataModule(files.pattern, split=Split(val=None, test=None), index_dir=files.index_dir, **arguments)
-    dm.prepare_data()
-    dm.setup()
-    try:
-        yield dm
-    finally:
-        dm.teardown()
 
 
 def epoch_of(dm: H5DataModule, number: int) -> Iterator[Any]:
@@ -115,7 +103,7 @@ def run_race(
     forgets: bool,
 ) -> Result:
     """Like `race`, of any data; ``arguments`` are those of `H5DataModule`."""
-    with data_module(files, **arguments) as dm:
+    with training(files, **arguments) as dm:
         found = {OURS: partial(epoch_of, dm), **rivals}
         candidates = [
             _candidate(rival, batches, dm, forgets=forgets, least_s=limit_s / 2)
@@ -152,7 +140,7 @@ def _goals(name: str, goals: Mapping[str, float | None], trials: Mapping[str, Se
 
 def epochs_of(task: Task, files: Files, epochs: int = 3) -> list[Trial]:
     """Whole epochs of h5lightning; the first one opens the files."""
-    with data_module(files, **task.arguments()) as dm:
+    with training(files, **task.arguments()) as dm:
         candidate = Candidate(OURS, partial(epoch_of, dm), size_of)
         return [run_trial(candidate, number) for number in range(epochs)]
 

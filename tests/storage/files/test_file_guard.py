@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 import pytest
+from changed_files import replace, write_within
 
 from h5lightning.errors import FileChangedError
 from h5lightning.planning.catalog.catalog import Catalog
@@ -26,24 +27,11 @@ def guard(path):
     os.close(descriptor)
 
 
-def write_within(path):
-    with open(path, "r+b") as file:
-        file.write(b"x")
-    status = os.stat(path)
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))  # as if the clock had ticked
-
-
-def replace(path):
-    with open(f"{path}.new", "wb") as file:
-        file.write(bytes(1000))
-    os.replace(f"{path}.new", path)
-
-
 CHANGES = {
     "written": (write_within, r"was written to \(modified at .*\) while it was read"),
     "grown": (lambda path: os.truncate(path, 2000), "grew from 1000 to 2000 bytes while it was read"),
     "cut": (lambda path: os.truncate(path, 10), "was cut off from 1000 to 10 bytes while it was read"),
-    "replaced": (replace, "was deleted or replaced while it was read"),
+    "replaced": (lambda path: replace(path, 1000), "was deleted or replaced while it was read"),
     "deleted": (os.unlink, "was deleted or replaced while it was read"),
 }
 

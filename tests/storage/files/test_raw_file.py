@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from changed_files import replace, write_within
 
 from h5lightning.errors import BadFileError, FileChangedError
 from h5lightning.storage.files.raw_file import RawFile
@@ -62,24 +63,11 @@ def test_a_closed_file_is_opened_again_when_it_is_read(path):
     assert raw.kept_descriptor is not None
 
 
-def write_within(path):
-    with open(path, "r+b") as file:
-        file.write(b"x")
-    status = os.stat(path)
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))  # as if the clock had ticked
-
-
-def replace(path):
-    with open(f"{path}.new", "wb") as file:
-        file.write(bytes(300))
-    os.replace(f"{path}.new", path)
-
-
 CHANGES = {
     "written": (write_within, "was written to"),
     "grown": (lambda path: os.truncate(path, 201), "grew from 200 to 201 bytes"),
     "cut": (lambda path: os.truncate(path, 10), "was cut off from 200 to 10 bytes"),
-    "replaced": (replace, "was replaced by a file of 300 bytes"),
+    "replaced": (lambda path: replace(path, 300), "was replaced by a file of 300 bytes"),
     "deleted": (os.unlink, "was deleted or replaced"),
     "renamed": (lambda path: os.rename(path, f"{path}.other"), "was deleted or replaced"),
     "its folder is gone": (
