@@ -9,6 +9,7 @@ The public types, from the outside in::
     └── H5Dataset           the samples as a torch Dataset; read_batch(positions) → {key: (N, …) tensor}
         ├── Field           one entry of a sample: a dataset, steps of a window of it, or an attribute
         ├── Rows, Windows, Whole    the layout of samples in a series
+        ├── Series          what a series is, where it is not a whole file
         └── SampleIndex     the location of each sample: locate(ids) → file, series, row
     errors                  all errors, as one tree under H5LightningError
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from h5lightning.datamodule.module import H5DataModule
     from h5lightning.errors import H5LightningError
     from h5lightning.loading.h5_dataset import H5Dataset
-    from h5lightning.options import Access, Field, Rows, Shuffle, Split, Whole, Windows
+    from h5lightning.options import Access, Field, Rows, Series, Shuffle, Split, Whole, Windows
     from h5lightning.planning.index import SampleIndex
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "H5LightningError",
     "Rows",
     "SampleIndex",
+    "Series",
     "Shuffle",
     "Split",
     "Whole",

@@ -22,6 +22,7 @@ from h5lightning.datamodule.summary import Summary, summarise
 from h5lightning.loading.sample_dataset import SampleDataset
 from h5lightning.options import Access, Samples, Shuffle, Split
 from h5lightning.options.checks import check_int
+from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.fields import FieldSpec
 from h5lightning.planning.splitting.manifest import save_manifest
 
@@ -84,8 +85,9 @@ class H5DataModule(LightningDataModule):
         index_dir: where the index is kept; None for the user's cache directory.
         on_other_data: what happens when training resumes a checkpoint of other files, or of another split, seed,
             ``shuffle`` or ``samples``: ``raise``, or ``restart_epoch``, which begins the interrupted epoch again.
-        series: what a series is, whose border no window crosses: ``file``, each file, even if a table beside the data
-            divides it into episodes. None: each file too, but `Windows` are an error where there is such a table.
+        series: what a series is, whose border no window crosses: `Series`, or a mapping with its keys. ``file``: each
+            file, even if a table beside the data divides it into episodes. None: each file too, but `Windows` are an
+            error where there is such a table. A ``*`` in the paths of the fields makes each match a series.
 
     Raises:
         OptionError: an option has a value that it does not accept.
@@ -119,7 +121,7 @@ class H5DataModule(LightningDataModule):
         seed: int | None = None,
         index_dir: str | None = None,
         on_other_data: str = "raise",
-        series: str | None = None,
+        series: SeriesOption | dict[str, Any] = None,
     ) -> None:
         super().__init__()
         options = DataModuleOptions.of(locals())

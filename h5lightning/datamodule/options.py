@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from h5lightning.errors import OptionError
 from h5lightning.options import Access, Field, Samples, Shuffle, Split
@@ -23,7 +23,14 @@ from h5lightning.options.checks import (
     check_text,
     to_plain,
 )
-from h5lightning.options.coerce import check_series, coerce, coerce_fields, coerce_samples, split_for
+from h5lightning.options.coerce import (
+    SeriesOption,
+    coerce,
+    coerce_fields,
+    coerce_samples,
+    coerce_series,
+    split_for,
+)
 
 __all__ = ["MOST_PROCESSES", "DataModuleOptions", "plain_batch_size"]
 
@@ -99,7 +106,7 @@ class DataModuleOptions:
     seed: int | None = None
     index_dir: str | None = None
     on_other_data: str = _option("raise", _unchanged)
-    series: Literal["file"] | None = _option(None, _unchanged)
+    series: SeriesOption = _option(None, coerce_series)
 
     @classmethod
     def of(cls, arguments: Mapping[str, Any]) -> DataModuleOptions:
@@ -122,7 +129,6 @@ class DataModuleOptions:
         check_choice("eval_tail", self.eval_tail, ("uneven", "repeat"))
         check_choice("on_other_data", self.on_other_data, ("raise", "restart_epoch"))
         check_dtype(self.dtype)
-        check_series(self.series)
         for name in ("provenance", "drop_last", "pin_memory", "persistent_workers"):
             check_bool(name, getattr(self, name))
         check_text("index_dir", self.index_dir)

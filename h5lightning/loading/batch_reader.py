@@ -231,7 +231,7 @@ class BatchReader:
         return batch
 
     def _constant_cache(self) -> ConstantCache:
-        return ConstantCache(self.access.cache_bytes, len(self.index.names))
+        return ConstantCache(self.access.cache_bytes, len(self.index.rows_of_units))
 
     def _missing(self, plan: FieldPlan, ids: Int64Array) -> MissingDataError:
         """The error of a missing value: raised while the field is read again, it names row and file."""

@@ -12,7 +12,7 @@ from h5lightning.loading.sample_dataset import SampleDataset
 from h5lightning.loading.transforms import TransformOption, Transforms
 from h5lightning.options import Access, Field, Samples
 from h5lightning.options.checks import check_bool, check_int, check_text, to_plain
-from h5lightning.options.coerce import check_series, coerce, coerce_fields, coerce_samples
+from h5lightning.options.coerce import SeriesOption, coerce, coerce_fields, coerce_samples, coerce_series
 from h5lightning.planning.fields import check_dtype
 from h5lightning.planning.index import SampleRanges
 from h5lightning.planning.selection import Selection
@@ -38,8 +38,9 @@ class H5Dataset(SampleDataset):
         provenance: add ``sample_id``, int64 ``(N,)``, to each batch.
         seed: seeds the generators of transforms.
         index_dir: directory of the index; None for the user's cache directory.
-        series: what a series is, whose border no window crosses. ``file``: each file, even if a table in it divides
-            its rows into episodes. None: each file too, but then `Windows` are an error if there is such a table.
+        series: what a series is, whose border no window crosses: `Series`, or a mapping with its keys. ``file``: each
+            file, even if a table in it divides its rows into episodes. None: each file too, but then `Windows` are an
+            error if there is such a table. A ``*`` in the paths of the fields makes each match a series.
 
     Raises:
         H5LightningError: a problem of the files, or of the options.
@@ -64,10 +65,9 @@ class H5Dataset(SampleDataset):
         provenance: bool = False,
         seed: int = 0,
         index_dir: str | None = None,
-        series: str | None = None,
+        series: SeriesOption | Mapping[str, Any] = None,
     ) -> None:
         check_dtype(dtype)
-        check_series(series)
         seed, provenance, index_dir = (to_plain(value) for value in (seed, provenance, index_dir))
         check_int("seed", seed, at_least=0)
         check_bool("provenance", provenance)
@@ -79,7 +79,7 @@ class H5Dataset(SampleDataset):
             coerce_samples(samples),
             access=options,
             dtype=dtype,
-            series=series,
+            series=coerce_series(series),
             index_dir=index_dir,
         )
         pool = HandlePool(options, scanned_files=surveyed.scanned_files)

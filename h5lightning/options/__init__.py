@@ -9,6 +9,7 @@ from __future__ import annotations
 from h5lightning.options.access import Access
 from h5lightning.options.field import DTYPES, FLOAT_DTYPES, Field
 from h5lightning.options.samples import Rows, Samples, Whole, Windows
+from h5lightning.options.series import Series
 from h5lightning.options.shuffle import Shuffle
 from h5lightning.options.split import Split
 
@@ -19,6 +20,7 @@ __all__ = [
     "Field",
     "Rows",
     "Samples",
+    "Series",
     "Shuffle",
     "Split",
     "Whole",

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeAlias, TypeVar, cast
 
 from h5lightning.errors import OptionError
 from h5lightning.options.checks import check_choice, did_you_mean
 from h5lightning.options.field import Field
 from h5lightning.options.samples import Rows, Samples, Whole, Windows
+from h5lightning.options.series import Series
 from h5lightning.options.split import Split
 
-__all__ = ["check_series", "coerce", "coerce_fields", "coerce_samples", "split_for"]
+__all__ = ["SeriesOption", "coerce", "coerce_fields", "coerce_samples", "coerce_series", "split_for"]
+
+# What the user says of series: nothing, each file, or something else.
+SeriesOption: TypeAlias = Series | Literal["file"] | None
 
 T = TypeVar("T")
 
@@ -68,16 +72,20 @@ def coerce_samples(value: object) -> Samples:
     options = dict(value)
     kind = options.pop("kind", "windows" if "length" in options else None)
     check_choice("samples.kind", kind, tuple(_SAMPLE_KINDS))
-    for reserved in ("axis", "pad"):
-        if reserved in options:
-            raise OptionError(f"samples.{reserved} is reserved and not available yet")
     return coerce(_SAMPLE_KINDS[cast("str", kind)], options, "samples")
 
 
-def check_series(value: object) -> None:
-    """Raise `OptionError` unless ``value`` is None or ``file``."""
-    if value is not None:
-        check_choice("series", value, ("file",))
+def coerce_series(value: object) -> SeriesOption:
+    """What a series is: `Series`, a mapping with its keys, ``file``, or None.
+
+    Raises:
+        OptionError: anything else, or an unknown key.
+    """
+    if value is None or value == "file":
+        return cast("SeriesOption", value)
+    if not isinstance(value, (Series, Mapping)):
+        raise OptionError(f"series must be 'file', Series or a mapping with its keys, found {value!r}")
+    return coerce(Series, value, "series")
 
 
 def coerce_fields(value: object) -> dict[str, Field] | None:

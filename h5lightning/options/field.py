@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from h5lightning.errors import OptionError
-from h5lightning.options.checks import check_bool, check_choice, check_text, make_plain
+from h5lightning.options.checks import check_bool, check_choice, check_int, check_text, make_plain
 
 __all__ = ["DTYPES", "FLOAT_DTYPES", "Field"]
 
@@ -20,9 +20,11 @@ class Field:
     """One entry of a sample.
 
     Args:
-        path: path of the dataset in the file; with ``attr``, of the object that carries the attribute.
-        attr: name of an attribute, whose value is the same for each sample of the file.
-        steps: ``(start, stop)`` within the rows of the window, so that two fields can share one dataset.
+        path: path of the dataset in the file; with ``attr``, of the object that carries the attribute. A ``*`` makes
+            each match a series: ``data/*/actions``. ``pad:KEY`` for the padding of the field ``KEY``.
+        attr: name of an attribute, whose value is the same for each sample of a series.
+        steps: ``(start, stop)``, steps of the window relative to its first row, so that two fields can share one
+            dataset; they may be negative, or lie beyond its length.
         constant: the dataset has no sample axis (a grid, a mask): each sample gets all of it.
         member: the column of a compound dataset.
         dtype: the delivered type, such as ``"float32"``.
@@ -32,6 +34,11 @@ class Field:
             ``offset``): computed in float64, rounded once to ``dtype`` (default float32), with NaN for missing values.
             ``"stored"`` to deliver the stored numbers, whatever these attributes say. None for an error if the
             attributes say that the stored numbers are not the values.
+        axis: the axis along which the rows of this field lie, if it is not that of ``samples``. A field that says
+            ``axis``, ``series_axis`` or ``constant`` inherits neither axis.
+        series_axis: the axis of this field whose entries are series, if it is not that of ``series``.
+        extra_rows: this field may have so many rows more than the others in each series, such as the last observation
+            of an episode.
     """
 
     path: str = ""
@@ -42,6 +49,9 @@ class Field:
     dtype: str | None = None
     ragged: str = "error"
     decode: str | None = None
+    axis: int | None = None
+    series_axis: int | None = None
+    extra_rows: int = 0
 
     def __post_init__(self) -> None:
         make_plain(self)
@@ -59,6 +69,10 @@ class Field:
         check_choice("field.ragged", self.ragged, ("error",))
         if self.decode is not None:
             check_choice("field.decode", self.decode, ("stored", "cf"))
+        for name in ("axis", "series_axis"):
+            if getattr(self, name) is not None:
+                check_int(f"field.{name}", getattr(self, name), at_least=0)
+        check_int("field.extra_rows", self.extra_rows, at_least=0)
         self._check_steps()
         self._check_combination()
 
@@ -80,8 +94,8 @@ class Field:
         if steps is None:
             return
         is_pair = isinstance(steps, list) and [type(step) for step in steps] == [int, int]
-        if not is_pair or not 0 <= steps[0] < steps[1]:
-            raise OptionError(f"field.steps must be (start, stop) with 0 <= start < stop, found {steps!r}")
+        if not is_pair or not steps[0] < steps[1]:
+            raise OptionError(f"field.steps must be (start, stop) with start < stop, found {steps!r}")
         object.__setattr__(self, "steps", tuple(steps))
 
     def _check_combination(self) -> None:

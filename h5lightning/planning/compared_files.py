@@ -58,7 +58,7 @@ class ComparedFiles:
             file = int(never_written[0])
             missing = f"{counted(int(facts[file, 2]), 'chunk')} never written"
             raise MissingDataError(
-                f"'/{field.path}' in {self.catalog.path(file)} has {missing}{more_files(never_written)}: HDF5 "
+                f"'/{field.path}' in {self.catalog.where(file)} has {missing}{more_files(never_written)}: HDF5 "
                 "would return its fill value. Write them, leave the file out, or accept the fill value with "
                 "access.on_missing='fill'"
             )
@@ -86,8 +86,8 @@ class ComparedFiles:
             ):
                 column = f" (column {field.member!r})" if field.member else ""
                 raise SchemaError(
-                    f"'/{field.path}'{column} in {self.catalog.path(file)} {difference} as in "
-                    f"{self.catalog.path(reference_file)}{self._how_many(layout)}. "
+                    f"'/{field.path}'{column} in {self.catalog.where(file)} {difference} as in "
+                    f"{self.catalog.where(reference_file)}{self._how_many(layout)}. "
                     f"{_remedy_of(field, dataset, reference, is_converted=is_converted)}"
                 )
         return reference
@@ -111,7 +111,7 @@ class ComparedFiles:
     def _dataset(self, key: str, field: Field, file: int) -> DatasetSchema:
         layout = self.catalog.layouts[int(self.catalog.layout_of[file])]
         dataset = next((dataset for dataset in layout if dataset.path == field.path), None)
-        where = self.catalog.path(file)
+        where = self.catalog.where(file)
         if dataset is None:
             later = " ('*' in a path is not available yet)" if "*" in field.path else ""
             near = did_you_mean(field.path, self.names_in(file))

@@ -72,16 +72,16 @@ def plan_attribute(compared: ComparedFiles, key: str, field: Field) -> Attribute
     for file, value in zip(files, values, strict=True):
         if value.shape != shape:
             raise SchemaError(
-                f"field {key!r}: {_described(field)} in {catalog.path(file)} has shape {value.shape}, "
-                f"expected {shape} as in {catalog.path(files[0])}"
+                f"field {key!r}: {_described(field)} in {catalog.where(file)} has shape {value.shape}, "
+                f"expected {shape} as in {catalog.where(files[0])}"
             )
     delivered = compared.delivered_dtype(key, field, common_type(values).str)
-    table = np.zeros((len(catalog), *shape), dtype=delivery_dtype(delivered))
+    table = np.zeros((catalog.unit_count, *shape), dtype=delivery_dtype(delivered))
     for file, value in zip(files, values, strict=True):
         lost, table[file] = _converted(value, delivered)
         if lost:
             raise FieldError(
-                f"field {key!r}: {_described(field)} in {catalog.path(file)} is {lost}, which {delivered} cannot "
+                f"field {key!r}: {_described(field)} in {catalog.where(file)} is {lost}, which {delivered} cannot "
                 f"hold. {_remedy(field, values, is_said=bool(field.dtype or compared.dtype))}"
             )
     spec, forms = FieldSpec(shape, delivered), (StoredForm(table.dtype.str),)
@@ -122,7 +122,7 @@ def _whole_length(compared: ComparedFiles, lengths: Int64Array) -> int:
     expected = int(lengths[filled[0]])
     differs = filled[lengths[filled] != expected]
     if differs.size:
-        file, path = int(differs[0]), compared.catalog.path
+        file, path = int(differs[0]), compared.catalog.where
         raise SchemaError(
             f"samples='whole': {path(file)} has {lengths[file]} rows, expected {expected} as in "
             f"{path(int(filled[0]))}{more_files(differs)}. A batch holds samples of one length: "
@@ -140,8 +140,8 @@ def _constant_shape(compared: ComparedFiles, key: str, field: Field) -> tuple[in
     if differs.size:
         file = int(differs[0])
         raise SchemaError(
-            f"the constant field {key!r}: '/{field.path}' in {catalog.path(file)} has length {lengths[file]}, "
-            f"expected {expected} as in {catalog.path(int(files[0]))}{more_files(differs)}"
+            f"the constant field {key!r}: '/{field.path}' in {catalog.where(file)} has length {lengths[file]}, "
+            f"expected {expected} as in {catalog.where(int(files[0]))}{more_files(differs)}"
         )
     schema = catalog.schema(int(files[0])).dataset(field.path)
     return schema.shape[:1] + schema.row_shape_of(field.member) if schema is not None else ()
@@ -149,7 +149,7 @@ def _constant_shape(compared: ComparedFiles, key: str, field: Field) -> tuple[in
 
 def _value(compared: ComparedFiles, key: str, field: Field, file: int) -> Array:
     attrs, name = compared.catalog.typed_attrs(file), f"{field.path}@{field.attr}"
-    where = compared.catalog.path(file)
+    where = compared.catalog.where(file)
     if name not in attrs:
         near = did_you_mean(field.attr, compared.attrs_in(file, field.path))
         raise MissingFieldError(f"field {key!r}: {where} lacks {_described(field)}{near}")

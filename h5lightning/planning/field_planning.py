@@ -6,15 +6,15 @@ before training starts.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import more_files
-from h5lightning.errors import FieldError, SchemaError
-from h5lightning.options import Field, Samples
+from h5lightning.errors import FieldError, OptionError, SchemaError
+from h5lightning.options import Field, Samples, Series, Windows
+from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.compared_files import AttributeList, ComparedFiles, NameList
 from h5lightning.planning.conventions.column_labels import check_labels
@@ -33,7 +33,7 @@ def plan_fields(
     samples: Samples,
     *,
     dtype: str | None = None,
-    series: str | None = None,
+    series: SeriesOption = None,
     on_missing: str = "raise",
     same: Sequence[str] = (),
     allow_empty: bool = False,
@@ -63,11 +63,12 @@ def plan_fields(
         SchemaError: files that disagree, or fields of one file with different lengths.
         MissingDataError: data that were never written.
     """
-    files = np.arange(len(catalog)) if files is None else files
+    files = np.arange(catalog.unit_count) if files is None else files
     if not len(files):
         raise FieldError("there are no files to plan fields for")
     check_same(catalog, same, files, names_in=names_in, difference_of=difference_of)
     chosen = _all_eligible(catalog, files, same) if fields is None else dict(fields)
+    _check_available(chosen, samples, series)
     compared = ComparedFiles(catalog, files, dtype, on_missing, names_in, attrs_in)
     lengths = _lengths(compared, chosen, allow_empty=allow_empty)
     plans = tuple(_plan(compared, key, field, samples, lengths) for key, field in chosen.items())
@@ -77,6 +78,27 @@ def plan_fields(
             check_series_borders(catalog, key, field, samples, files, series=series)
     remarks = check_labels(catalog, chosen, files, difference_of=difference_of)
     return Fields(plans, np.maximum(lengths, 0), remarks)
+
+
+def _check_available(fields: Mapping[str, Field], samples: Samples, series: SeriesOption) -> None:
+    """Raise `OptionError` for options that are not built yet."""
+    is_padded = isinstance(samples, Windows) and samples.pad is not None
+    for is_asked, what in (
+        (is_padded, "samples.pad"),
+        (samples.axis != 0, "samples.axis"),
+        (isinstance(series, Series), "Series"),
+    ):
+        if is_asked:
+            raise OptionError(f"{what} is not available yet")
+    for key, field in fields.items():
+        for is_asked, what in (
+            (field.steps is not None and field.steps[0] < 0, "negative steps"),
+            (field.axis is not None, "axis"),
+            (field.series_axis is not None, "series_axis"),
+            (field.extra_rows != 0, "extra_rows"),
+        ):
+            if is_asked:
+                raise OptionError(f"field {key!r}: {what} is not available yet")
 
 
 def has_rows(field: Field) -> bool:
@@ -108,7 +130,7 @@ def _lengths(compared: ComparedFiles, fields: Mapping[str, Field], *, allow_empt
         if differs.size:
             file = int(differs[0])
             raise SchemaError(
-                f"in {catalog.path(file)} '/{field.path}' has {rows[file]} rows and '/{first.path}' has "
+                f"in {catalog.where(file)} '/{field.path}' has {rows[file]} rows and '/{first.path}' has "
                 f"{expected[file]}{more_files(differs)}: fields of one sample need one length. A dataset without "
                 "a sample axis is Field(path, constant=True)"
             )
@@ -129,7 +151,7 @@ def _all_eligible(catalog: Catalog, files: Int64Array, same: Sequence[str]) -> d
         for dataset in schema.datasets
         if not dataset.refusal and dataset.shape and not is_same(dataset.path, same)
     ]
-    where = catalog.path(int(files[0]))
+    where = catalog.where(int(files[0]))
     if not eligible:
         refused = "; ".join(
             f"'/{dataset.path}' {dataset.refusal or 'is a scalar'}" for dataset in schema.datasets[:8]
@@ -145,6 +167,6 @@ def _all_eligible(catalog: Catalog, files: Int64Array, same: Sequence[str]) -> d
 
 
 def _files(catalog: Catalog, files: Int64Array) -> str:
-    names = ", ".join(os.fspath(catalog.path(file)) for file in files[:3].tolist())
+    names = ", ".join(catalog.where(file) for file in files[:3].tolist())
     more = f" and {len(files) - 3} more" if len(files) > 3 else ""
     return f"{names}{more} {'holds' if len(files) == 1 else 'hold'}"

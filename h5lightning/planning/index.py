@@ -76,8 +76,13 @@ class SampleIndex(Frozen):
         series_file: file of each series, ``(series,)``, ascending.
         series_rows: rows of each series, ``(series,)``.
         samples: how samples lie in a series.
-        series_names: the text that a ``*`` in the fields' paths matched, for each series; None if each file is one
-            series.
+        series_names: the name of each series: the part of the path that a ``*`` matched, or the value of its rows;
+            None for no names.
+        series_unit: the unit of the catalog that each series lies in, ascending, ``(series,)``; None if the units are
+            the files.
+        series_start: first row of each series in its unit, ``(series,)``; None if each series is a whole unit.
+        unit_texts: what the ``*`` matched in each unit, ``(units,)``; None if the units are the files.
+        unit_rows: rows of each unit, ``(units,)``; None if each series is a whole unit.
     """
 
     root: str
@@ -86,6 +91,10 @@ class SampleIndex(Frozen):
     series_rows: Int64Array
     samples: Samples
     series_names: StringTable | None = None
+    series_unit: Int64Array | None = None
+    series_start: Int64Array | None = None
+    unit_texts: StringTable | None = None
+    unit_rows: Int64Array | None = None
 
     def __post_init__(self) -> None:
         if len(self.series_file) != len(self.series_rows):
@@ -120,6 +129,27 @@ class SampleIndex(Frozen):
         np.add.at(rows, self.series_file, self.series_rows)
         return rows
 
+    @once
+    def units(self) -> Int64Array:
+        """The unit of each series, ``(series,)``, ascending."""
+        return self.series_file if self.series_unit is None else self.series_unit
+
+    @once
+    def unit_files(self) -> Int64Array:
+        """The file of each unit, ``(units,)``, ascending."""
+        if self.series_unit is None:
+            return np.arange(len(self.names))
+        files = np.zeros(0 if self.unit_texts is None else len(self.unit_texts), np.int64)
+        files[self.series_unit] = self.series_file
+        return files
+
+    @once
+    def rows_of_units(self) -> Int64Array:
+        """Rows of each unit, ``(units,)``."""
+        if self.unit_rows is not None:
+            return self.unit_rows
+        return self.file_rows if self.series_unit is None else self.series_rows
+
     def __len__(self) -> int:
         return int(self.first_id[-1])
 
@@ -128,8 +158,12 @@ class SampleIndex(Frozen):
         return os.path.join(self.root, self.names[file])
 
     def series_name(self, series: int) -> str:
-        """The text that a ``*`` matched in the series' path; empty if each file is one series."""
-        return self.series_names[series] if self.series_names is not None else ""
+        """The name of a series, or its number in its file; empty if each file is one series."""
+        if self.series_names is not None:
+            return self.series_names[series]
+        if self.series_start is None:
+            return ""
+        return str(series - int(self.first_series[self.series_file[series]]))
 
     def locate(self, ids: npt.ArrayLike) -> Location:
         """File, series and first row of each sample.
@@ -150,15 +184,21 @@ class SampleIndex(Frozen):
             row *= self.stride_rows
         return Location(file=self.series_file[series], series=series, row=row)
 
+    def locate_in_units(self, ids: Int64Array) -> tuple[Int64Array, Int64Array]:
+        """The unit of each sample, and its first row there, ``(N,)`` each; errors as `locate`."""
+        where = self.locate(ids)
+        rows = where.row if self.series_start is None else where.row + self.series_start[where.series]
+        return self.units[where.series], rows
+
     def locate_ascending(self, ids: Int64Array) -> tuple[Int64Array, Int64Array, Int64Array]:
-        """The files of ascending ids, where the samples of each file begin, and the first row of each sample.
+        """The units of ascending ids, where the samples of each unit begin, and the first row of each sample.
 
         Args:
             ids: ids of samples, ascending, ``(N,)``.
 
         Returns:
-            The files, each once, ``(files,)``; their first samples, and the end of the last ones, ``(files + 1,)``; and
-            the rows, counted in their series, ``(N,)``.
+            The units, each once, ``(units,)``; their first samples, and the end of the last ones, ``(units + 1,)``; and
+            the rows, counted in their units, ``(N,)``.
 
         Raises:
             IndexError: an id is not in the index.
@@ -168,15 +208,18 @@ class SampleIndex(Frozen):
         if ids[0] < 0 or ids[-1] >= len(self):
             raise IndexError(f"sample ids must lie in [0, {len(self)}), found {ids[0]}..{ids[-1]}")
         series, borders = self._series_of(ids)
-        rows = ids - self.first_id[series].repeat(borders[1:] - borders[:-1])
+        sizes = borders[1:] - borders[:-1]
+        rows = ids - self.first_id[series].repeat(sizes)
         if self.stride_rows > 1:
             rows *= self.stride_rows
-        files = self.series_file[series]
-        is_first = files[1:] != files[:-1]
+        if self.series_start is not None:
+            rows += self.series_start[series].repeat(sizes)
+        units = self.units[series]
+        is_first = units[1:] != units[:-1]
         if not is_first.all():
             is_first = np.concatenate([[True], is_first])
-            files, borders = files[is_first], np.concatenate([borders[:-1][is_first], borders[-1:]])
-        return files, borders, rows
+            units, borders = units[is_first], np.concatenate([borders[:-1][is_first], borders[-1:]])
+        return units, borders, rows
 
     def _series_of(self, ids: Int64Array) -> tuple[Int64Array, Int64Array]:
         """The series of ascending ids, each once, ``(K,)``, and where the ids of each begin, ``(K + 1,)``."""

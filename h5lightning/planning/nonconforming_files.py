@@ -46,7 +46,7 @@ def find_nonconforming(
         if not reason and on_missing == "raise":
             reason = _unwritten({path: int(numbers[file, 2]) for path, numbers in facts.items()})
         if reason := reason or _lacking(catalog, fields, file):
-            nonconforming.append(SkippedFile(catalog.names[file], reason))
+            nonconforming.append(SkippedFile(catalog.names[int(catalog.unit_files[file])], reason))
     return nonconforming if len(nonconforming) < len(files) else []
 
 

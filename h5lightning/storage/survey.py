@@ -17,6 +17,7 @@ from h5lightning.core.frozen import Frozen
 from h5lightning.core.visible import visible_logger
 from h5lightning.errors import ChecksumError, H5LightningError, SchemaError
 from h5lightning.options import Access, Field, Samples, Whole, Windows
+from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.checksum_table import ChecksumTable
 from h5lightning.planning.catalog.file_stamps import ScannedFiles
@@ -31,6 +32,7 @@ from h5lightning.planning.nonconforming_files import find_nonconforming
 from h5lightning.planning.sampling import RowLayout
 from h5lightning.planning.sampling.chunk_needs import ChunkLayout
 from h5lightning.planning.sampling.decoded_chunks import DecodedChunks
+from h5lightning.planning.series.make_index import make_index
 from h5lightning.storage.checksums.verify_files import load_checksums, verify_before_a_run
 from h5lightning.storage.discovery import Discovered, discover
 from h5lightning.storage.indexing.build_catalog import build_catalog, leave_out
@@ -81,7 +83,7 @@ class DataSurvey(Frozen):
     def decoded_chunks(self) -> DecodedChunks:
         """The chunks that training decodes."""
         row_bytes = self.row_layout().row_bytes
-        return DecodedChunks(self.chunk_layouts(self.fields), self.index.file_rows, row_bytes)
+        return DecodedChunks(self.chunk_layouts(self.fields), self.index.rows_of_units, row_bytes)
 
     def chunk_layouts(self, fields: Fields) -> tuple[ChunkLayout, ...]:
         """How chunks are decoded, for each column of these fields that has chunks of several rows."""
@@ -97,7 +99,7 @@ class DataSurvey(Frozen):
         return tuple(by_column.values())
 
     def _chunk_rows(self, path: str) -> Int64Array:
-        """Rows of a dataset that are decoded together, for each file, ``(files,)``."""
+        """Rows of a dataset that are decoded together, for each unit, ``(units,)``."""
         by_layout = np.asarray([_chunk_rows(layout, path) for layout in self.catalog.layouts])
         return by_layout[self.catalog.layout_of]
 
@@ -109,7 +111,7 @@ def survey(
     *,
     access: Access,
     dtype: str | None = None,
-    series: str | None = None,
+    series: SeriesOption = None,
     keep_together: str | None = None,
     index_dir: str | None = None,
     processes: int | None = None,
@@ -122,7 +124,7 @@ def survey(
         samples: how samples lie in a series.
         access: how files are opened and trusted.
         dtype: the type in which floating fields are delivered.
-        series: ``file`` to treat each file as one series even if its attributes divide its rows.
+        series: what a series is; ``file`` to treat each file as one, even if its attributes divide its rows.
         keep_together: ``attr:NAME`` of the attribute that keeps files together; other values are ignored here.
         index_dir: directory of the index; None for the user's cache directory.
         processes: scanning processes; None for one on each core.
@@ -144,7 +146,7 @@ def survey(
     rows = planned.rows if predicted is None else np.maximum(planned.rows, predicted.rows)
     return DataSurvey(
         catalog=catalog,
-        index=SampleIndex(catalog.root, catalog.names, np.arange(len(catalog)), rows, samples),
+        index=make_index(catalog, rows, samples),
         fields=planned,
         predict_fields=predicted,
         roles=roles,
@@ -186,15 +188,16 @@ def _without_nonconforming(
         return leave_out(catalog, bad, len(discovered), access, error=SchemaError)
 
     if fields is not None:
-        _, labelled = _predict_and_labelled(_roles(discovered, catalog), len(catalog))
+        _, labelled = _predict_and_labelled(_roles(discovered, catalog), catalog)
         differing = find_nonconforming(catalog, fields, labelled, on_missing=access.on_missing, dtype=dtype)
         catalog = without(differing)
     explain = _differences_between(catalog, access)
     catalog = without(
-        find_others(catalog, tuple(access.same), np.arange(len(catalog)), difference_of=explain)
+        find_others(catalog, tuple(access.same), np.arange(catalog.unit_count), difference_of=explain)
     )
     explain = _differences_between(catalog, access)
-    return without(find_other_labels(catalog, fields or {}, np.arange(len(catalog)), difference_of=explain))
+    every = np.arange(catalog.unit_count)
+    return without(find_other_labels(catalog, fields or {}, every, difference_of=explain))
 
 
 def _request(
@@ -228,11 +231,11 @@ def _roles(discovered: Discovered, catalog: Catalog) -> dict[str, Int64Array] | 
 
 
 def _predict_and_labelled(
-    roles: Mapping[str, Int64Array] | None, files: int
+    roles: Mapping[str, Int64Array] | None, catalog: Catalog
 ) -> tuple[Int64Array, Int64Array]:
-    """The files of ``files.predict``, which may lack fields, and all others, which must have all fields."""
-    predict = (roles or {}).get("predict", np.zeros(0, dtype=np.int64))
-    return predict, np.setdiff1d(np.arange(files), predict)
+    """The units of ``files.predict``, which may lack fields, and all others, which must have all fields."""
+    predict = catalog.units_of((roles or {}).get("predict", np.zeros(0, dtype=np.int64)))
+    return predict, np.setdiff1d(np.arange(catalog.unit_count), predict)
 
 
 def _plan(
@@ -243,9 +246,9 @@ def _plan(
     *,
     access: Access,
     dtype: str | None,
-    series: str | None,
+    series: SeriesOption,
 ) -> tuple[Fields, Fields | None]:
-    predict, labelled = _predict_and_labelled(roles, len(catalog))
+    predict, labelled = _predict_and_labelled(roles, catalog)
     difference_of = _differences_between(catalog, access)
 
     def plan(files: Int64Array, fields: Mapping[str, Field] | None) -> Fields:
@@ -259,8 +262,8 @@ def _plan(
             same=tuple(access.same),
             allow_empty=access.on_bad_file == "skip",
             files=files,
-            names_in=lambda file: _names_in(catalog.path(file)),
-            attrs_in=lambda file, owner: _attrs_in(catalog.path(file), owner),
+            names_in=lambda unit: _names_in(catalog.unit_path(unit)),
+            attrs_in=lambda unit, owner: _attrs_in(catalog.unit_path(unit), owner),
             difference_of=difference_of,
         )
 
@@ -273,7 +276,7 @@ def _plan(
     chosen = {plan.key: Field(plan.path) for plan in planned.plans} if fields is None else fields
     predicted = plan(predict, _present(catalog, chosen, predict))
     # A model that was trained on one order of columns predicts nonsense on another.
-    everything = np.arange(len(catalog))
+    everything = np.arange(catalog.unit_count)
     check_same(catalog, tuple(access.same), everything, difference_of=difference_of)
     remarks = check_labels(catalog, chosen, everything, difference_of=difference_of)
     return replace(planned, remarks=remarks), predicted
@@ -298,8 +301,8 @@ def _is_in_any(catalog: Catalog, field: Field, files: Int64Array) -> bool:
 
 def _differences_between(catalog: Catalog, access: Access) -> DifferenceOf:
     """The function that looks into two files to explain how they differ."""
-    return lambda file, expected, source: difference_between(
-        catalog.path(file), catalog.path(expected), source, locking=access.locking
+    return lambda unit, expected, source: difference_between(
+        catalog.unit_path(unit), catalog.unit_path(expected), source, locking=access.locking
     )
 
 

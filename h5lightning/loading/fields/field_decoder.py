@@ -73,7 +73,7 @@ class FieldDecoder:
     def _parts(self, batch: LocatedBatch, request: ReadRequest) -> Iterator[_Part]:
         form_of = self._plan.form_of
         forms = (
-            np.zeros(len(batch.files), np.int64) if form_of is None else form_of[batch.files].astype(np.int64)
+            np.zeros(len(batch.units), np.int64) if form_of is None else form_of[batch.units].astype(np.int64)
         )
         by_column: dict[DatasetColumn, list[int]] = {}
         for file, form in enumerate(forms.tolist()):

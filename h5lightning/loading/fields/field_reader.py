@@ -165,7 +165,7 @@ class ConstantReader(_DatasetReader):
         return values
 
     def _form(self, batch: LocatedBatch, file: int) -> int:
-        return self.plan.form_in(int(batch.files[file]))
+        return self.plan.form_in(int(batch.units[file]))
 
 
 class AttributeReader(FieldReader):
@@ -179,7 +179,7 @@ class AttributeReader(FieldReader):
         """See `FieldReader.fill`."""
         yield ()
         if batch.paths:
-            put_rows(self._values, batch.files, batch, out)
+            put_rows(self._values, batch.units, batch, out)
 
 
 _READERS: dict[type[FieldPlan], Callable[[Any, ReadContext], FieldReader]] = {

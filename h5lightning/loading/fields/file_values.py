@@ -78,10 +78,10 @@ class FileValues:
         """
         kept = self._cache.kept()
         table = kept.table(self._key, self._shape, self._dtype)
-        rows = table.rows(batch.files)
+        rows = table.rows(batch.units)
         others: list[tuple[int, Array]] = []
         for number in np.flatnonzero(rows < 0).tolist():
-            file, make = int(batch.files[number]), partial(read, number)
+            file, make = int(batch.units[number]), partial(read, number)
             values = kept.get((self._key, file), make) if table.is_full else make()
             rows[number] = table.add(file, values)
             if rows[number] < 0:

@@ -1,4 +1,7 @@
-"""Where the samples of a batch are: their files, sorted, and their rows in them."""
+"""Where the samples of a batch are: their units, sorted, and their rows in them.
+
+A unit is a file, or one match of the ``*`` in a file.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import numpy as np
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.planning.index import SampleIndex
+from h5lightning.storage.readers.protocol import SeriesParts
 
 __all__ = ["FilePaths", "LocatedBatch"]
 
@@ -18,18 +22,18 @@ _MOST_PATHS = 131_072  # about 150 bytes each
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LocatedBatch:
-    """The samples of a batch, sorted by file and row.
+    """The samples of a batch, sorted by unit and row.
 
     Args:
-        files: numbers of their files, ``(files,)``.
-        paths: their paths.
-        borders: where the samples of each file begin, and the last ones end, ``(files + 1,)``.
-        rows: first row of each sample, ``(N,)``.
+        units: numbers of their units in the catalog, ``(units,)``.
+        paths: the paths of their files; `SeriesParts` if a ``*`` matched them.
+        borders: where the samples of each unit begin, and the last ones end, ``(units + 1,)``.
+        rows: first row of each sample in its unit, ``(N,)``.
         slots: its index in the batch, ``(N,)``.
     """
 
-    files: Int64Array
-    paths: list[str]
+    units: Int64Array
+    paths: Sequence[str]
     borders: Int64Array
     rows: Int64Array
     slots: Int64Array
@@ -37,14 +41,14 @@ class LocatedBatch:
     @classmethod
     def of(cls, ids: Int64Array, paths: FilePaths) -> LocatedBatch:
         """Locate samples by their numbers in the index, ``(N,)``."""
-        # Ids count file by file, row by row.
+        # Ids count unit by unit, row by row.
         slots = np.argsort(ids)
-        files, borders, rows = paths.index.locate_ascending(ids[slots])
-        return cls(files, paths.of(files.tolist()), borders, rows, slots)
+        units, borders, rows = paths.index.locate_ascending(ids[slots])
+        return cls(units, paths.of(units), borders, rows, slots)
 
     @property
     def sizes(self) -> Int64Array:
-        """Samples of each file, ``(files,)``."""
+        """Samples of each unit, ``(units,)``."""
         return self.borders[1:] - self.borders[:-1]
 
 
@@ -58,8 +62,16 @@ class FilePaths:
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.index,)
 
-    def of(self, files: Sequence[int]) -> list[str]:
-        """The path of each file."""
+    def of(self, units: Int64Array) -> Sequence[str]:
+        """The path of the file of each unit, with the text that a ``*`` matched."""
+        index = self.index
+        if index.unit_texts is None:
+            return self._of_files(units.tolist())
+        files = index.unit_files[units]
+        texts = [index.unit_texts[unit] for unit in units.tolist()]
+        return SeriesParts(self._of_files(files.tolist()), texts, units)
+
+    def _of_files(self, files: Sequence[int]) -> list[str]:
         kept = self._kept
         try:
             return [kept[file] for file in files]

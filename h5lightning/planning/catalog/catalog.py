@@ -1,4 +1,7 @@
-"""The contents of all files: the result of a scan, compact enough for a million files.
+"""The contents of all files: the result of a scan, compact enough for a million files, or for a million series.
+
+What is described and compared as one is a unit: a file, or each match of the ``*`` in the paths of fields (see
+`MatchTable`). Paths in the layouts keep their ``*``, so that a million series share one layout.
 
 Files of one data set have few distinct layouts, so each layout is kept once. Arrays hold what differs between files:
 lengths, stored bytes, positions of the values. Pure data: opens no file.
@@ -20,6 +23,7 @@ from h5lightning.core.frozen import Frozen, once
 from h5lightning.core.string_table import StringTable
 from h5lightning.planning.catalog.annotations import NOTHING, Annotations
 from h5lightning.planning.catalog.extents import Extents, ExtentTable
+from h5lightning.planning.catalog.match_table import MatchTable
 from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema, Stamp, untyped
 from h5lightning.planning.catalog.source_files import SourceTable
 
@@ -53,22 +57,23 @@ class StoredDataset:
 
 @dataclasses.dataclass(frozen=True)
 class Catalog(Frozen):
-    """The schemas of many files, in path order.
+    """The schemas of many files, in path order; without `matches`, the units are the files.
 
     Args:
         root: the directory that contains the files now; it is no part of their identity.
         names: path of each file relative to ``root``: the identity of the file.
         stamps: size in bytes, mtime_ns, ctime_ns, inode of each file when it was scanned, ``(files, 4)``.
-        layouts: the distinct layouts: the datasets of a file without their lengths.
-        layout_of: the layout of each file, ``(files,)`` int32.
+        layouts: the distinct layouts: the datasets of a unit without their lengths.
+        layout_of: the layout of each unit, ``(units,)`` int32.
         facts: length of the sample axis (-1 for a scalar), stored bytes and missing chunks of each dataset
-            of each file, ``(datasets over all files, 3)`` int64, file after file.
+            of each unit, ``(datasets over all units, 3)`` int64, unit after unit.
         annotations: the distinct annotations of datasets.
-        annotation_of: the annotation of each dataset of each file, in the order of `facts`, int32.
-        attrs: the requested attributes of each file, as JSON.
-        extents: positions of the values of each dataset of each file, in the order of `facts`.
+        annotation_of: the annotation of each dataset of each unit, in the order of `facts`, int32.
+        attrs: the requested attributes of each unit, as JSON.
+        extents: positions of the values of each dataset of each unit, in the order of `facts`.
         skipped: the files that were left out.
         sources: other files that hold values of these files.
+        matches: the units of each file; None if each file is one unit.
     """
 
     root: str
@@ -83,13 +88,15 @@ class Catalog(Frozen):
     extents: ExtentTable
     skipped: tuple[SkippedFile, ...] = ()
     sources: SourceTable = dataclasses.field(default_factory=lambda: SourceTable.of(()))
+    matches: MatchTable | None = None
 
     def __post_init__(self) -> None:
-        files = len(self.names)
+        files, units = len(self.names), self.unit_count
         facts = int(self.first_fact[-1])
-        of_files = (len(self.stamps), len(self.layout_of), len(self.attrs))
-        sizes = (*of_files, facts, len(self.extents), len(self.annotation_of))
-        expected = (files, files, files, len(self.facts), len(self.facts), len(self.facts))
+        counted = files if self.matches is None else len(self.matches.counts)
+        sizes = [len(self.stamps), counted, len(self.layout_of), len(self.attrs)]
+        sizes += [facts, len(self.extents), len(self.annotation_of)]
+        expected = [files, files, units, units, *[len(self.facts)] * 3]
         if sizes != expected:
             raise ValueError(f"a catalog of {files} files: found parts of {sizes}, expected {expected}")
 
@@ -164,13 +171,15 @@ class Catalog(Frozen):
             extents=ExtentTable.joined(first.extents, second.extents),
             skipped=(*first.skipped, *second.skipped),
             sources=SourceTable.joined(first.sources, second.sources, files=len(first)),
+            matches=_joined_matches(first, second),
         )
 
     def take(self, files: Int64Array) -> Catalog:
         """The files at these positions, ``(files,)``, in that order; without skipped files."""
-        starts, stops = self.first_fact[files], self.first_fact[files + 1]
+        units = self.units_of(files)
+        starts, stops = self.first_fact[units], self.first_fact[units + 1]
         facts = flat_positions(starts, stops - starts)
-        used, layout_of = np.unique(self.layout_of[files], return_inverse=True)
+        used, layout_of = np.unique(self.layout_of[units], return_inverse=True)
         used_annotations, annotation_of = np.unique(self.annotation_of[facts], return_inverse=True)
         return Catalog(
             root=self.root,
@@ -181,64 +190,89 @@ class Catalog(Frozen):
             facts=self.facts[facts],
             annotations=tuple(self.annotations[number] for number in used_annotations.tolist()),
             annotation_of=annotation_of.astype(np.int32),
-            attrs=self.attrs.take(files),
+            attrs=self.attrs.take(units),
             extents=self.extents.take(facts),
             sources=self.sources.take(files),
+            matches=None if self.matches is None else self.matches.take(files),
         )
 
     def __len__(self) -> int:
+        """Number of files."""
         return len(self.names)
+
+    @property
+    def unit_count(self) -> int:
+        """Number of units."""
+        return len(self.names) if self.matches is None else len(self.matches.texts)
+
+    @once
+    def unit_files(self) -> Int64Array:
+        """The file of each unit, ``(units,)``, ascending."""
+        return np.arange(len(self.names)) if self.matches is None else self.matches.file_of
+
+    def units_of(self, files: Int64Array) -> Int64Array:
+        """The units of some files, file after file."""
+        return files if self.matches is None else self.matches.units_of(files)
 
     def path(self, file: int) -> str:
         """The absolute path of the file."""
         return os.path.join(self.root, self.names[file])
 
+    def unit_path(self, unit: int) -> str:
+        """The absolute path of the file of a unit."""
+        return self.path(int(self.unit_files[unit]))
+
+    def where(self, unit: int) -> str:
+        """The unit for messages: the path of its file, after the name of its series if a ``*`` matched it."""
+        series = "" if self.matches is None else f"series {self.matches.name(unit)!r} of "
+        return f"{series}{self.unit_path(unit)}"
+
     @once
     def first_fact(self) -> Int64Array:
-        """Position in `facts` of each file's first dataset, ``(files + 1,)``."""
+        """Position in `facts` of each unit's first dataset, ``(units + 1,)``."""
         sizes = np.asarray([len(layout) for layout in self.layouts], dtype=np.int64)
         counts = sizes[self.layout_of] if len(self.layout_of) else np.zeros(0, dtype=np.int64)
         return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(counts)])
 
-    def schema(self, file: int) -> FileSchema:
-        """The whole schema of one file."""
-        own = slice(self.first_fact[file], self.first_fact[file + 1])
-        layout = self.layouts[int(self.layout_of[file])]
+    def schema(self, unit: int) -> FileSchema:
+        """The whole schema of one unit."""
+        own = slice(self.first_fact[unit], self.first_fact[unit + 1])
+        layout = self.layouts[int(self.layout_of[unit])]
         annotations = (self.annotations[number] for number in self.annotation_of[own].tolist())
         parts = zip(layout, self.facts[own].tolist(), annotations, strict=True)
         datasets = tuple(dataset.with_facts(facts, annotation) for dataset, facts, annotation in parts)
-        sources = self.sources.of_file(file)
-        return FileSchema(datasets=datasets, attrs=self.typed_attrs(file), sources=sources)
+        sources = self.sources.of_file(int(self.unit_files[unit]))
+        return FileSchema(datasets=datasets, attrs=self.typed_attrs(unit), sources=sources)
 
     def schemas(self) -> Iterator[FileSchema]:
-        """The schema of each file, in order."""
-        return (self.schema(file) for file in range(len(self)))
+        """The schema of each unit, in order."""
+        return (self.schema(unit) for unit in range(self.unit_count))
 
-    def attrs_of(self, file: int) -> dict[str, Any]:
-        """The values of the requested attributes of one file, by ``object@name``."""
-        return {name: untyped(value) for name, value in self.typed_attrs(file).items()}
+    def attrs_of(self, unit: int) -> dict[str, Any]:
+        """The values of the requested attributes of one unit, by ``object@name``."""
+        return {name: untyped(value) for name, value in self.typed_attrs(unit).items()}
 
-    def typed_attrs(self, file: int) -> dict[str, Any]:
-        """The requested attributes of one file with their types, as `schema.typed` writes them."""
-        attrs: dict[str, Any] = json.loads(self.attrs[file])
+    def typed_attrs(self, unit: int) -> dict[str, Any]:
+        """The requested attributes of one unit with their types, as `schema.typed` writes them."""
+        attrs: dict[str, Any] = json.loads(self.attrs[unit])
         return attrs
 
     def facts_of(self, path: str) -> Int64Array:
-        """Length, stored bytes and missing chunks of ``path`` in each file, ``(files, 3)``; -2 if absent."""
-        return self._in_files(path, self.facts, absent=-2)
+        """Length, stored bytes and missing chunks of ``path`` in each unit, ``(units, 3)``; -2 if absent."""
+        return self._in_units(path, self.facts, absent=-2)
 
     def annotations_of(self, path: str) -> npt.NDArray[np.int32]:
-        """The number of the annotation of ``path`` in each file, ``(files,)``; -1 if it is absent."""
-        return self._in_files(path, self.annotation_of, absent=-1)
+        """The number of the annotation of ``path`` in each unit, ``(units,)``; -1 if it is absent."""
+        return self._in_units(path, self.annotation_of, absent=-1)
 
     def files_by_annotation(
         self, path: str, files: Int64Array, key: Callable[[Annotations], T]
     ) -> dict[T, Int64Array]:
-        """A property of the annotations of a dataset → the files that have it, ascending; that of the first file first.
+        """A property of the annotations of a dataset → the units that have it, ascending; that of the first unit first.
 
         Args:
-            path: the dataset; files that lack it do not count.
-            files: the files to group, ascending.
+            path: the dataset; units that lack it do not count.
+            files: the units to group, ascending.
             key: the property; called once for each distinct annotation, however many files there are.
         """
         annotation_of = self.annotations_of(path)[files]
@@ -255,21 +289,21 @@ class Catalog(Frozen):
         groups = np.split(by_kind, np.cumsum(np.bincount(kind_of_file))[:-1])
         return dict(zip(kinds, groups, strict=False))
 
-    def _in_files(self, path: str, values: npt.NDArray[Any], *, absent: int) -> npt.NDArray[Any]:
-        """The value of a dataset in each file, of values in the order of `facts`; ``absent`` in files that lack it."""
-        of_files = np.full((len(self), *values.shape[1:]), absent, dtype=values.dtype)
-        if len(self):
+    def _in_units(self, path: str, values: npt.NDArray[Any], *, absent: int) -> npt.NDArray[Any]:
+        """The value of a dataset in each unit, of values in the order of `facts`; ``absent`` in units that lack it."""
+        of_units = np.full((self.unit_count, *values.shape[1:]), absent, dtype=values.dtype)
+        if self.unit_count:
             within = np.asarray([_position(layout, path) for layout in self.layouts], dtype=np.int64)
             position = within[self.layout_of]
             has = np.flatnonzero(position >= 0)
-            of_files[has] = values[self.first_fact[has] + position[has]]
-        return of_files
+            of_units[has] = values[self.first_fact[has] + position[has]]
+        return of_units
 
-    def stored(self, file: int, path: str) -> StoredDataset | None:
-        """A dataset of one file with the positions of its values; None if those are not known."""
-        layout = self.layouts[int(self.layout_of[file])]
+    def stored(self, unit: int, path: str) -> StoredDataset | None:
+        """A dataset of one unit with the positions of its values; None if those are not known."""
+        layout = self.layouts[int(self.layout_of[unit])]
         position = _position(layout, path)
-        fact = int(self.first_fact[file]) + position
+        fact = int(self.first_fact[unit]) + position
         extents = self.extents[fact] if position >= 0 else None
         if extents is None:
             return None
@@ -277,6 +311,13 @@ class Catalog(Frozen):
         return StoredDataset(
             layout[position], (rows, *layout[position].row_shape) if rows >= 0 else (), extents
         )
+
+
+def _joined_matches(first: Catalog, second: Catalog) -> MatchTable | None:
+    """The matches of two catalogs of one scan, one of which may have no files."""
+    if first.matches is None or second.matches is None:
+        return first.matches if len(first) else second.matches
+    return MatchTable.joined(first.matches, second.matches)
 
 
 def _position(layout: tuple[DatasetSchema, ...], path: str) -> int:

@@ -77,15 +77,15 @@ class LabelDifference:
         other_source = "" if self.source == self.expected_source else f"'/{self.expected_source}' of "
         not_decoded = "" if field.decode is None else _NOT_DECODED
         return (
-            f"field {key!r}: in {catalog.path(int(self.files[0]))} {self._subject} {_CLAUSES[self.what]} "
-            f"{other_source}{catalog.path(self.expected)}{after_colon(self.explain(difference_of))}"
+            f"field {key!r}: in {catalog.where(int(self.files[0]))} {self._subject} {_CLAUSES[self.what]} "
+            f"{other_source}{catalog.where(self.expected)}{after_colon(self.explain(difference_of))}"
             f"{more_files(self.files)}. Columns of different meaning would be stacked. Write all files with the same "
             f"{same}; or, if the labels mean nothing here, use {field.text(decode='stored')}{not_decoded}"
         )
 
     def remark_text(self, catalog: Catalog) -> str:
         """A sentence about a difference that is no error."""
-        expected = os.path.basename(catalog.path(self.expected))
+        expected = os.path.basename(catalog.unit_path(self.expected))
         subject = f"'/{self.path}', axis {self.axis}: {counted(self.files.size, 'file')}"
         has = "has" if self.files.size == 1 else "have"
         if self.what == "numbers":

@@ -73,7 +73,7 @@ def check_missing(catalog: Catalog, files: Int64Array, key: str, field: Field) -
         if missing is not None:
             column = f" (column {field.member!r})" if field.member else ""
             raise MissingDataError(
-                f"field {key!r}: row {missing.row} of '/{field.path}'{column} in {catalog.path(int(having[0]))} "
+                f"field {key!r}: row {missing.row} of '/{field.path}'{column} in {catalog.where(int(having[0]))} "
                 f"{missing.what}{more_files(having)}. A loss function would use the number as a value. "
                 f"{stored_remedy(field)}, which a transform can mask; or write the files without such rows"
             )
@@ -114,7 +114,7 @@ def forms_of(
     ]
     if len(numbers) == 1:
         return tuple(numbers), None
-    form_of = np.zeros(len(catalog), np.int32)
+    form_of = np.zeros(catalog.unit_count, np.int32)
     form_of[files] = np.asarray(of_pair, np.int32)[which.ravel()]
     return tuple(numbers), form_of
 

@@ -25,7 +25,7 @@ DifferenceOf: TypeAlias = Callable[[int, int, str], str]  # file, file to compar
 
 def where(catalog: Catalog, file: int, key: str, field: Field) -> str:
     """The field, its dataset and the file, for the beginning of an error."""
-    return f"field {key!r}: '/{field.path}' in {catalog.path(file)}"
+    return f"field {key!r}: '/{field.path}' in {catalog.where(file)}"
 
 
 def stored_remedy(field: Field) -> str:
@@ -62,4 +62,5 @@ def add_reasons(reasons: dict[int, str], files: Int64Array, reason: str, differe
 
 def skipped_files(catalog: Catalog, reasons: Mapping[int, str]) -> list[SkippedFile]:
     """The files with their reasons, in the order of the files."""
-    return [SkippedFile(catalog.names[file], reasons[file]) for file in sorted(reasons)]
+    files = catalog.unit_files
+    return [SkippedFile(catalog.names[int(files[unit])], reasons[unit]) for unit in sorted(reasons)]

@@ -51,12 +51,12 @@ def check_same(
         if lacking.size:
             hint = did_you_mean(path, names_in(int(lacking[0])))
             raise MissingFieldError(
-                f"access.same: {catalog.path(int(lacking[0]))} holds no '/{path}'{more_files(lacking)}{hint}"
+                f"access.same: {catalog.where(int(lacking[0]))} holds no '/{path}'{more_files(lacking)}{hint}"
             )
         for digest, having in files_by_digest.items():
             if digest.startswith("? "):
                 raise UnsupportedFieldError(
-                    f"access.same: '/{path}' in {catalog.path(int(having[0]))} cannot be compared: it {digest[2:]}. "
+                    f"access.same: '/{path}' in {catalog.where(int(having[0]))} cannot be compared: it {digest[2:]}. "
                     "Remove it from access.same"
                 )
         if len(files_by_digest) > 1:
@@ -89,7 +89,7 @@ def _error_text(
     if not difference and any(PACKED in digest for digest in files_by_digest):
         difference = "its numbers are encoded differently"
     return (
-        f"access.same: '/{path}' in {catalog.path(file)} is not the same as in {catalog.path(expected)}"
+        f"access.same: '/{path}' in {catalog.where(file)} is not the same as in {catalog.where(expected)}"
         f"{after_colon(difference)}{more_files(differing)}. Write equal values to all files, exclude the files that "
         "differ (with a '!' pattern or access.on_bad_file='skip'), or remove the path from access.same"
     )

@@ -8,6 +8,7 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import more_files
 from h5lightning.errors import UnsupportedFieldError
 from h5lightning.options import Field, Samples, Windows
+from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.catalog.annotations import SeriesTable
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.conventions.error_parts import where
@@ -25,11 +26,11 @@ _NUMBERS = {
 
 
 def check_series_borders(
-    catalog: Catalog, key: str, field: Field, samples: Samples, files: Int64Array, *, series: str | None
+    catalog: Catalog, key: str, field: Field, samples: Samples, files: Int64Array, *, series: SeriesOption
 ) -> None:
     """Raise if windows of a field would hold rows of two series, such as episodes.
 
-    With ``series="file"``, each file counts as one series, whatever divides its rows.
+    If the user says what a series is, nothing else divides rows; with ``"file"``, each file is one.
 
     Raises:
         UnsupportedFieldError: windows span several rows, and a file divides its rows into series.

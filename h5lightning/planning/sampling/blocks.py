@@ -86,11 +86,11 @@ def shuffle_blocks(selection: Selection, index: SampleIndex, block_samples: Int6
     Args:
         selection: the samples of a split, without a permutation.
         index: all samples.
-        block_samples: samples in a complete block for each file, ``(files,)``; blocks are counted from the first
+        block_samples: samples in a complete block for each unit, ``(units,)``; blocks are counted from the first
             sample of a series.
     """
     starts, stops, series = _by_series(selection, index)
-    length = block_samples[index.series_file[series]]
+    length = block_samples[index.units[series]]
     number = starts - index.first_id[series]  # of the first sample, in its series
     head = np.minimum(-number % length, stops - starts)
     complete, tail = np.divmod(stops - starts - head, length)

@@ -18,7 +18,7 @@ class ChunkLayout:
     """How the chunks of one field are decoded.
 
     Args:
-        chunk_rows: rows that are decoded together, for each file, ``(files,)``; 1 where a row is read alone.
+        chunk_rows: rows that are decoded together, for each unit, ``(units,)``; 1 where a row is read alone.
         row_bytes: decoded bytes of one row.
         span: first row that a sample needs, counted from its own first row, and one past the last.
     """
@@ -32,14 +32,14 @@ class ChunkLayout:
         span = min(self.span[0], other.span[0]), max(self.span[1], other.span[1])
         return replace(self, span=span)
 
-    def total_bytes(self, file_rows: Int64Array) -> int:
-        """Decoded bytes of all chunk rows, in files of so many rows, ``(files,)``."""
-        rows = -(-file_rows // self.chunk_rows) * self.chunk_rows
+    def total_bytes(self, unit_rows: Int64Array) -> int:
+        """Decoded bytes of all chunk rows, in units of so many rows, ``(units,)``."""
+        rows = -(-unit_rows // self.chunk_rows) * self.chunk_rows
         return int(rows[self.chunk_rows > 1].sum()) * self.row_bytes
 
-    def decoded_rows(self, file_rows: Int64Array, batch_size: int) -> float:
+    def decoded_rows(self, unit_rows: Int64Array, batch_size: int) -> float:
         """Rows that are decoded for each row of a batch of random rows, of which none was decoded before."""
-        chunks = max(1, int((-(-file_rows // self.chunk_rows)).sum()))
+        chunks = max(1, int((-(-unit_rows // self.chunk_rows)).sum()))
         touched = chunks * (1 - (1 - 1 / chunks) ** batch_size)
         return float(touched / batch_size * self.chunk_rows.mean())
 
@@ -100,10 +100,10 @@ class ChunkNeeds:
     def __init__(self, index: SampleIndex, layouts: Sequence[ChunkLayout]) -> None:
         self._index = index
         self._layouts = layouts
-        self._firsts: list[Int64Array] = []  # the number of the first chunk row of each file, for each field
+        self._firsts: list[Int64Array] = []  # the number of the first chunk row of each unit, for each field
         first = 0
         for layout in layouts:
-            counts = -(-index.file_rows // layout.chunk_rows) * (layout.chunk_rows > 1)
+            counts = -(-index.rows_of_units // layout.chunk_rows) * (layout.chunk_rows > 1)
             self._firsts.append(first + np.cumsum(counts) - counts)
             first += int(counts.sum())
         # The last sample that needs each chunk row; -1 for none. The last entry stands for rows that are read alone.
@@ -116,14 +116,14 @@ class ChunkNeeds:
         Args:
             ids: the next samples of the epoch, ``(N,)``.
         """
-        where = self._index.locate(ids)
+        units, rows = self._index.locate_in_units(ids)
         due = np.arange(self.looked, self.looked + len(ids))
         self.looked += len(ids)
         found = NeededChunks.none()
         for layout, first in zip(self._layouts, self._firsts, strict=True):
             offsets = layout.offsets()
-            heights, firsts = layout.chunk_rows[where.file][:, None], first[where.file][:, None]
-            numbers = firsts + (where.row[:, None] + offsets) // heights
+            heights, firsts = layout.chunk_rows[units][:, None], first[units][:, None]
+            numbers = firsts + (rows[:, None] + offsets) // heights
             numbers = np.where(heights > 1, numbers, -1).ravel()  # sample after sample
             new = self._new(numbers)
             self._last[numbers] = due.repeat(len(offsets))

@@ -17,18 +17,18 @@ class DecodedChunks:
 
     Args:
         layouts: how the chunks of each field are decoded.
-        file_rows: rows of each file, ``(files,)``.
+        unit_rows: rows of each unit, ``(units,)``.
         row_bytes: bytes of one row over all fields, those included that are read alone.
     """
 
     layouts: Sequence[ChunkLayout]
-    file_rows: Int64Array
+    unit_rows: Int64Array
     row_bytes: int
 
     @property
     def total_bytes(self) -> int:
         """Decoded bytes of all chunks."""
-        return sum(layout.total_bytes(self.file_rows) for layout in self.layouts)
+        return sum(layout.total_bytes(self.unit_rows) for layout in self.layouts)
 
     def held_window_bytes(self, cache_bytes: int) -> int | None:
         """The shuffle window, over all fields, whose decoded chunks fill a cache; None if all chunks fit into it."""
@@ -44,7 +44,7 @@ class DecodedChunks:
         if kept >= 1:
             return 1.0
         decoded = sum(
-            layout.row_bytes * layout.decoded_rows(self.file_rows, batch_size) for layout in self.layouts
+            layout.row_bytes * layout.decoded_rows(self.unit_rows, batch_size) for layout in self.layouts
         )
         decoded = max(decoded * (1 - kept), self._decoded_of_row)
         return float(max(1.0, (decoded + self.row_bytes - self._decoded_of_row) / self.row_bytes))
@@ -57,5 +57,5 @@ class DecodedChunks:
     @property
     def _decoded_of_window(self) -> float:
         """Decoded bytes of the cache for each byte of a window; chunks may reach past the end of the data."""
-        padding = self.total_bytes / max(1, self._decoded_of_row * int(self.file_rows.sum()))
+        padding = self.total_bytes / max(1, self._decoded_of_row * int(self.unit_rows.sum()))
         return self._decoded_of_row * max(1.0, padding) / self.row_bytes

@@ -30,7 +30,7 @@ class RowLayout:
     """The layout of the field with the most bytes.
 
     Args:
-        chunk_rows: rows that are decoded together, for each file, ``(files,)``; 1 where a row can be read alone.
+        chunk_rows: rows that are decoded together, for each unit, ``(units,)``; 1 where a row can be read alone.
         row_bytes: decoded bytes of one row over all fields.
     """
 
@@ -94,12 +94,12 @@ def block_samples(chunk_rows: Int64Array, index: SampleIndex, mixed_samples: int
     is decoded for both.
 
     Args:
-        chunk_rows: rows that are decoded together, for each file, ``(files,)``.
+        chunk_rows: rows that are decoded together, for each unit, ``(units,)``.
         index: all samples.
         mixed_samples: samples that are mixed with each other.
 
     Returns:
-        Samples of a block for each file, ``(files,)``, at least 1.
+        Samples of a block for each unit, ``(units,)``, at least 1.
     """
     stride = index.stride_rows
     span = index.samples.span_rows if isinstance(index.samples, Windows) else 1

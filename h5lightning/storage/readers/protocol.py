@@ -5,14 +5,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from h5lightning.core.arrays import Int64Array
 
-__all__ = ["DatasetColumn", "ReadRequest", "Reader"]
+__all__ = ["DatasetColumn", "ReadRequest", "Reader", "SeriesParts"]
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ class DatasetColumn:
     """One dataset, or one column of it, the same in all files.
 
     Args:
-        path: path of the dataset in the file.
+        path: path of the dataset in the file; it may hold a ``*``, see `SeriesParts`.
         member: column of a compound dataset, or None.
         dtype: NumPy type string of the stored elements, with the byte order.
         row_shape: shape of one row; of the whole dataset for `Reader.read_whole`.
@@ -46,6 +46,43 @@ class DatasetColumn:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class SeriesParts(Sequence[str]):
+    """What requests read from, if paths hold a ``*``: parts of files, each one match of the ``*``.
+
+    It stands where else a list of files stands; as a sequence, it has the path of the file of each part. The parts of
+    one file follow each other.
+
+    Args:
+        paths: the path of the file of each part.
+        texts: what the ``*`` matched in each part.
+        numbers: the number of each part in the catalog, ``(parts,)``.
+    """
+
+    paths: Sequence[str]
+    texts: Sequence[str]
+    numbers: Int64Array
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @overload
+    def __getitem__(self, which: int) -> str: ...
+    @overload
+    def __getitem__(self, which: slice) -> SeriesParts: ...
+    def __getitem__(self, which: int | slice) -> str | SeriesParts:
+        if isinstance(which, slice):
+            return SeriesParts(self.paths[which], self.texts[which], self.numbers[which])
+        return self.paths[which]
+
+    def of(self, parts: Sequence[int]) -> SeriesParts:
+        """Some of the parts, given by their ascending numbers in here."""
+        chosen = np.asarray(parts, np.int64)
+        return SeriesParts(
+            [self.paths[part] for part in parts], [self.texts[part] for part in parts], self.numbers[chosen]
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class ReadRequest:
     """Rows of one dataset of several files: row ``rows[i]`` goes to ``out[slots[i]]``.
 
@@ -54,7 +91,8 @@ class ReadRequest:
 
     Args:
         source: what is read.
-        borders: where the entries of each file begin, and the last ones end, ascending from 0, ``(files + 1,)``.
+        borders: where the entries of each file, or of each of the `SeriesParts`, begin, and the last ones end,
+            ascending from 0, ``(files + 1,)``.
         rows: first row of each entry; those of one file in any order, with repetitions, ``(N,)``.
         slots: the slot of each entry in the buffer, no slot twice, ``(N,)``.
         out: the buffer, ``(M, *entry_shape)``, of the stored type in native byte order or of a type that
@@ -125,7 +163,8 @@ class Reader(Protocol):
         """Fill the buffers of some requests.
 
         Args:
-            files: paths of different files.
+            files: paths of different files; or `SeriesParts`, which put their texts in the place of the ``*`` in the
+                paths of the sources.
             requests: rows of these files. Rows that several requests ask for are read, or decoded, once if that
                 takes longer than copying them.
 

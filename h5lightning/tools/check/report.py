@@ -19,7 +19,7 @@ from h5lightning.errors import (
 )
 from h5lightning.loading.sample_weights import read_weights
 from h5lightning.options import Access, Field, Rows, Samples, Shuffle, Split, Windows
-from h5lightning.options.coerce import check_series
+from h5lightning.options.coerce import SeriesOption, coerce_series
 from h5lightning.planning.fields import check_dtype
 from h5lightning.planning.nonconforming_files import NEVER_WRITTEN
 from h5lightning.storage.discovery import discover
@@ -88,7 +88,7 @@ def check_files(
     shuffle: Shuffle | None = None,
     access: Access | None = None,
     dtype: str | None = None,
-    series: str | None = None,
+    series: SeriesOption | Mapping[str, Any] = None,
     seed: int = 0,
     settings: CheckSettings | None = None,
     index_dir: str | None = None,
@@ -116,7 +116,7 @@ def check_files(
         H5LightningError: patterns without files, or options, fields or a split that cannot be used.
     """
     check_dtype(dtype)
-    check_series(series)
+    series = coerce_series(series)
     options = _RunOptions(split or Split(), shuffle or Shuffle(), access or Access(), seed)
     if fields is None:
         fields, samples = _suggested(patterns, samples, processes=processes, progress=progress)

@@ -1,0 +1,1 @@
+"""What a series is: the makers of the series of an index."""
