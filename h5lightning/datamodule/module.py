@@ -54,7 +54,8 @@ class H5DataModule(LightningDataModule):
     Args:
         files: glob, list of globs, or mapping of ``train``, ``val``, ``test``, ``predict`` to either.
         fields: sample key → path, ``attr:NAME`` or `Field`; a list of paths; None for all eligible datasets.
-        samples: `Rows`, `Windows`, `Whole` or a mapping with ``kind``; None for rows.
+        samples: `Rows`, `Windows`, `Whole` or a mapping with ``kind``; None for rows. Or a mapping of ``train``,
+            ``val``, ``test`` and ``predict`` to those: a stage that it lacks has the samples of the stage before.
         split: how data become train, val and test; None for `Split` with its defaults or, with a mapping of files, for
             the named splits alone.
         batch_size: samples of one rank in one step.
@@ -263,7 +264,7 @@ class H5DataModule(LightningDataModule):
 
     @property
     def sample_spec(self) -> dict[str, FieldSpec]:
-        """Key → shape, type and classes of what a model gets, to build a model from the data."""
+        """Key → shape, type and classes of what a model gets, to build a model from the data; of the first stage."""
         return next(iter(self._data.datasets.values())).sample_spec()
 
     @property
@@ -281,8 +282,8 @@ class H5DataModule(LightningDataModule):
             TypeError: masks, floats, or anything else that is not whole numbers.
             IndexError: an id outside the index.
         """
-        index = self._data.survey.index
-        where = index.locate(to_numbers(ids, "ids", allow_scalar=True))
+        index, sections = self._data.survey.index, self._data.survey.sections
+        where = sections.locate(to_numbers(ids, "ids", allow_scalar=True))
         rows = zip(where.file.tolist(), where.series.tolist(), where.row.tolist(), strict=True)
         return [
             SampleLocation(index.path(file), index.series_name(series), row) for file, series, row in rows

@@ -11,13 +11,13 @@ from h5lightning.loading.batch_reader import BatchReader
 from h5lightning.loading.sample_dataset import SampleDataset
 from h5lightning.loading.transforms import STAGES, Transforms
 from h5lightning.options import Access, Shuffle, Split
-from h5lightning.planning.fields import Fields
 from h5lightning.planning.sampling import Order, keeps_blocks, make_order
 from h5lightning.planning.sampling.window_size import fit_window
+from h5lightning.planning.sections import Section
 from h5lightning.planning.selection import Selection
 from h5lightning.planning.splitting.apply_manifest import apply_manifest
 from h5lightning.planning.splitting.manifest import load_manifest
-from h5lightning.planning.splitting.plan_split import plan_split
+from h5lightning.planning.splitting.plan_split import check_samples, plan_split
 from h5lightning.planning.splitting.split_plan import Segments, SplitPlan
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.make_reader import make_reader
@@ -129,44 +129,56 @@ def assemble(
     """
     plan, new_files = _plan(survey, split, seed)
 
-    def reader_of(fields: Fields) -> BatchReader:
-        return BatchReader(survey.index, fields, reader, access, chunks=survey.chunk_layouts(fields))
+    splits = _splits(survey, plan)
+    readers: dict[int, BatchReader] = {}  # by section, so that stages with one layout share what is kept
 
-    batches = reader_of(survey.fields)
-    parts = {name: (batches, plan.selection(name, survey.index)) for name in plan.parts}
-    if "test" in parts:
-        parts["predict"] = parts["test"]
-    if survey.predict_fields is not None:
-        parts["predict"] = (reader_of(survey.predict_fields), _predict_selection(survey))
-    splits = {stage: selection for stage, (_, selection) in parts.items()}
+    def reader_of(section: Section) -> BatchReader:
+        if id(section) not in readers:
+            chunks = survey.chunk_layouts(section)
+            readers[id(section)] = BatchReader(section.index, section.fields, reader, access, chunks=chunks)
+        return readers[id(section)]
+
     datasets = {
         stage: SampleDataset(
-            *parts[stage],
+            reader_of(survey.sections[stage]),
+            splits[stage],
             stage=stage,
             transform=(transform or {}).get(stage, Transforms()),
             batch_transform=(batch_transform or {}).get(stage, Transforms()),
             provenance=provenance,
             seed=seed,
             splits=splits,
+            sections=survey.sections,
         )
         for stage in STAGES
-        if stage in parts
+        if stage in splits
     }
     return PreparedData(survey, plan, datasets, reader, seed, access.cache_bytes, new_files)
+
+
+def _splits(survey: DataSurvey, plan: SplitPlan) -> dict[str, Selection]:
+    """The samples of each stage; those of predict are the files that are named for it, else the rows of test."""
+    sections = survey.sections
+    splits = {name: plan.selection(name, sections[name].index) for name in plan.parts}
+    index = sections["predict"].index
+    if survey.predict_fields is not None:
+        splits["predict"] = Segments.of_files(index, (survey.roles or {})["predict"]).selection(index)
+    elif "test" in splits:
+        splits["predict"] = plan.selection("test", index, stage="predict")
+    return splits
 
 
 def _plan(survey: DataSurvey, split: Split, seed: int) -> tuple[SplitPlan, tuple[str, ...]]:
     """The split, and the names of the files that its manifest does not list."""
     index, roles, labels = survey.index, survey.roles, survey.labels
+    new_files: tuple[str, ...] = ()
     if split.manifest is None:
-        return plan_split(index, split, seed=seed, roles=roles, labels=labels), ()
-    manifest = load_manifest(split.manifest)
-    listed = set(manifest.index.names)
-    plan = apply_manifest(manifest, index, split, seed=seed, roles=roles, labels=labels)
-    return plan, tuple(name for name in index.names if name not in listed)
-
-
-def _predict_selection(survey: DataSurvey) -> Selection:
-    files = (survey.roles or {})["predict"]
-    rows = survey.index.series_rows[files]
-    return Segments(files, rows * 0, rows).selection(survey.index)
+        plan = plan_split(index, split, seed=seed, roles=roles, labels=labels)
+    else:
+        manifest = load_manifest(split.manifest)
+        listed = set(manifest.index.names)
+        plan = apply_manifest(manifest, index, split, seed=seed, roles=roles, labels=labels)
+        new_files = tuple(name for name in index.names if name not in listed)
+    for stage, section in survey.sections.of_stage.items():
+        check_samples(plan.by, section.index.samples, stage)
+    return plan, new_files

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import PlainTable, bytes_text, counted, share_text
 from h5lightning.planning.catalog.catalog import SkippedFile
-from h5lightning.planning.fields import Fields
 from h5lightning.planning.index import SampleIndex
+from h5lightning.planning.sections import Section
 from h5lightning.planning.splitting.groups import group_labels
 from h5lightning.planning.splitting.overlap import shared_rows
 from h5lightning.planning.splitting.split_plan import Segments, SplitPlan
@@ -137,16 +138,13 @@ def summarise(
     index, parts = survey.index, dict(plan.parts)
     predict = (survey.roles or {}).get("predict")
     stages = parts if predict is None else {**parts, "predict": Segments.of_files(index, predict)}
-    fields = {
-        name: survey.predict_fields or survey.fields if name == "predict" else survey.fields
-        for name in stages
-    }
-    empty = np.flatnonzero(index.series_samples == 0)
+    sections = {name: survey.sections[name] for name in stages}
+    empty = _without_samples(survey, stages)
     unwritten = () if on_missing == "fill" else _unwritten_ends(survey)
     return Summary(
         root=index.root,
         by=plan.by,
-        splits=tuple(_split(name, part, index, fields[name], plan) for name, part in stages.items()),
+        splits=tuple(_split(name, part, sections[name], plan) for name, part in stages.items()),
         unused_rows=plan.unused_rows,
         shared_files=_count_shared(part.files(index).tolist() for part in parts.values()),
         shared_groups=_count_shared(_groups(survey, parts, keep_together)),
@@ -156,13 +154,31 @@ def summarise(
         without_samples_count=int(empty.size),
         skipped=survey.catalog.skipped,
         new_files=tuple(new_files),
-        remarks=(*survey.fields.remarks, *unwritten, *remarks),
+        remarks=(*survey.fields.remarks, *_samples_of_stages(survey), *unwritten, *remarks),
     )
 
 
-def _split(name: str, part: Segments, index: SampleIndex, fields: Fields, plan: SplitPlan) -> SplitSummary:
+def _without_samples(survey: DataSurvey, stages: Parts) -> Int64Array:
+    """The series that are too short for a sample, of their stage if stages have samples of their own; ascending."""
+    if len(survey.sections.indices) == 1:
+        return np.flatnonzero(survey.index.series_samples == 0)
+    parts = {name: part.series for name, part in stages.items()}
+    empty = [part[survey.sections[name].index.series_samples[part] == 0] for name, part in parts.items()]
+    return np.unique(np.concatenate([np.zeros(0, np.int64), *empty]))
+
+
+def _samples_of_stages(survey: DataSurvey) -> Iterable[str]:
+    """A sentence about the samples of each stage, if they differ."""
+    sections = survey.sections
+    if len(sections.indices) > 1:
+        texts = [f"{', '.join(sections.stages_of(index))}: {index.samples!r}" for index in sections.indices]
+        yield f"Samples by stage: {'; '.join(texts)}"
+
+
+def _split(name: str, part: Segments, section: Section, plan: SplitPlan) -> SplitSummary:
     # A dataset that two fields use counts once.
-    row_bytes = sum({(p.path, p.member): p.row_bytes for p in fields.row_fields}.values())
+    row_bytes = sum({(p.path, p.member): p.row_bytes for p in section.fields.row_fields}.values())
+    index = section.index
     return SplitSummary(
         name=name,
         files=int(part.files(index).size),

@@ -18,6 +18,7 @@ import torch
 from h5lightning.core.permutation import KeyDeriver, derive_key
 from h5lightning.errors import OptionError
 from h5lightning.options.checks import did_you_mean
+from h5lightning.options.samples import STAGES
 
 __all__ = ["STAGES", "BatchInfo", "SampleInfo", "Transform", "TransformOption", "Transforms"]
 
@@ -25,8 +26,6 @@ Transform: TypeAlias = Callable[..., Any]
 TransformOption: TypeAlias = (
     Transform | Sequence[Transform] | Mapping[str, Transform | Sequence[Transform]] | None
 )
-
-STAGES = ("train", "val", "test", "predict")
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,7 @@ def to_plain(value: object) -> Any:
     """Options, mappings and sequences as dicts, lists and scalars, for hyperparameters and checkpoints."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         kind = {"kind": value.kind} if hasattr(value, "kind") else {}
-        return kind | {key: to_plain(item) for key, item in dataclasses.asdict(value).items()}
+        return kind | {item.name: to_plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
     return _plain(value)
 
 

@@ -83,6 +83,7 @@ class SampleIndex(Frozen):
         series_start: first row of each series in its unit, ``(series,)``; None if each series is a whole unit.
         unit_texts: what the ``*`` matched in each unit, ``(units,)``; None if the units are the files.
         unit_rows: rows of each unit, ``(units,)``; None if each series is a whole unit.
+        first: id of the first sample: where another index of the same series ends; see `Sections`.
     """
 
     root: str
@@ -95,6 +96,7 @@ class SampleIndex(Frozen):
     series_start: Int64Array | None = None
     unit_texts: StringTable | None = None
     unit_rows: Int64Array | None = None
+    first: int = 0
 
     def __post_init__(self) -> None:
         if len(self.series_file) != len(self.series_rows):
@@ -114,8 +116,8 @@ class SampleIndex(Frozen):
 
     @once
     def first_id(self) -> Int64Array:
-        """Id of the first sample of each series, ``(series + 1,)``; the last entry is the number of samples."""
-        return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(self.series_samples)])
+        """Id of the first sample of each series, ``(series + 1,)``; the last entry is one past the last id."""
+        return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(self.series_samples)]) + self.first
 
     @once
     def first_series(self) -> Int64Array:
@@ -151,7 +153,7 @@ class SampleIndex(Frozen):
         return self.file_rows if self.series_unit is None else self.series_rows
 
     def __len__(self) -> int:
-        return int(self.first_id[-1])
+        return int(self.first_id[-1]) - self.first
 
     def path(self, file: int) -> str:
         """The current path of a file."""
@@ -176,8 +178,8 @@ class SampleIndex(Frozen):
             IndexError: an id is not in the index.
         """
         ids = to_numbers(ids, "ids", ndim=None)
-        if ids.size and (ids.min() < 0 or ids.max() >= len(self)):
-            raise IndexError(f"sample ids must lie in [0, {len(self)}), found {ids.min()}..{ids.max()}")
+        if ids.size:
+            self._check_inside(ids.min(), ids.max())
         series = self.first_id.searchsorted(ids, side="right") - 1
         row = ids - self.first_id[series]
         if self.stride_rows > 1:
@@ -205,8 +207,7 @@ class SampleIndex(Frozen):
         """
         if not ids.size:
             return np.zeros(0, np.int64), np.zeros(1, np.int64), ids
-        if ids[0] < 0 or ids[-1] >= len(self):
-            raise IndexError(f"sample ids must lie in [0, {len(self)}), found {ids[0]}..{ids[-1]}")
+        self._check_inside(ids[0], ids[-1])
         series, borders = self._series_of(ids)
         sizes = borders[1:] - borders[:-1]
         rows = ids - self.first_id[series].repeat(sizes)
@@ -220,6 +221,11 @@ class SampleIndex(Frozen):
             is_first = np.concatenate([[True], is_first])
             units, borders = units[is_first], np.concatenate([borders[:-1][is_first], borders[-1:]])
         return units, borders, rows
+
+    def _check_inside(self, least: np.int64, most: np.int64) -> None:
+        stop = self.first_id[-1]
+        if least < self.first or most >= stop:
+            raise IndexError(f"sample ids must lie in [{self.first}, {stop}), found {least}..{most}")
 
     def _series_of(self, ids: Int64Array) -> tuple[Int64Array, Int64Array]:
         """The series of ascending ids, each once, ``(K,)``, and where the ids of each begin, ``(K + 1,)``."""

@@ -14,10 +14,10 @@ import numpy as np
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import Frozen
-from h5lightning.core.visible import visible_logger
 from h5lightning.errors import ChecksumError, H5LightningError, SchemaError
-from h5lightning.options import Access, Field, Samples, Whole, Windows
+from h5lightning.options import Access, Field, Whole, Windows
 from h5lightning.options.coerce import SeriesOption
+from h5lightning.options.samples import Samples, SamplesOption, StageSamples
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.checksum_table import ChecksumTable
 from h5lightning.planning.catalog.file_stamps import ScannedFiles
@@ -25,14 +25,16 @@ from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.conventions.column_labels import check_labels, find_other_labels
 from h5lightning.planning.conventions.error_parts import DifferenceOf
 from h5lightning.planning.conventions.same_values import check_same, find_others
-from h5lightning.planning.field_planning import has_rows, plan_fields
+from h5lightning.planning.field_planning import plan_fields
 from h5lightning.planning.fields import Fields
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.nonconforming_files import find_nonconforming
 from h5lightning.planning.sampling import RowLayout
 from h5lightning.planning.sampling.chunk_needs import ChunkLayout
 from h5lightning.planning.sampling.decoded_chunks import DecodedChunks
+from h5lightning.planning.sections import Section, Sections, fields_of_stages
 from h5lightning.planning.series.make_index import make_index
+from h5lightning.planning.unlabelled_fields import present_fields
 from h5lightning.storage.checksums.verify_files import load_checksums, verify_before_a_run
 from h5lightning.storage.discovery import Discovered, discover
 from h5lightning.storage.indexing.build_catalog import build_catalog, leave_out
@@ -40,7 +42,6 @@ from h5lightning.storage.scanning import ScanRequest, attribute_names, differenc
 
 __all__ = ["DataSurvey", "Files", "survey"]
 
-_logger = visible_logger(__name__)
 Files = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
@@ -50,8 +51,7 @@ class DataSurvey(Frozen):
 
     Args:
         catalog: the contents of the files.
-        index: the samples.
-        fields: the fields of a batch.
+        sections: the samples of each stage, and the fields of a batch.
         predict_fields: the fields of a batch of ``files.predict``, which may lack some; None without such files.
         roles: positions of the files of each split, from a mapping of splits; None without a mapping.
         labels: the attribute that keeps files together, for each file; None for a file that lacks it. None if no
@@ -61,13 +61,22 @@ class DataSurvey(Frozen):
     """
 
     catalog: Catalog
-    index: SampleIndex
-    fields: Fields
+    sections: Sections
     predict_fields: Fields | None
     roles: dict[str, Int64Array] | None
     labels: tuple[str | None, ...] | None
     scanned: int
     checksums: ChecksumTable | None = None
+
+    @property
+    def index(self) -> SampleIndex:
+        """The samples of training; in each other section, samples of the same files and series."""
+        return self.sections["train"].index
+
+    @property
+    def fields(self) -> Fields:
+        """The fields of a batch of training."""
+        return self.sections["train"].fields
 
     @property
     def scanned_files(self) -> ScannedFiles:
@@ -83,15 +92,17 @@ class DataSurvey(Frozen):
     def decoded_chunks(self) -> DecodedChunks:
         """The chunks that training decodes."""
         row_bytes = self.row_layout().row_bytes
-        return DecodedChunks(self.chunk_layouts(self.fields), self.index.rows_of_units, row_bytes)
+        layouts = self.chunk_layouts(self.sections["train"])
+        return DecodedChunks(layouts, self.index.rows_of_units, row_bytes)
 
-    def chunk_layouts(self, fields: Fields) -> tuple[ChunkLayout, ...]:
-        """How chunks are decoded, for each column of these fields that has chunks of several rows."""
-        if isinstance(self.index.samples, Whole):
+    def chunk_layouts(self, section: Section) -> tuple[ChunkLayout, ...]:
+        """How chunks are decoded, for each column of the fields of a section that has chunks of several rows."""
+        samples = section.index.samples
+        if isinstance(samples, Whole):
             return ()  # samples share no chunks
-        dilation = self.index.samples.dilation if isinstance(self.index.samples, Windows) else 1
+        dilation = samples.dilation if isinstance(samples, Windows) else 1
         by_column: dict[tuple[str, str | None], ChunkLayout] = {}
-        for plan in fields.row_fields:
+        for plan in section.fields.row_fields:
             layout = ChunkLayout(self._chunk_rows(plan.path), plan.row_bytes, _span(plan.steps, dilation))
             if (layout.chunk_rows > 1).any():
                 known = by_column.get((plan.path, plan.member), layout)
@@ -107,7 +118,7 @@ class DataSurvey(Frozen):
 def survey(
     files: Files | Mapping[str, Files],
     fields: Mapping[str, Field] | None,
-    samples: Samples,
+    samples: SamplesOption,
     *,
     access: Access,
     dtype: str | None = None,
@@ -121,7 +132,7 @@ def survey(
     Args:
         files: patterns, or patterns for each split.
         fields: sample key → `Field`; None for all eligible datasets.
-        samples: how samples lie in a series.
+        samples: how samples lie in a series, in all stages or in each.
         access: how files are opened and trusted.
         dtype: the type in which floating fields are delivered.
         series: what a series is; ``file`` to treat each file as one, even if its attributes divide its rows.
@@ -142,12 +153,12 @@ def survey(
         catalog = _without_damaged(discovered, catalog, checksums, access, threads=processes)
     catalog = _without_nonconforming(discovered, catalog, fields, access, dtype)
     roles = _roles(discovered, catalog)
-    planned, predicted = _plan(catalog, fields, samples, roles, access=access, dtype=dtype, series=series)
-    rows = planned.rows if predicted is None else np.maximum(planned.rows, predicted.rows)
+    sections, predicted = _plan(
+        catalog, fields, StageSamples.all_of(samples), roles, access=access, dtype=dtype, series=series
+    )
     return DataSurvey(
         catalog=catalog,
-        index=make_index(catalog, rows, samples),
-        fields=planned,
+        sections=sections,
         predict_fields=predicted,
         roles=roles,
         labels=_labels(catalog, label) if label is not None else None,
@@ -241,21 +252,22 @@ def _predict_and_labelled(
 def _plan(
     catalog: Catalog,
     fields: Mapping[str, Field] | None,
-    samples: Samples,
+    samples: StageSamples,
     roles: Mapping[str, Int64Array] | None,
     *,
     access: Access,
     dtype: str | None,
     series: SeriesOption,
-) -> tuple[Fields, Fields | None]:
+) -> tuple[Sections, Fields | None]:
+    """The samples and fields of each stage, and the fields of ``files.predict``, if there are such files."""
     predict, labelled = _predict_and_labelled(roles, catalog)
     difference_of = _differences_between(catalog, access)
 
-    def plan(files: Int64Array, fields: Mapping[str, Field] | None) -> Fields:
+    def plan(files: Int64Array, fields: Mapping[str, Field] | None, layout: Samples) -> Fields:
         return plan_fields(
             catalog,
             fields,
-            samples,
+            layout,
             dtype=dtype,
             series=series,
             on_missing=access.on_missing,
@@ -267,36 +279,22 @@ def _plan(
             difference_of=difference_of,
         )
 
-    if not predict.size:
-        return plan(labelled, fields), None
-    if not labelled.size:
-        only = plan(predict, fields and _present(catalog, fields, predict))
-        return only, only
-    planned = plan(labelled, fields)
-    chosen = {plan.key: Field(plan.path) for plan in planned.plans} if fields is None else fields
-    predicted = plan(predict, _present(catalog, chosen, predict))
-    # A model that was trained on one order of columns predicts nonsense on another.
-    everything = np.arange(catalog.unit_count)
-    check_same(catalog, tuple(access.same), everything, difference_of=difference_of)
-    remarks = check_labels(catalog, chosen, everything, difference_of=difference_of)
-    return replace(planned, remarks=remarks), predicted
-
-
-def _present(catalog: Catalog, fields: Mapping[str, Field], files: Int64Array) -> Mapping[str, Field]:
-    """The fields of unlabelled data; all fields if none has rows, so that planning names the missing one."""
-    present = {key: field for key, field in fields.items() if _is_in_any(catalog, field, files)}
-    if not any(has_rows(field) for field in present.values()):
-        return fields
-    if lacking := [key for key in fields if key not in present]:
-        _logger.info("files.predict lack %s: their batches do not have them", ", ".join(map(repr, lacking)))
-    return present
-
-
-def _is_in_any(catalog: Catalog, field: Field, files: Int64Array) -> bool:
-    """Whether any of the files has the field: a field that all of them lack is unlabelled data, not a mistake."""
-    if field.attr is not None:
-        return any(f"{field.path}@{field.attr}" in catalog.attrs_of(file) for file in files.tolist())
-    return bool((catalog.facts_of(field.path)[files, 0] > -2).any())
+    only_predict = bool(predict.size) and not labelled.size
+    chosen = fields and present_fields(catalog, fields, predict) if only_predict else fields
+    planned = fields_of_stages(samples, lambda layout: plan(predict if only_predict else labelled, chosen, layout))
+    rows, predicted = planned["train"].rows, planned["predict"] if only_predict else None
+    if predict.size and not only_predict:
+        if fields is None:
+            chosen = {one.key: Field(one.path) for one in planned["train"].plans}
+        predicted = plan(predict, present_fields(catalog, chosen or {}, predict), samples.of("predict"))
+        # A model that was trained on one order of columns predicts nonsense on another.
+        everything = np.arange(catalog.unit_count)
+        check_same(catalog, tuple(access.same), everything, difference_of=difference_of)
+        remarks = check_labels(catalog, chosen or {}, everything, difference_of=difference_of)
+        trained, remarked = planned["train"], replace(planned["train"], remarks=remarks)
+        planned = {stage: remarked if one is trained else one for stage, one in planned.items()}
+        planned["predict"], rows = predicted, np.maximum(rows, predicted.rows)
+    return Sections.of(make_index(catalog, rows, samples.train), samples, planned), predicted
 
 
 def _differences_between(catalog: Catalog, access: Access) -> DifferenceOf:
