@@ -281,7 +281,9 @@ def _plan(
 
     only_predict = bool(predict.size) and not labelled.size
     chosen = fields and present_fields(catalog, fields, predict) if only_predict else fields
-    planned = fields_of_stages(samples, lambda layout: plan(predict if only_predict else labelled, chosen, layout))
+    planned = fields_of_stages(
+        samples, lambda layout: plan(predict if only_predict else labelled, chosen, layout)
+    )
     rows, predicted = planned["train"].rows, planned["predict"] if only_predict else None
     if predict.size and not only_predict:
         if fields is None:
