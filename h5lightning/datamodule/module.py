@@ -20,9 +20,10 @@ from h5lightning.datamodule.options import DataModuleOptions, plain_batch_size
 from h5lightning.datamodule.setup import PreparedData
 from h5lightning.datamodule.summary import Summary, summarise
 from h5lightning.loading.sample_dataset import SampleDataset
-from h5lightning.options import Access, Samples, Shuffle, Split
+from h5lightning.options import Access, Shuffle, Split
 from h5lightning.options.checks import check_int
 from h5lightning.options.coerce import SeriesOption
+from h5lightning.options.samples import SamplesOption
 from h5lightning.planning.fields import FieldSpec
 from h5lightning.planning.splitting.manifest import save_manifest
 
@@ -98,7 +99,7 @@ class H5DataModule(LightningDataModule):
         self,
         files: str | list[str] | dict[str, Any],
         fields: dict[str, Any] | list[str] | None = None,
-        samples: Samples | dict[str, Any] | None = None,
+        samples: SamplesOption | dict[str, Any] | None = None,
         split: Split | dict[str, Any] | None = None,
         batch_size: int = 32,
         num_workers: int = 0,
