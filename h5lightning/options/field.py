@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from h5lightning.errors import OptionError
 from h5lightning.options.checks import check_bool, check_choice, check_int, check_text, make_plain
@@ -48,6 +48,8 @@ class Field:
         extra_rows: this field may have so many rows more than the others in each series, such as the last observation
             of an episode.
     """
+
+    later: ClassVar[tuple[str, ...]] = ("axis", "series_axis", "extra_rows", "join")
 
     path: str | Sequence[str] = ""
     attr: str | None = None
