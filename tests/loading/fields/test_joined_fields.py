@@ -195,7 +195,7 @@ def test_the_channels_have_names(request, data):
 @pytest.mark.parametrize(
     ("field", "error", "message"),
     [
-        (Field(["t2m", "long"]), FieldError, r"'/t2m' has the shape \(3, 4\), and '/long' has .* \(3, 6\) \(of a row\)"),
+        (Field(["t2m", "long"]), FieldError, r"'/t2m' has the shape \(3, 4\), and '/long' has .* \(3, 6\) \(of a row"),
         (Field(["t2m", "a"]), FieldError, r"'/t2m' has the shape \(3, 4\), and '/a' has the shape \(\) \(of a row\)"),
         (Field(["count", "a"]), OptionError, r"int16 and '/a' is float32: one tensor .*dtype='float32'\) chooses it"),
         (Field("tracks", member=["pt", "id"]), OptionError, r"\(column 'pt'\) is float32 and .*'id'\) is int32"),
