@@ -26,7 +26,10 @@ def present_fields(catalog: Catalog, fields: Mapping[str, Field], files: Int64Ar
 
 
 def _is_in_any(catalog: Catalog, field: Field, files: Int64Array) -> bool:
-    """Whether any of the files has the field: a field that all of them lack is unlabelled data, not a mistake."""
+    """Whether any of the files has the field: a field that all of them lack is unlabelled data, not a mistake.
+
+    A list is there if all its datasets are.
+    """
     if field.attr is not None:
         return any(f"{field.path}@{field.attr}" in catalog.attrs_of(file) for file in files.tolist())
-    return bool((catalog.facts_of(field.path)[files, 0] > -2).any())
+    return all((catalog.facts_of(part.path)[files, 0] > -2).any() for part in field.parts())

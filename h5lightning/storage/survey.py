@@ -13,14 +13,8 @@ import numpy as np
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import Frozen
-<<<<<<< HEAD
-from h5lightning.errors import ChecksumError, H5LightningError, SchemaError
-from h5lightning.options import Access, Field, Whole, Windows
-=======
-from h5lightning.core.visible import visible_logger
 from h5lightning.errors import ChecksumError, MissingFieldError, SchemaError
-from h5lightning.options import Access, Field, Samples, Whole, Windows
->>>>>>> main
+from h5lightning.options import Access, Field, Whole, Windows, single_fields
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.options.samples import Samples, SamplesOption, StageSamples
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
@@ -38,11 +32,8 @@ from h5lightning.planning.sampling.chunk_needs import ChunkLayout
 from h5lightning.planning.sampling.decoded_chunks import DecodedChunks
 from h5lightning.planning.sections import Section, Sections, fields_of_stages
 from h5lightning.planning.series.make_index import make_index
-<<<<<<< HEAD
-from h5lightning.planning.unlabelled_fields import present_fields
-=======
 from h5lightning.planning.series.names import matched_paths
->>>>>>> main
+from h5lightning.planning.unlabelled_fields import present_fields
 from h5lightning.storage.checksums.verify_files import load_checksums, verify_before_a_run
 from h5lightning.storage.discovery import Discovered, discover
 from h5lightning.storage.indexing.build_catalog import build_catalog, leave_out
@@ -239,9 +230,10 @@ def _request(
     )
     if fields is None:
         return request
-    paths = dict.fromkeys(field.path for field in fields.values() if field.attr is None)
-    attrs = dict.fromkeys(f"{field.path}@{field.attr}" for field in fields.values() if field.attr is not None)
-    constants = dict.fromkeys(field.path for field in fields.values() if field.constant)
+    parts = [field for _, field in single_fields(fields)]
+    paths = dict.fromkeys(field.path for field in parts if field.attr is None)
+    attrs = dict.fromkeys(f"{field.path}@{field.attr}" for field in parts if field.attr is not None)
+    constants = dict.fromkeys(field.path for field in parts if field.constant)
     return replace(
         request,
         paths=tuple(paths),
