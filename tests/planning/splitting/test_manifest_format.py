@@ -51,10 +51,10 @@ def test_splits_as_json(options, splits):
 
 
 def test_files_and_series_as_json():
-    index = make_index([[10, 4], [7]], names=["a.h5", "b.h5"], series_names=["demo_0", "demo_1", "demo_0"])
+    index = make_index([[10, 4], [7]], names=["a.h5", "b.h5"], series_names=["lift", "can_1", "can_2"])
     found = json_of(index, by="block")
     assert found["rows"] == {"a.h5": [10, 4], "b.h5": [7]}
-    assert found["series"] == {"a.h5": ["demo_0", "demo_1"], "b.h5": ["demo_0"]}
+    assert found["series"] == {"a.h5": ["lift", "can_1"], "b.h5": ["can_2"]}
 
 
 def test_only_files_that_take_part_are_kept():
