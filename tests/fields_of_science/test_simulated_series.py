@@ -154,17 +154,18 @@ def test_h5md_trajectories_of_a_group_each(tmp_path):
                 made.create_dataset("value", data=normal(number, frames, 6, 3), chunks=(1, 6, 3))
                 made["value"].attrs["unit"] = "Angstrom"
             file["particles/trajectory/box/edges/value"] = normal(number, frames, 3, 3)
+    path = "particles/trajectory/position/value"
     dm = H5DataModule(
         f"{tmp_path}/*.h5md",
-        fields={"now": Field("particles/trajectory/position/value", steps=(-1, 1)), "next": Field("particles/trajectory/position/value", steps=(1, 2))},
+        fields={"now": Field(path, steps=(-1, 1)), "next": Field(path, steps=(1, 2))},
         samples=Windows(1), provenance=True,
     )  # fmt: skip
     expected = {}
-    for path in tmp_path.glob("*.h5md"):
-        with h5py.File(path) as file:
-            value = file["particles/trajectory/position/value"][()]
+    for name in tmp_path.glob("*.h5md"):
+        with h5py.File(name) as file:
+            value = file[path][()]
         for row in range(1, len(value) - 1):
-            expected[path.name, "", row] = {"now": value[row - 1 : row + 1], "next": value[row + 1 : row + 2]}
+            expected[name.name, "", row] = {"now": value[row - 1 : row + 1], "next": value[row + 1 : row + 2]}
     check_user(dm, dict(expected.items()))
 
 

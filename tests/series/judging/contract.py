@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import h5py
@@ -132,8 +132,7 @@ class Contract:
                 for entry in range(entries):
                     yield OneSeries(file, text, _joined(name, str(entry)), entry, 0, rows)
                 continue
-            tables = _Tables(self._files[file], text)
-            borders = divide(options, tables, rows)
+            borders = divide(options, partial(self._get, file, text=text), rows)
             if borders is None:
                 yield OneSeries(file, text, name, None, 0, rows)
                 continue
@@ -155,7 +154,7 @@ class Contract:
         if (self.case.series or {}).get("axis") is not None:
             fields = (f for f in self.fields.values() if f.constant and f.series_axis is not None)
             entries |= {
-                self._get(file, path, text).shape[field.series_axis]
+                self._get(file, path, text).shape[field.series_axis or 0]
                 for field in fields
                 for path in field.paths
             }
@@ -184,7 +183,8 @@ class Contract:
     @cached_property
     def sections(self) -> dict[SamplesOption, int]:
         """The first id of each distinct option."""
-        found, first = {}, 0
+        found: dict[SamplesOption, int] = {}
+        first = 0
         for stage in STAGES:
             samples = self.case.stage_samples[stage]
             if samples not in found:
@@ -338,19 +338,6 @@ def _join(found: list[Array], field: FieldOption, *, has_time: bool) -> Array:
     if field.join == "concat":
         return np.concatenate(found, -1)
     return np.concatenate([one if one.ndim > rank else one[..., None] for one in found], -1)
-
-
-class _Tables(NamedTuple):
-    """The datasets that divide the rows of a match."""
-
-    file: Mapping[str, Any]
-    text: str
-
-    def __call__(self, path: str) -> Array:
-        found = self.file.get(path.replace("*", self.text))
-        if not isinstance(found, np.ndarray):
-            raise RefusedError(f"no table {path}")
-        return found
 
 
 def _joined(name: str, label: str) -> str:

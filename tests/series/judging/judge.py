@@ -175,13 +175,13 @@ class _Judge:
     def _check_training(self, dm: H5DataModule, ids: dict[int, Part]) -> None:
         if not ids:
             return
-        loader = dm.train_dataloader()
+        loader: Any = dm.train_dataloader()
         loader.sampler.set_epoch(_EPOCH)
         whole = self._read(loader, "train", ids)
         expect("ids of an epoch", sorted(_flat(whole)), sorted(ids))
         world = self.case.world
         if world > 1 and len(ids) >= world:
-            loaders = [dm.train_dataloader(rank=rank, world_size=world) for rank in range(world)]
+            loaders: list[Any] = [dm.train_dataloader(rank=rank, world_size=world) for rank in range(world)]
             for one in loaders:
                 one.sampler.set_epoch(_EPOCH)
             ranks = [self._read(one, "train", ids) for one in loaders]

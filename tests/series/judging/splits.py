@@ -198,4 +198,4 @@ def _may_be_too_few(contract: Contract) -> bool:
     if by == "auto" and contract.case.stage_samples["train"].kind == "whole":
         return True  # no way to cut series, and the shares of whole ones may be far from what was asked for
     total = sum(one.rows for one in contract.series)
-    return total * min(wanted) < 4 + 3 * split.get("gap", 0) * len(contract.series)
+    return bool(total * min(wanted) < 4 + 3 * split.get("gap", 0) * len(contract.series))
