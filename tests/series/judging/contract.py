@@ -10,12 +10,12 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 
 from judging.divisions import RefusedError, divide
 from judging.options import STAGES, Case, FieldOption, SamplesOption
+from judging.reading import join, natural, read_all
 
 __all__ = ["Contract", "OneSeries", "Part", "Sample"]
 
@@ -65,7 +65,7 @@ class Contract:
         self.case, self.paths = case, list(paths)
         self.fields = case.field_options
         self.rows_fields = {key: field for key, field in self.fields.items() if field.has_rows}
-        self._files = [_read(path) for path in self.paths]
+        self._files = [read_all(path) for path in self.paths]
         self._check()
         self.series = [one for file in range(len(self.paths)) for one in self._series_of(file)]
         if not any(one.rows for one in self.series):
@@ -118,7 +118,7 @@ class Contract:
             raise RefusedError("a series lacks a field")
         if not found:
             raise RefusedError("a file without a match")
-        return sorted(found, key=_natural)
+        return sorted(found, key=natural)
 
     def _series_of(self, file: int) -> Iterable[OneSeries]:
         first = next(iter(self.rows_fields.values())).paths[0]
@@ -205,7 +205,7 @@ class Contract:
     def ids_of(self, stage: str, parts: Mapping[int, list[Part]]) -> dict[int, Part]:
         """The samples of a stage whose rows lie in parts of series: id → part."""
         samples = self.case.stage_samples[stage]
-        found, first = {}, self.sections[samples]
+        found, first = dict[int, Part](), self.sections[samples]
         for number, one in enumerate(self.series):
             every = self.starts(one, samples)
             for part in parts.get(number, []):
@@ -253,7 +253,7 @@ class Contract:
         found = [self._values(field, one, path, sample.row, samples, part) for path in field.paths]
         if field.members is not None:
             found = [found[0][name] for name in field.members]
-        joined = _join(found, field, has_time=samples.kind != "rows" and field.has_rows)
+        joined = join(found, field, has_time=samples.kind != "rows" and field.has_rows)
         return joined if field.dtype is None else joined.astype(field.dtype)
 
     def _values(
@@ -325,42 +325,5 @@ def _fits(contract: Contract, one: OneSeries, row: int, samples: SamplesOption, 
         yield row + begin * samples.dilation >= first and row + (end - 1) * samples.dilation < stop
 
 
-def _join(found: list[Array], field: FieldOption, *, has_time: bool) -> Array:
-    if not field.is_list:
-        return found[0]
-    rank = min(one.ndim for one in found)
-    time = 1 if has_time else 0
-    if rank == time:  # scalars become channels
-        found = [one if one.ndim > rank else one[..., None] for one in found]
-        return np.concatenate(found, -1)
-    if field.join == "first":
-        return np.stack(found, time)
-    if field.join == "concat":
-        return np.concatenate(found, -1)
-    return np.concatenate([one if one.ndim > rank else one[..., None] for one in found], -1)
-
-
 def _joined(name: str, label: str) -> str:
     return f"{name}/{label}" if name else label
-
-
-def _natural(text: str) -> tuple[list[Any], str]:
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", text)], text
-
-
-def _read(path: str) -> dict[str, Any]:
-    """All datasets by their paths, and all attributes by ``path@name``."""
-    found: dict[str, Any] = {}
-
-    def visit(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            text = h5py.check_string_dtype(item.dtype)
-            found[name] = item.asstr()[()] if text is not None else item[()]
-        else:
-            found.setdefault(name, None)
-        found.update({f"{name}@{attr}": value for attr, value in item.attrs.items()})
-
-    with h5py.File(path) as file:
-        file.visititems(visit)
-        found.update({f"@{attr}": value for attr, value in file.attrs.items()})
-    return found
