@@ -20,6 +20,7 @@ from h5lightning.options import Samples, Windows
 from h5lightning.planning.fields import AttributeField, ConstantField, FieldPlan, RowField, StoredField
 from h5lightning.planning.values.conversions import assign, buffer_dtype, delivery_dtype
 from h5lightning.storage.readers.protocol import Reader, ReadRequest
+from h5lightning.storage.readers.series_parts import one_part
 
 __all__ = ["FieldReader", "ReadContext", "make_field_reader"]
 
@@ -161,7 +162,7 @@ class ConstantReader(_DatasetReader):
     def _stored(self, batch: LocatedBatch, file: int) -> Array:
         column = self._columns[self._form(batch, file)]
         values = np.empty(column.row_shape, np.dtype(column.dtype).newbyteorder("="))
-        self.context.reader.read_whole(batch.paths[file], column, values)
+        self.context.reader.read_whole(one_part(batch.paths, file), column, values)
         return values
 
     def _form(self, batch: LocatedBatch, file: int) -> int:
