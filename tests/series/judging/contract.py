@@ -109,7 +109,7 @@ class Contract:
         found: dict[str, int] = {}
         for field in self.rows_fields.values():
             for path in field.paths:
-                pattern = re.compile(re.escape(path).replace(r"\*", "([^/]*)") + "$")
+                pattern = re.compile(re.escape(path).replace(r"\*", "([^/@]*)") + "$")
                 matches = {match[1] for name in self._files[file] if (match := pattern.match(name))}
                 for text in matches:
                     found[text] = found.get(text, 0) + 1

@@ -170,9 +170,8 @@ class _Judge:
         # Rows that are drawn at random come in an order of their own.
         expect(f"ids of {stage}", sorted(found) if self.is_drawn else found, sorted(ids))
         if len(worlds) > 1:
-            expect(
-                f"ids of {stage} on {self.case.world} ranks", _flat(itertools.chain(*read[1:])), sorted(ids)
-            )
+            ranks = _flat(itertools.chain(*read[1:]))
+            expect(f"ids of {stage} on {self.case.world} ranks", sorted(ranks), sorted(ids))
 
     def _check_training(self, dm: H5DataModule, ids: dict[int, Part]) -> None:
         if not ids:

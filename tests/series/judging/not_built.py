@@ -11,6 +11,7 @@ __all__ = ["is_not_built"]
 
 _REFUSALS = (
     r"is not available yet",
+    r"'pad:\w+' has no '\*'",
     r"field\.(path|member) must be",  # lists of paths and members
     r"has no option 'join'",
     r"split has no option 'given'",
