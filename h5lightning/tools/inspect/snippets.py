@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from h5lightning.core.visible import hydra_text, python_text, shell_word, yaml_text
-from h5lightning.options import Field, Whole
+from h5lightning.options import Field, Rows
 from h5lightning.storage.discovery.patterns import escape
 from h5lightning.tools.overview.suggest import Suggestion
 
@@ -46,8 +46,10 @@ def _arguments(suggestion: Suggestion) -> dict[str, Any]:
     arguments: dict[str, Any] = {"files": files[0] if len(files) == 1 else list(files)}
     if suggestion.fields is not None:
         arguments["fields"] = {key: _short(field) for key, field in suggestion.fields.items()}
-    if isinstance(suggestion.samples, Whole):
+    if suggestion.samples != Rows():
         arguments["samples"] = suggestion.samples
+    if suggestion.series is not None:
+        arguments["series"] = suggestion.series
     arguments |= {
         name: option for name in ("split", "access") if _changes(option := getattr(suggestion, name))
     }
@@ -89,7 +91,7 @@ def _literal(value: Any, column: int = 0) -> str:
     if isinstance(value, Mapping):
         items = [f"{_literal(key)}: {_literal(item)}" for key, item in value.items()]
         return _enclosed("{", items, "}", column)
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return _enclosed("[", [_literal(item) for item in value], "]", column)
     if dataclasses.is_dataclass(value):
         given = [f"{name}={_literal(item)}" for name, item in _changes(value).items()]
@@ -190,7 +192,7 @@ def _flow(value: Any, quote: Callable[[str], str]) -> str:
         return _flow({**({"kind": kind} if kind else {}), **_changes(value)}, quote)
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {_flow(item, quote)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return "[" + ", ".join(_flow(item, quote) for item in value) + "]"
     if not isinstance(value, str):
         return json.dumps(value)

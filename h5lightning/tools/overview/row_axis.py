@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from h5lightning.tools.overview.dataset_paths import is_label, words_of
 from h5lightning.tools.overview.dataset_summary import DatasetSummary
 
-__all__ = ["IMAGE_CHANNELS", "RowAxis", "row_axis"]
+__all__ = ["IMAGE_CHANNELS", "RowAxis", "is_of_the_well", "row_axis"]
 
 _TIME_WORDS = frozenset(["t", "time", "times", "timestamp", "timestamps"])
 _WORDS_WITH_TIME = frozenset(
@@ -42,13 +42,10 @@ def row_axis(
     schema = dataset.schema
     if not dataset.is_usable or schema.members or len(schema.shape) < 2 or not dataset.max_rows:
         return RowAxis()
-    if _THE_WELL.search(dataset.path):
+    if is_of_the_well(dataset.path):
         return RowAxis(
-            "has the layout of The Well: axis 0 counts trajectories and axis 1 is time. A row is a whole trajectory, "
-            "and Windows of rows would mix trajectories: choose times in a transform, or write one file per "
-            "trajectory with time first",
-            "warning",
-            may_be_time=False,
+            "has the layout of The Well: axis 0 counts trajectories and axis 1 is time. series=Series(axis=0) makes "
+            "each trajectory a series, samples=Windows(5, axis=1) windows of its times",
         )
     if (time_axis := _time_axis(dataset, datasets)) is not None:
         axis, path = time_axis
@@ -59,6 +56,11 @@ def row_axis(
             may_be_time=False,
         )
     return _matlab_axis(dataset) if is_matlab else _short_axis(dataset, datasets)
+
+
+def is_of_the_well(path: str) -> bool:
+    """Whether a path is one of the layout of The Well."""
+    return bool(_THE_WELL.search(path))
 
 
 def _time_axis(dataset: DatasetSummary, datasets: Sequence[DatasetSummary]) -> tuple[int, str] | None:
