@@ -79,6 +79,9 @@ def _samples(inferred: InferredFields | None, files: int) -> Iterator[str]:
         return
     x = inferred.datasets[0]
     if isinstance(inferred.samples, Whole):
+        if x.is_pattern:
+            yield f"Each dataset looks like one sample: {len(x.paths):,} datasets '/{x.path}' of {shape_text(x)}"
+            return
         yield f"The whole file looks like one sample: {files:,} files, each with '/{x.path}' of {shape_text(x)}"
     elif inferred.fields is None:
         yield f"Columns: {len(x.paths):,} datasets '/{x.path}' with one number per row. Rows: {row_span(x.rows)}"
@@ -94,8 +97,9 @@ def _sample_text(inferred: InferredFields) -> str:
     schemas = {dataset.path: dataset.schema for dataset in inferred.datasets}
     texts = []
     for key, field in (inferred.fields or {}).items():
-        schema = schemas.get(field.path)
-        axes = schema.row_shape_of(field.member) if schema is not None else ()
+        part = field.parts()[0]  # no list is inferred
+        schema = schemas.get(part.path)
+        axes = schema.row_shape_of(part.member) if schema is not None else ()
         shape = " × ".join(map(str, axes[inferred.samples.axis :]))
         texts.append(f"{key} of {shape}" if shape else key)
     return ", ".join(texts)

@@ -15,7 +15,7 @@ from h5lightning.options import Field, Rows, Samples, Series, Whole
 from h5lightning.tools.overview.dataset_paths import is_bookkeeping, is_label, words_of
 from h5lightning.tools.overview.dataset_summary import DatasetSummary
 from h5lightning.tools.overview.infer_series import Family, find_family, series_in_rows
-from h5lightning.tools.overview.row_axis import IMAGE_CHANNELS, is_of_the_well
+from h5lightning.tools.overview.row_axis import IMAGE_CHANNELS, has_leading_series
 
 __all__ = ["InferredFields", "infer_fields"]
 
@@ -79,7 +79,7 @@ def infer_fields(datasets: Sequence[DatasetSummary], files: int, attrs: Mapping[
     x = max(with_rows, key=lambda dataset: (not is_label(dataset.path), dataset.weight))
     if x.schema.members:
         return _fields_of_table(x)
-    if is_of_the_well(x.path):
+    if has_leading_series(x, datasets):
         return InferredFields({"x": _field(x)}, (x,), Rows(axis=1), x.files_alike(), series=Series(axis=0))
     y, series = _labels_of(x, with_rows, files), series_in_rows(x, files)
     if y is not None:
@@ -103,7 +103,10 @@ def _of_family(family: Family, files: int) -> InferredFields:
         key: dataclasses.replace(field, extra_rows=field.extra_rows - least) for key, field in fields.items()
     }
     is_class = None if y is None else _is_integer(y) and not y.schema.row_shape
-    return InferredFields(fields, chosen, Rows(), np.intersect1d(np.arange(files), x.files), is_class)
+    # Datasets of one shape, each of them one of many, are samples; groups are episodes.
+    is_whole = "*" in x.path.rpartition("/")[2] and np.unique(x.rows).size == 1
+    samples = Whole() if is_whole else Rows()
+    return InferredFields(fields, chosen, samples, np.intersect1d(np.arange(files), x.files), is_class)
 
 
 def _check_bulk(datasets: Sequence[DatasetSummary]) -> None:

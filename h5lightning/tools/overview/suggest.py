@@ -40,25 +40,25 @@ class Suggestion:
         files: patterns.
         fields: sample key → `Field`; None for all datasets.
         samples: how samples lie in a series.
-        series: what divides the rows of a file into series; None for nothing.
         split: the division of the data.
         split_by: what the split keeps whole; empty if there are too few rows to divide.
         dtype: ``float32`` if something would be float64; else None.
         access: which problems of the files must be accepted.
         is_categorical: whether ``y`` numbers classes; None without ``y``.
         left_out: names of files that the patterns leave out.
+        series: what divides the rows of a file into series; None for nothing.
     """
 
     files: tuple[str, ...]
     fields: Mapping[str, Field] | None
     samples: Samples
-    series: Series | None
     split: Split
     split_by: str
     dtype: str | None
     access: Access
     is_categorical: bool | None
     left_out: tuple[str, ...]
+    series: Series | None = None
 
 
 def suggest(patterns: Sequence[str], catalog: Catalog, inferred: InferredFields) -> Suggestion:
