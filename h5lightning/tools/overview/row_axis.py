@@ -18,7 +18,7 @@ _WORDS_WITH_TIME = frozenset(
 _COORDINATE_GROUPS = frozenset(["", "coordinates", "coords", "dimensions", "grid"])
 _THE_WELL = re.compile(r"(?:^|/)t[012]_fields/")
 IMAGE_CHANNELS = (1, 3, 4)
-_LEADING = "series=Series(axis=0) makes each entry of axis 0 a series, and samples=Windows(5, axis=1) cuts windows of its times"
+_LEADING = "series=Series(axis=0) makes each entry of axis 0 a series, and samples=Windows(5, axis=1) windows of times"
 
 
 @dataclass(frozen=True, slots=True)

@@ -453,20 +453,6 @@ def test_groups_of_one_structure_are_one_line(inspected):
         (table_of_arrays, "Rows: 9. A sample is one row: v of 3, k"),
         (columns, "Columns: 12 datasets '/f*' with one number per row. Rows: 100"),
     ],
-    ids=[
-        "rows",
-        "one file",
-        "whole",
-        "groups",
-        "datasets",
-        "sims",
-        "sparse",
-        "categories",
-        "table",
-        "table of arrays",
-        "rows of arrays",
-        "columns",
-    ],
 )
 def test_the_layout_is_described(inspected, kind, sentence):
     assert sentence in inspected(kind).layout
