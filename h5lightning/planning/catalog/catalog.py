@@ -25,6 +25,7 @@ from h5lightning.planning.catalog.annotations import NOTHING, Annotations
 from h5lightning.planning.catalog.extents import Extents, ExtentTable
 from h5lightning.planning.catalog.match_table import MatchTable
 from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema, Stamp, untyped
+from h5lightning.planning.catalog.series_bounds import SeriesBounds
 from h5lightning.planning.catalog.source_files import SourceTable
 
 __all__ = ["Catalog", "SkippedFile", "StoredDataset"]
@@ -74,6 +75,7 @@ class Catalog(Frozen):
         skipped: the files that were left out.
         sources: other files that hold values of these files.
         matches: the units of each file; None if each file is one unit.
+        bounds: the series of each unit; None if each unit is one series.
     """
 
     root: str
@@ -89,6 +91,7 @@ class Catalog(Frozen):
     skipped: tuple[SkippedFile, ...] = ()
     sources: SourceTable = dataclasses.field(default_factory=lambda: SourceTable.of(()))
     matches: MatchTable | None = None
+    bounds: SeriesBounds | None = None
 
     def __post_init__(self) -> None:
         files, units = len(self.names), self.unit_count
@@ -119,6 +122,7 @@ class Catalog(Frozen):
         attrs: list[str] = []
         extents: list[Extents | None] = []
         sources: list[tuple[tuple[str, Stamp], ...]] = []
+        bounds: list[SeriesBounds] = []
         for schema in schemas:
             number = numbers.setdefault(tuple(item.layout_key() for item in schema.datasets), len(numbers))
             if number == len(layouts):
@@ -134,6 +138,7 @@ class Catalog(Frozen):
             attrs.append(json.dumps(dict(schema.attrs), sort_keys=True) if schema.attrs else "{}")
             extents.extend(schema.extents or [None] * len(schema.datasets))
             sources.append(schema.sources)
+            bounds += [] if schema.bounds is None else [schema.bounds]
         return cls(
             root=root,
             names=StringTable.of(names),
@@ -147,6 +152,7 @@ class Catalog(Frozen):
             extents=ExtentTable.of(extents),
             skipped=tuple(skipped),
             sources=SourceTable.of(sources),
+            bounds=SeriesBounds.joined(bounds) if bounds else None,
         )
 
     @classmethod
@@ -172,6 +178,7 @@ class Catalog(Frozen):
             skipped=(*first.skipped, *second.skipped),
             sources=SourceTable.joined(first.sources, second.sources, files=len(first)),
             matches=_joined_matches(first, second),
+            bounds=_joined_bounds(first, second),
         )
 
     def take(self, files: Int64Array) -> Catalog:
@@ -194,6 +201,7 @@ class Catalog(Frozen):
             extents=self.extents.take(facts),
             sources=self.sources.take(files),
             matches=None if self.matches is None else self.matches.take(files),
+            bounds=None if self.bounds is None else self.bounds.take(units),
         )
 
     def __len__(self) -> int:
@@ -318,6 +326,11 @@ def _joined_matches(first: Catalog, second: Catalog) -> MatchTable | None:
     if first.matches is None or second.matches is None:
         return first.matches if len(first) else second.matches
     return MatchTable.joined(first.matches, second.matches)
+
+
+def _joined_bounds(first: Catalog, second: Catalog) -> SeriesBounds | None:
+    parts = [catalog.bounds for catalog in (first, second) if catalog.bounds is not None]
+    return SeriesBounds.joined(parts) if parts else None
 
 
 def _position(layout: tuple[DatasetSchema, ...], path: str) -> int:

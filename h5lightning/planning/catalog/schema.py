@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from h5lightning.planning.catalog.annotations import NOTHING, Annotations, from_plain
 from h5lightning.planning.catalog.extents import Extents
+from h5lightning.planning.catalog.series_bounds import SeriesBounds
 
 __all__ = [
     "BOOKKEEPING",
@@ -232,12 +233,14 @@ class FileSchema:
             numbers, strings, and nested lists of them, see `typed`.
         extents: positions of the values of each dataset, None if they are not known; empty if not requested.
         sources: the other files that hold its values, each with its stamp from before the scan.
+        bounds: the series of its units; None if no table divides their rows.
     """
 
     datasets: tuple[DatasetSchema, ...]
     attrs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     extents: tuple[Extents | None, ...] = dataclasses.field(default=(), compare=False, repr=False)
     sources: tuple[tuple[str, Stamp], ...] = ()
+    bounds: SeriesBounds | None = None
 
     def dataset(self, path: str) -> DatasetSchema | None:
         """The schema of ``path``, or None if the file lacks it."""

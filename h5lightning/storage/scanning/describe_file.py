@@ -11,6 +11,7 @@ from h5lightning.errors import BadFileError, H5LightningError
 from h5lightning.planning.catalog.annotations import NOTHING
 from h5lightning.planning.catalog.extents import Extents
 from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema
+from h5lightning.planning.catalog.series_bounds import SeriesBounds
 from h5lightning.storage.hdf5.chunk_index import DamageError, locate
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.external import Sources, object_at
@@ -22,6 +23,7 @@ from h5lightning.storage.scanning.differences import first_difference
 from h5lightning.storage.scanning.metadata_values import ValueReader, read_attributes
 from h5lightning.storage.scanning.scan_request import DIFFERENCE, Outcome, ScanRequest
 from h5lightning.storage.scanning.scanned_dataset import ScannedDataset
+from h5lightning.storage.scanning.series.read_bounds import read_bounds
 
 __all__ = ["attribute_names", "describe_file", "outcome_of"]
 
@@ -109,7 +111,13 @@ class _FileScan:
         attrs = read_attributes(self._fid, request.attrs, self._path, self._reader) if request.attrs else {}
         schemas = tuple(schema for schema, _ in described)
         extents = tuple(extents for _, extents in described)
-        return FileSchema(schemas, attrs, extents, tuple(self._sources.stamps.items()))
+        bounds = self._bounds() if request.series else None
+        return FileSchema(schemas, attrs, extents, tuple(self._sources.stamps.items()), bounds)
+
+    def _bounds(self) -> SeriesBounds:
+        """The series that tables divide the rows of the file into."""
+        with _DamageExplained(self._path, "what divides its rows into series"):
+            return read_bounds(self._fid, self._path, self._request.series, self._reader)
 
     def _described(self, path: str) -> _Described | None:
         """The schema at a path, and where its values are stored; None if the file has no such object."""

@@ -30,6 +30,7 @@ class ScanRequest:
         same: paths of datasets whose values must be equal in all files; the scan reads them for their digest.
         constants: paths of datasets without a sample axis, whose first axis may have labels too.
         labels: whether to look for labels of columns; those of a single file can be compared with nothing.
+        series: the tables that divide rows into series, as `Series.tables` writes them.
         compared: another file and a source in it: only the difference between both files is looked for.
     """
 
@@ -40,6 +41,7 @@ class ScanRequest:
     same: tuple[str, ...] = ()
     constants: tuple[str, ...] = ()
     labels: bool = True
+    series: tuple[str, ...] = ()
     compared: tuple[str, str] | None = None
 
     @classmethod

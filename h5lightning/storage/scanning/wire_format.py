@@ -19,6 +19,7 @@ from h5lightning.planning.catalog.annotations import NOTHING, Annotations
 from h5lightning.planning.catalog.extents import Extents, FilterValues
 from h5lightning.planning.catalog.record_layout import RecordLayout
 from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema
+from h5lightning.planning.catalog.series_bounds import SeriesBounds
 from h5lightning.storage.scanning.scan_request import Outcome
 
 __all__ = ["OutcomeDecoder", "OutcomeEncoder"]
@@ -69,6 +70,7 @@ class OutcomeEncoder:
             "attrs": outcome.attrs,
             "extents": [self._extents(extents) for extents in outcome.extents],
             "sources": outcome.sources,
+            "bounds": None if outcome.bounds is None else outcome.bounds.to_plain(),
         }
 
     def _dataset(self, dataset: DatasetSchema) -> list[int]:
@@ -123,7 +125,8 @@ class OutcomeDecoder:
         sources = tuple(
             (path, (size, mtime, ctime, inode)) for path, (size, mtime, ctime, inode) in plain["sources"]
         )
-        return FileSchema(datasets, plain["attrs"], extents, sources)
+        bounds = SeriesBounds.from_plain(plain["bounds"])
+        return FileSchema(datasets, plain["attrs"], extents, sources, bounds)
 
     def _dataset(self, facts: Sequence[int]) -> DatasetSchema:
         layout, *of_file, annotations = facts
@@ -144,4 +147,5 @@ class OutcomeDecoder:
 def _nbytes(outcome: Outcome) -> int:
     if isinstance(outcome, H5LightningError):
         return 0
-    return sum(extents.numbers.nbytes for extents in outcome.extents if extents is not None)
+    located = sum(extents.numbers.nbytes for extents in outcome.extents if extents is not None)
+    return located + (0 if outcome.bounds is None else outcome.bounds.nbytes)
