@@ -220,6 +220,29 @@ def test_gaps_are_rows_of_no_series(tmp_path, ready):
     assert sorted(y.tolist()) == [[1, 2], [5, 6]]
 
 
+def test_each_match_of_a_star_has_its_own_table(tmp_path, ready):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for number, lengths in enumerate(LENGTHS):
+            rows = sum(lengths)
+            file[f"env_{number}/x"] = np.arange(2 * rows, dtype="f4").reshape(rows, 2) + 1000 * number
+            file[f"env_{number}/ends"] = np.cumsum(lengths)
+            file[f"env_{number}/name"] = np.repeat(["a", "b", "c", "d"][: len(lengths)], lengths).astype(
+                object
+            )
+    for series in ("ends", "runs"):
+        option = Series(**{series: "env_*/ends" if series == "ends" else "env_*/name"})
+        dm = ready(_module(tmp_path, option, Windows(3), fields={"x": "env_*/x"}))
+        assert len(dm.locate(range(24))) == len(_windows(3))
+        places = [place.series for place in dm.locate([0, 2, 3, 8])]
+        expected = ["0", "0", "2", "3"] if series == "ends" else ["a", "a", "c", "d"]
+        assert places == [f"env_0/{name}" for name in expected]
+    with h5py.File(tmp_path / "a.h5", "a") as file:
+        file["env_1/ends"][1] = 7
+    message = r"Series\(ends='env_\*/ends'\): series 'env_1' of .*a.h5: the last entry of '/env_\*/ends', \[1\], is 7"
+    with pytest.raises(SchemaError, match=message):
+        _module(tmp_path, Series(ends="env_*/ends"), Windows(3), fields={"x": "env_*/x"}).setup()
+
+
 def test_a_list_of_ways_is_refused():
     with pytest.raises(OptionError, match="different ways"):
         Series(ends="a", offsets="b")

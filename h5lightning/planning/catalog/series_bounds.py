@@ -70,8 +70,10 @@ class SeriesBounds(EqualByValue, Frozen):
         counts, totals, starts, rows = (np.concatenate([none, *each]) for each in arrays)
         names = None
         if any(part.names is not None for part in parts):
-            names = _joined_texts([part.names or _NO_NAMES for part in parts])
-        return cls(counts, totals, starts, rows, _joined_texts([part.problems for part in parts]), names)
+            names = StringTable.concatenated([part.names or _NO_NAMES for part in parts])
+        return cls(
+            counts, totals, starts, rows, StringTable.concatenated([part.problems for part in parts]), names
+        )
 
     @once
     def first_series(self) -> Int64Array:
@@ -150,10 +152,3 @@ class SeriesBounds(EqualByValue, Frozen):
                 }
             )
         )
-
-
-def _joined_texts(tables: Sequence[StringTable]) -> StringTable:
-    offsets = np.cumsum([0, *(table.blob.size for table in tables)]).tolist()
-    ends = [table.ends + offset for table, offset in zip(tables, offsets, strict=False)]
-    blob = np.concatenate([np.zeros(0, np.uint8), *(table.blob for table in tables)])
-    return StringTable(blob, np.concatenate([np.zeros(0, np.int64), *ends]))
