@@ -8,7 +8,7 @@ import numpy as np
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import counted
-from h5lightning.options import Field, Series
+from h5lightning.options import Field, Series, single_fields
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.schema import DatasetSchema
@@ -40,7 +40,9 @@ def find_nonconforming(
     if reference is None:
         return []
     by_layout = [comparison.difference(layout, reference) for layout in catalog.layouts]
-    with_rows = [field.path for field in fields.values() if field.attr is None and not field.constant]
+    with_rows = [
+        field.path for _, field in single_fields(fields) if field.attr is None and not field.constant
+    ]
     facts = {path: catalog.facts_of(path) for path in comparison.paths}
     bounds = catalog.bounds if isinstance(series, Series) else None
     nonconforming = []
@@ -61,7 +63,7 @@ class _Comparison:
     """Compares layouts in the datasets that fields need."""
 
     def __init__(self, fields: Mapping[str, Field], dtype: str | None) -> None:
-        self._fields = [field for field in fields.values() if field.attr is None]
+        self._fields = [field for _, field in single_fields(fields) if field.attr is None]
         self._dtype = dtype
         self.paths = list(dict.fromkeys(field.path for field in self._fields))
 
