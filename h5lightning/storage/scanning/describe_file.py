@@ -12,6 +12,7 @@ from h5lightning.planning.catalog.annotations import NOTHING
 from h5lightning.planning.catalog.extents import Extents
 from h5lightning.planning.catalog.file_schema import FileSchema
 from h5lightning.planning.catalog.schema import DatasetSchema
+from h5lightning.planning.catalog.series_bounds import SeriesBounds
 from h5lightning.storage.hdf5.chunk_index import DamageError, locate
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.external import Sources, object_at
@@ -24,6 +25,7 @@ from h5lightning.storage.scanning.matches.match_scan import MatchScan, Tell
 from h5lightning.storage.scanning.metadata_values import ValueReader, read_attributes
 from h5lightning.storage.scanning.scan_request import DIFFERENCE, Outcome, ScanRequest
 from h5lightning.storage.scanning.scanned_dataset import ScannedDataset
+from h5lightning.storage.scanning.series.read_bounds import read_bounds
 
 __all__ = ["attribute_names", "describe_file", "outcome_of"]
 
@@ -119,14 +121,23 @@ class _FileScan:
         request = self._request
         if request.matched:
             matches = MatchScan(self._fid, self._path, request, self._reader, self._explained).found(tell)
-            return FileSchema((), sources=tuple(self._sources.stamps.items()), matches=matches)
+            bounds = self._bounds(tuple(matches.texts))
+            return FileSchema((), sources=tuple(self._sources.stamps.items()), matches=matches, bounds=bounds)
         paths = dataset_paths(self._fid) if request.paths is None else request.paths
         every = [self._explained(path) for path in dict.fromkeys((*paths, *request.same))]
         described = [one for one in every if one is not None]
         attrs = read_attributes(self._fid, request.attrs, self._path, self._reader) if request.attrs else {}
         schemas = tuple(schema for schema, _ in described)
         extents = tuple(extents for _, extents in described)
-        return FileSchema(schemas, attrs, extents, tuple(self._sources.stamps.items()))
+        sources = tuple(self._sources.stamps.items())
+        return FileSchema(schemas, attrs, extents, sources, bounds=self._bounds())
+
+    def _bounds(self, texts: tuple[str, ...] | None = None) -> SeriesBounds | None:
+        """The series that tables divide the rows of each unit into; None without such tables."""
+        if not self._request.series:
+            return None
+        with _DamageExplained(self._path, "what divides its rows into series"):
+            return read_bounds(self._fid, self._path, self._request.series, self._reader, texts=texts)
 
     def _explained(self, path: str) -> _Described | None:
         """As `_described`; errors of damage name the path."""
