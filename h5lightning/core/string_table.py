@@ -43,6 +43,13 @@ class StringTable(EqualByValue, Frozen):
         return cls(np.frombuffer(b"".join(encoded), dtype=np.uint8), np.cumsum(lengths))
 
     @classmethod
+    def of_bytes(cls, texts: npt.NDArray[np.bytes_]) -> StringTable:
+        """The table of encoded strings, ``(strings,)``; zero bytes at their ends do not count."""
+        characters = np.ascontiguousarray(texts).view(np.uint8).reshape(len(texts), texts.dtype.itemsize)
+        lengths = np.char.str_len(texts).astype(np.int64)
+        return cls(characters[np.arange(characters.shape[1]) < lengths[:, None]], np.cumsum(lengths))
+
+    @classmethod
     def joined(cls, first: StringTable, second: StringTable) -> StringTable:
         """The strings of both, one after the other."""
         return cls.concatenated([first, second])
@@ -57,9 +64,11 @@ class StringTable(EqualByValue, Frozen):
 
     def take(self, positions: Int64Array) -> StringTable:
         """The strings at ``positions``, ``(strings,)``, in that order."""
-        starts = np.concatenate([np.zeros(1, dtype=np.int64), self.ends[:-1]])[: len(self)]
-        lengths = (self.ends - starts)[positions]
-        return StringTable(self.blob[flat_positions(starts[positions], lengths)], np.cumsum(lengths))
+        ends = self.ends[positions]
+        # Of the positions alone: taking the names of each file from a table of all must not cost files × names.
+        starts = np.where(positions % max(1, len(self)) > 0, self.ends[positions - 1], 0)
+        lengths = ends - starts
+        return StringTable(self.blob[flat_positions(starts, lengths)], np.cumsum(lengths))
 
     def __len__(self) -> int:
         return int(self.ends.size)

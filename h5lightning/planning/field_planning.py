@@ -13,7 +13,7 @@ import numpy as np
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import more_files
 from h5lightning.errors import FieldError, OptionError, SchemaError
-from h5lightning.options import Field, Samples, Series, Windows
+from h5lightning.options import Field, Samples, Series, Windows, single_fields
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.compared_files import AttributeList, ComparedFiles, NameList
@@ -23,6 +23,8 @@ from h5lightning.planning.conventions.same_values import check_same, is_same
 from h5lightning.planning.conventions.series_borders import check_series_borders
 from h5lightning.planning.field_kinds import plan_attribute, plan_constant, plan_rows
 from h5lightning.planning.fields import FieldPlan, Fields
+from h5lightning.planning.joined_fields import plan_joined
+from h5lightning.planning.series.check_bounds import check_bounds
 
 __all__ = ["has_rows", "plan_fields"]
 
@@ -71,9 +73,12 @@ def plan_fields(
     _check_available(chosen, samples, series)
     compared = ComparedFiles(catalog, files, dtype, on_missing, names_in, attrs_in)
     lengths = _lengths(compared, chosen, allow_empty=allow_empty)
+    if isinstance(series, Series) and series.tables:
+        path = next(field.path for _, field in single_fields(chosen) if has_rows(field))
+        check_bounds(catalog, series, lengths, files, path, names_in=names_in)
     plans = tuple(_plan(compared, key, field, samples, lengths) for key, field in chosen.items())
     # Fields that cannot be read row by row have failed before: the remedy names single rows.
-    for key, field in chosen.items():
+    for key, field in single_fields(chosen):
         if has_rows(field):
             check_series_borders(catalog, key, field, samples, files, series=series)
     remarks = check_labels(catalog, chosen, files, difference_of=difference_of)
@@ -86,7 +91,8 @@ def _check_available(fields: Mapping[str, Field], samples: Samples, series: Seri
     for is_asked, what in (
         (is_padded, "samples.pad"),
         (samples.axis != 0, "samples.axis"),
-        (isinstance(series, Series), "Series"),
+        (isinstance(series, Series) and series.axis is not None, "Series(axis=…)"),
+        (isinstance(series, Series) and series.join_files is not None, "Series(join_files=…)"),
     ):
         if is_asked:
             raise OptionError(f"{what} is not available yet")
@@ -109,22 +115,27 @@ def has_rows(field: Field) -> bool:
 def _plan(
     compared: ComparedFiles, key: str, field: Field, samples: Samples, lengths: Int64Array
 ) -> FieldPlan:
+    parts = field.parts()
     if field.attr is not None:
-        return plan_attribute(compared, key, field)
-    if field.constant:
-        return plan_constant(compared, key, field)
-    return plan_rows(compared, key, field, samples, lengths)
+        return plan_attribute(compared, key, parts[0])
+    stored = [
+        plan_constant(compared, key, part)
+        if part.constant
+        else plan_rows(compared, key, part, samples, lengths)
+        for part in parts
+    ]
+    return plan_joined(key, field, stored) if field.is_list else stored[0]
 
 
 def _lengths(compared: ComparedFiles, fields: Mapping[str, Field], *, allow_empty: bool) -> Int64Array:
     """Rows of each file, ``(files of the catalog,)``, in which all fields with rows must agree."""
-    fields = {key: field for key, field in fields.items() if has_rows(field)}
-    if not fields:
+    parts = [(key, part) for key, part in single_fields(fields) if has_rows(part)]
+    if not parts:
         raise FieldError("all fields are attributes or constants: at least one must have rows")
     catalog, files = compared.catalog, compared.files
-    first_key, first = next(iter(fields.items()))
+    first_key, first = parts[0]
     expected = compared.rows(first_key, first)
-    for key, field in fields.items():
+    for key, field in parts:
         rows = compared.rows(key, field)
         differs = files[rows[files] != expected[files]]
         if differs.size:

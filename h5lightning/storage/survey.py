@@ -15,7 +15,7 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import Frozen
 from h5lightning.core.visible import visible_logger
 from h5lightning.errors import ChecksumError, MissingFieldError, SchemaError
-from h5lightning.options import Access, Field, Samples, Whole, Windows
+from h5lightning.options import Access, Field, Samples, Series, Whole, Windows, single_fields
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.checksum_table import ChecksumTable
@@ -139,7 +139,7 @@ def survey(
     """
     discovered = discover(files)
     label = _group_attribute(keep_together or "")
-    request = _request(fields, label, access, labels=len(discovered) > 1)
+    request = _request(fields, label, access, series, labels=len(discovered) > 1)
     build = build_catalog(discovered, request, access=access, index_dir=index_dir, processes=processes)
     catalog, checksums = build.catalog, None
     if access.verify:
@@ -147,7 +147,7 @@ def survey(
         catalog = _without_damaged(discovered, catalog, checksums, access, threads=processes)
     unmatched = unmatched_files(catalog, request.matched)
     catalog = leave_out(catalog, unmatched, len(discovered), access, error=MissingFieldError)
-    catalog = _without_nonconforming(discovered, catalog, fields, access, dtype)
+    catalog = _without_nonconforming(discovered, catalog, fields, access, dtype, series)
     roles = _roles(discovered, catalog)
     planned, predicted = _plan(catalog, fields, samples, roles, access=access, dtype=dtype, series=series)
     rows = planned.rows if predicted is None else np.maximum(planned.rows, predicted.rows)
@@ -186,6 +186,7 @@ def _without_nonconforming(
     fields: Mapping[str, Field] | None,
     access: Access,
     dtype: str | None,
+    series: SeriesOption,
 ) -> Catalog:
     """The catalog without the files whose requested contents differ from most, if such files are to be skipped."""
     if access.on_bad_file != "skip":
@@ -196,7 +197,9 @@ def _without_nonconforming(
 
     if fields is not None:
         _, labelled = _predict_and_labelled(_roles(discovered, catalog), catalog)
-        differing = find_nonconforming(catalog, fields, labelled, on_missing=access.on_missing, dtype=dtype)
+        differing = find_nonconforming(
+            catalog, fields, labelled, on_missing=access.on_missing, dtype=dtype, series=series
+        )
         catalog = without(differing)
     explain = differences_between(catalog, locking=access.locking)
     catalog = without(
@@ -208,7 +211,12 @@ def _without_nonconforming(
 
 
 def _request(
-    fields: Mapping[str, Field] | None, label: str | None, access: Access, *, labels: bool
+    fields: Mapping[str, Field] | None,
+    label: str | None,
+    access: Access,
+    series: SeriesOption,
+    *,
+    labels: bool,
 ) -> ScanRequest:
     request = ScanRequest(
         paths=None,
@@ -216,12 +224,14 @@ def _request(
         allow_external=access.allow_external,
         same=tuple(access.same),
         labels=labels,
+        series=series.tables if isinstance(series, Series) else (),
     )
     if fields is None:
         return request
-    paths = dict.fromkeys(field.path for field in fields.values() if field.attr is None)
-    attrs = dict.fromkeys(f"{field.path}@{field.attr}" for field in fields.values() if field.attr is not None)
-    constants = dict.fromkeys(field.path for field in fields.values() if field.constant)
+    parts = [field for _, field in single_fields(fields)]
+    paths = dict.fromkeys(field.path for field in parts if field.attr is None)
+    attrs = dict.fromkeys(f"{field.path}@{field.attr}" for field in parts if field.attr is not None)
+    constants = dict.fromkeys(field.path for field in parts if field.constant)
     return replace(
         request,
         paths=tuple(paths),
@@ -306,10 +316,13 @@ def _present(catalog: Catalog, fields: Mapping[str, Field], files: Int64Array) -
 
 
 def _is_in_any(catalog: Catalog, field: Field, files: Int64Array) -> bool:
-    """Whether any of the files has the field: a field that all of them lack is unlabelled data, not a mistake."""
+    """Whether any of the files has the field: a field that all of them lack is unlabelled data, not a mistake.
+
+    A list is there if all its datasets are.
+    """
     if field.attr is not None:
         return any(f"{field.path}@{field.attr}" in catalog.attrs_of(file) for file in files.tolist())
-    return bool((catalog.facts_of(field.path)[files, 0] > -2).any())
+    return all((catalog.facts_of(part.path)[files, 0] > -2).any() for part in field.parts())
 
 
 def _labels(catalog: Catalog, label: str) -> tuple[str | None, ...]:
