@@ -33,6 +33,7 @@ class ScanRequest:
             own, and other paths may hold a ``*`` too; empty to describe the file as one unit.
         labels: whether to look for labels of columns; those of a single file can be compared with nothing.
         compared: another file and a source in it: only the difference between both files is looked for.
+        lists: paths of datasets that list series: only their values are read, as `read_series_lists` does.
     """
 
     paths: tuple[str, ...] | None
@@ -44,6 +45,7 @@ class ScanRequest:
     matched: tuple[str, ...] = ()
     labels: bool = True
     compared: tuple[str, str] | None = None
+    lists: tuple[str, ...] = ()
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> ScanRequest:
