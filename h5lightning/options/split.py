@@ -16,7 +16,7 @@ from h5lightning.options.checks import (
     make_plain,
 )
 
-__all__ = ["Split"]
+__all__ = ["GIVEN_NAMES", "Split"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,14 +79,14 @@ class Split:
 
     def _read_given(self, given: object) -> None:
         """Give the keys their common names, and check that nothing else says what goes where."""
-        if not given:  # a configuration that lists nothing
-            object.__setattr__(self, "given", None)
-            return
         if isinstance(given, str) and given.startswith("table:"):
             raise OptionError(
                 f"split.given={given!r} is not available yet; use a mapping of splits to datasets"
             )
         paths = _given_paths(given)
+        if not paths:  # a configuration that lists nothing
+            object.__setattr__(self, "given", None)
+            return
         for name in ("train", "folds", "fold", "manifest"):
             if getattr(self, name) is not None:
                 raise OptionError(
@@ -140,7 +140,15 @@ class Split:
             )
 
 
-_GIVEN = {"train": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test"}
+# What a split may be called in `given` → its name.
+GIVEN_NAMES = {
+    "train": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+}
 
 
 def _given_paths(given: object) -> dict[str, str]:
@@ -152,15 +160,13 @@ def _given_paths(given: object) -> dict[str, str]:
         )
     paths: dict[str, str] = {}
     for key, path in given.items():
-        if key not in _GIVEN:
-            raise OptionError(f"split.given has no split {key!r}{did_you_mean(key, _GIVEN)}")
+        if key not in GIVEN_NAMES:
+            raise OptionError(f"split.given has no split {key!r}{did_you_mean(key, GIVEN_NAMES)}")
         if path is None:  # no such split: how a configuration removes an entry
             continue
         if not isinstance(path, str) or not path.strip("/"):
             raise OptionError(f"split.given.{key} must be the path of a dataset, found {path!r}")
-        if _GIVEN[key] in paths:
-            raise OptionError(f"split.given names {_GIVEN[key]} twice, found {dict(given)!r}")
-        paths[_GIVEN[key]] = path.strip("/")
-    if not paths:
-        raise OptionError("split.given names no split")
+        if GIVEN_NAMES[key] in paths:
+            raise OptionError(f"split.given names {GIVEN_NAMES[key]} twice, found {dict(given)!r}")
+        paths[GIVEN_NAMES[key]] = path.strip("/")
     return paths
