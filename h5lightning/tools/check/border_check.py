@@ -72,6 +72,8 @@ def _past_the_end(
 
 
 def _past_the_series(run: CheckRun, samples: Windows, drawn: DrawnUnit) -> Iterator[str]:
+    if run.index.series_start is None:
+        return  # each series is all rows of its datasets
     where = run.index.locate(drawn.ids)
     rows = run.index.series_rows[where.series]
     beyond = np.flatnonzero((where.row < 0) | (where.row + samples.span_rows > rows))
