@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ __all__ = ["GivenSeries", "check_lists", "given_parts", "match_lists"]
 Lists: TypeAlias = Mapping[
     str, Sequence[str] | Sequence[int] | None
 ]  # path → names or numbers; None if it is missing
+T = TypeVar("T")
 GivenSeries: TypeAlias = npt.NDArray[np.int8]  # number in `SPLITS` of each series of the index, -1 for none
 
 _MOST_COMPARED = 10_000  # names among which the most similar one is looked for
@@ -80,7 +81,7 @@ def match_lists(
         OptionError: each file is one series without a name.
         SplitError: a list names an unknown series, or one series is in two lists.
     """
-    if index.series_names is None and len(index.series_rows) == len(index.names):
+    if index.series_names is None and index.series_start is None:
         raise OptionError(
             "split.given lists series, but here each file is one series without a name. Put a '*' into the paths of "
             "the fields, or name the files of each split: files={'train': …, 'val': …}"
@@ -120,12 +121,8 @@ class _SeriesFinder:
                 if index.unit_texts and is_matched
                 else self._names
             )
-        positions = range(len(series))
-        self._by_name = {
-            **dict(zip(texts, positions, strict=True)),
-            **dict(zip(self._names, positions, strict=True)),
-        }
-        self._by_number = {int(text): i for i, text in enumerate(texts) if text.isdecimal()}
+        self._by_name = _positions(texts) | _positions(self._names)
+        self._by_number = _positions([int(text) if text.isdecimal() else None for text in texts])
 
     def numbers(self, listed: Sequence[str] | Sequence[int], path: str) -> Int64Array:
         """The series that a list names, in its order.
@@ -134,11 +131,14 @@ class _SeriesFinder:
             SplitError: the file has no such series.
         """
         is_text = bool(listed) and isinstance(listed[0], str)
-        known: Mapping[Any, int] = self._by_name if is_text else self._by_number
-        found: Int64Array = np.asarray([known.get(one, -1) for one in listed], dtype=np.int64)
-        unknown = np.flatnonzero(found < 0)
-        if unknown.size:
-            raise self._unknown(listed[int(unknown[0])], unknown.size, path)
+        known: Mapping[Any, Any] = self._by_name if is_text else self._by_number
+        series = [known.get(one, -1) for one in listed]
+        if any(isinstance(one, list) for one in series):
+            series = [number for one in series for number in (one if isinstance(one, list) else [one])]
+        found: Int64Array = np.asarray(series, dtype=np.int64)
+        if np.any(found < 0):
+            unknown = [one for one in listed if one not in known]
+            raise self._unknown(unknown[0], len(unknown), path)
         found += self._first
         return found
 
@@ -152,6 +152,17 @@ class _SeriesFinder:
             f"split.given: '/{path}' names the series {name!r}{more}, which {self._index.names[self._file]} does not "
             f"have{near}"
         )
+
+
+def _positions(names: Sequence[T]) -> dict[T, int | list[int]]:
+    """Name → position, or a list of them where several series have one name, such as runs of a value that returns."""
+    single = dict(zip(names, range(len(names)), strict=True))
+    if len(single) == len(names):
+        return {**single}
+    every: dict[T, list[int]] = {}
+    for position, name in enumerate(names):
+        every.setdefault(name, []).append(position)
+    return {name: found[0] if len(found) == 1 else found for name, found in every.items()}
 
 
 def given_parts(
