@@ -94,6 +94,7 @@ def survey_files(options: DataModuleOptions) -> DataSurvey:
         dtype=options.dtype,
         series=options.series,
         keep_together=options.split.keep_together,
+        given=options.split.given,
         index_dir=options.index_dir,
         processes=options.num_workers or None,
     )
@@ -184,7 +185,7 @@ def _plan(survey: DataSurvey, split: Split, seed: int) -> tuple[SplitPlan, tuple
     new_files: tuple[str, ...] = ()
     new_series = 0
     if split.manifest is None:
-        plan = plan_split(index, split, seed=seed, roles=roles, labels=labels)
+        plan = plan_split(index, split, seed=seed, roles=roles, labels=labels, given=survey.given)
     else:
         manifest = load_manifest(split.manifest)
         listed = set(manifest.index.names)
