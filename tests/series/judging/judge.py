@@ -94,7 +94,7 @@ class _Judge:
             dm.prepare_data()
             dm.setup()
         except H5LightningError as error:
-            if is_not_built(error, self.case):
+            if is_not_built(error):
                 raise NotBuiltError(str(error)) from error
             raise
         return dm
