@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
@@ -80,7 +82,8 @@ def series_option(table: SeriesTable) -> Series | None:
     paths = [path.replace("[", "/").removesuffix("]") for path in table.paths]
     if table.kind == "flags":
         return Series(flags=paths)
-    return Series(**dict(zip(names, paths, strict=True)))
+    options: dict[str, Any] = dict(zip(names, paths, strict=True))
+    return Series(**options)
 
 
 def _remedy(table: SeriesTable) -> str:
