@@ -126,8 +126,9 @@ class ComparedFiles:
         check_column(f"field {key!r}: '/{field.path}' in {where}", field, dataset)
         leading = row_numbers_of(field).leading
         if len(dataset.shape) < leading:
+            shape = (int(self.catalog.facts_of(field.path)[file, 0]), *dataset.shape[1:])
             raise UnsupportedFieldError(
-                f"field {key!r}: '/{field.path}' in {where} has the shape {dataset.shape}, and axis {leading - 1} is "
+                f"field {key!r}: '/{field.path}' in {where} has the shape {shape}, and axis {leading - 1} is "
                 f"outside of it. Rows that all series share are {field.text(axis=0, series_axis=None)}, one value of "
                 f"each series {field.text(axis=None, constant=True)}"
             )

@@ -69,43 +69,33 @@ def check_lengths(catalog: Catalog, fields: Mapping[str, Field], units: Int64Arr
         return
     counts = catalog.bounds.counts
     rows = catalog.bounds.totals // np.maximum(counts, 1)
-    if leading:
-        for one in leading:
-            own = _shapes(catalog, one[1].path)
-            _check(
-                catalog,
-                one,
-                leading[0],
-                units,
-                (own[0] != counts) | (own[1] != rows),
-                "both axes of series and rows",
-            )
-        for one in shared:
-            length = catalog.facts_of(one[1].path)[:, 0]
-            _check(catalog, one, leading[0], units, length != rows, "a row for each row of a series")
+    reference = leading[0][1] if leading else None
+    for one in leading:
+        own_counts, own_rows = _shapes(catalog, one[1].path)
+        is_other = (own_counts != counts) | (own_rows != rows)
+        _check(catalog, one, units[is_other[units]], reference, "the same two axes, of series and of rows")
+    for one in shared:
+        is_other = catalog.facts_of(one[1].path)[:, 0] != rows
+        _check(catalog, one, units[is_other[units]], reference, "a row for each row of a series")
     for one in of_series:
-        length = catalog.facts_of(one[1].path)[:, 0]
-        _check(
-            catalog, one, leading[0] if leading else None, units, length != counts, "a value for each series"
-        )
+        is_other = catalog.facts_of(one[1].path)[:, 0] != counts
+        _check(catalog, one, units[is_other[units]], reference, "a value for each series")
 
 
-def _check(
-    catalog: Catalog, one: _Named, other: _Named | None, units: Int64Array, is_other: np.ndarray, what: str
-) -> None:
-    bad = units[is_other[units]]
+def _check(catalog: Catalog, one: _Named, bad: Int64Array, reference: SingleField | None, what: str) -> None:
+    """Raise if a field has other lengths than the reference, or than there are series, in units that are ``bad``."""
     if not bad.size:
         return
     unit, (key, field) = int(bad[0]), one
-    assert catalog.bounds is not None
-    expected = f"the unit has {int(catalog.bounds.counts[unit])} series"
-    if other is not None:
-        expected = f"'/{other[1].path}' has the shape {_shape(catalog, unit, other[1])}"
+    path = field.path
+    expected = "" if catalog.bounds is None else f"there are {catalog.bounds.counts[unit]} series"
+    if reference is not None:
+        expected = f"'/{reference.path}' has the shape {_shape(catalog, unit, reference)}"
     raise SchemaError(
-        f"field {key!r}: in {catalog.where(unit)} '/{field.path}' has the shape {_shape(catalog, unit, field)}, and "
-        f"{expected}: it needs {what}{more_files(bad)}. A dataset that all series share is Field({field.path!r}, axis=0), "
-        f"one value of each series Field({field.path!r}, constant=True, series_axis=0), and one of the whole file "
-        f"Field({field.path!r}, constant=True)"
+        f"field {key!r}: in {catalog.where(unit)} '/{path}' has the shape {_shape(catalog, unit, field)}, and "
+        f"{expected}: it needs {what}{more_files(bad)}. Rows that all series share are Field({path!r}, axis=0), one "
+        f"value of each series Field({path!r}, constant=True, series_axis=0), and one of the whole file Field({path!r}, "
+        "constant=True)"
     )
 
 
