@@ -94,8 +94,8 @@ def _check(catalog: Catalog, one: _Named, bad: Int64Array, reference: SingleFiel
     raise SchemaError(
         f"field {key!r}: in {catalog.where(unit)} '/{path}' has the shape {_shape(catalog, unit, field)}, and "
         f"{expected}: it needs {what}{more_files(bad)}. Rows that all series share are Field({path!r}, axis=0), one "
-        f"value of each series Field({path!r}, constant=True, series_axis=0), and one of the whole file Field({path!r}, "
-        "constant=True)"
+        f"value of each series Field({path!r}, constant=True, series_axis=0), and one of the whole file "
+        f"Field({path!r}, constant=True)"
     )
 
 
