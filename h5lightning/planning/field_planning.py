@@ -77,15 +77,16 @@ def plan_fields(
     catalog = with_leading_series(catalog, chosen)
     compared = ComparedFiles(catalog, files, dtype, on_missing, names_in, attrs_in)
     lengths = _lengths(compared, chosen, allow_empty=allow_empty)
+    remarks: tuple[str, ...] = ()
     if isinstance(series, Series) and series.tables:
         path = next(field.path for _, field in single_fields(chosen) if has_rows(field))
-        check_bounds(catalog, series, lengths, files, path, names_in=names_in)
+        remarks = check_bounds(catalog, series, lengths, files, path, names_in=names_in)
     plans = tuple(_plan(compared, key, field, samples, lengths) for key, field in chosen.items())
     # Fields that cannot be read row by row have failed before: the remedy names single rows.
     for key, field in single_fields(chosen):
         if has_rows(field):
             check_series_borders(catalog, key, field, samples, files, series=series)
-    remarks = check_labels(catalog, chosen, files, difference_of=difference_of)
+    remarks += check_labels(catalog, chosen, files, difference_of=difference_of)
     return Fields(plans, np.maximum(lengths, 0), remarks)
 
 
