@@ -125,7 +125,7 @@ class ComparedFiles:
             )
         check_column(f"field {key!r}: '/{field.path}' in {where}", field, dataset)
         leading = row_numbers_of(field).leading
-        if len(dataset.shape) < leading:
+        if len(dataset.shape) < leading > 1:
             shape = (int(self.catalog.facts_of(field.path)[file, 0]), *dataset.shape[1:])
             raise UnsupportedFieldError(
                 f"field {key!r}: '/{field.path}' in {where} has the shape {shape}, and axis {leading - 1} is "

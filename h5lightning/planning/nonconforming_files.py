@@ -84,7 +84,7 @@ class _Comparison:
             any_type = is_type_said(field, self._dtype, dataset, expected)
             any_categories = field.decode == "stored"
             leading = row_numbers_of(field).leading
-            if len(dataset.shape) < leading:
+            if len(dataset.shape) < leading > 1:
                 return f"'/{field.path}' has the shape {dataset.shape}"
             if difference := explain_difference(
                 dataset.folded(leading),
