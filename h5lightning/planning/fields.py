@@ -17,7 +17,7 @@ from h5lightning.core.frozen import Frozen
 from h5lightning.errors import OptionError
 from h5lightning.options import FLOAT_DTYPES, SingleField
 from h5lightning.planning.catalog.annotations import Encoding
-from h5lightning.planning.series.row_numbers import IN_UNIT, RowNumbers
+from h5lightning.planning.row_numbers import IN_UNIT, RowNumbers
 
 __all__ = [
     "AttributeField",

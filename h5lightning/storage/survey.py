@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,22 +20,24 @@ from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.checksum_table import ChecksumTable
 from h5lightning.planning.catalog.file_stamps import ScannedFiles
-from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.conventions.column_labels import check_labels, find_other_labels
 from h5lightning.planning.conventions.same_values import check_same, find_others
 from h5lightning.planning.field_planning import has_rows, plan_fields
-from h5lightning.planning.fields import Fields, RowField
+from h5lightning.planning.fields import Fields
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.nonconforming_files import find_nonconforming
 from h5lightning.planning.sampling import RowLayout
 from h5lightning.planning.sampling.chunk_needs import ChunkLayout
+from h5lightning.planning.sampling.chunk_rows import chunk_rows, rows_beside, rows_of_chunk
 from h5lightning.planning.sampling.decoded_chunks import DecodedChunks
 from h5lightning.planning.series.axes import with_axes
 from h5lightning.planning.series.leading_axis import with_leading_series
 from h5lightning.planning.series.make_index import make_index
 from h5lightning.planning.series.names import matched_paths
+from h5lightning.planning.splitting.given_split import GivenSeries
 from h5lightning.storage.checksums.verify_files import load_checksums, verify_before_a_run
 from h5lightning.storage.discovery import Discovered, discover
+from h5lightning.storage.given_series import read_given
 from h5lightning.storage.indexing.build_catalog import build_catalog, leave_out
 from h5lightning.storage.scanning import ScanRequest
 from h5lightning.storage.scanning.looking_again import (
@@ -65,6 +67,7 @@ class DataSurvey(Frozen):
             unit is a file, or each match of the ``*``. None if no attribute was requested.
         scanned: number of files that were opened; the others were taken from the index.
         checksums: verify the bytes of the files; None without ``access.verify``.
+        given: the split of each series as the files list it, with ``split.given``.
     """
 
     catalog: Catalog
@@ -75,6 +78,7 @@ class DataSurvey(Frozen):
     labels: tuple[str | None, ...] | None
     scanned: int
     checksums: ChecksumTable | None = None
+    given: GivenSeries | None = None
 
     @property
     def scanned_files(self) -> ScannedFiles:
@@ -85,7 +89,7 @@ class DataSurvey(Frozen):
         """The rows that must be decoded together, in the field with most bytes."""
         rows = self.fields.row_fields
         largest = max((plan for plan in rows if plan.row_numbers.is_in_unit), key=lambda plan: plan.row_bytes)
-        return RowLayout(self._chunk_rows(largest, _rows_beside), sum(plan.row_bytes for plan in rows))
+        return RowLayout(chunk_rows(self.catalog, largest, rows_beside), sum(plan.row_bytes for plan in rows))
 
     def decoded_chunks(self) -> DecodedChunks:
         """The chunks that training decodes."""
@@ -102,17 +106,12 @@ class DataSurvey(Frozen):
             if not plan.row_numbers.is_in_unit:
                 continue  # it has few rows, which all series share
             layout = ChunkLayout(
-                self._chunk_rows(plan, _rows_of_chunk), plan.row_bytes, _span(plan.steps, dilation)
+                chunk_rows(self.catalog, plan, rows_of_chunk), plan.row_bytes, _span(plan.steps, dilation)
             )
             if (layout.chunk_rows > 1).any():
                 known = by_column.get((plan.path, plan.member), layout)
                 by_column[plan.path, plan.member] = layout.joined(known)
         return tuple(by_column.values())
-
-    def _chunk_rows(self, plan: RowField, rows_in: Callable[[DatasetSchema, int], int]) -> Int64Array:
-        """Rows of a dataset that are decoded together, for each unit, ``(units,)``."""
-        by_layout = np.asarray([_chunk_rows(layout, plan, rows_in) for layout in self.catalog.layouts])
-        return by_layout[self.catalog.layout_of]
 
 
 def survey(
@@ -124,6 +123,7 @@ def survey(
     dtype: str | None = None,
     series: SeriesOption = None,
     keep_together: str | None = None,
+    given: Mapping[str, str] | str | None = None,
     index_dir: str | None = None,
     processes: int | None = None,
 ) -> DataSurvey:
@@ -137,6 +137,7 @@ def survey(
         dtype: the type in which floating fields are delivered.
         series: what a series is; ``file`` to treat each file as one, even if its attributes divide its rows.
         keep_together: ``attr:NAME`` of the attribute that keeps files together; other values are ignored here.
+        given: split → path of the dataset that lists its series; other values are ignored here.
         index_dir: directory of the index; None for the user's cache directory.
         processes: scanning processes; None for one on each core.
 
@@ -159,15 +160,21 @@ def survey(
     planned, predicted = _plan(catalog, fields, samples, roles, access=access, dtype=dtype, series=series)
     rows = planned.rows if predicted is None else np.maximum(planned.rows, predicted.rows)
     catalog = with_leading_series(catalog, fields or with_axes(_as_planned(planned), samples, series))
+    index = make_index(catalog, rows, samples)
+    divided = None
+    if isinstance(given, Mapping):
+        train = np.arange(len(catalog)) if roles is None else roles.get("train", np.zeros(0, np.int64))
+        divided = read_given(given, index, np.sort(train), access, processes)
     return DataSurvey(
         catalog=catalog,
-        index=make_index(catalog, rows, samples),
+        index=index,
         fields=planned,
         predict_fields=predicted,
         roles=roles,
         labels=_labels(catalog, label) if label is not None else None,
         scanned=build.scanned,
         checksums=checksums,
+        given=divided,
     )
 
 
@@ -346,29 +353,3 @@ def _labels(catalog: Catalog, label: str) -> tuple[str | None, ...]:
 def _span(steps: tuple[int, int] | None, dilation: int) -> tuple[int, int]:
     """The rows of a sample that a field needs, counted from its first one."""
     return (0, 1) if steps is None else (steps[0] * dilation, (steps[1] - 1) * dilation + 1)
-
-
-def _chunk_rows(
-    layout: Iterable[DatasetSchema], plan: RowField, rows_in: Callable[[DatasetSchema, int], int]
-) -> int:
-    dataset = next((dataset for dataset in layout if dataset.path == plan.path), None)
-    if dataset is None or not dataset.is_decoded_by_chunk or not dataset.chunks:
-        return 1
-    return rows_in(dataset, plan.leading)
-
-
-def _rows_of_chunk(dataset: DatasetSchema, leading: int) -> int:
-    """Rows of each chunk, where every so many rows are one chunk; else 1."""
-    chunks, shape = dataset.chunks or (1, 1), dataset.shape
-    if leading == 1:
-        return chunks[0]
-    is_plain = chunks[1] == shape[1] or (chunks[0] == 1 and shape[1] % chunks[1] == 0)
-    return chunks[0] * chunks[1] if is_plain else 1
-
-
-def _rows_beside(dataset: DatasetSchema, leading: int) -> int:
-    """Rows that follow each other and need few chunks."""
-    chunks = dataset.chunks or (1, 1)
-    if leading == 1 or chunks[0] == 1:
-        return chunks[leading - 1]
-    return chunks[0] * dataset.shape[1]

@@ -27,7 +27,7 @@ from h5lightning.planning.fields import (
     SeriesField,
     StoredField,
 )
-from h5lightning.planning.series.row_numbers import OF_SERIES
+from h5lightning.planning.row_numbers import OF_SERIES
 from h5lightning.planning.values.conversions import assign, buffer_dtype, delivery_dtype
 from h5lightning.storage.readers.protocol import Reader, ReadRequest
 from h5lightning.storage.readers.series_parts import one_part

@@ -9,7 +9,7 @@ from typing import TypeVar
 from h5lightning.errors import OptionError
 from h5lightning.options import Field, Samples, Series
 from h5lightning.options.coerce import SeriesOption
-from h5lightning.planning.series.row_numbers import (
+from h5lightning.planning.row_numbers import (
     IN_SERIES,
     IN_TRAJECTORIES,
     IN_UNIT,

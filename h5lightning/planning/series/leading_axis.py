@@ -13,8 +13,8 @@ from h5lightning.errors import FieldError, SchemaError
 from h5lightning.options import Field, SingleField, single_fields
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.series_bounds import SeriesBounds
+from h5lightning.planning.row_numbers import IN_SERIES, IN_TRAJECTORIES
 from h5lightning.planning.series.axes import row_numbers_of
-from h5lightning.planning.series.row_numbers import IN_SERIES, IN_TRAJECTORIES
 
 __all__ = ["check_lengths", "with_leading_series"]
 
