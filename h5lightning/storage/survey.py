@@ -30,12 +30,9 @@ from h5lightning.planning.sampling import RowLayout
 from h5lightning.planning.sampling.chunk_needs import ChunkLayout
 from h5lightning.planning.sampling.chunk_rows import chunk_rows, rows_beside, rows_of_chunk
 from h5lightning.planning.sampling.decoded_chunks import DecodedChunks
-<<<<<<< HEAD
 from h5lightning.planning.sections import Section, Sections, fields_of_stages
-=======
 from h5lightning.planning.series.axes import with_axes
 from h5lightning.planning.series.leading_axis import with_leading_series
->>>>>>> main
 from h5lightning.planning.series.make_index import make_index
 from h5lightning.planning.series.names import matched_paths
 from h5lightning.planning.splitting.given_split import GivenSeries
@@ -116,17 +113,12 @@ class DataSurvey(Frozen):
             return ()  # samples share no chunks
         dilation = samples.dilation if isinstance(samples, Windows) else 1
         by_column: dict[tuple[str, str | None], ChunkLayout] = {}
-<<<<<<< HEAD
         for plan in section.fields.row_fields:
-            layout = ChunkLayout(self._chunk_rows(plan.path), plan.row_bytes, _span(plan.steps, dilation))
-=======
-        for plan in fields.row_fields:
             if not plan.row_numbers.is_in_unit:
                 continue  # it has few rows, which all series share
             layout = ChunkLayout(
                 chunk_rows(self.catalog, plan, rows_of_chunk), plan.row_bytes, _span(plan.steps, dilation)
             )
->>>>>>> main
             if (layout.chunk_rows > 1).any():
                 known = by_column.get((plan.path, plan.member), layout)
                 by_column[plan.path, plan.member] = layout.joined(known)
@@ -176,16 +168,12 @@ def survey(
     catalog = leave_out(catalog, unmatched, len(discovered), access, error=MissingFieldError)
     catalog = _without_nonconforming(discovered, catalog, fields, access, dtype, series)
     roles = _roles(discovered, catalog)
-<<<<<<< HEAD
-    sections, predicted = _plan(
-        catalog, fields, StageSamples.all_of(samples), roles, access=access, dtype=dtype, series=series
-    )
-=======
-    planned, predicted = _plan(catalog, fields, samples, roles, access=access, dtype=dtype, series=series)
-    rows = planned.rows if predicted is None else np.maximum(planned.rows, predicted.rows)
-    catalog = with_leading_series(catalog, fields or with_axes(_as_planned(planned), samples, series))
-    index = make_index(catalog, rows, samples)
->>>>>>> main
+    layouts = StageSamples.all_of(samples)
+    planned, predicted = _plan(catalog, fields, layouts, roles, access=access, dtype=dtype, series=series)
+    rows = planned["train"].rows if predicted is None else np.maximum(planned["train"].rows, predicted.rows)
+    chosen = fields or with_axes(_as_planned(planned["train"]), layouts.train, series)
+    catalog = with_leading_series(catalog, chosen)
+    sections = Sections.of(make_index(catalog, rows, layouts.train), layouts, planned)
     divided = None
     if isinstance(given, Mapping):
         train = np.arange(len(catalog)) if roles is None else roles.get("train", np.zeros(0, np.int64))
@@ -309,8 +297,8 @@ def _plan(
     access: Access,
     dtype: str | None,
     series: SeriesOption,
-) -> tuple[Sections, Fields | None]:
-    """The samples and fields of each stage, and the fields of ``files.predict``, if there are such files."""
+) -> tuple[dict[str, Fields], Fields | None]:
+    """The fields of each stage, and the fields of ``files.predict``, if there are such files."""
     predict, labelled = _predict_and_labelled(roles, catalog)
     difference_of = differences_between(catalog, locking=access.locking)
 
@@ -330,65 +318,28 @@ def _plan(
             difference_of=difference_of,
         )
 
-<<<<<<< HEAD
     only_predict = bool(predict.size) and not labelled.size
     chosen = fields and present_fields(catalog, fields, predict) if only_predict else fields
     planned = fields_of_stages(
         samples, lambda layout: plan(predict if only_predict else labelled, chosen, layout)
     )
-    rows, predicted = planned["train"].rows, planned["predict"] if only_predict else None
+    predicted = planned["predict"] if only_predict else None
     if predict.size and not only_predict:
-        if fields is None:
-            chosen = {one.key: Field(one.path) for one in planned["train"].plans}
-        predicted = plan(predict, present_fields(catalog, chosen or {}, predict), samples.of("predict"))
+        chosen = fields or with_axes(_as_planned(planned["train"]), samples.train, series)
+        predicted = plan(predict, present_fields(catalog, chosen, predict), samples.of("predict"))
         # A model that was trained on one order of columns predicts nonsense on another.
         everything = np.arange(catalog.unit_count)
         check_same(catalog, tuple(access.same), everything, difference_of=difference_of)
-        remarks = check_labels(catalog, chosen or {}, everything, difference_of=difference_of)
+        remarks = check_labels(catalog, chosen, everything, difference_of=difference_of)
         trained, remarked = planned["train"], replace(planned["train"], remarks=remarks)
         planned = {stage: remarked if one is trained else one for stage, one in planned.items()}
-        planned["predict"], rows = predicted, np.maximum(rows, predicted.rows)
-    return Sections.of(make_index(catalog, rows, samples.train), samples, planned), predicted
-=======
-    if not predict.size:
-        return plan(labelled, fields), None
-    if not labelled.size:
-        only = plan(predict, fields and _present(catalog, fields, predict))
-        return only, only
-    planned = plan(labelled, fields)
-    chosen = fields or with_axes(_as_planned(planned), samples, series)
-    predicted = plan(predict, _present(catalog, chosen, predict))
-    # A model that was trained on one order of columns predicts nonsense on another.
-    everything = np.arange(catalog.unit_count)
-    check_same(catalog, tuple(access.same), everything, difference_of=difference_of)
-    remarks = check_labels(catalog, chosen, everything, difference_of=difference_of)
-    return replace(planned, remarks=remarks), predicted
+        planned["predict"] = predicted
+    return planned, predicted
 
 
 def _as_planned(planned: Fields) -> dict[str, Field]:
     """The fields that planning chose for a user who named none."""
     return {plan.key: Field(plan.path) for plan in planned.plans}
-
-
-def _present(catalog: Catalog, fields: Mapping[str, Field], files: Int64Array) -> Mapping[str, Field]:
-    """The fields of unlabelled data; all fields if none has rows, so that planning names the missing one."""
-    present = {key: field for key, field in fields.items() if _is_in_any(catalog, field, files)}
-    if not any(has_rows(field) for field in present.values()):
-        return fields
-    if lacking := [key for key in fields if key not in present]:
-        _logger.info("files.predict lack %s: their batches do not have them", ", ".join(map(repr, lacking)))
-    return present
-
-
-def _is_in_any(catalog: Catalog, field: Field, files: Int64Array) -> bool:
-    """Whether any of the files has the field: a field that all of them lack is unlabelled data, not a mistake.
-
-    A list is there if all its datasets are.
-    """
-    if field.attr is not None:
-        return any(f"{field.path}@{field.attr}" in catalog.attrs_of(file) for file in files.tolist())
-    return all((catalog.facts_of(part.path)[files, 0] > -2).any() for part in field.parts())
->>>>>>> main
 
 
 def _labels(catalog: Catalog, label: str) -> tuple[str | None, ...]:
