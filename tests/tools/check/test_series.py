@@ -76,7 +76,7 @@ BUFFER = {"x": Field("obs", dtype="float32")}
     [
         Split(by="series", val=0.3, test=None),
         Split(given={"train": "mask", "val": "other"}),
-        Split(by="block"),
+        Split(by="block", val=0.3, test=None),
     ],
     ids=["series", "given", "block"],
 )
