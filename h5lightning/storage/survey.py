@@ -155,8 +155,8 @@ def survey(
     Raises:
         H5LightningError: the files or the arguments cannot be used.
     """
-    discovered = discover(files)
-    fields = fields and with_axes(fields, samples, series)
+    discovered, layouts = discover(files), StageSamples.all_of(samples)
+    fields = fields and with_axes(fields, layouts.train, series)
     label = _group_attribute(keep_together or "")
     request = _request(fields, label, access, series, labels=len(discovered) > 1)
     build = build_catalog(discovered, request, access=access, index_dir=index_dir, processes=processes)
@@ -168,11 +168,10 @@ def survey(
     catalog = leave_out(catalog, unmatched, len(discovered), access, error=MissingFieldError)
     catalog = _without_nonconforming(discovered, catalog, fields, access, dtype, series)
     roles = _roles(discovered, catalog)
-    layouts = StageSamples.all_of(samples)
     planned, predicted = _plan(catalog, fields, layouts, roles, access=access, dtype=dtype, series=series)
     rows = planned["train"].rows if predicted is None else np.maximum(planned["train"].rows, predicted.rows)
-    chosen = fields or with_axes(_as_planned(planned["train"]), layouts.train, series)
-    catalog = with_leading_series(catalog, chosen)
+    named = fields or with_axes(_as_planned(planned["train"]), layouts.train, series)
+    catalog = with_leading_series(catalog, named)
     sections = Sections.of(make_index(catalog, rows, layouts.train), layouts, planned)
     divided = None
     if isinstance(given, Mapping):
@@ -320,9 +319,8 @@ def _plan(
 
     only_predict = bool(predict.size) and not labelled.size
     chosen = fields and present_fields(catalog, fields, predict) if only_predict else fields
-    planned = fields_of_stages(
-        samples, lambda layout: plan(predict if only_predict else labelled, chosen, layout)
-    )
+    units = predict if only_predict else labelled
+    planned = fields_of_stages(samples, lambda layout: plan(units, chosen, layout))
     predicted = planned["predict"] if only_predict else None
     if predict.size and not only_predict:
         chosen = fields or with_axes(_as_planned(planned["train"]), samples.train, series)
@@ -331,8 +329,8 @@ def _plan(
         everything = np.arange(catalog.unit_count)
         check_same(catalog, tuple(access.same), everything, difference_of=difference_of)
         remarks = check_labels(catalog, chosen, everything, difference_of=difference_of)
-        trained, remarked = planned["train"], replace(planned["train"], remarks=remarks)
-        planned = {stage: remarked if one is trained else one for stage, one in planned.items()}
+        trained, told = planned["train"], replace(planned["train"], remarks=remarks)
+        planned = {stage: told if one is trained else one for stage, one in planned.items()}
         planned["predict"] = predicted
     return planned, predicted
 
