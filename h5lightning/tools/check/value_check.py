@@ -42,6 +42,14 @@ class _ValueCheck:
     keys: set[str] = dataclasses.field(default_factory=set)
     samples: int = 0
     failures: list[str] = dataclasses.field(default_factory=list)
+    last: tuple[str, int] | None = None
+
+    def add(self, key: str, file: int, samples: int) -> None:
+        """Count the samples of a field in a file, once for all parts of the field."""
+        if self.last != (key, file):
+            self.last = key, file
+            self.keys.add(key)
+            self.samples += samples
 
     def result(self) -> CheckResult:
         scope = f"no field {self.kind}"
@@ -71,13 +79,11 @@ def check_values(run: CheckRun, advance: Advance) -> tuple[CheckResult, ...]:
             readers = _Readers(BatchReader(run.index, fields, run.reader, run.access), plain, pool)
             for plan, where in _parts_of(fields):
                 due = _checks_of(run, plan, file, checks)
-                due = due or [converted] * (
-                    where is not _ALONE
-                )  # nothing else compares joined values with the file
+                if not due and where is not _ALONE:
+                    due = [converted]  # nothing else compares joined values with the file
                 if due and len(ids):
                     for check in due:
-                        check.keys.add(plan.key)
-                        check.samples += len(ids)
+                        check.add(plan.key, file, len(ids))
                     _check_field(run, due, file, plan, where, ids, readers)
         plain.close()
     return tuple(check.result() for check in checks)
