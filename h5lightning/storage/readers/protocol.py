@@ -104,6 +104,8 @@ class ReadRequest:
     @property
     def row_out(self) -> npt.NDArray[Any]:
         """The buffer with a slot for each row, ``(M * run, *row_shape)``."""
+        if self.run == 1:
+            return self.out
         return self.out.reshape(len(self.out) * self.run, *self.source.row_shape)
 
     def of(self, files: Sequence[int]) -> ReadRequest:
