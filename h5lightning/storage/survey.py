@@ -32,8 +32,10 @@ from h5lightning.planning.sampling.chunk_needs import ChunkLayout
 from h5lightning.planning.sampling.decoded_chunks import DecodedChunks
 from h5lightning.planning.series.make_index import make_index
 from h5lightning.planning.series.names import matched_paths
+from h5lightning.planning.splitting.given_split import GivenSeries
 from h5lightning.storage.checksums.verify_files import load_checksums, verify_before_a_run
 from h5lightning.storage.discovery import Discovered, discover
+from h5lightning.storage.given_series import read_given
 from h5lightning.storage.indexing.build_catalog import build_catalog, leave_out
 from h5lightning.storage.scanning import ScanRequest
 from h5lightning.storage.scanning.looking_again import (
@@ -63,6 +65,7 @@ class DataSurvey(Frozen):
             unit is a file, or each match of the ``*``. None if no attribute was requested.
         scanned: number of files that were opened; the others were taken from the index.
         checksums: verify the bytes of the files; None without ``access.verify``.
+        given: the split of each series as the files list it, with ``split.given``.
     """
 
     catalog: Catalog
@@ -73,6 +76,7 @@ class DataSurvey(Frozen):
     labels: tuple[str | None, ...] | None
     scanned: int
     checksums: ChecksumTable | None = None
+    given: GivenSeries | None = None
 
     @property
     def scanned_files(self) -> ScannedFiles:
@@ -118,6 +122,7 @@ def survey(
     dtype: str | None = None,
     series: SeriesOption = None,
     keep_together: str | None = None,
+    given: Mapping[str, str] | str | None = None,
     index_dir: str | None = None,
     processes: int | None = None,
 ) -> DataSurvey:
@@ -131,6 +136,7 @@ def survey(
         dtype: the type in which floating fields are delivered.
         series: what a series is; ``file`` to treat each file as one, even if its attributes divide its rows.
         keep_together: ``attr:NAME`` of the attribute that keeps files together; other values are ignored here.
+        given: split → path of the dataset that lists its series; other values are ignored here.
         index_dir: directory of the index; None for the user's cache directory.
         processes: scanning processes; None for one on each core.
 
@@ -151,15 +157,21 @@ def survey(
     roles = _roles(discovered, catalog)
     planned, predicted = _plan(catalog, fields, samples, roles, access=access, dtype=dtype, series=series)
     rows = planned.rows if predicted is None else np.maximum(planned.rows, predicted.rows)
+    index = make_index(catalog, rows, samples)
+    divided = None
+    if isinstance(given, Mapping):
+        train = np.arange(len(catalog)) if roles is None else roles.get("train", np.zeros(0, np.int64))
+        divided = read_given(given, index, np.sort(train), access, processes)
     return DataSurvey(
         catalog=catalog,
-        index=make_index(catalog, rows, samples),
+        index=index,
         fields=planned,
         predict_fields=predicted,
         roles=roles,
         labels=_labels(catalog, label) if label is not None else None,
         scanned=build.scanned,
         checksums=checksums,
+        given=divided,
     )
 
 
