@@ -14,6 +14,7 @@ from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.catalog.schema_difference import explain_difference
 from h5lightning.planning.conventions.encoding_checks import is_type_said
+from h5lightning.planning.conventions.error_parts import of_series
 from h5lightning.planning.series.check_bounds import problem_of
 
 __all__ = ["NEVER_WRITTEN", "find_nonconforming"]
@@ -44,9 +45,19 @@ def find_nonconforming(
         field.path for _, field in single_fields(fields) if field.attr is None and not field.constant
     ]
     facts = {path: catalog.facts_of(path) for path in comparison.paths}
+    lacking = _lacking(catalog, fields)
+    is_bad = np.asarray([bool(reason) for reason in by_layout])[catalog.layout_of[files]]
+    is_bad |= np.asarray([bool(reason) for reason in lacking])[catalog.distinct_attrs[1][files]]
+    for path in with_rows[1:]:
+        is_bad |= facts[path][files, 0] != facts[with_rows[0]][files, 0]
+    if on_missing == "raise":
+        for numbers in facts.values():
+            is_bad |= numbers[files, 2] > 0
     bounds = catalog.bounds if isinstance(series, Series) else None
-    nonconforming = []
-    for file in files.tolist():
+    reasons: dict[int, str] = {}
+    for file in (files if bounds is not None else files[is_bad]).tolist():
+        if int(catalog.unit_files[file]) in reasons:
+            continue
         reason = by_layout[int(catalog.layout_of[file])]
         reason = reason or _unequal({path: int(facts[path][file, 0]) for path in with_rows})
         if not reason and on_missing == "raise":
@@ -54,9 +65,11 @@ def find_nonconforming(
         if not reason and bounds is not None and isinstance(series, Series):
             rows = int(facts[with_rows[0]][file, 0])
             reason = problem_of(bounds, series, file, rows, with_rows[0])
-        if reason := reason or _lacking(catalog, fields, file):
-            nonconforming.append(SkippedFile(catalog.names[int(catalog.unit_files[file])], reason))
-    return nonconforming if len(nonconforming) < len(files) else []
+        if reason := reason or lacking[int(catalog.distinct_attrs[1][file])]:
+            reasons[int(catalog.unit_files[file])] = of_series(catalog, file, reason)
+    every = np.unique(catalog.unit_files[files])
+    found = [SkippedFile(catalog.names[file], reason) for file, reason in reasons.items()]
+    return found if len(found) < len(every) else []
 
 
 class _Comparison:
@@ -125,9 +138,11 @@ def _unwritten(chunks: Mapping[str, int]) -> str:
     return f"lacks values that were {NEVER_WRITTEN}: {', '.join(unwritten)}" if unwritten else ""
 
 
-def _lacking(catalog: Catalog, fields: Mapping[str, Field], file: int) -> str:
-    """Which attribute a file lacks, as text; empty if none."""
+def _lacking(catalog: Catalog, fields: Mapping[str, Field]) -> list[str]:
+    """Which attribute is lacking in each of the distinct attributes of units, as text; empty if none."""
     attributes = [field for field in fields.values() if field.attr is not None]
-    attrs = catalog.typed_attrs(file) if attributes else {}
-    missing = (field.attr for field in attributes if f"{field.path}@{field.attr}" not in attrs)
-    return next((f"lacks the attribute {attr!r}" for attr in missing), "")
+    texts = []
+    for attrs in catalog.distinct_attrs[0]:
+        missing = (field.attr for field in attributes if f"{field.path}@{field.attr}" not in attrs)
+        texts.append(next((f"lacks the attribute {attr!r}" for attr in missing), ""))
+    return texts

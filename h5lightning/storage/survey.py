@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from h5lightning.core.arrays import Int64Array
+from h5lightning.core.arrays import Int64Array, distinct
 from h5lightning.core.frozen import Frozen
 from h5lightning.core.visible import visible_logger
 from h5lightning.errors import ChecksumError, MissingFieldError, SchemaError
@@ -20,7 +20,7 @@ from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.checksum_table import ChecksumTable
 from h5lightning.planning.catalog.file_stamps import ScannedFiles
-from h5lightning.planning.catalog.schema import DatasetSchema
+from h5lightning.planning.catalog.schema import DatasetSchema, untyped
 from h5lightning.planning.conventions.column_labels import check_labels, find_other_labels
 from h5lightning.planning.conventions.same_values import check_same, find_others
 from h5lightning.planning.field_planning import has_rows, plan_fields
@@ -145,7 +145,7 @@ def survey(
     if access.verify:
         checksums = load_checksums(discovered, catalog, files, index_dir)
         catalog = _without_damaged(discovered, catalog, checksums, access, threads=processes)
-    unmatched = unmatched_files(catalog, request.matched)
+    unmatched = unmatched_files(catalog, request.matched, allow_external=access.allow_external)
     catalog = leave_out(catalog, unmatched, len(discovered), access, error=MissingFieldError)
     catalog = _without_nonconforming(discovered, catalog, fields, access, dtype, series)
     roles = _roles(discovered, catalog)
@@ -258,7 +258,9 @@ def _predict_and_labelled(
 ) -> tuple[Int64Array, Int64Array]:
     """The units of ``files.predict``, which may lack fields, and all others, which must have all fields."""
     predict = catalog.units_of((roles or {}).get("predict", np.zeros(0, dtype=np.int64)))
-    return predict, np.setdiff1d(np.arange(catalog.unit_count), predict)
+    is_labelled = np.ones(catalog.unit_count, np.bool_)
+    is_labelled[predict] = False
+    return predict, np.flatnonzero(is_labelled)
 
 
 def _plan(
@@ -286,7 +288,7 @@ def _plan(
             allow_empty=access.on_bad_file == "skip",
             files=files,
             names_in=lambda unit: names_in(catalog.unit_path(unit)),
-            attrs_in=lambda unit, owner: attrs_in(catalog.unit_path(unit), owner),
+            attrs_in=lambda unit, owner: attrs_in(catalog, unit, owner),
             difference_of=difference_of,
         )
 
@@ -321,13 +323,17 @@ def _is_in_any(catalog: Catalog, field: Field, files: Int64Array) -> bool:
     A list is there if all its datasets are.
     """
     if field.attr is not None:
-        return any(f"{field.path}@{field.attr}" in catalog.attrs_of(file) for file in files.tolist())
+        attrs, number_of = catalog.distinct_attrs
+        used = distinct(number_of[files])[0].tolist()
+        return any(f"{field.path}@{field.attr}" in attrs[number] for number in used)
     return all((catalog.facts_of(part.path)[files, 0] > -2).any() for part in field.parts())
 
 
 def _labels(catalog: Catalog, label: str) -> tuple[str | None, ...]:
-    values = (catalog.attrs_of(unit).get(label) for unit in range(catalog.unit_count))
-    return tuple(None if value is None else str(value) for value in values)
+    attrs, number_of = catalog.distinct_attrs
+    values = [untyped(each.get(label)) for each in attrs]
+    texts = [None if value is None else str(value) for value in values]
+    return tuple([texts[number] for number in number_of.tolist()])
 
 
 def _span(steps: tuple[int, int] | None, dilation: int) -> tuple[int, int]:

@@ -12,13 +12,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.core.arrays import Int64Array, flat_positions
+from h5lightning.core.arrays import Int64Array, distinct, flat_positions
+from h5lightning.core.formatting import more_files
 from h5lightning.core.frozen import Frozen, once
 from h5lightning.core.string_table import StringTable
 from h5lightning.planning.catalog.annotations import Annotations
@@ -162,8 +163,8 @@ class Catalog(Frozen):
         units = self.units_of(files)
         starts, stops = self.first_fact[units], self.first_fact[units + 1]
         facts = flat_positions(starts, stops - starts)
-        used, layout_of = np.unique(self.layout_of[units], return_inverse=True)
-        used_annotations, annotation_of = np.unique(self.annotation_of[facts], return_inverse=True)
+        used, _, layout_of = distinct(self.layout_of[units])
+        used_annotations, _, annotation_of = distinct(self.annotation_of[facts])
         return Catalog(
             root=self.root,
             names=self.names.take(files),
@@ -211,6 +212,17 @@ class Catalog(Frozen):
         series = "" if self.matches is None else f"series {self.matches.name(unit)!r} of "
         return f"{series}{self.unit_path(unit)}"
 
+    @property
+    def noun(self) -> str:
+        """What a unit is, for messages."""
+        return "file" if self.matches is None else "series"
+
+    def more(self, units: Sized) -> str:
+        """The number of further units, to follow the first one in a message; empty if there is only one."""
+        if self.matches is None:
+            return more_files(units)
+        return f" (and {len(units) - 1:,} more series)" if len(units) > 1 else ""
+
     @once
     def first_fact(self) -> Int64Array:
         """Position in `facts` of each unit's first dataset, ``(units + 1,)``."""
@@ -241,6 +253,15 @@ class Catalog(Frozen):
         attrs: dict[str, Any] = json.loads(self.attrs[unit])
         return attrs
 
+    @once
+    def distinct_attrs(self) -> tuple[tuple[dict[str, Any], ...], Int64Array]:
+        """The distinct attributes of units, as `typed_attrs`, and the number of those of each unit, ``(units,)``."""
+        numbers: dict[str, int] = {}
+        if self.attrs.blob.size == 2 * self.unit_count:
+            return ({},), np.zeros(self.unit_count, np.int64)
+        number_of = [numbers.setdefault(text, len(numbers)) for text in self.attrs]
+        return tuple(json.loads(text) for text in numbers), np.asarray(number_of, np.int64)
+
     def facts_of(self, path: str) -> Int64Array:
         """Length, stored bytes and missing chunks of ``path`` in each unit, ``(units, 3)``; -2 if absent."""
         return self._in_units(path, self.facts, absent=-2)
@@ -260,12 +281,14 @@ class Catalog(Frozen):
             key: the property; called once for each distinct annotation, however many files there are.
         """
         annotation_of = self.annotations_of(path)[files]
-        numbers, first, of_file = np.unique(annotation_of, return_index=True, return_inverse=True)
+        numbers, first, of_file = distinct(annotation_of)
         kinds: dict[T, int] = {}
         kind_of = np.full(len(numbers), -1)
         for position in np.argsort(first).tolist():
             if numbers[position] >= 0:
                 kind_of[position] = kinds.setdefault(key(self.annotations[numbers[position]]), len(kinds))
+        if len(kinds) == 1 and (kind_of == 0).all():
+            return dict.fromkeys(kinds, files)
         has = annotation_of >= 0
         kind_of_file = kind_of[of_file][has]
         # Sorted once for all kinds, since there may be as many kinds as files.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
-from h5lightning.core.formatting import more_files
 from h5lightning.errors import UnsupportedFieldError
 from h5lightning.options import Samples, SingleField, Windows
 from h5lightning.options.coerce import SeriesOption
@@ -56,7 +55,7 @@ def check_series_borders(
     alone = f", or {field.text(decode='stored')} for this field alone" if field.decode is None else ""
     raise UnsupportedFieldError(
         f"{where(catalog, file, key, field)} holds several series, such as episodes, one after the other: "
-        f"{evidence_text(table, rows)}{more_files(divided)}. {samples!r} would cross their borders, so that a sample "
+        f"{evidence_text(table, rows)}{catalog.more(divided)}. {samples!r} would cross their borders, so that a sample "
         "could hold the end of one series and the beginning of the next. Use single rows (samples=Rows()); or write "
         f"each series to its own file; or accept such samples: series='file' makes each file one series{alone}"
     )

@@ -23,7 +23,8 @@ from h5lightning.storage.scanning.scan_request import ScanRequest
 
 __all__ = ["Describe", "MatchScan", "Tell"]
 
-Describe: TypeAlias = Callable[[str], tuple[DatasetSchema, Extents | None] | None]
+# The path, and the path in the request → the schema, and where the values are stored.
+Describe: TypeAlias = Callable[[str, str], tuple[DatasetSchema, Extents | None] | None]
 Tell: TypeAlias = Callable[[float], None]
 
 _MOST_TEMPLATES = 4
@@ -95,7 +96,7 @@ class MatchScan:
             if entry is not None:
                 self._chunks_left -= _chunks_of(entry)
                 return entry
-        one = self._describe(concrete(matched.path, text))
+        one = self._describe(concrete(matched.path, text), matched.path)
         if one is None or (one[0].dtype == "group" and matched.path.endswith("*")):
             return None
         schema, extents = starred(one[0], matched.path, text), one[1]
@@ -112,7 +113,7 @@ class MatchScan:
         shared: dict[str, Entry | None] = {}
         for path in self._paths:
             if path not in self._of_path:
-                one = self._describe(path)
+                one = self._describe(path, path)
                 shared[path] = one and self._builder.entry(one[0], one[1] if is_first else None)
         return shared
 
