@@ -111,10 +111,12 @@ class ComparedFiles:
             return f"'/{field.path}'{did_you_mean(field.path, self.names_in(unit))}"
         siblings = catalog.units_of(catalog.unit_files[[unit]])
         having = int((catalog.facts_of(field.path)[siblings, 0] > -2).sum())
-        path = field.path.replace("*", catalog.matches.texts[unit], 1)
+        path = catalog.with_text(unit, field.path)
         if not having:
             near = did_you_mean(field.path, self.names_in(unit))
-            return f"'/{path}', and neither does any of {counted(len(siblings), 'series')} of this file{near}"
+            others = len(siblings) - 1
+            more = f", and neither do the other {others:,} series of this file" if others else ""
+            return f"'/{path}'{more}{near}"
         return (
             f"'/{path}', which {having:,} of {counted(len(siblings), 'series')} of this file hold. Each series needs "
             "all fields with rows: write what is missing, rename what is no series so that the '*' does not match it "
@@ -134,7 +136,8 @@ class ComparedFiles:
                 f"field {key!r}: {where} holds no dataset {self._missing_text(field, file)}"
             )
         if dataset.refusal:
-            raise UnsupportedFieldError(f"field {key!r}: '/{field.path}' in {where} {dataset.refusal}")
+            refusal = self.catalog.with_text(file, dataset.refusal)
+            raise UnsupportedFieldError(f"field {key!r}: '/{field.path}' in {where} {refusal}")
         if not dataset.shape and not field.constant:
             raise UnsupportedFieldError(
                 f"field {key!r}: '/{field.path}' in {where} is a scalar, it has no sample axis; "

@@ -228,7 +228,7 @@ def _request(
     )
     if fields is None:
         return request
-    parts = [field for _, field in single_fields(fields)]
+    parts, matched = [field for _, field in single_fields(fields)], matched_paths(fields)
     paths = dict.fromkeys(field.path for field in parts if field.attr is None)
     attrs = dict.fromkeys(f"{field.path}@{field.attr}" for field in parts if field.attr is not None)
     constants = dict.fromkeys(field.path for field in parts if field.constant)
@@ -237,7 +237,8 @@ def _request(
         paths=tuple(paths),
         attrs=(*attrs, *request.attrs),
         constants=tuple(constants),
-        matched=matched_paths(fields),
+        matched=matched,
+        labels=request.labels or bool(matched),
     )
 
 

@@ -212,6 +212,10 @@ class Catalog(Frozen):
         series = "" if self.matches is None else f"series {self.matches.name(unit)!r} of "
         return f"{series}{self.unit_path(unit)}"
 
+    def with_text(self, unit: int, text: str) -> str:
+        """A path, or a message with a path, in which the ``*`` stands for what it matched in a unit."""
+        return text if self.matches is None else text.replace("*", self.matches.texts[unit], 1)
+
     @property
     def noun(self) -> str:
         """What a unit is, for messages."""
@@ -250,8 +254,7 @@ class Catalog(Frozen):
 
     def typed_attrs(self, unit: int) -> dict[str, Any]:
         """The requested attributes of one unit with their types, as `schema.typed` writes them."""
-        attrs: dict[str, Any] = json.loads(self.attrs[unit])
-        return attrs
+        return dict(json.loads(self.attrs[unit]))
 
     @once
     def distinct_attrs(self) -> tuple[tuple[dict[str, Any], ...], Int64Array]:

@@ -23,7 +23,7 @@ def differences_between(catalog: Catalog, *, locking: bool) -> DifferenceOf:
     """The function that looks into two units to explain how they differ in a dataset, whose path may hold a ``*``."""
 
     def difference(unit: int, expected: int, source: str) -> str:
-        own, other = (_concrete(catalog, each, source) for each in (unit, expected))
+        own, other = (catalog.with_text(each, source) for each in (unit, expected))
         return difference_between(
             catalog.unit_path(unit), catalog.unit_path(expected), own, other, locking=locking
         )
@@ -43,7 +43,7 @@ def attrs_in(catalog: Catalog, unit: int, owner: str) -> list[str]:
     names: dict[str, None] = {}
     for one in owners:
         with suppress(H5LightningError):
-            names |= dict.fromkeys(attribute_names(catalog.unit_path(unit), _concrete(catalog, unit, one)))
+            names |= dict.fromkeys(attribute_names(catalog.unit_path(unit), catalog.with_text(unit, one)))
     return list(names)
 
 
@@ -60,7 +60,7 @@ def unmatched_files(
     if catalog.matches is None:
         return []
     found = [
-        SkippedFile(catalog.names[file], f"{catalog.path(file)}: {_text(matched)} matches no dataset")
+        SkippedFile(catalog.names[file], f"{_text(matched)} matches no dataset in {catalog.path(file)}")
         for file in np.flatnonzero(catalog.matches.counts == 0).tolist()
     ]
     if found:
@@ -71,7 +71,7 @@ def unmatched_files(
 
 def _text(matched: tuple[str, ...]) -> str:
     first = f"'/{matched[0]}'"
-    return first if len(matched) == 1 else f"none of {first} and the other paths with a '*'"
+    return first if len(matched) == 1 else f"{first}, as the other paths with a '*',"
 
 
 def _nearby(path: str, matched: str, allow_external: str | None) -> str:
@@ -82,11 +82,11 @@ def _nearby(path: str, matched: str, allow_external: str | None) -> str:
             request = ScanRequest((place,), most_chunks=0, allow_external=allow_external)
             found = scan_file(path, request).dataset(place)
             if found is None:
-                place_text = f", there is no group '/{place}'"
+                place_text = f", which holds no group '/{place}'"
             elif found.dtype == "link":
                 return f": '/{place}' {found.refusal}"
             else:
-                place_text = "" if found.dtype == "group" else f", '/{place}' is a dataset"
+                place_text = "" if found.dtype == "group" else f", where '/{place}' is a dataset"
             return place_text + _instead(path, matched)
     return _instead(path, matched)
 
@@ -110,7 +110,3 @@ def _matched_object(catalog: Catalog, unit: int) -> str:
     path = next((dataset.path for dataset in layout if "*" in dataset.path), "")
     group, part, _ = split_at_star(path)
     return f"{group}/{part}" if group else part
-
-
-def _concrete(catalog: Catalog, unit: int, path: str) -> str:
-    return path if catalog.matches is None else path.replace("*", catalog.matches.texts[unit], 1)
