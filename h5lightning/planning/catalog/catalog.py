@@ -131,7 +131,6 @@ class Catalog(Frozen):
                 extents = schema.extents or [None] * len(schema.datasets)
                 builder.add(list(map(builder.entry, schema.datasets, extents)), schema.attrs)
             units = builder.table()
-        bounds = [schema.bounds for schema in schemas if schema.bounds is not None]
         return cls(
             root=root,
             names=StringTable.of(names),
@@ -140,7 +139,7 @@ class Catalog(Frozen):
             skipped=tuple(skipped),
             sources=SourceTable.of([schema.sources for schema in schemas]),
             matches=matches,
-            bounds=SeriesBounds.joined(bounds) if bounds else None,
+            bounds=_joined((schema.bounds for schema in schemas), SeriesBounds.joined),
         )
 
     @classmethod
@@ -154,8 +153,8 @@ class Catalog(Frozen):
             **{item.name: getattr(units, item.name) for item in dataclasses.fields(units)},
             skipped=(*first.skipped, *second.skipped),
             sources=SourceTable.joined(first.sources, second.sources, files=len(first)),
-            matches=_joined_matches(first, second),
-            bounds=_joined_bounds(first, second),
+            matches=_joined((first.matches, second.matches), MatchTable.joined),
+            bounds=_joined((first.bounds, second.bounds), SeriesBounds.joined),
         )
 
     def take(self, files: Int64Array) -> Catalog:
@@ -305,9 +304,13 @@ class Catalog(Frozen):
 
     def _in_units(self, path: str, values: npt.NDArray[Any], *, absent: int) -> npt.NDArray[Any]:
         """The value of a dataset in each unit, of values in the order of `facts`; ``absent`` in units that lack it."""
+        within = np.asarray([_position(layout, path) for layout in self.layouts], dtype=np.int64)
+        if len(self.layouts) == 1 and self.unit_count and within[0] >= 0:
+            by_unit = values.reshape(self.unit_count, -1, *values.shape[1:])
+            own: npt.NDArray[Any] = by_unit[:, int(within[0])].copy()
+            return own
         of_units = np.full((self.unit_count, *values.shape[1:]), absent, dtype=values.dtype)
         if self.unit_count:
-            within = np.asarray([_position(layout, path) for layout in self.layouts], dtype=np.int64)
             position = within[self.layout_of]
             has = np.flatnonzero(position >= 0)
             of_units[has] = values[self.first_fact[has] + position[has]]
@@ -331,16 +334,10 @@ class Catalog(Frozen):
         )
 
 
-def _joined_matches(first: Catalog, second: Catalog) -> MatchTable | None:
-    """The matches of two catalogs of one scan, one of which may have no files."""
-    if first.matches is None or second.matches is None:
-        return first.matches if len(first) else second.matches
-    return MatchTable.joined(first.matches, second.matches)
-
-
-def _joined_bounds(first: Catalog, second: Catalog) -> SeriesBounds | None:
-    parts = [catalog.bounds for catalog in (first, second) if catalog.bounds is not None]
-    return SeriesBounds.joined(parts) if parts else None
+def _joined(parts: Iterable[T | None], join: Callable[[Sequence[T]], T]) -> T | None:
+    """The parts of catalogs of one scan as one; a catalog without files may have none."""
+    found = [part for part in parts if part is not None]
+    return join(found) if found else None
 
 
 def _position(layout: tuple[DatasetSchema, ...], path: str) -> int:
