@@ -62,7 +62,8 @@ class MatchScan:
             self._of_path[path] = _MatchedPath(
                 fid, file, path, places[group, part], may_be_plain=may_be_plain
             )
-        self._attributes = MatchAttributes(fid, file, request, reader)
+        place = self._of_path[request.matched[0]].place
+        self._attributes = MatchAttributes(fid, file, request, reader, place)
 
     def found(self, tell: Tell) -> FileMatches:
         """Describe all matches; ``tell`` is called with the share of the file that was scanned since the last call."""
