@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from h5lightning.core.arrays import Int64Array, distinct
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import Frozen
 from h5lightning.core.visible import visible_logger
 from h5lightning.errors import ChecksumError, MissingFieldError, SchemaError
@@ -23,17 +23,20 @@ from h5lightning.planning.catalog.file_stamps import ScannedFiles
 from h5lightning.planning.catalog.schema import DatasetSchema, untyped
 from h5lightning.planning.conventions.column_labels import check_labels, find_other_labels
 from h5lightning.planning.conventions.same_values import check_same, find_others
-from h5lightning.planning.field_planning import has_rows, plan_fields
+from h5lightning.planning.field_planning import plan_fields
 from h5lightning.planning.fields import Fields
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.nonconforming_files import find_nonconforming
+from h5lightning.planning.predicted_fields import present_fields
 from h5lightning.planning.sampling import RowLayout
 from h5lightning.planning.sampling.chunk_needs import ChunkLayout
 from h5lightning.planning.sampling.decoded_chunks import DecodedChunks
 from h5lightning.planning.series.make_index import make_index
 from h5lightning.planning.series.names import matched_paths
+from h5lightning.planning.splitting.given_split import GivenSeries
 from h5lightning.storage.checksums.verify_files import load_checksums, verify_before_a_run
 from h5lightning.storage.discovery import Discovered, discover
+from h5lightning.storage.given_series import read_given
 from h5lightning.storage.indexing.build_catalog import build_catalog, leave_out
 from h5lightning.storage.scanning import ScanRequest
 from h5lightning.storage.scanning.looking_again import (
@@ -63,6 +66,7 @@ class DataSurvey(Frozen):
             unit is a file, or each match of the ``*``. None if no attribute was requested.
         scanned: number of files that were opened; the others were taken from the index.
         checksums: verify the bytes of the files; None without ``access.verify``.
+        given: the split of each series as the files list it, with ``split.given``.
     """
 
     catalog: Catalog
@@ -73,6 +77,7 @@ class DataSurvey(Frozen):
     labels: tuple[str | None, ...] | None
     scanned: int
     checksums: ChecksumTable | None = None
+    given: GivenSeries | None = None
 
     @property
     def scanned_files(self) -> ScannedFiles:
@@ -118,6 +123,7 @@ def survey(
     dtype: str | None = None,
     series: SeriesOption = None,
     keep_together: str | None = None,
+    given: Mapping[str, str] | str | None = None,
     index_dir: str | None = None,
     processes: int | None = None,
 ) -> DataSurvey:
@@ -131,6 +137,7 @@ def survey(
         dtype: the type in which floating fields are delivered.
         series: what a series is; ``file`` to treat each file as one, even if its attributes divide its rows.
         keep_together: ``attr:NAME`` of the attribute that keeps files together; other values are ignored here.
+        given: split → path of the dataset that lists its series; other values are ignored here.
         index_dir: directory of the index; None for the user's cache directory.
         processes: scanning processes; None for one on each core.
 
@@ -151,15 +158,21 @@ def survey(
     roles = _roles(discovered, catalog)
     planned, predicted = _plan(catalog, fields, samples, roles, access=access, dtype=dtype, series=series)
     rows = planned.rows if predicted is None else np.maximum(planned.rows, predicted.rows)
+    index = make_index(catalog, rows, samples)
+    divided = None
+    if isinstance(given, Mapping):
+        train = np.arange(len(catalog)) if roles is None else roles.get("train", np.zeros(0, np.int64))
+        divided = read_given(given, index, np.sort(train), access, processes)
     return DataSurvey(
         catalog=catalog,
-        index=make_index(catalog, rows, samples),
+        index=index,
         fields=planned,
         predict_fields=predicted,
         roles=roles,
         labels=_labels(catalog, label) if label is not None else None,
         scanned=build.scanned,
         checksums=checksums,
+        given=divided,
     )
 
 
@@ -296,38 +309,16 @@ def _plan(
     if not predict.size:
         return plan(labelled, fields), None
     if not labelled.size:
-        only = plan(predict, fields and _present(catalog, fields, predict))
+        only = plan(predict, fields and present_fields(catalog, fields, predict))
         return only, only
     planned = plan(labelled, fields)
     chosen = {plan.key: Field(plan.path) for plan in planned.plans} if fields is None else fields
-    predicted = plan(predict, _present(catalog, chosen, predict))
+    predicted = plan(predict, present_fields(catalog, chosen, predict))
     # A model that was trained on one order of columns predicts nonsense on another.
     everything = np.arange(catalog.unit_count)
     check_same(catalog, tuple(access.same), everything, difference_of=difference_of)
     remarks = check_labels(catalog, chosen, everything, difference_of=difference_of)
     return replace(planned, remarks=remarks), predicted
-
-
-def _present(catalog: Catalog, fields: Mapping[str, Field], files: Int64Array) -> Mapping[str, Field]:
-    """The fields of unlabelled data; all fields if none has rows, so that planning names the missing one."""
-    present = {key: field for key, field in fields.items() if _is_in_any(catalog, field, files)}
-    if not any(has_rows(field) for field in present.values()):
-        return fields
-    if lacking := [key for key in fields if key not in present]:
-        _logger.info("files.predict lack %s: their batches do not have them", ", ".join(map(repr, lacking)))
-    return present
-
-
-def _is_in_any(catalog: Catalog, field: Field, files: Int64Array) -> bool:
-    """Whether any of the files has the field: a field that all of them lack is unlabelled data, not a mistake.
-
-    A list is there if all its datasets are.
-    """
-    if field.attr is not None:
-        attrs, number_of = catalog.distinct_attrs
-        used = distinct(number_of[files])[0].tolist()
-        return any(f"{field.path}@{field.attr}" in attrs[number] for number in used)
-    return all((catalog.facts_of(part.path)[files, 0] > -2).any() for part in field.parts())
 
 
 def _labels(catalog: Catalog, label: str) -> tuple[str | None, ...]:

@@ -35,6 +35,7 @@ class ScanRequest:
         series: the tables that divide rows into series, as `Series.tables` writes them.
         compared: another file, a source in it, and the source in this file: only the difference between both is looked
             for.
+        lists: paths of datasets that list series: only their values are read, as `read_series_lists` does.
     """
 
     paths: tuple[str, ...] | None
@@ -47,6 +48,7 @@ class ScanRequest:
     labels: bool = True
     series: tuple[str, ...] = ()
     compared: tuple[str, str, str] | None = None
+    lists: tuple[str, ...] = ()
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> ScanRequest:

@@ -16,7 +16,7 @@ from h5lightning.errors import H5LightningError
 from h5lightning.options import Windows
 from h5lightning.planning.catalog.annotations import SeriesTable
 from h5lightning.storage.files.handle_pool import HandlePool
-from h5lightning.tools.check.run import CheckResult, CheckRun, describe_id
+from h5lightning.tools.check.run import CheckResult, CheckRun, DrawnUnit, describe_id
 
 __all__ = ["check_borders"]
 
@@ -24,7 +24,7 @@ _PLAIN_CLASSES = (h5t.INTEGER, h5t.ENUM, h5t.FLOAT)
 
 
 def check_borders(run: CheckRun, samples: Windows, advance: Advance) -> CheckResult:
-    """No window reaches past the rows of its file; windows over the border of a series are noted.
+    """No window reaches past the rows of its file or of its series; windows over borders that are no series are noted.
 
     Args:
         run: the run. Planning refuses windows over borders, unless the user accepts them.
@@ -36,16 +36,17 @@ def check_borders(run: CheckRun, samples: Windows, advance: Advance) -> CheckRes
     tables: dict[str, None] = {}
     with run.open_files() as pool:
         for file in run.files(advance):
-            ids = run.drawn_ids(file)
-            rows, checked = run.index.locate(ids).row, checked + len(ids)
-            failures += _past_the_end(run, pool, file, samples, ids)
-            for table in _tables(run, file):
-                borders = _borders(pool, run.index.path(file), table)
-                # The first border after the first row of a window must not come before its last row.
-                after = np.searchsorted(borders, rows, side="right")
-                last = np.append(borders, np.iinfo(np.int64).max)[after]
-                if count := int((last < rows + samples.span_rows).sum()):
-                    crossing, tables[table.paths[0]] = crossing + count, None
+            for drawn in run.drawn_units(file):
+                checked += len(drawn.ids)
+                failures += _past_the_end(run, pool, file, samples, drawn)
+                failures += _past_the_series(run, samples, drawn)
+                for table in _tables(run, file, drawn.unit):
+                    borders = _borders(pool, run.index.path(file), table)
+                    # The first border after the first row of a window must not come before its last row.
+                    after = np.searchsorted(borders, drawn.rows, side="right")
+                    last = np.append(borders, np.iinfo(np.int64).max)[after]
+                    if count := int((last < drawn.rows + samples.span_rows).sum()):
+                        crossing, tables[table.paths[0]] = crossing + count, None
     note = ""
     if crossing:
         paths = ", ".join(f"'/{path}'" for path in itertools.islice(tables, 3))
@@ -55,28 +56,39 @@ def check_borders(run: CheckRun, samples: Windows, advance: Advance) -> CheckRes
 
 
 def _past_the_end(
-    run: CheckRun, pool: HandlePool, file: int, samples: Windows, ids: Int64Array
+    run: CheckRun, pool: HandlePool, file: int, samples: Windows, drawn: DrawnUnit
 ) -> Iterator[str]:
-    rows = run.index.locate(ids).row
-    paths = dict.fromkeys(plan.path for plan in run.fields_of(file).row_fields)
+    paths = dict.fromkeys(run.path_in(plan, drawn.unit) for plan in run.fields_of(file).row_fields)
     for path in paths:
         try:
             with pool.dataset(run.index.path(file), path) as dataset:
                 length = int(dataset.shape[0])
         except (H5LightningError, OSError):
             continue  # the check of both readers reports it
-        beyond = np.flatnonzero((rows < 0) | (rows + samples.span_rows > length))
+        beyond = np.flatnonzero((drawn.rows < 0) | (drawn.rows + samples.span_rows > length))
         if beyond.size:
-            where = describe_id(run.index, int(ids[beyond[0]]))
+            where = describe_id(run.index, int(drawn.ids[beyond[0]]))
             yield f"the window at {where} reaches past the {length:,} rows of '/{path}'"
 
 
-def _tables(run: CheckRun, file: int) -> tuple[SeriesTable, ...]:
-    """The distinct tables that divide the rows of the fields of one file into series."""
+def _past_the_series(run: CheckRun, samples: Windows, drawn: DrawnUnit) -> Iterator[str]:
+    if run.index.series_start is None:
+        return  # each series is all rows of its datasets
+    where = run.index.locate(drawn.ids)
+    rows = run.index.series_rows[where.series]
+    beyond = np.flatnonzero((where.row < 0) | (where.row + samples.span_rows > rows))
+    if beyond.size:
+        first = int(beyond[0])
+        at = describe_id(run.index, int(drawn.ids[first]))
+        yield f"the window at {at} reaches past the {int(rows[first]):,} rows of its series"
+
+
+def _tables(run: CheckRun, file: int, unit: int) -> tuple[SeriesTable, ...]:
+    """The distinct tables that divide the rows of the fields of one unit into series."""
     catalog = run.data.survey.catalog
     tables: dict[SeriesTable, None] = {}
     for plan in run.fields_of(file).row_fields:
-        number = int(catalog.annotations_of(plan.path)[file])
+        number = int(catalog.annotations_of(plan.path)[unit])
         if number >= 0:
             tables |= dict.fromkeys(catalog.annotations[number].series)
     return tuple(tables)

@@ -50,6 +50,24 @@ def low_level(group, name, shape, *, fill=None, never_written=False, **layout):
         data.write(h5s.ALL, h5s.ALL, values)
 
 
+def virtual(group):
+    layout = h5py.VirtualLayout((4, 2), "f4")
+    layout[:] = h5py.VirtualSource("other.h5", "x", (4, 2))
+    group.create_virtual_dataset("x", layout)
+
+
+def external(group):
+    group.create_dataset("x", (4, 2), "f4", external=[("values.raw", 0, 32)])
+
+
+STORAGES = [
+    lambda g: low_level(g, "x", (4, 2), compact=True),
+    virtual,
+    lambda g: g.create_dataset("x", data=np.ones((4, 2), "f4") * np.arange(1, 3, dtype="f4"), chunks=(2, 2)),
+    external,
+    lambda g: g.create_dataset("x", (4, 2), "f4"),
+]
+
 KINDS = {
     "floats": lambda g, n: g.create_dataset("x", data=np.ones((n, 3), "f4") * np.arange(1, 4, dtype="f4")),
     "integers": lambda g, n: g.create_dataset("x", data=np.arange(n)),
@@ -74,6 +92,7 @@ KINDS = {
     "never written": lambda g, n: low_level(g, "x", (n, 2), never_written=True),
     "half written": lambda g, n: low_level(g, "x", (max(n, 4), 2), fill=-1, rows_written=2 + n % 2),
     "chunks never written": lambda g, n: g.create_dataset("x", (n * 4, 2), "f4", chunks=(4, 2)),
+    "any storage": lambda g, n: STORAGES[n % len(STORAGES)](g),
     "scaled": lambda g, n: g.create_dataset("x", data=np.arange(n)).attrs.update({"scale_factor": n * 0.5}),
     "with units": lambda g, n: g.create_dataset("x", data=np.arange(n)).attrs.update({"units": "m"}),
     "columns": lambda g, n: g.create_dataset("x", data=np.ones((n, 2))).attrs.update({"columns": ["a", "b"]}),
@@ -92,14 +111,14 @@ KINDS = {
 def test_what_matches_have_in_common_changes_no_description(tmp_path, monkeypatch, kind, libver):
     path = tmp_path / "a.h5"
     with h5py.File(path, "w", libver=libver) as file:
-        for number in range(1, 8):
+        for number in range(1, 12):
             KINDS[kind](file.create_group(f"data/demo_{number}"), number)
     fast = scan(path, FIELD).matches
     with monkeypatch.context() as patched:
         patched.setattr(Template, "entry", lambda *_: None)
         slow = scan(path, FIELD).matches
     assert fast == slow
-    alone = [describe_file(str(path), ScanRequest((f"data/demo_{k}/x",)), READER) for k in range(1, 8)]
+    alone = [describe_file(str(path), ScanRequest((f"data/demo_{k}/x",)), READER) for k in range(1, 12)]
     catalog = catalog_of(path, FIELD)
     for unit, one in enumerate(alone):
         (dataset,), (own,) = catalog.schema(unit).datasets, one.datasets
