@@ -122,14 +122,13 @@ def test_a_file_with_many_bad_series_is_left_out_once(folder):
     assert skipped.reason == "series 'demo_0': holds no dataset '/data/*/actions'"
 
 
-def test_a_series_without_rows_is_named_or_has_no_samples(folder):
+def test_a_series_without_rows_has_no_samples(folder):
     with h5py.File(folder / "b.h5", "a") as file:
         for name in ("obs/x", "actions"):
             width = file[f"data/demo_3/{name}"].shape[1]
             del file[f"data/demo_3/{name}"]
             file[f"data/demo_3/{name}"] = np.zeros((0, width), "f4")
-    assert message(SchemaError, folder).startswith(f"series 'demo_3' of {folder}/b.h5 holds no rows")
-    assert look(folder, access=SKIP).index.series_rows[63] == 0
+    assert look(folder).index.series_rows[63] == 0
 
 
 def test_links_are_refused_with_their_path(folder):
