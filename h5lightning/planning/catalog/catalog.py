@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from typing import Any, TypeVar
@@ -23,12 +24,13 @@ from h5lightning.core.formatting import more_files
 from h5lightning.core.frozen import Frozen, once
 from h5lightning.core.string_table import StringTable
 from h5lightning.planning.catalog.annotations import Annotations
-from h5lightning.planning.catalog.extents import Extents, ExtentTable
+from h5lightning.planning.catalog.extents import ExtentTable
 from h5lightning.planning.catalog.file_schema import FileSchema
 from h5lightning.planning.catalog.match_table import MatchTable
 from h5lightning.planning.catalog.schema import DatasetSchema, untyped
 from h5lightning.planning.catalog.series_bounds import SeriesBounds
 from h5lightning.planning.catalog.source_files import SourceTable
+from h5lightning.planning.catalog.stored_dataset import StoredDataset
 from h5lightning.planning.catalog.unit_table import UnitTable, UnitTableBuilder
 
 __all__ = ["Catalog", "SkippedFile", "StoredDataset"]
@@ -42,21 +44,6 @@ class SkippedFile:
 
     name: str
     reason: str
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class StoredDataset:
-    """A dataset of one file, and the positions of its values.
-
-    Args:
-        layout: its schema without what differs between files, shared with other files.
-        shape: its shape.
-        extents: the positions of its values.
-    """
-
-    layout: DatasetSchema
-    shape: tuple[int, ...]
-    extents: Extents
 
 
 @dataclasses.dataclass(frozen=True)
@@ -267,6 +254,18 @@ class Catalog(Frozen):
     def facts_of(self, path: str) -> Int64Array:
         """Length, stored bytes and missing chunks of ``path`` in each unit, ``(units, 3)``; -2 if absent."""
         return self._in_units(path, self.facts, absent=-2)
+
+    def rows_of(self, path: str, leading: int = 1) -> Int64Array:
+        """Rows of ``path`` along its leading axes in each unit, ``(units,)``; negative if it is absent or a scalar."""
+        rows = self.facts_of(path)[:, 0]
+        if leading == 1 or not len(rows):
+            return rows
+        shapes = ([dataset.shape for dataset in layout if dataset.path == path] for layout in self.layouts)
+        further = np.asarray(
+            [math.prod(shape[1:leading]) for (*_, shape) in ([(), *each] for each in shapes)]
+        )
+        along: Int64Array = np.where(rows < 0, rows, rows * further[self.layout_of])
+        return along
 
     def annotations_of(self, path: str) -> npt.NDArray[np.int32]:
         """The number of the annotation of ``path`` in each unit, ``(units,)``; -1 if it is absent."""
