@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from itertools import repeat
 from typing import Any, overload
 
 from h5lightning.core.arrays import Int64Array
-from h5lightning.core.visible import visible
+from h5lightning.core.visible import visible, visible_logger
 from h5lightning.loading.transforms import BatchInfo, SampleInfo, Transforms
 from h5lightning.planning.index import SampleIndex
 from h5lightning.storage.files.handle_pool import HandlePool
@@ -18,7 +17,7 @@ from h5lightning.storage.files.lent_file import FileLender
 
 __all__ = ["BatchPlaces", "TransformCalls"]
 
-_logger = logging.getLogger(__name__)
+_logger = visible_logger(__name__)
 
 
 class TransformCalls:

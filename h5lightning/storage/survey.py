@@ -20,12 +20,14 @@ from h5lightning.options.samples import Samples, SamplesOption, StageSamples
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.checksum_table import ChecksumTable
 from h5lightning.planning.catalog.file_stamps import ScannedFiles
+from h5lightning.planning.catalog.schema import untyped
 from h5lightning.planning.conventions.column_labels import check_labels, find_other_labels
 from h5lightning.planning.conventions.same_values import check_same, find_others
 from h5lightning.planning.field_planning import plan_fields
 from h5lightning.planning.fields import Fields
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.nonconforming_files import find_nonconforming
+from h5lightning.planning.predicted_fields import present_fields
 from h5lightning.planning.sampling import RowLayout
 from h5lightning.planning.sampling.chunk_needs import ChunkLayout
 from h5lightning.planning.sampling.chunk_rows import chunk_rows, rows_beside, rows_of_chunk
@@ -164,7 +166,7 @@ def survey(
     if access.verify:
         checksums = load_checksums(discovered, catalog, files, index_dir)
         catalog = _without_damaged(discovered, catalog, checksums, access, threads=processes)
-    unmatched = unmatched_files(catalog, request.matched)
+    unmatched = unmatched_files(catalog, request.matched, allow_external=access.allow_external)
     catalog = leave_out(catalog, unmatched, len(discovered), access, error=MissingFieldError)
     catalog = _without_nonconforming(discovered, catalog, fields, access, dtype, series)
     roles = _roles(discovered, catalog)
@@ -254,7 +256,7 @@ def _request(
     )
     if fields is None:
         return request
-    parts = [field for _, field in single_fields(fields)]
+    parts, matched = [field for _, field in single_fields(fields)], matched_paths(fields)
     paths = dict.fromkeys(field.path for field in parts if field.attr is None)
     attrs = dict.fromkeys(f"{field.path}@{field.attr}" for field in parts if field.attr is not None)
     constants = dict.fromkeys(field.path for field in parts if field.constant)
@@ -263,7 +265,8 @@ def _request(
         paths=tuple(paths),
         attrs=(*attrs, *request.attrs),
         constants=tuple(constants),
-        matched=matched_paths(fields),
+        matched=matched,
+        labels=request.labels or bool(matched),
     )
 
 
@@ -284,7 +287,9 @@ def _predict_and_labelled(
 ) -> tuple[Int64Array, Int64Array]:
     """The units of ``files.predict``, which may lack fields, and all others, which must have all fields."""
     predict = catalog.units_of((roles or {}).get("predict", np.zeros(0, dtype=np.int64)))
-    return predict, np.setdiff1d(np.arange(catalog.unit_count), predict)
+    is_labelled = np.ones(catalog.unit_count, np.bool_)
+    is_labelled[predict] = False
+    return predict, np.flatnonzero(is_labelled)
 
 
 def _plan(
@@ -313,10 +318,11 @@ def _plan(
             allow_empty=access.on_bad_file == "skip",
             files=files,
             names_in=lambda unit: names_in(catalog.unit_path(unit)),
-            attrs_in=lambda unit, owner: attrs_in(catalog.unit_path(unit), owner),
+            attrs_in=lambda unit, owner: attrs_in(catalog, unit, owner),
             difference_of=difference_of,
         )
 
+<<<<<<< HEAD
     only_predict = bool(predict.size) and not labelled.size
     chosen = fields and present_fields(catalog, fields, predict) if only_predict else fields
     units = predict if only_predict else labelled
@@ -333,6 +339,21 @@ def _plan(
         planned = {stage: told if one is trained else one for stage, one in planned.items()}
         planned["predict"] = predicted
     return planned, predicted
+=======
+    if not predict.size:
+        return plan(labelled, fields), None
+    if not labelled.size:
+        only = plan(predict, fields and present_fields(catalog, fields, predict))
+        return only, only
+    planned = plan(labelled, fields)
+    chosen = fields or with_axes(_as_planned(planned), samples, series)
+    predicted = plan(predict, present_fields(catalog, chosen, predict))
+    # A model that was trained on one order of columns predicts nonsense on another.
+    everything = np.arange(catalog.unit_count)
+    check_same(catalog, tuple(access.same), everything, difference_of=difference_of)
+    remarks = check_labels(catalog, chosen, everything, difference_of=difference_of)
+    return replace(planned, remarks=remarks), predicted
+>>>>>>> main
 
 
 def _as_planned(planned: Fields) -> dict[str, Field]:
@@ -341,8 +362,10 @@ def _as_planned(planned: Fields) -> dict[str, Field]:
 
 
 def _labels(catalog: Catalog, label: str) -> tuple[str | None, ...]:
-    values = (catalog.attrs_of(unit).get(label) for unit in range(catalog.unit_count))
-    return tuple(None if value is None else str(value) for value in values)
+    attrs, number_of = catalog.distinct_attrs
+    values = [untyped(each.get(label)) for each in attrs]
+    texts = [None if value is None else str(value) for value in values]
+    return tuple([texts[number] for number in number_of.tolist()])
 
 
 def _span(steps: tuple[int, int] | None, dilation: int) -> tuple[int, int]:

@@ -26,7 +26,7 @@ from h5lightning.storage.files.file_guard import OpenFileGuard, SourceGuard, che
 from h5lightning.storage.files.raw_files import RawFiles
 from h5lightning.storage.files.verified_blocks import VerifiedBlocks, verified_blocks
 from h5lightning.storage.hdf5.held_files import Identity, drop, hold
-from h5lightning.storage.hdf5.open_file import open_file
+from h5lightning.storage.hdf5.open_file import close_id, open_file
 
 __all__ = ["LENT", "OpenFile", "OpenFiles", "default_budget"]
 
@@ -112,7 +112,7 @@ class OpenFile:
         lent = self.kept.get(LENT)
         self.kept.clear()
         if lent is not None and lent.valid:
-            h5py.File(lent).close()  # with all that a user still holds
+            close_id(lent)  # with all that a user still holds
         self._passing.clear()
         self.file.close()
         drop(self, self._held)
