@@ -17,6 +17,7 @@ from h5lightning.core.frozen import Frozen
 from h5lightning.errors import OptionError
 from h5lightning.options import FLOAT_DTYPES, SingleField
 from h5lightning.planning.catalog.annotations import Encoding
+from h5lightning.planning.row_numbers import IN_UNIT, RowNumbers
 
 __all__ = [
     "AttributeField",
@@ -26,6 +27,7 @@ __all__ = [
     "Fields",
     "JoinedField",
     "RowField",
+    "SeriesField",
     "StoredField",
     "StoredForm",
     "check_dtype",
@@ -134,6 +136,11 @@ class StoredField(FieldPlan):
     asked: SingleField | None = None
 
     @property
+    def leading(self) -> int:
+        """How many leading axes of the dataset make its rows."""
+        return 1
+
+    @property
     def as_asked(self) -> SingleField:
         """The field as the user wrote it."""
         return self.asked or SingleField(self.path)
@@ -145,9 +152,16 @@ class RowField(StoredField):
 
     Args:
         steps: ``(start, stop)`` of the window's rows; None where a sample is one row.
+        row_numbers: which rows of the dataset are those of a sample.
     """
 
     steps: tuple[int, int] | None
+    row_numbers: RowNumbers = IN_UNIT
+
+    @property
+    def leading(self) -> int:
+        """How many leading axes of the dataset make its rows."""
+        return self.row_numbers.leading
 
     @property
     def row_bytes(self) -> int:
@@ -158,6 +172,11 @@ class RowField(StoredField):
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class ConstantField(StoredField):
     """A dataset without a sample axis: each sample of a file gets all of it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class SeriesField(StoredField):
+    """A dataset with one row for each series of a unit: each sample gets that of its series."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

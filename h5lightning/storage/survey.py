@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,7 +20,6 @@ from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.checksum_table import ChecksumTable
 from h5lightning.planning.catalog.file_stamps import ScannedFiles
-from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.conventions.column_labels import check_labels, find_other_labels
 from h5lightning.planning.conventions.same_values import check_same, find_others
 from h5lightning.planning.field_planning import has_rows, plan_fields
@@ -29,7 +28,10 @@ from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.nonconforming_files import find_nonconforming
 from h5lightning.planning.sampling import RowLayout
 from h5lightning.planning.sampling.chunk_needs import ChunkLayout
+from h5lightning.planning.sampling.chunk_rows import chunk_rows, rows_beside, rows_of_chunk
 from h5lightning.planning.sampling.decoded_chunks import DecodedChunks
+from h5lightning.planning.series.axes import with_axes
+from h5lightning.planning.series.leading_axis import with_leading_series
 from h5lightning.planning.series.make_index import make_index
 from h5lightning.planning.series.names import matched_paths
 from h5lightning.planning.splitting.given_split import GivenSeries
@@ -86,8 +88,8 @@ class DataSurvey(Frozen):
     def row_layout(self) -> RowLayout:
         """The rows that must be decoded together, in the field with most bytes."""
         rows = self.fields.row_fields
-        largest = max(rows, key=lambda plan: plan.row_bytes)
-        return RowLayout(self._chunk_rows(largest.path), sum(plan.row_bytes for plan in rows))
+        largest = max((plan for plan in rows if plan.row_numbers.is_in_unit), key=lambda plan: plan.row_bytes)
+        return RowLayout(chunk_rows(self.catalog, largest, rows_beside), sum(plan.row_bytes for plan in rows))
 
     def decoded_chunks(self) -> DecodedChunks:
         """The chunks that training decodes."""
@@ -101,16 +103,15 @@ class DataSurvey(Frozen):
         dilation = self.index.samples.dilation if isinstance(self.index.samples, Windows) else 1
         by_column: dict[tuple[str, str | None], ChunkLayout] = {}
         for plan in fields.row_fields:
-            layout = ChunkLayout(self._chunk_rows(plan.path), plan.row_bytes, _span(plan.steps, dilation))
+            if not plan.row_numbers.is_in_unit:
+                continue  # it has few rows, which all series share
+            layout = ChunkLayout(
+                chunk_rows(self.catalog, plan, rows_of_chunk), plan.row_bytes, _span(plan.steps, dilation)
+            )
             if (layout.chunk_rows > 1).any():
                 known = by_column.get((plan.path, plan.member), layout)
                 by_column[plan.path, plan.member] = layout.joined(known)
         return tuple(by_column.values())
-
-    def _chunk_rows(self, path: str) -> Int64Array:
-        """Rows of a dataset that are decoded together, for each unit, ``(units,)``."""
-        by_layout = np.asarray([_chunk_rows(layout, path) for layout in self.catalog.layouts])
-        return by_layout[self.catalog.layout_of]
 
 
 def survey(
@@ -144,6 +145,7 @@ def survey(
         H5LightningError: the files or the arguments cannot be used.
     """
     discovered = discover(files)
+    fields = fields and with_axes(fields, samples, series)
     label = _group_attribute(keep_together or "")
     request = _request(fields, label, access, series, labels=len(discovered) > 1)
     build = build_catalog(discovered, request, access=access, index_dir=index_dir, processes=processes)
@@ -157,6 +159,7 @@ def survey(
     roles = _roles(discovered, catalog)
     planned, predicted = _plan(catalog, fields, samples, roles, access=access, dtype=dtype, series=series)
     rows = planned.rows if predicted is None else np.maximum(planned.rows, predicted.rows)
+    catalog = with_leading_series(catalog, fields or with_axes(_as_planned(planned), samples, series))
     index = make_index(catalog, rows, samples)
     divided = None
     if isinstance(given, Mapping):
@@ -308,13 +311,18 @@ def _plan(
         only = plan(predict, fields and _present(catalog, fields, predict))
         return only, only
     planned = plan(labelled, fields)
-    chosen = {plan.key: Field(plan.path) for plan in planned.plans} if fields is None else fields
+    chosen = fields or with_axes(_as_planned(planned), samples, series)
     predicted = plan(predict, _present(catalog, chosen, predict))
     # A model that was trained on one order of columns predicts nonsense on another.
     everything = np.arange(catalog.unit_count)
     check_same(catalog, tuple(access.same), everything, difference_of=difference_of)
     remarks = check_labels(catalog, chosen, everything, difference_of=difference_of)
     return replace(planned, remarks=remarks), predicted
+
+
+def _as_planned(planned: Fields) -> dict[str, Field]:
+    """The fields that planning chose for a user who named none."""
+    return {plan.key: Field(plan.path) for plan in planned.plans}
 
 
 def _present(catalog: Catalog, fields: Mapping[str, Field], files: Int64Array) -> Mapping[str, Field]:
@@ -345,10 +353,3 @@ def _labels(catalog: Catalog, label: str) -> tuple[str | None, ...]:
 def _span(steps: tuple[int, int] | None, dilation: int) -> tuple[int, int]:
     """The rows of a sample that a field needs, counted from its first one."""
     return (0, 1) if steps is None else (steps[0] * dilation, (steps[1] - 1) * dilation + 1)
-
-
-def _chunk_rows(layout: Iterable[DatasetSchema], path: str) -> int:
-    dataset = next((dataset for dataset in layout if dataset.path == path), None)
-    if dataset is None or not dataset.is_decoded_by_chunk or not dataset.chunks:
-        return 1
-    return dataset.chunks[0]

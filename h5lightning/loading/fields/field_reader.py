@@ -24,8 +24,10 @@ from h5lightning.planning.fields import (
     FieldPlan,
     JoinedField,
     RowField,
+    SeriesField,
     StoredField,
 )
+from h5lightning.planning.row_numbers import OF_SERIES
 from h5lightning.planning.values.conversions import assign, buffer_dtype, delivery_dtype
 from h5lightning.storage.readers.protocol import Reader, ReadRequest
 from h5lightning.storage.readers.series_parts import one_part
@@ -113,6 +115,7 @@ class RowReader(_DatasetReader):
         super().__init__(plan, context)
         self._dilation = context.samples.dilation if isinstance(context.samples, Windows) else 1
         self._steps = plan.steps
+        self._row_numbers = plan.row_numbers
 
     def fill(self, batch: LocatedBatch, out: Array) -> Iterator[Sequence[RowRequest]]:
         """See `FieldReader.fill`."""
@@ -123,20 +126,33 @@ class RowReader(_DatasetReader):
             yield from self._decoder.fill(batch, request)
 
     def _request(self, batch: LocatedBatch, out: Array) -> ReadRequest:
-        column = self._columns[0]
+        column, first_rows = self._columns[0], self._row_numbers.first_rows(batch)
         if self._steps is None:
-            return ReadRequest(column, batch.borders, batch.rows, batch.slots, out)
+            return ReadRequest(column, batch.borders, first_rows, batch.slots, out)
         start, stop = self._steps
         count, dilation = stop - start, self._dilation
         if count == 1 or (count and dilation == 1):
             out = out.reshape(len(out), *column.row_shape) if count == 1 else out
-            rows = batch.rows + start * dilation
+            rows = first_rows + start * dilation
             return ReadRequest(column, batch.borders, rows, batch.slots, out, run=count)
         steps = np.arange(count)
-        rows = (batch.rows[:, None] + (start + steps) * dilation).ravel()
+        rows = (first_rows[:, None] + (start + steps) * dilation).ravel()
         slots = (batch.slots[:, None] * count + steps).ravel()
         out = out.reshape(len(out) * count, *column.row_shape)
         return ReadRequest(column, batch.borders * count, rows, slots, out)
+
+
+class SeriesReader(_DatasetReader):
+    """Reads one row for the series of each sample."""
+
+    def fill(self, batch: LocatedBatch, out: Array) -> Iterator[Sequence[RowRequest]]:
+        """See `FieldReader.fill`."""
+        rows = OF_SERIES.first_rows(batch)
+        request = ReadRequest(self._columns[0], batch.borders, rows, batch.slots, out)
+        if self._decoder is None:
+            yield (RowRequest(request),)
+        else:
+            yield from self._decoder.fill(batch, request)
 
 
 class ConstantReader(_DatasetReader):
@@ -235,4 +251,5 @@ _READERS: dict[type[FieldPlan], Callable[[Any, ReadContext], FieldReader]] = {
     ConstantField: ConstantReader,
     JoinedField: JoinedReader,
     RowField: RowReader,
+    SeriesField: SeriesReader,
 }
