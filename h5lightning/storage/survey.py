@@ -38,7 +38,6 @@ from h5lightning.planning.series.leading_axis import with_leading_series
 from h5lightning.planning.series.make_index import make_index
 from h5lightning.planning.series.names import matched_paths
 from h5lightning.planning.splitting.given_split import GivenSeries
-from h5lightning.planning.unlabelled_fields import present_fields
 from h5lightning.storage.checksums.verify_files import load_checksums, verify_before_a_run
 from h5lightning.storage.discovery import Discovered, discover
 from h5lightning.storage.given_series import read_given
@@ -322,7 +321,6 @@ def _plan(
             difference_of=difference_of,
         )
 
-<<<<<<< HEAD
     only_predict = bool(predict.size) and not labelled.size
     chosen = fields and present_fields(catalog, fields, predict) if only_predict else fields
     units = predict if only_predict else labelled
@@ -339,21 +337,6 @@ def _plan(
         planned = {stage: told if one is trained else one for stage, one in planned.items()}
         planned["predict"] = predicted
     return planned, predicted
-=======
-    if not predict.size:
-        return plan(labelled, fields), None
-    if not labelled.size:
-        only = plan(predict, fields and present_fields(catalog, fields, predict))
-        return only, only
-    planned = plan(labelled, fields)
-    chosen = fields or with_axes(_as_planned(planned), samples, series)
-    predicted = plan(predict, present_fields(catalog, chosen, predict))
-    # A model that was trained on one order of columns predicts nonsense on another.
-    everything = np.arange(catalog.unit_count)
-    check_same(catalog, tuple(access.same), everything, difference_of=difference_of)
-    remarks = check_labels(catalog, chosen, everything, difference_of=difference_of)
-    return replace(planned, remarks=remarks), predicted
->>>>>>> main
 
 
 def _as_planned(planned: Fields) -> dict[str, Field]:
