@@ -43,7 +43,7 @@ def _amplified(field: FieldStorage, workload: Workload) -> Iterator[Finding]:
     found = amplification_of(field, workload)
     # Decoding past the end of the data is another finding.
     extra = found.of(workload.mode) / field.padding - 1
-    severity = severity_of(extra * field.row_bytes * len(field.paths) / workload.sample_bytes)
+    severity = severity_of(extra * field.row_bytes * field.datasets_of_a_row / workload.sample_bytes)
     kind, comparison = _kind(field, workload)
     fits = field.chunk_row_count * field.chunk_row_bytes <= workload.field_cache_bytes(field)
     text = (
