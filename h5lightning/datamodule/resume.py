@@ -12,7 +12,6 @@ from lightning.pytorch.utilities import rank_zero_warn
 from h5lightning.core.visible import visible
 from h5lightning.errors import OptionError, ResumeError, SplitMismatchError
 from h5lightning.options.checks import check_int, to_plain
-from h5lightning.options.coerce import coerce_samples
 from h5lightning.planning.sampling.training_progress import TrainingProgress
 from h5lightning.planning.splitting.manifest import describe_difference
 
@@ -91,8 +90,6 @@ def differences_between_runs(saved: RunRecord, current: RunRecord) -> dict[str, 
     differences = {"split": describe_difference(saved.split, current.split)}
     for name in ("seed", "samples", "shuffle"):
         before, now = getattr(saved, name), getattr(current, name)
-        if name == "samples" and isinstance(before, Mapping):
-            before = to_plain(coerce_samples(before))  # options that are newer than the checkpoint
         if before is not ... and before != now:
             differences[name] = f"{name} was {before!r}, is {now!r}"
     explained = {name: text for name, text in differences.items() if text}

@@ -21,6 +21,7 @@ __all__ = [
     "check_text",
     "did_you_mean",
     "make_plain",
+    "said_options",
     "to_plain",
 ]
 
@@ -92,7 +93,8 @@ def to_plain(value: object) -> Any:
     """Options, mappings and sequences as dicts, lists and scalars, for hyperparameters and checkpoints."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         kind = {"kind": value.kind} if hasattr(value, "kind") else {}
-        return kind | {key: to_plain(item) for key, item in dataclasses.asdict(value).items()}
+        values = said_options(value) if hasattr(value, "later") else dataclasses.asdict(value)
+        return kind | {key: to_plain(item) for key, item in values.items()}
     return _plain(value)
 
 
@@ -104,6 +106,19 @@ def _plain(value: object) -> Any:
     if getattr(value, "ndim", None) == 0:  # a NumPy scalar, or an array or tensor of one number
         return cast("Any", value).item()
     return [to_plain(item) for item in value] if isinstance(value, Iterable) else value
+
+
+def said_options(option: Any) -> dict[str, Any]:
+    """The values of an option; those that came in a later version (``option.later``) only if they are not the default.
+
+    So earlier checkpoints say the same as new ones.
+    """
+    items = dataclasses.fields(option)
+    values = {item.name: getattr(option, item.name) for item in items}
+    is_default = {item.name for item in items if values[item.name] == item.default}
+    return {
+        name: value for name, value in values.items() if name not in option.later or name not in is_default
+    }
 
 
 def make_plain(option: object) -> None:

@@ -5,13 +5,23 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar, TypeAlias
 
-from h5lightning.options.checks import check_choice, check_int, make_plain
+from h5lightning.options.checks import check_choice, check_int, make_plain, said_options
 
 __all__ = ["Rows", "Samples", "Whole", "Windows"]
 
 
-@dataclasses.dataclass(frozen=True)
-class Rows:
+class _Said:
+    """Shows an option without the defaults of the options that came later."""
+
+    later: ClassVar[tuple[str, ...]] = ("axis", "pad")
+
+    def __repr__(self) -> str:
+        said = ", ".join(f"{name}={value!r}" for name, value in said_options(self).items())
+        return f"{type(self).__name__}({said})"
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Rows(_Said):
     """Each row of a series is one sample.
 
     Args:
@@ -26,8 +36,8 @@ class Rows:
         check_int("samples.axis", self.axis, at_least=0)
 
 
-@dataclasses.dataclass(frozen=True)
-class Windows:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Windows(_Said):
     """A sample is a window of rows; a window never crosses the border of a series.
 
     Args:
@@ -67,8 +77,8 @@ class Windows:
         return (self.length - 1) * self.dilation + 1
 
 
-@dataclasses.dataclass(frozen=True)
-class Whole:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Whole(_Said):
     """A sample is a whole series.
 
     Args:

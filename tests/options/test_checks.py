@@ -34,8 +34,8 @@ def test_what_is_allowed_passes_the_checks():
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        (Rows(), {"kind": "rows", "axis": 0}),
-        (Windows(2), {"kind": "windows", "length": 2, "stride": 1, "dilation": 1, "axis": 0, "pad": None}),
+        (Rows(), {"kind": "rows"}),
+        (Windows(2), {"kind": "windows", "length": 2, "stride": 1, "dilation": 1}),
         (
             Shuffle(window_bytes=7),
             {"mode": "auto", "window_bytes": 7, "weights": None, "balance": None},

@@ -77,7 +77,7 @@ def test_samples_from_what_a_user_writes(value, expected):
         ({}, "samples.kind must be one of 'rows', 'windows', 'whole'; found None"),
         ({"kind": "window", "length": 3}, "samples.kind must be one of .* found 'window'"),
         ({"kind": "windows"}, "samples needs 'length'"),
-        ({"kind": "rows", "length": 3}, "samples has no option 'length'$"),
+        ({"kind": "rows", "length": 3}, "samples has no option 'length'; known: axis$"),
         ({"length": 3, "strid": 1}, "samples has no option 'strid'; did you mean 'stride'"),
         ({"length": 3, "axis": -1}, "samples.axis must be an integer of at least 0, found -1"),
         ({"length": 3, "pad": "wrap"}, "samples.pad must be one of 'edge', 'zero'; found 'wrap'"),

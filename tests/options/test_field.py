@@ -10,13 +10,11 @@ from h5lightning.options import Field
 
 @pytest.mark.parametrize(
     "steps",
-    [(), (0,), (0, 1, 2), (3, 3), (4, 3), (-1, 3), (0.0, 3), (False, 3), "03", 5],
+    [(), (0,), (0, 1, 2), (3, 3), (4, 3), (0.0, 3), (False, 3), "03", 5],
     ids=repr,
 )
 def test_steps_that_are_no_range_are_refused(steps):
-    with pytest.raises(
-        OptionError, match=r"field\.steps must be \(start, stop\) with 0 <= start < stop, found"
-    ):
+    with pytest.raises(OptionError, match=r"field\.steps must be \(start, stop\) with start < stop, found"):
         Field("x", steps=steps)
 
 

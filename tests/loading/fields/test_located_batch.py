@@ -17,7 +17,7 @@ def test_paths_are_kept_within_a_limit(monkeypatch):
     index = SampleIndex("/data", names, np.arange(FILES), np.full(FILES, 3), Rows())
     paths, rng = FilePaths(index), np.random.default_rng(0)
     for _ in range(40):
-        files = np.unique(rng.integers(0, FILES, 9)).tolist()
+        files = np.unique(rng.integers(0, FILES, 9))
         assert paths.of(files) == [f"/data/{file}.h5" for file in files]
         assert paths.of(files)[0] is paths.of(files)[0]
         assert len(paths._kept) <= 20 + 9
