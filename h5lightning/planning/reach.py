@@ -47,6 +47,11 @@ class WindowReach:
         """Rows from the first to the last row that a sample needs, both included; the most of all series."""
         return int(np.max(self.before, initial=0) + np.max(self.after, initial=0)) + 1
 
+    def is_of(self, samples: Samples) -> bool:
+        """Whether the rows that samples need are those that ``samples`` says."""
+        own = samples.span_rows - 1 if isinstance(samples, Windows) else 0
+        return not np.any(self.before) and not np.any(self.after != own)
+
     def of(self, series: Int64Array) -> WindowReach:
         """The reach in some series; of those of some units, given by their numbers."""
         before, after, after_end = (
