@@ -6,7 +6,7 @@ Reference counts of a list of a million paths would dirty over 100 MiB in every 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,8 +45,15 @@ class StringTable(EqualByValue, Frozen):
     @classmethod
     def joined(cls, first: StringTable, second: StringTable) -> StringTable:
         """The strings of both, one after the other."""
-        blob = np.concatenate([first.blob, second.blob])
-        return cls(blob, np.concatenate([first.ends, second.ends + first.blob.size]))
+        return cls.concatenated([first, second])
+
+    @classmethod
+    def concatenated(cls, tables: Sequence[StringTable]) -> StringTable:
+        """The strings of all tables, one after the other."""
+        starts = np.cumsum([0, *(table.blob.size for table in tables)]).tolist()
+        ends = [table.ends + start for table, start in zip(tables, starts, strict=False)]
+        blobs = [np.zeros(0, np.uint8), *(table.blob for table in tables)]
+        return cls(np.concatenate(blobs), np.concatenate([np.zeros(0, np.int64), *ends]))
 
     def take(self, positions: Int64Array) -> StringTable:
         """The strings at ``positions``, ``(strings,)``, in that order."""

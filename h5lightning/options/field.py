@@ -64,6 +64,10 @@ class Field:
             raise OptionError(
                 f"a field needs a path, or attr= for an attribute; found path={self.path!r}, attr={self.attr!r}"
             )
+        if self.path.count("*") > 1:
+            raise OptionError(
+                f"field.path may hold one '*', which makes each match a series; found {self.path!r}"
+            )
         if self.dtype is not None:
             check_choice("field.dtype", self.dtype, DTYPES)
         check_choice("field.ragged", self.ragged, ("error",))

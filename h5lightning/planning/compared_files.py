@@ -113,9 +113,8 @@ class ComparedFiles:
         dataset = next((dataset for dataset in layout if dataset.path == field.path), None)
         where = self.catalog.where(file)
         if dataset is None:
-            later = " ('*' in a path is not available yet)" if "*" in field.path else ""
             near = did_you_mean(field.path, self.names_in(file))
-            raise MissingFieldError(f"field {key!r}: {where} holds no dataset '/{field.path}'{later}{near}")
+            raise MissingFieldError(f"field {key!r}: {where} holds no dataset '/{field.path}'{near}")
         if dataset.refusal:
             raise UnsupportedFieldError(f"field {key!r}: '/{field.path}' in {where} {dataset.refusal}")
         if not dataset.shape and not field.constant:

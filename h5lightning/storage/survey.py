@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +14,7 @@ import numpy as np
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import Frozen
 from h5lightning.core.visible import visible_logger
-from h5lightning.errors import ChecksumError, H5LightningError, SchemaError
+from h5lightning.errors import ChecksumError, MissingFieldError, SchemaError
 from h5lightning.options import Access, Field, Samples, Whole
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
@@ -23,7 +22,6 @@ from h5lightning.planning.catalog.checksum_table import ChecksumTable
 from h5lightning.planning.catalog.file_stamps import ScannedFiles
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.conventions.column_labels import check_labels, find_other_labels
-from h5lightning.planning.conventions.error_parts import DifferenceOf
 from h5lightning.planning.conventions.same_values import check_same, find_others
 from h5lightning.planning.field_planning import has_rows, plan_fields
 from h5lightning.planning.fields import Fields
@@ -34,11 +32,18 @@ from h5lightning.planning.sampling import RowLayout
 from h5lightning.planning.sampling.chunk_needs import ChunkLayout
 from h5lightning.planning.sampling.decoded_chunks import DecodedChunks
 from h5lightning.planning.series.make_index import make_index
+from h5lightning.planning.series.names import matched_paths
 from h5lightning.planning.series.series_lengths import check_span
 from h5lightning.storage.checksums.verify_files import load_checksums, verify_before_a_run
 from h5lightning.storage.discovery import Discovered, discover
 from h5lightning.storage.indexing.build_catalog import build_catalog, leave_out
-from h5lightning.storage.scanning import ScanRequest, attribute_names, difference_between, scan_file
+from h5lightning.storage.scanning import ScanRequest
+from h5lightning.storage.scanning.looking_again import (
+    attrs_in,
+    differences_between,
+    names_in,
+    unmatched_files,
+)
 
 __all__ = ["DataSurvey", "Files", "survey"]
 
@@ -56,8 +61,8 @@ class DataSurvey(Frozen):
         fields: the fields of a batch.
         predict_fields: the fields of a batch of ``files.predict``, which may lack some; None without such files.
         roles: positions of the files of each split, from a mapping of splits; None without a mapping.
-        labels: the attribute that keeps files together, for each file; None for a file that lacks it. None if no
-            attribute was requested.
+        labels: the attribute that keeps units together, for each unit of the catalog; None for one that lacks it. A
+            unit is a file, or each match of the ``*``. None if no attribute was requested.
         scanned: number of files that were opened; the others were taken from the index.
         checksums: verify the bytes of the files; None without ``access.verify``.
     """
@@ -141,6 +146,8 @@ def survey(
     if access.verify:
         checksums = load_checksums(discovered, catalog, files, index_dir)
         catalog = _without_damaged(discovered, catalog, checksums, access, threads=processes)
+    unmatched = unmatched_files(catalog, request.matched)
+    catalog = leave_out(catalog, unmatched, len(discovered), access, error=MissingFieldError)
     catalog = _without_nonconforming(discovered, catalog, fields, access, dtype)
     roles = _roles(discovered, catalog)
     planned, predicted = _plan(catalog, fields, samples, roles, access=access, dtype=dtype, series=series)
@@ -210,11 +217,11 @@ def _without_nonconforming(
         _, labelled = _predict_and_labelled(_roles(discovered, catalog), catalog)
         differing = find_nonconforming(catalog, fields, labelled, on_missing=access.on_missing, dtype=dtype)
         catalog = without(differing)
-    explain = _differences_between(catalog, access)
+    explain = differences_between(catalog, locking=access.locking)
     catalog = without(
         find_others(catalog, tuple(access.same), np.arange(catalog.unit_count), difference_of=explain)
     )
-    explain = _differences_between(catalog, access)
+    explain = differences_between(catalog, locking=access.locking)
     every = np.arange(catalog.unit_count)
     return without(find_other_labels(catalog, fields or {}, every, difference_of=explain))
 
@@ -234,7 +241,13 @@ def _request(
     paths = dict.fromkeys(field.path for field in fields.values() if field.attr is None)
     attrs = dict.fromkeys(f"{field.path}@{field.attr}" for field in fields.values() if field.attr is not None)
     constants = dict.fromkeys(field.path for field in fields.values() if field.constant)
-    return replace(request, paths=tuple(paths), attrs=(*attrs, *request.attrs), constants=tuple(constants))
+    return replace(
+        request,
+        paths=tuple(paths),
+        attrs=(*attrs, *request.attrs),
+        constants=tuple(constants),
+        matched=matched_paths(fields),
+    )
 
 
 def _roles(discovered: Discovered, catalog: Catalog) -> dict[str, Int64Array] | None:
@@ -268,7 +281,7 @@ def _plan(
     series: SeriesOption,
 ) -> tuple[Fields, Fields | None]:
     predict, labelled = _predict_and_labelled(roles, catalog)
-    difference_of = _differences_between(catalog, access)
+    difference_of = differences_between(catalog, locking=access.locking)
 
     def plan(files: Int64Array, fields: Mapping[str, Field] | None) -> Fields:
         return plan_fields(
@@ -281,8 +294,8 @@ def _plan(
             same=tuple(access.same),
             allow_empty=access.on_bad_file == "skip",
             files=files,
-            names_in=lambda unit: _names_in(catalog.unit_path(unit)),
-            attrs_in=lambda unit, owner: _attrs_in(catalog.unit_path(unit), owner),
+            names_in=lambda unit: names_in(catalog.unit_path(unit)),
+            attrs_in=lambda unit, owner: attrs_in(catalog.unit_path(unit), owner),
             difference_of=difference_of,
         )
 
@@ -318,27 +331,8 @@ def _is_in_any(catalog: Catalog, field: Field, files: Int64Array) -> bool:
     return bool((catalog.facts_of(field.path)[files, 0] > -2).any())
 
 
-def _differences_between(catalog: Catalog, access: Access) -> DifferenceOf:
-    """The function that looks into two files to explain how they differ."""
-    return lambda unit, expected, source: difference_between(
-        catalog.unit_path(unit), catalog.unit_path(expected), source, locking=access.locking
-    )
-
-
-def _names_in(path: str) -> list[str]:
-    with suppress(H5LightningError):  # this only helps to explain another error
-        return [dataset.path for dataset in scan_file(path, ScanRequest(None, most_chunks=0)).datasets]
-    return []
-
-
-def _attrs_in(path: str, owner: str) -> list[str]:
-    with suppress(H5LightningError):
-        return attribute_names(path, owner)
-    return []
-
-
 def _labels(catalog: Catalog, label: str) -> tuple[str | None, ...]:
-    values = (catalog.attrs_of(file).get(label) for file in range(len(catalog)))
+    values = (catalog.attrs_of(unit).get(label) for unit in range(catalog.unit_count))
     return tuple(None if value is None else str(value) for value in values)
 
 

@@ -43,12 +43,6 @@ def test_a_missing_dataset_names_the_nearest_of_that_file():
     assert asked == [0]
 
 
-def test_a_star_is_said_to_come_later():
-    assert message_of(MissingFieldError, plan, Field("data/*/x"), (X, Y)) == (
-        "field 'f': /data/a.h5 holds no dataset '/data/*/x' ('*' in a path is not available yet)"
-    )
-
-
 def test_a_dataset_missing_in_one_file_names_the_file():
     assert message_of(MissingFieldError, plan, Field("x"), (X, Y), (X, Y), (Y,)) == (
         "field 'f': /data/c.h5 holds no dataset '/x'"

@@ -7,7 +7,8 @@ import pytest
 
 from h5lightning.options import Field, Rows
 from h5lightning.planning.catalog.catalog import Catalog
-from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema, Member
+from h5lightning.planning.catalog.file_schema import FileSchema
+from h5lightning.planning.catalog.schema import DatasetSchema, Member
 from h5lightning.planning.field_planning import plan_fields
 
 __all__ = [

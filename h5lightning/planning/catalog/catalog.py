@@ -21,11 +21,13 @@ import numpy.typing as npt
 from h5lightning.core.arrays import Int64Array, flat_positions
 from h5lightning.core.frozen import Frozen, once
 from h5lightning.core.string_table import StringTable
-from h5lightning.planning.catalog.annotations import NOTHING, Annotations
+from h5lightning.planning.catalog.annotations import Annotations
 from h5lightning.planning.catalog.extents import Extents, ExtentTable
+from h5lightning.planning.catalog.file_schema import FileSchema
 from h5lightning.planning.catalog.match_table import MatchTable
-from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema, Stamp, untyped
+from h5lightning.planning.catalog.schema import DatasetSchema, untyped
 from h5lightning.planning.catalog.source_files import SourceTable
+from h5lightning.planning.catalog.unit_table import UnitTable, UnitTableBuilder
 
 __all__ = ["Catalog", "SkippedFile", "StoredDataset"]
 
@@ -70,7 +72,8 @@ class Catalog(Frozen):
         annotations: the distinct annotations of datasets.
         annotation_of: the annotation of each dataset of each unit, in the order of `facts`, int32.
         attrs: the requested attributes of each unit, as JSON.
-        extents: positions of the values of each dataset of each unit, in the order of `facts`.
+        extents: positions of the values of each dataset of each unit, in the order of `facts`; those of a path without
+            ``*`` are kept only for the first unit of a file, see `stored`.
         skipped: the files that were left out.
         sources: other files that hold values of these files.
         matches: the units of each file; None if each file is one unit.
@@ -110,65 +113,38 @@ class Catalog(Frozen):
         skipped: Iterable[SkippedFile] = (),
     ) -> Catalog:
         """The catalog of files, with names and schemas in the same order."""
-        numbers: dict[tuple[object, ...], int] = {}
-        layouts: list[tuple[DatasetSchema, ...]] = []
-        layout_of: list[int] = []
-        facts: list[tuple[int, int, int]] = []
-        annotations: dict[Annotations, int] = {NOTHING: 0}
-        annotation_of: list[int] = []
-        attrs: list[str] = []
-        extents: list[Extents | None] = []
-        sources: list[tuple[tuple[str, Stamp], ...]] = []
-        for schema in schemas:
-            number = numbers.setdefault(tuple(item.layout_key() for item in schema.datasets), len(numbers))
-            if number == len(layouts):
-                layouts.append(tuple(dataset.layout() for dataset in schema.datasets))
-            layout_of.append(number)
-            facts.extend(dataset.facts() for dataset in schema.datasets)
-            annotation_of.extend(
-                0
-                if dataset.annotations is NOTHING
-                else annotations.setdefault(dataset.annotations, len(annotations))
-                for dataset in schema.datasets
+        schemas = list(schemas)
+        found = [schema.matches for schema in schemas if schema.matches is not None]
+        if found:
+            units = UnitTable.joined([each.units for each in found])
+            counts = np.asarray([len(each.texts) for each in found], np.int64)
+            matches = MatchTable(
+                found[0].part, counts, StringTable.concatenated([each.texts for each in found])
             )
-            attrs.append(json.dumps(dict(schema.attrs), sort_keys=True) if schema.attrs else "{}")
-            extents.extend(schema.extents or [None] * len(schema.datasets))
-            sources.append(schema.sources)
+        else:
+            builder, matches = UnitTableBuilder(), None
+            for schema in schemas:
+                builder.add(schema.datasets, schema.attrs, schema.extents)
+            units = builder.table()
         return cls(
             root=root,
             names=StringTable.of(names),
             stamps=np.asarray(stamps, dtype=np.int64).reshape(-1, 4),
-            layouts=tuple(layouts),
-            layout_of=np.asarray(layout_of, dtype=np.int32),
-            facts=np.asarray(facts, dtype=np.int64).reshape(-1, 3),
-            annotations=tuple(annotations),
-            annotation_of=np.asarray(annotation_of, dtype=np.int32),
-            attrs=StringTable.of(attrs),
-            extents=ExtentTable.of(extents),
+            **{item.name: getattr(units, item.name) for item in dataclasses.fields(units)},
             skipped=tuple(skipped),
-            sources=SourceTable.of(sources),
+            sources=SourceTable.of([schema.sources for schema in schemas]),
+            matches=matches,
         )
 
     @classmethod
     def joined(cls, first: Catalog, second: Catalog) -> Catalog:
         """The files of both, one after the other, under the root of the first."""
-        numbers = {layout: number for number, layout in enumerate(first.layouts)}
-        new_layouts = [numbers.setdefault(layout, len(numbers)) for layout in second.layouts]
-        layout_of = np.asarray(new_layouts, dtype=np.int32)[second.layout_of]
-        annotations = {annotation: number for number, annotation in enumerate(first.annotations)}
-        new_numbers = [annotations.setdefault(each, len(annotations)) for each in second.annotations]
-        annotation_of = np.asarray(new_numbers, dtype=np.int32)[second.annotation_of]
+        units = UnitTable.joined([first._units(), second._units()])
         return cls(
             root=first.root,
             names=StringTable.joined(first.names, second.names),
             stamps=np.concatenate([first.stamps, second.stamps]),
-            layouts=tuple(numbers),
-            layout_of=np.concatenate([first.layout_of, layout_of]),
-            facts=np.concatenate([first.facts, second.facts]),
-            annotations=tuple(annotations),
-            annotation_of=np.concatenate([first.annotation_of, annotation_of]),
-            attrs=StringTable.joined(first.attrs, second.attrs),
-            extents=ExtentTable.joined(first.extents, second.extents),
+            **{item.name: getattr(units, item.name) for item in dataclasses.fields(units)},
             skipped=(*first.skipped, *second.skipped),
             sources=SourceTable.joined(first.sources, second.sources, files=len(first)),
             matches=_joined_matches(first, second),
@@ -289,6 +265,10 @@ class Catalog(Frozen):
         groups = np.split(by_kind, np.cumsum(np.bincount(kind_of_file))[:-1])
         return dict(zip(kinds, groups, strict=False))
 
+    def _units(self) -> UnitTable:
+        names = [item.name for item in dataclasses.fields(UnitTable)]
+        return UnitTable(**{name: getattr(self, name) for name in names})
+
     def _in_units(self, path: str, values: npt.NDArray[Any], *, absent: int) -> npt.NDArray[Any]:
         """The value of a dataset in each unit, of values in the order of `facts`; ``absent`` in units that lack it."""
         of_units = np.full((self.unit_count, *values.shape[1:]), absent, dtype=values.dtype)
@@ -301,6 +281,10 @@ class Catalog(Frozen):
 
     def stored(self, unit: int, path: str) -> StoredDataset | None:
         """A dataset of one unit with the positions of its values; None if those are not known."""
+        if self.matches is not None and "*" not in path:
+            unit = int(
+                self.matches.first_unit[self.unit_files[unit]]
+            )  # one dataset for all units of the file
         layout = self.layouts[int(self.layout_of[unit])]
         position = _position(layout, path)
         fact = int(self.first_fact[unit]) + position

@@ -7,7 +7,7 @@ another process maps the arrays itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TypeAlias
@@ -156,14 +156,23 @@ class ExtentTable(EqualByValue, Frozen):
     @classmethod
     def joined(cls, first: ExtentTable, second: ExtentTable) -> ExtentTable:
         """The extents of both, one after the other."""
-        numbers = {layout: number for number, layout in enumerate(first.layouts)}
-        new_numbers = [numbers.setdefault(layout, len(numbers)) for layout in second.layouts]
-        layout_of = np.asarray([*new_numbers, _UNKNOWN], dtype=np.int32)[second.layout_of]
+        return cls.concatenated([first, second])
+
+    @classmethod
+    def concatenated(cls, tables: Sequence[ExtentTable]) -> ExtentTable:
+        """The extents of all tables, one after the other."""
+        layouts: dict[_Layout, int] = {}
+        layout_of = [np.zeros(0, np.int32)]
+        for table in tables:
+            new_numbers = [layouts.setdefault(layout, len(layouts)) for layout in table.layouts]
+            layout_of.append(np.asarray([*new_numbers, _UNKNOWN], dtype=np.int32)[table.layout_of])
+        starts = np.cumsum([0, *(len(table.numbers) for table in tables)]).tolist()
+        ends = [table.ends + start for table, start in zip(tables, starts, strict=False)]
         return cls(
-            tuple(numbers),
-            np.concatenate([first.layout_of, layout_of]),
-            np.concatenate([first.ends, second.ends + len(first.numbers)]),
-            np.concatenate([first.numbers, second.numbers]),
+            tuple(layouts),
+            np.concatenate(layout_of),
+            np.concatenate([_NOTHING[0], *ends]),
+            np.concatenate([_NOTHING[0], *(table.numbers for table in tables)]),
         )
 
     def take(self, positions: Int64Array) -> ExtentTable:

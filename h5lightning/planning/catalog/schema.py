@@ -14,13 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.planning.catalog.annotations import NOTHING, Annotations, from_plain
-from h5lightning.planning.catalog.extents import Extents
 
 __all__ = [
     "BOOKKEEPING",
     "UNREAD",
     "DatasetSchema",
-    "FileSchema",
     "Member",
     "Stamp",
     "as_array",
@@ -220,28 +218,6 @@ class DatasetSchema:
         }
         annotations = Annotations.from_plain(plain["annotations"])
         return cls(**values, members=from_plain(plain["members"], Member), annotations=annotations)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class FileSchema:
-    """The contents of one file.
-
-    Args:
-        datasets: the requested objects that exist, or all datasets of the file.
-        attrs: the requested attributes that exist, by ``object@name`` (``@name`` for attributes of the file):
-            numbers, strings, and nested lists of them, see `typed`.
-        extents: positions of the values of each dataset, None if they are not known; empty if not requested.
-        sources: the other files that hold its values, each with its stamp from before the scan.
-    """
-
-    datasets: tuple[DatasetSchema, ...]
-    attrs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    extents: tuple[Extents | None, ...] = dataclasses.field(default=(), compare=False, repr=False)
-    sources: tuple[tuple[str, Stamp], ...] = ()
-
-    def dataset(self, path: str) -> DatasetSchema | None:
-        """The schema of ``path``, or None if the file lacks it."""
-        return next((dataset for dataset in self.datasets if dataset.path == path), None)
 
 
 def typed(value: Any, dtype: str | None) -> Any:

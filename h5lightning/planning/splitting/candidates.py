@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from h5lightning.core.arrays import BoolArray, Int64Array
-from h5lightning.errors import SplitError
+from h5lightning.errors import OptionError, SplitError
 from h5lightning.options import Split
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.splitting.groups import group_files, group_labels
@@ -50,6 +50,10 @@ class Candidates:
         whole = Segments.of_files(index, files)
         item = np.searchsorted(files, index.series_file[whole.series])
         if keep_together is not None:
+            if index.unit_texts is not None and keep_together.startswith("attr:"):
+                raise OptionError(
+                    "split.keep_together='attr:NAME' is not available yet for series made by a '*'"
+                )
             item = _groups(index, roles, keep_together, labels)[files][item]
         return cls(whole.series, whole.stop, item, is_grouped=keep_together is not None)
 

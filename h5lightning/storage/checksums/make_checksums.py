@@ -18,7 +18,7 @@ from h5lightning.core.progress import Advance, progress_bar
 from h5lightning.errors import BadFileError, OptionError
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.checksum_table import ChecksumTable, FileChecksums, blocks_of_values
-from h5lightning.planning.catalog.schema import FileSchema
+from h5lightning.planning.catalog.file_schema import FileSchema
 from h5lightning.storage.checksums.checksum_store import ChecksumStore
 from h5lightning.storage.files.raw_file import RawFile
 from h5lightning.storage.files.verified_blocks import hashes_of

@@ -18,7 +18,7 @@ from h5lightning.core.visible import visible_logger
 from h5lightning.errors import BadFileError, H5LightningError
 from h5lightning.options import Access
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
-from h5lightning.planning.catalog.schema import FileSchema
+from h5lightning.planning.catalog.file_schema import FileSchema
 from h5lightning.storage.discovery import Discovered
 from h5lightning.storage.hdf5.external import source_stamp
 from h5lightning.storage.hdf5.file_checks import without_hint

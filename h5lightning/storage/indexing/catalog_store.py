@@ -22,6 +22,7 @@ from h5lightning.core.visible import visible_logger
 from h5lightning.planning.catalog.annotations import Annotations
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.extents import ExtentTable
+from h5lightning.planning.catalog.match_table import MatchTable
 from h5lightning.planning.catalog.record_layout import RecordLayout
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.catalog.source_files import SourceTable
@@ -36,7 +37,7 @@ from h5lightning.storage.scanning import ScanRequest
 
 __all__ = ["FORMAT", "CatalogStore", "StoredExtents", "pack", "unpack"]
 
-FORMAT = 7  # raise it when the layout of the store changes, or the result of scanning the same file
+FORMAT = 8  # raise it when the layout of the store changes, or the result of scanning the same file
 
 _STORE = StoreFormat(b"\x93H5LIDX\n", FORMAT, "an index", ".h5index")
 
@@ -120,6 +121,7 @@ def pack(catalog: Catalog, request: ScanRequest) -> tuple[bytes, bytes, memoryvi
         "request": _plain(request),
         "layouts": [[dataset.to_plain() for dataset in layout] for layout in catalog.layouts],
         "annotations": [annotations.to_plain() for annotations in catalog.annotations],
+        "part": None if catalog.matches is None else catalog.matches.part,
         "skipped": [[skipped.name, skipped.reason] for skipped in catalog.skipped],
         "forms": [
             (*form, None if record is None else record.to_plain()) for *form, record in extents.layouts
@@ -164,7 +166,15 @@ def _catalog(store: StoredArrays, root: str, request: ScanRequest, origin: Store
             arrays["source_files"],
             arrays["source_uses"],
         ),
+        matches=_matches(store),
     )
+
+
+def _matches(store: StoredArrays) -> MatchTable | None:
+    part, arrays = store.header["part"], store.arrays
+    if part is None:
+        return None
+    return MatchTable(part, arrays["match_counts"], StringTable(arrays["match_bytes"], arrays["match_ends"]))
 
 
 def _extents(store: StoredArrays, origin: StoredExtents | None) -> ExtentTable:
@@ -182,6 +192,7 @@ def _extents(store: StoredArrays, origin: StoredExtents | None) -> ExtentTable:
 
 
 def _arrays(catalog: Catalog) -> dict[str, npt.NDArray[Any]]:
+    matches = catalog.matches or MatchTable("", np.zeros(0, np.int64), StringTable.of(()))
     return {
         "name_bytes": catalog.names.blob,
         "name_ends": catalog.names.ends.astype("<i8", copy=False),
@@ -193,6 +204,9 @@ def _arrays(catalog: Catalog) -> dict[str, npt.NDArray[Any]]:
         "attr_ends": catalog.attrs.ends.astype("<i8", copy=False),
         "extent_forms": catalog.extents.layout_of.astype("<i4", copy=False),
         "extent_ends": catalog.extents.ends.astype("<i8", copy=False),
+        "match_counts": matches.counts.astype("<i8", copy=False),
+        "match_bytes": matches.texts.blob,
+        "match_ends": matches.texts.ends.astype("<i8", copy=False),
         "source_bytes": catalog.sources.paths.blob,
         "source_ends": catalog.sources.paths.ends.astype("<i8", copy=False),
         "source_stamps": catalog.sources.stamps.astype("<i8", copy=False),
@@ -208,5 +222,6 @@ def _plain(request: ScanRequest) -> list[Any]:
         request.allow_external,
         list(request.same),
         list(request.constants),
+        list(request.matched),
         request.labels,
     ]

@@ -37,6 +37,7 @@ class Annotator:
         same: paths of datasets that get a digest.
         constants: paths of datasets without a sample axis; None to look for no labels.
         likely_paths: paths of datasets; if the file holds nothing else, its names need not be listed.
+        has_series: whether to look for what divides rows into series.
     """
 
     def __init__(
@@ -46,13 +47,14 @@ class Annotator:
         same: tuple[str, ...] = (),
         constants: tuple[str, ...] | None = (),
         likely_paths: tuple[str, ...] = (),
+        has_series: bool = True,
     ) -> None:
         self._fid = fid
         self._reader = reader
         self._same = same
         self._is_netcdf: bool | None = None
         self._names = NameList(fid, likely_paths=likely_paths)
-        self._series = SeriesFinder(fid, self._names)
+        self._series = SeriesFinder(fid, self._names) if has_series else None
         self._labels = None if constants is None else LabelFinder(fid, reader, constants)
 
     def annotate(self, dataset: ScannedDataset) -> Annotations:
@@ -63,7 +65,7 @@ class Annotator:
         """
         info, path = dataset.info, dataset.path
         numbers = self._about_numbers(dataset)
-        series, series_remarks = self._series.find(info, path)
+        series, series_remarks = self._series.find(info, path) if self._series is not None else ((), ())
         labels, label_remarks = self._labels.find(info, path) if self._labels is not None else ((), ())
         return _annotations(
             numbers,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from h5py import h5a, h5f, h5i
 
+from h5lightning.core.string_table import StringTable
 from h5lightning.errors import BadFileError, H5LightningError
 from h5lightning.planning.catalog.annotations import NOTHING
 from h5lightning.planning.catalog.extents import Extents
-from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema
+from h5lightning.planning.catalog.file_schema import FileSchema
+from h5lightning.planning.catalog.schema import DatasetSchema
+from h5lightning.planning.catalog.unit_table import FileMatches, UnitTableBuilder
 from h5lightning.storage.hdf5.chunk_index import DamageError, locate
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.external import Sources, object_at
@@ -19,6 +22,7 @@ from h5lightning.storage.hdf5.open_file import opened_id
 from h5lightning.storage.scanning.annotator import Annotator
 from h5lightning.storage.scanning.describe_dataset import dataset_paths, describe_dataset, find_dataset
 from h5lightning.storage.scanning.differences import first_difference
+from h5lightning.storage.scanning.matches import concrete, find_matches, split_at_star
 from h5lightning.storage.scanning.metadata_values import ValueReader, read_attributes
 from h5lightning.storage.scanning.scan_request import DIFFERENCE, Outcome, ScanRequest
 from h5lightning.storage.scanning.scanned_dataset import ScannedDataset
@@ -95,21 +99,70 @@ class _FileScan:
         self._file_bytes = fid.get_filesize()
         self._sources = Sources()
         constants = request.constants if request.labels else None
-        self._annotator = Annotator(fid, reader, request.same, constants, request.paths or ())
+        self._annotator = Annotator(
+            fid, reader, request.same, constants, request.paths or (), has_series=not request.matched
+        )
 
     def schema(self) -> FileSchema:
         """The description of the file."""
         request = self._request
+        if request.matched:
+            matches = self._matches()
+            return FileSchema((), sources=tuple(self._sources.stamps.items()), matches=matches)
         paths = dataset_paths(self._fid) if request.paths is None else request.paths
-        described: list[_Described] = []
-        for path in dict.fromkeys((*paths, *request.same)):
-            with _DamageExplained(self._path, f"'/{path}'"):
-                if (one := self._described(path)) is not None:
-                    described.append(one)
+        every = [self._explained(path) for path in dict.fromkeys((*paths, *request.same))]
+        described = [one for one in every if one is not None]
         attrs = read_attributes(self._fid, request.attrs, self._path, self._reader) if request.attrs else {}
         schemas = tuple(schema for schema, _ in described)
         extents = tuple(extents for _, extents in described)
         return FileSchema(schemas, attrs, extents, tuple(self._sources.stamps.items()))
+
+    def _matches(self) -> FileMatches:
+        """What the ``*`` of the requested paths matches, and what each match stores."""
+        request, matched = self._request, self._request.matched
+        with _DamageExplained(self._path, f"'/{matched[0]}'"):
+            texts = find_matches(self._fid, self._path, matched, request.allow_external)
+        paths = dict.fromkeys((*(request.paths or ()), *request.same))
+        shared = {path: self._explained(path) for path in paths if "*" not in path} if texts else {}
+        builder = UnitTableBuilder()
+        for text in texts:
+            described = [shared[path] if path in shared else self._of_match(path, text) for path in paths]
+            found = [one for one in described if one is not None]
+            builder.add(
+                [schema for schema, _ in found], self._attrs_of(text), [extents for _, extents in found]
+            )
+            # Its extents are kept once for all units of the file.
+            shared = {path: one and (one[0], None) for path, one in shared.items()}
+        return FileMatches(split_at_star(matched[0])[1], StringTable.of(texts), builder.table())
+
+    def _of_match(self, path: str, text: str) -> _Described | None:
+        """The schema of a match, whose path keeps the ``*``, and where its values are stored."""
+        one = self._explained(concrete(path, text))
+        return one and (dataclasses.replace(one[0], path=path), one[1])
+
+    def _attrs_of(self, text: str) -> dict[str, Any]:
+        """The attributes of a match; one without a path is looked for at the matched object, then above it."""
+        attrs: dict[str, Any] = {}
+        for name in self._request.attrs:
+            path, _, attribute = name.rpartition("@")
+            for owner in [concrete(path, text)] if path else self._owners(text):
+                key = f"{owner}@{attribute}"
+                found = read_attributes(self._fid, [key], self._path, self._reader)
+                if found:
+                    attrs[name] = found[key]
+                    break
+        return attrs
+
+    def _owners(self, text: str) -> list[str]:
+        """The path of the matched object, then of the groups above it; empty for the file."""
+        group, part = split_at_star(self._request.matched[0])
+        parts = f"{group}/{concrete(part, text)}".strip("/").split("/")
+        return ["/".join(parts[:depth]) for depth in range(len(parts), -1, -1)]
+
+    def _explained(self, path: str) -> _Described | None:
+        """As `_described`; errors of damage name the path."""
+        with _DamageExplained(self._path, f"'/{path}'"):
+            return self._described(path)
 
     def _described(self, path: str) -> _Described | None:
         """The schema at a path, and where its values are stored; None if the file has no such object."""

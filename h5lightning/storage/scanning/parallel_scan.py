@@ -12,7 +12,7 @@ from h5lightning.core.process_local import usable_cores
 from h5lightning.core.progress import Advance, progress_bar
 from h5lightning.core.visible import visible_logger
 from h5lightning.errors import BadFileError, H5LightningError
-from h5lightning.planning.catalog.schema import FileSchema
+from h5lightning.planning.catalog.file_schema import FileSchema
 from h5lightning.storage.filesystems.mounts import lies_on_remote
 from h5lightning.storage.scanning.describe_file import outcome_of
 from h5lightning.storage.scanning.metadata_values import NeedsProcessError, ValueReader

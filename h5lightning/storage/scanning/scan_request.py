@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from h5lightning.errors import H5LightningError
-from h5lightning.planning.catalog.schema import FileSchema
+from h5lightning.planning.catalog.file_schema import FileSchema
 
 __all__ = ["DIFFERENCE", "Outcome", "ScanRequest"]
 
@@ -29,6 +29,8 @@ class ScanRequest:
         allow_external: the directory in which files with values of other files may lie; None to follow no link.
         same: paths of datasets whose values must be equal in all files; the scan reads them for their digest.
         constants: paths of datasets without a sample axis, whose first axis may have labels too.
+        matched: the paths with a ``*`` of fields with rows: each text for which one of them exists is a unit of its
+            own, and other paths may hold a ``*`` too; empty to describe the file as one unit.
         labels: whether to look for labels of columns; those of a single file can be compared with nothing.
         compared: another file and a source in it: only the difference between both files is looked for.
     """
@@ -39,6 +41,7 @@ class ScanRequest:
     allow_external: str | None = None
     same: tuple[str, ...] = ()
     constants: tuple[str, ...] = ()
+    matched: tuple[str, ...] = ()
     labels: bool = True
     compared: tuple[str, str] | None = None
 

@@ -12,13 +12,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from h5lightning import errors
+from h5lightning.core.string_table import StringTable
 from h5lightning.errors import H5LightningError
 from h5lightning.planning.catalog.annotations import NOTHING, Annotations
-from h5lightning.planning.catalog.extents import Extents, FilterValues
+from h5lightning.planning.catalog.extents import Extents, ExtentTable, FilterValues
+from h5lightning.planning.catalog.file_schema import FileSchema
 from h5lightning.planning.catalog.record_layout import RecordLayout
-from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema
+from h5lightning.planning.catalog.schema import DatasetSchema
+from h5lightning.planning.catalog.unit_table import FileMatches, UnitTable
 from h5lightning.storage.scanning.scan_request import Outcome
 
 __all__ = ["OutcomeDecoder", "OutcomeEncoder"]
@@ -69,17 +73,52 @@ class OutcomeEncoder:
             "attrs": outcome.attrs,
             "extents": [self._extents(extents) for extents in outcome.extents],
             "sources": outcome.sources,
+            "matches": None if outcome.matches is None else self._matches(outcome.matches),
+        }
+
+    def _matches(self, matches: FileMatches) -> dict[str, Any]:
+        units = matches.units
+        datasets = [[self._layout(dataset) for dataset in layout] for layout in units.layouts]
+        annotations = [self._annotation(annotations) for annotations in units.annotations]
+        forms = [
+            [self._filter(filters), reason, parts, self._record(record)]
+            for filters, reason, parts, record in units.extents.layouts
+        ]
+        return {
+            "part": matches.part,
+            "texts": _packed_texts(matches.texts),
+            "layouts": datasets,
+            "layout_of": _packed(units.layout_of),
+            "facts": _packed(units.facts),
+            "annotations": annotations,
+            "annotation_of": _packed(units.annotation_of),
+            "attrs": _packed_texts(units.attrs),
+            "forms": forms,
+            "form_of": _packed(units.extents.layout_of),
+            "ends": _packed(units.extents.ends),
+            "numbers": _packed(units.extents.numbers),
         }
 
     def _dataset(self, dataset: DatasetSchema) -> list[int]:
+        return [self._layout(dataset), *dataset.facts(), self._annotation(dataset.annotations)]
+
+    def _layout(self, dataset: DatasetSchema) -> int:
         next_number = len(self._layouts)
         layout = self._layouts.setdefault(dataset.layout_key(), next_number)
         if layout == next_number:
             self._new_layouts.append(dataset.layout())
-        annotations, number = dataset.annotations, 0
-        if annotations is not NOTHING:
-            number = self._annotations.setdefault(annotations, len(self._annotations))
-        return [layout, *dataset.facts(), number]
+        return layout
+
+    def _annotation(self, annotations: Annotations) -> int:
+        if annotations is NOTHING:
+            return 0
+        return self._annotations.setdefault(annotations, len(self._annotations))
+
+    def _filter(self, filters: FilterValues) -> int:
+        return self._filters.setdefault(filters, len(self._filters))
+
+    def _record(self, record: RecordLayout | None) -> int:
+        return self._records.setdefault(record, len(self._records))
 
     def _extents(self, extents: Extents | None) -> list[Any] | int | str | None:
         if extents is None:
@@ -88,10 +127,8 @@ class OutcomeEncoder:
             return extents.reason
         if extents.numbers.size == 1 and not extents.filters and extents.record is None:
             return int(extents.numbers[0, 0])
-        filters = self._filters.setdefault(extents.filters, len(self._filters))
         numbers = b64encode(extents.numbers.astype("<i8", copy=False).tobytes()).decode()
-        record = self._records.setdefault(extents.record, len(self._records))
-        return [filters, len(extents.numbers), numbers, record]
+        return [self._filter(extents.filters), len(extents.numbers), numbers, self._record(extents.record)]
 
 
 class OutcomeDecoder:
@@ -123,7 +160,30 @@ class OutcomeDecoder:
         sources = tuple(
             (path, (size, mtime, ctime, inode)) for path, (size, mtime, ctime, inode) in plain["sources"]
         )
-        return FileSchema(datasets, plain["attrs"], extents, sources)
+        matches = None if plain["matches"] is None else self._matches(plain["matches"])
+        return FileSchema(datasets, plain["attrs"], extents, sources, matches)
+
+    def _matches(self, plain: dict[str, Any]) -> FileMatches:
+        forms = (
+            (self._filters[filters], reason, parts, self._records[record])
+            for filters, reason, parts, record in plain["forms"]
+        )
+        extents = ExtentTable(
+            tuple(forms),
+            _unpacked(plain["form_of"], "<i4"),
+            _unpacked(plain["ends"], "<i8"),
+            _unpacked(plain["numbers"], "<i8"),
+        )
+        units = UnitTable(
+            layouts=tuple(tuple(self._layouts[number] for number in layout) for layout in plain["layouts"]),
+            layout_of=_unpacked(plain["layout_of"], "<i4"),
+            facts=_unpacked(plain["facts"], "<i8").reshape(-1, 3),
+            annotations=tuple(self._annotations[number] for number in plain["annotations"]),
+            annotation_of=_unpacked(plain["annotation_of"], "<i4"),
+            attrs=_unpacked_texts(plain["attrs"]),
+            extents=extents,
+        )
+        return FileMatches(plain["part"], _unpacked_texts(plain["texts"]), units)
 
     def _dataset(self, facts: Sequence[int]) -> DatasetSchema:
         layout, *of_file, annotations = facts
@@ -144,4 +204,24 @@ class OutcomeDecoder:
 def _nbytes(outcome: Outcome) -> int:
     if isinstance(outcome, H5LightningError):
         return 0
+    if outcome.matches is not None:
+        units = outcome.matches.units
+        return units.facts.nbytes + units.attrs.blob.nbytes + units.extents.nbytes
     return sum(extents.numbers.nbytes for extents in outcome.extents if extents is not None)
+
+
+def _packed(array: npt.NDArray[Any]) -> str:
+    kind = "<i4" if array.dtype.itemsize == 4 else "<i8"
+    return b64encode(array.astype(kind, copy=False).tobytes()).decode()
+
+
+def _unpacked(text: str, kind: str) -> npt.NDArray[Any]:
+    return np.frombuffer(b64decode(text), kind)
+
+
+def _packed_texts(texts: StringTable) -> list[str]:
+    return [b64encode(texts.blob.tobytes()).decode(), _packed(texts.ends)]
+
+
+def _unpacked_texts(plain: list[str]) -> StringTable:
+    return StringTable(np.frombuffer(b64decode(plain[0]), np.uint8), _unpacked(plain[1], "<i8"))

@@ -13,7 +13,7 @@ import numpy as np
 
 from h5lightning.errors import BadFileError, FieldError
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
-from h5lightning.planning.catalog.schema import FileSchema
+from h5lightning.planning.catalog.file_schema import FileSchema
 from h5lightning.storage.discovery import Discovered
 from h5lightning.storage.hdf5.file_checks import check_file
 from h5lightning.storage.hdf5.open_file import opened_file

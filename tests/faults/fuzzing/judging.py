@@ -16,8 +16,8 @@ from h5lightning.errors import ChecksumError, H5LightningError
 from h5lightning.options import Access, Rows
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.checksum_table import ChecksumTable, FileChecksums
+from h5lightning.planning.catalog.file_schema import FileSchema
 from h5lightning.planning.catalog.file_stamps import ScannedFiles
-from h5lightning.planning.catalog.schema import FileSchema
 from h5lightning.planning.field_planning import plan_fields
 from h5lightning.planning.fields import FieldPlan
 from h5lightning.storage.checksums.make_checksums import _checksums_of

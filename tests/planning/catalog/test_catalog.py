@@ -10,7 +10,8 @@ import pytest
 from h5lightning.planning.catalog.annotations import Annotations
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.extents import Extents
-from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema
+from h5lightning.planning.catalog.file_schema import FileSchema
+from h5lightning.planning.catalog.schema import DatasetSchema
 
 X = DatasetSchema("x", "<f4", (5, 3), stored_bytes=60)
 Y = DatasetSchema("y", "<i8", (5,), stored_bytes=40)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from h5lightning.planning.catalog.catalog import Catalog
+from h5lightning.planning.catalog.file_schema import FileSchema
 from h5lightning.planning.catalog.file_stamps import ScannedFiles, explain_change
-from h5lightning.planning.catalog.schema import FileSchema
 
 NAMES = ["a.h5", "b/c.h5", "b/ä.h5", "z\udcff.h5"]
 STAMPS = np.arange(16).reshape(4, 4)

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.extents import Extents
+from h5lightning.planning.catalog.file_schema import FileSchema
 from h5lightning.planning.catalog.one_piece import OnePiece
 from h5lightning.planning.catalog.record_layout import RecordColumn, RecordLayout
-from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema
+from h5lightning.planning.catalog.schema import DatasetSchema
 
 SIZE = 1000  # of each file; a row has 8 bytes
 

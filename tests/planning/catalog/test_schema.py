@@ -6,7 +6,8 @@ import json
 import pytest
 from schemas import FRAMES, SCALAR, SPECIES, TABLE, TEXT
 
-from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema, Member
+from h5lightning.planning.catalog.file_schema import FileSchema
+from h5lightning.planning.catalog.schema import DatasetSchema, Member
 
 EACH = [FRAMES, TABLE, SPECIES, SCALAR, TEXT]
 each_schema = pytest.mark.parametrize("schema", EACH, ids=lambda schema: schema.path)

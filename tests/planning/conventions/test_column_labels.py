@@ -11,7 +11,8 @@ from h5lightning.errors import SchemaError
 from h5lightning.options import Access, Field
 from h5lightning.planning.catalog.annotations import Annotations, AxisLabels
 from h5lightning.planning.catalog.catalog import Catalog
-from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema
+from h5lightning.planning.catalog.file_schema import FileSchema
+from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.conventions.column_labels import (
     LabelDifference,
     check_labels,

@@ -11,7 +11,8 @@ from h5lightning import Field, H5Dataset
 from h5lightning.errors import MissingDataError, OptionError, SchemaError, UnsupportedFieldError
 from h5lightning.planning.catalog.annotations import Annotations, Encoding, Found
 from h5lightning.planning.catalog.catalog import Catalog
-from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema, Member
+from h5lightning.planning.catalog.file_schema import FileSchema
+from h5lightning.planning.catalog.schema import DatasetSchema, Member
 from h5lightning.planning.conventions.encoding_checks import check_encodings, forms_of, is_type_said, remedy
 from h5lightning.planning.fields import StoredForm
 

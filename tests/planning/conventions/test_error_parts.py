@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
-from h5lightning.planning.catalog.schema import FileSchema
+from h5lightning.planning.catalog.file_schema import FileSchema
 from h5lightning.planning.conventions.error_parts import add_reasons, most_common, skipped_files
 
 

@@ -11,7 +11,8 @@ from h5lightning.errors import MissingFieldError, SchemaError, UnsupportedFieldE
 from h5lightning.options import Access, Field
 from h5lightning.planning.catalog.annotations import Annotations
 from h5lightning.planning.catalog.catalog import Catalog
-from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema
+from h5lightning.planning.catalog.file_schema import FileSchema
+from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.conventions.same_values import check_same, find_others, is_same
 
 

@@ -22,7 +22,8 @@ from h5lightning.config import register
 from h5lightning.errors import OptionError, UnsupportedFieldError
 from h5lightning.planning.catalog.annotations import Annotations, SeriesTable
 from h5lightning.planning.catalog.catalog import Catalog
-from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema
+from h5lightning.planning.catalog.file_schema import FileSchema
+from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.conventions.series_borders import check_series_borders, evidence_text
 from h5lightning.tools.inspect import inspect_files
 

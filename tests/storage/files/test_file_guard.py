@@ -8,8 +8,8 @@ from changed_files import replace, write_within
 
 from h5lightning.errors import FileChangedError
 from h5lightning.planning.catalog.catalog import Catalog
+from h5lightning.planning.catalog.file_schema import FileSchema
 from h5lightning.planning.catalog.file_stamps import ScannedFiles
-from h5lightning.planning.catalog.schema import FileSchema
 from h5lightning.storage.files.file_guard import OpenFileGuard, check_scanned
 from h5lightning.storage.hdf5.file_checks import stamp
 

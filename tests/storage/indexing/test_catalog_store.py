@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.extents import Extents
+from h5lightning.planning.catalog.file_schema import FileSchema
 from h5lightning.planning.catalog.record_layout import RecordColumn, RecordLayout
-from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema
+from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.storage.indexing import array_file as stored_arrays
 from h5lightning.storage.indexing import catalog_store as index_store
 from h5lightning.storage.indexing.array_file import UnusableStoreError, store_directory

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from h5lightning.errors import BadFileError, FieldError
 from h5lightning.planning.catalog.extents import Extents
+from h5lightning.planning.catalog.file_schema import FileSchema
 from h5lightning.planning.catalog.record_layout import RecordColumn, RecordLayout
-from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema, Member
+from h5lightning.planning.catalog.schema import DatasetSchema, Member
 from h5lightning.storage.scanning.wire_format import OutcomeDecoder, OutcomeEncoder
 
 SIZES = st.integers(0, 2**40)

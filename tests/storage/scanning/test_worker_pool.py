@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from h5lightning.errors import BadFileError
-from h5lightning.planning.catalog.schema import FileSchema
+from h5lightning.planning.catalog.file_schema import FileSchema
 from h5lightning.storage.scanning import worker_process as process_module
 from h5lightning.storage.scanning.scan_request import ScanRequest
 from h5lightning.storage.scanning.worker_pool import ScanWorkers

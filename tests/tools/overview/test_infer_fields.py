@@ -7,7 +7,8 @@ from h5lightning.errors import UnsupportedFieldError
 from h5lightning.options import Field
 from h5lightning.planning.catalog.annotations import Annotations, SeriesTable
 from h5lightning.planning.catalog.catalog import Catalog
-from h5lightning.planning.catalog.schema import DatasetSchema, FileSchema, Member
+from h5lightning.planning.catalog.file_schema import FileSchema
+from h5lightning.planning.catalog.schema import DatasetSchema, Member
 from h5lightning.tools.overview.dataset_summary import summarize_datasets
 from h5lightning.tools.overview.infer_fields import infer_fields
 

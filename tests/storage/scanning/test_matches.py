@@ -1,0 +1,39 @@
+"""What the ``*`` of paths matches in a file, and what the scan says about each match."""
+
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pytest
+
+from h5lightning.storage.scanning import ScanRequest, scan_file
+from h5lightning.storage.scanning.matches import split_at_star
+
+
+@pytest.mark.parametrize(
+    ("path", "place"),
+    [
+        ("*", ("", "*")),
+        ("traj_*/obs", ("", "traj_*")),
+        ("data/*/obs/x", ("data", "*")),
+        ("a/b/demo_*_x/c", ("a/b", "demo_*_x")),
+        ("data/x*", ("data", "x*")),
+    ],
+)
+def test_the_place_of_a_star(path, place):
+    assert split_at_star(path) == place
+
+
+def test_each_match_is_a_unit_in_natural_order(tmp_path):
+    path = str(tmp_path / "a.h5")
+    with h5py.File(path, "w") as file:
+        for number in (10, 2, 1):
+            file[f"data/demo_{number}/x"] = np.zeros((number, 3), "f4")
+        file["data/other/y"] = np.zeros(3)
+        file["grid"] = np.arange(4.0)
+    request = ScanRequest(("data/*/x", "grid"), matched=("data/*/x",))
+    found = scan_file(path, request).matches
+    assert (found.part, list(found.texts)) == ("*", ["demo_1", "demo_2", "demo_10"])
+    assert found.units.facts[:, 0].tolist() == [1, 4, 2, 4, 10, 4]
+    (layout,) = found.units.layouts
+    assert [dataset.path for dataset in layout] == ["data/*/x", "grid"]
