@@ -238,6 +238,4 @@ class BatchReader:
         context = replace(self._context, checks_each=True, constants=self._constant_cache())
         checked = make_field_reader(plan, context)
         self._read([checked], {plan.key: checked.buffer(len(ids))}, ids)
-        return MissingDataError(
-            f"field {plan.key!r} ('/{plan.path}') holds a number that represents a missing value"
-        )
+        return MissingDataError(f"{plan.title} holds a number that represents a missing value")

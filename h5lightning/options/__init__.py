@@ -7,7 +7,7 @@ LightningCLI share one definition. The classes are not slotted, because Lightnin
 from __future__ import annotations
 
 from h5lightning.options.access import Access
-from h5lightning.options.field import DTYPES, FLOAT_DTYPES, Field
+from h5lightning.options.field import DTYPES, FLOAT_DTYPES, Field, SingleField, single_fields
 from h5lightning.options.samples import Rows, Samples, Whole, Windows
 from h5lightning.options.series import Series
 from h5lightning.options.shuffle import Shuffle
@@ -22,7 +22,9 @@ __all__ = [
     "Samples",
     "Series",
     "Shuffle",
+    "SingleField",
     "Split",
     "Whole",
     "Windows",
+    "single_fields",
 ]

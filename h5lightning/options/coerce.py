@@ -116,7 +116,7 @@ def _listed_fields(value: object) -> dict[object, object]:
     paths = list(value)
     if not all(isinstance(path, str) for path in paths):
         field = next((path for path in paths if isinstance(path, Field) and path.path), None)
-        how = f": {{{field.path!r}: {field.text()}}}" if field else ""
+        how = f": {{{field.parts()[0].path!r}: {field.text()}}}" if field else ""
         raise OptionError(
             f"a list of fields may hold only paths, which become the keys; found {paths!r}. For options, use a "
             f"mapping{how}"
@@ -135,13 +135,21 @@ def _field(key: str, value: object) -> Field:
 def _joined(option: Mapping[Any, Any]) -> dict[Any, Any]:
     """The option with each name in one piece.
 
-    OmegaConf interpolates ``${…}`` in a name, however often it is escaped. In pieces, ``["$", "{…}"]``, it is text.
+    OmegaConf interpolates ``${…}`` in a name, however often it is escaped, and ``???`` is a value that is missing. In
+    pieces, ``["$", "{…}"]`` and ``["?", "??"]``, they are text. Other lists are lists of names.
     """
-    return {
-        name: "".join(value) if name in _NAMES and _is_pieces(value) else value
-        for name, value in option.items()
-    }
+    return {name: _in_one_piece(value) if name in _NAMES else value for name, value in option.items()}
 
 
-def _is_pieces(value: object) -> bool:
-    return isinstance(value, (list, tuple)) and all(isinstance(piece, str) for piece in value)
+def _in_one_piece(value: object) -> object:
+    if not isinstance(value, (list, tuple)) or not all(isinstance(piece, str) for piece in value):
+        return value
+    names: list[str] = []
+    for piece in value:
+        before = names[-1] if names else ""
+        if (before.endswith("$") and piece.startswith("{")) or (before, piece) == ("?", "??"):
+            names[-1] += piece
+        else:
+            names.append(piece)
+    is_one = len(names) == 1 and len(value) > 1
+    return names[0] if is_one else names

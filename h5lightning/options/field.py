@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
 from h5lightning.errors import OptionError
 from h5lightning.options.checks import check_bool, check_choice, check_int, check_text, make_plain
 
-__all__ = ["DTYPES", "FLOAT_DTYPES", "Field"]
+__all__ = ["DTYPES", "FLOAT_DTYPES", "JOINS", "Field", "SingleField", "single_fields"]
 
 FLOAT_DTYPES = ("float16", "bfloat16", "float32", "float64")
 _INTEGER_DTYPES = ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")
+JOINS = ("last", "first", "concat")
 DTYPES = (*FLOAT_DTYPES, "bool", *_INTEGER_DTYPES, "complex64", "complex128")
 
 
@@ -21,12 +23,18 @@ class Field:
 
     Args:
         path: path of the dataset in the file; with ``attr``, of the object that carries the attribute. A ``*`` makes
-            each match a series: ``data/*/actions``. ``pad:KEY`` for the padding of the field ``KEY``.
+            each match a series: ``data/*/actions``. ``pad:KEY`` for the padding of the field ``KEY``. A list of paths
+            makes one tensor of several datasets, see ``join``.
         attr: name of an attribute, whose value is the same for each sample of a series.
         steps: ``(start, stop)``, steps of the window relative to its first row, so that two fields can share one
             dataset; they may be negative, or lie beyond its length.
         constant: the dataset has no sample axis (a grid, a mask): each sample gets all of it.
-        member: the column of a compound dataset.
+        member: the column of a compound dataset. A list of columns makes one tensor of them; with a list of paths too,
+            it has these columns of the first dataset, then those of the second, and so on.
+        join: how a list becomes one tensor. ``"last"`` stacks values of one shape along a new last axis, and
+            ``"first"`` along a new first axis of a row, after the time of a window; a dataset with one axis more
+            brings several entries of that axis. ``"concat"`` joins along the last axis of a row. Single numbers are
+            stacked by all three.
         dtype: the delivered type, such as ``"float32"``.
         ragged: what to do with samples of different length; ``"error"`` names the file that differs.
         decode: ``"cf"`` to decode the stored numbers as the attributes of each file say (``scale_factor``,
@@ -41,25 +49,33 @@ class Field:
             of an episode.
     """
 
-    path: str = ""
+    later: ClassVar[tuple[str, ...]] = ("axis", "series_axis", "extra_rows", "join")
+
+    path: str | Sequence[str] = ""
     attr: str | None = None
     steps: tuple[int, int] | None = None
     constant: bool = False
-    member: str | None = None
+    member: str | Sequence[str] | None = None
     dtype: str | None = None
     ragged: str = "error"
     decode: str | None = None
     axis: int | None = None
     series_axis: int | None = None
     extra_rows: int = 0
+    join: str = "last"
 
     def __post_init__(self) -> None:
         make_plain(self)
-        for name in ("path", "attr", "member"):
-            check_text(f"field.{name}", getattr(self, name))
+        check_text("field.attr", self.attr)
         check_bool("field.constant", self.constant)
-        parts = (self.path or "").split("/")
-        object.__setattr__(self, "path", "/".join(part for part in parts if part))
+        check_choice("field.join", self.join, JOINS)
+        _check_names("field.path", self.path)
+        _check_names("field.member", self.member)
+        path: Any = self.path or ""
+        path = _clean(path) if isinstance(path, str) else tuple(map(_clean, path))
+        object.__setattr__(self, "path", path)
+        if isinstance(self.member, list):
+            object.__setattr__(self, "member", tuple(self.member))
         if not (self.path if self.attr is None else self.attr):
             raise OptionError(
                 f"a field needs a path, or attr= for an attribute; found path={self.path!r}, attr={self.attr!r}"
@@ -87,11 +103,27 @@ class Field:
             >>> Field("x", constant=True).text(decode="cf")
             "Field('x', constant=True, decode='cf')"
         """
-        options = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)} | changes
-        defaults = {item.name: item.default for item in dataclasses.fields(self)}
+        items = dataclasses.fields(Field)
+        options = {item.name: _listed(getattr(self, item.name)) for item in items} | changes
+        defaults = {item.name: item.default for item in items}
         path = options.pop("path")
         arguments = [f"{name}={value!r}" for name, value in options.items() if value != defaults[name]]
         return f"Field({', '.join([*([repr(path)] if path else []), *arguments])})"
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it is made of a list of paths or columns, which are joined."""
+        return not (isinstance(self.path, str) and (self.member is None or isinstance(self.member, str)))
+
+    def parts(self) -> tuple[SingleField, ...]:
+        """The field of each dataset and column that it is made of; of one alone, where there is no list."""
+        paths = (self.path,) if isinstance(self.path, str) else self.path
+        members = (self.member,) if self.member is None or isinstance(self.member, str) else self.member
+        options = {item.name: getattr(self, item.name) for item in dataclasses.fields(Field)}
+        options |= {"join": "last", "whole": self if self.is_list else None}
+        return tuple(
+            SingleField(**options | {"path": path, "member": member}) for path in paths for member in members
+        )
 
     def _check_steps(self) -> None:
         steps: Any = self.steps
@@ -109,4 +141,59 @@ class Field:
                 "remove constant, steps, member and decode"
             )
         if self.constant and self.steps:
-            raise OptionError(f"the constant field {self.path!r} has no sample axis: remove steps")
+            raise OptionError(f"the constant field {_listed(self.path)!r} has no sample axis: remove steps")
+        if self.attr is not None and self.is_list:
+            raise OptionError(
+                f"the attribute {self.attr!r} can be of one object: found the paths {_listed(self.path)!r}. Make a "
+                "field of each, and join them in a transform"
+            )
+        if self.join != "last" and not self.is_list:
+            raise OptionError(
+                f"field.join={self.join!r} is for a list of paths or members: found path={self.path!r}, "
+                f"member={self.member!r}"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class SingleField(Field):
+    """A field of one dataset or one of its columns: what planning looks at; see `Field.parts`.
+
+    Args:
+        whole: the field with the list that it is a part of, for messages; None where there is no list.
+    """
+
+    path: str = ""
+    member: str | None = None
+    whole: Field | None = dataclasses.field(default=None, repr=False, compare=False)
+
+    def text(self, **changes: Any) -> str:
+        """The Python code of the field as the user wrote it, with some options changed; see `Field.text`."""
+        return Field.text(self, **changes) if self.whole is None else self.whole.text(**changes)
+
+
+def single_fields(fields: Mapping[str, Field]) -> Iterator[tuple[str, SingleField]]:
+    """The parts of all fields, each with the key of its field."""
+    return ((key, part) for key, field in fields.items() for part in field.parts())
+
+
+def _check_names(name: str, value: object) -> None:
+    """Raise `OptionError` unless the value is text, None, or a list of at least one text."""
+    if not isinstance(value, list):
+        check_text(name, value)
+    elif not value:
+        raise OptionError(f"{name} is an empty list: name at least one, or leave it out")
+    else:
+        for one in value:
+            if not isinstance(one, str) or not one.strip("/"):
+                raise OptionError(f"{name} must be a list of names, found {one!r} in {value!r}")
+
+
+def _clean(path: str) -> str:
+    """A path without leading, trailing and double slashes."""
+    return "/".join(part for part in path.split("/") if part)
+
+
+def _listed(value: object) -> object:
+    """A tuple of names as the list that users write; anything else as it is."""
+    is_names = isinstance(value, tuple) and all(isinstance(one, str) for one in value)
+    return list(value) if is_names and isinstance(value, tuple) else value

@@ -16,7 +16,7 @@ from h5lightning.errors import (
     SchemaError,
     UnsupportedFieldError,
 )
-from h5lightning.options import Field
+from h5lightning.options import SingleField
 from h5lightning.options.checks import did_you_mean
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.schema import DatasetSchema, Member, member_text
@@ -44,13 +44,13 @@ class ComparedFiles:
     names_in: NameList
     attrs_in: AttributeList
 
-    def rows(self, key: str, field: Field) -> Int64Array:
+    def rows(self, key: str, field: SingleField) -> Int64Array:
         """Rows of a field in each file of the catalog, once the field was checked."""
         self.schema(key, field)
         self.check_written(field)
         return self.catalog.facts_of(field.path)[:, 0]
 
-    def check_written(self, field: Field) -> None:
+    def check_written(self, field: SingleField) -> None:
         """Raise `MissingDataError` if chunks were never written, unless the user accepts the fill value."""
         facts = self.catalog.facts_of(field.path)
         never_written = self.files[facts[self.files, 2] > 0]
@@ -63,7 +63,7 @@ class ComparedFiles:
                 "access.on_missing='fill'"
             )
 
-    def schema(self, key: str, field: Field) -> DatasetSchema:
+    def schema(self, key: str, field: SingleField) -> DatasetSchema:
         """The dataset of a field, which all files store alike in what a batch needs.
 
         Raises:
@@ -92,7 +92,7 @@ class ComparedFiles:
                 )
         return reference
 
-    def delivered_dtype(self, key: str, field: Field, stored: str) -> str:
+    def delivered_dtype(self, key: str, field: SingleField, stored: str) -> str:
         """The name of the type that a field is delivered in, if ``stored`` is the NumPy type string of its elements."""
         dtype = np.dtype(stored)
         is_floating = dtype.kind == "f" or field.decode == "cf"
@@ -108,7 +108,7 @@ class ComparedFiles:
         alike = int((self.catalog.layout_of[self.files] == layout).sum())
         return f" ({alike} of {len(self.files)} files have this layout)"
 
-    def _dataset(self, key: str, field: Field, file: int) -> DatasetSchema:
+    def _dataset(self, key: str, field: SingleField, file: int) -> DatasetSchema:
         layout = self.catalog.layouts[int(self.catalog.layout_of[file])]
         dataset = next((dataset for dataset in layout if dataset.path == field.path), None)
         where = self.catalog.where(file)
@@ -126,7 +126,9 @@ class ComparedFiles:
         return dataset
 
 
-def _remedy_of(field: Field, dataset: DatasetSchema, expected: DatasetSchema, *, is_converted: bool) -> str:
+def _remedy_of(
+    field: SingleField, dataset: DatasetSchema, expected: DatasetSchema, *, is_converted: bool
+) -> str:
     """What to do about a difference that may be one of types or categories alone."""
     if explain_difference(dataset, expected, field.member, any_type=True, any_categories=True):
         return "Run 'h5lightning inspect' to list what differs"
@@ -136,7 +138,7 @@ def _remedy_of(field: Field, dataset: DatasetSchema, expected: DatasetSchema, *,
     return f"{field.text(dtype=wider_type(*types))} delivers one type, whatever each file stores"
 
 
-def check_column(what: str, field: Field, schema: DatasetSchema) -> None:
+def check_column(what: str, field: SingleField, schema: DatasetSchema) -> None:
     """Raise unless the field names a column that a tensor can hold, or names none of a dataset without columns.
 
     Args:
@@ -161,6 +163,8 @@ def check_column(what: str, field: Field, schema: DatasetSchema) -> None:
     column = schema.member(field.member)
     if column is None:
         near = did_you_mean(field.member, [member.name for member in schema.members])
+        if not near.startswith("; did"):
+            near = f"; known: {_listed(list(map(member_text, schema.members)))}"
         raise MissingFieldError(f"{what} has no column {field.member!r}{near}")
     if column.refusal:
         raise UnsupportedFieldError(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import more_files
 from h5lightning.errors import FieldError, MissingFieldError, OptionError, SchemaError, UnsupportedFieldError
-from h5lightning.options import Field, Samples, Whole, Windows
+from h5lightning.options import Samples, SingleField, Whole, Windows
 from h5lightning.options.checks import LARGEST_INT, did_you_mean
 from h5lightning.planning.catalog.schema import as_array, untyped
 from h5lightning.planning.compared_files import ComparedFiles
@@ -30,7 +30,7 @@ Array = npt.NDArray[Any]
 
 
 def plan_rows(
-    compared: ComparedFiles, key: str, field: Field, samples: Samples, lengths: Int64Array
+    compared: ComparedFiles, key: str, field: SingleField, samples: Samples, lengths: Int64Array
 ) -> RowField:
     """Plan a field with values for each sample; ``lengths`` are the rows of each file of the catalog.
 
@@ -47,7 +47,7 @@ def plan_rows(
     return RowField(**stored, spec=spec, row_shape=row_shape, steps=steps, dilation=dilation)
 
 
-def plan_constant(compared: ComparedFiles, key: str, field: Field) -> ConstantField:
+def plan_constant(compared: ComparedFiles, key: str, field: SingleField) -> ConstantField:
     """Plan a dataset without a sample axis.
 
     Raises:
@@ -59,7 +59,7 @@ def plan_constant(compared: ComparedFiles, key: str, field: Field) -> ConstantFi
     return ConstantField(**stored, spec=FieldSpec(shape, *delivered), row_shape=shape)
 
 
-def plan_attribute(compared: ComparedFiles, key: str, field: Field) -> AttributeField:
+def plan_attribute(compared: ComparedFiles, key: str, field: SingleField) -> AttributeField:
     """Plan an attribute that each sample of a file gets.
 
     Raises:
@@ -91,7 +91,7 @@ def plan_attribute(compared: ComparedFiles, key: str, field: Field) -> Attribute
 
 
 def _stored(
-    compared: ComparedFiles, key: str, field: Field
+    compared: ComparedFiles, key: str, field: SingleField
 ) -> tuple[dict[str, Any], tuple[str, tuple[str, ...] | None]]:
     """Arguments of `StoredField` but the shape, and what is delivered: the type, and names of the values."""
     catalog, files = compared.catalog, compared.files
@@ -107,7 +107,7 @@ def _stored(
 
 
 def _steps(
-    compared: ComparedFiles, key: str, field: Field, samples: Samples, lengths: Int64Array
+    compared: ComparedFiles, key: str, field: SingleField, samples: Samples, lengths: Int64Array
 ) -> tuple[int, int] | None:
     if isinstance(samples, Windows):
         steps = field.steps or (0, samples.length)
@@ -135,7 +135,7 @@ def _whole_length(compared: ComparedFiles, lengths: Int64Array) -> int:
     return expected
 
 
-def _constant_shape(compared: ComparedFiles, key: str, field: Field) -> tuple[int, ...]:
+def _constant_shape(compared: ComparedFiles, key: str, field: SingleField) -> tuple[int, ...]:
     compared.check_written(field)
     catalog, files = compared.catalog, compared.files
     lengths = catalog.facts_of(field.path)[:, 0]
@@ -151,7 +151,7 @@ def _constant_shape(compared: ComparedFiles, key: str, field: Field) -> tuple[in
     return schema.shape[:1] + schema.row_shape_of(field.member) if schema is not None else ()
 
 
-def _value(compared: ComparedFiles, key: str, field: Field, file: int) -> Array:
+def _value(compared: ComparedFiles, key: str, field: SingleField, file: int) -> Array:
     attrs, name = compared.catalog.typed_attrs(file), f"{field.path}@{field.attr}"
     where = compared.catalog.where(file)
     if name not in attrs:
@@ -175,7 +175,7 @@ def _converted(value: Array, delivered: str) -> tuple[str, Array]:
         return str(one[error.place]), np.zeros_like(value, delivery_dtype(delivered))
 
 
-def _remedy(field: Field, values: list[Array], *, is_said: bool) -> str:
+def _remedy(field: SingleField, values: list[Array], *, is_said: bool) -> str:
     """What to do about values that the delivered type cannot hold; ``is_said`` if the user chose the type."""
     wide = field.text(dtype="float64")
     try:
@@ -190,5 +190,5 @@ def _remedy(field: Field, values: list[Array], *, is_said: bool) -> str:
     return f"Files hold it in different types: {wide} chooses one"
 
 
-def _described(field: Field) -> str:
+def _described(field: SingleField) -> str:
     return f"the attribute {field.attr!r}{f' of {field.path!r}' if field.path else ''}"

@@ -13,7 +13,7 @@ import numpy as np
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import more_files
 from h5lightning.errors import FieldError, OptionError, SchemaError
-from h5lightning.options import Field, Samples, Series, Windows
+from h5lightning.options import Field, Samples, Series, Windows, single_fields
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.compared_files import AttributeList, ComparedFiles, NameList
@@ -23,6 +23,7 @@ from h5lightning.planning.conventions.same_values import check_same, is_same
 from h5lightning.planning.conventions.series_borders import check_series_borders
 from h5lightning.planning.field_kinds import plan_attribute, plan_constant, plan_rows
 from h5lightning.planning.fields import FieldPlan, Fields
+from h5lightning.planning.joined_fields import plan_joined
 
 __all__ = ["has_rows", "plan_fields"]
 
@@ -73,7 +74,7 @@ def plan_fields(
     lengths = _lengths(compared, chosen, allow_empty=allow_empty)
     plans = tuple(_plan(compared, key, field, samples, lengths) for key, field in chosen.items())
     # Fields that cannot be read row by row have failed before: the remedy names single rows.
-    for key, field in chosen.items():
+    for key, field in single_fields(chosen):
         if has_rows(field):
             check_series_borders(catalog, key, field, samples, files, series=series)
     remarks = check_labels(catalog, chosen, files, difference_of=difference_of)
@@ -108,22 +109,27 @@ def has_rows(field: Field) -> bool:
 def _plan(
     compared: ComparedFiles, key: str, field: Field, samples: Samples, lengths: Int64Array
 ) -> FieldPlan:
+    parts = field.parts()
     if field.attr is not None:
-        return plan_attribute(compared, key, field)
-    if field.constant:
-        return plan_constant(compared, key, field)
-    return plan_rows(compared, key, field, samples, lengths)
+        return plan_attribute(compared, key, parts[0])
+    stored = [
+        plan_constant(compared, key, part)
+        if part.constant
+        else plan_rows(compared, key, part, samples, lengths)
+        for part in parts
+    ]
+    return plan_joined(key, field, stored) if field.is_list else stored[0]
 
 
 def _lengths(compared: ComparedFiles, fields: Mapping[str, Field], *, allow_empty: bool) -> Int64Array:
     """Rows of each file, ``(files of the catalog,)``, in which all fields with rows must agree."""
-    fields = {key: field for key, field in fields.items() if has_rows(field)}
-    if not fields:
+    parts = [(key, part) for key, part in single_fields(fields) if has_rows(part)]
+    if not parts:
         raise FieldError("all fields are attributes or constants: at least one must have rows")
     catalog, files = compared.catalog, compared.files
-    first_key, first = next(iter(fields.items()))
+    first_key, first = parts[0]
     expected = compared.rows(first_key, first)
-    for key, field in fields.items():
+    for key, field in parts:
         rows = compared.rows(key, field)
         differs = files[rows[files] != expected[files]]
         if differs.size:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import Frozen
 from h5lightning.errors import OptionError
-from h5lightning.options import FLOAT_DTYPES, Field
+from h5lightning.options import FLOAT_DTYPES, SingleField
 from h5lightning.planning.catalog.annotations import Encoding
 
 __all__ = [
@@ -24,11 +24,14 @@ __all__ = [
     "FieldPlan",
     "FieldSpec",
     "Fields",
+    "JoinedField",
     "RowField",
     "StoredField",
     "StoredForm",
     "check_dtype",
 ]
+
+_MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +42,15 @@ class FieldSpec:
         shape: shape of one sample, without the batch axis.
         dtype: name of the tensor's type, such as ``float32``.
         classes: names of the values, where the field has categories.
+        columns: names of what a list joins, one for each entry of the joined axis: paths; of columns, their names,
+            after the path if there are several paths. A dataset of several entries numbers them: ``u[0]``, ``u[1]``.
+            None for a field that is no list.
     """
 
     shape: tuple[int, ...]
     dtype: str
     classes: tuple[str, ...] | None = None
+    columns: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +109,11 @@ class FieldPlan(Frozen):
         is_kept = np.dtype(form.dtype).name == self.spec.dtype
         return form.encoding if len(self.forms) == 1 and is_kept and not self.is_decoded else None
 
+    @property
+    def title(self) -> str:
+        """The field and its dataset, for messages."""
+        return f"field {self.key!r} ('/{self.path}')"
+
     def form_in(self, file: int) -> int:
         """Number of the form that a file has."""
         return 0 if self.form_of is None else int(self.form_of[file])
@@ -119,12 +131,12 @@ class StoredField(FieldPlan):
 
     member: str | None
     row_shape: tuple[int, ...]
-    asked: Field | None = None
+    asked: SingleField | None = None
 
     @property
-    def as_asked(self) -> Field:
+    def as_asked(self) -> SingleField:
         """The field as the user wrote it."""
-        return self.asked or Field(self.path)
+        return self.asked or SingleField(self.path)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -175,6 +187,28 @@ class AttributeField(FieldPlan):
     values: npt.NDArray[Any]
 
 
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class JoinedField(FieldPlan):
+    """One tensor of several datasets or columns; its form is what their values are delivered as.
+
+    Args:
+        parts: the plans of the datasets and columns, all of one kind.
+        axis: the axis of a delivered sample along which they lie side by side.
+        borders: where each part begins along this axis, and the last one ends, ``(parts + 1,)``.
+    """
+
+    parts: tuple[StoredField, ...]
+    axis: int
+    borders: tuple[int, ...]
+
+    @property
+    def title(self) -> str:
+        """The field and its datasets, for messages."""
+        paths = list(dict.fromkeys(f"'/{part.path}'" for part in self.parts))
+        more = f", … {len(paths) - _MOST_NAMED} more" if len(paths) > _MOST_NAMED else ""
+        return f"field {self.key!r} ({', '.join(paths[:_MOST_NAMED])}{more})"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Fields(Frozen):
     """The fields of a batch, and how many rows each file has.
@@ -191,13 +225,22 @@ class Fields(Frozen):
 
     @property
     def row_fields(self) -> tuple[RowField, ...]:
-        """The fields with values for each sample."""
-        return tuple(plan for plan in self.plans if isinstance(plan, RowField))
+        """The fields with values for each sample; of joined fields, their parts."""
+        return tuple(plan for plan in self.single_plans if isinstance(plan, RowField))
 
     @property
     def stored_fields(self) -> tuple[StoredField, ...]:
-        """The fields that are read from datasets."""
-        return tuple(plan for plan in self.plans if isinstance(plan, StoredField))
+        """The fields that are read from datasets; of joined fields, their parts."""
+        return tuple(plan for plan in self.single_plans if isinstance(plan, StoredField))
+
+    @property
+    def single_plans(self) -> tuple[FieldPlan, ...]:
+        """The plans with the parts of joined fields in their place."""
+        return tuple(
+            single
+            for plan in self.plans
+            for single in (plan.parts if isinstance(plan, JoinedField) else (plan,))
+        )
 
     def spec(self) -> dict[str, FieldSpec]:
         """Sample key → what a model sees."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import counted
-from h5lightning.options import Field
+from h5lightning.options import Field, single_fields
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.catalog.schema_difference import explain_difference
@@ -37,7 +37,9 @@ def find_nonconforming(
     if reference is None:
         return []
     by_layout = [comparison.difference(layout, reference) for layout in catalog.layouts]
-    with_rows = [field.path for field in fields.values() if field.attr is None and not field.constant]
+    with_rows = [
+        field.path for _, field in single_fields(fields) if field.attr is None and not field.constant
+    ]
     facts = {path: catalog.facts_of(path) for path in comparison.paths}
     nonconforming = []
     for file in files.tolist():
@@ -54,7 +56,7 @@ class _Comparison:
     """Compares layouts in the datasets that fields need."""
 
     def __init__(self, fields: Mapping[str, Field], dtype: str | None) -> None:
-        self._fields = [field for field in fields.values() if field.attr is None]
+        self._fields = [field for _, field in single_fields(fields) if field.attr is None]
         self._dtype = dtype
         self.paths = list(dict.fromkeys(field.path for field in self._fields))
 

@@ -15,7 +15,7 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import Frozen
 from h5lightning.core.visible import visible_logger
 from h5lightning.errors import ChecksumError, MissingFieldError, SchemaError
-from h5lightning.options import Access, Field, Samples, Whole
+from h5lightning.options import Access, Field, Samples, Whole, single_fields
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.checksum_table import ChecksumTable
@@ -238,9 +238,10 @@ def _request(
     )
     if fields is None:
         return request
-    paths = dict.fromkeys(field.path for field in fields.values() if field.attr is None)
-    attrs = dict.fromkeys(f"{field.path}@{field.attr}" for field in fields.values() if field.attr is not None)
-    constants = dict.fromkeys(field.path for field in fields.values() if field.constant)
+    parts = [field for _, field in single_fields(fields)]
+    paths = dict.fromkeys(field.path for field in parts if field.attr is None)
+    attrs = dict.fromkeys(f"{field.path}@{field.attr}" for field in parts if field.attr is not None)
+    constants = dict.fromkeys(field.path for field in parts if field.constant)
     return replace(
         request,
         paths=tuple(paths),
@@ -325,10 +326,13 @@ def _present(catalog: Catalog, fields: Mapping[str, Field], files: Int64Array) -
 
 
 def _is_in_any(catalog: Catalog, field: Field, files: Int64Array) -> bool:
-    """Whether any of the files has the field: a field that all of them lack is unlabelled data, not a mistake."""
+    """Whether any of the files has the field: a field that all of them lack is unlabelled data, not a mistake.
+
+    A list is there if all its datasets are.
+    """
     if field.attr is not None:
         return any(f"{field.path}@{field.attr}" in catalog.attrs_of(file) for file in files.tolist())
-    return bool((catalog.facts_of(field.path)[files, 0] > -2).any())
+    return all((catalog.facts_of(part.path)[files, 0] > -2).any() for part in field.parts())
 
 
 def _labels(catalog: Catalog, label: str) -> tuple[str | None, ...]:

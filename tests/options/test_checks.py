@@ -1,6 +1,5 @@
 """Checks of single values, the nearest known name in an error, and values as plain data."""
 
-import dataclasses
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -31,6 +30,9 @@ def test_what_is_allowed_passes_the_checks():
     check_int("batch_size", 1, at_least=1)
 
 
+_FIELD = {"attr": None, "constant": False, "member": None, "dtype": None, "ragged": "error", "decode": None}
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
@@ -40,7 +42,7 @@ def test_what_is_allowed_passes_the_checks():
             Shuffle(window_bytes=7),
             {"mode": "auto", "window_bytes": 7, "weights": None, "balance": None},
         ),
-        ({"x": Field("x", steps=(0, 1))}, {"x": {**dataclasses.asdict(Field("x")), "steps": [0, 1]}}),
+        ({"x": Field("x", steps=(0, 1))}, {"x": {**_FIELD, "path": "x", "steps": [0, 1]}}),
         (("a", PurePosixPath("b")), ["a", "b"]),
         (OmegaConf.create({"a": [1, {"b": None}]}), {"a": [1, {"b": None}]}),
         ({1: np.float32(0.5)}, {"1": 0.5}),

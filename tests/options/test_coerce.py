@@ -164,8 +164,27 @@ def test_a_name_may_be_given_in_pieces():
     assert found == {"x": Field(name), "y": Field("a", member=name), "z": Field(attr=name)}
 
 
-def test_pieces_are_text():
-    with pytest.raises(OptionError, match=r"field\.path must be text"):
+def test_other_lists_are_lists_of_names():
+    found = coerce_fields(
+        {
+            "x": {"path": ["t2m", "/msl/"]},
+            "y": {"path": "jets", "member": ["pt", "${a}$", "{b}", "$"]},
+            "z": {"path": ["$", "{b}", "c"]},
+            "one": {"path": ["t2m"]},
+            "missing": {"path": ["?", "??"]},
+        }
+    )
+    assert found == {
+        "x": Field(["t2m", "msl"]),
+        "y": Field("jets", member=["pt", "${a}${b}", "$"]),
+        "z": Field(["${b}", "c"]),
+        "one": Field(["t2m"]),
+        "missing": Field("???"),
+    }
+
+
+def test_names_are_text():
+    with pytest.raises(OptionError, match=r"field\.path must be a list of names, found 1"):
         coerce_fields({"x": {"path": ["a", 1]}})
 
 

@@ -64,3 +64,55 @@ def test_a_path_has_one_spelling(path):
 def test_a_field_is_written_as_python_reads_it(field):
     assert eval(field.text(), {"Field": Field}) == field
     assert eval(field.text(dtype="float16"), {"Field": Field}).dtype == "float16"
+
+
+def test_a_list_is_written_as_users_write_it():
+    field = Field(["/t2m", "msl/"], member=("pt", "eta"), join="first")
+    assert (field.path, field.member) == (("t2m", "msl"), ("pt", "eta"))
+    assert field.text() == "Field(['t2m', 'msl'], member=['pt', 'eta'], join='first')"
+    assert eval(field.text()) == field
+    assert field.text(dtype="float32").endswith("dtype='float32', join='first')")
+
+
+def test_parts_are_fields_of_one_dataset_and_column_each():
+    field = Field(["a", "b"], member=["pt", "eta"], decode="stored", join="concat")
+    assert [(part.path, part.member) for part in field.parts()] == [
+        ("a", "pt"),
+        ("a", "eta"),
+        ("b", "pt"),
+        ("b", "eta"),
+    ]
+    assert {part.decode for part in field.parts()} == {"stored"}
+    assert {part.text() for part in field.parts()} == {field.text()}
+    assert [part.text() for part in Field("a", member="pt").parts()] == ["Field('a', member='pt')"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"path": []}, r"field\.path is an empty list"),
+        ({"path": "x", "member": []}, r"field\.member is an empty list"),
+        ({"path": ["x", ""]}, r"field\.path must be a list of names, found ''"),
+        ({"path": ["x", 3]}, r"field\.path must be a list of names, found 3"),
+        (
+            {"path": ["x", "y"], "join": "stack"},
+            r"field\.join must be one of 'last', 'first', 'concat'; found 'stack'",
+        ),
+        (
+            {"path": "x", "join": "first"},
+            r"field\.join='first' is for a list of paths or members: found path='x'",
+        ),
+        (
+            {"path": ["x", "y"], "attr": "a"},
+            r"the attribute 'a' can be of one object: found the paths \['x', 'y'\]",
+        ),
+        (
+            {"path": ["x", "y"], "constant": True, "steps": (0, 1)},
+            r"\['x', 'y'\] has no sample axis: remove steps",
+        ),
+    ],
+    ids=repr,
+)
+def test_lists_that_mean_nothing_are_refused(options, message):
+    with pytest.raises(OptionError, match=message):
+        Field(**options)

@@ -98,7 +98,7 @@ class FieldDecoder:
 
     def _explained(self, error: ValueAtError, stored: Array, form: int, where: str) -> H5LightningError:
         plan, value = self._plan, stored[error.place]
-        what = f"field {plan.key!r} ('/{plan.path}') holds {value!s} at {where}"
+        what = f"{plan.title} holds {value!s} at {where}"
         if isinstance(error, LostValueError):
             decoded = ", decoded," if plan.is_decoded else ""
             return FieldError(

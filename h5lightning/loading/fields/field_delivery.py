@@ -75,8 +75,8 @@ class FieldDelivery:
         if lost is None:
             return None
         return FieldError(
-            f"{self._named} holds {array[lost]!s} at {self._described(ids[lost[0]])}, which {self._delivered} cannot "
-            "hold. Choose another Field(dtype=…), or convert in a transform"
+            f"{self._plan.title} holds {array[lost]!s} at {self._described(ids[lost[0]])}, which "
+            f"{self._delivered} cannot hold. Choose another Field(dtype=…), or convert in a transform"
         )
 
     def _check_finite(self, array: Array, ids: Int64Array) -> None:
@@ -84,13 +84,9 @@ class FieldDelivery:
             return
         first = int(np.argwhere(~np.isfinite(array))[0, 0])
         raise NonFiniteError(
-            f"{self._named} is not finite in the sample at {self._described(ids[first])}. Leave the file out, replace "
-            "the values in a transform, or accept them with access.on_nonfinite='ignore'"
+            f"{self._plan.title} is not finite in the sample at {self._described(ids[first])}. Leave the file out, "
+            "replace the values in a transform, or accept them with access.on_nonfinite='ignore'"
         )
-
-    @property
-    def _named(self) -> str:
-        return f"field {self._plan.key!r} ('/{self._plan.path}')"
 
     def _described(self, sample: np.int64) -> str:
         where = self._index.locate([sample])

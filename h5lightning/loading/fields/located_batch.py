@@ -13,7 +13,7 @@ import numpy as np
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.planning.index import SampleIndex
-from h5lightning.storage.readers.protocol import SeriesParts
+from h5lightning.storage.readers.series_parts import Picked, SeriesParts
 
 __all__ = ["FilePaths", "LocatedBatch"]
 
@@ -68,8 +68,10 @@ class FilePaths:
         if index.unit_texts is None:
             return self._of_files(units.tolist())
         files = index.unit_files[units]
-        texts = [index.unit_texts[unit] for unit in units.tolist()]
-        return SeriesParts(self._of_files(files.tolist()), texts, units)
+        is_first = np.ones(len(files), np.bool_)
+        np.not_equal(files[1:], files[:-1], out=is_first[1:])
+        paths = self._of_files(files[is_first].tolist())
+        return SeriesParts(paths, is_first.cumsum() - 1, Picked(index.unit_texts, units), units)
 
     def _of_files(self, files: Sequence[int]) -> list[str]:
         kept = self._kept

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from h5lightning.storage.readers.protocol import Reader, ReadRequest, SeriesParts
+from h5lightning.storage.readers.protocol import Reader, ReadRequest
+from h5lightning.storage.readers.series_parts import chosen_parts
 
-__all__ = ["RowRequest", "by_files", "chosen_parts", "read_rows"]
+__all__ = ["RowRequest", "by_files", "read_rows"]
 
 
 class RowRequest(NamedTuple):
@@ -31,11 +32,6 @@ def by_files(
         groups.setdefault(files, []).append(request)
     for files, group in groups.items():
         yield paths if files is None else chosen_parts(paths, files), group
-
-
-def chosen_parts(paths: Sequence[str], files: Sequence[int]) -> Sequence[str]:
-    """Some of the files, or of the `SeriesParts`, of a batch."""
-    return paths.of(files) if isinstance(paths, SeriesParts) else [paths[file] for file in files]
 
 
 def read_rows(reader: Reader, paths: Sequence[str], requests: Sequence[RowRequest]) -> None:

@@ -18,10 +18,10 @@ _CONTIGUOUS = np.iinfo(np.int64).max  # as the rows of a chunk: it holds any num
 
 
 class StoredPieces(NamedTuple):
-    """The rows of a dataset in some files.
+    """The rows of a dataset in some units: files, or parts of them.
 
     Args:
-        places: the files in which all rows lie in one piece, unfiltered and inside of the file, by their index among
+        places: the units in which all rows lie in one piece, unfiltered and inside of the file, by their index among
             the requested ones, ``(N,)``, ascending.
         starts: first byte of the first row in each of them, ``(N,)``.
         rows: rows in each of them, at least 1, ``(N,)``.
@@ -39,7 +39,7 @@ class StoredPieces(NamedTuple):
 
 
 class OnePiece:
-    """One dataset in the files of a catalog.
+    """One dataset in the units of a catalog.
 
     Args:
         catalog: the files.
@@ -62,17 +62,17 @@ class OnePiece:
         )
         self._is_plain = np.asarray([*extents, False])
 
-    def of(self, files: Int64Array) -> StoredPieces:
-        """Where the rows lie in some files.
+    def of(self, units: Int64Array) -> StoredPieces:
+        """Where the rows lie in some units.
 
         Args:
-            files: their numbers in the catalog, -1 for files that it does not describe, ``(files,)``.
+            units: their numbers in the catalog, -1 for those that it does not describe, ``(units,)``.
         """
-        places = np.flatnonzero(files >= 0)
-        places = places[self._position[self._catalog.layout_of[files[places]]] != _NOT]
-        files = files[places]
-        layouts = self._catalog.layout_of[files]
-        facts, extents = self._catalog.first_fact[files] + self._position[layouts], self._catalog.extents
+        places = np.flatnonzero(units >= 0)
+        places = places[self._position[self._catalog.layout_of[units[places]]] != _NOT]
+        units = units[places]
+        layouts = self._catalog.layout_of[units]
+        facts, extents = self._catalog.first_fact[units] + self._position[layouts], self._catalog.extents
         begins = np.where(facts > 0, extents.ends[facts - 1], 0)
         is_one = self._is_plain[extents.layout_of[facts]] & (extents.ends[facts] - begins == 1)
         rows, chunk_rows = self._catalog.facts[facts, 0], self._chunk_rows[layouts]
@@ -81,7 +81,7 @@ class OnePiece:
         starts = extents.numbers[begins[one]]
         # Of a chunk, all of it is inside of the file, also where it has room for more rows.
         held = np.where(chunk_rows == _CONTIGUOUS, rows, chunk_rows)[one]
-        room = self._catalog.stamps[files[one], 0] - starts
+        room = self._catalog.stamps[self._catalog.unit_files[units[one]], 0] - starts
         inside = np.flatnonzero((starts >= 0) & (room >= 0) & (held <= room // self._row_bytes))
         return StoredPieces(places[one[inside]], starts[inside], rows[one[inside]])
 

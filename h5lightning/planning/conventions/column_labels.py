@@ -14,7 +14,7 @@ import numpy as np
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import counted, more_files
 from h5lightning.errors import SchemaError
-from h5lightning.options import Field
+from h5lightning.options import Field, SingleField, single_fields
 from h5lightning.planning.catalog.annotations import AxisLabels
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.conventions.error_parts import (
@@ -71,7 +71,7 @@ class LabelDifference:
             return ""
         return difference_of(int(self.files[0]), self.expected, self.source)
 
-    def error_text(self, catalog: Catalog, key: str, field: Field, difference_of: DifferenceOf) -> str:
+    def error_text(self, catalog: Catalog, key: str, field: SingleField, difference_of: DifferenceOf) -> str:
         """An error that names the field, both files, the first difference and what to do."""
         same = "labels" if self.what == "names" else "order of labels"
         other_source = "" if self.source == self.expected_source else f"'/{self.expected_source}' of "
@@ -120,7 +120,7 @@ def check_labels(
         SchemaError: the same labels in another order, or other text.
     """
     remarks: list[str] = []
-    for key, field in fields.items():
+    for key, field in single_fields(fields):
         for difference in label_differences(catalog, field, files):
             if difference.is_error:
                 raise SchemaError(difference.error_text(catalog, key, field, difference_of))
@@ -133,14 +133,14 @@ def find_other_labels(
 ) -> list[SkippedFile]:
     """The files whose columns mean something else than in most files."""
     reasons: dict[int, str] = {}
-    for field in fields.values():
+    for _, field in single_fields(fields):
         for difference in label_differences(catalog, field, files):
             if difference.is_error:
                 add_reasons(reasons, difference.files, difference.reason, difference.explain(difference_of))
     return skipped_files(catalog, reasons)
 
 
-def label_differences(catalog: Catalog, field: Field, files: Int64Array) -> Iterator[LabelDifference]:
+def label_differences(catalog: Catalog, field: SingleField, files: Int64Array) -> Iterator[LabelDifference]:
     """Where labels of a field's axes differ from those in most files, the worst first; none with ``decode="stored"``.
 
     The field of an attribute has no labels; files without the dataset do not count.
@@ -157,7 +157,7 @@ def label_differences(catalog: Catalog, field: Field, files: Int64Array) -> Iter
     yield from sorted(_joined(differences), key=lambda one: (_SEVERITY[one.what], one.axis >= 0, one.axis))
 
 
-def _counts(labels: AxisLabels, field: Field) -> bool:
+def _counts(labels: AxisLabels, field: SingleField) -> bool:
     """Whether labels name something that the field delivers, beside its samples."""
     if labels.member is not None and labels.member != field.member:
         return False

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import more_files
 from h5lightning.errors import MissingDataError, OptionError, SchemaError, UnsupportedFieldError
-from h5lightning.options import FLOAT_DTYPES, Field
+from h5lightning.options import FLOAT_DTYPES, SingleField
 from h5lightning.planning.catalog.annotations import Annotations, Encoding, Found
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.schema import UNREAD, DatasetSchema, Member
@@ -35,7 +35,7 @@ __all__ = [
 DECODED_DTYPE = "float32"
 
 
-def check_encodings(catalog: Catalog, files: Int64Array, key: str, field: Field) -> None:
+def check_encodings(catalog: Catalog, files: Int64Array, key: str, field: SingleField) -> None:
     """Raise unless the numbers of a field can be delivered as requested.
 
     Raises:
@@ -59,7 +59,7 @@ def check_encodings(catalog: Catalog, files: Int64Array, key: str, field: Field)
             raise MissingDataError(f"{start} {masked.what} (row {masked.row}). {remedy(field)}")
 
 
-def check_missing(catalog: Catalog, files: Int64Array, key: str, field: Field) -> None:
+def check_missing(catalog: Catalog, files: Int64Array, key: str, field: SingleField) -> None:
     """Raise if a row of a field has no value, unless the stored numbers are requested.
 
     Raises:
@@ -79,7 +79,7 @@ def check_missing(catalog: Catalog, files: Int64Array, key: str, field: Field) -
             )
 
 
-def check_vocabularies(catalog: Catalog, files: Int64Array, key: str, field: Field) -> None:
+def check_vocabularies(catalog: Catalog, files: Int64Array, key: str, field: SingleField) -> None:
     """Raise if there are several files, and the category names of one of them were not read.
 
     Raises:
@@ -97,7 +97,7 @@ def check_vocabularies(catalog: Catalog, files: Int64Array, key: str, field: Fie
 
 
 def forms_of(
-    catalog: Catalog, files: Int64Array, field: Field
+    catalog: Catalog, files: Int64Array, field: SingleField
 ) -> tuple[tuple[StoredForm, ...], npt.NDArray[np.int32] | None]:
     """The ways in which files store a field, and the way of each file.
 
@@ -119,13 +119,13 @@ def forms_of(
     return tuple(numbers), form_of
 
 
-def shared_classes(catalog: Catalog, files: Int64Array, field: Field) -> tuple[str, ...] | None:
+def shared_classes(catalog: Catalog, files: Int64Array, field: SingleField) -> tuple[str, ...] | None:
     """The category names of a field if they are the same in all files, else None."""
     names = {value.categories for value, _ in _values(catalog, files, field)}
     return names.pop() if len(names) == 1 else None
 
 
-def is_type_said(field: Field, dtype: str | None, *schemas: DatasetSchema) -> bool:
+def is_type_said(field: SingleField, dtype: str | None, *schemas: DatasetSchema) -> bool:
     """Whether the options, ``dtype`` for floating fields, fix the type of delivery, so that stored types may differ."""
     if field.dtype is not None or field.decode == "cf":
         return True
@@ -133,7 +133,7 @@ def is_type_said(field: Field, dtype: str | None, *schemas: DatasetSchema) -> bo
     return dtype is not None and all(text[1:2] == "f" for text in types)
 
 
-def remedy(field: Field) -> str:
+def remedy(field: SingleField) -> str:
     """What to do about encoded numbers."""
     dtype = field.dtype if field.dtype in FLOAT_DTYPES else None  # an integer type has no NaN
     return (
@@ -142,7 +142,7 @@ def remedy(field: Field) -> str:
     )
 
 
-def _form(catalog: Catalog, layout: int, annotation: int, field: Field) -> StoredForm:
+def _form(catalog: Catalog, layout: int, annotation: int, field: SingleField) -> StoredForm:
     schema = next(dataset for dataset in catalog.layouts[layout] if dataset.path == field.path)
     dtype = schema.element(field.member) or schema.dtype
     has_encoding = annotation >= 0 and field.member is None and field.decode != "stored"
@@ -151,7 +151,7 @@ def _form(catalog: Catalog, layout: int, annotation: int, field: Field) -> Store
     return StoredForm(dtype, encoding if is_used else None)
 
 
-def _check_encoding(start: str, field: Field, encoding: Encoding) -> None:
+def _check_encoding(start: str, field: SingleField, encoding: Encoding) -> None:
     attributes = ", ".join(encoding.said_by)
     if encoding.problem:
         raise UnsupportedFieldError(f"{start} {encoding.problem}. {stored_remedy(field)}")
@@ -167,7 +167,7 @@ def _check_encoding(start: str, field: Field, encoding: Encoding) -> None:
         )
 
 
-def _values(catalog: Catalog, files: Int64Array, field: Field) -> Iterator[tuple[Member, int]]:
+def _values(catalog: Catalog, files: Int64Array, field: SingleField) -> Iterator[tuple[Member, int]]:
     """The field's column or element in each distinct layout, with the first file that has the layout."""
     layouts, first = np.unique(catalog.layout_of[files], return_index=True)
     for layout, position in zip(layouts.tolist(), first.tolist(), strict=True):
@@ -177,7 +177,7 @@ def _values(catalog: Catalog, files: Int64Array, field: Field) -> Iterator[tuple
                 yield value, int(files[position])
 
 
-def _missing_in(annotations: Annotations, field: Field) -> Found | None:
+def _missing_in(annotations: Annotations, field: SingleField) -> Found | None:
     if field.member is None:
         return annotations.missing
     return next((found for found in annotations.missing_columns if found.column == field.member), None)

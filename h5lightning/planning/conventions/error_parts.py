@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias, TypeVar
 
 from h5lightning.core.arrays import Int64Array
-from h5lightning.options import Field
+from h5lightning.options import SingleField
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 
 __all__ = [
@@ -23,12 +23,12 @@ T = TypeVar("T")
 DifferenceOf: TypeAlias = Callable[[int, int, str], str]  # file, file to compare with, dataset → text
 
 
-def where(catalog: Catalog, file: int, key: str, field: Field) -> str:
+def where(catalog: Catalog, file: int, key: str, field: SingleField) -> str:
     """The field, its dataset and the file, for the beginning of an error."""
     return f"field {key!r}: '/{field.path}' in {catalog.where(file)}"
 
 
-def stored_remedy(field: Field) -> str:
+def stored_remedy(field: SingleField) -> str:
     """The option that delivers the stored numbers."""
     return f"{field.text(decode='stored')} delivers the stored numbers"
 

@@ -7,7 +7,7 @@ import numpy as np
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import more_files
 from h5lightning.errors import UnsupportedFieldError
-from h5lightning.options import Field, Samples, Windows
+from h5lightning.options import Samples, SingleField, Windows
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.catalog.annotations import SeriesTable
 from h5lightning.planning.catalog.catalog import Catalog
@@ -26,7 +26,13 @@ _NUMBERS = {
 
 
 def check_series_borders(
-    catalog: Catalog, key: str, field: Field, samples: Samples, files: Int64Array, *, series: SeriesOption
+    catalog: Catalog,
+    key: str,
+    field: SingleField,
+    samples: Samples,
+    files: Int64Array,
+    *,
+    series: SeriesOption,
 ) -> None:
     """Raise if windows of a field would hold rows of two series, such as episodes.
 

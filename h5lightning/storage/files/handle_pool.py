@@ -145,8 +145,8 @@ class HandlePool:
     def using_each(
         self,
         paths: Sequence[str],
-        key: Hashable,
-        make: Callable[[str, h5py.File], T],
+        key: Hashable | Callable[[int], Hashable],
+        make: Callable[[int, h5py.File], T],
         function: Callable[[int, T], object],
         *,
         sources: Callable[[int, T], Iterable[str]] | None = None,
@@ -154,9 +154,11 @@ class HandlePool:
         """Call a function for each of some files with what ``make`` derives from it, while the file stays open.
 
         Args:
-            paths: where the files lie.
-            key: names what is derived; ``make`` is called once for a key as long as the file stays open.
-            make: derives it from the path and the open file.
+            paths: where the files lie; a file that follows itself is checked once.
+            key: names what is derived; ``make`` is called once for a key as long as the file stays open. If it
+                differs between paths, it says the name for the number of a path, and only some of what is derived is
+                kept.
+            make: derives it from the open file, given the number of its path.
             function: called with the number of a path and with what was derived.
             sources: the other files that the function reads; None for all that the file takes values from.
 
@@ -168,24 +170,30 @@ class HandlePool:
         """
 
         def use(first: int, entries: Sequence[OpenFile]) -> None:
+            touched: set[str] = set()
             for number, entry in enumerate(entries, first):
                 try:
-                    made: T | None = entry.kept.get(key)
+                    name = key(number) if callable(key) else key
+                    made: T | None = entry.kept.get(name)
                     if made is None:
-                        made = self._derived(entry, key, partial(make, entry.guard.path))
+                        most = files.most_parts if callable(key) else None
+                        made = self._derived(entry, name, partial(make, number), most)
                     function(number, made)
                 except H5LightningError:
                     self._check(entry, None)
                     raise
-                # After the reading: HDF5 reads zeros where a file was cut off.
-                self._check(
-                    entry, None if sources is None or entry.sources is None else sources(number, made)
-                )
+                if sources is not None and entry.sources is not None:
+                    touched.update(sources(number, made))
+                place = number - first + 1
+                if place == len(entries) or entries[place] is not entry:
+                    # After the reading: HDF5 reads zeros where a file was cut off.
+                    self._check(entry, None if sources is None or entry.sources is None else touched)
+                    touched = set()
 
         files = self._files()
-        most = max(1, min(_MOST_TOGETHER, files.raw.budget.most // _SHARE))
-        for first in range(0, len(paths), most):
-            files.use(paths[first : first + most], partial(use, first))
+        together = max(1, min(_MOST_TOGETHER, files.raw.budget.most // _SHARE))
+        for first in range(0, len(paths), together):
+            files.use(paths[first : first + together], partial(use, first))
 
     def check_sources(self, path: str) -> None:
         """Raise if a file that this one takes values from changed since it was scanned.
@@ -207,12 +215,14 @@ class HandlePool:
                 raise
             self._check(entry, None)
 
-    def _derived(self, entry: OpenFile, key: Hashable, make: Callable[[h5py.File], T]) -> T:
+    def _derived(
+        self, entry: OpenFile, key: Hashable, make: Callable[[h5py.File], T], most: int | None = None
+    ) -> T:
         if self.access.verify:
             entry.keep(_VERIFIED, partial(self._verify_opened, entry))
         if key not in entry.kept and entry.sources is not None:
             entry.sources.check()
-        return entry.keep(key, make)
+        return entry.keep(key, make, most)
 
     def dataset(self, path: str, name: str) -> AbstractContextManager[h5py.Dataset]:
         """A dataset of the open file, both of which stay open inside the ``with`` block.

@@ -10,7 +10,7 @@ import os
 import resource
 import sys
 import weakref
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
@@ -34,6 +34,8 @@ T = TypeVar("T")
 
 _MOST_CACHE_BYTES = 1024 * 1024
 _PATIENCE_S = 0.5
+# Datasets of parts of files, 10 KiB each: of all files together, and at least of each.
+_MOST_PARTS, _LEAST_PARTS = 2048, 8
 _SPARE_DESCRIPTORS = 64  # for other uses, where `max_open_files` takes all others
 
 
@@ -70,6 +72,7 @@ class OpenFile:
         self.guard = guard
         self.sources = sources
         self.kept: dict[Hashable, Any] = {}
+        self._passing: deque[Hashable] = deque()  # the names of what is kept for a while, the oldest first
         # Its users: removing one that is absent changes nothing.
         self.holders: set[object] = set()
         self.is_retired = False
@@ -77,20 +80,35 @@ class OpenFile:
         self._held: dict[Identity, Stamp] = {}
         self._owner: weakref.ref[OpenFiles] | None = None
 
-    def keep(self, key: Hashable, make: Callable[[h5py.File], T]) -> T:
-        """What ``make`` derives from the file; it is called once for a key, however many threads ask."""
-        kept: T = self.kept[key] if key in self.kept else self._lock.run(self._keep, key, make)
-        return kept
+    def keep(self, key: Hashable, make: Callable[[h5py.File], T], most: int | None = None) -> T:
+        """What ``make`` derives from the file; it is called once for a key, however many threads ask.
 
-    def _keep(self, key: Hashable, make: Callable[[h5py.File], T]) -> T:
-        if key not in self.kept:
-            self.kept[key] = make(self.file)
-        kept: T = self.kept[key]
-        return kept
+        Args:
+            key: names it.
+            make: derives it.
+            most: keep no more than so many of those that are kept for a while, this one included; None to keep it as
+                long as the file is open.
+        """
+        kept: T | None = self.kept.get(key)  # another thread may let it go meanwhile
+        return self._lock.run(self._keep, key, make, most) if kept is None else kept
+
+    def _keep(self, key: Hashable, make: Callable[[h5py.File], T], most: int | None) -> T:
+        if key in self.kept:
+            kept: T = self.kept[key]
+            return kept
+        made = make(self.file)
+        if most is not None:
+            self._passing.append(key)
+            while len(self._passing) > most:
+                # HDF5 closes a dataset when nobody uses it any more.
+                self.kept.pop(self._passing.popleft(), None)
+        self.kept[key] = made
+        return made
 
     def close(self) -> None:
         """Close the file and all that HDF5 opened for it: the next reader must not get cached bytes of a source."""
         self.kept.clear()
+        self._passing.clear()
         self.file.close()
         drop(self, self._held)
 
@@ -146,6 +164,11 @@ class OpenFiles:
 
     def __len__(self) -> int:
         return self.raw.budget.held
+
+    @property
+    def most_parts(self) -> int:
+        """Datasets of parts that each of the open files may keep open; all of them together have a bound."""
+        return max(_LEAST_PARTS, _MOST_PARTS // max(1, len(self._by_path)))
 
     def blocks(self, path: str, stamp: Stamp) -> VerifiedBlocks:
         """The verifier of a file; see `verified_blocks`."""

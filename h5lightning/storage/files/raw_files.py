@@ -70,6 +70,10 @@ class MappedFiles(NamedTuple):
     maps: list[MappedFile | None]
     addresses: Int64Array
 
+    def of(self, place: int) -> MappedFile | None:
+        """The map of one file."""
+        return self.maps[place]
+
 
 class FileBatch:
     """The files of a batch.
@@ -94,6 +98,9 @@ class FileBatch:
         )
         self._mapped: MappedFiles | None = None
         self._scan_numbers: Int64Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.files)
 
     @property
     def scan_numbers(self) -> Int64Array:

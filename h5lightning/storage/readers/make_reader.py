@@ -14,6 +14,7 @@ from h5lightning.storage.readers.decoded.decode_pool import DecodedChunkRows
 from h5lightning.storage.readers.direct.reader import DirectReader
 from h5lightning.storage.readers.libhdf5.reader import H5pyReader
 from h5lightning.storage.readers.protocol import DatasetColumn, Reader, ReadRequest
+from h5lightning.storage.readers.series_parts import SeriesParts
 
 __all__ = ["AutoReader", "make_reader"]
 
@@ -53,7 +54,7 @@ class AutoReader(Reader):
         for undecoded, part in self._direct.decode_possible(files, requests, reads=reads):
             self._libhdf5.decode_ahead(undecoded, part, reads=reads)
 
-    def read_whole(self, file: str, source: DatasetColumn, out: npt.NDArray[Any]) -> None:
+    def read_whole(self, file: str | SeriesParts, source: DatasetColumn, out: npt.NDArray[Any]) -> None:
         """Put a dataset without a sample axis into ``out``; see `Reader.read_whole`."""
         if not self._direct.try_read_whole(file, source, out):
             self._libhdf5.read_whole(file, source, out)

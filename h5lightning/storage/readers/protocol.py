@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeVar, overload
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from h5lightning.core.arrays import Int64Array
+from h5lightning.storage.readers.series_parts import SeriesParts
 
 __all__ = ["DatasetColumn", "ReadRequest", "Reader", "SeriesParts"]
 
@@ -44,42 +45,9 @@ class DatasetColumn:
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.path, self.member, self.dtype, self.row_shape)
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SeriesParts(Sequence[str]):
-    """What requests read from, if paths hold a ``*``: parts of files, each one match of the ``*``.
-
-    It stands where else a list of files stands; as a sequence, it has the path of the file of each part. The parts of
-    one file follow each other.
-
-    Args:
-        paths: the path of the file of each part.
-        texts: what the ``*`` matched in each part.
-        numbers: the number of each part in the catalog, ``(parts,)``.
-    """
-
-    paths: Sequence[str]
-    texts: Sequence[str]
-    numbers: Int64Array
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    @overload
-    def __getitem__(self, which: int) -> str: ...
-    @overload
-    def __getitem__(self, which: slice) -> SeriesParts: ...
-    def __getitem__(self, which: int | slice) -> str | SeriesParts:
-        if isinstance(which, slice):
-            return SeriesParts(self.paths[which], self.texts[which], self.numbers[which])
-        return self.paths[which]
-
-    def of(self, parts: Sequence[int]) -> SeriesParts:
-        """Some of the parts, given by their ascending numbers in here."""
-        chosen = np.asarray(parts, np.int64)
-        return SeriesParts(
-            [self.paths[part] for part in parts], [self.texts[part] for part in parts], self.numbers[chosen]
-        )
+    def at(self, text: str) -> DatasetColumn:
+        """The same of the part in which the ``*`` matched a text."""
+        return replace(self, path=self.path.replace("*", text, 1)) if "*" in self.path else self
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -226,8 +194,13 @@ class Reader(Protocol):
             FileChangedError: a file or dataset is not the one that was scanned.
         """
 
-    def read_whole(self, file: str, source: DatasetColumn, out: npt.NDArray[Any]) -> None:
+    def read_whole(self, file: str | SeriesParts, source: DatasetColumn, out: npt.NDArray[Any]) -> None:
         """Put a dataset without a sample axis into ``out``, ``(*row_shape)``.
+
+        Args:
+            file: the path of the file, or one of the `SeriesParts`.
+            source: the dataset or column.
+            out: the buffer.
 
         Raises:
             BadFileError: the file cannot be read.

@@ -45,6 +45,10 @@ class RecordColumns(DatasetColumn):
     def __reduce__(self) -> tuple[Any, ...]:
         return RecordColumns.of, (self.columns,)
 
+    def at(self, text: str) -> RecordColumns:
+        """See `DatasetColumn.at`."""
+        return RecordColumns.of([column.at(text) for column in self.columns]) if "*" in self.path else self
+
     @classmethod
     def of(cls, columns: Sequence[DatasetColumn]) -> RecordColumns:
         """The columns of one table, which files may store in different records."""

@@ -184,6 +184,6 @@ def _field_texts(fields: Mapping[str, Field] | None) -> dict[str, str]:
     """The fields as users write them."""
     texts = {}
     for key, field in (fields or {}).items():
-        column = f"[{field.member}]" if field.member else ""
-        texts[key] = f"attr:{field.attr}" if field.attr else f"{field.path}{column}"
+        parts = (f"{part.path}[{part.member}]" if part.member else part.path for part in field.parts())
+        texts[key] = f"attr:{field.attr}" if field.attr else ", ".join(parts)
     return texts

@@ -18,7 +18,7 @@ from h5lightning.errors import (
     UnsupportedFieldError,
 )
 from h5lightning.loading.sample_weights import read_weights
-from h5lightning.options import Access, Field, Rows, Samples, Shuffle, Split, Windows
+from h5lightning.options import Access, Field, Rows, Samples, Shuffle, Split, Windows, single_fields
 from h5lightning.options.coerce import SeriesOption, coerce_series
 from h5lightning.planning.fields import check_dtype
 from h5lightning.planning.nonconforming_files import NEVER_WRITTEN
@@ -200,7 +200,7 @@ def _first_unwritten(error: H5LightningError, patterns: Sequence[str], fields: M
     """The first row that was not written, for an error about unwritten values."""
     if NEVER_WRITTEN not in str(error):
         return ""
-    files, paths = discover(list(patterns)), dict.fromkeys(field.path for field in fields.values())
+    files, paths = discover(list(patterns)), dict.fromkeys(part.path for _, part in single_fields(fields))
     rows = (
         (name, unwritten_since(files.path(file), filter(None, paths)))
         for file, name in enumerate(files.names)

@@ -37,7 +37,7 @@ def _skip_reason(file: SkippedFile, root: str, run: CheckRun) -> str:
     text = file.reason if file.name in file.reason else f"{file.name}: {file.reason}"
     if NEVER_WRITTEN not in file.reason:
         return text
-    paths = dict.fromkeys(plan.path for plan in run.data.survey.fields.plans if plan.path)
+    paths = dict.fromkeys(plan.path for plan in run.data.survey.fields.single_plans if plan.path)
     where = unwritten_since(os.path.join(root, file.name), paths)
     return (
         f"{text}{where and f'; {where}'}. Write the file again, exclude it, or accept the fill value with "

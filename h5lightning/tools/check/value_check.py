@@ -18,7 +18,7 @@ from h5lightning.core.progress import Advance
 from h5lightning.errors import FieldError, H5LightningError, MissingDataError
 from h5lightning.loading.batch_reader import BatchReader
 from h5lightning.planning.catalog.annotations import Encoding
-from h5lightning.planning.fields import RowField, StoredField
+from h5lightning.planning.fields import Fields, JoinedField, RowField, StoredField
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import Reader
@@ -28,6 +28,8 @@ from h5lightning.tools.check.run import CheckResult, CheckRun, column_in, descri
 __all__ = ["check_values"]
 
 Array = npt.NDArray[np.generic]
+
+_ALONE: tuple[slice, ...] = ()  # where the values of a field are that is no list
 
 
 @dataclasses.dataclass(slots=True)
@@ -66,15 +68,34 @@ def check_values(run: CheckRun, advance: Advance) -> tuple[CheckResult, ...]:
         for file in run.files(advance):
             fields, ids = run.fields_of(file), run.drawn_ids(file)
             readers = _Readers(BatchReader(run.index, fields, run.reader, run.access), plain, pool)
-            for plan in fields.stored_fields:
+            for plan, where in _parts_of(fields):
                 due = _checks_of(run, plan, file, checks)
+                due = due or [converted] * (
+                    where is not _ALONE
+                )  # nothing else compares joined values with the file
                 if due and len(ids):
                     for check in due:
                         check.keys.add(plan.key)
                         check.samples += len(ids)
-                    _check_field(run, due, file, plan, ids, readers)
+                    _check_field(run, due, file, plan, where, ids, readers)
         plain.close()
     return tuple(check.result() for check in checks)
+
+
+def _parts_of(fields: Fields) -> Iterator[tuple[StoredField, tuple[slice, ...]]]:
+    """Each field that is read, and where its values are in those that are delivered, as `Field` says of lists."""
+    for plan in fields.plans:
+        if isinstance(plan, StoredField):
+            yield plan, _ALONE
+        elif isinstance(plan, JoinedField):
+            whole, first = plan.parts[0].as_asked.whole, plan.parts[0]
+            has_steps = isinstance(first, RowField) and first.steps is not None
+            axis = 1 + has_steps if whole is not None and whole.join == "first" else len(plan.spec.shape)
+            stop = 0
+            for part in plan.parts:
+                is_new = len(part.spec.shape) < len(plan.spec.shape)
+                start, stop = stop, stop + (1 if is_new else part.spec.shape[axis - 1])
+                yield part, (slice(None),) * axis + (slice(start, stop),)
 
 
 def _checks_of(
@@ -99,11 +120,18 @@ def _encoding_of_missing(plan: StoredField, file: int) -> Encoding | None:
 
 
 def _check_field(
-    run: CheckRun, checks: list[_ValueCheck], file: int, plan: StoredField, ids: Int64Array, readers: _Readers
+    run: CheckRun,
+    checks: list[_ValueCheck],
+    file: int,
+    plan: StoredField,
+    where: tuple[slice, ...],
+    ids: Int64Array,
+    readers: _Readers,
 ) -> None:
     name = run.index.names[file]
     try:
-        delivered = _as_numpy(readers.delivered.read(ids, [plan.key])[plan.key])
+        delivered = _as_numpy(readers.delivered.read(ids, [plan.key])[plan.key])[where]
+        delivered = delivered.reshape(len(ids), *plan.spec.shape)
         stored = _stored(run, readers.plain, file, plan, ids)
     except (MissingDataError, FieldError) as error:
         # The last check is that of missing values, if there are two.
@@ -114,8 +142,8 @@ def _check_field(
     with readers.pool.dataset(run.index.path(file), plan.path) as dataset:
         for check in checks:
             for problem, i in _wrong(check.kind, dataset, delivered, stored, plan, file):
-                where = describe_id(run.index, int(ids[i]))
-                check.failures.append(f"field {plan.key!r} ('/{plan.path}') {problem}, first in {where}")
+                sample = describe_id(run.index, int(ids[i]))
+                check.failures.append(f"{plan.title} {problem}, first in {sample}")
 
 
 def _wrong(

@@ -92,8 +92,9 @@ def _sample_text(inferred: InferredFields) -> str:
     schemas = {dataset.path: dataset.schema for dataset in inferred.datasets}
     texts = []
     for key, field in (inferred.fields or {}).items():
-        schema = schemas.get(field.path)
-        shape = " × ".join(map(str, schema.row_shape_of(field.member) if schema is not None else ()))
+        part = field.parts()[0]  # no list is inferred
+        schema = schemas.get(part.path)
+        shape = " × ".join(map(str, schema.row_shape_of(part.member) if schema is not None else ()))
         texts.append(f"{key} of {shape}" if shape else key)
     return ", ".join(texts)
 

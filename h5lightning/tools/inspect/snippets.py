@@ -58,7 +58,8 @@ def _short(field: Any) -> Any:
     """A field in its shortest form: its path, if nothing else is set."""
     changes = _changes(field)
     # A text that begins with attr: names an attribute.
-    if set(changes) == {"path"} and not field.path.startswith("attr:"):
+    is_path = set(changes) == {"path"} and isinstance(field.path, str)
+    if is_path and not field.path.startswith("attr:"):
         return field.path
     return f"attr:{field.attr}" if set(changes) == {"attr"} else field
 
@@ -89,7 +90,7 @@ def _literal(value: Any, column: int = 0) -> str:
     if isinstance(value, Mapping):
         items = [f"{_literal(key)}: {_literal(item)}" for key, item in value.items()]
         return _enclosed("{", items, "}", column)
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return _enclosed("[", [_literal(item) for item in value], "]", column)
     if dataclasses.is_dataclass(value):
         given = [f"{name}={_literal(item)}" for name, item in _changes(value).items()]
@@ -144,13 +145,21 @@ def _interpolation(backslashes: str, variable: str) -> str:
 def _config_field(field: Field) -> Any:
     """A field in its shortest form; names that OmegaConf would change are written in pieces."""
     changes = _changes(field)
-    names = {name: _in_pieces(value) for name, value in changes.items() if isinstance(value, str)}
-    if all(len(pieces) == 1 for pieces in names.values()):
-        return _short(field)
-    return changes | names
+    changed = {
+        name: in_pieces for name, value in changes.items() if (in_pieces := _in_pieces(value)) != value
+    }
+    return changes | changed if changed else _short(field)
 
 
-def _in_pieces(name: str) -> list[str]:
+def _in_pieces(value: Any) -> Any:
+    """A name, or a list of names, with each name that OmegaConf would change in pieces; else the value itself."""
+    if isinstance(value, (list, tuple)):
+        return [piece for name in value for piece in _pieces(name)]
+    pieces = _pieces(value) if isinstance(value, str) else []
+    return pieces if len(pieces) > 1 else value
+
+
+def _pieces(name: str) -> list[str]:
     return ["?", "??"] if name == _MISSING else re.split(r"(?<=\$)(?=\{)", name)
 
 
@@ -190,7 +199,7 @@ def _flow(value: Any, quote: Callable[[str], str]) -> str:
         return _flow({**({"kind": kind} if kind else {}), **_changes(value)}, quote)
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {_flow(item, quote)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return "[" + ", ".join(_flow(item, quote) for item in value) + "]"
     if not isinstance(value, str):
         return json.dumps(value)

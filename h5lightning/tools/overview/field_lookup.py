@@ -9,7 +9,7 @@ import numpy as np
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import FieldError, H5LightningError, MissingFieldError
-from h5lightning.options import Field, Whole
+from h5lightning.options import Field, SingleField, Whole, single_fields
 from h5lightning.options.checks import did_you_mean
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.schema import DatasetSchema
@@ -56,14 +56,16 @@ def stored_fields_of(
 
 
 def _named_fields(catalog: Catalog, fields: Mapping[str, Field]) -> tuple[FieldStorage, ...]:
-    with_rows = {key: field for key, field in fields.items() if field.attr is None and not field.constant}
-    stored = [stored for key, field in with_rows.items() for stored in _named_field(catalog, key, field)]
+    with_rows = [
+        (key, field) for key, field in single_fields(fields) if field.attr is None and not field.constant
+    ]
+    stored = [stored for key, field in with_rows for stored in _named_field(catalog, key, field)]
     if not stored:
         raise FieldError("all fields are attributes or constants: at least one must have rows")
     return tuple(stored)
 
 
-def _named_field(catalog: Catalog, key: str, field: Field) -> list[FieldStorage]:
+def _named_field(catalog: Catalog, key: str, field: SingleField) -> list[FieldStorage]:
     stored = list(_of_paths(catalog, key, field.path, (field.path,), field.member))
     if not stored:
         known = sorted({schema.path for layout in catalog.layouts for schema in layout})

@@ -47,6 +47,25 @@ class ColumnFacts(NamedTuple):
         """What is known of the files with these numbers, ``(N,)``."""
         return ColumnFacts(self.kinds[numbers], self.starts[numbers], self.rows[numbers])
 
+    def note_pieces(self, pieces: StoredPieces, numbers: Int64Array | None = None) -> None:
+        """Note where rows lie in one piece.
+
+        Args:
+            pieces: the files, and where the rows lie.
+            numbers: the numbers of the files that ``pieces`` were found among, ``(files,)``; None for all of them.
+        """
+        found = pieces.places if numbers is None else numbers[pieces.places]
+        self.starts[found], self.rows[found] = pieces.starts, pieces.rows
+        self.kinds[found] = PLAIN  # last, as below
+
+    def note(self, number: int, known: KnownSource | None) -> None:
+        """Note what was found in a file; None if only HDF5 can read it."""
+        if known is not None:
+            self.rows[number] = known.rows
+            self.starts[number] = known.chunk_map.offsets[0] if known.is_plain else 0
+        # Last: other threads use the other numbers of a file whose kind is known.
+        self.kinds[number] = NEEDS_HDF5 if known is None else PLAIN if known.is_plain else OTHER
+
 
 class ColumnTable:
     """One column in all known files; any number of threads may use it.
@@ -80,9 +99,11 @@ class ColumnTable:
         found = facts.of(numbers)
         if found.kinds.all():
             return found
-        self._note_scanned(facts, numbers, batch, np.flatnonzero(found.kinds == _UNKNOWN))
+        unknown = numbers[found.kinds == _UNKNOWN]
+        pieces = self._in_one_piece(batch.scan_numbers[found.kinds == _UNKNOWN])
+        facts.note_pieces(pieces, unknown)
         for place in np.flatnonzero(facts.kinds[numbers] == _UNKNOWN).tolist():
-            _note(facts, int(numbers[place]), self._find(batch.files[place]))
+            facts.note(int(numbers[place]), self._find(batch.files[place]))
         return facts.of(numbers)
 
     def _grow(self, batch: FileBatch) -> tuple[int, ColumnFacts]:
@@ -96,20 +117,3 @@ class ColumnTable:
             new.kinds[:size], new.starts[:size], new.rows[:size] = kept
             self._held = new_first, new
         return self._held
-
-    def _note_scanned(
-        self, facts: ColumnFacts, numbers: Int64Array, batch: FileBatch, unknown: Int64Array
-    ) -> None:
-        """Note what the index says of files of which nothing is known; ``unknown`` are their places in the batch."""
-        pieces = self._in_one_piece(batch.scan_numbers[unknown])
-        found = numbers[unknown[pieces.places]]
-        facts.starts[found], facts.rows[found] = pieces.starts, pieces.rows
-        facts.kinds[found] = PLAIN  # last, as below
-
-
-def _note(facts: ColumnFacts, number: int, known: KnownSource | None) -> None:
-    if known is not None:
-        facts.rows[number] = known.rows
-        facts.starts[number] = known.chunk_map.offsets[0] if known.is_plain else 0
-    # Last: other threads use the other numbers of a file whose kind is known.
-    facts.kinds[number] = NEEDS_HDF5 if known is None else PLAIN if known.is_plain else OTHER

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+
+import numpy as np
 
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.files.raw_files import FileBatch, KnownFiles
 from h5lightning.storage.readers.decoded.decode_pool import DecodePool
+from h5lightning.storage.readers.direct.batch_parts import FilePart, PartBatch
 from h5lightning.storage.readers.direct.chunk_map_cache import ChunkMapCache
-from h5lightning.storage.readers.direct.column_table import ColumnTable
+from h5lightning.storage.readers.direct.column_table import ColumnFacts, ColumnTable
+from h5lightning.storage.readers.direct.known_source import KnownSource
 from h5lightning.storage.readers.direct.source_group import OpenSourceGroup
 from h5lightning.storage.readers.protocol import DatasetColumn
+from h5lightning.storage.readers.series_parts import SeriesParts
 
 __all__ = ["KnownColumns"]
 
@@ -35,9 +41,24 @@ class KnownColumns:
         self._access = pool.access
         self._decode_pool = decode_pool
         self._tables: dict[DatasetColumn, ColumnTable] = {}
-        self._last: tuple[FileBatch | None, dict[DatasetColumn, OpenSourceGroup]] = None, {}
+        scanned_files = pool.scanned_files
+        self._catalog = None if scanned_files is None else scanned_files.catalog
+        self._last_parts: PartBatch | None = None
+        self._last: tuple[FileBatch | PartBatch | None, dict[DatasetColumn, OpenSourceGroup]] = None, {}
 
-    def group(self, batch: FileBatch, column: DatasetColumn) -> OpenSourceGroup:
+    def parts(self, batch: FileBatch, parts: SeriesParts) -> PartBatch:
+        """The parts of the files of a batch, which are often those of the last one."""
+        last = self._last_parts
+        if last is not None and last.batch is batch and last.has(parts):
+            return last
+        last = self._last_parts = PartBatch(batch, parts, self._catalog)
+        return last
+
+    def part(self, batch: FileBatch, file: str | SeriesParts) -> FilePart | None:
+        """One part of the only file of a batch; None if the whole file is meant."""
+        return None if isinstance(file, str) else PartBatch(batch, file, self._catalog).part(0)
+
+    def group(self, batch: FileBatch | PartBatch, column: DatasetColumn) -> OpenSourceGroup:
         """A column in the files of a batch, which are often those of the last one."""
         last, groups = self._last
         if last is not batch:
@@ -45,12 +66,32 @@ class KnownColumns:
             self._last = batch, groups
         group = groups.get(column)
         if group is None:
-            facts = self._table(column).of(batch)
-            find = partial(self.maps.find, source=column)
+            if isinstance(batch, PartBatch):
+                find = partial(self._find_part, batch, column)
+                facts = self._facts_of_parts(batch, column, find)
+            else:
+                find = partial(self._find, batch, column)
+                facts = self._table(column).of(batch)
             group = groups[column] = OpenSourceGroup(
                 batch, column, facts, find, access=self._access, pool=self._decode_pool
             )
         return group
+
+    def _find(self, batch: FileBatch, column: DatasetColumn, place: int) -> KnownSource | None:
+        return self.maps.find(batch.files[place], column)
+
+    def _find_part(self, batch: PartBatch, column: DatasetColumn, place: int) -> KnownSource | None:
+        return self.maps.find(batch.raw(place), column, batch.part(place))
+
+    def _facts_of_parts(
+        self, batch: PartBatch, column: DatasetColumn, find: Callable[[int], KnownSource | None]
+    ) -> ColumnFacts:
+        """What is known of a column in parts of files: there may be too many of them for a table."""
+        facts = ColumnFacts.unknown(len(batch))
+        facts.note_pieces(self.maps.parts_in_one_piece(column, batch.numbers))
+        for place in np.flatnonzero(facts.kinds == 0).tolist():
+            facts.note(place, find(place))
+        return facts
 
     def _table(self, column: DatasetColumn) -> ColumnTable:
         table = self._tables.get(column)

@@ -7,8 +7,9 @@ without the GIL and kept for the next batches. Datasets with any doubt are left 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -18,7 +19,7 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.core.process_local import ProcessLocal, remade
 from h5lightning.errors import UnsupportedFieldError
 from h5lightning.storage.files.handle_pool import HandlePool
-from h5lightning.storage.files.raw_files import KnownFiles
+from h5lightning.storage.files.raw_files import FileBatch, KnownFiles
 from h5lightning.storage.readers.checks import check_buffer, name_of
 from h5lightning.storage.readers.decoded.cached_rows import CachedRows
 from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowCache
@@ -29,12 +30,19 @@ from h5lightning.storage.readers.direct.open_source import OpenSource
 from h5lightning.storage.readers.direct.source_group import read_whole
 from h5lightning.storage.readers.protocol import DatasetColumn, Reader, ReadRequest
 from h5lightning.storage.readers.records import combined, each_column, together
+from h5lightning.storage.readers.series_parts import (
+    SeriesParts,
+    chosen_parts,
+    distinct_files,
+    one_part,
+    path_of,
+)
 from h5lightning.storage.readers.shared_rows import by_source
 
 __all__ = ["DirectReader", "Unread"]
 
 # Files, and requests for one source that only HDF5 can read in them.
-Unread: TypeAlias = tuple[list[str], list[ReadRequest]]
+Unread: TypeAlias = tuple[Sequence[str], list[ReadRequest]]
 
 T = TypeVar("T")
 
@@ -63,8 +71,8 @@ class DirectReader(Reader):
         """
         for paths, unread in self.read_possible(files, requests):
             for request in unread:
-                if reason := self.reason(paths[0], request.source):
-                    raise _unsupported(paths[0], request.source, reason)
+                if reason := self.reason(one_part(paths, 0), request.source):
+                    raise _unsupported(one_part(paths, 0), request.source, reason)
 
     def read_possible(self, files: Sequence[str], requests: Sequence[ReadRequest]) -> list[Unread]:
         """Fill the buffers as far as HDF5 is not needed; see `Reader.read`.
@@ -76,12 +84,11 @@ class DirectReader(Reader):
             check_buffer(files[0], request.source, request.out.shape[1:], request.entry_shape)
         requests = [request for request in requests if request.rows.size]
         most = self._pool.raw_files.most_at_once
-        if len(files) <= most:
+        if len(distinct_files(files)) <= most:
             return self._read(files, requests)
         unread: list[Unread] = []
-        for first in range(0, len(files), most):
-            part = range(first, min(first + most, len(files)))
-            unread += self._read(files[first : first + most], [request.of(part) for request in requests])
+        for part in _parts_of(files, most):
+            unread += self._read(chosen_parts(files, part), [request.of(part) for request in requests])
         return unread
 
     def prefetch(
@@ -90,11 +97,12 @@ class DirectReader(Reader):
         """Ask the system to fetch what some requests will read; see `Reader.prefetch`."""
         requests = self._by_table(requests)
         cold = (
-            self._prefetch(file, number, requests, only_remote, is_probe) for number, file in enumerate(files)
+            self._prefetch(one_part(files, number), number, requests, only_remote, is_probe)
+            for number in range(len(files))
         )
         return any(cold) if is_probe else any(list(cold))
 
-    def read_whole(self, file: str, source: DatasetColumn, out: npt.NDArray[Any]) -> None:
+    def read_whole(self, file: str | SeriesParts, source: DatasetColumn, out: npt.NDArray[Any]) -> None:
         """Put a dataset without a sample axis into ``out``; see `Reader.read_whole`.
 
         Raises:
@@ -103,26 +111,37 @@ class DirectReader(Reader):
         if not self.try_read_whole(file, source, out):
             raise _unsupported(file, source, self.reason(file, source))
 
-    def try_read_whole(self, file: str, source: DatasetColumn, out: npt.NDArray[Any]) -> bool:
+    def try_read_whole(self, file: str | SeriesParts, source: DatasetColumn, out: npt.NDArray[Any]) -> bool:
         """As `read_whole`, but False if only HDF5 can read the dataset."""
-        check_buffer(file, source, out.shape)
-
-        batch = self._pool.raw_files.checked([file])
-        known = self._columns(batch.known).maps.find(batch.files[0], together(source))
+        path = path_of(file)
+        check_buffer(path, source, out.shape)
+        batch = self._pool.raw_files.checked([path])
+        columns = self._columns(batch.known)
+        known = columns.maps.find(batch.files[0], together(source), columns.part(batch, file))
         if known is not None and not known.read_piece(out):
             mapped = batch.mapped(self._pool.access.memory_map).maps[0] if known.may_be_mapped else None
             read_whole(OpenSource(known, mapped), out, self._decoded.pool())
         return known is not None
 
-    def reason(self, file: str, source: DatasetColumn) -> str:
+    def reason(self, file: str | SeriesParts, source: DatasetColumn) -> str:
         """Why only HDF5 can read a dataset, to follow its name: "is virtual"; empty if HDF5 is not needed.
+
+        Args:
+            file: the path of the file, or one of the `SeriesParts`.
+            source: the dataset.
 
         Raises:
             BadFileError: the file cannot be read.
         """
-        files, raw = self._pool.raw_files.one(file)
-        maps, source = self._columns(files).maps, together(source)
-        return "" if maps.find(raw, source) is not None else maps.reason(file, source)
+        path, source = path_of(file), together(source)
+        files, raw = self._pool.raw_files.one(path)
+        columns = self._columns(files)
+        part = columns.part(FileBatch(files, [raw]), file)
+        return (
+            ""
+            if columns.maps.find(raw, source, part) is not None
+            else columns.maps.reason(path, source, part)
+        )
 
     def start_workers(self, count: int, start: Callable[[], T]) -> T:
         """Start processes that share what they decode; see `Reader.start_workers`."""
@@ -136,26 +155,33 @@ class DirectReader(Reader):
 
     def _read(self, files: Sequence[str], requests: Sequence[ReadRequest]) -> list[Unread]:
         """Read from files that may be mapped at the same time."""
-        batch, unread = self._pool.raw_files.checked(files), list[Unread]()
+        batch, unread = self._pool.raw_files.checked(distinct_files(files)), list[Unread]()
         columns = self._columns(batch.known)
+        places = columns.parts(batch, files) if isinstance(files, SeriesParts) else batch
         for source, same in by_source(combined(requests, columns.maps.separate)).items():
-            group = columns.group(batch, source)
+            group = columns.group(places, source)
             group.put_all(same)
             if group.missing:
-                paths = [files[number] for number in group.missing]
                 parts = [request.of(group.missing) for request in same]
-                unread.append((paths, [one for part in parts for one in each_column(part)]))
+                requests_of = [one for part in parts for one in each_column(part)]
+                unread.append((chosen_parts(files, group.missing), requests_of))
         return unread
 
     def _prefetch(
-        self, file: str, number: int, requests: Sequence[ReadRequest], only_remote: bool, is_probe: bool
+        self,
+        file: str | SeriesParts,
+        number: int,
+        requests: Sequence[ReadRequest],
+        only_remote: bool,
+        is_probe: bool,
     ) -> bool:
-        """Ask for what requests will read of one file, the one of this number; see `prefetch`."""
-        files, raw = self._pool.raw_files.one(file)
-        maps, is_cold = self._columns(files).maps, False
+        """Ask for what requests will read of one file or part, the one of this number; see `prefetch`."""
+        files, raw = self._pool.raw_files.one(path_of(file))
+        columns, is_cold = self._columns(files), False
+        part = columns.part(FileBatch(files, [raw]), file)
         for request in requests:
             start, stop = request.borders[number : number + 2].tolist()
-            known = maps.find(raw, request.source) if start < stop else None
+            known = columns.maps.find(raw, request.source, part) if start < stop else None
             if known is not None:
                 rows = request.rows[start:stop]
                 is_cold |= known.prefetch(rows, only_remote=only_remote, is_probe=is_probe)
@@ -185,18 +211,24 @@ class DirectReader(Reader):
         """
         undecoded, tables = list[Unread](), self._by_table(requests)
         found: dict[FilteredRows, list[Int64Array]] = {}
-        for number, path in enumerate(files):
+        is_same: dict[str, bool] = {}
+        for number in range(len(files)):
+            file = one_part(files, number)
+            path = path_of(file)
             files_known, raw = self._pool.raw_files.one(path)
-            maps, is_same = self._columns(files_known).maps, raw.check()
-            for request in tables if is_same else ():
+            columns = self._columns(files_known)
+            if path not in is_same:
+                is_same[path] = raw.check()
+            part = columns.part(FileBatch(files_known, [raw]), file)
+            for request in tables if is_same[path] else ():
                 start, stop = request.borders[number : number + 2].tolist()
-                known = maps.find(raw, request.source) if start < stop else None
+                known = columns.maps.find(raw, request.source, part) if start < stop else None
                 if known is not None and known.filtered is not None:
                     rows = request.rows[start:stop]
                     OpenSource(known, None).check_rows(rows)
                     found.setdefault(known.filtered, []).append(rows)
                 elif known is None and start < stop:
-                    undecoded.append(([path], each_column(request.of([number]))))
+                    undecoded.append((chosen_parts(files, [number]), each_column(request.of([number]))))
         self._decode(found, reads)
         return undecoded
 
@@ -217,8 +249,19 @@ class DirectReader(Reader):
         return combined([request.by_row() for request in requests], separate)
 
 
-def _unsupported(file: str, source: DatasetColumn, reason: str) -> UnsupportedFieldError:
+def _parts_of(files: Sequence[str], most: int) -> Iterator[range]:
+    """Parts of a batch with so many files at most; files that have many `SeriesParts` are not divided."""
+    if not isinstance(files, SeriesParts):
+        for first in range(0, len(files), most):
+            yield range(first, min(first + most, len(files)))
+        return
+    borders = files.file_of.searchsorted(np.arange(0, len(files.files) + most, most)).tolist()
+    for start, stop in pairwise(borders):
+        yield range(start, stop)
+
+
+def _unsupported(file: str | SeriesParts, source: DatasetColumn, reason: str) -> UnsupportedFieldError:
+    name = name_of(file, source) if isinstance(file, str) else name_of(file[0], source.at(file.texts[0]))
     return UnsupportedFieldError(
-        f"{name_of(file, source)} {reason}: reader='direct' cannot read it. "
-        "Use reader='auto', which reads it through h5py"
+        f"{name} {reason}: reader='direct' cannot read it. Use reader='auto', which reads it through h5py"
     )

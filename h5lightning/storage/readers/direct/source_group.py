@@ -14,12 +14,12 @@ import numpy.typing as npt
 from h5lightning.core.arrays import BoolArray
 from h5lightning.errors import ChecksumError
 from h5lightning.options import Access
-from h5lightning.storage.files.raw_file import RawFile
 from h5lightning.storage.files.raw_files import FileBatch
 from h5lightning.storage.files.verified_blocks import DamagedBlockError
 from h5lightning.storage.readers.checks import check_whole, name_of
 from h5lightning.storage.readers.decoded.cached_rows import CachedRows
 from h5lightning.storage.readers.decoded.decode_pool import DecodePool
+from h5lightning.storage.readers.direct.batch_parts import PartBatch
 from h5lightning.storage.readers.direct.column_table import NEEDS_HDF5, PLAIN, ColumnFacts
 from h5lightning.storage.readers.direct.known_source import KnownSource
 from h5lightning.storage.readers.direct.open_source import OpenSource
@@ -125,10 +125,10 @@ class OpenSourceGroup:
     """One column in the files of a batch: how its rows are read, for batches of the same files.
 
     Args:
-        batch: the files.
+        batch: the files, or their parts.
         column: what is read.
         facts: what is known of it in these files.
-        find: finds it in a file that HDF5 is not needed for.
+        find: finds it in a file that HDF5 is not needed for, given by its index in the batch.
         access: whether files are mapped and verified.
         pool: caches decoded chunk rows.
 
@@ -138,15 +138,15 @@ class OpenSourceGroup:
 
     def __init__(
         self,
-        batch: FileBatch,
+        batch: FileBatch | PartBatch,
         column: DatasetColumn,
         facts: ColumnFacts,
-        find: Callable[[RawFile], KnownSource | None],
+        find: Callable[[int], KnownSource | None],
         *,
         access: Access,
         pool: DecodePool,
     ) -> None:
-        self._files, self._find, self._column = batch.files, find, column
+        self._find, self._column = find, column
         is_missing = facts.kinds == NEEDS_HDF5
         self.missing: list[int] = np.flatnonzero(is_missing).tolist()
         # Rows of missing files are not looked at.
@@ -158,7 +158,7 @@ class OpenSourceGroup:
         if others.any():
             self._add_others(batch, np.flatnonzero(others).tolist(), access, pool)
 
-    def _add_plain(self, batch: FileBatch, facts: ColumnFacts, access: Access) -> BoolArray:
+    def _add_plain(self, batch: FileBatch | PartBatch, facts: ColumnFacts, access: Access) -> BoolArray:
         """Add a group for all mapped files of which nothing else must be known; which files it has, ``(files,)``."""
         is_plain: BoolArray = facts.kinds == PLAIN
         if not is_plain.any():
@@ -172,21 +172,26 @@ class OpenSourceGroup:
         dtype, row_shape = np.dtype(self._column.dtype), self._column.row_shape
         rows = PlainRows(starts, facts.rows[places], math.prod(row_shape) * dtype.itemsize, mapped.maps)
         writer = partial(make_writer, dtype=dtype, row_shape=row_shape)
-        files = None if len(places) == len(batch.files) else places.tolist()
+        files = None if len(places) == len(batch) else places.tolist()
         self._groups.append(_Group(rows, writer, files))
         return is_plain
 
-    def _add_others(self, batch: FileBatch, places: list[int], access: Access, pool: DecodePool) -> None:
+    def _add_others(
+        self, batch: FileBatch | PartBatch, places: list[int], access: Access, pool: DecodePool
+    ) -> None:
         """Add a group for each layout of some files."""
         known = [self._found(place) for place in places]
         needs_maps = access.memory_map is not False and any(one.may_be_mapped for one in known)
-        maps = batch.mapped(access.memory_map).maps if needs_maps else [None] * len(batch.files)
-        sources = [OpenSource(one, maps[place]) for one, place in zip(known, places, strict=True)]
+        mapped = batch.mapped(access.memory_map) if needs_maps else None
+        sources = [
+            OpenSource(one, None if mapped is None else mapped.of(place))
+            for one, place in zip(known, places, strict=True)
+        ]
         by_layout: dict[Hashable, list[int]] = {}
         for number, source in enumerate(sources):
             by_layout.setdefault(source.layout, []).append(number)
         for numbers in by_layout.values():
-            files = None if len(numbers) == len(batch.files) else [places[number] for number in numbers]
+            files = None if len(numbers) == len(batch) else [places[number] for number in numbers]
             rows, writer = (
                 row_group([sources[number] for number in numbers], pool),
                 sources[numbers[0]].writer,
@@ -195,7 +200,7 @@ class OpenSourceGroup:
 
     def _found(self, place: int) -> KnownSource:
         """What is known of the column in a file that HDF5 is not needed for."""
-        return cast("KnownSource", self._find(self._files[place]))
+        return cast("KnownSource", self._find(place))
 
     def put_all(self, requests: Sequence[ReadRequest]) -> None:
         """Deliver the rows of several requests for the source; no chunk is decoded for each of them."""

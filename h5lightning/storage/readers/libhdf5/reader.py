@@ -8,7 +8,7 @@ long rows are read one by one, straight into the batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -32,6 +32,7 @@ from h5lightning.storage.readers.protocol import DatasetColumn, Reader, ReadRequ
 from h5lightning.storage.readers.record_writer import make_writer
 from h5lightning.storage.readers.records import combined, together
 from h5lightning.storage.readers.row_writer import RowWriter
+from h5lightning.storage.readers.series_parts import SeriesParts, chosen_parts, path_of
 from h5lightning.storage.readers.shared_rows import by_source, read_each_once, without_covered
 
 __all__ = ["H5pyReader"]
@@ -102,7 +103,7 @@ class H5pyReader(Reader):
         def rows_of(index: int) -> Int64Array:
             return _touched([rows.part(touched[index]) for rows in batch if rows.has_entries(touched[index])])
 
-        self._using([files[number] for number in touched], requests[0].source, rows_of, use)
+        self._using(chosen_parts(files, touched), requests[0].source, rows_of, use)
         for rows in batch:
             rows.finish()
 
@@ -135,7 +136,7 @@ class H5pyReader(Reader):
             def use(index: int, stored: DatasetRows, rows: list[Int64Array] = rows) -> None:
                 self._decode(stored, rows[index], reads)
 
-            self._using([files[number] for number in touched], request.source, rows.__getitem__, use)
+            self._using(chosen_parts(files, touched), request.source, rows.__getitem__, use)
 
     def _decode(self, stored: DatasetRows, rows: Int64Array, reads: int) -> None:
         """Decode the chunks of ascending rows of one file."""
@@ -158,12 +159,24 @@ class H5pyReader(Reader):
             return stored.sources_of(rows(index))
 
         is_guarded = self._pool.access.allow_external is not None
-        make = self._opener(source)
-        self._pool.using_each(files, source, make, use, sources=sources if is_guarded else None)
+        self._pool.using_each(
+            files.paths if isinstance(files, SeriesParts) else files,
+            _keys(files, source),
+            self._opener(files, source),
+            use,
+            sources=sources if is_guarded else None,
+        )
 
-    def _opener(self, source: DatasetColumn) -> Callable[[str, h5py.File], DatasetRows]:
+    def _opener(self, files: Sequence[str], source: DatasetColumn) -> Callable[[int, h5py.File], DatasetRows]:
+        """What opens the dataset in a file, or part, given by its number."""
         access = self._pool.access
-        return lambda path, file: DatasetRows.open(file, path, source, access)
+        texts = files.texts if isinstance(files, SeriesParts) else None
+
+        def opened(number: int, file: h5py.File) -> DatasetRows:
+            concrete = source if texts is None else source.at(texts[number])
+            return DatasetRows.open(file, files[number], concrete, access)
+
+        return opened
 
     def _cache(self, stored: DatasetRows) -> ChunkRowCache | None:
         """Where decoded chunks are kept for the next batches; None if rows can be read alone, or too few chunks fit."""
@@ -172,20 +185,21 @@ class H5pyReader(Reader):
         cache = self._decoded.pool().cache(stored.chunk_rows, stored.row_bytes)
         return cache if cache.capacity >= _LEAST_CHUNK_ROWS else None
 
-    def read_whole(self, file: str, source: DatasetColumn, out: npt.NDArray[Any]) -> None:
+    def read_whole(self, file: str | SeriesParts, source: DatasetColumn, out: npt.NDArray[Any]) -> None:
         """Put a dataset without a sample axis into ``out``; see `Reader.read_whole`."""
-        check_buffer(file, source, out.shape)
+        path, read = path_of(file), together(source)
+        check_buffer(path, source, out.shape)
 
-        def use(stored: DatasetRows) -> None:
+        def use(_: int, stored: DatasetRows) -> None:
             for column, value_shape in stored.columns():
-                check_whole(file, column, stored.shape, value_shape)
+                check_whole(path, column, stored.shape, value_shape)
             values = out if holds_type(out, stored.dtype) else np.empty(stored.shape or (), stored.dtype)
             stored.read_whole(values)
             if values is not out:
                 assign(out, ..., values if source.member is None else values["0"])
 
-        read = together(source)
-        self._pool.using(file, read, partial(self._opener(read), file), use)
+        files = [file] if isinstance(file, str) else file
+        self._pool.using_each([path], _keys(files, read), self._opener(files, read), use)
 
     def start_workers(self, count: int, start: Callable[[], T]) -> T:
         """Start processes that share what they decode; see `Reader.start_workers`."""
@@ -217,6 +231,14 @@ class H5pyReader(Reader):
         scratch, needed_bytes = self._decoded.pool().scratch(), count * stored.row_bytes
         buffer = scratch if needed_bytes <= len(scratch) else np.empty(needed_bytes, np.uint8)
         return buffer[:needed_bytes].view(stored.dtype).reshape(count, *stored.row_shape)
+
+
+def _keys(files: Sequence[str], source: DatasetColumn) -> DatasetColumn | Callable[[int], Hashable]:
+    """What names the dataset of a source in each of some files, or parts of them, given by their numbers."""
+    if not isinstance(files, SeriesParts) or "*" not in source.path:
+        return source
+    texts = files.texts
+    return lambda number: (source, texts[number])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

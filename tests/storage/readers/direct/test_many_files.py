@@ -127,7 +127,9 @@ def test_rows_in_one_piece_are_found_for_all_files_at_once(files, scanned, monke
     paths, looked_up = files.paths, []
     made = chunk_map_cache.ChunkMapCache._made
     monkeypatch.setattr(
-        chunk_map_cache.ChunkMapCache, "_made", lambda *args: (looked_up.append(args[2].path), made(*args))[1]
+        chunk_map_cache.ChunkMapCache,
+        "_made",
+        lambda *args: (looked_up.append(args[1][1].path), made(*args))[1],
     )
     counts, rows = [1] * len(paths), np.arange(len(paths))
     with HandlePool(Access(), scanned_files=scanned) as pool:
