@@ -57,9 +57,11 @@ class StringTable(EqualByValue, Frozen):
 
     def take(self, positions: Int64Array) -> StringTable:
         """The strings at ``positions``, ``(strings,)``, in that order."""
-        starts = np.concatenate([np.zeros(1, dtype=np.int64), self.ends[:-1]])[: len(self)]
-        lengths = (self.ends - starts)[positions]
-        return StringTable(self.blob[flat_positions(starts[positions], lengths)], np.cumsum(lengths))
+        ends = self.ends[positions]
+        # Of the positions alone: taking the names of each file from a table of all must not cost files × names.
+        starts = np.where(positions % max(1, len(self)) > 0, self.ends[positions - 1], 0)
+        lengths = ends - starts
+        return StringTable(self.blob[flat_positions(starts, lengths)], np.cumsum(lengths))
 
     def __len__(self) -> int:
         return int(self.ends.size)

@@ -24,7 +24,6 @@ from h5lightning.options import Shuffle
 from h5lightning.options.checks import to_plain
 from h5lightning.planning.sampling import Order, fingerprint
 from h5lightning.planning.sampling.sharding import Share
-from h5lightning.planning.splitting.manifest import to_plain_split
 from h5lightning.storage.survey import DataSurvey
 
 __all__ = ["DataLifecycle"]
@@ -175,6 +174,6 @@ class DataLifecycle:
             samples=to_plain(options.samples),
             shuffle=to_plain(self.shuffle),
             order=fingerprint(self.training_order()) if data.datasets.get("train") else "",
-            split=to_plain_split(data.plan, data.survey.index),
+            split=data.plain_split,
             reach=recorded_reach(data.survey.index),
         )

@@ -36,13 +36,19 @@ class SampleLocation(NamedTuple):
 
     Args:
         file: path of the file.
-        series: what a ``*`` in the paths of the fields matched; empty while each file is one series.
+        series: the name of the series, the part of the path that holds the ``*``, such as ``demo_3``; the number of the
+            series in its file where series have no names; empty if each file is one series.
         row: first row of the sample, counted in its series.
     """
 
     file: str
     series: str
     row: int
+
+    @property
+    def start(self) -> tuple[int, ...]:
+        """The first position of the sample along each axis of its window; `row` is the first of them."""
+        return (self.row,)
 
 
 class H5DataModule(LightningDataModule):
@@ -295,6 +301,7 @@ class H5DataModule(LightningDataModule):
             data.survey,
             data.plan,
             data.new_files,
+            new_series=data.new_series,
             keep_together=options.split.keep_together,
             on_missing=options.access.on_missing,
             remarks=self._lifecycle.decoding_remarks(),

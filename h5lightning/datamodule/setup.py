@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from h5lightning.core.arrays import Float64Array
+from h5lightning.core.frozen import once
 from h5lightning.datamodule.options import DataModuleOptions
 from h5lightning.loading.batch_reader import BatchReader
 from h5lightning.loading.sample_dataset import SampleDataset
@@ -16,7 +20,7 @@ from h5lightning.planning.sampling import Order, keeps_blocks, make_order
 from h5lightning.planning.sampling.window_size import fit_window
 from h5lightning.planning.selection import Selection
 from h5lightning.planning.splitting.apply_manifest import apply_manifest
-from h5lightning.planning.splitting.manifest import load_manifest
+from h5lightning.planning.splitting.manifest import load_manifest, to_plain_split
 from h5lightning.planning.splitting.plan_split import plan_split
 from h5lightning.planning.splitting.split_plan import Segments, SplitPlan
 from h5lightning.storage.files.handle_pool import HandlePool
@@ -27,7 +31,7 @@ from h5lightning.storage.survey import DataSurvey, survey
 __all__ = ["PreparedData", "assemble", "prepare", "survey_files"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class PreparedData:
     """The data of a run; one reader reads the rows of all datasets."""
 
@@ -38,6 +42,12 @@ class PreparedData:
     seed: int
     cache_bytes: int
     new_files: tuple[str, ...] = ()  # those that the manifest does not list
+    new_series: int = 0  # those of other files that it does not list
+
+    @once
+    def plain_split(self) -> dict[str, Any]:
+        """The split for checkpoints: packing that of a million series takes seconds."""
+        return to_plain_split(self.plan, self.survey.index)
 
     def keeps_blocks(self, shuffle: Shuffle) -> bool:
         """Whether the training samples come in block order, so that each chunk is decoded once."""
@@ -127,7 +137,7 @@ def assemble(
     Raises:
         SplitError: the split cannot be made.
     """
-    plan, new_files = _plan(survey, split, seed)
+    plan, new_files, new_series = _plan(survey, split, seed)
 
     def reader_of(fields: Fields) -> BatchReader:
         return BatchReader(survey.index, fields, reader, access, chunks=survey.chunk_layouts(fields))
@@ -152,21 +162,21 @@ def assemble(
         for stage in STAGES
         if stage in parts
     }
-    return PreparedData(survey, plan, datasets, reader, seed, access.cache_bytes, new_files)
+    return PreparedData(survey, plan, datasets, reader, seed, access.cache_bytes, new_files, new_series)
 
 
-def _plan(survey: DataSurvey, split: Split, seed: int) -> tuple[SplitPlan, tuple[str, ...]]:
-    """The split, and the names of the files that its manifest does not list."""
+def _plan(survey: DataSurvey, split: Split, seed: int) -> tuple[SplitPlan, tuple[str, ...], int]:
+    """The split, the names of files that its manifest does not list, and the number of new series of other files."""
     index, roles, labels = survey.index, survey.roles, survey.labels
     if split.manifest is None:
-        return plan_split(index, split, seed=seed, roles=roles, labels=labels), ()
+        return plan_split(index, split, seed=seed, roles=roles, labels=labels), (), 0
     manifest = load_manifest(split.manifest)
     listed = set(manifest.index.names)
     plan = apply_manifest(manifest, index, split, seed=seed, roles=roles, labels=labels)
-    return plan, tuple(name for name in index.names if name not in listed)
+    is_listed = np.asarray([name in listed for name in index.names])
+    new_series = int(is_listed[index.series_file].sum()) - len(manifest.index.series_rows)
+    return plan, tuple(name for name in index.names if name not in listed), new_series
 
 
 def _predict_selection(survey: DataSurvey) -> Selection:
-    files = (survey.roles or {})["predict"]
-    rows = survey.index.series_rows[files]
-    return Segments(files, rows * 0, rows).selection(survey.index)
+    return Segments.of_files(survey.index, (survey.roles or {})["predict"]).selection(survey.index)

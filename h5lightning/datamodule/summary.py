@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from h5lightning.core.formatting import PlainTable, bytes_text, counted, share_text
+from h5lightning.options import Windows
 from h5lightning.planning.catalog.catalog import SkippedFile
 from h5lightning.planning.fields import Fields
 from h5lightning.planning.index import SampleIndex
-from h5lightning.planning.splitting.groups import group_labels
+from h5lightning.planning.splitting.groups import Groups
 from h5lightning.planning.splitting.overlap import shared_rows
 from h5lightning.planning.splitting.split_plan import Segments, SplitPlan
 from h5lightning.storage.discovery.same_files import identical_files
@@ -35,6 +36,9 @@ class SplitSummary:
         decoded_bytes: size of its rows in memory in the stored type, over all fields that have rows.
         requested: the requested fraction of the rows; None where its files were named.
         reached: the fraction of the rows that it has; None where its files were named.
+        groups: values of ``keep_together`` in it; None without such values.
+        rows_without_window: rows at which no window starts, whatever the stride: the window would leave its series or
+            its split there.
     """
 
     name: str
@@ -45,6 +49,8 @@ class SplitSummary:
     decoded_bytes: int
     requested: float | None
     reached: float | None
+    groups: int | None = None
+    rows_without_window: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -57,7 +63,7 @@ class Summary:
         splits: one entry for each split.
         unused_rows: rows that are in no split: gaps, and the rows that a smaller train leaves.
         shared_files: files that have rows in more than one of train, val and test.
-        shared_groups: values of ``keep_together`` whose files are in more than one of them.
+        shared_groups: values of ``keep_together`` whose files or series are in more than one of them.
         shared_rows: rows that are in two of them.
         identical: files of different splits with the same content (size and some blocks), each with its
             split, one entry for each content.
@@ -65,6 +71,9 @@ class Summary:
         without_samples_count: number of such series.
         skipped: files that were left out, each with the reason.
         new_files: files that the manifest does not list.
+        rows_in_no_series: rows that a table of series leaves out.
+        series: number of all series.
+        new_series: new series of files that the manifest lists.
         remarks: sentences about the fields, and about what training decodes more than once.
     """
 
@@ -81,6 +90,9 @@ class Summary:
     skipped: tuple[SkippedFile, ...]
     new_files: tuple[str, ...]
     remarks: tuple[str, ...] = ()
+    rows_in_no_series: int = 0
+    series: int = 0
+    new_series: int = 0
 
     def __str__(self) -> str:
         return self._table().text()
@@ -102,16 +114,30 @@ class Summary:
         yield f"Between splits: {', '.join(shared)}, {counted(self.shared_rows, 'row')} shared"
         if self.unused_rows:
             yield f"In no split: {counted(self.unused_rows, 'row')}"
+        if self.rows_in_no_series:
+            yield f"In no series: {counted(self.rows_in_no_series, 'row')}"
+        without = {
+            split.name: split.rows_without_window for split in self.splits if split.rows_without_window
+        }
+        if without:
+            named = ", ".join(f"{name} {rows:,}" for name, rows in without.items())
+            yield f"Start no window: {counted(sum(without.values()), 'row')} ({named})"
+        groups = {split.name: split.groups for split in self.splits if split.groups is not None}
+        if groups:
+            yield f"Groups: {', '.join(f'{name} {count:,}' for name, count in groups.items())}"
         if self.identical:
             twins = [_twins(group) for group in self.identical]
             yield f"Same content in different splits: {_listed(twins, len(twins), 'case')}"
         if self.without_samples_count:
-            yield f"Too short for a sample: {_listed(self.without_samples, self.without_samples_count, 'series')}"
+            listed = _listed(self.without_samples, self.without_samples_count, "series")
+            yield f"Too short for a sample, of {counted(self.series, 'series')}: {listed}"
         if self.skipped:
             reasons = [f"{file.name}: {file.reason}" for file in self.skipped]
             yield f"Left out: {_listed(reasons, len(reasons), 'file')}"
         if self.new_files:
             yield f"New since the manifest: {_listed(self.new_files, len(self.new_files), 'file')}"
+        if self.new_series:
+            yield f"New since the manifest: {counted(self.new_series, 'series')} of known files"
         yield from self.remarks
 
 
@@ -120,6 +146,7 @@ def summarise(
     plan: SplitPlan,
     new_files: Sequence[str] = (),
     *,
+    new_series: int = 0,
     keep_together: str | None = None,
     on_missing: str = "raise",
     remarks: Sequence[str] = (),
@@ -130,6 +157,7 @@ def summarise(
         survey: what is known of the files.
         plan: their split.
         new_files: files that the manifest does not list.
+        new_series: number of new series of files that the manifest lists.
         keep_together: see `Split`.
         on_missing: see `Access`.
         remarks: further sentences.
@@ -142,14 +170,17 @@ def summarise(
         for name in stages
     }
     empty = np.flatnonzero(index.series_samples == 0)
+    groups = _groups(survey, parts, keep_together)
     unwritten = () if on_missing == "fill" else _unwritten_ends(survey)
     return Summary(
         root=index.root,
         by=plan.by,
-        splits=tuple(_split(name, part, index, fields[name], plan) for name, part in stages.items()),
+        splits=tuple(
+            _split(name, part, index, fields[name], plan, groups.get(name)) for name, part in stages.items()
+        ),
         unused_rows=plan.unused_rows,
         shared_files=_count_shared(part.files(index).tolist() for part in parts.values()),
-        shared_groups=_count_shared(_groups(survey, parts, keep_together)),
+        shared_groups=_count_shared(groups.values()),
         shared_rows=sum(shared_rows(*pair, index) for pair in itertools.combinations(parts.values(), 2)),
         identical=_identical(survey, stages),
         without_samples=tuple(_series_text(index, series) for series in empty[:_MOST_LISTED].tolist()),
@@ -157,10 +188,20 @@ def summarise(
         skipped=survey.catalog.skipped,
         new_files=tuple(new_files),
         remarks=(*survey.fields.remarks, *unwritten, *remarks),
+        rows_in_no_series=int(index.rows_of_units.sum() - index.series_rows.sum()),
+        series=len(index.series_rows),
+        new_series=new_series,
     )
 
 
-def _split(name: str, part: Segments, index: SampleIndex, fields: Fields, plan: SplitPlan) -> SplitSummary:
+def _split(
+    name: str,
+    part: Segments,
+    index: SampleIndex,
+    fields: Fields,
+    plan: SplitPlan,
+    groups: set[str | None] | None,
+) -> SplitSummary:
     # A dataset that two fields use counts once.
     row_bytes = sum({(p.path, p.member): p.row_bytes for p in fields.row_fields}.values())
     return SplitSummary(
@@ -172,7 +213,16 @@ def _split(name: str, part: Segments, index: SampleIndex, fields: Fields, plan: 
         decoded_bytes=part.rows * row_bytes,
         requested=plan.requested.get(name),
         reached=plan.reached.get(name),
+        groups=None if groups is None else len(groups),
+        rows_without_window=_rows_without_window(part, index),
     )
+
+
+def _rows_without_window(part: Segments, index: SampleIndex) -> int:
+    if not isinstance(index.samples, Windows):
+        return 0
+    dense = dataclasses.replace(index, samples=dataclasses.replace(index.samples, stride=1))
+    return part.rows - len(part.selection(dense))
 
 
 def _count_shared(sets: Iterable[Iterable[Any]]) -> int:
@@ -181,14 +231,18 @@ def _count_shared(sets: Iterable[Iterable[Any]]) -> int:
     return sum(count > 1 for count in times.values())
 
 
-def _groups(survey: DataSurvey, parts: Parts, keep_together: str | None) -> list[list[str]]:
-    """The values that keep files together, in each split."""
-    index = survey.index
-    files = [part.files(index) for part in parts.values()]
+def _groups(survey: DataSurvey, parts: Parts, keep_together: str | None) -> dict[str, set[str | None]]:
+    """The values that keep files or series together, in each split."""
+    index, labels = survey.index, survey.labels
     if keep_together is not None:
-        return [group_labels(keep_together, index.names, part, survey.labels) for part in files]
-    labels = survey.labels or ()
-    return [[labels[file] for file in part.tolist()] for part in files] if labels else []
+        series = np.unique(np.concatenate([part.series for part in parts.values()]))
+        groups = Groups.of(keep_together, index, series, labels)
+        numbers = {name: np.unique(groups.group[part.series]) for name, part in parts.items()}
+        return {name: {groups.labels[one] for one in each.tolist()} for name, each in numbers.items()}
+    if labels is None:
+        return {}
+    units = {name: np.unique(index.units[part.series]) for name, part in parts.items()}
+    return {name: {labels[unit] for unit in each.tolist()} for name, each in units.items()}
 
 
 def _identical(survey: DataSurvey, stages: Parts) -> tuple[tuple[tuple[str, str], ...], ...]:
@@ -241,6 +295,6 @@ def _listed(texts: Sequence[str], count: int, noun: str) -> str:
 
 
 def _series_text(index: SampleIndex, series: int) -> str:
-    name = index.names[int(index.series_file[series])]
-    within = f"/{index.series_name(series)}" if index.series_names is not None else ""
+    name, within = index.names[int(index.series_file[series])], index.series_name(series)
+    within = f"/{within}" if within else ""
     return f"{name}{within} ({counted(int(index.series_rows[series]), 'row')})"

@@ -169,6 +169,11 @@ class SampleIndex(Frozen):
             return ""
         return str(series - int(self.first_series[self.series_file[series]]))
 
+    def where(self, series: int) -> str:
+        """The series for messages: the relative path of its file, after its name if the file has several."""
+        file, name = self.names[int(self.series_file[series])], self.series_name(series)
+        return f"series {name!r} of {file}" if name else file
+
     def locate(self, ids: npt.ArrayLike) -> Location:
         """File, series and first row of each sample.
 

@@ -76,7 +76,9 @@ def test_series_without_a_sample_are_listed(write_files):
     summary = summary_of(write_files((50, 3, 50, 50, 2, 50)), Split(val=None, test=None), samples=Windows(4))
     assert summary.without_samples == ("run-001.h5 (3 rows)", "run-004.h5 (2 rows)")
     assert summary.without_samples_count == 2
-    assert "Too short for a sample: 2 series: run-001.h5 (3 rows); run-004.h5 (2 rows)" in str(summary)
+    assert "Too short for a sample, of 6 series: 2 series: run-001.h5 (3 rows); run-004.h5 (2 rows)" in str(
+        summary
+    )
 
 
 def test_many_short_series_are_counted_and_a_few_named(write_files):

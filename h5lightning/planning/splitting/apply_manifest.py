@@ -1,11 +1,11 @@
-"""Apply a saved split to the files of an index."""
+"""Apply a saved split to the series of an index.
+
+A series is known by its file and its name; where series have no names, by its number in the file.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-import numpy.typing as npt
 
 from h5lightning.core.arrays import Int64Array, flat_positions
 from h5lightning.core.formatting import counted, listed
@@ -13,10 +13,10 @@ from h5lightning.core.permutation import derive_key
 from h5lightning.errors import ManifestError, OptionError
 from h5lightning.options import Split
 from h5lightning.planning.index import SampleIndex
-from h5lightning.planning.splitting.candidates import Roles, files_to_split
-from h5lightning.planning.splitting.groups import group_files
+from h5lightning.planning.splitting.candidates import Roles, files_to_split, several_groups
+from h5lightning.planning.splitting.groups import Groups, Labels
 from h5lightning.planning.splitting.manifest_format import Manifest
-from h5lightning.planning.splitting.new_files import place_new_files
+from h5lightning.planning.splitting.new_files import KnownSeries, place_new_series
 from h5lightning.planning.splitting.plan_split import check_samples
 from h5lightning.planning.splitting.split_plan import SPLITS, Segments, SplitPlan
 
@@ -32,12 +32,12 @@ def apply_manifest(
     *,
     seed: int,
     roles: Roles | None = None,
-    labels: Sequence[str | None] | None = None,
+    labels: Labels | None = None,
 ) -> SplitPlan:
     """The split of the files of an index as the manifest says.
 
-    Files in the manifest stay in their split. ``split.on_new`` says what happens to new files; they are divided by
-    the fractions of the manifest.
+    Files and series in the manifest stay in their split. ``split.on_new`` says what happens to new files, and to new
+    series of known files; they are divided by the fractions of the manifest.
 
     Args:
         manifest: the saved split.
@@ -45,10 +45,10 @@ def apply_manifest(
         split: ``on_new``, and for new files ``order``, ``gap``, ``keep_together`` and ``seed``.
         seed: used where ``split.seed`` is None.
         roles: numbers of the files of an explicit mapping; only ``train`` and ``predict`` may be named.
-        labels: with ``keep_together="attr:NAME"``, the value of each file of the index.
+        labels: with ``keep_together="attr:NAME"``, the value of each unit of the index.
 
     Raises:
-        ManifestError: a file of the manifest is missing or has other rows, or new files are an error.
+        ManifestError: a file or series of the manifest is missing or has other rows, or new ones are an error.
         OptionError: options that contradict the manifest.
     """
     roles = roles or {"train": np.arange(len(index.names), dtype=np.int64)}
@@ -56,20 +56,35 @@ def apply_manifest(
     check_samples(manifest.plan.by, index.samples)
     files = files_to_split(roles)
     saved = _saved_numbers(manifest, index, files)
-    old, new = files[saved >= 0], files[saved < 0]
-    parts = _renumbered(manifest, index, old, saved[saved >= 0])
-    plan = SplitPlan.of(index, manifest.plan.by, parts, files=old, requested=manifest.plan.requested)
-    if not new.size:
-        return plan
-    _check_new(manifest, index, new, split)
-    groups = None
-    if split.keep_together is not None:
-        groups = group_files(split.keep_together, index.names, files, labels)
-    key = derive_key("split", seed if split.seed is None else split.seed, "new")
-    added = place_new_files(index, plan, new, split, key, groups)
-    joined = {name: _joined(parts.get(name), added[name]) for name in SPLITS}
-    parts = {name: part for name, part in joined.items() if name in parts or len(part)}
+    number = _current_numbers(manifest, index, files[saved >= 0], saved[saved >= 0])
+    plan = manifest.plan
+    parts = {name: _sorted(part, number[part.series]) for name, part in plan.parts.items()}
+    series = Segments.of_files(index, files).series
+    is_known = np.zeros(len(index.series_rows), dtype=np.bool_)
+    is_known[number] = True
+    new = series[~is_known[series]]
+    if new.size or np.any(saved < 0):
+        _check_new(manifest, index, files[saved < 0], new, split)
+    if new.size:
+        groups = _groups(split, manifest, index, series, labels)
+        key = derive_key("split", seed if split.seed is None else split.seed, "new")
+        known = KnownSeries(plan, parts, np.sort(number))
+        added = place_new_series(index, known, new, split, key, groups)
+        joined = {name: _joined(parts.get(name), added[name]) for name in SPLITS}
+        parts = {name: part for name, part in joined.items() if name in parts or len(part)}
     return SplitPlan.of(index, plan.by, parts, files=files, requested=plan.requested)
+
+
+def _groups(
+    split: Split, manifest: Manifest, index: SampleIndex, series: Int64Array, labels: Labels | None
+) -> Groups | None:
+    if split.keep_together is None:
+        return None
+    groups = Groups.of(split.keep_together, index, series, labels)
+    pair = groups.divided_file(index)
+    if pair is not None and manifest.plan.by == "file":
+        raise several_groups(split.keep_together, index, groups, pair)
+    return groups
 
 
 def _check_options(manifest: Manifest, split: Split, roles: Roles) -> None:
@@ -82,9 +97,10 @@ def _check_options(manifest: Manifest, split: Split, roles: Roles) -> None:
         raise OptionError(
             "split.manifest holds one split, it cannot be cut in folds; leave out folds or manifest"
         )
-    if split.keep_together is not None and manifest.plan.by != "file":
+    if split.keep_together is not None and manifest.plan.by not in ("file", "series"):
         raise OptionError(
-            f"split.keep_together keeps files together, but the manifest is by {manifest.plan.by!r}; leave it out"
+            "split.keep_together keeps files or series together, but the manifest is by "
+            f"{manifest.plan.by!r}; leave it out"
         )
 
 
@@ -100,39 +116,79 @@ def _saved_numbers(manifest: Manifest, index: SampleIndex, files: Int64Array) ->
     return saved
 
 
-def _renumbered(
+def _current_numbers(
     manifest: Manifest, index: SampleIndex, files: Int64Array, saved: Int64Array
-) -> dict[str, Segments]:
-    """The parts of the manifest, for ascending ``files`` with the numbers ``saved`` in it, in series of the index."""
-    series, sizes = _series_of(index, files)
-    saved_series, saved_sizes = _series_of(manifest.index, saved)
-    changed = files[sizes != saved_sizes]
-    if not changed.size:
-        differs = index.series_rows[series] != manifest.index.series_rows[saved_series]
-        differs |= _names(index, series) != _names(manifest.index, saved_series)
-        changed = np.unique(index.series_file[series[differs]])
-    if changed.size:
+) -> Int64Array:
+    """The series of the index that each series of the manifest is now, ``(saved series,)``.
+
+    Args:
+        manifest: the saved split.
+        index: the current files.
+        files: the known files.
+        saved: their numbers in the manifest.
+    """
+    old = manifest.index
+    if (index.series_names is None) != (old.series_names is None) and len(saved):
+        saved_how, how = ("had no names", "have") if old.series_names is None else ("had names", "have none")
         raise ManifestError(
-            f"the manifest was saved when {_listed([index.names[file] for file in changed.tolist()])} had other "
-            "rows or series, so that the split no longer fits. Save it again without manifest"
+            f"the manifest was saved when the series of its files {saved_how}, now they {how}, so that the split no "
+            "longer fits. Save it again without manifest"
         )
-    number = np.zeros(len(saved_series), dtype=np.int64)
+    number = np.full(len(old.series_rows), -1, dtype=np.int64)
+    is_same = np.diff(index.first_series)[files] == np.diff(old.first_series)[saved]
+    series, saved_series = _series_of(index, files[is_same]), _series_of(old, saved[is_same])
     number[saved_series] = series
-    return {name: _sorted(part, number[part.series]) for name, part in manifest.plan.parts.items()}
+    if not _have_same_names(index, series, old, saved_series):
+        is_same[:] = False
+    # In Python only where a file has other series than before, or lists them in another order.
+    for file, saved_file in zip(files[~is_same].tolist(), saved[~is_same].tolist(), strict=True):
+        names = _names_of(index, file)
+        current = {name: position for position, name in enumerate(names)}
+        found = [current.get(name, -1) for name in _names_of(old, saved_file)]
+        first = int(index.first_series[file])
+        first_saved = int(old.first_series[saved_file])
+        number[first_saved : first_saved + len(found)] = [first + one if one >= 0 else -1 for one in found]
+    _check_rows(manifest, index, number)
+    return number
 
 
-def _series_of(index: SampleIndex, files: Int64Array) -> tuple[Int64Array, Int64Array]:
-    """The series of files, file after file, and the number of series of each."""
-    sizes = np.diff(index.first_series)[files]
-    return flat_positions(index.first_series[files], sizes), sizes
+def _series_of(index: SampleIndex, files: Int64Array) -> Int64Array:
+    """The series of files, file after file."""
+    return flat_positions(index.first_series[files], np.diff(index.first_series)[files])
 
 
-def _names(index: SampleIndex, series: Int64Array) -> npt.NDArray[np.object_]:
-    if index.series_names is None:
-        return np.full(len(series), "", dtype=object)
-    names = np.empty(len(index.series_names), dtype=object)
-    names[:] = list(index.series_names)
-    return names[series]
+def _have_same_names(index: SampleIndex, series: Int64Array, old: SampleIndex, saved: Int64Array) -> bool:
+    if index.series_names is None or old.series_names is None:
+        return index.series_names is old.series_names
+    return index.series_names.take(series) == old.series_names.take(saved)
+
+
+def _names_of(index: SampleIndex, file: int) -> list[str]:
+    """The names of the series of a file, or their numbers."""
+    first, stop = index.first_series[file : file + 2].tolist()
+    if index.series_names is not None:
+        return list(index.series_names.take(np.arange(first, stop)))
+    return [str(number) for number in range(stop - first)]
+
+
+def _check_rows(manifest: Manifest, index: SampleIndex, number: Int64Array) -> None:
+    """Raise `ManifestError` for series that are gone or have other rows."""
+    old = manifest.index
+    gone = np.flatnonzero(number < 0)
+    rows = index.series_rows[number]
+    changed = np.flatnonzero((rows != old.series_rows) & (number >= 0))
+    if not gone.size and not changed.size:
+        return
+    texts = [f"{old.where(one)} is gone" for one in gone[:_MOST_NAMES].tolist()]
+    texts += [
+        f"{old.where(one)} had {old.series_rows[one]} rows and has {rows[one]}"
+        for one in changed[: _MOST_NAMES - len(texts)].tolist()
+    ]
+    raise ManifestError(
+        f"the manifest was saved when {counted(gone.size + changed.size, 'series')} had other rows or names, so that "
+        f"the split no longer fits: {listed(texts, _MOST_NAMES, total=gone.size + changed.size, separator='; ')}. Save "
+        "it again without manifest"
+    )
 
 
 def _sorted(part: Segments, series: Int64Array) -> Segments:
@@ -142,17 +198,24 @@ def _sorted(part: Segments, series: Int64Array) -> Segments:
     return Segments(series[order], part.start[order], part.stop[order], part.subset)
 
 
-def _check_new(manifest: Manifest, index: SampleIndex, new: Int64Array, split: Split) -> None:
-    names = _listed([index.names[file] for file in new.tolist()])
+def _check_new(
+    manifest: Manifest, index: SampleIndex, files: Int64Array, new: Int64Array, split: Split
+) -> None:
+    """Raise `ManifestError` if new files, or new series of known files, are an error."""
+    texts = [_listed([index.names[file] for file in files.tolist()])] if files.size else []
+    others = new[~np.isin(index.series_file[new], files)]
+    if others.size:
+        names = [index.where(series) for series in others[:_MOST_NAMES].tolist()]
+        texts.append(f"{counted(others.size, 'series')} ({listed(names, _MOST_NAMES, total=others.size)})")
     if manifest.plan.by == "sample":
         raise ManifestError(
-            f"the manifest divides single rows of its files and does not list {names}. Save the split again "
-            "without manifest"
+            f"the manifest divides single rows of its files and does not list {' and '.join(texts)}. Save the split "
+            "again without manifest"
         )
     if split.on_new == "error":
         raise ManifestError(
-            f"the manifest does not list {names}. Add them with data.split.on_new=train or =split, or exclude "
-            "them with a pattern that begins with '!'"
+            f"the manifest does not list {' and '.join(texts)}. Add them with data.split.on_new=train or =split, or "
+            "exclude files with a pattern that begins with '!'"
         )
 
 

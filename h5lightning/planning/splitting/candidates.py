@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from h5lightning.core.arrays import BoolArray, Int64Array
-from h5lightning.errors import OptionError, SplitError
+from h5lightning.errors import SplitError
 from h5lightning.options import Split
 from h5lightning.planning.index import SampleIndex
-from h5lightning.planning.splitting.groups import group_files, group_labels
+from h5lightning.planning.splitting.groups import Groups, Labels
 from h5lightning.planning.splitting.split_plan import SPLITS, Segments
 
-__all__ = ["Candidates", "Fractions", "Roles", "files_to_split"]
+__all__ = ["Candidates", "Fractions", "Roles", "check_roles", "files_to_split", "several_groups"]
 
 Roles = Mapping[str, Int64Array]
 
@@ -28,34 +28,34 @@ class Candidates:
     Args:
         series: their numbers in the index, ascending, ``(series,)``.
         rows: rows of each, ``(series,)``.
-        item: the file, or the group of files, of each, numbered from 0 in path order, ``(series,)``.
+        item: the file, or the group, of each, numbered from 0 in path order, ``(series,)``.
         is_grouped: whether the items are groups.
+        divides_files: whether a file has series of several groups.
     """
 
     series: Int64Array
     rows: Int64Array
     item: Int64Array
     is_grouped: bool = False
+    divides_files: bool = False
 
     @classmethod
-    def of(
-        cls, index: SampleIndex, roles: Roles, keep_together: str | None, labels: Sequence[str | None] | None
-    ) -> Candidates:
+    def of(cls, index: SampleIndex, roles: Roles, split: Split, labels: Labels | None) -> Candidates:
         """All series of the files of ``roles["train"]``.
 
         Raises:
-            SplitError: a file has no group, or one group is in two roles.
+            SplitError: a series has no group, one group is in two roles, or ``by="file"`` would divide a group.
         """
         files = np.sort(roles.get("train", np.zeros(0, dtype=np.int64)))
         whole = Segments.of_files(index, files)
-        item = np.searchsorted(files, index.series_file[whole.series])
-        if keep_together is not None:
-            if index.unit_texts is not None and keep_together.startswith("attr:"):
-                raise OptionError(
-                    "split.keep_together='attr:NAME' is not available yet for series made by a '*'"
-                )
-            item = _groups(index, roles, keep_together, labels)[files][item]
-        return cls(whole.series, whole.stop, item, is_grouped=keep_together is not None)
+        if split.keep_together is None:
+            return cls(whole.series, whole.stop, np.searchsorted(files, index.series_file[whole.series]))
+        groups = _groups(index, roles, split.keep_together, labels)
+        pair = groups.divided_file(index)
+        if pair is not None and split.by == "file":
+            raise several_groups(split.keep_together, index, groups, pair)
+        item = groups.group[whole.series]
+        return cls(whole.series, whole.stop, item, is_grouped=True, divides_files=pair is not None)
 
     @property
     def total(self) -> int:
@@ -70,12 +70,12 @@ class Candidates:
         """The items that have rows.
 
         Args:
-            by: ``file`` or ``series``.
+            by: ``file`` or ``series``; groups stay whole with both.
 
         Returns:
             The item of each series, -1 where it has no rows, ``(series,)``; the rows of each item, ``(items,)``.
         """
-        item = self.item if by == "file" else np.arange(len(self.series), dtype=np.int64)
+        item = self.item if by == "file" or self.is_grouped else np.arange(len(self.series), dtype=np.int64)
         rows = np.zeros(int(item.max(initial=-1)) + 1, dtype=np.int64)
         np.add.at(rows, item, self.rows)
         number = np.where(rows > 0, np.cumsum(rows > 0) - 1, -1)
@@ -88,24 +88,49 @@ def files_to_split(roles: Roles) -> Int64Array:
     return np.sort(np.concatenate([*files, np.zeros(0, dtype=np.int64)]))
 
 
-def _groups(
-    index: SampleIndex, roles: Roles, keep_together: str, attributes: Sequence[str | None] | None
-) -> Int64Array:
-    """The group of each file of the index, -1 for files that take no part; no group is in two roles."""
-    files = files_to_split(roles)
-    groups = group_files(keep_together, index.names, files, attributes)
+def several_groups(
+    keep_together: str, index: SampleIndex, groups: Groups, pair: tuple[int, int]
+) -> SplitError:
+    """The error for a file whose series are in several groups, where files must stay whole."""
+    first, second = (f"{index.where(one)} has {groups.labels[groups.group[one]]!r}" for one in pair)
+    return SplitError(
+        f"split.keep_together={keep_together!r}: {first}, {second}: by='file' would keep both together. Use by='series'"
+    )
+
+
+def _groups(index: SampleIndex, roles: Roles, keep_together: str, labels: Labels | None) -> Groups:
+    """The group of each series of the files that take part; no group is in two roles."""
+    series = Segments.of_files(index, files_to_split(roles)).series
+    groups = Groups.of(keep_together, index, series, labels)
     role_of = np.full(len(index.names), -1, dtype=np.int64)
     for role, name in enumerate(SPLITS):
-        role_of[roles.get(name, files[:0])] = role
-    first = files[np.unique(groups[files], return_index=True)[1][groups[files]]]
-    for i in np.flatnonzero(role_of[files] != role_of[first])[:1]:
-        pair = [f"{index.names[file]} of {SPLITS[role_of[file]]}" for file in (int(first[i]), int(files[i]))]
-        (label,) = group_labels(keep_together, index.names, files[[i]], attributes)
-        raise SplitError(
-            f"split.keep_together={keep_together!r}: {' and '.join(pair)} share the value {label!r}. "
-            "Move one of them to the other's entry of 'files', or leave out keep_together"
-        )
+        role_of[roles.get(name, series[:0])] = role
+    check_roles(keep_together, index, groups, series, role_of[index.series_file[series]], "entry of 'files'")
     return groups
+
+
+def check_roles(
+    keep_together: str, index: SampleIndex, groups: Groups, series: Int64Array, role: Int64Array, place: str
+) -> None:
+    """Raise `SplitError` if two series of one group have different roles.
+
+    Args:
+        keep_together: what keeps them together.
+        index: the files and series.
+        groups: their groups.
+        series: the series to compare.
+        role: the number of the split of each in `SPLITS`, ``(series,)``.
+        place: what puts a series into its split, for the message.
+    """
+    group = groups.group[series]
+    first = np.unique(group, return_index=True)
+    first_of = first[1][np.searchsorted(first[0], group)]
+    for i in np.flatnonzero(role != role[first_of])[:1].tolist():
+        pair = [f"{index.where(int(series[n]))} of {SPLITS[role[n]]}" for n in (int(first_of[i]), i)]
+        raise SplitError(
+            f"split.keep_together={keep_together!r}: {' and '.join(pair)} share the value "
+            f"{groups.labels[group[i]]!r}. Move one of them to the other's {place}, or leave out keep_together"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,67 +1,88 @@
-"""Groups of files that stay together: files with the same part of the path, or the same attribute."""
+"""Groups of series that stay together: their files have the same part of the path, or they have the same attribute."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
-from h5lightning.core.string_table import StringTable
 from h5lightning.errors import OptionError, SplitError
+from h5lightning.planning.index import SampleIndex
 
-__all__ = ["group_files", "group_labels"]
+__all__ = ["Groups", "Labels"]
+
+Labels = Sequence[str | None]  # the value of each unit of the catalog; None where it has none
 
 
-def group_labels(
-    keep_together: str, names: StringTable, files: Int64Array, attributes: Sequence[str | None] | None
-) -> list[str]:
-    """The value that decides which files belong together.
+@dataclass(frozen=True, slots=True, eq=False)
+class Groups:
+    """The group of each series.
 
     Args:
-        keep_together: ``path:REGEX`` or ``attr:NAME``.
-        names: the relative path of each file of the index.
-        files: the files to label, ``(files,)``.
-        attributes: with ``attr:NAME``, the value of each file of the index, None where a file lacks it.
-
-    Returns:
-        The label of each of ``files``.
-
-    Raises:
-        OptionError: the regular expression cannot be used.
-        SplitError: a file has no such value.
+        group: the group of each series of the index, numbered in the order of their first series; -1 for series that
+            take no part, ``(series,)``.
+        labels: the value that the series of each group share, ``(groups,)``.
     """
+
+    group: Int64Array
+    labels: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls, keep_together: str, index: SampleIndex, series: Int64Array, attributes: Labels | None
+    ) -> Groups:
+        """The groups of some series.
+
+        Args:
+            keep_together: ``path:REGEX``, which looks at the relative path of the file, or ``attr:NAME``.
+            index: the files and series.
+            series: the series that take part, ascending.
+            attributes: with ``attr:NAME``, the value of each unit, None where it has none.
+
+        Raises:
+            OptionError: the regular expression cannot be used.
+            SplitError: a series has no such value.
+        """
+        is_path = keep_together.startswith("path:")
+        owners = (index.series_file if is_path else index.units)[series]
+        first = np.flatnonzero(np.diff(owners, prepend=-1))
+        distinct = owners[first]
+        source = keep_together.partition(":")[2]
+        found = _from_paths(source, index, distinct) if is_path else _from_units(source, distinct, attributes)
+        numbers: dict[str, int] = {}
+        group_of = np.empty(len(distinct), dtype=np.int64)
+        for position, label in enumerate(found):
+            if label is None:
+                raise _no_group(keep_together, index, int(series[first[position]]))
+            group_of[position] = numbers.setdefault(label, len(numbers))
+        group = np.full(len(index.series_rows), -1, dtype=np.int64)
+        group[series] = group_of.repeat(np.diff(first, append=len(owners)))
+        return cls(group, tuple(numbers))
+
+    def divided_file(self, index: SampleIndex) -> tuple[int, int] | None:
+        """Two series of one file that are in different groups; None if each file belongs to one group."""
+        file, group = index.series_file, self.group
+        differs = (file[1:] == file[:-1]) & (group[1:] != group[:-1]) & (group[1:] >= 0) & (group[:-1] >= 0)
+        found = np.flatnonzero(differs)[:1].tolist()
+        return (found[0], found[0] + 1) if found else None
+
+
+def _no_group(keep_together: str, index: SampleIndex, series: int) -> SplitError:
     kind, _, source = keep_together.partition(":")
-    is_path = kind == "path"
-    found = _from_paths(source, names, files) if is_path else _from_attributes(source, files, attributes)
-    labels = []
-    for file, label in zip(files.tolist(), found, strict=True):
-        if label is None:
-            lacks = f"does not match {source!r}" if is_path else f"has no attribute {source!r}"
-            raise SplitError(
-                f"split.keep_together={keep_together!r}: {names[file]} {lacks}, so that it belongs to no group. "
-                "Change keep_together, or exclude the file with a pattern that begins with '!'"
-            )
-        labels.append(label)
-    return labels
+    if kind == "path":
+        who, lacks = index.names[int(index.series_file[series])], f"does not match {source!r}"
+    else:
+        who, lacks = index.where(series), f"has no attribute {source!r}"
+    return SplitError(
+        f"split.keep_together={keep_together!r}: {who} {lacks}, so that it belongs to no group. Change keep_together, "
+        "or exclude the file with a pattern that begins with '!'"
+    )
 
 
-def group_files(
-    keep_together: str, names: StringTable, files: Int64Array, attributes: Sequence[str | None] | None
-) -> Int64Array:
-    """The group of each file of the index, numbered in the order of the first files, -1 for other files.
-
-    Args and errors are those of `group_labels`.
-    """
-    numbers: dict[str, int] = {}
-    labels = group_labels(keep_together, names, files, attributes)
-    groups = np.full(len(names), -1, dtype=np.int64)
-    groups[files] = [numbers.setdefault(label, len(numbers)) for label in labels]
-    return groups
-
-
-def _from_paths(pattern: str, names: StringTable, files: Int64Array) -> Iterator[str | None]:
+def _from_paths(pattern: str, index: SampleIndex, files: Int64Array) -> Iterator[str | None]:
     try:
         regex = re.compile(pattern)
     except re.error as error:
@@ -71,13 +92,11 @@ def _from_paths(pattern: str, names: StringTable, files: Int64Array) -> Iterator
             f"split.keep_together: {pattern!r} has no group; put what files share in parentheses, "
             "such as 'path:(patient_[0-9]+)'"
         )
-    matches = (regex.search(names[file]) for file in files.tolist())
+    matches = (regex.search(index.names[file]) for file in files.tolist())
     return (match.group(1) if match else None for match in matches)
 
 
-def _from_attributes(
-    name: str, files: Int64Array, attributes: Sequence[str | None] | None
-) -> Iterator[str | None]:
+def _from_units(name: str, units: Int64Array, attributes: Labels | None) -> Iterator[str | None]:
     if attributes is None:
-        raise ValueError(f"keep_together='attr:{name}' needs the attribute of each file")
-    return (attributes[file] for file in files.tolist())
+        raise ValueError(f"keep_together='attr:{name}' needs the attribute of each series")
+    return (attributes[unit] for unit in units.tolist())

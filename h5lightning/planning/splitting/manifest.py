@@ -126,7 +126,7 @@ def explain_moves(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     common = [name for name in new["rows"] if name in old["rows"]]
     kept = [name for name in common if old["rows"][name] == new["rows"][name]]
     changed = (
-        f"{name}: {sum(old['rows'][name])}, now {sum(new['rows'][name])}"
+        f"{name}: {_size(old['rows'][name], new['rows'][name])}, now {_size(new['rows'][name], old['rows'][name])}"
         for name in common
         if old["rows"][name] != new["rows"][name]
     )
@@ -138,11 +138,16 @@ def explain_moves(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
     return "; ".join(texts) or "its series have other names"
 
 
+def _size(rows: list[int], other: list[int]) -> str:
+    """The rows of a file; also its series if another state of the file has more or fewer of them."""
+    return f"{sum(rows)}" if len(rows) == len(other) else f"{sum(rows)} in {counted(len(rows), 'series')}"
+
+
 def _splits_of_files(plain: Mapping[str, Any]) -> SplitsOfFiles:
     splits: SplitsOfFiles = {name: {} for name in plain["rows"]}
     for split, part in plain["splits"].items():
-        if "runs" in part:
-            for name, runs in part["runs"].items():
+        if "runs" in part or "series" in part:
+            for name, runs in part["runs" if "runs" in part else "series"].items():
                 splits[name][split] = runs
         else:
             slices = (part["key"], part["slices"]) if "key" in part else None
@@ -164,7 +169,7 @@ def _moves(before: SplitsOfFiles, after: SplitsOfFiles, names: Iterable[str]) ->
     for (source, target), files in moved.items():
         verb = f"went from {source} to {target}"
         texts += _group(verb, verb, files)
-    return texts + _group("is divided at other rows", "are divided at other rows", recut)
+    return texts + _group("is divided in another way", "are divided in another way", recut)
 
 
 def _label(splits: Mapping[str, Any]) -> str:

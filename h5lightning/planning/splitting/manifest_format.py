@@ -1,6 +1,7 @@
 """The format of a saved split, in a manifest or a checkpoint: it does not depend on the directory of the files.
 
-A file is identified by its name relative to the root, the rows of its series, and their names. As JSON::
+A file is identified by its name relative to the root, a series by its name in its file, else by its number there. As
+JSON::
 
     {"format": "h5lightning split", "version": 1, "by": "file",
      "requested": {"train": 0.8, "val": 0.1, "test": 0.1},
@@ -11,6 +12,11 @@ A file is identified by its name relative to the root, the rows of its series, a
 
 Instead of whole ``files``, a split may have ``runs``, ``{"a.h5": [[series, start, stop], …]}``, or ``slices`` of the
 random order of the rows of ``files`` that ``key`` selects.
+
+Version 2 has what keeps a million series small, and is written only where it is needed: names that differ in a number
+are ``"numbered_series": {"name": "demo_*", "digits": 1, "numbers": {"a.h5": [[0, 50]], …}}`` instead of ``series``, and
+a split may have whole ``series``, ``{"a.h5": [[0, 4], [7, 9]]}``. Both are ranges, whose ends do not count; those of
+splits are the positions of the series in ``rows``.
 """
 
 from __future__ import annotations
@@ -21,19 +27,21 @@ from typing import Any
 
 import numpy as np
 
+from h5lightning.core.arrays import Int64Array, flat_positions
 from h5lightning.core.sample_numbers import to_numbers
 from h5lightning.core.string_table import StringTable
 from h5lightning.errors import ManifestError
 from h5lightning.options import Rows
 from h5lightning.planning.index import SampleIndex, SampleRanges
 from h5lightning.planning.selection import RandomSubset
+from h5lightning.planning.splitting.numbered_names import NumberedNames
 from h5lightning.planning.splitting.plan_split import STRATEGIES
 from h5lightning.planning.splitting.split_plan import SPLITS, Segments, SplitPlan
 
 __all__ = ["Manifest"]
 
 _FORMAT = "h5lightning split"
-_VERSION = 1
+_VERSIONS = (1, 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,15 +78,17 @@ class Manifest:
     def to_json(self) -> dict[str, Any]:
         """A mapping of plain types, for JSON."""
         index, names = self.index, list(self.index.names)
-        series = {} if index.series_names is None else {"series": _lists(index, list(index.series_names))}
+        series = _names_to_json(index)
+        splits = {name: _part_to_json(part, index, names) for name, part in self.plan.parts.items()}
+        is_new = "numbered_series" in series or any("series" in part for part in splits.values())
         return {
             "format": _FORMAT,
-            "version": _VERSION,
+            "version": 2 if is_new else 1,
             "by": self.plan.by,
             "requested": dict(self.plan.requested),
             "rows": _lists(index, index.series_rows.tolist()),
             **series,
-            "splits": {name: _part_to_json(part, index, names) for name, part in self.plan.parts.items()},
+            "splits": splits,
         }
 
     @classmethod
@@ -94,9 +104,9 @@ class Manifest:
         """
         if not isinstance(plain, Mapping) or plain.get("format") != _FORMAT:
             raise ManifestError(f"{source} is not a split saved by h5lightning: it has no format {_FORMAT!r}")
-        if plain.get("version") != _VERSION:
+        if plain.get("version") not in _VERSIONS:
             raise ManifestError(
-                f"{source} has version {plain.get('version')!r}, expected {_VERSION}: it was saved by another "
+                f"{source} has version {plain.get('version')!r}, expected 1 or 2: it was saved by another "
                 "release of h5lightning. Save the split again with this one"
             )
         try:
@@ -123,6 +133,37 @@ def _lists(index: SampleIndex, values: list[Any]) -> dict[str, list[Any]]:
     return {name: values[edges[file] : edges[file + 1]] for file, name in enumerate(index.names)}
 
 
+def _names_to_json(index: SampleIndex) -> dict[str, Any]:
+    """The names of the series, as ranges of numbers if they are natural numbers beside the same text."""
+    if index.series_names is None:
+        return {}
+    numbered = NumberedNames.of(index.series_names) if len(index.series_names) > len(index.names) else None
+    if numbered is None:
+        return {"series": _lists(index, list(index.series_names))}
+    files = np.arange(len(index.names))
+    numbers = _ranges_to_json(numbered.numbers, index.series_file, files, list(index.names))
+    return {"numbered_series": {"name": numbered.name, "digits": numbered.digits, "numbers": numbers}}
+
+
+def _ranges_to_json(
+    numbers: Int64Array, file: Int64Array, files: Int64Array, names: list[str]
+) -> dict[str, list[list[int]]]:
+    """File → numbers as ranges, for those of ``files``; ``file`` ascends."""
+    opens = np.flatnonzero((np.diff(numbers, prepend=-2) != 1) | (np.diff(file, prepend=-1) != 0))
+    closes = np.append(opens[1:], len(numbers))[: len(opens)]
+    ranges = np.stack([numbers[opens], numbers[closes - 1] + 1], axis=1).tolist()
+    edges = np.searchsorted(file[opens], [*files.tolist(), len(names)]).tolist()
+    return {names[one]: ranges[edges[i] : edges[i + 1]] for i, one in enumerate(files.tolist())}
+
+
+def _numbers_from_json(ranges: Iterable[Any]) -> Int64Array:
+    """The numbers of ranges, one after the other."""
+    starts, stops = to_numbers(_flat(ranges), "ranges").reshape(-1, 2).T
+    if np.any(stops < starts) or np.any(starts < 0):
+        raise ValueError("a range of series ends before it begins")
+    return flat_positions(starts, stops - starts)
+
+
 def _part_to_json(part: Segments, index: SampleIndex, names: list[str]) -> dict[str, Any]:
     files = part.files(index)
     listed = [names[file] for file in files.tolist()]
@@ -133,7 +174,10 @@ def _part_to_json(part: Segments, index: SampleIndex, names: list[str]) -> dict[
     if all(np.array_equal(getattr(part, name), getattr(whole, name)) for name in ("series", "start", "stop")):
         return {"files": listed}
     file = index.series_file[part.series]
-    runs = np.stack([part.series - index.first_series[file], part.start, part.stop], axis=1)
+    series = part.series - index.first_series[file]
+    if not part.start.any() and np.array_equal(part.stop, index.series_rows[part.series]):
+        return {"series": _ranges_to_json(series, file, files, names)}
+    runs = np.stack([series, part.start, part.stop], axis=1)
     edges = [*np.searchsorted(file, files).tolist(), len(part)]
     return {"runs": {name: runs[edges[i] : edges[i + 1]].tolist() for i, name in enumerate(listed)}}
 
@@ -141,6 +185,8 @@ def _part_to_json(part: Segments, index: SampleIndex, names: list[str]) -> dict[
 def _part_from_json(plain: Mapping[str, Any], index: SampleIndex, numbers: Mapping[str, int]) -> Segments:
     if "runs" in plain:
         return _runs_from_json(plain["runs"], index, numbers)
+    if "series" in plain:
+        return _series_from_json(plain["series"], index, numbers)
     files = np.asarray(sorted(numbers[name] for name in plain["files"]), dtype=np.int64)
     whole = Segments.of_files(index, files)
     if "key" not in plain:
@@ -153,6 +199,17 @@ def _part_from_json(plain: Mapping[str, Any], index: SampleIndex, numbers: Mappi
     return Segments(
         whole.series, whole.start, whole.stop, RandomSubset(int(plain["key"]), SampleRanges(starts, stops))
     )
+
+
+def _series_from_json(ranges: Mapping[str, Any], index: SampleIndex, numbers: Mapping[str, int]) -> Segments:
+    counts = np.diff(index.first_series)
+    series = [np.zeros(0, dtype=np.int64)]
+    for name, listed in ranges.items():
+        positions, file = _numbers_from_json(listed), numbers[name]
+        if positions.size and positions.max() >= counts[file]:
+            raise ValueError("a range names a series that its file does not have")
+        series.append(positions + index.first_series[file])
+    return Segments.of_series(index, np.sort(np.concatenate(series)))
 
 
 def _runs_from_json(runs: Mapping[str, Any], index: SampleIndex, numbers: Mapping[str, int]) -> Segments:
@@ -176,15 +233,29 @@ def _runs_from_json(runs: Mapping[str, Any], index: SampleIndex, numbers: Mappin
 def _index_from_json(plain: Mapping[str, Any]) -> SampleIndex:
     rows: Mapping[str, list[int]] = plain["rows"]
     counts = np.asarray([len(listed) for listed in rows.values()], dtype=np.int64)
-    names = plain.get("series")
     return SampleIndex(
         root="",
         names=StringTable.of(rows),
         series_file=np.repeat(np.arange(len(rows)), counts),
         series_rows=to_numbers(_flat(rows.values()), "rows"),
         samples=Rows(),
-        series_names=None if names is None else StringTable.of(_flat(names[file] for file in rows)),
+        series_names=_names_from_json(plain, rows),
     )
+
+
+def _names_from_json(plain: Mapping[str, Any], rows: Mapping[str, list[int]]) -> StringTable | None:
+    if "numbered_series" in plain:
+        numbered = plain["numbered_series"]
+        numbers = [_numbers_from_json(numbered["numbers"][file]) for file in rows]
+        joined = np.concatenate([np.zeros(0, dtype=np.int64), *numbers])
+        names = NumberedNames(numbered["name"], numbered["digits"], joined).names()
+    elif "series" in plain:
+        names = StringTable.of(_flat(plain["series"][file] for file in rows))
+    else:
+        return None
+    if len(names) != sum(map(len, rows.values())):
+        raise ValueError(f"{len(names)} series have names")
+    return names
 
 
 def _flat(lists: Iterable[list[Any]]) -> list[Any]:

@@ -1,6 +1,9 @@
-"""Assign files that a saved split does not list to train, val or test."""
+"""Assign series that a saved split does not list to train, val or test: of new files, or new ones of known files."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,45 +13,66 @@ from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.splitting.by_file import arrange
 from h5lightning.planning.splitting.by_row import by_block
 from h5lightning.planning.splitting.candidates import Candidates, Fractions
+from h5lightning.planning.splitting.groups import Groups
 from h5lightning.planning.splitting.split_plan import SPLITS, Segments, SplitPlan
 
-__all__ = ["place_new_files"]
+__all__ = ["KnownSeries", "place_new_series"]
 
 _TARGETS = ("train", "unused", "val", "test")  # in the order of order="path"
 
 
-def place_new_files(
-    index: SampleIndex, old: SplitPlan, new: Int64Array, split: Split, key: int, groups: Int64Array | None
-) -> dict[str, Segments]:
-    """The rows of new files in each split.
+@dataclass(frozen=True, slots=True, eq=False)
+class KnownSeries:
+    """A saved split, over an index that may have more series.
 
-    A new file joins the split of the old files of its group. All other new files go to train, or with
-    ``on_new="split"`` are divided so that the totals, old rows included, come near to the requested fractions.
+    Args:
+        plan: the saved split, over its own index; its sizes count.
+        parts: the same rows of each split, in series of the new index.
+        series: the series of the new index that were divided, ascending.
+    """
+
+    plan: SplitPlan
+    parts: Mapping[str, Segments]
+    series: Int64Array
+
+
+def place_new_series(
+    index: SampleIndex, known: KnownSeries, new: Int64Array, split: Split, key: int, groups: Groups | None
+) -> dict[str, Segments]:
+    """The rows of new series in each split.
+
+    A new series joins the split of the known series of its group, or with ``by="file"`` that of its file. All others go
+    to train, or with ``on_new="split"`` are divided so that the totals, old rows included, come near to the requested
+    fractions.
 
     Args:
         index: all files.
-        old: the plan of the old files, over the same index.
-        new: the new files, ascending, ``(new,)``.
+        known: what was divided before.
+        new: the new series, ascending, ``(new,)``.
         split: its ``on_new``, ``order`` and ``gap`` are used.
         key: selects among equally good results.
-        groups: the group of each file of the index, where groups are kept together.
+        groups: the groups, where groups are kept together.
     """
-    series = Segments.of_files(index, new).series
-    rows, file = index.series_rows[series], index.series_file[series]
+    old, rows = known.plan, index.series_rows[new]
     if split.on_new == "split" and old.by == "block":
         train, val, test = (old.requested.get(name, 0.0) for name in SPLITS)
         fractions = Fractions(train, val, test, left=1.0 - val - test, gap=split.gap)
-        return by_block(Candidates(series, rows, file), fractions)
-    target = np.full(len(series), -1, dtype=np.int64)
-    if groups is not None:
-        target = _targets_of_groups(index, old, groups)[groups[file]]
+        return by_block(Candidates(new, rows, index.series_file[new]), fractions)
+    item = _items(index, old.by, groups)
+    target = _targets_of_items(known, item)[item[new]]
     free = target < 0
     if split.on_new == "split" and old.requested:
-        item = series if old.by == "series" else (file if groups is None else groups[file])
         totals = _totals(old) + np.bincount(target[~free], weights=rows[~free], minlength=len(_TARGETS))
-        target[free] = _divide(rows[free], item[free], totals, old, split.order, key)
+        target[free] = _divide(rows[free], item[new][free], totals, old, split.order, key)
     target[target < 0] = _TARGETS.index("train")
-    return {name: Segments.of_series(index, series[target == _TARGETS.index(name)]) for name in SPLITS}
+    return {name: Segments.of_series(index, new[target == _TARGETS.index(name)]) for name in SPLITS}
+
+
+def _items(index: SampleIndex, by: str, groups: Groups | None) -> Int64Array:
+    """The number of what stays whole, for each series of the index; -1 for series that take no part."""
+    if groups is not None:
+        return groups.group
+    return index.series_file if by == "file" else np.arange(len(index.series_rows))
 
 
 def _totals(old: SplitPlan) -> Float64Array:
@@ -57,12 +81,12 @@ def _totals(old: SplitPlan) -> Float64Array:
     return np.asarray([rows.get(name, 0) for name in _TARGETS], dtype=np.float64)
 
 
-def _targets_of_groups(index: SampleIndex, old: SplitPlan, groups: Int64Array) -> Int64Array:
-    """The target of each group, -1 for those without an old file."""
-    targets = np.full(int(groups.max(initial=-1)) + 1, -1, dtype=np.int64)
-    targets[groups[old.files]] = _TARGETS.index("unused")
-    for name, part in old.parts.items():
-        targets[groups[part.files(index)]] = _TARGETS.index(name)
+def _targets_of_items(known: KnownSeries, item: Int64Array) -> Int64Array:
+    """The target of each item, -1 for those without a known series."""
+    targets = np.full(int(item.max(initial=-1)) + 1, -1, dtype=np.int64)
+    targets[item[known.series]] = _TARGETS.index("unused")
+    for name, part in known.parts.items():
+        targets[item[part.series]] = _TARGETS.index(name)
     return targets
 
 

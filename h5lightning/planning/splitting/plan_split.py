@@ -6,7 +6,7 @@ depends on relative names, rows and the seed alone, so that it is the same on ev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -20,6 +20,7 @@ from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.splitting.by_file import by_item
 from h5lightning.planning.splitting.by_row import by_block, by_row
 from h5lightning.planning.splitting.candidates import Candidates, Fractions, Roles, files_to_split
+from h5lightning.planning.splitting.groups import Labels
 from h5lightning.planning.splitting.split_plan import Segments, SplitPlan
 
 __all__ = ["STRATEGIES", "check_samples", "plan_split"]
@@ -42,7 +43,7 @@ def plan_split(
     *,
     seed: int,
     roles: Roles | None = None,
-    labels: Sequence[str | None] | None = None,
+    labels: Labels | None = None,
 ) -> SplitPlan:
     """Decide which rows are train, val and test.
 
@@ -57,17 +58,17 @@ def plan_split(
         roles: numbers of the files of an explicit mapping, by ``train``, ``val``, ``test`` and ``predict``. Named
             splits take exactly these files. The sizes of other splits are then fractions of the rows of
             ``train``'s files. Files of ``predict`` alone never take part.
-        labels: with ``keep_together="attr:NAME"``, the value of each file of the index, None where a file lacks it.
+        labels: with ``keep_together="attr:NAME"``, the value of each unit of the index, None where it has none.
 
     Raises:
         OptionError: options that contradict each other.
-        SplitError: a split would be empty, or a file has no group.
+        SplitError: a split would be empty, or a series has no group.
     """
     roles = roles or {"train": np.arange(len(index.names), dtype=np.int64)}
     named = {name: Segments.of_files(index, roles[name]) for name in ("val", "test") if name in roles}
     fractions = Fractions.of(split, named)
     _check_options(split, fractions, named)
-    candidates = Candidates.of(index, roles, split.keep_together, labels)
+    candidates = Candidates.of(index, roles, split, labels)
     seed = seed if split.seed is None else split.seed
     by, parts = _divide(candidates, fractions, split, seed) if "train" in roles else ("file", {})
     check_samples(by, index.samples)
@@ -94,10 +95,10 @@ def _check_options(split: Split, fractions: Fractions, named: Parts) -> None:
         raise OptionError(
             "split: train, val and test are all 0 or None; give at least one of them a fraction"
         )
-    if split.keep_together is not None and split.by not in ("auto", "file"):
+    if split.keep_together is not None and split.by not in ("auto", "file", "series"):
         raise OptionError(
-            f"split.keep_together keeps whole files together and cannot be combined with by={split.by!r}; "
-            "use by='file'"
+            f"split.keep_together keeps whole files or series together and cannot be combined with by={split.by!r}; "
+            "use by='file' or by='series'"
         )
     if split.by == "sample" and split.order == "path":
         raise OptionError(
@@ -125,7 +126,9 @@ def _divide(candidates: Candidates, fractions: Fractions, split: Split, seed: in
 def _apply_strategy(
     candidates: Candidates, fractions: Fractions, split: Split, seed: int
 ) -> tuple[str, Parts]:
-    by = "file" if split.keep_together is not None else split.by
+    by = split.by
+    if candidates.is_grouped:
+        by = "series" if candidates.divides_files or by == "series" else "file"
     if by == "auto":
         near = replace(fractions, must_be_near=True)
         for by in ("file", "series"):

@@ -125,18 +125,78 @@ def test_missing_files_are_named():
 
 
 @pytest.mark.parametrize(
-    "changed",
+    ("changed", "what"),
     [
-        pytest.param(make_index([10, 10, 11, 10, 10]), id="rows"),
-        pytest.param(make_index([10, 10, [5, 5], 10, 10]), id="series"),
-        pytest.param(make_index([10] * 5, series_names=["", "", "demo", "", ""]), id="name of a series"),
+        pytest.param([10, 10, 11, 10, 10], r"run-0002\.h5 had 10 rows and has 11", id="rows"),
+        pytest.param([10, 10, [5, 5], 10, 10], r"run-0002\.h5 had 10 rows and has 5", id="series"),
+        pytest.param([10, 10, [], 10, 10], r"run-0002\.h5 is gone", id="no series"),
     ],
 )
-def test_changed_files_are_named(changed):
+def test_changed_files_are_named(changed, what):
     index = make_index([10] * 5)
     manifest = manifest_of(plan_split(index, Split(), seed=0), index)
-    with pytest.raises(ManifestError, match=r"1 file \(run-0002\.h5\) had other rows or series"):
-        apply_manifest(manifest, changed, Split(on_new="train"), seed=0)
+    with pytest.raises(ManifestError, match=rf"1 series had other rows or names.*: {what}\. Save it again"):
+        apply_manifest(manifest, make_index(changed), Split(on_new="train"), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("names", "what"),
+    [
+        (["a", "b", "d"], r"series 'c' of run-0000\.h5 is gone"),
+        (["a", "c", "b"], r"series 'c' of run-0000\.h5 had 12 rows and has 11"),
+    ],
+    ids=["gone", "other rows"],
+)
+def test_changed_series_are_named(names, what):
+    index = make_index([[10, 11, 12]], series_names=["a", "b", "c"])
+    manifest = manifest_of(plan_split(index, Split(by="series"), seed=0), index)
+    with pytest.raises(ManifestError, match=what):
+        apply_manifest(
+            manifest, make_index([[10, 11, 12]], series_names=names), Split(on_new="train"), seed=0
+        )
+
+
+def test_series_that_had_no_names_are_others():
+    index = make_index([10] * 3)
+    manifest = manifest_of(plan_split(index, Split(), seed=0), index)
+    named = make_index([10] * 3, series_names=["demo_0"] * 3)
+    with pytest.raises(ManifestError, match="when the series of its files had no names, now they have"):
+        apply_manifest(manifest, named, Split(), seed=0)
+
+
+def located(part, index):
+    """The runs of a part, with the names of their series."""
+    runs = zip(part.series.tolist(), part.start.tolist(), part.stop.tolist(), strict=True)
+    return {(index.where(series), start, stop) for series, start, stop in runs}
+
+
+def test_new_series_of_known_files_are_named():
+    index = make_index([[10] * 4], series_names=list("abcd"))
+    manifest = manifest_of(plan_split(index, Split(by="series"), seed=0), index)
+    grown = make_index([[10] * 6], series_names=list("abcdef"))
+    with pytest.raises(
+        ManifestError,
+        match=r"does not list 2 series \(series 'e' of run-0000\.h5, series 'f' of .*on_new=train",
+    ):
+        apply_manifest(manifest, grown, Split(), seed=0)
+
+
+@pytest.mark.parametrize("by", ["series", "block", "file"])
+@pytest.mark.parametrize("on_new", ["train", "split"])
+def test_new_series_move_no_known_one(by, on_new):
+    names = [f"demo_{number}" for number in range(8)]
+    index = make_index([[10] * 8] * 3, series_names=names * 3)
+    manifest = manifest_of(plan_split(index, Split(by=by), seed=0), index)
+    more = ["demo_00", *names[:5], "demo_4b", *names[5:]]
+    grown = make_index([[10] * 10] * 3, series_names=more * 3)
+    again = apply_manifest(manifest, grown, Split(on_new=on_new), seed=0)
+    assert again.fingerprint != manifest.plan.fingerprint
+    for name, part in manifest.plan.parts.items():
+        known, found = located(part, index), located(again.parts[name], grown)
+        assert known <= found
+        assert all("demo_00" in where or "demo_4b" in where for where, *_ in found - known)
+    if by == "file":
+        assert sorted(file for files in files_by_split(again, grown).values() for file in files) == [0, 1, 2]
 
 
 def test_drawn_rows_take_no_new_files():

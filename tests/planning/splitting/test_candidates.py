@@ -9,7 +9,7 @@ from h5lightning.planning.splitting.candidates import Candidates, Fractions, fil
 
 
 def candidates_of(index, files, keep_together=None, labels=None):
-    return Candidates.of(index, {"train": np.asarray(files)}, keep_together, labels)
+    return Candidates.of(index, {"train": np.asarray(files)}, Split(keep_together=keep_together), labels)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,12 @@
-"""place_new_files: the splits of files that a manifest does not list."""
+"""place_new_series: the splits of series that a manifest does not list."""
 
 import numpy as np
 import pytest
 from indexes import make_index
 
 from h5lightning.options import Split
-from h5lightning.planning.splitting.new_files import place_new_files
+from h5lightning.planning.splitting.groups import Groups
+from h5lightning.planning.splitting.new_files import KnownSeries, place_new_series
 from h5lightning.planning.splitting.split_plan import Segments, SplitPlan
 
 
@@ -16,8 +17,10 @@ def known_plan(index, requested, **files):
 
 
 def placed(index, plan, new, groups=None, **options):
-    split = Split(**options)
-    found = place_new_files(index, plan, np.asarray(new), split, key=1, groups=groups)
+    """The new files of each split; each file is one series."""
+    known = KnownSeries(plan, plan.parts, Segments.of_files(index, plan.files).series)
+    groups = None if groups is None else Groups(groups, tuple("abcdef"))
+    found = place_new_series(index, known, np.asarray(new), Split(**options), key=1, groups=groups)
     return {name: part.files(index).tolist() for name, part in found.items()}
 
 
@@ -59,3 +62,23 @@ def test_a_group_of_unused_files_stays_unused():
     parts = {"train": Segments.of_files(index, np.asarray([0]))}
     plan = SplitPlan.of(index, "file", parts, files=np.asarray([0, 1]), requested={"train": 0.5})
     assert placed(index, plan, [2, 3], np.asarray([0, 1, 1, 2]), on_new="train")["train"] == [3]
+
+
+def test_new_series_of_a_known_file_stay_with_it():
+    index = make_index([[10, 10], [10], [10, 10, 10]])
+    old = make_index([[10], [10]], names=["run-0000.h5", "run-0001.h5"])
+    parts = {"train": Segments.of_files(old, np.asarray([0])), "val": Segments.of_files(old, np.asarray([1]))}
+    plan = SplitPlan.of(old, "file", parts, files=np.arange(2), requested=HALVES)
+    now = {
+        "train": Segments.of_series(index, np.asarray([0])),
+        "val": Segments.of_series(index, np.asarray([2])),
+    }
+    known = KnownSeries(plan, now, np.asarray([0, 2]))
+    found = place_new_series(
+        index, known, np.asarray([1, 3, 4, 5]), Split(on_new="split"), key=1, groups=None
+    )
+    assert {name: part.series.tolist() for name, part in found.items()} == {
+        "train": [1],
+        "val": [3, 4, 5],
+        "test": [],
+    }

@@ -378,9 +378,9 @@ def test_a_split_without_rows_is_an_error(rows, options, message):
         pytest.param(Rows(), {"by": "sample", "gap": 2}, "found by='sample'", id="gap by sample"),
         pytest.param(
             Rows(),
-            {"by": "series", "keep_together": "path:(.)"},
-            "keeps whole files together",
-            id="groups by series",
+            {"by": "block", "keep_together": "path:(.)"},
+            "keeps whole files or series together",
+            id="groups by block",
         ),
         pytest.param(
             Rows(),
@@ -522,7 +522,7 @@ def test_each_strategy_is_a_value_of_the_option():
 def test_strategies_have_one_form(by):
     """Each takes the same arguments and gives each requested split its rows, none of them twice."""
     index = make_index([10] * 20)
-    candidates = Candidates.of(index, {"train": np.arange(20)}, None, None)
+    candidates = Candidates.of(index, {"train": np.arange(20)}, Split(), None)
     parts = STRATEGIES[by](candidates, Fractions.of(Split(val=0.2, test=0.1)), 1)
     rows = [row for name in ("train", "val", "test") for row in row_numbers(parts[name], index).tolist()]
     assert sorted(rows) == list(range(200))
