@@ -43,6 +43,13 @@ class StringTable(EqualByValue, Frozen):
         return cls(np.frombuffer(b"".join(encoded), dtype=np.uint8), np.cumsum(lengths))
 
     @classmethod
+    def of_bytes(cls, texts: npt.NDArray[np.bytes_]) -> StringTable:
+        """The table of encoded strings, ``(strings,)``; zero bytes at their ends do not count."""
+        characters = np.ascontiguousarray(texts).view(np.uint8).reshape(len(texts), texts.dtype.itemsize)
+        lengths = np.char.str_len(texts).astype(np.int64)
+        return cls(characters[np.arange(characters.shape[1]) < lengths[:, None]], np.cumsum(lengths))
+
+    @classmethod
     def joined(cls, first: StringTable, second: StringTable) -> StringTable:
         """The strings of both, one after the other."""
         return cls.concatenated([first, second])

@@ -27,7 +27,8 @@ class Series:
         ends: dataset with one past the last row of each series, ``(series,)``.
         offsets: dataset with the first row of each series, and the number of rows as its last entry, ``(series + 1,)``.
         starts: dataset with the first row of each series, ``(series,)``; with ``lengths`` or ``stops``.
-        lengths: dataset with the number of rows of each series, ``(series,)``.
+        lengths: dataset with the number of rows of each series, ``(series,)``; without ``starts``, they follow each
+            other.
         stops: dataset with one past the last row of each series, ``(series,)``.
         flags: datasets with a flag for each row, ``(rows,)``: a series ends with a row in which one of them is true.
         runs: dataset with a value for each row, ``(rows,)``: rows with equal values that follow each other are a
@@ -68,15 +69,10 @@ class Series:
         self._check_combination()
 
     @property
-    def table_paths(self) -> tuple[str, ...]:
-        """The datasets that divide the rows of a file, in the order of the options."""
-        paths = (getattr(self, name) for name in _PATHS)
-        return (*(path for path in paths if path), *self.flags)
-
-    @property
-    def divides_rows(self) -> bool:
-        """Whether datasets divide the rows of a file."""
-        return bool(self.table_paths)
+    def tables(self) -> tuple[str, ...]:
+        """The datasets that divide the rows of a file, each with its option: ``ends=meta/ends``."""
+        said = ((name, getattr(self, name)) for name in _PATHS)
+        return (*(f"{name}={path}" for name, path in said if path), *(f"flags={path}" for path in self.flags))
 
     def text(self) -> str:
         """The Python code of the option, for users to copy."""
@@ -92,9 +88,9 @@ class Series:
                 f"series: {' and '.join(given)} are different ways to divide rows: say one of them"
             )
         pair = {"starts", "lengths", "stops"} & set(given)
-        if pair and pair not in ({"starts", "lengths"}, {"starts", "stops"}):
+        if pair and pair not in ({"lengths"}, {"starts", "lengths"}, {"starts", "stops"}):
             raise OptionError(
-                f"series: starts needs lengths or stops, and either needs starts; found {' and '.join(given)}"
+                f"series: starts needs lengths or stops, and stops need starts; found {' and '.join(given)}"
             )
         if self.join_files is not None and given:
             raise OptionError(

@@ -22,6 +22,7 @@ from h5lightning.planning.conventions.encoding_checks import (
     shared_classes,
 )
 from h5lightning.planning.fields import AttributeField, ConstantField, FieldSpec, RowField, StoredForm
+from h5lightning.planning.series.check_bounds import whole_length
 from h5lightning.planning.values.conversions import LostValueError, common_type, converted, delivery_dtype
 
 __all__ = ["plan_attribute", "plan_constant", "plan_rows"]
@@ -122,6 +123,8 @@ def _steps(
 
 
 def _whole_length(compared: ComparedFiles, lengths: Int64Array) -> int:
+    if compared.catalog.bounds is not None:
+        return whole_length(compared.catalog, compared.files)
     filled = compared.files[lengths[compared.files] > 0]
     expected = int(lengths[filled[0]])
     differs = filled[lengths[filled] != expected]

@@ -24,6 +24,7 @@ from h5lightning.planning.conventions.series_borders import check_series_borders
 from h5lightning.planning.field_kinds import plan_attribute, plan_constant, plan_rows
 from h5lightning.planning.fields import FieldPlan, Fields
 from h5lightning.planning.joined_fields import plan_joined
+from h5lightning.planning.series.check_bounds import check_bounds
 
 __all__ = ["has_rows", "plan_fields"]
 
@@ -72,6 +73,9 @@ def plan_fields(
     _check_available(chosen, samples, series)
     compared = ComparedFiles(catalog, files, dtype, on_missing, names_in, attrs_in)
     lengths = _lengths(compared, chosen, allow_empty=allow_empty)
+    if isinstance(series, Series) and series.tables:
+        path = next(field.path for _, field in single_fields(chosen) if has_rows(field))
+        check_bounds(catalog, series, lengths, files, path, names_in=names_in)
     plans = tuple(_plan(compared, key, field, samples, lengths) for key, field in chosen.items())
     # Fields that cannot be read row by row have failed before: the remedy names single rows.
     for key, field in single_fields(chosen):
@@ -87,7 +91,8 @@ def _check_available(fields: Mapping[str, Field], samples: Samples, series: Seri
     for is_asked, what in (
         (is_padded, "samples.pad"),
         (samples.axis != 0, "samples.axis"),
-        (isinstance(series, Series), "Series"),
+        (isinstance(series, Series) and series.axis is not None, "Series(axis=…)"),
+        (isinstance(series, Series) and series.join_files is not None, "Series(join_files=…)"),
     ):
         if is_asked:
             raise OptionError(f"{what} is not available yet")

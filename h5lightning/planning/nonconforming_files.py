@@ -8,11 +8,13 @@ import numpy as np
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import counted
-from h5lightning.options import Field, single_fields
+from h5lightning.options import Field, Series, single_fields
+from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.catalog.schema_difference import explain_difference
 from h5lightning.planning.conventions.encoding_checks import is_type_said
+from h5lightning.planning.series.check_bounds import problem_of
 
 __all__ = ["NEVER_WRITTEN", "find_nonconforming"]
 
@@ -26,6 +28,7 @@ def find_nonconforming(
     *,
     on_missing: str,
     dtype: str | None = None,
+    series: SeriesOption = None,
 ) -> list[SkippedFile]:
     """The files that lack a field, store it in another type or shape than most, or in different lengths.
 
@@ -41,12 +44,16 @@ def find_nonconforming(
         field.path for _, field in single_fields(fields) if field.attr is None and not field.constant
     ]
     facts = {path: catalog.facts_of(path) for path in comparison.paths}
+    bounds = catalog.bounds if isinstance(series, Series) else None
     nonconforming = []
     for file in files.tolist():
         reason = by_layout[int(catalog.layout_of[file])]
         reason = reason or _unequal({path: int(facts[path][file, 0]) for path in with_rows})
         if not reason and on_missing == "raise":
             reason = _unwritten({path: int(numbers[file, 2]) for path, numbers in facts.items()})
+        if not reason and bounds is not None and isinstance(series, Series):
+            rows = int(facts[with_rows[0]][file, 0])
+            reason = problem_of(bounds, series, file, rows, with_rows[0])
         if reason := reason or _lacking(catalog, fields, file):
             nonconforming.append(SkippedFile(catalog.names[int(catalog.unit_files[file])], reason))
     return nonconforming if len(nonconforming) < len(files) else []

@@ -15,7 +15,7 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import Frozen
 from h5lightning.core.visible import visible_logger
 from h5lightning.errors import ChecksumError, MissingFieldError, SchemaError
-from h5lightning.options import Access, Field, Samples, Whole, single_fields
+from h5lightning.options import Access, Field, Samples, Series, Whole, single_fields
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.checksum_table import ChecksumTable
@@ -140,7 +140,7 @@ def survey(
     """
     discovered = discover(files)
     label = _group_attribute(keep_together or "")
-    request = _request(fields, label, access, labels=len(discovered) > 1)
+    request = _request(fields, label, access, series, labels=len(discovered) > 1)
     build = build_catalog(discovered, request, access=access, index_dir=index_dir, processes=processes)
     catalog, checksums = build.catalog, None
     if access.verify:
@@ -148,7 +148,7 @@ def survey(
         catalog = _without_damaged(discovered, catalog, checksums, access, threads=processes)
     unmatched = unmatched_files(catalog, request.matched)
     catalog = leave_out(catalog, unmatched, len(discovered), access, error=MissingFieldError)
-    catalog = _without_nonconforming(discovered, catalog, fields, access, dtype)
+    catalog = _without_nonconforming(discovered, catalog, fields, access, dtype, series)
     roles = _roles(discovered, catalog)
     planned, predicted = _plan(catalog, fields, samples, roles, access=access, dtype=dtype, series=series)
     rows = planned.rows if predicted is None else np.maximum(planned.rows, predicted.rows)
@@ -205,6 +205,7 @@ def _without_nonconforming(
     fields: Mapping[str, Field] | None,
     access: Access,
     dtype: str | None,
+    series: SeriesOption,
 ) -> Catalog:
     """The catalog without the files whose requested contents differ from most, if such files are to be skipped."""
     if access.on_bad_file != "skip":
@@ -215,7 +216,9 @@ def _without_nonconforming(
 
     if fields is not None:
         _, labelled = _predict_and_labelled(_roles(discovered, catalog), catalog)
-        differing = find_nonconforming(catalog, fields, labelled, on_missing=access.on_missing, dtype=dtype)
+        differing = find_nonconforming(
+            catalog, fields, labelled, on_missing=access.on_missing, dtype=dtype, series=series
+        )
         catalog = without(differing)
     explain = differences_between(catalog, locking=access.locking)
     catalog = without(
@@ -227,7 +230,12 @@ def _without_nonconforming(
 
 
 def _request(
-    fields: Mapping[str, Field] | None, label: str | None, access: Access, *, labels: bool
+    fields: Mapping[str, Field] | None,
+    label: str | None,
+    access: Access,
+    series: SeriesOption,
+    *,
+    labels: bool,
 ) -> ScanRequest:
     request = ScanRequest(
         paths=None,
@@ -235,6 +243,7 @@ def _request(
         allow_external=access.allow_external,
         same=tuple(access.same),
         labels=labels,
+        series=series.tables if isinstance(series, Series) else (),
     )
     if fields is None:
         return request

@@ -26,6 +26,7 @@ from h5lightning.planning.catalog.extents import Extents, ExtentTable
 from h5lightning.planning.catalog.file_schema import FileSchema
 from h5lightning.planning.catalog.match_table import MatchTable
 from h5lightning.planning.catalog.schema import DatasetSchema, untyped
+from h5lightning.planning.catalog.series_bounds import SeriesBounds
 from h5lightning.planning.catalog.source_files import SourceTable
 from h5lightning.planning.catalog.unit_table import UnitTable, UnitTableBuilder
 
@@ -77,6 +78,7 @@ class Catalog(Frozen):
         skipped: the files that were left out.
         sources: other files that hold values of these files.
         matches: the units of each file; None if each file is one unit.
+        bounds: the series of each unit; None if each unit is one series.
     """
 
     root: str
@@ -92,6 +94,7 @@ class Catalog(Frozen):
     skipped: tuple[SkippedFile, ...] = ()
     sources: SourceTable = dataclasses.field(default_factory=lambda: SourceTable.of(()))
     matches: MatchTable | None = None
+    bounds: SeriesBounds | None = None
 
     def __post_init__(self) -> None:
         files, units = len(self.names), self.unit_count
@@ -126,6 +129,7 @@ class Catalog(Frozen):
             for schema in schemas:
                 builder.add(schema.datasets, schema.attrs, schema.extents)
             units = builder.table()
+        bounds = [schema.bounds for schema in schemas if schema.bounds is not None]
         return cls(
             root=root,
             names=StringTable.of(names),
@@ -134,6 +138,7 @@ class Catalog(Frozen):
             skipped=tuple(skipped),
             sources=SourceTable.of([schema.sources for schema in schemas]),
             matches=matches,
+            bounds=SeriesBounds.joined(bounds) if bounds else None,
         )
 
     @classmethod
@@ -148,6 +153,7 @@ class Catalog(Frozen):
             skipped=(*first.skipped, *second.skipped),
             sources=SourceTable.joined(first.sources, second.sources, files=len(first)),
             matches=_joined_matches(first, second),
+            bounds=_joined_bounds(first, second),
         )
 
     def take(self, files: Int64Array) -> Catalog:
@@ -170,6 +176,7 @@ class Catalog(Frozen):
             extents=self.extents.take(facts),
             sources=self.sources.take(files),
             matches=None if self.matches is None else self.matches.take(files),
+            bounds=None if self.bounds is None else self.bounds.take(units),
         )
 
     def __len__(self) -> int:
@@ -302,6 +309,11 @@ def _joined_matches(first: Catalog, second: Catalog) -> MatchTable | None:
     if first.matches is None or second.matches is None:
         return first.matches if len(first) else second.matches
     return MatchTable.joined(first.matches, second.matches)
+
+
+def _joined_bounds(first: Catalog, second: Catalog) -> SeriesBounds | None:
+    parts = [catalog.bounds for catalog in (first, second) if catalog.bounds is not None]
+    return SeriesBounds.joined(parts) if parts else None
 
 
 def _position(layout: tuple[DatasetSchema, ...], path: str) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 from h5lightning.planning.catalog.extents import Extents
 from h5lightning.planning.catalog.schema import DatasetSchema, Stamp
+from h5lightning.planning.catalog.series_bounds import SeriesBounds
 from h5lightning.planning.catalog.unit_table import FileMatches
 
 __all__ = ["FileSchema"]
@@ -25,6 +26,7 @@ class FileSchema:
         sources: the other files that hold its values, each with its stamp from before the scan.
         matches: what the ``*`` of paths matched; then datasets, attributes and extents are those of each match, and
             `datasets`, `attrs` and `extents` are empty.
+        bounds: the series of its units; None if no table divides their rows.
     """
 
     datasets: tuple[DatasetSchema, ...]
@@ -32,6 +34,7 @@ class FileSchema:
     extents: tuple[Extents | None, ...] = dataclasses.field(default=(), compare=False, repr=False)
     sources: tuple[tuple[str, Stamp], ...] = ()
     matches: FileMatches | None = None
+    bounds: SeriesBounds | None = None
 
     def dataset(self, path: str) -> DatasetSchema | None:
         """The schema of ``path``, or None if the file lacks it."""

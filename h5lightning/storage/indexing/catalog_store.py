@@ -25,6 +25,7 @@ from h5lightning.planning.catalog.extents import ExtentTable
 from h5lightning.planning.catalog.match_table import MatchTable
 from h5lightning.planning.catalog.record_layout import RecordLayout
 from h5lightning.planning.catalog.schema import DatasetSchema
+from h5lightning.planning.catalog.series_bounds import SeriesBounds
 from h5lightning.planning.catalog.source_files import SourceTable
 from h5lightning.storage.indexing.array_file import (
     StoredArrays,
@@ -37,7 +38,7 @@ from h5lightning.storage.scanning import ScanRequest
 
 __all__ = ["FORMAT", "CatalogStore", "StoredExtents", "pack", "unpack"]
 
-FORMAT = 8  # raise it when the layout of the store changes, or the result of scanning the same file
+FORMAT = 9  # raise it when the layout of the store changes, or the result of scanning the same file
 
 _STORE = StoreFormat(b"\x93H5LIDX\n", FORMAT, "an index", ".h5index")
 
@@ -167,6 +168,7 @@ def _catalog(store: StoredArrays, root: str, request: ScanRequest, origin: Store
             arrays["source_uses"],
         ),
         matches=_matches(store),
+        bounds=SeriesBounds.from_arrays(arrays),
     )
 
 
@@ -193,7 +195,8 @@ def _extents(store: StoredArrays, origin: StoredExtents | None) -> ExtentTable:
 
 def _arrays(catalog: Catalog) -> dict[str, npt.NDArray[Any]]:
     matches = catalog.matches or MatchTable("", np.zeros(0, np.int64), StringTable.of(()))
-    return {
+    bounds = {} if catalog.bounds is None else catalog.bounds.arrays()
+    return bounds | {
         "name_bytes": catalog.names.blob,
         "name_ends": catalog.names.ends.astype("<i8", copy=False),
         "stamps": catalog.stamps.astype("<i8", copy=False),
@@ -224,4 +227,5 @@ def _plain(request: ScanRequest) -> list[Any]:
         list(request.constants),
         list(request.matched),
         request.labels,
+        list(request.series),
     ]

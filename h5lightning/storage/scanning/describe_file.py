@@ -13,6 +13,7 @@ from h5lightning.planning.catalog.annotations import NOTHING
 from h5lightning.planning.catalog.extents import Extents
 from h5lightning.planning.catalog.file_schema import FileSchema
 from h5lightning.planning.catalog.schema import DatasetSchema
+from h5lightning.planning.catalog.series_bounds import SeriesBounds
 from h5lightning.planning.catalog.unit_table import FileMatches, UnitTableBuilder
 from h5lightning.storage.hdf5.chunk_index import DamageError, locate
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
@@ -26,6 +27,7 @@ from h5lightning.storage.scanning.matches import concrete, find_matches, split_a
 from h5lightning.storage.scanning.metadata_values import ValueReader, read_attributes
 from h5lightning.storage.scanning.scan_request import DIFFERENCE, Outcome, ScanRequest
 from h5lightning.storage.scanning.scanned_dataset import ScannedDataset
+from h5lightning.storage.scanning.series.read_bounds import read_bounds
 
 __all__ = ["attribute_names", "describe_file", "outcome_of"]
 
@@ -108,14 +110,23 @@ class _FileScan:
         request = self._request
         if request.matched:
             matches = self._matches()
-            return FileSchema((), sources=tuple(self._sources.stamps.items()), matches=matches)
+            bounds = self._bounds(tuple(matches.texts))
+            return FileSchema((), sources=tuple(self._sources.stamps.items()), matches=matches, bounds=bounds)
         paths = dataset_paths(self._fid) if request.paths is None else request.paths
         every = [self._explained(path) for path in dict.fromkeys((*paths, *request.same))]
         described = [one for one in every if one is not None]
         attrs = read_attributes(self._fid, request.attrs, self._path, self._reader) if request.attrs else {}
         schemas = tuple(schema for schema, _ in described)
         extents = tuple(extents for _, extents in described)
-        return FileSchema(schemas, attrs, extents, tuple(self._sources.stamps.items()))
+        sources = tuple(self._sources.stamps.items())
+        return FileSchema(schemas, attrs, extents, sources, bounds=self._bounds())
+
+    def _bounds(self, texts: tuple[str, ...] | None = None) -> SeriesBounds | None:
+        """The series that tables divide the rows of each unit into; None without such tables."""
+        if not self._request.series:
+            return None
+        with _DamageExplained(self._path, "what divides its rows into series"):
+            return read_bounds(self._fid, self._path, self._request.series, self._reader, texts=texts)
 
     def _matches(self) -> FileMatches:
         """What the ``*`` of the requested paths matches, and what each match stores."""

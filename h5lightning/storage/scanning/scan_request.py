@@ -32,6 +32,7 @@ class ScanRequest:
         matched: the paths with a ``*`` of fields with rows: each text for which one of them exists is a unit of its
             own, and other paths may hold a ``*`` too; empty to describe the file as one unit.
         labels: whether to look for labels of columns; those of a single file can be compared with nothing.
+        series: the tables that divide rows into series, as `Series.tables` writes them.
         compared: another file and a source in it: only the difference between both files is looked for.
     """
 
@@ -43,6 +44,7 @@ class ScanRequest:
     constants: tuple[str, ...] = ()
     matched: tuple[str, ...] = ()
     labels: bool = True
+    series: tuple[str, ...] = ()
     compared: tuple[str, str] | None = None
 
     @classmethod

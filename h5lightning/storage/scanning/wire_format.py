@@ -22,6 +22,7 @@ from h5lightning.planning.catalog.extents import Extents, ExtentTable, FilterVal
 from h5lightning.planning.catalog.file_schema import FileSchema
 from h5lightning.planning.catalog.record_layout import RecordLayout
 from h5lightning.planning.catalog.schema import DatasetSchema
+from h5lightning.planning.catalog.series_bounds import SeriesBounds
 from h5lightning.planning.catalog.unit_table import FileMatches, UnitTable
 from h5lightning.storage.scanning.scan_request import Outcome
 
@@ -74,6 +75,7 @@ class OutcomeEncoder:
             "extents": [self._extents(extents) for extents in outcome.extents],
             "sources": outcome.sources,
             "matches": None if outcome.matches is None else self._matches(outcome.matches),
+            "bounds": None if outcome.bounds is None else outcome.bounds.to_plain(),
         }
 
     def _matches(self, matches: FileMatches) -> dict[str, Any]:
@@ -161,7 +163,8 @@ class OutcomeDecoder:
             (path, (size, mtime, ctime, inode)) for path, (size, mtime, ctime, inode) in plain["sources"]
         )
         matches = None if plain["matches"] is None else self._matches(plain["matches"])
-        return FileSchema(datasets, plain["attrs"], extents, sources, matches)
+        bounds = SeriesBounds.from_plain(plain["bounds"])
+        return FileSchema(datasets, plain["attrs"], extents, sources, matches, bounds)
 
     def _matches(self, plain: dict[str, Any]) -> FileMatches:
         forms = (
@@ -204,10 +207,11 @@ class OutcomeDecoder:
 def _nbytes(outcome: Outcome) -> int:
     if isinstance(outcome, H5LightningError):
         return 0
+    bounds = 0 if outcome.bounds is None else outcome.bounds.nbytes
     if outcome.matches is not None:
         units = outcome.matches.units
-        return units.facts.nbytes + units.attrs.blob.nbytes + units.extents.nbytes
-    return sum(extents.numbers.nbytes for extents in outcome.extents if extents is not None)
+        return bounds + units.facts.nbytes + units.attrs.blob.nbytes + units.extents.nbytes
+    return bounds + sum(extents.numbers.nbytes for extents in outcome.extents if extents is not None)
 
 
 def _packed(array: npt.NDArray[Any]) -> str:

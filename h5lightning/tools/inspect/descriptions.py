@@ -79,12 +79,17 @@ def _samples(inferred: InferredFields | None, files: int) -> Iterator[str]:
         return
     x = inferred.datasets[0]
     if isinstance(inferred.samples, Whole):
+        if x.is_pattern:
+            yield f"Each dataset looks like one sample: {len(x.paths):,} datasets '/{x.path}' of {shape_text(x)}"
+            return
         yield f"The whole file looks like one sample: {files:,} files, each with '/{x.path}' of {shape_text(x)}"
     elif inferred.fields is None:
         yield f"Columns: {len(x.paths):,} datasets '/{x.path}' with one number per row. Rows: {row_span(x.rows)}"
     else:
         total = f" in each file, {int(x.rows.sum()):,} in all" if files > 1 else ""
-        yield f"Rows: {row_span(x.rows)}{total}. A sample is one row: {_sample_text(inferred)}"
+        total = f" in each series, {int(x.rows.sum()):,} in all" if x.is_pattern else total
+        what = "one time of one trajectory" if inferred.samples.axis == 1 else "one row"
+        yield f"Rows: {row_span(x.rows)}{total}. A sample is {what}: {_sample_text(inferred)}"
 
 
 def _sample_text(inferred: InferredFields) -> str:
@@ -94,7 +99,8 @@ def _sample_text(inferred: InferredFields) -> str:
     for key, field in (inferred.fields or {}).items():
         part = field.parts()[0]  # no list is inferred
         schema = schemas.get(part.path)
-        shape = " × ".join(map(str, schema.row_shape_of(part.member) if schema is not None else ()))
+        axes = schema.row_shape_of(part.member) if schema is not None else ()
+        shape = " × ".join(map(str, axes[inferred.samples.axis :]))
         texts.append(f"{key} of {shape}" if shape else key)
     return ", ".join(texts)
 
@@ -104,7 +110,14 @@ def _forecast(inferred: InferredFields | None) -> Iterator[str]:
     if inferred is None or set(inferred.fields or ()) != {"x"} or isinstance(inferred.samples, Whole):
         return
     x = (inferred.fields or {})["x"]
-    if inferred.datasets[0].series:
+    if inferred.series is not None and inferred.samples.axis == 1:
+        field = f"Field({x.path!r}, steps="
+        yield (
+            "No dataset looks like labels. To predict the next time: samples=Windows(5, axis=1), fields={'x': "
+            f"{field}(0, 4)), 'y': {field}(4, 5))}}"
+        )
+        return
+    if inferred.datasets[0].series and inferred.series is None:
         yield (
             f"No dataset looks like labels. Predicting the next rows needs windows of rows, but '/{x.path}' holds "
             "several series one after the other: write each series to its own file, or accept windows across their "

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from h5lightning.core.visible import hydra_text, python_text, shell_word, yaml_text
-from h5lightning.options import Field, Whole
+from h5lightning.options import Field, Rows
 from h5lightning.storage.discovery.patterns import escape
 from h5lightning.tools.overview.suggest import Suggestion
 
@@ -46,8 +46,10 @@ def _arguments(suggestion: Suggestion) -> dict[str, Any]:
     arguments: dict[str, Any] = {"files": files[0] if len(files) == 1 else list(files)}
     if suggestion.fields is not None:
         arguments["fields"] = {key: _short(field) for key, field in suggestion.fields.items()}
-    if isinstance(suggestion.samples, Whole):
+    if suggestion.samples != Rows():
         arguments["samples"] = suggestion.samples
+    if suggestion.series is not None:
+        arguments["series"] = suggestion.series
     arguments |= {
         name: option for name in ("split", "access") if _changes(option := getattr(suggestion, name))
     }

@@ -11,10 +11,11 @@ import numpy as np
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import FieldError, UnsupportedFieldError
-from h5lightning.options import Field, Rows, Samples, Whole
+from h5lightning.options import Field, Rows, Samples, Series, Whole
 from h5lightning.tools.overview.dataset_paths import is_bookkeeping, is_label, words_of
 from h5lightning.tools.overview.dataset_summary import DatasetSummary
-from h5lightning.tools.overview.row_axis import IMAGE_CHANNELS
+from h5lightning.tools.overview.infer_series import Family, find_family, series_in_rows
+from h5lightning.tools.overview.row_axis import IMAGE_CHANNELS, has_leading_series
 
 __all__ = ["InferredFields", "infer_fields"]
 
@@ -37,9 +38,10 @@ class InferredFields:
     Args:
         fields: sample key → `Field`; None for all datasets.
         datasets: the datasets of the fields.
-        samples: how samples lie in a file.
+        samples: how samples lie in a series.
         files: the files in which these datasets agree, ascending, ``(files,)``.
         is_categorical: whether ``y`` numbers classes; None without ``y``.
+        series: what divides the rows of a file into series; None if a file is one, or if fields have a ``*``.
     """
 
     fields: Mapping[str, Field] | None
@@ -47,6 +49,7 @@ class InferredFields:
     samples: Samples
     files: Int64Array
     is_categorical: bool | None = None
+    series: Series | None = None
 
 
 def infer_fields(datasets: Sequence[DatasetSummary], files: int, attrs: Mapping[str, Any]) -> InferredFields:
@@ -64,6 +67,8 @@ def infer_fields(datasets: Sequence[DatasetSummary], files: int, attrs: Mapping[
     if columns := _numbered_columns(datasets):
         return InferredFields(None, columns, Rows(), np.arange(files))
     _check_buckets(datasets)
+    if (family := find_family(datasets)) is not None:
+        return _of_family(family, files)
     _check_bulk(datasets)
     tables = _series_tables(datasets)
     candidates = [dataset for dataset in datasets if not _problem(dataset) and 2 * dataset.files.size > files]
@@ -74,13 +79,34 @@ def infer_fields(datasets: Sequence[DatasetSummary], files: int, attrs: Mapping[
     x = max(with_rows, key=lambda dataset: (not is_label(dataset.path), dataset.weight))
     if x.schema.members:
         return _fields_of_table(x)
-    y = _labels_of(x, with_rows, files)
+    if has_leading_series(x, datasets):
+        return InferredFields({"x": _field(x)}, (x,), Rows(axis=1), x.files_alike(), series=Series(axis=0))
+    y, series = _labels_of(x, with_rows, files), series_in_rows(x, files)
     if y is not None:
         label = _label_field(y)
         fields = {"x": _field(x), "y": label}
         is_categorical = _is_integer(y) and not y.schema.row_shape and label.decode != "cf"
-        return InferredFields(fields, (x, y), Rows(), _files_that_agree([x, y], files), is_categorical)
+        agree = _files_that_agree([x, y], files)
+        return InferredFields(fields, (x, y), Rows(), agree, is_categorical, series)
+    if series is not None:
+        return InferredFields({"x": _field(x)}, (x,), Rows(), x.files_alike(), series=series)
     return _without_labels_in_rows(x, [dataset for dataset in candidates if not dataset.schema.shape], attrs)
+
+
+def _of_family(family: Family, files: int) -> InferredFields:
+    """Fields with a ``*``: each match is a series."""
+    x, y = family.choose()
+    chosen = (x,) if y is None else (x, y)
+    fields = dict(zip("xy", map(family.field, chosen), strict=False))
+    least = min(field.extra_rows for field in fields.values())
+    fields = {
+        key: dataclasses.replace(field, extra_rows=field.extra_rows - least) for key, field in fields.items()
+    }
+    is_class = None if y is None else _is_integer(y) and not y.schema.row_shape
+    # Datasets of one shape, each of them one of many, are samples; groups are episodes.
+    is_whole = "*" in x.path.rpartition("/")[2] and np.unique(x.rows).size == 1
+    samples = Whole() if is_whole else Rows()
+    return InferredFields(fields, chosen, samples, np.intersect1d(np.arange(files), x.files), is_class)
 
 
 def _check_bulk(datasets: Sequence[DatasetSummary]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from h5lightning.tools.overview.dataset_paths import is_label, words_of
 from h5lightning.tools.overview.dataset_summary import DatasetSummary
 
-__all__ = ["IMAGE_CHANNELS", "RowAxis", "row_axis"]
+__all__ = ["IMAGE_CHANNELS", "RowAxis", "has_leading_series", "row_axis"]
 
 _TIME_WORDS = frozenset(["t", "time", "times", "timestamp", "timestamps"])
 _WORDS_WITH_TIME = frozenset(
@@ -18,6 +18,7 @@ _WORDS_WITH_TIME = frozenset(
 _COORDINATE_GROUPS = frozenset(["", "coordinates", "coords", "dimensions", "grid"])
 _THE_WELL = re.compile(r"(?:^|/)t[012]_fields/")
 IMAGE_CHANNELS = (1, 3, 4)
+_LEADING = "series=Series(axis=0) makes each entry of axis 0 a series, and samples=Windows(5, axis=1) windows of times"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +45,31 @@ def row_axis(
         return RowAxis()
     if _THE_WELL.search(dataset.path):
         return RowAxis(
-            "has the layout of The Well: axis 0 counts trajectories and axis 1 is time. A row is a whole trajectory, "
-            "and Windows of rows would mix trajectories: choose times in a transform, or write one file per "
-            "trajectory with time first",
-            "warning",
+            f"has the layout of The Well: axis 0 counts trajectories and axis 1 is time. {_LEADING}",
             may_be_time=False,
         )
     if (time_axis := _time_axis(dataset, datasets)) is not None:
         axis, path = time_axis
+        text = f"has time along axis {axis}, whose length is that of '/{path}', and not along axis 0: "
+        if axis == 1:
+            return RowAxis(f"{text}{_LEADING}", may_be_time=False)
         return RowAxis(
-            f"has time along axis {axis}, whose length is that of '/{path}', and not along axis 0: Windows of rows "
-            "would not be windows of time. Choose times in a transform, or store time first",
+            f"{text}Windows of rows would not be windows of time. Choose times in a transform, or store time first",
             "warning",
             may_be_time=False,
         )
     return _matlab_axis(dataset) if is_matlab else _short_axis(dataset, datasets)
+
+
+def has_leading_series(dataset: DatasetSummary, datasets: Sequence[DatasetSummary]) -> bool:
+    """Whether the entries of axis 0 are series, and time runs along axis 1."""
+    schema = dataset.schema
+    if not dataset.is_usable or schema.members or len(schema.shape) < 2:
+        return False
+    if _THE_WELL.search(dataset.path):
+        return True
+    time_axis = _time_axis(dataset, datasets)
+    return time_axis is not None and time_axis[0] == 1
 
 
 def _time_axis(dataset: DatasetSummary, datasets: Sequence[DatasetSummary]) -> tuple[int, str] | None:

@@ -12,13 +12,16 @@ import numpy as np
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import H5LightningError, OptionError, SchemaError, SplitError
-from h5lightning.options import Access, Field, Samples, Split
+from h5lightning.options import Access, Field, Samples, Series, Split
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.field_planning import plan_fields
+from h5lightning.planning.fields import Fields
 from h5lightning.planning.index import SampleIndex
+from h5lightning.planning.series.make_index import make_index
 from h5lightning.planning.splitting.plan_split import plan_split
 from h5lightning.storage.discovery import discover
 from h5lightning.storage.discovery.patterns import escape
+from h5lightning.storage.survey import survey
 from h5lightning.tools.overview.infer_fields import InferredFields
 
 __all__ = ["Suggestion", "suggest"]
@@ -36,11 +39,14 @@ class Suggestion:
     Args:
         files: patterns.
         fields: sample key → `Field`; None for all datasets.
+        samples: how samples lie in a series.
+        split: the division of the data.
         split_by: what the split keeps whole; empty if there are too few rows to divide.
         dtype: ``float32`` if something would be float64; else None.
         access: which problems of the files must be accepted.
         is_categorical: whether ``y`` numbers classes; None without ``y``.
         left_out: names of files that the patterns leave out.
+        series: what divides the rows of a file into series; None for nothing.
     """
 
     files: tuple[str, ...]
@@ -52,6 +58,7 @@ class Suggestion:
     access: Access
     is_categorical: bool | None
     left_out: tuple[str, ...]
+    series: Series | None = None
 
 
 def suggest(patterns: Sequence[str], catalog: Catalog, inferred: InferredFields) -> Suggestion:
@@ -68,19 +75,13 @@ def suggest(patterns: Sequence[str], catalog: Catalog, inferred: InferredFields)
     files, kept = _files(patterns, catalog, inferred)
     chosen = catalog.take(kept)
     access = _access(catalog, inferred, kept)
-    planned = plan_fields(
-        chosen,
-        inferred.fields,
-        inferred.samples,
-        on_missing=access.on_missing,
-        allow_empty=access.on_bad_file == "skip",
-    )
-    index = SampleIndex(chosen.root, chosen.names, np.arange(len(chosen)), planned.rows, inferred.samples)
+    planned, index = _planned(files, chosen, inferred, access)
     split, by = _split(index)
     return Suggestion(
         files=files,
         fields=inferred.fields,
         samples=inferred.samples,
+        series=inferred.series,
         split=split,
         split_by=by,
         dtype="float32" if any(plan.spec.dtype == "float64" for plan in planned.plans) else None,
@@ -88,6 +89,20 @@ def suggest(patterns: Sequence[str], catalog: Catalog, inferred: InferredFields)
         is_categorical=inferred.is_categorical,
         left_out=tuple(catalog.names[file] for file in np.setdiff1d(np.arange(len(catalog)), kept).tolist()),
     )
+
+
+def _planned(
+    files: Sequence[str], catalog: Catalog, inferred: InferredFields, access: Access
+) -> tuple[Fields, SampleIndex]:
+    """The fields and the samples, as the DataModule plans them."""
+    fields, samples = inferred.fields, inferred.samples
+    if inferred.series is not None or any("*" in field.path for field in (fields or {}).values()):
+        # Series inside of files are found by a scan that looks for them.
+        surveyed = survey(files, fields, samples, access=access, series=inferred.series)
+        return surveyed.fields, surveyed.index
+    allow_empty = access.on_bad_file == "skip"
+    planned = plan_fields(catalog, fields, samples, on_missing=access.on_missing, allow_empty=allow_empty)
+    return planned, make_index(catalog, planned.rows, samples)
 
 
 def _access(catalog: Catalog, inferred: InferredFields, kept: Int64Array) -> Access:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from h5lightning.tools.bench.timing import Candidate
-from loading import cases, meters, peers, races
+from loading import cases, meters, peers, races, series
 from loading.data import BATCH, Dataset, Workload, filters_here
 from loading.limits import evict
 from loading.measure import samples_of
@@ -100,7 +100,8 @@ def codecs(report: Report, scale: Scale) -> None:
 
 
 PARTS: dict[str, Callable[[Report, Scale], None]] = {
-    part.__name__: part for part in (contiguous, small_rows, compressed, large_rows, codecs, *cases.PARTS)
+    part.__name__: part
+    for part in (contiguous, small_rows, compressed, large_rows, codecs, *cases.PARTS, *series.PARTS)
 }
 
 

@@ -139,12 +139,6 @@ def masked(folder):
             file["label"].attrs["_FillValue"] = -1
 
 
-USABLE = [
-    packed, masked, images, regression, simulation, table, columns, whole, whole_with_attribute, categories, mixed,
-    tiny, awkward_names,
-]  # fmt: skip
-
-
 def demonstrations(folder):
     with h5py.File(folder / "demo.h5", "w") as file:
         for number in range(30):
@@ -160,6 +154,12 @@ def one_group_for_each_file(folder):
 
 def one_dataset_for_each_image(folder):
     one_file(folder, **{f"img_{number:04}": np.zeros((8, 8, 3), "u1") for number in range(50)})
+
+
+USABLE = [
+    packed, masked, images, regression, simulation, table, columns, whole, whole_with_attribute, categories, mixed,
+    tiny, awkward_names, demonstrations, one_group_for_each_file, one_dataset_for_each_image,
+]  # fmt: skip
 
 
 def sparse(folder):
@@ -221,9 +221,6 @@ def buckets(folder):
 
 UNUSABLE = {
     buckets: "'/data/bucket0' is a bucket of SeisBench: its rows are traces of different lengths",
-    demonstrations: "most of the data lie in the 30 datasets '/data/demo_*/actions'",
-    one_group_for_each_file: "the 8 datasets '/sim_*/u'",
-    one_dataset_for_each_image: "the 50 datasets '/img_*'",
     sparse: "which is a part of the sparse CSR matrix '/X'",
     encoded_images: "'/jpeg', which holds sequences of different length",
     virtual: "'/d', which is a virtual dataset",
@@ -437,6 +434,14 @@ def test_groups_of_one_structure_are_one_line(inspected):
             "One group per demonstration: '/data/demo_*' (30 groups), each with actions, obs/pose",
         ),
         (one_dataset_for_each_image, "One dataset per image: '/img_*' (50 datasets)"),
+        (
+            one_dataset_for_each_image,
+            "Each dataset looks like one sample: 50 datasets '/img_*' of 8 × 8 × 3",
+        ),
+        (
+            demonstrations,
+            "Rows: 20–49 in each series, 1,035 in all. A sample is one row: x of 6, y of 7",
+        ),
         (one_group_for_each_file, "One group per sim: '/sim_*' (8 groups), each with u"),
         (sparse, "CSR matrix '/X': only nonzero values are stored, so that it has no rows"),
         (sparse, "'/obs/kind/codes' has 2 categories: T, B"),
@@ -447,20 +452,6 @@ def test_groups_of_one_structure_are_one_line(inspected):
         ),
         (table_of_arrays, "Rows: 9. A sample is one row: v of 3, k"),
         (columns, "Columns: 12 datasets '/f*' with one number per row. Rows: 100"),
-    ],
-    ids=[
-        "rows",
-        "one file",
-        "whole",
-        "groups",
-        "datasets",
-        "sims",
-        "sparse",
-        "categories",
-        "table",
-        "table of arrays",
-        "rows of arrays",
-        "columns",
     ],
 )
 def test_the_layout_is_described(inspected, kind, sentence):

@@ -43,8 +43,8 @@ def test_the_well(tmp_path):
         dimensions__time=np.arange(20.0),
     )
     (issue,) = axes_of(found).values()
-    assert issue.severity == "warning"
-    assert "axis 0 counts trajectories and axis 1 is time" in issue.text
+    assert issue.severity == "note"
+    assert "axis 0 counts trajectories and axis 1 is time. series=Series(axis=0) makes" in issue.text
     assert issue.paths == ("t0_fields/density", "t1_fields/velocity")
     assert found.is_usable
     assert not advises_windows(found)

@@ -1,0 +1,121 @@
+"""Whether the tables that divide rows into series agree with the rows of the fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from h5lightning.core.arrays import BoolArray, Int64Array
+from h5lightning.core.formatting import more_files
+from h5lightning.errors import SchemaError
+from h5lightning.options import Series
+from h5lightning.options.checks import did_you_mean
+from h5lightning.planning.catalog.catalog import Catalog
+from h5lightning.planning.catalog.series_bounds import SeriesBounds
+
+__all__ = ["check_bounds", "problem_of", "whole_length"]
+
+_LACKS = "holds no dataset"
+
+
+def check_bounds(
+    catalog: Catalog,
+    series: Series,
+    rows: Int64Array,
+    units: Int64Array,
+    path: str,
+    *,
+    names_in: Callable[[int], Sequence[str]] = lambda _: (),
+) -> None:
+    """Raise unless the tables of all units divide the rows of their fields.
+
+    Args:
+        catalog: the series of each unit.
+        series: the option that names the tables.
+        rows: rows of each unit of the catalog, ``(units of the catalog,)``.
+        units: the units to check, ascending.
+        path: path of a field with these rows.
+        names_in: the datasets of a unit, for the error of a missing one.
+
+    Raises:
+        SchemaError: tables are missing, hold impossible entries, or speak of other rows.
+    """
+    bounds = _bounds(catalog)
+    bad = units[_are_bad(bounds, series, rows)[units]]
+    if not bad.size:
+        return
+    unit = int(bad[0])
+    problem = problem_of(bounds, series, unit, int(rows[unit]), path)
+    if problem.startswith(_LACKS):
+        table = problem.split("'/", 1)[1].rstrip("'")
+        problem += did_you_mean(table, names_in(unit))
+    raise SchemaError(f"{series.text()}: {catalog.where(unit)}: {problem}{more_files(bad)}")
+
+
+def problem_of(bounds: SeriesBounds, series: Series, unit: int, rows: int, path: str) -> str:
+    """Why the tables of a unit do not divide its rows, as a sentence; empty if they do."""
+    if problem := bounds.problems[unit]:
+        return problem
+    total = int(bounds.totals[unit])
+    if total == rows or (total < rows and series.starts):
+        return ""
+    tables = " and ".join(f"'/{entry.split('=', 1)[1]}'" for entry in series.tables)
+    if series.flags or series.runs:
+        return f"{tables} has {total} entries, expected one for each of the {rows} rows of '/{path}'"
+    if series.starts:
+        return f"the last series of {tables} ends at row {total}, beyond the {rows} rows of '/{path}'"
+    entries, expected = int(bounds.counts[unit]), f"expected {rows}, the number of rows of '/{path}'"
+    if series.lengths:
+        return f"the {entries} lengths in {tables} sum up to {total}, {expected}"
+    last = entries if series.offsets else entries - 1
+    hint = ""
+    if total == rows - 1 and series.ends:
+        hint = ". Entries are one past the last row of each series; where they are the last row, write them plus 1"
+    return f"the last entry of {tables}, [{max(0, last)}], is {total}, {expected}{hint}"
+
+
+def whole_length(catalog: Catalog, units: Int64Array) -> int:
+    """Rows of the series of some units, if all that have rows have the same number.
+
+    Raises:
+        SchemaError: they have not.
+    """
+    bounds = _bounds(catalog)
+    is_used = np.zeros(len(bounds.counts), bool)
+    is_used[units] = True
+    filled = np.flatnonzero((bounds.rows > 0) & is_used[bounds.unit_of])
+    if not filled.size:
+        raise SchemaError(f"samples='whole': none of {len(bounds.rows)} series holds a row")
+    expected = int(bounds.rows[filled[0]])
+    differs = filled[bounds.rows[filled] != expected]
+    if differs.size:
+        series = int(differs[0])
+        raise SchemaError(
+            f"samples='whole': {_described(catalog, bounds, series)} has {bounds.rows[series]} rows, "
+            f"expected {expected} as in {_described(catalog, bounds, int(filled[0]))}; "
+            f"{len(differs)} of {len(filled)} series differ. A batch holds samples of one length: use Windows(length)"
+        )
+    return expected
+
+
+def _described(catalog: Catalog, bounds: SeriesBounds, series: int) -> str:
+    """A series and its unit, for messages."""
+    unit = int(bounds.unit_of[series])
+    name = (
+        str(series - int(bounds.first_series[unit])) if bounds.names is None else repr(bounds.names[series])
+    )
+    return f"series {name} of {catalog.where(unit)}"
+
+
+def _are_bad(bounds: SeriesBounds, series: Series, rows: Int64Array) -> BoolArray:
+    """Whether the tables of each unit cannot be used, ``(units,)``."""
+    is_other = bounds.totals > rows if series.starts else bounds.totals != rows
+    has_problem = np.diff(bounds.problems.ends, prepend=0) > 0
+    return is_other | has_problem
+
+
+def _bounds(catalog: Catalog) -> SeriesBounds:
+    if catalog.bounds is None:
+        raise ValueError("the catalog was scanned without the tables of series")
+    return catalog.bounds
