@@ -10,9 +10,9 @@ import numpy as np
 
 from h5lightning.core.arrays import BoolArray, Int64Array
 from h5lightning.options import Samples, Whole, Windows
-from h5lightning.planning.fields import RowField
+from h5lightning.planning.fields import Fields, RowField
 
-__all__ = ["Reach", "WholeReach", "WindowReach", "joined_reach", "reach_of", "reach_text"]
+__all__ = ["Reach", "WholeReach", "WindowReach", "joined_reach", "reach_of", "reach_of_units", "reach_text"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,6 +129,17 @@ def reach_of(samples: Samples, fields: Iterable[RowField] = ()) -> Reach:
         before, after = max(before, -first), max(after, stop - 1)
         after_end = _most(after_end, stop - 1 - field.extra_rows)
     return WindowReach(samples.stride, before, after, after_end, is_padded=samples.pad is not None)
+
+
+def reach_of_units(samples: Samples, fields: Fields, others: Fields | None, other_units: Int64Array) -> Reach:
+    """What samples need, by unit where units differ: some of them may have other fields, or lack some."""
+    first = reach_of(samples, fields.row_fields)
+    if others is None or not isinstance(first, WindowReach):
+        return first
+    second = reach_of(samples, others.row_fields)
+    is_other = np.zeros(len(fields.rows), np.bool_)
+    is_other[other_units] = True
+    return joined_reach(first, second, is_other)
 
 
 def joined_reach(first: Reach, second: Reach, is_second: BoolArray) -> Reach:

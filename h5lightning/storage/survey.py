@@ -27,7 +27,7 @@ from h5lightning.planning.field_planning import has_rows, plan_fields
 from h5lightning.planning.fields import Fields
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.nonconforming_files import find_nonconforming
-from h5lightning.planning.reach import Reach, joined_reach, reach_of
+from h5lightning.planning.reach import reach_of_units
 from h5lightning.planning.sampling import RowLayout
 from h5lightning.planning.sampling.chunk_needs import ChunkLayout
 from h5lightning.planning.sampling.decoded_chunks import DecodedChunks
@@ -152,7 +152,8 @@ def survey(
     roles = _roles(discovered, catalog)
     planned, predicted = _plan(catalog, fields, samples, roles, access=access, dtype=dtype, series=series)
     rows = planned.rows if predicted is None else np.maximum(planned.rows, predicted.rows)
-    index = make_index(catalog, rows, samples, _reach(catalog, samples, planned, predicted, roles))
+    reach = reach_of_units(samples, planned, predicted, _predict_and_labelled(roles, catalog)[0])
+    index = make_index(catalog, rows, samples, reach)
     check_span(index)
     return DataSurvey(
         catalog=catalog,
@@ -164,22 +165,6 @@ def survey(
         scanned=build.scanned,
         checksums=checksums,
     )
-
-
-def _reach(
-    catalog: Catalog,
-    samples: Samples,
-    planned: Fields,
-    predicted: Fields | None,
-    roles: Mapping[str, Int64Array] | None,
-) -> Reach:
-    """The rows that samples need, by unit where units differ: those of ``files.predict`` may lack fields."""
-    reach = reach_of(samples, planned.row_fields)
-    if predicted is None:
-        return reach
-    is_predicted = np.zeros(catalog.unit_count, np.bool_)
-    is_predicted[_predict_and_labelled(roles, catalog)[0]] = True
-    return joined_reach(reach, reach_of(samples, predicted.row_fields), is_predicted)
 
 
 def _group_attribute(keep_together: str) -> str | None:
