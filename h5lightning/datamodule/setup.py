@@ -140,7 +140,8 @@ def assemble(
     plan, new_files, new_series = _plan(survey, split, seed)
 
     def reader_of(fields: Fields) -> BatchReader:
-        return BatchReader(survey.index, fields, reader, access, chunks=survey.chunk_layouts(fields))
+        chunks, parts = survey.chunk_layouts(fields), plan.parts.values()
+        return BatchReader(survey.index, fields, reader, access, chunks=chunks, parts=parts)
 
     batches = reader_of(survey.fields)
     parts = {name: (batches, plan.selection(name, survey.index)) for name in plan.parts}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import more_files
 from h5lightning.errors import FieldError, MissingFieldError, OptionError, SchemaError, UnsupportedFieldError
-from h5lightning.options import Samples, SingleField, Whole, Windows
+from h5lightning.options import Field, Samples, SingleField, Whole, Windows
 from h5lightning.options.checks import LARGEST_INT, did_you_mean
 from h5lightning.planning.catalog.schema import as_array, untyped
 from h5lightning.planning.compared_files import ComparedFiles
@@ -21,11 +22,20 @@ from h5lightning.planning.conventions.encoding_checks import (
     forms_of,
     shared_classes,
 )
-from h5lightning.planning.fields import AttributeField, ConstantField, FieldSpec, RowField, StoredForm
+from h5lightning.planning.fields import (
+    AttributeField,
+    ConstantField,
+    FieldPlan,
+    FieldSpec,
+    PaddingField,
+    RowField,
+    StoredForm,
+    row_field_of,
+)
 from h5lightning.planning.series.check_bounds import whole_length
 from h5lightning.planning.values.conversions import LostValueError, common_type, converted, delivery_dtype
 
-__all__ = ["plan_attribute", "plan_constant", "plan_rows"]
+__all__ = ["plan_attribute", "plan_constant", "plan_padding", "plan_rows"]
 
 Array = npt.NDArray[Any]
 
@@ -41,11 +51,14 @@ def plan_rows(
     """
     row_shape = compared.schema(key, field).row_shape_of(field.member)
     stored, delivered = _stored(compared, key, field)
-    steps = _steps(compared, key, field, samples, lengths)
+    extra_rows = _extra_rows(compared, key, field, lengths)
+    steps = _steps(compared, key, field, samples, lengths + extra_rows)
     shape = row_shape if steps is None else (steps[1] - steps[0], *row_shape)
     dilation = samples.dilation if isinstance(samples, Windows) else 1
     spec = FieldSpec(shape, *delivered)
-    return RowField(**stored, spec=spec, row_shape=row_shape, steps=steps, dilation=dilation)
+    return RowField(
+        **stored, spec=spec, row_shape=row_shape, steps=steps, dilation=dilation, extra_rows=extra_rows
+    )
 
 
 def plan_constant(compared: ComparedFiles, key: str, field: SingleField) -> ConstantField:
@@ -120,6 +133,40 @@ def _steps(
     if field.steps is not None:
         raise OptionError(f"field {key!r}: steps need samples=Windows(length, ...), found {samples!r}")
     return (0, _whole_length(compared, lengths)) if isinstance(samples, Whole) else None
+
+
+def plan_padding(key: str, field: Field, plans: Mapping[str, FieldPlan], samples: Samples) -> PaddingField:
+    """Plan the padding of another field.
+
+    Raises:
+        OptionError: there is no such field, it has no rows, or samples are not padded.
+    """
+    target = field.padding_of or ""
+    if not isinstance(samples, Windows) or samples.pad is None:
+        raise OptionError(
+            f"field {key!r}: '{field.path}' needs padded windows, such as samples=Windows(length, pad='edge'); found "
+            f"{samples!r}"
+        )
+    plan = plans.get(target)
+    if plan is None:
+        raise OptionError(f"field {key!r}: '{field.path}' names no field{did_you_mean(target, plans)}")
+    first = row_field_of(plan)
+    if first is None:
+        raise OptionError(f"field {key!r}: the field {target!r} has no rows, so that it has no padding")
+    forms, spec = (StoredForm("|b1"),), FieldSpec((len(first.offsets),), "bool")
+    return PaddingField(key=key, path=str(field.path), spec=spec, forms=forms, of=first)
+
+
+def _extra_rows(
+    compared: ComparedFiles, key: str, field: SingleField, lengths: Int64Array
+) -> int | Int64Array:
+    """The rows of a field beyond those of the others: one number, or one for each unit where units differ."""
+    if not field.extra_rows:
+        return 0
+    extra = np.zeros(len(lengths), np.int64)
+    extra[compared.files] = compared.rows(key, field)[compared.files] - lengths[compared.files]
+    first = int(extra[compared.files[0]])
+    return first if (extra[compared.files] == first).all() else extra
 
 
 def _whole_length(compared: ComparedFiles, lengths: Int64Array) -> int:

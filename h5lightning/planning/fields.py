@@ -25,10 +25,12 @@ __all__ = [
     "FieldSpec",
     "Fields",
     "JoinedField",
+    "PaddingField",
     "RowField",
     "StoredField",
     "StoredForm",
     "check_dtype",
+    "row_field_of",
 ]
 
 _MOST_NAMED = 3
@@ -159,6 +161,10 @@ class RowField(StoredField):
         start, stop = self.steps or (0, 1)
         return start * self.dilation, (stop - 1) * self.dilation + 1
 
+    def extra_rows_of(self, units: Int64Array) -> int | Int64Array:
+        """Its rows beyond those of all fields, in some units."""
+        return self.extra_rows if isinstance(self.extra_rows, int) else self.extra_rows[units]
+
     @property
     def offsets(self) -> Int64Array:
         """The row of each step, counted from the first row of the sample, ``(steps,)``."""
@@ -185,6 +191,17 @@ class AttributeField(FieldPlan):
     """
 
     values: npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class PaddingField(FieldPlan):
+    """Which steps of another field are padding, ``(steps,)``.
+
+    Args:
+        of: the other field; of a joined one, its first part.
+    """
+
+    of: RowField
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -245,6 +262,12 @@ class Fields(Frozen):
     def spec(self) -> dict[str, FieldSpec]:
         """Sample key → what a model sees."""
         return {plan.key: plan.spec for plan in self.plans}
+
+
+def row_field_of(plan: FieldPlan) -> RowField | None:
+    """The plan of a field with values for each sample; of a joined one, its first part. None for other fields."""
+    first = plan.parts[0] if isinstance(plan, JoinedField) else plan
+    return first if isinstance(first, RowField) else None
 
 
 def check_dtype(dtype: object) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
+from h5lightning.planning.borders import Borders, Room
 from h5lightning.planning.index import SampleIndex
 from h5lightning.storage.readers.series_parts import Picked, SeriesParts
 
@@ -30,6 +31,7 @@ class LocatedBatch:
         borders: where the samples of each unit begin, and the last ones end, ``(units + 1,)``.
         rows: first row of each sample in its unit, ``(N,)``.
         slots: its index in the batch, ``(N,)``.
+        room: the rows around each of them beyond which steps are padding; None if samples are not padded.
     """
 
     units: Int64Array
@@ -37,14 +39,16 @@ class LocatedBatch:
     borders: Int64Array
     rows: Int64Array
     slots: Int64Array
+    room: Room | None = None
 
     @classmethod
-    def of(cls, ids: Int64Array, paths: FilePaths) -> LocatedBatch:
-        """Locate samples by their numbers in the index, ``(N,)``."""
+    def of(cls, ids: Int64Array, paths: FilePaths, borders: Borders | None = None) -> LocatedBatch:
+        """Locate samples by their numbers in the index, ``(N,)``; with borders, padded ones."""
         # Ids count unit by unit, row by row.
         slots = np.argsort(ids)
-        units, borders, rows = paths.index.locate_ascending(ids[slots])
-        return cls(units, paths.of(units), borders, rows, slots)
+        units, starts, rows = paths.index.locate_ascending(ids[slots])
+        room = None if borders is None else borders.room(ids[slots])
+        return cls(units, paths.of(units), starts, rows, slots, room)
 
     @property
     def sizes(self) -> Int64Array:

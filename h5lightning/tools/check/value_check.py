@@ -17,6 +17,7 @@ from h5lightning.core.formatting import counted
 from h5lightning.core.progress import Advance
 from h5lightning.errors import FieldError, H5LightningError, MissingDataError
 from h5lightning.loading.batch_reader import BatchReader
+from h5lightning.planning.borders import Borders
 from h5lightning.planning.catalog.annotations import Encoding
 from h5lightning.planning.fields import Fields, JoinedField, RowField, StoredField
 from h5lightning.storage.files.handle_pool import HandlePool
@@ -66,13 +67,14 @@ def check_values(run: CheckRun, advance: Advance) -> tuple[CheckResult, ...]:
     with run.open_files() as pool:
         plain = make_reader("h5py", pool)
         for file in run.files(advance):
-            fields, ids = run.fields_of(file), run.drawn_ids(file)
+            fields, drawn = run.fields_of(file), run.drawn_ids(file)
             readers = _Readers(BatchReader(run.index, fields, run.reader, run.access), plain, pool)
             for plan, where in _parts_of(fields):
                 due = _checks_of(run, plan, file, checks)
                 due = due or [converted] * (
                     where is not _ALONE
                 )  # nothing else compares joined values with the file
+                ids = _without_padding(run, plan, drawn)
                 if due and len(ids):
                     for check in due:
                         check.keys.add(plan.key)
@@ -80,6 +82,13 @@ def check_values(run: CheckRun, advance: Advance) -> tuple[CheckResult, ...]:
                     _check_field(run, due, file, plan, where, ids, readers)
         plain.close()
     return tuple(check.result() for check in checks)
+
+
+def _without_padding(run: CheckRun, plan: StoredField, ids: Int64Array) -> Int64Array:
+    """The samples of which all steps of a field are rows of its file."""
+    if not run.index.reach.is_padded or not isinstance(plan, RowField):
+        return ids
+    return ids[~Borders.of(run.index).room(ids).has_padding(plan)]
 
 
 def _parts_of(fields: Fields) -> Iterator[tuple[StoredField, tuple[slice, ...]]]:
