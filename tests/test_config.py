@@ -61,12 +61,31 @@ def test_option_configs_have_the_options_fields_and_defaults(config, option):
     expected = dataclasses.asdict(option())
     got = {field.name: field.default for field in dataclasses.fields(config)}
     assert list(got) == list(expected)
-    plain = {name: value for name, value in got.items() if not str(value).startswith("${")}
+    plain = {
+        name: value for name, value in got.items() if not str(value).startswith("${") and name != "given"
+    }
     assert plain == {name: expected[name] for name in plain}
 
 
 def test_a_glob_gets_the_default_split(compose_data):
-    assert resolved(compose_data("data.files=a.h5"))["split"] == dataclasses.asdict(Split())
+    split = resolved(compose_data("data.files=a.h5"))["split"]
+    assert Split(**split) == Split()
+    assert {**split, "given": None} == dataclasses.asdict(Split())
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["data.split.given.train=mask/train", "data.split.given.val=mask/valid"],
+        ["data.split.given={train: mask/train, valid: mask/valid}"],
+    ],
+    ids=["one by one", "mapping"],
+)
+def test_a_given_split_is_named_without_a_plus(compose_data, overrides):
+    datamodule = instantiate(compose_data("data.files=a.h5", *overrides))
+    split = datamodule.hparams["split"]
+    assert split["given"] == {"train": "mask/train", "val": "mask/valid"}
+    assert (split["val"], split["test"]) == (None, None)
 
 
 def test_named_splits_are_cut_no_further(compose_data):
@@ -103,8 +122,14 @@ def test_values_of_many_types_are_accepted(compose_data, override, value):
 
 @pytest.mark.parametrize(
     "override",
-    ["data.batchsize=3", "data.split.vall=0.2", "data.access.lock=true", "data.split={vall: 0.2}"],
-    ids=["argument", "split", "access", "split-mapping"],
+    [
+        "data.batchsize=3",
+        "data.split.vall=0.2",
+        "data.access.lock=true",
+        "data.split={vall: 0.2}",
+        "data.split.given.tran=x",
+    ],
+    ids=["argument", "split", "access", "split-mapping", "given"],
 )
 def test_a_mistyped_key_is_refused(compose_data, override):
     with pytest.raises(ConfigCompositionException, match="Could not override"):

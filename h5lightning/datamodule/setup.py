@@ -94,6 +94,7 @@ def survey_files(options: DataModuleOptions) -> DataSurvey:
         dtype=options.dtype,
         series=options.series,
         keep_together=options.split.keep_together,
+        given=options.split.given,
         index_dir=options.index_dir,
         processes=options.num_workers or None,
     )
@@ -170,7 +171,7 @@ def _plan(survey: DataSurvey, split: Split, seed: int) -> tuple[SplitPlan, tuple
     """The split, the names of files that its manifest does not list, and the number of new series of other files."""
     index, roles, labels = survey.index, survey.roles, survey.labels
     if split.manifest is None:
-        return plan_split(index, split, seed=seed, roles=roles, labels=labels), (), 0
+        return plan_split(index, split, seed=seed, roles=roles, labels=labels, given=survey.given), (), 0
     manifest = load_manifest(split.manifest)
     listed = set(manifest.index.names)
     plan = apply_manifest(manifest, index, split, seed=seed, roles=roles, labels=labels)

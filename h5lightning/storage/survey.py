@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,7 +20,6 @@ from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.checksum_table import ChecksumTable
 from h5lightning.planning.catalog.file_stamps import ScannedFiles
-from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.conventions.column_labels import check_labels, find_other_labels
 from h5lightning.planning.conventions.same_values import check_same, find_others
 from h5lightning.planning.field_planning import has_rows, plan_fields
@@ -29,13 +28,15 @@ from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.nonconforming_files import find_nonconforming
 from h5lightning.planning.reach import reach_of_units
 from h5lightning.planning.sampling import RowLayout
-from h5lightning.planning.sampling.chunk_needs import ChunkLayout
+from h5lightning.planning.sampling.chunk_needs import ChunkLayout, chunk_rows_in
 from h5lightning.planning.sampling.decoded_chunks import DecodedChunks
 from h5lightning.planning.series.make_index import make_index
 from h5lightning.planning.series.names import matched_paths
 from h5lightning.planning.series.series_lengths import check_span
+from h5lightning.planning.splitting.given_split import GivenSeries
 from h5lightning.storage.checksums.verify_files import load_checksums, verify_before_a_run
 from h5lightning.storage.discovery import Discovered, discover
+from h5lightning.storage.given_series import read_given
 from h5lightning.storage.indexing.build_catalog import build_catalog, leave_out
 from h5lightning.storage.scanning import ScanRequest
 from h5lightning.storage.scanning.looking_again import (
@@ -65,6 +66,7 @@ class DataSurvey(Frozen):
             unit is a file, or each match of the ``*``. None if no attribute was requested.
         scanned: number of files that were opened; the others were taken from the index.
         checksums: verify the bytes of the files; None without ``access.verify``.
+        given: the split of each series as the files list it, with ``split.given``.
     """
 
     catalog: Catalog
@@ -75,6 +77,7 @@ class DataSurvey(Frozen):
     labels: tuple[str | None, ...] | None
     scanned: int
     checksums: ChecksumTable | None = None
+    given: GivenSeries | None = None
 
     @property
     def scanned_files(self) -> ScannedFiles:
@@ -106,7 +109,7 @@ class DataSurvey(Frozen):
 
     def _chunk_rows(self, path: str) -> Int64Array:
         """Rows of a dataset that are decoded together, for each unit, ``(units,)``."""
-        by_layout = np.asarray([_chunk_rows(layout, path) for layout in self.catalog.layouts])
+        by_layout = np.asarray([chunk_rows_in(layout, path) for layout in self.catalog.layouts])
         return by_layout[self.catalog.layout_of]
 
 
@@ -119,6 +122,7 @@ def survey(
     dtype: str | None = None,
     series: SeriesOption = None,
     keep_together: str | None = None,
+    given: Mapping[str, str] | str | None = None,
     index_dir: str | None = None,
     processes: int | None = None,
 ) -> DataSurvey:
@@ -132,6 +136,7 @@ def survey(
         dtype: the type in which floating fields are delivered.
         series: what a series is; ``file`` to treat each file as one, even if its attributes divide its rows.
         keep_together: ``attr:NAME`` of the attribute that keeps files together; other values are ignored here.
+        given: split → path of the dataset that lists its series; other values are ignored here.
         index_dir: directory of the index; None for the user's cache directory.
         processes: scanning processes; None for one on each core.
 
@@ -155,6 +160,10 @@ def survey(
     reach = reach_of_units(samples, planned, predicted, _predict_and_labelled(roles, catalog)[0])
     index = make_index(catalog, rows, samples, reach)
     check_span(index)
+    divided = None
+    if isinstance(given, Mapping):
+        train = np.arange(len(catalog)) if roles is None else roles.get("train", np.zeros(0, np.int64))
+        divided = read_given(given, index, np.sort(train), access, processes)
     return DataSurvey(
         catalog=catalog,
         index=index,
@@ -164,6 +173,7 @@ def survey(
         labels=_labels(catalog, label) if label is not None else None,
         scanned=build.scanned,
         checksums=checksums,
+        given=divided,
     )
 
 
@@ -333,10 +343,3 @@ def _is_in_any(catalog: Catalog, field: Field, files: Int64Array) -> bool:
 def _labels(catalog: Catalog, label: str) -> tuple[str | None, ...]:
     values = (catalog.attrs_of(unit).get(label) for unit in range(catalog.unit_count))
     return tuple(None if value is None else str(value) for value in values)
-
-
-def _chunk_rows(layout: Iterable[DatasetSchema], path: str) -> int:
-    dataset = next((dataset for dataset in layout if dataset.path == path), None)
-    if dataset is None or not dataset.is_decoded_by_chunk or not dataset.chunks:
-        return 1
-    return dataset.chunks[0]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
+import h5py
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch import LightningModule
@@ -73,6 +75,24 @@ def test_options_on_the_command_line(run, write_files) -> None:
     assert cli.datamodule.hparams.shuffle["balance"] == "y"
     assert set(cli.datamodule.splits) == {"train", "val"}
     assert cli.model.shapes == {(2, 3)}
+
+
+@pytest.mark.parametrize("is_mapping", [True, False], ids=["mapping", "keys"])
+def test_a_given_split_is_named(run, tmp_path, is_mapping) -> None:
+    with h5py.File(tmp_path / "demos.h5", "w") as file:
+        for number in range(4):
+            file[f"data/demo_{number}/obs"] = np.zeros((5, 2), np.float32)
+        file["mask/train"], file["mask/valid"] = np.asarray([b"demo_0", b"demo_2"]), np.asarray([b"demo_1"])
+    keys = "--data.split.given.train=mask/train", "--data.split.given.val=mask/valid"
+    given = ["--data.split.given={train: mask/train, val: mask/valid}"] if is_mapping else keys
+    cli = run(
+        "--data=h5lightning.H5DataModule",
+        f"--data.files={tmp_path}/*.h5",
+        "--data.fields={x: data/*/obs}",
+        *given,
+    )
+    assert [split.series for split in cli.datamodule.summary().splits] == [2, 1]
+    cli.datamodule.teardown()
 
 
 @pytest.mark.parametrize("same", ["[grid]", "grid"], ids=["list", "text"])

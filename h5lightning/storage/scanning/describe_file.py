@@ -26,6 +26,7 @@ from h5lightning.storage.scanning.metadata_values import ValueReader, read_attri
 from h5lightning.storage.scanning.scan_request import DIFFERENCE, Outcome, ScanRequest
 from h5lightning.storage.scanning.scanned_dataset import ScannedDataset
 from h5lightning.storage.scanning.series.read_bounds import read_bounds
+from h5lightning.storage.scanning.series.series_lists import read_series_lists
 
 __all__ = ["attribute_names", "describe_file", "outcome_of"]
 
@@ -60,13 +61,15 @@ def describe_file(
 
     Raises:
         BadFileError: the file cannot be opened, or is damaged.
-        FieldError: an attribute that is neither number nor text, or is over 64 KiB.
+        FieldError: an attribute that is neither number nor text, or is over 64 KiB, or a list of series that is none.
         NeedsProcessError: ``reader`` may not read a value of the file.
     """
     status = check_file(path)
     with _DamageExplained(path, "the file"), opened_id(path, locking=locking, status=status) as fid:
         if request.compared is not None:
             return FileSchema((), {DIFFERENCE: first_difference(fid, *request.compared, reader)})
+        if request.lists:
+            return FileSchema((), read_series_lists(fid, path, request.lists, reader))
         return _FileScan(fid, path, request, reader).schema(tell)
 
 

@@ -34,6 +34,7 @@ class ScanRequest:
         labels: whether to look for labels of columns; those of a single file can be compared with nothing.
         series: the tables that divide rows into series, as `Series.tables` writes them.
         compared: another file and a source in it: only the difference between both files is looked for.
+        lists: paths of datasets that list series: only their values are read, as `read_series_lists` does.
     """
 
     paths: tuple[str, ...] | None
@@ -46,6 +47,7 @@ class ScanRequest:
     labels: bool = True
     series: tuple[str, ...] = ()
     compared: tuple[str, str] | None = None
+    lists: tuple[str, ...] = ()
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> ScanRequest:

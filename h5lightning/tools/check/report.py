@@ -159,8 +159,8 @@ def _survey(
 ) -> DataSurvey:
     # A bad file must not hide the others.
     tolerant = dataclasses.replace(options.access, on_bad_file="skip", max_bad_fraction=1)
-    keep_together = options.split.keep_together
-    return survey(list(patterns), fields, samples, access=tolerant, keep_together=keep_together, **scan)
+    kept, given = options.split.keep_together, options.split.given
+    return survey(list(patterns), fields, samples, access=tolerant, keep_together=kept, given=given, **scan)
 
 
 def _unusable(patterns: Sequence[str], fields: Mapping[str, Field], error: H5LightningError) -> CheckReport:

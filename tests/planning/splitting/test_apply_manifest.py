@@ -156,6 +156,16 @@ def test_changed_series_are_named(names, what):
         )
 
 
+def test_names_that_come_again_are_told_apart_by_their_order():
+    index = make_index([[10, 11, 12, 13]], series_names=["a", "b", "a", "b"])
+    manifest = manifest_of(plan_split(index, Split(by="series"), seed=0), index)
+    grown = make_index([[10, 11, 12, 13, 14]], series_names=["a", "b", "a", "b", "a"])
+    again = apply_manifest(manifest, grown, Split(on_new="train"), seed=0)
+    assert {name: part.series.tolist() for name, part in again.parts.items()} == {
+        name: part.series.tolist() + [4] * (name == "train") for name, part in manifest.plan.parts.items()
+    }
+
+
 def test_series_that_had_no_names_are_others():
     index = make_index([10] * 3)
     manifest = manifest_of(plan_split(index, Split(), seed=0), index)
