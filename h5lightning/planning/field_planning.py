@@ -168,7 +168,9 @@ def _lengths(compared: ComparedFiles, fields: Mapping[str, Field], *, allow_empt
                 f"{expected[file]}{more_files(differs)}: fields of one sample need one length. A dataset without "
                 "a sample axis is Field(path, constant=True)"
             )
-    if not allow_empty and (empty := files[expected[files] == 0]).size:
+    # A file without rows is a mistake; of many series in a file, some may be empty.
+    may_be_empty = allow_empty or catalog.matches is not None
+    if not may_be_empty and (empty := files[expected[files] == 0]).size:
         raise SchemaError(
             f"{_files(catalog, empty)} no rows (the sample axis has length 0): write the file again, or leave "
             "it out with a '!' pattern or access.on_bad_file='skip'"
