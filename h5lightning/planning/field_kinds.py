@@ -29,13 +29,15 @@ from h5lightning.planning.fields import (
     FieldSpec,
     PaddingField,
     RowField,
+    SeriesField,
     StoredForm,
     row_field_of,
 )
+from h5lightning.planning.series.axes import row_numbers_of
 from h5lightning.planning.series.check_bounds import whole_length
 from h5lightning.planning.values.conversions import LostValueError, common_type, converted, delivery_dtype
 
-__all__ = ["plan_attribute", "plan_constant", "plan_padding", "plan_rows"]
+__all__ = ["plan_attribute", "plan_constant", "plan_of_series", "plan_padding", "plan_rows"]
 
 Array = npt.NDArray[Any]
 
@@ -54,11 +56,30 @@ def plan_rows(
     extra_rows = _extra_rows(compared, key, field, lengths)
     steps = _steps(compared, key, field, samples, lengths + extra_rows)
     shape = row_shape if steps is None else (steps[1] - steps[0], *row_shape)
-    dilation = samples.dilation if isinstance(samples, Windows) else 1
-    spec = FieldSpec(shape, *delivered)
+    spec, row_numbers = FieldSpec(shape, *delivered), row_numbers_of(field)
+    if not row_numbers.is_in_unit:
+        compared.check_written(field)
     return RowField(
-        **stored, spec=spec, row_shape=row_shape, steps=steps, dilation=dilation, extra_rows=extra_rows
+        **stored,
+        spec=spec,
+        row_shape=row_shape,
+        steps=steps,
+        dilation=samples.dilation if isinstance(samples, Windows) else 1,
+        extra_rows=extra_rows,
+        row_numbers=row_numbers,
     )
+
+
+def plan_of_series(compared: ComparedFiles, key: str, field: SingleField) -> SeriesField:
+    """Plan a dataset with one row for each series.
+
+    Raises:
+        FieldError: no tensor can hold it, files differ in it, or its numbers cannot be delivered as asked.
+    """
+    row_shape = compared.schema(key, field).row_shape_of(field.member)
+    compared.check_written(field)
+    stored, delivered = _stored(compared, key, field)
+    return SeriesField(**stored, spec=FieldSpec(row_shape, *delivered), row_shape=row_shape)
 
 
 def plan_constant(compared: ComparedFiles, key: str, field: SingleField) -> ConstantField:

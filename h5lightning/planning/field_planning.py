@@ -13,7 +13,7 @@ import numpy as np
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import more_files
 from h5lightning.errors import FieldError, OptionError, SchemaError
-from h5lightning.options import Field, Samples, Series, single_fields
+from h5lightning.options import Field, Samples, Series, SingleField, single_fields
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.compared_files import AttributeList, ComparedFiles, NameList
@@ -21,10 +21,18 @@ from h5lightning.planning.conventions.column_labels import check_labels
 from h5lightning.planning.conventions.error_parts import DifferenceOf
 from h5lightning.planning.conventions.same_values import check_same, is_same
 from h5lightning.planning.conventions.series_borders import check_series_borders
-from h5lightning.planning.field_kinds import plan_attribute, plan_constant, plan_padding, plan_rows
-from h5lightning.planning.fields import FieldPlan, Fields
+from h5lightning.planning.field_kinds import (
+    plan_attribute,
+    plan_constant,
+    plan_of_series,
+    plan_padding,
+    plan_rows,
+)
+from h5lightning.planning.fields import FieldPlan, Fields, StoredField
 from h5lightning.planning.joined_fields import plan_joined
+from h5lightning.planning.series.axes import row_numbers_of, with_axes
 from h5lightning.planning.series.check_bounds import check_bounds
+from h5lightning.planning.series.leading_axis import check_lengths, with_leading_series
 
 __all__ = ["has_rows", "plan_fields"]
 
@@ -70,41 +78,33 @@ def plan_fields(
         raise FieldError("there are no files to plan fields for")
     check_same(catalog, same, files, names_in=names_in, difference_of=difference_of)
     chosen = _all_eligible(catalog, files, same) if fields is None else dict(fields)
-    _check_available(chosen, samples, series)
+    _check_available(chosen, series)
+    chosen = with_axes(chosen, samples, series)
+    catalog = with_leading_series(catalog, chosen)
     compared = ComparedFiles(catalog, files, dtype, on_missing, names_in, attrs_in)
     lengths = _lengths(compared, chosen, allow_empty=allow_empty)
+    remarks: tuple[str, ...] = ()
     if isinstance(series, Series) and series.tables:
-        if extra := [key for key, field in chosen.items() if field.extra_rows]:
-            raise OptionError(
-                f"field {extra[0]!r}: extra_rows cannot be combined with series that {series!r} divides"
-            )
         path = next(field.path for _, field in single_fields(chosen) if has_rows(field))
-        check_bounds(catalog, series, lengths, files, path, names_in=names_in)
+        remarks = check_bounds(catalog, series, lengths, files, path, names_in=names_in)
     plans = _plans(compared, chosen, samples, lengths)
     # Fields that cannot be read row by row have failed before: the remedy names single rows.
     for key, field in single_fields(chosen):
         if has_rows(field):
             check_series_borders(catalog, key, field, samples, files, series=series)
-    remarks = check_labels(catalog, chosen, files, difference_of=difference_of)
+    remarks += check_labels(catalog, chosen, files, difference_of=difference_of)
     return Fields(plans, np.maximum(lengths, 0), remarks)
 
 
-def _check_available(fields: Mapping[str, Field], samples: Samples, series: SeriesOption) -> None:
-    """Raise `OptionError` for options that are not built yet."""
+def _check_available(fields: Mapping[str, Field], series: SeriesOption) -> None:
+    """Raise `OptionError` for options that are not built yet, or that exclude each other."""
     for is_asked, what in (
-        (samples.axis != 0, "samples.axis"),
-        (isinstance(series, Series) and series.axis is not None, "Series(axis=…)"),
         (isinstance(series, Series) and series.join_files is not None, "Series(join_files=…)"),
     ):
         if is_asked:
             raise OptionError(f"{what} is not available yet")
-    for key, field in fields.items():
-        for is_asked, what in (
-            (field.axis is not None, "axis"),
-            (field.series_axis is not None, "series_axis"),
-        ):
-            if is_asked:
-                raise OptionError(f"field {key!r}: {what} is not available yet")
+    if extra := [key for key, field in fields.items() if field.extra_rows and isinstance(series, Series)]:
+        raise OptionError(f"field {extra[0]!r}: extra_rows cannot be combined with series={series!r}")
 
 
 def has_rows(field: Field) -> bool:
@@ -132,18 +132,28 @@ def _plan(
     parts = field.parts()
     if field.attr is not None:
         return plan_attribute(compared, key, parts[0])
-    stored = [
-        plan_constant(compared, key, part)
-        if part.constant
-        else plan_rows(compared, key, part, samples, lengths)
-        for part in parts
-    ]
+    stored = [_plan_stored(compared, key, part, samples, lengths) for part in parts]
     return plan_joined(key, field, stored) if field.is_list else stored[0]
+
+
+def _plan_stored(
+    compared: ComparedFiles, key: str, field: SingleField, samples: Samples, lengths: Int64Array
+) -> StoredField:
+    if not field.constant:
+        return plan_rows(compared, key, field, samples, lengths)
+    if field.series_axis is not None:
+        return plan_of_series(compared, key, field)
+    return plan_constant(compared, key, field)
 
 
 def _lengths(compared: ComparedFiles, fields: Mapping[str, Field], *, allow_empty: bool) -> Int64Array:
     """Rows of each file, ``(files of the catalog,)``, in which all fields with rows must agree."""
+    for key, part in single_fields(fields):
+        if part.axis is not None or part.series_axis is not None:
+            compared.schema(key, part)
+    check_lengths(compared.catalog, fields, compared.files)
     parts = [(key, part) for key, part in single_fields(fields) if has_rows(part)]
+    parts = [(key, part) for key, part in parts if row_numbers_of(part).is_in_unit]
     if not parts:
         raise FieldError("all fields are attributes or constants: at least one must have rows")
     catalog, files = compared.catalog, compared.files

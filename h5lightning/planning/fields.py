@@ -17,6 +17,7 @@ from h5lightning.core.frozen import Frozen
 from h5lightning.errors import OptionError
 from h5lightning.options import FLOAT_DTYPES, SingleField
 from h5lightning.planning.catalog.annotations import Encoding
+from h5lightning.planning.row_numbers import IN_UNIT, RowNumbers
 
 __all__ = [
     "AttributeField",
@@ -27,6 +28,7 @@ __all__ = [
     "JoinedField",
     "PaddingField",
     "RowField",
+    "SeriesField",
     "StoredField",
     "StoredForm",
     "check_dtype",
@@ -136,6 +138,11 @@ class StoredField(FieldPlan):
     asked: SingleField | None = None
 
     @property
+    def leading(self) -> int:
+        """How many leading axes of the dataset make its rows."""
+        return 1
+
+    @property
     def as_asked(self) -> SingleField:
         """The field as the user wrote it."""
         return self.asked or SingleField(self.path)
@@ -149,11 +156,18 @@ class RowField(StoredField):
         steps: ``(start, stop)`` of the window's steps; None where a sample is one row.
         dilation: rows from one step to the next.
         extra_rows: rows that it has beyond those that all fields have; one number, or one for each unit, ``(units,)``.
+        row_numbers: which rows of the dataset are those of a sample.
     """
 
     steps: tuple[int, int] | None
     dilation: int = 1
     extra_rows: int | Int64Array = 0
+    row_numbers: RowNumbers = IN_UNIT
+
+    @property
+    def leading(self) -> int:
+        """How many leading axes of the dataset make its rows."""
+        return self.row_numbers.leading
 
     @property
     def span(self) -> tuple[int, int]:
@@ -180,6 +194,11 @@ class RowField(StoredField):
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class ConstantField(StoredField):
     """A dataset without a sample axis: each sample of a file gets all of it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class SeriesField(StoredField):
+    """A dataset with one row for each series of a unit: each sample gets that of its series."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

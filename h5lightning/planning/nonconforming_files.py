@@ -14,6 +14,7 @@ from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.catalog.schema_difference import explain_difference
 from h5lightning.planning.conventions.encoding_checks import is_type_said
+from h5lightning.planning.series.axes import row_numbers_of
 from h5lightning.planning.series.check_bounds import problem_of
 
 __all__ = ["NEVER_WRITTEN", "find_nonconforming"]
@@ -40,21 +41,23 @@ def find_nonconforming(
     if reference is None:
         return []
     by_layout = [comparison.difference(layout, reference) for layout in catalog.layouts]
-    with_rows = [
-        field.path for _, field in single_fields(fields) if field.attr is None and not field.constant
-    ]
+    with_rows = {
+        field.path: catalog.rows_of(field.path, row_numbers_of(field).leading)
+        for _, field in single_fields(fields)
+        if field.attr is None and row_numbers_of(field).is_in_unit
+    }
     extra = {field.path: field.extra_rows for _, field in single_fields(fields)}
     facts = {path: catalog.facts_of(path) for path in comparison.paths}
     bounds = catalog.bounds if isinstance(series, Series) else None
     nonconforming = []
     for file in files.tolist():
         reason = by_layout[int(catalog.layout_of[file])]
-        reason = reason or _unequal({path: int(facts[path][file, 0]) for path in with_rows}, extra)
+        reason = reason or _unequal({path: int(rows[file]) for path, rows in with_rows.items()}, extra)
         if not reason and on_missing == "raise":
             reason = _unwritten({path: int(numbers[file, 2]) for path, numbers in facts.items()})
         if not reason and bounds is not None and isinstance(series, Series):
-            rows = int(facts[with_rows[0]][file, 0])
-            reason = problem_of(bounds, series, file, rows, with_rows[0])
+            path, rows = next(iter(with_rows.items()))
+            reason = problem_of(bounds, series, file, int(rows[file]), path)
         if reason := reason or _lacking(catalog, fields, file):
             nonconforming.append(SkippedFile(catalog.names[int(catalog.unit_files[file])], reason))
     return nonconforming if len(nonconforming) < len(files) else []
@@ -81,8 +84,15 @@ class _Comparison:
                 return f"holds no dataset '/{field.path}'"
             any_type = is_type_said(field, self._dtype, dataset, expected)
             any_categories = field.decode == "stored"
+            leading = row_numbers_of(field).leading
+            if len(dataset.shape) < leading > 1:
+                return f"'/{field.path}' has the shape {dataset.shape}"
             if difference := explain_difference(
-                dataset, expected, field.member, any_type=any_type, any_categories=any_categories
+                dataset.folded(leading),
+                expected.folded(leading),
+                field.member,
+                any_type=any_type,
+                any_categories=any_categories,
             ):
                 return f"'/{field.path}' {difference} as in most files"
         return ""

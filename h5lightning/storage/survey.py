@@ -26,13 +26,14 @@ from h5lightning.planning.field_planning import has_rows, plan_fields
 from h5lightning.planning.fields import Fields
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.nonconforming_files import find_nonconforming
-from h5lightning.planning.reach import reach_of_units
 from h5lightning.planning.sampling import RowLayout
-from h5lightning.planning.sampling.chunk_needs import ChunkLayout, chunk_rows_in
+from h5lightning.planning.sampling.chunk_needs import ChunkLayout
+from h5lightning.planning.sampling.chunk_rows import chunk_rows, rows_beside, rows_of_chunk
 from h5lightning.planning.sampling.decoded_chunks import DecodedChunks
-from h5lightning.planning.series.make_index import make_index
+from h5lightning.planning.series.axes import with_axes
+from h5lightning.planning.series.leading_axis import with_leading_series
+from h5lightning.planning.series.make_index import index_of_fields
 from h5lightning.planning.series.names import matched_paths
-from h5lightning.planning.series.series_lengths import check_span
 from h5lightning.planning.splitting.given_split import GivenSeries
 from h5lightning.storage.checksums.verify_files import load_checksums, verify_before_a_run
 from h5lightning.storage.discovery import Discovered, discover
@@ -87,8 +88,8 @@ class DataSurvey(Frozen):
     def row_layout(self) -> RowLayout:
         """The rows that must be decoded together, in the field with most bytes."""
         rows = self.fields.row_fields
-        largest = max(rows, key=lambda plan: plan.row_bytes)
-        return RowLayout(self._chunk_rows(largest.path), sum(plan.row_bytes for plan in rows))
+        largest = max((plan for plan in rows if plan.row_numbers.is_in_unit), key=lambda plan: plan.row_bytes)
+        return RowLayout(chunk_rows(self.catalog, largest, rows_beside), sum(plan.row_bytes for plan in rows))
 
     def decoded_chunks(self) -> DecodedChunks:
         """The chunks that training decodes."""
@@ -101,16 +102,13 @@ class DataSurvey(Frozen):
             return ()  # samples share no chunks
         by_column: dict[tuple[str, str | None], ChunkLayout] = {}
         for plan in fields.row_fields:
-            layout = ChunkLayout(self._chunk_rows(plan.path), plan.row_bytes, plan.span)
+            if not plan.row_numbers.is_in_unit:
+                continue  # it has few rows, which all series share
+            layout = ChunkLayout(chunk_rows(self.catalog, plan, rows_of_chunk), plan.row_bytes, plan.span)
             if (layout.chunk_rows > 1).any():
                 known = by_column.get((plan.path, plan.member), layout)
                 by_column[plan.path, plan.member] = layout.joined(known)
         return tuple(by_column.values())
-
-    def _chunk_rows(self, path: str) -> Int64Array:
-        """Rows of a dataset that are decoded together, for each unit, ``(units,)``."""
-        by_layout = np.asarray([chunk_rows_in(layout, path) for layout in self.catalog.layouts])
-        return by_layout[self.catalog.layout_of]
 
 
 def survey(
@@ -144,6 +142,7 @@ def survey(
         H5LightningError: the files or the arguments cannot be used.
     """
     discovered = discover(files)
+    fields = fields and with_axes(fields, samples, series)
     label = _group_attribute(keep_together or "")
     request = _request(fields, label, access, series, labels=len(discovered) > 1)
     build = build_catalog(discovered, request, access=access, index_dir=index_dir, processes=processes)
@@ -156,10 +155,9 @@ def survey(
     catalog = _without_nonconforming(discovered, catalog, fields, access, dtype, series)
     roles = _roles(discovered, catalog)
     planned, predicted = _plan(catalog, fields, samples, roles, access=access, dtype=dtype, series=series)
-    rows = planned.rows if predicted is None else np.maximum(planned.rows, predicted.rows)
-    reach = reach_of_units(samples, planned, predicted, _predict_and_labelled(roles, catalog)[0])
-    index = make_index(catalog, rows, samples, reach)
-    check_span(index)
+    catalog = with_leading_series(catalog, fields or with_axes(_as_planned(planned), samples, series))
+    predict = _predict_and_labelled(roles, catalog)[0]
+    index = index_of_fields(catalog, samples, planned, predicted, predict)
     divided = None
     if isinstance(given, Mapping):
         train = np.arange(len(catalog)) if roles is None else roles.get("train", np.zeros(0, np.int64))
@@ -310,13 +308,18 @@ def _plan(
         only = plan(predict, fields and _present(catalog, fields, predict))
         return only, only
     planned = plan(labelled, fields)
-    chosen = {plan.key: Field(plan.path) for plan in planned.plans} if fields is None else fields
+    chosen = fields or with_axes(_as_planned(planned), samples, series)
     predicted = plan(predict, _present(catalog, chosen, predict))
     # A model that was trained on one order of columns predicts nonsense on another.
     everything = np.arange(catalog.unit_count)
     check_same(catalog, tuple(access.same), everything, difference_of=difference_of)
     remarks = check_labels(catalog, chosen, everything, difference_of=difference_of)
     return replace(planned, remarks=remarks), predicted
+
+
+def _as_planned(planned: Fields) -> dict[str, Field]:
+    """The fields that planning chose for a user who named none."""
+    return {plan.key: Field(plan.path) for plan in planned.plans}
 
 
 def _present(catalog: Catalog, fields: Mapping[str, Field], files: Int64Array) -> Mapping[str, Field]:

@@ -25,8 +25,10 @@ from h5lightning.planning.fields import (
     JoinedField,
     PaddingField,
     RowField,
+    SeriesField,
     StoredField,
 )
+from h5lightning.planning.row_numbers import OF_SERIES
 from h5lightning.planning.values.conversions import assign, buffer_dtype, delivery_dtype
 from h5lightning.storage.readers.protocol import Reader, ReadRequest
 from h5lightning.storage.readers.series_parts import one_part
@@ -114,6 +116,7 @@ class RowReader(_DatasetReader):
         self._steps = plan.steps
         self._offsets = plan.offsets
         self._is_run = plan.dilation == 1 or len(self._offsets) == 1
+        self._row_numbers = plan.row_numbers
 
     def fill(self, batch: LocatedBatch, out: Array) -> Iterator[Sequence[RowRequest]]:
         """See `FieldReader.fill`."""
@@ -135,14 +138,14 @@ class RowReader(_DatasetReader):
             yield from self._decoder.fill(batch, request)
 
     def _request(self, batch: LocatedBatch, out: Array) -> ReadRequest:
-        column = self._columns[0]
+        column, first_rows = self._columns[0], self._row_numbers.first_rows(batch)
         if self._steps is None:
-            return ReadRequest(column, batch.borders, batch.rows, batch.slots, out)
+            return ReadRequest(column, batch.borders, first_rows, batch.slots, out)
         offsets = self._offsets
         count = len(offsets)
         if self._is_run and count:
             out = out.reshape(len(out), *column.row_shape) if count == 1 else out
-            rows = batch.rows + offsets[0]
+            rows = first_rows + offsets[0]
             return ReadRequest(column, batch.borders, rows, batch.slots, out, run=count)
         return self._by_step(batch, out)
 
@@ -150,7 +153,7 @@ class RowReader(_DatasetReader):
         """A request for each step as an entry of its own; steps beyond borders are the row at the border."""
         column, count = self._columns[0], len(self._offsets)
         offsets = self._offsets if batch.room is None else batch.room.clipped(self.plan)
-        rows = (batch.rows[:, None] + offsets).ravel()
+        rows = (self._row_numbers.first_rows(batch)[:, None] + offsets).ravel()
         slots = (batch.slots[:, None] * count + np.arange(count)).ravel()
         out = out.reshape(len(out) * count, *column.row_shape)
         return ReadRequest(column, batch.borders * count, rows, slots, out)
@@ -178,6 +181,19 @@ class PaddingReader(FieldReader):
         yield ()
         if batch.room is not None:
             out[batch.slots] = batch.room.is_padding(self._of)
+
+
+class SeriesReader(_DatasetReader):
+    """Reads one row for the series of each sample."""
+
+    def fill(self, batch: LocatedBatch, out: Array) -> Iterator[Sequence[RowRequest]]:
+        """See `FieldReader.fill`."""
+        rows = OF_SERIES.first_rows(batch)
+        request = ReadRequest(self._columns[0], batch.borders, rows, batch.slots, out)
+        if self._decoder is None:
+            yield (RowRequest(request),)
+        else:
+            yield from self._decoder.fill(batch, request)
 
 
 class ConstantReader(_DatasetReader):
@@ -277,4 +293,5 @@ _READERS: dict[type[FieldPlan], Callable[[Any, ReadContext], FieldReader]] = {
     JoinedField: JoinedReader,
     PaddingField: PaddingReader,
     RowField: RowReader,
+    SeriesField: SeriesReader,
 }

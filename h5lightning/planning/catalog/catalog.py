@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -244,6 +245,18 @@ class Catalog(Frozen):
     def facts_of(self, path: str) -> Int64Array:
         """Length, stored bytes and missing chunks of ``path`` in each unit, ``(units, 3)``; -2 if absent."""
         return self._in_units(path, self.facts, absent=-2)
+
+    def rows_of(self, path: str, leading: int = 1) -> Int64Array:
+        """Rows of ``path`` along its leading axes in each unit, ``(units,)``; negative if it is absent or a scalar."""
+        rows = self.facts_of(path)[:, 0]
+        if leading == 1 or not len(rows):
+            return rows
+        shapes = ([dataset.shape for dataset in layout if dataset.path == path] for layout in self.layouts)
+        further = np.asarray(
+            [math.prod(shape[1:leading]) for (*_, shape) in ([(), *each] for each in shapes)]
+        )
+        along: Int64Array = np.where(rows < 0, rows, rows * further[self.layout_of])
+        return along
 
     def annotations_of(self, path: str) -> npt.NDArray[np.int32]:
         """The number of the annotation of ``path`` in each unit, ``(units,)``; -1 if it is absent."""

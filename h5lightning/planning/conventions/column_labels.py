@@ -24,6 +24,7 @@ from h5lightning.planning.conventions.error_parts import (
     most_common,
     skipped_files,
 )
+from h5lightning.planning.series.axes import row_numbers_of
 
 __all__ = ["LabelDifference", "check_labels", "find_other_labels", "label_differences"]
 
@@ -161,7 +162,9 @@ def _counts(labels: AxisLabels, field: SingleField) -> bool:
     """Whether labels name something that the field delivers, beside its samples."""
     if labels.member is not None and labels.member != field.member:
         return False
-    return labels.axis != 0 or field.constant
+    if field.constant:
+        return labels.axis != 0 or field.series_axis is None
+    return labels.axis < 0 or labels.axis >= row_numbers_of(field).leading
 
 
 def _along(

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from h5lightning.core.arrays import BoolArray, Int64Array
-from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.index import SampleIndex
 
-__all__ = ["ChunkLayout", "ChunkNeeds", "NeededChunks", "chunk_rows_in"]
+__all__ = ["ChunkLayout", "ChunkNeeds", "NeededChunks"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,11 +142,3 @@ class ChunkNeeds:
     def still_needed(self, chunks: NeededChunks, sample: int) -> NeededChunks:
         """Those of some chunk rows that a sample needs which is not before the given one."""
         return chunks[self._last[chunks.numbers] >= sample]
-
-
-def chunk_rows_in(layout: Iterable[DatasetSchema], path: str) -> int:
-    """Rows of a dataset that are decoded together, in files of one layout; 1 where a row is read alone."""
-    dataset = next((dataset for dataset in layout if dataset.path == path), None)
-    if dataset is None or not dataset.is_decoded_by_chunk or not dataset.chunks:
-        return 1
-    return dataset.chunks[0]

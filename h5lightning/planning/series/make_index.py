@@ -9,10 +9,26 @@ from h5lightning.core.string_table import StringTable
 from h5lightning.options import Samples
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.series_bounds import SeriesBounds
+from h5lightning.planning.fields import Fields
 from h5lightning.planning.index import SampleIndex
-from h5lightning.planning.reach import Reach
+from h5lightning.planning.reach import Reach, reach_of_units
+from h5lightning.planning.series.series_lengths import check_span
 
-__all__ = ["make_index"]
+__all__ = ["index_of_fields", "make_index"]
+
+
+def index_of_fields(
+    catalog: Catalog, samples: Samples, fields: Fields, others: Fields | None, other_units: Int64Array
+) -> SampleIndex:
+    """The samples of these fields, of which some units have others, or lack some.
+
+    Raises:
+        OptionError: windows are longer than every series.
+    """
+    rows = fields.rows if others is None else np.maximum(fields.rows, others.rows)
+    index = make_index(catalog, rows, samples, reach_of_units(samples, fields, others, other_units))
+    check_span(index)
+    return index
 
 
 def make_index(

@@ -98,7 +98,9 @@ class Template:
             return self._contiguous(did, shape)
         plist = did.get_create_plist()
         # HDF5 compares filters and fill values of properties, but not the shapes of chunks.
-        if not plist.equal(self._info.plist) or (self._info.chunks and plist.get_chunk() != self._info.chunks):
+        if not plist.equal(self._info.plist) or (
+            self._info.chunks and plist.get_chunk() != self._info.chunks
+        ):
             return None
         return self._chunked(did, shape, builder, most_chunks)
 
