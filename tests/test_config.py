@@ -156,6 +156,14 @@ def test_instantiate_makes_the_datamodule_from_plain_types(compose_data):
     assert type(datamodule.hparams["fields"]) is dict
 
 
+def test_lists_of_paths_and_of_files(compose_data):
+    field = "{path: [t2m, msl], steps: [0, 1], join: first, decode: cf}"
+    datamodule = instantiate(compose_data("data.files=[@train.txt]", f"data.fields={{x: {field}}}"))
+    assert datamodule.hparams["files"] == ["@train.txt"]
+    assert datamodule.hparams["fields"]["x"]["path"] == ["t2m", "msl"]
+    assert datamodule.hparams["fields"]["x"]["join"] == "first"
+
+
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("same", ["[grid]", "/grid"], ids=["list", "text"])
 def test_what_must_be_the_same_is_compared(compose_data, write_files, same):

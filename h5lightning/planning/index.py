@@ -171,8 +171,11 @@ class SampleIndex(Frozen):
 
     def where(self, series: int) -> str:
         """The series for messages: the relative path of its file, after its name if the file has several."""
-        file, name = self.names[int(self.series_file[series])], self.series_name(series)
-        return f"series {name!r} of {file}" if name else file
+        file, name = int(self.series_file[series]), self.series_name(series)
+        first, stop = self.first_series[file : file + 2].tolist()
+        if not name and stop - first > 1:  # a saved split does not say where series of a table begin
+            name = str(series - first)
+        return f"series {name!r} of {self.names[file]}" if name else self.names[file]
 
     def locate(self, ids: npt.ArrayLike) -> Location:
         """File, series and first row of each sample.

@@ -121,6 +121,17 @@ def test_options_in_yaml(run, write_files, tmp_path) -> None:
     assert sum(len(paths) for paths in cli.datamodule.splits.values()) == 7
 
 
+def test_lists_of_files_and_of_datasets(run, write_files, tmp_path) -> None:
+    (tmp_path / "train.txt").write_text(f"# the good ones\n{write_files()}\n")
+    cli = run(
+        "--data=h5lightning.H5DataModule",
+        f"--data.files=@{tmp_path / 'train.txt'}",
+        "--data.fields={x: {path: [x, x], steps: [0, 1], join: first}, y: {path: [y, y]}}",
+        "--data.samples={length: 2}",
+    )
+    assert cli.model.shapes == {(1, 2, 2, 3)}
+
+
 def test_help_explains_every_option(run, capsys) -> None:
     with pytest.raises(SystemExit) as stopped:
         run("--data.help=h5lightning.H5DataModule")

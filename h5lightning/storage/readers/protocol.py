@@ -102,8 +102,15 @@ class ReadRequest:
             self.borders * run,
             (self.rows[:, None] + steps).ravel(),
             (self.slots[:, None] * run + steps).ravel(),
-            self.out.reshape(len(self.out) * run, *self.source.row_shape),
+            self.row_out,
         )
+
+    @property
+    def row_out(self) -> npt.NDArray[Any]:
+        """The buffer with a slot for each row, ``(M * run, *row_shape)``."""
+        if self.run == 1:
+            return self.out
+        return self.out.reshape(len(self.out) * self.run, *self.source.row_shape)
 
     def of(self, files: Sequence[int]) -> ReadRequest:
         """The entries of some of the files, given by their ascending numbers in this request."""

@@ -42,6 +42,14 @@ class _ValueCheck:
     keys: set[str] = dataclasses.field(default_factory=set)
     samples: int = 0
     failures: list[str] = dataclasses.field(default_factory=list)
+    last: tuple[str, int] | None = None
+
+    def add(self, key: str, unit: int, samples: int) -> None:
+        """Count the samples of a field in a unit, once for all parts of the field."""
+        if self.last != (key, unit):
+            self.last = key, unit
+            self.keys.add(key)
+            self.samples += samples
 
     def result(self) -> CheckResult:
         scope = f"no field {self.kind}"
@@ -76,8 +84,7 @@ def check_values(run: CheckRun, advance: Advance) -> tuple[CheckResult, ...]:
                 due = due or [converted] * (where is not _ALONE)
                 due = due if len(drawn.ids) else []
                 for check in due:
-                    check.keys.add(plan.key)
-                    check.samples += len(drawn.ids)
+                    check.add(plan.key, drawn.unit, len(drawn.ids))
                 if due:
                     _check_field(run, due, file, plan, where, drawn, readers)
         plain.close()

@@ -3,8 +3,10 @@
 import h5py
 import numpy as np
 import pytest
+from check_runs import check_run, ignore
 
-from h5lightning.options import Field, Split, Windows
+from h5lightning.options import Field, Series, Split, Windows
+from h5lightning.tools.check.border_check import check_borders
 from h5lightning.tools.check.report import check_files
 from h5lightning.tools.check.settings import CheckSettings
 
@@ -54,3 +56,48 @@ def test_series_pass_all_checks(tmp_path, split):
     by_name = {result.name: result for result in report.results}
     assert by_name["decoded values are what each file means"].scope.startswith("1 field decoded, ")
     assert by_name["conversions keep each value"].scope.startswith("1 field converted, ")
+
+
+def write_buffer(folder, ends=(10, 13, 30), name="buffer"):
+    """A replay buffer: episodes one after the other, with a table of their ends."""
+    with h5py.File(folder / f"{name}.h5", "w") as file:
+        file["obs"] = np.arange(ends[-1], dtype=np.float64)
+        file["ends"] = np.asarray(ends)
+        file["mask"] = np.asarray([0, 2])
+        file["other"] = np.asarray([1])
+    return [str(folder / f"{name}.h5")]
+
+
+BUFFER = {"x": Field("obs", dtype="float32")}
+
+
+@pytest.mark.parametrize(
+    "split",
+    [
+        Split(by="series", val=0.3, test=None),
+        Split(given={"train": "mask", "val": "other"}),
+        Split(by="block", val=0.3, test=None),
+    ],
+    ids=["series", "given", "block"],
+)
+def test_series_of_a_table_pass_all_checks(tmp_path, split):
+    report = check_files(
+        write_buffer(tmp_path, (10, 23, 45)),
+        BUFFER,
+        Windows(3),
+        split=split,
+        series={"ends": "ends"},
+        settings=SETTINGS,
+        index_dir=str(tmp_path / "index"),
+        progress=False,
+    )
+    assert [result for result in report.results if not result.has_passed] == []
+
+
+def test_windows_past_their_series_are_named(tmp_path):
+    patterns = write_buffer(tmp_path)
+    options = {"split": Split(None, None), "samples_per_file": 100, "series": Series(ends="ends")}
+    with check_run(patterns[0], fields=BUFFER, samples=Windows(3), **options) as run:
+        assert check_borders(run, Windows(3), ignore).failures == ()
+        failures = check_borders(run, Windows(4), ignore).failures
+    assert "the window at buffer.h5 series '0' row 7 reaches past the 10 rows of its series" in failures
