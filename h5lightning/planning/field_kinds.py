@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.core.arrays import Int64Array
-from h5lightning.core.formatting import more_files
+from h5lightning.core.arrays import Int64Array, distinct
 from h5lightning.errors import FieldError, MissingFieldError, OptionError, SchemaError, UnsupportedFieldError
 from h5lightning.options import Field, Samples, SingleField, Whole, Windows
 from h5lightning.options.checks import LARGEST_INT, did_you_mean
@@ -103,7 +102,11 @@ def plan_attribute(compared: ComparedFiles, key: str, field: SingleField) -> Att
         SchemaError: its shape differs between files.
         FieldError: a value that the delivered type cannot hold.
     """
-    catalog, files = compared.catalog, compared.files.tolist()
+    catalog = compared.catalog
+    # Few units have attributes of their own: each distinct set is looked at once, in its first unit.
+    _, first, number_of = distinct(catalog.distinct_attrs[1][compared.files])
+    order = np.argsort(first)
+    files = compared.files[first[order]].tolist()
     values = [_value(compared, key, field, file) for file in files]
     shape = values[0].shape
     for file, value in zip(files, values, strict=True):
@@ -113,14 +116,16 @@ def plan_attribute(compared: ComparedFiles, key: str, field: SingleField) -> Att
                 f"expected {shape} as in {catalog.where(files[0])}"
             )
     delivered = compared.delivered_dtype(key, field, common_type(values).str)
-    table = np.zeros((catalog.unit_count, *shape), dtype=delivery_dtype(delivered))
-    for file, value in zip(files, values, strict=True):
-        lost, table[file] = _converted(value, delivered)
+    of_number = np.zeros((len(values), *shape), dtype=delivery_dtype(delivered))
+    for number, file, value in zip(order.tolist(), files, values, strict=True):
+        lost, of_number[number] = _converted(value, delivered)
         if lost:
             raise FieldError(
                 f"field {key!r}: {_described(field)} in {catalog.where(file)} is {lost}, which {delivered} cannot "
                 f"hold. {_remedy(field, values, is_said=bool(field.dtype or compared.dtype))}"
             )
+    table = np.zeros((catalog.unit_count, *shape), dtype=of_number.dtype)
+    table[compared.files] = of_number[number_of]
     spec, forms = FieldSpec(shape, delivered), (StoredForm(table.dtype.str),)
     return AttributeField(key=key, path=field.path, spec=spec, forms=forms, values=table)
 
@@ -200,7 +205,7 @@ def _whole_length(compared: ComparedFiles, lengths: Int64Array) -> int:
         file, path = int(differs[0]), compared.catalog.where
         raise SchemaError(
             f"samples='whole': {path(file)} has {lengths[file]} rows, expected {expected} as in "
-            f"{path(int(filled[0]))}{more_files(differs)}. A batch holds samples of one length: "
+            f"{path(int(filled[0]))}{compared.catalog.more(differs)}. A batch holds samples of one length: "
             "use Windows(length), or make the files equal"
         )
     return expected
@@ -216,7 +221,7 @@ def _constant_shape(compared: ComparedFiles, key: str, field: SingleField) -> tu
         file = int(differs[0])
         raise SchemaError(
             f"the constant field {key!r}: '/{field.path}' in {catalog.where(file)} has length {lengths[file]}, "
-            f"expected {expected} as in {catalog.where(int(files[0]))}{more_files(differs)}"
+            f"expected {expected} as in {catalog.where(int(files[0]))}{catalog.more(differs)}"
         )
     schema = catalog.schema(int(files[0])).dataset(field.path)
     return schema.shape[:1] + schema.row_shape_of(field.member) if schema is not None else ()

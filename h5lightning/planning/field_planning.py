@@ -11,11 +11,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
-from h5lightning.core.formatting import more_files
+from h5lightning.core.families import families_text, fold
+from h5lightning.core.formatting import counted, listed
 from h5lightning.errors import FieldError, OptionError, SchemaError
 from h5lightning.options import Field, Samples, Series, SingleField, single_fields
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.catalog.catalog import Catalog
+from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.compared_files import AttributeList, ComparedFiles, NameList
 from h5lightning.planning.conventions.column_labels import check_labels
 from h5lightning.planning.conventions.error_parts import DifferenceOf
@@ -35,6 +37,8 @@ from h5lightning.planning.series.check_bounds import check_bounds
 from h5lightning.planning.series.leading_axis import check_lengths, with_leading_series
 
 __all__ = ["has_rows", "plan_fields"]
+
+_MOST_LISTED = 12
 
 
 def plan_fields(
@@ -171,11 +175,11 @@ def _lengths(compared: ComparedFiles, fields: Mapping[str, Field], *, allow_empt
                 raise SchemaError(
                     f"field {key!r}: in {catalog.where(file)} '/{field.path}' has {rows[file]} rows, expected "
                     f"{expected[file]} to {expected[file] + field.extra_rows}: the {expected[file]} rows of "
-                    f"'/{first.path}', and up to extra_rows={field.extra_rows} more{more_files(differs)}"
+                    f"'/{first.path}', and up to extra_rows={field.extra_rows} more{catalog.more(differs)}"
                 )
             raise SchemaError(
                 f"in {catalog.where(file)} '/{field.path}' has {rows[file]} rows and '/{first.path}' has "
-                f"{expected[file]}{more_files(differs)}: fields of one sample need one length. A dataset without "
+                f"{expected[file]}{catalog.more(differs)}: fields of one sample need one length. A dataset without "
                 "a sample axis is Field(path, constant=True)"
             )
     # A file without rows is a mistake; of many series in a file, some may be empty.
@@ -186,7 +190,7 @@ def _lengths(compared: ComparedFiles, fields: Mapping[str, Field], *, allow_empt
             "it out with a '!' pattern or access.on_bad_file='skip'"
         )
     if not expected[files].any():
-        raise SchemaError(f"none of the {len(files)} files holds a row")
+        raise SchemaError(f"none of the {counted(len(files), catalog.noun)} holds a row")
     return expected
 
 
@@ -204,12 +208,21 @@ def _all_eligible(catalog: Catalog, files: Int64Array, same: Sequence[str]) -> d
         )
         raise FieldError(f"{where} holds no dataset that can be a field. {refused or 'It holds none at all'}")
     if len({dataset.rows for dataset in eligible}) > 1:
-        listed = ", ".join(f"'{dataset.path}' {dataset.shape}" for dataset in eligible)
         raise FieldError(
-            f"{where} holds datasets of different lengths, so fields must say which to use. "
-            f"Candidates: {listed}. For example fields={{'x': '{eligible[0].path}'}}"
+            f"{where} holds datasets of different lengths, so fields must say which to use. {_candidates(eligible)}"
         )
     return {dataset.path: Field(dataset.path) for dataset in eligible}
+
+
+def _candidates(eligible: Sequence[DatasetSchema]) -> str:
+    """The datasets that can be fields, those of numbered siblings as one, and an example."""
+    families, others = fold(dataset.path for dataset in eligible)
+    shapes = {dataset.path: dataset.shape for dataset in eligible}
+    texts = [f"'{path}' {shapes[path]}" for path in others]
+    told = f"Candidates: {listed(texts, _MOST_LISTED)}. " if texts else ""
+    if families:
+        return f"{told}{families_text(families)}: a '*' makes each one a series"
+    return f"{told}For example fields={{'x': '{others[0]}'}}"
 
 
 def _files(catalog: Catalog, files: Int64Array) -> str:

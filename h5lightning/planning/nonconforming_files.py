@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from h5lightning.core.arrays import Int64Array
+from h5lightning.core.arrays import BoolArray, Int64Array
 from h5lightning.core.formatting import counted
 from h5lightning.options import Field, Series, single_fields
 from h5lightning.options.coerce import SeriesOption
@@ -14,6 +14,7 @@ from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.catalog.schema_difference import explain_difference
 from h5lightning.planning.conventions.encoding_checks import is_type_said
+from h5lightning.planning.conventions.error_parts import of_series
 from h5lightning.planning.series.axes import row_numbers_of
 from h5lightning.planning.series.check_bounds import problem_of
 
@@ -48,9 +49,19 @@ def find_nonconforming(
     }
     extra = {field.path: field.extra_rows for _, field in single_fields(fields)}
     facts = {path: catalog.facts_of(path) for path in comparison.paths}
+    lacking = _lacking(catalog, fields)
+    is_bad = (
+        _are_any(by_layout)[catalog.layout_of[files]] | _are_any(lacking)[catalog.distinct_attrs[1][files]]
+    )
+    for rows in list(with_rows.values())[1:]:
+        is_bad |= rows[files] != next(iter(with_rows.values()))[files]
+    for numbers in facts.values() if on_missing == "raise" else ():
+        is_bad |= numbers[files, 2] > 0
     bounds = catalog.bounds if isinstance(series, Series) else None
-    nonconforming = []
-    for file in files.tolist():
+    reasons: dict[int, str] = {}
+    for file in (files if bounds is not None else files[is_bad]).tolist():
+        if int(catalog.unit_files[file]) in reasons:
+            continue
         reason = by_layout[int(catalog.layout_of[file])]
         reason = reason or _unequal({path: int(rows[file]) for path, rows in with_rows.items()}, extra)
         if not reason and on_missing == "raise":
@@ -58,9 +69,14 @@ def find_nonconforming(
         if not reason and bounds is not None and isinstance(series, Series):
             path, rows = next(iter(with_rows.items()))
             reason = problem_of(bounds, series, file, int(rows[file]), path)
-        if reason := reason or _lacking(catalog, fields, file):
-            nonconforming.append(SkippedFile(catalog.names[int(catalog.unit_files[file])], reason))
-    return nonconforming if len(nonconforming) < len(files) else []
+        if reason := reason or lacking[int(catalog.distinct_attrs[1][file])]:
+            reasons[int(catalog.unit_files[file])] = of_series(catalog, file, reason)
+    found = [SkippedFile(catalog.names[file], reason) for file, reason in reasons.items()]
+    return found if len(found) < len(np.unique(catalog.unit_files[files])) else []
+
+
+def _are_any(reasons: list[str]) -> BoolArray:
+    return np.asarray([bool(reason) for reason in reasons], np.bool_)
 
 
 class _Comparison:
@@ -137,9 +153,11 @@ def _unwritten(chunks: Mapping[str, int]) -> str:
     return f"lacks values that were {NEVER_WRITTEN}: {', '.join(unwritten)}" if unwritten else ""
 
 
-def _lacking(catalog: Catalog, fields: Mapping[str, Field], file: int) -> str:
-    """Which attribute a file lacks, as text; empty if none."""
+def _lacking(catalog: Catalog, fields: Mapping[str, Field]) -> list[str]:
+    """Which attribute is lacking in each of the distinct attributes of units, as text; empty if none."""
     attributes = [field for field in fields.values() if field.attr is not None]
-    attrs = catalog.typed_attrs(file) if attributes else {}
-    missing = (field.attr for field in attributes if f"{field.path}@{field.attr}" not in attrs)
-    return next((f"lacks the attribute {attr!r}" for attr in missing), "")
+    texts = []
+    for attrs in catalog.distinct_attrs[0]:
+        missing = (field.attr for field in attributes if f"{field.path}@{field.attr}" not in attrs)
+        texts.append(next((f"lacks the attribute {attr!r}" for attr in missing), ""))
+    return texts

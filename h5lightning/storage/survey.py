@@ -20,12 +20,14 @@ from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.checksum_table import ChecksumTable
 from h5lightning.planning.catalog.file_stamps import ScannedFiles
+from h5lightning.planning.catalog.schema import untyped
 from h5lightning.planning.conventions.column_labels import check_labels, find_other_labels
 from h5lightning.planning.conventions.same_values import check_same, find_others
-from h5lightning.planning.field_planning import has_rows, plan_fields
+from h5lightning.planning.field_planning import plan_fields
 from h5lightning.planning.fields import Fields
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.nonconforming_files import find_nonconforming
+from h5lightning.planning.predicted_fields import present_fields
 from h5lightning.planning.sampling import RowLayout
 from h5lightning.planning.sampling.chunk_needs import ChunkLayout
 from h5lightning.planning.sampling.chunk_rows import chunk_rows, rows_beside, rows_of_chunk
@@ -150,7 +152,7 @@ def survey(
     if access.verify:
         checksums = load_checksums(discovered, catalog, files, index_dir)
         catalog = _without_damaged(discovered, catalog, checksums, access, threads=processes)
-    unmatched = unmatched_files(catalog, request.matched)
+    unmatched = unmatched_files(catalog, request.matched, allow_external=access.allow_external)
     catalog = leave_out(catalog, unmatched, len(discovered), access, error=MissingFieldError)
     catalog = _without_nonconforming(discovered, catalog, fields, access, dtype, series)
     roles = _roles(discovered, catalog)
@@ -240,7 +242,7 @@ def _request(
     )
     if fields is None:
         return request
-    parts = [field for _, field in single_fields(fields)]
+    parts, matched = [field for _, field in single_fields(fields)], matched_paths(fields)
     paths = dict.fromkeys(field.path for field in parts if field.attr is None)
     attrs = dict.fromkeys(f"{field.path}@{field.attr}" for field in parts if field.attr is not None)
     constants = dict.fromkeys(field.path for field in parts if field.constant)
@@ -249,7 +251,8 @@ def _request(
         paths=tuple(paths),
         attrs=(*attrs, *request.attrs),
         constants=tuple(constants),
-        matched=matched_paths(fields),
+        matched=matched,
+        labels=request.labels or bool(matched),
     )
 
 
@@ -270,7 +273,9 @@ def _predict_and_labelled(
 ) -> tuple[Int64Array, Int64Array]:
     """The units of ``files.predict``, which may lack fields, and all others, which must have all fields."""
     predict = catalog.units_of((roles or {}).get("predict", np.zeros(0, dtype=np.int64)))
-    return predict, np.setdiff1d(np.arange(catalog.unit_count), predict)
+    is_labelled = np.ones(catalog.unit_count, np.bool_)
+    is_labelled[predict] = False
+    return predict, np.flatnonzero(is_labelled)
 
 
 def _plan(
@@ -298,18 +303,18 @@ def _plan(
             allow_empty=access.on_bad_file == "skip",
             files=files,
             names_in=lambda unit: names_in(catalog.unit_path(unit)),
-            attrs_in=lambda unit, owner: attrs_in(catalog.unit_path(unit), owner),
+            attrs_in=lambda unit, owner: attrs_in(catalog, unit, owner),
             difference_of=difference_of,
         )
 
     if not predict.size:
         return plan(labelled, fields), None
     if not labelled.size:
-        only = plan(predict, fields and _present(catalog, fields, predict))
+        only = plan(predict, fields and present_fields(catalog, fields, predict))
         return only, only
     planned = plan(labelled, fields)
     chosen = fields or with_axes(_as_planned(planned), samples, series)
-    predicted = plan(predict, _present(catalog, chosen, predict))
+    predicted = plan(predict, present_fields(catalog, chosen, predict))
     # A model that was trained on one order of columns predicts nonsense on another.
     everything = np.arange(catalog.unit_count)
     check_same(catalog, tuple(access.same), everything, difference_of=difference_of)
@@ -322,27 +327,8 @@ def _as_planned(planned: Fields) -> dict[str, Field]:
     return {plan.key: Field(plan.path) for plan in planned.plans}
 
 
-def _present(catalog: Catalog, fields: Mapping[str, Field], files: Int64Array) -> Mapping[str, Field]:
-    """The fields of unlabelled data; all fields if none has rows, so that planning names the missing one."""
-    present = {key: field for key, field in fields.items() if _is_in_any(catalog, field, files)}
-    present = {key: field for key, field in present.items() if (field.padding_of or key) in present}
-    if not any(has_rows(field) for field in present.values()):
-        return fields
-    if lacking := [key for key in fields if key not in present]:
-        _logger.info("files.predict lack %s: their batches do not have them", ", ".join(map(repr, lacking)))
-    return present
-
-
-def _is_in_any(catalog: Catalog, field: Field, files: Int64Array) -> bool:
-    """Whether any of the files has the field: a field that all of them lack is unlabelled data, not a mistake.
-
-    A list is there if all its datasets are.
-    """
-    if field.attr is not None:
-        return any(f"{field.path}@{field.attr}" in catalog.attrs_of(file) for file in files.tolist())
-    return all((catalog.facts_of(part.path)[files, 0] > -2).any() for part in field.parts())
-
-
 def _labels(catalog: Catalog, label: str) -> tuple[str | None, ...]:
-    values = (catalog.attrs_of(unit).get(label) for unit in range(catalog.unit_count))
-    return tuple(None if value is None else str(value) for value in values)
+    attrs, number_of = catalog.distinct_attrs
+    values = [untyped(each.get(label)) for each in attrs]
+    texts = [None if value is None else str(value) for value in values]
+    return tuple([texts[number] for number in number_of.tolist()])

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from h5lightning.core.arrays import BoolArray, Int64Array
-from h5lightning.core.formatting import more_files
 from h5lightning.errors import SchemaError
 from h5lightning.options import Series
 from h5lightning.options.checks import did_you_mean
@@ -53,7 +52,7 @@ def check_bounds(
     if problem.startswith(_LACKS):
         table = problem.split("'/", 1)[1].rstrip("'")
         problem += did_you_mean(table, names_in(unit))
-    raise SchemaError(f"{series.text()}: {catalog.where(unit)}: {problem}{more_files(bad)}")
+    raise SchemaError(f"{series.text()}: {catalog.where(unit)}: {problem}{catalog.more(bad)}")
 
 
 def problem_of(bounds: SeriesBounds, series: Series, unit: int, rows: int, path: str) -> str:

@@ -33,7 +33,8 @@ class ScanRequest:
             own, and other paths may hold a ``*`` too; empty to describe the file as one unit.
         labels: whether to look for labels of columns; those of a single file can be compared with nothing.
         series: the tables that divide rows into series, as `Series.tables` writes them.
-        compared: another file and a source in it: only the difference between both files is looked for.
+        compared: another file, a source in it, and the source in this file: only the difference between both is looked
+            for.
         lists: paths of datasets that list series: only their values are read, as `read_series_lists` does.
     """
 
@@ -46,7 +47,7 @@ class ScanRequest:
     matched: tuple[str, ...] = ()
     labels: bool = True
     series: tuple[str, ...] = ()
-    compared: tuple[str, str] | None = None
+    compared: tuple[str, str, str] | None = None
     lists: tuple[str, ...] = ()
 
     @classmethod
