@@ -8,7 +8,6 @@ __all__ = ["is_not_built"]
 
 _REFUSALS = (
     r"is not available yet",
-    r"split has no option 'given'",
     r"samples has no option '(train|val|test)'",
     r"samples\.kind",
 )
