@@ -13,7 +13,7 @@ import pytest
 from hydra import compose, initialize
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import ConfigCompositionException
+from hydra.errors import ConfigCompositionException, InstantiationException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue
@@ -118,6 +118,16 @@ def test_a_size_that_is_given_counts_for_named_splits_too(compose_data):
 def test_values_of_many_types_are_accepted(compose_data, override, value):
     key = override.split("=")[0].removeprefix("data.")
     assert OmegaConf.to_container(compose_data(override))[key] == value
+
+
+def test_samples_of_each_stage(compose_data):
+    given = "data.files=a.h5", "data.samples={train: {length: 5}, test: {length: 9}}"
+    samples = instantiate(compose_data(*given, "data.samples.test.length=20")).hparams.samples
+    assert {stage: one["length"] for stage, one in samples.items()} == {"train": 5, "test": 20}
+    with pytest.raises(
+        InstantiationException, match="samples has a layout for 'train', but 'vall' is no stage"
+    ):
+        instantiate(compose_data(*given, "+data.samples.vall.length=20"))
 
 
 @pytest.mark.parametrize(

@@ -137,10 +137,12 @@ def reach_of(samples: Samples, fields: Iterable[RowField] = ()) -> Reach:
     return WindowReach(samples.stride, before, after, after_end, samples.pad)
 
 
-def reach_of_units(samples: Samples, fields: Fields, others: Fields | None, other_units: Int64Array) -> Reach:
+def reach_of_units(
+    samples: Samples, fields: Fields, others: Fields | None, other_units: Int64Array | None
+) -> Reach:
     """What samples need, by unit where units differ: some of them may have other fields, or lack some."""
     first = reach_of(samples, fields.row_fields)
-    if others is None or not isinstance(first, WindowReach):
+    if others is None or other_units is None or not isinstance(first, WindowReach):
         return first
     second = reach_of(samples, others.row_fields)
     is_other = np.zeros(len(fields.rows), np.bool_)

@@ -13,10 +13,10 @@ import numpy as np
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import Frozen
-from h5lightning.core.visible import visible_logger
 from h5lightning.errors import ChecksumError, MissingFieldError, SchemaError
-from h5lightning.options import Access, Field, Samples, Series, Whole, single_fields
+from h5lightning.options import Access, Field, Series, Whole, single_fields
 from h5lightning.options.coerce import SeriesOption
+from h5lightning.options.samples import Samples, SamplesOption, StageSamples
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.checksum_table import ChecksumTable
 from h5lightning.planning.catalog.file_stamps import ScannedFiles
@@ -32,9 +32,10 @@ from h5lightning.planning.sampling import RowLayout
 from h5lightning.planning.sampling.chunk_needs import ChunkLayout
 from h5lightning.planning.sampling.chunk_rows import chunk_rows, rows_beside, rows_of_chunk
 from h5lightning.planning.sampling.decoded_chunks import DecodedChunks
+from h5lightning.planning.sections import Section, Sections, fields_of_stages
 from h5lightning.planning.series.axes import with_axes
 from h5lightning.planning.series.leading_axis import with_leading_series
-from h5lightning.planning.series.make_index import index_of_fields
+from h5lightning.planning.series.make_index import make_index
 from h5lightning.planning.series.names import matched_paths
 from h5lightning.planning.splitting.given_split import GivenSeries
 from h5lightning.storage.checksums.verify_files import load_checksums, verify_before_a_run
@@ -51,7 +52,6 @@ from h5lightning.storage.scanning.looking_again import (
 
 __all__ = ["DataSurvey", "Files", "survey"]
 
-_logger = visible_logger(__name__)
 Files = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
@@ -61,8 +61,7 @@ class DataSurvey(Frozen):
 
     Args:
         catalog: the contents of the files.
-        index: the samples.
-        fields: the fields of a batch.
+        sections: the samples of each stage, and the fields of a batch.
         predict_fields: the fields of a batch of ``files.predict``, which may lack some; None without such files.
         roles: positions of the files of each split, from a mapping of splits; None without a mapping.
         labels: the attribute that keeps units together, for each unit of the catalog; None for one that lacks it. A
@@ -73,14 +72,23 @@ class DataSurvey(Frozen):
     """
 
     catalog: Catalog
-    index: SampleIndex
-    fields: Fields
+    sections: Sections
     predict_fields: Fields | None
     roles: dict[str, Int64Array] | None
     labels: tuple[str | None, ...] | None
     scanned: int
     checksums: ChecksumTable | None = None
     given: GivenSeries | None = None
+
+    @property
+    def index(self) -> SampleIndex:
+        """The samples of training; in each other section, samples of the same files and series."""
+        return self.sections["train"].index
+
+    @property
+    def fields(self) -> Fields:
+        """The fields of a batch of training."""
+        return self.sections["train"].fields
 
     @property
     def scanned_files(self) -> ScannedFiles:
@@ -96,14 +104,16 @@ class DataSurvey(Frozen):
     def decoded_chunks(self) -> DecodedChunks:
         """The chunks that training decodes."""
         row_bytes = self.row_layout().row_bytes
-        return DecodedChunks(self.chunk_layouts(self.fields), self.index.rows_of_units, row_bytes)
+        layouts = self.chunk_layouts(self.sections["train"])
+        return DecodedChunks(layouts, self.index.rows_of_units, row_bytes)
 
-    def chunk_layouts(self, fields: Fields) -> tuple[ChunkLayout, ...]:
-        """How chunks are decoded, for each column of these fields that has chunks of several rows."""
-        if isinstance(self.index.samples, Whole):
+    def chunk_layouts(self, section: Section) -> tuple[ChunkLayout, ...]:
+        """How chunks are decoded, for each column of the fields of a section that has chunks of several rows."""
+        samples = section.index.samples
+        if isinstance(samples, Whole):
             return ()  # samples share no chunks
         by_column: dict[tuple[str, str | None], ChunkLayout] = {}
-        for plan in fields.row_fields:
+        for plan in section.fields.row_fields:
             if not plan.row_numbers.is_in_unit:
                 continue  # it has few rows, which all series share
             layout = ChunkLayout(chunk_rows(self.catalog, plan, rows_of_chunk), plan.row_bytes, plan.span)
@@ -116,7 +126,7 @@ class DataSurvey(Frozen):
 def survey(
     files: Files | Mapping[str, Files],
     fields: Mapping[str, Field] | None,
-    samples: Samples,
+    samples: SamplesOption,
     *,
     access: Access,
     dtype: str | None = None,
@@ -131,7 +141,7 @@ def survey(
     Args:
         files: patterns, or patterns for each split.
         fields: sample key → `Field`; None for all eligible datasets.
-        samples: how samples lie in a series.
+        samples: how samples lie in a series, in all stages or in each.
         access: how files are opened and trusted.
         dtype: the type in which floating fields are delivered.
         series: what a series is; ``file`` to treat each file as one, even if its attributes divide its rows.
@@ -143,8 +153,8 @@ def survey(
     Raises:
         H5LightningError: the files or the arguments cannot be used.
     """
-    discovered = discover(files)
-    fields = fields and with_axes(fields, samples, series)
+    discovered, layouts = discover(files), StageSamples.all_of(samples)
+    fields = fields and with_axes(fields, layouts.train, series)
     label = _group_attribute(keep_together or "")
     request = _request(fields, label, access, series, labels=len(discovered) > 1)
     build = build_catalog(discovered, request, access=access, index_dir=index_dir, processes=processes)
@@ -156,18 +166,19 @@ def survey(
     catalog = leave_out(catalog, unmatched, len(discovered), access, error=MissingFieldError)
     catalog = _without_nonconforming(discovered, catalog, fields, access, dtype, series)
     roles = _roles(discovered, catalog)
-    planned, predicted = _plan(catalog, fields, samples, roles, access=access, dtype=dtype, series=series)
-    catalog = with_leading_series(catalog, fields or with_axes(_as_planned(planned), samples, series))
+    planned, predicted = _plan(catalog, fields, layouts, roles, access=access, dtype=dtype, series=series)
+    rows = planned["train"].rows if predicted is None else np.maximum(planned["train"].rows, predicted.rows)
+    named = fields or with_axes(_as_planned(planned["train"]), layouts.train, series)
+    catalog = with_leading_series(catalog, named)
     predict = _predict_and_labelled(roles, catalog)[0]
-    index = index_of_fields(catalog, samples, planned, predicted, predict)
+    sections = Sections.of(make_index(catalog, rows, layouts.train), layouts, planned, predicted, predict)
     divided = None
     if isinstance(given, Mapping):
         train = np.arange(len(catalog)) if roles is None else roles.get("train", np.zeros(0, np.int64))
-        divided = read_given(given, index, np.sort(train), access, processes)
+        divided = read_given(given, sections["train"].index, np.sort(train), access, processes)
     return DataSurvey(
         catalog=catalog,
-        index=index,
-        fields=planned,
+        sections=sections,
         predict_fields=predicted,
         roles=roles,
         labels=_labels(catalog, label) if label is not None else None,
@@ -281,21 +292,22 @@ def _predict_and_labelled(
 def _plan(
     catalog: Catalog,
     fields: Mapping[str, Field] | None,
-    samples: Samples,
+    samples: StageSamples,
     roles: Mapping[str, Int64Array] | None,
     *,
     access: Access,
     dtype: str | None,
     series: SeriesOption,
-) -> tuple[Fields, Fields | None]:
+) -> tuple[dict[str, Fields], Fields | None]:
+    """The fields of each stage, and the fields of ``files.predict``, if there are such files."""
     predict, labelled = _predict_and_labelled(roles, catalog)
     difference_of = differences_between(catalog, locking=access.locking)
 
-    def plan(files: Int64Array, fields: Mapping[str, Field] | None) -> Fields:
+    def plan(files: Int64Array, fields: Mapping[str, Field] | None, layout: Samples) -> Fields:
         return plan_fields(
             catalog,
             fields,
-            samples,
+            layout,
             dtype=dtype,
             series=series,
             on_missing=access.on_missing,
@@ -307,19 +319,22 @@ def _plan(
             difference_of=difference_of,
         )
 
-    if not predict.size:
-        return plan(labelled, fields), None
-    if not labelled.size:
-        only = plan(predict, fields and present_fields(catalog, fields, predict))
-        return only, only
-    planned = plan(labelled, fields)
-    chosen = fields or with_axes(_as_planned(planned), samples, series)
-    predicted = plan(predict, present_fields(catalog, chosen, predict))
-    # A model that was trained on one order of columns predicts nonsense on another.
-    everything = np.arange(catalog.unit_count)
-    check_same(catalog, tuple(access.same), everything, difference_of=difference_of)
-    remarks = check_labels(catalog, chosen, everything, difference_of=difference_of)
-    return replace(planned, remarks=remarks), predicted
+    only_predict = bool(predict.size) and not labelled.size
+    chosen = fields and present_fields(catalog, fields, predict) if only_predict else fields
+    units = predict if only_predict else labelled
+    planned = fields_of_stages(samples, lambda layout: plan(units, chosen, layout))
+    predicted = planned["predict"] if only_predict else None
+    if predict.size and not only_predict:
+        chosen = fields or with_axes(_as_planned(planned["train"]), samples.train, series)
+        predicted = plan(predict, present_fields(catalog, chosen, predict), samples.of("predict"))
+        # A model that was trained on one order of columns predicts nonsense on another.
+        everything = np.arange(catalog.unit_count)
+        check_same(catalog, tuple(access.same), everything, difference_of=difference_of)
+        remarks = check_labels(catalog, chosen, everything, difference_of=difference_of)
+        trained, told = planned["train"], replace(planned["train"], remarks=remarks)
+        planned = {stage: told if one is trained else one for stage, one in planned.items()}
+        planned["predict"] = predicted
+    return planned, predicted
 
 
 def _as_planned(planned: Fields) -> dict[str, Field]:

@@ -150,3 +150,27 @@ def test_a_null_that_jsonargparse_makes_a_text_is_refused(run, write_files) -> N
     """It also drops the other keys of the split: without an error, the split would silently be another one."""
     with pytest.raises(ValueError, match=r"split\.test.*found 'None'.*write 0"):
         run("--data=h5lightning.H5DataModule", f"--data.files={write_files()}", "--data.split.test=null")
+
+
+def test_samples_of_each_stage(run, write_files, tmp_path) -> None:
+    split = "--data.split={val: 0.3, test: 0.3, by: block}"
+    arguments = f"--data.files={write_files()}", "--data.fields={x: x}", split
+    given = "--data.samples={train: {length: 4}, test: {length: 7}}"
+    cli = run("--data=h5lightning.H5DataModule", *arguments, given, "--data.samples.test.length=8")
+    cli.datamodule.setup()
+    assert cli.model.shapes == {(4, 2, 3)}
+    assert cli.datamodule.test_dataset.sample_spec()["x"].shape == (8, 2, 3)
+    config = tmp_path / "run.yaml"
+    config.write_text(
+        """
+        data:
+          class_path: h5lightning.H5DataModule
+          init_args:
+            samples: {train: {length: 4}, test: {kind: windows, length: 7}}
+        """,
+        encoding="utf-8",
+    )
+    cli = run(f"--config={config}", *arguments)
+    cli.datamodule.setup()
+    assert cli.model.shapes == {(4, 2, 3)}
+    assert cli.datamodule.test_dataset.sample_spec()["x"].shape == (7, 2, 3)

@@ -9,45 +9,25 @@ from h5lightning.core.string_table import StringTable
 from h5lightning.options import Samples
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.series_bounds import SeriesBounds
-from h5lightning.planning.fields import Fields
 from h5lightning.planning.index import SampleIndex
-from h5lightning.planning.reach import Reach, reach_of_units
-from h5lightning.planning.series.series_lengths import check_span
 
-__all__ = ["index_of_fields", "make_index"]
+__all__ = ["make_index"]
 
 
-def index_of_fields(
-    catalog: Catalog, samples: Samples, fields: Fields, others: Fields | None, other_units: Int64Array
-) -> SampleIndex:
-    """The samples of these fields, of which some units have others, or lack some.
-
-    Raises:
-        OptionError: windows are longer than every series.
-    """
-    rows = fields.rows if others is None else np.maximum(fields.rows, others.rows)
-    index = make_index(catalog, rows, samples, reach_of_units(samples, fields, others, other_units))
-    check_span(index)
-    return index
-
-
-def make_index(
-    catalog: Catalog, rows: Int64Array, samples: Samples, reach: Reach | None = None
-) -> SampleIndex:
+def make_index(catalog: Catalog, rows: Int64Array, samples: Samples) -> SampleIndex:
     """The samples of all units, each of which is one series, unless tables divide its rows.
 
     Args:
         catalog: the files, what a ``*`` matched in them, and what tables in them say.
         rows: rows of each unit, ``(units,)``.
         samples: how samples lie in a series.
-        reach: the rows that samples need, by unit where units differ; None for what ``samples`` says.
     """
     matches = catalog.matches
     if catalog.bounds is not None:
-        return _divided(catalog, catalog.bounds, rows, samples, reach)
+        return _divided(catalog, catalog.bounds, rows, samples)
     units = np.arange(catalog.unit_count)
     if matches is None:
-        return SampleIndex(catalog.root, catalog.names, units, rows, samples, given_reach=reach)
+        return SampleIndex(catalog.root, catalog.names, units, rows, samples)
     return SampleIndex(
         catalog.root,
         catalog.names,
@@ -57,13 +37,10 @@ def make_index(
         series_names=matches.names,
         series_unit=units,
         unit_texts=matches.texts,
-        given_reach=reach,
     )
 
 
-def _divided(
-    catalog: Catalog, bounds: SeriesBounds, rows: Int64Array, samples: Samples, reach: Reach | None
-) -> SampleIndex:
+def _divided(catalog: Catalog, bounds: SeriesBounds, rows: Int64Array, samples: Samples) -> SampleIndex:
     """The samples of series that tables divide the rows of units into."""
     matches, units = catalog.matches, bounds.unit_of
     names = bounds.names
@@ -81,7 +58,6 @@ def _divided(
         series_start=bounds.starts,
         unit_texts=None if matches is None else matches.texts,
         unit_rows=rows,
-        given_reach=None if reach is None else reach.of(units),
     )
 
 

@@ -95,17 +95,18 @@ def _given_plan(
     return SplitPlan.of(index, "series", parts, files=files_to_split(roles), requested={})
 
 
-def check_samples(by: str, samples: Samples) -> None:
-    """Raise `OptionError` if samples of this kind cannot be divided like this."""
+def check_samples(by: str, samples: Samples, stage: str = "train") -> None:
+    """Raise `OptionError` if samples of this kind, in a stage, cannot be divided like this."""
+    where = "samples" if stage == "train" else f"samples.{stage}"
     if by == "sample" and not isinstance(samples, Rows):
         raise OptionError(
-            f"split.by='sample' needs samples of one row, found samples={samples.kind!r}: neighbours in one series "
+            f"split.by='sample' needs samples of one row, found {where}={samples.kind!r}: neighbours in one series "
             "would leak from train into val and test. Use by='file', 'series' or 'block'"
         )
     if by == "block" and isinstance(samples, Whole):
         raise OptionError(
-            "split: a sample is a whole series, but there are too few files and series to divide, and by='block' "
-            "would cut each series. Add files, or take fewer splits: data.split.test=null"
+            f"split: a sample is a whole series ({where}='whole'), but there are too few files and series to divide, "
+            "and by='block' would cut each series. Add files, or take fewer splits: data.split.test=null"
         )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.core.arrays import Int64Array
+from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.series_parts import SeriesParts
 
 __all__ = ["DatasetColumn", "ReadRequest", "Reader", "SeriesParts"]
@@ -137,6 +138,10 @@ class Reader(Protocol):
 
     def __copy__(self) -> Reader:
         return copy.deepcopy(self)
+
+    @property
+    def pool(self) -> HandlePool:
+        """The open files of each process."""
 
     def read(self, files: Sequence[str], requests: Sequence[ReadRequest]) -> None:
         """Fill the buffers of some requests.

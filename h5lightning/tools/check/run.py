@@ -80,6 +80,7 @@ class CheckRun:
         reader: the reader that training uses.
         access: how files are opened and trusted.
         stored: keys of the fields that deliver the stored numbers, whatever they stand for.
+        stage: the stage whose samples are read, with those of all stages that have the same layout.
     """
 
     data: PreparedData
@@ -89,11 +90,12 @@ class CheckRun:
     reader: Reader
     access: Access
     stored: frozenset[str] = frozenset()
+    stage: str = "train"
 
     @property
     def index(self) -> SampleIndex:
-        """All samples."""
-        return self.data.survey.index
+        """All samples of the layout that the stage has."""
+        return self.data.survey.sections[self.stage].index
 
     def files(self, advance: Advance) -> Iterator[int]:
         """The number of each file; reports to ``advance`` after each."""
@@ -110,7 +112,7 @@ class CheckRun:
         survey = self.data.survey
         predicted = (survey.roles or {}).get("predict")
         is_predicted = predicted is not None and file in predicted
-        return (survey.predict_fields if is_predicted else None) or survey.fields
+        return (survey.predict_fields if is_predicted else None) or survey.sections[self.stage].fields
 
     def id_range(self, file: int) -> tuple[int, int]:
         """The first id of a file, and one past the last."""
@@ -226,7 +228,8 @@ class CheckRun:
 
     def describe(self, stage: str, position: int) -> str:
         """File and row of a position in a split."""
-        return describe_id(self.index, int(self.data.datasets[stage].sample_ids([position])[0]))
+        index = self.data.survey.sections[stage].index
+        return describe_id(index, int(self.data.datasets[stage].sample_ids([position])[0]))
 
 
 def describe_id(index: SampleIndex, sample_id: int) -> str:
