@@ -311,7 +311,7 @@ def test_the_tuner_changes_the_batch_size(files) -> None:
     dm = H5DataModule(files, ["x", "y"], {"train": Windows(4), "val": Windows(6)}, batch_size=2, provenance=True,
                       split=Split(by="block", val=0.3, test=None))  # fmt: skip
     trainer = quiet_trainer(max_epochs=1)
-    Tuner(trainer).scale_batch_size(Recorder(""), datamodule=dm, max_trials=2, steps_per_trial=1)
+    Tuner(trainer).scale_batch_size(Recorder(), datamodule=dm, max_trials=2, steps_per_trial=1)
     assert dm.batch_size > 2
     dm.teardown()
 
