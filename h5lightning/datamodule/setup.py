@@ -145,8 +145,10 @@ def assemble(
 
     def reader_of(section: Section) -> BatchReader:
         if id(section) not in readers:
-            chunks = survey.chunk_layouts(section)
-            readers[id(section)] = BatchReader(section.index, section.fields, reader, access, chunks=chunks)
+            chunks, cuts = survey.chunk_layouts(section), plan.parts.values()
+            readers[id(section)] = BatchReader(
+                section.index, section.fields, reader, access, chunks=chunks, parts=cuts
+            )
         return readers[id(section)]
 
     datasets = {

@@ -15,6 +15,7 @@ from h5lightning.core.formatting import PlainTable, bytes_text, counted, share_t
 from h5lightning.options import Windows
 from h5lightning.planning.catalog.catalog import SkippedFile
 from h5lightning.planning.index import SampleIndex
+from h5lightning.planning.reach import WindowReach
 from h5lightning.planning.sections import Section
 from h5lightning.planning.splitting.groups import Groups
 from h5lightning.planning.splitting.overlap import shared_rows
@@ -230,9 +231,10 @@ def _split(
 
 
 def _rows_without_window(part: Segments, index: SampleIndex) -> int:
-    if not isinstance(index.samples, Windows):
+    if not isinstance(index.samples, Windows) or not isinstance(index.reach, WindowReach):
         return 0
-    dense = dataclasses.replace(index, samples=dataclasses.replace(index.samples, stride=1))
+    samples, reach = dataclasses.replace(index.samples, stride=1), dataclasses.replace(index.reach, stride=1)
+    dense = dataclasses.replace(index, samples=samples, given_reach=reach)
     return part.rows - len(part.selection(dense))
 
 

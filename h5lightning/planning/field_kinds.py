@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,8 @@ import numpy.typing as npt
 
 from h5lightning.core.arrays import Int64Array, distinct
 from h5lightning.errors import FieldError, MissingFieldError, OptionError, SchemaError, UnsupportedFieldError
-from h5lightning.options import Samples, SingleField, Whole, Windows
-from h5lightning.options.checks import did_you_mean
+from h5lightning.options import Field, Samples, SingleField, Whole, Windows
+from h5lightning.options.checks import LARGEST_INT, did_you_mean
 from h5lightning.planning.catalog.schema import as_array, untyped
 from h5lightning.planning.compared_files import ComparedFiles
 from h5lightning.planning.conventions.encoding_checks import (
@@ -23,16 +24,19 @@ from h5lightning.planning.conventions.encoding_checks import (
 from h5lightning.planning.fields import (
     AttributeField,
     ConstantField,
+    FieldPlan,
     FieldSpec,
+    PaddingField,
     RowField,
     SeriesField,
     StoredForm,
+    row_field_of,
 )
 from h5lightning.planning.series.axes import row_numbers_of
 from h5lightning.planning.series.check_bounds import whole_length
 from h5lightning.planning.values.conversions import LostValueError, common_type, converted, delivery_dtype
 
-__all__ = ["plan_attribute", "plan_constant", "plan_of_series", "plan_rows"]
+__all__ = ["plan_attribute", "plan_constant", "plan_of_series", "plan_padding", "plan_rows"]
 
 Array = npt.NDArray[Any]
 
@@ -48,12 +52,21 @@ def plan_rows(
     """
     row_shape = compared.schema(key, field).row_shape_of(field.member)
     stored, delivered = _stored(compared, key, field)
-    steps = _steps(compared, key, field, samples, lengths)
+    extra_rows = _extra_rows(compared, key, field, lengths)
+    steps = _steps(compared, key, field, samples, lengths + extra_rows)
     shape = row_shape if steps is None else (steps[1] - steps[0], *row_shape)
     spec, row_numbers = FieldSpec(shape, *delivered), row_numbers_of(field)
     if not row_numbers.is_in_unit:
         compared.check_written(field)
-    return RowField(**stored, spec=spec, row_shape=row_shape, steps=steps, row_numbers=row_numbers)
+    return RowField(
+        **stored,
+        spec=spec,
+        row_shape=row_shape,
+        steps=steps,
+        dilation=samples.dilation if isinstance(samples, Windows) else 1,
+        extra_rows=extra_rows,
+        row_numbers=row_numbers,
+    )
 
 
 def plan_of_series(compared: ComparedFiles, key: str, field: SingleField) -> SeriesField:
@@ -137,13 +150,49 @@ def _steps(
     compared: ComparedFiles, key: str, field: SingleField, samples: Samples, lengths: Int64Array
 ) -> tuple[int, int] | None:
     if isinstance(samples, Windows):
-        start, stop = field.steps or (0, samples.length)
-        if stop > samples.length:
-            raise OptionError(f"field {key!r}: steps end at {stop}, the window has {samples.length} rows")
-        return start, stop
+        steps = field.steps or (0, samples.length)
+        if max(-steps[0], steps[1]) * samples.dilation > LARGEST_INT // 4:
+            raise OptionError(
+                f"field {key!r}: steps={steps} with dilation={samples.dilation} reach further than rows can be counted"
+            )
+        return steps
     if field.steps is not None:
         raise OptionError(f"field {key!r}: steps need samples=Windows(length, ...), found {samples!r}")
     return (0, _whole_length(compared, lengths)) if isinstance(samples, Whole) else None
+
+
+def plan_padding(key: str, field: Field, plans: Mapping[str, FieldPlan], samples: Samples) -> PaddingField:
+    """Plan the padding of another field.
+
+    Raises:
+        OptionError: there is no such field, it has no rows, or samples are not padded.
+    """
+    target = field.padding_of or ""
+    if not isinstance(samples, Windows) or samples.pad is None:
+        raise OptionError(
+            f"field {key!r}: '{field.path}' needs padded windows, such as samples=Windows(length, pad='edge'); found "
+            f"{samples!r}"
+        )
+    plan = plans.get(target)
+    if plan is None:
+        raise OptionError(f"field {key!r}: '{field.path}' names no field{did_you_mean(target, plans)}")
+    first = row_field_of(plan)
+    if first is None:
+        raise OptionError(f"field {key!r}: the field {target!r} has no rows, so that it has no padding")
+    forms, spec = (StoredForm("|b1"),), FieldSpec((len(first.offsets),), "bool")
+    return PaddingField(key=key, path=str(field.path), spec=spec, forms=forms, of=first)
+
+
+def _extra_rows(
+    compared: ComparedFiles, key: str, field: SingleField, lengths: Int64Array
+) -> int | Int64Array:
+    """The rows of a field beyond those of the others: one number, or one for each unit where units differ."""
+    if not field.extra_rows:
+        return 0
+    extra = np.zeros(len(lengths), np.int64)
+    extra[compared.files] = compared.rows(key, field)[compared.files] - lengths[compared.files]
+    first = int(extra[compared.files[0]])
+    return first if (extra[compared.files] == first).all() else extra
 
 
 def _whole_length(compared: ComparedFiles, lengths: Int64Array) -> int:

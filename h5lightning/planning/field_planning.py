@@ -14,7 +14,7 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.core.families import families_text, fold
 from h5lightning.core.formatting import counted, listed
 from h5lightning.errors import FieldError, OptionError, SchemaError
-from h5lightning.options import Field, Samples, Series, SingleField, Windows, single_fields
+from h5lightning.options import Field, Samples, Series, SingleField, single_fields
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.schema import DatasetSchema
@@ -23,7 +23,13 @@ from h5lightning.planning.conventions.column_labels import check_labels
 from h5lightning.planning.conventions.error_parts import DifferenceOf
 from h5lightning.planning.conventions.same_values import check_same, is_same
 from h5lightning.planning.conventions.series_borders import check_series_borders
-from h5lightning.planning.field_kinds import plan_attribute, plan_constant, plan_of_series, plan_rows
+from h5lightning.planning.field_kinds import (
+    plan_attribute,
+    plan_constant,
+    plan_of_series,
+    plan_padding,
+    plan_rows,
+)
 from h5lightning.planning.fields import FieldPlan, Fields, StoredField
 from h5lightning.planning.joined_fields import plan_joined
 from h5lightning.planning.series.axes import row_numbers_of, with_axes
@@ -76,7 +82,7 @@ def plan_fields(
         raise FieldError("there are no files to plan fields for")
     check_same(catalog, same, files, names_in=names_in, difference_of=difference_of)
     chosen = _all_eligible(catalog, files, same) if fields is None else dict(fields)
-    _check_available(chosen, samples, series)
+    _check_available(chosen, series)
     chosen = with_axes(chosen, samples, series)
     catalog = with_leading_series(catalog, chosen)
     compared = ComparedFiles(catalog, files, dtype, on_missing, names_in, attrs_in)
@@ -85,7 +91,7 @@ def plan_fields(
     if isinstance(series, Series) and series.tables:
         path = next(field.path for _, field in single_fields(chosen) if has_rows(field))
         remarks = check_bounds(catalog, series, lengths, files, path, names_in=names_in)
-    plans = tuple(_plan(compared, key, field, samples, lengths) for key, field in chosen.items())
+    plans = _plans(compared, chosen, samples, lengths)
     # Fields that cannot be read row by row have failed before: the remedy names single rows.
     for key, field in single_fields(chosen):
         if has_rows(field):
@@ -94,27 +100,34 @@ def plan_fields(
     return Fields(plans, np.maximum(lengths, 0), remarks)
 
 
-def _check_available(fields: Mapping[str, Field], samples: Samples, series: SeriesOption) -> None:
-    """Raise `OptionError` for options that are not built yet."""
-    is_padded = isinstance(samples, Windows) and samples.pad is not None
+def _check_available(fields: Mapping[str, Field], series: SeriesOption) -> None:
+    """Raise `OptionError` for options that are not built yet, or that exclude each other."""
     for is_asked, what in (
-        (is_padded, "samples.pad"),
         (isinstance(series, Series) and series.join_files is not None, "Series(join_files=…)"),
     ):
         if is_asked:
             raise OptionError(f"{what} is not available yet")
-    for key, field in fields.items():
-        for is_asked, what in (
-            (field.steps is not None and field.steps[0] < 0, "negative steps"),
-            (field.extra_rows != 0, "extra_rows"),
-        ):
-            if is_asked:
-                raise OptionError(f"field {key!r}: {what} is not available yet")
+    if extra := [key for key, field in fields.items() if field.extra_rows and isinstance(series, Series)]:
+        raise OptionError(f"field {extra[0]!r}: extra_rows cannot be combined with series={series!r}")
 
 
 def has_rows(field: Field) -> bool:
     """Whether a field has values for each sample; an attribute or a constant is the same for a whole file."""
-    return field.attr is None and not field.constant
+    return field.attr is None and not field.constant and field.padding_of is None
+
+
+def _plans(
+    compared: ComparedFiles, fields: Mapping[str, Field], samples: Samples, lengths: Int64Array
+) -> tuple[FieldPlan, ...]:
+    plans = {
+        key: _plan(compared, key, field, samples, lengths)
+        for key, field in fields.items()
+        if field.padding_of is None
+    }
+    return tuple(
+        plans[key] if key in plans else plan_padding(key, field, plans, samples)
+        for key, field in fields.items()
+    )
 
 
 def _plan(
@@ -148,13 +161,22 @@ def _lengths(compared: ComparedFiles, fields: Mapping[str, Field], *, allow_empt
     if not parts:
         raise FieldError("all fields are attributes or constants: at least one must have rows")
     catalog, files = compared.catalog, compared.files
-    first_key, first = parts[0]
+    if all(part.extra_rows for _, part in parts):
+        raise OptionError("all fields have extra_rows: at least one must have the rows of the series alone")
+    first_key, first = next(part for part in parts if not part[1].extra_rows)
     expected = compared.rows(first_key, first)
     for key, field in parts:
         rows = compared.rows(key, field)
-        differs = files[rows[files] != expected[files]]
+        more = rows[files] - expected[files]
+        differs = files[(more < 0) | (more > field.extra_rows)]
         if differs.size:
             file = int(differs[0])
+            if field.extra_rows:
+                raise SchemaError(
+                    f"field {key!r}: in {catalog.where(file)} '/{field.path}' has {rows[file]} rows, expected "
+                    f"{expected[file]} to {expected[file] + field.extra_rows}: the {expected[file]} rows of "
+                    f"'/{first.path}', and up to extra_rows={field.extra_rows} more{catalog.more(differs)}"
+                )
             raise SchemaError(
                 f"in {catalog.where(file)} '/{field.path}' has {rows[file]} rows and '/{first.path}' has "
                 f"{expected[file]}{catalog.more(differs)}: fields of one sample need one length. A dataset without "

@@ -47,6 +47,7 @@ def find_nonconforming(
         for _, field in single_fields(fields)
         if field.attr is None and row_numbers_of(field).is_in_unit
     }
+    extra = {field.path: field.extra_rows for _, field in single_fields(fields)}
     facts = {path: catalog.facts_of(path) for path in comparison.paths}
     lacking = _lacking(catalog, fields)
     is_bad = (
@@ -62,7 +63,7 @@ def find_nonconforming(
         if int(catalog.unit_files[file]) in reasons:
             continue
         reason = by_layout[int(catalog.layout_of[file])]
-        reason = reason or _unequal({path: int(rows[file]) for path, rows in with_rows.items()})
+        reason = reason or _unequal({path: int(rows[file]) for path, rows in with_rows.items()}, extra)
         if not reason and on_missing == "raise":
             reason = _unwritten({path: int(numbers[file, 2]) for path, numbers in facts.items()})
         if not reason and bounds is not None and isinstance(series, Series):
@@ -138,8 +139,9 @@ def _is_usable(dataset: DatasetSchema | None, member: str | None) -> bool:
     return value is not None and not value.refusal
 
 
-def _unequal(lengths: Mapping[str, int]) -> str:
-    if len(set(lengths.values())) < 2:
+def _unequal(lengths: Mapping[str, int], extra: Mapping[str, int]) -> str:
+    least = min((rows for path, rows in lengths.items() if not extra[path]), default=None)
+    if least is None or all(least <= rows <= least + extra[path] for path, rows in lengths.items()):
         return ""
     return "holds different numbers of rows: " + ", ".join(
         f"'/{path}' {rows}" for path, rows in lengths.items()

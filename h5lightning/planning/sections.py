@@ -15,7 +15,9 @@ from h5lightning.errors import H5LightningError, OptionError
 from h5lightning.options.samples import Samples, StageSamples
 from h5lightning.planning.fields import Fields
 from h5lightning.planning.index import Location, SampleIndex
+from h5lightning.planning.reach import reach_of_units
 from h5lightning.planning.selection import Selection
+from h5lightning.planning.series.series_lengths import check_span
 
 __all__ = ["Section", "Sections", "fields_of_stages", "home_of"]
 
@@ -46,19 +48,34 @@ class Sections(Frozen):
     of_stage: Mapping[str, Section]
 
     @classmethod
-    def of(cls, index: SampleIndex, samples: StageSamples, fields: Mapping[str, Fields]) -> Sections:
+    def of(
+        cls,
+        index: SampleIndex,
+        samples: StageSamples,
+        fields: Mapping[str, Fields],
+        predicted: Fields | None = None,
+        predict_units: Int64Array | None = None,
+    ) -> Sections:
         """One section for each distinct layout.
 
         Args:
             index: the samples of training.
             samples: the layout in each stage.
             fields: the fields of each stage.
+            predicted: the fields of some units that may lack fields; None if all units have the same.
+            predict_units: these units.
+
+        Raises:
+            OptionError: windows of training are longer than every series.
         """
         indices, of_stage, made = [], {}, dict[tuple[int, int], Section]()
         for number, (layout, stages) in enumerate(samples.stages_of.items()):
-            if number:
-                index = replace(index, samples=layout, first=int(index.first_id[-1]))
+            first = int(index.first_id[-1]) if number else index.first
+            reach = reach_of_units(layout, fields[stages[0]], predicted, predict_units)
+            index = replace(index, samples=layout, first=first, given_reach=reach.of(index.units))
             indices.append(index)
+            if not number:
+                check_span(index)
             for stage in stages:
                 # Stages that share a section also share what is made from it.
                 key = number, id(fields[stage])

@@ -14,7 +14,7 @@ import numpy as np
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import Frozen
 from h5lightning.errors import ChecksumError, MissingFieldError, SchemaError
-from h5lightning.options import Access, Field, Series, Whole, Windows, single_fields
+from h5lightning.options import Access, Field, Series, Whole, single_fields
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.options.samples import Samples, SamplesOption, StageSamples
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
@@ -112,14 +112,11 @@ class DataSurvey(Frozen):
         samples = section.index.samples
         if isinstance(samples, Whole):
             return ()  # samples share no chunks
-        dilation = samples.dilation if isinstance(samples, Windows) else 1
         by_column: dict[tuple[str, str | None], ChunkLayout] = {}
         for plan in section.fields.row_fields:
             if not plan.row_numbers.is_in_unit:
                 continue  # it has few rows, which all series share
-            layout = ChunkLayout(
-                chunk_rows(self.catalog, plan, rows_of_chunk), plan.row_bytes, _span(plan.steps, dilation)
-            )
+            layout = ChunkLayout(chunk_rows(self.catalog, plan, rows_of_chunk), plan.row_bytes, plan.span)
             if (layout.chunk_rows > 1).any():
                 known = by_column.get((plan.path, plan.member), layout)
                 by_column[plan.path, plan.member] = layout.joined(known)
@@ -173,7 +170,8 @@ def survey(
     rows = planned["train"].rows if predicted is None else np.maximum(planned["train"].rows, predicted.rows)
     named = fields or with_axes(_as_planned(planned["train"]), layouts.train, series)
     catalog = with_leading_series(catalog, named)
-    sections = Sections.of(make_index(catalog, rows, layouts.train), layouts, planned)
+    predict = _predict_and_labelled(roles, catalog)[0]
+    sections = Sections.of(make_index(catalog, rows, layouts.train), layouts, planned, predicted, predict)
     divided = None
     if isinstance(given, Mapping):
         train = np.arange(len(catalog)) if roles is None else roles.get("train", np.zeros(0, np.int64))
@@ -349,8 +347,3 @@ def _labels(catalog: Catalog, label: str) -> tuple[str | None, ...]:
     values = [untyped(each.get(label)) for each in attrs]
     texts = [None if value is None else str(value) for value in values]
     return tuple([texts[number] for number in number_of.tolist()])
-
-
-def _span(steps: tuple[int, int] | None, dilation: int) -> tuple[int, int]:
-    """The rows of a sample that a field needs, counted from its first one."""
-    return (0, 1) if steps is None else (steps[0] * dilation, (steps[1] - 1) * dilation + 1)

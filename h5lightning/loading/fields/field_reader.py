@@ -12,17 +12,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.core.arrays import BoolArray
 from h5lightning.loading.fields.constant_cache import ConstantCache
 from h5lightning.loading.fields.field_decoder import FieldDecoder, column_of
 from h5lightning.loading.fields.file_values import FileValues, put_each, put_rows
 from h5lightning.loading.fields.located_batch import LocatedBatch
 from h5lightning.loading.fields.row_requests import RowRequest
-from h5lightning.options import Samples, Windows
 from h5lightning.planning.fields import (
     AttributeField,
     ConstantField,
     FieldPlan,
     JoinedField,
+    PaddingField,
     RowField,
     SeriesField,
     StoredField,
@@ -43,14 +44,12 @@ class ReadContext:
 
     Args:
         reader: reads datasets.
-        samples: how samples lie in a series.
         constants: keeps datasets without a sample axis.
         checks_each: check each number while it is read, also where that can be done afterwards: then an error names
             its row and file.
     """
 
     reader: Reader
-    samples: Samples
     constants: ConstantCache
     checks_each: bool = False
 
@@ -113,13 +112,26 @@ class RowReader(_DatasetReader):
 
     def __init__(self, plan: RowField, context: ReadContext) -> None:
         super().__init__(plan, context)
-        self._dilation = context.samples.dilation if isinstance(context.samples, Windows) else 1
+        self.plan: RowField = plan
         self._steps = plan.steps
+        self._offsets = plan.offsets
+        self._is_run = plan.dilation == 1 or len(self._offsets) == 1
         self._row_numbers = plan.row_numbers
 
     def fill(self, batch: LocatedBatch, out: Array) -> Iterator[Sequence[RowRequest]]:
         """See `FieldReader.fill`."""
-        request = self._request(batch, out)
+        is_clipped = None if batch.room is None else batch.room.has_padding(self.plan)
+        if is_clipped is None or not is_clipped.any():
+            request = self._request(batch, out)
+        elif self._decoder is not None or not self._is_run:
+            request = self._by_step(batch, out)
+        else:
+            # Runs of the windows that lie inside; a row for each step of the others.
+            yield (
+                *_chosen(self._request(batch, out), ~is_clipped),
+                *_chosen(self._by_step(batch, out), is_clipped.repeat(len(self._offsets))),
+            )
+            return
         if self._decoder is None:
             yield (RowRequest(request),)  # read straight into the batch
         else:
@@ -129,17 +141,46 @@ class RowReader(_DatasetReader):
         column, first_rows = self._columns[0], self._row_numbers.first_rows(batch)
         if self._steps is None:
             return ReadRequest(column, batch.borders, first_rows, batch.slots, out)
-        start, stop = self._steps
-        count, dilation = stop - start, self._dilation
-        if count == 1 or (count and dilation == 1):
+        offsets = self._offsets
+        count = len(offsets)
+        if self._is_run and count:
             out = out.reshape(len(out), *column.row_shape) if count == 1 else out
-            rows = first_rows + start * dilation
+            rows = first_rows + offsets[0]
             return ReadRequest(column, batch.borders, rows, batch.slots, out, run=count)
-        steps = np.arange(count)
-        rows = (first_rows[:, None] + (start + steps) * dilation).ravel()
-        slots = (batch.slots[:, None] * count + steps).ravel()
+        return self._by_step(batch, out)
+
+    def _by_step(self, batch: LocatedBatch, out: Array) -> ReadRequest:
+        """A request for each step as an entry of its own; steps beyond borders are the row at the border."""
+        column, count = self._columns[0], len(self._offsets)
+        offsets = self._offsets if batch.room is None else batch.room.clipped(self.plan)
+        rows = (self._row_numbers.first_rows(batch)[:, None] + offsets).ravel()
+        slots = (batch.slots[:, None] * count + np.arange(count)).ravel()
         out = out.reshape(len(out) * count, *column.row_shape)
         return ReadRequest(column, batch.borders * count, rows, slots, out)
+
+
+def _chosen(request: ReadRequest, is_chosen: BoolArray) -> Iterator[RowRequest]:
+    """Some entries of a request for all files of a batch, of the files that they lie in."""
+    sizes = np.diff(np.concatenate([[0], np.cumsum(is_chosen)])[request.borders])
+    files = np.flatnonzero(sizes)
+    if files.size:
+        borders = np.concatenate([[0], np.cumsum(sizes[files])])
+        some = replace(request, borders=borders, rows=request.rows[is_chosen], slots=request.slots[is_chosen])
+        yield RowRequest(some, None if len(files) == len(sizes) else tuple(files.tolist()))
+
+
+class PaddingReader(FieldReader):
+    """Says which steps of another field are padding."""
+
+    def __init__(self, plan: PaddingField, context: ReadContext) -> None:
+        super().__init__(plan, context)
+        self._of = plan.of
+
+    def fill(self, batch: LocatedBatch, out: Array) -> Iterator[Sequence[RowRequest]]:
+        """See `FieldReader.fill`."""
+        yield ()
+        if batch.room is not None:
+            out[batch.slots] = batch.room.is_padding(self._of)
 
 
 class SeriesReader(_DatasetReader):
@@ -250,6 +291,7 @@ _READERS: dict[type[FieldPlan], Callable[[Any, ReadContext], FieldReader]] = {
     AttributeField: AttributeReader,
     ConstantField: ConstantReader,
     JoinedField: JoinedReader,
+    PaddingField: PaddingReader,
     RowField: RowReader,
     SeriesField: SeriesReader,
 }

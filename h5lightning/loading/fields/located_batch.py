@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
+from h5lightning.planning.borders import Borders, Room
 from h5lightning.planning.index import SampleIndex
 from h5lightning.storage.readers.series_parts import Picked, SeriesParts
 
@@ -32,6 +33,7 @@ class LocatedBatch:
         slots: its index in the batch, ``(N,)``.
         index: the index of the samples.
         ids: their numbers in the index, ascending, ``(N,)``.
+        room: the rows around each of them beyond which steps are padding; None if samples are not padded.
     """
 
     units: Int64Array
@@ -41,15 +43,17 @@ class LocatedBatch:
     slots: Int64Array
     index: SampleIndex
     ids: Int64Array
+    room: Room | None = None
 
     @classmethod
-    def of(cls, ids: Int64Array, paths: FilePaths) -> LocatedBatch:
-        """Locate samples by their numbers in the index, ``(N,)``."""
+    def of(cls, ids: Int64Array, paths: FilePaths, borders: Borders | None = None) -> LocatedBatch:
+        """Locate samples by their numbers in the index, ``(N,)``; with borders, padded ones."""
         # Ids count unit by unit, row by row.
         slots = np.argsort(ids)
         ids = ids[slots]
-        units, borders, rows = paths.index.locate_ascending(ids)
-        return cls(units, paths.of(units), borders, rows, slots, paths.index, ids)
+        units, starts, rows = paths.index.locate_ascending(ids)
+        room = None if borders is None else borders.room(ids)
+        return cls(units, paths.of(units), starts, rows, slots, paths.index, ids, room)
 
     @property
     def sizes(self) -> Int64Array:

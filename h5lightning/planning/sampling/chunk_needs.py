@@ -119,11 +119,13 @@ class ChunkNeeds:
         units, rows = self._index.locate_in_units(ids)
         due = np.arange(self.looked, self.looked + len(ids))
         self.looked += len(ids)
+        most = self._index.rows_of_units[units][:, None] - 1
         found = NeededChunks.none()
         for layout, first in zip(self._layouts, self._firsts, strict=True):
             offsets = layout.offsets()
             heights, firsts = layout.chunk_rows[units][:, None], first[units][:, None]
-            numbers = firsts + (rows[:, None] + offsets) // heights
+            needed: Int64Array = (rows[:, None] + offsets).clip(0, most)  # beyond, steps are padding
+            numbers = firsts + needed // heights
             numbers = np.where(heights > 1, numbers, -1).ravel()  # sample after sample
             new = self._new(numbers)
             self._last[numbers] = due.repeat(len(offsets))

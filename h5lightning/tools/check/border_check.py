@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from h5lightning.core.progress import Advance
 from h5lightning.errors import H5LightningError
 from h5lightning.options import Windows
 from h5lightning.planning.catalog.annotations import SeriesTable
+from h5lightning.planning.fields import RowField
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.tools.check.run import CheckResult, CheckRun, DrawnUnit, describe_id
 
@@ -36,16 +37,20 @@ def check_borders(run: CheckRun, samples: Windows, advance: Advance) -> CheckRes
     tables: dict[str, None] = {}
     with run.open_files() as pool:
         for file in run.files(advance):
+            first, stop = _span(samples, run.fields_of(file).row_fields)
             for drawn in run.drawn_units(file):
                 checked += len(drawn.ids)
-                failures += _past_the_end(run, pool, file, samples, drawn)
-                failures += _past_the_series(run, samples, drawn)
+                rows = int(run.index.rows_of_units[drawn.unit])
+                firsts, stops = np.maximum(drawn.rows + first, 0), np.minimum(drawn.rows + stop, rows)
+                if samples.pad is None:  # else, rows that are not there are padding
+                    failures += _past_the_end(run, pool, file, samples, drawn)
+                    failures += _past_the_series(run, (first, stop), drawn)
                 for table in _tables(run, file, drawn.unit):
                     borders = _borders(pool, run.index.path(file), table)
                     # The first border after the first row of a window must not come before its last row.
-                    after = np.searchsorted(borders, drawn.rows, side="right")
+                    after = np.searchsorted(borders, firsts, side="right")
                     last = np.append(borders, np.iinfo(np.int64).max)[after]
-                    if count := int((last < drawn.rows + samples.span_rows).sum()):
+                    if count := int((last < stops).sum()):
                         crossing, tables[table.paths[0]] = crossing + count, None
     note = ""
     if crossing:
@@ -58,25 +63,35 @@ def check_borders(run: CheckRun, samples: Windows, advance: Advance) -> CheckRes
 def _past_the_end(
     run: CheckRun, pool: HandlePool, file: int, samples: Windows, drawn: DrawnUnit
 ) -> Iterator[str]:
-    paths = dict.fromkeys(run.path_in(plan, drawn.unit) for plan in run.fields_of(file).row_fields)
-    for path in paths:
+    by_path: dict[str, list[RowField]] = {}
+    for plan in run.fields_of(file).row_fields:
+        by_path.setdefault(run.path_in(plan, drawn.unit), []).append(plan)
+    for path, plans in by_path.items():
         try:
             with pool.dataset(run.index.path(file), path) as dataset:
                 length = int(dataset.shape[0])
         except (H5LightningError, OSError):
             continue  # the check of both readers reports it
-        beyond = np.flatnonzero((drawn.rows < 0) | (drawn.rows + samples.span_rows > length))
+        first, stop = _span(samples, plans)
+        beyond = np.flatnonzero((drawn.rows + first < 0) | (drawn.rows + stop > length))
         if beyond.size:
             where = describe_id(run.index, int(drawn.ids[beyond[0]]))
             yield f"the window at {where} reaches past the {length:,} rows of '/{path}'"
 
 
-def _past_the_series(run: CheckRun, samples: Windows, drawn: DrawnUnit) -> Iterator[str]:
+def _span(samples: Windows, fields: Iterable[RowField]) -> tuple[int, int]:
+    """The first row that a window needs for some fields, counted from its own first row, and one past the last."""
+    steps = [plan.steps or (0, 1) for plan in fields]
+    first, last = min(start for start, _ in steps), max(stop - 1 for _, stop in steps)
+    return first * samples.dilation, last * samples.dilation + 1
+
+
+def _past_the_series(run: CheckRun, span: tuple[int, int], drawn: DrawnUnit) -> Iterator[str]:
     if run.index.series_start is None:
         return  # each series is all rows of its datasets
     where = run.index.locate(drawn.ids)
     rows = run.index.series_rows[where.series]
-    beyond = np.flatnonzero((where.row < 0) | (where.row + samples.span_rows > rows))
+    beyond = np.flatnonzero((where.row + span[0] < 0) | (where.row + span[1] > rows))
     if beyond.size:
         first = int(beyond[0])
         at = describe_id(run.index, int(drawn.ids[first]))

@@ -17,7 +17,7 @@ from h5lightning.core.formatting import counted
 from h5lightning.core.progress import Advance
 from h5lightning.errors import FieldError, H5LightningError, MissingDataError
 from h5lightning.loading.batch_reader import BatchReader
-from h5lightning.options import Windows
+from h5lightning.planning.borders import Borders
 from h5lightning.planning.catalog.annotations import Encoding
 from h5lightning.planning.fields import Fields, JoinedField, RowField, StoredField
 from h5lightning.storage.files.handle_pool import HandlePool
@@ -77,16 +77,26 @@ def check_values(run: CheckRun, advance: Advance) -> tuple[CheckResult, ...]:
         for file in run.files(advance):
             fields = run.fields_of(file)
             readers = _Readers(BatchReader(run.index, fields, run.reader, run.access), plain, pool)
-            for drawn, (plan, where) in itertools.product(run.drawn_units(file), _parts_of(fields)):
+            for every, (plan, where) in itertools.product(run.drawn_units(file), _parts_of(fields)):
+                drawn = _without_padding(run, plan, every)
                 due = _checks_of(run, plan, drawn.unit, checks)
                 # Nothing else compares joined values with the file.
                 due = due or [converted] * (where is not _ALONE)
+                due = due if len(drawn.ids) else []
                 for check in due:
                     check.add(plan.key, drawn.unit, len(drawn.ids))
                 if due:
                     _check_field(run, due, file, plan, where, drawn, readers)
         plain.close()
     return tuple(check.result() for check in checks)
+
+
+def _without_padding(run: CheckRun, plan: StoredField, drawn: DrawnUnit) -> DrawnUnit:
+    """The samples of which all steps of a field are rows of its unit."""
+    if not run.index.reach.is_padded or not isinstance(plan, RowField):
+        return drawn
+    is_full = ~Borders.of(run.index).room(drawn.ids).has_padding(plan)
+    return DrawnUnit(drawn.unit, drawn.ids[is_full], drawn.rows[is_full])
 
 
 def _parts_of(fields: Fields) -> Iterator[tuple[StoredField, tuple[slice, ...]]]:
@@ -180,10 +190,7 @@ def _stored(run: CheckRun, reader: Reader, file: int, plan: StoredField, drawn: 
         whole = np.empty(column.row_shape, dtype)
         reader.read_whole(path, column, whole)
         return np.broadcast_to(whole, (len(drawn.ids), *column.row_shape))
-    start, stop = plan.steps or (0, 1)
-    samples = run.index.samples
-    dilation = samples.dilation if isinstance(samples, Windows) else 1
-    rows = drawn.rows[:, None] + np.arange(start, stop) * dilation
+    rows = drawn.rows[:, None] + plan.offsets
     distinct, i = np.unique(rows, return_inverse=True)
     out = np.empty((len(distinct), *column.row_shape), dtype)
     reader.read_rows(path, column, distinct, out)

@@ -6,13 +6,7 @@ import re
 
 __all__ = ["is_not_built"]
 
-_REFUSALS = (
-    r"is not available yet",
-    r"'pad:\w+' has no '\*'",
-    r"samples has no option '(train|val|test)'",
-    r"samples\.kind",
-    r"steps end at \d+, the window has",
-)
+_REFUSALS = (r"is not available yet",)
 
 
 def is_not_built(error: Exception) -> bool:
