@@ -123,7 +123,7 @@ def _with_reader(access: Access, times: Callable[[Reader], str]) -> str:
 
 def _seconds_per_row(reader: Reader, field: FieldStorage, ranges: Sequence[_RowRange]) -> float:
     """Median of the seconds that a row takes."""
-    for first in {one.file: one for one in ranges}.values():
+    for first in {(one.file, one.path): one for one in ranges}.values():
         _seconds(reader, field, first)  # opens the file
     end = time.perf_counter() + _MAX_S / 2
     seconds: list[float] = []

@@ -41,6 +41,8 @@ class FieldStorage(RowStorage):
         path_of: the number of its path in ``paths``, ``(occurrences,)``.
         is_family: whether each match of the ``*`` is a series; else a sample has a row of each of the datasets.
         leading: how many leading axes make the rows: 2 for an axis of series, then one of their rows.
+        chunk_rows: chunk rows of all occurrences, and the rows for which they have room; None to compute them from
+            the chunks of the schema, which all occurrences share. Series of a family may have chunks of their own.
     """
 
     key: str
@@ -55,6 +57,7 @@ class FieldStorage(RowStorage):
     path_of: Int64Array = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))
     is_family: bool = False
     leading: int = 1
+    chunk_rows: tuple[int, int] | None = None
 
     @property
     def path(self) -> str:
@@ -96,6 +99,8 @@ class FieldStorage(RowStorage):
     @once
     def chunk_row_count(self) -> int:
         """Chunk rows of all occurrences; at least 1."""
+        if self.chunk_rows is not None:
+            return max(1, self.chunk_rows[0])
         rows, chunks = np.maximum(self.rows, 0), self.schema.chunks
         if self.leading == 1 or not chunks or not self.schema.is_decoded_by_chunk:
             return max(1, int((-(-rows // self.rows_per_chunk)).sum()))
@@ -105,7 +110,10 @@ class FieldStorage(RowStorage):
     @property
     def padding(self) -> float:
         """Decoded bytes per byte of data, at least 1: chunks may reach past the end of the data."""
-        return max(1.0, self.chunk_row_count * self.chunk_row_bytes / self.total_bytes)
+        count = float(self.chunk_row_count)
+        if self.chunk_rows is not None:
+            count = self.chunk_rows[1] / self.rows_per_chunk
+        return max(1.0, count * self.chunk_row_bytes / self.total_bytes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +128,9 @@ class Workload:
         batch_size: samples in a batch.
         num_workers: worker processes.
         max_open_files: files that a process may hold open.
-        is_whole: whether a sample is a whole file.
+        is_whole: whether a sample is a whole series.
+        sample_rows: rows of a sample, if it is a window.
+        has_series: whether files may hold several series.
     """
 
     fields: tuple[FieldStorage, ...]
@@ -131,6 +141,8 @@ class Workload:
     num_workers: int = 0
     max_open_files: int = 1
     is_whole: bool = False
+    sample_rows: int = 1
+    has_series: bool = False
 
     @once
     def main(self) -> FieldStorage:
