@@ -1,0 +1,95 @@
+"""Runs many cases, counts what comes of them, and prints the smallest one that fails as a program."""
+
+from __future__ import annotations
+
+import traceback
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+
+from judging.cases import cases
+from judging.disagreement import NotBuiltError
+from judging.drawing import KINDS
+from judging.judge import judge
+from judging.options import Case
+
+__all__ = ["Tally", "run"]
+
+_VERDICTS = ("right", "refused", "not built")
+
+
+@dataclass
+class Tally:
+    """Verdicts counted by feature, and the smallest case that fails, if one does."""
+
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    failure: str = ""
+
+    def add(self, case: Case, verdict: str) -> None:
+        """Count one case."""
+        for feature in ("all", *case.features):
+            self.counts[feature, verdict] += 1
+
+    def of(self, verdict: str) -> int:
+        """How often a verdict was given."""
+        return self.counts["all", verdict]
+
+    def markdown(self) -> str:
+        """A table of features and verdicts."""
+        lines = [f"| feature | {' | '.join(_VERDICTS)} |", f"|---|{'--:|' * len(_VERDICTS)}"]
+        for feature in sorted({feature for feature, _ in self.counts}):
+            row = " | ".join(str(self.counts[feature, verdict]) for verdict in _VERDICTS)
+            lines.append(f"| {feature} | {row} |")
+        return "\n".join(lines) + "\n"
+
+
+def run(
+    count: int, number: int, folder: str | None = None, *, kinds: Sequence[str] = KINDS, shrinks: bool = True
+) -> Tally:
+    """Judge so many random cases.
+
+    Args:
+        count: how many.
+        number: the seed that they follow from.
+        folder: where files are written.
+        kinds: kinds of series.
+        shrinks: whether a case that fails is made smaller.
+    """
+    tally, failed = Tally(), list[tuple[Case, str]]()
+
+    @seed(number)
+    @settings(
+        max_examples=count,
+        deadline=None,
+        database=None,
+        phases=(Phase.generate, *([Phase.shrink] if shrinks else [])),
+        suppress_health_check=list(HealthCheck),
+        print_blob=False,
+        report_multiple_bugs=False,
+    )
+    @given(cases(tuple(kinds)))
+    def attempt(case: Case) -> None:
+        try:
+            tally.add(case, judge(case, folder))
+        except NotBuiltError:
+            tally.add(case, "not built")
+        except Exception as error:
+            failed.append((case, f"{type(error).__name__}: {error}\n{_where(error)}"))
+            raise
+
+    try:
+        attempt()
+    except Exception:
+        if not failed:
+            raise
+        case, words = failed[-1]
+        comments = "".join(f"# {line}\n" for line in words.splitlines())
+        tally.failure = f"\n{case.program()}\n{comments}"
+    return tally
+
+
+def _where(error: Exception) -> str:
+    frames = traceback.extract_tb((error.__cause__ or error).__traceback__)
+    return "".join(f"  {frame.filename}:{frame.lineno} in {frame.name}\n" for frame in frames[-10:])

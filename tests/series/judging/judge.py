@@ -1,0 +1,244 @@
+"""Holds what the package does with a case against what the contract says."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+from typing import Any
+
+import numpy as np
+
+from h5lightning import H5DataModule
+from h5lightning.errors import H5LightningError
+from judging.contract import Contract, Part
+from judging.disagreement import DisagreementError, NotBuiltError, expect
+from judging.divisions import RefusedError
+from judging.not_built import is_not_built
+from judging.options import STAGES, Case
+from judging.splits import Parts, check_split, is_possible_refusal, saved_parts
+
+__all__ = ["judge"]
+
+_EPOCH = 2
+
+
+def judge(case: Case, folder: str | None = None) -> str:
+    """``right`` or ``refused`` where both agree.
+
+    Args:
+        case: the case.
+        folder: where a folder for its files is made and removed.
+
+    Raises:
+        DisagreementError: they do not agree.
+        NotBuiltError: the package does not have this yet.
+    """
+    own = tempfile.mkdtemp(dir=folder, prefix="series-")
+    try:
+        with _Judge(case, own) as judging:
+            return judging.verdict()
+    finally:
+        shutil.rmtree(own, ignore_errors=True)
+
+
+class _Judge:
+    """One case in a folder of its own."""
+
+    def __init__(self, case: Case, folder: str) -> None:
+        self.case, self.folder = case, folder
+        self.paths = case.tree.write(folder)
+        self._modules: list[H5DataModule] = []
+
+    def __enter__(self) -> _Judge:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for dm in self._modules:
+            dm.teardown()
+
+    def verdict(self) -> str:
+        try:
+            self.contract = Contract(self.case, self.paths)
+        except RefusedError as refusal:
+            return self._both_refuse(refusal)
+        try:
+            dm = self.module()
+        except H5LightningError as error:
+            if not is_possible_refusal(error, self.contract):
+                raise DisagreementError(
+                    "the package refuses", f"{type(error).__name__}: {error}", "data"
+                ) from error
+            return "refused"
+        self._check_ids(dm)
+        by, parts = self._parts(dm)
+        if parts is not None:
+            check_split(by, parts, self.contract)
+        ids, self.is_drawn = self._ids(dm, parts), parts is None
+        for stage in ("val", "test"):
+            self._check_evaluation(dm, stage, ids[stage])
+        self._check_training(dm, ids["train"])
+        return "right"
+
+    def module(self) -> H5DataModule:
+        """A module that is set up."""
+        try:
+            dm = H5DataModule(
+                f"{self.folder}/*.h5",
+                **self.case.arguments,
+                provenance=True,
+                index_dir=f"{self.folder}/index",
+            )
+            self._modules.append(dm)
+            dm.prepare_data()
+            dm.setup()
+        except H5LightningError as error:
+            if is_not_built(error, self.case):
+                raise NotBuiltError(str(error)) from error
+            raise
+        return dm
+
+    def _both_refuse(self, refusal: RefusedError) -> str:
+        try:
+            self.module()
+        except H5LightningError:
+            return "refused"
+        raise DisagreementError("setup", "no error", f"an error: {refusal}")
+
+    # ── ids and splits ───────────────────────────────────────────────────────────────────────────────
+
+    def _check_ids(self, dm: H5DataModule) -> None:
+        contract, series = self.contract, self.contract.series
+        count = len(contract.everything)
+        found = [(os.path.basename(file), name, row) for file, name, row in dm.locate(range(count))]
+        expected = [
+            (os.path.basename(contract.paths[series[one.series].file]), series[one.series].name, one.row)
+            for one in contract.everything
+        ]
+        expect("dm.locate(all ids)", found, expected)
+        try:
+            beyond = dm.locate([count])
+        except IndexError:
+            return
+        raise DisagreementError(f"dm.locate([{count}])", beyond, "IndexError")
+
+    def _parts(self, dm: H5DataModule) -> tuple[str, Parts | None]:
+        path = f"{self.folder}/split.json"
+        dm.save_split(path)
+        by, parts = saved_parts(path, self.contract)
+        files = dm.splits
+        for stage, own in (parts or {}).items():
+            names = {os.path.basename(path) for path in files[stage]}
+            with_rows = {
+                self._file_of(number) for number, pieces in own.items() if pieces[0][1] > pieces[0][0]
+            }
+            if not with_rows <= names:
+                raise DisagreementError(f"dm.splits[{stage!r}]", names, with_rows)
+        return by, parts
+
+    def _file_of(self, number: int) -> str:
+        return os.path.basename(self.paths[self.contract.series[number].file])
+
+    def _ids(self, dm: H5DataModule, parts: Parts | None) -> dict[str, dict[int, Part]]:
+        """The ids of each stage, each with the part of the series that it lies in."""
+        if parts is not None:
+            return {stage: self.contract.ids_of(stage, parts.get(stage, {})) for stage in STAGES}
+        whole = self.contract.ids_of("train", {n: [(0, s.rows)] for n, s in enumerate(self.contract.series)})
+        found = {}
+        for stage in ("train", "val", "test"):
+            dataset = getattr(dm, f"{stage}_dataset")
+            ids = [] if dataset is None else dataset.read_batch(range(len(dataset)))["sample_id"].tolist()
+            found[stage] = {number: whole[number] for number in ids}
+        every = [number for ids in found.values() for number in ids]
+        expect("ids of all splits", sorted(every), sorted(whole))
+        return found
+
+    # ── loaders ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _check_evaluation(self, dm: H5DataModule, stage: str, ids: dict[int, Part]) -> None:
+        worlds = [(None, None), *((rank, self.case.world) for rank in range(self.case.world))]
+        if len(ids) < self.case.world:
+            worlds = worlds[:1]
+        try:
+            read = [self._read(getattr(dm, f"{stage}_dataloader")(*world), stage, ids) for world in worlds]
+        except H5LightningError as error:
+            if not ids:
+                return
+            raise DisagreementError(f"{stage} loader", repr(error), f"{len(ids)} samples") from error
+        found = _flat(read[0])
+        # Rows that are drawn at random come in an order of their own.
+        expect(f"ids of {stage}", sorted(found) if self.is_drawn else found, sorted(ids))
+        if len(worlds) > 1:
+            ranks = _flat(itertools.chain(*read[1:]))
+            expect(f"ids of {stage} on {self.case.world} ranks", sorted(ranks), sorted(ids))
+
+    def _check_training(self, dm: H5DataModule, ids: dict[int, Part]) -> None:
+        if not ids:
+            return
+        loader: Any = dm.train_dataloader()
+        loader.sampler.set_epoch(_EPOCH)
+        whole = self._read(loader, "train", ids)
+        expect("ids of an epoch", sorted(_flat(whole)), sorted(ids))
+        world = self.case.world
+        if world > 1 and len(ids) >= world:
+            loaders: list[Any] = [dm.train_dataloader(rank=rank, world_size=world) for rank in range(world)]
+            for one in loaders:
+                one.sampler.set_epoch(_EPOCH)
+            ranks = [self._read(one, "train", ids) for one in loaders]
+            expect("batches of each rank", [len(one) for one in ranks], [len(ranks[0])] * world)
+            found = _flat(itertools.chain(*ranks))
+            if len(found) != len(set(found)) or not set(found) <= set(ids) or len(ids) - len(found) >= world:
+                raise DisagreementError(f"ids on {world} ranks", sorted(found), sorted(ids))
+        self._check_resume(len(whole), ids)
+
+    def _check_resume(self, batches: int, ids: dict[int, Part]) -> None:
+        if batches < 2:
+            return
+        first, second = self.module(), self.module()
+        steps = min(self.case.steps, batches - 1)
+        running = iter(first.train_dataloader())
+        for _ in range(steps):
+            next(running)
+        state = first.state_dict()
+        rest = self._read(running, "train", ids)
+        second.load_state_dict(state)
+        resumed = self._read(second.train_dataloader(), "train", ids)
+        expect(f"batches of a run that resumes after {steps}", resumed, rest)
+
+    def _read(self, loader: Any, stage: str, ids: dict[int, Part]) -> list[list[int]]:
+        """The ids of each batch, whose values are right."""
+        read = []
+        for batch in loader:
+            numbers = batch["sample_id"].tolist()
+            read.append(numbers)
+            if unknown := set(numbers) - set(ids):
+                raise DisagreementError(
+                    f"ids of {stage} that belong to no such sample", sorted(unknown), sorted(ids)
+                )
+            for key in self.case.fields:
+                self._check_values(key, batch, stage, numbers, ids)
+        return read
+
+    def _check_values(
+        self, key: str, batch: dict[str, Any], stage: str, numbers: list[int], ids: dict[int, Part]
+    ) -> None:
+        contract, samples = self.contract, self.case.stage_samples[stage]
+        where = [contract.everything[number] for number in numbers]
+        expected = np.stack(
+            [contract.value(key, one, samples, ids[n]) for one, n in zip(where, numbers, strict=True)]
+        )
+        expected = expected.astype(expected.dtype.newbyteorder("="))
+        found = batch[key].numpy()
+        expect(f"type of {key!r} in {stage}", str(found.dtype), str(expected.dtype))
+        expect(f"shape of {key!r} in {stage}", found.shape, expected.shape)
+        for place, one in enumerate(where):
+            if not np.array_equal(found[place], expected[place]):
+                what = f"{key!r} of sample {numbers[place]} in {stage}, {contract.series[one.series]} row {one.row}"
+                raise DisagreementError(
+                    f"{what}, part {ids[numbers[place]]}", found[place].tolist(), expected[place].tolist()
+                )
+
+
+def _flat(batches: Any) -> list[int]:
+    return [number for batch in batches for number in batch]

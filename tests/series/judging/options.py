@@ -1,0 +1,147 @@
+"""What is asked of a tree: options as plain mappings, as YAML would say them, and what they mean by default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from judging.trees import NUMBERS, Tree
+
+__all__ = ["STAGES", "Case", "FieldOption", "SamplesOption"]
+
+STAGES = ("train", "val", "test", "predict")
+
+
+@dataclass(frozen=True)
+class SamplesOption:
+    """How samples lie in a series."""
+
+    kind: str = "rows"
+    length: int = 1
+    stride: int = 1
+    dilation: int = 1
+    axis: int = 0
+    pad: str | None = None
+
+    @classmethod
+    def of(cls, value: Mapping[str, Any] | None) -> SamplesOption:
+        """The option of a mapping."""
+        options = dict(value or {})
+        return cls(**{"kind": "windows" if "length" in options else "rows", **options})
+
+
+@dataclass(frozen=True)
+class FieldOption:
+    """One entry of a sample; paths as a list."""
+
+    paths: tuple[str, ...]
+    attr: str | None = None
+    steps: tuple[int, int] | None = None
+    constant: bool = False
+    members: tuple[str, ...] | None = None
+    is_list: bool = False
+    join: str = "last"
+    dtype: str | None = None
+    axis: int | None = None
+    series_axis: int | None = None
+    extra_rows: int = 0
+
+    @classmethod
+    def of(cls, value: str | Mapping[str, Any]) -> FieldOption:
+        """The option of a path or a mapping."""
+        if isinstance(value, str):
+            value = {"attr": value[5:]} if value.startswith("attr:") else {"path": value}
+        options = dict(value)
+        path, member = options.pop("path", ""), options.pop("member", None)
+        steps = options.pop("steps", None)
+        return cls(
+            paths=(path,) if isinstance(path, str) else tuple(path),
+            members=None if member is None else (member,) if isinstance(member, str) else tuple(member),
+            is_list=not isinstance(path, str) or not isinstance(member, (str, type(None))),
+            steps=None if steps is None else tuple(steps),
+            **options,
+        )
+
+    @property
+    def padding_of(self) -> str | None:
+        """The key whose padding this field tells."""
+        path = self.paths[0]
+        return path[4:] if self.attr is None and path.startswith("pad:") else None
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether its values differ from row to row."""
+        return self.attr is None and not self.constant and self.padding_of is None
+
+    @property
+    def inherits_axes(self) -> bool:
+        """Whether the axes of samples and series hold for it."""
+        return self.axis is None and self.series_axis is None and not self.constant
+
+
+@dataclass(frozen=True)
+class Case:
+    """A tree, what is asked of it, and what is done then.
+
+    Args:
+        tree: the files.
+        fields: see `H5DataModule`.
+        samples: see there.
+        series: see there.
+        split: see there.
+        options: further options.
+        world: ranks that share an epoch.
+        steps: batches until a run is interrupted.
+        features: what is used, for the table of a campaign.
+    """
+
+    tree: Tree
+    fields: dict[str, Any]
+    samples: dict[str, Any] | None = None
+    series: dict[str, Any] | None = None
+    split: dict[str, Any] = field(default_factory=lambda: {"val": None, "test": None})
+    options: dict[str, Any] = field(default_factory=dict)
+    world: int = 1
+    steps: int = 1
+    features: tuple[str, ...] = ()
+
+    @property
+    def field_options(self) -> dict[str, FieldOption]:
+        """Key → field."""
+        return {key: FieldOption.of(value) for key, value in self.fields.items()}
+
+    @property
+    def stage_samples(self) -> dict[str, SamplesOption]:
+        """Stage → its samples: val falls back to train, test to val, predict to test."""
+        given = self.samples or {}
+        if not given or not set(given) <= set(STAGES):
+            return dict.fromkeys(STAGES, SamplesOption.of(given))
+        found: dict[str, SamplesOption] = {}
+        last = SamplesOption.of(given["train"])
+        for stage in STAGES:
+            last = SamplesOption.of(given[stage]) if stage in given else last
+            found[stage] = last
+        return found
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of `H5DataModule` but the files."""
+        found = {"fields": self.fields, "samples": self.samples, "series": self.series, "split": self.split}
+        return {**{name: value for name, value in found.items() if value is not None}, **self.options}
+
+    def program(self) -> str:
+        """A program that writes the files and sets the module up."""
+        arguments = "".join(f"    {name}={value!r},\n" for name, value in self.arguments.items())
+        return (
+            "import os, tempfile\nimport h5py, numpy as np\nfrom h5lightning import H5DataModule\n"
+            f"os.chdir(tempfile.mkdtemp())\n{NUMBERS}\n{self.tree.code()}\n"
+            f"dm = H5DataModule(\n    'data*.h5',\n{arguments}    provenance=True, index_dir='index',\n)\n"
+            "dm.prepare_data(); dm.setup()\nprint(dm.summary())\n"
+            "for batch in dm.train_dataloader():\n"
+            "    print(dm.locate(batch['sample_id']), batch)\n"
+        )
+
+    def with_options(self, **options: Any) -> Case:
+        """The same case with other further options."""
+        return replace(self, options={**self.options, **options})

@@ -1,0 +1,55 @@
+"""Reads whole files with h5py, orders names, and joins the parts of a field."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from judging.options import FieldOption
+
+__all__ = ["join", "natural", "read_all"]
+
+Array = npt.NDArray[Any]
+
+
+def join(found: list[Array], field: FieldOption, *, has_time: bool) -> Array:
+    """The parts of a list as one array; another field as it is."""
+    if not field.is_list:
+        return found[0]
+    rank = min(one.ndim for one in found)
+    time = 1 if has_time else 0
+    if rank == time:  # scalars become channels
+        found = [one if one.ndim > rank else one[..., None] for one in found]
+        return np.concatenate(found, -1)
+    if field.join == "first":
+        return np.stack(found, time)
+    if field.join == "concat":
+        return np.concatenate(found, -1)
+    return np.concatenate([one if one.ndim > rank else one[..., None] for one in found], -1)
+
+
+def natural(text: str) -> tuple[list[Any], str]:
+    """A key that sorts ``demo_2`` before ``demo_10``."""
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", text)], text
+
+
+def read_all(path: str) -> dict[str, Any]:
+    """All datasets by their paths, and all attributes by ``path@name``."""
+    found: dict[str, Any] = {}
+
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            text = h5py.check_string_dtype(item.dtype)
+            found[name] = item.asstr()[()] if text is not None else item[()]
+        else:
+            found.setdefault(name, None)
+        found.update({f"{name}@{attr}": value for attr, value in item.attrs.items()})
+
+    with h5py.File(path) as file:
+        file.visititems(visit)
+        found.update({f"@{attr}": value for attr, value in file.attrs.items()})
+    return found

@@ -1,0 +1,199 @@
+"""Random trees of series against the contract: hundreds in each run, thousands on request; and tests of the judges."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from judging import judge as judging
+from judging.campaign import run
+from judging.contract import Contract, Sample
+from judging.disagreement import DisagreementError
+from judging.divisions import RefusedError, divide
+from judging.drawing import KINDS
+from judging.judge import judge
+from judging.options import Case
+from judging.trees import FileTree, Stored, Tree
+
+RUN = Path(__file__).with_name("run.py")
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
+GROUPS = (
+    ("names",),
+    ("files", "axis", "names and table"),
+    ("ends", "offsets", "lengths", "stops", "flags", "runs"),
+)
+
+
+@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("kinds", GROUPS, ids=["names", "other places", "tables"])
+@pytest.mark.timeout(120)
+def test_random_series(kinds, number):
+    """12 × 42 cases."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tally = run(42, number, MEMORY, kinds=kinds)
+    assert not tally.failure, tally.failure
+    assert tally.of("right") + tally.of("not built")
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(14_400)
+def test_many_random_series():
+    """As many as ``SERIES_CASES`` says, from the seed ``SERIES_SEED``, in two processes."""
+    count, number = (
+        int(os.environ.get(f"SERIES_{name}", default)) for name, default in (("CASES", 20_000), ("SEED", 1))
+    )
+    each = [sys.executable, str(RUN), "--cases", str(count // 2), "--seed"]
+    children = [
+        subprocess.Popen(
+            [*each, str(2 * number + half)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        for half in range(2)
+    ]
+    printed = [child.communicate()[0] for child in children]
+    assert all(child.returncode == 0 for child in children), "\n".join(printed)
+
+
+# ── the judges find what is wrong ────────────────────────────────────────────────────────────────────
+
+
+def demos(*lengths: int, shift: int = 0) -> Tree:
+    datasets = [
+        Stored(f"data/demo_{number}/{key}", (rows, 2), "<f4", 1000 * number + shift)
+        for number, rows in enumerate(lengths)
+        for key in ("x", "y")
+    ]
+    return Tree((("data0.h5", FileTree(tuple(datasets))),))
+
+
+CASE = Case(
+    demos(5, 9, 4),
+    {"x": "data/*/x", "y": {"path": "data/*/y", "steps": [0, 1]}},
+    {"length": 2},
+    split={"by": "series", "val": 0.3, "test": None},
+    options={"batch_size": 3, "seed": 0},
+    world=2,
+)
+
+
+def test_a_case_is_right():
+    assert judge(CASE) == "right"
+
+
+def test_a_value_that_differs_is_found(monkeypatch):
+    def spoiled(self, case, paths):
+        original(self, case, demos(5, 9, 4, shift=1).write(os.path.dirname(paths[0])))
+
+    original = Contract.__init__
+    monkeypatch.setattr(Contract, "__init__", spoiled)
+    monkeypatch.setattr(judging._Judge, "module", prepared_before(judging._Judge.module))
+    with pytest.raises(DisagreementError, match=r"'x' of sample"):
+        judge(CASE)
+
+
+def prepared_before(module):
+    """The module reads other files than the contract: they are written anew for it."""
+
+    def changed(self):
+        self.case.tree.write(self.folder)
+        return module(self)
+
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("ids", lambda starts: starts[:-1]),
+        ("order", lambda starts: starts[::-1]),
+        ("rows", lambda starts: [row + 1 for row in starts]),
+    ],
+)
+def test_samples_that_differ_are_found(monkeypatch, name, change):
+    starts = Contract.starts
+    monkeypatch.setattr(Contract, "starts", lambda self, *args: change(starts(self, *args)))
+    with pytest.raises((DisagreementError, IndexError)):
+        judge(CASE)
+
+
+def test_an_error_that_does_not_come_is_found(monkeypatch):
+    def refuses(self, case, paths):
+        raise RefusedError("wrong")
+
+    monkeypatch.setattr(Contract, "__init__", refuses)
+    with pytest.raises(DisagreementError, match="no error"):
+        judge(CASE)
+
+
+def test_the_program_of_a_case_runs(tmp_path):
+    program = tmp_path / "case.py"
+    program.write_text(CASE.program())
+    done = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "demo_1" in done.stdout
+
+
+# ── the contract, by hand ────────────────────────────────────────────────────────────────────────────
+
+
+def contract(tmp_path, **changes) -> Contract:
+    case = Case(**{**vars(CASE), **changes})
+    return Contract(case, case.tree.write(str(tmp_path)))
+
+
+def test_windows_of_the_contract(tmp_path):
+    found = contract(tmp_path, samples={"length": 2, "stride": 3, "dilation": 2})
+    assert [one.rows for one in found.series] == [5, 9, 4]
+    assert found.everything == [Sample(0, 0), Sample(1, 0), Sample(1, 3), Sample(1, 6), Sample(2, 0)]
+    with h5py.File(found.paths[0]) as file:
+        values = file["data/demo_1/x"][[3, 5]]
+    samples = found.case.stage_samples["train"]
+    np.testing.assert_array_equal(found.value("x", Sample(1, 3), samples, (0, 9)), values)
+
+
+def test_padding_of_the_contract_ends_at_the_border_of_a_part(tmp_path):
+    found = contract(tmp_path, samples={"length": 2, "pad": "edge"}, fields={"x": "data/*/x", "pad": "pad:x"})
+    samples = found.case.stage_samples["train"]
+    values = found.value("x", Sample(1, 3), samples, (0, 4))
+    np.testing.assert_array_equal(values[0], values[1])
+    assert found.value("pad", Sample(1, 3), samples, (0, 4)).tolist() == [False, True]
+    assert found.value("pad", Sample(1, 3), samples, (0, 9)).tolist() == [False, False]
+
+
+def test_stages_of_the_contract_have_sections(tmp_path):
+    found = contract(tmp_path, samples={"train": {"length": 2}, "test": {"length": 4}})
+    assert list(found.sections.values()) == [0, 15]
+    assert len(found.everything) == 15 + 9
+
+
+@pytest.mark.parametrize(
+    ("options", "values", "expected"),
+    [
+        ({"ends": "e"}, {"e": [2, 2, 6]}, [(0, 2), (2, 2), (2, 6)]),
+        ({"offsets": "o"}, {"o": [0, 4, 6]}, [(0, 4), (4, 6)]),
+        ({"starts": "s", "lengths": "n"}, {"s": [0, 3], "n": [3, 3]}, [(0, 3), (3, 6)]),
+        ({"flags": ["a", "b"]}, {"a": [0, 1, 0, 0, 0, 0], "b": [0, 0, 0, 1, 0, 0]}, [(0, 2), (2, 4), (4, 6)]),
+        ({"runs": "r"}, {"r": [3, 3, 1, 1, 1, 3]}, [(0, 2), (2, 5), (5, 6)]),
+        ({"ends": "e"}, {"e": [2, 7]}, None),
+        ({"ends": "e"}, {"e": [4, 2, 6]}, None),
+        ({"starts": "s", "lengths": "n"}, {"s": [0, 3], "n": [4, 3]}, None),
+        ({"flags": "a"}, {"a": [0, 1]}, None),
+    ],
+)
+def test_tables_of_the_contract(options, values, expected):
+    arrays = {name: np.array(value) for name, value in values.items()}
+    if expected is None:
+        with pytest.raises(RefusedError):
+            divide(options, arrays.__getitem__, 6)
+        return
+    assert [border[1:] for border in divide(options, arrays.__getitem__, 6)] == expected
+
+
+def test_all_kinds_are_drawn_in_the_suite():
+    assert sorted(kind for group in GROUPS for kind in group) == sorted(KINDS)
