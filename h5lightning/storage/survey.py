@@ -30,6 +30,7 @@ from h5lightning.planning.nonconforming_files import find_nonconforming
 from h5lightning.planning.sampling import RowLayout
 from h5lightning.planning.sampling.chunk_needs import ChunkLayout
 from h5lightning.planning.sampling.decoded_chunks import DecodedChunks
+from h5lightning.planning.series.join_files import coordinate_path
 from h5lightning.planning.series.make_index import make_index
 from h5lightning.planning.series.names import matched_paths
 from h5lightning.storage.checksums.verify_files import load_checksums, verify_before_a_run
@@ -225,6 +226,7 @@ def _request(
         same=tuple(access.same),
         labels=labels,
         series=series.tables if isinstance(series, Series) else (),
+        coordinate=coordinate_path(series, has_matches=bool(matched_paths(fields or {}))),
     )
     if fields is None:
         return request

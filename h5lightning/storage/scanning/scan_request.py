@@ -33,6 +33,7 @@ class ScanRequest:
             own, and other paths may hold a ``*`` too; empty to describe the file as one unit.
         labels: whether to look for labels of columns; those of a single file can be compared with nothing.
         series: the tables that divide rows into series, as `Series.tables` writes them.
+        coordinate: the coordinate of the rows, whose ends and step say which files go on where others end.
         compared: another file and a source in it: only the difference between both files is looked for.
     """
 
@@ -45,6 +46,7 @@ class ScanRequest:
     matched: tuple[str, ...] = ()
     labels: bool = True
     series: tuple[str, ...] = ()
+    coordinate: str | None = None
     compared: tuple[str, str] | None = None
 
     @classmethod
