@@ -12,23 +12,23 @@ if TYPE_CHECKING:
 
 __all__ = ["Advance", "progress_bar"]
 
-Advance: TypeAlias = Callable[[int], None]
+Advance: TypeAlias = Callable[[float], None]
 
 _PATIENCE_S = 1.0
 
 
 @contextmanager
 def progress_bar(description: str, total: int, *, is_enabled: bool = True) -> Iterator[Advance]:
-    """Count steps; after a second, a bar appears on standard error if it is a terminal or a notebook.
+    """Count steps or shares of them; after a second, a bar appears on standard error if it is a terminal or a notebook.
 
     Example:
         >>> with progress_bar("scanning", 2) as advance:
         ...     advance(2)
     """
     bar: Progress | None = None
-    done, due_s = 0, time.monotonic() + _PATIENCE_S
+    done, due_s = 0.0, time.monotonic() + _PATIENCE_S
 
-    def advance(steps: int) -> None:
+    def advance(steps: float) -> None:
         nonlocal bar, done
         done += steps
         if bar is None and is_enabled and time.monotonic() >= due_s:

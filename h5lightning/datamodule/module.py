@@ -58,7 +58,8 @@ class H5DataModule(LightningDataModule):
     too: ``dm.prepare_data(); dm.setup(); next(iter(dm.train_dataloader()))``.
 
     Args:
-        files: glob, list of globs, or mapping of ``train``, ``val``, ``test``, ``predict`` to either.
+        files: glob, list of globs, or mapping of ``train``, ``val``, ``test``, ``predict`` to either. ``@list.txt`` for
+            the paths and globs in a text file, one on each line, relative to its directory.
         fields: sample key → path, ``attr:NAME`` or `Field`; a list of paths; None for all eligible datasets.
         samples: `Rows`, `Windows`, `Whole` or a mapping with ``kind``; None for rows.
         split: how data become train, val and test; None for `Split` with its defaults or, with a mapping of files, for

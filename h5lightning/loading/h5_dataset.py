@@ -27,7 +27,7 @@ class H5Dataset(SampleDataset):
     """All samples of many HDF5 files as one sequence, for use without a DataModule.
 
     Args:
-        files: pattern or list of patterns.
+        files: pattern or list of patterns; ``@list.txt`` for those in a text file.
         fields: sample key → path, ``attr:NAME`` or `Field`; a list of paths; None for all eligible datasets.
         samples: `Rows`, `Windows`, `Whole` or a mapping with ``kind``; None for rows.
         dtype: the type that floating fields are delivered in; None as stored.

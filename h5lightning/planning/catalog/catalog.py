@@ -127,7 +127,8 @@ class Catalog(Frozen):
         else:
             builder, matches = UnitTableBuilder(), None
             for schema in schemas:
-                builder.add(schema.datasets, schema.attrs, schema.extents)
+                extents = schema.extents or [None] * len(schema.datasets)
+                builder.add(list(map(builder.entry, schema.datasets, extents)), schema.attrs)
             units = builder.table()
         bounds = [schema.bounds for schema in schemas if schema.bounds is not None]
         return cls(

@@ -19,16 +19,16 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import EqualByValue, Frozen
 from h5lightning.planning.catalog.record_layout import RecordLayout
 
-__all__ = ["ExtentTable", "Extents", "FilterValues"]
+__all__ = ["UNKNOWN", "ExtentForm", "ExtentTable", "Extents", "FilterValues"]
 
 FilterValues: TypeAlias = tuple[
     tuple[int, tuple[int, ...]], ...
 ]  # number and client values, in the order of writing
 # Filters, reason, numbers kept of each chunk, and where the columns of a table lie.
-_Layout: TypeAlias = tuple[FilterValues, str, int, RecordLayout | None]
+ExtentForm: TypeAlias = tuple[FilterValues, str, int, RecordLayout | None]
 
 _NOTHING = np.zeros((1, 0), dtype=np.int64)
-_UNKNOWN = -1
+UNKNOWN = -1  # in place of the number of a form
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,6 +77,11 @@ class Extents(EqualByValue):
         return cls(_NOTHING)
 
     @property
+    def form(self) -> ExtentForm:
+        """What the extents of many datasets have in common."""
+        return self.filters, self.reason, len(self.numbers), self.record
+
+    @property
     def offsets(self) -> Int64Array:
         """First byte of each chunk, ``(chunks,)``."""
         return self._row(0, 0)
@@ -114,7 +119,7 @@ class ExtentTable(EqualByValue, Frozen):
             exists only in memory.
     """
 
-    layouts: tuple[_Layout, ...]
+    layouts: tuple[ExtentForm, ...]
     layout_of: npt.NDArray[np.int32]
     ends: Int64Array
     numbers: Int64Array
@@ -129,17 +134,16 @@ class ExtentTable(EqualByValue, Frozen):
     @classmethod
     def of(cls, extents: Iterable[Extents | None]) -> ExtentTable:
         """The table of these extents, each of them None if it is not known."""
-        numbers: dict[_Layout, int] = {}
+        numbers: dict[ExtentForm, int] = {}
         layout_of: list[int] = []
         parts: list[Int64Array] = []
         sizes: list[int] = []
         for each in extents:
             if each is None:
-                layout_of.append(_UNKNOWN)
+                layout_of.append(UNKNOWN)
                 sizes.append(0)
                 continue
-            layout = (each.filters, each.reason, len(each.numbers), each.record)
-            layout_of.append(numbers.setdefault(layout, len(numbers)))
+            layout_of.append(numbers.setdefault(each.form, len(numbers)))
             sizes.append(each.numbers.size)
             parts.append(each.numbers.ravel())
         ends = np.cumsum(np.asarray(sizes, dtype=np.int64))
@@ -150,7 +154,7 @@ class ExtentTable(EqualByValue, Frozen):
     @classmethod
     def unknown(cls, size: int) -> ExtentTable:
         """A table of ``size`` datasets without known extents."""
-        layout_of, ends = np.full(size, _UNKNOWN, dtype=np.int32), np.zeros(size, dtype=np.int64)
+        layout_of, ends = np.full(size, UNKNOWN, dtype=np.int32), np.zeros(size, dtype=np.int64)
         return cls((), layout_of, ends, _NOTHING[0])
 
     @classmethod
@@ -161,11 +165,11 @@ class ExtentTable(EqualByValue, Frozen):
     @classmethod
     def concatenated(cls, tables: Sequence[ExtentTable]) -> ExtentTable:
         """The extents of all tables, one after the other."""
-        layouts: dict[_Layout, int] = {}
+        layouts: dict[ExtentForm, int] = {}
         layout_of = [np.zeros(0, np.int32)]
         for table in tables:
             new_numbers = [layouts.setdefault(layout, len(layouts)) for layout in table.layouts]
-            layout_of.append(np.asarray([*new_numbers, _UNKNOWN], dtype=np.int32)[table.layout_of])
+            layout_of.append(np.asarray([*new_numbers, UNKNOWN], dtype=np.int32)[table.layout_of])
         starts = np.cumsum([0, *(len(table.numbers) for table in tables)]).tolist()
         ends = [table.ends + start for table, start in zip(tables, starts, strict=False)]
         return cls(
@@ -179,7 +183,7 @@ class ExtentTable(EqualByValue, Frozen):
         """The extents at ``positions``, ``(datasets,)``, in that order."""
         starts, ends = self._starts()[positions], self.ends[positions]
         used, layout_of = np.unique(self.layout_of[positions], return_inverse=True)
-        missing = int(used.size > 0 and used[0] == _UNKNOWN)
+        missing = int(used.size > 0 and used[0] == UNKNOWN)
         return ExtentTable(
             tuple(self.layouts[number] for number in used[missing:].tolist()),
             layout_of.reshape(-1).astype(np.int32) - np.int32(missing),
@@ -193,7 +197,7 @@ class ExtentTable(EqualByValue, Frozen):
     def __getitem__(self, position: int) -> Extents | None:
         """The extents of one dataset, which share the memory of the table; None if they are not known."""
         layout = int(self.layout_of[position])
-        if layout == _UNKNOWN:
+        if layout == UNKNOWN:
             return None
         filters, reason, parts, record = self.layouts[layout]
         start = int(self.ends[position - 1]) if position else 0
@@ -206,7 +210,7 @@ class ExtentTable(EqualByValue, Frozen):
     @property
     def known(self) -> int:
         """Number of datasets with known extents."""
-        return int(np.count_nonzero(self.layout_of != _UNKNOWN))
+        return int(np.count_nonzero(self.layout_of != UNKNOWN))
 
     @property
     def chunks(self) -> int:

@@ -14,6 +14,7 @@ from h5lightning.planning.catalog.schema import DatasetSchema
 __all__ = ["OnePiece", "StoredPieces"]
 
 _NOT = -1
+_NONE = _NOT, 0, 0
 _CONTIGUOUS = np.iinfo(np.int64).max  # as the rows of a chunk: it holds any number of rows
 
 
@@ -46,15 +47,18 @@ class OnePiece:
         path: the dataset.
         dtype: NumPy's type string of an element; in files where the dataset has another type, it is not found.
         row_shape: shape of a row, as above.
+        leading: how many leading axes make the rows.
     """
 
-    def __init__(self, catalog: Catalog, path: str, dtype: str, row_shape: tuple[int, ...]) -> None:
+    def __init__(
+        self, catalog: Catalog, path: str, dtype: str, row_shape: tuple[int, ...], leading: int = 1
+    ) -> None:
         self._catalog = catalog
         self._row_bytes = math.prod(row_shape) * np.dtype(dtype).itemsize
-        found = [_position(layout, path, dtype, row_shape) for layout in catalog.layouts]
+        found = [_position(layout, path, dtype, row_shape, leading) for layout in catalog.layouts]
         if not self._row_bytes:
-            found = [(_NOT, 0)] * len(found)
-        self._position, self._chunk_rows = np.asarray(found, np.int64).reshape(-1, 2).T
+            found = [_NONE] * len(found)
+        self._position, self._chunk_rows, self._rows = np.asarray(found, np.int64).reshape(-1, 3).T
         # The last entry is that of datasets whose place is not known.
         extents = (
             filters == () and not reason and parts == 1 and record is None
@@ -75,7 +79,7 @@ class OnePiece:
         facts, extents = self._catalog.first_fact[units] + self._position[layouts], self._catalog.extents
         begins = np.where(facts > 0, extents.ends[facts - 1], 0)
         is_one = self._is_plain[extents.layout_of[facts]] & (extents.ends[facts] - begins == 1)
-        rows, chunk_rows = self._catalog.facts[facts, 0], self._chunk_rows[layouts]
+        rows, chunk_rows = self._catalog.facts[facts, 0] * self._rows[layouts], self._chunk_rows[layouts]
         is_one &= (rows > 0) & (rows <= chunk_rows)
         one = np.flatnonzero(is_one)
         starts = extents.numbers[begins[one]]
@@ -87,12 +91,18 @@ class OnePiece:
 
 
 def _position(
-    layout: tuple[DatasetSchema, ...], path: str, dtype: str, row_shape: tuple[int, ...]
-) -> tuple[int, int]:
-    """The position of a dataset in a layout, and the rows of a chunk; -1 if its rows cannot lie in one piece."""
+    layout: tuple[DatasetSchema, ...], path: str, dtype: str, row_shape: tuple[int, ...], leading: int
+) -> tuple[int, int, int]:
+    """The position of a dataset in a layout, the rows of a chunk, and those of one entry along the first axis.
+
+    The position is -1 if its rows cannot lie in one piece: also if a chunk holds only some rows of such an entry.
+    """
     for position, dataset in enumerate(layout):
         if dataset.path == path:
-            chunks = dataset.chunks or (_CONTIGUOUS, *row_shape)
-            is_so = (dataset.dtype, dataset.shape[1:], chunks[1:]) == (dtype, row_shape, row_shape)
-            return (position, chunks[0]) if is_so else (_NOT, 0)
-    return _NOT, 0
+            whole = dataset.shape[1:leading] + row_shape
+            rows = math.prod(dataset.shape[1:leading])
+            chunks = dataset.chunks or (_CONTIGUOUS, *whole)
+            if (dataset.dtype, dataset.shape[1:], chunks[1:]) != (dtype, whole, whole):
+                return _NONE
+            return position, chunks[0] if dataset.chunks is None else chunks[0] * rows, rows
+    return _NONE

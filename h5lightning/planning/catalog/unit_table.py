@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +15,14 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import EqualByValue, Frozen
 from h5lightning.core.string_table import StringTable
 from h5lightning.planning.catalog.annotations import NOTHING, Annotations
-from h5lightning.planning.catalog.extents import Extents, ExtentTable
+from h5lightning.planning.catalog.extents import UNKNOWN, ExtentForm, Extents, ExtentTable
 from h5lightning.planning.catalog.schema import DatasetSchema
 
-__all__ = ["FileMatches", "UnitTable", "UnitTableBuilder"]
+__all__ = ["Entry", "FileMatches", "UnitTable", "UnitTableBuilder"]
+
+# A dataset: number of its layout, rows, stored bytes, missing chunks, number of its annotations, number of the form of
+# its extents (`UNKNOWN` if these are not known), and their numbers.
+Entry: TypeAlias = tuple[int, int, int, int, int, int, int | Int64Array | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,50 +60,74 @@ class UnitTable(EqualByValue, Frozen):
 
 
 class UnitTableBuilder:
-    """Makes a `UnitTable`, unit after unit."""
+    """Makes a `UnitTable`, unit after unit, of a few bytes for each dataset."""
 
     def __init__(self) -> None:
-        self._numbers: dict[tuple[object, ...], int] = {}
-        self._layouts: list[tuple[DatasetSchema, ...]] = []
-        self._layout_of: list[int] = []
-        self._facts: list[tuple[int, int, int]] = []
+        self._kinds: dict[tuple[object, ...], int] = {}
+        self._datasets: list[DatasetSchema] = []
+        self._layouts: dict[tuple[int, ...], int] = {}
+        self._layout_of = array("i")
+        self._facts = array("q")
         self._annotations: dict[Annotations, int] = {NOTHING: 0}
-        self._annotation_of: list[int] = []
+        self._annotation_of = array("i")
         self._attrs: list[str] = []
-        self._extents: list[Extents | None] = []
+        self._forms: dict[ExtentForm, int] = {}
+        self._form_of = array("i")
+        self._sizes = array("q")
+        self._numbers = array("q")
 
-    def add(
-        self,
-        datasets: Sequence[DatasetSchema],
-        attrs: Mapping[str, Any],
-        extents: Sequence[Extents | None] = (),
-    ) -> None:
-        """Add a unit; without ``extents``, they are not known."""
-        number = self._numbers.setdefault(tuple(item.layout_key() for item in datasets), len(self._numbers))
-        if number == len(self._layouts):
-            self._layouts.append(tuple(dataset.layout() for dataset in datasets))
-        self._layout_of.append(number)
-        self._facts.extend(dataset.facts() for dataset in datasets)
-        annotations = self._annotations
-        self._annotation_of.extend(
-            0
-            if dataset.annotations is NOTHING
-            else annotations.setdefault(dataset.annotations, len(annotations))
-            for dataset in datasets
-        )
+    def entry(self, schema: DatasetSchema, extents: Extents | None = None) -> Entry:
+        """A dataset as `add` takes it; without ``extents``, they are not known."""
+        kind = self._kinds.setdefault(schema.layout_key(), len(self._kinds))
+        if kind == len(self._datasets):
+            self._datasets.append(schema.layout())
+        annotations = schema.annotations
+        number = 0
+        if annotations is not NOTHING:
+            number = self._annotations.setdefault(annotations, len(self._annotations))
+        if extents is None:
+            return (kind, *schema.facts(), number, UNKNOWN, None)
+        return (kind, *schema.facts(), number, self.form(extents), extents.numbers)
+
+    def form(self, extents: Extents) -> int:
+        """The number of what the extents of many datasets have in common."""
+        return self._forms.setdefault(extents.form, len(self._forms))
+
+    def add(self, entries: Sequence[Entry], attrs: Mapping[str, Any]) -> None:
+        """Add a unit with its datasets and attributes."""
+        kinds = tuple([entry[0] for entry in entries])
+        self._layout_of.append(self._layouts.setdefault(kinds, len(self._layouts)))
         self._attrs.append(json.dumps(dict(attrs), sort_keys=True) if attrs else "{}")
-        self._extents.extend(extents or [None] * len(datasets))
+        for _, rows, stored_bytes, missing_chunks, annotation, form, numbers in entries:
+            self._facts.extend((rows, stored_bytes, missing_chunks))
+            self._annotation_of.append(annotation)
+            self._form_of.append(form)
+            if numbers is None:
+                self._sizes.append(0)
+            elif isinstance(numbers, int):
+                self._sizes.append(1)
+                self._numbers.append(numbers)
+            else:
+                self._sizes.append(numbers.size)
+                self._numbers.frombytes(numbers.astype(np.int64, copy=False).tobytes())
 
     def table(self) -> UnitTable:
         """The units that were added, in order."""
+        layouts = (tuple(self._datasets[kind] for kind in kinds) for kinds in self._layouts)
+        extents = ExtentTable(
+            tuple(self._forms),
+            np.array(self._form_of, dtype=np.int32),
+            np.cumsum(np.array(self._sizes, dtype=np.int64)),
+            np.array(self._numbers, dtype=np.int64),
+        )
         return UnitTable(
-            layouts=tuple(self._layouts),
-            layout_of=np.asarray(self._layout_of, dtype=np.int32),
-            facts=np.asarray(self._facts, dtype=np.int64).reshape(-1, 3),
+            layouts=tuple(layouts),
+            layout_of=np.array(self._layout_of, dtype=np.int32),
+            facts=np.array(self._facts, dtype=np.int64).reshape(-1, 3),
             annotations=tuple(self._annotations),
-            annotation_of=np.asarray(self._annotation_of, dtype=np.int32),
+            annotation_of=np.array(self._annotation_of, dtype=np.int32),
             attrs=StringTable.of(self._attrs),
-            extents=ExtentTable.of(self._extents),
+            extents=extents,
         )
 
 

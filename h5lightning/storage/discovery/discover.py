@@ -19,6 +19,7 @@ from h5lightning.options.checks import did_you_mean
 from h5lightning.planning.catalog.catalog import SkippedFile
 from h5lightning.storage.discovery.directory_tree import DirectoryTree, explain_no_match, explain_unlisted
 from h5lightning.storage.discovery.exclusion import Exclusion
+from h5lightning.storage.discovery.file_lists import entries_of, naming_line
 from h5lightning.storage.discovery.patterns import Pattern, common_directory
 from h5lightning.storage.discovery.same_files import UniqueFiles
 from h5lightning.storage.hdf5.file_checks import without_hint
@@ -64,7 +65,7 @@ def discover(files: object, *, directory: str | None = None) -> Discovered:
         files: a glob or path, several of them, or a mapping of ``train``, ``val``, ``test`` and
             ``predict`` to either. ``**``, ``{a,b}``, ``[0-9]``, ``~`` and environment variables are
             expanded; an entry with a leading ``!`` leaves out the files that it matches, and everything in a directory
-            that it matches.
+            that it matches. ``@list.txt`` stands for the paths and patterns in a text file, see `file_lists`.
         directory: the directory that relative patterns start from; None for the current directory.
 
     Raises:
@@ -142,21 +143,22 @@ class _Selection:
     """The patterns of one split, or of all files."""
 
     role: str
+    texts: list[str]
     patterns: list[Pattern]
     excluded: list[str]
 
     @classmethod
     def of(cls, role: str, texts: list[str], directory: str) -> _Selection:
-        patterns = [Pattern.of(text, directory) for text in texts if not text.startswith("!")]
-        return cls(role, patterns, [text[1:] for text in texts if text.startswith("!")])
+        wanted = [text for text in texts if not text.startswith("!")]
+        patterns = [pattern for text in wanted for pattern in _patterns(text, directory)]
+        return cls(role, wanted, patterns, [text[1:] for text in texts if text.startswith("!")])
 
     def find(self, tree: DirectoryTree, exclusion: Exclusion) -> list[_Match]:
         """The paths that each pattern matches, HDF5 or not."""
         matches = [self._match(pattern, tree, exclusion) for pattern in self.patterns]
         if any(match.left_out for match in matches) and not any(match.paths for match in matches):
-            texts = [pattern.text for pattern in self.patterns]
             excluded = [f"!{text}" for text in self.excluded]
-            raise NoMatchError(f"all files that {texts} match are left out by {excluded}")
+            raise NoMatchError(f"all files that {self.texts} match are left out by {excluded}")
         return matches
 
     def _match(self, pattern: Pattern, tree: DirectoryTree, exclusion: Exclusion) -> _Match:
@@ -170,6 +172,17 @@ class _Selection:
         return _Match(self.role, pattern, kept, len(matched) - len(kept), unlisted)
 
 
+def _patterns(text: str, directory: str) -> list[Pattern]:
+    """The patterns of an entry of ``files``: one, or those of a list."""
+    patterns = []
+    for entry in entries_of(text, directory):
+        with naming_line(entry):
+            patterns.append(Pattern.of(*entry))
+    if not patterns:
+        raise NoMatchError(f"the list of files {text!r} names no file: write a path or pattern on each line")
+    return patterns
+
+
 def _check_match(match: _Match, unique: UniqueFiles, tree: DirectoryTree) -> None:
     if match.left_out or any(path in unique.positions for path in match.paths):
         return
@@ -178,7 +191,7 @@ def _check_match(match: _Match, unique: UniqueFiles, tree: DirectoryTree) -> Non
     if unlisted and unique.paths:
         return  # it is reported later, and may be left out like a bad file
     why = without_hint(explain_unlisted(*unlisted)) if unlisted else explain_no_match(glob, match.paths, tree)
-    raise NoMatchError(f"{match.pattern.text!r} matches no HDF5 file (searched in {glob.directory!r}): {why}")
+    raise NoMatchError(f"{match.pattern.named} matches no HDF5 file (searched in {glob.directory!r}): {why}")
 
 
 def _positions_by_role(matches: list[_Match], unique: UniqueFiles) -> dict[str, Int64Array]:
@@ -199,7 +212,7 @@ def _positions_by_role(matches: list[_Match], unique: UniqueFiles) -> dict[str, 
 def _explain_two_splits(first: _Match, path: str, second: _Match, other: str) -> str:
     same = f", which is the same file as {other!r}," if other != path else ""
     return (
-        f"{path!r}{same} is in two splits: {first.role} ({first.pattern.text!r}) and "
-        f"{second.role} ({second.pattern.text!r}). Take it out of one: add {'!' + path!r} to "
+        f"{path!r}{same} is in two splits: {first.role} ({first.pattern.named}) and "
+        f"{second.role} ({second.pattern.named}). Take it out of one: add {'!' + path!r} to "
         f"files.{first.role}, or {'!' + other!r} to files.{second.role}"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from h5lightning.storage.discovery.file_lists import entries_of, naming_line
 from h5lightning.storage.discovery.patterns import RECURSIVE, Glob, globs_of, name_matcher, spell_out
 
 __all__ = ["Exclusion"]
@@ -18,7 +19,7 @@ class Exclusion:
     set, so that thousands of them cost little.
 
     Args:
-        texts: the entries, without ``!``.
+        texts: the entries, without ``!``; ``@list.txt`` for those of a list.
         directory: the absolute directory that relative entries start from.
         root: the absolute directory that contains all files.
 
@@ -34,7 +35,9 @@ class Exclusion:
         self._name_patterns: list[str] = []
         self._globs: list[Glob] = []
         for text in texts:
-            self._add(spell_out(text, directory), directory)
+            for entry in entries_of(text, directory):
+                with naming_line(entry):
+                    self._add(spell_out(entry.text, entry.directory), entry.directory)
 
     def _add(self, spelled: str, directory: str) -> None:
         is_bare = "/" not in spelled.rstrip("/")

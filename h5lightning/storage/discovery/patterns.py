@@ -80,13 +80,20 @@ class Pattern:
     Args:
         text: the entry as written.
         globs: one for each alternative of its braces.
+        origin: the line and the list that it comes from, for messages; empty if it is in no list.
     """
 
     text: str
     globs: tuple[Glob, ...]
+    origin: str = ""
+
+    @property
+    def named(self) -> str:
+        """The entry and where it comes from, for messages."""
+        return f"{self.text!r}" + (f" ({self.origin})" if self.origin else "")
 
     @classmethod
-    def of(cls, text: str, directory: str) -> Pattern:
+    def of(cls, text: str, directory: str, origin: str = "") -> Pattern:
         """The pattern of files to take, relative to an absolute ``directory``.
 
         Raises:
@@ -95,7 +102,7 @@ class Pattern:
         spelled = spell_out(text, directory)
         if spelled.endswith("/"):
             raise DiscoveryError(f"{text!r} names directories: for the files in them, write '{text}**/*.h5'")
-        return cls(text, globs_of(spelled, directory))
+        return cls(text, globs_of(spelled, directory), origin)
 
 
 def common_directory(patterns: Iterable[Pattern]) -> str:
@@ -110,7 +117,7 @@ def escape(path: str) -> str:
         >>> escape("a[1]/${HOME}.h5")
         'a[[]1]/[$]{HOME}.h5'
     """
-    escaped = re.sub(r"\$(?=[\w{])|^~", r"[\g<0>]", glob_escape(path), flags=re.ASCII)
+    escaped = re.sub(r"\$(?=[\w{])|^[~@]", r"[\g<0>]", glob_escape(path), flags=re.ASCII)
     # Braces with a comma cannot be escaped, only replaced by a wildcard.
     return escaped if _first_group(escaped) is None else escaped.replace("{", "?")
 

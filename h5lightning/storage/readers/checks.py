@@ -10,6 +10,7 @@ from h5lightning.storage.hdf5.dtypes import ElementType
 from h5lightning.storage.readers.protocol import DatasetColumn
 
 __all__ = [
+    "check_axes",
     "check_buffer",
     "check_found_type",
     "check_rows",
@@ -34,6 +35,12 @@ def check_buffer(
     needed = source.row_shape if expected is None else expected
     if shape != needed:
         raise ValueError(f"'/{source.path}' in {file} needs a buffer for {needed}, found {shape}")
+
+
+def check_axes(file: str, source: DatasetColumn, shape: tuple[int, ...] | None) -> None:
+    """Raise unless a dataset has all axes that make the rows of the source."""
+    if source.leading > 1 and len(shape or ()) < source.leading:
+        raise _changed(file, source, _shape_text(shape, ()), f"rows along {source.leading} axes")
 
 
 def check_type(file: str, source: DatasetColumn, element: ElementType) -> tuple[int, ...]:

@@ -27,23 +27,27 @@ class DatasetColumn:
         member: column of a compound dataset, or None.
         dtype: NumPy type string of the stored elements, with the byte order.
         row_shape: shape of one row; of the whole dataset for `Reader.read_whole`.
+        leading: how many leading axes make the rows: 1; or 2 for data of shape ``(n, T, *row_shape)``, whose row
+            ``i * T + t`` is time ``t`` of trajectory ``i``. No run of rows crosses a trajectory.
     """
 
     path: str
     member: str | None
     dtype: str
     row_shape: tuple[int, ...]
+    leading: int = 1
     _hash: int = field(init=False, repr=False, compare=False, default=0)
 
     def __post_init__(self) -> None:
         # Looked up for each file of each batch.
-        object.__setattr__(self, "_hash", hash((self.path, self.member, self.dtype, self.row_shape)))
+        key = self.path, self.member, self.dtype, self.row_shape, self.leading
+        object.__setattr__(self, "_hash", hash(key))
 
     def __hash__(self) -> int:
         return self._hash
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.path, self.member, self.dtype, self.row_shape)
+        return type(self), (self.path, self.member, self.dtype, self.row_shape, self.leading)
 
     def at(self, text: str) -> DatasetColumn:
         """The same of the part in which the ``*`` matched a text."""

@@ -52,7 +52,7 @@ class RecordColumns(DatasetColumn):
     @classmethod
     def of(cls, columns: Sequence[DatasetColumn]) -> RecordColumns:
         """The columns of one table, which files may store in different records."""
-        return cls(columns[0].path, None, TABLE, (), columns=tuple(columns))
+        return cls(columns[0].path, None, TABLE, (), columns[0].leading, columns=tuple(columns))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,7 +117,8 @@ def combined(requests: Sequence[ReadRequest], separate: Collection[DatasetColumn
     for request in requests:
         source = request.source
         if source.member is not None:
-            by_table.setdefault(source if source in separate else source.path, []).append(request)
+            table = source if source in separate else (source.path, source.leading)
+            by_table.setdefault(table, []).append(request)
     return others + [one for table in by_table.values() for one in _of_table(table)]
 
 

@@ -22,7 +22,7 @@ from h5lightning.storage.scanning.conventions.vocabularies import Vocabulary, vo
 from h5lightning.storage.scanning.metadata_values import ValueReader
 from h5lightning.storage.scanning.scanned_dataset import ScannedDataset
 
-__all__ = ["dataset_paths", "describe_dataset", "find_dataset"]
+__all__ = ["dataset_paths", "describe_dataset", "find_dataset", "missing_chunks"]
 
 _MOST_LISTED = 8
 _INT64_MAX = 2**63 - 1
@@ -96,7 +96,7 @@ def describe_dataset(
         filters=tuple(_filter_text(number, client_values) for number, client_values in info.filters),
         storage="none" if shape is None else info.storage,
         stored_bytes=info.did.get_storage_size(),
-        missing_chunks=_missing_chunks(info),
+        missing_chunks=missing_chunks(info),
         members=with_vocabularies(dataset) if element.members and not refusal else element.members,
         categories=vocabulary.names,
         is_converted=element.is_converted,
@@ -151,7 +151,7 @@ def _check_size(info: DatasetInfo) -> None:
             raise ValueError(f"its values take {stored} bytes, expected {declared} for shape {info.shape}")
 
 
-def _missing_chunks(info: DatasetInfo) -> int:
+def missing_chunks(info: DatasetInfo) -> int:
     """Chunks that were never written; a dataset without chunks counts as one."""
     if info.storage in _IN_OTHER_FILES or info.shape is None:
         return 0

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from h5py import h5a, h5f, h5i
 
-from h5lightning.core.string_table import StringTable
 from h5lightning.errors import BadFileError, H5LightningError
 from h5lightning.planning.catalog.annotations import NOTHING
 from h5lightning.planning.catalog.extents import Extents
 from h5lightning.planning.catalog.file_schema import FileSchema
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.catalog.series_bounds import SeriesBounds
-from h5lightning.planning.catalog.unit_table import FileMatches, UnitTableBuilder
 from h5lightning.planning.series.join_files import COORDINATE
 from h5lightning.storage.hdf5.chunk_index import DamageError, locate
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
@@ -24,7 +22,7 @@ from h5lightning.storage.hdf5.open_file import opened_id
 from h5lightning.storage.scanning.annotator import Annotator
 from h5lightning.storage.scanning.describe_dataset import dataset_paths, describe_dataset, find_dataset
 from h5lightning.storage.scanning.differences import first_difference
-from h5lightning.storage.scanning.matches import concrete, find_matches, split_at_star
+from h5lightning.storage.scanning.matches.match_scan import MatchScan, Tell
 from h5lightning.storage.scanning.metadata_values import ValueReader, read_attributes
 from h5lightning.storage.scanning.scan_request import DIFFERENCE, Outcome, ScanRequest
 from h5lightning.storage.scanning.scanned_dataset import ScannedDataset
@@ -49,12 +47,18 @@ _Described: TypeAlias = tuple[DatasetSchema, Extents | None]
 
 
 def describe_file(
-    path: str, request: ScanRequest, reader: ValueReader, *, locking: bool = False
+    path: str,
+    request: ScanRequest,
+    reader: ValueReader,
+    *,
+    locking: bool = False,
+    tell: Tell = lambda _: None,
 ) -> FileSchema:
     """Describe the datasets of one file.
 
     A dataset that cannot be a field is described too, with the reason as its ``refusal``. Objects that the file lacks
-    are left out. Links to other files are followed only as ``request.allow_external`` says.
+    are left out. Links to other files are followed only as ``request.allow_external`` says. During a long scan,
+    ``tell`` is called with the share of the file that was scanned since the last call.
 
     Raises:
         BadFileError: the file cannot be opened, or is damaged.
@@ -65,7 +69,7 @@ def describe_file(
     with _DamageExplained(path, "the file"), opened_id(path, locking=locking, status=status) as fid:
         if request.compared is not None:
             return FileSchema((), {DIFFERENCE: first_difference(fid, *request.compared, reader)})
-        return _FileScan(fid, path, request, reader).schema()
+        return _FileScan(fid, path, request, reader).schema(tell)
 
 
 def attribute_names(path: str, owner: str = "", *, locking: bool = False) -> list[str]:
@@ -82,10 +86,17 @@ def attribute_names(path: str, owner: str = "", *, locking: bool = False) -> lis
         return sorted(name.decode("utf-8", "surrogateescape") for name in names)
 
 
-def outcome_of(path: str, request: ScanRequest, reader: ValueReader, *, locking: bool = False) -> Outcome:
+def outcome_of(
+    path: str,
+    request: ScanRequest,
+    reader: ValueReader,
+    *,
+    locking: bool = False,
+    tell: Tell = lambda _: None,
+) -> Outcome:
     """What `describe_file` returns, or the `H5LightningError` that it raises."""
     try:
-        return describe_file(path, request, reader, locking=locking)
+        return describe_file(path, request, reader, locking=locking, tell=tell)
     except H5LightningError as error:
         return error
 
@@ -107,11 +118,11 @@ class _FileScan:
             fid, reader, request.same, constants, request.paths or (), has_series=not request.matched
         )
 
-    def schema(self) -> FileSchema:
-        """The description of the file."""
+    def schema(self, tell: Tell) -> FileSchema:
+        """The description of the file; ``tell`` is called with the share that was scanned since the last call."""
         request = self._request
         if request.matched:
-            matches = self._matches()
+            matches = MatchScan(self._fid, self._path, request, self._reader, self._explained).found(tell)
             bounds = self._bounds(tuple(matches.texts))
             return FileSchema((), sources=tuple(self._sources.stamps.items()), matches=matches, bounds=bounds)
         paths = dataset_paths(self._fid) if request.paths is None else request.paths
@@ -133,48 +144,6 @@ class _FileScan:
             return None
         with _DamageExplained(self._path, "what divides its rows into series"):
             return read_bounds(self._fid, self._path, self._request.series, self._reader, texts=texts)
-
-    def _matches(self) -> FileMatches:
-        """What the ``*`` of the requested paths matches, and what each match stores."""
-        request, matched = self._request, self._request.matched
-        with _DamageExplained(self._path, f"'/{matched[0]}'"):
-            texts = find_matches(self._fid, self._path, matched, request.allow_external)
-        paths = dict.fromkeys((*(request.paths or ()), *request.same))
-        shared = {path: self._explained(path) for path in paths if "*" not in path} if texts else {}
-        builder = UnitTableBuilder()
-        for text in texts:
-            described = [shared[path] if path in shared else self._of_match(path, text) for path in paths]
-            found = [one for one in described if one is not None]
-            builder.add(
-                [schema for schema, _ in found], self._attrs_of(text), [extents for _, extents in found]
-            )
-            # Its extents are kept once for all units of the file.
-            shared = {path: one and (one[0], None) for path, one in shared.items()}
-        return FileMatches(split_at_star(matched[0])[1], StringTable.of(texts), builder.table())
-
-    def _of_match(self, path: str, text: str) -> _Described | None:
-        """The schema of a match, whose path keeps the ``*``, and where its values are stored."""
-        one = self._explained(concrete(path, text))
-        return one and (dataclasses.replace(one[0], path=path), one[1])
-
-    def _attrs_of(self, text: str) -> dict[str, Any]:
-        """The attributes of a match; one without a path is looked for at the matched object, then above it."""
-        attrs: dict[str, Any] = {}
-        for name in self._request.attrs:
-            path, _, attribute = name.rpartition("@")
-            for owner in [concrete(path, text)] if path else self._owners(text):
-                key = f"{owner}@{attribute}"
-                found = read_attributes(self._fid, [key], self._path, self._reader)
-                if found:
-                    attrs[name] = found[key]
-                    break
-        return attrs
-
-    def _owners(self, text: str) -> list[str]:
-        """The path of the matched object, then of the groups above it; empty for the file."""
-        group, part = split_at_star(self._request.matched[0])
-        parts = f"{group}/{concrete(part, text)}".strip("/").split("/")
-        return ["/".join(parts[:depth]) for depth in range(len(parts), -1, -1)]
 
     def _explained(self, path: str) -> _Described | None:
         """As `_described`; errors of damage name the path."""

@@ -17,6 +17,7 @@ from h5lightning.storage.filesystems.mounts import lies_on_remote
 from h5lightning.storage.scanning.describe_file import outcome_of
 from h5lightning.storage.scanning.metadata_values import NeedsProcessError, ValueReader
 from h5lightning.storage.scanning.scan_request import DIFFERENCE, Outcome, ScanRequest
+from h5lightning.storage.scanning.shares import Shares
 from h5lightning.storage.scanning.worker_pool import ScanWorkers
 from h5lightning.storage.scanning.worker_process import CannotStartError
 
@@ -120,8 +121,11 @@ def scan_in_process(
         for path in paths:
             if time.monotonic() >= end_s:
                 break
-            scanned.append(_schema_or_bad(outcome_of(path, request, reader, locking=locking)))
-            advance(1)
+            shares = Shares(advance)
+            scanned.append(
+                _schema_or_bad(outcome_of(path, request, reader, locking=locking, tell=shares.tell))
+            )
+            shares.finish(1)
     return scanned
 
 
@@ -135,10 +139,9 @@ def scan_by_workers(
     size = max(1, min(_LARGEST_BATCH, len(paths) // (16 * processes)))
     batches = [paths[start : start + size] for start in range(0, len(paths), size)]
     scanned: list[list[FileSchema | BadFileError]] = [[] for _ in batches]
-    with ScanWorkers(processes, request, locking=locking) as workers:
+    with ScanWorkers(processes, request, locking=locking, advance=advance) as workers:
         for number, outcomes in workers.scan(batches):
             scanned[number] = [_schema_or_bad(outcome) for outcome in outcomes]
-            advance(len(outcomes))
     return [outcome for outcomes in scanned for outcome in outcomes]
 
 

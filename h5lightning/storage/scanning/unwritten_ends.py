@@ -14,9 +14,9 @@ from h5py import h5d, h5f
 
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 
-__all__ = ["ends_with_fill"]
+__all__ = ["MOST_ROW_BYTES", "ends_with_fill"]
 
-_MOST_ROW_BYTES = 64 * 1024
+MOST_ROW_BYTES = 64 * 1024
 _PROBES = 16
 
 
@@ -33,7 +33,7 @@ def ends_with_fill(fid: h5f.FileID, info: DatasetInfo) -> bool:
         rows = None if start is None else _Rows(fid, info, start)
     else:
         rows = _rows_in_chunks(fid, info)
-    if rows is None or not 0 < rows.size <= _MOST_ROW_BYTES:
+    if rows is None or not 0 < rows.size <= MOST_ROW_BYTES:
         return False
     last = rows.read(shape[0] - 1)
     # Almost all datasets leave here; almost all others differ in their first row.

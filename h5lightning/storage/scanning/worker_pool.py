@@ -9,9 +9,11 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
+from h5lightning.core.progress import Advance
 from h5lightning.errors import BadFileError
 from h5lightning.storage.hdf5.file_checks import leave_out_hint
 from h5lightning.storage.scanning.scan_request import Outcome, ScanRequest
+from h5lightning.storage.scanning.shares import Shares
 from h5lightning.storage.scanning.worker_process import (
     SILENCE_S,
     CannotStartError,
@@ -34,6 +36,7 @@ class ScanWorkers:
         request: what to look for.
         locking: take HDF5's file lock.
         silence_s: seconds without an answer after which a process is ended.
+        advance: moves a bar by a number of files, of which it may get shares.
 
     Example:
         >>> with ScanWorkers(2, ScanRequest(paths=None)) as workers:
@@ -42,9 +45,16 @@ class ScanWorkers:
     """
 
     def __init__(
-        self, processes: int, request: ScanRequest, *, locking: bool = False, silence_s: float = SILENCE_S
+        self,
+        processes: int,
+        request: ScanRequest,
+        *,
+        locking: bool = False,
+        silence_s: float = SILENCE_S,
+        advance: Advance = lambda _: None,
     ) -> None:
         self._silence_s = silence_s
+        self._advance = advance
         self._setup = json.dumps({**dataclasses.asdict(request), "locking": locking})
         self._threads = ThreadPoolExecutor(processes, thread_name_prefix="h5lightning-scan")
         self._lock = threading.Lock()
@@ -100,10 +110,19 @@ class ScanWorkers:
 
     def _ask(self, paths: Sequence[str]) -> list[Outcome]:
         process = self._idle_process() or self._new_process()
-        with self._dropped_if_dead(process):
-            outcomes = process.scan(paths)
+        shares, scanned = Shares(self._advance_alone), 0
+        try:
+            with self._dropped_if_dead(process):
+                outcomes = process.scan(paths, shares.tell)
+            scanned = len(paths)
+        finally:
+            shares.finish(scanned)
         self._idle.append(process)
         return outcomes
+
+    def _advance_alone(self, files: float) -> None:
+        with self._lock:
+            self._advance(files)
 
     def _idle_process(self) -> ScanProcess | None:
         with self._lock:

@@ -15,7 +15,9 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 
+from h5lightning.core.progress import Advance
 from h5lightning.storage.scanning.scan_request import Outcome
+from h5lightning.storage.scanning.shares import PROGRESS, share_in
 from h5lightning.storage.scanning.wire_format import OutcomeDecoder
 
 __all__ = ["SILENCE_S", "CannotStartError", "DiedError", "ScanProcess", "SilentError"]
@@ -64,17 +66,23 @@ class ScanProcess:
         """
         self._ask(setup)
 
-    def scan(self, paths: Sequence[str]) -> list[Outcome]:
-        """The outcome of each file, in order.
+    def scan(self, paths: Sequence[str], advance: Advance = lambda _: None) -> list[Outcome]:
+        """The outcome of each file, in order; ``advance`` is called with shares of files while they are scanned.
 
         Raises:
             DiedError: it ended before it answered.
             SilentError: it did not answer in time.
         """
-        outcomes = self._decoder.decode(self._ask(json.dumps(paths)))
-        while len(outcomes) < len(paths):
-            outcomes += self._decoder.decode(self._answer())
-        return outcomes
+        outcomes: list[Outcome] = []
+        line = self._ask(json.dumps(paths))
+        while True:
+            if line.startswith(PROGRESS):
+                advance(share_in(line))
+            else:
+                outcomes += self._decoder.decode(line)
+            if len(outcomes) >= len(paths):
+                return outcomes
+            line = self._answer()
 
     def kill(self) -> None:
         """End it at once; any thread may call this."""

@@ -164,7 +164,9 @@ def _files_with_gaps(inferred: InferredFields) -> Int64Array:
 
 def _shortened(patterns: Sequence[str]) -> tuple[str, ...]:
     """One pattern in place of the many paths that a shell makes of it."""
-    if len(patterns) <= _FEW_PATTERNS or any(glob.has_magic(text) or text[:1] == "!" for text in patterns):
+    if len(patterns) <= _FEW_PATTERNS or any(
+        glob.has_magic(text) or text[:1] in ("!", "@") for text in patterns
+    ):
         return tuple(patterns)
     folders = {os.path.dirname(text) for text in patterns}
     endings = {os.path.splitext(text)[1] for text in patterns}

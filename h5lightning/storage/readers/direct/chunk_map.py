@@ -18,10 +18,11 @@ from h5lightning.storage.files.raw_file import RawFile
 from h5lightning.storage.hdf5.chunk_index import DamageError, locate
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.readers.checks import check_type, name_of
+from h5lightning.storage.readers.leading_axes import LeadingAxes
 from h5lightning.storage.readers.protocol import DatasetColumn
 from h5lightning.storage.readers.records import TABLE
 
-__all__ = ["ChunkMap", "NeedsHDF5Error", "chunk_map_of", "map_chunks"]
+__all__ = ["ChunkMap", "NeedsHDF5Error", "chunk_map_of", "map_chunks", "with_leading"]
 
 
 class NeedsHDF5Error(ValueError):
@@ -42,6 +43,8 @@ class ChunkMap:
         pipeline: decodes a chunk; None where the values are stored as they are.
         record: where the columns of a table lie in each element; None if the dataset is no table.
         nbytes: bytes of memory that the map takes in this process; 0 where it is mapped from the index.
+        axes: the two leading axes that are one here; None if the dataset has one. Rows are then places; see
+            `LeadingAxes`.
     """
 
     shape: tuple[int, ...]
@@ -53,11 +56,19 @@ class ChunkMap:
     pipeline: FilterPipeline | None
     record: RecordLayout | None = None
     nbytes: int = 0
+    axes: LeadingAxes | None = None
 
     @property
     def row_shape(self) -> tuple[int, ...]:
         """Shape of one row."""
         return self.shape[1:]
+
+    @property
+    def rows(self) -> int:
+        """Rows of the dataset; 0 for a scalar."""
+        if self.axes is not None:
+            return self.axes.rows
+        return self.shape[0] if self.shape else 0
 
     @property
     def row_bytes(self) -> int:
@@ -101,6 +112,20 @@ class ChunkMap:
         chunk_rows = np.unique(chunks)
         numbers = flat_positions(chunk_rows * columns, np.full(len(chunk_rows), columns))
         return self.offsets[numbers], self.sizes[numbers]
+
+
+def with_leading(chunk_map: ChunkMap, leading: int) -> ChunkMap:
+    """The map of a dataset some of whose leading axes make its rows; see `DatasetColumn`."""
+    if leading == 1:
+        return chunk_map
+    axes = LeadingAxes.of(chunk_map.shape, chunk_map.chunks)
+    rows = axes.rows if axes.is_in_order else axes.places
+    return replace(
+        chunk_map,
+        shape=(rows, *chunk_map.shape[2:]),
+        chunks=(axes.chunk_rows, *chunk_map.chunks[2:]),
+        axes=axes,
+    )
 
 
 def map_chunks(did: h5d.DatasetID, source: DatasetColumn, raw: RawFile) -> ChunkMap:

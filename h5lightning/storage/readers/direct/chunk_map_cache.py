@@ -20,11 +20,17 @@ from h5lightning.storage.files.raw_file import RawFile
 from h5lightning.storage.hdf5.file_checks import stamp
 from h5lightning.storage.hdf5.open_dataset import chunk_problem, open_dataset
 from h5lightning.storage.hdf5.open_file import hdf5_reason, opened_file
-from h5lightning.storage.readers.checks import name_of
+from h5lightning.storage.readers.checks import check_axes, name_of
 from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowSlots
 from h5lightning.storage.readers.decoded.decode_pool import DecodePool
 from h5lightning.storage.readers.direct.batch_parts import FilePart
-from h5lightning.storage.readers.direct.chunk_map import ChunkMap, NeedsHDF5Error, chunk_map_of, map_chunks
+from h5lightning.storage.readers.direct.chunk_map import (
+    ChunkMap,
+    NeedsHDF5Error,
+    chunk_map_of,
+    map_chunks,
+    with_leading,
+)
 from h5lightning.storage.readers.direct.known_source import KnownSource
 from h5lightning.storage.readers.protocol import DatasetColumn
 from h5lightning.storage.readers.records import TABLE, columns_of
@@ -86,7 +92,9 @@ class ChunkMapCache:
             scanned_files = self._pool.scanned_files
             if scanned_files is None or source.member is not None or source.dtype == TABLE:
                 return StoredPieces.none()
-            one_piece = OnePiece(scanned_files.catalog, source.path, source.dtype, source.row_shape)
+            one_piece = OnePiece(
+                scanned_files.catalog, source.path, source.dtype, source.row_shape, source.leading
+            )
             self._one_piece[source] = one_piece
         return one_piece.of(units)
 
@@ -142,6 +150,8 @@ class ChunkMapCache:
             raise NeedsHDF5Error(stored.extents.reason)
         itemsize = stored.extents.itemsize(source.dtype)
         chunk_map = chunk_map_of(stored.extents, stored.shape, stored.layout.chunks, itemsize)
+        check_axes(raw.path, _concrete(key), stored.shape)
+        chunk_map = with_leading(chunk_map, source.leading)
         if chunk_map.pipeline is not None and chunk_problem(chunk_map.chunk_bytes, self._pool.access):
             return None  # opening it with HDF5 refuses it, and says why
         self._check_columns(key, chunk_map)
@@ -185,7 +195,8 @@ class ChunkMapCache:
                 f"{name_of(raw.path, source)} cannot be looked up: {hdf5_reason(error)}. Copy the file again"
             ) from error
         self._check_columns(key, chunk_map)
-        return chunk_map
+        check_axes(raw.path, source, chunk_map.shape)
+        return with_leading(chunk_map, source.leading)
 
     def _check_columns(self, key: _Key, chunk_map: ChunkMap) -> None:
         """Raise unless all columns of a source can be read without HDF5, and have the type that was scanned."""

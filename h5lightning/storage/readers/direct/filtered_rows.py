@@ -119,7 +119,9 @@ class FilteredRows:
 
     def _origin(self, chunk: _Chunk) -> tuple[int, ...]:
         """Coordinates of a chunk's first element in the dataset."""
-        shape, chunks = self.chunk_map.shape, self.chunk_map.chunks
+        shape, chunks, axes = self.chunk_map.shape, self.chunk_map.chunks, self.chunk_map.axes
+        if axes is not None:
+            shape, chunks = (*axes.shape, *shape[1:]), (*axes.chunks, *chunks[1:])
         grid = [-(-length // size) for length, size in zip(shape, chunks, strict=True)]
         origin: tuple[int, ...] = tuple(np.multiply(np.unravel_index(chunk.number, grid), chunks).tolist())
         return origin

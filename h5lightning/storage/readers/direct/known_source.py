@@ -72,7 +72,7 @@ class KnownSource:
         is_as_scanned = all(
             chunk_map.row_shape + shape == column.row_shape for column, shape in self.columns()
         )
-        self.rows = chunk_map.shape[0] if chunk_map.shape and is_as_scanned else 0
+        self.rows = chunk_map.rows if is_as_scanned else 0
         self.file: ByteReader = raw if blocks is None else VerifiedFile(raw, blocks)
         self.filtered: FilteredRows | None = None
         if chunk_map.pipeline is not None and not self.is_empty:
@@ -101,9 +101,16 @@ class KnownSource:
         chunk_map, is_table = self.chunk_map, self.table is not None
         if is_table or self.is_empty or self.filtered is not None or len(chunk_map.offsets) != 1:
             return False
+        if chunk_map.axes is not None and not chunk_map.axes.is_in_order:
+            return False
         start, stop = int(chunk_map.offsets[0]), int(chunk_map.offsets[0]) + chunk_map.chunk_bytes
         holds_all = chunk_map.holds_whole_rows and self.rows <= chunk_map.chunk_rows
         return holds_all and 0 <= start <= stop <= self.raw.stamp[0]
+
+    def places_of(self, rows: Int64Array) -> Int64Array:
+        """The rows of the chunk map that some rows are, ``(N,)``; see `LeadingAxes`."""
+        axes = self.chunk_map.axes
+        return rows if axes is None else axes.places_of(rows)
 
     @property
     def may_be_mapped(self) -> bool:
@@ -155,7 +162,7 @@ class KnownSource:
     def prefetch(self, rows: Int64Array, *, only_remote: bool, is_probe: bool) -> bool:
         """Ask the system to fetch the bytes of some rows, ``(N,)``; see `Reader.prefetch`."""
         is_local = self.raw.may_be_mapped
-        rows = rows[(rows >= 0) & (rows < self.rows)]
+        rows = self.places_of(rows[(rows >= 0) & (rows < self.rows)])
         if self.filtered is not None:
             # Not from a local disk: decoding takes longer than reading.
             rows = rows[:0] if is_local else self.filtered.lacking(rows)

@@ -74,6 +74,12 @@ class OpenSource:
         """What writes rows of this source, or of another one of the same layout, into the buffers of a request."""
         return make_writer(request, *self._elements())
 
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        """Shape of the dataset, with one axis for its rows."""
+        chunk_map = self.chunk_map
+        return (chunk_map.rows, *chunk_map.row_shape) if chunk_map.shape else ()
+
     def _elements(self) -> tuple[np.dtype[Any], tuple[int, ...]]:
         """Type of the elements that rows are delivered as, and their shape in a row."""
         if self.table is None:
@@ -91,4 +97,4 @@ class OpenSource:
         if rows.size and (rows.min() < 0 or rows.max() > self.rows - run):
             first, last = int(rows.min()), int(rows.max()) + run - 1
             for column, shape in self.columns():
-                check_rows(self.raw.path, column, self.chunk_map.shape, first, last, shape)
+                check_rows(self.raw.path, column, self._shape, first, last, shape)

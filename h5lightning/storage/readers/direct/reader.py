@@ -226,7 +226,7 @@ class DirectReader(Reader):
                 if known is not None and known.filtered is not None:
                     rows = request.rows[start:stop]
                     OpenSource(known, None).check_rows(rows)
-                    found.setdefault(known.filtered, []).append(rows)
+                    found.setdefault(known.filtered, []).append(known.places_of(rows))
                 elif known is None and start < stop:
                     undecoded.append((chosen_parts(files, [number]), each_column(request.of([number]))))
         self._decode(found, reads)

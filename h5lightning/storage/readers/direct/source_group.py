@@ -26,6 +26,7 @@ from h5lightning.storage.readers.direct.open_source import OpenSource
 from h5lightning.storage.readers.direct.plain_rows import PlainRows
 from h5lightning.storage.readers.direct.split_rows import MappedSplitRows, PreadSplitRows
 from h5lightning.storage.readers.direct.whole_rows import MappedRows, PreadRows
+from h5lightning.storage.readers.leading_axes import LeadingRows
 from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
 from h5lightning.storage.readers.record_writer import make_writer
 from h5lightning.storage.readers.records import combined
@@ -192,11 +193,11 @@ class OpenSourceGroup:
             by_layout.setdefault(source.layout, []).append(number)
         for numbers in by_layout.values():
             files = None if len(numbers) == len(batch) else [places[number] for number in numbers]
-            rows, writer = (
-                row_group([sources[number] for number in numbers], pool),
-                sources[numbers[0]].writer,
-            )
-            self._groups.append(_Group(rows, writer, files))
+            same = [sources[number] for number in numbers]
+            rows, axes = row_group(same, pool), [source.chunk_map.axes for source in same]
+            if any(one is not None and not one.is_in_order for one in axes):
+                rows = LeadingRows(rows, axes)
+            self._groups.append(_Group(rows, same[0].writer, files))
 
     def _found(self, place: int) -> KnownSource:
         """What is known of the column in a file that HDF5 is not needed for."""

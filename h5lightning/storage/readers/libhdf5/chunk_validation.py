@@ -40,6 +40,7 @@ class ChunkValidator:
         plist: how it was created.
         is_looked_up: whether a chunk that is not found is an error.
         pipeline: decodes a chunk; None where HDF5 decodes safely, or no other decoder exists.
+        leading: axes along which rows are validated, chunk by chunk.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class ChunkValidator:
         *,
         is_looked_up: bool,
         pipeline: FilterPipeline | None,
+        leading: int = 1,
     ) -> None:
         self._where = where
         self._did = did
@@ -57,10 +59,13 @@ class ChunkValidator:
         self._chunk_bytes = _chunk_bytes(did, plist)
         self._is_looked_up = is_looked_up
         self._pipeline = pipeline
-        self._is_valid = np.zeros(-(-did.shape[0] // self._chunks[0]), np.bool_)
+        axes = zip(did.shape[:leading], self._chunks[:leading], strict=True)
+        self._is_valid = np.zeros([-(-length // chunk) for length, chunk in axes], np.bool_)
 
     @classmethod
-    def of(cls, where: str, dataset: h5py.Dataset, *, on_missing: str) -> ChunkValidator | None:
+    def of(
+        cls, where: str, dataset: h5py.Dataset, *, on_missing: str, leading: int = 1
+    ) -> ChunkValidator | None:
         """The validator of a dataset; None if HDF5 itself notices all damage."""
         did, plist = dataset.id, dataset.id.get_create_plist()
         if plist.get_layout() != h5d.CHUNKED or not dataset.shape:
@@ -76,7 +81,7 @@ class ChunkValidator:
         is_looked_up = on_missing == "raise" and version < _CHECKED_VERSION and is_read_whole
         if pipeline is None and not is_looked_up:
             return None
-        return cls(where, did, plist, is_looked_up=is_looked_up, pipeline=pipeline)
+        return cls(where, did, plist, is_looked_up=is_looked_up, pipeline=pipeline, leading=leading)
 
     def validate(self, start: int, stop: int) -> None:
         """Validate the chunks of some rows that were not validated before.
@@ -89,21 +94,39 @@ class ChunkValidator:
             BadFileError: a chunk is not found, or does not decode.
         """
         height = self._chunks[0]
-        first, last = start // height, -(-stop // height)
-        if self._is_valid[first:last].all():
-            return
-        for chunk_row in (first + np.flatnonzero(~self._is_valid[first:last])).tolist():
-            for origin in self._origins(chunk_row):
-                self._validate(origin)
-            self._is_valid[chunk_row] = True
+        if not self._is_valid[start // height : -(-stop // height)].all():
+            self.validate_box((start,), (stop - start,))
 
-    def _origins(self, chunk_row: int) -> list[tuple[int, ...]]:
-        """Coordinates of the chunks of a chunk row."""
+    def validate_box(self, first: tuple[int, ...], size: tuple[int, ...]) -> None:
+        """As `validate`, for a box along the leading axes.
+
+        Args:
+            first: where it begins along each of them.
+            size: how long it is.
+        """
+        chunks = [
+            slice(start // chunk, -(-(start + length) // chunk))
+            for start, length, chunk in zip(first, size, self._chunks, strict=False)
+        ]
+        box = self._is_valid[tuple(chunks)]
+        if box.all():
+            return
+        begins = [part.start for part in chunks]
+        for within in np.argwhere(~box).tolist():
+            numbers = [begin + step for begin, step in zip(begins, within, strict=True)]
+            for origin in self._origins(numbers):
+                self._validate(origin)
+            self._is_valid[tuple(numbers)] = True
+
+    def _origins(self, numbers: list[int]) -> list[tuple[int, ...]]:
+        """Coordinates of the chunks that have these numbers along the leading axes."""
+        leading = len(numbers)
+        first = [number * chunk for number, chunk in zip(numbers, self._chunks, strict=False)]
         axes = [
             range(0, length, chunk)
-            for length, chunk in zip(self._did.shape[1:], self._chunks[1:], strict=True)
+            for length, chunk in zip(self._did.shape[leading:], self._chunks[leading:], strict=True)
         ]
-        return [(chunk_row * self._chunks[0], *origin) for origin in product(*axes)]
+        return [(*first, *origin) for origin in product(*axes)]
 
     def _validate(self, origin: tuple[int, ...]) -> None:
         try:

@@ -17,17 +17,17 @@ from h5py import h5d, h5p, h5s, h5t
 from h5lightning.core.arrays import Bytes, Int64Array
 from h5lightning.errors import BadFileError, UnsupportedFieldError
 from h5lightning.options import Access
-from h5lightning.storage.hdf5.dtypes import columns_type, element_type
 from h5lightning.storage.hdf5.external import Sources
 from h5lightning.storage.hdf5.external_values import RowSources
 from h5lightning.storage.hdf5.file_checks import stamp
 from h5lightning.storage.hdf5.filters import plugin_problem
 from h5lightning.storage.hdf5.open_dataset import open_dataset
 from h5lightning.storage.hdf5.open_file import hdf5_reason
-from h5lightning.storage.readers.checks import check_rows, check_type, name_of
+from h5lightning.storage.readers.checks import check_axes, check_rows, name_of
 from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowSlots
 from h5lightning.storage.readers.decoded.decode_pool import Task
 from h5lightning.storage.readers.libhdf5.chunk_validation import ChunkValidator
+from h5lightning.storage.readers.libhdf5.element_types import has_numpy_type, types_of
 from h5lightning.storage.readers.libhdf5.selections import give_back, take
 from h5lightning.storage.readers.protocol import DatasetColumn
 from h5lightning.storage.readers.records import RecordColumns
@@ -78,9 +78,11 @@ class DatasetRows:
 
     def __post_init__(self) -> None:
         # Asked for in each batch, so found once.
-        rows, *row_shape = self.shape or (0,)
-        object.__setattr__(self, "rows", rows)
-        object.__setattr__(self, "row_shape", tuple(row_shape))
+        leading = self.source.leading
+        shape = self.shape or (0,) * leading
+        row_shape = shape[leading:]
+        object.__setattr__(self, "rows", math.prod(shape[:leading]))
+        object.__setattr__(self, "row_shape", row_shape)
         object.__setattr__(self, "row_bytes", math.prod(row_shape) * self.dtype.itemsize)
         fits = all((*row_shape, *shape) == column.row_shape for column, shape in self.columns())
         object.__setattr__(self, "_fits", fits)
@@ -105,11 +107,13 @@ class DatasetRows:
         sources = Sources()
         dataset = open_dataset(file, path, source.path, access, sources)
         tid = dataset.id.get_type()
-        dtype, memory_type = _types(path, source, tid)
+        dtype, memory_type = types_of(path, source, tid)
         layout = dataset.id.get_create_plist()
         if problem := plugin_problem(layout.get_filter(index)[0] for index in range(layout.get_nfilters())):
             raise UnsupportedFieldError(f"{name_of(path, source)} {problem}")
-        shape, chunk_rows = dataset.shape, _decoded_rows(layout)
+        shape = dataset.shape
+        check_axes(path, source, shape)
+        chunk_rows, count = cls.decoded_chunks(shape, layout)
         file_stamp = stamp(os.fstat(file.id.get_vfd_handle()))
         return cls(
             file=path,
@@ -118,15 +122,29 @@ class DatasetRows:
             shape=shape,
             dtype=dtype,
             memory_type=memory_type,
-            is_selectable=layout.get_layout() == h5d.CONTIGUOUS and _has_numpy_type(tid, source),
+            is_selectable=layout.get_layout() == h5d.CONTIGUOUS and has_numpy_type(tid, source),
             chunk_rows=chunk_rows,
             slots=ChunkRowSlots(
-                -(-shape[0] // chunk_rows) if shape and chunk_rows else 0,
+                count,
                 ("h5py", path, file_stamp, source, shape, chunk_rows, sorted(sources.stamps.items())),
             ),
-            validator=ChunkValidator.of(name_of(path, source), dataset, on_missing=access.on_missing),
+            validator=ChunkValidator.of(
+                name_of(path, source), dataset, on_missing=access.on_missing, leading=source.leading
+            ),
             sources=RowSources.of(dataset.id, sources) if sources.stamps else None,
         )
+
+    @classmethod
+    def decoded_chunks(cls, shape: tuple[int, ...] | None, layout: h5p.PropDCID) -> tuple[int | None, int]:
+        """Rows of a chunk that must be decoded as a whole, and how many chunks lie one after the other; or None, 0."""
+        if layout.get_layout() != h5d.CHUNKED or not layout.get_nfilters():
+            return None, 0
+        chunk_rows = int(layout.get_chunk()[0])
+        return chunk_rows, -(-shape[0] // chunk_rows) if shape else 0
+
+    def places_of(self, rows: Int64Array) -> Int64Array:
+        """Where rows lie in the order of the chunks, ``(N,)``; see `LeadingAxes`."""
+        return rows
 
     def columns(self) -> list[tuple[DatasetColumn, tuple[int, ...]]]:
         """Each column that is read, with the shape of one value; the source itself if it is no table."""
@@ -139,7 +157,8 @@ class DatasetRows:
         if self._fits and first >= 0 and last < self.rows:
             return
         for column, value_shape in self.columns():
-            check_rows(self.file, column, self.shape, first, last, value_shape)
+            shape = (self.rows, *self.row_shape) if self.shape else self.shape
+            check_rows(self.file, column, shape, first, last, value_shape)
 
     def sources_of(self, rows: Int64Array) -> list[str]:
         """The other files that some rows lie in; ``rows`` ascending, ``(N,)``."""
@@ -164,7 +183,7 @@ class DatasetRows:
             if into.shape != shape:
                 # HDF5 writes all that is selected, even past the end of a shorter buffer.
                 raise ValueError(
-                    f"{self._where}: rows {start} to {stop} need a buffer {shape}, found {into.shape}"
+                    f"{self.where}: rows {start} to {stop} need a buffer {shape}, found {into.shape}"
                 )
             try:
                 if self.validator is not None:
@@ -174,7 +193,7 @@ class DatasetRows:
             except BadFileError:
                 raise
             except (OSError, RuntimeError) as error:
-                raise self._unreadable(f"rows {start} to {stop - 1}", error) from error
+                raise self.unreadable(f"rows {start} to {stop - 1}", error) from error
         give_back(selections)
 
     def read_each(self, rows: list[int], slots: list[int], out: npt.NDArray[Any], run: int) -> None:
@@ -203,13 +222,13 @@ class DatasetRows:
                 entry = out[slot : slot + 1]
                 if slot < 0 or entry.nbytes != entry_bytes:
                     # HDF5 writes all that is selected, even past the end of a shorter buffer.
-                    raise IndexError(f"{self._where}: slot {slot} is out of bounds of a buffer {out.shape}")
+                    raise IndexError(f"{self.where}: slot {slot} is out of bounds of a buffer {out.shape}")
                 in_file.select_hyperslab((row, *zeros), entry_shape)
                 read(in_memory, in_file, entry, memory_type)
         except BadFileError:
             raise
         except (OSError, RuntimeError) as error:
-            raise self._unreadable(f"rows {row} to {row + run - 1}", error) from error
+            raise self.unreadable(f"rows {row} to {row + run - 1}", error) from error
         give_back(selections)
 
     def tasks(self, chunk_rows: Sequence[tuple[int, Bytes]], parts: int) -> list[Task]:  # noqa: ARG002
@@ -242,7 +261,7 @@ class DatasetRows:
             names = [column.member for column in self.source.columns]
             records: npt.NDArray[Any] = self.dataset.fields(names)[rows]
         except (OSError, RuntimeError) as error:
-            raise self._unreadable(f"rows {rows[0]} to {rows[-1]}", error) from error
+            raise self.unreadable(f"rows {rows[0]} to {rows[-1]}", error) from error
         return records.view(self.dtype)
 
     def read_joined(self, rows: list[int], into: npt.NDArray[Any]) -> None:
@@ -258,7 +277,7 @@ class DatasetRows:
         shape, zeros, one = (len(rows), *self.row_shape), (0,) * len(self.row_shape), (1, *self.row_shape)
         if into.shape != shape:
             # HDF5 writes all that is selected, even past the end of a shorter buffer.
-            raise ValueError(f"{self._where}: rows {rows} need a buffer {shape}, found {into.shape}")
+            raise ValueError(f"{self.where}: rows {rows} need a buffer {shape}, found {into.shape}")
         selections = take()
         in_file, in_memory = selections.fit_file(self.shape or ()), selections.fit_memory(shape)
         try:
@@ -272,7 +291,7 @@ class DatasetRows:
         except BadFileError:
             raise
         except (OSError, RuntimeError) as error:
-            raise self._unreadable(f"rows {rows[0]} to {rows[-1]}", error) from error
+            raise self.unreadable(f"rows {rows[0]} to {rows[-1]}", error) from error
         give_back(selections)
 
     def read_whole(self, into: npt.NDArray[Any]) -> None:
@@ -285,7 +304,7 @@ class DatasetRows:
             BadFileError: HDF5 cannot read it.
         """
         if self.shape is None or into.shape != self.shape:
-            raise ValueError(f"{self._where} needs a buffer {self.shape}, found {into.shape}")
+            raise ValueError(f"{self.where} needs a buffer {self.shape}, found {into.shape}")
         if not into.size:
             return
         try:
@@ -295,15 +314,17 @@ class DatasetRows:
         except BadFileError:
             raise
         except (OSError, RuntimeError) as error:
-            raise self._unreadable("its values", error) from error
+            raise self.unreadable("its values", error) from error
 
     @property
-    def _where(self) -> str:
+    def where(self) -> str:
+        """The dataset and its file, for errors."""
         return name_of(self.file, self.source)
 
-    def _unreadable(self, what: str, error: Exception) -> BadFileError:
+    def unreadable(self, what: str, error: Exception) -> BadFileError:
+        """The error of a part that HDF5 cannot read."""
         return BadFileError(
-            f"{self._where}: {what} cannot be read: {hdf5_reason(error)}. The file is damaged, or a filter is "
+            f"{self.where}: {what} cannot be read: {hdf5_reason(error)}. The file is damaged, or a filter is "
             "not installed: 'h5lightning inspect' names the filters; if all of them are installed, copy the file again"
         )
 
@@ -311,31 +332,3 @@ class DatasetRows:
 def holds_type(out: npt.NDArray[Any], dtype: np.dtype[Any]) -> bool:
     """Whether HDF5 can read elements of a type straight into a buffer."""
     return bool(out.dtype == dtype and out.flags.c_contiguous)
-
-
-def _types(path: str, source: DatasetColumn, tid: h5t.TypeID) -> tuple[np.dtype[Any], h5t.TypeID]:
-    """The types of the elements in NumPy and HDF5; raises `FileChangedError` if they are not those of the source."""
-    element = element_type(tid)
-    if not isinstance(source, RecordColumns):
-        check_type(path, source, element)
-        dtype = np.dtype(source.dtype)
-        return dtype, h5t.py_create(dtype)
-    fields = [
-        (str(position), column.dtype, check_type(path, column, element))
-        for position, column in enumerate(source.columns)
-    ]
-    columns = [(column.member or "", np.dtype(column.dtype)) for column in source.columns]
-    return np.dtype(fields), columns_type(tid, columns)
-
-
-def _has_numpy_type(tid: h5t.TypeID, source: DatasetColumn) -> bool:
-    """Whether NumPy has the types of all columns, also of those that are not read."""
-    try:
-        return not isinstance(source, RecordColumns) or tid.dtype is not None
-    except TypeError:
-        return False
-
-
-def _decoded_rows(layout: h5p.PropDCID) -> int | None:
-    is_decoded = layout.get_layout() == h5d.CHUNKED and layout.get_nfilters()
-    return int(layout.get_chunk()[0]) if is_decoded else None

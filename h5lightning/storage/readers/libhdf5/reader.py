@@ -9,7 +9,7 @@ long rows are read one by one, straight into the batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -28,6 +28,7 @@ from h5lightning.storage.readers.decoded.chunk_cache import ChunkRowCache
 from h5lightning.storage.readers.decoded.decode_pool import DecodedChunkRows
 from h5lightning.storage.readers.libhdf5.batch_rows import BatchRows, in_order
 from h5lightning.storage.readers.libhdf5.dataset_rows import DatasetRows, holds_type
+from h5lightning.storage.readers.libhdf5.trajectory_rows import TrajectoryRows
 from h5lightning.storage.readers.protocol import DatasetColumn, Reader, ReadRequest
 from h5lightning.storage.readers.record_writer import make_writer
 from h5lightning.storage.readers.records import combined, together
@@ -121,6 +122,7 @@ class H5pyReader(Reader):
         part = part.by_row()
         to = make_writer(part, stored.dtype, stored.row_shape)
         if cache is not None:
+            part = replace(part, rows=stored.places_of(part.rows))
             CachedRows(cache, [stored], self._decoded.pool()).put(part, to)
         else:
             part = in_order(part)  # windows that overlap
@@ -144,7 +146,7 @@ class H5pyReader(Reader):
         cache = self._cache(stored)
         if cache is not None:
             cached = CachedRows(cache, [stored], self._decoded.pool())
-            cached.decode_ahead(rows, np.asarray([len(rows)]), reads=reads)
+            cached.decode_ahead(stored.places_of(rows), np.asarray([len(rows)]), reads=reads)
 
     def _using(
         self,
@@ -169,12 +171,12 @@ class H5pyReader(Reader):
 
     def _opener(self, files: Sequence[str], source: DatasetColumn) -> Callable[[int, h5py.File], DatasetRows]:
         """What opens the dataset in a file, or part, given by its number."""
-        access = self._pool.access
+        access, kind = self._pool.access, DatasetRows if source.leading == 1 else TrajectoryRows
         texts = files.texts if isinstance(files, SeriesParts) else None
 
         def opened(number: int, file: h5py.File) -> DatasetRows:
             concrete = source if texts is None else source.at(texts[number])
-            return DatasetRows.open(file, files[number], concrete, access)
+            return kind.open(file, files[number], concrete, access)
 
         return opened
 

@@ -15,6 +15,7 @@ from h5py import h5f, h5p
 from h5lightning.core.formatting import bytes_text
 from h5lightning.errors import OptionError, ResourceError
 from h5lightning.storage.discovery.exclusion import Exclusion
+from h5lightning.storage.discovery.file_lists import entries_of
 from h5lightning.storage.discovery.patterns import RECURSIVE, Glob, Pattern, name_matcher
 
 __all__ = [
@@ -39,7 +40,8 @@ class InputPatterns:
 
     def __init__(self, patterns: Sequence[str], directory: str) -> None:
         included = [text for text in patterns if not text.startswith("!")]
-        self._globs = [glob for text in included for glob in Pattern.of(text, directory).globs]
+        entries = [entry for text in included for entry in entries_of(text, directory)]
+        self._globs = [glob for entry in entries for glob in Pattern.of(*entry).globs]
         self._excluded = Exclusion([text[1:] for text in patterns if text.startswith("!")], directory, "/")
 
     def match(self, path: str) -> bool:

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 
 from h5lightning.storage.scanning import ScanRequest, scan_file
-from h5lightning.storage.scanning.matches import split_at_star
+from h5lightning.storage.scanning.matches.places import split_at_star
 
 
 @pytest.mark.parametrize(
     ("path", "place"),
     [
-        ("*", ("", "*")),
-        ("traj_*/obs", ("", "traj_*")),
-        ("data/*/obs/x", ("data", "*")),
-        ("a/b/demo_*_x/c", ("a/b", "demo_*_x")),
-        ("data/x*", ("data", "x*")),
+        ("*", ("", "*", "")),
+        ("traj_*/obs", ("", "traj_*", "obs")),
+        ("data/*/obs/x", ("data", "*", "obs/x")),
+        ("a/b/demo_*_x/c", ("a/b", "demo_*_x", "c")),
+        ("data/x*", ("data", "x*", "")),
     ],
 )
 def test_the_place_of_a_star(path, place):

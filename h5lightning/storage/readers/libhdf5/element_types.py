@@ -1,0 +1,38 @@
+"""The types of the elements of a source in one open file, as NumPy and HDF5 know them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from h5py import h5t
+
+from h5lightning.storage.hdf5.dtypes import columns_type, element_type
+from h5lightning.storage.readers.checks import check_type
+from h5lightning.storage.readers.protocol import DatasetColumn
+from h5lightning.storage.readers.records import RecordColumns
+
+__all__ = ["has_numpy_type", "types_of"]
+
+
+def types_of(path: str, source: DatasetColumn, tid: h5t.TypeID) -> tuple[np.dtype[Any], h5t.TypeID]:
+    """The types of the elements in NumPy and HDF5; raises `FileChangedError` if they are not those of the source."""
+    element = element_type(tid)
+    if not isinstance(source, RecordColumns):
+        check_type(path, source, element)
+        dtype = np.dtype(source.dtype)
+        return dtype, h5t.py_create(dtype)
+    fields = [
+        (str(position), column.dtype, check_type(path, column, element))
+        for position, column in enumerate(source.columns)
+    ]
+    columns = [(column.member or "", np.dtype(column.dtype)) for column in source.columns]
+    return np.dtype(fields), columns_type(tid, columns)
+
+
+def has_numpy_type(tid: h5t.TypeID, source: DatasetColumn) -> bool:
+    """Whether NumPy has the types of all columns, also of those that are not read."""
+    try:
+        return not isinstance(source, RecordColumns) or tid.dtype is not None
+    except TypeError:
+        return False
