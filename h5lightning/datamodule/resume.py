@@ -7,15 +7,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypeGuard
 
+import numpy as np
 from lightning.pytorch.utilities import rank_zero_warn
 
 from h5lightning.core.visible import visible
 from h5lightning.errors import OptionError, ResumeError, SplitMismatchError
 from h5lightning.options.checks import check_int, to_plain
+from h5lightning.planning.index import SampleIndex
+from h5lightning.planning.reach import WholeReach
 from h5lightning.planning.sampling.training_progress import TrainingProgress
 from h5lightning.planning.splitting.manifest import describe_difference
 
-__all__ = ["RunRecord", "RunSeed", "SavedRun", "check_same_data", "differences_between_runs"]
+__all__ = [
+    "RunRecord",
+    "RunSeed",
+    "SavedRun",
+    "check_same_data",
+    "differences_between_runs",
+    "recorded_reach",
+]
 
 _VERSION = 2
 _VARIABLE = "PL_GLOBAL_SEED"
@@ -30,10 +40,15 @@ class RunRecord:
     shuffle: Any  # a mapping
     order: Any  # the text of its fingerprint
     split: Mapping[str, Any]  # as `to_plain_split` packs it
+    reach: Any = (
+        ...
+    )  # rows that samples need before and after their first one; ``...`` if only ``samples`` says it
 
     def to_state(self, position: TrainingProgress) -> dict[str, Any]:
         """The state of a DataModule, for a checkpoint."""
         record = {item.name: getattr(self, item.name) for item in fields(self)}
+        if self.reach is ...:
+            del record["reach"]  # as earlier versions wrote it
         return {"version": _VERSION, "position": position.to_plain(), **record}
 
 
@@ -92,12 +107,33 @@ def differences_between_runs(saved: RunRecord, current: RunRecord) -> dict[str, 
         before, now = getattr(saved, name), getattr(current, name)
         if before is not ... and before != now:
             differences[name] = f"{name} was {before!r}, is {now!r}"
+    if saved.reach != current.reach:
+        before, now = _reach_text(saved.reach), _reach_text(current.reach)
+        differences["steps"] = f"the steps of the fields needed {before}, now they need {now}"
     explained = {name: text for name, text in differences.items() if text}
     if not explained and saved.order is not ... and saved.order != current.order:
         return {
             "order": "the order of samples differs: files were written again with other chunks or weights"
         }
     return explained
+
+
+def recorded_reach(index: SampleIndex) -> Any:
+    """The `RunRecord.reach` of a run: rows before and after the first one of a sample, if they move the samples."""
+    reach = index.reach
+    if isinstance(reach, WholeReach) or reach.is_padded or reach.is_of(index.samples):
+        return ...
+    return [int(np.max(reach.before)), int(np.max(reach.after))]
+
+
+def _reach_text(reach: Any) -> str:
+    if reach is ...:
+        return "the rows of the window"
+    return f"{reach[0]} rows before and {reach[1]} after the first row" if _is_reach(reach) else repr(reach)
+
+
+def _is_reach(reach: object) -> bool:
+    return isinstance(reach, list) and len(reach) == 2
 
 
 def check_same_data(differences: Mapping[str, str], *, is_training: bool, on_other_data: str) -> None:

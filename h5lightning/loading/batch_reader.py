@@ -67,7 +67,7 @@ class BatchReader:
         self.reader = reader
         self.access = access
         self._chunks = chunks
-        context = ReadContext(reader, index.samples, self._constant_cache())
+        context = ReadContext(reader, self._constant_cache())
         self._context = context
         self._readers = {plan.key: make_field_reader(plan, context) for plan in fields.plans}
         self._memory = BufferPool()

@@ -11,7 +11,7 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import more_files
 from h5lightning.errors import FieldError, MissingFieldError, OptionError, SchemaError, UnsupportedFieldError
 from h5lightning.options import Samples, SingleField, Whole, Windows
-from h5lightning.options.checks import did_you_mean
+from h5lightning.options.checks import LARGEST_INT, did_you_mean
 from h5lightning.planning.catalog.schema import as_array, untyped
 from h5lightning.planning.compared_files import ComparedFiles
 from h5lightning.planning.conventions.encoding_checks import (
@@ -43,7 +43,9 @@ def plan_rows(
     stored, delivered = _stored(compared, key, field)
     steps = _steps(compared, key, field, samples, lengths)
     shape = row_shape if steps is None else (steps[1] - steps[0], *row_shape)
-    return RowField(**stored, spec=FieldSpec(shape, *delivered), row_shape=row_shape, steps=steps)
+    dilation = samples.dilation if isinstance(samples, Windows) else 1
+    spec = FieldSpec(shape, *delivered)
+    return RowField(**stored, spec=spec, row_shape=row_shape, steps=steps, dilation=dilation)
 
 
 def plan_constant(compared: ComparedFiles, key: str, field: SingleField) -> ConstantField:
@@ -109,10 +111,12 @@ def _steps(
     compared: ComparedFiles, key: str, field: SingleField, samples: Samples, lengths: Int64Array
 ) -> tuple[int, int] | None:
     if isinstance(samples, Windows):
-        start, stop = field.steps or (0, samples.length)
-        if stop > samples.length:
-            raise OptionError(f"field {key!r}: steps end at {stop}, the window has {samples.length} rows")
-        return start, stop
+        steps = field.steps or (0, samples.length)
+        if max(-steps[0], steps[1]) * samples.dilation > LARGEST_INT // 4:
+            raise OptionError(
+                f"field {key!r}: steps={steps} with dilation={samples.dilation} reach further than rows can be counted"
+            )
+        return steps
     if field.steps is not None:
         raise OptionError(f"field {key!r}: steps need samples=Windows(length, ...), found {samples!r}")
     return (0, _whole_length(compared, lengths)) if isinstance(samples, Whole) else None

@@ -98,7 +98,6 @@ def _check_available(fields: Mapping[str, Field], samples: Samples, series: Seri
             raise OptionError(f"{what} is not available yet")
     for key, field in fields.items():
         for is_asked, what in (
-            (field.steps is not None and field.steps[0] < 0, "negative steps"),
             (field.axis is not None, "axis"),
             (field.series_axis is not None, "series_axis"),
             (field.extra_rows != 0, "extra_rows"),

@@ -144,10 +144,26 @@ class RowField(StoredField):
     """A field with values for each sample: one row, or the rows of some steps of a window.
 
     Args:
-        steps: ``(start, stop)`` of the window's rows; None where a sample is one row.
+        steps: ``(start, stop)`` of the window's steps; None where a sample is one row.
+        dilation: rows from one step to the next.
+        extra_rows: rows that it has beyond those that all fields have; one number, or one for each unit, ``(units,)``.
     """
 
     steps: tuple[int, int] | None
+    dilation: int = 1
+    extra_rows: int | Int64Array = 0
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The first row that a sample needs, counted from its own first row, and one past the last."""
+        start, stop = self.steps or (0, 1)
+        return start * self.dilation, (stop - 1) * self.dilation + 1
+
+    @property
+    def offsets(self) -> Int64Array:
+        """The row of each step, counted from the first row of the sample, ``(steps,)``."""
+        start, stop = self.steps or (0, 1)
+        return np.arange(start, stop) * self.dilation
 
     @property
     def row_bytes(self) -> int:

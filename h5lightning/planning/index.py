@@ -16,7 +16,8 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import Frozen, once
 from h5lightning.core.sample_numbers import to_numbers
 from h5lightning.core.string_table import StringTable
-from h5lightning.options import Rows, Samples, Windows
+from h5lightning.options import Samples
+from h5lightning.planning.reach import Reach, reach_of
 
 __all__ = ["Location", "SampleIndex", "SampleRanges"]
 
@@ -83,6 +84,8 @@ class SampleIndex(Frozen):
         series_start: first row of each series in its unit, ``(series,)``; None if each series is a whole unit.
         unit_texts: what the ``*`` matched in each unit, ``(units,)``; None if the units are the files.
         unit_rows: rows of each unit, ``(units,)``; None if each series is a whole unit.
+        given_reach: the rows that samples need, by series where series differ, if fields need others than
+            ``samples`` says; else None.
     """
 
     root: str
@@ -95,6 +98,7 @@ class SampleIndex(Frozen):
     series_start: Int64Array | None = None
     unit_texts: StringTable | None = None
     unit_rows: Int64Array | None = None
+    given_reach: Reach | None = None
 
     def __post_init__(self) -> None:
         if len(self.series_file) != len(self.series_rows):
@@ -103,14 +107,14 @@ class SampleIndex(Frozen):
             raise ValueError("series must be in the order of their files")
 
     @once
+    def reach(self) -> Reach:
+        """Which rows start samples, and which rows a sample needs; by series where series differ."""
+        return reach_of(self.samples) if self.given_reach is None else self.given_reach
+
+    @once
     def series_samples(self) -> Int64Array:
         """Samples of each series, ``(series,)``; a series shorter than the window has none."""
-        if isinstance(self.samples, Rows):
-            return self.series_rows
-        if isinstance(self.samples, Windows):
-            fit = (self.series_rows - self.samples.span_rows) // self.samples.stride + 1
-            return np.maximum(fit, 0)
-        return (self.series_rows > 0).astype(np.int64)
+        return self.reach.counts(self.series_rows)
 
     @once
     def first_id(self) -> Int64Array:
@@ -187,6 +191,11 @@ class SampleIndex(Frozen):
         row = ids - self.first_id[series]
         if self.stride_rows > 1:
             row *= self.stride_rows
+        first = self.reach.first
+        if not isinstance(first, int):
+            row += first[series]
+        elif first:
+            row += first
         return Location(file=self.series_file[series], series=series, row=row)
 
     def locate_in_units(self, ids: Int64Array) -> tuple[Int64Array, Int64Array]:
@@ -217,14 +226,22 @@ class SampleIndex(Frozen):
         rows = ids - self.first_id[series].repeat(sizes)
         if self.stride_rows > 1:
             rows *= self.stride_rows
-        if self.series_start is not None:
-            rows += self.series_start[series].repeat(sizes)
+        first = self._first_rows_in_units
+        if not isinstance(first, int):
+            rows += first[series].repeat(sizes)
+        elif first:
+            rows += first
         units = self.units[series]
         is_first = units[1:] != units[:-1]
         if not is_first.all():
             is_first = np.concatenate([[True], is_first])
             units, borders = units[is_first], np.concatenate([borders[:-1][is_first], borders[-1:]])
         return units, borders, rows
+
+    @once
+    def _first_rows_in_units(self) -> int | Int64Array:
+        """The row of the first sample of each series, counted in its unit: one number, or ``(series,)``."""
+        return self.reach.first if self.series_start is None else self.series_start + self.reach.first
 
     def _series_of(self, ids: Int64Array) -> tuple[Int64Array, Int64Array]:
         """The series of ascending ids, each once, ``(K,)``, and where the ids of each begin, ``(K + 1,)``."""
@@ -246,19 +263,14 @@ class SampleIndex(Frozen):
             starts: first row of each segment, counted in its series.
             stops: one past the last row of each segment.
         """
-        stride = self.stride_rows
+        reach = self.reach.of(series)
+        first, stop = reach.numbers_within(starts, stops, self.series_rows[series])
         # Without this limit, ids of the next series would follow the last sample of a series.
-        first = np.minimum(-(-starts // stride), self.series_samples[series])
-        if isinstance(self.samples, (Rows, Windows)):
-            span = self.samples.span_rows if isinstance(self.samples, Windows) else 1
-            stop = np.maximum((stops - span) // stride + 1, first)
-        else:
-            is_complete = (starts == 0) & (stops == self.series_rows[series]) & (stops > 0)
-            stop = first + is_complete
+        first = np.minimum(first, self.series_samples[series])
         base = self.first_id[series]
-        return SampleRanges(base + first, base + stop)
+        return SampleRanges(base + first, base + np.maximum(stop, first))
 
     @property
     def stride_rows(self) -> int:
         """Rows from the start of one sample to the start of the next of its series."""
-        return self.samples.stride if isinstance(self.samples, Windows) else 1
+        return self.reach.stride

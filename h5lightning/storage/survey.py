@@ -15,7 +15,7 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import Frozen
 from h5lightning.core.visible import visible_logger
 from h5lightning.errors import ChecksumError, MissingFieldError, SchemaError
-from h5lightning.options import Access, Field, Samples, Series, Whole, Windows, single_fields
+from h5lightning.options import Access, Field, Samples, Series, Whole, single_fields
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.checksum_table import ChecksumTable
@@ -27,12 +27,14 @@ from h5lightning.planning.field_planning import has_rows, plan_fields
 from h5lightning.planning.fields import Fields
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.nonconforming_files import find_nonconforming
+from h5lightning.planning.reach import reach_of_units
 from h5lightning.planning.sampling import RowLayout
 from h5lightning.planning.sampling.chunk_needs import ChunkLayout
 from h5lightning.planning.sampling.decoded_chunks import DecodedChunks
 from h5lightning.planning.series.join_files import coordinate_path
 from h5lightning.planning.series.make_index import make_index
 from h5lightning.planning.series.names import matched_paths
+from h5lightning.planning.series.series_lengths import check_span
 from h5lightning.storage.checksums.verify_files import load_checksums, verify_before_a_run
 from h5lightning.storage.discovery import Discovered, discover
 from h5lightning.storage.indexing.build_catalog import build_catalog, leave_out
@@ -95,10 +97,9 @@ class DataSurvey(Frozen):
         """How chunks are decoded, for each column of these fields that has chunks of several rows."""
         if isinstance(self.index.samples, Whole):
             return ()  # samples share no chunks
-        dilation = self.index.samples.dilation if isinstance(self.index.samples, Windows) else 1
         by_column: dict[tuple[str, str | None], ChunkLayout] = {}
         for plan in fields.row_fields:
-            layout = ChunkLayout(self._chunk_rows(plan.path), plan.row_bytes, _span(plan.steps, dilation))
+            layout = ChunkLayout(self._chunk_rows(plan.path), plan.row_bytes, plan.span)
             if (layout.chunk_rows > 1).any():
                 known = by_column.get((plan.path, plan.member), layout)
                 by_column[plan.path, plan.member] = layout.joined(known)
@@ -152,9 +153,12 @@ def survey(
     roles = _roles(discovered, catalog)
     planned, predicted = _plan(catalog, fields, samples, roles, access=access, dtype=dtype, series=series)
     rows = planned.rows if predicted is None else np.maximum(planned.rows, predicted.rows)
+    reach = reach_of_units(samples, planned, predicted, _predict_and_labelled(roles, catalog)[0])
+    index = make_index(catalog, rows, samples, reach)
+    check_span(index)
     return DataSurvey(
         catalog=catalog,
-        index=make_index(catalog, rows, samples),
+        index=index,
         fields=planned,
         predict_fields=predicted,
         roles=roles,
@@ -330,11 +334,6 @@ def _is_in_any(catalog: Catalog, field: Field, files: Int64Array) -> bool:
 def _labels(catalog: Catalog, label: str) -> tuple[str | None, ...]:
     values = (catalog.attrs_of(unit).get(label) for unit in range(catalog.unit_count))
     return tuple(None if value is None else str(value) for value in values)
-
-
-def _span(steps: tuple[int, int] | None, dilation: int) -> tuple[int, int]:
-    """The rows of a sample that a field needs, counted from its first one."""
-    return (0, 1) if steps is None else (steps[0] * dilation, (steps[1] - 1) * dilation + 1)
 
 
 def _chunk_rows(layout: Iterable[DatasetSchema], path: str) -> int:

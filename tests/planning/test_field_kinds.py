@@ -45,11 +45,18 @@ def test_steps_need_windows(samples):
     )
 
 
-def test_steps_end_inside_the_window():
-    assert plan(Field("x", steps=(2, 3)), samples=Windows(3)).steps == (2, 3)
-    assert message_of(OptionError, plan, Field("x", steps=(2, 4)), samples=Windows(3)) == (
-        "field 'f': steps end at 4, the window has 3 rows"
-    )
+@pytest.mark.parametrize(
+    ("steps", "span"), [((2, 3), (4, 5)), ((2, 9), (4, 17)), ((-3, -1), (-6, -3)), ((-1, 2), (-2, 3))]
+)
+def test_steps_may_lie_outside_of_the_window(steps, span):
+    found = plan(Field("x", steps=steps), samples=Windows(3, dilation=2))
+    assert (found.steps, found.span, found.spec.shape[0]) == (steps, span, steps[1] - steps[0])
+    assert found.offsets.tolist() == list(range(span[0], span[1], 2))
+
+
+def test_steps_that_no_row_number_can_reach_are_an_error():
+    message = message_of(OptionError, plan, Field("x", steps=(-(2**60), 0)), samples=Windows(1, dilation=9))
+    assert message.endswith("with dilation=9 reach further than rows can be counted")
 
 
 def test_an_attribute_has_a_value_for_each_file():

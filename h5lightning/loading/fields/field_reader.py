@@ -17,7 +17,6 @@ from h5lightning.loading.fields.field_decoder import FieldDecoder, column_of
 from h5lightning.loading.fields.file_values import FileValues, put_each, put_rows
 from h5lightning.loading.fields.located_batch import LocatedBatch
 from h5lightning.loading.fields.row_requests import RowRequest
-from h5lightning.options import Samples, Windows
 from h5lightning.planning.fields import (
     AttributeField,
     ConstantField,
@@ -41,14 +40,12 @@ class ReadContext:
 
     Args:
         reader: reads datasets.
-        samples: how samples lie in a series.
         constants: keeps datasets without a sample axis.
         checks_each: check each number while it is read, also where that can be done afterwards: then an error names
             its row and file.
     """
 
     reader: Reader
-    samples: Samples
     constants: ConstantCache
     checks_each: bool = False
 
@@ -111,8 +108,9 @@ class RowReader(_DatasetReader):
 
     def __init__(self, plan: RowField, context: ReadContext) -> None:
         super().__init__(plan, context)
-        self._dilation = context.samples.dilation if isinstance(context.samples, Windows) else 1
         self._steps = plan.steps
+        self._offsets = plan.offsets
+        self._is_run = plan.dilation == 1 or len(self._offsets) == 1
 
     def fill(self, batch: LocatedBatch, out: Array) -> Iterator[Sequence[RowRequest]]:
         """See `FieldReader.fill`."""
@@ -126,14 +124,14 @@ class RowReader(_DatasetReader):
         column = self._columns[0]
         if self._steps is None:
             return ReadRequest(column, batch.borders, batch.rows, batch.slots, out)
-        start, stop = self._steps
-        count, dilation = stop - start, self._dilation
-        if count == 1 or (count and dilation == 1):
+        offsets = self._offsets
+        count = len(offsets)
+        if self._is_run and count:
             out = out.reshape(len(out), *column.row_shape) if count == 1 else out
-            rows = batch.rows + start * dilation
+            rows = batch.rows + offsets[0]
             return ReadRequest(column, batch.borders, rows, batch.slots, out, run=count)
         steps = np.arange(count)
-        rows = (batch.rows[:, None] + (start + steps) * dilation).ravel()
+        rows = (batch.rows[:, None] + offsets).ravel()
         slots = (batch.slots[:, None] * count + steps).ravel()
         out = out.reshape(len(out) * count, *column.row_shape)
         return ReadRequest(column, batch.borders * count, rows, slots, out)

@@ -41,7 +41,8 @@ def check_series_borders(
     Raises:
         UnsupportedFieldError: windows span several rows, and a file divides its rows into series.
     """
-    is_crossing = isinstance(samples, Windows) and samples.span_rows > 1
+    has_others = field.steps is not None and field.steps != (0, 1)
+    is_crossing = isinstance(samples, Windows) and (samples.span_rows > 1 or has_others)
     if not is_crossing or series is not None or field.decode == "stored":
         return
     has_series = np.asarray([bool(annotations.series) for annotations in catalog.annotations])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from h5lightning.core.arrays import Float64Array, Int64Array
-from h5lightning.options import Shuffle, Whole, Windows
+from h5lightning.options import Shuffle, Whole
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.sampling.block_order import BlockOrder
 from h5lightning.planning.sampling.blocks import Blocks, shuffle_blocks
@@ -102,9 +102,8 @@ def block_samples(chunk_rows: Int64Array, index: SampleIndex, mixed_samples: int
         Samples of a block for each unit, ``(units,)``, at least 1.
     """
     stride = index.stride_rows
-    span = index.samples.span_rows if isinstance(index.samples, Windows) else 1
     chunk = np.maximum(chunk_rows, 1)
-    crossed = -(-max(0, span - stride) // chunk)
+    crossed = -(-max(0, index.reach.span_rows - stride) // chunk)
     chunks = np.minimum(crossed * _CHUNKS_FOR_CROSSED, mixed_samples // _MIN_BLOCKS * stride // chunk)
     chunks = np.maximum(chunks, mixed_samples // _MAX_BLOCKS * stride // chunk).clip(1)
     period = stride // np.gcd(chunk, stride)

@@ -10,24 +10,28 @@ from h5lightning.options import Samples
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.series_bounds import SeriesBounds
 from h5lightning.planning.index import SampleIndex
+from h5lightning.planning.reach import Reach
 
 __all__ = ["make_index"]
 
 
-def make_index(catalog: Catalog, rows: Int64Array, samples: Samples) -> SampleIndex:
+def make_index(
+    catalog: Catalog, rows: Int64Array, samples: Samples, reach: Reach | None = None
+) -> SampleIndex:
     """The samples of all units, each of which is one series, unless tables divide its rows.
 
     Args:
         catalog: the files, what a ``*`` matched in them, and what tables in them say.
         rows: rows of each unit, ``(units,)``.
         samples: how samples lie in a series.
+        reach: the rows that samples need, by unit where units differ; None for what ``samples`` says.
     """
     matches = catalog.matches
     if catalog.bounds is not None:
-        return _divided(catalog, catalog.bounds, rows, samples)
+        return _divided(catalog, catalog.bounds, rows, samples, reach)
     units = np.arange(catalog.unit_count)
     if matches is None:
-        return SampleIndex(catalog.root, catalog.names, units, rows, samples)
+        return SampleIndex(catalog.root, catalog.names, units, rows, samples, given_reach=reach)
     return SampleIndex(
         catalog.root,
         catalog.names,
@@ -37,10 +41,13 @@ def make_index(catalog: Catalog, rows: Int64Array, samples: Samples) -> SampleIn
         series_names=matches.names,
         series_unit=units,
         unit_texts=matches.texts,
+        given_reach=reach,
     )
 
 
-def _divided(catalog: Catalog, bounds: SeriesBounds, rows: Int64Array, samples: Samples) -> SampleIndex:
+def _divided(
+    catalog: Catalog, bounds: SeriesBounds, rows: Int64Array, samples: Samples, reach: Reach | None
+) -> SampleIndex:
     """The samples of series that tables divide the rows of units into."""
     matches, units = catalog.matches, bounds.unit_of
     names = bounds.names
@@ -58,6 +65,7 @@ def _divided(catalog: Catalog, bounds: SeriesBounds, rows: Int64Array, samples: 
         series_start=bounds.starts,
         unit_texts=None if matches is None else matches.texts,
         unit_rows=rows,
+        given_reach=None if reach is None else reach.of(units),
     )
 
 

@@ -19,7 +19,7 @@ def shared_rows(first: Segments, second: Segments, index: SampleIndex) -> int:
 
     Time and memory grow with the runs, not with the rows, unless only one of the splits is a random subset.
     """
-    by_row = replace(index, samples=Rows())
+    by_row = replace(index, samples=Rows(), given_reach=None)
     runs = [by_row.ranges_within(part.series, part.start, part.stop) for part in (first, second)]
     if first.subset is None and second.subset is None:
         return _common(*runs)

@@ -15,8 +15,9 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import Frozen
 from h5lightning.core.string_table import StringTable
 from h5lightning.errors import SplitError
-from h5lightning.options import Samples, Windows
+from h5lightning.options import Windows
 from h5lightning.planning.index import SampleIndex
+from h5lightning.planning.reach import reach_text
 from h5lightning.planning.selection import RandomSubset, Selection
 
 __all__ = ["SPLITS", "Segments", "SplitPlan"]
@@ -139,9 +140,7 @@ class SplitPlan(Frozen):
         part = self.parts[name]
         selection = part.selection(index)
         if not len(selection):
-            raise SplitError(
-                f"split: {name} has {part.rows} rows, but no sample: {_shortage(part, index.samples)}"
-            )
+            raise SplitError(f"split: {name} has {part.rows} rows, but no sample: {_shortage(part, index)}")
         return selection
 
 
@@ -178,12 +177,16 @@ def _add_numbers(digest: hashlib.blake2b, *arrays: Int64Array) -> None:
         digest.update(array.astype("<i8").tobytes())
 
 
-def _shortage(part: Segments, samples: Samples) -> str:
-    longest = int((part.stop - part.start).max(initial=0))
+def _shortage(part: Segments, index: SampleIndex) -> str:
+    longest, samples, reach = int((part.stop - part.start).max(initial=0)), index.samples, index.reach
+    if isinstance(samples, Windows) and reach.is_padded:
+        return (
+            f"its longest run of rows is {longest}, and windows start at every {samples.stride}th row of a series. "
+            "Use a smaller stride, a larger fraction, or split by='file' or by='series'"
+        )
     if isinstance(samples, Windows):
         return (
-            f"its longest run of rows is {longest}, a window spans {samples.span_rows} "
-            f"(length={samples.length}, dilation={samples.dilation}). Use shorter windows, a larger fraction, "
-            "or split by='file' or by='series'"
+            f"its longest run of rows is {longest}, {reach_text(samples, reach)}. Use shorter windows, a larger "
+            "fraction, or split by='file' or by='series'"
         )
     return "no series is in it from its first to its last row. Split by='file' or by='series'"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from h5lightning.core.progress import Advance
 from h5lightning.errors import H5LightningError
 from h5lightning.options import Windows
 from h5lightning.planning.catalog.annotations import SeriesTable
+from h5lightning.planning.fields import RowField
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.tools.check.run import CheckResult, CheckRun, describe_id
 
@@ -37,14 +38,17 @@ def check_borders(run: CheckRun, samples: Windows, advance: Advance) -> CheckRes
     with run.open_files() as pool:
         for file in run.files(advance):
             ids = run.drawn_ids(file)
-            rows, checked = run.index.locate(ids).row, checked + len(ids)
+            where, checked = run.index.locate(ids), checked + len(ids)
+            first, stop = _span(samples, run.fields_of(file).row_fields)
+            firsts = np.maximum(where.row + first, 0)
+            stops = np.minimum(where.row + stop, run.index.series_rows[where.series])
             failures += _past_the_end(run, pool, file, samples, ids)
             for table in _tables(run, file):
                 borders = _borders(pool, run.index.path(file), table)
                 # The first border after the first row of a window must not come before its last row.
-                after = np.searchsorted(borders, rows, side="right")
+                after = np.searchsorted(borders, firsts, side="right")
                 last = np.append(borders, np.iinfo(np.int64).max)[after]
-                if count := int((last < rows + samples.span_rows).sum()):
+                if count := int((last < stops).sum()):
                     crossing, tables[table.paths[0]] = crossing + count, None
     note = ""
     if crossing:
@@ -57,18 +61,27 @@ def check_borders(run: CheckRun, samples: Windows, advance: Advance) -> CheckRes
 def _past_the_end(
     run: CheckRun, pool: HandlePool, file: int, samples: Windows, ids: Int64Array
 ) -> Iterator[str]:
-    rows = run.index.locate(ids).row
-    paths = dict.fromkeys(plan.path for plan in run.fields_of(file).row_fields)
-    for path in paths:
+    if samples.pad is not None:
+        return  # rows that are not there are padding
+    rows, fields = run.index.locate(ids).row, run.fields_of(file).row_fields
+    for path in dict.fromkeys(plan.path for plan in fields):
         try:
             with pool.dataset(run.index.path(file), path) as dataset:
                 length = int(dataset.shape[0])
         except (H5LightningError, OSError):
             continue  # the check of both readers reports it
-        beyond = np.flatnonzero((rows < 0) | (rows + samples.span_rows > length))
+        first, stop = _span(samples, (plan for plan in fields if plan.path == path))
+        beyond = np.flatnonzero((rows + first < 0) | (rows + stop > length))
         if beyond.size:
             where = describe_id(run.index, int(ids[beyond[0]]))
             yield f"the window at {where} reaches past the {length:,} rows of '/{path}'"
+
+
+def _span(samples: Windows, fields: Iterable[RowField]) -> tuple[int, int]:
+    """The first row that a window needs for some fields, counted from its own first row, and one past the last."""
+    steps = [plan.steps or (0, 1) for plan in fields]
+    first, last = min(start for start, _ in steps), max(stop - 1 for _, stop in steps)
+    return first * samples.dilation, last * samples.dilation + 1
 
 
 def _tables(run: CheckRun, file: int) -> tuple[SeriesTable, ...]:

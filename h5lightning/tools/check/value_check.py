@@ -17,7 +17,6 @@ from h5lightning.core.formatting import counted
 from h5lightning.core.progress import Advance
 from h5lightning.errors import FieldError, H5LightningError, MissingDataError
 from h5lightning.loading.batch_reader import BatchReader
-from h5lightning.options import Windows
 from h5lightning.planning.catalog.annotations import Encoding
 from h5lightning.planning.fields import Fields, JoinedField, RowField, StoredField
 from h5lightning.storage.files.handle_pool import HandlePool
@@ -174,10 +173,7 @@ def _stored(run: CheckRun, reader: Reader, file: int, plan: StoredField, ids: In
         whole = np.empty(column.row_shape, dtype)
         reader.read_whole(path, column, whole)
         return np.broadcast_to(whole, (len(ids), *column.row_shape))
-    start, stop = plan.steps or (0, 1)
-    samples = run.index.samples
-    dilation = samples.dilation if isinstance(samples, Windows) else 1
-    rows = run.index.locate(ids).row[:, None] + np.arange(start, stop) * dilation
+    rows = run.index.locate(ids).row[:, None] + plan.offsets
     distinct, i = np.unique(rows, return_inverse=True)
     out = np.empty((len(distinct), *column.row_shape), dtype)
     reader.read_rows(path, column, distinct, out)

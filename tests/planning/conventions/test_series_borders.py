@@ -79,7 +79,8 @@ def test_the_error_says_what_where_and_what_to_do():
     message = str(caught.value)
     assert message.startswith("field 'k': '/x' in /data/1.h5 holds several series")
     assert "'/meta/ends' has the ends of series that tile its 1,200 rows (and 2 more files)" in message
-    assert "Windows(length=3, stride=1, dilation=1) would cross their borders" in message
+    assert "Windows(length=3, stride=1, dilation=1" in message
+    assert "would cross their borders" in message
     assert re.search(REMEDY, message)
 
 
