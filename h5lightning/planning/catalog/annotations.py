@@ -107,10 +107,13 @@ class SeriesTable:
         paths: the datasets that divide the rows; ``table[column]`` for a column of a table.
         kind: ``ends``, ``offsets``, ``starts``, ``lengths``, ``starts and lengths``, ``starts and ends``; or, with a
             number for each row, ``flags`` or ``runs`` of equal numbers.
+        is_plain: False if no option of `Series` says it: first rows alone, flags of first rows, the last row instead of
+            the end, pairs of both borders in one dataset, or series that a status leaves out.
     """
 
     paths: tuple[str, ...]
     kind: str
+    is_plain: bool = True
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import more_files
 from h5lightning.errors import UnsupportedFieldError
-from h5lightning.options import Samples, SingleField, Windows
+from h5lightning.options import Samples, Series, SingleField, Windows
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.catalog.annotations import SeriesTable
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.conventions.error_parts import where
 
-__all__ = ["check_series_borders", "evidence_text"]
+__all__ = ["check_series_borders", "evidence_text", "series_option"]
 
+# The options of `Series` that say what a table of a kind does.
+_OPTIONS: dict[str, tuple[str, ...]] = {
+    "ends": ("ends",),
+    "offsets": ("offsets",),
+    "lengths": ("lengths",),
+    "starts and lengths": ("starts", "lengths"),
+    "starts and ends": ("starts", "stops"),
+    "flags": ("flags",),
+    "runs": ("runs",),
+}
 _NUMBERS = {
     "ends": "the ends",
     "offsets": "the offsets",
@@ -58,9 +70,28 @@ def check_series_borders(
     raise UnsupportedFieldError(
         f"{where(catalog, file, key, field)} holds several series, such as episodes, one after the other: "
         f"{evidence_text(table, rows)}{more_files(divided)}. {samples!r} would cross their borders, so that a sample "
-        "could hold the end of one series and the beginning of the next. Use single rows (samples=Rows()); or write "
-        f"each series to its own file; or accept such samples: series='file' makes each file one series{alone}"
+        f"could hold the end of one series and the beginning of the next. {_remedy(table)}; or accept such samples: "
+        f"series='file' makes each file one series{alone}"
     )
+
+
+def series_option(table: SeriesTable) -> Series | None:
+    """The option that makes series of what a table says; None if there is none."""
+    names = _OPTIONS.get(table.kind)
+    if names is None or not table.is_plain:
+        return None
+    paths = [path.replace("[", "/").removesuffix("]") for path in table.paths]
+    if table.kind == "flags":
+        return Series(flags=paths)
+    options: dict[str, Any] = dict(zip(names, paths, strict=True))
+    return Series(**options)
+
+
+def _remedy(table: SeriesTable) -> str:
+    option = series_option(table)
+    if option is None:
+        return "Use single rows (samples=Rows()); or write each series to its own file"
+    return f"series={option.text()} keeps windows inside of them. Or use single rows (samples=Rows())"
 
 
 def evidence_text(table: SeriesTable, rows: int | None = None) -> str:

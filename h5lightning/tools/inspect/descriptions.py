@@ -10,6 +10,7 @@ import numpy as np
 from h5lightning.core.formatting import counted, listed
 from h5lightning.options import Whole
 from h5lightning.planning.catalog.schema import DatasetSchema, Member
+from h5lightning.planning.conventions.series_borders import series_option
 from h5lightning.tools.inspect.issues import row_span
 from h5lightning.tools.overview.dataset_summary import DatasetSummary
 from h5lightning.tools.overview.infer_fields import InferredFields
@@ -118,10 +119,15 @@ def _forecast(inferred: InferredFields | None) -> Iterator[str]:
         )
         return
     if inferred.datasets[0].series and inferred.series is None:
+        option = series_option(inferred.datasets[0].series[0][0])
+        remedy = (
+            "write each series to its own file"
+            if option is None
+            else f"say what a series is, series={option.text()}"
+        )
         yield (
             f"No dataset looks like labels. Predicting the next rows needs windows of rows, but '/{x.path}' holds "
-            "several series one after the other: write each series to its own file, or accept windows across their "
-            "borders with series='file'"
+            f"several series one after the other: {remedy}, or accept windows across their borders with series='file'"
         )
         return
     field = f"{x.path!r}" + (f", decode={x.decode!r}" if x.decode else "")

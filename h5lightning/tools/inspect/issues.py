@@ -11,7 +11,7 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import bytes_text, counted, listed
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.catalog.schema_difference import explain_difference
-from h5lightning.planning.conventions.series_borders import evidence_text
+from h5lightning.planning.conventions.series_borders import evidence_text, series_option
 from h5lightning.planning.values.conversions import wider_type
 from h5lightning.tools.overview.dataset_summary import DatasetSummary
 from h5lightning.tools.overview.reader_choice import Reading
@@ -222,10 +222,12 @@ def _several_series(dataset: DatasetSummary, names: Names) -> Iterator[Issue]:
     files = np.unique(np.concatenate([files for _, files in dataset.series]))
     further = len(dataset.series) - 1
     also = f", and so do {counted(further, 'more table')}" if further else ""
+    option = series_option(dataset.series[0][0])
+    remedy = "series='file'" if option is None else f"series={option.text()} or 'file'"
     text = (
         f"{{}} holds several series one after the other, {where_text(files, names)}: "
         f"{evidence_text(dataset.series[0][0])}{also}. Single rows are fine; samples=Windows(…) would cross the "
-        "borders of series, and is an error without series='file'"
+        f"borders of series, and is an error without {remedy}"
     )
     yield Issue.of(dataset, "several series", "note", text, files.size)
 

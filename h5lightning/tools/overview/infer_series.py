@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from h5lightning.options import Field, Series
-from h5lightning.planning.catalog.annotations import SeriesTable
+from h5lightning.planning.conventions.series_borders import series_option
 from h5lightning.tools.overview.dataset_paths import is_label, words_of
 from h5lightning.tools.overview.dataset_summary import DatasetSummary
 
 __all__ = ["Family", "find_family", "series_in_rows"]
 
 _ACTION_WORDS = frozenset(["action", "actions"])
-_OPTIONS = {
-    "ends": ("ends",),
-    "offsets": ("offsets",),
-    "starts and lengths": ("starts", "lengths"),
-    "starts and ends": ("starts", "stops"),
-    "runs": ("runs",),
-}
 _KEPT_WORDS = frozenset(["next"])  # next_obs holds what obs holds, one row later
 
 
@@ -70,18 +62,7 @@ def series_in_rows(dataset: DatasetSummary, files: int) -> Series | None:
     if len(dataset.series) != 1:
         return None
     table, files_with = dataset.series[0]
-    return None if files_with.size < files else said_series(table)
-
-
-def said_series(table: SeriesTable) -> Series | None:
-    """The option for a table that divides rows; None if no option says so."""
-    if any("[" in path for path in table.paths):
-        return None  # a column of a table
-    if table.kind == "flags":
-        return Series(flags=table.paths)
-    names = _OPTIONS.get(table.kind)
-    paths: dict[str, Any] = dict(zip(names or (), table.paths, strict=names is not None))
-    return None if names is None else Series(**paths)
+    return None if files_with.size < files else series_option(table)
 
 
 def _may_be_row_field(dataset: DatasetSummary) -> bool:

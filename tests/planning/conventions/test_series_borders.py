@@ -16,7 +16,7 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LightningCLI
 from typer.testing import CliRunner
 
-from h5lightning import Field, H5DataModule, H5Dataset, Rows, Whole, Windows
+from h5lightning import Field, H5DataModule, H5Dataset, Rows, Series, Whole, Windows
 from h5lightning.cli import app
 from h5lightning.config import register
 from h5lightning.errors import OptionError, UnsupportedFieldError
@@ -24,7 +24,7 @@ from h5lightning.planning.catalog.annotations import Annotations, SeriesTable
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.file_schema import FileSchema
 from h5lightning.planning.catalog.schema import DatasetSchema
-from h5lightning.planning.conventions.series_borders import check_series_borders, evidence_text
+from h5lightning.planning.conventions.series_borders import check_series_borders, evidence_text, series_option
 from h5lightning.tools.inspect import inspect_files
 
 pytestmark = pytest.mark.timeout(120)
@@ -130,6 +130,47 @@ def test_each_window_of_rows_may_cross(samples):
 def test_evidence_in_words(table, text):
     assert evidence_text(table, 12) == text
     assert evidence_text(table) == text.replace("12 ", "")
+
+
+@pytest.mark.parametrize(
+    ("table", "text"),
+    [
+        (TABLE, "Series(ends='meta/ends')"),
+        (SeriesTable(("p",), "offsets"), "Series(offsets='p')"),
+        (SeriesTable(("l",), "lengths"), "Series(lengths='l')"),
+        (
+            SeriesTable(("i/first", "i/count"), "starts and lengths"),
+            "Series(starts='i/first', lengths='i/count')",
+        ),
+        (SeriesTable(("t[a]", "t[b]"), "starts and ends"), "Series(starts='t/a', stops='t/b')"),
+        (SeriesTable(("d", "t"), "flags"), "Series(flags=['d', 't'])"),
+        (SeriesTable(("e",), "runs"), "Series(runs='e')"),
+    ],
+)
+def test_the_remedy_is_the_option_that_names_the_table(table, text):
+    option = series_option(table)
+    assert option is not None
+    assert option.text() == text
+    with pytest.raises(UnsupportedFieldError) as caught:
+        check(None, table)
+    assert f"series={text} keeps windows inside of them" in str(caught.value)
+
+
+def test_without_an_option_the_remedy_is_another_file():
+    for table in (SeriesTable(("s",), "starts"), SeriesTable(("is_first",), "flags", is_plain=False)):
+        assert (series_option(table) is None) == (not table.is_plain or table.kind == "starts")
+        with pytest.raises(UnsupportedFieldError, match="write each series to its own file"):
+            check(table)
+
+
+def test_the_remedy_works(tmp_path, ready):
+    write(tmp_path / "a.h5")
+    with pytest.raises(UnsupportedFieldError) as caught:
+        H5DataModule(str(tmp_path / "a.h5"), ["x"], Windows(3)).setup()
+    option = eval(re.search(r"series=(Series\(.*?\)) keeps", str(caught.value)).group(1), {"Series": Series})
+    split = {"val": None, "test": None}
+    dm = ready(H5DataModule(str(tmp_path / "a.h5"), ["x"], Windows(3), series=option, split=split))
+    assert [place.row for place in dm.locate(range(6))] == [0, 1, 0, 1, 2, 0]
 
 
 # ── front doors ──────────────────────────────────────────────────────────────────────────────────────

@@ -35,6 +35,8 @@ _ALONE: dict[str, tuple[str, Callable[[Int64Array, int], bool]]] = {
     "starts": ("starts", tiling.are_starts),
 }
 
+_PLAIN = frozenset(["offsets", "ends", "index", "lengths", "count", "after", "flags", "runs"])
+
 # Paths of candidates, their role and the number of rows → the kind of `SeriesTable`; empty if they are none.
 _Kinds: TypeAlias = dict[tuple[tuple[str, ...], str, int], str]
 
@@ -78,7 +80,7 @@ class _Search:
         self._rows = rows
         self._path = path
         self._kinds = kinds
-        self._accepted: dict[tuple[str, ...], str] = {}
+        self._accepted: dict[tuple[str, ...], SeriesTable] = {}
         self.remarks: list[str] = []
 
     def check(self, candidates: Sequence[SeriesCandidate]) -> None:
@@ -92,10 +94,17 @@ class _Search:
             self._check_pairs(group)
 
     def tables(self) -> tuple[SeriesTable, ...]:
-        """The candidates that divide the rows; all flags together are one table."""
-        flags = tuple(paths[0] for paths, kind in self._accepted.items() if kind == "flags")
-        tables = (SeriesTable(paths, kind) for paths, kind in self._accepted.items() if kind != "flags")
-        return (*tables, *([SeriesTable(flags, "flags")] if flags else []))
+        """The candidates that divide the rows, those that `Series` can name first; flags of one kind are one table."""
+        tables = [table for table in self._accepted.values() if table.kind != "flags"]
+        for is_plain in (True, False):
+            flags = [
+                table
+                for table in self._accepted.values()
+                if (table.kind, table.is_plain) == ("flags", is_plain)
+            ]
+            if flags:
+                tables.append(SeriesTable(tuple(table.paths[0] for table in flags), "flags", is_plain))
+        return tuple(sorted(tables, key=lambda table: not table.is_plain))
 
     def _roles_alone(self, candidate: SeriesCandidate) -> list[str]:
         """What a candidate may be without others, by its name, type and length."""
@@ -138,7 +147,8 @@ class _Search:
         if kind := self._kinds[key]:
             for path in paths[:2]:
                 self._accepted.pop((path,), None)
-            self._accepted[paths[:2]] = kind
+            is_plain = role in _PLAIN and len(paths) <= 2
+            self._accepted[paths[:2]] = SeriesTable(paths[:2], kind, is_plain)
         return bool(kind)
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from h5lightning.planning.catalog.annotations import NOTHING, SeriesTable
+from h5lightning.planning.conventions.series_borders import series_option
 from h5lightning.storage.scanning import ScanRequest, scan_file
 from h5lightning.storage.scanning.series import candidates as series_candidates
 from h5lightning.storage.scanning.series.name_list import NameList
@@ -169,6 +170,21 @@ ALIKE = {
 def test_what_divides_rows_is_found(layout, tmp_path):
     path, datasets, kind = DIVIDED[layout]
     assert [one.kind for one in said_of(path, datasets, tmp_path).series] == [kind]
+
+
+@pytest.mark.parametrize("layout", DIVIDED)
+def test_what_divides_rows_is_an_option_that_divides_them(layout, tmp_path):
+    path, datasets, kind = DIVIDED[layout]
+    (found,) = said_of(path, datasets, tmp_path).series
+    option = series_option(found)
+    assert (option is None) == (not found.is_plain)
+    if option is None:
+        return
+    request = ScanRequest(paths=(path,), series=option.tables)
+    schema = scan_file(str(tmp_path / "a.h5"), request)
+    assert list(schema.bounds.problems) == [""], kind
+    assert schema.bounds.totals.tolist() == [schema.dataset(path).rows]
+    assert len(schema.bounds.rows) > 1
 
 
 @pytest.mark.parametrize("layout", ALIKE)
