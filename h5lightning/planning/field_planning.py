@@ -92,7 +92,6 @@ def _check_available(fields: Mapping[str, Field], samples: Samples, series: Seri
         (is_padded, "samples.pad"),
         (samples.axis != 0, "samples.axis"),
         (isinstance(series, Series) and series.axis is not None, "Series(axis=…)"),
-        (isinstance(series, Series) and series.join_files is not None, "Series(join_files=…)"),
     ):
         if is_asked:
             raise OptionError(f"{what} is not available yet")

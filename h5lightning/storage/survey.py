@@ -31,7 +31,8 @@ from h5lightning.planning.reach import reach_of_units
 from h5lightning.planning.sampling import RowLayout
 from h5lightning.planning.sampling.chunk_needs import ChunkLayout
 from h5lightning.planning.sampling.decoded_chunks import DecodedChunks
-from h5lightning.planning.series.join_files import coordinate_path
+from h5lightning.planning.series.join_files import coordinate_path, join_files
+from h5lightning.planning.series.joined_files import JoinedFiles
 from h5lightning.planning.series.make_index import make_index
 from h5lightning.planning.series.names import matched_paths
 from h5lightning.planning.series.series_lengths import check_span
@@ -65,6 +66,7 @@ class DataSurvey(Frozen):
         labels: the attribute that keeps units together, for each unit of the catalog; None for one that lacks it. A
             unit is a file, or each match of the ``*``. None if no attribute was requested.
         scanned: number of files that were opened; the others were taken from the index.
+        joined: which files go on where others end; None if the user joins none.
         checksums: verify the bytes of the files; None without ``access.verify``.
     """
 
@@ -76,6 +78,7 @@ class DataSurvey(Frozen):
     labels: tuple[str | None, ...] | None
     scanned: int
     checksums: ChecksumTable | None = None
+    joined: JoinedFiles | None = None
 
     @property
     def scanned_files(self) -> ScannedFiles:
@@ -154,7 +157,8 @@ def survey(
     planned, predicted = _plan(catalog, fields, samples, roles, access=access, dtype=dtype, series=series)
     rows = planned.rows if predicted is None else np.maximum(planned.rows, predicted.rows)
     reach = reach_of_units(samples, planned, predicted, _predict_and_labelled(roles, catalog)[0])
-    index = make_index(catalog, rows, samples, reach)
+    joined = join_files(catalog, rows, roles, series)
+    index = make_index(catalog, rows, samples, reach, None if joined is None else joined[0])
     check_span(index)
     return DataSurvey(
         catalog=catalog,
@@ -165,6 +169,7 @@ def survey(
         labels=_labels(catalog, label) if label is not None else None,
         scanned=build.scanned,
         checksums=checksums,
+        joined=None if joined is None else joined[1],
     )
 
 

@@ -17,6 +17,7 @@ from h5lightning.loading.fields.field_decoder import FieldDecoder, column_of
 from h5lightning.loading.fields.file_values import FileValues, put_each, put_rows
 from h5lightning.loading.fields.located_batch import LocatedBatch
 from h5lightning.loading.fields.row_requests import RowRequest
+from h5lightning.loading.fields.run_rows import RunRows, together
 from h5lightning.planning.fields import (
     AttributeField,
     ConstantField,
@@ -41,12 +42,14 @@ class ReadContext:
     Args:
         reader: reads datasets.
         constants: keeps datasets without a sample axis.
+        runs: finds rows of files that go on where others end; None if no files are joined.
         checks_each: check each number while it is read, also where that can be done afterwards: then an error names
             its row and file.
     """
 
     reader: Reader
     constants: ConstantCache
+    runs: RunRows | None = None
     checks_each: bool = False
 
 
@@ -114,7 +117,22 @@ class RowReader(_DatasetReader):
 
     def fill(self, batch: LocatedBatch, out: Array) -> Iterator[Sequence[RowRequest]]:
         """See `FieldReader.fill`."""
-        request = self._request(batch, out)
+        runs = self.context.runs
+        if runs is None or self._steps is None or not len(self._offsets):
+            yield from self._fill(batch, self._request(batch, out))
+            return
+        inside, rows = runs.divided(batch, self._offsets)
+        if rows is None:
+            yield from self._fill(batch, self._request(batch, out))
+            return
+        column = self._columns[0]
+        each = out.reshape(len(out) * len(self._offsets), *column.row_shape)
+        single = ReadRequest(column, rows.borders, rows.rows, rows.slots, each)
+        yield from together(
+            [(inside, self._fill(inside, self._request(inside, out))), (rows, self._fill(rows, single))]
+        )
+
+    def _fill(self, batch: LocatedBatch, request: ReadRequest) -> Iterator[Sequence[RowRequest]]:
         if self._decoder is None:
             yield (RowRequest(request),)  # read straight into the batch
         else:

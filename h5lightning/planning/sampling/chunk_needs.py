@@ -122,15 +122,26 @@ class ChunkNeeds:
         found = NeededChunks.none()
         for layout, first in zip(self._layouts, self._firsts, strict=True):
             offsets = layout.offsets()
-            heights, firsts = layout.chunk_rows[units][:, None], first[units][:, None]
-            numbers = firsts + (rows[:, None] + offsets) // heights
+            of_rows, needed = self._needed(units, rows, offsets)
+            heights = layout.chunk_rows[of_rows]
+            numbers = first[of_rows] + needed // heights
             numbers = np.where(heights > 1, numbers, -1).ravel()  # sample after sample
             new = self._new(numbers)
             self._last[numbers] = due.repeat(len(offsets))
             which = new // len(offsets)
-            sizes = heights[which, 0] * layout.row_bytes
+            sizes = heights.ravel()[new] * layout.row_bytes
             found += NeededChunks(due[which], ids[which], numbers[new], sizes)
         return found[np.argsort(found.due, kind="stable")]
+
+    def _needed(
+        self, units: Int64Array, rows: Int64Array, offsets: Int64Array
+    ) -> tuple[Int64Array, Int64Array]:
+        """The unit of each row that samples need, and the row there, ``(N, offsets)`` each."""
+        of_rows, needed = units[:, None].repeat(len(offsets), axis=1), rows[:, None] + offsets
+        if self._index.runs is None:
+            return of_rows, needed
+        found, inside = self._index.runs.locate(of_rows.ravel(), needed.ravel())
+        return found.reshape(needed.shape), inside.reshape(needed.shape)
 
     def _new(self, numbers: Int64Array) -> Int64Array:
         """Where numbers of chunk rows come for the first time, ``(n,)``."""

@@ -12,7 +12,7 @@ from h5lightning.errors import OptionError, SchemaError
 from h5lightning.options import Series
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.catalog.catalog import Catalog
-from h5lightning.planning.series.file_runs import FileRuns
+from h5lightning.planning.file_runs import FileRuns
 from h5lightning.planning.series.joined_files import (
     Coordinate,
     JoinedFiles,

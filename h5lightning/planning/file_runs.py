@@ -57,6 +57,11 @@ class FileRuns(Frozen):
         return np.lexsort((self.rows, self.start, self.run))
 
     @once
+    def first_files(self) -> Int64Array:
+        """The first file of each run, ``(runs,)``."""
+        return self.order[np.searchsorted(self.run[self.order], np.arange(len(self.run_rows)))]
+
+    @once
     def _starts(self) -> Int64Array:
         """First row of each file of `order`, counted over all runs."""
         rows = self.rows[self.order]
@@ -113,7 +118,7 @@ class RunReach:
     """Samples that lie in runs of files: the grid of their first rows is that of the run.
 
     Args:
-        of_run: what a sample needs.
+        of_run: what a sample needs, by run where runs differ.
         runs: the files.
         files: the files that are asked for, ``(files,)``; None for all.
     """
@@ -121,6 +126,11 @@ class RunReach:
     of_run: WindowReach
     runs: FileRuns
     files: Int64Array | None = None
+
+    @classmethod
+    def of_files(cls, reach: WindowReach, runs: FileRuns) -> RunReach:
+        """The reach in runs, from that in files; the files of a run have the same fields."""
+        return cls(reach.of(runs.first_files), runs)
 
     @property
     def stride(self) -> int:
@@ -141,7 +151,7 @@ class RunReach:
     def first(self) -> Int64Array:
         """The row that starts the first sample of each file, ``(files,)``."""
         before, _ = self._numbers()
-        first: Int64Array = self.of_run.first + before * self.stride - self._start
+        first: Int64Array = self._window.first + before * self.stride - self._start
         return first
 
     def of(self, files: Int64Array) -> RunReach:
@@ -172,12 +182,18 @@ class RunReach:
         number[order] = np.cumsum(opens) - 1
         begin = low[order][opens]
         end = high[order][np.append(opens[1:], True)] if len(order) else high
-        first, stop = self.of_run.numbers_within(begin, end, self.runs.run_rows[runs[order][opens]])
-        own = self.of_run.first
+        which = runs[order][opens]
+        first, stop = self.of_run.of(which).numbers_within(begin, end, self.runs.run_rows[which])
+        own = self._window.first
         first = np.maximum(first[number], -(-(low - own) // self.stride))
         stop = np.minimum(stop[number], -(-(high - own) // self.stride))
         before, _ = self._numbers()
         return np.maximum(first, before) - before, stop - before
+
+    @property
+    def _window(self) -> WindowReach:
+        """What samples that start in each file need."""
+        return self.of_run.of(self._run)
 
     @property
     def _run(self) -> Int64Array:
@@ -191,6 +207,6 @@ class RunReach:
         """The number in its run of the first sample that starts in each file, and one past that of the last one."""
         rows = self.runs.rows if self.files is None else self.runs.rows[self.files]
         counts = self.of_run.counts(self.runs.run_rows)[self._run]
-        start, own = self._start, self.of_run.first
+        start, own = self._start, self._window.first
         first, stop = (np.clip(-(-(row - own) // self.stride), 0, counts) for row in (start, start + rows))
         return first, stop

@@ -1,11 +1,11 @@
 """Runs of files: rows in other files, and samples that cross files, held against a list of all rows."""
 
 import numpy as np
-from h5lightning.planning.reach import WindowReach
 from hypothesis import given
 from hypothesis import strategies as st
 
-from h5lightning.planning.series.file_runs import FileRuns, RunReach
+from h5lightning.planning.file_runs import FileRuns, RunReach
+from h5lightning.planning.reach import WindowReach
 
 
 def runs_of(draw):
