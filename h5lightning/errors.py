@@ -27,6 +27,7 @@ one message string, so that torch can raise it again in the main process as ``ex
     ├── RanksDifferError (RuntimeError)       the ranks see different files or options
     ├── WorkerError (RuntimeError)            a worker process was killed, hangs or ended early
     ├── NotSetUpError (RuntimeError)          the DataModule needs `setup` first
+    ├── ClosedFileError (ValueError)          a file that `info.file()` opened is used after the call
     └── MissingExtraError (ImportError)       an optional package is not installed
 """
 
@@ -39,6 +40,7 @@ from h5lightning.core.visible import visible, visible_lines
 __all__ = [
     "BadFileError",
     "ChecksumError",
+    "ClosedFileError",
     "DiscoveryError",
     "FieldError",
     "FileChangedError",
@@ -166,6 +168,10 @@ class WorkerError(H5LightningError, RuntimeError):
 
 class NotSetUpError(H5LightningError, RuntimeError):
     """The DataModule needs `setup` before it can answer."""
+
+
+class ClosedFileError(H5LightningError, ValueError):
+    """A file that ``info.file()`` opened for a transform is used when that call has ended."""
 
 
 class MissingExtraError(H5LightningError, ImportError):

@@ -13,7 +13,7 @@ import pytest
 from hydra import compose, initialize
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import ConfigCompositionException
+from hydra.errors import ConfigCompositionException, InstantiationException
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue
@@ -61,12 +61,31 @@ def test_option_configs_have_the_options_fields_and_defaults(config, option):
     expected = dataclasses.asdict(option())
     got = {field.name: field.default for field in dataclasses.fields(config)}
     assert list(got) == list(expected)
-    plain = {name: value for name, value in got.items() if not str(value).startswith("${")}
+    plain = {
+        name: value for name, value in got.items() if not str(value).startswith("${") and name != "given"
+    }
     assert plain == {name: expected[name] for name in plain}
 
 
 def test_a_glob_gets_the_default_split(compose_data):
-    assert resolved(compose_data("data.files=a.h5"))["split"] == dataclasses.asdict(Split())
+    split = resolved(compose_data("data.files=a.h5"))["split"]
+    assert Split(**split) == Split()
+    assert {**split, "given": None} == dataclasses.asdict(Split())
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["data.split.given.train=mask/train", "data.split.given.val=mask/valid"],
+        ["data.split.given={train: mask/train, valid: mask/valid}"],
+    ],
+    ids=["one by one", "mapping"],
+)
+def test_a_given_split_is_named_without_a_plus(compose_data, overrides):
+    datamodule = instantiate(compose_data("data.files=a.h5", *overrides))
+    split = datamodule.hparams["split"]
+    assert split["given"] == {"train": "mask/train", "val": "mask/valid"}
+    assert (split["val"], split["test"]) == (None, None)
 
 
 def test_named_splits_are_cut_no_further(compose_data):
@@ -101,10 +120,26 @@ def test_values_of_many_types_are_accepted(compose_data, override, value):
     assert OmegaConf.to_container(compose_data(override))[key] == value
 
 
+def test_samples_of_each_stage(compose_data):
+    given = "data.files=a.h5", "data.samples={train: {length: 5}, test: {length: 9}}"
+    samples = instantiate(compose_data(*given, "data.samples.test.length=20")).hparams.samples
+    assert {stage: one["length"] for stage, one in samples.items()} == {"train": 5, "test": 20}
+    with pytest.raises(
+        InstantiationException, match="samples has a layout for 'train', but 'vall' is no stage"
+    ):
+        instantiate(compose_data(*given, "+data.samples.vall.length=20"))
+
+
 @pytest.mark.parametrize(
     "override",
-    ["data.batchsize=3", "data.split.vall=0.2", "data.access.lock=true", "data.split={vall: 0.2}"],
-    ids=["argument", "split", "access", "split-mapping"],
+    [
+        "data.batchsize=3",
+        "data.split.vall=0.2",
+        "data.access.lock=true",
+        "data.split={vall: 0.2}",
+        "data.split.given.tran=x",
+    ],
+    ids=["argument", "split", "access", "split-mapping", "given"],
 )
 def test_a_mistyped_key_is_refused(compose_data, override):
     with pytest.raises(ConfigCompositionException, match="Could not override"):
@@ -129,6 +164,14 @@ def test_instantiate_makes_the_datamodule_from_plain_types(compose_data):
     assert datamodule.batch_size == 7
     assert type(datamodule.hparams["files"]) is list
     assert type(datamodule.hparams["fields"]) is dict
+
+
+def test_lists_of_paths_and_of_files(compose_data):
+    field = "{path: [t2m, msl], steps: [0, 1], join: first, decode: cf}"
+    datamodule = instantiate(compose_data("data.files=[@train.txt]", f"data.fields={{x: {field}}}"))
+    assert datamodule.hparams["files"] == ["@train.txt"]
+    assert datamodule.hparams["fields"]["x"]["path"] == ["t2m", "msl"]
+    assert datamodule.hparams["fields"]["x"]["join"] == "first"
 
 
 @pytest.mark.timeout(60)

@@ -22,6 +22,7 @@ from h5lightning.errors import NotSetUpError
 from h5lightning.loading.sample_weights import read_weights
 from h5lightning.options import Shuffle
 from h5lightning.options.checks import to_plain
+from h5lightning.options.samples import StageSamples
 from h5lightning.planning.sampling import Order, fingerprint
 from h5lightning.planning.sampling.sharding import Share
 from h5lightning.storage.survey import DataSurvey
@@ -171,7 +172,7 @@ class DataLifecycle:
         data, options = self.data, self._options
         return RunRecord(
             seed=self.seed,
-            samples=to_plain(options.samples),
+            samples=to_plain(StageSamples.all_of(options.samples).train),
             shuffle=to_plain(self.shuffle),
             order=fingerprint(self.training_order()) if data.datasets.get("train") else "",
             split=data.plain_split,

@@ -20,9 +20,10 @@ from h5lightning.datamodule.options import DataModuleOptions, plain_batch_size
 from h5lightning.datamodule.setup import PreparedData
 from h5lightning.datamodule.summary import Summary, summarise
 from h5lightning.loading.sample_dataset import SampleDataset
-from h5lightning.options import Access, Samples, Shuffle, Split
+from h5lightning.options import Access, Shuffle, Split
 from h5lightning.options.checks import check_int
 from h5lightning.options.coerce import SeriesOption
+from h5lightning.options.samples import SamplesOption
 from h5lightning.planning.fields import FieldSpec
 from h5lightning.planning.splitting.manifest import save_manifest
 
@@ -61,7 +62,8 @@ class H5DataModule(LightningDataModule):
         files: glob, list of globs, or mapping of ``train``, ``val``, ``test``, ``predict`` to either. ``@list.txt`` for
             the paths and globs in a text file, one on each line, relative to its directory.
         fields: sample key → path, ``attr:NAME`` or `Field`; a list of paths; None for all eligible datasets.
-        samples: `Rows`, `Windows`, `Whole` or a mapping with ``kind``; None for rows.
+        samples: `Rows`, `Windows`, `Whole` or a mapping with ``kind``; None for rows. Or a mapping of ``train``,
+            ``val``, ``test`` and ``predict`` to those: a stage that it lacks has the samples of the stage before.
         split: how data become train, val and test; None for `Split` with its defaults or, with a mapping of files, for
             the named splits alone.
         batch_size: samples of one rank in one step.
@@ -104,7 +106,7 @@ class H5DataModule(LightningDataModule):
         self,
         files: str | list[str] | dict[str, Any],
         fields: dict[str, Any] | list[str] | None = None,
-        samples: Samples | dict[str, Any] | None = None,
+        samples: SamplesOption | dict[str, Any] | None = None,
         split: Split | dict[str, Any] | None = None,
         batch_size: int = 32,
         num_workers: int = 0,
@@ -270,7 +272,7 @@ class H5DataModule(LightningDataModule):
 
     @property
     def sample_spec(self) -> dict[str, FieldSpec]:
-        """Key → shape, type and classes of what a model gets, to build a model from the data."""
+        """Key → shape, type and classes of what a model gets, to build a model from the data; of the first stage."""
         return next(iter(self._data.datasets.values())).sample_spec()
 
     @property
@@ -288,8 +290,8 @@ class H5DataModule(LightningDataModule):
             TypeError: masks, floats, or anything else that is not whole numbers.
             IndexError: an id outside the index.
         """
-        index = self._data.survey.index
-        where = index.locate(to_numbers(ids, "ids", allow_scalar=True))
+        index, sections = self._data.survey.index, self._data.survey.sections
+        where = sections.locate(to_numbers(ids, "ids", allow_scalar=True))
         rows = zip(where.file.tolist(), where.series.tolist(), where.row.tolist(), strict=True)
         return [
             SampleLocation(index.path(file), index.series_name(series), row) for file, series, row in rows

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from h5lightning.errors import OptionError
-from h5lightning.options import Access, Field, Samples, Shuffle, Split
+from h5lightning.options import Access, Field, Shuffle, Split
 from h5lightning.options.checks import (
     MOST_IN_BATCH,
     check_bool,
@@ -31,6 +31,7 @@ from h5lightning.options.coerce import (
     coerce_series,
     split_for,
 )
+from h5lightning.options.samples import STAGES, SamplesOption
 
 __all__ = ["MOST_PROCESSES", "DataModuleOptions", "plain_batch_size"]
 
@@ -54,7 +55,7 @@ def _read_shuffle(value: object) -> Shuffle:
 
 
 def _read_transforms(value: Any, *, name: str) -> Mapping[str, Any]:
-    from h5lightning.loading.transforms import STAGES, Transforms
+    from h5lightning.loading.transforms import Transforms
 
     return {stage: Transforms.of(value, stage, name) for stage in STAGES}
 
@@ -82,7 +83,7 @@ class DataModuleOptions:
 
     files: Any
     fields: dict[str, Field] | None = _option(None, coerce_fields)
-    samples: Samples = _option(None, coerce_samples)
+    samples: SamplesOption = _option(None, coerce_samples)
     split: Split = _option(None, _unchanged)  # depends on the files: see __post_init__
     batch_size: int = _option(32, plain_batch_size)
     num_workers: int = 0

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from h5lightning.core.arrays import Int64Array
 from h5lightning.core.formatting import PlainTable, bytes_text, counted, share_text
 from h5lightning.options import Windows
 from h5lightning.planning.catalog.catalog import SkippedFile
-from h5lightning.planning.fields import Fields
 from h5lightning.planning.index import SampleIndex
+from h5lightning.planning.reach import WindowReach
+from h5lightning.planning.sections import Section
 from h5lightning.planning.splitting.groups import Groups
 from h5lightning.planning.splitting.overlap import shared_rows
 from h5lightning.planning.splitting.split_plan import Segments, SplitPlan
@@ -165,18 +167,15 @@ def summarise(
     index, parts = survey.index, dict(plan.parts)
     predict = (survey.roles or {}).get("predict")
     stages = parts if predict is None else {**parts, "predict": Segments.of_files(index, predict)}
-    fields = {
-        name: survey.predict_fields or survey.fields if name == "predict" else survey.fields
-        for name in stages
-    }
-    empty = np.flatnonzero(index.series_samples == 0)
+    sections = {name: survey.sections[name] for name in stages}
+    empty = _without_samples(survey, stages)
     groups = _groups(survey, parts, keep_together)
     unwritten = () if on_missing == "fill" else _unwritten_ends(survey)
     return Summary(
         root=index.root,
         by=plan.by,
         splits=tuple(
-            _split(name, part, index, fields[name], plan, groups.get(name)) for name, part in stages.items()
+            _split(name, part, sections[name], plan, groups.get(name)) for name, part in stages.items()
         ),
         unused_rows=plan.unused_rows,
         shared_files=_count_shared(part.files(index).tolist() for part in parts.values()),
@@ -187,23 +186,36 @@ def summarise(
         without_samples_count=int(empty.size),
         skipped=survey.catalog.skipped,
         new_files=tuple(new_files),
-        remarks=(*survey.fields.remarks, *unwritten, *remarks),
+        remarks=(*survey.fields.remarks, *_samples_of_stages(survey), *unwritten, *remarks),
         rows_in_no_series=int(index.rows_of_units.sum() - index.series_rows.sum()),
         series=len(index.series_rows),
         new_series=new_series,
     )
 
 
+def _without_samples(survey: DataSurvey, stages: Parts) -> Int64Array:
+    """The series that are too short for a sample, of their stage if stages have samples of their own; ascending."""
+    if len(survey.sections.indices) == 1:
+        return np.flatnonzero(survey.index.series_samples == 0)
+    parts = {name: part.series for name, part in stages.items()}
+    empty = [part[survey.sections[name].index.series_samples[part] == 0] for name, part in parts.items()]
+    return np.unique(np.concatenate([np.zeros(0, np.int64), *empty]))
+
+
+def _samples_of_stages(survey: DataSurvey) -> Iterable[str]:
+    """A sentence about the samples of each stage, if they differ."""
+    sections = survey.sections
+    if len(sections.indices) > 1:
+        texts = [f"{', '.join(sections.stages_of(index))}: {index.samples!r}" for index in sections.indices]
+        yield f"Samples by stage: {'; '.join(texts)}"
+
+
 def _split(
-    name: str,
-    part: Segments,
-    index: SampleIndex,
-    fields: Fields,
-    plan: SplitPlan,
-    groups: set[str | None] | None,
+    name: str, part: Segments, section: Section, plan: SplitPlan, groups: set[str | None] | None
 ) -> SplitSummary:
     # A dataset that two fields use counts once.
-    row_bytes = sum({(p.path, p.member): p.row_bytes for p in fields.row_fields}.values())
+    row_bytes = sum({(p.path, p.member): p.row_bytes for p in section.fields.row_fields}.values())
+    index = section.index
     return SplitSummary(
         name=name,
         files=int(part.files(index).size),
@@ -219,9 +231,10 @@ def _split(
 
 
 def _rows_without_window(part: Segments, index: SampleIndex) -> int:
-    if not isinstance(index.samples, Windows):
+    if not isinstance(index.samples, Windows) or not isinstance(index.reach, WindowReach):
         return 0
-    dense = dataclasses.replace(index, samples=dataclasses.replace(index.samples, stride=1))
+    samples, reach = dataclasses.replace(index.samples, stride=1), dataclasses.replace(index.reach, stride=1)
+    dense = dataclasses.replace(index, samples=samples, given_reach=reach)
     return part.rows - len(part.selection(dense))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,8 +11,10 @@ import torch
 from h5lightning.core.arrays import BoolArray, Int64Array
 from h5lightning.loading.batch_reader import Batch
 from h5lightning.loading.sample_views import as_samples, collate_changed
-from h5lightning.loading.transforms import BatchInfo, SampleInfo, Transforms
+from h5lightning.loading.transform_calls import TransformCalls
+from h5lightning.loading.transforms import Transforms
 from h5lightning.planning.index import SampleIndex
+from h5lightning.storage.readers.protocol import Reader
 
 __all__ = ["IS_REPEAT", "SAMPLE_ID", "BatchFinisher"]
 
@@ -29,6 +30,7 @@ class BatchFinisher:
     """
 
     index: SampleIndex
+    reader: Reader
     stage: str
     transform: Transforms
     batch_transform: Transforms
@@ -58,8 +60,7 @@ class BatchFinisher:
         if is_repeat is not None:
             batch[IS_REPEAT] = torch.from_numpy(is_repeat)
         if self.batch_transform:
-            info = BatchInfo(tuple(ids.tolist()), self.stage, epoch, self.seed)
-            batch = self.batch_transform(batch, info)
+            batch = self._calls(ids, epoch).of_batch(self.batch_transform, batch)
         return batch
 
     def samples(
@@ -80,22 +81,8 @@ class BatchFinisher:
         return samples
 
     def _transformed(self, samples: list[dict[str, Any]], ids: Int64Array, epoch: int) -> list[Any]:
-        transform = self.transform
-        if not transform.takes_info:
-            return [transform(sample) for sample in samples]
-        return list(map(transform, samples, self._infos(ids, epoch)))
+        return self._calls(ids, epoch).of_samples(self.transform, samples)
 
-    def _infos(self, ids: Int64Array, epoch: int) -> Iterator[SampleInfo]:
-        where, index = self.index.locate(ids), self.index
-        # To make their texts takes longer than to read a sample.
-        paths = {file: index.path(file) for file in set(where.file.tolist())}
-        names = {series: index.series_name(series) for series in set(where.series.tolist())}
-        return SampleInfo.of_samples(
-            ids.tolist(),
-            map(paths.__getitem__, where.file.tolist()),
-            map(names.__getitem__, where.series.tolist()),
-            where.row.tolist(),
-            stage=self.stage,
-            epoch=epoch,
-            seed=self.seed,
-        )
+    def _calls(self, ids: Int64Array, epoch: int) -> TransformCalls:
+        pool = self.reader.pool
+        return TransformCalls(self.index, ids, pool, stage=self.stage, epoch=epoch, seed=self.seed)

@@ -6,7 +6,7 @@ straight to its slot in the batch. Python runs for each file of a batch, not for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
@@ -25,10 +25,12 @@ from h5lightning.loading.fields.row_requests import RowRequest, by_files, read_r
 from h5lightning.loading.fields.run_rows import RunRows
 from h5lightning.options import Access
 from h5lightning.options.checks import did_you_mean
-from h5lightning.planning.fields import FieldPlan, Fields
+from h5lightning.planning.borders import Borders
+from h5lightning.planning.fields import FieldPlan, Fields, row_field_of
 from h5lightning.planning.file_runs import RunReach
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.sampling.chunk_needs import ChunkLayout, ChunkNeeds
+from h5lightning.planning.splitting.split_plan import Segments
 from h5lightning.storage.readers.protocol import Reader, ReadRequest
 
 __all__ = ["Batch", "BatchReader", "RawBatches"]
@@ -53,6 +55,7 @@ class BatchReader:
         reader: reads rows into buffers.
         access: what to do with values that are not finite, and the size of caches.
         chunks: the fields whose chunks are decoded; without them, nothing is decoded ahead.
+        parts: the parts of the splits, at whose borders padded windows end; without them, these end with their series.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class BatchReader:
         access: Access,
         *,
         chunks: Sequence[ChunkLayout] = (),
+        parts: Iterable[Segments] = (),
     ) -> None:
         self.index = index
         self.fields = fields
@@ -80,6 +84,9 @@ class BatchReader:
             key: FieldDelivery(one.plan, one.dtype, access, index, self._memory)
             for key, one in self._readers.items()
         }
+        self._borders = Borders.of(index, parts) if index.reach.is_padded else None
+        rows = {plan.key: row_field_of(plan) for plan in fields.plans if index.reach.pad == "zero"}
+        self._zeroed = {key: plan for key, plan in rows.items() if plan is not None}
 
     def read(self, ids: npt.ArrayLike, keys: Sequence[str] | None = None) -> Batch:
         """The fields of samples, in the order of the ids.
@@ -165,7 +172,7 @@ class BatchReader:
 
     def _asked(self, ids: Int64Array) -> Iterator[tuple[Sequence[str], list[ReadRequest]]]:
         """What is read for some samples: files, and requests without buffers."""
-        located = LocatedBatch.of(ids, self._paths)
+        located = LocatedBatch.of(ids, self._paths, self._borders)
         readers = self._readers.values()
         asked = [request for one in readers for request in next(one.fill(located, one.buffer(0)))]
         return by_files(located.paths, asked)
@@ -199,7 +206,7 @@ class BatchReader:
     def _read(
         self, readers: Sequence[FieldReader], arrays: Mapping[str, npt.NDArray[Any]], ids: Int64Array
     ) -> None:
-        located = LocatedBatch.of(ids, self._paths)
+        located = LocatedBatch.of(ids, self._paths, self._borders)
         fills = [one.fill(located, arrays[one.key]) for one in readers]
         while fills:
             requests: list[RowRequest] = []
@@ -232,6 +239,10 @@ class BatchReader:
                 if delivery.has_missing(tensor.numpy()):
                     raise self._missing(self._readers[key].plan, ids)
                 batch[key] = delivery.deliver(tensor, ids)
+        if self._zeroed and self._borders is not None:
+            room = self._borders.room(ids)
+            for key in batch.keys() & self._zeroed.keys():
+                batch[key][torch.from_numpy(room.is_padding(self._zeroed[key]))] = 0
         return batch
 
     def _constant_cache(self) -> ConstantCache:

@@ -12,7 +12,7 @@ from h5lightning.loading.sample_dataset import SampleDataset
 from h5lightning.loading.transforms import TransformOption, Transforms
 from h5lightning.options import Access, Field, Samples
 from h5lightning.options.checks import check_bool, check_int, check_text, to_plain
-from h5lightning.options.coerce import SeriesOption, coerce, coerce_fields, coerce_samples, coerce_series
+from h5lightning.options.coerce import SeriesOption, coerce, coerce_fields, coerce_one_samples, coerce_series
 from h5lightning.planning.fields import check_dtype
 from h5lightning.planning.index import SampleRanges
 from h5lightning.planning.selection import Selection
@@ -76,7 +76,7 @@ class H5Dataset(SampleDataset):
         surveyed = survey(
             files,
             coerce_fields(fields),
-            coerce_samples(samples),
+            coerce_one_samples(samples),
             access=options,
             dtype=dtype,
             series=coerce_series(series),
@@ -90,7 +90,7 @@ class H5Dataset(SampleDataset):
                 surveyed.fields,
                 make_reader(reader, pool),
                 options,
-                chunks=surveyed.chunk_layouts(surveyed.fields),
+                chunks=surveyed.chunk_layouts(surveyed.sections["train"]),
             ),
             Selection(everything),
             stage="train",

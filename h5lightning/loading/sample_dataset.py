@@ -28,6 +28,7 @@ from h5lightning.options.checks import check_int
 from h5lightning.planning.fields import FieldSpec
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.sampling.rank_epoch import BatchRequest, EpochPosition
+from h5lightning.planning.sections import Sections, home_of
 from h5lightning.planning.selection import Selection
 
 __all__ = ["SampleDataset"]
@@ -47,7 +48,8 @@ class SampleDataset(Dataset[dict[str, Any]]):
         batch_transform: applied to each batch.
         provenance: add ``sample_id`` to each batch.
         seed: seeds the generators of transforms.
-        splits: the samples of all splits over the same index, to say in which one an id is.
+        splits: the samples of all splits, to say in which one an id is.
+        sections: the samples of all stages, to say where one is; None where the index has them all.
     """
 
     def __init__(
@@ -61,11 +63,13 @@ class SampleDataset(Dataset[dict[str, Any]]):
         provenance: bool = False,
         seed: int = 0,
         splits: Mapping[str, Selection] | None = None,
+        sections: Sections | None = None,
     ) -> None:
         self._batches = batches
         self._selection = selection
         self._finisher = BatchFinisher(
             index=batches.index,
+            reader=batches.reader,
             stage=stage,
             transform=transform,
             batch_transform=batch_transform,
@@ -73,6 +77,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
             seed=seed,
         )
         self._splits = splits or {}
+        self._sections = sections
         self._requested = RequestedSamples()
 
     @property
@@ -219,23 +224,16 @@ class SampleDataset(Dataset[dict[str, Any]]):
             H5LightningError: a file cannot be read, or values that the options forbid.
         """
         numbers = to_numbers(ids, "ids")
-        where = self.index.locate(numbers)
+        where = (self._sections or self.index).locate(numbers)
         absent = np.flatnonzero(self._selection.positions(numbers) < 0)
         if absent.size:
             first, index = int(absent[0]), self.index
             file, row = index.path(int(where.file[first])), int(where.row[first])
+            home = home_of(int(numbers[first]), self._splits, self._sections)
             raise IndexError(
-                f"id {numbers[first]} (row {row} of {file}) is not in this dataset, {self.stage!r}, but "
-                f"{self._home_of(numbers[first : first + 1])}"
+                f"id {numbers[first]} (row {row} of {file}) is not in this dataset, {self.stage!r}, but {home}"
             )
         return self._read(numbers, keys)
-
-    def _home_of(self, number: Int64Array) -> str:
-        """The split of a sample, for an error."""
-        for stage, selection in self._splits.items():
-            if selection.positions(number)[0] >= 0:
-                return f"in {stage!r}: read it from the {stage}_dataset"
-        return "in no split: it was left out when the data were divided"
 
     def _read(self, numbers: Int64Array, keys: Sequence[str] | None) -> dict[str, Any]:
         if isinstance(keys, str):

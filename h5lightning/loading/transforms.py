@@ -11,13 +11,18 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
 from h5lightning.core.permutation import KeyDeriver, derive_key
 from h5lightning.errors import OptionError
 from h5lightning.options.checks import did_you_mean
+from h5lightning.options.samples import STAGES
+from h5lightning.storage.files.lent_file import FileLender
+
+if TYPE_CHECKING:
+    import h5py
 
 __all__ = ["STAGES", "BatchInfo", "SampleInfo", "Transform", "TransformOption", "Transforms"]
 
@@ -25,8 +30,6 @@ Transform: TypeAlias = Callable[..., Any]
 TransformOption: TypeAlias = (
     Transform | Sequence[Transform] | Mapping[str, Transform | Sequence[Transform]] | None
 )
-
-STAGES = ("train", "val", "test", "predict")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class SampleInfo:
         stage: ``train``, ``val``, ``test`` or ``predict``.
         epoch: the epoch, from 0.
         seed: the seed of the run.
+        lender: opens the file; None outside of a call.
     """
 
     id: int
@@ -50,6 +54,20 @@ class SampleInfo:
     stage: str
     epoch: int
     seed: int
+    lender: FileLender | None = dataclasses.field(default=None, repr=False, compare=False)
+
+    def file(self) -> h5py.File:
+        """The file of the sample, open for reading until the call of the transform ends.
+
+        It stays open from call to call, within ``access.max_open_files``, and is checked for changes. Each call that
+        asks twice gets the same object.
+
+        Raises:
+            ClosedFileError: the call has ended; also raised by the file and its datasets.
+            BadFileError: HDF5 cannot open it.
+            FileChangedError: it changed since it was scanned; also raised when the call ends.
+        """
+        return (self.lender or FileLender(None)).file(self.path)
 
     @property
     def generator(self) -> torch.Generator:
@@ -67,9 +85,10 @@ class SampleInfo:
         stage: str,
         epoch: int,
         seed: int,
+        lender: FileLender | None = None,
     ) -> Iterator[SampleInfo]:
         """The same as one call for each sample, in a third of the time."""
-        set_id, set_path, set_series, set_row, set_stage, set_epoch, set_seed = _SETTERS
+        set_id, set_path, set_series, set_row, set_stage, set_epoch, set_seed, set_lender = _SETTERS
         for number, path, name, row in zip(ids, paths, series, rows, strict=True):
             info = object.__new__(cls)
             set_id(info, number)
@@ -79,6 +98,7 @@ class SampleInfo:
             set_stage(info, stage)
             set_epoch(info, epoch)
             set_seed(info, seed)
+            set_lender(info, lender)
             yield info
 
 
@@ -97,12 +117,14 @@ class BatchInfo:
         stage: ``train``, ``val``, ``test`` or ``predict``.
         epoch: the epoch, from 0.
         seed: the seed of the run.
+        places: where each sample comes from, made when it is asked for: ``info.places[0].file()`` opens a file.
     """
 
     ids: tuple[int, ...]
     stage: str
     epoch: int
     seed: int
+    places: Sequence[SampleInfo] = dataclasses.field(default=(), repr=False, compare=False)
 
     @property
     def generator(self) -> torch.Generator:

@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
+from h5lightning.core.formatting import listed
 from h5lightning.errors import OptionError
 
 __all__ = [
@@ -28,16 +29,17 @@ __all__ = [
 LARGEST_INT = 2**63 - 1  # samples, rows and bytes are counted in int64
 MOST_IN_BATCH = 2**48  # so that int64 also counts the samples of all ranks together
 MOST_SECONDS = 1_000_000  # system calls count milliseconds in 31 bits
+_MOST_LISTED = 24
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """The end of an error message: the known name most similar to ``name``, or all known names."""
+    """The end of an error message: the known name most similar to ``name``, or the known names."""
     names = sorted(known)
     by_folded = {one.casefold(): one for one in names}
     close = difflib.get_close_matches(str(name).casefold(), by_folded, n=1, cutoff=0.6)
     if close:
         return f"; did you mean {by_folded[close[0]]!r}?"
-    return f"; known: {', '.join(names)}" if names else ""
+    return f"; known: {listed(names, _MOST_LISTED)}" if names else ""
 
 
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:

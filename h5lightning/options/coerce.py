@@ -9,11 +9,19 @@ from typing import Any, Literal, TypeAlias, TypeVar, cast
 from h5lightning.errors import OptionError
 from h5lightning.options.checks import check_choice, did_you_mean
 from h5lightning.options.field import Field
-from h5lightning.options.samples import Rows, Samples, Whole, Windows
+from h5lightning.options.samples import STAGES, Rows, Samples, SamplesOption, StageSamples, Whole, Windows
 from h5lightning.options.series import Series
 from h5lightning.options.split import Split
 
-__all__ = ["SeriesOption", "coerce", "coerce_fields", "coerce_samples", "coerce_series", "split_for"]
+__all__ = [
+    "SeriesOption",
+    "coerce",
+    "coerce_fields",
+    "coerce_one_samples",
+    "coerce_samples",
+    "coerce_series",
+    "split_for",
+]
 
 # What the user says of series: nothing, each file, or something else.
 SeriesOption: TypeAlias = Series | Literal["file"] | None
@@ -61,12 +69,51 @@ def split_for(files: object, value: object) -> Split:
     return dataclasses.replace(split, val=val, test=test)
 
 
-def coerce_samples(value: object) -> Samples:
-    """The layout of samples, from an option, a mapping with ``kind``, or None for rows."""
+def coerce_samples(value: object) -> SamplesOption:
+    """The layout of samples: one for all stages, or one for each, from a mapping with only names of stages.
+
+    Raises:
+        OptionError: see `coerce_one_samples`; or there is no layout for ``train``.
+    """
+    if isinstance(value, StageSamples):
+        return value
+    if not isinstance(value, Mapping) or not any(key in STAGES for key in value):
+        return coerce_one_samples(value)
+    if other := [key for key in value if key not in STAGES]:
+        raise OptionError(
+            f"samples has a layout for {next(key for key in value if key in STAGES)!r}, but {other[0]!r} is no stage"
+            f"{did_you_mean(other[0], STAGES)}"
+        )
+    if value.get("train") is None:
+        raise OptionError(
+            f"samples names {', '.join(map(repr, value))} and lacks 'train', whose layout the other stages share where "
+            "they have none: add it, for example {train: {length: 5}}"
+        )
+    return StageSamples(**{stage: _samples_of(stage, one) for stage, one in value.items() if one is not None})
+
+
+def _samples_of(stage: str, value: object) -> Samples:
+    try:
+        return coerce_one_samples(value)
+    except OptionError as error:
+        raise OptionError(f"samples.{stage}: {error}") from None
+
+
+def coerce_one_samples(value: object) -> Samples:
+    """One layout of samples, from an option, a mapping with ``kind``, or None for rows.
+
+    Raises:
+        OptionError: anything else, an unknown key, or a layout for each stage.
+    """
     if value is None:
         return Rows()
     if isinstance(value, (Rows, Windows, Whole)):
         return value
+    if isinstance(value, StageSamples) or (isinstance(value, Mapping) and value and {*value} <= {*STAGES}):
+        raise OptionError(
+            "samples has a layout for each stage, which only H5DataModule takes: here, give one of them, such as "
+            "samples=Windows(5)"
+        )
     if not isinstance(value, Mapping):
         raise OptionError(f"samples must be Rows, Windows, Whole or a mapping with 'kind', found {value!r}")
     options = dict(value)

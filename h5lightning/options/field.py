@@ -11,6 +11,7 @@ from h5lightning.options.checks import check_bool, check_choice, check_int, chec
 
 __all__ = ["DTYPES", "FLOAT_DTYPES", "JOINS", "Field", "SingleField", "single_fields"]
 
+_PADDING = "pad:"
 FLOAT_DTYPES = ("float16", "bfloat16", "float32", "float64")
 _INTEGER_DTYPES = ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")
 JOINS = ("last", "first", "concat")
@@ -116,7 +117,12 @@ class Field:
         return not (isinstance(self.path, str) and (self.member is None or isinstance(self.member, str)))
 
     def parts(self) -> tuple[SingleField, ...]:
-        """The field of each dataset and column that it is made of; of one alone, where there is no list."""
+        """The field of each dataset and column that it is made of; of one alone, where there is no list.
+
+        None for the padding of another field, which is made of no dataset.
+        """
+        if self.padding_of is not None:
+            return ()
         paths = (self.path,) if isinstance(self.path, str) else self.path
         members = (self.member,) if self.member is None or isinstance(self.member, str) else self.member
         options = {item.name: getattr(self, item.name) for item in dataclasses.fields(Field)}
@@ -124,6 +130,12 @@ class Field:
         return tuple(
             SingleField(**options | {"path": path, "member": member}) for path in paths for member in members
         )
+
+    @property
+    def padding_of(self) -> str | None:
+        """The key of the field whose padding this is (``pad:KEY``); else None."""
+        is_padding = isinstance(self.path, str) and self.path.startswith(_PADDING) and self.attr is None
+        return str(self.path).removeprefix(_PADDING) if is_padding else None
 
     def _check_steps(self) -> None:
         steps: Any = self.steps

@@ -1,13 +1,16 @@
-"""The layout of samples in a series: rows, windows of rows, or whole series."""
+"""The layout of samples in a series: rows, windows of rows, or whole series; one for all stages, or one for each."""
 
 from __future__ import annotations
 
 import dataclasses
 from typing import ClassVar, TypeAlias
 
+from h5lightning.errors import OptionError
 from h5lightning.options.checks import check_choice, check_int, make_plain, said_options
 
-__all__ = ["Rows", "Samples", "Whole", "Windows"]
+__all__ = ["STAGES", "Rows", "Samples", "SamplesOption", "StageSamples", "Whole", "Windows"]
+
+STAGES = ("train", "val", "test", "predict")
 
 
 class _Said:
@@ -94,3 +97,45 @@ class Whole(_Said):
 
 
 Samples: TypeAlias = Rows | Windows | Whole
+
+
+@dataclasses.dataclass(frozen=True)
+class StageSamples:
+    """The layout of samples in each stage; None for that of the stage before, in the order of the arguments."""
+
+    train: Samples
+    val: Samples | None = None
+    test: Samples | None = None
+    predict: Samples | None = None
+    later: ClassVar[tuple[str, ...]] = ("val", "test", "predict")
+
+    def __post_init__(self) -> None:
+        for stage in STAGES:
+            if self.of(stage).axis != self.train.axis:
+                raise OptionError(
+                    f"samples.{stage} has rows along axis {self.of(stage).axis}, samples.train along axis "
+                    f"{self.train.axis}: splits divide one kind of rows, so that axis must be the same in all stages"
+                )
+
+    @classmethod
+    def all_of(cls, option: SamplesOption) -> StageSamples:
+        """The layout in each stage, from one for all of them or one for each."""
+        return option if isinstance(option, StageSamples) else cls(option)
+
+    def of(self, stage: str) -> Samples:
+        """The layout in a stage."""
+        chosen = self.train
+        for name in STAGES[: STAGES.index(stage) + 1]:
+            chosen = getattr(self, name) or chosen
+        return chosen
+
+    @property
+    def stages_of(self) -> dict[Samples, list[str]]:
+        """The distinct layouts in the order of their stages, each with its stages."""
+        stages: dict[Samples, list[str]] = {}
+        for stage in STAGES:
+            stages.setdefault(self.of(stage), []).append(stage)
+        return stages
+
+
+SamplesOption: TypeAlias = Samples | StageSamples

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 
 from h5lightning.errors import OptionError
-from h5lightning.options.checks import check_choice, check_fraction, check_int, check_text, make_plain
+from h5lightning.options.checks import (
+    check_choice,
+    check_fraction,
+    check_int,
+    check_text,
+    did_you_mean,
+    make_plain,
+)
 
-__all__ = ["Split"]
+__all__ = ["GIVEN_NAMES", "Split"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,13 +30,19 @@ class Split:
         by: unit that goes to one split as a whole: ``file``, ``series``, ``block`` (the rows of each series, cut in
             order), ``sample`` (random rows), or ``auto``: file if there are enough, else series, else block.
         order: ``random``, or ``path`` to assign files to train, val and test in path order.
-        keep_together: ``path:REGEX`` (first capture group) or ``attr:NAME``; files with the same value go to one split.
+        keep_together: ``path:REGEX`` (first capture group, in the path of the file) or ``attr:NAME`` (of the matched
+            object of a series, of what lies above it, else of the file); what has the same value goes to one split.
         gap: with ``by="block"``, rows left out between two parts of a series.
         folds: number of parts into which the rows outside of the test split are cut.
         fold: the part, counted from 0, that is val.
         seed: None for the seed of the DataModule.
         manifest: path of a saved split to read.
-        on_new: what to do with files that are not in the manifest: ``error``, ``train`` or ``split``.
+        on_new: what to do with files, and series of known files, that are not in the manifest: ``error``, ``train`` or
+            ``split``.
+        given: split → path of the dataset that lists its series, in each file: names as text (``demo_3``, or what the
+            ``*`` matched), or numbers. Keys are ``train``, ``val`` (also ``valid``, ``validation``, ``dev``) and
+            ``test``. Series in no list are unused. ``val`` and ``test`` then have no defaults; giving other sizes is an
+            error.
     """
 
     val: float | None = 0.1
@@ -43,6 +57,7 @@ class Split:
     seed: int | None = None
     manifest: str | None = None
     on_new: str = "error"
+    given: dict[str, str] | str | None = None
 
     def __post_init__(self) -> None:
         make_plain(self)
@@ -59,6 +74,37 @@ class Split:
         self._check_sum()
         self._check_folds()
         self._check_keep_together()
+        if self.given is not None:
+            self._read_given(self.given)
+
+    def _read_given(self, given: object) -> None:
+        """Give the keys their common names, and check that nothing else says what goes where."""
+        if isinstance(given, str) and given.startswith("table:"):
+            raise OptionError(
+                f"split.given={given!r} is not available yet; use a mapping of splits to datasets"
+            )
+        paths = _given_paths(given)
+        if not paths:  # a configuration that lists nothing
+            object.__setattr__(self, "given", None)
+            return
+        for name in ("train", "folds", "fold", "manifest"):
+            if getattr(self, name) is not None:
+                raise OptionError(
+                    f"split.given says where each series goes, found {name}={getattr(self, name)!r} too: leave one out"
+                )
+        for name in ("val", "test"):
+            if getattr(self, name) not in (None, 0, getattr(Split, name)):
+                raise OptionError(
+                    f"split.given says where each series goes, found {name}={getattr(self, name)!r} too: leave it out"
+                )
+            object.__setattr__(self, name, None)
+        if self.by not in ("auto", "series"):
+            raise OptionError(f"split.given divides whole series, found by={self.by!r}; leave it out")
+        if self.gap:
+            raise OptionError(
+                f"split.gap={self.gap} applies to by='block' only, found split.given; leave one out"
+            )
+        object.__setattr__(self, "given", paths)
 
     def _check_sum(self) -> None:
         val = 0.0 if self.folds else (self.val or 0.0)
@@ -92,3 +138,35 @@ class Split:
                 f"split.keep_together must be 'path:REGEX' or 'attr:NAME', found {self.keep_together!r}"
                 + (" ('field:PATH' is not available yet)" if kind == "field" else "")
             )
+
+
+# What a split may be called in `given` → its name.
+GIVEN_NAMES = {
+    "train": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+}
+
+
+def _given_paths(given: object) -> dict[str, str]:
+    """Split → path, from a mapping with any of the names of splits."""
+    if not isinstance(given, Mapping):
+        raise OptionError(
+            "split.given must map train, val and test to datasets that list their series, such as "
+            f"{{'train': 'mask/train'}}; found {given!r}"
+        )
+    paths: dict[str, str] = {}
+    for key, path in given.items():
+        if key not in GIVEN_NAMES:
+            raise OptionError(f"split.given has no split {key!r}{did_you_mean(key, GIVEN_NAMES)}")
+        if path is None:  # no such split: how a configuration removes an entry
+            continue
+        if not isinstance(path, str) or not path.strip("/"):
+            raise OptionError(f"split.given.{key} must be the path of a dataset, found {path!r}")
+        if GIVEN_NAMES[key] in paths:
+            raise OptionError(f"split.given names {GIVEN_NAMES[key]} twice, found {dict(given)!r}")
+        paths[GIVEN_NAMES[key]] = path.strip("/")
+    return paths

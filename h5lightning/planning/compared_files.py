@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from h5lightning.core.arrays import Int64Array
-from h5lightning.core.formatting import counted, more_files
+from h5lightning.core.arrays import Int64Array, distinct
+from h5lightning.core.formatting import counted
 from h5lightning.errors import (
     MissingDataError,
     MissingFieldError,
@@ -23,6 +23,7 @@ from h5lightning.planning.catalog.schema import DatasetSchema, Member, member_te
 from h5lightning.planning.catalog.schema_difference import explain_difference
 from h5lightning.planning.conventions.encoding_checks import DECODED_DTYPE, is_type_said
 from h5lightning.planning.conventions.error_parts import stored_remedy
+from h5lightning.planning.series.axes import row_numbers_of
 from h5lightning.planning.values.conversions import wider_type
 
 __all__ = ["AttributeList", "ComparedFiles", "NameList", "check_column"]
@@ -48,7 +49,7 @@ class ComparedFiles:
         """Rows of a field in each file of the catalog, once the field was checked."""
         self.schema(key, field)
         self.check_written(field)
-        return self.catalog.facts_of(field.path)[:, 0]
+        return self.catalog.rows_of(field.path, row_numbers_of(field).leading)
 
     def check_written(self, field: SingleField) -> None:
         """Raise `MissingDataError` if chunks were never written, unless the user accepts the fill value."""
@@ -58,7 +59,7 @@ class ComparedFiles:
             file = int(never_written[0])
             missing = f"{counted(int(facts[file, 2]), 'chunk')} never written"
             raise MissingDataError(
-                f"'/{field.path}' in {self.catalog.where(file)} has {missing}{more_files(never_written)}: HDF5 "
+                f"'/{field.path}' in {self.catalog.where(file)} has {missing}{self.catalog.more(never_written)}: HDF5 "
                 "would return its fill value. Write them, leave the file out, or accept the fill value with "
                 "access.on_missing='fill'"
             )
@@ -71,7 +72,7 @@ class ComparedFiles:
             UnsupportedFieldError: no tensor can hold it.
             SchemaError: two files differ.
         """
-        layouts, first = np.unique(self.catalog.layout_of[self.files], return_index=True)
+        layouts, first, _ = distinct(self.catalog.layout_of[self.files])
         reference_file = int(self.files[first[0]])
         reference = self._dataset(key, field, reference_file)
         for layout, file in zip(layouts[1:].tolist(), self.files[first[1:]].tolist(), strict=True):
@@ -104,26 +105,55 @@ class ComparedFiles:
             )
         return delivered
 
+    def _missing_text(self, field: SingleField, unit: int) -> str:
+        """The path that a unit lacks, and what others have or the file holds instead."""
+        catalog = self.catalog
+        if catalog.matches is None or "*" not in field.path:
+            return f"'/{field.path}'{did_you_mean(field.path, self.names_in(unit))}"
+        siblings = catalog.units_of(catalog.unit_files[[unit]])
+        having = int((catalog.facts_of(field.path)[siblings, 0] > -2).sum())
+        path = catalog.with_text(unit, field.path)
+        if not having:
+            near = did_you_mean(field.path, self.names_in(unit))
+            others = len(siblings) - 1
+            more = f", and neither do the other {others:,} series of this file" if others else ""
+            return f"'/{path}'{more}{near}"
+        return (
+            f"'/{path}', which {having:,} of {counted(len(siblings), 'series')} of this file hold. Each series needs "
+            "all fields with rows: write what is missing, rename what is no series so that the '*' does not match it "
+            "(such as 'demo_*'), or leave the file out with access.on_bad_file='skip'"
+        )
+
     def _how_many(self, layout: int) -> str:
         alike = int((self.catalog.layout_of[self.files] == layout).sum())
-        return f" ({alike} of {len(self.files)} files have this layout)"
+        return f" ({alike:,} of {counted(len(self.files), self.catalog.noun)} have this layout)"
 
     def _dataset(self, key: str, field: SingleField, file: int) -> DatasetSchema:
         layout = self.catalog.layouts[int(self.catalog.layout_of[file])]
         dataset = next((dataset for dataset in layout if dataset.path == field.path), None)
         where = self.catalog.where(file)
         if dataset is None:
-            near = did_you_mean(field.path, self.names_in(file))
-            raise MissingFieldError(f"field {key!r}: {where} holds no dataset '/{field.path}'{near}")
+            raise MissingFieldError(
+                f"field {key!r}: {where} holds no dataset {self._missing_text(field, file)}"
+            )
         if dataset.refusal:
-            raise UnsupportedFieldError(f"field {key!r}: '/{field.path}' in {where} {dataset.refusal}")
+            refusal = self.catalog.with_text(file, dataset.refusal)
+            raise UnsupportedFieldError(f"field {key!r}: '/{field.path}' in {where} {refusal}")
         if not dataset.shape and not field.constant:
             raise UnsupportedFieldError(
                 f"field {key!r}: '/{field.path}' in {where} is a scalar, it has no sample axis; "
                 f"{field.text(constant=True)} gives it to each sample"
             )
         check_column(f"field {key!r}: '/{field.path}' in {where}", field, dataset)
-        return dataset
+        leading = row_numbers_of(field).leading
+        if len(dataset.shape) < leading > 1:
+            shape = (int(self.catalog.facts_of(field.path)[file, 0]), *dataset.shape[1:])
+            raise UnsupportedFieldError(
+                f"field {key!r}: '/{field.path}' in {where} has the shape {shape}, and axis {leading - 1} is "
+                f"outside of it. Rows that all series share are {field.text(axis=0, series_axis=None)}, one value of "
+                f"each series {field.text(axis=None, constant=True)}"
+            )
+        return dataset.folded(leading)
 
 
 def _remedy_of(

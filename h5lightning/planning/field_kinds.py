@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.core.arrays import Int64Array
-from h5lightning.core.formatting import more_files
+from h5lightning.core.arrays import Int64Array, distinct
 from h5lightning.errors import FieldError, MissingFieldError, OptionError, SchemaError, UnsupportedFieldError
-from h5lightning.options import Samples, SingleField, Whole, Windows
+from h5lightning.options import Field, Samples, SingleField, Whole, Windows
 from h5lightning.options.checks import LARGEST_INT, did_you_mean
 from h5lightning.planning.catalog.schema import as_array, untyped
 from h5lightning.planning.compared_files import ComparedFiles
@@ -21,11 +21,22 @@ from h5lightning.planning.conventions.encoding_checks import (
     forms_of,
     shared_classes,
 )
-from h5lightning.planning.fields import AttributeField, ConstantField, FieldSpec, RowField, StoredForm
+from h5lightning.planning.fields import (
+    AttributeField,
+    ConstantField,
+    FieldPlan,
+    FieldSpec,
+    PaddingField,
+    RowField,
+    SeriesField,
+    StoredForm,
+    row_field_of,
+)
+from h5lightning.planning.series.axes import row_numbers_of
 from h5lightning.planning.series.check_bounds import whole_length
 from h5lightning.planning.values.conversions import LostValueError, common_type, converted, delivery_dtype
 
-__all__ = ["plan_attribute", "plan_constant", "plan_rows"]
+__all__ = ["plan_attribute", "plan_constant", "plan_of_series", "plan_padding", "plan_rows"]
 
 Array = npt.NDArray[Any]
 
@@ -41,11 +52,33 @@ def plan_rows(
     """
     row_shape = compared.schema(key, field).row_shape_of(field.member)
     stored, delivered = _stored(compared, key, field)
-    steps = _steps(compared, key, field, samples, lengths)
+    extra_rows = _extra_rows(compared, key, field, lengths)
+    steps = _steps(compared, key, field, samples, lengths + extra_rows)
     shape = row_shape if steps is None else (steps[1] - steps[0], *row_shape)
-    dilation = samples.dilation if isinstance(samples, Windows) else 1
-    spec = FieldSpec(shape, *delivered)
-    return RowField(**stored, spec=spec, row_shape=row_shape, steps=steps, dilation=dilation)
+    spec, row_numbers = FieldSpec(shape, *delivered), row_numbers_of(field)
+    if not row_numbers.is_in_unit:
+        compared.check_written(field)
+    return RowField(
+        **stored,
+        spec=spec,
+        row_shape=row_shape,
+        steps=steps,
+        dilation=samples.dilation if isinstance(samples, Windows) else 1,
+        extra_rows=extra_rows,
+        row_numbers=row_numbers,
+    )
+
+
+def plan_of_series(compared: ComparedFiles, key: str, field: SingleField) -> SeriesField:
+    """Plan a dataset with one row for each series.
+
+    Raises:
+        FieldError: no tensor can hold it, files differ in it, or its numbers cannot be delivered as asked.
+    """
+    row_shape = compared.schema(key, field).row_shape_of(field.member)
+    compared.check_written(field)
+    stored, delivered = _stored(compared, key, field)
+    return SeriesField(**stored, spec=FieldSpec(row_shape, *delivered), row_shape=row_shape)
 
 
 def plan_constant(compared: ComparedFiles, key: str, field: SingleField) -> ConstantField:
@@ -69,7 +102,11 @@ def plan_attribute(compared: ComparedFiles, key: str, field: SingleField) -> Att
         SchemaError: its shape differs between files.
         FieldError: a value that the delivered type cannot hold.
     """
-    catalog, files = compared.catalog, compared.files.tolist()
+    catalog = compared.catalog
+    # Few units have attributes of their own: each distinct set is looked at once, in its first unit.
+    _, first, number_of = distinct(catalog.distinct_attrs[1][compared.files])
+    order = np.argsort(first)
+    files = compared.files[first[order]].tolist()
     values = [_value(compared, key, field, file) for file in files]
     shape = values[0].shape
     for file, value in zip(files, values, strict=True):
@@ -79,14 +116,16 @@ def plan_attribute(compared: ComparedFiles, key: str, field: SingleField) -> Att
                 f"expected {shape} as in {catalog.where(files[0])}"
             )
     delivered = compared.delivered_dtype(key, field, common_type(values).str)
-    table = np.zeros((catalog.unit_count, *shape), dtype=delivery_dtype(delivered))
-    for file, value in zip(files, values, strict=True):
-        lost, table[file] = _converted(value, delivered)
+    of_number = np.zeros((len(values), *shape), dtype=delivery_dtype(delivered))
+    for number, file, value in zip(order.tolist(), files, values, strict=True):
+        lost, of_number[number] = _converted(value, delivered)
         if lost:
             raise FieldError(
                 f"field {key!r}: {_described(field)} in {catalog.where(file)} is {lost}, which {delivered} cannot "
                 f"hold. {_remedy(field, values, is_said=bool(field.dtype or compared.dtype))}"
             )
+    table = np.zeros((catalog.unit_count, *shape), dtype=of_number.dtype)
+    table[compared.files] = of_number[number_of]
     spec, forms = FieldSpec(shape, delivered), (StoredForm(table.dtype.str),)
     return AttributeField(key=key, path=field.path, spec=spec, forms=forms, values=table)
 
@@ -122,6 +161,40 @@ def _steps(
     return (0, _whole_length(compared, lengths)) if isinstance(samples, Whole) else None
 
 
+def plan_padding(key: str, field: Field, plans: Mapping[str, FieldPlan], samples: Samples) -> PaddingField:
+    """Plan the padding of another field.
+
+    Raises:
+        OptionError: there is no such field, it has no rows, or samples are not padded.
+    """
+    target = field.padding_of or ""
+    if not isinstance(samples, Windows) or samples.pad is None:
+        raise OptionError(
+            f"field {key!r}: '{field.path}' needs padded windows, such as samples=Windows(length, pad='edge'); found "
+            f"{samples!r}"
+        )
+    plan = plans.get(target)
+    if plan is None:
+        raise OptionError(f"field {key!r}: '{field.path}' names no field{did_you_mean(target, plans)}")
+    first = row_field_of(plan)
+    if first is None:
+        raise OptionError(f"field {key!r}: the field {target!r} has no rows, so that it has no padding")
+    forms, spec = (StoredForm("|b1"),), FieldSpec((len(first.offsets),), "bool")
+    return PaddingField(key=key, path=str(field.path), spec=spec, forms=forms, of=first)
+
+
+def _extra_rows(
+    compared: ComparedFiles, key: str, field: SingleField, lengths: Int64Array
+) -> int | Int64Array:
+    """The rows of a field beyond those of the others: one number, or one for each unit where units differ."""
+    if not field.extra_rows:
+        return 0
+    extra = np.zeros(len(lengths), np.int64)
+    extra[compared.files] = compared.rows(key, field)[compared.files] - lengths[compared.files]
+    first = int(extra[compared.files[0]])
+    return first if (extra[compared.files] == first).all() else extra
+
+
 def _whole_length(compared: ComparedFiles, lengths: Int64Array) -> int:
     if compared.catalog.bounds is not None:
         return whole_length(compared.catalog, compared.files)
@@ -132,7 +205,7 @@ def _whole_length(compared: ComparedFiles, lengths: Int64Array) -> int:
         file, path = int(differs[0]), compared.catalog.where
         raise SchemaError(
             f"samples='whole': {path(file)} has {lengths[file]} rows, expected {expected} as in "
-            f"{path(int(filled[0]))}{more_files(differs)}. A batch holds samples of one length: "
+            f"{path(int(filled[0]))}{compared.catalog.more(differs)}. A batch holds samples of one length: "
             "use Windows(length), or make the files equal"
         )
     return expected
@@ -148,7 +221,7 @@ def _constant_shape(compared: ComparedFiles, key: str, field: SingleField) -> tu
         file = int(differs[0])
         raise SchemaError(
             f"the constant field {key!r}: '/{field.path}' in {catalog.where(file)} has length {lengths[file]}, "
-            f"expected {expected} as in {catalog.where(int(files[0]))}{more_files(differs)}"
+            f"expected {expected} as in {catalog.where(int(files[0]))}{catalog.more(differs)}"
         )
     schema = catalog.schema(int(files[0])).dataset(field.path)
     return schema.shape[:1] + schema.row_shape_of(field.member) if schema is not None else ()

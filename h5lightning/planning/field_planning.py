@@ -11,22 +11,34 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
-from h5lightning.core.formatting import more_files
+from h5lightning.core.families import families_text, fold
+from h5lightning.core.formatting import counted, listed
 from h5lightning.errors import FieldError, OptionError, SchemaError
-from h5lightning.options import Field, Samples, Series, Windows, single_fields
+from h5lightning.options import Field, Samples, Series, SingleField, single_fields
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.catalog.catalog import Catalog
+from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.compared_files import AttributeList, ComparedFiles, NameList
 from h5lightning.planning.conventions.column_labels import check_labels
 from h5lightning.planning.conventions.error_parts import DifferenceOf
 from h5lightning.planning.conventions.same_values import check_same, is_same
 from h5lightning.planning.conventions.series_borders import check_series_borders
-from h5lightning.planning.field_kinds import plan_attribute, plan_constant, plan_rows
-from h5lightning.planning.fields import FieldPlan, Fields
+from h5lightning.planning.field_kinds import (
+    plan_attribute,
+    plan_constant,
+    plan_of_series,
+    plan_padding,
+    plan_rows,
+)
+from h5lightning.planning.fields import FieldPlan, Fields, StoredField
 from h5lightning.planning.joined_fields import plan_joined
+from h5lightning.planning.series.axes import row_numbers_of, with_axes
 from h5lightning.planning.series.check_bounds import check_bounds
+from h5lightning.planning.series.leading_axis import check_lengths, with_leading_series
 
 __all__ = ["has_rows", "plan_fields"]
+
+_MOST_LISTED = 12
 
 
 def plan_fields(
@@ -70,44 +82,47 @@ def plan_fields(
         raise FieldError("there are no files to plan fields for")
     check_same(catalog, same, files, names_in=names_in, difference_of=difference_of)
     chosen = _all_eligible(catalog, files, same) if fields is None else dict(fields)
-    _check_available(chosen, samples, series)
+    _check_extra_rows(chosen, series)
+    chosen = with_axes(chosen, samples, series)
+    catalog = with_leading_series(catalog, chosen)
     compared = ComparedFiles(catalog, files, dtype, on_missing, names_in, attrs_in)
     lengths = _lengths(compared, chosen, allow_empty=allow_empty)
+    remarks: tuple[str, ...] = ()
     if isinstance(series, Series) and series.tables:
         path = next(field.path for _, field in single_fields(chosen) if has_rows(field))
-        check_bounds(catalog, series, lengths, files, path, names_in=names_in)
-    plans = tuple(_plan(compared, key, field, samples, lengths) for key, field in chosen.items())
+        remarks = check_bounds(catalog, series, lengths, files, path, names_in=names_in)
+    plans = _plans(compared, chosen, samples, lengths)
     # Fields that cannot be read row by row have failed before: the remedy names single rows.
     for key, field in single_fields(chosen):
         if has_rows(field):
             check_series_borders(catalog, key, field, samples, files, series=series)
-    remarks = check_labels(catalog, chosen, files, difference_of=difference_of)
+    remarks += check_labels(catalog, chosen, files, difference_of=difference_of)
     return Fields(plans, np.maximum(lengths, 0), remarks)
 
 
-def _check_available(fields: Mapping[str, Field], samples: Samples, series: SeriesOption) -> None:
-    """Raise `OptionError` for options that are not built yet."""
-    is_padded = isinstance(samples, Windows) and samples.pad is not None
-    for is_asked, what in (
-        (is_padded, "samples.pad"),
-        (samples.axis != 0, "samples.axis"),
-        (isinstance(series, Series) and series.axis is not None, "Series(axis=…)"),
-    ):
-        if is_asked:
-            raise OptionError(f"{what} is not available yet")
-    for key, field in fields.items():
-        for is_asked, what in (
-            (field.axis is not None, "axis"),
-            (field.series_axis is not None, "series_axis"),
-            (field.extra_rows != 0, "extra_rows"),
-        ):
-            if is_asked:
-                raise OptionError(f"field {key!r}: {what} is not available yet")
+def _check_extra_rows(fields: Mapping[str, Field], series: SeriesOption) -> None:
+    """Raise `OptionError` for extra rows of series that are parts of the rows of a file, or several files."""
+    if extra := [key for key, field in fields.items() if field.extra_rows and isinstance(series, Series)]:
+        raise OptionError(f"field {extra[0]!r}: extra_rows cannot be combined with series={series!r}")
 
 
 def has_rows(field: Field) -> bool:
     """Whether a field has values for each sample; an attribute or a constant is the same for a whole file."""
-    return field.attr is None and not field.constant
+    return field.attr is None and not field.constant and field.padding_of is None
+
+
+def _plans(
+    compared: ComparedFiles, fields: Mapping[str, Field], samples: Samples, lengths: Int64Array
+) -> tuple[FieldPlan, ...]:
+    plans = {
+        key: _plan(compared, key, field, samples, lengths)
+        for key, field in fields.items()
+        if field.padding_of is None
+    }
+    return tuple(
+        plans[key] if key in plans else plan_padding(key, field, plans, samples)
+        for key, field in fields.items()
+    )
 
 
 def _plan(
@@ -116,40 +131,61 @@ def _plan(
     parts = field.parts()
     if field.attr is not None:
         return plan_attribute(compared, key, parts[0])
-    stored = [
-        plan_constant(compared, key, part)
-        if part.constant
-        else plan_rows(compared, key, part, samples, lengths)
-        for part in parts
-    ]
+    stored = [_plan_stored(compared, key, part, samples, lengths) for part in parts]
     return plan_joined(key, field, stored) if field.is_list else stored[0]
+
+
+def _plan_stored(
+    compared: ComparedFiles, key: str, field: SingleField, samples: Samples, lengths: Int64Array
+) -> StoredField:
+    if not field.constant:
+        return plan_rows(compared, key, field, samples, lengths)
+    if field.series_axis is not None:
+        return plan_of_series(compared, key, field)
+    return plan_constant(compared, key, field)
 
 
 def _lengths(compared: ComparedFiles, fields: Mapping[str, Field], *, allow_empty: bool) -> Int64Array:
     """Rows of each file, ``(files of the catalog,)``, in which all fields with rows must agree."""
+    for key, part in single_fields(fields):
+        if part.axis is not None or part.series_axis is not None:
+            compared.schema(key, part)
+    check_lengths(compared.catalog, fields, compared.files)
     parts = [(key, part) for key, part in single_fields(fields) if has_rows(part)]
+    parts = [(key, part) for key, part in parts if row_numbers_of(part).is_in_unit]
     if not parts:
         raise FieldError("all fields are attributes or constants: at least one must have rows")
     catalog, files = compared.catalog, compared.files
-    first_key, first = parts[0]
+    if all(part.extra_rows for _, part in parts):
+        raise OptionError("all fields have extra_rows: at least one must have the rows of the series alone")
+    first_key, first = next(part for part in parts if not part[1].extra_rows)
     expected = compared.rows(first_key, first)
     for key, field in parts:
         rows = compared.rows(key, field)
-        differs = files[rows[files] != expected[files]]
+        more = rows[files] - expected[files]
+        differs = files[(more < 0) | (more > field.extra_rows)]
         if differs.size:
             file = int(differs[0])
+            if field.extra_rows:
+                raise SchemaError(
+                    f"field {key!r}: in {catalog.where(file)} '/{field.path}' has {rows[file]} rows, expected "
+                    f"{expected[file]} to {expected[file] + field.extra_rows}: the {expected[file]} rows of "
+                    f"'/{first.path}', and up to extra_rows={field.extra_rows} more{catalog.more(differs)}"
+                )
             raise SchemaError(
                 f"in {catalog.where(file)} '/{field.path}' has {rows[file]} rows and '/{first.path}' has "
-                f"{expected[file]}{more_files(differs)}: fields of one sample need one length. A dataset without "
+                f"{expected[file]}{catalog.more(differs)}: fields of one sample need one length. A dataset without "
                 "a sample axis is Field(path, constant=True)"
             )
-    if not allow_empty and (empty := files[expected[files] == 0]).size:
+    # A file without rows is a mistake; of many series in a file, some may be empty.
+    may_be_empty = allow_empty or catalog.matches is not None
+    if not may_be_empty and (empty := files[expected[files] == 0]).size:
         raise SchemaError(
             f"{_files(catalog, empty)} no rows (the sample axis has length 0): write the file again, or leave "
             "it out with a '!' pattern or access.on_bad_file='skip'"
         )
     if not expected[files].any():
-        raise SchemaError(f"none of the {len(files)} files holds a row")
+        raise SchemaError(f"none of the {counted(len(files), catalog.noun)} holds a row")
     return expected
 
 
@@ -167,12 +203,21 @@ def _all_eligible(catalog: Catalog, files: Int64Array, same: Sequence[str]) -> d
         )
         raise FieldError(f"{where} holds no dataset that can be a field. {refused or 'It holds none at all'}")
     if len({dataset.rows for dataset in eligible}) > 1:
-        listed = ", ".join(f"'{dataset.path}' {dataset.shape}" for dataset in eligible)
         raise FieldError(
-            f"{where} holds datasets of different lengths, so fields must say which to use. "
-            f"Candidates: {listed}. For example fields={{'x': '{eligible[0].path}'}}"
+            f"{where} holds datasets of different lengths, so fields must say which to use. {_candidates(eligible)}"
         )
     return {dataset.path: Field(dataset.path) for dataset in eligible}
+
+
+def _candidates(eligible: Sequence[DatasetSchema]) -> str:
+    """The datasets that can be fields, those of numbered siblings as one, and an example."""
+    families, others = fold(dataset.path for dataset in eligible)
+    shapes = {dataset.path: dataset.shape for dataset in eligible}
+    texts = [f"'{path}' {shapes[path]}" for path in others]
+    told = f"Candidates: {listed(texts, _MOST_LISTED)}. " if texts else ""
+    if families:
+        return f"{told}{families_text(families)}: a '*' makes each one a series"
+    return f"{told}For example fields={{'x': '{others[0]}'}}"
 
 
 def _files(catalog: Catalog, files: Int64Array) -> str:

@@ -17,6 +17,7 @@ from h5lightning.core.frozen import Frozen
 from h5lightning.errors import OptionError
 from h5lightning.options import FLOAT_DTYPES, SingleField
 from h5lightning.planning.catalog.annotations import Encoding
+from h5lightning.planning.row_numbers import IN_UNIT, RowNumbers
 
 __all__ = [
     "AttributeField",
@@ -25,10 +26,13 @@ __all__ = [
     "FieldSpec",
     "Fields",
     "JoinedField",
+    "PaddingField",
     "RowField",
+    "SeriesField",
     "StoredField",
     "StoredForm",
     "check_dtype",
+    "row_field_of",
 ]
 
 _MOST_NAMED = 3
@@ -134,6 +138,11 @@ class StoredField(FieldPlan):
     asked: SingleField | None = None
 
     @property
+    def leading(self) -> int:
+        """How many leading axes of the dataset make its rows."""
+        return 1
+
+    @property
     def as_asked(self) -> SingleField:
         """The field as the user wrote it."""
         return self.asked or SingleField(self.path)
@@ -147,17 +156,28 @@ class RowField(StoredField):
         steps: ``(start, stop)`` of the window's steps; None where a sample is one row.
         dilation: rows from one step to the next.
         extra_rows: rows that it has beyond those that all fields have; one number, or one for each unit, ``(units,)``.
+        row_numbers: which rows of the dataset are those of a sample.
     """
 
     steps: tuple[int, int] | None
     dilation: int = 1
     extra_rows: int | Int64Array = 0
+    row_numbers: RowNumbers = IN_UNIT
+
+    @property
+    def leading(self) -> int:
+        """How many leading axes of the dataset make its rows."""
+        return self.row_numbers.leading
 
     @property
     def span(self) -> tuple[int, int]:
         """The first row that a sample needs, counted from its own first row, and one past the last."""
         start, stop = self.steps or (0, 1)
         return start * self.dilation, (stop - 1) * self.dilation + 1
+
+    def extra_rows_of(self, units: Int64Array) -> int | Int64Array:
+        """Its rows beyond those of all fields, in some units."""
+        return self.extra_rows if isinstance(self.extra_rows, int) else self.extra_rows[units]
 
     @property
     def offsets(self) -> Int64Array:
@@ -177,6 +197,11 @@ class ConstantField(StoredField):
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class SeriesField(StoredField):
+    """A dataset with one row for each series of a unit: each sample gets that of its series."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class AttributeField(FieldPlan):
     """An attribute: each sample of a file gets its value.
 
@@ -185,6 +210,17 @@ class AttributeField(FieldPlan):
     """
 
     values: npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class PaddingField(FieldPlan):
+    """Which steps of another field are padding, ``(steps,)``.
+
+    Args:
+        of: the other field; of a joined one, its first part.
+    """
+
+    of: RowField
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -245,6 +281,12 @@ class Fields(Frozen):
     def spec(self) -> dict[str, FieldSpec]:
         """Sample key → what a model sees."""
         return {plan.key: plan.spec for plan in self.plans}
+
+
+def row_field_of(plan: FieldPlan) -> RowField | None:
+    """The plan of a field with values for each sample; of a joined one, its first part. None for other fields."""
+    first = plan.parts[0] if isinstance(plan, JoinedField) else plan
+    return first if isinstance(first, RowField) else None
 
 
 def check_dtype(dtype: object) -> None:

@@ -13,9 +13,10 @@ import numpy as np
 
 from h5lightning.core.arrays import Int64Array, flat_positions
 from h5lightning.core.frozen import Frozen, once
-from h5lightning.planning.reach import WindowReach
+from h5lightning.errors import OptionError
+from h5lightning.planning.reach import Reach, WindowReach
 
-__all__ = ["FileRuns", "RunReach"]
+__all__ = ["FileRuns", "RunReach", "run_reach"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +69,7 @@ class FileRuns(Frozen):
         return np.cumsum(rows) - rows
 
     @once
-    def _first_rows(self) -> Int64Array:
+    def first_rows(self) -> Int64Array:
         """First row of each file, counted over all runs, ``(files,)``."""
         first = np.empty_like(self.start)
         first[self.order] = self._starts
@@ -84,7 +85,7 @@ class FileRuns(Frozen):
         Returns:
             Their files, and their rows there, ``(N,)`` each.
         """
-        everywhere = self._first_rows[files] + rows
+        everywhere = self.first_rows[files] + rows
         # Files without rows begin where the next one does: the last of them has the row.
         place = self._starts.searchsorted(everywhere, side="right") - 1
         return self.order[place], everywhere - self._starts[place]
@@ -113,6 +114,20 @@ class FileRuns(Frozen):
         return files[kept], start[kept], stop[kept]
 
 
+def run_reach(reach: Reach, runs: FileRuns) -> RunReach:
+    """The reach in runs, from that in files; the files of a run have the same fields.
+
+    Raises:
+        OptionError: samples are whole series of several files.
+    """
+    if not isinstance(reach, WindowReach):
+        raise OptionError(
+            "samples: Whole delivers a whole series, and series.join_files makes one of many files: use Windows, or "
+            "leave join_files out to have whole files"
+        )
+    return RunReach(reach.of(runs.first_files), runs)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RunReach:
     """Samples that lie in runs of files: the grid of their first rows is that of the run.
@@ -127,11 +142,6 @@ class RunReach:
     runs: FileRuns
     files: Int64Array | None = None
 
-    @classmethod
-    def of_files(cls, reach: WindowReach, runs: FileRuns) -> RunReach:
-        """The reach in runs, from that in files; the files of a run have the same fields."""
-        return cls(reach.of(runs.first_files), runs)
-
     @property
     def stride(self) -> int:
         """Rows from the start of one sample to the next."""
@@ -143,8 +153,13 @@ class RunReach:
         return self.of_run.span_rows
 
     @property
+    def pad(self) -> str | None:
+        """What stands for rows that are not there; None if they must be there."""
+        return self.of_run.pad
+
+    @property
     def is_padded(self) -> bool:
-        """Whether rows that are not there are padding."""
+        """Whether each row can start a sample, since rows that are not there are padding."""
         return self.of_run.is_padded
 
     @property

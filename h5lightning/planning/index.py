@@ -88,6 +88,7 @@ class SampleIndex(Frozen):
         given_reach: the rows that samples need, by series where series differ, if fields need others than
             ``samples`` says; else None.
         runs: files that go on where others end, so that samples may need rows of the next file; None for none.
+        first: id of the first sample: where another index of the same series ends; see `Sections`.
     """
 
     root: str
@@ -102,6 +103,7 @@ class SampleIndex(Frozen):
     unit_rows: Int64Array | None = None
     given_reach: Reach | None = None
     runs: FileRuns | None = None
+    first: int = 0
 
     def __post_init__(self) -> None:
         if len(self.series_file) != len(self.series_rows):
@@ -121,8 +123,8 @@ class SampleIndex(Frozen):
 
     @once
     def first_id(self) -> Int64Array:
-        """Id of the first sample of each series, ``(series + 1,)``; the last entry is the number of samples."""
-        return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(self.series_samples)])
+        """Id of the first sample of each series, ``(series + 1,)``; the last entry is one past the last id."""
+        return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(self.series_samples)]) + self.first
 
     @once
     def first_series(self) -> Int64Array:
@@ -158,7 +160,7 @@ class SampleIndex(Frozen):
         return self.file_rows if self.series_unit is None else self.series_rows
 
     def __len__(self) -> int:
-        return int(self.first_id[-1])
+        return int(self.first_id[-1]) - self.first
 
     def path(self, file: int) -> str:
         """The current path of a file."""
@@ -174,8 +176,11 @@ class SampleIndex(Frozen):
 
     def where(self, series: int) -> str:
         """The series for messages: the relative path of its file, after its name if the file has several."""
-        file, name = self.names[int(self.series_file[series])], self.series_name(series)
-        return f"series {name!r} of {file}" if name else file
+        file, name = int(self.series_file[series]), self.series_name(series)
+        first, stop = self.first_series[file : file + 2].tolist()
+        if not name and stop - first > 1:  # a saved split does not say where series of a table begin
+            name = str(series - first)
+        return f"series {name!r} of {self.names[file]}" if name else self.names[file]
 
     def locate(self, ids: npt.ArrayLike) -> Location:
         """File, series and first row of each sample.
@@ -188,8 +193,8 @@ class SampleIndex(Frozen):
             IndexError: an id is not in the index.
         """
         ids = to_numbers(ids, "ids", ndim=None)
-        if ids.size and (ids.min() < 0 or ids.max() >= len(self)):
-            raise IndexError(f"sample ids must lie in [0, {len(self)}), found {ids.min()}..{ids.max()}")
+        if ids.size:
+            self._check_inside(ids.min(), ids.max())
         series = self.first_id.searchsorted(ids, side="right") - 1
         row = ids - self.first_id[series]
         if self.stride_rows > 1:
@@ -222,8 +227,7 @@ class SampleIndex(Frozen):
         """
         if not ids.size:
             return np.zeros(0, np.int64), np.zeros(1, np.int64), ids
-        if ids[0] < 0 or ids[-1] >= len(self):
-            raise IndexError(f"sample ids must lie in [0, {len(self)}), found {ids[0]}..{ids[-1]}")
+        self._check_inside(ids[0], ids[-1])
         series, borders = self._series_of(ids)
         sizes = borders[1:] - borders[:-1]
         rows = ids - self.first_id[series].repeat(sizes)
@@ -245,6 +249,11 @@ class SampleIndex(Frozen):
     def _first_rows_in_units(self) -> int | Int64Array:
         """The row of the first sample of each series, counted in its unit: one number, or ``(series,)``."""
         return self.reach.first if self.series_start is None else self.series_start + self.reach.first
+
+    def _check_inside(self, least: np.int64, most: np.int64) -> None:
+        stop = self.first_id[-1]
+        if least < self.first or most >= stop:
+            raise IndexError(f"sample ids must lie in [{self.first}, {stop}), found {least}..{most}")
 
     def _series_of(self, ids: Int64Array) -> tuple[Int64Array, Int64Array]:
         """The series of ascending ids, each once, ``(K,)``, and where the ids of each begin, ``(K + 1,)``."""

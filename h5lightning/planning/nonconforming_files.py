@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from h5lightning.core.arrays import Int64Array
+from h5lightning.core.arrays import BoolArray, Int64Array
 from h5lightning.core.formatting import counted
 from h5lightning.options import Field, Series, single_fields
 from h5lightning.options.coerce import SeriesOption
@@ -14,6 +14,8 @@ from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.catalog.schema_difference import explain_difference
 from h5lightning.planning.conventions.encoding_checks import is_type_said
+from h5lightning.planning.conventions.error_parts import of_series
+from h5lightning.planning.series.axes import row_numbers_of
 from h5lightning.planning.series.check_bounds import problem_of
 
 __all__ = ["NEVER_WRITTEN", "find_nonconforming"]
@@ -40,23 +42,41 @@ def find_nonconforming(
     if reference is None:
         return []
     by_layout = [comparison.difference(layout, reference) for layout in catalog.layouts]
-    with_rows = [
-        field.path for _, field in single_fields(fields) if field.attr is None and not field.constant
-    ]
+    with_rows = {
+        field.path: catalog.rows_of(field.path, row_numbers_of(field).leading)
+        for _, field in single_fields(fields)
+        if field.attr is None and row_numbers_of(field).is_in_unit
+    }
+    extra = {field.path: field.extra_rows for _, field in single_fields(fields)}
     facts = {path: catalog.facts_of(path) for path in comparison.paths}
+    lacking = _lacking(catalog, fields)
+    is_bad = (
+        _are_any(by_layout)[catalog.layout_of[files]] | _are_any(lacking)[catalog.distinct_attrs[1][files]]
+    )
+    for rows in list(with_rows.values())[1:]:
+        is_bad |= rows[files] != next(iter(with_rows.values()))[files]
+    for numbers in facts.values() if on_missing == "raise" else ():
+        is_bad |= numbers[files, 2] > 0
     bounds = catalog.bounds if isinstance(series, Series) else None
-    nonconforming = []
-    for file in files.tolist():
+    reasons: dict[int, str] = {}
+    for file in (files if bounds is not None else files[is_bad]).tolist():
+        if int(catalog.unit_files[file]) in reasons:
+            continue
         reason = by_layout[int(catalog.layout_of[file])]
-        reason = reason or _unequal({path: int(facts[path][file, 0]) for path in with_rows})
+        reason = reason or _unequal({path: int(rows[file]) for path, rows in with_rows.items()}, extra)
         if not reason and on_missing == "raise":
             reason = _unwritten({path: int(numbers[file, 2]) for path, numbers in facts.items()})
         if not reason and bounds is not None and isinstance(series, Series):
-            rows = int(facts[with_rows[0]][file, 0])
-            reason = problem_of(bounds, series, file, rows, with_rows[0])
-        if reason := reason or _lacking(catalog, fields, file):
-            nonconforming.append(SkippedFile(catalog.names[int(catalog.unit_files[file])], reason))
-    return nonconforming if len(nonconforming) < len(files) else []
+            path, rows = next(iter(with_rows.items()))
+            reason = problem_of(bounds, series, file, int(rows[file]), path)
+        if reason := reason or lacking[int(catalog.distinct_attrs[1][file])]:
+            reasons[int(catalog.unit_files[file])] = of_series(catalog, file, reason)
+    found = [SkippedFile(catalog.names[file], reason) for file, reason in reasons.items()]
+    return found if len(found) < len(np.unique(catalog.unit_files[files])) else []
+
+
+def _are_any(reasons: list[str]) -> BoolArray:
+    return np.asarray([bool(reason) for reason in reasons], np.bool_)
 
 
 class _Comparison:
@@ -80,8 +100,15 @@ class _Comparison:
                 return f"holds no dataset '/{field.path}'"
             any_type = is_type_said(field, self._dtype, dataset, expected)
             any_categories = field.decode == "stored"
+            leading = row_numbers_of(field).leading
+            if len(dataset.shape) < leading > 1:
+                return f"'/{field.path}' has the shape {dataset.shape}"
             if difference := explain_difference(
-                dataset, expected, field.member, any_type=any_type, any_categories=any_categories
+                dataset.folded(leading),
+                expected.folded(leading),
+                field.member,
+                any_type=any_type,
+                any_categories=any_categories,
             ):
                 return f"'/{field.path}' {difference} as in most files"
         return ""
@@ -112,8 +139,9 @@ def _is_usable(dataset: DatasetSchema | None, member: str | None) -> bool:
     return value is not None and not value.refusal
 
 
-def _unequal(lengths: Mapping[str, int]) -> str:
-    if len(set(lengths.values())) < 2:
+def _unequal(lengths: Mapping[str, int], extra: Mapping[str, int]) -> str:
+    least = min((rows for path, rows in lengths.items() if not extra[path]), default=None)
+    if least is None or all(least <= rows <= least + extra[path] for path, rows in lengths.items()):
         return ""
     return "holds different numbers of rows: " + ", ".join(
         f"'/{path}' {rows}" for path, rows in lengths.items()
@@ -125,9 +153,11 @@ def _unwritten(chunks: Mapping[str, int]) -> str:
     return f"lacks values that were {NEVER_WRITTEN}: {', '.join(unwritten)}" if unwritten else ""
 
 
-def _lacking(catalog: Catalog, fields: Mapping[str, Field], file: int) -> str:
-    """Which attribute a file lacks, as text; empty if none."""
+def _lacking(catalog: Catalog, fields: Mapping[str, Field]) -> list[str]:
+    """Which attribute is lacking in each of the distinct attributes of units, as text; empty if none."""
     attributes = [field for field in fields.values() if field.attr is not None]
-    attrs = catalog.typed_attrs(file) if attributes else {}
-    missing = (field.attr for field in attributes if f"{field.path}@{field.attr}" not in attrs)
-    return next((f"lacks the attribute {attr!r}" for attr in missing), "")
+    texts = []
+    for attrs in catalog.distinct_attrs[0]:
+        missing = (field.attr for field in attributes if f"{field.path}@{field.attr}" not in attrs)
+        texts.append(next((f"lacks the attribute {attr!r}" for attr in missing), ""))
+    return texts

@@ -28,14 +28,19 @@ class WindowReach:
         before: rows that a sample needs before its first row.
         after: rows that a sample needs after its first row.
         after_end: as ``after``, of the rows that all fields have: at the end of a series, some fields may go on.
-        is_padded: rows that are not there are padding.
+        pad: what stands for rows that are not there: ``edge`` or ``zero``; None if they must be there.
     """
 
     stride: int = 1
     before: int | Int64Array = 0
     after: int | Int64Array = 0
     after_end: int | Int64Array = 0
-    is_padded: bool = False
+    pad: str | None = None
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether each row can start a sample, since rows that are not there are padding."""
+        return self.pad is not None
 
     @property
     def first(self) -> int | Int64Array:
@@ -95,6 +100,7 @@ class WholeReach:
     stride: ClassVar[int] = 1
     first: ClassVar[int] = 0
     span_rows: ClassVar[int] = 1
+    pad: ClassVar[None] = None
     is_padded: ClassVar[bool] = False
 
     def of(self, series: Int64Array) -> WholeReach:  # noqa: ARG002
@@ -115,6 +121,10 @@ class WholeReach:
 
 class Reach(Protocol):
     """Which rows start samples, and which rows a sample needs; see `WindowReach`."""
+
+    @property
+    def pad(self) -> str | None:
+        """What stands for rows that are not there; None if they must be there."""
 
     @property
     def stride(self) -> int:
@@ -156,13 +166,15 @@ def reach_of(samples: Samples, fields: Iterable[RowField] = ()) -> Reach:
         first, stop = field.span
         before, after = max(before, -first), max(after, stop - 1)
         after_end = _most(after_end, stop - 1 - field.extra_rows)
-    return WindowReach(samples.stride, before, after, after_end, is_padded=samples.pad is not None)
+    return WindowReach(samples.stride, before, after, after_end, samples.pad)
 
 
-def reach_of_units(samples: Samples, fields: Fields, others: Fields | None, other_units: Int64Array) -> Reach:
+def reach_of_units(
+    samples: Samples, fields: Fields, others: Fields | None, other_units: Int64Array | None
+) -> Reach:
     """What samples need, by unit where units differ: some of them may have other fields, or lack some."""
     first = reach_of(samples, fields.row_fields)
-    if others is None or not isinstance(first, WindowReach):
+    if others is None or other_units is None or not isinstance(first, WindowReach):
         return first
     second = reach_of(samples, others.row_fields)
     is_other = np.zeros(len(fields.rows), np.bool_)

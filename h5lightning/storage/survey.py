@@ -6,38 +6,43 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import Frozen
-from h5lightning.core.visible import visible_logger
 from h5lightning.errors import ChecksumError, MissingFieldError, SchemaError
-from h5lightning.options import Access, Field, Samples, Series, Whole, single_fields
+from h5lightning.options import Access, Field, Series, Whole, single_fields
 from h5lightning.options.coerce import SeriesOption
+from h5lightning.options.samples import Samples, SamplesOption, StageSamples
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.catalog.checksum_table import ChecksumTable
 from h5lightning.planning.catalog.file_stamps import ScannedFiles
-from h5lightning.planning.catalog.schema import DatasetSchema
+from h5lightning.planning.catalog.schema import untyped
 from h5lightning.planning.conventions.column_labels import check_labels, find_other_labels
 from h5lightning.planning.conventions.same_values import check_same, find_others
-from h5lightning.planning.field_planning import has_rows, plan_fields
+from h5lightning.planning.field_planning import plan_fields
 from h5lightning.planning.fields import Fields
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.nonconforming_files import find_nonconforming
-from h5lightning.planning.reach import reach_of_units
+from h5lightning.planning.predicted_fields import present_fields
 from h5lightning.planning.sampling import RowLayout
 from h5lightning.planning.sampling.chunk_needs import ChunkLayout
+from h5lightning.planning.sampling.chunk_rows import chunk_rows, rows_beside, rows_of_chunk
 from h5lightning.planning.sampling.decoded_chunks import DecodedChunks
 from h5lightning.planning.series.join_files import coordinate_path, join_files
 from h5lightning.planning.series.joined_files import JoinedFiles
+from h5lightning.planning.sections import Section, Sections, fields_of_stages
+from h5lightning.planning.series.axes import with_axes
+from h5lightning.planning.series.leading_axis import with_leading_series
 from h5lightning.planning.series.make_index import make_index
 from h5lightning.planning.series.names import matched_paths
-from h5lightning.planning.series.series_lengths import check_span
+from h5lightning.planning.splitting.given_split import GivenSeries
 from h5lightning.storage.checksums.verify_files import load_checksums, verify_before_a_run
 from h5lightning.storage.discovery import Discovered, discover
+from h5lightning.storage.given_series import read_given
 from h5lightning.storage.indexing.build_catalog import build_catalog, leave_out
 from h5lightning.storage.scanning import ScanRequest
 from h5lightning.storage.scanning.looking_again import (
@@ -49,7 +54,6 @@ from h5lightning.storage.scanning.looking_again import (
 
 __all__ = ["DataSurvey", "Files", "survey"]
 
-_logger = visible_logger(__name__)
 Files = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
@@ -59,8 +63,7 @@ class DataSurvey(Frozen):
 
     Args:
         catalog: the contents of the files.
-        index: the samples.
-        fields: the fields of a batch.
+        sections: the samples of each stage, and the fields of a batch.
         predict_fields: the fields of a batch of ``files.predict``, which may lack some; None without such files.
         roles: positions of the files of each split, from a mapping of splits; None without a mapping.
         labels: the attribute that keeps units together, for each unit of the catalog; None for one that lacks it. A
@@ -68,17 +71,28 @@ class DataSurvey(Frozen):
         scanned: number of files that were opened; the others were taken from the index.
         joined: which files go on where others end; None if the user joins none.
         checksums: verify the bytes of the files; None without ``access.verify``.
+        given: the split of each series as the files list it, with ``split.given``.
     """
 
     catalog: Catalog
-    index: SampleIndex
-    fields: Fields
+    sections: Sections
     predict_fields: Fields | None
     roles: dict[str, Int64Array] | None
     labels: tuple[str | None, ...] | None
     scanned: int
     checksums: ChecksumTable | None = None
     joined: JoinedFiles | None = None
+    given: GivenSeries | None = None
+
+    @property
+    def index(self) -> SampleIndex:
+        """The samples of training; in each other section, samples of the same files and series."""
+        return self.sections["train"].index
+
+    @property
+    def fields(self) -> Fields:
+        """The fields of a batch of training."""
+        return self.sections["train"].fields
 
     @property
     def scanned_files(self) -> ScannedFiles:
@@ -88,41 +102,41 @@ class DataSurvey(Frozen):
     def row_layout(self) -> RowLayout:
         """The rows that must be decoded together, in the field with most bytes."""
         rows = self.fields.row_fields
-        largest = max(rows, key=lambda plan: plan.row_bytes)
-        return RowLayout(self._chunk_rows(largest.path), sum(plan.row_bytes for plan in rows))
+        largest = max((plan for plan in rows if plan.row_numbers.is_in_unit), key=lambda plan: plan.row_bytes)
+        return RowLayout(chunk_rows(self.catalog, largest, rows_beside), sum(plan.row_bytes for plan in rows))
 
     def decoded_chunks(self) -> DecodedChunks:
         """The chunks that training decodes."""
         row_bytes = self.row_layout().row_bytes
-        return DecodedChunks(self.chunk_layouts(self.fields), self.index.rows_of_units, row_bytes)
+        layouts = self.chunk_layouts(self.sections["train"])
+        return DecodedChunks(layouts, self.index.rows_of_units, row_bytes)
 
-    def chunk_layouts(self, fields: Fields) -> tuple[ChunkLayout, ...]:
-        """How chunks are decoded, for each column of these fields that has chunks of several rows."""
-        if isinstance(self.index.samples, Whole):
+    def chunk_layouts(self, section: Section) -> tuple[ChunkLayout, ...]:
+        """How chunks are decoded, for each column of the fields of a section that has chunks of several rows."""
+        samples = section.index.samples
+        if isinstance(samples, Whole):
             return ()  # samples share no chunks
         by_column: dict[tuple[str, str | None], ChunkLayout] = {}
-        for plan in fields.row_fields:
-            layout = ChunkLayout(self._chunk_rows(plan.path), plan.row_bytes, plan.span)
+        for plan in section.fields.row_fields:
+            if not plan.row_numbers.is_in_unit:
+                continue  # it has few rows, which all series share
+            layout = ChunkLayout(chunk_rows(self.catalog, plan, rows_of_chunk), plan.row_bytes, plan.span)
             if (layout.chunk_rows > 1).any():
                 known = by_column.get((plan.path, plan.member), layout)
                 by_column[plan.path, plan.member] = layout.joined(known)
         return tuple(by_column.values())
 
-    def _chunk_rows(self, path: str) -> Int64Array:
-        """Rows of a dataset that are decoded together, for each unit, ``(units,)``."""
-        by_layout = np.asarray([_chunk_rows(layout, path) for layout in self.catalog.layouts])
-        return by_layout[self.catalog.layout_of]
-
 
 def survey(
     files: Files | Mapping[str, Files],
     fields: Mapping[str, Field] | None,
-    samples: Samples,
+    samples: SamplesOption,
     *,
     access: Access,
     dtype: str | None = None,
     series: SeriesOption = None,
     keep_together: str | None = None,
+    given: Mapping[str, str] | str | None = None,
     index_dir: str | None = None,
     processes: int | None = None,
 ) -> DataSurvey:
@@ -131,18 +145,20 @@ def survey(
     Args:
         files: patterns, or patterns for each split.
         fields: sample key → `Field`; None for all eligible datasets.
-        samples: how samples lie in a series.
+        samples: how samples lie in a series, in all stages or in each.
         access: how files are opened and trusted.
         dtype: the type in which floating fields are delivered.
         series: what a series is; ``file`` to treat each file as one, even if its attributes divide its rows.
         keep_together: ``attr:NAME`` of the attribute that keeps files together; other values are ignored here.
+        given: split → path of the dataset that lists its series; other values are ignored here.
         index_dir: directory of the index; None for the user's cache directory.
         processes: scanning processes; None for one on each core.
 
     Raises:
         H5LightningError: the files or the arguments cannot be used.
     """
-    discovered = discover(files)
+    discovered, layouts = discover(files), StageSamples.all_of(samples)
+    fields = fields and with_axes(fields, layouts.train, series)
     label = _group_attribute(keep_together or "")
     request = _request(fields, label, access, series, labels=len(discovered) > 1)
     build = build_catalog(discovered, request, access=access, index_dir=index_dir, processes=processes)
@@ -150,25 +166,33 @@ def survey(
     if access.verify:
         checksums = load_checksums(discovered, catalog, files, index_dir)
         catalog = _without_damaged(discovered, catalog, checksums, access, threads=processes)
-    unmatched = unmatched_files(catalog, request.matched)
+    unmatched = unmatched_files(catalog, request.matched, allow_external=access.allow_external)
     catalog = leave_out(catalog, unmatched, len(discovered), access, error=MissingFieldError)
     catalog = _without_nonconforming(discovered, catalog, fields, access, dtype, series)
     roles = _roles(discovered, catalog)
-    planned, predicted = _plan(catalog, fields, samples, roles, access=access, dtype=dtype, series=series)
-    rows = planned.rows if predicted is None else np.maximum(planned.rows, predicted.rows)
-    reach = reach_of_units(samples, planned, predicted, _predict_and_labelled(roles, catalog)[0])
+    planned, predicted = _plan(catalog, fields, layouts, roles, access=access, dtype=dtype, series=series)
+    rows = planned["train"].rows if predicted is None else np.maximum(planned["train"].rows, predicted.rows)
+    named = fields or with_axes(_as_planned(planned["train"]), layouts.train, series)
+    catalog = with_leading_series(catalog, named)
+    predict = _predict_and_labelled(roles, catalog)[0]
     joined = join_files(catalog, rows, roles, series)
-    index = make_index(catalog, rows, samples, reach, None if joined is None else joined[0])
-    check_span(index)
+    index = make_index(catalog, rows, layouts.train)
+    if joined is not None:
+        index = replace(index, runs=joined[0])
+    sections = Sections.of(index, layouts, planned, predicted, predict)
+    divided = None
+    if isinstance(given, Mapping):
+        train = np.arange(len(catalog)) if roles is None else roles.get("train", np.zeros(0, np.int64))
+        divided = read_given(given, sections["train"].index, np.sort(train), access, processes)
     return DataSurvey(
         catalog=catalog,
-        index=index,
-        fields=planned,
+        sections=sections,
         predict_fields=predicted,
         roles=roles,
         labels=_labels(catalog, label) if label is not None else None,
         scanned=build.scanned,
         checksums=checksums,
+        given=divided,
         joined=None if joined is None else joined[1],
     )
 
@@ -239,7 +263,7 @@ def _request(
     )
     if fields is None:
         return request
-    parts = [field for _, field in single_fields(fields)]
+    parts, matched = [field for _, field in single_fields(fields)], matched_paths(fields)
     paths = dict.fromkeys(field.path for field in parts if field.attr is None)
     attrs = dict.fromkeys(f"{field.path}@{field.attr}" for field in parts if field.attr is not None)
     constants = dict.fromkeys(field.path for field in parts if field.constant)
@@ -248,7 +272,8 @@ def _request(
         paths=tuple(paths),
         attrs=(*attrs, *request.attrs),
         constants=tuple(constants),
-        matched=matched_paths(fields),
+        matched=matched,
+        labels=request.labels or bool(matched),
     )
 
 
@@ -269,27 +294,30 @@ def _predict_and_labelled(
 ) -> tuple[Int64Array, Int64Array]:
     """The units of ``files.predict``, which may lack fields, and all others, which must have all fields."""
     predict = catalog.units_of((roles or {}).get("predict", np.zeros(0, dtype=np.int64)))
-    return predict, np.setdiff1d(np.arange(catalog.unit_count), predict)
+    is_labelled = np.ones(catalog.unit_count, np.bool_)
+    is_labelled[predict] = False
+    return predict, np.flatnonzero(is_labelled)
 
 
 def _plan(
     catalog: Catalog,
     fields: Mapping[str, Field] | None,
-    samples: Samples,
+    samples: StageSamples,
     roles: Mapping[str, Int64Array] | None,
     *,
     access: Access,
     dtype: str | None,
     series: SeriesOption,
-) -> tuple[Fields, Fields | None]:
+) -> tuple[dict[str, Fields], Fields | None]:
+    """The fields of each stage, and the fields of ``files.predict``, if there are such files."""
     predict, labelled = _predict_and_labelled(roles, catalog)
     difference_of = differences_between(catalog, locking=access.locking)
 
-    def plan(files: Int64Array, fields: Mapping[str, Field] | None) -> Fields:
+    def plan(files: Int64Array, fields: Mapping[str, Field] | None, layout: Samples) -> Fields:
         return plan_fields(
             catalog,
             fields,
-            samples,
+            layout,
             dtype=dtype,
             series=series,
             on_missing=access.on_missing,
@@ -297,52 +325,35 @@ def _plan(
             allow_empty=access.on_bad_file == "skip",
             files=files,
             names_in=lambda unit: names_in(catalog.unit_path(unit)),
-            attrs_in=lambda unit, owner: attrs_in(catalog.unit_path(unit), owner),
+            attrs_in=lambda unit, owner: attrs_in(catalog, unit, owner),
             difference_of=difference_of,
         )
 
-    if not predict.size:
-        return plan(labelled, fields), None
-    if not labelled.size:
-        only = plan(predict, fields and _present(catalog, fields, predict))
-        return only, only
-    planned = plan(labelled, fields)
-    chosen = {plan.key: Field(plan.path) for plan in planned.plans} if fields is None else fields
-    predicted = plan(predict, _present(catalog, chosen, predict))
-    # A model that was trained on one order of columns predicts nonsense on another.
-    everything = np.arange(catalog.unit_count)
-    check_same(catalog, tuple(access.same), everything, difference_of=difference_of)
-    remarks = check_labels(catalog, chosen, everything, difference_of=difference_of)
-    return replace(planned, remarks=remarks), predicted
+    only_predict = bool(predict.size) and not labelled.size
+    chosen = fields and present_fields(catalog, fields, predict) if only_predict else fields
+    units = predict if only_predict else labelled
+    planned = fields_of_stages(samples, lambda layout: plan(units, chosen, layout))
+    predicted = planned["predict"] if only_predict else None
+    if predict.size and not only_predict:
+        chosen = fields or with_axes(_as_planned(planned["train"]), samples.train, series)
+        predicted = plan(predict, present_fields(catalog, chosen, predict), samples.of("predict"))
+        # A model that was trained on one order of columns predicts nonsense on another.
+        everything = np.arange(catalog.unit_count)
+        check_same(catalog, tuple(access.same), everything, difference_of=difference_of)
+        remarks = check_labels(catalog, chosen, everything, difference_of=difference_of)
+        trained, told = planned["train"], replace(planned["train"], remarks=remarks)
+        planned = {stage: told if one is trained else one for stage, one in planned.items()}
+        planned["predict"] = predicted
+    return planned, predicted
 
 
-def _present(catalog: Catalog, fields: Mapping[str, Field], files: Int64Array) -> Mapping[str, Field]:
-    """The fields of unlabelled data; all fields if none has rows, so that planning names the missing one."""
-    present = {key: field for key, field in fields.items() if _is_in_any(catalog, field, files)}
-    if not any(has_rows(field) for field in present.values()):
-        return fields
-    if lacking := [key for key in fields if key not in present]:
-        _logger.info("files.predict lack %s: their batches do not have them", ", ".join(map(repr, lacking)))
-    return present
-
-
-def _is_in_any(catalog: Catalog, field: Field, files: Int64Array) -> bool:
-    """Whether any of the files has the field: a field that all of them lack is unlabelled data, not a mistake.
-
-    A list is there if all its datasets are.
-    """
-    if field.attr is not None:
-        return any(f"{field.path}@{field.attr}" in catalog.attrs_of(file) for file in files.tolist())
-    return all((catalog.facts_of(part.path)[files, 0] > -2).any() for part in field.parts())
+def _as_planned(planned: Fields) -> dict[str, Field]:
+    """The fields that planning chose for a user who named none."""
+    return {plan.key: Field(plan.path) for plan in planned.plans}
 
 
 def _labels(catalog: Catalog, label: str) -> tuple[str | None, ...]:
-    values = (catalog.attrs_of(unit).get(label) for unit in range(catalog.unit_count))
-    return tuple(None if value is None else str(value) for value in values)
-
-
-def _chunk_rows(layout: Iterable[DatasetSchema], path: str) -> int:
-    dataset = next((dataset for dataset in layout if dataset.path == path), None)
-    if dataset is None or not dataset.is_decoded_by_chunk or not dataset.chunks:
-        return 1
-    return dataset.chunks[0]
+    attrs, number_of = catalog.distinct_attrs
+    values = [untyped(each.get(label)) for each in attrs]
+    texts = [None if value is None else str(value) for value in values]
+    return tuple([texts[number] for number in number_of.tolist()])

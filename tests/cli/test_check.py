@@ -82,6 +82,16 @@ def test_json(files, invoke):
     assert "run-002.h5" in str(found["outcomes"][-1]["failures"])
 
 
+def test_samples_of_each_stage_are_checked(files, invoke):
+    samples = "{train: {length: 3}, test: {length: 2}}"
+    quick = "--workers", "0", "--ranks", "1", "--batches", "1", "--split", "{val: 0.3, test: 0.3, by: block}"
+    done = invoke(files, "--json", "--fields", "{a: x}", "--samples", samples, *quick)
+    assert done.exit_code == 0
+    names = [outcome["name"] for outcome in json.loads(done.stdout)["outcomes"]]
+    for name in ("windows lie inside their files", "both readers agree, bit for bit"):
+        assert {f"{name} (train, val)", f"{name} (test, predict)"} <= {*names}
+
+
 def test_many_failures_are_cut(write_files, invoke):
     files = write_files([10] * 24, options=COMPRESSED)
     for number in range(24):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
+import h5py
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch import LightningModule
@@ -75,6 +77,24 @@ def test_options_on_the_command_line(run, write_files) -> None:
     assert cli.model.shapes == {(2, 3)}
 
 
+@pytest.mark.parametrize("is_mapping", [True, False], ids=["mapping", "keys"])
+def test_a_given_split_is_named(run, tmp_path, is_mapping) -> None:
+    with h5py.File(tmp_path / "demos.h5", "w") as file:
+        for number in range(4):
+            file[f"data/demo_{number}/obs"] = np.zeros((5, 2), np.float32)
+        file["mask/train"], file["mask/valid"] = np.asarray([b"demo_0", b"demo_2"]), np.asarray([b"demo_1"])
+    keys = "--data.split.given.train=mask/train", "--data.split.given.val=mask/valid"
+    given = ["--data.split.given={train: mask/train, val: mask/valid}"] if is_mapping else keys
+    cli = run(
+        "--data=h5lightning.H5DataModule",
+        f"--data.files={tmp_path}/*.h5",
+        "--data.fields={x: data/*/obs}",
+        *given,
+    )
+    assert [split.series for split in cli.datamodule.summary().splits] == [2, 1]
+    cli.datamodule.teardown()
+
+
 @pytest.mark.parametrize("same", ["[grid]", "grid"], ids=["list", "text"])
 def test_what_must_be_the_same_is_compared(run, write_files, same) -> None:
     arguments = f"--data.files={write_files()}", "--data.fields=[x, y]", f"--data.access.same={same}"
@@ -101,6 +121,17 @@ def test_options_in_yaml(run, write_files, tmp_path) -> None:
     assert sum(len(paths) for paths in cli.datamodule.splits.values()) == 7
 
 
+def test_lists_of_files_and_of_datasets(run, write_files, tmp_path) -> None:
+    (tmp_path / "train.txt").write_text(f"# the good ones\n{write_files()}\n")
+    cli = run(
+        "--data=h5lightning.H5DataModule",
+        f"--data.files=@{tmp_path / 'train.txt'}",
+        "--data.fields={x: {path: [x, x], steps: [0, 1], join: first}, y: {path: [y, y]}}",
+        "--data.samples={length: 2}",
+    )
+    assert cli.model.shapes == {(1, 2, 2, 3)}
+
+
 def test_help_explains_every_option(run, capsys) -> None:
     with pytest.raises(SystemExit) as stopped:
         run("--data.help=h5lightning.H5DataModule")
@@ -119,3 +150,27 @@ def test_a_null_that_jsonargparse_makes_a_text_is_refused(run, write_files) -> N
     """It also drops the other keys of the split: without an error, the split would silently be another one."""
     with pytest.raises(ValueError, match=r"split\.test.*found 'None'.*write 0"):
         run("--data=h5lightning.H5DataModule", f"--data.files={write_files()}", "--data.split.test=null")
+
+
+def test_samples_of_each_stage(run, write_files, tmp_path) -> None:
+    split = "--data.split={val: 0.3, test: 0.3, by: block}"
+    arguments = f"--data.files={write_files()}", "--data.fields={x: x}", split
+    given = "--data.samples={train: {length: 4}, test: {length: 7}}"
+    cli = run("--data=h5lightning.H5DataModule", *arguments, given, "--data.samples.test.length=8")
+    cli.datamodule.setup()
+    assert cli.model.shapes == {(4, 2, 3)}
+    assert cli.datamodule.test_dataset.sample_spec()["x"].shape == (8, 2, 3)
+    config = tmp_path / "run.yaml"
+    config.write_text(
+        """
+        data:
+          class_path: h5lightning.H5DataModule
+          init_args:
+            samples: {train: {length: 4}, test: {kind: windows, length: 7}}
+        """,
+        encoding="utf-8",
+    )
+    cli = run(f"--config={config}", *arguments)
+    cli.datamodule.setup()
+    assert cli.model.shapes == {(4, 2, 3)}
+    assert cli.datamodule.test_dataset.sample_spec()["x"].shape == (7, 2, 3)

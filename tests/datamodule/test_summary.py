@@ -191,7 +191,9 @@ def test_it_is_plain_for_json(write_files):
 
 def test_remarks_about_fields_are_told(write_files):
     found, plan = examine(write_files(), Split())
-    found = replace(found, fields=replace(found.fields, remarks=("'/x' is odd",)))
+    odd = replace(found.fields, remarks=("'/x' is odd",))
+    stages = {stage: replace(section, fields=odd) for stage, section in found.sections.of_stage.items()}
+    found = replace(found, sections=replace(found.sections, of_stage=stages))
     summary = summarise(found, plan)
     assert summary.to_plain()["remarks"] == ("'/x' is odd",)
     assert "'/x' is odd" in str(summary)

@@ -218,6 +218,17 @@ def test_gaps_are_rows_of_no_series(tmp_path, ready):
     dm = ready(_module(tmp_path, WAYS["starts, stops"], Windows(2)))
     y = np.concatenate([batch["y"] for batch in dm.train_dataloader()])
     assert sorted(y.tolist()) == [[1, 2], [5, 6]]
+    said = (
+        "4 of 8 rows lie in no series of Series(starts='meta/starts', stops='meta/ends'): no sample has them"
+    )
+    assert said in str(dm.summary())
+
+
+def test_series_without_rows_are_no_data(tmp_path):
+    _write(tmp_path / "f1.h5", (4, 4), 0)
+    _with(tmp_path, "meta/lengths", [0, 0])
+    with pytest.raises(SchemaError, match="none of the 2 series has a row"):
+        _module(tmp_path, WAYS["starts, lengths"], Windows(2)).setup()
 
 
 def test_each_match_of_a_star_has_its_own_table(tmp_path, ready):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -11,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from h5lightning import Field, H5DataModule, H5Dataset, Split, Windows
-from h5lightning.errors import OptionError, ResumeError, SplitError
+from h5lightning import Field, H5DataModule, H5Dataset, Split, Whole, Windows
+from h5lightning.errors import OptionError, ResumeError, SchemaError, SplitError
 
 pytestmark = pytest.mark.timeout(240)
 READERS = ("direct", "h5py")
@@ -45,6 +46,10 @@ def starts_within(samples, steps, first, stop, rows, extra=0):
         ends = {key: stop + (extra if key == "y" and stop == rows else 0) for key in own}
         if all(rows_of[0] >= first and rows_of[-1] < ends[key] for key, rows_of in own.items()):
             yield start
+
+
+def runs_of(part):
+    return list(zip(*(one.tolist() for one in (part.series, part.start, part.stop)), strict=True))
 
 
 def value(file, start, steps, samples):
@@ -115,7 +120,7 @@ def test_windows_stay_inside_of_the_parts_of_a_split(tmp_path_factory, lengths, 
         return
     try:
         for name, part in dm._data.plan.parts.items():
-            runs = zip(*(one.tolist() for one in (part.series, part.start, part.stop)), strict=True)
+            runs = runs_of(part)
             expected = [
                 (file, start)
                 for file, first, stop in runs
@@ -176,3 +181,146 @@ def test_steps_from_yaml(tmp_path, samples):
     assert dataset[0]["y"].tolist() == [2, 3, 4]
     assert len(dataset) == 5
     dataset.close()
+
+
+def padded_starts(samples, first, stop):
+    return [row for row in range(first, stop) if row % samples.stride == 0]
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    series=st.lists(st.tuples(st.integers(1, 40), st.integers(0, 2)), min_size=1, max_size=3),
+    case=windows(),
+    pad=st.sampled_from(["edge", "zero"]),
+    reader=st.sampled_from(READERS),
+    is_split=st.booleans(),
+    seed=st.integers(0, 9),
+)
+def test_padded_windows_against_a_loop(tmp_path_factory, series, case, pad, reader, is_split, seed):
+    (samples, given_steps), lengths, extra = case, [rows for rows, _ in series], [more for _, more in series]
+    samples = dataclasses.replace(samples, pad=pad)
+    steps = {key: one or (0, samples.length) for key, one in given_steps.items()}
+    files = write(tmp_path_factory.getbasetemp() / "padded", lengths, extra=extra)
+    fields = {key: Field(key, steps=one, extra_rows=2 * (key == "y")) for key, one in given_steps.items()}
+    fields |= {
+        "gone x": "pad:x",
+        "gone y": "pad:y",
+        "z": Field("y", steps=given_steps["y"], extra_rows=2, dtype="float64"),
+    }
+    steps["z"] = steps["y"]
+    if is_split:
+        dm = H5DataModule(files, fields, samples, split=Split(0.3, 0.2, by="block"), reader=reader)
+        try:
+            dm.setup()
+        except SplitError:
+            return
+        plan, datasets = dm._data.plan.parts, dm._data.datasets
+        parts = {
+            name: zip(*(one.tolist() for one in (p.series, p.start, p.stop)), strict=True)
+            for name, p in plan.items()
+        }
+    else:
+        dm = H5Dataset(files, fields, samples, reader=reader)
+        datasets = {"all": dm}
+        parts = {"all": [(number, 0, rows) for number, rows in enumerate(lengths)]}
+    try:
+        for name, runs in parts.items():
+            expected = [
+                (n, first, stop, row)
+                for n, first, stop in runs
+                for row in padded_starts(samples, first, stop)
+            ]
+            dataset = datasets[name]
+            where = dataset.index.locate(dataset.sample_ids(np.arange(len(dataset))))
+            assert list(zip(where.file.tolist(), where.row.tolist(), strict=True)) == [
+                (n, row) for n, _, _, row in expected
+            ]
+            order = np.random.default_rng(seed).permutation(len(dataset))
+            found = dataset.read_batch(order)
+            for slot, number in enumerate(order.tolist()):
+                file, first, stop, row = expected[number]
+                for key, one in steps.items():
+                    end = stop + (extra[file] if key in "yz" and stop == lengths[file] else 0)
+                    rows = row + np.arange(*one) * samples.dilation
+                    gone = (rows < first) | (rows >= end)
+                    values = 1000 * file + rows.clip(first, end - 1)
+                    if pad == "zero":
+                        values[gone] = 0
+                    np.testing.assert_array_equal(found[key][slot], values)
+                    if key in "xy":
+                        np.testing.assert_array_equal(found[f"gone {key}"][slot], gone)
+    finally:
+        dm.close() if isinstance(dm, H5Dataset) else dm.teardown()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    series=st.lists(st.tuples(st.integers(1, 40), st.integers(0, 2)), min_size=1, max_size=3),
+    case=windows(),
+    reader=st.sampled_from(READERS),
+)
+def test_extra_rows_let_windows_reach_further(tmp_path_factory, series, case, reader):
+    (samples, given_steps), lengths, extra = case, [rows for rows, _ in series], [more for _, more in series]
+    steps = {key: one or (0, samples.length) for key, one in given_steps.items()}
+    files = write(tmp_path_factory.getbasetemp() / "extra", lengths, extra=extra)
+    fields = {key: Field(key, steps=one, extra_rows=2 * (key == "y")) for key, one in given_steps.items()}
+    expected = [
+        (file, start)
+        for file, rows in enumerate(lengths)
+        for start in starts_within(samples, steps, 0, rows, rows, extra[file])
+    ]
+    if not expected:
+        return
+    dataset = H5Dataset(files, fields, samples, reader=reader)
+    try:
+        where = dataset.index.locate(np.arange(len(dataset)))
+        assert list(zip(where.file.tolist(), where.row.tolist(), strict=True)) == expected
+        found = dataset.read_batch(np.arange(len(dataset)))
+        for slot, place in enumerate(expected):
+            for key, one in steps.items():
+                np.testing.assert_array_equal(found[key][slot], value(*place, one, samples))
+    finally:
+        dataset.close()
+
+
+def test_one_observation_more_than_actions(tmp_path):
+    files = write(tmp_path / "more", [5, 5], extra=[1, 1])
+    fields = {"x": "x", "next": Field("y", steps=(1, 2), extra_rows=1)}
+    dataset = H5Dataset(files, fields, Windows(1))
+    assert len(dataset) == 10
+    assert dataset[4]["next"].tolist() == [5]
+    dataset.close()
+    whole = H5Dataset(files, {"x": "x", "y": Field("y", extra_rows=1)}, Whole())
+    assert [len(whole[1][key]) for key in "xy"] == [5, 6]
+    whole.close()
+    write(tmp_path / "more", [5, 5], extra=[1, 3])
+    with pytest.raises(SchemaError) as caught:
+        H5Dataset(files, fields, Windows(1))
+    assert str(caught.value) == (
+        f"field 'next': in {tmp_path}/more/1.h5 '/y' has 8 rows, expected 5 to 6: the 5 rows of '/x', and up to "
+        "extra_rows=1 more"
+    )
+    with pytest.raises(OptionError, match="all fields have extra_rows"):
+        H5Dataset(files, {"y": Field("y", extra_rows=1)}, Windows(1))
+
+
+@pytest.mark.parametrize(
+    ("fields", "samples", "message"),
+    [
+        (
+            {"x": "x", "p": "pad:x"},
+            Windows(2),
+            r"'pad:x' needs padded windows, such as samples=.*pad='edge'",
+        ),
+        ({"x": "x", "p": "pad:x"}, None, "needs padded windows"),
+        ({"x": "x", "p": "pad:z"}, Windows(2, pad="edge"), "'pad:z' names no field"),
+        ({"x": "x", "a": "attr:a", "p": "pad:a"}, Windows(2, pad="edge"), "the field 'a' has no rows"),
+        ({"x": "x"}, {"kind": "whole", "pad": "edge"}, "samples has no option 'pad'"),
+    ],
+)
+def test_padding_that_cannot_be(tmp_path, fields, samples, message):
+    files = write(tmp_path / "wrong", [5])
+    with h5py.File(tmp_path / "wrong" / "0.h5", "a") as file:
+        file.attrs["a"] = 1
+    with pytest.raises(OptionError, match=message):
+        H5Dataset(files, fields, samples)

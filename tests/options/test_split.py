@@ -1,5 +1,7 @@
 """How data become train, val and test: sums, folds and rules that are refused."""
 
+import dataclasses
+
 import pytest
 
 from h5lightning.errors import OptionError
@@ -57,3 +59,57 @@ def test_keep_together_that_is_no_rule_is_refused(value, hint):
 @pytest.mark.parametrize("value", [r"path:sub-(\d+)", "attr:subject"], ids=["path", "attr"])
 def test_keep_together_rules_are_accepted(value):
     assert Split(keep_together=value).keep_together == value
+
+
+# ── given ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "validation", "dev"])
+def test_val_has_several_names(name):
+    assert Split(given={"train": "/mask/train", name: "mask/v"}).given == {
+        "train": "mask/train",
+        "val": "mask/v",
+    }
+
+
+def test_given_splits_have_no_sizes():
+    split = Split(given={"train": "mask/train"})
+    assert (split.val, split.test) == (None, None)
+    assert Split(**dataclasses.asdict(split)) == split
+
+
+@pytest.mark.parametrize(
+    "given", [None, {}, {"train": None, "val": None}], ids=["none", "empty", "nothing named"]
+)
+def test_nothing_given_is_a_split_by_size(given):
+    assert Split(given=given) == Split()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        pytest.param({"given": "table:split"}, "'table:split' is not available yet", id="table"),
+        pytest.param({"given": "mask/train"}, "must map train, val and test to datasets", id="text"),
+        pytest.param({"given": ["mask/train"]}, "must map train, val and test", id="list"),
+        pytest.param({"given": {"tran": "a"}}, "no split 'tran'; did you mean 'train'", id="typing error"),
+        pytest.param(
+            {"given": {"train": 3}}, "given.train must be the path of a dataset, found 3", id="number"
+        ),
+        pytest.param({"given": {"train": "/"}}, "must be the path of a dataset", id="no path"),
+        pytest.param({"given": {"val": "a", "dev": "b"}}, "names val twice", id="twice"),
+        pytest.param({"given": {"train": "a"}, "val": 0.2}, "found val=0.2 too: leave it out", id="val"),
+        pytest.param({"given": {"train": "a"}, "test": 0.3}, "found test=0.3 too", id="test"),
+        pytest.param({"given": {"train": "a"}, "train": 0.5}, "found train=0.5 too", id="train"),
+        pytest.param({"given": {"train": "a"}, "folds": 3, "fold": 0}, "found folds=3 too", id="folds"),
+        pytest.param(
+            {"given": {"train": "a"}, "manifest": "m.json"}, "found manifest='m.json' too", id="manifest"
+        ),
+        pytest.param(
+            {"given": {"train": "a"}, "by": "block"}, "divides whole series, found by='block'", id="by"
+        ),
+        pytest.param({"given": {"train": "a"}, "gap": 2}, "gap=2 applies to by='block' only", id="gap"),
+    ],
+)
+def test_given_goes_with_nothing_else_that_divides(options, message):
+    with pytest.raises(OptionError, match=message):
+        Split(**options)

@@ -1,5 +1,6 @@
 """Samples, files and rows against brute force."""
 
+import dataclasses
 import pickle
 import tracemalloc
 from pathlib import Path
@@ -263,3 +264,22 @@ def test_no_ids_lie_in_no_file():
 def test_ascending_ids_outside_of_the_index_are_refused(ids):
     with pytest.raises(IndexError, match=r"sample ids must lie in \[0, 29\)"):
         make_index(Rows()).locate_ascending(np.array(ids))
+
+
+@each_kind
+def test_an_index_may_begin_at_any_id(samples):
+    index = make_index(samples)
+    later = dataclasses.replace(index, first=1000)
+    assert len(later) == len(index)
+    ids = np.arange(len(index))
+    assert triples(index.locate(ids)) == triples(later.locate(ids + 1000))
+    for first, second in zip(index.locate_ascending(ids), later.locate_ascending(ids + 1000), strict=True):
+        assert first.tolist() == second.tolist()
+    series, rows = np.arange(len(SERIES_ROWS)), index.series_rows
+    ranges, shifted = (one.ranges_within(series, rows * 0, rows) for one in (index, later))
+    assert shifted.starts.tolist() == (ranges.starts + 1000).tolist()
+    for wrong in (999, 1000 + len(index)):
+        with pytest.raises(IndexError, match=rf"must lie in \[1000, {1000 + len(index)}\), found {wrong}"):
+            later.locate([wrong])
+        with pytest.raises(IndexError, match="must lie in"):
+            later.locate_ascending(np.asarray([wrong]))

@@ -18,7 +18,7 @@ from h5lightning.planning.reach import WholeReach, WindowReach, joined_reach
     is_padded=st.booleans(),
 )
 def test_counts_and_segments_agree_with_a_loop(rows, stride, before, after_end, extra, segment, is_padded):
-    reach = WindowReach(stride, before, after_end + extra, after_end, is_padded)
+    reach = WindowReach(stride, before, after_end + extra, after_end, "edge" if is_padded else None)
     grid = range(0 if is_padded else before, rows, stride)
     fits = [is_padded or row + after_end < rows for row in grid]
     assert reach.counts(np.array([rows])).tolist() == [sum(fits)]

@@ -24,9 +24,14 @@ def main() -> int:
     parser.add_argument(
         "--kinds", nargs="+", choices=KINDS, default=KINDS, metavar="KIND", help=f"of {', '.join(KINDS)}"
     )
+    parser.add_argument(
+        "--no-shrink", action="store_true", help="print the first case that fails, as it was drawn"
+    )
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    tally = run(options.cases, options.seed, options.folder, kinds=options.kinds)
+    tally = run(
+        options.cases, options.seed, options.folder, kinds=options.kinds, shrinks=not options.no_shrink
+    )
     sys.stdout.write(tally.markdown())
     if tally.failure:
         sys.stdout.write(tally.failure)

@@ -35,6 +35,7 @@ def check_run(
     fields: Any = ("x", "y"),
     samples: Any = None,
     access: Access = ACCESS,
+    series: Any = None,
     **settings: Any,
 ) -> Iterator[CheckRun]:
     """A run over files with `x` and `y`, or with other fields.
@@ -48,11 +49,12 @@ def check_run(
         fields: as in a DataModule.
         samples: how samples lie in a file; None for rows.
         access: how the files are opened.
+        series: what a series is.
         **settings: those of `CheckSettings`.
     """
     shuffle = shuffle or Shuffle()
     wanted = coerce_fields(fields) or {}
-    found = survey(files, wanted, samples or Rows(), access=access)
+    found = survey(files, wanted, samples or Rows(), access=access, series=series)
     with HandlePool(access, scanned_files=found.scanned_files) as pool:
         chosen = make_reader("auto", pool)
         chosen = reader(chosen) if reader else chosen

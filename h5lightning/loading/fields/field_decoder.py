@@ -25,7 +25,7 @@ Array = npt.NDArray[Any]
 
 def column_of(plan: StoredField, form: StoredForm) -> DatasetColumn:
     """What to read in files that store a field in one form."""
-    return DatasetColumn(plan.path, plan.member, form.dtype, plan.row_shape)
+    return DatasetColumn(plan.path, plan.member, form.dtype, plan.row_shape, plan.leading)
 
 
 class _Part(NamedTuple):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from h5lightning.core.arrays import BoolArray
 from h5lightning.loading.fields.constant_cache import ConstantCache
 from h5lightning.loading.fields.field_decoder import FieldDecoder, column_of
 from h5lightning.loading.fields.file_values import FileValues, put_each, put_rows
@@ -23,9 +24,12 @@ from h5lightning.planning.fields import (
     ConstantField,
     FieldPlan,
     JoinedField,
+    PaddingField,
     RowField,
+    SeriesField,
     StoredField,
 )
+from h5lightning.planning.row_numbers import OF_SERIES
 from h5lightning.planning.values.conversions import assign, buffer_dtype, delivery_dtype
 from h5lightning.storage.readers.protocol import Reader, ReadRequest
 from h5lightning.storage.readers.series_parts import one_part
@@ -111,19 +115,40 @@ class RowReader(_DatasetReader):
 
     def __init__(self, plan: RowField, context: ReadContext) -> None:
         super().__init__(plan, context)
+        self.plan: RowField = plan
         self._steps = plan.steps
         self._offsets = plan.offsets
         self._is_run = plan.dilation == 1 or len(self._offsets) == 1
+        self._row_numbers = plan.row_numbers
 
     def fill(self, batch: LocatedBatch, out: Array) -> Iterator[Sequence[RowRequest]]:
         """See `FieldReader.fill`."""
         runs = self.context.runs
-        if runs is None or self._steps is None or not len(self._offsets):
-            yield from self._fill(batch, self._request(batch, out))
+        if runs is not None and self._steps is not None and len(self._offsets):
+            yield from self._fill_in_runs(runs, batch, out)
             return
-        inside, rows = runs.divided(batch, self._offsets)
+        is_clipped = None if batch.room is None else batch.room.has_padding(self.plan)
+        if is_clipped is None or not is_clipped.any():
+            request = self._request(batch, out)
+        elif self._decoder is not None or not self._is_run:
+            request = self._by_step(batch, out)
+        else:
+            # Runs of the windows that lie inside; a row for each step of the others.
+            yield (
+                *_chosen(self._request(batch, out), ~is_clipped),
+                *_chosen(self._by_step(batch, out), is_clipped.repeat(len(self._offsets))),
+            )
+            return
+        yield from self._fill(batch, request)
+
+    def _fill_in_runs(
+        self, runs: RunRows, batch: LocatedBatch, out: Array
+    ) -> Iterator[Sequence[RowRequest]]:
+        """Fill the buffer with windows that may reach into other files."""
+        offsets = self._offsets if batch.room is None else batch.room.clipped(self.plan)
+        inside, rows = runs.divided(batch, offsets, self._offsets)
         if rows is None:
-            yield from self._fill(batch, self._request(batch, out))
+            yield from self._fill(inside, self._request(inside, out))
             return
         column = self._columns[0]
         each = out.reshape(len(out) * len(self._offsets), *column.row_shape)
@@ -139,20 +164,62 @@ class RowReader(_DatasetReader):
             yield from self._decoder.fill(batch, request)
 
     def _request(self, batch: LocatedBatch, out: Array) -> ReadRequest:
-        column = self._columns[0]
+        column, first_rows = self._columns[0], self._row_numbers.first_rows(batch)
         if self._steps is None:
-            return ReadRequest(column, batch.borders, batch.rows, batch.slots, out)
+            return ReadRequest(column, batch.borders, first_rows, batch.slots, out)
         offsets = self._offsets
         count = len(offsets)
         if self._is_run and count:
             out = out.reshape(len(out), *column.row_shape) if count == 1 else out
-            rows = batch.rows + offsets[0]
+            rows = first_rows + offsets[0]
             return ReadRequest(column, batch.borders, rows, batch.slots, out, run=count)
-        steps = np.arange(count)
-        rows = (batch.rows[:, None] + offsets).ravel()
-        slots = (batch.slots[:, None] * count + steps).ravel()
+        return self._by_step(batch, out)
+
+    def _by_step(self, batch: LocatedBatch, out: Array) -> ReadRequest:
+        """A request for each step as an entry of its own; steps beyond borders are the row at the border."""
+        column, count = self._columns[0], len(self._offsets)
+        offsets = self._offsets if batch.room is None else batch.room.clipped(self.plan)
+        rows = (self._row_numbers.first_rows(batch)[:, None] + offsets).ravel()
+        slots = (batch.slots[:, None] * count + np.arange(count)).ravel()
         out = out.reshape(len(out) * count, *column.row_shape)
         return ReadRequest(column, batch.borders * count, rows, slots, out)
+
+
+def _chosen(request: ReadRequest, is_chosen: BoolArray) -> Iterator[RowRequest]:
+    """Some entries of a request for all files of a batch, of the files that they lie in."""
+    sizes = np.diff(np.concatenate([[0], np.cumsum(is_chosen)])[request.borders])
+    files = np.flatnonzero(sizes)
+    if files.size:
+        borders = np.concatenate([[0], np.cumsum(sizes[files])])
+        some = replace(request, borders=borders, rows=request.rows[is_chosen], slots=request.slots[is_chosen])
+        yield RowRequest(some, None if len(files) == len(sizes) else tuple(files.tolist()))
+
+
+class PaddingReader(FieldReader):
+    """Says which steps of another field are padding."""
+
+    def __init__(self, plan: PaddingField, context: ReadContext) -> None:
+        super().__init__(plan, context)
+        self._of = plan.of
+
+    def fill(self, batch: LocatedBatch, out: Array) -> Iterator[Sequence[RowRequest]]:
+        """See `FieldReader.fill`."""
+        yield ()
+        if batch.room is not None:
+            out[batch.slots] = batch.room.is_padding(self._of)
+
+
+class SeriesReader(_DatasetReader):
+    """Reads one row for the series of each sample."""
+
+    def fill(self, batch: LocatedBatch, out: Array) -> Iterator[Sequence[RowRequest]]:
+        """See `FieldReader.fill`."""
+        rows = OF_SERIES.first_rows(batch)
+        request = ReadRequest(self._columns[0], batch.borders, rows, batch.slots, out)
+        if self._decoder is None:
+            yield (RowRequest(request),)
+        else:
+            yield from self._decoder.fill(batch, request)
 
 
 class ConstantReader(_DatasetReader):
@@ -250,5 +317,7 @@ _READERS: dict[type[FieldPlan], Callable[[Any, ReadContext], FieldReader]] = {
     AttributeField: AttributeReader,
     ConstantField: ConstantReader,
     JoinedField: JoinedReader,
+    PaddingField: PaddingReader,
     RowField: RowReader,
+    SeriesField: SeriesReader,
 }

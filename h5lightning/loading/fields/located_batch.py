@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
+from h5lightning.planning.borders import Borders, Room
 from h5lightning.planning.index import SampleIndex
 from h5lightning.storage.readers.series_parts import Picked, SeriesParts
 
@@ -30,6 +31,9 @@ class LocatedBatch:
         borders: where the samples of each unit begin, and the last ones end, ``(units + 1,)``.
         rows: first row of each sample in its unit, ``(N,)``.
         slots: its index in the batch, ``(N,)``.
+        index: the index of the samples.
+        ids: their numbers in the index, ascending, ``(N,)``.
+        room: the rows around each of them beyond which steps are padding; None if samples are not padded.
     """
 
     units: Int64Array
@@ -37,19 +41,40 @@ class LocatedBatch:
     borders: Int64Array
     rows: Int64Array
     slots: Int64Array
+    index: SampleIndex
+    ids: Int64Array
+    room: Room | None = None
 
     @classmethod
-    def of(cls, ids: Int64Array, paths: FilePaths) -> LocatedBatch:
-        """Locate samples by their numbers in the index, ``(N,)``."""
+    def of(cls, ids: Int64Array, paths: FilePaths, borders: Borders | None = None) -> LocatedBatch:
+        """Locate samples by their numbers in the index, ``(N,)``; with borders, padded ones."""
         # Ids count unit by unit, row by row.
         slots = np.argsort(ids)
-        units, borders, rows = paths.index.locate_ascending(ids[slots])
-        return cls(units, paths.of(units), borders, rows, slots)
+        ids = ids[slots]
+        units, starts, rows = paths.index.locate_ascending(ids)
+        room = None if borders is None else borders.room(ids)
+        return cls(units, paths.of(units), starts, rows, slots, paths.index, ids, room)
 
     @property
     def sizes(self) -> Int64Array:
         """Samples of each unit, ``(units,)``."""
         return self.borders[1:] - self.borders[:-1]
+
+    @property
+    def series_starts(self) -> Int64Array:
+        """The first row in its unit of the series of each sample, ``(N,)``; computed for each field that asks."""
+        starts = self.index.series_start
+        return np.zeros(len(self.ids), np.int64) if starts is None else starts[self._series]
+
+    @property
+    def series_numbers(self) -> Int64Array:
+        """The number in its unit of the series of each sample, ``(N,)``; computed for each field that asks."""
+        series, units = self._series, self.index.units
+        return series - units.searchsorted(units[series])
+
+    @property
+    def _series(self) -> Int64Array:
+        return self.index.locate(self.ids).series
 
 
 class FilePaths:

@@ -26,37 +26,47 @@ class RunRows:
         self._runs = runs
         self._paths = paths
 
-    def divided(self, batch: LocatedBatch, offsets: Int64Array) -> tuple[LocatedBatch, LocatedBatch | None]:
+    def divided(
+        self, batch: LocatedBatch, offsets: Int64Array, steps: Int64Array
+    ) -> tuple[LocatedBatch, LocatedBatch | None]:
         """The samples that lie in their file, and the rows of the others.
 
         Args:
             batch: the samples.
-            offsets: the rows that a field needs, counted from the first row of a sample, ``(steps,)``, ascending.
+            offsets: the rows that a field needs, counted from the first row of a sample and ascending, ``(steps,)``; by
+                sample where some are clipped, ``(N, steps)``.
+            steps: the same for samples that are not clipped, ``(steps,)``.
 
         Returns:
             The samples of the first part; None in place of the second one if it has none. The slots of its rows are
             ``slot * steps + step``.
         """
         files = batch.units.repeat(batch.sizes)
-        low, high = batch.rows + offsets[0], batch.rows + offsets[-1]
-        crosses = (low < 0) | (high >= self._runs.rows[files])
-        if not crosses.any():
+        low, high = batch.rows + steps[0], batch.rows + steps[-1]
+        is_single = (low < 0) | (high >= self._runs.rows[files])
+        if offsets.ndim > 1:
+            is_single |= (offsets != steps).any(axis=1)
+        if not is_single.any():
             return batch, None
-        which = np.flatnonzero(crosses)
-        rows = (batch.rows[which][:, None] + offsets).ravel()
-        slots = (batch.slots[which][:, None] * len(offsets) + np.arange(len(offsets))).ravel()
-        found, rows = self._runs.locate(files[which].repeat(len(offsets)), rows)
+        which, count = np.flatnonzero(is_single), len(steps)
+        rows = (batch.rows[which][:, None] + (offsets if offsets.ndim == 1 else offsets[which])).ravel()
+        slots = (batch.slots[which][:, None] * count + np.arange(count)).ravel()
+        found, rows = self._runs.locate(files[which].repeat(count), rows)
         order = np.lexsort((rows, found))
-        inside = np.flatnonzero(~crosses)
+        inside = np.flatnonzero(~is_single)
         return (
-            self._batch(files[inside], batch.rows[inside], batch.slots[inside]),
-            self._batch(found[order], rows[order], slots[order]),
+            self._batch(batch, files, batch.rows, batch.slots, inside),
+            self._batch(batch, found, rows, slots, order),
         )
 
-    def _batch(self, files: Int64Array, rows: Int64Array, slots: Int64Array) -> LocatedBatch:
-        """Samples by their files, which ascend."""
-        units, first = np.unique(files, return_index=True)
-        return LocatedBatch(units, self._paths.of(units), np.append(first, len(files)), rows, slots)
+    def _batch(
+        self, batch: LocatedBatch, files: Int64Array, rows: Int64Array, slots: Int64Array, which: Int64Array
+    ) -> LocatedBatch:
+        """Some samples or rows, sorted by their files; ids are left out, since rows are none."""
+        units, first = np.unique(files[which], return_index=True)
+        borders = np.append(first, len(which))
+        paths = self._paths.of(units)
+        return LocatedBatch(units, paths, borders, rows[which], slots[which], batch.index, batch.ids[:0])
 
 
 def together(

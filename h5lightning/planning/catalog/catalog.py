@@ -11,23 +11,26 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.core.arrays import Int64Array, flat_positions
+from h5lightning.core.arrays import Int64Array, distinct, flat_positions
+from h5lightning.core.formatting import more_files
 from h5lightning.core.frozen import Frozen, once
 from h5lightning.core.string_table import StringTable
 from h5lightning.planning.catalog.annotations import Annotations
-from h5lightning.planning.catalog.extents import Extents, ExtentTable
+from h5lightning.planning.catalog.extents import ExtentTable
 from h5lightning.planning.catalog.file_schema import FileSchema
 from h5lightning.planning.catalog.match_table import MatchTable
 from h5lightning.planning.catalog.schema import DatasetSchema, untyped
 from h5lightning.planning.catalog.series_bounds import SeriesBounds
 from h5lightning.planning.catalog.source_files import SourceTable
+from h5lightning.planning.catalog.stored_dataset import StoredDataset
 from h5lightning.planning.catalog.unit_table import UnitTable, UnitTableBuilder
 
 __all__ = ["Catalog", "SkippedFile", "StoredDataset"]
@@ -41,21 +44,6 @@ class SkippedFile:
 
     name: str
     reason: str
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class StoredDataset:
-    """A dataset of one file, and the positions of its values.
-
-    Args:
-        layout: its schema without what differs between files, shared with other files.
-        shape: its shape.
-        extents: the positions of its values.
-    """
-
-    layout: DatasetSchema
-    shape: tuple[int, ...]
-    extents: Extents
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +118,6 @@ class Catalog(Frozen):
                 extents = schema.extents or [None] * len(schema.datasets)
                 builder.add(list(map(builder.entry, schema.datasets, extents)), schema.attrs)
             units = builder.table()
-        bounds = [schema.bounds for schema in schemas if schema.bounds is not None]
         return cls(
             root=root,
             names=StringTable.of(names),
@@ -139,7 +126,7 @@ class Catalog(Frozen):
             skipped=tuple(skipped),
             sources=SourceTable.of([schema.sources for schema in schemas]),
             matches=matches,
-            bounds=SeriesBounds.joined(bounds) if bounds else None,
+            bounds=_joined((schema.bounds for schema in schemas), SeriesBounds.joined),
         )
 
     @classmethod
@@ -153,8 +140,8 @@ class Catalog(Frozen):
             **{item.name: getattr(units, item.name) for item in dataclasses.fields(units)},
             skipped=(*first.skipped, *second.skipped),
             sources=SourceTable.joined(first.sources, second.sources, files=len(first)),
-            matches=_joined_matches(first, second),
-            bounds=_joined_bounds(first, second),
+            matches=_joined((first.matches, second.matches), MatchTable.joined),
+            bounds=_joined((first.bounds, second.bounds), SeriesBounds.joined),
         )
 
     def take(self, files: Int64Array) -> Catalog:
@@ -162,8 +149,8 @@ class Catalog(Frozen):
         units = self.units_of(files)
         starts, stops = self.first_fact[units], self.first_fact[units + 1]
         facts = flat_positions(starts, stops - starts)
-        used, layout_of = np.unique(self.layout_of[units], return_inverse=True)
-        used_annotations, annotation_of = np.unique(self.annotation_of[facts], return_inverse=True)
+        used, _, layout_of = distinct(self.layout_of[units])
+        used_annotations, _, annotation_of = distinct(self.annotation_of[facts])
         return Catalog(
             root=self.root,
             names=self.names.take(files),
@@ -211,6 +198,21 @@ class Catalog(Frozen):
         series = "" if self.matches is None else f"series {self.matches.name(unit)!r} of "
         return f"{series}{self.unit_path(unit)}"
 
+    def with_text(self, unit: int, text: str) -> str:
+        """A path, or a message with a path, in which the ``*`` stands for what it matched in a unit."""
+        return text if self.matches is None else text.replace("*", self.matches.texts[unit], 1)
+
+    @property
+    def noun(self) -> str:
+        """What a unit is, for messages."""
+        return "file" if self.matches is None else "series"
+
+    def more(self, units: Sized) -> str:
+        """The number of further units, to follow the first one in a message; empty if there is only one."""
+        if self.matches is None:
+            return more_files(units)
+        return f" (and {len(units) - 1:,} more series)" if len(units) > 1 else ""
+
     @once
     def first_fact(self) -> Int64Array:
         """Position in `facts` of each unit's first dataset, ``(units + 1,)``."""
@@ -238,12 +240,32 @@ class Catalog(Frozen):
 
     def typed_attrs(self, unit: int) -> dict[str, Any]:
         """The requested attributes of one unit with their types, as `schema.typed` writes them."""
-        attrs: dict[str, Any] = json.loads(self.attrs[unit])
-        return attrs
+        return dict(json.loads(self.attrs[unit]))
+
+    @once
+    def distinct_attrs(self) -> tuple[tuple[dict[str, Any], ...], Int64Array]:
+        """The distinct attributes of units, as `typed_attrs`, and the number of those of each unit, ``(units,)``."""
+        numbers: dict[str, int] = {}
+        if self.attrs.blob.size == 2 * self.unit_count:
+            return ({},), np.zeros(self.unit_count, np.int64)
+        number_of = [numbers.setdefault(text, len(numbers)) for text in self.attrs]
+        return tuple(json.loads(text) for text in numbers), np.asarray(number_of, np.int64)
 
     def facts_of(self, path: str) -> Int64Array:
         """Length, stored bytes and missing chunks of ``path`` in each unit, ``(units, 3)``; -2 if absent."""
         return self._in_units(path, self.facts, absent=-2)
+
+    def rows_of(self, path: str, leading: int = 1) -> Int64Array:
+        """Rows of ``path`` along its leading axes in each unit, ``(units,)``; negative if it is absent or a scalar."""
+        rows = self.facts_of(path)[:, 0]
+        if leading == 1 or not len(rows):
+            return rows
+        shapes = ([dataset.shape for dataset in layout if dataset.path == path] for layout in self.layouts)
+        further = np.asarray(
+            [math.prod(shape[1:leading]) for (*_, shape) in ([(), *each] for each in shapes)]
+        )
+        along: Int64Array = np.where(rows < 0, rows, rows * further[self.layout_of])
+        return along
 
     def annotations_of(self, path: str) -> npt.NDArray[np.int32]:
         """The number of the annotation of ``path`` in each unit, ``(units,)``; -1 if it is absent."""
@@ -260,12 +282,14 @@ class Catalog(Frozen):
             key: the property; called once for each distinct annotation, however many files there are.
         """
         annotation_of = self.annotations_of(path)[files]
-        numbers, first, of_file = np.unique(annotation_of, return_index=True, return_inverse=True)
+        numbers, first, of_file = distinct(annotation_of)
         kinds: dict[T, int] = {}
         kind_of = np.full(len(numbers), -1)
         for position in np.argsort(first).tolist():
             if numbers[position] >= 0:
                 kind_of[position] = kinds.setdefault(key(self.annotations[numbers[position]]), len(kinds))
+        if len(kinds) == 1 and (kind_of == 0).all():
+            return dict.fromkeys(kinds, files)
         has = annotation_of >= 0
         kind_of_file = kind_of[of_file][has]
         # Sorted once for all kinds, since there may be as many kinds as files.
@@ -279,9 +303,13 @@ class Catalog(Frozen):
 
     def _in_units(self, path: str, values: npt.NDArray[Any], *, absent: int) -> npt.NDArray[Any]:
         """The value of a dataset in each unit, of values in the order of `facts`; ``absent`` in units that lack it."""
+        within = np.asarray([_position(layout, path) for layout in self.layouts], dtype=np.int64)
+        if len(self.layouts) == 1 and self.unit_count and within[0] >= 0:
+            by_unit = values.reshape(self.unit_count, -1, *values.shape[1:])
+            own: npt.NDArray[Any] = by_unit[:, int(within[0])].copy()
+            return own
         of_units = np.full((self.unit_count, *values.shape[1:]), absent, dtype=values.dtype)
         if self.unit_count:
-            within = np.asarray([_position(layout, path) for layout in self.layouts], dtype=np.int64)
             position = within[self.layout_of]
             has = np.flatnonzero(position >= 0)
             of_units[has] = values[self.first_fact[has] + position[has]]
@@ -305,16 +333,10 @@ class Catalog(Frozen):
         )
 
 
-def _joined_matches(first: Catalog, second: Catalog) -> MatchTable | None:
-    """The matches of two catalogs of one scan, one of which may have no files."""
-    if first.matches is None or second.matches is None:
-        return first.matches if len(first) else second.matches
-    return MatchTable.joined(first.matches, second.matches)
-
-
-def _joined_bounds(first: Catalog, second: Catalog) -> SeriesBounds | None:
-    parts = [catalog.bounds for catalog in (first, second) if catalog.bounds is not None]
-    return SeriesBounds.joined(parts) if parts else None
+def _joined(parts: Iterable[T | None], join: Callable[[Sequence[T]], T]) -> T | None:
+    """The parts of catalogs of one scan as one; a catalog without files may have none."""
+    found = [part for part in parts if part is not None]
+    return join(found) if found else None
 
 
 def _position(layout: tuple[DatasetSchema, ...], path: str) -> int:

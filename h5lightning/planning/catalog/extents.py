@@ -15,7 +15,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.core.arrays import Int64Array
+from h5lightning.core.arrays import Int64Array, distinct
 from h5lightning.core.frozen import EqualByValue, Frozen
 from h5lightning.planning.catalog.record_layout import RecordLayout
 
@@ -182,11 +182,11 @@ class ExtentTable(EqualByValue, Frozen):
     def take(self, positions: Int64Array) -> ExtentTable:
         """The extents at ``positions``, ``(datasets,)``, in that order."""
         starts, ends = self._starts()[positions], self.ends[positions]
-        used, layout_of = np.unique(self.layout_of[positions], return_inverse=True)
+        used, _, layout_of = distinct(self.layout_of[positions])
         missing = int(used.size > 0 and used[0] == UNKNOWN)
         return ExtentTable(
             tuple(self.layouts[number] for number in used[missing:].tolist()),
-            layout_of.reshape(-1).astype(np.int32) - np.int32(missing),
+            layout_of.astype(np.int32) - np.int32(missing),
             np.cumsum(ends - starts),
             self._numbers_of(positions, starts, ends),
         )

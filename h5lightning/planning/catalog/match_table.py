@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,7 +62,7 @@ class MatchTable(EqualByValue, Frozen):
         return MatchTable(self.part, self.counts[files], self.texts.take(self.units_of(files)))
 
     @classmethod
-    def joined(cls, first: MatchTable, second: MatchTable) -> MatchTable:
-        """The matches of both, one after the other."""
-        counts = np.concatenate([first.counts, second.counts])
-        return cls(first.part or second.part, counts, StringTable.joined(first.texts, second.texts))
+    def joined(cls, tables: Sequence[MatchTable]) -> MatchTable:
+        """The matches of all tables, one after the other; at least one table."""
+        counts = np.concatenate([table.counts for table in tables])
+        return cls(tables[0].part, counts, StringTable.concatenated([table.texts for table in tables]))

@@ -153,6 +153,13 @@ class DatasetSchema:
             return self.dtype
         return next((column.dtype for column in self.columns if column.name == member), None)
 
+    def folded(self, leading: int) -> DatasetSchema:
+        """The dataset with some leading axes as one axis of rows, as batches see it."""
+        if leading == 1:
+            return self
+        shape = (math.prod(self.shape[:leading]), *self.shape[leading:])
+        return dataclasses.replace(self, shape=shape, chunks=None)
+
     def layout(self) -> DatasetSchema:
         """The schema without the parts that differ between files: length, stored bytes, missing chunks, annotations."""
         return self._with((0, *self.shape[1:]) if self.shape else (), 0, 0, NOTHING)

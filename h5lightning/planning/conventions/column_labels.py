@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
-from h5lightning.core.formatting import counted, more_files
+from h5lightning.core.formatting import counted
 from h5lightning.errors import SchemaError
 from h5lightning.options import Field, SingleField, single_fields
 from h5lightning.planning.catalog.annotations import AxisLabels
@@ -24,6 +24,7 @@ from h5lightning.planning.conventions.error_parts import (
     most_common,
     skipped_files,
 )
+from h5lightning.planning.series.axes import row_numbers_of
 
 __all__ = ["LabelDifference", "check_labels", "find_other_labels", "label_differences"]
 
@@ -79,14 +80,14 @@ class LabelDifference:
         return (
             f"field {key!r}: in {catalog.where(int(self.files[0]))} {self._subject} {_CLAUSES[self.what]} "
             f"{other_source}{catalog.where(self.expected)}{after_colon(self.explain(difference_of))}"
-            f"{more_files(self.files)}. Columns of different meaning would be stacked. Write all files with the same "
+            f"{catalog.more(self.files)}. Columns of different meaning would be stacked. Write all files with the same "
             f"{same}; or, if the labels mean nothing here, use {field.text(decode='stored')}{not_decoded}"
         )
 
     def remark_text(self, catalog: Catalog) -> str:
         """A sentence about a difference that is no error."""
         expected = os.path.basename(catalog.unit_path(self.expected))
-        subject = f"'/{self.path}', axis {self.axis}: {counted(self.files.size, 'file')}"
+        subject = f"'/{self.path}', axis {self.axis}: {counted(self.files.size, catalog.noun)}"
         has = "has" if self.files.size == 1 else "have"
         if self.what == "numbers":
             return (
@@ -161,7 +162,9 @@ def _counts(labels: AxisLabels, field: SingleField) -> bool:
     """Whether labels name something that the field delivers, beside its samples."""
     if labels.member is not None and labels.member != field.member:
         return False
-    return labels.axis != 0 or field.constant
+    if field.constant:
+        return labels.axis != 0 or field.series_axis is None
+    return labels.axis < 0 or labels.axis >= row_numbers_of(field).leading
 
 
 def _along(

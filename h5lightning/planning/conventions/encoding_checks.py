@@ -11,8 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from h5lightning.core.arrays import Int64Array
-from h5lightning.core.formatting import more_files
+from h5lightning.core.arrays import Int64Array, distinct
 from h5lightning.errors import MissingDataError, OptionError, SchemaError, UnsupportedFieldError
 from h5lightning.options import FLOAT_DTYPES, SingleField
 from h5lightning.planning.catalog.annotations import Annotations, Encoding, Found
@@ -74,7 +73,7 @@ def check_missing(catalog: Catalog, files: Int64Array, key: str, field: SingleFi
             column = f" (column {field.member!r})" if field.member else ""
             raise MissingDataError(
                 f"field {key!r}: row {missing.row} of '/{field.path}'{column} in {catalog.where(int(having[0]))} "
-                f"{missing.what}{more_files(having)}. A loss function would use the number as a value. "
+                f"{missing.what}{catalog.more(having)}. A loss function would use the number as a value. "
                 f"{stored_remedy(field)}, which a transform can mask; or write the files without such rows"
             )
 
@@ -106,16 +105,18 @@ def forms_of(
         only one.
     """
     annotation_of, layout_of = catalog.annotations_of(field.path)[files], catalog.layout_of[files]
-    pairs, which = np.unique(np.stack([layout_of, annotation_of]), axis=1, return_inverse=True)
+    # One number for each pair of a layout and an annotation, which is -1 where there is none.
+    kinds = len(catalog.annotations) + 1
+    pairs, _, which = distinct(layout_of.astype(np.int64) * kinds + annotation_of + 1)
     numbers: dict[StoredForm, int] = {}
     of_pair = [
-        numbers.setdefault(_form(catalog, layout, annotation, field), len(numbers))
-        for layout, annotation in pairs.T.tolist()
+        numbers.setdefault(_form(catalog, pair // kinds, pair % kinds - 1, field), len(numbers))
+        for pair in pairs.tolist()
     ]
     if len(numbers) == 1:
         return tuple(numbers), None
     form_of = np.zeros(catalog.unit_count, np.int32)
-    form_of[files] = np.asarray(of_pair, np.int32)[which.ravel()]
+    form_of[files] = np.asarray(of_pair, np.int32)[which]
     return tuple(numbers), form_of
 
 
@@ -169,7 +170,7 @@ def _check_encoding(start: str, field: SingleField, encoding: Encoding) -> None:
 
 def _values(catalog: Catalog, files: Int64Array, field: SingleField) -> Iterator[tuple[Member, int]]:
     """The field's column or element in each distinct layout, with the first file that has the layout."""
-    layouts, first = np.unique(catalog.layout_of[files], return_index=True)
+    layouts, first, _ = distinct(catalog.layout_of[files])
     for layout, position in zip(layouts.tolist(), first.tolist(), strict=True):
         for dataset in catalog.layouts[layout]:
             value = dataset.value(field.member) if dataset.path == field.path else None

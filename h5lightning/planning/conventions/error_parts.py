@@ -14,6 +14,7 @@ __all__ = [
     "add_reasons",
     "after_colon",
     "most_common",
+    "of_series",
     "skipped_files",
     "stored_remedy",
     "where",
@@ -61,6 +62,15 @@ def add_reasons(reasons: dict[int, str], files: Int64Array, reason: str, differe
 
 
 def skipped_files(catalog: Catalog, reasons: Mapping[int, str]) -> list[SkippedFile]:
-    """The files with their reasons, in the order of the files."""
-    files = catalog.unit_files
-    return [SkippedFile(catalog.names[int(files[unit])], reasons[unit]) for unit in sorted(reasons)]
+    """The files with the reasons of their first bad units, in the order of the files."""
+    first: dict[int, str] = {}
+    for unit in sorted(reasons):
+        file = int(catalog.unit_files[unit])
+        if file not in first:
+            first[file] = of_series(catalog, unit, reasons[unit])
+    return [SkippedFile(catalog.names[file], reason) for file, reason in first.items()]
+
+
+def of_series(catalog: Catalog, unit: int, reason: str) -> str:
+    """The reason why a file is left out, after the name of the series that has it, if a ``*`` matched that."""
+    return reason if catalog.matches is None else f"series {catalog.matches.name(unit)!r}: {reason}"

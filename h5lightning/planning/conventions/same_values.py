@@ -8,7 +8,6 @@ from typing import TypeAlias
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
-from h5lightning.core.formatting import more_files
 from h5lightning.errors import MissingFieldError, SchemaError, UnsupportedFieldError
 from h5lightning.options.checks import did_you_mean
 from h5lightning.planning.catalog.annotations import PACKED
@@ -51,7 +50,7 @@ def check_same(
         if lacking.size:
             hint = did_you_mean(path, names_in(int(lacking[0])))
             raise MissingFieldError(
-                f"access.same: {catalog.where(int(lacking[0]))} holds no '/{path}'{more_files(lacking)}{hint}"
+                f"access.same: {catalog.where(int(lacking[0]))} holds no '/{path}'{catalog.more(lacking)}{hint}"
             )
         for digest, having in files_by_digest.items():
             if digest.startswith("? "):
@@ -90,7 +89,7 @@ def _error_text(
         difference = "its numbers are encoded differently"
     return (
         f"access.same: '/{path}' in {catalog.where(file)} is not the same as in {catalog.where(expected)}"
-        f"{after_colon(difference)}{more_files(differing)}. Write equal values to all files, exclude the files that "
+        f"{after_colon(difference)}{catalog.more(differing)}. Write equal values to all files, exclude the files that "
         "differ (with a '!' pattern or access.on_bad_file='skip'), or remove the path from access.same"
     )
 

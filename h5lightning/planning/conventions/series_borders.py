@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
-from h5lightning.core.formatting import more_files
 from h5lightning.errors import UnsupportedFieldError
 from h5lightning.options import Samples, Series, SingleField, Windows
 from h5lightning.options.coerce import SeriesOption
@@ -69,7 +68,7 @@ def check_series_borders(
     alone = f", or {field.text(decode='stored')} for this field alone" if field.decode is None else ""
     raise UnsupportedFieldError(
         f"{where(catalog, file, key, field)} holds several series, such as episodes, one after the other: "
-        f"{evidence_text(table, rows)}{more_files(divided)}. {samples!r} would cross their borders, so that a sample "
+        f"{evidence_text(table, rows)}{catalog.more(divided)}. {samples!r} would cross their borders, so that a sample "
         f"could hold the end of one series and the beginning of the next. {_remedy(table)}; or accept such samples: "
         f"series='file' makes each file one series{alone}"
     )

@@ -122,7 +122,7 @@ class ChunkNeeds:
         found = NeededChunks.none()
         for layout, first in zip(self._layouts, self._firsts, strict=True):
             offsets = layout.offsets()
-            of_rows, needed = self._needed(units, rows, offsets)
+            of_rows, needed = self._needed(units, rows[:, None] + offsets)
             heights = layout.chunk_rows[of_rows]
             numbers = first[of_rows] + needed // heights
             numbers = np.where(heights > 1, numbers, -1).ravel()  # sample after sample
@@ -133,15 +133,20 @@ class ChunkNeeds:
             found += NeededChunks(due[which], ids[which], numbers[new], sizes)
         return found[np.argsort(found.due, kind="stable")]
 
-    def _needed(
-        self, units: Int64Array, rows: Int64Array, offsets: Int64Array
-    ) -> tuple[Int64Array, Int64Array]:
-        """The unit of each row that samples need, and the row there, ``(N, offsets)`` each."""
-        of_rows, needed = units[:, None].repeat(len(offsets), axis=1), rows[:, None] + offsets
-        if self._index.runs is None:
-            return of_rows, needed
-        found, inside = self._index.runs.locate(of_rows.ravel(), needed.ravel())
-        return found.reshape(needed.shape), inside.reshape(needed.shape)
+    def _needed(self, units: Int64Array, rows: Int64Array) -> tuple[Int64Array, Int64Array]:
+        """The unit of each row that samples need, and the row there, ``(N, offsets)`` each; padding is at borders.
+
+        Args:
+            units: the unit of each sample, ``(N,)``.
+            rows: the rows, counted in this unit, ``(N, offsets)``.
+        """
+        runs = self._index.runs
+        of_rows: Int64Array = units[:, None].repeat(rows.shape[1], axis=1)
+        if runs is None:
+            return of_rows, rows.clip(0, self._index.rows_of_units[units][:, None] - 1)
+        start, last = runs.start[units][:, None], runs.run_rows[runs.run[units]][:, None] - 1
+        found, inside = runs.locate(of_rows.ravel(), rows.clip(-start, last - start).ravel())
+        return found.reshape(rows.shape), inside.reshape(rows.shape)
 
     def _new(self, numbers: Int64Array) -> Int64Array:
         """Where numbers of chunk rows come for the first time, ``(n,)``."""

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from h5lightning.core.arrays import BoolArray, Int64Array
-from h5lightning.core.formatting import more_files
 from h5lightning.errors import SchemaError
 from h5lightning.options import Series
 from h5lightning.options.checks import did_you_mean
@@ -27,7 +26,7 @@ def check_bounds(
     path: str,
     *,
     names_in: Callable[[int], Sequence[str]] = lambda _: (),
-) -> None:
+) -> tuple[str, ...]:
     """Raise unless the tables of all units divide the rows of their fields.
 
     Args:
@@ -38,19 +37,22 @@ def check_bounds(
         path: path of a field with these rows.
         names_in: the datasets of a unit, for the error of a missing one.
 
+    Returns:
+        A remark about rows that lie in no series, if there are any.
+
     Raises:
-        SchemaError: tables are missing, hold impossible entries, or speak of other rows.
+        SchemaError: tables are missing, hold impossible entries, or speak of other rows; or no series has a row.
     """
     bounds = _bounds(catalog)
     bad = units[_are_bad(bounds, series, rows)[units]]
     if not bad.size:
-        return
+        return _remarks(bounds, series, rows, units)
     unit = int(bad[0])
     problem = problem_of(bounds, series, unit, int(rows[unit]), path)
     if problem.startswith(_LACKS):
         table = problem.split("'/", 1)[1].rstrip("'")
         problem += did_you_mean(table, names_in(unit))
-    raise SchemaError(f"{series.text()}: {catalog.where(unit)}: {problem}{more_files(bad)}")
+    raise SchemaError(f"{series.text()}: {catalog.where(unit)}: {problem}{catalog.more(bad)}")
 
 
 def problem_of(bounds: SeriesBounds, series: Series, unit: int, rows: int, path: str) -> str:
@@ -73,6 +75,15 @@ def problem_of(bounds: SeriesBounds, series: Series, unit: int, rows: int, path:
     if total == rows - 1 and series.ends:
         hint = ". Entries are one past the last row of each series; where they are the last row, write them plus 1"
     return f"the last entry of {tables}, [{max(0, last)}], is {total}, {expected}{hint}"
+
+
+def _remarks(bounds: SeriesBounds, series: Series, rows: Int64Array, units: Int64Array) -> tuple[str, ...]:
+    total, inside = int(rows[units].sum()), int(bounds.rows_in_series[units].sum())
+    if not inside and total:
+        raise SchemaError(f"{series.text()}: none of the {int(bounds.counts[units].sum())} series has a row")
+    if inside == total:
+        return ()
+    return (f"{total - inside:,} of {total:,} rows lie in no series of {series.text()}: no sample has them",)
 
 
 def whole_length(catalog: Catalog, units: Int64Array) -> int:

@@ -6,44 +6,28 @@ import numpy as np
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.string_table import StringTable
-from h5lightning.errors import OptionError
 from h5lightning.options import Samples
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.series_bounds import SeriesBounds
-from h5lightning.planning.file_runs import FileRuns, RunReach
 from h5lightning.planning.index import SampleIndex
-from h5lightning.planning.reach import Reach, WindowReach, reach_of
 
 __all__ = ["make_index"]
 
 
-def make_index(
-    catalog: Catalog,
-    rows: Int64Array,
-    samples: Samples,
-    reach: Reach | None = None,
-    runs: FileRuns | None = None,
-) -> SampleIndex:
+def make_index(catalog: Catalog, rows: Int64Array, samples: Samples) -> SampleIndex:
     """The samples of all units, each of which is one series, unless tables divide its rows.
 
     Args:
         catalog: the files, what a ``*`` matched in them, and what tables in them say.
         rows: rows of each unit, ``(units,)``.
         samples: how samples lie in a series.
-        reach: the rows that samples need, by unit where units differ; None for what ``samples`` says.
-        runs: files that go on where others end; None if no files are joined.
-
-    Raises:
-        OptionError: samples that are whole series of several files.
     """
-    if runs is not None:
-        return _of_runs(catalog, rows, samples, reach_of(samples) if reach is None else reach, runs)
     matches = catalog.matches
     if catalog.bounds is not None:
-        return _divided(catalog, catalog.bounds, rows, samples, reach)
+        return _divided(catalog, catalog.bounds, rows, samples)
     units = np.arange(catalog.unit_count)
     if matches is None:
-        return SampleIndex(catalog.root, catalog.names, units, rows, samples, given_reach=reach)
+        return SampleIndex(catalog.root, catalog.names, units, rows, samples)
     return SampleIndex(
         catalog.root,
         catalog.names,
@@ -53,26 +37,10 @@ def make_index(
         series_names=matches.names,
         series_unit=units,
         unit_texts=matches.texts,
-        given_reach=reach,
     )
 
 
-def _of_runs(
-    catalog: Catalog, rows: Int64Array, samples: Samples, reach: Reach, runs: FileRuns
-) -> SampleIndex:
-    """The samples of files, which may need rows of the next files of their run."""
-    if not isinstance(reach, WindowReach):
-        raise OptionError(
-            "samples: Whole delivers a whole series, and series.join_files makes one of many files: use Windows, or "
-            "leave join_files out to have whole files"
-        )
-    files, given = np.arange(len(catalog)), RunReach.of_files(reach, runs)
-    return SampleIndex(catalog.root, catalog.names, files, rows, samples, given_reach=given, runs=runs)
-
-
-def _divided(
-    catalog: Catalog, bounds: SeriesBounds, rows: Int64Array, samples: Samples, reach: Reach | None
-) -> SampleIndex:
+def _divided(catalog: Catalog, bounds: SeriesBounds, rows: Int64Array, samples: Samples) -> SampleIndex:
     """The samples of series that tables divide the rows of units into."""
     matches, units = catalog.matches, bounds.unit_of
     names = bounds.names
@@ -90,7 +58,6 @@ def _divided(
         series_start=bounds.starts,
         unit_texts=None if matches is None else matches.texts,
         unit_rows=rows,
-        given_reach=None if reach is None else reach.of(units),
     )
 
 

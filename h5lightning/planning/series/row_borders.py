@@ -11,7 +11,7 @@ from h5lightning.core.arrays import BoolArray, Int64Array
 from h5lightning.core.string_table import StringTable
 from h5lightning.planning.series.table_borders import BadTableError, Bounds
 
-__all__ = ["FlagBorders", "RunBorders", "names_of"]
+__all__ = ["FlagBorders", "RunBorders"]
 
 
 class FlagBorders:
@@ -74,7 +74,7 @@ class RunBorders:
         >>> borders.add(np.array([7, 7, 9]))
         >>> borders.add(np.array([9, 7]))
         >>> borders.bounds(), list(borders.names())
-        ((array([0, 2, 4]), array([2, 2, 1]), 5), ['7', '9', '7#2'])
+        ((array([0, 2, 4]), array([2, 2, 1]), 5), ['7', '9', '7'])
     """
 
     def __init__(self, table: str) -> None:
@@ -114,22 +114,10 @@ class RunBorders:
         return starts, np.diff(starts, append=self.rows), self.rows
 
     def names(self) -> StringTable:
-        """The value of each series; the second series of a value is ``VALUE#2``, so that each name is one series."""
-        return names_of(np.concatenate(self._values)) if self._values else StringTable.of(())
-
-
-def names_of(values: npt.NDArray[Any]) -> StringTable:
-    """Values as texts, each once in a unit: the n-th of equal ones ends with ``#n``, ``(series,)``."""
-    texts = _encoded(values)
-    _, inverse, counts = np.unique(texts, return_inverse=True, return_counts=True)
-    if int(counts.max(initial=1)) == 1:
-        return StringTable.of_bytes(texts)
-    order = np.argsort(inverse, kind="stable")
-    first = np.cumsum(counts) - counts
-    number = np.empty(len(texts), np.int64)
-    number[order] = np.arange(len(texts)) - first[inverse[order]] + 1
-    suffix = np.where(number > 1, np.char.add(b"#", number.astype("S20")), b"")
-    return StringTable.of_bytes(np.char.add(texts, suffix))
+        """The value of each series, which further series may share."""
+        if not self._values:
+            return StringTable.of(())
+        return StringTable.of_bytes(_encoded(np.concatenate(self._values)))
 
 
 def _encoded(values: npt.NDArray[Any]) -> npt.NDArray[np.bytes_]:

@@ -5,6 +5,8 @@ A series is known by its file and its name; where series have no names, by its n
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array, flat_positions
@@ -163,8 +165,17 @@ def _have_same_names(index: SampleIndex, series: Int64Array, old: SampleIndex, s
     return index.series_names.take(series) == old.series_names.take(saved)
 
 
-def _names_of(index: SampleIndex, file: int) -> list[str]:
-    """The names of the series of a file, or their numbers."""
+def _names_of(index: SampleIndex, file: int) -> list[tuple[str, int]]:
+    """The names of the series of a file, or their numbers; and how many before have the same name."""
+    times: Counter[str] = Counter()
+    found = []
+    for name in _texts_of(index, file):
+        found.append((name, times[name]))
+        times[name] += 1
+    return found
+
+
+def _texts_of(index: SampleIndex, file: int) -> list[str]:
     first, stop = index.first_series[file : file + 2].tolist()
     if index.series_names is not None:
         return list(index.series_names.take(np.arange(first, stop)))

@@ -20,6 +20,7 @@ from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.splitting.by_file import by_item
 from h5lightning.planning.splitting.by_row import by_block, by_row
 from h5lightning.planning.splitting.candidates import Candidates, Fractions, Roles, files_to_split
+from h5lightning.planning.splitting.given_split import GivenSeries, given_parts
 from h5lightning.planning.splitting.groups import Labels
 from h5lightning.planning.splitting.split_plan import Segments, SplitPlan
 
@@ -44,6 +45,7 @@ def plan_split(
     seed: int,
     roles: Roles | None = None,
     labels: Labels | None = None,
+    given: GivenSeries | None = None,
 ) -> SplitPlan:
     """Decide which rows are train, val and test.
 
@@ -59,12 +61,15 @@ def plan_split(
             splits take exactly these files. The sizes of other splits are then fractions of the rows of
             ``train``'s files. Files of ``predict`` alone never take part.
         labels: with ``keep_together="attr:NAME"``, the value of each unit of the index, None where it has none.
+        given: with ``split.given``, the split of each series.
 
     Raises:
         OptionError: options that contradict each other.
         SplitError: a split would be empty, or a series has no group.
     """
     roles = roles or {"train": np.arange(len(index.names), dtype=np.int64)}
+    if split.given is not None:
+        return _given_plan(index, split, roles, labels, given)
     named = {name: Segments.of_files(index, roles[name]) for name in ("val", "test") if name in roles}
     fractions = Fractions.of(split, named)
     _check_options(split, fractions, named)
@@ -76,17 +81,32 @@ def plan_split(
     return SplitPlan.of(index, by, {**parts, **named}, files=files_to_split(roles), requested=requested)
 
 
-def check_samples(by: str, samples: Samples) -> None:
-    """Raise `OptionError` if samples of this kind cannot be divided like this."""
+def _given_plan(
+    index: SampleIndex, split: Split, roles: Roles, labels: Labels | None, given: GivenSeries | None
+) -> SplitPlan:
+    """The plan of the series that files list."""
+    named = [name for name in ("val", "test") if name in roles]
+    if named or "train" not in roles:
+        raise OptionError(
+            f"'files' names {' and '.join(named) or 'no train'}, and split.given divides the files of train: leave one "
+            "of them out"
+        )
+    parts = given_parts(index, split, given, np.sort(roles["train"]), labels)
+    return SplitPlan.of(index, "series", parts, files=files_to_split(roles), requested={})
+
+
+def check_samples(by: str, samples: Samples, stage: str = "train") -> None:
+    """Raise `OptionError` if samples of this kind, in a stage, cannot be divided like this."""
+    where = "samples" if stage == "train" else f"samples.{stage}"
     if by == "sample" and not isinstance(samples, Rows):
         raise OptionError(
-            f"split.by='sample' needs samples of one row, found samples={samples.kind!r}: neighbours in one series "
+            f"split.by='sample' needs samples of one row, found {where}={samples.kind!r}: neighbours in one series "
             "would leak from train into val and test. Use by='file', 'series' or 'block'"
         )
     if by == "block" and isinstance(samples, Whole):
         raise OptionError(
-            "split: a sample is a whole series, but there are too few files and series to divide, and by='block' "
-            "would cut each series. Add files, or take fewer splits: data.split.test=null"
+            f"split: a sample is a whole series ({where}='whole'), but there are too few files and series to divide, "
+            "and by='block' would cut each series. Add files, or take fewer splits: data.split.test=null"
         )
 
 

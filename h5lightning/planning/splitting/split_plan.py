@@ -125,12 +125,13 @@ class SplitPlan(Frozen):
         """Rows of each split."""
         return {name: part.rows for name, part in self.parts.items()}
 
-    def selection(self, name: str, index: SampleIndex) -> Selection:
+    def selection(self, name: str, index: SampleIndex, *, stage: str | None = None) -> Selection:
         """The samples of one split.
 
         Args:
             name: ``train``, ``val`` or ``test``.
             index: the index that was split, or one of the same series with other windows.
+            stage: what the samples are for, for the error; None for the split itself.
 
         Raises:
             SplitError: there is no such split, or its rows contain no sample.
@@ -140,7 +141,9 @@ class SplitPlan(Frozen):
         part = self.parts[name]
         selection = part.selection(index)
         if not len(selection):
-            raise SplitError(f"split: {name} has {part.rows} rows, but no sample: {_shortage(part, index)}")
+            raise SplitError(
+                f"split: {stage or name} has {part.rows} rows, but no sample: {_shortage(part, index)}"
+            )
         return selection
 
 

@@ -21,7 +21,7 @@ from h5lightning.errors import FileChangedError, H5LightningError
 from h5lightning.options import Access
 from h5lightning.planning.catalog.file_stamps import ScannedFiles, Stamp
 from h5lightning.storage.files.file_guard import SourceGuard
-from h5lightning.storage.files.open_files import OpenFile, OpenFiles
+from h5lightning.storage.files.open_files import LENT, OpenFile, OpenFiles
 from h5lightning.storage.files.raw_files import RawFiles
 from h5lightning.storage.files.verified_blocks import VerifiedBlocks
 from h5lightning.storage.hdf5.open_dataset import open_dataset
@@ -102,6 +102,10 @@ class HandlePool:
             BadFileError: HDF5 cannot open it.
         """
         return self.kept(path, None, lambda file: file)
+
+    def lent(self, path: str) -> AbstractContextManager[h5py.h5f.FileID]:
+        """A handle for code that does not know of the others, which it would close; see `file`."""
+        return self.kept(path, LENT, lambda file: file.id.reopen())
 
     def blocks(self, path: str, stamp: Stamp) -> VerifiedBlocks | None:
         """What verifies the bytes of an open file in this process; None without ``access.verify``.

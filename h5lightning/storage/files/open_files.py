@@ -26,9 +26,11 @@ from h5lightning.storage.files.file_guard import OpenFileGuard, SourceGuard, che
 from h5lightning.storage.files.raw_files import RawFiles
 from h5lightning.storage.files.verified_blocks import VerifiedBlocks, verified_blocks
 from h5lightning.storage.hdf5.held_files import Identity, drop, hold
-from h5lightning.storage.hdf5.open_file import open_file
+from h5lightning.storage.hdf5.open_file import close_id, open_file
 
-__all__ = ["OpenFile", "OpenFiles", "default_budget"]
+__all__ = ["LENT", "OpenFile", "OpenFiles", "default_budget"]
+
+LENT = object()  # the name of the handle that is lent
 
 T = TypeVar("T")
 
@@ -107,7 +109,10 @@ class OpenFile:
 
     def close(self) -> None:
         """Close the file and all that HDF5 opened for it: the next reader must not get cached bytes of a source."""
+        lent = self.kept.get(LENT)
         self.kept.clear()
+        if lent is not None and lent.valid:
+            close_id(lent)  # with all that a user still holds
         self._passing.clear()
         self.file.close()
         drop(self, self._held)

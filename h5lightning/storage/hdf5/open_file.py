@@ -26,6 +26,7 @@ from h5lightning.storage.hdf5.held_files import BriefHold, give_back_outdated
 
 __all__ = [
     "CACHE_SLOTS",
+    "close_id",
     "hdf5_reason",
     "open_file",
     "open_id",
@@ -54,6 +55,11 @@ def open_id(path: str, *, locking: bool = False, rdcc_nbytes: int = 0) -> h5f.Fi
     """
     give_back_outdated(path, _status_of(path))
     return _open(path, locking, rdcc_nbytes)
+
+
+def close_id(handle: h5f.FileID) -> None:
+    """Close a handle of a file, and all objects that were opened through it, whoever holds them."""
+    h5py.File(handle).close()
 
 
 @contextmanager

@@ -127,6 +127,8 @@ def _combined(
     schemas = [outcome for outcome in outcomes if isinstance(outcome, FileSchema)]
     scanned = Catalog.of(discovered.root, names, discovered.stamps[new], schemas)
     kept = np.flatnonzero(old_positions >= 0)
+    if not kept.size:
+        return scanned
     order = np.argsort(np.concatenate([kept, new]), kind="stable")
     return Catalog.joined(old.take(old_positions[kept]), scanned).take(order)
 

@@ -35,6 +35,11 @@ class AutoReader(Reader):
         self._direct = direct
         self._libhdf5 = libhdf5
 
+    @property
+    def pool(self) -> HandlePool:
+        """See `Reader.pool`."""
+        return self._libhdf5.pool
+
     def __reduce__(self) -> tuple[Any, ...]:
         return remade, (type(self), {"direct": self._direct, "libhdf5": self._libhdf5})
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.core.arrays import Int64Array
+from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.series_parts import SeriesParts
 
 __all__ = ["DatasetColumn", "ReadRequest", "Reader", "SeriesParts"]
@@ -102,8 +103,15 @@ class ReadRequest:
             self.borders * run,
             (self.rows[:, None] + steps).ravel(),
             (self.slots[:, None] * run + steps).ravel(),
-            self.out.reshape(len(self.out) * run, *self.source.row_shape),
+            self.row_out,
         )
+
+    @property
+    def row_out(self) -> npt.NDArray[Any]:
+        """The buffer with a slot for each row, ``(M * run, *row_shape)``."""
+        if self.run == 1:
+            return self.out
+        return self.out.reshape(len(self.out) * self.run, *self.source.row_shape)
 
     def of(self, files: Sequence[int]) -> ReadRequest:
         """The entries of some of the files, given by their ascending numbers in this request."""
@@ -130,6 +138,10 @@ class Reader(Protocol):
 
     def __copy__(self) -> Reader:
         return copy.deepcopy(self)
+
+    @property
+    def pool(self) -> HandlePool:
+        """The open files of each process."""
 
     def read(self, files: Sequence[str], requests: Sequence[ReadRequest]) -> None:
         """Fill the buffers of some requests.

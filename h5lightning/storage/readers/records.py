@@ -142,7 +142,7 @@ def _together(
     source: RecordColumns, positions: dict[DatasetColumn, int], requests: Sequence[ReadRequest]
 ) -> RecordRequest:
     by_row = requests[0].by_row()
-    outs = tuple((positions[request.source], request.by_row().out) for request in requests)
+    outs = tuple((positions[request.source], request.row_out) for request in requests)
     return RecordRequest(source, by_row.borders, by_row.rows, by_row.slots, outs[0][1], outs=outs)
 
 

@@ -57,8 +57,12 @@ class Annotator:
         self._series = SeriesFinder(fid, self._names) if has_series else None
         self._labels = None if constants is None else LabelFinder(fid, reader, constants)
 
-    def annotate(self, dataset: ScannedDataset) -> Annotations:
+    def annotate(self, dataset: ScannedDataset, asked: str | None = None) -> Annotations:
         """What the file says about a dataset that can be a field.
+
+        Args:
+            dataset: the dataset.
+            asked: its path in the request, if it holds a ``*`` there.
 
         Raises:
             OSError: values that must be read are damaged.
@@ -66,7 +70,7 @@ class Annotator:
         info, path = dataset.info, dataset.path
         numbers = self._about_numbers(dataset)
         series, series_remarks = self._series.find(info, path) if self._series is not None else ((), ())
-        labels, label_remarks = self._labels.find(info, path) if self._labels is not None else ((), ())
+        labels, label_remarks = self._labels.find(info, path, asked) if self._labels is not None else ((), ())
         return _annotations(
             numbers,
             series=series,
@@ -89,15 +93,17 @@ class Annotator:
         labels, remarks = LabelFinder(fid, self._reader).find(info, path)
         return _annotations(numbers, labels=labels, remarks=remarks)
 
-    def with_digest(self, schema: DatasetSchema, info: DatasetInfo | None) -> DatasetSchema:
+    def with_digest(
+        self, schema: DatasetSchema, info: DatasetInfo | None, asked: str | None = None
+    ) -> DatasetSchema:
         """The schema with a digest of all values, if these must be equal in all files.
 
-        A group, whose ``info`` is None, has the digest of all datasets below it.
+        A group, whose ``info`` is None, has the digest of all datasets below it. ``asked`` is the path in the request.
 
         Raises:
             OSError: the values are damaged.
         """
-        if schema.path not in self._same:
+        if (asked or schema.path) not in self._same:
             return schema
         digest = ""
         if info is not None:

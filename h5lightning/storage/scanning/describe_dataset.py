@@ -7,6 +7,7 @@ from itertools import islice
 
 from h5py import h5d, h5f, h5g, h5l, h5o
 
+from h5lightning.core.families import families_text, fold
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.external import Sources, encoded, link_problem
@@ -25,6 +26,7 @@ from h5lightning.storage.scanning.scanned_dataset import ScannedDataset
 __all__ = ["dataset_paths", "describe_dataset", "find_dataset", "missing_chunks"]
 
 _MOST_LISTED = 8
+_MOST_FOLDED = 2_000
 _INT64_MAX = 2**63 - 1
 
 _IN_OTHER_FILES = ("virtual", "external")
@@ -123,11 +125,15 @@ def dataset_paths(group: h5f.FileID | h5g.GroupID, most: int | None = None) -> l
 def _group_refusal(group: h5g.GroupID, path: str, reader: ValueReader) -> str:
     if sparse := sparse_format(group, reader):
         return f"is a sparse matrix ({sparse}), whose stored values are not rows: store it densely to train on it"
-    datasets = dataset_paths(group, most=_MOST_LISTED + 1)
+    datasets = [f"{path}/{name}" for name in dataset_paths(group, most=_MOST_FOLDED)]
     if not datasets:
         return "is a group without datasets"
-    listed = ", ".join(repr(f"{path}/{name}") for name in datasets[:_MOST_LISTED])
-    return f"is a group; it holds: {listed}{', …' if len(datasets) > _MOST_LISTED else ''}"
+    families, others = fold(datasets)
+    told = f". {families_text(families)}: a '*' makes each one a series" if families else ""
+    if not others:
+        return f"is a group{told}"
+    shown = ", ".join(map(repr, others[:_MOST_LISTED]))
+    return f"is a group; it holds: {shown}{', …' if len(others) > _MOST_LISTED else ''}{told}"
 
 
 def _refused(path: str, dtype: str, refusal: str) -> DatasetSchema:

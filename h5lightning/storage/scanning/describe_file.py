@@ -28,8 +28,9 @@ from h5lightning.storage.scanning.scan_request import DIFFERENCE, Outcome, ScanR
 from h5lightning.storage.scanning.scanned_dataset import ScannedDataset
 from h5lightning.storage.scanning.series.read_bounds import read_bounds
 from h5lightning.storage.scanning.series.read_coordinate import read_coordinate
+from h5lightning.storage.scanning.series.series_lists import read_series_lists
 
-__all__ = ["attribute_names", "describe_file", "outcome_of"]
+__all__ = ["attribute_names", "dataset_names", "describe_file", "outcome_of"]
 
 # What h5py raises for errors of HDF5, and for sizes and numbers that are impossible.
 _HDF5_ERRORS = (
@@ -62,13 +63,15 @@ def describe_file(
 
     Raises:
         BadFileError: the file cannot be opened, or is damaged.
-        FieldError: an attribute that is neither number nor text, or is over 64 KiB.
+        FieldError: an attribute that is neither number nor text, or is over 64 KiB, or a list of series that is none.
         NeedsProcessError: ``reader`` may not read a value of the file.
     """
     status = check_file(path)
     with _DamageExplained(path, "the file"), opened_id(path, locking=locking, status=status) as fid:
         if request.compared is not None:
             return FileSchema((), {DIFFERENCE: first_difference(fid, *request.compared, reader)})
+        if request.lists:
+            return FileSchema((), read_series_lists(fid, path, request.lists, reader))
         return _FileScan(fid, path, request, reader).schema(tell)
 
 
@@ -84,6 +87,17 @@ def attribute_names(path: str, owner: str = "", *, locking: bool = False) -> lis
         if (owner_id := object_at(fid, owner)) is not None:
             h5a.iterate(owner_id, names.append)
         return sorted(name.decode("utf-8", "surrogateescape") for name in names)
+
+
+def dataset_names(path: str, *, locking: bool = False, most: int = 5_000) -> list[str]:
+    """Paths of the datasets of a file to which hard links lead, sorted; at most ``most``.
+
+    Raises:
+        BadFileError: the file cannot be opened, or is damaged.
+    """
+    check_file(path)
+    with _DamageExplained(path, "the list of its datasets"), opened_id(path, locking=locking) as fid:
+        return dataset_paths(fid, most)
 
 
 def outcome_of(
@@ -145,13 +159,16 @@ class _FileScan:
         with _DamageExplained(self._path, "what divides its rows into series"):
             return read_bounds(self._fid, self._path, self._request.series, self._reader, texts=texts)
 
-    def _explained(self, path: str) -> _Described | None:
+    def _explained(self, path: str, asked: str | None = None) -> _Described | None:
         """As `_described`; errors of damage name the path."""
         with _DamageExplained(self._path, f"'/{path}'"):
-            return self._described(path)
+            return self._described(path, asked)
 
-    def _described(self, path: str) -> _Described | None:
-        """The schema at a path, and where its values are stored; None if the file has no such object."""
+    def _described(self, path: str, asked: str | None) -> _Described | None:
+        """The schema at a path, and where its values are stored; None if the file has no such object.
+
+        ``asked`` is the path in the request, if it holds a ``*`` there.
+        """
         allowed = self._request.allow_external
         info = find_dataset(
             self._fid, path, self._reader, file=self._path, allow_external=allowed, sources=self._sources
@@ -159,16 +176,18 @@ class _FileScan:
         if info is None:
             return None
         if isinstance(info, DatasetSchema):  # of an object that is no dataset
-            return self._annotator.with_digest(info, None), None
+            return self._annotator.with_digest(info, None, asked), None
         dataset = ScannedDataset(self._fid, path, info, self._reader)
         schema = describe_dataset(dataset, allow_external=allowed, sources=self._sources)
         in_file = allowed is None or h5i.get_file_id(info.did) == self._fid
         if not schema.refusal:
             annotator = self._annotator
-            annotations = annotator.annotate(dataset) if in_file else annotator.annotate_elsewhere(info)
+            annotations = (
+                annotator.annotate(dataset, asked) if in_file else annotator.annotate_elsewhere(info)
+            )
             if annotations is not NOTHING:
                 schema = dataclasses.replace(schema, annotations=annotations)
-        schema = self._annotator.with_digest(schema, info)
+        schema = self._annotator.with_digest(schema, info, asked)
         is_located = in_file and not schema.refusal and info.chunk_count <= self._request.most_chunks
         return schema, self._extents(info, path) if is_located else None
 

@@ -24,13 +24,14 @@ __all__ = ["first_difference"]
 _MOST_LETTERS = 60
 
 
-def first_difference(fid: h5f.FileID, other: str, source: str, reader: ValueReader) -> str:
+def first_difference(fid: h5f.FileID, other: str, other_source: str, source: str, reader: ValueReader) -> str:
     """The first difference from another file, such as ``row 0: 'g3', expected 'g1'``; empty if none is found.
 
     Args:
         fid: the open file.
         other: path of the file with the expected content.
-        source: a dataset or group, ``dataset@attribute`` or ``table[column]``.
+        other_source: a dataset or group, ``dataset@attribute`` or ``table[column]`` of the other file.
+        source: the same for the open file; it is another one where both are matches of a ``*``.
         reader: reads text.
 
     Raises:
@@ -39,7 +40,7 @@ def first_difference(fid: h5f.FileID, other: str, source: str, reader: ValueRead
     """
     check_file(other)
     with opened_id(other) as other_fid:
-        actual, expected = object_at(fid, source), object_at(other_fid, source)
+        actual, expected = object_at(fid, source), object_at(other_fid, other_source)
         if isinstance(actual, h5g.GroupID) and isinstance(expected, h5g.GroupID):
             return _of_groups(actual, expected, reader)
         pair = None
@@ -48,7 +49,8 @@ def first_difference(fid: h5f.FileID, other: str, source: str, reader: ValueRead
             if (actual.rank, expected.rank) != (2, 2):
                 return _of_datasets(*pair, reader)
         # Labels, which may be text in a matrix of letters.
-        labels = [labels_at(file, source, reader).values for file in (fid, other_fid)]
+        both = (fid, source), (other_fid, other_source)
+        labels = [labels_at(file, path, reader).values for file, path in both]
         if labels[0] is not None and labels[1] is not None:
             return _of_arrays(_array(labels[0]), _array(labels[1]), ())
         return _of_datasets(*pair, reader) if pair else ""

@@ -26,6 +26,7 @@ __all__ = [
     "AttributeOwner",
     "NeedsProcessError",
     "ValueReader",
+    "attribute_value",
     "decoded_text",
     "lies_in_heap",
     "read_attributes",
@@ -152,6 +153,16 @@ def _value(fid: h5f.FileID, name: str, file: str, reader: ValueReader) -> Any:
     owner = object_at(fid, path)
     if owner is None or not h5a.exists(owner, encoded(attribute)):
         return _MISSING
+    return attribute_value(owner, name, file, reader)
+
+
+def attribute_value(owner: AttributeOwner, name: str, file: str, reader: ValueReader) -> Any:
+    """The value of an attribute that exists, named ``object@name``, of an open object, as `read_attributes` reads it.
+
+    Raises:
+        FieldError: it is neither number nor text, or is over 64 KiB.
+    """
+    attribute = name.rpartition("@")[2]
     attribute_id = h5a.open(owner, encoded(attribute))
     if problem := _problem(attribute_id):
         raise FieldError(f"the attribute {name!r} of {file} {problem}")

@@ -48,10 +48,13 @@ def scan_file(path: str, request: ScanRequest, *, locking: bool = False) -> File
     return outcome
 
 
-def difference_between(path: str, other: str, source: str, *, locking: bool = False) -> str:
+def difference_between(
+    path: str, other: str, source: str, other_source: str | None = None, *, locking: bool = False
+) -> str:
     """The first difference between a file and another with the expected content, as `first_difference` finds it."""
+    expected = source if other_source is None else other_source
     try:
-        schema = scan_file(path, ScanRequest((), compared=(other, source)), locking=locking)
+        schema = scan_file(path, ScanRequest((), compared=(other, expected, source)), locking=locking)
     except H5LightningError:
         return ""  # this only helps to explain another error
     return str(schema.attrs[DIFFERENCE])

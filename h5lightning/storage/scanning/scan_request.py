@@ -34,7 +34,9 @@ class ScanRequest:
         labels: whether to look for labels of columns; those of a single file can be compared with nothing.
         series: the tables that divide rows into series, as `Series.tables` writes them.
         coordinate: the coordinate of the rows, whose ends and step say which files go on where others end.
-        compared: another file and a source in it: only the difference between both files is looked for.
+        compared: another file, a source in it, and the source in this file: only the difference between both is looked
+            for.
+        lists: paths of datasets that list series: only their values are read, as `read_series_lists` does.
     """
 
     paths: tuple[str, ...] | None
@@ -47,7 +49,8 @@ class ScanRequest:
     labels: bool = True
     series: tuple[str, ...] = ()
     coordinate: str | None = None
-    compared: tuple[str, str] | None = None
+    compared: tuple[str, str, str] | None = None
+    lists: tuple[str, ...] = ()
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> ScanRequest:

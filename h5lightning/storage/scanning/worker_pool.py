@@ -98,11 +98,13 @@ class ScanWorkers:
         try:
             return self._ask([path])[0]
         except SilentError as silence:
+            self._advance_alone(1)
             return BadFileError(
                 f"{path!r} cannot be read: the scanning process {silence}. Its file system does not answer: "
                 f"check the mount and the server, then start again; {leave_out_hint(path)}"
             )
         except DiedError as death:
+            self._advance_alone(1)
             return BadFileError(
                 f"{path!r} crashed the HDF5 library, twice: the scanning process {death}. It is damaged: copy it or "
                 f"download it again; {leave_out_hint(path)}"

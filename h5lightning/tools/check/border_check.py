@@ -17,7 +17,7 @@ from h5lightning.options import Windows
 from h5lightning.planning.catalog.annotations import SeriesTable
 from h5lightning.planning.fields import RowField
 from h5lightning.storage.files.handle_pool import HandlePool
-from h5lightning.tools.check.run import CheckResult, CheckRun, describe_id
+from h5lightning.tools.check.run import CheckResult, CheckRun, DrawnUnit, describe_id
 
 __all__ = ["check_borders"]
 
@@ -25,7 +25,7 @@ _PLAIN_CLASSES = (h5t.INTEGER, h5t.ENUM, h5t.FLOAT)
 
 
 def check_borders(run: CheckRun, samples: Windows, advance: Advance) -> CheckResult:
-    """No window reaches past the rows of its file; windows over the border of a series are noted.
+    """No window reaches past the rows of its file or of its series; windows over borders that are no series are noted.
 
     Args:
         run: the run. Planning refuses windows over borders, unless the user accepts them.
@@ -37,19 +37,21 @@ def check_borders(run: CheckRun, samples: Windows, advance: Advance) -> CheckRes
     tables: dict[str, None] = {}
     with run.open_files() as pool:
         for file in run.files(advance):
-            ids = run.drawn_ids(file)
-            where, checked = run.index.locate(ids), checked + len(ids)
             first, stop = _span(samples, run.fields_of(file).row_fields)
-            firsts = np.maximum(where.row + first, 0)
-            stops = np.minimum(where.row + stop, run.index.series_rows[where.series])
-            failures += _past_the_end(run, pool, file, samples, ids)
-            for table in _tables(run, file):
-                borders = _borders(pool, run.index.path(file), table)
-                # The first border after the first row of a window must not come before its last row.
-                after = np.searchsorted(borders, firsts, side="right")
-                last = np.append(borders, np.iinfo(np.int64).max)[after]
-                if count := int((last < stops).sum()):
-                    crossing, tables[table.paths[0]] = crossing + count, None
+            for drawn in run.drawn_units(file):
+                checked += len(drawn.ids)
+                rows = int(run.index.rows_of_units[drawn.unit])
+                firsts, stops = np.maximum(drawn.rows + first, 0), np.minimum(drawn.rows + stop, rows)
+                if samples.pad is None:  # else, rows that are not there are padding
+                    failures += _past_the_end(run, pool, file, samples, drawn)
+                    failures += _past_the_series(run, (first, stop), drawn)
+                for table in _tables(run, file, drawn.unit):
+                    borders = _borders(pool, run.index.path(file), table)
+                    # The first border after the first row of a window must not come before its last row.
+                    after = np.searchsorted(borders, firsts, side="right")
+                    last = np.append(borders, np.iinfo(np.int64).max)[after]
+                    if count := int((last < stops).sum()):
+                        crossing, tables[table.paths[0]] = crossing + count, None
     note = ""
     if crossing:
         paths = ", ".join(f"'/{path}'" for path in itertools.islice(tables, 3))
@@ -59,21 +61,21 @@ def check_borders(run: CheckRun, samples: Windows, advance: Advance) -> CheckRes
 
 
 def _past_the_end(
-    run: CheckRun, pool: HandlePool, file: int, samples: Windows, ids: Int64Array
+    run: CheckRun, pool: HandlePool, file: int, samples: Windows, drawn: DrawnUnit
 ) -> Iterator[str]:
-    if samples.pad is not None:
-        return  # rows that are not there are padding
-    rows, fields = run.index.locate(ids).row, run.fields_of(file).row_fields
-    for path in dict.fromkeys(plan.path for plan in fields):
+    by_path: dict[str, list[RowField]] = {}
+    for plan in run.fields_of(file).row_fields:
+        by_path.setdefault(run.path_in(plan, drawn.unit), []).append(plan)
+    for path, plans in by_path.items():
         try:
             with pool.dataset(run.index.path(file), path) as dataset:
                 length = int(dataset.shape[0])
         except (H5LightningError, OSError):
             continue  # the check of both readers reports it
-        first, stop = _span(samples, (plan for plan in fields if plan.path == path))
-        beyond = np.flatnonzero((rows + first < 0) | (rows + stop > length))
+        first, stop = _span(samples, plans)
+        beyond = np.flatnonzero((drawn.rows + first < 0) | (drawn.rows + stop > length))
         if beyond.size:
-            where = describe_id(run.index, int(ids[beyond[0]]))
+            where = describe_id(run.index, int(drawn.ids[beyond[0]]))
             yield f"the window at {where} reaches past the {length:,} rows of '/{path}'"
 
 
@@ -84,12 +86,24 @@ def _span(samples: Windows, fields: Iterable[RowField]) -> tuple[int, int]:
     return first * samples.dilation, last * samples.dilation + 1
 
 
-def _tables(run: CheckRun, file: int) -> tuple[SeriesTable, ...]:
-    """The distinct tables that divide the rows of the fields of one file into series."""
+def _past_the_series(run: CheckRun, span: tuple[int, int], drawn: DrawnUnit) -> Iterator[str]:
+    if run.index.series_start is None:
+        return  # each series is all rows of its datasets
+    where = run.index.locate(drawn.ids)
+    rows = run.index.series_rows[where.series]
+    beyond = np.flatnonzero((where.row + span[0] < 0) | (where.row + span[1] > rows))
+    if beyond.size:
+        first = int(beyond[0])
+        at = describe_id(run.index, int(drawn.ids[first]))
+        yield f"the window at {at} reaches past the {int(rows[first]):,} rows of its series"
+
+
+def _tables(run: CheckRun, file: int, unit: int) -> tuple[SeriesTable, ...]:
+    """The distinct tables that divide the rows of the fields of one unit into series."""
     catalog = run.data.survey.catalog
     tables: dict[SeriesTable, None] = {}
     for plan in run.fields_of(file).row_fields:
-        number = int(catalog.annotations_of(plan.path)[file])
+        number = int(catalog.annotations_of(plan.path)[unit])
         if number >= 0:
             tables |= dict.fromkeys(catalog.annotations[number].series)
     return tuple(tables)

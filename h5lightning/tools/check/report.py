@@ -18,8 +18,9 @@ from h5lightning.errors import (
     UnsupportedFieldError,
 )
 from h5lightning.loading.sample_weights import read_weights
-from h5lightning.options import Access, Field, Rows, Samples, Shuffle, Split, Windows, single_fields
+from h5lightning.options import Access, Field, Rows, Shuffle, Split, Windows, single_fields
 from h5lightning.options.coerce import SeriesOption, coerce_series
+from h5lightning.options.samples import SamplesOption
 from h5lightning.planning.fields import check_dtype
 from h5lightning.planning.nonconforming_files import NEVER_WRITTEN
 from h5lightning.storage.discovery import discover
@@ -82,7 +83,7 @@ class CheckReport:
 def check_files(
     patterns: Sequence[str],
     fields: Mapping[str, Field] | None = None,
-    samples: Samples | None = None,
+    samples: SamplesOption | None = None,
     *,
     split: Split | None = None,
     shuffle: Shuffle | None = None,
@@ -100,7 +101,7 @@ def check_files(
     Args:
         patterns: globs or paths.
         fields: sample key → `Field`; None for those that `h5lightning inspect` suggests.
-        samples: the layout of samples in a series; None for rows.
+        samples: the layout of samples in a series, in all stages or in each; None for rows.
         split: the division of the data.
         shuffle: the order of training.
         access: how the files are opened.
@@ -140,8 +141,8 @@ class _RunOptions:
 
 
 def _suggested(
-    patterns: Sequence[str], samples: Samples | None, *, processes: int | None, progress: bool
-) -> tuple[Mapping[str, Field] | None, Samples]:
+    patterns: Sequence[str], samples: SamplesOption | None, *, processes: int | None, progress: bool
+) -> tuple[Mapping[str, Field] | None, SamplesOption]:
     """The fields and samples that `h5lightning inspect` would suggest."""
     catalog = scan_readable(discover(list(patterns)), processes=processes, progress=progress)
     if not len(catalog):
@@ -153,14 +154,14 @@ def _suggested(
 def _survey(
     patterns: Sequence[str],
     fields: Mapping[str, Field] | None,
-    samples: Samples,
+    samples: SamplesOption,
     options: _RunOptions,
     scan: Mapping[str, Any],
 ) -> DataSurvey:
     # A bad file must not hide the others.
     tolerant = dataclasses.replace(options.access, on_bad_file="skip", max_bad_fraction=1)
-    keep_together = options.split.keep_together
-    return survey(list(patterns), fields, samples, access=tolerant, keep_together=keep_together, **scan)
+    kept, given = options.split.keep_together, options.split.given
+    return survey(list(patterns), fields, samples, access=tolerant, keep_together=kept, given=given, **scan)
 
 
 def _unusable(patterns: Sequence[str], fields: Mapping[str, Field], error: H5LightningError) -> CheckReport:
@@ -254,11 +255,28 @@ def _checks(run: CheckRun) -> Iterator[_Check]:
     if sizes:
         steps = sum(len(settings.ranks_for(size)) for size in sizes)
         yield "evaluation", steps, partial(check_evaluation, run)
-    if isinstance(run.index.samples, Windows):
-        yield "windows", files, partial(check_borders, run, run.index.samples)
+    for part in _parts(run):
+        if isinstance(part.index.samples, Windows):
+            yield "windows", files, partial(_named, part, partial(check_borders, part, part.index.samples))
     yield "meaning of numbers", files, partial(check_values, run)
     if run.access.on_missing == "raise":
         yield "ends of files", files, partial(check_written_ends, run)
-    yield "both readers", files, partial(check_readers, run)
+    for part in _parts(run):
+        yield "both readers", files, partial(_named, part, partial(check_readers, part))
     if settings.finite:
         yield "all values", files, partial(check_finite, run)
+
+
+def _parts(run: CheckRun) -> Iterator[CheckRun]:
+    """The run for each layout of samples."""
+    sections = run.data.survey.sections
+    for index in sections.indices:
+        yield dataclasses.replace(run, stage=sections.stages_of(index)[0])
+
+
+def _named(part: CheckRun, check: Callable[[Advance], CheckResult], advance: Advance) -> CheckResult:
+    """The result of a check of one layout, with its stages if there are several layouts."""
+    result, sections = check(advance), part.data.survey.sections
+    if len(sections.indices) == 1:
+        return result
+    return dataclasses.replace(result, name=f"{result.name} ({', '.join(sections.stages_of(part.index))})")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,7 +27,7 @@ from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.protocol import DatasetColumn, Reader
 from h5lightning.tools.check.settings import CheckSettings
 
-__all__ = ["MOST_NAMED", "CheckResult", "CheckRun", "column_in", "describe_id", "joined", "layout_in"]
+__all__ = ["MOST_NAMED", "CheckResult", "CheckRun", "DrawnUnit", "describe_id", "joined", "layout_in"]
 
 MOST_NAMED = 3
 
@@ -53,6 +54,20 @@ class CheckResult:
         return not self.failures
 
 
+class DrawnUnit(NamedTuple):
+    """Some samples of a unit of the catalog: a file, or a match of the ``*`` in one.
+
+    Args:
+        unit: its number.
+        ids: ids of the samples, ascending, ``(N,)``.
+        rows: their first rows, counted in the unit, ``(N,)``.
+    """
+
+    unit: int
+    ids: Int64Array
+    rows: Int64Array
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class CheckRun:
     """A run to check.
@@ -65,6 +80,7 @@ class CheckRun:
         reader: the reader that training uses.
         access: how files are opened and trusted.
         stored: keys of the fields that deliver the stored numbers, whatever they stand for.
+        stage: the stage whose samples are read, with those of all stages that have the same layout.
     """
 
     data: PreparedData
@@ -74,11 +90,12 @@ class CheckRun:
     reader: Reader
     access: Access
     stored: frozenset[str] = frozenset()
+    stage: str = "train"
 
     @property
     def index(self) -> SampleIndex:
-        """All samples."""
-        return self.data.survey.index
+        """All samples of the layout that the stage has."""
+        return self.data.survey.sections[self.stage].index
 
     def files(self, advance: Advance) -> Iterator[int]:
         """The number of each file; reports to ``advance`` after each."""
@@ -95,7 +112,7 @@ class CheckRun:
         survey = self.data.survey
         predicted = (survey.roles or {}).get("predict")
         is_predicted = predicted is not None and file in predicted
-        return (survey.predict_fields if is_predicted else None) or survey.fields
+        return (survey.predict_fields if is_predicted else None) or survey.sections[self.stage].fields
 
     def id_range(self, file: int) -> tuple[int, int]:
         """The first id of a file, and one past the last."""
@@ -114,6 +131,34 @@ class CheckRun:
         keys = derive_keys(derive_key("check of readers", self.data.seed), numbers)
         inside = borders[:-1] + (keys % np.maximum(lengths, 1).astype(np.uint64)).astype(np.int64)
         return first + np.unique(np.concatenate([[0], inside, [size - 1]]))
+
+    def drawn_units(self, file: int) -> Iterator[DrawnUnit]:
+        """The drawn samples of a file, unit after unit."""
+        ids = self.drawn_ids(file)
+        units, borders, rows = self.index.locate_ascending(ids)
+        for number, unit in enumerate(units.tolist()):
+            own = slice(borders[number], borders[number + 1])
+            yield DrawnUnit(unit, ids[own], rows[own])
+
+    def text_of(self, unit: int) -> str:
+        """What the ``*`` in paths matched in a unit; empty if units are files."""
+        return "" if self.index.unit_texts is None else self.index.unit_texts[unit]
+
+    def name_of(self, unit: int) -> str:
+        """The name of the file of a unit, and of its series if a ``*`` matched it."""
+        matches, names = self.data.survey.catalog.matches, self.index.names
+        if matches is None:
+            return names[unit]
+        return f"{names[int(self.index.unit_files[unit])]} series {matches.name(unit)!r}"
+
+    def path_in(self, plan: StoredField, unit: int) -> str:
+        """The path of the dataset of a field in one unit."""
+        return plan.path.replace("*", self.text_of(unit), 1)
+
+    def column_in(self, plan: StoredField, unit: int) -> DatasetColumn:
+        """The dataset column that a reader reads for a field in one unit."""
+        column = DatasetColumn(plan.path, plan.member, layout_in(plan, unit).dtype, plan.row_shape)
+        return column.at(self.text_of(unit))
 
     @property
     def training_order(self) -> Order:
@@ -183,13 +228,16 @@ class CheckRun:
 
     def describe(self, stage: str, position: int) -> str:
         """File and row of a position in a split."""
-        return describe_id(self.index, int(self.data.datasets[stage].sample_ids([position])[0]))
+        index = self.data.survey.sections[stage].index
+        return describe_id(index, int(self.data.datasets[stage].sample_ids([position])[0]))
 
 
 def describe_id(index: SampleIndex, sample_id: int) -> str:
-    """File and row of an id."""
+    """File, series and row of an id."""
     where = index.locate([sample_id])
-    return f"{index.names[int(where.file[0])]} row {int(where.row[0])}"
+    name = index.series_name(int(where.series[0]))
+    series = f" series {name!r}" if name else ""
+    return f"{index.names[int(where.file[0])]}{series} row {int(where.row[0])}"
 
 
 def joined(numbers: Sequence[int]) -> str:
@@ -197,11 +245,6 @@ def joined(numbers: Sequence[int]) -> str:
     return ", ".join(map(str, numbers))
 
 
-def layout_in(plan: StoredField, file: int) -> StoredForm:
-    """The type and encoding of a field in one file, which may differ from file to file."""
-    return plan.forms[plan.form_in(file)]
-
-
-def column_in(plan: StoredField, file: int) -> DatasetColumn:
-    """The dataset column that a reader reads for a field in one file."""
-    return DatasetColumn(plan.path, plan.member, layout_in(plan, file).dtype, plan.row_shape)
+def layout_in(plan: StoredField, unit: int) -> StoredForm:
+    """The type and encoding of a field in one unit, which may differ from unit to unit."""
+    return plan.forms[plan.form_in(unit)]

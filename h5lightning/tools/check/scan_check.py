@@ -76,12 +76,12 @@ def check_columns(run: CheckRun) -> CheckResult:
     plans = {(plan.path, plan.member): plan for plan in run.data.survey.fields.stored_fields}
     for plan in plans.values():
         first: dict[tuple[int, str], tuple[AxisLabels, int]] = {}
-        for labels, file in _axis_labels(run, plan):
+        for labels, unit in _axis_labels(run, plan):
             axes.add((plan.path, labels.axis))
-            expected, reference = first.setdefault((labels.axis, labels.path), (labels, file))
+            expected, reference = first.setdefault((labels.axis, labels.path), (labels, unit))
             if labels.in_order != expected.in_order:
                 is_accepted = plan.key in run.stored or not _is_error(labels, expected)
-                text = _column_difference(run, plan, labels, expected, file, reference)
+                text = _column_difference(run, plan, labels, expected, unit, reference)
                 (remarks if is_accepted else failures).append(text)
     scope = f"{counted(len(axes), 'axis')} with labels" if axes else "no axis with labels"
     note = listed(remarks, MOST_NAMED, separator="; ")
@@ -89,12 +89,12 @@ def check_columns(run: CheckRun) -> CheckResult:
 
 
 def _axis_labels(run: CheckRun, plan: StoredField) -> Iterator[tuple[AxisLabels, int]]:
-    """The distinct labels of a field, each with the first file that has them."""
+    """The distinct labels of a field, each with the first unit that has them."""
     catalog = run.data.survey.catalog
-    numbers, files = np.unique(catalog.annotations_of(plan.path), return_index=True)
-    for number, file in sorted(zip(numbers.tolist(), files.tolist(), strict=True), key=lambda pair: pair[1]):
+    numbers, units = np.unique(catalog.annotations_of(plan.path), return_index=True)
+    for number, unit in sorted(zip(numbers.tolist(), units.tolist(), strict=True), key=lambda pair: pair[1]):
         all_labels = catalog.annotations[number].labels if number >= 0 else ()
-        yield from ((labels, file) for labels in all_labels if _is_delivered(labels, plan))
+        yield from ((labels, unit) for labels in all_labels if _is_delivered(labels, plan))
 
 
 def _is_delivered(labels: AxisLabels, plan: StoredField) -> bool:
@@ -109,9 +109,9 @@ def _is_error(labels: AxisLabels, expected: AxisLabels) -> bool:
 
 
 def _column_difference(
-    run: CheckRun, plan: StoredField, labels: AxisLabels, expected: AxisLabels, file: int, reference: int
+    run: CheckRun, plan: StoredField, labels: AxisLabels, expected: AxisLabels, unit: int, reference: int
 ) -> str:
-    name, first = run.index.names[file], run.index.names[reference]
+    name, first = run.name_of(unit), run.name_of(reference)
     how = "the same labels in another order" if labels.as_set == expected.as_set else "other labels"
     return f"{name}: axis {labels.axis} of '/{plan.path}' has in '/{labels.path}' {how} than in {first}"
 

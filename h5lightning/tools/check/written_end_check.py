@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ from h5lightning.errors import H5LightningError
 from h5lightning.planning.fields import RowField
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.protocol import DatasetColumn
-from h5lightning.tools.check.run import MOST_NAMED, CheckResult, CheckRun, column_in
+from h5lightning.tools.check.run import MOST_NAMED, CheckResult, CheckRun
 
 __all__ = ["check_written_ends"]
 
@@ -68,11 +69,12 @@ def check_written_ends(run: CheckRun, advance: Advance) -> CheckResult:
     with run.open_files() as pool:
         for file in run.files(advance):
             # One of the fields that share a dataset column.
-            for plan in {(plan.path, plan.member): plan for plan in run.fields_of(file).row_fields}.values():
+            plans = {(plan.path, plan.member): plan for plan in run.fields_of(file).row_fields}.values()
+            for unit, plan in itertools.product(_units(run, file), plans):
                 try:
-                    end = _end_of(run, pool, file, plan)
+                    end = _end_of(run, pool, unit, plan)
                 except (H5LightningError, OSError) as error:
-                    failures.append(f"{run.index.names[file]}: {_column(plan)} cannot be read: {error}")
+                    failures.append(f"{run.name_of(unit)}: {_column(plan)} cannot be read: {error}")
                     continue
                 if end is not None and end.has_failed:
                     failures.append(
@@ -86,14 +88,21 @@ def check_written_ends(run: CheckRun, advance: Advance) -> CheckResult:
     return CheckResult("files are written to their end", scope, tuple(failures), note)
 
 
+def _units(run: CheckRun, file: int) -> list[int]:
+    """The units of a file to look at: the file itself, or the series of the drawn samples."""
+    if run.index.unit_texts is None:
+        return [file]
+    return [drawn.unit for drawn in run.drawn_units(file)]
+
+
 def _column(plan: RowField) -> str:
     return f"'/{plan.path}'" + (f" (column {plan.member!r})" if plan.member is not None else "")
 
 
-def _end_of(run: CheckRun, pool: HandlePool, file: int, plan: RowField) -> _FilledEnd | None:
+def _end_of(run: CheckRun, pool: HandlePool, unit: int, plan: RowField) -> _FilledEnd | None:
     """The filled end of a dataset; None if its last row is not the fill value."""
-    path, column = run.index.path(file), column_in(plan, file)
-    rows = int(run.index.file_rows[file])
+    path, column = run.index.path(int(run.index.unit_files[unit])), run.column_in(plan, unit)
+    rows = int(run.index.rows_of_units[unit])
     row_bytes = math.prod(column.row_shape) * np.dtype(column.dtype).itemsize
     if not rows or not row_bytes:
         return None
@@ -106,7 +115,7 @@ def _end_of(run: CheckRun, pool: HandlePool, file: int, plan: RowField) -> _Fill
     if not is_floating and rows * row_bytes > _MOST_INTEGER_BYTES:
         return None
     trailing, is_alone = _trailing(run, path, column, fill, rows, max(1, _BYTES_AT_ONCE // row_bytes))
-    name = run.index.names[file]
+    name = run.name_of(unit)
     return _FilledEnd(name, _column(plan), str(fill), is_floating, rows, trailing, is_alone)
 
 

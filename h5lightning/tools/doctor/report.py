@@ -20,7 +20,7 @@ from h5lightning.tools.doctor.storage_findings import MERGEABLE_FILES, file_find
 from h5lightning.tools.overview.field_lookup import stored_fields_of
 from h5lightning.tools.overview.reader_choice import with_reasons
 from h5lightning.tools.overview.scan import scan_readable
-from h5lightning.tools.overview.workload import Workload
+from h5lightning.tools.overview.workload import FieldStorage, Workload
 
 __all__ = ["Diagnosis", "diagnose_files"]
 
@@ -35,7 +35,7 @@ class Diagnosis:
     Args:
         root: the deepest directory that the files have in common.
         files: number of files that can be read.
-        fields: sample key → dataset.
+        fields: sample key → dataset; of a list, its datasets with commas between them.
         mode: the order of training: ``full``, ``block`` or ``none``.
         findings: the findings, the worst first.
         fix: code that rewrites the files, for all findings together; None if rewriting does not help.
@@ -103,7 +103,7 @@ def diagnose_files(
         patterns=tuple(patterns),
         root=catalog.root,
         files=len(catalog),
-        fields={field.key: field.path for field in stored},
+        fields=_paths_of(stored),
         mode=workload.mode,
         findings=tuple(
             replace(one, fix=_fix_of([one], workload, files, float32=float32)) for one in findings
@@ -127,6 +127,14 @@ def _max_open_files(access: Access, num_workers: int) -> int:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = access.max_open_files or default_budget(max(1, num_workers))
     return limit if soft == resource.RLIM_INFINITY else min(limit, soft)
+
+
+def _paths_of(stored: Sequence[FieldStorage]) -> dict[str, str]:
+    """Sample key → the datasets of the field, each once."""
+    paths: dict[str, dict[str, None]] = {}
+    for field in stored:
+        paths.setdefault(field.key, {})[field.path] = None
+    return {key: ", ".join(found) for key, found in paths.items()}
 
 
 def _fix_of(findings: Sequence[Finding], workload: Workload, files: FileList, *, float32: bool) -> Fix | None:

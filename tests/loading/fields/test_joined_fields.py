@@ -297,3 +297,30 @@ def test_a_mapping_says_the_same(request, data):
     fields = {"x": {"path": ["t2m", "msl"], "steps": [0, 1], "join": "first"}}
     found = opened(request, pattern, fields, {"length": 2}).read_batch([3])["x"]
     same(found, np.stack([values["t2m"][0, 3], values["msl"][0, 3]])[None, None])
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("samples", [None, Windows(3)], ids=repr)
+def test_a_table_is_decoded_once_for_all_its_columns(request, tmp_path, reader, samples):
+    kind = np.dtype([(f"c{number}", "<f4") for number in range(22)])
+    records = np.zeros(60, kind)
+    for name in kind.names:
+        records[name] = np.random.default_rng(0).normal(size=60)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("t", data=records, chunks=(10,), compression="lzf")
+    names = list(kind.names)[:12]
+    fields = {
+        "x": Field("t", member=names),
+        "y": Field("t", member="c3"),
+        "z": Field("t", member=names[::-1]),
+    }
+    dataset = opened(request, str(tmp_path / "a.h5"), fields, samples, reader=reader)
+    batch = dataset.read_batch(range(58))
+    expected = np.stack([records[name] for name in names], -1)
+    if samples is not None:
+        expected = expected[np.arange(58)[:, None] + np.arange(3)]
+    same(batch["x"], expected[:58])
+    same(batch["z"], expected[:58, ..., ::-1])
+    caches = dataset._batches.reader._decoded.pool()._caches.values()
+    assert [cache.filled for cache in caches] == [6]
+    assert [cache.row_bytes for cache in caches] == [12 * 4]

@@ -156,6 +156,27 @@ def test_changed_series_are_named(names, what):
         )
 
 
+def test_series_of_a_table_are_known_by_their_number():
+    index = make_index([[10, 11, 12]])
+    manifest = manifest_of(plan_split(index, Split(by="series"), seed=0), index)
+    again = apply_manifest(manifest, make_index([[10, 11, 12, 9]]), Split(on_new="train"), seed=0)
+    assert 3 in again.parts["train"].series
+    with pytest.raises(ManifestError, match=r"series '1' of run-0000\.h5 had 11 rows and has 9"):
+        apply_manifest(manifest, make_index([[10, 9, 12]]), Split(), seed=0)
+    with pytest.raises(ManifestError, match=r"does not list 1 series \(series '3' of run-0000\.h5\)"):
+        apply_manifest(manifest, make_index([[10, 11, 12, 9]]), Split(), seed=0)
+
+
+def test_names_that_come_again_are_told_apart_by_their_order():
+    index = make_index([[10, 11, 12, 13]], series_names=["a", "b", "a", "b"])
+    manifest = manifest_of(plan_split(index, Split(by="series"), seed=0), index)
+    grown = make_index([[10, 11, 12, 13, 14]], series_names=["a", "b", "a", "b", "a"])
+    again = apply_manifest(manifest, grown, Split(on_new="train"), seed=0)
+    assert {name: part.series.tolist() for name, part in again.parts.items()} == {
+        name: part.series.tolist() + [4] * (name == "train") for name, part in manifest.plan.parts.items()
+    }
+
+
 def test_series_that_had_no_names_are_others():
     index = make_index([10] * 3)
     manifest = manifest_of(plan_split(index, Split(), seed=0), index)

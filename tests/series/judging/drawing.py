@@ -184,8 +184,9 @@ class _Maker:
     def _rows(self) -> int:
         if self.equal_rows is not None and self.table is None:
             return self.equal_rows
-        # Files and matches without rows are refused; series without rows are drawn as entries of tables.
-        return self.draws.number(1, self.most)
+        if self.part and self.draws.chance(8):
+            return 0
+        return self.draws.number(1, self.most)  # a file without rows is refused
 
     def _make(self, matches: list[tuple[str, int]], number: int) -> FileTree:
         datasets: list[Stored] = []

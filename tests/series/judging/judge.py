@@ -75,26 +75,23 @@ class _Judge:
         by, parts = self._parts(dm)
         if parts is not None:
             check_split(by, parts, self.contract)
+        self._check_manifest(by, parts)
         ids, self.is_drawn = self._ids(dm, parts), parts is None
         for stage in ("val", "test"):
             self._check_evaluation(dm, stage, ids[stage])
         self._check_training(dm, ids["train"])
         return "right"
 
-    def module(self) -> H5DataModule:
-        """A module that is set up."""
+    def module(self, **changes: Any) -> H5DataModule:
+        """A module that is set up, with some options changed."""
+        options = {**self.case.arguments, **changes, "index_dir": f"{self.folder}/index"}
         try:
-            dm = H5DataModule(
-                f"{self.folder}/*.h5",
-                **self.case.arguments,
-                provenance=True,
-                index_dir=f"{self.folder}/index",
-            )
+            dm = H5DataModule(f"{self.folder}/*.h5", **options, provenance=True)
             self._modules.append(dm)
             dm.prepare_data()
             dm.setup()
         except H5LightningError as error:
-            if is_not_built(error, self.case):
+            if is_not_built(error):
                 raise NotBuiltError(str(error)) from error
             raise
         return dm
@@ -136,6 +133,13 @@ class _Judge:
             if not with_rows <= names:
                 raise DisagreementError(f"dm.splits[{stage!r}]", names, with_rows)
         return by, parts
+
+    def _check_manifest(self, by: str, parts: Parts | None) -> None:
+        """What was saved is read again."""
+        if self.case.options.get("seed", 0) % 2 or self.case.split.get("val") is self.case.split.get("test"):
+            return
+        again = self.module(split={"manifest": f"{self.folder}/split.json"})
+        expect("a split that was saved, read again", self._parts(again), (by, parts))
 
     def _file_of(self, number: int) -> str:
         return os.path.basename(self.paths[self.contract.series[number].file])

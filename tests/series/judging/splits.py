@@ -36,6 +36,9 @@ def saved_parts(path: str, contract: Contract) -> tuple[str, Parts | None]:
         parts[split] = {}
         for name in saved.get("files", ()):
             parts[split] |= {number: [(0, contract.series[number].rows)] for number in numbers[name]}
+        for name, ranges in saved.get("series", {}).items():
+            chosen = [numbers[name][place] for first, stop in ranges for place in range(first, stop)]
+            parts[split] |= {number: [(0, contract.series[number].rows)] for number in chosen}
         for name, runs in saved.get("runs", {}).items():
             for series, start, stop in runs:
                 parts[split].setdefault(numbers[name][series], []).append((start, stop))

@@ -10,8 +10,17 @@ from h5py import h5d, h5p, h5s, h5t
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scanned_series import parts_of, scan_series, write_series
+from typer.testing import CliRunner
 
-from h5lightning.errors import BadFileError, FileChangedError, MissingFieldError, UnsupportedFieldError
+from h5lightning import H5Dataset
+from h5lightning.cli import app
+from h5lightning.errors import (
+    BadFileError,
+    ChecksumError,
+    FileChangedError,
+    MissingFieldError,
+    UnsupportedFieldError,
+)
 from h5lightning.options import Access
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.direct import chunk_map_cache
@@ -285,3 +294,26 @@ def test_prefetching_asks_for_the_chunks_of_the_parts(tmp_path, is_scanned, kind
         )
         assert sum(one.filled for one in cache.values()) == (4 if kind == "gzip" else 0)
         reader.close()
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("mapped", [None, False])
+def test_a_damaged_part_is_named_and_the_others_are_read(tmp_path, name, mapped):
+    pattern, rows = str(tmp_path / "*.h5"), 40_000
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for part in range(4):
+            file[f"s{part}/x"] = np.arange(rows) + rows * part
+        offset = file["s2/x"].id.get_offset()
+    assert CliRunner().invoke(app, ["index", pattern, "--checksum"]).exit_code == 0
+    status = os.stat(tmp_path / "a.h5")
+    with open(tmp_path / "a.h5", "r+b") as raw:
+        raw.seek(offset + 8 * 20_000)
+        raw.write(b"\xff")
+    os.utime(tmp_path / "a.h5", ns=(status.st_atime_ns, status.st_mtime_ns))
+    dataset = H5Dataset(pattern, {"x": "*/x"}, reader=name, access={"verify": True, "memory_map": mapped})
+    with pytest.raises(ChecksumError, match=r"'/s2/x' in .*a\.h5" if name == "auto" else r"a\.h5"):
+        dataset.read_batch([5, rows + 7, 2 * rows + 20_000, 3 * rows])
+    if name == "auto":
+        ids = [0, rows + 1, 2 * rows + 1, 3 * rows + 1]
+        assert dataset.read_batch(ids)["x"].tolist() == ids
+    dataset.close()

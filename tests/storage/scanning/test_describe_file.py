@@ -75,7 +75,7 @@ def test_two_files_can_be_compared(path, tmp_path):
     other = str(tmp_path / "b.h5")
     with h5py.File(other, "w") as file:
         file["text"] = ["a", "c"]
-    schema = describe_file(path, ScanRequest((), compared=(other, "text")), VALUES)
+    schema = describe_file(path, ScanRequest((), compared=(other, "text", "text")), VALUES)
     assert schema.datasets == ()
     assert schema.attrs == {DIFFERENCE: "row 1: 'b', expected 'c'"}
 

@@ -5,7 +5,7 @@ import numpy as np
 from check_runs import check_run
 
 from h5lightning.options import Field
-from h5lightning.tools.check.run import column_in, layout_in
+from h5lightning.tools.check.run import layout_in
 
 
 def test_the_type_of_each_file(tmp_path):
@@ -15,8 +15,9 @@ def test_the_type_of_each_file(tmp_path):
     fields = {"x": Field("x", dtype="float32"), "y": Field("y")}
     with check_run(str(tmp_path / "*.h5"), fields=fields) as run:
         x, y = run.fields_of(0).plans
-    assert [column_in(x, file).dtype for file in range(3)] == ["<f4", ">f8", "<f4"]
-    assert (column_in(x, 1).path, column_in(x, 1).row_shape) == ("x", (3,))
+        columns = [run.column_in(x, file) for file in range(3)]
+    assert [column.dtype for column in columns] == ["<f4", ">f8", "<f4"]
+    assert (columns[1].path, columns[1].row_shape) == ("x", (3,))
     assert layout_in(y, 2).encoding is None
 
 

@@ -190,3 +190,17 @@ def test_numbers_of_no_category_are_named(tmp_path, values, failures):
         for failure in result.failures
     )
     assert results_of(str(tmp_path / "*.h5"), Field("t", decode="stored"))[COMPLETE].failures == ()
+
+
+@pytest.mark.parametrize("join", ["last", "first", "concat"])
+def test_each_part_of_a_list_is_compared_with_its_dataset(tmp_path, join):
+    pattern = write(tmp_path, attrs=PACKING)
+    fields = {"x": Field(["t", "t"], decode="cf", join=join), "y": Field(["y", "y"], join=join)}
+    with check_run(pattern, fields=fields, samples=Windows(3)) as run:
+        decoded, converted, _ = check_values(run, ignore)
+    assert (decoded.failures, converted.failures) == ((), ())
+    assert decoded.scope.startswith("1 field decoded")
+    assert converted.scope.startswith("1 field converted")
+    with check_run(pattern, fields=fields, samples=Windows(3), reader=Spoiling) as run:
+        decoded = check_values(run, ignore)[DECODED]
+    assert decoded.failures[0].startswith("field 'x' ('/t') differs from the stored numbers")

@@ -20,6 +20,7 @@ from h5lightning.storage.readers.series_parts import SeriesParts
 
 __all__ = ["KnownColumns"]
 
+_MOST_PARTS = 65_536  # for which a table of a column is kept
 _MOST_ENTRIES = 4 * 1024 * 1024  # of all tables; 17 bytes each
 
 
@@ -43,6 +44,7 @@ class KnownColumns:
         self._tables: dict[DatasetColumn, ColumnTable] = {}
         scanned_files = pool.scanned_files
         self._catalog = None if scanned_files is None else scanned_files.catalog
+        self._parts: dict[DatasetColumn, ColumnFacts] = {}
         self._last_parts: PartBatch | None = None
         self._last: tuple[FileBatch | PartBatch | None, dict[DatasetColumn, OpenSourceGroup]] = None, {}
 
@@ -86,11 +88,28 @@ class KnownColumns:
     def _facts_of_parts(
         self, batch: PartBatch, column: DatasetColumn, find: Callable[[int], KnownSource | None]
     ) -> ColumnFacts:
-        """What is known of a column in parts of files: there may be too many of them for a table."""
-        facts = ColumnFacts.unknown(len(batch))
-        facts.note_pieces(self.maps.parts_in_one_piece(column, batch.numbers))
+        """What is known of a column in parts of files."""
+        scanned = self._scanned_parts(column)
+        if scanned is not None and int(batch.numbers.min(initial=0)) >= 0:
+            facts = scanned.of(batch.numbers)
+            if facts.kinds.all():
+                return facts
+        else:
+            facts = ColumnFacts.unknown(len(batch))
+            facts.note_pieces(self.maps.parts_in_one_piece(column, batch.numbers))
         for place in np.flatnonzero(facts.kinds == 0).tolist():
             facts.note(place, find(place))
+        return facts
+
+    def _scanned_parts(self, column: DatasetColumn) -> ColumnFacts | None:
+        """What the index says of a column in all parts; None if there are too many of them."""
+        if self._catalog is None or self._catalog.unit_count > _MOST_PARTS:
+            return None
+        facts = self._parts.get(column)
+        if facts is None:
+            facts = ColumnFacts.unknown(self._catalog.unit_count)
+            facts.note_pieces(self.maps.parts_in_one_piece(column, np.arange(self._catalog.unit_count)))
+            self._parts[column] = facts
         return facts
 
     def _table(self, column: DatasetColumn) -> ColumnTable:

@@ -60,6 +60,11 @@ class DirectReader(Reader):
         self._decoded = decoded or DecodedChunkRows(pool.access.cache_bytes, threads=1)
         self._local: ProcessLocal[KnownColumns] = ProcessLocal()
 
+    @property
+    def pool(self) -> HandlePool:
+        """See `Reader.pool`."""
+        return self._pool
+
     def __reduce__(self) -> tuple[Any, ...]:
         return remade, (type(self), {"pool": self._pool, "decoded": self._decoded})
 

@@ -80,10 +80,16 @@ class VerifiedRows(RowGroup):
             raise self._damaged(each, error) from error
 
     def _damaged(self, request: ReadRequest, error: DamagedBlockError) -> ChecksumError:
-        """The error that names the rows of the damaged file."""
-        file = [source.raw.path for source in self._sources].index(error.path)
-        rows = request.rows[request.borders[file] : request.borders[file + 1]]
-        return error.of(f"{name_of(error.path, request.source)}: rows {rows.min()} to {rows.max()}")
+        """The error that names the rows of the damaged file, or part of a file."""
+        source, rows = self._sources[0], request.rows
+        for one, (start, stop) in zip(self._sources, pairwise(request.borders.tolist()), strict=True):
+            if start == stop or one.raw.path != error.path:
+                continue
+            source, rows = one, request.rows[start:stop]
+            starts, sizes = source.chunk_map.byte_ranges(rows)
+            if ((starts < error.stop) & (starts + sizes > error.start)).any():
+                break
+        return error.of(f"{name_of(error.path, source.source)}: rows {rows.min()} to {rows.max()}")
 
 
 def row_group(sources: Sequence[OpenSource], pool: DecodePool) -> RowGroup:

@@ -59,6 +59,11 @@ class H5pyReader(Reader):
         self._pool = pool
         self._decoded = decoded or DecodedChunkRows(pool.access.cache_bytes, threads=1)
 
+    @property
+    def pool(self) -> HandlePool:
+        """See `Reader.pool`."""
+        return self._pool
+
     def __reduce__(self) -> tuple[Any, ...]:
         return remade, (type(self), {"pool": self._pool, "decoded": self._decoded})
 

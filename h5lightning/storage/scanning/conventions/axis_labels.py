@@ -72,13 +72,20 @@ class LabelFinder:
         self._tables: dict[str, tuple[str, Labels] | None] = {}
         self._digests: dict[str, tuple[str, str]] = {}  # by source
 
-    def find(self, info: DatasetInfo, path: str) -> tuple[tuple[AxisLabels, ...], tuple[str, ...]]:
+    def find(
+        self, info: DatasetInfo, path: str, asked: str | None = None
+    ) -> tuple[tuple[AxisLabels, ...], tuple[str, ...]]:
         """The labels of the axes of a dataset, and remarks about labels that cannot be compared.
+
+        Args:
+            info: the dataset.
+            path: its path.
+            asked: its path in the request, if it holds a ``*`` there.
 
         Raises:
             OSError: the labels are damaged.
         """
-        shape, first = info.shape or (), 0 if path in self._constants else 1
+        shape, first = info.shape or (), 0 if (asked or path) in self._constants else 1
         members, names = info.element.members, info.attributes
         if len(shape) <= first and not members:
             return _NOTHING

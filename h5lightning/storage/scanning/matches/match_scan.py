@@ -23,7 +23,8 @@ from h5lightning.storage.scanning.scan_request import ScanRequest
 
 __all__ = ["Describe", "MatchScan", "Tell"]
 
-Describe: TypeAlias = Callable[[str], tuple[DatasetSchema, Extents | None] | None]
+# The path, and the path in the request → the schema, and where the values are stored.
+Describe: TypeAlias = Callable[[str, str], tuple[DatasetSchema, Extents | None] | None]
 Tell: TypeAlias = Callable[[float], None]
 
 _MOST_TEMPLATES = 4
@@ -61,7 +62,8 @@ class MatchScan:
             self._of_path[path] = _MatchedPath(
                 fid, file, path, places[group, part], may_be_plain=may_be_plain
             )
-        self._attributes = MatchAttributes(fid, file, request, reader)
+        place = self._of_path[request.matched[0]].place
+        self._attributes = MatchAttributes(fid, file, request, reader, place)
 
     def found(self, tell: Tell) -> FileMatches:
         """Describe all matches; ``tell`` is called with the share of the file that was scanned since the last call."""
@@ -95,7 +97,7 @@ class MatchScan:
             if entry is not None:
                 self._chunks_left -= _chunks_of(entry)
                 return entry
-        one = self._describe(concrete(matched.path, text))
+        one = self._describe(concrete(matched.path, text), matched.path)
         if one is None or (one[0].dtype == "group" and matched.path.endswith("*")):
             return None
         schema, extents = starred(one[0], matched.path, text), one[1]
@@ -112,7 +114,7 @@ class MatchScan:
         shared: dict[str, Entry | None] = {}
         for path in self._paths:
             if path not in self._of_path:
-                one = self._describe(path)
+                one = self._describe(path, path)
                 shared[path] = one and self._builder.entry(one[0], one[1] if is_first else None)
         return shared
 

@@ -9,7 +9,7 @@ import dataclasses
 import math
 import os
 
-from h5py import h5a, h5d, h5f, h5t
+from h5py import h5a, h5d, h5f, h5p, h5t
 
 from h5lightning.planning.catalog.annotations import NOTHING
 from h5lightning.planning.catalog.extents import UNKNOWN, Extents
@@ -96,9 +96,20 @@ class Template:
             return None
         if self._is_contiguous:
             return self._contiguous(did, shape)
-        if not did.get_create_plist().equal(self._info.plist):
+        if not self._is_stored_alike(did.get_create_plist()):
             return None
         return self._chunked(did, shape, builder, most_chunks)
+
+    def _is_stored_alike(self, plist: h5p.PropDCID) -> bool:
+        """Whether the storage is that of the template; H5Pequal does not compare all of it."""
+        if plist.get_layout() != self._info.plist.get_layout() or plist.get_external_count():
+            return False
+        if self._info.chunks is None:
+            return True
+        count = len(self._info.filters)
+        if plist.get_chunk() != self._info.chunks or plist.get_nfilters() != count:
+            return False
+        return tuple(plist.get_filter(position)[::2] for position in range(count)) == self._info.filters
 
     def _contiguous(self, did: h5d.DatasetID, shape: tuple[int, ...]) -> Entry | None:
         kind, *_, form, _ = self._entry
