@@ -32,10 +32,10 @@ from h5lightning.planning.sampling import RowLayout
 from h5lightning.planning.sampling.chunk_needs import ChunkLayout
 from h5lightning.planning.sampling.chunk_rows import chunk_rows, rows_beside, rows_of_chunk
 from h5lightning.planning.sampling.decoded_chunks import DecodedChunks
-from h5lightning.planning.series.join_files import coordinate_path, join_files
-from h5lightning.planning.series.joined_files import JoinedFiles
 from h5lightning.planning.sections import Section, Sections, fields_of_stages
 from h5lightning.planning.series.axes import with_axes
+from h5lightning.planning.series.join_files import coordinate_path, join_files
+from h5lightning.planning.series.joined_files import JoinedFiles
 from h5lightning.planning.series.leading_axis import with_leading_series
 from h5lightning.planning.series.make_index import make_index
 from h5lightning.planning.series.names import matched_paths

@@ -141,9 +141,7 @@ class RowReader(_DatasetReader):
             return
         yield from self._fill(batch, request)
 
-    def _fill_in_runs(
-        self, runs: RunRows, batch: LocatedBatch, out: Array
-    ) -> Iterator[Sequence[RowRequest]]:
+    def _fill_in_runs(self, runs: RunRows, batch: LocatedBatch, out: Array) -> Iterator[Sequence[RowRequest]]:
         """Fill the buffer with windows that may reach into other files."""
         offsets = self._offsets if batch.room is None else batch.room.clipped(self.plan)
         inside, rows = runs.divided(batch, offsets, self._offsets)
