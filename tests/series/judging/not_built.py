@@ -6,11 +6,7 @@ import re
 
 __all__ = ["is_not_built"]
 
-_REFUSALS = (
-    r"is not available yet",
-    r"samples has no option '(train|val|test)'",
-    r"samples\.kind",
-)
+_REFUSALS = (r"is not available yet",)
 
 
 def is_not_built(error: Exception) -> bool:
