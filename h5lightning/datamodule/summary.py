@@ -192,7 +192,7 @@ def summarise(
             *_samples_of_stages(survey),
             *unwritten,
             *remarks,
-        ),  # fmt: skip
+        ),
         rows_in_no_series=int(index.rows_of_units.sum() - index.series_rows.sum()),
         series=len(index.series_rows),
         new_series=new_series,

@@ -13,7 +13,6 @@ import numpy as np
 
 from h5lightning.core.arrays import Int64Array, flat_positions
 from h5lightning.core.frozen import Frozen, once
-from h5lightning.errors import OptionError
 from h5lightning.planning.reach import Reach, WindowReach
 
 __all__ = ["FileRuns", "RunReach", "run_reach"]
@@ -115,16 +114,9 @@ class FileRuns(Frozen):
 
 
 def run_reach(reach: Reach, runs: FileRuns) -> RunReach:
-    """The reach in runs, from that in files; the files of a run have the same fields.
-
-    Raises:
-        OptionError: samples are whole series of several files.
-    """
+    """The reach in runs, from that of rows or windows in files; the files of a run have the same fields."""
     if not isinstance(reach, WindowReach):
-        raise OptionError(
-            "samples: Whole delivers a whole series, and series.join_files makes one of many files: use Windows, or "
-            "leave join_files out to have whole files"
-        )
+        raise TypeError("whole files are not joined")
     return RunReach(reach.of(runs.first_files), runs)
 
 

@@ -158,11 +158,8 @@ def test_files_of_two_roles_are_never_joined(kept, years):
 
 
 def test_joining_in_path_order_is_said_to_be_unverified(kept, years):
-    dm = kept(
-        H5DataModule(
-            years, {"x": "x"}, Windows(2), series={"join_files": True}, split={"val": None, "test": None}
-        )
-    )
+    split = Split(val=None, test=None)
+    dm = kept(H5DataModule(years, {"x": "x"}, Windows(2), split, series={"join_files": True}))
     dm.prepare_data()
     dm.setup()
     assert "Joined in the order of paths, which nothing verified: 5 files make 1 series" in str(dm.summary())

@@ -32,7 +32,7 @@ def test_samples_are_those_of_the_run(data):
     files, runs, rows = runs_of(data.draw)
     before, after = data.draw(st.integers(0, 3)), data.draw(st.integers(0, 4))
     stride, is_padded = data.draw(st.integers(1, 4)), data.draw(st.booleans())
-    reach = RunReach(WindowReach(stride, before, after, after, is_padded), files)
+    reach = RunReach(WindowReach(stride, before, after, after, "edge" if is_padded else None), files)
     # Each run is cut into parts, as a split by block does it.
     part_of = {}
     for number, run in enumerate(runs):
