@@ -107,8 +107,12 @@ def _check_series(fields: Mapping[str, Field], samples: Samples, series: SeriesO
             "samples: Whole delivers a whole series, and series.join_files makes one of many files: use Windows, or "
             "leave join_files out to have whole files"
         )
-    if extra := [key for key, field in fields.items() if field.extra_rows and isinstance(series, Series)]:
-        raise OptionError(f"field {extra[0]!r}: extra_rows cannot be combined with series={series!r}")
+    extra = [key for key, field in fields.items() if field.extra_rows]
+    if extra and isinstance(series, Series):
+        raise OptionError(
+            f"field {extra[0]!r}: extra_rows works where each file, or each match of a '*', is a series; found "
+            f"series={series.text()}"
+        )
 
 
 def has_rows(field: Field) -> bool:

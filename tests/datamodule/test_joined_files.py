@@ -174,7 +174,10 @@ def test_joining_in_path_order_is_said_to_be_unverified(kept, years):
             "join_files makes series of whole files, but a '\\*'",
         ),
         ({"fields": {"x": "x"}, "samples": Whole()}, "Whole delivers a whole series"),
-        ({"fields": {"x": Field("x", extra_rows=1)}, "samples": Windows(2)}, "extra_rows cannot be combined"),
+        (
+            {"fields": {"x": Field("x", extra_rows=1)}, "samples": Windows(2)},
+            "extra_rows works where each file",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_refused(kept, years, options, message):
