@@ -53,6 +53,15 @@ def project(tmp_path: Path) -> Path:
             file["labels"] = random.integers(0, 3, rows)
             file["grid"] = random.normal(size=(8, 8))
             file.attrs["viscosity"] = number / 10
+    (tmp_path / "demos").mkdir()
+    with h5py.File(tmp_path / "demos" / "lift.hdf5", "w") as file:
+        for number in range(8):
+            rows, group = 12 + number, file.create_group(f"data/demo_{number}")
+            group["obs"] = random.normal(size=(rows + 1, 3))
+            group["actions"] = random.normal(size=(rows, 2))
+            group.attrs["success"] = number % 2
+        file["mask/train"] = [f"demo_{number}".encode() for number in range(6)]
+        file["mask/valid"] = [b"demo_6", b"demo_7"]
     return tmp_path
 
 

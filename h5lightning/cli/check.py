@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer import Option
 
-from h5lightning.cli.common_options import AsJson, BatchSize, Fields, Patterns, Processes, Seed, ShowAll
+from h5lightning.cli.common_options import (
+    AsJson,
+    BatchSize,
+    Fields,
+    Patterns,
+    Processes,
+    SamplesText,
+    Seed,
+    SeriesText,
+    ShowAll,
+)
 from h5lightning.cli.report_errors import print_report
 from h5lightning.cli.yaml_options import parsed_yaml
 
@@ -29,18 +39,19 @@ _EXAMPLES = {
     "split": "{val: 0.2}",
     "shuffle": "{balance: y}",
     "access": "{on_missing: fill}",
+    "series": "{axis: 0}",
 }
 
 
 def check(
     patterns: Patterns,
     fields: Fields = None,
-    samples: Annotated[str | None, Option(help="As for train: '{kind: windows, length: 4}'.")] = None,
+    samples: SamplesText = None,
     split: Annotated[str | None, Option(help="As for train: '{val: 0.2, by: file}'.")] = None,
     shuffle: Annotated[str | None, Option(help="As for train: block, or '{balance: y}'.")] = None,
     access: Annotated[str | None, Option(help="As for train: '{on_missing: fill}'.")] = None,
     dtype: Annotated[str | None, Option(help="As for train: float32.")] = None,
-    series: Annotated[str | None, Option(help="As for train: file makes each file one series.")] = None,
+    series: SeriesText = None,
     batch_size: BatchSize = 32,
     ranks: Annotated[str | None, Option(help="Numbers of ranks. By default, 1,2,3,4,8.")] = None,
     workers: Annotated[str, Option(help="Numbers of worker processes to start.")] = "0,2",
@@ -72,7 +83,8 @@ def check(
         finite=finite,
     )
     texts = {"fields": fields, "samples": samples, "split": split, "shuffle": shuffle, "access": access}
-    run = _run_options(patterns, texts, dtype=dtype, series=series, seed=seed)
+    texts["series"] = series
+    run = _run_options(patterns, texts, dtype=dtype, seed=seed)
     report = check_files(patterns, **run, settings=settings, processes=processes, progress=not as_json)
     print_report(report, partial(_show, most=None if show_all else _MOST_FAILURES), as_json=as_json)
     raise typer.Exit(0 if report.has_passed else 1)

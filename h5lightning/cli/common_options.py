@@ -15,7 +15,9 @@ __all__ = [
     "OrderMode",
     "Patterns",
     "Processes",
+    "SamplesText",
     "Seed",
+    "SeriesText",
     "ShowAll",
 ]
 
@@ -23,6 +25,11 @@ Patterns = Annotated[list[str], Argument(help="Globs of HDF5 files; '!…' exclu
 Fields = Annotated[
     str | None,
     Option(help="As for train: '{x: images, y: labels}'. By default, the fields that inspect suggests."),
+]
+SamplesText = Annotated[str | None, Option("--samples", help="As for train: '{kind: windows, length: 4}'.")]
+SeriesText = Annotated[
+    str | None,
+    Option("--series", help="As for train: '{ends: meta/episode_ends}'; file makes each file one series."),
 ]
 BatchSize = Annotated[int, Option(min=1, help="Samples of one rank in one step.")]
 Seed = Annotated[int, Option(min=0, help="Seed of splits and orders.")]

@@ -7,9 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Option
 
-from h5lightning.cli.common_options import AsJson, BatchSize, Fields, OrderMode, Patterns, Processes
+from h5lightning.cli.common_options import (
+    AsJson,
+    BatchSize,
+    Fields,
+    OrderMode,
+    Patterns,
+    Processes,
+    SamplesText,
+    SeriesText,
+)
 from h5lightning.cli.report_errors import print_report
-from h5lightning.cli.yaml_options import parsed_fields
+from h5lightning.cli.yaml_options import data_options
 
 if TYPE_CHECKING:
     from h5lightning.core.terminal import Terminal
@@ -26,6 +35,8 @@ _MOST_FILES = 3
 def doctor(
     patterns: Patterns,
     fields: Fields = None,
+    samples: SamplesText = None,
+    series: SeriesText = None,
     shuffle: Annotated[OrderMode, Option(help="The order of training.")] = OrderMode.auto,
     batch_size: BatchSize = 32,
     num_workers: Annotated[int, Option(min=0, help="Worker processes.")] = 0,
@@ -45,12 +56,14 @@ def doctor(
     The exit status is 0 if nothing needs fixing, 1 if something does, and 2 if the files or fields cannot be used.
     """
     from h5lightning.options import Access, Shuffle
-    from h5lightning.options.coerce import coerce_fields
     from h5lightning.tools.doctor import diagnose_files
 
+    chosen, layout, division = data_options(fields, samples, series)
     diagnosis = diagnose_files(
         patterns,
-        coerce_fields(parsed_fields(fields)),
+        chosen,
+        samples=layout,
+        series=division,
         shuffle=Shuffle(shuffle.value),
         access=Access(max_open_files=max_open_files),
         batch_size=batch_size,
@@ -68,7 +81,9 @@ def _show(console: Terminal, diagnosis: Diagnosis) -> None:
 
     fields = ", ".join(f"{key}: {path}" for key, path in diagnosis.fields.items())
     console.print(f"{counted(diagnosis.files, 'file')} in {diagnosis.root}", style="bold", soft_wrap=True)
-    console.print(f"Fields {{{fields}}}, in {diagnosis.mode} order")
+    series = f"; series={diagnosis.series}" if diagnosis.series else ""
+    samples = f"; samples={diagnosis.samples}" if diagnosis.samples != "Rows()" else ""
+    console.print(f"Fields {{{fields}}}, in {diagnosis.mode} order{samples}{series}")
     for finding in diagnosis.findings:
         _show_finding(console, finding)
     console.print()
@@ -79,6 +94,8 @@ def _show(console: Terminal, diagnosis: Diagnosis) -> None:
         console.print("Nothing here will be slow.", style="bold green")
     elif diagnosis.fix is not None:
         _show_fix(console, diagnosis.fix)
+    elif diagnosis.no_fix:
+        console.print(f"{diagnosis.no_fix}.")
 
 
 def _show_finding(console: Terminal, finding: Finding) -> None:

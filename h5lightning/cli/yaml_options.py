@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from h5lightning.errors import OptionError
 
-__all__ = ["parsed_fields", "parsed_yaml"]
+if TYPE_CHECKING:
+    from h5lightning.options import Field, Samples
+    from h5lightning.options.coerce import SeriesOption
+
+__all__ = ["data_options", "parsed_fields", "parsed_yaml"]
+
+
+def data_options(
+    fields: str | None, samples: str | None, series: str | None
+) -> tuple[dict[str, Field] | None, Samples | None, SeriesOption]:
+    """What ``--fields``, ``--samples`` and ``--series`` say that a sample is; None for what is not given.
+
+    Raises:
+        OptionError: a text is not YAML, or not what its option takes.
+    """
+    from h5lightning.options.coerce import coerce_fields, coerce_one_samples, coerce_series
+
+    chosen = coerce_fields(parsed_fields(fields))
+    layout = None if samples is None else coerce_one_samples(parsed_yaml("samples", samples, "{length: 4}"))
+    return chosen, layout, coerce_series(parsed_yaml("series", series, "{axis: 0}"))
 
 
 def parsed_fields(fields: str | None) -> Any:

@@ -13,6 +13,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from h5lightning.core.visible import visible
 from h5lightning.errors import OptionError, ResumeError, SplitMismatchError
 from h5lightning.options.checks import check_int, to_plain
+from h5lightning.planning.file_runs import RunReach
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.reach import WholeReach
 from h5lightning.planning.sampling.training_progress import TrainingProgress
@@ -120,7 +121,9 @@ def differences_between_runs(saved: RunRecord, current: RunRecord) -> dict[str, 
 
 def recorded_reach(index: SampleIndex) -> Any:
     """The `RunRecord.reach` of a run: rows before and after the first one of a sample, if they move the samples."""
-    reach = index.reach
+    reach: Any = index.reach
+    if isinstance(reach, RunReach):
+        reach = reach.of_run
     if isinstance(reach, WholeReach) or reach.is_padded or reach.is_of(index.samples):
         return ...
     return [int(np.max(reach.before)), int(np.max(reach.after))]

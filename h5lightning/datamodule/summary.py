@@ -186,7 +186,13 @@ def summarise(
         without_samples_count=int(empty.size),
         skipped=survey.catalog.skipped,
         new_files=tuple(new_files),
-        remarks=(*survey.fields.remarks, *_samples_of_stages(survey), *unwritten, *remarks),
+        remarks=(
+            *survey.fields.remarks,
+            *_joined(survey),
+            *_samples_of_stages(survey),
+            *unwritten,
+            *remarks,
+        ),
         rows_in_no_series=int(index.rows_of_units.sum() - index.series_rows.sum()),
         series=len(index.series_rows),
         new_series=new_series,
@@ -228,6 +234,21 @@ def _split(
         groups=None if groups is None else len(groups),
         rows_without_window=_rows_without_window(part, index),
     )
+
+
+def _joined(survey: DataSurvey) -> Iterable[str]:
+    """Which files go on where others end."""
+    joined, names = survey.joined, survey.catalog.names
+    if joined is None:
+        return
+    made = f"{counted(len(names), 'file')} make {counted(len(joined.runs), 'series')}"
+    if not joined.path:
+        yield f"Joined in the order of paths, which nothing verified: {made}"
+        return
+    yield f"Joined by '/{joined.path}': {made}"
+    if joined.gaps:
+        gaps = [f"{names[gap.before]} to {names[gap.after]}: {gap.text}" for gap in joined.gaps]
+        yield f"Gaps, which no window crosses: {_listed(gaps[:_MOST_LISTED], len(gaps), 'gap')}"
 
 
 def _rows_without_window(part: Segments, index: SampleIndex) -> int:

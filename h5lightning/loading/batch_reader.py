@@ -22,10 +22,12 @@ from h5lightning.loading.fields.field_delivery import FieldDelivery
 from h5lightning.loading.fields.field_reader import FieldReader, ReadContext, make_field_reader
 from h5lightning.loading.fields.located_batch import FilePaths, LocatedBatch
 from h5lightning.loading.fields.row_requests import RowRequest, by_files, read_rows
+from h5lightning.loading.fields.run_rows import RunRows
 from h5lightning.options import Access
 from h5lightning.options.checks import did_you_mean
 from h5lightning.planning.borders import Borders
 from h5lightning.planning.fields import FieldPlan, Fields, row_field_of
+from h5lightning.planning.file_runs import RunReach
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.sampling.chunk_needs import ChunkLayout, ChunkNeeds
 from h5lightning.planning.splitting.split_plan import Segments
@@ -71,7 +73,10 @@ class BatchReader:
         self.reader = reader
         self.access = access
         self._chunks = chunks
-        context = ReadContext(reader, self._constant_cache())
+        self._paths = FilePaths(index)
+        reach = index.reach
+        runs = RunRows(reach.runs, self._paths) if isinstance(reach, RunReach) else None
+        context = ReadContext(reader, self._constant_cache(), runs)
         self._context = context
         self._readers = {plan.key: make_field_reader(plan, context) for plan in fields.plans}
         self._memory = BufferPool()
@@ -79,7 +84,6 @@ class BatchReader:
             key: FieldDelivery(one.plan, one.dtype, access, index, self._memory)
             for key, one in self._readers.items()
         }
-        self._paths = FilePaths(index)
         self._borders = Borders.of(index, parts) if index.reach.is_padded else None
         rows = {plan.key: row_field_of(plan) for plan in fields.plans if index.reach.pad == "zero"}
         self._zeroed = {key: plan for key, plan in rows.items() if plan is not None}

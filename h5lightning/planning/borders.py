@@ -61,7 +61,7 @@ class Borders(Frozen):
 
     Args:
         index: all samples.
-        first_row: number of the first row of each series, ``(series + 1,)``.
+        first_row: number of the first row of each series, ``(series,)``.
         cuts: number of the first row of each part, ascending, and the number of all rows, ``(parts + 1,)``.
         is_end: whether a series ends with each part, ``(parts,)``.
     """
@@ -74,12 +74,18 @@ class Borders(Frozen):
     @classmethod
     def of(cls, index: SampleIndex, parts: Iterable[Segments] = ()) -> Borders:
         """The borders of all series, and of parts of them."""
-        first_row = np.concatenate([np.zeros(1, np.int64), np.cumsum(index.series_rows)])
-        cuts = [first_row]
+        if index.runs is None:
+            ends = np.cumsum(index.series_rows)
+            first_row = ends - index.series_rows
+        else:  # rows of files that go on where others end are numbered one after the other
+            first_row, ends = index.runs.first_rows, np.cumsum(index.runs.run_rows)
+        cuts = [np.zeros(1, np.int64), ends]
         for part in parts:
-            cuts += [first_row[part.series] + part.start, first_row[part.series] + part.stop]
+            starts, stops = (first_row[part.series] + rows for rows in (part.start, part.stop))
+            # Where one file of the part goes on in the next one, there is no border.
+            cuts += [np.setdiff1d(starts, stops), np.setdiff1d(stops, starts)]
         every = np.unique(np.concatenate(cuts))
-        return cls(index, first_row, every, np.isin(every[1:], first_row))
+        return cls(index, first_row, every, np.isin(every[1:], ends))
 
     def room(self, ids: Int64Array) -> Room:
         """The room around each sample, ``(N,)``."""

@@ -14,7 +14,7 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.core.families import families_text, fold
 from h5lightning.core.formatting import counted, listed
 from h5lightning.errors import FieldError, OptionError, SchemaError
-from h5lightning.options import Field, Samples, Series, SingleField, single_fields
+from h5lightning.options import Field, Samples, Series, SingleField, Whole, single_fields
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.schema import DatasetSchema
@@ -82,7 +82,7 @@ def plan_fields(
         raise FieldError("there are no files to plan fields for")
     check_same(catalog, same, files, names_in=names_in, difference_of=difference_of)
     chosen = _all_eligible(catalog, files, same) if fields is None else dict(fields)
-    _check_available(chosen, series)
+    _check_series(chosen, samples, series)
     chosen = with_axes(chosen, samples, series)
     catalog = with_leading_series(catalog, chosen)
     compared = ComparedFiles(catalog, files, dtype, on_missing, names_in, attrs_in)
@@ -100,13 +100,13 @@ def plan_fields(
     return Fields(plans, np.maximum(lengths, 0), remarks)
 
 
-def _check_available(fields: Mapping[str, Field], series: SeriesOption) -> None:
-    """Raise `OptionError` for options that are not built yet, or that exclude each other."""
-    for is_asked, what in (
-        (isinstance(series, Series) and series.join_files is not None, "Series(join_files=…)"),
-    ):
-        if is_asked:
-            raise OptionError(f"{what} is not available yet")
+def _check_series(fields: Mapping[str, Field], samples: Samples, series: SeriesOption) -> None:
+    """Raise `OptionError` for options that do not go together with series that are no whole files."""
+    if isinstance(samples, Whole) and isinstance(series, Series) and series.join_files is not None:
+        raise OptionError(
+            "samples: Whole delivers a whole series, and series.join_files makes one of many files: use Windows, or "
+            "leave join_files out to have whole files"
+        )
     if extra := [key for key, field in fields.items() if field.extra_rows and isinstance(series, Series)]:
         raise OptionError(f"field {extra[0]!r}: extra_rows cannot be combined with series={series!r}")
 

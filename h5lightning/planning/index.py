@@ -17,6 +17,7 @@ from h5lightning.core.frozen import Frozen, once
 from h5lightning.core.sample_numbers import to_numbers
 from h5lightning.core.string_table import StringTable
 from h5lightning.options import Samples
+from h5lightning.planning.file_runs import FileRuns
 from h5lightning.planning.reach import Reach, reach_of
 
 __all__ = ["Location", "SampleIndex", "SampleRanges"]
@@ -86,6 +87,7 @@ class SampleIndex(Frozen):
         unit_rows: rows of each unit, ``(units,)``; None if each series is a whole unit.
         given_reach: the rows that samples need, by series where series differ, if fields need others than
             ``samples`` says; else None.
+        runs: files that go on where others end, so that samples may need rows of the next file; None for none.
         first: id of the first sample: where another index of the same series ends; see `Sections`.
     """
 
@@ -100,6 +102,7 @@ class SampleIndex(Frozen):
     unit_texts: StringTable | None = None
     unit_rows: Int64Array | None = None
     given_reach: Reach | None = None
+    runs: FileRuns | None = None
     first: int = 0
 
     def __post_init__(self) -> None:

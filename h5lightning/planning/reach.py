@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -119,7 +119,39 @@ class WholeReach:
         return starts, is_complete.astype(np.int64)
 
 
-Reach: TypeAlias = WindowReach | WholeReach
+class Reach(Protocol):
+    """Which rows start samples, and which rows a sample needs; see `WindowReach`."""
+
+    @property
+    def pad(self) -> str | None:
+        """What stands for rows that are not there; None if they must be there."""
+
+    @property
+    def stride(self) -> int:
+        """Rows from the start of one sample to the next."""
+
+    @property
+    def first(self) -> int | Int64Array:
+        """The row that starts the first sample of each series."""
+
+    @property
+    def span_rows(self) -> int:
+        """Rows from the first to the last row that a sample needs, both included."""
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether rows that are not there are padding."""
+
+    def of(self, series: Int64Array) -> Reach:
+        """The reach in some series."""
+
+    def counts(self, rows: Int64Array) -> Int64Array:
+        """Samples of each series, which has so many rows."""
+
+    def numbers_within(
+        self, starts: Int64Array, stops: Int64Array, rows: Int64Array
+    ) -> tuple[Int64Array, Int64Array]:
+        """The samples of each series that need no rows but those of one segment of it."""
 
 
 def reach_of(samples: Samples, fields: Iterable[RowField] = ()) -> Reach:

@@ -14,6 +14,7 @@ from h5lightning.core.sample_numbers import to_numbers
 from h5lightning.errors import H5LightningError, OptionError
 from h5lightning.options.samples import Samples, StageSamples
 from h5lightning.planning.fields import Fields
+from h5lightning.planning.file_runs import run_reach
 from h5lightning.planning.index import Location, SampleIndex
 from h5lightning.planning.reach import reach_of_units
 from h5lightning.planning.selection import Selection
@@ -72,7 +73,10 @@ class Sections(Frozen):
         for number, (layout, stages) in enumerate(samples.stages_of.items()):
             first = int(index.first_id[-1]) if number else index.first
             reach = reach_of_units(layout, fields[stages[0]], predicted, predict_units)
-            index = replace(index, samples=layout, first=first, given_reach=reach.of(index.units))
+            given = reach.of(index.units)
+            if index.runs is not None:
+                given = run_reach(given, index.runs)
+            index = replace(index, samples=layout, first=first, given_reach=given)
             indices.append(index)
             if not number:
                 check_span(index)

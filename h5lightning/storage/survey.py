@@ -14,7 +14,7 @@ import numpy as np
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import Frozen
 from h5lightning.errors import ChecksumError, MissingFieldError, SchemaError
-from h5lightning.options import Access, Field, Series, Whole, single_fields
+from h5lightning.options import Access, Field, Whole
 from h5lightning.options.coerce import SeriesOption
 from h5lightning.options.samples import Samples, SamplesOption, StageSamples
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
@@ -34,21 +34,22 @@ from h5lightning.planning.sampling.chunk_rows import chunk_rows, rows_beside, ro
 from h5lightning.planning.sampling.decoded_chunks import DecodedChunks
 from h5lightning.planning.sections import Section, Sections, fields_of_stages
 from h5lightning.planning.series.axes import with_axes
+from h5lightning.planning.series.join_files import join_files
+from h5lightning.planning.series.joined_files import JoinedFiles
 from h5lightning.planning.series.leading_axis import with_leading_series
 from h5lightning.planning.series.make_index import make_index
-from h5lightning.planning.series.names import matched_paths
 from h5lightning.planning.splitting.given_split import GivenSeries
 from h5lightning.storage.checksums.verify_files import load_checksums, verify_before_a_run
 from h5lightning.storage.discovery import Discovered, discover
 from h5lightning.storage.given_series import read_given
 from h5lightning.storage.indexing.build_catalog import build_catalog, leave_out
-from h5lightning.storage.scanning import ScanRequest
 from h5lightning.storage.scanning.looking_again import (
     attrs_in,
     differences_between,
     names_in,
     unmatched_files,
 )
+from h5lightning.storage.survey_request import scan_request
 
 __all__ = ["DataSurvey", "Files", "survey"]
 
@@ -67,6 +68,7 @@ class DataSurvey(Frozen):
         labels: the attribute that keeps units together, for each unit of the catalog; None for one that lacks it. A
             unit is a file, or each match of the ``*``. None if no attribute was requested.
         scanned: number of files that were opened; the others were taken from the index.
+        joined: which files go on where others end; None if the user joins none.
         checksums: verify the bytes of the files; None without ``access.verify``.
         given: the split of each series as the files list it, with ``split.given``.
     """
@@ -78,6 +80,7 @@ class DataSurvey(Frozen):
     labels: tuple[str | None, ...] | None
     scanned: int
     checksums: ChecksumTable | None = None
+    joined: JoinedFiles | None = None
     given: GivenSeries | None = None
 
     @property
@@ -156,7 +159,7 @@ def survey(
     discovered, layouts = discover(files), StageSamples.all_of(samples)
     fields = fields and with_axes(fields, layouts.train, series)
     label = _group_attribute(keep_together or "")
-    request = _request(fields, label, access, series, labels=len(discovered) > 1)
+    request = scan_request(fields, label, access, series, labels=len(discovered) > 1)
     build = build_catalog(discovered, request, access=access, index_dir=index_dir, processes=processes)
     catalog, checksums = build.catalog, None
     if access.verify:
@@ -171,7 +174,11 @@ def survey(
     named = fields or with_axes(_as_planned(planned["train"]), layouts.train, series)
     catalog = with_leading_series(catalog, named)
     predict = _predict_and_labelled(roles, catalog)[0]
-    sections = Sections.of(make_index(catalog, rows, layouts.train), layouts, planned, predicted, predict)
+    joined = join_files(catalog, rows, roles, series)
+    index = make_index(catalog, rows, layouts.train)
+    if joined is not None:
+        index = replace(index, runs=joined[0])
+    sections = Sections.of(index, layouts, planned, predicted, predict)
     divided = None
     if isinstance(given, Mapping):
         train = np.arange(len(catalog)) if roles is None else roles.get("train", np.zeros(0, np.int64))
@@ -185,6 +192,7 @@ def survey(
         scanned=build.scanned,
         checksums=checksums,
         given=divided,
+        joined=None if joined is None else joined[1],
     )
 
 
@@ -233,38 +241,6 @@ def _without_nonconforming(
     explain = differences_between(catalog, locking=access.locking)
     every = np.arange(catalog.unit_count)
     return without(find_other_labels(catalog, fields or {}, every, difference_of=explain))
-
-
-def _request(
-    fields: Mapping[str, Field] | None,
-    label: str | None,
-    access: Access,
-    series: SeriesOption,
-    *,
-    labels: bool,
-) -> ScanRequest:
-    request = ScanRequest(
-        paths=None,
-        attrs=() if label is None else (label,),
-        allow_external=access.allow_external,
-        same=tuple(access.same),
-        labels=labels,
-        series=series.tables if isinstance(series, Series) else (),
-    )
-    if fields is None:
-        return request
-    parts, matched = [field for _, field in single_fields(fields)], matched_paths(fields)
-    paths = dict.fromkeys(field.path for field in parts if field.attr is None)
-    attrs = dict.fromkeys(f"{field.path}@{field.attr}" for field in parts if field.attr is not None)
-    constants = dict.fromkeys(field.path for field in parts if field.constant)
-    return replace(
-        request,
-        paths=tuple(paths),
-        attrs=(*attrs, *request.attrs),
-        constants=tuple(constants),
-        matched=matched,
-        labels=request.labels or bool(matched),
-    )
 
 
 def _roles(discovered: Discovered, catalog: Catalog) -> dict[str, Int64Array] | None:

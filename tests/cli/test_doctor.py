@@ -161,3 +161,21 @@ def test_a_bad_file_is_named(good, tmp_path, invoke):
 def test_lines_fit_the_terminal(slow, invoke):
     report = invoke(slow, columns=60).stdout.partition("To write the files again")[0]
     assert max(len(line) for line in report.splitlines()[1:]) <= 60
+
+
+def test_series_and_samples(tmp_path, invoke):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["u"] = np.zeros((4, 20, 3), "f4")
+        for number in range(4):
+            file[f"data/demo_{number}/x"] = np.zeros((9, 3), "f4")
+    files = str(tmp_path / "a.h5")
+    arguments = ["--fields", "{x: u}", "--series", "{axis: 0}", "--samples", "{length: 5, axis: 1}"]
+    result = invoke(files, *arguments)
+    assert result.exit_code == 0
+    text = " ".join(result.output.split())
+    assert "samples=Windows(length=5, stride=1, dilation=1, axis=1); series=Series(axis=0)" in text
+    result = invoke(files, "--fields", "{x: data/demo_*/x}")
+    assert result.exit_code == 0
+    assert "Fields {x: data/demo_*/x}, in full order" in result.output
+    result = invoke(files, "--series", "{axis: [}")
+    assert "--series must be YAML such as '{axis: 0}'" in str(result.exception)

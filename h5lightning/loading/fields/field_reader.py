@@ -18,6 +18,7 @@ from h5lightning.loading.fields.field_decoder import FieldDecoder, column_of
 from h5lightning.loading.fields.file_values import FileValues, put_each, put_rows
 from h5lightning.loading.fields.located_batch import LocatedBatch
 from h5lightning.loading.fields.row_requests import RowRequest
+from h5lightning.loading.fields.run_rows import RunRows, together
 from h5lightning.planning.fields import (
     AttributeField,
     ConstantField,
@@ -45,12 +46,14 @@ class ReadContext:
     Args:
         reader: reads datasets.
         constants: keeps datasets without a sample axis.
+        runs: finds rows of files that go on where others end; None if no files are joined.
         checks_each: check each number while it is read, also where that can be done afterwards: then an error names
             its row and file.
     """
 
     reader: Reader
     constants: ConstantCache
+    runs: RunRows | None = None
     checks_each: bool = False
 
 
@@ -120,6 +123,10 @@ class RowReader(_DatasetReader):
 
     def fill(self, batch: LocatedBatch, out: Array) -> Iterator[Sequence[RowRequest]]:
         """See `FieldReader.fill`."""
+        runs = self.context.runs
+        if runs is not None and self._steps is not None and len(self._offsets):
+            yield from self._fill_in_runs(runs, batch, out)
+            return
         is_clipped = None if batch.room is None else batch.room.has_padding(self.plan)
         if is_clipped is None or not is_clipped.any():
             request = self._request(batch, out)
@@ -132,6 +139,23 @@ class RowReader(_DatasetReader):
                 *_chosen(self._by_step(batch, out), is_clipped.repeat(len(self._offsets))),
             )
             return
+        yield from self._fill(batch, request)
+
+    def _fill_in_runs(self, runs: RunRows, batch: LocatedBatch, out: Array) -> Iterator[Sequence[RowRequest]]:
+        """Fill the buffer with windows that may reach into other files."""
+        offsets = self._offsets if batch.room is None else batch.room.clipped(self.plan)
+        inside, rows = runs.divided(batch, offsets, self._offsets)
+        if rows is None:
+            yield from self._fill(inside, self._request(inside, out))
+            return
+        column = self._columns[0]
+        each = out.reshape(len(out) * len(self._offsets), *column.row_shape)
+        single = ReadRequest(column, rows.borders, rows.rows, rows.slots, each)
+        yield from together(
+            [(inside, self._fill(inside, self._request(inside, out))), (rows, self._fill(rows, single))]
+        )
+
+    def _fill(self, batch: LocatedBatch, request: ReadRequest) -> Iterator[Sequence[RowRequest]]:
         if self._decoder is None:
             yield (RowRequest(request),)  # read straight into the batch
         else:

@@ -17,21 +17,26 @@ class RowRequest(NamedTuple):
     Args:
         request: what to read.
         files: the files that it reads, by their index in the batch, ascending; None for all files of the batch.
+        paths: the files of the batch, if they are others than those of the other requests.
     """
 
     request: ReadRequest
     files: tuple[int, ...] | None = None
+    paths: Sequence[str] | None = None
 
 
 def by_files(
     paths: Sequence[str], requests: Iterable[RowRequest]
 ) -> Iterator[tuple[Sequence[str], list[ReadRequest]]]:
     """The requests of each set of files, with the paths of the files; ``paths`` are those of the batch."""
-    groups: dict[tuple[int, ...] | None, list[ReadRequest]] = {}
-    for request, files in requests:
-        groups.setdefault(files, []).append(request)
-    for files, group in groups.items():
-        yield paths if files is None else chosen_parts(paths, files), group
+    groups: dict[tuple[object, ...], tuple[Sequence[str], list[ReadRequest]]] = {}
+    for request, files, others in requests:
+        key = (None if others is None else tuple(others), files)
+        if key not in groups:
+            own = paths if others is None else others
+            groups[key] = (own if files is None else chosen_parts(own, files), [])
+        groups[key][1].append(request)
+    yield from groups.values()
 
 
 def read_rows(reader: Reader, paths: Sequence[str], requests: Sequence[RowRequest]) -> None:

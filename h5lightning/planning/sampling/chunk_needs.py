@@ -119,20 +119,34 @@ class ChunkNeeds:
         units, rows = self._index.locate_in_units(ids)
         due = np.arange(self.looked, self.looked + len(ids))
         self.looked += len(ids)
-        most = self._index.rows_of_units[units][:, None] - 1
         found = NeededChunks.none()
         for layout, first in zip(self._layouts, self._firsts, strict=True):
             offsets = layout.offsets()
-            heights, firsts = layout.chunk_rows[units][:, None], first[units][:, None]
-            needed: Int64Array = (rows[:, None] + offsets).clip(0, most)  # beyond, steps are padding
-            numbers = firsts + needed // heights
+            of_rows, needed = self._needed(units, rows[:, None] + offsets)
+            heights = layout.chunk_rows[of_rows]
+            numbers = first[of_rows] + needed // heights
             numbers = np.where(heights > 1, numbers, -1).ravel()  # sample after sample
             new = self._new(numbers)
             self._last[numbers] = due.repeat(len(offsets))
             which = new // len(offsets)
-            sizes = heights[which, 0] * layout.row_bytes
+            sizes = heights.ravel()[new] * layout.row_bytes
             found += NeededChunks(due[which], ids[which], numbers[new], sizes)
         return found[np.argsort(found.due, kind="stable")]
+
+    def _needed(self, units: Int64Array, rows: Int64Array) -> tuple[Int64Array, Int64Array]:
+        """The unit of each row that samples need, and the row there, ``(N, offsets)`` each; padding is at borders.
+
+        Args:
+            units: the unit of each sample, ``(N,)``.
+            rows: the rows, counted in this unit, ``(N, offsets)``.
+        """
+        runs = self._index.runs
+        of_rows: Int64Array = units[:, None].repeat(rows.shape[1], axis=1)
+        if runs is None:
+            return of_rows, rows.clip(0, self._index.rows_of_units[units][:, None] - 1)
+        start, last = runs.start[units][:, None], runs.run_rows[runs.run[units]][:, None] - 1
+        found, inside = runs.locate(of_rows.ravel(), rows.clip(-start, last - start).ravel())
+        return found.reshape(rows.shape), inside.reshape(rows.shape)
 
     def _new(self, numbers: Int64Array) -> Int64Array:
         """Where numbers of chunk rows come for the first time, ``(n,)``."""

@@ -51,10 +51,12 @@ class JoinedFiles:
     Args:
         runs: the files of each run in order, the runs in the order of their first files.
         gaps: borders between files of one role.
+        path: the coordinate that was compared; empty if nothing was.
     """
 
     runs: tuple[tuple[int, ...], ...]
     gaps: tuple[Gap, ...] = ()
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def join_by_coordinate(
         runs += found
         runs += [(file,) for file in group if coordinates[file] is None]
         gaps += borders
-    return JoinedFiles(tuple(sorted(runs, key=min)), tuple(gaps))
+    return JoinedFiles(tuple(sorted(runs, key=min)), tuple(gaps), path)
 
 
 def _spans(

@@ -20,10 +20,11 @@ def check_span(index: SampleIndex) -> None:
         or not index.series_rows.any()
     ):
         return
-    longest = int(index.series_rows.argmax())
+    rows = index.series_rows if index.runs is None else index.runs.run_rows[index.runs.run]
+    longest = int(rows.argmax())
     name = index.series_name(longest)
     series = f"series {name!r} of " if name else ""
     raise OptionError(
-        f"samples: {reach_text(samples, index.reach)}, and the longest series has {index.series_rows[longest]} rows: "
+        f"samples: {reach_text(samples, index.reach)}, and the longest series has {rows[longest]} rows: "
         f"{series}{index.path(int(index.series_file[longest]))}. Use shorter windows, or pad='edge'"
     )

@@ -16,6 +16,7 @@ from h5lightning.core.formatting import counted
 from h5lightning.core.permutation import derive_key
 from h5lightning.errors import OptionError, SplitError
 from h5lightning.options import Rows, Samples, Split, Whole
+from h5lightning.planning.file_runs import FileRuns
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.splitting.by_file import by_item
 from h5lightning.planning.splitting.by_row import by_block, by_row
@@ -51,7 +52,7 @@ def plan_split(
 
     ``by="auto"`` divides files if there are enough: one for each split (and fold), and each split gets at least
     half and at most twice its fraction, whatever ``train`` is; else series by the same rule; else it cuts every
-    series into blocks.
+    series into blocks. Files that go on where others end are one series, which it cuts into blocks.
 
     Args:
         index: the files and series.
@@ -75,7 +76,12 @@ def plan_split(
     _check_options(split, fractions, named)
     candidates = Candidates.of(index, roles, split, labels)
     seed = seed if split.seed is None else split.seed
-    by, parts = _divide(candidates, fractions, split, seed) if "train" in roles else ("file", {})
+    if "train" not in roles:
+        by, parts = "file", Parts()
+    elif index.runs is not None:
+        by, parts = _divide_runs(candidates, fractions, split, seed, index.runs)
+    else:
+        by, parts = _divide(candidates, fractions, split, seed)
     check_samples(by, index.samples)
     requested = {name: fractions.requested[name] for name in parts}
     return SplitPlan.of(index, by, {**parts, **named}, files=files_to_split(roles), requested=requested)
@@ -128,6 +134,21 @@ def _check_options(split: Split, fractions: Fractions, named: Parts) -> None:
         raise OptionError(
             "split.folds makes val from train's files, but 'files' names val; leave one of them out"
         )
+
+
+def _divide_runs(
+    candidates: Candidates, fractions: Fractions, split: Split, seed: int, runs: FileRuns
+) -> tuple[str, Parts]:
+    """As `_divide`, of files that go on where others end: blocks and series are those of runs."""
+    if split.by not in ("auto", "series", "block") or candidates.is_grouped:
+        return _divide(candidates, fractions, split, seed)
+    numbers = np.unique(runs.run[candidates.series])
+    of_runs = Candidates(numbers, runs.run_rows[numbers], np.arange(len(numbers)))
+    # Files of one run are neighbours in time: single ones of them would leak into each other.
+    by = "block" if split.by == "auto" else split.by
+    by, parts = _divide(of_runs, fractions, replace(split, by=by), seed)
+    pieces = {name: runs.in_files(part.series, part.start, part.stop) for name, part in parts.items()}
+    return by, {name: Segments(*piece) for name, piece in pieces.items()}
 
 
 def _divide(candidates: Candidates, fractions: Fractions, split: Split, seed: int) -> tuple[str, Parts]:

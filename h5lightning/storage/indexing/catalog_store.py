@@ -228,4 +228,5 @@ def _plain(request: ScanRequest) -> list[Any]:
         list(request.matched),
         request.labels,
         list(request.series),
+        request.coordinate,
     ]

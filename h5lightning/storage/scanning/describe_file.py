@@ -13,6 +13,7 @@ from h5lightning.planning.catalog.extents import Extents
 from h5lightning.planning.catalog.file_schema import FileSchema
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.catalog.series_bounds import SeriesBounds
+from h5lightning.planning.series.join_files import COORDINATE
 from h5lightning.storage.hdf5.chunk_index import DamageError, locate
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.external import Sources, object_at
@@ -26,6 +27,7 @@ from h5lightning.storage.scanning.metadata_values import ValueReader, read_attri
 from h5lightning.storage.scanning.scan_request import DIFFERENCE, Outcome, ScanRequest
 from h5lightning.storage.scanning.scanned_dataset import ScannedDataset
 from h5lightning.storage.scanning.series.read_bounds import read_bounds
+from h5lightning.storage.scanning.series.read_coordinate import read_coordinate
 from h5lightning.storage.scanning.series.series_lists import read_series_lists
 
 __all__ = ["attribute_names", "dataset_names", "describe_file", "outcome_of"]
@@ -141,6 +143,10 @@ class _FileScan:
         every = [self._explained(path) for path in dict.fromkeys((*paths, *request.same))]
         described = [one for one in every if one is not None]
         attrs = read_attributes(self._fid, request.attrs, self._path, self._reader) if request.attrs else {}
+        if request.coordinate is not None:
+            with _DamageExplained(self._path, f"'/{request.coordinate}'"):
+                found = read_coordinate(self._fid, request.coordinate, self._path, self._reader)
+            attrs = {**attrs, COORDINATE: {"value": found}}
         schemas = tuple(schema for schema, _ in described)
         extents = tuple(extents for _, extents in described)
         sources = tuple(self._sources.stamps.items())

@@ -33,6 +33,7 @@ class ScanRequest:
             own, and other paths may hold a ``*`` too; empty to describe the file as one unit.
         labels: whether to look for labels of columns; those of a single file can be compared with nothing.
         series: the tables that divide rows into series, as `Series.tables` writes them.
+        coordinate: the coordinate of the rows, whose ends and step say which files go on where others end.
         compared: another file, a source in it, and the source in this file: only the difference between both is looked
             for.
         lists: paths of datasets that list series: only their values are read, as `read_series_lists` does.
@@ -47,6 +48,7 @@ class ScanRequest:
     matched: tuple[str, ...] = ()
     labels: bool = True
     series: tuple[str, ...] = ()
+    coordinate: str | None = None
     compared: tuple[str, str, str] | None = None
     lists: tuple[str, ...] = ()
 

@@ -135,7 +135,7 @@ def find_training_data(
     if not len(catalog):
         raise FieldError("none of the files can be read: see 'h5lightning inspect'")
     kept, arguments = _suggested(patterns, catalog) if fields is None else (catalog, _named(catalog, fields))
-    stored, _ = stored_fields_of(kept, arguments["fields"])
+    stored = stored_fields_of(kept, arguments["fields"]).fields
     left_out = len(catalog) - len(kept) + len(catalog.skipped)
     return TrainingData(kept, arguments, with_reasons(kept, stored), left_out)
 

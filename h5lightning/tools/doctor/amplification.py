@@ -51,11 +51,13 @@ def amplification_of(field: FieldStorage, workload: Workload) -> Amplification:
 def _random(field: FieldStorage, workload: Workload, chunk_rows: int, cache_bytes: int) -> float:
     """Each batch takes random rows from these chunk rows; some of them are in the cache."""
     batch = workload.batch_size
-    touched = chunk_rows * (1 - (1 - 1 / chunk_rows) ** batch)
+    chunks_of_sample = min(chunk_rows, 1 + (workload.sample_rows - 1) / field.rows_per_chunk)
+    touched = chunk_rows * (1 - (1 - chunks_of_sample / chunk_rows) ** batch)
     kept = min(chunk_rows, cache_bytes // field.chunk_row_bytes)
     # If a batch touches more chunk rows than the cache keeps, its first ones are gone when the next batch comes.
+    used_bytes = batch * workload.sample_rows * field.row_bytes
     missed = 1 - kept / chunk_rows if kept > touched or kept == chunk_rows else 1.0
-    return max(field.padding, missed * touched * field.chunk_row_bytes / (batch * field.row_bytes))
+    return max(field.padding, missed * touched * field.chunk_row_bytes / used_bytes)
 
 
 def _block(field: FieldStorage, workload: Workload, cache_bytes: int) -> float:

@@ -43,7 +43,7 @@ def _amplified(field: FieldStorage, workload: Workload) -> Iterator[Finding]:
     found = amplification_of(field, workload)
     # Decoding past the end of the data is another finding.
     extra = found.of(workload.mode) / field.padding - 1
-    severity = severity_of(extra * field.row_bytes * len(field.paths) / workload.sample_bytes)
+    severity = severity_of(extra * field.row_bytes * field.datasets_of_a_row / workload.sample_bytes)
     kind, comparison = _kind(field, workload)
     fits = field.chunk_row_count * field.chunk_row_bytes <= workload.field_cache_bytes(field)
     text = (
@@ -183,7 +183,8 @@ def _one_chunk(field: FieldStorage, workload: Workload) -> Iterator[Finding]:
     is_one = field.rows_per_chunk >= field.max_rows >= _FEW_ROWS and field.chunks_per_row == 1
     if is_one and _ONE_MIB < field.chunk_row_bytes <= LARGE_CHUNK_BYTES and not workload.is_whole:
         text = (
-            f"is one compressed chunk of {bytes_text(field.chunk_row_bytes)} in each file: one thread must decode all "
+            f"is one compressed chunk of {bytes_text(field.chunk_row_bytes)} in each "
+            f"{'series' if field.is_family else 'file'}: one thread must decode all "
             "of it before the first row is available"
         )
         yield Finding.of(field, "one chunk per file", FASTER, text, _REWRITE)

@@ -145,7 +145,7 @@ def rewrite_fix(
     for field in fields:
         dtype = _new_dtype(field, is_narrowed=field.path in narrow)
         storage = _best_storage(field, workload, chunk_rows, dtype)
-        for path in field.paths:
+        for path in (field.path,) if field.is_family else field.paths:
             if field.member is None:
                 stored[path] = storage
             else:
@@ -214,7 +214,8 @@ def _h5repack(
     stored: Mapping[str, StorageOptions], fields: Sequence[FieldStorage], files: FileList, into: str
 ) -> str:
     """A shell loop over h5repack; empty if h5repack cannot do it: it keeps all types and knows few filters."""
-    if not files.is_repackable or any(not _can_repack(field, stored) for field in fields):
+    # h5repack knows no '*'.
+    if not files.is_repackable or any(field.is_family or not _can_repack(field, stored) for field in fields):
         return ""
     words = [
         word for field in fields for path in field.paths for word in _repack_words(field, path, stored[path])

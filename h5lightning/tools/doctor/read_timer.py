@@ -32,9 +32,10 @@ _NOT_TIMED = frozenset(["float64"])  # its cost is proportional to its bytes
 
 @dataclass(frozen=True, slots=True)
 class _RowRange:
-    """Neighbouring rows of one file."""
+    """Neighbouring rows of a dataset of one file."""
 
     file: str
+    path: str
     first: int
     rows: int
 
@@ -82,12 +83,12 @@ def _reading(catalog: Catalog, field: FieldStorage) -> str:
 
 def _first_chunks(catalog: Catalog, field: FieldStorage) -> list[_RowRange]:
     chunks: list[_RowRange] = []
-    if len(field.paths) > 1:
+    if field.datasets_of_a_row > 1:
         return chunks
-    for file, rows in zip(field.files.tolist(), field.rows.tolist(), strict=False):
+    for file, path, rows in field.places():
         height = max(1, min(rows, field.rows_per_chunk))
         firsts = range(0, max(0, rows - height + 1), height)
-        chunks += [_RowRange(catalog.path(file), first, height) for first in firsts[:_MAX_CHUNKS]]
+        chunks += [_RowRange(catalog.path(file), path, first, height) for first in firsts[:_MAX_CHUNKS]]
         if len(chunks) >= _MAX_CHUNKS:
             break
     return chunks
@@ -95,14 +96,14 @@ def _first_chunks(catalog: Catalog, field: FieldStorage) -> list[_RowRange]:
 
 def _opening(catalog: Catalog, field: FieldStorage) -> str:
     """The first row of a file that must be opened, and a row of an open file."""
-    with_rows = field.files[field.rows > 0] if len(field.paths) == 1 else field.files[:0]
-    files = [catalog.path(file) for file in with_rows[:_MAX_OPENED_FILES].tolist()]
-    if len(files) < 2:
+    places = {file: path for file, path, rows in field.places() if rows and field.datasets_of_a_row == 1}
+    firsts = [_RowRange(catalog.path(file), path, 0, 1) for file, path in places.items()][:_MAX_OPENED_FILES]
+    if len(firsts) < 2:
         return ""
 
     def times(reader: Reader) -> str:
-        opened = [_seconds(reader, field, _RowRange(file, 0, 1)) for file in files]
-        again = [_seconds(reader, field, _RowRange(files[-1], 0, 1)) for _ in files]
+        opened = [_seconds(reader, field, one) for one in firsts]
+        again = [_seconds(reader, field, firsts[-1]) for _ in firsts]
         first, later = float(np.median(opened[1:])), float(np.median(again))
         return f"the first row of a file takes {time_text(first)}, another row {time_text(later)}"
 
@@ -122,7 +123,7 @@ def _with_reader(access: Access, times: Callable[[Reader], str]) -> str:
 
 def _seconds_per_row(reader: Reader, field: FieldStorage, ranges: Sequence[_RowRange]) -> float:
     """Median of the seconds that a row takes."""
-    for first in {one.file: one for one in ranges}.values():
+    for first in {(one.file, one.path): one for one in ranges}.values():
         _seconds(reader, field, first)  # opens the file
     end = time.perf_counter() + _MAX_S / 2
     seconds: list[float] = []
@@ -134,7 +135,7 @@ def _seconds_per_row(reader: Reader, field: FieldStorage, ranges: Sequence[_RowR
 
 
 def _seconds(reader: Reader, field: FieldStorage, row_range: _RowRange) -> float:
-    source = field.source
+    source = field.source_of(row_range.path)
     out = np.zeros((row_range.rows, *source.row_shape), np.dtype(source.dtype).newbyteorder("="))
     rows = np.arange(row_range.first, row_range.first + row_range.rows)
     start = time.perf_counter()

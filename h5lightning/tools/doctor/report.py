@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from h5lightning.options import Access, Field, Shuffle
+from h5lightning.options import Access, Field, Samples, Series, Shuffle, Windows
+from h5lightning.options.coerce import SeriesOption
 from h5lightning.planning.catalog.catalog import SkippedFile
 from h5lightning.storage.discovery import discover
 from h5lightning.storage.files.open_files import default_budget
@@ -36,9 +37,12 @@ class Diagnosis:
         root: the deepest directory that the files have in common.
         files: number of files that can be read.
         fields: sample key → dataset; of a list, its datasets with commas between them.
+        samples: what a sample is, such as ``Windows(length=8)``.
+        series: what a series is, such as ``Series(axis=0)``; empty for a file, or a match of the ``*`` in the fields.
         mode: the order of training: ``full``, ``block`` or ``none``.
         findings: the findings, the worst first.
         fix: code that rewrites the files, for all findings together; None if rewriting does not help.
+        no_fix: why there is no code, though the files should be rewritten; empty if there is, or if they need not be.
         bad: files that cannot be read.
     """
 
@@ -46,9 +50,12 @@ class Diagnosis:
     root: str
     files: int
     fields: Mapping[str, str]
+    samples: str
+    series: str
     mode: str
     findings: tuple[Finding, ...]
     fix: Fix | None
+    no_fix: str
     bad: tuple[SkippedFile, ...]
 
     @property
@@ -65,6 +72,8 @@ def diagnose_files(
     patterns: Sequence[str],
     fields: Mapping[str, Field] | None = None,
     *,
+    samples: Samples | None = None,
+    series: SeriesOption = None,
     shuffle: Shuffle | None = None,
     access: Access | None = None,
     batch_size: int = 32,
@@ -79,6 +88,8 @@ def diagnose_files(
     Args:
         patterns: globs or paths.
         fields: sample key → `Field`; None for those that `h5lightning inspect` suggests.
+        samples: how samples lie in a series; None for rows, or for what is inferred with the fields.
+        series: what a series is; None for a file, for a match of a ``*``, or for what is inferred with the fields.
         shuffle: the order of training.
         access: how the files will be opened.
         batch_size: samples in a batch.
@@ -93,22 +104,35 @@ def diagnose_files(
         FieldError: no file holds a field, or the files hold nothing to train on.
     """
     catalog = scan_readable(discover(list(patterns)), processes=processes, progress=progress)
-    stored, is_whole = stored_fields_of(catalog, fields)
-    access, fields_with_reasons = access or Access(), with_reasons(catalog, stored)
-    loading = (access.cache_bytes, batch_size, num_workers, _max_open_files(access, num_workers), is_whole)
-    workload = Workload(fields_with_reasons, len(catalog), shuffle or Shuffle(), *loading)
+    found = stored_fields_of(catalog, fields, samples=samples, series=series)
+    access = access or Access()
+    workload = Workload(
+        with_reasons(catalog, found.fields),
+        len(catalog),
+        shuffle or Shuffle(),
+        access.cache_bytes,
+        batch_size,
+        num_workers,
+        _max_open_files(access, num_workers),
+        found.is_whole,
+        found.samples.length if isinstance(found.samples, Windows) else 1,
+        found.has_series,
+    )
     findings = time_reads(_find(workload), catalog, workload) if measure else _find(workload)
     files = FileList.of(patterns, catalog)
     return Diagnosis(
         patterns=tuple(patterns),
         root=catalog.root,
         files=len(catalog),
-        fields=_paths_of(stored),
+        fields=_paths_of(found.fields),
+        samples=repr(found.samples),
+        series=found.series.text() if isinstance(found.series, Series) else found.series or "",
         mode=workload.mode,
         findings=tuple(
             replace(one, fix=_fix_of([one], workload, files, float32=float32)) for one in findings
         ),
         fix=_fix_of(findings, workload, files, float32=float32),
+        no_fix=_why_no_fix(findings, workload, float32=float32),
         bad=catalog.skipped,
     )
 
@@ -141,10 +165,37 @@ def _fix_of(findings: Sequence[Finding], workload: Workload, files: FileList, *,
     """One fix for several findings; it changes float64 only if ``float32``."""
     bad = [finding for finding in findings if finding.severity != FINE]
     bad = [finding for finding in bad if float32 or finding.kind != "float64"]
-    paths = {path for finding in bad if finding.kind not in _NOT_FIXED_BY_REWRITING for path in finding.paths}
+    fields = _to_rewrite(bad, workload)
     narrow = {path for finding in bad if finding.kind == "float64" for path in finding.paths}
-    if fields := [field for field in workload.fields if field.path in paths]:
+    if any(field.leading > 1 for field in fields):
+        return None
+    if fields:
         return rewrite_fix(fields, workload, files, narrow=narrow)
+    return merge_fix(workload, files) if _is_merged(bad, workload) and not workload.has_series else None
+
+
+def _to_rewrite(bad: Sequence[Finding], workload: Workload) -> list[FieldStorage]:
+    """The fields whose datasets should be stored in another way."""
+    paths = {path for finding in bad if finding.kind not in _NOT_FIXED_BY_REWRITING for path in finding.paths}
+    return [field for field in workload.fields if field.path in paths]
+
+
+def _is_merged(bad: Sequence[Finding], workload: Workload) -> bool:
+    """Whether fewer files are the remedy."""
     kinds = {finding.kind for finding in bad}
-    is_merged = "tiny files" in kinds or ("open files" in kinds and workload.files > MERGEABLE_FILES)
-    return merge_fix(workload, files) if is_merged else None
+    return "tiny files" in kinds or ("open files" in kinds and workload.files > MERGEABLE_FILES)
+
+
+def _why_no_fix(findings: Sequence[Finding], workload: Workload, *, float32: bool) -> str:
+    """Why no code is printed though the files should be written anew; empty if code is printed, or none is needed."""
+    bad = [finding for finding in findings if finding.severity != FINE]
+    bad = [finding for finding in bad if float32 or finding.kind != "float64"]
+    chosen = _to_rewrite(bad, workload)
+    if any(field.leading > 1 for field in chosen):
+        return (
+            "No program is printed: it would choose chunks along the axis of series. Write the files again with chunks "
+            "of one series and some of its rows, such as (1, 16, …)"
+        )
+    if not chosen and workload.has_series and _is_merged(bad, workload):
+        return "No program is printed: merging the rows of these files would lose the borders of their series"
+    return ""

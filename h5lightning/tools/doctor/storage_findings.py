@@ -103,7 +103,9 @@ def _tiny_files(workload: Workload) -> Iterator[Finding]:
             "it, and each batch reads from almost as many files as it has samples"
         )
         advice = (
-            "Merge them into new files. 'source_file' says which file a row comes from, for split.keep_together; "
+            "Write the series of several files into one"
+            if workload.has_series
+            else "Merge them into new files. 'source_file' says which file a row comes from, for split.keep_together; "
             "'attributes/NAME' holds numbers that were attributes of files. Text attributes that differ between files "
             "are lost"
         )

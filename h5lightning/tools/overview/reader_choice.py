@@ -60,9 +60,8 @@ def _direct_reader() -> Iterator[DirectReader]:
 def _reason(reader: DirectReader, catalog: Catalog, field: FieldStorage) -> str:
     if field.schema.refusal:
         return ""
-    # The first dataset of a pattern may have its rows in other files.
-    file = field.files[int(np.argmax(field.rows > 0)) if len(field.paths) == 1 else 0]
-    choice, reason = _reading(reader, catalog.path(int(file)), field.source, field.schema)
+    file, path, _ = next(field.places())
+    choice, reason = _reading(reader, catalog.path(file), field.source_of(path), field.schema)
     return reason if choice == "h5py" else ""  # reading a damaged file reports the damage
 
 

@@ -47,6 +47,16 @@ class RowStorage:
     rows: Int64Array
 
     @property
+    def leading(self) -> int:
+        """How many leading axes make the rows."""
+        return 1
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """Shape of one row."""
+        return self.schema.shape[self.leading :]
+
+    @property
     def filters(self) -> tuple[str, ...]:
         """Names of the filters, without their parameters."""
         return filter_names(self.schema)
@@ -65,7 +75,7 @@ class RowStorage:
     @property
     def row_bytes(self) -> int:
         """Decoded bytes of one row; at least 1."""
-        return max(1, math.prod(self.schema.row_shape) * self.itemsize)
+        return max(1, math.prod(self.row_shape) * self.itemsize)
 
     @property
     def max_rows(self) -> int:
@@ -75,7 +85,8 @@ class RowStorage:
     @property
     def rows_per_chunk(self) -> int:
         """Rows that are decoded together; 1 if a row can be read alone."""
-        return self.schema.chunks[0] if self.schema.is_decoded_by_chunk and self.schema.chunks else 1
+        chunks = self.schema.chunks
+        return math.prod(chunks[: self.leading]) if self.schema.is_decoded_by_chunk and chunks else 1
 
     @property
     def chunk_bytes(self) -> int:
@@ -86,7 +97,7 @@ class RowStorage:
     @property
     def chunks_per_row(self) -> int:
         """Chunks that one row is spread over."""
-        axes = zip(self.schema.row_shape, (self.schema.chunks or (0,))[1:], strict=False)
+        axes = zip(self.row_shape, (self.schema.chunks or ())[self.leading :], strict=False)
         return max(1, math.prod(-(-length // chunk) for length, chunk in axes))
 
     @property

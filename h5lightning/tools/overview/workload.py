@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +37,12 @@ class FieldStorage(RowStorage):
         rows: rows of each dataset and file, ``(occurrences,)``.
         stored_bytes: bytes of all occurrences in the files.
         reason: why HDF5 reads it, not the direct reader: a predicate such as ``is compact``; empty if it does not.
+        file_of: the file of each occurrence, ascending, ``(occurrences,)``.
+        path_of: the number of its path in ``paths``, ``(occurrences,)``.
+        is_family: whether each match of the ``*`` is a series; else a sample has a row of each of the datasets.
+        leading: how many leading axes make the rows: 2 for an axis of series, then one of their rows.
+        chunk_rows: chunk rows of all occurrences, and the rows for which they have room; None to compute them from
+            the chunks of the schema, which all occurrences share. Series of a family may have chunks of their own.
     """
 
     key: str
@@ -45,6 +53,11 @@ class FieldStorage(RowStorage):
     rows: Int64Array
     stored_bytes: int
     reason: str = ""
+    file_of: Int64Array = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))
+    path_of: Int64Array = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))
+    is_family: bool = False
+    leading: int = 1
+    chunk_rows: tuple[int, int] | None = None
 
     @property
     def path(self) -> str:
@@ -54,8 +67,24 @@ class FieldStorage(RowStorage):
     @property
     def source(self) -> DatasetColumn:
         """What a reader reads: the dataset, or the first one of a pattern."""
+        return self.source_of(self.paths[0])
+
+    def source_of(self, path: str) -> DatasetColumn:
+        """What a reader reads of one of the datasets."""
         dtype = self.schema.element(self.member) or self.schema.dtype
-        return DatasetColumn(self.paths[0], self.member, dtype, self.schema.row_shape_of(self.member))
+        row_shape = self.schema.row_shape_of(self.member)[self.leading - 1 :]
+        return DatasetColumn(path, self.member, dtype, row_shape, self.leading)
+
+    def places(self) -> Iterator[tuple[int, str, int]]:
+        """File, path and rows of each dataset that has rows; the first one, if none has."""
+        with_rows = np.flatnonzero(self.rows > 0)
+        for number in with_rows if with_rows.size else range(min(1, len(self.rows))):
+            yield int(self.file_of[number]), self.paths[int(self.path_of[number])], int(self.rows[number])
+
+    @property
+    def datasets_of_a_row(self) -> int:
+        """Datasets of which a sample has a row."""
+        return 1 if self.is_family else len(self.paths)
 
     @once
     def total_rows(self) -> int:
@@ -70,12 +99,21 @@ class FieldStorage(RowStorage):
     @once
     def chunk_row_count(self) -> int:
         """Chunk rows of all occurrences; at least 1."""
-        return max(1, int((-(-np.maximum(self.rows, 0) // self.rows_per_chunk)).sum()))
+        if self.chunk_rows is not None:
+            return max(1, self.chunk_rows[0])
+        rows, chunks = np.maximum(self.rows, 0), self.schema.chunks
+        if self.leading == 1 or not chunks or not self.schema.is_decoded_by_chunk:
+            return max(1, int((-(-rows // self.rows_per_chunk)).sum()))
+        length = max(1, self.schema.shape[1])
+        return max(1, int((-(-(rows // length) // chunks[0]) * -(-length // chunks[1])).sum()))
 
     @property
     def padding(self) -> float:
         """Decoded bytes per byte of data, at least 1: chunks may reach past the end of the data."""
-        return max(1.0, self.chunk_row_count * self.chunk_row_bytes / self.total_bytes)
+        count = float(self.chunk_row_count)
+        if self.chunk_rows is not None:
+            count = self.chunk_rows[1] / self.rows_per_chunk
+        return max(1.0, count * self.chunk_row_bytes / self.total_bytes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +128,9 @@ class Workload:
         batch_size: samples in a batch.
         num_workers: worker processes.
         max_open_files: files that a process may hold open.
-        is_whole: whether a sample is a whole file.
+        is_whole: whether a sample is a whole series.
+        sample_rows: rows of a sample, if it is a window.
+        has_series: whether files may hold several series.
     """
 
     fields: tuple[FieldStorage, ...]
@@ -101,6 +141,8 @@ class Workload:
     num_workers: int = 0
     max_open_files: int = 1
     is_whole: bool = False
+    sample_rows: int = 1
+    has_series: bool = False
 
     @once
     def main(self) -> FieldStorage:
@@ -111,7 +153,7 @@ class Workload:
     def sample_bytes(self) -> int:
         """Decoded bytes of one row over all fields; columns of a table are read together, and count once."""
         datasets = {field.path: field for field in self.fields}
-        return sum(field.row_bytes * len(field.paths) for field in datasets.values())
+        return sum(field.row_bytes * field.datasets_of_a_row for field in datasets.values())
 
     @once
     def mode(self) -> str:

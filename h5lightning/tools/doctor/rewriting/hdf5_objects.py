@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 import numpy.typing as npt
-from h5py import h5a, h5d, h5f, h5o, h5r, h5t
+from h5py import h5a, h5d, h5f, h5g, h5o, h5r, h5t
 
 from h5lightning.errors import FieldError
 
@@ -18,6 +18,7 @@ __all__ = [
     "encoded",
     "find_dataset",
     "find_object",
+    "matching_datasets",
     "name_text",
     "redirect",
     "visited_objects",
@@ -47,6 +48,24 @@ def find_dataset(fid: h5f.FileID, name: str) -> h5d.DatasetID | None:
     found = find_object(fid, name)
     is_dataset = isinstance(found, h5d.DatasetID)
     return found if is_dataset and h5o.get_info(found).fileno == h5o.get_info(fid).fileno else None
+
+
+def matching_datasets(fid: h5f.FileID, path: str) -> list[str]:
+    """The paths of the datasets that a path with a ``*`` matches in this file; the path itself, if it is a name.
+
+    The ``*`` stands for any text in a part of the path, as in fields.
+    """
+    before, star, after = path.partition("*")
+    if not star or find_dataset(fid, path) is not None:
+        return [path]
+    group, _, start = before.rpartition("/")
+    stop, slash, rest = after.partition("/")
+    found = find_object(fid, group or "/")
+    names = [name_text(name) for name in found] if isinstance(found, h5g.GroupID) else []
+    size, folder = len(start) + len(stop), f"{group}/" if group else ""
+    matches = [name for name in names if name.startswith(start) and name.endswith(stop) and len(name) >= size]
+    paths = [f"{folder}{name}{slash}{rest}" for name in matches]
+    return [one for one in paths if find_dataset(fid, one) is not None]
 
 
 def visited_objects(fid: h5f.FileID) -> list[tuple[bytes, int]]:

@@ -22,6 +22,7 @@ from h5lightning.tools.doctor.rewriting.hdf5_objects import (
     encoded,
     find_dataset,
     find_object,
+    matching_datasets,
     redirect,
     visited_objects,
 )
@@ -64,6 +65,12 @@ class Plan:
 
     stored: Mapping[str, StorageOptions] = field(default_factory=dict)
     columns: Mapping[str, Mapping[str, StorageOptions]] = field(default_factory=dict)
+
+    def in_file(self, fid: h5f.FileID) -> Plan:
+        """The plan with the datasets of a file in the place of paths with a ``*``."""
+        stored = {path: one for name, one in self.stored.items() for path in matching_datasets(fid, name)}
+        columns = {path: one for name, one in self.columns.items() for path in matching_datasets(fid, name)}
+        return Plan(stored, columns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,8 @@ def rewrite_files(
     Args:
         files: globs or paths; an entry with ``!`` leaves files out.
         into: the folder of the new files, which get the same names there. Existing files are skipped.
-        stored: path of a dataset → ``chunk_rows``, ``filter`` and ``dtype``; ``{}`` for no chunks and no filters.
+        stored: path of a dataset, or of several with a ``*`` → ``chunk_rows``, ``filter`` and ``dtype``; ``{}`` for no
+            chunks and no filters.
         columns: path of a table → column → the same: the column is also written to ``TABLE_columns/COLUMN``.
 
     Raises:
@@ -74,7 +75,8 @@ def _max_bytes(path: str, plan: Plan) -> int:
     """The largest size of a new file: the old file, and each new dataset without compression."""
     size = os.path.getsize(path)
     with contextlib.suppress(H5LightningError), opened_id(path) as fid:
-        for name in [*plan.stored, *plan.columns]:
+        found = plan.in_file(fid)
+        for name in [*found.stored, *found.columns]:
             did = find_dataset(fid, name)
             if did is not None:
                 size += math.prod(did.shape or ()) * did.get_type().get_size()
@@ -85,6 +87,7 @@ def _rewrite(path: str, output: str, outputs: frozenset[str], plan: Plan, unfini
     """Rewrite one file under a temporary name; return remarks."""
     before = stamp(os.stat(path))
     with _opened_and_locked(path) as original:
+        plan = plan.in_file(original)
         shutil.copyfile(path, unfinished)
         check_unchanged(path, before)
         remarks = _check_other_files(original, path, output, outputs, plan)

@@ -1,0 +1,59 @@
+"""What a survey looks for in files: the datasets and attributes of the fields, and what divides their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from h5lightning.options import Access, Field, Series, single_fields
+from h5lightning.options.coerce import SeriesOption
+from h5lightning.planning.series.join_files import coordinate_path
+from h5lightning.planning.series.names import matched_paths
+from h5lightning.storage.scanning import ScanRequest
+
+__all__ = ["scan_request"]
+
+
+def scan_request(
+    fields: Mapping[str, Field] | None,
+    label: str | None,
+    access: Access,
+    series: SeriesOption,
+    *,
+    labels: bool,
+) -> ScanRequest:
+    """The request of a survey.
+
+    Args:
+        fields: sample key → `Field`; None for all datasets.
+        label: the attribute that keeps series together, ``@name``; None for none.
+        access: which other files and datasets the scan may or must look at.
+        series: what a series is.
+        labels: whether to look for labels of columns.
+
+    Raises:
+        OptionError: fields and ``series`` do not go together.
+    """
+    request = ScanRequest(
+        paths=None,
+        attrs=() if label is None else (label,),
+        allow_external=access.allow_external,
+        same=tuple(access.same),
+        labels=labels,
+        series=series.tables if isinstance(series, Series) else (),
+        coordinate=coordinate_path(series, has_matches=bool(matched_paths(fields or {}))),
+    )
+    if fields is None:
+        return request
+    parts, matched = [field for _, field in single_fields(fields)], matched_paths(fields)
+    paths = dict.fromkeys(field.path for field in parts if field.attr is None)
+    attrs = dict.fromkeys(f"{field.path}@{field.attr}" for field in parts if field.attr is not None)
+    constants = dict.fromkeys(field.path for field in parts if field.constant)
+    return replace(
+        request,
+        paths=tuple(paths),
+        attrs=(*attrs, *request.attrs),
+        constants=tuple(constants),
+        matched=matched,
+        labels=request.labels or bool(matched),
+    )
