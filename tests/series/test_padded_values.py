@@ -150,7 +150,7 @@ def test_chunks_that_are_decoded_ahead(tmp_path, kind, threads):
                 for entry, one in enumerate(values.reshape(entries, rows)):
                     file.create_dataset(f"data/d{entry}/x", data=one, chunks=(7,), **gzip)
             elif kind == "axis":
-                file.create_dataset("x", data=values.reshape(entries, rows), chunks=(1, 7), **gzip)
+                file.create_dataset("x", data=values.reshape(entries, rows), chunks=(1, 8), **gzip)
             else:
                 own = values if kind == "table" else values[:rows]
                 file.create_dataset("x", data=own, chunks=(7,), **gzip)

@@ -162,13 +162,21 @@ def test_links_are_not_followed(file, link, path, words):
 
 
 def test_group_names_its_datasets(file):
-    for number in range(9):
-        file[f"g/h/d{number}"] = [number]
+    for name in "abcdefghi":
+        file[f"g/h/{name}"] = [1]
     file["g/e"] = h5py.ExternalLink("b.h5", "/x")
     found = describe(file.id, "g", VALUES)
     assert found.dtype == "group"
-    assert found.refusal.startswith("is a group; it holds: 'g/h/d0', 'g/h/d1'")
-    assert found.refusal.endswith("'g/h/d7', …")
+    assert found.refusal.startswith("is a group; it holds: 'g/h/a', 'g/h/b'")
+    assert found.refusal.endswith("'g/h/h', …")
+
+
+def test_group_names_its_numbered_datasets_as_a_family(file):
+    for number in range(9):
+        file[f"g/h/d{number}"] = [number]
+    assert describe(file.id, "g", VALUES).refusal == (
+        "is a group. '/g/h/*' is a family of 9 datasets (d0 … d8); Field('g/h/*'): a '*' makes each one a series"
+    )
 
 
 def test_group_without_datasets(file):

@@ -20,7 +20,7 @@ def difference(folder, found, expected, source="s", values=VALUES):
             else:
                 file["s"] = value
     with h5py.File(folder / "a.h5") as file:
-        return first_difference(file.id, str(folder / "b.h5"), source, values)
+        return first_difference(file.id, str(folder / "b.h5"), source, source, values)
 
 
 BIG = np.arange(3_000_000.0).reshape(-1, 3)

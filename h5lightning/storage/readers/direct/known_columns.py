@@ -20,7 +20,6 @@ from h5lightning.storage.readers.series_parts import SeriesParts
 
 __all__ = ["KnownColumns"]
 
-_MOST_PARTS = 65_536  # for which a table of a column is kept
 _MOST_ENTRIES = 4 * 1024 * 1024  # of all tables; 17 bytes each
 
 
@@ -68,22 +67,17 @@ class KnownColumns:
             self._last = batch, groups
         group = groups.get(column)
         if group is None:
+            # No method of this object: a cycle would keep closed files open until the next garbage collection.
             if isinstance(batch, PartBatch):
-                find = partial(self._find_part, batch, column)
+                find = partial(_find_part, self.maps, batch, column)
                 facts = self._facts_of_parts(batch, column, find)
             else:
-                find = partial(self._find, batch, column)
+                find = partial(_find, self.maps, batch, column)
                 facts = self._table(column).of(batch)
             group = groups[column] = OpenSourceGroup(
                 batch, column, facts, find, access=self._access, pool=self._decode_pool
             )
         return group
-
-    def _find(self, batch: FileBatch, column: DatasetColumn, place: int) -> KnownSource | None:
-        return self.maps.find(batch.files[place], column)
-
-    def _find_part(self, batch: PartBatch, column: DatasetColumn, place: int) -> KnownSource | None:
-        return self.maps.find(batch.raw(place), column, batch.part(place))
 
     def _facts_of_parts(
         self, batch: PartBatch, column: DatasetColumn, find: Callable[[int], KnownSource | None]
@@ -103,10 +97,12 @@ class KnownColumns:
 
     def _scanned_parts(self, column: DatasetColumn) -> ColumnFacts | None:
         """What the index says of a column in all parts; None if there are too many of them."""
-        if self._catalog is None or self._catalog.unit_count > _MOST_PARTS:
+        if self._catalog is None:
             return None
         facts = self._parts.get(column)
         if facts is None:
+            if (len(self._parts) + 1) * self._catalog.unit_count > _MOST_ENTRIES:
+                return None
             facts = ColumnFacts.unknown(self._catalog.unit_count)
             facts.note_pieces(self.maps.parts_in_one_piece(column, np.arange(self._catalog.unit_count)))
             self._parts[column] = facts
@@ -121,3 +117,13 @@ class KnownColumns:
             table = ColumnTable(partial(self.maps.in_one_piece, column), find)
             table = self._tables.setdefault(column, table)
         return table
+
+
+def _find(maps: ChunkMapCache, batch: FileBatch, column: DatasetColumn, place: int) -> KnownSource | None:
+    return maps.find(batch.files[place], column)
+
+
+def _find_part(
+    maps: ChunkMapCache, batch: PartBatch, column: DatasetColumn, place: int
+) -> KnownSource | None:
+    return maps.find(batch.raw(place), column, batch.part(place))
