@@ -7,9 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
-from h5lightning.cli.common_options import AsJson, BatchSize, Fields, OrderMode, Patterns, Processes, Seed
+from h5lightning.cli.common_options import (
+    AsJson,
+    BatchSize,
+    Fields,
+    OrderMode,
+    Patterns,
+    Processes,
+    SamplesText,
+    Seed,
+    SeriesText,
+)
 from h5lightning.cli.report_errors import print_report, print_to_stderr
-from h5lightning.cli.yaml_options import parsed_fields
+from h5lightning.cli.yaml_options import data_options
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,6 +37,8 @@ _PLAIN = "plain h5py"
 def bench(
     patterns: Patterns,
     fields: Fields = None,
+    samples: SamplesText = None,
+    series: SeriesText = None,
     shuffle: Annotated[
         OrderMode, Option(help="Order used when the other options are compared.")
     ] = OrderMode.auto,
@@ -46,16 +58,18 @@ def bench(
 
     By default, this takes about a minute. The exit status is 0, or 2 if the files or fields cannot be used.
     """
-    from h5lightning.options.coerce import coerce_fields
     from h5lightning.tools.bench import Budget, bench_files
 
     if plot is not None:
         from h5lightning.plotting import check_picture
 
         check_picture(plot)  # before anything is measured
+    chosen, layout, division = data_options(fields, samples, series)
     benchmark = bench_files(
         patterns,
-        coerce_fields(parsed_fields(fields)),
+        chosen,
+        samples=layout,
+        series=division,
         shuffle=shuffle.value,
         batch_size=batch_size,
         threads=threads or (),

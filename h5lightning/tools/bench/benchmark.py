@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from h5lightning.core.formatting import bytes_text, counted, share_text
 from h5lightning.core.process_local import usable_cores
-from h5lightning.options import Field
+from h5lightning.options import Field, Samples
+from h5lightning.options.coerce import SeriesOption
 from h5lightning.tools.bench.comparison import DECODE, GATHER, PLAIN, READ, Comparison
 from h5lightning.tools.bench.configurations import LoaderConfig
 from h5lightning.tools.bench.recommend import Limit, Speed, recommend
@@ -23,6 +24,8 @@ def bench_files(
     patterns: Sequence[str],
     fields: Mapping[str, Field] | None = None,
     *,
+    samples: Samples | None = None,
+    series: SeriesOption = None,
     shuffle: str = "auto",
     batch_size: int = 32,
     threads: Sequence[int] = (),
@@ -39,6 +42,8 @@ def bench_files(
     Args:
         patterns: globs or paths.
         fields: sample key → `Field`; None for those that `h5lightning inspect` suggests.
+        samples: how samples lie in a series; None for rows, or for what is suggested with the fields.
+        series: what a series is; None for a file, for a match of a ``*``, or for what is suggested with the fields.
         shuffle: the order in which readers, threads and workers are compared.
         batch_size: samples in a batch.
         threads: numbers of threads to try; empty to choose them.
@@ -57,7 +62,9 @@ def bench_files(
     budget = budget or Budget()
     if budget.is_cold:
         check_can_evict()
-    data = find_training_data(patterns, fields, processes=processes, progress=progress)
+    data = find_training_data(
+        patterns, fields, samples=samples, series=series, processes=processes, progress=progress
+    )
     with tempfile.TemporaryDirectory(prefix="h5lightning-bench-") as index_dir:
         fixed = {**data.arguments, "batch_size": batch_size, "seed": seed, "index_dir": index_dir}
         comparison = Comparison(data, LoaderConfig(shuffle=shuffle), fixed, budget)
@@ -146,7 +153,7 @@ def _notes(comparison: Comparison, device_bytes: int | None) -> Iterator[str]:
 
 def _note_on_plain(comparison: Comparison) -> str:
     if comparison.why_no_plain:
-        return f"Plain h5py cannot read these data: {comparison.why_no_plain}"
+        return f"No comparison with plain h5py: {comparison.why_no_plain}"
     return (
         "Plain h5py is what one would write by hand: one thread, files kept open, in full order, a sorted selection "
         "in each file for each batch, and stored values as they are"

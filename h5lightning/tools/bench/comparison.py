@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -13,9 +14,10 @@ from h5lightning.core.formatting import counted
 from h5lightning.core.process_local import usable_cores
 from h5lightning.core.progress import progress_bar
 from h5lightning.loading.loader import default_threads
+from h5lightning.options import Windows
 from h5lightning.tools.bench.configurations import LoaderConfig, configs_to_try
 from h5lightning.tools.bench.limits import DecodeOnce, GatherFromMemory, ReadInOrder, find_measured_bytes
-from h5lightning.tools.bench.plain_h5py import PlainH5py
+from h5lightning.tools.bench.plain_h5py import PlainH5py, PlainSeries
 from h5lightning.tools.bench.timing import Budget, Candidate, Trial, run_trial, run_trials, whole_epochs
 from h5lightning.tools.bench.training_data import Subset, TrainingData, choose_subset
 from h5lightning.tools.bench.trials import Source, evict, make_candidate
@@ -31,6 +33,8 @@ _MOST_BYTES = 2 << 30  # stored: as much as stays in the page cache of small mac
 _FEWEST_BATCHES = 20
 _LONGEST_TRIAL = 3.0  # times its planned length, for an epoch to end
 _CALIBRATION_S = 0.5
+_FEWEST_SERIES = 2
+_NEARLY_ALL = 0.7
 _STARTING_S = 0.3  # of a trial: opening files, starting and ending processes
 
 
@@ -57,11 +61,12 @@ class Comparison:
         dm = self.source.data_module(base, data.mode(base.shuffle))
         self.samples = len(dm.train_dataset or ())
         self.measured = find_measured_bytes(
-            self.source.files, data.datasets, share=self.subset.share, samples=self.samples
+            self._measured_datasets(),
+            share=1.0 if data.splits_by == "series" else self.subset.share,
+            samples=self.samples,
         )
-
         self._plain = self._plain_h5py()
-        self.why_no_plain = self._plain.why_not()
+        self.why_no_plain = self._why_no_comparison() or self._plain.why_not()
 
     @property
     def batch_size(self) -> int:
@@ -135,10 +140,21 @@ class Comparison:
         return subset
 
     def _choose(self, rows: float) -> Subset:
-        chunk_rows, is_divisible = self.data.chunk_rows, not self.data.is_whole
-        return choose_subset(
+        chunk_rows, is_divisible = self.data.chunk_rows, self.data.splits_by != "file"
+        subset = choose_subset(
             self.data.rows, max(1, int(rows)), chunk_rows=chunk_rows, is_divisible=is_divisible
         )
+        if self.data.splits_by != "series" or subset.share == 1:
+            return subset
+        series = int(self.data.series_of_files[subset.files].sum())
+        count = max(_FEWEST_SERIES, math.ceil(subset.share * series))
+        return replace(subset, share=count / series if count < _NEARLY_ALL * series else 1.0)
+
+    def _measured_datasets(self) -> dict[str, list[str]]:
+        """The datasets of each measured file."""
+        data, share = self.data, self.subset.share
+        files = self.subset.files.tolist()
+        return {data.catalog.path(file): data.datasets_of(file, share) for file in files}
 
     def _rate_in_order(self, subset: Subset) -> float:
         """Samples per second in the order of the files, where the beginning of an epoch is like the rest."""
@@ -152,7 +168,8 @@ class Comparison:
         fraction = subset.share * int(data.rows[subset.files].sum()) / max(1, int(data.rows.sum()))
         # Where all decoded data fit into the cache, they stay there, as in training.
         full_cache_bytes = cache_bytes if data.decoded_bytes <= cache_bytes else int(fraction * cache_bytes)
-        return Source(files, self.fixed, subset.share, data.decoded_bytes > 0, full_cache_bytes)
+        by = "series" if data.splits_by == "series" else "block"
+        return Source(files, self.fixed, subset.share, data.decoded_bytes > 0, full_cache_bytes, by)
 
     def _candidate(self, name: str, config: LoaderConfig) -> Candidate:
         mode, budget = self.data.mode(config.shuffle), self.budget
@@ -181,16 +198,48 @@ class Comparison:
         return Candidate(name, epochs, float, prepare)
 
     def _plain_h5py(self) -> PlainH5py:
-        rows = self.data.rows[self.subset.files]
-        if not self.data.is_whole:
-            rows = np.maximum(1, rows * self.subset.share).astype(np.int64)
         return PlainH5py(
-            dict(zip(self.source.files, rows.tolist(), strict=True)),
+            self._plain_series(),
             self.data.columns,
             self.fixed["access"],
             batch_size=self.batch_size,
             seed=self.fixed["seed"],
-            is_whole=self.data.is_whole,
+            samples=self.data.arguments["samples"],
+        )
+
+    def _why_no_comparison(self) -> str:
+        """Why nobody would write this by hand in a few lines; empty if one would."""
+        fields, samples = self.fixed["fields"] or {}, self.data.arguments["samples"]
+        if isinstance(samples, Windows) and (samples.pad or any(field.steps for field in fields.values())):
+            return "windows with steps or padding take more than a few lines"
+        leading = {field.leading for field in self.data.stored}
+        return "some fields have an axis of series, and others have none" if len(leading) > 1 else ""
+
+    def _plain_series(self) -> PlainSeries:
+        """The series of the measured files; of a share of the data, about as many rows as training reads."""
+        data, index, share = self.data, self.data.index, self.subset.share
+        if index is None:
+            rows = data.rows[self.subset.files]
+            if not data.is_whole:
+                rows = np.maximum(1, rows * share).astype(np.int64)
+            return PlainSeries.of_files(dict(zip(self.source.files, rows.tolist(), strict=True)))
+        numbers = {name: number for number, name in enumerate(index.names)}
+        names = [data.catalog.names[file] for file in self.subset.files.tolist()]
+        ranges = [index.first_series[numbers[name] : numbers[name] + 2].tolist() for name in names]
+        if data.splits_by == "series":
+            ranges = [(first, first + math.ceil(share * (stop - first))) for first, stop in ranges]
+        series = np.concatenate([np.arange(first, stop) for first, stop in ranges])
+        rows = index.series_rows[series]
+        if data.splits_by != "series":
+            rows = np.ceil(rows * share).astype(np.int64)
+        starts = np.zeros_like(index.series_rows) if index.series_start is None else index.series_start
+        return PlainSeries(
+            self.source.files,
+            np.arange(len(names)).repeat([stop - first for first, stop in ranges]),
+            starts[series],
+            rows,
+            None if index.unit_texts is None else index.unit_texts.take(index.units[series]),
+            is_leading=any(field.leading > 1 for field in data.stored),
         )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -74,13 +74,12 @@ class MeasuredBytes:
 
 
 def find_measured_bytes(
-    paths: Sequence[str], datasets: Sequence[str], *, share: float, samples: int
+    datasets: Mapping[str, Sequence[str]], *, share: float, samples: int
 ) -> MeasuredBytes:
     """Ask HDF5 where values lie.
 
     Args:
-        paths: the files.
-        datasets: paths of datasets with a sample axis.
+        datasets: path of each file → paths of its datasets with a sample axis.
         share: fraction of the rows of each dataset, from its first row.
         samples: number of samples in these rows.
 
@@ -90,9 +89,9 @@ def find_measured_bytes(
     ranges: list[_EncodedRange] = []
     reason = ""
     with HandlePool(Access()) as pool:
-        for path in paths:
+        for path, names in datasets.items():
             in_file: list[_EncodedRange] = []
-            for name in datasets:
+            for name in names:
                 with pool.dataset(path, name) as stored:
                     in_dataset, only_hdf5 = _ranges_of(stored, path, share)
                 in_file += in_dataset

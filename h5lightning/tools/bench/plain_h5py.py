@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -13,52 +15,86 @@ import numpy.typing as npt
 from h5py import h5d, h5p
 
 from h5lightning.core.arrays import Int64Array
-from h5lightning.options import Access
+from h5lightning.core.string_table import StringTable
+from h5lightning.options import Access, Rows, Samples, Whole, Windows
 from h5lightning.storage.hdf5.external import encoded
 from h5lightning.storage.hdf5.open_dataset import open_dataset
 from h5lightning.storage.hdf5.open_file import open_file
 
-__all__ = ["PlainH5py"]
+__all__ = ["PlainH5py", "PlainSeries"]
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlainSeries:
+    """The series that are read; all arrays ``(series,)``.
+
+    Args:
+        files: paths.
+        file_of: the file of each series, ascending.
+        first: first row of each series in its dataset.
+        rows: rows of each series that are read.
+        texts: what a ``*`` in the paths of the datasets stands for in each series; None without a ``*``.
+        is_leading: whether axis 0 of the datasets counts series of equal length, and axis 1 their rows.
+    """
+
+    files: Sequence[str]
+    file_of: Int64Array
+    first: Int64Array
+    rows: Int64Array
+    texts: StringTable | None = None
+    is_leading: bool = False
+
+    @classmethod
+    def of_files(cls, rows: Mapping[str, int]) -> PlainSeries:
+        """Each file as one series: path → rows that are read, from the first one."""
+        counts = np.array(list(rows.values()), np.int64)
+        return cls(list(rows), np.arange(len(rows)), np.zeros_like(counts), counts)
 
 
 class PlainH5py:
     """Shuffled batches of stored values by one thread, as NumPy arrays; nothing is converted or decoded.
 
     Args:
-        files: path → rows that are read, from the first one.
+        series: what is read.
         columns: dataset → its members that are read, None for all of it.
         access: where values may lie.
         batch_size: samples in a batch.
         seed: seed of the order, which is ready before an epoch begins.
-        is_whole: a sample is a whole file.
+        samples: how samples lie in a series.
     """
 
     def __init__(
         self,
-        files: Mapping[str, int],
+        series: PlainSeries,
         columns: Mapping[str, Sequence[str | None]],
         access: Access,
         *,
         batch_size: int,
         seed: int,
-        is_whole: bool = False,
+        samples: Samples | None = None,
     ) -> None:
-        self._files = list(files)
-        rows = np.array(list(files.values()), np.int64)
-        self._ends = np.cumsum((rows > 0) if is_whole else rows)
+        self._series = series
+        self._samples = samples or Rows()
+        self._ends = np.cumsum(_counts(series.rows, self._samples))
         self._columns = columns
         self._access = access
         self._batch_size = batch_size
-        self._is_whole = is_whole
         self._order = np.random.default_rng(seed).permutation(int(self._ends[-1]))
 
     def __call__(self, _: int = 0) -> Generator[int, None, None]:
         """Samples, batch by batch. The files are open for one epoch."""
         with ExitStack() as stack:
-            datasets = [self._opened(path, stack) for path in self._files]
+            files = [
+                stack.enter_context(closing(open_file(path, self._access))) for path in self._series.files
+            ]
+            # Of many series, each dataset is opened when it is read.
+            is_many = self._series.texts is not None
+            opened = [[] if is_many else self._opened(number, files) for number in range(len(files))]
             for start in range(0, len(self._order), self._batch_size):
                 ids = np.sort(self._order[start : start + self._batch_size])
-                self._read(ids, datasets)
+                self._read(ids, files, opened)
                 yield len(ids)
 
     def why_not(self) -> str:
@@ -70,27 +106,64 @@ class PlainH5py:
             return f"{type(error).__name__}: {error}"
         return ""
 
-    def _opened(self, path: str, stack: ExitStack) -> list[h5py.Dataset]:
-        file = stack.enter_context(closing(open_file(path, self._access)))
-        return [_with_default_cache(file, path, name, self._access) for name in self._columns]
+    def _opened(self, file: int, files: Sequence[h5py.File]) -> list[h5py.Dataset]:
+        path, names = self._series.files[file], self._columns
+        return [_with_default_cache(files[file], path, name, self._access) for name in names]
 
-    def _read(self, ids: Int64Array, datasets: Sequence[Sequence[h5py.Dataset]]) -> list[npt.NDArray[Any]]:
+    def _read(
+        self, ids: Int64Array, files: Sequence[h5py.File], opened: Sequence[Sequence[h5py.Dataset]]
+    ) -> list[Array]:
         """One batch of sorted samples: an array for each dataset, or for each of its members."""
-        files = np.searchsorted(self._ends, ids, side="right")
-        borders = np.flatnonzero(np.diff(files, prepend=-1, append=-1)).tolist()
-        parts: list[list[npt.NDArray[Any]]] = [[] for _ in self._columns]
+        of_series = np.searchsorted(self._ends, ids, side="right")
+        borders = np.flatnonzero(np.diff(of_series, prepend=-1, append=-1)).tolist()
+        parts: list[list[Array]] = [[] for _ in self._columns]
         for start, stop in pairwise(borders):
-            file = int(files[start])
-            rows = ids[start:stop] - (int(self._ends[file - 1]) if file else 0)
-            for read, dataset in zip(parts, datasets[file], strict=True):
-                read.append(dataset[()] if self._is_whole else dataset[rows])
-        if self._is_whole:  # files may differ in length
+            series = int(of_series[start])
+            numbers = ids[start:stop] - (int(self._ends[series - 1]) if series else 0)
+            file = int(self._series.file_of[series])
+            datasets = opened[file]
+            if self._series.texts is not None:
+                text = self._series.texts[series]
+                datasets = [files[file][name.replace("*", text, 1)] for name in self._columns]
+            for read, dataset in zip(parts, datasets, strict=True):
+                read.append(self._values(dataset, series, numbers))
+        if isinstance(self._samples, Whole):  # series may differ in length
             return [values for read in parts for values in read]
         return [
             np.concatenate([values if member is None else values[member] for values in read])
             for read, members in zip(parts, self._columns.values(), strict=True)
             for member in members
         ]
+
+    def _values(self, dataset: h5py.Dataset, series: int, numbers: Int64Array) -> Array:
+        """Some samples of a series."""
+        first, rows = int(self._series.first[series]), int(self._series.rows[series])
+        take = dataset.__getitem__
+        if self._series.is_leading:
+            length = dataset.shape[1]
+            take = partial(_of_trajectory, dataset, first // length)
+            first %= length
+        if isinstance(self._samples, Whole):
+            return np.asarray(take(slice(first, first + rows)))
+        if not isinstance(self._samples, Windows):
+            return np.asarray(take(first + numbers))
+        dilation, length = self._samples.dilation, self._samples.length
+        starts = (first + numbers * self._samples.stride).tolist()
+        return np.stack([take(slice(row, row + (length - 1) * dilation + 1, dilation)) for row in starts])
+
+
+def _of_trajectory(dataset: h5py.Dataset, number: int, rows: slice | Int64Array) -> Array:
+    return np.asarray(dataset[number, rows])
+
+
+def _counts(rows: Int64Array, samples: Samples) -> Int64Array:
+    """Samples of each series, ``(series,)``."""
+    if isinstance(samples, Whole):
+        return (rows > 0).astype(np.int64)
+    if not isinstance(samples, Windows):
+        return rows
+    span = (samples.length - 1) * samples.dilation + 1
+    return np.maximum(0, (rows - span) // samples.stride + 1)
 
 
 def _with_default_cache(file: h5py.File, path: str, name: str, access: Access) -> h5py.Dataset:

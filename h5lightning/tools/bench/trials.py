@@ -29,6 +29,7 @@ class Source:
         share: fraction of the rows of each file, from its first row.
         forgets: start each epoch with nothing decoded; otherwise decoded data kept from the epoch before could be all
             that is measured.
+        by: what the split keeps whole if it takes a share: ``block`` or ``series``.
         full_cache_bytes: `Access.cache_bytes` in full order, where each batch takes rows from anywhere: the same
             fraction of the measured data as the option is of all data. Otherwise a small subset would fit entirely.
     """
@@ -38,12 +39,13 @@ class Source:
     share: float
     forgets: bool
     full_cache_bytes: int
+    by: str = "block"
 
     def data_module(self, config: LoaderConfig, mode: str) -> H5DataModule:
         """A DataModule that trains with all of the data, set up; ``mode`` is the shuffle mode of ``config``."""
         split = Split(val=None, test=None)
         if self.share != 1:
-            split = replace(split, train=self.share, by="block")
+            split = replace(split, train=self.share, by=self.by)
         options = dict(self.arguments) | config.options()
         if mode == "full":
             options["access"] = replace(options["access"], cache_bytes=self.full_cache_bytes)

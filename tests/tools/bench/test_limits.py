@@ -33,7 +33,9 @@ def write(path, **options):
 
 
 def measured_in(paths, share=1.0):
-    return find_measured_bytes(paths, ["x", "y"], share=share, samples=int(share * ROWS) * len(paths))
+    return find_measured_bytes(
+        {path: ["x", "y"] for path in paths}, share=share, samples=int(share * ROWS) * len(paths)
+    )
 
 
 def bytes_in(paths):
@@ -94,7 +96,7 @@ def test_what_only_hdf5_decodes_is_said(tmp_path):
         file["y"] = np.arange(ROWS)
     found = measured_in([str(tmp_path / "a.h5")])
     assert found.only_hdf5 == "'/x' has filter 6, which only HDF5 decodes"
-    assert not find_measured_bytes([str(tmp_path / "a.h5")], ["y"], share=1, samples=ROWS).is_decoded
+    assert not find_measured_bytes({str(tmp_path / "a.h5"): ["y"]}, share=1, samples=ROWS).is_decoded
 
 
 def test_chunks_that_were_never_written_leave_no_limit_of_decoding(tmp_path):

@@ -4,8 +4,9 @@ import h5py
 import numpy as np
 import pytest
 
-from h5lightning.options import Access
-from h5lightning.tools.bench.plain_h5py import PlainH5py
+from h5lightning.core.string_table import StringTable
+from h5lightning.options import Access, Whole, Windows
+from h5lightning.tools.bench.plain_h5py import PlainH5py, PlainSeries
 
 RECORD = np.dtype([("a", "<f4"), ("b", "<i8", (2,)), ("c", "u1")])
 
@@ -31,7 +32,8 @@ def files(request, tmp_path):
 
 def plain_h5py(files, columns=("x",), **options):
     members = columns if isinstance(columns, dict) else {name: [None] for name in columns}
-    return PlainH5py(files, members, Access(), **{"batch_size": 8, "seed": 0, **options})
+    series = files if isinstance(files, PlainSeries) else PlainSeries.of_files(files)
+    return PlainH5py(series, members, Access(), **{"batch_size": 8, "seed": 0, **options})
 
 
 def batches_of(plain):
@@ -58,7 +60,7 @@ def test_the_first_rows(files):
 
 def test_whole_files(files):
     found, counts = batches_of(
-        plain_h5py({path: rows for path, rows in files.items() if rows}, is_whole=True)
+        plain_h5py({path: rows for path, rows in files.items() if rows}, samples=Whole())
     )
     assert counts == [2]
     assert [len(values) for values in found[0]] == [30, 17]
@@ -77,3 +79,39 @@ def test_files_are_closed_after_an_epoch(tmp_path):
     plain.why_not()
     with h5py.File(path, "r+") as file:  # HDF5 refuses to write to what is open elsewhere
         file["z"] = 1
+
+
+def test_series_of_a_table(tmp_path):
+    path = write(tmp_path / "0.h5", 10)
+    table = PlainSeries([path], np.zeros(2, np.int64), np.array([0, 6]), np.array([6, 3]))
+    found, _ = batches_of(plain_h5py(table, batch_size=20))
+    assert np.array_equal(found[0][0], range(9))
+    found, _ = batches_of(plain_h5py(table, samples=Whole()))
+    assert [values.tolist() for values in found[0]] == [[0, 1, 2, 3, 4, 5], [6, 7, 8]]
+    found, counts = batches_of(plain_h5py(table, samples=Windows(2, stride=2, dilation=2)))
+    assert (counts, found[0][0].tolist()) == ([3], [[0, 2], [2, 4], [6, 8]])
+
+
+def test_series_of_a_star(tmp_path):
+    path = str(tmp_path / "0.h5")
+    with h5py.File(path, "w") as file:
+        for number in range(3):
+            file[f"demo_{number}/x"] = np.arange(number) + 10 * number
+    texts = StringTable.of(["0", "1", "2"])
+    demos = PlainSeries([path], np.zeros(3, np.int64), np.zeros(3, np.int64), np.arange(3), texts)
+    found, counts = batches_of(plain_h5py(demos, ["demo_*/x"]))
+    assert (counts, found[0][0].tolist()) == ([3], [10, 20, 21])
+
+
+def test_series_of_a_leading_axis(tmp_path):
+    path = str(tmp_path / "0.h5")
+    with h5py.File(path, "w") as file:
+        file["x"] = np.arange(12).reshape(3, 4)
+    rows = np.full(3, 4)
+    axis = PlainSeries([path], np.zeros(3, np.int64), np.arange(3) * 4, rows, is_leading=True)
+    found, _ = batches_of(plain_h5py(axis, batch_size=20))
+    assert found[0][0].tolist() == list(range(12))
+    found, _ = batches_of(plain_h5py(axis, samples=Windows(3), batch_size=20))
+    assert found[0][0].tolist() == [[row, row + 1, row + 2] for row in (0, 1, 4, 5, 8, 9)]
+    found, _ = batches_of(plain_h5py(axis, samples=Whole()))
+    assert [values.tolist() for values in found[0]] == np.arange(12).reshape(3, 4).tolist()

@@ -20,7 +20,6 @@ from h5lightning.storage.readers.series_parts import SeriesParts
 
 __all__ = ["KnownColumns"]
 
-_MOST_PARTS = 65_536  # for which a table of a column is kept
 _MOST_ENTRIES = 4 * 1024 * 1024  # of all tables; 17 bytes each
 
 
@@ -98,10 +97,12 @@ class KnownColumns:
 
     def _scanned_parts(self, column: DatasetColumn) -> ColumnFacts | None:
         """What the index says of a column in all parts; None if there are too many of them."""
-        if self._catalog is None or self._catalog.unit_count > _MOST_PARTS:
+        if self._catalog is None:
             return None
         facts = self._parts.get(column)
         if facts is None:
+            if (len(self._parts) + 1) * self._catalog.unit_count > _MOST_ENTRIES:
+                return None
             facts = ColumnFacts.unknown(self._catalog.unit_count)
             facts.note_pieces(self.maps.parts_in_one_piece(column, np.arange(self._catalog.unit_count)))
             self._parts[column] = facts
