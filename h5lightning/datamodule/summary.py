@@ -225,7 +225,7 @@ def _split(
     return SplitSummary(
         name=name,
         files=int(part.files(index).size),
-        series=int(np.unique(part.series).size),
+        series=int(np.unique(part.series if index.runs is None else index.runs.run[part.series]).size),
         rows=part.rows,
         samples=len(part.selection(index)),
         decoded_bytes=part.rows * row_bytes,

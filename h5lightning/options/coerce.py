@@ -118,6 +118,11 @@ def coerce_one_samples(value: object) -> Samples:
         raise OptionError(f"samples must be Rows, Windows, Whole or a mapping with 'kind', found {value!r}")
     options = dict(value)
     kind = options.pop("kind", "windows" if "length" in options else None)
+    for name, one in options.items():
+        if kind is None and isinstance(one, (Rows, Windows, Whole, Mapping)):
+            raise OptionError(
+                f"samples has a layout for {name!r}, which is no stage{did_you_mean(name, STAGES)}"
+            )
     check_choice("samples.kind", kind, tuple(_SAMPLE_KINDS))
     return coerce(_SAMPLE_KINDS[cast("str", kind)], options, "samples")
 

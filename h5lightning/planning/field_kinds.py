@@ -32,6 +32,7 @@ from h5lightning.planning.fields import (
     StoredForm,
     row_field_of,
 )
+from h5lightning.planning.row_numbers import IN_SERIES
 from h5lightning.planning.series.axes import row_numbers_of
 from h5lightning.planning.series.check_bounds import whole_length
 from h5lightning.planning.values.conversions import LostValueError, common_type, converted, delivery_dtype
@@ -189,6 +190,9 @@ def _extra_rows(
     """The rows of a field beyond those of the others: one number, or one for each unit where units differ."""
     if not field.extra_rows:
         return 0
+    if row_numbers_of(field) is IN_SERIES and compared.catalog.bounds is not None:
+        bounds = compared.catalog.bounds
+        lengths = bounds.totals // np.maximum(bounds.counts, 1)
     extra = np.zeros(len(lengths), np.int64)
     extra[compared.files] = compared.rows(key, field)[compared.files] - lengths[compared.files]
     first = int(extra[compared.files[0]])

@@ -107,8 +107,15 @@ def _check_series(fields: Mapping[str, Field], samples: Samples, series: SeriesO
             "samples: Whole delivers a whole series, and series.join_files makes one of many files: use Windows, or "
             "leave join_files out to have whole files"
         )
-    if extra := [key for key, field in fields.items() if field.extra_rows and isinstance(series, Series)]:
-        raise OptionError(f"field {extra[0]!r}: extra_rows cannot be combined with series={series!r}")
+    if not isinstance(series, Series):
+        return
+    for key, field in fields.items():
+        if field.extra_rows and not (series.axis is not None and field.axis == 0):
+            raise OptionError(
+                f"field {key!r}: extra_rows cannot be combined with series={series.text()}: there, each series has the "
+                "same rows in all fields. With Series(axis=0), a field that all series share may have extra rows: "
+                "Field(path, axis=0, extra_rows=1)"
+            )
 
 
 def has_rows(field: Field) -> bool:
@@ -180,7 +187,7 @@ def _lengths(compared: ComparedFiles, fields: Mapping[str, Field], *, allow_empt
             raise SchemaError(
                 f"in {catalog.where(file)} '/{field.path}' has {rows[file]} rows and '/{first.path}' has "
                 f"{expected[file]}{catalog.more(differs)}: fields of one sample need one length. A dataset without "
-                "a sample axis is Field(path, constant=True)"
+                f"a sample axis is Field(path, constant=True){_one_more(catalog, first, field, more[differs])}"
             )
     # A file without rows is a mistake; of many series in a file, some may be empty.
     may_be_empty = allow_empty or catalog.matches is not None
@@ -192,6 +199,14 @@ def _lengths(compared: ComparedFiles, fields: Mapping[str, Field], *, allow_empt
     if not expected[files].any():
         raise SchemaError(f"none of the {counted(len(files), catalog.noun)} holds a row")
     return expected
+
+
+def _one_more(catalog: Catalog, first: SingleField, field: SingleField, more: Int64Array) -> str:
+    """The remedy if a field has one row more than another one, as observations beside actions."""
+    if catalog.bounds is not None or not (abs(more) == 1).all():
+        return ""
+    longer = field if more[0] > 0 else first
+    return f". One row more, such as the last observation, is {longer.text(extra_rows=1)}"
 
 
 def _all_eligible(catalog: Catalog, files: Int64Array, same: Sequence[str]) -> dict[str, Field]:

@@ -293,5 +293,6 @@ def check_dtype(dtype: object) -> None:
     """Raise `OptionError` unless ``dtype`` is None or names a floating type."""
     if dtype is not None and not (isinstance(dtype, str) and dtype in FLOAT_DTYPES):
         raise OptionError(
-            f"dtype is for floating fields: expected one of {', '.join(FLOAT_DTYPES)}, found {dtype!r}"
+            f"dtype is for floating fields: expected one of {', '.join(FLOAT_DTYPES)}, found {dtype!r}. The type of "
+            "one field is Field(path, dtype=…)"
         )

@@ -98,7 +98,7 @@ def test_a_split_by_auto_cuts_runs_into_blocks(kept, years):
     text = str(dm.summary())
     assert "Joined by '/time': 5 files make 2 series" in text
     assert "Gaps, which no window crosses: " in text
-    assert "18 from the last row to the next one, expected 6" in text
+    assert "18 hours from the last row to the next one, expected 6 hours" in text
 
 
 def test_rows_keep_their_file(kept, years):
@@ -163,6 +163,8 @@ def test_joining_in_path_order_is_said_to_be_unverified(kept, years):
     dm.prepare_data()
     dm.setup()
     assert "Joined in the order of paths, which nothing verified: 5 files make 1 series" in str(dm.summary())
+    train = dm.summary().splits[0]
+    assert (train.files, train.series) == (5, 1)
     assert len(dm.train_dataset) == sum(ROWS) - 1
 
 

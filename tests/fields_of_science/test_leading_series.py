@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import h5py
 import numpy as np
 import pytest
@@ -217,6 +219,28 @@ def test_an_axis_outside_of_the_dataset_names_its_shape(folder):
 def test_at_least_one_field_has_series(folder):
     with pytest.raises(FieldError, match="at least one field must have series along axis 0"):
         _module(folder, Rows(axis=1), {"t": Field("dimensions/time", axis=0)}).setup()
+
+
+def test_shared_rows_may_be_more_than_those_of_a_series(folder, ready):
+    times = {}
+    for path in sorted(folder.glob("*.h5")):
+        with h5py.File(path, "a") as file:
+            count = file["t0_fields/u"].shape[1] + 1
+            del file["dimensions/time"]
+            times[str(path)] = file["dimensions/time"] = np.arange(count) / 2 + count
+    u, t = Field("t0_fields/u", steps=(0, 2)), Field("dimensions/time", axis=0, steps=(1, 3))
+    with pytest.raises(SchemaError, match=r"with one more, .* Field\('dimensions/time', .*extra_rows=1\)"):
+        _module(folder, Windows(2, axis=1), {"u": u, "t": t}).setup()
+    more = dataclasses.replace(t, extra_rows=1)
+    dm = ready(_module(folder, Windows(2, axis=1), {"u": u, "t": more}, provenance=True))
+    dataset = dm.train_dataset
+    batch = dataset.read_batch(list(range(len(dataset))))
+    is_last = False
+    for values, place in zip(batch["t"].numpy(), dm.locate(batch["sample_id"]), strict=True):
+        expected = times[place.file]
+        assert values.tolist() == expected[place.row + 1 : place.row + 3].tolist()
+        is_last |= values[-1] == expected[-1]
+    assert is_last
 
 
 @pytest.mark.parametrize(

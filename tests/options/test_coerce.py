@@ -74,6 +74,7 @@ def test_samples_from_what_a_user_writes(value, expected):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
+        ({"trian": Windows(3)}, "samples has a layout for 'trian', which is no stage; did you mean 'train'"),
         ({}, "samples.kind must be one of 'rows', 'windows', 'whole'; found None"),
         ({"kind": "window", "length": 3}, "samples.kind must be one of .* found 'window'"),
         ({"kind": "windows"}, "samples needs 'length'"),
@@ -83,7 +84,17 @@ def test_samples_from_what_a_user_writes(value, expected):
         ({"length": 3, "pad": "wrap"}, "samples.pad must be one of 'edge', 'zero'; found 'wrap'"),
         ("windows", "samples must be Rows, Windows, Whole or a mapping with 'kind', found 'windows'"),
     ],
-    ids=["empty", "unknown kind", "no length", "rows with length", "unknown key", "axis", "pad", "text"],
+    ids=[
+        "stage",
+        "empty",
+        "unknown kind",
+        "no length",
+        "rows with length",
+        "unknown key",
+        "axis",
+        "pad",
+        "text",
+    ],
 )
 def test_samples_that_are_refused(value, message):
     with pytest.raises(OptionError, match=message):

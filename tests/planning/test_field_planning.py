@@ -112,6 +112,8 @@ def test_fields_of_a_file_need_one_length(lengths, others):
         f"in /data/b.h5 '/x' has 9 rows and '/y' has 8{others}: fields of one sample need one length. "
         "A dataset without a sample axis is Field(path, constant=True)"
     )
+    if len(lengths) == 1:
+        expected += ". One row more, such as the last observation, is Field('x', extra_rows=1)"
     assert message_of(SchemaError, plan, Field("x"), *files) == expected
 
 

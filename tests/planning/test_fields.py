@@ -33,5 +33,6 @@ def test_floating_types_are_accepted(dtype):
 @pytest.mark.parametrize("dtype", ["int32", "float", "f4", "complex64"])
 def test_other_types_are_refused(dtype):
     assert message_of(OptionError, check_dtype, dtype) == (
-        f"dtype is for floating fields: expected one of float16, bfloat16, float32, float64, found {dtype!r}"
+        f"dtype is for floating fields: expected one of float16, bfloat16, float32, float64, found {dtype!r}. "
+        "The type of one field is Field(path, dtype=…)"
     )

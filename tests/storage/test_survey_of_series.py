@@ -154,20 +154,22 @@ def test_a_place_behind_a_link_is_refused_too(folder):
 FAMILY = (
     "'/data/*' is a family of 60 groups (demo_0 … demo_59); Field('data/*/actions'), Field('data/*/obs/x')"
 )
+FAMILIES = f"{FAMILY}: a '*' makes each one a series"
+NEAR = "; did you mean 'data/*/obs/x'?"
 
 
 @pytest.mark.parametrize(
-    ("field", "start"),
+    ("field", "expected"),
     [
-        (Field("data/*/ob/x"), "'/data/*/ob/x' matches no dataset in {}. "),
-        (Field("dat/*/x"), "'/dat/*/x' matches no dataset in {}, which holds no group '/dat'. "),
-        (Field("data/*"), "'/data/*' matches no dataset in {}. "),
-        (Field("grid/*"), "'/grid/*' matches no dataset in {}, where '/grid' is a dataset. "),
+        (Field("data/*/ob/x"), "'/data/*/ob/x' matches no dataset in {}" + NEAR),
+        (Field("dat/*/x"), "'/dat/*/x' matches no dataset in {}, which holds no group '/dat'" + NEAR),
+        (Field("data/*"), "'/data/*' matches no dataset in {}. " + FAMILIES),
+        (Field("grid/*"), "'/grid/*' matches no dataset in {}, where '/grid' is a dataset. " + FAMILIES),
     ],
 )
-def test_no_match_says_what_the_file_holds(folder, field, start):
+def test_no_match_says_what_the_file_holds(folder, field, expected):
     text = message(MissingFieldError, folder, {"x": field})
-    assert text == start.format(f"{folder}/a.h5") + FAMILY + " (2 of 2 files are bad)"
+    assert text == expected.format(f"{folder}/a.h5") + " (2 of 2 files are bad)"
 
 
 def test_a_file_without_a_match_is_left_out(folder):

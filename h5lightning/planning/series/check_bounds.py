@@ -49,10 +49,12 @@ def check_bounds(
         return _remarks(bounds, series, rows, units)
     unit = int(bad[0])
     problem = problem_of(bounds, series, unit, int(rows[unit]), path)
+    where = f"{catalog.where(unit)}:"
     if problem.startswith(_LACKS):
         table = problem.split("'/", 1)[1].rstrip("'")
         problem += did_you_mean(table, names_in(unit))
-    raise SchemaError(f"{series.text()}: {catalog.where(unit)}: {problem}{catalog.more(bad)}")
+        where = where[:-1]
+    raise SchemaError(f"{series.text()}: {where} {problem}{catalog.more(bad)}")
 
 
 def problem_of(bounds: SeriesBounds, series: Series, unit: int, rows: int, path: str) -> str:

@@ -14,6 +14,7 @@ __all__ = ["Coordinate", "Gap", "JoinedFiles", "join_by_coordinate", "join_in_or
 
 Number: TypeAlias = int | float
 _TOLERANCE = 1e-6  # of a step
+_UNITS = (("days", 86_400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,10 @@ class Coordinate:
     step: Number | None
     units: str = ""
     calendar: str = ""
+
+    def text(self, value: Number) -> str:
+        """A value with its units, such as ``24 (hours since 1900-01-01)``."""
+        return f"{float(value):.10g}{f' ({self.units})' if self.units else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +66,14 @@ class JoinedFiles:
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """A coordinate in common units."""
+    """A coordinate in common units: seconds if ``is_time``, else those of all files."""
 
     file: int
     first: Fraction
     last: Fraction
     step: Fraction | None
+    stored: Coordinate
+    is_time: bool
 
 
 def join_in_order(groups: Iterable[Sequence[int]]) -> JoinedFiles:
@@ -128,7 +135,14 @@ def _spans(
             scale, offset = time
         step = None if one.step is None else Fraction(one.step) * scale
         spans.append(
-            _Span(file, Fraction(one.first) * scale + offset, Fraction(one.last) * scale + offset, step)
+            _Span(
+                file,
+                Fraction(one.first) * scale + offset,
+                Fraction(one.last) * scale + offset,
+                step,
+                one,
+                is_time=not is_same,
+            )
         )
     return spans
 
@@ -174,7 +188,8 @@ def _runs(
                 runs[-1].append(span.file)
                 step = expected
                 continue
-            said = f"{float(distance):.6g} from the last row to the next one, expected {float(expected):.6g}"
+            found, usual = (_distance(span, one) for one in (distance, expected))
+            said = f"{found} from the last row to the next one, expected {usual}"
             gaps.append(Gap(before.file, span.file, said))
         runs.append([span.file])
         step = span.step
@@ -184,10 +199,20 @@ def _runs(
 def _overlap(before: _Span, after: _Span, where: Callable[[int], str], path: str) -> str:
     return (
         f"series.join_files: {where(before.file)} and {where(after.file)} overlap in '/{path}': the first one ends at "
-        f"{float(before.last):.10g}, the second one begins at {float(after.first):.10g}. Different variables or runs "
-        "of a model belong to different data sets: give the files of each one alone, or leave the doubled file out "
-        "with a '!' pattern"
+        f"{before.stored.text(before.stored.last)}, the second one begins at {after.stored.text(after.stored.first)}. "
+        "Different variables or runs of a model belong to different data sets: give the files of each one alone, or "
+        "leave the doubled file out with a '!' pattern"
     )
+
+
+def _distance(span: _Span, distance: Fraction) -> str:
+    """A distance along the coordinate, with a unit if it is known to be one of time."""
+    value = float(distance)
+    if span.is_time:
+        name, seconds = next((unit for unit in _UNITS if abs(value) >= unit[1]), _UNITS[-1])
+        return f"{value / seconds:.6g} {name}"
+    word, is_since, _ = span.stored.units.partition(" since ")
+    return f"{value:.6g} {word}" if is_since else f"{value:.6g}"
 
 
 def _is_equal(step: Fraction, expected: Fraction) -> bool:

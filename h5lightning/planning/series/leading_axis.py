@@ -75,8 +75,12 @@ def check_lengths(catalog: Catalog, fields: Mapping[str, Field], units: Int64Arr
         is_other = (own_counts != counts) | (own_rows != rows)
         _check(catalog, one, units[is_other[units]], reference, "the same two axes, of series and of rows")
     for one in shared:
-        is_other = catalog.facts_of(one[1].path)[:, 0] != rows
-        _check(catalog, one, units[is_other[units]], reference, "a row for each row of a series")
+        more = catalog.facts_of(one[1].path)[:, 0] - rows
+        is_other = (more < 0) | (more > one[1].extra_rows)
+        what = "a row for each row of a series"
+        if (more[units] == 1).all():
+            what += f"; with one more, such as the time of the end, it is {one[1].text(extra_rows=1)}"
+        _check(catalog, one, units[is_other[units]], reference, what)
     for one in of_series:
         is_other = catalog.facts_of(one[1].path)[:, 0] != counts
         _check(catalog, one, units[is_other[units]], reference, "a value for each series")

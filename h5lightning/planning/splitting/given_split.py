@@ -55,8 +55,9 @@ def check_lists(
                 itertools.islice((one for one in known if one not in given.values()), _MOST_COMPARED)
             )
             near = did_you_mean(path, others)
+            near = near if "did you mean" in near else "."
             raise SplitError(
-                f"split.given.{name}: no file has '/{path}'{near if 'did you mean' in near else ''}. Write there which "
+                f"split.given.{name}: no file has '/{path}'{near} Write there which "
                 f"series are {name}, or leave {name} out of split.given"
             )
         raise SplitError(

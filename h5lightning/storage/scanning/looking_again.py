@@ -93,9 +93,13 @@ def _nearby(path: str, matched: str, allow_external: str | None) -> str:
 
 def _instead(path: str, matched: str) -> str:
     families, others = fold(_datasets_in(path))
-    if families:
-        return f". {families_text(families)}"
-    return did_you_mean(matched, others)
+    if not families:
+        return did_you_mean(matched, others)
+    if not any(family.place == matched for family in families):
+        near = did_you_mean(matched, [family.path for family in families])
+        if "did you mean" in near:
+            return near
+    return f". {families_text(families)}: a '*' makes each one a series"
 
 
 def _datasets_in(path: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -69,11 +70,12 @@ def _past_the_end(
     for path, plans in by_path.items():
         try:
             with pool.dataset(run.index.path(file), path) as dataset:
-                length = int(dataset.shape[0])
+                length = math.prod(dataset.shape[: plans[0].leading])
         except (H5LightningError, OSError):
             continue  # the check of both readers reports it
         first, stop = _span(samples, plans)
-        beyond = np.flatnonzero((drawn.rows + first < 0) | (drawn.rows + stop > length))
+        rows = run.first_rows(plans[0], drawn)
+        beyond = np.flatnonzero((rows + first < 0) | (rows + stop > length))
         if beyond.size:
             where = describe_id(run.index, int(drawn.ids[beyond[0]]))
             yield f"the window at {where} reaches past the {length:,} rows of '/{path}'"

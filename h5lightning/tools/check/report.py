@@ -40,7 +40,8 @@ from h5lightning.tools.check.unwritten_rows import unwritten_since
 from h5lightning.tools.check.value_check import check_values
 from h5lightning.tools.check.written_end_check import check_written_ends
 from h5lightning.tools.overview.dataset_summary import summarize_datasets
-from h5lightning.tools.overview.infer_fields import infer_fields
+from h5lightning.tools.overview.field_lookup import samples_for
+from h5lightning.tools.overview.infer_fields import InferredFields, infer_fields
 from h5lightning.tools.overview.scan import scan_readable, shared_attrs
 
 __all__ = ["CheckReport", "check_files"]
@@ -106,7 +107,7 @@ def check_files(
         shuffle: the order of training.
         access: how the files are opened.
         dtype: the type in which floating fields are delivered.
-        series: ``file`` to treat each file as one series, whatever divides its rows.
+        series: what a series is; ``file`` to treat each file as one, whatever divides its rows.
         seed: the seed of splits and orders.
         settings: the extent of the checks.
         index_dir: the directory of the index; None for the user's cache directory.
@@ -120,7 +121,10 @@ def check_files(
     series = coerce_series(series)
     options = _RunOptions(split or Split(), shuffle or Shuffle(), access or Access(), seed)
     if fields is None:
-        fields, samples = _suggested(patterns, samples, processes=processes, progress=progress)
+        suggestion = _suggested(patterns, processes=processes, progress=progress)
+        fields, named = suggestion.fields, series
+        series = suggestion.series if series is None else series
+        samples = samples or (suggestion.samples if named is None else samples_for(None, series))
     scan = {"dtype": dtype, "series": series, "index_dir": index_dir, "processes": processes}
     try:
         scanned = _survey(patterns, fields, samples or Rows(), options, scan)
@@ -140,15 +144,12 @@ class _RunOptions:
     seed: int
 
 
-def _suggested(
-    patterns: Sequence[str], samples: SamplesOption | None, *, processes: int | None, progress: bool
-) -> tuple[Mapping[str, Field] | None, SamplesOption]:
-    """The fields and samples that `h5lightning inspect` would suggest."""
+def _suggested(patterns: Sequence[str], *, processes: int | None, progress: bool) -> InferredFields:
+    """The fields, samples and series that `h5lightning inspect` would suggest."""
     catalog = scan_readable(discover(list(patterns)), processes=processes, progress=progress)
     if not len(catalog):
         raise FieldError("none of the files can be read: run 'h5lightning inspect' for the reasons")
-    suggestion = infer_fields(summarize_datasets(catalog), len(catalog), shared_attrs(catalog))
-    return suggestion.fields, samples or suggestion.samples
+    return infer_fields(summarize_datasets(catalog), len(catalog), shared_attrs(catalog))
 
 
 def _survey(

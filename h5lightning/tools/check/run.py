@@ -16,7 +16,7 @@ from h5lightning.errors import ShardingError, SplitError
 from h5lightning.loading.epochs.evaluation_epochs import FixedEpochs
 from h5lightning.loading.epochs.sampler import ShardedSampler
 from h5lightning.options import Access
-from h5lightning.planning.fields import Fields, StoredField, StoredForm
+from h5lightning.planning.fields import Fields, RowField, SeriesField, StoredField, StoredForm
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.sampling import Order, PathOrder
 from h5lightning.planning.sampling.evaluation_shards import EvaluationShards
@@ -157,8 +157,18 @@ class CheckRun:
 
     def column_in(self, plan: StoredField, unit: int) -> DatasetColumn:
         """The dataset column that a reader reads for a field in one unit."""
-        column = DatasetColumn(plan.path, plan.member, layout_in(plan, unit).dtype, plan.row_shape)
+        leading = plan.leading if isinstance(plan, RowField) else 1
+        column = DatasetColumn(plan.path, plan.member, layout_in(plan, unit).dtype, plan.row_shape, leading)
         return column.at(self.text_of(unit))
+
+    def first_rows(self, plan: RowField | SeriesField, drawn: DrawnUnit) -> Int64Array:
+        """The row of the dataset of a field with which each drawn sample begins, ``(N,)``."""
+        if isinstance(plan, RowField) and plan.row_numbers.is_in_unit:
+            return drawn.rows
+        where = self.index.locate(drawn.ids)
+        if isinstance(plan, SeriesField):
+            return where.series - int(self.index.units.searchsorted(drawn.unit))
+        return where.row  # all series share its rows
 
     @property
     def training_order(self) -> Order:

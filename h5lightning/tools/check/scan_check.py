@@ -30,6 +30,8 @@ def check_catalog(run: CheckRun) -> CheckResult:
     empty = np.flatnonzero(run.index.file_rows == 0).tolist()
     failures += [f"{catalog.names[file]}: no rows (the sample axis has length 0)" for file in empty]
     scope = counted(len(catalog) + len(catalog.skipped), "file")
+    if run.index.series_unit is not None or run.index.series_start is not None:
+        scope += f", {counted(len(run.index.series_rows), 'series')}"
     return CheckResult("all files can be opened", scope, tuple(failures))
 
 

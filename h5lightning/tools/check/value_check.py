@@ -19,7 +19,7 @@ from h5lightning.errors import FieldError, H5LightningError, MissingDataError
 from h5lightning.loading.batch_reader import BatchReader
 from h5lightning.planning.borders import Borders
 from h5lightning.planning.catalog.annotations import Encoding
-from h5lightning.planning.fields import Fields, JoinedField, RowField, StoredField
+from h5lightning.planning.fields import Fields, JoinedField, RowField, SeriesField, StoredField
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.make_reader import make_reader
 from h5lightning.storage.readers.protocol import Reader
@@ -186,11 +186,12 @@ def _stored(run: CheckRun, reader: Reader, file: int, plan: StoredField, drawn: 
     """The stored numbers of samples, ``(N, *sample shape)``, as h5py reads them."""
     path, column = run.index.path(file), run.column_in(plan, drawn.unit)
     dtype = np.dtype(column.dtype).newbyteorder("=")
-    if not isinstance(plan, RowField):
+    if not isinstance(plan, (RowField, SeriesField)):
         whole = np.empty(column.row_shape, dtype)
         reader.read_whole(path, column, whole)
         return np.broadcast_to(whole, (len(drawn.ids), *column.row_shape))
-    rows = drawn.rows[:, None] + plan.offsets
+    offsets = plan.offsets if isinstance(plan, RowField) else np.zeros(1, np.int64)
+    rows = run.first_rows(plan, drawn)[:, None] + offsets
     distinct, i = np.unique(rows, return_inverse=True)
     out = np.empty((len(distinct), *column.row_shape), dtype)
     reader.read_rows(path, column, distinct, out)

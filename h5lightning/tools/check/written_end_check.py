@@ -69,7 +69,8 @@ def check_written_ends(run: CheckRun, advance: Advance) -> CheckResult:
     with run.open_files() as pool:
         for file in run.files(advance):
             # One of the fields that share a dataset column.
-            plans = {(plan.path, plan.member): plan for plan in run.fields_of(file).row_fields}.values()
+            fields = [plan for plan in run.fields_of(file).row_fields if plan.row_numbers.is_in_unit]
+            plans = {(plan.path, plan.member): plan for plan in fields}.values()
             for unit, plan in itertools.product(_units(run, file), plans):
                 try:
                     end = _end_of(run, pool, unit, plan)

@@ -98,9 +98,11 @@ def _of_family(family: Family, files: int) -> InferredFields:
     x, y = family.choose()
     chosen = (x,) if y is None else (x, y)
     fields = dict(zip("xy", map(family.field, chosen), strict=False))
+    decoded = {key: _field(dataset).decode for key, dataset in zip("xy", chosen, strict=False)}
     least = min(field.extra_rows for field in fields.values())
     fields = {
-        key: dataclasses.replace(field, extra_rows=field.extra_rows - least) for key, field in fields.items()
+        key: dataclasses.replace(field, extra_rows=field.extra_rows - least, decode=decoded[key])
+        for key, field in fields.items()
     }
     is_class = None if y is None else _is_integer(y) and not y.schema.row_shape
     # Datasets of one shape, each of them one of many, are samples; groups are episodes.

@@ -60,6 +60,17 @@ def test_overlapping_files_are_an_error_that_names_both():
         joined(Coordinate(0, 18, 6), Coordinate(12, 30, 6))
     with pytest.raises(SchemaError, match="overlap"):
         joined(Coordinate(0, 18, 6), Coordinate(0, 18, 6))
+    with pytest.raises(
+        SchemaError, match=r"ends at 18 \(hours since 1900-01-01\), .* begins at 12 \(hours since"
+    ):
+        joined(Coordinate(0, 18, 6, HOURS), Coordinate(12, 30, 6, HOURS))
+
+
+def test_gaps_of_time_have_units():
+    hours = joined(Coordinate(0, 18, 6, HOURS), Coordinate(30, 48, 6, HOURS))
+    assert hours.gaps[0].text == "12 hours from the last row to the next one, expected 6 hours"
+    years = joined(Coordinate(0, 18, 6, HOURS), Coordinate(0, 18, 6, "hours since 1901-01-01"))
+    assert years.gaps[0].text == "364.25 days from the last row to the next one, expected 6 hours"
 
 
 def test_directions_must_agree():
