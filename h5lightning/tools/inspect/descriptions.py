@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from h5lightning.planning.conventions.series_borders import series_option
 from h5lightning.tools.inspect.issues import row_span
 from h5lightning.tools.overview.dataset_summary import DatasetSummary
 from h5lightning.tools.overview.infer_fields import InferredFields
+from h5lightning.tools.overview.infer_series import holds_actions
 from h5lightning.tools.overview.scan import Grouping
 
 __all__ = ["hints", "layout_sentences", "shape_text", "storage_text", "type_text"]
@@ -44,10 +45,16 @@ def layout_sentences(
 
 
 def hints(
-    inferred: InferredFields | None, groupings: Sequence[Grouping], *, may_be_time: bool = True
+    inferred: InferredFields | None,
+    groupings: Sequence[Grouping],
+    *,
+    may_be_time: bool = True,
+    lists: Mapping[str, str] | None = None,
 ) -> tuple[str, ...]:
     """What the user may change in the suggested code, and why."""
-    return (*(_forecast(inferred) if may_be_time else ()), *map(_grouping_text, groupings))
+    given = [_given_text(lists)] if lists else []
+    forecast = _forecast(inferred) if may_be_time else ()
+    return (*forecast, *_chunks_of_actions(inferred), *given, *map(_grouping_text, groupings))
 
 
 def type_text(dataset: DatasetSummary) -> str:
@@ -135,6 +142,25 @@ def _forecast(inferred: InferredFields | None) -> Iterator[str]:
         f"No dataset looks like labels. To predict the next row: samples=Windows(5), fields={{'x': Field({field}, "
         f"steps=(0, 4)), 'y': Field({field}, steps=(4, 5))}}"
     )
+
+
+def _chunks_of_actions(inferred: InferredFields | None) -> Iterator[str]:
+    """How to predict several actions from the last observations, at the ends of an episode too."""
+    fields = {} if inferred is None else inferred.fields or {}
+    x, y = fields.get("x"), fields.get("y")
+    if inferred is None or x is None or y is None or not inferred.datasets[0].is_pattern:
+        return
+    if isinstance(inferred.samples, Whole) or not holds_actions(inferred.datasets[-1]):
+        return
+    windows = "Windows(8, pad='edge')"
+    yield (
+        f"To predict 8 actions from 2 observations, also at the ends of a series: samples={windows}, fields={{'x': "
+        f"{x.text(steps=(-1, 1))}, 'y': {y.text(steps=(0, 8))}, 'is_pad': 'pad:y'}}"
+    )
+
+
+def _given_text(lists: Mapping[str, str]) -> str:
+    return f"The files list the series of each split. To divide them in this way: split=Split(given={dict(lists)!r})"
 
 
 def _grouping_text(grouping: Grouping) -> str:

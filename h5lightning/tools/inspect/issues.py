@@ -15,6 +15,7 @@ from h5lightning.planning.conventions.series_borders import evidence_text, serie
 from h5lightning.planning.values.conversions import wider_type
 from h5lightning.tools.overview.dataset_summary import DatasetSummary
 from h5lightning.tools.overview.reader_choice import Reading
+from h5lightning.tools.overview.row_axis import has_leading_series
 from h5lightning.tools.overview.row_storage import LARGE_CHUNK_BYTES, SMALL_SHARE, plugin_hint
 
 __all__ = ["SEVERITIES", "Issue", "find_issues", "row_span", "where_text"]
@@ -268,6 +269,8 @@ def _unequal_lengths(datasets: Sequence[DatasetSummary], names: Names) -> Iterat
         for dataset in datasets
         if dataset.is_usable and dataset.schema.shape and dataset.path not in independent
     ]
+    # Beside trajectories lie coordinates and parameters, which have other lengths.
+    arrays = [dataset for dataset in arrays if has_leading_series(dataset, datasets)] or arrays
     if not arrays:
         return
     table = np.stack([dataset.rows_by_file(len(names)) for dataset in arrays])

@@ -151,12 +151,15 @@ def _judge(
         suggestion = suggest(patterns, catalog, inferred)
     except H5LightningError as error:
         return inferred, {"reason": str(error) if len(catalog) else "none of the files can be read"}
-    may_be_time = row_axis(inferred.datasets[0], datasets, is_matlab=is_matlab).may_be_time
+    x, has_times = inferred.datasets[0], inferred.samples.axis == 1
+    may_be_time = has_times or row_axis(x, datasets, is_matlab=is_matlab).may_be_time
     return inferred, {
         "code": code_for(suggestion),
         "left_out": suggestion.left_out,
         "split_by": suggestion.split_by,
-        "hints": descriptions.hints(inferred, groupings(catalog), may_be_time=may_be_time),
+        "hints": descriptions.hints(
+            inferred, groupings(catalog), may_be_time=may_be_time, lists=suggestion.lists
+        ),
     }
 
 

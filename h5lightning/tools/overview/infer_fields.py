@@ -12,9 +12,10 @@ import numpy as np
 from h5lightning.core.arrays import Int64Array
 from h5lightning.errors import FieldError, UnsupportedFieldError
 from h5lightning.options import Field, Rows, Samples, Series, Whole
+from h5lightning.storage.scanning.series.name_roles import roles_of
 from h5lightning.tools.overview.dataset_paths import is_bookkeeping, is_label, words_of
 from h5lightning.tools.overview.dataset_summary import DatasetSummary
-from h5lightning.tools.overview.infer_series import Family, find_family, series_in_rows
+from h5lightning.tools.overview.infer_series import Family, find_family, lists_of_series, series_in_rows
 from h5lightning.tools.overview.row_axis import IMAGE_CHANNELS, has_leading_series
 
 __all__ = ["InferredFields", "infer_fields"]
@@ -24,6 +25,7 @@ _COUNTER_WORDS = frozenset(
 )
 _START_WORDS = frozenset(["start", "starting", "rate", "version", "date", "reference"])
 _BUCKET = re.compile(r"(?:^|/)data/bucket[\d*]*$")
+_FLAG_ROLES = frozenset(["flags", "inverse flags", "first flags"])  # where series end or begin
 _MAX_COLUMNS = 8
 # Words that YAML or Hydra do not read as text, and keys that batches use.
 _RESERVED_KEYS = frozenset(
@@ -42,6 +44,7 @@ class InferredFields:
         files: the files in which these datasets agree, ascending, ``(files,)``.
         is_categorical: whether ``y`` numbers classes; None without ``y``.
         series: what divides the rows of a file into series; None if a file is one, or if fields have a ``*``.
+        lists: split → dataset that may list its series by their names; empty if there are none.
     """
 
     fields: Mapping[str, Field] | None
@@ -50,6 +53,7 @@ class InferredFields:
     files: Int64Array
     is_categorical: bool | None = None
     series: Series | None = None
+    lists: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def infer_fields(datasets: Sequence[DatasetSummary], files: int, attrs: Mapping[str, Any]) -> InferredFields:
@@ -68,7 +72,7 @@ def infer_fields(datasets: Sequence[DatasetSummary], files: int, attrs: Mapping[
         return InferredFields(None, columns, Rows(), np.arange(files))
     _check_buckets(datasets)
     if (family := find_family(datasets)) is not None:
-        return _of_family(family, files)
+        return dataclasses.replace(_of_family(family, files), lists=lists_of_series(datasets, files))
     _check_bulk(datasets)
     tables = _series_tables(datasets)
     candidates = [dataset for dataset in datasets if not _problem(dataset) and 2 * dataset.files.size > files]
@@ -230,6 +234,7 @@ def _labels_of(x: DatasetSummary, datasets: Iterable[DatasetSummary], files: int
         if _is_integer(dataset)
         and len(dataset.schema.shape) == 1
         and not _COUNTER_WORDS & words_of(dataset.path)
+        and not _FLAG_ROLES & roles_of(dataset.path.rpartition("/")[2])
     ]
     return integers[0] if len(integers) == 1 and x.schema.row_shape else None
 

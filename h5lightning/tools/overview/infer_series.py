@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -11,8 +11,14 @@ from h5lightning.planning.conventions.series_borders import series_option
 from h5lightning.tools.overview.dataset_paths import is_label, words_of
 from h5lightning.tools.overview.dataset_summary import DatasetSummary
 
-__all__ = ["Family", "find_family", "series_in_rows"]
+__all__ = ["Family", "find_family", "holds_actions", "lists_of_series", "series_in_rows"]
 
+_SPLIT_WORDS = {
+    "train": frozenset(["train"]),
+    "val": frozenset(["val", "valid", "validation", "dev"]),
+    "test": frozenset(["test"]),
+}
+_OBSERVATION_WORDS = frozenset(["obs", "observation", "observations"])
 _ACTION_WORDS = frozenset(["action", "actions"])
 _KEPT_WORDS = frozenset(["next"])  # next_obs holds what obs holds, one row later
 
@@ -36,9 +42,11 @@ class Family:
     def choose(self) -> tuple[DatasetSummary, DatasetSummary | None]:
         """The member that is ``x``, and the one that is ``y``, if a name says so."""
         y = next((member for member in self.members if is_label(member.path)), None)
-        y = y or next((member for member in self.members if _ACTION_WORDS & words_of(member.path)), None)
+        y = y or next((member for member in self.members if holds_actions(member)), None)
         others = [member for member in self.members if member is not y] or list(self.members)
-        x = next((member for member in others if not _KEPT_WORDS & words_of(member.path)), others[0])
+        now = [member for member in others if not _KEPT_WORDS & words_of(member.path)] or others
+        observed = [member for member in now if _OBSERVATION_WORDS & words_of(member.path)]
+        x = (observed or now)[0]
         return x, None if y is x else y
 
 
@@ -63,6 +71,27 @@ def series_in_rows(dataset: DatasetSummary, files: int) -> Series | None:
         return None
     table, files_with = dataset.series[0]
     return None if files_with.size < files else series_option(table)
+
+
+def holds_actions(dataset: DatasetSummary) -> bool:
+    """Whether its name says that it holds the actions of an agent."""
+    return bool(_ACTION_WORDS & words_of(dataset.path))
+
+
+def lists_of_series(datasets: Iterable[DatasetSummary], files: int) -> dict[str, str]:
+    """Split → dataset of text in all files, whose name says that it lists the series of the split.
+
+    Empty unless two splits or more have one in the same group. What they list is not read.
+    """
+    by_group: dict[str, dict[str, str]] = {}
+    for dataset in datasets:
+        group, _, name = dataset.path.rpartition("/")
+        is_list = dataset.schema.dtype == "text" and len(dataset.schema.shape) == 1 and not dataset.is_pattern
+        for split, words in _SPLIT_WORDS.items():
+            if is_list and name.lower() in words and np.unique(dataset.files).size == files:
+                by_group.setdefault(group, {}).setdefault(split, dataset.path)
+    found = next((lists for lists in by_group.values() if "train" in lists and len(lists) > 1), {})
+    return {split: found[split] for split in _SPLIT_WORDS if split in found}
 
 
 def _may_be_row_field(dataset: DatasetSummary) -> bool:

@@ -47,6 +47,7 @@ class Suggestion:
         is_categorical: whether ``y`` numbers classes; None without ``y``.
         left_out: names of files that the patterns leave out.
         series: what divides the rows of a file into series; None for nothing.
+        lists: split → dataset that lists its series by their names; empty if there are none.
     """
 
     files: tuple[str, ...]
@@ -59,6 +60,7 @@ class Suggestion:
     is_categorical: bool | None
     left_out: tuple[str, ...]
     series: Series | None = None
+    lists: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def suggest(patterns: Sequence[str], catalog: Catalog, inferred: InferredFields) -> Suggestion:
@@ -82,6 +84,7 @@ def suggest(patterns: Sequence[str], catalog: Catalog, inferred: InferredFields)
         fields=inferred.fields,
         samples=inferred.samples,
         series=inferred.series,
+        lists=_working_lists(files, inferred, access),
         split=split,
         split_by=by,
         dtype="float32" if any(plan.spec.dtype == "float64" for plan in planned.plans) else None,
@@ -103,6 +106,17 @@ def _planned(
     allow_empty = access.on_bad_file == "skip"
     planned = plan_fields(catalog, fields, samples, on_missing=access.on_missing, allow_empty=allow_empty)
     return planned, make_index(catalog, planned.rows, samples)
+
+
+def _working_lists(files: Sequence[str], inferred: InferredFields, access: Access) -> Mapping[str, str]:
+    """The lists, if they name series of these files."""
+    if not inferred.lists:
+        return {}
+    try:
+        survey(files, inferred.fields, inferred.samples, access=access, given=inferred.lists)
+    except H5LightningError:
+        return {}
+    return inferred.lists
 
 
 def _access(catalog: Catalog, inferred: InferredFields, kept: Int64Array) -> Access:

@@ -14,6 +14,15 @@ from hydra import compose, initialize
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
+from series_files import (
+    demonstrations,
+    masked_demonstrations,
+    offline_episodes,
+    packed_series,
+    replay_buffer,
+    the_well,
+    transitions,
+)
 
 from h5lightning import config
 from h5lightning.errors import NoMatchError
@@ -139,13 +148,6 @@ def masked(folder):
             file["label"].attrs["_FillValue"] = -1
 
 
-def demonstrations(folder):
-    with h5py.File(folder / "demo.h5", "w") as file:
-        for number in range(30):
-            file[f"data/demo_{number}/actions"] = RNG.random((20 + number, 7))
-            file[f"data/demo_{number}/obs/pose"] = RNG.random((20 + number, 6))
-
-
 def one_group_for_each_file(folder):
     for number in range(8):
         with h5py.File(folder / f"s{number}.h5", "w") as file:
@@ -158,7 +160,8 @@ def one_dataset_for_each_image(folder):
 
 USABLE = [
     packed, masked, images, regression, simulation, table, columns, whole, whole_with_attribute, categories, mixed,
-    tiny, awkward_names, demonstrations, one_group_for_each_file, one_dataset_for_each_image,
+    tiny, awkward_names, demonstrations, one_group_for_each_file, one_dataset_for_each_image, masked_demonstrations,
+    transitions, packed_series, the_well, replay_buffer, offline_episodes,
 ]  # fmt: skip
 
 
