@@ -23,7 +23,7 @@ WRITER = """
     from h5lightning.storage.indexing.catalog_store import CatalogStore
     from h5lightning.storage.scanning import ScanRequest
     from h5lightning.planning.catalog.file_schema import FileSchema
-from h5lightning.planning.catalog.schema import DatasetSchema
+    from h5lightning.planning.catalog.schema import DatasetSchema
 
     REQUEST, SIZES = ScanRequest(("x",)), (1000, 200_000)
     index, sums = CatalogStore(sys.argv[1]), ChecksumStore(sys.argv[1])
