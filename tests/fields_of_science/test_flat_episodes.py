@@ -8,7 +8,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from users import check_user, waits_for
+from users import check_user
 
 from h5lightning import Field, H5DataModule, Series, Windows
 
@@ -36,7 +36,6 @@ def episodes(
 
 
 @pytest.mark.parametrize("reader", ["auto", "h5py"])
-@waits_for("samples.pad", "negative steps")
 def test_replay_buffer_of_diffusion_policy(tmp_path, reader):
     """``data/*`` and ``meta/episode_ends``: two observations, a horizon of actions, padded at both ends."""
     with h5py.File(tmp_path / "pusht.h5", "w") as file:

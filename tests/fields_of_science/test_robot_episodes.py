@@ -5,7 +5,7 @@ from __future__ import annotations
 import h5py
 import numpy as np
 import pytest
-from users import check_user, waits_for
+from users import check_user
 
 from h5lightning import Field, H5DataModule, Rows, Windows
 
@@ -107,7 +107,6 @@ def test_libero_tasks_are_files_of_demonstrations(tmp_path):
     assert found["val"]
 
 
-@waits_for("extra_rows")
 def test_maniskill_has_one_observation_more(tmp_path):
     """``traj_<i>``: T actions, T + 1 observations; what comes next is the observation of step 1."""
     with h5py.File(tmp_path / "trajectory.h5", "w") as file:
@@ -138,7 +137,6 @@ def test_maniskill_has_one_observation_more(tmp_path):
     check_user(dm, expected)
 
 
-@waits_for("extra_rows")
 def test_minari(written):
     """Written by Minari: one observation more than actions."""
     files = written("by_minari", "episodes")
@@ -187,7 +185,6 @@ def aloha(tmp_path):
 
 @pytest.mark.parametrize("pad", ["edge", "zero"])
 @pytest.mark.parametrize("reader", ["auto", "h5py"])
-@waits_for("samples.pad", "negative steps")
 def test_aloha(aloha, pad, reader):
     """Two observations, the last of which is now, and a chunk of actions that is padded at the end."""
     dm = H5DataModule(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import h5py
 import numpy as np
 import pytest
-from users import check_user, delivered, train, waits_for
+from users import check_user, delivered, train
 
 from h5lightning import Field, H5DataModule, Rows, Series, Windows
 
@@ -51,7 +51,6 @@ def the_well(path, seed: int) -> None:
 
 
 @pytest.mark.parametrize("reader", ["auto", "h5py"])
-@waits_for("stages")
 def test_the_well(tmp_path, reader):
     """Windows of a trajectory; a field of each trajectory, a time that all share, and a rollout to test."""
     for number in range(3):
@@ -144,7 +143,6 @@ def test_pdebench_groups(tmp_path):
     check_user(dm, expected)
 
 
-@waits_for("negative steps")
 def test_h5md_trajectories_of_a_group_each(tmp_path):
     """Frames of molecular dynamics, ``particles/<group>/position/value (T, atoms, 3)``; one file for each run."""
     for number, frames in enumerate((8, 12, 9, 7, 10, 11, 9, 8, 7, 12)):

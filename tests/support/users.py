@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
 
 from h5lightning import H5DataModule
-from h5lightning.errors import OptionError
-from h5lightning.planning import field_planning
 
-__all__ = ["Place", "Sample", "check_user", "delivered", "train", "waits_for"]
+__all__ = ["Place", "Sample", "check_user", "delivered", "train"]
 
 Array = npt.NDArray[Any]
 Place = tuple[str, str, int]  # name of the file, name of the series, row
 Sample = Mapping[str, Array]
 STAGES = ("train", "val", "test")
-
-
-def waits_for(*options: str) -> pytest.MarkDecorator:
-    """Skip a test of options that are refused as not available yet; it goes when all of them are built."""
-    refused = inspect.getsource(field_planning)
-    missing = [option for option in options if f'"{option}"' in refused]
-    if "stages" in options:
-        try:
-            H5DataModule("*.h5", samples={"train": {"length": 1}, "test": {"length": 2}})
-        except OptionError:
-            missing.append("stages")
-    return pytest.mark.skipif(bool(missing), reason=f"not available yet: {', '.join(missing)}")
 
 
 class _Tiny(LightningModule):

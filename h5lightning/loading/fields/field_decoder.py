@@ -13,7 +13,7 @@ from h5lightning.errors import FieldError, H5LightningError, MissingDataError
 from h5lightning.loading.fields.located_batch import LocatedBatch
 from h5lightning.loading.fields.row_requests import RowRequest
 from h5lightning.planning.conventions.encoding_checks import remedy
-from h5lightning.planning.fields import StoredField, StoredForm
+from h5lightning.planning.fields import RowField, StoredField, StoredForm
 from h5lightning.planning.values.conversions import LostValueError, ValueAtError
 from h5lightning.planning.values.value_decoder import ValueDecoder
 from h5lightning.storage.readers.protocol import DatasetColumn, ReadRequest
@@ -45,6 +45,7 @@ class FieldDecoder:
         self._columns = [column_of(plan, form) for form in plan.forms]
         encodings = [form.encoding for form in plan.forms]
         self._values = ValueDecoder(encodings, plan.spec.dtype, is_decoded=plan.is_decoded)
+        self._is_in_unit = isinstance(plan, RowField) and plan.row_numbers.is_in_unit
 
     def fill(self, batch: LocatedBatch, request: ReadRequest) -> Iterator[Sequence[RowRequest]]:
         """Fill the buffer of a request, whatever type files store, with delivered values; see `FieldReader.fill`."""
@@ -53,10 +54,10 @@ class FieldDecoder:
         # The columns of a table are read together if their files are the same.
         yield [RowRequest(part.request, None if len(part.files) == every else part.files) for part in parts]
         for part in parts:
-            request.out[part.slots] = self._decoded(part, batch.paths)
+            request.out[part.slots] = self._decoded(part, batch)
 
-    def whole(self, values: Array, form: int, path: str) -> Array:
-        """A dataset without a sample axis as it is delivered, from its stored numbers in one form.
+    def whole(self, values: Array, form: int, batch: LocatedBatch, file: int) -> Array:
+        """A dataset without a sample axis as it is delivered, from its stored numbers in one form in a file of a batch.
 
         Raises:
             MissingDataError: a number that represents a missing value, where they are not decoded.
@@ -67,7 +68,8 @@ class FieldDecoder:
             delivered: Array = self._values.of(one, np.asarray([form]))[0, ...]
             return delivered
         except ValueAtError as error:
-            where = f"{list(error.place[1:])} in {path}" if values.ndim else path
+            place = batch.where(file)
+            where = f"{list(error.place[1:])} in {place}" if values.ndim else place
             raise self._explained(error, one, form, where) from None
 
     def _parts(self, batch: LocatedBatch, request: ReadRequest) -> Iterator[_Part]:
@@ -85,7 +87,7 @@ class FieldDecoder:
             own = ReadRequest(column, stored.borders, stored.rows, slots, out, stored.run)
             yield _Part(own, tuple(files), forms[files], stored.slots)
 
-    def _decoded(self, part: _Part, paths: Sequence[str]) -> Array:
+    def _decoded(self, part: _Part, batch: LocatedBatch) -> Array:
         request = part.request
         try:
             return self._values.of(request.out, part.forms.repeat(request.sizes))
@@ -93,7 +95,8 @@ class FieldDecoder:
             entry = error.place[0]
             row = int(request.rows[entry]) + (0 if request.run == 1 else error.place[1])
             file = int(request.borders.searchsorted(entry, side="right")) - 1
-            where = f"row {row} of {paths[part.files[file]]}"
+            unit = part.files[file]
+            where = batch.where(unit, row) if self._is_in_unit else f"row {row} of {batch.where(unit)}"
             raise self._explained(error, request.out, int(part.forms[file]), where) from None
 
     def _explained(self, error: ValueAtError, stored: Array, form: int, where: str) -> H5LightningError:

@@ -243,7 +243,7 @@ class ConstantReader(_DatasetReader):
     def _read(self, batch: LocatedBatch, file: int) -> Array:
         stored = self._stored(batch, file)
         if self._decoder is not None:
-            return self._decoder.whole(stored, self._form(batch, file), batch.paths[file])
+            return self._decoder.whole(stored, self._form(batch, file), batch, file)
         values = np.empty(self.shape, self.dtype)
         assign(values, ..., stored)
         return values

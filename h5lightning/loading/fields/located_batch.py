@@ -72,6 +72,27 @@ class LocatedBatch:
         series, units = self._series, self.index.units
         return series - units.searchsorted(units[series])
 
+    def where(self, part: int, row: int | None = None) -> str:
+        """A unit for messages, ``series 'demo_1' of /x/a.h5``; ``row 4 of`` it, counted in its series as `locate` does.
+
+        Args:
+            part: index of the unit in `units`.
+            row: a row of the unit; None for the unit as a whole.
+        """
+        index, unit = self.index, int(self.units[part])
+        series, stop = index.units.searchsorted([unit, unit + 1]).tolist()
+        name = ""
+        if row is not None and index.series_start is not None:
+            series += int(index.series_start[series:stop].searchsorted(row, side="right")) - 1
+            row -= int(index.series_start[series])
+            name = index.series_name(series)
+        elif stop - series == 1:
+            name = index.series_name(series)
+        elif index.unit_texts is not None:
+            name = index.unit_texts[unit]
+        place = f"series {name!r} of {self.paths[part]}" if name else self.paths[part]
+        return place if row is None else f"row {row} of {place}"
+
     @property
     def _series(self) -> Int64Array:
         return self.index.locate(self.ids).series

@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from judging.cases import cases
-from judging.disagreement import NotBuiltError
 from judging.drawing import KINDS
 from judging.judge import judge
 from judging.options import Case
 
 __all__ = ["Tally", "run"]
 
-_VERDICTS = ("right", "refused", "not built")
+_VERDICTS = ("right", "refused")
 
 
 @dataclass
@@ -73,8 +72,6 @@ def run(
     def attempt(case: Case) -> None:
         try:
             tally.add(case, judge(case, folder))
-        except NotBuiltError:
-            tally.add(case, "not built")
         except Exception as error:
             failed.append((case, f"{type(error).__name__}: {error}\n{_where(error)}"))
             raise

@@ -71,6 +71,7 @@ class Contract:
         if not any(one.rows for one in self.series):
             raise RefusedError("no series has a row")
         self._check_spans()
+        self._check_constants()
 
     # ── series ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -91,9 +92,8 @@ class Contract:
                     raise RefusedError("rows lie along the first axis, or the second after that of series")
         if axis is None and any(field.series_axis is not None for field in self.fields.values()):
             raise RefusedError("a field has an axis of series, the data have not")
-        divides = set(options) & {"ends", "offsets", "starts", "flags", "runs"}
-        if divides and any(field.extra_rows for field in self.fields.values()):
-            raise RefusedError("extra_rows with a table of series")
+        if options and any(field.extra_rows for field in self.fields.values()):
+            raise RefusedError("extra_rows with a table or an axis of series")
 
     def _axes(self, field: FieldOption, samples: SamplesOption) -> tuple[int, int | None]:
         if not field.inherits_axes:
@@ -226,13 +226,29 @@ class Contract:
         return part[0], min(self._get(one.file, path, one.text).shape[axis] for path in field.paths)
 
     def _check_spans(self) -> None:
-        for samples in self.case.stage_samples.values():
+        """Each stage that has rows needs a series that is long enough."""
+        split = self.case.split.get("given") or self.case.split
+        stages = [stage for stage in ("train", "val", "test") if stage == "train" or split.get(stage)]
+        for samples in (self.case.stage_samples[stage] for stage in stages):
             if samples.kind == "whole":
                 self._check_equal()
             if samples.kind != "windows" or samples.pad:
                 continue
             if not any(self.starts(one, samples) for one in self.series):
                 raise RefusedError("no series is long enough for the span")
+
+    def _check_constants(self) -> None:
+        """What has no rows is there, and has one shape."""
+        for field in self.fields.values():
+            if field.attr is not None:
+                shapes = {self._attribute(one, field).shape for one in self.series}
+            elif field.constant:
+                found = (self._get(one.file, path, one.text) for one in self.series for path in field.paths)
+                shapes = {data.shape[1:] if field.series_axis is not None else data.shape for data in found}
+            else:
+                continue
+            if len(shapes) > 1:
+                raise RefusedError("constants of different shapes")
 
     def _check_equal(self) -> None:
         """Whole series can be stacked."""
@@ -311,7 +327,10 @@ def _starts(contract: Contract, one: OneSeries, samples: SamplesOption, part: Pa
         return list(range(first, stop))
     if samples.kind == "whole":
         return [0] if one.rows and part == (0, one.rows) else []
-    grid = [row for row in range(0, one.rows, samples.stride) if first <= row < stop]
+    # The grid begins where the first sample can: without padding, the rows before a window must be there.
+    lowest = min([0, *(field.steps[0] for field in contract.rows_fields.values() if field.steps)])
+    begin = 0 if samples.pad else -lowest * samples.dilation
+    grid = [row for row in range(begin, one.rows, samples.stride) if first <= row < stop]
     if samples.pad:
         return grid
     return [row for row in grid if all(_fits(contract, one, row, samples, part))]

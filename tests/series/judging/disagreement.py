@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["DisagreementError", "NotBuiltError", "expect"]
+__all__ = ["DisagreementError", "expect"]
 
 _MOST_CHARACTERS = 700
 
@@ -20,10 +20,6 @@ class DisagreementError(AssertionError):
 
     def __init__(self, what: str, found: Any, expected: Any) -> None:
         super().__init__(f"{what}\n  found    {_short(found)}\n  expected {_short(expected)}")
-
-
-class NotBuiltError(Exception):
-    """The package says that what was asked for is not available yet."""
 
 
 def expect(what: str, found: Any, expected: Any) -> None:

@@ -97,7 +97,7 @@ def draw_tree(draws: Draws, kinds: Sequence[str] = KINDS) -> Drawn:
     has_star = kind.startswith("names")
     table = draws.pick(TABLES) if kind == "names and table" else kind if kind in TABLES else None
     template = draws.pick(_TEMPLATES) if has_star else "{}"
-    columns = _draw_columns(draws, template, may_be_extra=table is None)
+    columns = _draw_columns(draws, template, may_be_extra=table is None and kind != "axis")
     is_equal = draws.chance(5)
     equal_rows = draws.number(1, 12)
     most = draws.pick((4, 12, 40))

@@ -13,9 +13,8 @@ import numpy as np
 from h5lightning import H5DataModule
 from h5lightning.errors import H5LightningError
 from judging.contract import Contract, Part
-from judging.disagreement import DisagreementError, NotBuiltError, expect
+from judging.disagreement import DisagreementError, expect
 from judging.divisions import RefusedError
-from judging.not_built import is_not_built
 from judging.options import STAGES, Case
 from judging.splits import Parts, check_split, is_possible_refusal, saved_parts
 
@@ -33,7 +32,6 @@ def judge(case: Case, folder: str | None = None) -> str:
 
     Raises:
         DisagreementError: they do not agree.
-        NotBuiltError: the package does not have this yet.
     """
     own = tempfile.mkdtemp(dir=folder, prefix="series-")
     try:
@@ -85,15 +83,10 @@ class _Judge:
     def module(self, **changes: Any) -> H5DataModule:
         """A module that is set up, with some options changed."""
         options = {**self.case.arguments, **changes, "index_dir": f"{self.folder}/index"}
-        try:
-            dm = H5DataModule(f"{self.folder}/*.h5", **options, provenance=True)
-            self._modules.append(dm)
-            dm.prepare_data()
-            dm.setup()
-        except H5LightningError as error:
-            if is_not_built(error):
-                raise NotBuiltError(str(error)) from error
-            raise
+        dm = H5DataModule(f"{self.folder}/*.h5", **options, provenance=True)
+        self._modules.append(dm)
+        dm.prepare_data()
+        dm.setup()
         return dm
 
     def _both_refuse(self, refusal: RefusedError) -> str:
