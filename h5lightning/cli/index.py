@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
 
-from h5lightning.cli.common_options import AsJson, IndexDir, Patterns, Processes
+from h5lightning.cli.common_options import AsJson, IndexDir, Patterns, Processes, SeriesText
 from h5lightning.cli.report_errors import print_json, print_lines
-from h5lightning.cli.yaml_options import parsed_fields
+from h5lightning.cli.yaml_options import parsed_fields, parsed_yaml
 
 if TYPE_CHECKING:
     from h5lightning.options import Access
@@ -22,6 +22,7 @@ def index(
     fields: Annotated[
         str | None, Option(help="As for train: '{x: images, y: labels}'. By default, all datasets.")
     ] = None,
+    series: SeriesText = None,
     index_dir: IndexDir = None,
     processes: Processes = None,
     skip_bad: Annotated[bool, Option("--skip-bad", help="Leave out files that cannot be read.")] = False,
@@ -39,7 +40,8 @@ def index(
 
     access = Access(on_bad_file="skip", max_bad_fraction=1) if skip_bad else Access()
     where = {"index_dir": index_dir, "processes": processes}
-    result = _scan(patterns, parsed_fields(fields), checksum=checksum, access=access, **where)
+    division = parsed_yaml("series", series, "{axis: 0}")
+    result = _scan(patterns, parsed_fields(fields), division, checksum=checksum, access=access, **where)
     if as_json:
         print_json(result)
     else:
@@ -47,13 +49,14 @@ def index(
 
 
 def _scan(
-    patterns: list[str], fields: Any, *, checksum: bool, access: Access, **where: Any
+    patterns: list[str], fields: Any, series: Any, *, checksum: bool, access: Access, **where: Any
 ) -> dict[str, Any]:
     from h5lightning.storage.indexing.catalog_store import CatalogStore
 
     # Checksums need no fields, so that the datasets may differ in length.
-    is_chosen = fields is not None or not checksum
-    scan = _survey(patterns, fields, access, **where) if is_chosen else _catalog(patterns, access, **where)
+    is_chosen = fields is not None or series is not None or not checksum
+    where_from = {"access": access, **where}
+    scan = _survey(patterns, fields, series, **where_from) if is_chosen else _catalog(patterns, **where_from)
     catalog, scanned, rows = scan
     return {
         "root": catalog.root,
@@ -73,14 +76,16 @@ def _scan(
 
 
 def _survey(
-    patterns: list[str], fields: Any, access: Access, **where: Any
+    patterns: list[str], fields: Any, series: Any, access: Access, **where: Any
 ) -> tuple[Catalog, int, int | None]:
     """The catalog, how many files were scanned, and how many rows there are."""
-    from h5lightning.options import Rows
-    from h5lightning.options.coerce import coerce_fields
+    from h5lightning.options.coerce import coerce_fields, coerce_series
     from h5lightning.storage.survey import survey
+    from h5lightning.tools.overview.field_lookup import samples_for
 
-    surveyed = survey(patterns, coerce_fields(fields), Rows(), access=access, **where)
+    division = coerce_series(series)
+    samples = samples_for(None, division)
+    surveyed = survey(patterns, coerce_fields(fields), samples, access=access, series=division, **where)
     return surveyed.catalog, surveyed.scanned, len(surveyed.index)
 
 

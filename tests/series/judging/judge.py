@@ -190,7 +190,7 @@ class _Judge:
         self._check_resume(len(whole), ids)
 
     def _check_resume(self, batches: int, ids: dict[int, Part]) -> None:
-        if batches < 2:
+        if batches < 2 or self.case.steps % 2 == 0:  # it takes two more modules
             return
         first, second = self.module(), self.module()
         steps = min(self.case.steps, batches - 1)
