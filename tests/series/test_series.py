@@ -1,4 +1,4 @@
-"""Random trees of series against the contract: 120 in each run, thousands on request; and tests of the judges."""
+"""Random trees of series against the contract: 504 in each run, thousands on request; and tests of the judges."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ GROUPS = (
 @pytest.mark.parametrize("kinds", GROUPS, ids=["names", "other places", "tables"])
 @pytest.mark.timeout(120)
 def test_random_series(kinds, number):
-    """12 × 10 cases."""
+    """12 × 42 cases."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        tally = run(10, number, MEMORY, kinds=kinds)
+        tally = run(42, number, MEMORY, kinds=kinds)
     assert not tally.failure, tally.failure
     assert tally.of("right") >= 10, tally.markdown()
 
@@ -100,9 +100,9 @@ def test_a_value_that_differs_is_found(monkeypatch):
 def prepared_before(module):
     """The module reads other files than the contract: they are written anew for it."""
 
-    def changed(self):
+    def changed(self, **options):
         self.case.tree.write(self.folder)
-        return module(self)
+        return module(self, **options)
 
     return changed
 
