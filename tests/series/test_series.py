@@ -101,7 +101,8 @@ def prepared_before(module):
     """The module reads other files than the contract: they are written anew for it."""
 
     def changed(self, **options):
-        self.case.tree.write(self.folder)
+        if not options:  # later modules of the case read the same files
+            self.case.tree.write(self.folder)
         return module(self, **options)
 
     return changed
