@@ -31,8 +31,8 @@ def test_tables_and_flags_are_no_labels(kind):
         dataset("terminals", 90, dtype="|b1", annotations=divided),
     )
     assert found.fields == {"x": Field("observations")}
-    found = guessed(dataset("observations", 90, 17), dataset("terminals", 90, dtype="|b1"))
-    assert found.fields == {"x": Field("observations"), "y": Field("terminals")}
+    found = guessed(dataset("observations", 90, 17), dataset("kind", 90, dtype="|b1"))
+    assert found.fields == {"x": Field("observations"), "y": Field("kind")}
 
 
 def test_a_start_time_is_no_label_of_a_file():
