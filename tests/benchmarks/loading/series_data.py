@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import h5py
@@ -33,6 +33,7 @@ class Groups:
         fields: datasets of each group.
         window: rows of a sample.
         batch: samples of a batch.
+        options: further arguments of `H5DataModule`.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Groups:
     fields: int = 1
     window: int = 1
     batch: int = 256
+    options: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -68,7 +70,8 @@ class Groups:
         """What `H5DataModule` is given."""
         start = "data/demo_*/" if self.groups else "data/"
         windows = {"samples": Windows(self.window)} if self.window > 1 else {}
-        return {"fields": {name: start + name for name in self.names}, "batch_size": self.batch, **windows}
+        fields = {name: start + name for name in self.names}
+        return {"fields": fields, "batch_size": self.batch, **windows, **self.options}
 
 
 def write_groups(groups: Groups, folder: Path) -> Files:
