@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
+from h5lightning.core.frozen import once
 from h5lightning.planning.borders import Borders, Room
 from h5lightning.planning.index import SampleIndex
 from h5lightning.storage.readers.series_parts import Picked, SeriesParts
@@ -21,7 +22,7 @@ __all__ = ["FilePaths", "LocatedBatch"]
 _MOST_PATHS = 131_072  # about 150 bytes each
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class LocatedBatch:
     """The samples of a batch, sorted by unit and row.
 
@@ -62,13 +63,13 @@ class LocatedBatch:
 
     @property
     def series_starts(self) -> Int64Array:
-        """The first row in its unit of the series of each sample, ``(N,)``; computed for each field that asks."""
+        """The first row in its unit of the series of each sample, ``(N,)``."""
         starts = self.index.series_start
         return np.zeros(len(self.ids), np.int64) if starts is None else starts[self._series]
 
     @property
     def series_numbers(self) -> Int64Array:
-        """The number in its unit of the series of each sample, ``(N,)``; computed for each field that asks."""
+        """The number in its unit of the series of each sample, ``(N,)``."""
         series, units = self._series, self.index.units
         return series - units.searchsorted(units[series])
 
@@ -93,7 +94,7 @@ class LocatedBatch:
         place = f"series {name!r} of {self.paths[part]}" if name else self.paths[part]
         return place if row is None else f"row {row} of {place}"
 
-    @property
+    @once
     def _series(self) -> Int64Array:
         return self.index.locate(self.ids).series
 

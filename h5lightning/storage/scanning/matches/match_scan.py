@@ -126,14 +126,25 @@ _Groups: TypeAlias = dict[tuple[int, str], h5g.GroupID | None]
 class _MatchedPath:
     """A path with a ``*``, and what its datasets have in common."""
 
-    __slots__ = ("_fid", "_file", "_leaf", "_may_be_plain", "_parents", "_templates", "path", "place")
+    __slots__ = (
+        "_fid",
+        "_file",
+        "_leaf",
+        "_may_be_plain",
+        "_parents",
+        "_part",
+        "_templates",
+        "path",
+        "place",
+    )
 
     def __init__(self, fid: h5f.FileID, file: str, path: str, place: Place, *, may_be_plain: bool) -> None:
         self.path = path
         self.place = place
         self._fid = fid
         self._file = file
-        rest = split_at_star(path)[2].split("/")
+        _, self._part, below = split_at_star(path)
+        rest = below.split("/")
         self._parents = rest[:-1] if rest[-1] else []
         self._leaf = encoded(rest[-1]) if rest[-1] else b""
         self._may_be_plain = may_be_plain and place.is_in_file
@@ -143,7 +154,7 @@ class _MatchedPath:
         """The dataset of a match, if only hard links lead to it and no convention knows it by its path."""
         if not (self._may_be_plain and self.place.texts[text] and has_plain_name(concrete(self.path, text))):
             return None
-        part = encoded(concrete(split_at_star(self.path)[1], text))
+        part = encoded(concrete(self._part, text))
         try:
             if not self._leaf:
                 parent, leaf = self.place.group, part
