@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from h5lightning.core.arrays import Int64Array
-from h5lightning.core.formatting import more_files
+from h5lightning.core.string_table import StringTable
 from h5lightning.errors import FieldError, SchemaError
 from h5lightning.options import Field, SingleField, single_fields
 from h5lightning.planning.catalog.catalog import Catalog
@@ -39,7 +39,7 @@ def with_leading_series(catalog: Catalog, fields: Mapping[str, Field]) -> Catalo
     counts, rows = np.maximum(counts, 0), np.maximum(rows, 0)
     numbers = np.arange(int(counts.sum())) - (np.cumsum(counts) - counts).repeat(counts)
     rows_each = rows.repeat(counts)
-    no_problems = type(catalog.attrs).of([""]).take(np.zeros(len(counts), np.int64))
+    no_problems = StringTable.of([""]).take(np.zeros(len(counts), np.int64))
     bounds = SeriesBounds(counts, counts * rows, numbers * rows_each, rows_each, no_problems)
     return replace(catalog, bounds=bounds)
 
@@ -97,7 +97,7 @@ def _check(catalog: Catalog, one: _Named, bad: Int64Array, reference: SingleFiel
         expected = f"'/{reference.path}' has the shape {_shape(catalog, unit, reference)}"
     raise SchemaError(
         f"field {key!r}: in {catalog.where(unit)} '/{path}' has the shape {_shape(catalog, unit, field)}, and "
-        f"{expected}: it needs {what}{more_files(bad)}. Rows that all series share are Field({path!r}, axis=0), one "
+        f"{expected}: it needs {what}{catalog.more(bad)}. Rows that all series share are Field({path!r}, axis=0), one "
         f"value of each series Field({path!r}, constant=True, series_axis=0), and one of the whole file "
         f"Field({path!r}, constant=True)"
     )
