@@ -50,11 +50,6 @@ class StringTable(EqualByValue, Frozen):
         return cls(characters[np.arange(characters.shape[1]) < lengths[:, None]], np.cumsum(lengths))
 
     @classmethod
-    def joined(cls, first: StringTable, second: StringTable) -> StringTable:
-        """The strings of both, one after the other."""
-        return cls.concatenated([first, second])
-
-    @classmethod
     def concatenated(cls, tables: Sequence[StringTable]) -> StringTable:
         """The strings of all tables, one after the other."""
         starts = np.cumsum([0, *(table.blob.size for table in tables)]).tolist()

@@ -124,7 +124,7 @@ def recorded_reach(index: SampleIndex) -> Any:
     reach: Any = index.reach
     if isinstance(reach, RunReach):
         reach = reach.of_run
-    if isinstance(reach, WholeReach) or reach.is_padded or reach.is_of(index.samples):
+    if isinstance(reach, WholeReach) or reach.pad is not None or reach.is_of(index.samples):
         return ...
     return [int(np.max(reach.before)), int(np.max(reach.after))]
 

@@ -84,7 +84,7 @@ class BatchReader:
             key: FieldDelivery(one.plan, one.dtype, access, index, self._memory)
             for key, one in self._readers.items()
         }
-        self._borders = Borders.of(index, parts) if index.reach.is_padded else None
+        self._borders = Borders.of(index, parts) if reach.pad is not None else None
         rows = {plan.key: row_field_of(plan) for plan in fields.plans if index.reach.pad == "zero"}
         self._zeroed = {key: plan for key, plan in rows.items() if plan is not None}
 

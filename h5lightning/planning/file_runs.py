@@ -150,11 +150,6 @@ class RunReach:
         return self.of_run.pad
 
     @property
-    def is_padded(self) -> bool:
-        """Whether each row can start a sample, since rows that are not there are padding."""
-        return self.of_run.is_padded
-
-    @property
     def first(self) -> Int64Array:
         """The row that starts the first sample of each file, ``(files,)``."""
         before, _ = self._numbers()

@@ -38,14 +38,9 @@ class WindowReach:
     pad: str | None = None
 
     @property
-    def is_padded(self) -> bool:
-        """Whether each row can start a sample, since rows that are not there are padding."""
-        return self.pad is not None
-
-    @property
     def first(self) -> int | Int64Array:
         """The row that starts the first sample of each series."""
-        return 0 if self.is_padded else self.before
+        return self.before if self.pad is None else 0
 
     @property
     def span_rows(self) -> int:
@@ -67,7 +62,7 @@ class WindowReach:
 
     def counts(self, rows: Int64Array) -> Int64Array:
         """Samples of each series, which has so many rows; none in one that is shorter than what a sample needs."""
-        if self.is_padded:
+        if self.pad is not None:
             return -(-rows // self.stride)
         fit: Int64Array = (rows - 1 - self.before - self.after_end) // self.stride + 1
         return np.maximum(fit, 0)
@@ -87,7 +82,7 @@ class WindowReach:
             there is none; with padding, of those that start in the segment.
         """
         first: Int64Array = -(-starts // self.stride)
-        if self.is_padded:
+        if self.pad is not None:
             return first, -(-stops // self.stride)
         after = np.where(stops == rows, self.after_end, self.after)
         return first, (stops - 1 - self.before - after) // self.stride + 1
@@ -101,7 +96,6 @@ class WholeReach:
     first: ClassVar[int] = 0
     span_rows: ClassVar[int] = 1
     pad: ClassVar[None] = None
-    is_padded: ClassVar[bool] = False
 
     def of(self, series: Int64Array) -> WholeReach:  # noqa: ARG002
         """The reach in some series."""
@@ -124,7 +118,7 @@ class Reach(Protocol):
 
     @property
     def pad(self) -> str | None:
-        """What stands for rows that are not there; None if they must be there."""
+        """What stands for rows that are not there: ``edge`` or ``zero``; None if they must be there."""
 
     @property
     def stride(self) -> int:
@@ -137,10 +131,6 @@ class Reach(Protocol):
     @property
     def span_rows(self) -> int:
         """Rows from the first to the last row that a sample needs, both included."""
-
-    @property
-    def is_padded(self) -> bool:
-        """Whether rows that are not there are padding."""
 
     def of(self, series: Int64Array) -> Reach:
         """The reach in some series."""

@@ -35,7 +35,7 @@ def test_survives_a_pickle(texts):
 
 @each_list
 def test_joined_tables_hold_both(texts):
-    both = StringTable.joined(StringTable.of(texts), StringTable.of(["x", *texts]))
+    both = StringTable.concatenated([StringTable.of(texts), StringTable.of(["x", *texts])])
     assert both == StringTable.of([*texts, "x", *texts])
 
 

@@ -135,7 +135,7 @@ class Catalog(Frozen):
         units = UnitTable.joined([first._units(), second._units()])
         return cls(
             root=first.root,
-            names=StringTable.joined(first.names, second.names),
+            names=StringTable.concatenated([first.names, second.names]),
             stamps=np.concatenate([first.stamps, second.stamps]),
             **{item.name: getattr(units, item.name) for item in dataclasses.fields(units)},
             skipped=(*first.skipped, *second.skipped),

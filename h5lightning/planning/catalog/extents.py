@@ -158,11 +158,6 @@ class ExtentTable(EqualByValue, Frozen):
         return cls((), layout_of, ends, _NOTHING[0])
 
     @classmethod
-    def joined(cls, first: ExtentTable, second: ExtentTable) -> ExtentTable:
-        """The extents of both, one after the other."""
-        return cls.concatenated([first, second])
-
-    @classmethod
     def concatenated(cls, tables: Sequence[ExtentTable]) -> ExtentTable:
         """The extents of all tables, one after the other."""
         layouts: dict[ExtentForm, int] = {}

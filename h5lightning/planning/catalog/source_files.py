@@ -64,7 +64,7 @@ class SourceTable(EqualByValue):
     def joined(cls, first: SourceTable, second: SourceTable, *, files: int) -> SourceTable:
         """The sources of both tables; the first table describes ``files`` files."""
         return cls(
-            StringTable.joined(first.paths, second.paths),
+            StringTable.concatenated([first.paths, second.paths]),
             np.concatenate([first.stamps, second.stamps]),
             np.concatenate([first.file_of, second.file_of + files]),
             np.concatenate([first.source_of, second.source_of + len(first.paths)]),

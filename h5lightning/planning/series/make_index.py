@@ -70,7 +70,7 @@ def _numbers(bounds: SeriesBounds) -> StringTable:
 def _paired(units: StringTable, series: StringTable) -> StringTable:
     """``UNIT/SERIES`` for each series."""
     slashes = StringTable.of_bytes(np.full(len(units), b"/"))
-    parts = StringTable.joined(StringTable.joined(units, slashes), series)
+    parts = StringTable.concatenated([units, slashes, series])
     order = np.arange(3 * len(units)).reshape(3, -1).T.reshape(-1)
     mixed = parts.take(order)
     return StringTable(mixed.blob, mixed.ends[2::3])

@@ -182,7 +182,7 @@ def _add_numbers(digest: hashlib.blake2b, *arrays: Int64Array) -> None:
 
 def _shortage(part: Segments, index: SampleIndex) -> str:
     longest, samples, reach = int((part.stop - part.start).max(initial=0)), index.samples, index.reach
-    if isinstance(samples, Windows) and reach.is_padded:
+    if isinstance(samples, Windows) and reach.pad is not None:
         return (
             f"its longest run of rows is {longest}, and windows start at every {samples.stride}th row of a series. "
             "Use a smaller stride, a larger fraction, or split by='file' or by='series'"

@@ -93,7 +93,7 @@ def check_values(run: CheckRun, advance: Advance) -> tuple[CheckResult, ...]:
 
 def _without_padding(run: CheckRun, plan: StoredField, drawn: DrawnUnit) -> DrawnUnit:
     """The samples of which all steps of a field are rows of its unit."""
-    if not run.index.reach.is_padded or not isinstance(plan, RowField):
+    if run.index.reach.pad is None or not isinstance(plan, RowField):
         return drawn
     is_full = ~Borders.of(run.index).room(drawn.ids).has_padding(plan)
     return DrawnUnit(drawn.unit, drawn.ids[is_full], drawn.rows[is_full])

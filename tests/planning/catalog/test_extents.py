@@ -54,7 +54,7 @@ LISTS = st.lists(EXTENTS, max_size=8)
 
 @given(LISTS, LISTS, st.data())
 def test_equals_a_list(first, second, data):
-    both = ExtentTable.joined(ExtentTable.of(first), ExtentTable.of(second))
+    both = ExtentTable.concatenated([ExtentTable.of(first), ExtentTable.of(second)])
     listed = first + second
     assert [both[position] for position in range(len(both))] == listed
     assert both.known == sum(item is not None for item in listed)
