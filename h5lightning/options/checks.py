@@ -20,6 +20,7 @@ __all__ = [
     "check_int",
     "check_seconds",
     "check_text",
+    "clean_path",
     "did_you_mean",
     "make_plain",
     "said_options",
@@ -69,6 +70,11 @@ def check_text(name: str, value: object) -> None:
     """Raise `OptionError` unless ``value`` is text or None."""
     if value is not None and not isinstance(value, str):
         raise OptionError(f"{name} must be text, found {value!r}")
+
+
+def clean_path(path: str) -> str:
+    """A path in a file without leading, trailing and double slashes."""
+    return "/".join(part for part in path.split("/") if part)
 
 
 def check_bool(name: str, value: object) -> None:

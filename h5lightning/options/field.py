@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from h5lightning.errors import OptionError
-from h5lightning.options.checks import check_bool, check_choice, check_int, check_text, make_plain
+from h5lightning.options.checks import check_bool, check_choice, check_int, check_text, clean_path, make_plain
 
 __all__ = ["DTYPES", "FLOAT_DTYPES", "JOINS", "Field", "SingleField", "single_fields"]
 
@@ -73,7 +73,7 @@ class Field:
         _check_names("field.path", self.path)
         _check_names("field.member", self.member)
         path: Any = self.path or ""
-        path = _clean(path) if isinstance(path, str) else tuple(map(_clean, path))
+        path = clean_path(path) if isinstance(path, str) else tuple(map(clean_path, path))
         object.__setattr__(self, "path", path)
         if isinstance(self.member, list):
             object.__setattr__(self, "member", tuple(self.member))
@@ -198,11 +198,6 @@ def _check_names(name: str, value: object) -> None:
         for one in value:
             if not isinstance(one, str) or not one.strip("/"):
                 raise OptionError(f"{name} must be a list of names, found {one!r} in {value!r}")
-
-
-def _clean(path: str) -> str:
-    """A path without leading, trailing and double slashes."""
-    return "/".join(part for part in path.split("/") if part)
 
 
 def _listed(value: object) -> object:

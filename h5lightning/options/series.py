@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from h5lightning.errors import OptionError
-from h5lightning.options.checks import check_int, check_text, make_plain
+from h5lightning.options.checks import check_int, check_text, clean_path, make_plain
 
 __all__ = ["Series"]
 
@@ -55,17 +55,18 @@ class Series:
         flags = [self.flags] if isinstance(self.flags, str) else list(self.flags)
         for name in _PATHS:
             check_text(f"series.{name}", getattr(self, name))
-            object.__setattr__(self, name, _clean(getattr(self, name)))
+            path = getattr(self, name)
+            object.__setattr__(self, name, path and clean_path(path))
         for flag in flags:
             check_text("series.flags", flag)
-        object.__setattr__(self, "flags", tuple(_clean(flag) or "" for flag in flags))
+        object.__setattr__(self, "flags", tuple(clean_path(flag or "") for flag in flags))
         if self.axis is not None:
             check_int("series.axis", self.axis, at_least=0)
         if self.join_files is False:
             object.__setattr__(self, "join_files", None)
         if self.join_files is not None and self.join_files is not True:
             check_text("series.join_files", self.join_files)
-            object.__setattr__(self, "join_files", _clean(self.join_files))
+            object.__setattr__(self, "join_files", clean_path(str(self.join_files)))
         self._check_combination()
 
     @property
@@ -96,10 +97,6 @@ class Series:
             raise OptionError(
                 f"series: join_files makes series of whole files, found {' and '.join(given)} too: say one of them"
             )
-
-
-def _clean(path: Any) -> Any:
-    return path if path is None else "/".join(part for part in str(path).split("/") if part)
 
 
 def _shown(value: Any) -> str:

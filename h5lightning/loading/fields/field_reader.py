@@ -109,6 +109,12 @@ class _DatasetReader(FieldReader):
         self._columns = [column_of(plan, form) for form in plan.forms]
         self._decoder = None if plan.is_uniform and not context.checks_each else FieldDecoder(plan)
 
+    def _fill(self, batch: LocatedBatch, request: ReadRequest) -> Iterator[Sequence[RowRequest]]:
+        if self._decoder is None:
+            yield (RowRequest(request),)  # read straight into the batch
+        else:
+            yield from self._decoder.fill(batch, request)
+
 
 class RowReader(_DatasetReader):
     """Reads a field with values for each sample: single rows, or steps of windows."""
@@ -154,12 +160,6 @@ class RowReader(_DatasetReader):
         yield from together(
             [(inside, self._fill(inside, self._request(inside, out))), (rows, self._fill(rows, single))]
         )
-
-    def _fill(self, batch: LocatedBatch, request: ReadRequest) -> Iterator[Sequence[RowRequest]]:
-        if self._decoder is None:
-            yield (RowRequest(request),)  # read straight into the batch
-        else:
-            yield from self._decoder.fill(batch, request)
 
     def _request(self, batch: LocatedBatch, out: Array) -> ReadRequest:
         column, first_rows = self._columns[0], self._row_numbers.first_rows(batch)
@@ -213,11 +213,7 @@ class SeriesReader(_DatasetReader):
     def fill(self, batch: LocatedBatch, out: Array) -> Iterator[Sequence[RowRequest]]:
         """See `FieldReader.fill`."""
         rows = OF_SERIES.first_rows(batch)
-        request = ReadRequest(self._columns[0], batch.borders, rows, batch.slots, out)
-        if self._decoder is None:
-            yield (RowRequest(request),)
-        else:
-            yield from self._decoder.fill(batch, request)
+        yield from self._fill(batch, ReadRequest(self._columns[0], batch.borders, rows, batch.slots, out))
 
 
 class ConstantReader(_DatasetReader):

@@ -101,7 +101,7 @@ def join_by_coordinate(
     runs: list[tuple[int, ...]] = []
     gaps: list[Gap] = []
     for group in groups:
-        spans = _spans([file for file in group if coordinates[file] is not None], coordinates, where, path)
+        spans = _spans(group, coordinates, where, path)
         found, borders = _runs(spans, where, path)
         runs += found
         runs += [(file,) for file in group if coordinates[file] is None]
@@ -168,9 +168,10 @@ def _runs(
     is_falling = bool(steps) and (steps[0].step or 0) < 0
     for span in steps:
         if ((span.step or 0) < 0) != is_falling:
+            falling, rising = (steps[0], span) if is_falling else (span, steps[0])
             raise SchemaError(
-                f"series.join_files: '/{path}' falls in {where((span if is_falling is False else steps[0]).file)} and "
-                f"rises in {where((steps[0] if is_falling is False else span).file)}: write all files in one direction"
+                f"series.join_files: '/{path}' falls in {where(falling.file)} and rises in {where(rising.file)}: write "
+                "all files in one direction"
             )
     ordered = sorted(spans, key=lambda span: span.first, reverse=is_falling)
     runs: list[list[int]] = []
