@@ -39,7 +39,7 @@ class SampleInfo:
     Args:
         id: number of the sample in the whole index.
         path: the file.
-        series: what a ``*`` matched; empty while each file is one series.
+        series: the name of its series, or its number in the file; empty if each file is one series.
         row: first row of the sample in its series.
         stage: ``train``, ``val``, ``test`` or ``predict``.
         epoch: the epoch, from 0.
