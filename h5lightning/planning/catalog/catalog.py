@@ -22,6 +22,7 @@ import numpy.typing as npt
 from h5lightning.core.arrays import Int64Array, distinct, flat_positions
 from h5lightning.core.formatting import more_files
 from h5lightning.core.frozen import Frozen, once
+from h5lightning.core.star_paths import concrete
 from h5lightning.core.string_table import StringTable
 from h5lightning.planning.catalog.annotations import Annotations
 from h5lightning.planning.catalog.extents import ExtentTable
@@ -200,7 +201,7 @@ class Catalog(Frozen):
 
     def with_text(self, unit: int, text: str) -> str:
         """A path, or a message with a path, in which the ``*`` stands for what it matched in a unit."""
-        return text if self.matches is None else text.replace("*", self.matches.texts[unit], 1)
+        return text if self.matches is None else concrete(text, self.matches.texts[unit])
 
     @property
     def noun(self) -> str:

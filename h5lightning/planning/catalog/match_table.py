@@ -9,6 +9,7 @@ import numpy as np
 
 from h5lightning.core.arrays import Int64Array, flat_positions
 from h5lightning.core.frozen import EqualByValue, Frozen, once
+from h5lightning.core.star_paths import concrete
 from h5lightning.core.string_table import StringTable
 
 __all__ = ["MatchTable"]
@@ -48,14 +49,14 @@ class MatchTable(EqualByValue, Frozen):
 
     def name(self, unit: int) -> str:
         """The name of the series: the whole part of the path that holds the ``*``, such as ``demo_3``."""
-        return self.part.replace("*", self.texts[unit], 1)
+        return concrete(self.part, self.texts[unit])
 
     @once
     def names(self) -> StringTable:
         """The name of each series, ``(units,)``."""
         if self.part == "*":
             return self.texts
-        return StringTable.of(self.part.replace("*", text, 1) for text in self.texts)
+        return StringTable.of(concrete(self.part, text) for text in self.texts)
 
     def take(self, files: Int64Array) -> MatchTable:
         """The matches of some files, in that order."""

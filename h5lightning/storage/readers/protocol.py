@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.core.arrays import Int64Array
+from h5lightning.core.star_paths import concrete
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.readers.series_parts import SeriesParts
 
@@ -52,7 +53,7 @@ class DatasetColumn:
 
     def at(self, text: str) -> DatasetColumn:
         """The same of the part in which the ``*`` matched a text."""
-        return replace(self, path=self.path.replace("*", text, 1)) if "*" in self.path else self
+        return replace(self, path=concrete(self.path, text)) if "*" in self.path else self
 
 
 @dataclass(frozen=True, slots=True, eq=False)

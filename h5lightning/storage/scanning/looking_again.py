@@ -7,12 +7,12 @@ from contextlib import suppress
 import numpy as np
 
 from h5lightning.core.families import families_text, fold
+from h5lightning.core.star_paths import split_at_star, starred_object
 from h5lightning.errors import H5LightningError
 from h5lightning.options.checks import did_you_mean
 from h5lightning.planning.catalog.catalog import Catalog, SkippedFile
 from h5lightning.planning.conventions.error_parts import DifferenceOf
 from h5lightning.storage.scanning.describe_file import attribute_names, dataset_names
-from h5lightning.storage.scanning.matches.places import split_at_star
 from h5lightning.storage.scanning.parallel_scan import difference_between, scan_file
 from h5lightning.storage.scanning.scan_request import ScanRequest
 
@@ -111,6 +111,4 @@ def _datasets_in(path: str) -> list[str]:
 def _matched_object(catalog: Catalog, unit: int) -> str:
     """The path of what the ``*`` matches, which it keeps."""
     layout = catalog.layouts[int(catalog.layout_of[unit])]
-    path = next((dataset.path for dataset in layout if "*" in dataset.path), "")
-    group, part, _ = split_at_star(path)
-    return f"{group}/{part}" if group else part
+    return starred_object(next((dataset.path for dataset in layout if "*" in dataset.path), ""))

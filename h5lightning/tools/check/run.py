@@ -11,6 +11,7 @@ import numpy as np
 from h5lightning.core.arrays import Float64Array, Int64Array
 from h5lightning.core.permutation import derive_key, derive_keys
 from h5lightning.core.progress import Advance
+from h5lightning.core.star_paths import concrete
 from h5lightning.datamodule.setup import PreparedData
 from h5lightning.errors import ShardingError, SplitError
 from h5lightning.loading.epochs.evaluation_epochs import FixedEpochs
@@ -153,7 +154,7 @@ class CheckRun:
 
     def path_in(self, plan: StoredField, unit: int) -> str:
         """The path of the dataset of a field in one unit."""
-        return plan.path.replace("*", self.text_of(unit), 1)
+        return concrete(plan.path, self.text_of(unit))
 
     def column_in(self, plan: StoredField, unit: int) -> DatasetColumn:
         """The dataset column that a reader reads for a field in one unit."""

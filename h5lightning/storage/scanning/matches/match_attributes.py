@@ -6,8 +6,9 @@ from typing import Any
 
 from h5py import h5a, h5f, h5o
 
+from h5lightning.core.star_paths import concrete, split_at_star
 from h5lightning.storage.hdf5.external import encoded
-from h5lightning.storage.scanning.matches.places import Place, concrete, split_at_star
+from h5lightning.storage.scanning.matches.places import Place
 from h5lightning.storage.scanning.metadata_values import ValueReader, attribute_value, read_attributes
 from h5lightning.storage.scanning.scan_request import ScanRequest
 

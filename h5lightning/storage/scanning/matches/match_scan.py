@@ -8,6 +8,7 @@ from typing import TypeAlias
 from h5py import h5d, h5f, h5g, h5l
 
 from h5lightning.core.natural_order import natural_key
+from h5lightning.core.star_paths import concrete, split_at_star
 from h5lightning.core.string_table import StringTable
 from h5lightning.planning.catalog.extents import Extents
 from h5lightning.planning.catalog.schema import DatasetSchema
@@ -15,7 +16,7 @@ from h5lightning.planning.catalog.unit_table import Entry, FileMatches, UnitTabl
 from h5lightning.storage.hdf5.external import encoded
 from h5lightning.storage.scanning.conventions.plain_names import has_plain_name
 from h5lightning.storage.scanning.matches.match_attributes import MatchAttributes
-from h5lightning.storage.scanning.matches.places import Place, concrete, split_at_star
+from h5lightning.storage.scanning.matches.places import Place
 from h5lightning.storage.scanning.matches.starred import starred
 from h5lightning.storage.scanning.matches.templates import Template, template_of
 from h5lightning.storage.scanning.metadata_values import ValueReader

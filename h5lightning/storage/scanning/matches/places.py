@@ -6,25 +6,7 @@ from h5py import h5f, h5g, h5l
 
 from h5lightning.storage.hdf5.external import encoded, link_problem
 
-__all__ = ["Place", "concrete", "split_at_star"]
-
-
-def split_at_star(path: str) -> tuple[str, str, str]:
-    """The group in which a ``*`` matches, the part of the path that holds the ``*``, and the rest of the path.
-
-    Example:
-        >>> split_at_star("data/demo_*/obs/x"), split_at_star("traj_*")
-        (('data', 'demo_*', 'obs/x'), ('', 'traj_*', ''))
-    """
-    before, _, after = path.partition("*")
-    group, _, start = before.rpartition("/")
-    stop, _, rest = after.partition("/")
-    return group, f"{start}*{stop}", rest
-
-
-def concrete(path: str, text: str) -> str:
-    """The path with what its ``*`` matched."""
-    return path.replace("*", text, 1)
+__all__ = ["Place"]
 
 
 class Place:

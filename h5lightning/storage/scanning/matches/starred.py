@@ -6,9 +6,9 @@ import dataclasses
 import re
 from typing import Any
 
+from h5lightning.core.star_paths import concrete, starred_object
 from h5lightning.planning.catalog.annotations import NOTHING
 from h5lightning.planning.catalog.schema import DatasetSchema
-from h5lightning.storage.scanning.matches.places import concrete, split_at_star
 
 __all__ = ["starred"]
 
@@ -23,8 +23,7 @@ def starred(schema: DatasetSchema, path: str, text: str) -> DatasetSchema:
     """
     if not schema.refusal and schema.annotations is NOTHING:
         return dataclasses.replace(schema, path=path)
-    group, part, _ = split_at_star(path)
-    place = f"{group}/{part}" if group else part
+    place = starred_object(path)
     pattern = re.compile(rf"(?<![^/'\s]){re.escape(concrete(place, text))}(?=[/'\[@,\s]|$)")
 
     def rewritten(value: Any) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from h5py import h5f
 
+from h5lightning.core.star_paths import concrete
 from h5lightning.core.string_table import StringTable
 from h5lightning.planning.catalog.series_bounds import SeriesBounds
 from h5lightning.planning.series import table_borders
@@ -43,7 +44,7 @@ def read_bounds(
     shared: dict[tuple[str, ...], SeriesBounds] = {}
 
     def of_unit(text: str | None) -> SeriesBounds:
-        paths = tuple(path if text is None else path.replace("*", text, 1) for path in tables)
+        paths = tuple(path if text is None else concrete(path, text) for path in tables)
         if paths not in shared:
             shared.clear()  # tables of one unit may be those of the next one, or of none
             shared[paths] = _bounds(fid, file, ways, paths, reader)

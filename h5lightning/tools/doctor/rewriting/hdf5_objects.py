@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from h5py import h5a, h5d, h5f, h5g, h5o, h5r, h5t
 
+from h5lightning.core.star_paths import concrete, split_at_star
 from h5lightning.errors import FieldError
 
 __all__ = [
@@ -55,16 +56,19 @@ def matching_datasets(fid: h5f.FileID, path: str) -> list[str]:
 
     The ``*`` stands for any text in a part of the path, as in fields.
     """
-    before, star, after = path.partition("*")
-    if not star or find_dataset(fid, path) is not None:
+    if "*" not in path or find_dataset(fid, path) is not None:
         return [path]
-    group, _, start = before.rpartition("/")
-    stop, slash, rest = after.partition("/")
+    group, part, _ = split_at_star(path)
+    start, stop = part.split("*", 1)
     found = find_object(fid, group or "/")
     names = [name_text(name) for name in found] if isinstance(found, h5g.GroupID) else []
-    size, folder = len(start) + len(stop), f"{group}/" if group else ""
-    matches = [name for name in names if name.startswith(start) and name.endswith(stop) and len(name) >= size]
-    paths = [f"{folder}{name}{slash}{rest}" for name in matches]
+    size = len(start) + len(stop)
+    texts = [
+        name[len(start) : len(name) - len(stop)]
+        for name in names
+        if name.startswith(start) and name.endswith(stop) and len(name) >= size
+    ]
+    paths = [concrete(path, text) for text in texts]
     return [one for one in paths if find_dataset(fid, one) is not None]
 
 

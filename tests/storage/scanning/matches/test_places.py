@@ -4,24 +4,8 @@ from __future__ import annotations
 
 import h5py
 import numpy as np
-import pytest
 
 from h5lightning.storage.scanning import ScanRequest, scan_file
-from h5lightning.storage.scanning.matches.places import split_at_star
-
-
-@pytest.mark.parametrize(
-    ("path", "place"),
-    [
-        ("*", ("", "*", "")),
-        ("traj_*/obs", ("", "traj_*", "obs")),
-        ("data/*/obs/x", ("data", "*", "obs/x")),
-        ("a/b/demo_*_x/c", ("a/b", "demo_*_x", "c")),
-        ("data/x*", ("data", "x*", "")),
-    ],
-)
-def test_the_place_of_a_star(path, place):
-    assert split_at_star(path) == place
 
 
 def test_each_match_is_a_unit_in_natural_order(tmp_path):
