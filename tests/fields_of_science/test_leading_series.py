@@ -168,6 +168,14 @@ def test_a_table_can_say_series_whose_values_a_dataset_holds(tmp_path, ready):
 # ── what does not fit ────────────────────────────────────────────────────────────────────────────────
 
 
+def test_an_error_counts_the_matches_of_one_file_not_files(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for run in range(3):
+            file[f"run_{run}/u"], file[f"run_{run}/v"] = np.zeros((2, 5)), np.zeros((2, 6))
+    with pytest.raises(SchemaError, match=r"series 'run_0' of .*a\.h5 .* \(and 2 more series\)"):
+        _module(tmp_path, Windows(2, axis=1), {"u": "run_*/u", "v": "run_*/v"}).setup()
+
+
 @pytest.mark.parametrize(
     ("samples", "series", "message"),
     [
