@@ -134,6 +134,7 @@ class Case:
         """A program that writes the files and sets the module up."""
         arguments = "".join(f"    {name}={value!r},\n" for name, value in self.arguments.items())
         return (
+            "from __future__ import annotations\n"
             "import os, tempfile\nimport h5py, numpy as np\nfrom h5lightning import H5DataModule\n"
             f"os.chdir(tempfile.mkdtemp())\n{NUMBERS}\n{self.tree.code()}\n"
             f"dm = H5DataModule(\n    'data*.h5',\n{arguments}    provenance=True, index_dir='index',\n)\n"

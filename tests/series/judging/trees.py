@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,20 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = ["NUMBERS", "FileTree", "Storage", "Stored", "Tree", "numbers"]
-
-# The source of `numbers`, for printed programs.
-NUMBERS = '''def numbers(dtype, shape, first):
-    """Numbers from ``first`` on, as the type can hold them; columns of a table begin 17 apart."""
-    dtype, count = np.dtype(dtype), int(np.prod(shape))
-    if dtype.names:
-        made = np.zeros(shape, dtype)
-        for place, name in enumerate(dtype.names):
-            made[name] = numbers(dtype[name].base, made[name].shape, first + 17 * place)
-        return made
-    found = first + np.arange(count).reshape(shape)
-    limits = {"b": 2, "i": 120, "u": 250}
-    return (found % limits.get(dtype.kind, 2000) if dtype.itemsize == 1 else found % 30_000).astype(dtype)
-'''
 
 
 def numbers(dtype: Any, shape: tuple[int, ...], first: int) -> npt.NDArray[Any]:
@@ -39,6 +26,10 @@ def numbers(dtype: Any, shape: tuple[int, ...], first: int) -> npt.NDArray[Any]:
     found = first + np.arange(count).reshape(shape)
     limits = {"b": 2, "i": 120, "u": 250}
     return (found % limits.get(dtype.kind, 2000) if dtype.itemsize == 1 else found % 30_000).astype(dtype)
+
+
+# For printed programs.
+NUMBERS = inspect.getsource(numbers)
 
 
 @dataclass(frozen=True)
