@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from h5lightning.core.natural_order import natural_key
+from h5lightning.core.star_paths import starred_object
 
 __all__ = ["Family", "families_text", "fold", "folded_names"]
 
@@ -34,8 +35,7 @@ class Family:
     @property
     def place(self) -> str:
         """The path up to the ``*``: what the siblings share."""
-        before, _, after = self.path.partition("*")
-        return f"{before}*{after.partition('/')[0]}"
+        return starred_object(self.path)
 
     @property
     def text(self) -> str:
@@ -74,9 +74,7 @@ def fold(paths: Iterable[str]) -> tuple[list[Family], list[str]]:
         parent = path[: path.index("\0")]
         # A ``*`` alone would match other siblings too.
         is_alone = siblings[parent] == {pattern}
-        part = "*" if is_alone else pattern.replace("0", "*", 1)
-        if part.count("0"):
-            part = "*"
+        part = "*" if is_alone or pattern.count("0") > 1 else pattern.replace("0", "*")
         families.append(Family(path.replace("\0", part, 1), len(found), ordered[0], ordered[-1]))
     return families, others
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from h5lightning.core.families import families_text, fold
+from h5lightning.core.families import families_text, fold, folded_names
 from h5lightning.core.star_paths import split_at_star, starred_object
 from h5lightning.errors import H5LightningError
 from h5lightning.options.checks import did_you_mean
@@ -33,8 +33,7 @@ def differences_between(catalog: Catalog, *, locking: bool) -> DifferenceOf:
 
 def names_in(path: str) -> list[str]:
     """The paths of the datasets of a file, numbered siblings as one with a ``*``; none if it cannot be read."""
-    families, others = fold(_datasets_in(path))
-    return [*(family.path for family in families), *others]
+    return folded_names(_datasets_in(path))
 
 
 def attrs_in(catalog: Catalog, unit: int, owner: str) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from h5lightning.core.star_paths import starred_object
 from h5lightning.options import Field, Series
 from h5lightning.planning.conventions.series_borders import series_option
 from h5lightning.tools.overview.dataset_paths import is_label, words_of
@@ -55,7 +56,7 @@ def find_family(datasets: Sequence[DatasetSummary]) -> Family | None:
     families: dict[str, list[DatasetSummary]] = {}
     for dataset in datasets:
         if dataset.is_pattern and dataset.path.count("*") == 1 and _may_be_row_field(dataset):
-            families.setdefault(_start(dataset.path), []).append(dataset)
+            families.setdefault(starred_object(dataset.path), []).append(dataset)
     if not families:
         return None
     members = max(families.values(), key=lambda family: sum(dataset.weight for dataset in family))
@@ -96,12 +97,6 @@ def lists_of_series(datasets: Iterable[DatasetSummary], files: int) -> dict[str,
 
 def _may_be_row_field(dataset: DatasetSummary) -> bool:
     return not dataset.schema.refusal and bool(dataset.schema.shape) and not dataset.schema.members
-
-
-def _start(path: str) -> str:
-    """The part of a path up to the component with the ``*``."""
-    depth = path[: path.index("*")].count("/")
-    return "/".join(path.split("/")[: depth + 1])
 
 
 def _of_equal_lengths(members: Sequence[DatasetSummary]) -> Family:
