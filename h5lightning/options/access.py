@@ -43,6 +43,8 @@ class Access:
             are none.
         same: paths of datasets, such as names of columns, whose values must be equal in all files; the scan compares
             them.
+        max_padded_bytes: bytes of one padded tensor (``ragged="pad"``), at most; a larger one is an error that names
+            the longest sample.
     """
 
     max_open_files: int | None = None
@@ -56,6 +58,7 @@ class Access:
     memory_map: bool | None = None
     verify: bool = False
     same: str | Sequence[str] = ()
+    max_padded_bytes: int = 1024 * 1024 * 1024
 
     def __post_init__(self) -> None:
         make_plain(self)
@@ -63,6 +66,7 @@ class Access:
         if self.max_open_files is not None:
             check_int("access.max_open_files", self.max_open_files, at_least=1)
         check_int("access.cache_bytes", self.cache_bytes, at_least=0)
+        check_int("access.max_padded_bytes", self.max_padded_bytes, at_least=1)
         check_choice("access.on_bad_file", self.on_bad_file, ("raise", "skip"))
         check_fraction("access.max_bad_fraction", self.max_bad_fraction, is_optional=False)
         check_choice("access.on_missing", self.on_missing, ("raise", "fill"))

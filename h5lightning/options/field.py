@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from h5lightning.errors import OptionError
 from h5lightning.options.checks import check_bool, check_choice, check_int, check_text, clean_path, make_plain
 
-__all__ = ["DTYPES", "FLOAT_DTYPES", "JOINS", "Field", "SingleField", "single_fields"]
+__all__ = ["DTYPES", "FLOAT_DTYPES", "JOINS", "RAGGED", "Field", "SingleField", "single_fields"]
 
-_PADDING = "pad:"
+RAGGED = ("error", "list", "stack", "pad", "concat")
+_PADDING, _LENGTH = "pad:", "length:"
 FLOAT_DTYPES = ("float16", "bfloat16", "float32", "float64")
 _INTEGER_DTYPES = ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")
 JOINS = ("last", "first", "concat")
@@ -24,8 +25,8 @@ class Field:
 
     Args:
         path: path of the dataset in the file; with ``attr``, of the object that carries the attribute. A ``*`` makes
-            each match a series: ``data/*/actions``. ``pad:KEY`` for the padding of the field ``KEY``. A list of paths
-            makes one tensor of several datasets, see ``join``.
+            each match a series: ``data/*/actions``. ``pad:KEY`` for the padding of the field ``KEY``, ``length:KEY``
+            for the lengths of its ragged samples. A list of paths makes one tensor of several datasets, see ``join``.
         attr: name of an attribute, whose value is the same for each sample of a series.
         steps: ``(start, stop)``, steps of the window relative to its first row, so that two fields can share one
             dataset; they may be negative, or lie beyond its length.
@@ -37,20 +38,26 @@ class Field:
             brings several entries of that axis. ``"concat"`` joins along the last axis of a row. Single numbers are
             stacked by all three.
         dtype: the delivered type, such as ``"float32"``.
-        ragged: what to do with samples of different length; ``"error"`` names the file that differs.
+        ragged: what to do with samples of different shapes. ``"error"`` names two that differ. ``"list"`` delivers a
+            list of N tensors. ``"stack"`` says that all have one shape after the transform. ``"pad"`` fills with zeros
+            along each axis that differs, to the longest sample of the batch: ``(N, longest, …)``. ``"concat"`` puts
+            samples that differ along the first axis one after the other: ``(sum of lengths, …)``. ``length:KEY`` gives
+            the lengths, ``(N,)`` int64, and ``pad:KEY`` says which entries are padding, ``(N, longest)`` bool.
         decode: ``"cf"`` to decode the stored numbers as the attributes of each file say (``scale_factor``,
             ``add_offset``, ``_FillValue``, ``missing_value``, ``valid_range``, ``_Unsigned``; of NWB ``conversion`` and
             ``offset``): computed in float64, rounded once to ``dtype`` (default float32), with NaN for missing values.
             ``"stored"`` to deliver the stored numbers, whatever these attributes say. None for an error if the
             attributes say that the stored numbers are not the values.
-        axis: the axis along which the rows of this field lie, if it is not that of ``samples``. A field that says
-            ``axis``, ``series_axis`` or ``constant`` inherits neither axis.
+        axis: the axis along which the rows of this field lie, if it is not that of ``samples``; for windows along
+            several axes, as many. A field that says ``axis``, ``series_axis`` or ``constant`` inherits neither axis.
         series_axis: the axis of this field whose entries are series, if it is not that of ``series``.
         extra_rows: this field may have so many rows more than the others in each series, such as the last observation
             of an episode.
+        index: path of the dataset that divides this one into rows of unequal length: the end of each row (VectorIndex
+            of NWB), or n + 1 offsets. A row is then that stretch of this dataset, ``(length, …)``; see ``ragged``.
     """
 
-    later: ClassVar[tuple[str, ...]] = ("axis", "series_axis", "extra_rows", "join")
+    later: ClassVar[tuple[str, ...]] = ("axis", "series_axis", "extra_rows", "join", "index")
 
     path: str | Sequence[str] = ""
     attr: str | None = None
@@ -60,10 +67,11 @@ class Field:
     dtype: str | None = None
     ragged: str = "error"
     decode: str | None = None
-    axis: int | None = None
+    axis: int | Sequence[int] | None = None
     series_axis: int | None = None
     extra_rows: int = 0
     join: str = "last"
+    index: str | None = None
 
     def __post_init__(self) -> None:
         make_plain(self)
@@ -87,12 +95,13 @@ class Field:
             )
         if self.dtype is not None:
             check_choice("field.dtype", self.dtype, DTYPES)
-        check_choice("field.ragged", self.ragged, ("error",))
+        check_choice("field.ragged", self.ragged, RAGGED)
         if self.decode is not None:
             check_choice("field.decode", self.decode, ("stored", "cf"))
-        for name in ("axis", "series_axis"):
-            if getattr(self, name) is not None:
-                check_int(f"field.{name}", getattr(self, name), at_least=0)
+        self._check_axes()
+        check_text("field.index", self.index)
+        if self.index is not None:
+            object.__setattr__(self, "index", clean_path(self.index))
         check_int("field.extra_rows", self.extra_rows, at_least=0)
         self._check_steps()
         self._check_combination()
@@ -119,9 +128,9 @@ class Field:
     def parts(self) -> tuple[SingleField, ...]:
         """The field of each dataset and column that it is made of; of one alone, where there is no list.
 
-        None for the padding of another field, which is made of no dataset.
+        None for the padding or the lengths of another field, which are made of no dataset.
         """
-        if self.padding_of is not None:
+        if self.told_of is not None:
             return ()
         paths = (self.path,) if isinstance(self.path, str) else self.path
         members = (self.member,) if self.member is None or isinstance(self.member, str) else self.member
@@ -132,10 +141,40 @@ class Field:
         )
 
     @property
+    def axes(self) -> tuple[int, ...] | None:
+        """The axes of its windows, or of its rows, if it says them; else None."""
+        return self.axis if self.axis is None or isinstance(self.axis, tuple) else (cast("int", self.axis),)
+
+    @property
     def padding_of(self) -> str | None:
         """The key of the field whose padding this is (``pad:KEY``); else None."""
-        is_padding = isinstance(self.path, str) and self.path.startswith(_PADDING) and self.attr is None
-        return str(self.path).removeprefix(_PADDING) if is_padding else None
+        return self._after(_PADDING)
+
+    @property
+    def length_of(self) -> str | None:
+        """The key of the field whose lengths these are (``length:KEY``); else None."""
+        return self._after(_LENGTH)
+
+    @property
+    def told_of(self) -> str | None:
+        """The key of the field whose padding or lengths these are; else None."""
+        return self.padding_of if self.length_of is None else self.length_of
+
+    def _after(self, word: str) -> str | None:
+        is_word = isinstance(self.path, str) and self.path.startswith(word) and self.attr is None
+        return str(self.path).removeprefix(word) if is_word else None
+
+    def _check_axes(self) -> None:
+        if self.series_axis is not None:
+            check_int("field.series_axis", self.series_axis, at_least=0)
+        axes: Any = self.axis
+        if axes is None or type(axes) is int:
+            return
+        if not isinstance(axes, list) or not axes or any(type(axis) is not int for axis in axes):
+            raise OptionError(f"field.axis must be an integer, or a list of integers; found {axes!r}")
+        if len(set(axes)) < len(axes):
+            raise OptionError(f"field.axis names an axis twice: {axes!r}")
+        object.__setattr__(self, "axis", tuple(axes) if len(axes) > 1 else axes[0])
 
     def _check_steps(self) -> None:
         steps: Any = self.steps
@@ -158,6 +197,18 @@ class Field:
             raise OptionError(
                 f"the attribute {self.attr!r} can be of one object: found the paths {_listed(self.path)!r}. Make a "
                 "field of each, and join them in a transform"
+            )
+        if self.index is not None and (
+            self.attr is not None or self.steps or self.extra_rows or self.axis is not None
+        ):
+            raise OptionError(
+                f"field {_listed(self.path)!r}: index={self.index!r} divides the rows of the dataset: remove attr, "
+                "steps, axis and extra_rows"
+            )
+        if self.index is not None and self.constant and self.ragged != "list":
+            raise OptionError(
+                f"the constant field {_listed(self.path)!r} with index={self.index!r} is a list of tensors for each "
+                f"sample: {Field.text(self, ragged='list')}"
             )
         if self.join != "last" and not self.is_list:
             raise OptionError(

@@ -151,7 +151,7 @@ def _steps(
     compared: ComparedFiles, key: str, field: SingleField, samples: Samples, lengths: Int64Array
 ) -> tuple[int, int] | None:
     if isinstance(samples, Windows):
-        steps = field.steps or (0, samples.length)
+        steps = field.steps or (0, samples.rows)
         if max(-steps[0], steps[1]) * samples.dilation > LARGEST_INT // 4:
             raise OptionError(
                 f"field {key!r}: steps={steps} with dilation={samples.dilation} reach further than rows can be counted"

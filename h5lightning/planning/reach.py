@@ -156,7 +156,7 @@ def reach_of(samples: Samples, fields: Iterable[RowField] = ()) -> Reach:
         first, stop = field.span
         before, after = max(before, -first), max(after, stop - 1)
         after_end = _most(after_end, stop - 1 - field.extra_rows)
-    return WindowReach(samples.stride, before, after, after_end, samples.pad)
+    return WindowReach(samples.stride_rows, before, after, after_end, samples.pad)
 
 
 def reach_of_units(
@@ -189,7 +189,7 @@ def joined_reach(first: Reach, second: Reach, is_second: BoolArray) -> Reach:
 
 def reach_text(samples: Windows, reach: Reach) -> str:
     """How many rows a window needs, for messages."""
-    options = f"length={samples.length}, dilation={samples.dilation}"
+    options = f"length={samples.rows}, dilation={samples.dilation}"
     if reach.span_rows == samples.span_rows:
         return f"a window spans {samples.span_rows} ({options})"
     return f"a window spans {reach.span_rows} ({options}, and the steps of the fields)"

@@ -8,8 +8,8 @@ from h5lightning.options import Access, Field, Rows, Split, Whole, Windows
 from h5lightning.options.coerce import coerce, coerce_fields, coerce_samples, split_for
 
 KNOWN_OF_ACCESS = (
-    "; known: allow_external, cache_bytes, locking, max_bad_fraction, max_open_files, memory_map, on_bad_file, "
-    "on_missing, on_nonfinite, same, verify"
+    "; known: allow_external, cache_bytes, locking, max_bad_fraction, max_open_files, max_padded_bytes, memory_map, "
+    "on_bad_file, on_missing, on_nonfinite, same, verify"
 )
 
 
@@ -80,7 +80,7 @@ def test_samples_from_what_a_user_writes(value, expected):
         ({"kind": "windows"}, "samples needs 'length'"),
         ({"kind": "rows", "length": 3}, "samples has no option 'length'; known: axis$"),
         ({"length": 3, "strid": 1}, "samples has no option 'strid'; did you mean 'stride'"),
-        ({"length": 3, "axis": -1}, "samples.axis must be an integer of at least 0, found -1"),
+        ({"length": 3, "axis": 1.5}, "samples.axis must be an integer, found 1.5"),
         ({"length": 3, "pad": "wrap"}, "samples.pad must be one of 'edge', 'zero'; found 'wrap'"),
         ("windows", "samples must be Rows, Windows, Whole or a mapping with 'kind', found 'windows'"),
     ],

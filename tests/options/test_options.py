@@ -32,9 +32,10 @@ def case(name, make, message):
     return pytest.param(make, message, id=name)
 
 
-def refusals_of_integers(name, make, at_least):
+def refusals_of_integers(name, make, at_least, *, is_list_allowed=False):
     """One case for each value that an integer option must refuse."""
-    values = {"below": at_least - 1, "bool": True, "float": 2.0, "text": "2", "nan": NAN, "list": [2]}
+    values = {"below": at_least - 1, "bool": True, "float": 2.0, "text": "2", "nan": NAN}
+    values |= {} if is_list_allowed else {"list": [2]}
     return [
         case(
             f"{name}={label}",
@@ -67,8 +68,10 @@ def refusal_of_choice(name, make, choices):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        *refusals_of_integers("samples.length", Windows, 1),
-        *refusals_of_integers("samples.stride", lambda value: Windows(4, stride=value), 1),
+        *refusals_of_integers("samples.length", Windows, 1, is_list_allowed=True),
+        *refusals_of_integers(
+            "samples.stride", lambda value: Windows(4, stride=value), 1, is_list_allowed=True
+        ),
         *refusals_of_integers("samples.dilation", lambda value: Windows(4, dilation=value), 1),
         *refusals_of_integers("split.gap", lambda value: Split(gap=value), 0),
         *refusals_of_integers("split.seed", lambda value: Split(seed=value), 0),
@@ -88,7 +91,9 @@ def refusal_of_choice(name, make, choices):
         refusal_of_choice("access.on_missing", lambda v: Access(on_missing=v), "'raise', 'fill'"),
         refusal_of_choice("access.on_nonfinite", lambda v: Access(on_nonfinite=v), "'ignore', 'raise'"),
         refusal_of_choice("field.dtype", lambda v: Field("x", dtype=v), ", ".join(map(repr, DTYPES))),
-        refusal_of_choice("field.ragged", lambda v: Field("x", ragged=v), "'error'"),
+        refusal_of_choice(
+            "field.ragged", lambda v: Field("x", ragged=v), "'error', 'list', 'stack', 'pad', 'concat'"
+        ),
         case(
             "access.locking", lambda: Access(locking="no"), "access.locking must be true or false, found 'no'"
         ),
@@ -177,3 +182,52 @@ def test_pickles_that_name_the_package_are_read(option):
     old = pickle.dumps(option, protocol=0).replace(kind.__module__.encode(), b"h5lightning.options")
     assert kind.__module__.encode() not in old
     assert pickle.loads(old) == option
+
+
+def test_windows_along_several_axes_have_a_length_and_a_stride_for_each():
+    box = Windows((4, 8, 8), stride=2, axis=(1, 2, -1))
+    assert (box.axes, box.lengths, box.strides) == ((1, 2, -1), (4, 8, 8), (2, 2, 2))
+    assert (box.rows, box.stride_rows, box.span_rows) == (4, 2, 4)
+    assert Windows(64, axis=(0, 1)).lengths == (64, 64)
+
+
+def test_lists_and_tuples_of_axes_are_the_same_option():
+    listed = coerce_samples({"length": [4, 8], "stride": [1, 2], "axis": [0, 2]})
+    assert listed == Windows((4, 8), (1, 2), axis=(0, 2))
+    assert hash(listed) == hash(Windows((4, 8), (1, 2), axis=(0, 2)))
+    assert Windows([5], axis=[-1]) == Windows(5, axis=-1)
+    assert coerce_samples(to_plain(listed)) == listed
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Windows((4, 4)), r"samples.length=\[4, 4\] has 2 numbers, and samples.axis=0 names 1"),
+        (lambda: Windows(4, axis=(0, 0)), "a list of different ones"),
+        (lambda: Windows(4, axis=()), "a list of different ones"),
+        (lambda: Windows((4, 0), axis=(0, 1)), "samples.length must be an integer of at least 1, found 0"),
+        (lambda: Windows(4, dilation=2, axis=(0, 1)), "samples.dilation=2 is for windows along one axis"),
+        (lambda: Windows(4, jitter="yes"), "samples.jitter must be true or false"),
+        (lambda: Whole(take=0), "samples.take must be an integer of at least 1"),
+        (lambda: Field("x", axis=(1, 1)), "field.axis names an axis twice"),
+        (lambda: Field("x", index="ends", steps=(0, 2)), "remove attr, steps, axis and extra_rows"),
+        (
+            lambda: Field("x", index="ends", constant=True),
+            r"Field\('x', constant=True, ragged='list', index='ends'\)",
+        ),
+        (lambda: Shuffle("none", bucket="length:x"), "shuffle.bucket='length:x' changes the order"),
+    ],
+)
+def test_what_windows_rows_and_buckets_refuse(make, message):
+    with pytest.raises(OptionError, match=message):
+        make()
+
+
+def test_words_tell_of_another_field():
+    assert (Field("length:x").length_of, Field("length:x").told_of, Field("length:x").padding_of) == (
+        "x",
+        "x",
+        None,
+    )
+    assert (Field("pad:x").padding_of, Field("pad:x").told_of, Field("x").told_of) == ("x", "x", None)
+    assert Field("length:x").parts() == ()

@@ -37,7 +37,7 @@ def check_axes(samples: Samples, series: SeriesOption) -> None:
             "series=Series(axis=0) makes each entry of axis 0 a series, so rows cannot lie along axis 0 too: "
             f"samples={replace(samples, axis=1)!r}"
         )
-    if axis == 0 and samples.axis > 1:
+    if axis == 0 and samples.axis != 1:
         raise OptionError(
             f"samples.axis={samples.axis}: with series=Series(axis=0), rows lie along axis 1; rows along another axis "
             "are not available yet"

@@ -184,8 +184,8 @@ def _shortage(part: Segments, index: SampleIndex) -> str:
     longest, samples, reach = int((part.stop - part.start).max(initial=0)), index.samples, index.reach
     if isinstance(samples, Windows) and reach.pad is not None:
         return (
-            f"its longest run of rows is {longest}, and windows start at every {samples.stride}th row of a series. "
-            "Use a smaller stride, a larger fraction, or split by='file' or by='series'"
+            f"its longest run of rows is {longest}, and windows start at every {samples.stride_rows}th row of a "
+            "series. Use a smaller stride, a larger fraction, or split by='file' or by='series'"
         )
     if isinstance(samples, Windows):
         return (

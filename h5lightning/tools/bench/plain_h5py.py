@@ -147,8 +147,8 @@ class PlainH5py:
             return np.asarray(take(slice(first, first + rows)))
         if not isinstance(self._samples, Windows):
             return np.asarray(take(first + numbers))
-        dilation, length = self._samples.dilation, self._samples.length
-        starts = (first + numbers * self._samples.stride).tolist()
+        dilation, length = self._samples.dilation, self._samples.rows
+        starts = (first + numbers * self._samples.stride_rows).tolist()
         return np.stack([take(slice(row, row + (length - 1) * dilation + 1, dilation)) for row in starts])
 
 
@@ -162,8 +162,8 @@ def _counts(rows: Int64Array, samples: Samples) -> Int64Array:
         return (rows > 0).astype(np.int64)
     if not isinstance(samples, Windows):
         return rows
-    span = (samples.length - 1) * samples.dilation + 1
-    return np.maximum(0, (rows - span) // samples.stride + 1)
+    span = (samples.rows - 1) * samples.dilation + 1
+    return np.maximum(0, (rows - span) // samples.stride_rows + 1)
 
 
 def _with_default_cache(file: h5py.File, path: str, name: str, access: Access) -> h5py.Dataset:

@@ -139,7 +139,7 @@ class TrainingData:
         if self.is_whole:
             rows = int((self.rows if self.index is None else self.index.series_rows).max(initial=1))
         elif isinstance(samples, Windows):
-            rows = samples.length
+            rows = samples.rows
         fields = {
             (path, field.member): field
             for field in self.stored

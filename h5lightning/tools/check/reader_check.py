@@ -101,7 +101,7 @@ def _stride(run: CheckRun, fields: Fields) -> int:
     if not isinstance(samples, Windows) or samples.dilation > 1:
         return 1
     shortest = min(plan.steps[1] - plan.steps[0] if plan.steps else 1 for plan in fields.row_fields)
-    return max(1, shortest // samples.stride)
+    return max(1, shortest // samples.stride_rows)
 
 
 def _samples_at_once(fields: Fields) -> int:

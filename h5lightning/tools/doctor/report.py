@@ -115,7 +115,7 @@ def diagnose_files(
         num_workers,
         _max_open_files(access, num_workers),
         found.is_whole,
-        found.samples.length if isinstance(found.samples, Windows) else 1,
+        found.samples.rows if isinstance(found.samples, Windows) else 1,
         found.has_series,
     )
     findings = time_reads(_find(workload), catalog, workload) if measure else _find(workload)

@@ -108,7 +108,7 @@ def _sample_text(inferred: InferredFields) -> str:
         part = field.parts()[0]  # no list is inferred
         schema = schemas.get(part.path)
         axes = schema.row_shape_of(part.member) if schema is not None else ()
-        shape = " × ".join(map(str, axes[inferred.samples.axis :]))
+        shape = " × ".join(map(str, axes[inferred.samples.axes[0] :]))
         texts.append(f"{key} of {shape}" if shape else key)
     return ", ".join(texts)
 
