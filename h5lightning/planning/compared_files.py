@@ -23,7 +23,7 @@ from h5lightning.planning.catalog.schema import DatasetSchema, Member, member_te
 from h5lightning.planning.catalog.schema_difference import explain_difference
 from h5lightning.planning.conventions.encoding_checks import DECODED_DTYPE, is_type_said
 from h5lightning.planning.conventions.error_parts import stored_remedy
-from h5lightning.planning.series.axes import row_numbers_of
+from h5lightning.planning.series.axes import row_numbers_of, rows_seen
 from h5lightning.planning.values.conversions import wider_type
 
 __all__ = ["AttributeList", "ComparedFiles", "NameList", "check_column"]
@@ -49,7 +49,7 @@ class ComparedFiles:
         """Rows of a field in each file of the catalog, once the field was checked."""
         self.schema(key, field)
         self.check_written(field)
-        return self.catalog.rows_of(field.path, row_numbers_of(field).leading)
+        return self.catalog.rows_of(field.path, row_numbers_of(field).row_axes)
 
     def check_written(self, field: SingleField) -> None:
         """Raise `MissingDataError` if chunks were never written, unless the user accepts the fill value."""
@@ -145,7 +145,8 @@ class ComparedFiles:
                 f"{field.text(constant=True)} gives it to each sample"
             )
         check_column(f"field {key!r}: '/{field.path}' in {where}", field, dataset)
-        leading = row_numbers_of(field).leading
+        numbers = row_numbers_of(field)
+        leading = numbers.leading
         if len(dataset.shape) < leading > 1:
             shape = (int(self.catalog.facts_of(field.path)[file, 0]), *dataset.shape[1:])
             raise UnsupportedFieldError(
@@ -153,7 +154,7 @@ class ComparedFiles:
                 f"outside of it. Rows that all series share are {field.text(axis=0, series_axis=None)}, one value of "
                 f"each series {field.text(axis=None, constant=True)}"
             )
-        return dataset.folded(leading)
+        return rows_seen(dataset, numbers)
 
 
 def _remedy_of(

@@ -15,7 +15,7 @@ from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.catalog.schema_difference import explain_difference
 from h5lightning.planning.conventions.encoding_checks import is_type_said
 from h5lightning.planning.conventions.error_parts import of_series
-from h5lightning.planning.series.axes import row_numbers_of
+from h5lightning.planning.series.axes import row_numbers_of, rows_seen
 from h5lightning.planning.series.check_bounds import problem_of
 
 __all__ = ["NEVER_WRITTEN", "find_nonconforming"]
@@ -43,7 +43,7 @@ def find_nonconforming(
         return []
     by_layout = [comparison.difference(layout, reference) for layout in catalog.layouts]
     with_rows = {
-        field.path: catalog.rows_of(field.path, row_numbers_of(field).leading)
+        field.path: catalog.rows_of(field.path, row_numbers_of(field).row_axes)
         for _, field in single_fields(fields)
         if field.attr is None and row_numbers_of(field).is_in_unit
     }
@@ -100,12 +100,12 @@ class _Comparison:
                 return f"holds no dataset '/{field.path}'"
             any_type = is_type_said(field, self._dtype, dataset, expected)
             any_categories = field.decode == "stored"
-            leading = row_numbers_of(field).leading
-            if len(dataset.shape) < leading > 1:
+            numbers = row_numbers_of(field)
+            if len(dataset.shape) < numbers.leading > 1:
                 return f"'/{field.path}' has the shape {dataset.shape}"
             if difference := explain_difference(
-                dataset.folded(leading),
-                expected.folded(leading),
+                rows_seen(dataset, numbers),
+                rows_seen(expected, numbers),
                 field.member,
                 any_type=any_type,
                 any_categories=any_categories,

@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol
 
 from h5lightning.core.arrays import Int64Array
 
-__all__ = ["IN_SERIES", "IN_TRAJECTORIES", "IN_UNIT", "OF_SERIES", "LocatedRows", "RowNumbers"]
+__all__ = ["IN_SERIES", "IN_TRAJECTORIES", "IN_UNIT", "OF_SERIES", "AlongAxes", "LocatedRows", "RowNumbers"]
 
 
 class LocatedRows(Protocol):
@@ -40,6 +40,16 @@ class RowNumbers(ABC):
         False  # whether a row of the dataset is the row of the unit of the same number
     )
 
+    @property
+    def row_axes(self) -> tuple[int, ...]:
+        """The axes of the dataset whose lengths, multiplied, are its rows."""
+        return tuple(range(self.leading))
+
+    @property
+    def free_axes(self) -> tuple[int, ...]:
+        """The axes whose lengths may differ between units."""
+        return self.row_axes
+
     @abstractmethod
     def first_rows(self, located: LocatedRows) -> Int64Array:
         """The row of the dataset that is the first row of each sample, ``(N,)``."""
@@ -60,6 +70,34 @@ class _InSeries(RowNumbers):
 class _OfSeries(RowNumbers):
     def first_rows(self, located: LocatedRows) -> Int64Array:
         return located.series_numbers
+
+
+@dataclass(frozen=True)
+class AlongAxes(_InUnit):
+    """Rows along another axis than the leading ones, and windows along several axes: a sample is a box.
+
+    Args:
+        leading: 1.
+        axes: the axes of windows in the dataset; rows lie along the first one.
+        series_axis: the axis whose entries are series; None if a unit has one along no axis.
+    """
+
+    axes: tuple[int, ...] = (0,)
+    series_axis: int | None = None
+
+    @property
+    def row_axes(self) -> tuple[int, ...]:
+        """The axes whose lengths, multiplied, are the rows: that of series, and that of their rows."""
+        return self.axes[:1] if self.series_axis is None else (self.series_axis, self.axes[0])
+
+    @property
+    def free_axes(self) -> tuple[int, ...]:
+        """The axes whose lengths may differ between units."""
+        return self.axes if self.series_axis is None else (self.series_axis, *self.axes)
+
+    def first_rows(self, located: LocatedRows) -> Int64Array:
+        """The entry along the axis of rows at which each sample begins, ``(N,)``."""
+        return located.rows if self.series_axis is None else located.rows - located.series_starts
 
 
 IN_UNIT = _InUnit()

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from typing import Any, TypeVar
@@ -256,17 +255,25 @@ class Catalog(Frozen):
         """Length, stored bytes and missing chunks of ``path`` in each unit, ``(units, 3)``; -2 if absent."""
         return self._in_units(path, self.facts, absent=-2)
 
-    def rows_of(self, path: str, leading: int = 1) -> Int64Array:
-        """Rows of ``path`` along its leading axes in each unit, ``(units,)``; negative if it is absent or a scalar."""
-        rows = self.facts_of(path)[:, 0]
-        if leading == 1 or not len(rows):
-            return rows
-        shapes = ([dataset.shape for dataset in layout if dataset.path == path] for layout in self.layouts)
-        further = np.asarray(
-            [math.prod(shape[1:leading]) for (*_, shape) in ([(), *each] for each in shapes)]
+    def rows_of(self, path: str, axes: Sequence[int] = (0,)) -> Int64Array:
+        """Rows of ``path`` along some axes in each unit, ``(units,)``; negative if it is absent or a scalar."""
+        rows: Int64Array = self.axis_lengths(path, axes[0])
+        for axis in axes[1:]:
+            more = self.axis_lengths(path, axis)
+            rows = np.where((rows < 0) | (more < 0), np.minimum(rows, more), rows * more)
+        return rows
+
+    def axis_lengths(self, path: str, axis: int) -> Int64Array:
+        """Length of an axis of ``path`` in each unit, ``(units,)``; negative if ``path`` is absent or has fewer axes."""
+        first = self.facts_of(path)[:, 0]
+        if axis == 0 or not len(first):
+            return first
+        shapes = (
+            next((dataset.shape for dataset in layout if dataset.path == path), ()) for layout in self.layouts
         )
-        along: Int64Array = np.where(rows < 0, rows, rows * further[self.layout_of])
-        return along
+        by_layout = [shape[axis] if axis < len(shape) else -1 for shape in shapes]
+        lengths: Int64Array = np.where(first < 0, first, np.asarray(by_layout, np.int64)[self.layout_of])
+        return lengths
 
     def annotations_of(self, path: str) -> npt.NDArray[np.int32]:
         """The number of the annotation of ``path`` in each unit, ``(units,)``; -1 if it is absent."""
