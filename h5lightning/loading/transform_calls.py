@@ -11,6 +11,7 @@ from typing import Any, overload
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.visible import visible, visible_logger
 from h5lightning.loading.transforms import BatchInfo, SampleInfo, Transforms
+from h5lightning.planning.draws import SampleDraws
 from h5lightning.planning.index import SampleIndex
 from h5lightning.storage.files.handle_pool import HandlePool
 from h5lightning.storage.files.lent_file import FileLender
@@ -30,15 +31,25 @@ class TransformCalls:
         stage: the stage whose transforms are called.
         epoch: the epoch that seeds them.
         seed: the seed of the run.
+        draws: what was drawn for each sample; None where nothing is drawn.
     """
 
     def __init__(
-        self, index: SampleIndex, ids: Int64Array, pool: HandlePool, *, stage: str, epoch: int, seed: int
+        self,
+        index: SampleIndex,
+        ids: Int64Array,
+        pool: HandlePool,
+        *,
+        stage: str,
+        epoch: int,
+        seed: int,
+        draws: SampleDraws | None = None,
     ) -> None:
         self._index = index
         self._ids = ids
         self._pool = pool
         self._stage, self._epoch, self._seed = stage, epoch, seed
+        self.draws = draws
 
     def of_samples(self, transform: Transforms, samples: Iterable[Any]) -> list[Any]:
         """The samples, transformed one by one.

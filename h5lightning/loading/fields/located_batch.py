@@ -14,6 +14,7 @@ import numpy as np
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import once
 from h5lightning.planning.borders import Borders, Room
+from h5lightning.planning.draws import SampleDraws
 from h5lightning.planning.index import SampleIndex
 from h5lightning.storage.readers.series_parts import Picked, SeriesParts
 
@@ -35,6 +36,7 @@ class LocatedBatch:
         index: the index of the samples.
         ids: their numbers in the index, ascending, ``(N,)``.
         room: the rows around each of them beyond which steps are padding; None if samples are not padded.
+        draws: what is drawn for each sample; None where nothing is drawn.
     """
 
     units: Int64Array
@@ -45,16 +47,23 @@ class LocatedBatch:
     index: SampleIndex
     ids: Int64Array
     room: Room | None = None
+    draws: SampleDraws | None = None
 
     @classmethod
-    def of(cls, ids: Int64Array, paths: FilePaths, borders: Borders | None = None) -> LocatedBatch:
+    def of(
+        cls,
+        ids: Int64Array,
+        paths: FilePaths,
+        borders: Borders | None = None,
+        draws: SampleDraws | None = None,
+    ) -> LocatedBatch:
         """Locate samples by their numbers in the index, ``(N,)``; with borders, padded ones."""
         # Ids count unit by unit, row by row.
         slots = np.argsort(ids)
         ids = ids[slots]
         units, starts, rows = paths.index.locate_ascending(ids)
         room = None if borders is None else borders.room(ids)
-        return cls(units, paths.of(units), starts, rows, slots, paths.index, ids, room)
+        return cls(units, paths.of(units), starts, rows, slots, paths.index, ids, room, draws)
 
     @property
     def sizes(self) -> Int64Array:
