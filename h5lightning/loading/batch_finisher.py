@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -32,6 +33,7 @@ class BatchFinisher:
     """
 
     index: SampleIndex
+    starts: Callable[..., Int64Array]  # see `BatchReader.starts`
     reader: Reader
     stage: str
     transform: Transforms
@@ -99,6 +101,7 @@ class BatchFinisher:
 
     def _calls(self, ids: Int64Array, epoch: int) -> TransformCalls:
         pool = self.reader.pool
+        starts = partial(self.starts, draws=self.draws(epoch))
         return TransformCalls(
-            self.index, ids, pool, stage=self.stage, epoch=epoch, seed=self.seed, draws=self.draws(epoch)
+            self.index, ids, pool, stage=self.stage, epoch=epoch, seed=self.seed, starts=starts
         )
