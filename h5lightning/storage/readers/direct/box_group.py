@@ -13,6 +13,7 @@ from h5lightning.core.arrays import Bytes, Int64Array
 from h5lightning.errors import BadFileError
 from h5lightning.options import Access
 from h5lightning.storage.files.raw_files import FileBatch
+from h5lightning.storage.files.verified_blocks import DamagedBlockError
 from h5lightning.storage.readers.box_checks import check_boxes, check_dataset
 from h5lightning.storage.readers.box_pieces import BoxPieces, ChunkGrid, pieces_of, whole_pieces
 from h5lightning.storage.readers.box_request import BoxRequest, DatasetArray
@@ -21,7 +22,7 @@ from h5lightning.storage.readers.decoded.cached_rows import CachedRows
 from h5lightning.storage.readers.decoded.decode_pool import DecodePool
 from h5lightning.storage.readers.direct.batch_parts import PartBatch
 from h5lightning.storage.readers.direct.box_bytes import read_box
-from h5lightning.storage.readers.direct.box_verification import verify_boxes
+from h5lightning.storage.readers.direct.box_verification import damaged_box, verify_boxes
 from h5lightning.storage.readers.direct.box_writer import BoxWriter
 from h5lightning.storage.readers.direct.known_source import KnownSource
 from h5lightning.storage.readers.direct.open_source import OpenSource
@@ -215,17 +216,25 @@ class OpenBoxGroup:
             pieces.sizes.tolist(),
         )
         for place, slot, chunk, inside, into, sizes in zip(*columns, strict=True):
-            source = layout.source(place)
-            offset, chunks = int(source.chunk_map.offsets[chunk]), _grid(source).chunks
-            if layout.is_mapped:
-                verify_boxes(source, offset, chunks, np.asarray([inside]), sizes)
-                array = _mapped_array(source, offset, chunks)
-                stops = map(int.__add__, inside, sizes)
-                values = array[tuple(map(slice, inside, stops))]
-            else:
-                values = np.empty(sizes, _stored_type(source))
-                read_box(source.file, offset, chunks, inside, values, self._pool.scratch)
+            values = self._stored_values(layout.source(place), chunk, inside, sizes)
             to.put_piece(values[boxes.field] if boxes.field else values, slot, into, sizes)
+
+    def _stored_values(
+        self, source: OpenSource, chunk: int, inside: list[int], sizes: list[int]
+    ) -> npt.NDArray[Any]:
+        """A part of a chunk that is stored as it is."""
+        offset, chunks = int(source.chunk_map.offsets[chunk]), _grid(source).chunks
+        if source.view is not None:
+            if source.blocks is not None:
+                verify_boxes(source, chunk, chunks, np.asarray([inside], np.int64), sizes)
+            stops = map(int.__add__, inside, sizes)
+            return _mapped_array(source, offset, chunks)[tuple(map(slice, inside, stops))]
+        values: npt.NDArray[Any] = np.empty(sizes, _stored_type(source))
+        try:
+            read_box(source.file, offset, chunks, inside, values, self._pool.scratch)
+        except DamagedBlockError as error:
+            raise damaged_box(source, chunk, inside, sizes, error) from error
+        return values
 
 
 class _DecodedPieces:
@@ -283,7 +292,7 @@ def _put_mapped(layout: _Layout, boxes: _Boxes) -> None:
         source = layout.source(int(files[first]))
         offset, shape = int(source.chunk_map.offsets[0]), _grid(source).chunks
         starts = boxes.starts[first:stop]
-        verify_boxes(source, offset, shape, starts, boxes.request.sizes)
+        verify_boxes(source, 0, shape, starts, boxes.request.sizes)
         array = _mapped_array(source, offset, shape)
         to.put_boxes(array[boxes.field] if boxes.field else array, starts, boxes.slots[first:stop])
 

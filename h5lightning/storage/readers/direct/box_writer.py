@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,7 @@ class BoxWriter:
             self._put_same(table, rows[same], pieces.part(same), slots[same])
 
     def put_piece(
-        self, values: npt.NDArray[Any], slot: int, into: tuple[int, ...], sizes: tuple[int, ...]
+        self, values: npt.NDArray[Any], slot: int, into: Sequence[int], sizes: Sequence[int]
     ) -> None:
         """Write one piece of a box: where it begins in the box, and its size, are given along each axis."""
         assign(self._out, (slot, *map(slice, into, map(int.__add__, into, sizes))), values)
