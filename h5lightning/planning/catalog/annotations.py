@@ -129,6 +129,7 @@ class Annotations:
         series: what divides its rows.
         ends_with_fill: it holds floats; its last row, but not its first, is all fill value.
         digest: digest of all values, if it must be the same in all files; else empty.
+        index: the VectorIndex of NWB that divides its values into rows of unequal length; empty if there is none.
         remarks: further notes, to follow the name of the dataset; the dataset can be used all the same.
     """
 
@@ -140,7 +141,18 @@ class Annotations:
     series: tuple[SeriesTable, ...] = ()
     ends_with_fill: bool = False
     digest: str = ""
+    index: str = ""
     remarks: tuple[str, ...] = ()
+
+    @property
+    def problem(self) -> str:
+        """Why its entries are no values of rows, to follow the name of the dataset; empty if they are."""
+        if self.index:
+            return (
+                f"holds the values of all rows of '/{self.index}' one after the other (a VectorIndex of NWB), so its "
+                "entries are not rows"
+            )
+        return "" if self.encoding is None else self.encoding.problem
 
     def to_plain(self) -> dict[str, Any]:
         """A mapping for JSON, without empty entries."""
