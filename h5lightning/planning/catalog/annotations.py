@@ -19,6 +19,7 @@ __all__ = [
     "Found",
     "Number",
     "SeriesTable",
+    "divided_text",
     "from_plain",
 ]
 
@@ -148,10 +149,7 @@ class Annotations:
     def problem(self) -> str:
         """Why its entries are no values of rows, to follow the name of the dataset; empty if they are."""
         if self.index:
-            return (
-                f"holds the values of all rows of '/{self.index}' one after the other (a VectorIndex of NWB), so its "
-                "entries are not rows"
-            )
+            return divided_text(self.index)
         return "" if self.encoding is None else self.encoding.problem
 
     def to_plain(self) -> dict[str, Any]:
@@ -166,6 +164,15 @@ class Annotations:
 
 
 NOTHING = Annotations()
+
+
+def divided_text(index: str) -> str:
+    """Why the entries of values that a VectorIndex divides are no rows, to follow the name of their dataset."""
+    return (
+        f"holds the values of all rows of '/{index}' one after the other (a VectorIndex of NWB), so its entries are "
+        "not rows"
+    )
+
 
 _KINDS: dict[str, Callable[..., Any]] = {
     "encoding": Encoding,

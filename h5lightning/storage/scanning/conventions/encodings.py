@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 from h5py import h5a, h5d, h5f, h5i, h5o
 
-from h5lightning.planning.catalog.annotations import Encoding, Found
+from h5lightning.planning.catalog.annotations import Encoding, Found, divided_text
 from h5lightning.planning.values.encoded_values import first_missing, missing_text
 from h5lightning.storage.hdf5.dataset_info import DatasetInfo
 from h5lightning.storage.hdf5.external import beside, encoded
@@ -183,7 +183,11 @@ def _source_encodings(dataset: ScannedDataset) -> Iterator[tuple[str, Encoding |
         with opened_id(source_file) as fid:
             source = DatasetInfo.of(h5d.open(fid, encoded(path)))
             of_netcdf = bool(source.attributes) and is_netcdf(fid)
-            encoding = encoding_of(ScannedDataset(fid, path, source, dataset.reader), of_netcdf=of_netcdf)
+            scanned = ScannedDataset(fid, path, source, dataset.reader)
+            encoding = encoding_of(scanned, of_netcdf=of_netcdf)
+            if index := index_of(scanned):
+                said_by = (f"target of '/{index}'",)
+                encoding = Encoding("ragged", said_by=said_by, problem=divided_text(index))
             if encoding is not None and encoding.is_unsigned is not None and source.itemsize != info.itemsize:
                 encoding = dataclasses.replace(
                     encoding, problem="is read without the sign that it is stored with"
