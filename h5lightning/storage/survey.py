@@ -30,7 +30,7 @@ from h5lightning.planning.nonconforming_files import find_nonconforming
 from h5lightning.planning.predicted_fields import present_fields
 from h5lightning.planning.sampling import RowLayout
 from h5lightning.planning.sampling.chunk_needs import ChunkLayout
-from h5lightning.planning.sampling.chunk_rows import chunk_rows, rows_beside, rows_of_chunk
+from h5lightning.planning.sampling.chunk_rows import box_chunks, chunk_rows, rows_beside, rows_of_chunk
 from h5lightning.planning.sampling.decoded_chunks import DecodedChunks
 from h5lightning.planning.sections import Section, Sections, fields_of_stages
 from h5lightning.planning.series.axes import with_axes, with_positive_axes
@@ -103,7 +103,9 @@ class DataSurvey(Frozen):
         """The rows that must be decoded together, in the field with most bytes."""
         rows = self.fields.row_fields
         largest = max((plan for plan in rows if plan.row_numbers.is_in_unit), key=lambda plan: plan.row_bytes)
-        return RowLayout(chunk_rows(self.catalog, largest, rows_beside), sum(plan.row_bytes for plan in rows))
+        boxes = box_chunks(self.catalog, rows)
+        row_bytes = sum(plan.row_bytes for plan in rows)
+        return RowLayout(chunk_rows(self.catalog, largest, rows_beside), row_bytes, boxes)
 
     def decoded_chunks(self) -> DecodedChunks:
         """The chunks that training decodes."""
