@@ -45,7 +45,7 @@ class SeriesLengths(Frozen):
     def range(self) -> tuple[int, int]:
         """The least and the greatest length of all samples."""
         lengths = self._of_series(np.flatnonzero(self.index.series_samples))
-        return int(lengths.min(initial=0)), int(lengths.max(initial=0))
+        return (int(lengths.min()), int(lengths.max())) if lengths.size else (0, 0)
 
     def sample_lengths(self, ids: Int64Array) -> Int64Array:
         """The length of each sample, by its id, ``(N,)``."""
