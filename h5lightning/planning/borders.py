@@ -32,6 +32,10 @@ class Room:
     is_end: BoolArray
     units: Int64Array
 
+    def of(self, which: Int64Array) -> Room:
+        """The room around some of the samples, by their positions, ``(n,)``."""
+        return Room(self.before[which], self.after[which], self.is_end[which], self.units[which])
+
     def clipped(self, field: RowField) -> Int64Array:
         """The row of each step of a field within the borders, counted from the sample's first row, ``(N, steps)``."""
         clipped: Int64Array = field.offsets.clip(-self.before[:, None], self._last(field)[:, None])

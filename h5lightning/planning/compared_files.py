@@ -74,9 +74,9 @@ class ComparedFiles:
         """
         layouts, first, _ = distinct(self.catalog.layout_of[self.files])
         reference_file = int(self.files[first[0]])
-        reference = self._dataset(key, field, reference_file)
+        reference = self.dataset(key, field, reference_file)
         for layout, file in zip(layouts[1:].tolist(), self.files[first[1:]].tolist(), strict=True):
-            dataset = self._dataset(key, field, file)
+            dataset = self.dataset(key, field, file)
             is_converted = is_type_said(field, self.dtype, dataset, reference)
             if difference := explain_difference(
                 dataset,
@@ -84,6 +84,7 @@ class ComparedFiles:
                 field.member,
                 any_type=is_converted,
                 any_categories=field.decode == "stored",
+                any_shape=field.ragged != "error" and field.whole is None,
             ):
                 column = f" (column {field.member!r})" if field.member else ""
                 raise SchemaError(
@@ -128,7 +129,13 @@ class ComparedFiles:
         alike = int((self.catalog.layout_of[self.files] == layout).sum())
         return f" ({alike:,} of {counted(len(self.files), self.catalog.noun)} have this layout)"
 
-    def _dataset(self, key: str, field: SingleField, file: int) -> DatasetSchema:
+    def dataset(self, key: str, field: SingleField, file: int) -> DatasetSchema:
+        """The dataset of a field in one file.
+
+        Raises:
+            MissingFieldError: there is no such dataset or column.
+            UnsupportedFieldError: no tensor can hold it.
+        """
         layout = self.catalog.layouts[int(self.catalog.layout_of[file])]
         dataset = next((dataset for dataset in layout if dataset.path == field.path), None)
         where = self.catalog.where(file)
@@ -161,6 +168,13 @@ def _remedy_of(
 ) -> str:
     """What to do about a difference that may be one of types or categories alone."""
     if explain_difference(dataset, expected, field.member, any_type=True, any_categories=True):
+        if field.whole is None and not explain_difference(
+            dataset, expected, field.member, any_type=is_converted, any_shape=True
+        ):
+            return (
+                f"{field.text(ragged='list')} delivers samples of different shapes as a list, ragged='pad' one tensor "
+                "of them with zeros"
+            )
         return "Run 'h5lightning inspect' to list what differs"
     if not explain_difference(dataset, expected, field.member, any_type=is_converted, any_categories=True):
         return f"One code means different things: write all files with one list. {stored_remedy(field)}"

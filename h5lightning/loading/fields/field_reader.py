@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import zip_longest
 from typing import Any
@@ -13,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.core.arrays import BoolArray
-from h5lightning.loading.fields.constant_cache import ConstantCache
-from h5lightning.loading.fields.field_decoder import FieldDecoder, column_of
+from h5lightning.loading.fields.dataset_reader import DatasetReader, FieldReader, ReadContext
 from h5lightning.loading.fields.file_values import FileValues, put_each, put_rows
 from h5lightning.loading.fields.located_batch import LocatedBatch
+from h5lightning.loading.fields.ragged_readers import RunReader, make_ragged_reader
 from h5lightning.loading.fields.row_requests import RowRequest
 from h5lightning.loading.fields.run_rows import RunRows, together
 from h5lightning.planning.fields import (
@@ -27,11 +26,11 @@ from h5lightning.planning.fields import (
     PaddingField,
     RowField,
     SeriesField,
-    StoredField,
 )
+from h5lightning.planning.ragged_fields import RunField
 from h5lightning.planning.row_numbers import OF_SERIES
-from h5lightning.planning.values.conversions import assign, buffer_dtype, delivery_dtype
-from h5lightning.storage.readers.protocol import Reader, ReadRequest
+from h5lightning.planning.values.conversions import assign
+from h5lightning.storage.readers.protocol import ReadRequest
 from h5lightning.storage.readers.series_parts import one_part
 
 __all__ = ["FieldReader", "ReadContext", "make_field_reader"]
@@ -39,84 +38,14 @@ __all__ = ["FieldReader", "ReadContext", "make_field_reader"]
 Array = npt.NDArray[Any]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ReadContext:
-    """What the readers of all fields share.
-
-    Args:
-        reader: reads datasets.
-        constants: keeps datasets without a sample axis.
-        runs: finds rows of files that go on where others end; None if no files are joined.
-        checks_each: check each number while it is read, also where that can be done afterwards: then an error names
-            its row and file.
-    """
-
-    reader: Reader
-    constants: ConstantCache
-    runs: RunRows | None = None
-    checks_each: bool = False
-
-
 def make_field_reader(plan: FieldPlan, context: ReadContext) -> FieldReader:
     """The reader of a field: a new kind is a plan, a reader, and a line in the table below."""
+    if plan.ragged is not None:
+        return make_ragged_reader(plan, context, make_field_reader)
     return _READERS[type(plan)](plan, context)
 
 
-class FieldReader(ABC):
-    """Reads one field of any samples; each kind of field is a subclass."""
-
-    def __init__(self, plan: FieldPlan, context: ReadContext) -> None:
-        self.plan = plan
-        self.context = context
-        self.key = plan.key
-        self.shape = plan.spec.shape
-        delivered = plan.spec.dtype
-        self.dtype = buffer_dtype(plan.stored, delivered) if plan.is_uniform else delivery_dtype(delivered)
-
-    @abstractmethod
-    def fill(self, batch: LocatedBatch, out: Array) -> Iterator[Sequence[RowRequest]]:
-        """Fill the buffer of the field.
-
-        A generator: it yields the rows that it needs, and goes on when they were read. The rows of all fields are
-        read together. Until it has yielded for the first time, it reads nothing and does not touch the buffer.
-
-        Args:
-            batch: the samples.
-            out: the buffer, ``(N, *shape)``, of the type `dtype`, or of the stored type.
-
-        Raises:
-            FieldError: a value that the delivered type cannot hold.
-            MissingDataError: a number that represents a missing value, in a field without ``decode``.
-            FloatingPointError: a finite value would become infinite in the type of the buffer.
-        """
-
-    def buffer(self, samples: int, dtype: np.dtype[Any] | None = None) -> Array:
-        """A buffer for some samples, of the type `dtype` unless another one is given."""
-        return np.empty((samples, *self.shape), dtype or self.dtype)
-
-    @property
-    def stored_dtype(self) -> np.dtype[Any] | None:
-        """The stored type, where `fill` converts stored numbers to another one; else None."""
-        native = np.dtype(self.plan.stored).newbyteorder("=")
-        return native if self.plan.is_uniform and native != self.dtype else None
-
-
-class _DatasetReader(FieldReader):
-    """Reads a dataset; without a decoder, stored numbers are delivered, and none is to be checked."""
-
-    def __init__(self, plan: StoredField, context: ReadContext) -> None:
-        super().__init__(plan, context)
-        self._columns = [column_of(plan, form) for form in plan.forms]
-        self._decoder = None if plan.is_uniform and not context.checks_each else FieldDecoder(plan)
-
-    def _fill(self, batch: LocatedBatch, request: ReadRequest) -> Iterator[Sequence[RowRequest]]:
-        if self._decoder is None:
-            yield (RowRequest(request),)  # read straight into the batch
-        else:
-            yield from self._decoder.fill(batch, request)
-
-
-class RowReader(_DatasetReader):
+class RowReader(DatasetReader):
     """Reads a field with values for each sample: single rows, or steps of windows."""
 
     def __init__(self, plan: RowField, context: ReadContext) -> None:
@@ -207,7 +136,7 @@ class PaddingReader(FieldReader):
             out[batch.slots] = batch.room.is_padding(self._of)
 
 
-class SeriesReader(_DatasetReader):
+class SeriesReader(DatasetReader):
     """Reads one row for the series of each sample."""
 
     def fill(self, batch: LocatedBatch, out: Array) -> Iterator[Sequence[RowRequest]]:
@@ -216,7 +145,7 @@ class SeriesReader(_DatasetReader):
         yield from self._fill(batch, ReadRequest(self._columns[0], batch.borders, rows, batch.slots, out))
 
 
-class ConstantReader(_DatasetReader):
+class ConstantReader(DatasetReader):
     """Reads a dataset that is the same for all samples of a file."""
 
     def __init__(self, plan: ConstantField, context: ReadContext) -> None:
@@ -281,7 +210,7 @@ class JoinedReader(FieldReader):
         """See `FieldReader.fill`."""
         # Stored numbers, if they are asked for, come in a type that holds those of all parts.
         is_stored = out.dtype != self.dtype
-        buffers = [part.buffer(len(out), (part.stored_dtype if is_stored else None)) for part in self._parts]
+        buffers = [part.buffer_for(batch, (part.stored_dtype if is_stored else None)) for part in self._parts]
         fills = [part.fill(batch, buffer) for part, buffer in zip(self._parts, buffers, strict=True)]
         # In one go, so that a table is read once for all its columns.
         for asked in zip_longest(*fills, fillvalue=()):
@@ -299,7 +228,7 @@ class JoinedReader(FieldReader):
             return None
         return np.result_type(*(dtype or part.dtype for dtype, part in zip(stored, self._parts, strict=True)))
 
-    def _part(self, plan: StoredField) -> FieldReader:
+    def _part(self, plan: FieldPlan) -> FieldReader:
         """The reader of a part, which checks each number that cannot be checked once the parts are joined."""
         part = make_field_reader(plan, self.context)
         if part.dtype == self.dtype and plan.mask is None:
@@ -313,5 +242,6 @@ _READERS: dict[type[FieldPlan], Callable[[Any, ReadContext], FieldReader]] = {
     JoinedField: JoinedReader,
     PaddingField: PaddingReader,
     RowField: RowReader,
+    RunField: RunReader,
     SeriesField: SeriesReader,
 }
