@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -35,6 +35,7 @@ class BatchFinisher:
     """
 
     index: SampleIndex
+    starts: Callable[..., Int64Array]  # see `BatchReader.starts`
     reader: Reader
     stage: str
     transform: Transforms
@@ -129,8 +130,9 @@ class BatchFinisher:
 
     def _calls(self, ids: Int64Array, epoch: int) -> TransformCalls:
         pool = self.reader.pool
+        starts = partial(self.starts, draws=self.draws(epoch))
         return TransformCalls(
-            self.index, ids, pool, stage=self.stage, epoch=epoch, seed=self.seed, draws=self.draws(epoch)
+            self.index, ids, pool, stage=self.stage, epoch=epoch, seed=self.seed, starts=starts
         )
 
 

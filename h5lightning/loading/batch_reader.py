@@ -19,23 +19,25 @@ from h5lightning.errors import FieldError, H5LightningError, MissingDataError, M
 from h5lightning.loading.batch_buffers import BufferPool
 from h5lightning.loading.fields.constant_cache import ConstantCache
 from h5lightning.loading.fields.field_delivery import FieldDelivery
-from h5lightning.loading.fields.field_reader import FieldReader, ReadContext, make_field_reader
+from h5lightning.loading.fields.field_reader import FieldReader, ReadContext
 from h5lightning.loading.fields.located_batch import FilePaths, LocatedBatch
+from h5lightning.loading.fields.make_field_reader import make_field_reader
 from h5lightning.loading.fields.ragged_layout import RaggedLayout
-from h5lightning.loading.fields.row_requests import RowRequest, by_files, read_rows
+from h5lightning.loading.fields.row_requests import RowRequest, by_files, divided_by_kind, read_rows
 from h5lightning.loading.fields.run_rows import RunRows
 from h5lightning.loading.ragged_batch import RaggedValues, ragged_part
 from h5lightning.loading.ragged_delivery import RaggedDelivery
-from h5lightning.options import Access
+from h5lightning.options import Access, Windows
 from h5lightning.options.checks import did_you_mean
-from h5lightning.planning.borders import Borders
+from h5lightning.planning.borders import Borders, Room
 from h5lightning.planning.draws import SampleDraws
-from h5lightning.planning.fields import FieldPlan, Fields, row_field_of
+from h5lightning.planning.fields import FieldPlan, Fields, row_field_of, window_axes_of
 from h5lightning.planning.file_runs import RunReach
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.ragged_fields import ToldField
 from h5lightning.planning.sampling.chunk_needs import ChunkLayout, ChunkNeeds
 from h5lightning.planning.splitting.split_plan import Segments
+from h5lightning.storage.readers.box_request import BoxRequest
 from h5lightning.storage.readers.protocol import Reader, ReadRequest
 
 __all__ = ["Batch", "BatchReader", "RawBatches"]
@@ -92,9 +94,11 @@ class BatchReader:
             key: FieldDelivery(one.plan, one.dtype, access, index, self._memory)
             for key, one in self._readers.items()
         }
-        self._borders = Borders.of(index, parts) if reach.pad is not None else None
-        rows = {plan.key: row_field_of(plan) for plan in fields.plans if index.reach.pad == "zero"}
-        self._zeroed = {key: plan for key, plan in rows.items() if plan is not None}
+        is_drawn = isinstance(index.samples, Windows) and index.samples.jitter
+        self._borders = Borders.of(index, parts) if reach.pad is not None or is_drawn else None
+        self._zeroed = {
+            plan.key: plan for plan in fields.plans if reach.pad == "zero" and row_field_of(plan) is not None
+        }
 
     def read(
         self, ids: npt.ArrayLike, keys: Sequence[str] | None = None, *, draws: SampleDraws | None = None
@@ -208,9 +212,11 @@ class BatchReader:
         is_probe: bool = False,
     ) -> bool:
         """Ask the system to fetch what `read` will need; see `Reader.prefetch`."""
+        how = {"only_remote": only_remote, "is_probe": is_probe}
         cold = (
-            self.reader.prefetch(*each, only_remote=only_remote, is_probe=is_probe)
-            for each in self._asked(ids, draws)
+            (bool(rows) and self.reader.prefetch(files, rows, **how))
+            | (bool(boxes) and self.reader.prefetch_boxes(files, boxes, **how))
+            for files, rows, boxes in self._asked(ids, draws)
         )
         return any(cold) if is_probe else any(list(cold))
 
@@ -220,17 +226,35 @@ class BatchReader:
 
     def decode(self, ids: Int64Array, reads: int, draws: SampleDraws | None = None) -> None:
         """Decode the chunks of some samples, ``(N,)``; see `Reader.decode_ahead`."""
-        for each in self._asked(ids, draws):
-            self.reader.decode_ahead(*each, reads=reads)
+        for files, rows, _ in self._asked(ids, draws):
+            if rows:
+                self.reader.decode_ahead(files, rows, reads=reads)
 
     def _asked(
         self, ids: Int64Array, draws: SampleDraws | None
-    ) -> Iterator[tuple[Sequence[str], list[ReadRequest]]]:
-        """What is read for some samples: files, and requests without buffers."""
+    ) -> Iterator[tuple[Sequence[str], list[ReadRequest], list[BoxRequest]]]:
+        """What is read for some samples: files, and requests for rows and boxes without buffers."""
         located = LocatedBatch.of(ids, self._paths, self._borders, draws)
         readers = self._readers.values()
         asked = [request for one in readers for request in next(one.fill(located, one.buffer(0)))]
-        return by_files(located.paths, asked)
+        return ((files, *divided_by_kind(group)) for files, group in by_files(located.paths, asked))
+
+    def starts(self, ids: Int64Array, draws: SampleDraws | None = None) -> Int64Array:
+        """The first entry of samples along each axis of a window, ``(N, axes)``: the row in its series, then others.
+
+        Args:
+            ids: numbers of the samples in the index, ``(N,)``.
+            draws: what is drawn for each sample; None for the cells that they are numbered by.
+        """
+        starts = self.index.starts(self.index.locate(ids))
+        if self._borders is None or draws is None or not draws.jitters:
+            return starts
+        room = self._borders.room(ids, draws)
+        if room.shift is not None:
+            starts[:, 0] += room.shift
+        if room.others is not None:
+            starts[:, 1:] = room.others
+        return starts
 
     def ragged_delivery(self) -> RaggedDelivery:
         """What delivers samples of different shapes."""
@@ -309,14 +333,9 @@ class BatchReader:
                 tensor = delivery.deliver(tensor, ids, layout)
                 batch[key] = RaggedValues(tensor, layout) if layout is not None else tensor
         if self._zeroed and self._borders is not None:
-            room = self._borders.room(ids)
+            room = self._borders.room(ids, located.draws)
             for key in batch.keys() & self._zeroed.keys():
-                is_padding = torch.from_numpy(room.is_padding(self._zeroed[key]))
-                if key in self._ragged:
-                    for view, is_zero in zip(batch[key].views(), is_padding, strict=True):
-                        view[is_zero] = 0
-                else:
-                    batch[key][is_padding] = 0
+                _put_zeros(batch[key], self._zeroed[key], room)
         return batch
 
     def _constant_cache(self) -> ConstantCache:
@@ -328,3 +347,17 @@ class BatchReader:
         checked = make_field_reader(plan, context)
         self._read([checked], {plan.key: checked.buffer_for(located)}, located)
         return MissingDataError(f"{plan.title} holds a number that represents a missing value")
+
+
+def _put_zeros(values: torch.Tensor | RaggedValues, plan: FieldPlan, room: Room) -> None:
+    """Put zeros where entries of windows are padding, ``(N, …)``."""
+    field, axes = row_field_of(plan), window_axes_of(plan)
+    if field is None or not axes:
+        return
+    is_padding = torch.from_numpy(room.padding_of(field))
+    if isinstance(values, RaggedValues):  # windows along one axis, the first one
+        for view, is_zero in zip(values.views(), is_padding, strict=True):
+            view[is_zero] = 0
+        return
+    entries = torch.movedim(values, [axis + 1 for axis in axes], list(range(1, len(axes) + 1)))
+    entries[is_padding] = 0

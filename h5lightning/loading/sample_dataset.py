@@ -71,6 +71,7 @@ class SampleDataset(Dataset[dict[str, Any]]):
         self._selection = selection
         self._finisher = BatchFinisher(
             index=batches.index,
+            starts=batches.starts,
             reader=batches.reader,
             stage=stage,
             transform=transform,

@@ -9,8 +9,9 @@ import numpy as np
 
 from h5lightning.core.arrays import Int64Array, distinct
 from h5lightning.errors import OptionError, SchemaError
-from h5lightning.options import Field, Samples, SingleField, Whole, Windows
+from h5lightning.options import Field, Rows, Samples, SingleField, Whole, Windows
 from h5lightning.options.checks import LARGEST_INT, did_you_mean
+from h5lightning.planning.box_fields import plan_box
 from h5lightning.planning.compared_files import ComparedFiles
 from h5lightning.planning.conventions.encoding_checks import (
     check_encodings,
@@ -20,6 +21,7 @@ from h5lightning.planning.conventions.encoding_checks import (
     shared_classes,
 )
 from h5lightning.planning.fields import (
+    BoxField,
     ConstantField,
     FieldPlan,
     FieldSpec,
@@ -31,8 +33,16 @@ from h5lightning.planning.fields import (
 )
 from h5lightning.planning.ragged import RowShapes
 from h5lightning.planning.ragged_fields import RunField
-from h5lightning.planning.ragged_planning import SampleShape, ragged_of, row_shapes, whole_rows
-from h5lightning.planning.row_numbers import IN_SERIES
+from h5lightning.planning.ragged_planning import (
+    FieldRows,
+    SampleShape,
+    entry_rows,
+    ragged_of,
+    row_shapes,
+    whole_rows,
+)
+from h5lightning.planning.row_numbers import IN_SERIES, AlongAxes
+from h5lightning.planning.row_runs import EntryRuns
 from h5lightning.planning.series.axes import row_numbers_of
 
 __all__ = ["plan_constant", "plan_of_series", "plan_padding", "plan_rows"]
@@ -49,30 +59,30 @@ def plan_rows(
     """
     row_shape = compared.schema(key, field).row_shape_of(field.member)
     stored, delivered = _stored(compared, key, field)
-    extra_rows = _extra_rows(compared, key, field, lengths)
     row_numbers = row_numbers_of(field)
+    is_box = isinstance(row_numbers, AlongAxes)
+    stored["extra_rows"] = extra_rows = _extra_rows(compared, key, field, lengths)
+    stored["dilation"] = samples.dilation if isinstance(samples, Windows) else 1
     if not row_numbers.is_in_unit:
         compared.check_written(field)
-    shapes = row_shapes(compared, key, field)
-    options = {**stored, "row_shape": row_shape, "shapes": shapes, "row_numbers": row_numbers}
-    options["extra_rows"] = extra_rows
-    if isinstance(samples, Whole):
-        if field.steps is not None:
-            raise OptionError(_no_window(key, samples))
-        whole = whole_rows(compared, field, samples.take, lengths, extra_rows)
-        shape = SampleShape((whole.count,), row_shape, shapes, whole.mean)
-        ragged = ragged_of(compared, key, field, samples, shape)
-        options |= {"spec": FieldSpec(shape.lengths, *delivered), "steps": (0, whole.most), "ragged": ragged}
-        return RowField(**options) if whole.runs is None else RunField(**options, runs=whole.runs)
-    steps = _steps(key, field, samples)
-    shape = SampleShape(() if steps is None else (steps[1] - steps[0],), row_shape, shapes)
-    return RowField(
-        **options,
-        spec=FieldSpec(shape.lengths, *delivered),
-        steps=steps,
-        dilation=samples.dilation if isinstance(samples, Windows) else 1,
-        ragged=ragged_of(compared, key, field, samples, shape),
-    )
+    shapes = None if is_box else row_shapes(compared, key, field)
+    rows = _rows(compared, key, field, samples, lengths, extra_rows)
+    stored["steps"] = rows.steps
+    if is_box:
+        if rows.runs is not None or field.ragged != "error":
+            raise OptionError(
+                f"field {key!r}: samples of different shapes, and Whole(take=…), need rows along the first axis"
+            )
+        return plan_box(compared, key, field, samples, stored, delivered)
+    if isinstance(rows.runs, EntryRuns):
+        row_numbers = rows.runs.row_numbers
+    shape = SampleShape(() if rows.steps is None else (rows.count,), row_shape, shapes, rows.mean)
+    stored |= {"row_shape": row_shape, "shapes": shapes, "row_numbers": row_numbers}
+    stored["ragged"] = ragged_of(compared, key, field, samples, shape)
+    spec = FieldSpec(shape.lengths, *delivered)
+    if rows.runs is None:
+        return RowField(**stored, spec=spec)
+    return RunField(**stored, spec=spec, runs=rows.runs)
 
 
 def plan_of_series(compared: ComparedFiles, key: str, field: SingleField) -> SeriesField:
@@ -120,21 +130,35 @@ def _stored(
     return stored, (delivered[0], classes)
 
 
-def _steps(key: str, field: SingleField, samples: Samples) -> tuple[int, int] | None:
+def _rows(
+    compared: ComparedFiles,
+    key: str,
+    field: SingleField,
+    samples: Samples,
+    lengths: Int64Array,
+    extra_rows: int | Int64Array,
+) -> FieldRows:
+    """The rows of each sample of a field; ``lengths`` are those of each unit of the catalog."""
+    if field.index is not None:
+        if not isinstance(samples, Rows):
+            raise OptionError(
+                f"field {key!r}: the rows of index={field.index!r} are samples of samples=Rows(), found {samples!r}"
+            )
+        return entry_rows(compared, key, field, compared.row_index(field, lengths))
     if isinstance(samples, Windows):
         steps = field.steps or (0, samples.rows)
         if max(-steps[0], steps[1]) * samples.dilation > LARGEST_INT // 4:
             raise OptionError(
                 f"field {key!r}: steps={steps} with dilation={samples.dilation} reach further than rows can be counted"
             )
-        return steps
+        return FieldRows(steps, steps[1] - steps[0], steps[1] - steps[0])
     if field.steps is not None:
-        raise OptionError(_no_window(key, samples))
-    return None
-
-
-def _no_window(key: str, samples: Samples) -> str:
-    return f"field {key!r}: steps need samples=Windows(length, ...), found {samples!r}"
+        raise OptionError(f"field {key!r}: steps need samples=Windows(length, ...), found {samples!r}")
+    return (
+        whole_rows(compared, field, samples.take, lengths, extra_rows)
+        if isinstance(samples, Whole)
+        else FieldRows()
+    )
 
 
 def plan_padding(key: str, field: Field, plans: Mapping[str, FieldPlan], samples: Samples) -> PaddingField:
@@ -155,7 +179,8 @@ def plan_padding(key: str, field: Field, plans: Mapping[str, FieldPlan], samples
     first = row_field_of(plan)
     if first is None:
         raise OptionError(f"field {key!r}: the field {target!r} has no rows, so that it has no padding")
-    forms, spec = (StoredForm("|b1"),), FieldSpec((len(first.offsets),), "bool")
+    sizes = [first.sizes[axis] for axis in first.other_axes] if isinstance(first, BoxField) else []
+    forms, spec = (StoredForm("|b1"),), FieldSpec((len(first.offsets), *sizes), "bool")
     return PaddingField(key=key, path=str(field.path), spec=spec, forms=forms, of=first)
 
 

@@ -8,19 +8,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from h5lightning.core.arrays import Int64Array, distinct
+from h5lightning.core.arrays import Int64Array, distinct, flat_positions
+from h5lightning.core.formatting import counted
 from h5lightning.errors import FieldError, OptionError, SchemaError
 from h5lightning.options import Field, Samples, SingleField, Windows
 from h5lightning.options.checks import did_you_mean
+from h5lightning.planning.catalog.row_index import RowIndex
 from h5lightning.planning.compared_files import ComparedFiles
 from h5lightning.planning.fields import FieldPlan, FieldSpec, StoredForm
 from h5lightning.planning.ragged import Ragged, RowShapes
 from h5lightning.planning.ragged_fields import ToldField
-from h5lightning.planning.row_runs import WholeRuns
+from h5lightning.planning.row_numbers import OfEntries
+from h5lightning.planning.row_runs import EntryRuns, RowRuns, WholeRuns
 from h5lightning.planning.series.axes import row_numbers_of
 from h5lightning.planning.series.check_bounds import series_text
 
-__all__ = ["SampleShape", "WholeRows", "plan_told", "ragged_of", "row_shapes", "whole_rows"]
+__all__ = ["FieldRows", "SampleShape", "entry_rows", "plan_told", "ragged_of", "row_shapes", "whole_rows"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,25 +55,26 @@ class SampleShape:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class WholeRows:
-    """The rows of the samples of a field, of which each is a whole series.
+class FieldRows:
+    """The rows of the samples of a field.
 
     Args:
-        least: rows of the shortest sample.
-        most: rows of the longest sample.
+        steps: as those of `RowField`; of samples with their own numbers of rows, all that the longest one has.
+        count: rows of each sample; None if they differ.
         mean: rows of a sample, on average.
-        runs: finds the rows of each sample; None if each is its whole series, and all have as many rows.
+        runs: finds the rows of each sample; None if they are those of the steps.
     """
 
-    least: int
-    most: int
-    mean: float
-    runs: WholeRuns | None
+    steps: tuple[int, int] | None = None
+    count: int | None = 1
+    mean: float = 1.0
+    runs: RowRuns | None = None
 
-    @property
-    def count(self) -> int | None:
-        """Rows of each sample; None if they differ."""
-        return self.most if self.least == self.most else None
+    @classmethod
+    def of(cls, counts: Int64Array, runs: RowRuns | None) -> FieldRows:
+        """Samples with so many rows, at least one sample."""
+        most = int(counts.max())
+        return cls((0, most), most if int(counts.min()) == most else None, float(counts.mean()), runs)
 
 
 def row_shapes(compared: ComparedFiles, key: str, field: SingleField) -> RowShapes | None:
@@ -89,7 +93,7 @@ def whole_rows(
     take: int | None,
     lengths: Int64Array,
     extra: int | Int64Array,
-) -> WholeRows:
+) -> FieldRows:
     """The rows of each sample of a field, where a sample is a whole series.
 
     Args:
@@ -123,7 +127,41 @@ def whole_rows(
         )
     is_drawn = take is not None and bool((rows > take).any())
     runs = WholeRuns(row_numbers_of(field), extra, take) if is_drawn or may_differ else None
-    return WholeRows(int(counts.min()), int(counts.max()), float(counts.mean()), runs)
+    return FieldRows.of(counts, runs)
+
+
+def entry_rows(compared: ComparedFiles, key: str, field: SingleField, index: RowIndex) -> FieldRows:
+    """The rows of each sample of a field, where a sample is an entry of an index.
+
+    Raises:
+        SchemaError: entries have different lengths, and the field does not say how they are delivered.
+    """
+    files = compared.files
+    first = np.unique(index.first[files], return_index=True)[1]  # units that share an index share its entries
+    units = files[first]
+    entries = flat_positions(index.first[units], index.counts[units])
+    lengths = index.lengths[entries]
+    differs = np.flatnonzero(lengths != lengths[:1])
+    if differs.size and field.ragged == "error":
+        places = [
+            (int(lengths[place]), _entry_text(compared, index, units, place))
+            for place in (0, int(differs[0]))
+        ]
+        texts = [f"{entry} has {counted(length, 'value')}" for length, entry in places]
+        raise SchemaError(
+            f"field {key!r}: '/{field.index}' divides '/{field.path}' into rows of different lengths: {texts[0]}, and "
+            f"{texts[1]}. {field.text(ragged='list')} delivers a list of tensors, ragged='pad' or 'concat' one tensor "
+            "of them"
+        )
+    return FieldRows.of(lengths, EntryRuns(OfEntries(index=index)))
+
+
+def _entry_text(compared: ComparedFiles, index: RowIndex, units: Int64Array, place: int) -> str:
+    """An entry for messages, by its place among those of some units."""
+    ends = np.cumsum(index.counts[units])
+    number = int(ends.searchsorted(place, side="right"))
+    row = place - int(ends[number] - index.counts[units[number]])
+    return f"row {row} of {compared.catalog.where(int(units[number]))}"
 
 
 def ragged_of(

@@ -8,9 +8,9 @@ from typing import NamedTuple, Protocol
 
 from h5lightning.core.arrays import Int64Array
 from h5lightning.core.frozen import Frozen
-from h5lightning.planning.row_numbers import LocatedRows, RowNumbers
+from h5lightning.planning.row_numbers import LocatedRows, OfEntries, RowNumbers
 
-__all__ = ["LocatedSeries", "RowRuns", "SampleRows", "WholeRuns"]
+__all__ = ["EntryRuns", "LocatedSeries", "RowRuns", "SampleRows", "WholeRuns"]
 
 
 class SampleRows(NamedTuple):
@@ -34,10 +34,6 @@ class LocatedSeries(LocatedRows, Protocol):
     @property
     def series_rows(self) -> Int64Array:
         """Rows of the series of each sample."""
-
-    @property
-    def sample_units(self) -> Int64Array:
-        """The unit of each sample."""
 
     def drawn(self, take: int) -> tuple[Int64Array, Int64Array]:
         """Rows drawn of each series, and how many each sample has; see `SampleDraws.rows`."""
@@ -76,3 +72,19 @@ class WholeRuns(RowRuns):
         extra = self.extra_rows
         more = extra if isinstance(extra, int) else extra[located.sample_units]
         return SampleRows(firsts, located.series_rows + more)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EntryRuns(RowRuns):
+    """The rows of an entry of an index.
+
+    Args:
+        row_numbers: finds the entries.
+    """
+
+    row_numbers: OfEntries
+
+    def of(self, located: LocatedSeries) -> SampleRows:
+        """See `RowRuns.of`."""
+        entries, index = self.row_numbers.entries(located), self.row_numbers.index
+        return SampleRows(index.starts[entries], index.lengths[entries])

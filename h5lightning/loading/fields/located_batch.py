@@ -35,8 +35,9 @@ class LocatedBatch:
         slots: its index in the batch, ``(N,)``.
         index: the index of the samples.
         ids: their numbers in the index, ascending, ``(N,)``.
-        room: the rows around each of them beyond which steps are padding; None if samples are not padded.
+        room: the rows around each of them beyond which steps are padding; None if samples are neither padded nor drawn.
         draws: what is drawn for each sample; None where nothing is drawn.
+        others: where their windows begin along the axes beside that of the rows, ``(N, axes)``; None for none.
     """
 
     units: Int64Array
@@ -48,6 +49,7 @@ class LocatedBatch:
     ids: Int64Array
     room: Room | None = None
     draws: SampleDraws | None = None
+    others: Int64Array | None = None
 
     @classmethod
     def of(
@@ -57,13 +59,21 @@ class LocatedBatch:
         borders: Borders | None = None,
         draws: SampleDraws | None = None,
     ) -> LocatedBatch:
-        """Locate samples by their numbers in the index, ``(N,)``; with borders, padded ones."""
+        """Locate samples by their numbers in the index, ``(N,)``; with borders, padded or drawn ones."""
         # Ids count unit by unit, row by row.
         slots = np.argsort(ids)
         ids = ids[slots]
-        units, starts, rows = paths.index.locate_ascending(ids)
-        room = None if borders is None else borders.room(ids)
-        return cls(units, paths.of(units), starts, rows, slots, paths.index, ids, room, draws)
+        index = paths.index
+        units, starts, rows, cells = index.locate_ascending(ids)
+        room, others = None, None
+        if borders is not None:
+            room = borders.room(ids, draws)
+            others = room.others
+            if room.shift is not None:
+                rows = rows + room.shift
+        elif index.grid is not None and cells is not None:
+            others = index.grid.starts(units.repeat(starts[1:] - starts[:-1]), cells)
+        return cls(units, paths.of(units), starts, rows, slots, index, ids, room, draws, others)
 
     @property
     def sizes(self) -> Int64Array:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.core.arrays import Int64Array, flat_positions
-from h5lightning.loading.fields.dataset_reader import DatasetReader, FieldReader, ReadContext
+from h5lightning.loading.fields.field_reader import DatasetReader, FieldReader, ReadContext
 from h5lightning.loading.fields.located_batch import LocatedBatch
 from h5lightning.loading.fields.ragged_layout import RaggedLayout
 from h5lightning.loading.fields.row_requests import RowRequest
