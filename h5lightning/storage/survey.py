@@ -102,10 +102,13 @@ class DataSurvey(Frozen):
     def row_layout(self) -> RowLayout:
         """The rows that must be decoded together, in the field with most bytes."""
         rows = self.fields.row_fields
-        largest = max((plan for plan in rows if plan.row_numbers.is_in_unit), key=lambda plan: plan.row_bytes)
-        boxes = box_chunks(self.catalog, rows)
+        in_unit = (plan for plan in rows if plan.row_numbers.is_in_unit)
+        largest = max(in_unit, key=lambda plan: plan.row_bytes, default=None)
         row_bytes = sum(plan.row_bytes for plan in rows)
-        return RowLayout(chunk_rows(self.catalog, largest, rows_beside), row_bytes, boxes)
+        if largest is None:  # all fields have rows of an index
+            return RowLayout(np.ones(self.catalog.unit_count, np.int64), row_bytes)
+        chunks = chunk_rows(self.catalog, largest, rows_beside)
+        return RowLayout(chunks, row_bytes, box_chunks(self.catalog, rows))
 
     def decoded_chunks(self) -> DecodedChunks:
         """The chunks that training decodes."""

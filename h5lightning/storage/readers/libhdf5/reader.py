@@ -35,6 +35,7 @@ from h5lightning.storage.readers.protocol import DatasetColumn, Reader, ReadRequ
 from h5lightning.storage.readers.record_writer import make_writer
 from h5lightning.storage.readers.records import combined, together
 from h5lightning.storage.readers.row_writer import RowWriter
+from h5lightning.storage.readers.runs_request import RunsRequest
 from h5lightning.storage.readers.series_parts import SeriesParts, chosen_parts, path_of
 from h5lightning.storage.readers.shared_rows import by_source, read_each_once, without_covered
 
@@ -73,6 +74,7 @@ class H5pyReader(Reader):
         """Fill the buffers of some requests; see `Reader.read`."""
         for request in requests:
             check_buffer(files[0], request.source, request.out.shape[1:], request.entry_shape)
+        requests = [one.by_row() if isinstance(one, RunsRequest) else one for one in requests]
         for same in by_source(combined(requests)).values():
             read, covered = without_covered(same)
             self._read(files, read)
