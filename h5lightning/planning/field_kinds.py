@@ -69,11 +69,7 @@ def plan_rows(
     rows = _rows(compared, key, field, samples, lengths, extra_rows)
     stored["steps"] = rows.steps
     if is_box:
-        if rows.runs is not None or field.ragged != "error":
-            raise OptionError(
-                f"field {key!r}: samples of different shapes, and Whole(take=…), need rows along the first axis"
-            )
-        return plan_box(compared, key, field, samples, stored, delivered)
+        return plan_box(compared, key, field, samples, rows, stored, delivered)
     if isinstance(rows.runs, EntryRuns):
         row_numbers = rows.runs.row_numbers
     shape = SampleShape(() if rows.steps is None else (rows.count,), row_shape, shapes, rows.mean)

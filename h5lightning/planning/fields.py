@@ -245,6 +245,11 @@ class BoxField(RowField):
         return self.row_numbers.axes[1:]
 
     @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """The shape of a sample; of the longest one, where samples have their own numbers of rows."""
+        return tuple(self.sizes[axis] for axis in self.sample_axes) + self.element_shape
+
+    @property
     def sample_axes(self) -> tuple[int, ...]:
         """The axis of the dataset that each axis of a sample is, without those of array columns."""
         gone = {self.row_numbers.series_axis, *([self.row_axis] if self.steps is None else [])}

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5lightning.loading.fields.box_reader import BoxReader
+from h5lightning.loading.fields.box_run_reader import BoxRunReader
 from h5lightning.loading.fields.field_reader import (
     AttributeReader,
     ConstantReader,
@@ -34,7 +35,7 @@ from h5lightning.planning.fields import (
     SeriesField,
     StoredField,
 )
-from h5lightning.planning.ragged_fields import RunField
+from h5lightning.planning.ragged_fields import BoxRunField, RunField
 
 __all__ = ["make_field_reader"]
 
@@ -90,6 +91,7 @@ class JoinedReader(FieldReader):
 _READERS: dict[type[FieldPlan], Callable[[Any, ReadContext], FieldReader]] = {
     AttributeField: AttributeReader,
     BoxField: BoxReader,
+    BoxRunField: BoxRunReader,
     ConstantField: ConstantReader,
     JoinedField: JoinedReader,
     PaddingField: PaddingReader,
