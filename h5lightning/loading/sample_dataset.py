@@ -12,19 +12,21 @@ from typing import Any, TypeAlias, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 
 from h5lightning.core.arrays import BoolArray, Int64Array
 from h5lightning.core.frozen import once
 from h5lightning.core.sample_numbers import to_number, to_numbers
 from h5lightning.loading.batch_finisher import BatchFinisher
 from h5lightning.loading.batch_reader import BatchReader, RawBatches
-from h5lightning.loading.collate import SampleSequence
+from h5lightning.loading.collate import Collate, SampleSequence
 from h5lightning.loading.decode_ahead import DecodeAhead
+from h5lightning.loading.delivered_spec import delivered_spec
 from h5lightning.loading.prefetch_hints import PrefetchAdvisor, available_bytes
 from h5lightning.loading.requested_samples import RequestedSamples
 from h5lightning.loading.transforms import Transforms
 from h5lightning.options.checks import check_int
+from h5lightning.planning.draws import SampleDraws
 from h5lightning.planning.fields import FieldSpec
 from h5lightning.planning.index import SampleIndex
 from h5lightning.planning.sampling.rank_epoch import BatchRequest, EpochPosition
@@ -69,12 +71,14 @@ class SampleDataset(Dataset[dict[str, Any]]):
         self._selection = selection
         self._finisher = BatchFinisher(
             index=batches.index,
+            starts=batches.starts,
             reader=batches.reader,
             stage=stage,
             transform=transform,
             batch_transform=batch_transform,
             provenance=provenance,
             seed=seed,
+            ragged=batches.ragged_delivery(),
         )
         self._splits = splits or {}
         self._sections = sections
@@ -120,17 +124,20 @@ class SampleDataset(Dataset[dict[str, Any]]):
 
     @once
     def sample_bytes(self) -> int:
-        """Bytes of one sample as read."""
-        return sum(
-            math.prod(spec.shape) * getattr(torch, spec.dtype).itemsize for spec in self.field_spec.values()
-        )
+        """Bytes of one sample as read; an estimate where samples have different shapes."""
+        plans = self._batches.fields.plans
+        return math.ceil(sum(plan.mean_numbers * _itemsize(plan.spec.dtype) for plan in plans))
 
     def sample_spec(self) -> dict[str, FieldSpec]:
         """Key → shape, type and classes of what a model gets; with transforms, one sample is read to find out."""
         spec = self.field_spec
         if not self._finisher.has_transforms:
             return spec
-        return {key: _spec_of(value, spec.get(key)) for key, value in self.read_batch([0]).items()}
+        modes = {plan.key: plan.ragged.mode for plan in self._batches.fields.plans if plan.ragged is not None}
+        return {
+            key: delivered_spec(value, spec.get(key), modes.get(key))
+            for key, value in self.read_batch([0]).items()
+        }
 
     def __len__(self) -> int:
         return len(self._selection)
@@ -157,8 +164,26 @@ class SampleDataset(Dataset[dict[str, Any]]):
         """
         request = self._request(positions)
         return SampleSequence(
-            len(request), partial(self.read_request, request), partial(self.read_samples, request)
+            len(request),
+            partial(self.read_request, request),
+            partial(self.read_samples, request),
+            self._finisher.ragged.check_equal,
         )
+
+    def collate(self, samples: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """A batch of samples, as `read_batch` delivers it: the ``collate_fn`` for a DataLoader of torch.
+
+        torch's own function can only stack samples of one shape, one by one.
+
+        Args:
+            samples: what a DataLoader of torch passes on, or single samples of this dataset.
+        """
+        if isinstance(samples, SampleSequence):
+            return cast("dict[str, Any]", Collate()(samples))
+        ragged = dict(self._finisher.ragged.collated(samples))
+        others = [{key: value for key, value in sample.items() if key not in ragged} for sample in samples]
+        batch = {**(default_collate(others) if others[0] else {}), **ragged}
+        return {key: batch[key] for key in samples[0] if key in batch}
 
     def _request(self, positions: Sequence[int] | BatchRequest) -> BatchRequest:
         """The positions with their epoch: that of the loader that asks, if it sets one, else counted here."""
@@ -238,53 +263,69 @@ class SampleDataset(Dataset[dict[str, Any]]):
     def _read(self, numbers: Int64Array, keys: Sequence[str] | None) -> dict[str, Any]:
         if isinstance(keys, str):
             raise TypeError(f"keys must list fields, such as [{keys!r}]; found the text {keys!r}")
-        if keys is not None:
-            return self._batches.read(numbers, keys)
         # To ask for the epoch takes 6 µs.
-        epoch = self.epoch if self._finisher.has_transforms else 0
-        return self.finish(self._batches.read(numbers), numbers, epoch)
+        finisher = self._finisher
+        is_asked = finisher.is_drawn or (keys is None and finisher.has_transforms)
+        epoch = self.epoch if is_asked else 0
+        batch = self._batches.read(numbers, keys, draws=finisher.draws(epoch))
+        if keys is None:
+            return self.finish(batch, numbers, epoch)
+        return finisher.ragged.combined(batch, numbers, keys) if finisher.ragged else batch
 
     def read_request(self, request: BatchRequest) -> dict[str, Any]:
         """The batch that a loader requests; see `read_batch`."""
         numbers = self.sample_ids(request.positions)
-        return self.finish(self._batches.read(numbers), numbers, request.epoch, request.is_repeat)
+        return self.finish(self._drawn(numbers, request.epoch), numbers, request.epoch, request.is_repeat)
 
     def read_samples(self, request: BatchRequest) -> list[dict[str, Any]]:
         """The samples that a loader requests, one by one, with the sample transform applied; read together."""
         numbers = self.sample_ids(request.positions)
-        return self._finisher.samples(self._batches.read(numbers), numbers, request.epoch, request.is_repeat)
+        batch = self._drawn(numbers, request.epoch)
+        return self._finisher.samples(batch, numbers, request.epoch, request.is_repeat)
 
-    def prefetch_advisor(self, block_samples: int) -> PrefetchAdvisor:
+    def _drawn(self, numbers: Int64Array, epoch: int) -> dict[str, Any]:
+        """The samples of an epoch as they are read."""
+        return self._batches.read(numbers, draws=self._finisher.draws(epoch))
+
+    def draws(self, epoch: int) -> SampleDraws | None:
+        """What is drawn for each sample of an epoch; None where nothing is drawn."""
+        return self._finisher.draws(epoch)
+
+    def prefetch_advisor(self, block_samples: int, epoch: int) -> PrefetchAdvisor:
         """Lets the system fetch samples of this dataset before they are read.
 
         Args:
             block_samples: samples that lie side by side and come close together; see `Order.block_samples`.
+            epoch: the epoch whose samples will be read.
         """
+        draws = self._finisher.draws(epoch)
         fits = len(self) * self.sample_bytes < available_bytes()
         only_remote = block_samples == 1 and fits
 
         def prefetch(positions: Int64Array, *, is_probe: bool = False) -> bool:
             ids = self.sample_ids(positions)
-            return self._batches.prefetch(ids, only_remote=only_remote, is_probe=is_probe)
+            return self._batches.prefetch(ids, draws, only_remote=only_remote, is_probe=is_probe)
 
         return PrefetchAdvisor(prefetch, block_samples=block_samples, size=len(self))
 
-    def decode_ahead(self, *, threads: int) -> DecodeAhead | None:
+    def decode_ahead(self, epoch: int, *, threads: int) -> DecodeAhead | None:
         """Chooses what the groups of an epoch decode ahead; None if no chunks are decoded.
 
         Args:
+            epoch: the epoch.
             threads: that read groups at the same time; 0 reads each group when it is requested.
         """
-        needs, cache_bytes = self._batches.chunk_needs(), self._batches.access.cache_bytes
+        needs = self._batches.chunk_needs(self._finisher.draws(epoch))
+        cache_bytes = self._batches.access.cache_bytes
         if needs is None:
             return None
         return DecodeAhead(self.sample_ids, needs, cache_bytes, early_groups=threads)
 
-    def decode(self, ids: Int64Array, reads: int) -> None:
-        """Decode the chunks of some samples, by their ids, ``(N,)``, before about so many calls of `read_raw`."""
-        self._batches.decode(ids, reads)
+    def decode(self, ids: Int64Array, reads: int, epoch: int) -> None:
+        """Decode the chunks of some samples of an epoch, ``(N,)``, before about so many calls of `read_raw`."""
+        self._batches.decode(ids, reads, self._finisher.draws(epoch))
 
-    def read_raw(self, positions: Int64Array, batch_size: int) -> RawBatches:
+    def read_raw(self, positions: Int64Array, batch_size: int, epoch: int = 0) -> RawBatches:
         """Neighbouring batches, read together, each with its own memory; any thread may call.
 
         `finish` makes of each of them what `read_batch` returns.
@@ -292,11 +333,13 @@ class SampleDataset(Dataset[dict[str, Any]]):
         Args:
             positions: numbers of the samples in this dataset, ``(N,)``.
             batch_size: samples of a batch; the last one may have fewer.
+            epoch: the epoch, for what is drawn for each sample.
 
         Raises:
             IndexError: a position outside of the dataset.
         """
-        return self._batches.read_separately(self.sample_ids(positions), batch_size)
+        ids, draws = self.sample_ids(positions), self._finisher.draws(epoch)
+        return self._batches.read_separately(ids, batch_size, draws)
 
     def finish(
         self, batch: dict[str, Any], numbers: Int64Array, epoch: int, is_repeat: BoolArray | None = None
@@ -325,6 +368,11 @@ class SampleDataset(Dataset[dict[str, Any]]):
         return f"{type(self).__name__}({self.stage}, {len(self)} samples of {len(self.index)})"
 
 
+def _itemsize(dtype: str) -> int:
+    size: int = getattr(torch, dtype).itemsize
+    return size
+
+
 def _one_of(positions: Numbers | None, ids: Numbers | None) -> Numbers:
     """The positions that `read_batch` got, under their name or under the old one."""
     if ids is not None and positions is not None:
@@ -338,10 +386,3 @@ def _one_of(positions: Numbers | None, ids: Numbers | None) -> Numbers:
         )
         return ids
     return cast("Numbers", positions)
-
-
-def _spec_of(value: Any, read: FieldSpec | None) -> FieldSpec:
-    classes = read.classes if read is not None else None
-    if not isinstance(value, torch.Tensor):
-        return FieldSpec((), type(value).__name__, classes)
-    return FieldSpec(tuple(value.shape[1:]), str(value.dtype).removeprefix("torch."), classes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -19,11 +20,13 @@ from h5lightning.errors import (
 from h5lightning.options import SingleField
 from h5lightning.options.checks import did_you_mean
 from h5lightning.planning.catalog.catalog import Catalog
+from h5lightning.planning.catalog.row_index import RowIndex
 from h5lightning.planning.catalog.schema import DatasetSchema, Member, member_text
 from h5lightning.planning.catalog.schema_difference import explain_difference
 from h5lightning.planning.conventions.encoding_checks import DECODED_DTYPE, is_type_said
 from h5lightning.planning.conventions.error_parts import stored_remedy
-from h5lightning.planning.series.axes import row_numbers_of
+from h5lightning.planning.series.axes import row_numbers_of, rows_seen
+from h5lightning.planning.series.row_index import row_index_of
 from h5lightning.planning.values.conversions import wider_type
 
 __all__ = ["AttributeList", "ComparedFiles", "NameList", "check_column"]
@@ -44,12 +47,25 @@ class ComparedFiles:
     on_missing: str
     names_in: NameList
     attrs_in: AttributeList
+    _row_indexes: dict[tuple[str | None, bool], RowIndex] = dataclasses.field(default_factory=dict)
 
     def rows(self, key: str, field: SingleField) -> Int64Array:
         """Rows of a field in each file of the catalog, once the field was checked."""
         self.schema(key, field)
         self.check_written(field)
-        return self.catalog.rows_of(field.path, row_numbers_of(field).leading)
+        return self.catalog.rows_of(field.path, row_numbers_of(field).row_axes)
+
+    def row_index(self, field: SingleField, rows: Int64Array | None) -> RowIndex:
+        """The rows of a field with an index, once planning has compared it; fields of one index share them.
+
+        Args:
+            field: the field.
+            rows: rows of each unit of the catalog; None for a constant field.
+        """
+        kind = field.index, rows is None
+        if kind not in self._row_indexes:
+            self._row_indexes[kind] = row_index_of(self.catalog, self.files, field, rows)
+        return self._row_indexes[kind]
 
     def check_written(self, field: SingleField) -> None:
         """Raise `MissingDataError` if chunks were never written, unless the user accepts the fill value."""
@@ -74,9 +90,9 @@ class ComparedFiles:
         """
         layouts, first, _ = distinct(self.catalog.layout_of[self.files])
         reference_file = int(self.files[first[0]])
-        reference = self._dataset(key, field, reference_file)
+        reference = self.dataset(key, field, reference_file)
         for layout, file in zip(layouts[1:].tolist(), self.files[first[1:]].tolist(), strict=True):
-            dataset = self._dataset(key, field, file)
+            dataset = self.dataset(key, field, file)
             is_converted = is_type_said(field, self.dtype, dataset, reference)
             if difference := explain_difference(
                 dataset,
@@ -84,6 +100,7 @@ class ComparedFiles:
                 field.member,
                 any_type=is_converted,
                 any_categories=field.decode == "stored",
+                any_shape=self.may_differ(field),
             ):
                 column = f" (column {field.member!r})" if field.member else ""
                 raise SchemaError(
@@ -92,6 +109,11 @@ class ComparedFiles:
                     f"{_remedy_of(field, dataset, reference, is_converted=is_converted)}"
                 )
         return reference
+
+    @staticmethod
+    def may_differ(field: SingleField) -> bool:
+        """Whether the rows of a field may have different shapes in different files."""
+        return field.ragged != "error" and field.whole is None
 
     def delivered_dtype(self, key: str, field: SingleField, stored: str) -> str:
         """The name of the type that a field is delivered in, if ``stored`` is the NumPy type string of its elements."""
@@ -128,7 +150,13 @@ class ComparedFiles:
         alike = int((self.catalog.layout_of[self.files] == layout).sum())
         return f" ({alike:,} of {counted(len(self.files), self.catalog.noun)} have this layout)"
 
-    def _dataset(self, key: str, field: SingleField, file: int) -> DatasetSchema:
+    def dataset(self, key: str, field: SingleField, file: int) -> DatasetSchema:
+        """The dataset of a field in one file.
+
+        Raises:
+            MissingFieldError: there is no such dataset or column.
+            UnsupportedFieldError: no tensor can hold it.
+        """
         layout = self.catalog.layouts[int(self.catalog.layout_of[file])]
         dataset = next((dataset for dataset in layout if dataset.path == field.path), None)
         where = self.catalog.where(file)
@@ -145,7 +173,8 @@ class ComparedFiles:
                 f"{field.text(constant=True)} gives it to each sample"
             )
         check_column(f"field {key!r}: '/{field.path}' in {where}", field, dataset)
-        leading = row_numbers_of(field).leading
+        numbers = row_numbers_of(field)
+        leading = numbers.leading
         if len(dataset.shape) < leading > 1:
             shape = (int(self.catalog.facts_of(field.path)[file, 0]), *dataset.shape[1:])
             raise UnsupportedFieldError(
@@ -153,7 +182,7 @@ class ComparedFiles:
                 f"outside of it. Rows that all series share are {field.text(axis=0, series_axis=None)}, one value of "
                 f"each series {field.text(axis=None, constant=True)}"
             )
-        return dataset.folded(leading)
+        return rows_seen(dataset, numbers)
 
 
 def _remedy_of(
@@ -161,6 +190,13 @@ def _remedy_of(
 ) -> str:
     """What to do about a difference that may be one of types or categories alone."""
     if explain_difference(dataset, expected, field.member, any_type=True, any_categories=True):
+        if field.whole is None and not explain_difference(
+            dataset, expected, field.member, any_type=is_converted, any_shape=True
+        ):
+            return (
+                f"{field.text(ragged='list')} delivers samples of different shapes as a list, ragged='pad' one tensor "
+                "of them with zeros"
+            )
         return "Run 'h5lightning inspect' to list what differs"
     if not explain_difference(dataset, expected, field.member, any_type=is_converted, any_categories=True):
         return f"One code means different things: write all files with one list. {stored_remedy(field)}"

@@ -1,7 +1,7 @@
 """What is drawn for each sample and epoch: the start of a window inside of its cell, and rows of a whole series.
 
-A draw is a function of seed, epoch and id. So it does not depend on batches, workers or ranks, and a run that is resumed
-draws the same. Ids, splits and orders do not know of draws.
+A draw is a function of seed, epoch and id. So it does not depend on batches, workers or ranks, and a run that is
+resumed draws the same. Ids, splits and orders do not know of draws.
 """
 
 from __future__ import annotations

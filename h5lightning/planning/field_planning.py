@@ -14,8 +14,10 @@ from h5lightning.core.arrays import Int64Array
 from h5lightning.core.families import families_text, fold
 from h5lightning.core.formatting import counted, listed
 from h5lightning.errors import FieldError, OptionError, SchemaError
-from h5lightning.options import Field, Samples, Series, SingleField, Whole, single_fields
+from h5lightning.options import Field, Samples, Series, SingleField, Whole, Windows, single_fields
 from h5lightning.options.coerce import SeriesOption
+from h5lightning.planning.attribute_fields import plan_attribute
+from h5lightning.planning.box_fields import other_lengths
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.schema import DatasetSchema
 from h5lightning.planning.compared_files import AttributeList, ComparedFiles, NameList
@@ -24,17 +26,19 @@ from h5lightning.planning.conventions.error_parts import DifferenceOf
 from h5lightning.planning.conventions.same_values import check_same, is_same
 from h5lightning.planning.conventions.series_borders import check_series_borders
 from h5lightning.planning.field_kinds import (
-    plan_attribute,
     plan_constant,
     plan_of_series,
     plan_padding,
     plan_rows,
 )
-from h5lightning.planning.fields import FieldPlan, Fields, StoredField
+from h5lightning.planning.fields import FieldPlan, Fields, PaddingField, StoredField
 from h5lightning.planning.joined_fields import plan_joined
-from h5lightning.planning.series.axes import row_numbers_of, with_axes
+from h5lightning.planning.ragged_fields import ToldField
+from h5lightning.planning.ragged_planning import plan_told
+from h5lightning.planning.series.axes import row_numbers_of, with_axes, with_positive_axes
 from h5lightning.planning.series.check_bounds import check_bounds
 from h5lightning.planning.series.leading_axis import check_lengths, with_leading_series
+from h5lightning.planning.series.row_index import OtherRows, check_row_index, surest
 
 __all__ = ["has_rows", "plan_fields"]
 
@@ -83,21 +87,21 @@ def plan_fields(
     check_same(catalog, same, files, names_in=names_in, difference_of=difference_of)
     chosen = _all_eligible(catalog, files, same) if fields is None else dict(fields)
     _check_series(chosen, samples, series)
-    chosen = with_axes(chosen, samples, series)
+    chosen = with_positive_axes(with_axes(chosen, samples, series), catalog)
     catalog = with_leading_series(catalog, chosen)
     compared = ComparedFiles(catalog, files, dtype, on_missing, names_in, attrs_in)
-    lengths = _lengths(compared, chosen, allow_empty=allow_empty)
-    remarks: tuple[str, ...] = ()
+    lengths, remarks = _lengths(compared, chosen, allow_empty=allow_empty)
     if isinstance(series, Series) and series.tables:
-        path = next(field.path for _, field in single_fields(chosen) if has_rows(field))
-        remarks = check_bounds(catalog, series, lengths, files, path, names_in=names_in)
+        path = next(field.index or field.path for _, field in single_fields(chosen) if has_rows(field))
+        remarks += check_bounds(catalog, series, lengths, files, path, names_in=names_in)
     plans = _plans(compared, chosen, samples, lengths)
     # Fields that cannot be read row by row have failed before: the remedy names single rows.
     for key, field in single_fields(chosen):
         if has_rows(field):
             check_series_borders(catalog, key, field, samples, files, series=series)
-    remarks += check_labels(catalog, chosen, files, difference_of=difference_of)
-    return Fields(plans, np.maximum(lengths, 0), remarks)
+    about_labels = check_labels(catalog, chosen, files, difference_of=difference_of)
+    others = other_lengths(catalog, plans, samples, files)
+    return Fields(plans, np.maximum(lengths, 0), about_labels, others, remarks)
 
 
 def _check_series(fields: Mapping[str, Field], samples: Samples, series: SeriesOption) -> None:
@@ -120,7 +124,7 @@ def _check_series(fields: Mapping[str, Field], samples: Samples, series: SeriesO
 
 def has_rows(field: Field) -> bool:
     """Whether a field has values for each sample; an attribute or a constant is the same for a whole file."""
-    return field.attr is None and not field.constant and field.padding_of is None
+    return field.attr is None and not field.constant and field.told_of is None
 
 
 def _plans(
@@ -129,12 +133,23 @@ def _plans(
     plans = {
         key: _plan(compared, key, field, samples, lengths)
         for key, field in fields.items()
-        if field.padding_of is None
+        if field.told_of is None
     }
     return tuple(
-        plans[key] if key in plans else plan_padding(key, field, plans, samples)
+        plans[key] if key in plans else _plan_told(key, field, plans, samples)
         for key, field in fields.items()
     )
+
+
+def _plan_told(
+    key: str, field: Field, plans: Mapping[str, FieldPlan], samples: Samples
+) -> PaddingField | ToldField:
+    """Plan the padding or the lengths of another field, whose plan is there."""
+    plan = plans.get(field.told_of or "")
+    has_padding = isinstance(samples, Windows) and samples.pad is not None
+    if field.padding_of is not None and (has_padding or plan is None or plan.ragged is None):
+        return plan_padding(key, field, plans, samples)
+    return plan_told(key, field, plans)
 
 
 def _plan(
@@ -150,6 +165,8 @@ def _plan(
 def _plan_stored(
     compared: ComparedFiles, key: str, field: SingleField, samples: Samples, lengths: Int64Array
 ) -> StoredField:
+    if field.index is not None and field.constant:
+        raise OptionError(f"field {key!r}: constant=True with index={field.index!r} is not available yet")
     if not field.constant:
         return plan_rows(compared, key, field, samples, lengths)
     if field.series_axis is not None:
@@ -157,8 +174,10 @@ def _plan_stored(
     return plan_constant(compared, key, field)
 
 
-def _lengths(compared: ComparedFiles, fields: Mapping[str, Field], *, allow_empty: bool) -> Int64Array:
-    """Rows of each file, ``(files of the catalog,)``, in which all fields with rows must agree."""
+def _lengths(
+    compared: ComparedFiles, fields: Mapping[str, Field], *, allow_empty: bool
+) -> tuple[Int64Array, tuple[str, ...]]:
+    """Rows of each file, ``(files of the catalog,)``, in which all fields with rows must agree, and remarks."""
     for key, part in single_fields(fields):
         if part.axis is not None or part.series_axis is not None:
             compared.schema(key, part)
@@ -170,7 +189,24 @@ def _lengths(compared: ComparedFiles, fields: Mapping[str, Field], *, allow_empt
     catalog, files = compared.catalog, compared.files
     if all(part.extra_rows for _, part in parts):
         raise OptionError("all fields have extra_rows: at least one must have the rows of the series alone")
-    first_key, first = next(part for part in parts if not part[1].extra_rows)
+    plain = [(key, part) for key, part in parts if part.index is None]
+    rows, remarks = _rows_of_indexes(compared, fields, _plain_rows(compared, plain) if plain else None)
+    # A file without rows is a mistake; of many series in a file, some may be empty.
+    may_be_empty = allow_empty or catalog.matches is not None
+    if not may_be_empty and (empty := files[rows[files] == 0]).size:
+        raise SchemaError(
+            f"{_files(catalog, empty)} no rows (the sample axis has length 0): write the file again, or leave "
+            "it out with a '!' pattern or access.on_bad_file='skip'"
+        )
+    if not rows[files].any():
+        raise SchemaError(f"none of the {counted(len(files), catalog.noun)} holds a row")
+    return rows, remarks
+
+
+def _plain_rows(compared: ComparedFiles, parts: Sequence[tuple[str, SingleField]]) -> OtherRows:
+    """The rows of the fields without an index, in which they must agree."""
+    catalog, files = compared.catalog, compared.files
+    first_key, first = next((part for part in parts if not part[1].extra_rows), parts[0])
     expected = compared.rows(first_key, first)
     for key, field in parts:
         rows = compared.rows(key, field)
@@ -189,16 +225,34 @@ def _lengths(compared: ComparedFiles, fields: Mapping[str, Field], *, allow_empt
                 f"{expected[file]}{catalog.more(differs)}: fields of one sample need one length. A dataset without "
                 f"a sample axis is Field(path, constant=True){_one_more(catalog, first, field, more[differs])}"
             )
-    # A file without rows is a mistake; of many series in a file, some may be empty.
-    may_be_empty = allow_empty or catalog.matches is not None
-    if not may_be_empty and (empty := files[expected[files] == 0]).size:
-        raise SchemaError(
-            f"{_files(catalog, empty)} no rows (the sample axis has length 0): write the file again, or leave "
-            "it out with a '!' pattern or access.on_bad_file='skip'"
+    return OtherRows(first.path, expected)
+
+
+def _rows_of_indexes(
+    compared: ComparedFiles, fields: Mapping[str, Field], others: OtherRows | None
+) -> tuple[Int64Array, tuple[str, ...]]:
+    """The rows of each file, with which the fields with an index must agree, and remarks.
+
+    If all fields with rows have an index, ``others`` is None, and the index of one tells the rows.
+    """
+    indexed = [(key, part) for key, part in single_fields(fields) if part.index is not None]
+    remarks: list[str] = []
+
+    def checked(key: str, field: SingleField, others: OtherRows | None) -> Int64Array:
+        compared.schema(key, field)
+        compared.check_written(field)
+        rows, told = check_row_index(
+            compared.catalog, compared.files, field, others, key, names_in=compared.names_in
         )
-    if not expected[files].any():
-        raise SchemaError(f"none of the {counted(len(files), catalog.noun)} holds a row")
-    return expected
+        remarks.extend(told)
+        return rows
+
+    if others is None:
+        key, first = surest(compared.catalog, [one for one in indexed if has_rows(one[1])])
+        others = OtherRows(first.index or "", checked(key, first, None))
+    for key, field in indexed:
+        checked(key, field, others if has_rows(field) else None)
+    return others.rows, tuple(dict.fromkeys(remarks))
 
 
 def _one_more(catalog: Catalog, first: SingleField, field: SingleField, more: Int64Array) -> str:

@@ -17,10 +17,12 @@ from h5lightning.core.frozen import Frozen
 from h5lightning.errors import OptionError
 from h5lightning.options import FLOAT_DTYPES, SingleField
 from h5lightning.planning.catalog.annotations import Encoding
-from h5lightning.planning.row_numbers import IN_UNIT, RowNumbers
+from h5lightning.planning.ragged import Ragged, RowShapes
+from h5lightning.planning.row_numbers import IN_UNIT, AlongAxes, RowNumbers
 
 __all__ = [
     "AttributeField",
+    "BoxField",
     "ConstantField",
     "FieldPlan",
     "FieldSpec",
@@ -33,6 +35,7 @@ __all__ = [
     "StoredForm",
     "check_dtype",
     "row_field_of",
+    "window_axes_of",
 ]
 
 _MOST_NAMED = 3
@@ -43,7 +46,7 @@ class FieldSpec:
     """What a model sees of a field.
 
     Args:
-        shape: shape of one sample, without the batch axis.
+        shape: shape of one sample, without the batch axis; None along an axis whose length varies.
         dtype: name of the tensor's type, such as ``float32``.
         classes: names of the values, where the field has categories.
         columns: names of what a list joins, one for each entry of the joined axis: paths; of columns, their names,
@@ -51,10 +54,27 @@ class FieldSpec:
             None for a field that is no list.
     """
 
-    shape: tuple[int, ...]
+    shape: tuple[int | None, ...]
     dtype: str
     classes: tuple[str, ...] | None = None
     columns: tuple[str, ...] | None = None
+
+    @property
+    def varies(self) -> bool:
+        """Whether samples have different shapes."""
+        return None in self.shape
+
+    @property
+    def fixed_shape(self) -> tuple[int, ...]:
+        """The shape of all samples.
+
+        Raises:
+            ValueError: a length varies.
+        """
+        lengths = tuple(length for length in self.shape if length is not None)
+        if len(lengths) < len(self.shape):
+            raise ValueError(f"the samples have different shapes: {self.shape}")
+        return lengths
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +101,7 @@ class FieldPlan(Frozen):
         forms: the ways in which files store it, at least one.
         form_of: which of the forms each file has, ``(files,)``; None where all have the first.
         is_decoded: deliver decoded values instead of the stored numbers.
+        ragged: how samples of different shapes are delivered; None where all have one shape.
     """
 
     key: str
@@ -89,6 +110,7 @@ class FieldPlan(Frozen):
     forms: tuple[StoredForm, ...]
     form_of: npt.NDArray[np.int32] | None = None
     is_decoded: bool = False
+    ragged: Ragged | None = None
 
     @property
     def stored(self) -> str:
@@ -118,6 +140,11 @@ class FieldPlan(Frozen):
         """The field and its dataset, for messages."""
         return f"field {self.key!r} ('/{self.path}')"
 
+    @property
+    def mean_numbers(self) -> float:
+        """Numbers of one sample, on average."""
+        return math.prod(self.spec.fixed_shape) if self.ragged is None else self.ragged.numbers
+
     def form_in(self, file: int) -> int:
         """Number of the form that a file has."""
         return 0 if self.form_of is None else int(self.form_of[file])
@@ -129,12 +156,14 @@ class StoredField(FieldPlan):
 
     Args:
         member: column of a compound, or None.
-        row_shape: shape of one stored row; of the whole dataset for a constant.
+        row_shape: shape of one stored row; of the whole dataset for a constant. Of one of the units, where they differ.
+        shapes: the shape in each unit, where they differ.
         asked: the field as the user wrote it, for messages; None for a field without options.
     """
 
     member: str | None
     row_shape: tuple[int, ...]
+    shapes: RowShapes | None = None
     asked: SingleField | None = None
 
     @property
@@ -189,6 +218,42 @@ class RowField(StoredField):
     def row_bytes(self) -> int:
         """Bytes of one stored row, decompressed."""
         return math.prod(self.row_shape) * np.dtype(self.stored).itemsize
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class BoxField(RowField):
+    """Rows along another axis than the leading ones, or windows along several axes: a sample is a box of the dataset.
+
+    Args:
+        row_numbers: the axes of the dataset.
+        sizes: entries that a sample has along each axis of the dataset; 1 along that of series, ``(ndim,)``.
+        element_shape: shape of one value of a column that holds arrays; ``()`` for all else.
+    """
+
+    row_numbers: AlongAxes
+    sizes: tuple[int, ...]
+    element_shape: tuple[int, ...] = ()
+
+    @property
+    def row_axis(self) -> int:
+        """The axis of the dataset along which its rows lie."""
+        return self.row_numbers.axes[0]
+
+    @property
+    def other_axes(self) -> tuple[int, ...]:
+        """The axes of the dataset along which windows lie too."""
+        return self.row_numbers.axes[1:]
+
+    @property
+    def sample_axes(self) -> tuple[int, ...]:
+        """The axis of the dataset that each axis of a sample is, without those of array columns."""
+        gone = {self.row_numbers.series_axis, *([self.row_axis] if self.steps is None else [])}
+        return tuple(axis for axis in range(len(self.sizes)) if axis not in gone)
+
+    @property
+    def window_axes(self) -> tuple[int, ...]:
+        """The axes of a sample that are those of its window: that of the steps, and the other ones."""
+        return tuple(self.sample_axes.index(axis) for axis in self.row_numbers.axes)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -252,12 +317,17 @@ class Fields(Frozen):
     Args:
         plans: one plan for each field, in the user's order.
         rows: length of the sample axis of each file, ``(files,)``.
-        remarks: sentences for the user about the fields.
+        remarks: sentences for the user about the labels of the fields.
+        other_lengths: entries of each unit along the axes of windows beside that of the rows, ``(units, axes)``; None
+            for samples along one axis.
+        row_remarks: sentences for the user about their rows.
     """
 
     plans: tuple[FieldPlan, ...]
     rows: Int64Array
     remarks: tuple[str, ...] = ()
+    other_lengths: Int64Array | None = None
+    row_remarks: tuple[str, ...] = ()
 
     @property
     def row_fields(self) -> tuple[RowField, ...]:
@@ -281,6 +351,17 @@ class Fields(Frozen):
     def spec(self) -> dict[str, FieldSpec]:
         """Sample key → what a model sees."""
         return {plan.key: plan.spec for plan in self.plans}
+
+
+def window_axes_of(plan: FieldPlan) -> tuple[int, ...]:
+    """The axes of a sample of a field that are those of its window; none for samples of one row."""
+    first = row_field_of(plan)
+    if first is None or first.steps is None:
+        return ()
+    axes = first.window_axes if isinstance(first, BoxField) else (0,)
+    if isinstance(plan, JoinedField) and len(plan.spec.shape) > len(first.spec.shape):
+        return tuple(axis + (axis >= plan.axis) for axis in axes)
+    return axes
 
 
 def row_field_of(plan: FieldPlan) -> RowField | None:

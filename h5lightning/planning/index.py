@@ -18,6 +18,7 @@ from h5lightning.core.sample_numbers import to_numbers
 from h5lightning.core.string_table import StringTable
 from h5lightning.options import Samples
 from h5lightning.planning.file_runs import FileRuns
+from h5lightning.planning.grid import Grid
 from h5lightning.planning.reach import Reach, reach_of
 
 __all__ = ["Location", "SampleIndex", "SampleRanges"]
@@ -31,11 +32,13 @@ class Location:
         file: number of the file in the index.
         series: number of the series in the index (over all files).
         row: first row of the sample, counted in the series.
+        cell: number of the cell beside this row, see `Grid`; None for samples along one axis.
     """
 
     file: Int64Array
     series: Int64Array
     row: Int64Array
+    cell: Int64Array | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,6 +92,7 @@ class SampleIndex(Frozen):
             ``samples`` says; else None.
         runs: files that go on where others end, so that samples may need rows of the next file; None for none.
         first: id of the first sample: where another index of the same series ends; see `Sections`.
+        grid: where windows begin along the axes beside that of the rows; None for samples along one axis.
     """
 
     root: str
@@ -104,6 +108,7 @@ class SampleIndex(Frozen):
     given_reach: Reach | None = None
     runs: FileRuns | None = None
     first: int = 0
+    grid: Grid | None = None
 
     def __post_init__(self) -> None:
         if len(self.series_file) != len(self.series_rows):
@@ -119,7 +124,12 @@ class SampleIndex(Frozen):
     @once
     def series_samples(self) -> Int64Array:
         """Samples of each series, ``(series,)``; a series shorter than the window has none."""
-        return self.reach.counts(self.series_rows)
+        return self.reach.counts(self.series_rows) * self.cells
+
+    @once
+    def cells(self) -> int | Int64Array:
+        """Samples that start at a row: 1, or one number for each series, ``(series,)``."""
+        return 1 if self.grid is None else self.grid.cells[self.units]
 
     @once
     def first_id(self) -> Int64Array:
@@ -196,7 +206,9 @@ class SampleIndex(Frozen):
         if ids.size:
             self._check_inside(ids.min(), ids.max())
         series = self.first_id.searchsorted(ids, side="right") - 1
-        row = ids - self.first_id[series]
+        row, cell = ids - self.first_id[series], None
+        if not isinstance(self.cells, int):
+            row, cell = np.divmod(row, self.cells[series])
         if self.stride_rows > 1:
             row *= self.stride_rows
         first = self.reach.first
@@ -204,7 +216,14 @@ class SampleIndex(Frozen):
             row += first[series]
         elif first:
             row += first
-        return Location(file=self.series_file[series], series=series, row=row)
+        return Location(file=self.series_file[series], series=series, row=row, cell=cell)
+
+    def starts(self, where: Location) -> Int64Array:
+        """The first entry of samples along each axis of a window, ``(N, axes)``: the row, then the other ones."""
+        row = where.row[:, None]
+        if self.grid is None or where.cell is None:
+            return row
+        return np.concatenate([row, self.grid.starts(self.units[where.series], where.cell)], axis=1)
 
     def locate_in_units(self, ids: Int64Array) -> tuple[Int64Array, Int64Array]:
         """The unit of each sample, and its first row there, ``(N,)`` each; errors as `locate`."""
@@ -212,25 +231,29 @@ class SampleIndex(Frozen):
         rows = where.row if self.series_start is None else where.row + self.series_start[where.series]
         return self.units[where.series], rows
 
-    def locate_ascending(self, ids: Int64Array) -> tuple[Int64Array, Int64Array, Int64Array]:
+    def locate_ascending(
+        self, ids: Int64Array
+    ) -> tuple[Int64Array, Int64Array, Int64Array, Int64Array | None]:
         """The units of ascending ids, where the samples of each unit begin, and the first row of each sample.
 
         Args:
             ids: ids of samples, ascending, ``(N,)``.
 
         Returns:
-            The units, each once, ``(units,)``; their first samples, and the end of the last ones, ``(units + 1,)``; and
-            the rows, counted in their units, ``(N,)``.
+            The units, each once, ``(units,)``; their first samples, and the end of the last ones, ``(units + 1,)``; the
+            rows, counted in their units, ``(N,)``; and the cells beside the rows, ``(N,)``, or None, see `Location`.
 
         Raises:
             IndexError: an id is not in the index.
         """
         if not ids.size:
-            return np.zeros(0, np.int64), np.zeros(1, np.int64), ids
+            return np.zeros(0, np.int64), np.zeros(1, np.int64), ids, None if self.grid is None else ids
         self._check_inside(ids[0], ids[-1])
         series, borders = self._series_of(ids)
         sizes = borders[1:] - borders[:-1]
-        rows = ids - self.first_id[series].repeat(sizes)
+        rows, cells = ids - self.first_id[series].repeat(sizes), None
+        if not isinstance(self.cells, int):
+            rows, cells = np.divmod(rows, self.cells[series].repeat(sizes))
         if self.stride_rows > 1:
             rows *= self.stride_rows
         first = self._first_rows_in_units
@@ -243,7 +266,7 @@ class SampleIndex(Frozen):
         if not is_first.all():
             is_first = np.concatenate([[True], is_first])
             units, borders = units[is_first], np.concatenate([borders[:-1][is_first], borders[-1:]])
-        return units, borders, rows
+        return units, borders, rows, cells
 
     @once
     def _first_rows_in_units(self) -> int | Int64Array:
@@ -277,6 +300,8 @@ class SampleIndex(Frozen):
         """
         reach = self.reach.of(series)
         first, stop = reach.numbers_within(starts, stops, self.series_rows[series])
+        if not isinstance(self.cells, int):
+            first, stop = first * self.cells[series], stop * self.cells[series]
         # Without this limit, ids of the next series would follow the last sample of a series.
         first = np.minimum(first, self.series_samples[series])
         base = self.first_id[series]

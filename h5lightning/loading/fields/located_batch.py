@@ -6,16 +6,17 @@ A unit is a file, or one match of the ``*`` in a file.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from h5lightning.core.arrays import Int64Array
+from h5lightning.core.arrays import Int64Array, flat_positions
 from h5lightning.core.frozen import once
 from h5lightning.planning.borders import Borders, Room
+from h5lightning.planning.draws import SampleDraws
 from h5lightning.planning.index import SampleIndex
-from h5lightning.storage.readers.series_parts import Picked, SeriesParts
+from h5lightning.storage.readers.series_parts import Picked, SeriesParts, chosen_parts
 
 __all__ = ["FilePaths", "LocatedBatch"]
 
@@ -34,7 +35,9 @@ class LocatedBatch:
         slots: its index in the batch, ``(N,)``.
         index: the index of the samples.
         ids: their numbers in the index, ascending, ``(N,)``.
-        room: the rows around each of them beyond which steps are padding; None if samples are not padded.
+        room: the rows around each of them beyond which steps are padding; None if samples are neither padded nor drawn.
+        draws: what is drawn for each sample; None where nothing is drawn.
+        others: where their windows begin along the axes beside that of the rows, ``(N, axes)``; None for none.
     """
 
     units: Int64Array
@@ -45,16 +48,32 @@ class LocatedBatch:
     index: SampleIndex
     ids: Int64Array
     room: Room | None = None
+    draws: SampleDraws | None = None
+    others: Int64Array | None = None
 
     @classmethod
-    def of(cls, ids: Int64Array, paths: FilePaths, borders: Borders | None = None) -> LocatedBatch:
-        """Locate samples by their numbers in the index, ``(N,)``; with borders, padded ones."""
+    def of(
+        cls,
+        ids: Int64Array,
+        paths: FilePaths,
+        borders: Borders | None = None,
+        draws: SampleDraws | None = None,
+    ) -> LocatedBatch:
+        """Locate samples by their numbers in the index, ``(N,)``; with borders, padded or drawn ones."""
         # Ids count unit by unit, row by row.
         slots = np.argsort(ids)
         ids = ids[slots]
-        units, starts, rows = paths.index.locate_ascending(ids)
-        room = None if borders is None else borders.room(ids)
-        return cls(units, paths.of(units), starts, rows, slots, paths.index, ids, room)
+        index = paths.index
+        units, starts, rows, cells = index.locate_ascending(ids)
+        room, others = None, None
+        if borders is not None:
+            room = borders.room(ids, draws)
+            others = room.others
+            if room.shift is not None:
+                rows = rows + room.shift
+        elif index.grid is not None and cells is not None:
+            others = index.grid.starts(units.repeat(starts[1:] - starts[:-1]), cells)
+        return cls(units, paths.of(units), starts, rows, slots, index, ids, room, draws, others)
 
     @property
     def sizes(self) -> Int64Array:
@@ -72,6 +91,45 @@ class LocatedBatch:
         """The number in its unit of the series of each sample, ``(N,)``."""
         series, units = self._series, self.index.units
         return series - units.searchsorted(units[series])
+
+    @property
+    def series_rows(self) -> Int64Array:
+        """Rows of the series of each sample, ``(N,)``."""
+        return self.index.series_rows[self._series]
+
+    @property
+    def sample_units(self) -> Int64Array:
+        """The unit of each sample, ``(N,)``."""
+        return self.units.repeat(self.sizes)
+
+    def drawn(self, take: int) -> tuple[Int64Array, Int64Array]:
+        """Rows drawn of each series, and how many each sample has; see `SampleDraws.rows`."""
+        if take not in self._drawn:
+            draws = self.draws or SampleDraws()
+            self._drawn[take] = draws.rows(self.ids, self.series_rows, take)
+        return self._drawn[take]
+
+    def of_units(self, parts: Int64Array) -> LocatedBatch:
+        """The samples of some units, given by their ascending indices in `units`; slots are numbered anew."""
+        sizes = self.sizes[parts]
+        which = flat_positions(self.borders[parts], sizes)
+        slots = np.empty(len(which), np.int64)
+        slots[np.argsort(self.slots[which])] = np.arange(len(which))
+        return replace(
+            self,
+            units=self.units[parts],
+            paths=chosen_parts(self.paths, parts.tolist()),
+            borders=np.concatenate([[0], np.cumsum(sizes)]),
+            rows=self.rows[which],
+            slots=slots,
+            ids=self.ids[which],
+            room=None if self.room is None else self.room.of(which),
+        )
+
+    @once
+    def _drawn(self) -> dict[int, tuple[Int64Array, Int64Array]]:
+        """The rows that were drawn, which all fields share."""
+        return {}
 
     def where(self, part: int, row: int | None = None) -> str:
         """A unit for messages, ``series 'demo_1' of /x/a.h5``; ``row 4 of`` it, counted in its series as `locate` does.

@@ -160,6 +160,11 @@ class DatasetSchema:
         shape = (math.prod(self.shape[:leading]), *self.shape[leading:])
         return dataclasses.replace(self, shape=shape, chunks=None)
 
+    def without_axes(self, axes: Sequence[int]) -> DatasetSchema:
+        """The dataset with one axis of rows in the place of some axes, whose lengths do not count."""
+        others = (length for axis, length in enumerate(self.shape) if axis not in axes)
+        return dataclasses.replace(self, shape=(0, *others), chunks=None)
+
     def layout(self) -> DatasetSchema:
         """The schema without the parts that differ between files: length, stored bytes, missing chunks, annotations."""
         return self._with((0, *self.shape[1:]) if self.shape else (), 0, 0, NOTHING)

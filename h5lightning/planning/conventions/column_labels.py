@@ -164,7 +164,7 @@ def _counts(labels: AxisLabels, field: SingleField) -> bool:
         return False
     if field.constant:
         return labels.axis != 0 or field.series_axis is None
-    return labels.axis < 0 or labels.axis >= row_numbers_of(field).leading
+    return labels.axis < 0 or labels.axis not in row_numbers_of(field).free_axes
 
 
 def _along(

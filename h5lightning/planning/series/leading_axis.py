@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from h5lightning.errors import FieldError, SchemaError
 from h5lightning.options import Field, SingleField, single_fields
 from h5lightning.planning.catalog.catalog import Catalog
 from h5lightning.planning.catalog.series_bounds import SeriesBounds
-from h5lightning.planning.row_numbers import IN_SERIES, IN_TRAJECTORIES
+from h5lightning.planning.row_numbers import IN_SERIES
 from h5lightning.planning.series.axes import row_numbers_of
 
 __all__ = ["check_lengths", "with_leading_series"]
@@ -29,11 +29,11 @@ def with_leading_series(catalog: Catalog, fields: Mapping[str, Field]) -> Catalo
         fields: the fields, `with_axes`. The first one that a unit has counts.
     """
     counts = rows = np.full(catalog.unit_count, -1)
-    leading = [field for _, field in single_fields(fields) if row_numbers_of(field) is IN_TRAJECTORIES]
+    leading = [field for _, field in single_fields(fields) if _has_series(field)]
     if not leading:
         return catalog
     for field in leading:
-        own_counts, own_rows = _shapes(catalog, field.path)
+        own_counts, own_rows = _lengths(catalog, field)
         is_new = (counts < 0) & (own_rows >= 0)
         counts, rows = np.where(is_new, own_counts, counts), np.where(is_new, own_rows, rows)
     counts, rows = np.maximum(counts, 0), np.maximum(rows, 0)
@@ -57,13 +57,13 @@ def check_lengths(catalog: Catalog, fields: Mapping[str, Field], units: Int64Arr
         SchemaError: lengths differ; it names the unit, both datasets and both shapes.
     """
     named = list(single_fields({key: field for key, field in fields.items() if field.attr is None}))
-    leading = [one for one in named if row_numbers_of(one[1]) is IN_TRAJECTORIES]
+    leading = [one for one in named if _has_series(one[1])]
     shared = [one for one in named if row_numbers_of(one[1]) is IN_SERIES]
     of_series = [one for one in named if one[1].constant and one[1].series_axis is not None]
     if shared and not leading:
         raise FieldError(
             f"field {shared[0][0]!r}: all series share its rows (axis=0), and no other field has series: at least one "
-            "field must have series along axis 0 and rows along axis 1"
+            "field must have series along axis 0 and rows along another axis"
         )
     if not (leading or of_series) or catalog.bounds is None:
         return
@@ -71,7 +71,7 @@ def check_lengths(catalog: Catalog, fields: Mapping[str, Field], units: Int64Arr
     rows = catalog.bounds.totals // np.maximum(counts, 1)
     reference = leading[0][1] if leading else None
     for one in leading:
-        own_counts, own_rows = _shapes(catalog, one[1].path)
+        own_counts, own_rows = _lengths(catalog, one[1])
         is_other = (own_counts != counts) | (own_rows != rows)
         _check(catalog, one, units[is_other[units]], reference, "the same two axes, of series and of rows")
     for one in shared:
@@ -108,15 +108,12 @@ def _shape(catalog: Catalog, unit: int, field: SingleField) -> tuple[int, ...]:
     return () if dataset is None else dataset.shape
 
 
-def _shapes(catalog: Catalog, path: str) -> tuple[Int64Array, Int64Array]:
-    """The lengths of the first two axes of a dataset in each unit, ``(units,)``; negative where it has fewer axes."""
-    by_layout = [
-        _second_axis(dataset.shape for dataset in layout if dataset.path == path)
-        for layout in catalog.layouts
-    ]
-    return catalog.facts_of(path)[:, 0], np.asarray(by_layout, np.int64)[catalog.layout_of]
+def _has_series(field: Field) -> bool:
+    """Whether the entries of one axis of a field are series, each with rows along another axis."""
+    return not field.constant and field.series_axis is not None and row_numbers_of(field).is_in_unit
 
 
-def _second_axis(shapes: Iterable[tuple[int, ...]]) -> int:
-    shape = next(iter(shapes), ())
-    return shape[1] if len(shape) > 1 else -1
+def _lengths(catalog: Catalog, field: SingleField) -> tuple[Int64Array, Int64Array]:
+    """The series of a field and the rows of each, in each unit, ``(units,)``; negative where it lacks an axis."""
+    series_axis, row_axis = row_numbers_of(field).row_axes
+    return catalog.axis_lengths(field.path, series_axis), catalog.axis_lengths(field.path, row_axis)

@@ -136,7 +136,7 @@ class CheckRun:
     def drawn_units(self, file: int) -> Iterator[DrawnUnit]:
         """The drawn samples of a file, unit after unit."""
         ids = self.drawn_ids(file)
-        units, borders, rows = self.index.locate_ascending(ids)
+        units, borders, rows, _ = self.index.locate_ascending(ids)
         for number, unit in enumerate(units.tolist()):
             own = slice(borders[number], borders[number + 1])
             yield DrawnUnit(unit, ids[own], rows[own])
