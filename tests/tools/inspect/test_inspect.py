@@ -442,8 +442,8 @@ def test_groups_of_one_structure_are_one_line(inspected):
             "Each dataset looks like one sample: 50 datasets '/img_*' of 8 × 8 × 3",
         ),
         (
-            demonstrations,
-            "Rows: 20–49 in each series, 1,035 in all. A sample is one row: x of 6, y of 7",
+            packed_series,
+            "Rows: 30 in each series, 360 in all. A sample is one row: x of 4",
         ),
         (one_group_for_each_file, "One group per sim: '/sim_*' (8 groups), each with u"),
         (sparse, "CSR matrix '/X': only nonzero values are stored, so that it has no rows"),
@@ -459,6 +459,14 @@ def test_groups_of_one_structure_are_one_line(inspected):
 )
 def test_the_layout_is_described(inspected, kind, sentence):
     assert sentence in inspected(kind).layout
+
+
+def test_a_layout_that_is_recognised_comes_first(inspected):
+    found = inspected(demonstrations)
+    assert found.layout[0] == found.call.reason
+    assert found.call.reason.startswith(
+        "Demonstrations: each group '/data/demo_*' is a series of observations"
+    )
 
 
 # ── issues ───────────────────────────────────────────────────────────────────────────────────────────
