@@ -1,5 +1,7 @@
 """Small files as the programs of several fields write them: one function for each layout, which fills a folder."""
 
+import re
+
 import h5py
 import numpy as np
 
@@ -253,14 +255,17 @@ def point_clouds(folder):
 
 
 def anakin(folder):
-    """ANI-1x: a group for each formula, with conformations of as many atoms as it has."""
+    """ANI-1x: a group for each formula, with conformations of as many atoms as it has; total energies in hartree."""
+    carbon = [f"C{number}H{2 * number + 2}" for number in range(1, 9)]
     with h5py.File(folder / "ani1x.h5", "w") as file:
-        for number in range(20):
-            atoms, rows = 3 + number % 6, 4 + number
-            group = file.create_group(f"C{number}H{atoms}")
+        for number, formula in enumerate(
+            [*carbon, "H3N1", "H2O1", "C1H2O1", "C2H4O1", "C2H6O1", "C1H1N1", "N2O1"]
+        ):
+            atoms, rows = sum(map(int, re.findall(r"\d+", formula))), 14 + number
+            group = file.create_group(formula)
             group["atomic_numbers"] = RNG.integers(1, 9, atoms).astype("u1")
             group["coordinates"], group["wb97x_dz.forces"] = normal(rows, atoms, 3), normal(rows, atoms, 3)
-            group["wb97x_dz.energy"] = RNG.normal(size=rows)
+            group["wb97x_dz.energy"] = RNG.normal(size=rows) - 380
 
 
 # ── frames, volumes and recordings ───────────────────────────────────────────────────────────────────

@@ -180,7 +180,7 @@ def _end_of_star(path: str, group: str | None = None) -> int:
 
 def _noun(group: str) -> str:
     name = group.rpartition("/")[2].replace("*", "").strip("_-. ").lower()
-    return next((noun for start, noun in _NOUNS if name.startswith(start)), name or "item")
+    return next((noun for start, noun in _NOUNS if name.startswith(start)), name if len(name) > 1 else "item")
 
 
 def _sparse(datasets: Iterable[DatasetSummary]) -> Iterator[str]:

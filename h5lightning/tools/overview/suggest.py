@@ -109,6 +109,7 @@ def suggest_options(
     series: Series | None = None,
     split: Split | None = None,
     shuffle: Shuffle | None = None,
+    is_precise: bool = False,
 ) -> Suggestion | None:
     """Check that these options work for all files that can be read; None if they do not.
 
@@ -120,6 +121,7 @@ def suggest_options(
         series: what divides the rows of a file into series.
         split: what is kept together, or where the files list the split; sizes may become smaller.
         shuffle: the order of training samples.
+        is_precise: whether values in float64 are delivered so; else as float32.
     """
     files, access, wanted = _shortened(patterns), _access_to(catalog, len(catalog)), split or Split()
     try:
@@ -138,7 +140,7 @@ def suggest_options(
         return None
     if not by and (isinstance(samples, StageSamples) or wanted.given):
         return None
-    is_wide = any(plan.spec.dtype == "float64" for plan in surveyed.fields.plans)
+    is_wide = not is_precise and any(plan.spec.dtype == "float64" for plan in surveyed.fields.plans)
     return Suggestion(
         files=files, fields=fields, samples=samples, series=series, split=divided, split_by=by,
         dtype="float32" if is_wide else None, access=access, is_categorical=None, left_out=(), shuffle=shuffle,

@@ -10,6 +10,7 @@ import h5py
 import layout_files
 import numpy as np
 import pytest
+from composing import arguments_of, composed
 
 from h5lightning.tools.inspect import inspect_files
 
@@ -190,6 +191,16 @@ def test_the_call_of_a_layout_runs_as_printed(name, printed, ran):
         found = tuple(None if one is None else size for size, one in zip(shapes.pop(key), said, strict=True))
         assert found == said, key
     assert set(shapes) <= {"is_repeat"}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_the_configuration_says_the_same(name, printed):
+    _, program = program_of(printed[name])
+    after = printed[name].partition("YAML, for any Hydra application\n")[2]
+    yaml = re.split(r"\n\n(?=Command line|→)", after)[0]
+    namespace = {}
+    exec(program, namespace)
+    assert arguments_of(composed(yaml)) == arguments_of(namespace["dm"])
 
 
 @pytest.mark.parametrize("name", EXPECTED)

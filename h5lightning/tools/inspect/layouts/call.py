@@ -12,6 +12,8 @@ from h5lightning.tools.overview.infer_fields import keys_of
 
 __all__ = ["Call", "Recognised", "keyed"]
 
+_OPTIONS = ("fields", "samples", "series", "split", "shuffle", "is_precise")
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -25,6 +27,7 @@ class Call:
         series: what a series is; None for a file, or a match of the ``*`` in the paths of fields.
         split: what the split keeps together, or where the files list it; None for the default.
         shuffle: the order of training samples; None for the default.
+        is_precise: whether float64 must stay: times of a day, and total energies, lose too much as float32.
     """
 
     layout: str
@@ -34,10 +37,11 @@ class Call:
     series: Series | None = None
     split: Split | None = None
     shuffle: Shuffle | None = None
+    is_precise: bool = False
 
     def options(self) -> dict[str, Any]:
-        """The arguments of the DataModule."""
-        return {name: getattr(self, name) for name in ("fields", "samples", "series", "split", "shuffle")}
+        """The arguments of the DataModule, and whether float64 stays."""
+        return {name: getattr(self, name) for name in _OPTIONS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,7 @@ def indexed_rows(stored: StoredFiles) -> Iterator[Call]:
             reason=reason,
             fields=fields | {"length": Field(f"length:{next(iter(fields))}")},
             samples=Rows(),
+            is_precise=True,
         )
 
 
@@ -154,6 +155,7 @@ def molecules(stored: StoredFiles) -> Iterator[Call]:
         fields=fields | {"length": Field("length:coordinates")},
         samples=Rows(),
         shuffle=Shuffle(bucket="length:coordinates"),
+        is_precise=True,
     )
 
 
